@@ -1,0 +1,181 @@
+/*
+ * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH]` has N processes blocked in read(2), each on its
+ * own open of PATH, and counts what they get. With --publish a further process publishes as fast as it can, and
+ * every reader checks that it gets the numbers in order, with exactly those missing that `overflow@/eventfs`
+ * records own up to. Other events among those lost would look like disorder: mount with --source none.
+ */
+#include "record.h"
+#include "tally.h"
+#include <getopt.h>
+
+#define LIMIT_MARGIN_S 30
+#define OVERFLOW_HEAD "overflow@/eventfs\n"
+
+/* What a reader expects next. */
+struct order {
+  struct tally *tally;
+  uint32_t next_number;
+  uint64_t lost; /* owned up to since the last number */
+  size_t record_bytes; /* the last record's size: most likely the next one's too */
+};
+
+static uint32_t parse_digits(const char *digits) {
+  uint32_t number = 0;
+  for (int i = 0; i < RECORD_DIGITS; i++) number = number * 10 + (uint32_t)(digits[i] - '0');
+  return number;
+}
+
+static void check_number(struct order *order, uint32_t number) {
+  order->tally->events++;
+  if (number != (order->next_number + order->lost) % RECORD_NUMBERS) order->tally->disorder++;
+  order->next_number = (number + 1) % RECORD_NUMBERS;
+  order->lost = 0;
+}
+
+/* The number after `\nKEY=` in a record, or -1. */
+static long long find_value(const char *record, size_t bytes, const char *key) {
+  const char *found = memmem(record, bytes, key, strlen(key));
+  return found ? strtoll(found + strlen(key), NULL, 10) : -1; /* a record ends with a newline, where strtoll stops */
+}
+
+static bool begins_with(const char *record, size_t bytes, const char *head) {
+  return bytes >= strlen(head) && memcmp(record, head, strlen(head)) == 0;
+}
+
+/* A record of any kind and size. */
+static void check_record(struct order *order, const char *record, size_t bytes) {
+  if (begins_with(record, bytes, OVERFLOW_HEAD)) {
+    long long lost = find_value(record, bytes, "\nLOST=");
+    if (lost <= 0) {
+      order->tally->disorder++;
+      return;
+    }
+    order->lost += (uint64_t)lost;
+    order->tally->lost += (uint64_t)lost;
+    return;
+  }
+  if (!begins_with(record, bytes, RECORD_FIRST_LINE)) return; /* somebody else's */
+  check_number(order, (uint32_t)find_value(record, bytes, "\nN="));
+  order->record_bytes = bytes;
+}
+
+/* Whether the text begins with a numbered record of the expected size: two comparisons instead of a search. */
+static bool is_usual_record(const struct order *order, const char *text, size_t bytes) {
+  size_t expected = order->record_bytes;
+  return bytes >= expected && text[expected - 1] == '\n' && text[expected - 2] == '\n' &&
+         memcmp(text, RECORD_HEAD, RECORD_HEAD_BYTES) == 0;
+}
+
+/* Checks the whole records in `text`; gives the number of bytes left over, which begin a record. */
+static size_t check_records(struct order *order, const char *text, size_t bytes) {
+  while (bytes > 0) {
+    size_t record_bytes = order->record_bytes;
+    if (is_usual_record(order, text, bytes)) {
+      check_number(order, parse_digits(text + RECORD_HEAD_BYTES));
+    } else {
+      const char *end = memmem(text, bytes, "\n\n", 2);
+      if (!end) break;
+      record_bytes = (size_t)(end + 2 - text);
+      check_record(order, text, record_bytes);
+    }
+    text += record_bytes;
+    bytes -= record_bytes;
+  }
+  return bytes;
+}
+
+static size_t read_some(int fd, char *buffer, struct tally *tally) {
+  ssize_t length = read(fd, buffer, READ_BYTES);
+  if (length < 0) die("read: %m");
+  if (length == 0) die("read: end of file");
+  tally->reads++;
+  tally->bytes += (uint64_t)length;
+  return (size_t)length;
+}
+
+__attribute__((noreturn)) static void read_stream(const char *path, struct tally *tally, size_t record_bytes, bool check) {
+  static char buffer[RECORD_BYTES_MOST + READ_BYTES];
+  struct order order = {.tally = tally, .record_bytes = record_bytes};
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) die("%s: %m", path);
+  tally->ready = true;
+  size_t kept = 0;
+  for (;;) {
+    size_t bytes = kept + read_some(fd, buffer + kept, tally);
+    if (!check) continue;
+    kept = check_records(&order, buffer, bytes);
+    if (kept > RECORD_BYTES_MOST) die("a record without an end");
+    if (kept > 0) memmove(buffer, buffer + bytes - kept, kept);
+  }
+}
+
+__attribute__((noreturn)) static void publish(const char *path, struct tally *tally, size_t record_bytes) {
+  char *record = record_new(record_bytes);
+  size_t text_bytes = record_bytes - 1; /* the stream adds the empty line */
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) die("%s: %m", path);
+  for (uint32_t number = 0;; number = (number + 1) % RECORD_NUMBERS) {
+    record_set_number(record, number);
+    if (write(fd, record, text_bytes) != (ssize_t)text_bytes) die("%s: write: %m", path);
+    tally->events++;
+  }
+}
+
+static void sleep_watchfully(long seconds) {
+  uint64_t end_ns = now_ns() + (uint64_t)seconds * NS_PER_S;
+  while (now_ns() < end_ns) {
+    expect_children_alive();
+    sleep_ns(20 * NS_PER_MS);
+  }
+}
+
+struct arguments {
+  const char *path, *publish_path;
+  long readers, seconds;
+  size_t record_bytes;
+};
+
+static struct arguments parse_arguments(int argc, char **argv) {
+  static const struct option options[] = {{"publish", required_argument, NULL, 'p'}, {0}};
+  struct arguments arguments = {0};
+  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    if (option != 'p') _exit(1); /* getopt has said why */
+    arguments.publish_path = optarg;
+  }
+  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH]");
+  arguments.path = argv[optind];
+  arguments.readers = parse_number(argv[optind + 1], "N", 1, TALLIES_MOST);
+  arguments.seconds = parse_number(argv[optind + 2], "SECONDS", 1, 3600);
+  arguments.record_bytes = (size_t)parse_record_bytes(argv[optind + 3]);
+  return arguments;
+}
+
+int main(int argc, char **argv) {
+  struct arguments arguments = parse_arguments(argc, argv);
+  size_t count = (size_t)arguments.readers;
+  bool check = arguments.publish_path != NULL;
+  limit_time((unsigned)arguments.seconds + LIMIT_MARGIN_S);
+
+  struct tally *tallies = map_tallies(count), *published = map_tallies(1);
+  pid_t children[TALLIES_MOST], publisher = 0;
+  for (size_t i = 0; i < count; i++)
+    if ((children[i] = fork_child()) == 0) read_stream(arguments.path, &tallies[i], arguments.record_bytes, check);
+  await_tallies(tallies, count);
+  if (check && (publisher = fork_child()) == 0) publish(arguments.publish_path, published, arguments.record_bytes);
+
+  struct totals before = sum_tallies(tallies, count);
+  uint64_t published_before = published->events;
+  sleep_watchfully(arguments.seconds);
+  struct totals after = sum_tallies(tallies, count);
+  uint64_t published_after = published->events;
+
+  if (publisher) end_child(publisher);
+  for (size_t i = 0; i < count; i++) end_child(children[i]);
+  double elapsed_s = seconds_between(before, after);
+  uint64_t events = check ? after.events - before.events : (after.bytes - before.bytes) / arguments.record_bytes;
+  printf("reads_per_s=%.0f events_per_s=%.0f readers=%zu seconds=%.3f published_per_s=%.0f lost=%llu disorder=%llu\n",
+         (double)(after.reads - before.reads) / elapsed_s, (double)events / elapsed_s, count, elapsed_s,
+         (double)(published_after - published_before) / elapsed_s, (unsigned long long)after.lost,
+         (unsigned long long)after.disorder);
+  return 0;
+}

@@ -1,0 +1,27 @@
+{
+  'targets': [
+    {
+      'target_name': 'eventfs',
+      'sources': [
+        'native/addon.cc',
+        'native/callback.cc',
+        'native/death_watch.cc',
+        'native/fuse_channel.cc',
+        'native/mount.cc',
+        'native/poll_handle.cc',
+        'native/process.cc',
+        'native/readable_watch.cc',
+        'native/system_error.cc',
+        'native/uevent_socket.cc',
+      ],
+      'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
+      'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      'cflags_cc!': ['-fno-exceptions', '-O3'],
+      'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-fexceptions', '-fvisibility=hidden'],
+      'configurations': {
+        # node's own common.gypi asks for -O3 here
+        'Release': { 'cflags!': ['-O3'] },
+      },
+    },
+  ],
+}

@@ -1,0 +1,97 @@
+/** The command line: one file a subcommand, loaded when it is asked for. */
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Refusal, isSystemError } from '../errno.js';
+
+/** DESIGN section 6. */
+const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
+
+const DEFAULT_DIRECTORY = '/dev/events';
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('eventfs')
+    .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
+    .version('0.1.0')
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`eventfs: ${text.replace(/^error: /, '')}`) })
+    .showHelpAfterError('(try eventfs --help)');
+
+  program
+    .command('mount')
+    .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
+    .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
+    .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
+    .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
+    .option('--hint', 'say what to try once mounted')
+    .action(async (directory: string, options: { source: 'kernel' | 'none'; readyFd?: number; hint?: boolean }) => {
+      await (await import('./mount.js')).mount(directory, options);
+    });
+
+  program
+    .command('umount')
+    .description('end the daemon that serves a directory and unmount it')
+    .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
+    .action(async (directory: string) => {
+      await (await import('./umount.js')).umount(directory);
+    });
+
+  program
+    .command('watch')
+    .description('print events as they come')
+    .argument('[FILTER]', "which events, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
+    .option('--json', 'one JSON object a line')
+    .option('--properties', 'all properties of each event')
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (filter: string, options: { json?: boolean; properties?: boolean; mount: string }) => {
+      await (await import('./watch.js')).watch(filter, options);
+    });
+
+  program
+    .command('emit')
+    .description('publish one event from arguments, standard input or the environment')
+    .argument('[KEY=VALUE...]', 'its properties; ACTION and DEVPATH are required; - reads the event from standard input')
+    .option('--environment', 'take the properties of the environment, as mdev, mdevd and udev RUN+= set them')
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (properties: string[], options: { environment?: boolean; mount: string }) => {
+      await (await import('./emit.js')).emit(properties, options);
+    });
+
+  program
+    .command('status')
+    .description('who subscribes, how deep, how much was lost')
+    .option('--json', 'as one JSON object')
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (options: { json?: boolean; mount: string }) => {
+      await (await import('./status.js')).status(options);
+    });
+
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    process.exitCode = explain(error, argv[2] ?? '');
+  }
+}
+
+/** Says what went wrong in one line; gives the exit code. */
+function explain(error: unknown, command: string): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  if (error instanceof Refusal) {
+    console.error(`eventfs: ${command}: ${error.message}`);
+    return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
+  }
+  if (isSystemError(error)) {
+    const path = 'path' in error ? `${String(error.path)}` : error.syscall;
+    return explain(Refusal.from(error, path), command);
+  }
+  throw error;
+}
+
+function parseSource(text: string): string {
+  if (text !== 'kernel' && text !== 'none') throw new InvalidArgumentError('It is kernel or none.');
+  return text;
+}
+
+function parseDescriptor(text: string): number {
+  const fd = Number(text);
+  if (!Number.isInteger(fd) || fd < 1) throw new InvalidArgumentError('It is a descriptor number, 1 or more.');
+  return fd;
+}

@@ -1,0 +1,78 @@
+/** `eventfs status`: who subscribes, how deep, how much was lost. */
+import { readFileSync, readdirSync } from 'node:fs';
+import Table from 'cli-table3';
+import { isSystemError } from '../errno.js';
+import { requireMount } from './mounted.js';
+import { readStatusFile } from './status-file.js';
+
+/** What is always in the root and no process directory. */
+const FIXED = new Set(['log', 'match', 'publish', 'stream']);
+
+interface Subscriber {
+  readonly what: string;
+  readonly pid: number;
+  readonly command: string;
+  readonly pending: number;
+  readonly lost: number;
+  readonly filter: string;
+}
+
+export async function status(options: { readonly json?: boolean; readonly mount: string }): Promise<void> {
+  const path = await requireMount(options.mount);
+  const daemon = readStatusFile(`${path}/log`);
+  const subscribers = [...directories(path), ...streams(daemon)];
+  for (const key of [...daemon.keys()].filter((name) => name.startsWith('STREAM_'))) daemon.delete(key);
+  if (options.json === true) {
+    const numbers = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), Number(value)]));
+    console.log(JSON.stringify({ mount: path, ...numbers, subscribers }));
+    return;
+  }
+  console.log([...daemon].map(([key, value]) => `${key}=${value}`).join('\n'));
+  const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
+  for (const { what, pid, command, pending, lost, filter } of subscribers) table.push([what, pid, command, pending, lost, filter]);
+  if (subscribers.length > 0) console.log(table.toString());
+}
+
+function directories(path: string): Subscriber[] {
+  return readdirSync(path)
+    .filter((name) => !FIXED.has(name))
+    .flatMap((name) => {
+      try {
+        const lines = readStatusFile(`${path}/${name}`);
+        return [subscriber(name, Number(lines.get('OWNER')), Object.fromEntries(lines))];
+      } catch (error) {
+        if (isSystemError(error)) return []; // it has ended since, or is not ours to look into
+        throw error;
+      }
+    });
+}
+
+/** `pid=1 pending=0 lost=0 filter=...` for each open stream. */
+function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
+  return [...daemon]
+    .filter(([key]) => key.startsWith('STREAM_'))
+    .map(([, value]) => {
+      const found = /^pid=(\d+) pending=(\d+) lost=(\d+) filter=(.*)$/.exec(value);
+      const [, pid, PENDING, LOST, FILTER] = found ?? ['', '0', '0', '0', ''];
+      return subscriber('stream', Number(pid), { PENDING, LOST, FILTER });
+    });
+}
+
+function subscriber(what: string, pid: number, lines: Readonly<Record<string, string>>): Subscriber {
+  return {
+    what,
+    pid,
+    command: commandOf(pid),
+    pending: Number(lines.PENDING),
+    lost: Number(lines.LOST),
+    filter: lines.FILTER,
+  };
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '?';
+  }
+}

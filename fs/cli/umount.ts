@@ -1,0 +1,45 @@
+/** `eventfs umount`: end the daemon, or take away what a dead one left. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { abort, detach, mountPath, probe } from '../drivers/mount-point.js';
+import { Refusal, isSystemError } from '../errno.js';
+import { mountedAt } from '../fuse/mountinfo.js';
+import { readStatusFile } from './status-file.js';
+
+const POLL_MS = 10;
+/** How long a daemon may take to unmount before its connection is aborted. */
+const STOP_TIMEOUT_MS = 5000;
+
+export async function umount(directory: string): Promise<void> {
+  const path = mountPath(directory);
+  const state = await probe(path);
+  if (state === 'none') throw new Refusal(`${path}: eventfs is not mounted here`);
+  if (state === 'other') throw new Refusal(`${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`);
+  try {
+    if (state === 'stale') detach(path);
+    else if (state === 'stuck' || !(await stopDaemon(path))) abort(path);
+  } catch (error) {
+    if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'try as root' });
+    throw error;
+  }
+}
+
+/** Asks the daemon to go, as Ctrl-C would; false when it can't be asked or does not go in time. */
+async function stopDaemon(path: string): Promise<boolean> {
+  const pid = Number(readStatusFile(`${path}/log`).get('DAEMON'));
+  if (!isDaemon(pid)) return false; // in another PID namespace
+  process.kill(pid, 'SIGTERM');
+  for (let waited = 0; waited < STOP_TIMEOUT_MS; waited += POLL_MS) {
+    if ((await Promise.resolve(mountedAt(path)))?.type !== 'fuse.eventfs') return true;
+    await sleep(POLL_MS);
+  }
+  return false;
+}
+
+function isDaemon(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('mount');
+  } catch {
+    return false;
+  }
+}

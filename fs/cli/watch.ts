@@ -1,0 +1,134 @@
+/** `eventfs watch`: print events as they come. */
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
+import colors from 'picocolors';
+import { ReadableWatch } from '#native';
+import { Filter, FilterError } from '../events/filter.js';
+import { Refusal, isSystemError } from '../errno.js';
+import { requireMount } from './mounted.js';
+
+const READ_BYTES = 1024 * 1024;
+const LF = 0x0a;
+/** A file name's most bytes: a longer filter is applied here instead. */
+const NAME_MAX = 255;
+
+export interface WatchOptions {
+  readonly json?: boolean;
+  readonly properties?: boolean;
+  readonly mount: string;
+}
+
+export async function watch(filterText: string, options: WatchOptions): Promise<void> {
+  const filter = parseFilter(Buffer.from(filterText, 'utf8').toString('latin1'));
+  const path = await requireMount(options.mount);
+  const { stream, rest } = streamFor(filter);
+  const fd = openSync(Buffer.concat([Buffer.from(`${path}/`), Buffer.from(stream, 'latin1')]), constants.O_RDONLY | constants.O_NONBLOCK);
+  const buffer = Buffer.alloc(READ_BYTES);
+  const watching = new ReadableWatch(fd, () => {
+    const length = readSome(fd, buffer);
+    if (length < 0) return;
+    if (length === 0 || !show(buffer.subarray(0, length), rest, options)) {
+      watching.close();
+      closeSync(fd);
+    }
+  });
+}
+
+/** The stream that the filesystem filters for us, or, where the filter is no file name, all events and a filter of our own. */
+function streamFor(filter: Filter): { stream: string; rest: Filter | null } {
+  if (filter.all) return { stream: 'stream', rest: null };
+  const { text } = filter;
+  if (text.includes('/') || text.length > NAME_MAX) return { stream: 'stream', rest: filter };
+  return { stream: `match/${text}`, rest: null };
+}
+
+/** How many bytes came, 0 at the end, -1 when there are none yet. */
+function readSome(fd: number, buffer: Buffer): number {
+  try {
+    return readSync(fd, buffer);
+  } catch (error) {
+    if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return -1;
+    if (isSystemError(error, 'ECONNABORTED') || isSystemError(error, 'ENOTCONN')) return 0; // the daemon was killed
+    throw error;
+  }
+}
+
+/** Prints whole records; false when nobody reads what we print any more. */
+function show(bytes: Buffer, filter: Filter | null, options: WatchOptions): boolean {
+  let text = '';
+  for (const record of records(bytes)) {
+    const event = parseRecord(record);
+    if (filter !== null && event.action !== 'overflow' && !filter.matches(event)) continue;
+    text += format(event, options);
+  }
+  return print(Buffer.from(text, 'latin1'));
+}
+
+interface Shown {
+  readonly action: string;
+  readonly devpath: string;
+  readonly properties: readonly (readonly [string, string])[];
+  property(key: string): string | undefined;
+}
+
+/** A read of a stream is whole records, and an empty line ends each. */
+function* records(bytes: Buffer): Generator<string> {
+  for (let start = 0; start < bytes.length; ) {
+    let end = bytes.indexOf('\n\n', start);
+    if (end < 0) end = bytes.length;
+    yield bytes.toString('latin1', start, end);
+    for (start = end; bytes[start] === LF; start++);
+  }
+}
+
+function parseRecord(record: string): Shown {
+  const [header, ...lines] = record.split('\n');
+  const at = header.indexOf('@/');
+  const properties = lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const);
+  return {
+    action: header.slice(0, at),
+    devpath: header.slice(at + 1),
+    properties,
+    property: (key) => properties.find(([name]) => name === key)?.[1],
+  };
+}
+
+function format(event: Shown, options: WatchOptions): string {
+  if (options.json === true) {
+    const utf8 = (text: string): string => Buffer.from(text, 'latin1').toString('utf8');
+    const properties = Object.fromEntries(event.properties.map(([key, value]) => [utf8(key), utf8(value)]));
+    const object = { action: utf8(event.action), devpath: utf8(event.devpath), properties };
+    return `${Buffer.from(JSON.stringify(object), 'utf8').toString('latin1')}\n`;
+  }
+  const paint = COLORS[event.action] ?? colors.cyan;
+  const seqnum = event.property('SEQNUM') ?? '-';
+  const subsystem = event.property('SUBSYSTEM') ?? '-';
+  const line = `${seqnum.padStart(6)} ${paint(event.action.padEnd(8))} ${colors.bold(subsystem.padEnd(10))} ${event.devpath}\n`;
+  if (options.properties !== true && event.action !== 'overflow') return line;
+  return line + event.properties.map(([key, value]) => `       ${colors.dim(`${key}=`)}${value}\n`).join('');
+}
+
+const COLORS: Readonly<Record<string, (text: string) => string>> = {
+  add: colors.green,
+  remove: colors.red,
+  change: colors.yellow,
+  overflow: colors.magenta,
+};
+
+function print(bytes: Buffer): boolean {
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(process.stdout.fd, bytes, done);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EPIPE')) return false;
+    throw error;
+  }
+}
+
+function parseFilter(text: string): Filter {
+  try {
+    return Filter.parse(text);
+  } catch (error) {
+    if (error instanceof FilterError) throw new Refusal(`bad filter: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * The tree on /dev/fuse: the short way.
+ *
+ *   kernel --read--> request --drain the deaths--> session --> handlers --> tree --> reply --write--> kernel
+ *   bus --take, settle--> tree --Door--> one answer for all the parked reads that stand at the same place
+ */
+import { FuseChannel } from '#native';
+import { Errno, FsError, Refusal, errnoName } from '../errno.js';
+import { type Complain, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
+import type { Sink } from '../events/sink.js';
+import type { Door } from '../tree/door.js';
+import type { Handle, ParkedRead } from '../tree/handle.js';
+import type { Tree } from '../tree/tree.js';
+import { type Reads, TreeHandlers } from './handlers.js';
+import { clearMountPoint, detach, mountFuse } from './mount-point.js';
+import { ParkedReads } from './parked-reads.js';
+import { ReplySink } from './reply-sink.js';
+
+/** How many reads may wait at once: what is beyond is told EAGAIN. */
+const MOST_PARKED = 64 * 1024;
+/** The most data of one reply. */
+const MOST_DATA = REPLY_BYTES - 4096;
+
+/** How long a connection may take to negotiate: the kernel asks at once. */
+const INIT_TIMEOUT_MS = 5000;
+
+export class DevFuse implements Door, Reads {
+  /** Set once the daemon is going: streams are at their end. */
+  ending = false;
+  readonly #session: Session;
+  readonly #parked = new ParkedReads(MOST_PARKED);
+  readonly #sink: ReplySink;
+  readonly #slice = new Uint32Array(2);
+  readonly #slots = new Uint32Array(MOST_PARKED);
+  readonly #requestWords: Uint32Array;
+  #channel: FuseChannel | null = null;
+  #path = '';
+
+  constructor(
+    private readonly tree: Tree,
+    private readonly complain: Complain,
+  ) {
+    const request = new Uint8Array(REQUEST_BYTES);
+    this.#requestWords = new Uint32Array(request.buffer);
+    const reply = new Uint8Array(REPLY_BYTES);
+    this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#slice);
+    this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain);
+    tree.door = this;
+  }
+
+  /**
+   * Mounts and serves in the event loop; resolves once the kernel has negotiated. Throws {@link Refusal}.
+   * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
+   */
+  async mount(path: string, onEnd: () => void): Promise<void> {
+    await clearMountPoint(path, this.complain);
+    const fd = mountFuse(path);
+    this.#path = path;
+    const session = this.#session;
+    const negotiated = new Promise<void>((done, failed) => {
+      const late = setTimeout(() => failed(new Refusal(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
+      session.onNegotiated = () => {
+        clearTimeout(late);
+        done();
+      };
+      this.#channel = new FuseChannel({
+        fd,
+        deaths: this.tree.owners.watch,
+        request: session.request.bytes,
+        reply: session.reply.bytes,
+        log: this.tree.bus.log.memory,
+        slice: this.#slice,
+        parked: this.#parked.uniques,
+        onRequest: (length) => session.dispatch(length),
+        onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
+        onEnd: () => {
+          this.#channel = null;
+          clearTimeout(late);
+          failed(new Refusal(`${path}: the kernel ended the connection at once`));
+          onEnd();
+        },
+      });
+    });
+    this.#channel!.start();
+    await negotiated;
+  }
+
+  /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
+  unmount(): void {
+    const channel = this.#channel;
+    if (channel === null) return;
+    this.ending = true;
+    this.tree.end();
+    detach(this.#path);
+    channel.serve();
+    channel.close();
+    this.#channel = null;
+  }
+
+  // ---- Reads
+
+  sink(size: number): ReplySink {
+    return this.#sink.begin(Math.min(size, MOST_DATA));
+  }
+
+  park(handle: Handle, size: number): ParkedRead {
+    const read = this.#parked.park(this.#requestWords, handle, size);
+    if (read === undefined) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    return read;
+  }
+
+  interrupt(uniqueLow: number, uniqueHigh: number): void {
+    const read = this.#parked.find(uniqueLow, uniqueHigh);
+    // One that is answered already is on its way: the signal comes too late for it.
+    if (read === undefined) return;
+    read.handle.unpark(read);
+    this.fail(read, Errno.EINTR);
+  }
+
+  // ---- Door
+
+  begin(size: number): Sink {
+    return this.sink(size);
+  }
+
+  answer(reads: readonly ParkedRead[]): void {
+    const slots = this.#slots;
+    for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
+    this.#sink.end();
+    this.#channel?.answer(slots, reads.length, this.#sink.copied);
+    for (const read of reads) this.#parked.free(read);
+  }
+
+  fail(read: ParkedRead, errno: number): void {
+    this.#channel?.fail(read.slot, errno);
+    this.#parked.free(read);
+  }
+
+  wake(handle: Handle): void {
+    this.#channel?.notify(this.#session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh));
+  }
+}

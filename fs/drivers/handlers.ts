@@ -1,0 +1,316 @@
+/**
+ * The kernel's requests, done on the tree. Each comment says which system call sends it, what the reply is, and which
+ * errors it gives beyond the two that all can: ESTALE when the node or handle has ended, EIO for a malformed request.
+ *
+ * A reply is built last: until then its memory may serve those who are woken on the way.
+ */
+import { Errno, FsError } from '../errno.js';
+import { now } from '../events/event.js';
+import {
+  FUSE_POLL_SCHEDULE_NOTIFY,
+  FUSE_ROOT_ID,
+  OpenFlag,
+  SetattrValid as Valid,
+  Size,
+} from '../fuse/abi.js';
+import { DONE, type Handlers, NO_REPLY, type Outcome } from '../fuse/opcodes.js';
+import type { Reply } from '../fuse/reply.js';
+import type { Request } from '../fuse/request.js';
+import { APPEND, type FileHandle, Handle, type ParkedRead } from '../tree/handle.js';
+import { type AttributeChanges, type Attributes, Directory, type Node, type NodeId } from '../tree/node.js';
+import type { Tree } from '../tree/tree.js';
+import type { ReplySink } from './reply-sink.js';
+
+const O_NONBLOCK = 0o4000;
+const O_APPEND = 0o2000;
+const NAME_MAX = 255;
+/** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
+const ROOT_ATTR_VALID_SECONDS = 1;
+const STATFS_BLOCK_BYTES = 4096;
+
+/** What the handlers need of the driver. */
+export interface Reads {
+  /** Where the bytes of a read of at most `size` go. */
+  sink(size: number): ReplySink;
+  /** The read that is being served waits. EAGAIN when too many do. */
+  park(handle: Handle, size: number): ParkedRead;
+  /** The parked read with that `unique` has been interrupted. */
+  interrupt(uniqueLow: number, uniqueHigh: number): void;
+  /** Whether the daemon is going: then nobody waits any more, and a stream is at its end. */
+  readonly ending: boolean;
+}
+
+/** An open directory. */
+class DirectoryHandle extends Handle {}
+
+export class TreeHandlers implements Handlers {
+  readonly #attributes: Attributes = {
+    ino: 0,
+    size: 0,
+    mode: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    atime: now(),
+    mtime: now(),
+    ctime: now(),
+  };
+
+  constructor(
+    private readonly tree: Tree,
+    private readonly reads: Reads,
+  ) {}
+
+  /** Every path walk, for each part of it. fuse_entry_out; ENOENT, ENAMETOOLONG, ENOTDIR. */
+  lookup(request: Request, reply: Reply): Outcome {
+    const directory = this.#directory(request);
+    const name = request.name();
+    if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
+    const node = directory.lookup(name);
+    if (node === undefined) return Errno.ENOENT;
+    this.#entry(reply, node);
+    return DONE;
+  }
+
+  /** The kernel drops an inode. No reply. */
+  forget(request: Request): Outcome {
+    this.tree.forget(request.nodeid as NodeId, request.u64());
+    return NO_REPLY;
+  }
+
+  /** The kernel drops many inodes. No reply. */
+  batchForget(request: Request): Outcome {
+    const count = request.u32();
+    request.skip(4);
+    for (let i = 0; i < count; i++) this.tree.forget(request.u64() as NodeId, request.u64());
+    return NO_REPLY;
+  }
+
+  /** stat(2), fstat(2), and the permission check of every path walk. fuse_attr_out. */
+  getattr(request: Request, reply: Reply): Outcome {
+    this.#attr(reply, this.#node(request));
+    return DONE;
+  }
+
+  /** chmod(2), chown(2), utimensat(2), truncate(2). fuse_attr_out; EPERM, EINVAL, EFBIG. */
+  setattr(request: Request, reply: Reply): Outcome {
+    const node = this.#node(request);
+    node.change(readChanges(request));
+    this.#attr(reply, node);
+    return DONE;
+  }
+
+  /** readlink(2), and every path walk through head or tail. The target; EINVAL, ENOENT. */
+  readlink(request: Request, reply: Reply): Outcome {
+    reply.text(this.#node(request).readlink());
+    return DONE;
+  }
+
+  /** mkdir(2). fuse_entry_out; EEXIST, EPERM, ESRCH, ENAMETOOLONG, ENFILE. */
+  mkdir(request: Request, reply: Reply): Outcome {
+    const directory = this.#directory(request);
+    const mode = request.u32();
+    request.skip(4); // umask: applied by the kernel already
+    this.#entry(reply, directory.mkdir(this.#name(request), mode, request));
+    return DONE;
+  }
+
+  /** unlink(2). No more than success; ENOENT, EPERM. */
+  unlink(request: Request): Outcome {
+    this.#directory(request).unlink(this.#name(request));
+    return DONE;
+  }
+
+  /** rmdir(2). No more than success; ENOENT, ENOTEMPTY, EPERM. */
+  rmdir(request: Request): Outcome {
+    this.#directory(request).rmdir(this.#name(request));
+    return DONE;
+  }
+
+  /** open(2) of what is there. fuse_open_out; EPERM, ELOOP, EISDIR. */
+  open(request: Request, reply: Reply): Outcome {
+    const handle = this.#node(request).open(request.u32(), request);
+    reply.opened(this.tree.enter(handle), openFlags(handle));
+    return DONE;
+  }
+
+  /** open(2) with O_CREAT of a name that is free. fuse_entry_out and fuse_open_out; EPERM, EEXIST, ENAMETOOLONG. */
+  create(request: Request, reply: Reply): Outcome {
+    const directory = this.#directory(request);
+    const flags = request.u32();
+    const mode = request.u32();
+    request.skip(8); // umask, open_flags
+    const name = this.#name(request);
+    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    const handle = directory.create(name, mode, flags, request);
+    const fh = this.tree.enter(handle);
+    this.#entry(reply, handle.node);
+    reply.opened(fh, openFlags(handle));
+    return DONE;
+  }
+
+  /** read(2). The bytes, or none yet; EAGAIN with O_NONBLOCK, EINTR, EINVAL. */
+  read(request: Request, reply: Reply): Outcome {
+    const handle = this.#handle(request);
+    const offset = request.u64();
+    const size = request.u32();
+    request.skip(12); // read_flags, lock_owner
+    const flags = request.u32();
+    const sink = this.reads.sink(size);
+    if (!handle.read(offset, sink) && !this.reads.ending) {
+      if ((flags & O_NONBLOCK) !== 0) return Errno.EAGAIN;
+      handle.park(this.reads.park(handle, size));
+      return NO_REPLY;
+    }
+    sink.end();
+    reply.filled(sink.copied);
+    reply.sliceBytes = sink.sliced;
+    return DONE;
+  }
+
+  /** write(2). fuse_write_out; EINVAL, EFBIG, EBADF. */
+  write(request: Request, reply: Reply): Outcome {
+    const handle = this.#handle(request);
+    const offset = request.u64();
+    const size = request.u32();
+    request.skip(12); // write_flags, lock_owner
+    const flags = request.u32();
+    request.skip(4);
+    const start = request.at;
+    request.skip(size);
+    const written = handle.write(request.bytes, start, size, (flags & O_APPEND) !== 0 ? APPEND : offset);
+    reply.u32(written);
+    reply.u32(0);
+    return DONE;
+  }
+
+  /** close(2) of the last descriptor; nobody waits for it. */
+  release(request: Request): Outcome {
+    this.tree.leave(request.u64() as FileHandle);
+    return DONE;
+  }
+
+  /** opendir(3). fuse_open_out; ENOTDIR. Never ENOSYS: that would turn directory caching on. */
+  opendir(request: Request, reply: Reply): Outcome {
+    reply.opened(this.tree.enter(new DirectoryHandle(this.#directory(request))), 0);
+    return DONE;
+  }
+
+  /** getdents64(2). fuse_dirents, none at the end. */
+  readdir(request: Request, reply: Reply): Outcome {
+    const handle = this.#handle(request);
+    const offset = request.u64();
+    reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
+    (handle.node as Directory).list(offset, reply);
+    return DONE;
+  }
+
+  /** closedir(3). */
+  releasedir(request: Request): Outcome {
+    return this.release(request);
+  }
+
+  /** statfs(2), df(1). fuse_statfs_out: no budget is kept yet, so none is claimed. */
+  statfs(_request: Request, reply: Reply): Outcome {
+    for (let field = 0; field < 5; field++) reply.u64(0); // blocks, bfree, bavail, files, ffree
+    reply.u32(STATFS_BLOCK_BYTES);
+    reply.u32(NAME_MAX);
+    reply.u32(STATFS_BLOCK_BYTES); // frsize
+    for (let field = 0; field < 7; field++) reply.u32(0); // padding, spare
+    return DONE;
+  }
+
+  /** poll(2), select(2), epoll_ctl(2). fuse_poll_out; an error shows as POLLERR. */
+  poll(request: Request, reply: Reply): Outcome {
+    const handle = this.#handle(request);
+    handle.pollKeyLow = request.u32();
+    handle.pollKeyHigh = request.u32();
+    const flags = request.u32();
+    const ready = handle.poll();
+    if ((flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0 && ready === 0) handle.watch();
+    reply.u32(ready);
+    reply.u32(0);
+    return DONE;
+  }
+
+  /** A signal for a caller that waits. No reply but to the request it is about, EINTR. */
+  interrupt(request: Request): Outcome {
+    this.reads.interrupt(request.u32(), request.u32());
+    return NO_REPLY;
+  }
+
+  /** The last thing some mounts hear; ours end with ENODEV instead. */
+  destroy(): Outcome {
+    return DONE;
+  }
+
+  #node(request: Request): Node {
+    return this.tree.node(request.nodeid as NodeId);
+  }
+
+  #directory(request: Request): Directory {
+    const node = this.#node(request);
+    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
+    return node;
+  }
+
+  #handle(request: Request): Handle {
+    return this.tree.handle(request.u64() as FileHandle);
+  }
+
+  #name(request: Request): string {
+    const name = request.name();
+    if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG);
+    return name;
+  }
+
+  #entry(reply: Reply, node: Node): void {
+    this.tree.remember(node);
+    node.attributes(this.#attributes);
+    reply.entry(node.id, this.#attributes);
+  }
+
+  #attr(reply: Reply, node: Node): void {
+    node.attributes(this.#attributes);
+    reply.attr(this.#attributes, node.id === FUSE_ROOT_ID ? ROOT_ATTR_VALID_SECONDS : 0);
+  }
+}
+
+/**
+ * Nothing is cached, and closing sends nothing but RELEASE. A stream is not seeked, and its reads don't hold the file
+ * position's lock while they wait (FOPEN_STREAM). Writers don't wait for each other.
+ */
+function openFlags(handle: Handle): number {
+  const flags = OpenFlag.FOPEN_DIRECT_IO | OpenFlag.FOPEN_NOFLUSH | OpenFlag.FOPEN_PARALLEL_DIRECT_WRITES;
+  return handle.isStream ? flags | OpenFlag.FOPEN_NONSEEKABLE | OpenFlag.FOPEN_STREAM : flags;
+}
+
+/** fuse_setattr_in. */
+function readChanges(request: Request): AttributeChanges {
+  const valid = request.u32();
+  request.skip(12); // padding, fh
+  const size = request.u64();
+  request.skip(8); // lock_owner
+  const atimeSec = request.u64();
+  const mtimeSec = request.u64();
+  request.skip(8); // ctime: the tree's own
+  const atimeNsec = request.u32();
+  const mtimeNsec = request.u32();
+  request.skip(4); // ctimensec
+  const mode = request.u32();
+  request.skip(4); // unused4
+  const uid = request.u32();
+  const gid = request.u32();
+  return {
+    ...((valid & Valid.FATTR_MODE) !== 0 && { mode }),
+    ...((valid & Valid.FATTR_UID) !== 0 && { uid }),
+    ...((valid & Valid.FATTR_GID) !== 0 && { gid }),
+    ...((valid & Valid.FATTR_SIZE) !== 0 && { size }),
+    ...((valid & Valid.FATTR_ATIME) !== 0 && { atime: time(valid & Valid.FATTR_ATIME_NOW, atimeSec, atimeNsec) }),
+    ...((valid & Valid.FATTR_MTIME) !== 0 && { mtime: time(valid & Valid.FATTR_MTIME_NOW, mtimeSec, mtimeNsec) }),
+  };
+}
+
+function time(isNow: number, sec: number, nsec: number): { sec: number; nsec: number } {
+  return isNow !== 0 ? now() : { sec, nsec };
+}

@@ -1,0 +1,83 @@
+/**
+ * The bus: every event goes through here once, from whatever source into the log and on to every outlet.
+ *
+ *   source --publish--> log.append --take--> outlets (the tree is one) ... --settle--> blocked readers are answered
+ *
+ * A source publishes all that it has and then settles once, so that a reader that wakes finds the whole batch.
+ */
+import { type Event, now } from './event.js';
+import type { Log } from './log.js';
+import type { Mint } from './mint.js';
+import { type Entry, Queue } from './queue.js';
+import { type UeventText, overflowText } from './uevent.js';
+
+/** A way out of the bus. */
+export interface Outlet {
+  /** An event has come. */
+  take(event: Event): void;
+  /** That is all for now. */
+  settle(): void;
+}
+
+/** What `log/` keeps (DESIGN section 3). */
+const HISTORY_LIMITS = { events: 1024, bytes: 1024 * 1024 };
+
+export class Bus {
+  readonly outlets: Outlet[] = [];
+  /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
+  readonly history = new Queue<Entry>(HISTORY_LIMITS);
+  /** The kernel's last SEQNUM: events without their own are numbered behind it. */
+  lastSeqnum = 0;
+  /** Events so far, by where they came from. */
+  readonly counted = { kernel: 0, published: 0 };
+  /** How many events the sources have lost. */
+  lost = 0;
+  #numberless = 0;
+
+  constructor(
+    readonly log: Log,
+    readonly inodes: Mint,
+  ) {}
+
+  /** An event of the kernel's. */
+  publishKernel(text: UeventText): void {
+    this.counted.kernel++;
+    if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length, false);
+    if (text.seqnum > this.lastSeqnum) {
+      this.lastSeqnum = text.seqnum;
+      this.#numberless = 0;
+    }
+    this.#append(String(text.seqnum), text.bytes, text.length, false);
+  }
+
+  /** An event of a program's. */
+  publish(text: UeventText): void {
+    this.counted.published++;
+    const name = Number.isNaN(text.seqnum) ? this.#nameless() : String(text.seqnum);
+    this.#append(name, text.bytes, text.length, false);
+  }
+
+  /** A source has lost `count` events: every queue is told. */
+  publishLoss(count: number): void {
+    this.lost += count;
+    const text = overflowText(count);
+    this.#append(this.#nameless(), text, text.length, true);
+  }
+
+  /** The sources have nothing more for now. */
+  settle(): void {
+    for (const outlet of this.outlets) outlet.settle();
+  }
+
+  #nameless(): string {
+    return `${this.lastSeqnum}.${++this.#numberless}`;
+  }
+
+  #append(name: string, text: Uint8Array, length: number, always: boolean): void {
+    const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now());
+    event.always = always;
+    this.history.add(event);
+    for (const outlet of this.outlets) outlet.take(event);
+    event.settle();
+  }
+}

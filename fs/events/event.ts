@@ -1,0 +1,150 @@
+/**
+ * One uevent: an action, a devpath and properties, as text whose bytes are stored once.
+ *
+ * The text is `ACTION@DEVPATH\n` and then one `KEY=VALUE\n` a property, in the kernel's order. While the event is in
+ * the log its bytes are a slice of the log's ring; when the ring moves on and somebody still holds the event, it takes
+ * its bytes along (`detach`). A byte that is no part of the text, a `\n`, always follows it in memory: with it the
+ * slice is a stream's *record*, which an empty line ends.
+ */
+
+declare const seqnum: unique symbol;
+/** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
+export type SeqNum = number & { readonly [seqnum]: true };
+
+/** Seconds and nanoseconds since the epoch (struct timespec). */
+export interface Timestamp {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
+/** The time now. */
+export function now(): Timestamp {
+  const ms = Date.now();
+  const sec = Math.floor(ms / 1000);
+  return { sec, nsec: (ms - sec * 1000) * 1_000_000 };
+}
+
+/** What holds events and keeps books of their bytes: a queue. */
+export interface Holder {
+  bytes: number;
+  makeRoom(events: number, bytes: number): void;
+}
+
+const NOTHING = new Uint8Array(1);
+const LF = 0x0a;
+
+export class Event {
+  /** How many queues hold it: what stat(2) shows as nlink. */
+  links = 0;
+  /** How many open files hold it. */
+  opens = 0;
+  /** Whether the bytes are in the log's ring: then they are the ring's to free. */
+  inRing = false;
+  /** Whether every filter lets it pass: it tells of a loss. */
+  always = false;
+  #textCache: string | null = null;
+
+  /**
+   * @param name what its file is called: the SEQNUM, bytes as characters
+   * @param ino its inode number, the same in every queue
+   * @param number its place in the log, or -1 when it never was there (a user's file)
+   * @param bytes where its text is: `length` bytes at `start`, with a `\n` behind them
+   */
+  constructor(
+    readonly name: string,
+    readonly ino: number,
+    readonly number: number,
+    public bytes: Uint8Array,
+    public start: number,
+    public length: number,
+    public time: Timestamp,
+  ) {}
+
+  /** An event stands for itself wherever an entry of a queue is asked for. */
+  get event(): this {
+    return this;
+  }
+
+  /** Whether a stream may hand it over: false for a file that is still being written. */
+  get complete(): boolean {
+    return true;
+  }
+
+  /** How many bytes at `start` a stream hands over: the text and the empty line that ends a record. */
+  get recordLength(): number {
+    return this.length + 1;
+  }
+
+  /** The text, bytes as characters (latin1). */
+  get text(): string {
+    return (this.#textCache ??= Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.start, this.length).toString('latin1'));
+  }
+
+  /** Forgets what `text` worked out: after delivery nobody asks again, and the bytes are stored once. */
+  settle(): void {
+    this.#textCache = null;
+  }
+
+  /** The action: what the header line has before its first `@/`. */
+  get action(): string {
+    const at = this.text.indexOf('@/');
+    return at < 0 ? '' : this.text.slice(0, at);
+  }
+
+  /** The devpath: what the header line has from the `/` on. */
+  get devpath(): string {
+    const at = this.text.indexOf('@/');
+    return at < 0 ? '' : this.text.slice(at + 1, this.#endOfLine(at));
+  }
+
+  /** The value of a property, or undefined. */
+  property(key: string): string | undefined {
+    const found = this.text.indexOf(`\n${key}=`);
+    if (found < 0) return undefined;
+    const start = found + key.length + 2;
+    return this.text.slice(start, this.#endOfLine(start));
+  }
+
+  #endOfLine(from: number): number {
+    const end = this.text.indexOf('\n', from);
+    return end < 0 ? this.text.length : end;
+  }
+
+  /** A queue holds it from now on. */
+  link(_holder: Holder): void {
+    this.links++;
+  }
+
+  /** A queue lets go. */
+  unlink(_holder: Holder): void {
+    this.links--;
+    this.#dropIfUnheld();
+  }
+
+  /** An open file lets go. */
+  close(): void {
+    this.opens--;
+    this.#dropIfUnheld();
+  }
+
+  /** The ring is about to write over the bytes: take a copy along if anybody holds the event. */
+  detach(): void {
+    this.inRing = false;
+    if (this.#dropIfUnheld()) return;
+    // Not from Buffer's pool: a slab of 8 KiB would live as long as the smallest event in it.
+    const own = new Uint8Array(this.length + 1);
+    own.set(this.bytes.subarray(this.start, this.start + this.length));
+    own[this.length] = LF;
+    this.bytes = own;
+    this.start = 0;
+  }
+
+  /** Frees the bytes once the ring, the last queue and the last open file have let go. */
+  #dropIfUnheld(): boolean {
+    if (this.inRing || this.links > 0 || this.opens > 0) return false;
+    this.bytes = NOTHING;
+    this.start = 0;
+    this.length = 0;
+    return true;
+  }
+}

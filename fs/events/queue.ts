@@ -1,0 +1,126 @@
+/**
+ * A queue: the ordered events that wait for one reader, bounded, with a count of what was lost.
+ *
+ * It holds entries by name, oldest first. An entry is the event itself, or something that stands for it in one
+ * directory and knows more (tree/event-file.ts).
+ */
+import type { Event, Holder } from './event.js';
+import { Remainder, overflowRecord } from './record.js';
+import { Sequence } from './sequence.js';
+import type { Sink } from './sink.js';
+
+export interface Entry {
+  readonly name: string;
+  readonly event: Event;
+}
+
+export interface QueueLimits {
+  /** The most events. */
+  readonly events: number;
+  /** The most bytes of text. */
+  readonly bytes: number;
+}
+
+export class Queue<E extends Entry> implements Holder {
+  readonly entries = new Sequence<E>();
+  /** Bytes of text of all entries. */
+  bytes = 0;
+  /** How many events had to make room, ever. */
+  lost = 0;
+  /** How many of them no stream reader has been told of yet. */
+  untold = 0;
+
+  constructor(public limits: QueueLimits) {}
+
+  /** Adds an entry behind all others, under a name that is free. What is then too much goes, the oldest first. */
+  add(entry: E): void {
+    this.makeRoom(1, entry.event.length);
+    this.entries.push(entry.name, entry);
+    entry.event.link(this);
+    this.bytes += entry.event.length;
+  }
+
+  /** Drops the oldest until `events` more with `bytes` more are within the limits. The newest entry always stays. */
+  makeRoom(events: number, bytes: number): void {
+    const { entries, limits } = this;
+    while (entries.size > 1 - events && (entries.size + events > limits.events || this.bytes + bytes > limits.bytes)) {
+      this.remove(entries.first()!.name);
+      this.lost++;
+      this.untold++;
+    }
+  }
+
+  /** Takes an entry out. */
+  remove(name: string): E | undefined {
+    const entry = this.entries.delete(name);
+    if (entry === undefined) return undefined;
+    this.bytes -= entry.event.length;
+    entry.event.unlink(this);
+    return entry;
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    for (const entry of this.entries) entry.event.unlink(this);
+    this.entries.clear();
+    this.bytes = 0;
+  }
+
+  /** A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken. */
+  freeName(wanted: string): string {
+    let name = wanted;
+    for (let n = 1; this.entries.has(name); n++) name = `${wanted}.${n}`;
+    return name;
+  }
+
+  /** How many events a stream reader could take now. */
+  get complete(): number {
+    let count = 0;
+    for (const entry of this.entries) if (entry.event.complete) count++;
+    return count;
+  }
+
+  /** The oldest event that is not still being written. */
+  firstComplete(): E | undefined {
+    const first = this.entries.first();
+    if (first === undefined || first.event.complete) return first;
+    for (const entry of this.entries) if (entry.event.complete) return entry;
+    return undefined;
+  }
+}
+
+/** One open `.stream`: it takes events off the queue, and each goes to one reader only. */
+export class QueueReader {
+  readonly #rest = new Remainder();
+
+  constructor(readonly queue: Queue<Entry>) {}
+
+  /** Whether `read` would put anything. */
+  get ready(): boolean {
+    return this.#rest.waiting || this.queue.untold > 0 || this.queue.firstComplete() !== undefined;
+  }
+
+  /** Hands over at most `most` events, whole but for the first, which may be cut: the next read begins with its rest. */
+  read(sink: Sink, most = Infinity): void {
+    const { queue } = this;
+    const roomAtFirst = sink.room;
+    if (!this.#rest.finish(sink)) return;
+    if (queue.untold > 0 && !this.#tellLoss(sink, roomAtFirst)) return;
+    for (let taken = 0; taken < most && sink.room > 0; taken++) {
+      const entry = queue.firstComplete();
+      if (entry === undefined) return;
+      const { bytes, start, recordLength } = entry.event;
+      if (recordLength > sink.room && sink.room !== roomAtFirst) return;
+      const whole = this.#rest.put(sink, bytes, start, recordLength);
+      queue.remove(entry.name);
+      if (!whole) return;
+    }
+  }
+
+  #tellLoss(sink: Sink, roomAtFirst: number): boolean {
+    const record = overflowRecord(this.queue.untold);
+    if (record.length > sink.room && sink.room !== roomAtFirst) return false;
+    this.queue.untold = 0;
+    return this.#rest.put(sink, record, 0, record.length);
+  }
+}

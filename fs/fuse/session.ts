@@ -1,0 +1,137 @@
+/**
+ * One connection: INIT is negotiated, then each request finds its handler and gets exactly one reply, whatever the
+ * handler does. Pure: it reads and writes memory, and somebody else carries that to /dev/fuse.
+ */
+import { endianness } from 'node:os';
+import { Errno, FsError } from '../errno.js';
+import {
+  FUSE_KERNEL_MINOR_VERSION,
+  FUSE_KERNEL_VERSION,
+  InitFlag,
+  OLDEST_MINOR_VERSION,
+  Opcode,
+  Size,
+} from './abi.js';
+import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS, opcodeName, operationOf } from './opcodes.js';
+import { Reply } from './reply.js';
+import { Request, ShortRequest } from './request.js';
+
+/** The most that one WRITE carries: more than the largest event. */
+export const MAX_WRITE_BYTES = 128 * 1024;
+/** The most pages of one READ: 1 MiB, so that a reader that lags gets many events at once (fuse_init_out.max_pages). */
+const MAX_PAGES = 256;
+const PAGE_BYTES = 4096;
+const MAX_BACKGROUND = 64;
+
+/** How large the two buffers must be. */
+export const REQUEST_BYTES = MAX_WRITE_BYTES + PAGE_BYTES;
+export const REPLY_BYTES = MAX_PAGES * PAGE_BYTES + PAGE_BYTES;
+
+/** What we ask for, where the kernel offers it. FUSE_NO_OPENDIR_SUPPORT and FUSE_CACHE_SYMLINKS never (DESIGN section 4). */
+const WANTED_FLAGS =
+  bit(InitFlag.FUSE_ASYNC_READ) |
+  bit(InitFlag.FUSE_ATOMIC_O_TRUNC) |
+  bit(InitFlag.FUSE_BIG_WRITES) |
+  bit(InitFlag.FUSE_PARALLEL_DIROPS) |
+  bit(InitFlag.FUSE_ABORT_ERROR) |
+  bit(InitFlag.FUSE_MAX_PAGES);
+
+function bit(n: number): number {
+  return 1 << n;
+}
+
+/** Where unexpected things are said. */
+export type Complain = (message: string) => void;
+
+export class Session {
+  readonly request: Request;
+  readonly reply: Reply;
+  /** What the kernel and we agreed on, or -1 before INIT. */
+  minor = -1;
+  /** Called once the kernel and we have agreed. */
+  onNegotiated: (() => void) | null = null;
+  readonly #serve: (Handler | undefined)[] = [];
+
+  /** @param requestBytes at least REQUEST_BYTES @param replyBytes at least REPLY_BYTES */
+  constructor(
+    requestBytes: Uint8Array,
+    replyBytes: Uint8Array,
+    handlers: Handlers,
+    readonly complain: Complain,
+  ) {
+    if (endianness() !== 'LE') throw new Error('this machine is big-endian, which is not supported');
+    this.request = new Request(requestBytes);
+    this.reply = new Reply(replyBytes, requestBytes);
+    for (const { opcode, method } of OPERATIONS) this.#serve[opcode] = handlers[method].bind(handlers);
+  }
+
+  /** Answers the request of `length` bytes in memory; gives the reply's length, or 0 for none. Never throws. */
+  dispatch(length: number): number {
+    const { request, reply } = this;
+    const opcode = length < Size.fuse_in_header ? -1 : request.opcode;
+    try {
+      request.begin(length);
+      reply.begin();
+      if (this.minor < 0) return this.#beforeInit(opcode);
+      const operation = operationOf[opcode];
+      if (operation === undefined) return reply.error(Errno.ENOSYS);
+      if (request.rest < operation.inBytes) throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
+      const outcome = this.#serve[opcode]!(request, reply);
+      if (outcome === DONE) return reply.end();
+      return outcome === NO_REPLY ? 0 : reply.error(outcome);
+    } catch (error) {
+      return this.#failed(opcode, error);
+    }
+  }
+
+  #failed(opcode: number, error: unknown): number {
+    const expected = error instanceof FsError;
+    if (!expected) {
+      const caller = opcode < 0 ? '' : ` for node ${this.request.nodeid}, from pid ${this.request.pid}`;
+      const what = error instanceof ShortRequest ? error.message : error instanceof Error ? error.stack : String(error);
+      this.complain(`${opcodeName(opcode)}${caller}: ${what}`);
+    }
+    if (opcode < 0 || operationOf[opcode]?.answered === false) return 0;
+    return this.reply.error(expected ? error.errno : Errno.EIO);
+  }
+
+  #beforeInit(opcode: number): number {
+    if (opcode !== Opcode.FUSE_INIT) return this.reply.error(Errno.EIO);
+    if (this.request.rest < Size.fuse_init_in) throw new ShortRequest('FUSE_INIT is cut short');
+    return this.#init(this.request, this.reply);
+  }
+
+  /** mount(2). fuse_init_out; EPROTO to a kernel older than 7.31. */
+  #init(request: Request, reply: Reply): number {
+    const major = request.u32();
+    const minor = request.u32();
+    const maxReadahead = request.u32();
+    const offered = request.u32();
+    if (major < FUSE_KERNEL_VERSION || (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)) {
+      this.complain(`the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`);
+      return reply.error(Errno.EPROTO);
+    }
+    reply.u32(FUSE_KERNEL_VERSION);
+    if (major > FUSE_KERNEL_VERSION) {
+      // A newer major: say ours, and the kernel asks again in it.
+      reply.u32(FUSE_KERNEL_MINOR_VERSION);
+    } else {
+      this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
+      reply.u32(this.minor);
+      this.onNegotiated?.();
+    }
+    reply.u32(maxReadahead);
+    reply.u32(offered & WANTED_FLAGS);
+    reply.u32(MAX_BACKGROUND | ((MAX_BACKGROUND * 3) / 4) << 16); // u16 max_background, u16 congestion_threshold
+    reply.u32(MAX_WRITE_BYTES);
+    reply.u32(1); // time_gran: nanoseconds
+    reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment
+    for (let word = 8; word < Size.fuse_init_out >>> 2; word++) reply.u32(0); // flags2, max_stack_depth, unused
+    return reply.end();
+  }
+
+  /** The operation whose request is in memory, for a complaint about its reply. */
+  get current(): string {
+    return opcodeName(this.request.opcode);
+  }
+}

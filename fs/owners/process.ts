@@ -1,0 +1,68 @@
+/**
+ * What the kernel tells of a process: proc_pid_status(5), ns(7).
+ *
+ * All of it is about whoever has the PID *now*. Only a pidfd opened before, and found alive after, proves that it was
+ * about the process that was meant (owners.ts).
+ */
+import { readFileSync, readlinkSync } from 'node:fs';
+
+declare const pid: unique symbol;
+/** A thread group's PID in the daemon's own PID namespace. */
+export type Pid = number & { readonly [pid]: true };
+
+export interface ProcessStatus {
+  /** Its thread group: the PID of the process that a thread belongs to. */
+  readonly pid: Pid;
+  /** The thread group of its parent; 0 when that is in another namespace. */
+  readonly parent: Pid;
+  /** Its ids in every PID namespace from the daemon's inwards; the last is the one it knows itself by. */
+  readonly namespacePids: readonly number[];
+  readonly realUid: number;
+  readonly effectiveUid: number;
+  readonly savedUid: number;
+  /** Whether it has CAP_KILL (capabilities(7)) in its own user namespace. */
+  readonly mayKill: boolean;
+}
+
+/** Bit 5 of the capability sets: linux/capability.h. */
+const CAP_KILL_MASK = 1 << 5;
+
+/** The status of a process or thread, or undefined when there is none. */
+export function readStatus(id: number): ProcessStatus | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${id}/status`, 'latin1');
+  } catch {
+    return undefined; // ENOENT; ESRCH when it ends while it is read
+  }
+  const [realUid, effectiveUid, savedUid] = numbers(text, 'Uid');
+  return {
+    pid: numbers(text, 'Tgid')[0] as Pid,
+    parent: numbers(text, 'PPid')[0] as Pid,
+    namespacePids: numbers(text, 'NSpid'),
+    realUid,
+    effectiveUid,
+    savedUid,
+    mayKill: (parseInt(field(text, 'CapEff').slice(-8), 16) & CAP_KILL_MASK) !== 0,
+  };
+}
+
+/** Which namespace of a kind a process is in, as an opaque name that can be compared; undefined when it can't be told. */
+export function namespaceOf(id: number | 'self', kind: 'pid' | 'user'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${id}/ns/${kind}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function field(text: string, name: string): string {
+  const found = text.indexOf(`\n${name}:\t`);
+  if (found < 0) return '';
+  const start = found + name.length + 3;
+  return text.slice(start, text.indexOf('\n', start));
+}
+
+function numbers(text: string, name: string): number[] {
+  return field(text, name).split(/\s+/).map(Number);
+}

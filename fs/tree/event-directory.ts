@@ -1,0 +1,116 @@
+/** A directory that is a queue: process directories and `log/`. */
+import type { Event } from '../events/event.js';
+import type { Entry, Queue } from '../events/queue.js';
+import { Errno, FsError } from '../errno.js';
+import { EndLink, type End } from './end-link.js';
+import { EventFile } from './event-file.js';
+import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
+import type { Tree } from './tree.js';
+
+/** Offsets of readdir: 0 is the start, 1 behind `.`, 2 behind `..`, then 3 + the position of the last entry. */
+const FIRST_ENTRY_OFFSET = 2;
+const LAST_FIXED_OFFSET = 3;
+
+export abstract class EventDirectory extends Directory {
+  abstract readonly uid: number;
+  abstract readonly gid: number;
+  /** The nodes of head, tail and the dot files that the kernel knows. */
+  #fixtures: Map<string, Node> | null = null;
+  /** Everything before this position has been listed to the end by somebody. */
+  protected listedTo = 0;
+
+  constructor(
+    protected readonly tree: Tree,
+    id: NodeId,
+    lifetime: Lifetime,
+    readonly queue: Queue<Entry>,
+  ) {
+    super(id, lifetime);
+  }
+
+  /** The event at one end, or undefined when there is none. */
+  atEnd(end: End): Entry | undefined {
+    return end === 'head' ? this.queue.entries.first() : this.queue.entries.last();
+  }
+
+  lookup(name: string): Node | undefined {
+    const entry = this.queue.entries.get(name);
+    if (entry !== undefined) return this.#fileOf(entry);
+    return this.#fixture(name);
+  }
+
+  /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
+  protected makeFixture(name: string): Node | undefined {
+    if (name !== 'head' && name !== 'tail') return undefined;
+    return this.atEnd(name) === undefined ? undefined : new EndLink(this.tree.mintNodeId(), this, name);
+  }
+
+  #fixture(name: string): Node | undefined {
+    const known = this.#fixtures?.get(name);
+    if (known !== undefined) return known instanceof EndLink && this.atEnd(known.end) === undefined ? undefined : known;
+    const made = this.makeFixture(name);
+    if (made !== undefined) (this.#fixtures ??= new Map()).set(name, made);
+    return made;
+  }
+
+  /** The kernel has forgotten head, tail or a dot file. */
+  fixtureForgotten(name: string): void {
+    this.#fixtures?.delete(name);
+    if (this.#fixtures?.size === 0) this.#fixtures = null;
+  }
+
+  list(offset: number, to: Listing): void {
+    if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
+    if (offset < FIRST_ENTRY_OFFSET && !to.add(this.tree.root.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
+    const { entries } = this.queue;
+    let position = entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
+    for (; position >= 0; position = entries.seek(position + 1)) {
+      const entry = entries.at(position)!;
+      if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET)) return;
+    }
+    this.listedTo = entries.nextPosition;
+  }
+
+  override unlink(name: string): void {
+    const entry = name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
+    if (entry !== undefined) this.removeEntry(entry.name);
+    else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
+    else throw new FsError(Errno.ENOENT);
+  }
+
+  protected abstract removeEntry(name: string): void;
+
+  /** The node of an entry: made at its first lookup, in the queue instead of the bare event until it is forgotten. */
+  #fileOf(entry: Entry): EventFile {
+    if (entry instanceof EventFile) return entry;
+    const file = new EventFile(this.tree.mintNodeId(), this, entry.name, entry.event);
+    this.queue.entries.replace(entry.name, file);
+    return file;
+  }
+
+  /** The kernel has forgotten a file: the bare event will do again where it has no name of its own here. */
+  fileForgotten(file: EventFile): void {
+    if (file.name === file.event.name && this.queue.entries.get(file.name) === file) {
+      this.queue.entries.replace(file.name, file.event);
+    }
+  }
+
+  /** A file's last writer has closed it. */
+  fileComplete(): void {}
+
+  /** An entry for an event, under its own name or, where a user has taken that, under another. */
+  protected entryFor(event: Event): Entry {
+    if (!this.queue.entries.has(event.name)) return event;
+    return new EventFile(this.tree.mintNodeId(), this, this.queue.freeName(event.name), event);
+  }
+
+  attributes(to: Attributes): void {
+    to.ino = this.ino;
+    to.size = 0;
+    to.mode = this.mode;
+    to.nlink = 2;
+    to.uid = this.uid;
+    to.gid = this.gid;
+    to.atime = to.mtime = to.ctime = this.born;
+  }
+}

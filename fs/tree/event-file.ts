@@ -1,0 +1,100 @@
+/** An event as a file of one directory: what its node id stands for. Made when it is looked up. */
+import type { Event } from '../events/event.js';
+import type { Entry } from '../events/queue.js';
+import type { Sink } from '../events/sink.js';
+import { Errno, FsError } from '../errno.js';
+import type { EventDirectory } from './event-directory.js';
+import { APPEND, Handle } from './handle.js';
+import { type AttributeChanges, type Attributes, FileType, Node, type NodeId } from './node.js';
+import { WrittenEvent } from './written-event.js';
+
+const ACCESS_MODE = 3; // O_ACCMODE
+const READ_ONLY = 0;
+const O_TRUNC = 0o1000;
+
+/** An event that was delivered is its directory's user's to read. */
+const DELIVERED_MODE = FileType.regular | 0o440;
+
+export class EventFile extends Node implements Entry {
+  constructor(
+    id: NodeId,
+    readonly directory: EventDirectory,
+    readonly name: string,
+    readonly event: Event,
+  ) {
+    super(id, directory.lifetime);
+  }
+
+  /** All links to an event show the same inode number, whatever node ids the kernel knows them by. */
+  override get ino(): number {
+    return this.event.ino;
+  }
+
+  get mode(): number {
+    return this.event instanceof WrittenEvent ? this.event.mode : DELIVERED_MODE;
+  }
+
+  attributes(to: Attributes): void {
+    const { event } = this;
+    const owned = event instanceof WrittenEvent ? event : this.directory;
+    to.ino = event.ino;
+    to.size = event.length;
+    to.mode = this.mode;
+    to.nlink = event.links;
+    to.uid = owned.uid;
+    to.gid = owned.gid;
+    to.atime = event.time;
+    to.mtime = event.time;
+    to.ctime = event instanceof WrittenEvent ? event.changed : event.time;
+  }
+
+  override change(changes: AttributeChanges): void {
+    if (!(this.event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
+    this.event.change(changes);
+  }
+
+  /** ESTALE when the last queue has let go since the lookup: the kernel looks again. EPERM to write a delivered event. */
+  open(flags: number): Handle {
+    const { event } = this;
+    if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE);
+    const writes = (flags & ACCESS_MODE) !== READ_ONLY;
+    if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
+    if (writes && (flags & O_TRUNC) !== 0) (event as WrittenEvent).truncate(0);
+    return new EventHandle(this, writes);
+  }
+
+  override forgotten(): void {
+    this.directory.fileForgotten(this);
+  }
+}
+
+export class EventHandle extends Handle {
+  constructor(
+    override readonly node: EventFile,
+    readonly writes: boolean,
+  ) {
+    super(node);
+    node.event.opens++;
+    if (node.event instanceof WrittenEvent && writes) node.event.writers++;
+  }
+
+  override read(offset: number, sink: Sink): boolean {
+    const { event } = this.node;
+    const rest = event.length - offset;
+    if (rest > 0) sink.put(event.bytes, event.start + offset, Math.min(rest, sink.room));
+    return true;
+  }
+
+  override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
+    const { event } = this.node;
+    if (!this.writes || !(event instanceof WrittenEvent)) throw new FsError(Errno.EBADF);
+    event.write(bytes, start, length, offset === APPEND ? event.length : offset);
+    return length;
+  }
+
+  override release(): void {
+    const { event, directory } = this.node;
+    if (event instanceof WrittenEvent && this.writes && --event.writers === 0) directory.fileComplete();
+    event.close();
+  }
+}

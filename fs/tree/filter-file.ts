@@ -1,0 +1,77 @@
+/** `.filter`: which events a process directory takes. What is written replaces it, what is appended adds alternatives. */
+import { Filter, FilterError } from '../events/filter.js';
+import { Errno, FsError } from '../errno.js';
+import { APPEND, type Handle } from './handle.js';
+import type { AttributeChanges } from './node.js';
+import type { ProcessDirectory } from './process-directory.js';
+import { DotFile, TextHandle } from './text-file.js';
+
+const O_TRUNC = 0o1000;
+/** A filter of that size still costs an event little to be matched with; 10,000 terms fit. */
+const MAX_FILTER_BYTES = 256 * 1024;
+
+export class FilterFile extends DotFile<ProcessDirectory> {
+  get permissions(): number {
+    return this.directory.mode & 0o666;
+  }
+
+  /** What a read shows: the filter and a line end, or nothing when everything is taken. */
+  get text(): string {
+    const { filter } = this.directory;
+    return filter.all ? '' : `${filter.text}\n`;
+  }
+
+  override get size(): number {
+    return this.text.length;
+  }
+
+  override open(flags: number): Handle {
+    return new FilterHandle(this, (flags & O_TRUNC) !== 0);
+  }
+
+  /** truncate(2) to nothing: everything is taken. */
+  override change(changes: AttributeChanges): void {
+    if (changes.size === 0) this.directory.setFilter(Filter.parse(''));
+    else if (changes.size !== undefined) throw new FsError(Errno.EINVAL, 'a filter is cut to nothing or not at all');
+    else super.change(changes);
+  }
+}
+
+class FilterHandle extends TextHandle {
+  /**
+   * @param emptied opened with O_TRUNC: the old filter holds until a new one is written, so that `echo ... > .filter`
+   * never takes everything for a moment; it is taken off when the file is closed with nothing written.
+   */
+  constructor(
+    override readonly node: FilterFile,
+    private emptied: boolean,
+  ) {
+    super(node, node.text);
+  }
+
+  /** write(2) at 0 sets the filter, at the end adds to it. EINVAL for a bad one, which changes nothing; EFBIG. */
+  override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
+    const { directory, text } = this.node;
+    const kept = offset === 0 ? '' : text;
+    if (offset !== APPEND && offset !== kept.length) throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
+    if (kept.length + length > MAX_FILTER_BYTES) throw new FsError(Errno.EFBIG);
+    const written = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
+    directory.setFilter(parse(kept + written));
+    this.emptied = false;
+    return length;
+  }
+
+  override release(): void {
+    if (this.emptied && !this.node.lifetime.over) this.node.directory.setFilter(Filter.parse(''));
+  }
+}
+
+/** A filter from text; EINVAL, with the column, for a bad one. */
+export function parse(text: string): Filter {
+  try {
+    return Filter.parse(text);
+  } catch (error) {
+    if (error instanceof FilterError) throw new FsError(Errno.EINVAL, error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,123 @@
+/** What every file and directory of the mount has in common. */
+import { type Timestamp, now } from '../events/event.js';
+import { Errno, FsError } from '../errno.js';
+import type { Caller } from '../owners/owners.js';
+import type { Handle } from './handle.js';
+
+declare const nodeId: unique symbol;
+/** What the kernel calls an inode by: fuse_in_header.nodeid. Never reused; 1 is the root. */
+export type NodeId = number & { readonly [nodeId]: true };
+
+/** The file types of st_mode (inode(7)). */
+export const FileType = { directory: 0o040000, regular: 0o100000, symlink: 0o120000 } as const;
+const TYPE_MASK = 0o170000;
+
+/** As long as something is there. One for each process directory and all that is in it, one for all that never ends. */
+export class Lifetime {
+  over = false;
+}
+
+/** What stat(2) shows, filled in anew each time (fuse_attr). */
+export interface Attributes {
+  ino: number;
+  size: number;
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  atime: Timestamp;
+  mtime: Timestamp;
+  ctime: Timestamp;
+}
+
+/** What chmod(2), chown(2), utimensat(2) and truncate(2) ask for; what is absent stays. */
+export interface AttributeChanges {
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  size?: number;
+  atime?: Timestamp;
+  mtime?: Timestamp;
+}
+
+/** One entry that readdir(3) shows. */
+export interface Listing {
+  /** Adds an entry; `next` is the offset behind it. False when there is no room left. */
+  add(ino: number, type: number, name: string, next: number): boolean;
+}
+
+export abstract class Node {
+  /** The kernel's lookup count: how often a reply has named the node, less what FORGET took back. */
+  lookups = 0;
+  /** The node is stale once this is over. */
+  lifetime: Lifetime;
+  readonly born: Timestamp = now();
+
+  constructor(
+    readonly id: NodeId,
+    lifetime: Lifetime,
+  ) {
+    this.lifetime = lifetime;
+  }
+
+  /** st_ino. */
+  get ino(): number {
+    return this.id;
+  }
+
+  /** st_mode: type and permissions. */
+  abstract get mode(): number;
+
+  /** The type bits of st_mode. */
+  get type(): number {
+    return this.mode & TYPE_MASK;
+  }
+
+  abstract attributes(to: Attributes): void;
+
+  /** chmod(2), chown(2), utimensat(2), truncate(2). EPERM where nothing can be changed. */
+  change(_changes: AttributeChanges): void {
+    throw new FsError(Errno.EPERM, 'this file is what it is');
+  }
+
+  /** open(2): `flags` as the caller gave them. */
+  abstract open(flags: number, caller: Caller): Handle;
+
+  /** readlink(2). EINVAL for all but symlinks. */
+  readlink(): string {
+    throw new FsError(Errno.EINVAL);
+  }
+
+  /** The kernel has forgotten the node: nothing refers to it but its place in the tree. */
+  forgotten(): void {}
+}
+
+/** A directory. What it does not override it refuses. */
+export abstract class Directory extends Node {
+  /** The child called `name`, or undefined. */
+  abstract lookup(name: string): Node | undefined;
+
+  /** Lists from `offset` on; offset 0 is the beginning. */
+  abstract list(offset: number, to: Listing): void;
+
+  override open(): Handle {
+    throw new FsError(Errno.EISDIR);
+  }
+
+  /** open(2) with O_CREAT of a name that is free. */
+  create(_name: string, _mode: number, _flags: number, _caller: Caller): Handle {
+    throw new FsError(Errno.EPERM, 'no files can be made here');
+  }
+
+  mkdir(_name: string, _mode: number, _caller: Caller): Directory {
+    throw new FsError(Errno.EPERM, 'no directories can be made here');
+  }
+
+  unlink(_name: string): void {
+    throw new FsError(Errno.EPERM, 'nothing can be removed here');
+  }
+
+  rmdir(_name: string): void {
+    throw new FsError(Errno.EPERM, 'nothing can be removed here');
+  }
+}

@@ -1,0 +1,104 @@
+/** `publish`: each write(2) is one event, and every queue gets it. */
+import type { Bus } from '../events/bus.js';
+import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
+import { Errno, FsError } from '../errno.js';
+import { Handle, Poll } from './handle.js';
+import type { Lifetime, NodeId } from './node.js';
+import { RootFile } from './root-file.js';
+
+export class PublishFile extends RootFile {
+  readonly text = new UeventText();
+
+  constructor(
+    id: NodeId,
+    lifetime: Lifetime,
+    readonly bus: Bus,
+  ) {
+    super(id, lifetime, 0o200);
+  }
+
+  override open(): Handle {
+    return new PublishHandle(this);
+  }
+
+  /** Reads an event and publishes it, or only reads it: EINVAL when it is none, EFBIG when it is too large. */
+  take(bytes: Uint8Array, publish: boolean): void {
+    const { bus, text } = this;
+    try {
+      text.readPublished(bytes, 0, bytes.length);
+    } catch (error) {
+      if (error instanceof MalformedUevent) throw new FsError(Errno.EINVAL, error.message);
+      if (error instanceof OversizedUevent) throw new FsError(Errno.EFBIG, error.message);
+      throw error;
+    }
+    if (!publish) return;
+    bus.publish(text);
+    bus.settle();
+  }
+}
+
+const LF = 0x0a;
+const NUL = 0;
+
+/**
+ * An open `publish`. bash writes what its builtins print line by line, a write(2) each. So a write that is nothing but
+ * a header waits for the properties that the next writes may bring, until another header, an empty line or close(2).
+ */
+class PublishHandle extends Handle {
+  #begun: Buffer | null = null;
+
+  constructor(override readonly node: PublishFile) {
+    super(node);
+  }
+
+  /** EINVAL when the bytes are no uevent and continue none, EFBIG when they are more than one may have. */
+  override write(bytes: Uint8Array, start: number, length: number): number {
+    if (length > 2 * MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG);
+    const written = Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
+    if (this.#begun !== null && !beginsEvent(written)) {
+      this.#goOn(this.#begun, written);
+      return length;
+    }
+    const isHeader = lineEnd(written) >= length - 1 && !written.includes(NUL);
+    if (isHeader) this.node.take(written, false);
+    this.#finish();
+    if (!isHeader) this.node.take(written, true);
+    // What was read last stands in memory that the next request overwrites.
+    if (isHeader) this.#begun = Buffer.from(written);
+    return length;
+  }
+
+  #goOn(begun: Buffer, written: Buffer): void {
+    if (written[0] === LF) return this.#finish();
+    const text = Buffer.concat([begun, Buffer.from(begun[begun.length - 1] === LF ? '' : '\n'), written]);
+    this.node.take(text, false);
+    this.#begun = text;
+  }
+
+  #finish(): void {
+    const begun = this.#begun;
+    this.#begun = null;
+    if (begun !== null) this.node.take(begun, true);
+  }
+
+  override poll(): number {
+    return Poll.out | Poll.writeNormal;
+  }
+
+  override release(): void {
+    this.#finish();
+  }
+}
+
+function lineEnd(text: Buffer): number {
+  const end = text.indexOf(LF);
+  return end < 0 ? text.length : end;
+}
+
+/** Whether the first line is `ACTION@/DEVPATH` rather than `KEY=VALUE`. */
+function beginsEvent(text: Buffer): boolean {
+  const line = text.subarray(0, lineEnd(text));
+  const at = line.indexOf('@/');
+  const equals = line.indexOf('=');
+  return at >= 0 && (equals < 0 || at < equals);
+}

@@ -1,0 +1,112 @@
+/** A process directory's `.stream`: reading it takes events off the queue. */
+import { QueueReader } from '../events/queue.js';
+import type { Sink } from '../events/sink.js';
+import { Errno } from '../errno.js';
+import type { Door } from './door.js';
+import { Handle, type ParkedRead, Poll } from './handle.js';
+import type { ProcessDirectory } from './process-directory.js';
+import { DotFile } from './text-file.js';
+
+export class QueueStreamFile extends DotFile<ProcessDirectory> {
+  /** Whoever may read and change the directory may take events off it: each class needs r and w. */
+  get permissions(): number {
+    const { mode } = this.directory;
+    return (mode & 0o444) & ((mode & 0o222) << 1);
+  }
+
+  override open(): Handle {
+    return new QueueStreamHandle(this);
+  }
+}
+
+export class QueueStreamHandle extends Handle {
+  readonly #reader: QueueReader;
+
+  constructor(override readonly node: QueueStreamFile) {
+    super(node);
+    this.#reader = new QueueReader(node.directory.queue);
+    this.node.directory.readers.opened++;
+  }
+
+  override get isStream(): boolean {
+    return true;
+  }
+
+  get ready(): boolean {
+    return this.#reader.ready;
+  }
+
+  override read(_offset: number, sink: Sink): boolean {
+    if (!this.#reader.ready) return false;
+    this.#reader.read(sink);
+    this.node.directory.touched();
+    return true;
+  }
+
+  /** Its share of what has come while it waited. */
+  readShare(sink: Sink, most: number): void {
+    this.#reader.read(sink, most);
+  }
+
+  override park(read: ParkedRead): void {
+    this.node.directory.readers.waiting.add(read);
+  }
+
+  override unpark(read: ParkedRead): void {
+    this.node.directory.readers.waiting.delete(read);
+  }
+
+  override poll(): number {
+    return this.#reader.ready ? Poll.in | Poll.readNormal : 0;
+  }
+
+  override watch(): void {
+    this.node.directory.readers.pollers.add(this);
+  }
+
+  override release(): void {
+    const { readers } = this.node.directory;
+    readers.opened--;
+    readers.pollers.delete(this);
+  }
+}
+
+/** Who waits for a process directory's events. */
+export class QueueReaders {
+  /** How many `.stream`s are open. */
+  opened = 0;
+  readonly waiting = new Set<ParkedRead>();
+  readonly pollers = new Set<Handle>();
+
+  /** Whether an event that comes now must be told of. */
+  get any(): boolean {
+    return this.waiting.size > 0 || this.pollers.size > 0;
+  }
+
+  /** Events have come, `complete` of them can be taken: those who wait share them, in order, and pollers look again. */
+  settle(door: Door, complete: number): void {
+    for (const read of this.waiting) {
+      const handle = read.handle as QueueStreamHandle;
+      if (!handle.ready) break;
+      const share = Math.max(1, Math.ceil(complete / this.waiting.size));
+      complete -= share;
+      const sink = door.begin(read.size);
+      handle.readShare(sink, share);
+      this.waiting.delete(read);
+      door.answer([read]);
+    }
+    this.#wakePollers(door);
+  }
+
+  /** The directory is gone: nobody waits for anything any more. */
+  end(door: Door): void {
+    for (const read of this.waiting) door.fail(read, Errno.ESTALE);
+    this.waiting.clear();
+    this.#wakePollers(door);
+  }
+
+  #wakePollers(door: Door): void {
+    for (const handle of this.pollers) door.wake(handle);
+    this.pollers.clear();
+  }
+}

@@ -1,0 +1,162 @@
+/** `stream` and `match/<filter>`: every open is a queue of its own, a cursor into the log that dies with the open file. */
+import { Audience, Cursor } from '../events/cursor.js';
+import type { Event } from '../events/event.js';
+import type { Filter } from '../events/filter.js';
+import type { Log } from '../events/log.js';
+import type { Sink } from '../events/sink.js';
+import type { Caller } from '../owners/owners.js';
+import type { Door } from './door.js';
+import { Handle, type ParkedRead, Poll } from './handle.js';
+import type { Lifetime, Node, NodeId } from './node.js';
+import { RootFile } from './root-file.js';
+
+/** All streams with one filter: an event is looked at once for all of them. */
+export class StreamGroup extends Audience {
+  readonly handles = new Set<StreamHandle>();
+  readonly waiting = new Set<ParkedRead>();
+  readonly pollers = new Set<Handle>();
+  #fresh = false;
+
+  /** An event has come. */
+  deliver(event: Event): void {
+    if (this.take(event)) this.#fresh = true;
+  }
+
+  /** Whoever waits gets all that has come; pollers look again. */
+  settle(door: Door): void {
+    if (!this.#fresh) return;
+    this.#fresh = false;
+    if (this.waiting.size > 0) this.#answerWaiting(door);
+    for (const handle of this.pollers) door.wake(handle);
+    this.pollers.clear();
+  }
+
+  /** Those who wait stand at the same place, so those with the same room get the same bytes, made once. */
+  #answerWaiting(door: Door): void {
+    const reads = [...this.waiting];
+    this.waiting.clear();
+    let batch: ParkedRead[] = [];
+    let leader: Cursor | null = null;
+    let begun = { place: -1, size: -1, lost: 0 };
+    for (const read of reads) {
+      const { cursor } = read.handle as StreamHandle;
+      if (leader !== null && begun.place >= 0 && cursor.place === begun.place && read.size === begun.size) {
+        cursor.follow(leader, leader.toldLost - begun.lost);
+      } else if (cursor.ready) {
+        if (batch.length > 0) door.answer(batch);
+        batch = [];
+        leader = cursor;
+        begun = { place: cursor.place, size: read.size, lost: cursor.toldLost };
+        cursor.read(door.begin(read.size));
+      } else {
+        // Two reads of one open file share its events: the other has taken them.
+        this.waiting.add(read);
+        continue;
+      }
+      batch.push(read);
+    }
+    if (batch.length > 0) door.answer(batch);
+  }
+
+  /** Everybody who waits gets the end of the file. */
+  end(door: Door): void {
+    for (const read of this.waiting) {
+      door.begin(0);
+      door.answer([read]);
+    }
+    this.waiting.clear();
+  }
+}
+
+/** The groups, by their filter's text. A group lasts as long as a stream is open. */
+export class Streams {
+  readonly groups = new Map<string, StreamGroup>();
+
+  constructor(readonly log: Log) {}
+
+  open(node: Node, filter: Filter, caller: Caller): StreamHandle {
+    let group = this.groups.get(filter.text);
+    if (group === undefined) {
+      group = new StreamGroup(this.log, filter);
+      this.groups.set(filter.text, group);
+    }
+    const handle = new StreamHandle(node, group, this, caller.pid);
+    group.handles.add(handle);
+    return handle;
+  }
+
+  close(handle: StreamHandle): void {
+    const { group } = handle;
+    group.handles.delete(handle);
+    group.pollers.delete(handle);
+    if (group.handles.size === 0) this.groups.delete(group.filter.text);
+  }
+}
+
+export class StreamHandle extends Handle {
+  readonly cursor: Cursor;
+
+  constructor(
+    node: Node,
+    readonly group: StreamGroup,
+    readonly streams: Streams,
+    /** The thread that opened it, for `.status`. */
+    readonly openerPid: number,
+  ) {
+    super(node);
+    this.cursor = new Cursor(group);
+  }
+
+  override get isStream(): boolean {
+    return true;
+  }
+
+  override read(_offset: number, sink: Sink): boolean {
+    if (!this.cursor.ready) return false;
+    this.cursor.read(sink);
+    return true;
+  }
+
+  override park(read: ParkedRead): void {
+    this.group.waiting.add(read);
+  }
+
+  override unpark(read: ParkedRead): void {
+    this.group.waiting.delete(read);
+  }
+
+  override poll(): number {
+    return this.cursor.ready ? Poll.in | Poll.readNormal : 0;
+  }
+
+  override watch(): void {
+    this.group.pollers.add(this);
+  }
+
+  override release(): void {
+    this.streams.close(this);
+  }
+}
+
+/** `stream`, or a file of `match/`. */
+export class StreamFile extends RootFile {
+  constructor(
+    id: NodeId,
+    lifetime: Lifetime,
+    readonly streams: Streams,
+    readonly filter: Filter,
+    /** Called when the kernel has forgotten it. */
+    private readonly shelf: Map<string, StreamFile> | null = null,
+    private readonly name = '',
+  ) {
+    super(id, lifetime, 0o444);
+  }
+
+  override open(_flags: number, caller: Caller): Handle {
+    return this.streams.open(this, this.filter, caller);
+  }
+
+  override forgotten(): void {
+    this.shelf?.delete(this.name);
+  }
+}

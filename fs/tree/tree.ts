@@ -1,0 +1,176 @@
+/**
+ * What is mounted, without a mount: the one root object from which all that a client can observe is reached.
+ *
+ * Nodes are what the kernel knows by number, handles what it has open. A driver asks; the tree answers at once or parks
+ * a read, and speaks up through the {@link Door} when events come for those who wait.
+ */
+import type { Bus, Outlet } from '../events/bus.js';
+import type { Event } from '../events/event.js';
+import { Filter } from '../events/filter.js';
+import { Errno, FsError } from '../errno.js';
+import type { Owners } from '../owners/owners.js';
+import type { Door } from './door.js';
+import type { FileHandle, Handle } from './handle.js';
+import { LogDirectory } from './log-directory.js';
+import { MatchDirectory } from './match-directory.js';
+import { Lifetime, type Node, type NodeId } from './node.js';
+import type { ProcessDirectory } from './process-directory.js';
+import { PublishFile } from './publish-file.js';
+import { ROOT_ID, RootDirectory } from './root-directory.js';
+import { StreamFile, Streams } from './streams.js';
+import type { StatusLines } from './text-file.js';
+
+/** Nobody listens yet. */
+const NO_DOOR: Door = {
+  begin: () => ({ room: 0, put: () => undefined }),
+  answer: () => undefined,
+  fail: () => undefined,
+  wake: () => undefined,
+};
+
+export class Tree implements Outlet {
+  /** The lifetime of what stays as long as the mount. */
+  readonly forever = new Lifetime();
+  readonly root: RootDirectory;
+  readonly streams: Streams;
+  /** Set by the driver that carries the tree. */
+  door: Door = NO_DOOR;
+  /** Directories with events that somebody waits for. */
+  readonly unsettled = new Set<ProcessDirectory>();
+  /** What the kernel knows. */
+  readonly #nodes = new Map<NodeId, Node>();
+  /** What the kernel has open, at the place that is its file handle; holes are free. */
+  readonly #handles: (Handle | undefined)[] = [];
+  readonly #freeHandles: FileHandle[] = [];
+  readonly #counters: (() => StatusLines)[] = [];
+
+  constructor(
+    readonly bus: Bus,
+    readonly owners: Owners,
+  ) {
+    this.streams = new Streams(bus.log);
+    this.root = new RootDirectory(this);
+    this.#nodes.set(ROOT_ID, this.root);
+    this.root.fix('log', new LogDirectory(this, this.mintNodeId()));
+    this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
+    this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
+    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, Filter.parse('')));
+    bus.outlets.push(this);
+  }
+
+  mintNodeId(): NodeId {
+    return this.bus.inodes.next() as NodeId;
+  }
+
+  mintInode(): number {
+    return this.bus.inodes.next();
+  }
+
+  // ---- events
+
+  take(event: Event): void {
+    for (const directory of this.root.directories) directory.deliver(event);
+    for (const group of this.streams.groups.values()) group.deliver(event);
+  }
+
+  settle(): void {
+    for (const directory of this.unsettled) if (!directory.lifetime.over) directory.settle();
+    this.unsettled.clear();
+    for (const group of this.streams.groups.values()) group.settle(this.door);
+  }
+
+  // ---- what the kernel knows
+
+  /** The node that the kernel means. ESTALE when it has ended. */
+  node(id: NodeId): Node {
+    const node = this.#nodes.get(id);
+    if (node === undefined || node.lifetime.over) throw new FsError(Errno.ESTALE);
+    return node;
+  }
+
+  /** A reply names the node: the kernel counts one lookup more. */
+  remember(node: Node): void {
+    if (node.lookups++ === 0) this.#nodes.set(node.id, node);
+  }
+
+  /** FORGET: the kernel counts `lookups` fewer, and at zero does not know the node any more. */
+  forget(id: NodeId, lookups: number): void {
+    const node = this.#nodes.get(id);
+    if (node === undefined || id === ROOT_ID) return;
+    node.lookups -= lookups;
+    if (node.lookups > 0) return;
+    node.lookups = 0;
+    this.#nodes.delete(id);
+    node.forgotten();
+  }
+
+  /** Gives an open file the number that the kernel will use for it. */
+  enter(handle: Handle): FileHandle {
+    const free = this.#freeHandles.pop();
+    if (free === undefined) return (this.#handles.push(handle) - 1) as FileHandle;
+    this.#handles[free] = handle;
+    return free;
+  }
+
+  /** The open file that the kernel means. ESTALE when what it is of has ended. */
+  handle(fh: FileHandle): Handle {
+    const handle = this.#handles[fh];
+    if (handle === undefined) throw new FsError(Errno.EBADF);
+    if (handle.node.lifetime.over) throw new FsError(Errno.ESTALE);
+    return handle;
+  }
+
+  /** RELEASE: the last descriptor is closed. */
+  leave(fh: FileHandle): void {
+    const handle = this.#handles[fh];
+    if (handle === undefined) return;
+    this.#handles[fh] = undefined;
+    this.#freeHandles.push(fh);
+    handle.release();
+  }
+
+  /** Everybody who waits gets the end of the file: the daemon is going. */
+  end(): void {
+    for (const group of this.streams.groups.values()) group.end(this.door);
+    for (const directory of this.root.directories) {
+      for (const read of directory.readers.waiting) {
+        this.door.begin(0);
+        this.door.answer([read]);
+      }
+      directory.readers.waiting.clear();
+    }
+  }
+
+  // ---- status
+
+  /** More lines for `log/.status`. */
+  report(counters: () => StatusLines): void {
+    this.#counters.push(counters);
+  }
+
+  statusLines(): StatusLines {
+    const { bus } = this;
+    const streams = [...this.streams.groups.values()].flatMap((group) => [...group.handles]);
+    return [
+      ['DAEMON', process.pid],
+      ['SEQNUM', bus.lastSeqnum],
+      ['KERNEL', bus.counted.kernel],
+      ['PUBLISHED', bus.counted.published],
+      ['LOST', bus.lost],
+      ['KEPT', bus.log.next - bus.log.oldest],
+      ['DIRECTORIES', this.root.directories.size],
+      ['OWNERS', this.owners.size],
+      ['STREAMS', streams.length],
+      ['NODES', this.#nodes.size],
+      ['HANDLES', this.#handles.length - this.#freeHandles.length],
+      ...this.#counters.flatMap((lines) => lines()),
+      ...streams.map(
+        ({ openerPid, cursor, group }, index) =>
+          [
+            `STREAM_${index}`,
+            `pid=${openerPid} pending=${cursor.pending} lost=${cursor.lost} filter=${group.filter.text.replaceAll('\n', '; ')}`,
+          ] as const,
+      ),
+    ];
+  }
+}

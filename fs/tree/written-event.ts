@@ -1,0 +1,97 @@
+/** An event that a user writes, as a file of a process directory: it can be changed, and it has an owner and a mode. */
+import { Event, type Holder, type Timestamp, now } from '../events/event.js';
+import { MAX_EVENT_BYTES } from '../events/uevent.js';
+import { Errno, FsError } from '../errno.js';
+import { type AttributeChanges, FileType } from './node.js';
+
+const LF = 0x0a;
+/** Behind the text: the line end that it may lack, and the empty line that ends its record. */
+const TRAILER_BYTES = 2;
+
+export class WrittenEvent extends Event {
+  /** How many open files may write it. While there is one, streams leave it in the queue. */
+  writers = 0;
+  /** The queues that hold it, whose books follow its size. */
+  readonly #holders: Holder[] = [];
+  mode: number;
+  changed: Timestamp;
+
+  constructor(
+    name: string,
+    ino: number,
+    mode: number,
+    public uid: number,
+    public gid: number,
+  ) {
+    super(name, ino, -1, new Uint8Array(TRAILER_BYTES), 0, 0, now());
+    this.mode = FileType.regular | (mode & 0o7777);
+    this.changed = this.time;
+  }
+
+  override link(holder: Holder): void {
+    super.link(holder);
+    this.#holders.push(holder);
+  }
+
+  override unlink(holder: Holder): void {
+    this.#holders.splice(this.#holders.indexOf(holder), 1);
+    super.unlink(holder);
+  }
+
+  override get complete(): boolean {
+    return this.writers === 0;
+  }
+
+  override get recordLength(): number {
+    return this.length + (this.length > 0 && this.bytes[this.length - 1] === LF ? 1 : TRAILER_BYTES);
+  }
+
+  /** write(2) at `offset`. EFBIG when the text would be too large for an event. */
+  write(from: Uint8Array, start: number, length: number, offset: number): void {
+    const end = offset + length;
+    if (end > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
+    if (end > this.length) this.#resize(end);
+    this.bytes.set(from.subarray(start, start + length), offset);
+    this.#touch();
+  }
+
+  /** truncate(2). EFBIG as with `write`. */
+  truncate(size: number): void {
+    if (size > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
+    this.#resize(size);
+    this.#touch();
+  }
+
+  /** chmod(2), chown(2), utimensat(2), truncate(2). */
+  change(changes: AttributeChanges): void {
+    if (changes.size !== undefined) this.truncate(changes.size);
+    if (changes.mode !== undefined) this.mode = FileType.regular | (changes.mode & 0o7777);
+    this.uid = changes.uid ?? this.uid;
+    this.gid = changes.gid ?? this.gid;
+    this.time = changes.mtime ?? this.time;
+    this.changed = now();
+  }
+
+  #resize(size: number): void {
+    const grown = size - this.length;
+    // Before the size changes: a queue that must make room may drop this very event and refund what it was charged.
+    for (const holder of grown > 0 ? [...this.#holders] : []) holder.makeRoom(0, grown);
+    for (const holder of this.#holders) holder.bytes += grown;
+    if (size + TRAILER_BYTES > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(size + TRAILER_BYTES, this.bytes.length * 2));
+      larger.set(this.bytes.subarray(0, this.length));
+      this.bytes = larger;
+    }
+    // What was behind the old end must read as zeros (truncate(2)), and line ends must stand behind the new one.
+    if (grown > 0) this.bytes.fill(0, this.length, size);
+    this.bytes.fill(LF, size, size + TRAILER_BYTES);
+    this.length = size;
+    this.settle();
+  }
+
+  #touch(): void {
+    this.settle();
+    this.time = now();
+    this.changed = this.time;
+  }
+}

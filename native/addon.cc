@@ -1,0 +1,13 @@
+#include "addon.h"
+
+static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
+  eventfs::exportMount(env, exports);
+  eventfs::exportProcess(env, exports);
+  eventfs::exportDeathWatch(env, exports);
+  eventfs::exportFuseChannel(env, exports);
+  eventfs::exportUeventSocket(env, exports);
+  eventfs::exportReadableWatch(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(eventfs, exportAll)

@@ -1,0 +1,15 @@
+// What each part of the addon adds to its exports. The whole interface is index.d.ts.
+#pragma once
+
+#include <napi.h>
+
+namespace eventfs {
+
+void exportMount(Napi::Env env, Napi::Object exports);
+void exportProcess(Napi::Env env, Napi::Object exports);
+void exportDeathWatch(Napi::Env env, Napi::Object exports);
+void exportFuseChannel(Napi::Env env, Napi::Object exports);
+void exportUeventSocket(Napi::Env env, Napi::Object exports);
+void exportReadableWatch(Napi::Env env, Napi::Object exports);
+
+}  // namespace eventfs

@@ -1,0 +1,110 @@
+#include "death_watch.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <cerrno>
+
+#include "addon.h"
+#include "system_error.h"
+
+namespace eventfs {
+
+/** Marks a DeathWatch, since napi_unwrap would give any of our classes. A random UUID. */
+static const napi_type_tag kDeathWatchTag = {0x5d6a1f0c9b8e4f27, 0x9f3c7be21a604d58};
+
+DeathWatch::DeathWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DeathWatch>(info) {
+  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "onDeath must be a function");
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) throw systemError(info.Env(), errno, "epoll_create1");
+  onDeath_ = Napi::Persistent(info[0].As<Napi::Function>());
+  info.This().As<Napi::Object>().TypeTag(&kDeathWatchTag);
+}
+
+DeathWatch* DeathWatch::from(Napi::Value value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kDeathWatchTag)) {
+    throw Napi::TypeError::New(value.Env(), "deaths must be a DeathWatch");
+  }
+  return Unwrap(value.As<Napi::Object>());
+}
+
+void DeathWatch::start(const Napi::CallbackInfo& info) {
+  if (poll_.isActive()) return;
+  if (!epoll_) throw systemError(info.Env(), EBADF, "epoll_ctl");
+  poll_.start(info.Env(), epoll_.get(), onPoll, this);
+  Ref();  // the event loop holds it now, whoever else does
+}
+
+void DeathWatch::add(const Napi::CallbackInfo& info) {
+  int pidfd = info[0].As<Napi::Number>().Int32Value();
+  epoll_event event{};
+  // One report, after which the kernel keeps quiet about it until the descriptor is closed. A pidfd stays readable for
+  // ever, and only the token comes back, not the descriptor that EPOLL_CTL_DEL would need.
+  event.events = EPOLLIN | EPOLLONESHOT;
+  event.data.u64 = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, pidfd, &event) < 0) throw systemError(info.Env(), errno, "epoll_ctl");
+}
+
+void DeathWatch::remove(const Napi::CallbackInfo& info) {
+  int pidfd = info[0].As<Napi::Number>().Int32Value();
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pidfd, nullptr) == 0) return;
+  if (errno != ENOENT) throw systemError(info.Env(), errno, "epoll_ctl");
+}
+
+Napi::Value DeathWatch::isDead(const Napi::CallbackInfo& info) {
+  pollfd watched{info[0].As<Napi::Number>().Int32Value(), POLLIN, 0};
+  if (poll(&watched, 1, 0) < 0) throw systemError(info.Env(), errno, "poll");
+  if (watched.revents & POLLNVAL) throw systemError(info.Env(), EBADF, "poll");
+  return Napi::Boolean::New(info.Env(), (watched.revents & (POLLIN | POLLHUP)) != 0);
+}
+
+Napi::Value DeathWatch::drain(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), drainBy(callFunction));
+}
+
+uint32_t DeathWatch::drainBy(Call& call) {
+  uint32_t dead = 0;
+  // One at a time: a callback may remove another dead process, or close the set, and means it
+  while (epoll_) {
+    epoll_event event;
+    int found = epoll_wait(epoll_.get(), &event, 1, 0);
+    if (found == 0) break;
+    if (found < 0 && errno == EINTR) continue;
+    if (found < 0) break;
+    ++dead;
+    Napi::HandleScope scope(Env());
+    call(Env(), onDeath_.Value(), {Napi::Number::New(Env(), static_cast<double>(event.data.u64))});
+  }
+  return dead;
+}
+
+void DeathWatch::onPoll(void* owner) {
+  auto* watch = static_cast<DeathWatch*>(owner);
+  Napi::HandleScope scope(watch->Env());
+  [[maybe_unused]] Napi::Object self = watch->Value();  // alive until here is done, even if a callback closes it
+  watch->drainBy(makeCallback);
+}
+
+void DeathWatch::close(const Napi::CallbackInfo&) {
+  if (!epoll_) return;
+  bool isStarted = poll_.isActive();
+  poll_.close();
+  epoll_.reset();
+  onDeath_.Reset();
+  if (isStarted) Unref();
+}
+
+void exportDeathWatch(Napi::Env env, Napi::Object exports) {
+  using Watch = DeathWatch;
+  exports.Set("DeathWatch", Watch::DefineClass(env, "DeathWatch",
+                                               {
+                                                   Watch::InstanceMethod<&Watch::start>("start"),
+                                                   Watch::InstanceMethod<&Watch::add>("add"),
+                                                   Watch::InstanceMethod<&Watch::remove>("remove"),
+                                                   Watch::InstanceMethod<&Watch::isDead>("isDead"),
+                                                   Watch::InstanceMethod<&Watch::drain>("drain"),
+                                                   Watch::InstanceMethod<&Watch::close>("close"),
+                                               }));
+}
+
+}  // namespace eventfs

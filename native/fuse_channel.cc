@@ -1,0 +1,263 @@
+#include "fuse_channel.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "addon.h"
+#include "callback.h"
+#include "options.h"
+#include "system_error.h"
+
+namespace eventfs {
+
+/** After this many requests at one wake-up, timers and the other descriptors get their turn. */
+static constexpr uint32_t kRequestsPerWakeUp = 128;
+
+/** The requests that have no reply (include/uapi/linux/fuse.h): the kernel would refuse one. */
+static bool hasReply(uint32_t opcode) {
+  return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+}
+
+FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<FuseChannel>(info),
+      deaths_(DeathWatch::from(optionsArgument(info).Get("deaths"))),
+      deathsReference_(Napi::Persistent(optionsArgument(info).Get("deaths").As<Napi::Object>())),
+      request_(optionsArgument(info), "request"),
+      reply_(optionsArgument(info), "reply"),
+      log_(optionsArgument(info), "log"),
+      slice_(optionsArgument(info), "slice"),
+      parked_(optionsArgument(info), "parked"),
+      onRequest_(functionOption(optionsArgument(info), "onRequest")),
+      onRefused_(functionOption(optionsArgument(info), "onRefused")),
+      onEnd_(functionOption(optionsArgument(info), "onEnd")) {
+  if (request_.size() < FUSE_MIN_READ_BUFFER) throw Napi::RangeError::New(info.Env(), "request is under 8192 bytes");
+  if (reply_.size() < sizeof(fuse_out_header)) throw Napi::RangeError::New(info.Env(), "reply is under 16 bytes");
+  if (slice_.size() < 2) throw Napi::RangeError::New(info.Env(), "slice is under 2 words");
+
+  int fd = optionsArgument(info).Get("fd").As<Napi::Number>().Int32Value();
+  // A descriptor that fusermount(1) has passed to us may be a blocking one
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) throw systemError(info.Env(), errno, "fcntl");
+  fuse_.reset(fd);  // last: until the constructor has succeeded it is the caller's
+}
+
+void FuseChannel::start(const Napi::CallbackInfo& info) {
+  if (poll_.isActive()) return;
+  if (!fuse_) throw systemError(info.Env(), EBADF, "epoll_ctl");
+  poll_.start(info.Env(), fuse_.get(), onPoll, this);
+  Ref();  // the event loop holds it now, whoever else does
+  isHeldByLoop_ = true;
+}
+
+void FuseChannel::onPoll(void* owner) {
+  static_cast<FuseChannel*>(owner)->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+}
+
+Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
+  if (!fuse_) return Napi::Number::New(info.Env(), 0);
+  if (isServing_) throw Napi::Error::New(info.Env(), "serve() called while a request is being served");
+  return Napi::Number::New(info.Env(), serveUpTo(UINT32_MAX, Until::kNothingIsLeft));
+}
+
+/** The hot path. Any call into JavaScript may have closed the channel: `fuse_` is looked at after each. */
+uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
+  napi_env env = Env();
+  Napi::HandleScope scope(env);  // one for all: a request adds two handles to it
+  napi_value onRequest = onRequest_.Value();
+  napi_value undefined;
+  napi_get_undefined(env, &undefined);
+
+  uint32_t served = 0;
+  bool isTry = false;  // this read may find nothing, and readAgain_ wants to know
+  uint32_t opcode = 0;
+  isServing_ = true;
+  while (fuse_ && served < most) {
+    ssize_t length = read(fuse_.get(), request_.data(), request_.size());
+    if (length < 0) {
+      // ENOENT: the caller was interrupted while its request was being read (fs/fuse/dev.c, fuse_dev_do_read)
+      if (errno == ENOENT || errno == EINTR) continue;
+      if (errno == EAGAIN && isTry) readAgain_.hasPaid(opcode, false);
+      if (errno != EAGAIN) end(errno);
+      break;
+    }
+    if (isTry) readAgain_.hasPaid(opcode, true);
+    ++served;
+
+    // Before the request is looked at: what died before it was sent is gone when it is answered
+    deaths_->drainBy(callFunction);
+    if (!fuse_) break;
+
+    opcode = request()->opcode;
+    Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
+    isTry = outcome == Outcome::kAnswered;
+    if (isTry && until == Until::kNothingIsLikely && !readAgain_.isWorthIt(opcode)) break;
+  }
+  isServing_ = false;
+  if (!fuse_) letGo();
+  return served;
+}
+
+FuseChannel::Outcome FuseChannel::handle(size_t length, napi_value onRequest, napi_value undefined) {
+  napi_env env = Env();
+  napi_value argument;
+  napi_value result;
+  napi_create_uint32(env, static_cast<uint32_t>(length), &argument);
+  if (napi_call_function(env, undefined, onRequest, 1, &argument, &result) != napi_ok) {
+    if (fuse_) failRequest();
+    reportException(env);  // last, for it may end the process
+    return Outcome::kAnswered;
+  }
+  if (!fuse_) return Outcome::kNoReply;
+
+  uint32_t replyLength;
+  if (napi_get_value_uint32(env, result, &replyLength) != napi_ok) replyLength = UINT32_MAX;  // no number: refused
+  if (replyLength == 0) return Outcome::kNoReply;
+  sendReply(replyLength);
+  return Outcome::kAnswered;
+}
+
+void FuseChannel::sendReply(uint32_t length) {
+  uint64_t unique = request()->unique;
+  iovec parts[2] = {{reply_.data(), length}, {}};
+  int count = 1;
+  bool isSound = length <= reply_.size();
+  if (slice_[1] != 0) {
+    isSound = takeSlice(&parts[1]) && isSound;
+    count = 2;
+  }
+  if (!isSound) return refuse(unique, EINVAL);
+  send(unique, parts, count);
+}
+
+/** The answer to a request whose handler has thrown. */
+void FuseChannel::failRequest() {
+  slice_[1] = 0;
+  if (hasReply(request()->opcode)) sendError(request()->unique, EIO);
+}
+
+Napi::Value FuseChannel::answer(const Napi::CallbackInfo& info) {
+  auto slots = info[0].As<Napi::Uint32Array>();
+  uint32_t count = info[1].As<Napi::Number>().Uint32Value();
+  uint32_t length = info[2].As<Napi::Number>().Uint32Value();
+  if (!fuse_) return Napi::Number::New(info.Env(), 0);
+  if (count > slots.ElementLength()) throw Napi::RangeError::New(info.Env(), "count is over the number of slots");
+  if (!reply_.holds(sizeof(fuse_out_header), length)) {
+    throw Napi::RangeError::New(info.Env(), "length is over the reply's");
+  }
+  iovec slice{};
+  if (!takeSlice(&slice)) throw Napi::RangeError::New(info.Env(), "slice is not inside the log");
+
+  const uint32_t* slot = slots.Data();
+  fuse_out_header header{static_cast<uint32_t>(sizeof(header) + length + slice.iov_len), 0, 0};
+  uint32_t taken = 0;
+  for (uint32_t i = 0; i < count && fuse_; ++i) {
+    header.unique = parkedUnique(info.Env(), slot[i]);
+    iovec parts[3] = {{&header, sizeof(header)}, {reply_.data() + sizeof(header), length}, slice};
+    if (send(header.unique, parts, 3)) ++taken;
+  }
+  return Napi::Number::New(info.Env(), taken);
+}
+
+void FuseChannel::fail(const Napi::CallbackInfo& info) {
+  uint32_t slot = info[0].As<Napi::Number>().Uint32Value();
+  int error = info[1].As<Napi::Number>().Int32Value();
+  if (!fuse_) return;
+  fuse_out_header header{sizeof(header), -error, parkedUnique(info.Env(), slot)};
+  iovec part{&header, sizeof(header)};
+  send(header.unique, &part, 1);
+}
+
+Napi::Value FuseChannel::notify(const Napi::CallbackInfo& info) {
+  uint32_t length = info[0].As<Napi::Number>().Uint32Value();
+  if (length > reply_.size()) throw Napi::RangeError::New(info.Env(), "length is over the reply's");
+  return Napi::Boolean::New(info.Env(), fuse_ && write(fuse_.get(), reply_.data(), length) >= 0);
+}
+
+/** Writes one reply; whether the kernel has taken it. */
+bool FuseChannel::send(uint64_t unique, iovec* parts, int count) {
+  int fd = fuse_.get();
+  ssize_t written = count == 1 ? write(fd, parts->iov_base, parts->iov_len) : writev(fd, parts, count);
+  if (written >= 0) return true;
+  // ENOENT: the caller was killed, or the connection is over; of the latter the next read(2) tells, in one place
+  if (errno != ENOENT && errno != ENODEV && errno != ECONNABORTED) refuse(unique, errno);
+  return false;
+}
+
+void FuseChannel::sendError(uint64_t unique, int error) {
+  fuse_out_header header{sizeof(header), -error, unique};
+  // What goes wrong here goes wrong because the request is gone, and there is nobody to tell
+  [[maybe_unused]] ssize_t written = write(fuse_.get(), &header, sizeof(header));
+}
+
+/** A reply that the kernel would not take, or that we would not give it: the caller must not wait for ever. */
+void FuseChannel::refuse(uint64_t unique, int error) {
+  sendError(unique, EIO);
+  Napi::HandleScope scope(Env());
+  callFunction(Env(), onRefused_.Value(), {Napi::Number::New(Env(), error)});
+}
+
+/** The slice of the log that ends this reply, as `part`; none for the next. False when it is not inside the log. */
+bool FuseChannel::takeSlice(iovec* part) {
+  size_t start = slice_[0];
+  size_t length = slice_[1];
+  slice_[1] = 0;
+  if (!log_.holds(start, length)) return false;
+  *part = {log_.data() + start, length};
+  return true;
+}
+
+uint64_t FuseChannel::parkedUnique(Napi::Env env, uint32_t slot) {
+  uint64_t unique;
+  size_t start = size_t{slot} * sizeof(unique);
+  if (!parked_.holds(start, sizeof(unique))) throw Napi::RangeError::New(env, "no such slot");
+  memcpy(&unique, parked_.data() + start, sizeof(unique));
+  return unique;
+}
+
+void FuseChannel::end(int error) {
+  Napi::HandleScope scope(Env());
+  Napi::Function onEnd = onEnd_.Value();
+  closeNow();
+  makeCallback(Env(), onEnd, {Napi::Number::New(Env(), error)});
+}
+
+void FuseChannel::close(const Napi::CallbackInfo&) { closeNow(); }
+
+void FuseChannel::closeNow() {
+  if (!fuse_) return;
+  poll_.close();
+  fuse_.reset();
+  if (!isServing_) letGo();  // else the serving loop does, when it no longer needs what is let go of
+}
+
+/** Lets all be collected that this holds, and this itself: its callbacks are likely to refer to it. */
+void FuseChannel::letGo() {
+  deathsReference_.Reset();
+  request_.release();
+  reply_.release();
+  log_.release();
+  slice_.release();
+  parked_.release();
+  onRequest_.Reset();
+  onRefused_.Reset();
+  onEnd_.Reset();
+  if (isHeldByLoop_) Unref();
+  isHeldByLoop_ = false;
+}
+
+void exportFuseChannel(Napi::Env env, Napi::Object exports) {
+  using Channel = FuseChannel;
+  exports.Set("FuseChannel", Channel::DefineClass(env, "FuseChannel",
+                                                  {
+                                                      Channel::InstanceMethod<&Channel::start>("start"),
+                                                      Channel::InstanceMethod<&Channel::serve>("serve"),
+                                                      Channel::InstanceMethod<&Channel::answer>("answer"),
+                                                      Channel::InstanceMethod<&Channel::fail>("fail"),
+                                                      Channel::InstanceMethod<&Channel::notify>("notify"),
+                                                      Channel::InstanceMethod<&Channel::close>("close"),
+                                                  }));
+}
+
+}  // namespace eventfs

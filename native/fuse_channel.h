@@ -1,0 +1,68 @@
+#pragma once
+
+#include <linux/fuse.h>
+#include <napi.h>
+#include <sys/uio.h>
+
+#include "death_watch.h"
+#include "descriptor.h"
+#include "poll_handle.h"
+#include "read_again.h"
+#include "shared_array.h"
+
+namespace eventfs {
+
+/** The serving loop on one /dev/fuse descriptor; see index.d.ts. */
+class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
+ public:
+  explicit FuseChannel(const Napi::CallbackInfo& info);
+
+  void start(const Napi::CallbackInfo& info);
+  Napi::Value serve(const Napi::CallbackInfo& info);
+  Napi::Value answer(const Napi::CallbackInfo& info);
+  void fail(const Napi::CallbackInfo& info);
+  Napi::Value notify(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+ private:
+  /** When to give the event loop its turn back. */
+  enum class Until { kNothingIsLikely, kNothingIsLeft };
+  enum class Outcome { kAnswered, kNoReply };
+
+  static void onPoll(void* owner);
+  uint32_t serveUpTo(uint32_t most, Until until);
+  Outcome handle(size_t length, napi_value onRequest, napi_value undefined);
+  void sendReply(uint32_t length);
+  void failRequest();
+
+  bool send(uint64_t unique, iovec* parts, int count);
+  void sendError(uint64_t unique, int error);
+  void refuse(uint64_t unique, int error);
+  bool takeSlice(iovec* part);
+  uint64_t parkedUnique(Napi::Env env, uint32_t slot);
+
+  const fuse_in_header* request() const { return reinterpret_cast<const fuse_in_header*>(request_.data()); }
+
+  void end(int error);
+  void closeNow();
+  void letGo();
+
+  Descriptor fuse_;
+  PollHandle poll_;
+  ReadAgain readAgain_;
+  bool isServing_ = false;
+  bool isHeldByLoop_ = false;
+
+  DeathWatch* deaths_;
+  Napi::ObjectReference deathsReference_;
+  SharedArray<uint8_t> request_;
+  SharedArray<uint8_t> reply_;
+  SharedArray<uint8_t> log_;
+  SharedArray<uint32_t> slice_;
+  SharedArray<uint8_t> parked_;
+  Napi::FunctionReference onRequest_;
+  Napi::FunctionReference onRefused_;
+  Napi::FunctionReference onEnd_;
+};
+
+}  // namespace eventfs

@@ -1,0 +1,186 @@
+/**
+ * A real daemon on a real mount, as a child process: nothing here ever serves what it touches.
+ *
+ * A test may block on the mount; then the runner aborts the connection and kills the test (test/run.ts).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseMountinfo } from '../../fs/fuse/mountinfo.js';
+
+/** The project's root: this file is compiled to dist/test/support/. */
+export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
+export const EVENTFS = join(PROJECT, 'bin/eventfs');
+
+const READY_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 10_000;
+
+export interface Daemon {
+  /** Where it is mounted. */
+  readonly path: string;
+  readonly pid: number;
+  readonly process: ChildProcess;
+  /** What it has said on stderr. */
+  log(): string;
+  /** SIGTERM; gives its exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL: leaves a stale mount behind. */
+  kill(): Promise<void>;
+  /** Resolves when it has ended, to its exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+/** Makes an empty directory to mount on. The runner unmounts and removes what is left below it. */
+export function mountPoint(): string {
+  const path = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'eventfs-'));
+  return path;
+}
+
+/** Starts `eventfs mount` and waits for its readiness descriptor. */
+export async function startDaemon(args: readonly string[] = ['--source', 'none'], path = mountPoint()): Promise<Daemon> {
+  const child = spawn(process.execPath, [EVENTFS, 'mount', path, '--ready-fd', '3', ...args], {
+    stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
+  });
+  let log = '';
+  child.stderr!.on('data', (chunk: Buffer) => {
+    log += chunk.toString();
+    if (process.env.EVENTFS_TEST_LOG !== undefined) appendFileSync(process.env.EVENTFS_TEST_LOG, chunk);
+  });
+  const ended = new Promise<number | null>((done) => child.on('close', (code) => done(code)));
+  await new Promise<void>((done, failed) => {
+    const timer = setTimeout(() => failed(new Error(`the daemon was not ready in time: ${log}`)), READY_TIMEOUT_MS);
+    child.stdio[3]!.on('data', () => {
+      clearTimeout(timer);
+      done();
+    });
+    void ended.then((code) => {
+      clearTimeout(timer);
+      failed(new Error(`the daemon ended with ${code}: ${log}`));
+    });
+  });
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    child.kill(signal);
+    return within(STOP_TIMEOUT_MS, ended, 'the daemon did not end');
+  };
+  const daemon: Daemon = {
+    path,
+    pid: child.pid!,
+    process: child,
+    log: () => log,
+    stop: () => end('SIGTERM'),
+    kill: async () => {
+      await end('SIGKILL');
+    },
+    ended,
+  };
+  return daemon;
+}
+
+/** `promise`, or an error after `ms`. */
+export async function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, failed) => (timer = setTimeout(() => failed(new Error(`${what} within ${ms} ms`)), ms)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Asks again and again until `check` gives something true; an error after `ms`. */
+export async function until<T>(check: () => T | Promise<T>, what: string, ms = 5000): Promise<T> {
+  for (const end = Date.now() + ms; ; ) {
+    const got = await check();
+    if (got) return got;
+    if (Date.now() > end) throw new Error(`${what} within ${ms} ms`);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+/** A shell that lives until `end`: the owner of `<path>/<its pid>`. Commands run in it one after the other. */
+export class Shell {
+  readonly process: ChildProcess;
+  #out = '';
+  #serial = 0;
+
+  /** @param command what to run instead of bash, reading commands from standard input */
+  constructor(command: readonly string[] = ['bash']) {
+    this.process = spawn(command[0], [...command.slice(1)], { stdio: ['pipe', 'pipe', 'pipe'] });
+    for (const stream of [this.process.stdout!, this.process.stderr!]) {
+      stream.on('data', (chunk: Buffer) => (this.#out += chunk.toString('latin1')));
+    }
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  /** Runs commands in the shell itself; gives what they printed, stderr included, and the last one's exit code. */
+  async run(commands: string): Promise<{ out: string; code: number }> {
+    const mark = `done-${process.pid}-${++this.#serial}`;
+    this.#out = '';
+    this.process.stdin!.write(`${commands}\necho "${mark}:$?"\n`);
+    const found = await until(() => new RegExp(`${mark}:(\\d+)\\n`).exec(this.#out), `'${commands}' did not end`);
+    return { out: this.#out.slice(0, found!.index), code: Number(found![1]) };
+  }
+
+  /** Kills it and waits until it has been waited for: from then on it is dead to everybody. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const gone = new Promise<void>((done) => this.process.once('exit', () => done()));
+    this.process.kill(signal);
+    await within(5000, gone, 'the shell did not end');
+  }
+}
+
+/** Runs a command to its end; gives what it printed and its exit code. Never through a shell of ours. */
+export async function run(
+  command: readonly string[],
+  options: { input?: string | Buffer; timeoutMs?: number; env?: NodeJS.ProcessEnv; signal?: NodeJS.Signals } = {},
+): Promise<{ out: string; err: string; code: number | null }> {
+  const child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'], env: options.env ?? process.env });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString('latin1')));
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString('latin1')));
+  child.stdin.on('error', () => undefined); // it need not read what it is given
+  child.stdin.end(options.input ?? '');
+  const timer = setTimeout(() => child.kill(options.signal ?? 'SIGKILL'), options.timeoutMs ?? 20_000);
+  const code = await new Promise<number | null>((done, failed) => {
+    child.on('close', done);
+    child.on('error', failed);
+  });
+  clearTimeout(timer);
+  return { out, err, code };
+}
+
+/** Makes the kernel send one uevent, for a device that every machine has. */
+export async function makeUevent(action = 'add'): Promise<void> {
+  appendFileSync('/sys/class/mem/null/uevent', action);
+  await Promise.resolve();
+}
+
+/** What of a process's descriptors points at something that `matches`. */
+export function descriptors(pid: number, matches = /./): string[] {
+  const { readlinkSync } = process.getBuiltinModule('fs');
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      return matches.test(target) ? [target] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Whether anything is mounted at that path. */
+export function isMounted(path: string): boolean {
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).some(({ mountPoint: at }) => at === path);
+}
+
+/** Whether a process is there, zombies included. */
+export function exists(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
+}
+
+/** Removes the directory that a mount was on. */
+export function removeMountPoint(path: string): void {
+  rmdirSync(path);
+}
