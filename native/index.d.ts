@@ -25,7 +25,10 @@ export function mount(source: string, target: string, type: string, flags: numbe
 /** umount2(2). `flags` are MNT_* bits. */
 export function unmount(target: string, flags: number): void;
 
-/** pidfd_open(2) of a thread group leader's PID: ESRCH when there is no such process, EINVAL when `pid` is a thread. */
+/**
+ * pidfd_open(2) of a thread group leader's PID: ESRCH when there is no such process, EINVAL (ENOENT on newer kernels,
+ * seen on 6.18) when `pid` is a thread.
+ */
 export function openPidfd(pid: number): number;
 
 /** Raises RLIMIT_NOFILE's soft limit to the hard one (setrlimit(2)); gives the limit now in force. */

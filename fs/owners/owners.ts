@@ -177,7 +177,7 @@ function openOwner(pid: Pid): number {
   try {
     return openPidfd(pid);
   } catch (error) {
-    if (isSystemError(error, 'ESRCH') || isSystemError(error, 'EINVAL')) throw new FsError(Errno.ESRCH, `no process ${pid}`);
+    if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code))) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     // Each owner costs a descriptor. The daemon is at its limit, which is not the caller's fault: ENFILE, not EMFILE.
     if (isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE')) throw new FsError(Errno.ENFILE, 'out of descriptors');
     throw error;

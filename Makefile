@@ -1,0 +1,75 @@
+# eventfs: `sudo make mount` sets everything up and serves /dev/events; `sudo make test` sets everything up and tests it.
+
+DIR ?= /dev/events
+BIN := node_modules/.bin
+ADDON := build/Release/eventfs.node
+MODULES := node_modules/.package-lock.json
+COMPILED := dist/.tsbuildinfo
+
+# Node's own headers where they came with it; else node-gyp fetches those of the running version.
+NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
+ifneq ($(wildcard $(NODE_PREFIX)/include/node/uv.h),)
+NODEDIR := --nodedir=$(NODE_PREFIX)
+endif
+export npm_config_update_notifier := false
+
+.PHONY: all mount test bench lint types deps clean
+
+all: deps $(ADDON) $(COMPILED)
+
+# Serves $(DIR) in the foreground until Ctrl-C.
+mount: all
+	@mkdir -p $(DIR)
+	@exec bin/eventfs mount --hint $(DIR)
+
+# Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them.
+test: all bench/build/deaths
+	@node dist/test/run.js $(ONLY)
+
+# Prints the figures; judging them is for people.
+bench: all bench/build/deaths
+	@node dist/bench/run.js $(ONLY)
+
+lint: $(MODULES)
+	$(BIN)/eslint .
+
+types: $(MODULES)
+	$(BIN)/tsc -p . --noEmit
+
+$(MODULES): package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h) $(MODULES)
+	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
+	@touch $@
+
+$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test bench -name '*.ts') $(MODULES)
+	$(BIN)/tsc -p .
+	@touch $@
+
+bench/build/deaths: $(wildcard bench/*.c bench/*.h)
+	@$(MAKE) --no-print-directory -C bench
+
+clean:
+	rm -rf build dist node_modules bench/build test/build
+
+# ---- What must come from the system: command=package, and header=package after it.
+
+COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils
+HEADERS := /usr/include/linux/fuse.h=libc6-dev
+LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
+           $(foreach pair,$(HEADERS),$(if $(wildcard $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair)))))
+PACKAGES := $(sort $(LACKING))
+# Alpine has other names for two of them, and its C library's headers come apart.
+APK_PACKAGES := $(patsubst libc6-dev,linux-headers,$(PACKAGES)) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
+
+deps:
+ifeq ($(NODE_PREFIX),)
+	$(error Node.js 20.17 or newer is needed, with npm: see nodejs.org)
+endif
+ifneq ($(strip $(PACKAGES)),)
+	@if command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PACKAGES); \
+	elif command -v apk >/dev/null; then apk add $(APK_PACKAGES); \
+	else echo "eventfs: install these with your package manager: $(PACKAGES)" >&2; exit 1; fi
+endif
