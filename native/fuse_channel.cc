@@ -30,11 +30,12 @@ FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
       slice_(optionsArgument(info), "slice"),
       parked_(optionsArgument(info), "parked"),
       onRequest_(functionOption(optionsArgument(info), "onRequest")),
+      onSettle_(functionOption(optionsArgument(info), "onSettle")),
       onRefused_(functionOption(optionsArgument(info), "onRefused")),
       onEnd_(functionOption(optionsArgument(info), "onEnd")) {
   if (request_.size() < FUSE_MIN_READ_BUFFER) throw Napi::RangeError::New(info.Env(), "request is under 8192 bytes");
   if (reply_.size() < sizeof(fuse_out_header)) throw Napi::RangeError::New(info.Env(), "reply is under 16 bytes");
-  if (slice_.size() < 2) throw Napi::RangeError::New(info.Env(), "slice is under 2 words");
+  if (slice_.size() < 3) throw Napi::RangeError::New(info.Env(), "slice is under 3 words");
 
   int fd = optionsArgument(info).Get("fd").As<Napi::Number>().Int32Value();
   // A descriptor that fusermount(1) has passed to us may be a blocking one
@@ -93,6 +94,10 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
     isTry = outcome == Outcome::kAnswered;
     if (isTry && until == Until::kNothingIsLikely && !readAgain_.isWorthIt(opcode)) break;
+  }
+  if (fuse_ && slice_[2] != 0) {
+    slice_[2] = 0;
+    callFunction(env, onSettle_.Value(), {});
   }
   isServing_ = false;
   if (!fuse_) letGo();
@@ -241,6 +246,7 @@ void FuseChannel::letGo() {
   slice_.release();
   parked_.release();
   onRequest_.Reset();
+  onSettle_.Reset();
   onRefused_.Reset();
   onEnd_.Reset();
   if (isHeldByLoop_) Unref();

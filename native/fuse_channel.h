@@ -61,6 +61,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   SharedArray<uint32_t> slice_;
   SharedArray<uint8_t> parked_;
   Napi::FunctionReference onRequest_;
+  Napi::FunctionReference onSettle_;
   Napi::FunctionReference onRefused_;
   Napi::FunctionReference onEnd_;
 };

@@ -73,8 +73,9 @@ export interface FuseChannelOptions {
   /** The event log's memory: a reply may end with a slice of it instead of a copy in `reply`. */
   log: Uint8Array;
   /**
-   * Two words that `onRequest` may set before it returns and `answer` reads: [0] where in `log` the slice begins,
-   * [1] its length in bytes. A length that is not 0 appends the slice to the reply (writev(2)); the channel sets it back to 0.
+   * Three words. [0] and [1] `onRequest` may set before it returns, and `answer` reads them: where in `log` the slice begins,
+   * and its length in bytes. A length that is not 0 appends the slice to the reply (writev(2)); the channel sets it back to 0.
+   * [2] not 0 asks for `onSettle`.
    */
   slice: Uint32Array;
   /** `unique` of every parked request, 8 bytes each, as the kernel sent it: slot i is bytes 8i to 8i+7. */
@@ -84,6 +85,11 @@ export interface FuseChannelOptions {
    * for none (FORGET, a parked request). Must not throw.
    */
   onRequest: (length: number) => number;
+  /**
+   * Called once a run of requests has been answered, if one of them has set `slice[2]`, which is set back to 0. What it
+   * has to say to others waits until then: whoever made the request goes on meanwhile, and more of them may have come.
+   */
+  onSettle: () => void;
   /**
    * A reply that the kernel would not take, with its errno: EINVAL is a malformed reply. The channel has already
    * answered that request with a bare EIO. ENOENT (the request is gone: its caller was killed) is not reported.

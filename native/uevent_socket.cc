@@ -153,8 +153,11 @@ UeventSocket::Batch UeventSocket::receive(uint32_t* count) {
     // MSG_TRUNC: msg_len is the length that the datagram had, not the one that was stored
     int received = recvmmsg(socket_.get(), &messages_[*count], slots - *count, MSG_DONTWAIT | MSG_TRUNC, nullptr);
     if (received >= 0) {
+      uint32_t room = slots - *count;
       for (int i = 0; i < received; ++i) describe(*count + i);
       *count += received;
+      // It stopped because the queue was empty, or at an error that poll(2) tells of: no need to ask again
+      if (static_cast<uint32_t>(received) < room) return Batch::kDry;
       continue;
     }
     if (errno == EINTR) continue;

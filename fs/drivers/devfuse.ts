@@ -21,6 +21,9 @@ const MOST_PARKED = 64 * 1024;
 /** The most data of one reply. */
 const MOST_DATA = REPLY_BYTES - 4096;
 
+/** The word of `slice` that asks for `onSettle`. */
+const SETTLE = 2;
+
 /** How long a connection may take to negotiate: the kernel asks at once. */
 const INIT_TIMEOUT_MS = 5000;
 
@@ -30,7 +33,8 @@ export class DevFuse implements Door, Reads {
   readonly #session: Session;
   readonly #parked = new ParkedReads(MOST_PARKED);
   readonly #sink: ReplySink;
-  readonly #slice = new Uint32Array(2);
+  /** What the channel is told besides a reply: see FuseChannelOptions.slice. */
+  readonly #slice = new Uint32Array(3);
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
@@ -46,6 +50,7 @@ export class DevFuse implements Door, Reads {
     this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#slice);
     this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain);
     tree.door = this;
+    tree.bus.onUnsettled = () => (this.#slice[SETTLE] = 1);
   }
 
   /**
@@ -72,6 +77,7 @@ export class DevFuse implements Door, Reads {
         slice: this.#slice,
         parked: this.#parked.uniques,
         onRequest: (length) => session.dispatch(length),
+        onSettle: () => this.tree.bus.settle(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onEnd: () => {
           this.#channel = null;

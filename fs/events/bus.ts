@@ -32,6 +32,8 @@ export class Bus {
   readonly counted = { kernel: 0, published: 0 };
   /** How many events the sources have lost. */
   lost = 0;
+  /** Set by a driver that calls `settle` soon after. */
+  onUnsettled: (() => void) | null = null;
   #numberless = 0;
 
   constructor(
@@ -67,6 +69,12 @@ export class Bus {
   /** The sources have nothing more for now. */
   settle(): void {
     for (const outlet of this.outlets) outlet.settle();
+  }
+
+  /** As `settle`, once whoever is being served has its reply: more may have come by then, and goes along. */
+  settleLater(): void {
+    if (this.onUnsettled === null) this.settle();
+    else this.onUnsettled();
   }
 
   #nameless(): string {

@@ -17,6 +17,8 @@ const KERNEL_GROUP_MASK = 1 << (KERNEL_GROUP - 1);
 const SLOT_BYTES = 16 * 1024;
 const SLOTS = 32;
 const META_WORDS = 6;
+/** Words of UeventSocketOptions.meta. */
+const Meta = { length: 0, truncated: 1, senderPort: 2, groups: 3, uid: 4 } as const;
 const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
 /** How long after an overrun the next event may come before the kernel is asked how many there have been. */
 const LOSS_TIMEOUT_MS = 100;
@@ -81,14 +83,15 @@ export class KernelSource {
   }
 
   #take(slot: number): void {
-    const meta = slot * META_WORDS;
-    const [length, truncated, senderPort, groups, uid] = this.#meta.subarray(meta, meta + META_WORDS);
-    if (senderPort !== 0 || groups !== KERNEL_GROUP_MASK || uid !== 0) {
+    const meta = this.#meta;
+    const at = slot * META_WORDS;
+    const length = meta[at + Meta.length];
+    if (meta[at + Meta.senderPort] !== 0 || meta[at + Meta.groups] !== KERNEL_GROUP_MASK || meta[at + Meta.uid] !== 0) {
       this.#counted.forged++;
       return;
     }
     try {
-      if (truncated !== 0) throw new OversizedUevent(`it has ${length} bytes`);
+      if (meta[at + Meta.truncated] !== 0) throw new OversizedUevent(`it has ${length} bytes`);
       this.#text.readDatagram(this.#data, slot * SLOT_BYTES, length);
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;

@@ -82,7 +82,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   override fileComplete(): void {
     if (this.lifetime.over || !this.readers.any) return;
     this.tree.unsettled.add(this);
-    this.tree.settle();
+    this.tree.bus.settleLater();
   }
 
   protected override removeEntry(name: string): void {

@@ -33,7 +33,7 @@ export class PublishFile extends RootFile {
     }
     if (!publish) return;
     bus.publish(text);
-    bus.settle();
+    bus.settleLater();
   }
 }
 

@@ -28,6 +28,10 @@ const NO_DOOR: Door = {
   wake: () => undefined,
 };
 
+function deliver(directory: ProcessDirectory, event: Event): void {
+  directory.deliver(event);
+}
+
 export class Tree implements Outlet {
   /** The lifetime of what stays as long as the mount. */
   readonly forever = new Lifetime();
@@ -69,7 +73,7 @@ export class Tree implements Outlet {
   // ---- events
 
   take(event: Event): void {
-    for (const directory of this.root.directories) directory.deliver(event);
+    this.root.directories.each(deliver, event);
     for (const group of this.streams.groups.values()) group.deliver(event);
   }
 
