@@ -1,8 +1,8 @@
 /*
- * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH]` has N processes blocked in read(2), each on its
- * own open of PATH, and counts what they get. With --publish a further process publishes as fast as it can, and
- * every reader checks that it gets the numbers in order, with exactly those missing that `overflow@/eventfs`
- * records own up to. Other events among those lost would look like disorder: mount with --source none.
+ * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K]]` has N processes blocked in read(2),
+ * each on its own open of PATH, and counts what they get. With --publish K further processes (1 unless told) publish as
+ * fast as they can, and every reader checks that it gets the numbers of each in order, with no more missing than
+ * `overflow@/eventfs` records own up to. Other events among those lost would look like disorder: mount with --source none.
  */
 #include "record.h"
 #include "tally.h"
@@ -11,11 +11,15 @@
 #define LIMIT_MARGIN_S 30
 #define OVERFLOW_HEAD "overflow@/eventfs\n"
 
+#define PUBLISHERS_MOST 16
+/* Each publisher has numbers of its own, from its place times this on. */
+#define NUMBERS_EACH (RECORD_NUMBERS / PUBLISHERS_MOST)
+
 /* What a reader expects next. */
 struct order {
   struct tally *tally;
-  uint32_t next_number;
-  uint64_t lost; /* owned up to since the last number */
+  uint32_t next_number[PUBLISHERS_MOST];
+  uint64_t lost; /* owned up to, and not yet seen to be missing */
   size_t record_bytes; /* the last record's size: most likely the next one's too */
 };
 
@@ -25,11 +29,17 @@ static uint32_t parse_digits(const char *digits) {
   return number;
 }
 
+/* What is missing before `number` must have been owned up to. */
 static void check_number(struct order *order, uint32_t number) {
   order->tally->events++;
-  if (number != (order->next_number + order->lost) % RECORD_NUMBERS) order->tally->disorder++;
-  order->next_number = (number + 1) % RECORD_NUMBERS;
-  order->lost = 0;
+  uint32_t *next = &order->next_number[number / NUMBERS_EACH % PUBLISHERS_MOST];
+  uint64_t missing = (number % NUMBERS_EACH + NUMBERS_EACH - *next) % NUMBERS_EACH;
+  if (missing > order->lost) {
+    order->tally->disorder++;
+    missing = order->lost;
+  }
+  order->lost -= missing;
+  *next = (number + 1) % NUMBERS_EACH;
 }
 
 /* The number after `\nKEY=` in a record, or -1. */
@@ -109,13 +119,13 @@ __attribute__((noreturn)) static void read_stream(const char *path, struct tally
   }
 }
 
-__attribute__((noreturn)) static void publish(const char *path, struct tally *tally, size_t record_bytes) {
+__attribute__((noreturn)) static void publish(const char *path, struct tally *tally, size_t record_bytes, uint32_t place) {
   char *record = record_new(record_bytes);
   size_t text_bytes = record_bytes - 1; /* the stream adds the empty line */
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", path);
-  for (uint32_t number = 0;; number = (number + 1) % RECORD_NUMBERS) {
-    record_set_number(record, number);
+  for (uint32_t number = 0;; number = (number + 1) % NUMBERS_EACH) {
+    record_set_number(record, place * NUMBERS_EACH + number);
     if (write(fd, record, text_bytes) != (ssize_t)text_bytes) die("%s: write: %m", path);
     tally->events++;
   }
@@ -131,18 +141,20 @@ static void sleep_watchfully(long seconds) {
 
 struct arguments {
   const char *path, *publish_path;
-  long readers, seconds;
+  long readers, seconds, publishers;
   size_t record_bytes;
 };
 
 static struct arguments parse_arguments(int argc, char **argv) {
-  static const struct option options[] = {{"publish", required_argument, NULL, 'p'}, {0}};
-  struct arguments arguments = {0};
+  static const struct option options[] = {
+      {"publish", required_argument, NULL, 'p'}, {"publishers", required_argument, NULL, 'k'}, {0}};
+  struct arguments arguments = {.publishers = 1};
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (option != 'p') _exit(1); /* getopt has said why */
-    arguments.publish_path = optarg;
+    if (option == 'p') arguments.publish_path = optarg;
+    else if (option == 'k') arguments.publishers = parse_number(optarg, "--publishers", 1, PUBLISHERS_MOST);
+    else _exit(1); /* getopt has said why */
   }
-  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH]");
+  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K]]");
   arguments.path = argv[optind];
   arguments.readers = parse_number(argv[optind + 1], "N", 1, TALLIES_MOST);
   arguments.seconds = parse_number(argv[optind + 2], "SECONDS", 1, 3600);
@@ -156,25 +168,28 @@ int main(int argc, char **argv) {
   bool check = arguments.publish_path != NULL;
   limit_time((unsigned)arguments.seconds + LIMIT_MARGIN_S);
 
-  struct tally *tallies = map_tallies(count), *published = map_tallies(1);
-  pid_t children[TALLIES_MOST], publisher = 0;
+  size_t publishers = check ? (size_t)arguments.publishers : 0;
+  struct tally *tallies = map_tallies(count), *published = map_tallies(PUBLISHERS_MOST);
+  pid_t children[TALLIES_MOST], publishing[PUBLISHERS_MOST];
   for (size_t i = 0; i < count; i++)
     if ((children[i] = fork_child()) == 0) read_stream(arguments.path, &tallies[i], arguments.record_bytes, check);
   await_tallies(tallies, count);
-  if (check && (publisher = fork_child()) == 0) publish(arguments.publish_path, published, arguments.record_bytes);
+  for (size_t i = 0; i < publishers; i++)
+    if ((publishing[i] = fork_child()) == 0)
+      publish(arguments.publish_path, &published[i], arguments.record_bytes, (uint32_t)i);
 
   struct totals before = sum_tallies(tallies, count);
-  uint64_t published_before = published->events;
+  uint64_t published_before = sum_tallies(published, publishers).events;
   sleep_watchfully(arguments.seconds);
   struct totals after = sum_tallies(tallies, count);
-  uint64_t published_after = published->events;
+  uint64_t published_after = sum_tallies(published, publishers).events;
 
-  if (publisher) end_child(publisher);
+  for (size_t i = 0; i < publishers; i++) end_child(publishing[i]);
   for (size_t i = 0; i < count; i++) end_child(children[i]);
   double elapsed_s = seconds_between(before, after);
   uint64_t events = check ? after.events - before.events : (after.bytes - before.bytes) / arguments.record_bytes;
-  printf("reads_per_s=%.0f events_per_s=%.0f readers=%zu seconds=%.3f published_per_s=%.0f lost=%llu disorder=%llu\n",
-         (double)(after.reads - before.reads) / elapsed_s, (double)events / elapsed_s, count, elapsed_s,
+  printf("reads_per_s=%.0f events_per_s=%.0f readers=%zu publishers=%zu seconds=%.3f published_per_s=%.0f lost=%llu disorder=%llu\n",
+         (double)(after.reads - before.reads) / elapsed_s, (double)events / elapsed_s, count, publishers, elapsed_s,
          (double)(published_after - published_before) / elapsed_s, (unsigned long long)after.lost,
          (unsigned long long)after.disorder);
   return 0;

@@ -53,7 +53,10 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
 }
 
 void FuseChannel::onPoll(void* owner) {
-  static_cast<FuseChannel*>(owner)->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+  auto* channel = static_cast<FuseChannel*>(owner);
+  // Settling may take turns with serving: whoever is woken first comes back while others are still to be woken
+  do channel->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+  while (channel->fuse_ && channel->slice_[2] != 0);
 }
 
 Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {

@@ -77,7 +77,7 @@ export class DevFuse implements Door, Reads {
         slice: this.#slice,
         parked: this.#parked.uniques,
         onRequest: (length) => session.dispatch(length),
-        onSettle: () => this.tree.bus.settle(),
+        onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onEnd: () => {
           this.#channel = null;

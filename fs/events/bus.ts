@@ -15,8 +15,8 @@ import { type UeventText, overflowText } from './uevent.js';
 export interface Outlet {
   /** An event has come. */
   take(event: Event): void;
-  /** That is all for now. */
-  settle(): void;
+  /** That is all for now: tell some of those who wait. True when there are more of them. */
+  settle(): boolean;
 }
 
 /** What `log/` keeps (DESIGN section 3). */
@@ -32,7 +32,7 @@ export class Bus {
   readonly counted = { kernel: 0, published: 0 };
   /** How many events the sources have lost. */
   lost = 0;
-  /** Set by a driver that calls `settle` soon after. */
+  /** Set by a driver that calls `settleSome` soon after. */
   onUnsettled: (() => void) | null = null;
   #numberless = 0;
 
@@ -66,15 +66,26 @@ export class Bus {
     this.#append(this.#nameless(), text, text.length, true);
   }
 
-  /** The sources have nothing more for now. */
+  /** The sources have nothing more for now: whoever waits is told. */
   settle(): void {
-    for (const outlet of this.outlets) outlet.settle();
+    while (this.#settleRound());
   }
 
-  /** As `settle`, once whoever is being served has its reply: more may have come by then, and goes along. */
+  /** As `settle`, but some of those who wait at a time, with other requests in between, which may bring more events. */
+  settleSome(): void {
+    if (this.#settleRound()) this.settleLater();
+  }
+
+  /** As `settleSome`, once whoever is being served has its reply and goes on. */
   settleLater(): void {
     if (this.onUnsettled === null) this.settle();
     else this.onUnsettled();
+  }
+
+  #settleRound(): boolean {
+    let more = false;
+    for (const outlet of this.outlets) more = outlet.settle() || more;
+    return more;
   }
 
   #nameless(): string {

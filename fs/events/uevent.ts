@@ -69,7 +69,7 @@ export class UeventText {
       const byte = data[at];
       if (byte === separator) break;
       if (to >= MAX_EVENT_BYTES) throw oversized();
-      if (mark < 0 && (header ? byte === AT && data[at + 1] === SLASH : byte === EQUALS)) mark = to;
+      if (mark < 0 && (header ? byte === AT && at + 1 < end && data[at + 1] === SLASH : byte === EQUALS)) mark = to;
       if (byte === LF) {
         out[to++] = BACKSLASH;
         out[to++] = 0x78;
@@ -95,7 +95,7 @@ export class UeventText {
     for (let at = digits; at < end; at++) {
       const byte = this.bytes[at];
       if (byte < ZERO || byte > NINE) throw new MalformedUevent('its SEQNUM is not a number');
-      value = value * 10 + byte - ZERO;
+      value = value * 10 + (byte - ZERO);
     }
     if (value > Number.MAX_SAFE_INTEGER) throw new MalformedUevent('its SEQNUM is too large');
     this.seqnum = value;

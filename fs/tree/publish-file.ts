@@ -3,7 +3,7 @@ import type { Bus } from '../events/bus.js';
 import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
 import { Errno, FsError } from '../errno.js';
 import { Handle, Poll } from './handle.js';
-import type { Lifetime, NodeId } from './node.js';
+import type { Attributes, Lifetime, NodeId } from './node.js';
 import { RootFile } from './root-file.js';
 
 export class PublishFile extends RootFile {
@@ -19,6 +19,15 @@ export class PublishFile extends RootFile {
 
   override open(): Handle {
     return new PublishHandle(this);
+  }
+
+  /**
+   * Its size is that of the largest event: a write that stays within the size does not wait for others in the kernel
+   * (fs/fuse/file.c, fuse_dio_wr_exclusive_lock), so publishers do not wait for each other.
+   */
+  override attributes(to: Attributes): void {
+    super.attributes(to);
+    to.size = MAX_EVENT_BYTES;
   }
 
   /** Reads an event and publishes it, or only reads it: EINVAL when it is none, EFBIG when it is too large. */
@@ -49,6 +58,11 @@ class PublishHandle extends Handle {
 
   constructor(override readonly node: PublishFile) {
     super(node);
+  }
+
+  /** Every write begins at 0, wherever the last has ended. */
+  override get isStream(): boolean {
+    return true;
   }
 
   /** EINVAL when the bytes are no uevent and continue none, EFBIG when they are more than one may have. */

@@ -77,10 +77,12 @@ export class Tree implements Outlet {
     for (const group of this.streams.groups.values()) group.deliver(event);
   }
 
-  settle(): void {
+  settle(): boolean {
     for (const directory of this.unsettled) if (!directory.lifetime.over) directory.settle();
     this.unsettled.clear();
-    for (const group of this.streams.groups.values()) group.settle(this.door);
+    let more = false;
+    for (const group of this.streams.groups.values()) more = group.settle(this.door) || more;
+    return more;
   }
 
   // ---- what the kernel knows

@@ -4,7 +4,7 @@
  * A test may block on the mount; then the runner aborts the connection and kills the test (test/run.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,15 +34,26 @@ export interface Daemon {
 
 /** Makes an empty directory to mount on. The runner unmounts and removes what is left below it. */
 export function mountPoint(): string {
-  const path = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'eventfs-'));
-  return path;
+  const below = process.env.EVENTFS_TEST_DIR;
+  if (below !== undefined) chmodSync(below, 0o711); // clients that are not root must get through
+  return mkdtempSync(join(below ?? tmpdir(), 'eventfs-'));
+}
+
+export interface DaemonSetting {
+  /** A command that runs the daemon, as in `['prlimit', '--nofile=64']`. */
+  readonly under?: readonly string[];
+  /** More of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts `eventfs mount` and waits for its readiness descriptor. */
-export async function startDaemon(args: readonly string[] = ['--source', 'none'], path = mountPoint()): Promise<Daemon> {
-  const child = spawn(process.execPath, [EVENTFS, 'mount', path, '--ready-fd', '3', ...args], {
-    stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
-  });
+export async function startDaemon(
+  args: readonly string[] = ['--source', 'none'],
+  path = mountPoint(),
+  { under = [], env = {} }: DaemonSetting = {},
+): Promise<Daemon> {
+  const [command, ...rest] = [...under, process.execPath, EVENTFS, 'mount', path, '--ready-fd', '3', ...args];
+  const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   let log = '';
   child.stderr!.on('data', (chunk: Buffer) => {
     log += chunk.toString();

@@ -1,0 +1,252 @@
+/*
+ * A process that does what it is told: `actor`. It reads a command a line from standard input and answers each with
+ * one line, `ok`, `ok VALUE` or `errno NUMBER`. Words are separated by one blank.
+ *
+ *   pid                        its PID, as it knows it itself
+ *   tid                        the id of the thread that answers, likewise
+ *   outer                      its PID for whoever mounted /proc
+ *   mkdir PATH, rmdir PATH, chdir PATH
+ *   getcwd
+ *   open PATH                  a descriptor to read; `opendir`, `opennb` (O_NONBLOCK) and `openpath` (O_PATH) likewise
+ *   create PATH BYTES          a new file with so many bytes in it
+ *   read FD, pread FD          how many bytes came
+ *   getdents FD                how many bytes of entries there are from the beginning on
+ *   fstat FD, close FD
+ *   poll FD MS                 what epoll says within that time: a number, 0 at the end of the time
+ *   map FD                     maps a page of the file (MAP_PRIVATE); `peek` reads it, and says EFAULT for SIGBUS
+ *   blocked PID                1 if that process or thread sleeps in read(2), else 0
+ *   fork                       a child that does nothing; its PID
+ *   forkmkdir PID PATH         a child that makes a directory first; its PID. `%` in PATH stands for the child's PID;
+ *                              it gets the wanted PID, or any if that is 0
+ *   signal PID NUMBER          kill(2)
+ *   wait PID                   waitpid(2)
+ *   thread                     a new thread goes on from here; its id. `leave` ends it, and the one before goes on
+ *   abandon                    a new thread goes on from here, and the one before ends, be it the first; the new one's id
+ *   exec                       the same program anew, started by the thread that answers; the PID
+ */
+#include "common.h"
+#include <dirent.h>
+#include <linux/sched.h>
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+
+static const char AFTER_EXEC[] = "after-exec";
+
+static pid_t own_tid(void) { return (pid_t)syscall(SYS_gettid); }
+
+static void ok(void) { puts("ok"); }
+
+static void ok_number(long value) { printf("ok %ld\n", value); }
+
+static void failed(int error) { printf("errno %d\n", error); }
+
+/* Answers with what a system call gave: a negative result is an error. */
+static void give(long result) {
+  if (result < 0) failed(errno);
+  else ok_number(result);
+}
+
+static void give_none(long result) {
+  if (result < 0) failed(errno);
+  else ok();
+}
+
+static void give_number_in(const char *path) {
+  char text[64];
+  ssize_t length = readlink(path, text, sizeof text - 1);
+  if (length < 0) return failed(errno);
+  text[length] = '\0';
+  printf("ok %s\n", text);
+}
+
+/* --- files --- */
+
+static char buffer[1 << 20];
+
+static void do_getcwd(void) {
+  if (getcwd(buffer, sizeof buffer)) printf("ok %s\n", buffer);
+  else failed(errno);
+}
+
+static void do_create(const char *path, long bytes) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return failed(errno);
+  memset(buffer, 'x', (size_t)bytes);
+  ssize_t written = write(fd, buffer, (size_t)bytes);
+  int error = errno;
+  close(fd);
+  errno = error;
+  give(written);
+}
+
+static void do_getdents(int fd) {
+  if (lseek(fd, 0, SEEK_SET) < 0) return failed(errno);
+  give(syscall(SYS_getdents64, fd, buffer, sizeof buffer));
+}
+
+static void do_fstat(int fd) {
+  struct stat attributes;
+  give_none(fstat(fd, &attributes));
+}
+
+static void do_poll(int fd, int most_ms) {
+  int set = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event event = {.events = EPOLLIN};
+  if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0) return failed(errno);
+  int count = epoll_wait(set, &event, 1, most_ms);
+  int error = errno;
+  close(set);
+  if (count < 0) failed(error);
+  else ok_number(count == 0 ? 0 : (long)event.events);
+}
+
+static volatile char *page;
+static sigjmp_buf after_bus_error;
+
+static void on_bus_error(int signal_number) { siglongjmp(after_bus_error, signal_number); }
+
+static void do_map(int fd) {
+  page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (page == MAP_FAILED) failed(errno);
+  else ok();
+}
+
+static void do_peek(void) {
+  signal(SIGBUS, on_bus_error);
+  if (sigsetjmp(after_bus_error, 1) != 0) return failed(EFAULT);
+  ok_number(page[0]);
+}
+
+/* --- children --- */
+
+static void start_child(pid_t wanted, const char *path) {
+  int answer[2];
+  if (pipe2(answer, O_CLOEXEC) != 0) return failed(errno);
+  pid_t ids[] = {wanted};
+  struct clone_args arguments = {
+      .exit_signal = SIGCHLD, .set_tid = wanted ? (uint64_t)(uintptr_t)ids : 0, .set_tid_size = wanted ? 1 : 0};
+  pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments); /* fork(2) can't be told which PID to take */
+  if (child < 0) return failed(errno);
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char name[PATH_MAX];
+    const char *place = path ? strchr(path, '%') : NULL;
+    if (place) snprintf(name, sizeof name, "%.*s%ld%s", (int)(place - path), path, syscall(SYS_getpid), place + 1);
+    int error = path && mkdir(place ? name : path, 0755) != 0 ? errno : 0;
+    if (write(answer[1], &error, sizeof error) != sizeof error) _exit(1);
+    for (;;) pause();
+  }
+  int error = EPROTO;
+  close(answer[1]);
+  if (read(answer[0], &error, sizeof error) != sizeof error) error = EPROTO;
+  close(answer[0]);
+  if (error) failed(error);
+  else ok_number(child);
+}
+
+/* --- threads --- */
+
+static void serve(void);
+
+
+static bool is_zombie(pid_t tid) {
+  char path[64], text[256];
+  snprintf(path, sizeof path, "/proc/thread-self/../%d/stat", (int)tid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true; /* any thread but the first is not even a zombie */
+  ssize_t length = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (length <= 0) return true;
+  text[length] = '\0';
+  return strstr(text, ") Z") != NULL;
+}
+
+static void *run_thread(void *starter) {
+  while (starter && !is_zombie(*(pid_t *)starter)) sleep_ns(NS_PER_MS);
+  ok_number(own_tid());
+  serve();
+  return NULL;
+}
+
+static void do_thread(void) {
+  pthread_t thread;
+  if ((errno = pthread_create(&thread, NULL, run_thread, NULL)) != 0) return failed(errno);
+  pthread_join(thread, NULL);
+  ok(); /* it has left */
+}
+
+static void do_abandon(void) {
+  static pid_t starter;
+  pthread_t thread;
+  starter = own_tid();
+  if ((errno = pthread_create(&thread, NULL, run_thread, &starter)) != 0) return failed(errno);
+  pthread_detach(thread);
+  pthread_exit(NULL);
+}
+
+static void do_exec(void) {
+  execl("/proc/thread-self/exe", "actor", AFTER_EXEC, (char *)NULL);
+  failed(errno);
+}
+
+/* --- commands --- */
+
+static void obey(const char *command, char *first, char *second) {
+  int number = first ? atoi(first) : 0;
+#define IS(name) (strcmp(command, name) == 0)
+  if (IS("pid")) ok_number(getpid());
+  else if (IS("tid")) ok_number(own_tid());
+  else if (IS("outer")) give_number_in("/proc/self");
+  else if (IS("getcwd")) do_getcwd();
+  else if (IS("fork")) start_child(0, NULL);
+  else if (IS("thread")) do_thread();
+  else if (IS("abandon")) do_abandon();
+  else if (IS("exec")) do_exec();
+  else if (IS("peek")) do_peek();
+  else if (!first) die("no such command, or it lacks an argument: %s", command);
+  else if (IS("mkdir")) give_none(mkdir(first, 0755));
+  else if (IS("rmdir")) give_none(rmdir(first));
+  else if (IS("chdir")) give_none(chdir(first));
+  else if (IS("open")) give(open(first, O_RDONLY | O_CLOEXEC));
+  else if (IS("opendir")) give(open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  else if (IS("opennb")) give(open(first, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  else if (IS("openpath")) give(open(first, O_PATH | O_CLOEXEC));
+  else if (IS("read")) give(read(number, buffer, sizeof buffer));
+  else if (IS("pread")) give(pread(number, buffer, sizeof buffer, 0));
+  else if (IS("getdents")) do_getdents(number);
+  else if (IS("fstat")) do_fstat(number);
+  else if (IS("close")) give_none(close(number));
+  else if (IS("map")) do_map(number);
+  else if (IS("blocked")) ok_number(is_blocked_in_read(number));
+  else if (IS("wait")) give_none(waitpid(number, NULL, 0));
+  else if (!second) die("no such command, or it lacks an argument: %s", command);
+  else if (IS("create")) do_create(first, atol(second));
+  else if (IS("poll")) do_poll(number, atoi(second));
+  else if (IS("signal")) give_none(kill(number, atoi(second)));
+  else if (IS("forkmkdir")) start_child(number, second);
+  else die("no such command: %s", command);
+}
+
+/* Until the end of standard input, or of this thread. */
+static void serve(void) {
+  static char line[2 * PATH_MAX];
+  while (fgets(line, sizeof line, stdin)) {
+    char *rest = NULL;
+    line[strcspn(line, "\n")] = '\0';
+    char *command = strtok_r(line, " ", &rest), *first = strtok_r(NULL, " ", &rest);
+    if (!command) continue;
+    if (strcmp(command, "leave") == 0) return;
+    obey(command, first, strtok_r(NULL, " ", &rest));
+  }
+  _exit(0);
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+  if (argc > 1 && strcmp(argv[1], AFTER_EXEC) == 0) ok_number(getpid());
+  serve();
+  return 0;
+}

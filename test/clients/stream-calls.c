@@ -1,0 +1,324 @@
+/*
+ * Makes system calls as it is told: one a line on standard input, one line of answer each.
+ *
+ *   open 3 /path 2 0        slot 3 is the descriptor from now on; flags and mode in decimal
+ *   read 3 100              ->  "5 hello": how many bytes, and which; or "-EAGAIN"
+ *
+ * Blanks, `%` and whatever is not printable are written %XX in arguments and answers. Slots are the caller's names for
+ * descriptors, 0 to 1023. A call that blocks keeps the answer waiting; signals come from `alarm`.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+enum { SLOTS = 1024, MOST_BYTES = 4 << 20, MOST_THREADS = 64, MOST_WORDS = 64 };
+
+static int descriptor[SLOTS];
+static char bytes[MOST_BYTES];
+static char *words[MOST_WORDS];
+static int wordCount;
+
+static const char *word(int i) { return i < wordCount ? words[i] : ""; }
+static long long number(int i) { return atoll(word(i)); }
+static int fd(int i) { return descriptor[number(i) & (SLOTS - 1)]; }
+
+static void putEscaped(const char *data, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    unsigned char byte = (unsigned char)data[i];
+    if (byte <= ' ' || byte >= 127 || byte == '%') printf("%%%02X", byte);
+    else putchar(byte);
+  }
+}
+
+/** Turns %XX back; gives the length, for there may be a NUL. */
+static size_t unescape(char *text) {
+  char *to = text;
+  for (char *from = text; *from; from++) {
+    unsigned int byte;
+    if (*from == '%' && sscanf(from + 1, "%2X", &byte) == 1) {
+      *to++ = (char)byte;
+      from += 2;
+    } else {
+      *to++ = *from;
+    }
+  }
+  *to = 0;
+  return (size_t)(to - text);
+}
+
+static void answer(long long result) {
+  if (result < 0) printf("-%s\n", strerrorname_np(errno));
+  else printf("%lld\n", result);
+}
+
+static void answerBytes(ssize_t length) {
+  if (length <= 0) {
+    answer(length);
+    return;
+  }
+  printf("%zd ", length);
+  putEscaped(bytes, (size_t)length);
+  putchar('\n');
+}
+
+static void keep(int i, int got) {
+  if (got >= 0) descriptor[number(i) & (SLOTS - 1)] = got;
+  answer(got < 0 ? -1 : 0);
+}
+
+static void onSignal(int signal) { (void)signal; }
+
+/* alarm <ms> <restart>: SIGALRM once, with or without SA_RESTART, so that the next call is interrupted */
+static void doAlarm(void) {
+  struct sigaction action = {.sa_handler = onSignal, .sa_flags = number(2) ? SA_RESTART : 0};
+  sigaction(SIGALRM, &action, NULL);
+  struct itimerval timer = {.it_value = {number(1) / 1000, number(1) % 1000 * 1000}};
+  answer(setitimer(ITIMER_REAL, &timer, NULL));
+}
+
+/* poll <ms> <events> <slot>...: revents of each */
+static void doPoll(void) {
+  struct pollfd polled[MOST_WORDS];
+  int count = wordCount - 3;
+  for (int i = 0; i < count; i++) polled[i] = (struct pollfd){.fd = fd(3 + i), .events = (short)number(2)};
+  int ready = poll(polled, (nfds_t)count, (int)number(1));
+  if (ready < 0) {
+    answer(-1);
+    return;
+  }
+  printf("%d", ready);
+  for (int i = 0; i < count; i++) printf(" %d", polled[i].revents);
+  putchar('\n');
+}
+
+/* select <ms> <slot>...: for each whether it can be read */
+static void doSelect(void) {
+  fd_set readable;
+  FD_ZERO(&readable);
+  int highest = 0;
+  for (int i = 2; i < wordCount; i++) {
+    FD_SET(fd(i), &readable);
+    if (fd(i) > highest) highest = fd(i);
+  }
+  struct timeval limit = {number(1) / 1000, number(1) % 1000 * 1000};
+  int ready = select(highest + 1, &readable, NULL, NULL, &limit);
+  if (ready < 0) {
+    answer(-1);
+    return;
+  }
+  printf("%d", ready);
+  for (int i = 2; i < wordCount; i++) printf(" %d", FD_ISSET(fd(i), &readable) ? 1 : 0);
+  putchar('\n');
+}
+
+/* epoll_add <epoll slot> <slot> <events>: the event carries the slot's number */
+static void doEpollAdd(void) {
+  struct epoll_event event = {.events = (uint32_t)number(3), .data.u32 = (uint32_t)number(2)};
+  answer(epoll_ctl(fd(1), EPOLL_CTL_ADD, fd(2), &event));
+}
+
+/* epoll_wait <epoll slot> <ms>: how many, and slot:events of each */
+static void doEpollWait(void) {
+  struct epoll_event events[MOST_WORDS];
+  int ready = epoll_wait(fd(1), events, MOST_WORDS, (int)number(2));
+  if (ready < 0) {
+    answer(-1);
+    return;
+  }
+  printf("%d", ready);
+  for (int i = 0; i < ready; i++) printf(" %u:%u", events[i].data.u32, events[i].events);
+  putchar('\n');
+}
+
+static struct {
+  pthread_mutex_t lock;
+  int fd;
+  size_t wanted;
+  size_t got;
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *readShare(void *unused) {
+  (void)unused;
+  char own[65536];
+  for (;;) {
+    ssize_t length = read(shared.fd, own, sizeof own);
+    pthread_mutex_lock(&shared.lock);
+    if (length > 0 && shared.got + (size_t)length <= sizeof bytes) {
+      memcpy(bytes + shared.got, own, (size_t)length);
+      shared.got += (size_t)length;
+    }
+    int done = length <= 0 || shared.got >= shared.wanted;
+    pthread_mutex_unlock(&shared.lock);
+    if (done) return NULL;
+  }
+}
+
+/* threads <slot> <n> <bytes>: n threads read one open file until they have that many bytes together; what they got */
+static void doThreads(void) {
+  pthread_t threads[MOST_THREADS];
+  int count = (int)number(2);
+  struct sigaction action = {.sa_handler = onSignal};
+  sigaction(SIGUSR1, &action, NULL);
+  shared.fd = fd(1);
+  shared.wanted = (size_t)number(3);
+  shared.got = 0;
+  for (int i = 0; i < count; i++) pthread_create(&threads[i], NULL, readShare, NULL);
+  for (;;) {
+    pthread_mutex_lock(&shared.lock);
+    int done = shared.got >= shared.wanted;
+    pthread_mutex_unlock(&shared.lock);
+    if (done) break;
+    usleep(1000);
+  }
+  for (int i = 0; i < count; i++) {
+    while (pthread_tryjoin_np(threads[i], NULL) == EBUSY) {
+      pthread_kill(threads[i], SIGUSR1);
+      usleep(1000);
+    }
+  }
+  answerBytes((ssize_t)shared.got);
+}
+
+/* getdents <slot>: name/inode/type of each entry */
+static void doGetdents(void) {
+  int copy = openat(fd(1), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *directory = copy < 0 ? NULL : fdopendir(copy);
+  if (directory == NULL) {
+    answer(-1);
+    return;
+  }
+  putchar('0');
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    putchar(' ');
+    putEscaped(entry->d_name, strlen(entry->d_name));
+    printf("/%llu/%d", (unsigned long long)entry->d_ino, entry->d_type);
+  }
+  putchar('\n');
+  closedir(directory);
+}
+
+/* mmap <slot> <size>: what a private mapping shows */
+static void doMmap(void) {
+  size_t size = (size_t)number(2);
+  char *mapped = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd(1), 0);
+  if (mapped == MAP_FAILED) {
+    answer(-1);
+    return;
+  }
+  memcpy(bytes, mapped, size);
+  munmap(mapped, size);
+  answerBytes((ssize_t)size);
+}
+
+/* bind <path>: a Unix socket with that name */
+static void doBind(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", word(1));
+  int got = bind(server, (struct sockaddr *)&address, sizeof address);
+  int error = errno;
+  close(server);
+  errno = error;
+  answer(got);
+}
+
+static void doStat(int got, const struct stat *info) {
+  if (got < 0) answer(-1);
+  else printf("0 %llu %lld %o %llu\n", (unsigned long long)info->st_ino, (long long)info->st_size, info->st_mode, (unsigned long long)info->st_nlink);
+}
+
+static void call(const char *verb, size_t dataLength) {
+  struct stat info;
+  struct statfs filesystem;
+  off_t from = 0;
+#define IS(name) (strcmp(verb, name) == 0)
+  if (IS("open")) keep(1, open(word(2), (int)number(3) | O_CLOEXEC, (mode_t)number(4)));
+  else if (IS("close")) answer(close(fd(1)));
+  else if (IS("dup")) keep(2, dup(fd(1)));
+  else if (IS("read")) answerBytes(read(fd(1), bytes, (size_t)number(2)));
+  else if (IS("pread")) answerBytes(pread(fd(1), bytes, (size_t)number(2), number(3)));
+  else if (IS("write")) answer(write(fd(1), words[2], dataLength));
+  else if (IS("pwrite")) answer(pwrite(fd(1), words[2], dataLength, number(3)));
+  else if (IS("fill")) answer(pwrite(fd(1), memset(bytes, 'x', (size_t)number(2)), (size_t)number(2), number(3)));
+  else if (IS("lseek")) answer(lseek(fd(1), number(2), (int)number(3)));
+  else if (IS("nonblock")) answer(fcntl(fd(1), F_SETFL, number(2) ? O_NONBLOCK : 0));
+  else if (IS("alarm")) doAlarm();
+  else if (IS("poll")) doPoll();
+  else if (IS("select")) doSelect();
+  else if (IS("epoll_create")) keep(1, epoll_create1(EPOLL_CLOEXEC));
+  else if (IS("epoll_add")) doEpollAdd();
+  else if (IS("epoll_wait")) doEpollWait();
+  else if (IS("threads")) doThreads();
+  else if (IS("getdents")) doGetdents();
+  else if (IS("mmap")) doMmap();
+  else if (IS("stat")) doStat(lstat(word(1), &info), &info);
+  else if (IS("fstat")) doStat(fstat(fd(1), &info), &info);
+  else if (IS("mkdir")) answer(mkdir(word(1), (mode_t)number(2)));
+  else if (IS("mknod")) answer(mknod(word(1), (mode_t)number(2), (dev_t)number(3)));
+  else if (IS("symlink")) answer(symlink(word(1), word(2)));
+  else if (IS("link")) answer(link(word(1), word(2)));
+  else if (IS("rename")) answer(renameat2(AT_FDCWD, word(1), AT_FDCWD, word(2), (unsigned int)number(3)));
+  else if (IS("unlink")) answer(unlink(word(1)));
+  else if (IS("rmdir")) answer(rmdir(word(1)));
+  else if (IS("readlink")) answerBytes(readlink(word(1), bytes, 4096));
+  else if (IS("truncate")) answer(truncate(word(1), number(2)));
+  else if (IS("ftruncate")) answer(ftruncate(fd(1), number(2)));
+  else if (IS("fallocate")) answer(fallocate(fd(1), (int)number(2), number(3), number(4)));
+  else if (IS("chmod")) answer(chmod(word(1), (mode_t)number(2)));
+  else if (IS("chown")) answer(lchown(word(1), (uid_t)number(2), (gid_t)number(3)));
+  else if (IS("utimens")) answer(utimensat(AT_FDCWD, word(1), NULL, AT_SYMLINK_NOFOLLOW));
+  else if (IS("access")) answer(access(word(1), (int)number(2)));
+  else if (IS("statfs")) answer(statfs(word(1), &filesystem));
+  else if (IS("fsync")) answer(fsync(fd(1)));
+  else if (IS("flock")) answer(flock(fd(1), (int)number(2)));
+  else if (IS("ioctl")) answer(ioctl(fd(1), (unsigned long)number(2), bytes));
+  else if (IS("setxattr")) answer(lsetxattr(word(1), word(2), words[3], strlen(words[3]), 0));
+  else if (IS("getxattr")) answerBytes(lgetxattr(word(1), word(2), bytes, 4096));
+  else if (IS("listxattr")) answerBytes(llistxattr(word(1), bytes, 4096));
+  else if (IS("removexattr")) answer(lremovexattr(word(1), word(2)));
+  else if (IS("copy_file_range")) answer(copy_file_range(fd(1), NULL, fd(2), NULL, (size_t)number(3), 0));
+  else if (IS("sendfile")) answer(sendfile(fd(2), fd(1), &from, (size_t)number(3)));
+  else if (IS("bind")) doBind();
+  else printf("-unknown\n");
+#undef IS
+}
+
+int main(void) {
+  char *line = NULL;
+  size_t room = 0;
+  for (ssize_t length; (length = getline(&line, &room, stdin)) > 0;) {
+    line[length - 1] = 0;
+    size_t dataLength = 0;
+    wordCount = 0;
+    char *rest = line;
+    for (char *next; (next = strsep(&rest, " ")) != NULL && wordCount < MOST_WORDS;) words[wordCount++] = next;
+    for (int i = 0; i < wordCount; i++) {
+      size_t unescaped = unescape(words[i]);
+      if (i == 2) dataLength = unescaped;
+    }
+    call(words[0], dataLength);
+    fflush(stdout);
+  }
+  return 0;
+}

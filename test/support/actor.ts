@@ -1,0 +1,120 @@
+/** Clients of the mount that do what they are told, one system call at a time: test/clients/actor.c. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoName } from '../../fs/errno.js';
+import { PROJECT, run, until, within } from './daemon.js';
+
+const ANSWER_TIMEOUT_MS = 10_000;
+
+/** Builds the programs of test/clients; nothing happens when they are built. */
+export function buildClients(): void {
+  execFileSync('make', ['-s', '-C', join(PROJECT, 'test/clients')]);
+}
+
+/** Where a program of test/clients is. */
+export function client(name: string): string {
+  return join(PROJECT, 'test/build', name);
+}
+
+/** Runs a command as somebody without any rights. */
+export const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] as const;
+
+/** A process that answers each command with one line. */
+export class Actor {
+  static readonly #all = new Set<Actor>();
+  readonly #process: ChildProcess;
+  readonly #ended: Promise<void>;
+  readonly #waiting: ((answer: string) => void)[] = [];
+  #rest = '';
+  #errors = '';
+
+  /** @param under a command that runs it, as in {@link AS_NOBODY} */
+  constructor(under: readonly string[] = []) {
+    const [command, ...args] = [...under, client('actor')];
+    this.#process = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#process.stdin!.on('error', () => undefined);
+    this.#process.stderr!.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));
+    this.#process.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString()));
+    this.#ended = new Promise((done) => this.#process.once('exit', () => done()));
+    void this.#ended.then(() => {
+      Actor.#all.delete(this);
+      for (const answer of this.#waiting.splice(0)) answer(`ended ${this.#errors}`);
+    });
+    Actor.#all.add(this);
+  }
+
+  /** Ends all that are left. */
+  static async endAll(): Promise<void> {
+    await Promise.all([...Actor.#all].map((actor) => actor.kill()));
+  }
+
+  /** Its PID: that of the outermost command. */
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
+  /** Gives `ok`, `ok VALUE`, or the name of an errno. */
+  async ask(command: string): Promise<string> {
+    const answer = new Promise<string>((done) => this.#waiting.push(done));
+    this.#process.stdin!.write(`${command}\n`);
+    return within(ANSWER_TIMEOUT_MS, answer, `no answer to '${command}'`);
+  }
+
+  /** The number that a command gives. */
+  async get(command: string): Promise<number> {
+    const answer = await this.ask(command);
+    if (!/^ok -?\d+$/.test(answer)) throw new Error(`${command}: ${answer}`);
+    return Number(answer.slice(3));
+  }
+
+  /** Asks for something that blocks in read(2); resolves when it does, to what comes in the end. */
+  async block(command: string, observer: Actor): Promise<{ answer: Promise<string> }> {
+    const tid = await this.get('outer');
+    const answer = this.ask(command);
+    const early = answer.then((got) => Promise.reject(new Error(`'${command}' did not block: ${got}`)));
+    early.catch(() => undefined);
+    await Promise.race([untilBlocked(tid, observer), early]);
+    return { answer };
+  }
+
+  /** Kills it and waits until it has been waited for. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#process.kill(signal);
+    await within(5000, this.#ended, 'the actor did not end');
+  }
+
+  #take(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop()!;
+    for (const line of lines) {
+      const failed = /^errno (\d+)$/.exec(line);
+      this.#waiting.shift()?.(failed === null ? line : errnoName(Number(failed[1])));
+    }
+  }
+}
+
+/** Resolves when a process sleeps in read(2). */
+export async function untilBlocked(pid: number, observer: Actor): Promise<void> {
+  await until(async () => (await observer.ask(`blocked ${pid}`)) === 'ok 1', `${pid} did not block in read(2)`);
+}
+
+/** The letter that proc_pid_stat(5) gives for a process's state, or undefined when there is none. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processes whose parent is `pid`. */
+export function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+}
+
+/** A value of a directory's `.status`, read in a process that can be killed. */
+export async function statusOf(directory: string, key: string): Promise<string | undefined> {
+  const { out } = await run(['cat', `${directory}/.status`]);
+  return new RegExp(`^${key}=(.*)$`, 'm').exec(out)?.[1];
+}
