@@ -8,7 +8,7 @@
 import { closeSync } from 'node:fs';
 import { DeathWatch, openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../errno.js';
-import { type Pid, type ProcessStatus, namespaceOf, readStatus } from './process.js';
+import { type Pid, type ProcessStatus, asFull, namespaceOf, readStatus } from './process.js';
 
 /** Something that ends with its owner. */
 export interface Mortal {
@@ -178,8 +178,6 @@ function openOwner(pid: Pid): number {
     return openPidfd(pid);
   } catch (error) {
     if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code))) throw new FsError(Errno.ESRCH, `no process ${pid}`);
-    // Each owner costs a descriptor. The daemon is at its limit, which is not the caller's fault: ENFILE, not EMFILE.
-    if (isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE')) throw new FsError(Errno.ENFILE, 'out of descriptors');
-    throw error;
+    throw asFull(error);
   }
 }

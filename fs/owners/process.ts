@@ -5,6 +5,7 @@
  * about the process that was meant (owners.ts).
  */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { Errno, FsError, isSystemError } from '../errno.js';
 
 declare const pid: unique symbol;
 /** A thread group's PID in the daemon's own PID namespace. */
@@ -15,7 +16,7 @@ export interface ProcessStatus {
   readonly pid: Pid;
   /** The thread group of its parent; 0 when that is in another namespace. */
   readonly parent: Pid;
-  /** Its ids in every PID namespace from the daemon's inwards; the last is the one it knows itself by. */
+  /** Its thread group's PIDs in every PID namespace from the daemon's inwards; the last is the one it knows itself by. */
   readonly namespacePids: readonly number[];
   readonly realUid: number;
   readonly effectiveUid: number;
@@ -27,19 +28,20 @@ export interface ProcessStatus {
 /** Bit 5 of the capability sets: linux/capability.h. */
 const CAP_KILL_MASK = 1 << 5;
 
-/** The status of a process or thread, or undefined when there is none. */
+/** The status of a process or thread, or undefined when there is none. ENFILE. */
 export function readStatus(id: number): ProcessStatus | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${id}/status`, 'latin1');
-  } catch {
-    return undefined; // ENOENT; ESRCH when it ends while it is read
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined; // ESRCH: it ended meanwhile
+    throw asFull(error);
   }
   const [realUid, effectiveUid, savedUid] = numbers(text, 'Uid');
   return {
     pid: numbers(text, 'Tgid')[0] as Pid,
     parent: numbers(text, 'PPid')[0] as Pid,
-    namespacePids: numbers(text, 'NSpid'),
+    namespacePids: numbers(text, 'NStgid'),
     realUid,
     effectiveUid,
     savedUid,
@@ -54,6 +56,12 @@ export function namespaceOf(id: number | 'self', kind: 'pid' | 'user'): string |
   } catch {
     return undefined;
   }
+}
+
+/** What the caller is told when the daemon is at its limit of descriptors, which is not the caller's: ENFILE, not EMFILE. */
+export function asFull(error: unknown): unknown {
+  const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
+  return isFull ? new FsError(Errno.ENFILE, 'out of descriptors') : error;
 }
 
 function field(text: string, name: string): string {

@@ -16,8 +16,8 @@ export abstract class EventDirectory extends Directory {
   abstract readonly gid: number;
   /** The nodes of head, tail and the dot files that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
-  /** Everything before this position has been listed to the end by somebody. */
-  protected listedTo = 0;
+  /** Everything before this position has been listed to the end by somebody; -1 when nobody has. */
+  protected listedTo = -1;
 
   constructor(
     protected readonly tree: Tree,
@@ -57,6 +57,15 @@ export abstract class EventDirectory extends Directory {
   fixtureForgotten(name: string): void {
     this.#fixtures?.delete(name);
     if (this.#fixtures?.size === 0) this.#fixtures = null;
+  }
+
+  /** The directory has ended: lets go of its nodes and of its events. */
+  protected letGo(): void {
+    this.tree.disown(this);
+    for (const node of this.#fixtures?.values() ?? []) this.tree.disown(node);
+    this.#fixtures = null;
+    for (const entry of this.queue.entries) if (entry instanceof EventFile) this.tree.disown(entry);
+    this.queue.clear();
   }
 
   list(offset: number, to: Listing): void {

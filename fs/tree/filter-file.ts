@@ -38,9 +38,12 @@ export class FilterFile extends DotFile<ProcessDirectory> {
 }
 
 class FilterHandle extends TextHandle {
+  /** What has been written through it: bash writes what its builtins print line by line, a write(2) each. */
+  #written = '';
+
   /**
    * @param emptied opened with O_TRUNC: the old filter holds until a new one is written, so that `echo ... > .filter`
-   * never takes everything for a moment; it is taken off when the file is closed with nothing written.
+   * never takes everything for a moment; it is taken off when the file is closed and no write was tried.
    */
   constructor(
     override readonly node: FilterFile,
@@ -49,15 +52,16 @@ class FilterHandle extends TextHandle {
     super(node, node.text);
   }
 
-  /** write(2) at 0 sets the filter, at the end adds to it. EINVAL for a bad one, which changes nothing; EFBIG. */
+  /** write(2) at 0 sets the filter, behind the last write or at the end adds to it. EINVAL for a bad one, which changes nothing; EFBIG. */
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { directory, text } = this.node;
-    const kept = offset === 0 ? '' : text;
+    const kept = offset === 0 ? '' : offset === this.#written.length ? this.#written : text;
+    this.emptied = false;
     if (offset !== APPEND && offset !== kept.length) throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
     if (kept.length + length > MAX_FILTER_BYTES) throw new FsError(Errno.EFBIG);
-    const written = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
-    directory.setFilter(parse(kept + written));
-    this.emptied = false;
+    const written = kept + Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
+    directory.setFilter(parse(written));
+    this.#written = written;
     return length;
   }
 

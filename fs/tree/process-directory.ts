@@ -5,7 +5,7 @@ import { Queue, type QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller, Mortal, Owner } from '../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
-import { EventFile, EventHandle } from './event-file.js';
+import { EventFile } from './event-file.js';
 import { FilterFile } from './filter-file.js';
 import type { Handle } from './handle.js';
 import { type AttributeChanges, type Attributes, FileType, Lifetime, type Node, type NodeId } from './node.js';
@@ -70,13 +70,15 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   /** open(2) with O_CREAT. The file joins the queue's end now, and streams take it once it is closed. */
-  override create(name: string, mode: number, _flags: number, caller: Caller): Handle {
+  override create(name: string, mode: number, flags: number, caller: Caller): Handle {
     if (name === 'head' || name === 'tail') throw new FsError(Errno.EPERM, `${name} is the name of a symlink`);
     const event = new WrittenEvent(name, this.tree.mintInode(), mode, caller.uid, caller.gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.queue.add(file);
     this.touched();
-    return new EventHandle(file, true);
+    const handle = file.open(flags);
+    if (event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
+    return handle;
   }
 
   override fileComplete(): void {
@@ -116,7 +118,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   get removable(): boolean {
     const { entries } = this.queue;
     if (entries.size === 0) return true;
-    if (this.listedTo === 0 || entries.seek(0) < this.listedTo) return false;
+    if (this.listedTo < 0 || entries.seek(0) < this.listedTo) return false;
     for (const entry of entries) if (entry.event instanceof WrittenEvent) return false;
     return true;
   }
@@ -130,7 +132,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** Lets go of everything. */
   end(): void {
     this.lifetime.over = true;
-    this.queue.clear();
+    this.letGo();
     this.readers.end(this.tree.door);
   }
 

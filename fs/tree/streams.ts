@@ -168,6 +168,12 @@ export class StreamFile extends RootFile {
     return this.streams.open(this, this.filter, caller);
   }
 
+  /** EPERM for a file of `match/`, which is made anew whenever it is looked up. */
+  override change(changes: AttributeChanges): void {
+    if (this.shelf !== null) throw new FsError(Errno.EPERM, 'its name is all there is to it');
+    super.change(changes);
+  }
+
   override forgotten(): void {
     this.shelf?.delete(this.name);
   }

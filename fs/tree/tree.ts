@@ -110,6 +110,14 @@ export class Tree implements Outlet {
     node.forgotten();
   }
 
+  /**
+   * The node has ended: it is let go of now. The kernel keeps its inode until it needs the memory, even with time-outs
+   * of zero (fs/fuse/dir.c: delete_stale is virtiofs's), and will forget what is not there any more.
+   */
+  disown(node: Node): void {
+    this.#nodes.delete(node.id);
+  }
+
   /** Gives an open file the number that the kernel will use for it. */
   enter(handle: Handle): FileHandle {
     const free = this.#freeHandles.pop();

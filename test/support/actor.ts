@@ -1,6 +1,6 @@
 /** Clients of the mount that do what they are told, one system call at a time: test/clients/actor.c. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from '../../fs/errno.js';
 import { PROJECT, run, until, within } from './daemon.js';
@@ -117,4 +117,14 @@ export function childrenOf(pid: number): number[] {
 export async function statusOf(directory: string, key: string): Promise<string | undefined> {
   const { out } = await run(['cat', `${directory}/.status`]);
   return new RegExp(`^${key}=(.*)$`, 'm').exec(out)?.[1];
+}
+
+/** `ok`, or the errno's name: what whoever looks for it now finds at `path`. */
+export function reach(path: string): string {
+  try {
+    statSync(path);
+    return 'ok';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
 }

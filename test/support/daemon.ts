@@ -125,11 +125,11 @@ export class Shell {
   }
 
   /** Runs commands in the shell itself; gives what they printed, stderr included, and the last one's exit code. */
-  async run(commands: string): Promise<{ out: string; code: number }> {
+  async run(commands: string, timeoutMs?: number): Promise<{ out: string; code: number }> {
     const mark = `done-${process.pid}-${++this.#serial}`;
     this.#out = '';
     this.process.stdin!.write(`${commands}\necho "${mark}:$?"\n`);
-    const found = await until(() => new RegExp(`${mark}:(\\d+)\\n`).exec(this.#out), `'${commands}' did not end`);
+    const found = await until(() => new RegExp(`${mark}:(\\d+)\\n`).exec(this.#out), `'${commands}' did not end`, timeoutMs);
     return { out: this.#out.slice(0, found!.index), code: Number(found![1]) };
   }
 

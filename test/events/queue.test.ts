@@ -1,0 +1,263 @@
+import fc from 'fast-check';
+import * as assert from 'uvu/assert';
+import { Event, now } from '../../fs/events/event.js';
+import { type Entry, Queue, QueueReader } from '../../fs/events/queue.js';
+import { suite } from '../support/suite.js';
+import { Reader, Room, bytes, overflow } from './reading.js';
+
+const queue = suite('a queue');
+
+const TINY = { events: 6, bytes: 120 };
+
+/** An event that may still be being written. */
+class Written extends Event {
+  done = true;
+
+  constructor(name: string, text: string) {
+    super(name, 2, -1, bytes(`${text}\n`), 0, text.length, now());
+  }
+
+  override get complete(): boolean {
+    return this.done;
+  }
+}
+
+type Step =
+  | { do: 'add'; size: number; done: boolean }
+  | { do: 'remove' | 'finish'; which: number }
+  | { do: 'grow'; which: number; size: number }
+  | { do: 'read'; reader: number; room: number; most: number }
+  | { do: 'clear' };
+
+const which = fc.nat(99);
+const room = fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 400 }));
+const steps = fc.array(
+  fc.oneof(
+    {
+      weight: 120,
+      arbitrary: fc.record({
+        do: fc.constant('add' as const),
+        size: fc.oneof(fc.nat(20), fc.nat(150)),
+        done: fc.nat(3).map((dice) => dice > 0),
+      }),
+    },
+    { weight: 30, arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'finish' as const), which }) },
+    { weight: 15, arbitrary: fc.record({ do: fc.constant('grow' as const), which, size: fc.nat(60) }) },
+    {
+      weight: 80,
+      arbitrary: fc.record({ do: fc.constant('read' as const), reader: fc.nat(2), room, most: fc.constantFrom(1, 2, 3, Infinity) }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('clear' as const) }) },
+  ),
+  { maxLength: 80, size: 'max' },
+);
+
+/** A queue beside a list, and three readers that share it. */
+class World {
+  readonly real = new Queue<Entry>(TINY);
+  readonly readers = Array.from({ length: 3 }, () => ({ real: new QueueReader(this.real), model: new Reader() }));
+  model: { name: string; event: Written; text: string }[] = [];
+  lost = 0;
+  untold = 0;
+  #serial = 0;
+
+  get size(): number {
+    return this.model.reduce((sum, { text }) => sum + text.length, 0);
+  }
+
+  perform(step: Step): void {
+    switch (step.do) {
+      case 'add':
+        return this.add(step.size, step.done);
+      case 'read':
+        return this.read(step.reader, step.room, step.most);
+      case 'clear':
+        this.real.clear();
+        this.model = [];
+        return;
+      case 'grow':
+        return this.pick(step.which, (entry) => this.grow(entry, step.size));
+      case 'finish':
+        return this.pick(step.which, ({ event }) => (event.done = true));
+      case 'remove':
+        return this.pick(step.which, ({ name }) => this.remove(name));
+    }
+  }
+
+  pick(which: number, then: (entry: World['model'][number]) => void): void {
+    if (this.model.length > 0) then(this.model[which % this.model.length]);
+  }
+
+  add(size: number, done: boolean): void {
+    const name = String(this.#serial++);
+    const text = `a@/${name}\n${'v'.repeat(size)}\n`;
+    const event = new Written(name, text);
+    event.done = done;
+    while (this.model.length > 0 && (this.model.length === TINY.events || this.size + text.length > TINY.bytes)) this.drop();
+    this.model.push({ name, event, text });
+    this.real.add(event);
+  }
+
+  drop(): void {
+    this.model.shift();
+    this.lost++;
+    this.untold++;
+  }
+
+  remove(name: string): void {
+    assert.is(this.real.remove(name)?.name, name);
+    assert.is(this.real.remove(name), undefined);
+    this.model = this.model.filter((entry) => entry.name !== name);
+  }
+
+  /** As a write(2) at the end of a file in the queue does it: room is made first, and it may be the file that goes. */
+  grow(entry: World['model'][number], size: number): void {
+    while (this.model.length > 1 && this.size + size > TINY.bytes) this.drop();
+    this.real.makeRoom(0, size);
+    if (!this.model.includes(entry)) return;
+    entry.text += 'w'.repeat(size);
+    entry.event.bytes = bytes(`${entry.text}\n`);
+    entry.event.length = entry.text.length;
+    entry.event.settle();
+    this.real.bytes += size;
+  }
+
+  read(number: number, size: number, most: number): void {
+    const { real, model } = this.readers[number];
+    const ready = model.rest !== '' || this.untold > 0 || this.model.some(({ event }) => event.done);
+    assert.is(real.ready, ready);
+    const into = new Room(size);
+    real.read(into, most);
+    assert.is(into.text !== '', ready);
+    let taken = 0;
+    model.check(size, into.text, () => {
+      if (this.untold > 0) return { record: overflow(this.untold), take: () => (this.untold = 0) };
+      const next = this.model.find(({ event }) => event.done);
+      if (next === undefined || taken === most) return undefined;
+      const take = () => {
+        taken++;
+        this.model.splice(this.model.indexOf(next), 1);
+      };
+      return { record: `${next.text}\n`, take };
+    });
+  }
+
+  compare(): void {
+    const { real, model } = this;
+    assert.equal([...real.entries].map(({ name }) => name), model.map(({ name }) => name));
+    assert.is(real.bytes, this.size);
+    assert.is(real.lost, this.lost);
+    assert.is(real.untold, this.untold);
+    assert.is(real.complete, model.filter(({ event }) => event.done).length);
+    assert.is(real.firstComplete()?.name, model.find(({ event }) => event.done)?.name);
+    assert.ok(real.entries.size <= TINY.events && (real.entries.size <= 1 || real.bytes <= TINY.bytes));
+    for (const { event } of model) assert.is(event.links, 1);
+  }
+}
+
+queue('drops the oldest, keeps its books, and hands each event to one of its readers', () => {
+  const property = fc.property(steps, room, (all, last) => {
+    const world = new World();
+    for (const step of all) {
+      world.perform(step);
+      world.compare();
+    }
+    for (const { event } of world.model) event.done = true;
+    for (let turn = 0; world.readers.some(({ real }) => real.ready); turn++) {
+      assert.ok(turn < 3000, 'it is ready for ever');
+      if (world.readers[turn % 3].real.ready) world.read(turn % 3, last, Infinity);
+      world.compare();
+    }
+    assert.is(world.real.bytes, 0);
+    assert.is(world.real.entries.size, 0);
+  });
+  fc.assert(property, { numRuns: 2500, includeErrorInReport: true });
+});
+
+/** A queue with complete events of these names. */
+function queueOf(...names: string[]): Queue<Entry> {
+  const made = new Queue<Entry>({ events: 100, bytes: 10_000 });
+  for (const name of names) made.add(new Written(name, `add@/${name}\n`));
+  return made;
+}
+
+function readOf(reader: QueueReader, size = 1000, most = Infinity): string {
+  const into = new Room(size);
+  reader.read(into, most);
+  return into.text;
+}
+
+queue('takes an event that alone is over its limits, and nothing beside it', () => {
+  const made = new Queue<Entry>({ events: 4, bytes: 20 });
+  made.add(new Written('small', 'a@/s\n'));
+  made.add(new Written('large', `a@/${'l'.repeat(100)}\n`));
+  assert.equal([...made.entries].map(({ name }) => name), ['large']);
+  made.add(new Written('next', 'a@/n\n'));
+  assert.equal([...made.entries].map(({ name }) => name), ['next']);
+  assert.is(made.lost, 2);
+  assert.is(made.bytes, 5);
+});
+
+queue('lets go of its events when it is cleared', () => {
+  const made = new Queue<Entry>(TINY);
+  const own = new Written('1', 'a@/b\n');
+  made.add(own);
+  assert.is(own.links, 1);
+  made.clear();
+  assert.is(own.links, 0);
+  assert.is(own.length, 0);
+  assert.is(made.bytes, 0);
+  assert.is(made.entries.size, 0);
+});
+
+queue('finds another name where one is taken', () => {
+  const made = queueOf('7', '7.1', '7.3');
+  assert.is(made.freeName('8'), '8');
+  assert.is(made.freeName('7'), '7.2');
+});
+
+queue('hands an event that was cut to the same reader to its end, and the next to the other', () => {
+  const made = queueOf('1', '2', '3');
+  const [one, other] = [new QueueReader(made), new QueueReader(made)];
+  assert.is(readOf(one, 4), 'add@');
+  assert.is(readOf(other, 9), 'add@/2\n\n');
+  assert.is(readOf(one, 4), '/1\n\n');
+  assert.is(readOf(one), 'add@/3\n\n');
+  assert.not(one.ready || other.ready);
+});
+
+queue('tells one reader of a loss, before what came after it', () => {
+  const made = new Queue<Entry>({ events: 2, bytes: 1000 });
+  for (const name of ['1', '2', '3', '4', '5']) made.add(new Written(name, `add@/${name}\n`));
+  const [one, other] = [new QueueReader(made), new QueueReader(made)];
+  assert.is(readOf(one), `${overflow(3)}add@/4\n\nadd@/5\n\n`);
+  assert.is(readOf(other), '');
+  for (const name of ['6', '7', '8']) made.add(new Written(name, `add@/${name}\n`));
+  assert.is(readOf(other, overflow(1).length), overflow(1));
+  assert.is(readOf(one), 'add@/7\n\nadd@/8\n\n');
+  assert.is(made.lost, 4);
+  assert.is(made.untold, 0);
+});
+
+queue('leaves what is still being written where it is', () => {
+  const made = queueOf();
+  const writing = new Written('1', 'add@/1\n');
+  writing.done = false;
+  made.add(writing);
+  made.add(new Written('2', 'add@/2\n'));
+  const reader = new QueueReader(made);
+  assert.is(made.complete, 1);
+  assert.is(readOf(reader), 'add@/2\n\n');
+  assert.not(reader.ready);
+  writing.done = true;
+  assert.is(readOf(reader), 'add@/1\n\n');
+});
+
+queue('hands over no more than a share when asked', () => {
+  const made = queueOf('1', '2', '3', '4');
+  const reader = new QueueReader(made);
+  assert.is(readOf(reader, 1000, 3), 'add@/1\n\nadd@/2\n\nadd@/3\n\n');
+  assert.is(made.entries.size, 1);
+});
+
+queue.run();
