@@ -4,10 +4,11 @@ import type { Event } from '../events/event.js';
 import type { Filter } from '../events/filter.js';
 import type { Log } from '../events/log.js';
 import type { Sink } from '../events/sink.js';
+import { Errno, FsError } from '../errno.js';
 import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
-import type { Lifetime, Node, NodeId } from './node.js';
+import type { AttributeChanges, Lifetime, Node, NodeId } from './node.js';
 import { RootFile } from './root-file.js';
 
 /**

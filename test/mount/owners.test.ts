@@ -468,7 +468,9 @@ directory("is refused with EPERM to who has no PID in the daemon's namespace, wh
     const fd = await outsider.get(`open ${inside.path}/${name}/file`);
     assert.is(await outsider.ask(`read ${fd}`), 'ok 7');
     assert.is(await outsider.ask(`create ${inside.path}/${name}/outsider 5`), 'ok 5');
-    await insider.kill();
+    const [owner] = childrenOf(insider.pid); // nsenter(1) has forked it
+    process.kill(owner, 'SIGKILL');
+    await insider.ended;
     assert.is(await outsider.ask(`pread ${fd}`), 'ESTALE');
     assert.is(await outsider.ask(`open ${inside.path}/${name}/file`), 'ENOENT');
     await outsider.kill();

@@ -24,7 +24,8 @@ export const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--
 export class Actor {
   static readonly #all = new Set<Actor>();
   readonly #process: ChildProcess;
-  readonly #ended: Promise<void>;
+  /** Resolves when it has ended and been waited for. */
+  readonly ended: Promise<void>;
   readonly #waiting: ((answer: string) => void)[] = [];
   #rest = '';
   #errors = '';
@@ -36,8 +37,8 @@ export class Actor {
     this.#process.stdin!.on('error', () => undefined);
     this.#process.stderr!.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));
     this.#process.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString()));
-    this.#ended = new Promise((done) => this.#process.once('exit', () => done()));
-    void this.#ended.then(() => {
+    this.ended = new Promise((done) => this.#process.once('exit', () => done()));
+    void this.ended.then(() => {
       Actor.#all.delete(this);
       for (const answer of this.#waiting.splice(0)) answer(`ended ${this.#errors}`);
     });
@@ -81,7 +82,7 @@ export class Actor {
   /** Kills it and waits until it has been waited for. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#process.kill(signal);
-    await within(5000, this.#ended, 'the actor did not end');
+    await within(5000, this.ended, 'the actor did not end');
   }
 
   #take(text: string): void {
