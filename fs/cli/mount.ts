@@ -4,6 +4,7 @@ import { sendDatagram } from '#native';
 import { Daemon } from '../daemon.js';
 import { mountPath } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
+import { seesOwnNamespace } from '../owners/process.js';
 
 export interface MountOptions {
   readonly source: 'kernel' | 'none';
@@ -11,25 +12,36 @@ export interface MountOptions {
   readonly hint?: boolean;
 }
 
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
 export async function mount(directory: string, options: MountOptions): Promise<void> {
   const path = mountPath(directory);
+  if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   const complain = (message: string): void => console.error(`eventfs: mount: ${message}`);
   const daemon = new Daemon({ path, source: options.source, complain });
+  let isUp = false;
+  let isToStop = false;
   const stop = (): void => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, stop);
+    for (const signal of STOP_SIGNALS) process.removeListener(signal, onSignal);
     tellSystemd('STOPPING=1');
     daemon.stop();
   };
+  // One that comes while the daemon starts is obeyed once it is up: else it would leave the mount behind.
+  const onSignal = (): void => {
+    isToStop = true;
+    if (isUp) stop();
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
+  process.on('SIGHUP', () => undefined); // a terminal that closes is no reason to end; there is nothing to read again yet
   try {
     await daemon.start(stop);
+    isUp = true;
+    if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
   } catch (error) {
     daemon.stop();
     throw error;
   }
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  process.on('SIGHUP', () => undefined); // a terminal that closes is no reason to end; there is nothing to read again yet
-  if (options.readyFd !== undefined) tellReady(options.readyFd);
+  if (isToStop) return stop();
   tellSystemd('READY=1');
   if (options.hint === true) console.log(hint(path));
 }

@@ -1,6 +1,6 @@
 /** Putting a filesystem somewhere and taking it away again, with errors that say what to do. */
-import { realpathSync, statSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { readlinkSync, realpathSync, statSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { mount, openFuse, unmount } from '#native';
 import { Refusal, isSystemError } from '../errno.js';
@@ -29,14 +29,22 @@ const OPEN_HINTS = {
 };
 const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
 
-/** A path in the form in which mountinfo shows it. The last part is not followed: it may be a mount that is dead. */
+/** The most symbolic links that one path may go through: linux/namei.h, MAXSYMLINKS. */
+const MOST_LINKS = 40;
+
+/** A path in the form in which mountinfo shows it. Nothing is asked of its last part, which may be a mount that is dead. */
 export function mountPath(directory: string): string {
-  const path = resolve(directory);
+  if (directory === '') throw new Refusal("'': No such file or directory (give a directory to mount on)");
+  let path = resolve(directory);
   try {
-    return join(realpathSync(dirname(path)), basename(path));
+    for (let links = 0; links < MOST_LINKS; links++) {
+      path = join(realpathSync(dirname(path)), basename(path));
+      path = resolve(dirname(path), readlinkSync(path));
+    }
   } catch {
-    return path;
+    // EINVAL: it is no symbolic link, as it should be. Of other errors whoever uses the path will hear.
   }
+  return path;
 }
 
 /** Whether a mount of ours is at `path`, and whether somebody serves it. */
@@ -44,14 +52,25 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
   const mounted = mountedAt(path);
   if (mounted === undefined) return 'none';
   if (mounted.type !== MOUNT_TYPE) return 'other';
-  // statfs(2) always asks the daemon. It is awaited in a thread, since a daemon that hangs would hang us.
-  const answer = statfs(path).then(
-    () => 'alive' as const,
-    (error: unknown) => (isSystemError(error, 'ENOTCONN') || isSystemError(error, 'ECONNABORTED') ? ('stale' as const) : ('alive' as const)),
-  );
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<'stuck'>((done) => (timer = setTimeout(done, PROBE_TIMEOUT_MS, 'stuck')));
-  return Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
+  if (!(await answers(path))) return 'stuck';
+  try {
+    statfsSync(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOTCONN') || isSystemError(error, 'ECONNABORTED')) return 'stale';
+  }
+  return 'alive';
+}
+
+/**
+ * Whether statfs(2), which always asks the daemon, comes to an end. A process of its own asks: one that hangs can be
+ * killed, while a thread of ours that hangs would keep us from ending.
+ */
+async function answers(path: string): Promise<boolean> {
+  const asking = spawn('stat', ['-f', path], { stdio: 'ignore', timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+  return new Promise((done) => {
+    asking.once('exit', (_code, signal) => done(signal === null));
+    asking.once('error', () => done(true)); // there is no stat(1): hope for the best
+  });
 }
 
 /** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link Refusal}. */
@@ -62,8 +81,13 @@ export async function clearMountPoint(path: string, complain: Complain): Promise
       throw new Refusal(`${path}: ${type} is mounted here already, and it is not ours (choose another directory)`);
     }
     if (state !== 'stale') throw new Refusal(`${path}: eventfs is mounted here already (try eventfs umount ${path} first)`);
+    try {
+      unmount(path, MNT_DETACH);
+    } catch (error) {
+      if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'a daemon that was killed has left a mount here: try as root' });
+      throw error;
+    }
     complain(`${path}: took away the mount of a daemon that was killed`);
-    unmount(path, MNT_DETACH);
   }
   try {
     if (!statSync(path).isDirectory()) throw new Refusal(`${path}: Not a directory (give a directory to mount on)`);

@@ -109,7 +109,7 @@ export const FUSE_NOTIFY_POLL = 1;
 /** Offsets of the fields of fuse_in_header. */
 export const InHeader = { len: 0, opcode: 4, unique: 8, nodeid: 16, uid: 24, gid: 28, pid: 32 } as const;
 
-/** Sizes of the structures, as sizeof gives them. */
+/** Sizes of the structures, as sizeof gives them; of fuse_init_in what 7.31 has of it, more is not read. */
 export const Size = {
   fuse_in_header: 40,
   fuse_out_header: 16,

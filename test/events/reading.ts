@@ -47,7 +47,7 @@ export function records(output: string): string[] {
 }
 
 /** Where the next record that a reader must get comes from; undefined when there is none. */
-export type Next = () => { record: string; take(): void } | undefined;
+export type Next = () => { record: string; take: () => void } | undefined;
 
 /** What a reader was handed only the beginning of. */
 export class Reader {

@@ -62,27 +62,13 @@ static void sizes(void)
 	SIZE(fuse_batch_forget_in);
 }
 
-static void attr_fields(void)
-{
-	FIELD(fuse_attr, ino);
-	FIELD(fuse_attr, size);
-	FIELD(fuse_attr, blocks);
-	FIELD(fuse_attr, atime);
-	FIELD(fuse_attr, mtime);
-	FIELD(fuse_attr, ctime);
-	FIELD(fuse_attr, atimensec);
-	FIELD(fuse_attr, mtimensec);
-	FIELD(fuse_attr, ctimensec);
-	FIELD(fuse_attr, mode);
-	FIELD(fuse_attr, nlink);
-	FIELD(fuse_attr, uid);
-	FIELD(fuse_attr, gid);
-	FIELD(fuse_attr, rdev);
-	FIELD(fuse_attr, blksize);
 #if SINCE(32)
-	FIELD(fuse_attr, flags);
+#define ATTR_FLAGS(type) FIELD(type, flags)
+#define ATTR_IN_FLAGS(type) FIELD(type, attr.flags)
+#else
+#define ATTR_FLAGS(type) (void)0
+#define ATTR_IN_FLAGS(type) (void)0
 #endif
-}
 
 #define ATTR_FIELDS(type)                                                      \
 	do {                                                                   \
@@ -101,7 +87,28 @@ static void attr_fields(void)
 		FIELD(type, attr.gid);                                         \
 		FIELD(type, attr.rdev);                                        \
 		FIELD(type, attr.blksize);                                     \
+		ATTR_IN_FLAGS(type);                                           \
 	} while (0)
+
+static void attr_fields(void)
+{
+	FIELD(fuse_attr, ino);
+	FIELD(fuse_attr, size);
+	FIELD(fuse_attr, blocks);
+	FIELD(fuse_attr, atime);
+	FIELD(fuse_attr, mtime);
+	FIELD(fuse_attr, ctime);
+	FIELD(fuse_attr, atimensec);
+	FIELD(fuse_attr, mtimensec);
+	FIELD(fuse_attr, ctimensec);
+	FIELD(fuse_attr, mode);
+	FIELD(fuse_attr, nlink);
+	FIELD(fuse_attr, uid);
+	FIELD(fuse_attr, gid);
+	FIELD(fuse_attr, rdev);
+	FIELD(fuse_attr, blksize);
+	ATTR_FLAGS(fuse_attr);
+}
 
 static void header_fields(void)
 {
@@ -136,6 +143,11 @@ static void reply_fields(void)
 	ATTR_FIELDS(fuse_attr_out);
 	FIELD(fuse_open_out, fh);
 	FIELD(fuse_open_out, open_flags);
+#if SINCE(40)
+	FIELD(fuse_open_out, backing_id);
+#else
+	entry("fuse_open_out.backing_id", offsetof(struct fuse_open_out, padding));
+#endif
 	FIELD(fuse_write_out, size);
 	FIELD(fuse_write_out, padding);
 	FIELD(fuse_poll_out, revents);

@@ -107,7 +107,7 @@ export const STRUCTS = {
   fuse_open_out: [
     ['fh', 8],
     ['open_flags', 4],
-    ['padding', 4],
+    ['backing_id', 4],
   ],
   fuse_release_in: [
     ['fh', 8],

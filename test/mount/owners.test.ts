@@ -1,7 +1,7 @@
 /** Whose a directory is, and when it ends: every way in which a process can be named, live on, or die. */
 import * as assert from 'uvu/assert';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { AS_NOBODY, Actor, buildClients, childrenOf, client, reach, stateOf, statusOf } from '../support/actor.js';
+import { AS_NOBODY, Actor, buildClients, childrenOf, client, isDead, reach, stateOf, statusOf, untilAlone } from '../support/actor.js';
 import { type Daemon, Shell, descriptors, run, startDaemon, until } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
 
@@ -29,6 +29,7 @@ directory.before(async () => {
 directory.after(async () => {
   await Actor.endAll();
   await daemon.stop();
+  await untilAlone();
 });
 
 /** How many processes the daemon holds. */
@@ -352,7 +353,7 @@ for (const [where, namespace] of [
       assert.is(await statusOf(`${mount}/${name}`, 'OWNER'), `${outer}`, name);
     }
     process.kill(outer, 'SIGKILL');
-    await until(() => stateOf(outer) === 'Z' || stateOf(outer) === undefined, 'it did not die');
+    await until(() => isDead(outer), 'it did not die');
     for (const name of [`${inner}`, `${inner}.label`, 'plain']) assert.is(reach(`${mount}/${name}`), 'ENOENT', name);
     await owner.kill();
   });
@@ -364,7 +365,7 @@ for (const [where, namespace] of [
     assert.is(await owner.ask(`mkdir ${mount}/1`), 'ok');
     assert.is(await statusOf(`${mount}/1`, 'OWNER'), `${outer}`);
     await owner.kill();
-    await until(() => stateOf(outer) === undefined, 'it did not die');
+    await until(() => isDead(outer), 'it did not die');
     assert.is(reach(`${mount}/1`), 'ENOENT');
   });
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { constants, openSync, closeSync, readFileSync, readSync, readdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { Calls, Reader, STACK_TRACE, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
+import { Calls, Reader, STACK_TRACE, eventText, killClients, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { type Daemon, Shell, run, startDaemon, until, within } from '../support/daemon.js';
 import { type Suite, suite } from '../support/suite.js';
 
@@ -22,6 +22,7 @@ function mounted(name: string): Suite {
     shell = new Shell();
   });
   tests.after(async () => {
+    await killClients();
     await shell.kill();
     await nothingIsOpen();
     await daemon.stop();

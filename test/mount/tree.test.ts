@@ -1,7 +1,7 @@
 /** What `ls`, `cat`, `rm` and `echo` do on a mount. */
 import * as assert from 'uvu/assert';
 import { chmodSync, closeSync, constants, openSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { Calls, Reader, STACK_TRACE, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
+import { Calls, Reader, STACK_TRACE, eventText, killClients, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { type Daemon, Shell, run, startDaemon, until } from '../support/daemon.js';
 import { suite, type Suite } from '../support/suite.js';
 
@@ -18,6 +18,7 @@ function mounted(name: string): Suite {
     shell = new Shell();
   });
   tests.after(async () => {
+    await killClients();
     await shell.kill();
     await daemon.stop();
     assert.not.match(daemon.log(), STACK_TRACE);

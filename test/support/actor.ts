@@ -1,6 +1,6 @@
 /** Clients of the mount that do what they are told, one system call at a time: test/clients/actor.c. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from '../../fs/errno.js';
 import { PROJECT, run, until, within } from './daemon.js';
@@ -79,10 +79,21 @@ export class Actor {
     return { answer };
   }
 
-  /** Kills it and waits until it has been waited for. */
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    this.#process.kill(signal);
+  /** Kills it and waits until it has been waited for, and so has what runs it. */
+  async kill(): Promise<void> {
+    try {
+      process.kill(this.#innermost(), 'SIGKILL');
+    } catch {
+      // ESRCH: it is dead, and what runs it will see that.
+    }
     await within(5000, this.ended, 'the actor did not end');
+  }
+
+  /** The actor itself, below the commands that run it. */
+  #innermost(): number {
+    let pid = this.pid;
+    while (commOf(pid) !== 'actor' && childrenOf(pid).length > 0) [pid] = childrenOf(pid);
+    return pid;
   }
 
   #take(text: string): void {
@@ -95,6 +106,36 @@ export class Actor {
   }
 }
 
+/**
+ * Resolves when this process has its group for itself: those that lost their parents are waited for by the machine's
+ * first process, which takes its time. The runner complains of what is left.
+ */
+export async function untilAlone(): Promise<void> {
+  const [, , group] = statOf(process.pid)!;
+  if (Number(group) !== process.pid) return; // not started by the runner
+  const others = (): number[] =>
+    readdirSync('/proc').map(Number).filter((pid) => pid > 0 && pid !== process.pid && statOf(pid)?.[2] === group);
+  await until(() => others().length === 0, `processes are left: ${others().join(' ')}`, 15_000);
+}
+
+/** The fields of proc_pid_stat(5) from the third on: state, parent, group. */
+function statOf(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
+function commOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
+  } catch {
+    return '';
+  }
+}
+
 /** Resolves when a process sleeps in read(2). */
 export async function untilBlocked(pid: number, observer: Actor): Promise<void> {
   await until(async () => (await observer.ask(`blocked ${pid}`)) === 'ok 1', `${pid} did not block in read(2)`);
@@ -102,16 +143,21 @@ export async function untilBlocked(pid: number, observer: Actor): Promise<void> 
 
 /** The letter that proc_pid_stat(5) gives for a process's state, or undefined when there is none. */
 export function stateOf(pid: number): string | undefined {
-  try {
-    return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
-  } catch {
-    return undefined;
-  }
+  return statOf(pid)?.[0];
+}
+
+/** Whether all of a process has ended, waited for or not. */
+export function isDead(pid: number): boolean {
+  return (stateOf(pid) ?? 'Z') === 'Z';
 }
 
 /** Processes whose parent is `pid`. */
 export function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }
 
 /** A value of a directory's `.status`, read in a process that can be killed. */

@@ -1,10 +1,27 @@
 /** Clients of a mount as processes of their own: C programs, readers of streams, a publisher. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PROJECT, descriptors, until, within } from './daemon.js';
+
+/** Every client that has not ended. */
+const clients = new Set<ChildProcess>();
+
+function spawnClient(command: readonly string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(command[0], command.slice(1), { stdio });
+  clients.add(child);
+  child.on('close', () => clients.delete(child));
+  return child;
+}
+
+/** Kills the clients that a test which failed has left, and waits for them. */
+export async function killClients(): Promise<void> {
+  const ends = [...clients].map((child) => new Promise((done) => child.once('close', done)));
+  for (const child of clients) child.kill('SIGKILL');
+  await within(5000, Promise.all(ends), 'clients did not end by SIGKILL');
+}
 
 /** Compiles a program of test/clients/, once for each test file; gives its path. */
 export function compile(name: string): string {
@@ -32,12 +49,15 @@ const CALL_TIMEOUT_MS = 10_000;
 /** A process that makes the system calls that it is told (test/clients/stream-calls.c). */
 export class Calls {
   readonly process: ChildProcess;
-  readonly #answers: ((line: string) => void)[] = [];
+  readonly #answers: { done: (line: string) => void; failed: (error: Error) => void }[] = [];
 
   constructor(command: readonly string[] = []) {
-    const [program, ...args] = [...command, compile('stream-calls')];
-    this.process = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    createInterface({ input: this.process.stdout! }).on('line', (line) => this.#answers.shift()?.(line));
+    this.process = spawnClient([...command, compile('stream-calls')], ['pipe', 'pipe', 'inherit']);
+    createInterface({ input: this.process.stdout! }).on('line', (line) => this.#answers.shift()?.done(line));
+    this.process.stdin!.on('error', () => undefined); // it says so below
+    this.process.on('close', (code, signal) => {
+      for (const { failed } of this.#answers) failed(new Error(`it ended with ${code ?? signal}`));
+    });
   }
 
   get pid(): number {
@@ -51,7 +71,8 @@ export class Calls {
 
   /** Begins a call that may block; resolves when it ends. Strings are bytes as characters. */
   begin(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
-    const answer = new Promise<string>((done) => this.#answers.push(done));
+    const answer = new Promise<string>((done, failed) => this.#answers.push({ done, failed }));
+    answer.catch(() => undefined); // nobody need wait for it
     this.process.stdin!.write(`${[verb, ...args.map((arg) => escape(String(arg)))].join(' ')}\n`);
     return answer.then(parseAnswer);
   }
@@ -100,7 +121,7 @@ export class Reader {
     readonly path: string,
     command: readonly string[] = ['cat'],
   ) {
-    this.process = spawn(command[0], [...command.slice(1), path], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawnClient([...command, path], ['ignore', 'pipe', 'pipe']);
     this.process.stdout!.on('data', (chunk: Buffer) => (this.text += chunk.toString('latin1')));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.err += chunk.toString('latin1')));
     this.ended = new Promise((done) => this.process.on('close', (code, signal) => done(code ?? signal)));

@@ -1,0 +1,29 @@
+/**
+ * eventfs: a filesystem in which a directory has the lifetime of a process, fed by the kernel's device events.
+ *
+ * Three words carry the rest:
+ *
+ *   A *process directory* belongs to one live process, its owner. The moment the owner is dead, the directory and all
+ *   that only it held are out of reach: no lookup finds it, and every handle and node from before says ESTALE.
+ *   It is a *queue* that `ls` shows: the events that wait for one reader, in order, bounded, and what was lost is counted.
+ *   A *stream* is a file whose read(2) hands over the next events and waits while there are none. `.stream` in a process
+ *   directory takes them off its queue; `stream` and `match/<filter>` are cursors into the log that all events are in.
+ *
+ * The order to read in, along the way of one uevent and of one request:
+ *
+ *   sources/kernel.ts    a datagram comes, and is the kernel's
+ *   events/uevent.ts     becomes text
+ *   events/bus.ts        is appended once to events/log.ts, and goes to every outlet; the tree is one
+ *   tree/tree.ts         gives a link to each process directory, and tells the streams
+ *   tree/streams.ts      answers those who wait, all at the same place with the same bytes
+ *
+ *   native/fuse_channel  a request is read from /dev/fuse; before it is looked at, the dead are drained:
+ *   owners/owners.ts     what a dead process owned ends here (DESIGN, "How the promise is kept")
+ *   fuse/session.ts      finds the handler, and makes sure that there is exactly one reply
+ *   drivers/handlers.ts  does it on the tree; one method a request, with the system call that causes it
+ *
+ * Arrows go one way: cli -> daemon -> drivers, sources -> tree -> events, owners. events/ imports nothing of ours. What a
+ * client can observe is plain data below Tree, so that a later daemon can take it up; closures hold none of it.
+ */
+export { Daemon, type DaemonOptions } from './daemon.js';
+export { Filter, FilterError } from './events/filter.js';

@@ -1,0 +1,555 @@
+/**
+ * A kernel in memory: it writes requests as /dev/fuse would, hands them to Session and TreeHandlers as
+ * drivers/devfuse.ts does, and reads the replies. No mount, no channel; only owners are real processes.
+ *
+ * It keeps the kernel's side of the bargain (a handle is released once, and not while a read on it waits; a node is
+ * forgotten as often as it was named) and checks ours with every reply: one for each request, of the length it says,
+ * to the `unique` it was asked under.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import * as assert from 'uvu/assert';
+import { type Reads, TreeHandlers } from '../../fs/drivers/handlers.js';
+import { ParkedReads } from '../../fs/drivers/parked-reads.js';
+import { ReplySink } from '../../fs/drivers/reply-sink.js';
+import { Errno, FsError } from '../../fs/errno.js';
+import { Bus } from '../../fs/events/bus.js';
+import { Log } from '../../fs/events/log.js';
+import { Mint } from '../../fs/events/mint.js';
+import type { Sink } from '../../fs/events/sink.js';
+import { UeventText } from '../../fs/events/uevent.js';
+import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
+import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
+import { Owners } from '../../fs/owners/owners.js';
+import type { Door } from '../../fs/tree/door.js';
+import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
+import { Tree } from '../../fs/tree/tree.js';
+import { type StructName, type Values, decode, encode, sizeOf } from '../fuse/structs.js';
+
+export type OpcodeName = keyof typeof Opcode;
+
+/** Who makes a request; this process as root when nothing is said. */
+export interface By {
+  readonly pid?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_TRUNC = 0o1000;
+export const O_APPEND = 0o2000;
+export const O_NONBLOCK = 0o4000;
+
+/** The first name of an errno: EAGAIN, not EWOULDBLOCK. */
+function codeOf(errno: number): string {
+  return Object.entries(Errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+}
+
+/** The session's refusal, by the errno's name. */
+export class Refused extends Error {
+  constructor(readonly code: string) {
+    super(code);
+  }
+}
+
+/** What came of a request: `body` follows the header. */
+export interface Answer {
+  /** 0, or positive. */
+  readonly errno: number;
+  readonly body: Buffer;
+}
+
+/** A read(2) that may still wait. */
+export class Pending {
+  answer: Answer | null = null;
+
+  constructor(
+    readonly unique: number,
+    readonly fh: number,
+  ) {}
+
+  /** What it got, bytes as characters; an errno's name where it failed, undefined while it waits. */
+  get result(): string | undefined {
+    if (this.answer === null) return undefined;
+    return this.answer.errno === 0 ? this.answer.body.toString('latin1') : codeOf(this.answer.errno);
+  }
+}
+
+export interface DirectoryEntry {
+  readonly ino: number;
+  readonly off: number;
+  readonly type: number;
+  readonly name: string;
+}
+
+const OUT_HEADER_BYTES = sizeOf('fuse_out_header');
+const MOST_DATA = REPLY_BYTES - 4096;
+
+export interface KernelOptions {
+  readonly log?: { bytes: number; events: number };
+  readonly mostParked?: number;
+}
+
+export class MemoryKernel implements Door, Reads {
+  readonly owners = new Owners();
+  readonly bus: Bus;
+  readonly tree: Tree;
+  readonly session: Session;
+  readonly parked: ParkedReads;
+  /** What the session said of unexpected things. */
+  readonly complaints: string[] = [];
+  /** The poll keys that NOTIFY_POLL has named. */
+  readonly wakeUps: number[] = [];
+  /** How often the kernel has been told of each node, less what it forgot. */
+  readonly known = new Map<number, number>();
+  ending = false;
+  /** Whether those who wait are answered right behind each request; else by `settle`. */
+  settles = true;
+  #unsettled = false;
+  readonly #sink: ReplySink;
+  readonly #slice = new Uint32Array(3);
+  /** The requests that have no reply yet, by `unique`. */
+  readonly #open = new Map<number, Pending | null>();
+  /** A high word that is not 0, so that nobody gets by with the low one. */
+  #unique = 2 ** 34;
+
+  constructor(options: KernelOptions = {}) {
+    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID));
+    this.tree = new Tree(this.bus, this.owners);
+    this.parked = new ParkedReads(options.mostParked ?? 1024);
+    const reply = new Uint8Array(REPLY_BYTES);
+    this.#sink = new ReplySink(reply, this.bus.log.memory, this.#slice);
+    const handlers = new TreeHandlers(this.tree, this);
+    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message));
+    this.tree.door = this;
+    this.bus.onUnsettled = () => (this.#unsettled = true);
+  }
+
+  /** A kernel that has negotiated. */
+  static started(options: KernelOptions = {}): MemoryKernel {
+    const kernel = new MemoryKernel(options);
+    const offer = encode('fuse_init_in', { major: FUSE_KERNEL_VERSION, minor: 45, flags: 0xffffffff });
+    kernel.ask('FUSE_INIT', 0, offer);
+    return kernel;
+  }
+
+  close(): void {
+    this.owners.close();
+  }
+
+  // ---- Reads and Door, as drivers/devfuse.ts has them, with memory for a channel
+
+  sink(size: number): ReplySink {
+    return this.#sink.begin(Math.min(size, MOST_DATA));
+  }
+
+  park(handle: Handle, size: number): ParkedRead {
+    const words = new Uint32Array(this.session.request.bytes.buffer);
+    const read = this.parked.park(words, handle, size);
+    if (read === undefined) throw new FsError(Errno.EAGAIN);
+    const unique = this.#uniqueOf(read);
+    if (!this.#open.has(unique)) this.#open.set(unique, null);
+    return read;
+  }
+
+  interrupt(uniqueLow: number, uniqueHigh: number): void {
+    const read = this.parked.find(uniqueLow, uniqueHigh);
+    if (read === undefined) return;
+    read.handle.unpark(read);
+    this.fail(read, Errno.EINTR);
+  }
+
+  begin(size: number): Sink {
+    return this.sink(size);
+  }
+
+  answer(reads: readonly ParkedRead[]): void {
+    this.#sink.end();
+    const body = this.#withSlice(this.session.reply.bytes.slice(OUT_HEADER_BYTES, OUT_HEADER_BYTES + this.#sink.copied));
+    assert.ok(reads.length > 0, 'an answer for nobody');
+    for (const read of reads) {
+      assert.ok(body.length <= read.size, `${body.length} bytes for a read of ${read.size}`);
+      this.#finish(this.#uniqueOf(read), { errno: 0, body });
+      this.parked.free(read);
+    }
+  }
+
+  fail(read: ParkedRead, errno: number): void {
+    this.#finish(this.#uniqueOf(read), { errno, body: Buffer.alloc(0) });
+    this.parked.free(read);
+  }
+
+  wake(handle: Handle): void {
+    const length = this.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh);
+    const sent = Buffer.from(this.session.reply.bytes.slice(0, length));
+    assert.equal(decode('fuse_out_header', sent), { len: length, error: FUSE_NOTIFY_POLL, unique: 0 });
+    this.wakeUps.push(decode('fuse_notify_poll_wakeup_out', sent, OUT_HEADER_BYTES).kh);
+  }
+
+  #uniqueOf(read: ParkedRead): number {
+    return Number(Buffer.from(this.parked.uniques.buffer).readBigUInt64LE(read.slot * 8));
+  }
+
+  /** The slice of the log that the channel would append, and its word set back. */
+  #withSlice(copied: Uint8Array): Buffer {
+    const [start, length] = this.#slice;
+    this.#slice[1] = 0;
+    assert.ok(start + length <= this.bus.log.memory.length);
+    return Buffer.concat([copied, this.bus.log.memory.subarray(start, start + length)]);
+  }
+
+  #finish(unique: number, answer: Answer): void {
+    assert.ok(this.#open.has(unique), `a second answer to request ${unique}, or one that nobody asked for`);
+    const pending = this.#open.get(unique) ?? null;
+    this.#open.delete(unique);
+    if (pending !== null) pending.answer = answer;
+  }
+
+  // ---- requests
+
+  /**
+   * Hands over the bytes of one request as they are, after the deaths that came before it; gives the reply, or null
+   * when there is none. What others are due is given to them.
+   */
+  raw(request: Uint8Array): Buffer | null {
+    this.session.request.bytes.set(request);
+    this.owners.watch.drain();
+    const length = this.session.dispatch(request.length);
+    assert.ok(length === 0 || length >= OUT_HEADER_BYTES, `a reply of ${length} bytes`);
+    if (length === 0) assert.is(this.#slice[1], 0, 'a slice without a reply');
+    const reply = length === 0 ? null : this.#withSlice(this.session.reply.bytes.slice(0, length));
+    if (reply !== null) {
+      const { len, error, unique } = decode('fuse_out_header', reply);
+      assert.is(len, reply.length);
+      assert.ok(error <= 0 && error > -512, `error ${error}`);
+      assert.ok(error === 0 || len === OUT_HEADER_BYTES, 'an error with something behind it');
+      assert.is(unique, decode('fuse_in_header', Buffer.from(request)).unique);
+    }
+    if (this.settles) this.settle();
+    return reply;
+  }
+
+  /** What the channel calls once a run of requests is answered. */
+  settle(): void {
+    while (this.#unsettled) {
+      this.#unsettled = false;
+      this.bus.settleSome();
+    }
+  }
+
+  /** The bytes of a request: `unique` is new unless it is given. */
+  request(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}, unique = this.nextUnique()): Buffer {
+    const header = encode('fuse_in_header', {
+      len: sizeOf('fuse_in_header') + payload.length,
+      opcode: typeof opcode === 'number' ? opcode : Opcode[opcode],
+      unique,
+      nodeid,
+      uid: by.uid ?? 0,
+      gid: by.gid ?? 0,
+      pid: by.pid ?? process.pid,
+    });
+    return Buffer.concat([header, payload]);
+  }
+
+  nextUnique(): number {
+    return (this.#unique += 2);
+  }
+
+  /** A request that is answered at once. */
+  try(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Answer {
+    const reply = this.raw(this.request(opcode, nodeid, payload, by));
+    assert.ok(reply !== null, `${opcode} was not answered`);
+    return { errno: -decode('fuse_out_header', reply).error, body: reply.subarray(OUT_HEADER_BYTES) };
+  }
+
+  /** The same, which must succeed: else it throws {@link Refused}. */
+  ask(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Buffer {
+    const { errno, body } = this.try(opcode, nodeid, payload, by);
+    if (errno !== 0) throw new Refused(codeOf(errno));
+    return body;
+  }
+
+  /** A request that has no reply. */
+  tell(opcode: OpcodeName, nodeid: number, payload: Uint8Array): void {
+    assert.is(this.raw(this.request(opcode, nodeid, payload)), null);
+  }
+
+  #reply<S extends StructName>(struct: S, body: Buffer, exactly = true): Values<S> {
+    if (exactly) assert.is(body.length, sizeOf(struct));
+    return decode(struct, body);
+  }
+
+  #entry(body: Buffer): Values<'fuse_entry_out'> {
+    const entry = this.#reply('fuse_entry_out', body, false);
+    this.known.set(entry.nodeid, (this.known.get(entry.nodeid) ?? 0) + 1);
+    assert.equal([entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec], [0, 0, 0, 0]);
+    return entry;
+  }
+
+  // ---- system calls, or what is left of them at /dev/fuse
+
+  lookup(parent: number, name: string): Values<'fuse_entry_out'> {
+    const body = this.ask('FUSE_LOOKUP', parent, cstring(name));
+    assert.is(body.length, sizeOf('fuse_entry_out'));
+    return this.#entry(body);
+  }
+
+  /** The node id of a path from the root. */
+  walk(path: string): number {
+    return path.split('/').reduce((node, name) => this.lookup(node, name).nodeid, FUSE_ROOT_ID as number);
+  }
+
+  getattr(nodeid: number): Values<'fuse_attr_out'> {
+    return this.#reply('fuse_attr_out', this.ask('FUSE_GETATTR', nodeid, encode('fuse_getattr_in', {})));
+  }
+
+  setattr(nodeid: number, changes: Partial<Values<'fuse_setattr_in'>>): Values<'fuse_attr_out'> {
+    return this.#reply('fuse_attr_out', this.ask('FUSE_SETATTR', nodeid, encode('fuse_setattr_in', changes)));
+  }
+
+  readlink(nodeid: number): string {
+    return this.ask('FUSE_READLINK', nodeid, Buffer.alloc(0)).toString('latin1');
+  }
+
+  mkdir(name: string, by: By = {}, mode = 0o755, parent = FUSE_ROOT_ID as number): number {
+    const body = this.ask('FUSE_MKDIR', parent, Buffer.concat([encode('fuse_mkdir_in', { mode }), cstring(name)]), by);
+    assert.is(body.length, sizeOf('fuse_entry_out'));
+    return this.#entry(body).nodeid;
+  }
+
+  unlink(parent: number, name: string): void {
+    assert.is(this.ask('FUSE_UNLINK', parent, cstring(name)).length, 0);
+  }
+
+  rmdir(name: string, parent = FUSE_ROOT_ID as number): void {
+    assert.is(this.ask('FUSE_RMDIR', parent, cstring(name)).length, 0);
+  }
+
+  open(nodeid: number, flags = O_RDONLY, by: By = {}): number {
+    return this.#reply('fuse_open_out', this.ask('FUSE_OPEN', nodeid, encode('fuse_open_in', { flags }), by)).fh;
+  }
+
+  create(parent: number, name: string, flags = O_WRONLY, mode = 0o644, by: By = {}): { nodeid: number; fh: number } {
+    const payload = Buffer.concat([encode('fuse_create_in', { flags: flags | O_CREAT, mode }), cstring(name)]);
+    const body = this.ask('FUSE_CREATE', parent, payload, by);
+    assert.is(body.length, sizeOf('fuse_entry_out') + sizeOf('fuse_open_out'));
+    const { nodeid } = this.#entry(body);
+    return { nodeid, fh: decode('fuse_open_out', body, sizeOf('fuse_entry_out')).fh };
+  }
+
+  /** A read that is answered at once; throws {@link Refused} where it is refused. */
+  read(fh: number, size = 65536, offset = 0, flags = 0): string {
+    const answer = this.#startRead(fh, size, offset, flags).answer;
+    assert.ok(answer !== null, 'the read waits');
+    if (answer.errno !== 0) throw new Refused(codeOf(answer.errno));
+    return answer.body.toString('latin1');
+  }
+
+  /** A read that may wait. */
+  startRead(fh: number, size = 65536): Pending {
+    return this.#startRead(fh, size, 0, 0);
+  }
+
+  #startRead(fh: number, size: number, offset: number, flags: number): Pending {
+    const payload = encode('fuse_read_in', { fh, offset, size, flags });
+    const unique = this.nextUnique();
+    const pending = new Pending(unique, fh);
+    this.#open.set(unique, pending);
+    const parkedBefore = this.parked.size;
+    const reply = this.raw(this.request('FUSE_READ', 0, payload, {}, unique));
+    if (reply === null) {
+      assert.ok(pending.answer !== null || this.parked.size > parkedBefore, 'the read neither waits nor has an answer');
+      return pending;
+    }
+    const answer = { errno: -decode('fuse_out_header', reply).error, body: reply.subarray(OUT_HEADER_BYTES) };
+    assert.ok(answer.body.length <= size, `${answer.body.length} bytes for a read of ${size}`);
+    this.#finish(unique, answer);
+    return pending;
+  }
+
+  write(fh: number, text: string, offset = 0, flags = 0): number {
+    const data = Buffer.from(text, 'latin1');
+    const payload = Buffer.concat([encode('fuse_write_in', { fh, offset, size: data.length, flags }), data]);
+    return this.#reply('fuse_write_out', this.ask('FUSE_WRITE', 0, payload)).size;
+  }
+
+  release(fh: number, opcode: 'FUSE_RELEASE' | 'FUSE_RELEASEDIR' = 'FUSE_RELEASE'): void {
+    this.ask(opcode, 0, encode('fuse_release_in', { fh }));
+  }
+
+  opendir(nodeid: number): number {
+    return this.#reply('fuse_open_out', this.ask('FUSE_OPENDIR', nodeid, encode('fuse_open_in', {}))).fh;
+  }
+
+  releasedir(fh: number): void {
+    this.release(fh, 'FUSE_RELEASEDIR');
+  }
+
+  /** One getdents64(2): what fits `size` bytes. */
+  readdir(fh: number, offset = 0, size = 4096): DirectoryEntry[] {
+    const body = this.ask('FUSE_READDIR', 0, encode('fuse_read_in', { fh, offset, size }));
+    assert.ok(body.length <= size);
+    const entries: DirectoryEntry[] = [];
+    for (let at = 0; at < body.length; ) {
+      const { ino, off, namelen, type } = decode('fuse_dirent', body, at);
+      const name = body.toString('latin1', at + 24, at + 24 + namelen);
+      const end = at + ((24 + namelen + 7) & ~7);
+      assert.ok(end <= body.length, 'an entry is cut');
+      assert.ok(namelen > 0 && !/[/\0]/.test(name), 'a name that the kernel refuses');
+      entries.push({ ino, off, type, name });
+      at = end;
+    }
+    return entries;
+  }
+
+  statfs(): Values<'fuse_statfs_out'> {
+    return this.#reply('fuse_statfs_out', this.ask('FUSE_STATFS', FUSE_ROOT_ID, Buffer.alloc(0)));
+  }
+
+  /** poll(2): what it is ready for; 0 and `kh` is woken later. */
+  poll(fh: number, kh: number, flags = FUSE_POLL_SCHEDULE_NOTIFY): number {
+    return this.#reply('fuse_poll_out', this.ask('FUSE_POLL', 0, encode('fuse_poll_in', { fh, kh, flags }))).revents;
+  }
+
+  /** A signal for whoever waits in a read. */
+  interruptRead({ unique }: Pending): void {
+    this.tell('FUSE_INTERRUPT', 0, encode('fuse_interrupt_in', { unique }));
+  }
+
+  forget(nodeid: number, nlookup = this.known.get(nodeid) ?? 0): void {
+    this.#forgotten(nodeid, nlookup);
+    this.tell('FUSE_FORGET', nodeid, encode('fuse_forget_in', { nlookup }));
+  }
+
+  batchForget(nodes: readonly { nodeid: number; nlookup: number }[]): void {
+    for (const { nodeid, nlookup } of nodes) this.#forgotten(nodeid, nlookup);
+    const parts = [encode('fuse_batch_forget_in', { count: nodes.length }), ...nodes.map((node) => encode('fuse_forget_one', node))];
+    this.tell('FUSE_BATCH_FORGET', 0, Buffer.concat(parts));
+  }
+
+  /** As when the kernel needs memory, or is unmounting: everything that is not in use. */
+  forgetAll(): void {
+    const nodes = [...this.known].map(([nodeid, nlookup]) => ({ nodeid, nlookup }));
+    if (nodes.length > 0) this.batchForget(nodes);
+  }
+
+  #forgotten(nodeid: number, nlookup: number): void {
+    const left = (this.known.get(nodeid) ?? 0) - nlookup;
+    if (left > 0) this.known.set(nodeid, left);
+    else this.known.delete(nodeid);
+  }
+
+  // ---- several calls in one
+
+  /** The names in a directory without `.` and `..`, as `ls -f` shows them. */
+  names(nodeid: number, size = 4096): string[] {
+    const fh = this.opendir(nodeid);
+    const names: string[] = [];
+    for (let got = this.readdir(fh, 0, size); got.length > 0; got = this.readdir(fh, got[got.length - 1].off, size)) {
+      names.push(...got.map(({ name }) => name).filter((name) => name !== '.' && name !== '..'));
+    }
+    this.releasedir(fh);
+    return names;
+  }
+
+  /** `cat <path>` of a file that does not block. */
+  cat(nodeid: number): string {
+    const fh = this.open(nodeid);
+    const text = this.read(fh);
+    this.release(fh);
+    return text;
+  }
+
+  /** `printf text > file`: open with O_TRUNC, one write, close. */
+  put(nodeid: number, text: string, flags = O_WRONLY | O_TRUNC): void {
+    const fh = this.open(nodeid, flags);
+    try {
+      this.write(fh, text, 0, flags & O_APPEND);
+    } finally {
+      this.release(fh);
+    }
+  }
+
+  /** `printf text > directory/name` of a name that is free; gives its node id. */
+  make(parent: number, name: string, text: string): number {
+    const { nodeid, fh } = this.create(parent, name);
+    if (text !== '') this.write(fh, text);
+    this.release(fh);
+    return nodeid;
+  }
+
+  /** One event of the kernel's, and who waits is told. */
+  event(seqnum: number, more = 'SUBSYSTEM=mem\n'): void {
+    this.#publish(`add@/devices/x\nACTION=add\n${more}SEQNUM=${seqnum}\n`);
+  }
+
+  #publish(data: string): void {
+    const text = new UeventText();
+    text.readPublished(Buffer.from(data, 'latin1'), 0, data.length);
+    this.bus.publishKernel(text);
+    this.bus.settleLater();
+    if (this.settles) this.settle();
+  }
+
+  /** `.status` of `log/` without a request, as numbers. */
+  status(key: string): number {
+    return Number(this.tree.statusLines().find(([name]) => name === key)![1]);
+  }
+
+  /** What must be nothing once nobody has anything any more. */
+  get books(): Record<string, number> {
+    const groups = [...this.tree.streams.groups.values()];
+    return {
+      directories: this.tree.root.directories.size,
+      owners: this.owners.size,
+      handles: this.status('HANDLES'),
+      parked: this.parked.size,
+      unanswered: this.#open.size,
+      groups: groups.length,
+      waiting: groups.reduce((sum, { waiting, pollers }) => sum + waiting.size + pollers.size, 0),
+      nodes: this.status('NODES') - 1, // the root
+      known: this.known.size,
+    };
+  }
+}
+
+/** A name and its NUL, bytes as characters. */
+export function cstring(name: string): Buffer {
+  return Buffer.from(`${name}\0`, 'latin1');
+}
+
+/** The errno's name that a call is refused with, or 'none'. */
+export function refusal(call: () => unknown): string {
+  try {
+    call();
+    return 'none';
+  } catch (error) {
+    if (error instanceof Refused) return error.code;
+    throw error;
+  }
+}
+
+/** A process that owns directories: it does nothing until it is killed. */
+export class Child {
+  readonly process: ChildProcess = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  alive = true;
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  get by(): By {
+    return { pid: this.pid };
+  }
+
+  /** SIGKILL; resolves once it has been waited for, as waitpid(2) returns to its parent. */
+  async die(): Promise<void> {
+    if (!this.alive) return;
+    this.alive = false;
+    const gone = new Promise((done) => this.process.once('exit', done));
+    this.process.kill('SIGKILL');
+    await gone;
+  }
+}
