@@ -8,7 +8,7 @@ COMPILED := dist/.tsbuildinfo
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
-ifneq ($(wildcard $(NODE_PREFIX)/include/node/uv.h),)
+ifneq ($(wildcard $(NODE_PREFIX)/include/node/node_api.h),)
 NODEDIR := --nodedir=$(NODE_PREFIX)
 endif
 export npm_config_update_notifier := false
@@ -68,6 +68,8 @@ deps:
 ifeq ($(NODE_PREFIX),)
 	$(error Node.js 20.17 or newer is needed, with npm: see nodejs.org)
 endif
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 17) ? 0 : 1)' || \
+	  { echo "eventfs: Node.js 20.17 or newer is needed; this is $$(node --version)" >&2; exit 1; }
 ifneq ($(strip $(PACKAGES)),)
 	@if command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PACKAGES); \
 	elif command -v apk >/dev/null; then apk add $(APK_PACKAGES); \

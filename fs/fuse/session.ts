@@ -96,7 +96,7 @@ export class Session {
   }
 
   #beforeInit(opcode: number): number {
-    if (opcode !== Opcode.FUSE_INIT) return this.reply.error(Errno.EIO);
+    if (opcode !== Opcode.FUSE_INIT) throw new FsError(Errno.EIO, 'INIT comes first');
     if (this.request.rest < Size.fuse_init_in) throw new ShortRequest('FUSE_INIT is cut short');
     return this.#init(this.request, this.reply);
   }

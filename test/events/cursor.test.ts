@@ -4,6 +4,7 @@ import { Audience, Cursor } from '../../fs/events/cursor.js';
 import { now } from '../../fs/events/event.js';
 import { Filter } from '../../fs/events/filter.js';
 import { Log } from '../../fs/events/log.js';
+import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { Reader, Room, bytes, lostIn, overflow, records } from './reading.js';
 
@@ -184,7 +185,7 @@ cursor('hands over every event that is for it, in order, and says exactly how ma
       assert.is(stream.cursor.pending, 0);
     }
   });
-  fc.assert(property, { numRuns: 2500, includeErrorInReport: true });
+  fc.assert(property, runs(2500));
 });
 
 cursor('begins behind the newest event', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { type Event, type Holder, now } from '../../fs/events/event.js';
 import { Log } from '../../fs/events/log.js';
+import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { bytes, latin1 } from './reading.js';
 
@@ -62,7 +63,7 @@ log('keeps what its ring has room for, in order, whole', () => {
     }
     assert.is(real.next, all.length);
   });
-  fc.assert(property, { numRuns: 2000 });
+  fc.assert(property, runs(2000));
 });
 
 log('gives the largest run of whole records that lie in one piece', () => {
@@ -80,7 +81,7 @@ log('gives the largest run of whole records that lie in one piece', () => {
       assert.is(real.run(from, room), end);
     }
   });
-  fc.assert(property, { numRuns: 2000 });
+  fc.assert(property, runs(2000));
 });
 
 log('takes an event as large as its ring', () => {
@@ -172,7 +173,7 @@ event('is freed exactly when ring, queues and open files have all let go', () =>
       assert.is(held.text, freed ? '' : 'add@/x\n');
     }
   });
-  fc.assert(property, { numRuns: 1000 });
+  fc.assert(property, runs(1000));
 });
 
 event('knows its action, devpath and properties', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Event, now } from '../../fs/events/event.js';
 import { type Entry, Queue, QueueReader } from '../../fs/events/queue.js';
+import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { Reader, Room, bytes, overflow } from './reading.js';
 
@@ -171,7 +172,7 @@ queue('drops the oldest, keeps its books, and hands each event to one of its rea
     assert.is(world.real.bytes, 0);
     assert.is(world.real.entries.size, 0);
   });
-  fc.assert(property, { numRuns: 2500, includeErrorInReport: true });
+  fc.assert(property, runs(2500));
 });
 
 /** A queue with complete events of these names. */

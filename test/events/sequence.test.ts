@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Sequence } from '../../fs/events/sequence.js';
+import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 
 const sequence = suite('a sequence');
@@ -113,7 +114,7 @@ sequence('does what a list of names, items and positions does', () => {
     assert.equal(walk(real), model.items.map(({ position }) => position));
     for (let name = 0; name < 48; name++) assert.is(real.has(`n${name}`), model.find(`n${name}`) !== undefined);
   });
-  fc.assert(property, { numRuns: 3000 });
+  fc.assert(property, runs(3000));
 });
 
 sequence('lets a walk meet everything that stays, once and in order, whatever comes and goes meanwhile', () => {
@@ -131,7 +132,7 @@ sequence('lets a walk meet everything that stays, once and in order, whatever co
     assert.equal(met, [...new Set(met)].sort((a, b) => a - b));
     for (const position of stayed) assert.ok(met.includes(position));
   });
-  fc.assert(property, { numRuns: 500 });
+  fc.assert(property, runs(500));
 });
 
 sequence('gives no position twice, not even after clear', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText, overflowText } from '../../fs/events/uevent.js';
+import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { bytes, latin1, overflow } from './reading.js';
 
@@ -239,7 +240,7 @@ uevent('of any bytes is a text or refused, whatever stands around it', () => {
     assert.is(text('datagram', got.replaceAll('\n', '\0')), got);
     assert.match(got, /^[^\0\n]+?@\/[^\0\n]*\n([^\0\n=]+=[^\0\n]*\n)*$/);
   });
-  fc.assert(property, { numRuns: 5000 });
+  fc.assert(property, runs(5000));
 });
 
 uevent('of any properties comes through as it was', () => {
@@ -252,7 +253,7 @@ uevent('of any properties comes through as it was', () => {
     assert.is(text('published', own), own);
     assert.is(text('datagram', own.replaceAll('\n', '\0')), own);
   });
-  fc.assert(property, { numRuns: 2000 });
+  fc.assert(property, runs(2000));
 });
 
 uevent('of random length near the limit never overruns its memory', () => {
@@ -271,7 +272,7 @@ uevent('of random length near the limit never overruns its memory', () => {
       }
     },
   );
-  fc.assert(property, { numRuns: 300 });
+  fc.assert(property, runs(300));
 });
 
 uevent('that tells of a loss is one like others', () => {

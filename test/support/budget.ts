@@ -1,0 +1,7 @@
+/** How often a property is tried: so often that the tests stay fast, or EVENTFS_TEST_RUNS times as often for a search. */
+const FACTOR = Number(process.env.EVENTFS_TEST_RUNS ?? 1);
+
+/** Parameters for fc.assert. */
+export function runs(count: number): { numRuns: number; includeErrorInReport: true } {
+  return { numRuns: Math.ceil(count * FACTOR), includeErrorInReport: true };
+}
