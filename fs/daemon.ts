@@ -7,6 +7,7 @@ import { DevFuse } from './drivers/devfuse.js';
 import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
 import { Owners } from './owners/owners.js';
+import { rehearse } from './rehearsal.js';
 import { KernelSource } from './sources/kernel.js';
 import { Tree } from './tree/tree.js';
 
@@ -34,6 +35,7 @@ export class Daemon {
     this.#driver = new DevFuse(this.tree, options.complain);
     this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
     const source = this.#source;
+    if (source !== null) rehearse(this.#owners);
     if (source !== null) this.tree.report(() => source.statusLines());
   }
 

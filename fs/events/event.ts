@@ -27,7 +27,7 @@ export function now(): Timestamp {
 /** What holds events and keeps books of their bytes: a queue. */
 export interface Holder {
   bytes: number;
-  makeRoom(events: number, bytes: number): void;
+  makeRoom(events: number, bytes: number, growing?: Event): void;
 }
 
 const NOTHING = new Uint8Array(1);

@@ -12,6 +12,8 @@ import type { Sink } from './sink.js';
 export interface Entry {
   readonly name: string;
   readonly event: Event;
+  /** The queue has let go of it by itself, not because somebody has unlinked it. */
+  dropped?(): void;
 }
 
 export interface QueueLimits {
@@ -40,13 +42,18 @@ export class Queue<E extends Entry> implements Holder {
     this.bytes += entry.event.length;
   }
 
-  /** Drops the oldest until `events` more with `bytes` more are within the limits. The newest entry always stays. */
-  makeRoom(events: number, bytes: number): void {
+  /**
+   * Drops the oldest until `events` more with `bytes` more are within the limits, or until the event that the bytes are
+   * for, `growing`, has gone itself. The newest entry always stays.
+   */
+  makeRoom(events: number, bytes: number, growing?: Event): void {
     const { entries, limits } = this;
     while (entries.size > 1 - events && (entries.size + events > limits.events || this.bytes + bytes > limits.bytes)) {
-      this.remove(entries.first()!.name);
+      const { name, event } = entries.first()!;
+      this.drop(name);
       this.lost++;
       this.untold++;
+      if (event === growing) return;
     }
   }
 
@@ -57,6 +64,11 @@ export class Queue<E extends Entry> implements Holder {
     this.bytes -= entry.event.length;
     entry.event.unlink(this);
     return entry;
+  }
+
+  /** Takes an entry out without the kernel's knowing. */
+  drop(name: string): void {
+    this.remove(name)?.dropped?.();
   }
 
   /** Lets go of everything. */
@@ -112,7 +124,7 @@ export class QueueReader {
       const { bytes, start, recordLength } = entry.event;
       if (recordLength > sink.room && sink.room !== roomAtFirst) return;
       const whole = this.#rest.put(sink, bytes, start, recordLength);
-      queue.remove(entry.name);
+      queue.drop(entry.name);
       if (!whole) return;
     }
   }

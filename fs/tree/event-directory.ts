@@ -104,6 +104,11 @@ export abstract class EventDirectory extends Directory {
     }
   }
 
+  /** A file is no longer in the queue, and nobody has it open. */
+  disown(file: EventFile): void {
+    this.tree.disown(file);
+  }
+
   /** A file's last writer has closed it. */
   fileComplete(): void {}
 

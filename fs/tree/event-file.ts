@@ -63,6 +63,11 @@ export class EventFile extends Node implements Entry {
     return new EventHandle(this, writes);
   }
 
+  /** The kernel keeps its inode until it needs the memory; who has it open needs the node until then. */
+  dropped(): void {
+    if (this.opens === 0) this.directory.disown(this);
+  }
+
   override forgotten(): void {
     this.directory.fileForgotten(this);
   }

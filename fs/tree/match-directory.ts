@@ -4,6 +4,9 @@ import { parse } from './filter-file.js';
 import { StreamFile } from './streams.js';
 import type { Tree } from './tree.js';
 
+/** How many names are remembered, but for those that are open. */
+const MOST_KNOWN = 4096;
+
 export class MatchDirectory extends Directory {
   readonly mode = FileType.directory | 0o555;
   readonly #known = new Map<string, StreamFile>();
@@ -20,9 +23,23 @@ export class MatchDirectory extends Directory {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const { tree } = this;
+    this.#makeRoom();
     const file = new StreamFile(tree.mintNodeId(), tree.forever, tree.streams, parse(name), this.#known, name);
     this.#known.set(name, file);
     return file;
+  }
+
+  /**
+   * Anyone can look up any number of names, and the kernel remembers them as long as it has memory. What is disowned is
+   * looked up anew when it is asked for again.
+   */
+  #makeRoom(): void {
+    if (this.#known.size < MOST_KNOWN) return;
+    for (const [name, file] of this.#known) {
+      if (file.opens > 0) continue;
+      this.#known.delete(name);
+      return this.tree.disown(file);
+    }
   }
 
   list(offset: number, to: Listing): void {

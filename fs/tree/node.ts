@@ -49,6 +49,8 @@ export interface Listing {
 export abstract class Node {
   /** The kernel's lookup count: how often a reply has named the node, less what FORGET took back. */
   lookups = 0;
+  /** How many handles are open on it. */
+  opens = 0;
   /** The node is stale once this is over. */
   lifetime: Lifetime;
   readonly born: Timestamp = now();

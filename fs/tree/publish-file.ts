@@ -83,7 +83,7 @@ class PublishHandle extends Handle {
   }
 
   #goOn(begun: Buffer, written: Buffer): void {
-    if (written[0] === LF) return this.#finish();
+    if (written.every((byte) => byte === LF)) return this.#finish();
     this.#begun = null; // of an event with a line that is none, nothing is published
     const text = Buffer.concat([begun, Buffer.from(begun[begun.length - 1] === LF ? '' : '\n'), written]);
     this.node.take(text, false);

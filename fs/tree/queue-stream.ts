@@ -87,7 +87,7 @@ export class QueueReaders {
   settle(door: Door, complete: number): void {
     for (const read of this.waiting) {
       const handle = read.handle as QueueStreamHandle;
-      if (!handle.ready) break;
+      if (!handle.ready) continue; // one behind it may be: another read of its open file was cut
       const share = Math.max(1, Math.ceil(complete / this.waiting.size));
       complete -= share;
       const sink = door.begin(read.size);

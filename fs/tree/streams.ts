@@ -47,9 +47,9 @@ export class StreamGroup extends Audience {
     let batch: ParkedRead[] = [];
     let leader: Cursor | null = null;
     let begun = { place: -1, size: -1, lost: 0 };
-    let looked = 0;
+    let answered = 0;
     for (const read of this.waiting) {
-      if (looked++ === WOKEN_AT_ONCE) break;
+      if (answered === WOKEN_AT_ONCE) break;
       const { cursor } = read.handle as StreamHandle;
       if (leader !== null && begun.place >= 0 && cursor.place === begun.place && read.size === begun.size) {
         cursor.follow(leader, leader.toldLost - begun.lost);
@@ -60,15 +60,15 @@ export class StreamGroup extends Audience {
         begun = { place: cursor.place, size: read.size, lost: cursor.toldLost };
         cursor.read(door.begin(read.size));
       } else {
-        // It has come back since, or another read of the same open file has taken the events. Those behind it in line
-        // have come later still.
+        // It has come back since, or another read of the same open file has taken the events.
         continue;
       }
       this.waiting.delete(read);
       batch.push(read);
+      answered++;
     }
     if (batch.length > 0) door.answer(batch);
-    return batch.length > 0 && this.waiting.size > 0;
+    return answered > 0 && this.waiting.size > 0;
   }
 
   /** Everybody who waits gets the end of the file. */
@@ -158,7 +158,7 @@ export class StreamFile extends RootFile {
     lifetime: Lifetime,
     readonly streams: Streams,
     readonly filter: Filter,
-    /** Called when the kernel has forgotten it. */
+    /** Where it stands among the files of `match/` that the kernel knows. */
     private readonly shelf: Map<string, StreamFile> | null = null,
     private readonly name = '',
   ) {

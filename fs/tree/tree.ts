@@ -120,6 +120,7 @@ export class Tree implements Outlet {
 
   /** Gives an open file the number that the kernel will use for it. */
   enter(handle: Handle): FileHandle {
+    handle.node.opens++;
     const free = this.#freeHandles.pop();
     if (free === undefined) return (this.#handles.push(handle) - 1) as FileHandle;
     this.#handles[free] = handle;
@@ -140,6 +141,7 @@ export class Tree implements Outlet {
     if (handle === undefined) return;
     this.#handles[fh] = undefined;
     this.#freeHandles.push(fh);
+    handle.node.opens--;
     handle.release();
   }
 

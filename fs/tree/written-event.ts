@@ -23,7 +23,7 @@ export class WrittenEvent extends Event {
     public uid: number,
     public gid: number,
   ) {
-    super(name, ino, -1, new Uint8Array(TRAILER_BYTES), 0, 0, now());
+    super(name, ino, -1, new Uint8Array(TRAILER_BYTES).fill(LF), 0, 0, now());
     this.mode = FileType.regular | (mode & 0o7777);
     this.changed = this.time;
   }
@@ -75,7 +75,7 @@ export class WrittenEvent extends Event {
   #resize(size: number): void {
     const grown = size - this.length;
     // Before the size changes: a queue that must make room may drop this very event and refund what it was charged.
-    for (const holder of grown > 0 ? [...this.#holders] : []) holder.makeRoom(0, grown);
+    for (const holder of grown > 0 ? [...this.#holders] : []) holder.makeRoom(0, grown, this);
     for (const holder of this.#holders) holder.bytes += grown;
     if (size + TRAILER_BYTES > this.bytes.length) {
       const larger = new Uint8Array(Math.max(size + TRAILER_BYTES, this.bytes.length * 2));

@@ -5,7 +5,7 @@
  *   read 3 100              ->  "5 hello": how many bytes, and which; or "-EAGAIN"
  *
  * Blanks, `%` and whatever is not printable are written %XX in arguments and answers. Slots are the caller's names for
- * descriptors, 0 to 1023. A call that blocks keeps the answer waiting; signals come from `alarm`.
+ * descriptors, 0 to 1023. A call that blocks keeps the answer waiting; `alarm` interrupts the next one.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -89,12 +89,20 @@ static void keep(int i, int got) {
 
 static void onSignal(int signal) { (void)signal; }
 
-/* alarm <ms> <restart>: SIGALRM once, with or without SA_RESTART, so that the next call is interrupted */
+/** How long the next call may take before SIGALRM comes, and comes again until it has ended; 0 for no limit. */
+static long alarmMs;
+
+static void setAlarm(long ms) {
+  struct timeval interval = {ms / 1000, ms % 1000 * 1000};
+  struct itimerval timer = {interval, interval};
+  setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* alarm <ms> <restart>: the next call is interrupted after that time, by a handler with or without SA_RESTART */
 static void doAlarm(void) {
   struct sigaction action = {.sa_handler = onSignal, .sa_flags = number(2) ? SA_RESTART : 0};
-  sigaction(SIGALRM, &action, NULL);
-  struct itimerval timer = {.it_value = {number(1) / 1000, number(1) % 1000 * 1000}};
-  answer(setitimer(ITIMER_REAL, &timer, NULL));
+  alarmMs = number(1);
+  answer(sigaction(SIGALRM, &action, NULL));
 }
 
 /* poll <ms> <events> <slot>...: revents of each */
@@ -317,7 +325,11 @@ int main(void) {
       size_t unescaped = unescape(words[i]);
       if (i == 2) dataLength = unescaped;
     }
+    long ms = alarmMs;
+    alarmMs = 0;
+    if (ms > 0) setAlarm(ms);
     call(words[0], dataLength);
+    if (ms > 0) setAlarm(0);
     fflush(stdout);
   }
   return 0;

@@ -113,8 +113,8 @@ class World {
 
   /** As a write(2) at the end of a file in the queue does it: room is made first, and it may be the file that goes. */
   grow(entry: World['model'][number], size: number): void {
-    while (this.model.length > 1 && this.size + size > TINY.bytes) this.drop();
-    this.real.makeRoom(0, size);
+    while (this.model.length > 1 && this.model.includes(entry) && this.size + size > TINY.bytes) this.drop();
+    this.real.makeRoom(0, size, entry.event);
     if (!this.model.includes(entry)) return;
     entry.text += 'w'.repeat(size);
     entry.event.bytes = bytes(`${entry.text}\n`);

@@ -1,37 +1,15 @@
 /** What `ls`, `cat`, `rm` and `echo` do on a mount. */
 import * as assert from 'uvu/assert';
 import { chmodSync, closeSync, constants, openSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { Calls, Reader, STACK_TRACE, eventText, killClients, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
-import { type Daemon, Shell, run, startDaemon, until } from '../support/daemon.js';
-import { suite, type Suite } from '../support/suite.js';
+import { Calls, Reader, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
+import { Shell, run, until } from '../support/daemon.js';
+import { daemon, directory as newDirectory, mounted, shell } from '../support/mounted.js';
 
-let daemon: Daemon;
-/** A shell that lives as long as a test's directory, and that directory, fresh for each test that asks. */
-let shell: Shell;
+/** The directory of the test that runs. */
 let own: string;
 
-/** A suite with a daemon of its own. */
-function mounted(name: string): Suite {
-  const tests = suite(name);
-  tests.before(async () => {
-    daemon = await startDaemon();
-    shell = new Shell();
-  });
-  tests.after(async () => {
-    await killClients();
-    await shell.kill();
-    await daemon.stop();
-    assert.not.match(daemon.log(), STACK_TRACE);
-  });
-  return tests;
-}
-
-let serial = 0;
-/** Makes a new directory of the shell's. */
-async function directory(mode = '0755'): Promise<string> {
-  own = `${daemon.path}/${shell.pid}.${++serial}`;
-  const { code, out } = await shell.run(`mkdir -m ${mode} ${own}`);
-  assert.is(code, 0, out);
+async function directory(mode?: string): Promise<string> {
+  own = await newDirectory(mode);
   return own;
 }
 

@@ -72,9 +72,10 @@ export class Calls {
   /** Begins a call that may block; resolves when it ends. Strings are bytes as characters. */
   begin(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
     const answer = new Promise<string>((done, failed) => this.#answers.push({ done, failed }));
-    answer.catch(() => undefined); // nobody need wait for it
     this.process.stdin!.write(`${[verb, ...args.map((arg) => escape(String(arg)))].join(' ')}\n`);
-    return answer.then(parseAnswer);
+    const parsed = answer.then(parseAnswer);
+    parsed.catch(() => undefined); // nobody need wait for it
+    return parsed;
   }
 
   async open(slot: number, path: string, flags: number = constants.O_RDONLY, mode = 0o644): Promise<Answer> {

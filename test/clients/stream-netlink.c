@@ -1,0 +1,74 @@
+/*
+ * The kernel's uevents without any filesystem, and uevents that only look like the kernel's.
+ *
+ *   stream-netlink listen           prints each datagram of group 1 as a record: NULs as line ends, an empty line behind;
+ *                                   the first record is listening@/<port>
+ *   stream-netlink unicast PORT N   sends what stands on standard input N times to one socket
+ *   stream-netlink multicast MASK N the same to groups
+ *   stream-netlink kernel 0 N       has the kernel send it, in this network namespace, with a SEQNUM that it adds
+ *                                   (lib/kobject_uevent.c, uevent_net_rcv_skb)
+ */
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MOST_BYTES = 64 * 1024, BUFFER_BYTES = 64 << 20 };
+
+static char bytes[NLMSG_HDRLEN + MOST_BYTES];
+
+static int fail(const char *call) {
+  perror(call);
+  return 1;
+}
+
+static int listenTo(int fd) {
+  int size = BUFFER_BYTES;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+  socklen_t length = sizeof address;
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) return fail("bind");
+  getsockname(fd, (struct sockaddr *)&address, &length);
+  printf("listening@/%u\n\n", address.nl_pid);
+  fflush(stdout);
+  for (;;) {
+    struct sockaddr_nl sender;
+    socklen_t senderLength = sizeof sender;
+    ssize_t got = recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&sender, &senderLength);
+    if (got < 0) return fail("recvfrom");
+    if (sender.nl_pid != 0) continue;
+    for (ssize_t i = 0; i < got; i++) putchar(bytes[i] == 0 ? '\n' : bytes[i]);
+    putchar('\n');
+    fflush(stdout);
+  }
+}
+
+static int sendTo(int fd, const char *how, uint32_t to, long times) {
+  size_t length = fread(bytes + NLMSG_HDRLEN, 1, MOST_BYTES, stdin);
+  int asKernel = strcmp(how, "kernel") == 0;
+  struct nlmsghdr header = {.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + length), .nlmsg_type = NLMSG_MIN_TYPE, .nlmsg_flags = NLM_F_REQUEST};
+  memcpy(bytes, &header, sizeof header);
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+  if (strcmp(how, "multicast") == 0) address.nl_groups = to;
+  else address.nl_pid = to;
+  const char *start = asKernel ? bytes : bytes + NLMSG_HDRLEN;
+  size_t all = asKernel ? NLMSG_HDRLEN + length : length;
+  for (long i = 0; i < times; i++) {
+    // A receiver that is full is what some tests want
+    if (sendto(fd, start, all, 0, (struct sockaddr *)&address, sizeof address) < 0 && errno != ENOBUFS) return fail("sendto");
+  }
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+  if (fd < 0) return fail("socket");
+  if (argc > 1 && strcmp(argv[1], "listen") == 0) return listenTo(fd);
+  if (argc > 3) return sendTo(fd, argv[1], (uint32_t)atoll(argv[2]), atol(argv[3]));
+  fprintf(stderr, "usage: stream-netlink listen | unicast PORT N | multicast MASK N | kernel 0 N\n");
+  return 100;
+}

@@ -1,0 +1,59 @@
+/** Suites with a daemon and a shell of their own. */
+import * as assert from 'uvu/assert';
+import { STACK_TRACE, killClients, statusOf } from './clients.js';
+import { type Daemon, type DaemonSetting, Shell, mountPoint, startDaemon, until } from './daemon.js';
+import { type Suite, suite } from './suite.js';
+
+/** The daemon of the suite that runs. */
+export let daemon: Daemon;
+/** A shell that lives as long as the suite: the owner of what `directory` makes. */
+export let shell: Shell;
+
+/** A suite with a daemon, which has no reason to complain. Ends with a test that nothing has stayed open. */
+export function mounted(name: string, args?: readonly string[], setting?: DaemonSetting): Suite {
+  const tests = suite(name);
+  tests.before(async () => {
+    daemon = await startDaemon(args, mountPoint(), setting);
+    shell = new Shell();
+  });
+  tests.after(async () => {
+    await killClients();
+    await shell.kill();
+    await daemon.stop();
+  });
+  const run = (): void => {
+    tests('leaves nothing open, and the daemon has nothing to complain of', async () => {
+      await killClients();
+      await nothingIsOpen();
+      assert.not.match(daemon.log(), STACK_TRACE);
+    });
+    tests.run();
+  };
+  const test = (sentence: string, body: () => Promise<void> | void, timeoutMs?: number): void => {
+    const alone = async (): Promise<void> => {
+      await killClients(); // of a test that failed
+      await body();
+    };
+    tests(sentence, alone, timeoutMs);
+  };
+  return Object.assign(test, { skip: tests.skip, before: tests.before, after: tests.after, run });
+}
+
+let serial = 0;
+
+/** Makes a new directory of the shell's; gives its path. */
+export async function directory(mode = '0755'): Promise<string> {
+  const path = `${daemon.path}/${shell.pid}.${++serial}`;
+  const { code, out } = await shell.run(`mkdir -m ${mode} ${path}`);
+  assert.is(code, 0, out);
+  return path;
+}
+
+/** Resolves once no file of the mount is open. */
+export async function nothingIsOpen(): Promise<void> {
+  const open = (): readonly string[] => {
+    const { HANDLES, STREAMS } = statusOf(`${daemon.path}/log`);
+    return [HANDLES, STREAMS];
+  };
+  await until(() => open().every((count) => count === '0'), 'there are open files');
+}
