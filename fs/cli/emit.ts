@@ -15,6 +15,7 @@ const HINTS = {
 
 export async function emit(properties: readonly string[], options: { readonly environment?: boolean; readonly mount: string }): Promise<void> {
   const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
+  if (event.length === 0) throw new Refusal('standard input is empty'); // to write nothing is no error to anybody else
   const path = `${await requireMount(options.mount)}/publish`;
   try {
     const fd = openSync(path, constants.O_WRONLY);
@@ -26,17 +27,23 @@ export async function emit(properties: readonly string[], options: { readonly en
   }
 }
 
+/** All of them as bytes, one a character. */
 function collect(properties: readonly string[], environment: boolean): Map<string, string> {
-  const all = new Map<string, string>();
-  if (environment || properties.length === 0) {
-    for (const [key, value] of Object.entries(process.env)) if (value !== undefined && DEVICE_VARIABLES.test(key)) all.set(key, value);
-  }
+  // process.env takes all values for UTF-8, and loses what is not
+  const inherited = environment || properties.length === 0 ? readFileSync('/proc/self/environ', 'latin1').split('\0') : [];
+  const all = new Map(inherited.map(split).filter(([key]) => DEVICE_VARIABLES.test(key)));
   for (const property of properties) {
-    const at = property.indexOf('=');
-    if (at < 1) throw new Refusal(`${property}: not KEY=VALUE`);
-    all.set(property.slice(0, at), property.slice(at + 1));
+    const [key, value] = split(Buffer.from(property).toString('latin1'));
+    if (key === '') throw new Refusal(`${property}: not KEY=VALUE`);
+    all.set(key, value);
   }
   return all;
+}
+
+/** `KEY=VALUE` in two; no key where it is not that. */
+function split(property: string): [key: string, value: string] {
+  const at = Math.max(0, property.indexOf('='));
+  return [property.slice(0, at), property.slice(at + 1)];
 }
 
 /** In the kernel's own form, whose NULs let a value hold line ends. */
@@ -48,5 +55,5 @@ function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
   }
   if (!devpath.startsWith('/')) throw new Refusal(`DEVPATH=${devpath}: it begins with /`);
   const lines = [`${action}@${devpath}`, ...[...properties].map(([key, value]) => `${key}=${value}`)];
-  return Buffer.from(lines.map((line) => `${line}\0`).join(''));
+  return Buffer.from(lines.map((line) => `${line}\0`).join(''), 'latin1');
 }

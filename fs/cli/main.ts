@@ -1,6 +1,7 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { Refusal, isSystemError } from '../errno.js';
+import { print } from './output.js';
 
 /** DESIGN section 6. */
 const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
@@ -12,8 +13,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(`eventfs: ${text.replace(/^error: /, '')}`) })
-    .showHelpAfterError('(try eventfs --help)');
+    .configureOutput({
+      writeOut: print,
+      outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
+    });
 
   program
     .command('mount')
@@ -69,6 +72,11 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = explain(error, argv[2] ?? '');
   }
+}
+
+/** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */
+function oneLine(text: string): string {
+  return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
 }
 
 /** Says what went wrong in one line; gives the exit code. */

@@ -1,6 +1,7 @@
 /** `eventfs mount`: serve in the foreground until told to stop. */
 import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
+import { sparing } from '../complaints.js';
 import { Daemon } from '../daemon.js';
 import { mountPath } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
@@ -17,11 +18,14 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export async function mount(directory: string, options: MountOptions): Promise<void> {
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
-  const complain = (message: string): void => console.error(`eventfs: mount: ${message}`);
+  const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
   const daemon = new Daemon({ path, source: options.source, complain });
   let isUp = false;
   let isToStop = false;
+  let isStopping = false;
   const stop = (): void => {
+    if (isStopping) return; // the connection's end is a reason to stop, and comes of it too
+    isStopping = true;
     for (const signal of STOP_SIGNALS) process.removeListener(signal, onSignal);
     tellSystemd('STOPPING=1');
     daemon.stop();
@@ -36,6 +40,8 @@ export async function mount(directory: string, options: MountOptions): Promise<v
   try {
     await daemon.start(stop);
     isUp = true;
+    // Whoever blocks on the mount needs the daemon to live, whatever it has stumbled over.
+    process.on('uncaughtException', (error) => complain(`unexpected: ${error.stack ?? error.message}`));
     if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
   } catch (error) {
     daemon.stop();

@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import Table from 'cli-table3';
 import { isSystemError } from '../errno.js';
 import { requireMount } from './mounted.js';
+import { print, printable } from './output.js';
 import { readStatusFile } from './status-file.js';
 
 /** What is always in the root and no process directory. */
@@ -24,22 +25,25 @@ export async function status(options: { readonly json?: boolean; readonly mount:
   for (const key of [...daemon.keys()].filter((name) => name.startsWith('STREAM_'))) daemon.delete(key);
   if (options.json === true) {
     const numbers = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), Number(value)]));
-    console.log(JSON.stringify({ mount: path, ...numbers, subscribers }));
+    print(`${JSON.stringify({ mount: path, ...numbers, subscribers })}\n`);
     return;
   }
-  console.log([...daemon].map(([key, value]) => `${key}=${value}`).join('\n'));
   const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
-  for (const { what, pid, command, pending, lost, filter } of subscribers) table.push([what, pid, command, pending, lost, filter]);
-  if (subscribers.length > 0) console.log(table.toString());
+  for (const { what, pid, command, pending, lost, filter } of subscribers) {
+    table.push([printable(what), pid, printable(command), pending, lost, printable(filter)]);
+  }
+  const lines = [...daemon].map(([key, value]) => `${key}=${value}`);
+  print([...lines, ...(subscribers.length > 0 ? [table.toString()] : []), ''].join('\n'));
 }
 
 function directories(path: string): Subscriber[] {
-  return readdirSync(path)
+  const bytes = Buffer.from(path).toString('latin1'); // a name need not be UTF-8
+  return readdirSync(path, 'latin1')
     .filter((name) => !FIXED.has(name))
     .flatMap((name) => {
       try {
-        const lines = readStatusFile(`${path}/${name}`);
-        return [subscriber(name, Number(lines.get('OWNER')), Object.fromEntries(lines))];
+        const lines = readStatusFile(`${bytes}/${name}`, 'latin1');
+        return [subscriber(Buffer.from(name, 'latin1').toString(), Number(lines.get('OWNER')), Object.fromEntries(lines))];
       } catch (error) {
         if (isSystemError(error)) return []; // it has ended since, or is not ours to look into
         throw error;

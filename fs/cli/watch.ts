@@ -1,10 +1,11 @@
 /** `eventfs watch`: print events as they come. */
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import colors from 'picocolors';
 import { ReadableWatch } from '#native';
 import { Filter, FilterError } from '../events/filter.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { requireMount } from './mounted.js';
+import { STDOUT, print, printable } from './output.js';
 
 const READ_BYTES = 1024 * 1024;
 const LF = 0x0a;
@@ -22,15 +23,40 @@ export async function watch(filterText: string, options: WatchOptions): Promise<
   const path = await requireMount(options.mount);
   const { stream, rest } = streamFor(filter);
   const fd = openSync(Buffer.concat([Buffer.from(`${path}/`), Buffer.from(stream, 'latin1')]), constants.O_RDONLY | constants.O_NONBLOCK);
-  const buffer = Buffer.alloc(READ_BYTES);
-  const watching = new ReadableWatch(fd, () => {
-    const length = readSome(fd, buffer);
-    if (length < 0) return;
-    if (length === 0 || !show(buffer.subarray(0, length), rest, options)) {
-      watching.close();
-      closeSync(fd);
-    }
-  });
+  const output = openOutput();
+  const watches: ReadableWatch[] = [];
+  try {
+    await new Promise<void>((end, failed) => {
+      const buffer = Buffer.alloc(READ_BYTES);
+      const readOn = (): void => {
+        try {
+          const length = readSome(fd, buffer);
+          if (length === 0 || (length > 0 && !show(buffer.subarray(0, length), rest, options))) end();
+        } catch (error) {
+          if (!(error instanceof Error)) throw error;
+          failed(error);
+        }
+      };
+      watches.push(new ReadableWatch(fd, readOn));
+      if (output !== null) watches.push(new ReadableWatch(output, end));
+    });
+  } finally {
+    for (const watching of watches) watching.close();
+    for (const opened of output === null ? [fd] : [fd, output]) closeSync(opened);
+  }
+}
+
+/**
+ * A descriptor that becomes ready when nobody reads our output any more, as behind `| head -1`: else we would end with
+ * the next event only. Null where the output is no pipe. Opened anew, for what is watched is made non-blocking.
+ */
+function openOutput(): number | null {
+  if (!fstatSync(STDOUT).isFIFO()) return null;
+  try {
+    return openSync(`/proc/self/fd/${STDOUT}`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    return null; // it is another user's, or without readers already: then the next event tells
+  }
 }
 
 /** The stream that the filesystem filters for us, or, where the filter is no file name, all events and a filter of our own. */
@@ -57,7 +83,7 @@ function show(bytes: Buffer, filter: Filter | null, options: WatchOptions): bool
   let text = '';
   for (const record of records(bytes)) {
     const event = parseRecord(record);
-    if (filter !== null && event.action !== 'overflow' && !filter.matches(event)) continue;
+    if (filter !== null && !tellsOfLoss(event) && !filter.matches(event)) continue;
     text += format(event, options);
   }
   return print(Buffer.from(text, 'latin1'));
@@ -68,6 +94,11 @@ interface Shown {
   readonly devpath: string;
   readonly properties: readonly (readonly [string, string])[];
   property(key: string): string | undefined;
+}
+
+/** Every filter lets it pass. */
+function tellsOfLoss({ action, devpath }: Shown): boolean {
+  return action === 'overflow' && devpath === '/eventfs';
 }
 
 /** A read of a stream is whole records, and an empty line ends each. */
@@ -99,12 +130,13 @@ function format(event: Shown, options: WatchOptions): string {
     const object = { action: utf8(event.action), devpath: utf8(event.devpath), properties };
     return `${Buffer.from(JSON.stringify(object), 'utf8').toString('latin1')}\n`;
   }
+  const action = printable(event.action).padEnd(8);
+  const seqnum = printable(event.property('SEQNUM') ?? '-').padStart(6);
+  const subsystem = printable(event.property('SUBSYSTEM') ?? '-').padEnd(10);
   const paint = COLORS[event.action] ?? colors.cyan;
-  const seqnum = event.property('SEQNUM') ?? '-';
-  const subsystem = event.property('SUBSYSTEM') ?? '-';
-  const line = `${seqnum.padStart(6)} ${paint(event.action.padEnd(8))} ${colors.bold(subsystem.padEnd(10))} ${event.devpath}\n`;
-  if (options.properties !== true && event.action !== 'overflow') return line;
-  return line + event.properties.map(([key, value]) => `       ${colors.dim(`${key}=`)}${value}\n`).join('');
+  const line = `${seqnum} ${paint(action)} ${colors.bold(subsystem)} ${printable(event.devpath)}\n`;
+  if (options.properties !== true && !tellsOfLoss(event)) return line;
+  return line + event.properties.map(([key, value]) => `       ${colors.dim(`${printable(key)}=`)}${printable(value)}\n`).join('');
 }
 
 const COLORS: Readonly<Record<string, (text: string) => string>> = {
@@ -113,16 +145,6 @@ const COLORS: Readonly<Record<string, (text: string) => string>> = {
   change: colors.yellow,
   overflow: colors.magenta,
 };
-
-function print(bytes: Buffer): boolean {
-  try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(process.stdout.fd, bytes, done);
-    return true;
-  } catch (error) {
-    if (isSystemError(error, 'EPIPE')) return false;
-    throw error;
-  }
-}
 
 function parseFilter(text: string): Filter {
   try {

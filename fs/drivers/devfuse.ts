@@ -6,6 +6,7 @@
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../errno.js';
+import { MOUNT_TYPE, mountedAt } from '../fuse/mountinfo.js';
 import { type Complain, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
 import type { Sink } from '../events/sink.js';
 import type { Door } from '../tree/door.js';
@@ -39,6 +40,8 @@ export class DevFuse implements Door, Reads {
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
   #path = '';
+  /** The mount's device, to tell it from what others may have mounted there since. */
+  #connection = -1;
 
   constructor(
     private readonly tree: Tree,
@@ -61,6 +64,7 @@ export class DevFuse implements Door, Reads {
     await clearMountPoint(path, this.complain);
     const fd = mountFuse(path);
     this.#path = path;
+    this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(new Refusal(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
@@ -81,6 +85,7 @@ export class DevFuse implements Door, Reads {
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onEnd: () => {
           this.#channel = null;
+          this.#detach(); // an aborted connection is still mounted
           clearTimeout(late);
           failed(new Refusal(`${path}: the kernel ended the connection at once`));
           onEnd();
@@ -97,10 +102,15 @@ export class DevFuse implements Door, Reads {
     if (channel === null) return;
     this.ending = true;
     this.tree.end();
-    detach(this.#path);
+    this.#detach();
     channel.serve();
     channel.close();
     this.#channel = null;
+  }
+
+  #detach(): void {
+    const mounted = mountedAt(this.#path);
+    if (mounted?.type === MOUNT_TYPE && mounted.minor === this.#connection) detach(this.#path);
   }
 
   // ---- Reads

@@ -8,6 +8,7 @@ import { Errno, FsError } from '../errno.js';
 import { now } from '../events/event.js';
 import {
   FUSE_POLL_SCHEDULE_NOTIFY,
+  FUSE_READ_LOCKOWNER,
   FUSE_ROOT_ID,
   OpenFlag,
   SetattrValid as Valid,
@@ -41,7 +42,11 @@ export interface Reads {
 }
 
 /** An open directory. */
-class DirectoryHandle extends Handle {}
+class DirectoryHandle extends Handle {
+  constructor(override readonly node: Directory) {
+    super(node);
+  }
+}
 
 export class TreeHandlers implements Handlers {
   readonly #attributes: Attributes = {
@@ -149,13 +154,21 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** read(2). The bytes, or none yet; EAGAIN with O_NONBLOCK, EINTR, EINVAL. */
+  /**
+   * read(2). The bytes, or none yet; EAGAIN with O_NONBLOCK, EINTR, EINVAL.
+   *
+   * sendfile(2), splice(2) and page faults read into the page cache, whatever FOPEN_DIRECT_IO says, and it would answer for
+   * a dead owner. Only what never ends may be read that way; the others are told EINVAL, after which programs read(2).
+   */
   read(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
     const offset = request.u64();
     const size = request.u32();
-    request.skip(12); // read_flags, lock_owner
+    const readFlags = request.u32();
+    request.skip(8); // lock_owner
     const flags = request.u32();
+    const isCached = (readFlags & FUSE_READ_LOCKOWNER) === 0;
+    if (isCached && (handle.isStream || handle.node.lifetime !== this.tree.forever)) return Errno.EINVAL;
     const sink = this.reads.sink(size);
     if (!handle.read(offset, sink) && !this.reads.ending) {
       if ((flags & O_NONBLOCK) !== 0) return Errno.EAGAIN;
@@ -199,9 +212,10 @@ export class TreeHandlers implements Handlers {
   /** getdents64(2). fuse_dirents, none at the end. */
   readdir(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
+    if (!(handle instanceof DirectoryHandle)) return Errno.ENOTDIR;
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
-    (handle.node as Directory).list(offset, reply);
+    handle.node.list(offset, reply);
     return DONE;
   }
 
@@ -227,7 +241,8 @@ export class TreeHandlers implements Handlers {
     handle.pollKeyHigh = request.u32();
     const flags = request.u32();
     const ready = handle.poll();
-    if ((flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0 && ready === 0) handle.watch();
+    // Also when it is ready: an edge-triggered epoll wants to hear of what comes on top.
+    if ((flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) handle.watch();
     reply.u32(ready);
     reply.u32(0);
     return DONE;

@@ -11,29 +11,56 @@ import type { Log } from './log.js';
 import { Remainder, overflowRecord } from './record.js';
 import type { Sink } from './sink.js';
 
-/** The streams that have the same filter. */
+/** The streams that have the same filter: an event is matched once for all of them. */
 export class Audience {
   /** How many events have matched since the first of them was opened. */
   matched = 0;
+  /** The numbers of those in the ring, ascending, from `#start` on. Only where there is a filter. */
+  #numbers: number[] = [];
+  #start = 0;
 
   constructor(
     readonly log: Log,
     readonly filter: Filter,
   ) {}
 
-  /** Whether the event is for these streams. */
-  wants(event: Event): boolean {
-    if (this.filter.all || event.always) return true;
-    const wanted = this.filter.matches(event);
-    event.settle();
-    return wanted;
+  /** Takes note of an event that was just appended; gives whether it is for these streams. */
+  take(event: Event): boolean {
+    const { filter } = this;
+    const wanted = filter.all || event.always || filter.matches(event);
+    if (!wanted) return false;
+    this.matched++;
+    if (filter.all) return true;
+    this.#forgetOvertaken();
+    this.#numbers.push(event.number);
+    return true;
   }
 
-  /** Counts an event that was just appended; gives whether it is for these streams. */
-  take(event: Event): boolean {
-    const wanted = this.filter.all || event.always || this.filter.matches(event);
-    if (wanted) this.matched++;
-    return wanted;
+  /** How many that have matched are in the ring. */
+  get inRing(): number {
+    this.#forgetOvertaken();
+    return this.#numbers.length - this.#start;
+  }
+
+  /** The number of the first that has matched from `number` on, or -1. */
+  nextMatch(number: number): number {
+    const numbers = this.#numbers;
+    let low = this.#start;
+    let high = numbers.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (numbers[middle] < number) low = middle + 1;
+      else high = middle;
+    }
+    return low < numbers.length ? numbers[low] : -1;
+  }
+
+  #forgetOvertaken(): void {
+    const { oldest } = this.log;
+    while (this.#start < this.#numbers.length && this.#numbers[this.#start] < oldest) this.#start++;
+    if (this.#start <= this.#numbers.length / 2) return;
+    this.#numbers = this.#numbers.slice(this.#start);
+    this.#start = 0;
   }
 }
 
@@ -52,9 +79,9 @@ export class Cursor {
     this.#passed = audience.matched;
   }
 
-  /** Where it stands: the number of the next event, or -1 in the middle of a record. */
+  /** Where it stands among the audience's events, or -1 in the middle of a record: at the same place the same comes next. */
   get place(): number {
-    return this.#rest.waiting ? -1 : this.#number;
+    return this.#rest.waiting ? -1 : this.#passed;
   }
 
   /** How many events the ring has taken from this stream, told or not. */
@@ -69,10 +96,7 @@ export class Cursor {
 
   /** Whether `read` would put anything. */
   get ready(): boolean {
-    if (this.#rest.waiting || this.audience.matched !== this.#passed) return true;
-    // Nothing up to here was for this stream: it need not look at it again, nor lose it.
-    this.#number = this.audience.log.next;
-    return false;
+    return this.#rest.waiting || this.audience.matched !== this.#passed;
   }
 
   /** Hands over whole records while there is room. Only the first of a read may be cut: the next read begins with its rest. */
@@ -110,20 +134,18 @@ export class Cursor {
   }
 
   #readMatches(sink: Sink, roomAtFirst: number): void {
-    const log = this.audience.log;
-    while (this.#number < log.next && sink.room > 0) {
-      const event = log.at(this.#number);
-      if (!this.audience.wants(event)) {
-        this.#number++;
-        continue;
-      }
+    const { audience } = this;
+    while (sink.room > 0) {
+      const number = audience.nextMatch(this.#number);
+      if (number < 0) return;
+      const event = audience.log.at(number);
       if (event.recordLength > sink.room && sink.room !== roomAtFirst) return;
       this.#pass(sink, event);
     }
   }
 
   #pass(sink: Sink, event: Event): void {
-    this.#number++;
+    this.#number = event.number + 1;
     this.#passed++;
     this.#rest.put(sink, event.bytes, event.start, event.recordLength);
   }
@@ -131,11 +153,7 @@ export class Cursor {
   /** Puts a record where events are missing; false when there is no room for anything more. */
   #tellLoss(sink: Sink, roomAtFirst: number): boolean {
     const lost = this.#overtaken();
-    if (lost === 0) {
-      // A filter may have turned away all that was overtaken.
-      this.#number = Math.max(this.#number, this.audience.log.oldest);
-      return true;
-    }
+    if (lost === 0) return true;
     const record = overflowRecord(lost);
     if (record.length > sink.room && sink.room !== roomAtFirst) return false;
     this.#number = this.audience.log.oldest;
@@ -146,13 +164,10 @@ export class Cursor {
 
   /** How many of the audience's events the ring has taken since the last read. */
   #overtaken(): number {
-    const { log, filter, matched } = this.audience;
-    const gone = log.oldest - this.#number;
+    const { audience } = this;
+    const gone = audience.log.oldest - this.#number;
     if (gone <= 0) return 0;
-    if (filter.all) return gone;
-    let inRing = 0;
-    for (let number = log.oldest; number < log.next; number++) if (this.audience.wants(log.at(number))) inRing++;
-    return matched - inRing - this.#passed;
+    return audience.filter.all ? gone : audience.matched - audience.inRing - this.#passed;
   }
 }
 

@@ -71,6 +71,7 @@ export class UeventText {
       if (to >= MAX_EVENT_BYTES) throw oversized();
       if (mark < 0 && (header ? byte === AT && at + 1 < end && data[at + 1] === SLASH : byte === EQUALS)) mark = to;
       if (byte === LF) {
+        if (header) throw new MalformedUevent('its first line has a line end in it');
         out[to++] = BACKSLASH;
         out[to++] = 0x78;
         out[to++] = ZERO;

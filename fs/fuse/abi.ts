@@ -101,6 +101,8 @@ export const SetattrValid = {
 
 /** fuse_getattr_in.getattr_flags: `fh` is set. */
 export const FUSE_GETATTR_FH = 1 << 0;
+/** fuse_read_in.read_flags: lock_owner is set. It is for every read(2), and never for a read into the page cache. */
+export const FUSE_READ_LOCKOWNER = 1 << 1;
 /** fuse_poll_in.flags: the caller waits for FUSE_NOTIFY_POLL. */
 export const FUSE_POLL_SCHEDULE_NOTIFY = 1 << 0;
 /** Notifications go out as replies with unique 0 and this in `error`. */

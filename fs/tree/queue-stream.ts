@@ -5,6 +5,7 @@ import { Errno } from '../errno.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { ProcessDirectory } from './process-directory.js';
+import { STREAM_BYTES } from './streams.js';
 import { DotFile } from './text-file.js';
 
 export class QueueStreamFile extends DotFile<ProcessDirectory> {
@@ -12,6 +13,10 @@ export class QueueStreamFile extends DotFile<ProcessDirectory> {
   get permissions(): number {
     const { mode } = this.directory;
     return (mode & 0o444) & ((mode & 0o222) << 1);
+  }
+
+  override get size(): number {
+    return STREAM_BYTES;
   }
 
   override open(): Handle {

@@ -8,7 +8,7 @@ import { Errno, FsError } from '../errno.js';
 import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
-import type { AttributeChanges, Lifetime, Node, NodeId } from './node.js';
+import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from './node.js';
 import { RootFile } from './root-file.js';
 
 /**
@@ -17,6 +17,12 @@ import { RootFile } from './root-file.js';
  * on two CPUs, 64 readers and one publisher: see docs/DECISIONS.md.
  */
 const WOKEN_AT_ONCE = 16;
+
+/**
+ * The size that a stream shows, as files of sysfs show 4,096: with none, sendfile(2) would say that it has ended, without
+ * asking (mm/filemap.c, filemap_splice_read), and busybox's cat would believe it.
+ */
+export const STREAM_BYTES = 4096;
 
 /** All streams with one filter: an event is looked at once for all of them. */
 export class StreamGroup extends Audience {
@@ -163,6 +169,11 @@ export class StreamFile extends RootFile {
     private readonly name = '',
   ) {
     super(id, lifetime, 0o444);
+  }
+
+  override attributes(to: Attributes): void {
+    super.attributes(to);
+    to.size = STREAM_BYTES;
   }
 
   override open(_flags: number, caller: Caller): Handle {

@@ -7,14 +7,16 @@
  *   outer                      its PID for whoever mounted /proc
  *   mkdir PATH, rmdir PATH, chdir PATH
  *   getcwd
- *   open PATH                  a descriptor to read; `opendir`, `opennb` (O_NONBLOCK) and `openpath` (O_PATH) likewise
+ *   open PATH                  a descriptor to read; likewise `openrw`, `opendir`, `opennb` (O_NONBLOCK), `openpath` (O_PATH)
  *   create PATH BYTES          a new file with so many bytes in it
  *   read FD, pread FD          how many bytes came
  *   getdents FD                how many bytes of entries there are from the beginning on
- *   fstat FD, close FD
+ *   fstat FD, write FD, ftruncate FD, fchmod FD, close FD
+ *   openat FD NAME, unlinkat FD NAME
+ *   fill PATH COUNT BYTES      so many new files of so many bytes each, called 1, 2, ...
  *   poll FD MS                 what epoll says within that time: a number, 0 at the end of the time
  *   map FD                     maps a page of the file (MAP_PRIVATE); `peek` reads it, and says EFAULT for SIGBUS
- *   blocked PID                1 if that process or thread sleeps in read(2), else 0
+ *   blocked PID                1 if that process or thread sleeps in read(2), else 0; `polling` is the same for epoll_wait(2)
  *   fork                       a child that does nothing; its PID
  *   forkmkdir PID PATH         a child that makes a directory first; its PID. `%` in PATH stands for the child's PID;
  *                              it gets the wanted PID, or any if that is 0
@@ -71,15 +73,24 @@ static void do_getcwd(void) {
   else failed(errno);
 }
 
-static void do_create(const char *path, long bytes) {
+static ssize_t create(const char *path, long bytes) {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0) return failed(errno);
+  if (fd < 0) return -1;
   memset(buffer, 'x', (size_t)bytes);
   ssize_t written = write(fd, buffer, (size_t)bytes);
   int error = errno;
   close(fd);
   errno = error;
-  give(written);
+  return written;
+}
+
+static void do_fill(const char *path, long count, long bytes) {
+  for (long i = 1; i <= count; i++) {
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s/%ld", path, i);
+    if (create(name, bytes) < 0) return failed(errno);
+  }
+  ok();
 }
 
 static void do_getdents(int fd) {
@@ -121,6 +132,21 @@ static void do_peek(void) {
 }
 
 /* --- children --- */
+
+/* Whether a thread sleeps in epoll_wait(2) or what glibc makes of it: proc(5), /proc/[pid]/syscall. */
+static bool is_polling(pid_t tid) {
+  char path[64], text[32] = "";
+  snprintf(path, sizeof path, "/proc/%d/syscall", (int)tid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  ssize_t length = read(fd, text, sizeof text - 1);
+  close(fd);
+  long number = length > 0 && text[0] != 'r' ? strtol(text, NULL, 10) : -1;
+#ifdef SYS_epoll_wait
+  if (number == SYS_epoll_wait) return true;
+#endif
+  return number == SYS_epoll_pwait;
+}
 
 static void start_child(pid_t wanted, const char *path) {
   int answer[2];
@@ -194,7 +220,7 @@ static void do_exec(void) {
 
 /* --- commands --- */
 
-static void obey(const char *command, char *first, char *second) {
+static void obey(const char *command, const char *first, const char *second, const char *third) {
   int number = first ? atoi(first) : 0;
 #define IS(name) (strcmp(command, name) == 0)
   if (IS("pid")) ok_number(getpid());
@@ -211,6 +237,7 @@ static void obey(const char *command, char *first, char *second) {
   else if (IS("rmdir")) give_none(rmdir(first));
   else if (IS("chdir")) give_none(chdir(first));
   else if (IS("open")) give(open(first, O_RDONLY | O_CLOEXEC));
+  else if (IS("openrw")) give(open(first, O_RDWR | O_CLOEXEC));
   else if (IS("opendir")) give(open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   else if (IS("opennb")) give(open(first, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   else if (IS("openpath")) give(open(first, O_PATH | O_CLOEXEC));
@@ -218,15 +245,22 @@ static void obey(const char *command, char *first, char *second) {
   else if (IS("pread")) give(pread(number, buffer, sizeof buffer, 0));
   else if (IS("getdents")) do_getdents(number);
   else if (IS("fstat")) do_fstat(number);
+  else if (IS("write")) give(write(number, "x", 1));
+  else if (IS("ftruncate")) give_none(ftruncate(number, 0));
+  else if (IS("fchmod")) give_none(fchmod(number, 0600));
   else if (IS("close")) give_none(close(number));
   else if (IS("map")) do_map(number);
   else if (IS("blocked")) ok_number(is_blocked_in_read(number));
+  else if (IS("polling")) ok_number(is_polling(number));
   else if (IS("wait")) give_none(waitpid(number, NULL, 0));
   else if (!second) die("no such command, or it lacks an argument: %s", command);
-  else if (IS("create")) do_create(first, atol(second));
+  else if (IS("create")) give(create(first, atol(second)));
+  else if (IS("openat")) give(openat(number, second, O_RDONLY | O_CLOEXEC));
+  else if (IS("unlinkat")) give_none(unlinkat(number, second, 0));
   else if (IS("poll")) do_poll(number, atoi(second));
   else if (IS("signal")) give_none(kill(number, atoi(second)));
   else if (IS("forkmkdir")) start_child(number, second);
+  else if (third && IS("fill")) do_fill(first, atol(second), atol(third));
   else die("no such command: %s", command);
 }
 
@@ -237,9 +271,10 @@ static void serve(void) {
     char *rest = NULL;
     line[strcspn(line, "\n")] = '\0';
     char *command = strtok_r(line, " ", &rest), *first = strtok_r(NULL, " ", &rest);
+    char *second = strtok_r(NULL, " ", &rest), *third = strtok_r(NULL, " ", &rest);
     if (!command) continue;
     if (strcmp(command, "leave") == 0) return;
-    obey(command, first, strtok_r(NULL, " ", &rest));
+    obey(command, first, second, third);
   }
   _exit(0);
 }

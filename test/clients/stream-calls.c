@@ -27,7 +27,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -226,9 +228,29 @@ static void doGetdents(void) {
   closedir(directory);
 }
 
-/* mmap <slot> <size>: what a private mapping shows */
+/* getdents_some <slot> <bytes>: the names that one system call gives; 0 at the end */
+static void doGetdentsSome(void) {
+  long got = syscall(SYS_getdents64, fd(1), bytes, (size_t)number(2));
+  if (got <= 0) {
+    answer(got);
+    return;
+  }
+  printf("%ld", got);
+  for (long at = 0; at < got;) {
+    // struct linux_dirent64: u64 d_ino, s64 d_off, u16 d_reclen, u8 d_type, d_name
+    putchar(' ');
+    putEscaped(bytes + at + 19, strlen(bytes + at + 19));
+    uint16_t length;
+    memcpy(&length, bytes + at + 16, sizeof length);
+    at += length;
+  }
+  putchar('\n');
+}
+
+/* mmap <slot>: what a private mapping shows, to the end of the file */
 static void doMmap(void) {
-  size_t size = (size_t)number(2);
+  struct stat info;
+  size_t size = fstat(fd(1), &info) < 0 || info.st_size > MOST_BYTES ? 0 : (size_t)info.st_size;
   char *mapped = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd(1), 0);
   if (mapped == MAP_FAILED) {
     answer(-1);
@@ -251,6 +273,21 @@ static void doBind(void) {
   answer(got);
 }
 
+/* pipe <slot> <slot>: its reading and its writing end */
+static void doPipe(void) {
+  int ends[2];
+  int got = pipe2(ends, O_CLOEXEC);
+  if (got == 0) descriptor[number(1) & (SLOTS - 1)] = ends[0];
+  keep(2, got < 0 ? -1 : ends[1]);
+}
+
+/* readv <slot> <size> <size>: into two buffers, as musl's stdio reads */
+static void doReadv(void) {
+  size_t first = (size_t)number(2);
+  struct iovec parts[2] = {{bytes, first}, {bytes + first, (size_t)number(3)}};
+  answerBytes(readv(fd(1), parts, 2));
+}
+
 static void doStat(int got, const struct stat *info) {
   if (got < 0) answer(-1);
   else printf("0 %llu %lld %o %llu\n", (unsigned long long)info->st_ino, (long long)info->st_size, info->st_mode, (unsigned long long)info->st_nlink);
@@ -259,13 +296,14 @@ static void doStat(int got, const struct stat *info) {
 static void call(const char *verb, size_t dataLength) {
   struct stat info;
   struct statfs filesystem;
-  off_t from = 0;
 #define IS(name) (strcmp(verb, name) == 0)
   if (IS("open")) keep(1, open(word(2), (int)number(3) | O_CLOEXEC, (mode_t)number(4)));
   else if (IS("close")) answer(close(fd(1)));
   else if (IS("dup")) keep(2, dup(fd(1)));
   else if (IS("read")) answerBytes(read(fd(1), bytes, (size_t)number(2)));
   else if (IS("pread")) answerBytes(pread(fd(1), bytes, (size_t)number(2), number(3)));
+  else if (IS("readv")) doReadv();
+  else if (IS("pipe")) doPipe();
   else if (IS("write")) answer(write(fd(1), words[2], dataLength));
   else if (IS("pwrite")) answer(pwrite(fd(1), words[2], dataLength, number(3)));
   else if (IS("fill")) answer(pwrite(fd(1), memset(bytes, 'x', (size_t)number(2)), (size_t)number(2), number(3)));
@@ -279,6 +317,7 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("epoll_wait")) doEpollWait();
   else if (IS("threads")) doThreads();
   else if (IS("getdents")) doGetdents();
+  else if (IS("getdents_some")) doGetdentsSome();
   else if (IS("mmap")) doMmap();
   else if (IS("stat")) doStat(lstat(word(1), &info), &info);
   else if (IS("fstat")) doStat(fstat(fd(1), &info), &info);
@@ -306,7 +345,7 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("listxattr")) answerBytes(llistxattr(word(1), bytes, 4096));
   else if (IS("removexattr")) answer(lremovexattr(word(1), word(2)));
   else if (IS("copy_file_range")) answer(copy_file_range(fd(1), NULL, fd(2), NULL, (size_t)number(3), 0));
-  else if (IS("sendfile")) answer(sendfile(fd(2), fd(1), &from, (size_t)number(3)));
+  else if (IS("sendfile")) answer(sendfile(fd(2), fd(1), NULL, (size_t)number(3)));
   else if (IS("bind")) doBind();
   else printf("-unknown\n");
 #undef IS

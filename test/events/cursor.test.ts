@@ -247,4 +247,21 @@ cursor('that has read half a record gets the other half, though the ring has mov
   assert.match(stream.output, /^a@\/0\nK=1\nV=v{100}\n\noverflow@/);
 });
 
+cursor('costs one match an event, however many streams have the filter and however far they lag', () => {
+  let matches = 0;
+  const counting = { all: false, text: 'counting', matches: () => matches++ % 3 === 0 } as unknown as Filter;
+  const ring = new Log(TINY);
+  const audience = new Audience(ring, counting);
+  const cursors: Cursor[] = [];
+  for (let number = 0; number < 90; number++) {
+    cursors.push(new Cursor(audience));
+    audience.take(ring.append(String(number), number + 2, bytes('a@/x\n'), 5, now()));
+  }
+  for (const one of cursors) {
+    assert.is(one.lost + one.pending, audience.matched - Math.ceil(cursors.indexOf(one) / 3));
+    if (one.ready) one.read(new Room(1000));
+  }
+  assert.is(matches, 90);
+});
+
 cursor.run();

@@ -107,7 +107,12 @@ uevent('keeps bytes that are no UTF-8, and a carriage return, as they are', () =
 
 uevent('has a line end inside a value written \\x0a', () => {
   assert.is(text('datagram', `${HEADER}\0A=one\ntwo\n\0B=\n\0`), `${HEADER}\nA=one\\x0atwo\\x0a\nB=\\x0a\n`);
-  assert.is(text('datagram', `add@/x\ny\0A=B\0`), 'add@/x\\x0ay\nA=B\n');
+});
+
+uevent('with a line end in its first line is refused', () => {
+  for (const header of ['add@/x\ny', '\nadd@/x', 'add\n@/x', 'add@/x\n']) {
+    assert.is(refusal('datagram', `${header}\0A=B\0`), 'malformed: its first line has a line end in it');
+  }
 });
 
 // ---- SEQNUM
@@ -169,7 +174,7 @@ uevent('may be published as the kernel sends it', () => {
 });
 
 uevent('in neither form is refused', () => {
-  assert.is(refusal('published', `${HEADER}\nA=B\0`), 'none'); // a header with an escaped line end, as a datagram
+  assert.is(refusal('published', `${HEADER}\nA=B\0`), 'malformed: its first line has a line end in it');
   assert.is(refusal('published', `${HEADER}\0A=B\n`), 'malformed: it does not end with a NUL');
   assert.is(refusal('published', '\n'), 'malformed: it is empty');
   assert.is(refusal('published', '\n\n\n'), 'malformed: it is empty');

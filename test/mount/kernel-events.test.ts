@@ -216,7 +216,7 @@ malformed('passes any byte in a value, and a line end as \\x0a', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   await send('kernel', 0, 'add@/caf\xe9\0VALUE=\x01\xff=\n\ttwo\0');
   await reader.has(1);
-  assert.match(reader.records[0], /^add@\/caf\xe9\nVALUE=\x01\xff=\\x0a\ttwo\nSEQNUM=\d+$/);
+  assert.ok(reader.records[0].startsWith('add@/caf\xe9\nVALUE=\x01\xff=\\x0a\ttwo\nSEQNUM='), JSON.stringify(reader.records[0]));
 });
 
 malformed.run();
@@ -245,7 +245,7 @@ async function accounted(before: { taken: number; lost: number }, all: number): 
 }
 
 overrun('is told to every queue with the exact number, though nothing comes after it', async () => {
-  const never = await Reader.on(`${daemon.path}/match/DEVPATH==/never`);
+  const never = await Reader.on(`${daemon.path}/match/KERNEL==never`);
   const own = await directory();
   writeFileSync(`${own}/.filter`, 'DEVPATH==/never\n');
   const before = { taken: status('KERNEL'), lost: status('LOST') };
@@ -261,9 +261,12 @@ overrun('is told to every queue with the exact number, though nothing comes afte
 }, 60_000);
 
 overrun('is told before the events that come after it', async () => {
-  const reader = await Reader.on(`${daemon.path}/match/DEVPATH==/after`);
+  const reader = await Reader.on(`${daemon.path}/match/KERNEL==after`);
   const before = { taken: status('KERNEL'), lost: status('LOST') };
+  const overruns = status('KERNEL_OVERRUNS');
   const sent = await overflow();
+  // The kernel queues nothing more until the socket has run empty.
+  await until(() => status('KERNEL_OVERRUNS') > overruns, 'the socket did not run empty', 20_000);
   await send('kernel', 0, 'add@/after\0');
   const lost = await accounted(before, sent + 1);
   await until(() => reader.text.includes('add@/after'), 'the event after it did not come');

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { AS_NOBODY, Actor, buildClients, childrenOf, client, isDead, reach, stateOf, statusOf, untilAlone } from '../support/actor.js';
-import { type Daemon, Shell, descriptors, run, startDaemon, until } from '../support/daemon.js';
+import { type Daemon, Shell, descriptors, killDaemons, run, startDaemon, until } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
 
 const SIGKILL = 9;
@@ -29,6 +29,7 @@ directory.before(async () => {
 directory.after(async () => {
   await Actor.endAll();
   await daemon.stop();
+  await killDaemons();
   await untilAlone();
 });
 

@@ -61,6 +61,7 @@ shells('takes an event back that it has given out, from log/, a queue and a stre
     'cat log/tail > publish',
     'cp log/tail publish',
     `cat ${shell.pid}/head > publish`,
+    `cp ${shell.pid}/head publish`,
     `dd if=${shell.pid}/.stream bs=64K count=1 status=none > publish`,
   ]) {
     const { records, err } = await published(bash(command));
@@ -77,6 +78,18 @@ shells('takes a header alone, when it is followed by another or closed', async (
   assert.equal((await published(bash('(echo add@/x; echo add@/y; echo A=b; echo; echo add@/z) > publish'))).records, ['add@/x', 'add@/y\nA=b', 'add@/z']);
 });
 
+shells('takes an event at once that an empty line ends, on a descriptor that stays open', async () => {
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  await shell.run(`exec 3> ${daemon.path}/publish`);
+  for (let n = 0; n < 3; n++) {
+    await shell.run(`printf 'add@/x\\nACTION=add\\nN=%d\\n\\n' ${n} >&3`);
+    assert.equal(valuesOf('N', await reader.has(n + 1)), ['0', '1', '2'].slice(0, n + 1));
+  }
+  await shell.run('exec 3>&-');
+  assert.is(reader.records.length, 3);
+  await reader.kill();
+});
+
 shells('takes the kernel\'s own form, and writes a line end in a value as \\x0a', async () => {
   const { records } = await published(['tee', 'publish'], Buffer.from('add@/x\0ACTION=add\0TEXT=two\nlines\0SEQNUM=5\0'));
   assert.equal(records, ['add@/x\nACTION=add\nTEXT=two\\x0alines\nSEQNUM=5']);
@@ -88,7 +101,7 @@ shells('passes any other byte unchanged', async () => {
   assert.equal(records, [`add@/x\nBYTES=${bytes.toString('latin1')}`]);
 });
 
-shells('names an event by its SEQNUM, and one without by the last and a count', async () => {
+shells('names an event by its SEQNUM, and one without by the last and a count', () => {
   const nameOf = (properties: Readonly<Record<string, string | number>>): string => {
     publish(daemon.path, eventText('/x', properties));
     return readlinkSync(`${daemon.path}/log/tail`);
@@ -136,8 +149,7 @@ shells('refuses what is no event with EINVAL, and goes on', async () => {
   await calls.end();
 });
 
-// fs/events/uevent.ts takes it as a datagram whose header holds line ends.
-shells.skip('refuses a text with a NUL behind it, as sizeof of a C string gives it', async () => {
+shells('refuses a text with a NUL behind it, as sizeof of a C string gives it', async () => {
   const { err, records } = await published(['tee', 'publish'], Buffer.from('add@/x\nA=b\n\0'));
   assert.match(err, 'Invalid argument');
   assert.equal(records, []);

@@ -1,9 +1,9 @@
 /** Streams: `stream`, `match/<filter>` and a process directory's `.stream`, as cat, poll and many readers see them. */
 import * as assert from 'uvu/assert';
-import { constants, openSync, closeSync, readFileSync, readSync, readdirSync, mkdtempSync } from 'node:fs';
+import { chmodSync, closeSync, constants, openSync, readFileSync, readSync, readdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { Calls, Reader, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
+import { Calls, Reader, Storm, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { Shell, run, startDaemon, until, within } from '../support/daemon.js';
 import { daemon, directory, mounted, nothingIsOpen, shell } from '../support/mounted.js';
 
@@ -65,6 +65,16 @@ stream('has no match/ file for what is no filter', async () => {
   const { err } = await run(['cat', `${daemon.path}/match/A==${'b'.repeat(253)}`]);
   assert.match(err, 'File name too long');
   assert.equal(readdirSync(`${daemon.path}/match`), []);
+});
+
+stream('can be kept from others by chmod, but for a match/ file, which is made anew each time', async () => {
+  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'timeout', '0.1', 'cat'];
+  const path = `${daemon.path}/stream`;
+  assert.is((await run([...nobody, path])).code, 124);
+  chmodSync(path, 0o440);
+  assert.match((await run([...nobody, path])).err, 'Permission denied');
+  chmodSync(path, 0o444);
+  assert.throws(() => chmodSync(`${daemon.path}/match/A==b`, 0o400), /EPERM/);
 });
 
 stream('takes events off the queue by .stream', async () => {
@@ -150,6 +160,34 @@ stream('can be read into a file by cat, cp and grep', async () => {
     await until(() => readFileSync(`${to}/${name}`, 'latin1').includes('N=2\n'), `${name} did not get the events`);
   }
   for (const reader of readers) await reader.kill();
+});
+
+stream('can be read into several buffers at once, as musl does', async () => {
+  for await (const path of eachKind()) {
+    const calls = new Calls();
+    await calls.open(1, path);
+    for (const [first, second] of [[0, 1024], [10, 1024], [1, 1], [500, 500], [4096, 4096]]) {
+      publishNumbered(daemon.path, 1);
+      const record = `${eventText('/devices/n', { N: 0 })}\n`;
+      let text = '';
+      while (text.length < record.length) text += (await calls.call('readv', 1, first, second)).bytes;
+      assert.is(text, record);
+    }
+    await calls.end();
+  }
+});
+
+stream('does not tell sendfile that it has ended, which busybox cat would take for the end', async () => {
+  for await (const path of eachKind()) {
+    const calls = new Calls();
+    await calls.open(1, path, constants.O_RDONLY | constants.O_NONBLOCK);
+    await calls.call('pipe', 2, 3);
+    assert.ok((await calls.call('sendfile', 1, 3, 4096)).value !== 0, 'it has ended');
+    publishNumbered(daemon.path, 1);
+    assert.ok((await calls.call('sendfile', 1, 3, 4096)).value !== 0, 'it has ended');
+    assert.match((await calls.call('read', 1, 4096)).bytes, 'N=0\n\n');
+    await calls.end();
+  }
 });
 
 stream('gives EAGAIN to who would rather not wait', async () => {
@@ -312,13 +350,12 @@ stream('tells of the end when the daemon goes', async () => {
 stream('leaves nothing behind of readers that are killed while events flow', async () => {
   const own = await directory();
   const paths = [`${daemon.path}/stream`, `${daemon.path}/match/SUBSYSTEM==net`, `${own}/.stream`];
-  const storm = new Shell();
-  storm.process.stdin!.write(`while :; do for i in {1..20}; do printf 'add@/x\\nSUBSYSTEM=net\\n'; done; sleep 0.005; done > ${daemon.path}/publish\n`);
+  const storm = new Storm(daemon.path);
   for (let round = 0; round < 10; round++) {
     const readers = await Promise.all(numbers(20).map((n) => Reader.on(paths[Number(n) % 3])));
     await Promise.all(readers.map((reader) => reader.kill(round % 2 === 0 ? 'SIGKILL' : 'SIGINT')));
   }
-  await storm.kill();
+  storm.end();
   await until(() => statusOf(own).WAITING === '0' && statusOf(own).STREAMS === '0', 'somebody waits');
   await nothingIsOpen();
 });
@@ -404,6 +441,39 @@ async function drain(calls: Calls, slot: number): Promise<string[]> {
   return (await drainText(calls, slot)).split('\n\n').slice(0, -1);
 }
 
+lagging('has read or lost every event, whoever else reads, however little at a time', async () => {
+  const own = await directory();
+  const count = 20_000;
+  const kinds: readonly (readonly [string, (n: number) => boolean])[] = [
+    ['stream', () => true],
+    ['match/N==*7', (n) => n % 10 === 7],
+    ['match/ODD==1', (n) => n % 2 === 1],
+    [`${basename(own)}/.stream`, () => true],
+  ];
+  const commands = [['cat'], ['dd', 'status=none', 'bs=100', 'if=/dev/stdin'], ['dd', 'status=none', 'bs=64k', 'if=/dev/stdin']];
+  const readers: { reader: Reader; mine: (n: number) => boolean }[] = [];
+  for (const [name, mine] of kinds) {
+    for (let i = 0; i < (name.endsWith('.stream') ? 1 : 6); i++) {
+      const command = commands[i % 3];
+      const redirected = ['bash', '-c', `exec < "$0"; exec ${command.join(' ')}`];
+      readers.push({ reader: await Reader.on(`${daemon.path}/${name}`, redirected), mine });
+    }
+  }
+  for (let n = 0; n < count; n += 500) {
+    publish(daemon.path, ...numbers(500, n).map((text) => eventText('/x', { N: text, ODD: Number(text) % 2 })));
+    await new Promise((done) => setTimeout(done, (n / 500) % 7));
+  }
+  publish(daemon.path, ...numbers(10).map((n) => eventText('/end', { N: `${n}7`, ODD: 1, END: n })));
+  for (const { reader, mine } of readers) {
+    await until(() => reader.text.endsWith('END=9\n\n'), `${reader.path} did not come to the end`, 20_000);
+    const records = reader.records.slice(0, -10);
+    const lost = valuesOf('LOST', records.filter((record) => record.startsWith('overflow@'))).reduce((sum, value) => sum + Number(value), 0);
+    const got = valuesOf('N', records.filter((record) => record.startsWith('add@'))).map(Number);
+    assert.is(got.length + lost, numbers(count).map(Number).filter(mine).length, reader.path);
+    assert.ok(got.every((n, i) => mine(n) && (i === 0 || n > got[i - 1])), `${reader.path} is not in order`);
+  }
+}, 60_000);
+
 lagging.run();
 
 const polling = mounted('poll');
@@ -465,8 +535,7 @@ polling('wakes select and epoll alike, of the streams that have events', async (
   await calls.end();
 });
 
-// fs/drivers/handlers.ts, poll(), must watch whenever the kernel asks for it, also what is ready.
-polling.skip('wakes an edge-triggered epoll for every event that comes after it has read all', async () => {
+polling('wakes an edge-triggered epoll for every event that comes after it has read all', async () => {
   for await (const path of eachKind()) {
     const calls = new Calls();
     await calls.open(1, path, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -178,6 +178,26 @@ export function publishNumbered(mount: string, count: number, first = 0, propert
   publish(mount, ...Array.from({ length: count }, (_, i) => eventText('/devices/n', { N: first + i, ...properties })));
 }
 
+/** A thousand events a second and more, until it is ended. From this process: a shell's `sleep` would outlive the shell. */
+export class Storm {
+  readonly #fd: number;
+  readonly #timer: NodeJS.Timeout;
+  published = 0;
+
+  constructor(mount: string) {
+    this.#fd = openSync(`${mount}/publish`, constants.O_WRONLY);
+    const text = Buffer.from(eventText('/devices/storm', { SUBSYSTEM: 'net' }));
+    this.#timer = setInterval(() => {
+      for (let n = 0; n < 10; n++, this.published++) writeSync(this.#fd, text);
+    }, 5);
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    closeSync(this.#fd);
+  }
+}
+
 /** The values of a property in records or texts, one each, '' where it has none. */
 export function valuesOf(key: string, records: readonly string[]): string[] {
   return records.map((record) => new RegExp(`^${key}=(.*)$`, 'm').exec(record)?.[1] ?? '');

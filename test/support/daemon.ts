@@ -46,6 +46,15 @@ export interface DaemonSetting {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+const running = new Set<ChildProcess>();
+
+/** Kills the daemons that tests which failed have left. */
+export async function killDaemons(): Promise<void> {
+  const ends = [...running].map((child) => new Promise((done) => child.once('close', done)));
+  for (const child of running) child.kill('SIGKILL');
+  await within(STOP_TIMEOUT_MS, Promise.all(ends), 'daemons did not end by SIGKILL');
+}
+
 /** Starts `eventfs mount` and waits for its readiness descriptor. */
 export async function startDaemon(
   args: readonly string[] = ['--source', 'none'],
@@ -54,12 +63,14 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const [command, ...rest] = [...under, process.execPath, EVENTFS, 'mount', path, '--ready-fd', '3', ...args];
   const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  running.add(child);
   let log = '';
   child.stderr!.on('data', (chunk: Buffer) => {
     log += chunk.toString();
     if (process.env.EVENTFS_TEST_LOG !== undefined) appendFileSync(process.env.EVENTFS_TEST_LOG, chunk);
   });
   const ended = new Promise<number | null>((done) => child.on('close', (code) => done(code)));
+  void ended.then(() => running.delete(child));
   await new Promise<void>((done, failed) => {
     const timer = setTimeout(() => failed(new Error(`the daemon was not ready in time: ${log}`)), READY_TIMEOUT_MS);
     child.stdio[3]!.on('data', () => {

@@ -17,7 +17,7 @@ import { Log } from '../../fs/events/log.js';
 import { Mint } from '../../fs/events/mint.js';
 import type { Sink } from '../../fs/events/sink.js';
 import { UeventText } from '../../fs/events/uevent.js';
-import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
+import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
 import type { Door } from '../../fs/tree/door.js';
@@ -102,6 +102,8 @@ export class MemoryKernel implements Door, Reads {
   readonly complaints: string[] = [];
   /** The poll keys that NOTIFY_POLL has named. */
   readonly wakeUps: number[] = [];
+  /** How many reads each answer to those who waited was for. */
+  readonly batches: number[] = [];
   /** How often the kernel has been told of each node, less what it forgot. */
   readonly known = new Map<number, number>();
   ending = false;
@@ -169,6 +171,7 @@ export class MemoryKernel implements Door, Reads {
     this.#sink.end();
     const body = this.#withSlice(this.session.reply.bytes.slice(OUT_HEADER_BYTES, OUT_HEADER_BYTES + this.#sink.copied));
     assert.ok(reads.length > 0, 'an answer for nobody');
+    this.batches.push(reads.length);
     for (const read of reads) {
       assert.ok(body.length <= read.size, `${body.length} bytes for a read of ${read.size}`);
       this.#finish(this.#uniqueOf(read), { errno: 0, body });
@@ -347,13 +350,20 @@ export class MemoryKernel implements Door, Reads {
     return answer.body.toString('latin1');
   }
 
+  /** What sendfile(2) and page faults send: a read into the page cache. */
+  readIntoCache(fh: number, size = 4096): string {
+    const { result } = this.#startRead(fh, size, 0, 0, 0);
+    assert.is.not(result, undefined, 'the read waits');
+    return result!;
+  }
+
   /** A read that may wait. */
   startRead(fh: number, size = 65536): Pending {
     return this.#startRead(fh, size, 0, 0);
   }
 
-  #startRead(fh: number, size: number, offset: number, flags: number): Pending {
-    const payload = encode('fuse_read_in', { fh, offset, size, flags });
+  #startRead(fh: number, size: number, offset: number, flags: number, readFlags: number = FUSE_READ_LOCKOWNER): Pending {
+    const payload = encode('fuse_read_in', { fh, offset, size, flags, read_flags: readFlags });
     const unique = this.nextUnique();
     const pending = new Pending(unique, fh);
     this.#open.set(unique, pending);
@@ -531,10 +541,20 @@ export function refusal(call: () => unknown): string {
   }
 }
 
-/** A process that owns directories: it does nothing until it is killed. */
+const living = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
+/** A process that owns directories: it does nothing until it is killed, or this process ends. */
 export class Child {
   readonly process: ChildProcess = spawn('sleep', ['1000'], { stdio: 'ignore' });
   alive = true;
+
+  constructor() {
+    living.add(this.process);
+    this.process.unref(); // a test that fails does not wait for it
+  }
 
   get pid(): number {
     return this.process.pid!;
@@ -548,6 +568,8 @@ export class Child {
   async die(): Promise<void> {
     if (!this.alive) return;
     this.alive = false;
+    living.delete(this.process);
+    this.process.ref();
     const gone = new Promise((done) => this.process.once('exit', done));
     this.process.kill('SIGKILL');
     await gone;

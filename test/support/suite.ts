@@ -7,10 +7,10 @@ const TIMEOUT_MS = 30_000;
 export interface Suite {
   (name: string, body: () => Promise<void> | void, timeoutMs?: number): void;
   /** A test that fails for a reason that is known: not run, but counted. */
-  skip(name: string, body: () => Promise<void> | void): void;
-  before(hook: () => Promise<void> | void): void;
-  after(hook: () => Promise<void> | void): void;
-  run(): void;
+  readonly skip: (name: string, body: () => Promise<void> | void) => void;
+  readonly before: (hook: () => Promise<void> | void) => void;
+  readonly after: (hook: () => Promise<void> | void) => void;
+  readonly run: () => void;
 }
 
 /** A suite whose tests read as sentences: `directory('vanishes when its owner dies', ...)`. */

@@ -149,7 +149,7 @@ for (const path of ['stream', 'match/SUBSYSTEM==mem', 'own/.stream']) {
     assert.is(kernel.parked.size, 0);
   });
 
-  read('tells pollers that an event has come, each once', (kernel) => {
+  read('tells pollers of an event once, and of the next when they have polled again, ready or not', (kernel) => {
     const node = kernel.walk(path);
     const [one, other] = [kernel.open(node), kernel.open(node)];
     assert.is(kernel.poll(one, 11), 0);
@@ -160,17 +160,21 @@ for (const path of ['stream', 'match/SUBSYSTEM==mem', 'own/.stream']) {
     assert.is(kernel.poll(one, 11), POLLIN);
     assert.is(kernel.poll(one, 11), POLLIN);
     kernel.event(2);
-    assert.equal(kernel.wakeUps, [11, 22]);
-    assert.is(kernel.read(one), recordsOf(1, 2));
+    assert.equal(kernel.wakeUps, [11, 22, 11]);
+    kernel.event(3);
+    assert.equal(kernel.wakeUps, [11, 22, 11]);
+    assert.is(kernel.read(one), recordsOf(1, 2, 3));
     assert.is(kernel.poll(one, 11), 0);
   });
 
   read('forgets who polled when the file is closed', (kernel) => {
-    const fh = kernel.open(kernel.walk(path));
-    assert.is(kernel.poll(fh, 11), 0);
-    kernel.release(fh);
+    const node = kernel.walk(path);
+    const [one, other] = [kernel.open(node), kernel.open(node)];
+    assert.is(kernel.poll(one, 11), 0);
+    assert.is(kernel.poll(other, 22), 0);
+    kernel.release(one);
     kernel.event(1);
-    assert.equal(kernel.wakeUps, []);
+    assert.equal(kernel.wakeUps, [22]);
   });
 
   common.run();
@@ -218,6 +222,46 @@ stream('keeps those apart who wait at different places', (kernel) => {
   kernel.event(2);
   assert.equal(results(reads), [record(2), record(2).slice(0, 30), record(2).slice(0, 30), record(2)]);
   for (const fh of [level, small]) assert.is(kernel.read(fh), record(2).slice(30));
+});
+
+stream('answers those who wait for the same at once, whenever they began to wait', (kernel) => {
+  for (const path of ['stream', 'match/SUBSYSTEM==mem']) {
+    const node = kernel.walk(path);
+    const reads: Pending[] = [];
+    for (let n = 0; n < 10; n++) {
+      reads.push(kernel.startRead(kernel.open(node)));
+      if (path !== 'stream') kernel.event(100 + n, 'SUBSYSTEM=net\n');
+    }
+    kernel.batches.length = 0;
+    kernel.event(1);
+    assert.equal(kernel.batches, [10]);
+    assert.ok(results(reads).every((result) => result === record(1)));
+  }
+});
+
+stream('lets those who were woken first come back while others are still to be woken', (kernel) => {
+  const node = kernel.walk('stream');
+  const handles = Array.from({ length: 40 }, () => kernel.open(node));
+  const reads = handles.map((fh) => kernel.startRead(fh));
+  kernel.settles = false;
+  kernel.event(1);
+  kernel.bus.settleSome();
+  const woken = handles.filter((_, index) => reads[index].result === record(1));
+  assert.ok(woken.length > 0 && woken.length < 40);
+  const again = woken.map((fh) => kernel.startRead(fh));
+  kernel.event(2);
+  kernel.settle();
+  assert.ok(results(again).every((result) => result === record(2)));
+  assert.ok(results(reads.slice(woken.length)).every((result) => result === recordsOf(1, 2)));
+  assert.is(kernel.parked.size, 0);
+});
+
+stream('cuts a record for each open file where its reads are full', (kernel) => {
+  const node = kernel.walk('stream');
+  const [one, other] = [kernel.open(node), kernel.open(node)];
+  const reads = [kernel.startRead(one, 10), kernel.startRead(other, 20), kernel.startRead(one, 15), kernel.startRead(other, 15)];
+  kernel.event(1);
+  assert.equal(results(reads), [[0, 10], [0, 20], [10, 25], [20, 35]].map(([from, to]) => record(1).slice(from, to)));
 });
 
 stream('serves a read that comes between an event and its being told', (kernel) => {
@@ -302,6 +346,18 @@ queue('takes what it reads off the directory', (kernel, own) => {
   kernel.unlink(own, '2');
   assert.is(kernel.read(fh), record(3));
   assert.equal(kernel.names(own), []);
+});
+
+queue('lets go of a file that it has handed over, though the kernel has not forgotten it', (kernel, own) => {
+  kernel.event(1);
+  const node = kernel.lookup(own, '1').nodeid;
+  const fh = kernel.open(kernel.walk('own/.stream'));
+  const nodes = kernel.status('NODES');
+  kernel.read(fh);
+  assert.is(kernel.status('NODES'), nodes - 1);
+  assert.is(refusal(() => kernel.open(node)), 'ESTALE');
+  kernel.forget(node);
+  assert.is(kernel.status('NODES'), nodes - 1);
 });
 
 queue('shares the events among those who wait, in order', (kernel) => {

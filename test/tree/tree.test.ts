@@ -136,6 +136,15 @@ files('reads an event from any offset', (kernel) => {
   }
 });
 
+files('is not read into the page cache, which would outlive its owner; log/ is', (kernel) => {
+  kernel.event(1);
+  for (const path of ['own/1', 'own/.status', 'own/.filter', 'own/.stream', 'stream', 'match/A==1']) {
+    assert.is(kernel.readIntoCache(kernel.open(kernel.walk(path))), 'EINVAL', path);
+  }
+  assert.is(kernel.readIntoCache(kernel.open(kernel.walk('log/1'))), eventText(1));
+  assert.match(kernel.readIntoCache(kernel.open(kernel.walk('log/.status'))), 'SEQNUM=1\n');
+});
+
 files('has head and tail while it has events', (kernel, own) => {
   assert.is(refusal(() => kernel.lookup(own, 'head')), 'ENOENT');
   kernel.event(1);
@@ -217,7 +226,9 @@ files('gives an event another name where a user has taken its own', (kernel, own
   kernel.event(8);
   assert.equal(kernel.names(own), ['7', '7.1', '8', '8.1', '8.2']);
   assert.is(kernel.cat(kernel.walk('own/7.1')), eventText(7));
-  kernel.unlink(own, '8.2');
+  kernel.forgetAll();
+  assert.equal(kernel.names(kernel.walk('own')), ['7', '7.1', '8', '8.1', '8.2']);
+  kernel.unlink(kernel.walk('own'), '8.2');
   assert.is(kernel.cat(kernel.walk('own/8')), 'mine');
 });
 
@@ -726,6 +737,23 @@ match('knows no name that is no filter', (kernel) => {
   for (const name of ['SUBSYSTEM', '==', 'a b', 'x'.repeat(255)]) assert.is(refusal(() => kernel.lookup(node, name)), 'EINVAL');
   assert.is(refusal(() => kernel.lookup(node, `A==${'x'.repeat(253)}`)), 'ENAMETOOLONG');
   assert.is(kernel.status('NODES'), 3); // the root, own and match
+});
+
+match('remembers only so many filters, but all that are open', (kernel) => {
+  const node = kernel.walk('match');
+  const first = kernel.lookup(node, 'A==first').nodeid;
+  const fh = kernel.open(first);
+  const second = kernel.lookup(node, 'A==second').nodeid;
+  for (let n = 0; n < 5000; n++) kernel.lookup(node, `A==${n}`);
+  assert.ok(kernel.status('NODES') < 4200);
+  assert.is(kernel.lookup(node, 'A==first').nodeid, first);
+  assert.is(refusal(() => kernel.getattr(second)), 'ESTALE');
+  assert.is.not(kernel.lookup(node, 'A==second').nodeid, second);
+  kernel.event(1, 'A=first\n');
+  assert.is(kernel.read(fh), `${eventText(1, 'A=first\n')}\n`);
+  kernel.release(fh);
+  kernel.forgetAll();
+  assert.is(kernel.status('NODES'), 1);
 });
 
 match('keeps nothing of a filter that the kernel has forgotten', (kernel) => {

@@ -1,0 +1,108 @@
+/** `eventfs emit`, as a user, mdev or udev runs it. */
+import * as assert from 'uvu/assert';
+import { Reader, publish } from '../support/clients.js';
+import { EVENTFS, run, until } from '../support/daemon.js';
+import { daemon, mounted } from '../support/mounted.js';
+
+/** Runs it; gives what it says, its exit code and the events that it made. */
+async function emit(args: readonly string[], options: { input?: Buffer; env?: NodeJS.ProcessEnv; under?: readonly string[] } = {}): Promise<{ err: string; code: number | null; records: string[] }> {
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  const { input = Buffer.alloc(0), env = {}, under = [] } = options;
+  const { out, err, code } = await run([...under, process.execPath, EVENTFS, 'emit', '--mount', daemon.path, ...args], { input, env: { PATH: process.env.PATH, ...env } });
+  assert.is(out, '');
+  publish(daemon.path, 'end@/end\nACTION=end\n');
+  await until(() => reader.text.endsWith('end@/end\nACTION=end\n\n'), 'the last event did not come');
+  await reader.kill();
+  return { err, code, records: reader.records.slice(0, -1) };
+}
+
+const command = mounted('eventfs emit');
+
+command('makes an event of its arguments, in their order', async () => {
+  const { records, err, code } = await emit(['ACTION=change', 'DEVPATH=/my/thing', 'SUBSYSTEM=mine', 'EMPTY=', 'EQUALS=a=b', 'TEXT=caf\u00e9 "x" $y']);
+  assert.equal([err, code], ['', 0]);
+  assert.equal(records, ['change@/my/thing\nACTION=change\nDEVPATH=/my/thing\nSUBSYSTEM=mine\nEMPTY=\nEQUALS=a=b\nTEXT=caf\xc3\xa9 "x" $y']);
+});
+
+command('writes a line end in a value as \\x0a', async () => {
+  assert.equal((await emit(['ACTION=add', 'DEVPATH=/x', 'TEXT=two\nlines'])).records, ['add@/x\nACTION=add\nDEVPATH=/x\nTEXT=two\\x0alines']);
+});
+
+command('takes an event from standard input by -, as text or in the kernel\'s form', async () => {
+  for (const input of ['add@/x\nACTION=add\n', 'add@/x\nACTION=add', 'add@/x\nACTION=add\n\n', 'add@/x\0ACTION=add\0']) {
+    const { records, err, code } = await emit(['-'], { input: Buffer.from(input) });
+    assert.equal([err, code, records], ['', 0, ['add@/x\nACTION=add']], JSON.stringify(input));
+  }
+  assert.equal((await emit(['-'], { input: Buffer.from('add@/x') })).records, ['add@/x']);
+});
+
+command('refuses an event on standard input that is none, or nothing, or too much', async () => {
+  const cases: readonly (readonly [Buffer, number, RegExp])[] = [
+    [Buffer.from('nonsense\n'), 111, /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/],
+    [Buffer.from('add@/x\nnonsense\n'), 111, /malformed/],
+    [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty\n$/],
+    [Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`), 111, /^eventfs: emit: \S+\/publish: File too large \(an event has at most 64 KiB\)\n$/i],
+  ];
+  for (const [input, expected, message] of cases) {
+    const { records, err, code } = await emit(['-'], { input });
+    assert.equal([code, records], [expected, []]);
+    assert.match(err, message);
+  }
+});
+
+command('takes the properties of the environment that are a device\'s', async () => {
+  const env = { ACTION: 'add', DEVPATH: '/x', SUBSYSTEM: 'usb', ID_VENDOR: 'acme', MDEV: 'sda', HOME: '/root', SHELL: 'sh', SEQNUM: '77' };
+  for (const args of [['--environment'], []]) {
+    const { records, err, code } = await emit(args, { env });
+    assert.equal([err, code, records.length], ['', 0, 1]);
+    const [header, ...properties] = records[0].split('\n');
+    assert.is(header, 'add@/x');
+    assert.equal(properties.sort(), ['ACTION=add', 'DEVPATH=/x', 'ID_VENDOR=acme', 'MDEV=sda', 'SEQNUM=77', 'SUBSYSTEM=usb']);
+  }
+  const { records } = await emit(['--environment', 'ACTION=change', 'MORE=1'], { env });
+  assert.match(records[0], /^change@\/x\n/);
+  assert.match(records[0], 'ACTION=change\n');
+  assert.match(records[0], 'MORE=1');
+  assert.equal((await emit(['ACTION=add', 'DEVPATH=/y'], { env })).records, ['add@/y\nACTION=add\nDEVPATH=/y']);
+});
+
+command('passes bytes of the environment unchanged', async () => {
+  const script = `export ACTION=add DEVPATH=/x ID_MODEL=$'caf\\xe9 \\xff'; exec "$@"`;
+  const { records, code } = await emit(['--environment'], { under: ['bash', '-c', script, 'bash'] });
+  assert.is(code, 0);
+  assert.match(records[0], 'ID_MODEL=caf\xe9 \xff');
+});
+
+command('says in one line what is missing or wrong', async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
+    [['ACTION=add'], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
+    [['DEVPATH=/x'], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
+    [['ACTION=add', 'DEVPATH=x'], /^eventfs: emit: DEVPATH=x: it begins with \/\n$/],
+    [['ACTION=add', 'DEVPATH=/x', 'nonsense'], /^eventfs: emit: nonsense: not KEY=VALUE\n$/],
+    [['ACTION=add', 'DEVPATH=/x', '=x'], /^eventfs: emit: =x: not KEY=VALUE\n$/],
+  ];
+  for (const [args, message] of cases) {
+    const { err, code, records } = await emit(args);
+    assert.equal([code, records], [1, []], args.join(' '));
+    assert.match(err, message);
+  }
+  for (const property of ['SEQNUM=x', 'ACTION=']) {
+    const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x', property]);
+    assert.equal([code, records], [111, []], property);
+    assert.match(err, /^eventfs: emit: [^\n]*Invalid argument [^\n]*\n$/);
+  }
+});
+
+command('says who may publish to who may not', async () => {
+  const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], { under: ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] });
+  assert.equal([code, records], [111, []]);
+  assert.is(err, `eventfs: emit: ${daemon.path}/publish: Permission denied (publish is for its owner only: try as root, or have root chmod it)\n`);
+});
+
+command('says where nothing is mounted', async () => {
+  const { err, code } = await run([EVENTFS, 'emit', 'ACTION=add', 'DEVPATH=/x', '--mount', '/nowhere']);
+  assert.equal([code, err], [1, 'eventfs: emit: /nowhere: eventfs is not mounted here (try eventfs mount /nowhere, or --mount DIR)\n']);
+});
+
+command.run();
