@@ -14,10 +14,17 @@ import { Tree } from './tree/tree.js';
 /** The log's ring, and with it what a stream may lag behind (DESIGN section 3, Bounds). */
 const LOG_LIMITS = { bytes: 4 * 1024 * 1024, events: 4096 };
 
+export interface StickyDirectory {
+  readonly name: string;
+  readonly mode: number;
+}
+
 export interface DaemonOptions {
   /** Where to mount, as mountinfo would show it. */
   readonly path: string;
   readonly source: 'kernel' | 'none';
+  /** Directories that are there from the start and stay, with their modes. */
+  readonly sticky: readonly StickyDirectory[];
   /** Where warnings and unexpected errors go. */
   readonly complain: Complain;
 }
@@ -32,6 +39,7 @@ export class Daemon {
     raiseFileLimit(); // each owner costs a descriptor
     const bus = new Bus(new Log(LOG_LIMITS), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
+    for (const { name, mode } of options.sticky) this.tree.addSticky(name, mode);
     this.#driver = new DevFuse(this.tree, options.complain);
     this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
     const source = this.#source;

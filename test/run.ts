@@ -125,13 +125,31 @@ function release(scratch: string, group: number): string[] {
     }
     unmount(mountPoint, MNT_DETACH);
   }
-  try {
-    process.kill(-group, 'SIGKILL');
-    left.push('processes of its group');
-  } catch {
-    // ESRCH: nobody is left.
+  for (const { pid, command } of livingMembers(group)) {
+    left.push(`process ${pid}, ${command}`);
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended since.
+    }
   }
   return left;
+}
+
+/** Who lives in a process group: proc_pid_stat(5). A zombie that init has yet to wait for does not count. */
+function livingMembers(group: number): { pid: number; command: string }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+        const [state, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+        return Number(processGroup) === group && state !== 'Z' ? [{ pid: Number(name), command }] : [];
+      } catch {
+        return []; // it has ended while we looked
+      }
+    });
 }
 
 await main();

@@ -1,5 +1,7 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import type { StickyDirectory } from '../daemon.js';
+import type { MountOptions } from './mount.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
 
@@ -24,8 +26,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
     .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
+    .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--hint', 'say what to try once mounted')
-    .action(async (directory: string, options: { source: 'kernel' | 'none'; readyFd?: number; hint?: boolean }) => {
+    .action(async (directory: string, options: MountOptions) => {
       await (await import('./mount.js')).mount(directory, options);
     });
 
@@ -96,6 +99,14 @@ function explain(error: unknown, command: string): number {
 function parseSource(text: string): string {
   if (text !== 'kernel' && text !== 'none') throw new InvalidArgumentError('It is kernel or none.');
   return text;
+}
+
+const DEFAULT_STICKY_MODE = 0o755;
+
+function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
+  const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
+  if (found === null || found[1] === '.' || found[1] === '..') throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
+  return [...before, { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) }];
 }
 
 function parseDescriptor(text: string): number {

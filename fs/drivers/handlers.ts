@@ -11,8 +11,10 @@ import {
   FUSE_READ_LOCKOWNER,
   FUSE_ROOT_ID,
   OpenFlag,
+  RenameFlag,
   SetattrValid as Valid,
   Size,
+  XattrFlag,
 } from '../fuse/abi.js';
 import { DONE, type Handlers, NO_REPLY, type Outcome } from '../fuse/opcodes.js';
 import type { Reply } from '../fuse/reply.js';
@@ -117,6 +119,89 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(4); // umask: applied by the kernel already
     this.#entry(reply, directory.mkdir(this.#name(request), mode, request));
+    return DONE;
+  }
+
+  /** mknod(2), mkfifo(3), bind(2) of a Unix socket. fuse_entry_out; EPERM for devices, EEXIST, ENAMETOOLONG. */
+  mknod(request: Request, reply: Reply): Outcome {
+    const directory = this.#directory(request);
+    const mode = request.u32();
+    request.skip(12); // rdev, umask, padding
+    const name = this.#name(request);
+    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    this.#entry(reply, directory.mknod(name, mode, request));
+    return DONE;
+  }
+
+  /** symlink(2). EPERM: the only symlinks are head and tail. */
+  symlink(): Outcome {
+    return Errno.EPERM;
+  }
+
+  /** link(2): the multicast. fuse_entry_out; EPERM, EEXIST, ENOENT, ENAMETOOLONG. */
+  link(request: Request, reply: Reply): Outcome {
+    const directory = this.#directory(request);
+    const node = this.tree.node(request.u64() as NodeId);
+    const name = this.#name(request);
+    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    this.#entry(reply, directory.link(name, node));
+    return DONE;
+  }
+
+  /** rename(2). No more than success; ENOENT, EPERM, ENAMETOOLONG. */
+  rename(request: Request): Outcome {
+    return this.#rename(request, request.u64() as NodeId, 0);
+  }
+
+  /** renameat2(2). As rename; EEXIST, and EINVAL for RENAME_EXCHANGE and RENAME_WHITEOUT. */
+  rename2(request: Request): Outcome {
+    const to = request.u64() as NodeId;
+    const flags = request.u32();
+    request.skip(4);
+    return this.#rename(request, to, flags);
+  }
+
+  #rename(request: Request, toId: NodeId, flags: number): Outcome {
+    if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0) return Errno.EINVAL;
+    const from = this.#directory(request);
+    const to = this.tree.node(toId);
+    if (!(to instanceof Directory)) return Errno.ENOTDIR;
+    const name = this.#name(request);
+    from.rename(name, to, this.#name(request), (flags & RenameFlag.RENAME_NOREPLACE) !== 0);
+    return DONE;
+  }
+
+  /** setxattr(2). No more than success; EOPNOTSUPP, EPERM, EINVAL, EEXIST, ENODATA. */
+  setxattr(request: Request): Outcome {
+    const node = this.#node(request);
+    const size = request.u32();
+    const flags = request.u32();
+    const name = request.name();
+    const value = request.text(size);
+    const there = node.listXattrs().includes(name);
+    if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) return Errno.EEXIST;
+    if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) return Errno.ENODATA;
+    node.setXattr(name, value, request);
+    return DONE;
+  }
+
+  /** getxattr(2). The value, or with size 0 fuse_getxattr_out; ENODATA, ERANGE. */
+  getxattr(request: Request, reply: Reply): Outcome {
+    const node = this.#node(request);
+    const room = request.u32();
+    request.skip(4);
+    return sized(reply, room, node.getXattr(request.name()));
+  }
+
+  /** listxattr(2). Names, each ended by NUL, or with size 0 fuse_getxattr_out; ERANGE. */
+  listxattr(request: Request, reply: Reply): Outcome {
+    const names = this.#node(request).listXattrs();
+    return sized(reply, request.u32(), names.map((name) => `${name}\0`).join(''));
+  }
+
+  /** removexattr(2). No more than success; ENODATA, EPERM. */
+  removexattr(request: Request): Outcome {
+    this.#node(request).removeXattr(request.name(), request);
     return DONE;
   }
 
@@ -298,6 +383,16 @@ export class TreeHandlers implements Handlers {
 function openFlags(handle: Handle): number {
   const flags = OpenFlag.FOPEN_DIRECT_IO | OpenFlag.FOPEN_NOFLUSH | OpenFlag.FOPEN_PARALLEL_DIRECT_WRITES;
   return handle.isStream ? flags | OpenFlag.FOPEN_NONSEEKABLE | OpenFlag.FOPEN_STREAM : flags;
+}
+
+/** An attribute's value for a caller that has `room` for it, or its size for one that asks with none. */
+function sized(reply: Reply, room: number, value: string): Outcome {
+  if (room !== 0 && room < value.length) return Errno.ERANGE;
+  if (room === 0) {
+    reply.u32(value.length);
+    reply.u32(0);
+  } else reply.text(value);
+  return DONE;
 }
 
 /** fuse_setattr_in. */

@@ -48,6 +48,14 @@ export class Sequence<T> {
     if (position !== undefined) this.#items[this.#indexOf(position)] = item;
   }
 
+  /** Calls the item called `name` something else that is free; it keeps its position. */
+  rename(name: string, newName: string): void {
+    const position = this.#positionOf.get(name);
+    if (position === undefined) return;
+    this.#positionOf.delete(name);
+    this.#positionOf.set(newName, position);
+  }
+
   /** Removes and gives the item called `name`. */
   delete(name: string): T | undefined {
     const position = this.#positionOf.get(name);

@@ -111,6 +111,15 @@ export const FUSE_NOTIFY_POLL = 1;
 /** Offsets of the fields of fuse_in_header. */
 export const InHeader = { len: 0, opcode: 4, unique: 8, nodeid: 16, uid: 24, gid: 28, pid: 32 } as const;
 
+/** fuse_setxattr_in as it was before FUSE_SETXATTR_EXT, which we do not ask for: size and flags. */
+export const FUSE_COMPAT_SETXATTR_IN_SIZE = 8;
+
+/** Flags of renameat2(2): linux/fs.h. */
+export const RenameFlag = { RENAME_NOREPLACE: 1 << 0 } as const;
+
+/** Flags of setxattr(2): linux/xattr.h. */
+export const XattrFlag = { XATTR_CREATE: 1 << 0, XATTR_REPLACE: 1 << 1 } as const;
+
 /** Sizes of the structures, as sizeof gives them; of fuse_init_in what 7.31 has of it, more is not read. */
 export const Size = {
   fuse_in_header: 40,
@@ -130,6 +139,12 @@ export const Size = {
   fuse_getattr_in: 16,
   fuse_setattr_in: 88,
   fuse_mkdir_in: 8,
+  fuse_mknod_in: 16,
+  fuse_link_in: 8,
+  fuse_rename_in: 8,
+  fuse_rename2_in: 16,
+  fuse_getxattr_in: 8,
+  fuse_getxattr_out: 8,
   fuse_open_in: 8,
   fuse_create_in: 16,
   fuse_read_in: 40,

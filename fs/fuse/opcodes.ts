@@ -5,7 +5,7 @@
  * (nothing to write back), ACCESS (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, locks (kept
  * by the kernel). OPENDIR must have one: ENOSYS there turns directory caching on.
  */
-import { Opcode, Size } from './abi.js';
+import { FUSE_COMPAT_SETXATTR_IN_SIZE, Opcode, Size } from './abi.js';
 import type { Reply } from './reply.js';
 import type { Request } from './request.js';
 
@@ -44,6 +44,11 @@ export const OPERATIONS = [
   row('FUSE_SETATTR', 'setattr', Size.fuse_setattr_in),
   row('FUSE_READLINK', 'readlink', 0),
   row('FUSE_MKDIR', 'mkdir', Size.fuse_mkdir_in + NAME),
+  row('FUSE_MKNOD', 'mknod', Size.fuse_mknod_in + NAME),
+  row('FUSE_SYMLINK', 'symlink', NAME + NAME),
+  row('FUSE_LINK', 'link', Size.fuse_link_in + NAME),
+  row('FUSE_RENAME', 'rename', Size.fuse_rename_in + NAME + NAME),
+  row('FUSE_RENAME2', 'rename2', Size.fuse_rename2_in + NAME + NAME),
   row('FUSE_UNLINK', 'unlink', NAME),
   row('FUSE_RMDIR', 'rmdir', NAME),
   row('FUSE_OPEN', 'open', Size.fuse_open_in),
@@ -54,6 +59,10 @@ export const OPERATIONS = [
   row('FUSE_OPENDIR', 'opendir', Size.fuse_open_in),
   row('FUSE_READDIR', 'readdir', Size.fuse_read_in),
   row('FUSE_RELEASEDIR', 'releasedir', Size.fuse_release_in),
+  row('FUSE_SETXATTR', 'setxattr', FUSE_COMPAT_SETXATTR_IN_SIZE + NAME),
+  row('FUSE_GETXATTR', 'getxattr', Size.fuse_getxattr_in + NAME),
+  row('FUSE_LISTXATTR', 'listxattr', Size.fuse_getxattr_in),
+  row('FUSE_REMOVEXATTR', 'removexattr', NAME),
   row('FUSE_STATFS', 'statfs', 0),
   row('FUSE_POLL', 'poll', Size.fuse_poll_in),
   row('FUSE_INTERRUPT', 'interrupt', Size.fuse_interrupt_in, false),

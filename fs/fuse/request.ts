@@ -85,6 +85,13 @@ export class Request {
     this.#at += bytes;
   }
 
+  /** `length` bytes as characters. */
+  text(length: number): string {
+    const start = this.#at;
+    this.skip(length);
+    return this.#text.toString('latin1', start, start + length);
+  }
+
   /** A name, ended by NUL; bytes as characters. */
   name(): string {
     const { bytes } = this;

@@ -1,21 +1,27 @@
 /** A directory that is a queue: process directories and `log/`. */
 import type { Event } from '../events/event.js';
 import type { Entry, Queue } from '../events/queue.js';
+import type { Sequence } from '../events/sequence.js';
 import { Errno, FsError } from '../errno.js';
 import { EndLink, type End } from './end-link.js';
 import { EventFile } from './event-file.js';
 import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
+import type { SpecialFile } from './special-file.js';
 import type { Tree } from './tree.js';
 
-/** Offsets of readdir: 0 is the start, 1 behind `.`, 2 behind `..`, then 3 + the position of the last entry. */
+/** Offsets of readdir: 0 is the start, 1 behind `.`, 2 behind `..`, then 3 + the position of the last event. */
 const FIRST_ENTRY_OFFSET = 2;
 const LAST_FIXED_OFFSET = 3;
+/** FIFOs and sockets come behind all events, however many there will have been. */
+const FIRST_SPECIAL_OFFSET = 2 ** 50;
 
 export abstract class EventDirectory extends Directory {
   abstract readonly uid: number;
   abstract readonly gid: number;
   /** The nodes of head, tail and the dot files that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
+  /** FIFOs and sockets, which are not events and not in the queue's order. */
+  protected specials: Sequence<SpecialFile> | null = null;
   /** Everything before this position has been listed to the end by somebody; -1 when nobody has. */
   protected listedTo = -1;
 
@@ -36,7 +42,7 @@ export abstract class EventDirectory extends Directory {
   lookup(name: string): Node | undefined {
     const entry = this.queue.entries.get(name);
     if (entry !== undefined) return this.#fileOf(entry);
-    return this.#fixture(name);
+    return this.specials?.get(name) ?? this.#fixture(name);
   }
 
   /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
@@ -65,6 +71,8 @@ export abstract class EventDirectory extends Directory {
     for (const node of this.#fixtures?.values() ?? []) this.tree.disown(node);
     this.#fixtures = null;
     for (const entry of this.queue.entries) if (entry instanceof EventFile) this.tree.disown(entry);
+    for (const file of this.specials ?? []) this.tree.disown(file);
+    this.specials = null;
     this.queue.clear();
   }
 
@@ -72,22 +80,44 @@ export abstract class EventDirectory extends Directory {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (offset < FIRST_ENTRY_OFFSET && !to.add(this.tree.root.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
     const { entries } = this.queue;
-    let position = entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
+    let position = offset >= FIRST_SPECIAL_OFFSET ? -1 : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
     for (; position >= 0; position = entries.seek(position + 1)) {
       const entry = entries.at(position)!;
       if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET)) return;
     }
     this.listedTo = entries.nextPosition;
+    const { specials } = this;
+    if (specials === null) return;
+    position = specials.seek(Math.max(0, offset - FIRST_SPECIAL_OFFSET));
+    for (; position >= 0; position = specials.seek(position + 1)) {
+      const file = specials.at(position)!;
+      if (!to.add(file.ino, file.type, file.name, FIRST_SPECIAL_OFFSET + position + 1)) return;
+    }
+  }
+
+  /** The file called `name`, if that is an event of this queue. */
+  protected eventFile(name: string): EventFile | undefined {
+    const entry = this.queue.entries.get(name);
+    return entry === undefined ? undefined : this.#fileOf(entry);
+  }
+
+  /** Whether the name means something else here than a file that somebody makes. */
+  isReserved(name: string): boolean {
+    return name === 'head' || name === 'tail';
   }
 
   override unlink(name: string): void {
     const entry = name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
     if (entry !== undefined) this.removeEntry(entry.name);
+    else if (this.specials?.delete(name) !== undefined) this.changed();
     else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
     else throw new FsError(Errno.ENOENT);
   }
 
   protected abstract removeEntry(name: string): void;
+
+  /** Its contents have changed. */
+  changed(): void {}
 
   /** The node of an entry: made at its first lookup, in the queue instead of the bare event until it is forgotten. */
   #fileOf(entry: Entry): EventFile {
@@ -114,8 +144,16 @@ export abstract class EventDirectory extends Directory {
 
   /** An entry for an event, under its own name or, where a user has taken that, under another. */
   protected entryFor(event: Event): Entry {
-    if (!this.queue.entries.has(event.name)) return event;
-    return new EventFile(this.tree.mintNodeId(), this, this.queue.freeName(event.name), event);
+    const name = this.#freeName(event.name);
+    return name === event.name ? event : new EventFile(this.tree.mintNodeId(), this, name, event);
+  }
+
+  /** A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken. */
+  #freeName(wanted: string): string {
+    const { queue, specials } = this;
+    let name = wanted;
+    for (let n = 1; queue.entries.has(name) || specials?.has(name) === true; n++) name = `${wanted}.${n}`;
+    return name;
   }
 
   attributes(to: Attributes): void {

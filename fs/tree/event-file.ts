@@ -18,8 +18,8 @@ const DELIVERED_MODE = FileType.regular | 0o440;
 export class EventFile extends Node implements Entry {
   constructor(
     id: NodeId,
-    readonly directory: EventDirectory,
-    readonly name: string,
+    public directory: EventDirectory,
+    public name: string,
     readonly event: Event,
   ) {
     super(id, directory.lifetime);
@@ -61,6 +61,13 @@ export class EventFile extends Node implements Entry {
     if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
     if (writes && (flags & O_TRUNC) !== 0) (event as WrittenEvent).truncate(0);
     return new EventHandle(this, writes);
+  }
+
+  /** rename(2): it is found elsewhere from now on, and lives as long as that. */
+  moveTo(directory: EventDirectory, name: string): void {
+    this.directory = directory;
+    this.lifetime = directory.lifetime;
+    this.name = name;
   }
 
   /** The kernel keeps its inode until it needs the memory; who has it open needs the node until then. */

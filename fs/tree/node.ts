@@ -9,8 +9,9 @@ declare const nodeId: unique symbol;
 export type NodeId = number & { readonly [nodeId]: true };
 
 /** The file types of st_mode (inode(7)). */
-export const FileType = { directory: 0o040000, regular: 0o100000, symlink: 0o120000 } as const;
-const TYPE_MASK = 0o170000;
+export const FileType = { fifo: 0o010000, directory: 0o040000, regular: 0o100000, symlink: 0o120000, socket: 0o140000 } as const;
+export const TYPE_MASK = 0o170000;
+export const PERMISSION_BITS = 0o7777;
 
 /** As long as something is there. One for each process directory and all that is in it, one for all that never ends. */
 export class Lifetime {
@@ -90,6 +91,26 @@ export abstract class Node {
     throw new FsError(Errno.EINVAL);
   }
 
+  /** getxattr(2): the value, bytes as characters. ENODATA when it has none of that name. */
+  getXattr(_name: string): string {
+    throw new FsError(Errno.ENODATA);
+  }
+
+  /** setxattr(2). EOPNOTSUPP for a name that means nothing here. */
+  setXattr(_name: string, _value: string, _caller: Caller): void {
+    throw new FsError(Errno.EOPNOTSUPP, 'no such attribute here');
+  }
+
+  /** removexattr(2). ENODATA when it has none of that name. */
+  removeXattr(_name: string, _caller: Caller): void {
+    throw new FsError(Errno.ENODATA);
+  }
+
+  /** listxattr(2). */
+  listXattrs(): readonly string[] {
+    return [];
+  }
+
   /** The kernel has forgotten the node: nothing refers to it but its place in the tree. */
   forgotten(): void {}
 }
@@ -109,6 +130,21 @@ export abstract class Directory extends Node {
   /** open(2) with O_CREAT of a name that is free. */
   create(_name: string, _mode: number, _flags: number, _caller: Caller): Handle {
     throw new FsError(Errno.EPERM, 'no files can be made here');
+  }
+
+  /** mknod(2), and bind(2) of a Unix socket. `mode` is type and permissions. */
+  mknod(_name: string, _mode: number, _caller: Caller): Node {
+    throw new FsError(Errno.EPERM, 'no files can be made here');
+  }
+
+  /** link(2). */
+  link(_name: string, _node: Node): Node {
+    throw new FsError(Errno.EPERM, 'no files can be made here');
+  }
+
+  /** rename(2) from here into `to`, which may be here too. With `noReplace` a name that is taken is EEXIST. */
+  rename(_name: string, _to: Directory, _newName: string, _noReplace: boolean): void {
+    throw new FsError(Errno.EPERM, 'nothing can be renamed here');
   }
 
   mkdir(_name: string, _mode: number, _caller: Caller): Directory {

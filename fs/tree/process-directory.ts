@@ -6,9 +6,20 @@ import { Errno, FsError } from '../errno.js';
 import type { Caller, Mortal, Owner } from '../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { EventFile } from './event-file.js';
-import { FilterFile } from './filter-file.js';
+import { FilterFile, parse } from './filter-file.js';
 import type { Handle } from './handle.js';
-import { type AttributeChanges, type Attributes, FileType, Lifetime, type Node, type NodeId } from './node.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  type Directory,
+  FileType,
+  Lifetime,
+  type Node,
+  type NodeId,
+  TYPE_MASK,
+} from './node.js';
+import { Sequence } from '../events/sequence.js';
+import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
 import { type StatusLines, StatusFile } from './text-file.js';
 import type { Tree } from './tree.js';
@@ -16,6 +27,16 @@ import { WrittenEvent } from './written-event.js';
 
 /** How much a queue holds (DESIGN section 3, Bounds). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024 };
+
+/** The extended attributes (xattr(7)). */
+const STICKY = 'user.eventfs_sticky';
+const FILTER = 'user.eventfs.filter';
+const READABLE: Readonly<Record<string, (directory: ProcessDirectory) => string>> = {
+  [FILTER]: ({ filter }) => filter.text,
+  'user.eventfs.owner': ({ owner }) => String(owner.pid),
+  'user.eventfs.pending': ({ queue }) => String(queue.entries.size),
+  'user.eventfs.lost': ({ queue }) => String(queue.lost),
+};
 
 /** All that all directories begin with: everything is taken. */
 const EVERYTHING = Filter.parse('');
@@ -25,6 +46,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   readonly readers = new QueueReaders();
   mode: number;
   #changed: Timestamp = this.born;
+  /** It stays, whatever becomes of its owner. */
+  #sticky = false;
+  #orphaned = false;
 
   constructor(
     tree: Tree,
@@ -71,14 +95,91 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   /** open(2) with O_CREAT. The file joins the queue's end now, and streams take it once it is closed. */
   override create(name: string, mode: number, flags: number, caller: Caller): Handle {
-    if (name === 'head' || name === 'tail') throw new FsError(Errno.EPERM, `${name} is the name of a symlink`);
+    const file = this.#addFile(name, mode, caller);
+    const handle = file.open(flags);
+    if (file.event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
+    return handle;
+  }
+
+  /** mknod(2), bind(2). A regular file is an event; FIFOs and sockets are only there; EPERM for devices. */
+  override mknod(name: string, mode: number, caller: Caller): Node {
+    const type = mode & TYPE_MASK;
+    if (type === FileType.regular) {
+      const file = this.#addFile(name, mode, caller);
+      this.fileComplete();
+      return file;
+    }
+    if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
+    this.#refuseReserved(name);
+    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, caller);
+    (this.specials ??= new Sequence()).push(name, file);
+    this.changed();
+    return file;
+  }
+
+  #addFile(name: string, mode: number, caller: Caller): EventFile {
+    this.#refuseReserved(name);
     const event = new WrittenEvent(name, this.tree.mintInode(), mode, caller.uid, caller.gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.queue.add(file);
-    this.touched();
-    const handle = file.open(flags);
-    if (event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
-    return handle;
+    this.changed();
+    return file;
+  }
+
+  #refuseReserved(name: string): void {
+    if (this.isReserved(name)) throw new FsError(Errno.EPERM, `${name} has a meaning here`);
+  }
+
+  /** link(2): the event joins this queue's end too; its bytes are not copied. EPERM for what is no event. */
+  override link(name: string, node: Node): EventFile {
+    if (!(node instanceof EventFile)) throw new FsError(Errno.EPERM, 'only events can be linked');
+    const { event } = node;
+    if (event.links === 0) throw new FsError(Errno.ENOENT, 'the event is gone');
+    this.#refuseReserved(name);
+    const file = new EventFile(this.tree.mintNodeId(), this, name, event);
+    this.queue.add(file);
+    this.changed();
+    this.fileComplete();
+    return file;
+  }
+
+  /** rename(2): within the directory an event keeps its place, in another it goes to the end. */
+  override rename(name: string, to: Directory, newName: string, noReplace: boolean): void {
+    if (!(to instanceof ProcessDirectory)) throw new FsError(Errno.EPERM, 'events stay in process directories');
+    to.#refuseReserved(newName);
+    const file = this.eventFile(name);
+    const special = this.specials?.get(name);
+    if (file === undefined && special === undefined) {
+      throw new FsError(this.lookup(name) === undefined ? Errno.ENOENT : Errno.EPERM, `${name} stays where it is`);
+    }
+    const taken = to.lookup(newName);
+    if (taken !== undefined) {
+      if (noReplace) throw new FsError(Errno.EEXIST);
+      if (taken === file || taken === special) return;
+      // Two links to one event: rename(2) leaves both.
+      if (taken instanceof EventFile && taken.event === file?.event) return;
+      to.unlink(newName);
+    }
+    if (file !== undefined) this.#renameEvent(file, name, to, newName);
+    else this.#renameSpecial(special!, name, to, newName);
+    this.changed();
+    to.changed();
+  }
+
+  #renameEvent(file: EventFile, name: string, to: ProcessDirectory, newName: string): void {
+    file.moveTo(to, newName);
+    if (to === this) return this.queue.entries.rename(name, newName);
+    to.queue.add(file); // before it is taken out here: somebody must hold it all the time
+    this.queue.remove(name);
+    to.fileComplete();
+  }
+
+  #renameSpecial(file: SpecialFile, name: string, to: ProcessDirectory, newName: string): void {
+    file.name = newName;
+    if (to === this) return this.specials!.rename(name, newName);
+    this.specials!.delete(name);
+    file.lifetime = to.lifetime;
+    (to.specials ??= new Sequence()).push(newName, file);
   }
 
   override fileComplete(): void {
@@ -89,11 +190,54 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   protected override removeEntry(name: string): void {
     this.queue.remove(name);
-    this.touched();
+    this.changed();
+  }
+
+  override listXattrs(): readonly string[] {
+    return [...Object.keys(READABLE), ...(this.#sticky ? [STICKY] : [])];
+  }
+
+  override getXattr(name: string): string {
+    if (name === STICKY && this.#sticky) return '';
+    return READABLE[name]?.(this) ?? super.getXattr(name);
+  }
+
+  /** EPERM for one that is read only, and for sticky by somebody else than the directory's user. */
+  override setXattr(name: string, value: string, caller: Caller): void {
+    if (name === STICKY) {
+      this.#refuseOthers(caller);
+      this.#sticky = true;
+    } else if (name === FILTER) {
+      this.#refuseOthers(caller);
+      this.setFilter(parse(value));
+    } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
+    else super.setXattr(name, value, caller);
+  }
+
+  /** Without sticky it is its owner's again, and gone if that is dead. Without a filter it takes everything. */
+  override removeXattr(name: string, caller: Caller): void {
+    if (name === STICKY && this.#sticky) {
+      this.#refuseOthers(caller);
+      this.#sticky = false;
+      if (this.#orphaned) this.ownerDied();
+    } else if (name === FILTER) {
+      this.#refuseOthers(caller);
+      this.setFilter(EVERYTHING);
+    } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
+    else super.removeXattr(name, caller);
+  }
+
+  /** It stays from now on, as if somebody had set the attribute. */
+  makeSticky(): void {
+    this.#sticky = true;
+  }
+
+  #refuseOthers(caller: Caller): void {
+    if (caller.uid !== 0 && caller.uid !== this.uid) throw new FsError(Errno.EPERM, "the directory is someone else's");
   }
 
   /** Its contents have changed. */
-  touched(): void {
+  override changed(): void {
     this.#changed = now();
   }
 
@@ -123,8 +267,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     return true;
   }
 
-  /** The owner is dead: from now on nobody reaches the directory or what it held. */
+  /** The owner is dead: from now on nobody reaches the directory or what it held, unless it is sticky. */
   ownerDied(): void {
+    this.#orphaned = true;
+    if (this.#sticky) return;
     this.tree.root.drop(this);
     this.end();
   }

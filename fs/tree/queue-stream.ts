@@ -44,7 +44,7 @@ export class QueueStreamHandle extends Handle {
   override read(_offset: number, sink: Sink): boolean {
     if (!this.#reader.ready) return false;
     this.#reader.read(sink);
-    this.node.directory.touched();
+    this.node.directory.changed();
     return true;
   }
 

@@ -70,6 +70,12 @@ export class Tree implements Outlet {
     return this.bus.inodes.next();
   }
 
+  /** A directory that stays as long as the mount, the daemon's own. */
+  addSticky(name: string, mode: number): void {
+    const daemon = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, pid: process.pid };
+    this.root.mkdir(name, mode, daemon).makeSticky();
+  }
+
   // ---- events
 
   take(event: Event): void {

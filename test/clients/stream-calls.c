@@ -352,6 +352,7 @@ static void call(const char *verb, size_t dataLength) {
 }
 
 int main(void) {
+  signal(SIGPIPE, SIG_IGN); // EPIPE is an answer
   char *line = NULL;
   size_t room = 0;
   for (ssize_t length; (length = getline(&line, &room, stdin)) > 0;) {

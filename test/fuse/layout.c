@@ -2,7 +2,9 @@
  * Prints what <linux/fuse.h> of this machine says as JSON, for test/fuse/layout.test.ts:
  * sizes and offsets of the structures, opcodes, and constants. What an older header does not have is not printed.
  */
+#include <linux/fs.h>
 #include <linux/fuse.h>
+#include <linux/xattr.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -51,6 +53,12 @@ static void sizes(void)
 	SIZE(fuse_getattr_in);
 	SIZE(fuse_setattr_in);
 	SIZE(fuse_mkdir_in);
+	SIZE(fuse_mknod_in);
+	SIZE(fuse_link_in);
+	SIZE(fuse_rename_in);
+	SIZE(fuse_rename2_in);
+	SIZE(fuse_getxattr_in);
+	SIZE(fuse_getxattr_out);
 	SIZE(fuse_open_in);
 	SIZE(fuse_create_in);
 	SIZE(fuse_read_in);
@@ -207,6 +215,17 @@ static void request_fields(void)
 	FIELD(fuse_setattr_in, uid);
 	FIELD(fuse_setattr_in, gid);
 	FIELD(fuse_setattr_in, unused5);
+	FIELD(fuse_mknod_in, mode);
+	FIELD(fuse_mknod_in, rdev);
+	FIELD(fuse_mknod_in, umask);
+	FIELD(fuse_mknod_in, padding);
+	FIELD(fuse_link_in, oldnodeid);
+	FIELD(fuse_rename_in, newdir);
+	FIELD(fuse_rename2_in, newdir);
+	FIELD(fuse_rename2_in, flags);
+	FIELD(fuse_rename2_in, padding);
+	FIELD(fuse_getxattr_in, size);
+	FIELD(fuse_getxattr_in, padding);
 	FIELD(fuse_mkdir_in, mode);
 	FIELD(fuse_mkdir_in, umask);
 	FIELD(fuse_open_in, flags);
@@ -344,6 +363,12 @@ static void constants(void)
 	VALUE(FATTR_FH);
 	VALUE(FATTR_ATIME_NOW);
 	VALUE(FATTR_MTIME_NOW);
+	VALUE(RENAME_NOREPLACE);
+	VALUE(XATTR_CREATE);
+	VALUE(XATTR_REPLACE);
+#ifdef FUSE_COMPAT_SETXATTR_IN_SIZE
+	VALUE(FUSE_COMPAT_SETXATTR_IN_SIZE);
+#endif
 	VALUE(FUSE_GETATTR_FH);
 	VALUE(FUSE_READ_LOCKOWNER);
 	VALUE(FUSE_POLL_SCHEDULE_NOTIFY);

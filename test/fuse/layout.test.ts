@@ -54,10 +54,12 @@ layout('has the flags of the header', () => {
   compare(Object.fromEntries(Object.entries(abi.InitFlag).map(([name, bit]) => [name, 2 ** bit])), header.constants);
   compare(abi.OpenFlag, header.constants);
   compare(abi.SetattrValid, header.constants);
+  compare(abi.RenameFlag, header.constants);
+  compare(abi.XattrFlag, header.constants);
 });
 
 layout('has the constants of the header', () => {
-  const { Opcode: _o, InitFlag: _i, OpenFlag: _f, SetattrValid: _v, InHeader: _h, Size: _s, ...constants } = abi;
+  const { Opcode: _o, InitFlag: _i, OpenFlag: _f, SetattrValid: _v, RenameFlag: _r, XattrFlag: _x, InHeader: _h, Size: _s, ...constants } = abi;
   // What we speak is ours to say.
   const { FUSE_KERNEL_MINOR_VERSION: _minor, OLDEST_MINOR_VERSION: _oldest, ...named } = constants;
   compare(named, header.constants);

@@ -245,6 +245,16 @@ function busy(): { kernel: MemoryKernel; requests: Record<string, Buffer>; close
     FUSE_SETATTR: [file, encode('fuse_setattr_in', { valid: 1, mode: 0o600 })],
     FUSE_READLINK: [kernel.lookup(directory, 'head').nodeid, Buffer.alloc(0)],
     FUSE_MKDIR: [1, Buffer.concat([encode('fuse_mkdir_in', { mode: 0o755 }), cstring('other')])],
+    FUSE_MKNOD: [directory, Buffer.concat([encode('fuse_mknod_in', { mode: 0o010600 }), cstring('pipe')])],
+    FUSE_SYMLINK: [directory, Buffer.concat([cstring('a'), cstring('b')])],
+    FUSE_LINK: [directory, Buffer.concat([encode('fuse_link_in', { oldnodeid: file }), cstring('linked')])],
+    FUSE_RENAME: [directory, Buffer.concat([encode('fuse_rename_in', { newdir: directory }), cstring('file'), cstring('moved')])],
+    FUSE_RENAME2: [directory, Buffer.concat([encode('fuse_rename2_in', { newdir: directory, flags: 1 }), cstring('file'), cstring('moved')])],
+    // fuse_setxattr_in without FUSE_SETXATTR_EXT: size and flags, as fuse_getxattr_in's two words.
+    FUSE_SETXATTR: [directory, Buffer.concat([encode('fuse_getxattr_in', { size: 4 }), cstring('user.eventfs.filter'), Buffer.from('A==b')])],
+    FUSE_GETXATTR: [directory, Buffer.concat([encode('fuse_getxattr_in', { size: 100 }), cstring('user.eventfs.pending')])],
+    FUSE_LISTXATTR: [directory, encode('fuse_getxattr_in', { size: 1000 })],
+    FUSE_REMOVEXATTR: [directory, cstring('user.eventfs.filter')],
     FUSE_UNLINK: [directory, cstring('file')],
     FUSE_RMDIR: [1, cstring('mine')],
     FUSE_OPEN: [file, encode('fuse_open_in', {})],
@@ -285,12 +295,15 @@ session('answers a request of each opcode that is cut at any byte with EIO, says
   close();
 });
 
+/** Good requests that are refused all the same. */
+const REFUSED: Partial<Record<OpcodeName, number>> = { FUSE_RMDIR: Errno.ENOTEMPTY, FUSE_SYMLINK: Errno.EPERM };
+
 session('answers the same requests when they are whole', () => {
   for (const { name } of OPERATIONS) {
     const { kernel, requests, close } = busy();
     const reply = kernel.raw(requests[name]);
     if (UNANSWERED.includes(name)) assert.is(reply, null);
-    else assert.is(decode('fuse_out_header', reply!).error, name === 'FUSE_RMDIR' ? -Errno.ENOTEMPTY : 0, name);
+    else assert.is(decode('fuse_out_header', reply!).error, -(REFUSED[name] ?? 0), name);
     assert.equal(kernel.complaints, []);
     close();
   }

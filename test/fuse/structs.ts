@@ -94,6 +94,23 @@ export const STRUCTS = {
     ['mode', 4],
     ['umask', 4],
   ],
+  fuse_mknod_in: [
+    ['mode', 4],
+    ['rdev', 4],
+    ['umask', 4],
+    ['padding', 4],
+  ],
+  fuse_link_in: [['oldnodeid', 8]],
+  fuse_rename_in: [['newdir', 8]],
+  fuse_rename2_in: [
+    ['newdir', 8],
+    ['flags', 4],
+    ['padding', 4],
+  ],
+  fuse_getxattr_in: [
+    ['size', 4],
+    ['padding', 4],
+  ],
   fuse_open_in: [
     ['flags', 4],
     ['open_flags', 4],

@@ -330,6 +330,24 @@ export class MemoryKernel implements Door, Reads {
     assert.is(this.ask('FUSE_RMDIR', parent, cstring(name)).length, 0);
   }
 
+  /** mknod(2) of a name that is free; gives its node id. */
+  mknod(parent: number, name: string, mode: number): number {
+    return this.#entry(this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]))).nodeid;
+  }
+
+  /** link(2) of a node that has been looked up; gives the node id that the new name stands for. */
+  link(nodeid: number, parent: number, name: string): number {
+    const body = this.ask('FUSE_LINK', parent, Buffer.concat([words(nodeid, 0), cstring(name)]));
+    assert.is(body.length, sizeOf('fuse_entry_out'));
+    return this.#entry(body).nodeid;
+  }
+
+  /** renameat2(2). */
+  rename(parent: number, name: string, newParent: number, newName: string, flags = 0): void {
+    const payload = Buffer.concat([words(newParent, 0, flags, 0), cstring(name), cstring(newName)]);
+    assert.is(this.ask('FUSE_RENAME2', parent, payload).length, 0);
+  }
+
   open(nodeid: number, flags = O_RDONLY, by: By = {}): number {
     return this.#reply('fuse_open_out', this.ask('FUSE_OPEN', nodeid, encode('fuse_open_in', { flags }), by)).fh;
   }
@@ -523,6 +541,11 @@ export class MemoryKernel implements Door, Reads {
       known: this.known.size,
     };
   }
+}
+
+/** Words of 32 bits. */
+function words(...values: number[]): Buffer {
+  return Buffer.from(Uint32Array.from(values).buffer);
 }
 
 /** A name and its NUL, bytes as characters. */

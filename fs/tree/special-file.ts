@@ -1,0 +1,52 @@
+/** A FIFO or a socket in a process directory: the kernel does all that is done with it, we only have its place. */
+import { type Timestamp, now } from '../events/event.js';
+import { Errno, FsError } from '../errno.js';
+import type { Caller } from '../owners/owners.js';
+import type { Handle } from './handle.js';
+import { type AttributeChanges, type Attributes, type Lifetime, Node, type NodeId, PERMISSION_BITS } from './node.js';
+
+export class SpecialFile extends Node {
+  mode: number;
+  uid: number;
+  gid: number;
+  #modified: Timestamp = this.born;
+  #changed: Timestamp = this.born;
+
+  /** @param mode its type, S_IFIFO or S_IFSOCK, and permissions */
+  constructor(
+    id: NodeId,
+    lifetime: Lifetime,
+    public name: string,
+    mode: number,
+    caller: Caller,
+  ) {
+    super(id, lifetime);
+    this.mode = mode;
+    this.uid = caller.uid;
+    this.gid = caller.gid;
+  }
+
+  attributes(to: Attributes): void {
+    to.ino = this.ino;
+    to.size = 0;
+    to.mode = this.mode;
+    to.nlink = 1;
+    to.uid = this.uid;
+    to.gid = this.gid;
+    to.atime = to.mtime = this.#modified;
+    to.ctime = this.#changed;
+  }
+
+  override change(changes: AttributeChanges): void {
+    if (changes.mode !== undefined) this.mode = this.type | (changes.mode & PERMISSION_BITS);
+    this.uid = changes.uid ?? this.uid;
+    this.gid = changes.gid ?? this.gid;
+    this.#modified = changes.mtime ?? this.#modified;
+    this.#changed = now();
+  }
+
+  /** The kernel opens FIFOs by itself and sockets not at all: it never asks. */
+  override open(): Handle {
+    throw new FsError(Errno.ENXIO);
+  }
+}
