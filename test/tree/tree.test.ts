@@ -1,8 +1,10 @@
 /** What the tree does, asked as the kernel asks it, without a mount: see test/support/kernel.ts. */
+import { suite as uvuSuite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID, SetattrValid } from '../../fs/fuse/abi.js';
 import { Child, MemoryKernel, O_APPEND, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, refusal } from '../support/kernel.js';
 import { type Suite, suite } from '../support/suite.js';
+import { encode, offsetOf } from '../fuse/structs.js';
 
 const NAME_MAX = 255;
 const DT_DIR = 4;
@@ -764,3 +766,35 @@ match('keeps nothing of a filter that the kernel has forgotten', (kernel) => {
 });
 
 matchSuite.run();
+
+// ---- not yet
+
+const later = uvuSuite('the tree, one day,');
+
+// fs/drivers/handlers.ts reads tv_sec as unsigned, and numbers near 2^64 are rounded.
+later.skip('gives times before 1970 as they are set', () => {
+  const kernel = MemoryKernel.started();
+  const node = kernel.make(kernel.mkdir('own'), 'file', 'x');
+  for (const mtime of [-1, -100, -86_400, -(2 ** 31)]) {
+    const reply = kernel.ask('FUSE_SETATTR', node, encode('fuse_setattr_in', { valid: SetattrValid.FATTR_MTIME, mtime }));
+    assert.is(reply.readBigInt64LE(offsetOf('fuse_attr_out', 'attr.mtime')), BigInt(mtime));
+  }
+  kernel.close();
+});
+
+// fs/tree/event-file.ts, dropped(): nobody asks again when the file is closed.
+later.skip('lets go of a file that .stream has taken while it was open, once it is closed', () => {
+  const kernel = MemoryKernel.started();
+  const own = kernel.mkdir('own');
+  kernel.event(1);
+  const stream = kernel.open(kernel.lookup(own, '.stream').nodeid);
+  const nodes = kernel.status('NODES');
+  const fh = kernel.open(kernel.lookup(own, '1').nodeid);
+  kernel.read(stream);
+  assert.is(kernel.read(fh), eventText(1));
+  kernel.release(fh);
+  assert.is(kernel.status('NODES'), nodes);
+  kernel.close();
+});
+
+later.run();
