@@ -401,8 +401,8 @@ function readChanges(request: Request): AttributeChanges {
   request.skip(12); // padding, fh
   const size = request.u64();
   request.skip(8); // lock_owner
-  const atimeSec = request.u64();
-  const mtimeSec = request.u64();
+  const atimeSec = request.i64();
+  const mtimeSec = request.i64();
   request.skip(8); // ctime: the tree's own
   const atimeNsec = request.u32();
   const mtimeNsec = request.u32();

@@ -126,11 +126,11 @@ export class Reply {
     words[at + 4] = (size + BLOCK_BYTES - 1) / BLOCK_BYTES;
     words[at + 5] = 0;
     words[at + 6] = atime.sec;
-    words[at + 7] = atime.sec / TWO_32;
+    words[at + 7] = Math.floor(atime.sec / TWO_32);
     words[at + 8] = mtime.sec;
-    words[at + 9] = mtime.sec / TWO_32;
+    words[at + 9] = Math.floor(mtime.sec / TWO_32);
     words[at + 10] = ctime.sec;
-    words[at + 11] = ctime.sec / TWO_32;
+    words[at + 11] = Math.floor(ctime.sec / TWO_32); // below zero before 1970
     words[at + 12] = atime.nsec;
     words[at + 13] = mtime.nsec;
     words[at + 14] = ctime.nsec;

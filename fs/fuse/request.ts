@@ -79,6 +79,13 @@ export class Request {
     return this.#words[at] + this.#words[at + 1] * TWO_32;
   }
 
+  /** A number that may be below zero: seconds since the epoch. */
+  i64(): number {
+    const at = this.#at >>> 2;
+    this.skip(8);
+    return this.#words[at] + (this.#words[at + 1] | 0) * TWO_32;
+  }
+
   /** Steps over what is not needed. */
   skip(bytes: number): void {
     if (this.#at + bytes > this.#end) throw new ShortRequest(`it ends ${this.#at + bytes - this.#end} bytes early`);

@@ -43,7 +43,7 @@ export class EventFile extends Node implements Entry {
     to.nlink = event.links;
     to.uid = owned.uid;
     to.gid = owned.gid;
-    to.atime = event.time;
+    to.atime = event instanceof WrittenEvent ? event.accessed : event.time;
     to.mtime = event.time;
     to.ctime = event instanceof WrittenEvent ? event.changed : event.time;
   }

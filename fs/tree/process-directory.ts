@@ -45,6 +45,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   filter = EVERYTHING;
   readonly readers = new QueueReaders();
   mode: number;
+  #accessed: Timestamp = this.born;
+  #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
   /** It stays, whatever becomes of its owner. */
   #sticky = false;
@@ -67,7 +69,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   deliver(event: Event): void {
     if (!this.filter.all && !event.always && !this.filter.matches(event)) return;
     this.queue.add(this.entryFor(event));
-    this.#changed = event.time;
+    this.#modified = this.#changed = event.time;
     if (this.readers.any) this.tree.unsettled.add(this);
   }
 
@@ -238,7 +240,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   /** Its contents have changed. */
   override changed(): void {
-    this.#changed = now();
+    this.#modified = this.#changed = now();
   }
 
   /** chmod(2), chown(2), utimensat(2). */
@@ -247,12 +249,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     if (changes.mode !== undefined) this.mode = FileType.directory | (changes.mode & 0o7777);
     this.uid = changes.uid ?? this.uid;
     this.gid = changes.gid ?? this.gid;
-    this.#changed = changes.mtime ?? this.#changed;
+    this.#accessed = changes.atime ?? this.#accessed;
+    this.#modified = changes.mtime ?? this.#modified;
+    this.#changed = now();
   }
 
   override attributes(to: Attributes): void {
     super.attributes(to);
-    to.mtime = to.ctime = this.#changed;
+    to.atime = this.#accessed;
+    to.mtime = this.#modified;
+    to.ctime = this.#changed;
   }
 
   /**

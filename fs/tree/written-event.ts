@@ -14,6 +14,7 @@ export class WrittenEvent extends Event {
   /** The queues that hold it, whose books follow its size. */
   readonly #holders: Holder[] = [];
   mode: number;
+  accessed: Timestamp;
   changed: Timestamp;
 
   constructor(
@@ -25,6 +26,7 @@ export class WrittenEvent extends Event {
   ) {
     super(name, ino, -1, new Uint8Array(TRAILER_BYTES).fill(LF), 0, 0, now());
     this.mode = FileType.regular | (mode & 0o7777);
+    this.accessed = this.time;
     this.changed = this.time;
   }
 
@@ -68,6 +70,7 @@ export class WrittenEvent extends Event {
     if (changes.mode !== undefined) this.mode = FileType.regular | (changes.mode & 0o7777);
     this.uid = changes.uid ?? this.uid;
     this.gid = changes.gid ?? this.gid;
+    this.accessed = changes.atime ?? this.accessed;
     this.time = changes.mtime ?? this.time;
     this.changed = now();
   }
