@@ -5,7 +5,8 @@ import { getSystemErrorMap } from 'node:util';
 /** Linux's error numbers by name, positive. */
 export const Errno = constants.errno;
 
-const nameOf = new Map(Object.entries(Errno).map(([name, errno]) => [errno, name]));
+// Reversed, so that of two names for one number the first stays: EAGAIN, not EWOULDBLOCK.
+const nameOf = new Map(Object.entries(Errno).reverse().map(([name, errno]) => [errno, name]));
 
 /** The name of an errno, as in `ENOENT`. */
 export function errnoName(errno: number): string {

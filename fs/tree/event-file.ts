@@ -16,6 +16,8 @@ const O_TRUNC = 0o1000;
 const DELIVERED_MODE = FileType.regular | 0o440;
 
 export class EventFile extends Node implements Entry {
+  #isDropped = false;
+
   constructor(
     id: NodeId,
     public directory: EventDirectory,
@@ -70,9 +72,15 @@ export class EventFile extends Node implements Entry {
     this.name = name;
   }
 
-  /** The kernel keeps its inode until it needs the memory; who has it open needs the node until then. */
+  /** The kernel keeps its inode until it needs the memory; who has it open needs the node until it is closed. */
   dropped(): void {
-    if (this.opens === 0) this.directory.disown(this);
+    this.#isDropped = true;
+    this.letGoIfUnused();
+  }
+
+  /** Lets the node go, if the queue has dropped it and nobody has it open any more. */
+  letGoIfUnused(): void {
+    if (this.#isDropped && this.opens === 0) this.directory.disown(this);
   }
 
   override forgotten(): void {
@@ -108,5 +116,6 @@ export class EventHandle extends Handle {
     const { event, directory } = this.node;
     if (event instanceof WrittenEvent && this.writes && --event.writers === 0) directory.fileComplete();
     event.close();
+    this.node.letGoIfUnused();
   }
 }
