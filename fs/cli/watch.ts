@@ -1,11 +1,15 @@
 /** `eventfs watch`: print events as they come. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import colors from 'picocolors';
+import picocolors from 'picocolors';
 import { ReadableWatch } from '#native';
 import { Filter, FilterError } from '../events/filter.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { requireMount } from './mounted.js';
 import { STDOUT, print, printable } from './output.js';
+
+/** On a terminal, or where it is asked for; not, as picocolors would have it, wherever CI is set. */
+const { env, stdout } = process;
+const colors = picocolors.createColors(!env.NO_COLOR && (Boolean(env.FORCE_COLOR) || (stdout.isTTY && env.TERM !== 'dumb')));
 
 const READ_BYTES = 1024 * 1024;
 const LF = 0x0a;
