@@ -9,7 +9,8 @@ import { STDOUT, print, printable } from './output.js';
 
 /** On a terminal, or where it is asked for; not, as picocolors would have it, wherever CI is set. */
 const { env, stdout } = process;
-const colors = picocolors.createColors(!env.NO_COLOR && (Boolean(env.FORCE_COLOR) || (stdout.isTTY && env.TERM !== 'dumb')));
+const isTerminal = stdout.isTTY === true && env.TERM !== 'dumb';
+const colors = picocolors.createColors(!env.NO_COLOR && (Boolean(env.FORCE_COLOR) || isTerminal));
 
 const READ_BYTES = 1024 * 1024;
 const LF = 0x0a;
