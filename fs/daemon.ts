@@ -43,8 +43,9 @@ export class Daemon {
     this.#driver = new DevFuse(this.tree, options.complain);
     this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
     const source = this.#source;
-    if (source !== null) rehearse(this.#owners);
-    if (source !== null) this.tree.report(() => source.statusLines());
+    if (source === null) return;
+    rehearse(this.#owners);
+    this.tree.report(() => source.statusLines());
   }
 
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */

@@ -78,10 +78,13 @@ export class Queue<E extends Entry> implements Holder {
     this.bytes = 0;
   }
 
-  /** A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken. */
-  freeName(wanted: string): string {
+  /**
+   * A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken here or
+   * among `others`.
+   */
+  freeName(wanted: string, others: Sequence<unknown> | null = null): string {
     let name = wanted;
-    for (let n = 1; this.entries.has(name); n++) name = `${wanted}.${n}`;
+    for (let n = 1; this.entries.has(name) || others?.has(name) === true; n++) name = `${wanted}.${n}`;
     return name;
   }
 

@@ -144,16 +144,8 @@ export abstract class EventDirectory extends Directory {
 
   /** An entry for an event, under its own name or, where a user has taken that, under another. */
   protected entryFor(event: Event): Entry {
-    const name = this.#freeName(event.name);
+    const name = this.queue.freeName(event.name, this.specials);
     return name === event.name ? event : new EventFile(this.tree.mintNodeId(), this, name, event);
-  }
-
-  /** A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken. */
-  #freeName(wanted: string): string {
-    const { queue, specials } = this;
-    let name = wanted;
-    for (let n = 1; queue.entries.has(name) || specials?.has(name) === true; n++) name = `${wanted}.${n}`;
-    return name;
   }
 
   attributes(to: Attributes): void {
