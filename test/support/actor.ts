@@ -1,7 +1,6 @@
 /** Clients of the mount that do what they are told, one system call at a time: test/clients/actor.c. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { errnoName } from '../../fs/errno.js';
 import { PROJECT, run, until, within } from './daemon.js';
@@ -102,7 +101,7 @@ export class Actor {
     this.#rest = lines.pop()!;
     for (const line of lines) {
       const failed = /^errno (\d+)$/.exec(line);
-      this.#waiting.shift()?.(failed === null ? line : nameOf(Number(failed[1])));
+      this.#waiting.shift()?.(failed === null ? line : errnoName(Number(failed[1])));
     }
   }
 }
@@ -117,11 +116,6 @@ export async function untilAlone(): Promise<void> {
   const others = (): number[] =>
     readdirSync('/proc').map(Number).filter((pid) => pid > 0 && pid !== process.pid && statOf(pid)?.[2] === group);
   await until(() => others().length === 0, `processes are left: ${others().join(' ')}`, 15_000);
-}
-
-/** EAGAIN has two names. */
-function nameOf(errno: number): string {
-  return errno === constants.errno.EAGAIN ? 'EAGAIN' : errnoName(errno);
 }
 
 /** The fields of proc_pid_stat(5) from the third on: state, parent, group. */

@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert';
 import { type Reads, TreeHandlers } from '../../fs/drivers/handlers.js';
 import { ParkedReads } from '../../fs/drivers/parked-reads.js';
 import { ReplySink } from '../../fs/drivers/reply-sink.js';
-import { Errno, FsError } from '../../fs/errno.js';
+import { Errno, FsError, errnoName } from '../../fs/errno.js';
 import { Bus } from '../../fs/events/bus.js';
 import { Log } from '../../fs/events/log.js';
 import { Mint } from '../../fs/events/mint.js';
@@ -42,11 +42,6 @@ export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 
-/** The first name of an errno: EAGAIN, not EWOULDBLOCK. */
-function codeOf(errno: number): string {
-  return Object.entries(Errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
-}
-
 /** The session's refusal, by the errno's name. */
 export class Refused extends Error {
   constructor(readonly code: string) {
@@ -73,7 +68,7 @@ export class Pending {
   /** What it got, bytes as characters; an errno's name where it failed, undefined while it waits. */
   get result(): string | undefined {
     if (this.answer === null) return undefined;
-    return this.answer.errno === 0 ? this.answer.body.toString('latin1') : codeOf(this.answer.errno);
+    return this.answer.errno === 0 ? this.answer.body.toString('latin1') : errnoName(this.answer.errno);
   }
 }
 
@@ -270,7 +265,7 @@ export class MemoryKernel implements Door, Reads {
   /** The same, which must succeed: else it throws {@link Refused}. */
   ask(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Buffer {
     const { errno, body } = this.try(opcode, nodeid, payload, by);
-    if (errno !== 0) throw new Refused(codeOf(errno));
+    if (errno !== 0) throw new Refused(errnoName(errno));
     return body;
   }
 
@@ -364,7 +359,7 @@ export class MemoryKernel implements Door, Reads {
   read(fh: number, size = 65536, offset = 0, flags = 0): string {
     const answer = this.#startRead(fh, size, offset, flags).answer;
     assert.ok(answer !== null, 'the read waits');
-    if (answer.errno !== 0) throw new Refused(codeOf(answer.errno));
+    if (answer.errno !== 0) throw new Refused(errnoName(answer.errno));
     return answer.body.toString('latin1');
   }
 
