@@ -44,26 +44,26 @@ export class Bus {
   /** An event of the kernel's. */
   publishKernel(text: UeventText): void {
     this.counted.kernel++;
-    if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length, false);
+    if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length);
     if (text.seqnum > this.lastSeqnum) {
       this.lastSeqnum = text.seqnum;
       this.#numberless = 0;
     }
-    this.#append(String(text.seqnum), text.bytes, text.length, false);
+    this.#append(String(text.seqnum), text.bytes, text.length);
   }
 
   /** An event of a program's. */
   publish(text: UeventText): void {
     this.counted.published++;
     const name = Number.isNaN(text.seqnum) ? this.#nameless() : String(text.seqnum);
-    this.#append(name, text.bytes, text.length, false);
+    this.#append(name, text.bytes, text.length);
   }
 
   /** A source has lost `count` events: every queue is told. */
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, true);
+    this.#append(this.#nameless(), text, text.length, count);
   }
 
   /** The sources have nothing more for now: whoever waits is told. */
@@ -92,9 +92,10 @@ export class Bus {
     return `${this.lastSeqnum}.${++this.#numberless}`;
   }
 
-  #append(name: string, text: Uint8Array, length: number, always: boolean): void {
-    const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now());
-    event.always = always;
+  /** @param lost how many lost events it tells of, 0 for an event */
+  #append(name: string, text: Uint8Array, length: number, lost = 0): void {
+    const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now(), Math.max(1, lost));
+    event.always = lost > 0;
     this.history.add(event);
     for (const outlet of this.outlets) outlet.take(event);
     event.settle();
