@@ -91,14 +91,6 @@ export class Sequence<T> {
     return this.#items[this.#indexOf(position)];
   }
 
-  /** Calls `visit` for each item, oldest first, without making anything. It must not change the sequence. */
-  each<A>(visit: (item: T, argument: A) => void, argument: A): void {
-    for (let index = this.#start; index < this.#items.length; index++) {
-      const item = this.#items[index];
-      if (item !== undefined) visit(item, argument);
-    }
-  }
-
   *[Symbol.iterator](): IterableIterator<T> {
     for (let index = this.#start; index < this.#items.length; index++) {
       const item = this.#items[index];

@@ -79,7 +79,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   setFilter(filter: Filter): void {
+    this.tree.takers.remove(this);
     this.filter = filter;
+    this.tree.takers.add(this);
   }
 
   protected override makeFixture(name: string): Node | undefined {
