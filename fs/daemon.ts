@@ -25,6 +25,8 @@ export interface DaemonOptions {
   readonly source: 'kernel' | 'none';
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
+  /** How many microseconds to look for the next request before sleeping; 0: not at all. */
+  readonly busyPollUs: number;
   /** Where warnings and unexpected errors go. */
   readonly complain: Complain;
 }
@@ -40,7 +42,7 @@ export class Daemon {
     const bus = new Bus(new Log(LOG_LIMITS), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
     for (const { name, mode } of options.sticky) this.tree.addSticky(name, mode);
-    this.#driver = new DevFuse(this.tree, options.complain);
+    this.#driver = new DevFuse(this.tree, options.complain, options.busyPollUs);
     this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
     const source = this.#source;
     if (source === null) return;

@@ -27,6 +27,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
+    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
     .option('--hint', 'say what to try once mounted')
     .action(async (directory: string, options: MountOptions) => {
       await (await import('./mount.js')).mount(directory, options);
@@ -101,12 +102,22 @@ function parseSource(text: string): string {
   return text;
 }
 
+/** Measured: docs/DECISIONS.md, "Looking again before sleeping". */
+const DEFAULT_BUSY_POLL_US = 50;
+const MOST_BUSY_POLL_US = 1000;
+
 const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
   if (found === null || found[1] === '.' || found[1] === '..') throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
   return [...before, { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) }];
+}
+
+function parseMicroseconds(text: string): number {
+  const us = Number(text);
+  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US) throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
+  return us;
 }
 
 function parseDescriptor(text: string): number {

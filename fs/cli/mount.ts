@@ -11,6 +11,7 @@ export interface MountOptions {
   readonly source: 'kernel' | 'none';
   readonly readyFd?: number;
   readonly sticky: readonly StickyDirectory[];
+  readonly busyPoll: number;
   readonly hint?: boolean;
 }
 
@@ -20,7 +21,7 @@ export async function mount(directory: string, options: MountOptions): Promise<v
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
-  const daemon = new Daemon({ path, source: options.source, sticky: options.sticky, complain });
+  const daemon = new Daemon({ path, source: options.source, sticky: options.sticky, busyPollUs: options.busyPoll, complain });
   let isUp = false;
   let isToStop = false;
   let isStopping = false;

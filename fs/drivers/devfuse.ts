@@ -46,6 +46,8 @@ export class DevFuse implements Door, Reads {
   constructor(
     private readonly tree: Tree,
     private readonly complain: Complain,
+    /** How many microseconds to look for the next request before sleeping. */
+    private readonly busyPollUs: number,
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
@@ -74,6 +76,7 @@ export class DevFuse implements Door, Reads {
       };
       this.#channel = new FuseChannel({
         fd,
+        busyPollUs: this.busyPollUs,
         deaths: this.tree.owners.watch,
         request: session.request.bytes,
         reply: session.reply.bytes,
