@@ -63,7 +63,7 @@ export class Bus {
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, true);
+    this.#append(this.#nameless(), text, text.length, true, count);
   }
 
   /** The sources have nothing more for now: whoever waits is told. */
@@ -92,9 +92,10 @@ export class Bus {
     return `${this.lastSeqnum}.${++this.#numberless}`;
   }
 
-  #append(name: string, text: Uint8Array, length: number, always: boolean): void {
+  #append(name: string, text: Uint8Array, length: number, always: boolean, weight = 1): void {
     const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now());
     event.always = always;
+    event.weight = weight;
     this.history.add(event);
     for (const outlet of this.outlets) outlet.take(event);
     event.settle();

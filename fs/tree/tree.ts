@@ -7,6 +7,7 @@
 import type { Bus, Outlet } from '../events/bus.js';
 import type { Event } from '../events/event.js';
 import { Filter } from '../events/filter.js';
+import type { QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Owners } from '../owners/owners.js';
 import type { Door } from './door.js';
@@ -16,9 +17,13 @@ import { MatchDirectory } from './match-directory.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
 import type { ProcessDirectory } from './process-directory.js';
 import { PublishFile } from './publish-file.js';
+import { Ledger } from './quota.js';
 import { ROOT_ID, RootDirectory } from './root-directory.js';
 import { StreamFile, Streams } from './streams.js';
 import type { StatusLines } from './text-file.js';
+
+/** How much a queue holds (DESIGN section 3, Bounds). */
+export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
 
 /** Nobody listens yet. */
 const NO_DOOR: Door = {
@@ -37,6 +42,12 @@ export class Tree implements Outlet {
   readonly forever = new Lifetime();
   readonly root: RootDirectory;
   readonly streams: Streams;
+  /** Who holds how much. */
+  readonly ledger = new Ledger();
+  /** What each queue may hold. */
+  queueLimits: QueueLimits = QUEUE_LIMITS;
+  /** Whether readdir(3) shows head and tail. */
+  listsLinks = false;
   /** Set by the driver that carries the tree. */
   door: Door = NO_DOOR;
   /** Directories with events that somebody waits for. */
@@ -52,7 +63,7 @@ export class Tree implements Outlet {
     readonly bus: Bus,
     readonly owners: Owners,
   ) {
-    this.streams = new Streams(bus.log);
+    this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this);
     this.#nodes.set(ROOT_ID, this.root);
     this.root.fix('log', new LogDirectory(this, this.mintNodeId()));
@@ -60,6 +71,12 @@ export class Tree implements Outlet {
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
     this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, Filter.parse('')));
     bus.outlets.push(this);
+  }
+
+  /** Other bounds for what there is and for what will be made. */
+  setQueueLimits(limits: QueueLimits): void {
+    this.queueLimits = limits;
+    for (const directory of this.root.directories) directory.queue.limits = limits;
   }
 
   mintNodeId(): NodeId {
