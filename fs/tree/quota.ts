@@ -9,6 +9,7 @@ import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import type { Books } from '../events/books.js';
 import { Errno, FsError } from '../errno.js';
+import type { StatusLines } from './text-file.js';
 
 export const ITEMS = ['directories', 'streams', 'events', 'bytes'] as const;
 export type Item = (typeof ITEMS)[number];
@@ -187,6 +188,10 @@ export class Tab implements Books {
   }
 }
 
+function most({ bounds }: Account, item: Item): number | string {
+  return bounds[item] === Infinity ? 'unlimited' : bounds[item];
+}
+
 /** What statfs(2) tells one user: the smallest budget that it is held to, and how much of it is left. */
 export interface Budget {
   readonly events: number;
@@ -247,6 +252,22 @@ export class Ledger {
     for (const account of [...this.users.values(), ...this.groups.values()]) {
       if (account.kind !== 'mount') account.bounds = this.#boundsOf(account.kind, account.id);
     }
+  }
+
+  /** What the mount holds and may hold, and the same of each user and group that is bounded: `QUOTA_UID_1000=directories=2/256 ...`. */
+  statusLines(): StatusLines {
+    const { mount } = this;
+    const accounts = [...this.users.values(), ...this.groups.values()].filter(({ bounds }) => ITEMS.some((item) => bounds[item] !== Infinity));
+    return [
+      ['EVENTS', mount.events],
+      ['BYTES', mount.bytes],
+      ...ITEMS.map((item) => [`MOST_${item.toUpperCase()}`, most(mount, item)] as const),
+      ['REFUSED', this.refused],
+      ...accounts.map((account) => {
+        const held = ITEMS.map((item) => `${item}=${account[item]}/${most(account, item)}`);
+        return [`QUOTA_${account.kind.toUpperCase()}_${account.id}`, held.join(' ')] as const;
+      }),
+    ];
   }
 
   /** statfs(2): the user's own budget, else the group's, else the mount's; of what is free, as much as all of them leave. */

@@ -202,6 +202,7 @@ export class Tree implements Outlet {
       ['STREAMS', streams.length],
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
+      ...this.ledger.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...streams.map(
         ({ openerPid, cursor, group }, index) =>
