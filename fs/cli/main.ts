@@ -1,8 +1,7 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
-import type { MountOptions } from './mount.js';
-import { Refusal, isSystemError } from '../errno.js';
+import { Misuse, Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
 
 /** DESIGN section 6. */
@@ -10,8 +9,8 @@ const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
-export async function main(argv: readonly string[]): Promise<void> {
-  const program = new Command('eventfs')
+function emptyProgram(): Command {
+  return new Command('eventfs')
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
     .exitOverride()
@@ -19,6 +18,10 @@ export async function main(argv: readonly string[]): Promise<void> {
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
+}
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = emptyProgram();
 
   program
     .command('mount')
@@ -28,9 +31,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
+    .option('--list-links', 'head and tail are listed too, as symlinks')
+    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
     .option('--hint', 'say what to try once mounted')
-    .action(async (directory: string, options: MountOptions) => {
-      await (await import('./mount.js')).mount(directory, options);
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('./mount.js')).mount(directory, command);
     });
 
   program
@@ -88,6 +93,7 @@ function explain(error: unknown, command: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
   if (error instanceof Refusal) {
     console.error(`eventfs: ${command}: ${error.message}`);
+    if (error instanceof Misuse) return ExitCode.usage;
     return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
   }
   if (isSystemError(error)) {

@@ -29,7 +29,8 @@ const O_APPEND = 0o2000;
 const NAME_MAX = 255;
 /** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
 const ROOT_ATTR_VALID_SECONDS = 1;
-const STATFS_BLOCK_BYTES = 4096;
+/** Events have a few hundred bytes: in pages nobody would see what is used. */
+const STATFS_BLOCK_BYTES = 512;
 
 /** What the handlers need of the driver. */
 export interface Reads {
@@ -309,9 +310,15 @@ export class TreeHandlers implements Handlers {
     return this.release(request);
   }
 
-  /** statfs(2), df(1). fuse_statfs_out: no budget is kept yet, so none is claimed. */
-  statfs(_request: Request, reply: Reply): Outcome {
-    for (let field = 0; field < 5; field++) reply.u64(0); // blocks, bfree, bavail, files, ffree
+  /** statfs(2), df(1). fuse_statfs_out: what the caller may hold and what is left of it; its bytes are blocks, its events files. */
+  statfs(request: Request, reply: Reply): Outcome {
+    const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(request.uid, request.gid);
+    const freeBlocks = Math.floor(freeBytes / STATFS_BLOCK_BYTES);
+    reply.u64(Math.floor(bytes / STATFS_BLOCK_BYTES));
+    reply.u64(freeBlocks); // bfree
+    reply.u64(freeBlocks); // bavail
+    reply.u64(events);
+    reply.u64(freeEvents);
     reply.u32(STATFS_BLOCK_BYTES);
     reply.u32(NAME_MAX);
     reply.u32(STATFS_BLOCK_BYTES); // frsize

@@ -39,16 +39,23 @@ export class RootDirectory extends Directory {
     return this.directories.get(name) ?? this.#fixed.get(name);
   }
 
-  /** mkdir(2): EEXIST, and what {@link Owners.named} says. */
+  /** mkdir(2): EEXIST, EDQUOT, ENOSPC, and what {@link Owners.named} says. */
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
     if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
-    const owner = this.#ownerFor(name, caller);
-    const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, caller.uid, caller.gid);
-    this.tree.owners.bind(owner, directory);
-    this.directories.push(name, directory);
-    this.tree.takers.add(directory);
-    this.#changed = now();
-    return directory;
+    const tab = this.tree.ledger.tab(caller.uid, caller.gid);
+    tab.open('directories');
+    try {
+      const owner = this.#ownerFor(name, caller);
+      const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab);
+      this.tree.owners.bind(owner, directory);
+      this.directories.push(name, directory);
+      this.tree.takers.add(directory);
+      this.#changed = now();
+      return directory;
+    } catch (error) {
+      tab.close('directories');
+      throw error;
+    }
   }
 
   #ownerFor(name: string, caller: Caller): Owner {
