@@ -96,7 +96,9 @@ export class Queue<E extends Entry> implements Holder {
     if (books === null || books.charge(1, bytes)) return true;
     // Others hold what may be held: ours goes only if that is of use.
     if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes)) return false;
-    while (!books.charge(1, bytes)) this.#dropOldest();
+    for (; !books.charge(1, bytes); this.#dropOldest()) {
+      if (this.entries.size === 0) return false; // what was dropped is still open
+    }
     return true;
   }
 
