@@ -409,6 +409,9 @@ quota('that is lowered takes nothing away and refuses more', () => {
   assert.equal(kernel.names(own), ['a', 'b', 'c']);
   assert.is(refusal(() => kernel.make(own, 'd', '')), 'EDQUOT');
   kernel.rename(own, 'a', own, 'z');
+  const second = kernel.mkdir('second', { pid: process.pid, uid: 1000, gid: 100 });
+  kernel.rename(own, 'z', second, 'z');
+  kernel.rename(second, 'z', own, 'z');
   for (const name of ['z', 'b']) kernel.unlink(own, name);
   kernel.make(own, 'd', '');
   kernel.close();
