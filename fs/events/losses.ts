@@ -11,6 +11,11 @@ export class Losses {
   #places: number[] = [];
   #counts: number[] = [];
 
+  /** At how many places something is missing. */
+  get size(): number {
+    return this.#places.length;
+  }
+
   /** The oldest entry, at `position`, was dropped. */
   atHead(position: number, count: number): void {
     this.untold += count;

@@ -67,10 +67,15 @@ export class Queue<E extends Entry> implements Holder {
       this.losses.atEnd(this.entries, event.weight);
       return false;
     }
+    this.#append(entry);
+    return true;
+  }
+
+  #append(entry: E): void {
+    const { event } = entry;
     this.entries.push(entry.name, entry);
     event.link(this);
     this.bytes += event.length;
-    return true;
   }
 
   /** Whether a full queue drops its oldest. */
@@ -99,7 +104,9 @@ export class Queue<E extends Entry> implements Holder {
     if (books === null || books.charge(1, bytes)) return true;
     // Others hold what may be held: ours goes only if that is of use.
     if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes)) return false;
-    while (!books.charge(1, bytes)) this.#dropOldest();
+    for (; !books.charge(1, bytes); this.#dropOldest()) {
+      if (this.entries.size === 0) return false; // what was dropped is still open
+    }
     return true;
   }
 
@@ -159,14 +166,19 @@ export class Queue<E extends Entry> implements Holder {
     return entry;
   }
 
-  /** Moves an entry to the end of another queue, where what it is called now is free; one of them holds it all the time. */
+  /**
+   * Moves an entry to the end of another queue, where what it is called now is free; one of them holds it all the time. Whether
+   * that may be was asked before: where more than the quota is held already, less is held afterwards or as much.
+   */
   moveTo(to: Queue<E>, name: string): void {
     const entry = this.entries.delete(name);
     if (entry === undefined) return;
     const { event } = entry;
     this.bytes -= event.length;
     this.books?.refund(1, event.length);
-    to.add(entry);
+    to.makeRoom(1, event.length);
+    to.books?.keep(1, event.length);
+    to.#append(entry);
     event.unlink(this);
   }
 

@@ -15,7 +15,7 @@ export class WrittenEvent extends Event {
   /** The queues that hold it, whose books follow its size. */
   readonly #holders: Holder[] = [];
   /** Where it is charged when only open files hold it. */
-  #keeper: Books | null = null;
+  keeper: Books | null = null;
   mode: number;
   accessed: Timestamp;
   changed: Timestamp;
@@ -41,8 +41,8 @@ export class WrittenEvent extends Event {
   override unlink(holder: Holder): void {
     this.#holders.splice(this.#holders.indexOf(holder), 1);
     if (this.#holders.length === 0 && this.opens > 0) {
-      this.#keeper = holder.books;
-      this.#keeper?.keep(1, this.length);
+      this.keeper = holder.books;
+      this.keeper?.keep(1, this.length);
     }
     super.unlink(holder);
   }
@@ -50,9 +50,9 @@ export class WrittenEvent extends Event {
   override close(): void {
     const { length } = this;
     super.close();
-    if (this.opens > 0 || this.#keeper === null) return;
-    this.#keeper.release(1, length);
-    this.#keeper = null;
+    if (this.opens > 0 || this.keeper === null) return;
+    this.keeper.release(1, length);
+    this.keeper = null;
   }
 
   override get complete(): boolean {
@@ -94,7 +94,7 @@ export class WrittenEvent extends Event {
     const grown = size - this.length;
     if (grown > 0) this.#grow(grown);
     else {
-      this.#keeper?.refund(0, -grown);
+      this.keeper?.refund(0, -grown);
       for (const holder of this.#holders) this.#resizeIn(holder, grown);
     }
     if (size + TRAILER_BYTES > this.bytes.length) {
@@ -112,7 +112,7 @@ export class WrittenEvent extends Event {
   /** Before the size changes: a queue that must make room may drop this very event and refund what it was charged. */
   #grow(bytes: number): void {
     const holders = [...this.#holders];
-    const books = [...holders.map((holder) => holder.books), this.#keeper].filter((each) => each !== null);
+    const books = [...holders.map((holder) => holder.books), this.keeper].filter((each) => each !== null);
     if (holders.some((holder) => holder.refuses(0, bytes))) throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
     let charged = 0;
     while (charged < books.length && books[charged].charge(0, bytes)) charged++;
@@ -124,7 +124,7 @@ export class WrittenEvent extends Event {
     }
     for (const holder of holders) holder.makeRoom(0, bytes, this);
     for (const holder of this.#holders) this.#resizeIn(holder, bytes);
-    this.#keeper?.keep(0, bytes);
+    this.keeper?.keep(0, bytes);
   }
 
   #resizeIn(holder: Holder, grown: number): void {
