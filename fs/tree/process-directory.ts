@@ -28,6 +28,8 @@ import { WrittenEvent } from './written-event.js';
 /** How much a queue holds (DESIGN section 3, Bounds). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024 };
 
+const S_ISGID = 0o2000;
+
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
 const FILTER = 'user.eventfs.filter';
@@ -98,7 +100,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** open(2) with O_CREAT. The file joins the queue's end now, and streams take it once it is closed. */
   override create(name: string, mode: number, flags: number, caller: Caller): Handle {
     const file = this.#addFile(name, mode, caller);
-    const handle = file.open(flags);
+    const handle = file.open(flags, caller);
     if (file.event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
     return handle;
   }
@@ -113,7 +115,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, caller);
+    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
     (this.specials ??= new Sequence()).push(name, file);
     this.changed();
     return file;
@@ -121,11 +123,17 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   #addFile(name: string, mode: number, caller: Caller): EventFile {
     this.#refuseReserved(name);
-    const event = new WrittenEvent(name, this.tree.mintInode(), mode, caller.uid, caller.gid);
+    const { uid, gid } = this.#ownersOfNew(caller);
+    const event = new WrittenEvent(name, this.tree.mintInode(), mode, uid, gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.queue.add(file);
     this.changed();
     return file;
+  }
+
+  /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
+  #ownersOfNew({ uid, gid }: Caller): { uid: number; gid: number } {
+    return { uid, gid: (this.mode & S_ISGID) !== 0 ? this.gid : gid };
   }
 
   #refuseReserved(name: string): void {
