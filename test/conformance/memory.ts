@@ -12,8 +12,11 @@ const O_EXCL = 0o200;
 const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
 const DIRECTORY = 0o04;
+const REGULAR = 0o10;
 const SYMLINK = 0o12;
 const NOREPLACE = 1;
+const EXCHANGE = 2;
+const WHITEOUT = 4;
 const SEEK = { set: 0, current: 1, end: 2 } as const;
 const MOST_SYMLINKS = 40;
 const PATH_MAX = 4096;
@@ -75,7 +78,8 @@ class MemoryCaller implements Caller {
       if (typeof got === 'string') return Promise.resolve({ value: got.length, errno: '', rest: [], bytes: got });
       return Promise.resolve({ value: 0, errno: '', rest: got, bytes: '' });
     } catch (error) {
-      if (error instanceof Refused) return Promise.resolve({ value: -1, errno: error.code, rest: [], bytes: '' });
+      // One number, two names.
+      if (error instanceof Refused) return Promise.resolve({ value: -1, errno: error.code === 'ENOTSUP' ? 'EOPNOTSUPP' : error.code, rest: [], bytes: '' });
       throw error;
     }
   }
@@ -108,6 +112,15 @@ class MemoryCaller implements Caller {
         return show(this.kernel.getattr(this.#file(first).id));
       case 'getdents':
         return this.#entries(this.#file(first));
+      case 'getdents_some':
+        return this.#entriesOfOneCall(this.#file(first), number(0));
+      case 'dup':
+        this.#slots.set(number(0), this.#file(first));
+        return 0;
+      case 'statfs':
+        this.#find(first, true);
+        this.kernel.statfs();
+        return 0;
       case 'fsync':
       case 'fdatasync':
         this.#file(first);
@@ -146,6 +159,8 @@ class MemoryCaller implements Caller {
         return this.#chmod(verb === 'chmod' ? this.#find(first, true) : this.#found(this.#file(first).id), number(0));
       case 'chown':
         return this.#chown(this.#find(first, false), number(0), number(1));
+      case 'utimens':
+        return this.#times(this.#find(first, false), [0, -1, 0, -1]);
       case 'times':
         return this.#times(this.#find(first, false), rest.map(Number));
       default:
@@ -163,6 +178,7 @@ class MemoryCaller implements Caller {
         return this.kernel.ask('FUSE_SETXATTR', id, Buffer.concat([head, cstring(name), Buffer.from(value, 'latin1')]), this.#by).length;
       }
       case 'getxattr':
+        if (!this.#may(this.#found(id), 4)) throw new Refused('EACCES');
         return this.kernel.ask('FUSE_GETXATTR', id, Buffer.concat([sized, cstring(name)]), this.#by).toString('latin1');
       case 'listxattr':
         return this.kernel.ask('FUSE_LISTXATTR', id, sized, this.#by).toString('latin1');
@@ -275,6 +291,7 @@ class MemoryCaller implements Caller {
   }
 
   #rename(from: string, to: string, flags: number): number {
+    if ((flags & EXCHANGE) !== 0 && (flags & (NOREPLACE | WHITEOUT)) !== 0) throw new Refused('EINVAL');
     const [source, target] = [this.#place(from), this.#place(to)];
     const victim = this.#at(target);
     const found = this.#lookup(source);
@@ -290,6 +307,7 @@ class MemoryCaller implements Caller {
 
   #remove(path: string, isDirectory: boolean): number {
     const place = this.#place(path);
+    if (place.name === '.' || place.name === '..') throw new Refused(place.name === '.' ? (isDirectory ? 'EINVAL' : 'EISDIR') : isDirectory ? 'ENOTEMPTY' : 'EISDIR');
     this.#mayRemove(place, this.#lookup(place), isDirectory);
     if (isDirectory) this.kernel.rmdir(place.name, place.parent);
     else this.kernel.unlink(place.parent, place.name);
@@ -340,10 +358,11 @@ class MemoryCaller implements Caller {
   }
 
   #close(slot: number): number {
-    const { fh, isDirectory } = this.#file(String(slot));
-    if (isDirectory) this.kernel.releasedir(fh);
-    else this.kernel.release(fh);
+    const file = this.#file(String(slot));
     this.#slots.delete(slot);
+    if ([...this.#slots.values()].includes(file)) return 0; // it has been duplicated
+    if (file.isDirectory) this.kernel.releasedir(file.fh);
+    else this.kernel.release(file.fh);
     return 0;
   }
 
@@ -380,6 +399,13 @@ class MemoryCaller implements Caller {
     return listed;
   }
 
+  #entriesOfOneCall(file: OpenFile, size: number): number | string[] {
+    const got = this.kernel.readdir(file.fh, file.offset, size);
+    if (got.length === 0) return 0;
+    file.offset = got[got.length - 1].off;
+    return got.map(({ name }) => name);
+  }
+
   // ---- attributes
 
   #set(id: number, changes: Partial<Values<'fuse_setattr_in'>>): number {
@@ -390,14 +416,20 @@ class MemoryCaller implements Caller {
   #truncate(path: string, size: number): number {
     const found = this.#find(path, true);
     if (typeOf(found.mode) === DIRECTORY) throw new Refused('EISDIR');
-    if (size < 0) throw new Refused('EINVAL');
+    if (size < 0 || typeOf(found.mode) !== REGULAR) throw new Refused('EINVAL');
     if (!this.#may(found, 2)) throw new Refused('EACCES');
-    return this.#set(found.id, { valid: Valid.FATTR_SIZE, size });
+    return this.#set(found.id, { valid: Valid.FATTR_SIZE, size, ...this.#withoutSetIds(found) });
   }
 
   #ftruncate({ id, fh, flags }: OpenFile, size: number): number {
     if ((flags & 3) === 0 || size < 0) throw new Refused('EINVAL');
-    return this.#set(id, { valid: Valid.FATTR_SIZE, size, fh });
+    return this.#set(id, { valid: Valid.FATTR_SIZE, size, fh, ...this.#withoutSetIds(this.#found(id)) });
+  }
+
+  /** Set-id bits go when somebody without rights truncates (fs/open.c, do_truncate). */
+  #withoutSetIds({ mode }: Found): { valid?: number; mode?: number } {
+    const drops = 0o4000 | ((mode & 0o10) !== 0 ? 0o2000 : 0);
+    return this.user.uid === 0 || (mode & drops) === 0 ? {} : { valid: Valid.FATTR_SIZE | Valid.FATTR_MODE, mode: mode & ~drops };
   }
 
   #chmod({ id, uid, gid }: Found, mode: number): number {
@@ -423,6 +455,7 @@ class MemoryCaller implements Caller {
 
   #times(found: Found, [atime, atimensec, mtime, mtimensec]: number[]): number {
     const allNow = atimensec === -1 && mtimensec === -1;
+    if (atimensec === -2 && mtimensec === -2) return 0;
     if (this.user.uid !== 0 && this.user.uid !== found.uid && !(allNow && this.#may(found, 2))) throw new Refused(allNow ? 'EACCES' : 'EPERM');
     const bits = (nsec: number, set: number, now: number): number => (nsec === -2 ? 0 : nsec === -1 ? set | now : set);
     return this.#set(found.id, {
