@@ -1,28 +1,23 @@
-/** The table of POSIX cases (test/conformance/cases.ts) on a real mount. */
-import type { Caller, System, User } from '../conformance/system.js';
+/** The table of POSIX cases (test/conformance/cases.ts), and random reads and writes, on a real mount. */
+import { exercise } from '../conformance/fsx.js';
+import { MountedSystem } from '../conformance/processes.js';
 import { conforms } from '../conformance/system.js';
-import { Calls } from '../support/clients.js';
 import { daemon, mounted } from '../support/mounted.js';
 
-/** Processes on the mount, whose directories end with them. */
-class MountedSystem implements System {
-  readonly #calls: Calls[] = [];
-
-  async caller({ uid, gid, groups }: User): Promise<Caller> {
-    const as = ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...(groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups'])];
-    const calls = new Calls(uid === 0 ? [] : as);
-    this.#calls.push(calls);
-    await calls.call('chdir', daemon.path);
-    return calls;
-  }
-
-  async end(): Promise<void> {
-    for (const calls of this.#calls) await calls.end();
-  }
-}
+const OPERATIONS = 10_000;
+const OPERATIONS_TIMEOUT_MS = 180_000;
 
 const devfuse = mounted('on a mount');
 
-conforms(devfuse, () => Promise.resolve(new MountedSystem()));
+conforms(devfuse, () => Promise.resolve(new MountedSystem(daemon.path)));
+
+devfuse(
+  'a file holds what was written, through any mix of reads, writes and truncations',
+  async () => {
+    const system = new MountedSystem(daemon.path);
+    await exercise(system, OPERATIONS).finally(() => system.end());
+  },
+  OPERATIONS_TIMEOUT_MS,
+);
 
 devfuse.run();

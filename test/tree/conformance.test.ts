@@ -1,8 +1,12 @@
-/** The table of POSIX cases (test/conformance/cases.ts) on the tree in memory. */
+/** The table of POSIX cases (test/conformance/cases.ts), and random reads and writes, on the tree in memory. */
+import * as assert from 'uvu/assert';
+import { exercise } from '../conformance/fsx.js';
 import { MemorySystem } from '../conformance/memory.js';
 import { conforms } from '../conformance/system.js';
 import { suite } from '../support/suite.js';
 
+const OPERATIONS = 20_000;
+const OPERATIONS_TIMEOUT_MS = 120_000;
 const KERNELS_OWN = 'the kernel does it all by itself, or never asks';
 const OTHER_FILESYSTEMS = 'there is no other filesystem in memory';
 const PAGE_CACHE = 'there is no page cache in memory; test/tree/tree.test.ts says what a READ for it gets';
@@ -24,5 +28,16 @@ conforms(memory, () => Promise.resolve(new MemorySystem()), {
   'mknod: of a socket is bind': KERNELS_OWN,
   'other calls: ioctl': KERNELS_OWN,
 });
+
+memory(
+  'a file holds what was written, through any mix of reads, writes and truncations',
+  async () => {
+    const system = new MemorySystem();
+    await exercise(system, OPERATIONS);
+    assert.equal(system.kernel.complaints, []);
+    await system.end();
+  },
+  OPERATIONS_TIMEOUT_MS,
+);
 
 memory.run();
