@@ -1089,6 +1089,11 @@ const PERMISSIONS = group('permissions', {
     alice: rmdir ../alice = ENOTEMPTY
     bob: unlink ../alice/x
     alice: rmdir ../alice`,
+  'of the root let nobody make a directory for a process that he could not signal': `
+    alice: mkdir ../1 = EPERM
+    alice: mkdir ../1.label 755 = EPERM
+    alice: mkdir ../0 = ESRCH
+    size ../1 = ENOENT`,
   'of the root do not let anybody make files there': `
     alice: put ../file 1 = EPERM
     alice: mknod ../f ${FIFO} 0 = EPERM

@@ -17,10 +17,10 @@ import { suite } from '../support/suite.js';
 const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 60);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
 const PUBLISHERS = 3;
-const EVENTS_A_SECOND = 1000;
+const EVENTS_A_SECOND = 2000;
 const UEVENTS_A_SECOND = 20;
 const MEMBERS = 16;
-const DEATHS_A_SECOND = 20;
+const DEATHS_A_SECOND = 100;
 /** How long slow readers stop reading at most: until their queue has overflowed. */
 const PAUSE_MS = 3000;
 /** Far more than it needs, and far less than what a leak would come to in half an hour. */
@@ -145,7 +145,7 @@ soak(
     if (KERNEL_OVERRUNS === '0') assert.ok(sum >= least && sum <= published() - before[0], `${sum}: ${least} to ${published() - before[0]}, ${LOST} lost`);
 
     await givenBack();
-    console.log(`  figure: ${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`);
+    console.log(`\n  figure: ${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`);
     console.log(`  figure: at most ${most.mb.toFixed(0)} MiB and ${most.descriptors} descriptors; errnos ${done.errors}`);
   },
   (SECONDS + 120) * 1000,
