@@ -13,7 +13,7 @@ NODEDIR := --nodedir=$(NODE_PREFIX)
 endif
 export npm_config_update_notifier := false
 
-.PHONY: all mount test bench lint types deps clean
+.PHONY: all mount test soak bench lint types deps clean
 
 all: deps $(ADDON) $(COMPILED)
 
@@ -25,6 +25,11 @@ mount: all
 # Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them.
 test: all bench/build/deaths
 	@node dist/test/run.js $(ONLY)
+
+# Stress with deaths, for SECONDS; `make test` has a minute of it.
+SECONDS ?= 1800
+soak: all
+	@EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
 
 # Prints the figures; judging them is for people.
 bench: all bench/build/deaths

@@ -46,8 +46,12 @@ export interface Reads {
 
 /** An open directory. */
 class DirectoryHandle extends Handle {
+  /** Where its listing ends, since it began: at opendir(3), or anew at rewinddir(3). */
+  end: number;
+
   constructor(override readonly node: Directory) {
     super(node);
+    this.end = node.listingEnd;
   }
 }
 
@@ -278,6 +282,7 @@ export class TreeHandlers implements Handlers {
     const start = request.at;
     request.skip(size);
     const written = handle.write(request.bytes, start, size, (flags & O_APPEND) !== 0 ? APPEND : offset);
+    handle.node.written(request);
     reply.u32(written);
     reply.u32(0);
     return DONE;
@@ -295,13 +300,14 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** getdents64(2). fuse_dirents, none at the end. */
+  /** getdents64(2), lseek(2) of a directory. fuse_dirents, none at the end. */
   readdir(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
     if (!(handle instanceof DirectoryHandle)) return Errno.ENOTDIR;
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
-    handle.node.list(offset, reply);
+    if (offset === 0) handle.end = handle.node.listingEnd;
+    handle.node.list(offset, reply, handle.end);
     return DONE;
   }
 

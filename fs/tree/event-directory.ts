@@ -26,7 +26,7 @@ export abstract class EventDirectory extends Directory {
   #fixtures: Map<string, Node> | null = null;
   /** FIFOs and sockets, which are not events and not in the queue's order. */
   protected specials: Sequence<SpecialFile> | null = null;
-  /** Everything before this position has been listed to the end by somebody; -1 when nobody has. */
+  /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
   protected listedTo = -1;
 
   constructor(
@@ -86,16 +86,20 @@ export abstract class EventDirectory extends Directory {
     this.queue.clear();
   }
 
-  list(offset: number, to: Listing): void {
+  override get listingEnd(): number {
+    return this.queue.entries.nextPosition;
+  }
+
+  list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (offset < FIRST_ENTRY_OFFSET && !to.add(this.tree.root.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
     const { entries } = this.queue;
     let position = offset >= FIRST_SPECIAL_OFFSET ? -1 : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
-    for (; position >= 0; position = entries.seek(position + 1)) {
+    for (; position >= 0 && position < end; position = entries.seek(position + 1)) {
       const entry = entries.at(position)!;
       if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET)) return;
     }
-    this.listedTo = entries.nextPosition;
+    this.listedTo = Math.max(this.listedTo, end);
     if (!this.#listSpecials(offset, to) || !this.tree.listsLinks) return;
     for (let n = Math.max(0, offset - FIRST_LINK_OFFSET); n < ENDS.length; n++) {
       const link = this.#fixture(ENDS[n]);

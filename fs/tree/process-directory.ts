@@ -27,6 +27,8 @@ import { type StatusLines, StatusFile } from './text-file.js';
 import type { Tree } from './tree.js';
 import { WrittenEvent } from './written-event.js';
 
+const S_ISGID = 0o2000;
+
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
 const FILTER = 'user.eventfs.filter';
@@ -133,7 +135,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** open(2) with O_CREAT. The file joins the queue's end now, and streams take it once it is closed. */
   override create(name: string, mode: number, flags: number, caller: Caller): Handle {
     const file = this.#addFile(name, mode, caller);
-    const handle = file.open(flags);
+    const handle = file.open(flags, caller);
     if (file.event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
     return handle;
   }
@@ -150,7 +152,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.#refuseReserved(name);
     this.#tab.demand(1, 0);
     this.#tab.charge(1, 0);
-    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, caller);
+    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
     (this.specials ??= new Sequence()).push(name, file);
     this.changed();
     return file;
@@ -159,7 +161,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   #addFile(name: string, mode: number, caller: Caller): EventFile {
     this.#refuseReserved(name);
     this.#demand(1, 0);
-    const event = new WrittenEvent(name, this.tree.mintInode(), mode, caller.uid, caller.gid);
+    const { uid, gid } = this.#ownersOfNew(caller);
+    const event = new WrittenEvent(name, this.tree.mintInode(), mode, uid, gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.queue.add(file);
     this.changed();
@@ -186,6 +189,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
     if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
     this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes);
+  }
+
+  /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
+  #ownersOfNew({ uid, gid }: Caller): { uid: number; gid: number } {
+    return { uid, gid: (this.mode & S_ISGID) !== 0 ? this.gid : gid };
   }
 
   #refuseReserved(name: string): void {

@@ -17,6 +17,8 @@ export class RootDirectory extends Directory {
   #permissions = 0o1777;
   #uid = 0;
   #gid = 0;
+  #accessed: Timestamp = this.born;
+  #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
   /** What is always there. */
   readonly #fixed = new Map<string, Node>();
@@ -50,7 +52,7 @@ export class RootDirectory extends Directory {
       this.tree.owners.bind(owner, directory);
       this.directories.push(name, directory);
       this.tree.takers.add(directory);
-      this.#changed = now();
+      this.#modified = this.#changed = now();
       return directory;
     } catch (error) {
       tab.close('directories');
@@ -77,11 +79,15 @@ export class RootDirectory extends Directory {
   drop(directory: ProcessDirectory): void {
     this.directories.delete(directory.name);
     this.tree.takers.remove(directory);
-    this.#changed = now();
+    this.#modified = this.#changed = now();
+  }
+
+  override get listingEnd(): number {
+    return this.directories.nextPosition;
   }
 
   /** Offsets: 1 and 2 behind `.` and `..`, then one for each fixed name, then the position of a directory. */
-  list(offset: number, to: Listing): void {
+  list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (offset < 2 && !to.add(this.ino, FileType.directory, '..', 2)) return;
     let next = 2;
@@ -91,7 +97,7 @@ export class RootDirectory extends Directory {
     }
     const { directories } = this;
     let position = directories.seek(Math.max(0, offset - next));
-    for (; position >= 0; position = directories.seek(position + 1)) {
+    for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
       const directory = directories.at(position)!;
       if (!to.add(directory.ino, FileType.directory, directory.name, next + position + 1)) return;
     }
@@ -101,7 +107,9 @@ export class RootDirectory extends Directory {
     if (changes.mode !== undefined) this.#permissions = changes.mode & 0o7777;
     this.#uid = changes.uid ?? this.#uid;
     this.#gid = changes.gid ?? this.#gid;
-    this.#changed = changes.mtime ?? now();
+    this.#accessed = changes.atime ?? this.#accessed;
+    this.#modified = changes.mtime ?? this.#modified;
+    this.#changed = now();
   }
 
   attributes(to: Attributes): void {
@@ -111,7 +119,8 @@ export class RootDirectory extends Directory {
     to.nlink = 2 + this.directories.size;
     to.uid = this.#uid;
     to.gid = this.#gid;
-    to.atime = this.born;
-    to.mtime = to.ctime = this.#changed;
+    to.atime = this.#accessed;
+    to.mtime = this.#modified;
+    to.ctime = this.#changed;
   }
 }

@@ -6,6 +6,9 @@ import { Errno, FsError } from '../errno.js';
 import { type AttributeChanges, FileType } from './node.js';
 
 const LF = 0x0a;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
 /** Behind the text: the line end that it may lack, and the empty line that ends its record. */
 const TRAILER_BYTES = 2;
 
@@ -36,6 +39,7 @@ export class WrittenEvent extends Event {
   override link(holder: Holder): void {
     super.link(holder);
     this.#holders.push(holder);
+    this.renamed();
   }
 
   override unlink(holder: Holder): void {
@@ -45,6 +49,20 @@ export class WrittenEvent extends Event {
       this.keeper?.keep(1, this.length);
     }
     super.unlink(holder);
+    this.renamed();
+  }
+
+  /** One of its names is another now, or gone: that changes ctime only (inode(7)). */
+  renamed(): void {
+    this.changed = now();
+  }
+
+  /**
+   * Somebody without rights has changed the text: it no longer runs as who made it (inode(7), set-user-ID). The kernel
+   * leaves that to us where it writes directly (fs/fuse/file.c).
+   */
+  dropSetIds(): void {
+    this.mode &= (this.mode & S_IXGRP) === 0 ? ~S_ISUID : ~(S_ISUID | S_ISGID);
   }
 
   override close(): void {
