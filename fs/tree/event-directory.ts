@@ -6,6 +6,7 @@ import { Errno, FsError } from '../errno.js';
 import { EndLink, type End } from './end-link.js';
 import { EventFile } from './event-file.js';
 import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
+import type { Interest } from './notices.js';
 import type { SpecialFile } from './special-file.js';
 import type { Tree } from './tree.js';
 
@@ -16,6 +17,8 @@ const LAST_FIXED_OFFSET = 3;
 const FIRST_SPECIAL_OFFSET = 2 ** 50;
 
 export abstract class EventDirectory extends Directory {
+  /** What it is called in the root. */
+  abstract readonly name: string;
   abstract readonly uid: number;
   abstract readonly gid: number;
   /** The nodes of head, tail and the dot files that the kernel knows. */
@@ -24,6 +27,8 @@ export abstract class EventDirectory extends Directory {
   protected specials: Sequence<SpecialFile> | null = null;
   /** Everything before this position has been listed to the end by somebody; -1 when nobody has. */
   protected listedTo = -1;
+  /** Set once somebody has asked for its attributes, who may watch it: then what is delivered has to be announced. */
+  interest: Interest | null = null;
 
   constructor(
     protected readonly tree: Tree,

@@ -55,7 +55,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   constructor(
     tree: Tree,
     id: NodeId,
-    readonly name: string,
+    override readonly name: string,
     readonly owner: Owner,
     mode: number,
     public uid: number,
@@ -68,7 +68,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** An event has come: if the filter lets it, it is linked in. */
   deliver(event: Event): void {
     if (!this.filter.all && !event.always && !this.filter.matches(event)) return;
-    this.queue.add(this.entryFor(event));
+    const entry = this.entryFor(event);
+    this.queue.add(entry);
+    if (this.interest !== null) this.tree.notices.announce(this, entry.name);
     this.#modified = this.#changed = event.time;
     if (this.readers.any) this.tree.unsettled.add(this);
   }
@@ -279,11 +281,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     if (this.#sticky) return;
     this.tree.root.drop(this);
     this.end();
+    this.tree.notices.bury(this);
   }
 
   /** Lets go of everything. */
   end(): void {
     this.lifetime.over = true;
+    this.tree.notices.ended(this);
     this.letGo();
     this.readers.end(this.tree.door);
   }

@@ -46,6 +46,7 @@ export class RootDirectory extends Directory {
     const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, caller.uid, caller.gid);
     this.tree.owners.bind(owner, directory);
     this.directories.push(name, directory);
+    this.tree.notices.nameTaken(name);
     this.#changed = now();
     return directory;
   }

@@ -14,6 +14,7 @@ import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
 import { MatchDirectory } from './match-directory.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
+import { Notices } from './notices.js';
 import type { ProcessDirectory } from './process-directory.js';
 import { PublishFile } from './publish-file.js';
 import { ROOT_ID, RootDirectory } from './root-directory.js';
@@ -36,7 +37,9 @@ export class Tree implements Outlet {
   /** The lifetime of what stays as long as the mount. */
   readonly forever = new Lifetime();
   readonly root: RootDirectory;
+  readonly log: LogDirectory;
   readonly streams: Streams;
+  readonly notices = new Notices();
   /** Set by the driver that carries the tree. */
   door: Door = NO_DOOR;
   /** Directories with events that somebody waits for. */
@@ -55,7 +58,8 @@ export class Tree implements Outlet {
     this.streams = new Streams(bus.log);
     this.root = new RootDirectory(this);
     this.#nodes.set(ROOT_ID, this.root);
-    this.root.fix('log', new LogDirectory(this, this.mintNodeId()));
+    this.log = new LogDirectory(this, this.mintNodeId());
+    this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
     this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, Filter.parse('')));
@@ -80,6 +84,7 @@ export class Tree implements Outlet {
 
   take(event: Event): void {
     this.root.directories.each(deliver, event);
+    if (this.log.interest !== null) this.notices.announce(this.log, event.name);
     for (const group of this.streams.groups.values()) group.deliver(event);
   }
 
@@ -185,6 +190,7 @@ export class Tree implements Outlet {
       ['STREAMS', streams.length],
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
+      ...this.notices.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...streams.map(
         ({ openerPid, cursor, group }, index) =>
