@@ -365,6 +365,7 @@ export class TreeHandlers implements Handlers {
     if (!(directory instanceof EventDirectory) || !this.tree.notices.made(directory, name)) return Errno.ENOENT;
     const node = directory.lookup(name);
     if (!(node instanceof EventFile) || node.event instanceof WrittenEvent) return Errno.ENOENT;
+    directory.noticed++;
     this.tree.notices.raised++;
     this.#entry(reply, node);
     return DONE;

@@ -29,6 +29,8 @@ export abstract class EventDirectory extends Directory {
   protected listedTo = -1;
   /** Set once somebody has asked for its attributes, who may watch it: then what is delivered has to be announced. */
   interest: Interest | null = null;
+  /** How often inotify was told of a delivered event. */
+  noticed = 0;
 
   constructor(
     protected readonly tree: Tree,

@@ -235,6 +235,7 @@ export class Notices {
       ['NOTICES', this.raised],
       ['NOTICE_BATCHES', this.batches],
       ['WATCHED', this.#open.size],
+      ['UNTOLD', this.#due.size + this.#inBatch.length],
       ['GHOSTS', this.#ghosts.size],
     ];
   }

@@ -300,6 +300,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       ['LOST', this.queue.lost],
       ['STREAMS', this.readers.opened],
       ['WAITING', this.readers.waiting.size],
+      ['NOTICES', this.noticed],
       ['FILTER', this.filter.text.replaceAll('\n', '; ')],
     ];
   }
