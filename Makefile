@@ -45,7 +45,7 @@ $(MODULES): package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h) $(MODULES)
+$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/notifier/*) $(MODULES)
 	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
 	@touch $@
 
@@ -61,7 +61,7 @@ clean:
 
 # ---- What must come from the system: command=package, and header=package after it.
 
-COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync
+COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
            $(foreach pair,$(HEADERS),$(if $(wildcard $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair)))))

@@ -16,6 +16,9 @@ export interface SystemError extends Error {
   syscall: string;
 }
 
+/** Where the program is that raises inotify events on a mount (native/notifier/main.c). */
+export const notifierProgram: string;
+
 /** open(2) of /dev/fuse, O_RDWR|O_NONBLOCK: one descriptor is one connection (kernel: fs/fuse/dev.c). */
 export function openFuse(): number;
 

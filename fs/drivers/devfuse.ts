@@ -14,6 +14,7 @@ import type { Handle, ParkedRead } from '../tree/handle.js';
 import type { Tree } from '../tree/tree.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { clearMountPoint, detach, mountFuse } from './mount-point.js';
+import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
 
@@ -39,6 +40,8 @@ export class DevFuse implements Door, Reads {
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
+  /** Raises inotify events, while the mount is there. */
+  #notifier: Notifier | null = null;
   #path = '';
   /** The mount's device, to tell it from what others may have mounted there since. */
   #connection = -1;
@@ -89,6 +92,7 @@ export class DevFuse implements Door, Reads {
         onEnd: () => {
           this.#channel = null;
           this.#detach(); // an aborted connection is still mounted
+          this.#notifier?.stop();
           clearTimeout(late);
           failed(new Refusal(`${path}: the kernel ended the connection at once`));
           onEnd();
@@ -97,6 +101,7 @@ export class DevFuse implements Door, Reads {
     });
     this.#channel!.start();
     await negotiated;
+    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.notices, this.complain, path, this.#connection);
   }
 
   /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
@@ -109,6 +114,7 @@ export class DevFuse implements Door, Reads {
     channel.serve();
     channel.close();
     this.#channel = null;
+    this.#notifier?.stop();
   }
 
   #detach(): void {

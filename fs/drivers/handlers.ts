@@ -20,6 +20,9 @@ import { DONE, type Handlers, NO_REPLY, type Outcome } from '../fuse/opcodes.js'
 import type { Reply } from '../fuse/reply.js';
 import type { Request } from '../fuse/request.js';
 import { APPEND, type FileHandle, Handle, type ParkedRead } from '../tree/handle.js';
+import { EventDirectory } from '../tree/event-directory.js';
+import { EventFile } from '../tree/event-file.js';
+import { WrittenEvent } from '../tree/written-event.js';
 import { type AttributeChanges, type Attributes, Directory, type Node, type NodeId } from '../tree/node.js';
 import type { Tree } from '../tree/tree.js';
 import type { ReplySink } from './reply-sink.js';
@@ -78,7 +81,7 @@ export class TreeHandlers implements Handlers {
     const directory = this.#directory(request);
     const name = request.name();
     if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
-    const node = directory.lookup(name);
+    const node = request.pid === this.tree.notices.helper ? this.#lookupForHelper(directory, name) : directory.lookup(name);
     if (node === undefined) return Errno.ENOENT;
     this.#entry(reply, node);
     return DONE;
@@ -98,9 +101,11 @@ export class TreeHandlers implements Handlers {
     return NO_REPLY;
   }
 
-  /** stat(2), fstat(2), and the permission check of every path walk. fuse_attr_out. */
+  /** stat(2), fstat(2), and the permission check of every path walk and of inotify_add_watch(2). fuse_attr_out. */
   getattr(request: Request, reply: Reply): Outcome {
-    this.#attr(reply, this.#node(request));
+    const node = this.#node(request);
+    if (node instanceof EventDirectory) this.tree.notices.asked(node, request.pid);
+    this.#attr(reply, node);
     return DONE;
   }
 
@@ -133,6 +138,7 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(12); // rdev, umask, padding
     const name = this.#name(request);
+    if (request.pid === this.tree.notices.helper) return this.#mknodForHelper(directory, name, reply);
     if (directory.lookup(name) !== undefined) return Errno.EEXIST;
     this.#entry(reply, directory.mknod(name, mode, request));
     return DONE;
@@ -218,7 +224,11 @@ export class TreeHandlers implements Handlers {
 
   /** rmdir(2). No more than success; ENOENT, ENOTEMPTY, EPERM. */
   rmdir(request: Request): Outcome {
-    this.#directory(request).rmdir(this.#name(request));
+    const directory = this.#directory(request);
+    const name = this.#name(request);
+    // The helper removes ghosts only. Not ENOENT, which would take a new directory of that name out of the kernel's cache.
+    if (request.pid === this.tree.notices.helper) return this.tree.notices.removeGhost(name) ? DONE : Errno.ENOTEMPTY;
+    directory.rmdir(name);
     return DONE;
   }
 
@@ -354,6 +364,23 @@ export class TreeHandlers implements Handlers {
 
   /** The last thing some mounts hear; ours end with ENODEV instead. */
   destroy(): Outcome {
+    return DONE;
+  }
+
+  /** The helper finds ghosts, and finds no event: else it could not make one (fs/tree/notices.ts). */
+  #lookupForHelper(directory: Directory, name: string): Node | undefined {
+    if (directory instanceof EventDirectory) return undefined;
+    return this.tree.notices.ghost(name) ?? directory.lookup(name);
+  }
+
+  /** The helper makes an event that is there already: the kernel raises IN_CREATE. ENOENT when it has been taken meanwhile. */
+  #mknodForHelper(directory: Directory, name: string, reply: Reply): Outcome {
+    if (!(directory instanceof EventDirectory) || !this.tree.notices.made(directory, name)) return Errno.ENOENT;
+    const node = directory.lookup(name);
+    if (!(node instanceof EventFile) || node.event instanceof WrittenEvent) return Errno.ENOENT;
+    directory.noticed++;
+    this.tree.notices.raised++;
+    this.#entry(reply, node);
     return DONE;
   }
 

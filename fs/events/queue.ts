@@ -112,18 +112,19 @@ export class Queue<E extends Entry> implements Holder {
 
   /**
    * Adds entries before all others, oldest first, under names that are free; before them `lost` events are missing that
-   * nobody has any more. What is too much goes, the oldest first.
+   * nobody has any more. What is too much goes, the oldest first; gives those that have joined.
    */
-  prepend(entries: readonly E[], lost: number): void {
+  prepend(entries: readonly E[], lost: number): readonly E[] {
     let first = entries.length;
     while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1].event)) first--;
     const kept = entries.slice(first);
     this.entries.prepend(kept.map(({ name }) => name), kept);
     for (const { event } of entries.slice(0, first)) lost += event.weight;
-    if (lost === 0) return;
+    if (lost === 0) return kept;
     this.lost += lost;
     if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
     else this.losses.atEnd(this.entries, lost);
+    return kept;
   }
 
   /** Links and charges an event that `events` more are to follow, if there is room for it. */

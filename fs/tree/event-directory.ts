@@ -6,6 +6,7 @@ import { Errno, FsError } from '../errno.js';
 import { EndLink, type End } from './end-link.js';
 import { EventFile } from './event-file.js';
 import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
+import type { Interest } from './notices.js';
 import type { Ledger } from './quota.js';
 import type { SpecialFile } from './special-file.js';
 import type { Tree } from './tree.js';
@@ -20,6 +21,8 @@ const FIRST_LINK_OFFSET = 2 ** 51;
 const ENDS: readonly End[] = ['head', 'tail'];
 
 export abstract class EventDirectory extends Directory {
+  /** What it is called in the root. */
+  abstract readonly name: string;
   abstract readonly uid: number;
   abstract readonly gid: number;
   /** The nodes of head, tail and the dot files that the kernel knows. */
@@ -28,6 +31,10 @@ export abstract class EventDirectory extends Directory {
   protected specials: Sequence<SpecialFile> | null = null;
   /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
   protected listedTo = -1;
+  /** Set once somebody has asked for its attributes, who may watch it: then what is delivered has to be announced. */
+  interest: Interest | null = null;
+  /** How often inotify was told of a delivered event. */
+  noticed = 0;
 
   constructor(
     protected readonly tree: Tree,

@@ -64,7 +64,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   constructor(
     tree: Tree,
     id: NodeId,
-    readonly name: string,
+    override readonly name: string,
     readonly owner: Owner,
     mode: number,
     tab: Tab,
@@ -81,7 +81,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** An event has come: if the filter lets it, it is linked in, or lost where there is no room. */
   deliver(event: Event): void {
     if (!this.#wants(event)) return;
-    this.queue.add(this.entryFor(event));
+    const entry = this.entryFor(event);
+    const isAdded = this.queue.add(entry);
+    if (isAdded && this.interest !== null) this.tree.notices.announce(this, entry.name);
     this.#modified = this.#changed = event.time;
     if (this.readers.any) this.tree.unsettled.add(this);
   }
@@ -95,7 +97,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { first, events, lost } = this.tree.bus.since(seqnum, this.beginsAfter, this.#begins);
     const entries = events.filter((event) => this.#wants(event) && this.queue.entries.get(event.name)?.event !== event);
     for (const event of events) event.settle();
-    this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
+    const joined = this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
+    if (this.interest !== null) for (const { name } of joined) this.tree.notices.announce(this, name);
     this.#begins = first;
     this.beginsAfter = seqnum;
     this.changed();
@@ -361,11 +364,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     if (this.#sticky) return;
     this.tree.root.drop(this);
     this.end();
+    this.tree.notices.bury(this);
   }
 
   /** Lets go of everything. */
   end(): void {
     this.lifetime.over = true;
+    this.tree.notices.ended(this);
     this.letGo();
     this.#tab.close('directories');
     this.readers.end(this.tree.door);
@@ -384,6 +389,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       ['OVERFLOW', this.queue.limits.overflow ?? 'drop-oldest'],
       ['STREAMS', this.readers.opened],
       ['WAITING', this.readers.waiting.size],
+      ['NOTICES', this.noticed],
       ['FILTER', this.filter.text.replaceAll('\n', '; ')],
     ];
   }

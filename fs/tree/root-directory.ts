@@ -52,6 +52,7 @@ export class RootDirectory extends Directory {
       this.tree.owners.bind(owner, directory);
       this.directories.push(name, directory);
       this.tree.takers.add(directory);
+      this.tree.notices.nameTaken(name);
       this.#modified = this.#changed = now();
       return directory;
     } catch (error) {

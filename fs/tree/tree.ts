@@ -16,6 +16,7 @@ import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
 import { MatchDirectory } from './match-directory.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
+import { Notices } from './notices.js';
 import type { ProcessDirectory } from './process-directory.js';
 import { PublishFile } from './publish-file.js';
 import { Ledger } from './quota.js';
@@ -42,6 +43,7 @@ export class Tree implements Outlet {
   /** The lifetime of what stays as long as the mount. */
   readonly forever = new Lifetime();
   readonly root: RootDirectory;
+  readonly log: LogDirectory;
   readonly streams: Streams;
   /** Who holds how much. */
   readonly ledger = new Ledger();
@@ -49,6 +51,7 @@ export class Tree implements Outlet {
   queueLimits: QueueLimits = QUEUE_LIMITS;
   /** Whether readdir(3) shows head and tail. */
   listsLinks = false;
+  readonly notices = new Notices();
   /** Set by the driver that carries the tree. */
   door: Door = NO_DOOR;
   /** Which process directories may want an event. */
@@ -69,7 +72,8 @@ export class Tree implements Outlet {
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this);
     this.#nodes.set(ROOT_ID, this.root);
-    this.root.fix('log', new LogDirectory(this, this.mintNodeId()));
+    this.log = new LogDirectory(this, this.mintNodeId());
+    this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
     this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, Filter.parse('')));
@@ -100,6 +104,7 @@ export class Tree implements Outlet {
 
   take(event: Event): void {
     this.takers.offer(event, deliver);
+    if (this.log.interest !== null) this.notices.announce(this.log, event.name);
     this.streams.take(event);
   }
 
@@ -204,6 +209,7 @@ export class Tree implements Outlet {
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
       ...this.ledger.statusLines(),
+      ...this.notices.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...streams.map(
         ({ openerPid, cursor, group }, index) =>
