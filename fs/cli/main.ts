@@ -4,6 +4,7 @@ import type { StickyDirectory } from '../daemon.js';
 import type { MountOptions } from './mount.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
+import { waysInAndOut } from './ways-options.js';
 
 /** DESIGN section 6. */
 const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
@@ -20,11 +21,9 @@ export async function main(argv: readonly string[]): Promise<void> {
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
 
-  program
-    .command('mount')
+  waysInAndOut(program.command('mount'))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
-    .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--hint', 'say what to try once mounted')
@@ -94,11 +93,6 @@ function explain(error: unknown, command: string): number {
     return explain(Refusal.from(error, path), command);
   }
   throw error;
-}
-
-function parseSource(text: string): string {
-  if (text !== 'kernel' && text !== 'none') throw new InvalidArgumentError('It is kernel or none.');
-  return text;
 }
 
 const DEFAULT_STICKY_MODE = 0o755;

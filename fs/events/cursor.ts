@@ -108,6 +108,39 @@ export class Cursor {
     else this.#readMatches(sink, room);
   }
 
+  // ---- event by event, for who sends messages
+
+  /** Whether events were lost before the next one. */
+  get overtaken(): boolean {
+    return this.#overtaken() > 0;
+  }
+
+  /** How many events were lost before the next one. They are told with this. */
+  takeLoss(): number {
+    const lost = this.#overtaken();
+    if (lost === 0) return 0;
+    this.#number = this.audience.log.oldest;
+    this.#passed += lost;
+    this.toldLost += lost;
+    return lost;
+  }
+
+  /** The next event, which it passes; undefined when there is none. Losses must have been taken. */
+  next(): Event | undefined {
+    const { audience } = this;
+    const number = audience.filter.all ? this.#number : audience.nextMatch(this.#number);
+    if (number < 0 || number === audience.log.next) return undefined;
+    this.#number = number + 1;
+    this.#passed++;
+    return audience.log.at(number);
+  }
+
+  /** Stands before `event`, where `other`, which has passed it and `after` more, has stood. */
+  standBefore(event: Event, other: Cursor, after: number): void {
+    this.#number = event.number;
+    this.#passed = other.#passed - 1 - after;
+  }
+
   /** Goes where `other` has got to: both stood at the same place, and `other` was read with the same room and lost `lost`. */
   follow(other: Cursor, lost: number): void {
     this.#number = other.#number;
@@ -156,9 +189,7 @@ export class Cursor {
     if (lost === 0) return true;
     const record = overflowRecord(lost);
     if (record.length > sink.room && sink.room !== roomAtFirst) return false;
-    this.#number = this.audience.log.oldest;
-    this.#passed += lost;
-    this.toldLost += lost;
+    this.takeLoss();
     return this.#rest.put(sink, record, 0, record.length);
   }
 
