@@ -53,6 +53,8 @@ export class SocketOutlet implements WayOut {
   /** Who waits for descriptors or kernel memory, not for room. */
   readonly #starved = new Set<Subscriber>();
   #retry: NodeJS.Timeout | null = null;
+  /** Whether it was said that something is lacking, since it last was not. */
+  #saidSo = false;
   #tokens = LISTENER;
   readonly #counted = { sent: 0, lost: 0, refused: 0 };
 
@@ -215,12 +217,14 @@ export class SocketOutlet implements WayOut {
       const starved = [...this.#starved];
       this.#starved.clear();
       for (const subscriber of starved) this.#serve(subscriber);
+      if (starved.length > this.#starved.size) this.#saidSo = false;
     }, RETRY_MS);
   }
 
   #complainOf(error: unknown): void {
     if (!isSystemError(error)) throw error;
-    this.complain(`${this.listener.path}: ${errnoText(error.errno)}; trying again`);
+    if (!this.#saidSo) this.complain(`${this.listener.path}: ${errnoText(error.errno)}: subscribers wait until that is over`);
+    this.#saidSo = true;
   }
 
   // ---- who comes, says something and goes
@@ -249,6 +253,7 @@ export class SocketOutlet implements WayOut {
       for (let fd = acceptSeqpacket(this.listener.fd, this.#peer); fd >= 0; fd = acceptSeqpacket(this.listener.fd, this.#peer)) {
         this.#welcome(fd, { pid: this.#peer[0], uid: this.#peer[1] });
       }
+      this.#saidSo = false;
     } catch (error) {
       // No descriptors: who waits, waits. Polling would say so without end.
       this.#readiness.change(this.listener.fd, LISTENER, 0);
