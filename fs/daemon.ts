@@ -10,7 +10,11 @@ import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
 import { Owners } from './owners/owners.js';
 import { rehearse } from './rehearsal.js';
-import { KernelSource } from './sources/kernel.js';
+import { type OutletOptions, openOutlets } from './outlets/outlets.js';
+import type { WayOut } from './outlets/way-out.js';
+import { KERNEL } from './sources/kernel.js';
+import { UDEV } from './sources/udev.js';
+import { UeventSource } from './sources/uevent-source.js';
 import { Tree } from './tree/tree.js';
 
 export interface StickyDirectory {
@@ -18,10 +22,16 @@ export interface StickyDirectory {
   readonly mode: number;
 }
 
+const GROUPS = { kernel: KERNEL, udev: UDEV } as const;
+export type SourceName = keyof typeof GROUPS;
+
 export interface DaemonOptions {
   /** Where to mount, as mountinfo would show it. */
   readonly path: string;
-  readonly source: 'kernel' | 'none';
+  /** The netlink groups that feed the tree; there may be none. */
+  readonly sources: readonly SourceName[];
+  /** More ways out of the bus. */
+  readonly outlets: OutletOptions;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
   /** How many microseconds to look for the next request before sleeping; 0: not at all. */
@@ -35,7 +45,8 @@ export class Daemon {
   readonly tree: Tree;
   readonly #owners = new Owners();
   readonly #driver: DevFuse;
-  readonly #source: KernelSource | null;
+  readonly #sources: readonly UeventSource[];
+  #outlets: readonly WayOut[] = [];
 
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
@@ -44,11 +55,9 @@ export class Daemon {
     this.configure(options.config);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#driver = new DevFuse(this.tree, options.complain, options.busyPollUs);
-    this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
-    const source = this.#source;
-    if (source === null) return;
-    rehearse(this.#owners);
-    this.tree.report(() => source.statusLines());
+    this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
+    if (this.#sources.length > 0) rehearse(this.#owners);
+    for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
 
   #addSticky({ name, mode }: StickyDirectory): void {
@@ -70,15 +79,29 @@ export class Daemon {
 
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
+    this.#openOutlets();
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
-    this.#source?.start();
+    for (const source of this.#sources) source.start();
   }
 
   /** Ends blocked readers with the end of the file, unmounts and closes everything. */
   stop(): void {
-    this.#source?.close();
+    for (const source of this.#sources) source.close();
     this.#driver.unmount();
+    for (const outlet of this.#outlets) outlet.close();
+    this.#outlets = [];
     this.#owners.close();
+  }
+
+  #openOutlets(): void {
+    const { sources, outlets, path, complain } = this.options;
+    const { bus } = this.tree;
+    const readMask = sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
+    this.#outlets = openOutlets(outlets, bus, readMask, path, complain);
+    for (const outlet of this.#outlets) {
+      bus.outlets.push(outlet);
+      this.tree.report(() => outlet.statusLines());
+    }
   }
 }

@@ -21,4 +21,12 @@ export const {
   FuseChannel,
   UeventSocket,
   ReadableWatch,
+  Readiness,
+  listenSeqpacket,
+  probeSeqpacket,
+  acceptSeqpacket,
+  sendToAll,
+  passToAll,
+  openUeventSender,
+  notifyFifos,
 } = addon;

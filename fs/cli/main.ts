@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
 import { Misuse, Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
+import { waysInAndOut } from './ways-options.js';
 
 /** DESIGN section 6. */
 const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
@@ -23,11 +24,9 @@ function emptyProgram(): Command {
 export async function main(argv: readonly string[]): Promise<void> {
   const program = emptyProgram();
 
-  program
-    .command('mount')
+  waysInAndOut(program.command('mount'))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
-    .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
@@ -101,11 +100,6 @@ function explain(error: unknown, command: string): number {
     return explain(Refusal.from(error, path), command);
   }
   throw error;
-}
-
-function parseSource(text: string): string {
-  if (text !== 'kernel' && text !== 'none') throw new InvalidArgumentError('It is kernel or none.');
-  return text;
 }
 
 /** Measured: docs/DECISIONS.md, "Looking again before sleeping". */

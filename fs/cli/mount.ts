@@ -3,14 +3,15 @@ import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
 import type { Command } from 'commander';
 import { sparing } from '../complaints.js';
-import { Daemon, type StickyDirectory } from '../daemon.js';
+import { Daemon, type SourceName, type StickyDirectory } from '../daemon.js';
 import { mountPath } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
+import type { OutletOptions } from '../outlets/outlets.js';
 import { seesOwnNamespace } from '../owners/process.js';
 import { Configuration } from './configuration.js';
 
-export interface MountOptions {
-  readonly source: 'kernel' | 'none';
+export interface MountOptions extends OutletOptions {
+  readonly source: readonly (SourceName | 'none')[];
   readonly readyFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
@@ -26,8 +27,9 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
-  const { source, sticky, busyPoll } = options;
-  const daemon = new Daemon({ path, source, sticky, busyPollUs: busyPoll, config: configuration.config, complain });
+  const { sticky, busyPoll } = options;
+  const sources = options.source.filter((name) => name !== 'none');
+  const daemon = new Daemon({ path, sources, outlets: options, sticky, busyPollUs: busyPoll, config: configuration.config, complain });
   daemon.tree.listsLinks = options.listLinks === true;
   let isUp = false;
   let isToStop = false;

@@ -24,7 +24,7 @@ export async function status(options: { readonly json?: boolean; readonly mount:
   const daemon = readStatusFile(`${path}/log`);
   const subscribers = [...directories(path), ...streams(daemon)];
   const quotas = readQuotas(daemon);
-  for (const key of [...daemon.keys()].filter((name) => /^(STREAM|QUOTA)_/.test(name))) daemon.delete(key);
+  for (const key of [...daemon.keys()].filter((name) => SUBSCRIBER.test(name) || name.startsWith('QUOTA_'))) daemon.delete(key);
   if (options.json === true) {
     const numbers = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), Number(value)]));
     print(`${JSON.stringify({ mount: path, ...numbers, subscribers, quotas })}\n`);
@@ -76,14 +76,17 @@ function directories(path: string): Subscriber[] {
     });
 }
 
-/** `pid=1 pending=0 lost=0 filter=...` for each open stream. */
+/** Keys of lines about one subscriber: an open stream, or a socket's client. */
+const SUBSCRIBER = /^(STREAM|SOCKET|FDSOCKET)_\d+$/;
+
+/** `pid=1 pending=0 lost=0 filter=...` for each open stream, and with `uid=0` for each client of a socket. */
 function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
   return [...daemon]
-    .filter(([key]) => key.startsWith('STREAM_'))
-    .map(([, value]) => {
-      const found = /^pid=(\d+) pending=(\d+) lost=(\d+) filter=(.*)$/.exec(value);
+    .filter(([key]) => SUBSCRIBER.test(key))
+    .map(([key, value]) => {
+      const found = /^pid=(\d+) (?:uid=\d+ )?pending=(\d+) lost=(\d+) filter=(.*)$/.exec(value);
       const [, pid, PENDING, LOST, FILTER] = found ?? ['', '0', '0', '0', ''];
-      return subscriber('stream', Number(pid), { PENDING, LOST, FILTER });
+      return subscriber(SUBSCRIBER.exec(key)![1].toLowerCase(), Number(pid), { PENDING, LOST, FILTER });
     });
 }
 

@@ -200,6 +200,7 @@ export class Tree implements Outlet {
       ['DAEMON', process.pid],
       ['SEQNUM', bus.lastSeqnum],
       ['KERNEL', bus.counted.kernel],
+      ['UDEV', bus.counted.udev],
       ['PUBLISHED', bus.counted.published],
       ['LOST', bus.lost],
       ['KEPT', bus.log.next - bus.log.oldest],
