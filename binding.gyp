@@ -12,6 +12,7 @@
         'native/process.cc',
         'native/readable_watch.cc',
         'native/system_error.cc',
+        'native/thread_interrupts.cc',
         'native/uevent_socket.cc',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],

@@ -3,7 +3,7 @@ import { raiseFileLimit } from '#native';
 import { Bus } from './events/bus.js';
 import { Log } from './events/log.js';
 import { Mint } from './events/mint.js';
-import { DevFuse } from './drivers/devfuse.js';
+import { type Driver, type DriverName, openDriver } from './drivers/driver.js';
 import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
 import { Owners } from './owners/owners.js';
@@ -23,6 +23,7 @@ export interface DaemonOptions {
   /** Where to mount, as mountinfo would show it. */
   readonly path: string;
   readonly source: 'kernel' | 'none';
+  readonly driver: DriverName;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
   /** Where warnings and unexpected errors go. */
@@ -32,7 +33,7 @@ export interface DaemonOptions {
 export class Daemon {
   readonly tree: Tree;
   readonly #owners = new Owners();
-  readonly #driver: DevFuse;
+  #driver: Driver | null = null;
   readonly #source: KernelSource | null;
 
   constructor(private readonly options: DaemonOptions) {
@@ -40,7 +41,6 @@ export class Daemon {
     const bus = new Bus(new Log(LOG_LIMITS), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
     for (const { name, mode } of options.sticky) this.tree.addSticky(name, mode);
-    this.#driver = new DevFuse(this.tree, options.complain);
     this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
     const source = this.#source;
     if (source === null) return;
@@ -50,6 +50,7 @@ export class Daemon {
 
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
+    this.#driver = await openDriver(this.options.driver, this.tree, this.options.complain);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     this.#source?.start();
@@ -58,7 +59,7 @@ export class Daemon {
   /** Ends blocked readers with the end of the file, unmounts and closes everything. */
   stop(): void {
     this.#source?.close();
-    this.#driver.unmount();
+    this.#driver?.unmount();
     this.#owners.close();
   }
 }

@@ -7,6 +7,7 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   eventfs::exportFuseChannel(env, exports);
   eventfs::exportUeventSocket(env, exports);
   eventfs::exportReadableWatch(env, exports);
+  eventfs::exportThreadInterrupts(env, exports);
   return exports;
 }
 

@@ -11,5 +11,6 @@ void exportDeathWatch(Napi::Env env, Napi::Object exports);
 void exportFuseChannel(Napi::Env env, Napi::Object exports);
 void exportUeventSocket(Napi::Env env, Napi::Object exports);
 void exportReadableWatch(Napi::Env env, Napi::Object exports);
+void exportThreadInterrupts(Napi::Env env, Napi::Object exports);
 
 }  // namespace eventfs

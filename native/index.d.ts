@@ -163,3 +163,13 @@ export class ReadableWatch {
   constructor(fd: number, onReadable: () => void);
   close(): void;
 }
+
+/**
+ * Catches a signal that is sent to single threads (sigaction(2)); gives the descriptor of a pipe that says whom it met: for
+ * each, 8 bytes in the machine's order, the address of the semaphore that the thread waits for (what futex(2) was
+ * called with), or another number when it waits for none; always 0 but on x86-64. Non-blocking, and never to be closed.
+ */
+export function catchInterrupts(signal: number): number;
+
+/** Where a buffer's memory is, to tell an address that lies in it. */
+export function addressOf(buffer: Uint8Array): number;

@@ -16,4 +16,6 @@ export const {
   FuseChannel,
   UeventSocket,
   ReadableWatch,
+  catchInterrupts,
+  addressOf,
 } = addon;

@@ -1,6 +1,7 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
+import { DRIVER_NAMES } from '../drivers/driver.js';
 import type { MountOptions } from './mount.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
@@ -25,6 +26,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
     .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
+    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--hint', 'say what to try once mounted')

@@ -3,12 +3,14 @@ import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
 import { sparing } from '../complaints.js';
 import { Daemon, type StickyDirectory } from '../daemon.js';
+import type { DriverName } from '../drivers/driver.js';
 import { mountPath } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { seesOwnNamespace } from '../owners/process.js';
 
 export interface MountOptions {
   readonly source: 'kernel' | 'none';
+  readonly driver: DriverName;
   readonly readyFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly hint?: boolean;
@@ -20,7 +22,7 @@ export async function mount(directory: string, options: MountOptions): Promise<v
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
-  const daemon = new Daemon({ path, source: options.source, sticky: options.sticky, complain });
+  const daemon = new Daemon({ path, source: options.source, driver: options.driver, sticky: options.sticky, complain });
   let isUp = false;
   let isToStop = false;
   let isStopping = false;

@@ -14,7 +14,6 @@ import {
   RenameFlag,
   SetattrValid as Valid,
   Size,
-  XattrFlag,
 } from '../fuse/abi.js';
 import { DONE, type Handlers, NO_REPLY, type Outcome } from '../fuse/opcodes.js';
 import type { Reply } from '../fuse/reply.js';
@@ -22,14 +21,11 @@ import type { Request } from '../fuse/request.js';
 import { APPEND, type FileHandle, Handle, type ParkedRead } from '../tree/handle.js';
 import { type AttributeChanges, type Attributes, Directory, type Node, type NodeId } from '../tree/node.js';
 import type { Tree } from '../tree/tree.js';
+import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from './calls.js';
 import type { ReplySink } from './reply-sink.js';
 
-const O_NONBLOCK = 0o4000;
-const O_APPEND = 0o2000;
-const NAME_MAX = 255;
 /** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
 const ROOT_ATTR_VALID_SECONDS = 1;
-const STATFS_BLOCK_BYTES = 4096;
 
 /** What the handlers need of the driver. */
 export interface Reads {
@@ -128,7 +124,7 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(12); // rdev, umask, padding
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     this.#entry(reply, directory.mknod(name, mode, request));
     return DONE;
   }
@@ -143,7 +139,7 @@ export class TreeHandlers implements Handlers {
     const directory = this.#directory(request);
     const node = this.tree.node(request.u64() as NodeId);
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     this.#entry(reply, directory.link(name, node));
     return DONE;
   }
@@ -178,10 +174,7 @@ export class TreeHandlers implements Handlers {
     const flags = request.u32();
     const name = request.name();
     const value = request.text(size);
-    const there = node.listXattrs().includes(name);
-    if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) return Errno.EEXIST;
-    if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) return Errno.ENODATA;
-    node.setXattr(name, value, request);
+    setXattr(node, name, value, flags, request);
     return DONE;
   }
 
@@ -231,7 +224,7 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(8); // umask, open_flags
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     const handle = directory.create(name, mode, flags, request);
     const fh = this.tree.enter(handle);
     this.#entry(reply, handle.node);
@@ -360,7 +353,7 @@ export class TreeHandlers implements Handlers {
 
   #name(request: Request): string {
     const name = request.name();
-    if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG);
+    refuseLong(name);
     return name;
   }
 
