@@ -6,7 +6,7 @@
  *
  * What it can't do stands in docs/DRIVERS.md.
  */
-import { closeSync, readFileSync, readSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
 import { Errno, FsError, Refusal, isSystemError } from '../errno.js';
 import type { Sink } from '../events/sink.js';
@@ -17,6 +17,7 @@ import type { Handle, ParkedRead } from '../tree/handle.js';
 import type { Tree } from '../tree/tree.js';
 import type { Driver } from './driver.js';
 import { type AskedRead, INTERRUPT_SIGNAL, LONGEST_PATH_BYTES, LibfuseSession, type SessionEnds } from './libfuse-session.js';
+import { stackWaiters } from './lock-waits.js';
 import { MOUNT_HINTS, OPEN_HINTS, clearMountPoint, detach, isOurs } from './mount-point.js';
 import { PathCalls } from './path-calls.js';
 
@@ -29,9 +30,8 @@ export const MOST_PARKED = 8;
 const MOST_DATA = 128 * 1024;
 
 const BEGIN_TIMEOUT_MS = 5000;
-const LOOK_EVERY_MS = 100;
-/** How long a call must have been stuck behind parked reads until these are interrupted. */
-const STUCK_MS = 1000;
+/** How often the driver looks for what it is not told. */
+const LOOK_EVERY_MS = 200;
 /** How long the last replies may take to reach those who wait for them. */
 const LINGER_MS = 2000;
 
@@ -42,7 +42,6 @@ const LIMITS =
 /** A read that waits, by slot. */
 interface Parked extends ParkedRead {
   readonly asked: AskedRead;
-  readonly sinceMs: number;
 }
 
 /** Puts the bytes of a read where they belong. */
@@ -81,8 +80,10 @@ export class FuseNative implements Driver, Door, SessionEnds {
   /** libfuse's /dev/fuse: open as long as it serves. */
   #descriptor = -1;
   #looking: NodeJS.Timeout | null = null;
-  /** Since when more calls have been under way than reads wait; 0 when not. */
-  #stuckSinceMs = 0;
+  /** The threads that waited for a lock when it was last looked. */
+  #waiters = new Set<number>();
+  /** The thread of libfuse's that waits for the others' end. */
+  #idle: ReadonlySet<number> = new Set();
   #interrupts: ReadableWatch | null = null;
   #isSettling = false;
 
@@ -113,6 +114,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
     }
     this.#connection = mountedAt(path)?.minor ?? -1;
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
+    this.#idle = new Set(stackWaiters());
     this.#looking = setInterval(() => this.#look(onEnd), LOOK_EVERY_MS);
     this.complain(LIMITS);
   }
@@ -162,7 +164,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   #park(handle: Handle, asked: AskedRead): void {
     if (this.#parked.size >= MOST_PARKED) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
     const slot = this.#nextSlot++;
-    const read = { slot, handle, size: asked.bytes.length, asked, sinceMs: Date.now() };
+    const read = { slot, handle, size: asked.bytes.length, asked };
     handle.park(read);
     this.#parked.set(slot, read);
   }
@@ -210,28 +212,19 @@ export class FuseNative implements Driver, Door, SessionEnds {
   }
 
   /**
-   * A read holds libfuse's lock on its path, for as long as it waits: rmdir(2) of its directory waits for that, unkillable, and
-   * everybody who comes after. fuse-native is not told. But the kernel counts the calls that are under way
-   * (/sys/fs/fuse/connections, where it is mounted), and when one is for so long, the reads give way with EINTR.
+   * A read holds libfuse's lock on its path for as long as it waits: rmdir(2) of its directory waits for that, unkillable, and so
+   * does whoever comes after. fuse-native is not told; but a thread that is seen waiting for a lock twice running is stuck,
+   * and the reads give way with EINTR: first those in process directories, which can be removed.
    */
   #endStuck(): void {
-    const nowMs = Date.now();
-    if (this.#parked.size === 0 || this.#underWay() <= this.#parked.size) {
-      this.#stuckSinceMs = 0;
-      return;
-    }
-    if (this.#stuckSinceMs === 0) this.#stuckSinceMs = nowMs;
-    if (nowMs - this.#stuckSinceMs < STUCK_MS) return;
-    for (const read of this.#parked.values()) if (read.sinceMs <= this.#stuckSinceMs) this.#interrupt(read);
-    this.#stuckSinceMs = 0;
-  }
-
-  #underWay(): number {
-    try {
-      return Number(readFileSync(`/sys/fs/fuse/connections/${this.#connection}/waiting`, 'latin1'));
-    } catch {
-      return 0; // fusectl is not mounted
-    }
+    if (this.#parked.size === 0) return this.#waiters.clear();
+    const waiters = stackWaiters().filter((thread) => !this.#idle.has(thread));
+    const isStuck = waiters.some((thread) => this.#waiters.has(thread));
+    this.#waiters = new Set(waiters);
+    if (!isStuck) return;
+    const reads = [...this.#parked.values()];
+    const mortal = reads.filter(({ handle }) => handle.node.lifetime !== this.tree.forever);
+    for (const read of mortal.length > 0 ? mortal : reads) this.#interrupt(read);
   }
 
   /** libfuse sends a signal to the thread whose caller was interrupted, again every second: its read ends. */
