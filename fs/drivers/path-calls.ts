@@ -191,9 +191,14 @@ export class PathCalls {
     this.tree.leave(fh as FileHandle);
   }
 
-  /** getdents64(2): all of it at once. ENOTDIR. */
+  /** getdents64(2): all of it at once. */
   readdir(path: string, to: Listing): void {
-    this.#directory(path).list(0, to);
+    try {
+      this.#directory(path).list(0, to);
+    } catch (error) {
+      // It was there to be opened
+      throw error instanceof FsError && error.errno === Errno.ENOENT ? new FsError(Errno.ESTALE) : error;
+    }
   }
 
   #attributesOf(node: Node): Attributes {
