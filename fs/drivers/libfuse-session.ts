@@ -7,8 +7,9 @@
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import Fuse, { type Signal } from 'fuse-native';
-import loadAddon from 'node-gyp-build';
+import type FuseClass from 'fuse-native';
+import type { Signal } from 'fuse-native';
+import type loadAddonOf from 'node-gyp-build';
 import { Errno, FsError, errnoName } from '../errno.js';
 import type { Complain } from '../fuse/session.js';
 import type { Attributes, Listing } from '../tree/node.js';
@@ -23,7 +24,11 @@ interface Addon {
   fuse_native_unmount(path: string, thread: Uint8Array): void;
 }
 
-const addon = loadAddon(dirname(createRequire(import.meta.url).resolve('fuse-native'))) as Addon;
+// Not by import: when libfuse is not there, that fails twice, and once where nobody can catch it.
+const require = createRequire(import.meta.url);
+const Fuse = require('fuse-native') as typeof FuseClass;
+const loadAddon = require('node-gyp-build') as typeof loadAddonOf;
+const addon = loadAddon(dirname(require.resolve('fuse-native'))) as Addon;
 
 /** The signal that libfuse sends to a thread whose caller was interrupted: a real-time one, which nothing else uses. */
 export const INTERRUPT_SIGNAL = 40;
