@@ -38,9 +38,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('umount')
     .description('end the daemon that serves a directory and unmount it')
     .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
-    .action(async (directory: string) => {
-      await (await import('./umount.js')).umount(directory);
-    });
+    .action(async (directory: string) => (await import('./umount.js')).umount(directory));
 
   program
     .command('watch')

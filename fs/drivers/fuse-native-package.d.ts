@@ -12,7 +12,7 @@ declare module 'fuse-native' {
     _thread: Uint8Array;
     /** Called when the kernel has begun to talk. */
     _openCallback: ((error: Error | null) => void) | null;
-    _malloc(size: number): Uint8Array;
+    readonly _malloc: (size: number) => Uint8Array;
     _getImplementedArray(): Uint32Array;
     /** What libfuse is told, as `-oname,name=value`. */
     _fuseOptions(): string;

@@ -280,7 +280,6 @@ function timestamp(ms: number): Timestamp {
 
 /** A text of fuse-native's as bytes, each a character, as the tree has it. EILSEQ when it was no UTF-8. */
 function toBytes(text: string): string {
-  // eslint-disable-next-line no-control-regex
   if (/^[\0-\x7f]*$/.test(text)) return text;
   if (text.includes(REPLACEMENT)) throw new FsError(Errno.EILSEQ, 'fuse-native passes on UTF-8 only');
   return Buffer.from(text).toString('latin1');
