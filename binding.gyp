@@ -24,5 +24,17 @@
         'Release': { 'cflags!': ['-O3'] },
       },
     },
+    {
+      'target_name': 'eventfs-notify',
+      'type': 'executable',
+      'product_extension': '',
+      'sources': [
+        'native/notifier/directories.c',
+        'native/notifier/look.c',
+        'native/notifier/main.c',
+        'native/notifier/raise.c',
+      ],
+      'cflags_c': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
+    },
   ],
 }

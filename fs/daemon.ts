@@ -1,5 +1,7 @@
 /** Puts the parts together; the only place that knows them all. */
 import { raiseFileLimit } from '#native';
+import type { Config } from './config/config.js';
+import { FsError, Misuse, errnoText } from './errno.js';
 import { Bus } from './events/bus.js';
 import { Log } from './events/log.js';
 import { Mint } from './events/mint.js';
@@ -10,9 +12,6 @@ import { Owners } from './owners/owners.js';
 import { rehearse } from './rehearsal.js';
 import { KernelSource } from './sources/kernel.js';
 import { Tree } from './tree/tree.js';
-
-/** The log's ring, and with it what a stream may lag behind (DESIGN section 3, Bounds). */
-const LOG_LIMITS = { bytes: 4 * 1024 * 1024, events: 4096 };
 
 export interface StickyDirectory {
   readonly name: string;
@@ -26,6 +25,9 @@ export interface DaemonOptions {
   readonly driver: DriverName;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
+  /** How many microseconds to look for the next request before sleeping; 0: not at all. */
+  readonly busyPollUs: number;
+  readonly config: Config;
   /** Where warnings and unexpected errors go. */
   readonly complain: Complain;
 }
@@ -38,9 +40,10 @@ export class Daemon {
 
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
-    const bus = new Bus(new Log(LOG_LIMITS), new Mint(FUSE_ROOT_ID));
+    const bus = new Bus(new Log(options.config.ring), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
-    for (const { name, mode } of options.sticky) this.tree.addSticky(name, mode);
+    this.configure(options.config);
+    for (const directory of options.sticky) this.#addSticky(directory);
     this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
     const source = this.#source;
     if (source === null) return;
@@ -48,9 +51,27 @@ export class Daemon {
     this.tree.report(() => source.statusLines());
   }
 
+  #addSticky({ name, mode }: StickyDirectory): void {
+    try {
+      this.tree.addSticky(name, mode);
+    } catch (error) {
+      if (error instanceof FsError) throw new Misuse(`sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`);
+      throw error;
+    }
+  }
+
+  /** Bounds and quotas, which hold for what there is too; what else is in the configuration is for the next mount. */
+  configure({ queue, history, quotas }: Config): void {
+    const { tree } = this;
+    tree.setQueueLimits(queue);
+    tree.ledger.setQuotas(quotas);
+    tree.bus.history.limits = history;
+  }
+
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
-    this.#driver = await openDriver(this.options.driver, this.tree, this.options.complain);
+    const { driver, complain, busyPollUs } = this.options;
+    this.#driver = await openDriver(driver, this.tree, complain, busyPollUs);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     this.#source?.start();

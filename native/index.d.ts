@@ -16,6 +16,9 @@ export interface SystemError extends Error {
   syscall: string;
 }
 
+/** Where the program is that raises inotify events on a mount (native/notifier/main.c). */
+export const notifierProgram: string;
+
 /** open(2) of /dev/fuse, O_RDWR|O_NONBLOCK: one descriptor is one connection (kernel: fs/fuse/dev.c). */
 export function openFuse(): number;
 
@@ -64,6 +67,8 @@ export class DeathWatch {
 export interface FuseChannelOptions {
   /** A mounted /dev/fuse descriptor; the channel closes it. */
   fd: number;
+  /** How many microseconds to keep looking for the next request before sleeping; 0: not at all. Nothing on a single CPU. */
+  busyPollUs: number;
   /** Drained after each request is read and before `onRequest`. */
   deaths: DeathWatch;
   /** One request is read here at a time. At least FUSE_MIN_READ_BUFFER (8 KiB), and max_write + 4096. */
@@ -75,7 +80,7 @@ export interface FuseChannelOptions {
   /**
    * Three words. [0] and [1] `onRequest` may set before it returns, and `answer` reads them: where in `log` the slice begins,
    * and its length in bytes. A length that is not 0 appends the slice to the reply (writev(2)); the channel sets it back to 0.
-   * [2] not 0 asks for `onSettle`.
+   * [2] set to 1 asks for `onSettle`; the channel sets it back to 0 before it calls that.
    */
   slice: Uint32Array;
   /** `unique` of every parked request, 8 bytes each, as the kernel sent it: slot i is bytes 8i to 8i+7. */

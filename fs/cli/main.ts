@@ -2,8 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
 import { DRIVER_NAMES } from '../drivers/driver.js';
-import type { MountOptions } from './mount.js';
-import { Refusal, isSystemError } from '../errno.js';
+import { Misuse, Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
 
 /** DESIGN section 6. */
@@ -11,8 +10,8 @@ const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
-export async function main(argv: readonly string[]): Promise<void> {
-  const program = new Command('eventfs')
+function emptyProgram(): Command {
+  return new Command('eventfs')
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
     .exitOverride()
@@ -20,6 +19,10 @@ export async function main(argv: readonly string[]): Promise<void> {
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
+}
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = emptyProgram();
 
   program
     .command('mount')
@@ -29,9 +32,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
+    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
+    .option('--list-links', 'head and tail are listed too, as symlinks')
+    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
     .option('--hint', 'say what to try once mounted')
-    .action(async (directory: string, options: MountOptions) => {
-      await (await import('./mount.js')).mount(directory, options);
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('./mount.js')).mount(directory, command);
     });
 
   program
@@ -87,6 +93,7 @@ function explain(error: unknown, command: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
   if (error instanceof Refusal) {
     console.error(`eventfs: ${command}: ${error.message}`);
+    if (error instanceof Misuse) return ExitCode.usage;
     return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
   }
   if (isSystemError(error)) {
@@ -101,12 +108,22 @@ function parseSource(text: string): string {
   return text;
 }
 
+/** Measured: docs/DECISIONS.md, "Looking again before sleeping". */
+const DEFAULT_BUSY_POLL_US = 50;
+const MOST_BUSY_POLL_US = 1000;
+
 const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
   if (found === null || found[1] === '.' || found[1] === '..') throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
   return [...before, { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) }];
+}
+
+function parseMicroseconds(text: string): number {
+  const us = Number(text);
+  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US) throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
+  return us;
 }
 
 function parseDescriptor(text: string): number {

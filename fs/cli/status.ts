@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import Table from 'cli-table3';
 import { isSystemError } from '../errno.js';
+import type { Item } from '../tree/quota.js';
 import { requireMount } from './mounted.js';
 import { print, printable } from './output.js';
 import { readStatusFile } from './status-file.js';
@@ -22,18 +23,42 @@ export async function status(options: { readonly json?: boolean; readonly mount:
   const path = await requireMount(options.mount);
   const daemon = readStatusFile(`${path}/log`);
   const subscribers = [...directories(path), ...streams(daemon)];
-  for (const key of [...daemon.keys()].filter((name) => name.startsWith('STREAM_'))) daemon.delete(key);
+  const quotas = readQuotas(daemon);
+  for (const key of [...daemon.keys()].filter((name) => /^(STREAM|QUOTA)_/.test(name))) daemon.delete(key);
   if (options.json === true) {
     const numbers = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), Number(value)]));
-    print(`${JSON.stringify({ mount: path, ...numbers, subscribers })}\n`);
+    print(`${JSON.stringify({ mount: path, ...numbers, subscribers, quotas })}\n`);
     return;
   }
   const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
   for (const { what, pid, command, pending, lost, filter } of subscribers) {
     table.push([printable(what), pid, printable(command), pending, lost, printable(filter)]);
   }
+  const held = new Table({ head: ['who', ...Object.keys(quotas[0] ?? {}).slice(1)], style: { head: [], border: [] } });
+  for (const { who, ...items } of quotas) held.push([who, ...Object.values(items).map(({ held: now, most }) => `${now} of ${most ?? 'any'}`)]);
   const lines = [...daemon].map(([key, value]) => `${key}=${value}`);
-  print([...lines, ...(subscribers.length > 0 ? [table.toString()] : []), ''].join('\n'));
+  const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [held.toString()] : [])];
+  print([...lines, ...tables, ''].join('\n'));
+}
+
+/** What a user or a group holds of what it may hold; null where there is no bound. */
+interface Held {
+  readonly held: number;
+  readonly most: number | null;
+}
+
+type Quota = { readonly who: string } & Readonly<Record<Item, Held>>;
+
+/** `QUOTA_UID_1000=directories=2/256 streams=0/1024 ...` for each user and group that is bounded and holds anything. */
+function readQuotas(daemon: ReadonlyMap<string, string>): Quota[] {
+  return [...daemon]
+    .filter(([key]) => key.startsWith('QUOTA_'))
+    .map(([key, value]) => {
+      const items = [...value.matchAll(/(\w+)=(\d+)\/(\w+)/g)].map(([, item, held, most]): [string, Held] => {
+        return [item, { held: Number(held), most: most === 'unlimited' ? null : Number(most) }];
+      });
+      return { who: key.slice('QUOTA_'.length).replace('_', ' ').toLowerCase(), ...Object.fromEntries(items) } as Quota;
+    });
 }
 
 function directories(path: string): Subscriber[] {

@@ -8,7 +8,8 @@ export const O_NONBLOCK = 0o4000;
 export const O_APPEND = 0o2000;
 /** The most bytes that a name has (statfs(2)). */
 export const NAME_MAX = 255;
-export const STATFS_BLOCK_BYTES = 4096;
+/** Events have a few hundred bytes: in pages nobody would see what is used. */
+export const STATFS_BLOCK_BYTES = 512;
 
 /** ENAMETOOLONG. */
 export function refuseLong(name: string): void {

@@ -15,6 +15,7 @@ import type { Tree } from '../tree/tree.js';
 import type { Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { clearMountPoint, detach, isOurs, mountFuse } from './mount-point.js';
+import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
 
@@ -40,6 +41,8 @@ export class DevFuse implements Driver, Door, Reads {
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
+  /** Raises inotify events, while the mount is there. */
+  #notifier: Notifier | null = null;
   #path = '';
   /** The mount's device, to tell it from what others may have mounted there since. */
   #connection = -1;
@@ -47,6 +50,8 @@ export class DevFuse implements Driver, Door, Reads {
   constructor(
     private readonly tree: Tree,
     private readonly complain: Complain,
+    /** How many microseconds to look for the next request before sleeping. */
+    private readonly busyPollUs: number,
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
@@ -75,6 +80,7 @@ export class DevFuse implements Driver, Door, Reads {
       };
       this.#channel = new FuseChannel({
         fd,
+        busyPollUs: this.busyPollUs,
         deaths: this.tree.owners.watch,
         request: session.request.bytes,
         reply: session.reply.bytes,
@@ -87,6 +93,7 @@ export class DevFuse implements Driver, Door, Reads {
         onEnd: () => {
           this.#channel = null;
           this.#detach(); // an aborted connection is still mounted
+          this.#notifier?.stop();
           clearTimeout(late);
           failed(new Refusal(`${path}: the kernel ended the connection at once`));
           onEnd();
@@ -95,6 +102,7 @@ export class DevFuse implements Driver, Door, Reads {
     });
     this.#channel!.start();
     await negotiated;
+    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.notices, this.complain, path, this.#connection);
   }
 
   /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
@@ -107,6 +115,7 @@ export class DevFuse implements Driver, Door, Reads {
     channel.serve();
     channel.close();
     this.#channel = null;
+    this.#notifier?.stop();
   }
 
   #detach(): void {

@@ -16,9 +16,9 @@ export interface Driver {
 export const DRIVER_NAMES = ['devfuse', 'fuse-native'] as const;
 export type DriverName = (typeof DRIVER_NAMES)[number];
 
-/** Opens a door for the tree. Refusal when it can't be loaded. */
-export async function openDriver(name: DriverName, tree: Tree, complain: Complain): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain);
+/** Opens a door for the tree. Refusal when it can't be loaded. @param busyPollUs see DaemonOptions; fuse-native has no use for it */
+export async function openDriver(name: DriverName, tree: Tree, complain: Complain, busyPollUs: number): Promise<Driver> {
+  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, busyPollUs);
   try {
     return new (await import('./fuse-native.js')).FuseNative(tree, complain);
   } catch (error) {

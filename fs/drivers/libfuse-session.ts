@@ -13,7 +13,6 @@ import type loadAddonOf from 'node-gyp-build';
 import { Errno, FsError, errnoName } from '../errno.js';
 import type { Complain } from '../fuse/session.js';
 import type { Attributes, Listing } from '../tree/node.js';
-import { NAME_MAX, STATFS_BLOCK_BYTES } from './calls.js';
 import { type PathCalls, toUtf8 } from './path-calls.js';
 
 interface Addon {
@@ -144,9 +143,7 @@ export class LibfuseSession extends Fuse {
 
   _op_statfs(signal: Signal, path: string): void {
     const fields = new Uint32Array(11);
-    fields[0] = fields[1] = STATFS_BLOCK_BYTES;
-    fields[10] = NAME_MAX;
-    this.#serve('statfs', path, (result) => signal(result, fields), () => undefined);
+    this.#serve('statfs', path, (result) => signal(result, fields), () => fields.set(this.ends.calls.statfs()));
   }
 
   _op_getattr(signal: Signal, path: string): void {

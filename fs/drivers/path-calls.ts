@@ -15,13 +15,15 @@ import { QueueStreamFile } from '../tree/queue-stream.js';
 import { RootDirectory } from '../tree/root-directory.js';
 import { StreamFile } from '../tree/streams.js';
 import type { Tree } from '../tree/tree.js';
-import { O_APPEND, O_NONBLOCK, refuseLong, refuseTaken, setXattr } from './calls.js';
+import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from './calls.js';
 
 const O_RDWR = 2;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 /** chown(2): stays as it is. */
 const UNCHANGED = 0xffffffff;
 const NOBODY = -1;
+/** fuse-native has 32 bits for a number of blocks. */
+const MOST_BLOCKS = 0xffffffff;
 /** What libfuse renames a file to that is unlinked while it is open. */
 const HIDDEN_NAME = /^\.fuse_hidden[0-9a-f]{16}$/;
 /** What stands for bytes that are no UTF-8: fuse-native can't pass them on. */
@@ -63,6 +65,13 @@ export class PathCalls {
   /** A file that has just been created. ESTALE. */
   fgetattr(fh: number): Attributes {
     return this.#attributesOf(this.#handle(fh).node);
+  }
+
+  /** statfs(2), as root sees it. @returns struct statvfs, field by field as far as the longest name */
+  statfs(): readonly number[] {
+    const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(0, 0);
+    const [blocks, free] = [bytes, freeBytes].map((size) => Math.min(MOST_BLOCKS, Math.floor(size / STATFS_BLOCK_BYTES)));
+    return [STATFS_BLOCK_BYTES, STATFS_BLOCK_BYTES, blocks, free, free, events, freeEvents, freeEvents, 0, 0, NAME_MAX];
   }
 
   /** chmod(2). */

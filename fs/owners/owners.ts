@@ -87,6 +87,11 @@ export class Owners {
   /** `thing` is gone or has no owner any more. */
   release(owner: Owner, thing: Mortal): void {
     owner.owned.delete(thing);
+    this.releaseUnused(owner);
+  }
+
+  /** Lets go of an owner that owns nothing. */
+  releaseUnused(owner: Owner): void {
     if (owner.owned.size === 0) this.#forget(owner);
   }
 

@@ -180,6 +180,7 @@ bus('tells everybody of a loss, whatever they filter', () => {
   kernel(own, 53);
   assert.equal(notes.taken, ['10 add@/kernel', '10.1 overflow@/eventfs', '53 add@/kernel']);
   assert.is(own.lost, 42);
+  assert.is(own.history.entries.get('10.1')?.event.weight, 42);
   const room = new Room(1000);
   cursor.read(room);
   assert.match(room.text, /^overflow@\/eventfs\n[^]*LOST=42\n\n$/);
