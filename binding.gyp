@@ -18,6 +18,7 @@
         'native/readiness.cc',
         'native/seqpacket.cc',
         'native/system_error.cc',
+        'native/thread_interrupts.cc',
         'native/uevent_socket.cc',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],

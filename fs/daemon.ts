@@ -5,7 +5,7 @@ import { FsError, Misuse, errnoText } from './errno.js';
 import { Bus } from './events/bus.js';
 import { Log } from './events/log.js';
 import { Mint } from './events/mint.js';
-import { DevFuse } from './drivers/devfuse.js';
+import { type Driver, type DriverName, openDriver } from './drivers/driver.js';
 import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
 import { Owners } from './owners/owners.js';
@@ -32,6 +32,7 @@ export interface DaemonOptions {
   readonly sources: readonly SourceName[];
   /** More ways out of the bus. */
   readonly outlets: OutletOptions;
+  readonly driver: DriverName;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
   /** How many microseconds to look for the next request before sleeping; 0: not at all. */
@@ -44,7 +45,7 @@ export interface DaemonOptions {
 export class Daemon {
   readonly tree: Tree;
   readonly #owners = new Owners();
-  readonly #driver: DevFuse;
+  #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly WayOut[] = [];
 
@@ -54,7 +55,6 @@ export class Daemon {
     this.tree = new Tree(bus, this.#owners);
     this.configure(options.config);
     for (const directory of options.sticky) this.#addSticky(directory);
-    this.#driver = new DevFuse(this.tree, options.complain, options.busyPollUs);
     this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
     if (this.#sources.length > 0) rehearse(this.#owners);
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
@@ -80,6 +80,8 @@ export class Daemon {
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
+    const { driver, complain, busyPollUs } = this.options;
+    this.#driver = await openDriver(driver, this.tree, complain, busyPollUs);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     for (const source of this.#sources) source.start();
@@ -88,7 +90,7 @@ export class Daemon {
   /** Ends blocked readers with the end of the file, unmounts and closes everything. */
   stop(): void {
     for (const source of this.#sources) source.close();
-    this.#driver.unmount();
+    this.#driver?.unmount();
     for (const outlet of this.#outlets) outlet.close();
     this.#outlets = [];
     this.#owners.close();

@@ -12,6 +12,7 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   eventfs::exportMemfd(env, exports);
   eventfs::exportNetlinkSend(env, exports);
   eventfs::exportFifodir(env, exports);
+  eventfs::exportThreadInterrupts(env, exports);
   return exports;
 }
 

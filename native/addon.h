@@ -16,5 +16,6 @@ void exportSeqpacket(Napi::Env env, Napi::Object exports);
 void exportMemfd(Napi::Env env, Napi::Object exports);
 void exportNetlinkSend(Napi::Env env, Napi::Object exports);
 void exportFifodir(Napi::Env env, Napi::Object exports);
+void exportThreadInterrupts(Napi::Env env, Napi::Object exports);
 
 }  // namespace eventfs

@@ -242,3 +242,13 @@ export function openUeventSender(group: number): number;
  * that were full, that were unlinked, that were not written to.
  */
 export function notifyFifos(directoryFd: number, bytes: Uint8Array, length: number, most: number, counts: Uint32Array): void;
+
+/**
+ * Catches a signal that is sent to single threads (sigaction(2)); gives the descriptor of a pipe that says whom it met: for
+ * each, 8 bytes in the machine's order, the address of the semaphore that the thread waits for (what futex(2) was
+ * called with), or another number when it waits for none; always 0 but on x86-64. Non-blocking, and never to be closed.
+ */
+export function catchInterrupts(signal: number): number;
+
+/** Where a buffer's memory is, to tell an address that lies in it. */
+export function addressOf(buffer: Uint8Array): number;

@@ -29,4 +29,6 @@ export const {
   passToAll,
   openUeventSender,
   notifyFifos,
+  catchInterrupts,
+  addressOf,
 } = addon;

@@ -1,6 +1,7 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
+import { DRIVER_NAMES } from '../drivers/driver.js';
 import { Misuse, Refusal, isSystemError } from '../errno.js';
 import { print } from './output.js';
 import { waysInAndOut } from './ways-options.js';
@@ -27,6 +28,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   waysInAndOut(program.command('mount'))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
+    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
@@ -41,9 +43,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .command('umount')
     .description('end the daemon that serves a directory and unmount it')
     .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
-    .action(async (directory: string) => {
-      await (await import('./umount.js')).umount(directory);
-    });
+    .action(async (directory: string) => (await import('./umount.js')).umount(directory));
 
   program
     .command('watch')

@@ -6,14 +6,15 @@
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../errno.js';
-import { MOUNT_TYPE, mountedAt } from '../fuse/mountinfo.js';
+import { mountedAt } from '../fuse/mountinfo.js';
 import { type Complain, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
 import type { Sink } from '../events/sink.js';
 import type { Door } from '../tree/door.js';
 import type { Handle, ParkedRead } from '../tree/handle.js';
 import type { Tree } from '../tree/tree.js';
+import type { Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
-import { clearMountPoint, detach, mountFuse } from './mount-point.js';
+import { clearMountPoint, detach, isOurs, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
@@ -29,7 +30,7 @@ const SETTLE = 2;
 /** How long a connection may take to negotiate: the kernel asks at once. */
 const INIT_TIMEOUT_MS = 5000;
 
-export class DevFuse implements Door, Reads {
+export class DevFuse implements Driver, Door, Reads {
   /** Set once the daemon is going: streams are at their end. */
   ending = false;
   readonly #session: Session;
@@ -118,8 +119,7 @@ export class DevFuse implements Door, Reads {
   }
 
   #detach(): void {
-    const mounted = mountedAt(this.#path);
-    if (mounted?.type === MOUNT_TYPE && mounted.minor === this.#connection) detach(this.#path);
+    if (isOurs(this.#path, this.#connection)) detach(this.#path);
   }
 
   // ---- Reads

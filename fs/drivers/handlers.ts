@@ -14,7 +14,6 @@ import {
   RenameFlag,
   SetattrValid as Valid,
   Size,
-  XattrFlag,
 } from '../fuse/abi.js';
 import { DONE, type Handlers, NO_REPLY, type Outcome } from '../fuse/opcodes.js';
 import type { Reply } from '../fuse/reply.js';
@@ -25,15 +24,11 @@ import { EventFile } from '../tree/event-file.js';
 import { WrittenEvent } from '../tree/written-event.js';
 import { type AttributeChanges, type Attributes, Directory, type Node, type NodeId } from '../tree/node.js';
 import type { Tree } from '../tree/tree.js';
+import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from './calls.js';
 import type { ReplySink } from './reply-sink.js';
 
-const O_NONBLOCK = 0o4000;
-const O_APPEND = 0o2000;
-const NAME_MAX = 255;
 /** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
 const ROOT_ATTR_VALID_SECONDS = 1;
-/** Events have a few hundred bytes: in pages nobody would see what is used. */
-const STATFS_BLOCK_BYTES = 512;
 
 /** What the handlers need of the driver. */
 export interface Reads {
@@ -139,7 +134,7 @@ export class TreeHandlers implements Handlers {
     request.skip(12); // rdev, umask, padding
     const name = this.#name(request);
     if (request.pid === this.tree.notices.helper) return this.#mknodForHelper(directory, name, reply);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     this.#entry(reply, directory.mknod(name, mode, request));
     return DONE;
   }
@@ -154,7 +149,7 @@ export class TreeHandlers implements Handlers {
     const directory = this.#directory(request);
     const node = this.tree.node(request.u64() as NodeId);
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     this.#entry(reply, directory.link(name, node));
     return DONE;
   }
@@ -189,10 +184,7 @@ export class TreeHandlers implements Handlers {
     const flags = request.u32();
     const name = request.name();
     const value = request.text(size);
-    const there = node.listXattrs().includes(name);
-    if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) return Errno.EEXIST;
-    if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) return Errno.ENODATA;
-    node.setXattr(name, value, request);
+    setXattr(node, name, value, flags, request);
     return DONE;
   }
 
@@ -246,7 +238,7 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(8); // umask, open_flags
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     const handle = directory.create(name, mode, flags, request);
     const fh = this.tree.enter(handle);
     this.#entry(reply, handle.node);
@@ -400,7 +392,7 @@ export class TreeHandlers implements Handlers {
 
   #name(request: Request): string {
     const name = request.name();
-    if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG);
+    refuseLong(name);
     return name;
   }
 

@@ -12,6 +12,8 @@ export const ROOT_ID = 1 as NodeId;
 /** `<pid>` or `<pid>.<label>`: a decimal number without leading zeros. */
 const PID_NAME = /^(0|[1-9][0-9]*)(\.[^]*)?$/;
 
+const OWNER_ONLY = 0o700;
+
 export class RootDirectory extends Directory {
   /** Anyone may make a directory here, and only its user may remove it. */
   #permissions = 0o1777;
@@ -44,10 +46,31 @@ export class RootDirectory extends Directory {
   /** mkdir(2): EEXIST, EDQUOT, ENOSPC, and what {@link Owners.named} says. */
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
     if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
-    const tab = this.tree.ledger.tab(caller.uid, caller.gid);
+    return this.#add(name, mode, caller.uid, caller.gid, () => this.#ownerFor(name, caller));
+  }
+
+  /**
+   * mkdir(2) by somebody of whom nothing is known: only a process that its name names can own it, whose user it belongs
+   * to, and nobody else may do anything in it until that user says so. EEXIST, EPERM, ESRCH.
+   */
+  mkdirForNamed(name: string, mode: number): ProcessDirectory {
+    if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
+    const pid = PID_NAME.exec(name)?.[1];
+    if (pid === undefined) throw new FsError(Errno.EPERM, `${name}: only <pid> and <pid>.<label>, the caller is not known`);
+    const { owner, uid, gid } = this.tree.owners.anybody(Number(pid));
+    try {
+      return this.#add(name, mode & OWNER_ONLY, uid, gid, () => owner);
+    } catch (error) {
+      this.tree.owners.releaseUnused(owner);
+      throw error;
+    }
+  }
+
+  #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
+    const tab = this.tree.ledger.tab(uid, gid);
     tab.open('directories');
     try {
-      const owner = this.#ownerFor(name, caller);
+      const owner = findOwner();
       const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab);
       this.tree.owners.bind(owner, directory);
       this.directories.push(name, directory);
