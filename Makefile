@@ -40,7 +40,7 @@ $(MODULES): package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h) $(MODULES)
+$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c) $(MODULES)
 	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
 	@touch $@
 

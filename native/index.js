@@ -12,6 +12,8 @@ export const {
   openPidfd,
   raiseFileLimit,
   sendDatagram,
+  execute,
+  exitNow,
   DeathWatch,
   FuseChannel,
   UeventSocket,

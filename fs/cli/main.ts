@@ -2,11 +2,8 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
 import type { MountOptions } from './mount.js';
-import { Refusal, isSystemError } from '../errno.js';
+import { ExitCode, explain } from './explain.js';
 import { print } from './output.js';
-
-/** DESIGN section 6. */
-const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
@@ -73,27 +70,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    process.exitCode = explain(error, argv[2] ?? '');
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    else process.exitCode = explain(error, argv[2] ?? '');
   }
 }
 
 /** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */
 function oneLine(text: string): string {
   return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
-}
-
-/** Says what went wrong in one line; gives the exit code. */
-function explain(error: unknown, command: string): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-  if (error instanceof Refusal) {
-    console.error(`eventfs: ${command}: ${error.message}`);
-    return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
-  }
-  if (isSystemError(error)) {
-    const path = 'path' in error ? `${String(error.path)}` : error.syscall;
-    return explain(Refusal.from(error, path), command);
-  }
-  throw error;
 }
 
 function parseSource(text: string): string {
