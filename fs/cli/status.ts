@@ -9,7 +9,7 @@ import { readStatusFile } from './status-file.js';
 /** What is always in the root and no process directory. */
 const FIXED = new Set(['log', 'match', 'publish', 'stream']);
 
-interface Subscriber {
+export interface Subscriber {
   readonly what: string;
   readonly pid: number;
   readonly command: string;
@@ -21,38 +21,47 @@ interface Subscriber {
 export async function status(options: { readonly json?: boolean; readonly mount: string }): Promise<void> {
   const path = await requireMount(options.mount);
   const daemon = readStatusFile(`${path}/log`);
-  const subscribers = [...directories(path), ...streams(daemon)];
+  const subscribers = [...processDirectories(path).readable, ...streams(daemon)];
   for (const key of [...daemon.keys()].filter((name) => name.startsWith('STREAM_'))) daemon.delete(key);
   if (options.json === true) {
-    const numbers = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), Number(value)]));
-    print(`${JSON.stringify({ mount: path, ...numbers, subscribers })}\n`);
+    const lines = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), valueOf(value)]));
+    print(`${JSON.stringify({ mount: path, ...lines, subscribers })}\n`);
     return;
   }
   const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
   for (const { what, pid, command, pending, lost, filter } of subscribers) {
     table.push([printable(what), pid, printable(command), pending, lost, printable(filter)]);
   }
-  const lines = [...daemon].map(([key, value]) => `${key}=${value}`);
+  const lines = [...daemon].map(([key, value]) => printable(`${key}=${value}`));
   print([...lines, ...(subscribers.length > 0 ? [table.toString()] : []), ''].join('\n'));
 }
 
-function directories(path: string): Subscriber[] {
+/** Sources and outlets have lines of their own, not all of them numbers. */
+function valueOf(text: string): number | string {
+  return /^-?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : text;
+}
+
+/** All process directories, and how many of them are not ours to look into. */
+export function processDirectories(path: string): { readable: Subscriber[]; unreadable: number } {
   const bytes = Buffer.from(path).toString('latin1'); // a name need not be UTF-8
-  return readdirSync(path, 'latin1')
+  let unreadable = 0;
+  const readable = readdirSync(path, 'latin1')
     .filter((name) => !FIXED.has(name))
     .flatMap((name) => {
       try {
         const lines = readStatusFile(`${bytes}/${name}`, 'latin1');
         return [subscriber(Buffer.from(name, 'latin1').toString(), Number(lines.get('OWNER')), Object.fromEntries(lines))];
       } catch (error) {
-        if (isSystemError(error)) return []; // it has ended since, or is not ours to look into
-        throw error;
+        if (!isSystemError(error)) throw error; // else it has ended since, or is not ours to look into
+        if (error.code === 'EACCES') unreadable++;
+        return [];
       }
     });
+  return { readable, unreadable };
 }
 
-/** `pid=1 pending=0 lost=0 filter=...` for each open stream. */
-function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
+/** Each open stream: `pid=1 pending=0 lost=0 filter=...`. */
+export function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
   return [...daemon]
     .filter(([key]) => key.startsWith('STREAM_'))
     .map(([, value]) => {
@@ -73,7 +82,7 @@ function subscriber(what: string, pid: number, lines: Readonly<Record<string, st
   };
 }
 
-function commandOf(pid: number): string {
+export function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   } catch {
