@@ -1,12 +1,25 @@
 /*
- * What one access costs: `client open FILE COUNT` opens, reads and closes a file, `client stat PATH COUNT` stats it.
- * Runs COUNT accesses in ten slices after a warm-up: the median slice is the figure, the best one tells the noise.
+ * What one operation costs: `client OPERATION PATH COUNT`.
+ *
+ *   open FILE     open, read, close          list DIR      opendir, readdir to the end, closedir
+ *   stat PATH     stat                       create DIR    create, write 300 bytes, close, unlink
+ *   getxattr DIR  user.eventfs.pending       link FILE     link beside it, unlink
+ *   mkdir ROOT    mkdir and rmdir of ours    rename FILE   rename and back
+ *   pop DIR       open head, read, close, unlink head; DIR is filled first, which is not counted
+ *
+ * Runs COUNT operations in ten slices after a warm-up: the median slice is the figure, the best one tells the noise.
  */
 #include "common.h"
+#include <dirent.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #define SLICES 10
 #define LIMIT_S 120
+#define EVENT_BYTES 300
+
+static char other_path[PATH_MAX + 32]; /* made from PATH by `prepare`, for operations that need a second name */
 
 static void open_read_close(const char *path) {
   char text[4096];
@@ -21,25 +34,104 @@ static void stat_path(const char *path) {
   if (stat(path, &attributes) != 0) die("%s: stat: %m", path);
 }
 
-/* Microseconds for one access, the mean of `count`. */
-static double time_accesses(void (*access_path)(const char *), const char *path, long count) {
+static void get_attribute(const char *path) {
+  char value[64];
+  if (getxattr(path, "user.eventfs.pending", value, sizeof value) < 0) die("%s: getxattr: %m", path);
+}
+
+static void list(const char *path) {
+  DIR *directory = opendir(path);
+  if (!directory) die("%s: opendir: %m", path);
+  while (errno = 0, readdir(directory)) continue;
+  if (errno) die("%s: readdir: %m", path);
+  closedir(directory);
+}
+
+static void make_and_remove(const char *path) {
+  (void)path;
+  if (mkdir(other_path, 0700) != 0) die("%s: mkdir: %m", other_path);
+  if (rmdir(other_path) != 0) die("%s: rmdir: %m", other_path);
+}
+
+static void create_event(const char *path) {
+  static const char text[EVENT_BYTES] = "add@/x\n";
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (fd < 0) die("%s: create: %m", path);
+  if (write(fd, text, sizeof text) != sizeof text) die("%s: write: %m", path);
+  close(fd);
+}
+
+static void create_and_unlink(const char *path) {
+  (void)path;
+  create_event(other_path);
+  if (unlink(other_path) != 0) die("%s: unlink: %m", other_path);
+}
+
+static void link_and_unlink(const char *path) {
+  if (link(path, other_path) != 0) die("%s: link: %m", other_path);
+  if (unlink(other_path) != 0) die("%s: unlink: %m", other_path);
+}
+
+static void rename_and_back(const char *path) {
+  if (rename(path, other_path) != 0) die("%s: rename: %m", other_path);
+  if (rename(other_path, path) != 0) die("%s: rename: %m", path);
+}
+
+static void pop(const char *path) {
+  (void)path;
+  open_read_close(other_path);
+  if (unlink(other_path) != 0) die("%s: unlink: %m", other_path);
+}
+
+static void fill(const char *path, long count) {
+  static long serial;
+  for (long i = 0; i < count; i++) {
+    char name[PATH_MAX + 32];
+    snprintf(name, sizeof name, "%s/%ld", path, ++serial);
+    create_event(name);
+  }
+}
+
+static const struct operation {
+  const char *name;
+  void (*run)(const char *path);
+  const char *other; /* what `other_path` is behind PATH; %d is our PID */
+  void (*prepare)(const char *path, long count);
+} operations[] = {
+    {"open", open_read_close, "", NULL},       {"stat", stat_path, "", NULL},
+    {"getxattr", get_attribute, "", NULL},     {"list", list, "", NULL},
+    {"mkdir", make_and_remove, "/%d.x", NULL}, {"create", create_and_unlink, "/made", NULL},
+    {"link", link_and_unlink, ".2", NULL},     {"rename", rename_and_back, ".2", NULL},
+    {"pop", pop, "/head", fill},
+};
+
+static const struct operation *find_operation(const char *name) {
+  for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+    if (strcmp(operations[i].name, name) == 0) return &operations[i];
+  die("no operation '%s'", name);
+}
+
+/* Microseconds for one operation, the mean of `count`. */
+static double time_operations(const struct operation *operation, const char *path, long count) {
+  if (operation->prepare) operation->prepare(path, count);
   uint64_t start_ns = now_ns();
-  for (long i = 0; i < count; i++) access_path(path);
+  for (long i = 0; i < count; i++) operation->run(path);
   return (double)(now_ns() - start_ns) / (double)NS_PER_US / (double)count;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) die("usage: client open|stat PATH COUNT");
-  void (*access_path)(const char *) = NULL;
-  if (strcmp(argv[1], "open") == 0) access_path = open_read_close;
-  if (strcmp(argv[1], "stat") == 0) access_path = stat_path;
-  if (!access_path) die("'%s' is neither open nor stat", argv[1]);
+  if (argc != 4) die("usage: client OPERATION PATH COUNT");
+  const struct operation *operation = find_operation(argv[1]);
   long slice_count = parse_number(argv[3], "COUNT", SLICES, 1000000000) / SLICES;
+  char other[32];
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* from the table above */
+  snprintf(other, sizeof other, operation->other, (int)getpid());
+  snprintf(other_path, sizeof other_path, "%s%s", argv[2], other);
 
   limit_time(LIMIT_S);
-  time_accesses(access_path, argv[2], slice_count);
+  time_operations(operation, argv[2], slice_count);
   double slices_us[SLICES];
-  for (int i = 0; i < SLICES; i++) slices_us[i] = time_accesses(access_path, argv[2], slice_count);
+  for (int i = 0; i < SLICES; i++) slices_us[i] = time_operations(operation, argv[2], slice_count);
   sort_doubles(slices_us, SLICES);
   printf("us=%.3f best=%.3f count=%ld\n", quantile(slices_us, SLICES, 0.5), slices_us[0], slice_count * SLICES);
   return 0;

@@ -5,10 +5,11 @@
  *
  * A source publishes all that it has and then settles once, so that a reader that wakes finds the whole batch.
  */
+import { Arrivals } from './arrivals.js';
 import { type Event, now } from './event.js';
 import type { Log } from './log.js';
 import type { Mint } from './mint.js';
-import { type Entry, Queue } from './queue.js';
+import { type Entry, Queue, type QueueLimits } from './queue.js';
 import { type UeventText, overflowText } from './uevent.js';
 
 /** A way out of the bus. */
@@ -25,7 +26,8 @@ const HISTORY_LIMITS = { events: 1024, bytes: 1024 * 1024 };
 export class Bus {
   readonly outlets: Outlet[] = [];
   /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
-  readonly history = new Queue<Entry>(HISTORY_LIMITS);
+  readonly history: Queue<Entry>;
+  readonly #arrivals = new Arrivals();
   /** The kernel's last SEQNUM: events without their own are numbered behind it. */
   lastSeqnum = 0;
   /** Events so far, by where they came from. */
@@ -39,31 +41,33 @@ export class Bus {
   constructor(
     readonly log: Log,
     readonly inodes: Mint,
-  ) {}
+    historyLimits: QueueLimits = HISTORY_LIMITS,
+  ) {
+    this.history = new Queue(historyLimits);
+  }
 
   /** An event of the kernel's. */
   publishKernel(text: UeventText): void {
     this.counted.kernel++;
-    if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length, false);
-    if (text.seqnum > this.lastSeqnum) {
-      this.lastSeqnum = text.seqnum;
-      this.#numberless = 0;
-    }
-    this.#append(String(text.seqnum), text.bytes, text.length, false);
+    if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length);
+    this.#append(String(text.seqnum), text.bytes, text.length);
+    if (text.seqnum <= this.lastSeqnum) return;
+    this.lastSeqnum = text.seqnum;
+    this.#numberless = 0;
   }
 
   /** An event of a program's. */
   publish(text: UeventText): void {
     this.counted.published++;
     const name = Number.isNaN(text.seqnum) ? this.#nameless() : String(text.seqnum);
-    this.#append(name, text.bytes, text.length, false);
+    this.#append(name, text.bytes, text.length);
   }
 
   /** A source has lost `count` events: every queue is told. */
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, true);
+    this.#append(this.#nameless(), text, text.length, count);
   }
 
   /** The sources have nothing more for now: whoever waits is told. */
@@ -82,6 +86,23 @@ export class Bus {
     else this.onUnsettled();
   }
 
+  /**
+   * What has come after the kernel's event `seqnum`, but not what came after its later event `last` or has the number `end`
+   * or a higher one: the events that are kept, how many there were before them that are not, and the number that all begin with.
+   */
+  since(seqnum: number, last: number, end: number): { readonly first: number; readonly events: readonly Event[]; readonly lost: number } {
+    const named = this.history.entries.get(String(seqnum))?.event;
+    const after = named === undefined ? this.#arrivals.after(seqnum, last) : { number: named.number + 1, unknown: 0 };
+    const first = Math.min(after.number, end);
+    const kept = [...this.history.entries].map(({ event }) => event);
+    const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end));
+    return {
+      first,
+      events: kept.filter(({ number }) => number >= first && number < end),
+      lost: after.unknown + this.#arrivals.weightBefore(oldest) - this.#arrivals.weightBefore(first),
+    };
+  }
+
   #settleRound(): boolean {
     let more = false;
     for (const outlet of this.outlets) more = outlet.settle() || more;
@@ -92,9 +113,11 @@ export class Bus {
     return `${this.lastSeqnum}.${++this.#numberless}`;
   }
 
-  #append(name: string, text: Uint8Array, length: number, always: boolean): void {
-    const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now());
-    event.always = always;
+  /** @param lost how many lost events it tells of, 0 for an event */
+  #append(name: string, text: Uint8Array, length: number, lost = 0): void {
+    const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now(), Math.max(1, lost));
+    event.always = lost > 0;
+    this.#arrivals.note(event, this.lastSeqnum);
     this.history.add(event);
     for (const outlet of this.outlets) outlet.take(event);
     event.settle();

@@ -69,6 +69,8 @@ export class Cursor {
   #number: number;
   /** How many of the audience's events lie before it: read, or told as lost. */
   #passed: number;
+  /** Log.standInsBefore its place, which the ring may have taken since. */
+  #standIns: number;
   /** How many lost events it has told of. */
   toldLost = 0;
   readonly #rest = new Remainder();
@@ -77,6 +79,7 @@ export class Cursor {
   constructor(readonly audience: Audience) {
     this.#number = audience.log.next;
     this.#passed = audience.matched;
+    this.#standIns = audience.log.standInsBefore(this.#number);
   }
 
   /** Where it stands among the audience's events, or -1 in the middle of a record: at the same place the same comes next. */
@@ -86,7 +89,7 @@ export class Cursor {
 
   /** How many events the ring has taken from this stream, told or not. */
   get lost(): number {
-    return this.toldLost + this.#overtaken();
+    return this.toldLost + this.#overtaken() + this.#overtakenStandIns();
   }
 
   /** How many events wait for this stream. */
@@ -112,6 +115,7 @@ export class Cursor {
   follow(other: Cursor, lost: number): void {
     this.#number = other.#number;
     this.#passed = other.#passed;
+    this.#standIns = other.#standIns;
     this.#rest.follow(other.#rest);
     this.toldLost += lost;
   }
@@ -130,6 +134,7 @@ export class Cursor {
       sink.put(log.memory, first.start, last.start + last.recordLength - first.start);
       this.#passed += end - this.#number;
       this.#number = end;
+      this.#standIns = log.standInsBefore(end);
     }
   }
 
@@ -147,17 +152,21 @@ export class Cursor {
   #pass(sink: Sink, event: Event): void {
     this.#number = event.number + 1;
     this.#passed++;
+    this.#standIns += event.weight - 1;
     this.#rest.put(sink, event.bytes, event.start, event.recordLength);
   }
 
   /** Puts a record where events are missing; false when there is no room for anything more. */
   #tellLoss(sink: Sink, roomAtFirst: number): boolean {
-    const lost = this.#overtaken();
-    if (lost === 0) return true;
+    const overtaken = this.#overtaken();
+    if (overtaken === 0) return true;
+    const lost = overtaken + this.#overtakenStandIns();
     const record = overflowRecord(lost);
     if (record.length > sink.room && sink.room !== roomAtFirst) return false;
-    this.#number = this.audience.log.oldest;
-    this.#passed += lost;
+    const { log } = this.audience;
+    this.#number = log.oldest;
+    this.#passed += overtaken;
+    this.#standIns = log.standInsBefore(log.oldest);
     this.toldLost += lost;
     return this.#rest.put(sink, record, 0, record.length);
   }
@@ -168,6 +177,12 @@ export class Cursor {
     const gone = audience.log.oldest - this.#number;
     if (gone <= 0) return 0;
     return audience.filter.all ? gone : audience.matched - audience.inRing - this.#passed;
+  }
+
+  /** How many more events than that are lost, because some of them told of lost ones. */
+  #overtakenStandIns(): number {
+    const { log } = this.audience;
+    return this.#number < log.oldest ? log.standInsBefore(log.oldest) - this.#standIns : 0;
   }
 }
 

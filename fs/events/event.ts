@@ -42,6 +42,8 @@ export class Event {
   inRing = false;
   /** Whether every filter lets it pass: it tells of a loss. */
   always = false;
+  /** How many events are lost with it: more than one where it stands for lost ones itself. */
+  weight = 1;
   #textCache: string | null = null;
 
   /**

@@ -19,6 +19,9 @@ export class Log {
   /** The ring. Shared with the addon, which writes slices of it to readers. */
   readonly memory: Uint8Array;
   readonly #events: (Event | undefined)[];
+  /** By place: how many more events the records before it stand for than there are records. */
+  readonly #standInsBefore: Float64Array;
+  #standIns = 0;
   #oldest = 0;
   #next = 0;
   /** Where the next record goes. */
@@ -27,6 +30,7 @@ export class Log {
   constructor(readonly limits: LogLimits) {
     this.memory = new Uint8Array(limits.bytes);
     this.#events = new Array<Event | undefined>(limits.events).fill(undefined);
+    this.#standInsBefore = new Float64Array(limits.events);
   }
 
   /** The number of the oldest event in the ring. */
@@ -44,15 +48,30 @@ export class Log {
     return this.#events[number % this.limits.events]!;
   }
 
-  /** Appends `length` bytes of text, which must fit the ring, and overtakes what is in the way. */
-  append(name: string, ino: number, text: Uint8Array, length: number, time: Timestamp): Event {
+  /**
+   * How many lost events the overflow records before `number` stand for, less those records: whoever loses a record of
+   * 7 lost events has lost 7, not 1. From `oldest` up to and including `next`.
+   */
+  standInsBefore(number: number): number {
+    return number === this.#next ? this.#standIns : this.#standInsBefore[number % this.limits.events];
+  }
+
+  /**
+   * Appends `length` bytes of text, which must fit the ring, and overtakes what is in the way.
+   * @param weight how many events the record stands for: more than one where it tells of a loss
+   */
+  append(name: string, ino: number, text: Uint8Array, length: number, time: Timestamp, weight = 1): Event {
     const start = this.#makeRoom(length + 1);
     // The whole of a scratch buffer is no larger than a view of it would be dear.
     this.memory.set(length === text.length ? text : text.subarray(0, length), start);
     this.memory[start + length] = LF;
     const event = new Event(name, ino, this.#next, this.memory, start, length, time);
     event.inRing = true;
-    this.#events[this.#next % this.limits.events] = event;
+    event.weight = weight;
+    const slot = this.#next % this.limits.events;
+    this.#events[slot] = event;
+    this.#standInsBefore[slot] = this.#standIns;
+    this.#standIns += weight - 1;
     this.#next++;
     this.#end = start + length + 1;
     return event;

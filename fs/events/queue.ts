@@ -23,8 +23,11 @@ export interface QueueLimits {
   readonly bytes: number;
 }
 
+/** How many events can come to stand before the first that a queue was given (`prepend`): more than any history has. */
+const ROOM_IN_FRONT = 2 ** 24;
+
 export class Queue<E extends Entry> implements Holder {
-  readonly entries = new Sequence<E>();
+  readonly entries = new Sequence<E>(ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
   /** How many events had to make room, ever. */
@@ -40,6 +43,27 @@ export class Queue<E extends Entry> implements Holder {
     this.entries.push(entry.name, entry);
     entry.event.link(this);
     this.bytes += entry.event.length;
+  }
+
+  /**
+   * Adds entries before all others, oldest first, under names that are free; before them `lost` events are missing that
+   * nobody has any more. What is too much goes, the oldest first.
+   */
+  prepend(entries: readonly E[], lost: number): void {
+    const { limits } = this;
+    let first = entries.length;
+    let { size } = this.entries;
+    while (first > 0 && size < limits.events && this.bytes + entries[first - 1].event.length <= limits.bytes) {
+      const { event } = entries[--first];
+      event.link(this);
+      this.bytes += event.length;
+      size++;
+    }
+    const kept = entries.slice(first);
+    this.entries.prepend(kept.map(({ name }) => name), kept);
+    for (const { event } of entries.slice(0, first)) lost += event.weight;
+    this.lost += lost;
+    this.untold += lost;
   }
 
   /**

@@ -13,7 +13,14 @@ export class Sequence<T> {
   #positions: number[] = [];
   #items: (T | undefined)[] = [];
   #start = 0;
-  #next = 0;
+  /** The lowest position that was ever given, or will be first. */
+  #lowest: number;
+  #next: number;
+
+  /** @param firstPosition what the first item gets; so many items may be put before all others in the course of time */
+  constructor(firstPosition = 0) {
+    this.#lowest = this.#next = firstPosition;
+  }
 
   get size(): number {
     return this.#positionOf.size;
@@ -40,6 +47,16 @@ export class Sequence<T> {
     this.#positions.push(position);
     this.#items.push(item);
     return position;
+  }
+
+  /** Adds items before all others, in their order. The names must be free. */
+  prepend(names: readonly string[], items: readonly T[]): void {
+    this.#lowest -= items.length;
+    const positions = items.map((_, index) => this.#lowest + index);
+    names.forEach((name, index) => this.#positionOf.set(name, positions[index]));
+    this.#positions = [...positions, ...this.#positions.slice(this.#start)];
+    this.#items = [...items, ...this.#items.slice(this.#start)];
+    this.#start = 0;
   }
 
   /** Puts `item` where the item called `name` is. */
@@ -89,14 +106,6 @@ export class Sequence<T> {
   /** The item at a position that `seek` gave. */
   at(position: number): T | undefined {
     return this.#items[this.#indexOf(position)];
-  }
-
-  /** Calls `visit` for each item, oldest first, without making anything. It must not change the sequence. */
-  each<A>(visit: (item: T, argument: A) => void, argument: A): void {
-    for (let index = this.#start; index < this.#items.length; index++) {
-      const item = this.#items[index];
-      if (item !== undefined) visit(item, argument);
-    }
   }
 
   *[Symbol.iterator](): IterableIterator<T> {

@@ -19,6 +19,7 @@ import {
   TYPE_MASK,
 } from './node.js';
 import { Sequence } from '../events/sequence.js';
+import { SinceFile } from './since-file.js';
 import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
 import { type StatusLines, StatusFile } from './text-file.js';
@@ -48,6 +49,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
+  /** The number in the log that what it has been offered begins with. */
+  #begins: number;
+  /** The kernel's last SEQNUM before that. */
+  beginsAfter: number;
   /** It stays, whatever becomes of its owner. */
   #sticky = false;
   #orphaned = false;
@@ -63,14 +68,36 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   ) {
     super(tree, id, new Lifetime(), new Queue(QUEUE_LIMITS));
     this.mode = FileType.directory | (mode & 0o7777);
+    this.#begins = tree.bus.log.next;
+    this.beginsAfter = tree.bus.lastSeqnum;
   }
 
   /** An event has come: if the filter lets it, it is linked in. */
   deliver(event: Event): void {
-    if (!this.filter.all && !event.always && !this.filter.matches(event)) return;
+    if (!this.#wants(event)) return;
     this.queue.add(this.entryFor(event));
     this.#modified = this.#changed = event.time;
     if (this.readers.any) this.tree.unsettled.add(this);
+  }
+
+  /**
+   * The events that are kept of those that came after the kernel's event `seqnum` join the queue before all others, but for
+   * those that were offered to it already. What is gone of them is lost, whether the filter would have let it or not.
+   */
+  replay(seqnum: number): void {
+    if (seqnum > this.beginsAfter) return;
+    const { first, events, lost } = this.tree.bus.since(seqnum, this.beginsAfter, this.#begins);
+    const entries = events.filter((event) => this.#wants(event) && this.queue.entries.get(event.name)?.event !== event);
+    for (const event of events) event.settle();
+    this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
+    this.#begins = first;
+    this.beginsAfter = seqnum;
+    this.changed();
+    this.fileComplete();
+  }
+
+  #wants(event: Event): boolean {
+    return this.filter.all || event.always || this.filter.matches(event);
   }
 
   /** Whoever waits gets what has come. */
@@ -79,7 +106,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   setFilter(filter: Filter): void {
+    this.tree.takers.remove(this);
     this.filter = filter;
+    this.tree.takers.add(this);
   }
 
   protected override makeFixture(name: string): Node | undefined {
@@ -88,6 +117,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
         return new QueueStreamFile(this.tree.mintNodeId(), this, name);
       case '.filter':
         return new FilterFile(this.tree.mintNodeId(), this, name);
+      case '.since':
+        return new SinceFile(this.tree.mintNodeId(), this, name);
       case '.status':
         return new StatusFile(this.tree.mintNodeId(), this, name);
       default:

@@ -46,6 +46,7 @@ export class RootDirectory extends Directory {
     const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, caller.uid, caller.gid);
     this.tree.owners.bind(owner, directory);
     this.directories.push(name, directory);
+    this.tree.takers.add(directory);
     this.#changed = now();
     return directory;
   }
@@ -68,6 +69,7 @@ export class RootDirectory extends Directory {
   /** Takes a directory out of the tree. */
   drop(directory: ProcessDirectory): void {
     this.directories.delete(directory.name);
+    this.tree.takers.remove(directory);
     this.#changed = now();
   }
 

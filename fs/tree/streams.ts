@@ -1,6 +1,7 @@
 /** `stream` and `match/<filter>`: every open is a queue of its own, a cursor into the log that dies with the open file. */
 import { Audience, Cursor } from '../events/cursor.js';
 import type { Event } from '../events/event.js';
+import { FilterIndex } from '../events/filter-index.js';
 import type { Filter } from '../events/filter.js';
 import type { Log } from '../events/log.js';
 import type { Sink } from '../events/sink.js';
@@ -29,20 +30,12 @@ export class StreamGroup extends Audience {
   readonly handles = new Set<StreamHandle>();
   readonly waiting = new Set<ParkedRead>();
   readonly pollers = new Set<Handle>();
-  #fresh = false;
 
-  /** An event has come. */
-  deliver(event: Event): void {
-    if (this.take(event)) this.#fresh = true;
-  }
-
-  /** Whoever waits gets all that has come, some of them at a time; pollers look again. True when more wait. */
+  /** Events have come: whoever waits gets all of them, some readers at a time; pollers look again. True when more wait. */
   settle(door: Door): boolean {
-    if (!this.#fresh) return false;
     for (const handle of this.pollers) door.wake(handle);
     this.pollers.clear();
-    this.#fresh = this.#answerSome(door);
-    return this.#fresh;
+    return this.#answerSome(door);
   }
 
   /**
@@ -90,14 +83,33 @@ export class StreamGroup extends Audience {
 /** The groups, by their filter's text. A group lasts as long as a stream is open. */
 export class Streams {
   readonly groups = new Map<string, StreamGroup>();
+  readonly #index = new FilterIndex<StreamGroup>();
+  /** The groups that have got events since they were settled. */
+  readonly #fresh = new Set<StreamGroup>();
 
   constructor(readonly log: Log) {}
+
+  /** An event has come. */
+  take(event: Event): void {
+    this.#index.offer(event, this.#deliver);
+  }
+
+  readonly #deliver = (group: StreamGroup, event: Event): void => {
+    if (group.take(event)) this.#fresh.add(group);
+  };
+
+  /** Some of those who wait get what has come. True when more wait. */
+  settle(door: Door): boolean {
+    for (const group of this.#fresh) if (!group.settle(door)) this.#fresh.delete(group);
+    return this.#fresh.size > 0;
+  }
 
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
     let group = this.groups.get(filter.text);
     if (group === undefined) {
       group = new StreamGroup(this.log, filter);
       this.groups.set(filter.text, group);
+      this.#index.add(group);
     }
     const handle = new StreamHandle(node, group, this, caller.pid);
     group.handles.add(handle);
@@ -108,7 +120,10 @@ export class Streams {
     const { group } = handle;
     group.handles.delete(handle);
     group.pollers.delete(handle);
-    if (group.handles.size === 0) this.groups.delete(group.filter.text);
+    if (group.handles.size > 0) return;
+    this.groups.delete(group.filter.text);
+    this.#index.remove(group);
+    this.#fresh.delete(group);
   }
 }
 

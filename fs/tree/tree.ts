@@ -6,6 +6,7 @@
  */
 import type { Bus, Outlet } from '../events/bus.js';
 import type { Event } from '../events/event.js';
+import { FilterIndex } from '../events/filter-index.js';
 import { Filter } from '../events/filter.js';
 import { Errno, FsError } from '../errno.js';
 import type { Owners } from '../owners/owners.js';
@@ -39,6 +40,8 @@ export class Tree implements Outlet {
   readonly streams: Streams;
   /** Set by the driver that carries the tree. */
   door: Door = NO_DOOR;
+  /** Which process directories may want an event. */
+  readonly takers = new FilterIndex<ProcessDirectory>();
   /** Directories with events that somebody waits for. */
   readonly unsettled = new Set<ProcessDirectory>();
   /** What the kernel knows. */
@@ -79,16 +82,14 @@ export class Tree implements Outlet {
   // ---- events
 
   take(event: Event): void {
-    this.root.directories.each(deliver, event);
-    for (const group of this.streams.groups.values()) group.deliver(event);
+    this.takers.offer(event, deliver);
+    this.streams.take(event);
   }
 
   settle(): boolean {
     for (const directory of this.unsettled) if (!directory.lifetime.over) directory.settle();
     this.unsettled.clear();
-    let more = false;
-    for (const group of this.streams.groups.values()) more = group.settle(this.door) || more;
-    return more;
+    return this.streams.settle(this.door);
   }
 
   // ---- what the kernel knows

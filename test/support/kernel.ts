@@ -85,6 +85,8 @@ const MOST_DATA = REPLY_BYTES - 4096;
 export interface KernelOptions {
   readonly log?: { bytes: number; events: number };
   readonly mostParked?: number;
+  /** What the bus keeps for those who come late. */
+  readonly history?: { bytes: number; events: number };
 }
 
 export class MemoryKernel implements Door, Reads {
@@ -113,7 +115,7 @@ export class MemoryKernel implements Door, Reads {
   #unique = 2 ** 34;
 
   constructor(options: KernelOptions = {}) {
-    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID));
+    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID), options.history);
     this.tree = new Tree(this.bus, this.owners);
     this.parked = new ParkedReads(options.mostParked ?? 1024);
     const reply = new Uint8Array(REPLY_BYTES);

@@ -1,0 +1,47 @@
+/** What a daemon has used: CPU time from outside, memory after a forced collection from inside. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Daemon, startDaemon, until } from '../test/support/daemon.js';
+
+const COLLECTION_TIMEOUT_MS = 30_000;
+
+/** CPU time of all threads of a process, in nanoseconds: /proc/<pid>/task/<tid>/schedstat. */
+export function cpuNs(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, tid) => {
+    return sum + Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'latin1').split(' ')[0]);
+  }, 0);
+}
+
+/** Resident bytes: proc_pid_status(5). */
+export function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024;
+}
+
+/** A daemon that can be asked what its memory is. */
+export interface WeighedDaemon extends Daemon {
+  weigh(): Promise<NodeJS.MemoryUsage>;
+}
+
+/** Runs `work` with a daemon that can be weighed, and ends it whatever happens. */
+export async function withWeighedDaemon<T>(args: readonly string[], work: (daemon: WeighedDaemon) => Promise<T>): Promise<T> {
+  const scratch = mkdtempSync(join(tmpdir(), 'eventfs-heap-'));
+  const file = join(scratch, 'heap.json');
+  const probe = fileURLToPath(new URL('heap-probe.js', import.meta.url));
+  const env = { NODE_OPTIONS: `--import=${probe}`, EVENTFS_HEAP_FILE: file };
+  const daemon = await startDaemon(['--source', 'none', ...args], undefined, { env });
+  const weigh = async (): Promise<NodeJS.MemoryUsage> => {
+    rmSync(file, { force: true });
+    process.kill(daemon.pid, 'SIGUSR2');
+    await until(() => existsSync(file), 'the daemon was not weighed', COLLECTION_TIMEOUT_MS);
+    return JSON.parse(readFileSync(file, 'utf8')) as NodeJS.MemoryUsage;
+  };
+  try {
+    return await work(Object.assign(daemon, { weigh }));
+  } finally {
+    await daemon.stop();
+    rmSync(scratch, { recursive: true });
+    rmSync(daemon.path, { recursive: true });
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Loaded into a daemon (NODE_OPTIONS=--import): at SIGUSR2 it collects what can be collected and writes what is left to
+ * EVENTFS_HEAP_FILE, as process.memoryUsage() tells it.
+ */
+import { renameSync, writeFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+const file = process.env.EVENTFS_HEAP_FILE ?? '';
+
+process.on('SIGUSR2', () => {
+  for (let round = 0; round < 3; round++) collect();
+  writeFileSync(`${file}.new`, JSON.stringify(process.memoryUsage()));
+  renameSync(`${file}.new`, file);
+});

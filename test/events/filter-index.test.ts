@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import * as assert from 'uvu/assert';
+import type { Event } from '../../fs/events/event.js';
+import { FilterIndex } from '../../fs/events/filter-index.js';
+import { Filter } from '../../fs/events/filter.js';
+import { now } from '../../fs/events/event.js';
+import { Log } from '../../fs/events/log.js';
+import { runs } from '../support/budget.js';
+import { suite } from '../support/suite.js';
+import { bytes } from './reading.js';
+
+const index = suite('an index of filters');
+
+class Taker {
+  constructor(public filter: Filter) {}
+}
+
+const log = new Log({ bytes: 4096, events: 16 });
+
+/** An event of a subsystem, or of none; one that tells of a loss where it is said. */
+function event(subsystem: string | null, tellsOfLoss = false): Event {
+  const text = `add@/x\n${subsystem === null ? '' : `SUBSYSTEM=${subsystem}\n`}`;
+  const made = log.append('1', 2, bytes(text), text.length, now());
+  made.always = tellsOfLoss;
+  return made;
+}
+
+function offered(to: FilterIndex<Taker>, what: Event): Taker[] {
+  const takers: Taker[] = [];
+  to.offer(what, (taker) => takers.push(taker));
+  return takers;
+}
+
+index('offers an event only to those of its subsystem, and to those that do not say', () => {
+  const takers = new FilterIndex<Taker>();
+  const [all, usb, net, both, never, not] = ['', 'SUBSYSTEM==usb', 'SUBSYSTEM==net', 'SUBSYSTEM==usb|net', 'SUBSYSTEM==a, SUBSYSTEM==b', 'SUBSYSTEM!=usb'].map(
+    (text) => new Taker(Filter.parse(text)),
+  );
+  for (const taker of [all, usb, net, both, never, not]) takers.add(taker);
+  assert.equal(new Set(offered(takers, event('usb'))), new Set([all, usb, both, not]));
+  assert.equal(new Set(offered(takers, event('block'))), new Set([all, not]));
+  assert.equal(new Set(offered(takers, event(null))), new Set([all, not]));
+  assert.equal(new Set(offered(takers, event(null, true))), new Set([all, usb, net, both, never, not]));
+  takers.remove(usb);
+  assert.equal(new Set(offered(takers, event('usb'))), new Set([all, both, not]));
+});
+
+const subsystem = fc.constantFrom('a', 'b', 'c', null);
+const term = fc
+  .tuple(fc.constantFrom('==', '!='), fc.array(fc.constantFrom('a', 'b', '', 'c', '?'), { minLength: 1, maxLength: 3 }))
+  .map(([operator, names]) => `SUBSYSTEM${operator}"${names.join('|')}"`);
+const filter = fc.array(fc.array(term, { minLength: 1, maxLength: 2 }), { maxLength: 2 }).map((rules) => rules.map((terms) => terms.join()).join(';'));
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ add: filter }) },
+  { weight: 1, arbitrary: fc.record({ remove: fc.nat(99) }) },
+  { weight: 1, arbitrary: fc.record({ change: fc.nat(99), to: filter }) },
+  { weight: 4, arbitrary: fc.record({ come: subsystem, loss: fc.boolean() }) },
+);
+
+index('leaves out nobody who would take an event, and asks nobody twice', () => {
+  const property = fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    const takers = new FilterIndex<Taker>();
+    const all: Taker[] = [];
+    for (const one of steps) {
+      if ('add' in one) {
+        const taker = new Taker(Filter.parse(one.add));
+        all.push(taker);
+        takers.add(taker);
+      } else if ('come' in one) {
+        const come = event(one.come, one.loss);
+        const asked = offered(takers, come);
+        assert.is(new Set(asked).size, asked.length);
+        for (const taker of all) if (one.loss || taker.filter.matches(come)) assert.ok(asked.includes(taker), taker.filter.text);
+      } else if (all.length > 0 && 'remove' in one) {
+        const [taker] = all.splice(one.remove % all.length, 1);
+        takers.remove(taker);
+        assert.not.ok(offered(takers, event('a', true)).includes(taker));
+      } else if (all.length > 0 && 'change' in one) {
+        const taker = all[one.change % all.length];
+        takers.remove(taker);
+        taker.filter = Filter.parse(one.to);
+        takers.add(taker);
+      }
+    }
+  });
+  fc.assert(property, runs(1000));
+});
+
+index.run();

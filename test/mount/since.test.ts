@@ -1,0 +1,28 @@
+/** Late joiners on a real mount, by what a shell does. */
+import * as assert from 'uvu/assert';
+import { publishNumbered, valuesOf } from '../support/clients.js';
+import { run } from '../support/daemon.js';
+import { daemon, directory, mounted, shell } from '../support/mounted.js';
+
+const since = mounted('.since');
+
+since('brings what came before the mkdir, in order, before what came after it', async () => {
+  publishNumbered(daemon.path, 5);
+  const own = await directory();
+  publishNumbered(daemon.path, 2, 5);
+  assert.is((await shell.run(`echo 0 > ${own}/.since`)).code, 0);
+  const { out } = await run(['sh', '-c', 'ls -f "$0" | grep -v "^\\.*$" | while read -r name; do cat "$0/$name"; done', own]);
+  assert.equal(valuesOf('N', out.split(/^(?=add@)/m)), ['0', '1', '2', '3', '4', '5', '6']);
+  const again = await shell.run(`echo 0 > ${own}/.since; ls ${own} | wc -l; rm ${own}/*; cat ${own}/.since`);
+  assert.is(again.out, '7\n0\n');
+});
+
+since('is written by the directory\'s user only', async () => {
+  const open = await directory('0777');
+  const asOther = await run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sh', '-c', 'echo 0 > "$0/.since"', open]);
+  assert.is.not(asOther.code, 0);
+  assert.match(asOther.err, 'ermission denied');
+  assert.match((await shell.run(`echo nonsense > ${open}/.since`)).out, 'Invalid argument');
+});
+
+since.run();
