@@ -5,7 +5,7 @@
  * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
  */
 import { close, constants, open, readFileSync, statfsSync, write } from 'node:fs';
-import { Refusal, type SystemError, isSystemError } from '../errno.js';
+import { Refusal, isSystemError } from '../errno.js';
 import { deviceVariables } from './device-variables.js';
 import { explain } from './explain.js';
 
@@ -80,7 +80,7 @@ async function publish(mount: string, event: Buffer): Promise<void> {
 
 /** Off this thread, so that the clock goes on; fs/promises would have to be loaded first. */
 function call<T>(make: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
-  return new Promise((done, failed) => make((error, result) => (error === null ? done(result) : failed(error as SystemError))));
+  return new Promise((done, failed) => make((error, result) => (error === null ? done(result) : failed(error))));
 }
 
 /** Throws the reason if eventfs is not mounted there, or nobody serves it. */

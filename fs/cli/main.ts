@@ -44,6 +44,38 @@ export async function main(argv: readonly string[]): Promise<void> {
       await (await import('./umount.js')).umount(directory);
     });
 
+  addReading(program);
+  addWorking(program);
+  addTending(program);
+  for (const command of program.commands) {
+    const example = EXAMPLES[command.name()];
+    if (example !== undefined) command.addHelpText('after', `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd());
+  }
+
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    else process.exitCode = explain(error, argv[2] ?? '');
+  }
+}
+
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  mount: ['eventfs mount --sticky global:1733 /dev/events'],
+  umount: ['eventfs umount /dev/events'],
+  watch: ["eventfs watch 'SUBSYSTEM==block, ACTION==add|remove' --properties"],
+  emit: ['eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine'],
+  status: ['eventfs status --json | jq .subscribers'],
+  exec: ["eventfs exec --filter SUBSYSTEM==usb -- sh -c 'ls $EVENTS_DIR'"],
+  run: ["eventfs run 'SUBSYSTEM==block, ACTION==add' --timeout 30 -- ./on-disk.sh"],
+  wait: ["eventfs wait 'DEVNAME==sd?1' --existing --timeout 10 && mount /mnt/stick"],
+  settle: ['eventfs coldplug && eventfs settle --timeout 30'],
+  coldplug: ['eventfs coldplug SUBSYSTEM==net'],
+  doctor: ['eventfs doctor --mount /dev/events'],
+};
+
+/** Commands that show events and make them. */
+function addReading(program: Command): void {
   program
     .command('watch')
     .description('print events as they come')
@@ -74,35 +106,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .action(async (options: { json?: boolean; mount: string }) => {
       await (await import('./status.js')).status(options);
     });
-
-  addWorking(program);
-  addTending(program);
-  for (const command of program.commands) {
-    const example = EXAMPLES[command.name()];
-    if (example !== undefined) command.addHelpText('after', `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd());
-  }
-
-  try {
-    await program.parseAsync(argv);
-  } catch (error) {
-    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    else process.exitCode = explain(error, argv[2] ?? '');
-  }
 }
-
-const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
-  mount: ['eventfs mount --sticky global:1733 /dev/events'],
-  umount: ['eventfs umount /dev/events'],
-  watch: ["eventfs watch 'SUBSYSTEM==block, ACTION==add|remove' --properties"],
-  emit: ['eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine'],
-  status: ['eventfs status --json | jq .subscribers'],
-  exec: ["eventfs exec --filter SUBSYSTEM==usb -- sh -c 'ls $EVENTS_DIR'"],
-  run: ["eventfs run 'SUBSYSTEM==block, ACTION==add' --timeout 30 -- ./on-disk.sh"],
-  wait: ["eventfs wait 'DEVNAME==sd?1' --existing --timeout 10 && mount /mnt/stick"],
-  settle: ['eventfs coldplug && eventfs settle --timeout 30'],
-  coldplug: ['eventfs coldplug SUBSYSTEM==net'],
-  doctor: ['eventfs doctor --mount /dev/events'],
-};
 
 /** Commands that have something done for events. */
 function addWorking(program: Command): void {
