@@ -24,6 +24,9 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111 };
 /* How long a daemon may take to take an event. */
 enum { PATIENCE_S = 10 };
 
+/* The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
+enum { MOST_BYTES = 128 * 1024 };
+
 /* linux/magic.h; f_type is signed on some machines. */
 #define FUSE_SUPER_MAGIC 0x65735546UL
 
@@ -160,6 +163,7 @@ static void fail(const char *path) {
 static void publish(const char *event, size_t length) {
   char *path = larger(NULL, strlen(mount_path) + sizeof "/publish");
   sprintf(path, "%s/publish", mount_path);
+  if (length >= MOST_BYTES) errno = EFBIG, fail(path);
   pthread_t thread;
   pthread_create(&thread, NULL, lose_patience, NULL);
   struct statfs found;

@@ -4,14 +4,23 @@
  * `emit` takes only these from its environment, so that an event tells nothing of the shell it comes from. `run` sets
  * only these under their own names, so that an event can't set PATH or LD_PRELOAD. native/eventfs-emit.c has the same list.
  */
-const DEVICE_VARIABLES =
-  /^(ACTION|DEVPATH|SUBSYSTEM|SEQNUM|SYNTH_UUID|SYNTH_ARG_.*|DEVNAME|DEVTYPE|DEVMODE|DEVUID|DEVGID|DEVLINKS|DRIVER|MAJOR|MINOR|MODALIAS|PRODUCT|TYPE|INTERFACE|IFINDEX|BUSNUM|DEVNUM|DISKSEQ|DISKNAME|PARTN|PARTNAME|PARTUUID|FIRMWARE|TIMEOUT|ASYNC|HID_.*|PCI_.*|OF_.*|POWER_SUPPLY_.*|ID_.*|TAGS|CURRENT_TAGS|USEC_INITIALIZED|DEVPATH_OLD|RESULT|MDEV|SCSI_.*|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/s;
+export const DEVICE_VARIABLES: readonly string[] = [
+  // what ends with _ begins the names of many
+  'ACTION', 'DEVPATH', 'SUBSYSTEM', 'SEQNUM', 'SYNTH_UUID', 'SYNTH_ARG_', 'DEVNAME', 'DEVTYPE', 'DEVMODE', 'DEVUID', 'DEVGID', 'DEVLINKS',
+  'DRIVER', 'MAJOR', 'MINOR', 'MODALIAS', 'PRODUCT', 'TYPE', 'INTERFACE', 'IFINDEX', 'BUSNUM', 'DEVNUM', 'DISKSEQ', 'DISKNAME', 'PARTN',
+  'PARTNAME', 'PARTUUID', 'FIRMWARE', 'TIMEOUT', 'ASYNC', 'HID_', 'PCI_', 'OF_', 'POWER_SUPPLY_', 'ID_', 'TAGS', 'CURRENT_TAGS',
+  'USEC_INITIALIZED', 'DEVPATH_OLD', 'RESULT', 'MDEV', 'SCSI_', 'NAME', 'PHYS', 'UNIQ', 'PROP', 'EV', 'KEY', 'REL', 'ABS', 'MSC', 'LED',
+  'SND', 'FF', 'SW',
+];
+
+const NAMES = new Set(DEVICE_VARIABLES.filter((name) => !name.endsWith('_')));
+const PREFIXES = DEVICE_VARIABLES.filter((name) => name.endsWith('_'));
 
 /** vdevd gives its helpers the uevent's properties with this before their names. */
 const VDEV_PREFIX = 'VDEV_OS_';
 
 export function isDeviceVariable(name: string): boolean {
-  return DEVICE_VARIABLES.test(name);
+  return NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
 /** What of an environment is a device's; under vdevd, too. */

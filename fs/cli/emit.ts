@@ -4,7 +4,7 @@
  * It is started for every event by mdev, udev or a script, and Node's own start is all the time that it may take. So it
  * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
  */
-import { close, constants, open, readFileSync, statfsSync, write } from 'node:fs';
+import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { Refusal, isSystemError } from '../errno.js';
 import { deviceVariables } from './device-variables.js';
 import { explain } from './explain.js';
@@ -14,6 +14,9 @@ export const DEFAULT_DIRECTORY = '/dev/events';
 const PATIENCE_MS = 10_000;
 /** statfs(2), linux/magic.h. */
 const FUSE_SUPER_MAGIC = 0x65735546;
+
+/** The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
+const MOST_BYTES = 128 * 1024;
 
 const HINTS = {
   EACCES: 'publish is for its owner only: try as root, or have root chmod it',
@@ -56,6 +59,7 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
   const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
   if (event.length === 0) throw new Refusal('standard input is empty'); // to write nothing is no error to anybody else
+  if (event.length >= MOST_BYTES) throw new Refusal(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
   const late = setTimeout(() => void giveUp(options.mount), PATIENCE_MS);
   try {
     await publish(options.mount, event);
@@ -67,7 +71,8 @@ export async function emit(properties: readonly string[], options: EmitOptions):
 async function publish(mount: string, event: Buffer): Promise<void> {
   const path = `${mount}/publish`;
   try {
-    if (statfsSync(mount).type !== FUSE_SUPER_MAGIC) return await explainMount(mount);
+    const { type } = await call<StatsFs>((done) => statfs(mount, done));
+    if (type !== FUSE_SUPER_MAGIC) return await explainMount(mount);
     const fd = await call<number>((done) => open(path, constants.O_WRONLY, done));
     await call<number>((done) => write(fd, event, done)); // one write is one event
     await call<null>((done) => close(fd, (error) => done(error ?? null, null)));

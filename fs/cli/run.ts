@@ -1,6 +1,6 @@
 /** `eventfs run`: a command for each event. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, opendirSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { ReadableWatch } from '#native';
 import { overflowText } from '../events/uevent.js';
@@ -19,6 +19,8 @@ const NOT_FOUND = 127;
 const NOT_RUN = 126;
 /** How many events are looked at to find one that may run; all others wait in the filesystem. */
 const MOST_TAKEN = 256;
+/** And how much text: far less than a queue holds. */
+const MOST_TAKEN_BYTES = 1024 * 1024;
 /** Between SIGTERM and SIGKILL. */
 const GRACE_MS = 2000;
 
@@ -63,6 +65,7 @@ class Runner {
   /** Readable while an event waits in `queue`. */
   readonly #stream: number;
   #watch: ReadableWatch | null = null;
+  #takenBytes = 0;
   #lost = 0;
   #losses = 0;
   #isStopping = false;
@@ -106,8 +109,8 @@ class Runner {
   #take(): void {
     try {
       this.#tellLoss();
-      for (const name of readdirSync(this.#queue, 'latin1')) {
-        if (this.#order.waiting >= MOST_TAKEN) break;
+      for (const name of inOrder(this.#queue, MOST_TAKEN - this.#order.waiting)) {
+        if (this.#takenBytes >= MOST_TAKEN_BYTES) break;
         this.#takeOne(name);
       }
     } catch (error) {
@@ -115,7 +118,7 @@ class Runner {
       if (!this.#isStopping) console.error('eventfs: run: the daemon has ended');
       return this.stop();
     }
-    if (this.#order.waiting >= MOST_TAKEN) this.#lookAway();
+    if (this.#order.waiting >= MOST_TAKEN || this.#takenBytes >= MOST_TAKEN_BYTES) this.#lookAway();
     this.#begin();
   }
 
@@ -132,9 +135,9 @@ class Runner {
     else this.#add(path, event);
   }
 
-  /** What the queue had no room for becomes an event like any other. */
+  /** What the queues had no room for becomes an event like any other. */
   #tellLoss(): void {
-    const lost = Number(readStatusFile(this.#queue).get('LOST'));
+    const lost = [this.#queue, this.#taken].reduce((sum, directory) => sum + Number(readStatusFile(directory).get('LOST')), 0);
     if (lost === this.#lost) return;
     const text = Buffer.from(overflowText(lost - this.#lost)).toString('latin1');
     this.#lost = lost;
@@ -145,16 +148,30 @@ class Runner {
 
   #add(path: string, event: EventText): void {
     const old = event.property('DEVPATH_OLD');
+    this.#takenBytes += event.text.length;
     this.#order.add({ path, event, devpaths: [event.devpath, ...(old === undefined ? [] : [old])] });
   }
 
   #begin(): void {
     for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin()) this.#start(job);
-    if (!this.#isStopping && this.#order.waiting <= MOST_TAKEN / 2) this.#lookOut(); // each look lists all that wait
+    // Each look lists all that wait: not for one event only.
+    if (!this.#isStopping && this.#order.waiting <= MOST_TAKEN / 2 && this.#takenBytes < MOST_TAKEN_BYTES) this.#lookOut();
+  }
+
+  /** ENOENT: it had to go from `taken`. */
+  #openEvent({ path }: EventJob): number | null {
+    try {
+      return openSync(Buffer.from(path, 'latin1'), constants.O_RDONLY);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      if (error.code === 'ENOENT' && existsSync(this.#taken)) this.#tellLoss();
+      return null; // else the daemon has ended, as #take will see
+    }
   }
 
   #start(job: EventJob): void {
-    const stdin = openSync(Buffer.from(job.path, 'latin1'), constants.O_RDONLY);
+    const stdin = this.#openEvent(job);
+    if (stdin === null) return this.#forget(job);
     const child = spawn(this.command[0], this.command.slice(1), {
       stdio: [stdin, 'inherit', 'inherit'],
       env: environmentFor(job.event, process.env),
@@ -186,7 +203,7 @@ class Runner {
   #done(job: EventJob, late: readonly NodeJS.Timeout[]): void {
     for (const timer of late) clearTimeout(timer);
     if (!this.#children.delete(job)) return;
-    this.#order.end(job);
+    this.#forget(job);
     try {
       unlinkSync(Buffer.from(job.path, 'latin1'));
     } catch (error) {
@@ -194,6 +211,11 @@ class Runner {
     }
     this.#begin();
     this.#endIfDone();
+  }
+
+  #forget(job: EventJob): void {
+    this.#order.end(job);
+    this.#takenBytes -= job.event.text.length;
   }
 
   #endIfDone(): void {
@@ -206,6 +228,18 @@ class Runner {
   #complain({ path, event }: EventJob, what: string): void {
     console.error(`eventfs: run: ${this.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(basename(path))}): ${what}`);
   }
+}
+
+/** The first names as readdir(3) gives them, oldest first: fs.readdir would sort them. Bytes as characters. */
+function inOrder(directory: string, most: number): string[] {
+  const names: string[] = [];
+  const opened = opendirSync(directory, { encoding: 'latin1' as BufferEncoding });
+  try {
+    for (let entry = opened.readSync(); entry !== null && names.length < most; entry = opened.readSync()) names.push(entry.name);
+  } finally {
+    opened.closeSync();
+  }
+  return names;
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
