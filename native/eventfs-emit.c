@@ -146,7 +146,7 @@ static char *read_input(size_t *length) {
 static void *lose_patience(void *unused) {
   (void)unused;
   for (unsigned left = PATIENCE_S; left > 0;) left = sleep(left);
-  die(EXIT_SYSTEM_CALL, "%s: its daemon does not answer (try eventfs umount %s)", mount_path, mount_path);
+  die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)", mount_path, mount_path);
   return NULL;
 }
 
