@@ -45,7 +45,7 @@ $(MODULES): package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/notifier/*) $(MODULES)
+$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifier/*) $(MODULES)
 	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
 	@touch $@
 

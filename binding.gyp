@@ -42,5 +42,13 @@
       ],
       'cflags_c': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
     },
+    {
+      # `eventfs emit` without Node's start: the C library only
+      'target_name': 'eventfs-emit',
+      'type': 'executable',
+      'sources': ['native/eventfs-emit.c'],
+      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
+      'ldflags': ['-pthread'],
+    },
   ],
 }

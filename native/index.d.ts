@@ -41,6 +41,19 @@ export function raiseFileLimit(): number;
 export function sendDatagram(path: string, message: string): void;
 
 /**
+ * execve(2) with the PATH search of execvpe(3): on success nothing of this process is left but its PID. Signals are as for a new
+ * process: none blocked, and SIGPIPE and SIGXFSZ, which Node ignores, at their defaults. ENOENT, EACCES, ENOEXEC, E2BIG.
+ *
+ * @param argv the command and its arguments, each ended by a NUL
+ * @param environment `KEY=VALUE`, each ended by a NUL
+ * @param kept descriptors that stay open; all others of Node's are close-on-exec
+ */
+export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonly number[]): never;
+
+/** _exit(2): at once, without waiting for a thread of ours that hangs in a system call. */
+export function exitNow(code: number): never;
+
+/**
  * An epoll set of pidfds (pidfd_open(2), epoll(7)): a pidfd becomes readable when the last thread of its
  * process has ended, waited for or not.
  *

@@ -17,6 +17,8 @@ export const {
   openPidfd,
   raiseFileLimit,
   sendDatagram,
+  execute,
+  exitNow,
   DeathWatch,
   FuseChannel,
   UeventSocket,

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -5,9 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "addon.h"
 #include "descriptor.h"
@@ -51,10 +55,53 @@ static void sendDatagram(const Napi::CallbackInfo& info) {
   if (sent < 0) throw systemError(info.Env(), errno, "sendto");
 }
 
+/** "a\0b\0" as {"a", "b", nullptr}: argv and envp of execve(2). */
+static std::vector<char*> splitAtNuls(std::string& text) {
+  std::vector<char*> parts;
+  for (size_t at = 0; at < text.size(); at += strlen(&text[at]) + 1) parts.push_back(&text[at]);
+  parts.push_back(nullptr);
+  return parts;
+}
+
+static std::string bytesOf(const Napi::Value& value) {
+  auto bytes = value.As<Napi::Uint8Array>();
+  return std::string(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
+}
+
+static void execute(const Napi::CallbackInfo& info) {
+  std::string argumentText = bytesOf(info[0]);
+  std::string environmentText = bytesOf(info[1]);
+  std::vector<char*> arguments = splitAtNuls(argumentText);
+  std::vector<char*> environment = splitAtNuls(environmentText);
+  auto kept = info[2].As<Napi::Array>();
+  if (arguments.size() < 2) throw systemError(info.Env(), EINVAL, "execve");
+
+  for (uint32_t i = 0; i < kept.Length(); i++) {
+    int fd = kept.Get(i).As<Napi::Number>().Int32Value();
+    int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0) fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+  }
+  // Node ignores these two, and what is ignored stays so; what has a handler falls back to its default by itself.
+  signal(SIGPIPE, SIG_DFL);
+  signal(SIGXFSZ, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+
+  execvpe(arguments[0], arguments.data(), environment.data());
+  int error = errno;
+  signal(SIGPIPE, SIG_IGN);
+  throw systemError(info.Env(), error, "execve");
+}
+
+static void exitNow(const Napi::CallbackInfo& info) { _exit(info[0].As<Napi::Number>().Int32Value()); }
+
 void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("openPidfd", Napi::Function::New<openPidfd>(env, "openPidfd"));
   exports.Set("raiseFileLimit", Napi::Function::New<raiseFileLimit>(env, "raiseFileLimit"));
   exports.Set("sendDatagram", Napi::Function::New<sendDatagram>(env, "sendDatagram"));
+  exports.Set("execute", Napi::Function::New<execute>(env, "execute"));
+  exports.Set("exitNow", Napi::Function::New<exitNow>(env, "exitNow"));
 }
 
 }  // namespace eventfs

@@ -1,11 +1,22 @@
-/** `eventfs emit`: publish one event. */
-import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
+/**
+ * `eventfs emit`: publish one event.
+ *
+ * It is started for every event by mdev, udev or a script, and Node's own start is all the time that it may take. So it
+ * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
+ */
+import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { Refusal, isSystemError } from '../errno.js';
-import { requireMount } from './mounted.js';
+import { deviceVariables } from './device-variables.js';
+import { explain } from './explain.js';
 
-/** What of the environment is the device's, and not the shell's: uevent variables as udev(7), mdev and mdevd set them. */
-const DEVICE_VARIABLES =
-  /^(ACTION|DEVPATH|SUBSYSTEM|SEQNUM|SYNTH_UUID|SYNTH_ARG_.*|DEVNAME|DEVTYPE|DEVMODE|DEVUID|DEVGID|DEVLINKS|DRIVER|MAJOR|MINOR|MODALIAS|PRODUCT|TYPE|INTERFACE|IFINDEX|BUSNUM|DEVNUM|DISKSEQ|DISKNAME|PARTN|PARTNAME|PARTUUID|FIRMWARE|TIMEOUT|ASYNC|HID_.*|PCI_.*|OF_.*|POWER_SUPPLY_.*|ID_.*|TAGS|CURRENT_TAGS|USEC_INITIALIZED|DEVPATH_OLD|RESULT|MDEV|SCSI_.*|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/;
+export const DEFAULT_DIRECTORY = '/dev/events';
+/** How long a daemon may take to take an event. */
+const PATIENCE_MS = 10_000;
+/** statfs(2), linux/magic.h. */
+const FUSE_SUPER_MAGIC = 0x65735546;
+
+/** The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
+const MOST_BYTES = 128 * 1024;
 
 const HINTS = {
   EACCES: 'publish is for its owner only: try as root, or have root chmod it',
@@ -13,25 +24,86 @@ const HINTS = {
   EFBIG: 'an event has at most 64 KiB',
 };
 
-export async function emit(properties: readonly string[], options: { readonly environment?: boolean; readonly mount: string }): Promise<void> {
+export interface EmitOptions {
+  readonly environment?: boolean;
+  readonly mount: string;
+}
+
+/** Runs `emit` with the arguments behind that word, if they are plain ones; false when they need a parser that explains. */
+export async function emitAtOnce(args: readonly string[]): Promise<boolean> {
+  const asked = plainArguments(args);
+  if (asked === null) return false;
+  try {
+    await emit(asked.properties, asked);
+  } catch (error) {
+    process.exitCode = explain(error, 'emit');
+  }
+  return true;
+}
+
+function plainArguments(args: readonly string[]): (EmitOptions & { properties: string[] }) | null {
+  const properties: string[] = [];
+  let environment = false;
+  let mount = DEFAULT_DIRECTORY;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (arg === '--environment') environment = true;
+    else if (arg === '--mount' && i + 1 < args.length) mount = args[++i];
+    else if (arg.startsWith('--mount=')) mount = arg.slice('--mount='.length);
+    else if (arg.startsWith('-') && arg !== '-') return null;
+    else properties.push(arg);
+  }
+  return { properties, environment, mount };
+}
+
+export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
   const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
   if (event.length === 0) throw new Refusal('standard input is empty'); // to write nothing is no error to anybody else
-  const path = `${await requireMount(options.mount)}/publish`;
+  if (event.length >= MOST_BYTES) throw new Refusal(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
+  const late = setTimeout(() => void giveUp(options.mount), PATIENCE_MS);
   try {
-    const fd = openSync(path, constants.O_WRONLY);
-    writeSync(fd, event); // one write is one event
-    closeSync(fd);
-  } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, path, HINTS);
-    throw error;
+    await publish(options.mount, event);
+  } finally {
+    clearTimeout(late);
   }
+}
+
+async function publish(mount: string, event: Buffer): Promise<void> {
+  const path = `${mount}/publish`;
+  try {
+    const { type } = await call<StatsFs>((done) => statfs(mount, done));
+    if (type !== FUSE_SUPER_MAGIC) return await explainMount(mount);
+    const fd = await call<number>((done) => open(path, constants.O_WRONLY, done));
+    await call<number>((done) => write(fd, event, done)); // one write is one event
+    await call<null>((done) => close(fd, (error) => done(error ?? null, null)));
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    if (!(error.code in HINTS)) await explainMount(mount);
+    throw Refusal.from(error, path, HINTS);
+  }
+}
+
+/** Off this thread, so that the clock goes on; fs/promises would have to be loaded first. */
+function call<T>(make: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
+  return new Promise((done, failed) => make((error, result) => (error === null ? done(result) : failed(error))));
+}
+
+/** Throws the reason if eventfs is not mounted there, or nobody serves it. */
+async function explainMount(mount: string): Promise<void> {
+  await (await import('./mounted.js')).requireMount(mount);
+}
+
+/** The daemon is stuck, and so is a thread of ours: an end that waits for it would never come. */
+async function giveUp(mount: string): Promise<void> {
+  const { exitNow } = await import('#native');
+  exitNow(explain(new Refusal(`${mount}: its daemon does not answer (try eventfs umount ${mount})`), 'emit'));
 }
 
 /** All of them as bytes, one a character. */
 function collect(properties: readonly string[], environment: boolean): Map<string, string> {
   // process.env takes all values for UTF-8, and loses what is not
   const inherited = environment || properties.length === 0 ? readFileSync('/proc/self/environ', 'latin1').split('\0') : [];
-  const all = new Map(inherited.map(split).filter(([key]) => DEVICE_VARIABLES.test(key)));
+  const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
     const [key, value] = split(Buffer.from(property).toString('latin1'));
     if (key === '') throw new Refusal(`${property}: not KEY=VALUE`);

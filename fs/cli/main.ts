@@ -2,17 +2,21 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
 import { DRIVER_NAMES } from '../drivers/driver.js';
-import { Misuse, Refusal, isSystemError } from '../errno.js';
+import type { ColdplugOptions } from './coldplug.js';
+import type { DoctorOptions } from './doctor.js';
+import type { ExecOptions } from './exec.js';
+import type { RunOptions } from './run.js';
+import type { WaitOptions } from './wait.js';
+import type { WatchOptions } from './watch.js';
+import { ExitCode, explain } from './explain.js';
 import { print } from './output.js';
 import { waysInAndOut } from './ways-options.js';
 
-/** DESIGN section 6. */
-const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
-
 const DEFAULT_DIRECTORY = '/dev/events';
 
-function emptyProgram(): Command {
-  return new Command('eventfs')
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('eventfs')
+    .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
     .exitOverride()
@@ -20,11 +24,40 @@ function emptyProgram(): Command {
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
+
+  addMounting(program);
+  addReading(program);
+  addWorking(program);
+  addTending(program);
+  for (const command of program.commands) {
+    const example = EXAMPLES[command.name()];
+    if (example !== undefined) command.addHelpText('after', `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd());
+  }
+
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    else process.exitCode = explain(error, argv[2] ?? '');
+  }
 }
 
-export async function main(argv: readonly string[]): Promise<void> {
-  const program = emptyProgram();
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  mount: ['eventfs mount --sticky global:1733 /dev/events'],
+  umount: ['eventfs umount /dev/events'],
+  watch: ["eventfs watch 'SUBSYSTEM==block, ACTION==add|remove' --properties"],
+  emit: ['eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine'],
+  status: ['eventfs status --json | jq .subscribers'],
+  exec: ["eventfs exec --filter SUBSYSTEM==usb -- sh -c 'ls $EVENTS_DIR'"],
+  run: ["eventfs run 'SUBSYSTEM==block, ACTION==add' --timeout 30 -- ./on-disk.sh"],
+  wait: ["eventfs wait 'DEVNAME==sd?1' --existing --timeout 10 && mount /mnt/stick"],
+  settle: ['eventfs coldplug && eventfs settle --timeout 30'],
+  coldplug: ['eventfs coldplug SUBSYSTEM==net'],
+  doctor: ['eventfs doctor --mount /dev/events'],
+};
 
+/** Commands that serve the tree. */
+function addMounting(program: Command): void {
   waysInAndOut(program.command('mount'))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
@@ -44,15 +77,19 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('end the daemon that serves a directory and unmount it')
     .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
     .action(async (directory: string) => (await import('./umount.js')).umount(directory));
+}
 
+/** Commands that show events and make them. */
+function addReading(program: Command): void {
   program
     .command('watch')
     .description('print events as they come')
     .argument('[FILTER]', "which events, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
     .option('--json', 'one JSON object a line')
     .option('--properties', 'all properties of each event')
+    .option('--since <seqnum>', 'first the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
-    .action(async (filter: string, options: { json?: boolean; properties?: boolean; mount: string }) => {
+    .action(async (filter: string, options: WatchOptions) => {
       await (await import('./watch.js')).watch(filter, options);
     });
 
@@ -74,32 +111,89 @@ export async function main(argv: readonly string[]): Promise<void> {
     .action(async (options: { json?: boolean; mount: string }) => {
       await (await import('./status.js')).status(options);
     });
+}
 
-  try {
-    await program.parseAsync(argv);
-  } catch (error) {
-    process.exitCode = explain(error, argv[2] ?? '');
-  }
+/** Commands that have something done for events. */
+function addWorking(program: Command): void {
+  program
+    .command('exec')
+    .description('run a command with a process directory of its own, in $EVENTS_DIR')
+    .usage('[options] -- COMMAND [ARGUMENT...]')
+    .argument('<COMMAND...>', 'it replaces this process, so there is nothing to clean up after it')
+    .option('--filter <filter>', 'which events the directory takes', '')
+    .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
+    .option('--label <label>', 'call the directory <pid>.<label>')
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .passThroughOptions()
+    .action(async (command: string[], options: ExecOptions) => {
+      await (await import('./exec.js')).exec(command, options);
+    });
+
+  program
+    .command('run')
+    .description("run a command for each event: a device's properties in its environment, the event on standard input")
+    .usage('[options] FILTER -- COMMAND [ARGUMENT...]')
+    .argument('<FILTER>', "which events, as in 'SUBSYSTEM==block'; '' is all")
+    .argument('<COMMAND...>', 'what to run; no shell is involved')
+    .option('--jobs <n>', 'how many at a time, never two for one DEVPATH', parseCount, 1)
+    .option('--timeout <s>', 'end it, and all of its process group, after so many seconds', parseSeconds)
+    .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (filter: string, command: string[], options: RunOptions) => {
+      await (await import('./run.js')).run(filter, command, options);
+    });
+
+  program
+    .command('wait')
+    .description('wait for an event and print it; exit code 1 when the time is up')
+    .argument('[FILTER]', "which event, as in 'SUBSYSTEM==block, DEVNAME==sd?1'", '')
+    .option('--timeout <s>', 'how many seconds at most', parseSeconds)
+    .option('--existing', 'a device that is there already will do')
+    .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (filter: string, options: WaitOptions) => {
+      await (await import('./wait.js')).wait(filter, options);
+    });
+}
+
+/** Commands that tend the whole. */
+function addTending(program: Command): void {
+  program
+    .command('settle')
+    .description('wait until no queue holds an event older than this call')
+    .option('--timeout <s>', 'how many seconds at most; then name the processes that lag', parseSeconds)
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (options: { timeout?: number; mount: string }) => {
+      await (await import('./settle.js')).settle(options);
+    });
+
+  program
+    .command('coldplug')
+    .description('have the kernel say add again for every device')
+    .argument('[FILTER]', "which devices, as in 'SUBSYSTEM==block'", '')
+    .option('--action <action>', 'what it is to say', parseAction, 'add')
+    .option('--subsystems', 'for buses and drivers too, before the devices')
+    .option('--synth-uuid <uuid>', 'the events have it in SYNTH_UUID, to tell this replay from others', parseUuid)
+    .option('--synth-arg <key=value>', 'and this in SYNTH_ARG_<key>; may be repeated', collectSynthArg, [])
+    .option('--dry-run', 'only print which devices')
+    .action(async (filter: string, options: ColdplugOptions) => {
+      (await import('./coldplug.js')).coldplug(filter, options);
+    });
+
+  program
+    .command('doctor')
+    .description('what is wrong with this machine or mount, and how to mend it')
+    .option('--json', 'as one JSON array')
+    .option('--config <file>', 'the configuration to look at', '/etc/eventfs.toml')
+    .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
+    .action(async (options: DoctorOptions) => {
+      await (await import('./doctor.js')).doctor(options);
+    });
 }
 
 /** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */
 function oneLine(text: string): string {
   return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
-}
-
-/** Says what went wrong in one line; gives the exit code. */
-function explain(error: unknown, command: string): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-  if (error instanceof Refusal) {
-    console.error(`eventfs: ${command}: ${error.message}`);
-    if (error instanceof Misuse) return ExitCode.usage;
-    return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
-  }
-  if (isSystemError(error)) {
-    const path = 'path' in error ? `${String(error.path)}` : error.syscall;
-    return explain(Refusal.from(error, path), command);
-  }
-  throw error;
 }
 
 /** Measured: docs/DECISIONS.md, "Looking again before sleeping". */
@@ -124,4 +218,41 @@ function parseDescriptor(text: string): number {
   const fd = Number(text);
   if (!Number.isInteger(fd) || fd < 1) throw new InvalidArgumentError('It is a descriptor number, 1 or more.');
   return fd;
+}
+
+function parseSeqnum(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a SEQNUM, as in /sys/kernel/uevent_seqnum.');
+  return Number(text);
+}
+
+/** The longest that a timer can be set to is 2^31 ms. */
+const MOST_SECONDS = 2_000_000;
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || seconds > MOST_SECONDS) throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
+  return seconds;
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It is a number from 1 to 99999.');
+  return Number(text);
+}
+
+/** What lib/kobject_uevent.c understands. */
+const ACTIONS = ['add', 'remove', 'change', 'move', 'online', 'offline', 'bind', 'unbind'];
+
+function parseAction(text: string): string {
+  if (!ACTIONS.includes(text)) throw new InvalidArgumentError(`It is one of ${ACTIONS.join(', ')}.`);
+  return text;
+}
+
+function parseUuid(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) throw new InvalidArgumentError('It is a UUID, as uuidgen prints one.');
+  return text;
+}
+
+function collectSynthArg(text: string, before: string[]): string[] {
+  if (!/^[0-9A-Za-z]+=[0-9A-Za-z]+$/.test(text)) throw new InvalidArgumentError('It is KEY=VALUE, of letters and digits.');
+  return [...before, text];
 }

@@ -10,7 +10,7 @@ import { readStatusFile } from './status-file.js';
 /** What is always in the root and no process directory. */
 const FIXED = new Set(['log', 'match', 'publish', 'stream']);
 
-interface Subscriber {
+export interface Subscriber {
   readonly what: string;
   readonly pid: number;
   readonly command: string;
@@ -22,12 +22,12 @@ interface Subscriber {
 export async function status(options: { readonly json?: boolean; readonly mount: string }): Promise<void> {
   const path = await requireMount(options.mount);
   const daemon = readStatusFile(`${path}/log`);
-  const subscribers = [...directories(path), ...streams(daemon)];
+  const subscribers = [...processDirectories(path).readable, ...streams(daemon)];
   const quotas = readQuotas(daemon);
   for (const key of [...daemon.keys()].filter((name) => SUBSCRIBER.test(name) || name.startsWith('QUOTA_'))) daemon.delete(key);
   if (options.json === true) {
-    const numbers = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), Number(value)]));
-    print(`${JSON.stringify({ mount: path, ...numbers, subscribers, quotas })}\n`);
+    const lines = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), valueOf(value)]));
+    print(`${JSON.stringify({ mount: path, ...lines, subscribers, quotas })}\n`);
     return;
   }
   const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
@@ -36,7 +36,7 @@ export async function status(options: { readonly json?: boolean; readonly mount:
   }
   const held = new Table({ head: ['who', ...Object.keys(quotas[0] ?? {}).slice(1)], style: { head: [], border: [] } });
   for (const { who, ...items } of quotas) held.push([who, ...Object.values(items).map(({ held: now, most }) => `${now} of ${most ?? 'any'}`)]);
-  const lines = [...daemon].map(([key, value]) => `${key}=${value}`);
+  const lines = [...daemon].map(([key, value]) => printable(`${key}=${value}`));
   const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [held.toString()] : [])];
   print([...lines, ...tables, ''].join('\n'));
 }
@@ -61,26 +61,35 @@ function readQuotas(daemon: ReadonlyMap<string, string>): Quota[] {
     });
 }
 
-function directories(path: string): Subscriber[] {
+/** Sources and outlets have lines of their own, not all of them numbers. */
+function valueOf(text: string): number | string {
+  return /^-?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : text;
+}
+
+/** All process directories, and how many of them are not ours to look into. */
+export function processDirectories(path: string): { readable: Subscriber[]; unreadable: number } {
   const bytes = Buffer.from(path).toString('latin1'); // a name need not be UTF-8
-  return readdirSync(path, 'latin1')
+  let unreadable = 0;
+  const readable = readdirSync(path, 'latin1')
     .filter((name) => !FIXED.has(name))
     .flatMap((name) => {
       try {
         const lines = readStatusFile(`${bytes}/${name}`, 'latin1');
         return [subscriber(Buffer.from(name, 'latin1').toString(), Number(lines.get('OWNER')), Object.fromEntries(lines))];
       } catch (error) {
-        if (isSystemError(error)) return []; // it has ended since, or is not ours to look into
-        throw error;
+        if (!isSystemError(error)) throw error; // else it has ended since, or is not ours to look into
+        if (error.code === 'EACCES') unreadable++;
+        return [];
       }
     });
+  return { readable, unreadable };
 }
 
 /** Keys of lines about one subscriber: an open stream, or a socket's client. */
 const SUBSCRIBER = /^(STREAM|SOCKET|FDSOCKET)_\d+$/;
 
 /** `pid=1 pending=0 lost=0 filter=...` for each open stream, and with `uid=0` for each client of a socket. */
-function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
+export function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
   return [...daemon]
     .filter(([key]) => SUBSCRIBER.test(key))
     .map(([key, value]) => {
@@ -101,7 +110,7 @@ function subscriber(what: string, pid: number, lines: Readonly<Record<string, st
   };
 }
 
-function commandOf(pid: number): string {
+export function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   } catch {

@@ -4,7 +4,7 @@ import { EVENTFS, run } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> => run([process.execPath, EVENTFS, ...args]);
-const COMMANDS = ['mount', 'umount', 'watch', 'emit', 'status'];
+const COMMANDS = ['mount', 'umount', 'watch', 'emit', 'status', 'exec', 'run', 'wait', 'settle', 'coldplug', 'doctor'];
 
 const help = suite('eventfs');
 
@@ -17,14 +17,17 @@ help('says what its commands are by --help, -h and help', async () => {
 });
 
 help('says what each command takes, by --help and help COMMAND alike', async () => {
-  for (const command of COMMANDS) {
+  const check = async (command: string): Promise<void> => {
     const { out, err, code } = await eventfs(command, '--help');
     assert.equal([err, code], ['', 0]);
     assert.match(out, new RegExp(`^Usage: eventfs ${command} `));
-    assert.ok(out.split('\n').every((line) => line.length <= 80), out);
+    const [usage, example] = out.split('\nExample:\n');
+    assert.ok(usage.split('\n').every((line) => line.length <= 80), out);
+    assert.match(example, new RegExp(`eventfs ${command} `));
     assert.is((await eventfs('help', command)).out, out);
-  }
-});
+  };
+  await Promise.all(COMMANDS.map(check));
+}, 120_000);
 
 help('says its version', async () => {
   const { out, code } = await eventfs('--version');

@@ -13,6 +13,7 @@ import { parseMountinfo } from '../../fs/fuse/mountinfo.js';
 /** The project's root: this file is compiled to dist/test/support/. */
 export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 export const EVENTFS = join(PROJECT, 'bin/eventfs');
+export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
 
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;

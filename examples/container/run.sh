@@ -1,0 +1,28 @@
+#!/bin/sh
+# run.sh COMMAND [ARGUMENT...]: a command in a container that gets device events as files, and neither netlink nor /dev.
+#
+# What it sees of eventfs is one bind mount. In it `mkdir /dev/events/$$` works as outside: a process is named by the PID that it knows itself
+# by. When the container ends, its processes do, and their directories with them.
+#
+# The same with docker or podman: docker run --rm -v /dev/events:/dev/events:rslave IMAGE COMMAND
+# Publishing stays root's (publish has mode 0200), and the container's root is that only without a user namespace.
+set -eu
+: "${EVENTS:=/dev/events}"
+
+# A PID namespace, a network without the host's uevents, and mounts of its own.
+exec unshare --mount --pid --fork --net --mount-proc sh -c '
+  set -eu
+  events=$1
+  shift
+  dev=$(mktemp -d)
+  mount -t tmpfs -o mode=755 tmpfs "$dev"
+  mkdir "$dev/events"
+  mount --bind "$events" "$dev/events"
+  for device in null zero full random urandom; do
+    : >"$dev/$device"
+    mount --bind "/dev/$device" "$dev/$device"
+  done
+  mount --move "$dev" /dev
+  rmdir "$dev"
+  exec "$@"
+' sh "$EVENTS" "$@"

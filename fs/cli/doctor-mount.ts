@@ -1,0 +1,117 @@
+/** What `eventfs doctor` asks of a mount. */
+import { accessSync, constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { isSystemError } from '../errno.js';
+import { mountPath, probe } from '../drivers/mount-point.js';
+import { parseMountinfo } from '../fuse/mountinfo.js';
+import { QUEUE_LIMITS } from '../tree/tree.js';
+import type { Finding } from './doctor.js';
+import { processDirectories, streams } from './status.js';
+import { readStatusFile } from './status-file.js';
+
+/** From how much of a bound on it is worth a word. */
+const MUCH = 0.8;
+/** What the daemon asks for (sources/kernel.ts). */
+const WANTED_BUFFER_BYTES = 128 * 1024 * 1024;
+
+export async function checkMount(directory: string): Promise<Finding[]> {
+  const path = mountPath(directory);
+  switch (await probe(path)) {
+    case 'none':
+      return [{ level: 'warn', what: `${path}: eventfs is not mounted here`, mend: `eventfs mount ${path}` }];
+    case 'other':
+      return [{ level: 'fail', what: `${path}: what is mounted here is not eventfs`, mend: `umount ${path}, or choose another directory: --mount DIR` }];
+    case 'stale':
+      return [{ level: 'fail', what: `${path}: its daemon was killed`, mend: `eventfs mount ${path} (or eventfs umount ${path})` }];
+    case 'stuck':
+      return [{ level: 'fail', what: `${path}: its daemon does not answer`, mend: `eventfs umount ${path}, which aborts it; then mount again` }];
+    case 'alive':
+  }
+  const status = readStatusFile(`${path}/log`);
+  return [
+    { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },
+    ...checkOptions(path),
+    ...checkDaemon(Number(status.get('DAEMON')), Number(status.get('OWNERS'))),
+    ...checkSource(status),
+    ...checkSubscribers(path, status),
+    ...checkHelpers(status),
+    ...checkPublish(path),
+  ];
+}
+
+/** What stands in mountinfo: several mounts, one on top of the other, and the options. */
+function checkOptions(path: string): Finding[] {
+  const text = readFileSync('/proc/self/mountinfo', 'latin1');
+  const lines = text.split('\n').filter((line) => line !== '' && parseMountinfo(line)[0]?.mountPoint === path);
+  const found: Finding[] = [];
+  if (lines.length > 1) {
+    found.push({ level: 'warn', what: `${path}: ${lines.length} mounts are stacked here, and only the last is seen`, mend: `umount ${path}, ${lines.length - 1} times` });
+  }
+  const options = lines[lines.length - 1].split(' ').pop()!.split(',');
+  for (const [option, without] of [['default_permissions', 'nobody checks permissions'], ['allow_other', 'other users, and root, are kept out']]) {
+    if (!options.includes(option)) found.push({ level: 'warn', what: `${path}: mounted without ${option}: ${without}`, mend: `eventfs umount ${path}; eventfs mount ${path}` });
+  }
+  return found;
+}
+
+/** Each owner costs the daemon a descriptor. */
+function checkDaemon(pid: number, owners: number): Finding[] {
+  const found: Finding[] = [];
+  try {
+    if (readlinkSync(`/proc/${pid}/ns/pid`) !== readlinkSync('/proc/self/ns/pid')) throw new Error('another');
+    const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1'))?.[1] ?? Infinity);
+    const what = `${owners} processes own directories, of at most ${limit} (the daemon's limit of open files)`;
+    found.push(owners > limit * MUCH ? { level: 'warn', what, mend: 'ulimit -Hn 1048576, or LimitNOFILE=, before the daemon starts' } : { level: 'ok', what });
+  } catch (error) {
+    if (isSystemError(error, 'EACCES') || isSystemError(error, 'EPERM')) return [];
+    found.push({ level: 'ok', what: 'the daemon is in another PID namespace: directories are named by the PIDs of ours, and status shows its' });
+  }
+  return found;
+}
+
+function checkSource(status: ReadonlyMap<string, string>): Finding[] {
+  const buffer = status.get('KERNEL_BUFFER');
+  if (buffer === undefined) return [{ level: 'ok', what: 'the kernel is no source of its: events are those that programs publish' }];
+  const number = (key: string): number => Number(status.get(key) ?? 0);
+  const found: Finding[] = [];
+  if (Number(buffer) < WANTED_BUFFER_BYTES) {
+    found.push({ level: 'warn', what: `the kernel has granted a receive buffer of ${buffer} bytes, of ${WANTED_BUFFER_BYTES}: many events at once may be lost`, mend: `give the daemon CAP_NET_ADMIN, or sysctl -w net.core.rmem_max=${WANTED_BUFFER_BYTES}` });
+  }
+  if (number('LOST') > 0 || number('KERNEL_OVERRUNS') > 0) {
+    found.push({ level: 'warn', what: `${number('LOST')} events of the kernel's were lost in ${number('KERNEL_OVERRUNS')} overruns; every queue has an overflow record`, mend: 'eventfs coldplug, to hear of all devices again; more CPU for the daemon' });
+  }
+  if (number('KERNEL_FORGED') > 0) found.push({ level: 'warn', what: `${number('KERNEL_FORGED')} forged events were dropped: somebody sends what only the kernel may`, mend: 'look for processes with CAP_NET_ADMIN' });
+  if (number('KERNEL_GAPS') > 0) found.push({ level: 'ok', what: `${number('KERNEL_GAPS')} gaps in SEQNUM, as other network namespaces make them` });
+  if (found.every(({ level }) => level === 'ok')) found.push({ level: 'ok', what: `no event of ${status.get('KERNEL')} was lost on the way from the kernel` });
+  return found;
+}
+
+function checkSubscribers(path: string, status: ReadonlyMap<string, string>): Finding[] {
+  const subscribers = [...processDirectories(path).readable, ...streams(status)];
+  const lagging = subscribers.filter(({ pending, lost }) => lost > 0 || pending > QUEUE_LIMITS.events * MUCH);
+  if (lagging.length === 0) return [{ level: 'ok', what: `${subscribers.length} subscribers, and none lags` }];
+  return lagging.map(({ what, pid, command, pending, lost }) => ({
+    level: 'warn',
+    what: `${command} (pid ${pid}) does not keep up with ${what}: ${pending} events wait, ${lost} were lost`,
+    mend: 'have it read, or give it a filter: .filter',
+  }));
+}
+
+/** Processes of the daemon's that status tells of: `..._HELPER=<pid>`. */
+function checkHelpers(status: ReadonlyMap<string, string>): Finding[] {
+  return [...status]
+    .filter(([key, value]) => /(^|_)HELPER$/.test(key) && /^\d+$/.test(value))
+    .map(([key, value]) =>
+      existsSync(`/proc/${value}`)
+        ? { level: 'ok', what: `${key.toLowerCase()}: process ${value} runs` }
+        : { level: 'fail', what: `${key.toLowerCase()}: process ${value} has ended: inotify watchers see nothing`, mend: 'mount again' },
+    );
+}
+
+function checkPublish(path: string): Finding[] {
+  try {
+    accessSync(`${path}/publish`, constants.W_OK);
+    return [{ level: 'ok', what: 'we may publish events' }];
+  } catch {
+    return [{ level: 'ok', what: `we may not publish events: ${path}/publish is for its owner` }];
+  }
+}

@@ -1,0 +1,208 @@
+/*
+ * eventfs-emit: publish one event, as `eventfs emit` does, without Node's start. It needs the C library and nothing else:
+ * cc -O2 -static -o eventfs-emit native/eventfs-emit.c -pthread
+ *
+ *   eventfs-emit [--mount DIR] [--environment] [KEY=VALUE ...]
+ *   eventfs-emit [--mount DIR] - < event
+ *
+ * Without KEY=VALUE, or with --environment, the device's variables of the environment are taken, as mdev, mdevd, vdev and
+ * udev's RUN+= set them. Exit codes: 0; 1 it failed; 100 wrong usage; 111 a system call failed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111 };
+
+/* How long a daemon may take to take an event. */
+enum { PATIENCE_S = 10 };
+
+/* The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
+enum { MOST_BYTES = 128 * 1024 };
+
+/* linux/magic.h; f_type is signed on some machines. */
+#define FUSE_SUPER_MAGIC 0x65735546UL
+
+/* fs/cli/device-variables.ts has the same list; a test compares the two. */
+static const char *const NAMES[] = {
+    "ACTION",  "DEVPATH", "SUBSYSTEM", "SEQNUM",   "SYNTH_UUID", "DEVNAME",  "DEVTYPE",     "DEVMODE",
+    "DEVUID",  "DEVGID",  "DEVLINKS",  "DRIVER",   "MAJOR",      "MINOR",    "MODALIAS",    "PRODUCT",
+    "TYPE",    "INTERFACE", "IFINDEX", "BUSNUM",   "DEVNUM",     "DISKSEQ",  "DISKNAME",    "PARTN",
+    "PARTNAME", "PARTUUID", "FIRMWARE", "TIMEOUT", "ASYNC",      "TAGS",     "CURRENT_TAGS", "USEC_INITIALIZED",
+    "DEVPATH_OLD", "RESULT", "MDEV",   "NAME",     "PHYS",       "UNIQ",     "PROP",        "EV",
+    "KEY",     "REL",     "ABS",       "MSC",      "LED",        "SND",      "FF",          "SW",
+};
+static const char *const PREFIXES[] = {"SYNTH_ARG_", "HID_", "PCI_", "OF_", "POWER_SUPPLY_", "ID_", "SCSI_"};
+static const char VDEV_PREFIX[] = "VDEV_OS_";
+
+/* KEY=VALUE in the order of their keys' first appearance. */
+struct property {
+  const char *key; /* not ended by a NUL */
+  size_t key_length;
+  const char *value;
+};
+static struct property *properties;
+static size_t count, room;
+
+static const char *mount_path = "/dev/events";
+
+static void die(int code, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("eventfs: emit: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  _exit(code);
+}
+
+static void *larger(void *old, size_t size) {
+  void *memory = realloc(old, size);
+  if (memory == NULL) die(EXIT_SYSTEM_CALL, "%s", strerror(errno));
+  return memory;
+}
+
+static int is_device_variable(const char *name, size_t length) {
+  for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+    if (strlen(NAMES[i]) == length && memcmp(NAMES[i], name, length) == 0) return 1;
+  for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++)
+    if (strlen(PREFIXES[i]) <= length && memcmp(PREFIXES[i], name, strlen(PREFIXES[i])) == 0) return 1;
+  return 0;
+}
+
+static const char *value_of(const char *key) {
+  for (size_t i = 0; i < count; i++)
+    if (properties[i].key_length == strlen(key) && memcmp(properties[i].key, key, strlen(key)) == 0) return properties[i].value;
+  return NULL;
+}
+
+static void set(const char *key, size_t key_length, const char *value) {
+  for (size_t i = 0; i < count; i++) {
+    if (properties[i].key_length != key_length || memcmp(properties[i].key, key, key_length) != 0) continue;
+    properties[i].value = value;
+    return;
+  }
+  if (count == room) properties = larger(properties, (room = room * 2 + 64) * sizeof *properties);
+  properties[count++] = (struct property){key, key_length, value};
+}
+
+/* What of `KEY=VALUE` is a device's, where the name begins with `prefix`. */
+static void take_environment(const char *prefix) {
+  for (char **entry = environ; *entry != NULL; entry++) {
+    const char *equals = strchr(*entry, '=');
+    if (equals == NULL || strncmp(*entry, prefix, strlen(prefix)) != 0) continue;
+    const char *key = *entry + strlen(prefix);
+    if (is_device_variable(key, (size_t)(equals - key))) set(key, (size_t)(equals - key), equals + 1);
+  }
+}
+
+static void take_environments(void) {
+  take_environment("");
+  if (value_of("DEVPATH") != NULL || getenv("VDEV_OS_DEVPATH") == NULL) return;
+  if (getenv("VDEV_ACTION") != NULL) set("ACTION", strlen("ACTION"), getenv("VDEV_ACTION"));
+  take_environment(VDEV_PREFIX);
+}
+
+/* In the kernel's own form, whose NULs let a value hold line ends. */
+static char *build(size_t *length) {
+  const char *action = value_of("ACTION"), *devpath = value_of("DEVPATH");
+  if (action == NULL || devpath == NULL)
+    die(EXIT_FAILED, "ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)");
+  if (devpath[0] != '/') die(EXIT_FAILED, "DEVPATH=%s: it begins with /", devpath);
+  size_t size = strlen(action) + 1 + strlen(devpath) + 1;
+  for (size_t i = 0; i < count; i++) size += properties[i].key_length + 1 + strlen(properties[i].value) + 1;
+  char *text = larger(NULL, size + 1), *at = text;
+  at += sprintf(at, "%s@%s", action, devpath) + 1;
+  for (size_t i = 0; i < count; i++)
+    at += sprintf(at, "%.*s=%s", (int)properties[i].key_length, properties[i].key, properties[i].value) + 1;
+  *length = size;
+  return text;
+}
+
+static char *read_input(size_t *length) {
+  char *text = NULL;
+  size_t have = 0, size = 0;
+  for (;;) {
+    if (have == size) text = larger(text, size = size * 2 + 65536);
+    ssize_t got = read(STDIN_FILENO, text + have, size - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) die(EXIT_SYSTEM_CALL, "standard input: %s", strerror(errno));
+    if (got == 0) break;
+    have += (size_t)got;
+  }
+  if (have == 0) die(EXIT_FAILED, "standard input is empty");
+  *length = have;
+  return text;
+}
+
+/* A signal can't end the wait for a daemon that is stuck, unless it ends the process: so a thread does. */
+static void *lose_patience(void *unused) {
+  (void)unused;
+  for (unsigned left = PATIENCE_S; left > 0;) left = sleep(left);
+  die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)", mount_path, mount_path);
+  return NULL;
+}
+
+static void fail(const char *path) {
+  const char *hint = "";
+  if (errno == ENOTCONN || errno == ECONNABORTED)
+    die(EXIT_FAILED, "%s: its daemon was killed (try eventfs mount %s)", mount_path, mount_path);
+  if (errno == EACCES) hint = " (publish is for its owner only: try as root, or have root chmod it)";
+  if (errno == EINVAL) hint = " (the event is malformed: ACTION@/DEVPATH, then KEY=VALUE lines)";
+  if (errno == EFBIG) hint = " (an event has at most 64 KiB)";
+  die(EXIT_SYSTEM_CALL, "%s: %s%s", path, strerror(errno), hint);
+}
+
+static void publish(const char *event, size_t length) {
+  char *path = larger(NULL, strlen(mount_path) + sizeof "/publish");
+  sprintf(path, "%s/publish", mount_path);
+  if (length >= MOST_BYTES) errno = EFBIG, fail(path);
+  pthread_t thread;
+  pthread_create(&thread, NULL, lose_patience, NULL);
+  struct statfs found;
+  int failed = statfs(mount_path, &found);
+  if (failed < 0 && errno != ENOENT) fail(mount_path);
+  if (failed < 0 || (unsigned long)found.f_type != FUSE_SUPER_MAGIC)
+    die(EXIT_FAILED, "%s: eventfs is not mounted here (try eventfs mount %s, or --mount DIR)", mount_path, mount_path);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  /* One write is one event. close(2) tells of what waited for more. */
+  if (fd < 0 || write(fd, event, length) < 0 || close(fd) < 0) fail(path);
+}
+
+int main(int argc, char **argv) {
+  int environment = 0, input = 0, given = 0;
+  char **arguments = argv + 1;
+  for (int i = 0; i < argc - 1; i++) {
+    if (strcmp(arguments[i], "--environment") == 0) environment = 1;
+    else if (strcmp(arguments[i], "--mount") == 0 && i + 2 < argc) mount_path = arguments[++i];
+    else if (strncmp(arguments[i], "--mount=", 8) == 0) mount_path = arguments[i] + 8;
+    else if (strcmp(arguments[i], "-") == 0) input = 1;
+    else if (arguments[i][0] == '-') {
+      fprintf(stderr, "eventfs: emit: unknown option '%s' (usage: eventfs-emit [--mount DIR] [--environment] [KEY=VALUE ...|-])\n", arguments[i]);
+      return EXIT_USAGE;
+    } else arguments[given++] = arguments[i];
+  }
+  size_t length;
+  if (input && given > 0) die(EXIT_FAILED, "-: not KEY=VALUE");
+  if (input) {
+    char *event = read_input(&length);
+    publish(event, length);
+    return 0;
+  }
+  if (environment || given == 0) take_environments();
+  for (int i = 0; i < given; i++) {
+    const char *equals = strchr(arguments[i], '=');
+    if (equals == NULL || equals == arguments[i]) die(EXIT_FAILED, "%s: not KEY=VALUE", arguments[i]);
+    set(arguments[i], (size_t)(equals - arguments[i]), equals + 1);
+  }
+  char *event = build(&length);
+  publish(event, length);
+  return 0;
+}

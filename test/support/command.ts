@@ -1,0 +1,51 @@
+/** `eventfs` as a user's script runs it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { EVENTFS, run, until, within } from './daemon.js';
+
+export type Outcome = Awaited<ReturnType<typeof run>>;
+
+/** Runs it to its end. */
+export function eventfs(args: readonly string[], options: Parameters<typeof run>[1] = {}): Promise<Outcome> {
+  return run([process.execPath, EVENTFS, ...args], { timeoutMs: 30_000, ...options });
+}
+
+/** One that runs until it is told to end. */
+export class Background {
+  static readonly #all = new Set<Background>();
+  readonly process: ChildProcess;
+  out = '';
+  err = '';
+  readonly ended: Promise<number | NodeJS.Signals | null>;
+
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+    this.process = spawn(process.execPath, [EVENTFS, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    Background.#all.add(this);
+    this.process.stdout!.on('data', (chunk: Buffer) => (this.out += chunk.toString('latin1')));
+    this.process.stderr!.on('data', (chunk: Buffer) => (this.err += chunk.toString('latin1')));
+    this.ended = new Promise((done) => this.process.on('close', (code, signal) => done(code ?? signal)));
+    void this.ended.then(() => Background.#all.delete(this));
+  }
+
+  /** Ends those that a test which failed has left; `run` ends what it runs at the second time. */
+  static async killAll(): Promise<void> {
+    const left = [...Background.#all];
+    const gone = left.map(({ process }) => new Promise((done) => process.once('exit', done)));
+    for (const signal of ['SIGTERM', 'SIGTERM', 'SIGKILL'] as const) {
+      for (const { process } of left) process.kill(signal);
+      await Promise.race([Promise.all(gone), new Promise((done) => setTimeout(done, 500))]);
+    }
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  async prints(pattern: RegExp): Promise<void> {
+    await until(() => pattern.test(this.out), `${String(pattern)} was not printed, but ${this.out}${this.err}`, 20_000);
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
+    this.process.kill(signal);
+    return within(20_000, this.ended, `it did not end by ${signal}`);
+  }
+}
