@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'build/', 'bench/build/', 'test/build/'] },
+  { ignores: ['dist/', 'build/', 'bench/build/', 'test/build/', 'compare/build/'] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

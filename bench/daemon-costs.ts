@@ -1,5 +1,5 @@
 /** What a daemon has used: CPU time from outside, memory after a forced collection from inside. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,24 +24,34 @@ export interface WeighedDaemon extends Daemon {
   weigh(): Promise<NodeJS.MemoryUsage>;
 }
 
-/** Runs `work` with a daemon that can be weighed, and ends it whatever happens. */
-export async function withWeighedDaemon<T>(args: readonly string[], work: (daemon: WeighedDaemon) => Promise<T>): Promise<T> {
+/** Starts a daemon that can be weighed; `stop` leaves nothing of it. */
+export async function startWeighedDaemon(args: readonly string[], under: readonly string[] = []): Promise<WeighedDaemon> {
   const scratch = mkdtempSync(join(tmpdir(), 'eventfs-heap-'));
   const file = join(scratch, 'heap.json');
   const probe = fileURLToPath(new URL('heap-probe.js', import.meta.url));
   const env = { NODE_OPTIONS: `--import=${probe}`, EVENTFS_HEAP_FILE: file };
-  const daemon = await startDaemon(['--source', 'none', ...args], undefined, { env });
+  const daemon = await startDaemon(['--source', 'none', ...args], undefined, { env, under });
   const weigh = async (): Promise<NodeJS.MemoryUsage> => {
     rmSync(file, { force: true });
     process.kill(daemon.pid, 'SIGUSR2');
     await until(() => existsSync(file), 'the daemon was not weighed', COLLECTION_TIMEOUT_MS);
     return JSON.parse(readFileSync(file, 'utf8')) as NodeJS.MemoryUsage;
   };
+  const stop = async (): Promise<number | null> => {
+    const code = await daemon.stop();
+    rmSync(scratch, { recursive: true });
+    rmdirSync(daemon.path);
+    return code;
+  };
+  return { ...daemon, weigh, stop };
+}
+
+/** Runs `work` with a daemon that can be weighed, and ends it whatever happens. */
+export async function withWeighedDaemon<T>(args: readonly string[], work: (daemon: WeighedDaemon) => Promise<T>): Promise<T> {
+  const daemon = await startWeighedDaemon(args);
   try {
-    return await work(Object.assign(daemon, { weigh }));
+    return await work(daemon);
   } finally {
     await daemon.stop();
-    rmSync(scratch, { recursive: true });
-    rmSync(daemon.path, { recursive: true });
   }
 }

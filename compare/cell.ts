@@ -1,0 +1,69 @@
+/** One number of subscribers and one size of event: all designs, in turns. */
+import type { Design } from './designs/designs.js';
+import type { Peer } from './designs/peer.js';
+import { measureDeaths } from './measures/deaths.js';
+import { measureLaggard } from './measures/laggard.js';
+import { measureLatency } from './measures/latency.js';
+import { measureStorage } from './measures/storage.js';
+import { measureThroughput } from './measures/throughput.js';
+import type { Cell, Plan } from './plan.js';
+import type { Measured } from './results.js';
+
+const WARM_UP_MS = 50;
+
+export type Say = (progress: string) => void;
+
+interface Entrant {
+  readonly design: Design;
+  readonly peer: Peer;
+  readonly measured: Measured;
+}
+
+export async function measureCell(designs: readonly Design[], cell: Cell, plan: Plan, scratch: string, say: Say): Promise<Measured[]> {
+  const { subscribers, bytes } = cell;
+  const entrants: Entrant[] = designs.map((design) => ({
+    design,
+    peer: design.make({ subscribers, bytes, publishers: plan.publishers }, scratch),
+    measured: { design: design.id, subscribers, bytes, throughput: [], latency: [] },
+  }));
+  const started: Entrant[] = [];
+  try {
+    for (const entrant of entrants) {
+      say(`${entrant.design.title}: start`);
+      started.push(entrant);
+      await entrant.peer.start();
+      await entrant.peer.subscribe();
+      await measureThroughput(entrant.peer, WARM_UP_MS);
+    }
+    await measureRounds(entrants, plan, say);
+    for (const entrant of entrants) await measureOnce(entrant, cell, plan, say);
+  } finally {
+    for (const { peer } of started) await peer.stop();
+  }
+  return entrants.map(({ measured }) => measured);
+}
+
+/** Each round begins with another design, so that none always comes after the same one. */
+async function measureRounds(entrants: readonly Entrant[], plan: Plan, say: Say): Promise<void> {
+  for (let round = 0; round < plan.rounds; round++) {
+    for (let turn = 0; turn < entrants.length; turn++) {
+      const { design, peer, measured } = entrants[(turn + round) % entrants.length];
+      say(`${design.title}: round ${round + 1} of ${plan.rounds}`);
+      measured.latency.push(await measureLatency(peer, plan.latencyMs));
+      measured.throughput.push(await measureThroughput(peer, plan.floodMs));
+    }
+  }
+}
+
+async function measureOnce({ design, peer, measured }: Entrant, cell: Cell, plan: Plan, say: Say): Promise<void> {
+  say(`${design.title}: what is stored`);
+  measured.storage = await measureStorage(peer);
+  if (cell.laggard) {
+    say(`${design.title}: one that never reads`);
+    measured.laggard = await measureLaggard(peer, plan.floodMs);
+  }
+  if (cell.deaths) {
+    say(`${design.title}: deaths`);
+    measured.deaths = await measureDeaths(peer, design.id === 'cleaned');
+  }
+}

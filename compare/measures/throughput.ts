@@ -1,0 +1,72 @@
+/** As many deliveries a second as it gets: all publishers at once, as fast as they can. */
+import type { Peer, Totals } from '../designs/peer.js';
+
+const DRAIN_TIMEOUT_MS = 30_000;
+
+export interface Throughput {
+  /** Events that subscribers got while the publishers published, a second. */
+  readonly deliveriesPerS: number;
+  readonly publishedPerS: number;
+  /** How much of what subscribers should have got in all they did not get. */
+  readonly lostShare: number;
+  /** Out of order, or missing without a record of it. */
+  readonly disorder: number;
+  /** Whether what was received and what was lost are all that was published. */
+  readonly accounted: boolean;
+  readonly eventsPerRead: number;
+  readonly cpu: CpuPerDelivery;
+}
+
+/** Microseconds of CPU time for each event that one subscriber got. */
+export interface CpuPerDelivery {
+  /** The event manager: daemon and its helpers, or the publisher where that is it. */
+  readonly managerUs: number;
+  readonly publisherUs: number;
+  readonly subscriberUs: number;
+}
+
+export async function measureThroughput(peer: Peer, ms: number, paused = 0): Promise<Throughput> {
+  const published = peer.publishedInAll;
+  const before = await begin(peer);
+  await peer.flood(ms);
+  const after = await peer.totals();
+  const floodedNs = after.atNs - before.totals.atNs;
+  const publishedByFlood = peer.publishedInAll - published;
+  const cpu = cpuSince(peer, before, after);
+  await peer.drain(DRAIN_TIMEOUT_MS);
+  // One more of each publisher's, so that a subscriber that has lost the last ones notices.
+  await peer.burst(1);
+  const end = await peer.caughtUp(DRAIN_TIMEOUT_MS);
+  const [events, lost] = [end.events - before.totals.events, end.lost - before.totals.lost];
+  const due = (peer.publishedInAll - published) * (end.alive - paused);
+  return {
+    deliveriesPerS: ((after.events - before.totals.events) / floodedNs) * 1e9,
+    publishedPerS: (publishedByFlood / floodedNs) * 1e9,
+    lostShare: lost / due,
+    disorder: end.disorder - before.totals.disorder,
+    accounted: events + lost === due,
+    eventsPerRead: (after.events - before.totals.events) / (after.reads - before.totals.reads),
+    cpu,
+  };
+}
+
+/** Where the counts stand before a measurement. */
+export interface Begun {
+  readonly totals: Totals;
+  readonly times: ReturnType<Peer['cpuTimes']>;
+}
+
+export async function begin(peer: Peer): Promise<Begun> {
+  return { totals: await peer.totals(), times: peer.cpuTimes() };
+}
+
+export function cpuSince(peer: Peer, before: Begun, end: Totals): CpuPerDelivery {
+  const deliveries = end.events - before.totals.events;
+  const { managerNs, publisherNs } = peer.cpuTimes();
+  const us = (ns: number): number => (deliveries > 0 ? ns / deliveries / 1000 : NaN);
+  return {
+    managerUs: us(managerNs - before.times.managerNs),
+    publisherUs: us(publisherNs - before.times.publisherNs),
+    subscriberUs: us(end.cpuNs - before.totals.cpuNs),
+  };
+}

@@ -1,0 +1,50 @@
+/** What is measured, how often and for how long. */
+
+export interface Plan {
+  readonly name: string;
+  readonly cells: readonly Cell[];
+  readonly publishers: number;
+  /** How often each design has its turn; they take turns. */
+  readonly rounds: number;
+  readonly floodMs: number;
+  readonly latencyMs: number;
+}
+
+/** One number of subscribers and one size of event, for all designs. */
+export interface Cell {
+  readonly subscribers: number;
+  /** Of an event's record. */
+  readonly bytes: number;
+  /** Whether a subscriber that never reads is tried. */
+  readonly laggard: boolean;
+  /** Whether half of them are killed at the end. */
+  readonly deaths: boolean;
+}
+
+const BYTES = [300, 2048, 16_384];
+const SUBSCRIBERS = [1, 4, 16, 64, 256, 1024];
+/** As many as it takes until they are not what is waited for (bench/figures/fanout.ts). */
+const PUBLISHERS = 4;
+
+export const FULL: Plan = {
+  name: 'full',
+  cells: BYTES.flatMap((bytes) => SUBSCRIBERS.map((subscribers) => cell(subscribers, bytes))),
+  publishers: PUBLISHERS,
+  rounds: 3,
+  floodMs: 300,
+  latencyMs: 600,
+};
+
+export const SHORT: Plan = {
+  name: 'short',
+  cells: [cell(1, 300), cell(16, 300), cell(256, 300), cell(16, 16_384)],
+  publishers: PUBLISHERS,
+  rounds: 2,
+  floodMs: 200,
+  latencyMs: 400,
+};
+
+function cell(subscribers: number, bytes: number): Cell {
+  const isSmallest = bytes === BYTES[0];
+  return { subscribers, bytes, laggard: isSmallest && subscribers >= 16 && subscribers <= 256, deaths: isSmallest && subscribers >= 4 };
+}

@@ -1,0 +1,41 @@
+/* What a subscriber of the designs with files leaves: a directory <pid> of hard links, and a FIFO with its PID in the name. */
+#ifndef COMPARE_LEAVINGS_H
+#define COMPARE_LEAVINGS_H
+
+#include "common.h"
+#include <dirent.h>
+#include <limits.h>
+
+/* s6 asks for this shape: a prefix, a time stamp in TAI64N (here always the same), and something of one's own. */
+#define FIFO_PREFIX "ftrig1:@4000000000000000000000aa:"
+
+__attribute__((format(printf, 2, 3))) static inline void print_path(char path[PATH_MAX], const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  if (vsnprintf(path, PATH_MAX, format, arguments) >= PATH_MAX) die("path too long");
+  va_end(arguments);
+}
+
+static inline void remove_directory(const char *path) {
+  DIR *directory = opendir(path);
+  if (!directory) return; /* somebody else was faster */
+  for (struct dirent *entry; (entry = readdir(directory));)
+    if (entry->d_name[0] != '.') unlinkat(dirfd(directory), entry->d_name, 0);
+  closedir(directory);
+  rmdir(path); /* an event that came in between is the next cleaner's */
+}
+
+/*
+ * Cleans up after a dead subscriber. A shell's `rm -r *$childpid*` would also take 12345 for 234: here it is the whole PID.
+ * The publisher may be linking meanwhile, so it is tried until the directory is gone.
+ */
+static inline void clean_up_after(pid_t pid, const char *events, const char *fifodir) {
+  char path[PATH_MAX];
+  print_path(path, "%s/%s%d", fifodir, FIFO_PREFIX, (int)pid);
+  unlink(path);
+  print_path(path, "%s/%d", events, (int)pid);
+  do remove_directory(path);
+  while (access(path, F_OK) == 0);
+}
+
+#endif
