@@ -13,9 +13,9 @@ NODEDIR := --nodedir=$(NODE_PREFIX)
 endif
 export npm_config_update_notifier := false
 
-.PHONY: all mount test soak bench lint types deps clean
+.PHONY: all mount test soak bench compare lint types deps clean
 
-all: deps $(ADDON) $(COMPILED)
+all: deps $(ADDON) $(COMPILED) compare/build/subscribers
 
 # Serves $(DIR) in the foreground until Ctrl-C.
 mount: all
@@ -35,6 +35,11 @@ soak: all
 bench: all bench/build/deaths
 	@node dist/bench/run.js $(ONLY)
 
+# The designs side by side in 2 minutes, the report in compare/build/report; `make compare FULL=1` makes the committed one again.
+compare: all
+	@bin/eventfs compare $(if $(FULL),--full --out compare/report,--out compare/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
+	@$(if $(FULL),node dist/compare/answer.js)
+
 lint: $(MODULES)
 	$(BIN)/eslint .
 
@@ -49,19 +54,22 @@ $(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifi
 	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
 	@touch $@
 
-$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test bench -name '*.ts') $(MODULES)
+$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test bench compare -name '*.ts') $(MODULES)
 	$(BIN)/tsc -p .
 	@touch $@
 
 bench/build/deaths: $(wildcard bench/*.c bench/*.h)
 	@$(MAKE) --no-print-directory -C bench
 
+compare/build/subscribers: $(wildcard native/compare/*) $(wildcard bench/*.h)
+	@$(MAKE) --no-print-directory -C native/compare
+
 clean:
-	rm -rf build dist node_modules bench/build test/build
+	rm -rf build dist node_modules bench/build test/build compare/build
 
 # ---- What must come from the system: command=package, and header=package after it.
 
-COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse
+COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync ss=iproute2 inotifywait=inotify-tools fusermount=fuse
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # For --driver fuse-native; where it lies differs.
 LIBFUSE := $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2)

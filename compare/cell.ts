@@ -13,6 +13,11 @@ const WARM_UP_MS = 50;
 
 export type Say = (progress: string) => void;
 
+/** How often `say` is called for a cell. */
+export function stepCount(designs: readonly Design[], { laggard, storage, deaths }: Cell, { rounds }: Plan): number {
+  return designs.length * (1 + rounds + Number(storage) + Number(laggard) + Number(deaths));
+}
+
 interface Entrant {
   readonly design: Design;
   readonly peer: Peer;
@@ -38,7 +43,7 @@ export async function measureCell(designs: readonly Design[], cell: Cell, plan: 
     await measureRounds(entrants, plan, say);
     for (const entrant of entrants) await measureOnce(entrant, cell, plan, say);
   } finally {
-    for (const { peer } of started) await peer.stop();
+    await Promise.all(started.map(({ peer }) => peer.stop()));
   }
   return entrants.map(({ measured }) => measured);
 }
@@ -56,8 +61,10 @@ async function measureRounds(entrants: readonly Entrant[], plan: Plan, say: Say)
 }
 
 async function measureOnce({ design, peer, measured }: Entrant, cell: Cell, plan: Plan, say: Say): Promise<void> {
-  say(`${design.title}: what is stored`);
-  measured.storage = await measureStorage(peer);
+  if (cell.storage) {
+    say(`${design.title}: what is stored`);
+    measured.storage = await measureStorage(peer);
+  }
   if (cell.laggard) {
     say(`${design.title}: one that never reads`);
     measured.laggard = await measureLaggard(peer, plan.floodMs);

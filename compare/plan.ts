@@ -17,6 +17,8 @@ export interface Cell {
   readonly bytes: number;
   /** Whether a subscriber that never reads is tried. */
   readonly laggard: boolean;
+  /** Whether what is stored is weighed: with few subscribers the daemon's heap changes by more than that. */
+  readonly storage: boolean;
   /** Whether half of them are killed at the end. */
   readonly deaths: boolean;
 }
@@ -31,8 +33,8 @@ export const FULL: Plan = {
   cells: BYTES.flatMap((bytes) => SUBSCRIBERS.map((subscribers) => cell(subscribers, bytes))),
   publishers: PUBLISHERS,
   rounds: 3,
-  floodMs: 300,
-  latencyMs: 600,
+  floodMs: 200,
+  latencyMs: 400,
 };
 
 export const SHORT: Plan = {
@@ -40,11 +42,11 @@ export const SHORT: Plan = {
   cells: [cell(1, 300), cell(16, 300), cell(256, 300), cell(16, 16_384)],
   publishers: PUBLISHERS,
   rounds: 2,
-  floodMs: 200,
-  latencyMs: 400,
+  floodMs: 150,
+  latencyMs: 300,
 };
 
 function cell(subscribers: number, bytes: number): Cell {
   const isSmallest = bytes === BYTES[0];
-  return { subscribers, bytes, laggard: isSmallest && subscribers >= 16 && subscribers <= 256, deaths: isSmallest && subscribers >= 4 };
+  return { subscribers, bytes, storage: subscribers >= 16, laggard: isSmallest && subscribers >= 16 && subscribers <= 256, deaths: isSmallest && subscribers >= 4 };
 }

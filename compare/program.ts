@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PROJECT, within } from '../test/support/daemon.js';
 
+/** Where native/compare/Makefile puts them. */
+export const PROGRAMS = join(PROJECT, 'compare/build');
+
 const READY_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 30_000;
 
@@ -26,7 +29,7 @@ export class Program {
 
   /** Starts a program and waits until it says that it is ready. */
   static async start(name: string, args: readonly (string | number)[], under: readonly string[] = []): Promise<Program> {
-    const [command, ...rest] = [...under, join(PROJECT, 'compare/build', name), ...args.map(String)];
+    const [command, ...rest] = [...under, join(PROGRAMS, name), ...args.map(String)];
     const program = new Program(name, spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] }));
     try {
       await within(READY_TIMEOUT_MS, program.#answer(), `${name} was not ready`);

@@ -7,9 +7,13 @@ import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel
 import { type Left, Peer, type Stored, sum } from './peer.js';
 
 abstract class DaemonPeer extends Peer {
-  protected daemon!: WeighedDaemon;
+  #daemon: WeighedDaemon | null = null;
   #idleBytes = 0;
   #idleFds = 0;
+
+  protected get daemon(): WeighedDaemon {
+    return this.#daemon!;
+  }
 
   protected daemonArgs(): readonly string[] {
     return [];
@@ -21,11 +25,11 @@ abstract class DaemonPeer extends Peer {
   }
 
   protected override async startManager(): Promise<void> {
-    this.daemon = await startWeighedDaemon(this.daemonArgs(), this.daemonUnder());
+    this.#daemon = await startWeighedDaemon(this.daemonArgs(), this.daemonUnder());
   }
 
   protected override async stopManager(): Promise<void> {
-    await this.daemon.stop();
+    await this.#daemon?.stop();
   }
 
   protected override publisherArgs(): readonly string[] {

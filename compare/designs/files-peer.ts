@@ -33,14 +33,16 @@ export class FilesPeer extends Peer {
   }
 
   protected override async startManager(): Promise<void> {
-    this.#root = mkdtempSync(join(this.scratch, 'files-'));
-    mount('tmpfs', this.#root, 'tmpfs', 0, TMPFS_OPTIONS);
+    const root = mkdtempSync(join(this.scratch, 'files-'));
+    mount('tmpfs', root, 'tmpfs', 0, TMPFS_OPTIONS);
+    this.#root = root;
     for (const directory of [this.#events, join(this.#events, 'global'), this.#fifodir]) mkdirSync(directory);
     if (this.cleaned) this.#cleaner = await Program.start('cleaner', [this.#events, this.#fifodir, CLEANER_PERIOD_MS]);
   }
 
   protected override async stopManager(): Promise<void> {
     await this.#cleaner?.end();
+    if (this.#root === '') return;
     unmount(this.#root, MNT_DETACH);
     rmdirSync(this.#root);
   }

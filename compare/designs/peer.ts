@@ -22,8 +22,7 @@ export interface Left {
 
 /** What the death of some was, as seen at once from another process. */
 export interface Death {
-  /** CLOCK_MONOTONIC, nanoseconds. */
-  readonly killedNs: number;
+  /** When the last one was dead: CLOCK_MONOTONIC, nanoseconds. */
   readonly deadNs: number;
   /** Accesses by name to what was theirs, each made as soon as that process was dead. */
   readonly tried: number;
@@ -120,8 +119,8 @@ export abstract class Peer {
   /** SIGKILL for the first `count` live ones; with those who would clean up after them. */
   async kill(count: number, cleanersToo = false): Promise<Death> {
     const answer = await this.#askHerd(`${cleanersToo ? 'kill-both' : 'kill'} ${count}`);
-    const [killedNs, deadNs, tried, reached, held] = ['killed_ns', 'dead_ns', 'tried', 'reached', 'held'].map((key) => answer.get(key)!);
-    return { killedNs, deadNs, tried, reached, held };
+    const [deadNs, tried, reached, held] = ['dead_ns', 'tried', 'reached', 'held'].map((key) => answer.get(key)!);
+    return { deadNs, tried, reached, held };
   }
 
   async left(): Promise<Left> {
@@ -131,8 +130,11 @@ export abstract class Peer {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#herd, ...this.#publishers].map(async (program) => program?.end()));
-    await this.stopManager();
+    try {
+      await Promise.all([this.#herd, ...this.#publishers].map(async (program) => program?.end()));
+    } finally {
+      await this.stopManager();
+    }
   }
 
   // ---- counting

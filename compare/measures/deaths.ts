@@ -21,7 +21,7 @@ export interface Deaths {
   readonly leftAtOnce: Left;
   /** After everything was gone, or after WATCHED_MS. */
   readonly leftAtLast: Left;
-  /** From the kill until nothing was left; null where something stayed. */
+  /** From the last death until nothing was left, 0 where that was so at once; null where something stayed. */
   readonly goneMs: number | null;
 }
 
@@ -42,14 +42,14 @@ async function killSome(peer: Peer, count: number, victims: Victims): Promise<De
   await peer.pause(count);
   await peer.burst(WAITING_EVENTS);
   await peer.caughtUp(CATCH_UP_TIMEOUT_MS);
-  const { killedNs, tried, reached, held } = await peer.kill(count, victims !== 'subscribers');
+  const { deadNs, tried, reached, held } = await peer.kill(count, victims !== 'subscribers');
   const leftAtOnce = await peer.left();
   let leftAtLast = leftAtOnce;
-  while (!isNothing(leftAtLast) && nowNs() - killedNs < WATCHED_MS * 1e6) {
+  while (!isNothing(leftAtLast) && nowNs() - deadNs < WATCHED_MS * 1e6) {
     await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
     leftAtLast = await peer.left();
   }
-  const goneMs = isNothing(leftAtLast) ? (nowNs() - killedNs) / 1e6 : null;
+  const goneMs = isNothing(leftAtOnce) ? 0 : isNothing(leftAtLast) ? (nowNs() - deadNs) / 1e6 : null;
   return { victims, killed: count, tried, reached, held, leftAtOnce, leftAtLast, goneMs };
 }
 

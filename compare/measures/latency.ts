@@ -4,9 +4,9 @@ import { type CpuPerDelivery, begin, cpuSince } from './throughput.js';
 
 const CATCH_UP_TIMEOUT_MS = 20_000;
 /** So that the CPUs are never full, however many subscribe. */
-const MOST_DELIVERIES_PER_S = 10_000;
-const MOST_EVENTS_PER_S = 250;
-const LEAST_EVENTS_PER_S = 8;
+const MOST_DELIVERIES_PER_S = 3000;
+const MOST_EVENTS_PER_S = 200;
+const LEAST_EVENTS_PER_S = 4;
 
 export interface Latency {
   readonly ratePerS: number;

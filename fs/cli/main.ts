@@ -8,6 +8,7 @@ import type { ExecOptions } from './exec.js';
 import type { RunOptions } from './run.js';
 import type { WaitOptions } from './wait.js';
 import type { WatchOptions } from './watch.js';
+import { addCompare } from './compare-options.js';
 import { ExitCode, explain } from './explain.js';
 import { print } from './output.js';
 import { waysInAndOut } from './ways-options.js';
@@ -29,6 +30,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   addReading(program);
   addWorking(program);
   addTending(program);
+  addCompare(program);
   for (const command of program.commands) {
     const example = EXAMPLES[command.name()];
     if (example !== undefined) command.addHelpText('after', `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd());
@@ -54,6 +56,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   settle: ['eventfs coldplug && eventfs settle --timeout 30'],
   coldplug: ['eventfs coldplug SUBSYSTEM==net'],
   doctor: ['eventfs doctor --mount /dev/events'],
+  compare: ['eventfs compare --designs own-stream,socket --subscribers 16,256'],
 };
 
 /** Commands that serve the tree. */

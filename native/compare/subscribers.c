@@ -9,7 +9,7 @@
  *   latencies                   the times from publish to read since the last time: bucket:count ... (histogram.h)
  *   stop COUNT, continue        SIGSTOP for the first COUNT of the live ones; SIGCONT for all
  *   kill COUNT                  SIGKILL for the first COUNT of the live ones, and what could be reached of theirs as soon as each
- *                               was dead: killed_ns= dead_ns= tried= reached= held=<through a descriptor from before>
+ *                               was dead: dead_ns= tried= reached= held=<through a descriptor from before>
  *   kill-both COUNT             the same, and their wrappers are killed first
  *   dead                        the dead ones' PIDs
  */
@@ -211,7 +211,6 @@ static void kill_first(struct herd *herd, size_t count, bool with_wrappers) {
   struct accesses accesses = {0};
   if (!traces) die("calloc: %m");
   for (size_t i = 0; i < count; i++) traces[i] = find_traces(herd, herd->shared[herd->dead + i].pid);
-  uint64_t killed_ns = now_ns();
   if (with_wrappers)
     for (size_t i = herd->dead; i < herd->dead + count; i++) kill(herd->children[i], SIGKILL);
   signal_first(herd, count, SIGKILL);
@@ -227,8 +226,9 @@ static void kill_first(struct herd *herd, size_t count, bool with_wrappers) {
   free(traces);
   herd->dead += count;
   herd->stopped = herd->stopped > count ? herd->stopped - count : 0;
-  printf("killed_ns=%llu dead_ns=%llu tried=%zu reached=%zu held=%zu\n", (unsigned long long)killed_ns,
-         (unsigned long long)dead_ns, accesses.tried, accesses.reached, accesses.held);
+  printf("dead_ns=%llu tried=%zu reached=%zu held=%zu
+", (unsigned long long)dead_ns, accesses.tried, accesses.reached,
+         accesses.held);
 }
 
 static void print_dead(const struct herd *herd) {
