@@ -148,9 +148,9 @@ export abstract class Peer {
     return asTotals(await this.#askHerd(`await ${timeoutMs} ${this.published.join(' ')}`, timeoutMs));
   }
 
-  /** Lets the subscribers take what waits for them in the fastest way there is, until nothing comes any more. */
+  /** Lets the subscribers take what waits for them in the fastest way there is, until they have it or nothing comes any more. */
   async drain(timeoutMs: number): Promise<Totals> {
-    return asTotals(await this.#askHerd(`hurry ${timeoutMs}`, timeoutMs));
+    return asTotals(await this.#askHerd(`hurry ${timeoutMs} ${this.published.join(' ')}`, timeoutMs));
   }
 
   /** Times from publish to read since the last time. */

@@ -41,7 +41,7 @@ export async function measureDeaths(peer: Peer, withCleaners: boolean): Promise<
 async function killSome(peer: Peer, count: number, victims: Victims): Promise<Deaths> {
   await peer.pause(count);
   await peer.burst(WAITING_EVENTS);
-  await peer.caughtUp(CATCH_UP_TIMEOUT_MS);
+  await peer.drain(CATCH_UP_TIMEOUT_MS);
   const { deadNs, tried, reached, held } = await peer.kill(count, victims !== 'subscribers');
   const leftAtOnce = await peer.left();
   let leftAtLast = leftAtOnce;

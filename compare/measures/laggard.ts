@@ -21,7 +21,7 @@ export async function measureLaggard(peer: Peer, ms: number): Promise<Laggard> {
   const others = await measureThroughput(peer, ms, 1);
   const othersLatency = await measureLatency(peer, ms);
   await peer.resume();
-  await peer.caughtUp(CATCH_UP_TIMEOUT_MS);
+  await peer.drain(CATCH_UP_TIMEOUT_MS);
   const median = (line: string): number => Histogram.parse(line).quantile(0.5);
   return {
     throughputRatio: others.deliveriesPerS / (subscribers - 1) / (all.deliveriesPerS / subscribers),

@@ -21,7 +21,7 @@ export async function measureStorage(peer: Peer): Promise<Storage> {
   await peer.burst(each);
   const stored = await peer.store(each * publishers);
   await peer.resume();
-  await peer.caughtUp(CATCH_UP_TIMEOUT_MS);
+  await peer.drain(CATCH_UP_TIMEOUT_MS);
   const shares = each * publishers * subscribers;
   return { managerBytes: stored.manager / shares, kernelBytes: stored.kernel / shares };
 }

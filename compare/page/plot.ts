@@ -9,9 +9,7 @@ import {
   symbolSquare,
   symbolStar,
   symbolTriangle,
-  symbolTriangle2,
   symbolWye,
-  symbolTimes,
 } from 'd3-shape';
 
 export interface Point {
@@ -52,8 +50,8 @@ const SHAPES: Readonly<Record<string, typeof symbolCircle>> = {
   socket: symbolCross,
   fdpass: symbolStar,
   netlink: symbolWye,
-  fifodir: symbolTriangle2,
-  cleaned: symbolTimes,
+  fifodir: symbolCircle,
+  cleaned: symbolSquare,
 };
 
 export function escapeHtml(text: string): string {

@@ -43,7 +43,8 @@ svg.panel{width:100%;max-width:560px;height:auto;display:block}
 svg text{fill:var(--fg);font:12px system-ui,'DejaVu Sans',sans-serif}svg .title{font-weight:600;font-size:13px}svg .tick,svg .axis{fill:var(--soft);font-size:11px}
 .grid{stroke:var(--grid);fill:none}
 .line{fill:none;stroke:var(--c);stroke-width:1.8}.marker{fill:var(--c);stroke:var(--bg);stroke-width:.8}.whisker{stroke:var(--c);stroke-width:1.2;opacity:.55}
-.messages .line,.d-socket .line,.d-fdpass .line,.d-netlink .line{stroke-dasharray:7 3}.d-fifodir .line,.d-cleaned .line{stroke-dasharray:2 3}
+.d-socket .line,.d-fdpass .line,.d-netlink .line{stroke-dasharray:7 3}.d-fifodir .line,.d-cleaned .line{stroke-dasharray:2 3}
+.d-fifodir .marker,.d-cleaned .marker{fill:var(--bg);stroke:var(--c);stroke-width:1.5}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;margin:.4rem 0 1rem;font-size:.86rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid var(--grid);vertical-align:top}

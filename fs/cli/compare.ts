@@ -62,7 +62,7 @@ class Bar implements Progress {
 
 function tableText({ title, head, rows }: Rows): string {
   if (rows.length === 0) return '';
-  const colAligns = head.map((_, column) => (column === 0 ? 'left' : 'right') as 'left' | 'right');
+  const colAligns = head.map((_, column) => (column === 0 ? 'left' : 'right'));
   const table = new Table({ head: [...head], colAligns, style: { head: [], border: [], compact: true } });
   table.push(...rows.map((row) => [...row]));
   return `${title}\n${table.toString()}`;

@@ -3,8 +3,8 @@
  * process for each that cleans up after it. Prints `ready` once all are, and then obeys (times in ns since boot):
  *
  *   totals                      what the live ones have got: at_ns= reads= bytes= events= lost= disorder= cpu_ns= alive=
- *   hurry MS                    lets them take what waits in the fastest way, until nothing has come for 100 ms, or for MS; then the
- *                               same
+ *   hurry MS N0 N1 ...          lets them take what waits in the fastest way until they have come there, or nothing has come for
+ *                               300 ms, or for MS; then the same
  *   await MS N0 N1 ...          the same, once the live ones have come to publisher i's number Ni, or after MS
  *   latencies                   the times from publish to read since the last time: bucket:count ... (histogram.h)
  *   stop COUNT, continue        SIGSTOP for the first COUNT of the live ones; SIGCONT for all
@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 
 #define LIMIT_S 1800
-#define QUIET_NS (100 * NS_PER_MS)
+#define QUIET_NS (300 * NS_PER_MS)
 #define DEATH_MOST_NS (20 * NS_PER_S)
 #define PROBED_EVENTS 4 /* of each dead one's directory */
 
@@ -107,24 +107,24 @@ static void print_totals(const struct herd *herd) {
          (unsigned long long)cpu_ns_of_live(herd), herd->count - herd->dead, (unsigned long long)least);
 }
 
-static bool have_come_to(const struct herd *herd, const long long *numbers, size_t publishers) {
+/* To the numbers that follow a command's first. */
+static bool have_come_to(const struct herd *herd, const struct command *command) {
   for (size_t i = herd->dead + herd->stopped; i < herd->count; i++)
-    for (size_t place = 0; place < publishers; place++)
-      if (herd->shared[i].next_number[place] < (uint32_t)numbers[place]) return false;
+    for (size_t place = 0; place + 1 < command->count; place++)
+      if (herd->shared[i].next_number[place] < (uint32_t)command->numbers[place + 1]) return false;
   return true;
 }
 
 static void await(const struct herd *herd, const struct command *command) {
   uint64_t end_ns = now_ns() + (uint64_t)command->numbers[0] * NS_PER_MS;
-  size_t publishers = command->count > 0 ? command->count - 1 : 0;
-  while (!have_come_to(herd, command->numbers + 1, publishers) && now_ns() < end_ns) sleep_ns(NS_PER_MS);
+  while (!have_come_to(herd, command) && now_ns() < end_ns) sleep_ns(NS_PER_MS);
   print_totals(herd);
 }
 
-static void hurry(const struct herd *herd, uint64_t most_ns) {
+static void hurry(const struct herd *herd, const struct command *command) {
   *herd->in_a_hurry = true;
-  uint64_t end_ns = now_ns() + most_ns, quiet_ns = now_ns(), reads = sum_live(herd).reads;
-  while (now_ns() < end_ns && now_ns() - quiet_ns < QUIET_NS) {
+  uint64_t end_ns = now_ns() + (uint64_t)command->numbers[0] * NS_PER_MS, quiet_ns = now_ns(), reads = 0;
+  while (!have_come_to(herd, command) && now_ns() < end_ns && now_ns() - quiet_ns < QUIET_NS) {
     sleep_ns(5 * NS_PER_MS);
     uint64_t reads_now = sum_live(herd).reads;
     if (reads_now != reads) quiet_ns = now_ns();
@@ -226,8 +226,7 @@ static void kill_first(struct herd *herd, size_t count, bool with_wrappers) {
   free(traces);
   herd->dead += count;
   herd->stopped = herd->stopped > count ? herd->stopped - count : 0;
-  printf("dead_ns=%llu tried=%zu reached=%zu held=%zu
-", (unsigned long long)dead_ns, accesses.tried, accesses.reached,
+  printf("dead_ns=%llu tried=%zu reached=%zu held=%zu\n", (unsigned long long)dead_ns, accesses.tried, accesses.reached,
          accesses.held);
 }
 
@@ -261,7 +260,7 @@ static void obey(struct herd *herd, const struct command *command) {
   long long number = command->numbers[0];
   if (is_verb(command, "totals")) print_totals(herd);
   else if (is_verb(command, "await")) await(herd, command);
-  else if (is_verb(command, "hurry")) hurry(herd, (uint64_t)number * NS_PER_MS);
+  else if (is_verb(command, "hurry")) hurry(herd, command);
   else if (is_verb(command, "latencies")) print_latencies(herd);
   else if (is_verb(command, "stop")) stop_first(herd, live_count(herd, number));
   else if (is_verb(command, "continue")) let_all_continue(herd);
