@@ -33,7 +33,7 @@ export const FULL: Plan = {
   cells: BYTES.flatMap((bytes) => SUBSCRIBERS.map((subscribers) => cell(subscribers, bytes))),
   publishers: PUBLISHERS,
   rounds: 3,
-  floodMs: 200,
+  floodMs: 250,
   latencyMs: 400,
 };
 
@@ -42,7 +42,7 @@ export const SHORT: Plan = {
   cells: [cell(1, 300), cell(16, 300), cell(256, 300), cell(16, 16_384)],
   publishers: PUBLISHERS,
   rounds: 2,
-  floodMs: 150,
+  floodMs: 200,
   latencyMs: 300,
 };
 

@@ -1,10 +1,10 @@
 /** Designs whose event manager is an eventfs: its tree, or one of its outlets. */
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type WeighedDaemon, startWeighedDaemon } from '../../bench/daemon-costs.js';
 import { descriptors } from '../../test/support/daemon.js';
 import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel-memory.js';
-import { type Left, Peer, type Stored, sum } from './peer.js';
+import { type Left, Peer, type Stored, childrenOf, sum } from './peer.js';
 
 abstract class DaemonPeer extends Peer {
   #daemon: WeighedDaemon | null = null;
@@ -39,8 +39,7 @@ abstract class DaemonPeer extends Peer {
   /** The daemon, and its helper processes. */
   protected override managerPids(): readonly number[] {
     const { pid } = this.daemon;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter((word) => word !== '');
-    return [pid, ...children.map(Number)];
+    return [pid, ...childrenOf(pid)];
   }
 
   protected override noteIdle(): void {

@@ -126,7 +126,7 @@ export abstract class Peer {
   async left(): Promise<Left> {
     const dead = (await this.#herd!.ask('dead', ANSWER_TIMEOUT_MS)).split(' ').filter((pid) => pid !== '').map(Number);
     const left = this.look(dead, this.setting.subscribers - dead.length);
-    return { ...left, processes: this.#childCount() - (this.setting.subscribers - dead.length) };
+    return { ...left, processes: childrenOf(this.#herd!.pid).length - (this.setting.subscribers - dead.length) };
   }
 
   async stop(): Promise<void> {
@@ -179,7 +179,7 @@ export abstract class Peer {
   cpuTimes(): { publisherNs: number; managerNs: number } {
     const publisherNs = sum(this.#publisherCpuNs);
     const pids = this.managerPids();
-    return pids.length === 0 ? { publisherNs: 0, managerNs: publisherNs } : { publisherNs, managerNs: sum(pids.map(cpuNs)) };
+    return pids.length === 0 ? { publisherNs: 0, managerNs: publisherNs } : { publisherNs, managerNs: sum(pids.map(cpuNsOrNone)) };
   }
 
   async #publish(place: number, line: string, ms: number): Promise<void> {
@@ -193,10 +193,6 @@ export abstract class Peer {
     return this.#herd!.askNumbers(line, ms + ANSWER_TIMEOUT_MS);
   }
 
-  #childCount(): number {
-    const { pid } = this.#herd!;
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter((word) => word !== '').length;
-  }
 }
 
 function asTotals(answer: Answer): Totals {
@@ -210,6 +206,21 @@ function asTotals(answer: Answer): Totals {
     cpuNs: of('cpu_ns'),
     alive: of('alive'),
   };
+}
+
+/** 0 of a process that has ended. */
+function cpuNsOrNone(pid: number): number {
+  try {
+    return cpuNs(pid);
+  } catch {
+    return 0;
+  }
+}
+
+/** The children of a process's first thread, zombies included: proc_pid_task(5). */
+export function childrenOf(pid: number): number[] {
+  const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ');
+  return pids.filter((word) => word !== '').map(Number);
 }
 
 export function sum(values: readonly number[]): number {

@@ -85,7 +85,7 @@ function heldText({ tried, held, killed }: Deaths): string {
   return tried === 0 ? 'no files' : `${held} of ${killed}`;
 }
 
-function leftText(left: Left): string {
+export function leftText(left: Left): string {
   const parts: string[] = [];
   if (left.bytes > 0) parts.push(bytes(left.bytes));
   if (left.inodes > 0) parts.push(`${left.inodes.toLocaleString('en')} inodes`);
