@@ -53,7 +53,7 @@ class Worker {
     this.process.kill('SIGTERM');
     const said = await within(END_TIMEOUT_MS, this.#said, `${this.args.join(' ')} did not end`);
     assert.match(said, /^(\w+=\S*[ \n])+$/, this.args.join(' '));
-    return Object.fromEntries(said.trim().split(' ').map((word) => word.split('=')));
+    return Object.fromEntries(said.trim().split(' ').map((word) => word.split('=') as [string, string]));
   }
 }
 
