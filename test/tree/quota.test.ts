@@ -238,7 +238,7 @@ async function live(seed: number, count: number, pace: number): Promise<number> 
       await world.perform(one);
       if (n % pace === 0) world.check();
     } catch (error) {
-      throw new Error(`seed ${seed}, step ${n}, ${JSON.stringify(one)}: ${(error as Error).stack}`);
+      throw new Error(`seed ${seed}, step ${n}, ${JSON.stringify(one)}: ${String(error)}`, { cause: error });
     }
   }
   await world.end();
