@@ -36,6 +36,9 @@ export class WrittenEvent extends Event {
   override link(holder: Holder): void {
     super.link(holder);
     this.#holders.push(holder);
+    // Linked anew in the queue that has just dropped it to make room.
+    this.keeper?.release(1, this.length);
+    this.keeper = null;
   }
 
   override unlink(holder: Holder): void {
