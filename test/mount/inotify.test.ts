@@ -409,7 +409,7 @@ helper('is started again when it is killed, and nothing is missed', async () => 
 helper('that dies again and again is given up, and the daemon lives', async () => {
   const { served, owner, path, watcher } = await setUp();
   let last = 0;
-  await until(async () => {
+  await until(() => {
     const now = helperOf(served.pid);
     if (now !== 0 && now !== last) {
       last = now;
