@@ -13,7 +13,7 @@ NODEDIR := --nodedir=$(NODE_PREFIX)
 endif
 export npm_config_update_notifier := false
 
-.PHONY: all mount test bench lint types deps clean
+.PHONY: all mount test soak bench lint types deps clean
 
 all: deps $(ADDON) $(COMPILED)
 
@@ -25,6 +25,11 @@ mount: all
 # Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them.
 test: all bench/build/deaths
 	@node dist/test/run.js $(ONLY)
+
+# Stress with deaths, for SECONDS; `make test` has a minute of it.
+SECONDS ?= 1800
+soak: all
+	@EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
 
 # Prints the figures; judging them is for people.
 bench: all bench/build/deaths
@@ -40,7 +45,7 @@ $(MODULES): package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c) $(MODULES)
+$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifier/*) $(MODULES)
 	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
 	@touch $@
 
@@ -56,13 +61,16 @@ clean:
 
 # ---- What must come from the system: command=package, and header=package after it.
 
-COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync
+COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
+# For --driver fuse-native; where it lies differs.
+LIBFUSE := $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2)
 LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
-           $(foreach pair,$(HEADERS),$(if $(wildcard $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair)))))
+           $(foreach pair,$(HEADERS),$(if $(wildcard $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
+           $(if $(LIBFUSE),,libfuse2)
 PACKAGES := $(sort $(LACKING))
-# Alpine has other names for two of them, and its C library's headers come apart.
-APK_PACKAGES := $(patsubst libc6-dev,linux-headers,$(PACKAGES)) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
+# Alpine has other names for some of them, and its C library's headers come apart.
+APK_PACKAGES := $(patsubst libfuse2,fuse,$(patsubst libc6-dev,linux-headers,$(PACKAGES))) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
 
 deps:
 ifeq ($(NODE_PREFIX),)

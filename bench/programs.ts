@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DriverName } from '../fs/drivers/driver.js';
 import { type Daemon, PROJECT, Shell, startDaemon, until, within } from '../test/support/daemon.js';
 
 const PROGRAM_TIMEOUT_MS = 300_000;
@@ -51,8 +52,13 @@ export async function startFloor(args: readonly (string | number)[], under: read
 }
 
 /** Runs `work` with a daemon, and ends it whatever happens. */
-export async function withDaemon<T>(source: 'kernel' | 'none', under: readonly string[], work: (daemon: Daemon) => Promise<T>): Promise<T> {
-  const daemon = await startDaemon(['--source', source], undefined, { under });
+export async function withDaemon<T>(
+  source: 'kernel' | 'none',
+  under: readonly string[],
+  work: (daemon: Daemon) => Promise<T>,
+  driver: DriverName = 'devfuse',
+): Promise<T> {
+  const daemon = await startDaemon(['--source', source, '--driver', driver], undefined, { under });
   try {
     return await work(daemon);
   } finally {

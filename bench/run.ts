@@ -1,7 +1,7 @@
 /**
  * Prints the figures. Fails on nothing: judging is for people.
  *
- *   node dist/bench/run.js [name ...]      promise operations queues fanout uevents restarts
+ *   node dist/bench/run.js [name ...]      promise operations queues scale fanout uevents restarts
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
@@ -11,9 +11,10 @@ import { operations } from './figures/operations.js';
 import { promise } from './figures/promise.js';
 import { queues } from './figures/queues.js';
 import { restarts } from './figures/restarts.js';
+import { scale } from './figures/scale.js';
 import { uevents } from './figures/uevents.js';
 
-const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, fanout, uevents, restarts];
+const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, uevents, restarts];
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);

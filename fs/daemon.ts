@@ -1,30 +1,43 @@
 /** Puts the parts together; the only place that knows them all. */
 import { raiseFileLimit } from '#native';
+import type { Config } from './config/config.js';
+import { FsError, Misuse, errnoText } from './errno.js';
 import { Bus } from './events/bus.js';
 import { Log } from './events/log.js';
 import { Mint } from './events/mint.js';
-import { DevFuse } from './drivers/devfuse.js';
+import { type Driver, type DriverName, openDriver } from './drivers/driver.js';
 import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
 import { Owners } from './owners/owners.js';
 import { rehearse } from './rehearsal.js';
-import { KernelSource } from './sources/kernel.js';
+import { type OutletOptions, openOutlets } from './outlets/outlets.js';
+import type { WayOut } from './outlets/way-out.js';
+import { KERNEL } from './sources/kernel.js';
+import { UDEV } from './sources/udev.js';
+import { UeventSource } from './sources/uevent-source.js';
 import { Tree } from './tree/tree.js';
-
-/** The log's ring, and with it what a stream may lag behind (DESIGN section 3, Bounds). */
-const LOG_LIMITS = { bytes: 4 * 1024 * 1024, events: 4096 };
 
 export interface StickyDirectory {
   readonly name: string;
   readonly mode: number;
 }
 
+const GROUPS = { kernel: KERNEL, udev: UDEV } as const;
+export type SourceName = keyof typeof GROUPS;
+
 export interface DaemonOptions {
   /** Where to mount, as mountinfo would show it. */
   readonly path: string;
-  readonly source: 'kernel' | 'none';
+  /** The netlink groups that feed the tree; there may be none. */
+  readonly sources: readonly SourceName[];
+  /** More ways out of the bus. */
+  readonly outlets: OutletOptions;
+  readonly driver: DriverName;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
+  /** How many microseconds to look for the next request before sleeping; 0: not at all. */
+  readonly busyPollUs: number;
+  readonly config: Config;
   /** Where warnings and unexpected errors go. */
   readonly complain: Complain;
 }
@@ -32,33 +45,65 @@ export interface DaemonOptions {
 export class Daemon {
   readonly tree: Tree;
   readonly #owners = new Owners();
-  readonly #driver: DevFuse;
-  readonly #source: KernelSource | null;
+  #driver: Driver | null = null;
+  readonly #sources: readonly UeventSource[];
+  #outlets: readonly WayOut[] = [];
 
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
-    const bus = new Bus(new Log(LOG_LIMITS), new Mint(FUSE_ROOT_ID));
+    const bus = new Bus(new Log(options.config.ring), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
-    for (const { name, mode } of options.sticky) this.tree.addSticky(name, mode);
-    this.#driver = new DevFuse(this.tree, options.complain);
-    this.#source = options.source === 'kernel' ? new KernelSource(bus, options.complain) : null;
-    const source = this.#source;
-    if (source === null) return;
-    rehearse(this.#owners);
-    this.tree.report(() => source.statusLines());
+    this.configure(options.config);
+    for (const directory of options.sticky) this.#addSticky(directory);
+    this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
+    if (this.#sources.length > 0) rehearse(this.#owners);
+    for (const source of this.#sources) this.tree.report(() => source.statusLines());
+  }
+
+  #addSticky({ name, mode }: StickyDirectory): void {
+    try {
+      this.tree.addSticky(name, mode);
+    } catch (error) {
+      if (error instanceof FsError) throw new Misuse(`sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`);
+      throw error;
+    }
+  }
+
+  /** Bounds and quotas, which hold for what there is too; what else is in the configuration is for the next mount. */
+  configure({ queue, history, quotas }: Config): void {
+    const { tree } = this;
+    tree.setQueueLimits(queue);
+    tree.ledger.setQuotas(quotas);
+    tree.bus.history.limits = history;
   }
 
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
+    this.#openOutlets();
+    const { driver, complain, busyPollUs } = this.options;
+    this.#driver = await openDriver(driver, this.tree, complain, busyPollUs);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
-    this.#source?.start();
+    for (const source of this.#sources) source.start();
   }
 
   /** Ends blocked readers with the end of the file, unmounts and closes everything. */
   stop(): void {
-    this.#source?.close();
-    this.#driver.unmount();
+    for (const source of this.#sources) source.close();
+    this.#driver?.unmount();
+    for (const outlet of this.#outlets) outlet.close();
+    this.#outlets = [];
     this.#owners.close();
+  }
+
+  #openOutlets(): void {
+    const { sources, outlets, path, complain } = this.options;
+    const { bus } = this.tree;
+    const readMask = sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
+    this.#outlets = openOutlets(outlets, bus, readMask, path, complain);
+    for (const outlet of this.#outlets) {
+      bus.outlets.push(outlet);
+      this.tree.report(() => outlet.statusLines());
+    }
   }
 }

@@ -56,3 +56,6 @@ export class Refusal extends Error {
     return new Refusal(`${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`, true);
   }
 }
+
+/** A refusal of what somebody has asked for in the wrong way: an option or a configuration file. */
+export class Misuse extends Refusal {}

@@ -21,6 +21,7 @@
  *   owners/owners.ts     what a dead process owned ends here (DESIGN, "How the promise is kept")
  *   fuse/session.ts      finds the handler, and makes sure that there is exactly one reply
  *   drivers/handlers.ts  does it on the tree; one method a request, with the system call that causes it
+ *   (drivers/fuse-native.ts and path-calls.ts are the other door, by libfuse and paths: docs/DRIVERS.md)
  *
  * Arrows go one way: cli -> daemon -> drivers, sources -> tree -> events, owners. events/ imports nothing of ours. What a
  * client can observe is plain data below Tree, so that a later daemon can take it up; closures hold none of it.

@@ -11,5 +11,11 @@ void exportDeathWatch(Napi::Env env, Napi::Object exports);
 void exportFuseChannel(Napi::Env env, Napi::Object exports);
 void exportUeventSocket(Napi::Env env, Napi::Object exports);
 void exportReadableWatch(Napi::Env env, Napi::Object exports);
+void exportReadiness(Napi::Env env, Napi::Object exports);
+void exportSeqpacket(Napi::Env env, Napi::Object exports);
+void exportMemfd(Napi::Env env, Napi::Object exports);
+void exportNetlinkSend(Napi::Env env, Napi::Object exports);
+void exportFifodir(Napi::Env env, Napi::Object exports);
+void exportThreadInterrupts(Napi::Env env, Napi::Object exports);
 
 }  // namespace eventfs

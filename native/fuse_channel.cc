@@ -15,6 +15,11 @@ namespace eventfs {
 /** After this many requests at one wake-up, timers and the other descriptors get their turn. */
 static constexpr uint32_t kRequestsPerWakeUp = 128;
 
+/** The word of `slice` that asks for `onSettle`, and what it can be besides 0: as set, and as left while we hold it. */
+static constexpr size_t kUnsettled = 2;
+static constexpr uint32_t kFresh = 1;
+static constexpr uint32_t kHeld = 2;
+
 /** The requests that have no reply (include/uapi/linux/fuse.h): the kernel would refuse one. */
 static bool hasReply(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
@@ -22,6 +27,7 @@ static bool hasReply(uint32_t opcode) {
 
 FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<FuseChannel>(info),
+      busyPoll_(optionsArgument(info).Get("busyPollUs").As<Napi::Number>().Uint32Value()),
       deaths_(DeathWatch::from(optionsArgument(info).Get("deaths"))),
       deathsReference_(Napi::Persistent(optionsArgument(info).Get("deaths").As<Napi::Object>())),
       request_(optionsArgument(info), "request"),
@@ -54,15 +60,56 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
 
 void FuseChannel::onPoll(void* owner) {
   auto* channel = static_cast<FuseChannel*>(owner);
-  // Settling may take turns with serving: whoever is woken first comes back while others are still to be woken
-  do channel->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
-  while (channel->fuse_ && channel->slice_[2] != 0);
+  channel->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+  if (channel->busyPoll_.isOn()) channel->lookAgain();
+  channel->settleAll();
+}
+
+/**
+ * Waits for the next requests without sleeping, where they are likely to come soon. Where the next event is as likely,
+ * those who wait for events are woken only then, for all that have come at once: what wakes them costs many times as
+ * much as one more event does. Where no further event has come within a look, they are woken at its end.
+ */
+void FuseChannel::lookAgain() {
+  bool holds = fuse_ && slice_[kUnsettled] != 0 && hold_.isWorthIt();
+  if (!holds) settleAll();
+  bool looks = busyPoll_.isWorthIt();
+  if (!fuse_ || !(holds || looks)) return;
+
+  bool hasFound = false;
+  bool hasFoundEvent = false;
+  busyPoll_.begin();
+  do {
+    if (slice_[kUnsettled] != 0) slice_[kUnsettled] = kHeld;
+    if (serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely) == 0) continue;
+    busyPoll_.found();
+    hasFound = true;
+    if (fuse_ && slice_[kUnsettled] == kFresh) hasFoundEvent = true;
+    if (!holds) settleAll();
+  } while (fuse_ && !busyPoll_.isOver());
+  if (holds) hold_.hasPaid(hasFoundEvent);
+  if (looks) busyPoll_.hasPaid(hasFound);
+}
+
+/** Has those told who wait for what has come; whoever is woken first may come back while others are still to be woken. */
+void FuseChannel::settleAll() {
+  Napi::HandleScope scope(Env());
+  while (fuse_ && slice_[kUnsettled] != 0) {
+    slice_[kUnsettled] = 0;
+    isServing_ = true;
+    callFunction(Env(), onSettle_.Value(), {});
+    isServing_ = false;
+    if (fuse_) serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+    else letGo();
+  }
 }
 
 Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
   if (!fuse_) return Napi::Number::New(info.Env(), 0);
   if (isServing_) throw Napi::Error::New(info.Env(), "serve() called while a request is being served");
-  return Napi::Number::New(info.Env(), serveUpTo(UINT32_MAX, Until::kNothingIsLeft));
+  uint32_t served = serveUpTo(UINT32_MAX, Until::kNothingIsLeft);
+  settleAll();
+  return Napi::Number::New(info.Env(), served);
 }
 
 /** The hot path. Any call into JavaScript may have closed the channel: `fuse_` is looked at after each. */
@@ -97,10 +144,6 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
     isTry = outcome == Outcome::kAnswered;
     if (isTry && until == Until::kNothingIsLikely && !readAgain_.isWorthIt(opcode)) break;
-  }
-  if (fuse_ && slice_[2] != 0) {
-    slice_[2] = 0;
-    callFunction(env, onSettle_.Value(), {});
   }
   isServing_ = false;
   if (!fuse_) letGo();

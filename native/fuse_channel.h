@@ -4,6 +4,7 @@
 #include <napi.h>
 #include <sys/uio.h>
 
+#include "busy_poll.h"
 #include "death_watch.h"
 #include "descriptor.h"
 #include "poll_handle.h"
@@ -30,6 +31,8 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   enum class Outcome { kAnswered, kNoReply };
 
   static void onPoll(void* owner);
+  void lookAgain();
+  void settleAll();
   uint32_t serveUpTo(uint32_t most, Until until);
   Outcome handle(size_t length, napi_value onRequest, napi_value undefined);
   void sendReply(uint32_t length);
@@ -50,6 +53,9 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   Descriptor fuse_;
   PollHandle poll_;
   ReadAgain readAgain_;
+  BusyPoll busyPoll_;
+  /** Whether it pays off not to wake those who wait for an event before the next one is there too. */
+  Backoff<63> hold_;
   bool isServing_ = false;
   bool isHeldByLoop_ = false;
 

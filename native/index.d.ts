@@ -16,6 +16,9 @@ export interface SystemError extends Error {
   syscall: string;
 }
 
+/** Where the program is that raises inotify events on a mount (native/notifier/main.c). */
+export const notifierProgram: string;
+
 /** open(2) of /dev/fuse, O_RDWR|O_NONBLOCK: one descriptor is one connection (kernel: fs/fuse/dev.c). */
 export function openFuse(): number;
 
@@ -77,6 +80,8 @@ export class DeathWatch {
 export interface FuseChannelOptions {
   /** A mounted /dev/fuse descriptor; the channel closes it. */
   fd: number;
+  /** How many microseconds to keep looking for the next request before sleeping; 0: not at all. Nothing on a single CPU. */
+  busyPollUs: number;
   /** Drained after each request is read and before `onRequest`. */
   deaths: DeathWatch;
   /** One request is read here at a time. At least FUSE_MIN_READ_BUFFER (8 KiB), and max_write + 4096. */
@@ -88,7 +93,7 @@ export interface FuseChannelOptions {
   /**
    * Three words. [0] and [1] `onRequest` may set before it returns, and `answer` reads them: where in `log` the slice begins,
    * and its length in bytes. A length that is not 0 appends the slice to the reply (writev(2)); the channel sets it back to 0.
-   * [2] not 0 asks for `onSettle`.
+   * [2] set to 1 asks for `onSettle`; the channel sets it back to 0 before it calls that.
    */
   slice: Uint32Array;
   /** `unique` of every parked request, 8 bytes each, as the kernel sent it: slot i is bytes 8i to 8i+7. */
@@ -176,3 +181,87 @@ export class ReadableWatch {
   constructor(fd: number, onReadable: () => void);
   close(): void;
 }
+
+/** What a {@link Readiness} works on. */
+export interface ReadinessOptions {
+  /** Two words a descriptor that is ready: its token, and its EPOLL* bits. */
+  ready: Uint32Array;
+  /** `count` descriptors are ready and described in `ready`. Level-triggered: it is called again until they are not. */
+  onReady: (count: number) => void;
+}
+
+/** An epoll set of many descriptors in the event loop (epoll(7)): one call into JavaScript for all that are ready. */
+export class Readiness {
+  constructor(options: ReadinessOptions);
+  /** Adds `fd`; `token` is an unsigned 32-bit number, `events` EPOLL* bits. EPOLLHUP and EPOLLERR are told always. */
+  add(fd: number, token: number, events: number): void;
+  /** Waits for other bits from now on. */
+  change(fd: number, token: number, events: number): void;
+  /** Takes `fd` out of the set. What was ready in the call of `onReady` that is under way is still told. */
+  remove(fd: number): void;
+  /** Leaves the event loop and closes the set. The descriptors stay the caller's to close. */
+  close(): void;
+}
+
+/**
+ * socket(2), bind(2) and listen(2) of a SOCK_SEQPACKET Unix socket, whose file has `mode` from the start, whatever the
+ * umask. EADDRINUSE when there is a file of that name.
+ */
+export function listenSeqpacket(path: string, mode: number): number;
+
+/** Whether somebody listens: connect(2)'s errno, or 0. ECONNREFUSED: the file is a dead server's; EPROTOTYPE: a live one's. */
+export function probeSeqpacket(path: string): number;
+
+/** accept4(2) without blocking: -1 when nobody waits. Who it is (SO_PEERCRED) is put into `peer`: pid, uid, gid. */
+export function acceptSeqpacket(listener: number, peer: Uint32Array): number;
+
+/**
+ * Sends the same messages, at most 64, to each of the first `count` of `sockets`, without blocking: one sendmmsg(2) a
+ * socket. Message i is bytes slices[2i] to slices[2i] + slices[2i+1] of `memory`, which is sent from as it is.
+ *
+ * Gives how many sockets did not take all of them. Of these j is the socket at place failed[2j]; failed[2j+1] is how many
+ * messages it took (the next would have blocked, or was refused), or a negative errno when it was none.
+ */
+export function sendToAll(
+  sockets: Int32Array,
+  count: number,
+  memory: Uint8Array,
+  slices: Uint32Array,
+  messages: number,
+  failed: Int32Array,
+): number;
+
+/**
+ * As {@link sendToAll}, but the bytes go once into a sealed memfd (memfd_create(2), F_SEAL_SEAL, _SHRINK, _GROW and _WRITE), and
+ * what each socket gets is a read-only descriptor of it (SCM_RIGHTS) with the first line as the message. No descriptor is
+ * left open here. Throws when not even the first could be made (EMFILE); with fewer than `messages` every socket is in `failed`.
+ */
+export function passToAll(
+  sockets: Int32Array,
+  count: number,
+  memory: Uint8Array,
+  slices: Uint32Array,
+  messages: number,
+  failed: Int32Array,
+): number;
+
+/** A NETLINK_KOBJECT_UEVENT socket that sends to one group, 1 to 32 (connect(2)). EPERM without CAP_NET_ADMIN. */
+export function openUeventSender(group: number): number;
+
+/**
+ * Writes the first `length` bytes of `bytes`, at most PIPE_BUF, into every FIFO of a directory whose name begins with no dot, as
+ * s6-ftrig-notify does: open(2) with O_WRONLY|O_NONBLOCK|O_NOFOLLOW, write(2), close(2). One without a reader (ENXIO) is unlinked if
+ * its name begins with `ftrig1`. What is beyond the first `most` is not written to. Adds to `counts`: FIFOs that got the bytes,
+ * that were full, that were unlinked, that were not written to.
+ */
+export function notifyFifos(directoryFd: number, bytes: Uint8Array, length: number, most: number, counts: Uint32Array): void;
+
+/**
+ * Catches a signal that is sent to single threads (sigaction(2)); gives the descriptor of a pipe that says whom it met: for
+ * each, 8 bytes in the machine's order, the address of the semaphore that the thread waits for (what futex(2) was
+ * called with), or another number when it waits for none; always 0 but on x86-64. Non-blocking, and never to be closed.
+ */
+export function catchInterrupts(signal: number): number;
+
+/** Where a buffer's memory is, to tell an address that lies in it. */
+export function addressOf(buffer: Uint8Array): number;

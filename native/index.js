@@ -1,9 +1,14 @@
 // Loads the compiled addon: a prebuilt binary where one was shipped, else what node-gyp has built here.
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const load = createRequire(import.meta.url)('node-gyp-build');
-const addon = load(fileURLToPath(new URL('..', import.meta.url)));
+const root = fileURLToPath(new URL('..', import.meta.url));
+const addon = load(root);
+
+/** The helper program is beside the addon. */
+export const notifierProgram = join(dirname(load.path(root)), 'eventfs-notify');
 
 export const {
   openFuse,
@@ -18,4 +23,14 @@ export const {
   FuseChannel,
   UeventSocket,
   ReadableWatch,
+  Readiness,
+  listenSeqpacket,
+  probeSeqpacket,
+  acceptSeqpacket,
+  sendToAll,
+  passToAll,
+  openUeventSender,
+  notifyFifos,
+  catchInterrupts,
+  addressOf,
 } = addon;

@@ -1,5 +1,5 @@
 /** What a command says when it fails, in one line, and its exit code (DESIGN section 6). */
-import { Refusal, isSystemError } from '../errno.js';
+import { Misuse, Refusal, isSystemError } from '../errno.js';
 
 export const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as const;
 
@@ -7,6 +7,7 @@ export const ExitCode = { ok: 0, failed: 1, usage: 100, systemCall: 111 } as con
 export function explain(error: unknown, command: string): number {
   if (error instanceof Refusal) {
     console.error(`eventfs: ${command}: ${error.message}`);
+    if (error instanceof Misuse) return ExitCode.usage;
     return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
   }
   if (isSystemError(error)) {

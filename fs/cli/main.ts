@@ -1,20 +1,21 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
 import type { ColdplugOptions } from './coldplug.js';
 import type { DoctorOptions } from './doctor.js';
 import type { ExecOptions } from './exec.js';
-import type { MountOptions } from './mount.js';
 import type { RunOptions } from './run.js';
 import type { WaitOptions } from './wait.js';
 import type { WatchOptions } from './watch.js';
 import { ExitCode, explain } from './explain.js';
+import { DRIVER_NAMES } from '../drivers/driver.js';
 import { print } from './output.js';
+import { waysInAndOut } from './ways-options.js';
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
-export async function main(argv: readonly string[]): Promise<void> {
-  const program = new Command('eventfs')
+function emptyProgram(): Command {
+  return new Command('eventfs')
     .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
@@ -23,26 +24,30 @@ export async function main(argv: readonly string[]): Promise<void> {
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
+}
 
-  program
-    .command('mount')
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = emptyProgram();
+
+  waysInAndOut(program.command('mount'))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
-    .option('--source <source>', 'what feeds the tree: kernel or none', parseSource, 'kernel')
+    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
+    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
+    .option('--list-links', 'head and tail are listed too, as symlinks')
+    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
     .option('--hint', 'say what to try once mounted')
-    .action(async (directory: string, options: MountOptions) => {
-      await (await import('./mount.js')).mount(directory, options);
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('./mount.js')).mount(directory, command);
     });
 
   program
     .command('umount')
     .description('end the daemon that serves a directory and unmount it')
     .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
-    .action(async (directory: string) => {
-      await (await import('./umount.js')).umount(directory);
-    });
+    .action(async (directory: string) => (await import('./umount.js')).umount(directory));
 
   addReading(program);
   addWorking(program);
@@ -182,7 +187,10 @@ function addTending(program: Command): void {
     .option('--config <file>', 'the configuration to look at', '/etc/eventfs.toml')
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (options: DoctorOptions) => {
-      await (await import('./doctor.js')).doctor(options);
+      const mount = program.commands.find((command) => command.name() === 'mount')!;
+      mount.setOptionValue('config', options.config);
+      const readConfiguration = async (): Promise<unknown> => new (await import('./configuration.js')).Configuration(mount);
+      await (await import('./doctor.js')).doctor(options, readConfiguration);
     });
 }
 
@@ -191,10 +199,9 @@ function oneLine(text: string): string {
   return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
 }
 
-function parseSource(text: string): string {
-  if (text !== 'kernel' && text !== 'none') throw new InvalidArgumentError('It is kernel or none.');
-  return text;
-}
+/** Measured: docs/DECISIONS.md, "Looking again before sleeping". */
+const DEFAULT_BUSY_POLL_US = 50;
+const MOST_BUSY_POLL_US = 1000;
 
 const DEFAULT_STICKY_MODE = 0o755;
 
@@ -202,6 +209,12 @@ function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
   if (found === null || found[1] === '.' || found[1] === '..') throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
   return [...before, { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) }];
+}
+
+function parseMicroseconds(text: string): number {
+  const us = Number(text);
+  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US) throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
+  return us;
 }
 
 function parseDescriptor(text: string): number {

@@ -1,26 +1,39 @@
 /** `eventfs mount`: serve in the foreground until told to stop. */
 import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
+import type { Command } from 'commander';
 import { sparing } from '../complaints.js';
-import { Daemon, type StickyDirectory } from '../daemon.js';
+import { Daemon, type SourceName, type StickyDirectory } from '../daemon.js';
+import type { DriverName } from '../drivers/driver.js';
 import { mountPath } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
+import type { OutletOptions } from '../outlets/outlets.js';
 import { seesOwnNamespace } from '../owners/process.js';
+import { Configuration } from './configuration.js';
 
-export interface MountOptions {
-  readonly source: 'kernel' | 'none';
+export interface MountOptions extends OutletOptions {
+  readonly source: readonly (SourceName | 'none')[];
+  readonly driver: DriverName;
   readonly readyFd?: number;
   readonly sticky: readonly StickyDirectory[];
+  readonly busyPoll: number;
+  readonly listLinks?: boolean;
   readonly hint?: boolean;
 }
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-export async function mount(directory: string, options: MountOptions): Promise<void> {
+export async function mount(directory: string, command: Command): Promise<void> {
+  const configuration = new Configuration(command);
+  const options = configuration.options as unknown as MountOptions;
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
-  const daemon = new Daemon({ path, source: options.source, sticky: options.sticky, complain });
+  const { driver, sticky, busyPoll } = options;
+  const sources = options.source.filter((name) => name !== 'none');
+  const { config } = configuration;
+  const daemon = new Daemon({ path, sources, outlets: options, driver, sticky, busyPollUs: busyPoll, config, complain });
+  daemon.tree.listsLinks = options.listLinks === true;
   let isUp = false;
   let isToStop = false;
   let isStopping = false;
@@ -37,7 +50,12 @@ export async function mount(directory: string, options: MountOptions): Promise<v
     if (isUp) stop();
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
-  process.on('SIGHUP', () => undefined); // a terminal that closes is no reason to end; there is nothing to read again yet
+  // Also a terminal that closes: that is no reason to end.
+  process.on('SIGHUP', () => {
+    if (!configuration.reload(complain)) return;
+    daemon.configure(configuration.config);
+    daemon.tree.listsLinks = configuration.options.listLinks === true;
+  });
   try {
     await daemon.start(stop);
     isUp = true;

@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import Table from 'cli-table3';
 import { isSystemError } from '../errno.js';
+import type { Item } from '../tree/quota.js';
 import { requireMount } from './mounted.js';
 import { print, printable } from './output.js';
 import { readStatusFile } from './status-file.js';
@@ -22,18 +23,42 @@ export async function status(options: { readonly json?: boolean; readonly mount:
   const path = await requireMount(options.mount);
   const daemon = readStatusFile(`${path}/log`);
   const subscribers = [...processDirectories(path).readable, ...streams(daemon)];
-  for (const key of [...daemon.keys()].filter((name) => name.startsWith('STREAM_'))) daemon.delete(key);
+  const quotas = readQuotas(daemon);
+  for (const key of [...daemon.keys()].filter((name) => SUBSCRIBER.test(name) || name.startsWith('QUOTA_'))) daemon.delete(key);
   if (options.json === true) {
     const lines = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), valueOf(value)]));
-    print(`${JSON.stringify({ mount: path, ...lines, subscribers })}\n`);
+    print(`${JSON.stringify({ mount: path, ...lines, subscribers, quotas })}\n`);
     return;
   }
   const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
   for (const { what, pid, command, pending, lost, filter } of subscribers) {
     table.push([printable(what), pid, printable(command), pending, lost, printable(filter)]);
   }
+  const held = new Table({ head: ['who', ...Object.keys(quotas[0] ?? {}).slice(1)], style: { head: [], border: [] } });
+  for (const { who, ...items } of quotas) held.push([who, ...Object.values(items).map(({ held: now, most }) => `${now} of ${most ?? 'any'}`)]);
   const lines = [...daemon].map(([key, value]) => printable(`${key}=${value}`));
-  print([...lines, ...(subscribers.length > 0 ? [table.toString()] : []), ''].join('\n'));
+  const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [held.toString()] : [])];
+  print([...lines, ...tables, ''].join('\n'));
+}
+
+/** What a user or a group holds of what it may hold; null where there is no bound. */
+interface Held {
+  readonly held: number;
+  readonly most: number | null;
+}
+
+type Quota = { readonly who: string } & Readonly<Record<Item, Held>>;
+
+/** `QUOTA_UID_1000=directories=2/256 streams=0/1024 ...` for each user and group that is bounded and holds anything. */
+function readQuotas(daemon: ReadonlyMap<string, string>): Quota[] {
+  return [...daemon]
+    .filter(([key]) => key.startsWith('QUOTA_'))
+    .map(([key, value]) => {
+      const items = [...value.matchAll(/(\w+)=(\d+)\/(\w+)/g)].map(([, item, held, most]): [string, Held] => {
+        return [item, { held: Number(held), most: most === 'unlimited' ? null : Number(most) }];
+      });
+      return { who: key.slice('QUOTA_'.length).replace('_', ' ').toLowerCase(), ...Object.fromEntries(items) } as Quota;
+    });
 }
 
 /** Sources and outlets have lines of their own, not all of them numbers. */
@@ -60,14 +85,17 @@ export function processDirectories(path: string): { readable: Subscriber[]; unre
   return { readable, unreadable };
 }
 
-/** Each open stream: `pid=1 pending=0 lost=0 filter=...`. */
+/** Keys of lines about one subscriber: an open stream, or a socket's client. */
+const SUBSCRIBER = /^(STREAM|SOCKET|FDSOCKET)_\d+$/;
+
+/** `pid=1 pending=0 lost=0 filter=...` for each open stream, and with `uid=0` for each client of a socket. */
 export function streams(daemon: ReadonlyMap<string, string>): Subscriber[] {
   return [...daemon]
-    .filter(([key]) => key.startsWith('STREAM_'))
-    .map(([, value]) => {
-      const found = /^pid=(\d+) pending=(\d+) lost=(\d+) filter=(.*)$/.exec(value);
+    .filter(([key]) => SUBSCRIBER.test(key))
+    .map(([key, value]) => {
+      const found = /^pid=(\d+) (?:uid=\d+ )?pending=(\d+) lost=(\d+) filter=(.*)$/.exec(value);
       const [, pid, PENDING, LOST, FILTER] = found ?? ['', '0', '0', '0', ''];
-      return subscriber('stream', Number(pid), { PENDING, LOST, FILTER });
+      return subscriber(SUBSCRIBER.exec(key)![1].toLowerCase(), Number(pid), { PENDING, LOST, FILTER });
     });
 }
 

@@ -6,14 +6,16 @@
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../errno.js';
-import { MOUNT_TYPE, mountedAt } from '../fuse/mountinfo.js';
+import { mountedAt } from '../fuse/mountinfo.js';
 import { type Complain, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
 import type { Sink } from '../events/sink.js';
 import type { Door } from '../tree/door.js';
 import type { Handle, ParkedRead } from '../tree/handle.js';
 import type { Tree } from '../tree/tree.js';
+import type { Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
-import { clearMountPoint, detach, mountFuse } from './mount-point.js';
+import { clearMountPoint, detach, isOurs, mountFuse } from './mount-point.js';
+import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
 
@@ -28,7 +30,7 @@ const SETTLE = 2;
 /** How long a connection may take to negotiate: the kernel asks at once. */
 const INIT_TIMEOUT_MS = 5000;
 
-export class DevFuse implements Door, Reads {
+export class DevFuse implements Driver, Door, Reads {
   /** Set once the daemon is going: streams are at their end. */
   ending = false;
   readonly #session: Session;
@@ -39,6 +41,8 @@ export class DevFuse implements Door, Reads {
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
+  /** Raises inotify events, while the mount is there. */
+  #notifier: Notifier | null = null;
   #path = '';
   /** The mount's device, to tell it from what others may have mounted there since. */
   #connection = -1;
@@ -46,6 +50,8 @@ export class DevFuse implements Door, Reads {
   constructor(
     private readonly tree: Tree,
     private readonly complain: Complain,
+    /** How many microseconds to look for the next request before sleeping. */
+    private readonly busyPollUs: number,
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
@@ -74,6 +80,7 @@ export class DevFuse implements Door, Reads {
       };
       this.#channel = new FuseChannel({
         fd,
+        busyPollUs: this.busyPollUs,
         deaths: this.tree.owners.watch,
         request: session.request.bytes,
         reply: session.reply.bytes,
@@ -86,6 +93,7 @@ export class DevFuse implements Door, Reads {
         onEnd: () => {
           this.#channel = null;
           this.#detach(); // an aborted connection is still mounted
+          this.#notifier?.stop();
           clearTimeout(late);
           failed(new Refusal(`${path}: the kernel ended the connection at once`));
           onEnd();
@@ -94,6 +102,7 @@ export class DevFuse implements Door, Reads {
     });
     this.#channel!.start();
     await negotiated;
+    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.notices, this.complain, path, this.#connection);
   }
 
   /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
@@ -106,11 +115,11 @@ export class DevFuse implements Door, Reads {
     channel.serve();
     channel.close();
     this.#channel = null;
+    this.#notifier?.stop();
   }
 
   #detach(): void {
-    const mounted = mountedAt(this.#path);
-    if (mounted?.type === MOUNT_TYPE && mounted.minor === this.#connection) detach(this.#path);
+    if (isOurs(this.#path, this.#connection)) detach(this.#path);
   }
 
   // ---- Reads

@@ -14,22 +14,21 @@ import {
   RenameFlag,
   SetattrValid as Valid,
   Size,
-  XattrFlag,
 } from '../fuse/abi.js';
 import { DONE, type Handlers, NO_REPLY, type Outcome } from '../fuse/opcodes.js';
 import type { Reply } from '../fuse/reply.js';
 import type { Request } from '../fuse/request.js';
 import { APPEND, type FileHandle, Handle, type ParkedRead } from '../tree/handle.js';
+import { EventDirectory } from '../tree/event-directory.js';
+import { EventFile } from '../tree/event-file.js';
+import { WrittenEvent } from '../tree/written-event.js';
 import { type AttributeChanges, type Attributes, Directory, type Node, type NodeId } from '../tree/node.js';
 import type { Tree } from '../tree/tree.js';
+import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from './calls.js';
 import type { ReplySink } from './reply-sink.js';
 
-const O_NONBLOCK = 0o4000;
-const O_APPEND = 0o2000;
-const NAME_MAX = 255;
 /** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
 const ROOT_ATTR_VALID_SECONDS = 1;
-const STATFS_BLOCK_BYTES = 4096;
 
 /** What the handlers need of the driver. */
 export interface Reads {
@@ -45,8 +44,12 @@ export interface Reads {
 
 /** An open directory. */
 class DirectoryHandle extends Handle {
+  /** Where its listing ends, since it began: at opendir(3), or anew at rewinddir(3). */
+  end: number;
+
   constructor(override readonly node: Directory) {
     super(node);
+    this.end = node.listingEnd;
   }
 }
 
@@ -73,7 +76,7 @@ export class TreeHandlers implements Handlers {
     const directory = this.#directory(request);
     const name = request.name();
     if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
-    const node = directory.lookup(name);
+    const node = request.pid === this.tree.notices.helper ? this.#lookupForHelper(directory, name) : directory.lookup(name);
     if (node === undefined) return Errno.ENOENT;
     this.#entry(reply, node);
     return DONE;
@@ -93,9 +96,11 @@ export class TreeHandlers implements Handlers {
     return NO_REPLY;
   }
 
-  /** stat(2), fstat(2), and the permission check of every path walk. fuse_attr_out. */
+  /** stat(2), fstat(2), and the permission check of every path walk and of inotify_add_watch(2). fuse_attr_out. */
   getattr(request: Request, reply: Reply): Outcome {
-    this.#attr(reply, this.#node(request));
+    const node = this.#node(request);
+    if (node instanceof EventDirectory) this.tree.notices.asked(node, request.pid);
+    this.#attr(reply, node);
     return DONE;
   }
 
@@ -128,7 +133,8 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(12); // rdev, umask, padding
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    if (request.pid === this.tree.notices.helper) return this.#mknodForHelper(directory, name, reply);
+    refuseTaken(directory, name);
     this.#entry(reply, directory.mknod(name, mode, request));
     return DONE;
   }
@@ -143,7 +149,7 @@ export class TreeHandlers implements Handlers {
     const directory = this.#directory(request);
     const node = this.tree.node(request.u64() as NodeId);
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     this.#entry(reply, directory.link(name, node));
     return DONE;
   }
@@ -178,10 +184,7 @@ export class TreeHandlers implements Handlers {
     const flags = request.u32();
     const name = request.name();
     const value = request.text(size);
-    const there = node.listXattrs().includes(name);
-    if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) return Errno.EEXIST;
-    if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) return Errno.ENODATA;
-    node.setXattr(name, value, request);
+    setXattr(node, name, value, flags, request);
     return DONE;
   }
 
@@ -213,7 +216,11 @@ export class TreeHandlers implements Handlers {
 
   /** rmdir(2). No more than success; ENOENT, ENOTEMPTY, EPERM. */
   rmdir(request: Request): Outcome {
-    this.#directory(request).rmdir(this.#name(request));
+    const directory = this.#directory(request);
+    const name = this.#name(request);
+    // The helper removes ghosts only. Not ENOENT, which would take a new directory of that name out of the kernel's cache.
+    if (request.pid === this.tree.notices.helper) return this.tree.notices.removeGhost(name) ? DONE : Errno.ENOTEMPTY;
+    directory.rmdir(name);
     return DONE;
   }
 
@@ -231,7 +238,7 @@ export class TreeHandlers implements Handlers {
     const mode = request.u32();
     request.skip(8); // umask, open_flags
     const name = this.#name(request);
-    if (directory.lookup(name) !== undefined) return Errno.EEXIST;
+    refuseTaken(directory, name);
     const handle = directory.create(name, mode, flags, request);
     const fh = this.tree.enter(handle);
     this.#entry(reply, handle.node);
@@ -277,6 +284,7 @@ export class TreeHandlers implements Handlers {
     const start = request.at;
     request.skip(size);
     const written = handle.write(request.bytes, start, size, (flags & O_APPEND) !== 0 ? APPEND : offset);
+    handle.node.written(request);
     reply.u32(written);
     reply.u32(0);
     return DONE;
@@ -294,13 +302,14 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** getdents64(2). fuse_dirents, none at the end. */
+  /** getdents64(2), lseek(2) of a directory. fuse_dirents, none at the end. */
   readdir(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
     if (!(handle instanceof DirectoryHandle)) return Errno.ENOTDIR;
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
-    handle.node.list(offset, reply);
+    if (offset === 0) handle.end = handle.node.listingEnd;
+    handle.node.list(offset, reply, handle.end);
     return DONE;
   }
 
@@ -309,9 +318,15 @@ export class TreeHandlers implements Handlers {
     return this.release(request);
   }
 
-  /** statfs(2), df(1). fuse_statfs_out: no budget is kept yet, so none is claimed. */
-  statfs(_request: Request, reply: Reply): Outcome {
-    for (let field = 0; field < 5; field++) reply.u64(0); // blocks, bfree, bavail, files, ffree
+  /** statfs(2), df(1). fuse_statfs_out: what the caller may hold and what is left of it; its bytes are blocks, its events files. */
+  statfs(request: Request, reply: Reply): Outcome {
+    const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(request.uid, request.gid);
+    const freeBlocks = Math.floor(freeBytes / STATFS_BLOCK_BYTES);
+    reply.u64(Math.floor(bytes / STATFS_BLOCK_BYTES));
+    reply.u64(freeBlocks); // bfree
+    reply.u64(freeBlocks); // bavail
+    reply.u64(events);
+    reply.u64(freeEvents);
     reply.u32(STATFS_BLOCK_BYTES);
     reply.u32(NAME_MAX);
     reply.u32(STATFS_BLOCK_BYTES); // frsize
@@ -344,6 +359,23 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
+  /** The helper finds ghosts, and finds no event: else it could not make one (fs/tree/notices.ts). */
+  #lookupForHelper(directory: Directory, name: string): Node | undefined {
+    if (directory instanceof EventDirectory) return undefined;
+    return this.tree.notices.ghost(name) ?? directory.lookup(name);
+  }
+
+  /** The helper makes an event that is there already: the kernel raises IN_CREATE. ENOENT when it has been taken meanwhile. */
+  #mknodForHelper(directory: Directory, name: string, reply: Reply): Outcome {
+    if (!(directory instanceof EventDirectory) || !this.tree.notices.made(directory, name)) return Errno.ENOENT;
+    const node = directory.lookup(name);
+    if (!(node instanceof EventFile) || node.event instanceof WrittenEvent) return Errno.ENOENT;
+    directory.noticed++;
+    this.tree.notices.raised++;
+    this.#entry(reply, node);
+    return DONE;
+  }
+
   #node(request: Request): Node {
     return this.tree.node(request.nodeid as NodeId);
   }
@@ -360,7 +392,7 @@ export class TreeHandlers implements Handlers {
 
   #name(request: Request): string {
     const name = request.name();
-    if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG);
+    refuseLong(name);
     return name;
   }
 

@@ -21,13 +21,13 @@ const PROBE_TIMEOUT_MS = 2000;
 /** Anyone may make a directory here. */
 const ROOT_MODE = '41777';
 
-const OPEN_HINTS = {
+export const OPEN_HINTS = {
   ENOENT: 'the kernel has no FUSE: try modprobe fuse',
   ENXIO: 'the kernel has no FUSE: try modprobe fuse',
   EPERM: 'try as root',
   EACCES: 'try as root, or a directory of your own in a user namespace: unshare -rm',
 };
-const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
+export const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
 
 /** The most symbolic links that one path may go through: linux/namei.h, MAXSYMLINKS. */
 const MOST_LINKS = 40;
@@ -116,6 +116,12 @@ export function mountFuse(path: string): number {
     throw error;
   }
   return fd;
+}
+
+/** Whether what is mounted at `path` is the mount with that device, and not what others have put there since. */
+export function isOurs(path: string, minor: number): boolean {
+  const mounted = mountedAt(path);
+  return mounted?.type === MOUNT_TYPE && mounted.minor === minor;
 }
 
 /** Takes the mount out of the tree; what is still open goes on working. True when there was one. */

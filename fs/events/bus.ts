@@ -31,7 +31,7 @@ export class Bus {
   /** The kernel's last SEQNUM: events without their own are numbered behind it. */
   lastSeqnum = 0;
   /** Events so far, by where they came from. */
-  readonly counted = { kernel: 0, published: 0 };
+  readonly counted = { kernel: 0, udev: 0, published: 0 };
   /** How many events the sources have lost. */
   lost = 0;
   /** Set by a driver that calls `settleSome` soon after. */
@@ -49,6 +49,16 @@ export class Bus {
   /** An event of the kernel's. */
   publishKernel(text: UeventText): void {
     this.counted.kernel++;
+    this.#publishNumbered(text);
+  }
+
+  /** An event of udevd's. It has the SEQNUM of the kernel's that it was made of. */
+  publishUdev(text: UeventText): void {
+    this.counted.udev++;
+    this.#publishNumbered(text);
+  }
+
+  #publishNumbered(text: UeventText): void {
     if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length);
     this.#append(String(text.seqnum), text.bytes, text.length);
     if (text.seqnum <= this.lastSeqnum) return;

@@ -89,7 +89,7 @@ export class Cursor {
 
   /** How many events the ring has taken from this stream, told or not. */
   get lost(): number {
-    return this.toldLost + this.#overtaken() + this.#overtakenStandIns();
+    return this.toldLost + this.#missing();
   }
 
   /** How many events wait for this stream. */
@@ -109,6 +109,44 @@ export class Cursor {
     if (!this.#tellLoss(sink, room)) return;
     if (this.audience.filter.all) this.#readRuns(sink, room);
     else this.#readMatches(sink, room);
+  }
+
+  // ---- event by event, for who sends messages
+
+  /** Whether events were lost before the next one. */
+  get overtaken(): boolean {
+    return this.#overtaken() > 0;
+  }
+
+  /** How many events were lost before the next one. They are told with this. */
+  takeLoss(): number {
+    const lost = this.#missing();
+    if (lost === 0) return 0;
+    const { log } = this.audience;
+    this.#passed += this.#overtaken();
+    this.#number = log.oldest;
+    this.#standIns = log.standInsBefore(log.oldest);
+    this.toldLost += lost;
+    return lost;
+  }
+
+  /** The next event, which it passes; undefined when there is none. Losses must have been taken. */
+  next(): Event | undefined {
+    const { audience } = this;
+    const number = audience.filter.all ? this.#number : audience.nextMatch(this.#number);
+    if (number < 0 || number === audience.log.next) return undefined;
+    const event = audience.log.at(number);
+    this.#number = number + 1;
+    this.#passed++;
+    this.#standIns += event.weight - 1;
+    return event;
+  }
+
+  /** Stands before `event`, where `other`, which has passed it and `after` more, has stood. */
+  standBefore(event: Event, other: Cursor, after: number): void {
+    this.#number = event.number;
+    this.#passed = other.#passed - 1 - after;
+    this.#standIns = this.audience.log.standInsBefore(event.number);
   }
 
   /** Goes where `other` has got to: both stood at the same place, and `other` was read with the same room and lost `lost`. */
@@ -158,16 +196,11 @@ export class Cursor {
 
   /** Puts a record where events are missing; false when there is no room for anything more. */
   #tellLoss(sink: Sink, roomAtFirst: number): boolean {
-    const overtaken = this.#overtaken();
-    if (overtaken === 0) return true;
-    const lost = overtaken + this.#overtakenStandIns();
+    const lost = this.#missing();
+    if (lost === 0) return true;
     const record = overflowRecord(lost);
     if (record.length > sink.room && sink.room !== roomAtFirst) return false;
-    const { log } = this.audience;
-    this.#number = log.oldest;
-    this.#passed += overtaken;
-    this.#standIns = log.standInsBefore(log.oldest);
-    this.toldLost += lost;
+    this.takeLoss();
     return this.#rest.put(sink, record, 0, record.length);
   }
 
@@ -179,10 +212,10 @@ export class Cursor {
     return audience.filter.all ? gone : audience.matched - audience.inRing - this.#passed;
   }
 
-  /** How many more events than that are lost, because some of them told of lost ones. */
-  #overtakenStandIns(): number {
+  /** How many events are lost with those, of which some may have told of others. */
+  #missing(): number {
     const { log } = this.audience;
-    return this.#number < log.oldest ? log.standInsBefore(log.oldest) - this.#standIns : 0;
+    const overtaken = this.#overtaken();
+    return overtaken === 0 ? 0 : overtaken + log.standInsBefore(log.oldest) - this.#standIns;
   }
 }
-

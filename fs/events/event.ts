@@ -7,6 +7,8 @@
  * slice is a stream's *record*, which an empty line ends.
  */
 
+import type { Books } from './books.js';
+
 declare const seqnum: unique symbol;
 /** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
 export type SeqNum = number & { readonly [seqnum]: true };
@@ -27,6 +29,8 @@ export function now(): Timestamp {
 /** What holds events and keeps books of their bytes: a queue. */
 export interface Holder {
   bytes: number;
+  readonly books: Books | null;
+  refuses(events: number, bytes: number): boolean;
   makeRoom(events: number, bytes: number, growing?: Event): void;
 }
 
@@ -42,7 +46,7 @@ export class Event {
   inRing = false;
   /** Whether every filter lets it pass: it tells of a loss. */
   always = false;
-  /** How many events are lost with it: more than one where it stands for lost ones itself. */
+  /** How many lost events it stands for once it is lost itself: what it tells of, or 1. */
   weight = 1;
   #textCache: string | null = null;
 

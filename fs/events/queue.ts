@@ -4,7 +4,9 @@
  * It holds entries by name, oldest first. An entry is the event itself, or something that stands for it in one
  * directory and knows more (tree/event-file.ts).
  */
+import type { Books } from './books.js';
 import type { Event, Holder } from './event.js';
+import { Losses } from './losses.js';
 import { Remainder, overflowRecord } from './record.js';
 import { Sequence } from './sequence.js';
 import type { Sink } from './sink.js';
@@ -16,11 +18,19 @@ export interface Entry {
   dropped?(): void;
 }
 
+/**
+ * What a full queue does with one event more. It drops its oldest, or the one that comes: that one is lost then. With either of
+ * the last two nothing that a user puts in is dropped: `refuses` says so before, and for what comes by itself they are the same.
+ */
+export type Overflow = 'drop-oldest' | 'drop-newest' | 'refuse';
+
 export interface QueueLimits {
   /** The most events. */
   readonly events: number;
   /** The most bytes of text. */
   readonly bytes: number;
+  /** `drop-oldest` where nothing is said. */
+  readonly overflow?: Overflow;
 }
 
 /** How many events can come to stand before the first that a queue was given (`prepend`): more than any history has. */
@@ -30,40 +40,100 @@ export class Queue<E extends Entry> implements Holder {
   readonly entries = new Sequence<E>(ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
-  /** How many events had to make room, ever. */
+  /** How many events had to make room or found none, ever. */
   lost = 0;
-  /** How many of them no stream reader has been told of yet. */
-  untold = 0;
+  /** Those that no stream reader has been told of yet. */
+  readonly losses = new Losses();
 
-  constructor(public limits: QueueLimits) {}
+  /** @param books where its events and bytes are charged too */
+  constructor(
+    public limits: QueueLimits,
+    public books: Books | null = null,
+  ) {}
 
-  /** Adds an entry behind all others, under a name that is free. What is then too much goes, the oldest first. */
-  add(entry: E): void {
-    this.makeRoom(1, entry.event.length);
+  /** How many lost events no stream reader has been told of. */
+  get untold(): number {
+    return this.losses.untold;
+  }
+
+  /**
+   * Adds an entry behind all others, under a name that is free. What is then too much goes, the oldest first; or there is
+   * no room for it, and it is lost itself: false.
+   */
+  add(entry: E): boolean {
+    const { event } = entry;
+    if (!this.#admit(event.length)) {
+      this.lost += event.weight;
+      this.losses.atEnd(this.entries, event.weight);
+      return false;
+    }
+    this.#append(entry);
+    return true;
+  }
+
+  #append(entry: E): void {
+    const { event } = entry;
     this.entries.push(entry.name, entry);
-    entry.event.link(this);
-    this.bytes += entry.event.length;
+    event.link(this);
+    this.bytes += event.length;
+  }
+
+  /** Whether a full queue drops its oldest. */
+  get dropsOldest(): boolean {
+    const { overflow } = this.limits;
+    return overflow === undefined || overflow === 'drop-oldest';
+  }
+
+  /** Whether a user may not put that much more in: it would have to be lost. */
+  refuses(events: number, bytes: number): boolean {
+    return !this.dropsOldest && this.#overflows(events, bytes);
+  }
+
+  #overflows(events: number, bytes: number): boolean {
+    const { limits } = this;
+    return (events > 0 && this.entries.size + events > limits.events) || (bytes > 0 && this.bytes + bytes > limits.bytes);
+  }
+
+  /** Finds room for one event more and charges it. */
+  #admit(bytes: number): boolean {
+    const { books } = this;
+    if (this.#overflows(1, bytes)) {
+      if (!this.dropsOldest) return false;
+      this.makeRoom(1, bytes);
+    }
+    if (books === null || books.charge(1, bytes)) return true;
+    // Others hold what may be held: ours goes only if that is of use.
+    if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes)) return false;
+    for (; !books.charge(1, bytes); this.#dropOldest()) {
+      if (this.entries.size === 0) return false; // what was dropped is still open
+    }
+    return true;
   }
 
   /**
    * Adds entries before all others, oldest first, under names that are free; before them `lost` events are missing that
-   * nobody has any more. What is too much goes, the oldest first.
+   * nobody has any more. What is too much goes, the oldest first; gives those that have joined.
    */
-  prepend(entries: readonly E[], lost: number): void {
-    const { limits } = this;
+  prepend(entries: readonly E[], lost: number): readonly E[] {
     let first = entries.length;
-    let { size } = this.entries;
-    while (first > 0 && size < limits.events && this.bytes + entries[first - 1].event.length <= limits.bytes) {
-      const { event } = entries[--first];
-      event.link(this);
-      this.bytes += event.length;
-      size++;
-    }
+    while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1].event)) first--;
     const kept = entries.slice(first);
     this.entries.prepend(kept.map(({ name }) => name), kept);
     for (const { event } of entries.slice(0, first)) lost += event.weight;
+    if (lost === 0) return kept;
     this.lost += lost;
-    this.untold += lost;
+    if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
+    else this.losses.atEnd(this.entries, lost);
+    return kept;
+  }
+
+  /** Links and charges an event that `events` more are to follow, if there is room for it. */
+  #takesInFront(events: number, event: Event): boolean {
+    if (this.#overflows(events + 1, event.length)) return false;
+    if (this.books !== null && !this.books.charge(1, event.length)) return false;
+    event.link(this);
+    this.bytes += event.length;
+    return true;
   }
 
   /**
@@ -73,21 +143,44 @@ export class Queue<E extends Entry> implements Holder {
   makeRoom(events: number, bytes: number, growing?: Event): void {
     const { entries, limits } = this;
     while (entries.size > 1 - events && (entries.size + events > limits.events || this.bytes + bytes > limits.bytes)) {
-      const { name, event } = entries.first()!;
-      this.drop(name);
-      this.lost++;
-      this.untold++;
-      if (event === growing) return;
+      if (this.#dropOldest() === growing) return;
     }
+  }
+
+  #dropOldest(): Event {
+    const { name, event } = this.entries.first()!;
+    const position = this.entries.firstPosition;
+    this.drop(name);
+    this.lost += event.weight;
+    this.losses.atHead(position, event.weight);
+    return event;
   }
 
   /** Takes an entry out. */
   remove(name: string): E | undefined {
     const entry = this.entries.delete(name);
     if (entry === undefined) return undefined;
-    this.bytes -= entry.event.length;
-    entry.event.unlink(this);
+    const { event } = entry;
+    this.bytes -= event.length;
+    this.books?.refund(1, event.length);
+    event.unlink(this);
     return entry;
+  }
+
+  /**
+   * Moves an entry to the end of another queue, where what it is called now is free; one of them holds it all the time. Whether
+   * that may be was asked before: where more than the quota is held already, less is held afterwards or as much.
+   */
+  moveTo(to: Queue<E>, name: string): void {
+    const entry = this.entries.delete(name);
+    if (entry === undefined) return;
+    const { event } = entry;
+    this.bytes -= event.length;
+    this.books?.refund(1, event.length);
+    to.makeRoom(1, event.length);
+    to.books?.keep(1, event.length);
+    to.#append(entry);
+    event.unlink(this);
   }
 
   /** Takes an entry out without the kernel's knowing. */
@@ -97,6 +190,7 @@ export class Queue<E extends Entry> implements Holder {
 
   /** Lets go of everything. */
   clear(): void {
+    this.books?.refund(this.entries.size, this.bytes);
     for (const entry of this.entries) entry.event.unlink(this);
     this.entries.clear();
     this.bytes = 0;
@@ -144,10 +238,10 @@ export class QueueReader {
     const { queue } = this;
     const roomAtFirst = sink.room;
     if (!this.#rest.finish(sink)) return;
-    if (queue.untold > 0 && !this.#tellLoss(sink, roomAtFirst)) return;
     for (let taken = 0; taken < most && sink.room > 0; taken++) {
       const entry = queue.firstComplete();
-      if (entry === undefined) return;
+      if (queue.untold > 0 && !this.#tellLoss(sink, roomAtFirst, entry)) return;
+      if (entry === undefined || sink.room === 0) return;
       const { bytes, start, recordLength } = entry.event;
       if (recordLength > sink.room && sink.room !== roomAtFirst) return;
       const whole = this.#rest.put(sink, bytes, start, recordLength);
@@ -156,10 +250,15 @@ export class QueueReader {
     }
   }
 
-  #tellLoss(sink: Sink, roomAtFirst: number): boolean {
-    const record = overflowRecord(this.queue.untold);
+  /** Puts a record where events are missing before `next`; false when there is no room for anything more. */
+  #tellLoss(sink: Sink, roomAtFirst: number, next: Entry | undefined): boolean {
+    const { losses, entries } = this.queue;
+    const position = next === undefined ? Infinity : entries.positionOf(next.name);
+    const lost = losses.before(position);
+    if (lost === 0) return true;
+    const record = overflowRecord(lost);
     if (record.length > sink.room && sink.room !== roomAtFirst) return false;
-    this.queue.untold = 0;
+    losses.tell(position);
     return this.#rest.put(sink, record, 0, record.length);
   }
 }

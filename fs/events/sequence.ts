@@ -40,6 +40,16 @@ export class Sequence<T> {
     return position === undefined ? undefined : this.#items[this.#indexOf(position)];
   }
 
+  /** The position of the oldest item, which there must be. */
+  get firstPosition(): number {
+    return this.#positions[this.#start];
+  }
+
+  /** The position of the item called `name`, which there must be. */
+  positionOf(name: string): number {
+    return this.#positionOf.get(name)!;
+  }
+
   /** Adds `item` behind all others. The name must be free. */
   push(name: string, item: T): number {
     const position = this.#next++;

@@ -69,6 +69,16 @@ export class Owners {
     return this.#open(target.pid, () => this.#maySignal(status, target.pid));
   }
 
+  /** The process with that PID in the daemon's own PID namespace, whoever asks, and whom it runs as. ESRCH. */
+  anybody(pid: number): { owner: Owner; uid: number; gid: number } {
+    const status = pid <= 0 || pid > MAX_PID ? undefined : readStatus(pid);
+    if (status === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
+    let now: ProcessStatus | undefined;
+    // Read again with the pidfd open: then it is about whoever the pidfd stands for.
+    const owner = this.#open(status.pid, () => (now = readStatus(status.pid)) !== undefined);
+    return { owner, uid: now!.effectiveUid, gid: now!.effectiveGid };
+  }
+
   /** `thing` ends with `owner` from now on. */
   bind(owner: Owner, thing: Mortal): void {
     owner.owned.add(thing);
@@ -77,6 +87,11 @@ export class Owners {
   /** `thing` is gone or has no owner any more. */
   release(owner: Owner, thing: Mortal): void {
     owner.owned.delete(thing);
+    this.releaseUnused(owner);
+  }
+
+  /** Lets go of an owner that owns nothing. */
+  releaseUnused(owner: Owner): void {
     if (owner.owned.size === 0) this.#forget(owner);
   }
 

@@ -21,6 +21,7 @@ export interface ProcessStatus {
   readonly realUid: number;
   readonly effectiveUid: number;
   readonly savedUid: number;
+  readonly effectiveGid: number;
   /** Whether it has CAP_KILL (capabilities(7)) in its own user namespace. */
   readonly mayKill: boolean;
 }
@@ -45,6 +46,7 @@ export function readStatus(id: number): ProcessStatus | undefined {
     realUid,
     effectiveUid,
     savedUid,
+    effectiveGid: numbers(text, 'Gid')[1],
     mayKill: (parseInt(field(text, 'CapEff').slice(-8), 16) & CAP_KILL_MASK) !== 0,
   };
 }

@@ -6,6 +6,8 @@ import { Errno, FsError } from '../errno.js';
 import { EndLink, type End } from './end-link.js';
 import { EventFile } from './event-file.js';
 import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
+import type { Interest } from './notices.js';
+import type { Ledger } from './quota.js';
 import type { SpecialFile } from './special-file.js';
 import type { Tree } from './tree.js';
 
@@ -14,16 +16,25 @@ const FIRST_ENTRY_OFFSET = 2;
 const LAST_FIXED_OFFSET = 3;
 /** FIFOs and sockets come behind all events, however many there will have been. */
 const FIRST_SPECIAL_OFFSET = 2 ** 50;
+/** head and tail come last, where they are listed. */
+const FIRST_LINK_OFFSET = 2 ** 51;
+const ENDS: readonly End[] = ['head', 'tail'];
 
 export abstract class EventDirectory extends Directory {
+  /** What it is called in the root. */
+  abstract readonly name: string;
   abstract readonly uid: number;
   abstract readonly gid: number;
   /** The nodes of head, tail and the dot files that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
   /** FIFOs and sockets, which are not events and not in the queue's order. */
   protected specials: Sequence<SpecialFile> | null = null;
-  /** Everything before this position has been listed to the end by somebody; -1 when nobody has. */
+  /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
   protected listedTo = -1;
+  /** Set once somebody has asked for its attributes, who may watch it: then what is delivered has to be announced. */
+  interest: Interest | null = null;
+  /** How often inotify was told of a delivered event. */
+  noticed = 0;
 
   constructor(
     protected readonly tree: Tree,
@@ -32,6 +43,11 @@ export abstract class EventDirectory extends Directory {
     readonly queue: Queue<Entry>,
   ) {
     super(id, lifetime);
+  }
+
+  /** Who holds how much of the mount. */
+  get ledger(): Ledger {
+    return this.tree.ledger;
   }
 
   /** The event at one end, or undefined when there is none. */
@@ -72,27 +88,42 @@ export abstract class EventDirectory extends Directory {
     this.#fixtures = null;
     for (const entry of this.queue.entries) if (entry instanceof EventFile) this.tree.disown(entry);
     for (const file of this.specials ?? []) this.tree.disown(file);
+    this.queue.books?.refund(this.specials?.size ?? 0, 0);
     this.specials = null;
     this.queue.clear();
   }
 
-  list(offset: number, to: Listing): void {
+  override get listingEnd(): number {
+    return this.queue.entries.nextPosition;
+  }
+
+  list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (offset < FIRST_ENTRY_OFFSET && !to.add(this.tree.root.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
     const { entries } = this.queue;
     let position = offset >= FIRST_SPECIAL_OFFSET ? -1 : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
-    for (; position >= 0; position = entries.seek(position + 1)) {
+    for (; position >= 0 && position < end; position = entries.seek(position + 1)) {
       const entry = entries.at(position)!;
       if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET)) return;
     }
-    this.listedTo = entries.nextPosition;
+    this.listedTo = Math.max(this.listedTo, end);
+    if (!this.#listSpecials(offset, to) || !this.tree.listsLinks) return;
+    for (let n = Math.max(0, offset - FIRST_LINK_OFFSET); n < ENDS.length; n++) {
+      const link = this.#fixture(ENDS[n]);
+      if (link !== undefined && !to.add(link.ino, FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1)) return;
+    }
+  }
+
+  /** False when there is no room for all of them. */
+  #listSpecials(offset: number, to: Listing): boolean {
     const { specials } = this;
-    if (specials === null) return;
-    position = specials.seek(Math.max(0, offset - FIRST_SPECIAL_OFFSET));
+    if (specials === null) return true;
+    let position = specials.seek(Math.max(0, offset - FIRST_SPECIAL_OFFSET));
     for (; position >= 0; position = specials.seek(position + 1)) {
       const file = specials.at(position)!;
-      if (!to.add(file.ino, file.type, file.name, FIRST_SPECIAL_OFFSET + position + 1)) return;
+      if (!to.add(file.ino, file.type, file.name, FIRST_SPECIAL_OFFSET + position + 1)) return false;
     }
+    return true;
   }
 
   /** The file called `name`, if that is an event of this queue. */
@@ -109,8 +140,10 @@ export abstract class EventDirectory extends Directory {
   override unlink(name: string): void {
     const entry = name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
     if (entry !== undefined) this.removeEntry(entry.name);
-    else if (this.specials?.delete(name) !== undefined) this.changed();
-    else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
+    else if (this.specials?.delete(name) !== undefined) {
+      this.queue.books?.refund(1, 0);
+      this.changed();
+    } else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
     else throw new FsError(Errno.ENOENT);
   }
 

@@ -3,6 +3,7 @@ import type { Event } from '../events/event.js';
 import type { Entry } from '../events/queue.js';
 import type { Sink } from '../events/sink.js';
 import { Errno, FsError } from '../errno.js';
+import type { Caller } from '../owners/owners.js';
 import type { EventDirectory } from './event-directory.js';
 import { APPEND, Handle } from './handle.js';
 import { type AttributeChanges, type Attributes, FileType, Node, type NodeId } from './node.js';
@@ -56,13 +57,20 @@ export class EventFile extends Node implements Entry {
   }
 
   /** ESTALE when the last queue has let go since the lookup: the kernel looks again. EPERM to write a delivered event. */
-  open(flags: number): Handle {
+  open(flags: number, caller: Caller): Handle {
     const { event } = this;
     if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE);
     const writes = (flags & ACCESS_MODE) !== READ_ONLY;
     if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
-    if (writes && (flags & O_TRUNC) !== 0) (event as WrittenEvent).truncate(0);
+    if (writes && (flags & O_TRUNC) !== 0) {
+      (event as WrittenEvent).truncate(0);
+      this.written(caller);
+    }
     return new EventHandle(this, writes);
+  }
+
+  override written(caller: Caller): void {
+    if (caller.uid !== 0 && this.event instanceof WrittenEvent) this.event.dropSetIds();
   }
 
   /** rename(2): it is found elsewhere from now on, and lives as long as that. */
@@ -70,6 +78,7 @@ export class EventFile extends Node implements Entry {
     this.directory = directory;
     this.lifetime = directory.lifetime;
     this.name = name;
+    if (this.event instanceof WrittenEvent) this.event.renamed();
   }
 
   /** The kernel keeps its inode until it needs the memory; who has it open needs the node until it is closed. */

@@ -11,8 +11,10 @@ const O_TRUNC = 0o1000;
 const MAX_FILTER_BYTES = 256 * 1024;
 
 export class FilterFile extends DotFile<ProcessDirectory> {
+  /** Whoever may only put events in (mode 0733) must not keep others' out: to write, each class needs r and w. */
   get permissions(): number {
-    return this.directory.mode & 0o666;
+    const readers = this.directory.mode & 0o444;
+    return readers | (this.directory.mode & 0o222 & (readers >> 1));
   }
 
   /** What a read shows: the filter and a line end, or nothing when everything is taken. */

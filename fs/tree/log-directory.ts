@@ -7,6 +7,7 @@ import { type StatusLines, StatusFile } from './text-file.js';
 import type { Tree } from './tree.js';
 
 export class LogDirectory extends EventDirectory {
+  readonly name = 'log';
   readonly mode = FileType.directory | 0o555;
   readonly uid = 0;
   readonly gid = 0;

@@ -86,6 +86,9 @@ export abstract class Node {
   /** open(2): `flags` as the caller gave them. */
   abstract open(flags: number, caller: Caller): Handle;
 
+  /** write(2) has changed what is in it, or open(2) with O_TRUNC. */
+  written(_caller: Caller): void {}
+
   /** readlink(2). EINVAL for all but symlinks. */
   readlink(): string {
     throw new FsError(Errno.EINVAL);
@@ -120,8 +123,13 @@ export abstract class Directory extends Node {
   /** The child called `name`, or undefined. */
   abstract lookup(name: string): Node | undefined;
 
-  /** Lists from `offset` on; offset 0 is the beginning. */
-  abstract list(offset: number, to: Listing): void;
+  /** Where a listing that begins now ends: what comes later is not in it, so that it ends however fast more comes. */
+  get listingEnd(): number {
+    return 0;
+  }
+
+  /** Lists from `offset` on, up to what `listingEnd` was when the listing began; offset 0 is the beginning. */
+  abstract list(offset: number, to: Listing, end?: number): void;
 
   override open(): Handle {
     throw new FsError(Errno.EISDIR);

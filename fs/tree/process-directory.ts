@@ -1,7 +1,7 @@
 /** A directory that belongs to one process and ends with it; it is a queue that `ls` shows. */
 import { type Event, type Timestamp, now } from '../events/event.js';
 import { Filter } from '../events/filter.js';
-import { Queue, type QueueLimits } from '../events/queue.js';
+import { Queue } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller, Mortal, Owner } from '../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
@@ -20,14 +20,14 @@ import {
 } from './node.js';
 import { Sequence } from '../events/sequence.js';
 import { SinceFile } from './since-file.js';
+import type { Tab } from './quota.js';
 import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
 import { type StatusLines, StatusFile } from './text-file.js';
 import type { Tree } from './tree.js';
 import { WrittenEvent } from './written-event.js';
 
-/** How much a queue holds (DESIGN section 3, Bounds). */
-export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024 };
+const S_ISGID = 0o2000;
 
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
@@ -46,6 +46,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   filter = EVERYTHING;
   readonly readers = new QueueReaders();
   mode: number;
+  uid: number;
+  gid: number;
+  /** Where it and what it holds is charged. */
+  #tab: Tab;
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
@@ -60,22 +64,26 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   constructor(
     tree: Tree,
     id: NodeId,
-    readonly name: string,
+    override readonly name: string,
     readonly owner: Owner,
     mode: number,
-    public uid: number,
-    public gid: number,
+    tab: Tab,
   ) {
-    super(tree, id, new Lifetime(), new Queue(QUEUE_LIMITS));
+    super(tree, id, new Lifetime(), new Queue(tree.queueLimits, tab));
+    this.#tab = tab;
+    this.uid = tab.uid;
+    this.gid = tab.gid;
     this.mode = FileType.directory | (mode & 0o7777);
     this.#begins = tree.bus.log.next;
     this.beginsAfter = tree.bus.lastSeqnum;
   }
 
-  /** An event has come: if the filter lets it, it is linked in. */
+  /** An event has come: if the filter lets it, it is linked in, or lost where there is no room. */
   deliver(event: Event): void {
     if (!this.#wants(event)) return;
-    this.queue.add(this.entryFor(event));
+    const entry = this.entryFor(event);
+    const isAdded = this.queue.add(entry);
+    if (isAdded && this.interest !== null) this.tree.notices.announce(this, entry.name);
     this.#modified = this.#changed = event.time;
     if (this.readers.any) this.tree.unsettled.add(this);
   }
@@ -89,7 +97,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { first, events, lost } = this.tree.bus.since(seqnum, this.beginsAfter, this.#begins);
     const entries = events.filter((event) => this.#wants(event) && this.queue.entries.get(event.name)?.event !== event);
     for (const event of events) event.settle();
-    this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
+    const joined = this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
+    if (this.interest !== null) for (const { name } of joined) this.tree.notices.announce(this, name);
     this.#begins = first;
     this.beginsAfter = seqnum;
     this.changed();
@@ -129,7 +138,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** open(2) with O_CREAT. The file joins the queue's end now, and streams take it once it is closed. */
   override create(name: string, mode: number, flags: number, caller: Caller): Handle {
     const file = this.#addFile(name, mode, caller);
-    const handle = file.open(flags);
+    const handle = file.open(flags, caller);
     if (file.event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
     return handle;
   }
@@ -144,7 +153,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, caller);
+    this.#tab.demand(1, 0);
+    this.#tab.charge(1, 0);
+    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
     (this.specials ??= new Sequence()).push(name, file);
     this.changed();
     return file;
@@ -152,11 +163,40 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   #addFile(name: string, mode: number, caller: Caller): EventFile {
     this.#refuseReserved(name);
-    const event = new WrittenEvent(name, this.tree.mintInode(), mode, caller.uid, caller.gid);
+    this.#demand(1, 0);
+    const { uid, gid } = this.#ownersOfNew(caller);
+    const event = new WrittenEvent(name, this.tree.mintInode(), mode, uid, gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.queue.add(file);
     this.changed();
     return file;
+  }
+
+  /** EDQUOT where what a user puts in does not fit: it is not dropped behind the user's back. */
+  #demand(events: number, bytes: number): void {
+    this.#refuseFull(events, bytes);
+    this.#tab.demand(events, bytes);
+  }
+
+  #refuseFull(events: number, bytes: number): void {
+    const { queue } = this;
+    if (!queue.refuses(events, bytes)) return;
+    const { limits, entries } = queue;
+    const held = `${entries.size} of ${limits.events} events and ${queue.bytes} of ${limits.bytes} bytes`;
+    throw new FsError(Errno.EDQUOT, `the queue holds ${held}`);
+  }
+
+  /** The same for what comes from another directory, and replaces `taken` here. */
+  #demandFrom(from: ProcessDirectory, file: EventFile | undefined, taken: Node | undefined): void {
+    const replaced = taken instanceof EventFile ? taken.event : undefined;
+    const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
+    if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
+    this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes);
+  }
+
+  /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
+  #ownersOfNew({ uid, gid }: Caller): { uid: number; gid: number } {
+    return { uid, gid: (this.mode & S_ISGID) !== 0 ? this.gid : gid };
   }
 
   #refuseReserved(name: string): void {
@@ -169,6 +209,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { event } = node;
     if (event.links === 0) throw new FsError(Errno.ENOENT, 'the event is gone');
     this.#refuseReserved(name);
+    this.#demand(1, event.length);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.queue.add(file);
     this.changed();
@@ -191,8 +232,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       if (taken === file || taken === special) return;
       // Two links to one event: rename(2) leaves both.
       if (taken instanceof EventFile && taken.event === file?.event) return;
-      to.unlink(newName);
     }
+    if (to !== this) to.#demandFrom(this, file, taken);
+    if (taken !== undefined) to.unlink(newName);
     if (file !== undefined) this.#renameEvent(file, name, to, newName);
     else this.#renameSpecial(special!, name, to, newName);
     this.changed();
@@ -202,8 +244,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   #renameEvent(file: EventFile, name: string, to: ProcessDirectory, newName: string): void {
     file.moveTo(to, newName);
     if (to === this) return this.queue.entries.rename(name, newName);
-    to.queue.add(file); // before it is taken out here: somebody must hold it all the time
-    this.queue.remove(name);
+    this.queue.moveTo(to.queue, name);
     to.fileComplete();
   }
 
@@ -211,6 +252,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     file.name = newName;
     if (to === this) return this.specials!.rename(name, newName);
     this.specials!.delete(name);
+    this.#tab.refund(1, 0);
+    to.#tab.keep(1, 0);
     file.lifetime = to.lifetime;
     (to.specials ??= new Sequence()).push(newName, file);
   }
@@ -277,12 +320,23 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** chmod(2), chown(2), utimensat(2). */
   override change(changes: AttributeChanges): void {
     if (changes.size !== undefined) throw new FsError(Errno.EISDIR);
+    this.#giveTo(changes.uid ?? this.uid, changes.gid ?? this.gid);
     if (changes.mode !== undefined) this.mode = FileType.directory | (changes.mode & 0o7777);
-    this.uid = changes.uid ?? this.uid;
-    this.gid = changes.gid ?? this.gid;
     this.#accessed = changes.atime ?? this.#accessed;
     this.#modified = changes.mtime ?? this.#modified;
     this.#changed = now();
+  }
+
+  /** chown(2): what it holds is charged to others from now on. EDQUOT when that is too much for them. */
+  #giveTo(uid: number, gid: number): void {
+    if (uid === this.uid && gid === this.gid) return;
+    const { queue } = this;
+    const tab = this.tree.ledger.tab(uid, gid);
+    const events = queue.entries.size + (this.specials?.size ?? 0);
+    this.#tab.moveTo(tab, { directories: 1, streams: 0, events, bytes: queue.bytes });
+    this.#tab = queue.books = tab;
+    this.uid = uid;
+    this.gid = gid;
   }
 
   override attributes(to: Attributes): void {
@@ -310,12 +364,15 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     if (this.#sticky) return;
     this.tree.root.drop(this);
     this.end();
+    this.tree.notices.bury(this);
   }
 
   /** Lets go of everything. */
   end(): void {
     this.lifetime.over = true;
+    this.tree.notices.ended(this);
     this.letGo();
+    this.#tab.close('directories');
     this.readers.end(this.tree.door);
   }
 
@@ -325,8 +382,14 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       ['PENDING', this.queue.entries.size],
       ['BYTES', this.queue.bytes],
       ['LOST', this.queue.lost],
+      ['UID', this.uid],
+      ['GID', this.gid],
+      ['MOST_EVENTS', this.queue.limits.events],
+      ['MOST_BYTES', this.queue.limits.bytes],
+      ['OVERFLOW', this.queue.limits.overflow ?? 'drop-oldest'],
       ['STREAMS', this.readers.opened],
       ['WAITING', this.readers.waiting.size],
+      ['NOTICES', this.noticed],
       ['FILTER', this.filter.text.replaceAll('\n', '; ')],
     ];
   }

@@ -2,9 +2,11 @@
 import { QueueReader } from '../events/queue.js';
 import type { Sink } from '../events/sink.js';
 import { Errno } from '../errno.js';
+import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { ProcessDirectory } from './process-directory.js';
+import type { Tab } from './quota.js';
 import { STREAM_BYTES } from './streams.js';
 import { DotFile } from './text-file.js';
 
@@ -19,15 +21,21 @@ export class QueueStreamFile extends DotFile<ProcessDirectory> {
     return STREAM_BYTES;
   }
 
-  override open(): Handle {
-    return new QueueStreamHandle(this);
+  /** EDQUOT, ENOSPC. */
+  override open(_flags: number, caller: Caller): Handle {
+    const tab = this.directory.ledger.tab(caller.uid, caller.gid);
+    tab.open('streams');
+    return new QueueStreamHandle(this, tab);
   }
 }
 
 export class QueueStreamHandle extends Handle {
   readonly #reader: QueueReader;
 
-  constructor(override readonly node: QueueStreamFile) {
+  constructor(
+    override readonly node: QueueStreamFile,
+    private readonly tab: Tab,
+  ) {
     super(node);
     this.#reader = new QueueReader(node.directory.queue);
     this.node.directory.readers.opened++;
@@ -72,6 +80,7 @@ export class QueueStreamHandle extends Handle {
   override release(): void {
     const { readers } = this.node.directory;
     readers.opened--;
+    this.tab.close('streams');
     readers.pollers.delete(this);
   }
 }

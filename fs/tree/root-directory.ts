@@ -12,11 +12,15 @@ export const ROOT_ID = 1 as NodeId;
 /** `<pid>` or `<pid>.<label>`: a decimal number without leading zeros. */
 const PID_NAME = /^(0|[1-9][0-9]*)(\.[^]*)?$/;
 
+const OWNER_ONLY = 0o700;
+
 export class RootDirectory extends Directory {
   /** Anyone may make a directory here, and only its user may remove it. */
   #permissions = 0o1777;
   #uid = 0;
   #gid = 0;
+  #accessed: Timestamp = this.born;
+  #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
   /** What is always there. */
   readonly #fixed = new Map<string, Node>();
@@ -39,16 +43,45 @@ export class RootDirectory extends Directory {
     return this.directories.get(name) ?? this.#fixed.get(name);
   }
 
-  /** mkdir(2): EEXIST, and what {@link Owners.named} says. */
+  /** mkdir(2): EEXIST, EDQUOT, ENOSPC, and what {@link Owners.named} says. */
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
     if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
-    const owner = this.#ownerFor(name, caller);
-    const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, caller.uid, caller.gid);
-    this.tree.owners.bind(owner, directory);
-    this.directories.push(name, directory);
-    this.tree.takers.add(directory);
-    this.#changed = now();
-    return directory;
+    return this.#add(name, mode, caller.uid, caller.gid, () => this.#ownerFor(name, caller));
+  }
+
+  /**
+   * mkdir(2) by somebody of whom nothing is known: only a process that its name names can own it, whose user it belongs
+   * to, and nobody else may do anything in it until that user says so. EEXIST, EPERM, ESRCH.
+   */
+  mkdirForNamed(name: string, mode: number): ProcessDirectory {
+    if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
+    const pid = PID_NAME.exec(name)?.[1];
+    if (pid === undefined) throw new FsError(Errno.EPERM, `${name}: only <pid> and <pid>.<label>, the caller is not known`);
+    const { owner, uid, gid } = this.tree.owners.anybody(Number(pid));
+    try {
+      return this.#add(name, mode & OWNER_ONLY, uid, gid, () => owner);
+    } catch (error) {
+      this.tree.owners.releaseUnused(owner);
+      throw error;
+    }
+  }
+
+  #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
+    const tab = this.tree.ledger.tab(uid, gid);
+    tab.open('directories');
+    try {
+      const owner = findOwner();
+      const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab);
+      this.tree.owners.bind(owner, directory);
+      this.directories.push(name, directory);
+      this.tree.takers.add(directory);
+      this.tree.notices.nameTaken(name);
+      this.#modified = this.#changed = now();
+      return directory;
+    } catch (error) {
+      tab.close('directories');
+      throw error;
+    }
   }
 
   #ownerFor(name: string, caller: Caller): Owner {
@@ -70,11 +103,15 @@ export class RootDirectory extends Directory {
   drop(directory: ProcessDirectory): void {
     this.directories.delete(directory.name);
     this.tree.takers.remove(directory);
-    this.#changed = now();
+    this.#modified = this.#changed = now();
+  }
+
+  override get listingEnd(): number {
+    return this.directories.nextPosition;
   }
 
   /** Offsets: 1 and 2 behind `.` and `..`, then one for each fixed name, then the position of a directory. */
-  list(offset: number, to: Listing): void {
+  list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (offset < 2 && !to.add(this.ino, FileType.directory, '..', 2)) return;
     let next = 2;
@@ -84,7 +121,7 @@ export class RootDirectory extends Directory {
     }
     const { directories } = this;
     let position = directories.seek(Math.max(0, offset - next));
-    for (; position >= 0; position = directories.seek(position + 1)) {
+    for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
       const directory = directories.at(position)!;
       if (!to.add(directory.ino, FileType.directory, directory.name, next + position + 1)) return;
     }
@@ -94,7 +131,9 @@ export class RootDirectory extends Directory {
     if (changes.mode !== undefined) this.#permissions = changes.mode & 0o7777;
     this.#uid = changes.uid ?? this.#uid;
     this.#gid = changes.gid ?? this.#gid;
-    this.#changed = changes.mtime ?? now();
+    this.#accessed = changes.atime ?? this.#accessed;
+    this.#modified = changes.mtime ?? this.#modified;
+    this.#changed = now();
   }
 
   attributes(to: Attributes): void {
@@ -104,7 +143,8 @@ export class RootDirectory extends Directory {
     to.nlink = 2 + this.directories.size;
     to.uid = this.#uid;
     to.gid = this.#gid;
-    to.atime = this.born;
-    to.mtime = to.ctime = this.#changed;
+    to.atime = this.#accessed;
+    to.mtime = this.#modified;
+    to.ctime = this.#changed;
   }
 }

@@ -1,7 +1,6 @@
 /** A FIFO or a socket in a process directory: the kernel does all that is done with it, we only have its place. */
 import { type Timestamp, now } from '../events/event.js';
 import { Errno, FsError } from '../errno.js';
-import type { Caller } from '../owners/owners.js';
 import type { Handle } from './handle.js';
 import { type AttributeChanges, type Attributes, type Lifetime, Node, type NodeId, PERMISSION_BITS } from './node.js';
 
@@ -9,6 +8,7 @@ export class SpecialFile extends Node {
   mode: number;
   uid: number;
   gid: number;
+  #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
 
@@ -18,12 +18,12 @@ export class SpecialFile extends Node {
     lifetime: Lifetime,
     public name: string,
     mode: number,
-    caller: Caller,
+    owner: { readonly uid: number; readonly gid: number },
   ) {
     super(id, lifetime);
     this.mode = mode;
-    this.uid = caller.uid;
-    this.gid = caller.gid;
+    this.uid = owner.uid;
+    this.gid = owner.gid;
   }
 
   attributes(to: Attributes): void {
@@ -33,7 +33,8 @@ export class SpecialFile extends Node {
     to.nlink = 1;
     to.uid = this.uid;
     to.gid = this.gid;
-    to.atime = to.mtime = this.#modified;
+    to.atime = this.#accessed;
+    to.mtime = this.#modified;
     to.ctime = this.#changed;
   }
 
@@ -41,6 +42,7 @@ export class SpecialFile extends Node {
     if (changes.mode !== undefined) this.mode = this.type | (changes.mode & PERMISSION_BITS);
     this.uid = changes.uid ?? this.uid;
     this.gid = changes.gid ?? this.gid;
+    this.#accessed = changes.atime ?? this.#accessed;
     this.#modified = changes.mtime ?? this.#modified;
     this.#changed = now();
   }

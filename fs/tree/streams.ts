@@ -10,6 +10,7 @@ import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from './node.js';
+import type { Ledger, Tab } from './quota.js';
 import { RootFile } from './root-file.js';
 
 /**
@@ -87,7 +88,10 @@ export class Streams {
   /** The groups that have got events since they were settled. */
   readonly #fresh = new Set<StreamGroup>();
 
-  constructor(readonly log: Log) {}
+  constructor(
+    readonly log: Log,
+    readonly ledger: Ledger,
+  ) {}
 
   /** An event has come. */
   take(event: Event): void {
@@ -104,14 +108,17 @@ export class Streams {
     return this.#fresh.size > 0;
   }
 
+  /** EDQUOT, ENOSPC. */
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
+    const tab = this.ledger.tab(caller.uid, caller.gid);
+    tab.open('streams');
     let group = this.groups.get(filter.text);
     if (group === undefined) {
       group = new StreamGroup(this.log, filter);
       this.groups.set(filter.text, group);
       this.#index.add(group);
     }
-    const handle = new StreamHandle(node, group, this, caller.pid);
+    const handle = new StreamHandle(node, group, this, caller.pid, tab);
     group.handles.add(handle);
     return handle;
   }
@@ -119,6 +126,7 @@ export class Streams {
   close(handle: StreamHandle): void {
     const { group } = handle;
     group.handles.delete(handle);
+    handle.tab.close('streams');
     group.pollers.delete(handle);
     if (group.handles.size > 0) return;
     this.groups.delete(group.filter.text);
@@ -136,6 +144,8 @@ export class StreamHandle extends Handle {
     readonly streams: Streams,
     /** The thread that opened it, for `.status`. */
     readonly openerPid: number,
+    /** Where it is charged. */
+    readonly tab: Tab,
   ) {
     super(node);
     this.cursor = new Cursor(group);

@@ -8,6 +8,7 @@ import type { Bus, Outlet } from '../events/bus.js';
 import type { Event } from '../events/event.js';
 import { FilterIndex } from '../events/filter-index.js';
 import { Filter } from '../events/filter.js';
+import type { QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Owners } from '../owners/owners.js';
 import type { Door } from './door.js';
@@ -15,11 +16,16 @@ import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
 import { MatchDirectory } from './match-directory.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
+import { Notices } from './notices.js';
 import type { ProcessDirectory } from './process-directory.js';
 import { PublishFile } from './publish-file.js';
+import { Ledger } from './quota.js';
 import { ROOT_ID, RootDirectory } from './root-directory.js';
 import { StreamFile, Streams } from './streams.js';
 import type { StatusLines } from './text-file.js';
+
+/** How much a queue holds (DESIGN section 3, Bounds). */
+export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
 
 /** Nobody listens yet. */
 const NO_DOOR: Door = {
@@ -37,7 +43,15 @@ export class Tree implements Outlet {
   /** The lifetime of what stays as long as the mount. */
   readonly forever = new Lifetime();
   readonly root: RootDirectory;
+  readonly log: LogDirectory;
   readonly streams: Streams;
+  /** Who holds how much. */
+  readonly ledger = new Ledger();
+  /** What each queue may hold. */
+  queueLimits: QueueLimits = QUEUE_LIMITS;
+  /** Whether readdir(3) shows head and tail. */
+  listsLinks = false;
+  readonly notices = new Notices();
   /** Set by the driver that carries the tree. */
   door: Door = NO_DOOR;
   /** Which process directories may want an event. */
@@ -55,14 +69,21 @@ export class Tree implements Outlet {
     readonly bus: Bus,
     readonly owners: Owners,
   ) {
-    this.streams = new Streams(bus.log);
+    this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this);
     this.#nodes.set(ROOT_ID, this.root);
-    this.root.fix('log', new LogDirectory(this, this.mintNodeId()));
+    this.log = new LogDirectory(this, this.mintNodeId());
+    this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
     this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, Filter.parse('')));
     bus.outlets.push(this);
+  }
+
+  /** Other bounds for what there is and for what will be made. */
+  setQueueLimits(limits: QueueLimits): void {
+    this.queueLimits = limits;
+    for (const directory of this.root.directories) directory.queue.limits = limits;
   }
 
   mintNodeId(): NodeId {
@@ -83,6 +104,7 @@ export class Tree implements Outlet {
 
   take(event: Event): void {
     this.takers.offer(event, deliver);
+    if (this.log.interest !== null) this.notices.announce(this.log, event.name);
     this.streams.take(event);
   }
 
@@ -178,6 +200,7 @@ export class Tree implements Outlet {
       ['DAEMON', process.pid],
       ['SEQNUM', bus.lastSeqnum],
       ['KERNEL', bus.counted.kernel],
+      ['UDEV', bus.counted.udev],
       ['PUBLISHED', bus.counted.published],
       ['LOST', bus.lost],
       ['KEPT', bus.log.next - bus.log.oldest],
@@ -186,6 +209,8 @@ export class Tree implements Outlet {
       ['STREAMS', streams.length],
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
+      ...this.ledger.statusLines(),
+      ...this.notices.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...streams.map(
         ({ openerPid, cursor, group }, index) =>

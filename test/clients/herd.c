@@ -5,7 +5,7 @@
 #include "owner.h"
 #include <sys/stat.h>
 
-#define LIMIT_S 60
+#define LIMIT_S 600
 
 static void make_directory(const char *mount) {
   char path[PATH_MAX];

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -247,18 +248,65 @@ static void doGetdentsSome(void) {
   putchar('\n');
 }
 
-/* mmap <slot>: what a private mapping shows, to the end of the file */
+static sigjmp_buf afterBusError;
+
+static void onBusError(int signal) { siglongjmp(afterBusError, signal); }
+
+/* mmap <slot> <shared>: what a private or shared mapping shows, to the end of the file; a SIGBUS is said to be EFAULT */
 static void doMmap(void) {
   struct stat info;
   size_t size = fstat(fd(1), &info) < 0 || info.st_size > MOST_BYTES ? 0 : (size_t)info.st_size;
-  char *mapped = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd(1), 0);
+  char *mapped = mmap(NULL, size, PROT_READ, number(2) ? MAP_SHARED : MAP_PRIVATE, fd(1), 0);
   if (mapped == MAP_FAILED) {
     answer(-1);
     return;
   }
-  memcpy(bytes, mapped, size);
+  signal(SIGBUS, onBusError);
+  int failed = sigsetjmp(afterBusError, 1);
+  if (!failed) memcpy(bytes, mapped, size);
+  signal(SIGBUS, SIG_DFL);
   munmap(mapped, size);
-  answerBytes((ssize_t)size);
+  errno = EFAULT;
+  answerBytes(failed ? -1 : (ssize_t)size);
+}
+
+/* attributes <path> and fattributes <slot>: all that stat(2) tells, times as seconds.nanoseconds */
+static void doAttributes(int got, const struct stat *info) {
+  if (got < 0) {
+    answer(-1);
+    return;
+  }
+  printf("0 %llu %lld %o %llu %u %u", (unsigned long long)info->st_ino, (long long)info->st_size, info->st_mode,
+         (unsigned long long)info->st_nlink, info->st_uid, info->st_gid);
+  for (int i = 0; i < 3; i++) {
+    const struct timespec *time = i == 0 ? &info->st_atim : i == 1 ? &info->st_mtim : &info->st_ctim;
+    printf(" %lld.%09ld", (long long)time->tv_sec, time->tv_nsec);
+  }
+  printf(" %lld\n", (long long)info->st_blocks);
+}
+
+/* times <path> <sec> <nsec> <sec> <nsec>: atime and mtime; nsec -1 is UTIME_NOW, -2 UTIME_OMIT */
+static void doTimes(void) {
+  struct timespec times[2];
+  for (int i = 0; i < 2; i++) {
+    long long nsec = number(3 + 2 * i);
+    times[i].tv_sec = (time_t)number(2 + 2 * i);
+    times[i].tv_nsec = nsec == -1 ? UTIME_NOW : nsec == -2 ? UTIME_OMIT : (long)nsec;
+  }
+  answer(utimensat(AT_FDCWD, word(1), times, AT_SYMLINK_NOFOLLOW));
+}
+
+/* lock <slot> <type> <start> <length>: fcntl(2) with F_SETLK */
+static void doLock(void) {
+  struct flock lock = {.l_type = (short)number(2), .l_whence = SEEK_SET, .l_start = number(3), .l_len = number(4)};
+  answer(fcntl(fd(1), F_SETLK, &lock));
+}
+
+/* linkfd <slot> <path>: a name for an open file (linkat(2) through /proc) */
+static void doLinkFd(void) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd(1));
+  answer(linkat(AT_FDCWD, path, AT_FDCWD, word(2), AT_SYMLINK_FOLLOW));
 }
 
 /* bind <path>: a Unix socket with that name */
@@ -335,6 +383,17 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("chmod")) answer(chmod(word(1), (mode_t)number(2)));
   else if (IS("chown")) answer(lchown(word(1), (uid_t)number(2), (gid_t)number(3)));
   else if (IS("utimens")) answer(utimensat(AT_FDCWD, word(1), NULL, AT_SYMLINK_NOFOLLOW));
+  else if (IS("times")) doTimes();
+  else if (IS("attributes")) doAttributes(lstat(word(1), &info), &info);
+  else if (IS("fattributes")) doAttributes(fstat(fd(1), &info), &info);
+  else if (IS("chdir")) answer(chdir(word(1)));
+  else if (IS("umask")) answer(umask((mode_t)number(1)));
+  else if (IS("fchmod")) answer(fchmod(fd(1), (mode_t)number(2)));
+  else if (IS("fchown")) answer(fchown(fd(1), (uid_t)number(2), (gid_t)number(3)));
+  else if (IS("lock")) doLock();
+  else if (IS("linkfd")) doLinkFd();
+  else if (IS("splice")) answer(splice(fd(1), NULL, fd(2), NULL, (size_t)number(3), 0));
+  else if (IS("fdatasync")) answer(fdatasync(fd(1)));
   else if (IS("access")) answer(access(word(1), (int)number(2)));
   else if (IS("statfs")) answer(statfs(word(1), &filesystem));
   else if (IS("fsync")) answer(fsync(fd(1)));

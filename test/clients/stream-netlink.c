@@ -3,6 +3,7 @@
  *
  *   stream-netlink listen           prints each datagram of group 1 as a record: NULs as line ends, an empty line behind;
  *                                   the first record is listening@/<port>
+ *   stream-netlink groups MASK      the same of other groups, whoever sends there
  *   stream-netlink unicast PORT N   sends what stands on standard input N times to one socket
  *   stream-netlink multicast MASK N the same to groups
  *   stream-netlink kernel 0 N       has the kernel send it, in this network namespace, with a SEQNUM that it adds
@@ -26,10 +27,10 @@ static int fail(const char *call) {
   return 1;
 }
 
-static int listenTo(int fd) {
+static int listenTo(int fd, uint32_t groups) {
   int size = BUFFER_BYTES;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-  struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
   socklen_t length = sizeof address;
   if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) return fail("bind");
   getsockname(fd, (struct sockaddr *)&address, &length);
@@ -40,7 +41,7 @@ static int listenTo(int fd) {
     socklen_t senderLength = sizeof sender;
     ssize_t got = recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&sender, &senderLength);
     if (got < 0) return fail("recvfrom");
-    if (sender.nl_pid != 0) continue;
+    if (groups == 1 && sender.nl_pid != 0) continue;
     for (ssize_t i = 0; i < got; i++) putchar(bytes[i] == 0 ? '\n' : bytes[i]);
     putchar('\n');
     fflush(stdout);
@@ -67,8 +68,9 @@ static int sendTo(int fd, const char *how, uint32_t to, long times) {
 int main(int argc, char **argv) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
   if (fd < 0) return fail("socket");
-  if (argc > 1 && strcmp(argv[1], "listen") == 0) return listenTo(fd);
+  if (argc > 1 && strcmp(argv[1], "listen") == 0) return listenTo(fd, 1);
+  if (argc > 2 && strcmp(argv[1], "groups") == 0) return listenTo(fd, (uint32_t)atoll(argv[2]));
   if (argc > 3) return sendTo(fd, argv[1], (uint32_t)atoll(argv[2]), atol(argv[3]));
-  fprintf(stderr, "usage: stream-netlink listen | unicast PORT N | multicast MASK N | kernel 0 N\n");
+  fprintf(stderr, "usage: stream-netlink listen | groups MASK | unicast PORT N | multicast MASK N | kernel 0 N\n");
   return 100;
 }

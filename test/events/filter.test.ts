@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cpuMs } from '../support/budget.js';
 import { Filter, FilterError, type Matchable } from '../../fs/events/filter.js';
 
 const filter = suite('filter');
@@ -334,10 +335,10 @@ filter('never matches an event of a subsystem that it does not list', () => {
 filter('says for 10,000 terms in well under a second what they match', () => {
   const terms = Array.from({ length: 10_000 }, (_, i) => `KEY_${i % 100}!="value ${i}"|v[a-f]?${i}*|x`);
   for (const separator of [', ', '\n', ' ; ']) {
-    const start = performance.now();
+    const start = cpuMs();
     const parsed = Filter.parse(terms.join(separator));
     assert.ok(parsed.matches(stick));
-    const ms = performance.now() - start;
+    const ms = cpuMs() - start;
     assert.ok(ms < 1000, `took ${ms} ms`);
     assert.is(Filter.parse(parsed.text).text, parsed.text);
   }
@@ -345,23 +346,23 @@ filter('says for 10,000 terms in well under a second what they match', () => {
 
 filter('lists the subsystems of 10,000 terms as fast', () => {
   const names = Array.from({ length: 10_000 }, (_, i) => `s${i}`);
-  const start = performance.now();
+  const start = cpuMs();
   const excluded = names.map((name) => `SUBSYSTEM!=${name}`).join();
   assert.equal(Filter.parse(`SUBSYSTEM==${names.join('|')}|last, ${excluded}`).subsystems, ['last']);
   assert.is(Filter.parse(names.map((name) => `SUBSYSTEM==${name}`).join('\n')).subsystems?.length, 10_000);
-  const ms = performance.now() - start;
+  const ms = cpuMs() - start;
   assert.ok(ms < 1000, `took ${ms} ms`);
 });
 
 filter('takes 64 KiB of nothing but opening brackets, quotes or blanks', () => {
   for (const text of ['[', '"', ' ', '(', '\\\n', '|', ',', 'A', '#']) {
-    const start = performance.now();
+    const start = cpuMs();
     try {
       Filter.parse(`A==${text.repeat(65_536)}`);
     } catch (thrown) {
       assert.instance(thrown, FilterError);
     }
-    const ms = performance.now() - start;
+    const ms = cpuMs() - start;
     assert.ok(ms < 1000, `${JSON.stringify(text)} took ${ms} ms`);
   }
 });
@@ -369,9 +370,9 @@ filter('takes 64 KiB of nothing but opening brackets, quotes or blanks', () => {
 filter('does not hang on a pattern with many stars', () => {
   const parsed = Filter.parse('A==*a*a*a*a*b');
   const long = event('add', '/x', { A: 'a'.repeat(64 * 1024) });
-  const start = performance.now();
+  const start = cpuMs();
   assert.not(parsed.matches(long));
-  assert.ok(performance.now() - start < 100);
+  assert.ok(cpuMs() - start < 100);
 });
 
 filter.run();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Event, now } from '../../fs/events/event.js';
-import { type Entry, Queue, QueueReader } from '../../fs/events/queue.js';
+import { type Entry, type Overflow, Queue, QueueReader } from '../../fs/events/queue.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { Reader, Room, bytes, overflow } from './reading.js';
@@ -24,7 +24,7 @@ class Written extends Event {
 }
 
 type Step =
-  | { do: 'add'; size: number; done: boolean }
+  | { do: 'add'; size: number; done: boolean; weight: number }
   | { do: 'remove' | 'finish'; which: number }
   | { do: 'grow'; which: number; size: number }
   | { do: 'read'; reader: number; room: number; most: number }
@@ -40,6 +40,7 @@ const steps = fc.array(
         do: fc.constant('add' as const),
         size: fc.oneof(fc.nat(20), fc.nat(150)),
         done: fc.nat(3).map((dice) => dice > 0),
+        weight: fc.constantFrom(1, 1, 1, 7),
       }),
     },
     { weight: 30, arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'finish' as const), which }) },
@@ -53,14 +54,34 @@ const steps = fc.array(
   { maxLength: 80, size: 'max' },
 );
 
+/** An entry, or where so many are missing. */
+type Item = { name: string; event: Written; text: string } | number;
+type Model = Exclude<Item, number>;
+
 /** A queue beside a list, and three readers that share it. */
 class World {
-  readonly real = new Queue<Entry>(TINY);
-  readonly readers = Array.from({ length: 3 }, () => ({ real: new QueueReader(this.real), model: new Reader() }));
-  model: { name: string; event: Written; text: string }[] = [];
+  readonly real: Queue<Entry>;
+  readonly readers: { real: QueueReader; model: Reader }[];
+  items: Item[] = [];
   lost = 0;
-  untold = 0;
   #serial = 0;
+
+  constructor(readonly overflow: Overflow) {
+    this.real = new Queue<Entry>({ ...TINY, overflow });
+    this.readers = Array.from({ length: 3 }, () => ({ real: new QueueReader(this.real), model: new Reader() }));
+  }
+
+  get model(): Model[] {
+    return this.items.filter((item) => typeof item !== 'number');
+  }
+
+  get untold(): number {
+    return this.#missing(this.items);
+  }
+
+  #missing(items: readonly Item[]): number {
+    return items.reduce<number>((sum, item) => sum + (typeof item === 'number' ? item : 0), 0);
+  }
 
   get size(): number {
     return this.model.reduce((sum, { text }) => sum + text.length, 0);
@@ -69,12 +90,12 @@ class World {
   perform(step: Step): void {
     switch (step.do) {
       case 'add':
-        return this.add(step.size, step.done);
+        return this.add(step);
       case 'read':
         return this.read(step.reader, step.room, step.most);
       case 'clear':
         this.real.clear();
-        this.model = [];
+        this.items = this.items.filter((item) => typeof item === 'number');
         return;
       case 'grow':
         return this.pick(step.which, (entry) => this.grow(entry, step.size));
@@ -85,34 +106,43 @@ class World {
     }
   }
 
-  pick(which: number, then: (entry: World['model'][number]) => void): void {
+  pick(which: number, then: (entry: Model) => void): void {
     if (this.model.length > 0) then(this.model[which % this.model.length]);
   }
 
-  add(size: number, done: boolean): void {
+  add({ size, done, weight }: Step & { do: 'add' }): void {
     const name = String(this.#serial++);
     const text = `a@/${name}\n${'v'.repeat(size)}\n`;
     const event = new Written(name, text);
     event.done = done;
-    while (this.model.length > 0 && (this.model.length === TINY.events || this.size + text.length > TINY.bytes)) this.drop();
-    this.model.push({ name, event, text });
-    this.real.add(event);
+    event.weight = weight;
+    const isFull = (): boolean => this.model.length === TINY.events || this.size + text.length > TINY.bytes;
+    while (this.overflow === 'drop-oldest' && this.model.length > 0 && isFull()) this.drop();
+    const isLost = this.overflow !== 'drop-oldest' && isFull();
+    this.items.push(isLost ? weight : { name, event, text });
+    if (isLost) this.lost += weight;
+    assert.is(this.real.refuses(1, text.length), isLost);
+    assert.is(this.real.add(event), !isLost);
   }
 
+  /** The oldest goes, and leaves its weight where it stood. */
   drop(): void {
-    this.model.shift();
-    this.lost++;
-    this.untold++;
+    const [{ event }] = this.model;
+    this.items = this.items.map((item) => (typeof item !== 'number' && item.event === event ? event.weight : item));
+    this.lost += event.weight;
   }
 
   remove(name: string): void {
     assert.is(this.real.remove(name)?.name, name);
     assert.is(this.real.remove(name), undefined);
-    this.model = this.model.filter((entry) => entry.name !== name);
+    this.items = this.items.filter((item) => typeof item === 'number' || item.name !== name);
   }
 
   /** As a write(2) at the end of a file in the queue does it: room is made first, and it may be the file that goes. */
-  grow(entry: World['model'][number], size: number): void {
+  grow(entry: Model, size: number): void {
+    const isRefused = this.overflow !== 'drop-oldest' && size > 0 && this.size + size > TINY.bytes;
+    assert.is(this.real.refuses(0, size), isRefused);
+    if (isRefused) return;
     while (this.model.length > 1 && this.model.includes(entry) && this.size + size > TINY.bytes) this.drop();
     this.real.makeRoom(0, size, entry.event);
     if (!this.model.includes(entry)) return;
@@ -132,12 +162,19 @@ class World {
     assert.is(into.text !== '', ready);
     let taken = 0;
     model.check(size, into.text, () => {
-      if (this.untold > 0) return { record: overflow(this.untold), take: () => (this.untold = 0) };
+      if (taken === most) return undefined;
       const next = this.model.find(({ event }) => event.done);
-      if (next === undefined || taken === most) return undefined;
+      const before = next === undefined ? this.items : this.items.slice(0, this.items.indexOf(next));
+      const behind = this.items.slice(before.length);
+      const missing = this.#missing(before);
+      if (missing > 0) {
+        const tell = () => (this.items = [...before.filter((item) => typeof item !== 'number'), ...behind]);
+        return { record: overflow(missing), take: tell };
+      }
+      if (next === undefined) return undefined;
       const take = () => {
         taken++;
-        this.model.splice(this.model.indexOf(next), 1);
+        this.items.splice(this.items.indexOf(next), 1);
       };
       return { record: `${next.text}\n`, take };
     });
@@ -156,9 +193,10 @@ class World {
   }
 }
 
-queue('drops the oldest, keeps its books, and hands each event to one of its readers', () => {
-  const property = fc.property(steps, room, (all, last) => {
-    const world = new World();
+queue('loses what its policy says, tells of it where it is missing, and hands each event to one of its readers', () => {
+  const policies = fc.constantFrom<Overflow>('drop-oldest', 'drop-newest', 'refuse');
+  const property = fc.property(policies, steps, room, (overflow, all, last) => {
+    const world = new World(overflow);
     for (const step of all) {
       world.perform(step);
       world.compare();
@@ -172,7 +210,7 @@ queue('drops the oldest, keeps its books, and hands each event to one of its rea
     assert.is(world.real.bytes, 0);
     assert.is(world.real.entries.size, 0);
   });
-  fc.assert(property, runs(2500));
+  fc.assert(property, runs(4000));
 });
 
 /** A queue with complete events of these names. */
@@ -238,6 +276,50 @@ queue('tells one reader of a loss, before what came after it', () => {
   assert.is(readOf(one), 'add@/7\n\nadd@/8\n\n');
   assert.is(made.lost, 4);
   assert.is(made.untold, 0);
+});
+
+queue('tells of what found no room at the place where it is missing', () => {
+  const made = new Queue<Entry>({ events: 2, bytes: 1000, overflow: 'drop-newest' });
+  const reader = new QueueReader(made);
+  for (const name of ['1', '2', '3', '4']) made.add(new Written(name, `add@/${name}\n`));
+  assert.is(readOf(reader, 1000, 1), 'add@/1\n\n');
+  for (const name of ['5', '6']) made.add(new Written(name, `add@/${name}\n`));
+  assert.is(readOf(reader), `add@/2\n\n${overflow(2)}add@/5\n\n${overflow(1)}`);
+  assert.is(made.lost, 3);
+  assert.not(reader.ready);
+});
+
+queue('counts a lost record of a loss as all that it told of', () => {
+  for (const policy of ['drop-oldest', 'drop-newest'] as const) {
+    const made = new Queue<Entry>({ events: 1, bytes: 1000, overflow: policy });
+    const [plain, heavy] = ['1', '2'].map((name) => new Written(name, `add@/${name}\n`));
+    heavy.weight = 40;
+    for (const event of policy === 'drop-oldest' ? [heavy, plain] : [plain, heavy]) made.add(event);
+    assert.is(readOf(new QueueReader(made)), policy === 'drop-oldest' ? `${overflow(40)}add@/1\n\n` : `add@/1\n\n${overflow(40)}`);
+    assert.is(made.lost, 40);
+  }
+});
+
+queue('remembers no more losses than it has events, however they come about', () => {
+  const made = new Queue<Entry>({ events: 50, bytes: 100_000, overflow: 'drop-newest' });
+  let [serial, most] = [0, 0];
+  const add = (): void => void made.add(new Written(String(serial), `add@/${serial++}\n`));
+  for (let n = 0; n < 51; n++) add();
+  for (let n = 0; n < 5000; n++) {
+    made.remove([...made.entries][n % 40].name);
+    add();
+    add();
+    most = Math.max(most, made.losses.size);
+  }
+  assert.ok(most <= 53, `${most} places`);
+  let records = 0;
+  let told = 0;
+  const reader = new QueueReader(made);
+  const text = readOf(reader, 100_000);
+  for (const [, count] of text.matchAll(/^LOST=(\d+)$/gm)) [records, told] = [records + 1, told + Number(count)];
+  assert.is(told, 5001);
+  assert.is(made.lost, told);
+  assert.ok(records <= 51, `${records} records`);
 });
 
 queue('leaves what is still being written where it is', () => {

@@ -6,16 +6,16 @@
 
 type Width = 2 | 4 | 8;
 
-/** Field by field, with its width in bytes; 'signed' for the one that is (fuse_out_header.error). */
-type Fields = readonly (readonly [name: string, width: Width, signed?: 'signed'])[];
+/** Field by field, with its width in bytes; 'signed' for those that are: fuse_out_header.error, and times (fuse.h says unsigned). */
+type Fields = readonly (readonly [name: string, width: Width, signed?: 'signed' | undefined])[];
 
 const ATTR = [
   ['ino', 8],
   ['size', 8],
   ['blocks', 8],
-  ['atime', 8],
-  ['mtime', 8],
-  ['ctime', 8],
+  ['atime', 8, 'signed'],
+  ['mtime', 8, 'signed'],
+  ['ctime', 8, 'signed'],
   ['atimensec', 4],
   ['mtimensec', 4],
   ['ctimensec', 4],
@@ -28,7 +28,7 @@ const ATTR = [
   ['flags', 4],
 ] as const;
 
-const ATTR_IN = ATTR.map(([name, width]) => [`attr.${name}`, width] as const);
+const ATTR_IN = ATTR.map(([name, width, signed]) => [`attr.${name}`, width, signed] as const);
 
 export const STRUCTS = {
   fuse_in_header: [
@@ -246,7 +246,7 @@ export function encode<S extends StructName>(struct: S, values: Partial<Values<S
 export function decode<S extends StructName>(struct: S, from: Buffer, at = 0): Values<S> {
   const values: Record<string, number> = {};
   for (const [name, width, signed] of fieldsOf(struct)) {
-    if (width === 8) values[name] = Number(from.readBigUInt64LE(at));
+    if (width === 8) values[name] = Number(signed === undefined ? from.readBigUInt64LE(at) : from.readBigInt64LE(at));
     else if (width === 2) values[name] = from.readUInt16LE(at);
     else values[name] = signed === undefined ? from.readUInt32LE(at) : from.readInt32LE(at);
     at += width;

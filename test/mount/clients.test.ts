@@ -333,4 +333,50 @@ s6Test('nothing is left of a fifodir when its owner is killed, though somebody w
   assert.is.not((await waits).code, 0); // it times out, and must not hang
 });
 
+s6Test('nothing is left of a waiter that is killed in a fifodir of its own', async () => {
+  const waiter = newOwner();
+  const path = await fifodir(waiter);
+  waiter.process.stdin!.write(`exec s6-ftrig-wait ${path} u\n`); // exec keeps the owner
+  await until(() => waitersIn(path).length === 1, 'nobody waits');
+  const [fifo] = waitersIn(path);
+  await waiter.kill();
+  for (const each of [path, `${path}/${fifo}`]) assert.not.ok(existsSync(each));
+});
+
+s6Test('nothing is left of a waiter that is killed in the fifodir of somebody else, once that is cleaned', async () => {
+  const owner = newOwner();
+  const path = await fifodir(owner);
+  const waiter = spawn('s6-ftrig-wait', [path, 'u'], { stdio: 'ignore' });
+  const gone = new Promise((done) => waiter.once('exit', done));
+  await until(() => waitersIn(path).length === 1, 'nobody waits');
+  waiter.kill('SIGKILL');
+  await within(5000, gone, 'the waiter did not end');
+  // s6-ftrig-notify takes off what nobody reads any more, which its helper may do for a moment.
+  await until(async () => (await run(['s6-ftrig-notify', path, 'u'])).code === 0 && waitersIn(path).length === 0, 'its FIFO is left');
+  await owner.kill();
+});
+
 s6.run();
+
+// ---- servers
+
+const servers = mounted('a server');
+
+servers('that binds a socket in its own directory and is killed leaves no stale socket', async () => {
+  for (let round = 0; round < 5; round++) {
+    const path = `${daemon.path}/server`;
+    const lines = ['import os, socket, sys', 'os.mkdir(sys.argv[1]); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + "/ctl.sock"); s.listen()', 'while True: c, _ = s.accept(); c.send(b"hello"); c.close()'];
+    const server = spawn('python3', ['-c', lines.join('\n'), path], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const gone = new Promise((done) => server.once('exit', done));
+    await until(() => existsSync(`${path}/ctl.sock`), 'no socket', 20_000);
+    const client = 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(10))';
+    await until(async () => (await run(['python3', '-c', client, `${path}/ctl.sock`])).out === "b'hello'\n", 'the server does not answer', 20_000);
+    assert.equal(readdirSync(path), ['ctl.sock']);
+    server.kill('SIGKILL');
+    await within(5000, gone, 'the server did not end');
+    for (const each of [path, `${path}/ctl.sock`]) assert.not.ok(existsSync(each));
+    assert.match((await run(['python3', '-c', client, `${path}/ctl.sock`])).err, 'FileNotFoundError');
+  }
+}, 120_000);
+
+servers.run();

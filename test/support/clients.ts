@@ -9,7 +9,7 @@ import { PROJECT, descriptors, until, within } from './daemon.js';
 /** Every client that has not ended. */
 const clients = new Set<ChildProcess>();
 
-function spawnClient(command: readonly string[], stdio: StdioOptions): ChildProcess {
+export function spawnClient(command: readonly string[], stdio: StdioOptions): ChildProcess {
   const child = spawn(command[0], command.slice(1), { stdio });
   clients.add(child);
   child.on('close', () => clients.delete(child));

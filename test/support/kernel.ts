@@ -305,8 +305,8 @@ export class MemoryKernel implements Door, Reads {
     return this.#reply('fuse_attr_out', this.ask('FUSE_GETATTR', nodeid, encode('fuse_getattr_in', {})));
   }
 
-  setattr(nodeid: number, changes: Partial<Values<'fuse_setattr_in'>>): Values<'fuse_attr_out'> {
-    return this.#reply('fuse_attr_out', this.ask('FUSE_SETATTR', nodeid, encode('fuse_setattr_in', changes)));
+  setattr(nodeid: number, changes: Partial<Values<'fuse_setattr_in'>>, by: By = {}): Values<'fuse_attr_out'> {
+    return this.#reply('fuse_attr_out', this.ask('FUSE_SETATTR', nodeid, encode('fuse_setattr_in', changes), by));
   }
 
   readlink(nodeid: number): string {
@@ -328,8 +328,8 @@ export class MemoryKernel implements Door, Reads {
   }
 
   /** mknod(2) of a name that is free; gives its node id. */
-  mknod(parent: number, name: string, mode: number): number {
-    return this.#entry(this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]))).nodeid;
+  mknod(parent: number, name: string, mode: number, by: By = {}): number {
+    return this.#entry(this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]), by)).nodeid;
   }
 
   /** link(2) of a node that has been looked up; gives the node id that the new name stands for. */
@@ -394,10 +394,10 @@ export class MemoryKernel implements Door, Reads {
     return pending;
   }
 
-  write(fh: number, text: string, offset = 0, flags = 0): number {
+  write(fh: number, text: string, offset = 0, flags = 0, by: By = {}): number {
     const data = Buffer.from(text, 'latin1');
     const payload = Buffer.concat([encode('fuse_write_in', { fh, offset, size: data.length, flags }), data]);
-    return this.#reply('fuse_write_out', this.ask('FUSE_WRITE', 0, payload)).size;
+    return this.#reply('fuse_write_out', this.ask('FUSE_WRITE', 0, payload, by)).size;
   }
 
   release(fh: number, opcode: 'FUSE_RELEASE' | 'FUSE_RELEASEDIR' = 'FUSE_RELEASE'): void {

@@ -1,0 +1,34 @@
+/** The doors: how the tree reaches the kernel. What is not asked for is not loaded. */
+import { Refusal } from '../errno.js';
+import type { Complain } from '../fuse/session.js';
+import type { Tree } from '../tree/tree.js';
+
+export interface Driver {
+  /**
+   * Mounts and serves; resolves once clients can come. Throws Refusal.
+   * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
+   */
+  mount(path: string, onEnd: () => void): Promise<void>;
+  /** Ends every blocked read with the end of the file, unmounts and lets go. */
+  unmount(): void;
+}
+
+export const DRIVER_NAMES = ['devfuse', 'fuse-native'] as const;
+export type DriverName = (typeof DRIVER_NAMES)[number];
+
+/** Opens a door for the tree. Refusal when it can't be loaded. @param busyPollUs see DaemonOptions; fuse-native has no use for it */
+export async function openDriver(name: DriverName, tree: Tree, complain: Complain, busyPollUs: number): Promise<Driver> {
+  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, busyPollUs);
+  try {
+    return new (await import('./fuse-native.js')).FuseNative(tree, complain);
+  } catch (error) {
+    throw cannotLoad(error);
+  }
+}
+
+/** dlopen(3)'s reason in one line, and what to install. */
+function cannotLoad(error: unknown): Refusal {
+  const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+  const hint = reason.includes('libfuse.so.2') ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine' : 'npm ci; it comes compiled for x86-64 and glibc';
+  return new Refusal(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
+}

@@ -1,0 +1,127 @@
+/**
+ * Uevents on netlink groups, for those who listen there: in the kernel's format as mdevd -O sends them (libudev-zero listens
+ * on 4), or in libudev's as udevd does.
+ *
+ * Sending never waits: a receiver that is full loses, and is told so by its own socket (ENOBUFS).
+ */
+import { closeSync } from 'node:fs';
+import { openUeventSender, sendToAll } from '#native';
+import type { Bus } from '../events/bus.js';
+import type { Event } from '../events/event.js';
+import { libudevBytes, writeLibudev, writeLines } from '../events/libudev.js';
+import { MAX_EVENT_BYTES } from '../events/uevent.js';
+import { Errno, Refusal, errnoName, isSystemError } from '../errno.js';
+import type { Complain } from '../fuse/session.js';
+import type { StatusLines } from '../tree/text-file.js';
+import type { WayOut } from './way-out.js';
+
+/** The most messages of one call of `sendToAll`. */
+const MOST_MESSAGES = 64;
+const MEMORY_BYTES = 4 * MAX_EVENT_BYTES;
+
+/** How an event is written for the wire. */
+interface Format {
+  /** What its lines in `.status` begin with. */
+  readonly key: string;
+  /** The most bytes that `write` takes. */
+  readonly bytes: (event: Event) => number;
+  /** Gives the message's length. */
+  readonly write: (event: Event, to: Uint8Array, start: number) => number;
+}
+
+export class NetlinkOutlet implements WayOut {
+  readonly #sockets: Int32Array;
+  readonly #memory = new Uint8Array(MEMORY_BYTES);
+  readonly #slices = new Uint32Array(2 * MOST_MESSAGES);
+  readonly #failed: Int32Array;
+  #messages = 0;
+  #end = 0;
+  #sent = 0;
+  #refused = 0;
+
+  private constructor(
+    groups: readonly number[],
+    private readonly format: Format,
+    private readonly complain: Complain,
+  ) {
+    const sockets: number[] = [];
+    try {
+      for (const group of groups) sockets.push(openUeventSender(group));
+    } catch (error) {
+      for (const fd of sockets) closeSync(fd);
+      if (!isSystemError(error)) throw error;
+      throw Refusal.from(error, `netlink group ${groups[sockets.length]}`, { EPERM: 'sending there needs CAP_NET_ADMIN: try as root' });
+    }
+    this.#sockets = Int32Array.from(sockets);
+    this.#failed = new Int32Array(2 * sockets.length);
+  }
+
+  /** The kernel's datagrams, byte for byte, to every group of `mask`. */
+  static rebroadcast(mask: number, complain: Complain): NetlinkOutlet {
+    const format: Format = {
+      key: 'REBROADCAST',
+      bytes: (event) => event.length,
+      write: (event, to, start) => writeLines(event, 0, to, start) - start,
+    };
+    return new NetlinkOutlet(groupsOf(mask), format, complain);
+  }
+
+  /** libudev's messages, to udev's group. */
+  static udev(bus: Bus, complain: Complain): NetlinkOutlet {
+    const format: Format = {
+      key: 'UDEV_OUT',
+      bytes: libudevBytes,
+      // libudev takes a SEQNUM of 0 for none.
+      write: (event, to, start) => writeLibudev(event, Math.max(1, bus.lastSeqnum), to, start),
+    };
+    return new NetlinkOutlet([2], format, complain);
+  }
+
+  take(event: Event): void {
+    if (this.#messages === MOST_MESSAGES || this.#end + this.format.bytes(event) > MEMORY_BYTES) this.settle();
+    const length = this.format.write(event, this.#memory, this.#end);
+    this.#slices[2 * this.#messages] = this.#end;
+    this.#slices[2 * this.#messages + 1] = length;
+    this.#messages++;
+    this.#end += length;
+  }
+
+  settle(): boolean {
+    if (this.#messages === 0) return false;
+    const incomplete = sendToAll(this.#sockets, this.#sockets.length, this.#memory, this.#slices, this.#messages, this.#failed);
+    this.#sent += this.#messages * this.#sockets.length;
+    for (let i = 0; i < incomplete; i++) this.#finish(this.#sockets[this.#failed[2 * i]], this.#failed[2 * i + 1]);
+    this.#messages = this.#end = 0;
+    return false;
+  }
+
+  /** The kernel has refused a message: the others go one by one. */
+  #finish(socket: number, outcome: number): void {
+    const one = Int32Array.of(socket);
+    const failed = new Int32Array(2);
+    for (let i = Math.max(0, outcome); i < this.#messages; i++) {
+      if (sendToAll(one, 1, this.#memory, this.#slices.subarray(2 * i), 1, failed) === 0) continue;
+      if (failed[1] === -Errno.ECONNREFUSED) continue; // before Linux 4.18: nobody listens
+      this.#sent--;
+      this.#refused++;
+      this.complain(`${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[1])}`);
+    }
+  }
+
+  statusLines(): StatusLines {
+    const { key } = this.format;
+    return [
+      [`${key}_SENT`, this.#sent],
+      [`${key}_REFUSED`, this.#refused],
+    ];
+  }
+
+  close(): void {
+    for (const fd of this.#sockets) closeSync(fd);
+  }
+}
+
+/** The numbers of a mask's groups: bit 0 is group 1. */
+function groupsOf(mask: number): number[] {
+  return Array.from({ length: 32 }, (_, bit) => bit + 1).filter((group) => ((mask >>> (group - 1)) & 1) === 1);
+}

@@ -1,0 +1,388 @@
+/**
+ * Events to everybody who connects to a Unix socket, SOCK_SEQPACKET, one a message: as bytes (`--socket`), or as a
+ * descriptor of a sealed memfd that all of them share (`--fd-socket`).
+ *
+ *   client                                    daemon
+ *   connect                                   every event from now on
+ *   a filter, in udev's match syntax          filter@/eventfs: from here on what matches, and nothing else
+ *                                             or error@/eventfs, and the end
+ *   reads too slowly                          overflow@/eventfs with LOST=<n>, and then what the log still has
+ *   shutdown(SHUT_WR)                         goes on sending
+ *
+ * Nothing here waits for a client: what does not fit its socket stays in the log.
+ */
+import { closeSync, readSync } from 'node:fs';
+import { Readiness, acceptSeqpacket, sendToAll } from '#native';
+import { Cursor } from '../events/cursor.js';
+import type { Event } from '../events/event.js';
+import { Filter, FilterError } from '../events/filter.js';
+import type { Log } from '../events/log.js';
+import { overflowText } from '../events/uevent.js';
+import { Errno, errnoText, isSystemError } from '../errno.js';
+import type { Complain } from '../fuse/session.js';
+import type { StatusLines } from '../tree/text-file.js';
+import type { Listener } from './listener.js';
+import { Group, MOST_MESSAGES, type Notice, type Peer, Subscriber } from './subscribers.js';
+import type { WayOut } from './way-out.js';
+
+/** epoll_ctl(2). */
+const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;
+const LISTENER = 0;
+const MOST_READY = 256;
+/** How many may be connected that belong to one user other than root. */
+const MOST_OF_ONE_USER = 256;
+const MOST_FILTER_BYTES = 64 * 1024;
+/** How long to wait when there are no descriptors left. */
+const RETRY_MS = 100;
+
+export type Deliver = typeof sendToAll;
+
+export class SocketOutlet implements WayOut {
+  readonly #groups = new Map<string, Group>();
+  readonly #subscribers = new Map<number, Subscriber>();
+  readonly #ofUser = new Map<number, number>();
+  readonly #readiness: Readiness;
+  readonly #ready = new Uint32Array(2 * MOST_READY);
+  readonly #peer = new Uint32Array(3);
+  readonly #input = new Uint8Array(MOST_FILTER_BYTES + 1);
+  readonly #events = new Array<Event>(MOST_MESSAGES);
+  readonly #slices = new Uint32Array(2 * MOST_MESSAGES);
+  #failed = new Int32Array(32);
+  readonly #one = new Int32Array(1);
+  readonly #oneFailed = new Int32Array(2);
+  /** Who waits for descriptors or kernel memory, not for room. */
+  readonly #starved = new Set<Subscriber>();
+  #retry: NodeJS.Timeout | null = null;
+  /** Whether it was said that something is lacking, since it last was not. */
+  #saidSo = false;
+  #tokens = LISTENER;
+  readonly #counted = { sent: 0, lost: 0, refused: 0 };
+
+  /**
+   * @param key what its lines in `.status` begin with
+   * @param deliver how events go out
+   */
+  constructor(
+    private readonly key: string,
+    private readonly listener: Listener,
+    private readonly deliver: Deliver,
+    private readonly log: Log,
+    private readonly complain: Complain,
+  ) {
+    this.#readiness = new Readiness({ ready: this.#ready, onReady: (count) => this.#onReady(count) });
+    this.#readiness.add(listener.fd, LISTENER, Epoll.in);
+  }
+
+  // ---- the bus
+
+  take(event: Event): void {
+    for (const group of this.#groups.values()) group.deliver(event);
+  }
+
+  settle(): boolean {
+    for (const group of this.#groups.values()) if (group.fresh) this.#push(group);
+    return false;
+  }
+
+  /** Gives the live ones of a group all that has come. */
+  #push(group: Group): void {
+    group.fresh = false;
+    const { live } = group;
+    if (group.leader.overtaken) {
+      // More has come in one go than the ring holds: each is told of it, at its own pace.
+      for (const subscriber of [...live]) {
+        group.part(subscriber).follow(group.leader, 0);
+        this.#waitForRoom(subscriber);
+      }
+    }
+    if (live.length === 0) return group.skip();
+    for (let messages = this.#gather(group.leader); messages > 0; messages = this.#gather(group.leader)) this.#pushSome(group, messages);
+  }
+
+  #pushSome(group: Group, messages: number): void {
+    const { leader, live, sockets } = group;
+    if (live.length === 0) return;
+    if (this.#failed.length < 2 * sockets.length) this.#failed = new Int32Array(2 * sockets.length);
+    let incomplete: number;
+    try {
+      incomplete = this.deliver(sockets, live.length, this.log.memory, this.#slices, messages, this.#failed);
+    } catch (error) {
+      for (const subscriber of [...live]) {
+        group.part(subscriber).standBefore(this.#events[0], leader, messages - 1);
+        this.#starve(subscriber);
+      }
+      return this.#complainOf(error);
+    }
+    this.#counted.sent += messages * live.length;
+    // From behind, for the last one takes the place of one that parts.
+    for (let i = incomplete - 1; i >= 0; i--) {
+      const subscriber = live[this.#failed[2 * i]];
+      const outcome = this.#failed[2 * i + 1];
+      const taken = Math.max(0, outcome);
+      this.#counted.sent -= messages - taken;
+      group.part(subscriber).standBefore(this.#events[taken], leader, messages - taken - 1);
+      this.#heed(subscriber, outcome);
+    }
+  }
+
+  /** Takes the next events off a cursor, at most MOST_MESSAGES, and says where they are; gives how many. */
+  #gather(cursor: Cursor): number {
+    let messages = 0;
+    for (let event: Event | undefined; messages < MOST_MESSAGES && (event = cursor.next()) !== undefined; messages++) {
+      this.#events[messages] = event;
+      this.#slices[2 * messages] = event.start;
+      this.#slices[2 * messages + 1] = event.length;
+    }
+    return messages;
+  }
+
+  // ---- those who lag
+
+  /** Gives one that lags what its socket takes. Once it has everything it is live. */
+  #serve(subscriber: Subscriber): void {
+    const { group } = subscriber;
+    if (group.fresh) this.#push(group); // so that everything means the same for all of the group
+    while (subscriber.cursor !== null) {
+      const { cursor } = subscriber;
+      if (subscriber.notice !== null && !this.#tell(subscriber, subscriber.notice)) return;
+      const lost = cursor.takeLoss();
+      if (lost > 0) {
+        this.#counted.lost += lost;
+        subscriber.notice = { bytes: overflowText(lost), isRecord: true };
+        continue;
+      }
+      const messages = this.#gather(cursor);
+      if (messages === 0) {
+        group.join(subscriber);
+        return this.#watch(subscriber, false);
+      }
+      const taken = this.#send(subscriber, this.deliver, this.log.memory, messages);
+      if (taken < 0) return;
+      this.#counted.sent += taken;
+      if (taken === messages) continue;
+      cursor.standBefore(this.#events[taken], cursor, messages - taken - 1);
+      return;
+    }
+  }
+
+  /** True when it has been told. */
+  #tell(subscriber: Subscriber, notice: Notice): boolean {
+    this.#slices[0] = 0;
+    this.#slices[1] = notice.bytes.length;
+    if (this.#send(subscriber, notice.isRecord ? this.deliver : sendToAll, notice.bytes, 1) < 1) return false;
+    subscriber.notice = null;
+    return true;
+  }
+
+  /** Gives how many of the messages went, or -1 when the subscriber is gone. When it was not all, it waits for what was lacking. */
+  #send(subscriber: Subscriber, deliver: Deliver, memory: Uint8Array, messages: number): number {
+    this.#one[0] = subscriber.fd;
+    try {
+      if (deliver(this.#one, 1, memory, this.#slices, messages, this.#oneFailed) === 0) return messages;
+    } catch (error) {
+      this.#starve(subscriber);
+      this.#complainOf(error);
+      return 0;
+    }
+    const outcome = this.#oneFailed[1];
+    this.#heed(subscriber, outcome);
+    return subscriber.cursor === null ? -1 : Math.max(0, outcome);
+  }
+
+  /** It did not take everything: what to do about it. */
+  #heed(subscriber: Subscriber, outcome: number): void {
+    if (outcome >= 0 || outcome === -Errno.EAGAIN) this.#waitForRoom(subscriber);
+    else if (STARVING.has(-outcome)) this.#starve(subscriber);
+    else {
+      if (!ENDED.has(-outcome)) this.complain(`${this.listener.path}: dropped the subscriber ${subscriber.peer.pid}: ${errnoText(-outcome)}`);
+      this.#drop(subscriber);
+    }
+  }
+
+  #waitForRoom(subscriber: Subscriber): void {
+    this.#watch(subscriber, true);
+  }
+
+  /** Its socket has room, but the daemon or its user has no descriptors left: polling would not tell of a change. */
+  #starve(subscriber: Subscriber): void {
+    this.#starved.add(subscriber);
+    this.#watch(subscriber, false);
+    this.#retrySoon();
+  }
+
+  #retrySoon(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#readiness.change(this.listener.fd, LISTENER, Epoll.in);
+      const starved = [...this.#starved];
+      this.#starved.clear();
+      for (const subscriber of starved) this.#serve(subscriber);
+      if (starved.length > this.#starved.size) this.#saidSo = false;
+    }, RETRY_MS);
+  }
+
+  #complainOf(error: unknown): void {
+    if (!isSystemError(error)) throw error;
+    if (!this.#saidSo) this.complain(`${this.listener.path}: ${errnoText(error.errno)}: subscribers wait until that is over`);
+    this.#saidSo = true;
+  }
+
+  // ---- who comes, says something and goes
+
+  #onReady(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const token = this.#ready[2 * i];
+      const events = this.#ready[2 * i + 1];
+      if (token === LISTENER) {
+        this.#accept();
+        continue;
+      }
+      const subscriber = this.#subscribers.get(token); // it may have been dropped in this very round
+      if (subscriber === undefined) continue;
+      if ((events & (Epoll.hangup | Epoll.error)) !== 0) {
+        this.#drop(subscriber);
+        continue;
+      }
+      if ((events & Epoll.in) !== 0) this.#hear(subscriber);
+      if ((events & Epoll.out) !== 0 && subscriber.cursor !== null) this.#serve(subscriber);
+    }
+  }
+
+  #accept(): void {
+    try {
+      for (let fd = acceptSeqpacket(this.listener.fd, this.#peer); fd >= 0; fd = acceptSeqpacket(this.listener.fd, this.#peer)) {
+        this.#welcome(fd, { pid: this.#peer[0], uid: this.#peer[1] });
+      }
+      this.#saidSo = false;
+    } catch (error) {
+      // No descriptors: who waits, waits. Polling would say so without end.
+      this.#readiness.change(this.listener.fd, LISTENER, 0);
+      this.#retrySoon();
+      this.#complainOf(error);
+    }
+  }
+
+  #welcome(fd: number, peer: Peer): void {
+    const subscriber = new Subscriber(++this.#tokens, fd, peer, this.#groupOf(Filter.parse('')));
+    this.#subscribers.set(subscriber.token, subscriber);
+    subscriber.group.members++;
+    const others = this.#ofUser.get(peer.uid) ?? 0;
+    this.#ofUser.set(peer.uid, others + 1);
+    this.#readiness.add(fd, subscriber.token, Epoll.in);
+    if (others >= MOST_OF_ONE_USER && peer.uid !== 0) return this.#refuse(subscriber, `you have ${others} connections already`);
+    if (subscriber.group.fresh) this.#push(subscriber.group);
+    subscriber.group.join(subscriber);
+  }
+
+  #groupOf(filter: Filter): Group {
+    let group = this.#groups.get(filter.text);
+    if (group === undefined) {
+      group = new Group(this.log, filter);
+      this.#groups.set(filter.text, group);
+    }
+    return group;
+  }
+
+  /** It has sent something: a filter, or the end of what it has to say. */
+  #hear(subscriber: Subscriber): void {
+    let length: number;
+    try {
+      length = readSync(subscriber.fd, this.#input);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      if (error.code !== 'EAGAIN') this.#drop(subscriber);
+      return;
+    }
+    if (length === 0) {
+      subscriber.speaks = false;
+      return this.#watch(subscriber, subscriber.cursor !== null && !this.#starved.has(subscriber));
+    }
+    if (length > MOST_FILTER_BYTES) return this.#refuse(subscriber, `a filter of more than ${MOST_FILTER_BYTES} bytes`);
+    try {
+      this.#refilter(subscriber, Filter.parse(Buffer.from(this.#input.buffer, 0, length).toString('latin1')));
+    } catch (error) {
+      if (!(error instanceof FilterError)) throw error;
+      this.#refuse(subscriber, error.message);
+    }
+  }
+
+  /** From here on only what matches. What waited for it under the old filter is not sent any more. */
+  #refilter(subscriber: Subscriber, filter: Filter): void {
+    this.#leave(subscriber);
+    subscriber.group = this.#groupOf(filter);
+    subscriber.group.members++;
+    subscriber.cursor = new Cursor(subscriber.group);
+    subscriber.notice = { bytes: answerText('filter', 'FILTER', filter.text.replaceAll('\n', '; ')), isRecord: false };
+    if (!this.#starved.has(subscriber)) this.#serve(subscriber);
+  }
+
+  #refuse(subscriber: Subscriber, why: string): void {
+    this.#counted.refused++;
+    const text = answerText('error', 'ERROR', why);
+    this.#slices[0] = 0;
+    this.#slices[1] = text.length;
+    this.#one[0] = subscriber.fd;
+    sendToAll(this.#one, 1, text, this.#slices, 1, this.#oneFailed); // if it has no room for it, it will see the end
+    this.#drop(subscriber);
+  }
+
+  #drop(subscriber: Subscriber): void {
+    this.#leave(subscriber);
+    this.#starved.delete(subscriber);
+    this.#subscribers.delete(subscriber.token);
+    const left = this.#ofUser.get(subscriber.peer.uid)! - 1;
+    if (left === 0) this.#ofUser.delete(subscriber.peer.uid);
+    else this.#ofUser.set(subscriber.peer.uid, left);
+    this.#readiness.remove(subscriber.fd);
+    closeSync(subscriber.fd);
+  }
+
+  #leave(subscriber: Subscriber): void {
+    const { group } = subscriber;
+    if (subscriber.place >= 0) group.part(subscriber);
+    subscriber.forgetCursor();
+    if (--group.members === 0) this.#groups.delete(group.filter.text);
+  }
+
+  #watch(subscriber: Subscriber, forRoom: boolean): void {
+    const events = (subscriber.speaks ? Epoll.in : 0) | (forRoom ? Epoll.out : 0);
+    if (events === subscriber.watched) return;
+    subscriber.watched = events;
+    this.#readiness.change(subscriber.fd, subscriber.token, events);
+  }
+
+  // ---- status
+
+  statusLines(): StatusLines {
+    const subscribers = [...this.#subscribers.values()];
+    return [
+      [`${this.key}_SUBSCRIBERS`, subscribers.length],
+      [`${this.key}_SENT`, this.#counted.sent],
+      [`${this.key}_LOST`, this.#counted.lost],
+      [`${this.key}_REFUSED`, this.#counted.refused],
+      ...subscribers.map(({ peer, group, pending, lost }, index) => {
+        const filter = group.filter.text.replaceAll('\n', '; ');
+        return [`${this.key}_${index}`, `pid=${peer.pid} uid=${peer.uid} pending=${pending} lost=${lost} filter=${filter}`] as const;
+      }),
+    ];
+  }
+
+  close(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    for (const subscriber of [...this.#subscribers.values()]) this.#drop(subscriber);
+    this.#readiness.close();
+    this.listener.close();
+  }
+}
+
+/** unix(7): too many descriptors of the user's are on their way. Node has no name for it. */
+const ETOOMANYREFS = 109;
+/** Nothing that polling the socket would tell of: no descriptors, no memory. */
+const STARVING = new Set<number>([ETOOMANYREFS, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM]);
+/** The other end is closed. */
+const ENDED = new Set<number>([Errno.EPIPE, Errno.ECONNRESET, Errno.ENOTCONN]);
+
+/** An answer has the shape of an event. */
+function answerText(action: string, key: string, value: string): Uint8Array {
+  return Buffer.from(`${action}@/eventfs\nACTION=${action}\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\n${key}=${value}\n`, 'latin1');
+}

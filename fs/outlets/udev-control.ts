@@ -1,0 +1,65 @@
+/**
+ * What libudev's clients look for before they listen to group 2: /run/udev/control, which tells them that a udevd is there
+ * (sd-device/device-monitor.c, device_monitor_new_full: without it and without devtmpfs on /dev they hear nothing, and say
+ * nothing). While `--udev` is on it is ours: a socket that takes connections and ends them at once, so that `udevadm settle`
+ * and `udevadm control` fail at once too instead of waiting for an answer.
+ */
+import { closeSync, mkdirSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { ReadableWatch, acceptSeqpacket } from '#native';
+import { Refusal, isSystemError } from '../errno.js';
+import { Listener } from './listener.js';
+
+const CONTROL = '/run/udev/control';
+
+export class UdevControl {
+  readonly #listener: Listener;
+  readonly #watch: ReadableWatch;
+  readonly #madeDirectory: boolean;
+
+  constructor() {
+    this.#madeDirectory = makeDirectory(dirname(CONTROL));
+    try {
+      this.#listener = new Listener(CONTROL, 0o600, 'udevd, or another eventfs --udev: stop it, or listen to it with --source udev');
+    } catch (error) {
+      this.#removeDirectory();
+      throw error;
+    }
+    this.#watch = new ReadableWatch(this.#listener.fd, () => this.#turnAway());
+  }
+
+  close(): void {
+    this.#watch.close();
+    this.#listener.close();
+    this.#removeDirectory();
+  }
+
+  #turnAway(): void {
+    try {
+      const peer = new Uint32Array(3);
+      for (let fd = acceptSeqpacket(this.#listener.fd, peer); fd >= 0; fd = acceptSeqpacket(this.#listener.fd, peer)) closeSync(fd);
+    } catch (error) {
+      if (!isSystemError(error)) throw error; // no descriptors: they wait
+    }
+  }
+
+  #removeDirectory(): void {
+    if (!this.#madeDirectory) return;
+    try {
+      rmdirSync(dirname(CONTROL));
+    } catch (error) {
+      if (!isSystemError(error)) throw error; // somebody else has put something there
+    }
+  }
+}
+
+function makeDirectory(path: string): boolean {
+  try {
+    mkdirSync(path, 0o755);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return false;
+    if (isSystemError(error)) throw Refusal.from(error, path);
+    throw error;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * A netlink group that uevents come from. What is the same for the kernel's and for udev's is here: what was not sent by
+ * whom it should be is dropped and counted, and so is what is no uevent.
+ *
+ * When the socket overflows (ENOBUFS) the events that are missing are counted by the SEQNUMs before and after, and every
+ * queue is told. A gap alone is no loss: events of other network namespaces have numbers too.
+ */
+import { readFileSync } from 'node:fs';
+import { UeventSocket } from '#native';
+import type { Bus } from '../events/bus.js';
+import { MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
+import type { Complain } from '../fuse/session.js';
+import type { StatusLines } from '../tree/text-file.js';
+
+/** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
+const SLOT_BYTES = 16 * 1024;
+const SLOTS = 32;
+const META_WORDS = 6;
+/** Words of UeventSocketOptions.meta. */
+const Meta = { length: 0, truncated: 1, senderPort: 2, groups: 3, uid: 4 } as const;
+const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
+
+/** What is different from one group to the other. */
+export interface Group {
+  /** As a number: 1 the kernel's, 2 udev's. */
+  readonly number: number;
+  /** What its lines in `.status` begin with. */
+  readonly key: string;
+  /** Whose its events are, for complaints. */
+  readonly owner: string;
+  /** Whether only the kernel itself may send to it. */
+  readonly kernelOnly: boolean;
+  /** How long after an overrun the next event may come before the kernel is asked how many there have been. */
+  readonly lossTimeoutMs: number;
+  /** The least that an overrun has lost, where SEQNUMs may say none. */
+  readonly leastLoss: number;
+  /** From a datagram to text. Throws MalformedUevent or OversizedUevent. */
+  readonly read: (data: Uint8Array, start: number, length: number, text: UeventText) => void;
+  readonly publish: (bus: Bus, text: UeventText) => void;
+}
+
+export class UeventSource {
+  readonly #socket: UeventSocket;
+  readonly #text = new UeventText();
+  readonly #data = new Uint8Array(SLOTS * SLOT_BYTES);
+  readonly #meta = new Uint32Array(SLOTS * META_WORDS);
+  readonly #counted = { forged: 0, malformed: 0, overruns: 0, gaps: 0 };
+  readonly #groupMask: number;
+  /** The SEQNUM of the last event that came, or that is known to be lost. */
+  #last: number;
+  #lossUntold = false;
+  #lossTimer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly group: Group,
+    private readonly bus: Bus,
+    private readonly complain: Complain,
+  ) {
+    this.#groupMask = 1 << (group.number - 1);
+    this.#socket = new UeventSocket({
+      group: group.number,
+      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      data: this.#data,
+      slotBytes: SLOT_BYTES,
+      meta: this.#meta,
+      onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
+    });
+    // After the socket is there, so that whatever comes after this number comes through the socket.
+    this.#last = currentSeqnum();
+    bus.lastSeqnum = this.#last;
+  }
+
+  start(): void {
+    this.#socket.start();
+  }
+
+  close(): void {
+    if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
+    this.#socket.close();
+  }
+
+  statusLines(): StatusLines {
+    const { forged, malformed, overruns, gaps } = this.#counted;
+    const { key } = this.group;
+    return [
+      [`${key}_BUFFER`, this.#socket.receiveBufferBytes],
+      [`${key}_OVERRUNS`, overruns],
+      [`${key}_GAPS`, gaps],
+      [`${key}_FORGED`, forged],
+      [`${key}_MALFORMED`, malformed],
+    ];
+  }
+
+  #receive(count: number, overrun: boolean, dry: boolean): void {
+    for (let slot = 0; slot < count; slot++) this.#take(slot);
+    if (overrun) {
+      this.#counted.overruns++;
+      this.#lossUntold = true;
+      this.#lossTimer ??= setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
+    }
+    // What comes in one go is told in one go.
+    if (dry || count > 0) this.bus.settle();
+  }
+
+  #take(slot: number): void {
+    const at = slot * META_WORDS;
+    const length = this.#meta[at + Meta.length];
+    if (!this.#isGenuine(at)) {
+      this.#counted.forged++;
+      return;
+    }
+    try {
+      if (this.#meta[at + Meta.truncated] !== 0) throw new OversizedUevent(`it has ${length} bytes`);
+      this.group.read(this.#data, slot * SLOT_BYTES, length, this.#text);
+    } catch (error) {
+      if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;
+      this.#counted.malformed++;
+      this.complain(`dropped a uevent of ${this.group.owner}: ${error.message}`);
+      return;
+    }
+    this.#noteSeqnum(this.#text.seqnum);
+    this.group.publish(this.bus, this.#text);
+  }
+
+  /** By root, to the group and to nobody else. Who sends to the group needs CAP_NET_ADMIN where the namespace was made. */
+  #isGenuine(at: number): boolean {
+    const meta = this.#meta;
+    if (this.group.kernelOnly && meta[at + Meta.senderPort] !== 0) return false;
+    return meta[at + Meta.groups] === this.#groupMask && meta[at + Meta.uid] === 0;
+  }
+
+  #noteSeqnum(seqnum: number): void {
+    if (!(seqnum > this.#last)) return; // two CPUs may send in the other order than they count, and udevd's workers do
+    const missing = seqnum - this.#last - 1;
+    this.#last = seqnum;
+    if (this.#lossUntold) this.#tellLoss(missing);
+    else if (missing > 0) this.#counted.gaps++;
+  }
+
+  #tellLoss(missing: number): void {
+    this.#lossUntold = false;
+    if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
+    this.#lossTimer = null;
+    const count = Math.max(missing, this.group.leastLoss);
+    if (count > 0) this.bus.publishLoss(count);
+  }
+
+  /** No event has come since the overrun: the kernel's own count says what the last ones were. */
+  #countLoss(): void {
+    this.#lossTimer = null;
+    const seqnum = currentSeqnum();
+    this.#socket.read(); // what came before that count is not lost
+    if (!this.#lossUntold) return;
+    const missing = seqnum - this.#last;
+    this.#last = Math.max(this.#last, seqnum);
+    this.#tellLoss(missing);
+    this.bus.settle();
+  }
+}
+
+/** The last SEQNUM that the kernel gave. */
+function currentSeqnum(): number {
+  try {
+    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
+  } catch {
+    return 0; // no sysfs in this container
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * What the notifier, a helper process, has to do on the mount so that inotify tells of what the daemon does by itself.
+ *
+ * An event is in its queue at once. If somebody may watch the directory, its name is *unannounced* until the helper has
+ * asked to make that file: it alone is told that there is none, and is then given the event that is there, which raises
+ * IN_CREATE. A dead owner's directory is out of reach at once; its *ghost*, which the helper alone still finds, is what
+ * the helper removes, which raises IN_DELETE and IN_DELETE_SELF.
+ *
+ * FUSE is not told of watches. But inotify_add_watch(2) asks for the directory's attributes in the name of its thread.
+ * So whoever asks is told to the helper with the next event, which finds out whether there is a watch
+ * (native/notifier/look.c). A directory that nobody asks for costs nothing.
+ */
+import type { EventDirectory } from './event-directory.js';
+import type { ProcessDirectory } from './process-directory.js';
+import type { StatusLines } from './text-file.js';
+
+/** The most events that one batch announces, and the most ghosts. */
+const MOST_NAMES = 256;
+const MOST_GHOSTS_AT_ONCE = 256;
+/** The most ghosts: what dies beyond them is not told. */
+const MOST_GHOSTS = 64 * 1024;
+/** The most askers that are kept until the next event; when there were more, the helper looks at all processes. */
+const MOST_ASKERS = 16;
+/** What a batch says instead of an asker's thread id. */
+const CROWD = -1;
+const NOBODY = -1;
+
+/** Why a directory's events may have to be announced. */
+export class Interest {
+  /** Threads that have asked for the directory since the last batch, and when (performance.now()). */
+  readonly askers: number[] = [];
+  readonly askedMs: number[] = [];
+  /** More have asked than are kept. */
+  isCrowd = false;
+  /** Asked last, and among `askers`. */
+  lastAsker = NOBODY;
+  /** Events that the helper has not been told of, in order. */
+  pending: string[] = [];
+  /** Events that it has been told of, and has not made yet. */
+  told: Set<string> | null = null;
+
+  add(tid: number): void {
+    this.lastAsker = tid;
+    if (this.isCrowd || this.askers.includes(tid)) return;
+    if (this.askers.length === MOST_ASKERS) this.isCrowd = true;
+    else {
+      this.askers.push(tid);
+      this.askedMs.push(performance.now());
+    }
+  }
+
+  get isAsked(): boolean {
+    return this.askers.length > 0 || this.isCrowd;
+  }
+}
+
+export class Notices {
+  /** The helper's PID; -1 while there is none. */
+  helper = NOBODY;
+  /** Set by the driver that has a helper: there is something for the next batch. */
+  onDue: (() => void) | null = null;
+  /** How many IN_CREATEs were raised, and how many batches were sent. */
+  raised = 0;
+  batches = 0;
+  /** Directories with events that have to be announced. */
+  readonly #due = new Set<EventDirectory>();
+  /** Directories that the helper knows, by inode. */
+  readonly #open = new Map<number, EventDirectory>();
+  /** Those with events in the batch that is under way. */
+  #inBatch: EventDirectory[] = [];
+  /** Dead directories under the names that the helper finds them by. */
+  readonly #ghosts = new Map<string, ProcessDirectory>();
+  /** Ghosts that the helper has not been told of, and those it has. */
+  #newGhosts: string[] = [];
+  #toldGhosts: string[] = [];
+  /** Inodes of directories that have ended though the helper knows them. */
+  #ended: number[] = [];
+
+  // ---- what happens in the tree
+
+  /** A thread asks for the directory's attributes: it may be about to watch it. Called for every request of that kind. */
+  asked(directory: EventDirectory, tid: number): void {
+    const { interest } = directory;
+    if (interest !== null && interest.lastAsker === tid) return;
+    if (this.onDue === null || tid === this.helper) return;
+    (directory.interest ??= new Interest()).add(tid);
+  }
+
+  /** The daemon has delivered an event into a directory that somebody may watch. */
+  announce(directory: EventDirectory, name: string): void {
+    const { pending } = directory.interest!;
+    pending.push(name);
+    // What has been pushed out of the queue need not be announced any more.
+    if (pending.length > 2 * directory.queue.limits.events) pending.splice(0, pending.length - directory.queue.limits.events);
+    this.#due.add(directory);
+    this.onDue?.();
+  }
+
+  /** A directory has ended, by rmdir(2) or with its owner. */
+  ended(directory: EventDirectory): void {
+    directory.interest = null;
+    this.#due.delete(directory);
+    if (this.#open.delete(directory.ino)) this.#ended.push(directory.ino);
+  }
+
+  /** A directory has ended with its owner: the kernel has to be told. */
+  bury(directory: ProcessDirectory): void {
+    if (this.onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
+    this.#haunt(directory.name, directory);
+  }
+
+  /** A new directory takes the name: the old one's ghost goes under a name that nobody sees, so that the new one is left alone. */
+  nameTaken(name: string): void {
+    const ghost = this.#ghosts.get(name);
+    if (ghost === undefined) return;
+    this.#ghosts.delete(name);
+    this.#haunt(`.ended-${ghost.ino}`, ghost);
+  }
+
+  #haunt(name: string, ghost: ProcessDirectory): void {
+    this.#ghosts.set(name, ghost);
+    this.#newGhosts.push(name);
+    this.onDue?.();
+  }
+
+  // ---- what the helper asks
+
+  ghost(name: string): ProcessDirectory | undefined {
+    return this.#ghosts.get(name);
+  }
+
+  /** The helper removes a ghost. False when it is none (any more). */
+  removeGhost(name: string): boolean {
+    return this.#ghosts.delete(name);
+  }
+
+  /** The helper makes an event's file. False when it is not one that it has been told of. */
+  made(directory: EventDirectory, name: string): boolean {
+    return directory.interest?.told?.delete(name) === true;
+  }
+
+  // ---- what the driver carries to the helper and back
+
+  /** The next thing for the helper to do, for the format see native/notifier/main.c; null when there is none. */
+  nextBatch(): Buffer | null {
+    const parts: string[] = [];
+    for (const ino of this.#ended) parts.push(`F${ino}`);
+    this.#ended = [];
+    let room = MOST_NAMES;
+    for (const directory of this.#due) {
+      if (room === 0) break;
+      room -= this.#put(directory, room, parts);
+    }
+    for (const name of this.#newGhosts.splice(0, MOST_GHOSTS_AT_ONCE)) {
+      if (!this.#ghosts.has(name)) continue;
+      parts.push(`G${name}`);
+      this.#toldGhosts.push(name);
+    }
+    if (parts.length === 0) return null;
+    this.batches++;
+    return Buffer.from(`${parts.join('\0')}\0.\0`, 'latin1');
+  }
+
+  #put(directory: EventDirectory, room: number, parts: string[]): number {
+    const interest = directory.interest!;
+    const { ino } = directory;
+    parts.push(`D${ino} ${directory.name}`);
+    const nowMs = performance.now();
+    interest.askers.forEach((tid, i) => parts.push(`S${tid} ${Math.floor(nowMs - interest.askedMs[i])}`));
+    if (interest.isCrowd) parts.push(`S${CROWD} 0`);
+    interest.askers.length = interest.askedMs.length = 0;
+    interest.isCrowd = false;
+    interest.lastAsker = NOBODY;
+    this.#open.set(ino, directory);
+    const names = interest.pending.splice(0, room);
+    for (const name of names) parts.push(`N${name}`);
+    interest.told = new Set(names);
+    this.#inBatch.push(directory);
+    this.#due.delete(directory);
+    if (interest.pending.length > 0) this.#due.add(directory); // behind the others
+    return names.length;
+  }
+
+  /** The helper has done all that the last batch said. Nobody watches the directories with these inodes. */
+  done(quiet: readonly number[]): void {
+    for (const ino of quiet) this.#becomeQuiet(ino);
+    for (const { interest } of this.#inBatch) if (interest !== null) interest.told = null;
+    this.#inBatch = [];
+    for (const name of this.#toldGhosts) this.#ghosts.delete(name); // what it could not remove, as under a mount
+    this.#toldGhosts = [];
+  }
+
+  #becomeQuiet(ino: number): void {
+    const directory = this.#open.get(ino);
+    if (directory === undefined) return;
+    this.#open.delete(ino);
+    const interest = directory.interest!;
+    if (interest.isAsked) return; // somebody has asked since
+    directory.interest = null;
+    this.#due.delete(directory);
+  }
+
+  /** The helper has died, and another one takes its place, which knows nothing: what was not made yet is told again. */
+  again(): void {
+    for (const directory of this.#open.values()) {
+      const interest = directory.interest!;
+      interest.isCrowd = true;
+      interest.pending.unshift(...(interest.told ?? []));
+      interest.told = null;
+      if (interest.pending.length > 0) this.#due.add(directory);
+    }
+    this.#newGhosts.unshift(...this.#toldGhosts);
+    this.#toldGhosts = [];
+    this.#inBatch = [];
+    this.#ended = [];
+  }
+
+  /** There is no helper and will be none. */
+  giveUp(): void {
+    this.onDue = null;
+    this.helper = NOBODY;
+    for (const directory of [...this.#due, ...this.#open.values()]) directory.interest = null;
+    this.#due.clear();
+    this.#open.clear();
+    this.#ghosts.clear();
+    this.#newGhosts = [];
+    this.#toldGhosts = [];
+    this.#inBatch = [];
+    this.#ended = [];
+  }
+
+  statusLines(): StatusLines {
+    return [
+      ['NOTIFIER', this.helper],
+      ['NOTICES', this.raised],
+      ['NOTICE_BATCHES', this.batches],
+      ['WATCHED', this.#open.size],
+      ['UNTOLD', this.#due.size + this.#inBatch.length],
+      ['GHOSTS', this.#ghosts.size],
+    ];
+  }
+}

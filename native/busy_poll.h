@@ -1,0 +1,62 @@
+#pragma once
+
+#include <sched.h>
+#include <time.h>
+
+#include <cstdint>
+
+#include "backoff.h"
+
+namespace eventfs {
+
+/**
+ * Looking at /dev/fuse for a while after a request, before going to sleep.
+ *
+ * On two CPUs most of what a request costs is waking the daemon. Where a client asks again within microseconds, looking
+ * again finds the request without that. It costs a CPU that nobody else can use meanwhile: so it is off on a single CPU, it
+ * ends when nothing has come for `lookUs`, and it is not tried where it has not paid off lately. Other descriptors wait
+ * meanwhile, at most `kMostLooks` times as long.
+ */
+class BusyPoll {
+ public:
+  /** @param lookUs microseconds; 0 never looks */
+  explicit BusyPoll(uint32_t lookUs) : lookNs_(cpuCount() > 1 ? uint64_t{lookUs} * 1000 : 0) {}
+
+  bool isOn() const { return lookNs_ != 0; }
+  /** Whether somebody is likely to ask again soon. Then say with `hasPaid` whether somebody has. */
+  bool isWorthIt() { return isOn() && backoff_.isWorthIt(); }
+  void hasPaid(bool paid) { backoff_.hasPaid(paid); }
+
+  void begin() {
+    lastNs_ = nowNs();
+    endNs_ = lastNs_ + kMostLooks * lookNs_;
+  }
+  /** Something was found: another may follow as soon. */
+  void found() { lastNs_ = nowNs(); }
+  bool isOver() const {
+    uint64_t now = nowNs();
+    return now - lastNs_ >= lookNs_ || now >= endNs_;
+  }
+
+ private:
+  static constexpr uint64_t kMostLooks = 10;
+
+  static uint64_t nowNs() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  }
+
+  /** How many CPUs we may run on: sched_getaffinity(2). */
+  static int cpuCount() {
+    cpu_set_t cpus;
+    return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+  }
+
+  uint64_t lookNs_;
+  uint64_t lastNs_ = 0;
+  uint64_t endNs_ = 0;
+  Backoff<63> backoff_;
+};
+
+}  // namespace eventfs

@@ -1,0 +1,462 @@
+/*
+ * The soak's processes (test/support/soak.ts). Each goes on until SIGTERM or the end of its parent, and says in one line
+ * of KEY=VALUE words what it has done.
+ *
+ *   soak publish MOUNT ID RATE            events ID,0 ID,1 ... through `publish`, about RATE a second
+ *   soak read PATH THREADS PAUSE_MS       reads `stream`, or another's `SUBSYSTEM=soak` events, in that many open files, and checks them;
+ *                                         with a pause now and then it falls behind. `%` in PATH stands for its PID, and a
+ *                                         directory of that name is made first, with a filter. After SIGTERM it reads the rest
+ *   soak herd MOUNT COUNT SEED DEATHS     that many processes that do whatever can be done to the mount, of which one is killed
+ *                                         DEATHS times a second and looked for afterwards
+ *   soak uevents RATE                     makes the kernel send an event, about RATE times a second
+ */
+#include "common.h"
+#include <dirent.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+
+enum { MOST_PUBLISHERS = 16, MOST_NUMBERS = 1 << 27, MOST_MEMBERS = 256, HELD = 8, MOST_THREADS = 16, RECORD_BYTES = 128 * 1024 };
+
+static atomic_bool finishing;
+
+static void on_term(int signal_number) {
+  (void)signal_number;
+  finishing = true;
+}
+
+static void until_term(void) {
+  struct sigaction action = {.sa_handler = on_term}; /* without SA_RESTART: it interrupts a blocked read */
+  sigaction(SIGTERM, &action, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Sleeps so that `done` things are done at `rate` a second, counted from `start`. */
+static void keep_pace(uint64_t start, uint64_t done, uint64_t rate) {
+  uint64_t due = start + done * NS_PER_S / rate, now = now_ns();
+  if (due > now + NS_PER_MS) usleep((useconds_t)((due - now) / 1000));
+}
+
+/* ---- publish */
+
+static int publish(const char *mount, long id, uint64_t rate) {
+  char path[PATH_MAX], text[2048], padding[1024];
+  snprintf(path, sizeof path, "%s/publish", mount);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) die("%s: %m", path);
+  memset(padding, 'p', sizeof padding);
+  uint64_t start = now_ns(), n = 0;
+  for (; !finishing && n < MOST_NUMBERS; n++) {
+    int length = snprintf(text, sizeof text, "add@/devices/soak\nACTION=add\nSUBSYSTEM=soak\nID=%ld\nN=%llu\nPADDING=%.*s\n", id,
+                          (unsigned long long)n, (int)(n * 7919 % 400), padding);
+    while (write(fd, text, (size_t)length) != length)
+      if (errno != EINTR) die("publish: %m");
+    if (n % 16 == 0) keep_pace(start, n, rate);
+  }
+  printf("published=%llu\n", (unsigned long long)n);
+  return 0;
+}
+
+/* ---- read */
+
+/* Which numbers of each publisher somebody here has read. Zero pages cost nothing until they are used. */
+static _Atomic uint64_t *seen[MOST_PUBLISHERS];
+
+static struct {
+  const char *path;
+  int pause_ms;
+  bool takes_all;
+  atomic_ulong read, others, lost, repeated, disordered, malformed, failed;
+} reading;
+
+struct reader {
+  pthread_t thread;
+  int number;
+  long last[MOST_PUBLISHERS];
+};
+
+static const char *property(const char *record, const char *key) {
+  const char *found = strstr(record, key);
+  return found ? found + strlen(key) : NULL;
+}
+
+static void take(struct reader *reader, const char *record) {
+  if (strncmp(record, "overflow@/eventfs\n", 18) == 0) {
+    const char *lost = property(record, "\nLOST=");
+    if (!lost) reading.malformed++;
+    else reading.lost += strtoul(lost, NULL, 10);
+    return;
+  }
+  if (reading.takes_all && !strstr(record, "\nSUBSYSTEM=soak\n")) {
+    reading.others++;
+    return;
+  }
+  const char *id_text = property(record, "\nID="), *n_text = property(record, "\nN=");
+  if (strncmp(record, "add@/devices/soak\n", 18) != 0 || !id_text || !n_text) {
+    reading.malformed++;
+    return;
+  }
+  long id = atol(id_text), n = atol(n_text);
+  if (id < 0 || id >= MOST_PUBLISHERS || n < 0 || n >= MOST_NUMBERS) {
+    reading.malformed++;
+    return;
+  }
+  if (n <= reader->last[id]) reading.disordered++;
+  reader->last[id] = n;
+  if (atomic_fetch_or(&seen[id][n / 64], 1ull << n % 64) & 1ull << n % 64) reading.repeated++;
+  reading.read++;
+}
+
+/* Cuts whole records off the front of `buffer`; gives how many bytes of the last one there are. */
+static size_t take_all(struct reader *reader, char *buffer, size_t length) {
+  char *at = buffer;
+  for (char *end; (end = memmem(at, (size_t)(buffer + length - at), "\n\n", 2)) != NULL; at = end + 2) {
+    end[1] = '\0';
+    take(reader, at);
+  }
+  size_t left = (size_t)(buffer + length - at);
+  memmove(buffer, at, left);
+  return left;
+}
+
+static void *read_stream(void *argument) {
+  struct reader *reader = argument;
+  static const size_t sizes[] = {65536, 4096, 700, 131072};
+  size_t size = sizes[reader->number % 4], have = 0;
+  bool polls = reader->number % 2 == 1;
+  char *buffer = malloc(2 * RECORD_BYTES);
+  int fd = open(reading.path, O_RDONLY | O_CLOEXEC | (polls ? O_NONBLOCK : 0));
+  if (!buffer || fd < 0) die("%s: %m", reading.path);
+  unsigned random = (unsigned)reader->number + 1;
+  for (bool last = false;;) {
+    if (finishing && !last) {
+      last = true; /* what there is, and no more */
+      if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) die("fcntl: %m");
+    }
+    if (polls && !last) poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 100);
+    ssize_t got = read(fd, buffer + have, size);
+    if (got < 0 && errno == EAGAIN && last) break;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (got <= 0) {
+      reading.failed++;
+      break;
+    }
+    have = take_all(reader, buffer, have + (size_t)got);
+    if (have > RECORD_BYTES) die("a record without an end");
+    if (reading.pause_ms > 0 && !last && rand_r(&random) % 200 == 0) usleep((useconds_t)(rand_r(&random) % (unsigned)reading.pause_ms) * 1000);
+  }
+  if (have > 0) reading.malformed++; /* a record that was cut */
+  free(buffer);
+  close(fd);
+  return NULL;
+}
+
+static void make_queue(const char *path) {
+  char directory[PATH_MAX], filter[PATH_MAX + 16];
+  static const char text[] = "SUBSYSTEM==soak\n";
+  snprintf(directory, sizeof directory, "%s", path);
+  *strrchr(directory, '/') = '\0';
+  if (mkdir(directory, 0700) != 0) die("%s: %m", directory);
+  snprintf(filter, sizeof filter, "%s/.filter", directory);
+  int fd = open(filter, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text, sizeof text - 1) != sizeof text - 1) die("%s: %m", filter);
+  close(fd);
+}
+
+static void on_nudge(int signal_number) { (void)signal_number; }
+
+static int read_checked(const char *pattern, int threads, int pause_ms) {
+  static char path[PATH_MAX];
+  const char *place = strchr(pattern, '%');
+  if (place) snprintf(path, sizeof path, "%.*s%d%s", (int)(place - pattern), pattern, (int)getpid(), place + 1);
+  else snprintf(path, sizeof path, "%s", pattern);
+  reading.path = path;
+  reading.pause_ms = pause_ms;
+  reading.takes_all = strcmp(strrchr(path, '/'), "/stream") == 0;
+  if (place) make_queue(path);
+  for (int i = 0; i < MOST_PUBLISHERS; i++) {
+    seen[i] = mmap(NULL, MOST_NUMBERS / 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (seen[i] == MAP_FAILED) die("mmap: %m");
+  }
+  struct sigaction nudge = {.sa_handler = on_nudge};
+  sigaction(SIGUSR1, &nudge, NULL);
+  static struct reader readers[MOST_THREADS];
+  for (int i = 0; i < threads; i++) {
+    readers[i].number = i;
+    for (int id = 0; id < MOST_PUBLISHERS; id++) readers[i].last[id] = -1;
+    if (pthread_create(&readers[i].thread, NULL, read_stream, &readers[i]) != 0) die("pthread_create: %m");
+  }
+  while (!finishing) usleep(10000);
+  for (int i = 0; i < threads; i++)
+    while (pthread_tryjoin_np(readers[i].thread, NULL) == EBUSY) {
+      pthread_kill(readers[i].thread, SIGUSR1); /* one may be blocked, and another may have taken what it waits for */
+      usleep(1000);
+    }
+  printf("read=%lu others=%lu lost=%lu repeated=%lu disordered=%lu malformed=%lu failed=%lu\n", reading.read, reading.others, reading.lost,
+         reading.repeated, reading.disordered, reading.malformed, reading.failed);
+  return 0;
+}
+
+/* ---- herd */
+
+/* What all members share. */
+static struct common {
+  atomic_ulong operations, unexpected;
+  atomic_int errors[256];
+  _Atomic pid_t members[MOST_MEMBERS];
+} *common;
+
+static const char *mount_path;
+static unsigned seed;
+
+static unsigned below(unsigned limit) { return (unsigned)rand_r(&seed) % limit; }
+
+/* A directory of somebody's, mostly of this process. */
+static void somebodys(char *path, long count) {
+  pid_t pid = below(3) > 0 ? getpid() : common->members[below((unsigned)count)];
+  snprintf(path, PATH_MAX, "%s/%d%s", mount_path, (int)pid, below(4) == 0 ? ".b" : "");
+}
+
+/* A name in such a directory, of few, so that they meet. */
+static void some_file(char *path, long count) {
+  static const char *const names[] = {"a", "b", "c", "d", "e", "head", "tail", "a", "b", "c", ".filter", ".status", "fifo", "socket"};
+  char directory[PATH_MAX];
+  somebodys(directory, count);
+  if (below(20) == 0) snprintf(path, PATH_MAX + 16, "%s/log/%s", mount_path, below(2) ? "head" : "tail");
+  else snprintf(path, PATH_MAX + 16, "%s/%s", directory, names[below(sizeof names / sizeof *names)]);
+}
+
+/* Counts; what only a broken filesystem answers is remembered. */
+static void did(long result) {
+  common->operations++;
+  if (result >= 0 || errno <= 0 || errno >= 256) return;
+  common->errors[errno]++;
+  if (errno == EIO || errno == ENOSYS || errno == EPROTO || errno == ENOTCONN || errno == EFAULT || errno == ENOMEM) common->unexpected++;
+}
+
+static void pop(const char *directory) {
+  char head[PATH_MAX + 16], text[4096];
+  snprintf(head, sizeof head, "%s/head", directory);
+  int fd = open(head, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  did(fd);
+  if (fd < 0) return;
+  did(read(fd, text, sizeof text));
+  close(fd);
+  did(unlink(head));
+}
+
+static void write_file(const char *path, int flags) {
+  static const char text[16384] = "some@/text\nACTION=some\n";
+  int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | flags, 0666);
+  did(fd);
+  if (fd < 0) return;
+  did(write(fd, text, 24 + below(sizeof text - 24)));
+  if (below(4) == 0) did(ftruncate(fd, below(20000)));
+  close(fd);
+}
+
+static void write_filter(const char *directory) {
+  static const char *const filters[] = {"SUBSYSTEM==soak, N==*7\n", "SUBSYSTEM==mem\n", "ACTION==change|some\n", "nonsense", "SUBSYSTEM==none\n"};
+  char path[PATH_MAX + 16];
+  const char *filter = filters[below(5)];
+  snprintf(path, sizeof path, "%s/.filter", directory);
+  if (below(2)) {
+    did(setxattr(directory, "user.eventfs.filter", filter, strlen(filter), 0));
+    return;
+  }
+  int fd = open(path, O_WRONLY | O_CLOEXEC | (below(2) ? O_TRUNC : O_APPEND));
+  did(fd);
+  if (fd < 0) return;
+  did(write(fd, filter, strlen(filter)));
+  close(fd);
+}
+
+static void list(const char *directory) {
+  DIR *listed = opendir(directory);
+  did(listed ? 0 : -1);
+  if (!listed) return;
+  for (struct dirent *entry; (entry = readdir(listed)) != NULL;) {
+    if (below(8) == 0) {
+      struct stat info;
+      did(fstatat(dirfd(listed), entry->d_name, &info, AT_SYMLINK_NOFOLLOW));
+    }
+    if (entry->d_name[0] != '.' && below(8) == 0) did(unlinkat(dirfd(listed), entry->d_name, 0));
+  }
+  closedir(listed);
+}
+
+/* Holds open files of all kinds, and reads what they have; one in five reads may block, until the process is killed or an event comes. */
+static void hold(int *held, long count) {
+  static const char *const streams[] = {"stream", "match/SUBSYSTEM=soak", "match/ACTION=change", "match/N==*99"};
+  char path[PATH_MAX + 32], directory[PATH_MAX];
+  int *slot = &held[below(HELD)];
+  if (*slot >= 0) {
+    char text[8192];
+    if (below(3) == 0) poll(&(struct pollfd){.fd = *slot, .events = POLLIN}, 1, (int)below(5));
+    did(read(*slot, text, 1 + below(sizeof text)));
+    if (below(2)) return;
+    close(*slot);
+    *slot = -1;
+    return;
+  }
+  somebodys(directory, count);
+  if (below(2)) snprintf(path, sizeof path, "%s/%s", mount_path, streams[below(4)]);
+  else if (below(2)) snprintf(path, sizeof path, "%s/.stream", directory);
+  else some_file(path, count);
+  *slot = open(path, O_RDONLY | O_CLOEXEC | (below(40) > 0 ? O_NONBLOCK : 0));
+  did(*slot);
+}
+
+static void make_socket(const char *directory) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", directory) >= sizeof address.sun_path) return;
+  int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  did(bind(server, (struct sockaddr *)&address, sizeof address));
+  close(server);
+}
+
+static void publish_something(void) {
+  char path[PATH_MAX], text[6000];
+  snprintf(path, sizeof path, "%s/publish", mount_path);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  int length = snprintf(text, sizeof text, "change@/devices/herd\nACTION=change\nSUBSYSTEM=herd\nPADDING=%0*d\n", (int)below(4000) + 1, 0);
+  did(write(fd, text, (size_t)length));
+  close(fd);
+}
+
+static void act(int *held, long count) {
+  char directory[PATH_MAX], one[PATH_MAX + 16], other[PATH_MAX + 16];
+  struct stat info;
+  somebodys(directory, count);
+  some_file(one, count);
+  some_file(other, count);
+  switch (below(20)) {
+    case 0: did(mkdir(directory, 0777)); break;
+    case 1: pop(directory); break;
+    case 2: pop(directory); break;
+    case 3: write_file(one, O_CREAT); break;
+    case 4: write_file(one, O_CREAT | (below(2) ? O_TRUNC : O_APPEND)); break;
+    case 5: did(link(one, other)); break;
+    case 6: {
+      char logged[PATH_MAX + 16];
+      snprintf(logged, sizeof logged, "%s/log/tail", mount_path);
+      did(linkat(AT_FDCWD, logged, AT_FDCWD, other, AT_SYMLINK_FOLLOW));
+      break;
+    }
+    case 7: did(rename(one, other)); break;
+    case 8: did(unlink(one)); break;
+    case 9: did(stat(one, &info)); break;
+    case 10: list(below(8) == 0 ? mount_path : directory); break;
+    case 11: write_filter(directory); break;
+    case 12: did(truncate(one, below(30000))); break;
+    case 13: did(chmod(one, 0666)); break;
+    case 14: did(mkfifo(one, 0666)); break;
+    case 15: make_socket(directory); break;
+    case 16: if (below(10) == 0) did(rmdir(directory)); break;
+    case 17: publish_something(); break;
+    default: hold(held, count); break;
+  }
+}
+
+static void member(long number, long count) {
+  int held[HELD];
+  for (int i = 0; i < HELD; i++) held[i] = -1;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  signal(SIGTERM, SIG_DFL);
+  umask(0);
+  common->members[number] = getpid();
+  seed = seed * 31 + (unsigned)getpid();
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/%d", mount_path, (int)getpid());
+  did(mkdir(path, 0777));
+  for (;;) {
+    act(held, count);
+    if (below(16) == 0) usleep(below(2000));
+  }
+}
+
+static pid_t start_member(long number, long count) {
+  seed++;
+  pid_t pid = fork();
+  if (pid < 0) die("fork: %m");
+  if (pid == 0) member(number, count);
+  common->members[number] = pid;
+  return pid;
+}
+
+/* How many of a dead process's things can still be reached. `held` is open on its directory, or -1. */
+static int reachable(pid_t pid, int held) {
+  static const char *const names[] = {"", "/head", "/a", "/.status", "/.stream", ".b"};
+  int found = 0;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char path[PATH_MAX];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/%d%s", mount_path, (int)pid, names[i]);
+    if (lstat(path, &info) == 0 || errno != ENOENT) found++;
+  }
+  struct stat info;
+  if (held >= 0 && (fstat(held, &info) == 0 || errno != ESTALE)) found++;
+  if (held >= 0) close(held);
+  return found;
+}
+
+static int herd(long count, uint64_t deaths_a_second) {
+  common = mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (common == MAP_FAILED) die("mmap: %m");
+  pid_t members[MOST_MEMBERS];
+  for (long i = 0; i < count; i++) members[i] = start_member(i, count);
+  uint64_t start = now_ns(), deaths = 0, stale = 0;
+  while (!finishing) {
+    keep_pace(start, deaths, deaths_a_second);
+    long victim = (long)below((unsigned)count);
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%d", mount_path, (int)members[victim]);
+    int held = open(path, O_PATH | O_CLOEXEC);
+    kill(members[victim], SIGKILL);
+    if (waitpid(members[victim], NULL, 0) < 0) die("waitpid: %m");
+    stale += (uint64_t)reachable(members[victim], held);
+    deaths++;
+    members[victim] = start_member(victim, count);
+  }
+  for (long i = 0; i < count; i++) kill(members[i], SIGKILL);
+  for (long i = 0; i < count; i++) waitpid(members[i], NULL, 0);
+  printf("operations=%lu unexpected=%lu deaths=%llu stale=%llu errors=", common->operations, common->unexpected, (unsigned long long)deaths,
+         (unsigned long long)stale);
+  for (int i = 1, any = 0; i < 256; i++)
+    if (common->errors[i] > 0) printf("%s%s:%d", any++ ? "," : "", strerrorname_np(i), common->errors[i]);
+  putchar('\n');
+  return 0;
+}
+
+/* ---- uevents */
+
+static int uevents(uint64_t rate) {
+  int fd = open("/sys/class/mem/null/uevent", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) die("/sys/class/mem/null/uevent: %m");
+  uint64_t start = now_ns(), sent = 0;
+  for (; !finishing; sent++) {
+    if (write(fd, "change", 6) != 6) die("/sys/class/mem/null/uevent: %m");
+    keep_pace(start, sent, rate);
+  }
+  printf("sent=%llu\n", (unsigned long long)sent);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  until_term();
+  const char *role = argc > 2 ? argv[1] : "";
+  if (strcmp(role, "publish") == 0 && argc == 5) return publish(argv[2], parse_number(argv[3], "ID", 0, MOST_PUBLISHERS - 1), (uint64_t)parse_number(argv[4], "RATE", 1, 1000000));
+  if (strcmp(role, "read") == 0 && argc == 5) return read_checked(argv[2], (int)parse_number(argv[3], "THREADS", 1, MOST_THREADS), (int)parse_number(argv[4], "PAUSE_MS", 0, 10000));
+  if (strcmp(role, "herd") == 0 && argc == 6) {
+    mount_path = argv[2];
+    seed = (unsigned)parse_number(argv[4], "SEED", 0, INT_MAX);
+    return herd(parse_number(argv[3], "COUNT", 1, MOST_MEMBERS), (uint64_t)parse_number(argv[5], "DEATHS", 1, 10000));
+  }
+  if (strcmp(role, "uevents") == 0 && argc == 3) return uevents((uint64_t)parse_number(argv[2], "RATE", 1, 100000));
+  die("usage: soak publish|read|herd|uevents ...");
+}

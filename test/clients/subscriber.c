@@ -1,0 +1,162 @@
+/*
+ * Clients of `eventfs mount --socket` and `--fd-socket`, good and bad.
+ *
+ *   subscriber FILTER PATH          sends the filter, if it is not empty, and prints each message as a record: the message, or what
+ *                                   the descriptor that came with it has, and an empty line; `end@/<errno>` when it is over
+ *   subscriber !seals PATH          prints about the first descriptor: its seals, its access mode, and what write(2), ftruncate(2),
+ *                                   mmap(2) for writing and a second open for writing say
+ *   subscriber !half PATH           shuts down its side for writing first, and goes on as without a filter
+ *   subscriber !silent PATH         connects and never reads, until it is killed
+ *   subscriber !rounds N PATH       N rounds of what clients should not do: see `misbehave`
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_BYTES = 128 * 1024 };
+
+static char bytes[MOST_BYTES];
+
+static void fail(const char *call) {
+  perror(call);
+  exit(1);
+}
+
+static int connectTo(const char *path) {
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  if (fd < 0) fail("socket");
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
+  return fd;
+}
+
+/* One message; *passed is the descriptor that came along, or -1. */
+static ssize_t receive(int fd, int flags, int *passed) {
+  union {
+    char space[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  struct iovec part = {bytes, sizeof bytes};
+  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  *passed = -1;
+  ssize_t got = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
+  struct cmsghdr *found = got < 0 ? NULL : CMSG_FIRSTHDR(&header);
+  if (found != NULL && found->cmsg_type == SCM_RIGHTS) memcpy(passed, CMSG_DATA(found), sizeof(int));
+  return got;
+}
+
+static int follow(int fd) {
+  for (;;) {
+    int passed;
+    ssize_t got = receive(fd, 0, &passed);
+    if (got <= 0) {
+      printf("end@/%d\n\n", got < 0 ? errno : 0);
+      return 0;
+    }
+    if (passed >= 0) {
+      got = pread(passed, bytes, sizeof bytes, 0); // the position is everybody's
+      close(passed);
+    }
+    fwrite(bytes, 1, (size_t)got, stdout);
+    putchar('\n');
+    fflush(stdout);
+  }
+}
+
+static int showSeals(int fd) {
+  int passed;
+  if (receive(fd, 0, &passed) < 0 || passed < 0) fail("recvmsg");
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", passed);
+  int seals = fcntl(passed, F_GET_SEALS);
+  int flags = fcntl(passed, F_GETFL);
+  int written = write(passed, "x", 1) < 0 ? errno : 0;
+  int truncated = ftruncate(passed, 0) < 0 ? errno : 0;
+  int mapped = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0) == MAP_FAILED ? errno : 0;
+  int again = open(path, O_RDWR);
+  int rewritten = again < 0 || write(again, "x", 1) < 0 ? errno : 0;
+  printf("seals@/\nSEALS=%d\nACCESS=%d\nWRITE=%d\nTRUNCATE=%d\nMAP=%d\nREWRITE=%d\n\n", seals, flags & O_ACCMODE, written, truncated, mapped, rewritten);
+  return 0;
+}
+
+/* Ten ways to be a bad client. */
+static void misbehave(const char *path, long round) {
+  int fd = connectTo(path);
+  int passed;
+  switch (round % 10) {
+    case 0: break;                                                              // says nothing and goes
+    case 1: send(fd, "SUBSYSTEM==", 11, MSG_NOSIGNAL); break;                   // garbage, and does not wait for the answer
+    case 2: send(fd, bytes, 70 * 1024, MSG_NOSIGNAL); break;                    // more than a filter may have
+    case 3: shutdown(fd, SHUT_WR); break;
+    case 4: shutdown(fd, SHUT_RD); break;
+    case 5: shutdown(fd, SHUT_RDWR); break;
+    case 6: send(fd, "", 0, MSG_NOSIGNAL); break;                               // an empty message looks like the end
+    case 7: send(fd, "\xff\0\xfe", 3, MSG_NOSIGNAL); receive(fd, 0, &passed); break;
+    case 8:                                                                     // takes one and leaves the rest in flight
+      receive(fd, MSG_DONTWAIT, &passed);
+      if (passed >= 0) close(passed);
+      break;
+    case 9:                                                                     // sends a descriptor of its own
+    {
+      union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+      } control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+      memcpy(CMSG_DATA(&control.align), &fd, sizeof fd);
+      struct iovec part = {"\n", 1};
+      struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+      sendmsg(fd, &header, MSG_NOSIGNAL);
+      receive(fd, 0, &passed);
+      if (passed >= 0) close(passed);
+    }
+  }
+  close(fd);
+}
+
+static int rounds(const char *path, long count) {
+  memset(bytes, 'x', sizeof bytes);
+  for (long round = 0; round < count; round++) misbehave(path, round);
+  // And some that are killed while they are in the middle of it
+  for (int i = 0; i < 50; i++) {
+    pid_t child = fork();
+    if (child == 0) {
+      connectTo(path);
+      for (;;) pause();
+    }
+    usleep(2000);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+  }
+  printf("done@/\n\n");
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) {
+    fprintf(stderr, "usage: subscriber FILTER|!seals|!half|!silent PATH | !rounds N PATH\n");
+    return 100;
+  }
+  const char *path = argv[argc - 1];
+  if (strcmp(argv[1], "!rounds") == 0) return rounds(path, atol(argv[2]));
+  int fd = connectTo(path);
+  if (strcmp(argv[1], "!seals") == 0) return showSeals(fd);
+  if (strcmp(argv[1], "!silent") == 0) {
+    printf("connected@/\n\n");
+    fflush(stdout);
+    for (;;) pause();
+  }
+  if (strcmp(argv[1], "!half") == 0) shutdown(fd, SHUT_WR);
+  else if (argv[1][0] != '\0' && send(fd, argv[1], strlen(argv[1]), MSG_NOSIGNAL) < 0) fail("send");
+  return follow(fd);
+}

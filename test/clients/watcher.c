@@ -1,0 +1,169 @@
+/*
+ * Watches a directory with inotify and says what it hears, a line each, until its standard input ends.
+ *
+ *   watcher path DIR          by its path
+ *   watcher dot DIR           as `.`, from inside
+ *   watcher fd DIR            as /proc/self/fd/N of an open descriptor
+ *   watcher thread DIR        a thread adds the watch and ends
+ *   watcher fork DIR          a process adds the watch, has a child and ends; the child listens
+ *   watcher twice DIR         the watch is taken off and added again, for each line of standard input
+ *   watcher oneshot DIR N     as libudev-compat: IN_ONESHOT, and on each wake-up the watch first and then all that is there,
+ *                             until it has taken N events
+ *
+ * It says its PID and `ready` first.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#define MASK (IN_CREATE | IN_DELETE | IN_DELETE_SELF)
+#define PATIENCE_MS 20000
+#define LIMIT_S 60
+
+static int inotify;
+static const char *path;
+
+static void fail(const char *what) {
+  printf("%s: %s\n", what, strerrorname_np(errno));
+  exit(1);
+}
+
+static int watch(const char *where, uint32_t mask) {
+  int wd = inotify_add_watch(inotify, where, mask);
+  if (wd < 0) fail("inotify_add_watch");
+  return wd;
+}
+
+static void *watch_in_thread(void *unused) {
+  (void)unused;
+  watch(path, MASK);
+  return NULL;
+}
+
+static void ready(void) { printf("pid %d\nready\n", (int)getpid()); }
+
+static void say(const struct inotify_event *event) {
+  static const struct {
+    uint32_t mask;
+    const char *name;
+  } kinds[] = {{IN_CREATE, "CREATE"}, {IN_DELETE, "DELETE"}, {IN_DELETE_SELF, "DELETE_SELF"}, {IN_IGNORED, "IGNORED"}, {IN_Q_OVERFLOW, "OVERFLOW"}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (event->mask & kinds[i].mask) printf("%s%s%s\n", kinds[i].name, event->len ? " " : "", event->len ? event->name : "");
+}
+
+static void hear(void) {
+  static char heard[65536] __attribute__((aligned(8)));
+  ssize_t got = read(inotify, heard, sizeof heard);
+  if (got < 0) fail("read");
+  for (char *at = heard; at < heard + got;) {
+    struct inotify_event *event = (struct inotify_event *)at;
+    say(event);
+    at += sizeof *event + event->len;
+  }
+}
+
+/* Gives back when standard input ends, or has a line. */
+static int listen_until_told(void) {
+  struct pollfd both[] = {{inotify, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+  for (;;) {
+    if (poll(both, 2, -1) < 0) fail("poll");
+    if (both[0].revents) hear();
+    else if (both[1].revents) {
+      char line[64];
+      return read(STDIN_FILENO, line, sizeof line) > 0;
+    }
+  }
+}
+
+static int not_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+
+static int take_all(void) {
+  struct dirent **names;
+  int count = scandir(path, &names, not_dots, alphasort);
+  if (count < 0) fail("scandir");
+  for (int i = 0; i < count; i++) {
+    char name[4096], text[8192];
+    snprintf(name, sizeof name, "%s/%s", path, names[i]->d_name);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) fail("open");
+    if (read(fd, text, sizeof text) <= 0) fail("read");
+    close(fd);
+    if (unlink(name) != 0) fail("unlink");
+    free(names[i]);
+  }
+  free(names);
+  return count;
+}
+
+static void take_oneshot(long wanted) {
+  long taken = 0;
+  watch(path, IN_CREATE | IN_ONESHOT);
+  ready();
+  while (taken < wanted) {
+    struct pollfd one = {inotify, POLLIN, 0};
+    if (poll(&one, 1, PATIENCE_MS) == 0) {
+      printf("slept with %d waiting, after %ld\n", take_all(), taken);
+      exit(1);
+    }
+    char heard[65536];
+    if (read(inotify, heard, sizeof heard) <= 0) fail("read");
+    watch(path, IN_CREATE | IN_ONESHOT);
+    taken += take_all();
+  }
+  printf("taken %ld\n", taken);
+}
+
+int main(int count, char **arguments) {
+  if (count < 3) return 2;
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  const char *how = arguments[1];
+  path = arguments[2];
+  inotify = inotify_init1(IN_CLOEXEC);
+  if (inotify < 0) fail("inotify_init1");
+  if (strcmp(how, "oneshot") == 0) {
+    take_oneshot(atol(arguments[3]));
+    return 0;
+  }
+  if (strcmp(how, "path") == 0 || strcmp(how, "fork") == 0) watch(path, MASK);
+  if (strcmp(how, "dot") == 0) {
+    if (chdir(path) != 0) fail("chdir");
+    watch(".", MASK);
+  }
+  if (strcmp(how, "fd") == 0) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    watch(link, MASK);
+  }
+  if (strcmp(how, "thread") == 0) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, watch_in_thread, NULL) != 0) fail("pthread_create");
+    pthread_join(thread, NULL);
+  }
+  if (strcmp(how, "fork") == 0) {
+    if (fork() != 0) _exit(0);
+    alarm(LIMIT_S); /* whoever started its parent may not know of it */
+    ready();
+    for (;;) hear(); /* its standard input ends with its parent */
+  }
+  if (strcmp(how, "twice") == 0) {
+    int wd = watch(path, MASK);
+    ready();
+    for (int is_on = 1; listen_until_told(); is_on = !is_on) {
+      if (is_on) inotify_rm_watch(inotify, wd);
+      else wd = watch(path, MASK);
+      printf(is_on ? "off\n" : "on\n");
+    }
+    return 0;
+  }
+  ready();
+  while (listen_until_told()) continue;
+  return 0;
+}

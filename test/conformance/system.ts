@@ -1,0 +1,222 @@
+/**
+ * Runs the cases of cases.ts on whatever makes system calls: a process on a real mount, whichever driver serves it, or
+ * the kernel in memory.
+ *
+ * Each case has directories `own`, where it works, and `other` beside it, of mode 0755 and root's. A line of a case is
+ *
+ *   [who:] call [words] [= what comes of it]
+ *
+ * where nothing behind it means that the call succeeds, whatever it gives. A refusal is the errno's name; what a read
+ * gives is the text, with what is not printable as %XX, and `nothing` at the end. `{255}` is a name of that length.
+ */
+import * as assert from 'uvu/assert';
+import type { Answer } from '../support/clients.js';
+import { type Suite } from '../support/suite.js';
+import { CASES } from './cases.js';
+
+/** Who makes calls. Root does when nobody is named. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+export const USERS: Readonly<Record<string, User>> = {
+  root: { uid: 0, gid: 0, groups: [0] },
+  alice: { uid: 1001, gid: 1001, groups: [] },
+  bob: { uid: 1002, gid: 1002, groups: [] },
+  /** Has alice's group among others. */
+  carol: { uid: 1003, gid: 1003, groups: [7777, 1001] },
+};
+
+/** The calls of test/clients/stream-calls.c. */
+export interface Caller {
+  call(verb: string, ...args: readonly (string | number)[]): Promise<Answer>;
+}
+
+/** A mount of its own for one case. */
+export interface System {
+  /** A new caller at the root of the mount. */
+  caller(user: User): Promise<Caller>;
+  end(): Promise<void>;
+}
+
+const FLAGS: Readonly<Record<string, number>> = {
+  r: 0,
+  w: 1,
+  rw: 2,
+  creat: 0o100,
+  excl: 0o200,
+  trunc: 0o1000,
+  append: 0o2000,
+  nonblock: 0o4000,
+  directory: 0o200000,
+  nofollow: 0o400000,
+  path: 0o10000000,
+  tmpfile: 0o20200000,
+};
+
+const TYPES: Readonly<Record<number, string>> = { 0o01: 'fifo', 0o04: 'directory', 0o10: 'file', 0o12: 'symlink', 0o14: 'socket' };
+
+/** What stat(2) tells. */
+interface Info {
+  readonly ino: string;
+  readonly size: string;
+  readonly mode: string;
+  readonly type: string;
+  readonly nlink: string;
+  readonly uid: string;
+  readonly gid: string;
+  readonly atime: string;
+  readonly mtime: string;
+  readonly ctime: string;
+  readonly blocks: string;
+}
+
+const TIMES = ['atime', 'mtime', 'ctime'] as const;
+
+function parseInfo(rest: readonly string[]): Info {
+  const [ino, size, modeText, nlink, uid, gid, atime, mtime, ctime, blocks] = rest;
+  const mode = parseInt(modeText, 8);
+  return { ino, size, mode: (mode & 0o7777).toString(8), type: TYPES[mode >> 12], nlink, uid, gid, atime, mtime, ctime, blocks };
+}
+
+/** One case on one system. */
+class Run {
+  readonly #callers = new Map<string, Promise<Caller>>();
+  readonly #notes = new Map<string, Info>();
+
+  constructor(readonly system: System) {}
+
+  async perform(script: string): Promise<void> {
+    for (const line of ['mkdir own 755', 'mkdir other 755', 'chdir own', ...script.split('\n')]) {
+      const [, who = 'root', command, , expected] = /^\s*(?:(\w+):\s+)?(.*?)(\s+=\s+(.*))?\s*$/.exec(line.replace(/\{(\d+)\}/g, (_, n: string) => 'n'.repeat(Number(n))))!;
+      if (command === '' || command.startsWith('#')) continue;
+      const got = await this.#line(await this.#caller(who), command.split(/\s+/).map(unescape));
+      if (expected !== undefined) assert.is(got, expected, line);
+      else assert.not.match(got, /^E[A-Z0-9]+$/, line);
+    }
+  }
+
+  #caller(who: string): Promise<Caller> {
+    const known = this.#callers.get(who);
+    if (known !== undefined) return known;
+    const made = this.system.caller(USERS[who]).then(async (caller) => {
+      await caller.call('umask', 0);
+      if (this.#callers.size > 1) await caller.call('chdir', 'own');
+      return caller;
+    });
+    this.#callers.set(who, made);
+    return made;
+  }
+
+  /** What comes of a line: an errno's name, or a number, or a text. */
+  async #line(caller: Caller, [verb, ...args]: string[]): Promise<string> {
+    switch (verb) {
+      case 'put': // printf text > path
+        return this.#open(caller, args[0], 'w|creat|trunc', args[2], (slot) => caller.call('write', slot, args[1]));
+      case 'cat':
+        return this.#open(caller, args[0], 'r', undefined, (slot) => caller.call('read', slot, 65536));
+      case 'open':
+        return outcome(await caller.call('open', args[0], args[1], flags(args[2]), parseInt(args[3] ?? '644', 8)));
+      case 'mkdir':
+      case 'mknod':
+      case 'chmod':
+      case 'fchmod':
+        return outcome(await caller.call(verb, args[0], parseInt(args[1] ?? '755', 8), ...args.slice(2)));
+      case 'names':
+        return this.#open(caller, args[0], 'r|directory', undefined, async (slot) => {
+          const got = await caller.call('getdents', slot);
+          const names = got.rest.map((entry) => entry.split('/')[0]).filter((name) => name !== '.' && name !== '..');
+          return { ...got, bytes: names.join(' '), rest: names };
+        });
+      case 'note':
+        this.#notes.set(args[0], (await this.#info(caller, args[0])) as Info);
+        await tick();
+        return '';
+      case 'changed':
+        return this.#changed(await this.#info(caller, args[0]), this.#notes.get(args[0])!);
+      case 'same': {
+        const [one, other] = [await this.#info(caller, args[0]), await this.#info(caller, args[1])];
+        return typeof one !== 'string' && typeof other !== 'string' && one.ino === other.ino ? 'yes' : 'no';
+      }
+      default:
+        return this.#other(caller, verb, args);
+    }
+  }
+
+  /** What stat(2) tells, one value a call; or a call of stream-calls.c as it is. */
+  async #other(caller: Caller, verb: string, args: readonly string[]): Promise<string> {
+    const info = /^(f?)(ino|size|mode|type|nlink|uid|gid|atime|mtime|ctime|blocks)$/.exec(verb);
+    if (info === null) return outcome(await caller.call(verb, ...args), /^(read|pread|readlink|getxattr|listxattr|mmap)$/.test(verb));
+    const got = await caller.call(info[1] === 'f' ? 'fattributes' : 'attributes', args[0]);
+    return got.value < 0 ? got.errno : parseInfo(got.rest)[info[2] as keyof Info];
+  }
+
+  async #info(caller: Caller, path: string): Promise<Info | string> {
+    const got = await caller.call('attributes', path);
+    return got.value < 0 ? got.errno : parseInfo(got.rest);
+  }
+
+  #changed(after: Info | string, before: Info): string {
+    if (typeof after === 'string') return after;
+    return TIMES.filter((time) => after[time] !== before[time]).join(' ') || 'nothing';
+  }
+
+  async #open(caller: Caller, path: string, how: string, mode: string | undefined, body: (slot: number) => Promise<Answer>): Promise<string> {
+    const slot = 900;
+    const opened = await caller.call('open', slot, path, flags(how), parseInt(mode ?? '644', 8));
+    if (opened.value < 0) return opened.errno;
+    const got = await body(slot);
+    await caller.call('close', slot);
+    return outcome(got, true);
+  }
+}
+
+/** Turns %XX back. */
+function unescape(word: string): string {
+  return word.replace(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(parseInt(code, 16)));
+}
+
+function flags(words: string): number {
+  return words.split('|').reduce((sum, word) => {
+    assert.ok(word in FLAGS, `no such flag: ${word}`);
+    return sum | FLAGS[word];
+  }, 0);
+}
+
+function outcome({ value, errno, bytes }: Answer, isText = false): string {
+  if (value < 0) return errno;
+  if (!isText || (bytes === '' && value > 0)) return String(value);
+  return bytes === '' ? 'nothing' : bytes.replace(/[^!-$&-~ ]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`);
+}
+
+/** Resolves when the clock has gone on by what the tree can tell apart. */
+async function tick(): Promise<void> {
+  for (const start = Date.now(); Date.now() < start + 2; ) await new Promise((done) => setTimeout(done, 1));
+}
+
+/** A system where some cases do not hold, each for a reason. */
+export interface Exceptions {
+  /** By a case's name, or by how several names begin. */
+  readonly [beginning: string]: string;
+}
+
+/** Adds all cases to a suite. `exceptions` are not run; each must be there to be excepted. */
+export function conforms(to: Suite, system: () => Promise<System>, exceptions: Exceptions = {}): void {
+  const excepted = (name: string): boolean => Object.keys(exceptions).some((beginning) => name.startsWith(beginning));
+  for (const { name, script } of CASES) {
+    if (excepted(name)) continue;
+    to(name, async () => {
+      const made = await system();
+      try {
+        await new Run(made).perform(script);
+      } finally {
+        await made.end();
+      }
+    });
+  }
+  to('has no exceptions but of cases that there are', () => {
+    for (const beginning of Object.keys(exceptions)) assert.ok(CASES.some(({ name }) => name.startsWith(beginning)), beginning);
+  });
+}
