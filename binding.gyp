@@ -31,6 +31,14 @@
       },
     },
     {
+      # `eventfs emit` without Node's start: the C library only
+      'target_name': 'eventfs-emit',
+      'type': 'executable',
+      'sources': ['native/eventfs-emit.c'],
+      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
+      'ldflags': ['-pthread'],
+    },
+    {
       'target_name': 'eventfs-notify',
       'type': 'executable',
       'product_extension': '',
@@ -41,14 +49,6 @@
         'native/notifier/raise.c',
       ],
       'cflags_c': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
-    },
-    {
-      # `eventfs emit` without Node's start: the C library only
-      'target_name': 'eventfs-emit',
-      'type': 'executable',
-      'sources': ['native/eventfs-emit.c'],
-      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
-      'ldflags': ['-pthread'],
     },
   ],
 }

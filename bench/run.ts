@@ -1,12 +1,13 @@
 /**
  * Prints the figures. Fails on nothing: judging is for people.
  *
- *   node dist/bench/run.js [name ...]      promise operations queues scale fanout uevents restarts
+ *   node dist/bench/run.js [name ...]      promise operations queues scale fanout uevents inotify restarts
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
 import type { Benchmark } from './figure.js';
 import { fanout } from './figures/fanout.js';
+import { inotify } from './figures/inotify.js';
 import { operations } from './figures/operations.js';
 import { promise } from './figures/promise.js';
 import { queues } from './figures/queues.js';
@@ -14,7 +15,7 @@ import { restarts } from './figures/restarts.js';
 import { scale } from './figures/scale.js';
 import { uevents } from './figures/uevents.js';
 
-const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, uevents, restarts];
+const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, uevents, inotify, restarts];
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);

@@ -11,9 +11,10 @@
  *
  * The order to read in, along the way of one uevent and of one request:
  *
- *   sources/kernel.ts    a datagram comes, and is the kernel's
+ *   sources/uevent-source.ts   a datagram comes, and is the kernel's (sources/kernel.ts) or udevd's (sources/udev.ts)
  *   events/uevent.ts     becomes text
  *   events/bus.ts        is appended once to events/log.ts, and goes to every outlet; the tree is one
+ *   outlets/outlets.ts   the other ways out, if options ask for them: netlink groups, sockets, descriptors, a fifodir
  *   tree/tree.ts         gives a link to each process directory, and tells the streams
  *   tree/streams.ts      answers those who wait, all at the same place with the same bytes
  *
@@ -23,7 +24,7 @@
  *   drivers/handlers.ts  does it on the tree; one method a request, with the system call that causes it
  *   (drivers/fuse-native.ts and path-calls.ts are the other door, by libfuse and paths: docs/DRIVERS.md)
  *
- * Arrows go one way: cli -> daemon -> drivers, sources -> tree -> events, owners. events/ imports nothing of ours. What a
+ * Arrows go one way: cli -> daemon -> drivers, sources, outlets -> tree -> events, owners. events/ imports nothing of ours. What a
  * client can observe is plain data below Tree, so that a later daemon can take it up; closures hold none of it.
  */
 export { Daemon, type DaemonOptions } from './daemon.js';

@@ -24,6 +24,9 @@ static Descriptor openFifo(int directory, const char* name) {
   return Descriptor(static_cast<int>(fd));
 }
 
+/** The most names that are looked at. */
+static constexpr uint32_t kMostListed = 65536;
+
 /** What becomes of one FIFO: words of `counts`. */
 enum Outcome : size_t { kNotified, kFull, kStale, kSkipped };
 
@@ -56,11 +59,13 @@ static void notifyFifos(const Napi::CallbackInfo& info) {
   DIR* listing = fdopendir(again.get());
   if (listing == nullptr) throw systemError(info.Env(), errno, "fdopendir");
   again.release();
-  for (uint32_t seen = 0; const dirent* entry = readdir(listing);) {
+  // Other files cost no more than being listed, but there may be any number of them too
+  uint32_t listed = 0;
+  uint32_t seen = 0;
+  for (const dirent* entry; listed < kMostListed && (entry = readdir(listing)) != nullptr; ++listed) {
     // One whose name begins with a dot is being made: s6 renames it when its reader is there
     if (entry->d_name[0] == '.' || (entry->d_type != DT_FIFO && entry->d_type != DT_UNKNOWN)) continue;
-    if (seen++ < most) ++counts[notify(directory, entry, bytes.Data(), length)];
-    else ++counts[kSkipped];
+    ++counts[seen++ < most ? notify(directory, entry, bytes.Data(), length) : kSkipped];
   }
   closedir(listing);
 }

@@ -1,7 +1,7 @@
 /** What `eventfs doctor` asks of the machine, mount or not. */
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import { release } from 'node:os';
-import { errnoText, isSystemError } from '../errno.js';
+import { Refusal, errnoText, isSystemError } from '../errno.js';
 import { seesOwnNamespace } from '../owners/process.js';
 import type { Finding } from './doctor.js';
 
@@ -106,18 +106,14 @@ function commOf(pid: string): string {
   }
 }
 
-/** Whether the configuration is TOML; what its keys mean is for the daemon. */
-export async function checkConfiguration(path: string): Promise<Finding[]> {
+/** Whether the daemon would take its configuration. */
+export async function checkConfiguration(path: string, read: () => Promise<unknown>): Promise<Finding[]> {
   if (!existsSync(path)) return [{ level: 'ok', what: `${path} is not there: everything has its default` }];
-  const { parse, TomlError } = await import('smol-toml');
   try {
-    parse(readFileSync(path, 'utf8'));
+    await read();
     return [{ level: 'ok', what: `${path} can be read` }];
   } catch (error) {
-    if (error instanceof TomlError) {
-      return [{ level: 'fail', what: `${path}: line ${error.line}: ${error.message.split('\n')[0]}`, mend: `edit ${path}` }];
-    }
-    if (!isSystemError(error)) throw error;
-    return [{ level: 'fail', what: `${path}: ${errnoText(error.errno)}`, mend: `chmod a+r ${path}` }];
+    if (!(error instanceof Refusal)) throw error;
+    return [{ level: 'fail', what: error.message, mend: `edit ${path}` }];
   }
 }

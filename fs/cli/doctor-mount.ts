@@ -1,13 +1,15 @@
 /** What `eventfs doctor` asks of a mount. */
-import { accessSync, constants, existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
 import { isSystemError } from '../errno.js';
 import { mountPath, probe } from '../drivers/mount-point.js';
 import { parseMountinfo } from '../fuse/mountinfo.js';
-import { QUEUE_LIMITS } from '../tree/tree.js';
+import { DEFAULT_CONFIG } from '../config/config.js';
 import type { Finding } from './doctor.js';
-import { processDirectories, streams } from './status.js';
+import { commandOf, processDirectories, streams } from './status.js';
 import { readStatusFile } from './status-file.js';
 
+/** As the kernel cuts its name: 15 bytes. */
+const NOTIFIER = 'eventfs-notify';
 /** From how much of a bound on it is worth a word. */
 const MUCH = 0.8;
 /** What the daemon asks for (sources/kernel.ts). */
@@ -33,7 +35,7 @@ export async function checkMount(directory: string): Promise<Finding[]> {
     ...checkDaemon(Number(status.get('DAEMON')), Number(status.get('OWNERS'))),
     ...checkSource(status),
     ...checkSubscribers(path, status),
-    ...checkHelpers(status),
+    ...checkNotifier(Number(status.get('DAEMON'))),
     ...checkPublish(path),
   ];
 }
@@ -87,7 +89,7 @@ function checkSource(status: ReadonlyMap<string, string>): Finding[] {
 
 function checkSubscribers(path: string, status: ReadonlyMap<string, string>): Finding[] {
   const subscribers = [...processDirectories(path).readable, ...streams(status)];
-  const lagging = subscribers.filter(({ pending, lost }) => lost > 0 || pending > QUEUE_LIMITS.events * MUCH);
+  const lagging = subscribers.filter(({ pending, lost }) => lost > 0 || pending > DEFAULT_CONFIG.queue.events * MUCH);
   if (lagging.length === 0) return [{ level: 'ok', what: `${subscribers.length} subscribers, and none lags` }];
   return lagging.map(({ what, pid, command, pending, lost }) => ({
     level: 'warn',
@@ -96,15 +98,16 @@ function checkSubscribers(path: string, status: ReadonlyMap<string, string>): Fi
   }));
 }
 
-/** Processes of the daemon's that status tells of: `..._HELPER=<pid>`. */
-function checkHelpers(status: ReadonlyMap<string, string>): Finding[] {
-  return [...status]
-    .filter(([key, value]) => /(^|_)HELPER$/.test(key) && /^\d+$/.test(value))
-    .map(([key, value]) =>
-      existsSync(`/proc/${value}`)
-        ? { level: 'ok', what: `${key.toLowerCase()}: process ${value} runs` }
-        : { level: 'fail', what: `${key.toLowerCase()}: process ${value} has ended: inotify watchers see nothing`, mend: 'mount again' },
-    );
+/** What raises inotify events is a child of the daemon's (native/notifier/). */
+function checkNotifier(daemon: number): Finding[] {
+  try {
+    const children = readFileSync(`/proc/${daemon}/task/${daemon}/children`, 'latin1').split(' ').filter(Boolean);
+    const running = children.find((pid) => commandOf(Number(pid)) === NOTIFIER);
+    if (running !== undefined) return [{ level: 'ok', what: `inotify: ${NOTIFIER} (pid ${running}) runs` }];
+    return [{ level: 'warn', what: `inotify: ${NOTIFIER} does not run: watchers see what programs make, and not what the daemon delivers`, mend: 'with --driver fuse-native that is so; else make all, and mount again' }];
+  } catch {
+    return []; // the daemon is in another PID namespace
+  }
 }
 
 function checkPublish(path: string): Finding[] {

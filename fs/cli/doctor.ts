@@ -19,7 +19,8 @@ export interface DoctorOptions {
   readonly mount: string;
 }
 
-export async function doctor(options: DoctorOptions): Promise<void> {
+/** @param readConfiguration throws a Refusal where `mount` would refuse the file */
+export async function doctor(options: DoctorOptions, readConfiguration: () => Promise<unknown>): Promise<void> {
   const addon = await checkAddon();
   const isBuilt = addon.every(({ level }) => level !== 'fail');
   const findings = [
@@ -30,7 +31,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
     ...checkSysfs(),
     ...(isBuilt ? await checkNetlink() : []),
     ...checkManagers(),
-    ...(await checkConfiguration(options.config)),
+    ...(await checkConfiguration(options.config, readConfiguration)),
     ...(isBuilt ? await checkMount(options.mount) : []),
   ];
   if (options.json === true) print(`${JSON.stringify(findings)}\n`);

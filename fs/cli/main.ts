@@ -1,7 +1,6 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
-import { DRIVER_NAMES } from '../drivers/driver.js';
 import type { ColdplugOptions } from './coldplug.js';
 import type { DoctorOptions } from './doctor.js';
 import type { ExecOptions } from './exec.js';
@@ -10,13 +9,14 @@ import type { WaitOptions } from './wait.js';
 import type { WatchOptions } from './watch.js';
 import { addCompare } from './compare-options.js';
 import { ExitCode, explain } from './explain.js';
+import { DRIVER_NAMES } from '../drivers/driver.js';
 import { print } from './output.js';
 import { waysInAndOut } from './ways-options.js';
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
-export async function main(argv: readonly string[]): Promise<void> {
-  const program = new Command('eventfs')
+function emptyProgram(): Command {
+  return new Command('eventfs')
     .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
@@ -25,8 +25,31 @@ export async function main(argv: readonly string[]): Promise<void> {
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
+}
 
-  addMounting(program);
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = emptyProgram();
+
+  waysInAndOut(program.command('mount'))
+    .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
+    .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
+    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
+    .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
+    .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
+    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
+    .option('--list-links', 'head and tail are listed too, as symlinks')
+    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
+    .option('--hint', 'say what to try once mounted')
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('./mount.js')).mount(directory, command);
+    });
+
+  program
+    .command('umount')
+    .description('end the daemon that serves a directory and unmount it')
+    .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
+    .action(async (directory: string) => (await import('./umount.js')).umount(directory));
+
   addReading(program);
   addWorking(program);
   addTending(program);
@@ -58,29 +81,6 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   doctor: ['eventfs doctor --mount /dev/events'],
   compare: ['eventfs compare --designs own-stream,socket --subscribers 16,256'],
 };
-
-/** Commands that serve the tree. */
-function addMounting(program: Command): void {
-  waysInAndOut(program.command('mount'))
-    .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
-    .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
-    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
-    .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
-    .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
-    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
-    .option('--list-links', 'head and tail are listed too, as symlinks')
-    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
-    .option('--hint', 'say what to try once mounted')
-    .action(async (directory: string, _options: unknown, command: Command) => {
-      await (await import('./mount.js')).mount(directory, command);
-    });
-
-  program
-    .command('umount')
-    .description('end the daemon that serves a directory and unmount it')
-    .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
-    .action(async (directory: string) => (await import('./umount.js')).umount(directory));
-}
 
 /** Commands that show events and make them. */
 function addReading(program: Command): void {
@@ -190,7 +190,10 @@ function addTending(program: Command): void {
     .option('--config <file>', 'the configuration to look at', '/etc/eventfs.toml')
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (options: DoctorOptions) => {
-      await (await import('./doctor.js')).doctor(options);
+      const mount = program.commands.find((command) => command.name() === 'mount')!;
+      mount.setOptionValue('config', options.config);
+      const readConfiguration = async (): Promise<unknown> => new (await import('./configuration.js')).Configuration(mount);
+      await (await import('./doctor.js')).doctor(options, readConfiguration);
     });
 }
 

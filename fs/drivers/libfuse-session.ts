@@ -58,7 +58,7 @@ const OPTIONS = [
 
 const OPERATIONS = [
   'statfs', 'fgetattr', 'getattr', 'readdir', 'truncate', 'ftruncate', 'utimens', 'readlink', 'chown', 'chmod', 'mknod', 'setxattr',
-  'getxattr', 'listxattr', 'removexattr', 'open', 'read', 'write', 'release', 'create', 'unlink', 'rename', 'link', 'mkdir', 'rmdir',
+  'getxattr', 'listxattr', 'removexattr', 'open', 'read', 'write', 'release', 'create', 'unlink', 'rename', 'link', 'symlink', 'mkdir', 'rmdir',
 ] as const;
 
 const TWO_32 = 2 ** 32;
@@ -268,6 +268,10 @@ export class LibfuseSession extends Fuse {
 
   _op_link(signal: Signal, path: string, newPath: string): void {
     this.#serve('link', path, signal, () => this.ends.calls.link(path, newPath));
+  }
+
+  _op_symlink(signal: Signal, _target: string, path: string): void {
+    this.#serve('symlink', path, signal, () => this.ends.calls.symlink());
   }
 
   _op_mkdir(signal: Signal, path: string, mode: number): void {

@@ -124,6 +124,11 @@ export class PathCalls {
     directory.link(name, node);
   }
 
+  /** symlink(2). EPERM: the only symlinks are head and tail. */
+  symlink(): never {
+    throw new FsError(Errno.EPERM);
+  }
+
   /** rename(2). ENOENT, EPERM. With one of libfuse's hidden names: unlink(2) of a file that is open. */
   rename(path: string, newPath: string): void {
     const from = this.#place(path);

@@ -263,12 +263,18 @@ export class SocketOutlet implements WayOut {
   }
 
   #welcome(fd: number, peer: Peer): void {
-    const subscriber = new Subscriber(++this.#tokens, fd, peer, this.#groupOf(Filter.parse('')));
-    this.#subscribers.set(subscriber.token, subscriber);
+    const token = ++this.#tokens;
+    try {
+      this.#readiness.add(fd, token, Epoll.in);
+    } catch (error) {
+      closeSync(fd); // ENOSPC, ENOMEM: it sees the end
+      throw error;
+    }
+    const subscriber = new Subscriber(token, fd, peer, this.#groupOf(Filter.parse('')));
+    this.#subscribers.set(token, subscriber);
     subscriber.group.members++;
     const others = this.#ofUser.get(peer.uid) ?? 0;
     this.#ofUser.set(peer.uid, others + 1);
-    this.#readiness.add(fd, subscriber.token, Epoll.in);
     if (others >= MOST_OF_ONE_USER && peer.uid !== 0) return this.#refuse(subscriber, `you have ${others} connections already`);
     if (subscriber.group.fresh) this.#push(subscriber.group);
     subscriber.group.join(subscriber);

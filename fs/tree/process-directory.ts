@@ -211,7 +211,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.#refuseReserved(name);
     this.#demand(1, event.length);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
+    event.opens++; // the oldest, which makes room, may be this very event's only link
     this.queue.add(file);
+    event.close();
     this.changed();
     this.fileComplete();
     return file;

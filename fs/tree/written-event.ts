@@ -40,6 +40,9 @@ export class WrittenEvent extends Event {
     super.link(holder);
     this.#holders.push(holder);
     this.renamed();
+    // Linked anew in the queue that has just dropped it to make room.
+    this.keeper?.release(1, this.length);
+    this.keeper = null;
   }
 
   override unlink(holder: Holder): void {

@@ -23,7 +23,7 @@ order('begins no event while another of its devpaths is worked on, nor before an
       const beginAll = (): void => {
         for (let job = tested.begin(); job !== undefined; job = tested.begin()) {
           assert.ok(tested.running.size <= jobs);
-          for (const other of tested.running) if (other !== job) assert.not.ok(other.devpaths.some((path) => job!.devpaths.includes(path)), 'two at a time');
+          for (const other of tested.running) if (other !== job) assert.not.ok(other.devpaths.some((path) => job.devpaths.includes(path)), 'two at a time');
           begun.push(job);
         }
       };

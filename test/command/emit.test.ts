@@ -136,7 +136,7 @@ both('takes line ends in the environment, and a mebibyte of it', async () => {
   assert.match(refused.err, /File too large \(an event has at most 64 KiB\)\n$/i);
 });
 
-command('takes the same variables either way', async () => {
+command('takes the same variables either way', () => {
   const source = readFileSync(join(PROJECT, 'native/eventfs-emit.c'), 'utf8');
   const names = [...source.slice(source.indexOf('NAMES[]'), source.indexOf('VDEV_PREFIX')).matchAll(/"(\w+)"/g)].map(([, name]) => (name.endsWith('_') ? `${name}X` : name));
   const ours = DEVICE_VARIABLES.map((name) => (name.endsWith('_') ? `${name}X` : name));

@@ -347,11 +347,14 @@ layout('of fuse_release_in: the handle', () => {
   kernel.close();
 });
 
-layout('of fuse_statfs_out: no budget, names of 255 bytes', () => {
+layout('of fuse_statfs_out: blocks of 512 bytes, names of 255', () => {
   const kernel = MemoryKernel.started();
-  const { 'st.bsize': bsize, 'st.namelen': namelen, 'st.frsize': frsize, ...counts } = kernel.statfs();
-  assert.equal([bsize, namelen, frsize], [4096, 255, 4096]);
-  assert.ok(Object.values(counts).every((value) => value === 0));
+  const statfs = kernel.statfs();
+  assert.equal([statfs['st.bsize'], statfs['st.namelen'], statfs['st.frsize']], [512, 255, 512]);
+  const { bytes, events } = kernel.tree.ledger.mount.bounds;
+  const counts = ['st.blocks', 'st.bfree', 'st.bavail', 'st.files', 'st.ffree'] as const;
+  const blocks = Math.floor(bytes / 512);
+  assert.equal(counts.map((name) => statfs[name]), [blocks, blocks, blocks, events, events]);
   kernel.close();
 });
 

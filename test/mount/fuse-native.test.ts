@@ -166,7 +166,9 @@ native('takes no name but a PID: EPERM, and the log says why', async () => {
   assert.match((await shell.run(`mkdir ${daemon.path}/name`)).out, /not permitted/);
   await until(() => /mkdir: EPERM: name: only <pid>/.test(daemon.log()), 'the log does not say');
   assert.match((await shell.run(`mkdir ${daemon.path}/4194305`)).out, /No such process/);
-  assert.match((await shell.run(`mkdir ${await directory()}/below`)).out, /not permitted/);
+  const path = await directory();
+  assert.match((await shell.run(`mkdir ${path}/below`)).out, /not permitted/);
+  assert.match((await shell.run(`ln -s anything ${path}/symlink`)).out, /not permitted/);
 });
 
 native("makes a directory its process's user's, and nobody else's, whoever makes it", async () => {

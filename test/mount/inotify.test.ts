@@ -5,7 +5,7 @@
 import * as assert from 'uvu/assert';
 import { appendFileSync, linkSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { buildClients, client, isDead, reach, stateOf } from '../support/actor.js';
+import { buildClients, client, isDead, reach } from '../support/actor.js';
 import { eventText, killClients, publish, publishNumbered, spawnClient, statusOf } from '../support/clients.js';
 import { type Daemon, Shell, descriptors, isMounted, killDaemons, mountPoint, removeMountPoint, run, startDaemon, until } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
@@ -361,8 +361,10 @@ dead.run();
 // ---- the helper
 
 const helper = suite('the notifier');
+const owners: Shell[] = [];
 
 helper.after(async () => {
+  for (const { process: owner } of owners) owner.kill('SIGKILL');
   await killClients(); // of tests that failed
   await killDaemons();
 });
@@ -371,6 +373,7 @@ helper.after(async () => {
 async function setUp(): Promise<{ served: Daemon; owner: Shell; path: string; watcher: Watcher }> {
   const served = await startDaemon();
   const owner = new Shell();
+  owners.push(owner);
   const path = `${served.path}/${owner.pid}`;
   await owner.run(`mkdir ${path}`);
   return { served, owner, path, watcher: await Watcher.on(path) };
@@ -409,7 +412,7 @@ helper('is started again when it is killed, and nothing is missed', async () => 
 helper('that dies again and again is given up, and the daemon lives', async () => {
   const { served, owner, path, watcher } = await setUp();
   let last = 0;
-  await until(async () => {
+  await until(() => {
     const now = helperOf(served.pid);
     if (now !== 0 && now !== last) {
       last = now;
@@ -445,15 +448,17 @@ helper('touches nothing in the directory beneath', async () => {
   const pid = helperOf(served.pid);
   process.kill(pid, 'SIGSTOP');
   publishNumbered(served.path, 3);
+  await owner.run(`cd ${path}`); // so that the filesystem lives on without its mount
   await run(['umount', '-l', served.path]);
   await run(['mkdir', path]); // the same name, beneath
-  await until(() => isDead(served.pid) || stateOf(pid) === 'T', 'it is not stopped');
   process.kill(pid, 'SIGCONT');
+  await until(async () => (await owner.run('cat ../log/.status')).out.includes('\nUNTOLD=0\n'), 'the helper is busy');
+  assert.equal(readdirSync(path), []);
+  assert.equal(watcher.created, []);
   await watcher.end();
   await owner.kill();
-  await served.stop().catch(() => undefined);
+  assert.is(await served.ended, 0);
   await until(() => isDead(pid), 'the helper lives');
-  assert.equal(readdirSync(path), []);
   await run(['rmdir', path]);
   removeMountPoint(served.path);
 });

@@ -74,7 +74,7 @@ export class Watcher {
     this.process.stdin!.end();
     const pid = /^pid (\d+)$/m.exec(this.#text)?.[1];
     if (this.process.spawnfile === 'inotifywait') this.process.kill();
-    else if (pid !== undefined && this.process.exitCode !== null) process.kill(Number(pid), 'SIGKILL'); // a child of it that it has left behind
+    else if (pid !== undefined && Number(pid) !== this.process.pid) process.kill(Number(pid), 'SIGKILL'); // a child that it has left behind
     await within(10_000, this.#closed, 'the watcher did not end');
   }
 }

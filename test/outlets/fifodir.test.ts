@@ -1,0 +1,186 @@
+/** A fifodir that is written to: Debian's s6-ftrig-wait wakes on it, and nothing that somebody puts there does any harm. */
+import * as assert from 'uvu/assert';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, closeSync, constants, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { refused } from '../support/apart.js';
+import { Reader, compile, eventText, publish, statusOf } from '../support/clients.js';
+import { EVENTFS, mountPoint, run, startDaemon, until } from '../support/daemon.js';
+import { daemon, mounted } from '../support/mounted.js';
+
+const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'fifodir-'));
+const DIRECTORY = join(scratch, 'events');
+execFileSync('s6-mkfifodir', [DIRECTORY]);
+
+const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
+const act = (...actions: string[]): void => publish(daemon.path, ...actions.map((action) => eventText('/devices/f', {}, action)));
+
+/** A FIFO of that name with a reader, which is this process; gives its descriptor. Until it is read it has another name, as s6 does it. */
+function reader(name: string): number {
+  const making = join(DIRECTORY, `.${name}`);
+  execFileSync('mkfifo', [making]);
+  const fd = openSync(making, constants.O_RDONLY | constants.O_NONBLOCK);
+  renameSync(making, join(DIRECTORY, name));
+  return fd;
+}
+
+const bytes = Buffer.alloc(64 * 1024);
+
+/** What a FIFO has by now. */
+function contentOf(fd: number): string {
+  try {
+    return bytes.toString('latin1', 0, readSync(fd, bytes));
+  } catch {
+    return ''; // EAGAIN
+  }
+}
+
+/** Reads until it is that. */
+async function reads(fd: number, expected: string): Promise<void> {
+  let got = '';
+  await until(() => (got += contentOf(fd)).length >= expected.length, `'${got}' came, not '${expected}'`);
+  assert.is(got, expected);
+}
+
+const fifodir = mounted('a fifodir', ['--source', 'none', '--fifodir', DIRECTORY]);
+
+fifodir('wakes s6-ftrig-wait by the action that it waits for, and by no other', async () => {
+  const added = new Reader('a', ['s6-ftrig-wait', '-t', '20000', DIRECTORY]);
+  const removed = new Reader('.*r', ['s6-ftrig-wait', '-t', '20000', DIRECTORY]);
+  await until(() => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:')).length === 2, 'they do not wait');
+  act('change');
+  act('add');
+  assert.is(await added.ended, 0, added.err);
+  assert.is(added.text, 'a\n');
+  assert.is(removed.process.exitCode, null);
+  act('remove');
+  assert.is(await removed.ended, 0, removed.err);
+  assert.equal(readdirSync(DIRECTORY), []);
+});
+
+fifodir('gets a byte for each action, in order, and nothing for others', async () => {
+  const [one, two] = [reader('one'), reader('two')];
+  act('add', 'remove', 'change', 'move', 'bind', 'unbind', 'online', 'offline', 'dance', 'add');
+  await reads(one, 'arcmbuofa');
+  await reads(two, 'arcmbuofa');
+  closeSync(one);
+  closeSync(two);
+});
+
+fifodir('loses the FIFO of a waiter that was killed, and no other file', async () => {
+  const waiter = new Reader('x', ['s6-ftrig-wait', '-t', '60000', DIRECTORY]);
+  const left = (): string[] => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:'));
+  await until(() => left().length === 1, 'it does not wait');
+  // It is s6-ftrigrd, its helper, that has the FIFO open.
+  const children = readFileSync(`/proc/${waiter.process.pid}/task/${waiter.process.pid}/children`, 'latin1').trim().split(' ').map(Number);
+  for (const child of children.filter((pid) => pid > 0)) process.kill(child, 'SIGKILL');
+  await waiter.kill();
+  execFileSync('mkfifo', [join(DIRECTORY, 'unread')]);
+  const before = status('FIFODIR_STALE');
+  await until(() => {
+    act('add');
+    return left().length === 0;
+  }, 'its FIFO is still there');
+  assert.is(status('FIFODIR_STALE'), before + 1);
+  assert.ok(existsSync(join(DIRECTORY, 'unread')), 'somebody\'s FIFO was removed');
+});
+
+fifodir('is written to through no symlink, and to no file or device', async () => {
+  const outside = join(scratch, 'outside');
+  writeFileSync(outside, 'mine');
+  execFileSync('mkfifo', [join(scratch, 'elsewhere')]);
+  const elsewhere = openSync(join(scratch, 'elsewhere'), constants.O_RDONLY | constants.O_NONBLOCK);
+  symlinkSync(outside, join(DIRECTORY, 'ftrig1:to-a-file'));
+  symlinkSync(join(scratch, 'elsewhere'), join(DIRECTORY, 'ftrig1:to-a-fifo'));
+  symlinkSync(daemon.path, join(DIRECTORY, 'ftrig1:to-the-mount'));
+  symlinkSync(`${daemon.path}/publish`, join(DIRECTORY, 'to-publish'));
+  writeFileSync(join(DIRECTORY, 'ftrig1:file'), 'kept');
+  mkdirSync(join(DIRECTORY, 'ftrig1:directory'));
+  execFileSync('mkfifo', [join(DIRECTORY, '.being-made')]);
+  const hidden = openSync(join(DIRECTORY, '.being-made'), constants.O_RDONLY | constants.O_NONBLOCK);
+  const plain = reader('plain');
+  act('add');
+  await reads(plain, 'a');
+  assert.equal([contentOf(elsewhere), contentOf(hidden)], ['', '']);
+  assert.equal([readFileSync(outside, 'latin1'), readFileSync(join(DIRECTORY, 'ftrig1:file'), 'latin1')], ['mine', 'kept']);
+  assert.ok(['ftrig1:to-a-file', 'ftrig1:to-a-fifo', 'ftrig1:directory'].every((name) => readdirSync(DIRECTORY).includes(name)));
+  for (const fd of [elsewhere, hidden, plain]) closeSync(fd);
+});
+
+fifodir('is not held up by a FIFO that is full', async () => {
+  const [full, quick] = [reader('full'), reader('quick')];
+  for (let n = 0; n < 700; n++) {
+    act(...Array.from({ length: 100 }, () => 'change'));
+    await reads(quick, 'c'.repeat(100));
+  }
+  assert.ok(status('FIFODIR_FULL') > 0, 'it was never full');
+  closeSync(full);
+  closeSync(quick);
+}, 60_000);
+
+fifodir('leaves no descriptor open, whoever comes and goes', async () => {
+  const count = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
+  const before = count();
+  for (let n = 0; n < 20; n++) {
+    const fd = reader(`ftrig1:round-${n}`);
+    act('add');
+    closeSync(fd);
+    act('remove');
+  }
+  await until(() => {
+    act('add');
+    return !readdirSync(DIRECTORY).some((name) => name.startsWith('ftrig1:round-'));
+  }, 'some are still there');
+  assert.is(count(), before);
+});
+
+fifodir('may be moved or removed while it is written to', async () => {
+  const moved = join(scratch, 'moved');
+  renameSync(DIRECTORY, moved);
+  execFileSync('mkfifo', [join(moved, 'after')]);
+  const fd = openSync(join(moved, 'after'), constants.O_RDONLY | constants.O_NONBLOCK);
+  act('move');
+  await reads(fd, 'm');
+  closeSync(fd);
+  const other = join(scratch, 'other');
+  mkdirSync(other);
+  const second = await startDaemon(['--source', 'none', '--fifodir', other]);
+  rmdirSync(other);
+  publish(second.path, eventText('/devices/f'));
+  await until(() => statusOf(`${second.path}/log`).PUBLISHED === '1', 'the event did not come');
+  assert.is(await second.stop(), 0);
+});
+
+fifodir('is refused where it cannot be', async () => {
+  assert.match(await refused(['--source', 'none', '--fifodir', join(scratch, 'none')]), `make it with s6-mkfifodir ${scratch}/none`);
+  writeFileSync(join(scratch, 'file'), '');
+  assert.match(await refused(['--source', 'none', '--fifodir', join(scratch, 'file')]), 'Not a directory');
+  assert.match(await refused(['--source', 'none', '--fifodir', daemon.path]), 'it is on a FUSE mount');
+  const path = mountPoint();
+  chmodSync(path, 0o755);
+  const { err, code } = await run([process.execPath, EVENTFS, 'mount', path, '--source', 'none', '--fifodir', path]);
+  assert.match(err, 'it would be below the mount');
+  assert.is(code, 1);
+});
+
+fifodir.run();
+
+const lossy = mounted('a fifodir when events were lost at their source', ['--source', 'udev', '--fifodir', join(scratch, 'lossy')], { under: ['sh', '-c', `mkdir -p ${scratch}/lossy; exec unshare --net "$@"`, 'sh'] });
+
+lossy('gets a ?', async () => {
+  execFileSync('mkfifo', [join(scratch, 'lossy', 'waiter')]);
+  const fd = openSync(join(scratch, 'lossy', 'waiter'), constants.O_RDONLY | constants.O_NONBLOCK);
+  daemon.process.kill('SIGSTOP');
+  try {
+    const command = ['nsenter', `--net=/proc/${daemon.pid}/ns/net`, compile('stream-netlink'), 'multicast', '2', '200000'];
+    await run(command, { input: 'garbage'.repeat(300) });
+  } finally {
+    daemon.process.kill('SIGCONT');
+  }
+  let got = '';
+  await until(() => (got += contentOf(fd)).includes('?'), `only '${got}' came`, 20_000);
+  closeSync(fd);
+}, 60_000);
+
+lossy.run();
