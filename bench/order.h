@@ -73,7 +73,7 @@ static inline void check_record(struct order *order, const char *record, size_t 
 /* Whether the text begins with a numbered record of the expected size: two comparisons instead of a search. */
 static inline bool is_usual_record(const struct order *order, const char *text, size_t bytes) {
   size_t expected = order->record_bytes;
-  return bytes >= expected && text[expected - 1] == '\n' && text[expected - 2] == '\n' &&
+  return expected > 0 && bytes >= expected && text[expected - 1] == '\n' && text[expected - 2] == '\n' &&
          memcmp(text, RECORD_HEAD, RECORD_HEAD_BYTES) == 0;
 }
 

@@ -33,19 +33,26 @@ export async function measureCell(designs: readonly Design[], cell: Cell, plan: 
   }));
   const started: Entrant[] = [];
   try {
-    for (const entrant of entrants) {
-      say(`${entrant.design.title}: start`);
-      started.push(entrant);
-      await entrant.peer.start();
-      await entrant.peer.subscribe();
-      await measureThroughput(entrant.peer, WARM_UP_MS);
-    }
+    await allOf(
+      entrants.map(async (entrant) => {
+        say(`${entrant.design.title}: start`);
+        started.push(entrant);
+        await entrant.peer.start();
+        await entrant.peer.subscribe();
+      }),
+    );
+    for (const { peer } of entrants) await measureThroughput(peer, WARM_UP_MS);
     await measureRounds(entrants, plan, say);
     for (const entrant of entrants) await measureOnce(entrant, cell, plan, say);
   } finally {
-    await Promise.all(started.map(({ peer }) => peer.stop()));
+    await allOf(started.map(({ peer }) => peer.stop()));
   }
   return entrants.map(({ measured }) => measured);
+}
+
+/** Waits for all of them, and only then fails if one has: what is still starting could not be stopped. */
+async function allOf(promises: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(promises)) if (result.status === 'rejected') throw result.reason;
 }
 
 /** Each round begins with another design, so that none always comes after the same one. */

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Refusal } from '../fs/errno.js';
 import { PROJECT, within } from '../test/support/daemon.js';
 
 /** Where native/compare/Makefile puts them. */
@@ -63,12 +64,12 @@ export class Program {
   }
 
   #answer(): Promise<string> {
-    if (this.#over !== null) return Promise.reject(new Error(this.#over));
+    if (this.#over !== null) return Promise.reject(new Refusal(this.#over));
     return new Promise((done, failed) => this.#waiting.push({ done, failed }));
   }
 
   #end(why: string): void {
     this.#over = why;
-    for (const { failed } of this.#waiting.splice(0)) failed(new Error(why));
+    for (const { failed } of this.#waiting.splice(0)) failed(new Refusal(why));
   }
 }

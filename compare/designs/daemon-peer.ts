@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import { type WeighedDaemon, startWeighedDaemon } from '../../bench/daemon-costs.js';
 import { descriptors } from '../../test/support/daemon.js';
 import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel-memory.js';
+import { raiseInotifyLimit } from './inotify-limit.js';
 import { type Left, Peer, type Stored, childrenOf, sum } from './peer.js';
+
+/** How many files a flood makes, of all subscribers. */
+const FILES_FLOODED = 16_384;
 
 abstract class DaemonPeer extends Peer {
   #daemon: WeighedDaemon | null = null;
@@ -69,11 +73,29 @@ abstract class DaemonPeer extends Peer {
 
 /** Subscribers on the mount: their directories are looked at by name. */
 export class TreePeer extends DaemonPeer {
+  #restoreLimit: () => void = () => undefined;
+
   constructor(
     setting: Peer['setting'],
     private readonly way: 'own-stream' | 'stream' | 'head' | 'inotify',
   ) {
     super(setting);
+  }
+
+  protected override async startManager(): Promise<void> {
+    if (this.way === 'inotify') this.#restoreLimit = raiseInotifyLimit(this.setting.subscribers);
+    await super.startManager();
+  }
+
+  protected override async stopManager(): Promise<void> {
+    await super.stopManager();
+    this.#restoreLimit();
+  }
+
+  /** Who takes files one by one still has some when the time is up, and would need minutes for the rest. */
+  protected override get floodMost(): number {
+    const { subscribers, publishers } = this.setting;
+    return this.way === 'head' || this.way === 'inotify' ? Math.ceil(FILES_FLOODED / subscribers / publishers) : super.floodMost;
   }
 
   /** A pidfd of each owner. */

@@ -83,6 +83,11 @@ export abstract class Peer {
   /** What is held now for events that nobody has read. `events` were published since the subscribers stopped. */
   abstract store(events: number): Promise<Stored>;
 
+  /** The most events of each publisher's in a flood. */
+  protected get floodMost(): number {
+    return 1e6;
+  }
+
   // ---- the six
 
   async start(): Promise<void> {
@@ -101,9 +106,11 @@ export abstract class Peer {
     this.#herd = await Program.start('subscribers', [way, this.setting.subscribers, ...rest], under);
   }
 
-  /** All publishers at once as fast as they can, for `ms`. */
+  /** All publishers at once as fast as they can; resolves after `ms`. */
   async flood(ms: number): Promise<void> {
-    await Promise.all(this.#publishers.map((_, place) => this.#publish(place, `flood ${ms}`, ms)));
+    const window = new Promise((done) => setTimeout(done, ms));
+    await Promise.all(this.#publishers.map((_, place) => this.#publish(place, `flood ${ms} ${this.floodMost}`, ms)));
+    await window;
   }
 
   /** `count` events of one publisher's at an even rate. */

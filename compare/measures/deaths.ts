@@ -4,7 +4,7 @@ import type { Left, Peer } from '../designs/peer.js';
 
 const CATCH_UP_TIMEOUT_MS = 20_000;
 /** What is still there then stays. */
-export const WATCHED_MS = 2500;
+export const WATCHED_MS = 2000;
 const LOOK_EVERY_MS = 5;
 /** Events that wait for each of those who will be killed. */
 const WAITING_EVENTS = 8;

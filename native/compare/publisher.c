@@ -4,7 +4,7 @@
  * together: it writes EVENTS/global/<NUMBER>, links it into every directory of EVENTS, unlinks it, and writes a byte into
  * every FIFO of FIFODIR. PLACE tells several publishers' numbers apart (bench/order.h).
  *
- *   flood MS        as fast as it goes           rate PER_S COUNT     so many, evenly       burst COUNT   so many at once
+ *   flood MS MOST   as fast as it goes, at most MOST      rate PER_S COUNT   so many, evenly      burst COUNT   so many at once
  *
  * Each answers with what there was in all: `published=<numbers used> failed=<of them> cpu_ns=<so far>`.
  */
@@ -93,8 +93,8 @@ static void publish(struct publisher *publisher) {
   if (++publisher->next == NUMBERS_EACH) die("out of numbers");
 }
 
-static void flood(struct publisher *publisher, uint64_t ns) {
-  for (uint64_t end_ns = now_ns() + ns; now_ns() < end_ns;) publish(publisher);
+static void flood(struct publisher *publisher, uint64_t ns, long long most) {
+  for (uint64_t end_ns = now_ns() + ns; most > 0 && now_ns() < end_ns; most--) publish(publisher);
 }
 
 static void publish_evenly(struct publisher *publisher, uint64_t per_s, uint64_t count) {
@@ -108,7 +108,7 @@ static void publish_evenly(struct publisher *publisher, uint64_t per_s, uint64_t
 
 static void obey(struct publisher *publisher, const struct command *command) {
   const long long *numbers = command->numbers;
-  if (is_verb(command, "flood")) flood(publisher, (uint64_t)numbers[0] * NS_PER_MS);
+  if (is_verb(command, "flood")) flood(publisher, (uint64_t)numbers[0] * NS_PER_MS, numbers[1]);
   else if (is_verb(command, "rate") && numbers[0] > 0) publish_evenly(publisher, (uint64_t)numbers[0], (uint64_t)numbers[1]);
   else if (is_verb(command, "burst")) for (long long i = 0; i < numbers[0]; i++) publish(publisher);
   else die("what is '%s'?", command->verb);
