@@ -121,13 +121,18 @@ export class Bus {
     return more;
   }
 
-  /** Whether the name that is given is a new one: a SEQNUM above all others, or one of `#nameless` where none was made otherwise. */
-  #isUnique(isAsWanted: boolean, seqnum: number): boolean {
-    if (!isAsWanted) this.#hasRenamed = true;
+  /** Whether nothing can be called so yet: a SEQNUM above all others, or what `#nameless` gives while all names were of these two kinds. */
+  #isNew(seqnum: number): boolean {
     if (Number.isNaN(seqnum)) return !this.#hasRenamed;
     if (seqnum <= this.#highest) return false;
     this.#highest = seqnum;
-    return isAsWanted;
+    return true;
+  }
+
+  #freeName(wanted: string): string {
+    const name = this.history.freeName(wanted);
+    if (name !== wanted) this.#hasRenamed = true;
+    return name;
   }
 
   #nameless(): string {
@@ -140,10 +145,11 @@ export class Bus {
 
   /** @param lost how many lost events it tells of, 0 for an event */
   #append(wanted: string, text: Uint8Array, length: number, seqnum = NaN, lost = 0): void {
-    const name = this.history.freeName(wanted);
+    const isUnique = this.#isNew(seqnum);
+    const name = isUnique ? wanted : this.#freeName(wanted);
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
-    event.isUnique = this.#isUnique(name === wanted, seqnum);
+    event.isUnique = isUnique;
     this.#arrivals.note(event, this.lastSeqnum);
     this.history.add(event);
     for (const outlet of this.outlets) outlet.take(event);
