@@ -6,7 +6,7 @@
  * checks permissions before it asks (default_permissions).
  */
 import { Errno, FsError } from '../errno.js';
-import { type Timestamp } from '../events/event.js';
+import type { Timestamp } from '../events/event.js';
 import type { Sink } from '../events/sink.js';
 import type { Caller } from '../owners/owners.js';
 import { APPEND, type FileHandle, type Handle } from '../tree/handle.js';
