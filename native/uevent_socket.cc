@@ -1,5 +1,7 @@
 #include "uevent_socket.h"
 
+#include <poll.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -13,6 +15,11 @@ namespace eventfs {
 /** Words of `meta` a datagram. */
 static constexpr size_t kMetaWords = 6;
 static constexpr uint32_t kNoUid = 0xffffffff;
+/**
+ * How many batches are read before others have their turn: while a storm lasts there is always one more, and who reads
+ * what has come would be kept from it until the log has moved on. The socket's own buffer holds the rest.
+ */
+static constexpr uint32_t kBatchesPerWakeUp = 8;
 
 UeventSocket::UeventSocket(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<UeventSocket>(info),
@@ -108,12 +115,12 @@ void UeventSocket::onPoll(void* owner) {
   auto* uevents = static_cast<UeventSocket*>(owner);
   Napi::HandleScope scope(uevents->Env());
   [[maybe_unused]] Napi::Object self = uevents->Value();  // alive until here is done, even if a callback closes it
-  uevents->readUntilDry();
+  uevents->readUpTo(kBatchesPerWakeUp);
 }
 
 void UeventSocket::read(const Napi::CallbackInfo&) {
   if (isReading_) return;  // from onBatch: the reading goes on when that returns
-  readUntilDry();
+  readUpTo(UINT32_MAX);
 }
 
 /**
@@ -123,11 +130,12 @@ void UeventSocket::read(const Napi::CallbackInfo&) {
  * empties the queue. A message that is queued between the moment the queue runs empty and our seeing it is in that
  * batch too: only SEQNUMs can tell that the loss was before it.
  */
-void UeventSocket::readUntilDry() {
+void UeventSocket::readUpTo(uint32_t most) {
   isReading_ = true;
   Batch batch = Batch::kFull;
   bool toldDry = true;
-  while (socket_ && batch != Batch::kDry && batch != Batch::kFailed) {
+  // It stops before the queue is dry only where the event loop will call again
+  for (uint32_t done = 0; socket_ && batch != Batch::kDry && batch != Batch::kFailed && (done < most || !hasMore()); ++done) {
     uint32_t count = 0;
     batch = receive(&count);
     int error = errno;
@@ -144,6 +152,11 @@ void UeventSocket::readUntilDry() {
     }
   }
   isReading_ = false;
+}
+
+bool UeventSocket::hasMore() const {
+  pollfd asked{socket_.get(), POLLIN, 0};
+  return poll(&asked, 1, 0) > 0;
 }
 
 /** Receives until the slots are full or nothing is left; for kFailed errno says why. */

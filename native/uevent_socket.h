@@ -36,7 +36,8 @@ class UeventSocket : public Napi::ObjectWrap<UeventSocket> {
   void open(Napi::Env env, uint32_t group);
   void arm(size_t slot);
   void describe(size_t slot);
-  void readUntilDry();
+  void readUpTo(uint32_t most);
+  bool hasMore() const;
   Batch receive(uint32_t* count);
   void report(uint32_t count, bool overrun, bool dry);
 

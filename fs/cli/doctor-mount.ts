@@ -82,7 +82,7 @@ function checkSource(status: ReadonlyMap<string, string>): Finding[] {
     found.push({ level: 'warn', what: `${number('LOST')} events of the kernel's were lost in ${number('KERNEL_OVERRUNS')} overruns; every queue has an overflow record`, mend: 'eventfs coldplug, to hear of all devices again; more CPU for the daemon' });
   }
   if (number('KERNEL_FORGED') > 0) found.push({ level: 'warn', what: `${number('KERNEL_FORGED')} forged events were dropped: somebody sends what only the kernel may`, mend: 'look for processes with CAP_NET_ADMIN' });
-  if (number('KERNEL_GAPS') > 0) found.push({ level: 'ok', what: `${number('KERNEL_GAPS')} gaps in SEQNUM, as other network namespaces make them` });
+  if (number('KERNEL_GAPS') > 0) found.push({ level: 'ok', what: `${number('KERNEL_GAPS')} SEQNUMs did not come, as other network namespaces have them` });
   if (found.every(({ level }) => level === 'ok')) found.push({ level: 'ok', what: `no event of ${status.get('KERNEL')} was lost on the way from the kernel` });
   return found;
 }

@@ -7,6 +7,7 @@ export const KERNEL: Group = {
   owner: "the kernel's",
   kernelOnly: true,
   lossTimeoutMs: 100,
+  disorderMs: 1000, // its sender may have to wait for a CPU in between
   leastLoss: 0,
   read: (data, start, length, text) => text.readDatagram(data, start, length),
   publish: (bus, text) => bus.publishKernel(text),

@@ -14,6 +14,7 @@ export const UDEV: Group = {
   owner: "udev's",
   kernelOnly: false,
   lossTimeoutMs: 1000, // rules may take their time
+  disorderMs: 0, // rules may take any time, so that nothing is lost for coming late
   leastLoss: 1, // its events come out of order, so that the numbers around an overrun may say nothing
   read: readLibudev,
   publish: (bus, text) => bus.publishUdev(text),

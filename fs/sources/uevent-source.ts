@@ -2,8 +2,9 @@
  * A netlink group that uevents come from. What is the same for the kernel's and for udev's is here: what was not sent by
  * whom it should be is dropped and counted, and so is what is no uevent.
  *
- * When the socket overflows (ENOBUFS) the events that are missing are counted by the SEQNUMs before and after, and every
- * queue is told. A gap alone is no loss: events of other network namespaces have numbers too.
+ * When the socket overflows (ENOBUFS) the events that are missing are counted by their SEQNUMs (numbers.ts), and every queue is told:
+ * once with the first event that comes after it, and a moment later what has turned out to be missing since. A gap alone is no
+ * loss: events of other network namespaces have numbers too. Those that fall into the time of an overrun can't be told from lost ones, and are counted.
  */
 import { readFileSync } from 'node:fs';
 import { UeventSocket } from '#native';
@@ -11,6 +12,7 @@ import type { Bus } from '../events/bus.js';
 import { MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
 import type { Complain } from '../fuse/session.js';
 import type { StatusLines } from '../tree/text-file.js';
+import { Numbers } from './numbers.js';
 
 /** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
 const SLOT_BYTES = 16 * 1024;
@@ -30,8 +32,10 @@ export interface Group {
   readonly owner: string;
   /** Whether only the kernel itself may send to it. */
   readonly kernelOnly: boolean;
-  /** How long after an overrun the next event may come before the kernel is asked how many there have been. */
+  /** How long after an overrun the kernel is asked how many there have been. */
   readonly lossTimeoutMs: number;
+  /** How long after a higher SEQNUM a lower one may come; 0 where no time can be given. */
+  readonly disorderMs: number;
   /** The least that an overrun has lost, where SEQNUMs may say none. */
   readonly leastLoss: number;
   /** From a datagram to text. Throws MalformedUevent or OversizedUevent. */
@@ -44,10 +48,10 @@ export class UeventSource {
   readonly #text = new UeventText();
   readonly #data = new Uint8Array(SLOTS * SLOT_BYTES);
   readonly #meta = new Uint32Array(SLOTS * META_WORDS);
-  readonly #counted = { forged: 0, malformed: 0, overruns: 0, gaps: 0 };
+  readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
-  /** The SEQNUM of the last event that came, or that is known to be lost. */
-  #last: number;
+  readonly #numbers: Numbers;
+  /** Whether no event has come since the overrun. */
   #lossUntold = false;
   #lossTimer: NodeJS.Timeout | null = null;
 
@@ -66,8 +70,8 @@ export class UeventSource {
       onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
     });
     // After the socket is there, so that whatever comes after this number comes through the socket.
-    this.#last = currentSeqnum();
-    bus.lastSeqnum = this.#last;
+    this.#numbers = new Numbers(currentSeqnum(), group.disorderMs);
+    bus.lastSeqnum = this.#numbers.last;
   }
 
   start(): void {
@@ -80,12 +84,13 @@ export class UeventSource {
   }
 
   statusLines(): StatusLines {
-    const { forged, malformed, overruns, gaps } = this.#counted;
+    const { forged, malformed, overruns, late } = this.#counted;
     const { key } = this.group;
     return [
       [`${key}_BUFFER`, this.#socket.receiveBufferBytes],
       [`${key}_OVERRUNS`, overruns],
-      [`${key}_GAPS`, gaps],
+      [`${key}_GAPS`, this.#numbers.gaps],
+      [`${key}_LATE`, late],
       [`${key}_FORGED`, forged],
       [`${key}_MALFORMED`, malformed],
     ];
@@ -96,7 +101,8 @@ export class UeventSource {
     if (overrun) {
       this.#counted.overruns++;
       this.#lossUntold = true;
-      this.#lossTimer ??= setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
+      if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
+      this.#lossTimer = setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
     }
     // What comes in one go is told in one go.
     if (dry || count > 0) this.bus.settle();
@@ -118,7 +124,7 @@ export class UeventSource {
       this.complain(`dropped a uevent of ${this.group.owner}: ${error.message}`);
       return;
     }
-    this.#noteSeqnum(this.#text.seqnum);
+    if (!this.#noteSeqnum(this.#text.seqnum)) return;
     this.group.publish(this.bus, this.#text);
   }
 
@@ -129,31 +135,33 @@ export class UeventSource {
     return meta[at + Meta.groups] === this.#groupMask && meta[at + Meta.uid] === 0;
   }
 
-  #noteSeqnum(seqnum: number): void {
-    if (!(seqnum > this.#last)) return; // two CPUs may send in the other order than they count, and udevd's workers do
-    const missing = seqnum - this.#last - 1;
-    this.#last = seqnum;
-    if (this.#lossUntold) this.#tellLoss(missing);
-    else if (missing > 0) this.#counted.gaps++;
+  /** False when the event was told as lost before it came. */
+  #noteSeqnum(seqnum: number): boolean {
+    const { last } = this.#numbers;
+    // The clock is looked at when a number was skipped, and no oftener.
+    const isNew = this.#numbers.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
+    if (isNew) {
+      if (this.#lossUntold && seqnum > last) this.#tellLoss(this.group.leastLoss);
+      return true;
+    }
+    this.#counted.late++;
+    return this.group.disorderMs === 0;
   }
 
-  #tellLoss(missing: number): void {
+  #tellLoss(least: number): void {
     this.#lossUntold = false;
-    if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
-    this.#lossTimer = null;
-    const count = Math.max(missing, this.group.leastLoss);
+    const count = Math.max(this.#numbers.tell(performance.now()), least);
     if (count > 0) this.bus.publishLoss(count);
   }
 
-  /** No event has come since the overrun: the kernel's own count says what the last ones were. */
+  /** Some time after an overrun: the kernel's own count says what the last ones were. */
   #countLoss(): void {
     this.#lossTimer = null;
     const seqnum = currentSeqnum();
     this.#socket.read(); // what came before that count is not lost
-    if (!this.#lossUntold) return;
-    const missing = seqnum - this.#last;
-    this.#last = Math.max(this.#last, seqnum);
-    this.#tellLoss(missing);
+    if (!this.#lossUntold && this.group.disorderMs === 0) return;
+    this.#numbers.skipTo(seqnum, performance.now());
+    this.#tellLoss(this.#lossUntold ? this.group.leastLoss : 0);
     this.bus.settle();
   }
 }

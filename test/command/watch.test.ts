@@ -1,7 +1,7 @@
 /** `eventfs watch`, as a user types it. */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
+import { existsSync, symlinkSync } from 'node:fs';
 import { eventText, publish, publishNumbered, statusOf } from '../support/clients.js';
 import { EVENTFS, mountPoint, run, startDaemon, until, within } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
@@ -35,7 +35,7 @@ class Watch {
   private static async watching(child: ChildProcess): Promise<Watch> {
     const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
     const watch = new Watch(child);
-    await until(() => Number(statusOf(`${daemon.path}/log`).STREAMS) > before, 'it does not watch');
+    await until(() => Number(statusOf(`${daemon.path}/log`).STREAMS) > before || existsSync(`${daemon.path}/${child.pid}.watch`), 'it does not watch');
     return watch;
   }
 
@@ -192,6 +192,16 @@ command('finds a mount by a symlink and says where there is none', async () => {
   assert.is(code, 1);
   assert.is(err, `eventfs: watch: ${dead.path}: its daemon was killed (try eventfs mount ${dead.path})\n`);
   await run(['umount', '-l', dead.path]);
+});
+
+command('begins with what is kept, by --since, and goes on with what comes', async () => {
+  publish(daemon.path, eventText('/kept', { KEPT: 1 }), eventText('/other'));
+  const watch = await Watch.start('--since', '0', 'KEPT==1');
+  publish(daemon.path, eventText('/live', { KEPT: 1 }), eventText('/other'));
+  await until(() => /\/live\n/.test(watch.out), `not what was kept and what came, but ${watch.out}`);
+  const own = watch.out.split('\n').filter((line) => / \/(kept|live|other)$/.test(line)).map((line) => line.split('/').pop());
+  assert.equal(own, ['kept', 'live']);
+  await watch.stop();
 });
 
 command.run();

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { compile } from '../support/clients.js';
+import { compile, publishNumbered } from '../support/clients.js';
 import { Shell, run, until, within } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
 
@@ -104,6 +104,19 @@ vdev('libudev-compat makes its directory, takes events in order of name as inoti
   await put('110', 'add@/never read\n');
   assert.is(await udev.exit(), '');
   assert.not.ok(existsSync(udev.path));
+});
+
+vdev('libudev-compat is woken by what the daemon delivers, and takes it', async () => {
+  const udev = await Udev.started();
+  for (let n = 0; n < 20; n++) {
+    publishNumbered(daemon.path, 1, n);
+    const [created, event, ...more] = await udev.ask('wait');
+    const name = created.slice('created '.length);
+    assert.match(event, new RegExp(`^event ${name} \\d+ of \\d+ type 8: add@/devices/n$`));
+    assert.equal(more, ['ACTION=add', `N=${n}`]);
+  }
+  assert.equal(readdirSync(udev.path), []);
+  assert.is(await udev.exit(), '');
 });
 
 vdev('libudev-compat drops an event of 8192 bytes', async () => {
