@@ -41,11 +41,11 @@ export const FULL: Plan = {
 
 export const SHORT: Plan = {
   name: 'short',
-  cells: [cell(1, 300), cell(64, 300), cell(256, 300), cell(16, 16_384)],
+  cells: [cell(1, 300), cell(64, 300), { ...cell(256, 300), deaths: false }, cell(16, 16_384)],
   publishers: PUBLISHERS,
   rounds: 2,
-  floodMs: 200,
-  latencyMs: 300,
+  floodMs: 150,
+  latencyMs: 250,
 };
 
 function cell(subscribers: number, bytes: number): Cell {
