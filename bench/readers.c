@@ -1,7 +1,7 @@
 /*
- * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K]]` has N processes blocked in read(2),
- * each on its own open of PATH, and counts what they get. With --publish K further processes (1 unless told) publish as
- * fast as they can, and every reader checks that it gets the numbers of each in order, with no more missing than
+ * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M]] [--read R] [--pause US]` has N
+ * processes blocked in read(2), each on its own open of PATH, and counts what they get. They read at most R bytes at once and
+ * sleep US microseconds after each read. With --publish K further processes (1 unless told) publish as fast as they can, M events a write, and every reader checks that it gets the numbers of each in order, with no more missing than
  * `overflow@/eventfs` records own up to. Other events among those lost would look like disorder: mount with --source none.
  */
 #include "record.h"
@@ -84,8 +84,8 @@ static size_t check_records(struct order *order, const char *text, size_t bytes)
   return bytes;
 }
 
-static size_t read_some(int fd, char *buffer, struct tally *tally) {
-  ssize_t length = read(fd, buffer, READ_BYTES);
+static size_t read_some(int fd, char *buffer, size_t most, struct tally *tally) {
+  ssize_t length = read(fd, buffer, most);
   if (length < 0) die("read: %m");
   if (length == 0) die("read: end of file");
   tally->reads++;
@@ -93,15 +93,27 @@ static size_t read_some(int fd, char *buffer, struct tally *tally) {
   return (size_t)length;
 }
 
-__attribute__((noreturn)) static void read_stream(const char *path, struct tally *tally, size_t record_bytes, bool check) {
-  static char buffer[RECORD_BYTES_MOST + READ_BYTES];
+#define READ_BYTES_MOST (1024l * 1024)
+#define BATCH_MOST 1024
+
+struct arguments {
+  const char *path, *publish_path;
+  long readers, seconds, publishers, batch, pause_us;
+  size_t record_bytes, read_bytes;
+};
+
+__attribute__((noreturn)) static void read_stream(const struct arguments *arguments, struct tally *tally, bool check) {
+  static char buffer[RECORD_BYTES_MOST + READ_BYTES_MOST];
+  const char *path = arguments->path;
+  size_t record_bytes = arguments->record_bytes;
   struct order order = {.tally = tally, .record_bytes = record_bytes};
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", path);
   tally->ready = true;
   size_t kept = 0;
   for (;;) {
-    size_t bytes = kept + read_some(fd, buffer + kept, tally);
+    size_t bytes = kept + read_some(fd, buffer + kept, arguments->read_bytes, tally);
+    if (arguments->pause_us > 0) sleep_ns((uint64_t)arguments->pause_us * NS_PER_US);
     if (!check) continue;
     kept = check_records(&order, buffer, bytes);
     if (kept > RECORD_BYTES_MOST) die("a record without an end");
@@ -109,15 +121,19 @@ __attribute__((noreturn)) static void read_stream(const char *path, struct tally
   }
 }
 
-__attribute__((noreturn)) static void publish(const char *path, struct tally *tally, size_t record_bytes, uint32_t place) {
-  char *record = record_new(record_bytes);
-  size_t text_bytes = record_bytes - 1; /* the stream adds the empty line */
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) die("%s: %m", path);
-  for (uint32_t number = 0;; number = (number + 1) % NUMBERS_EACH) {
-    record_set_number(record, place * NUMBERS_EACH + number);
-    if (write(fd, record, text_bytes) != (ssize_t)text_bytes) die("%s: write: %m", path);
-    tally->events++;
+__attribute__((noreturn)) static void publish(const struct arguments *arguments, struct tally *tally, uint32_t place) {
+  size_t record_bytes = arguments->record_bytes, count = (size_t)arguments->batch;
+  char *records = malloc(count * record_bytes);
+  if (!records) die("malloc: %m");
+  for (size_t i = 0; i < count; i++) memcpy(records + i * record_bytes, record_new(record_bytes), record_bytes);
+  size_t bytes = count * record_bytes - (count == 1); /* the stream adds the empty line of a single one */
+  int fd = open(arguments->publish_path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) die("%s: %m", arguments->publish_path);
+  for (uint32_t number = 0;;) {
+    for (size_t i = 0; i < count; i++, number = (number + 1) % NUMBERS_EACH)
+      record_set_number(records + i * record_bytes, place * NUMBERS_EACH + number);
+    if (write(fd, records, bytes) != (ssize_t)bytes) die("%s: write: %m", arguments->publish_path);
+    tally->events += count;
   }
 }
 
@@ -129,22 +145,21 @@ static void sleep_watchfully(long seconds) {
   }
 }
 
-struct arguments {
-  const char *path, *publish_path;
-  long readers, seconds, publishers;
-  size_t record_bytes;
-};
-
 static struct arguments parse_arguments(int argc, char **argv) {
   static const struct option options[] = {
-      {"publish", required_argument, NULL, 'p'}, {"publishers", required_argument, NULL, 'k'}, {0}};
-  struct arguments arguments = {.publishers = 1};
+      {"publish", required_argument, NULL, 'p'}, {"publishers", required_argument, NULL, 'k'},
+      {"batch", required_argument, NULL, 'm'},   {"read", required_argument, NULL, 'r'},
+      {"pause", required_argument, NULL, 's'},   {0}};
+  struct arguments arguments = {.publishers = 1, .batch = 1, .read_bytes = READ_BYTES};
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'p') arguments.publish_path = optarg;
     else if (option == 'k') arguments.publishers = parse_number(optarg, "--publishers", 1, PUBLISHERS_MOST);
+    else if (option == 'm') arguments.batch = parse_number(optarg, "--batch", 1, BATCH_MOST);
+    else if (option == 'r') arguments.read_bytes = (size_t)parse_number(optarg, "--read", 1, READ_BYTES_MOST);
+    else if (option == 's') arguments.pause_us = parse_number(optarg, "--pause", 0, 1000000);
     else _exit(1); /* getopt has said why */
   }
-  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K]]");
+  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M]] [--read R] [--pause US]");
   arguments.path = argv[optind];
   arguments.readers = parse_number(argv[optind + 1], "N", 1, TALLIES_MOST);
   arguments.seconds = parse_number(argv[optind + 2], "SECONDS", 1, 3600);
@@ -162,11 +177,11 @@ int main(int argc, char **argv) {
   struct tally *tallies = map_tallies(count), *published = map_tallies(PUBLISHERS_MOST);
   pid_t children[TALLIES_MOST], publishing[PUBLISHERS_MOST];
   for (size_t i = 0; i < count; i++)
-    if ((children[i] = fork_child()) == 0) read_stream(arguments.path, &tallies[i], arguments.record_bytes, check);
+    if ((children[i] = fork_child()) == 0) read_stream(&arguments, &tallies[i], check);
   await_tallies(tallies, count);
   for (size_t i = 0; i < publishers; i++)
     if ((publishing[i] = fork_child()) == 0)
-      publish(arguments.publish_path, &published[i], arguments.record_bytes, (uint32_t)i);
+      publish(&arguments, &published[i], (uint32_t)i);
 
   struct totals before = sum_tallies(tallies, count);
   uint64_t published_before = sum_tallies(published, publishers).events;

@@ -81,7 +81,11 @@ void FuseChannel::lookAgain() {
   busyPoll_.begin();
   do {
     if (slice_[kUnsettled] != 0) slice_[kUnsettled] = kHeld;
-    if (serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely) == 0) continue;
+    busyPoll_.giveWay();
+    if (serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely) == 0) {
+      busyPoll_.missed();
+      continue;
+    }
     busyPoll_.found();
     hasFound = true;
     if (fuse_ && slice_[kUnsettled] == kFresh) hasFoundEvent = true;

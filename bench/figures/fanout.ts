@@ -1,8 +1,11 @@
-/** One event to 64 blocked readers of `stream`, over and over, against a push over 64 sockets and the bare C loop. */
+/** One event to many readers of `stream`, over and over, against a bare push over as many sockets and the bare C loop. */
+import { cpuNs } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measure, median, withDaemon, withFloor } from '../programs.js';
+import { eventText, publish } from '../../test/support/clients.js';
+import { type Daemon } from '../../test/support/daemon.js';
+import { Opener } from '../opener.js';
 
-const READERS = 64;
 const EVENT_BYTES = 300;
 const SECONDS = 2;
 const ROUNDS = 5;
@@ -14,42 +17,101 @@ const JUDGED = 4;
 export const fanout: Benchmark = {
   name: 'fanout',
   run: (say) =>
-    withFloor(['park', '--readers', READERS, '--bytes', EVENT_BYTES], [], (floor) =>
-      withDaemon('none', [], async (daemon) => {
-        const parked: number[] = [];
-        const pushed: number[] = [];
-        const ours = PUBLISHERS.map(() => ({ reads: [] as number[], events: [] as number[], unexplained: 0 }));
-        for (let round = 0; round < ROUNDS; round++) {
-          say(`round ${round + 1} of ${ROUNDS}`);
-          parked.push(await value('readers', [`${floor.path}/stream`, READERS, SECONDS, EVENT_BYTES], 'reads_per_s'));
-          pushed.push(await value('push', [READERS, SECONDS, EVENT_BYTES], 'events_per_s'));
-          for (const [index, publishers] of PUBLISHERS.entries()) {
-            const args = [`${daemon.path}/stream`, READERS, SECONDS, EVENT_BYTES, '--publish', `${daemon.path}/publish`];
-            const run = await measure('readers', [...args, '--publishers', publishers]);
-            ours[index].reads.push(run.get('reads_per_s') ?? NaN);
-            ours[index].events.push(run.get('events_per_s') ?? NaN);
-            ours[index].unexplained += run.get('disorder') ?? NaN;
-          }
-        }
-        const figures: Figure[] = [
-          figure(`bare C loop, ${READERS} parked readers, reads`, median(parked), ' /s'),
-          figure(`bare C push over ${READERS} sockets, events`, median(pushed), ' /s'),
-        ];
-        for (const [index, publishers] of PUBLISHERS.entries()) {
-          const { reads, events, unexplained } = ours[index];
-          const bar = (atLeast: number) => (publishers === JUDGED ? { atLeast } : undefined);
-          const label = `${publishers} publisher${publishers > 1 ? 's' : ''}`;
-          figures.push(
-            figure(`${label}: events delivered`, median(events), ' /s'),
-            figure(`${label}: events, against the push`, median(ratio(events, pushed)), ' x', bar(1)),
-            figure(`${label}: reads answered, against the loop`, median(ratio(reads, parked)), ' x', bar(0.9)),
-            figure(`${label}: out of order, or missing without LOST`, unexplained, '', { atMost: 0 }),
-          );
-        }
-        return figures;
-      }),
-    ),
+    withDaemon('none', [], async (daemon) => [
+      ...(await saturationFigures(daemon, 64, PUBLISHERS, say)),
+      ...(await saturationFigures(daemon, 256, [JUDGED], say)),
+      ...(await lagFigures(daemon, say)),
+      ...(await idleFigures(daemon, say)),
+    ]),
 };
+
+type Say = (progress: string) => void;
+
+/** Readers that are blocked when events come, with publishers that write one event after the other. */
+async function saturationFigures(daemon: Daemon, readers: number, publishers: readonly number[], say: Say): Promise<Figure[]> {
+  return withFloor(['park', '--readers', readers, '--bytes', EVENT_BYTES], [], async (floor) => {
+    const parked: number[] = [];
+    const pushed: number[] = [];
+    const single: number[] = [];
+    const ours = publishers.map(() => ({ reads: [] as number[], events: [] as number[], unexplained: 0 }));
+    for (let round = 0; round < ROUNDS; round++) {
+      say(`${readers} readers, round ${round + 1} of ${ROUNDS}`);
+      parked.push(await value('readers', [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES], 'reads_per_s'));
+      pushed.push(await value('push', [readers, SECONDS, EVENT_BYTES], 'events_per_s'));
+      single.push((await read(daemon, readers, EVENT_BYTES, ['--publishers', JUDGED, '--read', EVENT_BYTES])).get('events_per_s') ?? NaN);
+      for (const [index, count] of publishers.entries()) {
+        const run = await read(daemon, readers, EVENT_BYTES, ['--publishers', count]);
+        ours[index].reads.push(run.get('reads_per_s') ?? NaN);
+        ours[index].events.push(run.get('events_per_s') ?? NaN);
+        ours[index].unexplained += run.get('disorder') ?? NaN;
+      }
+    }
+    const figures: Figure[] = [
+      figure(`bare C loop, ${readers} parked readers, reads`, median(parked), ' /s'),
+      figure(`bare C push over ${readers} sockets, events`, median(pushed), ' /s'),
+      figure(`${readers} readers, one event a read: against the push`, median(ratio(single, pushed)), ' x', { atLeast: 0.8 }),
+    ];
+    for (const [index, count] of publishers.entries()) {
+      const { reads, events, unexplained } = ours[index];
+      const bar = (atLeast: number) => (count === JUDGED ? { atLeast } : undefined);
+      const label = `${readers} readers, ${count} publisher${count > 1 ? 's' : ''}`;
+      figures.push(
+        figure(`${label}: events delivered`, median(events), ' /s'),
+        figure(`${label}: events, against the push`, median(ratio(events, pushed)), ' x', bar(3)),
+        figure(`${label}: reads answered, against the loop`, median(ratio(reads, parked)), ' x', readers === 64 ? bar(0.9) : undefined),
+        figure(`${label}: out of order, or missing without LOST`, unexplained, '', { atMost: 0 }),
+      );
+    }
+    return figures;
+  });
+}
+
+const LAGGING = 16;
+const LAG_BYTES = 160;
+
+/** Readers that find many events at each read, from publishers that write many at once. */
+async function lagFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
+  const ratios: number[] = [];
+  const events: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    say(`readers that lag, round ${round + 1} of ${ROUNDS}`);
+    const pushed = await value('push', [LAGGING, SECONDS, LAG_BYTES], 'events_per_s');
+    const run = await read(daemon, LAGGING, LAG_BYTES, ['--publishers', 2, '--batch', 400, '--read', 1024 * 1024, '--pause', 2000]);
+    events.push(run.get('events_per_s') ?? NaN);
+    ratios.push(events[round] / pushed);
+  }
+  return [
+    figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: events delivered`, median(events), ' /s'),
+    figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: against the push`, median(ratios), ' x', { atLeast: 10 }),
+  ];
+}
+
+const IDLE = 1000;
+const EVENTS = 5000;
+
+/** What an event costs the daemon when nobody reads the streams that are open. */
+async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
+  say(`${IDLE} streams that nobody reads`);
+  const costs: number[][] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, count] of [1, IDLE].entries()) {
+      const opener = await Opener.of(`${daemon.path}/stream`, count);
+      const before = cpuNs(daemon.pid);
+      publish(daemon.path, ...Array.from({ length: EVENTS }, (_, n) => eventText('/devices/n', { N: n })));
+      costs[index].push((cpuNs(daemon.pid) - before) / EVENTS / 1000);
+      await opener.end();
+    }
+  }
+  const [one, many] = costs.map(median);
+  return [
+    figure('publishing to one stream that nobody reads, daemon CPU an event', one, ' us'),
+    figure(`publishing to ${IDLE} of them, against that`, many / one, ' x', { atMost: 1.2 }),
+  ];
+}
+
+function read(daemon: Daemon, readers: number, bytes: number, more: readonly (string | number)[]): Promise<Map<string, number>> {
+  return measure('readers', [`${daemon.path}/stream`, readers, SECONDS, bytes, '--publish', `${daemon.path}/publish`, ...more]);
+}
 
 async function value(program: string, args: readonly (string | number)[], key: string): Promise<number> {
   return (await measure(program, args)).get(key) ?? NaN;

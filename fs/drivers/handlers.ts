@@ -22,7 +22,7 @@ import { APPEND, type FileHandle, Handle, type ParkedRead } from '../tree/handle
 import { EventDirectory } from '../tree/event-directory.js';
 import { EventFile } from '../tree/event-file.js';
 import { WrittenEvent } from '../tree/written-event.js';
-import { type AttributeChanges, type Attributes, Directory, type Node, type NodeId } from '../tree/node.js';
+import { type AttributeChanges, Directory, type Node, type NodeId, emptyAttributes } from '../tree/node.js';
 import type { Tree } from '../tree/tree.js';
 import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from './calls.js';
 import type { ReplySink } from './reply-sink.js';
@@ -54,17 +54,7 @@ class DirectoryHandle extends Handle {
 }
 
 export class TreeHandlers implements Handlers {
-  readonly #attributes: Attributes = {
-    ino: 0,
-    size: 0,
-    mode: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    atime: now(),
-    mtime: now(),
-    ctime: now(),
-  };
+  readonly #attributes = emptyAttributes();
 
   constructor(
     private readonly tree: Tree,

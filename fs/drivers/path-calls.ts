@@ -6,11 +6,11 @@
  * checks permissions before it asks (default_permissions).
  */
 import { Errno, FsError } from '../errno.js';
-import { type Timestamp, now } from '../events/event.js';
+import type { Timestamp } from '../events/event.js';
 import type { Sink } from '../events/sink.js';
 import type { Caller } from '../owners/owners.js';
 import { APPEND, type FileHandle, type Handle } from '../tree/handle.js';
-import { type AttributeChanges, type Attributes, Directory, type Listing, type Node } from '../tree/node.js';
+import { type AttributeChanges, type Attributes, Directory, type Listing, type Node, emptyAttributes } from '../tree/node.js';
 import { QueueStreamFile } from '../tree/queue-stream.js';
 import { RootDirectory } from '../tree/root-directory.js';
 import { StreamFile } from '../tree/streams.js';
@@ -40,17 +40,7 @@ export class PathCalls {
   readonly #hidden = new Map<string, Node>();
   /** The flags that a file was opened with, by its handle. */
   readonly #flags: number[] = [];
-  readonly #attributes: Attributes = {
-    ino: 0,
-    size: 0,
-    mode: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    atime: now(),
-    mtime: now(),
-    ctime: now(),
-  };
+  readonly #attributes = emptyAttributes();
 
   constructor(private readonly tree: Tree) {}
 

@@ -37,6 +37,9 @@ export class Bus {
   /** Set by a driver that calls `settleSome` soon after. */
   onUnsettled: (() => void) | null = null;
   #numberless = 0;
+  /** The highest SEQNUM that an event was called by, and whether one had to be called `<name>.<n>` because its name was taken. */
+  #highest = 0;
+  #hasRenamed = false;
 
   constructor(
     readonly log: Log,
@@ -59,8 +62,8 @@ export class Bus {
   }
 
   #publishNumbered(text: UeventText): void {
-    if (Number.isNaN(text.seqnum)) return this.#append(this.#nameless(), text.bytes, text.length);
-    this.#append(String(text.seqnum), text.bytes, text.length);
+    this.#appendText(text);
+    if (Number.isNaN(text.seqnum)) return;
     if (text.seqnum <= this.lastSeqnum) return;
     this.lastSeqnum = text.seqnum;
     this.#numberless = 0;
@@ -69,15 +72,14 @@ export class Bus {
   /** An event of a program's. */
   publish(text: UeventText): void {
     this.counted.published++;
-    const name = Number.isNaN(text.seqnum) ? this.#nameless() : String(text.seqnum);
-    this.#append(name, text.bytes, text.length);
+    this.#appendText(text);
   }
 
   /** A source has lost `count` events: every queue is told. */
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, count);
+    this.#append(this.#nameless(), text, text.length, NaN, count);
   }
 
   /** The sources have nothing more for now: whoever waits is told. */
@@ -119,14 +121,35 @@ export class Bus {
     return more;
   }
 
+  /** Whether nothing can be called so yet: a SEQNUM above all others, or what `#nameless` gives while all names were of these two kinds. */
+  #isNew(seqnum: number): boolean {
+    if (Number.isNaN(seqnum)) return !this.#hasRenamed;
+    if (seqnum <= this.#highest) return false;
+    this.#highest = seqnum;
+    return true;
+  }
+
+  #freeName(wanted: string): string {
+    const name = this.history.freeName(wanted);
+    if (name !== wanted) this.#hasRenamed = true;
+    return name;
+  }
+
   #nameless(): string {
     return `${this.lastSeqnum}.${++this.#numberless}`;
   }
 
+  #appendText({ seqnum, bytes, length }: UeventText): void {
+    this.#append(Number.isNaN(seqnum) ? this.#nameless() : String(seqnum), bytes, length, seqnum);
+  }
+
   /** @param lost how many lost events it tells of, 0 for an event */
-  #append(name: string, text: Uint8Array, length: number, lost = 0): void {
-    const event = this.log.append(this.history.freeName(name), this.inodes.next(), text, length, now(), Math.max(1, lost));
+  #append(wanted: string, text: Uint8Array, length: number, seqnum = NaN, lost = 0): void {
+    const isUnique = this.#isNew(seqnum);
+    const name = isUnique ? wanted : this.#freeName(wanted);
+    const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
+    event.isUnique = isUnique;
     this.#arrivals.note(event, this.lastSeqnum);
     this.history.add(event);
     for (const outlet of this.outlets) outlet.take(event);

@@ -48,6 +48,8 @@ export class Event {
   always = false;
   /** How many lost events it stands for once it is lost itself: what it tells of, or 1. */
   weight = 1;
+  /** Whether no other event of the bus is or was called like this. */
+  isUnique = false;
   #textCache: string | null = null;
 
   /**

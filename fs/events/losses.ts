@@ -27,7 +27,7 @@ export class Losses {
   }
 
   /** Something was not added behind the newest entry. */
-  atEnd(entries: Sequence<unknown>, count: number): void {
+  atEnd<T>(entries: Sequence<T>, count: number): void {
     this.untold += count;
     const last = this.#places.length - 1;
     if (last >= 0 && entries.seek(this.#places[last]) < 0) this.#counts[last] += count;
@@ -54,7 +54,7 @@ export class Losses {
     this.#counts.splice(0, told);
   }
 
-  #join(entries: Sequence<unknown>): void {
+  #join<T>(entries: Sequence<T>): void {
     const places: number[] = [];
     const counts: number[] = [];
     for (let i = 0; i < this.#places.length; i++) {

@@ -36,8 +36,10 @@ export interface QueueLimits {
 /** How many events can come to stand before the first that a queue was given (`prepend`): more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
 
+const nameOf = ({ name }: Entry): string => name;
+
 export class Queue<E extends Entry> implements Holder {
-  readonly entries = new Sequence<E>(ROOM_IN_FRONT);
+  readonly entries = new Sequence<E>(nameOf, ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
   /** How many events had to make room or found none, ever. */
@@ -73,6 +75,8 @@ export class Queue<E extends Entry> implements Holder {
 
   #append(entry: E): void {
     const { event } = entry;
+    // A name that may be another's too must be known to whoever comes next and wants it.
+    if (!event.isUnique || entry.name !== event.name) this.entries.index();
     this.entries.push(entry.name, entry);
     event.link(this);
     this.bytes += event.length;
@@ -118,6 +122,7 @@ export class Queue<E extends Entry> implements Holder {
     let first = entries.length;
     while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1].event)) first--;
     const kept = entries.slice(first);
+    if (kept.some(({ name, event }) => !event.isUnique || name !== event.name)) this.entries.index();
     this.entries.prepend(kept.map(({ name }) => name), kept);
     for (const { event } of entries.slice(0, first)) lost += event.weight;
     if (lost === 0) return kept;
@@ -196,11 +201,16 @@ export class Queue<E extends Entry> implements Holder {
     this.bytes = 0;
   }
 
+  /** Whether the event can have its own name here, as far as that can be told without looking. */
+  surelyTakes(event: Event): boolean {
+    return event.isUnique && !this.entries.isIndexed;
+  }
+
   /**
    * A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken here or
    * among `others`.
    */
-  freeName(wanted: string, others: Sequence<unknown> | null = null): string {
+  freeName<T>(wanted: string, others: Sequence<T> | null = null): string {
     let name = wanted;
     for (let n = 1; this.entries.has(name) || others?.has(name) === true; n++) name = `${wanted}.${n}`;
     return name;

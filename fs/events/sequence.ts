@@ -4,26 +4,52 @@
  * That is what a directory needs: lookup by name, the first and the last, removal anywhere, and a readdir offset that
  * stays right while others create and unlink. Every operation is O(1), or O(log n) from a name or a position.
  *
- * A removed item leaves a hole; holes at either end go at once, and the rest when they outnumber the items. A link
- * costs its slot in three flat structures, about 45 bytes, and no object of its own.
+ * A removed item leaves a hole; holes at either end go at once, and the rest when they outnumber the items. A link costs its
+ * slot in two flat structures and no object of its own, about 16 bytes; and about 30 more in an index by name, which is made
+ * when somebody asks for a name that is neither the first nor the last. Most queues are only added to and taken from at their ends.
  */
 export class Sequence<T> {
-  readonly #positionOf = new Map<string, number>();
+  /** Positions by name; null until they are asked for. */
+  #index: Map<string, number> | null = null;
   /** Ascending; parallel to `#items`. What stands before `#start` is gone. */
   #positions: number[] = [];
   #items: (T | undefined)[] = [];
   #start = 0;
+  #size = 0;
   /** The lowest position that was ever given, or will be first. */
   #lowest: number;
   #next: number;
 
-  /** @param firstPosition what the first item gets; so many items may be put before all others in the course of time */
-  constructor(firstPosition = 0) {
+  /**
+   * @param nameOf the name of an item; without it there is an index from the start
+   * @param firstPosition what the first item gets; so many items may be put before all others in the course of time
+   */
+  constructor(
+    readonly nameOf: ((item: T) => string) | null = null,
+    firstPosition = 0,
+  ) {
+    if (nameOf === null) this.#index = new Map();
     this.#lowest = this.#next = firstPosition;
   }
 
   get size(): number {
-    return this.#positionOf.size;
+    return this.#size;
+  }
+
+  /** Whether names are looked up in an index. Without one nobody has asked for a name, and nobody has seen two that are alike. */
+  get isIndexed(): boolean {
+    return this.#index !== null;
+  }
+
+  /** Makes the index, where there is none. */
+  index(): Map<string, number> {
+    if (this.#index !== null) return this.#index;
+    const index = new Map<string, number>();
+    for (let at = this.#start; at < this.#items.length; at++) {
+      const item = this.#items[at];
+      if (item !== undefined) index.set(this.nameOf!(item), this.#positions[at]);
+    }
+    return (this.#index = index);
   }
 
   /** The position that the next item will get; everything there is now comes before it. */
@@ -32,12 +58,12 @@ export class Sequence<T> {
   }
 
   has(name: string): boolean {
-    return this.#positionOf.has(name);
+    return this.#find(name) >= 0;
   }
 
   get(name: string): T | undefined {
-    const position = this.#positionOf.get(name);
-    return position === undefined ? undefined : this.#items[this.#indexOf(position)];
+    const at = this.#find(name);
+    return at < 0 ? undefined : this.#items[at];
   }
 
   /** The position of the oldest item, which there must be. */
@@ -47,50 +73,51 @@ export class Sequence<T> {
 
   /** The position of the item called `name`, which there must be. */
   positionOf(name: string): number {
-    return this.#positionOf.get(name)!;
+    return this.#positions[this.#find(name)];
   }
 
   /** Adds `item` behind all others. The name must be free. */
   push(name: string, item: T): number {
     const position = this.#next++;
-    this.#positionOf.set(name, position);
+    this.#index?.set(name, position);
     this.#positions.push(position);
     this.#items.push(item);
+    this.#size++;
     return position;
   }
 
   /** Adds items before all others, in their order. The names must be free. */
   prepend(names: readonly string[], items: readonly T[]): void {
     this.#lowest -= items.length;
-    const positions = items.map((_, index) => this.#lowest + index);
-    names.forEach((name, index) => this.#positionOf.set(name, positions[index]));
+    const positions = items.map((_, at) => this.#lowest + at);
+    names.forEach((name, at) => this.#index?.set(name, positions[at]));
+    this.#size += items.length;
     this.#positions = [...positions, ...this.#positions.slice(this.#start)];
     this.#items = [...items, ...this.#items.slice(this.#start)];
     this.#start = 0;
   }
 
-  /** Puts `item` where the item called `name` is. */
-  replace(name: string, item: T): void {
-    const position = this.#positionOf.get(name);
-    if (position !== undefined) this.#items[this.#indexOf(position)] = item;
+  /** Puts `item` at a position that is taken. */
+  set(position: number, item: T): void {
+    this.#items[this.#indexOf(position)] = item;
   }
 
-  /** Calls the item called `name` something else that is free; it keeps its position. */
+  /** Calls the item called `name` something else that is free; it keeps its position. With `nameOf`, it is called so already. */
   rename(name: string, newName: string): void {
-    const position = this.#positionOf.get(name);
+    const position = this.#index?.get(name);
     if (position === undefined) return;
-    this.#positionOf.delete(name);
-    this.#positionOf.set(newName, position);
+    this.#index!.delete(name);
+    this.#index!.set(newName, position);
   }
 
   /** Removes and gives the item called `name`. */
   delete(name: string): T | undefined {
-    const position = this.#positionOf.get(name);
-    if (position === undefined) return undefined;
-    this.#positionOf.delete(name);
-    const index = this.#indexOf(position);
-    const item = this.#items[index];
-    this.#items[index] = undefined;
+    const at = this.#find(name);
+    if (at < 0) return undefined;
+    const item = this.#items[at];
+    this.#items[at] = undefined;
+    this.#index?.delete(name);
+    this.#size--;
     this.#trim();
     return item;
   }
@@ -126,13 +153,27 @@ export class Sequence<T> {
   }
 
   clear(): void {
-    this.#positionOf.clear();
     this.#positions = [];
     this.#items = [];
-    this.#start = 0;
+    this.#start = this.#size = 0;
+    if (this.nameOf === null) this.#index!.clear();
+    else this.#index = null;
   }
 
-  /** The index of the first slot whose position is at least `position`. */
+  /** Which slot the item called `name` is in, or -1. The ends are looked at first: that is where most are asked for. */
+  #find(name: string): number {
+    const { nameOf } = this;
+    if (this.#size === 0) return -1;
+    if (nameOf !== null) {
+      const last = this.#items.length - 1;
+      if (nameOf(this.#items[this.#start]!) === name) return this.#start;
+      if (nameOf(this.#items[last]!) === name) return last;
+    }
+    const position = this.index().get(name);
+    return position === undefined ? -1 : this.#indexOf(position);
+  }
+
+  /** The first slot whose position is at least `position`. */
   #indexOf(position: number): number {
     const positions = this.#positions;
     let low = this.#start;
@@ -156,7 +197,8 @@ export class Sequence<T> {
       this.#positions.pop();
     }
     while (this.#start < items.length && items[this.#start] === undefined) this.#start++;
-    if (items.length > 32 && this.#positionOf.size < items.length / 2) this.#compact();
+    if (this.#size === 0) this.clear();
+    else if (items.length > 32 && this.#size < items.length / 2) this.#compact();
   }
 
   #compact(): void {

@@ -20,6 +20,9 @@ const FIRST_SPECIAL_OFFSET = 2 ** 50;
 const FIRST_LINK_OFFSET = 2 ** 51;
 const ENDS: readonly End[] = ['head', 'tail'];
 
+/** What is always there, or as long as there is an event. No event and nobody's file is called so. */
+const FIXTURES = new Set(['head', 'tail', '.stream', '.filter', '.since', '.status']);
+
 export abstract class EventDirectory extends Directory {
   /** What it is called in the root. */
   abstract readonly name: string;
@@ -56,9 +59,9 @@ export abstract class EventDirectory extends Directory {
   }
 
   lookup(name: string): Node | undefined {
+    if (FIXTURES.has(name)) return this.#fixture(name);
     const entry = this.queue.entries.get(name);
-    if (entry !== undefined) return this.#fileOf(entry);
-    return this.specials?.get(name) ?? this.#fixture(name);
+    return entry === undefined ? this.specials?.get(name) : this.#fileOf(entry);
   }
 
   /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
@@ -132,6 +135,11 @@ export abstract class EventDirectory extends Directory {
     return entry === undefined ? undefined : this.#fileOf(entry);
   }
 
+  /** Takes a file that somebody has made into the queue. */
+  protected join(file: EventFile): void {
+    if (this.queue.add(file)) file.position = this.queue.entries.nextPosition - 1;
+  }
+
   /** Whether the name means something else here than a file that somebody makes. */
   isReserved(name: string): boolean {
     return name === 'head' || name === 'tail';
@@ -155,16 +163,17 @@ export abstract class EventDirectory extends Directory {
   /** The node of an entry: made at its first lookup, in the queue instead of the bare event until it is forgotten. */
   #fileOf(entry: Entry): EventFile {
     if (entry instanceof EventFile) return entry;
+    const { entries } = this.queue;
     const file = new EventFile(this.tree.mintNodeId(), this, entry.name, entry.event);
-    this.queue.entries.replace(entry.name, file);
+    file.position = entries.positionOf(entry.name);
+    entries.set(file.position, file);
     return file;
   }
 
   /** The kernel has forgotten a file: the bare event will do again where it has no name of its own here. */
   fileForgotten(file: EventFile): void {
-    if (file.name === file.event.name && this.queue.entries.get(file.name) === file) {
-      this.queue.entries.replace(file.name, file.event);
-    }
+    const { entries } = this.queue;
+    if (file.name === file.event.name && entries.at(file.position) === file) entries.set(file.position, file.event);
   }
 
   /** A file is no longer in the queue, and nobody has it open. */
@@ -177,6 +186,7 @@ export abstract class EventDirectory extends Directory {
 
   /** An entry for an event, under its own name or, where a user has taken that, under another. */
   protected entryFor(event: Event): Entry {
+    if (this.specials === null && this.queue.surelyTakes(event)) return event;
     const name = this.queue.freeName(event.name, this.specials);
     return name === event.name ? event : new EventFile(this.tree.mintNodeId(), this, name, event);
   }

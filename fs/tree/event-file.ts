@@ -17,6 +17,8 @@ const O_TRUNC = 0o1000;
 const DELIVERED_MODE = FileType.regular | 0o440;
 
 export class EventFile extends Node implements Entry {
+  /** Where it stands in its directory's queue. */
+  position = -1;
   #isDropped = false;
 
   constructor(

@@ -31,6 +31,12 @@ export interface Attributes {
   ctime: Timestamp;
 }
 
+/** Attributes to be filled in, again and again. */
+export function emptyAttributes(): Attributes {
+  const time = now();
+  return { ino: 0, size: 0, mode: 0, nlink: 0, uid: 0, gid: 0, atime: time, mtime: time, ctime: time };
+}
+
 /** What chmod(2), chown(2), utimensat(2) and truncate(2) ask for; what is absent stays. */
 export interface AttributeChanges {
   mode?: number;

@@ -167,7 +167,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { uid, gid } = this.#ownersOfNew(caller);
     const event = new WrittenEvent(name, this.tree.mintInode(), mode, uid, gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
-    this.queue.add(file);
+    this.join(file);
     this.changed();
     return file;
   }
@@ -212,7 +212,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.#demand(1, event.length);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     event.opens++; // the oldest, which makes room, may be this very event's only link
-    this.queue.add(file);
+    this.join(file);
     event.close();
     this.changed();
     this.fileComplete();
@@ -244,9 +244,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   #renameEvent(file: EventFile, name: string, to: ProcessDirectory, newName: string): void {
+    this.queue.entries.index(); // which knows it by its old name until it is told
     file.moveTo(to, newName);
     if (to === this) return this.queue.entries.rename(name, newName);
     this.queue.moveTo(to.queue, name);
+    file.position = to.queue.entries.nextPosition - 1;
     to.fileComplete();
   }
 

@@ -1,4 +1,4 @@
-/** `publish`: each write(2) is one event, and every queue gets it. */
+/** `publish`: each write(2) is one event, or several with an empty line behind each, and every queue gets them. */
 import type { Bus } from '../events/bus.js';
 import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
 import { Errno, FsError } from '../errno.js';
@@ -32,19 +32,47 @@ export class PublishFile extends RootFile {
 
   /** Reads an event and publishes it, or only reads it: EINVAL when it is none, EFBIG when it is too large. */
   take(bytes: Uint8Array, publish: boolean): void {
-    const { bus, text } = this;
+    this.#read(bytes, 0, bytes.length);
+    if (!publish) return;
+    this.bus.publish(this.text);
+    this.bus.settleLater();
+  }
+
+  /**
+   * Publishes records, each ended by an empty line: what one read of a stream gives can be written as it is. Gives how many bytes it
+   * took: up to the first record that is none, or that is not ended behind others, for the kernel may have cut it. As `take` where that is the first.
+   */
+  takeAll(bytes: Buffer): number {
+    let taken = 0;
     try {
-      text.readPublished(bytes, 0, bytes.length);
+      while (taken < bytes.length) {
+        const end = bytes.indexOf(EMPTY_LINE, taken);
+        if (end < 0 && taken > 0) break;
+        let next = end < 0 ? bytes.length : end + EMPTY_LINE.length;
+        this.#read(bytes, taken, next - taken);
+        this.bus.publish(this.text);
+        while (bytes[next] === LF) next++;
+        taken = next;
+      }
+    } catch (error) {
+      if (taken === 0) throw error;
+    }
+    this.bus.settleLater();
+    return taken;
+  }
+
+  #read(bytes: Uint8Array, start: number, length: number): void {
+    try {
+      this.text.readPublished(bytes, start, length);
     } catch (error) {
       if (error instanceof MalformedUevent) throw new FsError(Errno.EINVAL, error.message);
       if (error instanceof OversizedUevent) throw new FsError(Errno.EFBIG, error.message);
       throw error;
     }
-    if (!publish) return;
-    bus.publish(text);
-    bus.settleLater();
   }
 }
+
+const EMPTY_LINE = Buffer.from('\n\n');
 
 const LF = 0x0a;
 const NUL = 0;
@@ -74,12 +102,20 @@ class PublishHandle extends Handle {
       return length;
     }
     const isHeader = lineEnd(written) >= length - 1 && !written.includes(NUL);
-    if (isHeader) this.node.take(written, false);
+    if (!isHeader) {
+      this.#finish();
+      return written.includes(NUL) ? this.#takeOne(written) : this.node.takeAll(written);
+    }
+    this.node.take(written, false);
     this.#finish();
-    if (!isHeader) this.node.take(written, true);
     // What was read last stands in memory that the next request overwrites.
-    if (isHeader) this.#begun = Buffer.from(written);
+    this.#begun = Buffer.from(written);
     return length;
+  }
+
+  #takeOne(written: Buffer): number {
+    this.node.take(written, true);
+    return written.length;
   }
 
   #goOn(begun: Buffer, written: Buffer): void {

@@ -39,11 +39,12 @@ function step([kind, first, second]: [string, number, number]): Step {
         const oldest = model.items.shift();
         if (oldest !== undefined) assert.is(real.delete(oldest.name), oldest.item);
       };
-    case 'replace':
+    case 'set':
       return (real, model) => {
-        real.replace(name, second);
         const there = model.find(name);
-        if (there !== undefined) there.item = second;
+        if (there === undefined) return;
+        real.set(there.position, second);
+        there.item = second;
       };
     case 'seek':
       return (real, model) => {
@@ -66,7 +67,7 @@ const steps = fc
         { weight: 100, arbitrary: fc.constant('push') },
         { weight: 50, arbitrary: fc.constant('delete') },
         { weight: 20, arbitrary: fc.constant('deleteFirst') },
-        { weight: 20, arbitrary: fc.constant('replace') },
+        { weight: 20, arbitrary: fc.constant('set') },
         { weight: 20, arbitrary: fc.constant('seek') },
         { weight: 1, arbitrary: fc.constant('clear') },
       ),
@@ -157,6 +158,63 @@ sequence('forgets the holes of a long history', () => {
   assert.is(real.size, 11);
   assert.equal([...real], [-1, ...Array.from({ length: 10 }, (_, i) => 99_990 + i)]);
   assert.equal(walk(real), [0, ...Array.from({ length: 10 }, (_, i) => 99_991 + i)]);
+});
+
+interface Named {
+  name: string;
+}
+
+const change = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ push: fc.nat(20) }) },
+  { weight: 2, arbitrary: fc.record({ prepend: fc.uniqueArray(fc.nat(20), { maxLength: 3 }) }) },
+  { weight: 3, arbitrary: fc.record({ delete: fc.nat(20) }) },
+  { weight: 4, arbitrary: fc.constantFrom({ end: 'first' } as const, { end: 'last' } as const) },
+  { weight: 2, arbitrary: fc.record({ rename: fc.nat(20), to: fc.nat(20) }) },
+  { weight: 1, arbitrary: fc.record({ ask: fc.nat(20) }) },
+  { weight: 1, arbitrary: fc.constant({ index: true } as const) },
+);
+
+type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
+
+/** Does the same to both, as far as it can be done. */
+function apply(to: readonly Sequence<Named>[], one: Change): void {
+  const [lazy, indexed] = to;
+  const isFree = (n: number): boolean => !indexed.has(`n${n}`);
+  if ('push' in one && isFree(one.push)) {
+    const item = { name: `n${one.push}` };
+    assert.is(lazy.push(item.name, item), indexed.push(item.name, item));
+  } else if ('prepend' in one) {
+    const items = one.prepend.filter(isFree).map((n) => ({ name: `n${n}` }));
+    for (const each of to) each.prepend(items.map(({ name }) => name), items);
+  } else if ('delete' in one) assert.is(lazy.delete(`n${one.delete}`), indexed.delete(`n${one.delete}`));
+  else if ('end' in one) {
+    const item = one.end === 'first' ? indexed.first() : indexed.last();
+    if (item !== undefined) assert.is(lazy.delete(item.name), indexed.delete(item.name));
+  } else if ('rename' in one && isFree(one.to)) {
+    const item = indexed.get(`n${one.rename}`);
+    if (item === undefined) return;
+    lazy.index();
+    item.name = `n${one.to}`;
+    for (const each of to) each.rename(`n${one.rename}`, item.name);
+  } else if ('ask' in one) assert.is(lazy.get(`n${one.ask}`), indexed.get(`n${one.ask}`));
+  else if ('index' in one) lazy.index();
+}
+
+sequence('does the same whether it has its index from the start or makes it when it is asked', () => {
+  const property = fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+    const both = [new Sequence<Named>(({ name }) => name, 1000), new Sequence<Named>(null, 1000)];
+    const [lazy, indexed] = both;
+    for (const one of changes) {
+      apply(both, one);
+      assert.is(lazy.size, indexed.size);
+      assert.is(lazy.first(), indexed.first());
+      assert.is(lazy.last(), indexed.last());
+      assert.equal([...lazy], [...indexed]);
+    }
+    for (let n = 0; n <= 20; n++) assert.is(lazy.get(`n${n}`), indexed.get(`n${n}`));
+    for (const { name } of indexed) assert.is(lazy.positionOf(name), indexed.positionOf(name));
+  });
+  fc.assert(property, runs(2000));
 });
 
 sequence.run();

@@ -607,6 +607,20 @@ publish('makes one event of each write', (kernel, own) => {
   assert.equal(kernel.names(own), ['0.1', '0.2', '0.3']);
 });
 
+publish('takes several records in one write, each ended by an empty line', (kernel, own) => {
+  const got = published(kernel, own, ['a@/1\nK=1\n\nb@/2\n\n\nc@/3\nK=3\n\n', 'd@/4\nK=4\n']);
+  assert.equal(got, ['a@/1\nK=1\n', 'b@/2\n', 'c@/3\nK=3\n', 'd@/4\nK=4\n']);
+});
+
+publish('takes of several what comes before one that is none, or is not ended, and says how much that was', (kernel, own) => {
+  const fh = kernel.open(kernel.walk('publish'), O_WRONLY);
+  assert.is(kernel.write(fh, 'a@/1\nK=1\n\nb@/2\nnot one\n\n'), 'a@/1\nK=1\n\n'.length);
+  assert.is(refusal(() => kernel.write(fh, 'b@/2\nnot one\n\nc@/3\n\n')), 'EINVAL');
+  assert.is(kernel.write(fh, 'd@/4\nK=4\n\ne@/5\nK='), 'd@/4\nK=4\n\n'.length);
+  kernel.release(fh);
+  assert.equal(kernel.names(own).map((name) => kernel.cat(kernel.lookup(own, name).nodeid)), ['a@/1\nK=1\n', 'd@/4\nK=4\n']);
+});
+
 publish('takes the kernel\'s own form', (kernel, own) => {
   assert.equal(published(kernel, own, [CHANGE.replaceAll('\n', '\0')]), [CHANGE]);
 });

@@ -1,0 +1,22 @@
+/** A process that has a file open many times and reads none of it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { within } from '../test/support/daemon.js';
+
+const SCRIPT = 'import os, sys\nfor n in range(int(sys.argv[2])): os.open(sys.argv[1], os.O_RDONLY)\nprint("open", flush=True)\nsys.stdin.read()';
+const TIMEOUT_MS = 30_000;
+
+export class Opener {
+  private constructor(private readonly process: ChildProcess) {}
+
+  static async of(path: string, count: number): Promise<Opener> {
+    const child = spawn('prlimit', [`--nofile=${count + 64}`, 'python3', '-c', SCRIPT, path, String(count)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await within(TIMEOUT_MS, new Promise<void>((done) => child.stdout.once('data', () => done())), 'the files were not opened');
+    return new Opener(child);
+  }
+
+  async end(): Promise<void> {
+    const ended = new Promise<void>((done) => this.process.once('exit', () => done()));
+    this.process.stdin!.end();
+    await within(TIMEOUT_MS, ended, 'it did not end');
+  }
+}
