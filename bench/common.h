@@ -145,4 +145,15 @@ static inline bool is_blocked_in_read(pid_t tid) {
   return length > 0 && strtol(text, NULL, 10) == SYS_read && text[0] != 'r';
 }
 
+/* The number after `\nKEY=` in a record, or -1. */
+static inline long long find_value(const char *record, size_t bytes, const char *key) {
+  const char *found = memmem(record, bytes, key, strlen(key));
+  return found ? strtoll(found + strlen(key), NULL, 10) : -1; /* a record ends with a newline, where strtoll stops */
+}
+
+/* Whether a record of any kind begins so. */
+static inline bool begins_with(const char *record, size_t bytes, const char *head) {
+  return bytes >= strlen(head) && memcmp(record, head, strlen(head)) == 0;
+}
+
 #endif

@@ -42,16 +42,6 @@ static inline void check_number(struct order *order, uint32_t number) {
   *next = (number + 1) % NUMBERS_EACH;
 }
 
-/* The number after `\nKEY=` in a record, or -1. */
-static inline long long find_value(const char *record, size_t bytes, const char *key) {
-  const char *found = memmem(record, bytes, key, strlen(key));
-  return found ? strtoll(found + strlen(key), NULL, 10) : -1; /* a record ends with a newline, where strtoll stops */
-}
-
-static inline bool begins_with(const char *record, size_t bytes, const char *head) {
-  return bytes >= strlen(head) && memcmp(record, head, strlen(head)) == 0;
-}
-
 /* A record of any kind and size. */
 static inline void check_record(struct order *order, const char *record, size_t bytes) {
   if (begins_with(record, bytes, OVERFLOW_HEAD)) {

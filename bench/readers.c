@@ -1,7 +1,8 @@
 /*
  * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M]] [--read R] [--pause US]` has N
  * processes blocked in read(2), each on its own open of PATH, and counts what they get. They read at most R bytes at once and
- * sleep US microseconds after each read. With --publish K further processes (1 unless told) publish as fast as they can, M events a write, and every reader checks that it gets the numbers of each in order, with no more missing than
+ * sleep US microseconds after each read. With --publish K further processes (1 unless told) publish as fast as they can, M
+ * events a write, and every reader checks that it gets the numbers of each in order, with no more missing than
  * `overflow@/eventfs` records own up to. Other events among those lost would look like disorder: mount with --source none.
  */
 #include "order.h"

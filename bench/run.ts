@@ -1,7 +1,7 @@
 /**
  * Prints the figures. Fails on nothing: judging is for people.
  *
- *   node dist/bench/run.js [name ...]      promise operations queues scale fanout uevents inotify restarts
+ *   node dist/bench/run.js [name ...]      promise operations queues scale fanout uevents storm inotify restarts
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
@@ -13,9 +13,10 @@ import { promise } from './figures/promise.js';
 import { queues } from './figures/queues.js';
 import { restarts } from './figures/restarts.js';
 import { scale } from './figures/scale.js';
+import { storm } from './figures/storm.js';
 import { uevents } from './figures/uevents.js';
 
-const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, uevents, inotify, restarts];
+const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, uevents, storm, inotify, restarts];
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);

@@ -1,8 +1,8 @@
 /*
- * A storm of real uevents: `storm COUNT WRITERS MOUNT SOCKET`. WRITERS processes make the kernel send COUNT events, as fast
+ * A storm of real uevents: `storm COUNT WRITERS MOUNT SOCKET [PID]`. WRITERS processes make the kernel send COUNT events, as fast
  * as it takes them, each for a device of its own. 16 subscribers, of four kinds in turn (`stream`, `match/`, the `.stream`
  * of a process directory, SOCKET), check that the events of each writer come in order, and that what came and what
- * `overflow@/eventfs` records own up to is what the kernel sent.
+ * `overflow@/eventfs` records own up to is what the kernel sent. With PID, the daemon's, it is stopped while they write.
  *
  * What the kernel sent is known from a bare netlink listener with room for all of it, other senders' events included. Events of
  * other network namespaces have SEQNUMs too and come to nobody here: they are told as `foreign`. The daemon can't tell them from lost
@@ -23,7 +23,7 @@
 #define READ_BYTES 65536
 #define KERNEL_GROUP 1
 #define READY_MOST_NS (20 * NS_PER_S)
-#define MARKED_MOST_NS (120 * NS_PER_S)
+#define MARKED_MOST_NS (60 * NS_PER_S)
 #define MARK_EACH_NS (500 * NS_PER_MS)
 #define LIMIT_S 280
 /* The storm, the writer (WRITERS_MOST: the marks, of which 0 is the beginning and all others the end), and which of its events. */
@@ -98,15 +98,6 @@ __attribute__((noreturn)) static void listen_to_kernel(struct truth *truth) {
 }
 
 /* --- the subscribers --- */
-
-static long long find_value(const char *record, size_t bytes, const char *key) {
-  const char *found = memmem(record, bytes, key, strlen(key));
-  return found ? strtoll(found + strlen(key), NULL, 10) : -1;
-}
-
-static bool begins_with(const char *record, size_t bytes, const char *head) {
-  return bytes >= strlen(head) && memcmp(record, head, strlen(head)) == 0;
-}
 
 static void check_record(struct tally *tally, const char *record, size_t bytes) {
   if (tally->mark) return;
@@ -191,6 +182,19 @@ static void send_uevent(int fd, unsigned writer, unsigned index) {
   if (write(fd, text, (size_t)length) != length) die("uevent: write: %m");
 }
 
+static pid_t stopped_daemon;
+
+static void go_on(void) {
+  if (stopped_daemon) kill(stopped_daemon, SIGCONT);
+  stopped_daemon = 0;
+}
+
+static void stop(pid_t daemon) {
+  if (kill(daemon, SIGSTOP) != 0) die("%d: %m", (int)daemon);
+  stopped_daemon = daemon;
+  before_death = go_on;
+}
+
 static void run_writers(long count, unsigned writers) {
   pid_t children[WRITERS_MOST];
   for (unsigned writer = 0; writer < writers; writer++) {
@@ -251,12 +255,12 @@ static void await_marks(const struct tally *tallies) {
 }
 
 struct sums {
-  uint64_t sent, foreign, lost_least, lost_most, disorder, mismatches, inexact;
+  uint64_t sent, foreign, lost[KINDS], disorder, mismatches, inexact; /* lost: by a kind's four together */
   uint64_t last_ns;
 };
 
 /* What one got and was told to be lost, against what was sent until its mark. */
-static void judge(struct sums *sums, const struct truth *truth, const struct tally *tally) {
+static void judge(struct sums *sums, const struct truth *truth, const struct tally *tally, int kind) {
   uint64_t until = tally->mark - first_seqnum, foreign = 0;
   if (until >= SPAN) die("%llu events of others came in between", (unsigned long long)until);
   while (!__atomic_load_n(&truth->place[until], __ATOMIC_ACQUIRE)) sleep_ns(NS_PER_MS); /* the listener may be late */
@@ -271,16 +275,16 @@ static void judge(struct sums *sums, const struct truth *truth, const struct tal
   }
   if (sent > sums->sent) sums->sent = sent;
   if (foreign > sums->foreign) sums->foreign = foreign;
-  if (tally->lost < sums->lost_least) sums->lost_least = tally->lost;
-  if (tally->lost > sums->lost_most) sums->lost_most = tally->lost;
+  sums->lost[kind] += tally->lost;
   if (tally->marked_ns > sums->last_ns) sums->last_ns = tally->marked_ns;
   sums->disorder += tally->disorder;
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) die("usage: storm COUNT WRITERS MOUNT SOCKET");
+  if (argc != 5 && argc != 6) die("usage: storm COUNT WRITERS MOUNT SOCKET [PID]");
   long count = parse_number(argv[1], "COUNT", 1, COUNT_MOST);
   unsigned writers = (unsigned)parse_number(argv[2], "WRITERS", 1, WRITERS_MOST);
+  pid_t stopped = argc == 6 ? (pid_t)parse_number(argv[5], "PID", 2, 1l << 22) : 0;
   limit_time(LIMIT_S);
   storm_id = (unsigned)getpid();
   first_seqnum = read_seqnum();
@@ -295,18 +299,21 @@ int main(int argc, char **argv) {
   if ((children[SUBSCRIBERS] = fork_child()) == 0) listen_to_kernel(truth);
   begin(truth, tallies);
 
+  if (stopped) stop(stopped);
   uint64_t start_ns = now_ns();
   run_writers(count, writers);
+  go_on();
   uint64_t written_ns = now_ns();
   await_marks(tallies);
 
-  struct sums sums = {.lost_least = UINT64_MAX};
-  for (int i = 0; i < SUBSCRIBERS; i++) judge(&sums, truth, &tallies[i]);
+  struct sums sums = {0};
+  for (int i = 0; i < SUBSCRIBERS; i++) judge(&sums, truth, &tallies[i], i % KINDS);
   for (int i = 0; i <= SUBSCRIBERS; i++) end_child(children[i]);
-  printf("sent=%llu sent_per_s=%.0f delivered_per_s=%.0f lost_least=%llu lost_most=%llu disorder=%llu mismatches=%llu inexact=%llu foreign=%llu reordered=%u\n",
-         (unsigned long long)sums.sent, (double)count * 1e9 / (double)(written_ns - start_ns),
-         (double)count * 1e9 / (double)(sums.last_ns - start_ns), (unsigned long long)sums.lost_least, (unsigned long long)sums.lost_most,
-         (unsigned long long)sums.disorder, (unsigned long long)sums.mismatches, (unsigned long long)sums.inexact,
-         (unsigned long long)sums.foreign, truth->reordered);
+  static const char *const kinds[KINDS] = {"stream", "match", "directory", "socket"};
+  printf("sent=%llu sent_per_s=%.0f delivered_per_s=%.0f ", (unsigned long long)sums.sent,
+         (double)count * 1e9 / (double)(written_ns - start_ns), (double)count * 1e9 / (double)(sums.last_ns - start_ns));
+  for (int kind = 0; kind < KINDS; kind++) printf("%s_lost=%llu ", kinds[kind], (unsigned long long)sums.lost[kind]);
+  printf("disorder=%llu mismatches=%llu inexact=%llu foreign=%llu reordered=%u\n", (unsigned long long)sums.disorder,
+         (unsigned long long)sums.mismatches, (unsigned long long)sums.inexact, (unsigned long long)sums.foreign, truth->reordered);
   return 0;
 }

@@ -168,9 +168,9 @@ export class UeventSocket {
   constructor(options: UeventSocketOptions);
   /** The receive buffer that the kernel granted, in bytes (SO_RCVBUF doubles what was asked: socket(7)). */
   readonly receiveBufferBytes: number;
-  /** Starts to read in the event loop. */
+  /** Starts to read in the event loop: a batch of as many as there are slots, then others have their turn. */
   start(): void;
-  /** Reads what is waiting now, without blocking. */
+  /** Reads all that is waiting now, without blocking. */
   read(): void;
   close(): void;
 }

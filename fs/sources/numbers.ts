@@ -1,7 +1,7 @@
 /**
  * Which SEQNUMs a source has seen, and which of the others are lost.
  *
- * The kernel numbers an event before it sends it, and under different locks (lib/kobject_uevent.c): of events of several
+ * The kernel numbers an event before it takes the lock to send it (lib/kobject_uevent.c): of events of several
  * processes the later number often comes first, and what an overrun has swallowed may lie on either side of the last number before it and of
  * the first one after it. So each number that is skipped stays open until it comes. When the socket has overrun, all that are
  * open and not older than `openMs` are lost; one of those that comes after all stays lost, for it has been told.
