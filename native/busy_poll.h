@@ -15,17 +15,19 @@ namespace eventfs {
  * On two CPUs most of what a request costs is waking the daemon. Where a client asks again within microseconds, looking
  * again finds the request without that. It costs a CPU that nobody else can use meanwhile, so it ends when nothing has come for
  * `lookUs`. On a single CPU the client can only run if we let it: there a look is one sched_yield(2), after which its
- * next request is likely to be there, and it ends with the first look that finds nothing. Either way it is not tried where it has
- * not paid off lately. Other descriptors wait meanwhile, at most `kMostLooks` times as long.
+ * next request is likely to be there, and it ends with the first look that finds nothing; where the client has waited for its
+ * answer, sleeping does the same for less. Either way it is not tried where it has not paid off lately. Other descriptors
+ * wait meanwhile, at most `kMostLooks` times as long.
  */
 class BusyPoll {
  public:
   /** @param lookUs microseconds; 0 never looks */
   explicit BusyPoll(uint32_t lookUs) : lookNs_(uint64_t{lookUs} * 1000), isAlone_(cpuCount() == 1) {}
 
-  bool isOn() const { return lookNs_ != 0; }
+  /** Whether looking is right at all after a request for which somebody `hasWaited`, or nobody has. */
+  bool suits(bool hasWaited) const { return lookNs_ != 0 && !(isAlone_ && hasWaited); }
   /** Whether somebody is likely to ask again soon. Then say with `hasPaid` whether somebody has. */
-  bool isWorthIt() { return isOn() && backoff_.isWorthIt(); }
+  bool isWorthIt() { return backoff_.isWorthIt(); }
   void hasPaid(bool paid) { backoff_.hasPaid(paid); }
 
   void begin() {

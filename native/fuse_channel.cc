@@ -20,9 +20,17 @@ static constexpr size_t kUnsettled = 2;
 static constexpr uint32_t kFresh = 1;
 static constexpr uint32_t kHeld = 2;
 
+/** After so many rounds of serving and telling, too. */
+static constexpr uint32_t kTurnsPerWakeUp = 8;
+
 /** The requests that have no reply (include/uapi/linux/fuse.h): the kernel would refuse one. */
 static bool hasReply(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+}
+
+/** The requests whose answer is the same whoever has died: the kernel lets go of something. */
+static bool tellsNothing(uint32_t opcode) {
+  return opcode == FUSE_RELEASE || opcode == FUSE_RELEASEDIR || opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
 }
 
 FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
@@ -60,8 +68,12 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
 
 void FuseChannel::onPoll(void* owner) {
   auto* channel = static_cast<FuseChannel*>(owner);
-  channel->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
-  if (channel->busyPoll_.isOn()) channel->lookAgain();
+  for (uint32_t turn = 0; channel->fuse_ && turn < kTurnsPerWakeUp; ++turn) {
+    uint32_t served = channel->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+    if (served > 0) channel->lookAgain();
+    if (!channel->fuse_ || channel->slice_[kUnsettled] == 0) return;
+    channel->settle();
+  }
   channel->settleAll();
 }
 
@@ -71,10 +83,11 @@ void FuseChannel::onPoll(void* owner) {
  * much as one more event does. Where no further event has come within a look, they are woken at its end.
  */
 void FuseChannel::lookAgain() {
-  bool holds = fuse_ && slice_[kUnsettled] != 0 && hold_.isWorthIt();
-  if (!holds) settleAll();
+  if (!fuse_ || !busyPoll_.suits(!tellsNothing(request()->opcode))) return;
+  bool holds = slice_[kUnsettled] == kFresh && hold_.isWorthIt();
+  if (slice_[kUnsettled] != 0 && !holds) return;
   bool looks = busyPoll_.isWorthIt();
-  if (!fuse_ || !(holds || looks)) return;
+  if (!holds && !looks) return;
 
   bool hasFound = false;
   bool hasFoundEvent = false;
@@ -88,23 +101,29 @@ void FuseChannel::lookAgain() {
     }
     busyPoll_.found();
     hasFound = true;
-    if (fuse_ && slice_[kUnsettled] == kFresh) hasFoundEvent = true;
-    if (!holds) settleAll();
+    if (!fuse_ || slice_[kUnsettled] != kFresh) continue;
+    hasFoundEvent = true;
+    if (!holds) break;
   } while (fuse_ && !busyPoll_.isOver());
   if (holds) hold_.hasPaid(hasFoundEvent);
   if (looks) busyPoll_.hasPaid(hasFound);
 }
 
-/** Has those told who wait for what has come; whoever is woken first may come back while others are still to be woken. */
-void FuseChannel::settleAll() {
+/** Has those told who wait for what has come, or some of them: then it is to be called again. */
+void FuseChannel::settle() {
   Napi::HandleScope scope(Env());
+  slice_[kUnsettled] = 0;
+  isServing_ = true;
+  callFunction(Env(), onSettle_.Value(), {});
+  isServing_ = false;
+  if (!fuse_) letGo();
+}
+
+/** Has all of them told; whoever is woken first may come back while others are still to be woken. */
+void FuseChannel::settleAll() {
   while (fuse_ && slice_[kUnsettled] != 0) {
-    slice_[kUnsettled] = 0;
-    isServing_ = true;
-    callFunction(Env(), onSettle_.Value(), {});
-    isServing_ = false;
+    settle();
     if (fuse_) serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
-    else letGo();
   }
 }
 
@@ -140,11 +159,11 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
     if (isTry) readAgain_.hasPaid(opcode, true);
     ++served;
 
+    opcode = request()->opcode;
     // Before the request is looked at: what died before it was sent is gone when it is answered
-    deaths_->drainBy(callFunction);
+    if (!tellsNothing(opcode)) deaths_->drainBy(callFunction);
     if (!fuse_) break;
 
-    opcode = request()->opcode;
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
     isTry = outcome == Outcome::kAnswered;
     if (isTry && until == Until::kNothingIsLikely && !readAgain_.isWorthIt(opcode)) break;

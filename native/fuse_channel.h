@@ -32,6 +32,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
 
   static void onPoll(void* owner);
   void lookAgain();
+  void settle();
   void settleAll();
   uint32_t serveUpTo(uint32_t most, Until until);
   Outcome handle(size_t length, napi_value onRequest, napi_value undefined);

@@ -128,6 +128,10 @@ export class DevFuse implements Driver, Door, Reads {
     return this.#sink.begin(Math.min(size, MOST_DATA));
   }
 
+  get holds(): boolean {
+    return this.#slice[SETTLE] !== 0;
+  }
+
   park(handle: Handle, size: number): ParkedRead {
     const read = this.#parked.park(this.#requestWords, handle, size);
     if (read === undefined) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);

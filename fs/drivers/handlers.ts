@@ -38,6 +38,8 @@ export interface Reads {
   park(handle: Handle, size: number): ParkedRead;
   /** The parked read with that `unique` has been interrupted. */
   interrupt(uniqueLow: number, uniqueHigh: number): void;
+  /** Whether events have come of which those who wait will be told soon. */
+  readonly holds: boolean;
   /** Whether the daemon is going: then nobody waits any more, and a stream is at its end. */
   readonly ending: boolean;
 }
@@ -252,10 +254,13 @@ export class TreeHandlers implements Handlers {
     const isCached = (readFlags & FUSE_READ_LOCKOWNER) === 0;
     if (isCached && (handle.isStream || handle.node.lifetime !== this.tree.forever)) return Errno.EINVAL;
     const sink = this.reads.sink(size);
-    if (!handle.read(offset, sink) && !this.reads.ending) {
-      if ((flags & O_NONBLOCK) !== 0) return Errno.EAGAIN;
-      handle.park(this.reads.park(handle, size));
-      return NO_REPLY;
+    const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending;
+    if ((mayWait && this.reads.holds && handle.isFresh) || !handle.read(offset, sink)) {
+      if (mayWait) {
+        handle.park(this.reads.park(handle, size));
+        return NO_REPLY;
+      }
+      if (!this.reads.ending) return Errno.EAGAIN;
     }
     sink.end();
     reply.filled(sink.copied);

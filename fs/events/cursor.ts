@@ -102,6 +102,13 @@ export class Cursor {
     return this.#rest.waiting || this.audience.matched !== this.#passed;
   }
 
+  /** Whether the next event has that number or a higher one, and nothing is to be told before it. */
+  isFrom(number: number): boolean {
+    if (this.#rest.waiting) return false;
+    const { audience } = this;
+    return (audience.filter.all ? this.#number : audience.nextMatch(this.#number)) >= number && this.#overtaken() === 0;
+  }
+
   /** Hands over whole records while there is room. Only the first of a read may be cut: the next read begins with its rest. */
   read(sink: Sink): void {
     const room = sink.room;

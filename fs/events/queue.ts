@@ -243,6 +243,12 @@ export class QueueReader {
     return this.#rest.waiting || this.queue.untold > 0 || this.queue.firstComplete() !== undefined;
   }
 
+  /** Whether the next event has that number in the log or a higher one, and nothing is to be told before it. */
+  isFrom(number: number): boolean {
+    const next = this.queue.firstComplete();
+    return !this.#rest.waiting && this.queue.untold === 0 && next !== undefined && next.event.number >= number;
+  }
+
   /** Hands over at most `most` events, whole but for the first, which may be cut: the next read begins with its rest. */
   read(sink: Sink, most = Infinity): void {
     const { queue } = this;

@@ -40,6 +40,14 @@ export abstract class Handle {
     throw new FsError(Errno.EINVAL);
   }
 
+  /**
+   * Whether all that a read would hand over has come since those who wait were told last. They will be told soon, and more may
+   * have come by then: a read that may wait does so with them.
+   */
+  get isFresh(): boolean {
+    return false;
+  }
+
   /** write(2), at the end when `offset` is {@link APPEND}; gives how many bytes it took. */
   write(_bytes: Uint8Array, _start: number, _length: number, _offset: number): number {
     throw new FsError(Errno.EINVAL);

@@ -109,6 +109,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     return this.filter.all || event.always || this.filter.matches(event);
   }
 
+  /** The number in the log from which on nobody has been told. */
+  get settledBefore(): number {
+    return this.tree.streams.settled;
+  }
+
+  /** Whoever waits is told when others are. */
+  unsettle(): void {
+    this.tree.unsettled.add(this);
+  }
+
   /** Whoever waits gets what has come. */
   settle(): void {
     this.readers.settle(this.tree.door, this.queue.complete);

@@ -61,8 +61,14 @@ export class QueueStreamHandle extends Handle {
     this.#reader.read(sink, most);
   }
 
+  override get isFresh(): boolean {
+    return this.#reader.isFrom(this.node.directory.settledBefore);
+  }
+
   override park(read: ParkedRead): void {
-    this.node.directory.readers.waiting.add(read);
+    const { directory } = this.node;
+    directory.readers.waiting.add(read);
+    if (this.ready) directory.unsettle();
   }
 
   override unpark(read: ParkedRead): void {

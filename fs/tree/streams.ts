@@ -102,8 +102,12 @@ export class Streams {
     if (group.take(event)) this.#fresh.add(group);
   };
 
+  /** The number in the log from which on nobody has been told. */
+  settled = 0;
+
   /** Some of those who wait get what has come. True when more wait. */
   settle(door: Door): boolean {
+    this.settled = this.log.next;
     for (const group of this.#fresh) if (!group.settle(door)) this.#fresh.delete(group);
     return this.#fresh.size > 0;
   }
@@ -159,6 +163,10 @@ export class StreamHandle extends Handle {
     if (!this.cursor.ready) return false;
     this.cursor.read(sink);
     return true;
+  }
+
+  override get isFresh(): boolean {
+    return this.cursor.ready && this.cursor.isFrom(this.streams.settled);
   }
 
   override park(read: ParkedRead): void {

@@ -144,6 +144,10 @@ export class MemoryKernel implements Door, Reads {
     return this.#sink.begin(Math.min(size, MOST_DATA));
   }
 
+  get holds(): boolean {
+    return this.#unsettled;
+  }
+
   park(handle: Handle, size: number): ParkedRead {
     const words = new Uint32Array(this.session.request.bytes.buffer);
     const read = this.parked.park(words, handle, size);

@@ -264,19 +264,28 @@ stream('cuts a record for each open file where its reads are full', (kernel) => 
   assert.equal(results(reads), [[0, 10], [0, 20], [10, 25], [20, 35]].map(([from, to]) => record(1).slice(from, to)));
 });
 
-stream('serves a read that comes between an event and its being told', (kernel) => {
+stream('has a read that comes between an event and its being told wait with the others, unless it may not wait', (kernel) => {
   const node = kernel.walk('stream');
   const [one, other] = [kernel.open(node), kernel.open(node)];
   const waiting = kernel.startRead(one);
   kernel.settles = false;
   kernel.event(1);
-  assert.is(kernel.read(one), record(1)); // another thread's read of the same file
-  assert.is(kernel.read(other), record(1));
-  kernel.settle();
-  assert.is(waiting.result, undefined);
+  assert.is(kernel.read(one, 65536, 0, O_NONBLOCK), record(1)); // another thread's read of the same file
+  const late = kernel.startRead(other);
+  assert.is(late.result, undefined);
   kernel.event(2);
   kernel.settle();
+  assert.is(late.result, record(1) + record(2));
   assert.is(waiting.result, record(2));
+});
+
+stream('hands over at once what others were told of, though something newer is not told yet', (kernel) => {
+  const fh = kernel.open(kernel.walk('stream'));
+  kernel.event(1);
+  kernel.settle();
+  kernel.settles = false;
+  kernel.event(2);
+  assert.is(kernel.read(fh), record(1) + record(2));
 });
 
 stream('is interrupted between an event and its being told, and loses nothing', (kernel) => {
