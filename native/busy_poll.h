@@ -1,11 +1,11 @@
 #pragma once
 
 #include <sched.h>
-#include <time.h>
 
 #include <cstdint>
 
 #include "backoff.h"
+#include "clock.h"
 
 namespace eventfs {
 
@@ -49,12 +49,6 @@ class BusyPoll {
 
  private:
   static constexpr uint64_t kMostLooks = 10;
-
-  static uint64_t nowNs() {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-  }
 
   /** How many CPUs we may run on: sched_getaffinity(2). */
   static int cpuCount() {

@@ -23,6 +23,9 @@ static constexpr uint32_t kHeld = 2;
 /** After so many rounds of serving and telling, too. */
 static constexpr uint32_t kTurnsPerWakeUp = 8;
 
+/** How long an event may have come before those who wait for it are told. */
+static constexpr uint64_t kMostHeldNs = 500'000;
+
 /** The requests that have no reply (include/uapi/linux/fuse.h): the kernel would refuse one. */
 static bool hasReply(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
@@ -85,7 +88,7 @@ void FuseChannel::onPoll(void* owner) {
 void FuseChannel::lookAgain() {
   if (!fuse_ || !busyPoll_.suits(!tellsNothing(request()->opcode))) return;
   bool holds = slice_[kUnsettled] == kFresh && hold_.isWorthIt();
-  if (slice_[kUnsettled] != 0 && !holds) return;
+  if (slice_[kUnsettled] != 0 && (!holds || isHeldTooLong())) return;
   bool looks = busyPoll_.isWorthIt();
   if (!holds && !looks) return;
 
@@ -104,15 +107,24 @@ void FuseChannel::lookAgain() {
     if (!fuse_ || slice_[kUnsettled] != kFresh) continue;
     hasFoundEvent = true;
     if (!holds) break;
-  } while (fuse_ && !busyPoll_.isOver());
+  } while (fuse_ && !busyPoll_.isOver() && !isHeldTooLong());
   if (holds) hold_.hasPaid(hasFoundEvent);
   if (looks) busyPoll_.hasPaid(hasFound);
+}
+
+/** Whether who waits must be told now, however much more may come. */
+bool FuseChannel::isHeldTooLong() {
+  if (!fuse_ || slice_[kUnsettled] == 0) return false;
+  uint64_t now = nowNs();
+  if (unsettledSinceNs_ == 0) unsettledSinceNs_ = now;
+  return now - unsettledSinceNs_ >= kMostHeldNs;
 }
 
 /** Has those told who wait for what has come, or some of them: then it is to be called again. */
 void FuseChannel::settle() {
   Napi::HandleScope scope(Env());
   slice_[kUnsettled] = 0;
+  unsettledSinceNs_ = 0;
   isServing_ = true;
   callFunction(Env(), onSettle_.Value(), {});
   isServing_ = false;
@@ -166,6 +178,7 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
 
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
     isTry = outcome == Outcome::kAnswered;
+    if (until == Until::kNothingIsLikely && isHeldTooLong()) break;
     if (isTry && until == Until::kNothingIsLikely && !readAgain_.isWorthIt(opcode)) break;
   }
   isServing_ = false;

@@ -33,6 +33,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   static void onPoll(void* owner);
   void lookAgain();
   void settle();
+  bool isHeldTooLong();
   void settleAll();
   uint32_t serveUpTo(uint32_t most, Until until);
   Outcome handle(size_t length, napi_value onRequest, napi_value undefined);
@@ -57,6 +58,8 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   BusyPoll busyPoll_;
   /** Whether it pays off not to wake those who wait for an event before the next one is there too. */
   Backoff<63> hold_;
+  /** Since when somebody has not been told of an event; 0 when everybody was. */
+  uint64_t unsettledSinceNs_ = 0;
   bool isServing_ = false;
   bool isHeldByLoop_ = false;
 
