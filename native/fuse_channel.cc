@@ -21,7 +21,7 @@ static constexpr uint32_t kFresh = 1;
 static constexpr uint32_t kHeld = 2;
 
 /** After so many rounds of serving and telling, too. */
-static constexpr uint32_t kTurnsPerWakeUp = 8;
+static constexpr uint32_t kTurnsPerWakeUp = 32;
 
 /** How long an event may have come before those who wait for it are told. */
 static constexpr uint64_t kMostHeldNs = 500'000;
@@ -131,12 +131,9 @@ void FuseChannel::settle() {
   if (!fuse_) letGo();
 }
 
-/** Has all of them told; whoever is woken first may come back while others are still to be woken. */
+/** Has all of them told, and serves nobody meanwhile: while publishers go on there would be no end, and others want their turn. */
 void FuseChannel::settleAll() {
-  while (fuse_ && slice_[kUnsettled] != 0) {
-    settle();
-    if (fuse_) serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
-  }
+  while (fuse_ && slice_[kUnsettled] != 0) settle();
 }
 
 Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {

@@ -6,14 +6,13 @@
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { Refusal, isSystemError } from '../errno.js';
+import { FUSE_SUPER_MAGIC } from '../fuse/mountinfo.js';
 import { deviceVariables } from './device-variables.js';
 import { explain } from './explain.js';
 
 export const DEFAULT_DIRECTORY = '/dev/events';
 /** How long a daemon may take to take an event. */
 const PATIENCE_MS = 10_000;
-/** statfs(2), linux/magic.h. */
-const FUSE_SUPER_MAGIC = 0x65735546;
 
 /** The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
 const MOST_BYTES = 128 * 1024;

@@ -5,6 +5,7 @@
  * At the top stand the options of `eventfs mount`, by their names with `_` for `-`: their values are read as the command
  * line's are. Each table below is a list of keys and what they may be.
  */
+import { HISTORY_LIMITS } from '../events/bus.js';
 import type { LogLimits } from '../events/log.js';
 import type { QueueLimits } from '../events/queue.js';
 import { MAX_EVENT_BYTES } from '../events/uevent.js';
@@ -28,7 +29,7 @@ export const DEFAULT_CONFIG: Config = {
   mount: {},
   queue: QUEUE_LIMITS,
   ring: { events: 4096, bytes: 4 * 1024 * 1024 },
-  history: { events: 1024, bytes: 1024 * 1024 },
+  history: HISTORY_LIMITS,
   quotas: DEFAULT_QUOTAS,
 };
 

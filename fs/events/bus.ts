@@ -21,7 +21,7 @@ export interface Outlet {
 }
 
 /** What `log/` keeps (DESIGN section 3). */
-const HISTORY_LIMITS = { events: 1024, bytes: 1024 * 1024 };
+export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
 
 export class Bus {
   readonly outlets: Outlet[] = [];
@@ -63,8 +63,7 @@ export class Bus {
 
   #publishNumbered(text: UeventText): void {
     this.#appendText(text);
-    if (Number.isNaN(text.seqnum)) return;
-    if (text.seqnum <= this.lastSeqnum) return;
+    if (!(text.seqnum > this.lastSeqnum)) return; // or it has none: NaN
     this.lastSeqnum = text.seqnum;
     this.#numberless = 0;
   }

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 /** What mount(2) is told the type is, and mountinfo shows. */
 export const MOUNT_TYPE = 'fuse.eventfs';
 
+/** What statfs(2) says that any FUSE mount is: linux/magic.h. */
+export const FUSE_SUPER_MAGIC = 0x65735546;
+
 export interface Mounted {
   readonly mountPoint: string;
   readonly type: string;

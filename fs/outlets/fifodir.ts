@@ -11,6 +11,7 @@ import { closeSync, constants, openSync, statfsSync } from 'node:fs';
 import { notifyFifos } from '#native';
 import type { Event } from '../events/event.js';
 import { Refusal, errnoText, isSystemError } from '../errno.js';
+import { FUSE_SUPER_MAGIC } from '../fuse/mountinfo.js';
 import type { Complain } from '../fuse/session.js';
 import type { StatusLines } from '../tree/text-file.js';
 import type { WayOut } from './way-out.js';
@@ -19,8 +20,6 @@ import type { WayOut } from './way-out.js';
 const MOST_BYTES = 4096;
 /** How many FIFOs are written to: whoever may make FIFOs there could hold up everybody else. */
 const MOST_FIFOS = 4096;
-/** statfs(2). */
-const FUSE_SUPER_MAGIC = 0x65735546;
 
 const BYTES: ReadonlyMap<string, number> = new Map(
   Object.entries({ add: 'a', remove: 'r', change: 'c', move: 'm', bind: 'b', unbind: 'u', online: 'o', offline: 'f', overflow: '?' }).map(
