@@ -25,6 +25,11 @@ export function figure(what: string, value: number, unit: string, bar?: { atMost
   return { what, measured, bar: '' };
 }
 
+/** A figure that can't be had here, and why. */
+export function unmeasured(what: string, why: string): Figure {
+  return { what, measured: why, bar: '' };
+}
+
 function format(value: number): string {
   if (Number.isInteger(value) || Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en');
   return value.toFixed(Math.abs(value) < 10 ? 2 : 1);

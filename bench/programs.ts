@@ -1,7 +1,7 @@
 /** The C programs of bench/, and floors and daemons to point them at. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DriverName } from '../fs/drivers/driver.js';
 import { type Daemon, PROJECT, Shell, startDaemon, until, within } from '../test/support/daemon.js';
@@ -11,6 +11,10 @@ const READY_TIMEOUT_MS = 10_000;
 
 /** Runs something on the first CPU only, where no wake-up crosses CPUs. */
 export const ONE_CPU = ['taskset', '-c', '0'] as const;
+/** On the second only: the other side of what runs on the first. */
+export const OTHER_CPU = ['taskset', '-c', '1'] as const;
+
+export const HAS_TWO_CPUS = availableParallelism() > 1;
 
 function program(name: string): string {
   return join(PROJECT, 'bench/build', name);
@@ -26,6 +30,11 @@ export async function measure(name: string, args: readonly (string | number)[], 
   const code = await within(PROGRAM_TIMEOUT_MS, ended, `${name} did not end`);
   if (code !== 0) throw new Error(`${name} ${args.join(' ')} ended with ${code}`);
   return new Map(out.trim().split(' ').map((pair) => pair.split('=')).map(([key, value]) => [key, Number(value)]));
+}
+
+/** One of the values that a program prints. */
+export async function measureOne(name: string, args: readonly (string | number)[], key: string, under: readonly string[] = []): Promise<number> {
+  return (await measure(name, args, under)).get(key) ?? NaN;
 }
 
 /** The bare C loop of bench/floor.c on a mount of its own. */
@@ -94,4 +103,9 @@ export async function withEvent<T>(daemon: Daemon, bytes: number, work: (path: s
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+}
+
+/** What was measured in each round, against another thing in the same round. */
+export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
+  return ours.map((each, round) => each / theirs[round]);
 }

@@ -1,7 +1,9 @@
 /*
- * The design without files, as fast as C can: `push N SECONDS BYTES` pushes each event over N SOCK_SEQPACKET
- * sockets to N blocked readers. One pusher, one send(2) a reader and event; a full socket is waited for.
+ * The design without files, as fast as C can: `push N SECONDS BYTES [--lock-step]` pushes each event over N SOCK_SEQPACKET
+ * sockets to N blocked readers. One pusher, one send(2) a reader and event; a full socket is waited for. With --lock-step
+ * the next event waits until every reader has the one before: what that alone costs.
  */
+#include "gate.h"
 #include "record.h"
 #include "tally.h"
 #include <poll.h>
@@ -9,10 +11,11 @@
 
 #define LIMIT_MARGIN_S 30
 
-__attribute__((noreturn)) static void read_messages(int fd, struct tally *tally) {
+__attribute__((noreturn)) static void read_messages(int fd, struct tally *tally, struct gate *gate) {
   static char message[READ_BYTES];
   tally->ready = true;
   for (;;) {
+    if (gate) gate_pass(gate, 1);
     ssize_t length = read(fd, message, sizeof message);
     if (length <= 0) die("read: %m");
     tally->reads++;
@@ -22,13 +25,13 @@ __attribute__((noreturn)) static void read_messages(int fd, struct tally *tally)
 }
 
 /* Forks a reader; gives the pusher's end of its socket. */
-static int start_reader(struct tally *tally, pid_t *reader) {
+static int start_reader(struct tally *tally, struct gate *gate, pid_t *reader) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) die("socketpair: %m");
   *reader = fork_child();
   if (*reader == 0) {
     close(ends[0]);
-    read_messages(ends[1], tally);
+    read_messages(ends[1], tally, gate);
   }
   close(ends[1]);
   if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) die("fcntl: %m");
@@ -43,28 +46,31 @@ static void push(int fd, const char *message, size_t bytes) {
   }
 }
 
-static void push_until(uint64_t end_ns, const int *fds, long count, char *message, size_t bytes) {
+static void push_until(uint64_t end_ns, const int *fds, long count, char *message, size_t bytes, struct gate *gate) {
   for (uint32_t number = 0; now_ns() < end_ns; number++) {
+    if (gate) gate_await_and_close(gate);
     record_set_number(message, number % RECORD_NUMBERS);
     for (long i = 0; i < count; i++) push(fds[i], message, bytes);
   }
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) die("usage: push N SECONDS BYTES");
+  bool lock_step = argc == 5 && strcmp(argv[4], "--lock-step") == 0;
+  if (argc != 4 && !lock_step) die("usage: push N SECONDS BYTES [--lock-step]");
   long count = parse_number(argv[1], "N", 1, TALLIES_MOST);
   long seconds = parse_number(argv[2], "SECONDS", 1, 3600);
   size_t bytes = (size_t)parse_record_bytes(argv[3]);
 
   limit_time((unsigned)seconds + LIMIT_MARGIN_S);
   struct tally *tallies = map_tallies((size_t)count);
+  struct gate *gate = lock_step ? gate_new((uint32_t)count) : NULL;
   pid_t readers[TALLIES_MOST];
   int fds[TALLIES_MOST];
-  for (long i = 0; i < count; i++) fds[i] = start_reader(&tallies[i], &readers[i]);
+  for (long i = 0; i < count; i++) fds[i] = start_reader(&tallies[i], gate, &readers[i]);
   await_tallies(tallies, (size_t)count);
 
   struct totals before = sum_tallies(tallies, (size_t)count);
-  push_until(before.at_ns + (uint64_t)seconds * NS_PER_S, fds, count, record_new(bytes), bytes);
+  push_until(before.at_ns + (uint64_t)seconds * NS_PER_S, fds, count, record_new(bytes), bytes, gate);
   struct totals after = sum_tallies(tallies, (size_t)count);
 
   for (long i = 0; i < count; i++) end_child(readers[i]);

@@ -1,10 +1,13 @@
 /*
- * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M]] [--read R] [--pause US]` has N
+ * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M | --lock-step]] [--read R] [--pause US]` has N
  * processes blocked in read(2), each on its own open of PATH, and counts what they get. They read at most R bytes at once and
  * sleep US microseconds after each read. With --publish K further processes (1 unless told) publish as fast as they can, M
  * events a write, and every reader checks that it gets the numbers of each in order, with no more missing than
  * `overflow@/eventfs` records own up to. Other events among those lost would look like disorder: mount with --source none.
+ * --lock-step: the next event is published when every reader has got the one before and reads again, so that each read of each
+ * blocked reader gives exactly one event.
  */
+#include "gate.h"
 #include "order.h"
 #include <getopt.h>
 
@@ -26,6 +29,8 @@ struct arguments {
   const char *path, *publish_path;
   long readers, seconds, publishers, batch, pause_us;
   size_t record_bytes, read_bytes;
+  bool lock_step;
+  struct gate *gate; /* in lock step only */
 };
 
 __attribute__((noreturn)) static void read_stream(const struct arguments *arguments, struct tally *tally, bool check) {
@@ -37,11 +42,16 @@ __attribute__((noreturn)) static void read_stream(const struct arguments *argume
   if (fd < 0) die("%s: %m", path);
   tally->ready = true;
   size_t kept = 0;
+  if (arguments->gate) gate_pass(arguments->gate, 1);
   for (;;) {
     size_t bytes = kept + read_some(fd, buffer + kept, arguments->read_bytes, tally);
     if (arguments->pause_us > 0) sleep_ns((uint64_t)arguments->pause_us * NS_PER_US);
     if (!check) continue;
+    uint64_t events = tally->events;
     kept = check_records(&order, buffer, bytes);
+    events = tally->events - events;
+    if (events == 1) tally->single_reads++;
+    if (arguments->gate) gate_pass(arguments->gate, (uint32_t)events);
     if (kept > RECORD_BYTES_MOST) die("a record without an end");
     if (kept > 0) memmove(buffer, buffer + bytes - kept, kept);
   }
@@ -56,6 +66,7 @@ __attribute__((noreturn)) static void publish(const struct arguments *arguments,
   int fd = open(arguments->publish_path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", arguments->publish_path);
   for (uint32_t number = 0;;) {
+    if (arguments->gate) gate_await_and_close(arguments->gate);
     for (size_t i = 0; i < count; i++, number = (number + 1) % NUMBERS_EACH)
       record_set_number(records + i * record_bytes, place * NUMBERS_EACH + number);
     if (write(fd, records, bytes) != (ssize_t)bytes) die("%s: write: %m", arguments->publish_path);
@@ -75,7 +86,8 @@ static struct arguments parse_arguments(int argc, char **argv) {
   static const struct option options[] = {
       {"publish", required_argument, NULL, 'p'}, {"publishers", required_argument, NULL, 'k'},
       {"batch", required_argument, NULL, 'm'},   {"read", required_argument, NULL, 'r'},
-      {"pause", required_argument, NULL, 's'},   {0}};
+      {"pause", required_argument, NULL, 's'},   {"lock-step", no_argument, NULL, 'l'},
+      {0}};
   struct arguments arguments = {.publishers = 1, .batch = 1, .read_bytes = READ_BYTES};
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'p') arguments.publish_path = optarg;
@@ -83,9 +95,12 @@ static struct arguments parse_arguments(int argc, char **argv) {
     else if (option == 'm') arguments.batch = parse_number(optarg, "--batch", 1, BATCH_MOST);
     else if (option == 'r') arguments.read_bytes = (size_t)parse_number(optarg, "--read", 1, READ_BYTES_MOST);
     else if (option == 's') arguments.pause_us = parse_number(optarg, "--pause", 0, 1000000);
+    else if (option == 'l') arguments.lock_step = true;
     else _exit(1); /* getopt has said why */
   }
-  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M]] [--read R] [--pause US]");
+  if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M | --lock-step]] [--read R] [--pause US]");
+  if (arguments.lock_step && (!arguments.publish_path || arguments.publishers != 1 || arguments.batch != 1))
+    die("--lock-step takes --publish, one publisher and one event a write");
   arguments.path = argv[optind];
   arguments.readers = parse_number(argv[optind + 1], "N", 1, TALLIES_MOST);
   arguments.seconds = parse_number(argv[optind + 2], "SECONDS", 1, 3600);
@@ -101,6 +116,7 @@ int main(int argc, char **argv) {
 
   size_t publishers = check ? (size_t)arguments.publishers : 0;
   struct tally *tallies = map_tallies(count), *published = map_tallies(PUBLISHERS_MOST);
+  if (arguments.lock_step) arguments.gate = gate_new((uint32_t)count);
   pid_t children[TALLIES_MOST], publishing[PUBLISHERS_MOST];
   for (size_t i = 0; i < count; i++)
     if ((children[i] = fork_child()) == 0) read_stream(&arguments, &tallies[i], check);
@@ -119,9 +135,11 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < count; i++) end_child(children[i]);
   double elapsed_s = seconds_between(before, after);
   uint64_t events = check ? after.events - before.events : (after.bytes - before.bytes) / arguments.record_bytes;
-  printf("reads_per_s=%.0f events_per_s=%.0f readers=%zu publishers=%zu seconds=%.3f published_per_s=%.0f lost=%llu disorder=%llu\n",
-         (double)(after.reads - before.reads) / elapsed_s, (double)events / elapsed_s, count, publishers, elapsed_s,
-         (double)(published_after - published_before) / elapsed_s, (unsigned long long)after.lost,
+  uint64_t reads = after.reads - before.reads;
+  printf("reads_per_s=%.0f events_per_s=%.0f readers=%zu publishers=%zu seconds=%.3f published_per_s=%.0f single_reads=%.4f lost=%llu disorder=%llu\n",
+         (double)reads / elapsed_s, (double)events / elapsed_s, count, publishers, elapsed_s,
+         (double)(published_after - published_before) / elapsed_s,
+         reads > 0 ? (double)(after.single_reads - before.single_reads) / (double)reads : 0, (unsigned long long)after.lost,
          (unsigned long long)after.disorder);
   return 0;
 }

@@ -8,6 +8,7 @@ import Table from 'cli-table3';
 import type { Benchmark } from './figure.js';
 import { fanout } from './figures/fanout.js';
 import { inotify } from './figures/inotify.js';
+import { lockstep } from './figures/lockstep.js';
 import { operations } from './figures/operations.js';
 import { promise } from './figures/promise.js';
 import { queues } from './figures/queues.js';
@@ -16,7 +17,7 @@ import { scale } from './figures/scale.js';
 import { storm } from './figures/storm.js';
 import { uevents } from './figures/uevents.js';
 
-const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, uevents, storm, inotify, restarts];
+const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, lockstep, uevents, storm, inotify, restarts];
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);

@@ -12,6 +12,7 @@ struct tally {
   _Alignas(64) volatile uint64_t reads;
   volatile uint64_t bytes;
   volatile uint64_t events;
+  volatile uint64_t single_reads; /* that gave exactly one event */
   volatile uint64_t lost;
   volatile uint64_t disorder;
   volatile bool ready;
@@ -19,7 +20,7 @@ struct tally {
 
 struct totals {
   uint64_t at_ns;
-  uint64_t reads, bytes, events, lost, disorder;
+  uint64_t reads, single_reads, bytes, events, lost, disorder;
 };
 
 static inline struct tally *map_tallies(size_t count) { return map_shared(count * sizeof(struct tally)); }
@@ -28,6 +29,7 @@ static inline struct totals sum_tallies(const struct tally *tallies, size_t coun
   struct totals totals = {.at_ns = now_ns()};
   for (size_t i = 0; i < count; i++) {
     totals.reads += tallies[i].reads;
+    totals.single_reads += tallies[i].single_reads;
     totals.bytes += tallies[i].bytes;
     totals.events += tallies[i].events;
     totals.lost += tallies[i].lost;

@@ -1,7 +1,7 @@
 /** One event to many readers of `stream`, over and over, against a bare push over as many sockets and the bare C loop. */
 import { cpuNs } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
-import { measure, median, withDaemon, withFloor } from '../programs.js';
+import { measure, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
 import { eventText, publish } from '../../test/support/clients.js';
 import { type Daemon } from '../../test/support/daemon.js';
 import { Opener } from '../opener.js';
@@ -36,8 +36,8 @@ async function saturationFigures(daemon: Daemon, readers: number, publishers: re
     const ours = publishers.map(() => ({ reads: [] as number[], events: [] as number[], unexplained: 0 }));
     for (let round = 0; round < ROUNDS; round++) {
       say(`${readers} readers, round ${round + 1} of ${ROUNDS}`);
-      parked.push(await value('readers', [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES], 'reads_per_s'));
-      pushed.push(await value('push', [readers, SECONDS, EVENT_BYTES], 'events_per_s'));
+      parked.push(await measureOne('readers', [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES], 'reads_per_s'));
+      pushed.push(await measureOne('push', [readers, SECONDS, EVENT_BYTES], 'events_per_s'));
       single.push((await read(daemon, readers, EVENT_BYTES, ['--publishers', JUDGED, '--read', EVENT_BYTES])).get('events_per_s') ?? NaN);
       for (const [index, count] of publishers.entries()) {
         const run = await read(daemon, readers, EVENT_BYTES, ['--publishers', count]);
@@ -49,7 +49,7 @@ async function saturationFigures(daemon: Daemon, readers: number, publishers: re
     const figures: Figure[] = [
       figure(`bare C loop, ${readers} parked readers, reads`, median(parked), ' /s'),
       figure(`bare C push over ${readers} sockets, events`, median(pushed), ' /s'),
-      figure(`${readers} readers that take one event a read, and so lag: against the push`, median(ratio(single, pushed)), ' x'),
+      figure(`${readers} readers that take one event a read, and so lag: against the push`, median(ratios(single, pushed)), ' x'),
     ];
     for (const [index, count] of publishers.entries()) {
       const { reads, events, unexplained } = ours[index];
@@ -57,8 +57,8 @@ async function saturationFigures(daemon: Daemon, readers: number, publishers: re
       const label = `${readers} readers, ${count} publisher${count > 1 ? 's' : ''}`;
       figures.push(
         figure(`${label}: events delivered`, median(events), ' /s'),
-        figure(`${label}: events, against the push`, median(ratio(events, pushed)), ' x', bar(3)),
-        figure(`${label}: reads answered, against the loop`, median(ratio(reads, parked)), ' x'),
+        figure(`${label}: events, against the push`, median(ratios(events, pushed)), ' x', bar(3)),
+        figure(`${label}: reads answered, against the loop`, median(ratios(reads, parked)), ' x'),
         figure(`${label}: out of order, or missing without LOST`, unexplained, '', { atMost: 0 }),
       );
     }
@@ -71,18 +71,18 @@ const LAG_BYTES = 160;
 
 /** Readers that find many events at each read, from publishers that write many at once. */
 async function lagFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
-  const ratios: number[] = [];
+  const against: number[] = [];
   const events: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     say(`readers that lag, round ${round + 1} of ${ROUNDS}`);
-    const pushed = await value('push', [LAGGING, SECONDS, LAG_BYTES], 'events_per_s');
+    const pushed = await measureOne('push', [LAGGING, SECONDS, LAG_BYTES], 'events_per_s');
     const run = await read(daemon, LAGGING, LAG_BYTES, ['--publishers', 2, '--batch', 400, '--read', 1024 * 1024, '--pause', 2000]);
     events.push(run.get('events_per_s') ?? NaN);
-    ratios.push(events[round] / pushed);
+    against.push(events[round] / pushed);
   }
   return [
     figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: events delivered`, median(events), ' /s'),
-    figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: against the push`, median(ratios), ' x', { atLeast: 10 }),
+    figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: against the push`, median(against), ' x', { atLeast: 10 }),
   ];
 }
 
@@ -111,12 +111,4 @@ async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
 
 function read(daemon: Daemon, readers: number, bytes: number, more: readonly (string | number)[]): Promise<Map<string, number>> {
   return measure('readers', [`${daemon.path}/stream`, readers, SECONDS, bytes, '--publish', `${daemon.path}/publish`, ...more]);
-}
-
-async function value(program: string, args: readonly (string | number)[], key: string): Promise<number> {
-  return (await measure(program, args)).get(key) ?? NaN;
-}
-
-function ratio(ours: readonly number[], theirs: readonly number[]): number[] {
-  return ours.map((each, round) => each / theirs[round]);
 }
