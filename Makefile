@@ -70,7 +70,7 @@ clean:
 # ---- What must come from the system: command=package, and header=package after it.
 
 COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse udevadm=udev ss=iproute2
-HEADERS := /usr/include/linux/fuse.h=libc6-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
+HEADERS := /usr/include/linux/fuse.h=libc6-dev /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 # For --driver fuse-native; where it lies differs.
 LIBFUSE := $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2)
 LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
@@ -78,7 +78,7 @@ LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subs
            $(if $(LIBFUSE),,libfuse2)
 PACKAGES := $(sort $(LACKING))
 # Alpine has other names for some of them, and its C library's headers come apart. Its pyudev lies elsewhere: that test is skipped.
-APK_PACKAGES := $(patsubst udev,eudev,$(patsubst libfuse2,fuse,$(patsubst libc6-dev,linux-headers,$(filter-out python3-pyudev,$(PACKAGES))))) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
+APK_PACKAGES := $(patsubst udev,eudev,$(patsubst libfuse2,fuse,$(patsubst libfuse3-dev,fuse3-dev,$(patsubst libc6-dev,linux-headers,$(filter-out python3-pyudev,$(PACKAGES)))))) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
 
 deps:
 ifeq ($(NODE_PREFIX),)

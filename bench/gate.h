@@ -2,8 +2,8 @@
  * What keeps a publisher in lock step with its readers: it is let on when all have passed, which each does just before it reads again.
  *
  * An event costs one decrement a reader, and one futex(2) each of the last reader and the publisher, beside the wake-ups of all the
- * readers. Turned down: a publisher that looks again after sched_yield(2). It stays runnable, so every switch between readers may go by
- * way of it: with 64 readers it was 5 to 20 % slower, and with 256 it varied more.
+ * readers. Turned down: a publisher that looks again after sched_yield(2). It stays runnable, and switches between readers go by way of
+ * it: the same with 64 readers, as far as noise lets one see, and a fifth slower with 256.
  */
 #ifndef BENCH_GATE_H
 #define BENCH_GATE_H

@@ -1,10 +1,10 @@
 /** The C programs of bench/, and floors and daemons to point them at. */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DriverName } from '../fs/drivers/driver.js';
-import { type Daemon, PROJECT, Shell, startDaemon, until, within } from '../test/support/daemon.js';
+import { type Daemon, PROJECT, Shell, isMounted, mountPoint, startDaemon, until, within } from '../test/support/daemon.js';
 
 const PROGRAM_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 10_000;
@@ -83,6 +83,39 @@ export async function withFloor<T>(args: readonly (string | number)[], under: re
     return await work(floor);
   } finally {
     await floor.stop();
+  }
+}
+
+/**
+ * Moves a daemon to the second CPU once it runs. Started there it would know of one CPU only, and not look for requests before it
+ * sleeps (native/busy_poll.h), though its clients run on the other.
+ */
+export function moveToOtherCpu(daemon: Daemon): void {
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], { stdio: 'ignore' });
+}
+
+/** Whether libfuse's example was there to be compiled (bench/Makefile). */
+export function hasExample(): boolean {
+  return existsSync(program('hello_ll'));
+}
+
+/**
+ * Runs `work` with libfuse's own hello_ll, single-threaded, which is its fastest way; gives it the path of its file. The uncached one has
+ * time-outs of 0 and direct I/O, as our files have. Permissions are the kernel's, as ours are.
+ */
+export async function withExample<T>(name: 'hello_ll' | 'hello_ll-uncached', under: readonly string[], work: (path: string) => Promise<T>): Promise<T> {
+  const path = mountPoint();
+  // It can't be told to end with us, and so is.
+  const [command, ...rest] = [...under, 'setpriv', '--pdeathsig', 'TERM', program(name), '-f', '-s', '-o', 'default_permissions,allow_other', path];
+  const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const ended = new Promise<void>((done) => child.once('exit', () => done()));
+  try {
+    await until(() => isMounted(path), `${name} was not mounted`, READY_TIMEOUT_MS);
+    return await work(`${path}/hello`);
+  } finally {
+    child.kill('SIGTERM');
+    await within(READY_TIMEOUT_MS, ended, `${name} did not end`);
+    rmdirSync(path);
   }
 }
 

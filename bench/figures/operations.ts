@@ -1,54 +1,153 @@
-/** What open+read+close and stat of an event cost on one CPU, against the bare C loop and against fuse-native. */
-import { type Benchmark, type Figure, figure } from '../figure.js';
-import { ONE_CPU, measure, median, withDaemon, withEvent, withFloor } from '../programs.js';
+/**
+ * What open+read+close and stat of an event cost on one CPU and on two, against the bare C loop, against the same tree behind fuse-native,
+ * and beside libfuse's own example.
+ */
+import { type Benchmark, type Figure, figure, unmeasured } from '../figure.js';
+import {
+  HAS_TWO_CPUS, ONE_CPU, OTHER_CPU, hasExample, measureOne, median, moveToOtherCpu, ratios, withDaemon, withEvent, withExample,
+  withFloor,
+} from '../programs.js';
 
 const ROUNDS = 7;
-const COUNT = 20_000;
 const EVENT_BYTES = 300;
 
-/** The same event by the three ways. */
-interface Paths {
-  readonly ours: string;
-  readonly floor: string;
-  readonly fuseNative: string;
+/** Where client and filesystem run. */
+interface Place {
+  readonly label: string;
+  /** What the client runs under. */
+  readonly client: readonly string[];
+  /** What filesystems without a mind of their own run under. */
+  readonly server: readonly string[];
+  readonly count: number;
 }
+
+/** The bare C loop sleeps between two requests, wherever it runs. */
+const PLACES = {
+  one: { label: 'one CPU', client: ONE_CPU, server: ONE_CPU, count: 10_000 },
+  two: { label: 'two CPUs', client: ONE_CPU, server: OTHER_CPU, count: 3000 },
+  free: { label: 'two CPUs, placed by the scheduler', client: [], server: [], count: 3000 },
+} as const;
+
+/**
+ * An operation, and the requests that it sends here: names and permissions are looked up each time. A RELEASE is not waited for.
+ * libfuse's example is one directory less deep, but has the root's attributes asked for as well.
+ */
+const OPERATIONS = [
+  {
+    name: 'open',
+    what: 'open+read+close',
+    requests: ['LOOKUP', 'GETATTR', 'LOOKUP', 'GETATTR', 'OPEN', 'READ', 'RELEASE'],
+    example: ['GETATTR', 'LOOKUP', 'GETATTR', 'OPEN', 'READ', 'RELEASE'],
+    cached: ['OPEN', 'READ', 'RELEASE'],
+    atMost: 1.15,
+  },
+  {
+    name: 'stat',
+    what: 'stat',
+    requests: ['LOOKUP', 'GETATTR', 'LOOKUP', 'GETATTR'],
+    example: ['GETATTR', 'LOOKUP', 'GETATTR'],
+    cached: [],
+    atMost: 1.25,
+  },
+] as const;
+type Operation = (typeof OPERATIONS)[number];
+
+/** The same file by several ways; the example's are there where it is. */
+interface Paths {
+  readonly floor: string;
+  readonly ours: string;
+  readonly fuseNative?: string;
+  readonly cached?: string;
+  readonly example?: string;
+}
+type Way = keyof Paths;
+type Costs = Readonly<Record<Way, readonly number[]>>;
+type Say = (progress: string) => void;
 
 export const operations: Benchmark = {
   name: 'operations',
-  run: (say) =>
-    withPaths(async (paths) => {
-      const figures: Figure[] = [];
-      for (const [operation, what] of [['open', 'open+read+close'], ['stat', 'stat']] as const) {
-        const costs = { ours: [] as number[], floor: [] as number[], fuseNative: [] as number[] };
-        // In turns, so that what else the machine does falls on all.
-        for (let round = 0; round < ROUNDS; round++) {
-          say(`${what}, round ${round + 1} of ${ROUNDS}`);
-          for (const way of ['floor', 'ours', 'fuseNative'] as const) costs[way].push(await costUs(operation, paths[way]));
-        }
-        const { ours, floor, fuseNative } = costs;
-        figures.push(
-          figure(`${what}, one CPU`, median(ours), ' us'),
-          figure(`${what}, bare C loop`, median(floor), ' us'),
-          figure(`${what}, ratio`, median(ours.map((us, round) => us / floor[round])), ' x', { atMost: 1.25 }),
-          figure(`${what}, --driver fuse-native`, median(fuseNative), ' us'),
-          figure(`${what}, how many times as fast as fuse-native`, median(ours.map((us, round) => fuseNative[round] / us)), ' x', { atLeast: 3 }),
-        );
-      }
-      return figures;
-    }),
+  run: async (say) => [
+    ...(await withOurs(PLACES.one, (paths) => withFuseNative(paths, (all) => withExamples(PLACES.one, all, (most) => figuresAt(say, PLACES.one, most, oneCpuRows))))),
+    ...(HAS_TWO_CPUS ? await twoCpuFigures(say) : OPERATIONS.map(({ what }) => unmeasured(`${what}, two CPUs`, 'there is one CPU'))),
+    ...(hasExample() ? [] : [unmeasured("libfuse's own hello_ll", 'not there: install libfuse3-dev')]),
+  ],
 };
 
-async function withPaths<T>(work: (paths: Paths) => Promise<T>): Promise<T> {
-  return withFloor(['files'], ONE_CPU, (floor) =>
-    withDaemon('none', ONE_CPU, (daemon) =>
-      withEvent(daemon, EVENT_BYTES, (ours) =>
-        withDaemon('none', ONE_CPU, (slower) =>
-          withEvent(slower, EVENT_BYTES, (fuseNative) => work({ ours, fuseNative, floor: `${floor.path}/1234/1041` })), 'fuse-native'),
-      ),
-    ),
+/** Client and filesystem on a CPU each, where the wake-ups across are most of the cost; and where nobody says who runs where. */
+async function twoCpuFigures(say: Say): Promise<Figure[]> {
+  return [
+    ...(await withOurs(PLACES.two, (paths) => withExamples(PLACES.two, paths, (most) => figuresAt(say, PLACES.two, most, twoCpuRows)))),
+    ...(await withOurs(PLACES.free, (paths) => figuresAt(say, PLACES.free, paths, twoCpuRows))),
+  ];
+}
+
+function oneCpuRows(place: Place, { what, atMost }: Operation, { ours, floor, fuseNative }: Costs): Figure[] {
+  return [
+    figure(`${what}, ${place.label}`, median(ours), ' us'),
+    figure(`${what}, bare C loop`, median(floor), ' us'),
+    figure(`${what}, ratio`, median(ratios(ours, floor)), ' x', { atMost }),
+    figure(`${what}, --driver fuse-native`, median(fuseNative), ' us'),
+    figure(`${what}, how many times as fast as fuse-native`, median(ratios(fuseNative, ours)), ' x', { atLeast: 3 }),
+  ];
+}
+
+function twoCpuRows(place: Place, { what }: Operation, { ours, floor }: Costs): Figure[] {
+  const bar = place === PLACES.two ? { atLeast: 1.4 } : undefined;
+  return [
+    figure(`${what}, ${place.label}`, median(ours), ' us'),
+    figure(`${what}, ${place.label}, bare C loop without polling`, median(floor), ' us'),
+    figure(`${what}, ${place.label}, how many times as fast as the loop`, median(ratios(floor, ours)), ' x', bar),
+  ];
+}
+
+/** No bars: the example does not send the same requests, however it is started. */
+function exampleRows(place: Place, { what, requests, example, cached }: Operation, costs: Costs): Figure[] {
+  const label = `${what}, ${place.label}`;
+  const each = (us: readonly number[], sent: readonly string[]): number[] => us.map((all) => all / sent.length);
+  return [
+    figure(`${label}: libfuse's hello_ll, which caches for 1 s: ${cached.join(' ') || 'nothing is sent'}`, median(costs.cached), ' us'),
+    figure(`${label}: hello_ll without caches: ${example.join(' ')}`, median(costs.example), ' us'),
+    figure(`${label}: ours: ${requests.join(' ')}`, median(costs.ours), ' us'),
+    figure(`${label}: a request of ours, against one of that`, median(ratios(each(costs.ours, requests), each(costs.example, example))), ' x'),
+  ];
+}
+
+/** Runs `work` with the bare C loop and a daemon at a place. */
+async function withOurs<T>(place: Place, work: (paths: Paths) => Promise<T>): Promise<T> {
+  const isApart = place === PLACES.two;
+  return withFloor(['files'], place.server, (floor) =>
+    withDaemon('none', isApart ? [] : place.server, async (daemon) => {
+      if (isApart) moveToOtherCpu(daemon);
+      return withEvent(daemon, EVENT_BYTES, (ours) => work({ ours, floor: `${floor.path}/1234/1041` }));
+    }),
   );
 }
 
-async function costUs(operation: string, path: string): Promise<number> {
-  return (await measure('client', [operation, path, COUNT], ONE_CPU)).get('us') ?? NaN;
+async function withFuseNative<T>(paths: Paths, work: (paths: Paths) => Promise<T>): Promise<T> {
+  return withDaemon('none', ONE_CPU, (daemon) => withEvent(daemon, EVENT_BYTES, (fuseNative) => work({ ...paths, fuseNative })), 'fuse-native');
+}
+
+async function withExamples<T>(place: Place, paths: Paths, work: (paths: Paths) => Promise<T>): Promise<T> {
+  if (!hasExample()) return work(paths);
+  return withExample('hello_ll', place.server, (cached) =>
+    withExample('hello_ll-uncached', place.server, (example) => work({ ...paths, cached, example })),
+  );
+}
+
+/** Measures each operation by all ways in turns, so that what else the machine does falls on all. */
+async function figuresAt(say: Say, place: Place, paths: Paths, rows: (place: Place, operation: Operation, costs: Costs) => Figure[]): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const examples: Figure[] = [];
+  for (const operation of OPERATIONS) {
+    const costs: Record<Way, number[]> = { floor: [], ours: [], fuseNative: [], cached: [], example: [] };
+    for (let round = 0; round < ROUNDS; round++) {
+      say(`${operation.what}, ${place.label}, round ${round + 1} of ${ROUNDS}`);
+      for (const [way, path] of Object.entries(paths) as [Way, string][]) {
+        costs[way].push(await measureOne('client', [operation.name, path, place.count], 'us', place.client));
+      }
+    }
+    figures.push(...rows(place, operation, costs));
+    if (paths.example !== undefined) examples.push(...exampleRows(place, operation, costs));
+  }
+  return [...figures, ...examples];
 }
