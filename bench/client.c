@@ -6,10 +6,11 @@
  *   getxattr DIR  user.eventfs.pending       link FILE     link beside it, unlink
  *   mkdir ROOT    mkdir and rmdir of ours    rename FILE   rename and back
  *   pop DIR       open head, read, close, unlink head; DIR is filled first, which is not counted
+ *   pop-each DIR  the same, but before each an event is published, which is not counted: as many wait every time
  *
  * Runs COUNT operations in ten slices after a warm-up: the median slice is the figure, the best one tells the noise.
  */
-#include "common.h"
+#include "record.h"
 #include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -92,17 +93,33 @@ static void fill(const char *path, long count) {
   }
 }
 
+/* To every queue of the mount that DIR is in. */
+static void publish(const char *path, long count) {
+  static int fd = -1;
+  static char *record;
+  if (fd < 0) {
+    char publish_path[PATH_MAX + 32];
+    snprintf(publish_path, sizeof publish_path, "%s/../publish", path);
+    fd = open(publish_path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) die("%s: %m", publish_path);
+    record = record_new(EVENT_BYTES + 1);
+  }
+  for (long i = 0; i < count; i++)
+    if (write(fd, record, EVENT_BYTES) != EVENT_BYTES) die("publish: write: %m");
+}
+
 static const struct operation {
   const char *name;
   void (*run)(const char *path);
   const char *other; /* what `other_path` is behind PATH; %d is our PID */
   void (*prepare)(const char *path, long count);
+  bool prepares_each; /* one before each, instead of all first */
 } operations[] = {
-    {"open", open_read_close, "", NULL},       {"stat", stat_path, "", NULL},
-    {"getxattr", get_attribute, "", NULL},     {"list", list, "", NULL},
-    {"mkdir", make_and_remove, "/%d.x", NULL}, {"create", create_and_unlink, "/made", NULL},
-    {"link", link_and_unlink, ".2", NULL},     {"rename", rename_and_back, ".2", NULL},
-    {"pop", pop, "/head", fill},
+    {"open", open_read_close, "", NULL, false},       {"stat", stat_path, "", NULL, false},
+    {"getxattr", get_attribute, "", NULL, false},     {"list", list, "", NULL, false},
+    {"mkdir", make_and_remove, "/%d.x", NULL, false}, {"create", create_and_unlink, "/made", NULL, false},
+    {"link", link_and_unlink, ".2", NULL, false},     {"rename", rename_and_back, ".2", NULL, false},
+    {"pop", pop, "/head", fill, false},               {"pop-each", pop, "/head", publish, true},
 };
 
 static const struct operation *find_operation(const char *name) {
@@ -113,10 +130,18 @@ static const struct operation *find_operation(const char *name) {
 
 /* Microseconds for one operation, the mean of `count`. */
 static double time_operations(const struct operation *operation, const char *path, long count) {
-  if (operation->prepare) operation->prepare(path, count);
+  uint64_t prepared_ns = 0;
+  if (operation->prepare && !operation->prepares_each) operation->prepare(path, count);
   uint64_t start_ns = now_ns();
-  for (long i = 0; i < count; i++) operation->run(path);
-  return (double)(now_ns() - start_ns) / (double)NS_PER_US / (double)count;
+  for (long i = 0; i < count; i++) {
+    if (operation->prepares_each) {
+      uint64_t from_ns = now_ns();
+      operation->prepare(path, 1);
+      prepared_ns += now_ns() - from_ns;
+    }
+    operation->run(path);
+  }
+  return (double)(now_ns() - start_ns - prepared_ns) / (double)NS_PER_US / (double)count;
 }
 
 int main(int argc, char **argv) {

@@ -1,12 +1,22 @@
 /**
  * Prints the figures. Fails on nothing: judging is for people.
  *
- *   node dist/bench/run.js [name ...]      promise operations queues scale fanout uevents storm inotify restarts
+ *   node dist/bench/run.js [name ...]
+ *
+ *   promise     accesses to what dead owners had       lockstep  the same, exactly one event a read
+ *   operations  open+read+close and stat, against      cpu       the daemon's CPU time a delivery, against its socket outlet
+ *               C, fuse-native and libfuse's example   uevents   real uevents, against a bare netlink listener
+ *   queues      links, pops, how many events wait      storm     100,000 of them
+ *   filters     events that few of many want           inotify   what watchers cost
+ *   scale       10,000 directories                     restarts  a daemon that is taken up again
+ *   fanout      many readers of one stream
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
 import type { Benchmark } from './figure.js';
+import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
+import { filters } from './figures/filters.js';
 import { inotify } from './figures/inotify.js';
 import { lockstep } from './figures/lockstep.js';
 import { operations } from './figures/operations.js';
@@ -17,7 +27,7 @@ import { scale } from './figures/scale.js';
 import { storm } from './figures/storm.js';
 import { uevents } from './figures/uevents.js';
 
-const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, scale, fanout, lockstep, uevents, storm, inotify, restarts];
+const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, filters, scale, fanout, lockstep, cpu, uevents, storm, inotify, restarts];
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);

@@ -1,18 +1,19 @@
-/** What queues cost: memory a link, CPU time a delivery, with filters and without, and an event taken off through `head`. */
-import { type WeighedDaemon, cpuNs, withWeighedDaemon } from '../daemon-costs.js';
+/** What queues cost: memory a link, CPU time a delivery, and an event read and taken off through `head`, however many wait. */
+import { readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type WeighedDaemon, withWeighedDaemon } from '../daemon-costs.js';
+import { EVENTS, EVENTS_AFTER, EVENT_BYTES, cpuPerEventUs, makeDirectories, texts } from '../directories.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
-import { ONE_CPU, measure, median, withDaemon, withFloor } from '../programs.js';
-import { eventText, publish, statusOf } from '../../test/support/clients.js';
-import { type Daemon, Shell } from '../../test/support/daemon.js';
+import { ONE_CPU, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
+import { publish, statusOf } from '../../test/support/clients.js';
+import { Shell } from '../../test/support/daemon.js';
 
-const EVENT_BYTES = 300;
-const MAKE_TIMEOUT_MS = 120_000;
 const POPS = 20_000;
 const ROUNDS = 5;
 
 export const queues: Benchmark = {
   name: 'queues',
-  run: async (say) => [...(await popFigures(say)), ...(await linkFigures(say)), ...(await deliveryFigures(say)), ...(await filterFigures(say))],
+  run: async (say) => [...(await popFigures(say)), ...(await linkFigures(say)), ...(await deliveryFigures(say)), ...(await depthFigures(say))],
 };
 
 type Say = (progress: string) => void;
@@ -26,16 +27,16 @@ async function popFigures(say: Say): Promise<Figure[]> {
         const directory = `${daemon.path}/${owner.pid}`;
         await owner.run(`mkdir ${directory}`);
         const pops: number[] = [];
-        const ratios: number[] = [];
+        const against: number[] = [];
         for (let round = 0; round < ROUNDS; round++) {
           say(`pop, round ${round + 1} of ${ROUNDS}`);
-          const bare = (await measure('client', ['open', `${floor.path}/1234/1041`, POPS], ONE_CPU)).get('us')!;
-          pops.push((await measure('client', ['pop', directory, POPS], ONE_CPU)).get('us')!);
-          ratios.push(pops[round] / bare);
+          const bare = await measureOne('client', ['open', `${floor.path}/1234/1041`, POPS], 'us', ONE_CPU);
+          pops.push(await measureOne('client', ['pop', directory, POPS], 'us', ONE_CPU));
+          against.push(pops[round] / bare);
         }
         return [
           figure('read and pop through head, one CPU', median(pops), ' us'),
-          figure('read and pop, against open+read+close of the bare C loop', median(ratios), ' x', { atMost: 3 }),
+          figure('read and pop, against open+read+close of the bare C loop', median(against), ' x', { atMost: 3 }),
         ];
       }),
     );
@@ -44,30 +45,58 @@ async function popFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** Makes `count` directories of the shell's, each with a filter or none. */
-async function makeDirectories(daemon: Daemon, owner: Shell, count: number, filter: (index: number) => string = () => ''): Promise<void> {
-  const names = Array.from({ length: count }, (_, index) => `${owner.pid}.${index}`);
-  for (let at = 0; at < count; at += 500) {
-    const some = names.slice(at, at + 500);
-    const filters = some.map((name, index) => [name, filter(at + index)]).filter(([, text]) => text !== '');
-    const commands = [`cd ${daemon.path} && mkdir ${some.join(' ')}`, ...filters.map(([name, text]) => `echo '${text}' > ${name}/.filter`)];
-    const { code, out } = await owner.run(`${commands.join('\n')}\ncd /`, MAKE_TIMEOUT_MS);
-    if (code !== 0) throw new Error(out);
+/** The last is what a queue holds at most. */
+const DEPTHS = [1, 100, 4096];
+const DEEP_OPERATIONS = 1000;
+const LISTINGS = 50;
+
+const LISTING = 'listing, an event';
+const DEEP_WAYS = ['read through head', 'read by name', 'read and pop through head', LISTING] as const;
+
+/** The same things when few events wait and when the queue is full, in turns. */
+async function depthFigures(say: Say): Promise<Figure[]> {
+  const owner = new Shell([...ONE_CPU, 'bash']);
+  try {
+    return await withDaemon('none', ONE_CPU, async (daemon) => {
+      const directory = `${daemon.path}/${owner.pid}`;
+      const rounds: number[][][] = []; // by round, depth and way
+      for (let round = 0; round < ROUNDS; round++) {
+        rounds.push([]);
+        for (const depth of DEPTHS) {
+          say(`${depth} events wait, round ${round + 1} of ${ROUNDS}`);
+          rounds[round].push(await costsAt(directory, owner, depth));
+        }
+      }
+      return DEEP_WAYS.flatMap((what, way) => {
+        const costs = DEPTHS.map((_, at) => rounds.map((depths) => depths[at][way]));
+        const last = DEPTHS.length - 1;
+        const rows = DEPTHS.map((depth, at) => figure(`${what}, ${depth.toLocaleString('en')} waiting`, median(costs[at]), ' us'));
+        if (what === LISTING) return rows; // of one event it is nothing but opendir and closedir
+        return [...rows, figure(`${what}, ${DEPTHS[last].toLocaleString('en')} waiting, against 1`, median(ratios(costs[last], costs[0])), ' x')];
+      });
+    });
+  } finally {
+    await owner.kill();
   }
 }
 
-/** Events of EVENT_BYTES bytes of text. */
-function texts(count: number, subsystem: string): string[] {
-  return Array.from({ length: count }, (_, n) => {
-    const text = eventText('/devices/n', { SUBSYSTEM: subsystem, N: n });
-    return `${text}PAD=${'x'.repeat(EVENT_BYTES - text.length - 5)}\n`;
-  });
+/** Microseconds by each of DEEP_WAYS in a queue in which `depth` events wait. */
+async function costsAt(directory: string, owner: Shell, depth: number): Promise<number[]> {
+  const us = (operation: string, path: string, count: number): Promise<number> => measureOne('client', [operation, path, count], 'us', ONE_CPU);
+  await owner.run(`rm -rf ${directory}; mkdir ${directory}`);
+  publish(dirname(directory), ...texts(depth, 'mine'));
+  const names = readdirSync(directory);
+  if (names.length !== depth) throw new Error(`${names.length} of ${depth} events wait`);
+  const head = await us('open', `${directory}/head`, DEEP_OPERATIONS);
+  const named = await us('open', `${directory}/${names[depth >> 1]}`, DEEP_OPERATIONS);
+  const listed = (await us('list', directory, LISTINGS)) / depth;
+  await owner.run(`rm ${directory}/head`); // one less, for the one that is published before each
+  const popped = await us('pop-each', directory, DEEP_OPERATIONS);
+  return [head, named, popped, listed];
 }
 
 const DIRECTORIES = 1000;
-const EVENTS = 1000;
-/** More than the ring holds, so that the events have only their queues left. */
-const EVENTS_AFTER = 5000;
+const DELIVERED_TO = [10, 100, DIRECTORIES];
 
 /** A thousand directories hold the same thousand events; then the ring moves on. */
 async function linkFigures(say: Say): Promise<Figure[]> {
@@ -97,65 +126,25 @@ async function linkFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** One event to a thousand directories without a filter. */
+/** One event to as many directories without a filter, and what it costs without any. */
 async function deliveryFigures(say: Say): Promise<Figure[]> {
-  say('deliveries to 1,000 directories');
   const owner = new Shell();
   try {
     return await withDaemon('none', [], async (daemon) => {
+      say('events that nobody takes');
       publish(daemon.path, ...texts(EVENTS_AFTER, 'mine'));
       const alone = cpuPerEventUs(daemon, 'mine');
-      await makeDirectories(daemon, owner, DIRECTORIES);
-      publish(daemon.path, ...texts(EVENTS, 'mine'));
-      const delivered = cpuPerEventUs(daemon, 'mine');
-      return [
-        figure('one event to 1,000 directories, daemon CPU a directory', (delivered - alone) / DIRECTORIES, ' us', { atMost: 1 }),
-        figure('one event to nobody, daemon CPU', alone, ' us'),
-      ];
+      const figures = [figure('one event to nobody, daemon CPU', alone, ' us')];
+      for (const [index, count] of DELIVERED_TO.entries()) {
+        say(`deliveries to ${count} directories`);
+        await makeDirectories(daemon, owner, count, () => '', DELIVERED_TO[index - 1]);
+        publish(daemon.path, ...texts(EVENTS, 'mine'));
+        const us = (cpuPerEventUs(daemon, 'mine') - alone) / count;
+        figures.push(figure(`one event to ${count.toLocaleString('en')} directories, daemon CPU a directory`, us, ' us', count === DIRECTORIES ? { atMost: 1 } : undefined));
+      }
+      return figures;
     });
   } finally {
     await owner.kill();
   }
-}
-
-const FILTERED = 10_000;
-const MATCHING = 10;
-
-/** An event that ten of 10,000 filtered directories want, against one that ten of ten want. */
-async function filterFigures(say: Say): Promise<Figure[]> {
-  const costs: number[] = [];
-  for (const count of [MATCHING, FILTERED]) {
-    say(`an event with ${count} filters`);
-    const owner = new Shell();
-    try {
-      costs.push(
-        await withDaemon('none', [], async (daemon) => {
-          publish(daemon.path, ...texts(EVENTS_AFTER, 'other'));
-          await makeDirectories(daemon, owner, count, (index) => `SUBSYSTEM==${index < MATCHING ? 'mine' : `s${index}`}, ACTION==add`);
-          publish(daemon.path, ...texts(EVENTS, 'mine'));
-          return cpuPerEventUs(daemon, 'mine');
-        }),
-      );
-    } finally {
-      await owner.kill();
-    }
-  }
-  const [few, many] = costs;
-  return [
-    figure(`an event that ${MATCHING} of ${MATCHING} filtered directories take, daemon CPU`, few, ' us'),
-    figure(`an event that ${MATCHING} of ${FILTERED.toLocaleString('en')} filtered directories take, daemon CPU`, many, ' us'),
-    figure('the second against the first', many / few, ' x'),
-  ];
-}
-
-/** Daemon CPU for each of some thousand events, its share of the publishing system calls included. */
-function cpuPerEventUs(daemon: Daemon, subsystem: string): number {
-  const events = texts(EVENTS, subsystem);
-  const rounds: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const before = cpuNs(daemon.pid);
-    publish(daemon.path, ...events);
-    rounds.push((cpuNs(daemon.pid) - before) / EVENTS / 1000);
-  }
-  return median(rounds);
 }

@@ -1,0 +1,51 @@
+/** Directories by the thousand, with filters or without, and what an event costs the daemon then. */
+import { eventText, publish } from '../test/support/clients.js';
+import type { Daemon, Shell } from '../test/support/daemon.js';
+import { cpuNs } from './daemon-costs.js';
+import { median } from './programs.js';
+
+export const EVENT_BYTES = 300;
+/** In each round. */
+export const EVENTS = 1000;
+/** More than the ring holds, so that the events have only their queues left. */
+export const EVENTS_AFTER = 5000;
+const ROUNDS = 5;
+const MAKE_TIMEOUT_MS = 120_000;
+
+/** Makes `count` directories of the shell's, each with a filter or none; the first `existing` are there already. */
+export async function makeDirectories(
+  daemon: Daemon,
+  owner: Shell,
+  count: number,
+  filter: (index: number) => string = () => '',
+  existing = 0,
+): Promise<void> {
+  const names = Array.from({ length: count }, (_, index) => `${owner.pid}.${index}`);
+  for (let at = existing; at < count; at += 500) {
+    const some = names.slice(at, at + 500);
+    const filters = some.map((name, index) => [name, filter(at + index)]).filter(([, text]) => text !== '');
+    const commands = [`cd ${daemon.path} && mkdir ${some.join(' ')}`, ...filters.map(([name, text]) => `echo '${text}' > ${name}/.filter`)];
+    const { code, out } = await owner.run(`${commands.join('\n')}\ncd /`, MAKE_TIMEOUT_MS);
+    if (code !== 0) throw new Error(out);
+  }
+}
+
+/** Events of EVENT_BYTES bytes of text. */
+export function texts(count: number, subsystem: string): string[] {
+  return Array.from({ length: count }, (_, n) => {
+    const text = eventText('/devices/n', { SUBSYSTEM: subsystem, N: n });
+    return `${text}PAD=${'x'.repeat(EVENT_BYTES - text.length - 5)}\n`;
+  });
+}
+
+/** Daemon CPU for each of some thousand events, its share of the publishing system calls included. */
+export function cpuPerEventUs(daemon: Daemon, subsystem: string): number {
+  const events = texts(EVENTS, subsystem);
+  const rounds: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = cpuNs(daemon.pid);
+    publish(daemon.path, ...events);
+    rounds.push((cpuNs(daemon.pid) - before) / EVENTS / 1000);
+  }
+  return median(rounds);
+}
