@@ -94,16 +94,17 @@ export function moveToOtherCpu(daemon: Daemon): void {
   execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], { stdio: 'ignore' });
 }
 
-/** Whether libfuse's example was there to be compiled (bench/Makefile). */
+/** libfuse's hello_ll, and the same with time-outs of 0 and direct I/O, as our files have: bench/Makefile. */
+type Example = 'hello_ll' | 'hello_ll-uncached';
+
+/** Whether it was there to be compiled. */
 export function hasExample(): boolean {
-  return existsSync(program('hello_ll'));
+  const names: Example[] = ['hello_ll', 'hello_ll-uncached'];
+  return names.every((name) => existsSync(program(name)));
 }
 
-/**
- * Runs `work` with libfuse's own hello_ll, single-threaded, which is its fastest way; gives it the path of its file. The uncached one has
- * time-outs of 0 and direct I/O, as our files have. Permissions are the kernel's, as ours are.
- */
-export async function withExample<T>(name: 'hello_ll' | 'hello_ll-uncached', under: readonly string[], work: (path: string) => Promise<T>): Promise<T> {
+/** Runs `work` with one, single-threaded and with the kernel's permissions, as ours; gives it the path of its file. */
+export async function withExample<T>(name: Example, under: readonly string[], work: (path: string) => Promise<T>): Promise<T> {
   const path = mountPoint();
   // It can't be told to end with us, and so is.
   const [command, ...rest] = [...under, 'setpriv', '--pdeathsig', 'TERM', program(name), '-f', '-s', '-o', 'default_permissions,allow_other', path];

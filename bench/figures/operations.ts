@@ -69,7 +69,7 @@ export const operations: Benchmark = {
   run: async (say) => [
     ...(await withOurs(PLACES.one, (paths) => withFuseNative(paths, (all) => withExamples(PLACES.one, all, (most) => figuresAt(say, PLACES.one, most, oneCpuRows))))),
     ...(HAS_TWO_CPUS ? await twoCpuFigures(say) : OPERATIONS.map(({ what }) => unmeasured(`${what}, two CPUs`, 'there is one CPU'))),
-    ...(hasExample() ? [] : [unmeasured("libfuse's own hello_ll", 'not there: install libfuse3-dev')]),
+    ...(hasExample() ? [] : [unmeasured("libfuse's own hello_ll", 'not there: install libfuse3-dev (make -C bench says more)')]),
   ],
 };
 
