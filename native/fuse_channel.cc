@@ -23,8 +23,8 @@ static constexpr uint32_t kHeld = 2;
 /** After so many rounds of serving and telling, too. */
 static constexpr uint32_t kTurnsPerWakeUp = 32;
 
-/** How long an event may have come before those who wait for it are told. */
-static constexpr uint64_t kMostHeldNs = 500'000;
+/** How long after an event those who wait for it are told at the latest: longer than the CPUs belong to readers that were woken before. */
+static constexpr uint64_t kMostHeldNs = 2'000'000;
 
 /** The requests that have no reply (include/uapi/linux/fuse.h): the kernel would refuse one. */
 static bool hasReply(uint32_t opcode) {
