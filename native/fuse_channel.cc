@@ -234,12 +234,11 @@ Napi::Value FuseChannel::answer(const Napi::CallbackInfo& info) {
   if (!takeSlice(&slice)) throw Napi::RangeError::New(info.Env(), "slice is not inside the log");
 
   const uint32_t* slot = slots.Data();
-  fuse_out_header header{static_cast<uint32_t>(sizeof(header) + length + slice.iov_len), 0, 0};
   uint32_t taken = 0;
+  replies_.begin({reply_.data() + sizeof(fuse_out_header), length}, slice);
   for (uint32_t i = 0; i < count && fuse_; ++i) {
-    header.unique = parkedUnique(info.Env(), slot[i]);
-    iovec parts[3] = {{&header, sizeof(header)}, {reply_.data() + sizeof(header), length}, slice};
-    if (send(header.unique, parts, 3)) ++taken;
+    replies_.add(parkedUnique(info.Env(), slot[i]));
+    if (i + 1 == count || replies_.isFull()) taken += sendBatch();
   }
   return Napi::Number::New(info.Env(), taken);
 }
@@ -259,14 +258,27 @@ Napi::Value FuseChannel::notify(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), fuse_ && write(fuse_.get(), reply_.data(), length) >= 0);
 }
 
-/** Writes one reply; whether the kernel has taken it. */
-bool FuseChannel::send(uint64_t unique, iovec* parts, int count) {
+/** Writes one reply. */
+void FuseChannel::send(uint64_t unique, iovec* parts, int count) {
   int fd = fuse_.get();
   ssize_t written = count == 1 ? write(fd, parts->iov_base, parts->iov_len) : writev(fd, parts, count);
-  if (written >= 0) return true;
+  if (written < 0) notTaken(unique, errno);
+}
+
+/** Writes the replies of the batch; gives how many the kernel has taken. */
+uint32_t FuseChannel::sendBatch() {
+  uint32_t count = replies_.send(fuse_.get());
+  uint32_t taken = 0;
+  for (uint32_t i = 0; i < count && fuse_; ++i) {
+    if (replies_.error(i) == 0) ++taken;
+    else notTaken(replies_.unique(i), replies_.error(i));
+  }
+  return taken;
+}
+
+void FuseChannel::notTaken(uint64_t unique, int error) {
   // ENOENT: the caller was killed, or the connection is over; of the latter the next read(2) tells, in one place
-  if (errno != ENOENT && errno != ENODEV && errno != ECONNABORTED) refuse(unique, errno);
-  return false;
+  if (error != ENOENT && error != ENODEV && error != ECONNABORTED) refuse(unique, error);
 }
 
 void FuseChannel::sendError(uint64_t unique, int error) {
@@ -312,6 +324,7 @@ void FuseChannel::close(const Napi::CallbackInfo&) { closeNow(); }
 void FuseChannel::closeNow() {
   if (!fuse_) return;
   poll_.close();
+  replies_.close();
   fuse_.reset();
   if (!isServing_) letGo();  // else the serving loop does, when it no longer needs what is let go of
 }

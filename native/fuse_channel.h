@@ -9,6 +9,7 @@
 #include "descriptor.h"
 #include "poll_handle.h"
 #include "read_again.h"
+#include "reply_batch.h"
 #include "shared_array.h"
 
 namespace eventfs {
@@ -40,7 +41,9 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   void sendReply(uint32_t length);
   void failRequest();
 
-  bool send(uint64_t unique, iovec* parts, int count);
+  void send(uint64_t unique, iovec* parts, int count);
+  uint32_t sendBatch();
+  void notTaken(uint64_t unique, int error);
   void sendError(uint64_t unique, int error);
   void refuse(uint64_t unique, int error);
   bool takeSlice(iovec* part);
@@ -55,6 +58,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   Descriptor fuse_;
   PollHandle poll_;
   ReadAgain readAgain_;
+  ReplyBatch replies_;
   BusyPoll busyPoll_;
   /** Whether it pays off not to wake those who wait for an event before the next one is there too. */
   Backoff<63> hold_;
