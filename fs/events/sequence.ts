@@ -140,9 +140,10 @@ export class Sequence<T> {
     return -1;
   }
 
-  /** The item at a position that `seek` gave. */
+  /** The item at a position, or undefined when it has gone. */
   at(position: number): T | undefined {
-    return this.#items[this.#indexOf(position)];
+    const index = this.#indexOf(position);
+    return this.#positions[index] === position ? this.#items[index] : undefined;
   }
 
   *[Symbol.iterator](): IterableIterator<T> {
