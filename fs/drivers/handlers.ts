@@ -68,7 +68,8 @@ export class TreeHandlers implements Handlers {
     const directory = this.#directory(request);
     const name = request.name();
     if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
-    const node = request.pid === this.tree.notices.helper ? this.#lookupForHelper(directory, name) : directory.lookup(name);
+    if (request.pid === this.tree.notices.helper) return this.#lookupForHelper(directory, name, reply);
+    const node = directory.lookup(name);
     if (node === undefined) return Errno.ENOENT;
     this.#entry(reply, node);
     return DONE;
@@ -354,10 +355,17 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** The helper finds ghosts, and finds no event: else it could not make one (fs/tree/notices.ts). */
-  #lookupForHelper(directory: Directory, name: string): Node | undefined {
-    if (directory instanceof EventDirectory) return undefined;
-    return this.tree.notices.ghost(name) ?? directory.lookup(name);
+  /**
+   * The helper finds ghosts, and finds no event: else it could not make one (fs/tree/notices.ts). EALREADY for an event that
+   * has been taken meanwhile, which spares us its mknod(2).
+   */
+  #lookupForHelper(directory: Directory, name: string, reply: Reply): Outcome {
+    const { notices } = this.tree;
+    if (directory instanceof EventDirectory) return notices.isUnmade(directory, name) ? Errno.ENOENT : Errno.EALREADY;
+    const node = notices.ghost(name) ?? directory.lookup(name);
+    if (node === undefined) return Errno.ENOENT;
+    this.#entry(reply, node);
+    return DONE;
   }
 
   /** The helper makes an event that is there already: the kernel raises IN_CREATE. ENOENT when it has been taken meanwhile. */
@@ -378,6 +386,7 @@ export class TreeHandlers implements Handlers {
   #directory(request: Request): Directory {
     const node = this.#node(request);
     if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
+    if (node instanceof EventDirectory) this.tree.notices.entered(node, request.pid);
     return node;
   }
 

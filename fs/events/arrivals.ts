@@ -1,27 +1,18 @@
-/**
- * When the last events came, told in SEQNUMs: so that who comes late can ask for what came after one of them, and is told
- * exactly how many of those nobody has any more.
- */
-import type { Event } from './event.js';
+/** When the last events came, told in SEQNUMs: so that who comes late can ask for what came after one of them. */
+import { WEIGHED } from './log.js';
 
-/** How many events back it knows; a late joiner's history is much shorter. */
-const PLACES = 16 * 1024;
+/** How many events back it knows: of as many the log knows how many there were (`Log.weightBefore`). */
+const PLACES = WEIGHED;
 
 export class Arrivals {
   /** By number: the kernel's last SEQNUM before the event. Never falls. */
   readonly #seqnumBefore = new Float64Array(PLACES);
-  /** By number: the weight of all events before it. */
-  readonly #weightBefore = new Float64Array(PLACES);
-  #weight = 0;
   #next = 0;
 
   /** An event was logged; they come in the order of their numbers, without gaps. */
-  note(event: Event, seqnumBefore: number): void {
-    const place = event.number % PLACES;
-    this.#seqnumBefore[place] = seqnumBefore;
-    this.#weightBefore[place] = this.#weight;
-    this.#weight += event.weight;
-    this.#next = event.number + 1;
+  note(number: number, seqnumBefore: number): void {
+    this.#seqnumBefore[number % PLACES] = seqnumBefore;
+    this.#next = number + 1;
   }
 
   /**
@@ -41,10 +32,5 @@ export class Arrivals {
     }
     const isKnown = low > oldest || low === this.#next;
     return { number: low, unknown: isKnown ? 0 : Math.min(last, this.#seqnumBefore[low % PLACES]) - seqnum };
-  }
-
-  /** The weight of all events before the one with that number, which is one that `after` has given, or a later one. */
-  weightBefore(number: number): number {
-    return number === this.#next ? this.#weight : this.#weightBefore[number % PLACES];
   }
 }

@@ -110,7 +110,7 @@ export class Bus {
     return {
       first,
       events: kept.filter(({ number }) => number >= first && number < end),
-      lost: after.unknown + this.#arrivals.weightBefore(oldest) - this.#arrivals.weightBefore(first),
+      lost: after.unknown + this.log.weightBefore(oldest) - this.log.weightBefore(first),
     };
   }
 
@@ -149,7 +149,7 @@ export class Bus {
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
     event.isUnique = isUnique;
-    this.#arrivals.note(event, this.lastSeqnum);
+    this.#arrivals.note(event.number, this.lastSeqnum);
     this.history.add(event);
     for (const outlet of this.outlets) outlet.take(event);
     event.settle();

@@ -8,6 +8,9 @@ import { Event, type Timestamp } from './event.js';
 
 const LF = 0x0a;
 
+/** How many events back their weights are known, however few the ring remembers; a late joiner's history is much shorter. */
+export const WEIGHED = 16 * 1024;
+
 export interface LogLimits {
   /** The ring's size in bytes. */
   readonly bytes: number;
@@ -19,9 +22,9 @@ export class Log {
   /** The ring. Shared with the addon, which writes slices of it to readers. */
   readonly memory: Uint8Array;
   readonly #events: (Event | undefined)[];
-  /** By place: how many more events the records before it stand for than there are records. */
-  readonly #standInsBefore: Float64Array;
-  #standIns = 0;
+  /** By number: the weight of all events before it. */
+  readonly #weightBefore: Float64Array;
+  #weight = 0;
   #oldest = 0;
   #next = 0;
   /** Where the next record goes. */
@@ -30,7 +33,7 @@ export class Log {
   constructor(readonly limits: LogLimits) {
     this.memory = new Uint8Array(limits.bytes);
     this.#events = new Array<Event | undefined>(limits.events).fill(undefined);
-    this.#standInsBefore = new Float64Array(limits.events);
+    this.#weightBefore = new Float64Array(Math.max(limits.events, WEIGHED));
   }
 
   /** The number of the oldest event in the ring. */
@@ -49,11 +52,16 @@ export class Log {
   }
 
   /**
-   * How many lost events the overflow records before `number` stand for, less those records: whoever loses a record of
-   * 7 lost events has lost 7, not 1. From `oldest` up to and including `next`.
+   * The weight of all events before `number`: whoever loses an overflow record of 7 lost events has lost 7, not 1. For the last
+   * `WEIGHED` numbers at least, and all from `oldest` up to and including `next`.
    */
+  weightBefore(number: number): number {
+    return number === this.#next ? this.#weight : this.#weightBefore[number % this.#weightBefore.length];
+  }
+
+  /** How many lost events the overflow records before `number` stand for, less those records. */
   standInsBefore(number: number): number {
-    return number === this.#next ? this.#standIns : this.#standInsBefore[number % this.limits.events];
+    return this.weightBefore(number) - number;
   }
 
   /**
@@ -68,10 +76,9 @@ export class Log {
     const event = new Event(name, ino, this.#next, this.memory, start, length, time);
     event.inRing = true;
     event.weight = weight;
-    const slot = this.#next % this.limits.events;
-    this.#events[slot] = event;
-    this.#standInsBefore[slot] = this.#standIns;
-    this.#standIns += weight - 1;
+    this.#events[this.#next % this.limits.events] = event;
+    this.#weightBefore[this.#next % this.#weightBefore.length] = this.#weight;
+    this.#weight += weight;
     this.#next++;
     this.#end = start + length + 1;
     return event;

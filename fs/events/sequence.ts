@@ -8,9 +8,11 @@
  * slot in two flat structures and no object of its own, about 16 bytes; and about 30 more in an index by name, which is made
  * when somebody asks for a name that is neither the first nor the last. Most queues are only added to and taken from at their ends.
  */
+import { SteadyMap } from './steady-map.js';
+
 export class Sequence<T> {
   /** Positions by name; null until they are asked for. */
-  #index: Map<string, number> | null = null;
+  #index: SteadyMap<string, number> | null = null;
   /** Ascending; parallel to `#items`. What stands before `#start` is gone. */
   #positions: number[] = [];
   #items: (T | undefined)[] = [];
@@ -28,7 +30,7 @@ export class Sequence<T> {
     readonly nameOf: ((item: T) => string) | null = null,
     firstPosition = 0,
   ) {
-    if (nameOf === null) this.#index = new Map();
+    if (nameOf === null) this.#index = new SteadyMap();
     this.#lowest = this.#next = firstPosition;
   }
 
@@ -42,9 +44,9 @@ export class Sequence<T> {
   }
 
   /** Makes the index, where there is none. */
-  index(): Map<string, number> {
+  index(): SteadyMap<string, number> {
     if (this.#index !== null) return this.#index;
-    const index = new Map<string, number>();
+    const index = new SteadyMap<string, number>();
     for (let at = this.#start; at < this.#items.length; at++) {
       const item = this.#items[at];
       if (item !== undefined) index.set(this.nameOf!(item), this.#positions[at]);
@@ -140,9 +142,10 @@ export class Sequence<T> {
     return -1;
   }
 
-  /** The item at a position that `seek` gave. */
+  /** The item at a position, or undefined when it has gone. */
   at(position: number): T | undefined {
-    return this.#items[this.#indexOf(position)];
+    const index = this.#indexOf(position);
+    return this.#positions[index] === position ? this.#items[index] : undefined;
   }
 
   *[Symbol.iterator](): IterableIterator<T> {

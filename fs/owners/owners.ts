@@ -8,6 +8,7 @@
 import { closeSync } from 'node:fs';
 import { DeathWatch, openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../errno.js';
+import { SteadyMap } from '../events/steady-map.js';
 import { type Pid, type ProcessStatus, asFull, namespaceOf, readStatus } from './process.js';
 
 /** Something that ends with its owner. */
@@ -36,7 +37,7 @@ export interface Caller {
 
 export class Owners {
   readonly watch = new DeathWatch((pid) => this.#died(pid as Pid));
-  readonly #owners = new Map<Pid, Owner>();
+  readonly #owners = new SteadyMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #userNamespace = namespaceOf('self', 'user');
 

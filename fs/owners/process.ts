@@ -4,7 +4,7 @@
  * All of it is about whoever has the PID *now*. Only a pidfd opened before, and found alive after, proves that it was
  * about the process that was meant (owners.ts).
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readSync, readlinkSync } from 'node:fs';
 import { Errno, FsError, isSystemError } from '../errno.js';
 
 declare const pid: unique symbol;
@@ -29,11 +29,33 @@ export interface ProcessStatus {
 /** Bit 5 of the capability sets: linux/capability.h. */
 const CAP_KILL_MASK = 1 << 5;
 
+/** Where a file of /proc is read to. A process in many groups has a long status. */
+let scratch = Buffer.allocUnsafeSlow(16 * 1024);
+
+/**
+ * A whole file of /proc. Not by readFileSync, which takes 64 KiB for a file whose size it is not told: a thousand of them, and V8
+ * collects all garbage, which costs the more the more directories there are.
+ */
+function readWhole(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    let length = 0;
+    for (;;) {
+      const got = readSync(fd, scratch, length, scratch.length - length, null);
+      if (got === 0) return scratch.toString('latin1', 0, length);
+      length += got;
+      if (length === scratch.length) scratch = Buffer.concat([scratch], 2 * length);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** The status of a process or thread, or undefined when there is none. ENFILE. */
 export function readStatus(id: number): ProcessStatus | undefined {
   let text: string;
   try {
-    text = readFileSync(`/proc/${id}/status`, 'latin1');
+    text = readWhole(`/proc/${id}/status`);
   } catch (error) {
     if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined; // ESRCH: it ended meanwhile
     throw asFull(error);

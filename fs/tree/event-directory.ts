@@ -34,8 +34,11 @@ export abstract class EventDirectory extends Directory {
   protected specials: Sequence<SpecialFile> | null = null;
   /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
   protected listedTo = -1;
-  /** Set once somebody has asked for its attributes, who may watch it: then what is delivered has to be announced. */
+  /** Set once somebody has asked for its attributes who may watch it: then what is delivered has to be announced. */
   interest: Interest | null = null;
+  /** The thread that asked last, and when, as long as it may have been to watch it; or -1. */
+  asker = -1;
+  askedMs = 0;
   /** How often inotify was told of a delivered event. */
   noticed = 0;
 
@@ -133,6 +136,11 @@ export abstract class EventDirectory extends Directory {
   protected eventFile(name: string): EventFile | undefined {
     const entry = this.queue.entries.get(name);
     return entry === undefined ? undefined : this.#fileOf(entry);
+  }
+
+  /** What has just been delivered is to be told of, where somebody may watch. */
+  announceNewest(): void {
+    if (this.interest !== null || this.asker >= 0) this.tree.notices.announce(this, this.queue.entries.nextPosition - 1);
   }
 
   /** Takes a file that somebody has made into the queue. */

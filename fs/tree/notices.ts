@@ -1,20 +1,24 @@
 /**
  * What the notifier, a helper process, has to do on the mount so that inotify tells of what the daemon does by itself.
  *
- * An event is in its queue at once. If somebody may watch the directory, its name is *unannounced* until the helper has
+ * An event is in its queue at once. If somebody may watch the directory, its place is *unannounced* until the helper has
  * asked to make that file: it alone is told that there is none, and is then given the event that is there, which raises
- * IN_CREATE. A dead owner's directory is out of reach at once; its *ghost*, which the helper alone still finds, is what
+ * IN_CREATE. An event that has been taken by then is not told of: whoever took it knows. A dead owner's directory is out of reach at once; its *ghost*, which the helper alone still finds, is what
  * the helper removes, which raises IN_DELETE and IN_DELETE_SELF.
  *
  * FUSE is not told of watches. But inotify_add_watch(2) asks for the directory's attributes in the name of its thread.
  * So whoever asks is told to the helper with the next event, which finds out whether there is a watch
- * (native/notifier/look.c). A directory that nobody asks for costs nothing.
+ * (native/notifier/look.c). A directory that nobody asks for costs nothing; nor does one that is only walked through or
+ * listed: that asks too, but then the same thread goes on to say what it wants there, and it was no watch.
  */
 import type { EventDirectory } from './event-directory.js';
 import type { ProcessDirectory } from './process-directory.js';
 import type { StatusLines } from './text-file.js';
 
-/** The most events that one batch announces, and the most ghosts. */
+/**
+ * The most events that one batch announces, and the most ghosts. All directories have a share in a batch: a client that is
+ * told of one event takes all that there are, and who has been told of none sleeps.
+ */
 const MOST_NAMES = 256;
 const MOST_GHOSTS_AT_ONCE = 256;
 /** The most ghosts: what dies beyond them is not told. */
@@ -32,20 +36,17 @@ export class Interest {
   readonly askedMs: number[] = [];
   /** More have asked than are kept. */
   isCrowd = false;
-  /** Asked last, and among `askers`. */
-  lastAsker = NOBODY;
-  /** Events that the helper has not been told of, in order. */
-  pending: string[] = [];
-  /** Events that it has been told of, and has not made yet. */
-  told: Set<string> | null = null;
+  /** Positions of events that the helper has not been told of. */
+  pending: number[] = [];
+  /** Events that it has been told of and has not made yet, and their positions. */
+  told: Map<string, number> | null = null;
 
-  add(tid: number): void {
-    this.lastAsker = tid;
+  add(tid: number, ms: number): void {
     if (this.isCrowd || this.askers.includes(tid)) return;
     if (this.askers.length === MOST_ASKERS) this.isCrowd = true;
     else {
       this.askers.push(tid);
-      this.askedMs.push(performance.now());
+      this.askedMs.push(ms);
     }
   }
 
@@ -80,16 +81,32 @@ export class Notices {
 
   /** A thread asks for the directory's attributes: it may be about to watch it. Called for every request of that kind. */
   asked(directory: EventDirectory, tid: number): void {
-    const { interest } = directory;
-    if (interest !== null && interest.lastAsker === tid) return;
     if (this.onDue === null || tid === this.helper) return;
-    (directory.interest ??= new Interest()).add(tid);
+    const isAgain = directory.asker === tid;
+    this.#noteAsker(directory);
+    directory.asker = tid;
+    if (!isAgain) directory.askedMs = performance.now();
   }
 
-  /** The daemon has delivered an event into a directory that somebody may watch. */
-  announce(directory: EventDirectory, name: string): void {
-    const { pending } = directory.interest!;
-    pending.push(name);
+  /** A thread looks for a name in the directory, or changes or lists it: if it asked last, then on the way to that. */
+  entered(directory: EventDirectory, tid: number): void {
+    if (directory.asker === tid) directory.asker = NOBODY;
+  }
+
+  /** Whoever asked last may have wanted to watch it. */
+  #noteAsker(directory: EventDirectory): void {
+    if (directory.asker === NOBODY) return;
+    (directory.interest ??= new Interest()).add(directory.asker, directory.askedMs);
+    directory.asker = NOBODY;
+  }
+
+  /** The daemon has delivered an event into a directory, at that position of its queue. */
+  announce(directory: EventDirectory, position: number): void {
+    if (this.onDue === null) return;
+    this.#noteAsker(directory);
+    if (directory.interest === null) return;
+    const { pending } = directory.interest;
+    pending.push(position);
     // What has been pushed out of the queue need not be announced any more.
     if (pending.length > 2 * directory.queue.limits.events) pending.splice(0, pending.length - directory.queue.limits.events);
     this.#due.add(directory);
@@ -99,6 +116,7 @@ export class Notices {
   /** A directory has ended, by rmdir(2) or with its owner. */
   ended(directory: EventDirectory): void {
     directory.interest = null;
+    directory.asker = NOBODY;
     this.#due.delete(directory);
     if (this.#open.delete(directory.ino)) this.#ended.push(directory.ino);
   }
@@ -134,9 +152,17 @@ export class Notices {
     return this.#ghosts.delete(name);
   }
 
-  /** The helper makes an event's file. False when it is not one that it has been told of. */
+  /** Whether the helper has still to make that event's file: it has been told of it, and nobody has taken it. */
+  isUnmade(directory: EventDirectory, name: string): boolean {
+    const position = directory.interest?.told?.get(name);
+    return position !== undefined && directory.queue.entries.at(position)?.name === name;
+  }
+
+  /** The helper makes an event's file. False when it is none that it has to make (any more). */
   made(directory: EventDirectory, name: string): boolean {
-    return directory.interest?.told?.delete(name) === true;
+    const isUnmade = this.isUnmade(directory, name);
+    directory.interest?.told?.delete(name);
+    return isUnmade;
   }
 
   // ---- what the driver carries to the helper and back
@@ -146,10 +172,11 @@ export class Notices {
     const parts: string[] = [];
     for (const ino of this.#ended) parts.push(`F${ino}`);
     this.#ended = [];
+    const share = Math.max(1, Math.floor(MOST_NAMES / this.#due.size));
     let room = MOST_NAMES;
-    for (const directory of this.#due) {
+    for (const directory of [...this.#due]) {
       if (room === 0) break;
-      room -= this.#put(directory, room, parts);
+      room -= this.#put(directory, Math.min(room, share), parts);
     }
     for (const name of this.#newGhosts.splice(0, MOST_GHOSTS_AT_ONCE)) {
       if (!this.#ghosts.has(name)) continue;
@@ -161,24 +188,25 @@ export class Notices {
     return Buffer.from(`${parts.join('\0')}\0.\0`, 'latin1');
   }
 
+  /** What is to be told of a directory; gives how many events these are. */
   #put(directory: EventDirectory, room: number, parts: string[]): number {
+    this.#noteAsker(directory);
     const interest = directory.interest!;
     const { ino } = directory;
+    this.#due.delete(directory);
+    interest.told = takeUntold(directory, room);
+    if (interest.pending.length > 0) this.#due.add(directory); // behind the others
+    if (interest.told.size === 0) return 0;
     parts.push(`D${ino} ${directory.name}`);
     const nowMs = performance.now();
     interest.askers.forEach((tid, i) => parts.push(`S${tid} ${Math.floor(nowMs - interest.askedMs[i])}`));
     if (interest.isCrowd) parts.push(`S${CROWD} 0`);
     interest.askers.length = interest.askedMs.length = 0;
     interest.isCrowd = false;
-    interest.lastAsker = NOBODY;
     this.#open.set(ino, directory);
-    const names = interest.pending.splice(0, room);
-    for (const name of names) parts.push(`N${name}`);
-    interest.told = new Set(names);
+    for (const name of interest.told.keys()) parts.push(`N${name}`);
     this.#inBatch.push(directory);
-    this.#due.delete(directory);
-    if (interest.pending.length > 0) this.#due.add(directory); // behind the others
-    return names.length;
+    return interest.told.size;
   }
 
   /** The helper has done all that the last batch said. Nobody watches the directories with these inodes. */
@@ -195,7 +223,7 @@ export class Notices {
     if (directory === undefined) return;
     this.#open.delete(ino);
     const interest = directory.interest!;
-    if (interest.isAsked) return; // somebody has asked since
+    if (interest.isAsked || directory.asker !== NOBODY) return; // somebody has asked since
     directory.interest = null;
     this.#due.delete(directory);
   }
@@ -205,7 +233,7 @@ export class Notices {
     for (const directory of this.#open.values()) {
       const interest = directory.interest!;
       interest.isCrowd = true;
-      interest.pending.unshift(...(interest.told ?? []));
+      interest.pending.unshift(...(interest.told?.values() ?? []));
       interest.told = null;
       if (interest.pending.length > 0) this.#due.add(directory);
     }
@@ -239,4 +267,18 @@ export class Notices {
       ['GHOSTS', this.#ghosts.size],
     ];
   }
+}
+
+/** The next events that are still there and not told of, at most `most`. Those that have been taken are forgotten. */
+function takeUntold({ interest, queue }: EventDirectory, most: number): Map<string, number> {
+  const { pending } = interest!;
+  const told = new Map<string, number>();
+  let looked = 0;
+  while (looked < pending.length && told.size < most) {
+    const position = pending[looked++];
+    const entry = queue.entries.at(position);
+    if (entry !== undefined) told.set(entry.name, position);
+  }
+  pending.splice(0, looked);
+  return told;
 }

@@ -83,7 +83,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     if (!this.#wants(event)) return;
     const entry = this.entryFor(event);
     const isAdded = this.queue.add(entry);
-    if (isAdded && this.interest !== null) this.tree.notices.announce(this, entry.name);
+    if (isAdded) this.announceNewest();
     this.#modified = this.#changed = event.time;
     if (this.readers.any) this.tree.unsettled.add(this);
   }
@@ -98,7 +98,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const entries = events.filter((event) => this.#wants(event) && this.queue.entries.get(event.name)?.event !== event);
     for (const event of events) event.settle();
     const joined = this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
-    if (this.interest !== null) for (const { name } of joined) this.tree.notices.announce(this, name);
+    const { firstPosition } = this.queue.entries;
+    joined.forEach((_, at) => this.tree.notices.announce(this, firstPosition + at));
     this.#begins = first;
     this.beginsAfter = seqnum;
     this.changed();

@@ -104,7 +104,7 @@ export class Tree implements Outlet {
 
   take(event: Event): void {
     this.takers.offer(event, deliver);
-    if (this.log.interest !== null) this.notices.announce(this.log, event.name);
+    this.log.announceNewest();
     this.streams.take(event);
   }
 

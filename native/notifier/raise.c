@@ -53,9 +53,9 @@ void raise_created(const struct directory *directory, const char **names, size_t
   if (count == 0 || !has_root()) return;
   int fd = openat(root, directory->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return;
-  /* ENOENT: somebody has taken the event already, and needs no telling. ESTALE: the directory has ended. */
+  /* EALREADY, ENOENT: somebody has taken the event already, and needs no telling. ESTALE: the directory has ended. */
   for (size_t i = 0; i < count && is_ours(fd, directory->ino); i++)
-    if (mknodat(fd, names[i], S_IFREG | 0440, 0) != 0 && errno != ENOENT) break;
+    if (mknodat(fd, names[i], S_IFREG | 0440, 0) != 0 && errno != ENOENT && errno != EALREADY) break;
   close(fd);
 }
 
