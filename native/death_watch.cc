@@ -13,10 +13,13 @@ namespace eventfs {
 /** Marks a DeathWatch, since napi_unwrap would give any of our classes. A random UUID. */
 static const napi_type_tag kDeathWatchTag = {0x5d6a1f0c9b8e4f27, 0x9f3c7be21a604d58};
 
+static constexpr uint32_t kRingEntries = 2;
+
 DeathWatch::DeathWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DeathWatch>(info) {
   if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "onDeath must be a function");
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) throw systemError(info.Env(), errno, "epoll_create1");
+  if (ring_.open(kRingEntries)) arm();
   onDeath_ = Napi::Persistent(info[0].As<Napi::Function>());
   info.This().As<Napi::Object>().TypeTag(&kDeathWatchTag);
 }
@@ -78,6 +81,34 @@ uint32_t DeathWatch::drainBy(Call& call) {
   return dead;
 }
 
+/**
+ * Whether a process of the set may have died by now, the first time that it is asked.
+ *
+ * The end of a process wakes those who wait for its pidfd before its parent can wait(2) for it: the epoll set, and through that
+ * the poll request of our ring (kernel/exit.c, do_notify_pidfd; fs/eventpoll.c, ep_poll_callback; io_uring/poll.c, io_poll_wake). That
+ * sets IORING_SQ_TASKRUN, at once and in the dying process's own context. So what was asked after the death is read after the word was set.
+ */
+bool DeathWatch::mayHaveDied() {
+  if (!ring_.isOpen()) return true;
+  if (!ring_.hasWork()) return false;
+  // First, so that a death while we look at the set sets the word again
+  ring_.work();
+  bool isArmed = true;
+  ring_.complete([&isArmed](const io_uring_cqe& cqe) { isArmed = (cqe.flags & IORING_CQE_F_MORE) != 0; });
+  if (!isArmed) arm();
+  return true;
+}
+
+/** IORING_OP_POLL_ADD of the set, which reports again and again. Where that fails, each request costs its system call. */
+void DeathWatch::arm() {
+  io_uring_sqe* sqe = ring_.next();
+  sqe->opcode = IORING_OP_POLL_ADD;
+  sqe->fd = epoll_.get();
+  sqe->poll32_events = EPOLLIN;
+  sqe->len = IORING_POLL_ADD_MULTI;
+  if (ring_.submit() != 1) ring_.close();
+}
+
 void DeathWatch::onPoll(void* owner) {
   auto* watch = static_cast<DeathWatch*>(owner);
   Napi::HandleScope scope(watch->Env());
@@ -89,6 +120,7 @@ void DeathWatch::close(const Napi::CallbackInfo&) {
   if (!epoll_) return;
   bool isStarted = poll_.isActive();
   poll_.close();
+  ring_.close();
   epoll_.reset();
   onDeath_.Reset();
   if (isStarted) Unref();

@@ -170,7 +170,7 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
 
     opcode = request()->opcode;
     // Before the request is looked at: what died before it was sent is gone when it is answered
-    if (!tellsNothing(opcode)) deaths_->drainBy(callFunction);
+    if (!tellsNothing(opcode)) deaths_->drainBefore(callFunction);
     if (!fuse_) break;
 
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);

@@ -11,8 +11,11 @@
 
 namespace eventfs {
 
-// From Linux 6.0 on, and perhaps not in the headers that we are compiled with
+// From Linux 5.19, 6.0 and 6.1 on, and perhaps not in the headers that we are compiled with
+static constexpr uint32_t kTaskRunFlag = 1u << 9;    // IORING_SETUP_TASKRUN_FLAG
 static constexpr uint32_t kSingleIssuer = 1u << 12;  // IORING_SETUP_SINGLE_ISSUER
+static constexpr uint32_t kDeferTaskRun = 1u << 13;  // IORING_SETUP_DEFER_TASKRUN
+static constexpr uint32_t kTaskRun = 1u << 2;        // IORING_SQ_TASKRUN
 
 bool Mapping::map(int fd, uint64_t offset, size_t length) {
   reset();
@@ -29,13 +32,13 @@ void Mapping::reset() {
 
 bool IoRing::open(uint32_t entries) {
   io_uring_params params{};
-  params.flags = kSingleIssuer;
+  params.flags = kSingleIssuer | kDeferTaskRun | kTaskRunFlag;
   // Close-on-exec of itself
   fd_.reset(static_cast<int>(syscall(SYS_io_uring_setup, entries, &params)));
   if (!fd_) return false;
   size_t bytes = std::max(params.sq_off.array + params.sq_entries * sizeof(uint32_t),
                           params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
-  // IORING_FEAT_SINGLE_MMAP, which any kernel has that knows the flag above: both rings lie in one mapping
+  // IORING_FEAT_SINGLE_MMAP, which any kernel has that knows the flags above: both rings lie in one mapping
   if (!rings_.map(fd_.get(), IORING_OFF_SQ_RING, bytes) ||
       !entries_.map(fd_.get(), IORING_OFF_SQES, params.sq_entries * sizeof(io_uring_sqe))) {
     close();
@@ -45,6 +48,7 @@ bool IoRing::open(uint32_t entries) {
   const auto& cq = params.cq_off;
   submissions_ = {rings_.at<uint32_t>(sq.head), rings_.at<uint32_t>(sq.tail), *rings_.at<uint32_t>(sq.ring_mask)};
   completions_ = {rings_.at<uint32_t>(cq.head), rings_.at<uint32_t>(cq.tail), *rings_.at<uint32_t>(cq.ring_mask)};
+  flags_ = rings_.at<uint32_t>(sq.flags);
   sqes_ = entries_.at<io_uring_sqe>(0);
   cqes_ = rings_.at<io_uring_cqe>(cq.cqes);
   // Place i of the ring is always entry i
@@ -77,5 +81,12 @@ uint32_t IoRing::submit() {
   }
   return taken;
 }
+
+bool IoRing::hasWork() const {
+  return (__atomic_load_n(flags_, __ATOMIC_ACQUIRE) & kTaskRun) != 0 ||
+         __atomic_load_n(completions_.tail, __ATOMIC_ACQUIRE) != *completions_.head;
+}
+
+void IoRing::work() { syscall(SYS_io_uring_enter, fd_.get(), 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0); }
 
 }  // namespace eventfs

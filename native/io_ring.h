@@ -35,7 +35,7 @@ class IoRing {
  public:
   /**
    * io_uring_setup(2) for up to `entries` submissions at a time, a power of two. False when the kernel has none, an older one than
-   * 6.0, or does not let us (kernel.io_uring_disabled, a container's seccomp filter).
+   * 6.1, or does not let us (kernel.io_uring_disabled, a container's seccomp filter).
    */
   bool open(uint32_t entries);
   bool isOpen() const { return static_cast<bool>(fd_); }
@@ -48,6 +48,10 @@ class IoRing {
    * waiting is done when it returns.
    */
   uint32_t submit();
+  /** Whether the kernel has something to complete, or has completed it: a look at memory, no system call. */
+  bool hasWork() const;
+  /** io_uring_enter(2): completes what has been waiting for that. */
+  void work();
 
   /** Calls `take` with each completion there is. */
   template <typename Take>
@@ -70,6 +74,7 @@ class IoRing {
   Mapping entries_;
   Ends submissions_;
   Ends completions_;
+  const uint32_t* flags_ = nullptr;
   io_uring_sqe* sqes_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
   uint32_t unsubmitted_ = 0;
