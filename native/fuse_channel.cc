@@ -221,11 +221,12 @@ void FuseChannel::failRequest() {
   if (hasReply(request()->opcode)) sendError(request()->unique, EIO);
 }
 
-Napi::Value FuseChannel::answer(const Napi::CallbackInfo& info) {
+void FuseChannel::answer(const Napi::CallbackInfo& info) {
   auto slots = info[0].As<Napi::Uint32Array>();
   uint32_t count = info[1].As<Napi::Number>().Uint32Value();
   uint32_t length = info[2].As<Napi::Number>().Uint32Value();
-  if (!fuse_) return Napi::Number::New(info.Env(), 0);
+  bool more = info[3].As<Napi::Boolean>();
+  if (!fuse_) return;
   if (count > slots.ElementLength()) throw Napi::RangeError::New(info.Env(), "count is over the number of slots");
   if (!reply_.holds(sizeof(fuse_out_header), length)) {
     throw Napi::RangeError::New(info.Env(), "length is over the reply's");
@@ -234,14 +235,16 @@ Napi::Value FuseChannel::answer(const Napi::CallbackInfo& info) {
   if (!takeSlice(&slice)) throw Napi::RangeError::New(info.Env(), "slice is not inside the log");
 
   const uint32_t* slot = slots.Data();
-  uint32_t taken = 0;
   replies_.begin({reply_.data() + sizeof(fuse_out_header), length}, slice);
-  for (uint32_t i = 0; i < count && fuse_; ++i) {
+  for (uint32_t i = 0; i < count; ++i) {
     replies_.add(parkedUnique(info.Env(), slot[i]));
-    if (i + 1 == count || replies_.isFull()) taken += sendBatch();
+    if (replies_.isFull()) sendBatch();
   }
-  return Napi::Number::New(info.Env(), taken);
+  // The next answer is built where this one's bytes are, but for those that lie in the log
+  if (!more || length > 0) sendBatch();
 }
+
+void FuseChannel::flush(const Napi::CallbackInfo&) { sendBatch(); }
 
 void FuseChannel::fail(const Napi::CallbackInfo& info) {
   uint32_t slot = info[0].As<Napi::Number>().Uint32Value();
@@ -265,15 +268,13 @@ void FuseChannel::send(uint64_t unique, iovec* parts, int count) {
   if (written < 0) notTaken(unique, errno);
 }
 
-/** Writes the replies of the batch; gives how many the kernel has taken. */
-uint32_t FuseChannel::sendBatch() {
+/** Writes the replies of the batch. */
+void FuseChannel::sendBatch() {
+  if (!fuse_ || replies_.isEmpty()) return;
   uint32_t count = replies_.send(fuse_.get());
-  uint32_t taken = 0;
   for (uint32_t i = 0; i < count && fuse_; ++i) {
-    if (replies_.error(i) == 0) ++taken;
-    else notTaken(replies_.unique(i), replies_.error(i));
+    if (replies_.error(i) != 0) notTaken(replies_.unique(i), replies_.error(i));
   }
-  return taken;
 }
 
 void FuseChannel::notTaken(uint64_t unique, int error) {
@@ -352,6 +353,7 @@ void exportFuseChannel(Napi::Env env, Napi::Object exports) {
                                                       Channel::InstanceMethod<&Channel::start>("start"),
                                                       Channel::InstanceMethod<&Channel::serve>("serve"),
                                                       Channel::InstanceMethod<&Channel::answer>("answer"),
+                                                      Channel::InstanceMethod<&Channel::flush>("flush"),
                                                       Channel::InstanceMethod<&Channel::fail>("fail"),
                                                       Channel::InstanceMethod<&Channel::notify>("notify"),
                                                       Channel::InstanceMethod<&Channel::close>("close"),

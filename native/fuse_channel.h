@@ -21,7 +21,8 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
 
   void start(const Napi::CallbackInfo& info);
   Napi::Value serve(const Napi::CallbackInfo& info);
-  Napi::Value answer(const Napi::CallbackInfo& info);
+  void answer(const Napi::CallbackInfo& info);
+  void flush(const Napi::CallbackInfo& info);
   void fail(const Napi::CallbackInfo& info);
   Napi::Value notify(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
@@ -42,7 +43,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   void failRequest();
 
   void send(uint64_t unique, iovec* parts, int count);
-  uint32_t sendBatch();
+  void sendBatch();
   void notTaken(uint64_t unique, int error);
   void sendError(uint64_t unique, int error);
   void refuse(uint64_t unique, int error);

@@ -130,9 +130,13 @@ export class FuseChannel {
   /**
    * Answers `count` parked requests, whose slots are the first `count` words of `slots`, with the same bytes:
    * the first `length` bytes of `reply` after its 16-byte header, then the slice. A header for each is made here:
-   * {len, error 0, unique}. Gives the number that the kernel took; the others are gone (ENOENT).
+   * {len, error 0, unique}. Those that are gone (ENOENT) are passed over.
+   *
+   * With `more` they may be written only with those of a later call, or by `flush`: what the slice holds must stay as it is till then.
    */
-  answer(slots: Uint32Array, count: number, length: number): number;
+  answer(slots: Uint32Array, count: number, length: number, more: boolean): void;
+  /** Writes what has not been written yet. */
+  flush(): void;
   /** Answers one parked request with an error: `errno` positive. */
   fail(slot: number, errno: number): void;
   /** Writes the first `length` bytes of `reply` as they are: a notification. False when the kernel would not take it. */

@@ -9,7 +9,6 @@ namespace eventfs {
 static constexpr uint8_t kSkipSuccess = 1u << 6;  // IOSQE_CQE_SKIP_SUCCESS
 
 void ReplyBatch::begin(const iovec& first, const iovec& second) {
-  count_ = 0;
   behind_[0] = first;
   behind_[1] = second;
   length_ = static_cast<uint32_t>(sizeof(fuse_out_header) + first.iov_len + second.iov_len);

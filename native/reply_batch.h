@@ -10,7 +10,7 @@
 namespace eventfs {
 
 /**
- * The same reply to many requests, written to /dev/fuse by one system call where there is io_uring(7).
+ * Replies to many requests, written to /dev/fuse by one system call where there is io_uring(7).
  *
  * Each write wakes who waits for it, and as a system call of its own would give him our CPU at once; so they are also
  * cheaper than what the calls alone cost (docs/DECISIONS.md).
@@ -19,8 +19,9 @@ class ReplyBatch {
  public:
   static constexpr uint32_t kMost = 64;
 
-  /** What comes behind each header, in two parts. */
+  /** What comes behind the header of each that is added from now on, in two parts, which must stay as they are until `send`. */
   void begin(const iovec& first, const iovec& second);
+  bool isEmpty() const { return count_ == 0; }
   bool isFull() const { return count_ == kMost; }
   void add(uint64_t unique);
 

@@ -41,6 +41,8 @@ export class DevFuse implements Driver, Door, Reads {
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
+  /** Whether answers are gathered. */
+  #gathers = false;
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
   #path = '';
@@ -156,8 +158,17 @@ export class DevFuse implements Driver, Door, Reads {
     const slots = this.#slots;
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
     this.#sink.end();
-    this.#channel?.answer(slots, reads.length, this.#sink.copied);
+    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#gathers);
     for (const read of reads) this.#parked.free(read);
+  }
+
+  gather(): void {
+    this.#gathers = true;
+  }
+
+  flush(): void {
+    this.#gathers = false;
+    this.#channel?.flush();
   }
 
   fail(read: ParkedRead, errno: number): void {

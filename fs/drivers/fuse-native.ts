@@ -186,6 +186,10 @@ export class FuseNative implements Driver, Door, SessionEnds {
     }
   }
 
+  /** Each answer goes at once. */
+  gather(): void {}
+  flush(): void {}
+
   fail({ slot }: ParkedRead, errno: number): void {
     const { asked } = this.#parked.get(slot)!;
     this.#parked.delete(slot);

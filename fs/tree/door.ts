@@ -7,6 +7,9 @@ export interface Door {
   begin(size: number): Sink;
   /** Ends it: all of `reads` get the same bytes. None is parked any more. */
   answer(reads: readonly ParkedRead[]): void;
+  /** The answers from now on need not be on their way before `flush`: together they cost less. No event may come meanwhile. */
+  gather(): void;
+  flush(): void;
   /** A parked read fails with an errno. It is not parked any more. */
   fail(read: ParkedRead, errno: number): void;
   /** Whoever polls the handle must look again. */

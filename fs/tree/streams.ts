@@ -15,8 +15,8 @@ import { RootFile } from './root-file.js';
 
 /**
  * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
- * while the rest are still to be woken, and these get what has come meanwhile in the same read. Measured with bench/
- * on two CPUs, 64 readers and one publisher: see docs/DECISIONS.md.
+ * while the rest are still to be woken, and these get what has come meanwhile in the same read. As many as the channel
+ * answers with one system call (native/reply_batch.h), measured: see docs/DECISIONS.md.
  */
 const WOKEN_AT_ONCE = 64;
 

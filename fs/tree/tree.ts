@@ -27,10 +27,12 @@ import type { StatusLines } from './text-file.js';
 /** How much a queue holds (DESIGN section 3, Bounds). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
 
-/** Nobody listens yet. */
-const NO_DOOR: Door = {
+/** Nobody listens. */
+export const NO_DOOR: Door = {
   begin: () => ({ room: 0, put: () => undefined }),
   answer: () => undefined,
+  gather: () => undefined,
+  flush: () => undefined,
   fail: () => undefined,
   wake: () => undefined,
 };
@@ -109,9 +111,14 @@ export class Tree implements Outlet {
   }
 
   settle(): boolean {
-    for (const directory of this.unsettled) if (!directory.lifetime.over) directory.settle();
-    this.unsettled.clear();
-    return this.streams.settle(this.door);
+    this.door.gather();
+    try {
+      for (const directory of this.unsettled) if (!directory.lifetime.over) directory.settle();
+      this.unsettled.clear();
+      return this.streams.settle(this.door);
+    } finally {
+      this.door.flush();
+    }
   }
 
   // ---- what the kernel knows

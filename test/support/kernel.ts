@@ -180,6 +180,10 @@ export class MemoryKernel implements Door, Reads {
     }
   }
 
+  /** Each answer goes at once. */
+  gather(): void {}
+  flush(): void {}
+
   fail(read: ParkedRead, errno: number): void {
     this.#finish(this.#uniqueOf(read), { errno, body: Buffer.alloc(0) });
     this.parked.free(read);
