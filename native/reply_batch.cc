@@ -24,10 +24,6 @@ void ReplyBatch::add(uint64_t unique) {
 }
 
 uint32_t ReplyBatch::send(int fd) {
-  if (count_ > 1 && !hasTried_) {
-    hasTried_ = true;
-    ring_.open(kMost);
-  }
   uint32_t sent = count_ > 1 && ring_.isOpen() ? sendAtOnce(fd) : 0;
   for (; sent < count_; ++sent) {
     if (writev(fd, parts_[sent], 3) < 0) errors_[sent] = errno;

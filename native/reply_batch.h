@@ -19,6 +19,9 @@ class ReplyBatch {
  public:
   static constexpr uint32_t kMost = 64;
 
+  /** Now rather than with the first batch, so that a daemon's number of descriptors does not depend on what it is asked. */
+  ReplyBatch() { ring_.open(kMost); }
+
   /** What comes behind the header of each that is added from now on, in two parts, which must stay as they are until `send`. */
   void begin(const iovec& first, const iovec& second);
   bool isEmpty() const { return count_ == 0; }
@@ -36,7 +39,6 @@ class ReplyBatch {
   uint32_t sendAtOnce(int fd);
 
   IoRing ring_;
-  bool hasTried_ = false;
   uint32_t length_ = 0;
   uint32_t count_ = 0;
   iovec behind_[2];
