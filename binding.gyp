@@ -9,6 +9,7 @@
         'native/fan_out.cc',
         'native/fifodir.cc',
         'native/fuse_channel.cc',
+        'native/fuse_ring.cc',
         'native/memfd.cc',
         'native/mount.cc',
         'native/netlink_send.cc',

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -61,4 +64,14 @@ void raise_created(const struct directory *directory, const char **names, size_t
 
 void raise_deleted(const char *name) {
   if (has_root()) unlinkat(root, name, AT_REMOVEDIR);
+}
+
+void ask_on(int cpu) {
+  cpu_set_t cpus;
+  struct statfs ignored;
+  CPU_ZERO(&cpus);
+  CPU_SET(cpu, &cpus);
+  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) die("sched_setaffinity: %s", strerror(errno));
+  if (has_root()) fstatfs(root, &ignored);
+  close_mount();
 }
