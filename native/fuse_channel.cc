@@ -76,7 +76,12 @@ void FuseChannel::onPoll(void* owner) {
   channel->serveInTurns();
 }
 
-void FuseChannel::onRingPoll(void* owner) { static_cast<FuseChannel*>(owner)->serveInTurns(); }
+void FuseChannel::onRingPoll(void* owner) {
+  auto* channel = static_cast<FuseChannel*>(owner);
+  channel->ring_.wake();
+  channel->serveInTurns();
+  if (channel->ring_.isStarted()) channel->ring_.rest();
+}
 
 void FuseChannel::serveInTurns() {
   for (uint32_t turn = 0; fuse_ && turn < kTurnsPerWakeUp; ++turn) {
@@ -344,7 +349,7 @@ Napi::Value FuseChannel::prepareRing(const Napi::CallbackInfo& info) {
   size_t payloadBytes = info[1].As<Napi::Number>().Uint32Value();
   bool isThere = fuse_ && ring_.prepare(fuse_.get(), queues, payloadBytes);
   try {
-    if (isThere) ringPoll_.start(info.Env(), ring_.fd(), onRingPoll, this);
+    if (isThere) ringPoll_.start(info.Env(), ring_.wakeFd(), onRingPoll, this);
   } catch (const Napi::Error&) {
     ring_.close();
     isThere = false;

@@ -1,5 +1,6 @@
 #include "fuse_ring.h"
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +25,8 @@ static constexpr uint32_t kSetupFlags = (1u << 3)     // IORING_SETUP_CQSIZE
                                         | (1u << 13);  // IORING_SETUP_DEFER_TASKRUN
 static constexpr uint32_t kSqCqOverflow = 1u << 1;  // IORING_SQ_CQ_OVERFLOW
 static constexpr uint32_t kSqTaskRun = 1u << 2;     // IORING_SQ_TASKRUN
+static constexpr uint32_t kCqEventfdDisabled = 1u;  // IORING_CQ_EVENTFD_DISABLED
+static constexpr uint32_t kRegisterEventfd = 4;     // IORING_REGISTER_EVENTFD
 
 /** fuse_uring_ent_in_out */
 struct EntryInOut {
@@ -96,7 +99,9 @@ bool FuseRing::prepare(int fuseFd, uint32_t queues, size_t payloadBytes) {
   payloadBytes_ = payloadBytes;
   queues_.resize(queues);
   held_.assign(kBuckets, nullptr);
-  if (!mapRings(params)) {
+  wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  int wake = wakeFd();
+  if (!wake_ || syscall(SYS_io_uring_register, ring_.get(), kRegisterEventfd, &wake, 1) < 0 || !mapRings(params)) {
     int error = errno;
     close();
     errno = error;
@@ -117,8 +122,8 @@ bool FuseRing::mapRings(const io_uring_params& params) {
   // Both rings lie in one mapping since 5.4 (IORING_FEAT_SINGLE_MMAP)
   size_t bytes = std::max<size_t>(params.sq_off.array + params.sq_entries * sizeof(uint32_t),
                                   params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
-  auto* rings = static_cast<uint8_t*>(map(bytes, MAP_SHARED | MAP_POPULATE, fd(), IORING_OFF_SQ_RING));
-  sqes_ = static_cast<uint8_t*>(map(params.sq_entries * kSqeBytes, MAP_SHARED | MAP_POPULATE, fd(), IORING_OFF_SQES));
+  auto* rings = static_cast<uint8_t*>(map(bytes, MAP_SHARED | MAP_POPULATE, ring_.get(), IORING_OFF_SQ_RING));
+  sqes_ = static_cast<uint8_t*>(map(params.sq_entries * kSqeBytes, MAP_SHARED | MAP_POPULATE, ring_.get(), IORING_OFF_SQES));
   if (rings == nullptr || sqes_ == nullptr) return false;
   auto word = [rings](uint32_t offset) { return reinterpret_cast<uint32_t*>(rings + offset); };
   sqHead_ = word(params.sq_off.head);
@@ -128,6 +133,7 @@ bool FuseRing::mapRings(const io_uring_params& params) {
   sqMask_ = *word(params.sq_off.ring_mask);
   cqHead_ = word(params.cq_off.head);
   cqTail_ = word(params.cq_off.tail);
+  cqFlags_ = word(params.cq_off.flags);
   cqMask_ = *word(params.cq_off.ring_mask);
   cqes_ = reinterpret_cast<io_uring_cqe*>(rings + params.cq_off.cqes);
   return true;
@@ -149,6 +155,7 @@ bool FuseRing::isServing() const {
  */
 void FuseRing::close() {
   ring_.reset();
+  wake_.reset();
   for (const Map& each : maps_) munmap(each.at, each.bytes);
   maps_.clear();
   queues_.clear();
@@ -237,7 +244,7 @@ bool FuseRing::isDue() const { return toSubmit_ > 0 || (load(sqFlags_) & (kSqTas
 
 int FuseRing::submit(uint32_t flags) {
   do {
-    long taken = syscall(SYS_io_uring_enter, fd(), toSubmit_, 0, flags, nullptr, 0);
+    long taken = syscall(SYS_io_uring_enter, ring_.get(), toSubmit_, 0, flags, nullptr, 0);
     if (taken >= 0) {
       toSubmit_ -= static_cast<uint32_t>(taken);
     } else if (errno != EINTR && errno != EAGAIN && errno != EBUSY) {
@@ -254,6 +261,18 @@ int FuseRing::submit(uint32_t flags) {
 int FuseRing::enter() {
   keepAhead();
   return submit(IORING_ENTER_GETEVENTS);
+}
+
+void FuseRing::wake() {
+  store(cqFlags_, kCqEventfdDisabled);
+  eventfd_t count;
+  eventfd_read(wakeFd(), &count);
+}
+
+void FuseRing::rest() {
+  __atomic_store_n(cqFlags_, 0, __ATOMIC_SEQ_CST);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);  // what the kernel has not raised it for is seen here
+  if (isDue() || load(cqTail_) != *cqHead_) eventfd_write(wakeFd(), 1);
 }
 
 bool FuseRing::beginBatch() {

@@ -44,8 +44,12 @@ class FuseRing {
   bool isStarted() const { return isStarted_; }
   /** Whether requests come this way: every queue has an entry. */
   bool isServing() const;
-  /** Readable when `enter` would bring something, or has. */
-  int fd() const { return ring_.get(); }
+  /** Readable when something has come since `rest`: an eventfd(2), since epoll is not told of a ring's deferred work. */
+  int wakeFd() const { return wake_.get(); }
+  /** Takes the event off `wakeFd`, which is not raised again until `rest`. */
+  void wake();
+  /** Has `wakeFd` raised by what comes from now on, and by what has come. */
+  void rest();
   void close();
 
   /** Whether `enter` has anything to do: looks at memory only. */
@@ -106,6 +110,7 @@ class FuseRing {
   int submit(uint32_t flags);
 
   Descriptor ring_;
+  Descriptor wake_;
   int fuseFd_ = -1;
   size_t payloadBytes_ = 0;
   bool isStarted_ = false;
@@ -121,6 +126,7 @@ class FuseRing {
   uint8_t* sqes_ = nullptr;
   uint32_t* cqHead_ = nullptr;
   uint32_t* cqTail_ = nullptr;
+  uint32_t* cqFlags_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
   uint32_t cqMask_ = 0;
 
