@@ -128,9 +128,12 @@ export class DevFuse implements Driver, Door, Reads {
     if (channel === null) return;
     this.ending = true;
     this.tree.end();
-    this.#detach();
+    // The end of a mount waits for requests that are on their way to us (fs/fuse/dev.c, fuse_wait_aborted()), and through io_uring
+    // they only get here by this thread: it must not be the one that waits. So there the ring goes first.
+    if (!this.#isRing) this.#detach();
     channel.serve();
     channel.close();
+    if (this.#isRing) this.#detach();
     this.#letGo();
     this.#notifier?.stop();
   }
