@@ -29,6 +29,12 @@ export function mount(source: string, target: string, type: string, flags: numbe
 export function unmount(target: string, flags: number): void;
 
 /**
+ * The same by a child, which is left to itself after a second: the mount is out of the tree by then, and what it waits for is
+ * a daemon that is stopped, with requests in its io_uring that only it can take (fs/fuse/dev.c, fuse_wait_aborted()).
+ */
+export function unmountApart(target: string, flags: number): void;
+
+/**
  * pidfd_open(2) of a thread group leader's PID: ESRCH when there is no such process, EINVAL (ENOENT on newer kernels,
  * seen on 6.18) when `pid` is a thread.
  */

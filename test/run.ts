@@ -11,7 +11,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSy
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mount, unmount } from '#native';
+import { mount, unmountApart } from '#native';
 import { parseMountinfo } from '../fs/fuse/mountinfo.js';
 import { missingRing, withRing } from './support/transport.js';
 
@@ -127,7 +127,6 @@ function release(scratch: string, group: number): string[] {
     } catch {
       // Its connection is over already.
     }
-    unmount(mountPoint, MNT_DETACH);
   }
   for (const { pid, command } of livingMembers(group)) {
     left.push(`process ${pid}, ${command}`);
@@ -137,6 +136,8 @@ function release(scratch: string, group: number): string[] {
       // It has ended since.
     }
   }
+  // Last: a mount's end waits for its daemon's io_uring, and a daemon may be stopped.
+  for (const { mountPoint } of mounts) unmountApart(mountPoint, MNT_DETACH);
   return left;
 }
 

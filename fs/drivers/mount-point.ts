@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync, realpathSync, statSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { mount, openFuse, unmount } from '#native';
+import { mount, openFuse, unmount, unmountApart } from '#native';
 import { Refusal, isSystemError } from '../errno.js';
 import { MOUNT_TYPE, mountedAt } from '../fuse/mountinfo.js';
 import type { Complain } from '../fuse/session.js';
@@ -137,5 +137,5 @@ export function detach(path: string): boolean {
 
 /** Takes the mount out of the tree and aborts the connection: whoever waits gets ECONNABORTED. */
 export function abort(path: string): void {
-  unmount(path, MNT_FORCE | MNT_DETACH);
+  unmountApart(path, MNT_FORCE | MNT_DETACH);
 }

@@ -314,7 +314,8 @@ daemonSuite(`leaves nothing behind in ${ROUNDS} rounds of start, use, SIGKILL an
     assert.is(readdirSync(`${path}/${reader.pid}`).length, 1);
     const { answer } = await reader.block(`read ${fd}`, observer);
     await daemon.kill();
-    assert.match(await answer, CUT_OFF);
+    const cut = await answer;
+    assert.match(cut, CUT_OFF, `round ${round}: ${cut}`);
     await reader.kill();
   }
   const last = await startDaemon(undefined, path);
