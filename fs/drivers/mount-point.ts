@@ -66,10 +66,20 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
  * killed, while a thread of ours that hangs would keep us from ending.
  */
 async function answers(path: string): Promise<boolean> {
-  const asking = spawn('stat', ['-f', path], { stdio: 'ignore', timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+  const asking = spawn('stat', ['-f', path], { stdio: 'ignore' });
   return new Promise((done) => {
-    asking.once('exit', (_code, signal) => done(signal === null));
-    asking.once('error', () => done(true)); // there is no stat(1): hope for the best
+    // Through io_uring it may not end before the daemon has its request, killed or not: so it is left to itself.
+    const late = setTimeout(() => {
+      asking.kill('SIGKILL');
+      asking.unref();
+      done(false);
+    }, PROBE_TIMEOUT_MS);
+    const end = (isAlive: boolean): void => {
+      clearTimeout(late);
+      done(isAlive);
+    };
+    asking.once('exit', () => end(true));
+    asking.once('error', () => end(true)); // there is no stat(1): hope for the best
   });
 }
 
