@@ -25,7 +25,7 @@ const status = (path: string, key: string): string => statusOf(`${path}/log`)[ke
 /** test/clients/crowd.c: many readers on one CPU. */
 class Crowd {
   readonly #process;
-  readonly #lines: AsyncIterator<string>;
+  readonly #lines: AsyncIterator<string, undefined>;
 
   constructor(cpu: number, file: string) {
     this.#process = spawn(client('crowd'), [String(cpu), file], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -34,8 +34,8 @@ class Crowd {
 
   async ask(command: string): Promise<string> {
     this.#process.stdin.write(`${command}\n`);
-    const { value } = await within(60_000, this.#lines.next(), `crowd: ${command}`);
-    return value ?? 'ended';
+    const line = await within(60_000, this.#lines.next(), `crowd: ${command}`);
+    return line.done === true ? 'ended' : line.value;
   }
 
   async end(): Promise<void> {
