@@ -36,8 +36,7 @@
       'target_name': 'eventfs-emit',
       'type': 'executable',
       'sources': ['native/eventfs-emit.c'],
-      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
-      'ldflags': ['-pthread'],
+      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
     },
     {
       'target_name': 'eventfs-notify',

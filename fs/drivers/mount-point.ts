@@ -56,7 +56,7 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
   try {
     statfsSync(path);
   } catch (error) {
-    if (isSystemError(error, 'ENOTCONN') || isSystemError(error, 'ECONNABORTED')) return 'stale';
+    if (['ENOTCONN', 'ECONNABORTED', 'ECANCELED'].some((code) => isSystemError(error, code))) return 'stale';
   }
   return 'alive';
 }
@@ -65,7 +65,7 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
  * Whether statfs(2), which always asks the daemon, comes to an end. A process of its own asks: one that hangs can be
  * killed, while a thread of ours that hangs would keep us from ending.
  */
-async function answers(path: string): Promise<boolean> {
+export async function answers(path: string, timeoutMs = PROBE_TIMEOUT_MS): Promise<boolean> {
   const asking = spawn('stat', ['-f', path], { stdio: 'ignore' });
   return new Promise((done) => {
     // Through io_uring it may not end before the daemon has its request, killed or not: so it is left to itself.
@@ -73,7 +73,7 @@ async function answers(path: string): Promise<boolean> {
       asking.kill('SIGKILL');
       asking.unref();
       done(false);
-    }, PROBE_TIMEOUT_MS);
+    }, timeoutMs);
     const end = (isAlive: boolean): void => {
       clearTimeout(late);
       done(isAlive);
