@@ -22,9 +22,10 @@ mount: all
 	@mkdir -p $(DIR)
 	@exec bin/eventfs mount --hint $(DIR)
 
-# Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them.
+# Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them. TRANSPORT=io-uring or =read
+# has every daemon use that.
 test: all bench/build/deaths
-	@node dist/test/run.js $(ONLY)
+	@$(if $(TRANSPORT),EVENTFS_TRANSPORT=$(TRANSPORT)) node dist/test/run.js $(ONLY)
 
 # Stress with deaths, for SECONDS; `make test` has a minute of it.
 SECONDS ?= 1800

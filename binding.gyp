@@ -9,6 +9,7 @@
         'native/fan_out.cc',
         'native/fifodir.cc',
         'native/fuse_channel.cc',
+        'native/fuse_ring.cc',
         'native/io_ring.cc',
         'native/memfd.cc',
         'native/mount.cc',
@@ -37,8 +38,7 @@
       'target_name': 'eventfs-emit',
       'type': 'executable',
       'sources': ['native/eventfs-emit.c'],
-      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
-      'ldflags': ['-pthread'],
+      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
     },
     {
       'target_name': 'eventfs-notify',

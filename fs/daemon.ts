@@ -5,7 +5,7 @@ import { FsError, Misuse, errnoText } from './errno.js';
 import { Bus } from './events/bus.js';
 import { Log } from './events/log.js';
 import { Mint } from './events/mint.js';
-import { type Driver, type DriverName, openDriver } from './drivers/driver.js';
+import { type DevFuseOptions, type Driver, type DriverName, openDriver } from './drivers/driver.js';
 import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
 import { Owners } from './owners/owners.js';
@@ -25,7 +25,7 @@ export interface StickyDirectory {
 const GROUPS = { kernel: KERNEL, udev: UDEV } as const;
 export type SourceName = keyof typeof GROUPS;
 
-export interface DaemonOptions {
+export interface DaemonOptions extends DevFuseOptions {
   /** Where to mount, as mountinfo would show it. */
   readonly path: string;
   /** The netlink groups that feed the tree; there may be none. */
@@ -35,8 +35,6 @@ export interface DaemonOptions {
   readonly driver: DriverName;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
-  /** How many microseconds to look for the next request before sleeping; 0: not at all. */
-  readonly busyPollUs: number;
   readonly config: Config;
   /** Where warnings and unexpected errors go. */
   readonly complain: Complain;
@@ -80,8 +78,8 @@ export class Daemon {
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
-    const { driver, complain, busyPollUs } = this.options;
-    this.#driver = await openDriver(driver, this.tree, complain, busyPollUs);
+    const { driver, complain } = this.options;
+    this.#driver = await openDriver(driver, this.tree, complain, this.options);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     for (const source of this.#sources) source.start();

@@ -1,6 +1,6 @@
 /*
  * eventfs-emit: publish one event, as `eventfs emit` does, without Node's start. It needs the C library and nothing else:
- * cc -O2 -static -o eventfs-emit native/eventfs-emit.c -pthread
+ * cc -O2 -static -o eventfs-emit native/eventfs-emit.c
  *
  *   eventfs-emit [--mount DIR] [--environment] [KEY=VALUE ...]
  *   eventfs-emit [--mount DIR] - < event
@@ -11,12 +11,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111 };
@@ -142,17 +143,50 @@ static char *read_input(size_t *length) {
   return text;
 }
 
-/* A signal can't end the wait for a daemon that is stuck, unless it ends the process: so a thread does. */
-static void *lose_patience(void *unused) {
-  (void)unused;
-  for (unsigned left = PATIENCE_S; left > 0;) left = sleep(left);
-  die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)", mount_path, mount_path);
-  return NULL;
+/* Waits for the child: passes on what it says, and ends as it does, or without it. */
+static void be_patient(pid_t child, int said) {
+  char text[4096];
+  struct pollfd ready = {said, POLLIN, 0};
+  for (;;) {
+    int count = poll(&ready, 1, PATIENCE_S * 1000);
+    if (count == 0) die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)", mount_path, mount_path);
+    ssize_t length = count < 0 ? -1 : read(said, text, sizeof text);
+    if (length < 0 && errno == EINTR) continue;
+    if (length <= 0) break;
+    if (write(STDERR_FILENO, text, (size_t)length) < 0) break;
+  }
+  int status;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) _exit(EXIT_SYSTEM_CALL);
+  if (!WIFEXITED(status)) _exit(EXIT_FAILED);
+  if (WEXITSTATUS(status) != 0) _exit(WEXITSTATUS(status));
+}
+
+/*
+ * A call on a mount whose daemon is stuck may never end, SIGKILL or not. So a child makes them, which holds nothing of ours:
+ * it can be left behind. True in the child.
+ */
+static int go_apart(void) {
+  int said[2];
+  if (pipe2(said, O_CLOEXEC) != 0) die(EXIT_SYSTEM_CALL, "%s", strerror(errno));
+  pid_t child = fork();
+  if (child < 0) die(EXIT_SYSTEM_CALL, "%s", strerror(errno));
+  if (child > 0) {
+    close(said[1]);
+    be_patient(child, said[0]);
+    return 0;
+  }
+  dup2(said[1], STDERR_FILENO);
+  close(STDIN_FILENO);
+  close(STDOUT_FILENO);
+  close(said[0]);
+  close(said[1]);
+  return 1;
 }
 
 static void fail(const char *path) {
   const char *hint = "";
-  if (errno == ENOTCONN || errno == ECONNABORTED)
+  if (errno == ENOTCONN || errno == ECONNABORTED || errno == ECANCELED)
     die(EXIT_FAILED, "%s: its daemon was killed (try eventfs mount %s)", mount_path, mount_path);
   if (errno == EACCES) hint = " (publish is for its owner only: try as root, or have root chmod it)";
   if (errno == EINVAL) hint = " (the event is malformed: ACTION@/DEVPATH, then KEY=VALUE lines)";
@@ -164,8 +198,7 @@ static void publish(const char *event, size_t length) {
   char *path = larger(NULL, strlen(mount_path) + sizeof "/publish");
   sprintf(path, "%s/publish", mount_path);
   if (length >= MOST_BYTES) errno = EFBIG, fail(path);
-  pthread_t thread;
-  pthread_create(&thread, NULL, lose_patience, NULL);
+  if (!go_apart()) return;
   struct statfs found;
   int failed = statfs(mount_path, &found);
   if (failed < 0 && errno != ENOENT) fail(mount_path);
@@ -174,6 +207,7 @@ static void publish(const char *event, size_t length) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   /* One write is one event. close(2) tells of what waited for more. */
   if (fd < 0 || write(fd, event, length) < 0 || close(fd) < 0) fail(path);
+  _exit(0);
 }
 
 int main(int argc, char **argv) {

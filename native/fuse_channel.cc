@@ -49,6 +49,7 @@ FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
       onRequest_(functionOption(optionsArgument(info), "onRequest")),
       onSettle_(functionOption(optionsArgument(info), "onSettle")),
       onRefused_(functionOption(optionsArgument(info), "onRefused")),
+      onStarved_(functionOption(optionsArgument(info), "onStarved")),
       onEnd_(functionOption(optionsArgument(info), "onEnd")) {
   if (request_.size() < FUSE_MIN_READ_BUFFER) throw Napi::RangeError::New(info.Env(), "request is under 8192 bytes");
   if (reply_.size() < sizeof(fuse_out_header)) throw Napi::RangeError::New(info.Env(), "reply is under 16 bytes");
@@ -71,13 +72,25 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
 
 void FuseChannel::onPoll(void* owner) {
   auto* channel = static_cast<FuseChannel*>(owner);
-  for (uint32_t turn = 0; channel->fuse_ && turn < kTurnsPerWakeUp; ++turn) {
-    uint32_t served = channel->serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
-    if (served > 0) channel->lookAgain();
-    if (!channel->fuse_ || channel->slice_[kUnsettled] == 0) return;
-    channel->settle();
+  channel->hasMail_ = true;
+  channel->serveInTurns();
+}
+
+void FuseChannel::onRingPoll(void* owner) {
+  auto* channel = static_cast<FuseChannel*>(owner);
+  channel->ring_.wake();
+  channel->serveInTurns();
+  if (channel->ring_.isStarted()) channel->ring_.rest();
+}
+
+void FuseChannel::serveInTurns() {
+  for (uint32_t turn = 0; fuse_ && turn < kTurnsPerWakeUp; ++turn) {
+    uint32_t served = serveUpTo(kRequestsPerWakeUp, Until::kNothingIsLikely);
+    if (served > 0) lookAgain();
+    if (!fuse_ || slice_[kUnsettled] == 0) return;
+    settle();
   }
-  channel->settleAll();
+  settleAll();
 }
 
 /**
@@ -128,6 +141,7 @@ void FuseChannel::settle() {
   isServing_ = true;
   callFunction(Env(), onSettle_.Value(), {});
   isServing_ = false;
+  flushRing();
   if (!fuse_) letGo();
 }
 
@@ -144,10 +158,18 @@ Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), served);
 }
 
-/** The hot path. Any call into JavaScript may have closed the channel: `fuse_` is looked at after each. */
 uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
+  Napi::HandleScope scope(Env());  // one for all: a request adds two handles to it
+  isServing_ = true;
+  uint32_t served = ring_.isStarted() ? serveRing(most, until) : serveDevice(most, until);
+  isServing_ = false;
+  if (!fuse_) letGo();
+  return served;
+}
+
+/** The hot path. Any call into JavaScript may have closed the channel: `fuse_` is looked at after each. */
+uint32_t FuseChannel::serveDevice(uint32_t most, Until until) {
   napi_env env = Env();
-  Napi::HandleScope scope(env);  // one for all: a request adds two handles to it
   napi_value onRequest = onRequest_.Value();
   napi_value undefined;
   napi_get_undefined(env, &undefined);
@@ -155,13 +177,13 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
   uint32_t served = 0;
   bool isTry = false;  // this read may find nothing, and readAgain_ wants to know
   uint32_t opcode = 0;
-  isServing_ = true;
   while (fuse_ && served < most) {
     ssize_t length = read(fuse_.get(), request_.data(), request_.size());
     if (length < 0) {
       // ENOENT: the caller was interrupted while its request was being read (fs/fuse/dev.c, fuse_dev_do_read)
       if (errno == ENOENT || errno == EINTR) continue;
       if (errno == EAGAIN && isTry) readAgain_.hasPaid(opcode, false);
+      if (errno == EAGAIN) hasMail_ = false;
       if (errno != EAGAIN) end(errno);
       break;
     }
@@ -175,12 +197,73 @@ uint32_t FuseChannel::serveUpTo(uint32_t most, Until until) {
 
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
     isTry = outcome == Outcome::kAnswered;
+    if (ring_.isPrepared()) startRing();
     if (until == Until::kNothingIsLikely && isHeldTooLong()) break;
     if (isTry && until == Until::kNothingIsLikely && !readAgain_.isWorthIt(opcode)) break;
   }
-  isServing_ = false;
-  if (!fuse_) letGo();
   return served;
+}
+
+/**
+ * The same through the ring. Requests are handed over inside io_uring_enter(2) only, so all of a batch were sent before
+ * it was looked at: one drain, before the first that tells anything, keeps the promise for all of them.
+ *
+ * /dev/fuse is read when no request is left that has been handed over: of those it may tell that they were interrupted.
+ */
+uint32_t FuseChannel::serveRing(uint32_t most, Until until) {
+  napi_value onRequest = onRequest_.Value();
+  napi_value undefined;
+  napi_get_undefined(Env(), &undefined);
+
+  uint32_t served = 0;
+  bool isForced = until == Until::kNothingIsLeft;
+  bool isLate = false;
+  while (fuse_ && served < most && !isLate) {
+    if (!ring_.beginBatch()) {
+      if (hasMail_) served += serveDevice(UINT32_MAX, Until::kNothingIsLeft);
+      if (!fuse_ || !bringRing(isForced)) break;
+      isForced = false;
+      continue;
+    }
+    bool isDrained = false;
+    for (const fuse_in_header* next; fuse_ && served < most && !isLate && (next = ring_.peek()) != nullptr;) {
+      if (!isDrained && !tellsNothing(next->opcode)) {
+        deaths_->drainBefore(callFunction);
+        if (!fuse_) break;
+        isDrained = true;
+      }
+      size_t length = ring_.take(request_.data(), request_.size());
+      ++served;
+      handle(length, onRequest, undefined);
+      isLate = until == Until::kNothingIsLikely && isHeldTooLong();
+    }
+  }
+  if (fuse_) bringRing(false);
+  return served;
+}
+
+/** Hands the replies over and takes what waits; false when there is neither. */
+bool FuseChannel::bringRing(bool isForced) {
+  if (!isForced && !ring_.isDue()) {
+    if (isStarvationTold_ || ring_.starvedQueue() < 0) return false;
+    isStarvationTold_ = true;
+    callFunction(Env(), onStarved_.Value(), {});
+    return false;
+  }
+  int error = ring_.enter();
+  if (error != 0) end(error);
+  return error == 0;
+}
+
+/** Out of a run of requests replies go out at once. */
+void FuseChannel::flushRing() {
+  if (fuse_ && !isServing_ && ring_.isStarted() && ring_.isDue()) bringRing(false);
+}
+
+/** INIT is answered: from now on requests come through the ring. */
+void FuseChannel::startRing() {
+  int error = ring_.start();
+  if (error != 0) end(error);
 }
 
 FuseChannel::Outcome FuseChannel::handle(size_t length, napi_value onRequest, napi_value undefined) {
@@ -237,14 +320,25 @@ void FuseChannel::answer(const Napi::CallbackInfo& info) {
   const uint32_t* slot = slots.Data();
   replies_.begin({reply_.data() + sizeof(fuse_out_header), length}, slice);
   for (uint32_t i = 0; i < count; ++i) {
-    replies_.add(parkedUnique(info.Env(), slot[i]));
-    if (replies_.isFull()) sendBatch();
+    uint64_t unique = parkedUnique(info.Env(), slot[i]);
+    if (ring_.isStarted()) {
+      fuse_out_header header{static_cast<uint32_t>(sizeof(header) + length + slice.iov_len), 0, unique};
+      iovec parts[3] = {{&header, sizeof(header)}, {reply_.data() + sizeof(header), length}, slice};
+      send(unique, parts, 3);
+    } else {
+      replies_.add(unique);
+      if (replies_.isFull()) sendBatch();
+    }
   }
   // The next answer is built where this one's bytes are, but for those that lie in the log
   if (!more || length > 0) sendBatch();
+  if (!more) flushRing();
 }
 
-void FuseChannel::flush(const Napi::CallbackInfo&) { sendBatch(); }
+void FuseChannel::flush(const Napi::CallbackInfo&) {
+  sendBatch();
+  flushRing();
+}
 
 void FuseChannel::fail(const Napi::CallbackInfo& info) {
   uint32_t slot = info[0].As<Napi::Number>().Uint32Value();
@@ -253,6 +347,7 @@ void FuseChannel::fail(const Napi::CallbackInfo& info) {
   fuse_out_header header{sizeof(header), -error, parkedUnique(info.Env(), slot)};
   iovec part{&header, sizeof(header)};
   send(header.unique, &part, 1);
+  flushRing();
 }
 
 Napi::Value FuseChannel::notify(const Napi::CallbackInfo& info) {
@@ -261,8 +356,38 @@ Napi::Value FuseChannel::notify(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), fuse_ && write(fuse_.get(), reply_.data(), length) >= 0);
 }
 
+Napi::Value FuseChannel::prepareRing(const Napi::CallbackInfo& info) {
+  uint32_t queues = info[0].As<Napi::Number>().Uint32Value();
+  size_t payloadBytes = info[1].As<Napi::Number>().Uint32Value();
+  bool isThere = fuse_ && ring_.prepare(fuse_.get(), queues, payloadBytes);
+  try {
+    if (isThere) ringPoll_.start(info.Env(), ring_.wakeFd(), onRingPoll, this);
+  } catch (const Napi::Error&) {
+    ring_.close();
+    isThere = false;
+  }
+  return Napi::Boolean::New(info.Env(), isThere);
+}
+
+Napi::Value FuseChannel::usesRing(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), ring_.isServing());
+}
+
+void FuseChannel::expectBlocked(const Napi::CallbackInfo& info) {
+  ring_.expectBlocked(info[0].As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value FuseChannel::starvedQueue(const Napi::CallbackInfo& info) {
+  int32_t queue = ring_.starvedQueue();
+  isStarvationTold_ = queue >= 0;
+  return Napi::Number::New(info.Env(), queue);
+}
+
 /** Writes one reply. */
 void FuseChannel::send(uint64_t unique, iovec* parts, int count) {
+  FuseRing::Sent sent = ring_.send(unique, parts, count);
+  if (sent == FuseRing::Sent::kTooLong) refuse(unique, EINVAL);
+  if (sent != FuseRing::Sent::kNotHeld) return;
   int fd = fuse_.get();
   ssize_t written = count == 1 ? write(fd, parts->iov_base, parts->iov_len) : writev(fd, parts, count);
   if (written < 0) notTaken(unique, errno);
@@ -284,6 +409,8 @@ void FuseChannel::notTaken(uint64_t unique, int error) {
 
 void FuseChannel::sendError(uint64_t unique, int error) {
   fuse_out_header header{sizeof(header), -error, unique};
+  iovec part{&header, sizeof(header)};
+  if (ring_.send(unique, &part, 1) != FuseRing::Sent::kNotHeld) return;
   // What goes wrong here goes wrong because the request is gone, and there is nobody to tell
   [[maybe_unused]] ssize_t written = write(fuse_.get(), &header, sizeof(header));
 }
@@ -326,6 +453,8 @@ void FuseChannel::closeNow() {
   if (!fuse_) return;
   poll_.close();
   replies_.close();
+  ringPoll_.close();
+  ring_.close();  // before the device: else the kernel asks us on, where nobody looks
   fuse_.reset();
   if (!isServing_) letGo();  // else the serving loop does, when it no longer needs what is let go of
 }
@@ -341,6 +470,7 @@ void FuseChannel::letGo() {
   onRequest_.Reset();
   onSettle_.Reset();
   onRefused_.Reset();
+  onStarved_.Reset();
   onEnd_.Reset();
   if (isHeldByLoop_) Unref();
   isHeldByLoop_ = false;
@@ -356,6 +486,10 @@ void exportFuseChannel(Napi::Env env, Napi::Object exports) {
                                                       Channel::InstanceMethod<&Channel::flush>("flush"),
                                                       Channel::InstanceMethod<&Channel::fail>("fail"),
                                                       Channel::InstanceMethod<&Channel::notify>("notify"),
+                                                      Channel::InstanceMethod<&Channel::prepareRing>("prepareRing"),
+                                                      Channel::InstanceMethod<&Channel::usesRing>("usesRing"),
+                                                      Channel::InstanceMethod<&Channel::expectBlocked>("expectBlocked"),
+                                                      Channel::InstanceMethod<&Channel::starvedQueue>("starvedQueue"),
                                                       Channel::InstanceMethod<&Channel::close>("close"),
                                                   }));
 }

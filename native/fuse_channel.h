@@ -7,6 +7,7 @@
 #include "busy_poll.h"
 #include "death_watch.h"
 #include "descriptor.h"
+#include "fuse_ring.h"
 #include "poll_handle.h"
 #include "read_again.h"
 #include "reply_batch.h"
@@ -25,6 +26,10 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   void flush(const Napi::CallbackInfo& info);
   void fail(const Napi::CallbackInfo& info);
   Napi::Value notify(const Napi::CallbackInfo& info);
+  Napi::Value prepareRing(const Napi::CallbackInfo& info);
+  Napi::Value usesRing(const Napi::CallbackInfo& info);
+  void expectBlocked(const Napi::CallbackInfo& info);
+  Napi::Value starvedQueue(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
  private:
@@ -33,11 +38,18 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   enum class Outcome { kAnswered, kNoReply };
 
   static void onPoll(void* owner);
+  static void onRingPoll(void* owner);
+  void serveInTurns();
   void lookAgain();
   void settle();
   bool isHeldTooLong();
   void settleAll();
   uint32_t serveUpTo(uint32_t most, Until until);
+  uint32_t serveDevice(uint32_t most, Until until);
+  uint32_t serveRing(uint32_t most, Until until);
+  bool bringRing(bool isForced);
+  void startRing();
+  void flushRing();
   Outcome handle(size_t length, napi_value onRequest, napi_value undefined);
   void sendReply(uint32_t length);
   void failRequest();
@@ -58,6 +70,11 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
 
   Descriptor fuse_;
   PollHandle poll_;
+  FuseRing ring_;
+  PollHandle ringPoll_;
+  /** Whether /dev/fuse may have something for us, while requests come through the ring. */
+  bool hasMail_ = false;
+  bool isStarvationTold_ = false;
   ReadAgain readAgain_;
   ReplyBatch replies_;
   BusyPoll busyPoll_;
@@ -78,6 +95,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   Napi::FunctionReference onRequest_;
   Napi::FunctionReference onSettle_;
   Napi::FunctionReference onRefused_;
+  Napi::FunctionReference onStarved_;
   Napi::FunctionReference onEnd_;
 };
 

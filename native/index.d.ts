@@ -29,6 +29,12 @@ export function mount(source: string, target: string, type: string, flags: numbe
 export function unmount(target: string, flags: number): void;
 
 /**
+ * The same by a child, which is left to itself after a second: the mount is out of the tree by then, and what it waits for is
+ * a daemon that is stopped, with requests in its io_uring that only it can take (fs/fuse/dev.c, fuse_wait_aborted()).
+ */
+export function unmountApart(target: string, flags: number): void;
+
+/**
  * pidfd_open(2) of a thread group leader's PID: ESRCH when there is no such process, EINVAL (ENOENT on newer kernels,
  * seen on 6.18) when `pid` is a thread.
  */
@@ -113,13 +119,16 @@ export interface FuseChannelOptions {
    * answered that request with a bare EIO. ENOENT (the request is gone: its caller was killed) is not reported.
    */
   onRefused: (errno: number) => void;
+  /** Requests may wait in the kernel that nothing will bring: see `starvedQueue`. Called once, until that has been asked. */
+  onStarved: () => void;
   /** The connection is over: ENODEV after umount, ECONNABORTED after an abort. The channel is closed already. */
   onEnd: (errno: number) => void;
 }
 
 /**
  * The serving loop on one /dev/fuse descriptor: when it is readable (uv_poll), read a request, drain the
- * death watch, call `onRequest`, write the reply. One call into JavaScript a request, no other thread.
+ * death watch, call `onRequest`, write the reply. One call into JavaScript a request, no other thread. Through io_uring
+ * requests come and replies go many at a time, in one system call.
  */
 export class FuseChannel {
   constructor(options: FuseChannelOptions);
@@ -141,6 +150,18 @@ export class FuseChannel {
   fail(slot: number, errno: number): void;
   /** Writes the first `length` bytes of `reply` as they are: a notification. False when the kernel would not take it. */
   notify(length: number): boolean;
+  /**
+   * To be called while INIT is answered: once it is, requests come through io_uring (native/fuse_ring.h) and only
+   * FORGET and INTERRUPT through /dev/fuse. False when it can't be set up, and INIT must not ask for it.
+   * @param queues how many CPUs the machine may have @param payloadBytes the most that one request or reply carries
+   */
+  prepareRing(queues: number, payloadBytes: number): boolean;
+  /** Whether requests come through io_uring. */
+  usesRing(): boolean;
+  /** Through io_uring, so many requests at once can block, wherever their callers run. */
+  expectBlocked(most: number): void;
+  /** The CPU on which a request of somebody else's must be made, since others may wait for one; -1 when there is none. */
+  starvedQueue(): number;
   /** Stops serving and closes the descriptor, which aborts the connection if it is still mounted. */
   close(): void;
 }

@@ -14,6 +14,7 @@ export const {
   openFuse,
   mount,
   unmount,
+  unmountApart,
   openPidfd,
   raiseFileLimit,
   sendDatagram,

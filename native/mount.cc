@@ -1,7 +1,11 @@
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
 #include <string>
 
 #include "addon.h"
@@ -36,9 +40,33 @@ static void unmountFilesystem(const Napi::CallbackInfo& info) {
   if (umount2(target.c_str(), flags) < 0) throw systemError(info.Env(), errno, "umount2");
 }
 
+/** How long the child may take, in milliseconds. */
+static constexpr int kApartMs = 1000;
+
+static void unmountApart(const Napi::CallbackInfo& info) {
+  std::string target = stringArgument(info, 0);
+  int flags = info[1].As<Napi::Number>().Int32Value();
+  pid_t child = fork();
+  if (child < 0) throw systemError(info.Env(), errno, "fork");
+  if (child == 0) {
+    syscall(SYS_close_range, 0u, ~0u, 0u);  // nobody waits for the end of what it has inherited
+    _exit(umount2(target.c_str(), flags) < 0 ? errno : 0);
+  }
+  int status = 0;
+  for (int waitedMs = 0; waitedMs < kApartMs; ++waitedMs) {
+    if (waitpid(child, &status, WNOHANG) == child) {
+      if (WIFEXITED(status) && WEXITSTATUS(status) != 0) throw systemError(info.Env(), WEXITSTATUS(status), "umount2");
+      return;
+    }
+    timespec pause{0, 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
 void exportMount(Napi::Env env, Napi::Object exports) {
   exports.Set("openFuse", Napi::Function::New<openFuse>(env, "openFuse"));
   exports.Set("mount", Napi::Function::New<mountFilesystem>(env, "mount"));
+  exports.Set("unmountApart", Napi::Function::New<unmountApart>(env, "unmountApart"));
   exports.Set("unmount", Napi::Function::New<unmountFilesystem>(env, "unmount"));
 }
 

@@ -11,8 +11,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSy
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mount, unmount } from '#native';
+import { mount, unmountApart } from '#native';
 import { parseMountinfo } from '../fs/fuse/mountinfo.js';
+import { missingRing, withRing } from './support/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 /** A soak may take longer (make soak). */
@@ -38,7 +39,7 @@ async function main(): Promise<void> {
   const files = (readdirSync(HERE, { recursive: true }) as string[])
     .filter((file) => file.endsWith('.test.js') && (wanted.length === 0 || wanted.some((part) => file.includes(part))))
     .sort();
-  const why = missing();
+  const why = missing() ?? (process.env.EVENTFS_TRANSPORT === 'io-uring' ? await withRing(async () => Promise.resolve(missingRing())) : null);
   const total: Result = { passed: 0, failed: 0, skipped: 0 };
   for (const file of files) {
     if (why !== null && /^(mount|command|bench|outlets|sources|compare\/designs)\b/.test(file)) {
@@ -47,7 +48,9 @@ async function main(): Promise<void> {
       else total.failed++;
       continue;
     }
-    const result = await runFile(file);
+    // It is on for the tests that need it, or for all when all are to run on it.
+    const needsRing = file.startsWith('mount/transport') || process.env.EVENTFS_TRANSPORT === 'io-uring';
+    const result = await (needsRing ? withRing(() => runFile(file)) : runFile(file));
     total.passed += result.passed;
     total.failed += result.failed;
     total.skipped += result.skipped;
@@ -124,7 +127,6 @@ function release(scratch: string, group: number): string[] {
     } catch {
       // Its connection is over already.
     }
-    unmount(mountPoint, MNT_DETACH);
   }
   for (const { pid, command } of livingMembers(group)) {
     left.push(`process ${pid}, ${command}`);
@@ -134,6 +136,8 @@ function release(scratch: string, group: number): string[] {
       // It has ended since.
     }
   }
+  // Last: a mount's end waits for its daemon's io_uring, and a daemon may be stopped.
+  for (const { mountPoint } of mounts) unmountApart(mountPoint, MNT_DETACH);
   return left;
 }
 

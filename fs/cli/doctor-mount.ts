@@ -1,7 +1,9 @@
 /** What `eventfs doctor` asks of a mount. */
 import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { isSystemError } from '../errno.js';
 import { mountPath, probe } from '../drivers/mount-point.js';
+import { RING_PARAMETER, isRingOffered } from '../drivers/transport.js';
 import { parseMountinfo } from '../fuse/mountinfo.js';
 import { DEFAULT_CONFIG } from '../config/config.js';
 import type { Finding } from './doctor.js';
@@ -31,6 +33,7 @@ export async function checkMount(directory: string): Promise<Finding[]> {
   const status = readStatusFile(`${path}/log`);
   return [
     { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },
+    ...checkTransport(status.get('TRANSPORT')),
     ...checkOptions(path),
     ...checkDaemon(Number(status.get('DAEMON')), Number(status.get('OWNERS'))),
     ...checkSource(status),
@@ -38,6 +41,15 @@ export async function checkMount(directory: string): Promise<Finding[]> {
     ...checkNotifier(Number(status.get('DAEMON'))),
     ...checkPublish(path),
   ];
+}
+
+/** By which way requests come; io_uring is worth it with several CPUs. fuse-native says nothing. */
+function checkTransport(transport: string | undefined): Finding[] {
+  if (transport === undefined) return [];
+  if (transport !== 'read') return [{ level: 'ok', what: 'requests come through io_uring' }];
+  const what = 'requests are read from /dev/fuse';
+  if (isRingOffered() !== false || availableParallelism() === 1) return [{ level: 'ok', what }];
+  return [{ level: 'ok', what: `${what}; the kernel has io_uring for it, switched off`, mend: `for less work a reader, as root: echo Y > ${RING_PARAMETER}, and mount again` }];
 }
 
 /** What stands in mountinfo: several mounts, one on top of the other, and the options. */

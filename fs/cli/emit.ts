@@ -61,6 +61,9 @@ export async function emit(properties: readonly string[], options: EmitOptions):
   if (event.length >= MOST_BYTES) throw new Refusal(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
   const late = setTimeout(() => void giveUp(options.mount), PATIENCE_MS);
   try {
+    // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/DECISIONS.md, io_uring).
+    const { answers } = await import('../drivers/mount-point.js');
+    if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount);
     await publish(options.mount, event);
   } finally {
     clearTimeout(late);

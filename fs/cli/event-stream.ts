@@ -75,7 +75,7 @@ function readSome(fd: number, buffer: Buffer): number {
   } catch (error) {
     if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return -1;
     // the daemon was killed, or the directory was removed
-    if (['ECONNABORTED', 'ENOTCONN', 'ESTALE'].some((code) => isSystemError(error, code))) return 0;
+    if (['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'].some((code) => isSystemError(error, code))) return 0;
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import type { WatchOptions } from './watch.js';
 import { addCompare } from './compare-options.js';
 import { ExitCode, explain } from './explain.js';
 import { DRIVER_NAMES } from '../drivers/driver.js';
+import { TRANSPORT_NAMES } from '../drivers/transport.js';
 import { print } from './output.js';
 import { waysInAndOut } from './ways-options.js';
 
@@ -34,6 +35,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
     .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
+    .addOption(new Option('--transport <transport>', "how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it").choices(TRANSPORT_NAMES).default(TRANSPORT_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)

@@ -6,6 +6,7 @@ import { sparing } from '../complaints.js';
 import { Daemon, type SourceName, type StickyDirectory } from '../daemon.js';
 import type { DriverName } from '../drivers/driver.js';
 import { mountPath } from '../drivers/mount-point.js';
+import type { TransportName } from '../drivers/transport.js';
 import { Refusal, isSystemError } from '../errno.js';
 import type { OutletOptions } from '../outlets/outlets.js';
 import { seesOwnNamespace } from '../owners/process.js';
@@ -14,6 +15,7 @@ import { Configuration } from './configuration.js';
 export interface MountOptions extends OutletOptions {
   readonly source: readonly (SourceName | 'none')[];
   readonly driver: DriverName;
+  readonly transport: TransportName;
   readonly readyFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
@@ -29,10 +31,10 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
-  const { driver, sticky, busyPoll } = options;
+  const { driver, transport, sticky, busyPoll } = options;
   const sources = options.source.filter((name) => name !== 'none');
   const { config } = configuration;
-  const daemon = new Daemon({ path, sources, outlets: options, driver, sticky, busyPollUs: busyPoll, config, complain });
+  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, config, complain });
   daemon.tree.listsLinks = options.listLinks === true;
   let isUp = false;
   let isToStop = false;

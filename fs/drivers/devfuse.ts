@@ -1,23 +1,26 @@
 /**
  * The tree on /dev/fuse: the short way.
  *
- *   kernel --read--> request --drain the deaths--> session --> handlers --> tree --> reply --write--> kernel
+ *   kernel --read, or io_uring--> request --drain the deaths--> session --> handlers --> tree --> reply --write, or io_uring--> kernel
  *   bus --take, settle--> tree --Door--> one answer for all the parked reads that stand at the same place
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../errno.js';
 import { mountedAt } from '../fuse/mountinfo.js';
-import { type Complain, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
+import { type Complain, PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
 import type { Sink } from '../events/sink.js';
 import type { Door } from '../tree/door.js';
 import type { Handle, ParkedRead } from '../tree/handle.js';
 import type { Tree } from '../tree/tree.js';
-import type { Driver } from './driver.js';
+import type { DevFuseOptions, Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
+import { LostInterrupts } from './lost-interrupts.js';
 import { clearMountPoint, detach, isOurs, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
+import { Starvation } from './starvation.js';
+import { RING_PARAMETER, possibleCpus, wantsRing } from './transport.js';
 
 /** How many reads may wait at once: what is beyond is told EAGAIN. */
 const MOST_PARKED = 64 * 1024;
@@ -43,6 +46,10 @@ export class DevFuse implements Driver, Door, Reads {
   #channel: FuseChannel | null = null;
   /** Whether answers are gathered. */
   #gathers = false;
+  /** Whether requests come through io_uring, and with it what the kernel does not do for us there. */
+  #isRing = false;
+  #starvation: Starvation | null = null;
+  readonly #lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
   #path = '';
@@ -52,8 +59,7 @@ export class DevFuse implements Driver, Door, Reads {
   constructor(
     private readonly tree: Tree,
     private readonly complain: Complain,
-    /** How many microseconds to look for the next request before sleeping. */
-    private readonly busyPollUs: number,
+    private readonly options: DevFuseOptions,
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
@@ -62,6 +68,10 @@ export class DevFuse implements Driver, Door, Reads {
     this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain);
     tree.door = this;
     tree.bus.onUnsettled = () => (this.#slice[SETTLE] = 1);
+    tree.report(() => [
+      ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
+      ['STARVED', this.#starvation?.helped ?? 0],
+    ]);
   }
 
   /**
@@ -82,7 +92,7 @@ export class DevFuse implements Driver, Door, Reads {
       };
       this.#channel = new FuseChannel({
         fd,
-        busyPollUs: this.busyPollUs,
+        busyPollUs: this.options.busyPollUs,
         deaths: this.tree.owners.watch,
         request: session.request.bytes,
         reply: session.reply.bytes,
@@ -92,8 +102,9 @@ export class DevFuse implements Driver, Door, Reads {
         onRequest: (length) => session.dispatch(length),
         onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
+        onStarved: () => this.#starvation?.told(),
         onEnd: () => {
-          this.#channel = null;
+          this.#letGo();
           this.#detach(); // an aborted connection is still mounted
           this.#notifier?.stop();
           clearTimeout(late);
@@ -102,8 +113,14 @@ export class DevFuse implements Driver, Door, Reads {
         },
       });
     });
-    this.#channel!.start();
+    const channel = this.#channel!;
+    session.onRingOffered = () => (this.#isRing = wantsRing(this.options.transport) && channel.prepareRing(possibleCpus(), PAYLOAD_BYTES));
+    this.#starvation = new Starvation(channel, path, this.#connection);
+    channel.start();
     await negotiated;
+    if (!this.#isRing && this.options.transport === 'io-uring') {
+      this.complain(`there is no io_uring to be had, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`);
+    }
     if (this.#channel !== null) this.#notifier = new Notifier(this.tree.notices, this.complain, path, this.#connection);
   }
 
@@ -113,11 +130,21 @@ export class DevFuse implements Driver, Door, Reads {
     if (channel === null) return;
     this.ending = true;
     this.tree.end();
-    this.#detach();
+    // The end of a mount waits for requests that are on their way to us (fs/fuse/dev.c, fuse_wait_aborted()), and through io_uring
+    // they only get here by this thread: it must not be the one that waits. So there the ring goes first.
+    if (!this.#isRing) this.#detach();
     channel.serve();
     channel.close();
-    this.#channel = null;
+    if (this.#isRing) this.#detach();
+    this.#letGo();
     this.#notifier?.stop();
+  }
+
+  /** The channel is closed. */
+  #letGo(): void {
+    this.#channel = null;
+    this.#starvation?.stop();
+    this.#lost.stop();
   }
 
   #detach(): void {
@@ -137,15 +164,23 @@ export class DevFuse implements Driver, Door, Reads {
   park(handle: Handle, size: number): ParkedRead {
     const read = this.#parked.park(this.#requestWords, handle, size);
     if (read === undefined) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    if (this.#isRing) this.#lost.watch();
     return read;
   }
 
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.#parked.find(uniqueLow, uniqueHigh);
     // One that is answered already is on its way: the signal comes too late for it.
-    if (read === undefined) return;
+    if (read !== undefined) this.#interrupted(read);
+  }
+
+  #interrupted(read: ParkedRead): void {
     read.handle.unpark(read);
     this.fail(read, Errno.EINTR);
+  }
+
+  streamOpened(): void {
+    if (this.#isRing) this.#channel?.expectBlocked(this.tree.ledger.mount.streams);
   }
 
   // ---- Door

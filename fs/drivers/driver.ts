@@ -2,6 +2,7 @@
 import { Refusal } from '../errno.js';
 import type { Complain } from '../fuse/session.js';
 import type { Tree } from '../tree/tree.js';
+import type { TransportName } from './transport.js';
 
 export interface Driver {
   /**
@@ -16,9 +17,17 @@ export interface Driver {
 export const DRIVER_NAMES = ['devfuse', 'fuse-native'] as const;
 export type DriverName = (typeof DRIVER_NAMES)[number];
 
-/** Opens a door for the tree. Refusal when it can't be loaded. @param busyPollUs see DaemonOptions; fuse-native has no use for it */
-export async function openDriver(name: DriverName, tree: Tree, complain: Complain, busyPollUs: number): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, busyPollUs);
+/** What devfuse can be told; fuse-native has no use for it. */
+export interface DevFuseOptions {
+  /** How many microseconds to look for the next request before sleeping; 0: not at all. */
+  readonly busyPollUs: number;
+  /** How requests come. */
+  readonly transport: TransportName;
+}
+
+/** Opens a door for the tree. Refusal when it can't be loaded. */
+export async function openDriver(name: DriverName, tree: Tree, complain: Complain, options: DevFuseOptions): Promise<Driver> {
+  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, options);
   try {
     return new (await import('./fuse-native.js')).FuseNative(tree, complain);
   } catch (error) {

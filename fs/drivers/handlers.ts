@@ -38,6 +38,8 @@ export interface Reads {
   park(handle: Handle, size: number): ParkedRead;
   /** The parked read with that `unique` has been interrupted. */
   interrupt(uniqueLow: number, uniqueHigh: number): void;
+  /** A stream has been opened, and its reads may wait. */
+  streamOpened(): void;
   /** Whether events have come of which those who wait will be told soon. */
   readonly holds: boolean;
   /** Whether the daemon is going: then nobody waits any more, and a stream is at its end. */
@@ -220,6 +222,7 @@ export class TreeHandlers implements Handlers {
   /** open(2) of what is there. fuse_open_out; EPERM, ELOOP, EISDIR. */
   open(request: Request, reply: Reply): Outcome {
     const handle = this.#node(request).open(request.u32(), request);
+    if (handle.isStream) this.reads.streamOpened();
     reply.opened(this.tree.enter(handle), openFlags(handle));
     return DONE;
   }

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync, realpathSync, statSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { mount, openFuse, unmount } from '#native';
+import { mount, openFuse, unmount, unmountApart } from '#native';
 import { Refusal, isSystemError } from '../errno.js';
 import { MOUNT_TYPE, mountedAt } from '../fuse/mountinfo.js';
 import type { Complain } from '../fuse/session.js';
@@ -56,7 +56,7 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
   try {
     statfsSync(path);
   } catch (error) {
-    if (isSystemError(error, 'ENOTCONN') || isSystemError(error, 'ECONNABORTED')) return 'stale';
+    if (['ENOTCONN', 'ECONNABORTED', 'ECANCELED'].some((code) => isSystemError(error, code))) return 'stale';
   }
   return 'alive';
 }
@@ -65,11 +65,21 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
  * Whether statfs(2), which always asks the daemon, comes to an end. A process of its own asks: one that hangs can be
  * killed, while a thread of ours that hangs would keep us from ending.
  */
-async function answers(path: string): Promise<boolean> {
-  const asking = spawn('stat', ['-f', path], { stdio: 'ignore', timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL' });
+export async function answers(path: string, timeoutMs = PROBE_TIMEOUT_MS): Promise<boolean> {
+  const asking = spawn('stat', ['-f', path], { stdio: 'ignore' });
   return new Promise((done) => {
-    asking.once('exit', (_code, signal) => done(signal === null));
-    asking.once('error', () => done(true)); // there is no stat(1): hope for the best
+    // Through io_uring it may not end before the daemon has its request, killed or not: so it is left to itself.
+    const late = setTimeout(() => {
+      asking.kill('SIGKILL');
+      asking.unref();
+      done(false);
+    }, timeoutMs);
+    const end = (isAlive: boolean): void => {
+      clearTimeout(late);
+      done(isAlive);
+    };
+    asking.once('exit', () => end(true));
+    asking.once('error', () => end(true)); // there is no stat(1): hope for the best
   });
 }
 
@@ -137,5 +147,5 @@ export function detach(path: string): boolean {
 
 /** Takes the mount out of the tree and aborts the connection: whoever waits gets ECONNABORTED. */
 export function abort(path: string): void {
-  unmount(path, MNT_FORCE | MNT_DETACH);
+  unmountApart(path, MNT_FORCE | MNT_DETACH);
 }

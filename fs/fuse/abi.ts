@@ -77,6 +77,9 @@ export const InitFlag = {
   FUSE_INIT_EXT: 30,
 } as const;
 
+/** Bit 41 of the flags, in flags2: requests can come through io_uring (7.42). */
+export const FUSE_OVER_IO_URING = 1 << (41 - 32);
+
 /** Flags of fuse_open_out. */
 export const OpenFlag = {
   FOPEN_DIRECT_IO: 1 << 0,

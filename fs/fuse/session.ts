@@ -7,6 +7,7 @@ import { Errno, FsError } from '../errno.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
+  FUSE_OVER_IO_URING,
   InitFlag,
   OLDEST_MINOR_VERSION,
   Opcode,
@@ -26,6 +27,8 @@ const MAX_BACKGROUND = 64;
 /** How large the two buffers must be. */
 export const REQUEST_BYTES = MAX_WRITE_BYTES + PAGE_BYTES;
 export const REPLY_BYTES = MAX_PAGES * PAGE_BYTES + PAGE_BYTES;
+/** The most that one request or one reply carries behind its fixed part. */
+export const PAYLOAD_BYTES = Math.max(MAX_WRITE_BYTES, MAX_PAGES * PAGE_BYTES);
 
 /** What we ask for, where the kernel offers it. FUSE_NO_OPENDIR_SUPPORT and FUSE_CACHE_SYMLINKS never (DESIGN section 4). */
 const WANTED_FLAGS =
@@ -50,6 +53,8 @@ export class Session {
   minor = -1;
   /** Called once the kernel and we have agreed. */
   onNegotiated: (() => void) | null = null;
+  /** The kernel offers io_uring. Says whether we take it: then it is set up by now. */
+  onRingOffered: (() => boolean) | null = null;
   readonly #serve: (Handler | undefined)[] = [];
 
   /** @param requestBytes at least REQUEST_BYTES @param replyBytes at least REPLY_BYTES */
@@ -107,26 +112,31 @@ export class Session {
     const minor = request.u32();
     const maxReadahead = request.u32();
     const offered = request.u32();
+    const isExtended = (offered & bit(InitFlag.FUSE_INIT_EXT)) !== 0 && request.rest >= 4;
+    const offered2 = isExtended ? request.u32() : 0;
     if (major < FUSE_KERNEL_VERSION || (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)) {
       this.complain(`the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`);
       return reply.error(Errno.EPROTO);
     }
     reply.u32(FUSE_KERNEL_VERSION);
+    let flags2 = 0;
     if (major > FUSE_KERNEL_VERSION) {
       // A newer major: say ours, and the kernel asks again in it.
       reply.u32(FUSE_KERNEL_MINOR_VERSION);
     } else {
       this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
       reply.u32(this.minor);
+      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.onRingOffered?.() === true) flags2 = FUSE_OVER_IO_URING;
       this.onNegotiated?.();
     }
     reply.u32(maxReadahead);
-    reply.u32(offered & WANTED_FLAGS);
+    reply.u32((offered & WANTED_FLAGS) | (flags2 === 0 ? 0 : bit(InitFlag.FUSE_INIT_EXT)));
     reply.u32(MAX_BACKGROUND | ((MAX_BACKGROUND * 3) / 4) << 16); // u16 max_background, u16 congestion_threshold
     reply.u32(MAX_WRITE_BYTES);
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment
-    for (let word = 8; word < Size.fuse_init_out >>> 2; word++) reply.u32(0); // flags2, max_stack_depth, unused
+    reply.u32(flags2);
+    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0); // max_stack_depth, unused
     return reply.end();
   }
 

@@ -1,5 +1,6 @@
 /*
  * eventfs-notify MOUNT MINOR: started by the daemon, ends with it.
+ * eventfs-notify MOUNT MINOR CPU: asks the daemon one thing from that CPU, and ends (fs/drivers/starvation.ts).
  *
  * Messages come on standard input, each ended by a NUL, in batches. In a batch:
  *
@@ -162,7 +163,7 @@ static void serve(const char *mount) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 3) die("it is started by the daemon");
+  if (count != 3 && count != 4) die("it is started by the daemon");
   device = strtoull(arguments[2], NULL, 10);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   syscall(SYS_close_range, 3u, ~0u, 0u);
@@ -170,6 +171,11 @@ int main(int count, char **arguments) {
   /* A terminal and a service manager signal all of us: the daemon decides when it is over. */
   const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
-  serve(arguments[1]);
+  if (count == 3) {
+    serve(arguments[1]);
+  } else {
+    open_mount(arguments[1]);
+    ask_on(atoi(arguments[3]));
+  }
   return 0;
 }

@@ -84,6 +84,8 @@ void open_mount(const char *path);
 void raise_created(const struct directory *directory, const char **names, size_t count);
 /* IN_DELETE and IN_DELETE_SELF for a directory whose owner is dead. */
 void raise_deleted(const char *name);
+/* Asks the daemon something that has no effect, from that CPU. */
+void ask_on(int cpu);
 /* Lets go of the mount: a descriptor that stays open would keep umount(8) from ending the connection. */
 void close_mount(void);
 

@@ -35,7 +35,7 @@ const command = mounted('eventfs doctor');
 command('finds nothing to mend on a mount that is well', async () => {
   const { code, find } = await doctor(['--config', '/nowhere/eventfs.toml']);
   assert.is(code, 0);
-  for (const what of [/addon is built/, /^Linux \d/, /\/dev\/fuse can be opened/, /\/proc shows/, /can be listened to/, /\/nowhere\/eventfs.toml is not there/, new RegExp(`served by process ${daemon.pid}$`), /none lags/, /processes own directories, of at most \d+/]) {
+  for (const what of [/addon is built/, /^Linux \d/, /\/dev\/fuse can be opened/, /\/proc shows/, /can be listened to/, /\/nowhere\/eventfs.toml is not there/, new RegExp(`served by process ${daemon.pid}$`), /^requests (come through io_uring|are read from \/dev\/fuse)/, /none lags/, /processes own directories, of at most \d+/]) {
     assert.is(find(what).level, 'ok', String(what));
   }
 });

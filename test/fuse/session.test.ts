@@ -91,6 +91,24 @@ session('reads the INIT of Linux 6.18 as it stands in memory', () => {
   assert.is(negotiated, 1);
 });
 
+session('takes io_uring where it is offered and can be set up, and nowhere else', () => {
+  const EXTENDED = 2 ** 30;
+  const OVER_IO_URING = 2 ** 9;
+  for (const [flags, flags2, isThere, taken] of [
+    [0xffffffff, 0xffffffff, true, true],
+    [0xffffffff, 0xffffffff, false, false],
+    [0xffffffff, 0xffffffff - OVER_IO_URING, true, false],
+    [0xffffffff - EXTENDED, 0xffffffff, true, false],
+  ] as const) {
+    const { own } = withHandlers(nothing);
+    own.onRingOffered = () => isThere;
+    const request = bytesOf(Opcode.FUSE_INIT, encode('fuse_init_in', { major: 7, minor: 45, flags, flags2 }));
+    const agreed = decode('fuse_init_out', dispatch(own, request)!, 16);
+    assert.is(agreed.flags2, taken ? OVER_IO_URING : 0);
+    assert.is((agreed.flags & EXTENDED) !== 0, taken);
+  }
+});
+
 session('agrees on the lower of two minor versions, from 7.31 on', () => {
   for (let minor = OLDEST_MINOR_VERSION; minor <= 45; minor++) {
     const { own, complaints } = withHandlers(nothing);

@@ -62,7 +62,9 @@ export async function startDaemon(
   path = mountPoint(),
   { under = [], env = {} }: DaemonSetting = {},
 ): Promise<Daemon> {
-  const [command, ...rest] = [...under, process.execPath, EVENTFS, 'mount', path, '--ready-fd', '3', ...args];
+  // Before `args`, which may say otherwise.
+  const transport = process.env.EVENTFS_TRANSPORT === undefined ? [] : ['--transport', process.env.EVENTFS_TRANSPORT];
+  const [command, ...rest] = [...under, process.execPath, EVENTFS, 'mount', path, '--ready-fd', '3', ...transport, ...args];
   const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   running.add(child);
   let log = '';

@@ -157,6 +157,8 @@ export class MemoryKernel implements Door, Reads {
     return read;
   }
 
+  streamOpened(): void {}
+
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.parked.find(uniqueLow, uniqueHigh);
     if (read === undefined) return;

@@ -1,0 +1,410 @@
+#include "fuse_ring.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+namespace eventfs {
+
+// What the headers of older systems lack: include/uapi/linux/fuse.h 7.42, include/uapi/linux/io_uring.h.
+
+static constexpr uint32_t kRegister = 1;        // FUSE_IO_URING_CMD_REGISTER
+static constexpr uint32_t kCommitAndFetch = 2;  // FUSE_IO_URING_CMD_COMMIT_AND_FETCH
+static constexpr uint8_t kUringCmd = 46;        // IORING_OP_URING_CMD
+
+static constexpr uint32_t kSetupFlags = (1u << 3)     // IORING_SETUP_CQSIZE
+                                        | (1u << 9)   // IORING_SETUP_TASKRUN_FLAG
+                                        | (1u << 10)  // IORING_SETUP_SQE128
+                                        | (1u << 12)  // IORING_SETUP_SINGLE_ISSUER
+                                        | (1u << 13);  // IORING_SETUP_DEFER_TASKRUN
+static constexpr uint32_t kSqCqOverflow = 1u << 1;  // IORING_SQ_CQ_OVERFLOW
+static constexpr uint32_t kSqTaskRun = 1u << 2;     // IORING_SQ_TASKRUN
+static constexpr uint32_t kCqEventfdDisabled = 1u;  // IORING_CQ_EVENTFD_DISABLED
+static constexpr uint32_t kRegisterEventfd = 4;     // IORING_REGISTER_EVENTFD
+
+/** fuse_uring_ent_in_out */
+struct EntryInOut {
+  uint64_t flags;
+  uint64_t commitId;
+  uint32_t payloadBytes;
+  uint32_t padding;
+  uint64_t reserved;
+};
+
+/** fuse_uring_req_header */
+struct Headers {
+  uint8_t inOut[128];
+  uint8_t operation[128];
+  EntryInOut entry;
+};
+static_assert(sizeof(Headers) == 288);
+
+/** fuse_uring_cmd_req, in the second half of an io_uring_sqe. */
+struct CommandRequest {
+  uint64_t flags;
+  uint64_t commitId;
+  uint16_t queue;
+  uint8_t padding[6];
+};
+static constexpr size_t kSqeBytes = 128;
+static constexpr size_t kCommandAt = 48;
+
+struct FuseRing::Entry {
+  Headers headers;
+  iovec parts[2];  // what the kernel is told of when it is registered
+  uint32_t queue;
+  uint32_t generation;
+  /** The next with the same hash, while it is held. */
+  Entry* next;
+  /** How much of the payload may have memory behind it, where that is much. */
+  size_t largeBytes;
+  bool isHeld;
+
+  const fuse_in_header* request() const { return reinterpret_cast<const fuse_in_header*>(headers.inOut); }
+  uint8_t* payload() const { return static_cast<uint8_t*>(parts[1].iov_base); }
+};
+
+static constexpr uint32_t kSqEntries = 512;
+/** More completions than that the kernel keeps on a list of its own. */
+static constexpr uint32_t kCqEntries = 8192;
+static constexpr uint32_t kBuckets = 4096;
+
+/** So many more entries than are expected to be held are idle on every queue; more are added when fewer than half are. */
+static constexpr uint32_t kSpare = 64;
+
+/** Of a payload's memory so much is kept in any case; of what is above, so much of all together. */
+static constexpr size_t kSmallBytes = 64 * 1024;
+static constexpr size_t kMostLargeBytes = 32 * 1024 * 1024;
+
+static uint32_t load(const uint32_t* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static void store(uint32_t* word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+
+bool FuseRing::prepare(int fuseFd, uint32_t queues, size_t payloadBytes) {
+  if (queues == 0 || queues > UINT16_MAX) {
+    errno = EINVAL;
+    return false;
+  }
+  io_uring_params params{};
+  params.flags = kSetupFlags;
+  params.cq_entries = kCqEntries;
+  ring_.reset(static_cast<int>(syscall(SYS_io_uring_setup, kSqEntries, &params)));
+  if (!ring_) return false;
+  fuseFd_ = fuseFd;
+  payloadBytes_ = payloadBytes;
+  queues_.resize(queues);
+  held_.assign(kBuckets, nullptr);
+  wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  int wake = wakeFd();
+  if (!wake_ || syscall(SYS_io_uring_register, ring_.get(), kRegisterEventfd, &wake, 1) < 0 || !mapRings(params)) {
+    int error = errno;
+    close();
+    errno = error;
+    return false;
+  }
+  queueCount_ = queues;
+  return true;
+}
+
+void* FuseRing::map(size_t bytes, int flags, int fd, uint64_t offset) {
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
+  if (at == MAP_FAILED) return nullptr;
+  maps_.push_back({at, bytes});
+  return at;
+}
+
+bool FuseRing::mapRings(const io_uring_params& params) {
+  // Both rings lie in one mapping since 5.4 (IORING_FEAT_SINGLE_MMAP)
+  size_t bytes = std::max<size_t>(params.sq_off.array + params.sq_entries * sizeof(uint32_t),
+                                  params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
+  auto* rings = static_cast<uint8_t*>(map(bytes, MAP_SHARED | MAP_POPULATE, ring_.get(), IORING_OFF_SQ_RING));
+  sqes_ = static_cast<uint8_t*>(map(params.sq_entries * kSqeBytes, MAP_SHARED | MAP_POPULATE, ring_.get(), IORING_OFF_SQES));
+  if (rings == nullptr || sqes_ == nullptr) return false;
+  auto word = [rings](uint32_t offset) { return reinterpret_cast<uint32_t*>(rings + offset); };
+  sqHead_ = word(params.sq_off.head);
+  sqTail_ = word(params.sq_off.tail);
+  sqFlags_ = word(params.sq_off.flags);
+  sqArray_ = word(params.sq_off.array);
+  sqMask_ = *word(params.sq_off.ring_mask);
+  cqHead_ = word(params.cq_off.head);
+  cqTail_ = word(params.cq_off.tail);
+  cqFlags_ = word(params.cq_off.flags);
+  cqMask_ = *word(params.cq_off.ring_mask);
+  cqes_ = reinterpret_cast<io_uring_cqe*>(rings + params.cq_off.cqes);
+  return true;
+}
+
+int FuseRing::start() {
+  isStarted_ = true;
+  keepAhead();
+  return enter();
+}
+
+bool FuseRing::isServing() const {
+  return isStarted_ && !isRefused_ && std::all_of(queues_.begin(), queues_.end(), [](const Queue& queue) { return queue.hasEntry; });
+}
+
+/**
+ * The entries' memory goes last, and goes back to the kernel, not to malloc: a request that is being handed over to us while the
+ * ring closes must not be written where something else is by then.
+ */
+void FuseRing::close() {
+  ring_.reset();
+  wake_.reset();
+  for (const Map& each : maps_) munmap(each.at, each.bytes);
+  maps_.clear();
+  queues_.clear();
+  held_.clear();
+  large_.clear();
+  largeBytes_ = 0;
+  queueCount_ = 0;
+  isStarted_ = false;
+  toSubmit_ = 0;
+}
+
+// ---- Replies
+
+/** A free place in the submission ring, which is emptied when it is full. */
+io_uring_sqe* FuseRing::nextSqe() {
+  uint32_t tail = *sqTail_;
+  while (tail - load(sqHead_) > sqMask_) {
+    if (submit(0) != 0) return nullptr;
+  }
+  auto* sqe = reinterpret_cast<io_uring_sqe*>(sqes_ + size_t{tail & sqMask_} * kSqeBytes);
+  memset(sqe, 0, kSqeBytes);
+  sqArray_[tail & sqMask_] = tail & sqMask_;
+  return sqe;
+}
+
+void FuseRing::command(Entry* entry, uint32_t operation, uint64_t commitId) {
+  io_uring_sqe* sqe = nextSqe();
+  if (sqe == nullptr) return;  // the ring is broken, which `enter` will say
+  sqe->opcode = kUringCmd;
+  sqe->fd = fuseFd_;
+  sqe->off = operation;  // cmd_op
+  sqe->user_data = reinterpret_cast<uintptr_t>(entry);
+  if (operation == kRegister) {
+    sqe->addr = reinterpret_cast<uintptr_t>(entry->parts);
+    sqe->len = 2;
+  }
+  auto* request = reinterpret_cast<CommandRequest*>(reinterpret_cast<uint8_t*>(sqe) + kCommandAt);
+  request->commitId = commitId;
+  request->queue = static_cast<uint16_t>(entry->queue);
+  store(sqTail_, *sqTail_ + 1);
+  ++toSubmit_;
+  Queue& queue = queues_[entry->queue];
+  entry->generation = queue.generation;
+  ++queue.queued;
+}
+
+FuseRing::Entry** FuseRing::bucket(uint64_t unique) {
+  // Fibonacci hashing: `unique` counts in steps that are even, and in some kernels per CPU
+  return &held_[(unique * 0x9e3779b97f4a7c15) >> 52];
+}
+static_assert(kBuckets == 1u << (64 - 52));
+
+FuseRing::Sent FuseRing::send(uint64_t unique, const iovec* parts, int count) {
+  if (!isStarted_) return Sent::kNotHeld;
+  Entry** link = bucket(unique);
+  while (*link != nullptr && (*link)->request()->unique != unique) link = &(*link)->next;
+  Entry* entry = *link;
+  if (entry == nullptr) return Sent::kNotHeld;
+
+  size_t bytes = 0;
+  for (int i = 0; i < count; ++i) bytes += parts[i].iov_len;
+  if (parts[0].iov_len < sizeof(fuse_out_header) || bytes - sizeof(fuse_out_header) > payloadBytes_) return Sent::kTooLong;
+  *link = entry->next;
+  entry->isHeld = false;
+
+  memcpy(entry->headers.inOut, parts[0].iov_base, sizeof(fuse_out_header));
+  uint8_t* to = entry->payload();
+  size_t skip = sizeof(fuse_out_header);
+  for (int i = 0; i < count; ++i) {
+    size_t length = parts[i].iov_len - skip;
+    if (length > 0) memcpy(to, static_cast<const uint8_t*>(parts[i].iov_base) + skip, length);
+    to += length;
+    skip = 0;
+  }
+  size_t payload = bytes - sizeof(fuse_out_header);
+  touched(entry, payload);
+  entry->headers.entry.payloadBytes = static_cast<uint32_t>(payload);
+  command(entry, kCommitAndFetch, entry->headers.entry.commitId);
+  queues_[entry->queue].probe = entry;
+  return Sent::kQueued;
+}
+
+// ---- Requests
+
+bool FuseRing::isDue() const { return toSubmit_ > 0 || (load(sqFlags_) & (kSqTaskRun | kSqCqOverflow)) != 0; }
+
+int FuseRing::submit(uint32_t flags) {
+  do {
+    long taken = syscall(SYS_io_uring_enter, ring_.get(), toSubmit_, 0, flags, nullptr, 0);
+    if (taken >= 0) {
+      toSubmit_ -= static_cast<uint32_t>(taken);
+    } else if (errno != EINTR && errno != EAGAIN && errno != EBUSY) {
+      return errno;
+    }
+  } while (toSubmit_ > 0);
+  for (Queue& queue : queues_) {
+    queue.idle += queue.queued;
+    queue.queued = 0;
+  }
+  return 0;
+}
+
+int FuseRing::enter() {
+  keepAhead();
+  return submit(IORING_ENTER_GETEVENTS);
+}
+
+void FuseRing::wake() {
+  store(cqFlags_, kCqEventfdDisabled);
+  eventfd_t count;
+  eventfd_read(wakeFd(), &count);
+}
+
+void FuseRing::rest() {
+  __atomic_store_n(cqFlags_, 0, __ATOMIC_SEQ_CST);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);  // what the kernel has not raised it for is seen here
+  if (isDue() || load(cqTail_) != *cqHead_) eventfd_write(wakeFd(), 1);
+}
+
+bool FuseRing::beginBatch() {
+  batchEnd_ = load(cqTail_);
+  if (batchEnd_ != *cqHead_) return true;
+  lookAtProbes();
+  giveBack();
+  return false;
+}
+
+const fuse_in_header* FuseRing::peek() {
+  for (uint32_t head = *cqHead_; head != batchEnd_; store(cqHead_, ++head)) {
+    const io_uring_cqe& cqe = cqes_[head & cqMask_];
+    auto* entry = reinterpret_cast<Entry*>(static_cast<uintptr_t>(cqe.user_data));
+    if (cqe.res == 0) return entry->request();
+    // The connection is over (ENOTCONN), or the kernel would not have this entry: it is no more
+    --queues_[entry->queue].idle;
+    if (cqe.res != -ENOTCONN) isRefused_ = true;
+  }
+  return nullptr;
+}
+
+size_t FuseRing::take(uint8_t* to, size_t room) {
+  uint32_t head = *cqHead_;
+  auto* entry = reinterpret_cast<Entry*>(static_cast<uintptr_t>(cqes_[head & cqMask_].user_data));
+  store(cqHead_, head + 1);
+
+  Queue& queue = queues_[entry->queue];
+  --queue.idle;
+  bool isLastOld = entry->generation != queue.generation && queue.oldIdle > 0 && --queue.oldIdle == 0;
+  if (isLastOld || queue.idle == 0) queue.suspect();
+  if (queue.probe == entry) queue.probe = nullptr;
+  Entry** link = bucket(entry->request()->unique);
+  entry->next = *link;
+  entry->isHeld = true;
+  *link = entry;
+
+  size_t payload = std::min<size_t>(entry->headers.entry.payloadBytes, payloadBytes_);
+  touched(entry, payload);
+  // What an operation has of its own lies apart from what follows it, and the request's length tells how much it is
+  size_t length = std::min<size_t>(entry->request()->len, room);
+  size_t fixed = length - std::min(length, sizeof(fuse_in_header) + payload);
+  fixed = std::min(fixed, sizeof(Headers::operation));
+  memcpy(to, entry->request(), sizeof(fuse_in_header));
+  memcpy(to + sizeof(fuse_in_header), entry->headers.operation, fixed);
+  size_t at = sizeof(fuse_in_header) + fixed;
+  payload = std::min(payload, room - at);
+  if (payload > 0) memcpy(to + at, entry->payload(), payload);
+  return at + payload;
+}
+
+// ---- Entries
+
+void FuseRing::expectBlocked(uint32_t most) {
+  expected_ = std::max(expected_, most);
+  if (isStarted_) keepAhead();
+}
+
+/** Has enough idle entries on every queue, those included that will be with the next `enter`. */
+void FuseRing::keepAhead() {
+  for (uint32_t i = 0; i < queueCount_; ++i) {
+    uint32_t idle = queues_[i].idle + queues_[i].queued;
+    if (idle >= expected_ + kSpare / 2) continue;
+    // Where there is no memory for them, a starved queue is the worst that comes of it
+    addEntries(i, expected_ + kSpare + kSpare / 2 - idle);
+  }
+}
+
+/** Memory is only behind what is touched, so the payloads' size costs nothing until then. */
+bool FuseRing::addEntries(uint32_t index, uint32_t count) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  auto* payloads = static_cast<uint8_t*>(map(count * payloadBytes_, kFlags, -1, 0));
+  if (payloads == nullptr) return false;
+  madvise(payloads, count * payloadBytes_, MADV_NOHUGEPAGE);  // else the first byte of one would take two megabytes
+  auto* entries = static_cast<uint8_t*>(map(count * sizeof(Entry), kFlags, -1, 0));
+  if (entries == nullptr) return false;
+
+  Queue& queue = queues_[index];
+  // Those that are idle now tell whether the kernel had any left: it takes the newest first
+  if (queue.oldIdle == 0) {
+    queue.oldIdle = queue.idle;
+    ++queue.generation;
+    if (queue.idle == 0 && queue.hasEntry) queue.suspect();
+  }
+  queue.hasEntry = true;
+  for (uint32_t i = 0; i < count; ++i) {
+    auto* entry = new (entries + i * sizeof(Entry)) Entry{};
+    entry->queue = index;
+    entry->parts[0] = {&entry->headers, sizeof(entry->headers)};
+    entry->parts[1] = {payloads + i * payloadBytes_, payloadBytes_};
+    command(entry, kRegister, 0);
+  }
+  return true;
+}
+
+/** A reply that brought no other request at once: nobody waits in that queue. Called when all that came is in hand. */
+void FuseRing::lookAtProbes() {
+  for (Queue& queue : queues_) {
+    if (queue.mayStarve && queue.probe != nullptr && queue.queued == 0) queue.mayStarve = false;
+  }
+}
+
+int32_t FuseRing::starvedQueue() const {
+  for (uint32_t i = 0; i < queueCount_; ++i) {
+    if (queues_[i].mayStarve) return static_cast<int32_t>(i);
+  }
+  return -1;
+}
+
+// ---- Memory
+
+void FuseRing::touched(Entry* entry, size_t bytes) {
+  if (bytes <= std::max(kSmallBytes, entry->largeBytes)) return;
+  if (entry->largeBytes == 0) large_.push_back(entry);
+  largeBytes_ += bytes - entry->largeBytes;
+  entry->largeBytes = bytes;
+}
+
+/** Lets go of what large reads have left. Called where the kernel has taken all replies, and writes nothing before `enter`. */
+void FuseRing::giveBack() {
+  if (largeBytes_ <= kMostLargeBytes || isDue()) return;
+  std::vector<Entry*> still;
+  for (Entry* entry : large_) {
+    if (entry->isHeld) {
+      still.push_back(entry);
+      continue;
+    }
+    madvise(entry->payload() + kSmallBytes, payloadBytes_ - kSmallBytes, MADV_DONTNEED);
+    largeBytes_ -= entry->largeBytes;
+    entry->largeBytes = 0;
+  }
+  large_ = std::move(still);
+}
+
+}  // namespace eventfs
