@@ -260,6 +260,8 @@ int FuseRing::submit(uint32_t flags) {
 
 int FuseRing::enter() {
   keepAhead();
+  // By us, and before: the kernel sets it only after it has queued the work, which may have been done by then, and leaves it set
+  __atomic_fetch_and(sqFlags_, ~kSqTaskRun, __ATOMIC_SEQ_CST);
   return submit(IORING_ENTER_GETEVENTS);
 }
 

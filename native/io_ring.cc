@@ -87,6 +87,10 @@ bool IoRing::hasWork() const {
          __atomic_load_n(completions_.tail, __ATOMIC_ACQUIRE) != *completions_.head;
 }
 
-void IoRing::work() { syscall(SYS_io_uring_enter, fd_.get(), 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0); }
+void IoRing::work() {
+  // By us, and before: the kernel sets it only after it has queued the work, which may have been done by then, and leaves it set
+  __atomic_fetch_and(flags_, ~kTaskRun, __ATOMIC_SEQ_CST);
+  syscall(SYS_io_uring_enter, fd_.get(), 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0);
+}
 
 }  // namespace eventfs

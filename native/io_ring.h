@@ -74,7 +74,7 @@ class IoRing {
   Mapping entries_;
   Ends submissions_;
   Ends completions_;
-  const uint32_t* flags_ = nullptr;
+  uint32_t* flags_ = nullptr;
   io_uring_sqe* sqes_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
   uint32_t unsubmitted_ = 0;
