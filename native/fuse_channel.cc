@@ -102,7 +102,7 @@ void FuseChannel::lookAgain() {
   if (!fuse_ || !busyPoll_.suits(!tellsNothing(request()->opcode))) return;
   bool holds = slice_[kUnsettled] == kFresh && hold_.isWorthIt();
   if (slice_[kUnsettled] != 0 && (!holds || isHeldTooLong())) return;
-  bool looks = busyPoll_.isWorthIt();
+  bool looks = !hasParked_ && busyPoll_.isWorthIt();
   if (!holds && !looks) return;
 
   bool hasFound = false;
@@ -270,6 +270,7 @@ FuseChannel::Outcome FuseChannel::handle(size_t length, napi_value onRequest, na
   napi_env env = Env();
   napi_value argument;
   napi_value result;
+  hasParked_ = false;
   napi_create_uint32(env, static_cast<uint32_t>(length), &argument);
   if (napi_call_function(env, undefined, onRequest, 1, &argument, &result) != napi_ok) {
     if (fuse_) failRequest();
@@ -280,6 +281,7 @@ FuseChannel::Outcome FuseChannel::handle(size_t length, napi_value onRequest, na
 
   uint32_t replyLength;
   if (napi_get_value_uint32(env, result, &replyLength) != napi_ok) replyLength = UINT32_MAX;  // no number: refused
+  hasParked_ = replyLength == 0 && hasReply(request()->opcode);
   if (replyLength == 0) return Outcome::kNoReply;
   sendReply(replyLength);
   return Outcome::kAnswered;

@@ -82,6 +82,8 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel> {
   Backoff<63> hold_;
   /** Since when somebody has not been told of an event; 0 when everybody was. */
   uint64_t unsettledSinceNs_ = 0;
+  /** The last request waits for an event: whoever made it does not ask again soon. */
+  bool hasParked_ = false;
   bool isServing_ = false;
   bool isHeldByLoop_ = false;
 
