@@ -1,9 +1,8 @@
 /** Where io_uring(7) is not allowed, each reply and each look for the dead is a system call of its own, and all else is the same. */
 import * as assert from 'uvu/assert';
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { buildClients, client } from '../support/actor.js';
-import { type Daemon, PROJECT, descriptors, killDaemons, run, startDaemon } from '../support/daemon.js';
+import { buildBench, measure } from '../support/bench.js';
+import { type Daemon, descriptors, killDaemons, startDaemon } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
 
 const TIMEOUT_MS = 60_000;
@@ -14,19 +13,13 @@ let daemon: Daemon;
 
 refused.before(async () => {
   buildClients();
-  execFileSync('make', ['-s', '-C', join(PROJECT, 'bench')]);
+  buildBench();
   daemon = await startDaemon(['--source', 'none'], undefined, { under: [client('no-io-uring')] });
 });
 refused.after(async () => {
   await daemon.stop();
   await killDaemons();
 });
-
-async function measure(name: string, ...args: readonly (string | number)[]): Promise<Map<string, number>> {
-  const { out, err, code } = await run([join(PROJECT, 'bench/build', name), ...args.map(String)], { timeoutMs: TIMEOUT_MS });
-  assert.is(code, 0, `${name}: ${err}`);
-  return new Map(out.trim().split(' ').map((word) => word.split('=') as [string, string]).map(([key, value]) => [key, Number(value)]));
-}
 
 refused('has none, where another has one for its replies and one for deaths', async () => {
   assert.is(descriptors(daemon.pid, RINGS).length, 0);
@@ -39,15 +32,15 @@ refused('has none, where another has one for its replies and one for deaths', as
 
 refused('gives events to many blocked readers in order', async () => {
   const args = ['--publish', `${daemon.path}/publish`, '--publishers', 2];
-  const got = await measure('readers', `${daemon.path}/stream`, 80, 1, 300, ...args);
-  assert.ok(got.get('events_per_s')! > 0);
-  assert.is(got.get('disorder'), 0);
+  const got = await measure('readers', [`${daemon.path}/stream`, 80, 1, 300, ...args], { timeoutMs: TIMEOUT_MS });
+  assert.ok(Number(got.get('events_per_s')) > 0);
+  assert.is(got.get('disorder'), '0');
 });
 
 refused('knows of a death before the next request', async () => {
-  const got = await measure('deaths', daemon.path, 500);
-  assert.is(got.get('stale'), 0);
-  assert.is(got.get('stuck'), 0);
+  const got = await measure('deaths', [daemon.path, 500], { timeoutMs: TIMEOUT_MS });
+  assert.is(got.get('stale'), '0');
+  assert.is(got.get('stuck'), '0');
 });
 
 refused.run();

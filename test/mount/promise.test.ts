@@ -3,11 +3,10 @@
  * again, however soon after the death it comes, and the memory is given back (DESIGN section 1).
  */
 import * as assert from 'uvu/assert';
-import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { Actor, buildClients, reach, untilAlone } from '../support/actor.js';
-import { type Daemon, PROJECT, Shell, killDaemons, run, startDaemon, until } from '../support/daemon.js';
+import { buildBench, measure } from '../support/bench.js';
+import { type Daemon, Shell, killDaemons, run, startDaemon, until } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
 
 const SIGKILL = 9;
@@ -23,7 +22,7 @@ let observer: Actor;
 
 promise.before(async () => {
   buildClients();
-  execFileSync('make', ['-s', '-C', join(PROJECT, 'bench')]);
+  buildBench();
   daemon = await startDaemon();
   mount = daemon.path;
   observer = new Actor();
@@ -34,13 +33,6 @@ promise.after(async () => {
   await killDaemons();
   await untilAlone();
 });
-
-/** Runs a benchmark; gives what it measured, `name=value` words. */
-async function measure(name: string, args: readonly (string | number)[], timeoutMs: number): Promise<Map<string, string>> {
-  const { out, err, code } = await run([join(PROJECT, 'bench/build', name), ...args.map(String)], { timeoutMs });
-  assert.is(code, 0, `${name}: ${err}`);
-  return new Map(out.trim().split(' ').map((word) => word.split('=') as [string, string]));
-}
 
 /** The line goes past uvu's dots to the runner. */
 function figure(text: string): void {
@@ -60,7 +52,7 @@ function residentMib(): number {
 // ---- numbers
 
 promise('is out of reach at once: 10,000 owners killed and waited for, seven operations after each', async () => {
-  const got = await measure('deaths', [mount, 10_000], 240_000);
+  const got = await measure('deaths', [mount, 10_000], { timeoutMs: 240_000 });
   assert.is(got.get('rounds'), '10000');
   assert.is(got.get('accesses'), '70000');
   for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
@@ -80,7 +72,7 @@ promise('is out of reach at once also while others make, list and end theirs', a
       await actor.ask(`rmdir ${mount}/${actor.pid}.${(n + 4) % 8}`);
     }
   });
-  const runs = await Promise.all([0, 1].map(() => measure('deaths', [mount, 1000], 120_000)));
+  const runs = await Promise.all([0, 1].map(() => measure('deaths', [mount, 1000], { timeoutMs: 120_000 })));
   isOver = true;
   await Promise.all(others);
   for (const got of runs) for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
@@ -88,7 +80,7 @@ promise('is out of reach at once also while others make, list and end theirs', a
 }, 150_000);
 
 promise('is given back with nobody looking, within 10 ms at the median', async () => {
-  const got = await measure('reap', [mount, daemon.pid, 200], 60_000);
+  const got = await measure('reap', [mount, daemon.pid, 200], { timeoutMs: 60_000 });
   assert.ok(Number(got.get('median_ms')) < 10, `${got.get('median_ms')} ms`);
   assert.is(got.get('listed'), '0');
   assert.is(got.get('never'), '0');

@@ -4,13 +4,13 @@
  */
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildClients, client } from '../support/actor.js';
-import { statusOf } from '../support/clients.js';
-import { PROJECT, isMounted, run, startDaemon, until, within } from '../support/daemon.js';
+import { measure } from '../support/bench.js';
+import { publish, statusOf } from '../support/clients.js';
+import { isMounted, run, startDaemon, until, within } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
 import { type Suite, suite } from '../support/suite.js';
 import { missingRing } from '../support/transport.js';
@@ -43,18 +43,6 @@ class Crowd {
     this.#process.stdin.end();
     await within(10_000, ended, 'the crowd did not end');
   }
-}
-
-async function bench(name: string, args: readonly (string | number)[], timeoutMs = TIMEOUT_MS): Promise<Map<string, string>> {
-  const { out, err, code } = await run([join(PROJECT, 'bench/build', name), ...args.map(String)], { timeoutMs, signal: 'SIGTERM' });
-  assert.is(code, 0, `${name}: ${err}`);
-  return new Map(out.trim().split(/\s+/).map((word) => word.split('=') as [string, string]));
-}
-
-function publish(path: string, text: string): void {
-  const fd = openSync(`${path}/publish`, 'w');
-  writeSync(fd, Buffer.from(text, 'latin1'));
-  closeSync(fd);
 }
 
 /** The last one: where the daemon starts on none of them it is as good as any. */
@@ -92,14 +80,15 @@ function ringTests(ring: Suite): void {
   }, TIMEOUT_MS);
 
   ring('keeps the promise: 10,000 owners killed and waited for, seven operations after each', async () => {
-    const got = await bench('deaths', [daemon.path, 10_000], 240_000);
+    const got = await measure('deaths', [daemon.path, 10_000], { timeoutMs: 240_000, signal: 'SIGTERM' });
     assert.is(got.get('accesses'), '70000');
     for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
   }, 250_000);
 
   ring('hands many events at once to readers that lag, in order', async () => {
     const { path } = daemon;
-    const got = await bench('readers', [`${path}/stream`, 16, 2, 160, '--publish', `${path}/publish`, '--batch', 400, '--read', 1 << 20, '--pause', 20_000]);
+    const args = ['--publish', `${path}/publish`, '--batch', 400, '--read', 1 << 20, '--pause', 20_000];
+    const got = await measure('readers', [`${path}/stream`, 16, 2, 160, ...args], { timeoutMs: TIMEOUT_MS, signal: 'SIGTERM' });
     assert.is(got.get('disorder'), '0', [...got].join(' '));
     assert.ok(Number(got.get('events_per_s')) > 0);
   }, TIMEOUT_MS);
