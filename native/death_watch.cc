@@ -92,7 +92,7 @@ bool DeathWatch::mayHaveDied() {
   if (!ring_.isOpen()) return true;
   if (!ring_.hasWork()) return false;
   // First, so that a death while we look at the set sets the word again
-  ring_.work();
+  ring_.enter(IORING_ENTER_GETEVENTS);
   bool isArmed = true;
   ring_.complete([&isArmed](const io_uring_cqe& cqe) { isArmed = (cqe.flags & IORING_CQE_F_MORE) != 0; });
   if (!isArmed) arm();

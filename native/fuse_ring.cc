@@ -2,7 +2,6 @@
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,15 +17,8 @@ static constexpr uint32_t kRegister = 1;        // FUSE_IO_URING_CMD_REGISTER
 static constexpr uint32_t kCommitAndFetch = 2;  // FUSE_IO_URING_CMD_COMMIT_AND_FETCH
 static constexpr uint8_t kUringCmd = 46;        // IORING_OP_URING_CMD
 
-static constexpr uint32_t kSetupFlags = (1u << 3)     // IORING_SETUP_CQSIZE
-                                        | (1u << 9)   // IORING_SETUP_TASKRUN_FLAG
-                                        | (1u << 10)  // IORING_SETUP_SQE128
-                                        | (1u << 12)  // IORING_SETUP_SINGLE_ISSUER
-                                        | (1u << 13);  // IORING_SETUP_DEFER_TASKRUN
-static constexpr uint32_t kSqCqOverflow = 1u << 1;  // IORING_SQ_CQ_OVERFLOW
-static constexpr uint32_t kSqTaskRun = 1u << 2;     // IORING_SQ_TASKRUN
-static constexpr uint32_t kCqEventfdDisabled = 1u;  // IORING_CQ_EVENTFD_DISABLED
-static constexpr uint32_t kRegisterEventfd = 4;     // IORING_REGISTER_EVENTFD
+static constexpr uint32_t kSetupFlags = (1u << 3)      // IORING_SETUP_CQSIZE
+                                        | (1u << 10);  // IORING_SETUP_SQE128
 
 /** fuse_uring_ent_in_out */
 struct EntryInOut {
@@ -52,7 +44,6 @@ struct CommandRequest {
   uint16_t queue;
   uint8_t padding[6];
 };
-static constexpr size_t kSqeBytes = 128;
 static constexpr size_t kCommandAt = 48;
 
 struct FuseRing::Entry {
@@ -82,26 +73,18 @@ static constexpr uint32_t kSpare = 64;
 static constexpr size_t kSmallBytes = 64 * 1024;
 static constexpr size_t kMostLargeBytes = 32 * 1024 * 1024;
 
-static uint32_t load(const uint32_t* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
-static void store(uint32_t* word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
-
 bool FuseRing::prepare(int fuseFd, uint32_t queues, size_t payloadBytes) {
   if (queues == 0 || queues > UINT16_MAX) {
     errno = EINVAL;
     return false;
   }
-  io_uring_params params{};
-  params.flags = kSetupFlags;
-  params.cq_entries = kCqEntries;
-  ring_.reset(static_cast<int>(syscall(SYS_io_uring_setup, kSqEntries, &params)));
-  if (!ring_) return false;
+  if (!ring_.open(kSqEntries, kSetupFlags, kCqEntries)) return false;
   fuseFd_ = fuseFd;
   payloadBytes_ = payloadBytes;
   queues_.resize(queues);
   held_.assign(kBuckets, nullptr);
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  int wake = wakeFd();
-  if (!wake_ || syscall(SYS_io_uring_register, ring_.get(), kRegisterEventfd, &wake, 1) < 0 || !mapRings(params)) {
+  if (!wake_ || !ring_.registerEventfd(wakeFd())) {
     int error = errno;
     close();
     errno = error;
@@ -111,32 +94,12 @@ bool FuseRing::prepare(int fuseFd, uint32_t queues, size_t payloadBytes) {
   return true;
 }
 
-void* FuseRing::map(size_t bytes, int flags, int fd, uint64_t offset) {
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
+/** Memory of our own, only touched pages of which cost anything; nullptr when there is none. */
+uint8_t* FuseRing::map(size_t bytes) {
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return nullptr;
   maps_.push_back({at, bytes});
-  return at;
-}
-
-bool FuseRing::mapRings(const io_uring_params& params) {
-  // Both rings lie in one mapping since 5.4 (IORING_FEAT_SINGLE_MMAP)
-  size_t bytes = std::max<size_t>(params.sq_off.array + params.sq_entries * sizeof(uint32_t),
-                                  params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
-  auto* rings = static_cast<uint8_t*>(map(bytes, MAP_SHARED | MAP_POPULATE, ring_.get(), IORING_OFF_SQ_RING));
-  sqes_ = static_cast<uint8_t*>(map(params.sq_entries * kSqeBytes, MAP_SHARED | MAP_POPULATE, ring_.get(), IORING_OFF_SQES));
-  if (rings == nullptr || sqes_ == nullptr) return false;
-  auto word = [rings](uint32_t offset) { return reinterpret_cast<uint32_t*>(rings + offset); };
-  sqHead_ = word(params.sq_off.head);
-  sqTail_ = word(params.sq_off.tail);
-  sqFlags_ = word(params.sq_off.flags);
-  sqArray_ = word(params.sq_off.array);
-  sqMask_ = *word(params.sq_off.ring_mask);
-  cqHead_ = word(params.cq_off.head);
-  cqTail_ = word(params.cq_off.tail);
-  cqFlags_ = word(params.cq_off.flags);
-  cqMask_ = *word(params.cq_off.ring_mask);
-  cqes_ = reinterpret_cast<io_uring_cqe*>(rings + params.cq_off.cqes);
-  return true;
+  return static_cast<uint8_t*>(at);
 }
 
 int FuseRing::start() {
@@ -154,7 +117,7 @@ bool FuseRing::isServing() const {
  * ring closes must not be written where something else is by then.
  */
 void FuseRing::close() {
-  ring_.reset();
+  ring_.close();
   wake_.reset();
   for (const Map& each : maps_) munmap(each.at, each.bytes);
   maps_.clear();
@@ -164,26 +127,13 @@ void FuseRing::close() {
   largeBytes_ = 0;
   queueCount_ = 0;
   isStarted_ = false;
-  toSubmit_ = 0;
 }
 
 // ---- Replies
 
-/** A free place in the submission ring, which is emptied when it is full. */
-io_uring_sqe* FuseRing::nextSqe() {
-  uint32_t tail = *sqTail_;
-  while (tail - load(sqHead_) > sqMask_) {
-    if (submit(0) != 0) return nullptr;
-  }
-  auto* sqe = reinterpret_cast<io_uring_sqe*>(sqes_ + size_t{tail & sqMask_} * kSqeBytes);
-  memset(sqe, 0, kSqeBytes);
-  sqArray_[tail & sqMask_] = tail & sqMask_;
-  return sqe;
-}
-
 void FuseRing::command(Entry* entry, uint32_t operation, uint64_t commitId) {
-  io_uring_sqe* sqe = nextSqe();
-  if (sqe == nullptr) return;  // the ring is broken, which `enter` will say
+  if (ring_.isFull() && submit(0) != 0) return;  // the ring is broken, which `enter` will say
+  io_uring_sqe* sqe = ring_.next();
   sqe->opcode = kUringCmd;
   sqe->fd = fuseFd_;
   sqe->off = operation;  // cmd_op
@@ -195,8 +145,6 @@ void FuseRing::command(Entry* entry, uint32_t operation, uint64_t commitId) {
   auto* request = reinterpret_cast<CommandRequest*>(reinterpret_cast<uint8_t*>(sqe) + kCommandAt);
   request->commitId = commitId;
   request->queue = static_cast<uint16_t>(entry->queue);
-  store(sqTail_, *sqTail_ + 1);
-  ++toSubmit_;
   Queue& queue = queues_[entry->queue];
   entry->generation = queue.generation;
   ++queue.queued;
@@ -240,17 +188,12 @@ FuseRing::Sent FuseRing::send(uint64_t unique, const iovec* parts, int count) {
 
 // ---- Requests
 
-bool FuseRing::isDue() const { return toSubmit_ > 0 || (load(sqFlags_) & (kSqTaskRun | kSqCqOverflow)) != 0; }
+bool FuseRing::isDue() const { return ring_.unsubmitted() > 0 || ring_.isDeferred(); }
 
 int FuseRing::submit(uint32_t flags) {
   do {
-    long taken = syscall(SYS_io_uring_enter, ring_.get(), toSubmit_, 0, flags, nullptr, 0);
-    if (taken >= 0) {
-      toSubmit_ -= static_cast<uint32_t>(taken);
-    } else if (errno != EINTR && errno != EAGAIN && errno != EBUSY) {
-      return errno;
-    }
-  } while (toSubmit_ > 0);
+    if (ring_.enter(flags) < 0 && errno != EINTR && errno != EAGAIN && errno != EBUSY) return errno;
+  } while (ring_.unsubmitted() > 0);
   for (Queue& queue : queues_) {
     queue.idle += queue.queued;
     queue.queued = 0;
@@ -260,34 +203,32 @@ int FuseRing::submit(uint32_t flags) {
 
 int FuseRing::enter() {
   keepAhead();
-  // By us, and before: the kernel sets it only after it has queued the work, which may have been done by then, and leaves it set
-  __atomic_fetch_and(sqFlags_, ~kSqTaskRun, __ATOMIC_SEQ_CST);
   return submit(IORING_ENTER_GETEVENTS);
 }
 
 void FuseRing::wake() {
-  store(cqFlags_, kCqEventfdDisabled);
+  ring_.raiseEvents(false);
   eventfd_t count;
   eventfd_read(wakeFd(), &count);
 }
 
 void FuseRing::rest() {
-  __atomic_store_n(cqFlags_, 0, __ATOMIC_SEQ_CST);
+  ring_.raiseEvents(true);
   __atomic_thread_fence(__ATOMIC_SEQ_CST);  // what the kernel has not raised it for is seen here
-  if (isDue() || load(cqTail_) != *cqHead_) eventfd_write(wakeFd(), 1);
+  if (ring_.unsubmitted() > 0 || ring_.hasWork()) eventfd_write(wakeFd(), 1);
 }
 
 bool FuseRing::beginBatch() {
-  batchEnd_ = load(cqTail_);
-  if (batchEnd_ != *cqHead_) return true;
+  batchEnd_ = ring_.tail();
+  if (batchEnd_ != ring_.head()) return true;
   lookAtProbes();
   giveBack();
   return false;
 }
 
 const fuse_in_header* FuseRing::peek() {
-  for (uint32_t head = *cqHead_; head != batchEnd_; store(cqHead_, ++head)) {
-    const io_uring_cqe& cqe = cqes_[head & cqMask_];
+  for (uint32_t head = ring_.head(); head != batchEnd_; ring_.seen(++head)) {
+    const io_uring_cqe& cqe = ring_.at(head);
     auto* entry = reinterpret_cast<Entry*>(static_cast<uintptr_t>(cqe.user_data));
     if (cqe.res == 0) return entry->request();
     // The connection is over (ENOTCONN), or the kernel would not have this entry: it is no more
@@ -298,9 +239,9 @@ const fuse_in_header* FuseRing::peek() {
 }
 
 size_t FuseRing::take(uint8_t* to, size_t room) {
-  uint32_t head = *cqHead_;
-  auto* entry = reinterpret_cast<Entry*>(static_cast<uintptr_t>(cqes_[head & cqMask_].user_data));
-  store(cqHead_, head + 1);
+  uint32_t head = ring_.head();
+  auto* entry = reinterpret_cast<Entry*>(static_cast<uintptr_t>(ring_.at(head).user_data));
+  ring_.seen(head + 1);
 
   Queue& queue = queues_[entry->queue];
   --queue.idle;
@@ -345,11 +286,10 @@ void FuseRing::keepAhead() {
 
 /** Memory is only behind what is touched, so the payloads' size costs nothing until then. */
 bool FuseRing::addEntries(uint32_t index, uint32_t count) {
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  auto* payloads = static_cast<uint8_t*>(map(count * payloadBytes_, kFlags, -1, 0));
+  uint8_t* payloads = map(count * payloadBytes_);
   if (payloads == nullptr) return false;
   madvise(payloads, count * payloadBytes_, MADV_NOHUGEPAGE);  // else the first byte of one would take two megabytes
-  auto* entries = static_cast<uint8_t*>(map(count * sizeof(Entry), kFlags, -1, 0));
+  uint8_t* entries = map(count * sizeof(Entry));
   if (entries == nullptr) return false;
 
   Queue& queue = queues_[index];

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <linux/fuse.h>
-#include <linux/io_uring.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "descriptor.h"
+#include "io_ring.h"
 
 namespace eventfs {
 
@@ -38,7 +38,7 @@ class FuseRing {
   /** io_uring_setup(2), and memory for the first entries of `queues` queues. False, with errno, when it can't be had. */
   bool prepare(int fuseFd, uint32_t queues, size_t payloadBytes);
   /** Whether it is set up, and not started yet. */
-  bool isPrepared() const { return ring_ && queueCount_ > 0 && !isStarted_; }
+  bool isPrepared() const { return ring_.isOpen() && queueCount_ > 0 && !isStarted_; }
   /** Registers the entries, which the kernel takes once INIT is answered; 0 or an errno. */
   int start();
   bool isStarted() const { return isStarted_; }
@@ -97,9 +97,7 @@ class FuseRing {
     size_t bytes;
   };
 
-  void* map(size_t bytes, int flags, int fd, uint64_t offset);
-  bool mapRings(const io_uring_params& params);
-  io_uring_sqe* nextSqe();
+  uint8_t* map(size_t bytes);
   void command(Entry* entry, uint32_t operation, uint64_t commitId);
   bool addEntries(uint32_t queue, uint32_t count);
   void keepAhead();
@@ -109,7 +107,7 @@ class FuseRing {
   Entry** bucket(uint64_t unique);
   int submit(uint32_t flags);
 
-  Descriptor ring_;
+  IoRing ring_;
   Descriptor wake_;
   int fuseFd_ = -1;
   size_t payloadBytes_ = 0;
@@ -118,19 +116,6 @@ class FuseRing {
   bool isRefused_ = false;
   std::vector<Map> maps_;
 
-  uint32_t* sqHead_ = nullptr;
-  uint32_t* sqTail_ = nullptr;
-  uint32_t* sqFlags_ = nullptr;
-  uint32_t* sqArray_ = nullptr;
-  uint32_t sqMask_ = 0;
-  uint8_t* sqes_ = nullptr;
-  uint32_t* cqHead_ = nullptr;
-  uint32_t* cqTail_ = nullptr;
-  uint32_t* cqFlags_ = nullptr;
-  io_uring_cqe* cqes_ = nullptr;
-  uint32_t cqMask_ = 0;
-
-  uint32_t toSubmit_ = 0;
   uint32_t batchEnd_ = 0;
   uint32_t queueCount_ = 0;
   uint32_t expected_ = 0;

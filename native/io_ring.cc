@@ -11,11 +11,15 @@
 
 namespace eventfs {
 
-// From Linux 5.19, 6.0 and 6.1 on, and perhaps not in the headers that we are compiled with
+// From Linux 5.8, 5.19, 6.0 and 6.1 on, and perhaps not in the headers that we are compiled with
 static constexpr uint32_t kTaskRunFlag = 1u << 9;    // IORING_SETUP_TASKRUN_FLAG
+static constexpr uint32_t kSqe128 = 1u << 10;        // IORING_SETUP_SQE128
 static constexpr uint32_t kSingleIssuer = 1u << 12;  // IORING_SETUP_SINGLE_ISSUER
 static constexpr uint32_t kDeferTaskRun = 1u << 13;  // IORING_SETUP_DEFER_TASKRUN
+static constexpr uint32_t kOverflow = 1u << 1;       // IORING_SQ_CQ_OVERFLOW
 static constexpr uint32_t kTaskRun = 1u << 2;        // IORING_SQ_TASKRUN
+static constexpr uint32_t kEventfdDisabled = 1u;     // IORING_CQ_EVENTFD_DISABLED
+static constexpr uint32_t kRegisterEventfd = 4;      // IORING_REGISTER_EVENTFD
 
 bool Mapping::map(int fd, uint64_t offset, size_t length) {
   reset();
@@ -30,18 +34,21 @@ void Mapping::reset() {
   if (void* start = std::exchange(start_, nullptr)) munmap(start, length_);
 }
 
-bool IoRing::open(uint32_t entries) {
+bool IoRing::open(uint32_t entries, uint32_t flags, uint32_t completions) {
   io_uring_params params{};
-  params.flags = kSingleIssuer | kDeferTaskRun | kTaskRunFlag;
+  params.flags = kSingleIssuer | kDeferTaskRun | kTaskRunFlag | flags;
+  params.cq_entries = completions;
   // Close-on-exec of itself
   fd_.reset(static_cast<int>(syscall(SYS_io_uring_setup, entries, &params)));
   if (!fd_) return false;
+  sqeBytes_ = sizeof(io_uring_sqe) * ((flags & kSqe128) != 0 ? 2 : 1);
   size_t bytes = std::max(params.sq_off.array + params.sq_entries * sizeof(uint32_t),
                           params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
   // IORING_FEAT_SINGLE_MMAP, which any kernel has that knows the flags above: both rings lie in one mapping
-  if (!rings_.map(fd_.get(), IORING_OFF_SQ_RING, bytes) ||
-      !entries_.map(fd_.get(), IORING_OFF_SQES, params.sq_entries * sizeof(io_uring_sqe))) {
+  if (!rings_.map(fd_.get(), IORING_OFF_SQ_RING, bytes) || !entries_.map(fd_.get(), IORING_OFF_SQES, params.sq_entries * sqeBytes_)) {
+    int error = errno;
     close();
+    errno = error;
     return false;
   }
   const auto& sq = params.sq_off;
@@ -49,7 +56,7 @@ bool IoRing::open(uint32_t entries) {
   submissions_ = {rings_.at<uint32_t>(sq.head), rings_.at<uint32_t>(sq.tail), *rings_.at<uint32_t>(sq.ring_mask)};
   completions_ = {rings_.at<uint32_t>(cq.head), rings_.at<uint32_t>(cq.tail), *rings_.at<uint32_t>(cq.ring_mask)};
   flags_ = rings_.at<uint32_t>(sq.flags);
-  sqes_ = entries_.at<io_uring_sqe>(0);
+  completionFlags_ = rings_.at<uint32_t>(cq.flags);
   cqes_ = rings_.at<io_uring_cqe>(cq.cqes);
   // Place i of the ring is always entry i
   for (uint32_t i = 0; i < params.sq_entries; ++i) rings_.at<uint32_t>(sq.array)[i] = i;
@@ -57,40 +64,48 @@ bool IoRing::open(uint32_t entries) {
 }
 
 void IoRing::close() {
+  fd_.reset();
   rings_.reset();
   entries_.reset();
-  fd_.reset();
   unsubmitted_ = 0;
 }
 
+bool IoRing::isFull() const {
+  return *submissions_.tail - __atomic_load_n(submissions_.head, __ATOMIC_ACQUIRE) > submissions_.mask;
+}
+
 io_uring_sqe* IoRing::next() {
-  io_uring_sqe* sqe = &sqes_[(*submissions_.tail + unsubmitted_++) & submissions_.mask];
-  memset(sqe, 0, sizeof(*sqe));
+  uint32_t tail = *submissions_.tail;
+  auto* sqe = entries_.at<io_uring_sqe>((tail & submissions_.mask) * sqeBytes_);
+  memset(static_cast<void*>(sqe), 0, sqeBytes_);
+  // Before it is filled: the kernel looks at it in `enter` only
+  __atomic_store_n(submissions_.tail, tail + 1, __ATOMIC_RELEASE);
+  ++unsubmitted_;
   return sqe;
 }
 
-uint32_t IoRing::submit() {
-  uint32_t all = std::exchange(unsubmitted_, 0);
-  __atomic_store_n(submissions_.tail, *submissions_.tail + all, __ATOMIC_RELEASE);
-  uint32_t taken = 0;
-  while (taken < all) {
-    long more = syscall(SYS_io_uring_enter, fd_.get(), all - taken, 0, 0, nullptr, 0);
-    if (more < 0 && errno == EINTR) continue;
-    if (more <= 0) break;
-    taken += static_cast<uint32_t>(more);
-  }
+long IoRing::enter(uint32_t flags) {
+  // By us, and before: the kernel sets it only after it has queued the work, which may have been done by then, and leaves it set
+  if ((flags & IORING_ENTER_GETEVENTS) != 0) __atomic_fetch_and(flags_, ~kTaskRun, __ATOMIC_SEQ_CST);
+  long taken = syscall(SYS_io_uring_enter, fd_.get(), unsubmitted_, 0, flags, nullptr, 0);
+  if (taken > 0) unsubmitted_ -= static_cast<uint32_t>(taken);
   return taken;
 }
 
-bool IoRing::hasWork() const {
-  return (__atomic_load_n(flags_, __ATOMIC_ACQUIRE) & kTaskRun) != 0 ||
-         __atomic_load_n(completions_.tail, __ATOMIC_ACQUIRE) != *completions_.head;
+uint32_t IoRing::submit() {
+  uint32_t all = unsubmitted_;
+  while (unsubmitted_ > 0) {
+    long taken = enter(0);
+    if (taken < 0 && errno == EINTR) continue;
+    if (taken <= 0) break;
+  }
+  return all - unsubmitted_;
 }
 
-void IoRing::work() {
-  // By us, and before: the kernel sets it only after it has queued the work, which may have been done by then, and leaves it set
-  __atomic_fetch_and(flags_, ~kTaskRun, __ATOMIC_SEQ_CST);
-  syscall(SYS_io_uring_enter, fd_.get(), 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0);
-}
+bool IoRing::isDeferred() const { return (__atomic_load_n(flags_, __ATOMIC_ACQUIRE) & (kTaskRun | kOverflow)) != 0; }
+
+bool IoRing::registerEventfd(int fd) { return syscall(SYS_io_uring_register, fd_.get(), kRegisterEventfd, &fd, 1) == 0; }
+
+void IoRing::raiseEvents(bool does) { __atomic_store_n(completionFlags_, does ? 0 : kEventfdDisabled, __ATOMIC_SEQ_CST); }
 
 }  // namespace eventfs

@@ -34,33 +34,53 @@ class Mapping {
 class IoRing {
  public:
   /**
-   * io_uring_setup(2) for up to `entries` submissions at a time, a power of two. False when the kernel has none, an older one than
+   * io_uring_setup(2) for up to `entries` submissions at a time, a power of two, with IORING_SETUP_* `flags` besides those that all
+   * have, and where these ask for it (CQSIZE) room for `completions`. False, with errno, when the kernel has none, an older one than
    * 6.1, or does not let us (kernel.io_uring_disabled, a container's seccomp filter).
    */
-  bool open(uint32_t entries);
+  bool open(uint32_t entries, uint32_t flags = 0, uint32_t completions = 0);
   bool isOpen() const { return static_cast<bool>(fd_); }
   void close();
 
-  /** The next submission, all zero. No more than `entries` of them before they are submitted. */
+  // ---- Submissions
+
+  bool isFull() const;
+  /** The next submission, all zero; with IORING_SETUP_SQE128 its second half lies behind it. Not when it is full. */
   io_uring_sqe* next();
+  /** How many the kernel has not taken yet. */
+  uint32_t unsubmitted() const { return unsubmitted_; }
+  /** io_uring_enter(2) with IORING_ENTER_* `flags`; gives how many it took, or -1 with errno. */
+  long enter(uint32_t flags);
   /**
-   * io_uring_enter(2) until all have been taken or it fails; gives how many it took, the first of them. What can be done without
-   * waiting is done when it returns.
+   * The same until all have been taken or it fails; gives how many it took, the first of them. What can be done without waiting is
+   * done when it returns.
    */
   uint32_t submit();
-  /** Whether the kernel has something to complete, or has completed it: a look at memory, no system call. */
-  bool hasWork() const;
-  /** io_uring_enter(2): completes what has been waiting for that. */
-  void work();
 
+  // ---- Completions
+
+  /** Whether `enter` with IORING_ENTER_GETEVENTS would complete something: a look at memory, no system call. */
+  bool isDeferred() const;
+  /** Whether it would, or something is completed. */
+  bool hasWork() const { return isDeferred() || head() != tail(); }
+  /** The completions that nobody has seen yet are those from `head` up to `tail`. */
+  uint32_t head() const { return *completions_.head; }
+  uint32_t tail() const { return __atomic_load_n(completions_.tail, __ATOMIC_ACQUIRE); }
+  const io_uring_cqe& at(uint32_t place) const { return cqes_[place & completions_.mask]; }
+  /** Those before `head` have been seen. */
+  void seen(uint32_t head) { __atomic_store_n(completions_.head, head, __ATOMIC_RELEASE); }
   /** Calls `take` with each completion there is. */
   template <typename Take>
   void complete(Take take) {
-    uint32_t head = *completions_.head;
-    uint32_t tail = __atomic_load_n(completions_.tail, __ATOMIC_ACQUIRE);
-    for (; head != tail; ++head) take(cqes_[head & completions_.mask]);
-    __atomic_store_n(completions_.head, head, __ATOMIC_RELEASE);
+    uint32_t place = head();
+    for (uint32_t end = tail(); place != end; ++place) take(at(place));
+    seen(place);
   }
+
+  /** Has an eventfd(2) raised by completions and by what is deferred, IORING_REGISTER_EVENTFD; false, with errno. */
+  bool registerEventfd(int fd);
+  /** Whether it is raised by what comes from now on. */
+  void raiseEvents(bool does);
 
  private:
   struct Ends {
@@ -75,8 +95,9 @@ class IoRing {
   Ends submissions_;
   Ends completions_;
   uint32_t* flags_ = nullptr;
-  io_uring_sqe* sqes_ = nullptr;
+  uint32_t* completionFlags_ = nullptr;
   io_uring_cqe* cqes_ = nullptr;
+  size_t sqeBytes_ = 0;
   uint32_t unsubmitted_ = 0;
 };
 
