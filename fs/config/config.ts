@@ -53,7 +53,16 @@ const MOST_HELD = 10 ** 12;
 const count = orUnlimited(whole(0, MOST_HELD));
 
 /** A bound of 0 allows none. */
-const BOUNDS = { directories: count, streams: count, events: count, bytes: orUnlimited(size(0, 1024 ** 5)) };
+const amount = orUnlimited(size(0, 1024 ** 5));
+const BOUNDS = {
+  directories: count,
+  streams: count,
+  reads: count,
+  events: count,
+  bytes: amount,
+  memory: amount,
+  filter_cost: count,
+};
 
 /** (uid_t) -1 is nobody: chown(2). */
 const MOST_ID = 2 ** 32 - 2;

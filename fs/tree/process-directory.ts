@@ -348,7 +348,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { queue } = this;
     const tab = this.tree.ledger.tab(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    this.#tab.moveTo(tab, { directories: 1, streams: 0, events, bytes: queue.bytes });
+    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes });
     this.#tab = queue.books = tab;
     this.uid = uid;
     this.gid = gid;
@@ -387,7 +387,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.lifetime.over = true;
     this.tree.notices.ended(this);
     this.letGo();
-    this.#tab.close('directories');
+    this.#tab.unclaim('directories');
     this.readers.end(this.tree.door);
   }
 

@@ -24,7 +24,7 @@ export class QueueStreamFile extends DotFile<ProcessDirectory> {
   /** EDQUOT, ENOSPC. */
   override open(_flags: number, caller: Caller): Handle {
     const tab = this.directory.ledger.tab(caller.uid, caller.gid);
-    tab.open('streams');
+    tab.claim('streams');
     return new QueueStreamHandle(this, tab);
   }
 }
@@ -86,7 +86,7 @@ export class QueueStreamHandle extends Handle {
   override release(): void {
     const { readers } = this.node.directory;
     readers.opened--;
-    this.tab.close('streams');
+    this.tab.unclaim('streams');
     readers.pollers.delete(this);
   }
 }

@@ -1,9 +1,14 @@
 /**
- * Quotas: how many directories, streams, events and bytes a user, a group and the whole mount may hold. One ledger charges
- * and gives back; to check and to charge is one step.
+ * Quotas: how much a user, a group and the whole mount may hold. One ledger charges and gives back; to check and to charge
+ * is one step.
  *
- * A process directory, its events and their bytes are charged to the directory's uid and gid, whoever puts them there; every
- * link counts, though the bytes are stored once. FIFOs and sockets count as events. A stream is charged to who opens it.
+ *   directories   process directories                         the directory's uid and gid
+ *   streams       open streams                                the opener's
+ *   reads         blocked reads                               the reader's
+ *   events, bytes links to events, FIFOs and sockets; text    the directory's: each link counts, though bytes are stored once
+ *   memory        bytes of V8's heap and of buffers: names,   the directory's, or the opener's
+ *                 nodes, handles, filters, open texts
+ *   filter_cost   units of work that one event can cost       the directory's, or the opener's
  */
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
@@ -11,7 +16,7 @@ import type { Books } from '../events/books.js';
 import { Errno, FsError } from '../errno.js';
 import type { StatusLines } from './text-file.js';
 
-export const ITEMS = ['directories', 'streams', 'events', 'bytes'] as const;
+export const ITEMS = ['directories', 'streams', 'reads', 'events', 'bytes', 'memory', 'filter_cost'] as const;
 export type Item = (typeof ITEMS)[number];
 
 /** How many of each may be held; Infinity where there is no bound. */
@@ -29,7 +34,17 @@ export interface Quotas {
   readonly gid: QuotaRules;
 }
 
-export const NO_BOUNDS: Bounds = { directories: Infinity, streams: Infinity, events: Infinity, bytes: Infinity };
+export const NO_BOUNDS: Bounds = Object.fromEntries(ITEMS.map((item) => [item, Infinity])) as Bounds;
+
+const MIB = 1024 * 1024;
+
+/** V8 counts its young generation to the heap's limit: three semi-spaces of 16 MiB. What lives long has the rest. */
+const YOUNG_GENERATION_BYTES = 48 * MIB;
+const HEAP_LIMIT_BYTES = getHeapStatistics().heap_size_limit;
+const OLD_SPACE_BYTES = Math.max(HEAP_LIMIT_BYTES - YOUNG_GENERATION_BYTES, HEAP_LIMIT_BYTES / 2);
+
+/** Half of the old space: the other half is the program's own and what the collector needs to move things. */
+const MOUNT_MEMORY_BYTES = Math.floor(OLD_SPACE_BYTES / 2);
 
 /** A link costs at most 100 bytes of heap: with that many, most of the heap is still free. */
 const HEAP_BYTES_AN_EVENT = 256;
@@ -39,10 +54,24 @@ export const DEFAULT_QUOTAS: Quotas = {
   mount: {
     directories: 65_536,
     streams: 65_536,
-    events: Math.floor(getHeapStatistics().heap_size_limit / HEAP_BYTES_AN_EVENT),
+    reads: 65_536,
+    events: Math.floor(HEAP_LIMIT_BYTES / HEAP_BYTES_AN_EVENT),
     bytes: Math.floor(totalmem() / 2),
+    memory: MOUNT_MEMORY_BYTES,
+    filter_cost: Infinity,
   },
-  uid: { others: { directories: 256, streams: 1024, events: 65_536, bytes: 64 * 1024 * 1024 }, of: new Map() },
+  uid: {
+    others: {
+      directories: 256,
+      streams: 1024,
+      reads: 1024,
+      events: 65_536,
+      bytes: 64 * MIB,
+      memory: Math.min(64 * MIB, Math.floor(MOUNT_MEMORY_BYTES / 4)),
+      filter_cost: 32_768,
+    },
+    of: new Map(),
+  },
   gid: { others: NO_BOUNDS, of: new Map() },
 };
 
@@ -50,8 +79,11 @@ export const DEFAULT_QUOTAS: Quotas = {
 export class Account {
   directories = 0;
   streams = 0;
+  reads = 0;
   events = 0;
   bytes = 0;
+  memory = 0;
+  filter_cost = 0;
 
   constructor(
     readonly kind: keyof Quotas,
@@ -137,19 +169,25 @@ export class Tab implements Books {
     this.ledger.demand(this.#differing(from), 'bytes', bytes);
   }
 
-  /** A directory is made or a stream opened. EDQUOT, ENOSPC. */
-  open(item: 'directories' | 'streams'): void {
+  /** Charges `amount` of an item. Throws EDQUOT for a user's or group's quota, ENOSPC for the mount's; then nothing is charged. */
+  claim(item: Item, amount = 1): void {
     try {
-      this.ledger.demand(this.#accounts, item, 1);
-      for (const account of this.#accounts) account[item]++;
+      this.ledger.demand(this.#accounts, item, amount);
+      this.forceClaim(item, amount);
     } catch (error) {
       this.ledger.forget(this.user, this.group);
       throw error;
     }
   }
 
-  close(item: 'directories' | 'streams'): void {
-    for (const account of this.#accounts) account[item]--;
+  /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */
+  forceClaim(item: Item, amount: number): void {
+    for (const account of this.#accounts) account[item] += amount;
+  }
+
+  /** Gives back what `claim` or `forceClaim` charged. */
+  unclaim(item: Item, amount = 1): void {
+    for (const account of this.#accounts) account[item] -= amount;
     this.ledger.forget(this.user, this.group);
   }
 
@@ -163,17 +201,17 @@ export class Tab implements Books {
   }
 
   /** chown(2): all of it is charged to `to` from now on. EDQUOT, and nothing has changed. */
-  moveTo(to: Tab, held: Bounds): void {
+  moveTo(to: Tab, held: Partial<Bounds>): void {
     const [taking, giving] = [to.#differing(this), this.#differing(to)];
     try {
-      for (const item of ITEMS) this.ledger.demand(taking, item, held[item]);
+      for (const item of ITEMS) this.ledger.demand(taking, item, held[item] ?? 0);
     } catch (error) {
       this.ledger.forget(to.user, to.group);
       throw error;
     }
     for (const item of ITEMS) {
-      for (const account of taking) account[item] += held[item];
-      for (const account of giving) account[item] -= held[item];
+      for (const account of taking) account[item] += held[item] ?? 0;
+      for (const account of giving) account[item] -= held[item] ?? 0;
     }
     this.ledger.forget(this.user, this.group);
   }

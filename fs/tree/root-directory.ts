@@ -68,7 +68,7 @@ export class RootDirectory extends Directory {
 
   #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
     const tab = this.tree.ledger.tab(uid, gid);
-    tab.open('directories');
+    tab.claim('directories');
     try {
       const owner = findOwner();
       const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab);
@@ -79,7 +79,7 @@ export class RootDirectory extends Directory {
       this.#modified = this.#changed = now();
       return directory;
     } catch (error) {
-      tab.close('directories');
+      tab.unclaim('directories');
       throw error;
     }
   }

@@ -115,7 +115,7 @@ export class Streams {
   /** EDQUOT, ENOSPC. */
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
     const tab = this.ledger.tab(caller.uid, caller.gid);
-    tab.open('streams');
+    tab.claim('streams');
     let group = this.groups.get(filter.text);
     if (group === undefined) {
       group = new StreamGroup(this.log, filter);
@@ -130,7 +130,7 @@ export class Streams {
   close(handle: StreamHandle): void {
     const { group } = handle;
     group.handles.delete(handle);
-    handle.tab.close('streams');
+    handle.tab.unclaim('streams');
     group.pollers.delete(handle);
     if (group.handles.size > 0) return;
     this.groups.delete(group.filter.text);

@@ -33,7 +33,7 @@ function recount(kernel: MemoryKernel, streams: ReadonlyMap<number, Tab>, writte
   const held: Record<string, Held> = {};
   const charge = (uid: number, gid: number, more: Partial<Held>): void => {
     for (const who of [`uid ${uid}`, `gid ${gid}`, 'mount 0']) {
-      const account = (held[who] ??= { directories: 0, streams: 0, events: 0, bytes: 0 });
+      const account = (held[who] ??= Object.fromEntries(ITEMS.map((item) => [item, 0])) as Held);
       for (const item of ITEMS) account[item] += more[item] ?? 0;
     }
   };
