@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "addon.h"
+#include "options.h"
 #include "system_error.h"
 
 namespace eventfs {
@@ -15,12 +16,13 @@ static const napi_type_tag kDeathWatchTag = {0x5d6a1f0c9b8e4f27, 0x9f3c7be21a604
 
 static constexpr uint32_t kRingEntries = 2;
 
-DeathWatch::DeathWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DeathWatch>(info) {
-  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "onDeath must be a function");
+DeathWatch::DeathWatch(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<DeathWatch>(info), drains_(optionsArgument(info), "drains") {
+  if (drains_.size() < 1) throw Napi::RangeError::New(info.Env(), "drains is under 1 word");
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) throw systemError(info.Env(), errno, "epoll_create1");
   if (ring_.open(kRingEntries)) arm();
-  onDeath_ = Napi::Persistent(info[0].As<Napi::Function>());
+  onDeath_ = functionOption(optionsArgument(info), "onDeath");
   info.This().As<Napi::Object>().TypeTag(&kDeathWatchTag);
 }
 
@@ -65,6 +67,10 @@ Napi::Value DeathWatch::drain(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), drainBy(callFunction));
 }
 
+void DeathWatch::drainIfDue(const Napi::CallbackInfo&) {
+  if (epoll_) drainBefore(callFunction);
+}
+
 uint32_t DeathWatch::drainBy(Call& call) {
   uint32_t dead = 0;
   // One at a time: a callback may remove another dead process, or close the set, and means it
@@ -78,6 +84,7 @@ uint32_t DeathWatch::drainBy(Call& call) {
     Napi::HandleScope scope(Env());
     call(Env(), onDeath_.Value(), {Napi::Number::New(Env(), static_cast<double>(event.data.u64))});
   }
+  if (epoll_) ++drains_[0];
   return dead;
 }
 
@@ -123,6 +130,7 @@ void DeathWatch::close(const Napi::CallbackInfo&) {
   ring_.close();
   epoll_.reset();
   onDeath_.Reset();
+  drains_.release();
   if (isStarted) Unref();
 }
 
@@ -135,6 +143,7 @@ void exportDeathWatch(Napi::Env env, Napi::Object exports) {
                                                    Watch::InstanceMethod<&Watch::remove>("remove"),
                                                    Watch::InstanceMethod<&Watch::isDead>("isDead"),
                                                    Watch::InstanceMethod<&Watch::drain>("drain"),
+                                                   Watch::InstanceMethod<&Watch::drainIfDue>("drainIfDue"),
                                                    Watch::InstanceMethod<&Watch::close>("close"),
                                                }));
 }

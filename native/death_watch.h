@@ -6,6 +6,7 @@
 #include "descriptor.h"
 #include "io_ring.h"
 #include "poll_handle.h"
+#include "shared_array.h"
 
 namespace eventfs {
 
@@ -19,6 +20,7 @@ class DeathWatch : public Napi::ObjectWrap<DeathWatch> {
   void remove(const Napi::CallbackInfo& info);
   Napi::Value isDead(const Napi::CallbackInfo& info);
   Napi::Value drain(const Napi::CallbackInfo& info);
+  void drainIfDue(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   /** How JavaScript learns of a death: callFunction or makeCallback. */
@@ -26,11 +28,13 @@ class DeathWatch : public Napi::ObjectWrap<DeathWatch> {
   /** Drains the set. */
   uint32_t drainBy(Call& call);
   /**
-   * The same before every request, where mostly nobody has died: no system call then, where there is io_uring(7), for the kernel
-   * has set a word of our memory before a death can be seen by anybody else (see `mayHaveDied`); else one.
+   * Drains before a request is looked at or a reader is answered. Mostly no process has died. Where
+   * there is io_uring(7) that costs no system call: the kernel sets a word of our memory before
+   * another process can see the death (see `mayHaveDied`).
    */
   void drainBefore(Call& call) {
     if (mayHaveDied()) drainBy(call);
+    else ++drains_[0];
   }
 
   /** The DeathWatch behind a JavaScript value; throws a TypeError when it is none. */
@@ -42,6 +46,8 @@ class DeathWatch : public Napi::ObjectWrap<DeathWatch> {
   void arm();
 
   Descriptor epoll_;
+  /** One word that counts the drains: see index.d.ts. */
+  SharedArray<uint32_t> drains_;
   /** Polls `epoll_`. */
   IoRing ring_;
   PollHandle poll_;

@@ -31,10 +31,16 @@ static bool hasReply(uint32_t opcode) {
   return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
 }
 
-/** The requests whose answer is the same whoever has died: the kernel lets go of something. */
-static bool tellsNothing(uint32_t opcode) {
+/** The requests for which no caller waits: the kernel lets go of something. */
+static bool isLettingGo(uint32_t opcode) {
   return opcode == FUSE_RELEASE || opcode == FUSE_RELEASEDIR || opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
 }
+
+/**
+ * The requests that nobody's death changes: they only free memory. RELEASE is none of them: it
+ * completes a written file and publishes a header that still waits in an open `publish`.
+ */
+static bool isForget(uint32_t opcode) { return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET; }
 
 FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<FuseChannel>(info),
@@ -99,7 +105,7 @@ void FuseChannel::serveInTurns() {
  * much as one more event does. Where no further event has come within a look, they are woken at its end.
  */
 void FuseChannel::lookAgain() {
-  if (!fuse_ || !busyPoll_.suits(!tellsNothing(request()->opcode))) return;
+  if (!fuse_ || !busyPoll_.suits(!isLettingGo(request()->opcode))) return;
   bool holds = slice_[kUnsettled] == kFresh && hold_.isWorthIt();
   if (slice_[kUnsettled] != 0 && (!holds || isHeldTooLong())) return;
   bool looks = !hasParked_ && busyPoll_.isWorthIt();
@@ -192,7 +198,7 @@ uint32_t FuseChannel::serveDevice(uint32_t most, Until until) {
 
     opcode = request()->opcode;
     // Before the request is looked at: what died before it was sent is gone when it is answered
-    if (!tellsNothing(opcode)) deaths_->drainBefore(callFunction);
+    if (!isForget(opcode)) deaths_->drainBefore(callFunction);
     if (!fuse_) break;
 
     Outcome outcome = handle(static_cast<size_t>(length), onRequest, undefined);
@@ -205,8 +211,8 @@ uint32_t FuseChannel::serveDevice(uint32_t most, Until until) {
 }
 
 /**
- * The same through the ring. Requests are handed over inside io_uring_enter(2) only, so all of a batch were sent before
- * it was looked at: one drain, before the first that tells anything, keeps the promise for all of them.
+ * The same through the ring, where requests are handed over inside io_uring_enter(2) only. The deaths are drained
+ * before each request of a batch: an earlier one may have published an event that the next one reads.
  *
  * /dev/fuse is read when no request is left that has been handed over: of those it may tell that they were interrupted.
  */
@@ -225,12 +231,10 @@ uint32_t FuseChannel::serveRing(uint32_t most, Until until) {
       isForced = false;
       continue;
     }
-    bool isDrained = false;
     for (const fuse_in_header* next; fuse_ && served < most && !isLate && (next = ring_.peek()) != nullptr;) {
-      if (!isDrained && !tellsNothing(next->opcode)) {
+      if (!isForget(next->opcode)) {
         deaths_->drainBefore(callFunction);
         if (!fuse_) break;
-        isDrained = true;
       }
       size_t length = ring_.take(request_.data(), request_.size());
       ++served;

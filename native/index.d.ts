@@ -59,6 +59,14 @@ export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonl
 /** _exit(2): at once, without waiting for a thread of ours that hangs in a system call. */
 export function exitNow(code: number): never;
 
+/** What a {@link DeathWatch} works on. */
+export interface DeathWatchOptions {
+  /** Called once for each dead process with the token it was added under; it is out of the set already. */
+  onDeath: (token: number) => void;
+  /** One word: how often the set was drained, modulo 2^32. A check can tell from it whether a drain came between. */
+  drains: Uint32Array;
+}
+
 /**
  * An epoll set of pidfds (pidfd_open(2), epoll(7)): a pidfd becomes readable when the last thread of its
  * process has ended, waited for or not.
@@ -66,8 +74,7 @@ export function exitNow(code: number): never;
  * The set is watched by the event loop once `start` is called, and drained by {@link FuseChannel} before every request.
  */
 export class DeathWatch {
-  /** @param onDeath called once for each dead process with the token it was added under; it is out of the set already. */
-  constructor(onDeath: (token: number) => void);
+  constructor(options: DeathWatchOptions);
   /** Watches in the event loop too (uv_poll on the set). */
   start(): void;
   /** Adds `pidfd`; `token` is an integer below 2^53. The descriptor stays the caller's to close. */
@@ -76,8 +83,13 @@ export class DeathWatch {
   remove(pidfd: number): void;
   /** Whether the process behind `pidfd` is dead now, by poll(2) with a zero time-out. */
   isDead(pidfd: number): boolean;
-  /** Reports what has died by now (epoll_wait(2) with a zero time-out, until none is left); gives their number. */
+  /**
+   * Reports the processes that have died by now (epoll_wait(2) with a zero time-out, until none is left).
+   * @returns how many it reported
+   */
   drain(): number;
+  /** As `drain`, but without a system call where io_uring's memory tells that no process has died. */
+  drainIfDue(): void;
   /** Leaves the event loop and closes the set. */
   close(): void;
 }

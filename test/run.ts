@@ -66,7 +66,7 @@ async function runFile(file: string): Promise<Result> {
   const started = Date.now();
   const child = spawn(process.execPath, ['--enable-source-maps', join(HERE, file)], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, EVENTFS_TEST_DIR: scratch, EVENTFS_TEST_LOG: log, FORCE_COLOR: '0', NO_COLOR: '1' },
+    env: { ...process.env, EVENTFS_TEST_DIR: scratch, EVENTFS_TEST_LOG: log, EVENTFS_ASSERT: 'throw', FORCE_COLOR: '0', NO_COLOR: '1' },
     detached: true, // a process group of its own, so that all of it can be killed
   });
   let output = '';

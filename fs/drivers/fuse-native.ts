@@ -149,7 +149,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   // ---- SessionEnds
 
   drain(): void {
-    this.tree.owners.watch.drain();
+    this.tree.owners.drain();
   }
 
   read(asked: AskedRead): number | undefined {

@@ -71,7 +71,7 @@ export class TreeHandlers implements Handlers {
     const name = request.name();
     if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
     if (request.pid === this.tree.notices.helper) return this.#lookupForHelper(directory, name, reply);
-    const node = directory.lookup(name);
+    const node = directory.lookup(name, request);
     if (node === undefined) return Errno.ENOENT;
     this.#entry(reply, node);
     return DONE;
@@ -295,6 +295,20 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
+  /**
+   * fsync(2), fdatasync(2). No more than success: nothing is written behind. ESTALE after the owner's death, which
+   * is why it has a handler: after ENOSYS the kernel would answer by itself (fs/fuse/file.c, fuse_fsync).
+   */
+  fsync(request: Request): Outcome {
+    this.#handle(request);
+    return DONE;
+  }
+
+  /** fsync(2) of a directory. As fsync. */
+  fsyncdir(request: Request): Outcome {
+    return this.fsync(request);
+  }
+
   /** opendir(3). fuse_open_out; ENOTDIR. Never ENOSYS: that would turn directory caching on. */
   opendir(request: Request, reply: Reply): Outcome {
     reply.opened(this.tree.enter(new DirectoryHandle(this.#directory(request))), 0);
@@ -319,6 +333,7 @@ export class TreeHandlers implements Handlers {
 
   /** statfs(2), df(1). fuse_statfs_out: what the caller may hold and what is left of it; its bytes are blocks, its events files. */
   statfs(request: Request, reply: Reply): Outcome {
+    this.#node(request); // fstatfs(2) of what has ended is ESTALE
     const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(request.uid, request.gid);
     const freeBlocks = Math.floor(freeBytes / STATFS_BLOCK_BYTES);
     reply.u64(Math.floor(bytes / STATFS_BLOCK_BYTES));

@@ -164,11 +164,7 @@ export class Queue<E extends Entry> implements Holder {
   /** Takes an entry out. */
   remove(name: string): E | undefined {
     const entry = this.entries.delete(name);
-    if (entry === undefined) return undefined;
-    const { event } = entry;
-    this.bytes -= event.length;
-    this.books?.refund(1, event.length);
-    event.unlink(this);
+    if (entry !== undefined) this.#letGo(entry.event);
     return entry;
   }
 
@@ -193,12 +189,17 @@ export class Queue<E extends Entry> implements Holder {
     this.remove(name)?.dropped?.();
   }
 
-  /** Lets go of everything. */
-  clear(): void {
-    this.books?.refund(this.entries.size, this.bytes);
-    for (const entry of this.entries) entry.event.unlink(this);
-    this.entries.clear();
-    this.bytes = 0;
+  /** Takes the oldest entry out of a queue in which no name is looked up any more; undefined when it is empty. */
+  shift(): E | undefined {
+    const entry = this.entries.shift();
+    if (entry !== undefined) this.#letGo(entry.event);
+    return entry;
+  }
+
+  #letGo(event: Event): void {
+    this.bytes -= event.length;
+    this.books?.refund(1, event.length);
+    event.unlink(this);
   }
 
   /** Whether the event can have its own name here, as far as that can be told without looking. */

@@ -124,6 +124,17 @@ export class Sequence<T> {
     return item;
   }
 
+  /** Removes and returns the oldest item, and forgets all names: none is looked up from then on. */
+  shift(): T | undefined {
+    if (this.#index !== null && this.#index.size > 0) this.#index = this.nameOf === null ? new SteadyMap() : null;
+    const item = this.#items[this.#start];
+    if (item === undefined) return undefined;
+    this.#items[this.#start] = undefined;
+    this.#size--;
+    this.#trim();
+    return item;
+  }
+
   /** The oldest item. */
   first(): T | undefined {
     return this.#items[this.#start];

@@ -77,6 +77,8 @@ export const InitFlag = {
   FUSE_INIT_EXT: 30,
 } as const;
 
+/** Bit 38 of the flags, in flags2: no file handles of name_to_handle_at(2) that open_by_handle_at(2) takes (7.40). */
+export const FUSE_NO_EXPORT_SUPPORT = 1 << (38 - 32);
 /** Bit 41 of the flags, in flags2: requests can come through io_uring (7.42). */
 export const FUSE_OVER_IO_URING = 1 << (41 - 32);
 
@@ -153,6 +155,7 @@ export const Size = {
   fuse_read_in: 40,
   fuse_write_in: 40,
   fuse_release_in: 24,
+  fuse_fsync_in: 16,
   fuse_init_in: 16,
   fuse_interrupt_in: 8,
   fuse_poll_in: 24,

@@ -3,7 +3,8 @@
  *
  * An opcode without a row is answered ENOSYS, after which the kernel does not ask again or does it another way: FLUSH
  * (nothing to write back), ACCESS (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, locks (kept
- * by the kernel). OPENDIR must have one: ENOSYS there turns directory caching on.
+ * by the kernel). OPENDIR must have one: ENOSYS there turns directory caching on. FSYNC and FSYNCDIR must have one:
+ * after ENOSYS the kernel says 0 by itself, for a dead owner's files too (docs/PROMISE.md).
  */
 import { FUSE_COMPAT_SETXATTR_IN_SIZE, Opcode, Size } from './abi.js';
 import type { Reply } from './reply.js';
@@ -56,9 +57,11 @@ export const OPERATIONS = [
   row('FUSE_READ', 'read', Size.fuse_read_in),
   row('FUSE_WRITE', 'write', Size.fuse_write_in),
   row('FUSE_RELEASE', 'release', Size.fuse_release_in),
+  row('FUSE_FSYNC', 'fsync', Size.fuse_fsync_in),
   row('FUSE_OPENDIR', 'opendir', Size.fuse_open_in),
   row('FUSE_READDIR', 'readdir', Size.fuse_read_in),
   row('FUSE_RELEASEDIR', 'releasedir', Size.fuse_release_in),
+  row('FUSE_FSYNCDIR', 'fsyncdir', Size.fuse_fsync_in),
   row('FUSE_SETXATTR', 'setxattr', FUSE_COMPAT_SETXATTR_IN_SIZE + NAME),
   row('FUSE_GETXATTR', 'getxattr', Size.fuse_getxattr_in + NAME),
   row('FUSE_LISTXATTR', 'listxattr', Size.fuse_getxattr_in),

@@ -7,6 +7,7 @@ import { Errno, FsError } from '../errno.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
+  FUSE_NO_EXPORT_SUPPORT,
   FUSE_OVER_IO_URING,
   InitFlag,
   OLDEST_MINOR_VERSION,
@@ -119,14 +120,15 @@ export class Session {
       return reply.error(Errno.EPROTO);
     }
     reply.u32(FUSE_KERNEL_VERSION);
-    let flags2 = 0;
+    // Nobody needs a file handle of a node that may end: without export support there are none to keep.
+    let flags2 = offered2 & FUSE_NO_EXPORT_SUPPORT;
     if (major > FUSE_KERNEL_VERSION) {
       // A newer major: say ours, and the kernel asks again in it.
       reply.u32(FUSE_KERNEL_MINOR_VERSION);
     } else {
       this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
       reply.u32(this.minor);
-      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.onRingOffered?.() === true) flags2 = FUSE_OVER_IO_URING;
+      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.onRingOffered?.() === true) flags2 |= FUSE_OVER_IO_URING;
       this.onNegotiated?.();
     }
     reply.u32(maxReadahead);

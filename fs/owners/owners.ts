@@ -36,7 +36,9 @@ export interface Caller {
 }
 
 export class Owners {
-  readonly watch = new DeathWatch((pid) => this.#died(pid as Pid));
+  /** How often the deaths were drained: the addon counts. */
+  readonly #drains = new Uint32Array(1);
+  readonly watch = new DeathWatch({ onDeath: (pid) => this.#died(pid as Pid), drains: this.#drains });
   readonly #owners = new SteadyMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #userNamespace = namespaceOf('self', 'user');
@@ -44,6 +46,19 @@ export class Owners {
   /** How many processes own something. */
   get size(): number {
     return this.#owners.size;
+  }
+
+  /** How often the deaths were drained, modulo 2^32. */
+  get drains(): number {
+    return this.#drains[0];
+  }
+
+  /**
+   * Ends what every process owned that has died by now. Mostly no process has, and then it costs a
+   * look at memory (native/death_watch.h).
+   */
+  drain(): void {
+    this.watch.drainIfDue();
   }
 
   /** The process that makes the request. It can't end before the reply, so its PID is its own. EPERM, ESRCH. */
@@ -58,13 +73,15 @@ export class Owners {
    */
   named(pid: number, caller: Caller): Owner {
     const status = this.#callerStatus(caller);
-    const relative = this.#ownOrAncestor(pid, status);
+    const isAtHome = this.#isAtHome(status);
+    // At home the numbers are ours, so there is no need to look for an ancestor with that number.
+    const relative = isAtHome ? undefined : this.#ownOrAncestor(pid, status);
     // Looked for again with the pidfd open: if it is still there and lives, it was the same process all along.
     if (relative !== undefined) {
       return this.#open(relative, () => this.#ownOrAncestor(pid, status) === relative && this.#maySignal(status, relative));
     }
     if (pid <= 0 || pid > MAX_PID) throw new FsError(Errno.ESRCH, `no process can have PID ${pid}`);
-    if (!this.#isAtHome(status)) throw new FsError(Errno.EPERM, `${pid} is no ancestor of the caller in its PID namespace`);
+    if (!isAtHome) throw new FsError(Errno.EPERM, `${pid} is no ancestor of the caller in its PID namespace`);
     const target = readStatus(pid);
     if (target === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     return this.#open(target.pid, () => this.#maySignal(status, target.pid));
@@ -78,6 +95,22 @@ export class Owners {
     // Read again with the pidfd open: then it is about whoever the pidfd stands for.
     const owner = this.#open(status.pid, () => (now = readStatus(status.pid)) !== undefined);
     return { owner, uid: now!.effectiveUid, gid: now!.effectiveGid };
+  }
+
+  /** Whether the caller's process, or an ancestor of it, is what the caller calls `pid`. False where the caller is not known. */
+  isSelfOrAncestor(pid: number, caller: Caller): boolean {
+    const status = caller.pid === 0 ? undefined : readStatus(caller.pid);
+    return status !== undefined && this.#ownOrAncestor(pid, status) !== undefined;
+  }
+
+  /** Whether a process has that PID in the daemon's own PID namespace. */
+  isAlive(pid: number): boolean {
+    return pid > 0 && pid <= MAX_PID && readStatus(pid) !== undefined;
+  }
+
+  /** Whose rights an owner has now, as a uid; undefined when it has just ended. */
+  effectiveUidOf(owner: Owner): number | undefined {
+    return readStatus(owner.pid)?.effectiveUid;
   }
 
   /** `thing` ends with `owner` from now on. */
@@ -140,7 +173,8 @@ export class Owners {
   /** The PID, for us, of the caller's process or the ancestor of it that it calls `pid`. */
   #ownOrAncestor(pid: number, caller: ProcessStatus): Pid | undefined {
     const namespace = namespaceOf(caller.pid, 'pid');
-    for (let process: ProcessStatus | undefined = caller; process !== undefined; process = readStatus(process.parent)) {
+    let process: ProcessStatus | undefined = caller;
+    for (let generation = 0; process !== undefined && generation < MOST_GENERATIONS; generation++) {
       // Ancestors lie in the same namespace or further out, where other processes have the same numbers.
       if (process.namespacePids.length < caller.namespacePids.length) return undefined;
       const innermost = process.namespacePids[process.namespacePids.length - 1];
@@ -148,6 +182,7 @@ export class Owners {
         return process.pid;
       }
       if (process.parent === 0) return undefined;
+      process = readStatus(process.parent);
     }
     return undefined;
   }
@@ -185,6 +220,9 @@ export class Owners {
     closeSync(owner.pidfd);
   }
 }
+
+/** How far up ancestors are looked for: each costs a read of /proc, and a user can make thousands. */
+const MOST_GENERATIONS = 64;
 
 /** PID_MAX_LIMIT of linux/threads.h is 2^22; what is beyond an int can't even be asked for. */
 const MAX_PID = 2 ** 31 - 1;

@@ -87,16 +87,36 @@ export abstract class EventDirectory extends Directory {
     if (this.#fixtures?.size === 0) this.#fixtures = null;
   }
 
-  /** The directory has ended: lets go of its nodes and of its events. */
-  protected letGo(): void {
+  /** A reader is about to get what is in here: checks that no owner's death was missed. */
+  beforeAnswer(): void {}
+
+  /** The directory has ended: lets go of its own node and of those of head, tail and the dot files. */
+  protected letGoOfNodes(): void {
     this.tree.disown(this);
     for (const node of this.#fixtures?.values() ?? []) this.tree.disown(node);
     this.#fixtures = null;
-    for (const entry of this.queue.entries) if (entry instanceof EventFile) this.tree.disown(entry);
-    for (const file of this.specials ?? []) this.tree.disown(file);
-    this.queue.books?.refund(this.specials?.size ?? 0, 0);
-    this.specials = null;
-    this.queue.clear();
+  }
+
+  /**
+   * The directory has ended: frees some of what it holds.
+   * @param most how many events, FIFOs and sockets
+   * @returns whether nothing is left
+   */
+  protected freeSome(most: number): boolean {
+    const { tree, queue, specials } = this;
+    for (let left = most; left > 0; left--) {
+      const entry = queue.shift();
+      if (entry instanceof EventFile) tree.disown(entry);
+      if (entry !== undefined) continue;
+      const file = specials?.shift();
+      if (file === undefined) {
+        this.specials = null;
+        return true;
+      }
+      tree.disown(file);
+      queue.books?.refund(1, 0);
+    }
+    return false;
   }
 
   override get listingEnd(): number {

@@ -110,7 +110,8 @@ export class EventHandle extends Handle {
   }
 
   override read(offset: number, sink: Sink): boolean {
-    const { event } = this.node;
+    const { event, directory } = this.node;
+    directory.beforeAnswer();
     const rest = event.length - offset;
     if (rest > 0) sink.put(event.bytes, event.start + offset, Math.min(rest, sink.room));
     return true;

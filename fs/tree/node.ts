@@ -126,8 +126,12 @@ export abstract class Node {
 
 /** A directory. What it does not override it refuses. */
 export abstract class Directory extends Node {
-  /** The child called `name`, or undefined. */
-  abstract lookup(name: string): Node | undefined;
+  /**
+   * @param name bytes as characters
+   * @param _caller the process that looks, where that is known: it may not see a directory that another made under its PID
+   * @returns the child called so, or undefined
+   */
+  abstract lookup(name: string, _caller?: Caller): Node | undefined;
 
   /** Where a listing that begins now ends: what comes later is not in it, so that it ends however fast more comes. */
   get listingEnd(): number {

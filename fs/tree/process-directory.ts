@@ -25,6 +25,7 @@ import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
 import { type StatusLines, StatusFile } from './text-file.js';
 import type { Tree } from './tree.js';
+import type { Task } from './turns.js';
 import { WrittenEvent } from './written-event.js';
 
 const S_ISGID = 0o2000;
@@ -42,7 +43,11 @@ const READABLE: Readonly<Record<string, (directory: ProcessDirectory) => string>
 /** All that all directories begin with: everything is taken. */
 const EVERYTHING = Filter.parse('');
 
-export class ProcessDirectory extends EventDirectory implements Mortal {
+/** How much of an ended directory one step takes, about 10 us of work. */
+const READERS_A_STEP = 8;
+const EVENTS_A_STEP = 32;
+
+export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   filter = EVERYTHING;
   readonly readers = new QueueReaders();
   mode: number;
@@ -60,6 +65,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   /** It stays, whatever becomes of its owner. */
   #sticky = false;
   #orphaned = false;
+  /** It has ended, and neither events nor requests find it. */
+  #isDetached = false;
 
   constructor(
     tree: Tree,
@@ -68,6 +75,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     readonly owner: Owner,
     mode: number,
     tab: Tab,
+    /** The user that made it. chown(2) does not change that. */
+    readonly madeBy: number,
   ) {
     super(tree, id, new Lifetime(), new Queue(tree.queueLimits, tab));
     this.#tab = tab;
@@ -80,7 +89,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   /** An event has come: if the filter lets it, it is linked in, or lost where there is no room. */
   deliver(event: Event): void {
-    if (!this.#wants(event)) return;
+    if (this.lifetime.over || !this.#wants(event)) return;
+    this.tree.drainCheck.dataCame();
     const entry = this.entryFor(event);
     const isAdded = this.queue.add(entry);
     if (isAdded) this.announceNewest();
@@ -120,9 +130,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.tree.unsettled.add(this);
   }
 
-  /** Whoever waits gets what has come. */
-  settle(): void {
-    this.readers.settle(this.tree.door, this.queue.complete);
+  /**
+   * Answers blocked reads with what has come.
+   * @param most how many of them
+   * @returns how many
+   */
+  settle(most: number): number {
+    return this.readers.settle(this.tree.door, this.queue.complete, most);
   }
 
   setFilter(filter: Filter): void {
@@ -274,7 +288,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   override fileComplete(): void {
-    if (this.lifetime.over || !this.readers.any) return;
+    if (this.lifetime.over) return;
+    this.tree.drainCheck.dataCame();
+    if (!this.readers.any) return;
     this.tree.unsettled.add(this);
     this.tree.bus.settleLater();
   }
@@ -373,22 +389,46 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     return true;
   }
 
+  /** Whether its owner is dead, and it is there because it is sticky. */
+  get isOrphaned(): boolean {
+    return this.#orphaned;
+  }
+
   /** The owner is dead: from now on nobody reaches the directory or what it held, unless it is sticky. */
   ownerDied(): void {
     this.#orphaned = true;
     if (this.#sticky) return;
-    this.tree.root.drop(this);
-    this.end();
+    this.tree.root.remove(this);
     this.tree.notices.bury(this);
   }
 
-  /** Lets go of everything. */
+  /**
+   * Marks it as over, which each lookup, handle and blocked read goes by, in one step. Telling the
+   * readers and freeing its memory is left to `step`.
+   */
   end(): void {
     this.lifetime.over = true;
     this.tree.notices.ended(this);
-    this.letGo();
+    this.tree.turns.add(this);
+  }
+
+  /** Tells some readers and frees some memory of a directory that has ended (see Turns). */
+  step(): boolean {
+    const { tree } = this;
+    if (!this.#isDetached) {
+      this.#isDetached = true;
+      tree.takers.remove(this);
+      tree.unsettled.delete(this);
+      this.letGoOfNodes();
+      return false;
+    }
+    if (!this.readers.endSome(tree.door, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
     this.#tab.unclaim('directories');
-    this.readers.end(this.tree.door);
+    return true;
+  }
+
+  override beforeAnswer(): void {
+    this.tree.drainCheck.beforeAnswer();
   }
 
   statusLines(): StatusLines {

@@ -51,6 +51,7 @@ export class QueueStreamHandle extends Handle {
 
   override read(_offset: number, sink: Sink): boolean {
     if (!this.#reader.ready) return false;
+    this.node.directory.beforeAnswer();
     this.#reader.read(sink);
     this.node.directory.changed();
     return true;
@@ -58,6 +59,7 @@ export class QueueStreamHandle extends Handle {
 
   /** Its share of what has come while it waited. */
   readShare(sink: Sink, most: number): void {
+    this.node.directory.beforeAnswer();
     this.#reader.read(sink, most);
   }
 
@@ -103,9 +105,17 @@ export class QueueReaders {
     return this.waiting.size > 0 || this.pollers.size > 0;
   }
 
-  /** Events have come, `complete` of them can be taken: those who wait share them, in order, and pollers look again. */
-  settle(door: Door, complete: number): void {
+  /**
+   * Answers blocked reads, which share the events in order, and wakes the pollers.
+   * @param complete how many events can be taken
+   * @param most how many reads to answer
+   * @returns how many it answered
+   */
+  settle(door: Door, complete: number, most: number): number {
+    this.#wakePollers(door, Infinity);
+    let answered = 0;
     for (const read of this.waiting) {
+      if (answered === most) break;
       const handle = read.handle as QueueStreamHandle;
       if (!handle.ready) continue; // one behind it may be: another read of its open file was cut
       const share = Math.max(1, Math.ceil(complete / this.waiting.size));
@@ -114,19 +124,34 @@ export class QueueReaders {
       handle.readShare(sink, share);
       this.waiting.delete(read);
       door.answer([read]);
+      answered++;
     }
-    this.#wakePollers(door);
+    return answered;
   }
 
-  /** The directory is gone: nobody waits for anything any more. */
-  end(door: Door): void {
-    for (const read of this.waiting) door.fail(read, Errno.ESTALE);
-    this.waiting.clear();
-    this.#wakePollers(door);
+  /**
+   * The directory has ended: fails some blocked reads with ESTALE and wakes some pollers.
+   * @param most how many of each
+   * @returns whether none is left
+   */
+  endSome(door: Door, most: number): boolean {
+    let left = most;
+    for (const read of this.waiting) {
+      if (left-- === 0) return false;
+      this.waiting.delete(read);
+      door.fail(read, Errno.ESTALE);
+    }
+    return this.#wakePollers(door, most);
   }
 
-  #wakePollers(door: Door): void {
-    for (const handle of this.pollers) door.wake(handle);
-    this.pollers.clear();
+  /** @returns whether all pollers have been woken */
+  #wakePollers(door: Door, most: number): boolean {
+    let left = most;
+    for (const handle of this.pollers) {
+      if (left-- === 0) return false;
+      this.pollers.delete(handle);
+      door.wake(handle);
+    }
+    return true;
   }
 }

@@ -39,13 +39,43 @@ export class RootDirectory extends Directory {
     return FileType.directory | this.#permissions;
   }
 
-  lookup(name: string): Node | undefined {
-    return this.directories.get(name) ?? this.#fixed.get(name);
+  lookup(name: string, caller?: Caller): Node | undefined {
+    const directory = this.directories.get(name);
+    if (directory === undefined) return this.#fixed.get(name);
+    return this.#isUsurped(directory, caller) ? undefined : directory;
+  }
+
+  /**
+   * A live process always gets a directory under its own PID, empty. So a directory that has the process's PID in its name
+   * and is not its own gives way: one that a dead process of that PID has left (sticky), and one that a user made for the
+   * process before that had more rights (by execve(2) of a set-user-ID program). The process and its descendants, which
+   * is how a shell's mkdir(1) comes, do not see it; their mkdir(2) ends it.
+   *
+   * The caller's PID costs two or three reads of /proc. It is looked at only where the directory may be usurped.
+   */
+  #isUsurped(directory: ProcessDirectory, caller: Caller | undefined): boolean {
+    if (!directory.isOrphaned && (directory.madeBy === 0 || caller === undefined || caller.uid === directory.madeBy)) return false;
+    const pid = PID_NAME.exec(directory.name)?.[1];
+    if (pid === undefined) return false;
+    const { owners } = this.tree;
+    if (!directory.isOrphaned && owners.effectiveUidOf(directory.owner) === directory.madeBy) return false;
+    // fuse-native does not tell the caller: there any live process of that PID will do.
+    return caller === undefined ? owners.isAlive(Number(pid)) : owners.isSelfOrAncestor(Number(pid), caller);
+  }
+
+  /** Makes a name free that is usurped. EEXIST where it is taken by right. */
+  #clear(name: string, caller?: Caller): void {
+    const directory = this.directories.get(name);
+    if (directory === undefined && !this.#fixed.has(name)) return;
+    if (directory === undefined || !this.#isUsurped(directory, caller)) throw new FsError(Errno.EEXIST);
+    this.tree.owners.release(directory.owner, directory);
+    this.remove(directory);
+    this.tree.notices.bury(directory);
   }
 
   /** mkdir(2): EEXIST, EDQUOT, ENOSPC, and what {@link Owners.named} says. */
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
-    if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
+    this.#clear(name, caller);
     return this.#add(name, mode, caller.uid, caller.gid, () => this.#ownerFor(name, caller));
   }
 
@@ -54,7 +84,7 @@ export class RootDirectory extends Directory {
    * to, and nobody else may do anything in it until that user says so. EEXIST, EPERM, ESRCH.
    */
   mkdirForNamed(name: string, mode: number): ProcessDirectory {
-    if (this.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
+    this.#clear(name);
     const pid = PID_NAME.exec(name)?.[1];
     if (pid === undefined) throw new FsError(Errno.EPERM, `${name}: only <pid> and <pid>.<label>, the caller is not known`);
     const { owner, uid, gid } = this.tree.owners.anybody(Number(pid));
@@ -71,7 +101,7 @@ export class RootDirectory extends Directory {
     tab.claim('directories');
     try {
       const owner = findOwner();
-      const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab);
+      const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab, uid);
       this.tree.owners.bind(owner, directory);
       this.directories.push(name, directory);
       this.tree.takers.add(directory);
@@ -94,16 +124,15 @@ export class RootDirectory extends Directory {
     const directory = this.directories.get(name);
     if (directory === undefined) throw new FsError(this.#fixed.has(name) ? Errno.EPERM : Errno.ENOENT);
     if (!directory.removable) throw new FsError(Errno.ENOTEMPTY);
-    this.drop(directory);
     this.tree.owners.release(directory.owner, directory);
-    directory.end();
+    this.remove(directory);
   }
 
-  /** Takes a directory out of the tree. */
-  drop(directory: ProcessDirectory): void {
+  /** Ends a directory: nothing reaches it or what it holds from now on. Its memory is freed in turns. */
+  remove(directory: ProcessDirectory): void {
     this.directories.delete(directory.name);
-    this.tree.takers.remove(directory);
     this.#modified = this.#changed = now();
+    directory.end();
   }
 
   override get listingEnd(): number {

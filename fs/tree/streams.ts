@@ -18,7 +18,7 @@ import { RootFile } from './root-file.js';
  * while the rest are still to be woken, and these get what has come meanwhile in the same read. As many as the channel
  * answers with one system call (native/reply_batch.h), measured: see docs/DECISIONS.md.
  */
-const WOKEN_AT_ONCE = 64;
+export const WOKEN_AT_ONCE = 64;
 
 /**
  * The size that a stream shows, as files of sysfs show 4,096: with none, sendfile(2) would say that it has ended, without

@@ -12,6 +12,7 @@ import type { QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Owners } from '../owners/owners.js';
 import type { Door } from './door.js';
+import { DrainCheck } from './drain-check.js';
 import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
 import { MatchDirectory } from './match-directory.js';
@@ -21,8 +22,9 @@ import type { ProcessDirectory } from './process-directory.js';
 import { PublishFile } from './publish-file.js';
 import { Ledger } from './quota.js';
 import { ROOT_ID, RootDirectory } from './root-directory.js';
-import { StreamFile, Streams } from './streams.js';
+import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams.js';
 import type { StatusLines } from './text-file.js';
+import { Turns } from './turns.js';
 
 /** How much a queue holds (DESIGN section 3, Bounds). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
@@ -54,6 +56,9 @@ export class Tree implements Outlet {
   /** Whether readdir(3) shows head and tail. */
   listsLinks = false;
   readonly notices = new Notices();
+  /** Frees what has ended. */
+  readonly turns = new Turns();
+  readonly drainCheck: DrainCheck;
   /** Set by the driver that carries the tree. */
   door: Door = NO_DOOR;
   /** Which process directories may want an event. */
@@ -71,6 +76,7 @@ export class Tree implements Outlet {
     readonly bus: Bus,
     readonly owners: Owners,
   ) {
+    this.drainCheck = new DrainCheck(owners);
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this);
     this.#nodes.set(ROOT_ID, this.root);
@@ -110,14 +116,30 @@ export class Tree implements Outlet {
     this.streams.take(event);
   }
 
+  /**
+   * Answers blocked readers, some at a time. The deaths are drained first: a source, a timer or a
+   * RELEASE may have brought the events, with no request before them.
+   * @returns whether more readers wait for what has come
+   */
   settle(): boolean {
+    this.owners.drain(); // before the readers are walked, for a death ends some of them
     this.door.gather();
     try {
-      for (const directory of this.unsettled) if (!directory.lifetime.over) directory.settle();
-      this.unsettled.clear();
-      return this.streams.settle(this.door);
+      this.#settleDirectories();
+      return this.streams.settle(this.door) || this.unsettled.size > 0;
     } finally {
       this.door.flush();
+    }
+  }
+
+  #settleDirectories(): void {
+    let room = WOKEN_AT_ONCE;
+    for (const directory of this.unsettled) {
+      if (room === 0) return;
+      this.unsettled.delete(directory);
+      if (directory.lifetime.over) continue;
+      room -= directory.settle(room);
+      if (room === 0 && directory.readers.any) this.unsettled.add(directory); // behind the others
     }
   }
 
@@ -183,6 +205,7 @@ export class Tree implements Outlet {
 
   /** Everybody who waits gets the end of the file: the daemon is going. */
   end(): void {
+    this.turns.finish();
     for (const group of this.streams.groups.values()) group.end(this.door);
     for (const directory of this.root.directories) {
       for (const read of directory.readers.waiting) {

@@ -64,6 +64,7 @@ static void sizes(void)
 	SIZE(fuse_read_in);
 	SIZE(fuse_write_in);
 	SIZE(fuse_release_in);
+	SIZE(fuse_fsync_in);
 	SIZE(fuse_init_in);
 	SIZE(fuse_interrupt_in);
 	SIZE(fuse_poll_in);
@@ -236,6 +237,9 @@ static void request_fields(void)
 	FIELD(fuse_open_in, open_flags);
 	FIELD(fuse_create_in, open_flags);
 #endif
+	FIELD(fuse_fsync_in, fh);
+	FIELD(fuse_fsync_in, fsync_flags);
+	FIELD(fuse_fsync_in, padding);
 	FIELD(fuse_release_in, fh);
 	FIELD(fuse_release_in, flags);
 	FIELD(fuse_release_in, release_flags);

@@ -60,8 +60,14 @@ layout('has the flags of the header', () => {
 
 layout('has the constants of the header', () => {
   const { Opcode: _o, InitFlag: _i, OpenFlag: _f, SetattrValid: _v, RenameFlag: _r, XattrFlag: _x, InHeader: _h, Size: _s, ...constants } = abi;
-  // What we speak is ours to say; io_uring is in headers from 7.42 on only.
-  const { FUSE_KERNEL_MINOR_VERSION: _minor, OLDEST_MINOR_VERSION: _oldest, FUSE_OVER_IO_URING: _ring, ...named } = constants;
+  // What we speak is ours to say. Headers have the 32 upper flags as 64-bit numbers, and from 7.40 and 7.42 on only.
+  const {
+    FUSE_KERNEL_MINOR_VERSION: _minor,
+    OLDEST_MINOR_VERSION: _oldest,
+    FUSE_OVER_IO_URING: _ring,
+    FUSE_NO_EXPORT_SUPPORT: _export,
+    ...named
+  } = constants;
   compare(named, header.constants);
   assert.ok(MAX_WRITE_BYTES + 4096 >= abi.FUSE_MIN_READ_BUFFER);
 });

@@ -79,10 +79,10 @@ session('reads the INIT of Linux 6.18 as it stands in memory', () => {
     0x50, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // len 80, error 0
     0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // unique 2
     0x07, 0x00, 0x00, 0x00, 0x26, 0x00, 0x00, 0x00, // major 7, minor 38
-    0x00, 0x00, 0x02, 0x00, 0x29, 0x00, 0x64, 0x00, // max_readahead 128 KiB, flags
+    0x00, 0x00, 0x02, 0x00, 0x29, 0x00, 0x64, 0x40, // max_readahead 128 KiB, flags with INIT_EXT
     0x40, 0x00, 0x30, 0x00, 0x00, 0x00, 0x02, 0x00, // max_background 64, congestion_threshold 48, max_write 128 KiB
     0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, // time_gran 1 ns, max_pages 256, map_alignment 0
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // flags2, max_stack_depth
+    0x40, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // flags2: NO_EXPORT_SUPPORT; max_stack_depth
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -94,6 +94,7 @@ session('reads the INIT of Linux 6.18 as it stands in memory', () => {
 session('takes io_uring where it is offered and can be set up, and nowhere else', () => {
   const EXTENDED = 2 ** 30;
   const OVER_IO_URING = 2 ** 9;
+  const NO_EXPORT = 2 ** 6;
   for (const [flags, flags2, isThere, taken] of [
     [0xffffffff, 0xffffffff, true, true],
     [0xffffffff, 0xffffffff, false, false],
@@ -104,8 +105,10 @@ session('takes io_uring where it is offered and can be set up, and nowhere else'
     own.onRingOffered = () => isThere;
     const request = bytesOf(Opcode.FUSE_INIT, encode('fuse_init_in', { major: 7, minor: 45, flags, flags2 }));
     const agreed = decode('fuse_init_out', dispatch(own, request)!, 16);
-    assert.is(agreed.flags2, taken ? OVER_IO_URING : 0);
-    assert.is((agreed.flags & EXTENDED) !== 0, taken);
+    // Beside it stands what is asked for whenever the kernel offers it.
+    const isExtended = (flags & EXTENDED) !== 0;
+    assert.is(agreed.flags2, (taken ? OVER_IO_URING : 0) + (isExtended ? NO_EXPORT : 0));
+    assert.is((agreed.flags & EXTENDED) !== 0, isExtended);
   }
 });
 
@@ -280,6 +283,8 @@ function busy(): { kernel: MemoryKernel; requests: Record<string, Buffer>; close
     FUSE_READ: [file, encode('fuse_read_in', { fh, size: 100, read_flags: FUSE_READ_LOCKOWNER })],
     FUSE_WRITE: [file, Buffer.concat([encode('fuse_write_in', { fh, size: 10 }), Buffer.from('ten bytes.')])],
     FUSE_RELEASE: [file, encode('fuse_release_in', { fh })],
+    FUSE_FSYNC: [file, encode('fuse_fsync_in', { fh })],
+    FUSE_FSYNCDIR: [directory, encode('fuse_fsync_in', { fh: dh })],
     FUSE_OPENDIR: [directory, encode('fuse_open_in', {})],
     FUSE_READDIR: [directory, encode('fuse_read_in', { fh: dh, size: 4096 })],
     FUSE_RELEASEDIR: [directory, encode('fuse_release_in', { fh: dh })],

@@ -132,6 +132,11 @@ export const STRUCTS = {
     ['release_flags', 4],
     ['lock_owner', 8],
   ],
+  fuse_fsync_in: [
+    ['fh', 8],
+    ['fsync_flags', 4],
+    ['padding', 4],
+  ],
   fuse_read_in: [
     ['fh', 8],
     ['offset', 8],

@@ -65,7 +65,9 @@ export async function startDaemon(
   // Before `args`, which may say otherwise.
   const transport = process.env.EVENTFS_TRANSPORT === undefined ? [] : ['--transport', process.env.EVENTFS_TRANSPORT];
   const [command, ...rest] = [...under, process.execPath, EVENTFS, 'mount', path, '--ready-fd', '3', ...transport, ...args];
-  const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  // A broken invariant ends the daemon, and with it the test.
+  const asserts = process.env.EVENTFS_ASSERT === undefined ? {} : { EVENTFS_ASSERT: 'abort' };
+  const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...asserts, ...env } });
   running.add(child);
   let log = '';
   child.stderr!.on('data', (chunk: Buffer) => {
