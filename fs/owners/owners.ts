@@ -222,7 +222,7 @@ export class Owners {
 }
 
 /** How far up ancestors are looked for: each costs a read of /proc, and a user can make thousands. */
-const MOST_GENERATIONS = 64;
+const MOST_GENERATIONS = 32;
 
 /** PID_MAX_LIMIT of linux/threads.h is 2^22; what is beyond an int can't even be asked for. */
 const MAX_PID = 2 ** 31 - 1;

@@ -11,7 +11,12 @@
  *   create PATH BYTES          a new file with so many bytes in it
  *   read FD, pread FD          how many bytes came
  *   getdents FD                how many bytes of entries there are from the beginning on
- *   fstat FD, write FD, ftruncate FD, fchmod FD, close FD
+ *   fstat FD, write FD, ftruncate FD, fchmod FD, close FD, fsync FD, fdatasync FD, fstatfs FD
+ *   statx FD                   statx(2) with AT_STATX_DONT_SYNC; its size
+ *   seek FD, flock FD, fionread FD, readahead FD
+ *   handle FD                  name_to_handle_at(2), for open_by_handle_at(2)
+ *   private                    a mount namespace of its own
+ *   bind FD PATH               mount(2) of what an O_PATH descriptor names, opened after `private`; opens it
  *   openat FD NAME, unlinkat FD NAME
  *   fill PATH COUNT BYTES      so many new files of so many bytes each, called 1, 2, ...
  *   poll FD MS                 what epoll says within that time: a number, 0 at the end of the time
@@ -33,7 +38,11 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 static const char AFTER_EXEC[] = "after-exec";
 
@@ -101,6 +110,49 @@ static void do_getdents(int fd) {
 static void do_fstat(int fd) {
   struct stat attributes;
   give_none(fstat(fd, &attributes));
+}
+
+static void do_fstatfs(int fd) {
+  struct statfs budget;
+  give_none(fstatfs(fd, &budget));
+}
+
+static void do_statx(int fd) {
+  struct statx attributes;
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &attributes) != 0) failed(errno);
+  else ok_number((long)attributes.stx_size);
+}
+
+static void do_fionread(int fd) {
+  int count = 0;
+  if (ioctl(fd, FIONREAD, &count) != 0) failed(errno);
+  else ok_number(count);
+}
+
+static void do_handle(int fd) {
+  struct {
+    struct file_handle head;
+    unsigned char bytes[MAX_HANDLE_SZ];
+  } handle = {.head.handle_bytes = MAX_HANDLE_SZ};
+  int mount_id;
+  give_none(name_to_handle_at(fd, "", &handle.head, &mount_id, AT_EMPTY_PATH));
+}
+
+static void do_private(void) {
+  if (unshare(CLONE_NEWNS) != 0) failed(errno);
+  else give_none(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+}
+
+static void do_bind(int fd, const char *path) {
+  char source[64];
+  snprintf(source, sizeof source, "/proc/self/fd/%d", fd);
+  if (mount(source, path, NULL, MS_BIND, NULL) != 0) return failed(errno);
+  int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int error = errno;
+  if (directory >= 0) close(directory);
+  umount2(path, MNT_DETACH);
+  if (directory < 0) failed(error);
+  else ok();
 }
 
 static void do_poll(int fd, int most_ms) {
@@ -227,6 +279,7 @@ static void obey(const char *command, const char *first, const char *second, con
   else if (IS("tid")) ok_number(own_tid());
   else if (IS("outer")) give_number_in("/proc/self");
   else if (IS("getcwd")) do_getcwd();
+  else if (IS("private")) do_private();
   else if (IS("fork")) start_child(0, NULL);
   else if (IS("thread")) do_thread();
   else if (IS("abandon")) do_abandon();
@@ -246,6 +299,15 @@ static void obey(const char *command, const char *first, const char *second, con
   else if (IS("getdents")) do_getdents(number);
   else if (IS("fstat")) do_fstat(number);
   else if (IS("write")) give(write(number, "x", 1));
+  else if (IS("fsync")) give_none(fsync(number));
+  else if (IS("fdatasync")) give_none(fdatasync(number));
+  else if (IS("fstatfs")) do_fstatfs(number);
+  else if (IS("statx")) do_statx(number);
+  else if (IS("seek")) give(lseek(number, 0, SEEK_SET));
+  else if (IS("flock")) give_none(flock(number, LOCK_EX | LOCK_NB));
+  else if (IS("fionread")) do_fionread(number);
+  else if (IS("readahead")) give_none(readahead(number, 0, 4096));
+  else if (IS("handle")) do_handle(number);
   else if (IS("ftruncate")) give_none(ftruncate(number, 0));
   else if (IS("fchmod")) give_none(fchmod(number, 0600));
   else if (IS("close")) give_none(close(number));
@@ -255,6 +317,7 @@ static void obey(const char *command, const char *first, const char *second, con
   else if (IS("wait")) give_none(waitpid(number, NULL, 0));
   else if (!second) die("no such command, or it lacks an argument: %s", command);
   else if (IS("create")) give(create(first, atol(second)));
+  else if (IS("bind")) do_bind(number, second);
   else if (IS("openat")) give(openat(number, second, O_RDONLY | O_CLOEXEC));
   else if (IS("unlinkat")) give_none(unlinkat(number, second, 0));
   else if (IS("poll")) do_poll(number, atoi(second));

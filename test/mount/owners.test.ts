@@ -1,6 +1,8 @@
 /** Whose a directory is, and when it ends: every way in which a process can be named, live on, or die. */
 import * as assert from 'uvu/assert';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { AS_NOBODY, Actor, buildClients, childrenOf, client, isDead, reach, stateOf, statusOf, untilAlone } from '../support/actor.js';
 import { type Daemon, Shell, descriptors, killDaemons, run, startDaemon, until } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
@@ -481,6 +483,71 @@ directory("is refused with EPERM to who has no PID in the daemon's namespace, wh
   } finally {
     await inside.kill();
   }
+});
+
+// ---- a PID that had another process before
+
+directory('is the new process\'s own where a dead one of that PID has left a sticky directory', async () => {
+  const attacker = new Actor(AS_NOBODY);
+  const pid = await attacker.get(`forkmkdir 0 ${mount}/%`);
+  const name = `${mount}/${pid}`;
+  assert.is((await run([...AS_NOBODY, 'setfattr', '-n', 'user.eventfs_sticky', '-v', '1', name])).code, 0);
+  assert.is(await attacker.ask(`create ${name}/evil 10`), 'ok 10');
+  assert.is(await attacker.ask(`signal ${pid} ${SIGKILL}`), 'ok');
+  assert.is(await attacker.ask(`wait ${pid}`), 'ok');
+  assert.is(await observer.ask(`open ${name}/evil`).then((answer) => answer.split(' ')[0]), 'ok');
+  assert.equal(readdirSync(name), ['evil']);
+  const held = await observer.get(`open ${name}/evil`);
+  // clone3(2) gives the PID to a process of root's, which makes its directory as a shell's mkdir(1) does.
+  assert.is(await observer.get(`forkmkdir ${pid} ${name}`), pid);
+  assert.equal(readdirSync(name), []);
+  assert.is(statSync(name).uid, 0);
+  assert.is(await statusOf(name, 'OWNER'), `${pid}`);
+  assert.is(await observer.ask(`pread ${held}`), 'ESTALE');
+  assert.is(await observer.ask(`signal ${pid} ${SIGKILL}`), 'ok');
+  assert.is(await observer.ask(`wait ${pid}`), 'ok');
+  assert.is(reach(name), 'ENOENT');
+  await attacker.kill();
+});
+
+directory('of a dead process stays, sticky, for all but a new process of its PID', async () => {
+  const pid = await observer.get(`forkmkdir 0 ${mount}/%`);
+  const name = `${mount}/${pid}`;
+  assert.is((await run(['setfattr', '-n', 'user.eventfs_sticky', '-v', '1', name])).code, 0);
+  assert.is(await observer.ask(`signal ${pid} ${SIGKILL}`), 'ok');
+  assert.is(await observer.ask(`wait ${pid}`), 'ok');
+  assert.is(await observer.ask(`mkdir ${name}`), 'EEXIST');
+  const again = await observer.get(`forkmkdir ${pid} ${mount}/%.label`);
+  assert.is(await observer.ask(`mkdir ${name}`), 'EEXIST');
+  assert.is(await observer.ask(`signal ${again} ${SIGKILL}`), 'ok');
+  assert.is(await observer.ask(`wait ${again}`), 'ok');
+  assert.is(await observer.ask(`rmdir ${name}`), 'ok');
+});
+
+directory("is the process's own where a user made one for it before it ran a set-user-ID program", async () => {
+  const place = mkdtempSync(join(tmpdir(), 'eventfs-suid-'));
+  try {
+    chmodSync(place, 0o755);
+    const root = join(place, 'bash');
+    copyFileSync('/bin/bash', root);
+    chmodSync(root, 0o4755);
+    // The user's shell makes the directory, and becomes a shell of root's under the same PID. Each shell's mkdir(1) is a child.
+    const script = `exec ${root} -p -c 'mkdir ${mount}/$$ && ls -A ${mount}/$$ && stat -c "%u %n" ${mount}/$$; mkdir ${mount}/$$; echo again $?'`;
+    const begin = `mkdir ${mount}/$$; echo evil > ${mount}/$$/head1; mkfifo ${mount}/$$/fifo; ${script}`;
+    const { out, err, code } = await run([...AS_NOBODY, 'bash', '-c', begin]);
+    assert.is(code, 0, err);
+    assert.match(out, /^0 \S+\nagain 1\n$/);
+    assert.match(err, /File exists/);
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});
+
+directory('that root has made for a process stays its own when that goes on with fewer rights', async () => {
+  const script = `mkdir ${mount}/$$; chown 65534 ${mount}/$$; exec ${AS_NOBODY.join(' ')} sh -c 'ls -d ${mount}/$$; mkdir ${mount}/$$'`;
+  const { out, err } = await run(['bash', '-c', script]);
+  assert.match(out, /^\S+\/\d+\n$/);
+  assert.match(err, /File exists/);
 });
 
 directory.run();
