@@ -58,7 +58,7 @@ const OPTIONS = [
 
 const OPERATIONS = [
   'statfs', 'fgetattr', 'getattr', 'readdir', 'truncate', 'ftruncate', 'utimens', 'readlink', 'chown', 'chmod', 'mknod', 'setxattr',
-  'getxattr', 'listxattr', 'removexattr', 'open', 'read', 'write', 'release', 'create', 'unlink', 'rename', 'link', 'symlink', 'mkdir', 'rmdir',
+  'getxattr', 'listxattr', 'removexattr', 'open', 'read', 'write', 'fsync', 'fsyncdir', 'release', 'create', 'unlink', 'rename', 'link', 'symlink', 'mkdir', 'rmdir',
 ] as const;
 
 const TWO_32 = 2 ** 32;
@@ -252,6 +252,14 @@ export class LibfuseSession extends Fuse {
   _op_write(signal: Signal, path: string, fh: number, bytes: Buffer, length: number, offsetLow: number, offsetHigh: number): void {
     const done = (result: number): void => signal(result, 0, bytes.buffer);
     this.#serve('write', path, done, () => this.ends.calls.write(fh, bytes, length, offsetLow + offsetHigh * TWO_32));
+  }
+
+  _op_fsync(signal: Signal, path: string, _datasync: number, fh: number): void {
+    this.#serve('fsync', path, signal, () => this.ends.calls.fsync(fh));
+  }
+
+  _op_fsyncdir(signal: Signal, path: string): void {
+    this.#serve('fsyncdir', path, signal, () => this.ends.calls.fsyncdir(path));
   }
 
   _op_release(signal: Signal, path: string, fh: number): void {

@@ -190,6 +190,16 @@ export class PathCalls {
     return handle.write(bytes, 0, length, (this.#flags[fh] & O_APPEND) !== 0 ? APPEND : offset);
   }
 
+  /** fsync(2), fdatasync(2): nothing is written behind. ESTALE. Without this call the kernel would say 0 by itself. */
+  fsync(fh: number): void {
+    this.#handle(fh);
+  }
+
+  /** fsync(2) of a directory. ESTALE. */
+  fsyncdir(path: string): void {
+    this.#opened(() => this.#directory(path));
+  }
+
   /** close(2) of the last descriptor. */
   release(fh: number): void {
     this.tree.leave(fh as FileHandle);
@@ -197,10 +207,14 @@ export class PathCalls {
 
   /** getdents64(2): all of it at once. */
   readdir(path: string, to: Listing): void {
+    this.#opened(() => this.#directory(path).list(0, to));
+  }
+
+  /** Does something with a directory that was there to be opened: where it is not any more, it has ended. */
+  #opened(work: () => unknown): void {
     try {
-      this.#directory(path).list(0, to);
+      work();
     } catch (error) {
-      // It was there to be opened
       throw error instanceof FsError && error.errno === Errno.ENOENT ? new FsError(Errno.ESTALE) : error;
     }
   }

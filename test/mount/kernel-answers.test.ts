@@ -71,6 +71,23 @@ answers('is refused with ESTALE what the kernel asks for: fsync, fdatasync, fsta
   }
 });
 
+answers('is refused fsync and fdatasync behind fuse-native, too', async () => {
+  const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
+  for (let round = 0; round < 2; round++) {
+    const owner = await observer.get(`forkmkdir 0 ${other.path}/%`);
+    assert.is(await observer.ask(`create ${other.path}/${owner}/event 10`), 'ok 10');
+    const file = await observer.get(`openrw ${other.path}/${owner}/event`);
+    const directory = await observer.get(`opendir ${other.path}/${owner}`);
+    const commands = [`fsync ${file}`, `fdatasync ${file}`, `fsync ${directory}`];
+    for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
+    await end(owner);
+    for (const command of commands) assert.match(await observer.ask(command), /^(ESTALE|ENOENT)$/, command);
+    for (const fd of [file, directory]) assert.is(await observer.ask(`close ${fd}`), 'ok');
+  }
+  await other.stop();
+  rmdirSync(other.path);
+});
+
 answers('has no file handle that outlives it', async () => {
   const held = await hold();
   for (const fd of [held.file, held.directory, held.name]) assert.is(await observer.ask(`handle ${fd}`), 'ENOTSUP');
