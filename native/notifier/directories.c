@@ -10,6 +10,11 @@
 /* The most askers of one directory; when there are more, all processes are looked at instead. */
 #define MOST_ASKERS 256
 /*
+ * The most watchers of one directory that are kept, because a descriptor may be duplicated any number of times. Once all of
+ * them are gone, all processes are looked at for more.
+ */
+#define MOST_WATCHERS 64
+/*
  * A thread that is none of the askers may be inside of inotify_add_watch(2) still: it gets that long from its question to
  * its watch before the look begins that must find it.
  */
@@ -118,6 +123,11 @@ void move_last(struct watcher *watcher) {
 void add_watcher(struct directory *directory, int tid, int fd, uint64_t look) {
   struct watcher **place = watcher_place(directory, tid, fd);
   if (!*place) {
+    if (directory->watcher_count == MOST_WATCHERS) {
+      directory->has_more = true;
+      return;
+    }
+    directory->watcher_count++;
     *place = grow(NULL, sizeof **place);
     **place = (struct watcher){tid, fd, look, directory, NULL, NULL, NULL};
     put_last(*place);
@@ -127,7 +137,11 @@ void add_watcher(struct directory *directory, int tid, int fd, uint64_t look) {
 
 void remove_watcher(struct watcher *watcher) {
   struct watcher **place = watcher_place(watcher->directory, watcher->tid, watcher->fd);
+  struct directory *directory = watcher->directory;
   *place = watcher->next_in_bucket;
   take_out(watcher);
   free(watcher);
+  if (--directory->watcher_count > 0 || !directory->has_more) return;
+  directory->has_more = false;
+  doubt(directory, now_ns());
 }

@@ -55,6 +55,8 @@ struct directory {
   size_t asker_count;
   struct watcher *first_watcher;
   struct watcher *last_watcher;
+  size_t watcher_count;
+  bool has_more;       /* more descriptors watch it than are kept */
   bool is_hidden;      /* asked for by a process that we can't look at: there may always be a watch */
   bool is_in_doubt;    /* a process that we don't know may have got a watch: all processes must be looked at */
   uint64_t doubted_ns; /* only a look that begins after that ends the doubt (CLOCK_MONOTONIC) */

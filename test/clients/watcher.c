@@ -10,6 +10,7 @@
  *   watcher handed-later DIR  the same, but it lives on, and closes its descriptor after the first event
  *   watcher vfork DIR         a process adds the watch in vfork(2)'s child, and sleeps in state D from then on; the child listens
  *   watcher many DIR N        it opens N descriptors first, so that the one that watches is the last
+ *   watcher dups DIR N        it has N duplicates of the descriptor, and closes the first half on a line of standard input
  *   watcher twice DIR         the watch is taken off and added again, for each line of standard input
  *   watcher oneshot DIR N     as libudev-compat: IN_ONESHOT, and on each wake-up the watch first and then all that is there,
  *                             until it has taken N events
@@ -205,6 +206,20 @@ int main(int count, char **arguments) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, watch_in_thread, NULL) != 0) fail("pthread_create");
     pthread_join(thread, NULL);
+  }
+  if (strcmp(how, "dups") == 0) {
+    watch(path, MASK);
+    int last = inotify;
+    long left = atol(arguments[3]);
+    for (long i = 0; i < left; i++)
+      if ((last = dup(inotify)) < 0) fail("dup");
+    ready();
+    listen_until_told();
+    for (int fd = inotify; fd < last - left / 2; fd++) close(fd);
+    inotify = last;
+    printf("closed\n");
+    while (listen_until_told()) continue;
+    return 0;
   }
   if (strncmp(how, "handed", 6) == 0) take_over(strcmp(how, "handed-later") == 0);
   if (strcmp(how, "vfork") == 0) {

@@ -95,6 +95,22 @@ crowded('is told though the descriptor has been handed on, or its process sleeps
   }
 });
 
+crowded('is told though more descriptors watch than are kept, and those that were found first are closed', async () => {
+  const path = await directory();
+  const watcher = await Watcher.on(path, 'dups', ['500']);
+  for (let n = 1; n <= 40; n++) {
+    if (n === 20) {
+      watcher.tell('close');
+      await watcher.says(/^closed$/m);
+    }
+    publishNumbered(daemon.path, 1);
+    await watcher.creates(n);
+    if (n % 5 === 0) await new Promise((done) => setTimeout(done, 200)); // so that looks end between events
+  }
+  assert.equal(watcher.created, await listed(path));
+  await watcher.end();
+});
+
 crowded('is told of what comes after a watch that was asked for while the helper was busy', async () => {
   const helper = helperOf(daemon.pid);
   for (let round = 0; round < 20; round++) {
