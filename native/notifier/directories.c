@@ -81,12 +81,15 @@ void add_asker(struct directory *directory, int tid, uint64_t asked_ms) {
     doubt(directory, now_ns() + UNSEEN_ASKER_NS);
   } else {
     size_t count = directory->asker_count++;
-    if ((count & (count - 1)) == 0) directory->askers = grow(directory->askers, (count ? count * 2 : 1) * sizeof *directory->askers);
+    size_t room = count ? count * 2 : 1;
+    if ((count & (count - 1)) == 0) directory->askers = grow(directory->askers, room * sizeof *directory->askers);
     directory->askers[count] = (struct asker){tid, asked_ms, asked_ms, batch, 0, false};
   }
 }
 
-void remove_asker(struct directory *directory, struct asker *asker) { *asker = directory->askers[--directory->asker_count]; }
+void remove_asker(struct directory *directory, struct asker *asker) {
+  *asker = directory->askers[--directory->asker_count];
+}
 
 static struct watcher **watcher_place(const struct directory *directory, int tid, int fd) {
   uint64_t hash = (directory->ino * 31 + (uint64_t)tid) * 0x9e3779b97f4a7c15ull + (uint64_t)fd * 0xff51afd7ed558ccdull;
@@ -96,7 +99,9 @@ static struct watcher **watcher_place(const struct directory *directory, int tid
   return place;
 }
 
-struct watcher *find_watcher(const struct directory *directory, int tid, int fd) { return *watcher_place(directory, tid, fd); }
+struct watcher *find_watcher(const struct directory *directory, int tid, int fd) {
+  return *watcher_place(directory, tid, fd);
+}
 
 static void put_last(struct watcher *watcher) {
   struct directory *directory = watcher->directory;

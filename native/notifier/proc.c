@@ -3,7 +3,7 @@
  *
  *   inotify wd:1 ino:2a sdev:2d mask:100 ...
  *
- * The kernel makes all of that text in the first read(2), a second's work for a million watches. Nothing can cut that
+ * The kernel makes all of that text in the first read(2): seconds of work for a million watches. Nothing cuts that
  * short, so all of this runs in a thread of its own (look.c).
  */
 #include "notifier.h"
@@ -137,7 +137,8 @@ enum found read_descriptors(int tid, long *place) {
       *place = (long)entry->next;
       if (entry->name[0] == '.') continue;
       found = SOME;
-      if (is_inotify(target, readlinkat(descriptors, entry->name, target, sizeof target)) && read_watches(tid, atoi(entry->name)) == UNKNOWN) {
+      ssize_t length = readlinkat(descriptors, entry->name, target, sizeof target);
+      if (is_inotify(target, length) && read_watches(tid, atoi(entry->name)) == UNKNOWN) {
         found = UNKNOWN;
         break;
       }
