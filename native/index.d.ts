@@ -288,10 +288,19 @@ export function openUeventSender(group: number): number;
 /**
  * Writes the first `length` bytes of `bytes`, at most PIPE_BUF, into every FIFO of a directory whose name begins with no dot, as
  * s6-ftrig-notify does: open(2) with O_WRONLY|O_NONBLOCK|O_NOFOLLOW, write(2), close(2). One without a reader (ENXIO) is unlinked if
- * its name begins with `ftrig1`. What is beyond the first `most`, or the first 65,536 names, is not written to. Adds to `counts`: FIFOs that got the bytes,
- * that were full, that were unlinked, that were not written to.
+ * its name begins with `ftrig1`. What is beyond the first `most`, or the first 65,536 names, is not written to. Adds to `counts`,
+ * as it goes: FIFOs that got the bytes, that were full, that were unlinked, that were not written to.
+ *
+ * A thread of libuv's pool does all that. The directory stays open until `done` is called, with 0 or an errno.
  */
-export function notifyFifos(directoryFd: number, bytes: Uint8Array, length: number, most: number, counts: Uint32Array): void;
+export function notifyFifos(
+  directoryFd: number,
+  bytes: Uint8Array,
+  length: number,
+  most: number,
+  counts: Uint32Array,
+  done: (errno: number) => void,
+): void;
 
 /**
  * Catches a signal that is sent to single threads (sigaction(2)); gives the descriptor of a pipe that says whom it met: for
