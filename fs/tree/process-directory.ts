@@ -33,12 +33,13 @@ const S_ISGID = 0o2000;
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
 const FILTER = 'user.eventfs.filter';
-const READABLE: Readonly<Record<string, (directory: ProcessDirectory) => string>> = {
-  [FILTER]: ({ filter }) => filter.text,
-  'user.eventfs.owner': ({ owner }) => String(owner.pid),
-  'user.eventfs.pending': ({ queue }) => String(queue.entries.size),
-  'user.eventfs.lost': ({ queue }) => String(queue.lost),
-};
+/** A Map, because callers choose the names: in an object `constructor` would be found too. */
+const READABLE: ReadonlyMap<string, (directory: ProcessDirectory) => string> = new Map([
+  [FILTER, ({ filter }: ProcessDirectory) => filter.text],
+  ['user.eventfs.owner', ({ owner }: ProcessDirectory) => String(owner.pid)],
+  ['user.eventfs.pending', ({ queue }: ProcessDirectory) => String(queue.entries.size)],
+  ['user.eventfs.lost', ({ queue }: ProcessDirectory) => String(queue.lost)],
+]);
 
 /** All that all directories begin with: everything is taken. */
 const EVERYTHING = Filter.parse('');
@@ -301,12 +302,12 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   }
 
   override listXattrs(): readonly string[] {
-    return [...Object.keys(READABLE), ...(this.#sticky ? [STICKY] : [])];
+    return [...READABLE.keys(), ...(this.#sticky ? [STICKY] : [])];
   }
 
   override getXattr(name: string): string {
     if (name === STICKY && this.#sticky) return '';
-    return READABLE[name]?.(this) ?? super.getXattr(name);
+    return READABLE.get(name)?.(this) ?? super.getXattr(name);
   }
 
   /** EPERM for one that is read only, and for sticky by somebody else than the directory's user. */
@@ -317,7 +318,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     } else if (name === FILTER) {
       this.#refuseOthers(caller);
       this.setFilter(parse(value));
-    } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
+    } else if (READABLE.has(name)) throw new FsError(Errno.EPERM, `${name} is read only`);
     else super.setXattr(name, value, caller);
   }
 
@@ -330,7 +331,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     } else if (name === FILTER) {
       this.#refuseOthers(caller);
       this.setFilter(EVERYTHING);
-    } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
+    } else if (READABLE.has(name)) throw new FsError(Errno.EPERM, `${name} is read only`);
     else super.removeXattr(name, caller);
   }
 

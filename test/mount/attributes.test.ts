@@ -9,6 +9,8 @@ const FILTER = 'user.eventfs.filter';
 const NAMES = [
   'user.x', `user.${'n'.repeat(250)}`, 'user.eventfs', 'user.eventfs.', 'user.eventfs.unknown', 'user.eventfs_sticky2', 'security.selinux', 'security.capability',
   'trusted.x', 'system.posix_acl_access', 'system.posix_acl_default', 'user.\x01', 'user.\xff\xfe',
+  // Names without a prefix come to the daemon too; these are what every object of JavaScript has.
+  'constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__', '__defineGetter__',
 ];
 const SIZES = [0, 1, 255, 4096, 65_535, 65_536];
 const READ_ONLY = ['user.eventfs.owner', 'user.eventfs.pending', 'user.eventfs.lost'];
