@@ -41,18 +41,18 @@ export const SEARCHED_BYTES = 4 * 1024;
  *
  *   comparing a text                       6 ns a byte           24 bytes a unit
  *   comparing tokens                       14 ns a token         10 tokens a unit
- *   searching 4 KiB for a text             44 us                 300 units
+ *   searching 4 KiB for a text             44 to 50 us           350 units
  *     of more than 200 bytes               3.3 us a byte more    24 units a byte
- *   searching 4 KiB for up to 16 tokens    28 us                 200 units
+ *   searching 4 KiB for up to 16 tokens    28 to 34 us           250 units
  *     for more                             40 us a token         280 units a token
  */
 const COMPARED_BYTES = 24;
 const COMPARED_TOKENS = 10;
-const TEXT_SEARCH_COST = 300;
+const TEXT_SEARCH_COST = 350;
 /** V8's Boyer-Moore search looks at the end of a longer text only, and may compare all of it at each place. */
 const SEARCHED_WELL_BYTES = 200;
 const LONG_TEXT_COST = 24;
-const MASKED_SEARCH_COST = 200;
+const MASKED_SEARCH_COST = 250;
 const TOKEN_SEARCH_COST = 280;
 /** So many pieces of a pattern cost one unit more. */
 const PIECES = 4;
