@@ -81,7 +81,7 @@ config('that is broken says the line, the key, the value and what it may be', ()
     '[queue]\nbytes = "9999999999999999 GiB"': `2: queue.bytes: "9999999999999999 GiB" ${bytes}`,
     '[queue]\noverflow = "panic"': '2: queue.overflow: "panic" is none of "drop-oldest", "drop-newest", "refuse"',
     '[queue]\nevnets = 1': '2: queue.evnets: there is no such key (there is events, bytes, overflow)',
-    '[filter]\ntext = "1 GiB"': '2: filter.text: "1 GiB" is not a size from 256 to 64 KiB, as in 65536 or "4 MiB"',
+    '[filter]\ntext = "1 GiB"': '2: filter.text: "1 GiB" is not a size from 256 B to 64 KiB, as in 65536 or "4 MiB"',
     '[filter]\nterms = 0': '2: filter.terms: 0 is not a whole number from 1 to 16384',
     '[filter]\nalternatives = "unlimited"': '2: filter.alternatives: "unlimited" is not a whole number from 1 to 32768',
     '[filter]\nbytes = 1': '2: filter.bytes: there is no such key (there is text, terms, alternatives)',
