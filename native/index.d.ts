@@ -253,6 +253,13 @@ export function probeSeqpacket(path: string): number;
 export function acceptSeqpacket(listener: number, peer: Uint32Array): number;
 
 /**
+ * recvmsg(2) of one message of a connection of `acceptSeqpacket`'s, without blocking; what does not fit `bytes` is cut off.
+ *
+ * @returns its length, 0 for an empty one; -1 when there is none; -2 at the end, when the client has shut down its side
+ */
+export function receiveSeqpacket(fd: number, bytes: Uint8Array): number;
+
+/**
  * Sends the same messages, at most 64, to each of the first `count` of `sockets`, without blocking: one sendmmsg(2) a
  * socket. Message i is bytes slices[2i] to slices[2i] + slices[2i+1] of `memory`, which is sent from as it is.
  *
