@@ -5,7 +5,7 @@
  * filter, which is how it is shown, compared and written down.
  */
 
-import { compileGlob, type Glob } from './glob.js';
+import { type Glob, SEARCHED_BYTES, compileGlob } from './glob.js';
 
 /** What a filter looks at. Values are bytes as characters (latin1: one char a byte). */
 export interface Matchable {
@@ -186,6 +186,11 @@ export class Filter {
     const rules = new Parser(text, limits).filter();
     const canonical = rules.map((rule) => rule.map((term) => term.text).join(', ')).join('\n');
     return new Filter(canonical, rules.slice(), text.length);
+  }
+
+  /** What it costs at most to match an event of so many bytes: a search cannot take longer than the event is. */
+  costOf(bytes: number): number {
+    return this.cost * Math.min(1, bytes / SEARCHED_BYTES);
   }
 
   /** Whether it takes everything: no rule restricts it. */

@@ -23,8 +23,9 @@ export class MatchDirectory extends Directory {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const { tree } = this;
+    parse(name, tree.filterLimits);
     this.#makeRoom();
-    const file = new StreamFile(tree.mintNodeId(), tree.forever, tree.streams, parse(name, tree.filterLimits), this.#known, name);
+    const file = new StreamFile(tree.mintNodeId(), tree.forever, tree.streams, name, this.#known, name);
     this.#known.set(name, file);
     return file;
   }

@@ -31,6 +31,10 @@ import { WrittenEvent } from './written-event.js';
 
 const S_ISGID = 0o2000;
 
+/** A late joiner's history is matched whole where that costs no more than this, and else as far as it gets in this time. */
+const MOST_REPLAY_COST = 32_768;
+const MOST_REPLAY_MS = 5;
+
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
 const FILTER = 'user.eventfs.filter';
@@ -101,20 +105,39 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
 
   /**
    * The events that are kept of those that came after the kernel's event `seqnum` join the queue before all others, but for
-   * those that were offered to it already. What is gone of them is lost, whether the filter would have let it or not.
+   * those that were offered to it already. What is gone of them is lost, whether the filter would have let it or not. So is
+   * the oldest of what is left where to match it all with a costly filter would hold the daemon for too long.
    */
   replay(seqnum: number): void {
     if (seqnum > this.beginsAfter) return;
     const { first, events, lost } = this.tree.bus.since(seqnum, this.beginsAfter, this.#begins);
-    const entries = events.filter((event) => this.#wants(event) && this.queue.entries.get(event.name)?.event !== event);
-    for (const event of events) event.settle();
-    const joined = this.queue.prepend(entries.map((event) => this.entryFor(event)), lost);
+    const { wanted, skipped } = this.#wantedOf(events);
+    const joined = this.queue.prepend(wanted.map((event) => this.entryFor(event)), lost + skipped);
     const { firstPosition } = this.queue.entries;
     joined.forEach((_, at) => this.tree.notices.announce(this, firstPosition + at));
     this.#begins = first;
     this.beginsAfter = seqnum;
     this.changed();
     this.fileComplete();
+  }
+
+  /** Those of them that the filter lets and that are not here, and how many it was not asked about. */
+  #wantedOf(events: readonly Event[]): { readonly wanted: readonly Event[]; readonly skipped: number } {
+    const wanted: Event[] = [];
+    const startMs = performance.now();
+    let cost = 0;
+    let skipped = 0;
+    for (const event of events.toReversed()) {
+      if (this.queue.entries.get(event.name)?.event === event) continue;
+      cost += this.filter.costOf(event.length);
+      if (cost > MOST_REPLAY_COST && (skipped > 0 || performance.now() - startMs > MOST_REPLAY_MS)) {
+        skipped += event.weight;
+        continue;
+      }
+      if (this.#wants(event)) wanted.push(event);
+      event.settle();
+    }
+    return { wanted: wanted.reverse(), skipped };
   }
 
   #wants(event: Event): boolean {

@@ -2,13 +2,13 @@
 import { Audience, Cursor } from '../events/cursor.js';
 import type { Event } from '../events/event.js';
 import { FilterIndex } from '../events/filter-index.js';
-import type { Filter } from '../events/filter.js';
+import { Filter } from '../events/filter.js';
 import type { Log } from '../events/log.js';
 import type { Sink } from '../events/sink.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
-import { chargeFilteredStream, refundFilteredStream } from './filter-charge.js';
+import { EVERYTHING, chargeFilteredStream, refundFilteredStream } from './filter-charge.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from './node.js';
 import type { Ledger, Tab } from './quota.js';
@@ -204,7 +204,11 @@ export class StreamFile extends RootFile {
     id: NodeId,
     lifetime: Lifetime,
     readonly streams: Streams,
-    readonly filter: Filter,
+    /**
+     * The filter's text, which is one. It is parsed at each open: anyone may have the kernel know thousands of names, and
+     * until one is opened nobody is charged for what a filter takes.
+     */
+    private readonly filter: string,
     /** Where it stands among the files of `match/` that the kernel knows. */
     private readonly shelf: Map<string, StreamFile> | null = null,
     private readonly name = '',
@@ -218,7 +222,7 @@ export class StreamFile extends RootFile {
   }
 
   override open(_flags: number, caller: Caller): Handle {
-    return this.streams.open(this, this.filter, caller);
+    return this.streams.open(this, this.filter === '' ? EVERYTHING : Filter.parse(this.filter), caller);
   }
 
   /** EPERM for a file of `match/`, which is made anew whenever it is looked up. */

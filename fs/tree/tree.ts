@@ -13,7 +13,7 @@ import { Errno, FsError } from '../errno.js';
 import type { Owners } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { DrainCheck } from './drain-check.js';
-import { EVERYTHING, type FilterHost } from './filter-charge.js';
+import type { FilterHost } from './filter-charge.js';
 import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
 import { MatchDirectory } from './match-directory.js';
@@ -90,7 +90,7 @@ export class Tree implements Outlet, FilterHost {
     this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
-    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, EVERYTHING));
+    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, ''));
     bus.outlets.push(this);
   }
 

@@ -214,6 +214,30 @@ filter('that nobody has looked at yet holds for the next event, and a bad one ch
   await end(own);
 });
 
+filter('that is costly does not make .since hold up the others: what it was not asked about is lost by number', async () => {
+  const own = world();
+  const { kernel, user } = own;
+  const count = 1000;
+  for (let n = 1; n <= count; n++) kernel.event(n, `A=${'a'.repeat(900)}\nN=${n}\n`);
+  const replay = (name: string, text: string): { ms: number; pending: number; lost: number; last: string } => {
+    const node = kernel.mkdir(name, user);
+    kernel.put(kernel.walk(`${name}/.filter`), text);
+    const begin = performance.now();
+    kernel.put(kernel.walk(`${name}/.since`), '0\n');
+    const ms = performance.now() - begin;
+    const directory = kernel.tree.root.directories.get(name)!;
+    return { ms, pending: directory.queue.entries.size, lost: directory.queue.lost, last: kernel.names(node).at(-1)! };
+  };
+  const slow = Array.from({ length: 8 }, () => COSTLY.replace('==', '!='));
+  const { ms, pending, lost, last } = replay('slow', slow.join(', '));
+  assert.is(pending + lost, count);
+  assert.ok(pending > 0 && lost > 0 && last === '1000', `${pending} joined, ${lost} were lost, ${last} is the last`);
+  assert.ok(ms < 100, `it took ${ms} ms`); // 6 on a machine that does nothing else
+  const quick = replay('quick', 'A!=b, N==*');
+  assert.equal([quick.pending, quick.lost], [count, 0]);
+  await end(own);
+});
+
 filter('of a stream is charged to who opens it, with what it keeps of the ring', async () => {
   const own = world();
   const { kernel, user, held } = own;
