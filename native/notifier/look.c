@@ -30,8 +30,8 @@
  * On a busy machine that takes longer, as all else does, but no longer than the last of these.
  */
 #define PATIENCE_NS (2 * MS)
-#define EVERYBODY_PATIENCE_NS (8 * MS)
-#define MOST_PATIENCE_NS (50 * MS)
+#define EVERYBODY_PATIENCE_NS (20 * MS)
+#define MOST_PATIENCE_NS (100 * MS)
 #define WAKE_UP_NS (1 * MS)
 /* How long one slice takes. */
 #define SLICE_NS (1 * MS)
