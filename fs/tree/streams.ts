@@ -33,24 +33,33 @@ export class StreamGroup extends Audience {
   readonly waiting = new Set<ParkedRead>();
   readonly pollers = new Set<Handle>();
 
-  /** Events have come: whoever waits gets all of them, some readers at a time; pollers look again. True when more wait. */
-  settle(door: Door): boolean {
-    for (const handle of this.pollers) door.wake(handle);
-    this.pollers.clear();
-    return this.#answerSome(door);
+  /**
+   * Events have come: wakes pollers, and answers blocked reads with all that there is.
+   * @param most how many pollers and reads together
+   * @returns how many it woke and answered
+   */
+  settle(door: Door, most: number): number {
+    let woken = 0;
+    for (const handle of this.pollers) {
+      if (woken === most) return woken;
+      this.pollers.delete(handle);
+      door.wake(handle);
+      woken++;
+    }
+    return woken + this.#answerSome(door, most - woken);
   }
 
   /**
-   * Answers WOKEN_AT_ONCE of those who wait, who are first in line. Most stand at the same place, and those of them with
-   * the same room get the same bytes, made once.
+   * Answers the blocked reads that are first in line. Most stand at the same place, and those of them with the same room get
+   * the same bytes, made once.
    */
-  #answerSome(door: Door): boolean {
+  #answerSome(door: Door, most: number): number {
     let batch: ParkedRead[] = [];
     let leader: Cursor | null = null;
     let begun = { place: -1, size: -1, lost: 0 };
     let answered = 0;
     for (const read of this.waiting) {
-      if (answered === WOKEN_AT_ONCE) break;
+      if (answered === most) break;
       const { cursor } = read.handle as StreamHandle;
       if (leader !== null && begun.place >= 0 && cursor.place === begun.place && read.size === begun.size) {
         cursor.follow(leader, leader.toldLost - begun.lost);
@@ -69,7 +78,7 @@ export class StreamGroup extends Audience {
       answered++;
     }
     if (batch.length > 0) door.answer(batch);
-    return answered > 0 && this.waiting.size > 0;
+    return answered;
   }
 
   /** Everybody who waits gets the end of the file. */
@@ -106,10 +115,20 @@ export class Streams {
   /** The number in the log from which on nobody has been told. */
   settled = 0;
 
-  /** Some of those who wait get what has come. True when more wait. */
+  /**
+   * Answers some of the blocked reads with what has come, WOKEN_AT_ONCE of all groups together: a user may have a
+   * thousand groups.
+   * @returns whether there are more
+   */
   settle(door: Door): boolean {
     this.settled = this.log.next;
-    for (const group of this.#fresh) if (!group.settle(door)) this.#fresh.delete(group);
+    let room = WOKEN_AT_ONCE;
+    for (const group of this.#fresh) {
+      if (room === 0) break;
+      this.#fresh.delete(group);
+      room -= group.settle(door, room);
+      if (room === 0) this.#fresh.add(group); // behind the others
+    }
     return this.#fresh.size > 0;
   }
 

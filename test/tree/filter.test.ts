@@ -39,7 +39,7 @@ function setXattr(kernel: MemoryKernel, node: number, value: string, by: By = {}
 
 async function end({ kernel, child, held }: World): Promise<void> {
   await child.die();
-  kernel.owners.watch.drain();
+  kernel.drain();
   assert.equal([held('memory'), held('filter_cost'), held('memory', 'mount'), held('filter_cost', 'mount')], [0, 0, 0, 0]);
   kernel.close();
 }

@@ -229,13 +229,13 @@ class World {
   }
 
   check(): void {
-    this.kernel.owners.watch.drain(); // as before every request
+    this.kernel.drain(); // as before every request
     assert.equal(books(this.kernel), recount(this.kernel, this.streams, this.written));
   }
 
   async end(): Promise<void> {
     for (const child of this.children) await child.die();
-    this.kernel.owners.watch.drain();
+    this.kernel.drain();
     for (const { name, id } of this.directories) {
       this.kernel.tree.remember(this.kernel.tree.root.lookup(name)!);
       this.kernel.ask('FUSE_REMOVEXATTR', id, cstring(STICKY));
@@ -292,7 +292,7 @@ quota('on directories refuses the next mkdir of that user, of no other and not o
   kernel.rmdir('second');
   kernel.mkdir('third', user);
   await child.die();
-  kernel.owners.watch.drain();
+  kernel.drain();
   assert.equal(books(kernel), {});
   kernel.close();
 });
