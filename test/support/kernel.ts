@@ -117,7 +117,7 @@ export class MemoryKernel implements Door, Reads {
   constructor(options: KernelOptions = {}) {
     this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID), options.history);
     this.tree = new Tree(this.bus, this.owners);
-    this.parked = new ParkedReads(options.mostParked ?? 1024);
+    this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#slice);
     const handlers = new TreeHandlers(this.tree, this);
