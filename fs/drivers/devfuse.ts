@@ -60,6 +60,7 @@ export class DevFuse implements Driver, Door, Reads {
     private readonly tree: Tree,
     private readonly complain: Complain,
     private readonly options: DevFuseOptions,
+    private readonly noteRequest: () => void,
   ) {
     this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
     this.#lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
@@ -102,7 +103,10 @@ export class DevFuse implements Driver, Door, Reads {
         log: this.tree.bus.log.memory,
         slice: this.#slice,
         parked: this.#parked.uniques,
-        onRequest: (length) => session.dispatch(length),
+        onRequest: (length) => {
+          this.noteRequest();
+          return session.dispatch(length);
+        },
         onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onStarved: () => this.#starvation?.told(),

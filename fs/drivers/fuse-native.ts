@@ -90,6 +90,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   constructor(
     private readonly tree: Tree,
     readonly complain: Complain,
+    private readonly noteRequest: () => void,
   ) {
     this.calls = new PathCalls(tree);
     tree.door = this;
@@ -150,6 +151,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   // ---- SessionEnds
 
   drain(): void {
+    this.noteRequest();
     this.tree.owners.watch.drain();
   }
 

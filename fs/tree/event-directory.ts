@@ -7,7 +7,6 @@ import { EndLink, type End } from './end-link.js';
 import { EventFile } from './event-file.js';
 import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
 import type { Interest } from './notices.js';
-import { specialHeap } from './prices.js';
 import type { Ledger } from './quota.js';
 import type { SpecialFile } from './special-file.js';
 import type { Tree } from './tree.js';
@@ -33,7 +32,7 @@ export abstract class EventDirectory extends Directory {
   #fixtures: Map<string, Node> | null = null;
   /** FIFOs and sockets, which are not events and not in the queue's order. */
   protected specials: Sequence<SpecialFile> | null = null;
-  /** What they cost beyond what each entry does, in bytes. */
+  /** The length of their names. */
   protected specialsHeap = 0;
   /** The files that were opened through this directory and are open, also those that are in the queue no more. */
   #openFiles: Set<EventFile> | null = null;
@@ -174,16 +173,15 @@ export abstract class EventDirectory extends Directory {
   protected takeSpecial(name: string): SpecialFile | undefined {
     const file = this.specials?.delete(name);
     if (file === undefined) return undefined;
-    const heap = specialHeap(name);
-    this.specialsHeap -= heap;
-    this.queue.books?.refund(1, 0, heap);
+    this.specialsHeap -= name.length;
+    this.queue.books?.refund(1, 0, name.length);
     return file;
   }
 
   /** Puts one in, which is charged here already. */
   protected putSpecial(file: SpecialFile): void {
     (this.specials ??= new Sequence()).push(file.name, file);
-    this.specialsHeap += specialHeap(file.name);
+    this.specialsHeap += file.name.length;
   }
 
   /** A file has been opened by its name here. */

@@ -34,7 +34,7 @@ export abstract class Handle {
   tab: Tab | null = null;
   heap = 0;
 
-  /** How many bytes are kept of a record that was read in part. */
+  /** For how many bytes of a record that was read in part it is charged. */
   #rest = 0;
 
   constructor(readonly node: Node) {}
@@ -73,8 +73,14 @@ export abstract class Handle {
     if (room <= MAX_EVENT_BYTES && tab !== null && !tab.takes('memory', MAX_EVENT_BYTES)) tab.claim('memory', MAX_EVENT_BYTES);
   }
 
-  /** Charges what is kept of a record now. @param rest in bytes */
-  chargeRest(rest: number): void {
+  /** How many bytes are kept of a record that was read in part. */
+  get restLength(): number {
+    return 0;
+  }
+
+  /** Charges what is kept of a record now. */
+  chargeRest(): void {
+    const rest = this.restLength;
     if (rest === this.#rest) return;
     const more = (rest === 0 ? 0 : rest + BUFFER_BYTES) - (this.#rest === 0 ? 0 : this.#rest + BUFFER_BYTES);
     this.#rest = rest;

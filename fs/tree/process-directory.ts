@@ -19,7 +19,7 @@ import {
   TYPE_MASK,
 } from './node.js';
 import { SinceFile } from './since-file.js';
-import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice, filterHeap, specialHeap } from './prices.js';
+import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice, filterHeap } from './prices.js';
 import type { Tab } from './quota.js';
 import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
@@ -182,8 +182,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    this.#tab.demand(1, 0, specialHeap(name));
-    this.#tab.keep(1, 0, specialHeap(name));
+    this.#tab.demand(1, 0, name.length);
+    this.#tab.keep(1, 0, name.length);
     const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
     this.putSpecial(file);
     this.changed();
@@ -220,12 +220,12 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const replaced = taken instanceof EventFile ? taken.event : undefined;
     const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
     if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
-    const heap = file === undefined ? specialHeap(newName) : heapOf(newName, file.event);
+    const heap = file === undefined ? newName.length : heapOf(newName, file.event);
     this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes, taken === undefined ? heap : heap - this.#heapOf(taken, newName));
   }
 
   #heapOf(node: Node, name: string): number {
-    return node instanceof EventFile ? heapOf(name, node.event) : specialHeap(name);
+    return node instanceof EventFile ? heapOf(name, node.event) : name.length;
   }
 
   /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
@@ -296,7 +296,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       return this.specials!.rename(name, newName);
     }
     this.takeSpecial(name);
-    to.#tab.keep(1, 0, specialHeap(newName));
+    to.#tab.keep(1, 0, newName.length);
     file.lifetime = to.lifetime;
     to.putSpecial(file);
   }

@@ -54,7 +54,7 @@ export class QueueStreamHandle extends Handle {
     if (!this.#reader.ready) return false;
     this.demandRest(sink.room);
     this.#reader.read(sink);
-    this.chargeRest(this.#reader.restLength);
+    this.chargeRest();
     this.node.directory.changed();
     return true;
   }
@@ -62,11 +62,15 @@ export class QueueStreamHandle extends Handle {
   /** Its share of what has come while it waited. */
   readShare(sink: Sink, most: number): void {
     this.#reader.read(sink, most);
-    this.chargeRest(this.#reader.restLength);
+    this.chargeRest();
   }
 
   override get isFresh(): boolean {
     return this.#reader.isFrom(this.node.directory.settledBefore);
+  }
+
+  override get restLength(): number {
+    return this.#reader.restLength;
   }
 
   override park(read: ParkedRead): void {

@@ -69,7 +69,7 @@ export class StreamGroup extends Audience {
         // It has come back since, or another read of the same open file has taken the events.
         continue;
       }
-      handle.chargeRest(cursor.restLength);
+      handle.chargeRest();
       this.waiting.delete(read);
       batch.push(read);
       answered++;
@@ -190,12 +190,16 @@ export class StreamHandle extends Handle {
     if (!this.cursor.ready) return false;
     this.demandRest(sink.room);
     this.cursor.read(sink);
-    this.chargeRest(this.cursor.restLength);
+    this.chargeRest();
     return true;
   }
 
   override get isFresh(): boolean {
     return this.cursor.ready && this.cursor.isFrom(this.streams.settled);
+  }
+
+  override get restLength(): number {
+    return this.cursor.restLength;
   }
 
   override park(read: ParkedRead): void {
