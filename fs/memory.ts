@@ -17,8 +17,10 @@ const IDLE_MS = 1000;
 const PAUSE_MS = 10_000;
 /** What a collection may take. A request that comes meanwhile waits for it. */
 const MOST_MS = 50;
-/** So much garbage is left alone: it is what some seconds of service leave. */
-const GARBAGE_BYTES = 8 * 1024 * 1024;
+/** So much that clients have let go of is left alone. */
+const FREED_BYTES = 8 * 1024 * 1024;
+/** And so much more than what they hold explains: requests leave garbage, which V8 collects by itself in the end. */
+const UNEXPLAINED_BYTES = 32 * 1024 * 1024;
 /** What a full collection takes for each MiB that lives, before one has been seen. */
 const MS_A_MIB = 1.5;
 const MIB = 1024 * 1024;
@@ -36,9 +38,11 @@ export class GiveBack {
   #collect: Collect | null = null;
   #endedMs = -PAUSE_MS;
   #msAMiB = MS_A_MIB;
-  /** Bytes of heap and buffers after the last collection, and what the ledger explained of them. */
+  /** Bytes of heap and buffers after the last collection, and what clients held then. */
   #heapAfter = heapBytes();
-  #memoryAfter = 0;
+  #heldAfter = 0;
+  /** The most that they held since, as far as was seen. */
+  #heldMost = 0;
 
   /**
    * @param memory how many bytes of heap what clients hold takes, at most
@@ -76,11 +80,11 @@ export class GiveBack {
     this.#timer = null;
     const wasBusy = this.#isBusy;
     this.#isBusy = false;
-    if (wasBusy) return this.#lookIn(IDLE_MS);
     const held = this.memory();
-    // What is charged may be twice of what it costs. A collection that finds nothing shows what there is, and is not run again.
-    const explained = (held - this.#memoryAfter) / 2;
-    if (heapBytes() - this.#heapAfter - explained < GARBAGE_BYTES) return;
+    this.#heldMost = Math.max(this.#heldMost, held);
+    if (wasBusy) return this.#lookIn(IDLE_MS);
+    const explained = held - this.#heldAfter;
+    if (this.#heldMost - held < FREED_BYTES && heapBytes() - this.#heapAfter - explained < UNEXPLAINED_BYTES) return;
     const waitMs = this.#endedMs + PAUSE_MS - performance.now();
     if (waitMs > 0) return this.#lookIn(waitMs);
     this.#run(held);
@@ -90,7 +94,7 @@ export class GiveBack {
     this.#collect ??= collector();
     const startMs = performance.now();
     // What lives is what a full collection takes its time for: at least the program's own, at most that and what clients hold.
-    const live = Math.max(this.#heapAfter - this.#memoryAfter, 0) + held;
+    const live = Math.max(this.#heapAfter - this.#heldAfter, 0) + held;
     const isFull = (live / MIB) * this.#msAMiB <= MOST_MS;
     if (isFull) this.#collect();
     else this.#collect({ type: 'minor' });
@@ -99,7 +103,7 @@ export class GiveBack {
     this.#endedMs = performance.now();
     this.#collections++;
     this.#heapAfter = heapBytes();
-    this.#memoryAfter = held;
+    this.#heldAfter = this.#heldMost = held;
     if (isFull) this.#msAMiB = this.#lastMs / (this.#heapAfter / MIB);
     if (this.#lastMs > MOST_MS) this.complain(`a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`);
   }

@@ -66,6 +66,7 @@ class FilterHandle extends LiveTextHandle {
     if (offset !== APPEND && offset !== kept.length) throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
     if (kept.length + length > MAX_FILTER_BYTES) throw new FsError(Errno.EFBIG);
     const written = kept + Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
+    directory.demandFilter(written);
     directory.setFilter(parse(written), written);
     this.#written = written.length;
     this.#version = directory.filterVersion;

@@ -129,6 +129,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.readers.settle(this.tree.door, this.queue.complete);
   }
 
+  /** Throws where a filter of that text would be too much: before it is parsed, which takes time. EDQUOT, ENOSPC. */
+  demandFilter(source: string): void {
+    this.#tab.demandAll({ memory: filterHeap(source) - filterHeap(this.filterSource) });
+  }
+
   /**
    * EDQUOT, ENOSPC.
    * @param source what it was parsed from
@@ -328,7 +333,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       this.#sticky = true;
     } else if (name === FILTER) {
       this.#refuseOthers(caller);
-      this.setFilter(parse(value));
+      this.demandFilter(value);
+      this.setFilter(parse(value), value);
     } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
     else super.setXattr(name, value, caller);
   }

@@ -47,6 +47,9 @@ const YOUNG_GENERATION_BYTES = 48 * MIB;
 const HEAP_LIMIT_BYTES = getHeapStatistics().heap_size_limit;
 const OLD_SPACE_BYTES = Math.max(HEAP_LIMIT_BYTES - YOUNG_GENERATION_BYTES, HEAP_LIMIT_BYTES / 2);
 
+/** How much beyond the mount's memory root may have in open files. */
+const RESERVE_SHARE = 1 / 16;
+
 /** Half of the old space: the other half is the program's own and what the collector needs to move things. */
 const MOUNT_MEMORY_BYTES = Math.floor(OLD_SPACE_BYTES / 2);
 
@@ -235,6 +238,16 @@ export class Tab implements Books {
     user[item] += amount;
     group[item] += amount;
     mount[item] += amount;
+    return true;
+  }
+
+  /** As `tryClaim` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
+  tryClaimOpen(heap: number): boolean {
+    if (this.tryClaim('memory', heap)) return true;
+    const { memory, bounds } = this.mount;
+    const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
+    if (memory + heap > most || !this.user.takes('memory', heap) || !this.group.takes('memory', heap)) return false;
+    this.forceClaim('memory', heap);
     return true;
   }
 

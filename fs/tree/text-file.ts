@@ -61,7 +61,7 @@ export class TextHandle extends Handle {
     private readonly textTab: Tab,
   ) {
     super(node);
-    textTab.claim('memory', textHeap(text.length));
+    if (!textTab.tryClaimOpen(textHeap(text.length))) textTab.claim('memory', textHeap(text.length));
     // Not from Buffer's pool: there a text of a few bytes keeps 8 KiB.
     const bytes = Buffer.allocUnsafeSlow(text.length);
     bytes.write(text, 'latin1');

@@ -167,11 +167,11 @@ export class Tree implements Outlet {
 
   /**
    * Charges the caller what an open file of `node` will cost, before it is opened; then `enter` is to follow, or a refund.
-   * EDQUOT, and ENFILE when the mount has no memory left.
+   * EDQUOT, and ENFILE when the mount has no memory left; root has some in reserve then, to look into what there is.
    */
   chargeOpen(node: Node, { uid, gid }: Caller): Tab {
     const tab = this.ledger.tab(uid, gid);
-    if (!tab.tryClaim('memory', node.openHeap)) refuseOpen(tab, node.openHeap);
+    if (!tab.tryClaimOpen(node.openHeap)) refuseOpen(tab, node.openHeap);
     return tab;
   }
 
