@@ -8,6 +8,7 @@
  *   open      open files of one file                    opendir   open directories
  *   stream    open streams                              match     open streams, each with a filter of its own
  *   filter    directories with a filter of 60 KB each   status    open log/.status
+ *   reopen    open .filter, with one filter of 24 KB    truncate  files that were 64 KiB long and are empty
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,21 @@ static bool make_one(const char *what, long i) {
     int fd = open(long_name(own, i), O_WRONLY | O_CREAT | O_EXCL, 0644);
     if (fd >= 0) close(fd);
     return fd >= 0;
+  }
+  if (strcmp(what, "truncate") == 0) {
+    int fd = open(long_name(own, i), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    bool is_done = fd >= 0 && ftruncate(fd, 65536) == 0 && ftruncate(fd, 0) == 0;
+    if (fd >= 0) close(fd);
+    return is_done;
+  }
+  if (strcmp(what, "reopen") == 0) {
+    snprintf(name, sizeof name, "%s/.filter", own);
+    if (i == 0) {
+      int fd = open(name, O_WRONLY | O_TRUNC);
+      if (fd < 0 || write(fd, filter, 24 * 1024) < 0) return false;
+      close(fd);
+    }
+    return open(name, O_RDONLY) >= 0;
   }
   if (strcmp(what, "stream") == 0) {
     snprintf(name, sizeof name, "%s/stream", mount_path);
