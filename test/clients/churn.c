@@ -99,7 +99,7 @@ static void act(void) {
       break;
     }
     case 2: case 3: case 4: case 5: {
-      int fd = open(any_file(), O_RDWR | O_CREAT, 0644);
+      int fd = open(any_file(), O_RDWR | O_CREAT | O_NONBLOCK, 0644); /* it may be a FIFO */
       write_some(fd);
       if (pick(3) == 0) keep(fd);
       else if (fd >= 0) close(fd);
@@ -109,7 +109,7 @@ static void act(void) {
     case 8: case 9: unlink(any_file()); break;
     case 10: case 11: if (link(any_file(), any_file()) < 0) errno = 0; break;
     case 12: if (rename(any_file(), any_file()) < 0) errno = 0; break;
-    case 13: keep(open(any_file(), pick(2) ? O_RDONLY : O_RDWR)); break;
+    case 13: keep(open(any_file(), (pick(2) ? O_RDONLY : O_RDWR) | O_NONBLOCK)); break;
     case 14: open_stream(); break;
     case 15: keep(open(path_of(pick(DIRECTORIES), 0, pick(2) ? ".status" : ".since"), O_RDONLY)); break;
     case 16: set_filter(); break;
