@@ -45,6 +45,9 @@ const MIB = 1024 * 1024;
 /** The largest block is a 57th of a segment, so that the end of a segment that no block fits is small. */
 const SIZES: ArenaSizes = { segmentBytes: 4 * MIB, regionSegments: 64 };
 
+/** So much of the open segment may stay held when nothing is live. */
+const FEW = 1 / 64;
+
 /** A segment of which less is live is emptied. */
 const LEAST_LIVE = 7 / 8;
 
@@ -174,9 +177,9 @@ export class Arena {
 
   #giveBack(segment: Segment): void {
     const isOpen = segment === this.#open;
-    const used = isOpen ? this.#end : this.sizes.segmentBytes;
+    const { segmentBytes } = this.sizes;
     // Whoever makes and removes one event at a time needs the same few pages again and again.
-    if (used > FEW_BYTES) this.pages.discard(segment.memory, segment.start, this.sizes.segmentBytes);
+    if (!isOpen || this.#end > FEW * segmentBytes) this.pages.discard(segment.memory, segment.start, segmentBytes);
     segment.isSparse = false;
     if (isOpen) this.#end = 0;
     else {
@@ -202,6 +205,3 @@ export class Arena {
     }
   }
 }
-
-/** So much of the open segment stays where it is when nothing is live. */
-const FEW_BYTES = 64 * 1024;

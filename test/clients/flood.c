@@ -7,7 +7,7 @@
  *   link      links to one file, with such names        fifo      FIFOs with such names
  *   open      open files of one file                    opendir   open directories
  *   stream    open streams                              match     open streams, each with a filter of its own
- *   filter    directories with a filter of 60 KB each   status    open log/.status
+ *   filter    directories with a filter of 24 KB each   status    open log/.status
  *   reopen    open .filter, with one filter of 24 KB    truncate  files that were 64 KiB long and are empty
  */
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 static const char *mount_path;
 static char own[4096], file[8192], name[16384];
-static char filter[60 * 1024];
+static char filter[24 * 1024];
 
 static const char *long_name(const char *directory, long i) {
   char pad[220];
@@ -52,7 +52,7 @@ static bool make_one(const char *what, long i) {
     snprintf(name, sizeof name, "%s/.filter", own);
     if (i == 0) {
       int fd = open(name, O_WRONLY | O_TRUNC);
-      if (fd < 0 || write(fd, filter, 24 * 1024) < 0) return false;
+      if (fd < 0 || write(fd, filter, sizeof filter) < 0) return false;
       close(fd);
     }
     return open(name, O_RDONLY) >= 0;
