@@ -1,7 +1,7 @@
 /** The ledger: who holds how much, recounted, and who is refused when that is too much. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Bounds, ITEMS, NO_BOUNDS, type Quotas, type Tab } from '../../fs/tree/quota.js';
+import { type Bounds, ITEMS, Ledger, NO_BOUNDS, type Quotas, type Tab } from '../../fs/tree/quota.js';
 import { EventFile } from '../../fs/tree/event-file.js';
 import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, filterHeap, streamPrice, textHeap } from '../../fs/tree/prices.js';
 import { StreamHandle } from '../../fs/tree/streams.js';
@@ -9,7 +9,7 @@ import type { ProcessDirectory } from '../../fs/tree/process-directory.js';
 import { WrittenEvent } from '../../fs/tree/written-event.js';
 import type { Overflow, QueueLimits } from '../../fs/events/queue.js';
 import { FsError } from '../../fs/errno.js';
-import { runs } from '../support/budget.js';
+import { cpuMs, runs } from '../support/budget.js';
 import { type By, Child, MemoryKernel, type Pending, O_RDWR, Refused, cstring, refusal } from '../support/kernel.js';
 import { encode } from '../fuse/structs.js';
 import { suite } from '../support/suite.js';
@@ -616,6 +616,129 @@ quota('policy that refuses tells the writer, and loses only what is delivered', 
     assert.is(kernel.tree.root.directories.get('own')!.queue.lost, 1);
     kernel.close();
   }
+});
+
+// ---- what ends, and what is let go of
+
+quota('is refunded when the owner dies, of what its open files hold too, and closing them balances', async () => {
+  const { kernel, child, user, own } = withQuotas({});
+  const { arena } = kernel.bus.log;
+  const files = ['a', 'b', 'linked', 'shared'].map((name) => kernel.create(own, name, O_RDWR, 0o644, user));
+  for (const { fh } of files) kernel.write(fh, 'x'.repeat(1000));
+  const other = kernel.mkdir('other', { pid: process.pid, uid: 1001, gid: 101 });
+  kernel.link(files[2].nodeid, other, 'linked');
+  const again = kernel.link(files[3].nodeid, other, 'shared');
+  const through = kernel.open(again, 0, { uid: 1001, gid: 101 });
+  kernel.unlink(other, 'shared');
+  kernel.unlink(own, 'a');
+  const by = { uid: 1002, gid: 102 };
+  const reader = kernel.open(files[1].nodeid, 0, by);
+  await child.die();
+  kernel.owners.watch.drain();
+  assert.equal(books(kernel)['uid 1001'].bytes, 1000, 'what is linked elsewhere stays');
+  assert.is(kernel.cat(kernel.lookup(other, 'linked').nodeid), 'x'.repeat(1000));
+  assert.is(kernel.read(through), 'x'.repeat(1000), 'what is open elsewhere stays');
+  assert.equal([books(kernel)['uid 1000'].bytes, books(kernel)['uid 1000'].events], [1000, 1], 'which is charged where it was unlinked last');
+  assert.ok(arena.live < 2 * mostRoom(1000), `${arena.live} bytes are live`);
+  assert.is(refusal(() => kernel.read(reader)), 'ESTALE');
+  for (const fh of [...files.map((file) => file.fh), through, reader]) kernel.release(fh);
+  kernel.unlink(other, 'linked');
+  kernel.rmdir('other');
+  assert.equal(books(kernel), {});
+  assert.is(arena.live, 0);
+  kernel.close();
+});
+
+/** The most room that a text may have. */
+function mostRoom(size: number): number {
+  return size + size / 8 + 64;
+}
+
+quota('on bytes is not outdone by what was cut off: a text has little spare room', () => {
+  const { kernel, own } = withQuotas({});
+  const { arena } = kernel.bus.log;
+  const { nodeid, fh } = kernel.create(own, 'file', O_RDWR);
+  for (const size of [65_536, 0, 1, 100, 65_000, 1000, 40_000, 39_000, 20_000, 1, 0]) {
+    kernel.setattr(nodeid, { valid: FATTR.size, size });
+    assert.ok(arena.live <= mostRoom(size), `${arena.live} bytes for ${size}`);
+    assert.is(kernel.cat(nodeid).length, size);
+  }
+  for (let size = 0; size < 65_536; size += 512) {
+    kernel.write(fh, 'y'.repeat(512), size);
+    assert.ok(arena.live <= mostRoom(size + 512), `${arena.live} bytes for ${size + 512}`);
+  }
+  kernel.release(fh);
+  kernel.close();
+});
+
+quota('may be looked up anew: what holds nothing is forgotten, and what is charged to it later counts', () => {
+  const ledger = new Ledger(quotasOf({ memory: 100 }));
+  const [one, other] = [ledger.tab(5, 6), ledger.tab(7, 6)];
+  for (const tab of [one, other, one]) {
+    tab.claim('memory', 60);
+    tab.unclaim('memory', 60);
+  }
+  assert.equal([ledger.users.size, ledger.groups.size], [0, 0]);
+  const same = ledger.tab(5, 6);
+  one.claim('memory', 60);
+  assert.throws(() => same.claim('memory', 60), /EDQUOT: uid 5 holds 60 of 100 memory, and 60 more do not fit/);
+  ledger.setQuotas(quotasOf({ memory: 200 }));
+  same.claim('memory', 60);
+  assert.is(ledger.users.get(5)!.memory, 120);
+  one.unclaim('memory', 60);
+  same.unclaim('memory', 60);
+  assert.equal([ledger.users.size, ledger.groups.size, ledger.mount.memory], [0, 0, 0]);
+});
+
+quota('does not keep anybody long when an event has 30,000 links in one queue and its owner dies', async () => {
+  const { kernel, child, own } = withQuotas({});
+  kernel.tree.setQueueLimits({ events: 100_000, bytes: 10 ** 9 });
+  const node = kernel.make(own, 'a', 'text');
+  for (let n = 0; n < 30_000; n++) kernel.link(node, own, `link-${n}`);
+  await child.die();
+  const before = cpuMs();
+  kernel.owners.watch.drain();
+  assert.ok(cpuMs() - before < 300, `${cpuMs() - before} ms`);
+  assert.equal(books(kernel), {});
+  kernel.close();
+}, 60_000);
+
+quota('on memory refuses names, filters, texts and open files, and nothing is charged for what was refused', () => {
+  const { kernel, user, own } = withQuotas({ memory: ownDirectory + fileOf('file') + 2 * HANDLE_BYTES });
+  const node = kernel.make(own, 'file', '');
+  const by = { uid: user.uid, gid: user.gid };
+  const open = [kernel.open(node, 0, by), kernel.opendir(own, by)];
+  const full = books(kernel);
+  for (const attempt of [
+    () => kernel.make(own, 'more', ''),
+    () => kernel.mknod(own, 'fifo', S_IFIFO),
+    () => kernel.link(node, own, 'more'),
+    () => kernel.rename(own, 'file', own, 'longer'),
+    () => kernel.open(node, 0, by),
+    () => kernel.opendir(own, by),
+    () => kernel.open(kernel.walk('stream'), 0, by),
+    () => kernel.open(kernel.lookup(own, '.status').nodeid, 0, by),
+    () => kernel.mkdir('second', user),
+    () => kernel.ask('FUSE_SETXATTR', own, Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), cstring('user.eventfs.filter'), Buffer.from('A==b')])),
+  ]) {
+    assert.is(refusal(attempt), 'EDQUOT', String(attempt));
+    assert.equal(books(kernel), full);
+  }
+  kernel.release(open[0]);
+  kernel.release(open[1], 'FUSE_RELEASEDIR');
+  kernel.rename(own, 'file', own, 'longer');
+  kernel.open(kernel.lookup(own, '.filter').nodeid, 0, by);
+  kernel.close();
+});
+
+quota('of the mount on memory is ENFILE where a file is opened, and root has a little more', () => {
+  const { kernel, own } = withQuotas({}, {}, { memory: ownDirectory + fileOf('file') + 100 * HANDLE_BYTES });
+  const node = kernel.make(own, 'file', '');
+  for (let n = 0; n < 100; n++) kernel.open(node, 0, { uid: 1000 });
+  assert.is(refusal(() => kernel.open(node, 0, { uid: 1000 })), 'ENFILE');
+  for (let n = 0; n < 6; n++) kernel.open(node, 0, {});
+  assert.is(refusal(() => kernel.open(node, 0, {})), 'ENFILE');
+  kernel.close();
 });
 
 // ---- statfs
