@@ -11,6 +11,9 @@ import type { Log } from './log.js';
 import { Remainder, overflowRecord } from './record.js';
 import type { Sink } from './sink.js';
 
+/** Room for so many numbers of events is made at first. */
+const FEWEST_NUMBERS = 16;
+
 /** The streams that have the same filter: an event is matched once for all of them. */
 export class Audience {
   /** How many events have matched since the first of them was opened. */
@@ -77,8 +80,6 @@ export class Audience {
   }
 }
 
-const FEWEST_NUMBERS = 16;
-
 export class Cursor {
   /** The number of the next event to look at. */
   #number: number;
@@ -100,6 +101,11 @@ export class Cursor {
   /** Where it stands among the audience's events, or -1 in the middle of a record: at the same place the same comes next. */
   get place(): number {
     return this.#rest.waiting ? -1 : this.#passed;
+  }
+
+  /** How many bytes are kept of a record whose beginning was read. */
+  get restLength(): number {
+    return this.#rest.length;
   }
 
   /** How many events the ring has taken from this stream, told or not. */

@@ -41,19 +41,34 @@ const MOST_NUMBERED = 8;
 
 const nameOf = ({ name }: Entry): string => name;
 
+/** What an entry called `name` costs beyond what each does. */
+export function heapOf(name: string, event: Event): number {
+  return name.length + event.heapBytes;
+}
+
 export class Queue<E extends Entry> implements Holder {
   readonly entries = new Sequence<E>(nameOf, ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
+  /** What they cost beyond what each does: see {@link Books}. */
+  heap = 0;
+  /** How many entries are still being written. */
+  incomplete = 0;
+  /** All entries before this position are still being written. */
+  #incompleteTo = 0;
   /** How many events had to make room or found none, ever. */
   lost = 0;
   /** Those that no stream reader has been told of yet. */
   readonly losses = new Losses();
 
-  /** @param books where its events and bytes are charged too */
+  /**
+   * @param books where its events and bytes are charged too
+   * @param onComplete called when an entry that was being written can be taken
+   */
   constructor(
     public limits: QueueLimits,
     public books: Books | null = null,
+    private readonly onComplete: (() => void) | null = null,
   ) {}
 
   /** How many lost events no stream reader has been told of. */
@@ -67,7 +82,7 @@ export class Queue<E extends Entry> implements Holder {
    */
   add(entry: E): boolean {
     const { event } = entry;
-    if (!this.#admit(event.length)) {
+    if (!this.#admit(event.length, heapOf(entry.name, event))) {
       this.lost += event.weight;
       this.losses.atEnd(this.entries, event.weight);
       return false;
@@ -83,6 +98,7 @@ export class Queue<E extends Entry> implements Holder {
     this.entries.push(entry.name, entry);
     event.link(this);
     this.bytes += event.length;
+    this.heap += heapOf(entry.name, event);
   }
 
   /** Whether a full queue drops its oldest. */
@@ -102,16 +118,16 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /** Finds room for one event more and charges it. */
-  #admit(bytes: number): boolean {
+  #admit(bytes: number, heap: number): boolean {
     const { books } = this;
     if (this.#overflows(1, bytes)) {
       if (!this.dropsOldest) return false;
       this.makeRoom(1, bytes);
     }
-    if (books === null || books.charge(1, bytes)) return true;
+    if (books === null || books.charge(1, bytes, heap)) return true;
     // Others hold what may be held: ours goes only if that is of use.
-    if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes)) return false;
-    for (; !books.charge(1, bytes); this.#dropOldest()) {
+    if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
+    for (; !books.charge(1, bytes, heap); this.#dropOldest()) {
       if (this.entries.size === 0) return false; // what was dropped is still open
     }
     return true;
@@ -123,9 +139,10 @@ export class Queue<E extends Entry> implements Holder {
    */
   prepend(entries: readonly E[], lost: number): readonly E[] {
     let first = entries.length;
-    while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1].event)) first--;
+    while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1])) first--;
     const kept = entries.slice(first);
     if (kept.some(({ name, event }) => !event.isUnique || name !== event.name)) this.entries.index();
+    this.#incompleteTo = 0;
     this.entries.prepend(kept.map(({ name }) => name), kept);
     for (const { event } of entries.slice(0, first)) lost += event.weight;
     if (lost === 0) return kept;
@@ -136,11 +153,13 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /** Links and charges an event that `events` more are to follow, if there is room for it. */
-  #takesInFront(events: number, event: Event): boolean {
+  #takesInFront(events: number, { name, event }: E): boolean {
+    const heap = heapOf(name, event);
     if (this.#overflows(events + 1, event.length)) return false;
-    if (this.books !== null && !this.books.charge(1, event.length)) return false;
+    if (this.books !== null && !this.books.charge(1, event.length, heap)) return false;
     event.link(this);
     this.bytes += event.length;
+    this.heap += heap;
     return true;
   }
 
@@ -167,7 +186,7 @@ export class Queue<E extends Entry> implements Holder {
   /** Takes an entry out. */
   remove(name: string): E | undefined {
     const entry = this.entries.delete(name);
-    if (entry !== undefined) this.#letGo(entry.event);
+    if (entry !== undefined) this.#letGo(name, entry.event);
     return entry;
   }
 
@@ -179,12 +198,27 @@ export class Queue<E extends Entry> implements Holder {
     const entry = this.entries.delete(name);
     if (entry === undefined) return;
     const { event } = entry;
-    this.bytes -= event.length;
-    this.books?.refund(1, event.length);
+    this.#refund(name, event);
     to.makeRoom(1, event.length);
-    to.books?.keep(1, event.length);
+    to.books?.keep(1, event.length, heapOf(entry.name, event));
     to.#append(entry);
     event.unlink(this);
+  }
+
+  /** An entry that was called `name` goes. */
+  #refund(name: string, event: Event): void {
+    const heap = heapOf(name, event);
+    this.bytes -= event.length;
+    this.heap -= heap;
+    this.books?.refund(1, event.length, heap);
+  }
+
+  /** Calls an entry something else that is free, which it says already. Whether its name may become longer was asked before. */
+  rename(name: string, newName: string): void {
+    const longer = newName.length - name.length;
+    this.entries.rename(name, newName);
+    this.heap += longer;
+    this.books?.keep(0, 0, longer);
   }
 
   /** Takes an entry out without the kernel's knowing. */
@@ -195,13 +229,12 @@ export class Queue<E extends Entry> implements Holder {
   /** Takes the oldest entry out of a queue in which no name is looked up any more; undefined when it is empty. */
   shift(): E | undefined {
     const entry = this.entries.shift();
-    if (entry !== undefined) this.#letGo(entry.event);
+    if (entry !== undefined) this.#letGo(entry.name, entry.event);
     return entry;
   }
 
-  #letGo(event: Event): void {
-    this.bytes -= event.length;
-    this.books?.refund(1, event.length);
+  #letGo(name: string, event: Event): void {
+    this.#refund(name, event);
     event.unlink(this);
   }
 
@@ -224,17 +257,26 @@ export class Queue<E extends Entry> implements Holder {
 
   /** How many events a stream reader could take now. */
   get complete(): number {
-    let count = 0;
-    for (const entry of this.entries) if (entry.event.complete) count++;
-    return count;
+    return this.entries.size - this.incomplete;
   }
 
-  /** The oldest event that is not still being written. */
+  /** An entry is complete now. */
+  becameComplete(): void {
+    this.#incompleteTo = 0;
+    this.onComplete?.();
+  }
+
+  /**
+   * @returns the oldest event that is not still being written. It is not looked for twice among those that are: a user
+   * may have thousands of them, and as many readers behind.
+   */
   firstComplete(): E | undefined {
-    const first = this.entries.first();
-    if (first === undefined || first.event.complete) return first;
-    for (const entry of this.entries) if (entry.event.complete) return entry;
-    return undefined;
+    const { entries } = this;
+    if (this.incomplete === 0) return entries.first();
+    let position = entries.seek(this.#incompleteTo);
+    while (position >= 0 && !entries.at(position)!.event.complete) position = entries.seek(position + 1);
+    this.#incompleteTo = position < 0 ? entries.nextPosition : position;
+    return position < 0 ? undefined : entries.at(position);
   }
 }
 
@@ -243,6 +285,11 @@ export class QueueReader {
   readonly #rest = new Remainder();
 
   constructor(readonly queue: Queue<Entry>) {}
+
+  /** How many bytes are kept of a record whose beginning was read. */
+  get restLength(): number {
+    return this.#rest.length;
+  }
 
   /** Whether `read` would put anything. */
   get ready(): boolean {

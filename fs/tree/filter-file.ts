@@ -6,7 +6,7 @@ import { APPEND, type Handle } from './handle.js';
 import type { AttributeChanges } from './node.js';
 import type { ProcessDirectory } from './process-directory.js';
 import type { Tab } from './quota.js';
-import { DotFile, TextHandle } from './text-file.js';
+import { DotFile, LiveTextHandle } from './text-file.js';
 
 const O_TRUNC = 0o1000;
 const LF = 0x0a;
@@ -51,7 +51,7 @@ export interface UnparsedFilter {
   parseNow(): void;
 }
 
-class FilterHandle extends TextHandle implements UnparsedFilter {
+class FilterHandle extends LiveTextHandle implements UnparsedFilter {
   /** What has been written through it, `#length` bytes: bash writes what its builtins print line by line, a write(2) each. */
   #written = Buffer.alloc(0);
   #length = 0;
@@ -71,7 +71,7 @@ class FilterHandle extends TextHandle implements UnparsedFilter {
     private emptied: boolean,
     { uid, gid }: Caller,
   ) {
-    super(node, node.text);
+    super(node);
     this.#uid = uid;
     this.#gid = gid;
   }

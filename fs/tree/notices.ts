@@ -26,6 +26,8 @@ const MOST_GHOSTS_AT_ONCE = 64;
 const MOST_GHOSTS = 64 * 1024;
 /** The most askers that are kept until the next event; when there were more, the helper looks at all processes. */
 const MOST_ASKERS = 16;
+/** So many events wait to be announced before it is looked whether they are still there. */
+const FEWEST_PENDING = 64;
 /** What a batch says instead of an asker's thread id. */
 const CROWD = -1;
 const NOBODY = -1;
@@ -110,8 +112,9 @@ export class Notices {
     if (directory.interest === null) return;
     const { pending } = directory.interest;
     pending.push(position);
-    // What has been pushed out of the queue need not be announced any more.
-    if (pending.length > 2 * directory.queue.limits.events) pending.splice(0, pending.length - directory.queue.limits.events);
+    // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
+    const { size } = directory.queue.entries;
+    if (pending.length > 2 * size + FEWEST_PENDING) pending.splice(0, pending.length - size);
     this.#due.add(directory);
     this.onDue?.();
   }

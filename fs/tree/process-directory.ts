@@ -1,7 +1,7 @@
 /** A directory that belongs to one process and ends with it; it is a queue that `ls` shows. */
 import { type Event, type Timestamp, now } from '../events/event.js';
 import type { Filter, FilterLimits } from '../events/filter.js';
-import { Queue } from '../events/queue.js';
+import { Queue, heapOf } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller, Mortal, Owner } from '../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
@@ -19,8 +19,8 @@ import {
   type NodeId,
   TYPE_MASK,
 } from './node.js';
-import { Sequence } from '../events/sequence.js';
 import { SinceFile } from './since-file.js';
+import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from './prices.js';
 import type { Tab } from './quota.js';
 import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
@@ -83,7 +83,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     /** The user that made it. chown(2) does not change that. */
     readonly madeBy: number,
   ) {
-    super(tree, id, new Lifetime(), new Queue(tree.queueLimits, tab));
+    super(tree, id, new Lifetime(), new Queue(tree.queueLimits, tab, () => this.fileComplete()));
     this.#tab = tab;
     this.uid = tab.uid;
     this.gid = tab.gid;
@@ -205,6 +205,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     this.lastWriter = null;
   }
 
+  /** What is charged for the directory itself, as memory. */
+  get #ownHeap(): number {
+    return directoryPrice(this.name).memory;
+  }
+
   protected override makeFixture(name: string): Node | undefined {
     switch (name) {
       case '.stream':
@@ -238,19 +243,19 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    this.#tab.demand(1, 0);
-    this.#tab.charge(1, 0);
+    this.#tab.demand(1, 0, name.length);
+    this.#tab.keep(1, 0, name.length);
     const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
-    (this.specials ??= new Sequence()).push(name, file);
+    this.putSpecial(file);
     this.changed();
     return file;
   }
 
   #addFile(name: string, mode: number, caller: Caller): EventFile {
     this.#refuseReserved(name);
-    this.#demand(1, 0);
+    this.#demand(1, 0, name.length + WRITTEN_EVENT_BYTES);
     const { uid, gid } = this.#ownersOfNew(caller);
-    const event = new WrittenEvent(name, this.tree.mintInode(), mode, uid, gid);
+    const event = new WrittenEvent(this.tree.bus.log.arena, name, this.tree.mintInode(), mode, uid, gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.join(file);
     this.changed();
@@ -258,9 +263,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   }
 
   /** EDQUOT where what a user puts in does not fit: it is not dropped behind the user's back. */
-  #demand(events: number, bytes: number): void {
+  #demand(events: number, bytes: number, heap: number): void {
     this.#refuseFull(events, bytes);
-    this.#tab.demand(events, bytes);
+    this.#tab.demand(events, bytes, heap);
   }
 
   #refuseFull(events: number, bytes: number): void {
@@ -272,11 +277,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   }
 
   /** The same for what comes from another directory, and replaces `taken` here. */
-  #demandFrom(from: ProcessDirectory, file: EventFile | undefined, taken: Node | undefined): void {
+  #demandFrom(from: ProcessDirectory, file: EventFile | undefined, taken: Node | undefined, newName: string): void {
     const replaced = taken instanceof EventFile ? taken.event : undefined;
     const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
     if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
-    this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes);
+    const heap = file === undefined ? newName.length : heapOf(newName, file.event);
+    this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes, taken === undefined ? heap : heap - this.#heapOf(taken, newName));
+  }
+
+  #heapOf(node: Node, name: string): number {
+    return node instanceof EventFile ? heapOf(name, node.event) : name.length;
   }
 
   /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
@@ -294,7 +304,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     const { event } = node;
     if (event.links === 0) throw new FsError(Errno.ENOENT, 'the event is gone');
     this.#refuseReserved(name);
-    this.#demand(1, event.length);
+    this.#demand(1, event.length, heapOf(name, event));
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     event.opens++; // the oldest, which makes room, may be this very event's only link
     this.join(file);
@@ -320,7 +330,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
       // Two links to one event: rename(2) leaves both.
       if (taken instanceof EventFile && taken.event === file?.event) return;
     }
-    if (to !== this) to.#demandFrom(this, file, taken);
+    if (to !== this) to.#demandFrom(this, file, taken, newName);
+    else if (taken === undefined) this.#tab.demand(0, 0, newName.length - name.length);
     if (taken !== undefined) to.unlink(newName);
     if (file !== undefined) this.#renameEvent(file, name, to, newName);
     else this.#renameSpecial(special!, name, to, newName);
@@ -331,7 +342,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   #renameEvent(file: EventFile, name: string, to: ProcessDirectory, newName: string): void {
     this.queue.entries.index(); // which knows it by its old name until it is told
     file.moveTo(to, newName);
-    if (to === this) return this.queue.entries.rename(name, newName);
+    if (to === this) return this.queue.rename(name, newName);
     this.queue.moveTo(to.queue, name);
     file.position = to.queue.entries.nextPosition - 1;
     to.fileComplete();
@@ -339,12 +350,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
 
   #renameSpecial(file: SpecialFile, name: string, to: ProcessDirectory, newName: string): void {
     file.name = newName;
-    if (to === this) return this.specials!.rename(name, newName);
-    this.specials!.delete(name);
-    this.#tab.refund(1, 0);
-    to.#tab.keep(1, 0);
+    if (to === this) {
+      const longer = newName.length - name.length;
+      this.specialsHeap += longer;
+      this.#tab.keep(0, 0, longer);
+      return this.specials!.rename(name, newName);
+    }
+    this.takeSpecial(name);
+    to.#tab.keep(1, 0, newName.length);
     file.lifetime = to.lifetime;
-    (to.specials ??= new Sequence()).push(newName, file);
+    to.putSpecial(file);
   }
 
   override fileComplete(): void {
@@ -424,7 +439,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     const { queue } = this;
     const tab = this.tree.ledger.tab(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes, memory: this.filter.memory, filter_cost: this.filter.cost });
+    const memory = this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap;
+    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes, memory, filter_cost: this.filter.cost });
     this.#tab = queue.books = tab;
     this.uid = uid;
     this.gid = gid;
@@ -486,7 +502,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
       return false;
     }
     if (!this.readers.endSome(tree.door, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
-    this.#tab.unclaim('directories');
+    this.#tab.unclaimAll(directoryPrice(this.name));
     return true;
   }
 
