@@ -110,11 +110,11 @@ export class Notices {
     if (this.onDue === null) return;
     this.#noteAsker(directory);
     if (directory.interest === null) return;
-    const { pending } = directory.interest;
-    pending.push(position);
+    const { interest } = directory;
+    interest.pending.push(position);
     // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
-    const { size } = directory.queue.entries;
-    if (pending.length > 2 * size + FEWEST_PENDING) pending.splice(0, pending.length - size);
+    const { entries } = directory.queue;
+    if (interest.pending.length > 2 * entries.size + FEWEST_PENDING) interest.pending = interest.pending.filter((at) => entries.at(at) !== undefined);
     this.#due.add(directory);
     this.onDue?.();
   }
@@ -130,6 +130,7 @@ export class Notices {
   /** A directory has ended with its owner: the kernel has to be told. */
   bury(directory: ProcessDirectory): void {
     if (this.onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
+    directory.chargeGhost();
     this.#haunt(directory.name, directory);
   }
 
@@ -155,6 +156,7 @@ export class Notices {
 
   /** The helper removes a ghost. False when it is none (any more). */
   removeGhost(name: string): boolean {
+    this.#ghosts.get(name)?.refundGhost();
     return this.#ghosts.delete(name);
   }
 
@@ -240,7 +242,7 @@ export class Notices {
     for (const ino of quiet) this.#becomeQuiet(ino);
     for (const { interest } of this.#inBatch) if (interest !== null) interest.told = null;
     this.#inBatch = [];
-    for (const name of this.#toldGhosts) this.#ghosts.delete(name); // what it could not remove, as under a mount
+    for (const name of this.#toldGhosts) this.removeGhost(name); // what it could not remove, as under a mount
     this.#toldGhosts = [];
   }
 
@@ -276,7 +278,7 @@ export class Notices {
     for (const directory of [...this.#due, ...this.#open.values()]) directory.interest = null;
     this.#due.clear();
     this.#open.clear();
-    this.#ghosts.clear();
+    for (const name of [...this.#ghosts.keys()]) this.removeGhost(name);
     this.#newGhosts = [];
     this.#toldGhosts = [];
     this.#inBatch = [];

@@ -510,6 +510,15 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     this.tree.drainCheck.beforeAnswer();
   }
 
+  /** What is left of it is kept until the kernel has been told of its end (notices.ts). */
+  chargeGhost(): void {
+    this.#tab.forceClaim('memory', directoryPrice(this.name).memory);
+  }
+
+  refundGhost(): void {
+    this.#tab.unclaim('memory', directoryPrice(this.name).memory);
+  }
+
   statusLines(): StatusLines {
     return [
       ['OWNER', this.owner.pid],
