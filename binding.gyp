@@ -12,6 +12,7 @@
         'native/fuse_ring.cc',
         'native/io_ring.cc',
         'native/memfd.cc',
+        'native/memory.cc',
         'native/mount.cc',
         'native/netlink_send.cc',
         'native/poll_handle.cc',

@@ -1,13 +1,15 @@
 /** Puts the parts together; the only place that knows them all. */
-import { raiseFileLimit } from '#native';
+import { allocatePages, discardPages, raiseFileLimit } from '#native';
 import type { Config } from './config/config.js';
 import { FsError, Misuse, errnoText } from './errno.js';
+import { Arena } from './events/arena.js';
 import { Bus } from './events/bus.js';
 import { Log } from './events/log.js';
 import { Mint } from './events/mint.js';
 import { type DevFuseOptions, type Driver, type DriverName, openDriver } from './drivers/driver.js';
 import { FUSE_ROOT_ID } from './fuse/abi.js';
 import type { Complain } from './fuse/session.js';
+import { GiveBack } from './memory.js';
 import { Owners } from './owners/owners.js';
 import { rehearse } from './rehearsal.js';
 import { type OutletOptions, openOutlets } from './outlets/outlets.js';
@@ -42,15 +44,18 @@ export interface DaemonOptions extends DevFuseOptions {
 
 export class Daemon {
   readonly tree: Tree;
-  readonly #owners = new Owners();
+  readonly #owners = new Owners(() => this.#giveBack.note());
+  readonly #giveBack: GiveBack;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly WayOut[] = [];
 
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
-    const bus = new Bus(new Log(options.config.ring), new Mint(FUSE_ROOT_ID));
+    const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
+    this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, options.complain);
+    this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options.config);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
@@ -79,7 +84,7 @@ export class Daemon {
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
     const { driver, complain } = this.options;
-    this.#driver = await openDriver(driver, this.tree, complain, this.options);
+    this.#driver = await openDriver(driver, this.tree, complain, this.options, this.#giveBack.note);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     for (const source of this.#sources) source.start();
@@ -92,6 +97,7 @@ export class Daemon {
     for (const outlet of this.#outlets) outlet.close();
     this.#outlets = [];
     this.#owners.close();
+    this.#giveBack.stop();
   }
 
   #openOutlets(): void {

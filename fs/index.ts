@@ -14,6 +14,7 @@
  *   sources/uevent-source.ts   a datagram comes, and is the kernel's (sources/kernel.ts) or udevd's (sources/udev.ts)
  *   events/uevent.ts     becomes text
  *   events/bus.ts        is appended once to events/log.ts, and goes to every outlet; the tree is one
+ *   events/arena.ts      is where its text goes once the log's ring lets go of it and somebody still holds it
  *   outlets/outlets.ts   the other ways out, if options ask for them: netlink groups, sockets, descriptors, a fifodir
  *   tree/tree.ts         gives a link to each process directory, and tells the streams
  *   tree/streams.ts      answers those who wait, all at the same place with the same bytes
@@ -22,6 +23,7 @@
  *   owners/owners.ts     what a dead process owned ends here (DESIGN, "How the promise is kept")
  *   fuse/session.ts      finds the handler, and makes sure that there is exactly one reply
  *   drivers/handlers.ts  does it on the tree; one method a request, with the system call that causes it
+ *   tree/quota.ts        charges whoever holds something, at tree/prices.ts; memory.ts gives back what is freed, when idle
  *   (drivers/fuse-native.ts and path-calls.ts are the other door, by libfuse and paths: docs/DRIVERS.md)
  *
  * Arrows go one way: cli -> daemon -> drivers, sources, outlets -> tree -> events, owners. events/ imports nothing of ours. What a

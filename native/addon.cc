@@ -10,6 +10,7 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   eventfs::exportReadiness(env, exports);
   eventfs::exportSeqpacket(env, exports);
   eventfs::exportMemfd(env, exports);
+  eventfs::exportMemory(env, exports);
   eventfs::exportNetlinkSend(env, exports);
   eventfs::exportFifodir(env, exports);
   eventfs::exportThreadInterrupts(env, exports);

@@ -14,6 +14,7 @@ void exportReadableWatch(Napi::Env env, Napi::Object exports);
 void exportReadiness(Napi::Env env, Napi::Object exports);
 void exportSeqpacket(Napi::Env env, Napi::Object exports);
 void exportMemfd(Napi::Env env, Napi::Object exports);
+void exportMemory(Napi::Env env, Napi::Object exports);
 void exportNetlinkSend(Napi::Env env, Napi::Object exports);
 void exportFifodir(Napi::Env env, Napi::Object exports);
 void exportThreadInterrupts(Napi::Env env, Napi::Object exports);

@@ -290,3 +290,18 @@ export function catchInterrupts(signal: number): number;
 
 /** Where a buffer's memory is, to tell an address that lies in it. */
 export function addressOf(buffer: Uint8Array): number;
+
+/**
+ * Maps memory that holds nothing yet (mmap(2), private, anonymous, without huge pages): a page is taken from the machine when it is
+ * first written to. V8 does not count it, since no collection can free it. ENOMEM.
+ */
+export function allocatePages(bytes: number): Uint8Array;
+
+/**
+ * Gives pages back to the machine: they read as zeros afterwards (madvise(2), MADV_DONTNEED).
+ * @param memory from {@link allocatePages} @param start in bytes, a multiple of the page size
+ */
+export function discardPages(memory: Uint8Array, start: number, length: number): void;
+
+/** Gives back to the machine what free(3) has kept (malloc_trim(3)); does nothing with a C library that keeps nothing. */
+export function trimHeap(): void;

@@ -11,6 +11,9 @@ const addon = load(root);
 export const notifierProgram = join(dirname(load.path(root)), 'eventfs-notify');
 
 export const {
+  allocatePages,
+  discardPages,
+  trimHeap,
   openFuse,
   mount,
   unmount,

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import Table from 'cli-table3';
 import { isSystemError } from '../errno.js';
-import type { Item } from '../tree/quota.js';
+import { ITEMS, type Item } from '../tree/quota.js';
 import { requireMount } from './mounted.js';
 import { print, printable } from './output.js';
 import { readStatusFile } from './status-file.js';
@@ -34,12 +34,34 @@ export async function status(options: { readonly json?: boolean; readonly mount:
   for (const { what, pid, command, pending, lost, filter } of subscribers) {
     table.push([printable(what), pid, printable(command), pending, lost, printable(filter)]);
   }
-  const held = new Table({ head: ['who', ...Object.keys(quotas[0] ?? {}).slice(1)], style: { head: [], border: [] } });
-  for (const { who, ...items } of quotas) held.push([who, ...Object.values(items).map(({ held: now, most }) => `${now} of ${most ?? 'any'}`)]);
   const lines = [...daemon].map(([key, value]) => printable(`${key}=${value}`));
-  const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [held.toString()] : [])];
+  const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [quotaTable(quotas)] : [])];
   print([...lines, ...tables, ''].join('\n'));
 }
+
+/** What all hold, without the items that nobody holds: with seven of them it is as wide as a terminal. */
+function quotaTable(quotas: readonly Quota[]): string {
+  const items = ITEMS.filter((item) => quotas.some((quota) => (quota[item]?.held ?? 0) > 0));
+  const table = new Table({ head: ['who', ...items], style: { head: [], border: [], 'padding-left': 0 } });
+  for (const quota of quotas) {
+    table.push([quota.who, ...items.map((item) => `${short(item, quota[item].held)}/${quota[item].most === null ? 'any' : short(item, quota[item].most)}`)]);
+  }
+  return table.toString();
+}
+
+const SIZES: readonly Item[] = ['bytes', 'memory'];
+
+/** A number in at most five characters: `4096`, `65.5k`, `64.0M`. */
+function short(item: Item, value: number): string {
+  const base = SIZES.includes(item) ? 1024 : 1000;
+  if (value < 10_000) return String(value);
+  let scaled = value / base;
+  let unit = 0;
+  for (; scaled >= 1000 && unit < UNITS.length - 1; unit++) scaled /= base;
+  return `${scaled < 100 ? scaled.toFixed(1) : scaled.toFixed(0)}${UNITS[unit]}`;
+}
+
+const UNITS = 'kMGTP';
 
 /** What a user or a group holds of what it may hold; null where there is no bound. */
 interface Held {

@@ -37,7 +37,7 @@ export class DevFuse implements Driver, Door, Reads {
   /** Set once the daemon is going: streams are at their end. */
   ending = false;
   readonly #session: Session;
-  readonly #parked = new ParkedReads(MOST_PARKED);
+  readonly #parked: ParkedReads;
   readonly #sink: ReplySink;
   /** What the channel is told besides a reply: see FuseChannelOptions.slice. */
   readonly #slice = new Uint32Array(3);
@@ -49,7 +49,7 @@ export class DevFuse implements Driver, Door, Reads {
   /** Whether requests come through io_uring, and with it what the kernel does not do for us there. */
   #isRing = false;
   #starvation: Starvation | null = null;
-  readonly #lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
+  readonly #lost: LostInterrupts;
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
   #path = '';
@@ -60,7 +60,10 @@ export class DevFuse implements Driver, Door, Reads {
     private readonly tree: Tree,
     private readonly complain: Complain,
     private readonly options: DevFuseOptions,
+    private readonly noteRequest: () => void,
   ) {
+    this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
+    this.#lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
@@ -70,6 +73,7 @@ export class DevFuse implements Driver, Door, Reads {
     tree.bus.onUnsettled = () => (this.#slice[SETTLE] = 1);
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
+      ['PARKED', this.#parked.size],
       ['STARVED', this.#starvation?.helped ?? 0],
     ]);
   }
@@ -99,7 +103,10 @@ export class DevFuse implements Driver, Door, Reads {
         log: this.tree.bus.log.memory,
         slice: this.#slice,
         parked: this.#parked.uniques,
-        onRequest: (length) => session.dispatch(length),
+        onRequest: (length) => {
+          this.noteRequest();
+          return session.dispatch(length);
+        },
         onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onStarved: () => this.#starvation?.told(),
@@ -163,7 +170,7 @@ export class DevFuse implements Driver, Door, Reads {
 
   park(handle: Handle, size: number): ParkedRead {
     const read = this.#parked.park(this.#requestWords, handle, size);
-    if (read === undefined) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    if (read === undefined) throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
     if (this.#isRing) this.#lost.watch();
     return read;
   }

@@ -25,11 +25,20 @@ export interface DevFuseOptions {
   readonly transport: TransportName;
 }
 
-/** Opens a door for the tree. Refusal when it can't be loaded. */
-export async function openDriver(name: DriverName, tree: Tree, complain: Complain, options: DevFuseOptions): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, options);
+/**
+ * Opens a door for the tree. Refusal when it can't be loaded.
+ * @param onRequest called for each request before it is served
+ */
+export async function openDriver(
+  name: DriverName,
+  tree: Tree,
+  complain: Complain,
+  options: DevFuseOptions,
+  onRequest: () => void,
+): Promise<Driver> {
+  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, options, onRequest);
   try {
-    return new (await import('./fuse-native.js')).FuseNative(tree, complain);
+    return new (await import('./fuse-native.js')).FuseNative(tree, complain, onRequest);
   } catch (error) {
     throw cannotLoad(error);
   }

@@ -90,9 +90,11 @@ export class FuseNative implements Driver, Door, SessionEnds {
   constructor(
     private readonly tree: Tree,
     readonly complain: Complain,
+    private readonly noteRequest: () => void,
   ) {
     this.calls = new PathCalls(tree);
     tree.door = this;
+    tree.report(() => [['PARKED', this.#parked.size]]);
     // Whoever publishes has its answer first
     tree.bus.onUnsettled = () => this.#settleSoon();
   }
@@ -149,6 +151,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   // ---- SessionEnds
 
   drain(): void {
+    this.noteRequest();
     this.tree.owners.watch.drain();
   }
 
@@ -163,6 +166,9 @@ export class FuseNative implements Driver, Door, SessionEnds {
 
   #park(handle: Handle, asked: AskedRead): void {
     if (this.#parked.size >= MOST_PARKED) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    // Who reads is not told: the read is charged where the open file is
+    const tab = handle.tab;
+    if (tab !== null && !tab.tryClaim('reads', 1)) throw new FsError(Errno.EAGAIN, 'too many reads of this user wait already');
     const slot = this.#nextSlot++;
     const read = { slot, handle, size: asked.bytes.length, asked };
     handle.park(read);
@@ -179,8 +185,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
     const { length } = this.#answer;
     const bytes = this.#answerBytes.subarray(0, length);
     for (const { slot } of reads) {
-      const { asked } = this.#parked.get(slot)!;
-      this.#parked.delete(slot);
+      const { asked } = this.#free(slot);
       asked.bytes.set(bytes);
       asked.done(length);
     }
@@ -191,9 +196,14 @@ export class FuseNative implements Driver, Door, SessionEnds {
   flush(): void {}
 
   fail({ slot }: ParkedRead, errno: number): void {
-    const { asked } = this.#parked.get(slot)!;
+    this.#free(slot).asked.done(-errno);
+  }
+
+  #free(slot: number): Parked {
+    const read = this.#parked.get(slot)!;
     this.#parked.delete(slot);
-    asked.done(-errno);
+    read.handle.tab?.unclaim('reads');
+    return read;
   }
 
   /** Nobody can: libfuse has poll, fuse-native has not. */

@@ -221,9 +221,19 @@ export class TreeHandlers implements Handlers {
 
   /** open(2) of what is there. fuse_open_out; EPERM, ELOOP, EISDIR. */
   open(request: Request, reply: Reply): Outcome {
-    const handle = this.#node(request).open(request.u32(), request);
+    const node = this.#node(request);
+    const flags = request.u32();
+    const heap = node.openHeap;
+    const tab = this.tree.chargeOpen(node, request);
+    let handle: Handle;
+    try {
+      handle = node.open(flags, request);
+    } catch (error) {
+      tab.unclaim('memory', heap);
+      throw error;
+    }
     if (handle.isStream) this.reads.streamOpened();
-    reply.opened(this.tree.enter(handle), openFlags(handle));
+    reply.opened(this.tree.enter(handle, tab, heap), openFlags(handle));
     return DONE;
   }
 
@@ -235,8 +245,15 @@ export class TreeHandlers implements Handlers {
     request.skip(8); // umask, open_flags
     const name = this.#name(request);
     refuseTaken(directory, name);
-    const handle = directory.create(name, mode, flags, request);
-    const fh = this.tree.enter(handle);
+    const tab = this.tree.chargeOpen(directory, request);
+    let handle: Handle;
+    try {
+      handle = directory.create(name, mode, flags, request);
+    } catch (error) {
+      tab.unclaim('memory', directory.openHeap);
+      throw error;
+    }
+    const fh = this.tree.enter(handle, tab, directory.openHeap);
     this.#entry(reply, handle.node);
     reply.opened(fh, openFlags(handle));
     return DONE;
@@ -297,7 +314,9 @@ export class TreeHandlers implements Handlers {
 
   /** opendir(3). fuse_open_out; ENOTDIR. Never ENOSYS: that would turn directory caching on. */
   opendir(request: Request, reply: Reply): Outcome {
-    reply.opened(this.tree.enter(new DirectoryHandle(this.#directory(request))), 0);
+    const directory = this.#directory(request);
+    const tab = this.tree.chargeOpen(directory, request);
+    reply.opened(this.tree.enter(new DirectoryHandle(directory), tab, directory.openHeap), 0);
     return DONE;
   }
 

@@ -167,13 +167,13 @@ export class PathCalls {
   /** open(2) of what is there. EPERM, ELOOP, EISDIR. */
   open(path: string, flags: number): FileHandle {
     const node = this.#node(path);
-    return this.#enter(node.open(flags, this.#ownerOf(node)), flags);
+    return this.#enter(node, (owner) => node.open(flags, owner), flags);
   }
 
   /** open(2) with O_CREAT of a name that is free. Its other flags are not told. EPERM, EEXIST. */
   create(path: string, mode: number): FileHandle {
     const { directory, name } = this.#free(path);
-    return this.#enter(directory.create(name, mode, O_RDWR, this.#ownerOf(directory)), O_RDWR);
+    return this.#enter(directory, (owner) => directory.create(name, mode, O_RDWR, owner), O_RDWR);
   }
 
   /** read(2). The handle when there is nothing yet and the caller must wait, else undefined; EAGAIN, EINVAL. */
@@ -218,8 +218,18 @@ export class PathCalls {
     (this.#hidden.get(path) ?? this.#node(path)).change(changes);
   }
 
-  #enter(handle: Handle, flags: number): FileHandle {
-    const fh = this.tree.enter(handle);
+  #enter(node: Node, open: (owner: Caller) => Handle, flags: number): FileHandle {
+    const owner = this.#ownerOf(node);
+    const heap = node.openHeap;
+    const tab = this.tree.chargeOpen(node, owner);
+    let handle: Handle;
+    try {
+      handle = open(owner);
+    } catch (error) {
+      tab.unclaim('memory', heap);
+      throw error;
+    }
+    const fh = this.tree.enter(handle, tab, heap);
     this.#flags[fh] = flags;
     return fh;
   }

@@ -11,13 +11,17 @@ import type { Log } from './log.js';
 import { Remainder, overflowRecord } from './record.js';
 import type { Sink } from './sink.js';
 
+const FEWEST_NUMBERS = 16;
+
 /** The streams that have the same filter: an event is matched once for all of them. */
 export class Audience {
   /** How many events have matched since the first of them was opened. */
   matched = 0;
-  /** The numbers of those in the ring, ascending, from `#start` on. Only where there is a filter. */
-  #numbers: number[] = [];
+  /** The numbers of those in the ring, less `#origin`, ascending, from `#start` to `#end`. Only where there is a filter. */
+  #numbers = new Uint32Array(0);
+  #origin = 0;
   #start = 0;
+  #end = 0;
 
   constructor(
     readonly log: Log,
@@ -32,35 +36,46 @@ export class Audience {
     this.matched++;
     if (filter.all) return true;
     this.#forgetOvertaken();
-    this.#numbers.push(event.number);
+    if (this.#end === this.#numbers.length) this.#makeRoom(event.number);
+    this.#numbers[this.#end++] = event.number - this.#origin;
     return true;
   }
 
   /** How many that have matched are in the ring. */
   get inRing(): number {
     this.#forgetOvertaken();
-    return this.#numbers.length - this.#start;
+    return this.#end - this.#start;
   }
 
   /** The number of the first that has matched from `number` on, or -1. */
   nextMatch(number: number): number {
     const numbers = this.#numbers;
     let low = this.#start;
-    let high = numbers.length;
+    let high = this.#end;
+    const wanted = number - this.#origin;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (numbers[middle] < number) low = middle + 1;
+      if (numbers[middle] < wanted) low = middle + 1;
       else high = middle;
     }
-    return low < numbers.length ? numbers[low] : -1;
+    return low < this.#end ? numbers[low] + this.#origin : -1;
   }
 
   #forgetOvertaken(): void {
     const { oldest } = this.log;
-    while (this.#start < this.#numbers.length && this.#numbers[this.#start] < oldest) this.#start++;
-    if (this.#start <= this.#numbers.length / 2) return;
-    this.#numbers = this.#numbers.slice(this.#start);
+    while (this.#start < this.#end && this.#numbers[this.#start] + this.#origin < oldest) this.#start++;
+  }
+
+  /** Moves the numbers to the front, in twice the room if they fill more than half of it. So they take 8 bytes an event of the ring. */
+  #makeRoom(next: number): void {
+    const old = this.#numbers;
+    const kept = this.#end - this.#start;
+    if (2 * kept > old.length || old.length === 0) this.#numbers = new Uint32Array(Math.max(FEWEST_NUMBERS, 2 * old.length));
+    const shift = kept === 0 ? next - this.#origin : old[this.#start];
+    for (let n = 0; n < kept; n++) this.#numbers[n] = old[this.#start + n] - shift;
+    this.#origin += shift;
     this.#start = 0;
+    this.#end = kept;
   }
 }
 
@@ -85,6 +100,11 @@ export class Cursor {
   /** Where it stands among the audience's events, or -1 in the middle of a record: at the same place the same comes next. */
   get place(): number {
     return this.#rest.waiting ? -1 : this.#passed;
+  }
+
+  /** How many bytes are kept of a record whose beginning was read. */
+  get restLength(): number {
+    return this.#rest.length;
   }
 
   /** How many events the ring has taken from this stream, told or not. */

@@ -2,11 +2,12 @@
  * One uevent: an action, a devpath and properties, as text whose bytes are stored once.
  *
  * The text is `ACTION@DEVPATH\n` and then one `KEY=VALUE\n` a property, in the kernel's order. While the event is in
- * the log its bytes are a slice of the log's ring; when the ring moves on and somebody still holds the event, it takes
- * its bytes along (`detach`). A byte that is no part of the text, a `\n`, always follows it in memory: with it the
+ * the log its bytes are a slice of the log's ring; when the ring moves on and somebody still holds the event, they are
+ * moved to the log's arena (`detach`). A byte that is no part of the text, a `\n`, always follows it in memory: with it the
  * slice is a stream's *record*, which an empty line ends.
  */
 
+import type { Arena, Block, Segment } from './arena.js';
 import type { Books } from './books.js';
 
 declare const seqnum: unique symbol;
@@ -34,10 +35,11 @@ export interface Holder {
   makeRoom(events: number, bytes: number, growing?: Event): void;
 }
 
-const NOTHING = new Uint8Array(1);
+/** What an event without text has: two line ends, never written to. */
+export const NO_TEXT = new Uint8Array(2).fill(0x0a);
 const LF = 0x0a;
 
-export class Event {
+export class Event implements Block {
   /** How many queues hold it: what stat(2) shows as nlink. */
   links = 0;
   /** How many open files hold it. */
@@ -50,6 +52,10 @@ export class Event {
   weight = 1;
   /** Whether no other event of the bus is or was called like this. */
   isUnique = false;
+  /** How many bytes are its own in the arena; meaningless elsewhere. */
+  capacity = 0;
+  segment: Segment | null = null;
+  slot = 0;
   #textCache: string | null = null;
 
   /**
@@ -67,6 +73,11 @@ export class Event {
     public length: number,
     public time: Timestamp,
   ) {}
+
+  /** What each link to it costs beyond what a link to a delivered event does, in bytes of heap (tree/prices.ts). */
+  get heapBytes(): number {
+    return 0;
+  }
 
   /** An event stands for itself wherever an entry of a queue is asked for. */
   get event(): this {
@@ -129,30 +140,37 @@ export class Event {
     this.#dropIfUnheld();
   }
 
-  /** An open file lets go. */
-  close(): void {
-    this.opens--;
+  /** So many open files let go. */
+  close(count = 1): void {
+    this.opens -= count;
     this.#dropIfUnheld();
   }
 
-  /** The ring is about to write over the bytes: take a copy along if anybody holds the event. */
-  detach(): void {
+  /** The ring is about to write over the bytes: if anybody holds the event, they move to the arena. */
+  detach(arena: Arena): void {
     this.inRing = false;
     if (this.#dropIfUnheld()) return;
-    // Not from Buffer's pool: a slab of 8 KiB would live as long as the smallest event in it.
-    const own = new Uint8Array(this.length + 1);
-    own.set(this.bytes.subarray(this.start, this.start + this.length));
-    own[this.length] = LF;
-    this.bytes = own;
-    this.start = 0;
+    arena.resize(this, this.length + 1, this.length);
+    this.bytes[this.start + this.length] = LF;
+  }
+
+  /** Gives the text room for `capacity` bytes in the arena; the first `kept` of its bytes stay. With 0 it has no text. */
+  protected reserve(arena: Arena, capacity: number, kept: number): void {
+    if (capacity === 0) this.#freeBytes();
+    else arena.resize(this, capacity, kept);
   }
 
   /** Frees the bytes once the ring, the last queue and the last open file have let go. */
   #dropIfUnheld(): boolean {
     if (this.inRing || this.links > 0 || this.opens > 0) return false;
-    this.bytes = NOTHING;
-    this.start = 0;
+    this.#freeBytes();
     this.length = 0;
     return true;
+  }
+
+  #freeBytes(): void {
+    this.segment?.arena.free(this);
+    this.bytes = NO_TEXT;
+    this.start = this.capacity = 0;
   }
 }

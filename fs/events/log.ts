@@ -4,6 +4,7 @@
  * Streams read it: a stream is a cursor, that is a number. Records lie one behind the other, so that a reader that lags
  * gets many events as one slice. A record never wraps: what does not fit before the ring's end goes to its beginning.
  */
+import { Arena } from './arena.js';
 import { Event, type Timestamp } from './event.js';
 
 const LF = 0x0a;
@@ -30,7 +31,11 @@ export class Log {
   /** Where the next record goes. */
   #end = 0;
 
-  constructor(readonly limits: LogLimits) {
+  /** @param arena where the text goes of events that the ring lets go of while somebody holds them */
+  constructor(
+    readonly limits: LogLimits,
+    readonly arena = new Arena(),
+  ) {
     this.memory = new Uint8Array(limits.bytes);
     this.#events = new Array<Event | undefined>(limits.events).fill(undefined);
     this.#weightBefore = new Float64Array(Math.max(limits.events, WEIGHED));
@@ -123,7 +128,7 @@ export class Log {
 
   #overtake(): void {
     const slot = this.#oldest % this.limits.events;
-    this.#events[slot]!.detach();
+    this.#events[slot]!.detach(this.arena);
     this.#events[slot] = undefined;
     this.#oldest++;
   }

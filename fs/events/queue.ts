@@ -38,10 +38,17 @@ const ROOM_IN_FRONT = 2 ** 24;
 
 const nameOf = ({ name }: Entry): string => name;
 
+/** What an entry called `name` costs beyond what each does. */
+export function heapOf(name: string, event: Event): number {
+  return name.length + event.heapBytes;
+}
+
 export class Queue<E extends Entry> implements Holder {
   readonly entries = new Sequence<E>(nameOf, ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
+  /** What they cost beyond what each does: see {@link Books}. */
+  heap = 0;
   /** How many events had to make room or found none, ever. */
   lost = 0;
   /** Those that no stream reader has been told of yet. */
@@ -64,7 +71,7 @@ export class Queue<E extends Entry> implements Holder {
    */
   add(entry: E): boolean {
     const { event } = entry;
-    if (!this.#admit(event.length)) {
+    if (!this.#admit(event.length, heapOf(entry.name, event))) {
       this.lost += event.weight;
       this.losses.atEnd(this.entries, event.weight);
       return false;
@@ -80,6 +87,7 @@ export class Queue<E extends Entry> implements Holder {
     this.entries.push(entry.name, entry);
     event.link(this);
     this.bytes += event.length;
+    this.heap += heapOf(entry.name, event);
   }
 
   /** Whether a full queue drops its oldest. */
@@ -99,16 +107,16 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /** Finds room for one event more and charges it. */
-  #admit(bytes: number): boolean {
+  #admit(bytes: number, heap: number): boolean {
     const { books } = this;
     if (this.#overflows(1, bytes)) {
       if (!this.dropsOldest) return false;
       this.makeRoom(1, bytes);
     }
-    if (books === null || books.charge(1, bytes)) return true;
+    if (books === null || books.charge(1, bytes, heap)) return true;
     // Others hold what may be held: ours goes only if that is of use.
-    if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes)) return false;
-    for (; !books.charge(1, bytes); this.#dropOldest()) {
+    if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
+    for (; !books.charge(1, bytes, heap); this.#dropOldest()) {
       if (this.entries.size === 0) return false; // what was dropped is still open
     }
     return true;
@@ -120,7 +128,7 @@ export class Queue<E extends Entry> implements Holder {
    */
   prepend(entries: readonly E[], lost: number): readonly E[] {
     let first = entries.length;
-    while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1].event)) first--;
+    while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1])) first--;
     const kept = entries.slice(first);
     if (kept.some(({ name, event }) => !event.isUnique || name !== event.name)) this.entries.index();
     this.entries.prepend(kept.map(({ name }) => name), kept);
@@ -133,11 +141,13 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /** Links and charges an event that `events` more are to follow, if there is room for it. */
-  #takesInFront(events: number, event: Event): boolean {
+  #takesInFront(events: number, { name, event }: E): boolean {
+    const heap = heapOf(name, event);
     if (this.#overflows(events + 1, event.length)) return false;
-    if (this.books !== null && !this.books.charge(1, event.length)) return false;
+    if (this.books !== null && !this.books.charge(1, event.length, heap)) return false;
     event.link(this);
     this.bytes += event.length;
+    this.heap += heap;
     return true;
   }
 
@@ -166,8 +176,7 @@ export class Queue<E extends Entry> implements Holder {
     const entry = this.entries.delete(name);
     if (entry === undefined) return undefined;
     const { event } = entry;
-    this.bytes -= event.length;
-    this.books?.refund(1, event.length);
+    this.#refund(name, event);
     event.unlink(this);
     return entry;
   }
@@ -180,12 +189,27 @@ export class Queue<E extends Entry> implements Holder {
     const entry = this.entries.delete(name);
     if (entry === undefined) return;
     const { event } = entry;
-    this.bytes -= event.length;
-    this.books?.refund(1, event.length);
+    this.#refund(name, event);
     to.makeRoom(1, event.length);
-    to.books?.keep(1, event.length);
+    to.books?.keep(1, event.length, heapOf(entry.name, event));
     to.#append(entry);
     event.unlink(this);
+  }
+
+  /** An entry that was called `name` goes. */
+  #refund(name: string, event: Event): void {
+    const heap = heapOf(name, event);
+    this.bytes -= event.length;
+    this.heap -= heap;
+    this.books?.refund(1, event.length, heap);
+  }
+
+  /** Calls an entry something else that is free, which it says already. Whether its name may become longer was asked before. */
+  rename(name: string, newName: string): void {
+    const longer = newName.length - name.length;
+    this.entries.rename(name, newName);
+    this.heap += longer;
+    this.books?.keep(0, 0, longer);
   }
 
   /** Takes an entry out without the kernel's knowing. */
@@ -195,10 +219,10 @@ export class Queue<E extends Entry> implements Holder {
 
   /** Lets go of everything. */
   clear(): void {
-    this.books?.refund(this.entries.size, this.bytes);
+    this.books?.refund(this.entries.size, this.bytes, this.heap);
     for (const entry of this.entries) entry.event.unlink(this);
     this.entries.clear();
-    this.bytes = 0;
+    this.bytes = this.heap = 0;
   }
 
   /** Whether the event can have its own name here, as far as that can be told without looking. */
@@ -237,6 +261,11 @@ export class QueueReader {
   readonly #rest = new Remainder();
 
   constructor(readonly queue: Queue<Entry>) {}
+
+  /** How many bytes are kept of a record whose beginning was read. */
+  get restLength(): number {
+    return this.#rest.length;
+  }
 
   /** Whether `read` would put anything. */
   get ready(): boolean {

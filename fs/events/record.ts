@@ -8,6 +8,11 @@ const LF = 0x0a;
 export class Remainder {
   #rest: Uint8Array | null = null;
 
+  /** How many bytes that is. */
+  get length(): number {
+    return this.#rest?.length ?? 0;
+  }
+
   get waiting(): boolean {
     return this.#rest !== null;
   }

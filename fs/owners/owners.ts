@@ -41,6 +41,9 @@ export class Owners {
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #userNamespace = namespaceOf('self', 'user');
 
+  /** @param onDeath called when an owner has died and what it owned has ended */
+  constructor(private readonly onDeath: () => void = () => undefined) {}
+
   /** How many processes own something. */
   get size(): number {
     return this.#owners.size;
@@ -176,6 +179,7 @@ export class Owners {
     closeSync(owner.pidfd);
     for (const thing of owner.owned) thing.ownerDied();
     owner.owned.clear();
+    this.onDeath();
   }
 
   #forget(owner: Owner): void {

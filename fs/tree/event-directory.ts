@@ -1,7 +1,7 @@
 /** A directory that is a queue: process directories and `log/`. */
 import type { Event } from '../events/event.js';
 import type { Entry, Queue } from '../events/queue.js';
-import type { Sequence } from '../events/sequence.js';
+import { Sequence } from '../events/sequence.js';
 import { Errno, FsError } from '../errno.js';
 import { EndLink, type End } from './end-link.js';
 import { EventFile } from './event-file.js';
@@ -32,6 +32,10 @@ export abstract class EventDirectory extends Directory {
   #fixtures: Map<string, Node> | null = null;
   /** FIFOs and sockets, which are not events and not in the queue's order. */
   protected specials: Sequence<SpecialFile> | null = null;
+  /** The length of their names. */
+  protected specialsHeap = 0;
+  /** The files that were opened through this directory and are open, also those that are in the queue no more. */
+  #openFiles: Set<EventFile> | null = null;
   /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
   protected listedTo = -1;
   /** Set once somebody has asked for its attributes who may watch it: then what is delivered has to be announced. */
@@ -94,9 +98,11 @@ export abstract class EventDirectory extends Directory {
     this.#fixtures = null;
     for (const entry of this.queue.entries) if (entry instanceof EventFile) this.tree.disown(entry);
     for (const file of this.specials ?? []) this.tree.disown(file);
-    this.queue.books?.refund(this.specials?.size ?? 0, 0);
+    this.queue.books?.refund(this.specials?.size ?? 0, 0, this.specialsHeap);
     this.specials = null;
+    this.specialsHeap = 0;
     this.queue.clear();
+    this.#closeFiles();
   }
 
   override get listingEnd(): number {
@@ -156,14 +162,43 @@ export abstract class EventDirectory extends Directory {
   override unlink(name: string): void {
     const entry = name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
     if (entry !== undefined) this.removeEntry(entry.name);
-    else if (this.specials?.delete(name) !== undefined) {
-      this.queue.books?.refund(1, 0);
-      this.changed();
-    } else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
+    else if (this.takeSpecial(name) !== undefined) this.changed();
+    else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
     else throw new FsError(Errno.ENOENT);
   }
 
   protected abstract removeEntry(name: string): void;
+
+  /** Takes a FIFO or socket out, and refunds it. */
+  protected takeSpecial(name: string): SpecialFile | undefined {
+    const file = this.specials?.delete(name);
+    if (file === undefined) return undefined;
+    this.specialsHeap -= name.length;
+    this.queue.books?.refund(1, 0, name.length);
+    return file;
+  }
+
+  /** Puts one in, which is charged here already. */
+  protected putSpecial(file: SpecialFile): void {
+    (this.specials ??= new Sequence()).push(file.name, file);
+    this.specialsHeap += file.name.length;
+  }
+
+  /** A file has been opened by its name here. */
+  fileOpened(file: EventFile): void {
+    (this.#openFiles ??= new Set()).add(file);
+  }
+
+  /** Its last open file is closed, or is another directory's now. */
+  fileClosed(file: EventFile): void {
+    this.#openFiles?.delete(file);
+  }
+
+  /** The directory has ended: what only open files of it hold is of use to nobody, for they all say ESTALE. */
+  #closeFiles(): void {
+    for (const file of this.#openFiles ?? []) file.closeEarly();
+    this.#openFiles = null;
+  }
 
   /** Its contents have changed. */
   changed(): void {}

@@ -7,6 +7,7 @@ import type { Caller } from '../owners/owners.js';
 import type { EventDirectory } from './event-directory.js';
 import { APPEND, Handle } from './handle.js';
 import { type AttributeChanges, type Attributes, FileType, Node, type NodeId } from './node.js';
+import { HANDLE_BYTES } from './prices.js';
 import { WrittenEvent } from './written-event.js';
 
 const ACCESS_MODE = 3; // O_ACCMODE
@@ -20,6 +21,8 @@ export class EventFile extends Node implements Entry {
   /** Where it stands in its directory's queue. */
   position = -1;
   #isDropped = false;
+  /** The directory has ended, and with it the open files' hold on the event. */
+  isClosedEarly = false;
 
   constructor(
     id: NodeId,
@@ -77,6 +80,10 @@ export class EventFile extends Node implements Entry {
 
   /** rename(2): it is found elsewhere from now on, and lives as long as that. */
   moveTo(directory: EventDirectory, name: string): void {
+    if (this.opens > 0) {
+      this.directory.fileClosed(this);
+      directory.fileOpened(this);
+    }
     this.directory = directory;
     this.lifetime = directory.lifetime;
     this.name = name;
@@ -94,6 +101,17 @@ export class EventFile extends Node implements Entry {
     if (this.#isDropped && this.opens === 0) this.directory.disown(this);
   }
 
+  /** The directory has ended: nobody can read through what is open, so that the event is not kept for that. */
+  closeEarly(): void {
+    this.isClosedEarly = true;
+    this.event.close(this.opens);
+  }
+
+  /** A delivered event is kept for whoever has it open; a file's text is charged where it was written. */
+  override get openHeap(): number {
+    return HANDLE_BYTES + (this.event instanceof WrittenEvent ? 0 : this.event.length);
+  }
+
   override forgotten(): void {
     this.directory.fileForgotten(this);
   }
@@ -105,6 +123,7 @@ export class EventHandle extends Handle {
     readonly writes: boolean,
   ) {
     super(node);
+    if (node.opens === 0) node.directory.fileOpened(node);
     node.event.opens++;
     if (node.event instanceof WrittenEvent && writes) node.event.writers++;
   }
@@ -124,9 +143,12 @@ export class EventHandle extends Handle {
   }
 
   override release(): void {
-    const { event, directory } = this.node;
+    const { node } = this;
+    const { event, directory } = node;
     if (event instanceof WrittenEvent && this.writes && --event.writers === 0) directory.fileComplete();
+    if (node.isClosedEarly) return;
+    if (node.opens === 0) directory.fileClosed(node);
     event.close();
-    this.node.letGoIfUnused();
+    node.letGoIfUnused();
   }
 }

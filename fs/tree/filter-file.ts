@@ -4,7 +4,7 @@ import { Errno, FsError } from '../errno.js';
 import { APPEND, type Handle } from './handle.js';
 import type { AttributeChanges } from './node.js';
 import type { ProcessDirectory } from './process-directory.js';
-import { DotFile, TextHandle } from './text-file.js';
+import { DotFile, LiveTextHandle } from './text-file.js';
 
 const O_TRUNC = 0o1000;
 /** A filter of that size still costs an event little to be matched with; 10,000 terms fit. */
@@ -39,9 +39,11 @@ export class FilterFile extends DotFile<ProcessDirectory> {
   }
 }
 
-class FilterHandle extends TextHandle {
-  /** What has been written through it: bash writes what its builtins print line by line, a write(2) each. */
-  #written = '';
+class FilterHandle extends LiveTextHandle {
+  /** How many bytes have been written through it: bash writes what its builtins print line by line, a write(2) each. */
+  #written = 0;
+  /** Which filter of the directory's came of that. */
+  #version = -1;
 
   /**
    * @param emptied opened with O_TRUNC: the old filter holds until a new one is written, so that `echo ... > .filter`
@@ -51,19 +53,23 @@ class FilterHandle extends TextHandle {
     override readonly node: FilterFile,
     private emptied: boolean,
   ) {
-    super(node, node.text);
+    super(node);
   }
 
   /** write(2) at 0 sets the filter, behind the last write or at the end adds to it. EINVAL for a bad one, which changes nothing; EFBIG. */
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { directory, text } = this.node;
-    const kept = offset === 0 ? '' : offset === this.#written.length ? this.#written : text;
+    // What was written in several calls may have been cut anywhere, so it is kept as it was written, once for the directory.
+    const goesOn = offset > 0 && offset === this.#written && directory.filterVersion === this.#version;
+    const kept = offset === 0 ? '' : goesOn ? directory.filterSource : text;
     this.emptied = false;
     if (offset !== APPEND && offset !== kept.length) throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
     if (kept.length + length > MAX_FILTER_BYTES) throw new FsError(Errno.EFBIG);
     const written = kept + Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
-    directory.setFilter(parse(written));
-    this.#written = written;
+    directory.demandFilter(written);
+    directory.setFilter(parse(written), written);
+    this.#written = written.length;
+    this.#version = directory.filterVersion;
     return length;
   }
 

@@ -1,7 +1,10 @@
 /** What every open file has in common. */
 import type { Sink } from '../events/sink.js';
+import { MAX_EVENT_BYTES } from '../events/uevent.js';
 import { Errno, FsError } from '../errno.js';
 import type { Node } from './node.js';
+import { BUFFER_BYTES } from './prices.js';
+import type { Tab } from './quota.js';
 
 declare const fileHandle: unique symbol;
 /** What the kernel calls an open file by: fuse_open_out.fh. */
@@ -27,6 +30,12 @@ export abstract class Handle {
   /** By which the kernel wakes who polls it (fuse_poll_in.kh), as two words; set while somebody does. */
   pollKeyLow = 0;
   pollKeyHigh = 0;
+  /** Where it is charged since it has a number, and how many bytes of memory. */
+  tab: Tab | null = null;
+  heap = 0;
+
+  /** For how many bytes of a record that was read in part it is charged. */
+  #rest = 0;
 
   constructor(readonly node: Node) {}
 
@@ -46,6 +55,37 @@ export abstract class Handle {
    */
   get isFresh(): boolean {
     return false;
+  }
+
+  /** Charges the opener `more` bytes of memory, or less. EDQUOT, ENOSPC. */
+  protected chargeHeap(more: number): void {
+    if (more > 0) this.tab?.claim('memory', more);
+    else this.tab?.unclaim('memory', -more);
+    this.heap += more;
+  }
+
+  /**
+   * Before a stream is read. Where there is no room for a whole record, what did not fit is kept for the next read, which must not
+   * be refused: so this one is. EDQUOT, ENOSPC.
+   */
+  protected demandRest(room: number): void {
+    const { tab } = this;
+    if (room <= MAX_EVENT_BYTES && tab !== null && !tab.takes('memory', MAX_EVENT_BYTES)) tab.claim('memory', MAX_EVENT_BYTES);
+  }
+
+  /** How many bytes are kept of a record that was read in part. */
+  get restLength(): number {
+    return 0;
+  }
+
+  /** Charges what is kept of a record now. */
+  chargeRest(): void {
+    const rest = this.restLength;
+    if (rest === this.#rest) return;
+    const more = (rest === 0 ? 0 : rest + BUFFER_BYTES) - (this.#rest === 0 ? 0 : this.#rest + BUFFER_BYTES);
+    this.#rest = rest;
+    this.tab?.forceClaim('memory', more);
+    this.heap += more;
   }
 
   /** write(2), at the end when `offset` is {@link APPEND}; gives how many bytes it took. */

@@ -28,6 +28,9 @@ export class LogDirectory extends EventDirectory {
     throw new FsError(Errno.EPERM, 'only the daemon writes the log');
   }
 
+  /** It never ends. */
+  override fileOpened(): void {}
+
   override attributes(to: Attributes): void {
     super.attributes(to);
     const newest = this.queue.entries.last();

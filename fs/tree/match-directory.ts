@@ -5,7 +5,7 @@ import { StreamFile } from './streams.js';
 import type { Tree } from './tree.js';
 
 /** How many names are remembered, but for those that are open. */
-const MOST_KNOWN = 4096;
+const MOST_KNOWN = 256;
 
 export class MatchDirectory extends Directory {
   readonly mode = FileType.directory | 0o555;

@@ -3,6 +3,7 @@ import { type Timestamp, now } from '../events/event.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller } from '../owners/owners.js';
 import type { Handle } from './handle.js';
+import { HANDLE_BYTES } from './prices.js';
 
 declare const nodeId: unique symbol;
 /** What the kernel calls an inode by: fuse_in_header.nodeid. Never reused; 1 is the root. */
@@ -87,6 +88,11 @@ export abstract class Node {
   /** chmod(2), chown(2), utimensat(2), truncate(2). EPERM where nothing can be changed. */
   change(_changes: AttributeChanges): void {
     throw new FsError(Errno.EPERM, 'this file is what it is');
+  }
+
+  /** What an open file of it costs, in bytes. */
+  get openHeap(): number {
+    return HANDLE_BYTES;
   }
 
   /** open(2): `flags` as the caller gave them. */

@@ -25,6 +25,8 @@ const MOST_GHOSTS_AT_ONCE = 256;
 const MOST_GHOSTS = 64 * 1024;
 /** The most askers that are kept until the next event; when there were more, the helper looks at all processes. */
 const MOST_ASKERS = 16;
+/** So many events wait to be announced before it is looked whether they are still there. */
+const FEWEST_PENDING = 64;
 /** What a batch says instead of an asker's thread id. */
 const CROWD = -1;
 const NOBODY = -1;
@@ -105,10 +107,11 @@ export class Notices {
     if (this.onDue === null) return;
     this.#noteAsker(directory);
     if (directory.interest === null) return;
-    const { pending } = directory.interest;
-    pending.push(position);
-    // What has been pushed out of the queue need not be announced any more.
-    if (pending.length > 2 * directory.queue.limits.events) pending.splice(0, pending.length - directory.queue.limits.events);
+    const { interest } = directory;
+    interest.pending.push(position);
+    // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
+    const { entries } = directory.queue;
+    if (interest.pending.length > 2 * entries.size + FEWEST_PENDING) interest.pending = interest.pending.filter((at) => entries.at(at) !== undefined);
     this.#due.add(directory);
     this.onDue?.();
   }
@@ -124,6 +127,7 @@ export class Notices {
   /** A directory has ended with its owner: the kernel has to be told. */
   bury(directory: ProcessDirectory): void {
     if (this.onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
+    directory.chargeGhost();
     this.#haunt(directory.name, directory);
   }
 
@@ -149,6 +153,7 @@ export class Notices {
 
   /** The helper removes a ghost. False when it is none (any more). */
   removeGhost(name: string): boolean {
+    this.#ghosts.get(name)?.refundGhost();
     return this.#ghosts.delete(name);
   }
 
@@ -214,7 +219,7 @@ export class Notices {
     for (const ino of quiet) this.#becomeQuiet(ino);
     for (const { interest } of this.#inBatch) if (interest !== null) interest.told = null;
     this.#inBatch = [];
-    for (const name of this.#toldGhosts) this.#ghosts.delete(name); // what it could not remove, as under a mount
+    for (const name of this.#toldGhosts) this.removeGhost(name); // what it could not remove, as under a mount
     this.#toldGhosts = [];
   }
 
@@ -250,7 +255,7 @@ export class Notices {
     for (const directory of [...this.#due, ...this.#open.values()]) directory.interest = null;
     this.#due.clear();
     this.#open.clear();
-    this.#ghosts.clear();
+    for (const name of [...this.#ghosts.keys()]) this.removeGhost(name);
     this.#newGhosts = [];
     this.#toldGhosts = [];
     this.#inBatch = [];

@@ -1,7 +1,7 @@
 /** A directory that belongs to one process and ends with it; it is a queue that `ls` shows. */
 import { type Event, type Timestamp, now } from '../events/event.js';
 import { Filter } from '../events/filter.js';
-import { Queue } from '../events/queue.js';
+import { Queue, heapOf } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller, Mortal, Owner } from '../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
@@ -18,8 +18,8 @@ import {
   type NodeId,
   TYPE_MASK,
 } from './node.js';
-import { Sequence } from '../events/sequence.js';
 import { SinceFile } from './since-file.js';
+import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice, filterHeap } from './prices.js';
 import type { Tab } from './quota.js';
 import { SpecialFile } from './special-file.js';
 import { QueueReaders, QueueStreamFile } from './queue-stream.js';
@@ -44,6 +44,10 @@ const EVERYTHING = Filter.parse('');
 
 export class ProcessDirectory extends EventDirectory implements Mortal {
   filter = EVERYTHING;
+  /** The text that it was parsed from. */
+  filterSource = '';
+  /** Changes with the filter, so that a writer sees whether the filter is still its own. */
+  filterVersion = 0;
   readonly readers = new QueueReaders();
   mode: number;
   uid: number;
@@ -125,10 +129,29 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.readers.settle(this.tree.door, this.queue.complete);
   }
 
-  setFilter(filter: Filter): void {
+  /** Throws where a filter of that text would be too much: before it is parsed, which takes time. EDQUOT, ENOSPC. */
+  demandFilter(source: string): void {
+    this.#tab.demandAll({ memory: filterHeap(source) - filterHeap(this.filterSource) });
+  }
+
+  /**
+   * EDQUOT, ENOSPC.
+   * @param source what it was parsed from
+   */
+  setFilter(filter: Filter, source = filter.text): void {
+    const more = filterHeap(source) - filterHeap(this.filterSource);
+    if (more > 0) this.#tab.claim('memory', more);
+    else this.#tab.unclaim('memory', -more);
     this.tree.takers.remove(this);
     this.filter = filter;
+    this.filterSource = source;
+    this.filterVersion++;
     this.tree.takers.add(this);
+  }
+
+  /** What is charged for the directory itself, as memory. */
+  get #ownHeap(): number {
+    return directoryPrice(this.name).memory + filterHeap(this.filterSource);
   }
 
   protected override makeFixture(name: string): Node | undefined {
@@ -164,19 +187,19 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    this.#tab.demand(1, 0);
-    this.#tab.charge(1, 0);
+    this.#tab.demand(1, 0, name.length);
+    this.#tab.keep(1, 0, name.length);
     const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
-    (this.specials ??= new Sequence()).push(name, file);
+    this.putSpecial(file);
     this.changed();
     return file;
   }
 
   #addFile(name: string, mode: number, caller: Caller): EventFile {
     this.#refuseReserved(name);
-    this.#demand(1, 0);
+    this.#demand(1, 0, name.length + WRITTEN_EVENT_BYTES);
     const { uid, gid } = this.#ownersOfNew(caller);
-    const event = new WrittenEvent(name, this.tree.mintInode(), mode, uid, gid);
+    const event = new WrittenEvent(this.tree.bus.log.arena, name, this.tree.mintInode(), mode, uid, gid);
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     this.join(file);
     this.changed();
@@ -184,9 +207,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   /** EDQUOT where what a user puts in does not fit: it is not dropped behind the user's back. */
-  #demand(events: number, bytes: number): void {
+  #demand(events: number, bytes: number, heap: number): void {
     this.#refuseFull(events, bytes);
-    this.#tab.demand(events, bytes);
+    this.#tab.demand(events, bytes, heap);
   }
 
   #refuseFull(events: number, bytes: number): void {
@@ -198,11 +221,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   }
 
   /** The same for what comes from another directory, and replaces `taken` here. */
-  #demandFrom(from: ProcessDirectory, file: EventFile | undefined, taken: Node | undefined): void {
+  #demandFrom(from: ProcessDirectory, file: EventFile | undefined, taken: Node | undefined, newName: string): void {
     const replaced = taken instanceof EventFile ? taken.event : undefined;
     const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
     if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
-    this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes);
+    const heap = file === undefined ? newName.length : heapOf(newName, file.event);
+    this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes, taken === undefined ? heap : heap - this.#heapOf(taken, newName));
+  }
+
+  #heapOf(node: Node, name: string): number {
+    return node instanceof EventFile ? heapOf(name, node.event) : name.length;
   }
 
   /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
@@ -220,7 +248,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { event } = node;
     if (event.links === 0) throw new FsError(Errno.ENOENT, 'the event is gone');
     this.#refuseReserved(name);
-    this.#demand(1, event.length);
+    this.#demand(1, event.length, heapOf(name, event));
     const file = new EventFile(this.tree.mintNodeId(), this, name, event);
     event.opens++; // the oldest, which makes room, may be this very event's only link
     this.join(file);
@@ -246,7 +274,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       // Two links to one event: rename(2) leaves both.
       if (taken instanceof EventFile && taken.event === file?.event) return;
     }
-    if (to !== this) to.#demandFrom(this, file, taken);
+    if (to !== this) to.#demandFrom(this, file, taken, newName);
+    else if (taken === undefined) this.#tab.demand(0, 0, newName.length - name.length);
     if (taken !== undefined) to.unlink(newName);
     if (file !== undefined) this.#renameEvent(file, name, to, newName);
     else this.#renameSpecial(special!, name, to, newName);
@@ -257,7 +286,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
   #renameEvent(file: EventFile, name: string, to: ProcessDirectory, newName: string): void {
     this.queue.entries.index(); // which knows it by its old name until it is told
     file.moveTo(to, newName);
-    if (to === this) return this.queue.entries.rename(name, newName);
+    if (to === this) return this.queue.rename(name, newName);
     this.queue.moveTo(to.queue, name);
     file.position = to.queue.entries.nextPosition - 1;
     to.fileComplete();
@@ -265,12 +294,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
 
   #renameSpecial(file: SpecialFile, name: string, to: ProcessDirectory, newName: string): void {
     file.name = newName;
-    if (to === this) return this.specials!.rename(name, newName);
-    this.specials!.delete(name);
-    this.#tab.refund(1, 0);
-    to.#tab.keep(1, 0);
+    if (to === this) {
+      const longer = newName.length - name.length;
+      this.specialsHeap += longer;
+      this.#tab.keep(0, 0, longer);
+      return this.specials!.rename(name, newName);
+    }
+    this.takeSpecial(name);
+    to.#tab.keep(1, 0, newName.length);
     file.lifetime = to.lifetime;
-    (to.specials ??= new Sequence()).push(newName, file);
+    to.putSpecial(file);
   }
 
   override fileComplete(): void {
@@ -300,7 +333,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
       this.#sticky = true;
     } else if (name === FILTER) {
       this.#refuseOthers(caller);
-      this.setFilter(parse(value));
+      this.demandFilter(value);
+      this.setFilter(parse(value), value);
     } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
     else super.setXattr(name, value, caller);
   }
@@ -348,7 +382,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     const { queue } = this;
     const tab = this.tree.ledger.tab(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes });
+    const memory = this.#ownHeap + events * LINK_BYTES + queue.heap + this.specialsHeap;
+    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes, memory });
     this.#tab = queue.books = tab;
     this.uid = uid;
     this.gid = gid;
@@ -387,8 +422,19 @@ export class ProcessDirectory extends EventDirectory implements Mortal {
     this.lifetime.over = true;
     this.tree.notices.ended(this);
     this.letGo();
-    this.#tab.unclaim('directories');
+    this.#tab.unclaimAll({ directories: 1, memory: this.#ownHeap });
+    this.filter = EVERYTHING;
+    this.filterSource = '';
     this.readers.end(this.tree.door);
+  }
+
+  /** What is left of it is kept until the kernel has been told of its end (notices.ts). */
+  chargeGhost(): void {
+    this.#tab.forceClaim('memory', directoryPrice(this.name).memory);
+  }
+
+  refundGhost(): void {
+    this.#tab.unclaim('memory', directoryPrice(this.name).memory);
   }
 
   statusLines(): StatusLines {

@@ -4,6 +4,7 @@ import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '.
 import { Errno, FsError } from '../errno.js';
 import { Handle, Poll } from './handle.js';
 import type { Attributes, Lifetime, NodeId } from './node.js';
+import { textHeap } from './prices.js';
 import { RootFile } from './root-file.js';
 
 export class PublishFile extends RootFile {
@@ -108,8 +109,7 @@ class PublishHandle extends Handle {
     }
     this.node.take(written, false);
     this.#finish();
-    // What was read last stands in memory that the next request overwrites.
-    this.#begun = Buffer.from(written);
+    this.#keep(written);
     return length;
   }
 
@@ -120,15 +120,27 @@ class PublishHandle extends Handle {
 
   #goOn(begun: Buffer, written: Buffer): void {
     if (written.every((byte) => byte === LF)) return this.#finish();
-    this.#begun = null; // of an event with a line that is none, nothing is published
+    this.#drop(); // of an event with a line that is none, nothing is published
     const text = Buffer.concat([begun, Buffer.from(begun[begun.length - 1] === LF ? '' : '\n'), written]);
     this.node.take(text, false);
-    this.#begun = text;
+    this.#keep(text);
+  }
+
+  /** Keeps what may go on. Not the memory it stands in, which the next request overwrites, nor Buffer's pool. EDQUOT, ENOSPC. */
+  #keep(text: Buffer): void {
+    this.chargeHeap(textHeap(text.length));
+    this.#begun = Buffer.allocUnsafeSlow(text.length);
+    text.copy(this.#begun);
+  }
+
+  #drop(): void {
+    if (this.#begun !== null) this.chargeHeap(-textHeap(this.#begun.length));
+    this.#begun = null;
   }
 
   #finish(): void {
     const begun = this.#begun;
-    this.#begun = null;
+    this.#drop();
     if (begun !== null) this.node.take(begun, true);
   }
 

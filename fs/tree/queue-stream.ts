@@ -6,6 +6,7 @@ import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { ProcessDirectory } from './process-directory.js';
+import { QUEUE_STREAM_PRICE } from './prices.js';
 import type { Tab } from './quota.js';
 import { STREAM_BYTES } from './streams.js';
 import { DotFile } from './text-file.js';
@@ -24,7 +25,7 @@ export class QueueStreamFile extends DotFile<ProcessDirectory> {
   /** EDQUOT, ENOSPC. */
   override open(_flags: number, caller: Caller): Handle {
     const tab = this.directory.ledger.tab(caller.uid, caller.gid);
-    tab.claim('streams');
+    tab.claimAll(QUEUE_STREAM_PRICE);
     return new QueueStreamHandle(this, tab);
   }
 }
@@ -34,7 +35,7 @@ export class QueueStreamHandle extends Handle {
 
   constructor(
     override readonly node: QueueStreamFile,
-    private readonly tab: Tab,
+    private readonly streamTab: Tab,
   ) {
     super(node);
     this.#reader = new QueueReader(node.directory.queue);
@@ -51,7 +52,9 @@ export class QueueStreamHandle extends Handle {
 
   override read(_offset: number, sink: Sink): boolean {
     if (!this.#reader.ready) return false;
+    this.demandRest(sink.room);
     this.#reader.read(sink);
+    this.chargeRest();
     this.node.directory.changed();
     return true;
   }
@@ -59,10 +62,15 @@ export class QueueStreamHandle extends Handle {
   /** Its share of what has come while it waited. */
   readShare(sink: Sink, most: number): void {
     this.#reader.read(sink, most);
+    this.chargeRest();
   }
 
   override get isFresh(): boolean {
     return this.#reader.isFrom(this.node.directory.settledBefore);
+  }
+
+  override get restLength(): number {
+    return this.#reader.restLength;
   }
 
   override park(read: ParkedRead): void {
@@ -86,7 +94,7 @@ export class QueueStreamHandle extends Handle {
   override release(): void {
     const { readers } = this.node.directory;
     readers.opened--;
-    this.tab.unclaim('streams');
+    this.streamTab.unclaimAll(QUEUE_STREAM_PRICE);
     readers.pollers.delete(this);
   }
 }

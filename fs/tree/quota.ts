@@ -14,6 +14,7 @@ import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import type { Books } from '../events/books.js';
 import { Errno, FsError } from '../errno.js';
+import { LINK_BYTES } from './prices.js';
 import type { StatusLines } from './text-file.js';
 
 export const ITEMS = ['directories', 'streams', 'reads', 'events', 'bytes', 'memory', 'filter_cost'] as const;
@@ -34,6 +35,9 @@ export interface Quotas {
   readonly gid: QuotaRules;
 }
 
+/** The most users and groups that `.status` lists. */
+const MOST_LISTED = 256;
+
 export const NO_BOUNDS: Bounds = Object.fromEntries(ITEMS.map((item) => [item, Infinity])) as Bounds;
 
 const MIB = 1024 * 1024;
@@ -43,11 +47,12 @@ const YOUNG_GENERATION_BYTES = 48 * MIB;
 const HEAP_LIMIT_BYTES = getHeapStatistics().heap_size_limit;
 const OLD_SPACE_BYTES = Math.max(HEAP_LIMIT_BYTES - YOUNG_GENERATION_BYTES, HEAP_LIMIT_BYTES / 2);
 
+/** How much beyond the mount's memory root may have in open files. */
+const RESERVE_SHARE = 1 / 16;
+
 /** Half of the old space: the other half is the program's own and what the collector needs to move things. */
 const MOUNT_MEMORY_BYTES = Math.floor(OLD_SPACE_BYTES / 2);
 
-/** A link costs at most 100 bytes of heap: with that many, most of the heap is still free. */
-const HEAP_BYTES_AN_EVENT = 256;
 
 /** What holds where the configuration says nothing. */
 export const DEFAULT_QUOTAS: Quotas = {
@@ -55,7 +60,7 @@ export const DEFAULT_QUOTAS: Quotas = {
     directories: 65_536,
     streams: 65_536,
     reads: 65_536,
-    events: Math.floor(HEAP_LIMIT_BYTES / HEAP_BYTES_AN_EVENT),
+    events: Math.floor(MOUNT_MEMORY_BYTES / LINK_BYTES),
     bytes: Math.floor(totalmem() / 2),
     memory: MOUNT_MEMORY_BYTES,
     filter_cost: Infinity,
@@ -84,6 +89,8 @@ export class Account {
   bytes = 0;
   memory = 0;
   filter_cost = 0;
+  /** Whether the ledger has forgotten it, since it held nothing: another may stand in its place. */
+  isForgotten = false;
 
   constructor(
     readonly kind: keyof Quotas,
@@ -97,17 +104,24 @@ export class Account {
   }
 
   get isEmpty(): boolean {
-    return ITEMS.every((item) => this[item] === 0);
+    // The one that most of what is held costs first: most calls end there.
+    return this.memory === 0 && ITEMS.every((item) => this[item] === 0);
   }
 
-  fits(events: number, bytes: number): boolean {
+  /** @param memory what the events cost, all in all */
+  fits(events: number, bytes: number, memory: number): boolean {
     const { bounds } = this;
-    return (events <= 0 || this.events + events <= bounds.events) && (bytes <= 0 || this.bytes + bytes <= bounds.bytes);
+    return (
+      (events <= 0 || this.events + events <= bounds.events) &&
+      (bytes <= 0 || this.bytes + bytes <= bounds.bytes) &&
+      (memory <= 0 || this.memory + memory <= bounds.memory)
+    );
   }
 
-  add(events: number, bytes: number): void {
+  add(events: number, bytes: number, memory: number): void {
     this.events += events;
     this.bytes += bytes;
+    this.memory += memory;
   }
 
   /** Whether so much more would do. What is too much already may still shrink. */
@@ -122,12 +136,15 @@ export class Account {
   }
 }
 
-/** The accounts that what somebody has is charged to. One for each directory and open stream. */
+/**
+ * The accounts that what a user and a group have is charged to. It may be kept for as long as anybody likes: the ledger forgets
+ * accounts that hold nothing, and those that are here are looked up again when something is charged.
+ */
 export class Tab implements Books {
   constructor(
     private readonly ledger: Ledger,
-    private readonly user: Account,
-    private readonly group: Account,
+    private user: Account,
+    private group: Account,
     private readonly mount: Account,
   ) {}
 
@@ -139,45 +156,105 @@ export class Tab implements Books {
     return this.group.id;
   }
 
-  charge(events: number, bytes: number): boolean {
+  charge(events: number, bytes: number, heap: number): boolean {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
-    if (!user.fits(events, bytes) || !group.fits(events, bytes) || !mount.fits(events, bytes)) return false;
-    user.add(events, bytes);
-    group.add(events, bytes);
-    mount.add(events, bytes);
+    const memory = events * LINK_BYTES + heap;
+    if (!user.fits(events, bytes, memory) || !group.fits(events, bytes, memory) || !mount.fits(events, bytes, memory)) {
+      this.ledger.forget(user, group);
+      return false;
+    }
+    user.add(events, bytes, memory);
+    group.add(events, bytes, memory);
+    mount.add(events, bytes, memory);
     return true;
   }
 
-  refund(events: number, bytes: number): void {
-    this.user.add(-events, -bytes);
-    this.group.add(-events, -bytes);
-    this.mount.add(-events, -bytes);
+  refund(events: number, bytes: number, heap: number): void {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    const memory = events * LINK_BYTES + heap;
+    this.user.add(-events, -bytes, -memory);
+    this.group.add(-events, -bytes, -memory);
+    this.mount.add(-events, -bytes, -memory);
   }
 
-  couldHold(events: number, bytes: number): boolean {
-    return this.#accounts.every((account) => account.events + events <= account.bounds.events && account.bytes + bytes <= account.bounds.bytes);
+  couldHold(events: number, bytes: number, heap: number): boolean {
+    const memory = events * LINK_BYTES + heap;
+    return this.#accounts.every(
+      (account) =>
+        account.events + events <= account.bounds.events &&
+        account.bytes + bytes <= account.bounds.bytes &&
+        account.memory + memory <= account.bounds.memory,
+    );
   }
 
-  demand(events: number, bytes: number): void {
-    this.ledger.demand(this.#accounts, 'events', events);
-    this.ledger.demand(this.#accounts, 'bytes', bytes);
+  demand(events: number, bytes: number, heap: number): void {
+    this.demandAll({ events, bytes, memory: events * LINK_BYTES + heap });
   }
 
-  /** The same for what is charged to `from` by now and comes here. */
-  demandFrom(from: Tab, events: number, bytes: number): void {
-    this.ledger.demand(this.#differing(from), 'events', events);
-    this.ledger.demand(this.#differing(from), 'bytes', bytes);
+  /** Throws as `claim` does, and charges nothing. */
+  demandAll(amounts: Partial<Bounds>): void {
+    this.#demandOf(this.#accounts, amounts);
   }
 
-  /** Charges `amount` of an item. Throws EDQUOT for a user's or group's quota, ENOSPC for the mount's; then nothing is charged. */
-  claim(item: Item, amount = 1): void {
+  /** The same as `demand` for what is charged to `from` by now and comes here. */
+  demandFrom(from: Tab, events: number, bytes: number, heap: number): void {
+    this.#demandOf(this.#differing(from), { events, bytes, memory: events * LINK_BYTES + heap });
+  }
+
+  #demandOf(accounts: readonly Account[], amounts: Partial<Bounds>): void {
     try {
-      this.ledger.demand(this.#accounts, item, amount);
-      this.forceClaim(item, amount);
+      for (const item of ITEMS) this.ledger.demand(accounts, item, amounts[item] ?? 0);
     } catch (error) {
       this.ledger.forget(this.user, this.group);
       throw error;
     }
+  }
+
+  /** Charges `amount` of an item. Throws EDQUOT for a user's or group's quota, ENOSPC for the mount's; then nothing is charged. */
+  claim(item: Item, amount = 1): void {
+    if (!this.tryClaim(item, amount)) this.#refuse(item, amount);
+  }
+
+  /** Charges as much of each item as `amounts` says, or nothing. Throws as `claim` does. */
+  claimAll(amounts: Partial<Bounds>): void {
+    this.demandAll(amounts);
+    for (const item of ITEMS) this.forceClaim(item, amounts[item] ?? 0);
+  }
+
+  /** Whether `claim` would charge that. */
+  takes(item: Item, amount: number): boolean {
+    return this.user.takes(item, amount) && this.group.takes(item, amount) && this.mount.takes(item, amount);
+  }
+
+  /** As `claim`, but says so where that would be too much: false. */
+  tryClaim(item: Item, amount: number): boolean {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    const { user, group, mount } = this;
+    if (!user.takes(item, amount) || !group.takes(item, amount) || !mount.takes(item, amount)) {
+      this.ledger.forget(user, group);
+      return false;
+    }
+    user[item] += amount;
+    group[item] += amount;
+    mount[item] += amount;
+    return true;
+  }
+
+  /** As `tryClaim` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
+  tryClaimOpen(heap: number): boolean {
+    if (this.tryClaim('memory', heap)) return true;
+    const { memory, bounds } = this.mount;
+    const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
+    if (memory + heap > most || !this.user.takes('memory', heap) || !this.group.takes('memory', heap)) return false;
+    this.forceClaim('memory', heap);
+    return true;
+  }
+
+  /** Throws what `claim` does for an amount that is too much. */
+  #refuse(item: Item, amount: number): never {
+    this.#demandOf(this.#accounts, { [item]: amount });
+    throw new FsError(Errno.EDQUOT);
   }
 
   /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */
@@ -187,28 +264,32 @@ export class Tab implements Books {
 
   /** Gives back what `claim` or `forceClaim` charged. */
   unclaim(item: Item, amount = 1): void {
-    for (const account of this.#accounts) account[item] -= amount;
+    const { user, group, mount } = this;
+    user[item] -= amount;
+    group[item] -= amount;
+    mount[item] -= amount;
+    this.ledger.forget(user, group);
+  }
+
+  /** The same for several items. */
+  unclaimAll(amounts: Partial<Bounds>): void {
+    for (const item of ITEMS) this.forceClaim(item, -(amounts[item] ?? 0));
     this.ledger.forget(this.user, this.group);
   }
 
-  keep(events: number, bytes: number): void {
-    this.refund(-events, -bytes);
+  keep(events: number, bytes: number, heap: number): void {
+    this.refund(-events, -bytes, -heap);
   }
 
-  release(events: number, bytes: number): void {
-    this.refund(events, bytes);
+  release(events: number, bytes: number, heap: number): void {
+    this.refund(events, bytes, heap);
     this.ledger.forget(this.user, this.group);
   }
 
   /** chown(2): all of it is charged to `to` from now on. EDQUOT, and nothing has changed. */
   moveTo(to: Tab, held: Partial<Bounds>): void {
     const [taking, giving] = [to.#differing(this), this.#differing(to)];
-    try {
-      for (const item of ITEMS) this.ledger.demand(taking, item, held[item] ?? 0);
-    } catch (error) {
-      this.ledger.forget(to.user, to.group);
-      throw error;
-    }
+    to.#demandOf(taking, held);
     for (const item of ITEMS) {
       for (const account of taking) account[item] += held[item] ?? 0;
       for (const account of giving) account[item] -= held[item] ?? 0;
@@ -218,16 +299,28 @@ export class Tab implements Books {
 
   /** Those of our accounts that are none of `other`'s. */
   #differing(other: Tab): Account[] {
-    return this.#accounts.filter((account) => !other.#accounts.includes(account));
+    const others = other.#accounts;
+    return this.#accounts.filter((account) => !others.includes(account));
   }
 
   get #accounts(): Account[] {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
     return [this.user, this.group, this.mount];
+  }
+
+  #find(): void {
+    this.user = this.ledger.find(this.user);
+    this.group = this.ledger.find(this.group);
   }
 }
 
 function most({ bounds }: Account, item: Item): number | string {
   return bounds[item] === Infinity ? 'unlimited' : bounds[item];
+}
+
+/** `directories=2/256 ...` */
+function heldBy(account: Account): string {
+  return ITEMS.map((item) => `${item}=${account[item]}/${most(account, item)}`).join(' ');
 }
 
 /** What statfs(2) tells one user: the smallest budget that it is held to, and how much of it is left. */
@@ -244,6 +337,8 @@ export class Ledger {
   readonly groups = new Map<number, Account>();
   /** How often somebody was refused. */
   refused = 0;
+  /** The tab that was asked for last: many requests in a row are one user's. */
+  #lastTab: Tab | null = null;
 
   constructor(private quotas: Quotas = DEFAULT_QUOTAS) {
     this.mount = new Account('mount', 0, quotas.mount);
@@ -251,15 +346,29 @@ export class Ledger {
 
   /** Where what a user and a group have is charged. */
   tab(uid: number, gid: number): Tab {
-    return new Tab(this, this.#account('uid', uid, this.users), this.#account('gid', gid, this.groups), this.mount);
+    const last = this.#lastTab;
+    if (last !== null && last.uid === uid && last.gid === gid) return last;
+    const user = this.users.get(uid) ?? this.#account('uid', uid);
+    const group = this.groups.get(gid) ?? this.#account('gid', gid);
+    return (this.#lastTab = new Tab(this, user, group, this.mount));
   }
 
-  #account(kind: 'uid' | 'gid', id: number, among: Map<number, Account>): Account {
-    let account = among.get(id);
-    if (account === undefined) {
-      account = new Account(kind, id, this.#boundsOf(kind, id));
-      among.set(id, account);
-    }
+  /** An account that is in no list before something is charged to it. */
+  #account(kind: 'uid' | 'gid', id: number): Account {
+    const account = new Account(kind, id, this.#boundsOf(kind, id));
+    account.isForgotten = true;
+    return account;
+  }
+
+  /** The account of the same user or group as one that was forgotten: itself, unless another stands in its place. */
+  find(account: Account): Account {
+    if (!account.isForgotten || account.kind === 'mount') return account;
+    const among = account.kind === 'uid' ? this.users : this.groups;
+    const found = among.get(account.id);
+    if (found !== undefined) return found;
+    account.bounds = this.#boundsOf(account.kind, account.id);
+    account.isForgotten = false;
+    among.set(account.id, account);
     return account;
   }
 
@@ -277,10 +386,16 @@ export class Ledger {
     throw full.refusal(item, amount);
   }
 
-  /** Whoever holds nothing needs no account. */
+  /** An account that holds nothing is not kept. A {@link Tab} may still know it. */
   forget(user: Account, group: Account): void {
-    if (user.isEmpty) this.users.delete(user.id);
-    if (group.isEmpty) this.groups.delete(group.id);
+    if (!user.isForgotten && user.isEmpty) {
+      this.users.delete(user.id);
+      user.isForgotten = true;
+    }
+    if (!group.isForgotten && group.isEmpty) {
+      this.groups.delete(group.id);
+      group.isForgotten = true;
+    }
   }
 
   /** Other bounds from now on. Where more is held already nothing is taken away, and nothing more is given. */
@@ -295,17 +410,28 @@ export class Ledger {
   /** What the mount holds and may hold, and the same of each user and group that is bounded: `QUOTA_UID_1000=directories=2/256 ...`. */
   statusLines(): StatusLines {
     const { mount } = this;
-    const accounts = [...this.users.values(), ...this.groups.values()].filter(({ bounds }) => ITEMS.some((item) => bounds[item] !== Infinity));
     return [
       ['EVENTS', mount.events],
       ['BYTES', mount.bytes],
+      ['MEMORY', mount.memory],
       ...ITEMS.map((item) => [`MOST_${item.toUpperCase()}`, most(mount, item)] as const),
       ['REFUSED', this.refused],
-      ...accounts.map((account) => {
-        const held = ITEMS.map((item) => `${item}=${account[item]}/${most(account, item)}`);
-        return [`QUOTA_${account.kind.toUpperCase()}_${account.id}`, held.join(' ')] as const;
-      }),
+      ...this.#accountLines(),
     ];
+  }
+
+  #accountLines(): StatusLines {
+    const lines: [string, string | number][] = [];
+    let unlisted = 0;
+    for (const among of [this.users, this.groups]) {
+      for (const account of among.values()) {
+        if (!ITEMS.some((item) => account.bounds[item] !== Infinity)) continue;
+        if (lines.length === MOST_LISTED) unlisted++;
+        else lines.push([`QUOTA_${account.kind.toUpperCase()}_${account.id}`, heldBy(account)]);
+      }
+    }
+    if (unlisted > 0) lines.push(['QUOTAS_NOT_LISTED', unlisted]);
+    return lines;
   }
 
   /** statfs(2): the user's own budget, else the group's, else the mount's; of what is free, as much as all of them leave. */

@@ -5,6 +5,7 @@ import { Errno, FsError } from '../errno.js';
 import type { Caller, Owner } from '../owners/owners.js';
 import { type AttributeChanges, type Attributes, Directory, FileType, type Listing, type Node, type NodeId } from './node.js';
 import { ProcessDirectory } from './process-directory.js';
+import { directoryPrice } from './prices.js';
 import type { Tree } from './tree.js';
 
 export const ROOT_ID = 1 as NodeId;
@@ -68,7 +69,8 @@ export class RootDirectory extends Directory {
 
   #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
     const tab = this.tree.ledger.tab(uid, gid);
-    tab.claim('directories');
+    const price = directoryPrice(name);
+    tab.claimAll(price);
     try {
       const owner = findOwner();
       const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab);
@@ -79,7 +81,7 @@ export class RootDirectory extends Directory {
       this.#modified = this.#changed = now();
       return directory;
     } catch (error) {
-      tab.unclaim('directories');
+      tab.unclaimAll(price);
       throw error;
     }
   }

@@ -6,7 +6,7 @@ import { Errno, FsError } from '../errno.js';
 import type { Handle } from './handle.js';
 import type { AttributeChanges } from './node.js';
 import type { ProcessDirectory } from './process-directory.js';
-import { DotFile, TextHandle } from './text-file.js';
+import { DotFile, LiveTextHandle } from './text-file.js';
 
 const SEQNUM = /^\s*(\d{1,15})\s*$/;
 
@@ -34,9 +34,9 @@ export class SinceFile extends DotFile<ProcessDirectory> {
   }
 }
 
-class SinceHandle extends TextHandle {
+class SinceHandle extends LiveTextHandle {
   constructor(override readonly node: SinceFile) {
-    super(node, node.text);
+    super(node);
   }
 
   /** write(2): a SEQNUM in one go. One that is later than what the file shows changes nothing. EINVAL when it is none. */

@@ -10,8 +10,10 @@ import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from './node.js';
+import { streamPrice } from './prices.js';
 import type { Ledger, Tab } from './quota.js';
 import { RootFile } from './root-file.js';
+import type { StatusLines } from './text-file.js';
 
 /**
  * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
@@ -25,6 +27,9 @@ const WOKEN_AT_ONCE = 64;
  * asking (mm/filemap.c, filemap_splice_read), and busybox's cat would believe it.
  */
 export const STREAM_BYTES = 4096;
+
+/** The most streams that `.status` lists. */
+const MOST_LISTED = 1024;
 
 /** All streams with one filter: an event is looked at once for all of them. */
 export class StreamGroup extends Audience {
@@ -50,7 +55,8 @@ export class StreamGroup extends Audience {
     let answered = 0;
     for (const read of this.waiting) {
       if (answered === WOKEN_AT_ONCE) break;
-      const { cursor } = read.handle as StreamHandle;
+      const handle = read.handle as StreamHandle;
+      const { cursor } = handle;
       if (leader !== null && begun.place >= 0 && cursor.place === begun.place && read.size === begun.size) {
         cursor.follow(leader, leader.toldLost - begun.lost);
       } else if (cursor.ready) {
@@ -63,6 +69,7 @@ export class StreamGroup extends Audience {
         // It has come back since, or another read of the same open file has taken the events.
         continue;
       }
+      handle.chargeRest();
       this.waiting.delete(read);
       batch.push(read);
       answered++;
@@ -84,6 +91,8 @@ export class StreamGroup extends Audience {
 /** The groups, by their filter's text. A group lasts as long as a stream is open. */
 export class Streams {
   readonly groups = new Map<string, StreamGroup>();
+  /** How many are open. */
+  size = 0;
   readonly #index = new FilterIndex<StreamGroup>();
   /** The groups that have got events since they were settled. */
   readonly #fresh = new Set<StreamGroup>();
@@ -115,7 +124,7 @@ export class Streams {
   /** EDQUOT, ENOSPC. */
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
     const tab = this.ledger.tab(caller.uid, caller.gid);
-    tab.claim('streams');
+    tab.claimAll(streamPrice(filter, this.log.limits.events));
     let group = this.groups.get(filter.text);
     if (group === undefined) {
       group = new StreamGroup(this.log, filter);
@@ -124,13 +133,31 @@ export class Streams {
     }
     const handle = new StreamHandle(node, group, this, caller.pid, tab);
     group.handles.add(handle);
+    this.size++;
     return handle;
+  }
+
+  /** `STREAM_0=pid=...` for each, but not for more than a person or a program can make use of. */
+  statusLines(): StatusLines {
+    const lines: [string, string | number][] = [];
+    for (const group of this.groups.values()) {
+      const filter = group.filter.text.replaceAll('\n', '; ');
+      for (const { openerPid, cursor } of group.handles) {
+        lines.push([`STREAM_${lines.length}`, `pid=${openerPid} pending=${cursor.pending} lost=${cursor.lost} filter=${filter}`]);
+        if (lines.length === MOST_LISTED && this.size > MOST_LISTED) {
+          lines.push(['STREAMS_NOT_LISTED', this.size - MOST_LISTED]);
+          return lines;
+        }
+      }
+    }
+    return lines;
   }
 
   close(handle: StreamHandle): void {
     const { group } = handle;
     group.handles.delete(handle);
-    handle.tab.unclaim('streams');
+    this.size--;
+    handle.streamTab.unclaimAll(streamPrice(group.filter, this.log.limits.events));
     group.pollers.delete(handle);
     if (group.handles.size > 0) return;
     this.groups.delete(group.filter.text);
@@ -148,8 +175,8 @@ export class StreamHandle extends Handle {
     readonly streams: Streams,
     /** The thread that opened it, for `.status`. */
     readonly openerPid: number,
-    /** Where it is charged. */
-    readonly tab: Tab,
+    /** Where the stream is charged, besides the open file. */
+    readonly streamTab: Tab,
   ) {
     super(node);
     this.cursor = new Cursor(group);
@@ -161,12 +188,18 @@ export class StreamHandle extends Handle {
 
   override read(_offset: number, sink: Sink): boolean {
     if (!this.cursor.ready) return false;
+    this.demandRest(sink.room);
     this.cursor.read(sink);
+    this.chargeRest();
     return true;
   }
 
   override get isFresh(): boolean {
     return this.cursor.ready && this.cursor.isFrom(this.streams.settled);
+  }
+
+  override get restLength(): number {
+    return this.cursor.restLength;
   }
 
   override park(read: ParkedRead): void {

@@ -10,7 +10,7 @@ import { FilterIndex } from '../events/filter-index.js';
 import { Filter } from '../events/filter.js';
 import type { QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
-import type { Owners } from '../owners/owners.js';
+import type { Caller, Owners } from '../owners/owners.js';
 import type { Door } from './door.js';
 import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
@@ -19,7 +19,7 @@ import { Lifetime, type Node, type NodeId } from './node.js';
 import { Notices } from './notices.js';
 import type { ProcessDirectory } from './process-directory.js';
 import { PublishFile } from './publish-file.js';
-import { Ledger } from './quota.js';
+import { Ledger, type Tab } from './quota.js';
 import { ROOT_ID, RootDirectory } from './root-directory.js';
 import { StreamFile, Streams } from './streams.js';
 import type { StatusLines } from './text-file.js';
@@ -36,6 +36,17 @@ export const NO_DOOR: Door = {
   fail: () => undefined,
   wake: () => undefined,
 };
+
+/** open(2) has a word for what the whole system lacks. */
+function refuseOpen(tab: Tab, heap: number): never {
+  try {
+    tab.claim('memory', heap);
+  } catch (error) {
+    if (error instanceof FsError && error.errno === Errno.ENOSPC) throw new FsError(Errno.ENFILE, error.why);
+    throw error;
+  }
+  throw new FsError(Errno.ENFILE);
+}
 
 function deliver(directory: ProcessDirectory, event: Event): void {
   directory.deliver(event);
@@ -154,8 +165,23 @@ export class Tree implements Outlet {
     this.#nodes.delete(node.id);
   }
 
-  /** Gives an open file the number that the kernel will use for it. */
-  enter(handle: Handle): FileHandle {
+  /**
+   * Charges the caller what an open file of `node` will cost, before it is opened; then `enter` is to follow, or a refund.
+   * EDQUOT, and ENFILE when the mount has no memory left; root has some in reserve then, to look into what there is.
+   */
+  chargeOpen(node: Node, { uid, gid }: Caller): Tab {
+    const tab = this.ledger.tab(uid, gid);
+    if (!tab.tryClaimOpen(node.openHeap)) refuseOpen(tab, node.openHeap);
+    return tab;
+  }
+
+  /**
+   * Gives an open file the number that the kernel will use for it.
+   * @param tab what `chargeOpen` has charged @param heap how much that was
+   */
+  enter(handle: Handle, tab: Tab, heap: number): FileHandle {
+    handle.tab = tab;
+    handle.heap = heap;
     handle.node.opens++;
     const free = this.#freeHandles.pop();
     if (free === undefined) return (this.#handles.push(handle) - 1) as FileHandle;
@@ -177,8 +203,10 @@ export class Tree implements Outlet {
     if (handle === undefined) return;
     this.#handles[fh] = undefined;
     this.#freeHandles.push(fh);
+    if (this.#freeHandles.length === this.#handles.length) this.#handles.length = this.#freeHandles.length = 0;
     handle.node.opens--;
     handle.release();
+    handle.tab?.unclaim('memory', handle.heap);
   }
 
   /** Everybody who waits gets the end of the file: the daemon is going. */
@@ -202,7 +230,6 @@ export class Tree implements Outlet {
 
   statusLines(): StatusLines {
     const { bus } = this;
-    const streams = [...this.streams.groups.values()].flatMap((group) => [...group.handles]);
     return [
       ['DAEMON', process.pid],
       ['SEQNUM', bus.lastSeqnum],
@@ -213,19 +240,13 @@ export class Tree implements Outlet {
       ['KEPT', bus.log.next - bus.log.oldest],
       ['DIRECTORIES', this.root.directories.size],
       ['OWNERS', this.owners.size],
-      ['STREAMS', streams.length],
+      ['STREAMS', this.streams.size],
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
       ...this.ledger.statusLines(),
       ...this.notices.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
-      ...streams.map(
-        ({ openerPid, cursor, group }, index) =>
-          [
-            `STREAM_${index}`,
-            `pid=${openerPid} pending=${cursor.pending} lost=${cursor.lost} filter=${group.filter.text.replaceAll('\n', '; ')}`,
-          ] as const,
-      ),
+      ...this.streams.statusLines(),
     ];
   }
 }

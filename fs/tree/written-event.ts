@@ -1,9 +1,11 @@
 /** An event that a user writes, as a file of a process directory: it can be changed, and it has an owner and a mode. */
+import type { Arena } from '../events/arena.js';
 import type { Books } from '../events/books.js';
-import { Event, type Holder, type Timestamp, now } from '../events/event.js';
+import { Event, type Holder, NO_TEXT, type Timestamp, now } from '../events/event.js';
 import { MAX_EVENT_BYTES } from '../events/uevent.js';
 import { Errno, FsError } from '../errno.js';
 import { type AttributeChanges, FileType } from './node.js';
+import { WRITTEN_EVENT_BYTES } from './prices.js';
 
 const LF = 0x0a;
 const S_ISUID = 0o4000;
@@ -11,12 +13,24 @@ const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
 /** Behind the text: the line end that it may lack, and the empty line that ends its record. */
 const TRAILER_BYTES = 2;
+/** The most bytes that are held beyond the text: an eighth of it, so that appending costs little, and these. */
+const SPARE_BYTES = 64;
+
+/** How much room a text of `size` bytes gets when it must be moved. */
+function roomFor(size: number): number {
+  return size === 0 ? 0 : size + TRAILER_BYTES + (size >>> 4);
+}
+
+/** How much room it may have before it is moved to less. */
+function mostRoomFor(size: number): number {
+  return size === 0 ? 0 : size + (size >>> 3) + SPARE_BYTES;
+}
 
 export class WrittenEvent extends Event {
   /** How many open files may write it. While there is one, streams leave it in the queue. */
   writers = 0;
-  /** The queues that hold it, whose books follow its size. */
-  readonly #holders: Holder[] = [];
+  /** The queues that hold it, whose books follow its size, and how many links each has to it. */
+  readonly #holders = new Map<Holder, number>();
   /** Where it is charged when only open files hold it. */
   keeper: Books | null = null;
   mode: number;
@@ -24,32 +38,39 @@ export class WrittenEvent extends Event {
   changed: Timestamp;
 
   constructor(
+    private readonly arena: Arena,
     name: string,
     ino: number,
     mode: number,
     public uid: number,
     public gid: number,
   ) {
-    super(name, ino, -1, new Uint8Array(TRAILER_BYTES).fill(LF), 0, 0, now());
+    super(name, ino, -1, NO_TEXT, 0, 0, now());
     this.mode = FileType.regular | (mode & 0o7777);
     this.accessed = this.time;
     this.changed = this.time;
   }
 
+  override get heapBytes(): number {
+    return WRITTEN_EVENT_BYTES;
+  }
+
   override link(holder: Holder): void {
     super.link(holder);
-    this.#holders.push(holder);
+    this.#holders.set(holder, (this.#holders.get(holder) ?? 0) + 1);
     this.renamed();
     // Linked anew in the queue that has just dropped it to make room.
-    this.keeper?.release(1, this.length);
+    this.keeper?.release(1, this.length, this.heapBytes);
     this.keeper = null;
   }
 
   override unlink(holder: Holder): void {
-    this.#holders.splice(this.#holders.indexOf(holder), 1);
-    if (this.#holders.length === 0 && this.opens > 0) {
+    const links = this.#holders.get(holder)! - 1;
+    if (links > 0) this.#holders.set(holder, links);
+    else this.#holders.delete(holder);
+    if (this.links === 1 && this.opens > 0) {
       this.keeper = holder.books;
-      this.keeper?.keep(1, this.length);
+      this.keeper?.keep(1, this.length, this.heapBytes);
     }
     super.unlink(holder);
     this.renamed();
@@ -68,11 +89,11 @@ export class WrittenEvent extends Event {
     this.mode &= (this.mode & S_IXGRP) === 0 ? ~S_ISUID : ~(S_ISUID | S_ISGID);
   }
 
-  override close(): void {
+  override close(count = 1): void {
     const { length } = this;
-    super.close();
+    super.close(count);
     if (this.opens > 0 || this.keeper === null) return;
-    this.keeper.release(1, length);
+    this.keeper.release(1, length, this.heapBytes);
     this.keeper = null;
   }
 
@@ -81,7 +102,7 @@ export class WrittenEvent extends Event {
   }
 
   override get recordLength(): number {
-    return this.length + (this.length > 0 && this.bytes[this.length - 1] === LF ? 1 : TRAILER_BYTES);
+    return this.length + (this.length > 0 && this.bytes[this.start + this.length - 1] === LF ? 1 : TRAILER_BYTES);
   }
 
   /** write(2) at `offset`. EFBIG when the text would be too large for an event, EDQUOT for one that holds it. */
@@ -89,7 +110,7 @@ export class WrittenEvent extends Event {
     const end = offset + length;
     if (end > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
     if (end > this.length) this.#resize(end);
-    this.bytes.set(from.subarray(start, start + length), offset);
+    if (length > 0) this.bytes.set(from.subarray(start, start + length), this.start + offset);
     this.#touch();
   }
 
@@ -115,17 +136,18 @@ export class WrittenEvent extends Event {
     const grown = size - this.length;
     if (grown > 0) this.#grow(grown);
     else {
-      this.keeper?.refund(0, -grown);
-      for (const holder of this.#holders) this.#resizeIn(holder, grown);
+      this.keeper?.refund(0, -grown, 0);
+      this.#resizeInAll(grown);
     }
-    if (size + TRAILER_BYTES > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(size + TRAILER_BYTES, this.bytes.length * 2));
-      larger.set(this.bytes.subarray(0, this.length));
-      this.bytes = larger;
+    if (size + TRAILER_BYTES > this.capacity || this.capacity > mostRoomFor(size)) {
+      this.reserve(this.arena, roomFor(size), Math.min(size, this.length));
     }
-    // What was behind the old end must read as zeros (truncate(2)), and line ends must stand behind the new one.
-    if (grown > 0) this.bytes.fill(0, this.length, size);
-    this.bytes.fill(LF, size, size + TRAILER_BYTES);
+    if (size > 0) {
+      const { bytes, start } = this;
+      // What was behind the old end must read as zeros (truncate(2)), and line ends must stand behind the new one.
+      if (grown > 0) bytes.fill(0, start + this.length, start + size);
+      bytes.fill(LF, start + size, start + size + TRAILER_BYTES);
+    }
     this.length = size;
     this.settle();
   }
@@ -133,24 +155,45 @@ export class WrittenEvent extends Event {
   /** Before the size changes: a queue that must make room may drop this very event and refund what it was charged. */
   #grow(bytes: number): void {
     const holders = [...this.#holders];
-    const books = [...holders.map((holder) => holder.books), this.keeper].filter((each) => each !== null);
-    if (holders.some((holder) => holder.refuses(0, bytes))) throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
-    let charged = 0;
-    while (charged < books.length && books[charged].charge(0, bytes)) charged++;
-    // What did not fit says why; what fitted shows only that it did.
-    for (const each of books.slice(0, charged)) each.refund(0, bytes);
-    if (charged < books.length) {
-      books[charged].demand(0, bytes);
+    const charged: [Books, number][] = [];
+    const undo = (): void => {
+      // What did not fit says why; what fitted shows only that it did.
+      for (const [books, amount] of charged) books.refund(0, amount, 0);
+    };
+    for (const [holder, links] of holders) {
+      if (holder.refuses(0, bytes * links)) throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
+    }
+    const owed: [Books | null, number][] = [...holders.map(([holder, links]): [Books | null, number] => [holder.books, bytes * links]), [this.keeper, bytes]];
+    for (const [books, amount] of owed) {
+      if (books === null) continue;
+      if (books.charge(0, amount, 0)) {
+        charged.push([books, amount]);
+        continue;
+      }
+      undo();
+      books.demand(0, amount, 0);
       throw new FsError(Errno.EDQUOT, 'it is held more than once, and that is too much');
     }
-    for (const holder of holders) holder.makeRoom(0, bytes, this);
-    for (const holder of this.#holders) this.#resizeIn(holder, bytes);
-    this.keeper?.keep(0, bytes);
+    undo();
+    for (const [holder] of holders) this.#makeRoomIn(holder, bytes);
+    this.#resizeInAll(bytes);
+    this.keeper?.keep(0, bytes, 0);
   }
 
-  #resizeIn(holder: Holder, grown: number): void {
-    holder.bytes += grown;
-    holder.books?.refund(0, -grown);
+  /** Each link that the queue drops on the way makes what the others need smaller. */
+  #makeRoomIn(holder: Holder, bytes: number): void {
+    for (let before = 0, links = this.#holders.get(holder) ?? 0; links > 0 && links !== before; ) {
+      holder.makeRoom(0, bytes * links, this);
+      before = links;
+      links = this.#holders.get(holder) ?? 0;
+    }
+  }
+
+  #resizeInAll(grown: number): void {
+    for (const [holder, links] of this.#holders) {
+      holder.bytes += grown * links;
+      holder.books?.refund(0, -grown * links, 0);
+    }
   }
 
   #touch(): void {

@@ -117,7 +117,7 @@ export class MemoryKernel implements Door, Reads {
   constructor(options: KernelOptions = {}) {
     this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID), options.history);
     this.tree = new Tree(this.bus, this.owners);
-    this.parked = new ParkedReads(options.mostParked ?? 1024);
+    this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#slice);
     const handlers = new TreeHandlers(this.tree, this);
@@ -383,17 +383,17 @@ export class MemoryKernel implements Door, Reads {
   }
 
   /** A read that may wait. */
-  startRead(fh: number, size = 65536): Pending {
-    return this.#startRead(fh, size, 0, 0);
+  startRead(fh: number, size = 65536, by: By = {}): Pending {
+    return this.#startRead(fh, size, 0, 0, FUSE_READ_LOCKOWNER, by);
   }
 
-  #startRead(fh: number, size: number, offset: number, flags: number, readFlags: number = FUSE_READ_LOCKOWNER): Pending {
+  #startRead(fh: number, size: number, offset: number, flags: number, readFlags: number = FUSE_READ_LOCKOWNER, by: By = {}): Pending {
     const payload = encode('fuse_read_in', { fh, offset, size, flags, read_flags: readFlags });
     const unique = this.nextUnique();
     const pending = new Pending(unique, fh);
     this.#open.set(unique, pending);
     const parkedBefore = this.parked.size;
-    const reply = this.raw(this.request('FUSE_READ', 0, payload, {}, unique));
+    const reply = this.raw(this.request('FUSE_READ', 0, payload, by, unique));
     if (reply === null) {
       assert.ok(pending.answer !== null || this.parked.size > parkedBefore, 'the read neither waits nor has an answer');
       return pending;
@@ -414,8 +414,8 @@ export class MemoryKernel implements Door, Reads {
     this.ask(opcode, 0, encode('fuse_release_in', { fh }));
   }
 
-  opendir(nodeid: number): number {
-    return this.#reply('fuse_open_out', this.ask('FUSE_OPENDIR', nodeid, encode('fuse_open_in', {}))).fh;
+  opendir(nodeid: number, by: By = {}): number {
+    return this.#reply('fuse_open_out', this.ask('FUSE_OPENDIR', nodeid, encode('fuse_open_in', {}), by)).fh;
   }
 
   releasedir(fh: number): void {

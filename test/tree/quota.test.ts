@@ -1,14 +1,16 @@
 /** The ledger: who holds how much, recounted, and who is refused when that is too much. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Bounds, ITEMS, NO_BOUNDS, type Quotas, type Tab } from '../../fs/tree/quota.js';
+import { type Bounds, ITEMS, Ledger, NO_BOUNDS, type Quotas, type Tab } from '../../fs/tree/quota.js';
 import { EventFile } from '../../fs/tree/event-file.js';
+import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, filterHeap, streamPrice, textHeap } from '../../fs/tree/prices.js';
+import { StreamHandle } from '../../fs/tree/streams.js';
 import type { ProcessDirectory } from '../../fs/tree/process-directory.js';
 import { WrittenEvent } from '../../fs/tree/written-event.js';
 import type { Overflow, QueueLimits } from '../../fs/events/queue.js';
 import { FsError } from '../../fs/errno.js';
-import { runs } from '../support/budget.js';
-import { type By, Child, MemoryKernel, O_RDWR, Refused, cstring, refusal } from '../support/kernel.js';
+import { cpuMs, runs } from '../support/budget.js';
+import { type By, Child, MemoryKernel, type Pending, O_RDWR, Refused, cstring, refusal } from '../support/kernel.js';
 import { encode } from '../fuse/structs.js';
 import { suite } from '../support/suite.js';
 
@@ -28,8 +30,14 @@ function quotasOf(uid: Partial<Bounds>, gid: Partial<Bounds> = {}, mount: Partia
 
 type Held = Record<(typeof ITEMS)[number], number>;
 
+/** What is charged for something that is open or waits, and to whom. */
+interface Cost {
+  readonly by: Required<Pick<By, 'uid' | 'gid'>>;
+  readonly held: () => Partial<Held>;
+}
+
 /** What all have, counted anew: by `uid 1000`, `gid 100` and `mount 0`, without those that have nothing. */
-function recount(kernel: MemoryKernel, streams: ReadonlyMap<number, Tab>, written: Iterable<WrittenEvent>): Record<string, Held> {
+function recount(kernel: MemoryKernel, costs: Iterable<Cost>, written: Iterable<WrittenEvent>): Record<string, Held> {
   const held: Record<string, Held> = {};
   const charge = (uid: number, gid: number, more: Partial<Held>): void => {
     for (const who of [`uid ${uid}`, `gid ${gid}`, 'mount 0']) {
@@ -43,15 +51,27 @@ function recount(kernel: MemoryKernel, streams: ReadonlyMap<number, Tab>, writte
     let listed = -2; // . and ..
     directory.list(0, { add: () => ++listed > -2 });
     const specials = listed - entries.length;
-    charge(uid, gid, { directories: 1, events: entries.length + specials, bytes: entries.reduce((sum, { event }) => sum + event.length, 0) });
+    const memory =
+      directoryPrice(directory.name).memory +
+      filterHeap(directory.filterSource) +
+      (entries.length + specials) * LINK_BYTES +
+      listedNames(directory).reduce((sum, name) => sum + name.length, 0) +
+      entries.reduce((sum, { event }) => sum + event.heapBytes, 0);
+    charge(uid, gid, { directories: 1, events: entries.length + specials, bytes: entries.reduce((sum, { event }) => sum + event.length, 0), memory });
   }
-  for (const { uid, gid } of streams.values()) charge(uid, gid, { streams: 1 });
+  for (const { by, held: amounts } of costs) charge(by.uid, by.gid, amounts());
   for (const event of written) {
     if (event.links > 0 || event.opens === 0) continue;
     const { uid, gid } = event.keeper as Tab;
-    charge(uid, gid, { events: 1, bytes: event.length });
+    charge(uid, gid, { events: 1, bytes: event.length, memory: LINK_BYTES + WRITTEN_EVENT_BYTES });
   }
   return held;
+}
+
+function listedNames(directory: ProcessDirectory): string[] {
+  const names: string[] = [];
+  directory.list(2, { add: (_ino, _type, name) => names.push(name) > 0 });
+  return names;
 }
 
 /** What the ledger says. */
@@ -59,6 +79,11 @@ function books(kernel: MemoryKernel): Record<string, Held> {
   const { ledger } = kernel.tree;
   const accounts = [...ledger.users.values(), ...ledger.groups.values(), ledger.mount].filter(({ isEmpty }) => !isEmpty);
   return Object.fromEntries(accounts.map((account) => [`${account.kind} ${account.id}`, Object.fromEntries(ITEMS.map((item) => [item, account[item]])) as Held]));
+}
+
+/** Who opens or reads something. */
+function byOf(which: number): Cost['by'] {
+  return { uid: 1000 + (which % 3), gid: 100 + (which % 2) };
 }
 
 /** One thing done; the numbers choose among what there is. */
@@ -72,7 +97,8 @@ interface Step {
 const ACTIONS = [
   'mkdir', 'mkdir', 'mkdir', 'create', 'create', 'create', 'create', 'write', 'write', 'truncate', 'link', 'link', 'unlink', 'pop',
   'rename', 'rename', 'chown', 'event', 'event', 'event', 'loss', 'fifo', 'unsticky', 'sticky', 'openStream', 'openQueue', 'openQueue',
-  'read', 'read', 'openFile', 'close', 'close', 'close', 'rmdir', 'die', 'quotas', 'limits', 'forget',
+  'read', 'read', 'wait', 'wait', 'openFile', 'openFile', 'openText', 'opendir', 'publish', 'filter', 'close', 'close', 'close', 'close',
+  'rmdir', 'die', 'quotas', 'limits', 'forget',
 ] as const;
 
 const step: fc.Arbitrary<Step> = fc.record({ do: fc.constantFrom(...ACTIONS), which: fc.nat(9999), other: fc.nat(9999), amount: fc.nat(9999) });
@@ -83,6 +109,12 @@ class World {
   /** What is open, by its file handle: streams where they are charged. */
   readonly streams = new Map<number, Tab>();
   readonly files = new Map<number, WrittenEvent>();
+  /** Other open files. */
+  readonly others = new Map<number, string>();
+  /** What is charged for each that is open. */
+  readonly costs = new Map<number, Cost>();
+  /** Reads that may wait, and who reads. */
+  readonly reads = new Map<Pending, Cost>();
   readonly written = new Set<WrittenEvent>();
   refusals = 0;
   #serial = 0;
@@ -103,7 +135,7 @@ class World {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.code === 'EDQUOT' || error.code === 'ENOSPC') this.refusals++;
-      else assert.ok(['EEXIST', 'ENOTEMPTY', 'ENOENT', 'EPERM', 'ESTALE', 'EFBIG', 'EBADF', 'ENODATA', 'EISDIR'].includes(error.code), `${one.do}: ${error.code}`);
+      else assert.ok(['EEXIST', 'ENOTEMPTY', 'ENOENT', 'EPERM', 'ESTALE', 'EFBIG', 'EBADF', 'ENODATA', 'EISDIR', 'ENFILE'].includes(error.code), `${one.do}: ${error.code}`);
     }
   }
 
@@ -133,6 +165,8 @@ class World {
     if (what === 'limits') return kernel.tree.setQueueLimits(this.#limits(which, amount));
     if (what === 'forget') return kernel.batchForget([...kernel.known].filter((_, n) => n % 3 === 0).map(([nodeid, nlookup]) => ({ nodeid, nlookup })));
     if (what === 'close') return this.#close(which);
+    if (what === 'wait') return this.#wait(which, other);
+    if (what === 'publish') return this.#publish(which, other, amount);
     if (what === 'write' || what === 'read') return this.#useHandle(what, which, amount);
     if (what === 'openStream') return this.#openStream(kernel.walk(which % 2 === 0 ? 'stream' : 'match/A==b'), other);
     const directory = this.pick(this.directories, which);
@@ -159,34 +193,105 @@ class World {
       sticky: () => kernel.ask('FUSE_SETXATTR', node, Buffer.concat([Buffer.alloc(8), cstring(STICKY)])),
       unsticky: () => kernel.ask('FUSE_REMOVEXATTR', node, cstring(STICKY)),
       openQueue: () => this.#openStream(kernel.lookup(node, '.stream').nodeid, other),
-      openFile: () => this.#openFile(kernel.lookup(node, name).nodeid),
+      openFile: () => this.#openFile(kernel.lookup(node, name).nodeid, other),
+      openText: () => this.#openText(kernel.lookup(node, ['.status', '.filter', '.since'][amount % 3]).nodeid, other),
+      opendir: () => this.#opendir(node, other),
+      filter: () => this.#setFilter(node, amount),
     });
     on[what]!();
   }
 
   #create(node: number, name: string, other: number): void {
-    const { nodeid, fh } = this.kernel.create(node, name, O_RDWR, 0o666, { uid: 1000 + (other % 3), gid: 100 });
+    const by = { uid: 1000 + (other % 3), gid: 100 };
+    const { nodeid, fh } = this.kernel.create(node, name, O_RDWR, 0o666, by);
+    this.costs.set(fh, { by, held: () => ({ memory: HANDLE_BYTES }) });
     const { event } = this.kernel.tree.node(nodeid as never) as EventFile;
     this.written.add(event as WrittenEvent);
     this.files.set(fh, event as WrittenEvent);
     if (other % 3 > 0) this.#close(this.files.size - 1, this.files);
   }
 
-  #openFile(nodeid: number): void {
+  #openFile(nodeid: number, other: number): void {
     const node = this.kernel.tree.node(nodeid as never);
-    if (node instanceof EventFile && node.event instanceof WrittenEvent) this.files.set(this.kernel.open(nodeid, O_RDWR), node.event);
+    if (!(node instanceof EventFile)) return;
+    const by = byOf(other);
+    const { event } = node;
+    const memory = HANDLE_BYTES + (event instanceof WrittenEvent ? 0 : event.length);
+    const fh = this.kernel.open(nodeid, event instanceof WrittenEvent ? O_RDWR : 0, by);
+    if (event instanceof WrittenEvent) this.files.set(fh, event);
+    else this.others.set(fh, 'a delivered event');
+    this.costs.set(fh, { by, held: () => ({ memory }) });
+  }
+
+  #openText(nodeid: number, other: number): void {
+    const by = byOf(other);
+    const fh = this.kernel.open(nodeid, 0, by);
+    const { name } = this.kernel.tree.node(nodeid as never) as unknown as { name: string };
+    const memory = HANDLE_BYTES + (name === '.status' ? textHeap(this.kernel.read(fh).length) : 0);
+    this.others.set(fh, name);
+    this.costs.set(fh, { by, held: () => ({ memory }) });
+  }
+
+  #opendir(nodeid: number, other: number): void {
+    const by = byOf(other);
+    const fh = this.kernel.opendir(nodeid, by);
+    this.others.set(fh, 'directory');
+    this.costs.set(fh, { by, held: () => ({ memory: HANDLE_BYTES }) });
+  }
+
+  /** A header that may go on. */
+  #publish(which: number, other: number, amount: number): void {
+    const by = byOf(other);
+    const fh = this.kernel.open(this.kernel.walk('publish'), 1, by);
+    const text = `add@/${'p'.repeat(amount % 50)}`;
+    let memory = HANDLE_BYTES;
+    this.others.set(fh, 'publish');
+    this.costs.set(fh, { by, held: () => ({ memory }) });
+    this.kernel.write(fh, text);
+    memory += textHeap(text.length);
+    if (which % 2 > 0) return;
+    this.kernel.write(fh, 'A=b\n');
+    memory += 'A=b\n'.length + 1;
+  }
+
+  #setFilter(node: number, amount: number): void {
+    const filter = amount % 3 === 0 ? '' : `A==${'f'.repeat(amount % 20)}*`;
+    const payload = Buffer.alloc(8);
+    payload.writeUInt32LE(filter.length, 0);
+    this.kernel.ask('FUSE_SETXATTR', node, Buffer.concat([payload, cstring('user.eventfs.filter'), Buffer.from(filter)]));
+  }
+
+  #wait(which: number, other: number): void {
+    const fh = this.pick([...this.streams.keys()], which);
+    if (fh === undefined) return;
+    const by = byOf(other);
+    const read = this.kernel.startRead(fh, 20 + (which % 300), { ...by, pid: process.pid });
+    this.reads.set(read, { by, held: () => (read.answer === null ? { reads: 1, memory: PARKED_READ_BYTES } : {}) });
   }
 
   #openStream(nodeid: number, other: number): void {
-    const by = { uid: 1000 + (other % 3), gid: 100 + (other % 2) };
+    const by = byOf(other);
     const fh = this.kernel.open(nodeid, 0, by);
     this.streams.set(fh, by as Tab);
+    const handle = this.kernel.tree.handle(fh as never);
+    const own = handle instanceof StreamHandle ? streamPrice(handle.group.filter, this.kernel.bus.log.limits.events) : QUEUE_STREAM_PRICE;
+    const restHeap = (rest: number): number => (rest === 0 ? 0 : textHeap(rest));
+    this.costs.set(fh, { by, held: () => ({ streams: 1, memory: HANDLE_BYTES + own.memory + restHeap(handle.restLength) }) });
   }
 
-  #close(which: number, among: Map<number, unknown> = which % 2 === 0 ? this.streams : this.files): void {
+  #close(which: number, among: Map<number, unknown> = [this.streams, this.files, this.others][which % 3]): void {
     const fh = this.pick([...among.keys()], which);
     if (fh === undefined) return;
     among.delete(fh);
+    this.#release(fh);
+  }
+
+  #release(fh: number): void {
+    for (const read of this.reads.keys()) {
+      if (read.answer === null && read.fh === fh) this.kernel.tell('FUSE_INTERRUPT', 0, encode('fuse_interrupt_in', { unique: read.unique }));
+      if (read.answer !== null) this.reads.delete(read);
+    }
+    this.costs.delete(fh);
     this.kernel.release(fh);
   }
 
@@ -199,11 +304,12 @@ class World {
     const fh = this.pick([...this.streams.keys()], which);
     if (fh === undefined) return;
     const answer = this.kernel.try('FUSE_READ', 0, encode('fuse_read_in', { fh, size: 50 + (amount % 500), flags: 0o4000, read_flags: 2 }));
-    assert.ok(answer.errno === 0 || answer.errno === 11 || answer.errno === 116, `read: ${answer.errno}`);
+    assert.ok([0, 11, 116, 28, 122].includes(answer.errno), `read: ${answer.errno}`);
   }
 
   #setQuotas(which: number, amount: number): void {
-    const bounds = { directories: 3 + (which % 5), streams: 2 + (which % 4), events: 4 + (amount % 40), bytes: 200 + amount };
+    const memory = 10_000 + 40 * (amount % 2000);
+    const bounds = { directories: 3 + (which % 5), streams: 2 + (which % 4), reads: which % 4, events: 4 + (amount % 40), bytes: 200 + amount, memory };
     const gid = { events: 10 + (amount % 60), directories: 8, bytes: 3000, streams: 6 };
     this.kernel.tree.ledger.setQuotas(quotasOf(bounds, gid, { events: 60 + (which % 60), directories: 14 }));
   }
@@ -214,7 +320,7 @@ class World {
 
   check(): void {
     this.kernel.owners.watch.drain(); // as before every request
-    assert.equal(books(this.kernel), recount(this.kernel, this.streams, this.written));
+    assert.equal(books(this.kernel), recount(this.kernel, [...this.costs.values(), ...this.reads.values()], this.written));
   }
 
   async end(): Promise<void> {
@@ -224,7 +330,7 @@ class World {
       this.kernel.tree.remember(this.kernel.tree.root.lookup(name)!);
       this.kernel.ask('FUSE_REMOVEXATTR', id, cstring(STICKY));
     }
-    for (const fh of [...this.streams.keys(), ...this.files.keys()]) this.kernel.release(fh);
+    for (const fh of [...this.streams.keys(), ...this.files.keys(), ...this.others.keys()]) this.#release(fh);
     this.kernel.close();
   }
 }
@@ -257,6 +363,18 @@ quota('has in its books what a recount finds after each operation', async () => 
 }, 300_000);
 
 // ---- one by one
+
+/** So much of some items, and nothing of the others. */
+function only(held: Partial<Held>): Held {
+  return { ...(Object.fromEntries(ITEMS.map((item) => [item, 0])) as Held), ...held };
+}
+
+const ownDirectory = directoryPrice('own').memory;
+
+/** The memory of a file of that name. */
+function fileOf(name: string): number {
+  return LINK_BYTES + WRITTEN_EVENT_BYTES + name.length;
+}
 
 /** A kernel with quotas, a child that owns what user 1000 makes, and its directory. */
 function withQuotas(uid: Partial<Bounds>, gid: Partial<Bounds> = {}, mount: Partial<Bounds> = {}): { kernel: MemoryKernel; child: Child; user: Required<By>; own: number } {
@@ -363,7 +481,7 @@ quota('counts a file that is unlinked until it is closed', () => {
   kernel.make(own, 'next', '');
   assert.is(refusal(() => kernel.make(own, 'third', '')), 'EDQUOT');
   kernel.release(fh);
-  assert.equal(books(kernel)['uid 1000'], { directories: 1, streams: 0, events: 1, bytes: 0 });
+  assert.equal(books(kernel)['uid 1000'], only({ directories: 1, events: 1, bytes: 0, memory: ownDirectory + fileOf('next') }));
   kernel.close();
 });
 
@@ -377,7 +495,7 @@ quota('is right, and the text is there, when an event is linked anew in the full
     assert.equal(kernel.names(own), ['b']);
     assert.is(kernel.cat(kernel.lookup(own, 'b').nodeid), 'text');
     if (open !== null) kernel.release(open);
-    assert.equal(books(kernel)['uid 1000'], { directories: 1, streams: 0, events: 1, bytes: 4 });
+    assert.equal(books(kernel)['uid 1000'], only({ directories: 1, events: 1, bytes: 4, memory: ownDirectory + fileOf('b') }));
     kernel.unlink(own, 'b');
     assert.is(books(kernel)['uid 1000'].bytes, 0);
     kernel.close();
@@ -404,8 +522,8 @@ quota('moves with chown, or chown is refused', () => {
   assert.is(chown(1001, 101), 'EDQUOT');
   assert.is(kernel.getattr(own)['attr.uid'], 1000);
   assert.is(chown(1002, 101), 'none');
-  assert.equal(books(kernel)['uid 1002'], { directories: 1, streams: 0, events: 1, bytes: 4 });
-  assert.equal(books(kernel)['gid 101'], { directories: 2, streams: 0, events: 1, bytes: 4 });
+  assert.equal(books(kernel)['uid 1002'], only({ directories: 1, events: 1, bytes: 4, memory: ownDirectory + fileOf('a') }));
+  assert.equal(books(kernel)['gid 101'], only({ directories: 2, events: 1, bytes: 4, memory: ownDirectory + directoryPrice('other').memory + fileOf('a') }));
   assert.is(books(kernel)['uid 1000'], undefined);
   kernel.close();
 });
@@ -498,6 +616,129 @@ quota('policy that refuses tells the writer, and loses only what is delivered', 
     assert.is(kernel.tree.root.directories.get('own')!.queue.lost, 1);
     kernel.close();
   }
+});
+
+// ---- what ends, and what is let go of
+
+quota('is refunded when the owner dies, of what its open files hold too, and closing them balances', async () => {
+  const { kernel, child, user, own } = withQuotas({});
+  const { arena } = kernel.bus.log;
+  const files = ['a', 'b', 'linked', 'shared'].map((name) => kernel.create(own, name, O_RDWR, 0o644, user));
+  for (const { fh } of files) kernel.write(fh, 'x'.repeat(1000));
+  const other = kernel.mkdir('other', { pid: process.pid, uid: 1001, gid: 101 });
+  kernel.link(files[2].nodeid, other, 'linked');
+  const again = kernel.link(files[3].nodeid, other, 'shared');
+  const through = kernel.open(again, 0, { uid: 1001, gid: 101 });
+  kernel.unlink(other, 'shared');
+  kernel.unlink(own, 'a');
+  const by = { uid: 1002, gid: 102 };
+  const reader = kernel.open(files[1].nodeid, 0, by);
+  await child.die();
+  kernel.owners.watch.drain();
+  assert.equal(books(kernel)['uid 1001'].bytes, 1000, 'what is linked elsewhere stays');
+  assert.is(kernel.cat(kernel.lookup(other, 'linked').nodeid), 'x'.repeat(1000));
+  assert.is(kernel.read(through), 'x'.repeat(1000), 'what is open elsewhere stays');
+  assert.equal([books(kernel)['uid 1000'].bytes, books(kernel)['uid 1000'].events], [1000, 1], 'which is charged where it was unlinked last');
+  assert.ok(arena.live < 2 * mostRoom(1000), `${arena.live} bytes are live`);
+  assert.is(refusal(() => kernel.read(reader)), 'ESTALE');
+  for (const fh of [...files.map((file) => file.fh), through, reader]) kernel.release(fh);
+  kernel.unlink(other, 'linked');
+  kernel.rmdir('other');
+  assert.equal(books(kernel), {});
+  assert.is(arena.live, 0);
+  kernel.close();
+});
+
+/** The most room that a text may have. */
+function mostRoom(size: number): number {
+  return size + size / 8 + 64;
+}
+
+quota('on bytes is not outdone by what was cut off: a text has little spare room', () => {
+  const { kernel, own } = withQuotas({});
+  const { arena } = kernel.bus.log;
+  const { nodeid, fh } = kernel.create(own, 'file', O_RDWR);
+  for (const size of [65_536, 0, 1, 100, 65_000, 1000, 40_000, 39_000, 20_000, 1, 0]) {
+    kernel.setattr(nodeid, { valid: FATTR.size, size });
+    assert.ok(arena.live <= mostRoom(size), `${arena.live} bytes for ${size}`);
+    assert.is(kernel.cat(nodeid).length, size);
+  }
+  for (let size = 0; size < 65_536; size += 512) {
+    kernel.write(fh, 'y'.repeat(512), size);
+    assert.ok(arena.live <= mostRoom(size + 512), `${arena.live} bytes for ${size + 512}`);
+  }
+  kernel.release(fh);
+  kernel.close();
+});
+
+quota('may be looked up anew: what holds nothing is forgotten, and what is charged to it later counts', () => {
+  const ledger = new Ledger(quotasOf({ memory: 100 }));
+  const [one, other] = [ledger.tab(5, 6), ledger.tab(7, 6)];
+  for (const tab of [one, other, one]) {
+    tab.claim('memory', 60);
+    tab.unclaim('memory', 60);
+  }
+  assert.equal([ledger.users.size, ledger.groups.size], [0, 0]);
+  const same = ledger.tab(5, 6);
+  one.claim('memory', 60);
+  assert.throws(() => same.claim('memory', 60), /EDQUOT: uid 5 holds 60 of 100 memory, and 60 more do not fit/);
+  ledger.setQuotas(quotasOf({ memory: 200 }));
+  same.claim('memory', 60);
+  assert.is(ledger.users.get(5)!.memory, 120);
+  one.unclaim('memory', 60);
+  same.unclaim('memory', 60);
+  assert.equal([ledger.users.size, ledger.groups.size, ledger.mount.memory], [0, 0, 0]);
+});
+
+quota('does not keep anybody long when an event has 30,000 links in one queue and its owner dies', async () => {
+  const { kernel, child, own } = withQuotas({});
+  kernel.tree.setQueueLimits({ events: 100_000, bytes: 10 ** 9 });
+  const node = kernel.make(own, 'a', 'text');
+  for (let n = 0; n < 30_000; n++) kernel.link(node, own, `link-${n}`);
+  await child.die();
+  const before = cpuMs();
+  kernel.owners.watch.drain();
+  assert.ok(cpuMs() - before < 300, `${cpuMs() - before} ms`);
+  assert.equal(books(kernel), {});
+  kernel.close();
+}, 60_000);
+
+quota('on memory refuses names, filters, texts and open files, and nothing is charged for what was refused', () => {
+  const { kernel, user, own } = withQuotas({ memory: ownDirectory + fileOf('file') + 2 * HANDLE_BYTES });
+  const node = kernel.make(own, 'file', '');
+  const by = { uid: user.uid, gid: user.gid };
+  const open = [kernel.open(node, 0, by), kernel.opendir(own, by)];
+  const full = books(kernel);
+  for (const attempt of [
+    () => kernel.make(own, 'more', ''),
+    () => kernel.mknod(own, 'fifo', S_IFIFO),
+    () => kernel.link(node, own, 'more'),
+    () => kernel.rename(own, 'file', own, 'longer'),
+    () => kernel.open(node, 0, by),
+    () => kernel.opendir(own, by),
+    () => kernel.open(kernel.walk('stream'), 0, by),
+    () => kernel.open(kernel.lookup(own, '.status').nodeid, 0, by),
+    () => kernel.mkdir('second', user),
+    () => kernel.ask('FUSE_SETXATTR', own, Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), cstring('user.eventfs.filter'), Buffer.from('A==b')])),
+  ]) {
+    assert.is(refusal(attempt), 'EDQUOT', String(attempt));
+    assert.equal(books(kernel), full);
+  }
+  kernel.release(open[0]);
+  kernel.release(open[1], 'FUSE_RELEASEDIR');
+  kernel.rename(own, 'file', own, 'longer');
+  kernel.open(kernel.lookup(own, '.filter').nodeid, 0, by);
+  kernel.close();
+});
+
+quota('of the mount on memory is ENFILE where a file is opened, and root has a little more', () => {
+  const { kernel, own } = withQuotas({}, {}, { memory: ownDirectory + fileOf('file') + 100 * HANDLE_BYTES });
+  const node = kernel.make(own, 'file', '');
+  for (let n = 0; n < 100; n++) kernel.open(node, 0, { uid: 1000 });
+  assert.is(refusal(() => kernel.open(node, 0, { uid: 1000 })), 'ENFILE');
+  for (let n = 0; n < 6; n++) kernel.open(node, 0, {});
+  assert.is(refusal(() => kernel.open(node, 0, {})), 'ENFILE');
+  kernel.close();
 });
 
 // ---- statfs

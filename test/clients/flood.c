@@ -1,0 +1,118 @@
+#define _GNU_SOURCE
+/*
+ * Makes as much of something as it can on a mount: `flood WHAT MOUNT MOST`. Ends when it has MOST of them, or has been refused a
+ * thousand times in a row; says `made N, refused M: ERRNO ...`, and keeps what it has until its standard input ends.
+ *
+ *   mkdir     directories with names of 200 bytes       create    files in its directory, with such names
+ *   link      links to one file, with such names        fifo      FIFOs with such names
+ *   open      open files of one file                    opendir   open directories
+ *   stream    open streams                              match     open streams, each with a filter of its own
+ *   filter    directories with a filter of 24 KB each   status    open log/.status
+ *   reopen    open .filter, with one filter of 24 KB    truncate  files that were 64 KiB long and are empty
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *mount_path;
+static char own[4096], file[8192], name[16384];
+static char filter[24 * 1024];
+
+static const char *long_name(const char *directory, long i) {
+  char pad[220];
+  memset(pad, 'x', sizeof pad);
+  snprintf(name, sizeof name, "%s/%d.%.*s%012ld", directory, (int)getpid(), 180, pad, i);
+  return name;
+}
+
+static bool make_one(const char *what, long i) {
+  if (strcmp(what, "mkdir") == 0) return mkdir(long_name(mount_path, i), 0755) == 0;
+  if (strcmp(what, "link") == 0) return link(file, long_name(own, i)) == 0;
+  if (strcmp(what, "fifo") == 0) return mkfifo(long_name(own, i), 0644) == 0;
+  if (strcmp(what, "open") == 0) return open(file, O_RDONLY) >= 0;
+  if (strcmp(what, "opendir") == 0) return open(own, O_RDONLY | O_DIRECTORY) >= 0;
+  if (strcmp(what, "create") == 0) {
+    int fd = open(long_name(own, i), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+  }
+  if (strcmp(what, "truncate") == 0) {
+    int fd = open(long_name(own, i), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    bool is_done = fd >= 0 && ftruncate(fd, 65536) == 0 && ftruncate(fd, 0) == 0;
+    if (fd >= 0) close(fd);
+    return is_done;
+  }
+  if (strcmp(what, "reopen") == 0) {
+    snprintf(name, sizeof name, "%s/.filter", own);
+    if (i == 0) {
+      int fd = open(name, O_WRONLY | O_TRUNC);
+      if (fd < 0 || write(fd, filter, sizeof filter) < 0) return false;
+      close(fd);
+    }
+    return open(name, O_RDONLY) >= 0;
+  }
+  if (strcmp(what, "stream") == 0) {
+    snprintf(name, sizeof name, "%s/stream", mount_path);
+    return open(name, O_RDONLY) >= 0;
+  }
+  if (strcmp(what, "match") == 0) {
+    snprintf(name, sizeof name, "%s/match/A==%ld", mount_path, i);
+    return open(name, O_RDONLY) >= 0;
+  }
+  if (strcmp(what, "status") == 0) {
+    snprintf(name, sizeof name, "%s/log/.status", mount_path);
+    return open(name, O_RDONLY) >= 0;
+  }
+  if (strcmp(what, "filter") == 0) {
+    snprintf(name, sizeof name, "%s/%d.%ld", mount_path, (int)getpid(), i);
+    if (mkdir(name, 0755) != 0 && errno != EEXIST) return false;
+    strcat(name, "/.filter");
+    int fd = open(name, O_WRONLY | O_TRUNC);
+    if (fd < 0) return false;
+    ssize_t written = write(fd, filter, sizeof filter);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return written == sizeof filter;
+  }
+  fprintf(stderr, "flood: %s?\n", what);
+  exit(1);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) return fprintf(stderr, "flood: WHAT MOUNT MOST\n"), 1;
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  mount_path = argv[2];
+  for (size_t i = 0; i < sizeof filter; i++) filter[i] = "A=b\n"[i % 4];
+  snprintf(own, sizeof own, "%s/%d", mount_path, (int)getpid());
+  snprintf(file, sizeof file, "%s/file", own);
+  int fd = -1;
+  if (mkdir(own, 0755) != 0 || (fd = open(file, O_WRONLY | O_CREAT, 0644)) < 0) {
+    return fprintf(stderr, "flood: %s: %s\n", own, strerror(errno)), 1;
+  }
+  close(fd);
+  static bool seen[256];
+  long made = 0, refused = 0;
+  for (int in_a_row = 0; in_a_row < 1000 && made < atol(argv[3]);) {
+    if (make_one(argv[1], made + refused)) made++, in_a_row = 0;
+    else refused++, in_a_row++, seen[errno & 255] = true;
+  }
+  printf("made %ld, refused %ld:", made, refused);
+  for (int error = 0; error < 256; error++) {
+    if (seen[error]) printf(" %s", strerrorname_np(error));
+  }
+  printf("\n");
+  fflush(stdout);
+  char byte;
+  while (read(0, &byte, 1) > 0) continue;
+  return 0;
+}
