@@ -114,7 +114,7 @@ export class Notices {
     interest.pending.push(position);
     // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
     const { entries } = directory.queue;
-    if (interest.pending.length > 2 * entries.size + FEWEST_PENDING) interest.pending = interest.pending.filter((at) => entries.at(at) !== undefined);
+    if (interest.pending.length > Math.max(2 * entries.size, FEWEST_PENDING)) interest.pending = interest.pending.filter((at) => entries.at(at) !== undefined);
     this.#due.add(directory);
     this.onDue?.();
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Event, now } from '../../fs/events/event.js';
+import { Event, type Holder, now } from '../../fs/events/event.js';
 import { type Entry, type Overflow, Queue, QueueReader } from '../../fs/events/queue.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
@@ -10,16 +10,42 @@ const queue = suite('a queue');
 
 const TINY = { events: 6, bytes: 120 };
 
-/** An event that may still be being written. */
+/** An event that may still be being written: it tells the queues that hold it when that changes, as a file does. */
 class Written extends Event {
-  done = true;
+  #isDone = true;
+  readonly #holders: Holder[] = [];
 
   constructor(name: string, text: string) {
     super(name, 2, -1, bytes(`${text}\n`), 0, text.length, now());
   }
 
+  get done(): boolean {
+    return this.#isDone;
+  }
+
+  set done(isDone: boolean) {
+    if (isDone === this.#isDone) return;
+    this.#isDone = isDone;
+    for (const holder of this.#holders) {
+      holder.incomplete += isDone ? -1 : 1;
+      if (isDone) holder.becameComplete();
+    }
+  }
+
   override get complete(): boolean {
-    return this.done;
+    return this.#isDone;
+  }
+
+  override link(holder: Holder): void {
+    super.link(holder);
+    this.#holders.push(holder);
+    if (!this.#isDone) holder.incomplete++;
+  }
+
+  override unlink(holder: Holder): void {
+    if (!this.#isDone) holder.incomplete--;
+    this.#holders.splice(this.#holders.indexOf(holder), 1);
+    super.unlink(holder);
   }
 }
 
