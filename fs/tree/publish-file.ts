@@ -1,4 +1,4 @@
-/** `publish`: each write(2) is one event, or several with an empty line behind each, and every queue gets them. */
+/** `publish`: a write(2) is one event, or several with an empty line behind each, and every queue gets them. */
 import type { Bus } from '../events/bus.js';
 import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
 import { Errno, FsError } from '../errno.js';
@@ -30,38 +30,27 @@ export class PublishFile extends RootFile {
     to.size = MAX_EVENT_BYTES;
   }
 
-  /** Reads an event and publishes it, or only reads it: EINVAL when it is none, EFBIG when it is too large. */
-  take(bytes: Uint8Array, publish: boolean): void {
-    this.#read(bytes, 0, bytes.length);
-    if (!publish) return;
+  /**
+   * Reads a record without publishing it.
+   *
+   * @param length in bytes; line ends behind the text may be among them
+   * @throws FsError EINVAL where it is no event, EFBIG where it is larger than one may be
+   */
+  check(bytes: Uint8Array, start: number, length: number): void {
+    this.#read(bytes, start, length);
+  }
+
+  /** Publishes a record. Parameters and errors as of `check`. */
+  take(bytes: Uint8Array, start: number, length: number): void {
+    this.#read(bytes, start, length);
     this.bus.publish(this.text);
     this.bus.settleLater();
   }
 
-  /**
-   * Publishes records, each ended by an empty line: what one read of a stream gives can be written as it is. Gives how many bytes it
-   * took: up to the first record that is none, or that is not ended behind others, for the kernel may have cut it. As `take` where that is the first.
-   */
-  takeAll(bytes: Buffer): number {
-    let taken = 0;
-    try {
-      while (taken < bytes.length) {
-        const end = bytes.indexOf(EMPTY_LINE, taken);
-        if (end < 0 && taken > 0) break;
-        let next = end < 0 ? bytes.length : end + EMPTY_LINE.length;
-        this.#read(bytes, taken, next - taken);
-        this.bus.publish(this.text);
-        while (bytes[next] === LF) next++;
-        taken = next;
-      }
-    } catch (error) {
-      if (taken === 0) throw error;
-    }
-    this.bus.settleLater();
-    return taken;
-  }
-
   #read(bytes: Uint8Array, start: number, length: number): void {
+    let end = start + length;
+    while (end > start && bytes[end - 1] === LF) end--;
+    if (end - start > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
     try {
       this.text.readPublished(bytes, start, length);
     } catch (error) {
@@ -73,16 +62,39 @@ export class PublishFile extends RootFile {
 }
 
 const EMPTY_LINE = Buffer.from('\n\n');
+const LINE_END = Buffer.from('\n');
+const NOTHING = Buffer.alloc(0);
+
+/** The kernel hands on a larger write(2) in pieces of this many bytes (fs/fuse/session.ts, MAX_WRITE_BYTES). */
+const LARGEST_WRITE = 128 * 1024;
+/** The most records of one write, and for how long they may hold the daemon, in ms: the rest is for the next write. */
+const MOST_RECORDS = 256;
+const MOST_MS = 2;
 
 const LF = 0x0a;
 const NUL = 0;
 
 /**
- * An open `publish`. bash writes what its builtins print line by line, a write(2) each. So a write that is nothing but
- * a header waits for the properties that the next writes may bring, until another header, an empty line or close(2).
+ * An open `publish`.
+ *
+ * A write(2) without an empty line is one event. A write with empty lines has a record before each, and each is an event.
+ * Two kinds of text wait for the next write:
+ * - A header alone, because bash writes the output of its builtins line by line. Properties join it until another header, an
+ *   empty line or close(2).
+ * - A record behind others that has no empty line yet: cat(1) and dd(1) cut a file where their buffer ends, and the kernel
+ *   cuts at {@link LARGEST_WRITE}. From then on only an empty line, another header or close(2) ends a record.
  */
 class PublishHandle extends Handle {
+  /** The record that waits. All its whole lines are valid. */
   #begun: Buffer | null = null;
+  /** Whether a write has ended inside a record. */
+  #isCut = false;
+  /** Whether the next write is the rest of a write that was taken in part. */
+  #isRest = false;
+  /** Whether blank lines may come before the next record: an empty line has ended one. */
+  #isBetween = false;
+  /** Whether the kernel may have cut the last write. */
+  #wasLargest = false;
 
   constructor(override readonly node: PublishFile) {
     super(node);
@@ -93,52 +105,118 @@ class PublishHandle extends Handle {
     return true;
   }
 
-  /** EINVAL when the bytes are no uevent and continue none, EFBIG when they are more than one may have. */
+  /**
+   * write(2). Publishes the records that end in it; the rest waits.
+   *
+   * @returns the bytes taken: fewer than `length` where a later record is malformed, or where more records would hold the daemon
+   * for too long; always up to the end of a record
+   * @throws FsError EINVAL where the first record is malformed, EFBIG where it is larger than an event may be
+   */
   override write(bytes: Uint8Array, start: number, length: number): number {
-    if (length > 2 * MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG);
     const written = Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
-    if (this.#begun !== null && !beginsEvent(written)) {
-      this.#goOn(this.#begun, written);
-      return length;
+    if (this.#begun !== null && this.#endedBy(written)) this.#finish();
+    this.#wasLargest = length >= LARGEST_WRITE;
+    const begun = this.#begun;
+    this.#begun = null; // of a record with a line that is none, nothing is published
+    if (begun !== null) {
+      const text = Buffer.concat([begun, this.#separator(begun, written), written]);
+      return this.#takeRecords(text, text.length - length, true);
     }
-    const isHeader = lineEnd(written) >= length - 1 && !written.includes(NUL);
-    if (!isHeader) {
-      this.#finish();
-      return written.includes(NUL) ? this.#takeOne(written) : this.node.takeAll(written);
-    }
-    this.node.take(written, false);
-    this.#finish();
-    // What was read last stands in memory that the next request overwrites.
-    this.#begun = Buffer.from(written);
+    if (!written.includes(NUL)) return this.#takeRecords(written, 0, lineEnd(written) >= length - 1);
+    this.node.take(written, 0, length);
     return length;
   }
 
-  #takeOne(written: Buffer): number {
-    this.node.take(written, true);
-    return written.length;
+  /** Whether the record that waits is whole, because `written` begins another. */
+  #endedBy(written: Buffer): boolean {
+    return beginsEvent(written) && (!this.#isCut || endsLine(this.#begun!));
   }
 
-  #goOn(begun: Buffer, written: Buffer): void {
-    if (written.every((byte) => byte === LF)) return this.#finish();
-    this.#begun = null; // of an event with a line that is none, nothing is published
-    const text = Buffer.concat([begun, Buffer.from(begun[begun.length - 1] === LF ? '' : '\n'), written]);
-    this.node.take(text, false);
-    this.#begun = text;
+  /** A header without a line end is a line all the same, unless a block of a file ends there. */
+  #separator(begun: Buffer, written: Buffer): Buffer {
+    return this.#isCut || endsLine(begun) || written[0] === LF ? NOTHING : LINE_END;
+  }
+
+  /**
+   * @param base where in `text` this write begins
+   * @param waits whether a text without an empty line waits for the next write
+   * @returns the bytes of this write that were taken
+   */
+  #takeRecords(text: Buffer, base: number, waits: boolean): number {
+    const began = performance.now();
+    let from = this.#isBetween ? skipLineEnds(text, 0) : 0;
+    let count = 0;
+    try {
+      for (let end = recordEnd(text, from); end >= 0; end = recordEnd(text, from)) {
+        this.node.take(text, from, end - from);
+        this.#isBetween = true;
+        from = skipLineEnds(text, end);
+        count++;
+        if (from < text.length && (count >= MOST_RECORDS || performance.now() - began >= MOST_MS)) {
+          this.#isRest = true;
+          return from - base;
+        }
+      }
+      this.#keep(text, from, count > 0 || this.#isRest, waits);
+    } catch (error) {
+      if (count === 0) throw error;
+      return from - base; // the next write begins with it, and is refused
+    }
+    this.#isRest = false;
+    return text.length - base;
+  }
+
+  /**
+   * The record that no empty line ends: it waits, or it is an event by itself.
+   *
+   * @param isTail whether there were records before it
+   */
+  #keep(text: Buffer, from: number, isTail: boolean, waits: boolean): void {
+    if (from === text.length) return;
+    this.#isCut ||= isTail;
+    if (!this.#isCut && !waits) {
+      this.#isBetween = false;
+      return this.node.take(text, from, text.length - from);
+    }
+    const end = this.#isCut ? text.lastIndexOf(LF) + 1 : text.length; // the last line may be cut
+    if (text.length - from > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG);
+    if (end > from) this.node.check(text, from, end - from);
+    // Copied: the next request overwrites the memory.
+    this.#begun = Buffer.from(text.subarray(from));
   }
 
   #finish(): void {
-    const begun = this.#begun;
+    const begun = this.#begun!;
     this.#begun = null;
-    if (begun !== null) this.node.take(begun, true);
+    this.#isBetween = false;
+    this.node.take(begun, 0, begun.length);
   }
 
   override poll(): number {
     return Poll.out | Poll.writeNormal;
   }
 
+  /** A record that was cut is no event: its writer may have been killed in the middle of it. `log/.status` counts it. */
   override release(): void {
-    this.#finish();
+    if (this.#begun === null) return;
+    if (!this.#isCut || (endsLine(this.#begun) && !this.#wasLargest)) this.#finish();
+    else this.node.bus.counted.cut++;
   }
+}
+
+/** Where the record at `from` ends, its empty line not included; -1 where no empty line ends it. */
+function recordEnd(text: Buffer, from: number): number {
+  const end = text.indexOf(EMPTY_LINE, from);
+  return end < 0 ? -1 : end + 1;
+}
+
+function skipLineEnds(text: Buffer, from: number): number {
+  while (text[from] === LF) from++;
+  return from;
+}
+
+function endsLine(text: Buffer): boolean {
+  return text[text.length - 1] === LF;
 }
 
 function lineEnd(text: Buffer): number {
