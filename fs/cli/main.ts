@@ -100,8 +100,8 @@ function addReading(program: Command): void {
 
   program
     .command('emit')
-    .description('publish one event from arguments, standard input or the environment')
-    .argument('[KEY=VALUE...]', 'its properties; ACTION and DEVPATH are required; - reads the event from standard input')
+    .description('publish one event from arguments or the environment, or events from standard input')
+    .argument('[KEY=VALUE...]', 'its properties; ACTION and DEVPATH are required; - reads events from standard input, an empty line between them')
     .option('--environment', 'take the properties of the environment, as mdev, mdevd and udev RUN+= set them')
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (properties: string[], options: { environment?: boolean; mount: string }) => {
