@@ -8,7 +8,9 @@ export interface EventText {
   readonly text: string;
   readonly action: string;
   readonly devpath: string;
+  /** All of them in their order: a key may come more than once. */
   readonly properties: readonly (readonly [string, string])[];
+  /** The value of a key; the last where it comes more than once, as for udev. */
   property(key: string): string | undefined;
 }
 
@@ -36,7 +38,7 @@ export function parseEvent(text: string): EventText {
     action: header?.slice(0, at) ?? '',
     devpath: header?.slice(at + 1) ?? '',
     properties,
-    property: (key) => properties.find(([name]) => name === key)?.[1],
+    property: (key) => properties.findLast(([name]) => name === key)?.[1],
   };
 }
 

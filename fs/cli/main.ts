@@ -90,7 +90,7 @@ function addReading(program: Command): void {
     .command('watch')
     .description('print events as they come')
     .argument('[FILTER]', "which events, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
-    .option('--json', 'one JSON object a line')
+    .option('--json', 'one JSON object a line: action, devpath, properties; more: earlier values of a repeated key; bytes that are not UTF-8 as numbers')
     .option('--properties', 'all properties of each event')
     .option('--since <seqnum>', 'first the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
