@@ -140,7 +140,7 @@ function addWorking(program: Command): void {
     .usage('[options] FILTER -- COMMAND [ARGUMENT...]')
     .argument('<FILTER>', "which events, as in 'SUBSYSTEM==block'; '' is all")
     .argument('<COMMAND...>', 'what to run; no shell is involved')
-    .option('--jobs <n>', 'how many at a time, never two for one DEVPATH', parseCount, 1)
+    .option('--jobs <n>', 'how many at a time, never two for one DEVPATH, or for a device and its parent or child', parseCount, 1)
     .option('--timeout <s>', 'end it, and all of its process group, after so many seconds', parseSeconds)
     .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)

@@ -149,7 +149,8 @@ class Runner {
   #add(path: string, event: EventText): void {
     const old = event.property('DEVPATH_OLD');
     this.#takenBytes += event.text.length;
-    this.#order.add({ path, event, devpaths: [event.devpath, ...(old === undefined ? [] : [old])] });
+    const devpaths = [event.devpath, ...(old === undefined ? [] : [old])].map((devpath) => devpath.replace(/\/$/, ''));
+    this.#order.add({ path, event, devpaths });
   }
 
   #begin(): void {

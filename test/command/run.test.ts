@@ -65,6 +65,18 @@ command('keeps the order of each DEVPATH, and works on several devices at a time
   await child.stop();
 });
 
+command('works on no device while its parent or child is worked on, with DEVPATH_OLD too', async () => {
+  const file = `${scratch()}/log`;
+  const child = await runner(['--jobs', '8', '', '--', 'sh', '-c', 'echo "begin $EVENT_N" >>"$0"; sleep 0.05; echo "end $EVENT_N" >>"$0"; echo', file]);
+  const disk = (n: number, path: string, more = {}): string => eventText(path, { N: n, ...more });
+  publish(daemon.path, disk(1, '/d/sda'), disk(2, '/d/sda/sda1'), disk(3, '/d/sda/sda2'), disk(4, '/d/sda'), disk(5, '/d/sdaa'), disk(6, '/e', { DEVPATH_OLD: '/d/sda/sda1' }), disk(7, '/e/x'));
+  await done(child, 7);
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  const place = (line: string): number => lines.indexOf(line);
+  for (const [first, then] of [[1, 2], [1, 3], [2, 4], [3, 4], [4, 6], [6, 7]]) assert.ok(place(`end ${first}`) < place(`begin ${then}`), `${first}, ${then}: ${lines.join()}`);
+  await child.stop();
+});
+
 command('ends by SIGTERM when its commands have ended, and begins no more', async () => {
   const directory = scratch();
   const child = await runner(['', '--', 'sh', '-c', 'echo begun; until [ -e "$0/go" ]; do sleep 0.02; done; echo ended', directory]);
