@@ -238,7 +238,7 @@ const MOST_SECONDS = 2_000_000;
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || seconds > MOST_SECONDS) throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > MOST_SECONDS) throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
   return seconds;
 }
 
