@@ -144,6 +144,26 @@ command('adds up: what it has run and what it says is lost is all there was', as
   await child.stop();
 }, 90_000);
 
+command('takes no more than its directory holds: what it has run and what it says is lost is all there was', async () => {
+  const config = `${scratch()}/config.toml`;
+  for (const events of [1, 3, 8]) {
+    writeFileSync(config, `[queue]\nevents = ${events}\n`);
+    const other = await startDaemon(['--source', 'none', '--config', config]);
+    const directory = scratch();
+    const child = new Background(['run', '--mount', other.path, '--jobs', '2', 'N==*', '--', 'sh', '-c', 'until [ -e "$0/go" ]; do sleep 0.02; done; echo "${EVENT_N:-lost $EVENT_LOST}"', directory]);
+    const of = (name: string): Record<string, string> => statusOf(`${other.path}/${child.pid}.${name}`);
+    await until(() => existsSync(`${other.path}/${child.pid}.run.taken`) && of('run').STREAMS === '1', 'it does not run', 20_000);
+    for (let n = 0; n < 20; n++) publish(other.path, eventText(`/d${n}`, { N: n }));
+    writeFileSync(`${directory}/go`, '');
+    const lines = (): string[] => child.out.split('\n').slice(0, -1);
+    const told = (): number => lines().reduce((sum, line) => sum + Number(/^lost (\d+)$/.exec(line)?.[1] ?? 1), 0);
+    await until(() => told() >= 20 && of('run').PENDING === '0' && of('run.taken').PENDING === '0', `it does not tell of all: ${child.out}${child.err}`, 10_000);
+    if (events > 1) assert.equal([told(), of('run.taken').LOST], [20, '0'], `${events}: ${lines().join()}`);
+    await child.stop();
+    await other.stop();
+  }
+}, 90_000);
+
 command('begins with what is kept, by --since', async () => {
   publish(daemon.path, eventText('/kept', { K: 1 }));
   const child = await runner(['--since', '0', 'K==1', '--', 'sh', '-c', 'echo "$DEVPATH"']);
