@@ -82,15 +82,16 @@ const NUL = 0;
  * - A header alone, because bash writes the output of its builtins line by line. Properties join it until another header, an
  *   empty line or close(2).
  * - A record behind others that has no empty line yet: cat(1) and dd(1) cut a file where their buffer ends, and the kernel
- *   cuts at {@link LARGEST_WRITE}. From then on only an empty line, another header or close(2) ends a record.
+ *   cuts at {@link LARGEST_WRITE}. The write with the others is taken in part, the next write brings the rest, and that
+ *   waits. From then on only an empty line, another header or close(2) ends a record.
  */
 class PublishHandle extends Handle {
   /** The record that waits. All its whole lines are valid. */
   #begun: Buffer | null = null;
   /** Whether a write has ended inside a record. */
   #isCut = false;
-  /** Whether the next write is the rest of a write that was taken in part. */
-  #isRest = false;
+  /** How many bytes of the last write were not taken, because they were behind others: the next write begins with them. */
+  #rest = 0;
   /** Whether blank lines may come before the next record: an empty line has ended one. */
   #isBetween = false;
   /** Whether the kernel may have cut the last write. */
@@ -106,10 +107,10 @@ class PublishHandle extends Handle {
   }
 
   /**
-   * write(2). Publishes the records that end in it; the rest waits.
+   * write(2). Publishes the records that end in it.
    *
-   * @returns the bytes taken: fewer than `length` where a later record is malformed, or where more records would hold the daemon
-   * for too long; always up to the end of a record
+   * @returns the bytes taken: fewer than `length`, up to the end of a record, where a later record is malformed or has no end yet,
+   * or where more records would hold the daemon for too long
    * @throws FsError EINVAL where the first record is malformed, EFBIG where it is larger than an event may be
    */
   override write(bytes: Uint8Array, start: number, length: number): number {
@@ -120,7 +121,7 @@ class PublishHandle extends Handle {
     this.#begun = null; // of a record with a line that is none, nothing is published
     if (begun !== null) {
       const text = Buffer.concat([begun, this.#separator(begun, written), written]);
-      return this.#takeRecords(text, text.length - length, true);
+      return this.#isCut ? this.#takeRecords(text, text.length - length, true) : this.#addLines(text, length);
     }
     if (!written.includes(NUL)) return this.#takeRecords(written, 0, lineEnd(written) >= length - 1);
     this.node.take(written, 0, length);
@@ -137,6 +138,17 @@ class PublishHandle extends Handle {
     return this.#isCut || endsLine(begun) || written[0] === LF ? NOTHING : LINE_END;
   }
 
+  /** Lines join a header that waits. EINVAL where anything stands behind an empty line. */
+  #addLines(text: Buffer, length: number): number {
+    this.node.check(text, 0, text.length);
+    this.#begun = text;
+    if (text.subarray(-EMPTY_LINE.length).equals(EMPTY_LINE)) {
+      this.#finish();
+      this.#isBetween = true;
+    }
+    return length;
+  }
+
   /**
    * @param base where in `text` this write begins
    * @param waits whether a text without an empty line waits for the next write
@@ -144,32 +156,30 @@ class PublishHandle extends Handle {
    */
   #takeRecords(text: Buffer, base: number, waits: boolean): number {
     const began = performance.now();
+    const isRest = this.#rest > 0 && text.length - base >= this.#rest;
     let from = this.#isBetween ? skipLineEnds(text, 0) : 0;
     let count = 0;
+    this.#rest = 0;
     try {
       for (let end = recordEnd(text, from); end >= 0; end = recordEnd(text, from)) {
+        if (count >= MOST_RECORDS || (count > 0 && performance.now() - began >= MOST_MS)) break;
         this.node.take(text, from, end - from);
         this.#isBetween = true;
         from = skipLineEnds(text, end);
         count++;
-        if (from < text.length && (count >= MOST_RECORDS || performance.now() - began >= MOST_MS)) {
-          this.#isRest = true;
-          return from - base;
-        }
       }
-      this.#keep(text, from, count > 0 || this.#isRest, waits);
+      if (count === 0) this.#keep(text, from, isRest, waits);
+      else this.#rest = text.length - from;
     } catch (error) {
-      if (count === 0) throw error;
-      return from - base; // the next write begins with it, and is refused
+      if (count === 0) throw error; // else the next write begins with it, and is refused
     }
-    this.#isRest = false;
-    return text.length - base;
+    return (count === 0 ? text.length : from) - base;
   }
 
   /**
    * The record that no empty line ends: it waits, or it is an event by itself.
    *
-   * @param isTail whether there were records before it
+   * @param isTail whether there were records before it, in the write of which this is the rest
    */
   #keep(text: Buffer, from: number, isTail: boolean, waits: boolean): void {
     if (from === text.length) return;

@@ -104,7 +104,8 @@ publishing('publishes no part of a record whose writer ends in the middle of a l
 
 publishing('takes a last record without an empty line at close(2), or before the next header', () => {
   const publisher = new Publisher();
-  assert.is(publisher.write('add@/a\nN=1\n\nadd@/b\nN=2\n'), 23);
+  assert.is(publisher.write('add@/a\nN=1\n\nadd@/b\nN=2\n'), 12);
+  assert.is(publisher.write('add@/b\nN=2\n'), 11);
   assert.equal(publisher.events, ['add@/a\nN=1']);
   assert.is(publisher.write('add@/c\nN=3\n'), 11);
   assert.equal(publisher.events, ['add@/a\nN=1', 'add@/b\nN=2']);
@@ -119,6 +120,14 @@ publishing('publishes a write of one event at once, after writes of several too'
   assert.is(publisher.write('add@/c\nN=3\n'), 11);
   assert.is(publisher.write('add@/d\nN=4'), 10);
   assert.equal(publisher.events.slice(600), ['add@/c\nN=3', 'add@/d\nN=4']);
+  publisher.close();
+});
+
+publishing('takes an event for itself after a short write whose rest the writer leaves out', () => {
+  const publisher = new Publisher();
+  assert.is(publisher.write('add@/a\nN=1\n\nadd@/b\nN=2\nLONG=1\n'), 12);
+  assert.is(publisher.write('add@/c\nN=3\n'), 11);
+  assert.equal(publisher.events, ['add@/a\nN=1', 'add@/c\nN=3']);
   publisher.close();
 });
 
@@ -171,7 +180,7 @@ publishing('refuses what is larger than an event with EFBIG, in any form and any
   ];
   for (const writes of forms) {
     const publisher = new Publisher();
-    const outcomes = writes.map((text) => publisher.write(text));
+    const outcomes = writes.map((text) => publisher.writeAll(text));
     const what = JSON.stringify(writes.map((text) => text.slice(0, 30)));
     assert.ok(outcomes.includes('EFBIG'), `${what}: ${outcomes.join()}`);
     publisher.close();
