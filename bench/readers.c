@@ -69,7 +69,11 @@ __attribute__((noreturn)) static void publish(const struct arguments *arguments,
     if (arguments->gate) gate_await_and_close(arguments->gate);
     for (size_t i = 0; i < count; i++, number = (number + 1) % NUMBERS_EACH)
       record_set_number(records + i * record_bytes, place * NUMBERS_EACH + number);
-    if (write(fd, records, bytes) != (ssize_t)bytes) die("%s: write: %m", arguments->publish_path);
+    for (size_t done = 0; done < bytes;) { /* the daemon takes a limited number of records at once */
+      ssize_t taken = write(fd, records + done, bytes - done);
+      if (taken <= 0) die("%s: write: %m", arguments->publish_path);
+      done += (size_t)taken;
+    }
     tally->events += count;
   }
 }

@@ -1,9 +1,9 @@
 /*
- * eventfs-emit: publish one event, as `eventfs emit` does, without Node's start. It needs the C library and nothing else:
+ * eventfs-emit: publish one event, or those on standard input, as `eventfs emit` does, without Node's start. It needs the C library and nothing else:
  * cc -O2 -static -o eventfs-emit native/eventfs-emit.c
  *
  *   eventfs-emit [--mount DIR] [--environment] [KEY=VALUE ...]
- *   eventfs-emit [--mount DIR] - < event
+ *   eventfs-emit [--mount DIR] - < events
  *
  * Without KEY=VALUE, or with --environment, the device's variables of the environment are taken, as mdev, mdevd, vdev and
  * udev's RUN+= set them. Exit codes: 0; 1 it failed; 100 wrong usage; 111 a system call failed.
@@ -16,16 +16,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111 };
 
-/* How long a daemon may take to take an event. */
+/* How long a daemon may take for a write. */
 enum { PATIENCE_S = 10 };
 
-/* The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
+/* The kernel hands on larger writes in pieces; the daemon refuses a single event of more than half of that. */
 enum { MOST_BYTES = 128 * 1024 };
 
 /* linux/magic.h; f_type is signed on some machines. */
@@ -143,13 +144,38 @@ static char *read_input(size_t *length) {
   return text;
 }
 
+/* The bytes for `publish`: one event, or several with an empty line behind each. */
+static const char *outgoing;
+static size_t outgoing_events;
+/* How many of them the daemon has taken: the child counts, and the parent tells of it. */
+static volatile size_t *taken;
+
+/* How many times one or more empty lines follow a line. */
+static size_t empty_lines(const char *text, size_t length) {
+  size_t lines = 0;
+  for (const char *at = text, *end = text + length; (at = memmem(at, (size_t)(end - at), "\n\n", 2)) != NULL; lines++)
+    while (at < end && *at == '\n') at++;
+  return lines;
+}
+
+/* What an error says of the events before it, where there are several. */
+static const char *progress(void) {
+  static char text[64];
+  if (outgoing_events > 1) snprintf(text, sizeof text, "; %zu of %zu events came", empty_lines(outgoing, *taken), outgoing_events);
+  return text;
+}
+
 /* Waits for the child: passes on what it says, and ends as it does, or without it. */
 static void be_patient(pid_t child, int said) {
   char text[4096];
   struct pollfd ready = {said, POLLIN, 0};
-  for (;;) {
+  for (size_t before = 0;;) {
     int count = poll(&ready, 1, PATIENCE_S * 1000);
-    if (count == 0) die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)", mount_path, mount_path);
+    if (count == 0 && *taken > before) {
+      before = *taken;
+      continue;
+    }
+    if (count == 0) die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)%s", mount_path, mount_path, progress());
     ssize_t length = count < 0 ? -1 : read(said, text, sizeof text);
     if (length < 0 && errno == EINTR) continue;
     if (length <= 0) break;
@@ -191,13 +217,26 @@ static void fail(const char *path) {
   if (errno == EACCES) hint = " (publish is for its owner only: try as root, or have root chmod it)";
   if (errno == EINVAL) hint = " (the event is malformed: ACTION@/DEVPATH, then KEY=VALUE lines)";
   if (errno == EFBIG) hint = " (an event has at most 64 KiB)";
-  die(EXIT_SYSTEM_CALL, "%s: %s%s", path, strerror(errno), hint);
+  die(EXIT_SYSTEM_CALL, "%s: %s%s%s", path, strerror(errno), hint, progress());
 }
 
-static void publish(const char *event, size_t length) {
+/* Events from standard input may be many: the daemon takes as many as it likes of a write. */
+static void publish(char *event, size_t length) {
   char *path = larger(NULL, strlen(mount_path) + sizeof "/publish");
   sprintf(path, "%s/publish", mount_path);
-  if (length >= MOST_BYTES) errno = EFBIG, fail(path);
+  size_t end = length;
+  if (memchr(event, '\0', length) == NULL)
+    while (end > 0 && event[end - 1] == '\n') end--;
+  outgoing_events = 1 + (memchr(event, '\0', length) == NULL ? empty_lines(event, end) : 0);
+  if (outgoing_events > 1) { /* the daemon would wait for the end of a last record that no empty line ends */
+    event = larger(event, end + 2);
+    memcpy(event + end, "\n\n", 2);
+    length = end + 2;
+  }
+  outgoing = event;
+  taken = mmap(NULL, sizeof *taken, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (taken == MAP_FAILED) die(EXIT_SYSTEM_CALL, "%s", strerror(errno));
+  if (outgoing_events == 1 && length >= MOST_BYTES) errno = EFBIG, fail(path);
   if (!go_apart()) return;
   struct statfs found;
   int failed = statfs(mount_path, &found);
@@ -205,8 +244,15 @@ static void publish(const char *event, size_t length) {
   if (failed < 0 || (unsigned long)found.f_type != FUSE_SUPER_MAGIC)
     die(EXIT_FAILED, "%s: eventfs is not mounted here (try eventfs mount %s, or --mount DIR)", mount_path, mount_path);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
-  /* One write is one event. close(2) tells of what waited for more. */
-  if (fd < 0 || write(fd, event, length) < 0 || close(fd) < 0) fail(path);
+  if (fd < 0) fail(path);
+  while (*taken < length) {
+    ssize_t got = write(fd, event + *taken, length - *taken);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path);
+    if (got == 0) die(EXIT_FAILED, "%s: it takes nothing more%s", path, progress());
+    *taken += (size_t)got;
+  }
+  if (close(fd) < 0) fail(path);
   _exit(0);
 }
 

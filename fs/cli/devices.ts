@@ -1,7 +1,7 @@
 /** Every device that the kernel knows, through /sys: what `add` events have told of, and can tell of again. */
-import { readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { isSystemError } from '../errno.js';
+import { Refusal, isSystemError } from '../errno.js';
 import { type EventText, parseEvent } from './event-text.js';
 
 const SYS = '/sys';
@@ -13,20 +13,30 @@ export interface Device {
   readonly event: EventText;
 }
 
-/** All devices, parents before their children, as `udevadm trigger` finds them: by bus and by class. */
+/**
+ * All devices, parents before their children, as `udevadm trigger` finds them: by bus and by class.
+ *
+ * @throws Refusal where /sys is not mounted: no device found would look like no device there
+ */
 export function* devices(): Generator<Device> {
+  requireSys();
   const found = new Set<string>();
   for (const bus of namesIn(`${SYS}/bus`)) addAll(found, `${SYS}/bus/${bus}/devices`);
   for (const deviceClass of namesIn(`${SYS}/class`)) addAll(found, `${SYS}/class/${deviceClass}`);
   yield* described(found);
 }
 
-/** Buses and drivers have uevents of their own: SUBSYSTEM is bus or drivers there. */
+/** Buses and drivers have uevents of their own: SUBSYSTEM is bus or drivers there. Throws as `devices`. */
 export function* subsystems(): Generator<Device> {
+  requireSys();
   const found = new Set<string>();
   addAll(found, `${SYS}/bus`);
   for (const bus of namesIn(`${SYS}/bus`)) addAll(found, `${SYS}/bus/${bus}/drivers`);
   yield* described(found);
+}
+
+function requireSys(): void {
+  if (!existsSync(`${SYS}/devices`)) throw new Refusal(`${SYS}: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs ${SYS})`);
 }
 
 function namesIn(directory: string): string[] {

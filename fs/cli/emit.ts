@@ -1,5 +1,5 @@
 /**
- * `eventfs emit`: publish one event.
+ * `eventfs emit`: publish one event, or the events on standard input.
  *
  * It is started for every event by mdev, udev or a script, and Node's own start is all the time that it may take. So it
  * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
@@ -11,11 +11,14 @@ import { deviceVariables } from './device-variables.js';
 import { explain } from './explain.js';
 
 export const DEFAULT_DIRECTORY = '/dev/events';
-/** How long a daemon may take to take an event. */
+/** How long a daemon may take for a write. */
 const PATIENCE_MS = 10_000;
 
-/** The kernel hands on larger writes in pieces. Whatever has more than half of that is refused by the daemon. */
+/** The kernel hands on larger writes in pieces; the daemon refuses a single event of more than half of that. */
 const MOST_BYTES = 128 * 1024;
+
+const LF = 0x0a;
+const NUL = 0;
 
 const HINTS = {
   EACCES: 'publish is for its owner only: try as root, or have root chmod it',
@@ -58,30 +61,71 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
   const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
   if (event.length === 0) throw new Refusal('standard input is empty'); // to write nothing is no error to anybody else
-  if (event.length >= MOST_BYTES) throw new Refusal(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
-  const late = setTimeout(() => void giveUp(options.mount), PATIENCE_MS);
+  const text = new Outgoing(event);
+  if (text.count === 1 && event.length >= MOST_BYTES) throw new Refusal(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
+  const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
   try {
     // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/DECISIONS.md, io_uring).
     const { answers } = await import('../drivers/mount-point.js');
-    if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount);
-    await publish(options.mount, event);
+    if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount, text);
+    await publish(options.mount, text, () => late.refresh());
   } finally {
     clearTimeout(late);
   }
 }
 
-async function publish(mount: string, event: Buffer): Promise<void> {
+/** The bytes for `publish`: one event, or several with an empty line behind each. */
+class Outgoing {
+  readonly bytes: Buffer;
+  /** How many events there are. */
+  readonly count: number;
+  /** How many bytes the daemon has taken. */
+  taken = 0;
+
+  constructor(event: Buffer) {
+    const isText = !event.includes(NUL);
+    let end = event.length;
+    while (isText && end > 0 && event[end - 1] === LF) end--;
+    const others = isText ? emptyLines(event.subarray(0, end)) : 0;
+    this.count = others + 1;
+    // The daemon would wait for the end of a last record that no empty line ends.
+    this.bytes = others === 0 ? event : Buffer.concat([event.subarray(0, end), Buffer.from('\n\n')]);
+  }
+
+  /** What an error says of the events before it, where there are several: as in `; 1 of 3 events came`. */
+  get progress(): string {
+    return this.count === 1 ? '' : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events came`;
+  }
+}
+
+/** How many times one or more empty lines follow a line. */
+function emptyLines(text: Buffer): number {
+  let count = 0;
+  for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n', at)) {
+    count++;
+    while (text[at] === LF) at++;
+  }
+  return count;
+}
+
+async function publish(mount: string, text: Outgoing, onProgress: () => void): Promise<void> {
   const path = `${mount}/publish`;
+  const { bytes } = text;
   try {
     const { type } = await call<StatsFs>((done) => statfs(mount, done));
     if (type !== FUSE_SUPER_MAGIC) return await explainMount(mount);
     const fd = await call<number>((done) => open(path, constants.O_WRONLY, done));
-    await call<number>((done) => write(fd, event, done)); // one write is one event
+    while (text.taken < bytes.length) {
+      const taken = await call<number>((done) => write(fd, bytes, text.taken, bytes.length - text.taken, null, done));
+      if (taken === 0) throw new Refusal(`${path}: it takes nothing more${text.progress}`);
+      text.taken += taken;
+      onProgress();
+    }
     await call<null>((done) => close(fd, (error) => done(error ?? null, null)));
   } catch (error) {
     if (!isSystemError(error)) throw error;
     if (!(error.code in HINTS)) await explainMount(mount);
-    throw Refusal.from(error, path, HINTS);
+    throw new Refusal(`${Refusal.from(error, path, HINTS).message}${text.progress}`, true);
   }
 }
 
@@ -96,9 +140,9 @@ async function explainMount(mount: string): Promise<void> {
 }
 
 /** The daemon is stuck, and so is a thread of ours: an end that waits for it would never come. */
-async function giveUp(mount: string): Promise<void> {
+async function giveUp(mount: string, text: Outgoing): Promise<void> {
   const { exitNow } = await import('#native');
-  exitNow(explain(new Refusal(`${mount}: its daemon does not answer (try eventfs umount ${mount})`), 'emit'));
+  exitNow(explain(new Refusal(`${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`), 'emit'));
 }
 
 /** All of them as bytes, one a character. */

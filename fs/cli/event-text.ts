@@ -8,8 +8,9 @@ export interface EventText {
   readonly text: string;
   readonly action: string;
   readonly devpath: string;
+  /** All of them in their order: a key may come more than once. */
   readonly properties: readonly (readonly [string, string])[];
-  /** Of a key that comes twice the last value counts, as for udev. */
+  /** The value of a key; the last where it comes more than once, as for udev. */
   property(key: string): string | undefined;
 }
 

@@ -90,7 +90,7 @@ function addReading(program: Command): void {
     .command('watch')
     .description('print events as they come')
     .argument('[FILTER]', "which events, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
-    .option('--json', 'one JSON object a line')
+    .option('--json', 'one JSON object a line: action, devpath, properties; more: earlier values of a repeated key; bytes that are not UTF-8 as numbers')
     .option('--properties', 'all properties of each event')
     .option('--since <seqnum>', 'first the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
@@ -100,8 +100,8 @@ function addReading(program: Command): void {
 
   program
     .command('emit')
-    .description('publish one event from arguments, standard input or the environment')
-    .argument('[KEY=VALUE...]', 'its properties; ACTION and DEVPATH are required; - reads the event from standard input')
+    .description('publish one event from arguments or the environment, or events from standard input')
+    .argument('[KEY=VALUE...]', 'its properties; ACTION and DEVPATH are required; - reads events from standard input, an empty line between them')
     .option('--environment', 'take the properties of the environment, as mdev, mdevd and udev RUN+= set them')
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (properties: string[], options: { environment?: boolean; mount: string }) => {
@@ -140,7 +140,7 @@ function addWorking(program: Command): void {
     .usage('[options] FILTER -- COMMAND [ARGUMENT...]')
     .argument('<FILTER>', "which events, as in 'SUBSYSTEM==block'; '' is all")
     .argument('<COMMAND...>', 'what to run; no shell is involved')
-    .option('--jobs <n>', 'how many at a time, never two for one DEVPATH', parseCount, 1)
+    .option('--jobs <n>', 'how many at a time, never two for one DEVPATH, or for a device and its parent or child', parseCount, 1)
     .option('--timeout <s>', 'end it, and all of its process group, after so many seconds', parseSeconds)
     .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
@@ -238,7 +238,7 @@ const MOST_SECONDS = 2_000_000;
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || seconds > MOST_SECONDS) throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > MOST_SECONDS) throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
   return seconds;
 }
 

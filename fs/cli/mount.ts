@@ -1,6 +1,6 @@
 /** `eventfs mount`: serve in the foreground until told to stop. */
 import { closeSync, writeSync } from 'node:fs';
-import { sendDatagram } from '#native';
+import { exitNow, sendDatagram } from '#native';
 import type { Command } from 'commander';
 import { sparing } from '../complaints.js';
 import { Daemon, type SourceName, type StickyDirectory } from '../daemon.js';
@@ -42,16 +42,17 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const stop = (): void => {
     if (isStopping) return; // the connection's end is a reason to stop, and comes of it too
     isStopping = true;
-    for (const signal of STOP_SIGNALS) process.removeListener(signal, onSignal);
     tellSystemd('STOPPING=1');
     daemon.stop();
   };
-  // One that comes while the daemon starts is obeyed once it is up: else it would leave the mount behind.
+  // A signal while the daemon starts is obeyed once it is up, and the handler stays until the process has ended: else a second
+  // signal would kill it while it stops, and leave the mount behind.
   const onSignal = (): void => {
     isToStop = true;
     if (isUp) stop();
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
+  process.once('exit', exitNow); // Node's own end takes the handler away first
   // Also a terminal that closes: that is no reason to end.
   process.on('SIGHUP', () => {
     if (!configuration.reload(complain)) return;

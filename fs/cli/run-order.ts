@@ -1,6 +1,9 @@
-/** Which of the events that wait may be worked on: no two of one devpath at a time, and those of one devpath in their order. */
+/**
+ * Which of the events that wait may be worked on. As with udev (src/udev/udevd.c, event_is_blocked), a device's event waits for
+ * earlier events of the device, of its parents and of its children; all other events may be worked on at the same time.
+ */
 export interface Job {
-  /** The devpaths that it is about: a `move` has two. */
+  /** The devpaths that it is about, without a / at the end: a `move` has two. */
   readonly devpaths: readonly string[];
 }
 
@@ -27,15 +30,14 @@ export class RunOrder<J extends Job> {
   /** The oldest that may begin, which has begun by that; undefined when none may. */
   begin(): J | undefined {
     if (this.#running.size >= this.jobs) return undefined;
-    const busy = new Set<string>();
-    for (const job of this.#running) for (const devpath of job.devpaths) busy.add(devpath);
+    const busy = [...this.#running].flatMap(({ devpaths }) => devpaths);
     for (const job of this.#waiting) {
-      if (job.devpaths.every((devpath) => !busy.has(devpath))) {
+      if (!job.devpaths.some((devpath) => busy.some((other) => isSameOrAbove(devpath, other) || isSameOrAbove(other, devpath)))) {
         this.#waiting.delete(job);
         this.#running.add(job);
         return job;
       }
-      for (const devpath of job.devpaths) busy.add(devpath);
+      busy.push(...job.devpaths);
     }
     return undefined;
   }
@@ -48,4 +50,9 @@ export class RunOrder<J extends Job> {
   forgetWaiting(): void {
     this.#waiting.clear();
   }
+}
+
+/** Whether `upper` is the device of `lower` or one of its parents. */
+function isSameOrAbove(upper: string, lower: string): boolean {
+  return lower.startsWith(upper) && (lower.length === upper.length || lower[upper.length] === '/');
 }

@@ -66,6 +66,8 @@ class Runner {
   readonly #stream: number;
   #watch: ReadableWatch | null = null;
   #takenBytes = 0;
+  /** How many events `taken` may hold. */
+  #mostEvents = Infinity;
   #lost = 0;
   #losses = 0;
   #isStopping = false;
@@ -109,7 +111,7 @@ class Runner {
   #take(): void {
     try {
       this.#tellLoss();
-      for (const name of inOrder(this.#queue, MOST_TAKEN - this.#order.waiting)) {
+      for (const name of inOrder(this.#queue, this.#room)) {
         if (this.#takenBytes >= MOST_TAKEN_BYTES) break;
         this.#takeOne(name);
       }
@@ -118,7 +120,7 @@ class Runner {
       if (!this.#isStopping) console.error('eventfs: run: the daemon has ended');
       return this.stop();
     }
-    if (this.#order.waiting >= MOST_TAKEN || this.#takenBytes >= MOST_TAKEN_BYTES) this.#lookAway();
+    if (this.#room <= 0 || this.#takenBytes >= MOST_TAKEN_BYTES) this.#lookAway();
     this.#begin();
   }
 
@@ -135,9 +137,17 @@ class Runner {
     else this.#add(path, event);
   }
 
+  /** How many more events may be taken. One that is too many, or the record of a loss, would push the oldest out of `taken`. */
+  get #room(): number {
+    const { waiting, running } = this.#order;
+    return Math.min(MOST_TAKEN - waiting, Math.max(1, this.#mostEvents - 1) - waiting - running.size);
+  }
+
   /** What the queues had no room for becomes an event like any other. */
   #tellLoss(): void {
-    const lost = [this.#queue, this.#taken].reduce((sum, directory) => sum + Number(readStatusFile(directory).get('LOST')), 0);
+    const [queue, taken] = [readStatusFile(this.#queue), readStatusFile(this.#taken)];
+    this.#mostEvents = Number(taken.get('MOST_EVENTS'));
+    const lost = Number(queue.get('LOST')) + Number(taken.get('LOST'));
     if (lost === this.#lost) return;
     const text = Buffer.from(overflowText(lost - this.#lost)).toString('latin1');
     this.#lost = lost;
@@ -149,13 +159,15 @@ class Runner {
   #add(path: string, event: EventText): void {
     const old = event.property('DEVPATH_OLD');
     this.#takenBytes += event.text.length;
-    this.#order.add({ path, event, devpaths: [event.devpath, ...(old === undefined ? [] : [old])] });
+    const devpaths = [event.devpath, ...(old === undefined ? [] : [old])].map((devpath) => devpath.replace(/\/$/, ''));
+    this.#order.add({ path, event, devpaths });
   }
 
   #begin(): void {
     for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin()) this.#start(job);
     // Each look lists all that wait: not for one event only.
-    if (!this.#isStopping && this.#order.waiting <= MOST_TAKEN / 2 && this.#takenBytes < MOST_TAKEN_BYTES) this.#lookOut();
+    const { waiting } = this.#order;
+    if (!this.#isStopping && waiting <= MOST_TAKEN / 2 && this.#room > 0 && this.#takenBytes < MOST_TAKEN_BYTES) this.#lookOut();
   }
 
   /** ENOENT: it had to go from `taken`. */

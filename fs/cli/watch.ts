@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import picocolors from 'picocolors';
 import { ReadableWatch } from '#native';
+import { eventJson } from './event-json.js';
 import { EventStream } from './event-stream.js';
 import { type EventText, parseFilter, tellsOfLoss } from './event-text.js';
 import { requireMount } from './mounted.js';
@@ -51,12 +52,7 @@ function openOutput(): number | null {
 }
 
 function format(event: EventText, options: WatchOptions): string {
-  if (options.json === true) {
-    const utf8 = (text: string): string => Buffer.from(text, 'latin1').toString('utf8');
-    const properties = Object.fromEntries(event.properties.map(([key, value]) => [utf8(key), utf8(value)]));
-    const object = { action: utf8(event.action), devpath: utf8(event.devpath), properties };
-    return `${Buffer.from(JSON.stringify(object), 'utf8').toString('latin1')}\n`;
-  }
+  if (options.json === true) return `${eventJson(event)}\n`;
   const action = printable(event.action).padEnd(8);
   const seqnum = printable(event.property('SEQNUM') ?? '-').padStart(6);
   const subsystem = printable(event.property('SUBSYSTEM') ?? '-').padEnd(10);

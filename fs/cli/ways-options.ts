@@ -30,8 +30,11 @@ function parseMask(text: string): number {
 
 const DEFAULT_SOCKET_MODE = 0o600;
 
+/** The part behind the last `:` is a mode where it is all digits: a mistyped mode is refused, and no part of the path. */
 function parseSocket(text: string): SocketPlace {
-  const [, path, mode] = /^(.+?)(?::([0-7]{3,4}))?$/.exec(text) ?? ['', '', ''];
-  if (path === '') throw new InvalidArgumentError('It is PATH or PATH:MODE, as in /run/eventfs.sock:0660.');
+  const [, path, mode] = /^(.+?)(?::(\d*))?$/s.exec(text) ?? ['', '', ''];
+  if (path === '' || (mode !== undefined && !/^[0-7]{3,4}$/.test(mode))) {
+    throw new InvalidArgumentError('It is PATH or PATH:MODE, as in /run/eventfs.sock:0660.');
+  }
   return { path, mode: mode === undefined ? DEFAULT_SOCKET_MODE : parseInt(mode, 8) };
 }

@@ -30,8 +30,8 @@ export class Bus {
   readonly #arrivals = new Arrivals();
   /** The kernel's last SEQNUM: events without their own are numbered behind it. */
   lastSeqnum = 0;
-  /** Events so far, by where they came from. */
-  readonly counted = { kernel: 0, udev: 0, published: 0 };
+  /** Events so far, by where they came from; `cut`: records that were not published, because their writer ended in the middle. */
+  readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
   /** How many events the sources have lost. */
   lost = 0;
   /** Set by a driver that calls `settleSome` soon after. */

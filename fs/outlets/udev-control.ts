@@ -3,8 +3,10 @@
  * (sd-device/device-monitor.c, device_monitor_new_full: without it and without devtmpfs on /dev they hear nothing, and say
  * nothing). While `--udev` is on it is ours: a socket that takes connections and ends them at once, so that `udevadm settle`
  * and `udevadm control` fail at once too instead of waiting for an answer.
+ *
+ * A plain file of that name, which people make for libudev in containers, does as well for libudev: it is left as it is.
  */
-import { closeSync, mkdirSync, rmdirSync } from 'node:fs';
+import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ReadableWatch, acceptSeqpacket } from '#native';
 import { Refusal, isSystemError } from '../errno.js';
@@ -13,31 +15,33 @@ import { Listener } from './listener.js';
 const CONTROL = '/run/udev/control';
 
 export class UdevControl {
-  readonly #listener: Listener;
-  readonly #watch: ReadableWatch;
+  /** Null where a plain file is there. */
+  readonly #listener: Listener | null;
+  readonly #watch: ReadableWatch | null;
   readonly #madeDirectory: boolean;
 
   constructor() {
     this.#madeDirectory = makeDirectory(dirname(CONTROL));
     try {
-      this.#listener = new Listener(CONTROL, 0o600, 'udevd, or another eventfs --udev: stop it, or listen to it with --source udev');
+      this.#listener = isPlainFile(CONTROL) ? null : new Listener(CONTROL, 0o600, 'udevd, or another eventfs --udev: stop it, or listen to it with --source udev');
     } catch (error) {
       this.#removeDirectory();
       throw error;
     }
-    this.#watch = new ReadableWatch(this.#listener.fd, () => this.#turnAway());
+    const listener = this.#listener;
+    this.#watch = listener === null ? null : new ReadableWatch(listener.fd, () => this.#turnAway(listener));
   }
 
   close(): void {
-    this.#watch.close();
-    this.#listener.close();
+    this.#watch?.close();
+    this.#listener?.close();
     this.#removeDirectory();
   }
 
-  #turnAway(): void {
+  #turnAway({ fd: listening }: Listener): void {
     try {
       const peer = new Uint32Array(3);
-      for (let fd = acceptSeqpacket(this.#listener.fd, peer); fd >= 0; fd = acceptSeqpacket(this.#listener.fd, peer)) closeSync(fd);
+      for (let fd = acceptSeqpacket(listening, peer); fd >= 0; fd = acceptSeqpacket(listening, peer)) closeSync(fd);
     } catch (error) {
       if (!isSystemError(error)) throw error; // no descriptors: they wait
     }
@@ -50,6 +54,16 @@ export class UdevControl {
     } catch (error) {
       if (!isSystemError(error)) throw error; // somebody else has put something there
     }
+  }
+}
+
+/** libudev follows a symlink (access(2)); one to a file is not ours to replace either. */
+function isPlainFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch (error) {
+    if (isSystemError(error)) return false;
+    throw error;
   }
 }
 

@@ -266,6 +266,7 @@ export class Tree implements Outlet, FilterHost {
       ['KERNEL', bus.counted.kernel],
       ['UDEV', bus.counted.udev],
       ['PUBLISHED', bus.counted.published],
+      ['PUBLISH_CUT', bus.counted.cut],
       ['LOST', bus.lost],
       ['KEPT', bus.log.next - bus.log.oldest],
       ['DIRECTORIES', this.root.directories.size],

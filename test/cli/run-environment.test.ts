@@ -24,6 +24,13 @@ environment('has the header\'s action and devpath, whatever the properties say',
   assert.equal([ACTION, DEVPATH], ['add', '/x']);
 });
 
+environment('has the last value of a key that comes more than once, as udev does', () => {
+  const event = parseEvent('change@/x\nMODALIAS=acpi:A:\nMINE=1\nMODALIAS=of:N\nMINE=2\n');
+  const { MODALIAS, EVENT_MINE } = environmentFor(event, {});
+  assert.equal([MODALIAS, EVENT_MINE], ['of:N', '2']);
+  assert.equal([event.property('MODALIAS'), event.property('MINE'), event.property('NONE')], ['of:N', '2', undefined]);
+});
+
 environment('leaves out what is no name', () => {
   const names = Object.keys(environmentFor(parseEvent('add@/x\n1A=1\nA-B=1\nA B=1\nBASH_FUNC_ls%%=() { evil; }\n\xe9=1\n'), {}));
   assert.equal(names.sort(), ['ACTION', 'DEVPATH']);

@@ -65,6 +65,37 @@ command('says in one line that only root may, and where /sys can\'t be written',
   assert.match(err, /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys, or outside of the container\)\n$/i);
 });
 
+/** Runs it in a mount namespace of its own, once `prepare` has been run there. */
+const prepared = (prepare: string, ...args: readonly string[]): ReturnType<typeof run> =>
+  run(['unshare', '--mount', 'sh', '-ec', `${prepare}; exec "$@"`, 'sh', process.execPath, EVENTFS, ...args]);
+
+command('fails where /sys is not mounted, and so does wait --existing', async () => {
+  const hint = '/sys: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs /sys)\n';
+  for (const args of [['coldplug'], ['coldplug', '--dry-run'], ['coldplug', '--subsystems', 'SUBSYSTEM==drivers'], ['wait', '--mount', daemon.path, '--existing', 'DEVNAME==null', '--timeout', '5']]) {
+    const { code, out, err } = await prepared('mount -t tmpfs none /sys', ...args);
+    assert.equal([code, out, err], [1, '', `eventfs: ${args[0]}: ${hint}`]);
+  }
+});
+
+/** Makes a /sys with four devices, `d1` to `d4`, whose files `uevent` are as `files` says. */
+const OWN_SYS = 'mount -t tmpfs none /sys; mkdir -p /sys/devices /sys/class/c; for d in d1 d2 d3 d4; do mkdir /sys/devices/$d; : > /sys/devices/$d/uevent; ln -s /sys/devices/$d /sys/class/c/$d; done';
+
+command('goes on when a device is gone or refuses, counts the ones that refuse, and fails for these', async () => {
+  const written = 'grep -c add /sys/devices/d*/uevent';
+  const script = `${OWN_SYS}; mount -t tmpfs -o size=4k none /sys/devices/d2; cd /sys/devices/d2; : > uevent; head -c 4096 /dev/zero > full; set +e; "$@"; echo $?; ${written}`;
+  const { out, err } = await run(['unshare', '--mount', 'sh', '-ec', script, 'sh', process.execPath, EVENTFS, 'coldplug']);
+  assert.equal(err.toLowerCase().split('\n'), ['eventfs: coldplug: /sys/devices/d2: no space left on device', 'eventfs: coldplug: 3 of 4 devices', 'eventfs: coldplug: 1 devices have refused', '']);
+  assert.match(out, /^1\n\/sys\/devices\/d1\/uevent:1\n\/sys\/devices\/d2\/uevent:0\n\/sys\/devices\/d3\/uevent:1\n\/sys\/devices\/d4\/uevent:1\n$/);
+  const gone = await prepared(`${OWN_SYS}; rm /sys/devices/d1/uevent; rm -r /sys/devices/d4`, 'coldplug');
+  assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: 2 of 2 devices\n']);
+});
+
+command('takes what the kernel does not understand for a reason to end', async () => {
+  // /proc/self/oom_score_adj: what is no number is EINVAL
+  const { code, err } = await prepared(`${OWN_SYS}; mount --bind /proc/1/oom_score_adj /sys/devices/d1/uevent`, 'coldplug');
+  assert.equal([code, err.toLowerCase()], [111, "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel does not understand 'add')\n"]);
+});
+
 command('shows its progress on a terminal', async () => {
   const { out } = await run(['script', '-qec', `${process.execPath} ${EVENTFS} coldplug SUBSYSTEM==mem`, '/dev/null']);
   assert.match(out, /\d+\/\d+ \/sys\/devices\/virtual\/mem\//);

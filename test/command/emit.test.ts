@@ -53,6 +53,34 @@ both('takes an event from standard input by -, as text or in the kernel\'s form'
   assert.equal((await emit(['-'], { input: Buffer.from('add@/x') })).records, ['add@/x']);
 });
 
+both('takes several events from standard input, each once and whole, however many there are', async () => {
+  for (const lastEnd of ['', '\n', '\n\n', '\n\n\n']) {
+    const { records, err, code } = await emit(['-'], { input: Buffer.from(`add@/x\nN=1\n\n\nadd@/y\nN=2${lastEnd}`) });
+    assert.equal([err, code, records], ['', 0, ['add@/x\nN=1', 'add@/y\nN=2']], JSON.stringify(lastEnd));
+  }
+  const all = Array.from({ length: 1500 }, (_, n) => `add@/x\nN=${n}\nX=${'y'.repeat(n % 7 === 0 ? 1000 : 33)}`);
+  const { records, err, code } = await emit(['-'], { input: Buffer.from(all.join('\n\n')) });
+  assert.equal([err, code, records.length, records.filter((record, n) => record !== all[n])], ['', 0, 1500, []]);
+});
+
+both('says how many of several events came, where one is none or too large', async () => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['nonsense\n', /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/],
+    ['add@/z\nnonsense\n', /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/],
+    [`add@/z\nV=${'v'.repeat(70_000)}\n`, /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i],
+    [`add@/z\nV=${'v'.repeat(300_000)}\n`, /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i],
+  ];
+  const good = ['add@/x\nN=1', 'add@/y\nN=2', 'add@/y\nN=3'];
+  for (const [bad, message] of cases) {
+    for (let at = 0; at <= good.length; at++) {
+      const input = [...good.slice(0, at).map((text) => `${text}\n`), bad, ...good.slice(at).map((text) => `${text}\n`)].join('\n');
+      const { records, err, code } = await emit(['-'], { input: Buffer.from(input) });
+      assert.equal([code, records], [111, good.slice(0, at)]);
+      assert.is(Number(message.exec(err)?.[1]), at, err);
+    }
+  }
+});
+
 both('refuses an event on standard input that is none, or nothing, or too much', async () => {
   const cases: readonly (readonly [Buffer, number, RegExp])[] = [
     [Buffer.from('nonsense\n'), 111, /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/],

@@ -1,7 +1,7 @@
 /** `eventfs exec`: a command with a process directory of its own. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { eventText, publish } from '../support/clients.js';
+import { eventText, publish, spawnClient, statusOf } from '../support/clients.js';
 import { Background, eventfs } from '../support/command.js';
 import { EVENTFS, run, until } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
@@ -32,6 +32,17 @@ command('has the events in the directory, and only those of the filter', async (
   assert.is(readdirSync(`${daemon.path}/${child.pid}`).length, 1); // `read` has taken the first
   await child.stop('SIGKILL');
 });
+
+command('has no event in the directory that came before the filter was there', async () => {
+  const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
+  const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
+  await until(() => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100, 'nothing is published');
+  for (let round = 0; round < 6; round++) {
+    const { out, code } = await exec(['--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR']);
+    assert.equal([code, out], [0, '']);
+  }
+  for (const publisher of publishers) publisher.kill('SIGKILL');
+}, 60_000);
 
 command('begins with what is kept, by --since', async () => {
   publish(daemon.path, eventText('/since', { SEQNUM: 7001, S: 0 }), eventText('/since', { SEQNUM: 7002, S: 1 }), eventText('/since', { SEQNUM: 7003, S: 0 }));

@@ -65,6 +65,18 @@ command('keeps the order of each DEVPATH, and works on several devices at a time
   await child.stop();
 });
 
+command('works on no device while its parent or child is worked on, with DEVPATH_OLD too', async () => {
+  const file = `${scratch()}/log`;
+  const child = await runner(['--jobs', '8', '', '--', 'sh', '-c', 'echo "begin $EVENT_N" >>"$0"; sleep 0.05; echo "end $EVENT_N" >>"$0"; echo', file]);
+  const disk = (n: number, path: string, more = {}): string => eventText(path, { N: n, ...more });
+  publish(daemon.path, disk(1, '/d/sda'), disk(2, '/d/sda/sda1'), disk(3, '/d/sda/sda2'), disk(4, '/d/sda'), disk(5, '/d/sdaa'), disk(6, '/e', { DEVPATH_OLD: '/d/sda/sda1' }), disk(7, '/e/x'));
+  await done(child, 7);
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  const place = (line: string): number => lines.indexOf(line);
+  for (const [first, then] of [[1, 2], [1, 3], [2, 4], [3, 4], [4, 6], [6, 7]]) assert.ok(place(`end ${first}`) < place(`begin ${then}`), `${first}, ${then}: ${lines.join()}`);
+  await child.stop();
+});
+
 command('ends by SIGTERM when its commands have ended, and begins no more', async () => {
   const directory = scratch();
   const child = await runner(['', '--', 'sh', '-c', 'echo begun; until [ -e "$0/go" ]; do sleep 0.02; done; echo ended', directory]);
@@ -130,6 +142,26 @@ command('adds up: what it has run and what it says is lost is all there was', as
   assert.is(count(), 500);
   assert.match(readFileSync(file, 'utf8'), /^\d+$/m);
   await child.stop();
+}, 90_000);
+
+command('takes no more than its directory holds: what it has run and what it says is lost is all there was', async () => {
+  const config = `${scratch()}/config.toml`;
+  for (const events of [1, 3, 8]) {
+    writeFileSync(config, `[queue]\nevents = ${events}\n`);
+    const other = await startDaemon(['--source', 'none', '--config', config]);
+    const directory = scratch();
+    const child = new Background(['run', '--mount', other.path, '--jobs', '2', 'N==*', '--', 'sh', '-c', 'until [ -e "$0/go" ]; do sleep 0.02; done; echo "${EVENT_N:-lost $EVENT_LOST}"', directory]);
+    const of = (name: string): Record<string, string> => statusOf(`${other.path}/${child.pid}.${name}`);
+    await until(() => existsSync(`${other.path}/${child.pid}.run.taken`) && of('run').STREAMS === '1', 'it does not run', 20_000);
+    for (let n = 0; n < 20; n++) publish(other.path, eventText(`/d${n}`, { N: n }));
+    writeFileSync(`${directory}/go`, '');
+    const lines = (): string[] => child.out.split('\n').slice(0, -1);
+    const told = (): number => lines().reduce((sum, line) => sum + Number(/^lost (\d+)$/.exec(line)?.[1] ?? 1), 0);
+    await until(() => told() >= 20 && of('run').PENDING === '0' && of('run.taken').PENDING === '0', `it does not tell of all: ${child.out}${child.err}`, 10_000);
+    if (events > 1) assert.equal([told(), of('run.taken').LOST], [20, '0'], `${events}: ${lines().join()}`);
+    await child.stop();
+    await other.stop();
+  }
 }, 90_000);
 
 command('begins with what is kept, by --since', async () => {

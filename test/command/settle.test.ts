@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
 import { Reader, eventText, publish, statusOf } from '../support/clients.js';
 import { Background, eventfs } from '../support/command.js';
-import { EVENTFS, run, until } from '../support/daemon.js';
+import { EVENTFS, run, startDaemon, until } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
 
 const settle = (seconds: string): ReturnType<typeof eventfs> => eventfs(['settle', '--mount', daemon.path, '--timeout', seconds]);
@@ -83,6 +83,33 @@ command('names a stream that is not read', async () => {
   reader.process.kill('SIGCONT');
   assert.is((await settle('60')).code, 0);
   await reader.kill();
+});
+
+command('does not name a stopped stream for which only newer events wait', async () => {
+  const blocker = await directory();
+  publish(daemon.path, eventText('/old'));
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  reader.process.kill('SIGSTOP');
+  const waiting = new Background(['settle', '--mount', daemon.path, '--timeout', '20']);
+  await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
+  publish(daemon.path, ...Array.from({ length: 5 }, () => eventText('/newer')));
+  await until(() => /pending=[1-5] /.test(statusOf(`${daemon.path}/log`).STREAM_0), 'nothing waits for the stream');
+  await shell.run(`rm -r ${blocker}`);
+  assert.equal([await waiting.ended, waiting.err], [0, '']);
+  assert.match(statusOf(`${daemon.path}/log`).STREAM_0, /pending=[1-5] /);
+  reader.process.kill('SIGCONT');
+  await reader.kill();
+});
+
+command('works where /sys is not mounted', async () => {
+  const other = await startDaemon(['--source', 'kernel']);
+  const inside = (timeout: string): ReturnType<typeof run> =>
+    run(['unshare', '--mount', 'sh', '-ec', 'mount -t tmpfs none /sys; exec "$@"', 'sh', process.execPath, EVENTFS, 'settle', '--mount', other.path, '--timeout', timeout]);
+  assert.equal(await inside('60'), { out: '', err: '', code: 0 });
+  await shell.run(`mkdir ${other.path}/$$`);
+  publish(other.path, eventText('/x'));
+  assert.match((await inside('.2')).err, new RegExp(`^eventfs: settle: after 0.2 s events of before the call wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`));
+  await other.stop();
 });
 
 command('tells others that somebody lags, though not who', async () => {

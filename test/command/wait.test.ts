@@ -30,7 +30,7 @@ command('waits as long as it takes without a time-out, and for anything without 
 });
 
 command('ends with 1 when the time is up, and says nothing', async () => {
-  for (const seconds of ['0', '0.05']) {
+  for (const seconds of ['0', '0.05', '.05', '0.']) {
     const { code, out, err } = await eventfs(['wait', '--mount', daemon.path, 'N==never', '--timeout', seconds]);
     assert.equal([code, out, err], [1, '', '']);
   }
@@ -72,7 +72,7 @@ command('fails when the daemon ends', async () => {
 });
 
 command('refuses a time-out that is none', async () => {
-  for (const seconds of ['x', '-1', '1e99', '']) {
+  for (const seconds of ['x', '-1', '1e99', '', '.', '1.2.3', '.5s']) {
     const { code, err } = await eventfs(['wait', '--mount', daemon.path, '--timeout', seconds]);
     assert.is(code, 100);
     assert.match(err, /^eventfs: option '--timeout <s>'[^\n]*\n$/);

@@ -87,8 +87,24 @@ command('prints one JSON object a line with --json', async () => {
   const [first, second, third] = (await watch.prints(3)).map((line) => JSON.parse(Buffer.from(line, 'latin1').toString()) as unknown);
   assert.equal(first, { action: 'add', devpath: '/x', properties: { ACTION: 'add', NAME: 'café "quoted" \\ \t', SEQNUM: '5' } });
   assert.equal(second, { action: 'add', devpath: '/empty', properties: {} });
-  assert.equal(third, { action: 'add', devpath: '/y', properties: { ACTION: 'add', BAD: '\ufffd' } });
+  assert.equal(third, { action: 'add', devpath: '/y', properties: { ACTION: 'add', BAD: [0xff] } });
   await watch.stop();
+});
+
+command('loses no value of a key that comes twice, in no form', async () => {
+  const text = 'change@/two\nACTION=change\nMODALIAS=acpi:A:\nSEQNUM=7\nSUBSYSTEM=old\nMODALIAS=of:N\nSUBSYSTEM=new\n';
+  const [json, lines] = [await Watch.start('--json'), await Watch.start('--properties')];
+  publish(daemon.path, text);
+  assert.equal(JSON.parse((await json.prints(1))[0]), {
+    action: 'change',
+    devpath: '/two',
+    properties: { ACTION: 'change', SEQNUM: '7', MODALIAS: 'of:N', SUBSYSTEM: 'new' },
+    more: [['MODALIAS', 'acpi:A:'], ['SUBSYSTEM', 'old']],
+  });
+  const properties = text.split('\n').slice(1, -1).map((line) => `       ${line}`);
+  assert.equal(await lines.prints(7), ['     7 change   new        /two', ...properties]);
+  await json.stop();
+  await lines.stop();
 });
 
 command('prints only what its filter takes, with a / in it or longer than a file name too', async () => {

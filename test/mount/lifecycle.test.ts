@@ -93,6 +93,20 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
+daemonSuite('unmounts and exits with 0 whatever further signals come while it stops', async () => {
+  for (let round = 0; round < 12; round++) {
+    const daemon = await startDaemon();
+    process.kill(daemon.pid, 'SIGTERM');
+    for (let n = 0; n < 1 + round; n++) {
+      await new Promise((done) => setTimeout(done, 2 + (round % 4)));
+      if (daemon.process.exitCode === null) daemon.process.kill(n % 2 === 0 ? 'SIGTERM' : 'SIGINT');
+    }
+    const code = await within(5000, daemon.ended, 'the daemon did not end');
+    assert.not(isMounted(daemon.path), `round ${round}: the mount is left`);
+    assert.equal([code, daemon.log()], [0, '']);
+  }
+});
+
 daemonSuite('goes on at SIGHUP', async () => {
   const daemon = await startDaemon();
   const cat = await blockedCat(`${daemon.path}/stream`);

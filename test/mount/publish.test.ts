@@ -122,6 +122,27 @@ shells('takes what one read of a stream gave as it is: many events in one write'
   await reader.kill();
 });
 
+shells('cuts no event of a file, whatever the size of the blocks that a program writes', async () => {
+  const file = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'events-')), 'events');
+  const all = Array.from({ length: 400 }, (_, n) => `add@/r\nACTION=add\nN=${n}\nX=${'y'.repeat(n % 5 === 0 ? 1000 : 1007)}`);
+  writeFileSync(file, all.map((each) => `${each}\n\n`).join(''));
+  for (const command of [
+    `cat ${file} > publish`,
+    `cat < ${file} >> publish`,
+    `cp ${file} publish`,
+    ...['4099', '65537', '131071', '131072', '200001', '1M'].map((size) => `dd if=${file} of=publish bs=${size} status=none`),
+    `{ head -c 150000 ${file}; tail -c +150001 ${file}; } > publish`,
+  ]) {
+    const { records, err, code } = await published(bash(command));
+    assert.equal([code, records.length, records.filter((each, n) => each !== all[n])], [0, 400, []], `${command}: ${err}`);
+  }
+  const { PUBLISH_CUT } = statusOf(`${daemon.path}/log`);
+  assert.is(PUBLISH_CUT, '0');
+  const { records } = await published(bash(`head -c 150000 ${file} > publish`));
+  assert.equal(records, all.slice(0, records.length));
+  assert.is(statusOf(`${daemon.path}/log`).PUBLISH_CUT, '1');
+});
+
 shells('refuses what is no event with EINVAL, and goes on', async () => {
   const calls = new Calls();
   await calls.open(1, `${daemon.path}/publish`, constants.O_WRONLY);

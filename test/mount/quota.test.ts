@@ -120,6 +120,24 @@ quota('file that is broken is refused with line and reason, and the old settings
   process.kill(daemon.pid, 'SIGHUP');
 }, 60_000);
 
+quota('file that is broken resets nothing to its default', async () => {
+  const own = await directory();
+  await reload('list_links = true\n[queue]\nevents = 5\nbytes = "128 KiB"\noverflow = "refuse"\n[log]\nhistory_events = 7\n[limits]\nevents = 12345\n', /read again\n/);
+  const settings = async (): Promise<readonly string[]> => {
+    const { MOST_EVENTS, MOST_BYTES, OVERFLOW } = statusOf(own);
+    publishNumbered(daemon.path, 10);
+    return [MOST_EVENTS, MOST_BYTES, OVERFLOW, statusOf(`${daemon.path}/log`).MOST_EVENTS, (await shell.run(`ls ${own} | grep -c -e head -e tail; ls ${daemon.path}/log | grep -c '\\.'`)).out];
+  };
+  const before = await settings();
+  assert.equal(before, ['5', String(128 * 1024), 'refuse', '12345', before[4]]);
+  assert.match(before[4], /^2\n7\n$/);
+  for (const bad of ['[queue]\nevents = -3\n', 'x =', '[quota.uid.alice]\n', '[log]\nring_events = 100\nhistory_events = 200\n']) {
+    await reload(bad, /.*\(the old settings stay\)\n/);
+    assert.equal(await settings(), before, bad);
+  }
+  await reload(CONFIG, /read again\n/);
+}, 60_000);
+
 quota('policy tells a reader of .stream at the place of the loss', async () => {
   await reload(CONFIG.replace('events = 4096', 'events = 3\noverflow = "drop-newest"'), /read again\n/);
   const own = await directory();

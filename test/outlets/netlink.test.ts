@@ -1,6 +1,6 @@
 /** Uevents on netlink groups: for bare listeners as mdevd -O does it, and for Debian's own udevadm and python3-pyudev. */
 import * as assert from 'uvu/assert';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { OWN_NETWORK, type Apart, about, listenNetlink, refused, sendNetlink, startApart } from '../support/apart.js';
 import { Reader, eventText, killClients, publish, statusOf } from '../support/clients.js';
 import { makeUevent, run, until } from '../support/daemon.js';
@@ -239,6 +239,26 @@ udev('replaces what a killed daemon has left there, and is refused where a udevd
   assert.match(err, `${CONTROL}: somebody listens there (udevd, or another eventfs --udev`);
   assert.ok(existsSync(at(CONTROL)), 'the refused one has removed it');
 });
+
+udev('leaves a plain file there as it is, for which libudev listens too', async () => {
+  const make = `mkdir /run/udev; echo mine > ${CONTROL}; chmod 604 ${CONTROL};`;
+  const other = await startApart(['--source', 'none', '--udev'], make);
+  const before = apart;
+  apart = other;
+  try {
+    await new Monitor(['--udev']).hears('mem');
+    assert.is(readFileSync(at(CONTROL), 'latin1'), 'mine\n');
+    assert.is(other.log(), '');
+    const holder = new Reader('60', [...other.enter, 'sleep']); // keeps the mount namespace
+    const left = (): string => `/proc/${holder.process.pid}/root${CONTROL}`;
+    await until(() => existsSync(left()) && statSync(left()).ino === statSync(at(CONTROL)).ino, 'the holder is not inside');
+    assert.is(await other.stop(), 0);
+    assert.equal([readFileSync(left(), 'latin1'), statSync(left()).mode & 0o777], ['mine\n', 0o604]);
+  } finally {
+    apart = before;
+    await killClients();
+  }
+}, 60_000);
 
 udev('is heard by nobody without --udev, in a place like a container', async () => {
   const quiet = await startApart(['--source', 'kernel']);

@@ -28,6 +28,16 @@ file('of a killed daemon is replaced, and that of a live one refused', async () 
   assert.not(existsSync(path), 'it was left');
 });
 
+file('has the mode behind its path, and a mode that is none is refused', async () => {
+  for (const mode of ['0999', '08', '8', '', '00600', '66']) {
+    for (const option of ['--socket', '--fd-socket']) {
+      const path = join(scratch, 'mode');
+      assert.match(await refused(['--source', 'none', option, `${path}:${mode}`]), 'It is PATH or PATH:MODE', mode);
+      assert.not(existsSync(`${path}:${mode}`) || existsSync(path));
+    }
+  }
+});
+
 file('is refused where it cannot be', async () => {
   const plain = join(scratch, 'plain');
   writeFileSync(plain, 'mine');
