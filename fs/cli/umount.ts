@@ -1,7 +1,7 @@
 /** `eventfs umount`: end the daemon, or take away what a dead one left. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { abort, detach, mountPath, probe } from '../drivers/mount-point.js';
+import { abort, detach, detachAll, mountPath, probe } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { mountedAt } from '../fuse/mountinfo.js';
 import { seesOwnNamespace } from '../owners/process.js';
@@ -17,8 +17,11 @@ export async function umount(directory: string): Promise<void> {
   if (state === 'none') throw new Refusal(`${path}: eventfs is not mounted here`);
   if (state === 'other') throw new Refusal(`${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`);
   try {
+    const connection = mountedAt(path)?.minor;
     if (state === 'stale') detach(path);
     else if (state === 'stuck' || !(await stopDaemon(path))) abort(path);
+    else return;
+    if (connection !== undefined) detachAll(connection); // where else it was bound it is dead too
   } catch (error) {
     if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'try as root' });
     throw error;

@@ -15,7 +15,7 @@ import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { LostInterrupts } from './lost-interrupts.js';
-import { clearMountPoint, detach, isOurs, mountFuse } from './mount-point.js';
+import { clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
@@ -52,8 +52,7 @@ export class DevFuse implements Driver, Door, Reads {
   readonly #lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
-  #path = '';
-  /** The mount's device, to tell it from what others may have mounted there since. */
+  /** The mount's device, by which it is found again wherever it has been moved. */
   #connection = -1;
 
   constructor(
@@ -81,7 +80,6 @@ export class DevFuse implements Driver, Door, Reads {
   async mount(path: string, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.complain);
     const fd = mountFuse(path);
-    this.#path = path;
     this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
@@ -148,7 +146,7 @@ export class DevFuse implements Driver, Door, Reads {
   }
 
   #detach(): void {
-    if (isOurs(this.#path, this.#connection)) detach(this.#path);
+    detachOrTell(this.#connection, this.complain);
   }
 
   // ---- Reads
