@@ -15,7 +15,7 @@ import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { LostInterrupts } from './lost-interrupts.js';
-import { clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
+import { DEFAULT_MOUNT_SOURCE, clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
@@ -79,7 +79,7 @@ export class DevFuse implements Driver, Door, Reads {
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.complain);
-    const fd = mountFuse(path);
+    const fd = mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {

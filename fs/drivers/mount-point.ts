@@ -21,6 +21,9 @@ const PROBE_TIMEOUT_MS = 2000;
 /** Anyone may make a directory here. */
 const ROOT_MODE = '41777';
 
+/** What mount tables show as the source unless told otherwise. */
+export const DEFAULT_MOUNT_SOURCE = 'eventfs';
+
 export const OPEN_HINTS = {
   ENOENT: 'the kernel has no FUSE: try modprobe fuse',
   ENXIO: 'the kernel has no FUSE: try modprobe fuse',
@@ -107,8 +110,8 @@ export async function clearMountPoint(path: string, complain: Complain): Promise
   }
 }
 
-/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link Refusal}. */
-export function mountFuse(path: string): number {
+/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link Refusal}. @param source its name in mount tables */
+export function mountFuse(path: string, source: string): number {
   let fd: number;
   try {
     fd = openFuse();
@@ -120,7 +123,7 @@ export function mountFuse(path: string): number {
   const gid = process.getgid?.() ?? 0;
   const options = `fd=${fd},rootmode=${ROOT_MODE},user_id=${uid},group_id=${gid},default_permissions,allow_other`;
   try {
-    mount('eventfs', path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+    mount(source, path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
   } catch (error) {
     if (isSystemError(error)) throw Refusal.from(error, path, MOUNT_HINTS);
     throw error;
