@@ -48,9 +48,11 @@
         'native/notifier/directories.c',
         'native/notifier/look.c',
         'native/notifier/main.c',
+        'native/notifier/proc.c',
         'native/notifier/raise.c',
       ],
-      'cflags_c': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
+      'cflags_c': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
+      'ldflags': ['-pthread'],
     },
   ],
 }

@@ -31,21 +31,25 @@ export async function makeDirectories(
 }
 
 /** Events of EVENT_BYTES bytes of text. */
-export function texts(count: number, subsystem: string): string[] {
+export function texts(count: number, subsystem: string, more: Readonly<Record<string, string>> = {}): string[] {
   return Array.from({ length: count }, (_, n) => {
-    const text = eventText('/devices/n', { SUBSYSTEM: subsystem, N: n });
+    const text = eventText('/devices/n', { SUBSYSTEM: subsystem, N: n, ...more });
     return `${text}PAD=${'x'.repeat(EVENT_BYTES - text.length - 5)}\n`;
   });
 }
 
 /** Daemon CPU for each of some thousand events, its share of the publishing system calls included. */
-export function cpuPerEventUs(daemon: Daemon, subsystem: string): number {
-  const events = texts(EVENTS, subsystem);
+export function cpuPerEventUs(daemon: Daemon, subsystem: string, more: Readonly<Record<string, string>> = {}): number {
+  return cpuUs(daemon, texts(EVENTS, subsystem, more));
+}
+
+/** Daemon CPU for each of these events. */
+export function cpuUs(daemon: Daemon, events: readonly string[]): number {
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const before = cpuNs(daemon.pid);
     publish(daemon.path, ...events);
-    rounds.push((cpuNs(daemon.pid) - before) / EVENTS / 1000);
+    rounds.push((cpuNs(daemon.pid) - before) / events.length / 1000);
   }
   return median(rounds);
 }

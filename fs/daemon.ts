@@ -60,6 +60,7 @@ export class Daemon {
     keepDebuggerShut();
     const bus = new Bus(new Log(options.config.ring), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
+    this.tree.complain = options.complain;
     this.configure(options.config);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
@@ -77,9 +78,10 @@ export class Daemon {
   }
 
   /** Bounds and quotas, which hold for what there is too; what else is in the configuration is for the next mount. */
-  configure({ queue, history, quotas }: Config): void {
+  configure({ queue, history, filter, quotas }: Config): void {
     const { tree } = this;
     tree.setQueueLimits(queue);
+    tree.filterLimits = filter;
     tree.ledger.setQuotas(quotas);
     tree.bus.history.limits = history;
   }
@@ -107,7 +109,7 @@ export class Daemon {
     const { sources, outlets, path, complain } = this.options;
     const { bus } = this.tree;
     const readMask = sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
-    this.#outlets = openOutlets(outlets, bus, readMask, path, complain);
+    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, complain);
     for (const outlet of this.#outlets) {
       bus.outlets.push(outlet);
       this.tree.report(() => outlet.statusLines());

@@ -256,6 +256,13 @@ export function probeSeqpacket(path: string): number;
 export function acceptSeqpacket(listener: number, peer: Uint32Array): number;
 
 /**
+ * recvmsg(2) of one message of a connection of `acceptSeqpacket`'s, without blocking; what does not fit `bytes` is cut off.
+ *
+ * @returns its length, 0 for an empty one; -1 when there is none; -2 at the end, when the client has shut down its side
+ */
+export function receiveSeqpacket(fd: number, bytes: Uint8Array): number;
+
+/**
  * Sends the same messages, at most 64, to each of the first `count` of `sockets`, without blocking: one sendmmsg(2) a
  * socket. Message i is bytes slices[2i] to slices[2i] + slices[2i+1] of `memory`, which is sent from as it is.
  *
@@ -291,10 +298,19 @@ export function openUeventSender(group: number): number;
 /**
  * Writes the first `length` bytes of `bytes`, at most PIPE_BUF, into every FIFO of a directory whose name begins with no dot, as
  * s6-ftrig-notify does: open(2) with O_WRONLY|O_NONBLOCK|O_NOFOLLOW, write(2), close(2). One without a reader (ENXIO) is unlinked if
- * its name begins with `ftrig1`. What is beyond the first `most`, or the first 65,536 names, is not written to. Adds to `counts`: FIFOs that got the bytes,
- * that were full, that were unlinked, that were not written to.
+ * its name begins with `ftrig1`. What is beyond the first `most`, or the first 65,536 names, is not written to. Adds to `counts`,
+ * as it goes: FIFOs that got the bytes, that were full, that were unlinked, that were not written to.
+ *
+ * A thread of libuv's pool does all that. The directory stays open until `done` is called, with 0 or an errno.
  */
-export function notifyFifos(directoryFd: number, bytes: Uint8Array, length: number, most: number, counts: Uint32Array): void;
+export function notifyFifos(
+  directoryFd: number,
+  bytes: Uint8Array,
+  length: number,
+  most: number,
+  counts: Uint32Array,
+  done: (errno: number) => void,
+): void;
 
 /**
  * Catches a signal that is sent to single threads (sigaction(2)); gives the descriptor of a pipe that says whom it met: for

@@ -28,6 +28,7 @@ export const {
   listenSeqpacket,
   probeSeqpacket,
   acceptSeqpacket,
+  receiveSeqpacket,
   sendToAll,
   passToAll,
   openUeventSender,

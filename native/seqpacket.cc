@@ -70,10 +70,35 @@ static Napi::Value acceptSeqpacket(const Napi::CallbackInfo& info) {
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) {
     throw systemError(info.Env(), errno, "getsockopt");
   }
+  // Each message brings its sender's credentials then: see receiveSeqpacket.
+  int yes = 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0) throw systemError(info.Env(), errno, "setsockopt");
   peer[0] = static_cast<uint32_t>(credentials.pid);
   peer[1] = credentials.uid;
   peer[2] = credentials.gid;
   return Napi::Number::New(info.Env(), client.release());
+}
+
+/*
+ * recvmsg(2) gives 0 for an empty message and for the end. A message has credentials (SO_PASSCRED), and as there is no
+ * room for them here, the kernel says with MSG_CTRUNC that there were some; the end has none (net/core/scm.c, scm_recv).
+ * Without room for control data no descriptor is taken over either, whatever a client sends.
+ */
+static Napi::Value receiveSeqpacket(const Napi::CallbackInfo& info) {
+  constexpr int kNothingThere = -1;
+  constexpr int kNothingMore = -2;
+  auto bytes = info[1].As<Napi::Uint8Array>();
+  iovec part{bytes.Data(), bytes.ByteLength()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  ssize_t length;
+  do length = recvmsg(info[0].As<Napi::Number>().Int32Value(), &message, MSG_DONTWAIT);
+  while (length < 0 && errno == EINTR);
+  if (length < 0 && errno == EAGAIN) return Napi::Number::New(info.Env(), kNothingThere);
+  if (length < 0) throw systemError(info.Env(), errno, "recvmsg");
+  bool isEnd = length == 0 && (message.msg_flags & MSG_CTRUNC) == 0;
+  return Napi::Number::New(info.Env(), isEnd ? kNothingMore : static_cast<double>(length));
 }
 
 static Napi::Value sendToAll(const Napi::CallbackInfo& info) {
@@ -85,6 +110,7 @@ void exportSeqpacket(Napi::Env env, Napi::Object exports) {
   exports.Set("listenSeqpacket", Napi::Function::New<listenSeqpacket>(env, "listenSeqpacket"));
   exports.Set("probeSeqpacket", Napi::Function::New<probeSeqpacket>(env, "probeSeqpacket"));
   exports.Set("acceptSeqpacket", Napi::Function::New<acceptSeqpacket>(env, "acceptSeqpacket"));
+  exports.Set("receiveSeqpacket", Napi::Function::New<receiveSeqpacket>(env, "receiveSeqpacket"));
   exports.Set("sendToAll", Napi::Function::New<sendToAll>(env, "sendToAll"));
 }
 

@@ -9,6 +9,7 @@ export interface EventText {
   readonly action: string;
   readonly devpath: string;
   readonly properties: readonly (readonly [string, string])[];
+  /** Of a key that comes twice the last value counts, as for udev. */
   property(key: string): string | undefined;
 }
 
@@ -36,7 +37,7 @@ export function parseEvent(text: string): EventText {
     action: header?.slice(0, at) ?? '',
     devpath: header?.slice(at + 1) ?? '',
     properties,
-    property: (key) => properties.find(([name]) => name === key)?.[1],
+    property: (key) => properties.findLast(([name]) => name === key)?.[1],
   };
 }
 

@@ -6,6 +6,7 @@
  * line's are. Each table below is a list of keys and what they may be.
  */
 import { HISTORY_LIMITS } from '../events/bus.js';
+import { FILTER_LIMITS, type FilterLimits } from '../events/filter.js';
 import type { LogLimits } from '../events/log.js';
 import type { QueueLimits } from '../events/queue.js';
 import { MAX_EVENT_BYTES } from '../events/uevent.js';
@@ -22,6 +23,7 @@ export interface Config {
   readonly ring: LogLimits;
   /** What `log/` keeps. */
   readonly history: QueueLimits;
+  readonly filter: FilterLimits;
   readonly quotas: Quotas;
 }
 
@@ -30,6 +32,7 @@ export const DEFAULT_CONFIG: Config = {
   queue: QUEUE_LIMITS,
   ring: { events: 4096, bytes: 4 * 1024 * 1024 },
   history: HISTORY_LIMITS,
+  filter: FILTER_LIMITS,
   quotas: DEFAULT_QUOTAS,
 };
 
@@ -47,6 +50,13 @@ const LOG = {
   history_bytes: size(MAX_EVENT_BYTES, MOST_BYTES),
   ring_events: whole(16, MOST_EVENTS),
   ring_bytes: size(4 * MAX_EVENT_BYTES, MOST_BYTES),
+};
+
+/** A name in match/ is a filter of up to 255 bytes; an extended attribute has up to 64 KiB. */
+const FILTER = {
+  text: size(256, 64 * 1024),
+  terms: whole(1, 16 * 1024),
+  alternatives: whole(1, 32 * 1024),
 };
 
 const MOST_HELD = 10 ** 12;
@@ -75,7 +85,7 @@ const EVERYBODY = 'default';
  */
 export function readConfig(file: string, text: string, mountKeys: Readonly<Record<string, Kind<unknown>>>): Config {
   const document = new Document(file, text);
-  const tables = ['queue', 'log', 'limits', 'quota'];
+  const tables = ['queue', 'log', 'filter', 'limits', 'quota'];
   const known = [...Object.keys(mountKeys), ...tables];
   const root = document.table([], (key) => known.includes(key), known.join(', '));
   const mount = Object.entries(root).filter(([key]) => !tables.includes(key));
@@ -90,6 +100,7 @@ export function readConfig(file: string, text: string, mountKeys: Readonly<Recor
       events: withinRing(document, 'events', log.history_events, history.events, ring.events),
       bytes: withinRing(document, 'bytes', log.history_bytes, history.bytes, ring.bytes),
     },
+    filter: { ...DEFAULT_CONFIG.filter, ...document.values(['filter'], FILTER) },
     quotas: readQuotas(document),
   };
 }

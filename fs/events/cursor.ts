@@ -15,9 +15,10 @@ import type { Sink } from './sink.js';
 export class Audience {
   /** How many events have matched since the first of them was opened. */
   matched = 0;
-  /** The numbers of those in the ring, ascending, from `#start` on. Only where there is a filter. */
-  #numbers: number[] = [];
-  #start = 0;
+  /** The numbers of those in the ring, ascending: `#count` in a circle, from the place `#first` on. Only where there is a filter. */
+  #numbers = new Float64Array(FEWEST_NUMBERS);
+  #first = 0;
+  #count = 0;
 
   constructor(
     readonly log: Log,
@@ -32,37 +33,51 @@ export class Audience {
     this.matched++;
     if (filter.all) return true;
     this.#forgetOvertaken();
-    this.#numbers.push(event.number);
+    if (this.#count === this.#numbers.length) this.#grow();
+    this.#numbers[(this.#first + this.#count++) % this.#numbers.length] = event.number;
     return true;
   }
 
   /** How many that have matched are in the ring. */
   get inRing(): number {
     this.#forgetOvertaken();
-    return this.#numbers.length - this.#start;
+    return this.#count;
   }
 
   /** The number of the first that has matched from `number` on, or -1. */
   nextMatch(number: number): number {
-    const numbers = this.#numbers;
-    let low = this.#start;
-    let high = numbers.length;
+    let low = 0;
+    let high = this.#count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (numbers[middle] < number) low = middle + 1;
+      if (this.#at(middle) < number) low = middle + 1;
       else high = middle;
     }
-    return low < numbers.length ? numbers[low] : -1;
+    return low < this.#count ? this.#at(low) : -1;
+  }
+
+  #at(index: number): number {
+    return this.#numbers[(this.#first + index) % this.#numbers.length];
   }
 
   #forgetOvertaken(): void {
     const { oldest } = this.log;
-    while (this.#start < this.#numbers.length && this.#numbers[this.#start] < oldest) this.#start++;
-    if (this.#start <= this.#numbers.length / 2) return;
-    this.#numbers = this.#numbers.slice(this.#start);
-    this.#start = 0;
+    while (this.#count > 0 && this.#numbers[this.#first] < oldest) {
+      this.#first = (this.#first + 1) % this.#numbers.length;
+      this.#count--;
+    }
+  }
+
+  /** At most what is charged for each stream: a number for each event that the ring can hold. */
+  #grow(): void {
+    const larger = new Float64Array(Math.min(2 * this.#count, Math.max(this.log.limits.events, FEWEST_NUMBERS)));
+    for (let i = 0; i < this.#count; i++) larger[i] = this.#at(i);
+    this.#numbers = larger;
+    this.#first = 0;
   }
 }
+
+const FEWEST_NUMBERS = 16;
 
 export class Cursor {
   /** The number of the next event to look at. */

@@ -8,6 +8,7 @@
  */
 
 import type { Books } from './books.js';
+import { kernelName, tagsOf } from './filter.js';
 
 declare const seqnum: unique symbol;
 /** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
@@ -51,6 +52,7 @@ export class Event {
   /** Whether no other event of the bus is or was called like this. */
   isUnique = false;
   #textCache: string | null = null;
+  #factsCache: Facts | null = null;
 
   /**
    * @param name what its file is called: the SEQNUM, bytes as characters
@@ -88,34 +90,44 @@ export class Event {
     return (this.#textCache ??= Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.start, this.length).toString('latin1'));
   }
 
-  /** Forgets what `text` worked out: after delivery nobody asks again, and the bytes are stored once. */
+  /** Forgets what `text` and the others worked out: after delivery nobody asks again, and the bytes are stored once. */
   settle(): void {
     this.#textCache = null;
+    this.#factsCache = null;
+  }
+
+  get #facts(): Facts {
+    return (this.#factsCache ??= new Facts(this.text));
   }
 
   /** The action: what the header line has before its first `@/`. */
   get action(): string {
-    const at = this.text.indexOf('@/');
-    return at < 0 ? '' : this.text.slice(0, at);
+    return this.#facts.action;
   }
 
   /** The devpath: what the header line has from the `/` on. */
   get devpath(): string {
-    const at = this.text.indexOf('@/');
-    return at < 0 ? '' : this.text.slice(at + 1, this.#endOfLine(at));
+    return this.#facts.devpath;
+  }
+
+  /** The device's name: the last part of devpath, with `/` for `!`. */
+  get kernel(): string {
+    return this.#facts.kernel;
+  }
+
+  /** The tags in TAGS, as a filter sees them. */
+  get tags(): ReadonlySet<string> {
+    return this.#facts.tags;
+  }
+
+  /** The properties, in the order in which their keys come first. Of a key that comes twice the last value counts, as for udev. */
+  get properties(): ReadonlyMap<string, string> {
+    return this.#facts.properties;
   }
 
   /** The value of a property, or undefined. */
   property(key: string): string | undefined {
-    const found = this.text.indexOf(`\n${key}=`);
-    if (found < 0) return undefined;
-    const start = found + key.length + 2;
-    return this.text.slice(start, this.#endOfLine(start));
-  }
-
-  #endOfLine(from: number): number {
-    const end = this.text.indexOf('\n', from);
-    return end < 0 ? this.text.length : end;
+    return this.#facts.properties.get(key);
   }
 
   /** A queue holds it from now on. */
@@ -155,4 +167,39 @@ export class Event {
     this.length = 0;
     return true;
   }
+}
+
+/** What filters ask of a text, worked out once for all of them. */
+class Facts {
+  readonly action: string;
+  readonly devpath: string;
+  readonly properties = new Map<string, string>();
+  #kernel: string | null = null;
+  #tags: ReadonlySet<string> | null = null;
+
+  constructor(text: string) {
+    const at = text.indexOf('@/');
+    let end = lineEnd(text, 0);
+    this.action = at < 0 ? '' : text.slice(0, at);
+    this.devpath = at < 0 ? '' : text.slice(at + 1, lineEnd(text, at));
+    while (end < text.length) {
+      const start = end + 1;
+      end = lineEnd(text, start);
+      const equals = text.indexOf('=', start);
+      if (equals > start && equals < end) this.properties.set(text.slice(start, equals), text.slice(equals + 1, end));
+    }
+  }
+
+  get kernel(): string {
+    return (this.#kernel ??= kernelName(this.devpath));
+  }
+
+  get tags(): ReadonlySet<string> {
+    return (this.#tags ??= tagsOf(this.properties.get('TAGS')));
+  }
+}
+
+function lineEnd(text: string, from: number): number {
+  const end = text.indexOf('\n', from);
+  return end < 0 ? text.length : end;
 }

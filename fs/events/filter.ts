@@ -12,9 +12,29 @@ export interface Matchable {
   /** From the header line or ACTION. */
   readonly action: string;
   readonly devpath: string;
+  /** {@link kernelName} of devpath, where it is worked out once for all filters. */
+  readonly kernel?: string;
+  /** {@link tagsOf} TAGS, where they are worked out once for all filters. */
+  readonly tags?: ReadonlySet<string>;
   /** The value of a property, or undefined when the event has none. */
   property(key: string): string | undefined;
 }
+
+/** How large a filter may be. */
+export interface FilterLimits {
+  /** Bytes of text. */
+  readonly text: number;
+  /** Terms, of all rules together. */
+  readonly terms: number;
+  /** Alternatives of one term. */
+  readonly alternatives: number;
+}
+
+/** What the daemon takes where the configuration says nothing. */
+export const FILTER_LIMITS: FilterLimits = { text: 4 * 1024, terms: 64, alternatives: 32 };
+
+/** For programs that filter for themselves. */
+export const NO_FILTER_LIMITS: FilterLimits = { text: Infinity, terms: Infinity, alternatives: Infinity };
 
 /** The text is no filter: `column 12: expected == or != after SUBSYSTEM`. */
 export class FilterError extends Error {
@@ -30,6 +50,25 @@ export class FilterError extends Error {
   ) {
     super(`column ${column}: expected ${expected}`);
   }
+}
+
+/** The text is a filter, but a larger one than may be: `a filter has at most 64 terms`. */
+export class OversizedFilter extends Error {
+  override readonly name = 'OversizedFilter';
+
+  /** @param what which of the limits it exceeds */
+  constructor(
+    readonly what: keyof FilterLimits,
+    most: number,
+  ) {
+    super({ text: `a filter has at most ${most} bytes`, terms: `a filter has at most ${most} terms`, alternatives: `a term has at most ${most} alternatives` }[what]);
+  }
+}
+
+/** A way to find a rule's events: one of these values of the key is in each of them. Never '', which a missing key has too. */
+export interface Way {
+  readonly key: string;
+  readonly values: readonly string[];
 }
 
 /** `KEY==pattern` or `KEY!=pattern`. */
@@ -48,6 +87,21 @@ class Term {
     return `${this.key}${this.negated ? '!=' : '=='}${quote}${pattern}${quote}`;
   }
 
+  get cost(): number {
+    const more = this.key === 'TAGS' ? TAGS_COST : 0;
+    return this.alternatives.reduce((sum, glob) => sum + glob.cost + (glob.literal === null ? more : 0), 1);
+  }
+
+  get memory(): number {
+    return this.alternatives.reduce((sum, glob) => sum + POINTER_BYTES + glob.memory + STRING_BYTES, TERM_BYTES);
+  }
+
+  /** The values of which an event must have one, or null when they cannot be listed. */
+  get literals(): readonly string[] | null {
+    const literals = this.alternatives.map((glob) => glob.literal).filter((literal) => literal !== null);
+    return literals.length === this.alternatives.length ? literals : null;
+  }
+
   matches(event: Matchable): boolean {
     return this.takes(event) !== this.negated;
   }
@@ -59,12 +113,24 @@ class Term {
       case 'DEVPATH':
         return this.takesValue(event.devpath);
       case 'KERNEL':
-        return this.takesValue(kernelName(event.devpath));
+        return this.takesValue(event.kernel ?? kernelName(event.devpath));
       case 'TAGS':
-        return tagsOf(event.property('TAGS') ?? '').some((tag) => this.takesValue(tag));
+        return this.takesTag(event.tags ?? tagsOf(event.property('TAGS')));
       default:
         return this.takesValue(event.property(this.key) ?? '');
     }
+  }
+
+  private takesTag(tags: ReadonlySet<string>): boolean {
+    for (const glob of this.alternatives) {
+      const { literal } = glob;
+      if (literal !== null) {
+        if (tags.has(literal)) return true;
+      } else {
+        for (const tag of tags) if (glob.matches(tag)) return true;
+      }
+    }
+    return false;
   }
 
   private takesValue(value: string): boolean {
@@ -78,32 +144,62 @@ class Term {
 /** Terms that must all match. */
 type Rule = readonly Term[];
 
+/** How much of TAGS is looked at: udev's own rules give a device ten tags at most. */
+const MOST_TAGS = 64;
+const MOST_TAGS_BYTES = 4 * 1024;
+/** A pattern is matched with each tag: so much more than with one value. */
+const TAGS_COST = 400;
+
+/* Bytes of heap, as measured: test/events/filter-memory.test.ts holds the sum against a real heap. */
+const POINTER_BYTES = 8;
+const STRING_BYTES = 32;
+const TERM_BYTES = 160;
+const RULE_BYTES = 40;
+const FILTER_BYTES = 512;
+
 export class Filter {
+  /** What one event costs at most that it is matched with, in units (see glob.ts). */
+  readonly cost: number;
+  /** How many bytes of heap it takes, at most, with its place in a {@link FilterIndex}. */
+  readonly memory: number;
+
   private constructor(
     /** One rule a line, no comments, no quotes but where they are needed, no newline at the end. */
     readonly text: string,
     private readonly rules: readonly Rule[],
-    /**
-     * Every value of SUBSYSTEM with which an event can match, '' standing for none at all; null if they cannot be
-     * listed. For an index: an event of another subsystem need not be shown to this filter. Only wildcards are not
-     * counted: in `SUBSYSTEM==usb|net, SUBSYSTEM!=u*` usb stays listed.
-     */
-    readonly subsystems: readonly string[] | null,
-  ) {}
+    parsedBytes: number,
+  ) {
+    const terms = rules.flat();
+    this.cost = terms.reduce((sum, term) => sum + term.cost, rules.length);
+    const parsed = terms.reduce((sum, term) => sum + term.memory, rules.length * RULE_BYTES);
+    // The keys and patterns are slices of the text that was parsed, and keep it.
+    this.memory = this.all ? 0 : FILTER_BYTES + parsedBytes + text.length + parsed;
+  }
 
   /**
    * @param text bytes as characters (latin1)
-   * @throws FilterError and nothing else
+   * @param limits how large it may be
+   * @throws FilterError where it is none, OversizedFilter where it exceeds a limit, and nothing else
    */
-  static parse(text: string): Filter {
-    const rules = new Parser(text).filter();
+  static parse(text: string, limits = NO_FILTER_LIMITS): Filter {
+    if (text.length > limits.text) throw new OversizedFilter('text', limits.text);
+    const rules = new Parser(text, limits).filter();
     const canonical = rules.map((rule) => rule.map((term) => term.text).join(', ')).join('\n');
-    return new Filter(canonical, rules, subsystemsOf(rules));
+    return new Filter(canonical, rules.slice(), text.length);
   }
 
   /** Whether it takes everything: no rule restricts it. */
   get all(): boolean {
     return this.rules.length === 0;
+  }
+
+  /**
+   * For an index: for each rule that can match at all, the ways to find its events. An event that matches the filter is
+   * found by each way of one of its rules. A rule without a way can match anything. Wildcards are not looked into: in
+   * `SUBSYSTEM==usb|net, SUBSYSTEM!=u*` usb stays.
+   */
+  ways(): readonly (readonly Way[])[] {
+    return this.rules.map(waysOf).filter((ways) => ways !== null);
   }
 
   matches(event: Matchable): boolean {
@@ -123,46 +219,38 @@ function ruleMatches(rule: Rule, event: Matchable): boolean {
 }
 
 /** The last part of DEVPATH. Drivers write `!` for a `/` in a name (`cciss!c0d0`); udev turns it back, and so do we. */
-function kernelName(devpath: string): string {
+export function kernelName(devpath: string): string {
   return devpath.slice(devpath.lastIndexOf('/') + 1).replaceAll('!', '/');
 }
 
-/** `:a:b:` is a and b. No tags at all is one empty value, as a property that is missing is. */
-function tagsOf(value: string): readonly string[] {
-  const tags = value.split(':').filter((tag) => tag !== '');
-  return tags.length > 0 ? tags : [''];
+const NO_TAGS: ReadonlySet<string> = new Set(['']);
+
+/**
+ * `:a:b:` is a and b. No tags at all is one empty value, as a property that is missing is. Of more than MOST_TAGS tags or
+ * MOST_TAGS_BYTES bytes the rest is not looked at.
+ */
+export function tagsOf(value = ''): ReadonlySet<string> {
+  const tags = new Set<string>();
+  for (const tag of value.slice(0, MOST_TAGS_BYTES).split(':', 2 * MOST_TAGS)) if (tag !== '' && tags.size < MOST_TAGS) tags.add(tag);
+  return tags.size > 0 ? tags : NO_TAGS;
 }
 
-function subsystemsOf(rules: readonly Rule[]): readonly string[] | null {
-  if (rules.length === 0) return null;
-  const union = new Set<string>();
-  for (const rule of rules) {
-    const subsystems = ruleSubsystems(rule);
-    if (subsystems === null) return null;
-    for (const subsystem of subsystems) union.add(subsystem);
+/** As `Filter.ways`; null where it can match nothing. Takes time linear in the rule: to try wildcards too would be values times patterns. */
+function waysOf(rule: Rule): readonly Way[] | null {
+  const required = new Map<string, Set<string>>();
+  const tagged: Way[] = [];
+  for (const { key, negated, literals } of rule) {
+    if (negated || literals === null) continue;
+    const known = required.get(key);
+    if (key === 'TAGS') tagged.push({ key, values: [...new Set(literals)] }); // one tag fits one term, another the next
+    else required.set(key, new Set(known === undefined ? literals : literals.filter((literal) => known.has(literal))));
   }
-  return [...union];
-}
-
-/** As `Filter.subsystems`. Takes time linear in the rule: to try wildcards too would be values times patterns. */
-function ruleSubsystems(rule: Rule): ReadonlySet<string> | null {
-  const required: string[][] = [];
-  const excluded = new Set<string>();
   for (const { key, negated, alternatives } of rule) {
-    if (key !== 'SUBSYSTEM') continue;
-    const literals = alternatives.map((glob) => glob.literal).filter((literal) => literal !== null);
-    if (negated) {
-      for (const literal of literals) excluded.add(literal);
-    } else if (literals.length === alternatives.length) {
-      required.push(literals);
-    }
+    if (negated) for (const { literal } of alternatives) if (literal !== null) required.get(key)?.delete(literal);
   }
-  if (required.length === 0) return null;
-
-  let possible = new Set(required[0]);
-  for (const literals of required) possible = new Set(literals.filter((literal) => possible.has(literal)));
-  for (const literal of excluded) possible.delete(literal);
-  return possible;
+  const ways = [...required].map(([key, values]) => ({ key, values: [...values] }));
+  if (ways.some(({ values }) => values.length === 0)) return null;
+  return [...ways, ...tagged].filter(({ values }) => !values.includes(''));
 }
 
 /*
@@ -191,8 +279,12 @@ function ruleSubsystems(rule: Rule): ReadonlySet<string> | null {
  */
 class Parser {
   private at = 0;
+  private terms = 0;
 
-  constructor(private readonly text: string) {}
+  constructor(
+    private readonly text: string,
+    private readonly limits: FilterLimits,
+  ) {}
 
   filter(): Rule[] {
     const nul = this.text.indexOf('\0');
@@ -220,7 +312,7 @@ class Parser {
       this.skipBlanks();
       terms.push(this.term('a key after the comma'));
     }
-    if (this.ruleEnds()) return terms;
+    if (this.ruleEnds()) return terms.slice(); // a list that has grown has room
 
     const { key } = terms[terms.length - 1];
     const afterBlank = isBlank(this.text.charAt(this.at - 1));
@@ -229,6 +321,7 @@ class Parser {
   }
 
   private term(expectedKey: string): Term {
+    const { limits } = this;
     const key = this.key(expectedKey);
     const negated = this.operator(key);
     if (this.next() === ',' || this.ruleEnds()) {
@@ -242,7 +335,9 @@ class Parser {
       this.skipBlanks();
       this.part(alternatives);
     }
-    return new Term(key, negated, alternatives);
+    if (alternatives.length > limits.alternatives) throw new OversizedFilter('alternatives', limits.alternatives);
+    if (++this.terms > limits.terms) throw new OversizedFilter('terms', limits.terms);
+    return new Term(key, negated, alternatives.slice());
   }
 
   private key(expectedKey: string): string {

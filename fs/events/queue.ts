@@ -36,6 +36,9 @@ export interface QueueLimits {
 /** How many events can come to stand before the first that a queue was given (`prepend`): more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
 
+/** How many names are tried in their order. */
+const MOST_NUMBERED = 8;
+
 const nameOf = ({ name }: Entry): string => name;
 
 export class Queue<E extends Entry> implements Holder {
@@ -209,11 +212,13 @@ export class Queue<E extends Entry> implements Holder {
 
   /**
    * A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken here or
-   * among `others`.
+   * among `others`. A user may have taken thousands of them, so that after some tries it is `wanted.` and a random number.
    */
   freeName<T>(wanted: string, others: Sequence<T> | null = null): string {
     let name = wanted;
-    for (let n = 1; this.entries.has(name) || others?.has(name) === true; n++) name = `${wanted}.${n}`;
+    for (let n = 1; this.entries.has(name) || others?.has(name) === true; n++) {
+      name = `${wanted}.${n <= MOST_NUMBERED ? n : Math.floor(Math.random() * 2 ** 48)}`;
+    }
     return name;
   }
 

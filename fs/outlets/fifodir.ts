@@ -6,6 +6,9 @@
  *
  * Other actions write nothing. What has come in one go is one write(2). A FIFO that is full misses what is written meanwhile;
  * it is counted here, and its reader can only know from looking (s6-ftrig-notify does the same).
+ *
+ * Users may put any number of FIFOs there, so another thread writes, one job after the other. Bytes that come during a job
+ * wait for the next one. When more than a job's bytes wait, the last of them is a `?` for all that come on top.
  */
 import { closeSync, constants, openSync, statfsSync } from 'node:fs';
 import { notifyFifos } from '#native';
@@ -27,10 +30,17 @@ const BYTES: ReadonlyMap<string, number> = new Map(
   ),
 );
 
+const LOST = BYTES.get('overflow')!;
+
 export class FifodirOutlet implements WayOut {
   readonly #directoryFd: number;
   readonly #bytes = new Uint8Array(MOST_BYTES);
   #length = 0;
+  /** How many bytes the job that is under way writes, 0 when there is none. */
+  #underWay = 0;
+  /** Events that became part of a `?`. */
+  #lost = 0;
+  #isClosed = false;
   /** FIFOs that got bytes, were full, were stale, were not written to. */
   readonly #counts = new Uint32Array(4);
 
@@ -54,21 +64,33 @@ export class FifodirOutlet implements WayOut {
   take(event: Event): void {
     const byte = BYTES.get(event.action);
     if (byte === undefined) return;
-    if (this.#length === MOST_BYTES) this.settle();
-    this.#bytes[this.#length++] = byte;
+    if (this.#length >= MOST_BYTES - 1 && this.#underWay === 0) this.#begin();
+    if (this.#length < MOST_BYTES - 1) {
+      this.#bytes[this.#length++] = byte;
+      return;
+    }
+    this.#bytes[MOST_BYTES - 1] = LOST;
+    this.#length = MOST_BYTES;
+    this.#lost++;
   }
 
   settle(): boolean {
-    if (this.#length === 0) return false;
-    try {
-      notifyFifos(this.#directoryFd, this.#bytes, this.#length, MOST_FIFOS, this.#counts);
-    } catch (error) {
-      if (!isSystemError(error)) throw error;
-      this.complain(`${this.path}: ${errnoText(error.errno)}; ${this.#length} bytes were not written`);
-    }
-    this.#length = 0;
+    if (this.#length > 0 && this.#underWay === 0) this.#begin();
     return false;
   }
+
+  #begin(): void {
+    notifyFifos(this.#directoryFd, this.#bytes, this.#length, MOST_FIFOS, this.#counts, this.#done);
+    this.#underWay = this.#length;
+    this.#length = 0;
+  }
+
+  readonly #done = (errno: number): void => {
+    if (errno !== 0) this.complain(`${this.path}: ${errnoText(errno)}; ${this.#underWay} bytes were not written`);
+    this.#underWay = 0;
+    if (this.#length > 0) this.#begin();
+    else if (this.#isClosed) closeSync(this.#directoryFd);
+  };
 
   statusLines(): StatusLines {
     const [notified, full, stale, skipped] = this.#counts;
@@ -77,10 +99,13 @@ export class FifodirOutlet implements WayOut {
       ['FIFODIR_FULL', full],
       ['FIFODIR_STALE', stale],
       ['FIFODIR_SKIPPED', skipped],
+      ['FIFODIR_LOST', this.#lost],
     ];
   }
 
+  /** What waits is still written; the directory's descriptor is closed after the last job. */
   close(): void {
-    closeSync(this.#directoryFd);
+    this.#isClosed = true;
+    if (this.#underWay === 0) closeSync(this.#directoryFd);
   }
 }

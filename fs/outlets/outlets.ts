@@ -5,6 +5,7 @@ import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../events/bus.js';
 import { Refusal, isSystemError } from '../errno.js';
 import type { Complain } from '../fuse/session.js';
+import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
 import { Listener } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
@@ -31,18 +32,19 @@ const UDEV_GROUP_MASK = 1 << 1;
 
 /**
  * Opens them all, or none. Throws {@link Refusal}.
+ * @param host bounds and books of the filters that clients send
  * @param readMask the netlink groups that events come from: what is sent there would come back
  * @param mount where the tree will be: nothing below it can be reached by the daemon
  */
-export function openOutlets(options: OutletOptions, bus: Bus, readMask: number, mount: string, complain: Complain): WayOut[] {
+export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, complain: Complain): WayOut[] {
   check(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
   const open: WayOut[] = [];
   try {
     if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, complain));
     if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, complain)));
-    if (socket !== undefined) open.push(new SocketOutlet('SOCKET', new Listener(socket.path, socket.mode), sendToAll, bus.log, complain));
-    if (fdSocket !== undefined) open.push(new SocketOutlet('FDSOCKET', new Listener(fdSocket.path, fdSocket.mode), passToAll, bus.log, complain));
+    if (socket !== undefined) open.push(new SocketOutlet('SOCKET', new Listener(socket.path, socket.mode), sendToAll, bus.log, host, complain));
+    if (fdSocket !== undefined) open.push(new SocketOutlet('FDSOCKET', new Listener(fdSocket.path, fdSocket.mode), passToAll, bus.log, host, complain));
     if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, complain));
   } catch (error) {
     for (const outlet of open) outlet.close();

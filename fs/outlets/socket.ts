@@ -5,21 +5,23 @@
  *   client                                    daemon
  *   connect                                   every event from now on
  *   a filter, in udev's match syntax          filter@/eventfs: from here on what matches, and nothing else
- *                                             or error@/eventfs, and the end
+ *                                             or error@/eventfs, and the end; an empty message is the filter that takes all
  *   reads too slowly                          overflow@/eventfs with LOST=<n>, and then what the log still has
  *   shutdown(SHUT_WR)                         goes on sending
  *
  * Nothing here waits for a client: what does not fit its socket stays in the log.
  */
-import { closeSync, readSync } from 'node:fs';
-import { Readiness, acceptSeqpacket, sendToAll } from '#native';
+import { closeSync } from 'node:fs';
+import { Readiness, acceptSeqpacket, receiveSeqpacket, sendToAll } from '#native';
 import { Cursor } from '../events/cursor.js';
 import type { Event } from '../events/event.js';
-import { Filter, FilterError } from '../events/filter.js';
+import { FilterIndex } from '../events/filter-index.js';
+import type { Filter } from '../events/filter.js';
 import type { Log } from '../events/log.js';
 import { overflowText } from '../events/uevent.js';
-import { Errno, errnoText, isSystemError } from '../errno.js';
+import { Errno, FsError, errnoText, isSystemError } from '../errno.js';
 import type { Complain } from '../fuse/session.js';
+import { EVERYTHING, type FilterHost, chargeFilteredStream, parse, refundFilteredStream } from '../tree/filter-charge.js';
 import type { StatusLines } from '../tree/text-file.js';
 import type { Listener } from './listener.js';
 import { Group, MOST_MESSAGES, type Notice, type Peer, Subscriber } from './subscribers.js';
@@ -28,10 +30,17 @@ import type { WayOut } from './way-out.js';
 /** epoll_ctl(2). */
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;
 const LISTENER = 0;
-const MOST_READY = 256;
+/** How many clients are served before others have their turn: each may have sent a filter, which takes a millisecond to parse. */
+const MOST_READY = 4;
+/** How many are accepted before others have their turn. */
+const MOST_ACCEPTED = 32;
 /** How many may be connected that belong to one user other than root. */
 const MOST_OF_ONE_USER = 256;
+/** More than a configuration can allow. */
 const MOST_FILTER_BYTES = 64 * 1024;
+/** What `receiveSeqpacket` gives. */
+const NOTHING_THERE = -1;
+const NOTHING_MORE = -2;
 /** How long to wait when there are no descriptors left. */
 const RETRY_MS = 100;
 
@@ -39,6 +48,9 @@ export type Deliver = typeof sendToAll;
 
 export class SocketOutlet implements WayOut {
   readonly #groups = new Map<string, Group>();
+  readonly #index = new FilterIndex<Group>();
+  /** The groups whose live members have not got all yet. */
+  readonly #fresh = new Set<Group>();
   readonly #subscribers = new Map<number, Subscriber>();
   readonly #ofUser = new Map<number, number>();
   readonly #readiness: Readiness;
@@ -61,12 +73,14 @@ export class SocketOutlet implements WayOut {
   /**
    * @param key what its lines in `.status` begin with
    * @param deliver how events go out
+   * @param host bounds and books of the filters that clients send
    */
   constructor(
     private readonly key: string,
     private readonly listener: Listener,
     private readonly deliver: Deliver,
     private readonly log: Log,
+    private readonly host: FilterHost,
     private readonly complain: Complain,
   ) {
     this.#readiness = new Readiness({ ready: this.#ready, onReady: (count) => this.#onReady(count) });
@@ -76,17 +90,24 @@ export class SocketOutlet implements WayOut {
   // ---- the bus
 
   take(event: Event): void {
-    for (const group of this.#groups.values()) group.deliver(event);
+    this.#index.offer(event, this.#deliver);
   }
 
+  readonly #deliver = (group: Group, event: Event): void => {
+    if (!group.take(event)) return;
+    group.fresh = true;
+    this.#fresh.add(group);
+  };
+
   settle(): boolean {
-    for (const group of this.#groups.values()) if (group.fresh) this.#push(group);
+    for (const group of this.#fresh) this.#push(group);
     return false;
   }
 
   /** Gives the live ones of a group all that has come. */
   #push(group: Group): void {
     group.fresh = false;
+    this.#fresh.delete(group);
     const { live } = group;
     if (group.leader.overtaken) {
       // More has come in one go than the ring holds: each is told of it, at its own pace.
@@ -250,8 +271,10 @@ export class SocketOutlet implements WayOut {
 
   #accept(): void {
     try {
-      for (let fd = acceptSeqpacket(this.listener.fd, this.#peer); fd >= 0; fd = acceptSeqpacket(this.listener.fd, this.#peer)) {
-        this.#welcome(fd, { pid: this.#peer[0], uid: this.#peer[1] });
+      for (let accepted = 0; accepted < MOST_ACCEPTED; accepted++) {
+        const fd = acceptSeqpacket(this.listener.fd, this.#peer);
+        if (fd < 0) break;
+        this.#welcome(fd, { pid: this.#peer[0], uid: this.#peer[1], gid: this.#peer[2] });
       }
       this.#saidSo = false;
     } catch (error) {
@@ -270,7 +293,7 @@ export class SocketOutlet implements WayOut {
       closeSync(fd); // ENOSPC, ENOMEM: it sees the end
       throw error;
     }
-    const subscriber = new Subscriber(token, fd, peer, this.#groupOf(Filter.parse('')));
+    const subscriber = new Subscriber(token, fd, peer, this.#groupOf(EVERYTHING));
     this.#subscribers.set(token, subscriber);
     subscriber.group.members++;
     const others = this.#ofUser.get(peer.uid) ?? 0;
@@ -285,6 +308,7 @@ export class SocketOutlet implements WayOut {
     if (group === undefined) {
       group = new Group(this.log, filter);
       this.#groups.set(filter.text, group);
+      this.#index.add(group);
     }
     return group;
   }
@@ -293,28 +317,34 @@ export class SocketOutlet implements WayOut {
   #hear(subscriber: Subscriber): void {
     let length: number;
     try {
-      length = readSync(subscriber.fd, this.#input);
+      length = receiveSeqpacket(subscriber.fd, this.#input);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (error.code !== 'EAGAIN') this.#drop(subscriber);
-      return;
+      return this.#drop(subscriber);
     }
-    if (length === 0) {
+    if (length === NOTHING_THERE) return;
+    if (length === NOTHING_MORE) {
       subscriber.speaks = false;
       return this.#watch(subscriber, subscriber.cursor !== null && !this.#starved.has(subscriber));
     }
-    if (length > MOST_FILTER_BYTES) return this.#refuse(subscriber, `a filter of more than ${MOST_FILTER_BYTES} bytes`);
     try {
-      this.#refilter(subscriber, Filter.parse(Buffer.from(this.#input.buffer, 0, length).toString('latin1')));
+      this.#refilter(subscriber, parse(Buffer.from(this.#input.buffer, 0, length).toString('latin1'), this.host.filterLimits));
     } catch (error) {
-      if (!(error instanceof FilterError)) throw error;
-      this.#refuse(subscriber, error.message);
+      if (!(error instanceof FsError)) throw error;
+      this.#refuse(subscriber, error.why ?? error.message);
     }
   }
 
-  /** From here on only what matches. What waited for it under the old filter is not sent any more. */
+  /** From here on only what matches. What waited for it under the old filter is not sent any more. EDQUOT, ENOSPC. */
   #refilter(subscriber: Subscriber, filter: Filter): void {
+    const { uid, gid } = subscriber.peer;
     this.#leave(subscriber);
+    subscriber.group = this.#groupOf(EVERYTHING); // if it is refused
+    subscriber.group.members++;
+    const tab = this.host.ledger.tab(uid, gid);
+    chargeFilteredStream(tab, filter, this.log.limits.events);
+    this.#leave(subscriber);
+    if (!filter.all) subscriber.tab = tab;
     subscriber.group = this.#groupOf(filter);
     subscriber.group.members++;
     subscriber.cursor = new Cursor(subscriber.group);
@@ -347,7 +377,12 @@ export class SocketOutlet implements WayOut {
     const { group } = subscriber;
     if (subscriber.place >= 0) group.part(subscriber);
     subscriber.forgetCursor();
-    if (--group.members === 0) this.#groups.delete(group.filter.text);
+    if (subscriber.tab !== null) refundFilteredStream(subscriber.tab, group.filter, this.log.limits.events);
+    subscriber.tab = null;
+    if (--group.members > 0) return;
+    this.#groups.delete(group.filter.text);
+    this.#index.remove(group);
+    this.#fresh.delete(group);
   }
 
   #watch(subscriber: Subscriber, forRoom: boolean): void {

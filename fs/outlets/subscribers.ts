@@ -6,7 +6,7 @@
  * there anyway, and what the ring overtakes before it reads is lost by a known number. Who is idle costs nothing.
  */
 import { Audience, Cursor } from '../events/cursor.js';
-import type { Event } from '../events/event.js';
+import type { Tab } from '../tree/quota.js';
 
 /** The most messages of one call into the addon. */
 export const MOST_MESSAGES = 64;
@@ -14,6 +14,7 @@ export const MOST_MESSAGES = 64;
 export interface Peer {
   readonly pid: number;
   readonly uid: number;
+  readonly gid: number;
 }
 
 /** Something to say that is in no log: an answer, or how much was lost. */
@@ -34,6 +35,8 @@ export class Subscriber {
   speaks = true;
   /** The EPOLL* bits that its socket is watched for. */
   watched = 1;
+  /** Where its filter is charged, once it has one. */
+  tab: Tab | null = null;
   #lostBefore = 0;
 
   constructor(
@@ -72,10 +75,6 @@ export class Group extends Audience {
   readonly live: Subscriber[] = [];
   /** Their sockets, at the same places. */
   sockets = new Int32Array(16);
-
-  deliver(event: Event): void {
-    if (this.take(event)) this.fresh = true;
-  }
 
   /** `subscriber` has all that there is. */
   join(subscriber: Subscriber): void {

@@ -1,6 +1,6 @@
 /** `match/`: a name is a filter, and the file so called is a stream of the events that match. Nothing is listed. */
 import { type Attributes, Directory, FileType, type Listing, type Node, type NodeId } from './node.js';
-import { parse } from './filter-file.js';
+import { parse } from './filter-charge.js';
 import { StreamFile } from './streams.js';
 import type { Tree } from './tree.js';
 
@@ -18,13 +18,13 @@ export class MatchDirectory extends Directory {
     super(id, tree.forever);
   }
 
-  /** The stream of a filter. EINVAL when the name is not one. */
+  /** The stream of a filter. EINVAL when the name is not one, or one with too many terms or alternatives. */
   lookup(name: string): Node {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const { tree } = this;
     this.#makeRoom();
-    const file = new StreamFile(tree.mintNodeId(), tree.forever, tree.streams, parse(name), this.#known, name);
+    const file = new StreamFile(tree.mintNodeId(), tree.forever, tree.streams, parse(name, tree.filterLimits), this.#known, name);
     this.#known.set(name, file);
     return file;
   }

@@ -16,11 +16,12 @@ import type { ProcessDirectory } from './process-directory.js';
 import type { StatusLines } from './text-file.js';
 
 /**
- * The most events that one batch announces, and the most ghosts. All directories have a share in a batch: a client that is
- * told of one event takes all that there are, and who has been told of none sleeps.
+ * The most events that one batch announces, and the most ghosts: a few milliseconds of the helper's time. All users have a
+ * share in a batch, and all directories of a user in that: a client that is told of one event takes all that there are,
+ * and who has been told of none sleeps.
  */
-const MOST_NAMES = 256;
-const MOST_GHOSTS_AT_ONCE = 256;
+const MOST_NAMES = 64;
+const MOST_GHOSTS_AT_ONCE = 64;
 /** The most ghosts: what dies beyond them is not told. */
 const MOST_GHOSTS = 64 * 1024;
 /** The most askers that are kept until the next event; when there were more, the helper looks at all processes. */
@@ -67,6 +68,8 @@ export class Notices {
   readonly #due = new Set<EventDirectory>();
   /** Directories that the helper knows, by inode. */
   readonly #open = new Map<number, EventDirectory>();
+  /** The user whose events the last batch ended with. */
+  #lastUser = NOBODY;
   /** Those with events in the batch that is under way. */
   #inBatch: EventDirectory[] = [];
   /** Dead directories under the names that the helper finds them by. */
@@ -172,12 +175,7 @@ export class Notices {
     const parts: string[] = [];
     for (const ino of this.#ended) parts.push(`F${ino}`);
     this.#ended = [];
-    const share = Math.max(1, Math.floor(MOST_NAMES / this.#due.size));
-    let room = MOST_NAMES;
-    for (const directory of [...this.#due]) {
-      if (room === 0) break;
-      room -= this.#put(directory, Math.min(room, share), parts);
-    }
+    this.#putNames(parts);
     for (const name of this.#newGhosts.splice(0, MOST_GHOSTS_AT_ONCE)) {
       if (!this.#ghosts.has(name)) continue;
       parts.push(`G${name}`);
@@ -186,6 +184,31 @@ export class Notices {
     if (parts.length === 0) return null;
     this.batches++;
     return Buffer.from(`${parts.join('\0')}\0.\0`, 'latin1');
+  }
+
+  /** Events of all users, however many directories one of them has. The next batch goes on behind the last user. */
+  #putNames(parts: string[]): void {
+    const ofUsers = new Map<number, EventDirectory[]>();
+    for (const directory of this.#due) {
+      const known = ofUsers.get(directory.uid);
+      if (known === undefined) ofUsers.set(directory.uid, [directory]);
+      else known.push(directory);
+    }
+    const users = [...ofUsers].sort(([a], [b]) => a - b);
+    const first = Math.max(0, users.findIndex(([uid]) => uid > this.#lastUser));
+    let room = MOST_NAMES;
+    for (let i = 0; i < users.length && room > 0; i++) {
+      const [uid, directories] = users[(first + i) % users.length];
+      let share = Math.max(1, Math.floor(room / (users.length - i)));
+      const each = Math.max(1, Math.floor(share / directories.length));
+      for (const directory of directories) {
+        if (share === 0) break;
+        const put = this.#put(directory, Math.min(share, each), parts);
+        share -= put;
+        room -= put;
+      }
+      this.#lastUser = uid;
+    }
   }
 
   /** What is to be told of a directory; gives how many events these are. */

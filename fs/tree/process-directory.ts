@@ -1,12 +1,13 @@
 /** A directory that belongs to one process and ends with it; it is a queue that `ls` shows. */
 import { type Event, type Timestamp, now } from '../events/event.js';
-import { Filter } from '../events/filter.js';
+import type { Filter, FilterLimits } from '../events/filter.js';
 import { Queue } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller, Mortal, Owner } from '../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { EventFile } from './event-file.js';
-import { FilterFile, parse } from './filter-file.js';
+import { EVERYTHING, chargeFilter, parse, refundFilter } from './filter-charge.js';
+import { FilterFile, type UnparsedFilter } from './filter-file.js';
 import type { Handle } from './handle.js';
 import {
   type AttributeChanges,
@@ -33,22 +34,22 @@ const S_ISGID = 0o2000;
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
 const FILTER = 'user.eventfs.filter';
-const READABLE: Readonly<Record<string, (directory: ProcessDirectory) => string>> = {
-  [FILTER]: ({ filter }) => filter.text,
-  'user.eventfs.owner': ({ owner }) => String(owner.pid),
-  'user.eventfs.pending': ({ queue }) => String(queue.entries.size),
-  'user.eventfs.lost': ({ queue }) => String(queue.lost),
-};
-
-/** All that all directories begin with: everything is taken. */
-const EVERYTHING = Filter.parse('');
+/** A Map, because callers choose the names: in an object `constructor` would be found too. */
+const READABLE: ReadonlyMap<string, (directory: ProcessDirectory) => string> = new Map([
+  [FILTER, ({ filter }: ProcessDirectory) => filter.text],
+  ['user.eventfs.owner', ({ owner }: ProcessDirectory) => String(owner.pid)],
+  ['user.eventfs.pending', ({ queue }: ProcessDirectory) => String(queue.entries.size)],
+  ['user.eventfs.lost', ({ queue }: ProcessDirectory) => String(queue.lost)],
+]);
 
 /** How much of an ended directory one step takes, about 10 us of work. */
 const READERS_A_STEP = 8;
 const EVENTS_A_STEP = 32;
 
 export class ProcessDirectory extends EventDirectory implements Mortal, Task {
-  filter = EVERYTHING;
+  filter: Filter = EVERYTHING;
+  /** The open `.filter` that was written last, until something else sets the filter. */
+  lastWriter: UnparsedFilter | null = null;
   readonly readers = new QueueReaders();
   mode: number;
   uid: number;
@@ -139,10 +140,46 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     return this.readers.settle(this.tree.door, this.queue.complete, most);
   }
 
-  setFilter(filter: Filter): void {
+  /** How large a filter may be. */
+  get limits(): FilterLimits {
+    return this.tree.filterLimits;
+  }
+
+  /** For the log. */
+  complain(message: string): void {
+    this.tree.complain(message);
+  }
+
+  /**
+   * @param writer the open `.filter` that sets it
+   * @throws FsError EDQUOT or ENOSPC where it costs too much; the old one stays
+   */
+  setFilter(filter: Filter, writer: UnparsedFilter | null = null): void {
+    chargeFilter(this.#tab, filter, this.filter);
     this.tree.takers.remove(this);
     this.filter = filter;
     this.tree.takers.add(this);
+    this.lastWriter = writer;
+    this.tree.unparsed.delete(this);
+  }
+
+  /** A filter has been written that is looked at before the next event comes. */
+  parseLater(writer: UnparsedFilter): void {
+    if (this.lastWriter !== writer) this.parseUnparsed();
+    this.lastWriter = writer;
+    this.tree.unparsed.add(this);
+  }
+
+  /** A filter that was written and not looked at is looked at now. */
+  parseUnparsed(): void {
+    if (this.tree.unparsed.delete(this) && !this.lifetime.over) this.lastWriter?.parseNow();
+  }
+
+  /** An open `.filter` is closed. */
+  writerGone(writer: UnparsedFilter): void {
+    if (this.lastWriter !== writer) return;
+    this.parseUnparsed();
+    this.lastWriter = null;
   }
 
   protected override makeFixture(name: string): Node | undefined {
@@ -301,12 +338,12 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   }
 
   override listXattrs(): readonly string[] {
-    return [...Object.keys(READABLE), ...(this.#sticky ? [STICKY] : [])];
+    return [...READABLE.keys(), ...(this.#sticky ? [STICKY] : [])];
   }
 
   override getXattr(name: string): string {
     if (name === STICKY && this.#sticky) return '';
-    return READABLE[name]?.(this) ?? super.getXattr(name);
+    return READABLE.get(name)?.(this) ?? super.getXattr(name);
   }
 
   /** EPERM for one that is read only, and for sticky by somebody else than the directory's user. */
@@ -316,8 +353,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
       this.#sticky = true;
     } else if (name === FILTER) {
       this.#refuseOthers(caller);
-      this.setFilter(parse(value));
-    } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
+      this.setFilter(parse(value, this.limits));
+    } else if (READABLE.has(name)) throw new FsError(Errno.EPERM, `${name} is read only`);
     else super.setXattr(name, value, caller);
   }
 
@@ -330,7 +367,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     } else if (name === FILTER) {
       this.#refuseOthers(caller);
       this.setFilter(EVERYTHING);
-    } else if (name in READABLE) throw new FsError(Errno.EPERM, `${name} is read only`);
+    } else if (READABLE.has(name)) throw new FsError(Errno.EPERM, `${name} is read only`);
     else super.removeXattr(name, caller);
   }
 
@@ -364,7 +401,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     const { queue } = this;
     const tab = this.tree.ledger.tab(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes });
+    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes, memory: this.filter.memory, filter_cost: this.filter.cost });
     this.#tab = queue.books = tab;
     this.uid = uid;
     this.gid = gid;
@@ -419,6 +456,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
       this.#isDetached = true;
       tree.takers.remove(this);
       tree.unsettled.delete(this);
+      tree.unparsed.delete(this);
+      refundFilter(this.#tab, this.filter);
+      this.filter = EVERYTHING; // a ghost may stay for long
       this.letGoOfNodes();
       return false;
     }

@@ -8,6 +8,7 @@ import type { Sink } from '../events/sink.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller } from '../owners/owners.js';
 import type { Door } from './door.js';
+import { chargeFilteredStream, refundFilteredStream } from './filter-charge.js';
 import { Handle, type ParkedRead, Poll } from './handle.js';
 import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from './node.js';
 import type { Ledger, Tab } from './quota.js';
@@ -116,6 +117,12 @@ export class Streams {
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
     const tab = this.ledger.tab(caller.uid, caller.gid);
     tab.claim('streams');
+    try {
+      chargeFilteredStream(tab, filter, this.log.limits.events);
+    } catch (error) {
+      tab.unclaim('streams');
+      throw error;
+    }
     let group = this.groups.get(filter.text);
     if (group === undefined) {
       group = new StreamGroup(this.log, filter);
@@ -130,6 +137,7 @@ export class Streams {
   close(handle: StreamHandle): void {
     const { group } = handle;
     group.handles.delete(handle);
+    refundFilteredStream(handle.tab, group.filter, this.log.limits.events);
     handle.tab.unclaim('streams');
     group.pollers.delete(handle);
     if (group.handles.size > 0) return;

@@ -7,12 +7,13 @@
 import type { Bus, Outlet } from '../events/bus.js';
 import type { Event } from '../events/event.js';
 import { FilterIndex } from '../events/filter-index.js';
-import { Filter } from '../events/filter.js';
+import { FILTER_LIMITS, type FilterLimits } from '../events/filter.js';
 import type { QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Owners } from '../owners/owners.js';
 import type { Door } from './door.js';
 import { DrainCheck } from './drain-check.js';
+import { EVERYTHING, type FilterHost } from './filter-charge.js';
 import type { FileHandle, Handle } from './handle.js';
 import { LogDirectory } from './log-directory.js';
 import { MatchDirectory } from './match-directory.js';
@@ -43,7 +44,7 @@ function deliver(directory: ProcessDirectory, event: Event): void {
   directory.deliver(event);
 }
 
-export class Tree implements Outlet {
+export class Tree implements Outlet, FilterHost {
   /** The lifetime of what stays as long as the mount. */
   readonly forever = new Lifetime();
   readonly root: RootDirectory;
@@ -53,6 +54,9 @@ export class Tree implements Outlet {
   readonly ledger = new Ledger();
   /** What each queue may hold. */
   queueLimits: QueueLimits = QUEUE_LIMITS;
+  filterLimits: FilterLimits = FILTER_LIMITS;
+  /** Where the tree says what no system call can be told of. */
+  complain: (message: string) => void = () => undefined;
   /** Whether readdir(3) shows head and tail. */
   listsLinks = false;
   readonly notices = new Notices();
@@ -63,6 +67,8 @@ export class Tree implements Outlet {
   door: Door = NO_DOOR;
   /** Which process directories may want an event. */
   readonly takers = new FilterIndex<ProcessDirectory>();
+  /** Directories whose filter was written and not looked at. */
+  readonly unparsed = new Set<ProcessDirectory>();
   /** Directories with events that somebody waits for. */
   readonly unsettled = new Set<ProcessDirectory>();
   /** What the kernel knows. */
@@ -84,7 +90,7 @@ export class Tree implements Outlet {
     this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
-    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, Filter.parse('')));
+    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, EVERYTHING));
     bus.outlets.push(this);
   }
 
@@ -111,6 +117,7 @@ export class Tree implements Outlet {
   // ---- events
 
   take(event: Event): void {
+    if (this.unparsed.size > 0) for (const directory of this.unparsed) directory.parseUnparsed();
     this.takers.offer(event, deliver);
     this.log.announceNewest();
     this.streams.take(event);

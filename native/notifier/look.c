@@ -1,225 +1,506 @@
 /*
- * Who watches: every inotify descriptor shows its watches in /proc/<pid>/fdinfo/<fd> (proc(5)), a line each:
+ * The thread that looks for watchers. What it has to do are looks of three kinds:
  *
- *   inotify wd:1 ino:2a sdev:2d mask:100 ...
+ *   a look at an asker     its descriptors, and those of the processes that it has started since
+ *   a look at a watcher    whether a descriptor that has watched a directory still does
+ *   the look at everybody  all processes, because one that we don't know may have got a descriptor
+ *
+ * A user's processes may have any number of descriptors, and a descriptor any number of watches. So a look is done in
+ * slices, and goes on from where it stopped. Its first slice is prompt: the main thread waits for it. Later slices take
+ * a small share of a CPU, turn by turn with all other looks. Until an asker's look is done its directory counts as watched.
+ *
+ * A look is no snapshot. A process that moves an inotify descriptor meanwhile, to a number or a process that has been
+ * looked at, is not found if it does not ask for the directory again.
  */
 #include "notifier.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define MOST_CHILDREN 64
-/* Looking at all processes takes at most one part in so many of a CPU's time. */
+#define BUCKETS 1024
+#define LISTED_AT_ONCE 64
+
+/*
+ * For how much of the looking thread's CPU time the main thread waits: for prompt looks, and for the look at everybody.
+ * On a busy machine that takes longer, as all else does, but no longer than the last of these.
+ */
+#define PATIENCE_NS (2 * MS)
+#define EVERYBODY_PATIENCE_NS (8 * MS)
+#define MOST_PATIENCE_NS (50 * MS)
+#define WAKE_UP_NS (1 * MS)
+/* How long one slice takes. */
+#define SLICE_NS (1 * MS)
+/* Looks take at most one part in so many of a CPU's time: their first slices, and all others. */
+#define PROMPT_SHARE 4
 #define SCAN_SHARE 20
+/* A share that has not been used for so long may be used at once. */
+#define SHARE_KEPT_NS (200 * MS)
+/* How soon a directory's watchers are looked at again. */
+#define CHECK_AGAIN_NS (100 * MS)
 
-enum sight {
-  GONE,   /* it has ended, or is another process with its number */
-  AWAKE,  /* it may still be inside of inotify_add_watch(2), after the question and before the watch */
-  ASLEEP, /* it is in some other system call: what it wanted to watch it watches */
-};
+enum kind { ASKER, WATCHER, EVERYBODY };
 
-/* What has been looked at in this batch: a descriptor, or with fd -1 all of a process. */
-struct looked {
+struct look {
+  enum kind kind;
+  uint64_t id; /* of an asker its thread, of a watcher the inode of its directory */
+  struct look *next_in_bucket;
+  struct look *next; /* in its queue */
+  bool is_queued;
+  bool is_begun;
+  bool is_incomplete; /* not all could be looked at */
+  uint32_t began_in;  /* the batch */
+  uint64_t began_ns;
+
+  /* An asker's: the directories that wait for this look, and those that wait for the next one. */
+  uint64_t *current;
+  size_t current_count;
+  uint64_t *waiting;
+  size_t waiting_count;
+  bool is_gone;
+  bool is_refused;
+  char state;
+  uint64_t start_ms;
+  int processes[1 + MOST_CHILDREN];
+  int process_count;
+  int process_index;
+
+  /* Everybody's: the processes that are listed, and where the listings stand. */
+  int listed[LISTED_AT_ONCE];
+  int listed_count;
+  int listed_index;
+  long listed_place;
+  int threads[LISTED_AT_ONCE]; /* of a process whose first thread has no descriptors */
+  int thread_count;
+  int thread_index;
+  long thread_place;
+
+  /* The process or thread that is being looked at, 0 for none, and where that stands. */
   int tid;
-  int fd;
-  bool is_seen;    /* it is inotify's, or the process has descriptors */
-  bool is_refused; /* we may not look */
+  long place;
+  uint64_t used_ns; /* of a CPU's time, so far */
 };
 
-static struct looked *looked;
-static size_t looked_count;
-static uint64_t next_scan_ms;
+struct queue {
+  struct look *first;
+  struct look *last;
+  uint64_t share;
+  uint64_t next_ns; /* when its share allows the next slice */
+};
 
-/* What came of it if it has been looked at already, else a new note of it, with `is_new` set. */
-static struct looked *note(int tid, int fd, bool *is_new) {
-  *is_new = false;
-  for (size_t i = 0; i < looked_count; i++)
-    if (looked[i].tid == tid && looked[i].fd == fd) return &looked[i];
-  if ((looked_count & (looked_count - 1)) == 0) looked = grow(looked, (looked_count ? looked_count * 2 : 1) * sizeof *looked);
-  looked[looked_count] = (struct looked){tid, fd, false, false};
-  *is_new = true;
-  return &looked[looked_count++];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t has_work, has_news;
+static struct look *buckets[BUCKETS];
+static struct look everybody = {.kind = EVERYBODY};
+static struct queue prompt = {.share = PROMPT_SHARE};
+static struct queue later = {.share = SCAN_SHARE};
+static clockid_t looking_clock; /* the CPU time of the thread */
+/* Looks in the prompt queue, with the one that is under way; the share does not allow one now. */
+static size_t prompt_count;
+static bool is_prompt_held;
+/* The look at everybody is in the prompt queue, and was no longer than is waited for the last time. */
+static bool is_everybody_prompt;
+/* How much CPU time the last look at everybody took. */
+static uint64_t everybody_ns;
+
+void lock_all(void) { pthread_mutex_lock(&lock); }
+void unlock_all(void) { pthread_mutex_unlock(&lock); }
+
+/* ---- what there is to look at; all with the lock */
+
+static void put_in(struct queue *queue, struct look *look) {
+  look->next = NULL;
+  if (queue->first) queue->last->next = look;
+  else queue->first = look;
+  queue->last = look;
+  look->is_queued = true;
 }
 
-/* A whole file of /proc, ended by a NUL; NULL when it can't be read. The memory is used again. */
-static char *read_whole(const char *path) {
-  static char *text;
-  static size_t room;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return NULL;
-  size_t length = 0;
-  for (;;) {
-    if (length + 1 >= room) text = grow(text, room = room ? room * 2 : 4096);
-    ssize_t got = read(fd, text + length, room - length - 1);
-    if (got < 0) break;
-    length += (size_t)got;
-    if (got > 0) continue;
-    text[length] = '\0';
-    close(fd);
-    return text;
+static struct look *take_from(struct queue *queue) {
+  struct look *look = queue->first;
+  queue->first = look->next;
+  look->is_queued = false;
+  return look;
+}
+
+static void begin_promptly(struct look *look) {
+  put_in(&prompt, look);
+  prompt_count++;
+  pthread_cond_signal(&has_work);
+}
+
+static void begin_later(struct look *look) {
+  put_in(&later, look);
+  pthread_cond_signal(&has_work);
+}
+
+static struct look **place_of(enum kind kind, uint64_t id) {
+  struct look **place = &buckets[(id * 2 + kind) % BUCKETS];
+  while (*place && ((*place)->id != id || (*place)->kind != kind)) place = &(*place)->next_in_bucket;
+  return place;
+}
+
+static struct look *enter_look(enum kind kind, uint64_t id) {
+  struct look **place = place_of(kind, id);
+  if (*place) return *place;
+  *place = grow(NULL, sizeof **place);
+  memset(*place, 0, sizeof **place);
+  (*place)->kind = kind;
+  (*place)->id = id;
+  return *place;
+}
+
+static void forget_look(struct look *look) {
+  *place_of(look->kind, look->id) = look->next_in_bucket;
+  free(look->current);
+  free(look->waiting);
+  free(look);
+}
+
+static void ask_for_asker(struct directory *directory, struct asker *asker) {
+  if (asker->is_waiting) return;
+  asker->is_waiting = true;
+  struct look *look = enter_look(ASKER, (uint64_t)asker->tid);
+  size_t count = look->waiting_count++;
+  if ((count & (count - 1)) == 0) look->waiting = grow(look->waiting, (count ? count * 2 : 1) * sizeof *look->waiting);
+  look->waiting[count] = directory->ino;
+  if (!look->is_queued && !look->is_begun) begin_promptly(look); /* else it is begun again at its end */
+}
+
+static void ask_for_watchers(struct directory *directory) {
+  if (directory->is_checking || now_ns() < directory->checked_ns + CHECK_AGAIN_NS) return;
+  directory->is_checking = true;
+  struct look *look = enter_look(WATCHER, directory->ino);
+  if (look->is_queued || look->is_begun) return;
+  begin_later(look);
+}
+
+static void ask_for_everybody(const struct directory *directory) {
+  if (!directory->is_in_doubt || directory->first_watcher || directory->doubted_ns > now_ns()) return;
+  if (everybody.is_queued || everybody.is_begun) return;
+  if (everybody_ns <= EVERYBODY_PATIENCE_NS && later.next_ns <= now_ns()) {
+    is_everybody_prompt = true;
+    begin_promptly(&everybody);
+  } else {
+    begin_later(&everybody);
   }
-  close(fd);
+}
+
+void ask_for_looks(struct directory *directory) {
+  for (size_t i = 0; i < directory->asker_count; i++) ask_for_asker(directory, &directory->askers[i]);
+  if (directory->first_watcher) ask_for_watchers(directory);
+  ask_for_everybody(directory);
+}
+
+bool is_known_watched(const struct directory *directory) { return directory->first_watcher || directory->is_hidden; }
+
+bool may_be_watched(const struct directory *directory) {
+  if (is_known_watched(directory) || directory->is_in_doubt) return true;
+  for (size_t i = 0; i < directory->asker_count; i++)
+    if (directory->askers[i].looked_in != batch) return true;
+  return false;
+}
+
+/* How long the looking thread has run: on a busy machine that is less than time goes by. */
+static uint64_t looking_ns(void) {
+  struct timespec used;
+  clock_gettime(looking_clock, &used);
+  return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+static void wait_until(pthread_cond_t *condition, uint64_t ns) {
+  struct timespec until = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+  pthread_cond_timedwait(condition, &lock, &until);
+}
+
+void wait_for_looks(void) {
+  uint64_t began_ns = now_ns(), before_ns = looking_ns();
+  while (prompt_count > 0 && !is_prompt_held) {
+    uint64_t now = now_ns();
+    uint64_t patience_ns = is_everybody_prompt ? EVERYBODY_PATIENCE_NS : PATIENCE_NS;
+    if (now >= began_ns + MOST_PATIENCE_NS || looking_ns() - before_ns >= patience_ns) return;
+    wait_until(&has_news, now + WAKE_UP_NS);
+  }
+}
+
+/* ---- a look's begin and end; with the lock */
+
+/* False when there is nothing to look at (any more). */
+static bool begin(struct look *look) {
+  look->is_begun = true;
+  look->is_incomplete = false;
+  look->began_in = batch;
+  look->began_ns = now_ns();
+  look->tid = 0;
+  look->place = 0;
+  if (look->kind == WATCHER) return find_directory(look->id) != NULL;
+  if (look->kind == EVERYBODY) {
+    look->listed_count = look->listed_index = look->thread_count = look->thread_index = 0;
+    look->listed_place = 0;
+    return true;
+  }
+  uint64_t *room = look->current;
+  look->current = look->waiting;
+  look->waiting = room;
+  size_t count = look->waiting_count;
+  look->waiting_count = look->current_count = 0;
+  free(look->waiting);
+  look->waiting = NULL;
+  for (size_t i = 0; i < count; i++) {
+    struct directory *directory = find_directory(look->current[i]);
+    struct asker *asker = directory ? find_asker(directory, (int)look->id) : NULL;
+    if (!asker) continue;
+    asker->is_waiting = false;
+    look->current[look->current_count++] = directory->ino;
+  }
+  look->is_gone = look->is_refused = false;
+  look->state = '\0';
+  look->processes[0] = (int)look->id;
+  look->process_count = 1;
+  look->process_index = 0;
+  return look->current_count > 0;
+}
+
+/* What a look at an asker means for a directory. */
+static void apply(const struct look *look, struct directory *directory) {
+  struct asker *asker = find_asker(directory, (int)look->id);
+  if (!asker || asker->added_in > look->began_in) return;
+  /* Another thread that had this number has ended, or all of it has: it may have handed its watch on. */
+  if (look->is_gone || look->start_ms > asker->first_asked_ms || look->is_incomplete) doubt(directory, now_ns());
+  asker->first_asked_ms = asker->asked_ms;
+  if (look->is_refused) directory->is_hidden = true;
+  bool is_ended = look->is_gone || look->start_ms > asker->asked_ms;
+  /* Once its question is answered, inotify_add_watch(2) runs or waits for memory and locks, in state D. */
+  if (!is_ended && (look->state == 'R' || look->state == 'D')) asker->looked_in = look->began_in;
+  else remove_asker(directory, asker);
+  ask_for_everybody(directory);
+}
+
+static void end_doubt(struct directory *directory) {
+  if (directory->doubted_ns <= everybody.began_ns) directory->is_in_doubt = false;
+}
+
+static void finish(struct look *look) {
+  struct directory *directory;
+  look->is_begun = false;
+  switch (look->kind) {
+    case EVERYBODY:
+      everybody_ns = look->used_ns;
+      if (!look->is_incomplete) each_directory(end_doubt);
+      return;
+    case WATCHER:
+      directory = find_directory(look->id);
+      if (directory) {
+        directory->is_checking = false;
+        directory->checked_ns = now_ns();
+        ask_for_everybody(directory);
+      }
+      forget_look(look);
+      return;
+    case ASKER:
+      for (size_t i = 0; i < look->current_count; i++)
+        if ((directory = find_directory(look->current[i])) != NULL) apply(look, directory);
+      look->current_count = 0;
+      if (look->waiting_count > 0) put_in(&later, look);
+      else forget_look(look);
+      return;
+  }
+}
+
+/* ---- a slice of a look; without the lock. True when the look is done */
+
+static bool is_any_unwatched(const struct look *look) {
+  bool is_any = false;
+  lock_all();
+  for (size_t i = 0; i < look->current_count && !is_any; i++) {
+    const struct directory *directory = find_directory(look->current[i]);
+    is_any = directory && !is_known_watched(directory);
+  }
+  unlock_all();
+  return is_any;
+}
+
+/* Processes that an asker has started since may have inherited its descriptors. */
+static void add_children(struct look *look, int tid) {
+  int left = 1 + MOST_CHILDREN - look->process_count;
+  look->process_count += read_children(tid, look->processes + look->process_count, left);
+  if (look->process_count == 1 + MOST_CHILDREN) look->is_incomplete = true;
+}
+
+static bool look_at_asker(struct look *look) {
+  /* The state first: a watch that is there when the thread sleeps is seen after that. */
+  if (look->state == '\0' && !read_state((int)look->id, &look->state, &look->start_ms)) {
+    look->is_gone = true;
+    return true;
+  }
+  while (look->process_index < look->process_count) {
+    int tid = look->processes[look->process_index];
+    enum found found = read_descriptors(tid, &look->place);
+    if (found == PUT_OFF) return false;
+    if (found == UNKNOWN) look->is_incomplete = true;
+    if (found == REFUSED && look->process_index == 0) look->is_refused = true;
+    look->place = 0;
+    look->process_index++;
+    if (look->process_count <= MOST_CHILDREN && is_any_unwatched(look)) add_children(look, tid);
+    if (time_is_up()) return look->process_index == look->process_count;
+  }
+  return true;
+}
+
+/*
+ * Looks at a directory's watchers until one is found that still watches: that is enough. A descriptor that has been
+ * closed may have been handed on before.
+ */
+static bool look_at_watchers(struct look *look) {
+  for (;;) {
+    lock_all();
+    struct directory *directory = find_directory(look->id);
+    struct watcher *watcher = directory ? directory->first_watcher : NULL;
+    int tid = watcher ? watcher->tid : 0, fd = watcher ? watcher->fd : 0;
+    unlock_all();
+    if (!watcher) return true;
+    current_look++;
+    enum found found = read_descriptor(tid, fd);
+    lock_all();
+    directory = find_directory(look->id);
+    watcher = directory ? find_watcher(directory, tid, fd) : NULL;
+    bool is_seen = watcher && watcher->seen_in == current_look;
+    if (is_seen) {
+      move_last(watcher);
+    } else if (watcher) {
+      if (found == REFUSED) directory->is_hidden = true;
+      else if (found != SOME) doubt(directory, now_ns());
+      remove_watcher(watcher);
+    }
+    unlock_all();
+    if (is_seen) return true;
+    if (time_is_up()) return false;
+  }
+}
+
+/* The next process or thread to look at, 0 for none. */
+static int next_of_everybody(struct look *look, enum found last) {
+  char path[64];
+  if (look->listed_index > 0 && last == NONE) {
+    /* Its first thread has ended, or it is the kernel's: the others have the descriptors. */
+    int pid = look->listed[look->listed_index - 1];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    for (;;) {
+      if (look->thread_index == look->thread_count) {
+        look->thread_index = 0;
+        look->thread_count = read_numbers(path, &look->thread_place, look->threads, LISTED_AT_ONCE);
+        if (look->thread_count <= 0) break;
+      }
+      int tid = look->threads[look->thread_index++];
+      if (tid != pid) return tid;
+    }
+  }
+  look->thread_count = look->thread_index = 0;
+  look->thread_place = 0;
+  if (look->listed_index == look->listed_count) {
+    look->listed_index = 0;
+    look->listed_count = read_numbers("/proc", &look->listed_place, look->listed, LISTED_AT_ONCE);
+    if (look->listed_count < 0) look->is_incomplete = true;
+    if (look->listed_count <= 0) return look->listed_count = 0;
+  }
+  return look->listed[look->listed_index++];
+}
+
+static bool look_at_everybody(struct look *look) {
+  if (look->tid == 0 && (look->tid = next_of_everybody(look, SOME)) == 0) return true;
+  for (;;) {
+    enum found found = read_descriptors(look->tid, &look->place);
+    if (found == PUT_OFF) return false;
+    if (found == UNKNOWN) look->is_incomplete = true;
+    look->place = 0;
+    look->tid = next_of_everybody(look, found);
+    if (look->tid == 0) return true;
+    if (time_is_up()) return false;
+  }
+}
+
+static bool do_slice(struct look *look) {
+  slice_end_ns = now_ns() + SLICE_NS;
+  current_look++;
+  switch (look->kind) {
+    case ASKER: return look_at_asker(look);
+    case WATCHER: return look_at_watchers(look);
+    default: return look_at_everybody(look);
+  }
+}
+
+/* ---- the thread */
+
+/* The queue whose turn it is; NULL when none may have a slice now: then `*until_ns` says when, 0 for never. */
+static struct queue *next_queue(uint64_t *until_ns) {
+  uint64_t now = now_ns();
+  struct queue *const queues[] = {&prompt, &later};
+  *until_ns = 0;
+  is_prompt_held = prompt.first && prompt.next_ns > now;
+  for (size_t i = 0; i < sizeof queues / sizeof *queues; i++) {
+    struct queue *queue = queues[i];
+    if (!queue->first) continue;
+    if (queue->next_ns <= now) return queue;
+    if (*until_ns == 0 || queue->next_ns < *until_ns) *until_ns = queue->next_ns;
+  }
   return NULL;
 }
 
-static bool is_inotify(const char *target, ssize_t length) {
-  static const char name[] = "anon_inode:inotify";
-  return length == sizeof name - 1 && memcmp(target, name, sizeof name - 1) == 0;
+static void charge(struct queue *queue, uint64_t used_ns) {
+  uint64_t now = now_ns();
+  if (queue->next_ns + SHARE_KEPT_NS < now) queue->next_ns = now - SHARE_KEPT_NS;
+  queue->next_ns += used_ns * queue->share;
 }
 
-/* Notes which of the directories that we know the descriptor watches. */
-static void read_watches(int tid, int fd) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", tid, fd);
-  for (char *line = read_whole(path); line; line = strchr(line, '\n')) {
-    unsigned long long ino, sdev;
-    if (*line == '\n') line++;
-    if (sscanf(line, "inotify wd:%*x ino:%llx sdev:%llx", &ino, &sdev) != 2 || sdev != device) continue;
-    struct directory *directory = find_directory(ino);
-    if (directory) add_watcher(directory, tid, fd);
+/* One slice of the queue's first look. */
+static void work_on(struct queue *queue) {
+  struct look *look = take_from(queue);
+  uint64_t before_ns = looking_ns();
+  if (!look->is_begun) look->used_ns = 0;
+  bool is_done = !look->is_begun && !begin(look);
+  if (!is_done) {
+    unlock_all();
+    is_done = do_slice(look);
+    lock_all();
   }
+  uint64_t used_ns = looking_ns() - before_ns;
+  look->used_ns += used_ns;
+  charge(look->kind == EVERYBODY ? &later : queue, used_ns);
+  bool is_prompt = queue == &prompt && look->kind == EVERYBODY && look->used_ns < EVERYBODY_PATIENCE_NS && !is_done;
+  if (queue == &prompt && !is_prompt) prompt_count--;
+  if (look->kind == EVERYBODY) is_everybody_prompt = is_prompt;
+  if (is_done) finish(look);
+  else put_in(is_prompt ? &prompt : &later, look);
 }
 
-/* Looks at one descriptor. Whether it is still inotify's: then it shows all that it and its duplicates watch. */
-static bool look_at_descriptor(int tid, int fd) {
-  char path[64], target[32];
-  bool is_new;
-  struct looked *found = note(tid, fd, &is_new);
-  if (!is_new) return found->is_seen;
-  snprintf(path, sizeof path, "/proc/%d/fd/%d", tid, fd);
-  found->is_seen = is_inotify(target, readlink(path, target, sizeof target));
-  if (found->is_seen) read_watches(tid, fd);
-  return found->is_seen;
-}
-
-/* Looks at all descriptors of a process or thread. What it gives is good until the next look. */
-static const struct looked *look_at_process(int tid) {
-  char path[64], target[32];
-  bool is_new, is_any = false;
-  size_t place = (size_t)(note(tid, -1, &is_new) - looked);
-  if (!is_new) return &looked[place];
-  snprintf(path, sizeof path, "/proc/%d/fd", tid);
-  DIR *descriptors = opendir(path);
-  looked[place].is_refused = !descriptors && errno == EACCES;
-  for (struct dirent *entry; descriptors && (entry = readdir(descriptors)) != NULL;) {
-    if (entry->d_name[0] == '.') continue;
-    is_any = true;
-    if (is_inotify(target, readlinkat(dirfd(descriptors), entry->d_name, target, sizeof target))) read_watches(tid, atoi(entry->d_name));
+static void *look_on(void *unused) {
+  (void)unused;
+  lock_all();
+  for (;;) {
+    uint64_t until_ns;
+    struct queue *queue = next_queue(&until_ns);
+    if (prompt_count == 0 || is_prompt_held) pthread_cond_signal(&has_news);
+    if (queue) work_on(queue);
+    else if (until_ns != 0) wait_until(&has_work, until_ns);
+    else pthread_cond_wait(&has_work, &lock);
   }
-  if (descriptors) closedir(descriptors);
-  looked[place].is_seen = is_any;
-  return &looked[place];
+  return NULL;
 }
 
-/* proc_pid_stat(5): the state, and when it began. */
-static enum sight sight_of(const struct asker *asker) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/stat", asker->tid);
-  char *text = read_whole(path);
-  char *after = text ? strrchr(text, ')') : NULL;
-  char state;
-  unsigned long long start_ticks;
-  if (!after || sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state, &start_ticks) != 2)
-    return GONE;
-  uint64_t start_ms = start_ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
-  if (state == 'Z' || state == 'X' || start_ms > asker->asked_ms) return GONE;
-  /* Once its question is answered, inotify_add_watch(2) runs or waits for memory and locks, in state D. */
-  return state == 'R' || state == 'D' ? AWAKE : ASLEEP;
-}
-
-/* Those that a process has started since may have inherited its descriptors. */
-static void look_at_children(int tid, int *left) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/task/%d/children", tid, tid);
-  char *text = read_whole(path);
-  if (!text || !*text) return;
-  int children[MOST_CHILDREN], count = 0;
-  for (char *end; count < *left; text = end) {
-    long child = strtol(text, &end, 10);
-    if (end == text) break;
-    children[count++] = (int)child;
-  }
-  *left -= count;
-  for (int i = 0; i < count; i++) {
-    look_at_process(children[i]);
-    look_at_children(children[i], left);
-  }
-}
-
-static void look_at_askers(struct directory *directory) {
-  for (size_t i = directory->asker_count; i-- > 0;) {
-    const struct asker asker = directory->askers[i];
-    enum sight sight = sight_of(&asker); /* first: a watch that is there when it sleeps is seen after that */
-    if (sight == GONE) directory->is_in_doubt = true;
-    else if (look_at_process(asker.tid)->is_refused) directory->is_hidden = true;
-    if (sight != GONE && directory->watched_in != batch) {
-      int left = MOST_CHILDREN;
-      look_at_children(asker.tid, &left);
-      if (left == 0) directory->is_in_doubt = true;
-    }
-    if (sight != AWAKE) remove_asker(directory, i);
-  }
-}
-
-static void look_at_watchers(struct directory *directory) {
-  for (size_t i = 0; i < directory->watcher_count; i++) look_at_descriptor(directory->watchers[i].tid, directory->watchers[i].fd);
-}
-
-/* Lets go of those who don't watch any more. One that has closed its descriptor may have handed it on before. */
-static void drop_watchers(struct directory *directory) {
-  for (size_t i = directory->watcher_count; i-- > 0;) {
-    const struct watcher watcher = directory->watchers[i];
-    if (watcher.seen_in == batch) continue;
-    if (!look_at_descriptor(watcher.tid, watcher.fd)) directory->is_in_doubt = true;
-    remove_watcher(directory, i);
-  }
-}
-
-/* Looks at everybody. */
-static void look_at_all(void) {
-  DIR *processes = opendir("/proc");
-  if (!processes) return;
-  for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
-    int pid = atoi(entry->d_name);
-    if (pid <= 0 || look_at_process(pid)->is_seen) continue;
-    /* Its first thread has ended, or it is the kernel's: the others have the descriptors. */
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
-    DIR *threads = opendir(path);
-    for (struct dirent *thread; threads && (thread = readdir(threads)) != NULL;)
-      if (atoi(thread->d_name) > 0 && atoi(thread->d_name) != pid && look_at_process(atoi(thread->d_name))->is_seen) break;
-    if (threads) closedir(threads);
-  }
-  closedir(processes);
-}
-
-/* How long we have run, in milliseconds: on a busy machine that is less than time goes by. */
-static uint64_t cpu_ms(void) {
-  struct timespec used;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
-}
-
-void look(struct directory **directories, size_t count) {
-  bool is_any_in_doubt = false;
-  looked_count = 0;
-  for (size_t i = 0; i < count; i++) look_at_watchers(directories[i]);
-  for (size_t i = 0; i < count; i++) look_at_askers(directories[i]);
-  for (size_t i = 0; i < count; i++) {
-    drop_watchers(directories[i]);
-    if (directories[i]->watched_in == batch) continue;
-    is_any_in_doubt |= directories[i]->is_in_doubt;
-  }
-  if (!is_any_in_doubt || boot_ms() < next_scan_ms) return;
-  looked_count = 0; /* what was looked at may have changed since */
-  uint64_t before_ms = cpu_ms();
-  look_at_all();
-  next_scan_ms = boot_ms() + (cpu_ms() - before_ms + 1) * SCAN_SHARE;
-  for (size_t i = 0; i < count; i++) directories[i]->is_in_doubt = false;
+void start_looking(void) {
+  pthread_t thread;
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&has_work, &monotonic);
+  pthread_cond_init(&has_news, &monotonic);
+  lock_all(); /* until the thread's clock is known */
+  int error = pthread_create(&thread, NULL, look_on, NULL);
+  if (error == 0) error = pthread_getcpuclockid(thread, &looking_clock);
+  if (error != 0) die(EXIT_TRY_LATER, "no thread to look for watchers: %s", strerror(error));
+  unlock_all();
 }

@@ -36,6 +36,7 @@ struct part {
   struct directory *directory;
   size_t first_name;
   size_t name_count;
+  bool is_raised;
 };
 
 static struct part *parts;
@@ -45,19 +46,19 @@ static size_t name_count;
 static const char **ghosts;
 static size_t ghost_count;
 
-void die(const char *format, ...) {
+void die(int code, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   dprintf(STDERR_FILENO, "eventfs-notify: ");
   vdprintf(STDERR_FILENO, format, arguments);
   dprintf(STDERR_FILENO, "\n");
   va_end(arguments);
-  exit(1);
+  exit(code);
 }
 
 void *grow(void *memory, size_t bytes) {
   void *grown = realloc(memory, bytes);
-  if (!grown) die("out of memory");
+  if (!grown) die(EXIT_TRY_LATER, "out of memory");
   return grown;
 }
 
@@ -65,6 +66,12 @@ uint64_t boot_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_BOOTTIME, &now);
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* `<number> <rest>`: the number, and where the rest is. */
@@ -84,49 +91,84 @@ static void begin_part(const char *text) {
   const char *name;
   uint64_t ino = take_number(text, &name);
   if ((part_count & (part_count - 1)) == 0) parts = grow(parts, (part_count ? part_count * 2 : 1) * sizeof *parts);
-  parts[part_count++] = (struct part){enter_directory(ino, name), name_count, 0};
+  parts[part_count++] = (struct part){enter_directory(ino, name), name_count, 0, false};
 }
 
 static void take_asker(const char *text) {
-  if (part_count == 0) die("a thread without a directory");
+  if (part_count == 0) die(1, "a thread without a directory");
   char *age;
   int tid = (int)strtol(text, &age, 10);
   add_asker(parts[part_count - 1].directory, tid, boot_ms() - strtoull(age, NULL, 10));
 }
 
 static void take_name(const char *name) {
-  if (part_count == 0) die("an event without a directory");
+  if (part_count == 0) die(1, "an event without a directory");
   push_name(&names, &name_count, name);
   parts[part_count - 1].name_count++;
 }
 
-/* Does what the batch says, and answers. */
-static void work(const char *mount) {
-  batch++;
-  struct directory **directories = grow(NULL, (part_count + 1) * sizeof *directories);
-  for (size_t i = 0; i < part_count; i++) directories[i] = parts[i].directory;
-  look(directories, part_count);
-  free(directories);
+static void raise_part(struct part *part) {
+  part->is_raised = true;
+  raise_created(part->directory, names + part->first_name, part->name_count);
+}
 
-  FILE *answer = fdopen(dup(STDOUT_FILENO), "w");
-  if (!answer) die("fdopen: %s", strerror(errno));
-  open_mount(mount);
-  for (size_t i = 0; i < part_count; i++) {
-    struct directory *directory = parts[i].directory;
-    bool is_watched = directory->watched_in == batch || directory->is_in_doubt || directory->is_hidden;
-    if (is_watched) raise_created(directory, names + parts[i].first_name, parts[i].name_count);
+/* Writes all of the answer; ends the process when the daemon is gone. */
+static void answer(const char *text, size_t length) {
+  while (length > 0) {
+    ssize_t written = write(STDOUT_FILENO, text, length);
+    if (written < 0 && errno != EINTR) exit(0);
+    if (written <= 0) continue;
+    text += written;
+    length -= (size_t)written;
   }
-  for (size_t i = 0; i < ghost_count; i++) raise_deleted(ghosts[i]);
-  close_mount();
+}
+
+/* Names each directory that nobody watches, and forgets it. With the lock. */
+static void answer_quiet(void) {
+  static char *text;
+  static size_t room;
+  size_t length = 0;
+  if (room < part_count * 32 + 3) text = grow(text, room = part_count * 64 + 3);
   for (size_t i = 0; i < part_count; i++) {
-    struct directory *directory = parts[i].directory;
-    if (directory->asker_count > 0 || directory->watcher_count > 0) continue;
-    if (directory->is_in_doubt || directory->is_hidden) continue;
-    fprintf(answer, "Q%llu\n", (unsigned long long)directory->ino);
+    const struct directory *directory = parts[i].directory;
+    if (directory->asker_count > 0 || may_be_watched(directory)) continue;
+    length += (size_t)sprintf(text + length, "Q%llu\n", (unsigned long long)directory->ino);
     forget_directory(directory->ino);
   }
-  fputs(".\n", answer);
-  if (fclose(answer) != 0) exit(0); /* the daemon is gone */
+  unlock_all();
+  memcpy(text + length, ".\n", 2);
+  answer(text, length + 2);
+  lock_all();
+}
+
+/*
+ * Does what the batch says, and answers. Directories that are known to be watched wait for no look. With the lock, which
+ * is let go of meanwhile: only this thread forgets directories.
+ */
+static void work(const char *mount) {
+  bool is_any_left = false;
+  for (size_t i = 0; i < part_count; i++) {
+    ask_for_looks(parts[i].directory);
+    parts[i].is_raised = is_known_watched(parts[i].directory);
+    is_any_left |= !parts[i].is_raised;
+  }
+  unlock_all();
+  open_mount(mount);
+  for (size_t i = 0; i < part_count; i++)
+    if (parts[i].is_raised) raise_part(&parts[i]);
+  for (size_t i = 0; i < ghost_count; i++) raise_deleted(ghosts[i]);
+  lock_all();
+  if (is_any_left) wait_for_looks();
+  for (size_t i = 0; i < part_count; i++) {
+    if (parts[i].is_raised || !may_be_watched(parts[i].directory)) continue;
+    unlock_all();
+    raise_part(&parts[i]);
+    lock_all();
+  }
+  unlock_all();
+  close_mount();
+  lock_all();
+  answer_quiet();
   part_count = name_count = ghost_count = 0;
 }
 
@@ -140,7 +182,7 @@ static bool take(const char *message) {
     case 'G': push_name(&ghosts, &ghost_count, rest); return false;
     case 'F': forget_directory(strtoull(rest, NULL, 10)); return false;
     case '.': return true;
-    default: die("no such message: %s", message);
+    default: die(1, "no such message: %s", message);
   }
 }
 
@@ -152,18 +194,21 @@ static void serve(const char *mount) {
     if (length == room) text = grow(text, room *= 2);
     ssize_t got = read(STDIN_FILENO, text + length, room - length);
     if (got == 0) return;
-    if (got < 0 && errno != EINTR) die("read: %s", strerror(errno));
+    if (got < 0 && errno != EINTR) die(1, "read: %s", strerror(errno));
     if (got < 0) continue;
     length += (size_t)got;
     if (length < 2 || text[length - 1] != '\0' || text[length - 2] != '.' || (length > 2 && text[length - 3] != '\0')) continue;
+    lock_all(); /* so that no look begins in this batch before all its askers are there */
+    batch++;
     for (seen = 0; seen < length; seen += strlen(text + seen) + 1)
       if (take(text + seen)) work(mount);
+    unlock_all();
     length = 0;
   }
 }
 
 int main(int count, char **arguments) {
-  if (count != 3 && count != 4) die("it is started by the daemon");
+  if (count != 3 && count != 4) die(1, "it is started by the daemon");
   device = strtoull(arguments[2], NULL, 10);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   syscall(SYS_close_range, 3u, ~0u, 0u);
@@ -172,6 +217,7 @@ int main(int count, char **arguments) {
   const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
   if (count == 3) {
+    start_looking();
     serve(arguments[1]);
   } else {
     open_mount(arguments[1]);

@@ -113,7 +113,7 @@ void ask_on(int cpu) {
   struct statfs ignored;
   CPU_ZERO(&cpus);
   CPU_SET(cpu, &cpus);
-  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) die("sched_setaffinity: %s", strerror(errno));
+  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) die(1, "sched_setaffinity: %s", strerror(errno));
   for (int i = 0; i < ASKED_AT_ONCE && has_root(); i++) fstatfs(root, &ignored);
   close_mount();
 }

@@ -6,6 +6,7 @@
  *   subscriber !seals PATH          prints about the first descriptor: its seals, its access mode, and what write(2), ftruncate(2),
  *                                   mmap(2) for writing and a second open for writing say
  *   subscriber !half PATH           shuts down its side for writing first, and goes on as without a filter
+ *   subscriber !empty PATH          sends the filter A==b, an empty message and the filter A==c first
  *   subscriber !silent PATH         connects and never reads, until it is killed
  *   subscriber !rounds N PATH       N rounds of what clients should not do: see `misbehave`
  */
@@ -101,7 +102,7 @@ static void misbehave(const char *path, long round) {
     case 3: shutdown(fd, SHUT_WR); break;
     case 4: shutdown(fd, SHUT_RD); break;
     case 5: shutdown(fd, SHUT_RDWR); break;
-    case 6: send(fd, "", 0, MSG_NOSIGNAL); break;                               // an empty message looks like the end
+    case 6: send(fd, "", 0, MSG_NOSIGNAL); break;                               // an empty message is a filter too  
     case 7: send(fd, "\xff\0\xfe", 3, MSG_NOSIGNAL); receive(fd, 0, &passed); break;
     case 8:                                                                     // takes one and leaves the rest in flight
       receive(fd, MSG_DONTWAIT, &passed);
@@ -144,7 +145,7 @@ static int rounds(const char *path, long count) {
 
 int main(int argc, char **argv) {
   if (argc < 3) {
-    fprintf(stderr, "usage: subscriber FILTER|!seals|!half|!silent PATH | !rounds N PATH\n");
+    fprintf(stderr, "usage: subscriber FILTER|!seals|!half|!empty|!silent PATH | !rounds N PATH\n");
     return 100;
   }
   const char *path = argv[argc - 1];
@@ -157,6 +158,9 @@ int main(int argc, char **argv) {
     for (;;) pause();
   }
   if (strcmp(argv[1], "!half") == 0) shutdown(fd, SHUT_WR);
+  else if (strcmp(argv[1], "!empty") == 0) {
+    if (send(fd, "A==b", 4, MSG_NOSIGNAL) < 0 || send(fd, "", 0, MSG_NOSIGNAL) < 0 || send(fd, "A==c", 4, MSG_NOSIGNAL) < 0) fail("send");
+  }
   else if (argv[1][0] != '\0' && send(fd, argv[1], strlen(argv[1]), MSG_NOSIGNAL) < 0) fail("send");
   return follow(fd);
 }

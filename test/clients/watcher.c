@@ -6,6 +6,11 @@
  *   watcher fd DIR            as /proc/self/fd/N of an open descriptor
  *   watcher thread DIR        a thread adds the watch and ends
  *   watcher fork DIR          a process adds the watch, has a child and ends; the child listens
+ *   watcher handed DIR        a process adds the watch, hands the descriptor to its parent (SCM_RIGHTS) and ends
+ *   watcher handed-later DIR  the same, but it lives on, and closes its descriptor after the first event
+ *   watcher vfork DIR         a process adds the watch in vfork(2)'s child, and sleeps in state D from then on; the child listens
+ *   watcher many DIR N        it opens N descriptors first, so that the one that watches is the last
+ *   watcher dups DIR N        it has N duplicates of the descriptor, and closes the first half on a line of standard input
  *   watcher twice DIR         the watch is taken off and added again, for each line of standard input
  *   watcher oneshot DIR N     as libudev-compat: IN_ONESHOT, and on each wake-up the watch first and then all that is there,
  *                             until it has taken N events
@@ -18,10 +23,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MASK (IN_CREATE | IN_DELETE | IN_DELETE_SELF)
@@ -83,6 +91,49 @@ static int listen_until_told(void) {
   }
 }
 
+/* Sends the inotify descriptor over a socket, or takes it from there. */
+static void pass(int socket, int is_sent) {
+  char byte = 'x', control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
+  struct iovec text = {&byte, 1};
+  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (is_sent) {
+    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(header), &inotify, sizeof(int));
+    if (sendmsg(socket, &message, 0) != 1) fail("sendmsg");
+  } else {
+    if (recvmsg(socket, &message, 0) != 1) fail("recvmsg");
+    memcpy(&inotify, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+  }
+}
+
+/* A child has the descriptor and adds the watch. Where it lives on, it closes its own when it is told to. */
+static void take_over(int is_later) {
+  int sockets[2];
+  char byte;
+  close(inotify);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) fail("socketpair");
+  if (fork() == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(sockets[0]);
+    inotify = inotify_init1(IN_CLOEXEC);
+    watch(path, MASK);
+    pass(sockets[1], 1);
+    if (!is_later) _exit(0);
+    if (read(sockets[1], &byte, 1) != 1) _exit(1);
+    close(inotify);
+    if (write(sockets[1], "", 1) != 1) _exit(1);
+    pause();
+  }
+  pass(sockets[0], 0);
+  if (!is_later) return;
+  ready();
+  struct pollfd one = {inotify, POLLIN, 0};
+  if (poll(&one, 1, PATIENCE_MS) != 1) fail("poll");
+  if (write(sockets[0], "", 1) != 1 || read(sockets[0], &byte, 1) != 1) fail("the child");
+  printf("closed\n");
+}
+
 static int not_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 static int take_all(void) {
@@ -126,13 +177,22 @@ int main(int count, char **arguments) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   const char *how = arguments[1];
   path = arguments[2];
+  for (long left = strcmp(how, "many") == 0 ? atol(arguments[3]) : 0; left > 0; left--) {
+    static int fd;
+    int next = dup(STDIN_FILENO);
+    if (next < 0) { /* the machine allows no more: make room for the one that watches */
+      close(fd);
+      break;
+    }
+    fd = next;
+  }
   inotify = inotify_init1(IN_CLOEXEC);
   if (inotify < 0) fail("inotify_init1");
   if (strcmp(how, "oneshot") == 0) {
     take_oneshot(atol(arguments[3]));
     return 0;
   }
-  if (strcmp(how, "path") == 0 || strcmp(how, "fork") == 0) watch(path, MASK);
+  if (strcmp(how, "path") == 0 || strcmp(how, "many") == 0 || strcmp(how, "fork") == 0) watch(path, MASK);
   if (strcmp(how, "dot") == 0) {
     if (chdir(path) != 0) fail("chdir");
     watch(".", MASK);
@@ -146,6 +206,25 @@ int main(int count, char **arguments) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, watch_in_thread, NULL) != 0) fail("pthread_create");
     pthread_join(thread, NULL);
+  }
+  if (strcmp(how, "dups") == 0) {
+    watch(path, MASK);
+    int last = inotify;
+    long left = atol(arguments[3]);
+    for (long i = 0; i < left; i++)
+      if ((last = dup(inotify)) < 0) fail("dup");
+    ready();
+    listen_until_told();
+    for (int fd = inotify; fd < last - left / 2; fd++) close(fd);
+    inotify = last;
+    printf("closed\n");
+    while (listen_until_told()) continue;
+    return 0;
+  }
+  if (strncmp(how, "handed", 6) == 0) take_over(strcmp(how, "handed-later") == 0);
+  if (strcmp(how, "vfork") == 0) {
+    watch(path, MASK);
+    if (vfork() != 0) _exit(0); /* waits for the child's end */
   }
   if (strcmp(how, "fork") == 0) {
     if (fork() != 0) _exit(0);

@@ -62,7 +62,7 @@ config('that is broken says the line, the key, the value and what it may be', ()
   const bytes = 'is not a size from 64 KiB to 1 GiB, as in 65536 or "4 MiB"';
   const count = 'is not a whole number from 0 to 1000000000000, or "unlimited"';
   const ids = 'there is no such key (there is default, and numbers from 0 to 4294967294)';
-  const known = 'there is no such key (there is source, queue, log, limits, quota)';
+  const known = 'there is no such key (there is source, queue, log, filter, limits, quota)';
   const cases: Record<string, string> = {
     '\n\n[queue]\n# events = 4\nevents = -3': `5: queue.events: -3 ${whole}`,
     'queue.events = 0': `1: queue.events: 0 ${whole}`,
@@ -81,6 +81,10 @@ config('that is broken says the line, the key, the value and what it may be', ()
     '[queue]\nbytes = "9999999999999999 GiB"': `2: queue.bytes: "9999999999999999 GiB" ${bytes}`,
     '[queue]\noverflow = "panic"': '2: queue.overflow: "panic" is none of "drop-oldest", "drop-newest", "refuse"',
     '[queue]\nevnets = 1': '2: queue.evnets: there is no such key (there is events, bytes, overflow)',
+    '[filter]\ntext = "1 GiB"': '2: filter.text: "1 GiB" is not a size from 256 B to 64 KiB, as in 65536 or "4 MiB"',
+    '[filter]\nterms = 0': '2: filter.terms: 0 is not a whole number from 1 to 16384',
+    '[filter]\nalternatives = "unlimited"': '2: filter.alternatives: "unlimited" is not a whole number from 1 to 32768',
+    '[filter]\nbytes = 1': '2: filter.bytes: there is no such key (there is text, terms, alternatives)',
     'queue = 3': '1: queue: 3 is not a table',
     '[[queue]]\nevents = 1': '1: queue: a list is not a table',
     'events = 3': `1: events: ${known}`,
@@ -125,13 +129,14 @@ config('as the README shows it is accepted, and the command line beats it', asyn
   assert.equal((await run(['ls', daemon.path])).out.split('\n').filter(Boolean), ['log', 'match', 'mine', 'publish', 'stream']);
   await daemon.stop();
   const shown = parse(example);
-  for (const table of ['queue', 'log', 'limits', 'quota.uid.default']) {
+  for (const table of ['queue', 'log', 'filter', 'limits', 'quota.uid.default']) {
     const [, keys] = /\(there is (.*)\)/.exec(complaint(`[${table}]\nx = 1`))!;
     const there = table.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);
     assert.equal(Object.keys(there as object).sort(), keys.split(', ').sort(), `[${table}] of the README`);
   }
-  const { queue, ring, history } = readConfig('README.md', example.replace(/^(sticky|list_links).*$/gm, ''), KEYS);
-  assert.equal({ queue, ring, history }, { queue: DEFAULT_CONFIG.queue, ring: DEFAULT_CONFIG.ring, history: DEFAULT_CONFIG.history });
+  const { queue, ring, history, filter } = readConfig('README.md', example.replace(/^(sticky|list_links).*$/gm, ''), KEYS);
+  const { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter } = DEFAULT_CONFIG;
+  assert.equal({ queue, ring, history, filter }, { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter });
   rmSync(fileOf(''));
 });
 

@@ -86,4 +86,71 @@ index('leaves out nobody who would take an event, and asks nobody twice', () => 
   fc.assert(property, runs(1000));
 });
 
+/** An event with any text. */
+function eventOf(text: string): Event {
+  return log.append('1', 2, bytes(text), text.length, now());
+}
+
+index('looks only at what has the value, of whatever key', () => {
+  for (const [key, line] of [['HOST', 'HOST=x'], ['KERNEL', ''], ['DEVPATH', ''], ['TAGS', 'TAGS=:q:x:']] as const) {
+    const takers = new FilterIndex<Taker>();
+    const value = key === 'DEVPATH' ? '/d/x' : 'x';
+    const [mine, ...others] = [`${key}==${value}`, ...Array.from({ length: 99 }, (_, n) => `${key}==y${n}`)].map(
+      (text) => new Taker(Filter.parse(`${text}, SUBSYSTEM==net, ACTION==add`)),
+    );
+    for (const taker of [...others, mine]) takers.add(taker);
+    const come = eventOf(`add@/d/x\nSUBSYSTEM=net\n${line}\n`);
+    assert.equal(offered(takers, come), [mine], key);
+  }
+});
+
+index('finds a filter by what tells it from the others', () => {
+  const takers = new FilterIndex<Taker>();
+  const all = Array.from({ length: 1000 }, (_, n) => new Taker(Filter.parse(`HOST==same, SUBSYSTEM==s${n}, ACTION==add`)));
+  for (const taker of all) takers.add(taker);
+  const asked = offered(takers, eventOf('add@/x\nSUBSYSTEM=s999\nHOST=same\n'));
+  assert.ok(asked.includes(all[999]));
+  assert.ok(asked.length <= 20, `${asked.length} were asked`);
+});
+
+index('is empty when all are gone, and then asks nothing of an event', () => {
+  const takers = new FilterIndex<Taker>();
+  const all = ['A==b|c', 'A==b, B==c; A==b', 'TAGS==a, TAGS==b', 'A==b, A==c', 'A!=b', ''].map((text) => new Taker(Filter.parse(text)));
+  for (const taker of all) takers.add(taker);
+  for (const taker of all) takers.remove(taker);
+  const never = { always: false, get properties() { throw new Error('it was asked'); } } as unknown as Event;
+  assert.equal(offered(takers, never), []);
+  takers.add(all[5]);
+  assert.equal(offered(takers, never), [all[5]]);
+});
+
+const value = fc.constantFrom('a', 'b', 'c', '');
+const anyTerm = fc
+  .tuple(fc.constantFrom('ACTION', 'SUBSYSTEM', 'HOST', 'KERNEL', 'DEVPATH', 'TAGS', 'X'), fc.constantFrom('==', '==', '!='), fc.array(fc.constantFrom('a', 'b', '', 'c', '?', '/a'), { minLength: 1, maxLength: 3 }))
+  .map(([key, operator, values]) => `${key}${operator}"${values.join('|')}"`);
+const anyFilter = fc.array(fc.array(anyTerm, { minLength: 1, maxLength: 3 }), { maxLength: 3 }).map((rules) => rules.map((terms) => terms.join()).join(';'));
+const anyLine = fc.tuple(fc.constantFrom('ACTION', 'SUBSYSTEM', 'HOST', 'KERNEL', 'DEVPATH', 'X'), value).map(([key, text]) => `${key}=${text}\n`);
+const anyTags = fc.array(value, { maxLength: 3 }).map((tags) => `TAGS=:${tags.join(':')}:\n`);
+const anyEvent = fc
+  .tuple(value, value, fc.array(fc.oneof({ weight: 3, arbitrary: anyLine }, { weight: 1, arbitrary: anyTags }), { maxLength: 6 }))
+  .map(([action, name, lines]) => `${action}@/${name}\n${lines.join('')}`);
+
+index('of any filters offers any event to all that match, and to none twice', () => {
+  const property = fc.property(fc.array(anyFilter, { maxLength: 8 }), fc.array(fc.nat(7), { maxLength: 3 }), fc.array(anyEvent, { maxLength: 6 }), (filters, gone, events) => {
+    const takers = new FilterIndex<Taker>();
+    const all = filters.map((text) => new Taker(Filter.parse(text)));
+    for (const taker of all) takers.add(taker);
+    const left = all.filter((_, n) => !gone.includes(n));
+    for (const taker of all) if (!left.includes(taker)) takers.remove(taker);
+    for (const text of events) {
+      const come = eventOf(text);
+      const asked = offered(takers, come);
+      assert.is(new Set(asked).size, asked.length);
+      for (const taker of left) if (taker.filter.matches(come)) assert.ok(asked.includes(taker), `${taker.filter.text} of ${text}`);
+      for (const taker of asked) assert.ok(left.includes(taker));
+    }
+  });
+  fc.assert(property, runs(3000));
+});
+
 index.run();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cpuMs } from '../support/budget.js';
-import { Filter, FilterError, type Matchable } from '../../fs/events/filter.js';
+import { FILTER_LIMITS, Filter, FilterError, type Matchable, OversizedFilter } from '../../fs/events/filter.js';
 
 const filter = suite('filter');
 
@@ -41,7 +41,7 @@ filter('takes everything if there is nothing in it', () => {
     const all = Filter.parse(text);
     assert.ok(all.all, JSON.stringify(text));
     assert.is(all.text, '');
-    assert.is(all.subsystems, null);
+    assert.equal(all.ways(), []);
     assert.ok(all.matches(stick) && all.matches(card));
   }
 });
@@ -236,13 +236,26 @@ filter('quotes in its text only what needs it', () => {
   }
 });
 
-filter('lists the subsystems that it can match', () => {
+/** Every value of a key with which an event can match; null where they cannot be listed, or nothing need have the key. */
+function valuesOf(key: string, text: string): readonly string[] | null {
+  const values = new Set<string>();
+  for (const ways of Filter.parse(text).ways()) {
+    const way = ways.find((each) => each.key === key);
+    if (way === undefined) return null;
+    for (const value of way.values) values.add(value);
+  }
+  return [...values];
+}
+
+filter('lists the values of a key that it can match', () => {
   const cases: readonly (readonly [string, readonly string[] | null])[] = [
     ['SUBSYSTEM==block', ['block']],
     ['SUBSYSTEM==block|net, ACTION==add', ['block', 'net']],
     ['SUBSYSTEM==block; SUBSYSTEM==net|block', ['block', 'net']],
     ['SUBSYSTEM==\\block', ['block']],
-    ['SUBSYSTEM==""', ['']],
+    ['SUBSYSTEM==""', null],
+    ['SUBSYSTEM=="|net"', null],
+    ['SUBSYSTEM=="|net", SUBSYSTEM!=""', ['net']],
     ['SUBSYSTEM==block|net, SUBSYSTEM==net|usb', ['net']],
     ['SUBSYSTEM!=net, SUBSYSTEM==block|net', ['block']],
     ['SUBSYSTEM==block|net, SUBSYSTEM==*', ['block', 'net']],
@@ -253,7 +266,56 @@ filter('lists the subsystems that it can match', () => {
     ['SUBSYSTEM!=block', null],
     ['ACTION==add', null],
   ];
-  for (const [text, subsystems] of cases) assert.equal(Filter.parse(text).subsystems, subsystems, text);
+  for (const [text, values] of cases) {
+    for (const key of ['SUBSYSTEM', 'KERNEL', 'HOST']) assert.equal(valuesOf(key, text.replaceAll('SUBSYSTEM', key)), values, text);
+  }
+});
+
+filter('that names two tags can match an event that has both', () => {
+  assert.equal(Filter.parse('TAGS==a, TAGS==b|c, TAGS!=a').ways(), [
+    [
+      { key: 'TAGS', values: ['a'] },
+      { key: 'TAGS', values: ['b', 'c'] },
+    ],
+  ]);
+});
+
+/** What a filter that is too large is told, or its text. */
+function bounded(text: string, limits = FILTER_LIMITS): string {
+  try {
+    return Filter.parse(text, limits).text;
+  } catch (error) {
+    assert.instance(error, OversizedFilter);
+    return `${(error as OversizedFilter).what}: ${(error as OversizedFilter).message}`;
+  }
+}
+
+filter('has its bounds, and the reason says which', () => {
+  const of = (count: number, text: string, separator: string): string => new Array(count).fill(text).join(separator);
+  for (const separator of [', ', '\n']) {
+    assert.is(bounded(of(64, 'A==b', separator)), of(64, 'A==b', separator));
+    assert.is(bounded(of(65, 'A==b', separator)), 'terms: a filter has at most 64 terms');
+  }
+  for (const quote of ['', '"']) {
+    assert.is(bounded(`A==${quote}${of(32, 'b', '|')}${quote}`), `A==${of(32, 'b', '|')}`);
+    assert.is(bounded(`A==${quote}${of(33, 'b', '|')}${quote}`), 'alternatives: a term has at most 32 alternatives');
+  }
+  assert.is(bounded(`A==${'b'.repeat(4093)}`).length, 4096);
+  assert.is(bounded(`A==${'b'.repeat(4094)}`), 'text: a filter has at most 4096 bytes');
+  assert.is(bounded(of(3, 'A==b', '\n'), { text: 14, terms: 2, alternatives: 1 }), 'terms: a filter has at most 2 terms');
+  assert.is(bounded(of(3, 'A==b', '\n'), { text: 13, terms: 2, alternatives: 1 }), 'text: a filter has at most 13 bytes');
+});
+
+filter('costs as much as it has to look at', () => {
+  const cost = (text: string): number => Filter.parse(text).cost;
+  assert.is(cost(''), 0);
+  assert.ok(cost('A==b') < 5);
+  assert.ok(cost('A==b|c|d') > cost('A==b'));
+  assert.ok(cost('A==b, C==d') > cost('A==b'));
+  assert.ok(cost('A==b*') < 5 && cost('A==*b') < 5);
+  assert.ok(cost('A==*b*') > 50);
+  assert.ok(cost('A==*b*|*c*') > 1.9 * cost('A==*b*'));
+  assert.ok(cost('A==*b*c*d*') < 1.1 * cost('A==*b*'), 'they are searched for one behind the other');
 });
 
 const key = fc.constantFrom('SUBSYSTEM', 'ACTION', 'KERNEL', 'TAGS', 'A_1.b');
@@ -309,7 +371,8 @@ filter('has a text that is the same filter', () => {
       const once = Filter.parse(text);
       const twice = Filter.parse(once.text);
       assert.is(twice.text, once.text);
-      assert.equal(twice.subsystems, once.subsystems);
+      assert.equal(twice.ways(), once.ways());
+      assert.is(twice.cost, once.cost);
       assert.is(twice.all, once.all);
       assert.is(twice.matches(what), once.matches(what));
     }),
@@ -317,16 +380,20 @@ filter('has a text that is the same filter', () => {
   );
 });
 
-filter('never matches an event of a subsystem that it does not list', () => {
-  const subsystem = fc.constantFrom('a', 'b', 'c', '');
+filter('never matches an event that one of its ways does not find', () => {
+  const value = fc.constantFrom('a', 'b', 'c', '');
   const some = fc.array(fc.constantFrom('a', 'b', '', 'c', '?'), { minLength: 1, maxLength: 3 });
-  const about = fc.tuple(fc.constantFrom('==', '!='), some).map(([op, all]) => `SUBSYSTEM${op}"${all.join('|')}"`);
+  const about = fc.tuple(fc.constantFrom('SUBSYSTEM', 'HOST'), fc.constantFrom('==', '!='), some).map(([key, op, all]) => `${key}${op}"${all.join('|')}"`);
   const text = fc.array(fc.array(about, { minLength: 1, maxLength: 3 }).map((terms) => terms.join()), { maxLength: 3 });
   fc.assert(
-    fc.property(text, subsystem, (rules, value) => {
-      const parsed = Filter.parse(rules.join(';'));
-      const matches = parsed.matches(event('add', '/x', { SUBSYSTEM: value }));
-      return !matches || parsed.subsystems === null || parsed.subsystems.includes(value);
+    fc.property(text, value, value, (rules, subsystem, host) => {
+      const has: Record<string, string> = { SUBSYSTEM: subsystem, HOST: host };
+      for (const rule of rules) {
+        const parsed = Filter.parse(rule);
+        if (!parsed.matches(event('add', '/x', has))) continue;
+        assert.is(parsed.ways().length, 1, rule);
+        for (const { key, values } of parsed.ways()[0]) assert.ok(values.includes(has[key]), rule);
+      }
     }),
     { numRuns: 3000 },
   );
@@ -344,12 +411,12 @@ filter('says for 10,000 terms in well under a second what they match', () => {
   }
 });
 
-filter('lists the subsystems of 10,000 terms as fast', () => {
+filter('lists the values of 10,000 terms as fast', () => {
   const names = Array.from({ length: 10_000 }, (_, i) => `s${i}`);
   const start = cpuMs();
   const excluded = names.map((name) => `SUBSYSTEM!=${name}`).join();
-  assert.equal(Filter.parse(`SUBSYSTEM==${names.join('|')}|last, ${excluded}`).subsystems, ['last']);
-  assert.is(Filter.parse(names.map((name) => `SUBSYSTEM==${name}`).join('\n')).subsystems?.length, 10_000);
+  assert.equal(valuesOf('SUBSYSTEM', `SUBSYSTEM==${names.join('|')}|last, ${excluded}`), ['last']);
+  assert.is(valuesOf('SUBSYSTEM', names.map((name) => `SUBSYSTEM==${name}`).join('\n'))?.length, 10_000);
   const ms = cpuMs() - start;
   assert.ok(ms < 1000, `took ${ms} ms`);
 });

@@ -189,6 +189,18 @@ event('knows its action, devpath and properties', () => {
   assert.is(own.property('CTION'), undefined);
 });
 
+event('with a key twice has its last value, and knows nothing of it once it is settled', () => {
+  const ring = new Log(TINY);
+  const own = append(ring, 'add@/x!y\nA=1\nB=2\nA=3\n=4\nno property\nTAGS=:a::b:\n');
+  assert.equal([...own.properties], [['A', '3'], ['B', '2'], ['TAGS', ':a::b:']]);
+  assert.equal([...own.tags], ['a', 'b']);
+  assert.is(own.kernel, 'x/y');
+  const { properties } = own;
+  assert.is(own.properties, properties, 'they are worked out once');
+  own.settle();
+  assert.is.not(own.properties, properties);
+});
+
 event('of no text at all has neither action nor devpath', () => {
   const empty = append(new Log(TINY), '');
   assert.is(empty.action, '');

@@ -253,6 +253,14 @@ queue('finds another name where one is taken', () => {
   const made = queueOf('7', '7.1', '7.3');
   assert.is(made.freeName('8'), '8');
   assert.is(made.freeName('7'), '7.2');
+  const taken = queueOf('7', ...Array.from({ length: 99 }, (_, n) => `7.${n + 1}`));
+  let tries = 0;
+  taken.entries.has = (name) => {
+    tries++;
+    return taken.entries.get(name) !== undefined;
+  };
+  assert.match(taken.freeName('7'), /^7\.\d{6,}$/);
+  assert.ok(tries < 12, `${tries} names were tried`);
 });
 
 queue('hands an event that was cut to the same reader to its end, and the next to the other', () => {

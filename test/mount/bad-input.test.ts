@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { constants, readFileSync, readdirSync } from 'node:fs';
 import { type Answer, Calls, Reader, Storm, eventText, publish, publishNumbered, statusOf } from '../support/clients.js';
 import { run, until } from '../support/daemon.js';
+import { configured } from '../support/config.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
 
 const { O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NONBLOCK, O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_WRONLY, O_RDWR, O_RDONLY } = constants;
@@ -10,7 +11,7 @@ const O_PATH = 0o10000000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 const NODE_MODES = { regular: 0o100644, fifo: 0o010644, socket: 0o140644, character: 0o020644, block: 0o060644 } as const;
 
-const bad = mounted('bad input');
+const bad = mounted('bad input', configured('[filter]\ntext = "64 KiB"\nterms = 16384\nalternatives = 32768\n'));
 
 /** A directory with an event, a user's file and a removed file, and the paths of one thing of each kind. */
 async function everyPath(): Promise<string[]> {
@@ -220,16 +221,17 @@ bad('that is a filter of any length and depth is parsed in reasonable time', asy
   const calls = new Calls();
   await calls.open(1, `${own}/.filter`, O_WRONLY);
   const filters = [
-    'A==b\n'.repeat(20_000),
-    `A==${'b|'.repeat(60_000)}b`,
-    `A==${'*'.repeat(100_000)}`,
-    `A==${'[a-z]*'.repeat(15_000)}`,
-    `A==${'*a'.repeat(40_000)}b`,
-    `A==${'\\'.repeat(100_000)}`,
-    `A==${'['.repeat(100_000)}`,
-    `A=="${'a'.repeat(100_000)}`,
-    `${'#'.repeat(100_000)}`,
-    `${'A'.repeat(100_000)}==b`,
+    'A==b\n'.repeat(13_000),
+    `A==${'b|'.repeat(32_000)}b`,
+    `A==${'*'.repeat(65_000)}`,
+    `A==${'[a-z]*'.repeat(10_900)}`,
+    `A==${'*a'.repeat(32_000)}b`,
+    `A==${'\\'.repeat(65_000)}`,
+    `A==${'['.repeat(65_000)}`,
+    `A=="${'a'.repeat(65_000)}`,
+    `${'#'.repeat(65_000)}`,
+    `${'A'.repeat(65_000)}==b`,
+    '#'.repeat(100_000),
   ];
   for (const filter of filters) {
     const before = Date.now();

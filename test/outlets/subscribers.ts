@@ -91,6 +91,28 @@ export function testSubscribers(way: Way): void {
     await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 0, 'it is still there');
   });
 
+  tests('that sends an empty message takes everything, and is still heard', async () => {
+    const client = new Reader(PATHS[way], [compile('subscriber'), '!empty']);
+    await client.has(3); // A==b, nothing, A==c
+    assert.equal(client.records.map((record) => /FILTER=(.*)$/m.exec(record)![1]), ['A==b', '', 'A==c']);
+    publish(daemon.path, eventText('/devices/b', { A: 'b' }), eventText('/devices/c', { A: 'c' }));
+    await client.has(4);
+    assert.match(client.records[3], /^add@\/devices\/c\n/);
+  });
+
+  tests('whose filter is too large or costs too much is told why, and sent off', async () => {
+    for (const [filter, why] of [
+      [`A==${'b|'.repeat(32)}b`, 'a term has at most 32 alternatives'],
+      ['A==b\n'.repeat(65), 'a filter has at most 64 terms'],
+      ['#'.repeat(4097), 'a filter has at most 4096 bytes'],
+    ] as const) {
+      const client = new Reader(PATHS[way], [compile('subscriber'), filter]);
+      await client.has(2);
+      assert.match(client.records[0], `\nERROR=${why}`);
+      assert.match(client.records[1], /^end@/);
+    }
+  });
+
   tests('that has shut down its side goes on being sent to', async () => {
     const client = await unusual(way, '!half');
     publish(daemon.path, eventText('/devices/half'), eventText('/devices/half'));
@@ -176,8 +198,17 @@ export function testSubscribers(way: Way): void {
       const client = new Reader(open, [...nobody, compile('subscriber'), '\n']);
       await client.has(1, 20_000);
       assert.match(Object.values(statusOf(`${other.path}/log`)).join('\n'), `pid=${client.process.pid} uid=65534 `);
+      const account = (): string | undefined => statusOf(`${other.path}/log`).QUOTA_UID_65534;
+      const costly = Array.from({ length: 12 }, (_, n) => new Reader(open, [...nobody, compile('subscriber'), `A==${n}${'|*a*'.repeat(10)}`]));
+      await Promise.all(costly.map(async (one) => one.has(1, 20_000)));
+      const told = costly.map(({ records: [first] }) => /^ERROR=(.*)$/m.exec(first)?.[1] ?? 'taken');
+      assert.is(told.filter((why) => why === 'taken').length, 9, told.join());
+      assert.match(told.join(), /uid 65534 holds \d+ of 32768 filter_cost, and \d+ more do not fit/);
+      assert.match(account() ?? '', /filter_cost=3\d{4}\/32768/);
+      await Promise.all(costly.map((one) => one.kill()));
+      await until(() => account()?.includes('filter_cost=0/') ?? true, 'their filters are still charged', 20_000);
       const others = Array.from({ length: 260 }, () => new Reader(open, [...nobody, compile('subscriber'), '!silent']));
-      const refusals = (): number => Number(statusOf(`${other.path}/log`)[`${KEYS[way]}_REFUSED`]);
+      const refusals = (): number => Number(statusOf(`${other.path}/log`)[`${KEYS[way]}_REFUSED`]) - 3; // without the costly three
       await until(() => refusals() === 5, `${refusals()} were refused, not the 5 above 256`, 60_000);
       await Promise.all([client, ...others].map((one) => one.kill()));
     } finally {

@@ -95,6 +95,43 @@ withKernel('is told of some of each directory, however much there is of another'
   assert.is(kernel.tree.notices.nextBatch(), null);
 });
 
+withKernel('is told of events of every user, however many directories another one has', (kernel) => {
+  for (let n = 0; n < 200; n++) ask(kernel, kernel.mkdir(`many-${n}`, { uid: 1000 }), WATCHER);
+  ask(kernel, kernel.mkdir('few', { uid: 1001 }), OTHER);
+  publish(kernel, 1, 50);
+  const tree = kernel.tree.root.directories;
+  assert.is(tree.get('few')!.uid, 1001);
+  let batches = 0;
+  for (let heard = 0; heard < 50; batches++) {
+    const parts = kernel.tree.notices.nextBatch()!.toString('latin1').split('\0');
+    const at = parts.indexOf(`D${tree.get('few')!.ino} few`);
+    assert.ok(at >= 0, 'the other user has no share');
+    for (let n = at + 1; !parts[n].startsWith('D') && parts[n] !== '.'; n++) if (parts[n].startsWith('N')) heard++;
+    done(kernel);
+  }
+  assert.ok(batches <= 4, `${batches} batches`);
+});
+
+withKernel('keeps no more than twice a queue of what is to be told while it is stopped', (kernel) => {
+  const directory = kernel.mkdir('one');
+  ask(kernel, directory, WATCHER);
+  publish(kernel, 1, 1);
+  assert.equal(batch(kernel).names, ['1']);
+  const { limits } = one(kernel).queue;
+  let most = 0;
+  for (let n = 2; n <= 5 * limits.events; n++) {
+    publish(kernel, n, n);
+    if (n % 100 === 0) ask(kernel, directory, OTHER + n);
+    most = Math.max(most, one(kernel).interest!.pending.length);
+  }
+  assert.ok(most <= 2 * limits.events, `${most} are kept`);
+  assert.ok(one(kernel).interest!.askers.length <= 16);
+  // What is told when it goes on is what is there.
+  done(kernel);
+  const { names } = batch(kernel);
+  assert.is(names[0], String(4 * limits.events + 1));
+});
+
 withKernel('finds no event that it has to make, and is spared the one that has been taken', (kernel) => {
   const directory = kernel.mkdir('one');
   ask(kernel, directory, WATCHER);

@@ -6,6 +6,7 @@ import { EventFile } from '../../fs/tree/event-file.js';
 import type { ProcessDirectory } from '../../fs/tree/process-directory.js';
 import { WrittenEvent } from '../../fs/tree/written-event.js';
 import type { Overflow, QueueLimits } from '../../fs/events/queue.js';
+import { Filter } from '../../fs/events/filter.js';
 import { FsError } from '../../fs/errno.js';
 import { runs } from '../support/budget.js';
 import { type By, Child, MemoryKernel, O_RDWR, Refused, cstring, refusal } from '../support/kernel.js';
@@ -28,8 +29,15 @@ function quotasOf(uid: Partial<Bounds>, gid: Partial<Bounds> = {}, mount: Partia
 
 type Held = Record<(typeof ITEMS)[number], number>;
 
+/** Who opened it, and with which filter: `.stream` has none of its own. */
+interface OpenStream {
+  readonly uid: number;
+  readonly gid: number;
+  readonly filter: Filter;
+}
+
 /** What all have, counted anew: by `uid 1000`, `gid 100` and `mount 0`, without those that have nothing. */
-function recount(kernel: MemoryKernel, streams: ReadonlyMap<number, Tab>, written: Iterable<WrittenEvent>): Record<string, Held> {
+function recount(kernel: MemoryKernel, streams: ReadonlyMap<number, OpenStream>, written: Iterable<WrittenEvent>): Record<string, Held> {
   const held: Record<string, Held> = {};
   const charge = (uid: number, gid: number, more: Partial<Held>): void => {
     for (const who of [`uid ${uid}`, `gid ${gid}`, 'mount 0']) {
@@ -44,8 +52,12 @@ function recount(kernel: MemoryKernel, streams: ReadonlyMap<number, Tab>, writte
     directory.list(0, { add: () => ++listed > -2 });
     const specials = listed - entries.length;
     charge(uid, gid, { directories: 1, events: entries.length + specials, bytes: entries.reduce((sum, { event }) => sum + event.length, 0) });
+    charge(uid, gid, { memory: directory.filter.memory, filter_cost: directory.filter.cost });
   }
-  for (const { uid, gid } of streams.values()) charge(uid, gid, { streams: 1 });
+  for (const { uid, gid, filter } of streams.values()) {
+    charge(uid, gid, { streams: 1, filter_cost: filter.cost });
+    if (!filter.all) charge(uid, gid, { memory: filter.memory + 8 * kernel.bus.log.limits.events });
+  }
   for (const event of written) {
     if (event.links > 0 || event.opens === 0) continue;
     const { uid, gid } = event.keeper as Tab;
@@ -72,7 +84,7 @@ interface Step {
 const ACTIONS = [
   'mkdir', 'mkdir', 'mkdir', 'create', 'create', 'create', 'create', 'write', 'write', 'truncate', 'link', 'link', 'unlink', 'pop',
   'rename', 'rename', 'chown', 'event', 'event', 'event', 'loss', 'fifo', 'unsticky', 'sticky', 'openStream', 'openQueue', 'openQueue',
-  'read', 'read', 'openFile', 'close', 'close', 'close', 'rmdir', 'die', 'quotas', 'limits', 'forget',
+  'filter', 'filter', 'read', 'read', 'openFile', 'close', 'close', 'close', 'rmdir', 'die', 'quotas', 'limits', 'forget',
 ] as const;
 
 const step: fc.Arbitrary<Step> = fc.record({ do: fc.constantFrom(...ACTIONS), which: fc.nat(9999), other: fc.nat(9999), amount: fc.nat(9999) });
@@ -81,7 +93,7 @@ class World {
   readonly kernel = MemoryKernel.started({ log: { bytes: 64 * 1024, events: 256 } });
   children: Child[] = [];
   /** What is open, by its file handle: streams where they are charged. */
-  readonly streams = new Map<number, Tab>();
+  readonly streams = new Map<number, OpenStream>();
   readonly files = new Map<number, WrittenEvent>();
   readonly written = new Set<WrittenEvent>();
   refusals = 0;
@@ -103,7 +115,7 @@ class World {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.code === 'EDQUOT' || error.code === 'ENOSPC') this.refusals++;
-      else assert.ok(['EEXIST', 'ENOTEMPTY', 'ENOENT', 'EPERM', 'ESTALE', 'EFBIG', 'EBADF', 'ENODATA', 'EISDIR'].includes(error.code), `${one.do}: ${error.code}`);
+      else assert.ok(['EEXIST', 'ENOTEMPTY', 'ENOENT', 'EPERM', 'ESTALE', 'EFBIG', 'EBADF', 'ENODATA', 'EISDIR', ...(one.do === 'filter' ? ['EINVAL'] : [])].includes(error.code), `${one.do}: ${error.code}`);
     }
   }
 
@@ -134,7 +146,10 @@ class World {
     if (what === 'forget') return kernel.batchForget([...kernel.known].filter((_, n) => n % 3 === 0).map(([nodeid, nlookup]) => ({ nodeid, nlookup })));
     if (what === 'close') return this.#close(which);
     if (what === 'write' || what === 'read') return this.#useHandle(what, which, amount);
-    if (what === 'openStream') return this.#openStream(kernel.walk(which % 2 === 0 ? 'stream' : 'match/A==b'), other);
+    if (what === 'openStream') {
+      const filter = which % 2 === 0 ? '' : 'A==b';
+      return this.#openStream(kernel.walk(filter === '' ? 'stream' : `match/${filter}`), other, filter);
+    }
     const directory = this.pick(this.directories, which);
     if (directory === undefined) return;
     const node = kernel.lookup(1, directory.name).nodeid;
@@ -158,6 +173,7 @@ class World {
       fifo: () => kernel.mknod(node, newName, S_IFIFO),
       sticky: () => kernel.ask('FUSE_SETXATTR', node, Buffer.concat([Buffer.alloc(8), cstring(STICKY)])),
       unsticky: () => kernel.ask('FUSE_REMOVEXATTR', node, cstring(STICKY)),
+      filter: () => kernel.put(kernel.lookup(node, '.filter').nodeid, ['', 'SUBSYSTEM!=none\n', 'PAD==*x*|""\n', 'A==\n'][amount % 4]),
       openQueue: () => this.#openStream(kernel.lookup(node, '.stream').nodeid, other),
       openFile: () => this.#openFile(kernel.lookup(node, name).nodeid),
     });
@@ -177,10 +193,10 @@ class World {
     if (node instanceof EventFile && node.event instanceof WrittenEvent) this.files.set(this.kernel.open(nodeid, O_RDWR), node.event);
   }
 
-  #openStream(nodeid: number, other: number): void {
+  #openStream(nodeid: number, other: number, filter = ''): void {
     const by = { uid: 1000 + (other % 3), gid: 100 + (other % 2) };
     const fh = this.kernel.open(nodeid, 0, by);
-    this.streams.set(fh, by as Tab);
+    this.streams.set(fh, { ...by, filter: Filter.parse(filter) });
   }
 
   #close(which: number, among: Map<number, unknown> = which % 2 === 0 ? this.streams : this.files): void {
@@ -203,7 +219,7 @@ class World {
   }
 
   #setQuotas(which: number, amount: number): void {
-    const bounds = { directories: 3 + (which % 5), streams: 2 + (which % 4), events: 4 + (amount % 40), bytes: 200 + amount };
+    const bounds = { directories: 3 + (which % 5), streams: 2 + (which % 4), events: 4 + (amount % 40), bytes: 200 + amount, filter_cost: 2 + (amount % 500) };
     const gid = { events: 10 + (amount % 60), directories: 8, bytes: 3000, streams: 6 };
     this.kernel.tree.ledger.setQuotas(quotasOf(bounds, gid, { events: 60 + (which % 60), directories: 14 }));
   }

@@ -1,0 +1,53 @@
+/** What a filter is said to take of the heap, against what it takes. */
+import * as assert from 'uvu/assert';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { FilterIndex } from '../../fs/events/filter-index.js';
+import { FILTER_LIMITS, Filter } from '../../fs/events/filter.js';
+import { suite } from '../support/suite.js';
+
+const memory = suite('the memory of a filter');
+
+const COUNT = 100;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** Texts that are as large as may be, in ways that cost the most heap a byte. `n` makes each different. */
+const TEXTS: Readonly<Record<string, (n: number) => string>> = {
+  'one short term': (n) => `A==b${n}`,
+  'one long literal': (n) => `A==${n}${'x'.repeat(4000)}`,
+  'short alternatives': (n) => Array.from({ length: 64 }, (_, i) => `K${i}==${Array.from({ length: 32 }, (__, j) => (j === 0 ? n : String.fromCharCode(97 + (j % 26)))).join('|')}`).join(', ').slice(0, 4096).replace(/[^a-z]*$/, ''),
+  'a value each': (n) => Array.from({ length: 60 }, (_, i) => `K==v${n}.${i}`).join('\n'),
+  'stars': (n) => `A==${n}${'*a'.repeat(1900)}`,
+  'sets between stars': (n) => `A==${n}${'[ab]*'.repeat(800)}`,
+  'sets': (n) => `A==${n}${'[ab]'.repeat(1000)}`,
+  'a comment': (n) => `A==b${n}\n${'#'.repeat(4000)}`,
+};
+
+for (const [what, textOf] of Object.entries(TEXTS)) {
+  memory(`with ${what} is no less than it is said to be`, () => {
+    const grown = (): number => {
+      collectGarbage();
+      collectGarbage();
+      const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return heapUsed + external + arrayBuffers;
+    };
+    const fill = (): { index: unknown; filters: readonly Filter[] } => {
+      const index = new FilterIndex<{ filter: Filter }>();
+      const filters = Array.from({ length: COUNT }, (_, n) => Filter.parse(Buffer.from(textOf(n)).toString('latin1'), FILTER_LIMITS));
+      for (const filter of filters) index.add({ filter });
+      return { index, filters };
+    };
+    fill(); // what V8 compiles meanwhile stays
+    const before = grown();
+    const filled = fill();
+    const real = (grown() - before) / COUNT;
+    const said = filled.filters.reduce((sum, { memory: bytes }) => sum + bytes, 0) / COUNT;
+    assert.ok(real <= said, `${real} bytes of heap, said to be ${said}`);
+    assert.ok(said <= 4 * real + 8192, `${real} bytes of heap, said to be ${said}`);
+    assert.ok(filled.index);
+  });
+}
+
+memory.run();

@@ -1,0 +1,159 @@
+/**
+ * Processes of a user without rights who have one CPU at most: a cgroup of their own, where that
+ * can be made.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { until, within } from './daemon.js';
+
+/** One CPU, in turns so short that whoever has had it waits for little. */
+const PERIOD_US = 10_000;
+const END_TIMEOUT_MS = 20_000;
+
+/**
+ * Where a cgroup with a bound of CPU time can be made: cgroup v2 (`cpu.max`), or v1
+ * (`cpu.cfs_quota_us`).
+ */
+const V2_ROOT = '/sys/fs/cgroup';
+const V1_ROOT = '/sys/fs/cgroup/cpu';
+
+/** A cgroup of one CPU, or none where this machine has no control of that. */
+export class OneCpu {
+  private constructor(
+    /** Its directory; null where there is none. */
+    readonly path: string | null,
+  ) {}
+
+  static make(): OneCpu {
+    const name = `eventfs-fairness-${process.pid}`;
+    return new OneCpu(tryMake(() => makeV2(`${V2_ROOT}/${name}`)) ?? tryMake(() => makeV1(`${V1_ROOT}/${name}`)));
+  }
+
+  /** A command that runs the rest of its arguments in it. */
+  get under(): readonly string[] {
+    return this.path === null ? [] : ['sh', '-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', this.path];
+  }
+
+  /** Kills all that is in it, and waits until it is empty. */
+  async empty(): Promise<void> {
+    const { path } = this;
+    if (path === null) return;
+    await until(
+      () => {
+        const pids = readFileSync(`${path}/cgroup.procs`, 'latin1').split('\n').filter((line) => line !== '').map(Number);
+        for (const pid of pids) killIfThere(pid);
+        return pids.length === 0;
+      },
+      'the cgroup did not get empty',
+      END_TIMEOUT_MS,
+    );
+  }
+
+  async remove(): Promise<void> {
+    if (this.path === null) return;
+    await this.empty();
+    rmdirSync(this.path);
+  }
+}
+
+function tryMake(make: () => string): string | null {
+  try {
+    return make();
+  } catch {
+    return null; // no such controller, or it is not ours to give
+  }
+}
+
+function makeV2(path: string): string {
+  if (!readFileSync(`${V2_ROOT}/cgroup.controllers`, 'latin1').split(/\s/).includes('cpu')) throw new Error('no cpu controller');
+  writeFileSync(`${V2_ROOT}/cgroup.subtree_control`, '+cpu');
+  return limit(path, 'cpu.max', `${PERIOD_US} ${PERIOD_US}`);
+}
+
+function makeV1(path: string): string {
+  if (!existsSync(`${V1_ROOT}/cpu.cfs_quota_us`) && !existsSync(`${V1_ROOT}/cpu.shares`)) throw new Error('no cpu controller');
+  limit(path, 'cpu.cfs_period_us', String(PERIOD_US));
+  writeFileSync(`${path}/cpu.cfs_quota_us`, String(PERIOD_US));
+  return path;
+}
+
+/** Makes the cgroup and writes one of its files; when that can't be written, there is no cgroup. */
+function limit(path: string, file: string, value: string): string {
+  mkdirSync(path);
+  try {
+    writeFileSync(`${path}/${file}`, value);
+  } catch (error) {
+    rmdirSync(path);
+    throw error;
+  }
+  return path;
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+/** How many system calls of an attack have succeeded and failed. */
+export interface Tally {
+  readonly done: number;
+  /** How many, and as `EDQUOT 12 ENOENT 1` why. */
+  readonly refused: string;
+}
+
+/** A program that attacks (test/clients/hostile.c), with all its children. */
+export class Attacker {
+  readonly #process: ChildProcess;
+  #errors = '';
+  #hasBegun = false;
+  #tally: Tally = { done: 0, refused: '0' };
+
+  constructor(
+    command: readonly string[],
+    private readonly cgroup: OneCpu,
+  ) {
+    const [name, ...args] = [...cgroup.under, ...command];
+    this.#process = spawn(name, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    this.#process.stderr!.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));
+    createInterface({ input: this.#process.stdout! }).on('line', (line) => this.#read(line));
+  }
+
+  #read(line: string): void {
+    if (line === 'attacking') this.#hasBegun = true;
+    const found = /^done (\d+) refused (.*)$/.exec(line);
+    if (found !== null) this.#tally = { done: Number(found[1]), refused: found[2] };
+  }
+
+  /** Whether its preparations are over. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  get tally(): Tally {
+    return this.#tally;
+  }
+
+  /** Why it has ended, or ''. */
+  get failure(): string {
+    const { exitCode, signalCode } = this.#process;
+    return exitCode === null && signalCode === null ? '' : `it ended with ${exitCode ?? signalCode}: ${this.#errors}`;
+  }
+
+  /** Kills the process group at once, and the cgroup until nothing is left. */
+  async kill(): Promise<void> {
+    const { exitCode, signalCode, pid } = this.#process;
+    const isAlive = exitCode === null && signalCode === null;
+    const gone = isAlive ? new Promise<void>((done) => this.#process.once('exit', () => done())) : Promise.resolve();
+    try {
+      process.kill(-pid!, 'SIGKILL');
+    } catch {
+      // All of the group have ended.
+    }
+    await within(END_TIMEOUT_MS, gone, 'the attacker did not end');
+    await this.cgroup.empty();
+  }
+}
