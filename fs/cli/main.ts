@@ -63,10 +63,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function mountedByHelper(program: Command, argv: readonly string[]): Promise<boolean> {
   const args = argv.slice(2);
   const isMount8 = args[0] === MOUNT_HELPER;
-  const looksLikeIt = args.length > 2 && args.slice(2).some((arg) => arg.startsWith('-'));
-  if (!isMount8 && !looksLikeIt) return false;
-  const { isHelperCall, mountHelper, parseHelperCall } = await import('./mount-helper.js');
   if (!isMount8 && !isHelperCall(args, program.commands.map((command) => command.name()))) return false;
+  const { mountHelper, parseHelperCall } = await import('./mount-helper.js');
   const call = parseHelperCall(isMount8 ? args.slice(1) : args);
   if (isMount8 && call.isForeground) return true; // mount -f: everything but the mounting
   process.exitCode = await mountHelper(call, argv[1], async (own) => void (await program.parseAsync(['mount', ...own], { from: 'user' })));
@@ -74,6 +72,11 @@ async function mountedByHelper(program: Command, argv: readonly string[]): Promi
 }
 
 const MOUNT_HELPER = 'mount.fuse';
+
+/** Whether the arguments are SOURCE DIR and options of mount(8). @param commands the names of subcommands */
+function isHelperCall(args: readonly string[], commands: readonly string[]): boolean {
+  return args.length >= 3 && !args[0].startsWith('-') && !args[1].startsWith('-') && !commands.includes(args[0]) && /^-(o.*|t.*|[fnsv]+)$/.test(args[2]);
+}
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   mount: ['eventfs mount --sticky global:1733 /dev/events'],

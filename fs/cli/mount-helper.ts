@@ -41,11 +41,6 @@ const LAST_WORDS_MS = 20;
 /** One that comes while the daemon starts ends it. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Whether the arguments are SOURCE DIR and options of mount(8). @param commands the names of subcommands */
-export function isHelperCall(args: readonly string[], commands: readonly string[]): boolean {
-  return args.length >= 3 && !args[0].startsWith('-') && !args[1].startsWith('-') && !commands.includes(args[0]) && /^-(o.*|t.*|[fnsv]+)$/.test(args[2]);
-}
-
 /** Reads the arguments. Throws {@link Misuse}. */
 export function parseHelperCall(args: readonly string[]): HelperCall {
   const operands: string[] = [];

@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { StickyDirectory } from '../daemon.js';
 import { DRIVER_NAMES } from '../drivers/driver.js';
-import { DEFAULT_MOUNT_SOURCE } from '../drivers/mount-point.js';
 import { TRANSPORT_NAMES } from '../drivers/transport.js';
+import { DEFAULT_MOUNT_SOURCE } from '../fuse/mountinfo.js';
 import { waysInAndOut } from './ways-options.js';
 
 export function mountOptions(command: Command): Command {

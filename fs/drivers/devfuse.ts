@@ -6,7 +6,7 @@
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../errno.js';
-import { mountedAt } from '../fuse/mountinfo.js';
+import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../fuse/mountinfo.js';
 import { type Complain, PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
 import type { Sink } from '../events/sink.js';
 import type { Door } from '../tree/door.js';
@@ -15,7 +15,7 @@ import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { LostInterrupts } from './lost-interrupts.js';
-import { DEFAULT_MOUNT_SOURCE, clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
+import { clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
@@ -161,7 +161,10 @@ export class DevFuse implements Driver, Door, Reads {
 
   park(handle: Handle, size: number): ParkedRead {
     const read = this.#parked.park(this.#requestWords, handle, size);
-    if (read === undefined) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    if (read === undefined) {
+      this.tree.ledger.countRefusal('reads');
+      throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    }
     if (this.#isRing) this.#lost.watch();
     return read;
   }

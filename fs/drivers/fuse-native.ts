@@ -160,7 +160,10 @@ export class FuseNative implements Driver, Door, SessionEnds {
   }
 
   #park(handle: Handle, asked: AskedRead): void {
-    if (this.#parked.size >= MOST_PARKED) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    if (this.#parked.size >= MOST_PARKED) {
+      this.tree.ledger.countRefusal('reads');
+      throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
+    }
     const slot = this.#nextSlot++;
     const read = { slot, handle, size: asked.bytes.length, asked };
     handle.park(read);

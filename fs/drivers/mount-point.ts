@@ -21,9 +21,6 @@ const PROBE_TIMEOUT_MS = 2000;
 /** Anyone may make a directory here. */
 const ROOT_MODE = '41777';
 
-/** What mount tables show as the source unless told otherwise. */
-export const DEFAULT_MOUNT_SOURCE = 'eventfs';
-
 export const OPEN_HINTS = {
   ENOENT: 'the kernel has no FUSE: try modprobe fuse',
   ENXIO: 'the kernel has no FUSE: try modprobe fuse',

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 /** What mount(2) is told the type is, and mountinfo shows. */
 export const MOUNT_TYPE = 'fuse.eventfs';
 
+/** What mount tables show as the source unless told otherwise. */
+export const DEFAULT_MOUNT_SOURCE = 'eventfs';
+
 /** What statfs(2) says that any FUSE mount is: linux/magic.h. */
 export const FUSE_SUPER_MAGIC = 0x65735546;
 

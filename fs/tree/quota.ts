@@ -244,6 +244,8 @@ export class Ledger {
   readonly groups = new Map<number, Account>();
   /** How often somebody was refused. */
   refused = 0;
+  /** The same by the limit that did. */
+  readonly refusedBy = new Map<string, number>();
 
   constructor(private quotas: Quotas = DEFAULT_QUOTAS) {
     this.mount = new Account('mount', 0, quotas.mount);
@@ -273,8 +275,14 @@ export class Ledger {
   demand(accounts: readonly Account[], item: Item, amount: number): void {
     const full = accounts.find((account) => !account.takes(item, amount));
     if (full === undefined) return;
-    this.refused++;
+    this.countRefusal(`${full.kind}_${item}`);
     throw full.refusal(item, amount);
+  }
+
+  /** A limit has refused somebody: `REFUSED_<LIMIT>` in log/.status, as in `REFUSED_UID_DIRECTORIES`. */
+  countRefusal(limit: string): void {
+    this.refused++;
+    this.refusedBy.set(limit, (this.refusedBy.get(limit) ?? 0) + 1);
   }
 
   /** Whoever holds nothing needs no account. */
@@ -301,6 +309,7 @@ export class Ledger {
       ['BYTES', mount.bytes],
       ...ITEMS.map((item) => [`MOST_${item.toUpperCase()}`, most(mount, item)] as const),
       ['REFUSED', this.refused],
+      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${limit.toUpperCase()}`, count] as const),
       ...accounts.map((account) => {
         const held = ITEMS.map((item) => `${item}=${account[item]}/${most(account, item)}`);
         return [`QUOTA_${account.kind.toUpperCase()}_${account.id}`, held.join(' ')] as const;
