@@ -70,7 +70,7 @@ clean:
 
 # ---- What must come from the system: command=package, and header=package after it.
 
-COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse udevadm=udev ss=iproute2
+COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2
 HEADERS := /usr/include/linux/fuse.h=libc6-dev /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 # For --driver fuse-native; where it lies differs.
 LIBFUSE := $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2)

@@ -42,6 +42,14 @@ export interface DaemonOptions extends DevFuseOptions {
   readonly complain: Complain;
 }
 
+/**
+ * Replaces Node's handler of SIGUSR1 where the program has no listener of its own: Node's opens a port through which every local
+ * user can run code in this process.
+ */
+function keepDebuggerShut(): void {
+  if (process.listenerCount('SIGUSR1') === 0) process.on('SIGUSR1', () => undefined);
+}
+
 export class Daemon {
   readonly tree: Tree;
   readonly #owners = new Owners(() => this.#giveBack.note());
@@ -52,6 +60,7 @@ export class Daemon {
 
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
+    keepDebuggerShut();
     const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new Mint(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners);
     this.tree.complain = options.complain;

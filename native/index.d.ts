@@ -43,8 +43,11 @@ export function openPidfd(pid: number): number;
 /** Raises RLIMIT_NOFILE's soft limit to the hard one (setrlimit(2)); gives the limit now in force. */
 export function raiseFileLimit(): number;
 
-/** Sends one datagram to a Unix socket; a `path` that begins with `@` is abstract (sd_notify(3)). */
-export function sendDatagram(path: string, message: string): void;
+/**
+ * Sends one datagram to a Unix socket; a `path` that begins with `@` is abstract (sd_notify(3)).
+ * @param waits whether to wait for a receiver whose queue is full (default true); else EAGAIN
+ */
+export function sendDatagram(path: string, message: string, waits?: boolean): void;
 
 /**
  * execve(2) with the PATH search of execvpe(3): on success nothing of this process is left but its PID. Signals are as for a new

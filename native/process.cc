@@ -39,6 +39,7 @@ static Napi::Value raiseFileLimit(const Napi::CallbackInfo& info) {
 static void sendDatagram(const Napi::CallbackInfo& info) {
   std::string path = info[0].As<Napi::String>().Utf8Value();
   std::string message = info[1].As<Napi::String>().Utf8Value();
+  bool waits = !info[2].IsBoolean() || info[2].As<Napi::Boolean>().Value();
 
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -50,7 +51,7 @@ static void sendDatagram(const Napi::CallbackInfo& info) {
 
   Descriptor socketFd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socketFd) throw systemError(info.Env(), errno, "socket");
-  ssize_t sent = sendto(socketFd.get(), message.data(), message.size(), MSG_NOSIGNAL,
+  ssize_t sent = sendto(socketFd.get(), message.data(), message.size(), MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT),
                         reinterpret_cast<const sockaddr*>(&address), length);
   if (sent < 0) throw systemError(info.Env(), errno, "sendto");
 }

@@ -10,7 +10,7 @@ const DEFAULT_FILE = '/etc/eventfs.toml';
 /** Nobody writes that much by hand. */
 const MOST_BYTES = 1024 * 1024;
 /** About one start, not about the mount. */
-const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint'];
+const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint', 'syslog', 'fsname'];
 /** The options that are obeyed at once when the file is read again. */
 const LIVE = new Set(['list_links']);
 

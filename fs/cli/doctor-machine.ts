@@ -3,7 +3,7 @@ import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, r
 import { release } from 'node:os';
 import { Refusal, errnoText, isSystemError } from '../errno.js';
 import { seesOwnNamespace } from '../owners/process.js';
-import type { Finding } from './doctor.js';
+import { type Finding, mendFor } from './doctor.js';
 
 /** pidfd_open(2) came with 5.3, and what else is needed with 5.4. */
 const OLDEST_KERNEL = [5, 4] as const;
@@ -36,34 +36,47 @@ export function checkFuse(): Finding[] {
       ? 'modprobe fuse'
       : error.code === 'ENOENT'
         ? 'mknod -m 666 /dev/fuse c 10 229, or give the container the device: --device /dev/fuse'
-        : 'chmod 666 /dev/fuse, or run as root; in a container also allow the device (c 10:229 rwm)';
-    return [{ level: 'fail', what: `/dev/fuse: ${errnoText(error.errno)}${isThere ? '' : ', and the kernel has no FUSE'}`, mend }];
+        : 'chmod 666 /dev/fuse; in a container also allow the device (c 10:229 rwm)';
+    // Only who mounts needs it.
+    const asUser = `to use a mount of root's it is not needed; to mount, ask the administrator: ${mend}`;
+    return [{ level: 'fail', what: `/dev/fuse: ${errnoText(error.errno)}${isThere ? '' : ', and the kernel has no FUSE'}`, mend: mendFor(mend, asUser) }];
   }
 }
 
 /** Who owns a directory is read from /proc. */
 export function checkProc(): Finding[] {
   if (!seesOwnNamespace()) {
-    return [{ level: 'fail', what: '/proc shows another PID namespace than ours', mend: 'mount -t proc proc /proc' }];
+    return [{ level: 'fail', what: '/proc shows another PID namespace than ours', mend: mendFor('mount -t proc proc /proc') }];
   }
-  const options = /^\S+ \/proc proc (\S+)/m.exec(readFileSync('/proc/self/mounts', 'latin1'))?.[1] ?? '';
+  const [, options] = [...readFileSync('/proc/self/mounts', 'latin1').matchAll(/^\S+ \/proc proc (\S+)/gm)].at(-1) ?? ['', ''];
   const hidden = /hidepid=(\w+)/.exec(options)?.[1];
   if (hidden !== undefined && hidden !== '0' && hidden !== 'off' && process.getuid?.() !== 0) {
-    return [{ level: 'warn', what: `/proc hides other users' processes (hidepid=${hidden}): a daemon that is not root does not know who makes directories`, mend: 'run the daemon as root, or mount -o remount,hidepid=0 /proc' }];
+    return [{ level: 'warn', what: `/proc hides other users' processes (hidepid=${hidden}): a daemon that is not root does not know who makes directories`, mend: 'ask the administrator: run the daemon as root, or mount -o remount,hidepid=0 /proc' }];
   }
   return [{ level: 'ok', what: '/proc shows all processes' }];
 }
 
 export function checkSysfs(): Finding[] {
   if (!existsSync('/sys/kernel/uevent_seqnum')) {
-    return [{ level: 'warn', what: '/sys is not mounted: losses are not counted at the start, and coldplug finds no devices', mend: 'mount -t sysfs sysfs /sys' }];
+    return [{ level: 'warn', what: '/sys is not mounted: losses are not counted at the start, and coldplug finds no devices', mend: mendFor('mount -t sysfs sysfs /sys') }];
   }
   try {
     accessSync('/sys/class/mem/null/uevent', constants.W_OK);
     return [{ level: 'ok', what: '/sys can be written: coldplug works' }];
   } catch {
-    return [{ level: 'warn', what: '/sys can\'t be written by us: coldplug does not work', mend: 'as root: mount -o remount,rw /sys' }];
+    if (process.getuid?.() !== 0) return [{ level: 'ok', what: '/sys is written by root only: coldplug is for root' }];
+    return [{ level: 'warn', what: '/sys can\'t be written by us: coldplug does not work', mend: 'mount -o remount,rw /sys' }];
   }
+}
+
+/** The initial user namespace maps every uid to itself: user_namespaces(7). */
+const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
+
+/** A container with users of its own can't have the mount idmapped (docs/DECISIONS.md, "Idmapped mounts"). */
+export function checkUserNamespace(): Finding[] {
+  if (INITIAL_UID_MAP.test(readFileSync('/proc/self/uid_map', 'latin1'))) return [];
+  const what = 'we are in a user namespace: users outside have other numbers here, and an idmapped mount of eventfs is refused (EINVAL)';
+  return [{ level: 'ok', what, mend: 'bind it without idmap; in Kubernetes hostUsers: true, or --socket PATH:0666 below a volume that can be idmapped' }];
 }
 
 /** Whether the kernel's group can be listened to at all. */
@@ -110,10 +123,15 @@ function commOf(pid: string): string {
 export async function checkConfiguration(path: string, read: () => Promise<unknown>): Promise<Finding[]> {
   if (!existsSync(path)) return [{ level: 'ok', what: `${path} is not there: everything has its default` }];
   try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    if (isSystemError(error, 'EACCES')) return [{ level: 'ok', what: `${path} is for others to read: whether it is right, the daemon's user can ask` }];
+  }
+  try {
     await read();
     return [{ level: 'ok', what: `${path} can be read` }];
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return [{ level: 'fail', what: error.message, mend: `edit ${path}` }];
+    return [{ level: 'fail', what: error.message, mend: mendFor(`edit ${path}`) }];
   }
 }

@@ -1,7 +1,6 @@
 /** `eventfs doctor`: what is wrong with this machine or mount, and how to mend it. */
 import picocolors from 'picocolors';
-import { checkAddon, checkConfiguration, checkFuse, checkKernel, checkManagers, checkNetlink, checkProc, checkSysfs } from './doctor-machine.js';
-import { checkMount } from './doctor-mount.js';
+import { checkAddon, checkConfiguration, checkFuse, checkKernel, checkManagers, checkNetlink, checkProc, checkSysfs, checkUserNamespace } from './doctor-machine.js';
 import { ExitCode } from './explain.js';
 import { print, printable } from './output.js';
 
@@ -11,6 +10,11 @@ export interface Finding {
   readonly what: string;
   /** A command to type, or what else to do. */
   readonly mend?: string;
+}
+
+/** What helps: root does it; another user does what he can, and asks for the rest. */
+export function mendFor(asRoot: string, asUser = `ask the administrator: ${asRoot}`): string {
+  return process.getuid?.() === 0 ? asRoot : asUser;
 }
 
 export interface DoctorOptions {
@@ -29,10 +33,11 @@ export async function doctor(options: DoctorOptions, readConfiguration: () => Pr
     ...checkFuse(),
     ...checkProc(),
     ...checkSysfs(),
+    ...checkUserNamespace(),
     ...(isBuilt ? await checkNetlink() : []),
     ...checkManagers(),
     ...(await checkConfiguration(options.config, readConfiguration)),
-    ...(isBuilt ? await checkMount(options.mount) : []),
+    ...(isBuilt ? await (await import('./doctor-mount.js')).checkMount(options.mount) : []),
   ];
   if (options.json === true) print(`${JSON.stringify(findings)}\n`);
   else print(findings.map(format).join(''));

@@ -1,6 +1,5 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { StickyDirectory } from '../daemon.js';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { ColdplugOptions } from './coldplug.js';
 import type { DoctorOptions } from './doctor.js';
 import type { ExecOptions } from './exec.js';
@@ -9,10 +8,8 @@ import type { WaitOptions } from './wait.js';
 import type { WatchOptions } from './watch.js';
 import { addCompare } from './compare-options.js';
 import { ExitCode, explain } from './explain.js';
-import { DRIVER_NAMES } from '../drivers/driver.js';
-import { TRANSPORT_NAMES } from '../drivers/transport.js';
+import { mountOptions } from './mount-options.js';
 import { print } from './output.js';
-import { waysInAndOut } from './ways-options.js';
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
@@ -21,6 +18,7 @@ function emptyProgram(): Command {
     .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
     .version('0.1.0')
+    .addHelpText('after', '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]')
     .exitOverride()
     .configureOutput({
       writeOut: print,
@@ -31,17 +29,9 @@ function emptyProgram(): Command {
 export async function main(argv: readonly string[]): Promise<void> {
   const program = emptyProgram();
 
-  waysInAndOut(program.command('mount'))
+  mountOptions(program.command('mount'))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
-    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
-    .addOption(new Option('--transport <transport>', "how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it").choices(TRANSPORT_NAMES).default(TRANSPORT_NAMES[0]))
-    .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
-    .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
-    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
-    .option('--list-links', 'head and tail are listed too, as symlinks')
-    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
-    .option('--hint', 'say what to try once mounted')
     .action(async (directory: string, _options: unknown, command: Command) => {
       await (await import('./mount.js')).mount(directory, command);
     });
@@ -62,11 +52,30 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 
   try {
-    await program.parseAsync(argv);
+    if (!(await mountedByHelper(program, argv))) await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    else process.exitCode = explain(error, argv[2] ?? '');
+    else process.exitCode = explain(error, program.commands.some((command) => command.name() === argv[2]) ? argv[2] : 'mount');
   }
+}
+
+/** As mount(8) calls it: SOURCE DIR -o OPTIONS. bin/eventfs puts MOUNT_HELPER before them where its own name is mount.TYPE. */
+async function mountedByHelper(program: Command, argv: readonly string[]): Promise<boolean> {
+  const args = argv.slice(2);
+  const isMount8 = args[0] === MOUNT_HELPER;
+  if (!isMount8 && !isHelperCall(args, program.commands.map((command) => command.name()))) return false;
+  const { mountHelper, parseHelperCall } = await import('./mount-helper.js');
+  const call = parseHelperCall(isMount8 ? args.slice(1) : args);
+  if (isMount8 && call.isForeground) return true; // mount -f: everything but the mounting
+  process.exitCode = await mountHelper(call, argv[1], async (own) => void (await program.parseAsync(['mount', ...own], { from: 'user' })));
+  return true;
+}
+
+const MOUNT_HELPER = 'mount.fuse';
+
+/** Whether the arguments are SOURCE DIR and options of mount(8). @param commands the names of subcommands */
+function isHelperCall(args: readonly string[], commands: readonly string[]): boolean {
+  return args.length >= 3 && !args[0].startsWith('-') && !args[1].startsWith('-') && !commands.includes(args[0]) && /^-(o.*|t.*|[fnsv]+)$/.test(args[2]);
 }
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
@@ -202,30 +211,6 @@ function addTending(program: Command): void {
 /** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */
 function oneLine(text: string): string {
   return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
-}
-
-/** Measured: docs/DECISIONS.md, "Looking again before sleeping". */
-const DEFAULT_BUSY_POLL_US = 50;
-const MOST_BUSY_POLL_US = 1000;
-
-const DEFAULT_STICKY_MODE = 0o755;
-
-function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
-  const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
-  if (found === null || found[1] === '.' || found[1] === '..') throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
-  return [...before, { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) }];
-}
-
-function parseMicroseconds(text: string): number {
-  const us = Number(text);
-  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US) throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
-  return us;
-}
-
-function parseDescriptor(text: string): number {
-  const fd = Number(text);
-  if (!Number.isInteger(fd) || fd < 1) throw new InvalidArgumentError('It is a descriptor number, 1 or more.');
-  return fd;
 }
 
 function parseSeqnum(text: string): number {

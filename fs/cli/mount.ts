@@ -8,9 +8,11 @@ import type { DriverName } from '../drivers/driver.js';
 import { mountPath } from '../drivers/mount-point.js';
 import type { TransportName } from '../drivers/transport.js';
 import { Refusal, isSystemError } from '../errno.js';
+import type { Complain } from '../fuse/session.js';
 import type { OutletOptions } from '../outlets/outlets.js';
 import { seesOwnNamespace } from '../owners/process.js';
 import { Configuration } from './configuration.js';
+import { toSyslog } from './syslog.js';
 
 export interface MountOptions extends OutletOptions {
   readonly source: readonly (SourceName | 'none')[];
@@ -20,6 +22,8 @@ export interface MountOptions extends OutletOptions {
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
   readonly listLinks?: boolean;
+  readonly fsname: string;
+  readonly syslog?: boolean;
   readonly hint?: boolean;
 }
 
@@ -30,11 +34,12 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const options = configuration.options as unknown as MountOptions;
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
-  const complain = sparing((message) => console.error(`eventfs: mount: ${message}`));
-  const { driver, transport, sticky, busyPoll } = options;
+  let say: Complain = (message) => console.error(`eventfs: mount: ${message}`);
+  const complain = sparing((message) => say(message));
+  const { driver, transport, sticky, busyPoll, fsname } = options;
   const sources = options.source.filter((name) => name !== 'none');
   const { config } = configuration;
-  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, config, complain });
+  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, fsname, config, complain });
   daemon.tree.listsLinks = options.listLinks === true;
   let isUp = false;
   let isToStop = false;
@@ -65,6 +70,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
     // Whoever blocks on the mount needs the daemon to live, whatever it has stumbled over.
     process.on('uncaughtException', (error) => complain(`unexpected: ${error.stack ?? error.message}`));
     if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
+    if (options.syslog === true) say = toSyslog;
   } catch (error) {
     daemon.stop();
     throw error;

@@ -1,11 +1,9 @@
 /** `eventfs umount`: end the daemon, or take away what a dead one left. */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { abort, detach, mountPath, probe } from '../drivers/mount-point.js';
+import { abort, detach, detachAll, mountPath, probe } from '../drivers/mount-point.js';
 import { Refusal, isSystemError } from '../errno.js';
 import { mountedAt } from '../fuse/mountinfo.js';
-import { seesOwnNamespace } from '../owners/process.js';
-import { readStatusFile } from './status-file.js';
+import { servingProcess } from './serving.js';
 
 const POLL_MS = 10;
 /** How long a daemon may take to unmount before its connection is aborted. */
@@ -17,8 +15,11 @@ export async function umount(directory: string): Promise<void> {
   if (state === 'none') throw new Refusal(`${path}: eventfs is not mounted here`);
   if (state === 'other') throw new Refusal(`${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`);
   try {
+    const connection = mountedAt(path)?.minor;
     if (state === 'stale') detach(path);
     else if (state === 'stuck' || !(await stopDaemon(path))) abort(path);
+    else return;
+    if (connection !== undefined) detachAll(connection); // where else it was bound it is dead too
   } catch (error) {
     if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'try as root' });
     throw error;
@@ -28,25 +29,12 @@ export async function umount(directory: string): Promise<void> {
 /** Asks the daemon to go, as Ctrl-C would; false when it can't be asked or does not go in time. */
 async function stopDaemon(path: string): Promise<boolean> {
   const connection = mountedAt(path)?.minor;
-  const pid = Number(readStatusFile(`${path}/log`).get('DAEMON'));
-  // In another PID namespace that number is another process's, or nobody's.
-  if (connection === undefined || !seesOwnNamespace() || !serves(pid, connection)) return false;
+  const pid = servingProcess(path);
+  if (pid === undefined) return false;
   process.kill(pid, 'SIGTERM');
   for (let waited = 0; waited < STOP_TIMEOUT_MS; waited += POLL_MS) {
     if (mountedAt(path)?.minor !== connection) return true;
     await sleep(POLL_MS);
   }
   return false;
-}
-
-/** Whether a process has that connection open. Before Linux 6.16 it can't be told which one it has. */
-function serves(pid: number, connection: number): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fd`)
-      .filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === '/dev/fuse')
-      .map((fd) => /^fuse_connection:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')))
-      .some((said) => said === null || Number(said[1]) === connection);
-  } catch {
-    return false; // it has ended, or is not ours to look into
-  }
 }

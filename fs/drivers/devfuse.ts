@@ -6,7 +6,7 @@
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../errno.js';
-import { mountedAt } from '../fuse/mountinfo.js';
+import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../fuse/mountinfo.js';
 import { type Complain, PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../fuse/session.js';
 import type { Sink } from '../events/sink.js';
 import type { Door } from '../tree/door.js';
@@ -15,7 +15,7 @@ import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver } from './driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { LostInterrupts } from './lost-interrupts.js';
-import { clearMountPoint, detach, isOurs, mountFuse } from './mount-point.js';
+import { clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { ReplySink } from './reply-sink.js';
@@ -52,8 +52,7 @@ export class DevFuse implements Driver, Door, Reads {
   readonly #lost: LostInterrupts;
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
-  #path = '';
-  /** The mount's device, to tell it from what others may have mounted there since. */
+  /** The mount's device, by which it is found again wherever it has been moved. */
   #connection = -1;
 
   constructor(
@@ -84,8 +83,7 @@ export class DevFuse implements Driver, Door, Reads {
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.complain);
-    const fd = mountFuse(path);
-    this.#path = path;
+    const fd = mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
@@ -155,7 +153,7 @@ export class DevFuse implements Driver, Door, Reads {
   }
 
   #detach(): void {
-    if (isOurs(this.#path, this.#connection)) detach(this.#path);
+    detachOrTell(this.#connection, this.complain);
   }
 
   // ---- Reads
@@ -170,7 +168,10 @@ export class DevFuse implements Driver, Door, Reads {
 
   park(handle: Handle, size: number): ParkedRead {
     const read = this.#parked.park(this.#requestWords, handle, size);
-    if (read === undefined) throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
+    if (read === undefined) {
+      this.tree.ledger.countRefusal('reads');
+      throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
+    }
     if (this.#isRing) this.#lost.watch();
     return read;
   }

@@ -23,6 +23,8 @@ export interface DevFuseOptions {
   readonly busyPollUs: number;
   /** How requests come. */
   readonly transport: TransportName;
+  /** What mount tables show as the source (default eventfs). */
+  readonly fsname?: string;
 }
 
 /**

@@ -18,7 +18,7 @@ import type { Tree } from '../tree/tree.js';
 import type { Driver } from './driver.js';
 import { type AskedRead, INTERRUPT_SIGNAL, LONGEST_PATH_BYTES, LibfuseSession, type SessionEnds } from './libfuse-session.js';
 import { stackWaiters } from './lock-waits.js';
-import { MOUNT_HINTS, OPEN_HINTS, clearMountPoint, detach, isOurs } from './mount-point.js';
+import { MOUNT_HINTS, OPEN_HINTS, clearMountPoint, detachOrTell } from './mount-point.js';
 import { PathCalls } from './path-calls.js';
 
 /**
@@ -74,8 +74,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   #nextSlot = 0;
   #ending = false;
   #session: LibfuseSession | null = null;
-  #path = '';
-  /** The mount's device, to tell it from what others may have mounted there since. */
+  /** The mount's device, by which it is found again wherever it has been moved. */
   #connection = -1;
   /** libfuse's /dev/fuse: open as long as it serves. */
   #descriptor = -1;
@@ -103,7 +102,6 @@ export class FuseNative implements Driver, Door, SessionEnds {
     if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) throw new Refusal(`${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`);
     await clearMountPoint(path, this.complain);
     refuseWithoutFuse();
-    this.#path = path;
     this.#catchInterrupts();
     const session = new LibfuseSession(path, this);
     const before = new Set(connections());
@@ -127,7 +125,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
     this.#session = null;
     this.#ending = true;
     this.tree.end();
-    if (isOurs(this.#path, this.#connection)) detach(this.#path);
+    detachOrTell(this.#connection, this.complain);
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#interrupts?.close();
     // The event loop lives until the last replies are out: libfuse ends once nobody has anything open.
@@ -165,10 +163,12 @@ export class FuseNative implements Driver, Door, SessionEnds {
   }
 
   #park(handle: Handle, asked: AskedRead): void {
-    if (this.#parked.size >= MOST_PARKED) throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already`);
-    // Who reads is not told: the read is charged where the open file is
-    const tab = handle.tab;
-    if (tab !== null && !tab.tryClaim('reads', 1)) throw new FsError(Errno.EAGAIN, 'too many reads of this user wait already');
+    // The reader is not told: the read is charged where the open file is.
+    const { tab } = handle;
+    if (this.#parked.size >= MOST_PARKED || (tab !== null && !tab.tryClaim('reads', 1))) {
+      this.tree.ledger.countRefusal('reads');
+      throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already, or too many of this user`);
+    }
     const slot = this.#nextSlot++;
     const read = { slot, handle, size: asked.bytes.length, asked };
     handle.park(read);
@@ -215,7 +215,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
   #look(onEnd: () => void): void {
     if (!this.#isServed()) {
       if (this.#looking !== null) clearInterval(this.#looking);
-      if (isOurs(this.#path, this.#connection)) detach(this.#path); // an aborted connection is still mounted
+      detachOrTell(this.#connection, this.complain); // an aborted connection is still mounted
       onEnd();
     } else this.#endStuck();
   }

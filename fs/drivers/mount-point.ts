@@ -4,7 +4,7 @@ import { readlinkSync, realpathSync, statSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { mount, openFuse, unmount, unmountApart } from '#native';
 import { Refusal, isSystemError } from '../errno.js';
-import { MOUNT_TYPE, mountedAt } from '../fuse/mountinfo.js';
+import { MOUNT_TYPE, type Mounted, ancestors, isReachable, mountedAt, mounts } from '../fuse/mountinfo.js';
 import type { Complain } from '../fuse/session.js';
 
 /** mount(2): linux/mount.h. */
@@ -107,8 +107,8 @@ export async function clearMountPoint(path: string, complain: Complain): Promise
   }
 }
 
-/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link Refusal}. */
-export function mountFuse(path: string): number {
+/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link Refusal}. @param source its name in mount tables */
+export function mountFuse(path: string, source: string): number {
   let fd: number;
   try {
     fd = openFuse();
@@ -120,18 +120,12 @@ export function mountFuse(path: string): number {
   const gid = process.getgid?.() ?? 0;
   const options = `fd=${fd},rootmode=${ROOT_MODE},user_id=${uid},group_id=${gid},default_permissions,allow_other`;
   try {
-    mount('eventfs', path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+    mount(source, path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
   } catch (error) {
     if (isSystemError(error)) throw Refusal.from(error, path, MOUNT_HINTS);
     throw error;
   }
   return fd;
-}
-
-/** Whether what is mounted at `path` is the mount with that device, and not what others have put there since. */
-export function isOurs(path: string, minor: number): boolean {
-  const mounted = mountedAt(path);
-  return mounted?.type === MOUNT_TYPE && mounted.minor === minor;
 }
 
 /** Takes the mount out of the tree; what is still open goes on working. True when there was one. */
@@ -143,6 +137,43 @@ export function detach(path: string): boolean {
     if (isSystemError(error, 'EINVAL') || isSystemError(error, 'ENOENT')) return false; // it is gone already
     throw error;
   }
+}
+
+/**
+ * Takes every mount of one device out of our mount namespace, wherever it is by now: it may have been moved, a directory above
+ * it renamed, or bound to other places.
+ *
+ * A path is given to umount2(2) only where nothing of ours has to be asked on the way to it: the daemon would wait for itself.
+ * With a mount go all that are below it.
+ *
+ * @param minor the device's minor number
+ * @returns the paths of those that stay: beneath other mounts, or locked
+ */
+export function detachAll(minor: number): string[] {
+  const isOurs = (mounted: Mounted): boolean => mounted.type === MOUNT_TYPE && mounted.minor === minor;
+  // Once the last is gone another filesystem may get the device's number.
+  const known = new Set(mounts().filter(isOurs).map(({ id }) => id));
+  const tried = new Set<number>();
+  for (;;) {
+    const all = mounts();
+    const ours = all.filter((mounted) => isOurs(mounted) && known.has(mounted.id));
+    const next = ours.find((mounted) => {
+      const isBelowOurs = ancestors(mounted, all).some((above) => above.mountPoint !== mounted.mountPoint && ours.includes(above));
+      return !tried.has(mounted.id) && !isBelowOurs && isReachable(mounted, all);
+    });
+    if (next === undefined) return ours.map(({ mountPoint }) => mountPoint);
+    tried.add(next.id);
+    try {
+      detach(next.mountPoint);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+    }
+  }
+}
+
+/** The same when a daemon ends; the log names the mounts that stay. */
+export function detachOrTell(minor: number, complain: Complain): void {
+  for (const path of detachAll(minor)) complain(`${path}: its mount stays, beneath another one (try umount there once that is gone)`);
 }
 
 /** Takes the mount out of the tree and aborts the connection: whoever waits gets ECONNABORTED. */

@@ -91,10 +91,15 @@ export function namespaceOf(id: number | 'self', kind: 'pid' | 'user'): string |
   }
 }
 
+/** How often this process had no descriptor left for somebody's request: the limit is the process's. */
+export const descriptorRefusals = { count: 0 };
+
 /** What the caller is told when the daemon is at its limit of descriptors, which is not the caller's: ENFILE, not EMFILE. */
 export function asFull(error: unknown): unknown {
   const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
-  return isFull ? new FsError(Errno.ENFILE, 'out of descriptors') : error;
+  if (!isFull) return error;
+  descriptorRefusals.count++;
+  return new FsError(Errno.ENFILE, 'out of descriptors');
 }
 
 function field(text: string, name: string): string {

@@ -339,6 +339,8 @@ export class Ledger {
   refused = 0;
   /** The tab that was asked for last: many requests in a row are one user's. */
   #lastTab: Tab | null = null;
+  /** The same by the limit that did. */
+  readonly refusedBy = new Map<string, number>();
 
   constructor(private quotas: Quotas = DEFAULT_QUOTAS) {
     this.mount = new Account('mount', 0, quotas.mount);
@@ -382,8 +384,14 @@ export class Ledger {
   demand(accounts: readonly Account[], item: Item, amount: number): void {
     const full = accounts.find((account) => !account.takes(item, amount));
     if (full === undefined) return;
-    this.refused++;
+    this.countRefusal(`${full.kind}_${item}`);
     throw full.refusal(item, amount);
+  }
+
+  /** A limit has refused somebody: `REFUSED_<LIMIT>` in log/.status, as in `REFUSED_UID_DIRECTORIES`. */
+  countRefusal(limit: string): void {
+    this.refused++;
+    this.refusedBy.set(limit, (this.refusedBy.get(limit) ?? 0) + 1);
   }
 
   /** An account that holds nothing is not kept. A {@link Tab} may still know it. */
@@ -416,6 +424,7 @@ export class Ledger {
       ['MEMORY', mount.memory],
       ...ITEMS.map((item) => [`MOST_${item.toUpperCase()}`, most(mount, item)] as const),
       ['REFUSED', this.refused],
+      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${limit.toUpperCase()}`, count] as const),
       ...this.#accountLines(),
     ];
   }

@@ -11,6 +11,7 @@ import { FILTER_LIMITS, type FilterLimits } from '../events/filter.js';
 import type { QueueLimits } from '../events/queue.js';
 import { Errno, FsError } from '../errno.js';
 import type { Caller, Owners } from '../owners/owners.js';
+import { descriptorRefusals } from '../owners/process.js';
 import type { Door } from './door.js';
 import { DrainCheck } from './drain-check.js';
 import type { FilterHost } from './filter-charge.js';
@@ -275,6 +276,7 @@ export class Tree implements Outlet, FilterHost {
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
       ...this.ledger.statusLines(),
+      ...(descriptorRefusals.count > 0 ? ([['REFUSED_DESCRIPTORS', descriptorRefusals.count]] as const) : []),
       ...this.notices.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...this.streams.statusLines(),

@@ -214,7 +214,7 @@ int main(int count, char **arguments) {
   syscall(SYS_close_range, 3u, ~0u, 0u);
   umask(0);
   /* A terminal and a service manager signal all of us: the daemon decides when it is over. */
-  const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+  const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
   if (count == 3) {
     start_looking();

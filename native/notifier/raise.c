@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -35,6 +37,46 @@ static bool is_ours(int fd, uint64_t ino) {
   return ino == 0 || attributes.stx_ino == ino;
 }
 
+/* Opens the mount's root by a path, if the path leads there. */
+static bool open_root(const char *path) {
+  root = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
+  if (root < 0) root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root >= 0 && is_ours(root, 0)) return true;
+  close_mount();
+  return false;
+}
+
+/* Blanks, line ends and backslashes stand in mountinfo as three octal digits. */
+static void unescape(char *text) {
+  char *to = text;
+  for (const char *from = text; *from; from++) {
+    if (from[0] == '\\' && from[1] && from[2] && from[3]) {
+      *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
+      from += 3;
+    } else *to++ = *from;
+  }
+  *to = '\0';
+}
+
+/* The mount has been moved, or a directory above it renamed: by its device, proc_pid_mountinfo(5). */
+static bool find_root(void) {
+  FILE *mounts = fopen("/proc/self/mountinfo", "re");
+  char *line = NULL;
+  size_t room = 0;
+  bool is_found = false;
+  while (mounts && !is_found && getline(&line, &room, mounts) > 0) {
+    unsigned major, minor;
+    int at = 0, end = 0;
+    if (sscanf(line, "%*d %*d %u:%u / %n%*s%n", &major, &minor, &at, &end) < 2 || end == 0 || major != 0 || minor != device) continue;
+    line[end] = '\0';
+    unescape(line + at);
+    is_found = open_root(line + at);
+  }
+  free(line);
+  if (mounts) fclose(mounts);
+  return is_found;
+}
+
 /*
  * The mount's root. Where we may, a mount of our own of the same filesystem: umount(8) of the one that everybody sees
  * then succeeds at any time. It looks at what is mounted there now: after an umount that would be the directory beneath.
@@ -42,10 +84,7 @@ static bool is_ours(int fd, uint64_t ino) {
 static bool has_root(void) {
   if (root >= 0) return true;
   if (is_gone) return false;
-  root = (int)syscall(SYS_open_tree, AT_FDCWD, mount_path, OPEN_TREE_CLONE | O_CLOEXEC);
-  if (root < 0) root = open(mount_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root >= 0 && is_ours(root, 0)) return true;
-  close_mount();
+  if (open_root(mount_path) || find_root()) return true;
   is_gone = true;
   return false;
 }
