@@ -45,7 +45,7 @@ lint: $(MODULES)
 	$(BIN)/eslint .
 
 types: $(MODULES)
-	$(BIN)/tsc -p . --noEmit
+	$(BIN)/tsc -p . --noEmit --tsBuildInfoFile dist/.types.tsbuildinfo
 
 $(MODULES): package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
