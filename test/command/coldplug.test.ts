@@ -5,6 +5,7 @@ import { Reader } from '../support/clients.js';
 import { eventfs } from '../support/command.js';
 import { EVENTFS, run } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../support/other-user.js';
 
 const NULL_DEVICE = '/devices/virtual/mem/null';
 
@@ -58,7 +59,7 @@ command('finds the same devices as udevadm does', async () => {
 });
 
 command('says in one line that only root may, and where /sys can\'t be written', async () => {
-  const nobody = await run(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, EVENTFS, 'coldplug', 'DEVNAME==null']);
+  const nobody = await run([...AS_NOBODY, ...eventfsForOthers(), 'coldplug', 'DEVNAME==null']);
   assert.equal([nobody.code, nobody.err], [111, `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may ask the kernel for events)\n`]);
   const { code, err } = await run(['unshare', '--mount', 'sh', '-c', 'mount -o remount,bind,ro /sys && exec "$@"', 'sh', process.execPath, EVENTFS, 'coldplug', 'DEVNAME==null']);
   assert.is(code, 111);
