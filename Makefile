@@ -57,7 +57,7 @@ $(MODULES): package-lock.json
 	@touch $@
 
 $(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifier/*) $(MODULES)
-	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
+	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
 $(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test bench compare -name '*.ts') $(MODULES)
