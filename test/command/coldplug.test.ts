@@ -52,7 +52,8 @@ command('knows drivers and buses by --subsystems', async () => {
 });
 
 command('finds the same devices as udevadm does', async () => {
-  const theirs = await run(['udevadm', 'trigger', '--dry-run', '--verbose', '--subsystem-match=mem']);
+  // In a chroot udevadm does nothing, unless it is told that it is not in one.
+  const theirs = await run(['udevadm', 'trigger', '--dry-run', '--verbose', '--subsystem-match=mem'], { env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' } });
   const ours = await eventfs(['coldplug', '--dry-run', 'SUBSYSTEM==mem']);
   assert.ok(theirs.out.includes(NULL_DEVICE));
   assert.equal(ours.out.trim().split('\n').sort(), theirs.out.trim().split('\n').sort());
