@@ -150,7 +150,8 @@ udev('passes the socket filter of udevadm for its subsystem and devtype, and no 
   await all.has('mem/last');
   for (const [at, name] of names.entries()) assert.equal(monitors[at].devices, [`${name}/plain`, `${name}/disk`]);
   assert.equal(typed.devices, ['block/disk']);
-  assert.is(all.devices.filter((device) => !device.startsWith('mem/')).length, 2 * names.length + 3);
+  // Real devices of this machine may have had events meanwhile.
+  assert.is(all.devices.filter((device) => /\/(plain|disk|part|bare)$/.test(device)).length, 2 * names.length + 3);
 }, 60_000);
 
 udev('passes the socket filter of udevadm for its tags, and no other', async () => {
