@@ -13,6 +13,11 @@ NODEDIR := --nodedir=$(NODE_PREFIX)
 endif
 export npm_config_update_notifier := false
 
+# What root builds in a user's clone (sudo make) belongs to the clone's owner, also where a command fails or is interrupted.
+BUILT := node_modules build dist bench/build test/build compare/build
+OWNER := $(shell stat -c %u:%g .)
+KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
+
 .PHONY: all mount test soak bench compare lint types deps clean
 
 all: deps $(ADDON) $(COMPILED) compare/build/subscribers
@@ -25,20 +30,20 @@ mount: all
 # Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them. TRANSPORT=io-uring or =read
 # has every daemon use that.
 test: all bench/build/deaths
-	@$(if $(TRANSPORT),EVENTFS_TRANSPORT=$(TRANSPORT)) node dist/test/run.js $(ONLY)
+	@$(KEEP_OWNER)$(if $(TRANSPORT),EVENTFS_TRANSPORT=$(TRANSPORT)) node dist/test/run.js $(ONLY)
 
 # Stress with deaths, for SECONDS; `make test` has a minute of it.
 SECONDS ?= 1800
 soak: all
-	@EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
+	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
 
 # Prints the figures; judging them is for people.
 bench: all bench/build/deaths
-	@node dist/bench/run.js $(ONLY)
+	@$(KEEP_OWNER)node dist/bench/run.js $(ONLY)
 
 # The designs side by side in 2 minutes, the report in compare/build/report; `make compare FULL=1` makes the committed one again.
 compare: all
-	@bin/eventfs compare $(if $(FULL),--full --out compare/report,--out compare/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
+	@$(KEEP_OWNER)bin/eventfs compare $(if $(FULL),--full --out compare/report,--out compare/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
 	@$(if $(FULL),node dist/compare/answer.js)
 
 lint: $(MODULES)
@@ -48,45 +53,53 @@ types: $(MODULES)
 	$(BIN)/tsc -p . --noEmit --tsBuildInfoFile dist/.types.tsbuildinfo
 
 $(MODULES): package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund
+	$(KEEP_OWNER)npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifier/*) $(MODULES)
-	$(BIN)/node-gyp rebuild --loglevel=error $(NODEDIR)
+	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
 $(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test bench compare -name '*.ts') $(MODULES)
-	$(BIN)/tsc -p .
+	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 
 bench/build/deaths: $(wildcard bench/*.c bench/*.h)
-	@$(MAKE) --no-print-directory -C bench
+	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C bench
 
 compare/build/subscribers: $(wildcard native/compare/*) $(wildcard bench/*.h)
-	@$(MAKE) --no-print-directory -C native/compare
+	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C native/compare
 
 clean:
-	rm -rf build dist node_modules bench/build test/build compare/build
+	rm -rf $(BUILT)
 
 # ---- What must come from the system: command=package, and header=package after it.
 
-COMMANDS := python3=python3 g++=g++ cc=gcc unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2
-HEADERS := /usr/include/linux/fuse.h=libc6-dev /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
+# What building and serving need.
+COMMANDS := python3=python3 g++=g++ cc=gcc
+HEADERS := /usr/include/linux/fuse.h=libc6-dev
+# What only the tests and the benchmarks need.
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2
+TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
+ifneq ($(filter test soak bench compare,$(MAKECMDGOALS)),)
+COMMANDS += $(TEST_COMMANDS)
+HEADERS += $(TEST_HEADERS)
 # For --driver fuse-native; where it lies differs.
-LIBFUSE := $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2)
+LIBFUSE := $(if $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2),,libfuse2)
+endif
 LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
            $(foreach pair,$(HEADERS),$(if $(wildcard $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
-           $(if $(LIBFUSE),,libfuse2)
+           $(LIBFUSE)
 PACKAGES := $(sort $(LACKING))
 # Alpine has other names for some of them, and its C library's headers come apart. Its pyudev lies elsewhere: that test is skipped.
 APK_PACKAGES := $(patsubst udev,eudev,$(patsubst libfuse2,fuse,$(patsubst libfuse3-dev,fuse3-dev,$(patsubst libc6-dev,linux-headers,$(filter-out python3-pyudev,$(PACKAGES)))))) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
 
 deps:
 ifeq ($(NODE_PREFIX),)
-	$(error Node.js 20.17 or newer is needed, with npm: see nodejs.org)
+	$(error Node.js 20.17 or newer is needed, with npm: see README.md)
 endif
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 17) ? 0 : 1)' || \
-	  { echo "eventfs: Node.js 20.17 or newer is needed; this is $$(node --version)" >&2; exit 1; }
+	  { echo "eventfs: Node.js 20.17 or newer is needed; this is $$(node --version) (see README.md)" >&2; exit 1; }
 ifneq ($(strip $(PACKAGES)),)
 	@if command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(PACKAGES); \
 	elif command -v apk >/dev/null; then apk add $(APK_PACKAGES); \

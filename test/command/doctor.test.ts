@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process';
 import { appendFileSync, chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AS_NOBODY } from '../support/actor.js';
 import { Reader, publishNumbered, statusOf } from '../support/clients.js';
 import { eventfs } from '../support/command.js';
 import { EVENTFS, PROJECT, Shell, mountPoint, run, startDaemon, until } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../support/other-user.js';
 
 interface Finding {
   readonly level: 'ok' | 'warn' | 'fail';
@@ -17,8 +17,8 @@ interface Finding {
 }
 
 /** What it finds and its exit code, under a command that breaks something first. */
-async function doctor(args: readonly string[], under: readonly string[] = []): Promise<{ code: number | null; find: (what: RegExp) => Finding }> {
-  const { code, out, err } = await run([...under, process.execPath, EVENTFS, 'doctor', '--json', '--mount', daemon.path, ...args], { timeoutMs: 60_000 });
+async function doctor(args: readonly string[], under: readonly string[] = [], program: readonly string[] = [process.execPath, EVENTFS]): Promise<{ code: number | null; find: (what: RegExp) => Finding }> {
+  const { code, out, err } = await run([...under, ...program, 'doctor', '--json', '--mount', daemon.path, ...args], { timeoutMs: 60_000 });
   assert.is(err, '');
   const findings = JSON.parse(Buffer.from(out, 'latin1').toString()) as Finding[];
   const find = (what: RegExp): Finding => {
@@ -53,7 +53,8 @@ command('finds a missing and a forbidden /dev/fuse', async () => {
   const missing = await doctor([], inside('mount -t tmpfs tmpfs /dev; : >/dev/null'));
   assert.equal([missing.code, missing.find(/^\/dev\/fuse: No such file or directory/i).level], [1, 'fail']);
   assert.match(missing.find(/^\/dev\/fuse/).mend!, /mknod -m 666 \/dev\/fuse c 10 229/);
-  const forbidden = await doctor([], inside('d=$(mktemp -d); mount -t tmpfs tmpfs $d; : >$d/fuse; chmod 0 $d/fuse; mount --bind $d/fuse /dev/fuse; set -- setpriv --reuid 65534 --regid 65534 --clear-groups "$@"'));
+  const closed = 'd=$(mktemp -d); mount -t tmpfs tmpfs $d; : >$d/fuse; chmod 0 $d/fuse; mount --bind $d/fuse /dev/fuse';
+  const forbidden = await doctor([], [...inside(closed), ...AS_NOBODY], eventfsForOthers());
   assert.equal([forbidden.code, forbidden.find(/^\/dev\/fuse: Permission denied/i).level], [1, 'fail']);
 });
 

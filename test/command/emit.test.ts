@@ -6,16 +6,17 @@ import { join } from 'node:path';
 import { DEVICE_VARIABLES, isDeviceVariable } from '../../fs/cli/device-variables.js';
 import { EMIT_HELPER, EVENTFS, PROJECT, run, startDaemon, until } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers, forOthers } from '../support/other-user.js';
 
 /** What `eventfs emit` is where Node runs it, and where its helper is built. */
 const FORMS = { node: [process.execPath, EVENTFS, 'emit'], helper: [EMIT_HELPER] };
 let form: readonly string[] = FORMS.node;
 
 /** Runs it; gives what it says, its exit code and the events that it made. */
-async function emit(args: readonly string[], options: { input?: Buffer; env?: NodeJS.ProcessEnv; under?: readonly string[] } = {}): Promise<{ err: string; code: number | null; records: string[] }> {
+async function emit(args: readonly string[], options: { input?: Buffer; env?: NodeJS.ProcessEnv; program?: readonly string[] } = {}): Promise<{ err: string; code: number | null; records: string[] }> {
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const { input = Buffer.alloc(0), env = {}, under = [] } = options;
-  const { out, err, code } = await run([...under, ...form, '--mount', daemon.path, ...args], { input, env: { PATH: process.env.PATH, ...env } });
+  const { input = Buffer.alloc(0), env = {}, program = form } = options;
+  const { out, err, code } = await run([...program, '--mount', daemon.path, ...args], { input, env: { PATH: process.env.PATH, ...env } });
   assert.is(out, '');
   publish(daemon.path, 'end@/end\nACTION=end\n');
   await until(() => reader.text.endsWith('end@/end\nACTION=end\n\n'), 'the last event did not come');
@@ -113,7 +114,7 @@ both('takes the properties of the environment that are a device\'s', async () =>
 
 both('passes bytes of the environment unchanged', async () => {
   const script = `export ACTION=add DEVPATH=/x ID_MODEL=$'caf\\xe9 \\xff'; exec "$@"`;
-  const { records, code } = await emit(['--environment'], { under: ['bash', '-c', script, 'bash'] });
+  const { records, code } = await emit(['--environment'], { program: ['bash', '-c', script, 'bash', ...form] });
   assert.is(code, 0);
   assert.match(records[0], 'ID_MODEL=caf\xe9 \xff');
 });
@@ -140,7 +141,7 @@ both('says in one line what is missing or wrong', async () => {
 });
 
 both('says who may publish to who may not', async () => {
-  const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], { under: ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] });
+  const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], { program: [...AS_NOBODY, ...(form === FORMS.node ? [...eventfsForOthers(), 'emit'] : [forOthers(EMIT_HELPER)])] });
   assert.equal([code, records], [111, []]);
   assert.is(err, `eventfs: emit: ${daemon.path}/publish: Permission denied (publish is for its owner only: try as root, or have root chmod it)\n`);
 });

@@ -5,6 +5,7 @@ import { eventText, publish, spawnClient, statusOf } from '../support/clients.js
 import { Background, eventfs } from '../support/command.js';
 import { EVENTFS, run, until } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../support/other-user.js';
 
 const FIXED = ['log', 'match', 'publish', 'stream'];
 const exec = (args: readonly string[], options?: Parameters<typeof eventfs>[1]): ReturnType<typeof eventfs> => eventfs(['exec', '--mount', daemon.path, ...args], options);
@@ -101,7 +102,7 @@ command('refuses what is wrong before anything is made', async () => {
 });
 
 command('lets anybody have a directory', async () => {
-  const { out, code } = await run(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, EVENTFS, 'exec', '--mount', daemon.path, '--', 'sh', '-c', 'stat -c %u.%a $EVENTS_DIR']);
+  const { out, code } = await run([...AS_NOBODY, ...eventfsForOthers(), 'exec', '--mount', daemon.path, '--', 'sh', '-c', 'stat -c %u.%a $EVENTS_DIR']);
   assert.equal([code, out], [0, '65534.700\n']);
 });
 

@@ -5,6 +5,7 @@ import { Reader, eventText, publish, statusOf } from '../support/clients.js';
 import { Background, eventfs } from '../support/command.js';
 import { EVENTFS, run, startDaemon, until } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../support/other-user.js';
 
 const settle = (seconds: string): ReturnType<typeof eventfs> => eventfs(['settle', '--mount', daemon.path, '--timeout', seconds]);
 
@@ -114,7 +115,7 @@ command('works where /sys is not mounted', async () => {
 
 command('tells others that somebody lags, though not who', async () => {
   await shell.run(`mkdir -m 700 ${daemon.path}/$$.secret`);
-  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, EVENTFS, 'settle', '--mount', daemon.path, '--timeout', '0.2'];
+  const nobody = [...AS_NOBODY, ...eventfsForOthers(), 'settle', '--mount', daemon.path, '--timeout', '0.2'];
   await shell.run(`rm -rf ${daemon.path}/global/*`);
   assert.is((await run(nobody)).code, 0);
   publish(daemon.path, eventText('/x'));

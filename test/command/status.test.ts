@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { Reader, publishNumbered } from '../support/clients.js';
 import { EVENTFS, Shell, run } from '../support/daemon.js';
 import { daemon, mounted, nothingIsOpen, shell } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../support/other-user.js';
 
 interface Subscriber {
   readonly what: string;
@@ -14,8 +15,8 @@ interface Subscriber {
 }
 type Status = Readonly<Record<string, number>> & { readonly mount: string; readonly subscribers: readonly Subscriber[] };
 
-async function status(under: readonly string[] = []): Promise<Status> {
-  const { out, err, code } = await run([...under, process.execPath, EVENTFS, 'status', '--json', '--mount', daemon.path]);
+async function status(program: readonly string[] = [process.execPath, EVENTFS]): Promise<Status> {
+  const { out, err, code } = await run([...program, 'status', '--json', '--mount', daemon.path]);
   assert.equal([code, err], [0, '']);
   assert.is(out.split('\n').length, 2);
   return JSON.parse(Buffer.from(out, 'latin1').toString()) as Status;
@@ -72,10 +73,9 @@ command('shows a directory with any name, and lets none move the cursor', async 
 });
 
 command('shows others what they may see', async () => {
-  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
   const owner = new Shell();
   await owner.run(`mkdir -m 700 ${daemon.path}/$$; mkdir -m 755 ${daemon.path}/$$.open`);
-  const { subscribers, directories } = await status(nobody);
+  const { subscribers, directories } = await status([...AS_NOBODY, ...eventfsForOthers()]);
   assert.equal(subscribers.map(({ what }) => what), [`${owner.pid}.open`]);
   assert.is(directories, 2);
   await owner.kill();

@@ -1,6 +1,7 @@
 /** The calls of test/clients/stream-calls.c on a real mount: processes, whose directories end with them. */
 import { Calls } from '../support/clients.js';
 import type { Caller, System, User } from './system.js';
+import { asUser } from '../support/other-user.js';
 
 export class MountedSystem implements System {
   readonly #calls: Calls[] = [];
@@ -8,7 +9,7 @@ export class MountedSystem implements System {
   constructor(readonly path: string) {}
 
   async caller({ uid, gid, groups }: User): Promise<Caller> {
-    const calls = new Calls(uid === 0 ? [] : commandAs({ uid, gid, groups }));
+    const calls = new Calls(uid === 0 ? [] : asUser(uid, gid, groups));
     this.#calls.push(calls);
     await calls.call('chdir', this.path);
     return calls;
@@ -17,10 +18,4 @@ export class MountedSystem implements System {
   async end(): Promise<void> {
     for (const calls of this.#calls) await calls.end();
   }
-}
-
-/** What runs a command as somebody. */
-export function commandAs({ uid, gid, groups }: User): string[] {
-  const which = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups'];
-  return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...which];
 }

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { compile, publishNumbered } from '../support/clients.js';
 import { Shell, run, until, within } from '../support/daemon.js';
@@ -325,12 +325,30 @@ s6Test('s6-ftrig-wait is woken by s6-ftrig-notify, and nothing of it stays', asy
 s6Test('s6-cleanfifodir removes the FIFOs that nobody reads, and leaves the others', async () => {
   const owner = newOwner();
   const path = await fifodir(owner);
-  // It looks at names of this length only, which are not those that s6 2.11 makes itself: on tmpfs too.
-  const [left, read] = ['0', '1'].map((digit) => `ftrig1:@${digit.repeat(41)}`);
-  const { out, code } = await owner.run(`cd ${path}; mkfifo ${left} ${read}; exec 6<> ${read}`);
-  assert.is(code, 0, out);
-  assert.equal(await run(['s6-cleanfifodir', path]), { out: '', err: '', code: 0 });
-  assert.equal(waitersIn(path), [read]);
+  const waits = run(['s6-ftrig-wait', '-t', '10000', path, 'u']);
+  await until(() => waitersIn(path).length === 1, 'nobody waits');
+  const [own] = waitersIn(path);
+  assert.is((await run(['s6-ftrig-notify', path, 'u'])).code, 0);
+  await waits;
+  // It looks at names of one length only: s6 2.11 at one that it does not make itself, s6 2.13 at its own. So on tmpfs too.
+  const reference = `/dev/shm/eventfs-fifodir-${owner.pid}`;
+  const names = ['0', '1'].map((digit) => [`ftrig1:@${digit.repeat(41)}`, own.replace(/[0-9a-zA-Z]/g, (letter, at: number) => (at < 'ftrig1:'.length ? letter : digit))]);
+  try {
+    assert.is((await owner.run(`s6-mkfifodir ${reference}`)).code, 0);
+    const cleaned: string[][] = [];
+    for (const directory of [path, reference]) {
+      const [left, read] = names;
+      const { out, code } = await owner.run(`cd ${directory}; mkfifo ${[...left, ...read].join(' ')}; exec 6<> ${read[0]} 7<> ${read[1]}`);
+      assert.is(code, 0, out);
+      assert.equal(await run(['s6-cleanfifodir', directory]), { out: '', err: '', code: 0 });
+      assert.equal(read.filter((name) => !waitersIn(directory).includes(name)), [], 'one that is read was removed');
+      assert.ok(waitersIn(directory).length < 4, 'none was removed');
+      cleaned.push(waitersIn(directory).sort());
+    }
+    assert.equal(cleaned[0], cleaned[1]);
+  } finally {
+    rmSync(reference, { recursive: true, force: true });
+  }
   await owner.kill();
 });
 

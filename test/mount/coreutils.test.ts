@@ -5,9 +5,9 @@ import { appendFileSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmS
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { Reader, compile, publish } from '../support/clients.js';
-import { AS_NOBODY } from '../support/actor.js';
 import { run, until } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
+import { AS_NOBODY } from '../support/other-user.js';
 
 const EVENT = 'add@/devices/x\nACTION=add\nSUBSYSTEM=mine\nSEQNUM=41\n';
 /** More than a page and not a multiple of one. */

@@ -13,6 +13,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { buildClients, client } from '../support/actor.js';
 import { buildBench } from '../support/bench.js';
 import { Attacker, OneCpu } from '../support/confined.js';
+import { forOthers } from '../support/other-user.js';
 import { type Daemon, Shell, killDaemons, removeMountPoint, run, startDaemon, until, within } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
 import { type Floor, startFloor } from '../../bench/programs.js';
@@ -206,7 +207,7 @@ class Stage {
   async begin({ name, groups, publishes }: Attack, preparationMs: number): Promise<Attacker> {
     if (publishes === true) await this.#givePublish(ATTACKER);
     const limits = ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`];
-    const attacker = new Attacker([...limits, ...as(ATTACKER, groups), client('hostile'), name, this.daemon.path], cgroup);
+    const attacker = new Attacker([...limits, ...as(ATTACKER, groups), forOthers(client('hostile')), name, this.daemon.path], cgroup);
     for (const end = Date.now() + preparationMs; !attacker.hasBegun && attacker.failure === '' && Date.now() < end; ) await pause(10);
     return attacker;
   }

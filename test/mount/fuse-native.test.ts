@@ -4,16 +4,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AS_NOBODY, Actor, buildClients, reach } from '../support/actor.js';
+import { Actor, buildClients, reach } from '../support/actor.js';
 import { Calls, Reader, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { EVENTFS, PROJECT, Shell, isMounted, killDaemons, makeUevent, mountPoint, run, startDaemon, until, within } from '../support/daemon.js';
 import { daemon, directory, mounted, nothingIsOpen, shell } from '../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers, NOBODY } from '../support/other-user.js';
 import { suite } from '../support/suite.js';
 
 const DRIVER = ['--source', 'none', '--driver', 'fuse-native'] as const;
 /** fs/drivers/fuse-native.ts. */
 const MOST_PARKED = 8;
-const NOBODY = 65534;
 
 const native = mounted('the tree behind fuse-native', [...DRIVER, '--sticky', 'global:1733']);
 native.before(() => {
@@ -369,7 +369,7 @@ life('says in one line which package to install when libfuse is not there', asyn
 
 life('says what to do when it may not mount', async () => {
   const at = mountPoint();
-  const { err, code } = await run([...AS_NOBODY, process.execPath, EVENTFS, 'mount', '--source', 'none', '--driver', 'fuse-native', at]);
+  const { err, code } = await run([...AS_NOBODY, ...eventfsForOthers(), 'mount', '--source', 'none', '--driver', 'fuse-native', at]);
   assert.match(err, /try as root/);
   assert.is(code, 111);
 });

@@ -8,6 +8,7 @@ import { mount as mountFilesystem, unmount } from '#native';
 import { mountedAt } from '../../fs/fuse/mountinfo.js';
 import { Actor, buildClients, childrenOf, client, reach, untilAlone, untilBlocked } from '../support/actor.js';
 import { type Daemon, EVENTFS, Shell, isMounted, killDaemons, mountPoint, run, startDaemon, until, within } from '../support/daemon.js';
+import { asUser, eventfsForOthers, NOBODY } from '../support/other-user.js';
 import { suite } from '../support/suite.js';
 
 const CONNECTIONS = '/sys/fs/fuse/connections';
@@ -411,7 +412,7 @@ umount('leaves another filesystem alone', async () => {
 
 umount('tells who may not what to try', async () => {
   const daemon = await startDaemon();
-  const ended = await run(['setpriv', '--reuid', '65534', '--clear-groups', process.execPath, EVENTFS, 'umount', daemon.path]);
+  const ended = await run([...asUser(NOBODY, 0), ...eventfsForOthers(), 'umount', daemon.path]);
   assert.equal(ended, { out: '', err: `eventfs: umount: ${daemon.path}: Operation not permitted (try as root)\n`, code: 111 });
   assert.is(reach(`${daemon.path}/stream`), 'ok');
   assert.is(await daemon.stop(), 0);

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { mount as mountFilesystem, openFuse, unmount } from '#native';
 import { mountedAt } from '../../fs/fuse/mountinfo.js';
-import { AS_NOBODY, reach, untilAlone } from '../support/actor.js';
+import { reach, untilAlone } from '../support/actor.js';
 import { EVENTFS, isMounted, killDaemons, mountPoint, run, startDaemon, until } from '../support/daemon.js';
+import { AS_NOBODY, eventfsForOthers } from '../support/other-user.js';
 import { suite } from '../support/suite.js';
 
 const Exit = { failed: 1, usage: 100, systemCall: 111 } as const;
@@ -21,8 +22,8 @@ command.after(async () => {
 type Ended = Awaited<ReturnType<typeof run>>;
 
 /** Runs `eventfs mount` where it should fail. */
-async function fail(args: readonly string[], under: readonly string[] = []): Promise<Ended> {
-  return run([...under, process.execPath, EVENTFS, 'mount', '--source', 'none', ...args]);
+async function fail(args: readonly string[], under: readonly string[] = [], program: readonly string[] = [process.execPath, EVENTFS]): Promise<Ended> {
+  return run([...under, ...program, 'mount', '--source', 'none', ...args]);
 }
 
 /** One line that says who, where and why; nothing on stdout; that exit code. */
@@ -117,9 +118,9 @@ command('says what to try where one may not open /dev/fuse, or may not mount', a
   const hint = '(try as root, or a directory of your own in a user namespace: unshare -rm)';
   try {
     chmodSync('/dev/fuse', 0o600);
-    told(await fail([path], AS_NOBODY), Exit.systemCall, /^eventfs: mount: \/dev\/fuse: Permission denied \(try as root[^)]*\)\n$/);
+    told(await fail([path], AS_NOBODY, eventfsForOthers()), Exit.systemCall, /^eventfs: mount: \/dev\/fuse: Permission denied \(try as root[^)]*\)\n$/);
     chmodSync('/dev/fuse', 0o666);
-    told(await fail([path], AS_NOBODY), Exit.systemCall, `${path}: Operation not permitted ${hint}`);
+    told(await fail([path], AS_NOBODY, eventfsForOthers()), Exit.systemCall, `${path}: Operation not permitted ${hint}`);
   } finally {
     chmodSync('/dev/fuse', mode);
   }
@@ -229,7 +230,7 @@ command('mounts on a directory of its own for who is root in a user namespace on
   const mode = statSync('/dev/fuse').mode & 0o777;
   try {
     chmodSync('/dev/fuse', 0o666);
-    const daemon = await startDaemon(undefined, path, { under: [...AS_NOBODY, 'unshare', '-rm'] });
+    const daemon = await startDaemon(undefined, path, { under: [...AS_NOBODY, 'unshare', '-rm'], eventfs: eventfsForOthers() });
     assert.not(isMounted(path));
     const inside = await run(['nsenter', '-t', `${daemon.pid}`, '-U', '-m', 'bash', '-c', `mkdir ${path}/$$ && ls ${path}/$$ && stat -c %U ${path}/$$; ls -A ${path}`]);
     assert.match(inside.out, /^root\n(\d+\n)log\nmatch\npublish\nstream\n\1?$|^root\nlog\nmatch\npublish\nstream\n\d+\n$/, inside.err);

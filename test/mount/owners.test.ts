@@ -3,8 +3,9 @@ import * as assert from 'uvu/assert';
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AS_NOBODY, Actor, buildClients, childrenOf, client, isDead, reach, stateOf, statusOf, untilAlone } from '../support/actor.js';
+import { Actor, buildClients, childrenOf, client, isDead, reach, stateOf, statusOf, untilAlone } from '../support/actor.js';
 import { type Daemon, Shell, descriptors, killDaemons, run, startDaemon, until } from '../support/daemon.js';
+import { AS_NOBODY } from '../support/other-user.js';
 import { suite } from '../support/suite.js';
 
 const SIGKILL = 9;

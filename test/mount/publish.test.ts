@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Calls, Reader, eventText, publish, statusOf, valuesOf } from '../support/clients.js';
 import { run, until } from '../support/daemon.js';
 import { daemon, mounted, shell } from '../support/mounted.js';
+import { AS_NOBODY } from '../support/other-user.js';
 
 /** Runs a command with the mount as its working directory; gives what went wrong and the events that it made. */
 async function published(command: readonly string[], input?: Buffer): Promise<{ err: string; code: number | null; records: string[] }> {
@@ -234,7 +235,7 @@ shells('takes events of two publishers at once: each once, and each one\'s in or
 
 shells('is for root alone until root lets others, by chmod and chgrp', async () => {
   const path = `${daemon.path}/publish`;
-  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'sh', '-c', 'echo add@/x > publish'];
+  const nobody = [...AS_NOBODY, 'sh', '-c', 'echo add@/x > publish'];
   assert.is(statSync(path).mode & 0o7777, 0o200);
   assert.match((await published(nobody)).err, 'Permission denied');
   chmodSync(path, 0o220);

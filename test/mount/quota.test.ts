@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { Calls, Reader, compile, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { type Daemon, Shell, run, startDaemon, until, within } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
+import { asUser, NOBODY } from '../support/other-user.js';
 
-const NOBODY = 65534;
-const as = (uid: number): string[] => ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
 
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `eventfs-${process.pid}.toml`);
 const CONFIG = `
@@ -37,15 +36,15 @@ async function reload(text: string, says: RegExp): Promise<string> {
 }
 
 quota('refuses 100,000 creates by one user, and everyone else is served meanwhile', async () => {
-  const user = new Shell([...as(NOBODY), 'bash']);
+  const user = new Shell([...asUser(NOBODY), 'bash']);
   await user.run(`mkdir ${daemon.path}/$$.own`);
-  const greedy = run([...as(NOBODY), compile('hog'), `${daemon.path}/${user.pid}.own`, '100000'], { timeoutMs: 120_000 });
+  const greedy = run([...asUser(NOBODY), compile('hog'), `${daemon.path}/${user.pid}.own`, '100000'], { timeoutMs: 120_000 });
   const other = await directory();
   let served = 0;
   let isOver = false;
   void greedy.finally(() => (isOver = true));
   do {
-    assert.is((await run([...as(NOBODY - 1), 'ls', daemon.path])).code, 0);
+    assert.is((await run([...asUser(NOBODY - 1), 'ls', daemon.path])).code, 0);
     publish(daemon.path, eventText('/x'));
     assert.is((await shell.run(`cat ${other}/tail > /dev/null && rm ${other}/head`)).code, 0);
     served++;
@@ -63,7 +62,7 @@ quota('refuses 100,000 creates by one user, and everyone else is served meanwhil
 }, 150_000);
 
 quota('refuses the directory and the stream that are too many, until one ends', async () => {
-  const user = new Shell([...as(NOBODY), 'bash']);
+  const user = new Shell([...asUser(NOBODY), 'bash']);
   const made = await user.run(`cd ${daemon.path}; mkdir $$.1 $$.2 $$.3 $$.4`);
   assert.match(made.out, /\.4.*Disk quota exceeded/);
   await user.run('exec 5<stream 6<match/A==b');
@@ -72,13 +71,13 @@ quota('refuses the directory and the stream that are too many, until one ends', 
   await user.run('rmdir $$.1; mkdir $$.4');
   assert.ok(readdirSync(daemon.path).includes(`${user.pid}.4`));
   await user.kill();
-  const again = new Shell([...as(NOBODY), 'bash']);
+  const again = new Shell([...asUser(NOBODY), 'bash']);
   assert.is((await again.run(`cd ${daemon.path}; mkdir $$.1 $$.2 $$.3`)).out, '');
   await again.kill();
 }, 60_000);
 
 quota('is what df shows, of bytes and of events', async () => {
-  const user = new Shell([...as(NOBODY), 'bash']);
+  const user = new Shell([...asUser(NOBODY), 'bash']);
   await user.run(`cd ${daemon.path}; mkdir $$; head -c 51200 /dev/zero > $$/file`);
   const df = async (what: string): Promise<string> => (await user.run(`df -B1 --output=${what} . | tail -1`)).out.trim().replace(/\s+/g, ' ');
   assert.is(await df('size,used,avail'), '1048576 51200 997376');
@@ -156,7 +155,7 @@ quota('policy tells a reader of .stream at the place of the loss', async () => {
 
 quota('bounds a writer that never closes and a reader that never reads; others are unharmed', async () => {
   const own = await directory('0733');
-  const writer = new Calls(as(NOBODY));
+  const writer = new Calls(asUser(NOBODY));
   await writer.open(1, `${own}/open`, 0o101, 0o644);
   await writer.call('write', 1, 'half an event');
   const idle = new Calls();

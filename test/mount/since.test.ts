@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { publishNumbered, valuesOf } from '../support/clients.js';
 import { run } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
+import { AS_NOBODY } from '../support/other-user.js';
 
 const since = mounted('.since');
 
@@ -19,7 +20,7 @@ since('brings what came before the mkdir, in order, before what came after it', 
 
 since('is written by the directory\'s user only', async () => {
   const open = await directory('0777');
-  const asOther = await run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'sh', '-c', 'echo 0 > "$0/.since"', open]);
+  const asOther = await run([...AS_NOBODY, 'sh', '-c', 'echo 0 > "$0/.since"', open]);
   assert.is.not(asOther.code, 0);
   assert.match(asOther.err, 'ermission denied');
   assert.match((await shell.run(`echo nonsense > ${open}/.since`)).out, 'Invalid argument');

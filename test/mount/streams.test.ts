@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { Calls, Reader, Storm, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { Shell, run, startDaemon, until, within } from '../support/daemon.js';
 import { daemon, directory, mounted, nothingIsOpen, shell } from '../support/mounted.js';
+import { AS_NOBODY } from '../support/other-user.js';
 
 const EPOLLIN = 0x001;
 const POLLIN = 0x001;
@@ -68,7 +69,7 @@ stream('has no match/ file for what is no filter', async () => {
 });
 
 stream('can be kept from others by chmod, but for a match/ file, which is made anew each time', async () => {
-  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'timeout', '0.1', 'cat'];
+  const nobody = [...AS_NOBODY, 'timeout', '0.1', 'cat'];
   const path = `${daemon.path}/stream`;
   assert.is((await run([...nobody, path])).code, 124);
   chmodSync(path, 0o440);

@@ -4,6 +4,7 @@ import { chmodSync, closeSync, constants, openSync, readFileSync, readdirSync, r
 import { Calls, Reader, Storm, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { Shell, run, until } from '../support/daemon.js';
 import { daemon, directory as newDirectory, mounted, shell } from '../support/mounted.js';
+import { AS_NOBODY } from '../support/other-user.js';
 
 /** The directory of the test that runs. */
 let own: string;
@@ -560,7 +561,7 @@ const others = mounted('another user');
 
 /** Runs a command as nobody; gives what it says and its exit code. */
 const asNobody = (command: string): ReturnType<typeof run> =>
-  run(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'sh', '-c', `cd ${own}; ${command}`]);
+  run([...AS_NOBODY, 'sh', '-c', `cd ${own}; ${command}`]);
 
 others("can't read another's events, set its filter, take events off or make files", async () => {
   await directory();
@@ -601,7 +602,7 @@ others('has a directory and streams of its own', async () => {
 
 others('reads the events of its own directory', async () => {
   own = daemon.path;
-  const nobody = new Shell(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'bash']);
+  const nobody = new Shell([...AS_NOBODY, 'bash']);
   await nobody.run(`mkdir -m 700 ${daemon.path}/$$ && cd ${daemon.path}/$$`);
   publishNumbered(daemon.path, 1);
   const { out, code } = await nobody.run('stat -c "%a %u:%g" $(ls); cat head && rm head && ls -A');

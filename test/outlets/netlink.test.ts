@@ -5,6 +5,7 @@ import { OWN_NETWORK, type Apart, about, listenNetlink, refused, sendNetlink, st
 import { Reader, eventText, killClients, publish, statusOf } from '../support/clients.js';
 import { makeUevent, run, until } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
+import { AS_NOBODY_FOR_EVER } from '../support/other-user.js';
 import { suite } from '../support/suite.js';
 
 const FOUR_AND_FIVE = 0b11000;
@@ -149,7 +150,8 @@ udev('passes the socket filter of udevadm for its subsystem and devtype, and no 
   await all.has('mem/last');
   for (const [at, name] of names.entries()) assert.equal(monitors[at].devices, [`${name}/plain`, `${name}/disk`]);
   assert.equal(typed.devices, ['block/disk']);
-  assert.is(all.devices.filter((device) => !device.startsWith('mem/')).length, 2 * names.length + 3);
+  // Real devices of this machine may have had events meanwhile.
+  assert.is(all.devices.filter((device) => /\/(plain|disk|part|bare)$/.test(device)).length, 2 * names.length + 3);
 }, 60_000);
 
 udev('passes the socket filter of udevadm for its tags, and no other', async () => {
@@ -206,8 +208,7 @@ const pyudev = (filter: string): Monitor => new Monitor([filter], ['/usr/bin/pyt
 
 udev('cannot be sent there by who is not root', async () => {
   const monitor = await new Monitor(['--udev']).hears('mem');
-  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--bounding-set', '-all'];
-  assert.match(await sendNetlink(apart, 'multicast', 2, 'libudev\0', { under: nobody }), 'not permitted');
+  assert.match(await sendNetlink(apart, 'multicast', 2, 'libudev\0', { under: AS_NOBODY_FOR_EVER }), 'not permitted');
   publish(apart.path, deviceText('still', 'mem'));
   await monitor.has('mem/still');
 });
@@ -220,7 +221,8 @@ udev('needs /run/udev/control, which is there as long as the daemon, and at whic
   assert.ok(statSync(at(CONTROL)).isSocket());
   assert.is(statSync(at(CONTROL)).mode & 0o777, 0o600);
   const started = Date.now();
-  await run([...apart.enter, 'udevadm', 'control', '--ping', '--timeout=20']);
+  // In a chroot udevadm does nothing, unless it is told that it is not in one.
+  await run([...apart.enter, 'udevadm', 'control', '--ping', '--timeout=20'], { env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' } });
   assert.ok(Date.now() - started < 15_000, 'udevadm control waited');
   const holder = new Reader('60', [...apart.enter, 'sleep']); // keeps the mount namespace
   await until(() => existsSync(`/proc/${holder.process.pid}/root/run`), 'no holder');

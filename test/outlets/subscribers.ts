@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Reader, Storm, compile, eventText, publish, publishNumbered, statusOf, valuesOf } from '../support/clients.js';
 import { EVENTFS, mountPoint, run, startDaemon, until } from '../support/daemon.js';
 import { daemon, mounted } from '../support/mounted.js';
+import { AS_NOBODY_FOR_EVER } from '../support/other-user.js';
 
 export const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'sockets-'));
 chmodSync(scratch, 0o711); // clients that are not root must get through
@@ -187,19 +188,18 @@ export function testSubscribers(way: Way): void {
   }, 120_000);
 
   tests('of another user is let in by the socket\'s mode only', async () => {
-    const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--bounding-set', '-all'];
-    const closed = await run([...nobody, compile('subscriber'), '\n', PATHS[way]]);
+    const closed = await run([...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n', PATHS[way]]);
     assert.match(closed.err, 'connect: Permission denied');
     assert.is(statSync(PATHS[way]).mode & 0o777, 0o600);
     const open = join(scratch, `open-${way}`);
     const other = await startDaemon(['--source', 'none', option, `${open}:0666`], mountPoint());
     try {
       assert.is(statSync(open).mode & 0o777, 0o666);
-      const client = new Reader(open, [...nobody, compile('subscriber'), '\n']);
+      const client = new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n']);
       await client.has(1, 20_000);
       assert.match(Object.values(statusOf(`${other.path}/log`)).join('\n'), `pid=${client.process.pid} uid=65534 `);
       const account = (): string | undefined => statusOf(`${other.path}/log`).QUOTA_UID_65534;
-      const costly = Array.from({ length: 12 }, (_, n) => new Reader(open, [...nobody, compile('subscriber'), `A==${n}${'|*a*'.repeat(10)}`]));
+      const costly = Array.from({ length: 12 }, (_, n) => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), `A==${n}${'|*a*'.repeat(10)}`]));
       await Promise.all(costly.map(async (one) => one.has(1, 20_000)));
       const told = costly.map(({ records: [first] }) => /^ERROR=(.*)$/m.exec(first)?.[1] ?? 'taken');
       assert.is(told.filter((why) => why === 'taken').length, 9, told.join());
@@ -207,7 +207,7 @@ export function testSubscribers(way: Way): void {
       assert.match(account() ?? '', /filter_cost=3\d{4}\/32768/);
       await Promise.all(costly.map((one) => one.kill()));
       await until(() => account()?.includes('filter_cost=0/') ?? true, 'their filters are still charged', 20_000);
-      const others = Array.from({ length: 260 }, () => new Reader(open, [...nobody, compile('subscriber'), '!silent']));
+      const others = Array.from({ length: 260 }, () => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '!silent']));
       const refusals = (): number => Number(statusOf(`${other.path}/log`)[`${KEYS[way]}_REFUSED`]) - 3; // without the costly three
       await until(() => refusals() === 5, `${refusals()} were refused, not the 5 above 256`, 60_000);
       await Promise.all([client, ...others].map((one) => one.kill()));

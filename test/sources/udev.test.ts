@@ -6,6 +6,7 @@ import { Reader, statusOf, valuesOf } from '../support/clients.js';
 import { makeUevent, until } from '../support/daemon.js';
 import { libudevMessage } from '../support/libudev.js';
 import { daemon, directory, mounted } from '../support/mounted.js';
+import { AS_NOBODY, AS_NOBODY_FOR_EVER } from '../support/other-user.js';
 
 const UDEV_MASK = 2;
 const SETTING = { under: OWN_NETWORK };
@@ -52,10 +53,9 @@ udev('is dropped and counted when it was sent to the daemon alone, or to another
   assert.ok(port, 'the daemon has no socket on that group');
   assert.is(await sendNetlink(daemon, 'unicast', Number(port), libudevMessage(properties('/devices/u/forged', lastSeqnum() + 9))), '');
   await until(() => status('UDEV_FORGED') === before + 1, 'it was not counted');
-  const nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--bounding-set', '-all'];
   for (const how of ['unicast', 'multicast'] as const) {
     const to = how === 'unicast' ? Number(port) : UDEV_MASK;
-    assert.match(await sendNetlink(daemon, how, to, libudevMessage(properties('/devices/u/forged', 1)), { under: nobody }), 'not permitted');
+    assert.match(await sendNetlink(daemon, how, to, libudevMessage(properties('/devices/u/forged', 1)), { under: AS_NOBODY_FOR_EVER }), 'not permitted');
   }
   await send(properties('/devices/u/genuine', lastSeqnum() + 10));
   await until(() => about(reader.records, '/devices/u/genuine').length === 1, 'the genuine one did not come');
@@ -66,7 +66,7 @@ udev('is dropped and counted when it was sent to the daemon alone, or to another
 udev('is dropped and counted when a user with CAP_NET_ADMIN in that network sends it, but who is not root', async () => {
   const before = status('UDEV_FORGED');
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const admin = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--inh-caps', '-all,+net_admin', '--ambient-caps', '-all,+net_admin'];
+  const admin = [...AS_NOBODY, '--inh-caps', '-all,+net_admin', '--ambient-caps', '-all,+net_admin'];
   assert.is(await sendNetlink(daemon, 'multicast', UDEV_MASK, libudevMessage(properties('/devices/u/forged', 1)), { under: admin }), '');
   await until(() => status('UDEV_FORGED') === before + 1, 'it was not counted');
   await send(properties('/devices/u/real', lastSeqnum() + 11));
@@ -77,7 +77,7 @@ udev('is dropped and counted when a user with CAP_NET_ADMIN in that network send
 udev('does not come from a network of the sender\'s own, in which a user may be root', async () => {
   const before = status('UDEV_FORGED');
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const rootOfTheirs = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'unshare', '--user', '--map-root-user', '--net'];
+  const rootOfTheirs = [...AS_NOBODY, 'unshare', '--user', '--map-root-user', '--net'];
   for (const to of [UDEV_MASK, 1]) {
     assert.is(await sendNetlink(daemon, 'multicast', to, libudevMessage(properties('/devices/u/forged', 1)), { under: rootOfTheirs }), '');
   }

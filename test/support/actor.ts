@@ -4,6 +4,9 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from '../../fs/errno.js';
 import { PROJECT, run, until, within } from './daemon.js';
+import { forOthers, refuseUnreadable } from './other-user.js';
+
+export { AS_NOBODY } from './other-user.js';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
@@ -12,13 +15,10 @@ export function buildClients(): void {
   execFileSync('make', ['-s', '-C', join(PROJECT, 'test/clients')]);
 }
 
-/** Where a program of test/clients is. */
+/** Where a program of test/clients is that every user can run: a copy. */
 export function client(name: string): string {
-  return join(PROJECT, 'test/build', name);
+  return forOthers(join(PROJECT, 'test/build', name));
 }
-
-/** Runs a command as somebody without any rights. */
-export const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] as const;
 
 /** A process that answers each command with one line. */
 export class Actor {
@@ -30,9 +30,10 @@ export class Actor {
   #rest = '';
   #errors = '';
 
-  /** @param under a command that runs it, as in {@link AS_NOBODY} */
+  /** @param under a command that runs it, as in `AS_NOBODY` */
   constructor(under: readonly string[] = []) {
     const [command, ...args] = [...under, client('actor')];
+    refuseUnreadable([command, ...args]);
     this.#process = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#process.stdin!.on('error', () => undefined);
     this.#process.stderr!.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PROJECT, descriptors, until, within } from './daemon.js';
+import { refuseUnreadable } from './other-user.js';
 
 /** Every client that has not ended. */
 const clients = new Set<ChildProcess>();
 
 export function spawnClient(command: readonly string[], stdio: StdioOptions): ChildProcess {
+  refuseUnreadable(command);
   const child = spawn(command[0], command.slice(1), { stdio });
   clients.add(child);
   child.on('close', () => clients.delete(child));

@@ -7,13 +7,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseMountinfo } from '../../fs/fuse/mountinfo.js';
+import { refuseUnreadable } from './other-user.js';
+import { EVENTFS } from './project.js';
 
-/** The project's root: this file is compiled to dist/test/support/. */
-export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
-export const EVENTFS = join(PROJECT, 'bin/eventfs');
-export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
+export { EMIT_HELPER, EVENTFS, PROJECT } from './project.js';
 
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -45,6 +43,8 @@ export interface DaemonSetting {
   readonly under?: readonly string[];
   /** More of its environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What runs `eventfs`: the clone's, or a copy where `under` makes it another user's. */
+  readonly eventfs?: readonly string[];
 }
 
 const running = new Set<ChildProcess>();
@@ -60,11 +60,13 @@ export async function killDaemons(): Promise<void> {
 export async function startDaemon(
   args: readonly string[] = ['--source', 'none'],
   path = mountPoint(),
-  { under = [], env = {} }: DaemonSetting = {},
+  { under = [], env = {}, eventfs = [process.execPath, EVENTFS] }: DaemonSetting = {},
 ): Promise<Daemon> {
   // Before `args`, which may say otherwise.
   const transport = process.env.EVENTFS_TRANSPORT === undefined ? [] : ['--transport', process.env.EVENTFS_TRANSPORT];
-  const [command, ...rest] = [...under, process.execPath, EVENTFS, 'mount', path, '--ready-fd', '3', ...transport, ...args];
+  const whole = [...under, ...eventfs, 'mount', path, '--ready-fd', '3', ...transport, ...args];
+  refuseUnreadable(whole);
+  const [command, ...rest] = whole;
   // A broken invariant ends the daemon, and with it the test.
   const asserts = process.env.EVENTFS_ASSERT === undefined ? {} : { EVENTFS_ASSERT: 'abort' };
   const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...asserts, ...env } });
@@ -130,6 +132,7 @@ export class Shell {
 
   /** @param command what to run instead of bash, reading commands from standard input */
   constructor(command: readonly string[] = ['bash']) {
+    refuseUnreadable(command);
     this.process = spawn(command[0], [...command.slice(1)], { stdio: ['pipe', 'pipe', 'pipe'] });
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
       stream.on('data', (chunk: Buffer) => (this.#out += chunk.toString('latin1')));
@@ -162,6 +165,7 @@ export async function run(
   command: readonly string[],
   options: { input?: string | Buffer; timeoutMs?: number; env?: NodeJS.ProcessEnv; signal?: NodeJS.Signals } = {},
 ): Promise<{ out: string; err: string; code: number | null }> {
+  refuseUnreadable(command);
   const child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'], env: options.env ?? process.env });
   let out = '';
   let err = '';

@@ -1,0 +1,122 @@
+/**
+ * Commands as another user than root. A clone may be in a home of mode 0700, where no other user can
+ * run a file of it: such a command runs copies, which every user can read.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { PROJECT } from './project.js';
+
+/** The user that owns nothing, and its group. */
+export const NOBODY = 65534;
+
+/**
+ * A command that runs another one as a user.
+ *
+ * @param groups the supplementary groups
+ */
+export function asUser(uid: number, gid = uid, groups: readonly number[] = []): string[] {
+  const supplementary = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups'];
+  return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...supplementary];
+}
+
+/** A command that runs another one as a user without any rights. */
+export const AS_NOBODY: readonly string[] = asUser(NOBODY);
+
+/** The same, and no program that it runs can get a capability. */
+export const AS_NOBODY_FOR_EVER: readonly string[] = [...AS_NOBODY, '--bounding-set', '-all'];
+
+/** A directory that every user can get through; the runner removes its own. */
+let place: string | undefined;
+function placeForOthers(): string {
+  if (place === undefined) {
+    place = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'for-others-'));
+    if (process.env.EVENTFS_TEST_DIR !== undefined) chmodSync(process.env.EVENTFS_TEST_DIR, 0o711);
+    chmodSync(place, 0o755);
+  }
+  return place;
+}
+
+/**
+ * Copies a program to where every user can run it, once for each test file.
+ *
+ * @returns the copy's path, with the same last component
+ */
+export function forOthers(program: string): string {
+  const copy = join(placeForOthers(), basename(program));
+  if (!existsSync(copy)) {
+    copyFileSync(program, `${copy}.new`);
+    chmodSync(`${copy}.new`, 0o755);
+    renameSync(`${copy}.new`, copy);
+  }
+  return copy;
+}
+
+/** Node.js for every user: the one that runs this, or a copy where others can't reach that. */
+export function nodeForOthers(): string {
+  return isForOthers(process.execPath) ? process.execPath : forOthers(process.execPath);
+}
+
+/**
+ * Copies what `eventfs` needs to run to where every user can read it, once for each test file.
+ *
+ * @returns the copy's root
+ */
+export function projectForOthers(): string {
+  const root = join(placeForOthers(), 'project');
+  if (existsSync(root)) return root;
+  const parts = ['bin', 'package.json', 'native/index.js', 'dist/fs', ...['eventfs.node', 'eventfs-notify', 'eventfs-emit'].map((file) => `build/Release/${file}`)];
+  for (const part of [...parts, ...packages()].filter((path) => existsSync(join(PROJECT, path)))) {
+    mkdirSync(dirname(join(`${root}.new`, part)), { recursive: true });
+    execFileSync('cp', ['-R', join(PROJECT, part), join(`${root}.new`, part)]);
+  }
+  execFileSync('chmod', ['-R', 'a+rX', `${root}.new`]);
+  renameSync(`${root}.new`, root);
+  return root;
+}
+
+/** `eventfs` as a command that every user can run; the command's arguments go behind it. */
+export function eventfsForOthers(): readonly string[] {
+  return [nodeForOthers(), join(projectForOthers(), 'bin/eventfs')];
+}
+
+/**
+ * Refuses a command that another user runs and that names a file of the clone: it works where the
+ * clone is readable, and fails on a machine where it is not.
+ *
+ * @throws Error
+ */
+export function refuseUnreadable(command: readonly string[]): void {
+  const named = command.find((word) => word.includes(PROJECT));
+  if (named !== undefined && command.some((word) => word.includes('--reuid'))) {
+    throw new Error(`another user may not be able to read ${named}: use a copy (test/support/other-user.ts)`);
+  }
+}
+
+/** Whether every user can run a program: its mode, and those of the directories above it. */
+function isForOthers(program: string): boolean {
+  if ((statSync(program).mode & 0o005) !== 0o005) return false;
+  for (let at = dirname(program); ; at = dirname(at)) {
+    if ((statSync(at).mode & 0o001) === 0) return false;
+    if (at === '/') return true;
+  }
+}
+
+/** The npm packages that `eventfs` loads, with what these load: not what only builds it. */
+function packages(): string[] {
+  const found = new Set<string>();
+  const add = (directory: string): void => {
+    const file = join(PROJECT, directory, 'package.json');
+    if (!existsSync(file)) return; // an optional one, or one that lies in its user's directory
+    const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, string> | undefined>;
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      const path = `node_modules/${name}`;
+      if (name === 'node-gyp' || found.has(path)) continue;
+      found.add(path);
+      add(path);
+    }
+  };
+  add('.');
+  return [...found];
+}
