@@ -33,6 +33,7 @@ export interface Holder {
   bytes: number;
   readonly books: Books | null;
   refuses(events: number, bytes: number): boolean;
+  overflows(events: number, bytes: number): boolean;
   makeRoom(events: number, bytes: number, growing?: Event): void;
   /** How many of its links are to events that are not complete. */
   incomplete: number;

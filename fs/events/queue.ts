@@ -109,10 +109,11 @@ export class Queue<E extends Entry> implements Holder {
 
   /** Whether a user may not put that much more in: it would have to be lost. */
   refuses(events: number, bytes: number): boolean {
-    return !this.dropsOldest && this.#overflows(events, bytes);
+    return !this.dropsOldest && this.overflows(events, bytes);
   }
 
-  #overflows(events: number, bytes: number): boolean {
+  /** Whether that much more is beyond the limits. */
+  overflows(events: number, bytes: number): boolean {
     const { limits } = this;
     return (events > 0 && this.entries.size + events > limits.events) || (bytes > 0 && this.bytes + bytes > limits.bytes);
   }
@@ -120,7 +121,7 @@ export class Queue<E extends Entry> implements Holder {
   /** Finds room for one event more and charges it. */
   #admit(bytes: number, heap: number): boolean {
     const { books } = this;
-    if (this.#overflows(1, bytes)) {
+    if (this.overflows(1, bytes)) {
       if (!this.dropsOldest) return false;
       this.makeRoom(1, bytes);
     }
@@ -155,7 +156,7 @@ export class Queue<E extends Entry> implements Holder {
   /** Links and charges an event that `events` more are to follow, if there is room for it. */
   #takesInFront(events: number, { name, event }: E): boolean {
     const heap = heapOf(name, event);
-    if (this.#overflows(events + 1, event.length)) return false;
+    if (this.overflows(events + 1, event.length)) return false;
     if (this.books !== null && !this.books.charge(1, event.length, heap)) return false;
     event.link(this);
     this.bytes += event.length;

@@ -16,6 +16,12 @@ const TRAILER_BYTES = 2;
 /** The most bytes that are held beyond the text: an eighth of it, so that appending costs little, and these. */
 const SPARE_BYTES = 64;
 
+/**
+ * In so many full queues an event that grows pushes others out. Each may lose 4,096 events then, and a user may have
+ * 256 of them: one write(2) would take a third of a second.
+ */
+const MOST_FULL_QUEUES = 2;
+
 /** How much room a text of `size` bytes gets when it must be moved. */
 function roomFor(size: number): number {
   return size === 0 ? 0 : size + TRAILER_BYTES + (size >>> 4);
@@ -177,8 +183,12 @@ export class WrittenEvent extends Event {
       // What did not fit says why; what fitted shows only that it did.
       for (const [books, amount] of charged) books.refund(0, amount, 0);
     };
+    let full = 0;
     for (const [holder, links] of holders) {
       if (holder.refuses(0, bytes * links)) throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
+      if (holder.overflows(0, bytes * links) && ++full > MOST_FULL_QUEUES) {
+        throw new FsError(Errno.EDQUOT, `more than ${MOST_FULL_QUEUES} queues that hold it are full`);
+      }
     }
     const owed: [Books | null, number][] = [...holders.map(([holder, links]): [Books | null, number] => [holder.books, bytes * links]), [this.keeper, bytes]];
     for (const [books, amount] of owed) {

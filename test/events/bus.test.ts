@@ -56,7 +56,7 @@ bus('calls a kernel event by its SEQNUM', () => {
   kernel(own, 1042);
   assert.equal(notes.names, ['1041', '1042']);
   assert.is(own.lastSeqnum, 1042);
-  assert.equal(own.counted, { kernel: 2, udev: 0, published: 0 });
+  assert.equal(own.counted, { kernel: 2, udev: 0, published: 0, cut: 0 });
 });
 
 bus('calls a published event <last kernel seqnum>.<n>', () => {
@@ -68,7 +68,7 @@ bus('calls a published event <last kernel seqnum>.<n>', () => {
   kernel(own, 8);
   program(own);
   assert.equal(notes.names, ['0.1', '7', '7.1', '7.2', '8', '8.1']);
-  assert.equal(own.counted, { kernel: 2, udev: 0, published: 4 });
+  assert.equal(own.counted, { kernel: 2, udev: 0, published: 4, cut: 0 });
 });
 
 bus('does not count backwards when two CPUs send in the other order than they count', () => {

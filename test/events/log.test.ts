@@ -106,7 +106,7 @@ log('copies only as much of the memory it is given as it is told', () => {
 // ---- an event in the ring and after it
 
 const event = suite('an event');
-const holder: Holder = { bytes: 0, books: null, incomplete: 0, refuses: () => false, makeRoom: () => undefined, becameComplete: () => undefined };
+const holder: Holder = { bytes: 0, books: null, incomplete: 0, refuses: () => false, overflows: () => false, makeRoom: () => undefined, becameComplete: () => undefined };
 
 /** Fills the ring anew, so that nothing of before is in it. */
 function overtakeAll(of: Log): void {
