@@ -607,9 +607,9 @@ const DIRECTORIES = group('a directory', {
     mkdir a/sub = ENOTDIR`,
   'counts as a link of the root': `
     rmdir ../other
-    nlink .. = 3
+    nlink .. = 5
     mkdir ../other
-    nlink .. = 4`,
+    nlink .. = 6`,
   'is removed when it is empty only': `
     put ../other/a 1
     rmdir ../other = ENOTEMPTY
