@@ -60,6 +60,30 @@ const WALKERS = [
   'du -a MOUNT', 'tree MOUNT', 'rg --no-ignore --hidden SUBSYSTEM=mine MOUNT', 'zip -qr OUT.zip MOUNT', 'diff -r MOUNT MOUNT',
 ] as const;
 
+tool('a shared mapping shows an event of log/, also one that the history has dropped, and is refused of the same event elsewhere', async () => {
+  const script = `
+import errno, mmap, os, sys
+def shared(fd, size):
+    try: return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+    except OSError as error: return errno.errorcode[error.errno]
+own, log, name = sys.argv[1:]
+for flags in (os.O_RDONLY, os.O_RDONLY | os.O_APPEND):
+    fd = os.open(log + "/" + name, flags)
+    size = os.fstat(fd).st_size
+    mapped = shared(fd, size)
+    assert mapped[:] == os.read(fd, 65536) == os.pread(fd, size, 0)
+assert os.stat(own + "/" + name).st_ino == os.stat(log + "/" + name).st_ino
+print(shared(os.open(own + "/" + name, os.O_RDONLY), size), shared(os.open(log + "/.status", os.O_RDONLY), 10))
+text = mapped[:]
+publish = os.open(log + "/../publish", os.O_WRONLY)
+for n in range(1100): os.write(publish, b"add@/more\\nACTION=add\\n")
+assert not os.path.exists(log + "/" + name)
+os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+print(mapped[:] == text, os.pread(fd, 65536, 0) == text, shared(fd, size)[:] == text)
+`;
+  assert.is(await sh(`python3 - ${own} ${daemon.path}/log ${event} <<'END'\n${script}END`), 'ENODEV ENODEV\nTrue True True\n');
+});
+
 tool('walkers over the whole mount end, with every event', async () => {
   for (const walker of WALKERS) {
     const [program] = walker.replace('mkdir -p OUT; ', '').split(' ');
