@@ -13,7 +13,7 @@ export function mountOptions(command: Command): Command {
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
     .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
     .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
-    .option('--list-links', 'head and tail are listed too, as symlinks')
+    .option('--list-links', 'stream, head and tail are listed too (then cp -r and grep -r do not end)')
     .option('--fsname <name>', 'what mount tables show as the source, with devfuse', DEFAULT_MOUNT_SOURCE)
     .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
     .option('--syslog', 'once mounted, send warnings to /dev/log instead of standard error')

@@ -106,6 +106,7 @@ function hint(path: string): string {
   return [
     `eventfs: serving ${path} until Ctrl-C. In another shell, try:`,
     `  cat ${path}/stream &  echo add > /sys/class/mem/null/uevent    # an event, as it comes`,
+    `  ls ${path}                                     # ${path}/stream is found by its name; ls does not show it`,
     `  mkdir ${path}/$$ && ls -la ${path}/$$                           # yours, as long as that shell lives`,
   ].join('\n');
 }

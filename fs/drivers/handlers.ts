@@ -21,6 +21,7 @@ import type { Request } from '../fuse/request.js';
 import { APPEND, type FileHandle, Handle, type ParkedRead } from '../tree/handle.js';
 import { EventDirectory } from '../tree/event-directory.js';
 import { EventFile } from '../tree/event-file.js';
+import { LogDirectory } from '../tree/log-directory.js';
 import { WrittenEvent } from '../tree/written-event.js';
 import { type AttributeChanges, Directory, type Node, type NodeId, emptyAttributes } from '../tree/node.js';
 import type { Tree } from '../tree/tree.js';
@@ -450,10 +451,13 @@ export class TreeHandlers implements Handlers {
 }
 
 /**
- * Nothing is cached, and closing sends nothing but RELEASE. A stream is not seeked, and its reads don't hold the file
+ * Nothing is cached but the events of `log/`, which do not change and whose directory does not end: shared mappings need that.
+ * A link to the same event in a process directory is another inode to the kernel, with no pages. Closing sends nothing but RELEASE. A stream is not seeked, and its reads don't hold the file
  * position's lock while they wait (FOPEN_STREAM). Writers don't wait for each other.
  */
 function openFlags(handle: Handle): number {
+  const { node } = handle;
+  if (node instanceof EventFile && node.directory instanceof LogDirectory) return OpenFlag.FOPEN_NOFLUSH;
   const flags = OpenFlag.FOPEN_DIRECT_IO | OpenFlag.FOPEN_NOFLUSH | OpenFlag.FOPEN_PARALLEL_DIRECT_WRITES;
   return handle.isStream ? flags | OpenFlag.FOPEN_NONSEEKABLE | OpenFlag.FOPEN_STREAM : flags;
 }

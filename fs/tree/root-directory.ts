@@ -15,6 +15,24 @@ const PID_NAME = /^(0|[1-9][0-9]*)(\.[^]*)?$/;
 
 const OWNER_ONLY = 0o700;
 
+/** Offsets of readdir: 1 behind `.`, 2 behind `..`, then 3 + the position of a directory. */
+const FIRST_ENTRY_OFFSET = 2;
+const FIRST_DIRECTORY_OFFSET = 3;
+/**
+ * The fixed names come behind all directories, however many there will have been. Their offsets fit 31 bits for as long as those
+ * of directories do: readdir(3) of a 32-bit program without large files refuses larger ones with EOVERFLOW.
+ */
+const NARROW_FIXED_OFFSET = 2 ** 30;
+const WIDE_FIXED_OFFSET = 2 ** 50;
+
+/** A file of the root that is always there. */
+interface Fixed {
+  readonly name: string;
+  readonly node: Node;
+  /** Listed only where `list_links` says so. */
+  readonly isLink: boolean;
+}
+
 export class RootDirectory extends Directory {
   /** Anyone may make a directory here, and only its user may remove it. */
   #permissions = 0o1777;
@@ -23,17 +41,28 @@ export class RootDirectory extends Directory {
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
-  /** What is always there. */
-  readonly #fixed = new Map<string, Node>();
+  /** What is always there, in the order of the listing. */
+  readonly #fixed: Fixed[] = [];
+  #fixedDirectories = 0;
   readonly directories = new Sequence<ProcessDirectory>();
 
   constructor(private readonly tree: Tree) {
     super(ROOT_ID, tree.forever);
   }
 
-  /** Puts something there that always stays. */
-  fix(name: string, node: Node): void {
-    this.#fixed.set(name, node);
+  /**
+   * Puts something there that always stays, behind what is there. The last one is no directory: vdev's event-put links the
+   * entry that is listed last twice if that is a directory.
+   * @param isLink it is found by name, and listed only with `list_links`: a walker that reads all it finds never ends with it
+   */
+  fix(name: string, node: Node, isLink = false): void {
+    this.#fixed.push({ name, node, isLink });
+    if (node.type === FileType.directory) this.#fixedDirectories++;
+  }
+
+  #fixedNode(name: string): Node | undefined {
+    for (const fixed of this.#fixed) if (fixed.name === name) return fixed.node;
+    return undefined;
   }
 
   get mode(): number {
@@ -42,7 +71,7 @@ export class RootDirectory extends Directory {
 
   lookup(name: string, caller?: Caller): Node | undefined {
     const directory = this.directories.get(name);
-    if (directory === undefined) return this.#fixed.get(name);
+    if (directory === undefined) return this.#fixedNode(name);
     return this.#isUsurped(directory, caller) ? undefined : directory;
   }
 
@@ -67,7 +96,7 @@ export class RootDirectory extends Directory {
   /** Makes a name free that is usurped. EEXIST where it is taken by right. */
   #clear(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
-    if (directory === undefined && !this.#fixed.has(name)) return;
+    if (directory === undefined && this.#fixedNode(name) === undefined) return;
     if (directory === undefined || !this.#isUsurped(directory, caller)) throw new FsError(Errno.EEXIST);
     this.tree.owners.release(directory.owner, directory);
     this.remove(directory);
@@ -124,7 +153,7 @@ export class RootDirectory extends Directory {
   /** rmdir(2): ENOTEMPTY while it holds events that a listing has shown, EPERM for what always stays. */
   override rmdir(name: string): void {
     const directory = this.directories.get(name);
-    if (directory === undefined) throw new FsError(this.#fixed.has(name) ? Errno.EPERM : Errno.ENOENT);
+    if (directory === undefined) throw new FsError(this.#fixedNode(name) !== undefined ? Errno.EPERM : Errno.ENOENT);
     if (!directory.removable) throw new FsError(Errno.ENOTEMPTY);
     this.tree.owners.release(directory.owner, directory);
     this.remove(directory);
@@ -141,20 +170,21 @@ export class RootDirectory extends Directory {
     return this.directories.nextPosition;
   }
 
-  /** Offsets: 1 and 2 behind `.` and `..`, then one for each fixed name, then the position of a directory. */
+  /** Process directories first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (offset < 2 && !to.add(this.ino, FileType.directory, '..', 2)) return;
-    let next = 2;
-    for (const [name, node] of this.#fixed) {
-      next++;
-      if (offset < next && !to.add(node.ino, node.type, name, next)) return;
-    }
+    if (offset < FIRST_ENTRY_OFFSET && !to.add(this.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
     const { directories } = this;
-    let position = directories.seek(Math.max(0, offset - next));
+    const isNarrow = directories.nextPosition + FIRST_DIRECTORY_OFFSET < NARROW_FIXED_OFFSET;
+    const firstFixed = isNarrow ? NARROW_FIXED_OFFSET : WIDE_FIXED_OFFSET;
+    let position = offset >= firstFixed ? -1 : directories.seek(Math.max(0, offset - FIRST_ENTRY_OFFSET));
     for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
       const directory = directories.at(position)!;
-      if (!to.add(directory.ino, FileType.directory, directory.name, next + position + 1)) return;
+      if (!to.add(directory.ino, FileType.directory, directory.name, position + FIRST_DIRECTORY_OFFSET)) return;
+    }
+    for (let n = Math.max(0, offset - firstFixed); n < this.#fixed.length; n++) {
+      const { name, node, isLink } = this.#fixed[n];
+      if ((!isLink || this.tree.listsLinks) && !to.add(node.ino, node.type, name, firstFixed + n + 1)) return;
     }
   }
 
@@ -171,7 +201,7 @@ export class RootDirectory extends Directory {
     to.ino = this.ino;
     to.size = 0;
     to.mode = this.mode;
-    to.nlink = 2 + this.directories.size;
+    to.nlink = 2 + this.#fixedDirectories + this.directories.size;
     to.uid = this.#uid;
     to.gid = this.#gid;
     to.atime = this.#accessed;

@@ -69,7 +69,7 @@ export class Tree implements Outlet, FilterHost {
   filterLimits: FilterLimits = FILTER_LIMITS;
   /** Where the tree says what no system call can be told of. */
   complain: (message: string) => void = () => undefined;
-  /** Whether readdir(3) shows head and tail. */
+  /** Whether readdir(3) shows head, tail and `stream`. */
   listsLinks = false;
   readonly notices = new Notices();
   /** Frees what has ended. */
@@ -101,8 +101,8 @@ export class Tree implements Outlet, FilterHost {
     this.log = new LogDirectory(this, this.mintNodeId());
     this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
+    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, ''), true);
     this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
-    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, ''));
     bus.outlets.push(this);
   }
 

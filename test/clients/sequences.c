@@ -2,7 +2,7 @@
  * What programs written for other event directories do, system call by system call, as strace shows it: one function
  * a client. A call that fails says `<call>: <errno>`; what a client has read it prints.
  *
- *   sequences udev EVENTS     libudev-compat: commands from standard input (wait, fork, exit)
+ *   sequences udev EVENTS     libudev-compat: commands from standard input (wait, take, collect MS, fork, exit)
  *   sequences put MOUNT NAME  event-put: the text comes from standard input
  *   sequences mmap FILE       a private mapping for reading
  *   sequences thread DIR      a directory made by a thread that ends
@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,12 @@ static void udev_wait(void) {
   udev_take();
 }
 
+/* As `wait`, again and again, until nothing has come for so long. */
+static void udev_collect(int quiet_ms) {
+  struct pollfd polled = {.fd = udev_inotify, .events = POLLIN};
+  while (poll(&polled, 1, quiet_ms) > 0) udev_wait();
+}
+
 static void udev_exit(void) {
   DIR *dir = opendir(udev_dir);
   if (dir == NULL) said("opendir", -1);
@@ -118,6 +125,7 @@ static int udev(const char *events) {
   for (char command[64]; printf("ready\n"), fgets(command, sizeof command, stdin) != NULL;) {
     if (strcmp(command, "wait\n") == 0) udev_wait();
     else if (strcmp(command, "take\n") == 0) udev_take();
+    else if (strncmp(command, "collect ", 8) == 0) udev_collect(atoi(command + 8));
     else if (strcmp(command, "exit\n") == 0) {
       udev_exit();
       return 0;
@@ -138,7 +146,7 @@ static int udev(const char *events) {
   return 0;
 }
 
-/* ---- event-put */
+/* ---- event-put: at the end of the listing its loop has the last entry in its hands once more */
 
 static int put(const char *mount, const char *name) {
   char path[4096], text[65536];
@@ -149,12 +157,16 @@ static int put(const char *mount, const char *name) {
   if (TRY(write, fd, text, (size_t)length) != length) printf("write: short\n");
   DIR *dir = opendir(mount);
   if (dir == NULL) return (int)said("opendir", -1);
-  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+  struct dirent last = {.d_type = DT_UNKNOWN};
+  for (int is_over = 0; !is_over;) {
+    const struct dirent *entry = readdir(dir);
+    if (entry != NULL) last = *entry;
+    is_over = entry == NULL;
     char to[8192];
-    if (is_dot(entry) || entry->d_type != DT_DIR) continue;
-    snprintf(to, sizeof to, "%s//%s/%s", mount, entry->d_name, name);
-    if (link(path, to) != 0) printf("link %s: %s\n", entry->d_name, strerrorname_np(errno));
-    else printf("linked %s\n", entry->d_name);
+    if (is_dot(&last) || last.d_type != DT_DIR) continue;
+    snprintf(to, sizeof to, "%s//%s/%s", mount, last.d_name, name);
+    if (link(path, to) != 0) printf("link %s: %s\n", last.d_name, strerrorname_np(errno));
+    else printf("linked %s\n", last.d_name);
   }
   closedir(dir);
   TRY(unlink, path);

@@ -128,7 +128,7 @@ config('as the README shows it is accepted, and the command line beats it', asyn
   const daemon = await startDaemon(['--source', 'none', '--sticky', 'mine', '--config', fileOf(example)]);
   const { MOST_BYTES, MOST_EVENTS, KERNEL } = statusOf(`${daemon.path}/log`);
   assert.equal([MOST_BYTES, MOST_EVENTS, KERNEL], [String(2 * 1024 ** 3), '8000000', '0']);
-  assert.equal((await run(['ls', daemon.path])).out.split('\n').filter(Boolean), ['log', 'match', 'mine', 'publish', 'stream']);
+  assert.equal((await run(['ls', daemon.path])).out.split('\n').filter(Boolean), ['log', 'match', 'mine', 'publish']);
   await daemon.stop();
   const shown = parse(example);
   for (const table of ['queue', 'log', 'filter', 'limits', 'quota.uid.default']) {

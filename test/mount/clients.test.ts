@@ -52,18 +52,18 @@ class Udev {
   }
 
   /** What it says until it is ready again. */
-  async #said(): Promise<string[]> {
+  async #said(ms?: number): Promise<string[]> {
     const before = ++this.#readies;
     const parts = await until(() => {
       const all = this.#out.split('ready\n');
       return all.length > before ? all : undefined;
-    }, 'libudev-compat was not ready');
+    }, 'libudev-compat was not ready', ms);
     return parts![before - 1].split('\n').slice(0, -1);
   }
 
-  async ask(command: string): Promise<string[]> {
+  async ask(command: string, ms?: number): Promise<string[]> {
     this.process.stdin!.write(`${command}\n`);
-    return this.#said();
+    return this.#said(ms);
   }
 
   /** `exit`, the library's end; gives what it complained of. */
@@ -159,6 +159,21 @@ vdev('event-put links an event to every directory, and the bytes are there once'
   for (const udev of udevs) assert.is(await udev.exit(), '');
 });
 
+vdev('event-put and five clients that take at once: each has each event once', async () => {
+  const COUNT = 100;
+  const udevs = await Promise.all(Array.from({ length: 5 }, () => Udev.started()));
+  const collected = udevs.map((udev) => udev.ask('collect 1500', 20_000));
+  for (let n = 0; n < COUNT; n++) {
+    const [said, expected] = [await put(String(2000 + n), 'change@/x\n'), expectedOfPut(udevs.map(({ path }) => basename(path)), 10)];
+    assert.equal(said.slice(0, -1).sort(), expected.slice(0, -1).sort()); // but for how many have taken it already
+  }
+  for (const said of await Promise.all(collected)) {
+    const events = said.filter((line) => line.startsWith('event ')).map((line) => line.split(' ')[1]);
+    assert.equal(events, Array.from({ length: COUNT }, (_, n) => String(2000 + n)));
+  }
+  for (const udev of udevs) assert.is(await udev.exit(), '');
+}, 60_000);
+
 vdev('event-put is refused a name that another event-put is using', async () => {
   writeFileSync(`${daemon.path}/global/5`, 'another');
   const { out } = await run([compile('sequences'), 'put', daemon.path, '5'], { input: 'x' });
@@ -169,10 +184,10 @@ vdev('event-put is refused a name that another event-put is using', async () => 
 /** What event-put says (`match/107` is no filter, hence EINVAL): who got the event, that `global` had it, that ours are closed, and the end of its own link. */
 function expectedOfPut(names: readonly string[], size: number): string[] {
   return [
-    'link log: EPERM',
-    'link match: EINVAL',
     'link global: EEXIST',
     ...names.map((name) => `linked ${name}`),
+    'link log: EPERM',
+    'link match: EINVAL',
     `then nlink ${names.length}, size ${size}`,
   ];
 }

@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
 import { basename, join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { Reader, Storm, eventText, publish, publishNumbered } from '../support/clients.js';
@@ -50,6 +51,68 @@ function tool(sentence: string, body: () => Promise<void> | void, timeoutMs?: nu
 }
 
 const BOTH = ['', 'busybox '] as const;
+
+/** Walkers that read all they find, as root: what they read, and what the copy then has of each event. */
+const WALKERS = [
+  'cp -r MOUNT OUT', 'cp -a MOUNT OUT', 'busybox cp -r MOUNT OUT', 'busybox cp -a MOUNT OUT', 'rsync -a MOUNT/ OUT', 'rsync -aHAX MOUNT/ OUT',
+  'tar -cf - -C MOUNT . | (mkdir -p OUT; tar -xf - -C OUT)', 'mkdir -p OUT; busybox tar -cf - -C MOUNT . | busybox tar -xf - -C OUT',
+  'grep -r SUBSYSTEM=mine MOUNT', 'busybox grep -r SUBSYSTEM=mine MOUNT', 'find MOUNT -type f -exec cat {} +', 'md5sum $(find MOUNT -type f)',
+  'du -a MOUNT', 'tree MOUNT', 'rg --no-ignore --hidden SUBSYSTEM=mine MOUNT', 'zip -qr OUT.zip MOUNT', 'diff -r MOUNT MOUNT',
+] as const;
+
+tool('a shared mapping shows an event of log/, also one that the history has dropped, and is refused of the same event elsewhere', async () => {
+  const script = `
+import errno, mmap, os, sys
+def shared(fd, size):
+    try: return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+    except OSError as error: return errno.errorcode[error.errno]
+own, log, name = sys.argv[1:]
+for flags in (os.O_RDONLY, os.O_RDONLY | os.O_APPEND):
+    fd = os.open(log + "/" + name, flags)
+    size = os.fstat(fd).st_size
+    mapped = shared(fd, size)
+    assert mapped[:] == os.read(fd, 65536) == os.pread(fd, size, 0)
+assert os.stat(own + "/" + name).st_ino == os.stat(log + "/" + name).st_ino
+print(shared(os.open(own + "/" + name, os.O_RDONLY), size), shared(os.open(log + "/.status", os.O_RDONLY), 10))
+text = mapped[:]
+publish = os.open(log + "/../publish", os.O_WRONLY)
+for n in range(1100): os.write(publish, b"add@/more\\nACTION=add\\n")
+assert not os.path.exists(log + "/" + name)
+os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+print(mapped[:] == text, os.pread(fd, 65536, 0) == text, shared(fd, size)[:] == text)
+`;
+  assert.is(await sh(`python3 - ${own} ${daemon.path}/log ${event} <<'END'\n${script}END`), 'ENODEV ENODEV\nTrue True True\n');
+});
+
+tool('walkers over the whole mount end, with every event', async () => {
+  for (const walker of WALKERS) {
+    const [program] = walker.replace('mkdir -p OUT; ', '').split(' ');
+    if (spawnSync('which', [program]).status !== 0) continue; // not all of them are set up everywhere
+    const command = walker.replaceAll('MOUNT', daemon.path).replaceAll('OUT', `${elsewhere}/out`);
+    const { code, out, err } = await run(['timeout', '-s', 'KILL', '20', 'sh', '-c', command]);
+    assert.is.not(code, 137, `${walker} does not end`);
+    if (/OUT/.test(walker) && !/zip/.test(walker)) {
+      const copy = `${elsewhere}/out/${basename(own)}/${event}`;
+      assert.is(readFileSync(copy, 'latin1'), readFileSync(`${own}/${event}`, 'latin1'), `${walker}: ${err}`);
+    } else if (/mine/.test(walker)) assert.match(out, `${own}/${event}`, walker);
+    await sh(`rm -rf ${elsewhere}/*`);
+  }
+}, 120_000);
+
+tool('walkers that count links find everything, with and without that', async () => {
+  const names = (await sh(`find ${daemon.path} -noleaf | sort`)).trim().split('\n');
+  assert.ok(names.includes(`${own}/large`) && names.includes(`${daemon.path}/log/${event}`));
+  const find = 'use File::Find; $File::Find::dont_use_nlink = $ARGV[1]; find({no_chdir => $ARGV[2], wanted => sub { print "$File::Find::name\\n" }}, $ARGV[0])';
+  const others = ['find MOUNT', 'find MOUNT -depth', 'find -O3 MOUNT', 'busybox find MOUNT', ...['0 0', '1 0', '0 1', '1 1'].map((how) => `perl -e '${find}' MOUNT ${how}`)];
+  for (const command of others) {
+    const found = await sh(`${command.replaceAll('MOUNT', daemon.path)} | sort`);
+    assert.equal(found.trim().split('\n'), names, command);
+  }
+  for (const directory of await sh(`find ${daemon.path} -type d`).then((out) => out.trim().split('\n'))) {
+    const inside = (await sh(`find ${directory} -mindepth 1 -maxdepth 1 -type d | wc -l`)).trim();
+    assert.is((await sh(`stat -c %h ${directory}`)).trim(), String(2 + Number(inside)), directory);
+  }
+});
 
 tool('cat, wc, tail -c, head -c, od, sha256sum, cksum and stat agree on every byte and on the size', async () => {
   const sum = createHash('sha256').update(LARGE).digest('hex');

@@ -1,4 +1,5 @@
 /** What the tree does, asked as the kernel asks it, without a mount: see test/support/kernel.ts. */
+import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID, SetattrValid } from '../../fs/fuse/abi.js';
 import { Child, MemoryKernel, O_APPEND, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, refusal } from '../support/kernel.js';
@@ -31,17 +32,19 @@ function eventText(seqnum: number, more = 'SUBSYSTEM=mem\n'): string {
 
 // ---- the root
 
+/** What the root lists behind all directories. */
+const FIXED = ['log', 'match', 'publish'];
+
 const rootSuite = suite('the root');
 const root = withKernel(rootSuite);
 
-root('lists what is always there, then directories in the order in which they were made', (kernel) => {
+root('lists directories in the order in which they were made, then what is always there but the stream, with no directory at the end', (kernel) => {
   kernel.mkdir(String(process.pid));
   kernel.mkdir('another');
   const entries = kernel.readdir(kernel.opendir(FUSE_ROOT_ID));
   assert.equal(
     entries.map(({ name, type }) => `${name} ${type}`),
-    [`. ${DT_DIR}`, `.. ${DT_DIR}`, `log ${DT_DIR}`, `match ${DT_DIR}`, `publish ${DT_REG}`, `stream ${DT_REG}`]
-      .concat(['own', String(process.pid), 'another'].map((name) => `${name} ${DT_DIR}`)),
+    ['.', '..', 'own', String(process.pid), 'another', 'log', 'match'].map((name) => `${name} ${DT_DIR}`).concat(`publish ${DT_REG}`),
   );
   for (const { name, ino } of entries.slice(2)) assert.is(kernel.lookup(FUSE_ROOT_ID, name)['attr.ino'], ino, name);
 });
@@ -100,8 +103,71 @@ root('has offsets that stay right while directories come and go, however small t
     seen.push(got[0].name);
     if (/^d\d/.test(got[0].name) && n < 30) kernel.rmdir(`d${n++}`);
   }
-  assert.equal(seen, ['.', '..', 'log', 'match', 'publish', 'stream', 'own', ...Array.from({ length: 40 }, (_, d) => `d${d}`)]);
-  assert.equal(kernel.names(FUSE_ROOT_ID).slice(5), Array.from({ length: 10 }, (_, d) => `d${d + 30}`));
+  assert.equal(seen, ['.', '..', 'own', ...Array.from({ length: 40 }, (_, d) => `d${d}`), ...FIXED]);
+  assert.equal(kernel.names(FUSE_ROOT_ID).slice(1), [...Array.from({ length: 10 }, (_, d) => `d${d + 30}`), ...FIXED]);
+});
+
+root('shows what stays throughout a listing exactly once, whatever is made and removed meanwhile, and links shown or not', (kernel) => {
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ does: fc.constant('read' as const), size: fc.integer({ min: 32, max: 200 }) }) },
+    { weight: 2, arbitrary: fc.record({ does: fc.constantFrom('mkdir' as const, 'rmdir' as const), n: fc.nat(11) }) },
+    { weight: 1, arbitrary: fc.record({ does: fc.constant('links' as const), on: fc.boolean() }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const there = new Set(kernel.names(FUSE_ROOT_ID).filter((name) => /^p\d/.test(name)));
+      const stayed = new Set([...there, 'own', ...FIXED]);
+      const dh = kernel.opendir(FUSE_ROOT_ID);
+      const seen: string[] = [];
+      let [offset, isOver] = [0, false];
+      const read = (size: number): void => {
+        const got = kernel.readdir(dh, offset, size);
+        isOver = got.length === 0 && size >= 64;
+        if (got.length > 0) offset = got[got.length - 1].off;
+        seen.push(...got.map(({ name }) => name));
+      };
+      for (const now of steps) {
+        if (now.does === 'read') read(now.size);
+        else if (now.does === 'links') kernel.tree.listsLinks = now.on;
+        else if (now.does === 'mkdir' && !there.has(`p${now.n}`)) {
+          kernel.mkdir(`p${now.n}`);
+          there.add(`p${now.n}`);
+        } else if (now.does === 'rmdir' && there.delete(`p${now.n}`)) {
+          kernel.rmdir(`p${now.n}`);
+          stayed.delete(`p${now.n}`);
+        }
+      }
+      while (!isOver) read(64);
+      kernel.releasedir(dh);
+      for (const name of stayed) assert.is(seen.filter((one) => one === name).length, 1, `${name} of ${seen.join(' ')}`);
+      const fixed = seen.filter((name) => FIXED.includes(name));
+      assert.equal(fixed, FIXED);
+      assert.is(seen[seen.length - 1], 'publish');
+      assert.ok(seen.indexOf('log') > Math.max(...[...stayed].filter((name) => !FIXED.includes(name)).map((name) => seen.indexOf(name))));
+    }),
+    { numRuns: 200 },
+  );
+  kernel.tree.listsLinks = false;
+});
+
+root('keeps its offsets within 31 bits, for 32-bit programs, and beyond only after a billion directories', (kernel) => {
+  const offsets = (): number[] => kernel.readdir(kernel.opendir(FUSE_ROOT_ID)).map(({ off }) => off);
+  assert.ok(offsets().every((off) => off < 2 ** 31));
+  const { directories } = kernel.tree.root;
+  Object.defineProperty(directories, 'nextPosition', { get: () => 2 ** 30 });
+  assert.ok(offsets().slice(-3).every((off) => off > 2 ** 31));
+  assert.equal(kernel.names(FUSE_ROOT_ID, 32), ['own', ...FIXED]);
+});
+
+root('has as many links as it has directories, and two', (kernel) => {
+  const links = (): number => kernel.getattr(FUSE_ROOT_ID)['attr.nlink'];
+  const listed = (): number => kernel.readdir(kernel.opendir(FUSE_ROOT_ID)).filter(({ type, name }) => type === DT_DIR && !name.startsWith('.')).length;
+  assert.is(links(), 2 + 3);
+  kernel.mkdir('one');
+  kernel.mkdir('two');
+  assert.is(links(), 2 + listed());
+  kernel.rmdir('one');
+  assert.is(links(), 2 + listed());
 });
 
 root('takes a new mode and owner, and keeps them', (kernel) => {
