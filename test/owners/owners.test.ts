@@ -25,7 +25,7 @@ owner.after(async () => {
 async function sleeper(prepare: string): Promise<number> {
   const child = spawn('python3', ['-c', `import os, time\n${prepare}\nprint("ready", flush=True)\ntime.sleep(1000)`], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
-  await once(child.stdout!, 'data');
+  await once(child.stdout, 'data');
   return child.pid!;
 }
 
@@ -84,7 +84,7 @@ if (isRoot) {
 owner('that is a zombie is dead', async () => {
   const parent = spawn('python3', ['-c', 'import os, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(1000)'], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(parent);
-  const [text] = (await once(parent.stdout!, 'data')) as [Buffer];
+  const [text] = (await once(parent.stdout, 'data')) as [Buffer];
   const zombie = Number(text.toString());
   await until(() => / Z /.test(readFileSync(`/proc/${zombie}/stat`, 'latin1')), 'it did not end');
   assert.is(named(zombie, process.pid), 'ESRCH');
