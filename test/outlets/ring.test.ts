@@ -20,6 +20,7 @@ const ring = suite('a subscriber and the ring');
 const RING_EVENTS = 64;
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'ring-'));
 let serial = 0;
+const worlds = new Set<World>();
 
 class World {
   readonly bus = new Bus(new Log({ bytes: 64 * 1024, events: RING_EVENTS }), new Mint(1));
@@ -42,6 +43,7 @@ class World {
     const host = { ledger: new Ledger(), filterLimits: FILTER_LIMITS };
     this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, this.bus.log, host, (message) => this.complaints.push(message));
     this.bus.outlets.push(this.outlet);
+    worlds.add(this);
   }
 
   /** Publishes numbered events in one go. */
@@ -72,6 +74,7 @@ class World {
 
   close(): void {
     assert.equal(this.complaints, []);
+    worlds.delete(this);
     this.outlet.close();
   }
 }
@@ -83,7 +86,10 @@ function seen(client: Reader): number[] {
 
 const range = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, i) => first + i);
 
-ring.after(async () => killClients());
+ring.after(async () => {
+  for (const world of worlds) world.outlet.close(); // of tests that failed
+  await killClients();
+});
 
 for (const filter of ['\n', 'ACTION==add']) {
   ring(`is told of a burst larger than the ring, ${filter === '\n' ? 'without' : 'with'} a filter, and of the next one, and counts both`, async () => {

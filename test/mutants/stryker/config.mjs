@@ -10,14 +10,14 @@ if (!(folder in TESTS)) throw new Error(`${folder} is not one of ${Object.keys(T
 
 export default {
   testRunner: 'command',
-  buildCommand: 'node_modules/.bin/tsc -p .',
+  buildCommand: 'node ../../node_modules/typescript/bin/tsc -p .',
   commandRunner: { command: `node dist/test/run.js ${process.env.EVENTFS_STRYKER_TESTS ?? TESTS[folder]}` },
   mutate: [`fs/${file}.ts`],
   reporters: ['clear-text'],
   concurrency: 1,
   timeoutMS: 60_000,
   ignorePatterns: ['compare/report', 'compare/build', 'dist', 'test/mutants/stryker/node_modules'],
-  symlinkNodeModules: true,
+  symlinkNodeModules: false,
   tempDirName: '.stryker-tmp',
   cleanTempDir: 'always',
 };
