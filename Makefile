@@ -18,7 +18,7 @@ BUILT := node_modules build dist bench/build test/build compare/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
-.PHONY: all mount test soak bench compare lint types deps clean
+.PHONY: all mount test soak mutants bench compare lint types deps clean
 
 all: deps $(ADDON) $(COMPILED) compare/build/subscribers
 
@@ -36,6 +36,16 @@ test: all bench/build/deaths
 SECONDS ?= 1800
 soak: all
 	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
+
+# Whether the tests notice mistakes (docs/TESTING.md): the edits of test/mutants whose list, file or reason has one of these in it
+# (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=events/queue`). Takes long.
+mutants: all bench/build/deaths
+ifdef STRYKER
+	@npm ci --prefix test/mutants/stryker --ignore-scripts --no-audit --no-fund
+	@EVENTFS_STRYKER=$(STRYKER) nice test/mutants/stryker/node_modules/.bin/stryker run test/mutants/stryker/config.mjs
+else
+	@node dist/test/mutants/run.js $(ONLY)
+endif
 
 # Prints the figures; judging them is for people.
 bench: all bench/build/deaths

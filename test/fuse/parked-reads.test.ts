@@ -92,4 +92,20 @@ reads('that are too many of their user are told EAGAIN, and the reader may have 
   kernel.close();
 });
 
+reads('that are answered, interrupted or ended give their slots back: 65,619 one after the other are none too many', () => {
+  const kernel = MemoryKernel.started({ mostParked: 64 });
+  const fh = kernel.open(kernel.walk('stream'));
+  for (let n = 0; n < 65_619; n++) {
+    const read = kernel.startRead(fh, 4096);
+    assert.is(read.result, undefined, `read ${n}`);
+    if (n % 3 === 0) kernel.interruptRead(read);
+    else kernel.event(n);
+    assert.is(read.result === 'EINTR', n % 3 === 0);
+    assert.is(kernel.parked.size, 0);
+  }
+  kernel.release(fh);
+  assert.equal([kernel.tree.ledger.mount.reads, kernel.tree.ledger.mount.streams], [0, 0]);
+  kernel.close();
+});
+
 reads.run();

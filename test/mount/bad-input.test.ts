@@ -252,7 +252,7 @@ bad('from many clients at once, while events flow, leaves the daemon as it was',
   noneIsOurFault(all.flat());
   for (const calls of workers) await calls.end();
   await shell.run(`rm -rf ${own}`);
-  assert.match((await run(['ls', daemon.path])).out, 'stream\n');
+  assert.match((await run(['ls', daemon.path])).out, 'publish\n');
 }, 120_000);
 
 /** A thousand calls by chance on few names, so that they meet. None of them blocks. */

@@ -1,6 +1,6 @@
 /** Filters of users who mean no good: a daemon with the bounds that it has by itself lives, and serves all others. */
 import * as assert from 'uvu/assert';
-import { readFileSync } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { Calls, eventText, publish, statusOf } from '../support/clients.js';
 import { Shell } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
@@ -71,6 +71,18 @@ filters('that writes one piece by piece is told at once of a bad one, and of too
   assert.is((await calls.call('pwrite', 1, '#'.repeat(4097), 0)).errno, 'EFBIG');
   await calls.end();
   assert.is((await shell.run(`wc -l < ${own}/.filter`)).out, '64\n');
+});
+
+filters('larger than the bound is told EFBIG, and keeps the old filter', async () => {
+  const own = await directory();
+  const calls = new Calls();
+  const file = `${own}/.filter`;
+  assert.is((await shell.run(`echo SUBSYSTEM==net > ${file}`)).code, 0);
+  await calls.open(0, file, constants.O_WRONLY);
+  assert.is((await calls.call('write', 0, '#'.repeat(4097))).errno, 'EFBIG');
+  assert.is(readFileSync(file, 'latin1'), 'SUBSYSTEM==net\n');
+  assert.is((await calls.call('write', 0, '#'.repeat(4096))).value, 4096);
+  await calls.end();
 });
 
 filters.run();

@@ -4,6 +4,7 @@ import { publishNumbered, valuesOf } from '../support/clients.js';
 import { run } from '../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../support/mounted.js';
 import { AS_NOBODY } from '../support/other-user.js';
+import { Watcher } from '../support/watcher.js';
 
 const since = mounted('.since');
 
@@ -24,6 +25,20 @@ since('is written by the directory\'s user only', async () => {
   assert.is.not(asOther.code, 0);
   assert.match(asOther.err, 'ermission denied');
   assert.match((await shell.run(`echo nonsense > ${open}/.since`)).out, 'Invalid argument');
+});
+
+since('tells inotify of what it brings in, by name and no other', async () => {
+  publishNumbered(daemon.path, 3);
+  const own = await directory();
+  const watcher = await Watcher.on(own);
+  publishNumbered(daemon.path, 1, 3);
+  const [fourth] = await watcher.creates(1);
+  assert.is((await shell.run(`echo 0 > ${own}/.since`)).code, 0);
+  const names = (await shell.run(`ls -f ${own}`)).out.split('\n').filter((name) => /^[^.]/.test(name));
+  await watcher.creates(names.length);
+  assert.equal([...watcher.created].sort(), [...names].sort());
+  assert.is(watcher.created[0], fourth);
+  await watcher.end();
 });
 
 since.run();

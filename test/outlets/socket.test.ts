@@ -1,6 +1,6 @@
 /** Events over a Unix socket, and its file. */
 import * as assert from 'uvu/assert';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refused } from '../support/apart.js';
 import { Reader, compile } from '../support/clients.js';
@@ -26,6 +26,20 @@ file('of a killed daemon is replaced, and that of a live one refused', async () 
   await second.stop();
   await until(() => client.records.some((record) => record.startsWith('end@')), 'the client was not told of the end');
   assert.not(existsSync(path), 'it was left');
+});
+
+file('of a daemon that has taken the path since is not removed by the one that stops', async () => {
+  const path = join(scratch, 'successor');
+  const first = await startDaemon(['--source', 'none', '--socket', path]);
+  renameSync(path, `${path}.old`);
+  const second = await startDaemon(['--source', 'none', '--socket', path]);
+  assert.is(await first.stop(), 0);
+  assert.ok(existsSync(path), 'the successor has no file any more');
+  const client = new Reader(path, [compile('subscriber'), '\n']);
+  await client.has(1);
+  await second.stop();
+  assert.not(existsSync(path), 'it was left');
+  unlinkSync(`${path}.old`);
 });
 
 file('has the mode behind its path, and a mode that is none is refused', async () => {

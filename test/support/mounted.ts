@@ -49,11 +49,11 @@ export async function directory(mode = '0755'): Promise<string> {
   return path;
 }
 
-/** Resolves once no file of the mount is open. */
+/** Resolves once no file of the mount is open, and no blocked read holds a slot or is charged. */
 export async function nothingIsOpen(): Promise<void> {
-  const open = (): readonly string[] => {
-    const { HANDLES, STREAMS } = statusOf(`${daemon.path}/log`);
-    return [HANDLES, STREAMS];
+  const held = (): Readonly<Record<string, string | undefined>> => {
+    const { HANDLES, STREAMS, PARKED, QUOTA_MOUNT } = statusOf(`${daemon.path}/log`);
+    return { HANDLES, STREAMS, PARKED: PARKED ?? '0', READS: / reads=(\d+)\//.exec(QUOTA_MOUNT ?? '')?.[1] ?? '0' };
   };
-  await until(() => open().every((count) => count === '0'), 'there are open files');
+  await until(() => Object.values(held()).every((count) => count === '0'), `something is open or waits: ${JSON.stringify(held())}`);
 }

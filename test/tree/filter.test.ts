@@ -259,4 +259,29 @@ filter('of a stream is charged to who opens it, with what it keeps of the ring',
   await end(own);
 });
 
+filter('larger than the bound is EFBIG in one write, in many and appended, and the old one stays; one of just that size is taken', () => {
+  const { kernel, user } = world();
+  const node = kernel.mkdir('own', user);
+  const file = kernel.lookup(node, '.filter').nodeid;
+  const most = `A==b\n#${'c'.repeat(FILTER_LIMITS.text - 'A==b\n#'.length)}`;
+  kernel.put(file, 'OLD==1');
+  assert.is(refusal(() => kernel.put(file, `${most}c`)), 'EFBIG');
+  assert.is(kernel.cat(file), 'OLD==1\n');
+  assert.is(refusal(() => kernel.put(file, most)), 'none');
+  kernel.put(file, 'OLD==1');
+  for (const appends of [false, true]) {
+    const fh = kernel.open(file, O_WRONLY | (appends ? O_APPEND : O_TRUNC), user);
+    let written = 0;
+    const writes = (text: string): string => refusal(() => (written += kernel.write(fh, text, appends ? 0 : written, appends ? O_APPEND : 0)));
+    assert.is(writes('A==b\n'), 'none');
+    while (written + 500 <= FILTER_LIMITS.text - 20) assert.is(writes(`#${'d'.repeat(498)}\n`), 'none');
+    assert.is(writes(`#${'d'.repeat(498)}\n`), 'EFBIG');
+    assert.is(writes('C==d\n'), 'none', 'after a write that was refused the next one is, too');
+    kernel.release(fh);
+    assert.match(kernel.cat(file), /A==b[^]*C==d\n$/);
+    kernel.put(file, 'OLD==1');
+  }
+  kernel.close();
+});
+
 filter.run();

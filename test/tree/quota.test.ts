@@ -787,4 +787,24 @@ quota('aside, head and tail are listed when they are to be, from every offset, a
   kernel.close();
 });
 
+quota('follows the size of a file that only its opener has, as it grows and shrinks', () => {
+  const kernel = MemoryKernel.started();
+  const by = { pid: process.pid, uid: 1000, gid: 100 };
+  const node = kernel.mkdir('own', by);
+  const { nodeid, fh } = kernel.create(node, 'file', O_RDWR, 0o644, by);
+  const bytes = (): number[] => [kernel.tree.ledger.users.get(1000)!, kernel.tree.ledger.groups.get(100)!, kernel.tree.ledger.mount].map((account) => account.bytes);
+  kernel.write(fh, 'x'.repeat(1000));
+  kernel.unlink(node, 'file');
+  assert.equal(bytes(), [1000, 1000, 1000]);
+  kernel.setattr(nodeid, { valid: FATTR.size, size: 100 });
+  assert.equal(bytes(), [100, 100, 100]);
+  kernel.write(fh, 'y'.repeat(400), 100);
+  assert.equal(bytes(), [500, 500, 500]);
+  kernel.setattr(nodeid, { valid: FATTR.size, size: 0 });
+  assert.equal(bytes(), [0, 0, 0]);
+  kernel.release(fh);
+  assert.equal(bytes(), [0, 0, 0]);
+  kernel.close();
+});
+
 quota.run();

@@ -123,6 +123,80 @@ withKernel('refuses what is no SEQNUM', (kernel) => {
   }
 });
 
+withKernel('brings back no event that was taken already, however it was taken', (kernel) => {
+  kernel.bus.lastSeqnum = 10;
+  kernel.event(11);
+  kernel.mkdir('late');
+  const late = kernel.walk('late');
+  kernel.event(12);
+  kernel.event(13);
+  kernel.event(14);
+  assert.equal(seqnums(take(kernel, 'late')), ['12', '13', '14']);
+  kernel.event(15);
+  kernel.unlink(late, '15');
+  write(kernel, 'late/.since', '10');
+  assert.equal(kernel.names(late), ['11'], 'what was offered since the mkdir came again');
+  kernel.unlink(late, '11');
+  write(kernel, 'late/.since', '10');
+  assert.equal(kernel.names(late), [], 'what an earlier .since has brought came again');
+});
+
+withKernel('leaves an event where it is that was linked by hand, and brings in one whose name is a file of the user\'s', (kernel) => {
+  kernel.bus.lastSeqnum = 10;
+  for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
+  kernel.mkdir('late');
+  const late = kernel.walk('late');
+  kernel.link(kernel.walk('log/12'), late, '12');
+  kernel.make(late, '13', 'mine\n');
+  write(kernel, 'late/.since', '10');
+  const names = kernel.names(late);
+  assert.is(names.length, 4, names.join());
+  const texts = names.map((name) => kernel.cat(kernel.lookup(late, name).nodeid));
+  assert.equal(texts.map((text) => /^SEQNUM=(.*)$/m.exec(text)?.[1] ?? text), ['11', '13', '12', 'mine\n']);
+});
+
+withKernel(
+  'tells what is lost in a record that need not fit the read, whole or in pieces, and never behind part of an event',
+  (kernel) => {
+    for (let seqnum = 11; seqnum <= 20; seqnum++) kernel.event(seqnum);
+    kernel.mkdir('late');
+    write(kernel, 'late/.since', '12');
+    const fh = kernel.open(kernel.walk('late/.stream'), O_RDONLY | O_NONBLOCK);
+    let output = '';
+    for (let reads = 0; reads < 100 && !output.endsWith('SEQNUM=20\n\n'); reads++) output += kernel.read(fh, 7, 0, O_NONBLOCK);
+    assert.equal(seqnums(records(output)), ['-5', '18', '19', '20']);
+    kernel.release(fh);
+    kernel.mkdir('full');
+    (kernel.tree.root.lookup('full') as ProcessDirectory).queue.limits = { events: 1, bytes: 1024, overflow: 'drop-newest' };
+    kernel.event(21);
+    kernel.event(22);
+    const full = kernel.open(kernel.walk('full/.stream'), O_RDONLY | O_NONBLOCK);
+    const first = `${kernel.cat(kernel.walk('full/21'))}\n`;
+    assert.is(kernel.read(full, first.length + 5, 0, O_NONBLOCK), first, 'the record of the loss was cut');
+    assert.match(kernel.read(full, 4096, 0, O_NONBLOCK), /^overflow@[^]*\nLOST=1\n\n$/);
+    kernel.release(full);
+  },
+  { events: 3, bytes: 1024 },
+);
+
+withKernel('has inotify tell of what it brings in, and of nothing else', (kernel) => {
+  for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
+  kernel.mkdir('late');
+  const late = kernel.walk('late');
+  kernel.tree.notices.onDue = () => undefined; // there is a helper
+  kernel.getattr(late); // as inotify_add_watch(2) does
+  kernel.event(14);
+  assert.match(kernel.tree.notices.nextBatch()!.toString('latin1'), '\0N14\0');
+  kernel.tree.notices.done([]);
+  write(kernel, 'late/.since', '11');
+  const told: string[] = [];
+  for (let batch = kernel.tree.notices.nextBatch(); batch !== null; batch = kernel.tree.notices.nextBatch()) {
+    told.push(...batch.toString('latin1').split('\0').filter((part) => part.startsWith('N')));
+    kernel.tree.notices.done([]);
+  }
+  assert.equal(told, ['N12', 'N13']);
+});
+
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kernel: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 2, arbitrary: fc.constant({ program: true } as const) },

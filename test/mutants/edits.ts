@@ -1,0 +1,45 @@
+/**
+ * The list of edits: one realistic mistake each, put into the code by hand, that the named test files must notice.
+ * The files edits-*.toml hold them; run.ts puts them in; edits.test.ts checks that all of them still apply.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'smol-toml';
+import { PROJECT } from '../support/daemon.js';
+
+const DIRECTORY = join(PROJECT, 'test/mutants');
+
+export interface Edit {
+  /** The part of the program, from the list's own name: `owners` in edits-owners.toml. */
+  readonly part: string;
+  /** The source file, from the project's root. */
+  readonly file: string;
+  /** What goes wrong for a user while the edit is in. */
+  readonly why: string;
+  /** Parts of the names of test files, as test/run.ts takes them: one of these must fail. */
+  readonly tests: readonly string[];
+  /** The text that is replaced, which the file has once. */
+  readonly old: string;
+  readonly new: string;
+}
+
+/** Reads all lists. */
+export function readEdits(): readonly Edit[] {
+  const lists = readdirSync(DIRECTORY).filter((name) => /^edits-.+\.toml$/.test(name)).sort();
+  return lists.flatMap((name) => {
+    const part = name.slice('edits-'.length, -'.toml'.length);
+    const { edit } = parse(readFileSync(join(DIRECTORY, name), 'utf8')) as unknown as { edit: readonly Omit<Edit, 'part'>[] };
+    return edit.map((one) => ({ part, ...one }));
+  });
+}
+
+/**
+ * The source with the edit in it.
+ *
+ * @throws Error where the source does not have the old text exactly once
+ */
+export function apply(edit: Edit, source: string): string {
+  const parts = source.split(edit.old);
+  if (parts.length !== 2) throw new Error(`${edit.file} has the old text ${parts.length - 1} times, not once: ${edit.old}`);
+  return parts.join(edit.new);
+}
