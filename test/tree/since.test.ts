@@ -123,6 +123,20 @@ withKernel('refuses what is no SEQNUM', (kernel) => {
   }
 });
 
+withKernel('shows what it showed when a later number was written, and that changes nothing', (kernel) => {
+  kernel.bus.lastSeqnum = 10;
+  for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
+  kernel.mkdir('late');
+  for (const later of [14, 99]) {
+    write(kernel, 'late/.since', String(later));
+    assert.is(kernel.cat(kernel.walk('late/.since')), '13\n');
+  }
+  write(kernel, 'late/.since', '11');
+  write(kernel, 'late/.since', '12');
+  assert.is(kernel.cat(kernel.walk('late/.since')), '11\n');
+  assert.equal(kernel.names(kernel.walk('late')), ['12', '13']);
+});
+
 withKernel('brings back no event that was taken already, however it was taken', (kernel) => {
   kernel.bus.lastSeqnum = 10;
   kernel.event(11);
