@@ -18,6 +18,7 @@ import { LostInterrupts } from './lost-interrupts.js';
 import { clearMountPoint, detachOrTell, mountFuse } from './mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
+import { PollWakes } from './poll-wakes.js';
 import { ReplySink } from './reply-sink.js';
 import { Starvation } from './starvation.js';
 import { RING_PARAMETER, possibleCpus, wantsRing } from './transport.js';
@@ -50,6 +51,7 @@ export class DevFuse implements Driver, Door, Reads {
   #isRing = false;
   #starvation: Starvation | null = null;
   readonly #lost: LostInterrupts;
+  readonly #pollWakes = new PollWakes((handle) => this.#notifyPoll(handle));
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
   /** The mount's device, by which it is found again wherever it has been moved. */
@@ -149,6 +151,7 @@ export class DevFuse implements Driver, Door, Reads {
   #letGo(): void {
     this.#channel = null;
     this.#starvation?.stop();
+    this.#pollWakes.stop();
     this.#lost.stop();
   }
 
@@ -220,6 +223,11 @@ export class DevFuse implements Driver, Door, Reads {
   }
 
   wake(handle: Handle): void {
+    this.#pollWakes.wake(handle);
+  }
+
+  /** NOTIFY_POLL: the kernel wakes all pollers of an open file inside this write(2). */
+  #notifyPoll(handle: Handle): void {
     this.#channel?.notify(this.#session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh));
   }
 }

@@ -70,7 +70,7 @@ const NOTHING = Buffer.alloc(0);
 const LARGEST_WRITE = 128 * 1024;
 /** The most records of one write, and for how long they may hold the daemon, in ms: the rest is for the next write. */
 const MOST_RECORDS = 256;
-const MOST_MS = 0.5;
+const MOST_MS = 0.25;
 
 const LF = 0x0a;
 const NUL = 0;

@@ -36,7 +36,7 @@ export interface Quotas {
 }
 
 /** The most users and groups that `.status` lists. */
-const MOST_LISTED = 256;
+const MOST_LISTED = 64;
 
 export const NO_BOUNDS: Bounds = Object.fromEntries(ITEMS.map((item) => [item, Infinity])) as Bounds;
 

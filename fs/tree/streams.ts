@@ -30,7 +30,7 @@ export const WOKEN_AT_ONCE = 64;
 export const STREAM_BYTES = 4096;
 
 /** The most streams that `.status` lists. */
-const MOST_LISTED = 1024;
+const MOST_LISTED = 256;
 
 /** All streams with one filter: an event is looked at once for all of them. */
 export class StreamGroup extends Audience {

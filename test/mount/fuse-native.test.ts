@@ -332,7 +332,7 @@ life('takes away the mount that a killed one has left, and so does the other dri
   assert.ok(isMounted(killed.path));
   const again = await startDaemon(DRIVER, killed.path);
   assert.match(again.log(), /took away the mount/);
-  assert.ok(readdirSync(again.path).includes('stream'));
+  assert.ok(readdirSync(again.path).includes('publish'));
   await again.kill();
   const other = await startDaemon(['--source', 'none'], killed.path);
   assert.match(other.log(), /took away the mount/);
