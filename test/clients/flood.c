@@ -7,8 +7,8 @@
  *   link      links to one file, with such names        fifo      FIFOs with such names
  *   open      open files of one file                    opendir   open directories
  *   stream    open streams                              match     open streams, each with a filter of its own
- *   filter    directories with a filter of 24 KB each   status    open log/.status
- *   reopen    open .filter, with one filter of 24 KB    truncate  files that were 64 KiB long and are empty
+ *   filter    directories with a filter of 4 KB each    status    open log/.status
+ *   reopen    open .filter, with one filter of 4 KB     truncate  files that were 64 KiB long and are empty
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,9 @@
 
 static const char *mount_path;
 static char own[4096], file[8192], name[16384];
-static char filter[24 * 1024];
+/* As large as it may be by default: 63 terms in 4 KiB. */
+#define LINE_BYTES 64
+static char filter[63 * LINE_BYTES];
 
 static const char *long_name(const char *directory, long i) {
   char pad[220];
@@ -92,7 +94,11 @@ int main(int argc, char **argv) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   mount_path = argv[2];
-  for (size_t i = 0; i < sizeof filter; i++) filter[i] = "A=b\n"[i % 4];
+  for (size_t i = 0; i < sizeof filter; i += LINE_BYTES) {
+    memset(filter + i, 'b', LINE_BYTES);
+    memcpy(filter + i, "A=", 2);
+    filter[i + LINE_BYTES - 1] = '\n';
+  }
   snprintf(own, sizeof own, "%s/%d", mount_path, (int)getpid());
   snprintf(file, sizeof file, "%s/file", own);
   int fd = -1;

@@ -29,9 +29,14 @@ function rssOf({ pid }: Daemon): number {
   return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]);
 }
 
-/** A number of log/.status. */
+/** A number of log/.status; infinity while root itself has used up what the mount may hold, and cannot even look. */
 function held({ path }: Daemon, key: string): number {
-  return Number(statusOf(`${path}/log`)[key]);
+  try {
+    return Number(statusOf(`${path}/log`)[key]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENFILE') return Infinity;
+    throw error;
+  }
 }
 
 const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
