@@ -12,6 +12,8 @@ import { suite } from '../support/suite.js';
 const life = suite('any life');
 
 const CHILDREN = 3;
+/** How many names of the root are listed behind the directories: log, match and publish. */
+const FIXED = 3;
 const KINDS = ['', 'K==1', 'K==2'];
 const POLLIN = 0x41;
 
@@ -199,7 +201,7 @@ class World {
     await child.die();
     for (const directory of this.directories) if (directory.owner === child) this.end(directory);
     // Whoever comes next finds it gone.
-    assert.equal(this.kernel.names(FUSE_ROOT_ID).slice(4), this.directories.map(({ name }) => name));
+    assert.equal(this.kernel.names(FUSE_ROOT_ID).slice(0, -FIXED), this.directories.map(({ name }) => name));
   }
 
   list(directory: Directory): void {

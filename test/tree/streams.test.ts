@@ -543,7 +543,7 @@ death('ends all directories of the process and none of others\'', async (kernel)
   kernel.mkdir('named', one.by);
   assert.is(kernel.books.owners, 3);
   await one.die();
-  assert.equal(kernel.names(1).slice(4), ['own', ...['a', 'b', 'c'].map((label) => `${other.pid}.${label}`)]);
+  assert.equal(kernel.names(1).slice(0, -3), ['own', ...['a', 'b', 'c'].map((label) => `${other.pid}.${label}`)]);
   assert.is(kernel.books.owners, 2);
   await other.die();
 });
