@@ -485,6 +485,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   end(): void {
     this.lifetime.over = true;
     this.tree.notices.ended(this);
+    this.#tab.unclaim('directories'); // its user may make another one at once; what it held is charged until it is freed
     this.tree.turns.add(this);
   }
 
@@ -502,7 +503,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
       return false;
     }
     if (!this.readers.endSome(tree.door, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
-    this.#tab.unclaimAll(directoryPrice(this.name));
+    this.#tab.unclaim('memory', directoryPrice(this.name).memory);
     return true;
   }
 
