@@ -117,7 +117,7 @@ command('finds a daemon that is short of descriptors', async () => {
 const AS_ROOT = /^(modprobe|mknod|chmod|mount|umount|echo|sysctl|ulimit|edit|raise|eventfs (u?mount|coldplug))\b/;
 
 async function findings(mount: string, under: readonly string[] = []): Promise<Finding[]> {
-  const eventfsThere = under.length > 0 ? eventfsForOthers() : [process.execPath, EVENTFS];
+  const eventfsThere = under.some((word) => word === '--reuid' || word === '--user') ? eventfsForOthers() : [process.execPath, EVENTFS];
   const { out } = await run([...under, ...eventfsThere, 'doctor', '--json', '--mount', mount, '--config', '/nowhere/eventfs.toml'], { timeoutMs: 60_000 });
   return JSON.parse(Buffer.from(out, 'latin1').toString()) as Finding[];
 }
