@@ -21,7 +21,8 @@ import type { Log } from '../events/log.js';
 import { overflowText } from '../events/uevent.js';
 import { Errno, FsError, errnoText, isSystemError } from '../errno.js';
 import type { Complain } from '../fuse/session.js';
-import { EVERYTHING, type FilterHost, chargeFilteredStream, parse, refundFilteredStream } from '../tree/filter-charge.js';
+import { EVERYTHING, type FilterHost, parse } from '../tree/filter-charge.js';
+import { filteredPrice } from '../tree/prices.js';
 import type { StatusLines } from '../tree/text-file.js';
 import type { Listener } from './listener.js';
 import { Group, MOST_MESSAGES, type Notice, type Peer, Subscriber } from './subscribers.js';
@@ -342,7 +343,7 @@ export class SocketOutlet implements WayOut {
     subscriber.group = this.#groupOf(EVERYTHING); // if it is refused
     subscriber.group.members++;
     const tab = this.host.ledger.tab(uid, gid);
-    chargeFilteredStream(tab, filter, this.log.limits.events);
+    tab.claimAll(filteredPrice(filter, this.log.limits.events));
     this.#leave(subscriber);
     if (!filter.all) subscriber.tab = tab;
     subscriber.group = this.#groupOf(filter);
@@ -377,7 +378,7 @@ export class SocketOutlet implements WayOut {
     const { group } = subscriber;
     if (subscriber.place >= 0) group.part(subscriber);
     subscriber.forgetCursor();
-    if (subscriber.tab !== null) refundFilteredStream(subscriber.tab, group.filter, this.log.limits.events);
+    if (subscriber.tab !== null) subscriber.tab.unclaimAll(filteredPrice(group.filter, this.log.limits.events));
     subscriber.tab = null;
     if (--group.members > 0) return;
     this.#groups.delete(group.filter.text);
