@@ -85,6 +85,7 @@ function measure(what: string, make: (world: World, n: number) => void, before: 
     const [heap, memory, bytes] = [held(), mount.memory, mount.bytes];
     for (let n = 0; n < MANY; n++) make(world, n);
     after(world);
+    world.tree.turns.finish(); // what has ended is freed
     const cost = (held() - heap - (mount.bytes - bytes)) / MANY;
     const charged = (mount.memory - memory) / MANY;
     if (process.env.EVENTFS_SHOW_PRICES !== undefined) console.log(`    ${what}: costs ${Math.round(cost)}, charged ${Math.round(charged)}`);
