@@ -118,8 +118,7 @@ export abstract class EventDirectory extends Directory {
         return this.#closeSomeFiles(left);
       }
       tree.disown(file);
-      queue.books?.refund(1, 0, file.name.length);
-      this.specialsHeap -= file.name.length;
+      this.#refundSpecial(file.name);
     }
     return false;
   }
@@ -191,10 +190,13 @@ export abstract class EventDirectory extends Directory {
   /** Takes a FIFO or socket out, and refunds it. */
   protected takeSpecial(name: string): SpecialFile | undefined {
     const file = this.specials?.delete(name);
-    if (file === undefined) return undefined;
+    if (file !== undefined) this.#refundSpecial(name);
+    return file;
+  }
+
+  #refundSpecial(name: string): void {
     this.specialsHeap -= name.length;
     this.queue.books?.refund(1, 0, name.length);
-    return file;
   }
 
   /** Puts one in, which is charged here already. */

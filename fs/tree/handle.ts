@@ -3,7 +3,7 @@ import type { Sink } from '../events/sink.js';
 import { MAX_EVENT_BYTES } from '../events/uevent.js';
 import { Errno, FsError } from '../errno.js';
 import type { Node } from './node.js';
-import { BUFFER_BYTES } from './prices.js';
+import { restHeap } from './prices.js';
 import type { Tab } from './quota.js';
 
 declare const fileHandle: unique symbol;
@@ -82,7 +82,7 @@ export abstract class Handle {
   chargeRest(): void {
     const rest = this.restLength;
     if (rest === this.#rest) return;
-    const more = (rest === 0 ? 0 : rest + BUFFER_BYTES) - (this.#rest === 0 ? 0 : this.#rest + BUFFER_BYTES);
+    const more = restHeap(rest) - restHeap(this.#rest);
     this.#rest = rest;
     this.tab?.forceClaim('memory', more);
     this.heap += more;

@@ -29,7 +29,7 @@ const NUMBER_BYTES = 8;
 export const PARKED_READ_BYTES = 192;
 
 /** A buffer, besides its bytes: 200. */
-export const BUFFER_BYTES = 256;
+const BUFFER_BYTES = 256;
 
 /** What a process directory is charged besides what is in it. */
 export function directoryPrice(name: string): { directories: number; memory: number } {
@@ -56,4 +56,9 @@ export const QUEUE_STREAM_PRICE = { streams: 1, memory: STREAM_BYTES, filter_cos
 /** What a text or a piece of one is charged that an open file keeps. */
 export function textHeap(bytes: number): number {
   return BUFFER_BYTES + bytes;
+}
+
+/** The same where there may be none: 0 bytes are kept in no buffer. */
+export function restHeap(bytes: number): number {
+  return bytes === 0 ? 0 : textHeap(bytes);
 }

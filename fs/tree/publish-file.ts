@@ -4,7 +4,7 @@ import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '.
 import { Errno, FsError } from '../errno.js';
 import { Handle, Poll } from './handle.js';
 import type { Attributes, Lifetime, NodeId } from './node.js';
-import { textHeap } from './prices.js';
+import { restHeap } from './prices.js';
 import { RootFile } from './root-file.js';
 
 export class PublishFile extends RootFile {
@@ -210,8 +210,7 @@ class PublishHandle extends Handle {
    * @throws FsError EDQUOT or ENOSPC
    */
   #wait(text: Buffer | null): void {
-    const more = text === null ? 0 : textHeap(text.length);
-    this.chargeHeap(more - (this.#begun === null ? 0 : textHeap(this.#begun.length)));
+    this.chargeHeap(restHeap(text?.length ?? 0) - restHeap(this.#begun?.length ?? 0));
     this.#begun = text;
   }
 
