@@ -38,7 +38,7 @@ soak: all
 	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
 
 # Whether the tests notice mistakes (docs/TESTING.md): the edits of test/mutants whose list, file or reason has one of these in it
-# (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=events/queue`). Takes long.
+# (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.
 mutants: all bench/build/deaths
 ifdef STRYKER
 	@npm ci --prefix test/mutants/stryker --ignore-scripts --no-audit --no-fund

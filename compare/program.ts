@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Refusal } from '../fs/errno.js';
+import { Refusal } from '../fs/shared/errors.js';
 import { PROJECT, within } from '../test/support/daemon.js';
 
 /** Where native/compare/Makefile puts them. */

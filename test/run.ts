@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
-import { type Mounted, parseMountinfo } from '../fs/fuse/mountinfo.js';
+import { type Mounted, parseMountinfo } from '../fs/shared/mountinfo.js';
 import { missingRing, withRing } from './support/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));

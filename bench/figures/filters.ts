@@ -1,5 +1,5 @@
 /** What an event costs when many have filters of which few match it: process directories, and streams in `match/`. */
-import { Filter } from '../../fs/events/filter.js';
+import { Filter } from '../../fs/uevent/filter/filter.js';
 import { DEFAULT_QUOTAS } from '../../fs/tree/quota.js';
 import { eventText, publish } from '../../test/support/clients.js';
 import { type Daemon, Shell } from '../../test/support/daemon.js';

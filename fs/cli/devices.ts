@@ -1,8 +1,8 @@
 /** Every device that the kernel knows, through /sys: what `add` events have told of, and can tell of again. */
 import { existsSync, readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Refusal, isSystemError } from '../errno.js';
-import { type EventText, parseEvent } from './event-text.js';
+import { Refusal, isSystemError } from '../shared/errors.js';
+import { type EventText, parseEvent } from '../client/event-text.js';
 
 const SYS = '/sys';
 

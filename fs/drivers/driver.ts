@@ -1,8 +1,8 @@
 /** The doors: how the tree reaches the kernel. What is not asked for is not loaded. */
-import { Refusal } from '../errno.js';
+import { Refusal } from '../shared/errors.js';
 import type { Complain } from '../fuse/session.js';
 import type { Tree } from '../tree/tree.js';
-import type { TransportName } from './transport.js';
+import type { TransportName } from './devfuse/io-uring/transport.js';
 
 export interface Driver {
   /**
@@ -38,9 +38,9 @@ export async function openDriver(
   options: DevFuseOptions,
   onRequest: () => void,
 ): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, options, onRequest);
+  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(tree, complain, options, onRequest);
   try {
-    return new (await import('./fuse-native.js')).FuseNative(tree, complain, onRequest);
+    return new (await import('./fuse-native/fuse-native.js')).FuseNative(tree, complain, onRequest);
   } catch (error) {
     throw cannotLoad(error);
   }

@@ -3,7 +3,7 @@
  * handler does. Pure: it reads and writes memory, and somebody else carries that to /dev/fuse.
  */
 import { endianness } from 'node:os';
-import { Errno, FsError } from '../errno.js';
+import { Errno, FsError } from '../shared/errors.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,

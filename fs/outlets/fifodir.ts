@@ -12,12 +12,12 @@
  */
 import { closeSync, constants, openSync, statfsSync } from 'node:fs';
 import { notifyFifos } from '#native';
-import type { Event } from '../events/event.js';
-import { Refusal, errnoText, isSystemError } from '../errno.js';
-import { FUSE_SUPER_MAGIC } from '../fuse/mountinfo.js';
+import type { Event } from '../bus/event.js';
+import { Refusal, errnoText, isSystemError } from '../shared/errors.js';
+import { FUSE_SUPER_MAGIC } from '../shared/mountinfo.js';
 import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/text-file.js';
-import type { WayOut } from './way-out.js';
+import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { WayOut } from './outlet.js';
 
 /** PIPE_BUF: what is no longer than that is written whole or not at all. */
 const MOST_BYTES = 4096;

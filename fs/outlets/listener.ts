@@ -1,7 +1,7 @@
 /** A listening SOCK_SEQPACKET socket and its file: a dead server's is replaced, a live one's refused, ours removed at the end. */
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
-import { Errno, Refusal, errnoText, isSystemError } from '../errno.js';
+import { Errno, Refusal, errnoText, isSystemError } from '../shared/errors.js';
 
 export class Listener {
   readonly fd: number;

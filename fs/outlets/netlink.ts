@@ -6,14 +6,14 @@
  */
 import { closeSync } from 'node:fs';
 import { openUeventSender, sendToAll } from '#native';
-import type { Bus } from '../events/bus.js';
-import type { Event } from '../events/event.js';
-import { libudevBytes, writeLibudev, writeLines } from '../events/libudev.js';
-import { MAX_EVENT_BYTES } from '../events/uevent.js';
-import { Errno, Refusal, errnoName, isSystemError } from '../errno.js';
+import type { Bus } from '../bus/bus.js';
+import type { Event } from '../bus/event.js';
+import { libudevBytes, writeLibudev, writeLines } from '../bus/libudev.js';
+import { MAX_EVENT_BYTES } from '../uevent/text.js';
+import { Errno, Refusal, errnoName, isSystemError } from '../shared/errors.js';
 import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/text-file.js';
-import type { WayOut } from './way-out.js';
+import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { WayOut } from './outlet.js';
 
 /** The most messages of one call of `sendToAll`. */
 const MOST_MESSAGES = 64;

@@ -13,20 +13,20 @@
  */
 import { closeSync } from 'node:fs';
 import { Readiness, acceptSeqpacket, receiveSeqpacket, sendToAll } from '#native';
-import { Cursor } from '../events/cursor.js';
-import type { Event } from '../events/event.js';
-import { FilterIndex } from '../events/filter-index.js';
-import type { Filter } from '../events/filter.js';
-import type { Log } from '../events/log.js';
-import { overflowText } from '../events/uevent.js';
-import { Errno, FsError, errnoText, isSystemError } from '../errno.js';
+import { Cursor } from '../bus/cursor.js';
+import type { Event } from '../bus/event.js';
+import { FilterIndex } from '../bus/filter-index.js';
+import type { Filter } from '../uevent/filter/filter.js';
+import type { Log } from '../bus/log.js';
+import { overflowText } from '../uevent/text.js';
+import { Errno, FsError, errnoText, isSystemError } from '../shared/errors.js';
 import type { Complain } from '../fuse/session.js';
 import { EVERYTHING, type FilterHost, parse } from '../tree/filter-charge.js';
 import { filteredPrice } from '../tree/prices.js';
-import type { StatusLines } from '../tree/text-file.js';
+import type { StatusLines } from '../tree/nodes/text-file.js';
 import type { Listener } from './listener.js';
 import { Group, MOST_MESSAGES, type Notice, type Peer, Subscriber } from './subscribers.js';
-import type { WayOut } from './way-out.js';
+import type { WayOut } from './outlet.js';
 
 /** epoll_ctl(2). */
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;

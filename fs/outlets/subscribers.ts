@@ -5,7 +5,7 @@
  * the addon. One whose socket is full is taken off that list and gets a cursor of its own: its queue is the log, which is
  * there anyway, and what the ring overtakes before it reads is lost by a known number. Who is idle costs nothing.
  */
-import { Audience, Cursor } from '../events/cursor.js';
+import { Audience, Cursor } from '../bus/cursor.js';
 import type { Tab } from '../tree/quota.js';
 
 /** The most messages of one call into the addon. */

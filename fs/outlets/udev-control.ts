@@ -9,7 +9,7 @@
 import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ReadableWatch, acceptSeqpacket } from '#native';
-import { Refusal, isSystemError } from '../errno.js';
+import { Refusal, isSystemError } from '../shared/errors.js';
 import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';

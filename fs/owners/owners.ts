@@ -7,8 +7,8 @@
  */
 import { closeSync } from 'node:fs';
 import { DeathWatch, openPidfd } from '#native';
-import { Errno, FsError, isSystemError } from '../errno.js';
-import { SteadyMap } from '../events/steady-map.js';
+import { Errno, FsError, isSystemError } from '../shared/errors.js';
+import { SteadyMap } from '../shared/recycling-map.js';
 import { type Pid, type ProcessStatus, asFull, namespaceOf, readStatus } from './process.js';
 
 /** Something that ends with its owner. */

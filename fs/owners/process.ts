@@ -5,7 +5,7 @@
  * about the process that was meant (owners.ts).
  */
 import { closeSync, openSync, readSync, readlinkSync } from 'node:fs';
-import { Errno, FsError, isSystemError } from '../errno.js';
+import { Errno, FsError, isSystemError } from '../shared/errors.js';
 
 declare const pid: unique symbol;
 /** A thread group's PID in the daemon's own PID namespace. */

@@ -2,17 +2,17 @@
  * A netlink group that uevents come from. What is the same for the kernel's and for udev's is here: what was not sent by
  * whom it should be is dropped and counted, and so is what is no uevent.
  *
- * When the socket overflows (ENOBUFS) the events that are missing are counted by their SEQNUMs (numbers.ts), and every queue is told:
+ * When the socket overflows (ENOBUFS) the events that are missing are counted by their SEQNUMs (seqnum-tracker.ts), and every queue is told:
  * once with the first event that comes after it, and a moment later what has turned out to be missing since. A gap alone is no
  * loss: events of other network namespaces have numbers too. Those that fall into the time of an overrun can't be told from lost ones, and are counted.
  */
 import { readFileSync } from 'node:fs';
 import { UeventSocket } from '#native';
-import type { Bus } from '../events/bus.js';
-import { MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
+import type { Bus } from '../bus/bus.js';
+import { MalformedUevent, OversizedUevent, UeventText } from '../uevent/text.js';
 import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/text-file.js';
-import { Numbers } from './numbers.js';
+import type { StatusLines } from '../tree/nodes/text-file.js';
+import { Numbers } from './seqnum-tracker.js';
 
 /** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
 const SLOT_BYTES = 16 * 1024;

@@ -1,6 +1,6 @@
 /** Filters in the books: what one takes of the heap, and what it costs an event. */
-import { Filter, FilterError, type FilterLimits, OversizedFilter } from '../events/filter.js';
-import { Errno, FsError } from '../errno.js';
+import { Filter, FilterError, type FilterLimits, OversizedFilter } from '../uevent/filter/filter.js';
+import { Errno, FsError } from '../shared/errors.js';
 import type { Ledger, Tab } from './quota.js';
 
 /** What there must be where filters come from users. The tree is one. */

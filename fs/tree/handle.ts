@@ -1,8 +1,8 @@
 /** What every open file has in common. */
-import type { Sink } from '../events/sink.js';
-import { MAX_EVENT_BYTES } from '../events/uevent.js';
-import { Errno, FsError } from '../errno.js';
-import type { Node } from './node.js';
+import type { Sink } from '../bus/sink.js';
+import { MAX_EVENT_BYTES } from '../uevent/text.js';
+import { Errno, FsError } from '../shared/errors.js';
+import type { Node } from './nodes/node.js';
 import { restHeap } from './prices.js';
 import type { Tab } from './quota.js';
 

@@ -3,7 +3,7 @@
  * (test/tree/prices.test.ts, which also fails where one costs more than it is charged; EVENTFS_SHOW_PRICES=1 shows both). Whatever
  * has a name is charged the name's length besides.
  */
-import type { Filter } from '../events/filter.js';
+import type { Filter } from '../uevent/filter/filter.js';
 
 /**
  * An entry of a directory whose node the kernel knows, so that a lookup need not be refused: the node, its event, the names' index.

@@ -12,10 +12,10 @@
  */
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import type { Books } from '../events/books.js';
-import { Errno, FsError } from '../errno.js';
+import type { Books } from '../bus/quota.js';
+import { Errno, FsError } from '../shared/errors.js';
 import { LINK_BYTES } from './prices.js';
-import type { StatusLines } from './text-file.js';
+import type { StatusLines } from './nodes/text-file.js';
 
 export const ITEMS = ['directories', 'streams', 'reads', 'events', 'bytes', 'memory', 'filter_cost'] as const;
 export type Item = (typeof ITEMS)[number];

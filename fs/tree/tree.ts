@@ -4,28 +4,28 @@
  * Nodes are what the kernel knows by number, handles what it has open. A driver asks; the tree answers at once or parks
  * a read, and speaks up through the {@link Door} when events come for those who wait.
  */
-import type { Bus, Outlet } from '../events/bus.js';
-import type { Event } from '../events/event.js';
-import { FilterIndex } from '../events/filter-index.js';
-import { FILTER_LIMITS, type FilterLimits } from '../events/filter.js';
-import type { QueueLimits } from '../events/queue.js';
-import { Errno, FsError } from '../errno.js';
+import type { Bus, Outlet } from '../bus/bus.js';
+import type { Event } from '../bus/event.js';
+import { FilterIndex } from '../bus/filter-index.js';
+import { FILTER_LIMITS, type FilterLimits } from '../uevent/filter/filter.js';
+import type { QueueLimits } from '../bus/queue.js';
+import { Errno, FsError } from '../shared/errors.js';
 import type { Caller, Owners } from '../owners/owners.js';
 import { descriptorRefusals } from '../owners/process.js';
-import type { Door } from './door.js';
+import type { Door } from './ports.js';
 import { DrainCheck } from './drain-check.js';
 import type { FilterHost } from './filter-charge.js';
 import type { FileHandle, Handle } from './handle.js';
-import { LogDirectory } from './log-directory.js';
-import { MatchDirectory } from './match-directory.js';
-import { Lifetime, type Node, type NodeId } from './node.js';
-import { Notices } from './notices.js';
-import type { ProcessDirectory } from './process-directory.js';
-import { PublishFile } from './publish-file.js';
+import { LogDirectory } from './nodes/log-directory.js';
+import { MatchDirectory } from './nodes/match-directory.js';
+import { Lifetime, type Node, type NodeId } from './nodes/node.js';
+import { Notices } from './inotify-queue.js';
+import type { ProcessDirectory } from './nodes/process-directory.js';
+import { PublishFile } from './nodes/publish-file.js';
 import { Ledger, type Tab } from './quota.js';
-import { ROOT_ID, RootDirectory } from './root-directory.js';
-import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams.js';
-import type { StatusLines } from './text-file.js';
+import { ROOT_ID, RootDirectory } from './nodes/root-directory.js';
+import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
+import type { StatusLines } from './nodes/text-file.js';
 import { Turns } from './turns.js';
 
 /** How much a queue holds (DESIGN section 3, Bounds). */

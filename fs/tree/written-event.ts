@@ -1,10 +1,10 @@
 /** An event that a user writes, as a file of a process directory: it can be changed, and it has an owner and a mode. */
-import type { Arena } from '../events/arena.js';
-import type { Books } from '../events/books.js';
-import { Event, type Holder, NO_TEXT, type Timestamp, now } from '../events/event.js';
-import { MAX_EVENT_BYTES } from '../events/uevent.js';
-import { Errno, FsError } from '../errno.js';
-import { type AttributeChanges, FileType } from './node.js';
+import type { Arena } from '../bus/arena.js';
+import type { Books } from '../bus/quota.js';
+import { Event, type Holder, NO_TEXT, type Timestamp, now } from '../bus/event.js';
+import { MAX_EVENT_BYTES } from '../uevent/text.js';
+import { Errno, FsError } from '../shared/errors.js';
+import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
 
 const LF = 0x0a;

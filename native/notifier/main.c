@@ -1,6 +1,6 @@
 /*
  * eventfs-notify MOUNT MINOR: started by the daemon, ends with it.
- * eventfs-notify MOUNT MINOR CPU: asks the daemon one thing from that CPU, and ends (fs/drivers/starvation.ts).
+ * eventfs-notify MOUNT MINOR CPU: asks the daemon one thing from that CPU, and ends (fs/drivers/devfuse/io-uring/ring-stall-rescuer.ts).
  *
  * Messages come on standard input, each ended by a NUL, in batches. In a batch:
  *

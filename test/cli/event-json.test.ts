@@ -1,8 +1,8 @@
 /** The JSON of an event: from it the event can be made again, whatever bytes it has. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { eventJson, jsonText, type JsonText } from '../../fs/cli/event-json.js';
-import { parseEvent } from '../../fs/cli/event-text.js';
+import { eventJson, jsonText, type JsonText } from '../../fs/cli/terminal/event-json.js';
+import { parseEvent } from '../../fs/client/event-text.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 

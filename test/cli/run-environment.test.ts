@@ -1,8 +1,8 @@
 /** What of an event gets into the environment of the command that is run for it. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { parseEvent } from '../../fs/cli/event-text.js';
-import { environmentFor } from '../../fs/cli/run-environment.js';
+import { parseEvent } from '../../fs/client/event-text.js';
+import { environmentFor } from '../../fs/cli/commands/run/run-environment.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 

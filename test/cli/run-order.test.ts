@@ -1,7 +1,7 @@
 /** In which order `eventfs run` works on events, without any event. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { RunOrder } from '../../fs/cli/run-order.js';
+import { RunOrder } from '../../fs/cli/commands/run/run-order.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 

@@ -1,7 +1,7 @@
 /** The arena against a model: what blocks hold stays, wherever they are moved, and what is held stays in proportion to it. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Arena, type Block, type Pages, type Segment } from '../../fs/events/arena.js';
+import { Arena, type Block, type Pages, type Segment } from '../../fs/bus/arena.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 

@@ -1,11 +1,11 @@
 import * as assert from 'uvu/assert';
-import { Bus, type Outlet } from '../../fs/events/bus.js';
-import type { Event } from '../../fs/events/event.js';
-import { Filter } from '../../fs/events/filter.js';
-import { Audience, Cursor } from '../../fs/events/cursor.js';
-import { Log } from '../../fs/events/log.js';
-import { Mint } from '../../fs/events/mint.js';
-import { UeventText } from '../../fs/events/uevent.js';
+import { Bus, type Outlet } from '../../fs/bus/bus.js';
+import type { Event } from '../../fs/bus/event.js';
+import { Filter } from '../../fs/uevent/filter/filter.js';
+import { Audience, Cursor } from '../../fs/bus/cursor.js';
+import { Log } from '../../fs/bus/log.js';
+import { Mint } from '../../fs/shared/id-allocator.js';
+import { UeventText } from '../../fs/uevent/text.js';
 import { suite } from '../support/suite.js';
 import { Room, bytes } from './reading.js';
 

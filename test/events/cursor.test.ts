@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Audience, Cursor } from '../../fs/events/cursor.js';
-import { now } from '../../fs/events/event.js';
-import { Filter } from '../../fs/events/filter.js';
-import { Log } from '../../fs/events/log.js';
+import { Audience, Cursor } from '../../fs/bus/cursor.js';
+import { now } from '../../fs/bus/event.js';
+import { Filter } from '../../fs/uevent/filter/filter.js';
+import { Log } from '../../fs/bus/log.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { Reader, Room, bytes, lostIn, overflow, records } from './reading.js';
@@ -171,7 +171,7 @@ function perform(step: Step, world: World): void {
   else readTogether(world, stream, step.room);
 }
 
-/** Streams at the same place are read once for all of them (tree/streams.ts). */
+/** Streams at the same place are read once for all of them (tree/streams/streams.ts). */
 function readTogether(world: World, leader: Stream, bytesOfRoom: number): void {
   const { place, toldLost } = leader.cursor;
   const led = world.streams.filter((other) => other !== leader && other.audience === leader.audience && other.cursor.place === place);

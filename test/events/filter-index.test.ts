@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import type { Event } from '../../fs/events/event.js';
-import { FilterIndex } from '../../fs/events/filter-index.js';
-import { Filter } from '../../fs/events/filter.js';
-import { now } from '../../fs/events/event.js';
-import { Log } from '../../fs/events/log.js';
+import type { Event } from '../../fs/bus/event.js';
+import { FilterIndex } from '../../fs/bus/filter-index.js';
+import { Filter } from '../../fs/uevent/filter/filter.js';
+import { now } from '../../fs/bus/event.js';
+import { Log } from '../../fs/bus/log.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { bytes } from './reading.js';

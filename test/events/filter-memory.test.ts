@@ -2,8 +2,8 @@
 import * as assert from 'uvu/assert';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { FilterIndex } from '../../fs/events/filter-index.js';
-import { FILTER_LIMITS, Filter } from '../../fs/events/filter.js';
+import { FilterIndex } from '../../fs/bus/filter-index.js';
+import { FILTER_LIMITS, Filter } from '../../fs/uevent/filter/filter.js';
 import { suite } from '../support/suite.js';
 
 const memory = suite('the memory of a filter');

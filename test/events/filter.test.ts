@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cpuMs } from '../support/budget.js';
-import { FILTER_LIMITS, Filter, FilterError, type Matchable, OversizedFilter } from '../../fs/events/filter.js';
+import { FILTER_LIMITS, Filter, FilterError, type Matchable, OversizedFilter } from '../../fs/uevent/filter/filter.js';
 
 const filter = suite('filter');
 

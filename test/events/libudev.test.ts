@@ -1,9 +1,9 @@
 /** libudev's format, byte by byte and with anything that may come instead. What libudev itself makes of it: test/outlets/udev.test.ts. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Event } from '../../fs/events/event.js';
-import { LIBUDEV_HEADER_BYTES, libudevBytes, murmurHash2, readLibudev, tagBloom, writeLibudev } from '../../fs/events/libudev.js';
-import { MalformedUevent, OversizedUevent, UeventText } from '../../fs/events/uevent.js';
+import { Event } from '../../fs/bus/event.js';
+import { LIBUDEV_HEADER_BYTES, libudevBytes, murmurHash2, readLibudev, tagBloom, writeLibudev } from '../../fs/bus/libudev.js';
+import { MalformedUevent, OversizedUevent, UeventText } from '../../fs/uevent/text.js';
 import { runs } from '../support/budget.js';
 import { libudevMessage as message } from '../support/libudev.js';
 import { suite } from '../support/suite.js';

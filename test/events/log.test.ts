@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Event, type Holder, now } from '../../fs/events/event.js';
-import { Log } from '../../fs/events/log.js';
+import { type Event, type Holder, now } from '../../fs/bus/event.js';
+import { Log } from '../../fs/bus/log.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { bytes, latin1 } from './reading.js';

@@ -1,10 +1,10 @@
 /** A cursor that is read event by event, as sockets do: against a model that remembers everything. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Audience, Cursor } from '../../fs/events/cursor.js';
-import type { Event } from '../../fs/events/event.js';
-import { Filter } from '../../fs/events/filter.js';
-import { Log } from '../../fs/events/log.js';
+import { Audience, Cursor } from '../../fs/bus/cursor.js';
+import type { Event } from '../../fs/bus/event.js';
+import { Filter } from '../../fs/uevent/filter/filter.js';
+import { Log } from '../../fs/bus/log.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Event, type Holder, now } from '../../fs/events/event.js';
-import { type Entry, type Overflow, Queue, QueueReader } from '../../fs/events/queue.js';
+import { Event, type Holder, now } from '../../fs/bus/event.js';
+import { type Entry, type Overflow, Queue, QueueReader } from '../../fs/bus/queue.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { Reader, Room, bytes, overflow } from './reading.js';

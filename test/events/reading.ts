@@ -1,6 +1,6 @@
 /** Reading records in tests: a sink of so much room, and what one read may put into it. */
 import * as assert from 'uvu/assert';
-import type { Sink } from '../../fs/events/sink.js';
+import type { Sink } from '../../fs/bus/sink.js';
 
 /** A read(2) of `room` bytes. It copies at once, as a reader does. */
 export class Room implements Sink {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Sequence } from '../../fs/events/sequence.js';
+import { Sequence } from '../../fs/bus/sequence.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 

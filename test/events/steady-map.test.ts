@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
-import { SteadyMap } from '../../fs/events/steady-map.js';
+import { SteadyMap } from '../../fs/shared/recycling-map.js';
 
 const steady = suite('a steady map');
 

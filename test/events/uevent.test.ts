@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText, overflowText } from '../../fs/events/uevent.js';
+import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText, overflowText } from '../../fs/uevent/text.js';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
 import { bytes, latin1, overflow } from './reading.js';

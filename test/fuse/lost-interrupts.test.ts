@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { LostInterrupts } from '../../fs/drivers/lost-interrupts.js';
-import { ParkedReads } from '../../fs/drivers/parked-reads.js';
+import { LostInterrupts } from '../../fs/drivers/devfuse/io-uring/missed-interrupt-poller.js';
+import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
 import { Ledger, NO_BOUNDS } from '../../fs/tree/quota.js';

@@ -1,7 +1,7 @@
 /** The reads that wait, by the kernel's number for each, against a map; and what their users may have. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { ParkedReads } from '../../fs/drivers/parked-reads.js';
+import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
 import { type Bounds, Ledger, NO_BOUNDS } from '../../fs/tree/quota.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Errno, FsError } from '../../fs/errno.js';
+import { Errno, FsError } from '../../fs/shared/errors.js';
 import { FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_READ_LOCKOWNER, OLDEST_MINOR_VERSION, Opcode } from '../../fs/fuse/abi.js';
 import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS } from '../../fs/fuse/opcodes.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';

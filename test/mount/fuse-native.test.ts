@@ -12,7 +12,7 @@ import { AS_NOBODY, eventfsForOthers, NOBODY } from '../support/other-user.js';
 import { suite } from '../support/suite.js';
 
 const DRIVER = ['--source', 'none', '--driver', 'fuse-native'] as const;
-/** fs/drivers/fuse-native.ts. */
+/** fs/drivers/fuse-native/fuse-native.ts. */
 const MOST_PARKED = 8;
 
 const native = mounted('the tree behind fuse-native', [...DRIVER, '--sticky', 'global:1733']);

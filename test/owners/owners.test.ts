@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { Errno, FsError } from '../../fs/errno.js';
+import { Errno, FsError } from '../../fs/shared/errors.js';
 import { Owners } from '../../fs/owners/owners.js';
 import { readStatus } from '../../fs/owners/process.js';
 import { until } from '../support/daemon.js';

@@ -5,7 +5,7 @@ import { closeSync, readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import * as assert from 'uvu/assert';
 import { type SystemError, openPidfd } from '#native';
-import { Errno, FsError } from '../../fs/errno.js';
+import { Errno, FsError } from '../../fs/shared/errors.js';
 import { Owners } from '../../fs/owners/owners.js';
 import { asFull, descriptorRefusals } from '../../fs/owners/process.js';
 import { run } from '../support/daemon.js';

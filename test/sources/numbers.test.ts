@@ -1,7 +1,7 @@
 /** Which SEQNUMs are lost, when they come in another order than they were given. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Numbers } from '../../fs/sources/numbers.js';
+import { Numbers } from '../../fs/sources/seqnum-tracker.js';
 import { suite } from '../support/suite.js';
 
 const OPEN_MS = 1000;

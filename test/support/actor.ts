@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../fs/errno.js';
+import { errnoName } from '../../fs/shared/errors.js';
 import { PROJECT, run, until, within } from './daemon.js';
 import { forOthers, refuseUnreadable } from './other-user.js';
 

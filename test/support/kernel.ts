@@ -1,6 +1,6 @@
 /**
  * A kernel in memory: it writes requests as /dev/fuse would, hands them to Session and TreeHandlers as
- * drivers/devfuse.ts does, and reads the replies. No mount, no channel; only owners are real processes.
+ * drivers/devfuse/devfuse.ts does, and reads the replies. No mount, no channel; only owners are real processes.
  *
  * It keeps the kernel's side of the bargain (a handle is released once, and not while a read on it waits; a node is
  * forgotten as often as it was named) and checks ours with every reply: one for each request, of the length it says,
@@ -8,19 +8,19 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { type Reads, TreeHandlers } from '../../fs/drivers/handlers.js';
-import { ParkedReads } from '../../fs/drivers/parked-reads.js';
-import { ReplySink } from '../../fs/drivers/reply-sink.js';
-import { Errno, FsError, errnoName } from '../../fs/errno.js';
-import { Bus } from '../../fs/events/bus.js';
-import { Log } from '../../fs/events/log.js';
-import { Mint } from '../../fs/events/mint.js';
-import type { Sink } from '../../fs/events/sink.js';
-import { UeventText } from '../../fs/events/uevent.js';
+import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
+import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
+import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
+import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
+import { Bus } from '../../fs/bus/bus.js';
+import { Log } from '../../fs/bus/log.js';
+import { Mint } from '../../fs/shared/id-allocator.js';
+import type { Sink } from '../../fs/bus/sink.js';
+import { UeventText } from '../../fs/uevent/text.js';
 import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
-import type { Door } from '../../fs/tree/door.js';
+import type { Door } from '../../fs/tree/ports.js';
 import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
 import { Tree } from '../../fs/tree/tree.js';
 import { type StructName, type Values, decode, encode, sizeOf } from '../fuse/structs.js';
@@ -138,7 +138,7 @@ export class MemoryKernel implements Door, Reads {
     this.owners.close();
   }
 
-  // ---- Reads and Door, as drivers/devfuse.ts has them, with memory for a channel
+  // ---- Reads and Door, as drivers/devfuse/devfuse.ts has them, with memory for a channel
 
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));

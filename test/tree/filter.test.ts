@@ -1,7 +1,7 @@
 /** What a filter costs, who is charged for it, and what is refused. */
 import { HANDLE_BYTES, QUEUE_STREAM_PRICE } from '../../fs/tree/prices.js';
 import * as assert from 'uvu/assert';
-import { FILTER_LIMITS, Filter, type FilterLimits } from '../../fs/events/filter.js';
+import { FILTER_LIMITS, Filter, type FilterLimits } from '../../fs/uevent/filter/filter.js';
 import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type Quotas } from '../../fs/tree/quota.js';
 import { type By, Child, MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY, cstring, refusal } from '../support/kernel.js';
 import { suite } from '../support/suite.js';

@@ -1,7 +1,7 @@
-/** What the notifier is told of, on the tree in memory: fs/tree/notices.ts. Nobody raises anything here. */
+/** What the notifier is told of, on the tree in memory: fs/tree/inotify-queue.ts. Nobody raises anything here. */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../fs/fuse/abi.js';
-import type { EventDirectory } from '../../fs/tree/event-directory.js';
+import type { EventDirectory } from '../../fs/tree/nodes/event-directory.js';
 import { MemoryKernel, refusal } from '../support/kernel.js';
 import { suite } from '../support/suite.js';
 import { encode } from '../fuse/structs.js';

@@ -1,7 +1,7 @@
 /** `publish` without a mount: records in blocks of any size are published whole, or the writer gets an error. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { MAX_EVENT_BYTES } from '../../fs/events/uevent.js';
+import { MAX_EVENT_BYTES } from '../../fs/uevent/text.js';
 import { MAX_WRITE_BYTES } from '../../fs/fuse/session.js';
 import { runs } from '../support/budget.js';
 import { MemoryKernel, O_WRONLY, refusal } from '../support/kernel.js';

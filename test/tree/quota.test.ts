@@ -2,13 +2,13 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { type Bounds, ITEMS, Ledger, NO_BOUNDS, type Quotas, type Tab } from '../../fs/tree/quota.js';
-import { EventFile } from '../../fs/tree/event-file.js';
+import { EventFile } from '../../fs/tree/nodes/event-file.js';
 import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, streamPrice, textHeap } from '../../fs/tree/prices.js';
-import { StreamHandle } from '../../fs/tree/streams.js';
-import type { ProcessDirectory } from '../../fs/tree/process-directory.js';
+import { StreamHandle } from '../../fs/tree/streams/streams.js';
+import type { ProcessDirectory } from '../../fs/tree/nodes/process-directory.js';
 import { WrittenEvent } from '../../fs/tree/written-event.js';
-import type { Overflow, QueueLimits } from '../../fs/events/queue.js';
-import { FsError } from '../../fs/errno.js';
+import type { Overflow, QueueLimits } from '../../fs/bus/queue.js';
+import { FsError } from '../../fs/shared/errors.js';
 import { cpuMs, runs } from '../support/budget.js';
 import { type By, Child, MemoryKernel, type Pending, O_RDWR, Refused, cstring, refusal } from '../support/kernel.js';
 import { encode } from '../fuse/structs.js';

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { runs } from '../support/budget.js';
 import { MemoryKernel, O_NONBLOCK, O_RDONLY, O_WRONLY, refusal } from '../support/kernel.js';
 import { suite } from '../support/suite.js';
-import type { ProcessDirectory } from '../../fs/tree/process-directory.js';
+import type { ProcessDirectory } from '../../fs/tree/nodes/process-directory.js';
 import { lostIn, records } from '../events/reading.js';
 
 const since = suite('.since');

@@ -1,7 +1,7 @@
 /** A death takes effect in one step, however much the dead process held; telling and freeing are cut into turns. */
 import * as assert from 'uvu/assert';
-import { FsError, errnoName } from '../../fs/errno.js';
-import { UeventText } from '../../fs/events/uevent.js';
+import { FsError, errnoName } from '../../fs/shared/errors.js';
+import { UeventText } from '../../fs/uevent/text.js';
 import type { FileHandle } from '../../fs/tree/handle.js';
 import { type Task, Turns } from '../../fs/tree/turns.js';
 import { Child, MemoryKernel } from '../support/kernel.js';

@@ -1,0 +1,157 @@
+/**
+ * The bus: every event goes through here once, from whatever source into the log and on to every outlet.
+ *
+ *   source --publish--> log.append --take--> outlets (the tree is one) ... --settle--> blocked readers are answered
+ *
+ * A source publishes all that it has and then settles once, so that a reader that wakes finds the whole batch.
+ */
+import { Arrivals } from './seqnum-index.js';
+import { type Event, now } from './event.js';
+import type { Log } from './log.js';
+import type { Mint } from '../shared/id-allocator.js';
+import { type Entry, Queue, type QueueLimits } from './queue.js';
+import { type UeventText, overflowText } from '../uevent/text.js';
+
+/** A way out of the bus. */
+export interface Outlet {
+  /** An event has come. */
+  take(event: Event): void;
+  /** That is all for now: tell some of those who wait. True when there are more of them. */
+  settle(): boolean;
+}
+
+/** What `log/` keeps (DESIGN section 3). */
+export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
+
+export class Bus {
+  readonly outlets: Outlet[] = [];
+  /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
+  readonly history: Queue<Entry>;
+  readonly #arrivals = new Arrivals();
+  /** The kernel's last SEQNUM: events without their own are numbered behind it. */
+  lastSeqnum = 0;
+  /** Events so far, by where they came from; `cut`: records that were not published, because their writer ended in the middle. */
+  readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
+  /** How many events the sources have lost. */
+  lost = 0;
+  /** Set by a driver that calls `settleSome` soon after. */
+  onUnsettled: (() => void) | null = null;
+  #numberless = 0;
+  /** The highest SEQNUM that an event was called by, and whether one had to be called `<name>.<n>` because its name was taken. */
+  #highest = 0;
+  #hasRenamed = false;
+
+  constructor(
+    readonly log: Log,
+    readonly inodes: Mint,
+    historyLimits: QueueLimits = HISTORY_LIMITS,
+  ) {
+    this.history = new Queue(historyLimits);
+  }
+
+  /** An event of the kernel's. */
+  publishKernel(text: UeventText): void {
+    this.counted.kernel++;
+    this.#publishNumbered(text);
+  }
+
+  /** An event of udevd's. It has the SEQNUM of the kernel's that it was made of. */
+  publishUdev(text: UeventText): void {
+    this.counted.udev++;
+    this.#publishNumbered(text);
+  }
+
+  #publishNumbered(text: UeventText): void {
+    this.#appendText(text);
+    if (!(text.seqnum > this.lastSeqnum)) return; // or it has none: NaN
+    this.lastSeqnum = text.seqnum;
+    this.#numberless = 0;
+  }
+
+  /** An event of a program's. */
+  publish(text: UeventText): void {
+    this.counted.published++;
+    this.#appendText(text);
+  }
+
+  /** A source has lost `count` events: every queue is told. */
+  publishLoss(count: number): void {
+    this.lost += count;
+    const text = overflowText(count);
+    this.#append(this.#nameless(), text, text.length, NaN, count);
+  }
+
+  /** The sources have nothing more for now: whoever waits is told. */
+  settle(): void {
+    while (this.#settleRound());
+  }
+
+  /** As `settle`, but some of those who wait at a time, with other requests in between, which may bring more events. */
+  settleSome(): void {
+    if (this.#settleRound()) this.settleLater();
+  }
+
+  /** As `settleSome`, once whoever is being served has its reply and goes on. */
+  settleLater(): void {
+    if (this.onUnsettled === null) this.settle();
+    else this.onUnsettled();
+  }
+
+  /**
+   * What has come after the kernel's event `seqnum`, but not what came after its later event `last` or has the number `end`
+   * or a higher one: the events that are kept, how many there were before them that are not, and the number that all begin with.
+   */
+  since(seqnum: number, last: number, end: number): { readonly first: number; readonly events: readonly Event[]; readonly lost: number } {
+    const named = this.history.entries.get(String(seqnum))?.event;
+    const after = named === undefined ? this.#arrivals.after(seqnum, last) : { number: named.number + 1, unknown: 0 };
+    const first = Math.min(after.number, end);
+    const kept = [...this.history.entries].map(({ event }) => event);
+    const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end));
+    return {
+      first,
+      events: kept.filter(({ number }) => number >= first && number < end),
+      lost: after.unknown + this.log.weightBefore(oldest) - this.log.weightBefore(first),
+    };
+  }
+
+  #settleRound(): boolean {
+    let more = false;
+    for (const outlet of this.outlets) more = outlet.settle() || more;
+    return more;
+  }
+
+  /** Whether nothing can be called so yet: a SEQNUM above all others, or what `#nameless` gives while all names were of these two kinds. */
+  #isNew(seqnum: number): boolean {
+    if (Number.isNaN(seqnum)) return !this.#hasRenamed;
+    if (seqnum <= this.#highest) return false;
+    this.#highest = seqnum;
+    return true;
+  }
+
+  #freeName(wanted: string): string {
+    const name = this.history.freeName(wanted);
+    if (name !== wanted) this.#hasRenamed = true;
+    return name;
+  }
+
+  #nameless(): string {
+    return `${this.lastSeqnum}.${++this.#numberless}`;
+  }
+
+  #appendText({ seqnum, bytes, length }: UeventText): void {
+    this.#append(Number.isNaN(seqnum) ? this.#nameless() : String(seqnum), bytes, length, seqnum);
+  }
+
+  /** @param lost how many lost events it tells of, 0 for an event */
+  #append(wanted: string, text: Uint8Array, length: number, seqnum = NaN, lost = 0): void {
+    const isUnique = this.#isNew(seqnum);
+    const name = isUnique ? wanted : this.#freeName(wanted);
+    const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
+    event.always = lost > 0;
+    event.isUnique = isUnique;
+    this.#arrivals.note(event.number, this.lastSeqnum);
+    this.history.add(event);
+    for (const outlet of this.outlets) outlet.take(event);
+    event.settle();
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * A stream's place in the log.
+ *
+ * It counts what the ring has overtaken, exactly, a filter or not: the group of all streams with one filter counts the
+ * events that match (`matched`), a cursor those that it has passed (`#passed`). What is neither passed nor still in the
+ * ring is lost.
+ */
+import type { Event } from './event.js';
+import type { Filter } from '../uevent/filter/filter.js';
+import type { Log } from './log.js';
+import { Remainder, overflowRecord } from './record.js';
+import type { Sink } from './sink.js';
+
+/** Room for so many numbers of events is made at first. */
+const FEWEST_NUMBERS = 16;
+
+/** The streams that have the same filter: an event is matched once for all of them. */
+export class Audience {
+  /** How many events have matched since the first of them was opened. */
+  matched = 0;
+  /** The numbers of those in the ring, ascending: `#count` in a circle, from the place `#first` on. Only where there is a filter. */
+  #numbers = new Float64Array(FEWEST_NUMBERS);
+  #first = 0;
+  #count = 0;
+
+  constructor(
+    readonly log: Log,
+    readonly filter: Filter,
+  ) {}
+
+  /** Takes note of an event that was just appended; gives whether it is for these streams. */
+  take(event: Event): boolean {
+    const { filter } = this;
+    const wanted = filter.all || event.always || filter.matches(event);
+    if (!wanted) return false;
+    this.matched++;
+    if (filter.all) return true;
+    this.#forgetOvertaken();
+    if (this.#count === this.#numbers.length) this.#grow();
+    this.#numbers[(this.#first + this.#count++) % this.#numbers.length] = event.number;
+    return true;
+  }
+
+  /** How many that have matched are in the ring. */
+  get inRing(): number {
+    this.#forgetOvertaken();
+    return this.#count;
+  }
+
+  /** The number of the first that has matched from `number` on, or -1. */
+  nextMatch(number: number): number {
+    let low = 0;
+    let high = this.#count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#at(middle) < number) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.#count ? this.#at(low) : -1;
+  }
+
+  #at(index: number): number {
+    return this.#numbers[(this.#first + index) % this.#numbers.length];
+  }
+
+  #forgetOvertaken(): void {
+    const { oldest } = this.log;
+    while (this.#count > 0 && this.#numbers[this.#first] < oldest) {
+      this.#first = (this.#first + 1) % this.#numbers.length;
+      this.#count--;
+    }
+  }
+
+  /** At most what is charged for each stream: a number for each event that the ring can hold. */
+  #grow(): void {
+    const larger = new Float64Array(Math.min(2 * this.#count, Math.max(this.log.limits.events, FEWEST_NUMBERS)));
+    for (let i = 0; i < this.#count; i++) larger[i] = this.#at(i);
+    this.#numbers = larger;
+    this.#first = 0;
+  }
+}
+
+export class Cursor {
+  /** The number of the next event to look at. */
+  #number: number;
+  /** How many of the audience's events lie before it: read, or told as lost. */
+  #passed: number;
+  /** Log.standInsBefore its place, which the ring may have taken since. */
+  #standIns: number;
+  /** How many lost events it has told of. */
+  toldLost = 0;
+  readonly #rest = new Remainder();
+
+  /** Begins behind the newest event. */
+  constructor(readonly audience: Audience) {
+    this.#number = audience.log.next;
+    this.#passed = audience.matched;
+    this.#standIns = audience.log.standInsBefore(this.#number);
+  }
+
+  /** Where it stands among the audience's events, or -1 in the middle of a record: at the same place the same comes next. */
+  get place(): number {
+    return this.#rest.waiting ? -1 : this.#passed;
+  }
+
+  /** How many bytes are kept of a record whose beginning was read. */
+  get restLength(): number {
+    return this.#rest.length;
+  }
+
+  /** How many events the ring has taken from this stream, told or not. */
+  get lost(): number {
+    return this.toldLost + this.#missing();
+  }
+
+  /** How many events wait for this stream. */
+  get pending(): number {
+    return this.audience.matched - this.#passed - this.#overtaken();
+  }
+
+  /** Whether `read` would put anything. */
+  get ready(): boolean {
+    return this.#rest.waiting || this.audience.matched !== this.#passed;
+  }
+
+  /** Whether the next event has that number or a higher one, and nothing is to be told before it. */
+  isFrom(number: number): boolean {
+    if (this.#rest.waiting) return false;
+    const { audience } = this;
+    return (audience.filter.all ? this.#number : audience.nextMatch(this.#number)) >= number && this.#overtaken() === 0;
+  }
+
+  /** Hands over whole records while there is room. Only the first of a read may be cut: the next read begins with its rest. */
+  read(sink: Sink): void {
+    const room = sink.room;
+    if (!this.#rest.finish(sink)) return;
+    if (!this.#tellLoss(sink, room)) return;
+    if (this.audience.filter.all) this.#readRuns(sink, room);
+    else this.#readMatches(sink, room);
+  }
+
+  // ---- event by event, for who sends messages
+
+  /** Whether events were lost before the next one. */
+  get overtaken(): boolean {
+    return this.#overtaken() > 0;
+  }
+
+  /** How many events were lost before the next one. They are told with this. */
+  takeLoss(): number {
+    const lost = this.#missing();
+    if (lost === 0) return 0;
+    const { log } = this.audience;
+    this.#passed += this.#overtaken();
+    this.#number = log.oldest;
+    this.#standIns = log.standInsBefore(log.oldest);
+    this.toldLost += lost;
+    return lost;
+  }
+
+  /** The next event, which it passes; undefined when there is none. Losses must have been taken. */
+  next(): Event | undefined {
+    const { audience } = this;
+    const number = audience.filter.all ? this.#number : audience.nextMatch(this.#number);
+    if (number < 0 || number === audience.log.next) return undefined;
+    const event = audience.log.at(number);
+    this.#number = number + 1;
+    this.#passed++;
+    this.#standIns += event.weight - 1;
+    return event;
+  }
+
+  /** Stands before `event`, where `other`, which has passed it and `after` more, has stood. */
+  standBefore(event: Event, other: Cursor, after: number): void {
+    this.#number = event.number;
+    this.#passed = other.#passed - 1 - after;
+    this.#standIns = this.audience.log.standInsBefore(event.number);
+  }
+
+  /** Goes where `other` has got to: both stood at the same place, and `other` was read with the same room and lost `lost`. */
+  follow(other: Cursor, lost: number): void {
+    this.#number = other.#number;
+    this.#passed = other.#passed;
+    this.#standIns = other.#standIns;
+    this.#rest.follow(other.#rest);
+    this.toldLost += lost;
+  }
+
+  /** Everything: what lies in one piece goes in one piece. */
+  #readRuns(sink: Sink, roomAtFirst: number): void {
+    const log = this.audience.log;
+    while (this.#number < log.next && sink.room > 0) {
+      const first = log.at(this.#number);
+      const end = log.run(this.#number, sink.room);
+      if (end === this.#number) {
+        if (sink.room === roomAtFirst) this.#pass(sink, first);
+        return;
+      }
+      const last = log.at(end - 1);
+      sink.put(log.memory, first.start, last.start + last.recordLength - first.start);
+      this.#passed += end - this.#number;
+      this.#number = end;
+      this.#standIns = log.standInsBefore(end);
+    }
+  }
+
+  #readMatches(sink: Sink, roomAtFirst: number): void {
+    const { audience } = this;
+    while (sink.room > 0) {
+      const number = audience.nextMatch(this.#number);
+      if (number < 0) return;
+      const event = audience.log.at(number);
+      if (event.recordLength > sink.room && sink.room !== roomAtFirst) return;
+      this.#pass(sink, event);
+    }
+  }
+
+  #pass(sink: Sink, event: Event): void {
+    this.#number = event.number + 1;
+    this.#passed++;
+    this.#standIns += event.weight - 1;
+    this.#rest.put(sink, event.bytes, event.start, event.recordLength);
+  }
+
+  /** Puts a record where events are missing; false when there is no room for anything more. */
+  #tellLoss(sink: Sink, roomAtFirst: number): boolean {
+    const lost = this.#missing();
+    if (lost === 0) return true;
+    const record = overflowRecord(lost);
+    if (record.length > sink.room && sink.room !== roomAtFirst) return false;
+    this.takeLoss();
+    return this.#rest.put(sink, record, 0, record.length);
+  }
+
+  /** How many of the audience's events the ring has taken since the last read. */
+  #overtaken(): number {
+    const { audience } = this;
+    const gone = audience.log.oldest - this.#number;
+    if (gone <= 0) return 0;
+    return audience.filter.all ? gone : audience.matched - audience.inRing - this.#passed;
+  }
+
+  /** How many events are lost with those, of which some may have told of others. */
+  #missing(): number {
+    const { log } = this.audience;
+    const overtaken = this.#overtaken();
+    return overtaken === 0 ? 0 : overtaken + log.standInsBefore(log.oldest) - this.#standIns;
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * The tree on /dev/fuse: the short way.
+ *
+ *   kernel --read, or io_uring--> request --drain the deaths--> session --> handlers --> tree --> reply --write, or io_uring--> kernel
+ *   bus --take, settle--> tree --Door--> one answer for all the parked reads that stand at the same place
+ */
+import { FuseChannel } from '#native';
+import { Errno, FsError, Refusal, errnoName } from '../../shared/errors.js';
+import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
+import { type Complain, PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
+import type { Sink } from '../../bus/sink.js';
+import type { Door } from '../../tree/ports.js';
+import type { Handle, ParkedRead } from '../../tree/handle.js';
+import type { Tree } from '../../tree/tree.js';
+import type { DevFuseOptions, Driver } from '../driver.js';
+import { type Reads, TreeHandlers } from './handlers.js';
+import { LostInterrupts } from './io-uring/missed-interrupt-poller.js';
+import { clearMountPoint, detachOrTell, mountFuse } from '../common/mount-point.js';
+import { Notifier } from './notifier.js';
+import { ParkedReads } from './parked-reads.js';
+import { PollWakes } from './poll-wakes.js';
+import { ReplySink } from './reply-sink.js';
+import { Starvation } from './io-uring/ring-stall-rescuer.js';
+import { RING_PARAMETER, possibleCpus, wantsRing } from './io-uring/transport.js';
+
+/** How many reads may wait at once: what is beyond is told EAGAIN. */
+const MOST_PARKED = 64 * 1024;
+/** The most data of one reply. */
+const MOST_DATA = REPLY_BYTES - 4096;
+
+/** The word of `slice` that asks for `onSettle`. */
+const SETTLE = 2;
+
+/** How long a connection may take to negotiate: the kernel asks at once. */
+const INIT_TIMEOUT_MS = 5000;
+
+export class DevFuse implements Driver, Door, Reads {
+  /** Set once the daemon is going: streams are at their end. */
+  ending = false;
+  readonly #session: Session;
+  readonly #parked: ParkedReads;
+  readonly #sink: ReplySink;
+  /** What the channel is told besides a reply: see FuseChannelOptions.slice. */
+  readonly #slice = new Uint32Array(3);
+  readonly #slots = new Uint32Array(MOST_PARKED);
+  readonly #requestWords: Uint32Array;
+  #channel: FuseChannel | null = null;
+  /** Whether answers are gathered. */
+  #gathers = false;
+  /** Whether requests come through io_uring, and with it what the kernel does not do for us there. */
+  #isRing = false;
+  #starvation: Starvation | null = null;
+  readonly #lost: LostInterrupts;
+  readonly #pollWakes = new PollWakes((handle) => this.#notifyPoll(handle));
+  /** Raises inotify events, while the mount is there. */
+  #notifier: Notifier | null = null;
+  /** The mount's device, by which it is found again wherever it has been moved. */
+  #connection = -1;
+
+  constructor(
+    private readonly tree: Tree,
+    private readonly complain: Complain,
+    private readonly options: DevFuseOptions,
+    private readonly noteRequest: () => void,
+  ) {
+    this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
+    this.#lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
+    const request = new Uint8Array(REQUEST_BYTES);
+    this.#requestWords = new Uint32Array(request.buffer);
+    const reply = new Uint8Array(REPLY_BYTES);
+    this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#slice);
+    this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain);
+    tree.door = this;
+    tree.bus.onUnsettled = () => (this.#slice[SETTLE] = 1);
+    tree.report(() => [
+      ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
+      ['PARKED', this.#parked.size],
+      ['STARVED', this.#starvation?.helped ?? 0],
+    ]);
+  }
+
+  /**
+   * Mounts and serves in the event loop; resolves once the kernel has negotiated. Throws {@link Refusal}.
+   * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
+   */
+  async mount(path: string, onEnd: () => void): Promise<void> {
+    await clearMountPoint(path, this.complain);
+    const fd = mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
+    this.#connection = mountedAt(path)?.minor ?? -1;
+    const session = this.#session;
+    const negotiated = new Promise<void>((done, failed) => {
+      const late = setTimeout(() => failed(new Refusal(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
+      session.onNegotiated = () => {
+        clearTimeout(late);
+        done();
+      };
+      this.#channel = new FuseChannel({
+        fd,
+        busyPollUs: this.options.busyPollUs,
+        deaths: this.tree.owners.watch,
+        request: session.request.bytes,
+        reply: session.reply.bytes,
+        log: this.tree.bus.log.memory,
+        slice: this.#slice,
+        parked: this.#parked.uniques,
+        onRequest: (length) => {
+          this.noteRequest();
+          return session.dispatch(length);
+        },
+        onSettle: () => this.tree.bus.settleSome(),
+        onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
+        onStarved: () => this.#starvation?.told(),
+        onEnd: () => {
+          this.#letGo();
+          this.#detach(); // an aborted connection is still mounted
+          this.#notifier?.stop();
+          clearTimeout(late);
+          failed(new Refusal(`${path}: the kernel ended the connection at once`));
+          onEnd();
+        },
+      });
+    });
+    const channel = this.#channel!;
+    session.onRingOffered = () => (this.#isRing = wantsRing(this.options.transport) && channel.prepareRing(possibleCpus(), PAYLOAD_BYTES));
+    this.#starvation = new Starvation(channel, path, this.#connection);
+    channel.start();
+    await negotiated;
+    if (!this.#isRing && this.options.transport === 'io-uring') {
+      this.complain(`there is no io_uring to be had, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`);
+    }
+    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.notices, this.complain, path, this.#connection);
+  }
+
+  /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
+  unmount(): void {
+    const channel = this.#channel;
+    if (channel === null) return;
+    this.ending = true;
+    this.tree.end();
+    // The end of a mount waits for requests that are on their way to us (fs/fuse/dev.c, fuse_wait_aborted()), and through io_uring
+    // they only get here by this thread: it must not be the one that waits. So there the ring goes first.
+    if (!this.#isRing) this.#detach();
+    channel.serve();
+    channel.close();
+    if (this.#isRing) this.#detach();
+    this.#letGo();
+    this.#notifier?.stop();
+  }
+
+  /** The channel is closed. */
+  #letGo(): void {
+    this.#channel = null;
+    this.#starvation?.stop();
+    this.#pollWakes.stop();
+    this.#lost.stop();
+  }
+
+  #detach(): void {
+    detachOrTell(this.#connection, this.complain);
+  }
+
+  // ---- Reads
+
+  sink(size: number): ReplySink {
+    return this.#sink.begin(Math.min(size, MOST_DATA));
+  }
+
+  get holds(): boolean {
+    return this.#slice[SETTLE] !== 0;
+  }
+
+  park(handle: Handle, size: number): ParkedRead {
+    const read = this.#parked.park(this.#requestWords, handle, size);
+    if (read === undefined) {
+      this.tree.ledger.countRefusal('reads');
+      throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
+    }
+    if (this.#isRing) this.#lost.watch();
+    return read;
+  }
+
+  interrupt(uniqueLow: number, uniqueHigh: number): void {
+    const read = this.#parked.find(uniqueLow, uniqueHigh);
+    // One that is answered already is on its way: the signal comes too late for it.
+    if (read !== undefined) this.#interrupted(read);
+  }
+
+  #interrupted(read: ParkedRead): void {
+    read.handle.unpark(read);
+    this.fail(read, Errno.EINTR);
+  }
+
+  streamOpened(): void {
+    if (this.#isRing) this.#channel?.expectBlocked(this.tree.ledger.mount.streams);
+  }
+
+  // ---- Door
+
+  begin(size: number): Sink {
+    return this.sink(size);
+  }
+
+  answer(reads: readonly ParkedRead[]): void {
+    const slots = this.#slots;
+    for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
+    this.#sink.end();
+    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#gathers);
+    for (const read of reads) this.#parked.free(read);
+  }
+
+  gather(): void {
+    this.#gathers = true;
+  }
+
+  flush(): void {
+    this.#gathers = false;
+    this.#channel?.flush();
+  }
+
+  fail(read: ParkedRead, errno: number): void {
+    this.#channel?.fail(read.slot, errno);
+    this.#parked.free(read);
+  }
+
+  wake(handle: Handle): void {
+    this.#pollWakes.wake(handle);
+  }
+
+  /** NOTIFY_POLL: the kernel wakes all pollers of an open file inside this write(2). */
+  #notifyPoll(handle: Handle): void {
+    this.#channel?.notify(this.#session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh));
+  }
+}

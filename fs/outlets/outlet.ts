@@ -1,0 +1,10 @@
+import type { Outlet } from '../bus/bus.js';
+import type { StatusLines } from '../tree/nodes/text-file.js';
+
+/** An outlet that an option has switched on. */
+export interface WayOut extends Outlet {
+  /** Its lines of `log/.status`. */
+  statusLines(): StatusLines;
+  /** Lets go of all that it holds. */
+  close(): void;
+}
