@@ -33,5 +33,6 @@
  *
  * What a client can observe is plain data below Tree, so that a later daemon can take it up; closures hold none of it.
  */
-export { Daemon, type DaemonOptions } from './daemon/daemon.js';
+export { Daemon } from './daemon/daemon.js';
+export type { DaemonOptions } from './daemon/options.js';
 export { Filter, FilterError } from './uevent/filter/filter.js';

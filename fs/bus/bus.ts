@@ -24,18 +24,17 @@ export interface Outlet {
 export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
 
 export class Bus {
-  readonly outlets: Outlet[] = [];
+  readonly #outlets: Outlet[] = [];
   /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
   readonly history: Queue<Entry>;
   readonly #arrivals = new Arrivals();
-  /** The kernel's last SEQNUM: events without their own are numbered behind it. */
-  lastSeqnum = 0;
+  #lastSeqnum = 0;
   /** Events so far, by where they came from; `cut`: records that were not published, because their writer ended in the middle. */
   readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
   /** How many events the sources have lost. */
   lost = 0;
-  /** Set by a driver that calls `settleSome` soon after. */
-  onUnsettled: (() => void) | null = null;
+  /** Has `settleSome` called soon; null where no driver is attached. */
+  #settleSoon: (() => void) | null = null;
   #numberless = 0;
   /** The highest SEQNUM that an event was called by, and whether one had to be called `<name>.<n>` because its name was taken. */
   #highest = 0;
@@ -47,6 +46,31 @@ export class Bus {
     historyLimits: QueueLimits = HISTORY_LIMITS,
   ) {
     this.history = new Queue(historyLimits);
+  }
+
+  /** Every event from now on goes to the outlet too. */
+  attach(outlet: Outlet): void {
+    this.#outlets.push(outlet);
+  }
+
+  /** A driver is there: it calls `settleSome` soon after `settleSoon` was called. */
+  settleBy(settleSoon: () => void): void {
+    this.#settleSoon = settleSoon;
+  }
+
+  /** Other limits for what `log/` keeps, from the next event on. */
+  setHistoryLimits(limits: QueueLimits): void {
+    this.history.limits = limits;
+  }
+
+  /** A source begins: the kernel's last SEQNUM so far. */
+  beginAfter(seqnum: number): void {
+    this.#lastSeqnum = seqnum;
+  }
+
+  /** The kernel's last SEQNUM: events without their own are numbered behind it. */
+  get lastSeqnum(): number {
+    return this.#lastSeqnum;
   }
 
   /** An event of the kernel's. */
@@ -63,8 +87,8 @@ export class Bus {
 
   #publishNumbered(text: UeventText): void {
     this.#appendText(text);
-    if (!(text.seqnum > this.lastSeqnum)) return; // or it has none: NaN
-    this.lastSeqnum = text.seqnum;
+    if (!(text.seqnum > this.#lastSeqnum)) return; // or it has none: NaN
+    this.#lastSeqnum = text.seqnum;
     this.#numberless = 0;
   }
 
@@ -93,8 +117,8 @@ export class Bus {
 
   /** As `settleSome`, once whoever is being served has its reply and goes on. */
   settleLater(): void {
-    if (this.onUnsettled === null) this.settle();
-    else this.onUnsettled();
+    if (this.#settleSoon === null) this.settle();
+    else this.#settleSoon();
   }
 
   /**
@@ -116,7 +140,7 @@ export class Bus {
 
   #settleRound(): boolean {
     let more = false;
-    for (const outlet of this.outlets) more = outlet.settle() || more;
+    for (const outlet of this.#outlets) more = outlet.settle() || more;
     return more;
   }
 
@@ -135,7 +159,7 @@ export class Bus {
   }
 
   #nameless(): string {
-    return `${this.lastSeqnum}.${++this.#numberless}`;
+    return `${this.#lastSeqnum}.${++this.#numberless}`;
   }
 
   #appendText({ seqnum, bytes, length }: UeventText): void {
@@ -149,9 +173,9 @@ export class Bus {
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
     event.isUnique = isUnique;
-    this.#arrivals.note(event.number, this.lastSeqnum);
+    this.#arrivals.note(event.number, this.#lastSeqnum);
     this.history.add(event);
-    for (const outlet of this.outlets) outlet.take(event);
+    for (const outlet of this.#outlets) outlet.take(event);
     event.settle();
   }
 }

@@ -1,5 +1,5 @@
 /** For commands that use a mount: whether there is one. */
-import { mountPath, probe } from '../drivers/common/mount-point.js';
+import { mountPath, probe } from './probe.js';
 import { Refusal } from '../shared/errors.js';
 
 /** The mount's path, where `directory` may be a symlink to it. Throws {@link Refusal} when nothing of ours is there or nobody serves it. */

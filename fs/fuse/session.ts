@@ -45,6 +45,13 @@ function bit(n: number): number {
   return 1 << n;
 }
 
+/** A process whose requests mean something else than those of all others: it has handlers of its own. */
+export interface SpecialCaller {
+  /** -1 while there is none. */
+  readonly pid: number;
+  readonly handlers: Handlers;
+}
+
 export class Session {
   readonly request: Request;
   readonly reply: Reply;
@@ -54,19 +61,26 @@ export class Session {
   onNegotiated: (() => void) | null = null;
   /** The kernel offers io_uring. Says whether we take it: then it is set up by now. */
   onRingOffered: (() => boolean) | null = null;
-  readonly #serve: (Handler | undefined)[] = [];
+  readonly #serve: (Handler | undefined)[];
+  readonly #serveSpecial: (Handler | undefined)[];
 
-  /** @param requestBytes at least REQUEST_BYTES @param replyBytes at least REPLY_BYTES */
+  /**
+   * @param requestBytes at least REQUEST_BYTES
+   * @param replyBytes at least REPLY_BYTES
+   * @param special a caller that `handlers` do not serve
+   */
   constructor(
     requestBytes: Uint8Array,
     replyBytes: Uint8Array,
     handlers: Handlers,
     readonly complain: Complain,
+    private readonly special: SpecialCaller = { pid: -1, handlers },
   ) {
     if (endianness() !== 'LE') throw new Error('this machine is big-endian, which is not supported');
     this.request = new Request(requestBytes);
     this.reply = new Reply(replyBytes, requestBytes);
-    for (const { opcode, method } of OPERATIONS) this.#serve[opcode] = handlers[method].bind(handlers);
+    this.#serve = byOpcode(handlers);
+    this.#serveSpecial = byOpcode(special.handlers);
   }
 
   /** Answers the request of `length` bytes in memory; gives the reply's length, or 0 for none. Never throws. */
@@ -80,7 +94,8 @@ export class Session {
       const operation = operationOf[opcode];
       if (operation === undefined) return reply.error(Errno.ENOSYS);
       if (request.rest < operation.inBytes) throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
-      const outcome = this.#serve[opcode]!(request, reply);
+      const serve = request.pid === this.special.pid ? this.#serveSpecial : this.#serve;
+      const outcome = serve[opcode]!(request, reply);
       if (outcome === DONE) return reply.end();
       return outcome === NO_REPLY ? 0 : reply.error(outcome);
     } catch (error) {
@@ -144,4 +159,10 @@ export class Session {
   get current(): string {
     return opcodeName(this.request.opcode);
   }
+}
+
+function byOpcode(handlers: Handlers): (Handler | undefined)[] {
+  const serve: (Handler | undefined)[] = [];
+  for (const { opcode, method } of OPERATIONS) serve[opcode] = handlers[method].bind(handlers);
+  return serve;
 }

@@ -8,7 +8,7 @@ import { closeSync } from 'node:fs';
 import { openUeventSender, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import type { Event } from '../bus/event.js';
-import { libudevBytes, writeLibudev, writeLines } from '../bus/libudev.js';
+import { libudevBytes, writeLibudev, writeLines } from './libudev-writer.js';
 import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, Refusal, errnoName, isSystemError } from '../shared/errors.js';
 import type { Complain } from '../shared/complaints.js';

@@ -9,7 +9,8 @@ import { closeSync } from 'node:fs';
 import { DeathWatch, openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import { SteadyMap } from '../shared/recycling-map.js';
-import { type Pid, type ProcessStatus, asFull, namespaceOf, readStatus } from './process.js';
+import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
+import { namespaceOf } from '../shared/namespaces.js';
 
 /** Something that ends with its owner. */
 export interface Mortal {

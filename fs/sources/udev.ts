@@ -5,7 +5,7 @@
  * With the kernel's group as a source too an event comes twice, once from each; nothing marks which is which but what udevd
  * has added (USEC_INITIALIZED, for one).
  */
-import { readLibudev } from '../bus/libudev.js';
+import { readLibudev } from './libudev-reader.js';
 import type { Group } from './uevent-source.js';
 
 export const UDEV: Group = {

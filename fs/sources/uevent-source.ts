@@ -71,7 +71,7 @@ export class UeventSource {
     });
     // After the socket is there, so that whatever comes after this number comes through the socket.
     this.#numbers = new Numbers(currentSeqnum(), group.disorderMs);
-    bus.lastSeqnum = this.#numbers.last;
+    bus.beginAfter(this.#numbers.last);
   }
 
   start(): void {

@@ -11,8 +11,8 @@
  * (native/notifier/look.c). A directory that nobody asks for costs nothing; nor does one that is only walked through or
  * listed: that asks too, but then the same thread goes on to say what it wants there, and it was no watch.
  */
-import type { EventDirectory } from './nodes/event-directory.js';
-import type { ProcessDirectory } from './nodes/process-directory.js';
+import type { Entry, Queue } from '../bus/queue.js';
+import type { Directory } from './nodes/node.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
 /**
@@ -58,35 +58,80 @@ export class Interest {
   }
 }
 
+/** A directory that may be watched. */
+export interface WatchedDirectory {
+  readonly ino: number;
+  readonly uid: number;
+  readonly name: string;
+  readonly queue: Queue<Entry>;
+  /** Set once a thread has asked for its attributes that may watch it: then what is delivered has to be announced. */
+  interest: Interest | null;
+  /** The thread that asked last, and when, as long as it may have been to watch it; or -1. */
+  asker: number;
+  askedMs: number;
+  /** How often inotify was told of a delivered event. */
+  noticed: number;
+}
+
+/** A dead owner's directory, which the helper still finds. */
+export interface Ghost extends Directory {
+  readonly name: string;
+  /** Charges what is left of it. */
+  chargeGhost(): void;
+  refundGhost(): void;
+}
+
 export class Notices {
-  /** The helper's PID; -1 while there is none. */
-  helper = NOBODY;
-  /** Set by the driver that has a helper: there is something for the next batch. */
-  onDue: (() => void) | null = null;
+  #helper = NOBODY;
+  /** There is something for the next batch; null where the driver has no helper. */
+  #onDue: (() => void) | null = null;
   /** How many IN_CREATEs were raised, and how many batches were sent. */
-  raised = 0;
-  batches = 0;
+  #raised = 0;
+  #batches = 0;
   /** Directories with events that have to be announced. */
-  readonly #due = new Set<EventDirectory>();
+  readonly #due = new Set<WatchedDirectory>();
   /** Directories that the helper knows, by inode. */
-  readonly #open = new Map<number, EventDirectory>();
+  readonly #open = new Map<number, WatchedDirectory>();
   /** The user whose events the last batch ended with. */
   #lastUser = NOBODY;
   /** Those with events in the batch that is under way. */
-  #inBatch: EventDirectory[] = [];
+  #inBatch: WatchedDirectory[] = [];
   /** Dead directories under the names that the helper finds them by. */
-  readonly #ghosts = new Map<string, ProcessDirectory>();
+  readonly #ghosts = new Map<string, Ghost>();
   /** Ghosts that the helper has not been told of, and those it has. */
   #newGhosts: string[] = [];
   #toldGhosts: string[] = [];
   /** Inodes of directories that have ended though the helper knows them. */
   #ended: number[] = [];
 
+  /**
+   * A driver has a helper.
+   * @param onDue called when there is something for the next batch
+   */
+  attach(onDue: () => void): void {
+    this.#onDue = onDue;
+  }
+
+  /** The helper's PID; -1 while there is none. */
+  get helper(): number {
+    return this.#helper;
+  }
+
+  /** The helper runs. */
+  helperStarted(pid: number): void {
+    this.#helper = pid;
+  }
+
+  /** The helper has ended, and another one will take its place. */
+  helperEnded(): void {
+    this.#helper = NOBODY;
+  }
+
   // ---- what happens in the tree
 
   /** A thread asks for the directory's attributes: it may be about to watch it. Called for every request of that kind. */
-  asked(directory: EventDirectory, tid: number): void {
-    if (this.onDue === null || tid === this.helper) return;
+  asked(directory: WatchedDirectory, tid: number): void {
+    if (this.#onDue === null || tid === this.#helper) return;
     const isAgain = directory.asker === tid;
     this.#noteAsker(directory);
     directory.asker = tid;
@@ -94,20 +139,20 @@ export class Notices {
   }
 
   /** A thread looks for a name in the directory, or changes or lists it: if it asked last, then on the way to that. */
-  entered(directory: EventDirectory, tid: number): void {
+  entered(directory: WatchedDirectory, tid: number): void {
     if (directory.asker === tid) directory.asker = NOBODY;
   }
 
   /** Whoever asked last may have wanted to watch it. */
-  #noteAsker(directory: EventDirectory): void {
+  #noteAsker(directory: WatchedDirectory): void {
     if (directory.asker === NOBODY) return;
     (directory.interest ??= new Interest()).add(directory.asker, directory.askedMs);
     directory.asker = NOBODY;
   }
 
   /** The daemon has delivered an event into a directory, at that position of its queue. */
-  announce(directory: EventDirectory, position: number): void {
-    if (this.onDue === null) return;
+  announce(directory: WatchedDirectory, position: number): void {
+    if (this.#onDue === null) return;
     this.#noteAsker(directory);
     if (directory.interest === null) return;
     const { interest } = directory;
@@ -116,11 +161,11 @@ export class Notices {
     const { entries } = directory.queue;
     if (interest.pending.length > Math.max(2 * entries.size, FEWEST_PENDING)) interest.pending = interest.pending.filter((at) => entries.at(at) !== undefined);
     this.#due.add(directory);
-    this.onDue?.();
+    this.#onDue?.();
   }
 
   /** A directory has ended, by rmdir(2) or with its owner. */
-  ended(directory: EventDirectory): void {
+  ended(directory: WatchedDirectory): void {
     directory.interest = null;
     directory.asker = NOBODY;
     this.#due.delete(directory);
@@ -128,8 +173,8 @@ export class Notices {
   }
 
   /** A directory has ended with its owner: the kernel has to be told. */
-  bury(directory: ProcessDirectory): void {
-    if (this.onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
+  bury(directory: Ghost): void {
+    if (this.#onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
     directory.chargeGhost();
     this.#haunt(directory.name, directory);
   }
@@ -142,15 +187,15 @@ export class Notices {
     this.#haunt(`.ended-${ghost.ino}`, ghost);
   }
 
-  #haunt(name: string, ghost: ProcessDirectory): void {
+  #haunt(name: string, ghost: Ghost): void {
     this.#ghosts.set(name, ghost);
     this.#newGhosts.push(name);
-    this.onDue?.();
+    this.#onDue?.();
   }
 
   // ---- what the helper asks
 
-  ghost(name: string): ProcessDirectory | undefined {
+  ghost(name: string): Ghost | undefined {
     return this.#ghosts.get(name);
   }
 
@@ -161,16 +206,22 @@ export class Notices {
   }
 
   /** Whether the helper has still to make that event's file: it has been told of it, and nobody has taken it. */
-  isUnmade(directory: EventDirectory, name: string): boolean {
+  isUnmade(directory: WatchedDirectory, name: string): boolean {
     const position = directory.interest?.told?.get(name);
     return position !== undefined && directory.queue.entries.at(position)?.name === name;
   }
 
   /** The helper makes an event's file. False when it is none that it has to make (any more). */
-  made(directory: EventDirectory, name: string): boolean {
+  made(directory: WatchedDirectory, name: string): boolean {
     const isUnmade = this.isUnmade(directory, name);
     directory.interest?.told?.delete(name);
     return isUnmade;
+  }
+
+  /** The kernel has raised IN_CREATE for an event of the directory. */
+  wasRaised(directory: WatchedDirectory): void {
+    directory.noticed++;
+    this.#raised++;
   }
 
   // ---- what the driver carries to the helper and back
@@ -187,13 +238,13 @@ export class Notices {
       this.#toldGhosts.push(name);
     }
     if (parts.length === 0) return null;
-    this.batches++;
+    this.#batches++;
     return Buffer.from(`${parts.join('\0')}\0.\0`, 'latin1');
   }
 
   /** Events of all users, however many directories one of them has. The next batch goes on behind the last user. */
   #putNames(parts: string[]): void {
-    const ofUsers = new Map<number, EventDirectory[]>();
+    const ofUsers = new Map<number, WatchedDirectory[]>();
     for (const directory of this.#due) {
       const known = ofUsers.get(directory.uid);
       if (known === undefined) ofUsers.set(directory.uid, [directory]);
@@ -217,7 +268,7 @@ export class Notices {
   }
 
   /** What is to be told of a directory; gives how many events these are. */
-  #put(directory: EventDirectory, room: number, parts: string[]): number {
+  #put(directory: WatchedDirectory, room: number, parts: string[]): number {
     this.#noteAsker(directory);
     const interest = directory.interest!;
     const { ino } = directory;
@@ -273,8 +324,8 @@ export class Notices {
 
   /** There is no helper and will be none. */
   giveUp(): void {
-    this.onDue = null;
-    this.helper = NOBODY;
+    this.#onDue = null;
+    this.#helper = NOBODY;
     for (const directory of [...this.#due, ...this.#open.values()]) directory.interest = null;
     this.#due.clear();
     this.#open.clear();
@@ -287,9 +338,9 @@ export class Notices {
 
   statusLines(): StatusLines {
     return [
-      ['NOTIFIER', this.helper],
-      ['NOTICES', this.raised],
-      ['NOTICE_BATCHES', this.batches],
+      ['NOTIFIER', this.#helper],
+      ['NOTICES', this.#raised],
+      ['NOTICE_BATCHES', this.#batches],
       ['WATCHED', this.#open.size],
       ['UNTOLD', this.#due.size + this.#inBatch.length],
       ['GHOSTS', this.#ghosts.size],
@@ -298,7 +349,7 @@ export class Notices {
 }
 
 /** The next events that are still there and not told of, at most `most`. Those that have been taken are forgotten. */
-function takeUntold({ interest, queue }: EventDirectory, most: number): Map<string, number> {
+function takeUntold({ interest, queue }: WatchedDirectory, most: number): Map<string, number> {
   const { pending } = interest!;
   const told = new Map<string, number>();
   let looked = 0;

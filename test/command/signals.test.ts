@@ -76,8 +76,8 @@ signals('is a listener\'s of the program that uses the library, and opens no por
   const serves = (first: string): string => `
     import { Daemon } from ${JSON.stringify(LIBRARY)};
     ${first}
-    const { DEFAULT_CONFIG } = await import(${JSON.stringify(LIBRARY.replace('index.js', 'config/config.js'))});
-    new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, config: DEFAULT_CONFIG, complain: console.error });
+    const { DEFAULT_CONFIG } = await import(${JSON.stringify(LIBRARY.replace('index.js', 'daemon/config/config.js'))});
+    new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, config: DEFAULT_CONFIG, listsLinks: false, complain: console.error });
     process.kill(process.pid, 'SIGUSR1');
     setTimeout(() => process.exit(0), 200);`;
   const program = (first: string): ReturnType<typeof run> => run([process.execPath, '--input-type=module', '-e', serves(first)]);

@@ -32,7 +32,7 @@ class Notes implements Outlet {
 function makeBus(limits = { bytes: 4 * 1024 * 1024, events: 4096 }): { bus: Bus; notes: Notes } {
   const made = new Bus(new Log(limits), new Mint(1));
   const notes = new Notes();
-  made.outlets.push(notes);
+  made.attach(notes);
   return { bus: made, notes };
 }
 
@@ -142,7 +142,7 @@ bus('keeps the bytes of what it remembers when the ring is smaller', () => {
 bus('hands every event to every outlet as it comes, and settles them when the source says so', () => {
   const { bus: own, notes } = makeBus();
   const other = new Notes();
-  own.outlets.push(other);
+  own.attach(other);
   kernel(own, 1);
   kernel(own, 2);
   own.settle();
@@ -156,12 +156,12 @@ bus('settles until no outlet has more to tell, or a round at a time', () => {
   const { bus: own } = makeBus();
   let left = 3;
   let rounds = 0;
-  own.outlets.push({ take: () => undefined, settle: () => (rounds++, --left > 0) });
+  own.attach({ take: () => undefined, settle: () => (rounds++, --left > 0) });
   own.settle();
   assert.is(rounds, 3);
   left = 2;
   let asked = 0;
-  own.onUnsettled = () => asked++;
+  own.settleBy(() => asked++);
   own.settleLater();
   assert.equal([rounds, asked], [3, 1]);
   own.settleSome();
@@ -173,7 +173,7 @@ bus('settles until no outlet has more to tell, or a round at a time', () => {
 bus('tells everybody of a loss, whatever they filter', () => {
   const { bus: own, notes } = makeBus();
   const audience = new Audience(own.log, Filter.parse('SUBSYSTEM==block'));
-  own.outlets.push({ take: (event) => void audience.take(event), settle: () => false });
+  own.attach({ take: (event) => void audience.take(event), settle: () => false });
   const cursor = new Cursor(audience);
   kernel(own, 10);
   own.publishLoss(42);

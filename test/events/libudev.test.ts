@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Event } from '../../fs/bus/event.js';
-import { LIBUDEV_HEADER_BYTES, libudevBytes, murmurHash2, readLibudev, tagBloom, writeLibudev } from '../../fs/bus/libudev.js';
+import { LIBUDEV_HEADER_BYTES } from '../../fs/uevent/libudev-format.js';
+import { readLibudev } from '../../fs/sources/libudev-reader.js';
+import { libudevBytes, murmurHash2, tagBloom, writeLibudev } from '../../fs/outlets/libudev-writer.js';
 import { MalformedUevent, OversizedUevent, UeventText } from '../../fs/uevent/text.js';
 import { runs } from '../support/budget.js';
 import { libudevMessage as message } from '../support/libudev.js';

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { LostInterrupts } from '../../fs/drivers/devfuse/io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../fs/fuse/abi.js';
-import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
+import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { Ledger, NO_BOUNDS } from '../../fs/tree/quota.js';
 import { childrenOf, stateOf } from '../support/actor.js';
 import { until } from '../support/daemon.js';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../fs/fuse/abi.js';
-import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
+import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { type Bounds, Ledger, NO_BOUNDS } from '../../fs/tree/quota.js';
 import { cpuMs, runs } from '../support/budget.js';
 import { MemoryKernel } from '../support/kernel.js';

@@ -42,7 +42,7 @@ class World {
     };
     const host = { ledger: new Ledger(), filterLimits: FILTER_LIMITS };
     this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, this.bus.log, host, (message) => this.complaints.push(message));
-    this.bus.outlets.push(this.outlet);
+    this.bus.attach(this.outlet);
     worlds.add(this);
   }
 

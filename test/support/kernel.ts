@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
+import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/inotify-helper-handlers.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
 import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
@@ -20,8 +21,8 @@ import { UeventText } from '../../fs/uevent/text.js';
 import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
-import type { Door } from '../../fs/tree/ports.js';
-import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
+import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';
+import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { Tree } from '../../fs/tree/tree.js';
 import { type StructName, type Values, decode, encode, sizeOf } from '../fuse/structs.js';
 
@@ -89,7 +90,7 @@ export interface KernelOptions {
   readonly history?: { bytes: number; events: number };
 }
 
-export class MemoryKernel implements Door, Reads {
+export class MemoryKernel implements ReplyPort, Reads {
   readonly owners = new Owners();
   readonly bus: Bus;
   readonly tree: Tree;
@@ -121,9 +122,9 @@ export class MemoryKernel implements Door, Reads {
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#slice);
     const handlers = new TreeHandlers(this.tree, this);
-    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message));
-    this.tree.door = this;
-    this.bus.onUnsettled = () => (this.#unsettled = true);
+    const helper = new InotifyHelperHandlers(this.tree, this);
+    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message), helper);
+    this.tree.attach(this, () => (this.#unsettled = true));
   }
 
   /** A kernel that has negotiated. */
@@ -138,7 +139,7 @@ export class MemoryKernel implements Door, Reads {
     this.owners.close();
   }
 
-  // ---- Reads and Door, as drivers/devfuse/devfuse.ts has them, with memory for a channel
+  // ---- Reads and ReplyPort, as drivers/devfuse/devfuse.ts has them, with memory for a channel
 
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));
@@ -162,8 +163,7 @@ export class MemoryKernel implements Door, Reads {
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.parked.find(uniqueLow, uniqueHigh);
     if (read === undefined) return;
-    read.handle.unpark(read);
-    this.fail(read, Errno.EINTR);
+    interruptRead(this, read);
   }
 
   begin(size: number): Sink {
@@ -183,8 +183,8 @@ export class MemoryKernel implements Door, Reads {
   }
 
   /** Each answer goes at once. */
-  gather(): void {}
-  flush(): void {}
+  cork(): void {}
+  uncork(): void {}
 
   fail(read: ParkedRead, errno: number): void {
     this.#finish(this.#uniqueOf(read), { errno, body: Buffer.alloc(0) });

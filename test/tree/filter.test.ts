@@ -23,7 +23,7 @@ interface World {
 function world(limits = FILTER_LIMITS, quotas: Quotas = DEFAULT_QUOTAS): World {
   const kernel = MemoryKernel.started();
   kernel.tree.ledger.setQuotas(quotas);
-  kernel.tree.filterLimits = limits;
+  kernel.tree.configure({ filterLimits: limits });
   const child = new Child();
   const held: World['held'] = (item, kind = 'uid', id = 1000) => {
     const { users, groups, mount } = kernel.tree.ledger;
@@ -60,7 +60,7 @@ filter('has bounds, however it is set, and each says which it was', async () => 
     assert.is(kernel.cat(file), 'A==old\n');
   }
   assert.is(refusal(() => kernel.walk(`match/${alternatives}`)), 'EINVAL');
-  kernel.tree.filterLimits = LARGE; // as after SIGHUP
+  kernel.tree.configure({ filterLimits: LARGE }); // as after SIGHUP
   for (const good of [terms, alternatives, text]) {
     kernel.put(file, good);
     setXattr(kernel, node, good);

@@ -17,8 +17,8 @@ const MOST_NAMES = 256;
 function withKernel(sentence: string, body: (kernel: MemoryKernel) => void): void {
   notices(sentence, () => {
     const kernel = MemoryKernel.started();
-    kernel.tree.notices.helper = HELPER;
-    kernel.tree.notices.onDue = () => undefined;
+    kernel.tree.notices.helperStarted(HELPER);
+    kernel.tree.notices.attach(() => undefined);
     try {
       body(kernel);
       assert.equal(kernel.complaints, []);

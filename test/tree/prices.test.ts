@@ -43,7 +43,7 @@ class World {
   constructor() {
     const unbounded = { others: NO_BOUNDS, of: new Map() };
     this.tree.ledger.setQuotas({ mount: NO_BOUNDS, uid: unbounded, gid: unbounded });
-    this.tree.setQueueLimits({ events: 10 * MANY, bytes: 1024 ** 3 });
+    this.tree.configure({ queueLimits: { events: 10 * MANY, bytes: 1024 ** 3 } });
     this.event();
   }
 

@@ -16,7 +16,7 @@ class Publisher {
   readonly fh: number;
 
   constructor() {
-    this.kernel.bus.outlets.push({ take: (event) => void this.events.push(event.text.slice(0, -1)), settle: () => false });
+    this.kernel.bus.attach({ take: (event) => void this.events.push(event.text.slice(0, -1)), settle: () => false });
     this.fh = this.kernel.open(this.kernel.walk('publish'), O_WRONLY);
   }
 

@@ -163,7 +163,7 @@ class World {
     if (what === 'event') return kernel.event(++this.#seqnum, `PAD=${'x'.repeat(amount % 60)}\n`);
     if (what === 'loss') return kernel.bus.publishLoss(amount + 1);
     if (what === 'quotas') return this.#setQuotas(which, amount);
-    if (what === 'limits') return kernel.tree.setQueueLimits(this.#limits(which, amount));
+    if (what === 'limits') return kernel.tree.configure({ queueLimits: this.#limits(which, amount) });
     if (what === 'forget') return kernel.batchForget([...kernel.known].filter((_, n) => n % 3 === 0).map(([nodeid, nlookup]) => ({ nodeid, nlookup })));
     if (what === 'close') return this.#close(which);
     if (what === 'wait') return this.#wait(which, other);
@@ -496,7 +496,7 @@ quota('counts a file that is unlinked until it is closed', () => {
 quota('is right, and the text is there, when an event is linked anew in the full queue that drops it for that', () => {
   for (const isOpen of [false, true]) {
     const { kernel, own } = withQuotas({});
-    kernel.tree.setQueueLimits({ events: 1, bytes: 1000 });
+    kernel.tree.configure({ queueLimits: { events: 1, bytes: 1000 } });
     const node = kernel.make(own, 'a', 'text');
     const open = isOpen ? kernel.open(node, O_RDWR) : null;
     kernel.link(node, own, 'b');
@@ -608,7 +608,7 @@ quota('wakes a reader that waits where something was lost', () => {
 quota('policy that refuses tells the writer, and loses only what is delivered', () => {
   for (const overflow of ['refuse', 'drop-newest'] as const) {
     const { kernel, own, user } = withQuotas({});
-    kernel.tree.setQueueLimits({ events: 2, bytes: 1000, overflow });
+    kernel.tree.configure({ queueLimits: { events: 2, bytes: 1000, overflow } });
     kernel.make(own, 'a', 'text');
     const { fh } = kernel.create(own, 'b');
     const root = kernel.mkdir('root', user);
@@ -700,7 +700,7 @@ quota('may be looked up anew: what holds nothing is forgotten, and what is charg
 
 quota('does not keep anybody long when an event has 30,000 links in one queue and its owner dies', async () => {
   const { kernel, child, own } = withQuotas({});
-  kernel.tree.setQueueLimits({ events: 100_000, bytes: 10 ** 9 });
+  kernel.tree.configure({ queueLimits: { events: 100_000, bytes: 10 ** 9 } });
   const node = kernel.make(own, 'a', 'text');
   for (let n = 0; n < 30_000; n++) kernel.link(node, own, `link-${n}`);
   await child.die();
@@ -773,7 +773,7 @@ quota('is what statfs tells whoever has one; root is told of the mount', () => {
 
 quota('aside, head and tail are listed when they are to be, from every offset, and not when there is no event', () => {
   const { kernel, own } = withQuotas({});
-  kernel.tree.listsLinks = true;
+  kernel.tree.configure({ listsLinks: true });
   assert.equal(kernel.names(own), []);
   kernel.mknod(own, 'fifo', S_IFIFO);
   assert.equal(kernel.names(own), ['fifo']);

@@ -80,7 +80,7 @@ withKernel(
 );
 
 withKernel('knows by the kernel\'s count what came before the daemon', (kernel) => {
-  kernel.bus.lastSeqnum = 100;
+  kernel.bus.beginAfter(100);
   kernel.mkdir('early');
   write(kernel, 'early/.since', '90');
   assert.equal(seqnums(take(kernel, 'early')), ['-10']);
@@ -124,7 +124,7 @@ withKernel('refuses what is no SEQNUM', (kernel) => {
 });
 
 withKernel('shows what it showed when a later number was written, and that changes nothing', (kernel) => {
-  kernel.bus.lastSeqnum = 10;
+  kernel.bus.beginAfter(10);
   for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
   kernel.mkdir('late');
   for (const later of [14, 99]) {
@@ -138,7 +138,7 @@ withKernel('shows what it showed when a later number was written, and that chang
 });
 
 withKernel('brings back no event that was taken already, however it was taken', (kernel) => {
-  kernel.bus.lastSeqnum = 10;
+  kernel.bus.beginAfter(10);
   kernel.event(11);
   kernel.mkdir('late');
   const late = kernel.walk('late');
@@ -156,7 +156,7 @@ withKernel('brings back no event that was taken already, however it was taken', 
 });
 
 withKernel('leaves an event where it is that was linked by hand, and brings in one whose name is a file of the user\'s', (kernel) => {
-  kernel.bus.lastSeqnum = 10;
+  kernel.bus.beginAfter(10);
   for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
   kernel.mkdir('late');
   const late = kernel.walk('late');
@@ -197,7 +197,7 @@ withKernel('has inotify tell of what it brings in, and of nothing else', (kernel
   for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
   kernel.mkdir('late');
   const late = kernel.walk('late');
-  kernel.tree.notices.onDue = () => undefined; // there is a helper
+  kernel.tree.notices.attach(() => undefined); // there is a helper
   kernel.getattr(late); // as inotify_add_watch(2) does
   kernel.event(14);
   assert.match(kernel.tree.notices.nextBatch()!.toString('latin1'), '\0N14\0');

@@ -128,7 +128,7 @@ root('shows what stays throughout a listing exactly once, whatever is made and r
       };
       for (const now of steps) {
         if (now.does === 'read') read(now.size);
-        else if (now.does === 'links') kernel.tree.listsLinks = now.on;
+        else if (now.does === 'links') kernel.tree.configure({ listsLinks: now.on });
         else if (now.does === 'mkdir' && !there.has(`p${now.n}`)) {
           kernel.mkdir(`p${now.n}`);
           there.add(`p${now.n}`);
@@ -147,7 +147,7 @@ root('shows what stays throughout a listing exactly once, whatever is made and r
     }),
     { numRuns: 200 },
   );
-  kernel.tree.listsLinks = false;
+  kernel.tree.configure({ listsLinks: false });
 });
 
 root('keeps its offsets within 31 bits, for 32-bit programs, and beyond only after a billion directories', (kernel) => {

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { FsError, errnoName } from '../../fs/shared/errors.js';
 import { UeventText } from '../../fs/uevent/text.js';
-import type { FileHandle } from '../../fs/tree/handle.js';
+import type { FileHandle } from '../../fs/tree/nodes/node.js';
 import { type Task, Turns } from '../../fs/tree/turns.js';
 import { Child, MemoryKernel } from '../support/kernel.js';
 import { suite } from '../support/suite.js';

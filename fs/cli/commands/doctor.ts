@@ -2,20 +2,8 @@
 import picocolors from 'picocolors';
 import { checkAddon, checkConfiguration, checkFuse, checkKernel, checkManagers, checkNetlink, checkProc, checkSysfs, checkUserNamespace } from '../doctor/machine.js';
 import { ExitCode } from '../terminal/explain.js';
+import type { Finding } from '../doctor/finding.js';
 import { print, printable } from '../terminal/output.js';
-
-export interface Finding {
-  /** `fail`: it does not work; `warn`: it works, but not as well or as long as it could. */
-  readonly level: 'ok' | 'warn' | 'fail';
-  readonly what: string;
-  /** A command to type, or what else to do. */
-  readonly mend?: string;
-}
-
-/** What helps: root does it; another user does what he can, and asks for the rest. */
-export function mendFor(asRoot: string, asUser = `ask the administrator: ${asRoot}`): string {
-  return process.getuid?.() === 0 ? asRoot : asUser;
-}
 
 export interface DoctorOptions {
   readonly json?: boolean;

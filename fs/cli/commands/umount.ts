@@ -1,6 +1,7 @@
 /** `eventfs umount`: end the daemon, or take away what a dead one left. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { abort, detach, detachAll, mountPath, probe } from '../../drivers/common/mount-point.js';
+import { abort, detach, detachAll } from '../../client/unmount.js';
+import { mountPath, probe } from '../../client/probe.js';
 import { Refusal, isSystemError } from '../../shared/errors.js';
 import { mountedAt } from '../../shared/mountinfo.js';
 import { servingProcess } from '../../client/serving.js';

@@ -2,8 +2,8 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { Refusal, errnoText, isSystemError } from '../../shared/errors.js';
-import { seesOwnNamespace } from '../../owners/process.js';
-import { type Finding, mendFor } from '../commands/doctor.js';
+import { seesOwnNamespace } from '../../shared/namespaces.js';
+import { type Finding, mendFor } from './finding.js';
 
 /** pidfd_open(2) came with 5.3, and what else is needed with 5.4. */
 const OLDEST_KERNEL = [5, 4] as const;

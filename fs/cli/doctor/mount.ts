@@ -2,11 +2,11 @@
 import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isSystemError } from '../../shared/errors.js';
-import { mountPath, probe } from '../../drivers/common/mount-point.js';
-import { RING_PARAMETER, isRingOffered } from '../../drivers/devfuse/io-uring/transport.js';
+import { mountPath, probe } from '../../client/probe.js';
+import { RING_PARAMETER, isRingOffered } from '../../shared/ring-parameter.js';
 import { parseMountinfo } from '../../shared/mountinfo.js';
 import { DEFAULT_CONFIG } from '../../daemon/config/config.js';
-import { type Finding, mendFor } from '../commands/doctor.js';
+import { type Finding, mendFor } from './finding.js';
 import { commandOf, processDirectories, readStatusFile, streams } from '../../client/status.js';
 import type { Item, Limit } from '../../shared/quota-items.js';
 import { type Status, type StatusKey, parseHeld, quotaOwner, refusalOf } from '../../shared/status-lines.js';

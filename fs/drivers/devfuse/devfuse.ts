@@ -2,7 +2,7 @@
  * The tree on /dev/fuse: the short way.
  *
  *   kernel --read, or io_uring--> request --drain the deaths--> session --> handlers --> tree --> reply --write, or io_uring--> kernel
- *   bus --take, settle--> tree --Door--> one answer for all the parked reads that stand at the same place
+ *   bus --take, settle--> tree --ReplyPort--> one answer for all the parked reads that stand at the same place
  */
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../../shared/errors.js';
@@ -10,11 +10,12 @@ import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import type { Complain } from '../../shared/complaints.js';
 import type { Sink } from '../../bus/sink.js';
-import type { Door } from '../../tree/ports.js';
-import type { Handle, ParkedRead } from '../../tree/handle.js';
+import { type ReplyPort, interruptRead } from '../../tree/ports.js';
+import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
+import { InotifyHelperHandlers } from './inotify-helper-handlers.js';
 import { LostInterrupts } from './io-uring/missed-interrupt-poller.js';
 import { clearMountPoint, detachOrTell, mountFuse } from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
@@ -22,7 +23,8 @@ import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
 import { ReplySink } from './reply-sink.js';
 import { Starvation } from './io-uring/ring-stall-rescuer.js';
-import { RING_PARAMETER, possibleCpus, wantsRing } from './io-uring/transport.js';
+import { possibleCpus, wantsRing } from './io-uring/transport.js';
+import { RING_PARAMETER } from '../../shared/ring-parameter.js';
 
 /** How many reads may wait at once: what is beyond is told EAGAIN. */
 const MOST_PARKED = 64 * 1024;
@@ -35,7 +37,7 @@ const SETTLE = 2;
 /** How long a connection may take to negotiate: the kernel asks at once. */
 const INIT_TIMEOUT_MS = 5000;
 
-export class DevFuse implements Driver, Door, Reads {
+export class DevFuse implements Driver, ReplyPort, Reads {
   /** Set once the daemon is going: streams are at their end. */
   ending = false;
   readonly #session: Session;
@@ -65,14 +67,13 @@ export class DevFuse implements Driver, Door, Reads {
     private readonly noteRequest: () => void,
   ) {
     this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
-    this.#lost = new LostInterrupts(this.#parked, (read) => this.#interrupted(read));
+    this.#lost = new LostInterrupts(this.#parked, (read) => interruptRead(this, read));
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#slice);
-    this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain);
-    tree.door = this;
-    tree.bus.onUnsettled = () => (this.#slice[SETTLE] = 1);
+    this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain, new InotifyHelperHandlers(tree, this));
+    tree.attach(this, () => (this.#slice[SETTLE] = 1));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', this.#parked.size],
@@ -183,19 +184,14 @@ export class DevFuse implements Driver, Door, Reads {
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.#parked.find(uniqueLow, uniqueHigh);
     // One that is answered already is on its way: the signal comes too late for it.
-    if (read !== undefined) this.#interrupted(read);
-  }
-
-  #interrupted(read: ParkedRead): void {
-    read.handle.unpark(read);
-    this.fail(read, Errno.EINTR);
+    if (read !== undefined) interruptRead(this, read);
   }
 
   streamOpened(): void {
     if (this.#isRing) this.#channel?.expectBlocked(this.tree.ledger.mount.streams);
   }
 
-  // ---- Door
+  // ---- ReplyPort
 
   begin(size: number): Sink {
     return this.sink(size);
@@ -209,11 +205,11 @@ export class DevFuse implements Driver, Door, Reads {
     for (const read of reads) this.#parked.free(read);
   }
 
-  gather(): void {
+  cork(): void {
     this.#gathers = true;
   }
 
-  flush(): void {
+  uncork(): void {
     this.#gathers = false;
     this.#channel?.flush();
   }

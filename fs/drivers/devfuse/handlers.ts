@@ -18,12 +18,21 @@ import {
 import { DONE, type Handlers, NO_REPLY, type Outcome } from '../../fuse/opcodes.js';
 import type { Reply } from '../../fuse/reply.js';
 import type { Request } from '../../fuse/request.js';
-import { APPEND, type FileHandle, Handle, type ParkedRead } from '../../tree/handle.js';
 import { EventDirectory } from '../../tree/nodes/event-directory.js';
 import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
 import { WrittenEvent } from '../../tree/written-event.js';
-import { type AttributeChanges, Directory, type Node, type NodeId, emptyAttributes } from '../../tree/nodes/node.js';
+import {
+  APPEND,
+  type AttributeChanges,
+  Directory,
+  type FileHandle,
+  Handle,
+  type Node,
+  type NodeId,
+  type ParkedRead,
+  emptyAttributes,
+} from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
 import type { ReplySink } from './reply-sink.js';
@@ -62,19 +71,18 @@ export class TreeHandlers implements Handlers {
   readonly #attributes = emptyAttributes();
 
   constructor(
-    private readonly tree: Tree,
+    protected readonly tree: Tree,
     private readonly reads: Reads,
   ) {}
 
   /** Every path walk, for each part of it. fuse_entry_out; ENOENT, ENAMETOOLONG, ENOTDIR. */
   lookup(request: Request, reply: Reply): Outcome {
-    const directory = this.#directory(request);
+    const directory = this.directory(request);
     const name = request.name();
     if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
-    if (request.pid === this.tree.notices.helper) return this.#lookupForHelper(directory, name, reply);
     const node = directory.lookup(name, request);
     if (node === undefined) return Errno.ENOENT;
-    this.#entry(reply, node);
+    this.entry(reply, node);
     return DONE;
   }
 
@@ -116,22 +124,21 @@ export class TreeHandlers implements Handlers {
 
   /** mkdir(2). fuse_entry_out; EEXIST, EPERM, ESRCH, ENAMETOOLONG, ENFILE. */
   mkdir(request: Request, reply: Reply): Outcome {
-    const directory = this.#directory(request);
+    const directory = this.directory(request);
     const mode = request.u32();
     request.skip(4); // umask: applied by the kernel already
-    this.#entry(reply, directory.mkdir(this.#name(request), mode, request));
+    this.entry(reply, directory.mkdir(this.name(request), mode, request));
     return DONE;
   }
 
   /** mknod(2), mkfifo(3), bind(2) of a Unix socket. fuse_entry_out; EPERM for devices, EEXIST, ENAMETOOLONG. */
   mknod(request: Request, reply: Reply): Outcome {
-    const directory = this.#directory(request);
+    const directory = this.directory(request);
     const mode = request.u32();
     request.skip(12); // rdev, umask, padding
-    const name = this.#name(request);
-    if (request.pid === this.tree.notices.helper) return this.#mknodForHelper(directory, name, reply);
+    const name = this.name(request);
     refuseTaken(directory, name);
-    this.#entry(reply, directory.mknod(name, mode, request));
+    this.entry(reply, directory.mknod(name, mode, request));
     return DONE;
   }
 
@@ -142,11 +149,11 @@ export class TreeHandlers implements Handlers {
 
   /** link(2): the multicast. fuse_entry_out; EPERM, EEXIST, ENOENT, ENAMETOOLONG. */
   link(request: Request, reply: Reply): Outcome {
-    const directory = this.#directory(request);
+    const directory = this.directory(request);
     const node = this.tree.node(request.u64() as NodeId);
-    const name = this.#name(request);
+    const name = this.name(request);
     refuseTaken(directory, name);
-    this.#entry(reply, directory.link(name, node));
+    this.entry(reply, directory.link(name, node));
     return DONE;
   }
 
@@ -165,11 +172,11 @@ export class TreeHandlers implements Handlers {
 
   #rename(request: Request, toId: NodeId, flags: number): Outcome {
     if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0) return Errno.EINVAL;
-    const from = this.#directory(request);
+    const from = this.directory(request);
     const to = this.tree.node(toId);
     if (!(to instanceof Directory)) return Errno.ENOTDIR;
-    const name = this.#name(request);
-    from.rename(name, to, this.#name(request), (flags & RenameFlag.RENAME_NOREPLACE) !== 0);
+    const name = this.name(request);
+    from.rename(name, to, this.name(request), (flags & RenameFlag.RENAME_NOREPLACE) !== 0);
     return DONE;
   }
 
@@ -206,17 +213,14 @@ export class TreeHandlers implements Handlers {
 
   /** unlink(2). No more than success; ENOENT, EPERM. */
   unlink(request: Request): Outcome {
-    this.#directory(request).unlink(this.#name(request));
+    this.directory(request).unlink(this.name(request));
     return DONE;
   }
 
   /** rmdir(2). No more than success; ENOENT, ENOTEMPTY, EPERM. */
   rmdir(request: Request): Outcome {
-    const directory = this.#directory(request);
-    const name = this.#name(request);
-    // The helper removes ghosts only. Not ENOENT, which would take a new directory of that name out of the kernel's cache.
-    if (request.pid === this.tree.notices.helper) return this.tree.notices.removeGhost(name) ? DONE : Errno.ENOTEMPTY;
-    directory.rmdir(name);
+    const directory = this.directory(request);
+    directory.rmdir(this.name(request));
     return DONE;
   }
 
@@ -240,11 +244,11 @@ export class TreeHandlers implements Handlers {
 
   /** open(2) with O_CREAT of a name that is free. fuse_entry_out and fuse_open_out; EPERM, EEXIST, ENAMETOOLONG. */
   create(request: Request, reply: Reply): Outcome {
-    const directory = this.#directory(request);
+    const directory = this.directory(request);
     const flags = request.u32();
     const mode = request.u32();
     request.skip(8); // umask, open_flags
-    const name = this.#name(request);
+    const name = this.name(request);
     refuseTaken(directory, name);
     const tab = this.tree.chargeOpen(directory, request);
     let handle: Handle;
@@ -255,7 +259,7 @@ export class TreeHandlers implements Handlers {
       throw error;
     }
     const fh = this.tree.enter(handle, tab, directory.openHeap);
-    this.#entry(reply, handle.node);
+    this.entry(reply, handle.node);
     reply.opened(fh, openFlags(handle));
     return DONE;
   }
@@ -274,7 +278,7 @@ export class TreeHandlers implements Handlers {
     request.skip(8); // lock_owner
     const flags = request.u32();
     const isCached = (readFlags & FUSE_READ_LOCKOWNER) === 0;
-    if (isCached && (handle.isStream || handle.node.lifetime !== this.tree.forever)) return Errno.EINVAL;
+    if (isCached && (handle.isStream || handle.node.lifetime !== FOREVER)) return Errno.EINVAL;
     const sink = this.reads.sink(size);
     const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending;
     if ((mayWait && this.reads.holds && handle.isFresh) || !handle.read(offset, sink)) {
@@ -329,7 +333,7 @@ export class TreeHandlers implements Handlers {
 
   /** opendir(3). fuse_open_out; ENOTDIR. Never ENOSYS: that would turn directory caching on. */
   opendir(request: Request, reply: Reply): Outcome {
-    const directory = this.#directory(request);
+    const directory = this.directory(request);
     const tab = this.tree.chargeOpen(directory, request);
     reply.opened(this.tree.enter(new DirectoryHandle(directory), tab, directory.openHeap), 0);
     return DONE;
@@ -393,35 +397,11 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /**
-   * The helper finds ghosts, and finds no event: else it could not make one (fs/tree/inotify-queue.ts). EALREADY for an event that
-   * has been taken meanwhile, which spares us its mknod(2).
-   */
-  #lookupForHelper(directory: Directory, name: string, reply: Reply): Outcome {
-    const { notices } = this.tree;
-    if (directory instanceof EventDirectory) return notices.isUnmade(directory, name) ? Errno.ENOENT : Errno.EALREADY;
-    const node = notices.ghost(name) ?? directory.lookup(name);
-    if (node === undefined) return Errno.ENOENT;
-    this.#entry(reply, node);
-    return DONE;
-  }
-
-  /** The helper makes an event that is there already: the kernel raises IN_CREATE. ENOENT when it has been taken meanwhile. */
-  #mknodForHelper(directory: Directory, name: string, reply: Reply): Outcome {
-    if (!(directory instanceof EventDirectory) || !this.tree.notices.made(directory, name)) return Errno.ENOENT;
-    const node = directory.lookup(name);
-    if (!(node instanceof EventFile) || node.event instanceof WrittenEvent) return Errno.ENOENT;
-    directory.noticed++;
-    this.tree.notices.raised++;
-    this.#entry(reply, node);
-    return DONE;
-  }
-
   #node(request: Request): Node {
     return this.tree.node(request.nodeid as NodeId);
   }
 
-  #directory(request: Request): Directory {
+  protected directory(request: Request): Directory {
     const node = this.#node(request);
     if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
     if (node instanceof EventDirectory) this.tree.notices.entered(node, request.pid);
@@ -432,13 +412,13 @@ export class TreeHandlers implements Handlers {
     return this.tree.handle(request.u64() as FileHandle);
   }
 
-  #name(request: Request): string {
+  protected name(request: Request): string {
     const name = request.name();
     refuseLong(name);
     return name;
   }
 
-  #entry(reply: Reply, node: Node): void {
+  protected entry(reply: Reply, node: Node): void {
     this.tree.remember(node);
     node.attributes(this.#attributes);
     reply.entry(node.id, this.#attributes);

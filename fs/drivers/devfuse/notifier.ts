@@ -48,11 +48,11 @@ export class Notifier {
     private readonly minor: number,
   ) {
     // Not at once: whoever has published is answered first, and more events may come along.
-    notices.onDue = () => {
+    notices.attach(() => {
       if (this.#isScheduled || this.#isBusy) return;
       this.#isScheduled = true;
       setImmediate(this.#work);
-    };
+    });
     this.#start();
   }
 
@@ -79,7 +79,7 @@ export class Notifier {
     if (child.pid === undefined) return; // it could not be started, and the error follows
     this.#child = child;
     this.#isBusy = false;
-    this.notices.helper = child.pid;
+    this.notices.helperStarted(child.pid);
     child.stdin!.on('error', () => undefined); // it has died, and its end says so
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     child.once('exit', (code, signal) => this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`));
@@ -95,7 +95,7 @@ export class Notifier {
   #retry(why: string): void {
     this.#child = null;
     this.#isBusy = true; // nothing is sent until there is a helper
-    this.notices.helper = -1;
+    this.notices.helperEnded();
     if (!this.#isLacking) this.complain(`the notifier can't be run yet, and inotify tells of delivered events later: ${why}`);
     this.#isLacking = true;
     this.#retryTimer = setTimeout(() => {
@@ -122,7 +122,7 @@ export class Notifier {
     if (this.#isOver) return;
     if (code === EXIT_TRY_LATER) return this.#retry(why);
     this.#child = null;
-    this.notices.helper = -1;
+    this.notices.helperEnded();
     const nowMs = performance.now();
     this.#deathsMs.push(nowMs);
     if (this.#deathsMs.length > MOST_RESTARTS && nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS) return this.#failed(why);

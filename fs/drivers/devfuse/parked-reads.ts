@@ -1,6 +1,6 @@
 /** The reads that wait, by slot. A slot's `unique` lies in memory that the channel answers from. */
 import { InHeader } from '../../fuse/abi.js';
-import type { Handle, ParkedRead } from '../../tree/handle.js';
+import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
 import type { Ledger, Tab } from '../../tree/quota.js';
 

@@ -4,7 +4,7 @@
  * many milliseconds, in which nobody is served. So a file that is slow to wake is woken seldom: its pollers wait longer,
  * and other users do not.
  */
-import type { Handle } from '../../tree/handle.js';
+import type { Handle } from '../../tree/nodes/node.js';
 
 /**
  * A wake-up that takes more CPU time than this is slow: that of some hundred pollers. Time that passes is no measure, because

@@ -2,7 +2,7 @@
  * The tree behind the npm package fuse-native, which is libfuse 2: the long way.
  *
  *   kernel --> a thread of libfuse's --> fuse-native --drain the deaths--> path-calls --> tree --> and all the way back
- *   bus --take, settle--> tree --Door--> each parked read is answered, and its thread goes on
+ *   bus --take, settle--> tree --ReplyPort--> each parked read is answered, and its thread goes on
  *
  * What it can't do stands in docs/DRIVERS.md.
  */
@@ -12,8 +12,8 @@ import { Errno, FsError, Refusal, isSystemError } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
 import { mountedAt } from '../../shared/mountinfo.js';
 import type { Complain } from '../../shared/complaints.js';
-import type { Door } from '../../tree/ports.js';
-import type { Handle, ParkedRead } from '../../tree/handle.js';
+import { type ReplyPort, interruptRead } from '../../tree/ports.js';
+import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
 import { type AskedRead, INTERRUPT_SIGNAL, LONGEST_PATH_BYTES, LibfuseSession, type SessionEnds } from './libfuse-session.js';
@@ -64,7 +64,7 @@ class BufferSink implements Sink {
   }
 }
 
-export class FuseNative implements Driver, Door, SessionEnds {
+export class FuseNative implements Driver, ReplyPort, SessionEnds {
   readonly calls: PathCalls;
   readonly #sink = new BufferSink();
   /** What all of some parked reads get. */
@@ -92,10 +92,9 @@ export class FuseNative implements Driver, Door, SessionEnds {
     private readonly noteRequest: () => void,
   ) {
     this.calls = new PathCalls(tree);
-    tree.door = this;
     tree.report(() => [['PARKED', this.#parked.size]]);
-    // Whoever publishes has its answer first
-    tree.bus.onUnsettled = () => this.#settleSoon();
+    // A publisher has its answer first
+    tree.attach(this, () => this.#settleSoon());
   }
 
   async mount(path: string, onEnd: () => void): Promise<void> {
@@ -175,7 +174,7 @@ export class FuseNative implements Driver, Door, SessionEnds {
     this.#parked.set(slot, read);
   }
 
-  // ---- Door
+  // ---- ReplyPort
 
   begin(size: number): Sink {
     return this.#answer.begin(this.#answerBytes, Math.min(size, MOST_DATA));
@@ -192,8 +191,8 @@ export class FuseNative implements Driver, Door, SessionEnds {
   }
 
   /** Each answer goes at once. */
-  gather(): void {}
-  flush(): void {}
+  cork(): void {}
+  uncork(): void {}
 
   fail({ slot }: ParkedRead, errno: number): void {
     this.#free(slot).asked.done(-errno);
@@ -237,8 +236,8 @@ export class FuseNative implements Driver, Door, SessionEnds {
     this.#waiters = new Set(waiters);
     if (!isStuck) return;
     const reads = [...this.#parked.values()];
-    const mortal = reads.filter(({ handle }) => handle.node.lifetime !== this.tree.forever);
-    for (const read of mortal.length > 0 ? mortal : reads) this.#interrupt(read);
+    const mortal = reads.filter(({ handle }) => handle.node.lifetime !== FOREVER);
+    for (const read of mortal.length > 0 ? mortal : reads) interruptRead(this, read);
   }
 
   /** libfuse sends a signal to the thread whose caller was interrupted, again every second: its read ends. */
@@ -257,13 +256,8 @@ export class FuseNative implements Driver, Door, SessionEnds {
     for (const read of this.#parked.values()) {
       const { thread } = read.asked;
       const start = addressOf(thread);
-      if (address === 0 || (address >= start && address < start + thread.length)) this.#interrupt(read);
+      if (address === 0 || (address >= start && address < start + thread.length)) interruptRead(this, read);
     }
-  }
-
-  #interrupt(read: Parked): void {
-    read.handle.unpark(read);
-    this.fail(read, Errno.EINTR);
   }
 }
 

@@ -9,8 +9,17 @@ import { Errno, FsError } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
-import { APPEND, type FileHandle, type Handle } from '../../tree/handle.js';
-import { type AttributeChanges, type Attributes, Directory, type Listing, type Node, emptyAttributes } from '../../tree/nodes/node.js';
+import {
+  APPEND,
+  type AttributeChanges,
+  type Attributes,
+  Directory,
+  type FileHandle,
+  type Handle,
+  type Listing,
+  type Node,
+  emptyAttributes,
+} from '../../tree/nodes/node.js';
 import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import { StreamFile } from '../../tree/streams/streams.js';

@@ -1,17 +1,26 @@
 /** `head` and `tail`: symlinks to a directory's oldest and newest event, while it has one. */
 import { Errno, FsError } from '../../shared/errors.js';
-import type { EventDirectory } from './event-directory.js';
-import type { Handle } from '../handle.js';
-import { type Attributes, FileType, Node, type NodeId } from './node.js';
+import { type Attributes, FileType, type Handle, Node, type NodeId } from './node.js';
 
 export type End = 'head' | 'tail';
+
+/** The directory whose events it leads to. */
+export interface EndsHost {
+  readonly lifetime: Lifetime;
+  readonly uid: number;
+  readonly gid: number;
+  /** The event at one end, or undefined when there is none. */
+  atEnd(end: End): Entry | undefined;
+  /** The kernel has forgotten the link. */
+  fixtureForgotten(name: string): void;
+}
 
 export class EndLink extends Node {
   readonly mode = FileType.symlink | 0o777;
 
   constructor(
     id: NodeId,
-    readonly directory: EventDirectory,
+    readonly directory: EndsHost,
     readonly end: End,
   ) {
     super(id, directory.lifetime);

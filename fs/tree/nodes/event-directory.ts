@@ -3,13 +3,14 @@ import type { Event } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { EndLink, type End } from './end-link.js';
-import { EventFile } from './event-file.js';
-import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId } from './node.js';
-import type { Interest } from '../inotify-queue.js';
+import { type End, EndLink, type EndsHost } from './end-link.js';
+import { EventFile, type EventFileHost } from './event-file.js';
+import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId, ROOT_ID } from './node.js';
+import type { Interest, WatchedDirectory } from '../inotify-queue.js';
 import type { Ledger } from '../quota.js';
 import type { SpecialFile } from './special-file.js';
-import type { Tree } from '../tree.js';
+import type { DotFileHost } from './text-file.js';
+import type { TreeContext } from '../context.js';
 
 /** Offsets of readdir: 0 is the start, 1 behind `.`, 2 behind `..`, then 3 + the position of the last event. */
 const FIRST_ENTRY_OFFSET = 2;
@@ -23,7 +24,7 @@ const ENDS: readonly End[] = ['head', 'tail'];
 /** What is always there, or as long as there is an event. No event and nobody's file is called so. */
 const FIXTURES = new Set(['head', 'tail', '.stream', '.filter', '.since', '.status']);
 
-export abstract class EventDirectory extends Directory {
+export abstract class EventDirectory extends Directory implements EventFileHost, DotFileHost, EndsHost, WatchedDirectory {
   /** What it is called in the root. */
   abstract readonly name: string;
   abstract readonly uid: number;
@@ -47,7 +48,7 @@ export abstract class EventDirectory extends Directory {
   noticed = 0;
 
   constructor(
-    protected readonly tree: Tree,
+    protected readonly context: TreeContext,
     id: NodeId,
     lifetime: Lifetime,
     readonly queue: Queue<Entry>,
@@ -57,7 +58,7 @@ export abstract class EventDirectory extends Directory {
 
   /** Who holds how much of the mount. */
   get ledger(): Ledger {
-    return this.tree.ledger;
+    return this.context.ledger;
   }
 
   /** The event at one end, or undefined when there is none. */
@@ -74,7 +75,7 @@ export abstract class EventDirectory extends Directory {
   /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
   protected makeFixture(name: string): Node | undefined {
     if (name !== 'head' && name !== 'tail') return undefined;
-    return this.atEnd(name) === undefined ? undefined : new EndLink(this.tree.mintNodeId(), this, name);
+    return this.atEnd(name) === undefined ? undefined : new EndLink(this.context.mintNodeId(), this, name);
   }
 
   #fixture(name: string): Node | undefined {
@@ -96,8 +97,8 @@ export abstract class EventDirectory extends Directory {
 
   /** The directory has ended: lets go of its own node and of those of head, tail and the dot files. */
   protected letGoOfNodes(): void {
-    this.tree.disown(this);
-    for (const node of this.#fixtures?.values() ?? []) this.tree.disown(node);
+    this.context.disown(this);
+    for (const node of this.#fixtures?.values() ?? []) this.context.disown(node);
     this.#fixtures = null;
   }
 
@@ -107,17 +108,17 @@ export abstract class EventDirectory extends Directory {
    * @returns whether nothing is left
    */
   protected freeSome(most: number): boolean {
-    const { tree, queue, specials } = this;
+    const { context, queue, specials } = this;
     for (let left = most; left > 0; left--) {
       const entry = queue.shift();
-      if (entry instanceof EventFile) tree.disown(entry);
+      if (entry instanceof EventFile) context.disown(entry);
       if (entry !== undefined) continue;
       const file = specials?.shift();
       if (file === undefined) {
         this.specials = null;
         return this.#closeSomeFiles(left);
       }
-      tree.disown(file);
+      context.disown(file);
       this.#refundSpecial(file.name);
     }
     return false;
@@ -129,7 +130,7 @@ export abstract class EventDirectory extends Directory {
 
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (offset < FIRST_ENTRY_OFFSET && !to.add(this.tree.root.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
+    if (offset < FIRST_ENTRY_OFFSET && !to.add(ROOT_ID, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
     const { entries } = this.queue;
     let position = offset >= FIRST_SPECIAL_OFFSET ? -1 : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
     for (; position >= 0 && position < end; position = entries.seek(position + 1)) {
@@ -137,7 +138,7 @@ export abstract class EventDirectory extends Directory {
       if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET)) return;
     }
     this.listedTo = Math.max(this.listedTo, end);
-    if (!this.#listSpecials(offset, to) || !this.tree.listsLinks) return;
+    if (!this.#listSpecials(offset, to) || !this.context.settings.listsLinks) return;
     for (let n = Math.max(0, offset - FIRST_LINK_OFFSET); n < ENDS.length; n++) {
       const link = this.#fixture(ENDS[n]);
       if (link !== undefined && !to.add(link.ino, FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1)) return;
@@ -164,7 +165,7 @@ export abstract class EventDirectory extends Directory {
 
   /** What has just been delivered is to be told of, where somebody may watch. */
   announceNewest(): void {
-    if (this.interest !== null || this.asker >= 0) this.tree.notices.announce(this, this.queue.entries.nextPosition - 1);
+    if (this.interest !== null || this.asker >= 0) this.context.notices.announce(this, this.queue.entries.nextPosition - 1);
   }
 
   /** Takes a file that somebody has made into the queue. */
@@ -237,7 +238,7 @@ export abstract class EventDirectory extends Directory {
   #fileOf(entry: Entry): EventFile {
     if (entry instanceof EventFile) return entry;
     const { entries } = this.queue;
-    const file = new EventFile(this.tree.mintNodeId(), this, entry.name, entry.event);
+    const file = new EventFile(this.context.mintNodeId(), this, entry.name, entry.event);
     file.position = entries.positionOf(entry.name);
     entries.set(file.position, file);
     return file;
@@ -251,7 +252,7 @@ export abstract class EventDirectory extends Directory {
 
   /** A file is no longer in the queue, and nobody has it open. */
   disown(file: EventFile): void {
-    this.tree.disown(file);
+    this.context.disown(file);
   }
 
   /** A file's last writer has closed it. */
@@ -261,7 +262,7 @@ export abstract class EventDirectory extends Directory {
   protected entryFor(event: Event): Entry {
     if (this.specials === null && this.queue.surelyTakes(event)) return event;
     const name = this.queue.freeName(event.name, this.specials);
-    return name === event.name ? event : new EventFile(this.tree.mintNodeId(), this, name, event);
+    return name === event.name ? event : new EventFile(this.context.mintNodeId(), this, name, event);
   }
 
   attributes(to: Attributes): void {

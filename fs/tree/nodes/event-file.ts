@@ -4,9 +4,7 @@ import type { Entry } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
-import type { EventDirectory } from './event-directory.js';
-import { APPEND, Handle } from '../handle.js';
-import { type AttributeChanges, type Attributes, FileType, Node, type NodeId } from './node.js';
+import { APPEND, type AttributeChanges, type Attributes, FileType, Handle, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
 
@@ -17,6 +15,23 @@ const O_TRUNC = 0o1000;
 /** An event that was delivered is its directory's user's to read. */
 const DELIVERED_MODE = FileType.regular | 0o440;
 
+/** The directory that an event's file is in. */
+export interface EventFileHost {
+  readonly lifetime: Lifetime;
+  readonly uid: number;
+  readonly gid: number;
+  /** A reader is about to get what is in here: checks that no owner's death was missed. */
+  beforeAnswer(): void;
+  /** The file has been opened by its name here. */
+  fileOpened(file: EventFile): void;
+  /** Its last open file is closed, or is another directory's now. */
+  fileClosed(file: EventFile): void;
+  /** The kernel has forgotten the file. */
+  fileForgotten(file: EventFile): void;
+  /** The file is no longer in the queue, and not open. */
+  disown(file: EventFile): void;
+}
+
 export class EventFile extends Node implements Entry {
   /** Where it stands in its directory's queue. */
   position = -1;
@@ -26,7 +41,7 @@ export class EventFile extends Node implements Entry {
 
   constructor(
     id: NodeId,
-    public directory: EventDirectory,
+    public directory: EventFileHost,
     public name: string,
     readonly event: Event,
   ) {
@@ -79,7 +94,7 @@ export class EventFile extends Node implements Entry {
   }
 
   /** rename(2): it is found elsewhere from now on, and lives as long as that. */
-  moveTo(directory: EventDirectory, name: string): void {
+  moveTo(directory: EventFileHost, name: string): void {
     if (this.opens > 0) {
       this.directory.fileClosed(this);
       directory.fileOpened(this);

@@ -2,11 +2,10 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
 import { EVERYTHING, parse } from '../filter-charge.js';
-import { APPEND, type Handle } from '../handle.js';
-import type { AttributeChanges } from './node.js';
-import type { ProcessDirectory } from './process-directory.js';
+import { APPEND, type AttributeChanges, type Handle } from './node.js';
 import type { Tab } from '../quota.js';
-import { DotFile, LiveTextHandle } from './text-file.js';
+import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
+import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
 const O_TRUNC = 0o1000;
 const LF = 0x0a;
@@ -16,7 +15,25 @@ const PARSED_AT_ONCE_BYTES = 4 * 1024;
 /** A longer one is parsed when so much of it is new: all writes together cost what a few parses of the whole do. */
 const NEW_SHARE = 1 / 4;
 
-export class FilterFile extends DotFile<ProcessDirectory> {
+/** A directory that a filter can be written for. */
+export interface FilteredDirectory extends DotFileHost {
+  readonly name: string;
+  readonly filter: Filter;
+  /** How large a filter may be. */
+  readonly limits: FilterLimits;
+  /** The open `.filter` that was written last, until something else sets the filter. */
+  readonly lastWriter: UnparsedFilter | null;
+  setFilter(filter: Filter, writer?: UnparsedFilter | null): void;
+  /** A filter has been written that is looked at before the next event comes. */
+  parseLater(writer: UnparsedFilter): void;
+  /** A filter that was written and not looked at is looked at now. */
+  parseUnparsed(): void;
+  /** An open `.filter` is closed. */
+  writerGone(writer: UnparsedFilter): void;
+  complain(message: string): void;
+}
+
+export class FilterFile extends DotFile<FilteredDirectory> {
   /** Whoever may only put events in (mode 0733) must not keep others' out: to write, each class needs r and w. */
   get permissions(): number {
     const readers = this.directory.mode & 0o444;

@@ -2,10 +2,10 @@
 import type { Caller } from '../../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { type Attributes, FileType, type Node, type NodeId } from './node.js';
+import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
 import { StatusFile } from './text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
-import type { Tree } from '../tree.js';
+import type { TreeContext } from '../context.js';
 
 export class LogDirectory extends EventDirectory {
   readonly name = 'log';
@@ -13,12 +13,17 @@ export class LogDirectory extends EventDirectory {
   readonly uid = 0;
   readonly gid = 0;
 
-  constructor(tree: Tree, id: NodeId) {
-    super(tree, id, tree.forever, tree.bus.history);
+  /** @param daemonLines what `log/.status` says */
+  constructor(
+    context: TreeContext,
+    id: NodeId,
+    private readonly daemonLines: () => StatusLines,
+  ) {
+    super(context, id, FOREVER, context.bus.history);
   }
 
   protected override makeFixture(name: string): Node | undefined {
-    return name === '.status' ? new StatusFile(this.tree.mintNodeId(), this, name) : super.makeFixture(name);
+    return name === '.status' ? new StatusFile(this.context.mintNodeId(), this, name) : super.makeFixture(name);
   }
 
   protected removeEntry(): void {
@@ -39,6 +44,6 @@ export class LogDirectory extends EventDirectory {
   }
 
   statusLines(): StatusLines {
-    return this.tree.statusLines();
+    return this.daemonLines();
   }
 }

@@ -1,8 +1,8 @@
 /** `match/`: a name is a filter, and the file so called is a stream of the events that match. Nothing is listed. */
-import { type Attributes, Directory, FileType, type Listing, type Node, type NodeId } from './node.js';
+import { type Attributes, Directory, FOREVER, FileType, type Listing, type Node, type NodeId, ROOT_ID } from './node.js';
 import { parse } from '../filter-charge.js';
 import { StreamFile } from '../streams/streams.js';
-import type { Tree } from '../tree.js';
+import type { TreeContext } from '../context.js';
 
 /** How many names are remembered, but for those that are open. */
 const MOST_KNOWN = 256;
@@ -12,20 +12,20 @@ export class MatchDirectory extends Directory {
   readonly #known = new Map<string, StreamFile>();
 
   constructor(
-    private readonly tree: Tree,
+    private readonly context: TreeContext,
     id: NodeId,
   ) {
-    super(id, tree.forever);
+    super(id, FOREVER);
   }
 
   /** The stream of a filter. EINVAL when the name is not one, or one with too many terms or alternatives. */
   lookup(name: string): Node {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const { tree } = this;
-    parse(name, tree.filterLimits);
+    const { context } = this;
+    parse(name, context.settings.filterLimits);
     this.#makeRoom();
-    const file = new StreamFile(tree.mintNodeId(), tree.forever, tree.streams, name, this.#known, name);
+    const file = new StreamFile(context.mintNodeId(), FOREVER, context.streams, name, this.#known, name);
     this.#known.set(name, file);
     return file;
   }
@@ -39,13 +39,13 @@ export class MatchDirectory extends Directory {
     for (const [name, file] of this.#known) {
       if (file.opens > 0) continue;
       this.#known.delete(name);
-      return this.tree.disown(file);
+      return this.context.disown(file);
     }
   }
 
   list(offset: number, to: Listing): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (offset < 2) to.add(this.tree.root.ino, FileType.directory, '..', 2);
+    if (offset < 2) to.add(ROOT_ID, FileType.directory, '..', 2);
   }
 
   attributes(to: Attributes): void {

@@ -6,27 +6,19 @@ import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { EventFile } from './event-file.js';
+import type { Recipient } from '../deliveries.js';
+import type { Ghost } from '../inotify-queue.js';
 import { EVERYTHING, chargeFilter, parse, refundFilter } from '../filter-charge.js';
-import { FilterFile, type UnparsedFilter } from './filter-file.js';
-import type { Handle } from '../handle.js';
-import {
-  type AttributeChanges,
-  type Attributes,
-  type Directory,
-  FileType,
-  Lifetime,
-  type Node,
-  type NodeId,
-  TYPE_MASK,
-} from './node.js';
-import { SinceFile } from './since-file.js';
+import { FilterFile, type FilteredDirectory, type UnparsedFilter } from './filter-file.js';
+import { type AttributeChanges, type Attributes, type Directory, FileType, type Handle, Lifetime, type Node, type NodeId, TYPE_MASK } from './node.js';
+import { type ReplayingDirectory, SinceFile } from './since-file.js';
 import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../prices.js';
 import type { Tab } from '../quota.js';
 import { SpecialFile } from './special-file.js';
-import { QueueReaders, QueueStreamFile } from '../streams/queue-stream.js';
+import { type QueueDirectory, QueueReaders, QueueStreamFile } from '../streams/queue-stream.js';
 import { StatusFile } from './text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
-import type { Tree } from '../tree.js';
+import type { TreeContext } from '../context.js';
 import type { Task } from '../turns.js';
 import { WrittenEvent } from '../written-event.js';
 
@@ -51,7 +43,13 @@ const READABLE: ReadonlyMap<string, (directory: ProcessDirectory) => string> = n
 const READERS_A_STEP = 8;
 const EVENTS_A_STEP = 32;
 
-export class ProcessDirectory extends EventDirectory implements Mortal, Task {
+/** The root, which ends its directories. */
+export interface DirectoryParent {
+  /** The directory's owner is dead, and nothing keeps the directory. */
+  ownerDied(directory: ProcessDirectory): void;
+}
+
+export class ProcessDirectory extends EventDirectory implements Mortal, Task, Recipient, Ghost, FilteredDirectory, ReplayingDirectory, QueueDirectory {
   filter: Filter = EVERYTHING;
   /** The open `.filter` that was written last, until something else sets the filter. */
   lastWriter: UnparsedFilter | null = null;
@@ -75,7 +73,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   #isDetached = false;
 
   constructor(
-    tree: Tree,
+    context: TreeContext,
+    private readonly parent: DirectoryParent,
     id: NodeId,
     override readonly name: string,
     readonly owner: Owner,
@@ -84,24 +83,24 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     /** The user that made it. chown(2) does not change that. */
     readonly madeBy: number,
   ) {
-    super(tree, id, new Lifetime(), new Queue(tree.queueLimits, tab, () => this.fileComplete()));
+    super(context, id, new Lifetime(), new Queue(context.settings.queueLimits, tab, () => this.fileComplete()));
     this.#tab = tab;
     this.uid = tab.uid;
     this.gid = tab.gid;
     this.mode = FileType.directory | (mode & 0o7777);
-    this.#begins = tree.bus.log.next;
-    this.beginsAfter = tree.bus.lastSeqnum;
+    this.#begins = context.bus.log.next;
+    this.beginsAfter = context.bus.lastSeqnum;
   }
 
   /** An event has come: if the filter lets it, it is linked in, or lost where there is no room. */
   deliver(event: Event): void {
     if (this.lifetime.over || !this.#wants(event)) return;
-    this.tree.drainCheck.dataCame();
+    this.context.drainCheck.dataCame();
     const entry = this.entryFor(event);
     const isAdded = this.queue.add(entry);
     if (isAdded) this.announceNewest();
     this.#modified = this.#changed = event.time;
-    if (this.readers.any) this.tree.unsettled.add(this);
+    if (this.readers.any) this.unsettle();
   }
 
   /**
@@ -111,11 +110,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
    */
   replay(seqnum: number): void {
     if (seqnum > this.beginsAfter) return;
-    const { first, events, lost } = this.tree.bus.since(seqnum, this.beginsAfter, this.#begins);
+    const { first, events, lost } = this.context.bus.since(seqnum, this.beginsAfter, this.#begins);
     const { wanted, skipped } = this.#wantedOf(events);
     const joined = this.queue.prepend(wanted.map((event) => this.entryFor(event)), lost + skipped);
     const { firstPosition } = this.queue.entries;
-    joined.forEach((_, at) => this.tree.notices.announce(this, firstPosition + at));
+    joined.forEach((_, at) => this.context.notices.announce(this, firstPosition + at));
     this.#begins = first;
     this.beginsAfter = seqnum;
     this.changed();
@@ -147,12 +146,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
 
   /** The number in the log from which on nobody has been told. */
   get settledBefore(): number {
-    return this.tree.streams.settled;
+    return this.context.streams.settled;
   }
 
   /** Whoever waits is told when others are. */
   unsettle(): void {
-    this.tree.unsettled.add(this);
+    this.context.deliveries.settleLater(this);
+  }
+
+  get isAwaited(): boolean {
+    return this.readers.any;
   }
 
   /**
@@ -161,17 +164,17 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
    * @returns how many
    */
   settle(most: number): number {
-    return this.readers.settle(this.tree.door, this.queue.complete, most);
+    return this.readers.settle(this.context.port, this.queue.complete, most);
   }
 
   /** How large a filter may be. */
   get limits(): FilterLimits {
-    return this.tree.filterLimits;
+    return this.context.settings.filterLimits;
   }
 
   /** For the log. */
   complain(message: string): void {
-    this.tree.complain(message);
+    this.context.complain(message);
   }
 
   /**
@@ -180,23 +183,24 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
    */
   setFilter(filter: Filter, writer: UnparsedFilter | null = null): void {
     chargeFilter(this.#tab, filter, this.filter);
-    this.tree.takers.remove(this);
+    const { deliveries } = this.context;
+    deliveries.withdraw(this);
     this.filter = filter;
-    this.tree.takers.add(this);
+    deliveries.add(this);
     this.lastWriter = writer;
-    this.tree.unparsed.delete(this);
+    deliveries.parsed(this);
   }
 
   /** A filter has been written that is looked at before the next event comes. */
   parseLater(writer: UnparsedFilter): void {
     if (this.lastWriter !== writer) this.parseUnparsed();
     this.lastWriter = writer;
-    this.tree.unparsed.add(this);
+    this.context.deliveries.parseLater(this);
   }
 
   /** A filter that was written and not looked at is looked at now. */
   parseUnparsed(): void {
-    if (this.tree.unparsed.delete(this) && !this.lifetime.over) this.lastWriter?.parseNow();
+    if (this.context.deliveries.parsed(this) && !this.lifetime.over) this.lastWriter?.parseNow();
   }
 
   /** An open `.filter` is closed. */
@@ -214,13 +218,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   protected override makeFixture(name: string): Node | undefined {
     switch (name) {
       case '.stream':
-        return new QueueStreamFile(this.tree.mintNodeId(), this, name);
+        return new QueueStreamFile(this.context.mintNodeId(), this, name);
       case '.filter':
-        return new FilterFile(this.tree.mintNodeId(), this, name);
+        return new FilterFile(this.context.mintNodeId(), this, name);
       case '.since':
-        return new SinceFile(this.tree.mintNodeId(), this, name);
+        return new SinceFile(this.context.mintNodeId(), this, name);
       case '.status':
-        return new StatusFile(this.tree.mintNodeId(), this, name);
+        return new StatusFile(this.context.mintNodeId(), this, name);
       default:
         return super.makeFixture(name);
     }
@@ -246,7 +250,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     this.#refuseReserved(name);
     this.#tab.demand(1, 0, name.length);
     this.#tab.keep(1, 0, name.length);
-    const file = new SpecialFile(this.tree.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
+    const file = new SpecialFile(this.context.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
     this.putSpecial(file);
     this.changed();
     return file;
@@ -256,8 +260,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     this.#refuseReserved(name);
     this.#demand(1, 0, name.length + WRITTEN_EVENT_BYTES);
     const { uid, gid } = this.#ownersOfNew(caller);
-    const event = new WrittenEvent(this.tree.bus.log.arena, name, this.tree.mintInode(), mode, uid, gid);
-    const file = new EventFile(this.tree.mintNodeId(), this, name, event);
+    const event = new WrittenEvent(this.context.bus.log.arena, name, this.context.mintInode(), mode, uid, gid);
+    const file = new EventFile(this.context.mintNodeId(), this, name, event);
     this.join(file);
     this.changed();
     return file;
@@ -306,7 +310,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
     if (event.links === 0) throw new FsError(Errno.ENOENT, 'the event is gone');
     this.#refuseReserved(name);
     this.#demand(1, event.length, heapOf(name, event));
-    const file = new EventFile(this.tree.mintNodeId(), this, name, event);
+    const file = new EventFile(this.context.mintNodeId(), this, name, event);
     event.opens++; // the oldest, which makes room, may be this very event's only link
     this.join(file);
     event.close();
@@ -365,10 +369,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
 
   override fileComplete(): void {
     if (this.lifetime.over) return;
-    this.tree.drainCheck.dataCame();
+    this.context.drainCheck.dataCame();
     if (!this.readers.any) return;
-    this.tree.unsettled.add(this);
-    this.tree.bus.settleLater();
+    this.unsettle();
+    this.context.bus.settleLater();
   }
 
   protected override removeEntry(name: string): void {
@@ -438,7 +442,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   #giveTo(uid: number, gid: number): void {
     if (uid === this.uid && gid === this.gid) return;
     const { queue } = this;
-    const tab = this.tree.ledger.tab(uid, gid);
+    const tab = this.context.ledger.tab(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
     const memory = this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap;
     this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes, memory, filter_cost: this.filter.cost });
@@ -475,8 +479,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
   ownerDied(): void {
     this.#orphaned = true;
     if (this.#sticky) return;
-    this.tree.root.remove(this);
-    this.tree.notices.bury(this);
+    this.parent.ownerDied(this);
   }
 
   /**
@@ -485,31 +488,29 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
    */
   end(): void {
     this.lifetime.over = true;
-    this.tree.notices.ended(this);
+    this.context.notices.ended(this);
     this.#tab.unclaim('directories'); // its user may make another one at once; what it held is charged until it is freed
-    this.tree.turns.add(this);
+    this.context.turns.add(this);
   }
 
   /** Tells some readers and frees some memory of a directory that has ended (see Turns). */
   step(): boolean {
-    const { tree } = this;
+    const { context } = this;
     if (!this.#isDetached) {
       this.#isDetached = true;
-      tree.takers.remove(this);
-      tree.unsettled.delete(this);
-      tree.unparsed.delete(this);
+      context.deliveries.forget(this);
       refundFilter(this.#tab, this.filter);
       this.filter = EVERYTHING; // a ghost may stay for long
       this.letGoOfNodes();
       return false;
     }
-    if (!this.readers.endSome(tree.door, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
+    if (!this.readers.failSome(context.port, Errno.ESTALE, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
     this.#tab.unclaim('memory', directoryPrice(this.name).memory);
     return true;
   }
 
   override beforeAnswer(): void {
-    this.tree.drainCheck.beforeAnswer();
+    this.context.drainCheck.beforeAnswer();
   }
 
   /** What is left of it is kept until the kernel has been told of its end (inotify-queue.ts). */
@@ -533,7 +534,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task {
       ['MOST_BYTES', this.queue.limits.bytes],
       ['OVERFLOW', this.queue.limits.overflow ?? 'drop-oldest'],
       ['STREAMS', this.readers.opened],
-      ['WAITING', this.readers.waiting.size],
+      ['WAITING', this.readers.reads.size],
       ['NOTICES', this.noticed],
       ['FILTER', this.filter.text.replaceAll('\n', '; ')],
     ];

@@ -2,8 +2,7 @@
 import type { Bus } from '../../bus/bus.js';
 import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '../../uevent/text.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { Handle, Poll } from '../handle.js';
-import type { Attributes, Lifetime, NodeId } from './node.js';
+import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './node.js';
 import { restHeap } from '../prices.js';
 import { RootFile } from './root-file.js';
 

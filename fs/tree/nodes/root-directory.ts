@@ -2,13 +2,11 @@
 import { Sequence } from '../../bus/sequence.js';
 import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import type { Caller, Owner } from '../../owners/owners.js';
-import { type AttributeChanges, type Attributes, Directory, FileType, type Listing, type Node, type NodeId } from './node.js';
-import { ProcessDirectory } from './process-directory.js';
+import type { Caller, Owner, Owners } from '../../owners/owners.js';
+import { type AttributeChanges, type Attributes, Directory, FOREVER, FileType, type Listing, type Node, ROOT_ID } from './node.js';
+import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
-import type { Tree } from '../tree.js';
-
-export const ROOT_ID = 1 as NodeId;
+import type { TreeContext } from '../context.js';
 
 /** `<pid>` or `<pid>.<label>`: a decimal number without leading zeros. */
 const PID_NAME = /^(0|[1-9][0-9]*)(\.[^]*)?$/;
@@ -33,7 +31,7 @@ interface Fixed {
   readonly isLink: boolean;
 }
 
-export class RootDirectory extends Directory {
+export class RootDirectory extends Directory implements DirectoryParent {
   /** Anyone may make a directory here, and only its user may remove it. */
   #permissions = 0o1777;
   #uid = 0;
@@ -46,8 +44,11 @@ export class RootDirectory extends Directory {
   #fixedDirectories = 0;
   readonly directories = new Sequence<ProcessDirectory>();
 
-  constructor(private readonly tree: Tree) {
-    super(ROOT_ID, tree.forever);
+  constructor(
+    private readonly context: TreeContext,
+    private readonly owners: Owners,
+  ) {
+    super(ROOT_ID, FOREVER);
   }
 
   /**
@@ -87,7 +88,7 @@ export class RootDirectory extends Directory {
     if (!directory.isOrphaned && (directory.madeBy === 0 || caller === undefined || caller.uid === directory.madeBy)) return false;
     const pid = PID_NAME.exec(directory.name)?.[1];
     if (pid === undefined) return false;
-    const { owners } = this.tree;
+    const { owners } = this;
     if (!directory.isOrphaned && owners.effectiveUidOf(directory.owner) === directory.madeBy) return false;
     // fuse-native does not tell the caller: there any live process of that PID will do.
     return caller === undefined ? owners.isAlive(Number(pid)) : owners.isSelfOrAncestor(Number(pid), caller);
@@ -98,9 +99,7 @@ export class RootDirectory extends Directory {
     const directory = this.directories.get(name);
     if (directory === undefined && this.#fixedNode(name) === undefined) return;
     if (directory === undefined || !this.#isUsurped(directory, caller)) throw new FsError(Errno.EEXIST);
-    this.tree.owners.release(directory.owner, directory);
-    this.remove(directory);
-    this.tree.notices.bury(directory);
+    this.#end(directory, 'usurped');
   }
 
   /** mkdir(2): EEXIST, EDQUOT, ENOSPC, and what {@link Owners.named} says. */
@@ -117,26 +116,26 @@ export class RootDirectory extends Directory {
     this.#clear(name);
     const pid = PID_NAME.exec(name)?.[1];
     if (pid === undefined) throw new FsError(Errno.EPERM, `${name}: only <pid> and <pid>.<label>, the caller is not known`);
-    const { owner, uid, gid } = this.tree.owners.anybody(Number(pid));
+    const { owner, uid, gid } = this.owners.anybody(Number(pid));
     try {
       return this.#add(name, mode & OWNER_ONLY, uid, gid, () => owner);
     } catch (error) {
-      this.tree.owners.releaseUnused(owner);
+      this.owners.releaseUnused(owner);
       throw error;
     }
   }
 
   #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
-    const tab = this.tree.ledger.tab(uid, gid);
+    const tab = this.context.ledger.tab(uid, gid);
     const price = directoryPrice(name);
     tab.claimAll(price);
     try {
       const owner = findOwner();
-      const directory = new ProcessDirectory(this.tree, this.tree.mintNodeId(), name, owner, mode, tab, uid);
-      this.tree.owners.bind(owner, directory);
+      const directory = new ProcessDirectory(this.context, this, this.context.mintNodeId(), name, owner, mode, tab, uid);
+      this.owners.bind(owner, directory);
       this.directories.push(name, directory);
-      this.tree.takers.add(directory);
-      this.tree.notices.nameTaken(name);
+      this.context.deliveries.add(directory);
+      this.context.notices.nameTaken(name);
       this.#modified = this.#changed = now();
       return directory;
     } catch (error) {
@@ -147,7 +146,7 @@ export class RootDirectory extends Directory {
 
   #ownerFor(name: string, caller: Caller): Owner {
     const pid = PID_NAME.exec(name)?.[1];
-    return pid === undefined ? this.tree.owners.ofCaller(caller) : this.tree.owners.named(Number(pid), caller);
+    return pid === undefined ? this.owners.ofCaller(caller) : this.owners.named(Number(pid), caller);
   }
 
   /** rmdir(2): ENOTEMPTY while it holds events that a listing has shown, EPERM for what always stays. */
@@ -155,15 +154,25 @@ export class RootDirectory extends Directory {
     const directory = this.directories.get(name);
     if (directory === undefined) throw new FsError(this.#fixedNode(name) !== undefined ? Errno.EPERM : Errno.ENOENT);
     if (!directory.removable) throw new FsError(Errno.ENOTEMPTY);
-    this.tree.owners.release(directory.owner, directory);
-    this.remove(directory);
+    this.#end(directory, 'rmdir');
   }
 
-  /** Ends a directory: nothing reaches it or what it holds from now on. Its memory is freed in turns. */
-  remove(directory: ProcessDirectory): void {
+  /** A directory's owner is dead. */
+  ownerDied(directory: ProcessDirectory): void {
+    this.#end(directory, 'ownerDied');
+  }
+
+  /**
+   * Ends a directory, the one way for all causes: nothing reaches it or what it holds from now on. Its memory is freed in turns.
+   * @param cause rmdir(2); mkdir(2) by a process whose PID the name has; or the death of its owner, which by then owns nothing
+   */
+  #end(directory: ProcessDirectory, cause: 'rmdir' | 'usurped' | 'ownerDied'): void {
+    if (cause !== 'ownerDied') this.owners.release(directory.owner, directory);
     this.directories.delete(directory.name);
     this.#modified = this.#changed = now();
     directory.end();
+    // Of an rmdir(2) the kernel tells inotify by itself.
+    if (cause !== 'rmdir') this.context.notices.bury(directory);
   }
 
   override get listingEnd(): number {
@@ -184,7 +193,7 @@ export class RootDirectory extends Directory {
     }
     for (let n = Math.max(0, offset - firstFixed); n < this.#fixed.length; n++) {
       const { name, node, isLink } = this.#fixed[n];
-      if ((!isLink || this.tree.listsLinks) && !to.add(node.ino, node.type, name, firstFixed + n + 1)) return;
+      if ((!isLink || this.context.settings.listsLinks) && !to.add(node.ino, node.type, name, firstFixed + n + 1)) return;
     }
   }
 

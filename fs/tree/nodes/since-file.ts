@@ -3,14 +3,20 @@
  * events in between into the queue, before all others: `echo 1041 > .since`.
  */
 import { Errno, FsError } from '../../shared/errors.js';
-import type { Handle } from '../handle.js';
-import type { AttributeChanges } from './node.js';
-import type { ProcessDirectory } from './process-directory.js';
-import { DotFile, LiveTextHandle } from './text-file.js';
+import type { AttributeChanges, Handle } from './node.js';
+import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
 const SEQNUM = /^\s*(\d{1,15})\s*$/;
 
-export class SinceFile extends DotFile<ProcessDirectory> {
+/** A directory whose queue can begin earlier. */
+export interface ReplayingDirectory extends DotFileHost {
+  /** The kernel's last SEQNUM before its first event. */
+  readonly beginsAfter: number;
+  /** Links what is kept of the events after that SEQNUM into the queue, before all others. */
+  replay(seqnum: number): void;
+}
+
+export class SinceFile extends DotFile<ReplayingDirectory> {
   /** Only the directory's user decides what its queue begins with, whoever else may put events into it. */
   get permissions(): number {
     return this.directory.mode & 0o644;

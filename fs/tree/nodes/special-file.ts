@@ -1,8 +1,7 @@
 /** A FIFO or a socket in a process directory: the kernel does all that is done with it, we only have its place. */
 import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import type { Handle } from '../handle.js';
-import { type AttributeChanges, type Attributes, type Lifetime, Node, type NodeId, PERMISSION_BITS } from './node.js';
+import { type AttributeChanges, type Attributes, type Handle, type Lifetime, Node, type NodeId, PERMISSION_BITS } from './node.js';
 
 export class SpecialFile extends Node {
   mode: number;

@@ -1,15 +1,24 @@
 /** Files whose text is made when it is asked for: `.status`, `.filter` and `.since`. */
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
-import { Handle } from '../handle.js';
-import { type Attributes, FileType, Node, type NodeId } from './node.js';
-import type { EventDirectory } from './event-directory.js';
+import { type Attributes, FileType, Handle, Node, type NodeId } from './node.js';
 import { textHeap } from '../prices.js';
-import type { Tab } from '../quota.js';
+import type { Ledger, Tab } from '../quota.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 
+/** The directory that a dot file is in. */
+export interface DotFileHost {
+  readonly lifetime: Lifetime;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly ledger: Ledger;
+  /** The kernel has forgotten the file. */
+  fixtureForgotten(name: string): void;
+}
+
 /** A dot file of a directory. Its permissions follow the directory's. */
-export abstract class DotFile<D extends EventDirectory = EventDirectory> extends Node {
+export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node {
   constructor(
     id: NodeId,
     readonly directory: D,
@@ -94,7 +103,7 @@ export class LiveTextHandle extends Handle {
 }
 
 /** `.status`: one KEY=VALUE a line, like an event. */
-export class StatusFile extends DotFile<EventDirectory & { statusLines(): StatusLines }> {
+export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLines }> {
   #knownSize = 0;
   #knownUntilMs = 0;
 

@@ -1,17 +1,30 @@
 /** A process directory's `.stream`: reading it takes events off the queue. */
-import { QueueReader } from '../../bus/queue.js';
+import { type Entry, type Queue, QueueReader } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
-import { Errno } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
-import type { Door } from '../ports.js';
-import { Handle, type ParkedRead, Poll } from '../handle.js';
-import type { ProcessDirectory } from '../nodes/process-directory.js';
+import type { ReplyPort } from '../ports.js';
+import { Handle, type ParkedRead, Poll } from '../nodes/node.js';
 import { QUEUE_STREAM_PRICE } from '../prices.js';
 import type { Tab } from '../quota.js';
 import { STREAM_BYTES } from './streams.js';
-import { DotFile } from '../nodes/text-file.js';
+import { DotFile, type DotFileHost } from '../nodes/text-file.js';
+import { Waiters } from './waiters.js';
 
-export class QueueStreamFile extends DotFile<ProcessDirectory> {
+/** A directory whose queue can be read. */
+export interface QueueDirectory extends DotFileHost {
+  readonly queue: Queue<Entry>;
+  readonly readers: QueueReaders;
+  /** The number in the log from which on nobody has been told. */
+  readonly settledBefore: number;
+  /** A reader is about to get what is in here: checks that no owner's death was missed. */
+  beforeAnswer(): void;
+  /** Its contents have changed. */
+  changed(): void;
+  /** Its readers are answered when others are. */
+  unsettle(): void;
+}
+
+export class QueueStreamFile extends DotFile<QueueDirectory> {
   /** Whoever may read and change the directory may take events off it: each class needs r and w. */
   get permissions(): number {
     const { mode } = this.directory;
@@ -77,12 +90,12 @@ export class QueueStreamHandle extends Handle {
 
   override park(read: ParkedRead): void {
     const { directory } = this.node;
-    directory.readers.waiting.add(read);
+    directory.readers.park(read);
     if (this.ready) directory.unsettle();
   }
 
   override unpark(read: ParkedRead): void {
-    this.node.directory.readers.waiting.delete(read);
+    this.node.directory.readers.unpark(read);
   }
 
   override poll(): number {
@@ -90,28 +103,21 @@ export class QueueStreamHandle extends Handle {
   }
 
   override watch(): void {
-    this.node.directory.readers.pollers.add(this);
+    this.node.directory.readers.watch(this);
   }
 
   override release(): void {
     const { readers } = this.node.directory;
     readers.opened--;
     this.streamTab.unclaimAll(QUEUE_STREAM_PRICE);
-    readers.pollers.delete(this);
+    readers.unwatch(this);
   }
 }
 
 /** Who waits for a process directory's events. */
-export class QueueReaders {
+export class QueueReaders extends Waiters {
   /** How many `.stream`s are open. */
   opened = 0;
-  readonly waiting = new Set<ParkedRead>();
-  readonly pollers = new Set<Handle>();
-
-  /** Whether an event that comes now must be told of. */
-  get any(): boolean {
-    return this.waiting.size > 0 || this.pollers.size > 0;
-  }
 
   /**
    * Answers blocked reads, which share the events in order, and wakes the pollers.
@@ -119,47 +125,21 @@ export class QueueReaders {
    * @param most how many reads to answer
    * @returns how many it answered
    */
-  settle(door: Door, complete: number, most: number): number {
-    this.#wakePollers(door, Infinity);
+  settle(port: ReplyPort, complete: number, most: number): number {
+    this.wakePollers(port, Infinity);
     let answered = 0;
-    for (const read of this.waiting) {
+    for (const read of this.reads) {
       if (answered === most) break;
       const handle = read.handle as QueueStreamHandle;
       if (!handle.ready) continue; // one behind it may be: another read of its open file was cut
-      const share = Math.max(1, Math.ceil(complete / this.waiting.size));
+      const share = Math.max(1, Math.ceil(complete / this.reads.size));
       complete -= share;
-      const sink = door.begin(read.size);
+      const sink = port.begin(read.size);
       handle.readShare(sink, share);
-      this.waiting.delete(read);
-      door.answer([read]);
+      this.unpark(read);
+      port.answer([read]);
       answered++;
     }
     return answered;
-  }
-
-  /**
-   * The directory has ended: fails some blocked reads with ESTALE and wakes some pollers.
-   * @param most how many of each
-   * @returns whether none is left
-   */
-  endSome(door: Door, most: number): boolean {
-    let left = most;
-    for (const read of this.waiting) {
-      if (left-- === 0) return false;
-      this.waiting.delete(read);
-      door.fail(read, Errno.ESTALE);
-    }
-    return this.#wakePollers(door, most);
-  }
-
-  /** @returns whether all pollers have been woken */
-  #wakePollers(door: Door, most: number): boolean {
-    let left = most;
-    for (const handle of this.pollers) {
-      if (left-- === 0) return false;
-      this.pollers.delete(handle);
-      door.wake(handle);
-    }
-    return true;
   }
 }

@@ -7,14 +7,14 @@ import type { Log } from '../../bus/log.js';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
-import type { Door } from '../ports.js';
+import type { ReplyPort } from '../ports.js';
 import { EVERYTHING } from '../filter-charge.js';
-import { Handle, type ParkedRead, Poll } from '../handle.js';
-import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from '../nodes/node.js';
+import { type AttributeChanges, type Attributes, Handle, type Lifetime, type Node, type NodeId, type ParkedRead, Poll } from '../nodes/node.js';
 import { streamPrice } from '../prices.js';
 import type { Ledger, Tab } from '../quota.js';
 import { RootFile } from '../nodes/root-file.js';
 import { type StatusLine, type StatusLines, subscriberText } from '../../shared/status-lines.js';
+import { Waiters } from './waiters.js';
 
 /**
  * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
@@ -35,66 +35,51 @@ const MOST_LISTED = 256;
 /** All streams with one filter: an event is looked at once for all of them. */
 export class StreamGroup extends Audience {
   readonly handles = new Set<StreamHandle>();
-  readonly waiting = new Set<ParkedRead>();
-  readonly pollers = new Set<Handle>();
+  readonly waiters = new Waiters();
 
   /**
    * Events have come: wakes pollers, and answers blocked reads with all that there is.
    * @param most how many pollers and reads together
    * @returns how many it woke and answered
    */
-  settle(door: Door, most: number): number {
-    let woken = 0;
-    for (const handle of this.pollers) {
-      if (woken === most) return woken;
-      this.pollers.delete(handle);
-      door.wake(handle);
-      woken++;
-    }
-    return woken + this.#answerSome(door, most - woken);
+  settle(port: ReplyPort, most: number): number {
+    const woken = this.waiters.wakePollers(port, most);
+    return woken === most ? woken : woken + this.#answerSome(port, most - woken);
   }
 
   /**
    * Answers the blocked reads that are first in line. Most stand at the same place, and those of them with the same room get
    * the same bytes, made once.
    */
-  #answerSome(door: Door, most: number): number {
+  #answerSome(port: ReplyPort, most: number): number {
     let batch: ParkedRead[] = [];
     let leader: Cursor | null = null;
     let begun = { place: -1, size: -1, lost: 0 };
     let answered = 0;
-    for (const read of this.waiting) {
+    const { waiters } = this;
+    for (const read of waiters.reads) {
       if (answered === most) break;
       const handle = read.handle as StreamHandle;
       const { cursor } = handle;
       if (leader !== null && begun.place >= 0 && cursor.place === begun.place && read.size === begun.size) {
         cursor.follow(leader, leader.toldLost - begun.lost);
       } else if (cursor.ready) {
-        if (batch.length > 0) door.answer(batch);
+        if (batch.length > 0) port.answer(batch);
         batch = [];
         leader = cursor;
         begun = { place: cursor.place, size: read.size, lost: cursor.toldLost };
-        cursor.read(door.begin(read.size));
+        cursor.read(port.begin(read.size));
       } else {
         // It has come back since, or another read of the same open file has taken the events.
         continue;
       }
       handle.chargeRest();
-      this.waiting.delete(read);
+      waiters.unpark(read);
       batch.push(read);
       answered++;
     }
-    if (batch.length > 0) door.answer(batch);
+    if (batch.length > 0) port.answer(batch);
     return answered;
-  }
-
-  /** Everybody who waits gets the end of the file. */
-  end(door: Door): void {
-    for (const read of this.waiting) {
-      door.begin(0);
-      door.answer([read]);
-    }
-    this.waiting.clear();
   }
 }
 
@@ -129,13 +114,13 @@ export class Streams {
    * thousand groups.
    * @returns whether there are more
    */
-  settle(door: Door): boolean {
+  settle(port: ReplyPort): boolean {
     this.settled = this.log.next;
     let room = WOKEN_AT_ONCE;
     for (const group of this.#fresh) {
       if (room === 0) break;
       this.#fresh.delete(group);
-      room -= group.settle(door, room);
+      room -= group.settle(port, room);
       if (room === 0) this.#fresh.add(group); // behind the others
     }
     return this.#fresh.size > 0;
@@ -179,7 +164,7 @@ export class Streams {
     group.handles.delete(handle);
     this.size--;
     handle.streamTab.unclaimAll(streamPrice(group.filter, this.log.limits.events));
-    group.pollers.delete(handle);
+    group.waiters.unwatch(handle);
     if (group.handles.size > 0) return;
     this.groups.delete(group.filter.text);
     this.#index.remove(group);
@@ -224,11 +209,11 @@ export class StreamHandle extends Handle {
   }
 
   override park(read: ParkedRead): void {
-    this.group.waiting.add(read);
+    this.group.waiters.park(read);
   }
 
   override unpark(read: ParkedRead): void {
-    this.group.waiting.delete(read);
+    this.group.waiters.unpark(read);
   }
 
   override poll(): number {
@@ -236,7 +221,7 @@ export class StreamHandle extends Handle {
   }
 
   override watch(): void {
-    this.group.pollers.add(this);
+    this.group.waiters.watch(this);
   }
 
   override release(): void {

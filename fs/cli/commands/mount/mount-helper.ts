@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { mountPath } from '../../../drivers/common/mount-point.js';
+import { mountPath } from '../../../client/probe.js';
 import { Misuse, Refusal, isSystemError } from '../../../shared/errors.js';
 import { Configuration } from './configuration.js';
 import { ExitCode } from '../../terminal/explain.js';

@@ -1,13 +1,11 @@
 /** The options of `eventfs mount`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { StickyDirectory } from '../../../daemon/daemon.js';
-import { DRIVER_NAMES } from '../../../drivers/driver.js';
-import { TRANSPORT_NAMES } from '../../../drivers/devfuse/io-uring/transport.js';
+import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/mountinfo.js';
-import { waysInAndOut } from './source-and-outlet-options.js';
+import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 
 export function mountOptions(command: Command): Command {
-  return waysInAndOut(command)
+  return sourceAndOutletOptions(command)
     .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
     .addOption(new Option('--transport <transport>', "how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it").choices(TRANSPORT_NAMES).default(TRANSPORT_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)

@@ -1,15 +1,13 @@
 /** `eventfs mount`: serve in the foreground until told to stop. */
-import { closeSync, writeSync } from 'node:fs';
-import { exitNow, sendDatagram } from '#native';
+import { exitNow } from '#native';
 import type { Command } from 'commander';
 import { type Complain, sparing } from '../../../shared/complaints.js';
-import { Daemon, type SourceName, type StickyDirectory } from '../../../daemon/daemon.js';
-import type { DriverName } from '../../../drivers/driver.js';
-import { mountPath } from '../../../drivers/common/mount-point.js';
-import type { TransportName } from '../../../drivers/devfuse/io-uring/transport.js';
-import { Refusal, isSystemError } from '../../../shared/errors.js';
-import type { OutletOptions } from '../../../outlets/open-outlets.js';
-import { seesOwnNamespace } from '../../../owners/process.js';
+import { mountPath } from '../../../client/probe.js';
+import { Daemon } from '../../../daemon/daemon.js';
+import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
+import type { DriverName, OutletOptions, SourceName, StickyDirectory, TransportName } from '../../../daemon/options.js';
+import { Refusal } from '../../../shared/errors.js';
+import { seesOwnNamespace } from '../../../shared/namespaces.js';
 import { Configuration } from './configuration.js';
 import { toSyslog } from '../../terminal/syslog.js';
 
@@ -38,8 +36,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const { driver, transport, sticky, busyPoll, fsname } = options;
   const sources = options.source.filter((name) => name !== 'none');
   const { config } = configuration;
-  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, fsname, config, complain });
-  daemon.tree.listsLinks = options.listLinks === true;
+  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, fsname, config, listsLinks: options.listLinks === true, complain });
   let isUp = false;
   let isToStop = false;
   let isStopping = false;
@@ -60,8 +57,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
   // Also a terminal that closes: that is no reason to end.
   process.on('SIGHUP', () => {
     if (!configuration.reload(complain)) return;
-    daemon.configure(configuration.config);
-    daemon.tree.listsLinks = configuration.options.listLinks === true;
+    daemon.configure({ config: configuration.config, listsLinks: configuration.options.listLinks === true });
   });
   try {
     await daemon.start(stop);
@@ -77,28 +73,6 @@ export async function mount(directory: string, command: Command): Promise<void> 
   if (isToStop) return stop();
   tellSystemd('READY=1');
   if (options.hint === true) console.log(hint(path));
-}
-
-/** s6's readiness protocol: a newline, and the end. */
-function tellReady(fd: number): void {
-  try {
-    writeSync(fd, '\n');
-    closeSync(fd);
-  } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, `--ready-fd ${fd}`, { EBADF: 'that descriptor is not open' });
-    throw error;
-  }
-}
-
-/** sd_notify(3). */
-function tellSystemd(state: string): void {
-  const socket = process.env.NOTIFY_SOCKET;
-  if (socket === undefined || socket === '') return;
-  try {
-    sendDatagram(socket, state);
-  } catch {
-    // Whoever set it does not listen any more: that is no reason not to serve.
-  }
 }
 
 function hint(path: string): string {

@@ -1,9 +1,8 @@
 /** The options of `eventfs mount` that say where events come from and where else they go. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { SourceName } from '../../../daemon/daemon.js';
-import type { SocketPlace } from '../../../outlets/open-outlets.js';
+import type { SocketPlace, SourceName } from '../../../daemon/options.js';
 
-export function waysInAndOut(command: Command): Command {
+export function sourceAndOutletOptions(command: Command): Command {
   return command
     .option('--source <source>', 'what feeds the tree: kernel, udev (once its rules ran) or none; may be repeated', collectSource, DEFAULT_SOURCES)
     .option('--rebroadcast <mask>', 'send the kernel\'s datagrams to these netlink groups too, as mdevd -O does (libudev-zero listens on 4)', parseMask)

@@ -10,7 +10,7 @@
  * A read that is answered earlier costs nothing.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import type { ParkedRead } from '../../../tree/handle.js';
+import type { ParkedRead } from '../../../tree/nodes/node.js';
 import type { ParkedReads } from '../parked-reads.js';
 
 /** A read is looked at when it has waited for once to twice that time. */

@@ -1,12 +1,7 @@
 /** How requests get from the kernel to devfuse: by read(2) of /dev/fuse, or through io_uring (native/fuse_ring.h). */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-
-export const TRANSPORT_NAMES = ['auto', 'read', 'io-uring'] as const;
-export type TransportName = (typeof TRANSPORT_NAMES)[number];
-
-/** Whether the kernel offers io_uring to new mounts. */
-export const RING_PARAMETER = '/sys/module/fuse/parameters/enable_uring';
+import type { TransportName } from '../../driver.js';
 
 /** Each possible CPU has a queue of its own, with room for every stream: beyond that it has not been measured. */
 const MOST_CPUS = 16;
@@ -35,15 +30,6 @@ export function possibleCpus(): number {
     .split(',')
     .map((range) => range.split('-').map(Number))
     .reduce((count, [first, last = first]) => count + last - first + 1, 0);
-}
-
-/** Whether new mounts may have it; undefined where the kernel does not know it. */
-export function isRingOffered(): boolean | undefined {
-  try {
-    return readFileSync(RING_PARAMETER, 'latin1').startsWith('Y');
-  } catch {
-    return undefined;
-  }
 }
 
 function isInFirstNamespace(): boolean {

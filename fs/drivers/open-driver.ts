@@ -1,0 +1,32 @@
+/** Opens a driver by its name. What is not asked for is not loaded. */
+import type { Complain } from '../shared/complaints.js';
+import { Refusal } from '../shared/errors.js';
+import type { Tree } from '../tree/tree.js';
+import type { DevFuseOptions, Driver, DriverName } from './driver.js';
+
+/**
+ * Opens a driver for the tree.
+ * @param onRequest called for each request before it is served
+ * @throws Refusal when it can't be loaded
+ */
+export async function openDriver(
+  name: DriverName,
+  tree: Tree,
+  complain: Complain,
+  options: DevFuseOptions,
+  onRequest: () => void,
+): Promise<Driver> {
+  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(tree, complain, options, onRequest);
+  try {
+    return new (await import('./fuse-native/fuse-native.js')).FuseNative(tree, complain, onRequest);
+  } catch (error) {
+    throw cannotLoad(error);
+  }
+}
+
+/** dlopen(3)'s reason in one line, and what to install. */
+function cannotLoad(error: unknown): Refusal {
+  const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+  const hint = reason.includes('libfuse.so.2') ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine' : 'npm ci; it comes compiled for x86-64 and glibc';
+  return new Refusal(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
+}
