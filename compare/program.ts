@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Refusal } from '../fs/shared/errors.js';
+import { UserError } from '../fs/shared/errors.js';
 import { PROJECT, within } from '../test/support/daemon.js';
 
 /** Where native/compare/Makefile puts them. */
@@ -64,12 +64,12 @@ export class Program {
   }
 
   #answer(): Promise<string> {
-    if (this.#over !== null) return Promise.reject(new Refusal(this.#over));
+    if (this.#over !== null) return Promise.reject(new UserError(this.#over));
     return new Promise((done, failed) => this.#waiting.push({ done, failed }));
   }
 
   #end(why: string): void {
     this.#over = why;
-    for (const { failed } of this.#waiting.splice(0)) failed(new Refusal(why));
+    for (const { failed } of this.#waiting.splice(0)) failed(new UserError(why));
   }
 }

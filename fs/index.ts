@@ -24,7 +24,7 @@
  *   fuse/session.ts               finds the handler, and makes sure that there is exactly one reply
  *   drivers/devfuse/handlers.ts   does it on the tree; one method a request, with the system call that causes it
  *   tree/quota.ts                 charges whoever holds something, at tree/prices.ts; daemon/memory.ts gives back what is freed
- *   (drivers/fuse-native/ is the other door, by libfuse and paths: docs/DRIVERS.md)
+ *   (drivers/fuse-native/ is the other driver, by libfuse and paths: docs/DRIVERS.md)
  *
  * Imports go down only, types included, in this order (.dependency-cruiser.cjs, `make lint`):
  *

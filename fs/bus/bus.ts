@@ -5,15 +5,15 @@
  *
  * A source publishes all that it has and then settles once, so that a reader that wakes finds the whole batch.
  */
-import { Arrivals } from './seqnum-index.js';
+import { SeqnumIndex } from './seqnum-index.js';
 import { type Event, now } from './event.js';
 import type { Log } from './log.js';
-import type { Mint } from '../shared/id-allocator.js';
+import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
 import { type UeventText, overflowText } from '../uevent/text.js';
 
-/** A way out of the bus. */
-export interface Outlet {
+/** What gets every event: the tree, and each outlet. */
+export interface BusListener {
   /** An event has come. */
   take(event: Event): void;
   /** That is all for now: tell some of those who wait. True when there are more of them. */
@@ -24,10 +24,10 @@ export interface Outlet {
 export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
 
 export class Bus {
-  readonly #outlets: Outlet[] = [];
+  readonly #listeners: BusListener[] = [];
   /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
   readonly history: Queue<Entry>;
-  readonly #arrivals = new Arrivals();
+  readonly #seqnums = new SeqnumIndex();
   #lastSeqnum = 0;
   /** Events so far, by where they came from; `cut`: records that were not published, because their writer ended in the middle. */
   readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
@@ -42,15 +42,15 @@ export class Bus {
 
   constructor(
     readonly log: Log,
-    readonly inodes: Mint,
+    readonly inodes: IdAllocator,
     historyLimits: QueueLimits = HISTORY_LIMITS,
   ) {
     this.history = new Queue(historyLimits);
   }
 
-  /** Every event from now on goes to the outlet too. */
-  attach(outlet: Outlet): void {
-    this.#outlets.push(outlet);
+  /** Every event from now on goes to the listener too. */
+  attach(listener: BusListener): void {
+    this.#listeners.push(listener);
   }
 
   /** A driver is there: it calls `settleSome` soon after `settleSoon` was called. */
@@ -127,7 +127,7 @@ export class Bus {
    */
   since(seqnum: number, last: number, end: number): { readonly first: number; readonly events: readonly Event[]; readonly lost: number } {
     const named = this.history.entries.get(String(seqnum))?.event;
-    const after = named === undefined ? this.#arrivals.after(seqnum, last) : { number: named.number + 1, unknown: 0 };
+    const after = named === undefined ? this.#seqnums.after(seqnum, last) : { number: named.number + 1, unknown: 0 };
     const first = Math.min(after.number, end);
     const kept = [...this.history.entries].map(({ event }) => event);
     const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end));
@@ -140,7 +140,7 @@ export class Bus {
 
   #settleRound(): boolean {
     let more = false;
-    for (const outlet of this.#outlets) more = outlet.settle() || more;
+    for (const listener of this.#listeners) more = listener.settle() || more;
     return more;
   }
 
@@ -173,9 +173,9 @@ export class Bus {
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
     event.isUnique = isUnique;
-    this.#arrivals.note(event.number, this.#lastSeqnum);
+    this.#seqnums.note(event.number, this.#lastSeqnum);
     this.history.add(event);
-    for (const outlet of this.#outlets) outlet.take(event);
+    for (const listener of this.#listeners) listener.take(event);
     event.settle();
   }
 }

@@ -8,14 +8,14 @@
 import type { Event } from './event.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import type { Log } from './log.js';
-import { Remainder, overflowRecord } from './record.js';
+import { PartialRecord, overflowRecord } from './record.js';
 import type { Sink } from './sink.js';
 
 /** Room for so many numbers of events is made at first. */
 const FEWEST_NUMBERS = 16;
 
 /** The streams that have the same filter: an event is matched once for all of them. */
-export class Audience {
+export class FilterGroup {
   /** How many events have matched since the first of them was opened. */
   matched = 0;
   /** The numbers of those in the ring, ascending: `#count` in a circle, from the place `#first` on. Only where there is a filter. */
@@ -83,22 +83,22 @@ export class Audience {
 export class Cursor {
   /** The number of the next event to look at. */
   #number: number;
-  /** How many of the audience's events lie before it: read, or told as lost. */
+  /** How many of the group's events lie before it: read, or told as lost. */
   #passed: number;
   /** Log.standInsBefore its place, which the ring may have taken since. */
   #standIns: number;
   /** How many lost events it has told of. */
   toldLost = 0;
-  readonly #rest = new Remainder();
+  readonly #rest = new PartialRecord();
 
   /** Begins behind the newest event. */
-  constructor(readonly audience: Audience) {
-    this.#number = audience.log.next;
-    this.#passed = audience.matched;
-    this.#standIns = audience.log.standInsBefore(this.#number);
+  constructor(readonly group: FilterGroup) {
+    this.#number = group.log.next;
+    this.#passed = group.matched;
+    this.#standIns = group.log.standInsBefore(this.#number);
   }
 
-  /** Where it stands among the audience's events, or -1 in the middle of a record: at the same place the same comes next. */
+  /** Where it stands among the group's events, or -1 in the middle of a record: at the same place the same comes next. */
   get place(): number {
     return this.#rest.waiting ? -1 : this.#passed;
   }
@@ -115,19 +115,19 @@ export class Cursor {
 
   /** How many events wait for this stream. */
   get pending(): number {
-    return this.audience.matched - this.#passed - this.#overtaken();
+    return this.group.matched - this.#passed - this.#overtaken();
   }
 
   /** Whether `read` would put anything. */
   get ready(): boolean {
-    return this.#rest.waiting || this.audience.matched !== this.#passed;
+    return this.#rest.waiting || this.group.matched !== this.#passed;
   }
 
   /** Whether the next event has that number or a higher one, and nothing is to be told before it. */
   isFrom(number: number): boolean {
     if (this.#rest.waiting) return false;
-    const { audience } = this;
-    return (audience.filter.all ? this.#number : audience.nextMatch(this.#number)) >= number && this.#overtaken() === 0;
+    const { group } = this;
+    return (group.filter.all ? this.#number : group.nextMatch(this.#number)) >= number && this.#overtaken() === 0;
   }
 
   /** Hands over whole records while there is room. Only the first of a read may be cut: the next read begins with its rest. */
@@ -135,7 +135,7 @@ export class Cursor {
     const room = sink.room;
     if (!this.#rest.finish(sink)) return;
     if (!this.#tellLoss(sink, room)) return;
-    if (this.audience.filter.all) this.#readRuns(sink, room);
+    if (this.group.filter.all) this.#readRuns(sink, room);
     else this.#readMatches(sink, room);
   }
 
@@ -150,7 +150,7 @@ export class Cursor {
   takeLoss(): number {
     const lost = this.#missing();
     if (lost === 0) return 0;
-    const { log } = this.audience;
+    const { log } = this.group;
     this.#passed += this.#overtaken();
     this.#number = log.oldest;
     this.#standIns = log.standInsBefore(log.oldest);
@@ -160,10 +160,10 @@ export class Cursor {
 
   /** The next event, which it passes; undefined when there is none. Losses must have been taken. */
   next(): Event | undefined {
-    const { audience } = this;
-    const number = audience.filter.all ? this.#number : audience.nextMatch(this.#number);
-    if (number < 0 || number === audience.log.next) return undefined;
-    const event = audience.log.at(number);
+    const { group } = this;
+    const number = group.filter.all ? this.#number : group.nextMatch(this.#number);
+    if (number < 0 || number === group.log.next) return undefined;
+    const event = group.log.at(number);
     this.#number = number + 1;
     this.#passed++;
     this.#standIns += event.weight - 1;
@@ -174,7 +174,7 @@ export class Cursor {
   standBefore(event: Event, other: Cursor, after: number): void {
     this.#number = event.number;
     this.#passed = other.#passed - 1 - after;
-    this.#standIns = this.audience.log.standInsBefore(event.number);
+    this.#standIns = this.group.log.standInsBefore(event.number);
   }
 
   /** Goes where `other` has got to: both stood at the same place, and `other` was read with the same room and lost `lost`. */
@@ -188,7 +188,7 @@ export class Cursor {
 
   /** Everything: what lies in one piece goes in one piece. */
   #readRuns(sink: Sink, roomAtFirst: number): void {
-    const log = this.audience.log;
+    const log = this.group.log;
     while (this.#number < log.next && sink.room > 0) {
       const first = log.at(this.#number);
       const end = log.run(this.#number, sink.room);
@@ -205,11 +205,11 @@ export class Cursor {
   }
 
   #readMatches(sink: Sink, roomAtFirst: number): void {
-    const { audience } = this;
+    const { group } = this;
     while (sink.room > 0) {
-      const number = audience.nextMatch(this.#number);
+      const number = group.nextMatch(this.#number);
       if (number < 0) return;
-      const event = audience.log.at(number);
+      const event = group.log.at(number);
       if (event.recordLength > sink.room && sink.room !== roomAtFirst) return;
       this.#pass(sink, event);
     }
@@ -232,17 +232,17 @@ export class Cursor {
     return this.#rest.put(sink, record, 0, record.length);
   }
 
-  /** How many of the audience's events the ring has taken since the last read. */
+  /** How many of the group's events the ring has taken since the last read. */
   #overtaken(): number {
-    const { audience } = this;
-    const gone = audience.log.oldest - this.#number;
+    const { group } = this;
+    const gone = group.log.oldest - this.#number;
     if (gone <= 0) return 0;
-    return audience.filter.all ? gone : audience.matched - audience.inRing - this.#passed;
+    return group.filter.all ? gone : group.matched - group.inRing - this.#passed;
   }
 
   /** How many events are lost with those, of which some may have told of others. */
   #missing(): number {
-    const { log } = this.audience;
+    const { log } = this.group;
     const overtaken = this.#overtaken();
     return overtaken === 0 ? 0 : overtaken + log.standInsBefore(log.oldest) - this.#standIns;
   }

@@ -8,7 +8,7 @@
  */
 
 import type { Arena, Block, Segment } from './arena.js';
-import type { Books } from './quota.js';
+import type { EventQuota } from './quota.js';
 import { kernelName, tagsOf } from '../uevent/filter/filter.js';
 
 declare const seqnum: unique symbol;
@@ -31,7 +31,7 @@ export function now(): Timestamp {
 /** What holds events and keeps books of their bytes: a queue. */
 export interface Holder {
   bytes: number;
-  readonly books: Books | null;
+  readonly books: EventQuota | null;
   refuses(events: number, bytes: number): boolean;
   overflows(events: number, bytes: number): boolean;
   makeRoom(events: number, bytes: number, growing?: Event): void;

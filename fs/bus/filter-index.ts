@@ -8,7 +8,7 @@ import type { Event } from './event.js';
 import type { Filter, Way } from '../uevent/filter/filter.js';
 
 /** Something that takes events that match its filter. */
-export interface Taker {
+export interface Subscriber {
   readonly filter: Filter;
 }
 
@@ -34,7 +34,7 @@ const MOST_FOUND = 64;
  */
 const COMMONNESS: Readonly<Record<string, number>> = { ACTION: 1000, SUBSYSTEM: 10, DEVTYPE: 10 };
 
-export class FilterIndex<T extends Taker> {
+export class FilterIndex<T extends Subscriber> {
   /** Those that an event's values do not find. */
   readonly #any = new Set<T>();
   /** The others. */

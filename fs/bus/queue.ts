@@ -4,10 +4,10 @@
  * It holds entries by name, oldest first. An entry is the event itself, or something that stands for it in one
  * directory and knows more (tree/nodes/event-file.ts).
  */
-import type { Books } from './quota.js';
+import type { EventQuota } from './quota.js';
 import type { Event, Holder } from './event.js';
 import { Losses } from './losses.js';
-import { Remainder, overflowRecord } from './record.js';
+import { PartialRecord, overflowRecord } from './record.js';
 import { Sequence } from './sequence.js';
 import type { Sink } from './sink.js';
 
@@ -50,7 +50,7 @@ export class Queue<E extends Entry> implements Holder {
   readonly entries = new Sequence<E>(nameOf, ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
-  /** What they cost beyond what each does: see {@link Books}. */
+  /** What they cost beyond what each does: see {@link EventQuota}. */
   heap = 0;
   /** How many entries are still being written. */
   incomplete = 0;
@@ -67,7 +67,7 @@ export class Queue<E extends Entry> implements Holder {
    */
   constructor(
     public limits: QueueLimits,
-    public books: Books | null = null,
+    public books: EventQuota | null = null,
     private readonly onComplete: (() => void) | null = null,
   ) {}
 
@@ -125,10 +125,10 @@ export class Queue<E extends Entry> implements Holder {
       if (!this.dropsOldest) return false;
       this.makeRoom(1, bytes);
     }
-    if (books === null || books.charge(1, bytes, heap)) return true;
+    if (books === null || books.tryCharge(1, bytes, heap)) return true;
     // Others hold what may be held: ours goes only if that is of use.
-    if (!this.dropsOldest || !books.couldHold(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
-    for (; !books.charge(1, bytes, heap); this.#dropOldest()) {
+    if (!this.dropsOldest || !books.fits(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
+    for (; !books.tryCharge(1, bytes, heap); this.#dropOldest()) {
       if (this.entries.size === 0) return false; // what was dropped is still open
     }
     return true;
@@ -157,7 +157,7 @@ export class Queue<E extends Entry> implements Holder {
   #takesInFront(events: number, { name, event }: E): boolean {
     const heap = heapOf(name, event);
     if (this.overflows(events + 1, event.length)) return false;
-    if (this.books !== null && !this.books.charge(1, event.length, heap)) return false;
+    if (this.quota !== null && !this.quota.tryCharge(1, event.length, heap)) return false;
     event.link(this);
     this.bytes += event.length;
     this.heap += heap;
@@ -201,7 +201,7 @@ export class Queue<E extends Entry> implements Holder {
     const { event } = entry;
     this.#refund(name, event);
     to.makeRoom(1, event.length);
-    to.books?.keep(1, event.length, heapOf(entry.name, event));
+    to.quota?.forceCharge(1, event.length, heapOf(entry.name, event));
     to.#append(entry);
     event.unlink(this);
   }
@@ -211,7 +211,7 @@ export class Queue<E extends Entry> implements Holder {
     const heap = heapOf(name, event);
     this.bytes -= event.length;
     this.heap -= heap;
-    this.books?.refund(1, event.length, heap);
+    this.quota?.refund(1, event.length, heap);
   }
 
   /** Calls an entry something else that is free, which it says already. Whether its name may become longer was asked before. */
@@ -219,7 +219,7 @@ export class Queue<E extends Entry> implements Holder {
     const longer = newName.length - name.length;
     this.entries.rename(name, newName);
     this.heap += longer;
-    this.books?.keep(0, 0, longer);
+    this.quota?.forceCharge(0, 0, longer);
   }
 
   /** Takes an entry out without the kernel's knowing. */
@@ -283,7 +283,7 @@ export class Queue<E extends Entry> implements Holder {
 
 /** One open `.stream`: it takes events off the queue, and each goes to one reader only. */
 export class QueueReader {
-  readonly #rest = new Remainder();
+  readonly #rest = new PartialRecord();
 
   constructor(readonly queue: Queue<Entry>) {}
 

@@ -1,18 +1,19 @@
-/**
- * Where a queue's events and bytes are charged, where somebody keeps count: tree/quota.ts does, per user. `heap` is what an entry
- * costs beyond what each does, in bytes: its name, and what its event keeps besides the text.
- */
-export interface Books {
-  /** Charges that much more; false, with nothing charged, where it would be too much. */
-  charge(events: number, bytes: number, heap: number): boolean;
+/** Where a queue's events and bytes are charged: tree/quota.ts counts, per user, group and mount. */
+export interface EventQuota {
+  /**
+   * Charges what a queue takes in.
+   * @param events how many
+   * @param bytes of text
+   * @param heap what they cost beyond what each entry does, in bytes: names, and what an event keeps besides its text
+   * @returns false, with nothing charged, where it would be too much
+   */
+  tryCharge(events: number, bytes: number, heap: number): boolean;
+  /** Charges what can't be refused: what was asked for by `assertFits`, and what open files hold of a queue that let go of it. */
+  forceCharge(events: number, bytes: number, heap: number): void;
   /** Gives back what was charged. */
   refund(events: number, bytes: number, heap: number): void;
-  /** Whether that much more would be within the bounds; less than nothing is what will have been given back by then. */
-  couldHold(events: number, bytes: number, heap: number): boolean;
-  /** What is in no queue any more stays charged as long as somebody has it open. */
-  keep(events: number, bytes: number, heap: number): void;
-  /** Gives back what was kept. */
-  release(events: number, bytes: number, heap: number): void;
-  /** Throws, and says why, where that much more would be too much. */
-  demand(events: number, bytes: number, heap: number): void;
+  /** Whether so much more would fit. Amounts below zero stand for what will have been given back by then. */
+  fits(events: number, bytes: number, heap: number): boolean;
+  /** @throws FsError EDQUOT or ENOSPC, with the reason, where so much more does not fit */
+  assertFits(events: number, bytes: number, heap: number): void;
 }

@@ -5,7 +5,7 @@ import { overflowText } from '../uevent/text.js';
 const LF = 0x0a;
 
 /** What one reader still has to get of a record whose beginning it has read. */
-export class Remainder {
+export class PartialRecord {
   #rest: Uint8Array | null = null;
 
   /** How many bytes that is. */
@@ -36,7 +36,7 @@ export class Remainder {
   }
 
   /** Has the same rest to hand over as `other`. */
-  follow(other: Remainder): void {
+  follow(other: PartialRecord): void {
     this.#rest = other.#rest;
   }
 }

@@ -4,7 +4,7 @@ import { WEIGHED } from './log.js';
 /** How many events back it knows: of as many the log knows how many there were (`Log.weightBefore`). */
 const PLACES = WEIGHED;
 
-export class Arrivals {
+export class SeqnumIndex {
   /** By number: the kernel's last SEQNUM before the event. Never falls. */
   readonly #seqnumBefore = new Float64Array(PLACES);
   #next = 0;

@@ -8,11 +8,11 @@
  * slot in two flat structures and no object of its own, about 16 bytes; and about 30 more in an index by name, which is made
  * when somebody asks for a name that is neither the first nor the last. Most queues are only added to and taken from at their ends.
  */
-import { SteadyMap } from '../shared/recycling-map.js';
+import { RecyclingMap } from '../shared/recycling-map.js';
 
 export class Sequence<T> {
   /** Positions by name; null until they are asked for. */
-  #index: SteadyMap<string, number> | null = null;
+  #index: RecyclingMap<string, number> | null = null;
   /** Ascending; parallel to `#items`. What stands before `#start` is gone. */
   #positions: number[] = [];
   #items: (T | undefined)[] = [];
@@ -30,7 +30,7 @@ export class Sequence<T> {
     readonly nameOf: ((item: T) => string) | null = null,
     firstPosition = 0,
   ) {
-    if (nameOf === null) this.#index = new SteadyMap();
+    if (nameOf === null) this.#index = new RecyclingMap();
     this.#lowest = this.#next = firstPosition;
   }
 
@@ -44,9 +44,9 @@ export class Sequence<T> {
   }
 
   /** Makes the index, where there is none. */
-  index(): SteadyMap<string, number> {
+  index(): RecyclingMap<string, number> {
     if (this.#index !== null) return this.#index;
-    const index = new SteadyMap<string, number>();
+    const index = new RecyclingMap<string, number>();
     for (let at = this.#start; at < this.#items.length; at++) {
       const item = this.#items[at];
       if (item !== undefined) index.set(this.nameOf!(item), this.#positions[at]);
@@ -126,7 +126,7 @@ export class Sequence<T> {
 
   /** Removes and returns the oldest item, and forgets all names: none is looked up from then on. */
   shift(): T | undefined {
-    if (this.#index !== null && this.#index.size > 0) this.#index = this.nameOf === null ? new SteadyMap() : null;
+    if (this.#index !== null && this.#index.size > 0) this.#index = this.nameOf === null ? new RecyclingMap() : null;
     const item = this.#items[this.#start];
     if (item === undefined) return undefined;
     this.#items[this.#start] = undefined;

@@ -1,6 +1,6 @@
 /** The text of events as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; bytes as characters. */
 import { Filter, FilterError } from '../uevent/filter/filter.js';
-import { Refusal } from '../shared/errors.js';
+import { UserError } from '../shared/errors.js';
 
 const LF = 0x0a;
 
@@ -42,12 +42,12 @@ export function parseEvent(text: string): EventText {
   };
 }
 
-/** A filter that a person has typed. Throws {@link Refusal} with the column and what was expected there. */
+/** A filter that a person has typed. Throws {@link UserError} with the column and what was expected there. */
 export function parseFilter(typed: string): Filter {
   try {
     return Filter.parse(Buffer.from(typed, 'utf8').toString('latin1'));
   } catch (error) {
-    if (error instanceof FilterError) throw new Refusal(`bad filter: ${error.message}`);
+    if (error instanceof FilterError) throw new UserError(`bad filter: ${error.message}`);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** A process directory for this process: it ends with it, so nobody has to remove it. */
 import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
-import { Refusal, isSystemError } from '../shared/errors.js';
+import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
 
 const HINTS = {
@@ -32,7 +32,7 @@ function makeFree(wanted: string): string {
       return path;
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (error.code !== 'EEXIST') throw Refusal.from(error, path, HINTS);
+      if (error.code !== 'EEXIST') throw UserError.from(error, path, HINTS);
     }
   }
 }
@@ -47,7 +47,7 @@ function writeTo(path: string, text: Buffer): void {
       closeSync(fd);
     }
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, path, { ENOENT: 'the daemon is of an older version' });
+    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: 'the daemon is of an older version' });
     throw error;
   }
 }

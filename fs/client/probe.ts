@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync, realpathSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { Refusal, isSystemError } from '../shared/errors.js';
+import { UserError, isSystemError } from '../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../shared/mountinfo.js';
 
 /** How long a mount may take to say whether it is alive. */
@@ -13,7 +13,7 @@ const MOST_LINKS = 40;
 
 /** A path in the form in which mountinfo shows it. Nothing is asked of its last part, which may be a mount that is dead. */
 export function mountPath(directory: string): string {
-  if (directory === '') throw new Refusal("'': No such file or directory (give a directory to mount on)");
+  if (directory === '') throw new UserError("'': No such file or directory (give a directory to mount on)");
   let path = resolve(directory);
   try {
     for (let links = 0; links < MOST_LINKS; links++) {

@@ -1,10 +1,10 @@
 /** Puts the parts together; the only place that knows them all. */
 import { allocatePages, discardPages, raiseFileLimit } from '#native';
-import { FsError, Misuse, errnoText } from '../shared/errors.js';
+import { FsError, UsageError, errnoText } from '../shared/errors.js';
 import { Arena } from '../bus/arena.js';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
-import { Mint } from '../shared/id-allocator.js';
+import { IdAllocator } from '../shared/id-allocator.js';
 import type { Driver } from '../drivers/driver.js';
 import { openDriver } from '../drivers/open-driver.js';
 import { FUSE_ROOT_ID } from '../fuse/abi.js';
@@ -13,13 +13,13 @@ import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
-import type { WayOut } from '../outlets/outlet.js';
+import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
 import { UDEV } from '../sources/udev.js';
-import { type Group, UeventSource } from '../sources/uevent-source.js';
+import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
 import { Tree } from '../tree/tree.js';
 
-const GROUPS: Readonly<Record<SourceName, Group>> = { kernel: KERNEL, udev: UDEV };
+const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
 
 /**
  * Replaces Node's handler of SIGUSR1 where the program has no listener of its own: Node's opens a port through which every local
@@ -35,12 +35,12 @@ export class Daemon {
   readonly #giveBack: GiveBack;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
-  #outlets: readonly WayOut[] = [];
+  #outlets: readonly Outlet[] = [];
 
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
-    const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new Mint(FUSE_ROOT_ID));
+    const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new IdAllocator(FUSE_ROOT_ID));
     this.tree = new Tree(bus, this.#owners, options.complain);
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, options.complain);
     this.tree.report(() => this.#giveBack.statusLines());
@@ -55,7 +55,7 @@ export class Daemon {
     try {
       this.tree.addSticky(name, mode);
     } catch (error) {
-      if (error instanceof FsError) throw new Misuse(`sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`);
+      if (error instanceof FsError) throw new UsageError(`sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`);
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 /** Telling a supervisor that the daemon serves. */
 import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
-import { Refusal, isSystemError } from '../shared/errors.js';
+import { UserError, isSystemError } from '../shared/errors.js';
 
 /** s6's readiness protocol: a newline, and the end. */
 export function tellReady(fd: number): void {
@@ -9,7 +9,7 @@ export function tellReady(fd: number): void {
     writeSync(fd, '\n');
     closeSync(fd);
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, `--ready-fd ${fd}`, { EBADF: 'that descriptor is not open' });
+    if (isSystemError(error)) throw UserError.from(error, `--ready-fd ${fd}`, { EBADF: 'that descriptor is not open' });
     throw error;
   }
 }

@@ -7,7 +7,7 @@
 import { ReplySink } from '../drivers/devfuse/reply-sink.js';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
-import { Mint } from '../shared/id-allocator.js';
+import { IdAllocator } from '../shared/id-allocator.js';
 import { UeventText } from '../uevent/text.js';
 import type { Owners } from '../owners/owners.js';
 import { NO_PORT, type ReplyPort } from '../tree/ports.js';
@@ -21,7 +21,7 @@ const READ_BYTES = 4096;
 
 /** @param owners the daemon's. None of them owns anything here. */
 export function warmUp(owners: Owners): void {
-  const bus = new Bus(new Log(LIMITS), new Mint(0));
+  const bus = new Bus(new Log(LIMITS), new IdAllocator(0));
   const tree = new Tree(bus, owners);
   const sink = new ReplySink(new Uint8Array(2 * READ_BYTES), bus.log.memory, new Uint32Array(3));
   const port: ReplyPort = { ...NO_PORT, begin: (size) => sink.begin(size), answer: () => sink.end() };

@@ -5,7 +5,7 @@ export interface Driver {
    * Mounts and serves; resolves once clients can come.
    * @param path where to mount, as mountinfo would show it
    * @param onEnd called when the connection is over though `unmount` was not called: it was unmounted from outside
-   * @throws Refusal
+   * @throws UserError
    */
   mount(path: string, onEnd: () => void): Promise<void>;
   /** Ends every blocked read with the end of the file, unmounts and lets go. */

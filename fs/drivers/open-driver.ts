@@ -1,13 +1,13 @@
 /** Opens a driver by its name. What is not asked for is not loaded. */
 import type { Complain } from '../shared/complaints.js';
-import { Refusal } from '../shared/errors.js';
+import { UserError } from '../shared/errors.js';
 import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver, DriverName } from './driver.js';
 
 /**
  * Opens a driver for the tree.
  * @param onRequest called for each request before it is served
- * @throws Refusal when it can't be loaded
+ * @throws UserError when it can't be loaded
  */
 export async function openDriver(
   name: DriverName,
@@ -25,8 +25,8 @@ export async function openDriver(
 }
 
 /** dlopen(3)'s reason in one line, and what to install. */
-function cannotLoad(error: unknown): Refusal {
+function cannotLoad(error: unknown): UserError {
   const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
   const hint = reason.includes('libfuse.so.2') ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine' : 'npm ci; it comes compiled for x86-64 and glibc';
-  return new Refusal(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
+  return new UserError(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
 }

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
-import { Refusal, isSystemError } from '../shared/errors.js';
+import { UserError, isSystemError } from '../shared/errors.js';
 import type { Complain } from '../shared/complaints.js';
 import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
@@ -11,7 +11,7 @@ import { Listener } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
 import { SocketOutlet } from './socket.js';
 import { UdevControl } from './udev-control.js';
-import type { WayOut } from './outlet.js';
+import type { Outlet } from './outlet.js';
 
 export interface SocketPlace {
   readonly path: string;
@@ -31,15 +31,15 @@ export interface OutletOptions {
 const UDEV_GROUP_MASK = 1 << 1;
 
 /**
- * Opens them all, or none. Throws {@link Refusal}.
+ * Opens them all, or none. Throws {@link UserError}.
  * @param host bounds and books of the filters that clients send
  * @param readMask the netlink groups that events come from: what is sent there would come back
  * @param mount where the tree will be: nothing below it can be reached by the daemon
  */
-export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, complain: Complain): WayOut[] {
+export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, complain: Complain): Outlet[] {
   check(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
-  const open: WayOut[] = [];
+  const open: Outlet[] = [];
   try {
     if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, complain));
     if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, complain)));
@@ -55,12 +55,12 @@ export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, 
 
 function check({ rebroadcast = 0, udev = false, socket, fdSocket, fifodir }: OutletOptions, readMask: number, mount: string): void {
   if ((rebroadcast & readMask) !== 0) {
-    throw new Refusal(`--rebroadcast ${rebroadcast}: events come from group mask ${rebroadcast & readMask}, and would come back (take that bit out)`);
+    throw new UserError(`--rebroadcast ${rebroadcast}: events come from group mask ${rebroadcast & readMask}, and would come back (take that bit out)`);
   }
-  if (udev && (readMask & UDEV_GROUP_MASK) !== 0) throw new Refusal('--udev: with --source udev its events would come back (leave one of them out)');
-  if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0) throw new Refusal('--udev: group mask 2 is its own (take that bit out of --rebroadcast)');
+  if (udev && (readMask & UDEV_GROUP_MASK) !== 0) throw new UserError('--udev: with --source udev its events would come back (leave one of them out)');
+  if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0) throw new UserError('--udev: group mask 2 is its own (take that bit out of --rebroadcast)');
   for (const path of [socket?.path, fdSocket?.path, fifodir]) {
-    if (path !== undefined && isBelow(path, mount)) throw new Refusal(`${path}: it would be below the mount ${mount} (take a path outside)`);
+    if (path !== undefined && isBelow(path, mount)) throw new UserError(`${path}: it would be below the mount ${mount} (take a path outside)`);
   }
 }
 
@@ -75,7 +75,7 @@ function isBelow(path: string, mount: string): boolean {
 }
 
 /** The netlink outlet, and what makes libudev listen to it. */
-function withControl(outlet: NetlinkOutlet): WayOut {
+function withControl(outlet: NetlinkOutlet): Outlet {
   let control: UdevControl;
   try {
     control = new UdevControl();

@@ -42,7 +42,7 @@ export function errnoText(errno: number): string {
 }
 
 /** A refusal for people, in one line that says what to do. `failedCall` when a system call's errno is the reason. */
-export class Refusal extends Error {
+export class UserError extends Error {
   constructor(
     message: string,
     readonly failedCall = false,
@@ -51,11 +51,11 @@ export class Refusal extends Error {
   }
 
   /** From a failed system call: `<subject>: <strerror>`, and a hint for the codes that have one. */
-  static from(error: SystemError, subject: string, hints: Readonly<Record<string, string>> = {}): Refusal {
+  static from(error: SystemError, subject: string, hints: Readonly<Record<string, string>> = {}): UserError {
     const hint = hints[error.code];
-    return new Refusal(`${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`, true);
+    return new UserError(`${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`, true);
   }
 }
 
 /** A refusal of what somebody has asked for in the wrong way: an option or a configuration file. */
-export class Misuse extends Refusal {}
+export class UsageError extends UserError {}

@@ -1,5 +1,5 @@
 /** Gives each number once: node ids and inode numbers come from one mint, so that they never meet. */
-export class Mint {
+export class IdAllocator {
   #last: number;
 
   /** @param last the last number that is taken already */

@@ -7,7 +7,7 @@
  */
 const FEW = 16;
 
-export class SteadyMap<K, V extends NonNullable<unknown>> {
+export class RecyclingMap<K, V extends NonNullable<unknown>> {
   /** Deleted keys have undefined. */
   #entries = new Map<K, V | undefined>();
   #size = 0;

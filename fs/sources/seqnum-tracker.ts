@@ -7,7 +7,7 @@
  * open and not older than `openMs` are lost; one of those that comes after all stays lost, for it has been told.
  */
 
-/** Numbers that have not come, `to` included. */
+/** SeqnumTracker that have not come, `to` included. */
 interface Skipped {
   readonly from: number;
   readonly to: number;
@@ -19,7 +19,7 @@ interface Skipped {
 /** How many runs of numbers are remembered. What is forgotten was never sent to us, in all likelihood. */
 const MOST_SKIPPED = 1024;
 
-export class Numbers {
+export class SeqnumTracker {
   /** By number, lowest first. */
   readonly #skipped: Skipped[] = [];
   /** How many numbers are open: no losses, but of other network namespaces. */

@@ -6,9 +6,9 @@
  * has added (USEC_INITIALIZED, for one).
  */
 import { readLibudev } from './libudev-reader.js';
-import type { Group } from './uevent-source.js';
+import type { NetlinkGroup } from './uevent-source.js';
 
-export const UDEV: Group = {
+export const UDEV: NetlinkGroup = {
   number: 2,
   key: 'UDEV',
   owner: "udev's",

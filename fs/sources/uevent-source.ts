@@ -12,7 +12,7 @@ import type { Bus } from '../bus/bus.js';
 import { MalformedUevent, OversizedUevent, UeventText } from '../uevent/text.js';
 import type { Complain } from '../shared/complaints.js';
 import type { StatusLines } from '../shared/status-lines.js';
-import { Numbers } from './seqnum-tracker.js';
+import { SeqnumTracker } from './seqnum-tracker.js';
 
 /** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
 const SLOT_BYTES = 16 * 1024;
@@ -23,7 +23,7 @@ const Meta = { length: 0, truncated: 1, senderPort: 2, groups: 3, uid: 4 } as co
 const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
 
 /** What is different from one group to the other. */
-export interface Group {
+export interface NetlinkGroup {
   /** As a number: 1 the kernel's, 2 udev's. */
   readonly number: number;
   /** What its lines in `.status` begin with. */
@@ -50,13 +50,13 @@ export class UeventSource {
   readonly #meta = new Uint32Array(SLOTS * META_WORDS);
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
-  readonly #numbers: Numbers;
+  readonly #tracker: SeqnumTracker;
   /** Whether no event has come since the overrun. */
   #lossUntold = false;
   #lossTimer: NodeJS.Timeout | null = null;
 
   constructor(
-    private readonly group: Group,
+    private readonly group: NetlinkGroup,
     private readonly bus: Bus,
     private readonly complain: Complain,
   ) {
@@ -70,8 +70,8 @@ export class UeventSource {
       onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
     });
     // After the socket is there, so that whatever comes after this number comes through the socket.
-    this.#numbers = new Numbers(currentSeqnum(), group.disorderMs);
-    bus.beginAfter(this.#numbers.last);
+    this.#tracker = new SeqnumTracker(currentSeqnum(), group.disorderMs);
+    bus.beginAfter(this.#tracker.last);
   }
 
   start(): void {
@@ -89,7 +89,7 @@ export class UeventSource {
     return [
       [`${key}_BUFFER`, this.#socket.receiveBufferBytes],
       [`${key}_OVERRUNS`, overruns],
-      [`${key}_GAPS`, this.#numbers.gaps],
+      [`${key}_GAPS`, this.#tracker.gaps],
       [`${key}_LATE`, late],
       [`${key}_FORGED`, forged],
       [`${key}_MALFORMED`, malformed],
@@ -137,9 +137,9 @@ export class UeventSource {
 
   /** False when the event was told as lost before it came. */
   #noteSeqnum(seqnum: number): boolean {
-    const { last } = this.#numbers;
+    const { last } = this.#tracker;
     // The clock is looked at when a number was skipped, and no oftener.
-    const isNew = this.#numbers.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
+    const isNew = this.#tracker.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
     if (isNew) {
       if (this.#lossUntold && seqnum > last) this.#tellLoss(this.group.leastLoss);
       return true;
@@ -150,7 +150,7 @@ export class UeventSource {
 
   #tellLoss(least: number): void {
     this.#lossUntold = false;
-    const count = Math.max(this.#numbers.tell(performance.now()), least);
+    const count = Math.max(this.#tracker.tell(performance.now()), least);
     if (count > 0) this.bus.publishLoss(count);
   }
 
@@ -160,7 +160,7 @@ export class UeventSource {
     const seqnum = currentSeqnum();
     this.#socket.read(); // what came before that count is not lost
     if (!this.#lossUntold && this.group.disorderMs === 0) return;
-    this.#numbers.skipTo(seqnum, performance.now());
+    this.#tracker.skipTo(seqnum, performance.now());
     this.#tellLoss(this.#lossUntold ? this.group.leastLoss : 0);
     this.bus.settle();
   }

@@ -4,10 +4,10 @@ import type { QueueLimits } from '../bus/queue.js';
 import type { FilterLimits } from '../uevent/filter/filter.js';
 import type { Deliveries } from './deliveries.js';
 import type { DrainCheck } from './drain-check.js';
-import type { Notices } from './inotify-queue.js';
+import type { InotifyQueue } from './inotify-queue.js';
 import type { Node, NodeId } from './nodes/node.js';
 import type { ReplyPort } from './ports.js';
-import type { Ledger } from './quota.js';
+import type { QuotaLedger } from './quota.js';
 import type { Streams } from './streams/streams.js';
 import type { Turns } from './turns.js';
 
@@ -28,17 +28,17 @@ export interface TreeContext {
   readonly deliveries: Deliveries;
   readonly streams: Streams;
   /** Who holds how much of the mount. */
-  readonly ledger: Ledger;
-  readonly notices: Notices;
+  readonly ledger: QuotaLedger;
+  readonly inotify: InotifyQueue;
   /** Frees what has ended. */
   readonly turns: Turns;
   readonly drainCheck: DrainCheck;
   /** The driver, where blocked reads are answered. */
   readonly port: ReplyPort;
   /** A number for a new node. */
-  mintNodeId(): NodeId;
+  newNodeId(): NodeId;
   /** A number for a new event's inode. */
-  mintInode(): number;
+  newInode(): number;
   /** A node has ended, and the table of nodes lets go of it. */
   disown(node: Node): void;
   /** Says what no system call can be told of. */

@@ -1,10 +1,10 @@
 /** Which process directories an event goes to, and which of them have readers to be answered. */
 import type { Event } from '../bus/event.js';
-import { FilterIndex, type Taker } from '../bus/filter-index.js';
+import { FilterIndex, type Subscriber } from '../bus/filter-index.js';
 import type { Lifetime } from './nodes/node.js';
 
 /** A directory that events are delivered to. */
-export interface Recipient extends Taker {
+export interface Recipient extends Subscriber {
   readonly lifetime: Lifetime;
   /** Whether a reader or a poller waits for its events. */
   readonly isAwaited: boolean;

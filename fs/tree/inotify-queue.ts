@@ -33,7 +33,7 @@ const CROWD = -1;
 const NOBODY = -1;
 
 /** Why a directory's events may have to be announced. */
-export class Interest {
+export class WatchCandidates {
   /** Threads that have asked for the directory since the last batch, and when (performance.now()). */
   readonly askers: number[] = [];
   readonly askedMs: number[] = [];
@@ -65,7 +65,7 @@ export interface WatchedDirectory {
   readonly name: string;
   readonly queue: Queue<Entry>;
   /** Set once a thread has asked for its attributes that may watch it: then what is delivered has to be announced. */
-  interest: Interest | null;
+  candidates: WatchCandidates | null;
   /** The thread that asked last, and when, as long as it may have been to watch it; or -1. */
   asker: number;
   askedMs: number;
@@ -81,7 +81,7 @@ export interface Ghost extends Directory {
   refundGhost(): void;
 }
 
-export class Notices {
+export class InotifyQueue {
   #helper = NOBODY;
   /** There is something for the next batch; null where the driver has no helper. */
   #onDue: (() => void) | null = null;
@@ -130,7 +130,7 @@ export class Notices {
   // ---- what happens in the tree
 
   /** A thread asks for the directory's attributes: it may be about to watch it. Called for every request of that kind. */
-  asked(directory: WatchedDirectory, tid: number): void {
+  onGetattr(directory: WatchedDirectory, tid: number): void {
     if (this.#onDue === null || tid === this.#helper) return;
     const isAgain = directory.asker === tid;
     this.#noteAsker(directory);
@@ -146,7 +146,7 @@ export class Notices {
   /** Whoever asked last may have wanted to watch it. */
   #noteAsker(directory: WatchedDirectory): void {
     if (directory.asker === NOBODY) return;
-    (directory.interest ??= new Interest()).add(directory.asker, directory.askedMs);
+    (directory.candidates ??= new WatchCandidates()).add(directory.asker, directory.askedMs);
     directory.asker = NOBODY;
   }
 
@@ -154,29 +154,29 @@ export class Notices {
   announce(directory: WatchedDirectory, position: number): void {
     if (this.#onDue === null) return;
     this.#noteAsker(directory);
-    if (directory.interest === null) return;
-    const { interest } = directory;
-    interest.pending.push(position);
+    if (directory.candidates === null) return;
+    const { candidates } = directory;
+    candidates.pending.push(position);
     // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
     const { entries } = directory.queue;
-    if (interest.pending.length > Math.max(2 * entries.size, FEWEST_PENDING)) interest.pending = interest.pending.filter((at) => entries.at(at) !== undefined);
+    if (candidates.pending.length > Math.max(2 * entries.size, FEWEST_PENDING)) candidates.pending = candidates.pending.filter((at) => entries.at(at) !== undefined);
     this.#due.add(directory);
     this.#onDue?.();
   }
 
   /** A directory has ended, by rmdir(2) or with its owner. */
   ended(directory: WatchedDirectory): void {
-    directory.interest = null;
+    directory.candidates = null;
     directory.asker = NOBODY;
     this.#due.delete(directory);
     if (this.#open.delete(directory.ino)) this.#ended.push(directory.ino);
   }
 
   /** A directory has ended with its owner: the kernel has to be told. */
-  bury(directory: Ghost): void {
+  queueDelete(directory: Ghost): void {
     if (this.#onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
     directory.chargeGhost();
-    this.#haunt(directory.name, directory);
+    this.#addGhost(directory.name, directory);
   }
 
   /** A new directory takes the name: the old one's ghost goes under a name that nobody sees, so that the new one is left alone. */
@@ -184,10 +184,10 @@ export class Notices {
     const ghost = this.#ghosts.get(name);
     if (ghost === undefined) return;
     this.#ghosts.delete(name);
-    this.#haunt(`.ended-${ghost.ino}`, ghost);
+    this.#addGhost(`.ended-${ghost.ino}`, ghost);
   }
 
-  #haunt(name: string, ghost: Ghost): void {
+  #addGhost(name: string, ghost: Ghost): void {
     this.#ghosts.set(name, ghost);
     this.#newGhosts.push(name);
     this.#onDue?.();
@@ -207,14 +207,14 @@ export class Notices {
 
   /** Whether the helper has still to make that event's file: it has been told of it, and nobody has taken it. */
   isUnmade(directory: WatchedDirectory, name: string): boolean {
-    const position = directory.interest?.told?.get(name);
+    const position = directory.candidates?.told?.get(name);
     return position !== undefined && directory.queue.entries.at(position)?.name === name;
   }
 
   /** The helper makes an event's file. False when it is none that it has to make (any more). */
   made(directory: WatchedDirectory, name: string): boolean {
     const isUnmade = this.isUnmade(directory, name);
-    directory.interest?.told?.delete(name);
+    directory.candidates?.told?.delete(name);
     return isUnmade;
   }
 
@@ -270,28 +270,28 @@ export class Notices {
   /** What is to be told of a directory; gives how many events these are. */
   #put(directory: WatchedDirectory, room: number, parts: string[]): number {
     this.#noteAsker(directory);
-    const interest = directory.interest!;
+    const candidates = directory.candidates!;
     const { ino } = directory;
     this.#due.delete(directory);
-    interest.told = takeUntold(directory, room);
-    if (interest.pending.length > 0) this.#due.add(directory); // behind the others
-    if (interest.told.size === 0) return 0;
+    candidates.told = takePending(directory, room);
+    if (candidates.pending.length > 0) this.#due.add(directory); // behind the others
+    if (candidates.told.size === 0) return 0;
     parts.push(`D${ino} ${directory.name}`);
     const nowMs = performance.now();
-    interest.askers.forEach((tid, i) => parts.push(`S${tid} ${Math.floor(nowMs - interest.askedMs[i])}`));
-    if (interest.isCrowd) parts.push(`S${CROWD} 0`);
-    interest.askers.length = interest.askedMs.length = 0;
-    interest.isCrowd = false;
+    candidates.askers.forEach((tid, i) => parts.push(`S${tid} ${Math.floor(nowMs - candidates.askedMs[i])}`));
+    if (candidates.isCrowd) parts.push(`S${CROWD} 0`);
+    candidates.askers.length = candidates.askedMs.length = 0;
+    candidates.isCrowd = false;
     this.#open.set(ino, directory);
-    for (const name of interest.told.keys()) parts.push(`N${name}`);
+    for (const name of candidates.told.keys()) parts.push(`N${name}`);
     this.#inBatch.push(directory);
-    return interest.told.size;
+    return candidates.told.size;
   }
 
   /** The helper has done all that the last batch said. Nobody watches the directories with these inodes. */
   done(quiet: readonly number[]): void {
     for (const ino of quiet) this.#becomeQuiet(ino);
-    for (const { interest } of this.#inBatch) if (interest !== null) interest.told = null;
+    for (const { candidates } of this.#inBatch) if (candidates !== null) candidates.told = null;
     this.#inBatch = [];
     for (const name of this.#toldGhosts) this.removeGhost(name); // what it could not remove, as under a mount
     this.#toldGhosts = [];
@@ -301,20 +301,20 @@ export class Notices {
     const directory = this.#open.get(ino);
     if (directory === undefined) return;
     this.#open.delete(ino);
-    const interest = directory.interest!;
-    if (interest.isAsked || directory.asker !== NOBODY) return; // somebody has asked since
-    directory.interest = null;
+    const candidates = directory.candidates!;
+    if (candidates.isAsked || directory.asker !== NOBODY) return; // somebody has asked since
+    directory.candidates = null;
     this.#due.delete(directory);
   }
 
   /** The helper has died, and another one takes its place, which knows nothing: what was not made yet is told again. */
   again(): void {
     for (const directory of this.#open.values()) {
-      const interest = directory.interest!;
-      interest.isCrowd = true;
-      interest.pending.unshift(...(interest.told?.values() ?? []));
-      interest.told = null;
-      if (interest.pending.length > 0) this.#due.add(directory);
+      const candidates = directory.candidates!;
+      candidates.isCrowd = true;
+      candidates.pending.unshift(...(candidates.told?.values() ?? []));
+      candidates.told = null;
+      if (candidates.pending.length > 0) this.#due.add(directory);
     }
     this.#newGhosts.unshift(...this.#toldGhosts);
     this.#toldGhosts = [];
@@ -326,7 +326,7 @@ export class Notices {
   giveUp(): void {
     this.#onDue = null;
     this.#helper = NOBODY;
-    for (const directory of [...this.#due, ...this.#open.values()]) directory.interest = null;
+    for (const directory of [...this.#due, ...this.#open.values()]) directory.candidates = null;
     this.#due.clear();
     this.#open.clear();
     for (const name of [...this.#ghosts.keys()]) this.removeGhost(name);
@@ -349,8 +349,8 @@ export class Notices {
 }
 
 /** The next events that are still there and not told of, at most `most`. Those that have been taken are forgotten. */
-function takeUntold({ interest, queue }: WatchedDirectory, most: number): Map<string, number> {
-  const { pending } = interest!;
+function takePending({ candidates, queue }: WatchedDirectory, most: number): Map<string, number> {
+  const { pending } = candidates!;
   const told = new Map<string, number>();
   let looked = 0;
   while (looked < pending.length && told.size < most) {

@@ -4,7 +4,7 @@
  * Nodes are what the kernel knows by number, handles what it has open. A driver asks; the tree answers at once or parks
  * a read, and answers it through the {@link ReplyPort} when events come.
  */
-import type { Bus, Outlet } from '../bus/bus.js';
+import type { Bus, BusListener } from '../bus/bus.js';
 import type { Event } from '../bus/event.js';
 import { FILTER_LIMITS, type FilterLimits } from '../uevent/filter/filter.js';
 import type { QueueLimits } from '../bus/queue.js';
@@ -18,10 +18,10 @@ import type { FilterHost } from './filter-charge.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
 import { FOREVER, type FileHandle, type Handle, type Node, type NodeId, ROOT_ID } from './nodes/node.js';
-import { Notices } from './inotify-queue.js';
+import { InotifyQueue } from './inotify-queue.js';
 import { PublishFile } from './nodes/publish-file.js';
 import { NO_PORT, type ReplyPort } from './ports.js';
-import { Ledger, type Tab } from './quota.js';
+import { QuotaLedger, type QuotaAccount } from './quota.js';
 import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import type { Complain } from '../shared/complaints.js';
@@ -32,9 +32,9 @@ import { Turns } from './turns.js';
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
 
 /** open(2) has a word for what the whole system lacks. */
-function refuseOpen(tab: Tab, heap: number): never {
+function refuseOpen(account: QuotaAccount, heap: number): never {
   try {
-    tab.claim('memory', heap);
+    account.chargeItem('memory', heap);
   } catch (error) {
     if (error instanceof FsError && error.errno === Errno.ENOSPC) throw new FsError(Errno.ENFILE, error.why);
     throw error;
@@ -42,13 +42,13 @@ function refuseOpen(tab: Tab, heap: number): never {
   throw new FsError(Errno.ENFILE);
 }
 
-export class Tree implements TreeContext, Outlet, FilterHost {
+export class Tree implements TreeContext, BusListener, FilterHost {
   readonly root: RootDirectory;
   readonly log: LogDirectory;
   readonly streams: Streams;
-  readonly ledger = new Ledger();
+  readonly ledger = new QuotaLedger();
   readonly deliveries = new Deliveries();
-  readonly notices = new Notices();
+  readonly inotify = new InotifyQueue();
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
   #settings: TreeSettings = { queueLimits: QUEUE_LIMITS, filterLimits: FILTER_LIMITS, listsLinks: false };
@@ -70,11 +70,11 @@ export class Tree implements TreeContext, Outlet, FilterHost {
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
-    this.log = new LogDirectory(this, this.mintNodeId(), () => this.statusLines());
+    this.log = new LogDirectory(this, this.newNodeId(), () => this.statusLines());
     this.root.fix(this.log.name, this.log);
-    this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
-    this.root.fix('stream', new StreamFile(this.mintNodeId(), FOREVER, this.streams, ''), true);
-    this.root.fix('publish', new PublishFile(this.mintNodeId(), FOREVER, bus));
+    this.root.fix('match', new MatchDirectory(this, this.newNodeId()));
+    this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams, ''), true);
+    this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
     bus.attach(this);
   }
 
@@ -106,11 +106,11 @@ export class Tree implements TreeContext, Outlet, FilterHost {
     for (const directory of this.root.directories) directory.queue.limits = this.#settings.queueLimits;
   }
 
-  mintNodeId(): NodeId {
+  newNodeId(): NodeId {
     return this.bus.inodes.next() as NodeId;
   }
 
-  mintInode(): number {
+  newInode(): number {
     return this.bus.inodes.next();
   }
 
@@ -182,18 +182,18 @@ export class Tree implements TreeContext, Outlet, FilterHost {
    * Charges the caller what an open file of `node` will cost, before it is opened; then `enter` is to follow, or a refund.
    * EDQUOT, and ENFILE when the mount has no memory left; root has some in reserve then, to look into what there is.
    */
-  chargeOpen(node: Node, { uid, gid }: Caller): Tab {
-    const tab = this.ledger.tab(uid, gid);
-    if (!tab.tryClaimOpen(node.openHeap)) refuseOpen(tab, node.openHeap);
-    return tab;
+  chargeOpen(node: Node, { uid, gid }: Caller): QuotaAccount {
+    const account = this.ledger.account(uid, gid);
+    if (!account.tryChargeOpen(node.openHeap)) refuseOpen(account, node.openHeap);
+    return account;
   }
 
   /**
    * Gives an open file the number that the kernel will use for it.
-   * @param tab what `chargeOpen` has charged @param heap how much that was
+   * @param account what `chargeOpen` has charged @param heap how much that was
    */
-  enter(handle: Handle, tab: Tab, heap: number): FileHandle {
-    handle.tab = tab;
+  enter(handle: Handle, account: QuotaAccount, heap: number): FileHandle {
+    handle.account = account;
     handle.heap = heap;
     handle.node.opens++;
     const free = this.#freeHandles.pop();
@@ -219,7 +219,7 @@ export class Tree implements TreeContext, Outlet, FilterHost {
     if (this.#freeHandles.length === this.#handles.length) this.#handles.length = this.#freeHandles.length = 0;
     handle.node.opens--;
     handle.release();
-    handle.tab?.unclaim('memory', handle.heap);
+    handle.account?.refundItem('memory', handle.heap);
   }
 
   /** Everybody who waits gets the end of the file: the daemon is going. */
@@ -254,7 +254,7 @@ export class Tree implements TreeContext, Outlet, FilterHost {
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
       ...this.ledger.statusLines(),
       ...(descriptorRefusals.count > 0 ? ([['REFUSED_DESCRIPTORS', descriptorRefusals.count]] as const) : []),
-      ...this.notices.statusLines(),
+      ...this.inotify.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...this.streams.statusLines(),
     ];

@@ -7,7 +7,7 @@ import { parse } from 'smol-toml';
 import { DEFAULT_CONFIG, readConfig } from '../../fs/daemon/config/config.js';
 import { oneOf } from '../../fs/daemon/config/kinds.js';
 import { NO_BOUNDS } from '../../fs/tree/quota.js';
-import { Misuse } from '../../fs/shared/errors.js';
+import { UsageError } from '../../fs/shared/errors.js';
 import { EVENTFS, PROJECT, mountPoint, run, startDaemon } from '../support/daemon.js';
 import { statusOf } from '../support/clients.js';
 import { suite } from '../support/suite.js';
@@ -23,9 +23,9 @@ function complaint(text: string): string {
     read(text);
     return 'nothing';
   } catch (error) {
-    assert.instance(error, Misuse);
-    assert.not.match((error as Misuse).message, '\n');
-    return (error as Misuse).message;
+    assert.instance(error, UsageError);
+    assert.not.match((error as UsageError).message, '\n');
+    return (error as UsageError).message;
   }
 }
 

@@ -1,10 +1,10 @@
 import * as assert from 'uvu/assert';
-import { Bus, type Outlet } from '../../fs/bus/bus.js';
+import { Bus, type BusListener } from '../../fs/bus/bus.js';
 import type { Event } from '../../fs/bus/event.js';
 import { Filter } from '../../fs/uevent/filter/filter.js';
-import { Audience, Cursor } from '../../fs/bus/cursor.js';
+import { FilterGroup, Cursor } from '../../fs/bus/cursor.js';
 import { Log } from '../../fs/bus/log.js';
-import { Mint } from '../../fs/shared/id-allocator.js';
+import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import { UeventText } from '../../fs/uevent/text.js';
 import { suite } from '../support/suite.js';
 import { Room, bytes } from './reading.js';
@@ -12,7 +12,7 @@ import { Room, bytes } from './reading.js';
 const bus = suite('the bus');
 
 /** Writes down what it is given. */
-class Notes implements Outlet {
+class Notes implements BusListener {
   readonly taken: string[] = [];
 
   take(event: Event): void {
@@ -30,7 +30,7 @@ class Notes implements Outlet {
 }
 
 function makeBus(limits = { bytes: 4 * 1024 * 1024, events: 4096 }): { bus: Bus; notes: Notes } {
-  const made = new Bus(new Log(limits), new Mint(1));
+  const made = new Bus(new Log(limits), new IdAllocator(1));
   const notes = new Notes();
   made.attach(notes);
   return { bus: made, notes };
@@ -172,7 +172,7 @@ bus('settles until no outlet has more to tell, or a round at a time', () => {
 
 bus('tells everybody of a loss, whatever they filter', () => {
   const { bus: own, notes } = makeBus();
-  const audience = new Audience(own.log, Filter.parse('SUBSYSTEM==block'));
+  const audience = new FilterGroup(own.log, Filter.parse('SUBSYSTEM==block'));
   own.attach({ take: (event) => void audience.take(event), settle: () => false });
   const cursor = new Cursor(audience);
   kernel(own, 10);

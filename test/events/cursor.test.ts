@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Audience, Cursor } from '../../fs/bus/cursor.js';
+import { FilterGroup, Cursor } from '../../fs/bus/cursor.js';
 import { now } from '../../fs/bus/event.js';
 import { Filter } from '../../fs/uevent/filter/filter.js';
 import { Log } from '../../fs/bus/log.js';
@@ -41,7 +41,7 @@ class Stream {
   told = 0;
 
   constructor(
-    readonly audience: Audience,
+    readonly audience: FilterGroup,
     readonly kind: number,
   ) {
     this.cursor = new Cursor(audience);
@@ -112,7 +112,7 @@ class Stream {
 
 class World {
   readonly log = new Log(TINY);
-  readonly audiences = FILTERS.map((text) => new Audience(this.log, Filter.parse(text)));
+  readonly audiences = FILTERS.map((text) => new FilterGroup(this.log, Filter.parse(text)));
   readonly streams: Stream[] = [];
 
   append(kind: number, size: number, always: boolean): void {
@@ -268,7 +268,7 @@ cursor('costs one match an event, however many streams have the filter and howev
   let matches = 0;
   const counting = { all: false, text: 'counting', matches: () => matches++ % 3 === 0 } as unknown as Filter;
   const ring = new Log(TINY);
-  const audience = new Audience(ring, counting);
+  const audience = new FilterGroup(ring, counting);
   const cursors: Cursor[] = [];
   for (let number = 0; number < 90; number++) {
     cursors.push(new Cursor(audience));

@@ -11,7 +11,7 @@ import { bytes } from './reading.js';
 
 const index = suite('an index of filters');
 
-class Taker {
+class Subscriber {
   constructor(public filter: Filter) {}
 }
 
@@ -25,16 +25,16 @@ function event(subsystem: string | null, tellsOfLoss = false): Event {
   return made;
 }
 
-function offered(to: FilterIndex<Taker>, what: Event): Taker[] {
-  const takers: Taker[] = [];
+function offered(to: FilterIndex<Subscriber>, what: Event): Subscriber[] {
+  const takers: Subscriber[] = [];
   to.offer(what, (taker) => takers.push(taker));
   return takers;
 }
 
 index('offers an event only to those of its subsystem, and to those that do not say', () => {
-  const takers = new FilterIndex<Taker>();
+  const takers = new FilterIndex<Subscriber>();
   const [all, usb, net, both, never, not] = ['', 'SUBSYSTEM==usb', 'SUBSYSTEM==net', 'SUBSYSTEM==usb|net', 'SUBSYSTEM==a, SUBSYSTEM==b', 'SUBSYSTEM!=usb'].map(
-    (text) => new Taker(Filter.parse(text)),
+    (text) => new Subscriber(Filter.parse(text)),
   );
   for (const taker of [all, usb, net, both, never, not]) takers.add(taker);
   assert.equal(new Set(offered(takers, event('usb'))), new Set([all, usb, both, not]));
@@ -59,11 +59,11 @@ const step = fc.oneof(
 
 index('leaves out nobody who would take an event, and asks nobody twice', () => {
   const property = fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-    const takers = new FilterIndex<Taker>();
-    const all: Taker[] = [];
+    const takers = new FilterIndex<Subscriber>();
+    const all: Subscriber[] = [];
     for (const one of steps) {
       if ('add' in one) {
-        const taker = new Taker(Filter.parse(one.add));
+        const taker = new Subscriber(Filter.parse(one.add));
         all.push(taker);
         takers.add(taker);
       } else if ('come' in one) {
@@ -93,10 +93,10 @@ function eventOf(text: string): Event {
 
 index('looks only at what has the value, of whatever key', () => {
   for (const [key, line] of [['HOST', 'HOST=x'], ['KERNEL', ''], ['DEVPATH', ''], ['TAGS', 'TAGS=:q:x:']] as const) {
-    const takers = new FilterIndex<Taker>();
+    const takers = new FilterIndex<Subscriber>();
     const value = key === 'DEVPATH' ? '/d/x' : 'x';
     const [mine, ...others] = [`${key}==${value}`, ...Array.from({ length: 99 }, (_, n) => `${key}==y${n}`)].map(
-      (text) => new Taker(Filter.parse(`${text}, SUBSYSTEM==net, ACTION==add`)),
+      (text) => new Subscriber(Filter.parse(`${text}, SUBSYSTEM==net, ACTION==add`)),
     );
     for (const taker of [...others, mine]) takers.add(taker);
     const come = eventOf(`add@/d/x\nSUBSYSTEM=net\n${line}\n`);
@@ -105,8 +105,8 @@ index('looks only at what has the value, of whatever key', () => {
 });
 
 index('finds a filter by what tells it from the others', () => {
-  const takers = new FilterIndex<Taker>();
-  const all = Array.from({ length: 1000 }, (_, n) => new Taker(Filter.parse(`HOST==same, SUBSYSTEM==s${n}, ACTION==add`)));
+  const takers = new FilterIndex<Subscriber>();
+  const all = Array.from({ length: 1000 }, (_, n) => new Subscriber(Filter.parse(`HOST==same, SUBSYSTEM==s${n}, ACTION==add`)));
   for (const taker of all) takers.add(taker);
   const asked = offered(takers, eventOf('add@/x\nSUBSYSTEM=s999\nHOST=same\n'));
   assert.ok(asked.includes(all[999]));
@@ -114,8 +114,8 @@ index('finds a filter by what tells it from the others', () => {
 });
 
 index('is empty when all are gone, and then asks nothing of an event', () => {
-  const takers = new FilterIndex<Taker>();
-  const all = ['A==b|c', 'A==b, B==c; A==b', 'TAGS==a, TAGS==b', 'A==b, A==c', 'A!=b', ''].map((text) => new Taker(Filter.parse(text)));
+  const takers = new FilterIndex<Subscriber>();
+  const all = ['A==b|c', 'A==b, B==c; A==b', 'TAGS==a, TAGS==b', 'A==b, A==c', 'A!=b', ''].map((text) => new Subscriber(Filter.parse(text)));
   for (const taker of all) takers.add(taker);
   for (const taker of all) takers.remove(taker);
   const never = { always: false, get properties() { throw new Error('it was asked'); } } as unknown as Event;
@@ -137,8 +137,8 @@ const anyEvent = fc
 
 index('of any filters offers any event to all that match, and to none twice', () => {
   const property = fc.property(fc.array(anyFilter, { maxLength: 8 }), fc.array(fc.nat(7), { maxLength: 3 }), fc.array(anyEvent, { maxLength: 6 }), (filters, gone, events) => {
-    const takers = new FilterIndex<Taker>();
-    const all = filters.map((text) => new Taker(Filter.parse(text)));
+    const takers = new FilterIndex<Subscriber>();
+    const all = filters.map((text) => new Subscriber(Filter.parse(text)));
     for (const taker of all) takers.add(taker);
     const left = all.filter((_, n) => !gone.includes(n));
     for (const taker of all) if (!left.includes(taker)) takers.remove(taker);

@@ -1,7 +1,7 @@
 /** A cursor that is read event by event, as sockets do: against a model that remembers everything. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Audience, Cursor } from '../../fs/bus/cursor.js';
+import { FilterGroup, Cursor } from '../../fs/bus/cursor.js';
 import type { Event } from '../../fs/bus/event.js';
 import { Filter } from '../../fs/uevent/filter/filter.js';
 import { Log } from '../../fs/bus/log.js';
@@ -20,7 +20,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** Publishes and reads as told; checks that each event of the audience is read once, in order, or lost by number. */
 function play(steps: readonly Step[], filter: string): void {
   const log = new Log({ bytes: 1024, events: 8 });
-  const audience = new Audience(log, Filter.parse(filter));
+  const audience = new FilterGroup(log, Filter.parse(filter));
   const cursor = new Cursor(audience);
   let number = 0;
   const wanted: number[] = [];

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { runs } from '../support/budget.js';
 import { suite } from '../support/suite.js';
-import { SteadyMap } from '../../fs/shared/recycling-map.js';
+import { RecyclingMap } from '../../fs/shared/recycling-map.js';
 
 const steady = suite('a steady map');
 
@@ -11,7 +11,7 @@ steady('holds what a Map holds, whatever is done with it', () => {
   const operation = fc.record({ what: fc.constantFrom('set', 'delete', 'delete', 'clear'), key: fc.nat(40), value: fc.nat() });
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 300, size: 'max' }), (operations) => {
-      const [real, model] = [new SteadyMap<number, number>(), new Map<number, number>()];
+      const [real, model] = [new RecyclingMap<number, number>(), new Map<number, number>()];
       for (const { what, key, value } of operations) {
         if (what === 'set') {
           real.set(key, value);

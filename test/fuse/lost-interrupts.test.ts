@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { LostInterrupts } from '../../fs/drivers/devfuse/io-uring/missed-interrupt-poller.js';
+import { MissedInterruptPoller } from '../../fs/drivers/devfuse/io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
-import { Ledger, NO_BOUNDS } from '../../fs/tree/quota.js';
+import { QuotaLedger, NO_BOUNDS } from '../../fs/tree/quota.js';
 import { childrenOf, stateOf } from '../support/actor.js';
 import { until } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
@@ -26,9 +26,9 @@ lost.after(async () => {
 });
 
 class World {
-  readonly parked = new ParkedReads(1024, new Ledger({ mount: NO_BOUNDS, uid: { others: NO_BOUNDS, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } }));
+  readonly parked = new ParkedReads(1024, new QuotaLedger({ mount: NO_BOUNDS, uid: { others: NO_BOUNDS, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } }));
   readonly interrupted: number[] = [];
-  readonly lost = new LostInterrupts(this.parked, (read) => {
+  readonly lost = new MissedInterruptPoller(this.parked, (read) => {
     this.interrupted.push(this.parked.tidOf(read.slot));
     this.parked.free(read);
   });

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
-import { type Bounds, Ledger, NO_BOUNDS } from '../../fs/tree/quota.js';
+import { type Bounds, QuotaLedger, NO_BOUNDS } from '../../fs/tree/quota.js';
 import { cpuMs, runs } from '../support/budget.js';
 import { MemoryKernel } from '../support/kernel.js';
 import { suite } from '../support/suite.js';
@@ -14,8 +14,8 @@ const reads = suite('reads that wait');
 const NO_HANDLE = {} as Handle;
 const request = new Uint32Array(16);
 
-function ledgerOf(others: Partial<Bounds> = {}): Ledger {
-  return new Ledger({ mount: NO_BOUNDS, uid: { others: { ...NO_BOUNDS, ...others }, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } });
+function ledgerOf(others: Partial<Bounds> = {}): QuotaLedger {
+  return new QuotaLedger({ mount: NO_BOUNDS, uid: { others: { ...NO_BOUNDS, ...others }, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } });
 }
 
 function park(parked: ParkedReads, low: number, high: number, uid = 1000): ParkedRead | undefined {

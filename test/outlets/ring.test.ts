@@ -7,11 +7,11 @@ import { sendToAll } from '#native';
 import { Bus } from '../../fs/bus/bus.js';
 import { FILTER_LIMITS } from '../../fs/uevent/filter/filter.js';
 import { Log } from '../../fs/bus/log.js';
-import { Mint } from '../../fs/shared/id-allocator.js';
+import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import { UeventText } from '../../fs/uevent/text.js';
 import { Listener } from '../../fs/outlets/listener.js';
 import { type Deliver, SocketOutlet } from '../../fs/outlets/socket.js';
-import { Ledger } from '../../fs/tree/quota.js';
+import { QuotaLedger } from '../../fs/tree/quota.js';
 import { Reader, compile, killClients, valuesOf } from '../support/clients.js';
 import { until } from '../support/daemon.js';
 import { suite } from '../support/suite.js';
@@ -23,7 +23,7 @@ let serial = 0;
 const worlds = new Set<World>();
 
 class World {
-  readonly bus = new Bus(new Log({ bytes: 64 * 1024, events: RING_EVENTS }), new Mint(1));
+  readonly bus = new Bus(new Log({ bytes: 64 * 1024, events: RING_EVENTS }), new IdAllocator(1));
   readonly path = join(scratch, String(++serial));
   readonly complaints: string[] = [];
   readonly outlet: SocketOutlet;
@@ -40,7 +40,7 @@ class World {
       for (let i = 0; i < count; i++) failed.set([i, this.most], 2 * i);
       return count;
     };
-    const host = { ledger: new Ledger(), filterLimits: FILTER_LIMITS };
+    const host = { ledger: new QuotaLedger(), filterLimits: FILTER_LIMITS };
     this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, this.bus.log, host, (message) => this.complaints.push(message));
     this.bus.attach(this.outlet);
     worlds.add(this);

@@ -15,7 +15,7 @@ import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
 import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
 import { Bus } from '../../fs/bus/bus.js';
 import { Log } from '../../fs/bus/log.js';
-import { Mint } from '../../fs/shared/id-allocator.js';
+import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import type { Sink } from '../../fs/bus/sink.js';
 import { UeventText } from '../../fs/uevent/text.js';
 import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
@@ -116,7 +116,7 @@ export class MemoryKernel implements ReplyPort, Reads {
   #unique = 2 ** 34;
 
   constructor(options: KernelOptions = {}) {
-    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID), options.history);
+    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new IdAllocator(FUSE_ROOT_ID), options.history);
     this.tree = new Tree(this.bus, this.owners);
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);

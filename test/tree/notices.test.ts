@@ -17,8 +17,8 @@ const MOST_NAMES = 256;
 function withKernel(sentence: string, body: (kernel: MemoryKernel) => void): void {
   notices(sentence, () => {
     const kernel = MemoryKernel.started();
-    kernel.tree.notices.helperStarted(HELPER);
-    kernel.tree.notices.attach(() => undefined);
+    kernel.tree.inotify.helperStarted(HELPER);
+    kernel.tree.inotify.attach(() => undefined);
     try {
       body(kernel);
       assert.equal(kernel.complaints, []);
@@ -34,14 +34,14 @@ function one(kernel: MemoryKernel): EventDirectory {
 
 /** What the next batch says, by the letter that it begins with. */
 function batch(kernel: MemoryKernel): { askers: number[]; names: string[]; directories: number } {
-  const parts = kernel.tree.notices.nextBatch()?.toString('latin1').split('\0') ?? [];
+  const parts = kernel.tree.inotify.nextBatch()?.toString('latin1').split('\0') ?? [];
   const of = (letter: string): string[] => parts.filter((part) => part.startsWith(letter)).map((part) => part.slice(1));
   return { askers: of('S').map((text) => parseInt(text)), names: of('N'), directories: of('D').length };
 }
 
 /** All of a batch is done, and nobody was seen to watch. */
 function done(kernel: MemoryKernel, quiet: readonly number[] = []): void {
-  kernel.tree.notices.done(quiet);
+  kernel.tree.inotify.done(quiet);
 }
 
 /** inotify_add_watch(2) and stat(2). */
@@ -74,7 +74,7 @@ withKernel('is told nothing where all has been taken', (kernel) => {
   publish(kernel, 11, 12);
   kernel.unlink(directory, '11');
   kernel.unlink(directory, '12');
-  assert.is(kernel.tree.notices.nextBatch(), null);
+  assert.is(kernel.tree.inotify.nextBatch(), null);
   publish(kernel, 13, 13);
   assert.equal(batch(kernel), { askers: [WATCHER], names: ['13'], directories: 1 });
 });
@@ -92,7 +92,7 @@ withKernel('is told of some of each directory, however much there is of another'
     done(kernel);
   }
   assert.equal(heard.sort(), [...Array(1000).keys()].flatMap((n) => Array<string>(3).fill(`${n + 1}`)).sort());
-  assert.is(kernel.tree.notices.nextBatch(), null);
+  assert.is(kernel.tree.inotify.nextBatch(), null);
 });
 
 withKernel('is told of events of every user, however many directories another one has', (kernel) => {
@@ -103,7 +103,7 @@ withKernel('is told of events of every user, however many directories another on
   assert.is(tree.get('few')!.uid, 1001);
   let batches = 0;
   for (let heard = 0; heard < 50; batches++) {
-    const parts = kernel.tree.notices.nextBatch()!.toString('latin1').split('\0');
+    const parts = kernel.tree.inotify.nextBatch()!.toString('latin1').split('\0');
     const at = parts.indexOf(`D${tree.get('few')!.ino} few`);
     assert.ok(at >= 0, 'the other user has no share');
     for (let n = at + 1; !parts[n].startsWith('D') && parts[n] !== '.'; n++) if (parts[n].startsWith('N')) heard++;
@@ -149,10 +149,10 @@ withKernel('is told again of what it had not made when it died', (kernel) => {
   ask(kernel, directory, WATCHER);
   publish(kernel, 11, 13);
   assert.equal(batch(kernel).names, ['11', '12', '13']);
-  assert.ok(kernel.tree.notices.made(one(kernel), '11'));
+  assert.ok(kernel.tree.inotify.made(one(kernel), '11'));
   kernel.unlink(directory, '12');
   publish(kernel, 14, 14);
-  kernel.tree.notices.again();
+  kernel.tree.inotify.again();
   assert.equal(batch(kernel).names, ['13', '14']);
 });
 
@@ -167,7 +167,7 @@ withKernel('hears of nobody who only walks through a directory or lists it', (ke
   ask(kernel, directory, OTHER);
   kernel.ask('FUSE_OPENDIR', directory, encode('fuse_open_in', {}), { pid: OTHER });
   publish(kernel, 12, 12);
-  assert.is(kernel.tree.notices.nextBatch(), null);
+  assert.is(kernel.tree.inotify.nextBatch(), null);
 });
 
 withKernel('hears of whoever has asked for the directory and then walked, or while another walks', (kernel) => {

@@ -8,7 +8,7 @@ import { Arena } from '../../fs/bus/arena.js';
 import { Bus } from '../../fs/bus/bus.js';
 import { Filter } from '../../fs/uevent/filter/filter.js';
 import { Log } from '../../fs/bus/log.js';
-import { Mint } from '../../fs/shared/id-allocator.js';
+import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import { UeventText } from '../../fs/uevent/text.js';
 import { Owner, Owners } from '../../fs/owners/owners.js';
 import type { Pid } from '../../fs/owners/process.js';
@@ -36,7 +36,7 @@ function held(): number {
 
 class World {
   readonly owners = new Owners();
-  readonly bus = new Bus(new Log({ bytes: 256 * 1024, events: 64 }, new Arena({ allocate: allocatePages, discard: discardPages })), new Mint(1), { events: 8, bytes: 65_536 });
+  readonly bus = new Bus(new Log({ bytes: 256 * 1024, events: 64 }, new Arena({ allocate: allocatePages, discard: discardPages })), new IdAllocator(1), { events: 8, bytes: 65_536 });
   readonly tree = new Tree(this.bus, this.owners);
   #seqnum = 0;
 

@@ -1,7 +1,7 @@
 /** The ledger: who holds how much, recounted, and who is refused when that is too much. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Bounds, Ledger, NO_BOUNDS, type Quotas, type Tab } from '../../fs/tree/quota.js';
+import { type Bounds, QuotaLedger, NO_BOUNDS, type Quotas, type QuotaAccount } from '../../fs/tree/quota.js';
 import { ITEMS } from '../../fs/shared/quota-items.js';
 import { EventFile } from '../../fs/tree/nodes/event-file.js';
 import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, streamPrice, textHeap } from '../../fs/tree/prices.js';
@@ -63,7 +63,7 @@ function recount(kernel: MemoryKernel, costs: Iterable<Cost>, written: Iterable<
   for (const { by, held: amounts } of costs) charge(by.uid, by.gid, amounts());
   for (const event of written) {
     if (event.links > 0 || event.opens === 0) continue;
-    const { uid, gid } = event.keeper as Tab;
+    const { uid, gid } = event.keeper as QuotaAccount;
     charge(uid, gid, { events: 1, bytes: event.length, memory: LINK_BYTES + WRITTEN_EVENT_BYTES });
   }
   return held;
@@ -108,7 +108,7 @@ class World {
   readonly kernel = MemoryKernel.started({ log: { bytes: 64 * 1024, events: 256 } });
   children: Child[] = [];
   /** What is open, by its file handle: streams where they are charged. */
-  readonly streams = new Map<number, Tab>();
+  readonly streams = new Map<number, QuotaAccount>();
   readonly files = new Map<number, WrittenEvent>();
   /** Other open files. */
   readonly others = new Map<number, string>();
@@ -280,7 +280,7 @@ class World {
   #openStream(nodeid: number, other: number): void {
     const by = byOf(other);
     const fh = this.kernel.open(nodeid, 0, by);
-    this.streams.set(fh, by as Tab);
+    this.streams.set(fh, by as QuotaAccount);
     const handle = this.kernel.tree.handle(fh as never);
     const own = handle instanceof StreamHandle ? streamPrice(handle.group.filter, this.kernel.bus.log.limits.events) : QUEUE_STREAM_PRICE;
     const restHeap = (rest: number): number => (rest === 0 ? 0 : textHeap(rest));
@@ -680,21 +680,21 @@ quota('on bytes is not outdone by what was cut off: a text has little spare room
 });
 
 quota('may be looked up anew: what holds nothing is forgotten, and what is charged to it later counts', () => {
-  const ledger = new Ledger(quotasOf({ memory: 100 }));
-  const [one, other] = [ledger.tab(5, 6), ledger.tab(7, 6)];
+  const ledger = new QuotaLedger(quotasOf({ memory: 100 }));
+  const [one, other] = [ledger.account(5, 6), ledger.account(7, 6)];
   for (const tab of [one, other, one]) {
-    tab.claim('memory', 60);
-    tab.unclaim('memory', 60);
+    tab.chargeItem('memory', 60);
+    tab.refundItem('memory', 60);
   }
   assert.equal([ledger.users.size, ledger.groups.size], [0, 0]);
-  const same = ledger.tab(5, 6);
-  one.claim('memory', 60);
-  assert.throws(() => same.claim('memory', 60), /EDQUOT: uid 5 holds 60 of 100 memory, and 60 more do not fit/);
+  const same = ledger.account(5, 6);
+  one.chargeItem('memory', 60);
+  assert.throws(() => same.chargeItem('memory', 60), /EDQUOT: uid 5 holds 60 of 100 memory, and 60 more do not fit/);
   ledger.setQuotas(quotasOf({ memory: 200 }));
-  same.claim('memory', 60);
+  same.chargeItem('memory', 60);
   assert.is(ledger.users.get(5)!.memory, 120);
-  one.unclaim('memory', 60);
-  same.unclaim('memory', 60);
+  one.refundItem('memory', 60);
+  same.refundItem('memory', 60);
   assert.equal([ledger.users.size, ledger.groups.size, ledger.mount.memory], [0, 0, 0]);
 });
 

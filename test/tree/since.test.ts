@@ -197,16 +197,16 @@ withKernel('has inotify tell of what it brings in, and of nothing else', (kernel
   for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
   kernel.mkdir('late');
   const late = kernel.walk('late');
-  kernel.tree.notices.attach(() => undefined); // there is a helper
+  kernel.tree.inotify.attach(() => undefined); // there is a helper
   kernel.getattr(late); // as inotify_add_watch(2) does
   kernel.event(14);
-  assert.match(kernel.tree.notices.nextBatch()!.toString('latin1'), '\0N14\0');
-  kernel.tree.notices.done([]);
+  assert.match(kernel.tree.inotify.nextBatch()!.toString('latin1'), '\0N14\0');
+  kernel.tree.inotify.done([]);
   write(kernel, 'late/.since', '11');
   const told: string[] = [];
-  for (let batch = kernel.tree.notices.nextBatch(); batch !== null; batch = kernel.tree.notices.nextBatch()) {
+  for (let batch = kernel.tree.inotify.nextBatch(); batch !== null; batch = kernel.tree.inotify.nextBatch()) {
     told.push(...batch.toString('latin1').split('\0').filter((part) => part.startsWith('N')));
-    kernel.tree.notices.done([]);
+    kernel.tree.inotify.done([]);
   }
   assert.equal(told, ['N12', 'N13']);
 });

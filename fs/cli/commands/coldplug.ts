@@ -1,7 +1,7 @@
 /** `eventfs coldplug`: have the kernel say `add` again for every device. */
 import { writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
-import { Refusal, errnoText, isSystemError } from '../../shared/errors.js';
+import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { type Device, devices, subsystems } from '../devices.js';
 import { parseFilter } from '../../client/event-text.js';
 import { print, printable } from '../terminal/output.js';
@@ -21,7 +21,7 @@ export interface ColdplugOptions {
 export function coldplug(filterText: string, options: ColdplugOptions): void {
   const filter = parseFilter(filterText);
   const asked = [options.action, ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg])].join(' ');
-  if (options.synthUuid === undefined && options.synthArg.length > 0) throw new Refusal('--synth-arg needs --synth-uuid');
+  if (options.synthUuid === undefined && options.synthArg.length > 0) throw new UserError('--synth-arg needs --synth-uuid');
   const everything = [...(options.subsystems === true ? subsystems() : []), ...devices()];
   const wanted = everything.filter(({ event }) => filter.matches(event));
   if (options.dryRun === true) {
@@ -30,7 +30,7 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
   }
   const refused = triggerAll(wanted, asked);
   console.error(`eventfs: coldplug: ${wanted.length - refused} of ${wanted.length} devices`);
-  if (refused > 0) throw new Refusal(`${refused} devices have refused`);
+  if (refused > 0) throw new UserError(`${refused} devices have refused`);
 }
 
 /** Gives how many have refused. */
@@ -59,9 +59,9 @@ function trigger(path: string, asked: string): boolean {
     if (!isSystemError(error)) throw error;
     const { code } = error;
     if (code === 'ENOENT' || code === 'ENODEV') return true;
-    if (code === 'EACCES' || code === 'EPERM') throw Refusal.from(error, `${path}/uevent`, { [code]: 'only root may ask the kernel for events' });
-    if (code === 'EROFS') throw Refusal.from(error, `${path}/uevent`, { EROFS: 'try mount -o remount,rw /sys, or outside of the container' });
-    if (code === 'EINVAL') throw Refusal.from(error, `${path}/uevent`, { EINVAL: `the kernel does not understand '${asked}'` });
+    if (code === 'EACCES' || code === 'EPERM') throw UserError.from(error, `${path}/uevent`, { [code]: 'only root may ask the kernel for events' });
+    if (code === 'EROFS') throw UserError.from(error, `${path}/uevent`, { EROFS: 'try mount -o remount,rw /sys, or outside of the container' });
+    if (code === 'EINVAL') throw UserError.from(error, `${path}/uevent`, { EINVAL: `the kernel does not understand '${asked}'` });
     console.error(`eventfs: coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
     return false;
   }

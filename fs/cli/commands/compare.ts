@@ -8,7 +8,7 @@ import { DESIGNS } from '../../../compare/designs/designs.js';
 import { type Rows, cellTables, deathTable, laggardTable } from '../../../compare/page/tables.js';
 import { FULL, SHORT } from '../../../compare/plan.js';
 import { PROGRAMS } from '../../../compare/program.js';
-import { Refusal } from '../../shared/errors.js';
+import { UserError } from '../../shared/errors.js';
 import { print } from '../terminal/output.js';
 
 export interface CompareOptions extends Subset {
@@ -28,11 +28,11 @@ export async function compare(options: CompareOptions): Promise<void> {
 
 function check({ designs }: Subset, cells: number): void {
   const unknown = (designs ?? []).filter((id) => !DESIGNS.some((design) => design.id === id));
-  if (unknown.length > 0) throw new Refusal(`there is no design ${unknown.join(', ')} (there are ${DESIGNS.map(({ id }) => id).join(', ')})`);
-  if (runnable({ designs }).length === 0) throw new Refusal(`none of them can be run: ${DESIGNS.find(({ id }) => designs?.includes(id))!.unavailable!()}`);
-  if (cells === 0) throw new Refusal('nothing is left to measure (see --subscribers and --bytes in eventfs compare --help)');
-  if (process.getuid?.() !== 0) throw new Refusal('it mounts, and opens network namespaces (try as root)');
-  if (!existsSync(PROGRAMS)) throw new Refusal(`${PROGRAMS}: the programs are not built yet (try make in the project's directory)`);
+  if (unknown.length > 0) throw new UserError(`there is no design ${unknown.join(', ')} (there are ${DESIGNS.map(({ id }) => id).join(', ')})`);
+  if (runnable({ designs }).length === 0) throw new UserError(`none of them can be run: ${DESIGNS.find(({ id }) => designs?.includes(id))!.unavailable!()}`);
+  if (cells === 0) throw new UserError('nothing is left to measure (see --subscribers and --bytes in eventfs compare --help)');
+  if (process.getuid?.() !== 0) throw new UserError('it mounts, and opens network namespaces (try as root)');
+  if (!existsSync(PROGRAMS)) throw new UserError(`${PROGRAMS}: the programs are not built yet (try make in the project's directory)`);
 }
 
 /** A bar on a terminal, a line a cell elsewhere. An interrupt ends the run at the next step, with nothing left behind. */
@@ -48,7 +48,7 @@ class Bar implements Progress {
   }
 
   step(what: string): void {
-    if (this.#interrupted) throw new Refusal('interrupted');
+    if (this.#interrupted) throw new UserError('interrupted');
     if (this.#isShown) this.#bar.increment({ what });
     const [cell] = what.split(',');
     if (!this.#isShown && cell !== this.#cell) process.stderr.write(`${cell}\n`);

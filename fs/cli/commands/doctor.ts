@@ -11,7 +11,7 @@ export interface DoctorOptions {
   readonly mount: string;
 }
 
-/** @param readConfiguration throws a Refusal where `mount` would refuse the file */
+/** @param readConfiguration throws a UserError where `mount` would refuse the file */
 export async function doctor(options: DoctorOptions, readConfiguration: () => Promise<unknown>): Promise<void> {
   const addon = await checkAddon();
   const isBuilt = addon.every(({ level }) => level !== 'fail');

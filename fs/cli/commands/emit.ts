@@ -5,7 +5,7 @@
  * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
-import { Refusal, isSystemError } from '../../shared/errors.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
@@ -60,9 +60,9 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
 
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
   const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
-  if (event.length === 0) throw new Refusal('standard input is empty'); // to write nothing is no error to anybody else
+  if (event.length === 0) throw new UserError('standard input is empty'); // to write nothing is no error to anybody else
   const text = new Outgoing(event);
-  if (text.count === 1 && event.length >= MOST_BYTES) throw new Refusal(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
+  if (text.count === 1 && event.length >= MOST_BYTES) throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
   const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
   try {
     // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/DECISIONS.md, io_uring).
@@ -117,7 +117,7 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
     const fd = await call<number>((done) => open(path, constants.O_WRONLY, done));
     while (text.taken < bytes.length) {
       const taken = await call<number>((done) => write(fd, bytes, text.taken, bytes.length - text.taken, null, done));
-      if (taken === 0) throw new Refusal(`${path}: it takes nothing more${text.progress}`);
+      if (taken === 0) throw new UserError(`${path}: it takes nothing more${text.progress}`);
       text.taken += taken;
       onProgress();
     }
@@ -125,7 +125,7 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
   } catch (error) {
     if (!isSystemError(error)) throw error;
     if (!(error.code in HINTS)) await explainMount(mount);
-    throw new Refusal(`${Refusal.from(error, path, HINTS).message}${text.progress}`, true);
+    throw new UserError(`${UserError.from(error, path, HINTS).message}${text.progress}`, true);
   }
 }
 
@@ -142,7 +142,7 @@ async function explainMount(mount: string): Promise<void> {
 /** The daemon is stuck, and so is a thread of ours: an end that waits for it would never come. */
 async function giveUp(mount: string, text: Outgoing): Promise<void> {
   const { exitNow } = await import('#native');
-  exitNow(explain(new Refusal(`${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`), 'emit'));
+  exitNow(explain(new UserError(`${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`), 'emit'));
 }
 
 /** All of them as bytes, one a character. */
@@ -152,7 +152,7 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
   const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
     const [key, value] = split(Buffer.from(property).toString('latin1'));
-    if (key === '') throw new Refusal(`${property}: not KEY=VALUE`);
+    if (key === '') throw new UserError(`${property}: not KEY=VALUE`);
     all.set(key, value);
   }
   return all;
@@ -169,9 +169,9 @@ function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
   const action = properties.get('ACTION');
   const devpath = properties.get('DEVPATH');
   if (action === undefined || devpath === undefined) {
-    throw new Refusal('ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)');
+    throw new UserError('ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)');
   }
-  if (!devpath.startsWith('/')) throw new Refusal(`DEVPATH=${devpath}: it begins with /`);
+  if (!devpath.startsWith('/')) throw new UserError(`DEVPATH=${devpath}: it begins with /`);
   const lines = [`${action}@${devpath}`, ...[...properties].map(([key, value]) => `${key}=${value}`)];
   return Buffer.from(lines.map((line) => `${line}\0`).join(''), 'latin1');
 }

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { execute } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
-import { Refusal, errnoText, isSystemError } from '../../shared/errors.js';
+import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
@@ -29,7 +29,7 @@ export interface ExecOptions {
  */
 export async function exec(command: readonly string[], options: ExecOptions): Promise<void> {
   const filter = parseFilter(options.filter);
-  if (options.label?.includes('/') === true) throw new Refusal(`--label ${options.label}: a name has no /`);
+  if (options.label?.includes('/') === true) throw new UserError(`--label ${options.label}: a name has no /`);
   const mount = await requireMount(options.mount);
   const directory = makeOwnDirectory(mount, options.label === undefined ? '' : `.${options.label}`, filter, options.since);
   if (!filter.all) dropOthers(directory, filter);

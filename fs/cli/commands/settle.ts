@@ -7,7 +7,7 @@
  */
 import { type Stats, existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Refusal, isSystemError } from '../../shared/errors.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import { requireMount } from '../../client/mounted.js';
 import { printable } from '../terminal/output.js';
@@ -28,7 +28,7 @@ export async function settle(options: { readonly timeout?: number; readonly moun
     const lagging = call.lagging();
     if (lagging.length === 0) return;
     if (Date.now() >= end) {
-      throw new Refusal(`after ${options.timeout} s events of before the call wait for ${lagging.map(describe).join(', ')}`);
+      throw new UserError(`after ${options.timeout} s events of before the call wait for ${lagging.map(describe).join(', ')}`);
     }
     await sleep(Math.max(0, Math.min(POLL_MS, end - Date.now())));
   }

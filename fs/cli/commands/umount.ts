@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abort, detach, detachAll } from '../../client/unmount.js';
 import { mountPath, probe } from '../../client/probe.js';
-import { Refusal, isSystemError } from '../../shared/errors.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
 import { mountedAt } from '../../shared/mountinfo.js';
 import { servingProcess } from '../../client/serving.js';
 
@@ -13,8 +13,8 @@ const STOP_TIMEOUT_MS = 5000;
 export async function umount(directory: string): Promise<void> {
   const path = mountPath(directory);
   const state = await probe(path);
-  if (state === 'none') throw new Refusal(`${path}: eventfs is not mounted here`);
-  if (state === 'other') throw new Refusal(`${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`);
+  if (state === 'none') throw new UserError(`${path}: eventfs is not mounted here`);
+  if (state === 'other') throw new UserError(`${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`);
   try {
     const connection = mountedAt(path)?.minor;
     if (state === 'stale') detach(path);
@@ -22,7 +22,7 @@ export async function umount(directory: string): Promise<void> {
     else return;
     if (connection !== undefined) detachAll(connection); // where else it was bound it is dead too
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'try as root' });
+    if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'try as root' });
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** `eventfs wait`: end when an event comes, or when the time is up. */
-import { Refusal } from '../../shared/errors.js';
+import { UserError } from '../../shared/errors.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/event-stream.js';
 import { parseFilter, tellsOfLoss } from '../../client/event-text.js';
@@ -35,7 +35,7 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
     });
     const outcome = await Promise.race([late, firstOf(stream)]);
     if (outcome === 'late') process.exitCode = ExitCode.failed;
-    else if (outcome === 'ended') throw new Refusal(`${options.mount}: its daemon has ended`);
+    else if (outcome === 'ended') throw new UserError(`${options.mount}: its daemon has ended`);
   } finally {
     clearTimeout(timer);
     stream.close();

@@ -1,7 +1,7 @@
 /** What `eventfs doctor` asks of the machine, mount or not. */
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import { release } from 'node:os';
-import { Refusal, errnoText, isSystemError } from '../../shared/errors.js';
+import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { seesOwnNamespace } from '../../shared/namespaces.js';
 import { type Finding, mendFor } from './finding.js';
 
@@ -131,7 +131,7 @@ export async function checkConfiguration(path: string, read: () => Promise<unkno
     await read();
     return [{ level: 'ok', what: `${path} can be read` }];
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof UserError)) throw error;
     return [{ level: 'fail', what: error.message, mend: mendFor(`edit ${path}`) }];
   }
 }

@@ -81,7 +81,7 @@ const EVERYBODY = 'default';
 /**
  * @param file what complaints call it
  * @param mountKeys the options of `eventfs mount` that a file may set
- * Throws Misuse, with the line and the reason, for anything that is not as it should be.
+ * Throws UsageError, with the line and the reason, for anything that is not as it should be.
  */
 export function readConfig(file: string, text: string, mountKeys: Readonly<Record<string, Kind<unknown>>>): Config {
   const document = new Document(file, text);

@@ -1,6 +1,6 @@
 /** A configuration file's text as a document whose values know their lines, so that whoever refuses one can say where it stands. */
 import { TomlError, parse } from 'smol-toml';
-import { Misuse } from '../../shared/errors.js';
+import { UsageError } from '../../shared/errors.js';
 import { type Kind, Unfit, shown } from './kinds.js';
 
 export type Path = readonly string[];
@@ -10,7 +10,7 @@ export class Document {
   readonly #lines: readonly string[];
   readonly root: Table;
 
-  /** @param file what the complaints call it. Throws {@link Misuse} for what is not TOML. */
+  /** @param file what the complaints call it. Throws {@link UsageError} for what is not TOML. */
   constructor(
     readonly file: string,
     text: string,
@@ -21,7 +21,7 @@ export class Document {
     } catch (error) {
       if (!(error instanceof TomlError)) throw error;
       const [reason] = error.message.replace('Invalid TOML document: ', '').split('\n');
-      throw new Misuse(`${file}:${error.line}: ${reason}`);
+      throw new UsageError(`${file}:${error.line}: ${reason}`);
     }
   }
 
@@ -52,7 +52,7 @@ export class Document {
   /** Throws, with the line. */
   refuse(path: Path, reason: string): never {
     const name = path.map((key) => (/^[\w-]+$/.test(key) ? key : shown(key))).join('.');
-    throw new Misuse(`${this.file}:${this.#lineOf(path)}: ${name}: ${reason}`);
+    throw new UsageError(`${this.file}:${this.#lineOf(path)}: ${name}: ${reason}`);
   }
 
   #at(path: Path): unknown {

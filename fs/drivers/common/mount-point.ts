@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
 import { detachAll } from '../../client/unmount.js';
-import { Refusal, isSystemError } from '../../shared/errors.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../../shared/mountinfo.js';
 import type { Complain } from '../../shared/complaints.js';
 
@@ -25,37 +25,37 @@ export const OPEN_HINTS = {
 };
 export const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
 
-/** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link Refusal}. */
+/** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link UserError}. */
 export async function clearMountPoint(path: string, complain: Complain): Promise<void> {
   for (let state = await probe(path); state !== 'none'; state = await probe(path)) {
     if (state === 'other') {
       const type = mountedAt(path)?.type ?? 'another filesystem';
-      throw new Refusal(`${path}: ${type} is mounted here already, and it is not ours (choose another directory)`);
+      throw new UserError(`${path}: ${type} is mounted here already, and it is not ours (choose another directory)`);
     }
-    if (state !== 'stale') throw new Refusal(`${path}: eventfs is mounted here already (try eventfs umount ${path} first)`);
+    if (state !== 'stale') throw new UserError(`${path}: eventfs is mounted here already (try eventfs umount ${path} first)`);
     try {
       unmount(path, MNT_DETACH);
     } catch (error) {
-      if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'a daemon that was killed has left a mount here: try as root' });
+      if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'a daemon that was killed has left a mount here: try as root' });
       throw error;
     }
     complain(`${path}: took away the mount of a daemon that was killed`);
   }
   try {
-    if (!statSync(path).isDirectory()) throw new Refusal(`${path}: Not a directory (give a directory to mount on)`);
+    if (!statSync(path).isDirectory()) throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, path, { ENOENT: `try mkdir -p ${path}` });
+    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: `try mkdir -p ${path}` });
     throw error;
   }
 }
 
-/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link Refusal}. @param source its name in mount tables */
+/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link UserError}. @param source its name in mount tables */
 export function mountFuse(path: string, source: string): number {
   let fd: number;
   try {
     fd = openFuse();
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, '/dev/fuse', OPEN_HINTS);
+    if (isSystemError(error)) throw UserError.from(error, '/dev/fuse', OPEN_HINTS);
     throw error;
   }
   const uid = process.getuid?.() ?? 0;
@@ -64,7 +64,7 @@ export function mountFuse(path: string, source: string): number {
   try {
     mount(source, path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, path, MOUNT_HINTS);
+    if (isSystemError(error)) throw UserError.from(error, path, MOUNT_HINTS);
     throw error;
   }
   return fd;

@@ -5,7 +5,7 @@
  *   bus --take, settle--> tree --ReplyPort--> one answer for all the parked reads that stand at the same place
  */
 import { FuseChannel } from '#native';
-import { Errno, FsError, Refusal, errnoName } from '../../shared/errors.js';
+import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
 import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import type { Complain } from '../../shared/complaints.js';
@@ -16,13 +16,13 @@ import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
 import { InotifyHelperHandlers } from './inotify-helper-handlers.js';
-import { LostInterrupts } from './io-uring/missed-interrupt-poller.js';
+import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { clearMountPoint, detachOrTell, mountFuse } from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
 import { ReplySink } from './reply-sink.js';
-import { Starvation } from './io-uring/ring-stall-rescuer.js';
+import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/ring-parameter.js';
 
@@ -49,11 +49,11 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
   /** Whether answers are gathered. */
-  #gathers = false;
+  #isCorked = false;
   /** Whether requests come through io_uring, and with it what the kernel does not do for us there. */
   #isRing = false;
-  #starvation: Starvation | null = null;
-  readonly #lost: LostInterrupts;
+  #stallRescuer: RingStallRescuer | null = null;
+  readonly #missedInterrupts: MissedInterruptPoller;
   readonly #pollWakes = new PollWakes((handle) => this.#notifyPoll(handle));
   /** Raises inotify events, while the mount is there. */
   #notifier: Notifier | null = null;
@@ -67,7 +67,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     private readonly noteRequest: () => void,
   ) {
     this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
-    this.#lost = new LostInterrupts(this.#parked, (read) => interruptRead(this, read));
+    this.#missedInterrupts = new MissedInterruptPoller(this.#parked, (read) => interruptRead(this, read));
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
@@ -77,12 +77,12 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', this.#parked.size],
-      ['STARVED', this.#starvation?.helped ?? 0],
+      ['STARVED', this.#stallRescuer?.helped ?? 0],
     ]);
   }
 
   /**
-   * Mounts and serves in the event loop; resolves once the kernel has negotiated. Throws {@link Refusal}.
+   * Mounts and serves in the event loop; resolves once the kernel has negotiated. Throws {@link UserError}.
    * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
@@ -91,7 +91,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
-      const late = setTimeout(() => failed(new Refusal(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
+      const late = setTimeout(() => failed(new UserError(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
       session.onNegotiated = () => {
         clearTimeout(late);
         done();
@@ -111,26 +111,26 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         },
         onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
-        onStarved: () => this.#starvation?.told(),
+        onStarved: () => this.#stallRescuer?.told(),
         onEnd: () => {
           this.#letGo();
           this.#detach(); // an aborted connection is still mounted
           this.#notifier?.stop();
           clearTimeout(late);
-          failed(new Refusal(`${path}: the kernel ended the connection at once`));
+          failed(new UserError(`${path}: the kernel ended the connection at once`));
           onEnd();
         },
       });
     });
     const channel = this.#channel!;
     session.onRingOffered = () => (this.#isRing = wantsRing(this.options.transport) && channel.prepareRing(possibleCpus(), PAYLOAD_BYTES));
-    this.#starvation = new Starvation(channel, path, this.#connection);
+    this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection);
     channel.start();
     await negotiated;
     if (!this.#isRing && this.options.transport === 'io-uring') {
       this.complain(`there is no io_uring to be had, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`);
     }
-    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.notices, this.complain, path, this.#connection);
+    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.inotify, this.complain, path, this.#connection);
   }
 
   /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
@@ -152,9 +152,9 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   /** The channel is closed. */
   #letGo(): void {
     this.#channel = null;
-    this.#starvation?.stop();
+    this.#stallRescuer?.stop();
     this.#pollWakes.stop();
-    this.#lost.stop();
+    this.#missedInterrupts.stop();
   }
 
   #detach(): void {
@@ -177,7 +177,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
       this.tree.ledger.countRefusal('reads');
       throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
     }
-    if (this.#isRing) this.#lost.watch();
+    if (this.#isRing) this.#missedInterrupts.watch();
     return read;
   }
 
@@ -201,16 +201,16 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     const slots = this.#slots;
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
     this.#sink.end();
-    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#gathers);
+    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
     for (const read of reads) this.#parked.free(read);
   }
 
   cork(): void {
-    this.#gathers = true;
+    this.#isCorked = true;
   }
 
   uncork(): void {
-    this.#gathers = false;
+    this.#isCorked = false;
     this.#channel?.flush();
   }
 

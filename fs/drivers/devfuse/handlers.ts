@@ -103,7 +103,7 @@ export class TreeHandlers implements Handlers {
   /** stat(2), fstat(2), and the permission check of every path walk and of inotify_add_watch(2). fuse_attr_out. */
   getattr(request: Request, reply: Reply): Outcome {
     const node = this.#node(request);
-    if (node instanceof EventDirectory) this.tree.notices.asked(node, request.pid);
+    if (node instanceof EventDirectory) this.tree.inotify.onGetattr(node, request.pid);
     this.#attr(reply, node);
     return DONE;
   }
@@ -229,16 +229,16 @@ export class TreeHandlers implements Handlers {
     const node = this.#node(request);
     const flags = request.u32();
     const heap = node.openHeap;
-    const tab = this.tree.chargeOpen(node, request);
+    const account = this.tree.chargeOpen(node, request);
     let handle: Handle;
     try {
       handle = node.open(flags, request);
     } catch (error) {
-      tab.unclaim('memory', heap);
+      account.refundItem('memory', heap);
       throw error;
     }
     if (handle.isStream) this.reads.streamOpened();
-    reply.opened(this.tree.enter(handle, tab, heap), openFlags(handle));
+    reply.opened(this.tree.enter(handle, account, heap), openFlags(handle));
     return DONE;
   }
 
@@ -250,15 +250,15 @@ export class TreeHandlers implements Handlers {
     request.skip(8); // umask, open_flags
     const name = this.name(request);
     refuseTaken(directory, name);
-    const tab = this.tree.chargeOpen(directory, request);
+    const account = this.tree.chargeOpen(directory, request);
     let handle: Handle;
     try {
       handle = directory.create(name, mode, flags, request);
     } catch (error) {
-      tab.unclaim('memory', directory.openHeap);
+      account.refundItem('memory', directory.openHeap);
       throw error;
     }
-    const fh = this.tree.enter(handle, tab, directory.openHeap);
+    const fh = this.tree.enter(handle, account, directory.openHeap);
     this.entry(reply, handle.node);
     reply.opened(fh, openFlags(handle));
     return DONE;
@@ -334,8 +334,8 @@ export class TreeHandlers implements Handlers {
   /** opendir(3). fuse_open_out; ENOTDIR. Never ENOSYS: that would turn directory caching on. */
   opendir(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
-    const tab = this.tree.chargeOpen(directory, request);
-    reply.opened(this.tree.enter(new DirectoryHandle(directory), tab, directory.openHeap), 0);
+    const account = this.tree.chargeOpen(directory, request);
+    reply.opened(this.tree.enter(new DirectoryHandle(directory), account, directory.openHeap), 0);
     return DONE;
   }
 
@@ -404,7 +404,7 @@ export class TreeHandlers implements Handlers {
   protected directory(request: Request): Directory {
     const node = this.#node(request);
     if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
-    if (node instanceof EventDirectory) this.tree.notices.entered(node, request.pid);
+    if (node instanceof EventDirectory) this.tree.inotify.entered(node, request.pid);
     return node;
   }
 

@@ -17,7 +17,7 @@ import { TreeHandlers } from './handlers.js';
 
 export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller {
   get pid(): number {
-    return this.tree.notices.helper;
+    return this.tree.inotify.helper;
   }
 
   get handlers(): this {
@@ -26,13 +26,13 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
 
   /** fuse_entry_out of a ghost or a file; ENOENT for an event to be made, EALREADY for one that has been taken meanwhile. */
   override lookup(request: Request, reply: Reply): Outcome {
-    const { notices } = this.tree;
+    const { inotify } = this.tree;
     const directory = this.directory(request);
     const name = request.name();
     if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
     // EALREADY spares us the helper's mknod(2).
-    if (directory instanceof EventDirectory) return notices.isUnmade(directory, name) ? Errno.ENOENT : Errno.EALREADY;
-    const node = notices.ghost(name) ?? directory.lookup(name);
+    if (directory instanceof EventDirectory) return inotify.isUnmade(directory, name) ? Errno.ENOENT : Errno.EALREADY;
+    const node = inotify.ghost(name) ?? directory.lookup(name);
     if (node === undefined) return Errno.ENOENT;
     this.entry(reply, node);
     return DONE;
@@ -40,14 +40,14 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
 
   /** Makes an event that is there already: the kernel raises IN_CREATE. ENOENT when it has been taken meanwhile. */
   override mknod(request: Request, reply: Reply): Outcome {
-    const { notices } = this.tree;
+    const { inotify } = this.tree;
     const directory = this.directory(request);
     request.skip(16); // mode, rdev, umask, padding
     const name = this.name(request);
-    if (!(directory instanceof EventDirectory) || !notices.made(directory, name)) return Errno.ENOENT;
+    if (!(directory instanceof EventDirectory) || !inotify.made(directory, name)) return Errno.ENOENT;
     const node = directory.lookup(name);
     if (!(node instanceof EventFile) || node.event instanceof WrittenEvent) return Errno.ENOENT;
-    notices.wasRaised(directory);
+    inotify.wasRaised(directory);
     this.entry(reply, node);
     return DONE;
   }
@@ -55,6 +55,6 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
   /** Removes a ghost and nothing else. Not ENOENT, which would take a new directory of that name out of the kernel's cache. */
   override rmdir(request: Request): Outcome {
     this.directory(request);
-    return this.tree.notices.removeGhost(this.name(request)) ? DONE : Errno.ENOTEMPTY;
+    return this.tree.inotify.removeGhost(this.name(request)) ? DONE : Errno.ENOTEMPTY;
   }
 }

@@ -1,12 +1,12 @@
 /**
  * The helper process that raises inotify events on the mount: started with it, started again when it dies, ended with it.
- * Where there are no descriptors, processes or memory for it, it is tried again later, and its notices wait.
+ * Where there are no descriptors, processes or memory for it, it is tried again later, and its batches wait.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { notifierProgram } from '#native';
 import { isSystemError } from '../../shared/errors.js';
 import type { Complain } from '../../shared/complaints.js';
-import type { Notices } from '../../tree/inotify-queue.js';
+import type { InotifyQueue } from '../../tree/inotify-queue.js';
 
 /** It is started again so many times within that time. */
 const MOST_RESTARTS = 5;
@@ -42,13 +42,13 @@ export class Notifier {
    * @param minor its device, so that nothing else is touched there
    */
   constructor(
-    private readonly notices: Notices,
+    private readonly inotify: InotifyQueue,
     private readonly complain: Complain,
     private readonly path: string,
     private readonly minor: number,
   ) {
     // Not at once: whoever has published is answered first, and more events may come along.
-    notices.attach(() => {
+    inotify.attach(() => {
       if (this.#isScheduled || this.#isBusy) return;
       this.#isScheduled = true;
       setImmediate(this.#work);
@@ -60,7 +60,7 @@ export class Notifier {
   stop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.notices.giveUp();
+    this.inotify.giveUp();
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     this.#child?.kill('SIGKILL');
   }
@@ -79,7 +79,7 @@ export class Notifier {
     if (child.pid === undefined) return; // it could not be started, and the error follows
     this.#child = child;
     this.#isBusy = false;
-    this.notices.helperStarted(child.pid);
+    this.inotify.helperStarted(child.pid);
     child.stdin!.on('error', () => undefined); // it has died, and its end says so
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     child.once('exit', (code, signal) => this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`));
@@ -91,11 +91,11 @@ export class Notifier {
     else this.#failed(error.message);
   }
 
-  /** Tries again later. What comes meanwhile stays in the notices, whose memory is bounded. */
+  /** Tries again later. What comes meanwhile stays in the queue, whose memory is bounded. */
   #retry(why: string): void {
     this.#child = null;
     this.#isBusy = true; // nothing is sent until there is a helper
-    this.notices.helperEnded();
+    this.inotify.helperEnded();
     if (!this.#isLacking) this.complain(`the notifier can't be run yet, and inotify tells of delivered events later: ${why}`);
     this.#isLacking = true;
     this.#retryTimer = setTimeout(() => {
@@ -107,14 +107,14 @@ export class Notifier {
 
   #restart(): void {
     this.#start();
-    this.notices.again();
+    this.inotify.again();
     this.#sendNext();
   }
 
   #failed(why: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.notices.giveUp();
+    this.inotify.giveUp();
     this.complain(`the notifier can't be run, and inotify will not tell of delivered events: ${why}`);
   }
 
@@ -122,7 +122,7 @@ export class Notifier {
     if (this.#isOver) return;
     if (code === EXIT_TRY_LATER) return this.#retry(why);
     this.#child = null;
-    this.notices.helperEnded();
+    this.inotify.helperEnded();
     const nowMs = performance.now();
     this.#deathsMs.push(nowMs);
     if (this.#deathsMs.length > MOST_RESTARTS && nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS) return this.#failed(why);
@@ -132,7 +132,7 @@ export class Notifier {
 
   #sendNext(): void {
     if (this.#isBusy || this.#isOver || this.#child === null) return;
-    const batch = this.notices.nextBatch();
+    const batch = this.inotify.nextBatch();
     if (batch === null) return;
     this.#isBusy = true;
     this.#child.stdin!.write(batch);
@@ -154,7 +154,7 @@ export class Notifier {
     this.#isBusy = false;
     if (this.#isOver) return;
     this.#worked();
-    this.notices.done(lines.map((line) => Number(line.slice(1))));
+    this.inotify.done(lines.map((line) => Number(line.slice(1))));
     this.#sendNext();
   }
 }

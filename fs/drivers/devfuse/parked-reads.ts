@@ -2,7 +2,7 @@
 import { InHeader } from '../../fuse/abi.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
-import type { Ledger, Tab } from '../../tree/quota.js';
+import type { QuotaLedger, QuotaAccount } from '../../tree/quota.js';
 
 const UNIQUE_BYTES = 8;
 
@@ -18,7 +18,7 @@ export class ParkedReads {
   readonly #tids: Uint32Array;
   readonly #ages: Uint8Array;
   /** Where each read is charged. */
-  readonly #tabs: (Tab | undefined)[] = [];
+  readonly #accounts: (QuotaAccount | undefined)[] = [];
   /**
    * Slots by `unique`, plus one, 0 where there is none: open addressing, at most half full. When a thousand readers are killed each
    * has its INTERRUPT, and a search among all of them would hold everybody up.
@@ -29,7 +29,7 @@ export class ParkedReads {
   /** @param most how many reads can wait at once @param ledger where each is charged to the user who reads */
   constructor(
     private readonly most: number,
-    private readonly ledger: Ledger,
+    private readonly ledger: QuotaLedger,
   ) {
     const places = 2 ** Math.ceil(Math.log2(2 * most));
     this.#table = new Int32Array(places);
@@ -53,14 +53,14 @@ export class ParkedReads {
   /** Parks the request in `request`; undefined when too many wait, or too many of its user's. */
   park(request: Uint32Array, handle: Handle, size: number): ParkedRead | undefined {
     if (this.size >= this.most) return undefined;
-    const tab = this.ledger.tab(request[InHeader.uid >>> 2], request[InHeader.gid >>> 2]);
-    if (!tab.tryClaim('reads', 1)) return undefined;
-    if (!tab.tryClaim('memory', PARKED_READ_BYTES)) {
-      tab.unclaim('reads');
+    const account = this.ledger.account(request[InHeader.uid >>> 2], request[InHeader.gid >>> 2]);
+    if (!account.tryChargeItem('reads', 1)) return undefined;
+    if (!account.tryChargeItem('memory', PARKED_READ_BYTES)) {
+      account.refundItem('reads');
       return undefined;
     }
     const slot = this.#free.pop() ?? this.#reads.length;
-    this.#tabs[slot] = tab;
+    this.#accounts[slot] = account;
     this.#words[slot * 2] = request[InHeader.unique >>> 2];
     this.#words[slot * 2 + 1] = request[(InHeader.unique >>> 2) + 1];
     this.#tids[slot] = request[InHeader.pid >>> 2];
@@ -142,9 +142,9 @@ export class ParkedReads {
     this.#leave(slot);
     this.#reads[slot] = undefined;
     this.#free.push(slot);
-    const tab = this.#tabs[slot]!;
-    this.#tabs[slot] = undefined;
-    tab.forceClaim('memory', -PARKED_READ_BYTES);
-    tab.unclaim('reads');
+    const account = this.#accounts[slot]!;
+    this.#accounts[slot] = undefined;
+    account.forceChargeItem('memory', -PARKED_READ_BYTES);
+    account.refundItem('reads');
   }
 }

@@ -8,7 +8,7 @@
  */
 import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
-import { Errno, FsError, Refusal, isSystemError } from '../../shared/errors.js';
+import { Errno, FsError, UserError, isSystemError } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
 import { mountedAt } from '../../shared/mountinfo.js';
 import type { Complain } from '../../shared/complaints.js';
@@ -98,7 +98,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   }
 
   async mount(path: string, onEnd: () => void): Promise<void> {
-    if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) throw new Refusal(`${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`);
+    if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) throw new UserError(`${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`);
     await clearMountPoint(path, this.complain);
     refuseWithoutFuse();
     this.#catchInterrupts();
@@ -108,8 +108,8 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     try {
       await inTime(session.begin(), path);
     } catch (error) {
-      if (error instanceof Refusal) throw error;
-      throw new Refusal(`${path}: libfuse could not mount (${MOUNT_HINTS.EPERM})`, true);
+      if (error instanceof UserError) throw error;
+      throw new UserError(`${path}: libfuse could not mount (${MOUNT_HINTS.EPERM})`, true);
     }
     this.#connection = mountedAt(path)?.minor ?? -1;
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
@@ -163,8 +163,8 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
 
   #park(handle: Handle, asked: AskedRead): void {
     // The reader is not told: the read is charged where the open file is.
-    const { tab } = handle;
-    if (this.#parked.size >= MOST_PARKED || (tab !== null && !tab.tryClaim('reads', 1))) {
+    const { account } = handle;
+    if (this.#parked.size >= MOST_PARKED || (account !== null && !account.tryChargeItem('reads', 1))) {
       this.tree.ledger.countRefusal('reads');
       throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already, or too many of this user`);
     }
@@ -201,7 +201,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   #free(slot: number): Parked {
     const read = this.#parked.get(slot)!;
     this.#parked.delete(slot);
-    read.handle.tab?.unclaim('reads');
+    read.handle.account?.refundItem('reads');
     return read;
   }
 
@@ -266,7 +266,7 @@ function refuseWithoutFuse(): void {
   try {
     closeSync(openFuse());
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, '/dev/fuse', OPEN_HINTS);
+    if (isSystemError(error)) throw UserError.from(error, '/dev/fuse', OPEN_HINTS);
     throw error;
   }
 }
@@ -287,7 +287,7 @@ function linkOf(fd: number): string | undefined {
 async function inTime(begun: Promise<void>, path: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, failed) => {
-    timer = setTimeout(() => failed(new Refusal(`${path}: the kernel did not begin to talk`)), BEGIN_TIMEOUT_MS);
+    timer = setTimeout(() => failed(new UserError(`${path}: the kernel did not begin to talk`)), BEGIN_TIMEOUT_MS);
   });
   await Promise.race([begun, late]).finally(() => clearTimeout(timer));
 }

@@ -244,15 +244,15 @@ export class PathCalls {
   #enter(node: Node, open: (owner: Caller) => Handle, flags: number): FileHandle {
     const owner = this.#ownerOf(node);
     const heap = node.openHeap;
-    const tab = this.tree.chargeOpen(node, owner);
+    const account = this.tree.chargeOpen(node, owner);
     let handle: Handle;
     try {
       handle = open(owner);
     } catch (error) {
-      tab.unclaim('memory', heap);
+      account.refundItem('memory', heap);
       throw error;
     }
-    const fh = this.tree.enter(handle, tab, heap);
+    const fh = this.tree.enter(handle, account, heap);
     this.#flags[fh] = flags;
     return fh;
   }

@@ -6,8 +6,8 @@ import { Errno, FsError } from '../../shared/errors.js';
 import { type End, EndLink, type EndsHost } from './end-link.js';
 import { EventFile, type EventFileHost } from './event-file.js';
 import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId, ROOT_ID } from './node.js';
-import type { Interest, WatchedDirectory } from '../inotify-queue.js';
-import type { Ledger } from '../quota.js';
+import type { WatchCandidates, WatchedDirectory } from '../inotify-queue.js';
+import type { QuotaLedger } from '../quota.js';
 import type { SpecialFile } from './special-file.js';
 import type { DotFileHost } from './text-file.js';
 import type { TreeContext } from '../context.js';
@@ -40,7 +40,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
   protected listedTo = -1;
   /** Set once somebody has asked for its attributes who may watch it: then what is delivered has to be announced. */
-  interest: Interest | null = null;
+  candidates: WatchCandidates | null = null;
   /** The thread that asked last, and when, as long as it may have been to watch it; or -1. */
   asker = -1;
   askedMs = 0;
@@ -57,7 +57,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   }
 
   /** Who holds how much of the mount. */
-  get ledger(): Ledger {
+  get ledger(): QuotaLedger {
     return this.context.ledger;
   }
 
@@ -75,7 +75,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
   protected makeFixture(name: string): Node | undefined {
     if (name !== 'head' && name !== 'tail') return undefined;
-    return this.atEnd(name) === undefined ? undefined : new EndLink(this.context.mintNodeId(), this, name);
+    return this.atEnd(name) === undefined ? undefined : new EndLink(this.context.newNodeId(), this, name);
   }
 
   #fixture(name: string): Node | undefined {
@@ -165,7 +165,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
 
   /** What has just been delivered is to be told of, where somebody may watch. */
   announceNewest(): void {
-    if (this.interest !== null || this.asker >= 0) this.context.notices.announce(this, this.queue.entries.nextPosition - 1);
+    if (this.candidates !== null || this.asker >= 0) this.context.inotify.announce(this, this.queue.entries.nextPosition - 1);
   }
 
   /** Takes a file that somebody has made into the queue. */
@@ -197,7 +197,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
 
   #refundSpecial(name: string): void {
     this.specialsHeap -= name.length;
-    this.queue.books?.refund(1, 0, name.length);
+    this.queue.quota?.refund(1, 0, name.length);
   }
 
   /** Puts one in, which is charged here already. */
@@ -238,7 +238,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   #fileOf(entry: Entry): EventFile {
     if (entry instanceof EventFile) return entry;
     const { entries } = this.queue;
-    const file = new EventFile(this.context.mintNodeId(), this, entry.name, entry.event);
+    const file = new EventFile(this.context.newNodeId(), this, entry.name, entry.event);
     file.position = entries.positionOf(entry.name);
     entries.set(file.position, file);
     return file;
@@ -262,7 +262,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   protected entryFor(event: Event): Entry {
     if (this.specials === null && this.queue.surelyTakes(event)) return event;
     const name = this.queue.freeName(event.name, this.specials);
-    return name === event.name ? event : new EventFile(this.context.mintNodeId(), this, name, event);
+    return name === event.name ? event : new EventFile(this.context.newNodeId(), this, name, event);
   }
 
   attributes(to: Attributes): void {

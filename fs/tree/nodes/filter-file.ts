@@ -3,7 +3,7 @@ import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
 import { EVERYTHING, parse } from '../filter-charge.js';
 import { APPEND, type AttributeChanges, type Handle } from './node.js';
-import type { Tab } from '../quota.js';
+import type { QuotaAccount } from '../quota.js';
 import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
@@ -75,7 +75,7 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
   /** How much of it stood in the filter that was set last. */
   #parsed = 0;
   /** Where the buffer is charged: the opener's. */
-  #tab: Tab | null = null;
+  #account: QuotaAccount | null = null;
   readonly #uid: number;
   readonly #gid: number;
 
@@ -138,9 +138,9 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
 
   /** A larger buffer, which is charged. EDQUOT, ENOSPC. */
   #grow(size: number): void {
-    const tab = this.#tab ?? this.node.directory.ledger.tab(this.#uid, this.#gid);
-    tab.claim('memory', size - this.#written.length);
-    this.#tab = tab;
+    const account = this.#account ?? this.node.directory.ledger.account(this.#uid, this.#gid);
+    account.chargeItem('memory', size - this.#written.length);
+    this.#account = account;
     const written = Buffer.alloc(size);
     written.set(this.#written.subarray(0, this.#length));
     this.#written = written;
@@ -165,7 +165,7 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
 
   override release(): void {
     const { directory, lifetime } = this.node;
-    this.#tab?.unclaim('memory', this.#written.length);
+    this.#account?.refundItem('memory', this.#written.length);
     if (lifetime.over) return;
     directory.writerGone(this);
     if (this.emptied) directory.setFilter(EVERYTHING);

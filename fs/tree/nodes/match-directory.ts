@@ -25,7 +25,7 @@ export class MatchDirectory extends Directory {
     const { context } = this;
     parse(name, context.settings.filterLimits);
     this.#makeRoom();
-    const file = new StreamFile(context.mintNodeId(), FOREVER, context.streams, name, this.#known, name);
+    const file = new StreamFile(context.newNodeId(), FOREVER, context.streams, name, this.#known, name);
     this.#known.set(name, file);
     return file;
   }

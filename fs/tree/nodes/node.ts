@@ -5,7 +5,7 @@ import type { Caller } from '../../owners/owners.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
 import { HANDLE_BYTES, restHeap } from '../prices.js';
-import type { Tab } from '../quota.js';
+import type { QuotaAccount } from '../quota.js';
 
 declare const nodeId: unique symbol;
 /** What the kernel calls an inode by: fuse_in_header.nodeid. Never reused; 1 is the root. */
@@ -220,7 +220,7 @@ export abstract class Handle {
   pollKeyLow = 0;
   pollKeyHigh = 0;
   /** Where it is charged since it has a number, and how many bytes of memory. */
-  tab: Tab | null = null;
+  account: QuotaAccount | null = null;
   heap = 0;
 
   /** For how many bytes of a record that was read in part it is charged. */
@@ -248,8 +248,8 @@ export abstract class Handle {
 
   /** Charges the opener `more` bytes of memory, or less. EDQUOT, ENOSPC. */
   protected chargeHeap(more: number): void {
-    if (more > 0) this.tab?.claim('memory', more);
-    else this.tab?.unclaim('memory', -more);
+    if (more > 0) this.account?.chargeItem('memory', more);
+    else this.account?.refundItem('memory', -more);
     this.heap += more;
   }
 
@@ -257,9 +257,9 @@ export abstract class Handle {
    * Before a stream is read. Where there is no room for a whole record, what did not fit is kept for the next read, which must not
    * be refused: so this one is. EDQUOT, ENOSPC.
    */
-  protected demandRest(room: number): void {
-    const { tab } = this;
-    if (room <= MAX_EVENT_BYTES && tab !== null && !tab.takes('memory', MAX_EVENT_BYTES)) tab.claim('memory', MAX_EVENT_BYTES);
+  protected assertRestFits(room: number): void {
+    const { account } = this;
+    if (room <= MAX_EVENT_BYTES && account !== null && !account.fitsItem('memory', MAX_EVENT_BYTES)) account.chargeItem('memory', MAX_EVENT_BYTES);
   }
 
   /** How many bytes are kept of a record that was read in part. */
@@ -273,7 +273,7 @@ export abstract class Handle {
     if (rest === this.#rest) return;
     const more = restHeap(rest) - restHeap(this.#rest);
     this.#rest = rest;
-    this.tab?.forceClaim('memory', more);
+    this.account?.forceChargeItem('memory', more);
     this.heap += more;
   }
 

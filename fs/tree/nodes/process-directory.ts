@@ -13,7 +13,7 @@ import { FilterFile, type FilteredDirectory, type UnparsedFilter } from './filte
 import { type AttributeChanges, type Attributes, type Directory, FileType, type Handle, Lifetime, type Node, type NodeId, TYPE_MASK } from './node.js';
 import { type ReplayingDirectory, SinceFile } from './since-file.js';
 import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../prices.js';
-import type { Tab } from '../quota.js';
+import type { QuotaAccount } from '../quota.js';
 import { SpecialFile } from './special-file.js';
 import { type QueueDirectory, QueueReaders, QueueStreamFile } from '../streams/queue-stream.js';
 import { StatusFile } from './text-file.js';
@@ -58,7 +58,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   uid: number;
   gid: number;
   /** Where it and what it holds is charged. */
-  #tab: Tab;
+  #account: QuotaAccount;
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
@@ -79,14 +79,14 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     override readonly name: string,
     readonly owner: Owner,
     mode: number,
-    tab: Tab,
+    account: QuotaAccount,
     /** The user that made it. chown(2) does not change that. */
     readonly madeBy: number,
   ) {
-    super(context, id, new Lifetime(), new Queue(context.settings.queueLimits, tab, () => this.fileComplete()));
-    this.#tab = tab;
-    this.uid = tab.uid;
-    this.gid = tab.gid;
+    super(context, id, new Lifetime(), new Queue(context.settings.queueLimits, account, () => this.fileComplete()));
+    this.#account = account;
+    this.uid = account.uid;
+    this.gid = account.gid;
     this.mode = FileType.directory | (mode & 0o7777);
     this.#begins = context.bus.log.next;
     this.beginsAfter = context.bus.lastSeqnum;
@@ -114,7 +114,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     const { wanted, skipped } = this.#wantedOf(events);
     const joined = this.queue.prepend(wanted.map((event) => this.entryFor(event)), lost + skipped);
     const { firstPosition } = this.queue.entries;
-    joined.forEach((_, at) => this.context.notices.announce(this, firstPosition + at));
+    joined.forEach((_, at) => this.context.inotify.announce(this, firstPosition + at));
     this.#begins = first;
     this.beginsAfter = seqnum;
     this.changed();
@@ -182,7 +182,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
    * @throws FsError EDQUOT or ENOSPC where it costs too much; the old one stays
    */
   setFilter(filter: Filter, writer: UnparsedFilter | null = null): void {
-    chargeFilter(this.#tab, filter, this.filter);
+    chargeFilter(this.#account, filter, this.filter);
     const { deliveries } = this.context;
     deliveries.withdraw(this);
     this.filter = filter;
@@ -218,13 +218,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   protected override makeFixture(name: string): Node | undefined {
     switch (name) {
       case '.stream':
-        return new QueueStreamFile(this.context.mintNodeId(), this, name);
+        return new QueueStreamFile(this.context.newNodeId(), this, name);
       case '.filter':
-        return new FilterFile(this.context.mintNodeId(), this, name);
+        return new FilterFile(this.context.newNodeId(), this, name);
       case '.since':
-        return new SinceFile(this.context.mintNodeId(), this, name);
+        return new SinceFile(this.context.newNodeId(), this, name);
       case '.status':
-        return new StatusFile(this.context.mintNodeId(), this, name);
+        return new StatusFile(this.context.newNodeId(), this, name);
       default:
         return super.makeFixture(name);
     }
@@ -248,9 +248,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    this.#tab.demand(1, 0, name.length);
-    this.#tab.keep(1, 0, name.length);
-    const file = new SpecialFile(this.context.mintNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
+    this.#account.assertFits(1, 0, name.length);
+    this.#account.forceCharge(1, 0, name.length);
+    const file = new SpecialFile(this.context.newNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
     this.putSpecial(file);
     this.changed();
     return file;
@@ -260,8 +260,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     this.#refuseReserved(name);
     this.#demand(1, 0, name.length + WRITTEN_EVENT_BYTES);
     const { uid, gid } = this.#ownersOfNew(caller);
-    const event = new WrittenEvent(this.context.bus.log.arena, name, this.context.mintInode(), mode, uid, gid);
-    const file = new EventFile(this.context.mintNodeId(), this, name, event);
+    const event = new WrittenEvent(this.context.bus.log.arena, name, this.context.newInode(), mode, uid, gid);
+    const file = new EventFile(this.context.newNodeId(), this, name, event);
     this.join(file);
     this.changed();
     return file;
@@ -270,7 +270,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   /** EDQUOT where what a user puts in does not fit: it is not dropped behind the user's back. */
   #demand(events: number, bytes: number, heap: number): void {
     this.#refuseFull(events, bytes);
-    this.#tab.demand(events, bytes, heap);
+    this.#account.assertFits(events, bytes, heap);
   }
 
   #refuseFull(events: number, bytes: number): void {
@@ -287,7 +287,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
     if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
     const heap = file === undefined ? newName.length : heapOf(newName, file.event);
-    this.#tab.demandFrom(from.#tab, taken === undefined ? 1 : 0, bytes, taken === undefined ? heap : heap - this.#heapOf(taken, newName));
+    this.#account.assertFitsFrom(from.#account, taken === undefined ? 1 : 0, bytes, taken === undefined ? heap : heap - this.#heapOf(taken, newName));
   }
 
   #heapOf(node: Node, name: string): number {
@@ -310,7 +310,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     if (event.links === 0) throw new FsError(Errno.ENOENT, 'the event is gone');
     this.#refuseReserved(name);
     this.#demand(1, event.length, heapOf(name, event));
-    const file = new EventFile(this.context.mintNodeId(), this, name, event);
+    const file = new EventFile(this.context.newNodeId(), this, name, event);
     event.opens++; // the oldest, which makes room, may be this very event's only link
     this.join(file);
     event.close();
@@ -336,7 +336,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
       if (taken instanceof EventFile && taken.event === file?.event) return;
     }
     if (to !== this) to.#demandFrom(this, file, taken, newName);
-    else if (taken === undefined) this.#tab.demand(0, 0, newName.length - name.length);
+    else if (taken === undefined) this.#account.assertFits(0, 0, newName.length - name.length);
     if (taken !== undefined) to.unlink(newName);
     if (file !== undefined) this.#renameEvent(file, name, to, newName);
     else this.#renameSpecial(special!, name, to, newName);
@@ -358,11 +358,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     if (to === this) {
       const longer = newName.length - name.length;
       this.specialsHeap += longer;
-      this.#tab.keep(0, 0, longer);
+      this.#account.forceCharge(0, 0, longer);
       return this.specials!.rename(name, newName);
     }
     this.takeSpecial(name);
-    to.#tab.keep(1, 0, newName.length);
+    to.#account.forceCharge(1, 0, newName.length);
     file.lifetime = to.lifetime;
     to.putSpecial(file);
   }
@@ -442,11 +442,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   #giveTo(uid: number, gid: number): void {
     if (uid === this.uid && gid === this.gid) return;
     const { queue } = this;
-    const tab = this.context.ledger.tab(uid, gid);
+    const account = this.context.ledger.account(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
     const memory = this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap;
-    this.#tab.moveTo(tab, { directories: 1, events, bytes: queue.bytes, memory, filter_cost: this.filter.cost });
-    this.#tab = queue.books = tab;
+    this.#account.moveTo(account, { directories: 1, events, bytes: queue.bytes, memory, filter_cost: this.filter.cost });
+    this.#account = queue.quota = account;
     this.uid = uid;
     this.gid = gid;
   }
@@ -488,8 +488,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
    */
   end(): void {
     this.lifetime.over = true;
-    this.context.notices.ended(this);
-    this.#tab.unclaim('directories'); // its user may make another one at once; what it held is charged until it is freed
+    this.context.inotify.ended(this);
+    this.#account.refundItem('directories'); // its user may make another one at once; what it held is charged until it is freed
     this.context.turns.add(this);
   }
 
@@ -499,13 +499,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     if (!this.#isDetached) {
       this.#isDetached = true;
       context.deliveries.forget(this);
-      refundFilter(this.#tab, this.filter);
+      refundFilter(this.#account, this.filter);
       this.filter = EVERYTHING; // a ghost may stay for long
       this.letGoOfNodes();
       return false;
     }
     if (!this.readers.failSome(context.port, Errno.ESTALE, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
-    this.#tab.unclaim('memory', directoryPrice(this.name).memory);
+    this.#account.refundItem('memory', directoryPrice(this.name).memory);
     return true;
   }
 
@@ -515,11 +515,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
 
   /** What is left of it is kept until the kernel has been told of its end (inotify-queue.ts). */
   chargeGhost(): void {
-    this.#tab.forceClaim('memory', directoryPrice(this.name).memory);
+    this.#account.forceChargeItem('memory', directoryPrice(this.name).memory);
   }
 
   refundGhost(): void {
-    this.#tab.unclaim('memory', directoryPrice(this.name).memory);
+    this.#account.refundItem('memory', directoryPrice(this.name).memory);
   }
 
   statusLines(): StatusLines {

@@ -126,20 +126,20 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
-    const tab = this.context.ledger.tab(uid, gid);
+    const account = this.context.ledger.account(uid, gid);
     const price = directoryPrice(name);
-    tab.claimAll(price);
+    account.chargeAll(price);
     try {
       const owner = findOwner();
-      const directory = new ProcessDirectory(this.context, this, this.context.mintNodeId(), name, owner, mode, tab, uid);
+      const directory = new ProcessDirectory(this.context, this, this.context.newNodeId(), name, owner, mode, account, uid);
       this.owners.bind(owner, directory);
       this.directories.push(name, directory);
       this.context.deliveries.add(directory);
-      this.context.notices.nameTaken(name);
+      this.context.inotify.nameTaken(name);
       this.#modified = this.#changed = now();
       return directory;
     } catch (error) {
-      tab.unclaimAll(price);
+      account.refundAll(price);
       throw error;
     }
   }
@@ -172,7 +172,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     this.#modified = this.#changed = now();
     directory.end();
     // Of an rmdir(2) the kernel tells inotify by itself.
-    if (cause !== 'rmdir') this.context.notices.bury(directory);
+    if (cause !== 'rmdir') this.context.inotify.queueDelete(directory);
   }
 
   override get listingEnd(): number {

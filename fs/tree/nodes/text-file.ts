@@ -3,7 +3,7 @@ import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import { type Attributes, FileType, Handle, Node, type NodeId } from './node.js';
 import { textHeap } from '../prices.js';
-import type { Ledger, Tab } from '../quota.js';
+import type { QuotaLedger, QuotaAccount } from '../quota.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 
 /** The directory that a dot file is in. */
@@ -12,7 +12,7 @@ export interface DotFileHost {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  readonly ledger: Ledger;
+  readonly ledger: QuotaLedger;
   /** The kernel has forgotten the file. */
   fixtureForgotten(name: string): void;
 }
@@ -63,15 +63,15 @@ export class TextHandle extends Handle {
 
   /**
    * @param text bytes as characters
-   * @param textTab where the text is charged as long as the file is open. EDQUOT, ENOSPC.
+   * @param textAccount where the text is charged as long as the file is open. EDQUOT, ENOSPC.
    */
   constructor(
     node: Node,
     text: string,
-    private readonly textTab: Tab,
+    private readonly textAccount: QuotaAccount,
   ) {
     super(node);
-    if (!textTab.tryClaimOpen(textHeap(text.length))) textTab.claim('memory', textHeap(text.length));
+    if (!textAccount.tryChargeOpen(textHeap(text.length))) textAccount.chargeItem('memory', textHeap(text.length));
     // Not from Buffer's pool: there a text of a few bytes keeps 8 KiB.
     const bytes = Buffer.allocUnsafeSlow(text.length);
     bytes.write(text, 'latin1');
@@ -79,7 +79,7 @@ export class TextHandle extends Handle {
   }
 
   override release(): void {
-    this.textTab.unclaim('memory', textHeap(this.#bytes.length));
+    this.textAccount.refundItem('memory', textHeap(this.#bytes.length));
   }
 
   override read(offset: number, sink: Sink): boolean {
@@ -123,7 +123,7 @@ export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLin
   /** EDQUOT, ENOSPC. */
   override open(_flags: number, caller: Caller): Handle {
     const text = this.#text();
-    return new TextHandle(this, text, this.directory.ledger.tab(caller.uid, caller.gid));
+    return new TextHandle(this, text, this.directory.ledger.account(caller.uid, caller.gid));
   }
 
   #text(): string {

@@ -5,7 +5,7 @@ import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
 import { Handle, type ParkedRead, Poll } from '../nodes/node.js';
 import { QUEUE_STREAM_PRICE } from '../prices.js';
-import type { Tab } from '../quota.js';
+import type { QuotaAccount } from '../quota.js';
 import { STREAM_BYTES } from './streams.js';
 import { DotFile, type DotFileHost } from '../nodes/text-file.js';
 import { Waiters } from './waiters.js';
@@ -37,9 +37,9 @@ export class QueueStreamFile extends DotFile<QueueDirectory> {
 
   /** EDQUOT, ENOSPC. */
   override open(_flags: number, caller: Caller): Handle {
-    const tab = this.directory.ledger.tab(caller.uid, caller.gid);
-    tab.claimAll(QUEUE_STREAM_PRICE);
-    return new QueueStreamHandle(this, tab);
+    const account = this.directory.ledger.account(caller.uid, caller.gid);
+    account.chargeAll(QUEUE_STREAM_PRICE);
+    return new QueueStreamHandle(this, account);
   }
 }
 
@@ -48,7 +48,7 @@ export class QueueStreamHandle extends Handle {
 
   constructor(
     override readonly node: QueueStreamFile,
-    private readonly streamTab: Tab,
+    private readonly streamAccount: QuotaAccount,
   ) {
     super(node);
     this.#reader = new QueueReader(node.directory.queue);
@@ -66,7 +66,7 @@ export class QueueStreamHandle extends Handle {
   override read(_offset: number, sink: Sink): boolean {
     if (!this.#reader.ready) return false;
     this.node.directory.beforeAnswer();
-    this.demandRest(sink.room);
+    this.assertRestFits(sink.room);
     this.#reader.read(sink);
     this.chargeRest();
     this.node.directory.changed();
@@ -109,7 +109,7 @@ export class QueueStreamHandle extends Handle {
   override release(): void {
     const { readers } = this.node.directory;
     readers.opened--;
-    this.streamTab.unclaimAll(QUEUE_STREAM_PRICE);
+    this.streamAccount.refundAll(QUEUE_STREAM_PRICE);
     readers.unwatch(this);
   }
 }

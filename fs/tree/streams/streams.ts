@@ -1,5 +1,5 @@
 /** `stream` and `match/<filter>`: every open is a queue of its own, a cursor into the log that dies with the open file. */
-import { Audience, Cursor } from '../../bus/cursor.js';
+import { FilterGroup, Cursor } from '../../bus/cursor.js';
 import type { Event } from '../../bus/event.js';
 import { FilterIndex } from '../../bus/filter-index.js';
 import { Filter } from '../../uevent/filter/filter.js';
@@ -11,7 +11,7 @@ import type { ReplyPort } from '../ports.js';
 import { EVERYTHING } from '../filter-charge.js';
 import { type AttributeChanges, type Attributes, Handle, type Lifetime, type Node, type NodeId, type ParkedRead, Poll } from '../nodes/node.js';
 import { streamPrice } from '../prices.js';
-import type { Ledger, Tab } from '../quota.js';
+import type { QuotaLedger, QuotaAccount } from '../quota.js';
 import { RootFile } from '../nodes/root-file.js';
 import { type StatusLine, type StatusLines, subscriberText } from '../../shared/status-lines.js';
 import { Waiters } from './waiters.js';
@@ -33,7 +33,7 @@ export const STREAM_BYTES = 4096;
 const MOST_LISTED = 256;
 
 /** All streams with one filter: an event is looked at once for all of them. */
-export class StreamGroup extends Audience {
+export class StreamGroup extends FilterGroup {
   readonly handles = new Set<StreamHandle>();
   readonly waiters = new Waiters();
 
@@ -94,7 +94,7 @@ export class Streams {
 
   constructor(
     readonly log: Log,
-    readonly ledger: Ledger,
+    readonly ledger: QuotaLedger,
   ) {}
 
   /** An event has come. */
@@ -128,15 +128,15 @@ export class Streams {
 
   /** EDQUOT, ENOSPC. */
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
-    const tab = this.ledger.tab(caller.uid, caller.gid);
-    tab.claimAll(streamPrice(filter, this.log.limits.events));
+    const account = this.ledger.account(caller.uid, caller.gid);
+    account.chargeAll(streamPrice(filter, this.log.limits.events));
     let group = this.groups.get(filter.text);
     if (group === undefined) {
       group = new StreamGroup(this.log, filter);
       this.groups.set(filter.text, group);
       this.#index.add(group);
     }
-    const handle = new StreamHandle(node, group, this, caller.pid, tab);
+    const handle = new StreamHandle(node, group, this, caller.pid, account);
     group.handles.add(handle);
     this.size++;
     return handle;
@@ -163,7 +163,7 @@ export class Streams {
     const { group } = handle;
     group.handles.delete(handle);
     this.size--;
-    handle.streamTab.unclaimAll(streamPrice(group.filter, this.log.limits.events));
+    handle.streamAccount.refundAll(streamPrice(group.filter, this.log.limits.events));
     group.waiters.unwatch(handle);
     if (group.handles.size > 0) return;
     this.groups.delete(group.filter.text);
@@ -182,7 +182,7 @@ export class StreamHandle extends Handle {
     /** The thread that opened it, for `.status`. */
     readonly openerPid: number,
     /** Where the stream is charged, besides the open file. */
-    readonly streamTab: Tab,
+    readonly streamAccount: QuotaAccount,
   ) {
     super(node);
     this.cursor = new Cursor(group);
@@ -194,7 +194,7 @@ export class StreamHandle extends Handle {
 
   override read(_offset: number, sink: Sink): boolean {
     if (!this.cursor.ready) return false;
-    this.demandRest(sink.room);
+    this.assertRestFits(sink.room);
     this.cursor.read(sink);
     this.chargeRest();
     return true;

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
 import type { Complain } from '../../../shared/complaints.js';
-import { Misuse, Refusal, isSystemError } from '../../../shared/errors.js';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
 
@@ -23,7 +23,7 @@ export class Configuration {
   /** What the mount goes by as long as it lasts. */
   readonly #mounted: ReadonlyMap<string, string>;
 
-  /** Reads the file. Throws {@link Misuse} for one that is not as it should be, {@link Refusal} for one that can't be read. */
+  /** Reads the file. Throws {@link UsageError} for one that is not as it should be, {@link UserError} for one that can't be read. */
   constructor(private readonly command: Command) {
     const { config: file } = command.opts<{ config?: string }>();
     this.#file = file ?? DEFAULT_FILE;
@@ -51,7 +51,7 @@ export class Configuration {
       }
       this.config = config;
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof UserError)) throw error;
       complain(`${error.message} (the old settings stay)`);
       return false;
     }
@@ -88,15 +88,15 @@ export class Configuration {
       fd = openSync(file, 'r');
     } catch (error) {
       if (this.#isOptional && isSystemError(error, 'ENOENT')) return null;
-      throw isSystemError(error) ? Refusal.from(error, file) : error;
+      throw isSystemError(error) ? UserError.from(error, file) : error;
     }
     try {
       // The shell's <(...) is a pipe: read once, it has nothing more, or whoever writes keeps us waiting.
-      if (isAgain && !fstatSync(fd).isFile()) throw new Misuse(`${file}: only a regular file can be read again`);
+      if (isAgain && !fstatSync(fd).isFile()) throw new UsageError(`${file}: only a regular file can be read again`);
       return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
     } catch (error) {
-      if (error instanceof TypeError) throw new Misuse(`${file}: it is not UTF-8`);
-      throw isSystemError(error) ? Refusal.from(error, file) : error;
+      if (error instanceof TypeError) throw new UsageError(`${file}: it is not UTF-8`);
+      throw isSystemError(error) ? UserError.from(error, file) : error;
     } finally {
       closeSync(fd);
     }
@@ -107,7 +107,7 @@ function readAll(fd: number, file: string): Buffer {
   const bytes = Buffer.alloc(MOST_BYTES + 1);
   let length = 0;
   for (let got = -1; got !== 0 && length < bytes.length; length += got) got = readSync(fd, bytes, length, bytes.length - length, null);
-  if (length > MOST_BYTES) throw new Misuse(`${file}: it has more than ${MOST_BYTES} bytes`);
+  if (length > MOST_BYTES) throw new UsageError(`${file}: it has more than ${MOST_BYTES} bytes`);
   return bytes.subarray(0, length);
 }
 

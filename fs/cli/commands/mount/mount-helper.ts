@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
-import { Misuse, Refusal, isSystemError } from '../../../shared/errors.js';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { Configuration } from './configuration.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { mountOptions } from './mount-options.js';
@@ -41,7 +41,7 @@ const LAST_WORDS_MS = 20;
 /** One that comes while the daemon starts ends it. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Reads the arguments. Throws {@link Misuse}. */
+/** Reads the arguments. Throws {@link UsageError}. */
 export function parseHelperCall(args: readonly string[]): HelperCall {
   const operands: string[] = [];
   const options: string[] = [];
@@ -52,13 +52,13 @@ export function parseHelperCall(args: readonly string[]): HelperCall {
     if (!arg.startsWith('-')) operands.push(arg);
     else if (arg.startsWith('-o')) options.push(...splitOptions(valueOf(args, i)));
     else if (arg.startsWith('-t')) valueOf(args, i);
-    else if (!/^-[fnsv]+$/.test(arg)) throw new Misuse(`unknown option '${arg}' (it is SOURCE DIR [-f] [-o OPTIONS])`);
+    else if (!/^-[fnsv]+$/.test(arg)) throw new UsageError(`unknown option '${arg}' (it is SOURCE DIR [-f] [-o OPTIONS])`);
     if (/^-[fnsv]+$/.test(arg)) {
       isForeground ||= arg.includes('f');
       isSloppy ||= arg.includes('s');
     } else if (arg === '-o' || arg === '-t') i++;
   }
-  if (operands.length !== 2) throw new Misuse(`${operands.length} arguments (it is SOURCE DIR [-f] [-o OPTIONS])`);
+  if (operands.length !== 2) throw new UsageError(`${operands.length} arguments (it is SOURCE DIR [-f] [-o OPTIONS])`);
   return { source: operands[0], directory: operands[1], options, isForeground, isSloppy };
 }
 
@@ -66,7 +66,7 @@ export function parseHelperCall(args: readonly string[]): HelperCall {
 function valueOf(args: readonly string[], index: number): string {
   const arg = args[index];
   if (arg.length > 2) return arg.slice(2);
-  if (index + 1 === args.length) throw new Misuse(`option '${arg}' argument missing`);
+  if (index + 1 === args.length) throw new UsageError(`option '${arg}' argument missing`);
   return args[index + 1];
 }
 
@@ -75,7 +75,7 @@ function splitOptions(text: string): string[] {
   return [...text.matchAll(/(?:[^,\\]|\\[^]|\\$)+/g)].map(([option]) => option.replaceAll(/\\([,\\])/g, '$1'));
 }
 
-/** The options of ours among them, as `eventfs mount` takes them. Throws {@link Misuse} for what is neither ours nor known. */
+/** The options of ours among them, as `eventfs mount` takes them. Throws {@link UsageError} for what is neither ours nor known. */
 function toArguments({ options, isSloppy }: HelperCall): string[] {
   const known = mountOptions(new Command('mount')).options;
   return options.flatMap((text) => {
@@ -83,17 +83,17 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
     const option = known.find(({ long }) => long!.slice(2) === name.replaceAll('_', '-') && !NOT_HERE.includes(long!.slice(2)));
     if (option === undefined) {
       if (IGNORED.test(text) || isSloppy) return [];
-      if (name === 'ro') throw new Misuse('ro: it can not be read only: what is read from a queue is taken off');
-      throw new Misuse(`unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`);
+      if (name === 'ro') throw new UsageError('ro: it can not be read only: what is read from a queue is taken off');
+      throw new UsageError(`unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`);
     }
     const long = option.long!;
     if (!option.required) {
-      if (text !== name) throw new Misuse(`${name}: it takes no value`);
+      if (text !== name) throw new UsageError(`${name}: it takes no value`);
       return [long];
     }
-    if (text === name) throw new Misuse(`${name}: a value is missing, as in ${name}=...`);
+    if (text === name) throw new UsageError(`${name}: a value is missing, as in ${name}=...`);
     const value = text.slice(name.length + 1);
-    if (PATHS.includes(long.slice(2)) && !value.startsWith('/')) throw new Misuse(`${text}: it must be a path from the root`);
+    if (PATHS.includes(long.slice(2)) && !value.startsWith('/')) throw new UsageError(`${text}: it must be a path from the root`);
     return [`${long}=${value}`];
   });
 }
@@ -147,25 +147,25 @@ async function untilReady(start: () => ChildProcess): Promise<number> {
 async function remount(directory: string, own: readonly string[]): Promise<number> {
   const path = await requireMount(directory);
   const pid = servingProcess(path);
-  if (pid === undefined) throw new Refusal(`${path}: its daemon can not be told from here (try as root, in the daemon's PID namespace)`);
+  if (pid === undefined) throw new UserError(`${path}: its daemon can not be told from here (try as root, in the daemon's PID namespace)`);
   const serving = configurationOf(pid, path);
   const wanted = mountOptions(new Command('mount')).exitOverride().parse([...own], { from: 'user' });
   for (const { long } of wanted.options) {
     const name = wanted.options.find((option) => option.long === long)!.attributeName();
     if (wanted.getOptionValueSource(name) !== 'cli') continue;
     const isSame = JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.options[name]);
-    if (!isSame) throw new Refusal(`${path}: ${long!.slice(2)} can not be changed by a remount (try umount, then mount)`);
+    if (!isSame) throw new UserError(`${path}: ${long!.slice(2)} can not be changed by a remount (try umount, then mount)`);
   }
   try {
     process.kill(pid, 'SIGHUP');
   } catch (error) {
-    if (isSystemError(error)) throw Refusal.from(error, path, { EPERM: 'try as root' });
+    if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'try as root' });
     throw error;
   }
   return ExitCode.ok;
 }
 
-/** What a daemon goes by: its command line, and its file as it is now. Throws {@link Refusal} where the daemon would not take it. */
+/** What a daemon goes by: its command line, and its file as it is now. Throws {@link UserError} where the daemon would not take it. */
 function configurationOf(pid: number, path: string): Configuration {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   const at = words.indexOf('mount');
@@ -174,7 +174,7 @@ function configurationOf(pid: number, path: string): Configuration {
     if (at < 0) throw new Error('none');
     command.parse(words.slice(at + 1), { from: 'user' });
   } catch {
-    throw new Refusal(`${path}: it is not served by eventfs mount, and has nothing to read again`);
+    throw new UserError(`${path}: it is not served by eventfs mount, and has nothing to read again`);
   }
   return new Configuration(command);
 }

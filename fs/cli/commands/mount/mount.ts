@@ -6,7 +6,7 @@ import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
 import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type { DriverName, OutletOptions, SourceName, StickyDirectory, TransportName } from '../../../daemon/options.js';
-import { Refusal } from '../../../shared/errors.js';
+import { UserError } from '../../../shared/errors.js';
 import { seesOwnNamespace } from '../../../shared/namespaces.js';
 import { Configuration } from './configuration.js';
 import { toSyslog } from '../../terminal/syslog.js';
@@ -30,7 +30,7 @@ export async function mount(directory: string, command: Command): Promise<void> 
   const configuration = new Configuration(command);
   const options = configuration.options as unknown as MountOptions;
   const path = mountPath(directory);
-  if (!seesOwnNamespace()) throw new Refusal('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
+  if (!seesOwnNamespace()) throw new UserError('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
   let say: Complain = (message) => console.error(`eventfs: mount: ${message}`);
   const complain = sparing((message) => say(message));
   const { driver, transport, sticky, busyPoll, fsname } = options;

@@ -18,7 +18,7 @@ const LOOK_EVERY_MS = 50;
 /** The most that are looked at before others have their turn. */
 const MOST_AT_ONCE = 64;
 
-export class LostInterrupts {
+export class MissedInterruptPoller {
   #timer: NodeJS.Timeout | null = null;
   readonly #stat = Buffer.alloc(256);
 

@@ -13,7 +13,7 @@ const WAIT_MS = 10;
 const HELP_TIMEOUT_MS = 500;
 const RETRY_MS = 100;
 
-export class Starvation {
+export class RingStallRescuer {
   /** How often help was needed, for `.status`. */
   helped = 0;
   #timer: NodeJS.Timeout | null = null;

@@ -5,8 +5,8 @@
  * the addon. One whose socket is full is taken off that list and gets a cursor of its own: its queue is the log, which is
  * there anyway, and what the ring overtakes before it reads is lost by a known number. Who is idle costs nothing.
  */
-import { Audience, Cursor } from '../bus/cursor.js';
-import type { Tab } from '../tree/quota.js';
+import { FilterGroup, Cursor } from '../bus/cursor.js';
+import type { QuotaAccount } from '../tree/quota.js';
 
 /** The most messages of one call into the addon. */
 export const MOST_MESSAGES = 64;
@@ -24,7 +24,7 @@ export interface Notice {
   readonly isRecord: boolean;
 }
 
-export class Subscriber {
+export class SocketClient {
   /** Its place in its group's live list, or -1. */
   place = -1;
   /** Where it stands; only while it lags. */
@@ -36,7 +36,7 @@ export class Subscriber {
   /** The EPOLL* bits that its socket is watched for. */
   watched = 1;
   /** Where its filter is charged, once it has one. */
-  tab: Tab | null = null;
+  account: QuotaAccount | null = null;
   #lostBefore = 0;
 
   constructor(
@@ -44,7 +44,7 @@ export class Subscriber {
     readonly token: number,
     readonly fd: number,
     readonly peer: Peer,
-    public group: Group,
+    public group: SocketGroup,
   ) {}
 
   /** How many events the ring has taken from it. */
@@ -65,19 +65,19 @@ export class Subscriber {
 }
 
 /** Those who have the same filter: an event is matched once for all of them. */
-export class Group extends Audience {
+export class SocketGroup extends FilterGroup {
   /** How many there are, live or not. */
   members = 0;
   /** Whether there is something that the live have not got yet. */
   fresh = false;
   /** Where the live ones stand. */
   leader = new Cursor(this);
-  readonly live: Subscriber[] = [];
+  readonly live: SocketClient[] = [];
   /** Their sockets, at the same places. */
   sockets = new Int32Array(16);
 
   /** `subscriber` has all that there is. */
-  join(subscriber: Subscriber): void {
+  join(subscriber: SocketClient): void {
     subscriber.forgetCursor();
     if (this.live.length === this.sockets.length) {
       const larger = new Int32Array(2 * this.sockets.length);
@@ -90,7 +90,7 @@ export class Group extends Audience {
   }
 
   /** `subscriber` lags from now on; gives the cursor that it gets. The last one takes its place among the live. */
-  part(subscriber: Subscriber): Cursor {
+  part(subscriber: SocketClient): Cursor {
     const { place } = subscriber;
     const last = this.live.pop()!;
     if (last !== subscriber) {
