@@ -6,11 +6,11 @@
  * A source publishes all that it has and then settles once, so that a reader that wakes finds the whole batch.
  */
 import { SeqnumIndex } from './seqnum-index.js';
-import { type Event, now } from './event.js';
+import { type Event, type LogIndex, now } from './event.js';
 import type { Log } from './log.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
-import { type UeventText, overflowText } from '../uevent/text.js';
+import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
 
 /** What gets every event: the tree, and each outlet. */
 export interface BusListener {
@@ -28,7 +28,7 @@ export class Bus {
   /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
   readonly history: Queue<Entry>;
   readonly #seqnums = new SeqnumIndex();
-  #lastSeqnum = 0;
+  #lastSeqnum = 0 as SeqNum;
   /** Events so far, by where they came from; `cut`: records that were not published, because their writer ended in the middle. */
   readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
   /** How many events the sources have lost. */
@@ -64,12 +64,12 @@ export class Bus {
   }
 
   /** A source begins: the kernel's last SEQNUM so far. */
-  beginAfter(seqnum: number): void {
+  beginAfter(seqnum: SeqNum): void {
     this.#lastSeqnum = seqnum;
   }
 
   /** The kernel's last SEQNUM: events without their own are numbered behind it. */
-  get lastSeqnum(): number {
+  get lastSeqnum(): SeqNum {
     return this.#lastSeqnum;
   }
 
@@ -102,7 +102,7 @@ export class Bus {
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, NaN, count);
+    this.#append(this.#nameless(), text, text.length, NO_SEQNUM, count);
   }
 
   /** The sources have nothing more for now: whoever waits is told. */
@@ -125,12 +125,12 @@ export class Bus {
    * What has come after the kernel's event `seqnum`, but not what came after its later event `last` or has the number `end`
    * or a higher one: the events that are kept, how many there were before them that are not, and the number that all begin with.
    */
-  since(seqnum: number, last: number, end: number): { readonly first: number; readonly events: readonly Event[]; readonly lost: number } {
+  since(seqnum: SeqNum, last: SeqNum, end: LogIndex): { readonly first: LogIndex; readonly events: readonly Event[]; readonly lost: number } {
     const named = this.history.entries.get(String(seqnum))?.event;
-    const after = named === undefined ? this.#seqnums.after(seqnum, last) : { number: named.number + 1, unknown: 0 };
-    const first = Math.min(after.number, end);
+    const after = named === undefined ? this.#seqnums.after(seqnum, last) : { number: (named.number + 1) as LogIndex, unknown: 0 };
+    const first = Math.min(after.number, end) as LogIndex;
     const kept = [...this.history.entries].map(({ event }) => event);
-    const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end));
+    const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end)) as LogIndex;
     return {
       first,
       events: kept.filter(({ number }) => number >= first && number < end),
@@ -145,7 +145,7 @@ export class Bus {
   }
 
   /** Whether nothing can be called so yet: a SEQNUM above all others, or what `#nameless` gives while all names were of these two kinds. */
-  #isNew(seqnum: number): boolean {
+  #isNew(seqnum: SeqNum): boolean {
     if (Number.isNaN(seqnum)) return !this.#hasRenamed;
     if (seqnum <= this.#highest) return false;
     this.#highest = seqnum;
@@ -167,7 +167,7 @@ export class Bus {
   }
 
   /** @param lost how many lost events it tells of, 0 for an event */
-  #append(wanted: string, text: Uint8Array, length: number, seqnum = NaN, lost = 0): void {
+  #append(wanted: string, text: Uint8Array, length: number, seqnum: SeqNum, lost = 0): void {
     const isUnique = this.#isNew(seqnum);
     const name = isUnique ? wanted : this.#freeName(wanted);
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));

@@ -5,7 +5,7 @@
  * events that match (`matched`), a cursor those that it has passed (`#passed`). What is neither passed nor still in the
  * ring is lost.
  */
-import type { Event } from './event.js';
+import type { Event, LogIndex } from './event.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import type { Log } from './log.js';
 import { PartialRecord, overflowRecord } from './record.js';
@@ -13,6 +13,8 @@ import type { Sink } from './sink.js';
 
 /** Room for so many numbers of events is made at first. */
 const FEWEST_NUMBERS = 16;
+/** No event that matches has come yet: below every number. */
+const NO_MATCH = -1 as LogIndex;
 
 /** The streams that have the same filter: an event is matched once for all of them. */
 export class FilterGroup {
@@ -47,8 +49,8 @@ export class FilterGroup {
     return this.#count;
   }
 
-  /** The number of the first that has matched from `number` on, or -1. */
-  nextMatch(number: number): number {
+  /** The number of the first that has matched from `number` on, or NO_MATCH. */
+  nextMatch(number: LogIndex): LogIndex {
     let low = 0;
     let high = this.#count;
     while (low < high) {
@@ -56,11 +58,11 @@ export class FilterGroup {
       if (this.#at(middle) < number) low = middle + 1;
       else high = middle;
     }
-    return low < this.#count ? this.#at(low) : -1;
+    return low < this.#count ? this.#at(low) : NO_MATCH;
   }
 
-  #at(index: number): number {
-    return this.#numbers[(this.#first + index) % this.#numbers.length];
+  #at(index: number): LogIndex {
+    return this.#numbers[(this.#first + index) % this.#numbers.length] as LogIndex;
   }
 
   #forgetOvertaken(): void {
@@ -82,7 +84,7 @@ export class FilterGroup {
 
 export class Cursor {
   /** The number of the next event to look at. */
-  #number: number;
+  #number: LogIndex;
   /** How many of the group's events lie before it: read, or told as lost. */
   #passed: number;
   /** Log.standInsBefore its place, which the ring may have taken since. */
@@ -124,7 +126,7 @@ export class Cursor {
   }
 
   /** Whether the next event has that number or a higher one, and nothing is to be told before it. */
-  isFrom(number: number): boolean {
+  isFrom(number: LogIndex): boolean {
     if (this.#rest.waiting) return false;
     const { group } = this;
     return (group.filter.all ? this.#number : group.nextMatch(this.#number)) >= number && this.#overtaken() === 0;
@@ -164,7 +166,7 @@ export class Cursor {
     const number = group.filter.all ? this.#number : group.nextMatch(this.#number);
     if (number < 0 || number === group.log.next) return undefined;
     const event = group.log.at(number);
-    this.#number = number + 1;
+    this.#number = (number + 1) as LogIndex;
     this.#passed++;
     this.#standIns += event.weight - 1;
     return event;
@@ -196,7 +198,7 @@ export class Cursor {
         if (sink.room === roomAtFirst) this.#pass(sink, first);
         return;
       }
-      const last = log.at(end - 1);
+      const last = log.at((end - 1) as LogIndex);
       sink.put(log.memory, first.start, last.start + last.recordLength - first.start);
       this.#passed += end - this.#number;
       this.#number = end;
@@ -216,7 +218,7 @@ export class Cursor {
   }
 
   #pass(sink: Sink, event: Event): void {
-    this.#number = event.number + 1;
+    this.#number = (event.number + 1) as LogIndex;
     this.#passed++;
     this.#standIns += event.weight - 1;
     this.#rest.put(sink, event.bytes, event.start, event.recordLength);

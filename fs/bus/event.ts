@@ -11,9 +11,12 @@ import type { Arena, Block, Segment } from './arena.js';
 import type { EventQuota } from './quota.js';
 import { kernelName, tagsOf } from '../uevent/filter/filter.js';
 
-declare const seqnum: unique symbol;
-/** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
-export type SeqNum = number & { readonly [seqnum]: true };
+declare const logIndex: unique symbol;
+/** An event's place in the log: the first is 0. No SEQNUM, which events of programs lack and other network namespaces share. */
+export type LogIndex = number & { readonly [logIndex]: true };
+
+/** The place of an event that never was in the log: a user's file. */
+export const NOT_LOGGED = -1 as LogIndex;
 
 /** Seconds and nanoseconds since the epoch (struct timespec). */
 export interface Timestamp {
@@ -68,13 +71,13 @@ export class Event implements Block {
   /**
    * @param name what its file is called: the SEQNUM, bytes as characters
    * @param ino its inode number, the same in every queue
-   * @param number its place in the log, or -1 when it never was there (a user's file)
+   * @param number its place in the log, or NOT_LOGGED
    * @param bytes where its text is: `length` bytes at `start`, with a `\n` behind them
    */
   constructor(
     readonly name: string,
     readonly ino: number,
-    readonly number: number,
+    readonly number: LogIndex,
     public bytes: Uint8Array,
     public start: number,
     public length: number,

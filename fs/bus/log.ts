@@ -5,7 +5,7 @@
  * gets many events as one slice. A record never wraps: what does not fit before the ring's end goes to its beginning.
  */
 import { Arena } from './arena.js';
-import { Event, type Timestamp } from './event.js';
+import { Event, type LogIndex, type Timestamp } from './event.js';
 
 const LF = 0x0a;
 
@@ -26,8 +26,8 @@ export class Log {
   /** By number: the weight of all events before it. */
   readonly #weightBefore: Float64Array;
   #weight = 0;
-  #oldest = 0;
-  #next = 0;
+  #oldest = 0 as LogIndex;
+  #next = 0 as LogIndex;
   /** Where the next record goes. */
   #end = 0;
 
@@ -42,17 +42,17 @@ export class Log {
   }
 
   /** The number of the oldest event in the ring. */
-  get oldest(): number {
+  get oldest(): LogIndex {
     return this.#oldest;
   }
 
   /** The number that the next event will get. */
-  get next(): number {
+  get next(): LogIndex {
     return this.#next;
   }
 
   /** The event with that number, from `oldest` up to but not including `next`. */
-  at(number: number): Event {
+  at(number: LogIndex): Event {
     return this.#events[number % this.limits.events]!;
   }
 
@@ -60,12 +60,12 @@ export class Log {
    * The weight of all events before `number`: whoever loses an overflow record of 7 lost events has lost 7, not 1. For the last
    * `WEIGHED` numbers at least, and all from `oldest` up to and including `next`.
    */
-  weightBefore(number: number): number {
+  weightBefore(number: LogIndex): number {
     return number === this.#next ? this.#weight : this.#weightBefore[number % this.#weightBefore.length];
   }
 
   /** How many lost events the overflow records before `number` stand for, less those records. */
-  standInsBefore(number: number): number {
+  standInsBefore(number: LogIndex): number {
     return this.weightBefore(number) - number;
   }
 
@@ -93,15 +93,15 @@ export class Log {
    * The largest run of whole records from `from` on that lies in one piece and within `room` bytes.
    * Gives the number behind its last event: `from` when not even the first record fits.
    */
-  run(from: number, room: number): number {
+  run(from: LogIndex, room: number): LogIndex {
     const start = this.at(from).start;
     let low = from;
     let high = this.#next;
     while (low < high) {
-      const middle = Math.floor((low + high) / 2);
+      const middle = Math.floor((low + high) / 2) as LogIndex;
       const event = this.at(middle);
       const end = event.start + event.length + 1;
-      if (end > start && end - start <= room) low = middle + 1;
+      if (end > start && end - start <= room) low = (middle + 1) as LogIndex;
       else high = middle;
     }
     return low;

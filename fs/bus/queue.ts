@@ -5,7 +5,7 @@
  * directory and knows more (tree/nodes/event-file.ts).
  */
 import type { EventQuota } from './quota.js';
-import type { Event, Holder } from './event.js';
+import type { Event, Holder, LogIndex } from './event.js';
 import { Losses } from './losses.js';
 import { PartialRecord, overflowRecord } from './record.js';
 import { Sequence } from './sequence.js';
@@ -298,7 +298,7 @@ export class QueueReader {
   }
 
   /** Whether the next event has that number in the log or a higher one, and nothing is to be told before it. */
-  isFrom(number: number): boolean {
+  isFrom(number: LogIndex): boolean {
     const next = this.queue.firstComplete();
     return !this.#rest.waiting && this.queue.untold === 0 && next !== undefined && next.event.number >= number;
   }

@@ -1,4 +1,6 @@
 /** When the last events came, told in SEQNUMs: so that who comes late can ask for what came after one of them. */
+import type { SeqNum } from '../uevent/text.js';
+import type { LogIndex } from './event.js';
 import { WEIGHED } from './log.js';
 
 /** How many events back it knows: of as many the log knows how many there were (`Log.weightBefore`). */
@@ -10,7 +12,7 @@ export class SeqnumIndex {
   #next = 0;
 
   /** An event was logged; they come in the order of their numbers, without gaps. */
-  note(number: number, seqnumBefore: number): void {
+  note(number: LogIndex, seqnumBefore: SeqNum): void {
     this.#seqnumBefore[number % PLACES] = seqnumBefore;
     this.#next = number + 1;
   }
@@ -20,8 +22,8 @@ export class SeqnumIndex {
    * here, `unknown` is how many there were in between by the kernel's count.
    * @param last a later SEQNUM, behind which nothing is asked for
    */
-  after(seqnum: number, last: number): { readonly number: number; readonly unknown: number } {
-    if (this.#next === 0) return { number: 0, unknown: last - seqnum };
+  after(seqnum: SeqNum, last: SeqNum): { readonly number: LogIndex; readonly unknown: number } {
+    if (this.#next === 0) return { number: 0 as LogIndex, unknown: last - seqnum };
     const oldest = Math.max(0, this.#next - PLACES);
     let low = oldest;
     let high = this.#next;
@@ -31,6 +33,6 @@ export class SeqnumIndex {
       else high = middle;
     }
     const isKnown = low > oldest || low === this.#next;
-    return { number: low, unknown: isKnown ? 0 : Math.min(last, this.#seqnumBefore[low % PLACES]) - seqnum };
+    return { number: low as LogIndex, unknown: isKnown ? 0 : Math.min(last, this.#seqnumBefore[low % PLACES]) - seqnum };
   }
 }

@@ -9,6 +9,7 @@ import type { WatchOptions } from './commands/watch.js';
 import { addCompare } from './commands/compare-options.js';
 import { ExitCode, explain } from './terminal/explain.js';
 import { mountOptions } from './commands/mount/mount-options.js';
+import type { SeqNum } from '../uevent/text.js';
 import { print } from './terminal/output.js';
 
 const DEFAULT_DIRECTORY = '/dev/events';
@@ -213,9 +214,9 @@ function oneLine(text: string): string {
   return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
 }
 
-function parseSeqnum(text: string): number {
+function parseSeqnum(text: string): SeqNum {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a SEQNUM, as in /sys/kernel/uevent_seqnum.');
-  return Number(text);
+  return Number(text) as SeqNum;
 }
 
 /** The longest that a timer can be set to is 2^31 ms. */

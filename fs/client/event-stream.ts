@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { ReadableWatch } from '#native';
 import type { Filter } from '../uevent/filter/filter.js';
+import type { SeqNum } from '../uevent/text.js';
 import { isSystemError } from '../shared/errors.js';
 import { type EventText, records, tellsOfLoss } from './event-text.js';
 import { makeOwnDirectory } from './own-directory.js';
@@ -23,7 +24,7 @@ export class EventStream {
    * @param mount where eventfs is mounted
    * @param label what the process directory is called that `since` needs, as in `.watch`
    */
-  constructor(mount: string, filter: Filter, label: string, since?: number) {
+  constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
     const { path, rest } = since === undefined ? sharedStream(mount, filter) : ownStream(mount, filter, label, since);
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     this.#rest = rest;
@@ -64,7 +65,7 @@ function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filt
 }
 
 /** A process directory's, whose queue begins with what is kept. */
-function ownStream(mount: string, filter: Filter, label: string, since: number): { path: Buffer; rest: Filter } {
+function ownStream(mount: string, filter: Filter, label: string, since: SeqNum): { path: Buffer; rest: Filter } {
   return { path: Buffer.from(`${makeOwnDirectory(mount, label, filter, since)}/.stream`), rest: filter };
 }
 

@@ -2,6 +2,7 @@
 import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
+import type { SeqNum } from '../uevent/text.js';
 
 const HINTS = {
   EACCES: 'the mount lets you make no directory',
@@ -17,7 +18,7 @@ const HINTS = {
  * @param label '' or `.<label>`
  * @param since a SEQNUM: what the bus has kept after it comes first
  */
-export function makeOwnDirectory(mount: string, label: string, filter: Filter, since?: number): string {
+export function makeOwnDirectory(mount: string, label: string, filter: Filter, since?: SeqNum): string {
   const path = makeFree(`${mount}/${process.pid}${label}`);
   if (!filter.all) writeTo(`${path}/.filter`, Buffer.from(`${filter.text}\n`, 'latin1'));
   if (since !== undefined) writeTo(`${path}/.since`, Buffer.from(`${since}\n`));

@@ -7,7 +7,9 @@
  * open and not older than `openMs` are lost; one of those that comes after all stays lost, for it has been told.
  */
 
-/** SeqnumTracker that have not come, `to` included. */
+import type { SeqNum } from '../uevent/text.js';
+
+/** Numbers that have not come, `to` included. */
 interface Skipped {
   readonly from: number;
   readonly to: number;
@@ -30,20 +32,20 @@ export class SeqnumTracker {
    * @param openMs how long a number that was skipped may still come, or be lost by an overrun
    */
   constructor(
-    public last: number,
+    public last: SeqNum,
     private readonly openMs: number,
   ) {}
 
   /** An event has come; NaN is one without a number. False when it has been told as lost. */
-  come(seqnum: number, nowMs: number): boolean {
+  come(seqnum: SeqNum, nowMs: number): boolean {
     if (!(seqnum > this.last)) return this.#fill(seqnum);
-    this.skipTo(seqnum - 1, nowMs);
+    this.skipTo((seqnum - 1) as SeqNum, nowMs);
     this.last = seqnum;
     return true;
   }
 
   /** There have been numbers up to `seqnum`. */
-  skipTo(seqnum: number, nowMs: number): void {
+  skipTo(seqnum: SeqNum, nowMs: number): void {
     if (seqnum <= this.last) return;
     this.#skipped.push({ from: this.last + 1, to: seqnum, sinceMs: nowMs, told: false });
     if (this.#skipped.length > MOST_SKIPPED) this.#skipped.shift();
@@ -63,7 +65,7 @@ export class SeqnumTracker {
     return count;
   }
 
-  #fill(seqnum: number): boolean {
+  #fill(seqnum: SeqNum): boolean {
     for (let place = this.#skipped.length - 1; place >= 0; place--) {
       const { from, to, sinceMs, told } = this.#skipped[place];
       if (seqnum > to) return true;

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { UeventSocket } from '#native';
 import type { Bus } from '../bus/bus.js';
-import { MalformedUevent, OversizedUevent, UeventText } from '../uevent/text.js';
+import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import type { Complain } from '../shared/complaints.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { SeqnumTracker } from './seqnum-tracker.js';
@@ -136,7 +136,7 @@ export class UeventSource {
   }
 
   /** False when the event was told as lost before it came. */
-  #noteSeqnum(seqnum: number): boolean {
+  #noteSeqnum(seqnum: SeqNum): boolean {
     const { last } = this.#tracker;
     // The clock is looked at when a number was skipped, and no oftener.
     const isNew = this.#tracker.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
@@ -167,10 +167,10 @@ export class UeventSource {
 }
 
 /** The last SEQNUM that the kernel gave. */
-function currentSeqnum(): number {
+function currentSeqnum(): SeqNum {
   try {
-    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
+    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) as SeqNum;
   } catch {
-    return 0; // no sysfs in this container
+    return 0 as SeqNum; // no sysfs in this container
   }
 }

@@ -1,7 +1,7 @@
 /** An event that a user writes, as a file of a process directory: it can be changed, and it has an owner and a mode. */
 import type { Arena } from '../bus/arena.js';
 import type { EventQuota } from '../bus/quota.js';
-import { Event, type Holder, NO_TEXT, type Timestamp, now } from '../bus/event.js';
+import { Event, type Holder, NOT_LOGGED, NO_TEXT, type Timestamp, now } from '../bus/event.js';
 import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { type AttributeChanges, FileType } from './nodes/node.js';
@@ -51,7 +51,7 @@ export class WrittenEvent extends Event {
     public uid: number,
     public gid: number,
   ) {
-    super(name, ino, -1, NO_TEXT, 0, 0, now());
+    super(name, ino, NOT_LOGGED, NO_TEXT, 0, 0, now());
     this.mode = FileType.regular | (mode & 0o7777);
     this.accessed = this.time;
     this.changed = this.time;

@@ -26,14 +26,21 @@ export class MalformedUevent extends Error {}
 /** The bytes are a uevent, but of more than {@link MAX_EVENT_BYTES}. */
 export class OversizedUevent extends Error {}
 
+declare const seqnum: unique symbol;
+/** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
+export type SeqNum = number & { readonly [seqnum]: true };
+
+/** The SEQNUM of an event that has none. It is neither above nor below any other. */
+export const NO_SEQNUM = NaN as SeqNum;
+
 const SEQNUM = Buffer.from('SEQNUM=');
 
 /** The text of the uevent read last. One is enough for all: its bytes are copied into the log at once. */
 export class UeventText {
   readonly bytes = new Uint8Array(MAX_EVENT_BYTES + 8); // an escape may overshoot before it is noticed
   length = 0;
-  /** The value of SEQNUM, or NaN when there is none. */
-  seqnum = NaN;
+  /** The value of SEQNUM, or NO_SEQNUM when there is none. */
+  seqnum = NO_SEQNUM;
 
   /** Reads a netlink datagram. Throws {@link MalformedUevent} or {@link OversizedUevent}. */
   readDatagram(data: Uint8Array, start: number, length: number): void {
@@ -54,7 +61,7 @@ export class UeventText {
 
   #read(data: Uint8Array, start: number, end: number, separator: number): void {
     this.length = 0;
-    this.seqnum = NaN;
+    this.seqnum = NO_SEQNUM;
     for (let at = start; at < end; at = this.#readLine(data, at, end, separator, at === start));
   }
 
@@ -99,7 +106,7 @@ export class UeventText {
       value = value * 10 + (byte - ZERO);
     }
     if (value > Number.MAX_SAFE_INTEGER) throw new MalformedUevent('its SEQNUM is too large');
-    this.seqnum = value;
+    this.seqnum = value as SeqNum;
   }
 }
 

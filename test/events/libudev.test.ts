@@ -1,7 +1,7 @@
 /** libudev's format, byte by byte and with anything that may come instead. What libudev itself makes of it: test/outlets/udev.test.ts. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Event } from '../../fs/bus/event.js';
+import { Event, type LogIndex } from '../../fs/bus/event.js';
 import { LIBUDEV_HEADER_BYTES } from '../../fs/uevent/libudev-format.js';
 import { readLibudev } from '../../fs/sources/libudev-reader.js';
 import { libudevBytes, murmurHash2, tagBloom, writeLibudev } from '../../fs/outlets/libudev-writer.js';
@@ -32,7 +32,7 @@ function refusal(data: Buffer): string {
 
 function eventOf(text: string): Event {
   const bytes = Buffer.from(`before${text}\nafter`, 'latin1');
-  return new Event('1', 1, 0, bytes, 6, text.length, { sec: 0, nsec: 0 });
+  return new Event('1', 1, 0 as LogIndex, bytes, 6, text.length, { sec: 0, nsec: 0 });
 }
 
 function write(text: string, seqnum = 7): Buffer {

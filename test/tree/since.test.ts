@@ -1,6 +1,8 @@
 /** Late joiners: what `.since` brings into a queue, on the tree in memory. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
+import type { LogIndex } from '../../fs/bus/event.js';
+import type { SeqNum } from '../../fs/uevent/text.js';
 import { runs } from '../support/budget.js';
 import { MemoryKernel, O_NONBLOCK, O_RDONLY, O_WRONLY, refusal } from '../support/kernel.js';
 import { suite } from '../support/suite.js';
@@ -80,7 +82,7 @@ withKernel(
 );
 
 withKernel('knows by the kernel\'s count what came before the daemon', (kernel) => {
-  kernel.bus.beginAfter(100);
+  kernel.bus.beginAfter(100 as SeqNum);
   kernel.mkdir('early');
   write(kernel, 'early/.since', '90');
   assert.equal(seqnums(take(kernel, 'early')), ['-10']);
@@ -124,7 +126,7 @@ withKernel('refuses what is no SEQNUM', (kernel) => {
 });
 
 withKernel('shows what it showed when a later number was written, and that changes nothing', (kernel) => {
-  kernel.bus.beginAfter(10);
+  kernel.bus.beginAfter(10 as SeqNum);
   for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
   kernel.mkdir('late');
   for (const later of [14, 99]) {
@@ -138,7 +140,7 @@ withKernel('shows what it showed when a later number was written, and that chang
 });
 
 withKernel('brings back no event that was taken already, however it was taken', (kernel) => {
-  kernel.bus.beginAfter(10);
+  kernel.bus.beginAfter(10 as SeqNum);
   kernel.event(11);
   kernel.mkdir('late');
   const late = kernel.walk('late');
@@ -156,7 +158,7 @@ withKernel('brings back no event that was taken already, however it was taken', 
 });
 
 withKernel('leaves an event where it is that was linked by hand, and brings in one whose name is a file of the user\'s', (kernel) => {
-  kernel.bus.beginAfter(10);
+  kernel.bus.beginAfter(10 as SeqNum);
   for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
   kernel.mkdir('late');
   const late = kernel.walk('late');
@@ -252,7 +254,7 @@ since('leaves no gap and repeats nothing, whatever came and went before', () => 
         const after = kernel.bus.lastSeqnum;
         publish();
         const { log } = kernel.bus;
-        all.push({ after, weight, record: `${log.at(log.next - 1).text}\n` });
+        all.push({ after, weight, record: `${log.at((log.next - 1) as LogIndex).text}\n` });
       };
       for (const one of steps) {
         if ('kernel' in one) come(1, () => kernel.event(kernel.bus.lastSeqnum + one.kernel));

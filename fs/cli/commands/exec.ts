@@ -6,6 +6,7 @@ import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
+import type { SeqNum } from '../../uevent/text.js';
 
 /** What env(1) and shells end with where a command is not there, and where it can't be run. */
 const NOT_FOUND = 127;
@@ -18,7 +19,7 @@ const LAST_STANDARD = 2;
 
 export interface ExecOptions {
   readonly filter: string;
-  readonly since?: number;
+  readonly since?: SeqNum;
   readonly label?: string;
   readonly mount: string;
 }

@@ -6,10 +6,11 @@ import { parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
 import { print } from '../terminal/output.js';
+import type { SeqNum } from '../../uevent/text.js';
 
 export interface WaitOptions {
   readonly timeout?: number;
-  readonly since?: number;
+  readonly since?: SeqNum;
   readonly existing?: boolean;
   readonly mount: string;
 }

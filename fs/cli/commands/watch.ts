@@ -7,6 +7,7 @@ import { EventStream } from '../../client/event-stream.js';
 import { type EventText, parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { STDOUT, print, printable } from '../terminal/output.js';
+import type { SeqNum } from '../../uevent/text.js';
 
 /** On a terminal, or where it is asked for; not, as picocolors would have it, wherever CI is set. */
 const { env, stdout } = process;
@@ -17,7 +18,7 @@ export interface WatchOptions {
   readonly json?: boolean;
   readonly properties?: boolean;
   /** A SEQNUM: what has come after it, and is kept, comes first. */
-  readonly since?: number;
+  readonly since?: SeqNum;
   readonly mount: string;
 }
 

@@ -1,5 +1,6 @@
 /** A directory that belongs to one process and ends with it; it is a queue that `ls` shows. */
-import { type Event, type Timestamp, now } from '../../bus/event.js';
+import { type Event, type LogIndex, type Timestamp, now } from '../../bus/event.js';
+import type { SeqNum } from '../../uevent/text.js';
 import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
 import { Queue, heapOf } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -63,9 +64,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
   /** The number in the log that what it has been offered begins with. */
-  #begins: number;
+  #begins: LogIndex;
   /** The kernel's last SEQNUM before that. */
-  beginsAfter: number;
+  beginsAfter: SeqNum;
   /** It stays, whatever becomes of its owner. */
   #sticky = false;
   #orphaned = false;
@@ -108,7 +109,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
    * those that were offered to it already. What is gone of them is lost, whether the filter would have let it or not. So is
    * the oldest of what is left where to match it all with a costly filter would hold the daemon for too long.
    */
-  replay(seqnum: number): void {
+  replay(seqnum: SeqNum): void {
     if (seqnum > this.beginsAfter) return;
     const { first, events, lost } = this.context.bus.since(seqnum, this.beginsAfter, this.#begins);
     const { wanted, skipped } = this.#wantedOf(events);
@@ -145,7 +146,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   /** The number in the log from which on nobody has been told. */
-  get settledBefore(): number {
+  get settledBefore(): LogIndex {
     return this.context.streams.settled;
   }
 

@@ -3,6 +3,7 @@
  * events in between into the queue, before all others: `echo 1041 > .since`.
  */
 import { Errno, FsError } from '../../shared/errors.js';
+import type { SeqNum } from '../../uevent/text.js';
 import type { AttributeChanges, Handle } from './node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
@@ -11,9 +12,9 @@ const SEQNUM = /^\s*(\d{1,15})\s*$/;
 /** A directory whose queue can begin earlier. */
 export interface ReplayingDirectory extends DotFileHost {
   /** The kernel's last SEQNUM before its first event. */
-  readonly beginsAfter: number;
+  readonly beginsAfter: SeqNum;
   /** Links what is kept of the events after that SEQNUM into the queue, before all others. */
-  replay(seqnum: number): void;
+  replay(seqnum: SeqNum): void;
 }
 
 export class SinceFile extends DotFile<ReplayingDirectory> {
@@ -50,7 +51,7 @@ class SinceHandle extends LiveTextHandle {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
     const found = SEQNUM.exec(text);
     if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM, as in 1041');
-    this.node.directory.replay(Number(found[1]));
+    this.node.directory.replay(Number(found[1]) as SeqNum);
     return length;
   }
 }

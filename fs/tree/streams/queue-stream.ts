@@ -1,5 +1,6 @@
 /** A process directory's `.stream`: reading it takes events off the queue. */
 import { type Entry, type Queue, QueueReader } from '../../bus/queue.js';
+import type { LogIndex } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
@@ -15,7 +16,7 @@ export interface QueueDirectory extends DotFileHost {
   readonly queue: Queue<Entry>;
   readonly readers: QueueReaders;
   /** The number in the log from which on nobody has been told. */
-  readonly settledBefore: number;
+  readonly settledBefore: LogIndex;
   /** A reader is about to get what is in here: checks that no owner's death was missed. */
   beforeAnswer(): void;
   /** Its contents have changed. */

@@ -1,6 +1,6 @@
 /** `stream` and `match/<filter>`: every open is a queue of its own, a cursor into the log that dies with the open file. */
 import { FilterGroup, Cursor } from '../../bus/cursor.js';
-import type { Event } from '../../bus/event.js';
+import type { Event, LogIndex } from '../../bus/event.js';
 import { FilterIndex } from '../../bus/filter-index.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import type { Log } from '../../bus/log.js';
@@ -107,7 +107,7 @@ export class Streams {
   };
 
   /** The number in the log from which on nobody has been told. */
-  settled = 0;
+  settled = 0 as LogIndex;
 
   /**
    * Answers some of the blocked reads with what has come, WOKEN_AT_ONCE of all groups together: a user may have a

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, opendirSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { ReadableWatch } from '#native';
-import { overflowText } from '../../../uevent/text.js';
+import { type SeqNum, overflowText } from '../../../uevent/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import { type EventText, parseEvent, parseFilter, tellsOfLoss } from '../../../client/event-text.js';
@@ -27,7 +27,7 @@ const GRACE_MS = 2000;
 export interface RunOptions {
   readonly jobs: number;
   readonly timeout?: number;
-  readonly since?: number;
+  readonly since?: SeqNum;
   readonly mount: string;
 }
 
