@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
-import { type Progress, type Subset, compare as run, runnable, subsetOf, writeReport } from '../../compare/compare.js';
-import { DESIGNS } from '../../compare/designs/designs.js';
-import { type Rows, cellTables, deathTable, laggardTable } from '../../compare/page/tables.js';
-import { FULL, SHORT } from '../../compare/plan.js';
-import { PROGRAMS } from '../../compare/program.js';
+import { type Progress, type Subset, compare as run, runnable, subsetOf, writeReport } from '../../benchmarks/compare/compare.js';
+import { DESIGNS } from '../../benchmarks/compare/designs/designs.js';
+import { type Rows, cellTables, deathTable, laggardTable } from '../../benchmarks/compare/page/tables.js';
+import { FULL, SHORT } from '../../benchmarks/compare/plan.js';
+import { PROGRAMS } from '../../benchmarks/compare/program.js';
 import { Refusal } from '../errno.js';
 import { print } from './output.js';
 
