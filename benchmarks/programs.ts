@@ -1,10 +1,11 @@
-/** The C programs of bench/, and floors and daemons to point them at. */
+/** The C programs of benchmarks/build, and floors and daemons to point them at. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmdirSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { existsSync, rmdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { DriverName } from '../fs/drivers/driver.js';
 import { type Daemon, PROJECT, Shell, isMounted, mountPoint, startDaemon, until, within } from '../test/support/daemon.js';
+import { type Floor, startFloor } from '../test/support/floor.js';
 
 const PROGRAM_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 10_000;
@@ -17,7 +18,7 @@ export const OTHER_CPU = ['taskset', '-c', '1'] as const;
 export const HAS_TWO_CPUS = availableParallelism() > 1;
 
 function program(name: string): string {
-  return join(PROJECT, 'bench/build', name);
+  return join(PROJECT, 'benchmarks/build', name);
 }
 
 /** Runs a program to its end; gives the `KEY=VALUE` pairs that it prints. */
@@ -35,29 +36,6 @@ export async function measure(name: string, args: readonly (string | number)[], 
 /** One of the values that a program prints. */
 export async function measureOne(name: string, args: readonly (string | number)[], key: string, under: readonly string[] = []): Promise<number> {
   return (await measure(name, args, under)).get(key) ?? NaN;
-}
-
-/** The bare C loop of test/programs/floor.c on a mount of its own. */
-export interface Floor {
-  readonly path: string;
-  stop(): Promise<void>;
-}
-
-export async function startFloor(args: readonly (string | number)[], under: readonly string[] = []): Promise<Floor> {
-  const path = mkdtempSync(join(tmpdir(), 'eventfs-floor-'));
-  const [command, ...rest] = [...under, program('floor'), path, ...args.map(String), '--ready-fd', '3'];
-  const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
-  const ready = new Promise<void>((done) => child.stdio[3]!.once('data', () => done()));
-  await within(READY_TIMEOUT_MS, ready, 'the floor was not ready');
-  return {
-    path,
-    stop: async () => {
-      const ended = new Promise<void>((done) => child.once('exit', () => done()));
-      child.kill('SIGTERM');
-      await within(READY_TIMEOUT_MS, ended, 'the floor did not end');
-      rmdirSync(path);
-    },
-  };
 }
 
 /** Runs `work` with a daemon, and ends it whatever happens. */
@@ -78,7 +56,7 @@ export async function withDaemon<T>(
 
 /** Runs `work` with a floor, and ends it whatever happens. */
 export async function withFloor<T>(args: readonly (string | number)[], under: readonly string[], work: (floor: Floor) => Promise<T>): Promise<T> {
-  const floor = await startFloor(args, under);
+  const floor = await startFloor(program('floor'), args, under);
   try {
     return await work(floor);
   } finally {
@@ -94,7 +72,7 @@ export function moveToOtherCpu(daemon: Daemon): void {
   execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], { stdio: 'ignore' });
 }
 
-/** libfuse's hello_ll, and the same with time-outs of 0 and direct I/O, as our files have: bench/Makefile. */
+/** libfuse's hello_ll, and the same with time-outs of 0 and direct I/O, as our files have: benchmarks/programs/Makefile. */
 type Example = 'hello_ll' | 'hello_ll-uncached';
 
 /** Whether it was there to be compiled. */

@@ -1,7 +1,7 @@
 /**
  * Prints the figures. Fails on nothing: judging is for people.
  *
- *   node dist/bench/run.js [name ...]
+ *   node dist/benchmarks/run.js [name ...]
  *
  *   promise     accesses to what dead owners had       lockstep  the same, exactly one event a read
  *   operations  open+read+close and stat, against      cpu       the daemon's CPU time a delivery, against its socket outlet

@@ -1,4 +1,4 @@
-/** The C programs of native/compare, each a process that is told what to do line by line, and answers each with a line. */
+/** The C programs of benchmarks/programs, each a process that is told what to do line by line, and answers each with a line. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -6,7 +6,7 @@ import { Refusal } from '../../fs/errno.js';
 import { PROJECT, within } from '../../test/support/daemon.js';
 
 /** Where benchmarks/programs/Makefile puts them. */
-export const PROGRAMS = join(PROJECT, 'compare/build');
+export const PROGRAMS = join(PROJECT, 'benchmarks/build');
 
 const READY_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 30_000;

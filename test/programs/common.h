@@ -1,9 +1,9 @@
 /*
- * What every benchmark program needs: one way to fail, one clock, one way to have children.
+ * What each of these programs needs: one way to fail, one clock, one way to have children.
  * Include it first: it asks libc for its Linux extensions.
  */
-#ifndef BENCH_COMMON_H
-#define BENCH_COMMON_H
+#ifndef PROGRAMS_COMMON_H
+#define PROGRAMS_COMMON_H
 
 #define _GNU_SOURCE
 #include <errno.h>

@@ -5,8 +5,8 @@
  * readers. Turned down: a publisher that looks again after sched_yield(2). It stays runnable, and switches between readers go by way of
  * it: the same with 64 readers, as far as noise lets one see, and a fifth slower with 256.
  */
-#ifndef BENCH_GATE_H
-#define BENCH_GATE_H
+#ifndef PROGRAMS_GATE_H
+#define PROGRAMS_GATE_H
 
 #include "common.h"
 #include <linux/futex.h>

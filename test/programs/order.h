@@ -2,8 +2,8 @@
  * Whether a reader gets what was published: the numbers of each publisher in order, with no more missing than
  * `overflow@/eventfs` records own up to.
  */
-#ifndef BENCH_ORDER_H
-#define BENCH_ORDER_H
+#ifndef PROGRAMS_ORDER_H
+#define PROGRAMS_ORDER_H
 
 #include "record.h"
 #include "tally.h"

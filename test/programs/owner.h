@@ -1,6 +1,6 @@
 /* A process that makes something of its own in a mounted eventfs, and then lives until it is killed. */
-#ifndef BENCH_OWNER_H
-#define BENCH_OWNER_H
+#ifndef PROGRAMS_OWNER_H
+#define PROGRAMS_OWNER_H
 
 #include "common.h"
 #include <dirent.h>

@@ -2,8 +2,8 @@
  * The event that the throughput benchmarks publish, and its record in a stream: the text, then an empty line.
  * Its size is chosen to the byte and it carries a number, so that a reader can tell what it has missed.
  */
-#ifndef BENCH_RECORD_H
-#define BENCH_RECORD_H
+#ifndef PROGRAMS_RECORD_H
+#define PROGRAMS_RECORD_H
 
 #include "common.h"
 

@@ -1,6 +1,6 @@
 /* What many child processes have counted, in shared memory, and its rate over a time. */
-#ifndef BENCH_TALLY_H
-#define BENCH_TALLY_H
+#ifndef PROGRAMS_TALLY_H
+#define PROGRAMS_TALLY_H
 
 #include "common.h"
 

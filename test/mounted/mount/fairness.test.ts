@@ -11,12 +11,12 @@ import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { buildClients, client } from '../../support/actor.js';
-import { buildBench } from '../../support/measure.js';
 import { Attacker, OneCpu } from '../../support/confined.js';
+import { type Floor, startFloor } from '../../support/floor.js';
+import { measuring } from '../../support/measure.js';
 import { forOthers } from '../../support/other-user.js';
 import { type Daemon, Shell, killDaemons, removeMountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
-import { type Floor, startFloor } from '../../../benchmarks/programs.js';
 
 /** How much later than the bare loop's: 99 of 100 calls, and the last of all. */
 const STRICT_P99_US = 5000;
@@ -140,9 +140,8 @@ let cgroup: OneCpu;
 
 fairness.before(async () => {
   buildClients();
-  buildBench();
   cgroup = OneCpu.make();
-  floor = await startFloor(['files']);
+  floor = await startFloor(measuring('floor'), ['files']);
 });
 fairness.after(async () => {
   await Stage.endAll();

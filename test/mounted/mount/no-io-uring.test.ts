@@ -1,7 +1,7 @@
 /** Where io_uring(7) is not allowed, each reply and each look for the dead is a system call of its own, and all else is the same. */
 import * as assert from 'uvu/assert';
 import { buildClients, client } from '../../support/actor.js';
-import { buildBench, measure } from '../../support/measure.js';
+import { measure } from '../../support/measure.js';
 import { type Daemon, descriptors, killDaemons, startDaemon } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 
@@ -13,7 +13,6 @@ let daemon: Daemon;
 
 refused.before(async () => {
   buildClients();
-  buildBench();
   daemon = await startDaemon(['--source', 'none'], undefined, { under: [client('no-io-uring')] });
 });
 refused.after(async () => {

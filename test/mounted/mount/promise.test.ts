@@ -5,7 +5,7 @@
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
 import { Actor, buildClients, reach, untilAlone } from '../../support/actor.js';
-import { buildBench, measure } from '../../support/measure.js';
+import { measure } from '../../support/measure.js';
 import { type Daemon, Shell, killDaemons, run, startDaemon, until } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 
@@ -22,7 +22,6 @@ let observer: Actor;
 
 promise.before(async () => {
   buildClients();
-  buildBench();
   daemon = await startDaemon();
   mount = daemon.path;
   observer = new Actor();

@@ -6,11 +6,13 @@ import * as assert from 'uvu/assert';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildClients } from '../../support/actor.js';
 import { statusOf } from '../../support/clients.js';
-import { PROJECT, run } from '../../support/daemon.js';
+import { run } from '../../support/daemon.js';
+import { measuring } from '../../support/measure.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
-const PROGRAM = join(PROJECT, 'bench/build/storm');
+const PROGRAM = measuring('storm');
 const WRITERS = 4;
 const TIMEOUT_MS = 120_000;
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'storm-'));
@@ -30,6 +32,7 @@ async function storm(count: number, socket: string, ...more: number[]): Promise<
 
 const SOCKET = join(scratch, 'socket');
 const all = mounted('a storm of uevents', ['--source', 'kernel', '--socket', SOCKET]);
+all.before(buildClients);
 
 all('comes to 16 subscribers in order, and what came and what was lost are what there was', async () => {
   const sums = await storm(10_000, SOCKET);

@@ -1,4 +1,4 @@
-/** libudev's format, byte by byte and with anything that may come instead. What libudev itself makes of it: test/mounted/outlets/udev.test.ts. */
+/** libudev's format, byte by byte and with anything that may come instead. What libudev itself makes of it: test/mounted/sources/udev.test.ts. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Event } from '../../../fs/events/event.js';
