@@ -6,7 +6,7 @@ import type { ExecOptions } from './exec.js';
 import type { RunOptions } from './run.js';
 import type { WaitOptions } from './wait.js';
 import type { WatchOptions } from './watch.js';
-import { addCompare } from './compare-options.js';
+import { addCompare } from './compare.js';
 import { ExitCode, explain } from './explain.js';
 import { mountOptions } from './mount-options.js';
 import { print } from './output.js';
@@ -90,7 +90,6 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   settle: ['eventfs coldplug && eventfs settle --timeout 30'],
   coldplug: ['eventfs coldplug SUBSYSTEM==net'],
   doctor: ['eventfs doctor --mount /dev/events'],
-  compare: ['eventfs compare --designs own-stream,socket --subscribers 16,256'],
 };
 
 /** Commands that show events and make them. */

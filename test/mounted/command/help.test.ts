@@ -1,6 +1,7 @@
 /** What the command says of itself, and of what it does not understand. */
 import * as assert from 'uvu/assert';
 import { EVENTFS, run } from '../../support/daemon.js';
+import { eventfsForOthers } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> => run([process.execPath, EVENTFS, ...args]);
@@ -58,6 +59,23 @@ help('refuses what it does not know with one line, a hint and 100', async () => 
     const { out, err, code } = await eventfs(...args);
     assert.equal([out, err, code], ['', `eventfs: ${message} (try eventfs --help)\n`, 100]);
   }
+});
+
+help('hands compare over to the program of a clone, and says in one line where there is none', async () => {
+  const { out, code } = await eventfs('compare', '--help');
+  assert.is(code, 0);
+  assert.match(out, /^Usage: eventfs compare \[options\]\n/);
+  for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out']) assert.match(out, new RegExp(`^  ${option} `, 'm'));
+  const wrong = await eventfs('compare', '--full', '--subscribers', 'x');
+  assert.equal([wrong.out, wrong.code], ['', 100]);
+  assert.match(wrong.err, /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/);
+  const unknown = await eventfs('compare', '--designs', 'bogus');
+  assert.equal([unknown.out, unknown.code], ['', 1]);
+  assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
+  // The copy has only what the product needs.
+  const without = await run([...eventfsForOthers(), 'compare', '--full']);
+  assert.equal([without.out, without.code], ['', 1]);
+  assert.match(without.err, /^eventfs: compare: [^\n]*a clone of the project[^\n]*\n$/);
 });
 
 help.run();
