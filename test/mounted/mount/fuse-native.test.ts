@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Actor, buildClients, reach } from '../../support/actor.js';
 import { Calls, Reader, eventText, publish, publishNumbered, statusOf, valuesOf } from '../../support/clients.js';
-import { EVENTFS, PROJECT, Shell, isMounted, killDaemons, makeUevent, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
+import { EVENTFS, Shell, isMounted, killDaemons, makeUevent, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
+import { measuring } from '../../support/measure.js';
 import { daemon, directory, mounted, nothingIsOpen, shell } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers, NOBODY } from '../../support/other-user.js';
+import { AS_NOBODY, eventfsForOthers, NOBODY, projectForOthers } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
 const DRIVER = ['--source', 'none', '--driver', 'fuse-native'] as const;
@@ -16,10 +17,7 @@ const DRIVER = ['--source', 'none', '--driver', 'fuse-native'] as const;
 const MOST_PARKED = 8;
 
 const native = mounted('the tree behind fuse-native', [...DRIVER, '--sticky', 'global:1733']);
-native.before(() => {
-  buildClients();
-  execFileSync('make', ['-s', '-C', join(PROJECT, 'bench')]);
-});
+native.before(buildClients);
 native.before(restartObserver);
 native.after(() => Actor.endAll());
 
@@ -273,7 +271,7 @@ native('shows streams without a size: what reads through the page cache finds th
 // ---- the promise
 
 native('keeps the promise: 300 owners killed and waited for, seven operations after each', async () => {
-  const { out, err, code } = await run([join(PROJECT, 'bench/build/deaths'), daemon.path, '300'], { timeoutMs: 100_000 });
+  const { out, err, code } = await run([measuring('deaths'), daemon.path, '300'], { timeoutMs: 100_000 });
   assert.is(code, 0, err);
   assert.match(out, /^rounds=300 accesses=2100 stale=0 .*stuck=0 wrong_errno=0 /);
 }, 110_000);
@@ -365,6 +363,20 @@ life('says in one line which package to install when libfuse is not there', asyn
   assert.match(err, /^eventfs: mount: --driver fuse-native: [^\n]*libfuse\.so\.2[^\n]*install libfuse2[^\n]*\n$/);
   assert.is(code, 1);
   assert.not(isMounted(at));
+});
+
+life('says in one line what to install when the npm package is not there, which the other driver does without', async () => {
+  const copy = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'without-'));
+  execFileSync('cp', ['-R', `${projectForOthers()}/.`, copy]);
+  rmSync(join(copy, 'node_modules/fuse-native'), { recursive: true });
+  const eventfs = [process.execPath, join(copy, 'bin/eventfs')];
+  const at = mountPoint();
+  const { err, code } = await run([...eventfs, 'mount', '--source', 'none', '--driver', 'fuse-native', at]);
+  assert.match(err, /^eventfs: mount: --driver fuse-native: the npm package fuse-native is not installed \([^\n]*npm ci[^\n]*\n$/);
+  assert.is(code, 1);
+  assert.not(isMounted(at));
+  const own = await startDaemon(['--source', 'none'], at, { eventfs });
+  assert.is(await own.stop(), 0);
 });
 
 life('says what to do when it may not mount', async () => {
