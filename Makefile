@@ -60,6 +60,7 @@ compare: all
 
 lint: $(MODULES)
 	$(BIN)/eslint .
+	$(BIN)/depcruise --config .dependency-cruiser.cjs fs
 
 types: $(MODULES)
 	$(BIN)/tsc -p . --noEmit --tsBuildInfoFile dist/.types.tsbuildinfo

@@ -24,5 +24,5 @@ export default tseslint.config(
     files: ['test/**/*.ts', 'benchmarks/figures/*.ts', 'benchmarks/*.ts'],
     rules: { 'max-lines-per-function': 'off' },
   },
-  { files: ['**/*.js', '**/*.mjs', 'bin/eventfs'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } } },
+  { files: ['**/*.js', '**/*.mjs', '**/*.cjs', 'bin/eventfs'], ...tseslint.configs.disableTypeChecked, languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', module: 'writable' } } },
 );

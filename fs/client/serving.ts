@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { mountedAt } from '../shared/mountinfo.js';
 import { seesOwnNamespace } from '../owners/process.js';
-import { readStatusFile } from './status-file.js';
+import { readStatusFile } from './status.js';
 
 /**
  * The daemon of the mount at a path, as its log/.status names it.

@@ -8,7 +8,7 @@ import { Log } from '../bus/log.js';
 import { Mint } from '../shared/id-allocator.js';
 import { type DevFuseOptions, type Driver, type DriverName, openDriver } from '../drivers/driver.js';
 import { FUSE_ROOT_ID } from '../fuse/abi.js';
-import type { Complain } from '../fuse/session.js';
+import type { Complain } from '../shared/complaints.js';
 import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import { rehearse } from './warm-up.js';

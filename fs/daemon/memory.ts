@@ -8,8 +8,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimHeap } from '#native';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
 
 /** How long there has been no request when the daemon counts as idle. */
 const IDLE_MS = 1000;

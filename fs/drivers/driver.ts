@@ -1,6 +1,6 @@
 /** The doors: how the tree reaches the kernel. What is not asked for is not loaded. */
 import { Refusal } from '../shared/errors.js';
-import type { Complain } from '../fuse/session.js';
+import type { Complain } from '../shared/complaints.js';
 import type { Tree } from '../tree/tree.js';
 import type { TransportName } from './devfuse/io-uring/transport.js';
 

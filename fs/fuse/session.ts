@@ -17,6 +17,7 @@ import {
 import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS, opcodeName, operationOf } from './opcodes.js';
 import { Reply } from './reply.js';
 import { Request, ShortRequest } from './request.js';
+import type { Complain } from '../shared/complaints.js';
 
 /** The most that one WRITE carries: more than the largest event. */
 export const MAX_WRITE_BYTES = 128 * 1024;
@@ -43,9 +44,6 @@ const WANTED_FLAGS =
 function bit(n: number): number {
   return 1 << n;
 }
-
-/** Where unexpected things are said. */
-export type Complain = (message: string) => void;
 
 export class Session {
   readonly request: Request;

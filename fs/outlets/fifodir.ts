@@ -15,8 +15,8 @@ import { notifyFifos } from '#native';
 import type { Event } from '../bus/event.js';
 import { Refusal, errnoText, isSystemError } from '../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../shared/mountinfo.js';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
 import type { WayOut } from './outlet.js';
 
 /** PIPE_BUF: what is no longer than that is written whole or not at all. */

@@ -11,8 +11,8 @@ import type { Event } from '../bus/event.js';
 import { libudevBytes, writeLibudev, writeLines } from '../bus/libudev.js';
 import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, Refusal, errnoName, isSystemError } from '../shared/errors.js';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
 import type { WayOut } from './outlet.js';
 
 /** The most messages of one call of `sendToAll`. */
@@ -22,7 +22,7 @@ const MEMORY_BYTES = 4 * MAX_EVENT_BYTES;
 /** How an event is written for the wire. */
 interface Format {
   /** What its lines in `.status` begin with. */
-  readonly key: string;
+  readonly key: 'REBROADCAST' | 'UDEV_OUT';
   /** The most bytes that `write` takes. */
   readonly bytes: (event: Event) => number;
   /** Gives the message's length. */

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { Refusal, isSystemError } from '../shared/errors.js';
-import type { Complain } from '../fuse/session.js';
+import type { Complain } from '../shared/complaints.js';
 import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
 import { Listener } from './listener.js';

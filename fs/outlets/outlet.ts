@@ -1,5 +1,5 @@
 import type { Outlet } from '../bus/bus.js';
-import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { StatusLines } from '../shared/status-lines.js';
 
 /** An outlet that an option has switched on. */
 export interface WayOut extends Outlet {

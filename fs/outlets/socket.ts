@@ -20,10 +20,10 @@ import type { Filter } from '../uevent/filter/filter.js';
 import type { Log } from '../bus/log.js';
 import { overflowText } from '../uevent/text.js';
 import { Errno, FsError, errnoText, isSystemError } from '../shared/errors.js';
-import type { Complain } from '../fuse/session.js';
+import type { Complain } from '../shared/complaints.js';
 import { EVERYTHING, type FilterHost, parse } from '../tree/filter-charge.js';
 import { filteredPrice } from '../tree/prices.js';
-import type { StatusLines } from '../tree/nodes/text-file.js';
+import { type StatusLines, subscriberText } from '../shared/status-lines.js';
 import type { Listener } from './listener.js';
 import { Group, MOST_MESSAGES, type Notice, type Peer, Subscriber } from './subscribers.js';
 import type { WayOut } from './outlet.js';
@@ -77,7 +77,7 @@ export class SocketOutlet implements WayOut {
    * @param host bounds and books of the filters that clients send
    */
   constructor(
-    private readonly key: string,
+    private readonly key: 'SOCKET' | 'FDSOCKET',
     private readonly listener: Listener,
     private readonly deliver: Deliver,
     private readonly log: Log,
@@ -403,8 +403,8 @@ export class SocketOutlet implements WayOut {
       [`${this.key}_LOST`, this.#counted.lost],
       [`${this.key}_REFUSED`, this.#counted.refused],
       ...subscribers.map(({ peer, group, pending, lost }, index) => {
-        const filter = group.filter.text.replaceAll('\n', '; ');
-        return [`${this.key}_${index}`, `pid=${peer.pid} uid=${peer.uid} pending=${pending} lost=${lost} filter=${filter}`] as const;
+        const { pid, uid } = peer;
+        return [`${this.key}_${index}`, subscriberText({ pid, uid, pending, lost, filter: group.filter.text })] as const;
       }),
     ];
   }

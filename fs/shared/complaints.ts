@@ -1,5 +1,7 @@
 /** What the daemon says on stderr, one line each. A storm of the same does not fill the log. */
-import type { Complain } from '../fuse/session.js';
+
+/** Where warnings and unexpected errors are said, one line each. */
+export type Complain = (message: string) => void;
 
 const MOST_AT_ONCE = 50;
 const WINDOW_MS = 10_000;

@@ -10,8 +10,8 @@ import { readFileSync } from 'node:fs';
 import { UeventSocket } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { MalformedUevent, OversizedUevent, UeventText } from '../uevent/text.js';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/nodes/text-file.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
 import { Numbers } from './seqnum-tracker.js';
 
 /** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
@@ -27,7 +27,7 @@ export interface Group {
   /** As a number: 1 the kernel's, 2 udev's. */
   readonly number: number;
   /** What its lines in `.status` begin with. */
-  readonly key: string;
+  readonly key: 'KERNEL' | 'UDEV';
   /** Whose its events are, for complaints. */
   readonly owner: string;
   /** Whether only the kernel itself may send to it. */

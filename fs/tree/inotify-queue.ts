@@ -13,7 +13,7 @@
  */
 import type { EventDirectory } from './nodes/event-directory.js';
 import type { ProcessDirectory } from './nodes/process-directory.js';
-import type { StatusLines } from './nodes/text-file.js';
+import type { StatusLines } from '../shared/status-lines.js';
 
 /**
  * The most events that one batch announces, and the most ghosts: a few milliseconds of the helper's time. All users have a

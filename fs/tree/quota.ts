@@ -15,10 +15,8 @@ import { getHeapStatistics } from 'node:v8';
 import type { Books } from '../bus/quota.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { LINK_BYTES } from './prices.js';
-import type { StatusLines } from './nodes/text-file.js';
-
-export const ITEMS = ['directories', 'streams', 'reads', 'events', 'bytes', 'memory', 'filter_cost'] as const;
-export type Item = (typeof ITEMS)[number];
+import { ITEMS, type Item, type Limit, type QuotaKind } from '../shared/quota-items.js';
+import { type HeldItems, type StatusLine, type StatusLines, heldText, mostText, upperCase } from '../shared/status-lines.js';
 
 /** How many of each may be held; Infinity where there is no bound. */
 export type Bounds = Readonly<Record<Item, number>>;
@@ -93,7 +91,7 @@ export class Account {
   isForgotten = false;
 
   constructor(
-    readonly kind: keyof Quotas,
+    readonly kind: QuotaKind,
     /** The uid or gid. */
     readonly id: number,
     public bounds: Bounds,
@@ -314,13 +312,8 @@ export class Tab implements Books {
   }
 }
 
-function most({ bounds }: Account, item: Item): number | string {
-  return bounds[item] === Infinity ? 'unlimited' : bounds[item];
-}
-
-/** `directories=2/256 ...` */
-function heldBy(account: Account): string {
-  return ITEMS.map((item) => `${item}=${account[item]}/${most(account, item)}`).join(' ');
+function heldBy(account: Account): HeldItems {
+  return Object.fromEntries(ITEMS.map((item) => [item, { held: account[item], most: account.bounds[item] }])) as HeldItems;
 }
 
 /** What statfs(2) tells one user: the smallest budget that it is held to, and how much of it is left. */
@@ -340,7 +333,7 @@ export class Ledger {
   /** The tab that was asked for last: many requests in a row are one user's. */
   #lastTab: Tab | null = null;
   /** The same by the limit that did. */
-  readonly refusedBy = new Map<string, number>();
+  readonly refusedBy = new Map<Limit, number>();
 
   constructor(private quotas: Quotas = DEFAULT_QUOTAS) {
     this.mount = new Account('mount', 0, quotas.mount);
@@ -389,7 +382,7 @@ export class Ledger {
   }
 
   /** A limit has refused somebody: `REFUSED_<LIMIT>` in log/.status, as in `REFUSED_UID_DIRECTORIES`. */
-  countRefusal(limit: string): void {
+  countRefusal(limit: Limit): void {
     this.refused++;
     this.refusedBy.set(limit, (this.refusedBy.get(limit) ?? 0) + 1);
   }
@@ -422,21 +415,21 @@ export class Ledger {
       ['EVENTS', mount.events],
       ['BYTES', mount.bytes],
       ['MEMORY', mount.memory],
-      ...ITEMS.map((item) => [`MOST_${item.toUpperCase()}`, most(mount, item)] as const),
+      ...ITEMS.map((item) => [`MOST_${upperCase(item)}`, mostText(mount.bounds[item])] as const),
       ['REFUSED', this.refused],
-      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${limit.toUpperCase()}`, count] as const),
+      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${upperCase(limit)}`, count] as const),
       ...this.#accountLines(),
     ];
   }
 
   #accountLines(): StatusLines {
-    const lines: [string, string | number][] = [];
+    const lines: StatusLine[] = [];
     let unlisted = 0;
     for (const among of [this.users, this.groups]) {
       for (const account of among.values()) {
         if (!ITEMS.some((item) => account.bounds[item] !== Infinity)) continue;
         if (lines.length === MOST_LISTED) unlisted++;
-        else lines.push([`QUOTA_${account.kind.toUpperCase()}_${account.id}`, heldBy(account)]);
+        else lines.push([`QUOTA_${upperCase(account.kind)}_${account.id}`, heldText(heldBy(account))]);
       }
     }
     if (unlisted > 0) lines.push(['QUOTAS_NOT_LISTED', unlisted]);

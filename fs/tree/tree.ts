@@ -25,7 +25,7 @@ import { PublishFile } from './nodes/publish-file.js';
 import { Ledger, type Tab } from './quota.js';
 import { ROOT_ID, RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
-import type { StatusLines } from './nodes/text-file.js';
+import type { StatusLines } from '../shared/status-lines.js';
 import { Turns } from './turns.js';
 
 /** How much a queue holds (DESIGN section 3, Bounds). */

@@ -12,8 +12,8 @@ import { Filter } from '../../uevent/filter/filter.js';
 import { requireMount } from '../../client/mounted.js';
 import { printable } from '../terminal/output.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
-import { type Subscriber, commandOf, processDirectories, streams } from './status.js';
-import { readStatusFile } from '../../client/status-file.js';
+import { type Subscriber, commandOf, processDirectories, readStatusFile, streams } from '../../client/status.js';
+import type { Status } from '../../shared/status-lines.js';
 
 const POLL_MS = 20;
 /** How long the kernel's newest event may take to the daemon; in another network namespace its number may never come. */
@@ -143,6 +143,6 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
-function eventsSoFar(status: ReadonlyMap<string, string>): number {
-  return ['KERNEL', 'UDEV', 'PUBLISHED'].reduce((sum, source) => sum + Number(status.get(source)), 0);
+function eventsSoFar(status: Status): number {
+  return (['KERNEL', 'UDEV', 'PUBLISHED'] as const).reduce((sum, source) => sum + Number(status.get(source)), 0);
 }

@@ -7,9 +7,9 @@ import { RING_PARAMETER, isRingOffered } from '../../drivers/devfuse/io-uring/tr
 import { parseMountinfo } from '../../shared/mountinfo.js';
 import { DEFAULT_CONFIG } from '../../daemon/config/config.js';
 import { type Finding, mendFor } from '../commands/doctor.js';
-import { commandOf, processDirectories, streams } from '../commands/status.js';
-import type { Item } from '../../tree/quota.js';
-import { readStatusFile } from '../../client/status-file.js';
+import { commandOf, processDirectories, readStatusFile, streams } from '../../client/status.js';
+import type { Item, Limit } from '../../shared/quota-items.js';
+import { type Status, type StatusKey, parseHeld, quotaOwner, refusalOf } from '../../shared/status-lines.js';
 
 /** As the kernel cuts its name: 15 bytes. */
 const NOTIFIER = 'eventfs-notify';
@@ -87,7 +87,7 @@ function checkDaemon(pid: number, owners: number): Finding[] {
 
 const MORE_DESCRIPTORS = 'ulimit -Hn 1048576, or LimitNOFILE=, before the daemon starts';
 
-/** What a user can do who is refused, by item (fs/tree/quota.ts). */
+/** What a user can do who is refused, by item. */
 const LET_GO: Readonly<Record<Item, string>> = {
   directories: 'end processes that own directories, or rmdir those',
   streams: 'close streams that are not read',
@@ -102,14 +102,17 @@ const LET_GO: Readonly<Record<Item, string>> = {
 const WHOSE: Readonly<Record<string, string>> = { uid: 'of a user', gid: 'of a group', mount: 'of the whole mount' };
 
 /** Each limit that the daemon has run into since it was started, and each account that is near one now. */
-function checkLimits(status: ReadonlyMap<string, string>): Finding[] {
-  const refused = [...status].filter(([key]) => key.startsWith('REFUSED_')).map(([key, count]) => refusal(key.slice('REFUSED_'.length).toLowerCase(), count));
-  const near = [...status].filter(([key]) => key.startsWith('QUOTA_')).flatMap(([key, text]) => nearLimits(key, text));
+function checkLimits(status: Status): Finding[] {
+  const refused = [...status].flatMap(([key, count]) => {
+    const limit = refusalOf(key);
+    return limit === undefined ? [] : [refusal(limit, count)];
+  });
+  const near = [...status].flatMap(([key, text]) => nearLimits(key, text));
   const found = [...refused, ...near];
   return found.length > 0 ? found : [{ level: 'ok', what: 'no limit has refused anything' }];
 }
 
-function refusal(limit: string, count: string): Finding {
+function refusal(limit: Limit | 'descriptors', count: string): Finding {
   if (limit === 'descriptors') return { level: 'warn', what: `the daemon had no descriptor for a new owner ${count} times (ENFILE)`, mend: mendFor(MORE_DESCRIPTORS) };
   if (limit === 'reads') return { level: 'warn', what: `${count} reads could not wait, as too many do (EAGAIN)`, mend: LET_GO.reads };
   const [kind] = limit.split('_', 1);
@@ -120,20 +123,22 @@ function refusal(limit: string, count: string): Finding {
   return { level: 'warn', what, mend: mendFor(raise, `${LET_GO[item]}; or ask the administrator: ${raise}`) };
 }
 
-/** `QUOTA_UID_1000=directories=250/256 ...` */
-function nearLimits(key: string, text: string): Finding[] {
-  const [, kind, id] = key.toLowerCase().split('_');
-  return [...text.matchAll(/(\w+)=(\d+)\/(\d+)/g)].flatMap(([, item, held, most]): Finding[] => {
-    if (Number(held) <= Number(most) * MUCH) return [];
+/** What a user or group holds of what it may hold, item by item. */
+function nearLimits(key: StatusKey, text: string): Finding[] {
+  const owner = quotaOwner(key);
+  if (owner === undefined) return [];
+  const { kind, id } = owner;
+  return Object.entries(parseHeld(text)).flatMap(([item, { held, most }]): Finding[] => {
+    if (held <= most * MUCH) return [];
     const raise = `raise ${item} in [quota.${kind}.${id}] of the configuration, then SIGHUP`;
     return [{ level: 'warn', what: `${kind} ${id} holds ${held} of ${most} ${item}`, mend: mendFor(raise, `${LET_GO[item as Item]}; or ask the administrator: ${raise}`) }];
   });
 }
 
-function checkSource(status: ReadonlyMap<string, string>): Finding[] {
+function checkSource(status: Status): Finding[] {
   const buffer = status.get('KERNEL_BUFFER');
   if (buffer === undefined) return [{ level: 'ok', what: 'the kernel is no source of its: events are those that programs publish' }];
-  const number = (key: string): number => Number(status.get(key) ?? 0);
+  const number = (key: StatusKey): number => Number(status.get(key) ?? 0);
   const found: Finding[] = [];
   if (Number(buffer) < WANTED_BUFFER_BYTES) {
     found.push({ level: 'warn', what: `the kernel has granted a receive buffer of ${buffer} bytes, of ${WANTED_BUFFER_BYTES}: many events at once may be lost`, mend: mendFor(`give the daemon CAP_NET_ADMIN, or sysctl -w net.core.rmem_max=${WANTED_BUFFER_BYTES}`) });
@@ -147,7 +152,7 @@ function checkSource(status: ReadonlyMap<string, string>): Finding[] {
   return found;
 }
 
-function checkSubscribers(path: string, status: ReadonlyMap<string, string>): Finding[] {
+function checkSubscribers(path: string, status: Status): Finding[] {
   const subscribers = [...processDirectories(path).readable, ...streams(status)];
   const lagging = subscribers.filter(({ pending, lost }) => lost > 0 || pending > DEFAULT_CONFIG.queue.events * MUCH);
   if (lagging.length === 0) return [{ level: 'ok', what: `${subscribers.length} subscribers, and none lags` }];

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { mount, openFuse, unmount, unmountApart } from '#native';
 import { Refusal, isSystemError } from '../../shared/errors.js';
 import { MOUNT_TYPE, type Mounted, ancestors, isReachable, mountedAt, mounts } from '../../shared/mountinfo.js';
-import type { Complain } from '../../fuse/session.js';
+import type { Complain } from '../../shared/complaints.js';
 
 /** mount(2): linux/mount.h. */
 const MS_NOSUID = 2;

@@ -7,7 +7,8 @@
 import { FuseChannel } from '#native';
 import { Errno, FsError, Refusal, errnoName } from '../../shared/errors.js';
 import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
-import { type Complain, PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
+import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
+import type { Complain } from '../../shared/complaints.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Door } from '../../tree/ports.js';
 import type { Handle, ParkedRead } from '../../tree/handle.js';

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { notifierProgram } from '#native';
 import { isSystemError } from '../../shared/errors.js';
-import type { Complain } from '../../fuse/session.js';
+import type { Complain } from '../../shared/complaints.js';
 import type { Notices } from '../../tree/inotify-queue.js';
 
 /** It is started again so many times within that time. */

@@ -11,7 +11,7 @@ import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
 import { Errno, FsError, Refusal, isSystemError } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
 import { mountedAt } from '../../shared/mountinfo.js';
-import type { Complain } from '../../fuse/session.js';
+import type { Complain } from '../../shared/complaints.js';
 import type { Door } from '../../tree/ports.js';
 import type { Handle, ParkedRead } from '../../tree/handle.js';
 import type { Tree } from '../../tree/tree.js';

@@ -11,7 +11,7 @@ import type FuseClass from 'fuse-native';
 import type { Signal } from 'fuse-native';
 import type loadAddonOf from 'node-gyp-build';
 import { Errno, FsError, errnoName } from '../../shared/errors.js';
-import type { Complain } from '../../fuse/session.js';
+import type { Complain } from '../../shared/complaints.js';
 import type { Attributes, Listing } from '../../tree/nodes/node.js';
 import { type PathCalls, toUtf8 } from './path-calls.js';
 

@@ -3,7 +3,8 @@ import type { Caller } from '../../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FileType, type Node, type NodeId } from './node.js';
-import { type StatusLines, StatusFile } from './text-file.js';
+import { StatusFile } from './text-file.js';
+import type { StatusLines } from '../../shared/status-lines.js';
 import type { Tree } from '../tree.js';
 
 export class LogDirectory extends EventDirectory {

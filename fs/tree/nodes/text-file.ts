@@ -6,6 +6,7 @@ import { type Attributes, FileType, Node, type NodeId } from './node.js';
 import type { EventDirectory } from './event-directory.js';
 import { textHeap } from '../prices.js';
 import type { Tab } from '../quota.js';
+import type { StatusLines } from '../../shared/status-lines.js';
 
 /** A dot file of a directory. Its permissions follow the directory's. */
 export abstract class DotFile<D extends EventDirectory = EventDirectory> extends Node {
@@ -91,8 +92,6 @@ export class LiveTextHandle extends Handle {
     return true;
   }
 }
-
-export type StatusLines = readonly (readonly [key: string, value: string | number])[];
 
 /** `.status`: one KEY=VALUE a line, like an event. */
 export class StatusFile extends DotFile<EventDirectory & { statusLines(): StatusLines }> {

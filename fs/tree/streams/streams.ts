@@ -14,7 +14,7 @@ import type { AttributeChanges, Attributes, Lifetime, Node, NodeId } from '../no
 import { streamPrice } from '../prices.js';
 import type { Ledger, Tab } from '../quota.js';
 import { RootFile } from '../nodes/root-file.js';
-import type { StatusLines } from '../nodes/text-file.js';
+import { type StatusLine, type StatusLines, subscriberText } from '../../shared/status-lines.js';
 
 /**
  * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
@@ -159,11 +159,12 @@ export class Streams {
 
   /** `STREAM_0=pid=...` for each, but not for more than a person or a program can make use of. */
   statusLines(): StatusLines {
-    const lines: [string, string | number][] = [];
+    const lines: StatusLine[] = [];
     for (const group of this.groups.values()) {
-      const filter = group.filter.text.replaceAll('\n', '; ');
+      const filter = group.filter.text;
       for (const { openerPid, cursor } of group.handles) {
-        lines.push([`STREAM_${lines.length}`, `pid=${openerPid} pending=${cursor.pending} lost=${cursor.lost} filter=${filter}`]);
+        const { pending, lost } = cursor;
+        lines.push([`STREAM_${lines.length}`, subscriberText({ pid: openerPid, pending, lost, filter })]);
         if (lines.length === MOST_LISTED && this.size > MOST_LISTED) {
           lines.push(['STREAMS_NOT_LISTED', this.size - MOST_LISTED]);
           return lines;

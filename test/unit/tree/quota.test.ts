@@ -1,7 +1,8 @@
 /** The ledger: who holds how much, recounted, and who is refused when that is too much. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Bounds, ITEMS, Ledger, NO_BOUNDS, type Quotas, type Tab } from '../../../fs/tree/quota.js';
+import { type Bounds, Ledger, NO_BOUNDS, type Quotas, type Tab } from '../../../fs/tree/quota.js';
+import { ITEMS } from '../../../fs/shared/quota-items.js';
 import { EventFile } from '../../../fs/tree/nodes/event-file.js';
 import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, streamPrice, textHeap } from '../../../fs/tree/prices.js';
 import { StreamHandle } from '../../../fs/tree/streams/streams.js';

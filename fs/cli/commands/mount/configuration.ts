@@ -1,7 +1,7 @@
 /** What `eventfs mount` goes by: the command line, then the configuration file, then the defaults. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
-import type { Complain } from '../../../fuse/session.js';
+import type { Complain } from '../../../shared/complaints.js';
 import { Misuse, Refusal, isSystemError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';

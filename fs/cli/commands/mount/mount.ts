@@ -2,13 +2,12 @@
 import { closeSync, writeSync } from 'node:fs';
 import { exitNow, sendDatagram } from '#native';
 import type { Command } from 'commander';
-import { sparing } from '../../../shared/complaints.js';
+import { type Complain, sparing } from '../../../shared/complaints.js';
 import { Daemon, type SourceName, type StickyDirectory } from '../../../daemon/daemon.js';
 import type { DriverName } from '../../../drivers/driver.js';
 import { mountPath } from '../../../drivers/common/mount-point.js';
 import type { TransportName } from '../../../drivers/devfuse/io-uring/transport.js';
 import { Refusal, isSystemError } from '../../../shared/errors.js';
-import type { Complain } from '../../../fuse/session.js';
 import type { OutletOptions } from '../../../outlets/open-outlets.js';
 import { seesOwnNamespace } from '../../../owners/process.js';
 import { Configuration } from './configuration.js';

@@ -12,7 +12,7 @@ import { printable } from '../../terminal/output.js';
 import { makeOwnDirectory } from '../../../client/own-directory.js';
 import { environmentFor } from './run-environment.js';
 import { type Job, RunOrder } from './run-order.js';
-import { readStatusFile } from '../../../client/status-file.js';
+import { readStatusFile } from '../../../client/status.js';
 
 /** What env(1) and shells end with where a command is not there, and where it can't be run. */
 const NOT_FOUND = 127;
