@@ -2,7 +2,7 @@
  * Who may take an event, without asking everybody: a filter is found by values that an event must have to match it.
  *
  * Each rule of a filter is found by one of its `KEY==literal` terms, of whatever key. With 10,000 queues that filter by a
- * property, an event costs only those of its own value; see bench/figures/filters.ts.
+ * property, an event costs only those of its own value; see benchmarks/figures/filters.ts.
  */
 import type { Event } from './event.js';
 import type { Filter, Way } from '../uevent/filter/filter.js';

@@ -6,7 +6,7 @@ import type { ExecOptions } from './commands/exec.js';
 import type { RunOptions } from './commands/run/run.js';
 import type { WaitOptions } from './commands/wait.js';
 import type { WatchOptions } from './commands/watch.js';
-import { addCompare } from './commands/compare-options.js';
+import { addCompare } from './commands/compare.js';
 import { ExitCode, explain } from './terminal/explain.js';
 import { mountOptions } from './commands/mount/mount-options.js';
 import type { SeqNum } from '../uevent/text.js';
@@ -91,7 +91,6 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   settle: ['eventfs coldplug && eventfs settle --timeout 30'],
   coldplug: ['eventfs coldplug SUBSYSTEM==net'],
   doctor: ['eventfs doctor --mount /dev/events'],
-  compare: ['eventfs compare --designs own-stream,socket --subscribers 16,256'],
 };
 
 /** Commands that show events and make them. */

@@ -2,7 +2,7 @@
  * The way of an event, walked a few thousand times before there is anybody to wait for one.
  *
  * V8 compiles what has run often, and uevents are rare: without this the first thousand that a daemon gets take about 15 us
- * longer each, hours after its start (bench/figures/uevents.ts, on a fresh daemon). Nothing of it is left behind.
+ * longer each, hours after its start (benchmarks/figures/uevents.ts, on a fresh daemon). Nothing of it is left behind.
  */
 import { ReplySink } from '../drivers/devfuse/reply-sink.js';
 import { Bus } from '../bus/bus.js';

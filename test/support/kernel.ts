@@ -24,7 +24,7 @@ import { Owners } from '../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';
 import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { Tree } from '../../fs/tree/tree.js';
-import { type StructName, type Values, decode, encode, sizeOf } from '../fuse/structs.js';
+import { type StructName, type Values, decode, encode, sizeOf } from '../unit/fuse/structs.js';
 
 export type OpcodeName = keyof typeof Opcode;
 

@@ -1,69 +1,42 @@
-/** `eventfs compare`: the designs of the discussion side by side, and the report. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { SingleBar } from 'cli-progress';
-import Table from 'cli-table3';
-import { type Progress, type Subset, compare as run, runnable, subsetOf, writeReport } from '../../../compare/compare.js';
-import { DESIGNS } from '../../../compare/designs/designs.js';
-import { type Rows, cellTables, deathTable, laggardTable } from '../../../compare/page/tables.js';
-import { FULL, SHORT } from '../../../compare/plan.js';
-import { PROGRAMS } from '../../../compare/program.js';
+/** `eventfs compare`: hands over to the program in benchmarks/, which belongs to a clone and which the product does not need. */
+import type { Command } from 'commander';
 import { UserError } from '../../shared/errors.js';
-import { print } from '../terminal/output.js';
 
-export interface CompareOptions extends Subset {
-  readonly full?: boolean;
-  readonly out: string;
+/** What package.json calls the program. No import names it, so that the product compiles and runs without it. */
+const PROGRAM = '#compare';
+
+/** What the program exports. */
+interface Program {
+  /**
+   * @param command an empty command that prints as the others do
+   * @param args what follows `compare` on the command line
+   */
+  main(command: Command, args: readonly string[]): Promise<void>;
 }
 
-export async function compare(options: CompareOptions): Promise<void> {
-  const plan = subsetOf(options.full === true ? FULL : SHORT, options);
-  check(options, plan.cells.length);
-  const progress = new Bar();
-  const results = await run(plan, options, progress).finally(() => progress.end());
-  writeReport(results, options.out);
-  for (const rows of [...cellTables(results), laggardTable(results), deathTable(results)]) print(`\n${tableText(rows)}\n`);
-  print(`\n${join(options.out, 'index.html')} has the plots, ${join(options.out, 'results.json')} all figures.\n`);
+export function addCompare(program: Command): void {
+  program
+    .command('compare')
+    .description('measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots')
+    .usage('[options]')
+    .argument('[ARGUMENT...]', 'eventfs compare --help lists the options')
+    .helpOption(false) // --help goes to the program too
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (args: string[]) => {
+      const { main } = await load();
+      await main(program.createCommand('eventfs compare').copyInheritedSettings(program), args);
+    });
 }
 
-function check({ designs }: Subset, cells: number): void {
-  const unknown = (designs ?? []).filter((id) => !DESIGNS.some((design) => design.id === id));
-  if (unknown.length > 0) throw new UserError(`there is no design ${unknown.join(', ')} (there are ${DESIGNS.map(({ id }) => id).join(', ')})`);
-  if (runnable({ designs }).length === 0) throw new UserError(`none of them can be run: ${DESIGNS.find(({ id }) => designs?.includes(id))!.unavailable!()}`);
-  if (cells === 0) throw new UserError('nothing is left to measure (see --subscribers and --bytes in eventfs compare --help)');
-  if (process.getuid?.() !== 0) throw new UserError('it mounts, and opens network namespaces (try as root)');
-  if (!existsSync(PROGRAMS)) throw new UserError(`${PROGRAMS}: the programs are not built yet (try make in the project's directory)`);
-}
-
-/** A bar on a terminal, a line a cell elsewhere. An interrupt ends the run at the next step, with nothing left behind. */
-class Bar implements Progress {
-  readonly #bar = new SingleBar({ format: ' {bar} {percentage}% | {value}/{total} | {eta_formatted} left | {what}', hideCursor: true, stream: process.stderr });
-  readonly #isShown = process.stderr.isTTY;
-  #interrupted = false;
-  #cell = '';
-
-  begin(steps: number): void {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (this.#interrupted = true));
-    if (this.#isShown) this.#bar.start(steps, 0, { what: '' });
+/** @throws UserError where the program, or a package that it needs, is not there */
+async function load(): Promise<Program> {
+  try {
+    return (await import(PROGRAM)) as Program;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
+    const name = /^Cannot find package '([^']+)'/.exec(error.message)?.[1];
+    if (name !== undefined) throw new UserError(`the npm package ${name} is not installed (try npm ci in the project's directory)`);
+    throw new UserError('its program is not here, or not built: it comes with a clone of the project, in benchmarks/ (try make there)');
   }
-
-  step(what: string): void {
-    if (this.#interrupted) throw new UserError('interrupted');
-    if (this.#isShown) this.#bar.increment({ what });
-    const [cell] = what.split(',');
-    if (!this.#isShown && cell !== this.#cell) process.stderr.write(`${cell}\n`);
-    this.#cell = cell;
-  }
-
-  end(): void {
-    this.#bar.stop();
-  }
-}
-
-function tableText({ title, head, rows }: Rows): string {
-  if (rows.length === 0) return '';
-  const colAligns = head.map((_, column) => (column === 0 ? 'left' : 'right'));
-  const table = new Table({ head: [...head], colAligns, style: { head: [], border: [], compact: true } });
-  table.push(...rows.map((row) => [...row]));
-  return `${title}\n${table.toString()}`;
 }

@@ -150,7 +150,7 @@ const MOST_TAGS_BYTES = 4 * 1024;
 /** A pattern is matched with each tag: so much more than with one value. */
 const TAGS_COST = 400;
 
-/* Bytes of heap, as measured: test/events/filter-memory.test.ts holds the sum against a real heap. */
+/* Bytes of heap, as measured: test/unit/events/filter-memory.test.ts holds the sum against a real heap. */
 const POINTER_BYTES = 8;
 const STRING_BYTES = 32;
 const TERM_BYTES = 160;

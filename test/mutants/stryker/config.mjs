@@ -16,7 +16,7 @@ export default {
   reporters: ['clear-text'],
   concurrency: 1,
   timeoutMS: 60_000,
-  ignorePatterns: ['compare/report', 'compare/build', 'dist', 'test/mutants/stryker/node_modules'],
+  ignorePatterns: ['benchmarks/compare/report', 'benchmarks/build', 'dist', 'test/mutants/stryker/node_modules'],
   symlinkNodeModules: false,
   tempDirName: '.stryker-tmp',
   cleanTempDir: 'always',
