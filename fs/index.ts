@@ -15,7 +15,7 @@
  *   uevent/text.ts                becomes text
  *   bus/bus.ts                    is appended once to bus/log.ts, and goes to every outlet; the tree is one
  *   bus/arena.ts                  is where its text goes once the log's ring lets go of it and somebody still holds it
- *   outlets/open-outlets.ts       the other ways out, if options ask for them: netlink groups, sockets, descriptors, a fifodir
+ *   outlets/open-outlets.ts       the outlets, if options ask for them: netlink groups, sockets, descriptors, a fifodir
  *   tree/tree.ts                  gives a link to each process directory, and tells the streams
  *   tree/streams/streams.ts       answers those who wait, all at the same place with the same bytes
  *

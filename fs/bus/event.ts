@@ -31,10 +31,10 @@ export function now(): Timestamp {
   return { sec, nsec: (ms - sec * 1000) * 1_000_000 };
 }
 
-/** What holds events and keeps books of their bytes: a queue. */
+/** What holds events and counts their bytes: a queue. */
 export interface Holder {
   bytes: number;
-  readonly books: EventQuota | null;
+  readonly quota: EventQuota | null;
   refuses(events: number, bytes: number): boolean;
   overflows(events: number, bytes: number): boolean;
   makeRoom(events: number, bytes: number, growing?: Event): void;

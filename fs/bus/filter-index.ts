@@ -12,24 +12,24 @@ export interface Subscriber {
   readonly filter: Filter;
 }
 
-/** A taker's place in the index. */
+/** A subscriber's place in the index. */
 interface Place<T> {
-  readonly taker: T;
+  readonly subscriber: T;
   /** The event that it was offered last, by the index's count. */
   offered: number;
   /** Where it is found: keys and values in turns. */
   readonly found: string[];
 }
 
-/** Most values have one taker, and a set of one is twice as large as all else. */
+/** Most values have one subscriber, and a set of one is twice as large as all else. */
 type Bucket<T> = Place<T> | Set<Place<T>>;
 
-/** How many values are looked at to find one taker. One that needs more is offered everything. */
+/** How many values are looked at to find one subscriber. One that needs more is offered everything. */
 const MOST_FOUND = 64;
 
 /**
  * How many events a value stands for, against one of a property that few devices have. Only an estimate can choose the term:
- * what will come is not known. So a term of a property wins while its values have few takers, and one that all filters
+ * what will come is not known. So a term of a property wins while its values have few subscribers, and one that all filters
  * share (HOST==mine) loses to one that tells them apart.
  */
 const COMMONNESS: Readonly<Record<string, number>> = { ACTION: 1000, SUBSYSTEM: 10, DEVTYPE: 10 };
@@ -45,14 +45,14 @@ export class FilterIndex<T extends Subscriber> {
   #serial = 0;
 
   /** It is offered events from now on. To change its filter, remove it first and add it again. */
-  add(taker: T): void {
-    const ways = taker.filter.all ? null : this.#choose(taker.filter);
+  add(subscriber: T): void {
+    const ways = subscriber.filter.all ? null : this.#choose(subscriber.filter);
     if (ways === null) {
-      this.#any.add(taker);
+      this.#any.add(subscriber);
       return;
     }
-    const place: Place<T> = { taker, offered: 0, found: [] };
-    this.#places.set(taker, place);
+    const place: Place<T> = { subscriber, offered: 0, found: [] };
+    this.#places.set(subscriber, place);
     for (const { key, values } of ways) {
       for (const value of values) {
         place.found.push(key, value);
@@ -82,15 +82,15 @@ export class FilterIndex<T extends Subscriber> {
     return chosen;
   }
 
-  /** How often events will be offered for a way, with all takers that it has already: more is more. */
+  /** How often events will be offered for a way, with all subscribers that it has already: more is more. */
   #expected({ key, values }: Way): number {
     const buckets = this.#buckets.get(key);
-    let takers = values.length;
+    let subscribers = values.length;
     for (const value of values) {
       const bucket = buckets?.get(value);
-      if (bucket !== undefined) takers += bucket instanceof Set ? bucket.size : 1;
+      if (bucket !== undefined) subscribers += bucket instanceof Set ? bucket.size : 1;
     }
-    return takers * (Object.hasOwn(COMMONNESS, key) ? COMMONNESS[key] : 1);
+    return subscribers * (Object.hasOwn(COMMONNESS, key) ? COMMONNESS[key] : 1);
   }
 
   #put(key: string, value: string, place: Place<T>): void {
@@ -103,11 +103,11 @@ export class FilterIndex<T extends Subscriber> {
   }
 
   /** It is offered nothing more. */
-  remove(taker: T): void {
-    this.#any.delete(taker);
-    const place = this.#places.get(taker);
+  remove(subscriber: T): void {
+    this.#any.delete(subscriber);
+    const place = this.#places.get(subscriber);
     if (place === undefined) return;
-    this.#places.delete(taker);
+    this.#places.delete(subscriber);
     const { found } = place;
     for (let i = 0; i < found.length; i += 2) this.#take(found[i], found[i + 1], place);
   }
@@ -125,11 +125,11 @@ export class FilterIndex<T extends Subscriber> {
   }
 
   /** Calls `offer` once for each that may take the event; what tells of a loss is for all. */
-  offer(event: Event, offer: (taker: T, event: Event) => void): void {
-    for (const taker of this.#any) offer(taker, event);
+  offer(event: Event, offer: (subscriber: T, event: Event) => void): void {
+    for (const subscriber of this.#any) offer(subscriber, event);
     if (this.#places.size === 0) return;
     if (event.always) {
-      for (const { taker } of this.#places.values()) offer(taker, event);
+      for (const { subscriber } of this.#places.values()) offer(subscriber, event);
       return;
     }
     this.#serial++;
@@ -140,17 +140,17 @@ export class FilterIndex<T extends Subscriber> {
     for (const [key, value] of event.properties) if (!VIRTUAL.has(key)) this.#offerFound(key, value, event, offer);
   }
 
-  #offerFound(key: string, value: string, event: Event, offer: (taker: T, event: Event) => void): void {
+  #offerFound(key: string, value: string, event: Event, offer: (subscriber: T, event: Event) => void): void {
     const bucket = this.#buckets.get(key)?.get(value);
     if (bucket === undefined) return;
     if (!(bucket instanceof Set)) return this.#offerOnce(bucket, event, offer);
     for (const place of bucket) this.#offerOnce(place, event, offer);
   }
 
-  #offerOnce(place: Place<T>, event: Event, offer: (taker: T, event: Event) => void): void {
+  #offerOnce(place: Place<T>, event: Event, offer: (subscriber: T, event: Event) => void): void {
     if (place.offered === this.#serial) return;
     place.offered = this.#serial;
-    offer(place.taker, event);
+    offer(place.subscriber, event);
   }
 }
 

@@ -62,12 +62,12 @@ export class Queue<E extends Entry> implements Holder {
   readonly losses = new Losses();
 
   /**
-   * @param books where its events and bytes are charged too
+   * @param quota where its events and bytes are charged too
    * @param onComplete called when an entry that was being written can be taken
    */
   constructor(
     public limits: QueueLimits,
-    public books: EventQuota | null = null,
+    public quota: EventQuota | null = null,
     private readonly onComplete: (() => void) | null = null,
   ) {}
 
@@ -120,15 +120,15 @@ export class Queue<E extends Entry> implements Holder {
 
   /** Finds room for one event more and charges it. */
   #admit(bytes: number, heap: number): boolean {
-    const { books } = this;
+    const { quota } = this;
     if (this.overflows(1, bytes)) {
       if (!this.dropsOldest) return false;
       this.makeRoom(1, bytes);
     }
-    if (books === null || books.tryCharge(1, bytes, heap)) return true;
+    if (quota === null || quota.tryCharge(1, bytes, heap)) return true;
     // Others hold what may be held: ours goes only if that is of use.
-    if (!this.dropsOldest || !books.fits(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
-    for (; !books.tryCharge(1, bytes, heap); this.#dropOldest()) {
+    if (!this.dropsOldest || !quota.fits(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
+    for (; !quota.tryCharge(1, bytes, heap); this.#dropOldest()) {
       if (this.entries.size === 0) return false; // what was dropped is still open
     }
     return true;

@@ -1,4 +1,4 @@
-/** The ways out that options switch on, and which of them go together. */
+/** The outlets that options switch on, and which of them go together. */
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
@@ -32,7 +32,7 @@ const UDEV_GROUP_MASK = 1 << 1;
 
 /**
  * Opens them all, or none. Throws {@link UserError}.
- * @param host bounds and books of the filters that clients send
+ * @param host limits and charges of the filters that clients send
  * @param readMask the netlink groups that events come from: what is sent there would come back
  * @param mount where the tree will be: nothing below it can be reached by the daemon
  */

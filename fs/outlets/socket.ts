@@ -74,7 +74,7 @@ export class SocketOutlet implements Outlet {
   /**
    * @param key what its lines in `.status` begin with
    * @param deliver how events go out
-   * @param host bounds and books of the filters that clients send
+   * @param host limits and charges of the filters that clients send
    */
   constructor(
     private readonly key: 'SOCKET' | 'FDSOCKET',

@@ -1,4 +1,4 @@
-/** Gives each number once: node ids and inode numbers come from one mint, so that they never meet. */
+/** Numbers, each of which is given once: node ids and inode numbers come from one allocator, so that none is both. */
 export class IdAllocator {
   #last: number;
 

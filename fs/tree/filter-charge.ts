@@ -1,4 +1,4 @@
-/** Filters in the books: what one takes of the heap, and what it costs an event. */
+/** What a filter is charged: what it takes of the heap, and what it costs an event. */
 import { Filter, FilterError, type FilterLimits, OversizedFilter } from '../uevent/filter/filter.js';
 import { Errno, FsError } from '../shared/errors.js';
 import type { QuotaLedger, QuotaAccount } from './quota.js';

@@ -35,7 +35,7 @@ function mostRoomFor(size: number): number {
 export class WrittenEvent extends Event {
   /** How many open files may write it. While there is one, streams leave it in the queue. */
   #writers = 0;
-  /** The queues that hold it, whose books follow its size, and how many links each has to it. */
+  /** The queues that hold it, which charge its size, and how many links each has to it. */
   readonly #holders = new Map<Holder, number>();
   /** Where it is charged when only open files hold it. */
   keeper: EventQuota | null = null;
@@ -181,7 +181,7 @@ export class WrittenEvent extends Event {
     const charged: [EventQuota, number][] = [];
     const undo = (): void => {
       // What did not fit says why; what fitted shows only that it did.
-      for (const [books, amount] of charged) books.refund(0, amount, 0);
+      for (const [quota, amount] of charged) quota.refund(0, amount, 0);
     };
     let full = 0;
     for (const [holder, links] of holders) {
@@ -191,14 +191,14 @@ export class WrittenEvent extends Event {
       }
     }
     const owed: [EventQuota | null, number][] = [...holders.map(([holder, links]): [EventQuota | null, number] => [holder.quota, bytes * links]), [this.keeper, bytes]];
-    for (const [books, amount] of owed) {
-      if (books === null) continue;
-      if (books.tryCharge(0, amount, 0)) {
-        charged.push([books, amount]);
+    for (const [quota, amount] of owed) {
+      if (quota === null) continue;
+      if (quota.tryCharge(0, amount, 0)) {
+        charged.push([quota, amount]);
         continue;
       }
       undo();
-      books.assertFits(0, amount, 0);
+      quota.assertFits(0, amount, 0);
       throw new FsError(Errno.EDQUOT, 'it is held more than once, and that is too much');
     }
     undo();
