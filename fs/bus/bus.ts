@@ -176,6 +176,6 @@ export class Bus {
     this.#seqnums.note(event.number, this.#lastSeqnum);
     this.history.add(event);
     for (const listener of this.#listeners) listener.take(event);
-    event.settle();
+    event.dropCaches();
   }
 }

@@ -110,7 +110,7 @@ export class Event implements Block {
   }
 
   /** Forgets what `text` and the others worked out: after delivery nobody asks again, and the bytes are stored once. */
-  settle(): void {
+  dropCaches(): void {
     this.#textCache = null;
     this.#factsCache = null;
   }

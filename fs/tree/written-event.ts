@@ -172,7 +172,7 @@ export class WrittenEvent extends Event {
       bytes.fill(LF, start + size, start + size + TRAILER_BYTES);
     }
     this.length = size;
-    this.settle();
+    this.dropCaches();
   }
 
   /** Before the size changes: a queue that must make room may drop this very event and refund what it was charged. */
@@ -224,7 +224,7 @@ export class WrittenEvent extends Event {
   }
 
   #touch(): void {
-    this.settle();
+    this.dropCaches();
     this.time = now();
     this.changed = this.time;
   }

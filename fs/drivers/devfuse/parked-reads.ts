@@ -7,7 +7,7 @@ import type { QuotaLedger, QuotaAccount } from '../../tree/quota.js';
 const UNIQUE_BYTES = 8;
 
 /** What is known of a parked read's caller: see io-uring/missed-interrupt-poller.ts. */
-const Age = { new: 0, old: 1, settled: 2 } as const;
+const Age = { new: 0, old: 1, interruptible: 2 } as const;
 
 export class ParkedReads {
   /** `unique` of slot i, as the kernel sent it: 8 bytes at 8i. */
@@ -129,12 +129,12 @@ export class ParkedReads {
   }
 
   /** Nothing more needs to be known of its caller. */
-  settle(slot: number): void {
-    this.#ages[slot] = Age.settled;
+  markInterruptible(slot: number): void {
+    this.#ages[slot] = Age.interruptible;
   }
 
-  isSettled(slot: number): boolean {
-    return this.#ages[slot] === Age.settled;
+  isInterruptible(slot: number): boolean {
+    return this.#ages[slot] === Age.interruptible;
   }
 
   free(read: ParkedRead): void {

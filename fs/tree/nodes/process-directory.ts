@@ -136,7 +136,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
         continue;
       }
       if (this.#wants(event)) wanted.push(event);
-      event.settle();
+      event.dropCaches();
     }
     return { wanted: wanted.reverse(), skipped };
   }

@@ -122,7 +122,7 @@ class World {
     const event = this.log.append(String(number), number + 2, bytes(text), text.length, now(), weight);
     event.always = always;
     for (const audience of this.audiences) audience.take(event);
-    event.settle();
+    event.dropCaches();
     for (const stream of this.streams) stream.come({ number, record: `${text}\n`, kind, always, weight });
   }
 

@@ -175,7 +175,7 @@ class World {
     entry.text += 'w'.repeat(size);
     entry.event.bytes = bytes(`${entry.text}\n`);
     entry.event.length = entry.text.length;
-    entry.event.settle();
+    entry.event.dropCaches();
     this.real.bytes += size;
   }
 

@@ -80,7 +80,7 @@ lost('is looked at again while it runs', async () => {
   assert.equal(world.interrupted, []);
   process.kill(running, 'SIGSTOP'); // state T: it waits, and of a signal from now on there is an INTERRUPT
   await until(() => stateOf(running) === 'T', 'it does not stop');
-  await until(() => world.parked.isSettled(0), 'it was not looked at again');
+  await until(() => world.parked.isInterruptible(0), 'it was not looked at again');
   process.kill(running, 'SIGKILL');
   world.lost.stop();
 });

@@ -45,7 +45,7 @@ export class MissedInterruptPoller {
     let isDone = true;
     for (let slot = 0; slot < parked.slots; slot++) {
       const read = parked.at(slot);
-      if (read === undefined || parked.isSettled(slot)) continue;
+      if (read === undefined || parked.isInterruptible(slot)) continue;
       if (left === 0 || !parked.grow(slot)) {
         isDone = false;
         continue;
@@ -54,7 +54,7 @@ export class MissedInterruptPoller {
       const state = this.#stateOf(parked.tidOf(slot));
       if (state === 'D') this.interrupt(read);
       else if (state === 'R') isDone = false;
-      else parked.settle(slot);
+      else parked.markInterruptible(slot);
     }
     if (!isDone) this.watch();
   };
