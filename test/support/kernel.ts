@@ -98,6 +98,8 @@ export class MemoryKernel implements ReplyPort, Reads {
   readonly parked: ParkedReads;
   /** What the session said of unexpected things. */
   readonly complaints: string[] = [];
+  /** What the tree said that no system call can be told of. */
+  readonly said: string[] = [];
   /** The poll keys that NOTIFY_POLL has named. */
   readonly wakeUps: number[] = [];
   /** How many reads each answer to those who waited was for. */
@@ -117,7 +119,7 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   constructor(options: KernelOptions = {}) {
     this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new IdAllocator(FUSE_ROOT_ID), options.history);
-    this.tree = new Tree(this.bus, this.owners);
+    this.tree = new Tree(this.bus, this.owners, (message) => this.said.push(message));
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#slice);
@@ -549,7 +551,7 @@ export class MemoryKernel implements ReplyPort, Reads {
       parked: this.parked.size,
       unanswered: this.#open.size,
       groups: groups.length,
-      waiting: groups.reduce((sum, { waiting, pollers }) => sum + waiting.size + pollers.size, 0),
+      waiting: groups.reduce((sum, { waiters }) => sum + waiters.size, 0),
       nodes: this.status('NODES') - 1, // the root
       known: this.known.size,
     };

@@ -24,8 +24,8 @@ export function addCompare(program: Command): void {
     .allowUnknownOption()
     .passThroughOptions()
     .action(async (args: string[]) => {
-      const { main } = await load();
-      await main(program.createCommand('eventfs compare').copyInheritedSettings(program), args);
+      const comparison = await load();
+      await comparison.main(program.createCommand('eventfs compare').copyInheritedSettings(program), args);
     });
 }
 

@@ -21,18 +21,7 @@ import type { Request } from '../../fuse/request.js';
 import { EventDirectory } from '../../tree/nodes/event-directory.js';
 import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
-import { WrittenEvent } from '../../tree/written-event.js';
-import {
-  APPEND,
-  type AttributeChanges,
-  Directory,
-  type FileHandle,
-  Handle,
-  type Node,
-  type NodeId,
-  type ParkedRead,
-  emptyAttributes,
-} from '../../tree/nodes/node.js';
+import { APPEND, type AttributeChanges, Directory, FOREVER, type FileHandle, Handle, type Node, type NodeId, type ParkedRead, emptyAttributes } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
 import type { ReplySink } from './reply-sink.js';

@@ -13,7 +13,7 @@ import type { Sink } from '../../bus/sink.js';
 import { mountedAt } from '../../shared/mountinfo.js';
 import type { Complain } from '../../shared/complaints.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
-import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
+import { FOREVER, type Handle, type ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
 import { type AskedRead, INTERRUPT_SIGNAL, LONGEST_PATH_BYTES, LibfuseSession, type SessionEnds } from './libfuse-session.js';

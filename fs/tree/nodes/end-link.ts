@@ -1,6 +1,7 @@
 /** `head` and `tail`: symlinks to a directory's oldest and newest event, while it has one. */
+import type { Entry } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { type Attributes, FileType, type Handle, Node, type NodeId } from './node.js';
+import { type Attributes, FileType, type Handle, type Lifetime, Node, type NodeId } from './node.js';
 
 export type End = 'head' | 'tail';
 

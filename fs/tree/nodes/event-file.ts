@@ -4,7 +4,7 @@ import type { Entry } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
-import { APPEND, type AttributeChanges, type Attributes, FileType, Handle, Node, type NodeId } from './node.js';
+import { APPEND, type AttributeChanges, type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
 

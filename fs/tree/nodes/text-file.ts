@@ -1,7 +1,7 @@
 /** Files whose text is made when it is asked for: `.status`, `.filter` and `.since`. */
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
-import { type Attributes, FileType, Handle, Node, type NodeId } from './node.js';
+import { type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { textHeap } from '../prices.js';
 import type { QuotaLedger, QuotaAccount } from '../quota.js';
 import type { StatusLines } from '../../shared/status-lines.js';

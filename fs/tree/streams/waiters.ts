@@ -10,6 +10,11 @@ export class Waiters {
   readonly reads = new Set<ParkedRead>();
   readonly #pollers = new Set<Handle>();
 
+  /** How many reads and pollers wait. */
+  get size(): number {
+    return this.reads.size + this.#pollers.size;
+  }
+
   /** Whether an event that comes now must be told of. */
   get any(): boolean {
     return this.reads.size > 0 || this.#pollers.size > 0;

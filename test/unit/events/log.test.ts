@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type Event, type Holder, now } from '../../../fs/bus/event.js';
+import { type Event, type Holder, type LogIndex, now } from '../../../fs/bus/event.js';
 import { Log } from '../../../fs/bus/log.js';
 import { runs } from '../../support/budget.js';
 import { suite } from '../../support/suite.js';
@@ -91,8 +91,8 @@ log('takes an event as large as its ring', () => {
   for (let round = 1; round < 4; round++) {
     assert.is(append(real, text).text, text);
     assert.is(real.oldest, round);
-    assert.is(real.run(round, TINY.bytes - 1), round);
-    assert.is(real.run(round, TINY.bytes), round + 1);
+    assert.is(real.run(round as LogIndex, TINY.bytes - 1), round);
+    assert.is(real.run(round as LogIndex, TINY.bytes), round + 1);
   }
 });
 
@@ -106,7 +106,7 @@ log('copies only as much of the memory it is given as it is told', () => {
 // ---- an event in the ring and after it
 
 const event = suite('an event');
-const holder: Holder = { bytes: 0, books: null, incomplete: 0, refuses: () => false, overflows: () => false, makeRoom: () => undefined, becameComplete: () => undefined };
+const holder: Holder = { bytes: 0, quota: null, incomplete: 0, refuses: () => false, overflows: () => false, makeRoom: () => undefined, becameComplete: () => undefined };
 
 /** Fills the ring anew, so that nothing of before is in it. */
 function overtakeAll(of: Log): void {
@@ -133,10 +133,10 @@ event('that is open keeps its bytes when the ring moves on, and the last queue l
   held.opens++;
   overtakeAll(ring);
   held.unlink(holder);
-  held.settle();
+  held.dropCaches();
   assert.is(held.text, 'add@/x\n');
   held.close();
-  held.settle();
+  held.dropCaches();
   assert.is(held.length, 0);
   assert.is(ring.arena.live, 0);
 });
@@ -150,7 +150,7 @@ event('that nobody holds is freed when the ring moves on, and not before', () =>
   held.close();
   assert.is(held.text, 'add@/x\n');
   overtakeAll(ring);
-  held.settle();
+  held.dropCaches();
   assert.is(held.text, '');
   assert.is(held.length, 0);
 });
@@ -169,7 +169,7 @@ event('is freed exactly when ring, queues and open files have all let go', () =>
       if (step === 'close' && held.opens > 0) held.close();
       if (step === 'detach' && held.inRing) overtakeAll(ring);
       freed = !held.inRing && held.links === 0 && held.opens === 0;
-      held.settle();
+      held.dropCaches();
       assert.is(held.text, freed ? '' : 'add@/x\n');
     }
   });
@@ -197,7 +197,7 @@ event('with a key twice has its last value, and knows nothing of it once it is s
   assert.is(own.kernel, 'x/y');
   const { properties } = own;
   assert.is(own.properties, properties, 'they are worked out once');
-  own.settle();
+  own.dropCaches();
   assert.is.not(own.properties, properties);
 });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { Event, type Holder, now } from '../../../fs/bus/event.js';
+import { Event, type Holder, NOT_LOGGED, now } from '../../../fs/bus/event.js';
 import { type Entry, type Overflow, Queue, QueueReader } from '../../../fs/bus/queue.js';
 import { runs } from '../../support/budget.js';
 import { suite } from '../../support/suite.js';
@@ -16,7 +16,7 @@ class Written extends Event {
   readonly #holders: Holder[] = [];
 
   constructor(name: string, text: string) {
-    super(name, 2, -1, bytes(`${text}\n`), 0, text.length, now());
+    super(name, 2, NOT_LOGGED, bytes(`${text}\n`), 0, text.length, now());
   }
 
   get done(): boolean {

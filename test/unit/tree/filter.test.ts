@@ -179,8 +179,7 @@ filter('that is written four bytes at a time is parsed a few times only', async 
 filter('that nobody has looked at yet holds for the next event, and a bad one changes nothing and is said once', async () => {
   const own = world(LARGE);
   const { kernel, user } = own;
-  const said: string[] = [];
-  kernel.tree.complain = (message) => said.push(message);
+  const { said } = kernel;
   const node = kernel.mkdir('own', user);
   const file = kernel.walk('own/.filter');
   const long = `A==${'b'.repeat(20_000)}\n`;

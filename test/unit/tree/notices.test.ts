@@ -122,10 +122,10 @@ withKernel('keeps no more than twice a queue of what is to be told while it is s
   for (let n = 2; n <= 5 * limits.events; n++) {
     publish(kernel, n, n);
     if (n % 100 === 0) ask(kernel, directory, OTHER + n);
-    most = Math.max(most, one(kernel).interest!.pending.length);
+    most = Math.max(most, one(kernel).candidates!.pending.length);
   }
   assert.ok(most <= 2 * limits.events, `${most} are kept`);
-  assert.ok(one(kernel).interest!.askers.length <= 16);
+  assert.ok(one(kernel).candidates!.askers.length <= 16);
   // What is told when it goes on is what is there.
   done(kernel);
   const { names } = batch(kernel);

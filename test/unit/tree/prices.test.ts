@@ -97,8 +97,8 @@ function measure(what: string, make: (world: World, n: number) => void, before: 
 let directory: ProcessDirectory;
 const inOne = (world: World): void => void (directory = world.mkdir('one'));
 
-measure('a delivered event that has been looked up', (world) => world.event(), inOne, () => {
-  for (const entry of [...directory.queue.entries]) directory['tree'].remember(directory.lookup(entry.name)!);
+measure('a delivered event that has been looked up', (world) => world.event(), inOne, (world) => {
+  for (const entry of [...directory.queue.entries]) world.tree.remember(directory.lookup(entry.name)!);
 });
 
 measure('a link with a name of its own', (world, n) => void world.known(directory.link(nameOf(n), [...world.bus.history.entries].map(() => world.tree.log.lookup('1')!)[0])), inOne);
