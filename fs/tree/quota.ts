@@ -129,6 +129,17 @@ export class Account {
     return amount <= 0 || this[item] + amount <= this.bounds[item];
   }
 
+  /** Whether one more blocked read would do. */
+  takesRead(memory: number): boolean {
+    const { bounds } = this;
+    return this.reads < bounds.reads && this.memory + memory <= bounds.memory;
+  }
+
+  addRead(reads: number, memory: number): void {
+    this.reads += reads;
+    this.memory += memory;
+  }
+
   /** EDQUOT, or ENOSPC of the mount. */
   refusal(item: Item, amount: number): FsError {
     const why = `${this.name} holds ${this[item]} of ${this.bounds[item]} ${item}`;
@@ -241,6 +252,33 @@ export class Tab implements Books {
     return true;
   }
 
+  /**
+   * Charges a blocked read and the memory that it takes, in one step: a thousand reads may wait for each event.
+   * @param memory in bytes
+   * @returns false, with nothing charged, where a quota refuses it
+   */
+  tryClaimRead(memory: number): boolean {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    const { user, group, mount } = this;
+    if (!user.takesRead(memory) || !group.takesRead(memory) || !mount.takesRead(memory)) {
+      this.ledger.forget(user, group);
+      return false;
+    }
+    user.addRead(1, memory);
+    group.addRead(1, memory);
+    mount.addRead(1, memory);
+    return true;
+  }
+
+  /** Gives back what `tryClaimRead` charged. */
+  unclaimRead(memory: number): void {
+    const { user, group, mount } = this;
+    user.addRead(-1, -memory);
+    group.addRead(-1, -memory);
+    mount.addRead(-1, -memory);
+    this.ledger.forget(user, group);
+  }
+
   /** As `tryClaim` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
   tryClaimOpen(heap: number): boolean {
     if (this.tryClaim('memory', heap)) return true;
@@ -259,7 +297,10 @@ export class Tab implements Books {
 
   /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */
   forceClaim(item: Item, amount: number): void {
-    for (const account of this.#accounts) account[item] += amount;
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    this.user[item] += amount;
+    this.group[item] += amount;
+    this.mount[item] += amount;
   }
 
   /** Gives back what `claim` or `forceClaim` charged. */
