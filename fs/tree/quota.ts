@@ -127,6 +127,17 @@ export class QuotaUsage {
     return amount <= 0 || this[item] + amount <= this.bounds[item];
   }
 
+  /** Whether one more blocked read would do. */
+  fitsRead(memory: number): boolean {
+    const { bounds } = this;
+    return this.reads < bounds.reads && this.memory + memory <= bounds.memory;
+  }
+
+  addRead(reads: number, memory: number): void {
+    this.reads += reads;
+    this.memory += memory;
+  }
+
   /** EDQUOT, or ENOSPC of the mount. */
   refusal(item: Item, amount: number): FsError {
     const why = `${this.name} holds ${this[item]} of ${this.bounds[item]} ${item}`;
@@ -241,6 +252,33 @@ export class QuotaAccount implements EventQuota {
     return true;
   }
 
+  /**
+   * Charges a blocked read and the memory that it takes, in one step: a thousand reads may wait for each event.
+   * @param memory in bytes
+   * @returns false, with nothing charged, where a quota refuses it
+   */
+  tryChargeRead(memory: number): boolean {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    const { user, group, mount } = this;
+    if (!user.fitsRead(memory) || !group.fitsRead(memory) || !mount.fitsRead(memory)) {
+      this.ledger.forget(user, group);
+      return false;
+    }
+    user.addRead(1, memory);
+    group.addRead(1, memory);
+    mount.addRead(1, memory);
+    return true;
+  }
+
+  /** Gives back what `tryChargeRead` charged. */
+  refundRead(memory: number): void {
+    const { user, group, mount } = this;
+    user.addRead(-1, -memory);
+    group.addRead(-1, -memory);
+    mount.addRead(-1, -memory);
+    this.ledger.forget(user, group);
+  }
+
   /** As `tryChargeItem` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
   tryChargeOpen(heap: number): boolean {
     if (this.tryChargeItem('memory', heap)) return true;
@@ -259,7 +297,10 @@ export class QuotaAccount implements EventQuota {
 
   /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */
   forceChargeItem(item: Item, amount: number): void {
-    for (const usage of this.#usages) usage[item] += amount;
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    this.user[item] += amount;
+    this.group[item] += amount;
+    this.mount[item] += amount;
   }
 
   /** Gives back what `chargeItem` or `forceChargeItem` charged. */

@@ -20,10 +20,11 @@ export class ParkedReads {
   /** Where each read is charged. */
   readonly #accounts: (QuotaAccount | undefined)[] = [];
   /**
-   * Slots by `unique`, plus one, 0 where there is none: open addressing, at most half full. When a thousand readers are killed each
-   * has its INTERRUPT, and a search among all of them would hold everybody up.
+   * Slots by `unique`, in short lists: the first slot of each list plus one, and the one behind each slot plus one; 0 ends a list. When
+   * a thousand readers are killed each has its INTERRUPT, and a search among all of them would hold everybody up.
    */
-  readonly #table: Int32Array;
+  readonly #firsts: Int32Array;
+  readonly #nexts: Int32Array;
   readonly #mask: number;
 
   /** @param most how many reads can wait at once @param ledger where each is charged to the user who reads */
@@ -32,7 +33,8 @@ export class ParkedReads {
     private readonly ledger: QuotaLedger,
   ) {
     const places = 2 ** Math.ceil(Math.log2(2 * most));
-    this.#table = new Int32Array(places);
+    this.#firsts = new Int32Array(places);
+    this.#nexts = new Int32Array(most);
     this.#mask = places - 1;
     this.uniques = new Uint8Array(most * UNIQUE_BYTES);
     this.#words = new Uint32Array(this.uniques.buffer);
@@ -54,11 +56,7 @@ export class ParkedReads {
   park(request: Uint32Array, handle: Handle, size: number): ParkedRead | undefined {
     if (this.size >= this.most) return undefined;
     const account = this.ledger.account(request[InHeader.uid >>> 2], request[InHeader.gid >>> 2]);
-    if (!account.tryChargeItem('reads', 1)) return undefined;
-    if (!account.tryChargeItem('memory', PARKED_READ_BYTES)) {
-      account.refundItem('reads');
-      return undefined;
-    }
+    if (!account.tryChargeRead(PARKED_READ_BYTES)) return undefined;
     const slot = this.#free.pop() ?? this.#reads.length;
     this.#accounts[slot] = account;
     this.#words[slot * 2] = request[InHeader.unique >>> 2];
@@ -74,42 +72,36 @@ export class ParkedReads {
   /** The parked read with that `unique`. */
   find(uniqueLow: number, uniqueHigh: number): ParkedRead | undefined {
     const words = this.#words;
-    for (let place = this.#home(uniqueLow, uniqueHigh); ; place = (place + 1) & this.#mask) {
-      const slot = this.#table[place] - 1;
-      if (slot < 0) return undefined;
+    for (let slot = this.#firsts[this.#listOf(uniqueLow, uniqueHigh)] - 1; slot >= 0; slot = this.#nexts[slot] - 1) {
       if (words[slot * 2] === uniqueLow && words[slot * 2 + 1] === uniqueHigh) return this.#reads[slot];
     }
+    return undefined;
   }
 
-  /** Where a `unique` is looked for first. The kernel counts them up in steps of two (fs/fuse/fuse_i.h, FUSE_REQ_ID_STEP). */
-  #home(uniqueLow: number, uniqueHigh: number): number {
+  /**
+   * The list that a `unique` is in. The kernel counts them up in steps of two (fs/fuse/fuse_i.h, FUSE_REQ_ID_STEP): neighbours in
+   * time have neighbouring lists, and a list has more than one read only where one has waited for as many requests as there are lists.
+   */
+  #listOf(uniqueLow: number, uniqueHigh: number): number {
     return ((uniqueLow >>> 1) ^ Math.imul(uniqueHigh, 0x9e3779b1)) & this.#mask;
   }
 
-  #homeOf(slot: number): number {
-    return this.#home(this.#words[slot * 2], this.#words[slot * 2 + 1]);
-  }
-
   #enter(slot: number): void {
-    let place = this.#homeOf(slot);
-    while (this.#table[place] !== 0) place = (place + 1) & this.#mask;
-    this.#table[place] = slot + 1;
+    const list = this.#listOf(this.#words[slot * 2], this.#words[slot * 2 + 1]);
+    this.#nexts[slot] = this.#firsts[list];
+    this.#firsts[list] = slot + 1;
   }
 
-  /** Takes a slot out, and closes the gap for those that stand behind it since their own places were taken. */
   #leave(slot: number): void {
-    const table = this.#table;
-    const mask = this.#mask;
-    let gap = this.#homeOf(slot);
-    while (table[gap] !== slot + 1) gap = (gap + 1) & mask;
-    for (let place = (gap + 1) & mask; table[place] !== 0; place = (place + 1) & mask) {
-      // How far it is from its home, against how far the gap is.
-      const home = this.#homeOf(table[place] - 1);
-      if (((place - home) & mask) < ((place - gap) & mask)) continue;
-      table[gap] = table[place];
-      gap = place;
+    const nexts = this.#nexts;
+    const list = this.#listOf(this.#words[slot * 2], this.#words[slot * 2 + 1]);
+    if (this.#firsts[list] === slot + 1) {
+      this.#firsts[list] = nexts[slot];
+      return;
     }
-    table[gap] = 0;
+    let before = this.#firsts[list] - 1;
+    while (nexts[before] !== slot + 1) before = nexts[before] - 1;
+    nexts[before] = nexts[slot];
   }
 
   at(slot: number): ParkedRead | undefined {
@@ -144,7 +136,6 @@ export class ParkedReads {
     this.#free.push(slot);
     const account = this.#accounts[slot]!;
     this.#accounts[slot] = undefined;
-    account.forceChargeItem('memory', -PARKED_READ_BYTES);
-    account.refundItem('reads');
+    account.refundRead(PARKED_READ_BYTES);
   }
 }

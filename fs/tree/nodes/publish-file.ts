@@ -155,18 +155,19 @@ class PublishHandle extends Handle {
    * @returns the bytes of this write that were taken
    */
   #takeRecords(text: Buffer, base: number, waits: boolean): number {
-    const began = performance.now();
+    let began = 0;
     const isRest = this.#rest > 0 && text.length - base >= this.#rest;
     let from = this.#isBetween ? skipLineEnds(text, 0) : 0;
     let count = 0;
     this.#rest = 0;
     try {
       for (let end = recordEnd(text, from); end >= 0; end = recordEnd(text, from)) {
-        if (count >= MOST_RECORDS || (count > 0 && performance.now() - began >= MOST_MS)) break;
+        if (count >= MOST_RECORDS || (count > 1 && performance.now() - began >= MOST_MS)) break;
         this.node.take(text, from, end - from);
         this.#isBetween = true;
         from = skipLineEnds(text, end);
-        count++;
+        if (from === text.length) return from - base; // most writes have one record
+        if (count++ === 0) began = performance.now();
       }
       if (count === 0) this.#keep(text, from, isRest, waits);
       else this.#rest = text.length - from;
