@@ -13,10 +13,8 @@ import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, UserError, errnoName, isSystemError } from '../shared/errors.js';
 import type { Complain } from '../shared/complaints.js';
 import type { StatusLines } from '../shared/status-lines.js';
-import type { Outlet } from './outlet.js';
+import { MOST_MESSAGES, type Outlet } from './outlet.js';
 
-/** The most messages of one call of `sendToAll`. */
-const MOST_MESSAGES = 64;
 const MEMORY_BYTES = 4 * MAX_EVENT_BYTES;
 
 /** How an event is written for the wire. */

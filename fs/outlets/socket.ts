@@ -25,8 +25,8 @@ import { EVERYTHING, type FilterHost, parse } from '../tree/filter-charge.js';
 import { filteredPrice } from '../tree/prices.js';
 import { type StatusLines, subscriberText } from '../shared/status-lines.js';
 import type { Listener } from './listener.js';
-import { SocketGroup, MOST_MESSAGES, type Notice, type Peer, SocketClient } from './socket-clients.js';
-import type { Outlet } from './outlet.js';
+import { SocketGroup, type Notice, type Peer, SocketClient } from './socket-clients.js';
+import { MOST_MESSAGES, type Outlet } from './outlet.js';
 
 /** epoll_ctl(2). */
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;

@@ -6,8 +6,8 @@ import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
+import { LF } from '../shared/ascii.js';
 
-const LF = 0x0a;
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;

@@ -4,8 +4,6 @@ import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
 import type { Directory, Node } from '../../tree/nodes/node.js';
 
-export const O_NONBLOCK = 0o4000;
-export const O_APPEND = 0o2000;
 /** The most bytes that a name has (statfs(2)). */
 export const NAME_MAX = 255;
 /** Events have a few hundred bytes: in pages nobody would see what is used. */

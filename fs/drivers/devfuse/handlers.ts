@@ -23,7 +23,8 @@ import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
 import { APPEND, type AttributeChanges, Directory, FOREVER, type FileHandle, Handle, type Node, type NodeId, type ParkedRead, emptyAttributes } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { NAME_MAX, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { O_APPEND, O_NONBLOCK } from '../../shared/open-flags.js';
 import type { ReplySink } from './reply-sink.js';
 
 /** Only the root's attributes may be remembered: nobody's death changes them for the worse. */

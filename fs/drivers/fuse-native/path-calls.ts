@@ -24,9 +24,9 @@ import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import { StreamFile } from '../../tree/streams/streams.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { NAME_MAX, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { O_APPEND, O_NONBLOCK, O_RDWR } from '../../shared/open-flags.js';
 
-const O_RDWR = 2;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 /** chown(2): stays as it is. */
 const UNCHANGED = 0xffffffff;

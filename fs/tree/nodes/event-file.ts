@@ -7,10 +7,8 @@ import type { Caller } from '../../owners/owners.js';
 import { APPEND, type AttributeChanges, type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
+import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 
-const ACCESS_MODE = 3; // O_ACCMODE
-const READ_ONLY = 0;
-const O_TRUNC = 0o1000;
 
 /** An event that was delivered is its directory's user's to read. */
 const DELIVERED_MODE = FileType.regular | 0o440;
@@ -80,7 +78,7 @@ export class EventFile extends Node implements Entry {
   open(flags: number, caller: Caller): Handle {
     const { event } = this;
     if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE);
-    const writes = (flags & ACCESS_MODE) !== READ_ONLY;
+    const writes = (flags & O_ACCMODE) !== O_RDONLY;
     if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
     if (writes && (flags & O_TRUNC) !== 0) {
       (event as WrittenEvent).truncate(0);

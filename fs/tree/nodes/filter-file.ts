@@ -6,9 +6,9 @@ import { APPEND, type AttributeChanges, type Handle } from './node.js';
 import type { QuotaAccount } from '../quota.js';
 import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
+import { LF } from '../../shared/ascii.js';
+import { O_TRUNC } from '../../shared/open-flags.js';
 
-const O_TRUNC = 0o1000;
-const LF = 0x0a;
 const LINE_END = Uint8Array.of(LF);
 /** A text of that size is parsed with each write: that takes a millisecond. */
 const PARSED_AT_ONCE_BYTES = 4 * 1024;

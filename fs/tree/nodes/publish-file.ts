@@ -5,6 +5,7 @@ import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './node.js';
 import { restHeap } from '../prices.js';
 import { RootFile } from './root-file.js';
+import { LF, NUL } from '../../shared/ascii.js';
 
 export class PublishFile extends RootFile {
   readonly text = new UeventText();
@@ -71,8 +72,6 @@ const LARGEST_WRITE = 128 * 1024;
 const MOST_RECORDS = 256;
 const MOST_MS = 0.25;
 
-const LF = 0x0a;
-const NUL = 0;
 
 /**
  * An open `publish`.
