@@ -66,7 +66,7 @@ $(MODULES): package-lock.json
 	$(KEEP_OWNER)npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifier/*) $(MODULES)
+$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*/*.[ch]) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 

@@ -38,7 +38,7 @@
       # `eventfs emit` without Node's start: the C library only
       'target_name': 'eventfs-emit',
       'type': 'executable',
-      'sources': ['native/eventfs-emit.c'],
+      'sources': ['native/emit/environment.c', 'native/emit/main.c', 'native/emit/publish.c'],
       'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
     },
     {
