@@ -47,10 +47,11 @@
       'product_extension': '',
       'sources': [
         'native/notifier/directories.c',
-        'native/notifier/look.c',
         'native/notifier/main.c',
         'native/notifier/proc.c',
         'native/notifier/raise.c',
+        'native/notifier/scan.c',
+        'native/notifier/scan_queue.c',
       ],
       'cflags_c': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread'],
       'ldflags': ['-pthread'],
