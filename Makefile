@@ -5,6 +5,8 @@ BIN := node_modules/.bin
 ADDON := build/Release/eventfs.node
 MODULES := node_modules/.package-lock.json
 COMPILED := dist/.tsbuildinfo
+# The C and C++ of the product.
+NATIVE := $(shell find native/addon native/emit native/notifier -name '*.[ch]' -o -name '*.cc')
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
@@ -66,7 +68,7 @@ $(MODULES): package-lock.json
 	$(KEEP_OWNER)npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*/*.[ch]) $(MODULES)
+$(ADDON): binding.gyp $(NATIVE) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
