@@ -16,32 +16,34 @@ endif
 export npm_config_update_notifier := false
 
 # What root builds in a user's clone (sudo make) belongs to the clone's owner, also where a command fails or is interrupted.
-BUILT := node_modules build dist bench/build test/build compare/build
+BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
 .PHONY: all mount test soak mutants bench compare lint types deps clean
 
-all: deps $(ADDON) $(COMPILED) compare/build/subscribers
+# The comparison's programs where there is a comparison: benchmarks/ is no part of what is served.
+all: deps $(ADDON) $(COMPILED) $(if $(wildcard benchmarks/programs/Makefile),benchmarks/build/subscribers)
 
 # Serves $(DIR) in the foreground until Ctrl-C.
 mount: all
 	@mkdir -p $(DIR)
 	@exec bin/eventfs mount --hint $(DIR)
 
-# Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them. TRANSPORT=io-uring or =read
-# has every daemon use that.
-test: all bench/build/deaths
+# Everything, or `make test ONLY='streams publish'`: the files whose names have one of these in them. ONLY=unit needs no root and no
+# mount. TRANSPORT=io-uring or =read has every daemon use that.
+UNIT_ONLY := $(if $(ONLY),$(if $(filter-out unit unit/%,$(ONLY)),,yes))
+test: all $(if $(UNIT_ONLY),,test/build/deaths)
 	@$(KEEP_OWNER)$(if $(TRANSPORT),EVENTFS_TRANSPORT=$(TRANSPORT)) node dist/test/run.js $(ONLY)
 
 # Stress with deaths, for SECONDS; `make test` has a minute of it.
 SECONDS ?= 1800
 soak: all
-	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mount/soak
+	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/mount/soak
 
 # Whether the tests notice mistakes (docs/TESTING.md): the edits of test/mutants whose list, file or reason has one of these in it
-# (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=events/queue`). Takes long.
-mutants: all bench/build/deaths
+# (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.
+mutants: all test/build/deaths
 ifdef STRYKER
 	@npm ci --prefix test/mutants/stryker --ignore-scripts --no-audit --no-fund
 	@EVENTFS_STRYKER=$(STRYKER) nice test/mutants/stryker/node_modules/.bin/stryker run test/mutants/stryker/config.mjs
@@ -50,18 +52,19 @@ else
 endif
 
 # Prints the figures; judging them is for people.
-bench: all bench/build/deaths
-	@$(KEEP_OWNER)node dist/bench/run.js $(ONLY)
+bench: all benchmarks/build/client
+	@$(KEEP_OWNER)node dist/benchmarks/run.js $(ONLY)
 
-# The designs side by side in 2 minutes, the report in compare/build/report; `make compare FULL=1` makes the committed one again.
+# The designs side by side in 2 minutes, the report in benchmarks/build/report; `make compare FULL=1` makes the committed one again.
 compare: all
-	@$(KEEP_OWNER)bin/eventfs compare $(if $(FULL),--full --out compare/report,--out compare/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
-	@$(if $(FULL),node dist/compare/answer.js)
+	@$(KEEP_OWNER)bin/eventfs compare $(if $(FULL),--full --out benchmarks/compare/report,--out benchmarks/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
+	@$(if $(FULL),node dist/benchmarks/compare/answer.js)
 
 lint: $(MODULES)
 	$(BIN)/eslint .
 	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(NATIVE); \
 	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
+	$(BIN)/depcruise --config .dependency-cruiser.cjs fs
 
 types: $(MODULES)
 	$(BIN)/tsc -p . --noEmit --tsBuildInfoFile dist/.types.tsbuildinfo
@@ -74,15 +77,18 @@ $(ADDON): binding.gyp $(NATIVE) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
-$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test bench compare -name '*.ts') $(MODULES)
+$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test $(wildcard benchmarks) -name '*.ts') $(MODULES)
 	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 
-bench/build/deaths: $(wildcard bench/*.c bench/*.h)
-	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C bench
+test/build/deaths: $(wildcard test/programs/*)
+	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C test/programs
 
-compare/build/subscribers: $(wildcard native/compare/*) $(wildcard bench/*.h)
-	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C native/compare
+benchmarks/build/client: $(wildcard benchmarks/programs/* test/programs/*)
+	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C benchmarks/programs figures
+
+benchmarks/build/subscribers: $(wildcard benchmarks/programs/* test/programs/*.h)
+	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C benchmarks/programs compare
 
 clean:
 	rm -rf $(BUILT)
@@ -95,7 +101,7 @@ HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # What only the tests and the benchmarks need.
 TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
-ifneq ($(filter test soak bench compare,$(MAKECMDGOALS)),)
+ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)
 HEADERS += $(TEST_HEADERS)
 # For --driver fuse-native; where it lies differs.

@@ -11,23 +11,28 @@
  *
  * The order to read in, along the way of one uevent and of one request:
  *
- *   sources/uevent-source.ts   a datagram comes, and is the kernel's (sources/kernel.ts) or udevd's (sources/udev.ts)
- *   events/uevent.ts     becomes text
- *   events/bus.ts        is appended once to events/log.ts, and goes to every outlet; the tree is one
- *   events/arena.ts      is where its text goes once the log's ring lets go of it and somebody still holds it
- *   outlets/outlets.ts   the other ways out, if options ask for them: netlink groups, sockets, descriptors, a fifodir
- *   tree/tree.ts         gives a link to each process directory, and tells the streams
- *   tree/streams.ts      answers those who wait, all at the same place with the same bytes
+ *   sources/uevent-source.ts      a datagram comes, and is the kernel's (sources/kernel.ts) or udevd's (sources/udev.ts)
+ *   uevent/text.ts                becomes text
+ *   bus/bus.ts                    is appended once to bus/log.ts, and goes to every outlet; the tree is one
+ *   bus/arena.ts                  is where its text goes once the log's ring lets go of it and somebody still holds it
+ *   outlets/open-outlets.ts       the outlets, if options ask for them: netlink groups, sockets, descriptors, a fifodir
+ *   tree/tree.ts                  gives a link to each process directory, and tells the streams
+ *   tree/streams/streams.ts       answers those who wait, all at the same place with the same bytes
  *
- *   native/addon/fuse/   a request is read from /dev/fuse; before it is looked at, the dead are drained:
- *   owners/owners.ts     what a dead process owned ends here (DESIGN, "How the promise is kept")
- *   fuse/session.ts      finds the handler, and makes sure that there is exactly one reply
- *   drivers/handlers.ts  does it on the tree; one method a request, with the system call that causes it
- *   tree/quota.ts        charges whoever holds something, at tree/prices.ts; memory.ts gives back what is freed, when idle
- *   (drivers/fuse-native.ts and path-calls.ts are the other door, by libfuse and paths: docs/DRIVERS.md)
+ *   native/addon/fuse/            a request is read from /dev/fuse; before it is looked at, the dead are drained:
+ *   owners/owners.ts              what a dead process owned ends here (DESIGN, "How the promise is kept")
+ *   fuse/session.ts               finds the handler, and makes sure that there is exactly one reply
+ *   drivers/devfuse/handlers.ts   does it on the tree; one method a request, with the system call that causes it
+ *   tree/quota.ts                 charges whoever holds something, at tree/prices.ts; daemon/memory.ts gives back what is freed
+ *   (drivers/fuse-native/ is the other driver, by libfuse and paths: docs/DRIVERS.md)
  *
- * Arrows go one way: cli -> daemon -> drivers, sources, outlets -> tree -> events, owners. events/ imports nothing of ours. What a
- * client can observe is plain data below Tree, so that a later daemon can take it up; closures hold none of it.
+ * Imports go down only, types included, in this order (.dependency-cruiser.cjs, `make lint`):
+ *
+ *   index.ts, cli > client
+ *   index.ts, cli > daemon > drivers, sources, outlets > tree > bus > uevent, owners, fuse > shared
+ *
+ * What a client can observe is plain data below Tree, so that a later daemon can take it up; closures hold none of it.
  */
-export { Daemon, type DaemonOptions } from './daemon.js';
-export { Filter, FilterError } from './events/filter.js';
+export { Daemon } from './daemon/daemon.js';
+export type { DaemonOptions } from './daemon/options.js';
+export { Filter, FilterError } from './uevent/filter/filter.js';

@@ -1,5 +1,6 @@
 /**
- * Runs every test file in a process of its own, with a time limit, and counts.
+ * Runs every test file in a process of its own, with a time limit, and counts. Files of test/unit need no mount and no root;
+ * they run side by side. Files of test/mounted run one after the other, as root.
  *
  * A file that does not end in time is stuck on a mount: the connections that it made are aborted through fusectl, its
  * processes killed, its daemon's log shown. The same is done where its tests have ended and it does not. No error on the way
@@ -9,11 +10,11 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
-import { type Mounted, parseMountinfo } from '../fs/fuse/mountinfo.js';
+import { type Mounted, parseMountinfo } from '../fs/shared/mountinfo.js';
 import { missingRing, withRing } from './support/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -24,7 +25,10 @@ const LINGER_MS = Number(process.env.EVENTFS_TEST_LINGER_SECONDS ?? 10) * 1000;
 const MNT_DETACH = 2;
 const FUSECTL = '/sys/fs/fuse/connections';
 
-/** What the tests of test/mount need, which others do without. */
+/** How many files of test/unit run at once, at the most. */
+const MOST_AT_ONCE = 8;
+
+/** What the tests of test/mounted need, which those of test/unit do without. */
 function missing(): string | null {
   if (process.getuid?.() !== 0) return 'they need root (try sudo make test)';
   if (!existsSync('/dev/fuse')) return 'they need /dev/fuse (try modprobe fuse)';
@@ -43,30 +47,53 @@ async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
   const parts = wanted.filter((part) => !isAbsolute(part));
   const found = (readdirSync(HERE, { recursive: true }) as string[])
-    .filter((file) => file.endsWith('.test.js') && (wanted.length === 0 || parts.some((part) => file.includes(part))))
+    .filter((file) => /^(unit|mounted)\/.*\.test\.js$/.test(file) && (wanted.length === 0 || parts.some((part) => file.includes(part))))
     .sort();
   const files = [...found, ...wanted.filter(isAbsolute)];
   const why = missing() ?? (process.env.EVENTFS_TRANSPORT === 'io-uring' ? await withRing(async () => Promise.resolve(missingRing())) : null);
   const total: Result = { passed: 0, failed: 0, skipped: 0 };
-  for (const file of files) {
-    if (why !== null && /^(mount|command|bench|outlets|sources|runner|compare\/designs)\b/.test(file)) {
-      console.log(`${process.env.CI === undefined ? 'skipped' : 'FAILED'} ${file}: ${why}`);
-      if (process.env.CI === undefined) total.skipped++;
-      else total.failed++;
-      continue;
-    }
-    // It is on for the tests that need it, or for all when all are to run on it.
-    const needsRing = file.startsWith('mount/transport') || process.env.EVENTFS_TRANSPORT === 'io-uring';
-    const result = await (needsRing ? withRing(() => runFile(file)) : runFile(file)).catch((error: unknown): Result => {
-      console.log(`FAILED ${file}: ${messageOf(error)}`);
-      return { passed: 0, failed: 1, skipped: 0 };
-    });
-    total.passed += result.passed;
-    total.failed += result.failed;
-    total.skipped += result.skipped;
-  }
+  await runEach(files.filter(isUnit), Math.min(availableParallelism(), MOST_AT_ONCE), null, total);
+  await runEach(files.filter((file) => !isUnit(file)), 1, why, total);
   console.log(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
   process.exitCode = total.failed > 0 ? 1 : 0;
+}
+
+/**
+ * Runs files and adds their results to `total`.
+ *
+ * @param atOnce how many at a time
+ * @param why why files of test/mounted can't run here; null where they can
+ */
+async function runEach(files: readonly string[], atOnce: number, why: string | null, total: Result): Promise<void> {
+  const rest = [...files];
+  const runSome = async (): Promise<void> => {
+    for (let file = rest.shift(); file !== undefined; file = rest.shift()) {
+      const result = await resultOf(file, isAbsolute(file) ? null : why);
+      total.passed += result.passed;
+      total.failed += result.failed;
+      total.skipped += result.skipped;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, runSome));
+}
+
+/** Whether it may run beside others: an absolute path may be anything. */
+function isUnit(file: string): boolean {
+  return file.startsWith('unit/');
+}
+
+async function resultOf(file: string, why: string | null): Promise<Result> {
+  if (why !== null) {
+    const isDeveloper = process.env.CI === undefined;
+    console.log(`${isDeveloper ? 'skipped' : 'FAILED'} ${file}: ${why}`);
+    return { passed: 0, failed: isDeveloper ? 0 : 1, skipped: isDeveloper ? 1 : 0 };
+  }
+  // It is on for the tests that need it, or for all when all are to run on it.
+  const needsRing = file.startsWith('mounted/mount/transport') || (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
+  return (needsRing ? withRing(() => runFile(file)) : runFile(file)).catch((error: unknown): Result => {
+    console.log(`FAILED ${file}: ${messageOf(error)}`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  });
 }
 
 async function runFile(file: string): Promise<Result> {

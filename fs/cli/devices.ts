@@ -1,8 +1,8 @@
 /** Every device that the kernel knows, through /sys: what `add` events have told of, and can tell of again. */
 import { existsSync, readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Refusal, isSystemError } from '../errno.js';
-import { type EventText, parseEvent } from './event-text.js';
+import { UserError, isSystemError } from '../shared/errors.js';
+import { type EventText, parseEvent } from '../client/event-text.js';
 
 const SYS = '/sys';
 
@@ -16,7 +16,7 @@ export interface Device {
 /**
  * All devices, parents before their children, as `udevadm trigger` finds them: by bus and by class.
  *
- * @throws Refusal where /sys is not mounted: no device found would look like no device there
+ * @throws UserError where /sys is not mounted: no device found would look like no device there
  */
 export function* devices(): Generator<Device> {
   requireSys();
@@ -36,7 +36,7 @@ export function* subsystems(): Generator<Device> {
 }
 
 function requireSys(): void {
-  if (!existsSync(`${SYS}/devices`)) throw new Refusal(`${SYS}: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs ${SYS})`);
+  if (!existsSync(`${SYS}/devices`)) throw new UserError(`${SYS}: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs ${SYS})`);
 }
 
 function namesIn(directory: string): string[] {

@@ -1,15 +1,16 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import type { ColdplugOptions } from './coldplug.js';
-import type { DoctorOptions } from './doctor.js';
-import type { ExecOptions } from './exec.js';
-import type { RunOptions } from './run.js';
-import type { WaitOptions } from './wait.js';
-import type { WatchOptions } from './watch.js';
-import { addCompare } from './compare-options.js';
-import { ExitCode, explain } from './explain.js';
-import { mountOptions } from './mount-options.js';
-import { print } from './output.js';
+import type { ColdplugOptions } from './commands/coldplug.js';
+import type { DoctorOptions } from './commands/doctor.js';
+import type { ExecOptions } from './commands/exec.js';
+import type { RunOptions } from './commands/run/run.js';
+import type { WaitOptions } from './commands/wait.js';
+import type { WatchOptions } from './commands/watch.js';
+import { addCompare } from './commands/compare.js';
+import { ExitCode, explain } from './terminal/explain.js';
+import { mountOptions } from './commands/mount/mount-options.js';
+import type { SeqNum } from '../uevent/text.js';
+import { print } from './terminal/output.js';
 
 const DEFAULT_DIRECTORY = '/dev/events';
 
@@ -33,14 +34,14 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'where to mount', DEFAULT_DIRECTORY)
     .action(async (directory: string, _options: unknown, command: Command) => {
-      await (await import('./mount.js')).mount(directory, command);
+      await (await import('./commands/mount/mount.js')).mount(directory, command);
     });
 
   program
     .command('umount')
     .description('end the daemon that serves a directory and unmount it')
     .argument('[DIR]', 'where it is mounted', DEFAULT_DIRECTORY)
-    .action(async (directory: string) => (await import('./umount.js')).umount(directory));
+    .action(async (directory: string) => (await import('./commands/umount.js')).umount(directory));
 
   addReading(program);
   addWorking(program);
@@ -64,7 +65,7 @@ async function mountedByHelper(program: Command, argv: readonly string[]): Promi
   const args = argv.slice(2);
   const isMount8 = args[0] === MOUNT_HELPER;
   if (!isMount8 && !isHelperCall(args, program.commands.map((command) => command.name()))) return false;
-  const { mountHelper, parseHelperCall } = await import('./mount-helper.js');
+  const { mountHelper, parseHelperCall } = await import('./commands/mount/mount-helper.js');
   const call = parseHelperCall(isMount8 ? args.slice(1) : args);
   if (isMount8 && call.isForeground) return true; // mount -f: everything but the mounting
   process.exitCode = await mountHelper(call, argv[1], async (own) => void (await program.parseAsync(['mount', ...own], { from: 'user' })));
@@ -90,7 +91,6 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   settle: ['eventfs coldplug && eventfs settle --timeout 30'],
   coldplug: ['eventfs coldplug SUBSYSTEM==net'],
   doctor: ['eventfs doctor --mount /dev/events'],
-  compare: ['eventfs compare --designs own-stream,socket --subscribers 16,256'],
 };
 
 /** Commands that show events and make them. */
@@ -104,7 +104,7 @@ function addReading(program: Command): void {
     .option('--since <seqnum>', 'first the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (filter: string, options: WatchOptions) => {
-      await (await import('./watch.js')).watch(filter, options);
+      await (await import('./commands/watch.js')).watch(filter, options);
     });
 
   program
@@ -114,7 +114,7 @@ function addReading(program: Command): void {
     .option('--environment', 'take the properties of the environment, as mdev, mdevd and udev RUN+= set them')
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (properties: string[], options: { environment?: boolean; mount: string }) => {
-      await (await import('./emit.js')).emit(properties, options);
+      await (await import('./commands/emit.js')).emit(properties, options);
     });
 
   program
@@ -123,7 +123,7 @@ function addReading(program: Command): void {
     .option('--json', 'as one JSON object')
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (options: { json?: boolean; mount: string }) => {
-      await (await import('./status.js')).status(options);
+      await (await import('./commands/status.js')).status(options);
     });
 }
 
@@ -140,7 +140,7 @@ function addWorking(program: Command): void {
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .passThroughOptions()
     .action(async (command: string[], options: ExecOptions) => {
-      await (await import('./exec.js')).exec(command, options);
+      await (await import('./commands/exec.js')).exec(command, options);
     });
 
   program
@@ -154,7 +154,7 @@ function addWorking(program: Command): void {
     .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (filter: string, command: string[], options: RunOptions) => {
-      await (await import('./run.js')).run(filter, command, options);
+      await (await import('./commands/run/run.js')).run(filter, command, options);
     });
 
   program
@@ -166,7 +166,7 @@ function addWorking(program: Command): void {
     .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (filter: string, options: WaitOptions) => {
-      await (await import('./wait.js')).wait(filter, options);
+      await (await import('./commands/wait.js')).wait(filter, options);
     });
 }
 
@@ -178,7 +178,7 @@ function addTending(program: Command): void {
     .option('--timeout <s>', 'how many seconds at most; then name the processes that lag', parseSeconds)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (options: { timeout?: number; mount: string }) => {
-      await (await import('./settle.js')).settle(options);
+      await (await import('./commands/settle.js')).settle(options);
     });
 
   program
@@ -191,7 +191,7 @@ function addTending(program: Command): void {
     .option('--synth-arg <key=value>', 'and this in SYNTH_ARG_<key>; may be repeated', collectSynthArg, [])
     .option('--dry-run', 'only print which devices')
     .action(async (filter: string, options: ColdplugOptions) => {
-      (await import('./coldplug.js')).coldplug(filter, options);
+      (await import('./commands/coldplug.js')).coldplug(filter, options);
     });
 
   program
@@ -203,8 +203,8 @@ function addTending(program: Command): void {
     .action(async (options: DoctorOptions) => {
       const mount = program.commands.find((command) => command.name() === 'mount')!;
       mount.setOptionValue('config', options.config);
-      const readConfiguration = async (): Promise<unknown> => new (await import('./configuration.js')).Configuration(mount);
-      await (await import('./doctor.js')).doctor(options, readConfiguration);
+      const readConfiguration = async (): Promise<unknown> => new (await import('./commands/mount/configuration.js')).Configuration(mount);
+      await (await import('./commands/doctor.js')).doctor(options, readConfiguration);
     });
 }
 
@@ -213,9 +213,9 @@ function oneLine(text: string): string {
   return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
 }
 
-function parseSeqnum(text: string): number {
+function parseSeqnum(text: string): SeqNum {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a SEQNUM, as in /sys/kernel/uevent_seqnum.');
-  return Number(text);
+  return Number(text) as SeqNum;
 }
 
 /** The longest that a timer can be set to is 2^31 ms. */

@@ -1,13 +1,11 @@
-/** The doors: how the tree reaches the kernel. What is not asked for is not loaded. */
-import { Refusal } from '../errno.js';
-import type { Complain } from '../fuse/session.js';
-import type { Tree } from '../tree/tree.js';
-import type { TransportName } from './transport.js';
+/** What a driver is: how the tree reaches the kernel. */
 
 export interface Driver {
   /**
-   * Mounts and serves; resolves once clients can come. Throws Refusal.
-   * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
+   * Mounts and serves; resolves once clients can come.
+   * @param path where to mount, as mountinfo would show it
+   * @param onEnd called when the connection is over though `unmount` was not called: it was unmounted from outside
+   * @throws UserError
    */
   mount(path: string, onEnd: () => void): Promise<void>;
   /** Ends every blocked read with the end of the file, unmounts and lets go. */
@@ -17,6 +15,10 @@ export interface Driver {
 export const DRIVER_NAMES = ['devfuse', 'fuse-native'] as const;
 export type DriverName = (typeof DRIVER_NAMES)[number];
 
+/** How requests get from the kernel to devfuse. */
+export const TRANSPORT_NAMES = ['auto', 'read', 'io-uring'] as const;
+export type TransportName = (typeof TRANSPORT_NAMES)[number];
+
 /** What devfuse can be told; fuse-native has no use for it. */
 export interface DevFuseOptions {
   /** How many microseconds to look for the next request before sleeping; 0: not at all. */
@@ -25,30 +27,4 @@ export interface DevFuseOptions {
   readonly transport: TransportName;
   /** What mount tables show as the source (default eventfs). */
   readonly fsname?: string;
-}
-
-/**
- * Opens a door for the tree. Refusal when it can't be loaded.
- * @param onRequest called for each request before it is served
- */
-export async function openDriver(
-  name: DriverName,
-  tree: Tree,
-  complain: Complain,
-  options: DevFuseOptions,
-  onRequest: () => void,
-): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse.js')).DevFuse(tree, complain, options, onRequest);
-  try {
-    return new (await import('./fuse-native.js')).FuseNative(tree, complain, onRequest);
-  } catch (error) {
-    throw cannotLoad(error);
-  }
-}
-
-/** dlopen(3)'s reason in one line, and what to install. */
-function cannotLoad(error: unknown): Refusal {
-  const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
-  const hint = reason.includes('libfuse.so.2') ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine' : 'npm ci; it comes compiled for x86-64 and glibc';
-  return new Refusal(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
 }

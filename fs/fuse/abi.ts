@@ -1,6 +1,6 @@
 /**
  * The FUSE kernel protocol: include/uapi/linux/fuse.h, by the kernel's own names. Sizes and offsets are in bytes and are
- * compared with the header of the machine by test/fuse/layout.test.ts. All integers are in the machine's byte order;
+ * compared with the header of the machine by test/unit/fuse/layout.test.ts. All integers are in the machine's byte order;
  * that is little-endian on all that Node 20 runs on but s390x, which is refused (session.ts).
  */
 

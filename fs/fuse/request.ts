@@ -72,7 +72,7 @@ export class Request {
     return this.#words[at >>> 2];
   }
 
-  /** A number that we have minted, or that is below 2^53 by its nature. */
+  /** A number that the daemon has given, or that is below 2^53 by its nature. */
   u64(): number {
     const at = this.#at >>> 2;
     this.skip(8);

@@ -3,7 +3,7 @@
  * handler does. Pure: it reads and writes memory, and somebody else carries that to /dev/fuse.
  */
 import { endianness } from 'node:os';
-import { Errno, FsError } from '../errno.js';
+import { Errno, FsError } from '../shared/errors.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
@@ -17,6 +17,7 @@ import {
 import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS, opcodeName, operationOf } from './opcodes.js';
 import { Reply } from './reply.js';
 import { Request, ShortRequest } from './request.js';
+import type { Complain } from '../shared/complaints.js';
 
 /** The most that one WRITE carries: more than the largest event. */
 export const MAX_WRITE_BYTES = 128 * 1024;
@@ -44,8 +45,12 @@ function bit(n: number): number {
   return 1 << n;
 }
 
-/** Where unexpected things are said. */
-export type Complain = (message: string) => void;
+/** A process whose requests mean something else than those of all others: it has handlers of its own. */
+export interface SpecialCaller {
+  /** -1 while there is none. */
+  readonly pid: number;
+  readonly handlers: Handlers;
+}
 
 export class Session {
   readonly request: Request;
@@ -56,19 +61,26 @@ export class Session {
   onNegotiated: (() => void) | null = null;
   /** The kernel offers io_uring. Says whether we take it: then it is set up by now. */
   onRingOffered: (() => boolean) | null = null;
-  readonly #serve: (Handler | undefined)[] = [];
+  readonly #serve: (Handler | undefined)[];
+  readonly #serveSpecial: (Handler | undefined)[];
 
-  /** @param requestBytes at least REQUEST_BYTES @param replyBytes at least REPLY_BYTES */
+  /**
+   * @param requestBytes at least REQUEST_BYTES
+   * @param replyBytes at least REPLY_BYTES
+   * @param special a caller that `handlers` do not serve
+   */
   constructor(
     requestBytes: Uint8Array,
     replyBytes: Uint8Array,
     handlers: Handlers,
     readonly complain: Complain,
+    private readonly special: SpecialCaller = { pid: -1, handlers },
   ) {
     if (endianness() !== 'LE') throw new Error('this machine is big-endian, which is not supported');
     this.request = new Request(requestBytes);
     this.reply = new Reply(replyBytes, requestBytes);
-    for (const { opcode, method } of OPERATIONS) this.#serve[opcode] = handlers[method].bind(handlers);
+    this.#serve = byOpcode(handlers);
+    this.#serveSpecial = byOpcode(special.handlers);
   }
 
   /** Answers the request of `length` bytes in memory; gives the reply's length, or 0 for none. Never throws. */
@@ -82,7 +94,8 @@ export class Session {
       const operation = operationOf[opcode];
       if (operation === undefined) return reply.error(Errno.ENOSYS);
       if (request.rest < operation.inBytes) throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
-      const outcome = this.#serve[opcode]!(request, reply);
+      const serve = request.pid === this.special.pid ? this.#serveSpecial : this.#serve;
+      const outcome = serve[opcode]!(request, reply);
       if (outcome === DONE) return reply.end();
       return outcome === NO_REPLY ? 0 : reply.error(outcome);
     } catch (error) {
@@ -146,4 +159,10 @@ export class Session {
   get current(): string {
     return opcodeName(this.request.opcode);
   }
+}
+
+function byOpcode(handlers: Handlers): (Handler | undefined)[] {
+  const serve: (Handler | undefined)[] = [];
+  for (const { opcode, method } of OPERATIONS) serve[opcode] = handlers[method].bind(handlers);
+  return serve;
 }

@@ -12,12 +12,12 @@
  */
 import { closeSync, constants, openSync, statfsSync } from 'node:fs';
 import { FifoCount, notifyFifos } from '#native';
-import type { Event } from '../events/event.js';
-import { Refusal, errnoText, isSystemError } from '../errno.js';
-import { FUSE_SUPER_MAGIC } from '../fuse/mountinfo.js';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/text-file.js';
-import type { WayOut } from './way-out.js';
+import type { Event } from '../bus/event.js';
+import { UserError, errnoText, isSystemError } from '../shared/errors.js';
+import { FUSE_SUPER_MAGIC } from '../shared/mountinfo.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
+import type { Outlet } from './outlet.js';
 
 /** PIPE_BUF: what is no longer than that is written whole or not at all. */
 const MOST_BYTES = 4096;
@@ -32,7 +32,7 @@ const BYTES: ReadonlyMap<string, number> = new Map(
 
 const LOST = BYTES.get('overflow')!;
 
-export class FifodirOutlet implements WayOut {
+export class FifodirOutlet implements Outlet {
   readonly #directoryFd: number;
   readonly #bytes = new Uint8Array(MOST_BYTES);
   #length = 0;
@@ -52,12 +52,12 @@ export class FifodirOutlet implements WayOut {
       this.#directoryFd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      throw Refusal.from(error, path, { ENOENT: `make it with s6-mkfifodir ${path}` });
+      throw UserError.from(error, path, { ENOENT: `make it with s6-mkfifodir ${path}` });
     }
     // Looking into a FUSE mount asks its daemon, which may be us, or wait for us.
     if (statfsSync(path).type === FUSE_SUPER_MAGIC) {
       closeSync(this.#directoryFd);
-      throw new Refusal(`${path}: it is on a FUSE mount, and the daemon must not wait for one (take a directory in /run)`);
+      throw new UserError(`${path}: it is on a FUSE mount, and the daemon must not wait for one (take a directory in /run)`);
     }
   }
 

@@ -1,7 +1,7 @@
 /** A listening SOCK_SEQPACKET socket and its file: a dead server's is replaced, a live one's refused, ours removed at the end. */
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
-import { Errno, Refusal, errnoText, isSystemError } from '../errno.js';
+import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
 
 export class Listener {
   readonly fd: number;
@@ -18,7 +18,7 @@ export class Listener {
     try {
       this.fd = listenSeqpacket(path, mode);
     } catch (error) {
-      if (isSystemError(error)) throw Refusal.from(error, path, { ENOENT: 'its directory is not there', ENAMETOOLONG: 'at most 107 bytes' });
+      if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: 'its directory is not there', ENAMETOOLONG: 'at most 107 bytes' });
       throw error;
     }
     this.#ino = lookAt(path)?.ino ?? -1;
@@ -37,16 +37,16 @@ export class Listener {
   #clear(liveHint: string): void {
     const found = lookAt(this.path);
     if (found === undefined) return;
-    if (!found.isSocket()) throw new Refusal(`${this.path}: there is a file that is no socket (take another path, or remove it)`);
+    if (!found.isSocket()) throw new UserError(`${this.path}: there is a file that is no socket (take another path, or remove it)`);
     const errno = probeSeqpacket(this.path);
     if (errno !== Errno.ECONNREFUSED && errno !== Errno.ENOENT) {
       const why = errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN ? liveHint : errnoText(errno);
-      throw new Refusal(`${this.path}: somebody listens there (${why})`);
+      throw new UserError(`${this.path}: somebody listens there (${why})`);
     }
     try {
       unlinkSync(this.path); // a killed server has left it
     } catch (error) {
-      if (isSystemError(error) && error.code !== 'ENOENT') throw Refusal.from(error, this.path);
+      if (isSystemError(error) && error.code !== 'ENOENT') throw UserError.from(error, this.path);
       if (!isSystemError(error)) throw error;
     }
   }

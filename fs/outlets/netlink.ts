@@ -6,14 +6,14 @@
  */
 import { closeSync } from 'node:fs';
 import { FailureWord, SliceWord, openUeventSender, sendToAll } from '#native';
-import type { Bus } from '../events/bus.js';
-import type { Event } from '../events/event.js';
-import { libudevBytes, writeLibudev, writeLines } from '../events/libudev.js';
-import { MAX_EVENT_BYTES } from '../events/uevent.js';
-import { Errno, Refusal, errnoName, isSystemError } from '../errno.js';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/text-file.js';
-import type { WayOut } from './way-out.js';
+import type { Bus } from '../bus/bus.js';
+import type { Event } from '../bus/event.js';
+import { libudevBytes, writeLibudev, writeLines } from './libudev-writer.js';
+import { MAX_EVENT_BYTES } from '../uevent/text.js';
+import { Errno, UserError, errnoName, isSystemError } from '../shared/errors.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
+import type { Outlet } from './outlet.js';
 
 /** The most messages of one call of `sendToAll`. */
 const MOST_MESSAGES = 64;
@@ -22,14 +22,14 @@ const MEMORY_BYTES = 4 * MAX_EVENT_BYTES;
 /** How an event is written for the wire. */
 interface Format {
   /** What its lines in `.status` begin with. */
-  readonly key: string;
+  readonly key: 'REBROADCAST' | 'UDEV_OUT';
   /** The most bytes that `write` takes. */
   readonly bytes: (event: Event) => number;
   /** Gives the message's length. */
   readonly write: (event: Event, to: Uint8Array, start: number) => number;
 }
 
-export class NetlinkOutlet implements WayOut {
+export class NetlinkOutlet implements Outlet {
   readonly #sockets: Int32Array;
   readonly #memory = new Uint8Array(MEMORY_BYTES);
   readonly #slices = new Uint32Array(SliceWord.count * MOST_MESSAGES);
@@ -50,7 +50,7 @@ export class NetlinkOutlet implements WayOut {
     } catch (error) {
       for (const fd of sockets) closeSync(fd);
       if (!isSystemError(error)) throw error;
-      throw Refusal.from(error, `netlink group ${groups[sockets.length]}`, { EPERM: 'sending there needs CAP_NET_ADMIN: try as root' });
+      throw UserError.from(error, `netlink group ${groups[sockets.length]}`, { EPERM: 'sending there needs CAP_NET_ADMIN: try as root' });
     }
     this.#sockets = Int32Array.from(sockets);
     this.#failed = new Int32Array(2 * sockets.length);

@@ -13,20 +13,20 @@
  */
 import { closeSync } from 'node:fs';
 import { FailureWord, PeerWord, Readiness, ReadyWord, SliceWord, acceptSeqpacket, receiveSeqpacket, sendToAll } from '#native';
-import { Cursor } from '../events/cursor.js';
-import type { Event } from '../events/event.js';
-import { FilterIndex } from '../events/filter-index.js';
-import type { Filter } from '../events/filter.js';
-import type { Log } from '../events/log.js';
-import { overflowText } from '../events/uevent.js';
-import { Errno, FsError, errnoText, isSystemError } from '../errno.js';
-import type { Complain } from '../fuse/session.js';
+import { Cursor } from '../bus/cursor.js';
+import type { Event } from '../bus/event.js';
+import { FilterIndex } from '../bus/filter-index.js';
+import type { Filter } from '../uevent/filter/filter.js';
+import type { Log } from '../bus/log.js';
+import { overflowText } from '../uevent/text.js';
+import { Errno, FsError, errnoText, isSystemError } from '../shared/errors.js';
+import type { Complain } from '../shared/complaints.js';
 import { EVERYTHING, type FilterHost, parse } from '../tree/filter-charge.js';
 import { filteredPrice } from '../tree/prices.js';
-import type { StatusLines } from '../tree/text-file.js';
+import { type StatusLines, subscriberText } from '../shared/status-lines.js';
 import type { Listener } from './listener.js';
-import { Group, MOST_MESSAGES, type Notice, type Peer, Subscriber } from './subscribers.js';
-import type { WayOut } from './way-out.js';
+import { SocketGroup, MOST_MESSAGES, type Notice, type Peer, SocketClient } from './socket-clients.js';
+import type { Outlet } from './outlet.js';
 
 /** epoll_ctl(2). */
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;
@@ -47,12 +47,12 @@ const RETRY_MS = 100;
 
 export type Deliver = typeof sendToAll;
 
-export class SocketOutlet implements WayOut {
-  readonly #groups = new Map<string, Group>();
-  readonly #index = new FilterIndex<Group>();
+export class SocketOutlet implements Outlet {
+  readonly #groups = new Map<string, SocketGroup>();
+  readonly #index = new FilterIndex<SocketGroup>();
   /** The groups whose live members have not got all yet. */
-  readonly #fresh = new Set<Group>();
-  readonly #subscribers = new Map<number, Subscriber>();
+  readonly #fresh = new Set<SocketGroup>();
+  readonly #subscribers = new Map<number, SocketClient>();
   readonly #ofUser = new Map<number, number>();
   readonly #readiness: Readiness;
   readonly #ready = new Uint32Array(ReadyWord.count * MOST_READY);
@@ -64,7 +64,7 @@ export class SocketOutlet implements WayOut {
   readonly #one = new Int32Array(1);
   readonly #oneFailed = new Int32Array(FailureWord.count);
   /** Who waits for descriptors or kernel memory, not for room. */
-  readonly #starved = new Set<Subscriber>();
+  readonly #starved = new Set<SocketClient>();
   #retry: NodeJS.Timeout | null = null;
   /** Whether it was said that something is lacking, since it last was not. */
   #saidSo = false;
@@ -74,10 +74,10 @@ export class SocketOutlet implements WayOut {
   /**
    * @param key what its lines in `.status` begin with
    * @param deliver how events go out
-   * @param host bounds and books of the filters that clients send
+   * @param host limits and charges of the filters that clients send
    */
   constructor(
-    private readonly key: string,
+    private readonly key: 'SOCKET' | 'FDSOCKET',
     private readonly listener: Listener,
     private readonly deliver: Deliver,
     private readonly log: Log,
@@ -94,7 +94,7 @@ export class SocketOutlet implements WayOut {
     this.#index.offer(event, this.#deliver);
   }
 
-  readonly #deliver = (group: Group, event: Event): void => {
+  readonly #deliver = (group: SocketGroup, event: Event): void => {
     if (!group.take(event)) return;
     group.fresh = true;
     this.#fresh.add(group);
@@ -106,7 +106,7 @@ export class SocketOutlet implements WayOut {
   }
 
   /** Gives the live ones of a group all that has come. */
-  #push(group: Group): void {
+  #push(group: SocketGroup): void {
     group.fresh = false;
     this.#fresh.delete(group);
     const { live } = group;
@@ -121,7 +121,7 @@ export class SocketOutlet implements WayOut {
     for (let messages = this.#gather(group.leader); messages > 0; messages = this.#gather(group.leader)) this.#pushSome(group, messages);
   }
 
-  #pushSome(group: Group, messages: number): void {
+  #pushSome(group: SocketGroup, messages: number): void {
     const { leader, live, sockets } = group;
     if (live.length === 0) return;
     const room = FailureWord.count * sockets.length;
@@ -162,7 +162,7 @@ export class SocketOutlet implements WayOut {
   // ---- those who lag
 
   /** Gives one that lags what its socket takes. Once it has everything it is live. */
-  #serve(subscriber: Subscriber): void {
+  #serve(subscriber: SocketClient): void {
     const { group } = subscriber;
     if (group.fresh) this.#push(group); // so that everything means the same for all of the group
     while (subscriber.cursor !== null) {
@@ -189,7 +189,7 @@ export class SocketOutlet implements WayOut {
   }
 
   /** True when it has been told. */
-  #tell(subscriber: Subscriber, notice: Notice): boolean {
+  #tell(subscriber: SocketClient, notice: Notice): boolean {
     this.#slices[SliceWord.start] = 0;
     this.#slices[SliceWord.length] = notice.bytes.length;
     if (this.#send(subscriber, notice.isRecord ? this.deliver : sendToAll, notice.bytes, 1) < 1) return false;
@@ -198,7 +198,7 @@ export class SocketOutlet implements WayOut {
   }
 
   /** Gives how many of the messages went, or -1 when the subscriber is gone. When it was not all, it waits for what was lacking. */
-  #send(subscriber: Subscriber, deliver: Deliver, memory: Uint8Array, messages: number): number {
+  #send(subscriber: SocketClient, deliver: Deliver, memory: Uint8Array, messages: number): number {
     this.#one[0] = subscriber.fd;
     try {
       if (deliver(this.#one, 1, memory, this.#slices, messages, this.#oneFailed) === 0) return messages;
@@ -213,7 +213,7 @@ export class SocketOutlet implements WayOut {
   }
 
   /** It did not take everything: what to do about it. */
-  #heed(subscriber: Subscriber, outcome: number): void {
+  #heed(subscriber: SocketClient, outcome: number): void {
     if (outcome >= 0 || outcome === -Errno.EAGAIN) this.#waitForRoom(subscriber);
     else if (STARVING.has(-outcome)) this.#starve(subscriber);
     else {
@@ -222,12 +222,12 @@ export class SocketOutlet implements WayOut {
     }
   }
 
-  #waitForRoom(subscriber: Subscriber): void {
+  #waitForRoom(subscriber: SocketClient): void {
     this.#watch(subscriber, true);
   }
 
   /** Its socket has room, but the daemon or its user has no descriptors left: polling would not tell of a change. */
-  #starve(subscriber: Subscriber): void {
+  #starve(subscriber: SocketClient): void {
     this.#starved.add(subscriber);
     this.#watch(subscriber, false);
     this.#retrySoon();
@@ -296,7 +296,7 @@ export class SocketOutlet implements WayOut {
       closeSync(fd); // ENOSPC, ENOMEM: it sees the end
       throw error;
     }
-    const subscriber = new Subscriber(token, fd, peer, this.#groupOf(EVERYTHING));
+    const subscriber = new SocketClient(token, fd, peer, this.#groupOf(EVERYTHING));
     this.#subscribers.set(token, subscriber);
     subscriber.group.members++;
     const others = this.#ofUser.get(peer.uid) ?? 0;
@@ -306,10 +306,10 @@ export class SocketOutlet implements WayOut {
     subscriber.group.join(subscriber);
   }
 
-  #groupOf(filter: Filter): Group {
+  #groupOf(filter: Filter): SocketGroup {
     let group = this.#groups.get(filter.text);
     if (group === undefined) {
-      group = new Group(this.log, filter);
+      group = new SocketGroup(this.log, filter);
       this.#groups.set(filter.text, group);
       this.#index.add(group);
     }
@@ -317,7 +317,7 @@ export class SocketOutlet implements WayOut {
   }
 
   /** It has sent something: a filter, or the end of what it has to say. */
-  #hear(subscriber: Subscriber): void {
+  #hear(subscriber: SocketClient): void {
     let length: number;
     try {
       length = receiveSeqpacket(subscriber.fd, this.#input);
@@ -339,15 +339,15 @@ export class SocketOutlet implements WayOut {
   }
 
   /** From here on only what matches. What waited for it under the old filter is not sent any more. EDQUOT, ENOSPC. */
-  #refilter(subscriber: Subscriber, filter: Filter): void {
+  #refilter(subscriber: SocketClient, filter: Filter): void {
     const { uid, gid } = subscriber.peer;
     this.#leave(subscriber);
     subscriber.group = this.#groupOf(EVERYTHING); // if it is refused
     subscriber.group.members++;
-    const tab = this.host.ledger.tab(uid, gid);
-    tab.claimAll(filteredPrice(filter, this.log.limits.events));
+    const account = this.host.ledger.account(uid, gid);
+    account.chargeAll(filteredPrice(filter, this.log.limits.events));
     this.#leave(subscriber);
-    if (!filter.all) subscriber.tab = tab;
+    if (!filter.all) subscriber.account = account;
     subscriber.group = this.#groupOf(filter);
     subscriber.group.members++;
     subscriber.cursor = new Cursor(subscriber.group);
@@ -355,7 +355,7 @@ export class SocketOutlet implements WayOut {
     if (!this.#starved.has(subscriber)) this.#serve(subscriber);
   }
 
-  #refuse(subscriber: Subscriber, why: string): void {
+  #refuse(subscriber: SocketClient, why: string): void {
     this.#counted.refused++;
     const text = answerText('error', 'ERROR', why);
     this.#slices[SliceWord.start] = 0;
@@ -365,7 +365,7 @@ export class SocketOutlet implements WayOut {
     this.#drop(subscriber);
   }
 
-  #drop(subscriber: Subscriber): void {
+  #drop(subscriber: SocketClient): void {
     this.#leave(subscriber);
     this.#starved.delete(subscriber);
     this.#subscribers.delete(subscriber.token);
@@ -376,19 +376,19 @@ export class SocketOutlet implements WayOut {
     closeSync(subscriber.fd);
   }
 
-  #leave(subscriber: Subscriber): void {
+  #leave(subscriber: SocketClient): void {
     const { group } = subscriber;
     if (subscriber.place >= 0) group.part(subscriber);
     subscriber.forgetCursor();
-    if (subscriber.tab !== null) subscriber.tab.unclaimAll(filteredPrice(group.filter, this.log.limits.events));
-    subscriber.tab = null;
+    if (subscriber.account !== null) subscriber.account.refundAll(filteredPrice(group.filter, this.log.limits.events));
+    subscriber.account = null;
     if (--group.members > 0) return;
     this.#groups.delete(group.filter.text);
     this.#index.remove(group);
     this.#fresh.delete(group);
   }
 
-  #watch(subscriber: Subscriber, forRoom: boolean): void {
+  #watch(subscriber: SocketClient, forRoom: boolean): void {
     const events = (subscriber.speaks ? Epoll.in : 0) | (forRoom ? Epoll.out : 0);
     if (events === subscriber.watched) return;
     subscriber.watched = events;
@@ -405,8 +405,8 @@ export class SocketOutlet implements WayOut {
       [`${this.key}_LOST`, this.#counted.lost],
       [`${this.key}_REFUSED`, this.#counted.refused],
       ...subscribers.map(({ peer, group, pending, lost }, index) => {
-        const filter = group.filter.text.replaceAll('\n', '; ');
-        return [`${this.key}_${index}`, `pid=${peer.pid} uid=${peer.uid} pending=${pending} lost=${lost} filter=${filter}`] as const;
+        const { pid, uid } = peer;
+        return [`${this.key}_${index}`, subscriberText({ pid, uid, pending, lost, filter: group.filter.text })] as const;
       }),
     ];
   }

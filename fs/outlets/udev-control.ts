@@ -9,7 +9,7 @@
 import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PeerWord, ReadableWatch, acceptSeqpacket } from '#native';
-import { Refusal, isSystemError } from '../errno.js';
+import { UserError, isSystemError } from '../shared/errors.js';
 import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';
@@ -73,7 +73,7 @@ function makeDirectory(path: string): boolean {
     return true;
   } catch (error) {
     if (isSystemError(error, 'EEXIST')) return false;
-    if (isSystemError(error)) throw Refusal.from(error, path);
+    if (isSystemError(error)) throw UserError.from(error, path);
     throw error;
   }
 }

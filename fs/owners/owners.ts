@@ -7,9 +7,10 @@
  */
 import { closeSync } from 'node:fs';
 import { DeathWatch, DrainWord, openPidfd } from '#native';
-import { Errno, FsError, isSystemError } from '../errno.js';
-import { SteadyMap } from '../events/steady-map.js';
-import { type Pid, type ProcessStatus, asFull, namespaceOf, readStatus } from './process.js';
+import { Errno, FsError, isSystemError } from '../shared/errors.js';
+import { RecyclingMap } from '../shared/recycling-map.js';
+import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
+import { namespaceOf } from '../shared/namespaces.js';
 
 /** Something that ends with its owner. */
 export interface Mortal {
@@ -39,7 +40,7 @@ export class Owners {
   /** How often the deaths were drained: the addon counts. */
   readonly #drains = new Uint32Array(DrainWord.count);
   readonly watch = new DeathWatch({ onDeath: (pid) => this.#died(pid as Pid), drains: this.#drains });
-  readonly #owners = new SteadyMap<Pid, Owner>();
+  readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #userNamespace = namespaceOf('self', 'user');
 

@@ -1,11 +1,11 @@
 /**
- * What the kernel tells of a process: proc_pid_status(5), ns(7).
+ * What the kernel tells of a process: proc_pid_status(5).
  *
  * All of it is about whoever has the PID *now*. Only a pidfd opened before, and found alive after, proves that it was
  * about the process that was meant (owners.ts).
  */
-import { closeSync, openSync, readSync, readlinkSync } from 'node:fs';
-import { Errno, FsError, isSystemError } from '../errno.js';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { Errno, FsError, isSystemError } from '../shared/errors.js';
 
 declare const pid: unique symbol;
 /** A thread group's PID in the daemon's own PID namespace. */
@@ -71,24 +71,6 @@ export function readStatus(id: number): ProcessStatus | undefined {
     effectiveGid: numbers(text, 'Gid')[1],
     mayKill: (parseInt(field(text, 'CapEff').slice(-8), 16) & CAP_KILL_MASK) !== 0,
   };
-}
-
-/** Whether /proc shows the PID namespace that we are in ourselves: else its numbers are other processes'. */
-export function seesOwnNamespace(): boolean {
-  try {
-    return readlinkSync('/proc/self') === `${process.pid}`;
-  } catch {
-    return false; // it is not mounted, or of a namespace further in
-  }
-}
-
-/** Which namespace of a kind a process is in, as an opaque name that can be compared; undefined when it can't be told. */
-export function namespaceOf(id: number | 'self', kind: 'pid' | 'user'): string | undefined {
-  try {
-    return readlinkSync(`/proc/${id}/ns/${kind}`);
-  } catch {
-    return undefined;
-  }
 }
 
 /** How often this process had no descriptor left for somebody's request: the limit is the process's. */

@@ -1,7 +1,7 @@
 /** The kernel's uevents: NETLINK_KOBJECT_UEVENT, group 1 (lib/kobject_uevent.c). Only what the kernel itself sent is taken. */
-import type { Group } from './uevent-source.js';
+import type { NetlinkGroup } from './uevent-source.js';
 
-export const KERNEL: Group = {
+export const KERNEL: NetlinkGroup = {
   number: 1,
   key: 'KERNEL',
   owner: "the kernel's",

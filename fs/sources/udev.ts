@@ -5,10 +5,10 @@
  * With the kernel's group as a source too an event comes twice, once from each; nothing marks which is which but what udevd
  * has added (USEC_INITIALIZED, for one).
  */
-import { readLibudev } from '../events/libudev.js';
-import type { Group } from './uevent-source.js';
+import { readLibudev } from './libudev-reader.js';
+import type { NetlinkGroup } from './uevent-source.js';
 
-export const UDEV: Group = {
+export const UDEV: NetlinkGroup = {
   number: 2,
   key: 'UDEV',
   owner: "udev's",

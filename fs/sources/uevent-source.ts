@@ -2,17 +2,17 @@
  * A netlink group that uevents come from. What is the same for the kernel's and for udev's is here: what was not sent by
  * whom it should be is dropped and counted, and so is what is no uevent.
  *
- * When the socket overflows (ENOBUFS) the events that are missing are counted by their SEQNUMs (numbers.ts), and every queue is told:
+ * When the socket overflows (ENOBUFS) the events that are missing are counted by their SEQNUMs (seqnum-tracker.ts), and every queue is told:
  * once with the first event that comes after it, and a moment later what has turned out to be missing since. A gap alone is no
  * loss: events of other network namespaces have numbers too. Those that fall into the time of an overrun can't be told from lost ones, and are counted.
  */
 import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
-import type { Bus } from '../events/bus.js';
-import { MalformedUevent, OversizedUevent, UeventText } from '../events/uevent.js';
-import type { Complain } from '../fuse/session.js';
-import type { StatusLines } from '../tree/text-file.js';
-import { Numbers } from './numbers.js';
+import type { Bus } from '../bus/bus.js';
+import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
+import { SeqnumTracker } from './seqnum-tracker.js';
 
 /** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
 const SLOT_BYTES = 16 * 1024;
@@ -20,11 +20,11 @@ const SLOTS = 32;
 const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
 
 /** What is different from one group to the other. */
-export interface Group {
+export interface NetlinkGroup {
   /** As a number: 1 the kernel's, 2 udev's. */
   readonly number: number;
   /** What its lines in `.status` begin with. */
-  readonly key: string;
+  readonly key: 'KERNEL' | 'UDEV';
   /** Whose its events are, for complaints. */
   readonly owner: string;
   /** Whether only the kernel itself may send to it. */
@@ -47,13 +47,13 @@ export class UeventSource {
   readonly #meta = new Uint32Array(SLOTS * DatagramWord.count);
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
-  readonly #numbers: Numbers;
+  readonly #tracker: SeqnumTracker;
   /** Whether no event has come since the overrun. */
   #lossUntold = false;
   #lossTimer: NodeJS.Timeout | null = null;
 
   constructor(
-    private readonly group: Group,
+    private readonly group: NetlinkGroup,
     private readonly bus: Bus,
     private readonly complain: Complain,
   ) {
@@ -67,8 +67,8 @@ export class UeventSource {
       onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
     });
     // After the socket is there, so that whatever comes after this number comes through the socket.
-    this.#numbers = new Numbers(currentSeqnum(), group.disorderMs);
-    bus.lastSeqnum = this.#numbers.last;
+    this.#tracker = new SeqnumTracker(currentSeqnum(), group.disorderMs);
+    bus.beginAfter(this.#tracker.last);
   }
 
   start(): void {
@@ -86,7 +86,7 @@ export class UeventSource {
     return [
       [`${key}_BUFFER`, this.#socket.receiveBufferBytes],
       [`${key}_OVERRUNS`, overruns],
-      [`${key}_GAPS`, this.#numbers.gaps],
+      [`${key}_GAPS`, this.#tracker.gaps],
       [`${key}_LATE`, late],
       [`${key}_FORGED`, forged],
       [`${key}_MALFORMED`, malformed],
@@ -133,10 +133,10 @@ export class UeventSource {
   }
 
   /** False when the event was told as lost before it came. */
-  #noteSeqnum(seqnum: number): boolean {
-    const { last } = this.#numbers;
+  #noteSeqnum(seqnum: SeqNum): boolean {
+    const { last } = this.#tracker;
     // The clock is looked at when a number was skipped, and no oftener.
-    const isNew = this.#numbers.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
+    const isNew = this.#tracker.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
     if (isNew) {
       if (this.#lossUntold && seqnum > last) this.#tellLoss(this.group.leastLoss);
       return true;
@@ -147,7 +147,7 @@ export class UeventSource {
 
   #tellLoss(least: number): void {
     this.#lossUntold = false;
-    const count = Math.max(this.#numbers.tell(performance.now()), least);
+    const count = Math.max(this.#tracker.tell(performance.now()), least);
     if (count > 0) this.bus.publishLoss(count);
   }
 
@@ -157,17 +157,17 @@ export class UeventSource {
     const seqnum = currentSeqnum();
     this.#socket.read(); // what came before that count is not lost
     if (!this.#lossUntold && this.group.disorderMs === 0) return;
-    this.#numbers.skipTo(seqnum, performance.now());
+    this.#tracker.skipTo(seqnum, performance.now());
     this.#tellLoss(this.#lossUntold ? this.group.leastLoss : 0);
     this.bus.settle();
   }
 }
 
 /** The last SEQNUM that the kernel gave. */
-function currentSeqnum(): number {
+function currentSeqnum(): SeqNum {
   try {
-    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
+    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) as SeqNum;
   } catch {
-    return 0; // no sysfs in this container
+    return 0 as SeqNum; // no sysfs in this container
   }
 }

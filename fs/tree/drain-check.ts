@@ -1,8 +1,8 @@
 /**
  * Checks the promise where it is kept: nothing leaves the daemon for a reader of a process directory unless the deaths
- * were drained after the data came to be. Costs nothing where the invariants are not checked (fs/invariant.ts).
+ * were drained after the data came to be. Costs nothing where the invariants are not checked (fs/shared/invariant.ts).
  */
-import { ASSERTS, broken } from '../invariant.js';
+import { ASSERTS, broken } from '../shared/invariant.js';
 import type { Owners } from '../owners/owners.js';
 
 const NEVER = -1;

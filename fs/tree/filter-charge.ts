@@ -1,11 +1,11 @@
-/** Filters in the books: what one takes of the heap, and what it costs an event. */
-import { Filter, FilterError, type FilterLimits, OversizedFilter } from '../events/filter.js';
-import { Errno, FsError } from '../errno.js';
-import type { Ledger, Tab } from './quota.js';
+/** What a filter is charged: what it takes of the heap, and what it costs an event. */
+import { Filter, FilterError, type FilterLimits, OversizedFilter } from '../uevent/filter/filter.js';
+import { Errno, FsError } from '../shared/errors.js';
+import type { QuotaLedger, QuotaAccount } from './quota.js';
 
 /** What there must be where filters come from users. The tree is one. */
 export interface FilterHost {
-  readonly ledger: Ledger;
+  readonly ledger: QuotaLedger;
   /** How large a filter may be that comes from now on. */
   readonly filterLimits: FilterLimits;
 }
@@ -31,11 +31,11 @@ export function parse(text: string, limits: FilterLimits): Filter {
  * Charges what one filter takes instead of another.
  * @throws FsError EDQUOT or ENOSPC where that is too much; then nothing has changed
  */
-export function chargeFilter(tab: Tab, filter: Filter, instead: Filter = EVERYTHING): void {
-  tab.claimAll({ memory: filter.memory - instead.memory, filter_cost: filter.cost - instead.cost });
+export function chargeFilter(account: QuotaAccount, filter: Filter, instead: Filter = EVERYTHING): void {
+  account.chargeAll({ memory: filter.memory - instead.memory, filter_cost: filter.cost - instead.cost });
 }
 
 /** Gives back what `chargeFilter` has charged. */
-export function refundFilter(tab: Tab, filter: Filter): void {
-  tab.unclaimAll({ memory: filter.memory, filter_cost: filter.cost });
+export function refundFilter(account: QuotaAccount, filter: Filter): void {
+  account.refundAll({ memory: filter.memory, filter_cost: filter.cost });
 }

@@ -1,9 +1,9 @@
 /**
  * What things are charged as `memory`: bytes of V8's heap and of buffers. Measured on Node 20, 64 bits, after a collection
- * (test/tree/prices.test.ts, which also fails where one costs more than it is charged; EVENTFS_SHOW_PRICES=1 shows both). Whatever
+ * (test/unit/tree/prices.test.ts, which also fails where one costs more than it is charged; EVENTFS_SHOW_PRICES=1 shows both). Whatever
  * has a name is charged the name's length besides.
  */
-import type { Filter } from '../events/filter.js';
+import type { Filter } from '../uevent/filter/filter.js';
 
 /**
  * An entry of a directory whose node the kernel knows, so that a lookup need not be refused: the node, its event, the names' index.

@@ -12,13 +12,11 @@
  */
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import type { Books } from '../events/books.js';
-import { Errno, FsError } from '../errno.js';
+import type { EventQuota } from '../bus/quota.js';
+import { Errno, FsError } from '../shared/errors.js';
 import { LINK_BYTES } from './prices.js';
-import type { StatusLines } from './text-file.js';
-
-export const ITEMS = ['directories', 'streams', 'reads', 'events', 'bytes', 'memory', 'filter_cost'] as const;
-export type Item = (typeof ITEMS)[number];
+import { ITEMS, type Item, type Limit, type QuotaKind } from '../shared/quota-items.js';
+import { type HeldItems, type StatusLine, type StatusLines, heldText, mostText, upperCase } from '../shared/status-lines.js';
 
 /** How many of each may be held; Infinity where there is no bound. */
 export type Bounds = Readonly<Record<Item, number>>;
@@ -81,7 +79,7 @@ export const DEFAULT_QUOTAS: Quotas = {
 };
 
 /** What one user, one group or the mount holds. */
-export class Account {
+export class QuotaUsage {
   directories = 0;
   streams = 0;
   reads = 0;
@@ -93,7 +91,7 @@ export class Account {
   isForgotten = false;
 
   constructor(
-    readonly kind: keyof Quotas,
+    readonly kind: QuotaKind,
     /** The uid or gid. */
     readonly id: number,
     public bounds: Bounds,
@@ -125,8 +123,19 @@ export class Account {
   }
 
   /** Whether so much more would do. What is too much already may still shrink. */
-  takes(item: Item, amount: number): boolean {
+  fitsItem(item: Item, amount: number): boolean {
     return amount <= 0 || this[item] + amount <= this.bounds[item];
+  }
+
+  /** Whether one more blocked read would do. */
+  fitsRead(memory: number): boolean {
+    const { bounds } = this;
+    return this.reads < bounds.reads && this.memory + memory <= bounds.memory;
+  }
+
+  addRead(reads: number, memory: number): void {
+    this.reads += reads;
+    this.memory += memory;
   }
 
   /** EDQUOT, or ENOSPC of the mount. */
@@ -137,15 +146,15 @@ export class Account {
 }
 
 /**
- * The accounts that what a user and a group have is charged to. It may be kept for as long as anybody likes: the ledger forgets
- * accounts that hold nothing, and those that are here are looked up again when something is charged.
+ * Where what a user and a group have is charged: the usage of both and of the mount. It may be kept for long: the ledger forgets
+ * a usage that holds nothing, and finds it again when something is charged.
  */
-export class Tab implements Books {
+export class QuotaAccount implements EventQuota {
   constructor(
-    private readonly ledger: Ledger,
-    private user: Account,
-    private group: Account,
-    private readonly mount: Account,
+    private readonly ledger: QuotaLedger,
+    private user: QuotaUsage,
+    private group: QuotaUsage,
+    private readonly mount: QuotaUsage,
   ) {}
 
   get uid(): number {
@@ -156,7 +165,7 @@ export class Tab implements Books {
     return this.group.id;
   }
 
-  charge(events: number, bytes: number, heap: number): boolean {
+  tryCharge(events: number, bytes: number, heap: number): boolean {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
     const memory = events * LINK_BYTES + heap;
@@ -164,47 +173,49 @@ export class Tab implements Books {
       this.ledger.forget(user, group);
       return false;
     }
-    user.add(events, bytes, memory);
-    group.add(events, bytes, memory);
-    mount.add(events, bytes, memory);
+    this.#add(events, bytes, memory);
     return true;
   }
 
   refund(events: number, bytes: number, heap: number): void {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
-    const memory = events * LINK_BYTES + heap;
-    this.user.add(-events, -bytes, -memory);
-    this.group.add(-events, -bytes, -memory);
-    this.mount.add(-events, -bytes, -memory);
+    this.#add(-events, -bytes, -(events * LINK_BYTES + heap));
+    this.ledger.forget(this.user, this.group);
   }
 
-  couldHold(events: number, bytes: number, heap: number): boolean {
+  #add(events: number, bytes: number, memory: number): void {
+    this.user.add(events, bytes, memory);
+    this.group.add(events, bytes, memory);
+    this.mount.add(events, bytes, memory);
+  }
+
+  fits(events: number, bytes: number, heap: number): boolean {
     const memory = events * LINK_BYTES + heap;
-    return this.#accounts.every(
-      (account) =>
-        account.events + events <= account.bounds.events &&
-        account.bytes + bytes <= account.bounds.bytes &&
-        account.memory + memory <= account.bounds.memory,
+    return this.#usages.every(
+      (usage) =>
+        usage.events + events <= usage.bounds.events &&
+        usage.bytes + bytes <= usage.bounds.bytes &&
+        usage.memory + memory <= usage.bounds.memory,
     );
   }
 
-  demand(events: number, bytes: number, heap: number): void {
-    this.demandAll({ events, bytes, memory: events * LINK_BYTES + heap });
+  assertFits(events: number, bytes: number, heap: number): void {
+    this.assertAllFit({ events, bytes, memory: events * LINK_BYTES + heap });
   }
 
-  /** Throws as `claim` does, and charges nothing. */
-  demandAll(amounts: Partial<Bounds>): void {
-    this.#demandOf(this.#accounts, amounts);
+  /** Throws as `chargeItem` does, and charges nothing. */
+  assertAllFit(amounts: Partial<Bounds>): void {
+    this.#assertFitIn(this.#usages, amounts);
   }
 
-  /** The same as `demand` for what is charged to `from` by now and comes here. */
-  demandFrom(from: Tab, events: number, bytes: number, heap: number): void {
-    this.#demandOf(this.#differing(from), { events, bytes, memory: events * LINK_BYTES + heap });
+  /** The same as `assertFits` for what is charged to `from` by now and comes here. */
+  assertFitsFrom(from: QuotaAccount, events: number, bytes: number, heap: number): void {
+    this.#assertFitIn(this.#differing(from), { events, bytes, memory: events * LINK_BYTES + heap });
   }
 
-  #demandOf(accounts: readonly Account[], amounts: Partial<Bounds>): void {
+  #assertFitIn(usages: readonly QuotaUsage[], amounts: Partial<Bounds>): void {
     try {
-      for (const item of ITEMS) this.ledger.demand(accounts, item, amounts[item] ?? 0);
+      for (const item of ITEMS) this.ledger.assertFits(usages, item, amounts[item] ?? 0);
     } catch (error) {
       this.ledger.forget(this.user, this.group);
       throw error;
@@ -212,26 +223,26 @@ export class Tab implements Books {
   }
 
   /** Charges `amount` of an item. Throws EDQUOT for a user's or group's quota, ENOSPC for the mount's; then nothing is charged. */
-  claim(item: Item, amount = 1): void {
-    if (!this.tryClaim(item, amount)) this.#refuse(item, amount);
+  chargeItem(item: Item, amount = 1): void {
+    if (!this.tryChargeItem(item, amount)) this.#refuse(item, amount);
   }
 
-  /** Charges as much of each item as `amounts` says, or nothing. Throws as `claim` does. */
-  claimAll(amounts: Partial<Bounds>): void {
-    this.demandAll(amounts);
-    for (const item of ITEMS) this.forceClaim(item, amounts[item] ?? 0);
+  /** Charges as much of each item as `amounts` says, or nothing. Throws as `chargeItem` does. */
+  chargeAll(amounts: Partial<Bounds>): void {
+    this.assertAllFit(amounts);
+    for (const item of ITEMS) this.forceChargeItem(item, amounts[item] ?? 0);
   }
 
-  /** Whether `claim` would charge that. */
-  takes(item: Item, amount: number): boolean {
-    return this.user.takes(item, amount) && this.group.takes(item, amount) && this.mount.takes(item, amount);
+  /** Whether `chargeItem` would charge that. */
+  fitsItem(item: Item, amount: number): boolean {
+    return this.user.fitsItem(item, amount) && this.group.fitsItem(item, amount) && this.mount.fitsItem(item, amount);
   }
 
-  /** As `claim`, but says so where that would be too much: false. */
-  tryClaim(item: Item, amount: number): boolean {
+  /** As `chargeItem`, but says so where that would be too much: false. */
+  tryChargeItem(item: Item, amount: number): boolean {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
-    if (!user.takes(item, amount) || !group.takes(item, amount) || !mount.takes(item, amount)) {
+    if (!user.fitsItem(item, amount) || !group.fitsItem(item, amount) || !mount.fitsItem(item, amount)) {
       this.ledger.forget(user, group);
       return false;
     }
@@ -241,29 +252,59 @@ export class Tab implements Books {
     return true;
   }
 
-  /** As `tryClaim` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
-  tryClaimOpen(heap: number): boolean {
-    if (this.tryClaim('memory', heap)) return true;
-    const { memory, bounds } = this.mount;
-    const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
-    if (memory + heap > most || !this.user.takes('memory', heap) || !this.group.takes('memory', heap)) return false;
-    this.forceClaim('memory', heap);
+  /**
+   * Charges a blocked read and the memory that it takes, in one step: a thousand reads may wait for each event.
+   * @param memory in bytes
+   * @returns false, with nothing charged, where a quota refuses it
+   */
+  tryChargeRead(memory: number): boolean {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    const { user, group, mount } = this;
+    if (!user.fitsRead(memory) || !group.fitsRead(memory) || !mount.fitsRead(memory)) {
+      this.ledger.forget(user, group);
+      return false;
+    }
+    user.addRead(1, memory);
+    group.addRead(1, memory);
+    mount.addRead(1, memory);
     return true;
   }
 
-  /** Throws what `claim` does for an amount that is too much. */
+  /** Gives back what `tryChargeRead` charged. */
+  refundRead(memory: number): void {
+    const { user, group, mount } = this;
+    user.addRead(-1, -memory);
+    group.addRead(-1, -memory);
+    mount.addRead(-1, -memory);
+    this.ledger.forget(user, group);
+  }
+
+  /** As `tryChargeItem` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
+  tryChargeOpen(heap: number): boolean {
+    if (this.tryChargeItem('memory', heap)) return true;
+    const { memory, bounds } = this.mount;
+    const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
+    if (memory + heap > most || !this.user.fitsItem('memory', heap) || !this.group.fitsItem('memory', heap)) return false;
+    this.forceChargeItem('memory', heap);
+    return true;
+  }
+
+  /** Throws what `chargeItem` does for an amount that is too much. */
   #refuse(item: Item, amount: number): never {
-    this.#demandOf(this.#accounts, { [item]: amount });
+    this.#assertFitIn(this.#usages, { [item]: amount });
     throw new FsError(Errno.EDQUOT);
   }
 
   /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */
-  forceClaim(item: Item, amount: number): void {
-    for (const account of this.#accounts) account[item] += amount;
+  forceChargeItem(item: Item, amount: number): void {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    this.user[item] += amount;
+    this.group[item] += amount;
+    this.mount[item] += amount;
   }
 
-  /** Gives back what `claim` or `forceClaim` charged. */
-  unclaim(item: Item, amount = 1): void {
+  /** Gives back what `chargeItem` or `forceChargeItem` charged. */
+  refundItem(item: Item, amount = 1): void {
     const { user, group, mount } = this;
     user[item] -= amount;
     group[item] -= amount;
@@ -272,38 +313,34 @@ export class Tab implements Books {
   }
 
   /** The same for several items. */
-  unclaimAll(amounts: Partial<Bounds>): void {
-    for (const item of ITEMS) this.forceClaim(item, -(amounts[item] ?? 0));
+  refundAll(amounts: Partial<Bounds>): void {
+    for (const item of ITEMS) this.forceChargeItem(item, -(amounts[item] ?? 0));
     this.ledger.forget(this.user, this.group);
   }
 
-  keep(events: number, bytes: number, heap: number): void {
-    this.refund(-events, -bytes, -heap);
-  }
-
-  release(events: number, bytes: number, heap: number): void {
-    this.refund(events, bytes, heap);
-    this.ledger.forget(this.user, this.group);
+  forceCharge(events: number, bytes: number, heap: number): void {
+    if (this.user.isForgotten || this.group.isForgotten) this.#find();
+    this.#add(events, bytes, events * LINK_BYTES + heap);
   }
 
   /** chown(2): all of it is charged to `to` from now on. EDQUOT, and nothing has changed. */
-  moveTo(to: Tab, held: Partial<Bounds>): void {
+  moveTo(to: QuotaAccount, held: Partial<Bounds>): void {
     const [taking, giving] = [to.#differing(this), this.#differing(to)];
-    to.#demandOf(taking, held);
+    to.#assertFitIn(taking, held);
     for (const item of ITEMS) {
-      for (const account of taking) account[item] += held[item] ?? 0;
-      for (const account of giving) account[item] -= held[item] ?? 0;
+      for (const usage of taking) usage[item] += held[item] ?? 0;
+      for (const usage of giving) usage[item] -= held[item] ?? 0;
     }
     this.ledger.forget(this.user, this.group);
   }
 
-  /** Those of our accounts that are none of `other`'s. */
-  #differing(other: Tab): Account[] {
-    const others = other.#accounts;
-    return this.#accounts.filter((account) => !others.includes(account));
+  /** Those of our usages that are none of `other`'s. */
+  #differing(other: QuotaAccount): QuotaUsage[] {
+    const others = other.#usages;
+    return this.#usages.filter((usage) => !others.includes(usage));
   }
 
-  get #accounts(): Account[] {
+  get #usages(): QuotaUsage[] {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     return [this.user, this.group, this.mount];
   }
@@ -314,13 +351,8 @@ export class Tab implements Books {
   }
 }
 
-function most({ bounds }: Account, item: Item): number | string {
-  return bounds[item] === Infinity ? 'unlimited' : bounds[item];
-}
-
-/** `directories=2/256 ...` */
-function heldBy(account: Account): string {
-  return ITEMS.map((item) => `${item}=${account[item]}/${most(account, item)}`).join(' ');
+function heldBy(usage: QuotaUsage): HeldItems {
+  return Object.fromEntries(ITEMS.map((item) => [item, { held: usage[item], most: usage.bounds[item] }])) as HeldItems;
 }
 
 /** What statfs(2) tells one user: the smallest budget that it is held to, and how much of it is left. */
@@ -331,47 +363,47 @@ export interface Budget {
   readonly freeBytes: number;
 }
 
-export class Ledger {
-  readonly mount: Account;
-  readonly users = new Map<number, Account>();
-  readonly groups = new Map<number, Account>();
+export class QuotaLedger {
+  readonly mount: QuotaUsage;
+  readonly users = new Map<number, QuotaUsage>();
+  readonly groups = new Map<number, QuotaUsage>();
   /** How often somebody was refused. */
   refused = 0;
-  /** The tab that was asked for last: many requests in a row are one user's. */
-  #lastTab: Tab | null = null;
+  /** The account that was asked for last: many requests in a row are one user's. */
+  #lastAccount: QuotaAccount | null = null;
   /** The same by the limit that did. */
-  readonly refusedBy = new Map<string, number>();
+  readonly refusedBy = new Map<Limit, number>();
 
   constructor(private quotas: Quotas = DEFAULT_QUOTAS) {
-    this.mount = new Account('mount', 0, quotas.mount);
+    this.mount = new QuotaUsage('mount', 0, quotas.mount);
   }
 
   /** Where what a user and a group have is charged. */
-  tab(uid: number, gid: number): Tab {
-    const last = this.#lastTab;
+  account(uid: number, gid: number): QuotaAccount {
+    const last = this.#lastAccount;
     if (last !== null && last.uid === uid && last.gid === gid) return last;
-    const user = this.users.get(uid) ?? this.#account('uid', uid);
-    const group = this.groups.get(gid) ?? this.#account('gid', gid);
-    return (this.#lastTab = new Tab(this, user, group, this.mount));
+    const user = this.users.get(uid) ?? this.#newUsage('uid', uid);
+    const group = this.groups.get(gid) ?? this.#newUsage('gid', gid);
+    return (this.#lastAccount = new QuotaAccount(this, user, group, this.mount));
   }
 
-  /** An account that is in no list before something is charged to it. */
-  #account(kind: 'uid' | 'gid', id: number): Account {
-    const account = new Account(kind, id, this.#boundsOf(kind, id));
-    account.isForgotten = true;
-    return account;
+  /** A usage that is in no list before something is charged to it. */
+  #newUsage(kind: 'uid' | 'gid', id: number): QuotaUsage {
+    const usage = new QuotaUsage(kind, id, this.#boundsOf(kind, id));
+    usage.isForgotten = true;
+    return usage;
   }
 
-  /** The account of the same user or group as one that was forgotten: itself, unless another stands in its place. */
-  find(account: Account): Account {
-    if (!account.isForgotten || account.kind === 'mount') return account;
-    const among = account.kind === 'uid' ? this.users : this.groups;
-    const found = among.get(account.id);
+  /** The usage of the same user or group as one that was forgotten: itself, unless another stands in its place. */
+  find(usage: QuotaUsage): QuotaUsage {
+    if (!usage.isForgotten || usage.kind === 'mount') return usage;
+    const among = usage.kind === 'uid' ? this.users : this.groups;
+    const found = among.get(usage.id);
     if (found !== undefined) return found;
-    account.bounds = this.#boundsOf(account.kind, account.id);
-    account.isForgotten = false;
-    among.set(account.id, account);
-    return account;
+    usage.bounds = this.#boundsOf(usage.kind, usage.id);
+    usage.isForgotten = false;
+    among.set(usage.id, usage);
+    return usage;
   }
 
   /** 0 is not bound by what is said of all. */
@@ -380,22 +412,22 @@ export class Ledger {
     return of.get(id) ?? (id === 0 ? NO_BOUNDS : others);
   }
 
-  /** Throws where one of the accounts can't take so much more. */
-  demand(accounts: readonly Account[], item: Item, amount: number): void {
-    const full = accounts.find((account) => !account.takes(item, amount));
+  /** Throws where one of the usages can't take so much more. */
+  assertFits(usages: readonly QuotaUsage[], item: Item, amount: number): void {
+    const full = usages.find((usage) => !usage.fitsItem(item, amount));
     if (full === undefined) return;
     this.countRefusal(`${full.kind}_${item}`);
     throw full.refusal(item, amount);
   }
 
   /** A limit has refused somebody: `REFUSED_<LIMIT>` in log/.status, as in `REFUSED_UID_DIRECTORIES`. */
-  countRefusal(limit: string): void {
+  countRefusal(limit: Limit): void {
     this.refused++;
     this.refusedBy.set(limit, (this.refusedBy.get(limit) ?? 0) + 1);
   }
 
-  /** An account that holds nothing is not kept. A {@link Tab} may still know it. */
-  forget(user: Account, group: Account): void {
+  /** A usage that holds nothing is not kept. A {@link QuotaAccount} may still know it. */
+  forget(user: QuotaUsage, group: QuotaUsage): void {
     if (!user.isForgotten && user.isEmpty) {
       this.users.delete(user.id);
       user.isForgotten = true;
@@ -410,8 +442,8 @@ export class Ledger {
   setQuotas(quotas: Quotas): void {
     this.quotas = quotas;
     this.mount.bounds = quotas.mount;
-    for (const account of [...this.users.values(), ...this.groups.values()]) {
-      if (account.kind !== 'mount') account.bounds = this.#boundsOf(account.kind, account.id);
+    for (const usage of [...this.users.values(), ...this.groups.values()]) {
+      if (usage.kind !== 'mount') usage.bounds = this.#boundsOf(usage.kind, usage.id);
     }
   }
 
@@ -422,21 +454,21 @@ export class Ledger {
       ['EVENTS', mount.events],
       ['BYTES', mount.bytes],
       ['MEMORY', mount.memory],
-      ...ITEMS.map((item) => [`MOST_${item.toUpperCase()}`, most(mount, item)] as const),
+      ...ITEMS.map((item) => [`MOST_${upperCase(item)}`, mostText(mount.bounds[item])] as const),
       ['REFUSED', this.refused],
-      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${limit.toUpperCase()}`, count] as const),
-      ...this.#accountLines(),
+      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${upperCase(limit)}`, count] as const),
+      ...this.#usageLines(),
     ];
   }
 
-  #accountLines(): StatusLines {
-    const lines: [string, string | number][] = [];
+  #usageLines(): StatusLines {
+    const lines: StatusLine[] = [];
     let unlisted = 0;
     for (const among of [this.users, this.groups]) {
-      for (const account of among.values()) {
-        if (!ITEMS.some((item) => account.bounds[item] !== Infinity)) continue;
+      for (const usage of among.values()) {
+        if (!ITEMS.some((item) => usage.bounds[item] !== Infinity)) continue;
         if (lines.length === MOST_LISTED) unlisted++;
-        else lines.push([`QUOTA_${account.kind.toUpperCase()}_${account.id}`, heldBy(account)]);
+        else lines.push([`QUOTA_${upperCase(usage.kind)}_${usage.id}`, heldText(heldBy(usage))]);
       }
     }
     if (unlisted > 0) lines.push(['QUOTAS_NOT_LISTED', unlisted]);
@@ -445,13 +477,13 @@ export class Ledger {
 
   /** statfs(2): the user's own budget, else the group's, else the mount's; of what is free, as much as all of them leave. */
   budget(uid: number, gid: number): Budget {
-    const accounts = [
-      this.users.get(uid) ?? new Account('uid', uid, this.#boundsOf('uid', uid)),
-      this.groups.get(gid) ?? new Account('gid', gid, this.#boundsOf('gid', gid)),
+    const usages = [
+      this.users.get(uid) ?? new QuotaUsage('uid', uid, this.#boundsOf('uid', uid)),
+      this.groups.get(gid) ?? new QuotaUsage('gid', gid, this.#boundsOf('gid', gid)),
       this.mount,
     ];
-    const total = (item: Item): number => accounts.find(({ bounds }) => bounds[item] !== Infinity)?.bounds[item] ?? Number.MAX_SAFE_INTEGER;
-    const free = (item: Item): number => Math.max(0, Math.min(total(item), ...accounts.map((account) => account.bounds[item] - account[item])));
+    const total = (item: Item): number => usages.find(({ bounds }) => bounds[item] !== Infinity)?.bounds[item] ?? Number.MAX_SAFE_INTEGER;
+    const free = (item: Item): number => Math.max(0, Math.min(total(item), ...usages.map((usage) => usage.bounds[item] - usage[item])));
     return { events: total('events'), freeEvents: free('events'), bytes: total('bytes'), freeBytes: free('bytes') };
   }
 }

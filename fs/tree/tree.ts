@@ -2,49 +2,39 @@
  * What is mounted, without a mount: the one root object from which all that a client can observe is reached.
  *
  * Nodes are what the kernel knows by number, handles what it has open. A driver asks; the tree answers at once or parks
- * a read, and speaks up through the {@link Door} when events come for those who wait.
+ * a read, and answers it through the {@link ReplyPort} when events come.
  */
-import type { Bus, Outlet } from '../events/bus.js';
-import type { Event } from '../events/event.js';
-import { FilterIndex } from '../events/filter-index.js';
-import { FILTER_LIMITS, type FilterLimits } from '../events/filter.js';
-import type { QueueLimits } from '../events/queue.js';
-import { Errno, FsError } from '../errno.js';
+import type { Bus, BusListener } from '../bus/bus.js';
+import type { Event } from '../bus/event.js';
+import { FILTER_LIMITS, type FilterLimits } from '../uevent/filter/filter.js';
+import type { QueueLimits } from '../bus/queue.js';
+import { Errno, FsError } from '../shared/errors.js';
 import type { Caller, Owners } from '../owners/owners.js';
 import { descriptorRefusals } from '../owners/process.js';
-import type { Door } from './door.js';
+import type { TreeContext, TreeSettings } from './context.js';
+import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
 import type { FilterHost } from './filter-charge.js';
-import type { FileHandle, Handle } from './handle.js';
-import { LogDirectory } from './log-directory.js';
-import { MatchDirectory } from './match-directory.js';
-import { Lifetime, type Node, type NodeId } from './node.js';
-import { Notices } from './notices.js';
-import type { ProcessDirectory } from './process-directory.js';
-import { PublishFile } from './publish-file.js';
-import { Ledger, type Tab } from './quota.js';
-import { ROOT_ID, RootDirectory } from './root-directory.js';
-import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams.js';
-import type { StatusLines } from './text-file.js';
+import { LogDirectory } from './nodes/log-directory.js';
+import { MatchDirectory } from './nodes/match-directory.js';
+import { FOREVER, type FileHandle, type Handle, type Node, type NodeId, ROOT_ID } from './nodes/node.js';
+import { InotifyQueue } from './inotify-queue.js';
+import { PublishFile } from './nodes/publish-file.js';
+import { NO_PORT, type ReplyPort } from './ports.js';
+import { QuotaLedger, type QuotaAccount } from './quota.js';
+import { RootDirectory } from './nodes/root-directory.js';
+import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
+import type { Complain } from '../shared/complaints.js';
+import type { StatusLines } from '../shared/status-lines.js';
 import { Turns } from './turns.js';
 
 /** How much a queue holds (DESIGN section 3, Bounds). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
 
-/** Nobody listens. */
-export const NO_DOOR: Door = {
-  begin: () => ({ room: 0, put: () => undefined }),
-  answer: () => undefined,
-  gather: () => undefined,
-  flush: () => undefined,
-  fail: () => undefined,
-  wake: () => undefined,
-};
-
 /** open(2) has a word for what the whole system lacks. */
-function refuseOpen(tab: Tab, heap: number): never {
+function refuseOpen(account: QuotaAccount, heap: number): never {
   try {
-    tab.claim('memory', heap);
+    account.chargeItem('memory', heap);
   } catch (error) {
     if (error instanceof FsError && error.errno === Errno.ENOSPC) throw new FsError(Errno.ENFILE, error.why);
     throw error;
@@ -52,37 +42,17 @@ function refuseOpen(tab: Tab, heap: number): never {
   throw new FsError(Errno.ENFILE);
 }
 
-function deliver(directory: ProcessDirectory, event: Event): void {
-  directory.deliver(event);
-}
-
-export class Tree implements Outlet, FilterHost {
-  /** The lifetime of what stays as long as the mount. */
-  readonly forever = new Lifetime();
+export class Tree implements TreeContext, BusListener, FilterHost {
   readonly root: RootDirectory;
   readonly log: LogDirectory;
   readonly streams: Streams;
-  /** Who holds how much. */
-  readonly ledger = new Ledger();
-  /** What each queue may hold. */
-  queueLimits: QueueLimits = QUEUE_LIMITS;
-  filterLimits: FilterLimits = FILTER_LIMITS;
-  /** Where the tree says what no system call can be told of. */
-  complain: (message: string) => void = () => undefined;
-  /** Whether readdir(3) shows head, tail and `stream`. */
-  listsLinks = false;
-  readonly notices = new Notices();
-  /** Frees what has ended. */
+  readonly ledger = new QuotaLedger();
+  readonly deliveries = new Deliveries();
+  readonly inotify = new InotifyQueue();
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
-  /** Set by the driver that carries the tree. */
-  door: Door = NO_DOOR;
-  /** Which process directories may want an event. */
-  readonly takers = new FilterIndex<ProcessDirectory>();
-  /** Directories whose filter was written and not looked at. */
-  readonly unparsed = new Set<ProcessDirectory>();
-  /** Directories with events that somebody waits for. */
-  readonly unsettled = new Set<ProcessDirectory>();
+  #settings: TreeSettings = { queueLimits: QUEUE_LIMITS, filterLimits: FILTER_LIMITS, listsLinks: false };
+  #port: ReplyPort = NO_PORT;
   /** What the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
   /** What the kernel has open, at the place that is its file handle; holes are free. */
@@ -90,33 +60,57 @@ export class Tree implements Outlet, FilterHost {
   readonly #freeHandles: FileHandle[] = [];
   readonly #counters: (() => StatusLines)[] = [];
 
+  /** @param complain told what no system call can be told of */
   constructor(
     readonly bus: Bus,
     readonly owners: Owners,
+    readonly complain: Complain = () => undefined,
   ) {
     this.drainCheck = new DrainCheck(owners);
     this.streams = new Streams(bus.log, this.ledger);
-    this.root = new RootDirectory(this);
+    this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
-    this.log = new LogDirectory(this, this.mintNodeId());
+    this.log = new LogDirectory(this, this.newNodeId(), () => this.statusLines());
     this.root.fix(this.log.name, this.log);
-    this.root.fix('match', new MatchDirectory(this, this.mintNodeId()));
-    this.root.fix('stream', new StreamFile(this.mintNodeId(), this.forever, this.streams, ''), true);
-    this.root.fix('publish', new PublishFile(this.mintNodeId(), this.forever, bus));
-    bus.outlets.push(this);
+    this.root.fix('match', new MatchDirectory(this, this.newNodeId()));
+    this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams, ''), true);
+    this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
+    bus.attach(this);
   }
 
-  /** Other bounds for what there is and for what will be made. */
-  setQueueLimits(limits: QueueLimits): void {
-    this.queueLimits = limits;
-    for (const directory of this.root.directories) directory.queue.limits = limits;
+  /**
+   * A driver carries the tree from now on.
+   * @param port where the tree answers blocked reads
+   * @param settleSoon has `bus.settleSome` called once the request that is being served has its reply
+   */
+  attach(port: ReplyPort, settleSoon: () => void): void {
+    this.#port = port;
+    this.bus.settleBy(settleSoon);
   }
 
-  mintNodeId(): NodeId {
+  get port(): ReplyPort {
+    return this.#port;
+  }
+
+  get settings(): TreeSettings {
+    return this.#settings;
+  }
+
+  get filterLimits(): FilterLimits {
+    return this.#settings.filterLimits;
+  }
+
+  /** Other settings for what there is and for what will be made. */
+  configure(changes: Partial<TreeSettings>): void {
+    this.#settings = { ...this.#settings, ...changes };
+    for (const directory of this.root.directories) directory.queue.limits = this.#settings.queueLimits;
+  }
+
+  newNodeId(): NodeId {
     return this.bus.inodes.next() as NodeId;
   }
 
-  mintInode(): number {
+  newInode(): number {
     return this.bus.inodes.next();
   }
 
@@ -129,8 +123,7 @@ export class Tree implements Outlet, FilterHost {
   // ---- events
 
   take(event: Event): void {
-    if (this.unparsed.size > 0) for (const directory of this.unparsed) directory.parseUnparsed();
-    this.takers.offer(event, deliver);
+    this.deliveries.take(event);
     this.log.announceNewest();
     this.streams.take(event);
   }
@@ -142,23 +135,13 @@ export class Tree implements Outlet, FilterHost {
    */
   settle(): boolean {
     this.owners.drain(); // before the readers are walked, for a death ends some of them
-    this.door.gather();
+    const port = this.#port;
+    port.cork();
     try {
-      this.#settleDirectories();
-      return this.streams.settle(this.door) || this.unsettled.size > 0;
+      const isMore = this.deliveries.settle(WOKEN_AT_ONCE);
+      return this.streams.settle(port) || isMore;
     } finally {
-      this.door.flush();
-    }
-  }
-
-  #settleDirectories(): void {
-    let room = WOKEN_AT_ONCE;
-    for (const directory of this.unsettled) {
-      if (room === 0) return;
-      this.unsettled.delete(directory);
-      if (directory.lifetime.over) continue;
-      room -= directory.settle(room);
-      if (room === 0 && directory.readers.any) this.unsettled.add(directory); // behind the others
+      port.uncork();
     }
   }
 
@@ -199,18 +182,18 @@ export class Tree implements Outlet, FilterHost {
    * Charges the caller what an open file of `node` will cost, before it is opened; then `enter` is to follow, or a refund.
    * EDQUOT, and ENFILE when the mount has no memory left; root has some in reserve then, to look into what there is.
    */
-  chargeOpen(node: Node, { uid, gid }: Caller): Tab {
-    const tab = this.ledger.tab(uid, gid);
-    if (!tab.tryClaimOpen(node.openHeap)) refuseOpen(tab, node.openHeap);
-    return tab;
+  chargeOpen(node: Node, { uid, gid }: Caller): QuotaAccount {
+    const account = this.ledger.account(uid, gid);
+    if (!account.tryChargeOpen(node.openHeap)) refuseOpen(account, node.openHeap);
+    return account;
   }
 
   /**
    * Gives an open file the number that the kernel will use for it.
-   * @param tab what `chargeOpen` has charged @param heap how much that was
+   * @param account what `chargeOpen` has charged @param heap how much that was
    */
-  enter(handle: Handle, tab: Tab, heap: number): FileHandle {
-    handle.tab = tab;
+  enter(handle: Handle, account: QuotaAccount, heap: number): FileHandle {
+    handle.account = account;
     handle.heap = heap;
     handle.node.opens++;
     const free = this.#freeHandles.pop();
@@ -236,20 +219,14 @@ export class Tree implements Outlet, FilterHost {
     if (this.#freeHandles.length === this.#handles.length) this.#handles.length = this.#freeHandles.length = 0;
     handle.node.opens--;
     handle.release();
-    handle.tab?.unclaim('memory', handle.heap);
+    handle.account?.refundItem('memory', handle.heap);
   }
 
   /** Everybody who waits gets the end of the file: the daemon is going. */
   end(): void {
     this.turns.finish();
-    for (const group of this.streams.groups.values()) group.end(this.door);
-    for (const directory of this.root.directories) {
-      for (const read of directory.readers.waiting) {
-        this.door.begin(0);
-        this.door.answer([read]);
-      }
-      directory.readers.waiting.clear();
-    }
+    for (const group of this.streams.groups.values()) group.waiters.end(this.#port);
+    for (const directory of this.root.directories) directory.readers.end(this.#port);
   }
 
   // ---- status
@@ -277,7 +254,7 @@ export class Tree implements Outlet, FilterHost {
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
       ...this.ledger.statusLines(),
       ...(descriptorRefusals.count > 0 ? ([['REFUSED_DESCRIPTORS', descriptorRefusals.count]] as const) : []),
-      ...this.notices.statusLines(),
+      ...this.inotify.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...this.streams.statusLines(),
     ];

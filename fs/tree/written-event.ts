@@ -1,10 +1,10 @@
 /** An event that a user writes, as a file of a process directory: it can be changed, and it has an owner and a mode. */
-import type { Arena } from '../events/arena.js';
-import type { Books } from '../events/books.js';
-import { Event, type Holder, NO_TEXT, type Timestamp, now } from '../events/event.js';
-import { MAX_EVENT_BYTES } from '../events/uevent.js';
-import { Errno, FsError } from '../errno.js';
-import { type AttributeChanges, FileType } from './node.js';
+import type { Arena } from '../bus/arena.js';
+import type { EventQuota } from '../bus/quota.js';
+import { Event, type Holder, NOT_LOGGED, NO_TEXT, type Timestamp, now } from '../bus/event.js';
+import { MAX_EVENT_BYTES } from '../uevent/text.js';
+import { Errno, FsError } from '../shared/errors.js';
+import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
 
 const LF = 0x0a;
@@ -35,10 +35,10 @@ function mostRoomFor(size: number): number {
 export class WrittenEvent extends Event {
   /** How many open files may write it. While there is one, streams leave it in the queue. */
   #writers = 0;
-  /** The queues that hold it, whose books follow its size, and how many links each has to it. */
+  /** The queues that hold it, which charge its size, and how many links each has to it. */
   readonly #holders = new Map<Holder, number>();
   /** Where it is charged when only open files hold it. */
-  keeper: Books | null = null;
+  keeper: EventQuota | null = null;
   mode: number;
   accessed: Timestamp;
   changed: Timestamp;
@@ -51,7 +51,7 @@ export class WrittenEvent extends Event {
     public uid: number,
     public gid: number,
   ) {
-    super(name, ino, -1, NO_TEXT, 0, 0, now());
+    super(name, ino, NOT_LOGGED, NO_TEXT, 0, 0, now());
     this.mode = FileType.regular | (mode & 0o7777);
     this.accessed = this.time;
     this.changed = this.time;
@@ -82,7 +82,7 @@ export class WrittenEvent extends Event {
     this.#holders.set(holder, (this.#holders.get(holder) ?? 0) + 1);
     this.renamed();
     // Linked anew in the queue that has just dropped it to make room.
-    this.keeper?.release(1, this.length, this.heapBytes);
+    this.keeper?.refund(1, this.length, this.heapBytes);
     this.keeper = null;
   }
 
@@ -92,8 +92,8 @@ export class WrittenEvent extends Event {
     if (links > 0) this.#holders.set(holder, links);
     else this.#holders.delete(holder);
     if (this.links === 1 && this.opens > 0) {
-      this.keeper = holder.books;
-      this.keeper?.keep(1, this.length, this.heapBytes);
+      this.keeper = holder.quota;
+      this.keeper?.forceCharge(1, this.length, this.heapBytes);
     }
     super.unlink(holder);
     this.renamed();
@@ -116,7 +116,7 @@ export class WrittenEvent extends Event {
     const { length } = this;
     super.close(count);
     if (this.opens > 0 || this.keeper === null) return;
-    this.keeper.release(1, length, this.heapBytes);
+    this.keeper.refund(1, length, this.heapBytes);
     this.keeper = null;
   }
 
@@ -172,16 +172,16 @@ export class WrittenEvent extends Event {
       bytes.fill(LF, start + size, start + size + TRAILER_BYTES);
     }
     this.length = size;
-    this.settle();
+    this.dropCaches();
   }
 
   /** Before the size changes: a queue that must make room may drop this very event and refund what it was charged. */
   #grow(bytes: number): void {
     const holders = [...this.#holders];
-    const charged: [Books, number][] = [];
+    const charged: [EventQuota, number][] = [];
     const undo = (): void => {
       // What did not fit says why; what fitted shows only that it did.
-      for (const [books, amount] of charged) books.refund(0, amount, 0);
+      for (const [quota, amount] of charged) quota.refund(0, amount, 0);
     };
     let full = 0;
     for (const [holder, links] of holders) {
@@ -190,21 +190,21 @@ export class WrittenEvent extends Event {
         throw new FsError(Errno.EDQUOT, `more than ${MOST_FULL_QUEUES} queues that hold it are full`);
       }
     }
-    const owed: [Books | null, number][] = [...holders.map(([holder, links]): [Books | null, number] => [holder.books, bytes * links]), [this.keeper, bytes]];
-    for (const [books, amount] of owed) {
-      if (books === null) continue;
-      if (books.charge(0, amount, 0)) {
-        charged.push([books, amount]);
+    const owed: [EventQuota | null, number][] = [...holders.map(([holder, links]): [EventQuota | null, number] => [holder.quota, bytes * links]), [this.keeper, bytes]];
+    for (const [quota, amount] of owed) {
+      if (quota === null) continue;
+      if (quota.tryCharge(0, amount, 0)) {
+        charged.push([quota, amount]);
         continue;
       }
       undo();
-      books.demand(0, amount, 0);
+      quota.assertFits(0, amount, 0);
       throw new FsError(Errno.EDQUOT, 'it is held more than once, and that is too much');
     }
     undo();
     for (const [holder] of holders) this.#makeRoomIn(holder, bytes);
     this.#resizeInAll(bytes);
-    this.keeper?.keep(0, bytes, 0);
+    this.keeper?.forceCharge(0, bytes, 0);
   }
 
   /** Each link that the queue drops on the way makes what the others need smaller. */
@@ -219,12 +219,12 @@ export class WrittenEvent extends Event {
   #resizeInAll(grown: number): void {
     for (const [holder, links] of this.#holders) {
       holder.bytes += grown * links;
-      holder.books?.refund(0, -grown * links, 0);
+      holder.quota?.refund(0, -grown * links, 0);
     }
   }
 
   #touch(): void {
-    this.settle();
+    this.dropCaches();
     this.time = now();
     this.changed = this.time;
   }

@@ -1,7 +1,7 @@
 /*
  * eventfs-notify MOUNT MINOR: the daemon starts it, and it ends with the daemon.
- * eventfs-notify MOUNT MINOR CPU: makes requests on that CPU, and ends. The daemon starts it once
- * requests wait in io_uring on that CPU.
+ * eventfs-notify MOUNT MINOR CPU: makes requests on that CPU, and ends. The daemon starts it if
+ * requests wait in io_uring on that CPU (fs/drivers/devfuse/io-uring/ring-stall-rescuer.ts).
  *
  * Messages come on standard input, each ended by a NUL, in batches. In a batch:
  *

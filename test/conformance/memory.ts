@@ -1,11 +1,11 @@
 /**
- * The calls of test/clients/stream-calls.c on the tree in memory: what the kernel's own half of a filesystem does for
+ * The calls of test/programs/stream-calls.c on the tree in memory: what the kernel's own half of a filesystem does for
  * each (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far as the cases need it.
  */
 import type { Answer } from '../support/clients.js';
 import { type By, MemoryKernel, O_APPEND, O_CREAT, O_TRUNC, Refused, cstring } from '../support/kernel.js';
 import { FUSE_ROOT_ID, SetattrValid as Valid } from '../../fs/fuse/abi.js';
-import { type Values, encode } from '../fuse/structs.js';
+import { type Values, encode } from '../unit/fuse/structs.js';
 import type { Caller, System, User } from './system.js';
 
 const O_EXCL = 0o200;

@@ -1,4 +1,4 @@
-/** The calls of test/clients/stream-calls.c on a real mount: processes, whose directories end with them. */
+/** The calls of test/programs/stream-calls.c on a real mount: processes, whose directories end with them. */
 import { Calls } from '../support/clients.js';
 import type { Caller, System, User } from './system.js';
 import { asUser } from '../support/other-user.js';

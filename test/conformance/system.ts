@@ -29,7 +29,7 @@ export const USERS: Readonly<Record<string, User>> = {
   carol: { uid: 1003, gid: 1003, groups: [7777, 1001] },
 };
 
-/** The calls of test/clients/stream-calls.c. */
+/** The calls of test/programs/stream-calls.c. */
 export interface Caller {
   call(verb: string, ...args: readonly (string | number)[]): Promise<Answer>;
 }

@@ -1,8 +1,8 @@
-/** Clients of the mount that do what they are told, one system call at a time: test/clients/actor.c. */
+/** Clients of the mount that do what they are told, one system call at a time: test/programs/actor.c. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../fs/errno.js';
+import { errnoName } from '../../fs/shared/errors.js';
 import { PROJECT, run, until, within } from './daemon.js';
 import { forOthers, refuseUnreadable } from './other-user.js';
 
@@ -10,12 +10,12 @@ export { AS_NOBODY } from './other-user.js';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** Builds the programs of test/clients; nothing happens when they are built. */
+/** Builds the programs of test/programs; nothing happens when they are built. */
 export function buildClients(): void {
-  execFileSync('make', ['-s', '-C', join(PROJECT, 'test/clients')]);
+  execFileSync('make', ['-s', '-C', join(PROJECT, 'test/programs')]);
 }
 
-/** Where a program of test/clients is that every user can run: a copy. */
+/** Where a program of test/programs is that every user can run: a copy. */
 export function client(name: string): string {
   return forOthers(join(PROJECT, 'test/build', name));
 }

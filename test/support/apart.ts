@@ -33,7 +33,7 @@ export function enter(pid: number): readonly string[] {
   return ['nsenter', `--net=/proc/${pid}/ns/net`, `--mount=/proc/${pid}/ns/mnt`];
 }
 
-/** Sends a datagram with test/clients/stream-netlink.c, in a daemon's network namespace; gives what it said on stderr. */
+/** Sends a datagram with test/programs/stream-netlink.c, in a daemon's network namespace; gives what it said on stderr. */
 export async function sendNetlink(
   daemon: Daemon,
   how: 'unicast' | 'multicast' | 'kernel',

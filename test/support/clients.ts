@@ -25,11 +25,11 @@ export async function killClients(): Promise<void> {
   await within(5000, Promise.all(ends), 'clients did not end by SIGKILL');
 }
 
-/** Compiles a program of test/clients/, once for each test file; gives its path. */
+/** Compiles a program of test/programs/, once for each test file; gives its path. */
 export function compile(name: string): string {
   const program = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `client-${name}`);
   if (!existsSync(program) || process.env.EVENTFS_TEST_DIR === undefined) {
-    execFileSync('cc', ['-O1', '-Wall', '-Werror', '-pthread', '-o', program, join(PROJECT, `test/clients/${name}.c`)]);
+    execFileSync('cc', ['-O1', '-Wall', '-Werror', '-pthread', '-o', program, join(PROJECT, `test/programs/${name}.c`)]);
   }
   return program;
 }
@@ -48,7 +48,7 @@ export interface Answer {
 
 const CALL_TIMEOUT_MS = 10_000;
 
-/** A process that makes the system calls that it is told (test/clients/stream-calls.c). */
+/** A process that makes the system calls that it is told (test/programs/stream-calls.c). */
 export class Calls {
   readonly process: ChildProcess;
   readonly #answers: { done: (line: string) => void; failed: (error: Error) => void }[] = [];

@@ -105,7 +105,7 @@ export interface Tally {
   readonly refused: string;
 }
 
-/** A program that attacks (test/clients/hostile.c), with all its children. */
+/** A program that attacks (test/programs/hostile.c), with all its children. */
 export class Attacker {
   readonly #process: ChildProcess;
   #errors = '';

@@ -1,6 +1,6 @@
 /**
  * A kernel in memory: it writes requests as /dev/fuse would, hands them to Session and TreeHandlers as
- * drivers/devfuse.ts does, and reads the replies. No mount, no channel; only owners are real processes.
+ * drivers/devfuse/devfuse.ts does, and reads the replies. No mount, no channel; only owners are real processes.
  *
  * It keeps the kernel's side of the bargain (a handle is released once, and not while a read on it waits; a node is
  * forgotten as often as it was named) and checks ours with every reply: one for each request, of the length it says,
@@ -9,22 +9,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { ControlWord } from '#native';
-import { type Reads, TreeHandlers } from '../../fs/drivers/handlers.js';
-import { ParkedReads } from '../../fs/drivers/parked-reads.js';
-import { ReplySink } from '../../fs/drivers/reply-sink.js';
-import { Errno, FsError, errnoName } from '../../fs/errno.js';
-import { Bus } from '../../fs/events/bus.js';
-import { Log } from '../../fs/events/log.js';
-import { Mint } from '../../fs/events/mint.js';
-import type { Sink } from '../../fs/events/sink.js';
-import { UeventText } from '../../fs/events/uevent.js';
+import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
+import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/inotify-helper-handlers.js';
+import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
+import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
+import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
+import { Bus } from '../../fs/bus/bus.js';
+import { Log } from '../../fs/bus/log.js';
+import { IdAllocator } from '../../fs/shared/id-allocator.js';
+import type { Sink } from '../../fs/bus/sink.js';
+import { UeventText } from '../../fs/uevent/text.js';
 import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
-import type { Door } from '../../fs/tree/door.js';
-import type { Handle, ParkedRead } from '../../fs/tree/handle.js';
+import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';
+import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { Tree } from '../../fs/tree/tree.js';
-import { type StructName, type Values, decode, encode, sizeOf } from '../fuse/structs.js';
+import { type StructName, type Values, decode, encode, sizeOf } from '../unit/fuse/structs.js';
 
 export type OpcodeName = keyof typeof Opcode;
 
@@ -90,7 +91,7 @@ export interface KernelOptions {
   readonly history?: { bytes: number; events: number };
 }
 
-export class MemoryKernel implements Door, Reads {
+export class MemoryKernel implements ReplyPort, Reads {
   readonly owners = new Owners();
   readonly bus: Bus;
   readonly tree: Tree;
@@ -98,6 +99,8 @@ export class MemoryKernel implements Door, Reads {
   readonly parked: ParkedReads;
   /** What the session said of unexpected things. */
   readonly complaints: string[] = [];
+  /** What the tree said that no system call can be told of. */
+  readonly said: string[] = [];
   /** The poll keys that NOTIFY_POLL has named. */
   readonly wakeUps: number[] = [];
   /** How many reads each answer to those who waited was for. */
@@ -116,15 +119,15 @@ export class MemoryKernel implements Door, Reads {
   #unique = 2 ** 34;
 
   constructor(options: KernelOptions = {}) {
-    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new Mint(FUSE_ROOT_ID), options.history);
-    this.tree = new Tree(this.bus, this.owners);
+    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new IdAllocator(FUSE_ROOT_ID), options.history);
+    this.tree = new Tree(this.bus, this.owners, (message) => this.said.push(message));
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
     const handlers = new TreeHandlers(this.tree, this);
-    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message));
-    this.tree.door = this;
-    this.bus.onUnsettled = () => (this.#unsettled = true);
+    const helper = new InotifyHelperHandlers(this.tree, this);
+    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message), helper);
+    this.tree.attach(this, () => (this.#unsettled = true));
   }
 
   /** A kernel that has negotiated. */
@@ -139,7 +142,7 @@ export class MemoryKernel implements Door, Reads {
     this.owners.close();
   }
 
-  // ---- Reads and Door, as drivers/devfuse.ts has them, with memory for a channel
+  // ---- Reads and ReplyPort, as drivers/devfuse/devfuse.ts has them, with memory for a channel
 
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));
@@ -163,8 +166,7 @@ export class MemoryKernel implements Door, Reads {
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.parked.find(uniqueLow, uniqueHigh);
     if (read === undefined) return;
-    read.handle.unpark(read);
-    this.fail(read, Errno.EINTR);
+    interruptRead(this, read);
   }
 
   begin(size: number): Sink {
@@ -184,8 +186,8 @@ export class MemoryKernel implements Door, Reads {
   }
 
   /** Each answer goes at once. */
-  gather(): void {}
-  flush(): void {}
+  cork(): void {}
+  uncork(): void {}
 
   fail(read: ParkedRead, errno: number): void {
     this.#finish(this.#uniqueOf(read), { errno, body: Buffer.alloc(0) });
@@ -551,7 +553,7 @@ export class MemoryKernel implements Door, Reads {
       parked: this.parked.size,
       unanswered: this.#open.size,
       groups: groups.length,
-      waiting: groups.reduce((sum, { waiting, pollers }) => sum + waiting.size + pollers.size, 0),
+      waiting: groups.reduce((sum, { waiters }) => sum + waiters.size, 0),
       nodes: this.status('NODES') - 1, // the root
       known: this.known.size,
     };

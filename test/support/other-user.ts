@@ -103,7 +103,7 @@ function isForOthers(program: string): boolean {
   }
 }
 
-/** The npm packages that `eventfs` loads, with what these load: not what only builds it. */
+/** The npm packages that `eventfs` loads, with what these load. */
 function packages(): string[] {
   const found = new Set<string>();
   const add = (directory: string): void => {
@@ -112,7 +112,7 @@ function packages(): string[] {
     const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, string> | undefined>;
     for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
       const path = `node_modules/${name}`;
-      if (name === 'node-gyp' || found.has(path)) continue;
+      if (found.has(path)) continue;
       found.add(path);
       add(path);
     }

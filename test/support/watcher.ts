@@ -1,4 +1,4 @@
-/** Programs that watch a directory with inotify: Debian's inotifywait, and test/clients/watcher.c for what that can't show. */
+/** Programs that watch a directory with inotify: Debian's inotifywait, and test/programs/watcher.c for what that can't show. */
 import { childrenOf } from './actor.js';
 import { compile, spawnClient } from './clients.js';
 import { until, within } from './daemon.js';

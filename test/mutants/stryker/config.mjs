@@ -2,10 +2,10 @@
 import process from 'node:process';
 
 const file = process.env.EVENTFS_STRYKER;
-if (file === undefined) throw new Error('EVENTFS_STRYKER names the file, as in events/queue');
+if (file === undefined) throw new Error('EVENTFS_STRYKER names the file, as in bus/queue');
 const folder = file.split('/')[0];
 /** The folders whose tests run in memory, and what notices mistakes in each. */
-const TESTS = { events: 'events/ tree/since', fuse: 'fuse/', tree: 'tree/' };
+const TESTS = { bus: 'events/ tree/since', uevent: 'events/', fuse: 'fuse/', tree: 'tree/' };
 if (!(folder in TESTS)) throw new Error(`${folder} is not one of ${Object.keys(TESTS).join(' ')}: see the edits of test/mutants`);
 
 export default {
@@ -16,7 +16,7 @@ export default {
   reporters: ['clear-text'],
   concurrency: 1,
   timeoutMS: 60_000,
-  ignorePatterns: ['compare/report', 'compare/build', 'dist', 'test/mutants/stryker/node_modules'],
+  ignorePatterns: ['benchmarks/compare/report', 'benchmarks/build', 'dist', 'test/mutants/stryker/node_modules'],
   symlinkNodeModules: false,
   tempDirName: '.stryker-tmp',
   cleanTempDir: 'always',

@@ -1,0 +1,73 @@
+/**
+ * Which folder of fs/ may import which: down only, types included, and never in a circle (`make lint`).
+ *
+ *   index.ts, cli, bridge > client
+ *   index.ts, cli > daemon > drivers, sources, outlets > tree > bus > uevent, owners, fuse > shared
+ *
+ * The client knows no part of the daemon. The drivers, which look at a mount point before they mount, may use it.
+ */
+
+/** From the top to the bottom. A folder imports what is below its line, never what is beside or above it. */
+const LAYERS = [['index.ts', 'cli', 'bridge'], ['daemon'], ['drivers', 'sources', 'outlets'], ['tree'], ['bus'], ['client'], ['uevent', 'owners', 'fuse'], ['shared']];
+
+const at = (folder) => (folder.endsWith('.ts') ? `fs/${folder.replace('.', '[.]')}$` : `fs/${folder}/`);
+const anyOf = (folders) => `^(${folders.map(at).join('|')})`;
+
+const upwards = LAYERS.flatMap((layer, depth) =>
+  layer.map((folder) => ({
+    name: `${folder}-imports-down`,
+    comment: `${folder} imports only what lies below it`,
+    severity: 'error',
+    from: { path: anyOf([folder]) },
+    // index.ts and the command line are one layer, but the bridge stands beside them.
+    to: { path: anyOf(LAYERS.slice(0, depth + 1).flat().filter((other) => other !== folder)) },
+  })),
+);
+
+module.exports = {
+  forbidden: [
+    ...upwards,
+    {
+      name: 'cli-uses-client-and-daemon',
+      comment: 'a command talks to a mount through client/, or runs one through daemon/',
+      severity: 'error',
+      from: { path: anyOf(['cli', 'bridge']) },
+      to: { path: anyOf(['drivers', 'sources', 'outlets', 'tree', 'bus', 'owners', 'fuse']) },
+    },
+    {
+      name: 'client-stands-alone',
+      comment: 'only what looks at a mount from outside uses the client',
+      severity: 'error',
+      from: { path: '^fs/', pathNot: anyOf(['index.ts', 'cli', 'bridge', 'client', 'daemon', 'drivers']) },
+      to: { path: anyOf(['client']) },
+    },
+    {
+      name: 'no-circles',
+      comment: 'two files that import each other, types included, are one file',
+      severity: 'error',
+      from: { path: '^fs/' },
+      to: { circular: true },
+    },
+    {
+      name: 'product-only',
+      comment: 'the product never imports tests or benchmarks',
+      severity: 'error',
+      from: { path: '^(fs|native)/' },
+      to: { path: '^(test|bench|benchmarks|compare)/' },
+    },
+    {
+      name: 'no-dead-files',
+      comment: 'every file is imported, or is where a program begins',
+      severity: 'error',
+      from: { orphan: true, pathNot: '[.]d[.]ts$|^fs/index[.]ts$' },
+      to: {},
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    includeOnly: '^(fs|native|test|bench|benchmarks|compare)/',
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'default'] },
+  },
+};

@@ -1,0 +1,206 @@
+/** Designs whose event manager is an eventfs: its tree, or one of its outlets. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type WeighedDaemon, startWeighedDaemon } from '../../daemon-costs.js';
+import { descriptors } from '../../../test/support/daemon.js';
+import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel-memory.js';
+import { raiseInotifyLimit } from './inotify-limit.js';
+import { type Left, Peer, type Stored, childrenOf, sum } from './peer.js';
+
+/** How many files a flood makes, of all subscribers. */
+const FILES_FLOODED = 16_384;
+
+abstract class DaemonPeer extends Peer {
+  #daemon: WeighedDaemon | null = null;
+  #idleBytes = 0;
+  #idleFds = 0;
+
+  protected get daemon(): WeighedDaemon {
+    return this.#daemon!;
+  }
+
+  protected daemonArgs(): readonly string[] {
+    return [];
+  }
+
+  /** A command that runs the daemon. */
+  protected daemonUnder(): readonly string[] {
+    return [];
+  }
+
+  protected override async startManager(): Promise<void> {
+    this.#daemon = await startWeighedDaemon(this.daemonArgs(), this.daemonUnder());
+  }
+
+  protected override async stopManager(): Promise<void> {
+    await this.#daemon?.stop();
+  }
+
+  protected override publisherArgs(): readonly string[] {
+    return ['file', `${this.daemon.path}/publish`];
+  }
+
+  /** The daemon, and its helper processes. */
+  protected override managerPids(): readonly number[] {
+    const { pid } = this.daemon;
+    return [pid, ...childrenOf(pid)];
+  }
+
+  protected override noteIdle(): void {
+    this.#idleFds = descriptors(this.daemon.pid).length;
+  }
+
+  /** Descriptors of the daemon's for each subscriber. */
+  protected abstract readonly fdsEach: number;
+
+  protected override look(dead: readonly number[], alive: number): Left {
+    const { bytes, inodes } = this.lookAt(dead);
+    const fds = descriptors(this.daemon.pid).length;
+    return { bytes, inodes, descriptors: Math.max(0, fds - this.#idleFds - this.fdsEach * alive), processes: 0 };
+  }
+
+  /** What is left of dead ones outside of the daemon's descriptors. */
+  protected abstract lookAt(dead: readonly number[]): { bytes: number; inodes: number };
+
+  override async store(events: number): Promise<Stored> {
+    const { heapUsed, external } = await this.daemon.weigh();
+    if (events === 0) this.#idleBytes = heapUsed + external;
+    return { manager: Math.max(0, heapUsed + external - this.#idleBytes), kernel: this.kernelBytes(events) };
+  }
+
+  protected abstract kernelBytes(events: number): number;
+}
+
+/** Subscribers on the mount: their directories are looked at by name. */
+export class TreePeer extends DaemonPeer {
+  #restoreLimit: () => void = () => undefined;
+
+  constructor(
+    setting: Peer['setting'],
+    private readonly way: 'own-stream' | 'stream' | 'head' | 'inotify',
+  ) {
+    super(setting);
+  }
+
+  protected override async startManager(): Promise<void> {
+    if (this.way === 'inotify') this.#restoreLimit = raiseInotifyLimit(this.setting.subscribers);
+    await super.startManager();
+  }
+
+  protected override async stopManager(): Promise<void> {
+    await super.stopManager();
+    this.#restoreLimit();
+  }
+
+  /** Who takes files one by one still has some when the time is up, and would need minutes for the rest. */
+  protected override get floodMost(): number {
+    const { subscribers, publishers } = this.setting;
+    return this.way === 'head' || this.way === 'inotify' ? Math.ceil(FILES_FLOODED / subscribers / publishers) : super.floodMost;
+  }
+
+  /** A pidfd of each owner. */
+  protected override get fdsEach(): number {
+    return this.way === 'stream' ? 0 : 1;
+  }
+
+  protected override subscriberArgs(): { way: string; rest: readonly string[] } {
+    return { way: this.way, rest: [this.daemon.path] };
+  }
+
+  protected override lookAt(dead: readonly number[]): { bytes: number; inodes: number } {
+    const names = new Set(dead.map(String));
+    const found = readdirSync(this.daemon.path).filter((name) => names.has(name.split('.')[0]));
+    return found.map((name) => weighDirectory(join(this.daemon.path, name))).reduce(add, { bytes: 0, inodes: 0 });
+  }
+
+  /** The text stands once in the daemon's ring, whoever has read it. */
+  protected override kernelBytes(events: number): number {
+    return events * this.setting.bytes;
+  }
+}
+
+function weighDirectory(path: string): { bytes: number; inodes: number } {
+  try {
+    const names = readdirSync(path);
+    return { bytes: sum(names.map((name) => statSync(join(path, name)).size)), inodes: 1 + names.length };
+  } catch {
+    return { bytes: 0, inodes: existsSync(path) ? 1 : 0 }; // it has gone meanwhile
+  }
+}
+
+function add(a: { bytes: number; inodes: number }, b: { bytes: number; inodes: number }): { bytes: number; inodes: number } {
+  return { bytes: a.bytes + b.bytes, inodes: a.inodes + b.inodes };
+}
+
+/** Subscribers on a Unix socket: bytes, or descriptors. */
+export class SocketPeer extends DaemonPeer {
+  constructor(
+    setting: Peer['setting'],
+    private readonly way: 'messages' | 'descriptors',
+    private readonly scratch: string,
+  ) {
+    super(setting);
+  }
+
+  protected readonly fdsEach = 1;
+
+  get #path(): string {
+    return join(this.scratch, `${this.way}.sock`);
+  }
+
+  protected override daemonArgs(): readonly string[] {
+    return [this.way === 'messages' ? '--socket' : '--fd-socket', this.#path];
+  }
+
+  protected override subscriberArgs(): { way: string; rest: readonly string[] } {
+    return { way: this.way, rest: [this.#path] };
+  }
+
+  protected override lookAt(): { bytes: number; inodes: number } {
+    return { bytes: socketBytes(this.#path), inodes: 0 };
+  }
+
+  protected override kernelBytes(events: number): number {
+    return socketBytes(this.#path) + (this.way === 'descriptors' ? events * memfdBytes(this.setting.bytes) : 0);
+  }
+}
+
+/** Subscribers on a netlink group, in a network namespace of their own, so that only our events come. */
+export class NetlinkPeer extends DaemonPeer {
+  protected readonly fdsEach = 0;
+  #idleSockets = 0;
+
+  protected override daemonArgs(): readonly string[] {
+    return ['--rebroadcast', '4'];
+  }
+
+  protected override daemonUnder(): readonly string[] {
+    return ['unshare', '--net', '--'];
+  }
+
+  protected override noteIdle(): void {
+    super.noteIdle();
+    this.#idleSockets = netlinkCharge(this.daemon.pid).sockets;
+  }
+
+  protected override subscriberArgs(): { way: string; rest: readonly string[]; under: readonly string[] } {
+    return { way: 'netlink', rest: ['4'], under: ['nsenter', `--net=/proc/${this.daemon.pid}/ns/net`, '--'] };
+  }
+
+  protected override look(dead: readonly number[], alive: number): Left {
+    // The manager has no descriptor for a listener: what could be left is the listener's socket.
+    const { sockets } = netlinkCharge(this.daemon.pid);
+    return { ...super.look(dead, alive), descriptors: Math.max(0, sockets - this.#idleSockets - alive) };
+  }
+
+  protected override lookAt(): { bytes: number; inodes: number } {
+    return { bytes: netlinkCharge(this.daemon.pid).bytes, inodes: 0 };
+  }
+
+  /** All receivers share the bytes of a message, though each is charged for them: a clone has a head of its own only. */
+  protected override kernelBytes(events: number): number {
+    if (events === 0) return 0;
+    const copies = this.setting.subscribers * events;
+    return netlinkCharge(this.daemon.pid).bytes / this.setting.subscribers + copies * SKB_HEAD_BYTES;
+  }
+}

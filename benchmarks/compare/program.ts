@@ -1,0 +1,75 @@
+/** The C programs of benchmarks/programs, each a process that is told what to do line by line, and answers each with a line. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { UserError } from '../../fs/shared/errors.js';
+import { PROJECT, within } from '../../test/support/daemon.js';
+
+/** Where benchmarks/programs/Makefile puts them. */
+export const PROGRAMS = join(PROJECT, 'benchmarks/build');
+
+const READY_TIMEOUT_MS = 60_000;
+const END_TIMEOUT_MS = 30_000;
+
+export type Answer = ReadonlyMap<string, number>;
+
+export class Program {
+  readonly #waiting: { done: (line: string) => void; failed: (error: Error) => void }[] = [];
+  readonly #ended: Promise<void>;
+  #over: string | null = null;
+
+  private constructor(
+    private readonly name: string,
+    readonly process: ChildProcess,
+  ) {
+    createInterface({ input: process.stdout! }).on('line', (line) => this.#waiting.shift()?.done(line));
+    process.stdin!.on('error', () => undefined); // it says so below
+    this.#ended = new Promise((done) => process.on('close', (code, signal) => done(this.#end(`${this.name} ended with ${code ?? signal}`))));
+    process.on('error', (error) => this.#end(`${this.name}: ${error.message}`));
+  }
+
+  /** Starts a program and waits until it says that it is ready. */
+  static async start(name: string, args: readonly (string | number)[], under: readonly string[] = []): Promise<Program> {
+    const [command, ...rest] = [...under, join(PROGRAMS, name), ...args.map(String)];
+    const program = new Program(name, spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] }));
+    try {
+      await within(READY_TIMEOUT_MS, program.#answer(), `${name} was not ready`);
+    } catch (error) {
+      await program.end();
+      throw error;
+    }
+    return program;
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  async ask(line: string, timeoutMs: number): Promise<string> {
+    const answer = this.#answer();
+    this.process.stdin!.write(`${line}\n`);
+    return within(timeoutMs, answer, `${this.name}: '${line}' had no answer`);
+  }
+
+  /** The `KEY=VALUE` pairs of an answer. */
+  async askNumbers(line: string, timeoutMs: number): Promise<Answer> {
+    const pairs = (await this.ask(line, timeoutMs)).split(' ').map((pair) => pair.split('='));
+    return new Map(pairs.map(([key, value]) => [key, Number(value)]));
+  }
+
+  /** Kills it, and with it its children (PR_SET_PDEATHSIG); resolves when it is gone. */
+  async end(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await within(END_TIMEOUT_MS, this.#ended, `${this.name} did not end`);
+  }
+
+  #answer(): Promise<string> {
+    if (this.#over !== null) return Promise.reject(new UserError(this.#over));
+    return new Promise((done, failed) => this.#waiting.push({ done, failed }));
+  }
+
+  #end(why: string): void {
+    this.#over = why;
+    for (const { failed } of this.#waiting.splice(0)) failed(new UserError(why));
+  }
+}

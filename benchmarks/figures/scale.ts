@@ -1,0 +1,118 @@
+/** Whether an operation costs the same with 10,000 live process directories as with 10, and what becomes of 10,000 deaths at once. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { residentBytes } from '../daemon-costs.js';
+import { type Benchmark, type Figure, figure } from '../figure.js';
+import { ONE_CPU, measure, median, withDaemon } from '../programs.js';
+import { buildClients, client } from '../../test/support/actor.js';
+import { statusOf } from '../../test/support/clients.js';
+import { type Daemon, Shell, descriptors, until, within } from '../../test/support/daemon.js';
+
+const FEW = 10;
+const MANY = 10_000;
+const COUNT = 5000;
+const ROUNDS = 5;
+const HERD_TIMEOUT_MS = 120_000;
+const MIB = 1024 * 1024;
+
+export const scale: Benchmark = {
+  name: 'scale',
+  run: (say) => {
+    buildClients();
+    return withDaemon('none', ONE_CPU, (few) =>
+      withDaemon('none', ONE_CPU, async (many) => {
+        say(`${MANY} owners`);
+        const herds = [await Herd.on(few, FEW), await Herd.on(many, MANY)];
+        const figures = await operationFigures(say, few, many);
+        figures.push(figure('resident size of the daemon with 10,000 directories', residentBytes(many.pid) / MIB, ' MiB', { atMost: 200 }));
+        await herds[0].end();
+        say(`the end of ${MANY} owners`);
+        figures.push(await reclaimFigure(many, herds[1]));
+        return figures;
+      }),
+    );
+  },
+};
+
+/** Processes that each have a directory: test/programs/herd.c. */
+class Herd {
+  readonly #process: ChildProcess;
+  #said = '';
+
+  private constructor(daemon: Daemon, count: number) {
+    this.#process = spawn(client('herd'), [daemon.path, String(count)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));
+  }
+
+  static async on(daemon: Daemon, count: number): Promise<Herd> {
+    const herd = new Herd(daemon, count);
+    await until(() => herd.#said.includes('ready'), `${count} owners were not ready`, HERD_TIMEOUT_MS);
+    return herd;
+  }
+
+  /** Kills all and waits for each; resolves when they are gone. */
+  async end(): Promise<void> {
+    const ended = new Promise<void>((done) => this.#process.once('exit', () => done()));
+    this.#process.stdin!.end();
+    await within(HERD_TIMEOUT_MS, ended, 'the owners did not end');
+  }
+}
+
+const OPERATIONS = [
+  ['stat', 'event'],
+  ['open', 'event'],
+  ['getxattr', 'directory'],
+  ['list', 'directory'],
+  ['create', 'directory'],
+  ['link', 'event'],
+  ['rename', 'event'],
+  ['pop', 'directory'],
+  ['mkdir', 'root'],
+] as const;
+
+async function operationFigures(say: (progress: string) => void, few: Daemon, many: Daemon): Promise<Figure[]> {
+  const owner = new Shell();
+  try {
+    const places = await Promise.all([few, many].map((daemon) => makePlace(daemon, owner)));
+    const figures: Figure[] = [];
+    for (const [operation, where] of OPERATIONS) {
+      const ratios: number[] = [];
+      const us: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        say(`${operation}, round ${round + 1} of ${ROUNDS}`);
+        const [with10, with10000] = [await costUs(operation, places[0][where]), await costUs(operation, places[1][where])];
+        ratios.push(with10000 / with10);
+        us.push(with10);
+      }
+      figures.push(
+        figure(`${operation} with 10 directories`, median(us), ' us'),
+        figure(`${operation} with 10,000 directories, against that`, median(ratios), ' x', { atMost: 1.2 }),
+      );
+    }
+    return figures;
+  } finally {
+    await owner.kill();
+  }
+}
+
+async function makePlace(daemon: Daemon, owner: Shell): Promise<{ root: string; directory: string; event: string }> {
+  const directory = `${daemon.path}/${owner.pid}`;
+  const events = `${daemon.path}/${owner.pid}.events`;
+  const { code, out } = await owner.run(`mkdir ${directory} ${events} && head -c 300 /dev/zero | tr '\\0' x > ${events}/1041`);
+  if (code !== 0) throw new Error(out);
+  return { root: daemon.path, directory, event: `${events}/1041` };
+}
+
+async function costUs(operation: string, path: string): Promise<number> {
+  return (await measure('client', [operation, path, COUNT], ONE_CPU)).get('us')!;
+}
+
+/** From the first SIGKILL until the daemon has closed the last pidfd; nothing is asked of the mount meanwhile. */
+async function reclaimFigure(daemon: Daemon, herd: Herd): Promise<Figure> {
+  const start = performance.now();
+  await herd.end();
+  await until(() => descriptors(daemon.pid, /pidfd/).length === 0, 'descriptors of dead owners are left', HERD_TIMEOUT_MS);
+  const seconds = (performance.now() - start) / 1000;
+  const { DIRECTORIES, OWNERS } = statusOf(`${daemon.path}/log`);
+  if (DIRECTORIES !== '0' || OWNERS !== '0') throw new Error(`${DIRECTORIES} directories of ${OWNERS} owners are left`);
+  return figure('10,000 owners killed, waited for and given back', seconds, ' s', { atMost: 2 });
+}

@@ -1,0 +1,68 @@
+/** `eventfs coldplug`: have the kernel say `add` again for every device. */
+import { writeFileSync } from 'node:fs';
+import { SingleBar } from 'cli-progress';
+import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
+import { type Device, devices, subsystems } from '../devices.js';
+import { parseFilter } from '../../client/event-text.js';
+import { print, printable } from '../terminal/output.js';
+
+export interface ColdplugOptions {
+  readonly action: string;
+  readonly synthUuid?: string;
+  readonly synthArg: readonly string[];
+  readonly subsystems?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/**
+ * Writes the action to /sys/.../uevent (kernel: lib/kobject_uevent.c, kobject_synth_uevent), parents first. With a UUID the events have it as
+ * SYNTH_UUID, so that who asked can tell its replay from everybody else's.
+ */
+export function coldplug(filterText: string, options: ColdplugOptions): void {
+  const filter = parseFilter(filterText);
+  const asked = [options.action, ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg])].join(' ');
+  if (options.synthUuid === undefined && options.synthArg.length > 0) throw new UserError('--synth-arg needs --synth-uuid');
+  const everything = [...(options.subsystems === true ? subsystems() : []), ...devices()];
+  const wanted = everything.filter(({ event }) => filter.matches(event));
+  if (options.dryRun === true) {
+    print(Buffer.from(wanted.map(({ path }) => `${path}\n`).join(''), 'latin1'));
+    return;
+  }
+  const refused = triggerAll(wanted, asked);
+  console.error(`eventfs: coldplug: ${wanted.length - refused} of ${wanted.length} devices`);
+  if (refused > 0) throw new UserError(`${refused} devices have refused`);
+}
+
+/** Gives how many have refused. */
+function triggerAll(wanted: readonly Device[], asked: string): number {
+  // What is no terminal gets no bar.
+  const bar = process.stderr.isTTY ? new SingleBar({ format: '{bar} {value}/{total} {device}', stream: process.stderr, hideCursor: true, clearOnComplete: true }) : null;
+  let refused = 0;
+  bar?.start(wanted.length, 0, { device: '' });
+  try {
+    for (const { path } of wanted) {
+      bar?.increment({ device: printable(path) });
+      if (!trigger(path, asked)) refused++;
+    }
+  } finally {
+    bar?.stop();
+  }
+  return refused;
+}
+
+/** False when the device will not; true also when it has gone since. Throws where the next would fail the same way. */
+function trigger(path: string, asked: string): boolean {
+  try {
+    writeFileSync(`${path}/uevent`, asked, { flag: 'r+' });
+    return true;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    const { code } = error;
+    if (code === 'ENOENT' || code === 'ENODEV') return true;
+    if (code === 'EACCES' || code === 'EPERM') throw UserError.from(error, `${path}/uevent`, { [code]: 'only root may ask the kernel for events' });
+    if (code === 'EROFS') throw UserError.from(error, `${path}/uevent`, { EROFS: 'try mount -o remount,rw /sys, or outside of the container' });
+    if (code === 'EINVAL') throw UserError.from(error, `${path}/uevent`, { EINVAL: `the kernel does not understand '${asked}'` });
+    console.error(`eventfs: coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
+    return false;
+  }
+}

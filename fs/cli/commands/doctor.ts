@@ -1,0 +1,39 @@
+/** `eventfs doctor`: what is wrong with this machine or mount, and how to mend it. */
+import picocolors from 'picocolors';
+import { checkAddon, checkConfiguration, checkFuse, checkKernel, checkManagers, checkNetlink, checkProc, checkSysfs, checkUserNamespace } from '../doctor/machine.js';
+import { ExitCode } from '../terminal/explain.js';
+import type { Finding } from '../doctor/finding.js';
+import { print, printable } from '../terminal/output.js';
+
+export interface DoctorOptions {
+  readonly json?: boolean;
+  readonly config: string;
+  readonly mount: string;
+}
+
+/** @param readConfiguration throws a UserError where `mount` would refuse the file */
+export async function doctor(options: DoctorOptions, readConfiguration: () => Promise<unknown>): Promise<void> {
+  const addon = await checkAddon();
+  const isBuilt = addon.every(({ level }) => level !== 'fail');
+  const findings = [
+    ...addon,
+    ...checkKernel(),
+    ...checkFuse(),
+    ...checkProc(),
+    ...checkSysfs(),
+    ...checkUserNamespace(),
+    ...(isBuilt ? await checkNetlink() : []),
+    ...checkManagers(),
+    ...(await checkConfiguration(options.config, readConfiguration)),
+    ...(isBuilt ? await (await import('../doctor/mount.js')).checkMount(options.mount) : []),
+  ];
+  if (options.json === true) print(`${JSON.stringify(findings)}\n`);
+  else print(findings.map(format).join(''));
+  if (findings.some(({ level }) => level === 'fail')) process.exitCode = ExitCode.failed;
+}
+
+function format({ level, what, mend }: Finding): string {
+  const colors = picocolors.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
+  const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red }[level];
+  return `${paint(level.padEnd(4))}  ${printable(what)}\n${mend === undefined ? '' : `      ${printable(mend)}\n`}`;
+}

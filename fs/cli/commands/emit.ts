@@ -1,0 +1,177 @@
+/**
+ * `eventfs emit`: publish one event, or the events on standard input.
+ *
+ * It is started for every event by mdev, udev or a script, and Node's own start is all the time that it may take. So it
+ * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
+ */
+import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
+import { UserError, isSystemError } from '../../shared/errors.js';
+import { FUSE_SUPER_MAGIC } from '../../shared/mountinfo.js';
+import { deviceVariables } from '../device-variables.js';
+import { explain } from '../terminal/explain.js';
+
+export const DEFAULT_DIRECTORY = '/dev/events';
+/** How long a daemon may take for a write. */
+const PATIENCE_MS = 10_000;
+
+/** The kernel hands on larger writes in pieces; the daemon refuses a single event of more than half of that. */
+const MOST_BYTES = 128 * 1024;
+
+const LF = 0x0a;
+const NUL = 0;
+
+const HINTS = {
+  EACCES: 'publish is for its owner only: try as root, or have root chmod it',
+  EINVAL: 'the event is malformed: ACTION@/DEVPATH, then KEY=VALUE lines',
+  EFBIG: 'an event has at most 64 KiB',
+};
+
+export interface EmitOptions {
+  readonly environment?: boolean;
+  readonly mount: string;
+}
+
+/** Runs `emit` with the arguments behind that word, if they are plain ones; false when they need a parser that explains. */
+export async function emitAtOnce(args: readonly string[]): Promise<boolean> {
+  const asked = plainArguments(args);
+  if (asked === null) return false;
+  try {
+    await emit(asked.properties, asked);
+  } catch (error) {
+    process.exitCode = explain(error, 'emit');
+  }
+  return true;
+}
+
+function plainArguments(args: readonly string[]): (EmitOptions & { properties: string[] }) | null {
+  const properties: string[] = [];
+  let environment = false;
+  let mount = DEFAULT_DIRECTORY;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (arg === '--environment') environment = true;
+    else if (arg === '--mount' && i + 1 < args.length) mount = args[++i];
+    else if (arg.startsWith('--mount=')) mount = arg.slice('--mount='.length);
+    else if (arg.startsWith('-') && arg !== '-') return null;
+    else properties.push(arg);
+  }
+  return { properties, environment, mount };
+}
+
+export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
+  const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
+  if (event.length === 0) throw new UserError('standard input is empty'); // to write nothing is no error to anybody else
+  const text = new Outgoing(event);
+  if (text.count === 1 && event.length >= MOST_BYTES) throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
+  const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
+  try {
+    // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/DECISIONS.md, io_uring).
+    const { answers } = await import('../../client/probe.js');
+    if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount, text);
+    await publish(options.mount, text, () => late.refresh());
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** The bytes for `publish`: one event, or several with an empty line behind each. */
+class Outgoing {
+  readonly bytes: Buffer;
+  /** How many events there are. */
+  readonly count: number;
+  /** How many bytes the daemon has taken. */
+  taken = 0;
+
+  constructor(event: Buffer) {
+    const isText = !event.includes(NUL);
+    let end = event.length;
+    while (isText && end > 0 && event[end - 1] === LF) end--;
+    const others = isText ? emptyLines(event.subarray(0, end)) : 0;
+    this.count = others + 1;
+    // The daemon would wait for the end of a last record that no empty line ends.
+    this.bytes = others === 0 ? event : Buffer.concat([event.subarray(0, end), Buffer.from('\n\n')]);
+  }
+
+  /** What an error says of the events before it, where there are several: as in `; 1 of 3 events came`. */
+  get progress(): string {
+    return this.count === 1 ? '' : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events came`;
+  }
+}
+
+/** How many times one or more empty lines follow a line. */
+function emptyLines(text: Buffer): number {
+  let count = 0;
+  for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n', at)) {
+    count++;
+    while (text[at] === LF) at++;
+  }
+  return count;
+}
+
+async function publish(mount: string, text: Outgoing, onProgress: () => void): Promise<void> {
+  const path = `${mount}/publish`;
+  const { bytes } = text;
+  try {
+    const { type } = await call<StatsFs>((done) => statfs(mount, done));
+    if (type !== FUSE_SUPER_MAGIC) return await explainMount(mount);
+    const fd = await call<number>((done) => open(path, constants.O_WRONLY, done));
+    while (text.taken < bytes.length) {
+      const taken = await call<number>((done) => write(fd, bytes, text.taken, bytes.length - text.taken, null, done));
+      if (taken === 0) throw new UserError(`${path}: it takes nothing more${text.progress}`);
+      text.taken += taken;
+      onProgress();
+    }
+    await call<null>((done) => close(fd, (error) => done(error ?? null, null)));
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    if (!(error.code in HINTS)) await explainMount(mount);
+    throw new UserError(`${UserError.from(error, path, HINTS).message}${text.progress}`, true);
+  }
+}
+
+/** Off this thread, so that the clock goes on; fs/promises would have to be loaded first. */
+function call<T>(make: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
+  return new Promise((done, failed) => make((error, result) => (error === null ? done(result) : failed(error))));
+}
+
+/** Throws the reason if eventfs is not mounted there, or nobody serves it. */
+async function explainMount(mount: string): Promise<void> {
+  await (await import('../../client/mounted.js')).requireMount(mount);
+}
+
+/** The daemon is stuck, and so is a thread of ours: an end that waits for it would never come. */
+async function giveUp(mount: string, text: Outgoing): Promise<void> {
+  const { exitNow } = await import('#native');
+  exitNow(explain(new UserError(`${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`), 'emit'));
+}
+
+/** All of them as bytes, one a character. */
+function collect(properties: readonly string[], environment: boolean): Map<string, string> {
+  // process.env takes all values for UTF-8, and loses what is not
+  const inherited = environment || properties.length === 0 ? readFileSync('/proc/self/environ', 'latin1').split('\0') : [];
+  const all = deviceVariables(inherited.map(split));
+  for (const property of properties) {
+    const [key, value] = split(Buffer.from(property).toString('latin1'));
+    if (key === '') throw new UserError(`${property}: not KEY=VALUE`);
+    all.set(key, value);
+  }
+  return all;
+}
+
+/** `KEY=VALUE` in two; no key where it is not that. */
+function split(property: string): [key: string, value: string] {
+  const at = Math.max(0, property.indexOf('='));
+  return [property.slice(0, at), property.slice(at + 1)];
+}
+
+/** In the kernel's own form, whose NULs let a value hold line ends. */
+function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
+  const action = properties.get('ACTION');
+  const devpath = properties.get('DEVPATH');
+  if (action === undefined || devpath === undefined) {
+    throw new UserError('ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)');
+  }
+  if (!devpath.startsWith('/')) throw new UserError(`DEVPATH=${devpath}: it begins with /`);
+  const lines = [`${action}@${devpath}`, ...[...properties].map(([key, value]) => `${key}=${value}`)];
+  return Buffer.from(lines.map((line) => `${line}\0`).join(''), 'latin1');
+}

@@ -1,0 +1,134 @@
+/** What `eventfs mount` goes by: the command line, then the configuration file, then the defaults. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type Command, InvalidArgumentError, type Option } from 'commander';
+import type { Complain } from '../../../shared/complaints.js';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
+import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
+import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
+
+const DEFAULT_FILE = '/etc/eventfs.toml';
+/** Nobody writes that much by hand. */
+const MOST_BYTES = 1024 * 1024;
+/** About one start, not about the mount. */
+const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint', 'syslog', 'fsname'];
+/** The options that are obeyed at once when the file is read again. */
+const LIVE = new Set(['list_links']);
+
+export class Configuration {
+  config: Config;
+  readonly #file: string;
+  /** Whether it may be missing. */
+  readonly #isOptional: boolean;
+  readonly #options: ReadonlyMap<string, Option>;
+  /** What the mount goes by as long as it lasts. */
+  readonly #mounted: ReadonlyMap<string, string>;
+
+  /** Reads the file. Throws {@link UsageError} for one that is not as it should be, {@link UserError} for one that can't be read. */
+  constructor(private readonly command: Command) {
+    const { config: file } = command.opts<{ config?: string }>();
+    this.#file = file ?? DEFAULT_FILE;
+    this.#isOptional = file === undefined;
+    const options = command.options.filter(({ long }) => long?.startsWith('--') === true && !COMMAND_LINE_ONLY.includes(long.slice(2)));
+    this.#options = new Map(options.map((option) => [option.long!.slice(2).replaceAll('-', '_'), option]));
+    this.config = this.#read(false) ?? DEFAULT_CONFIG;
+    this.#mounted = this.#fixed();
+  }
+
+  /** The options, with those of the file where the command line says nothing. */
+  get options(): Readonly<Record<string, unknown>> {
+    const ofFile = Object.entries(this.config.mount).map(([key, value]) => [this.#options.get(key)!.attributeName(), value] as const);
+    const given = ofFile.filter(([name]) => this.command.getOptionValueSource(name) !== 'cli');
+    return { ...this.command.opts(), ...Object.fromEntries(given) };
+  }
+
+  /** SIGHUP: reads the file again. A broken one changes nothing, and the log says why. True when it was read. */
+  reload(complain: Complain): boolean {
+    try {
+      const config = this.#read(true);
+      if (config === null) {
+        complain(`${this.#file}: there is no such file to read`);
+        return false;
+      }
+      this.config = config;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      complain(`${error.message} (the old settings stay)`);
+      return false;
+    }
+    complain(`${this.#file}: read again`);
+    const changed = [...this.#fixed()].filter(([key, value]) => value !== this.#mounted.get(key)).map(([key]) => key);
+    if (changed.length > 0) complain(`${this.#file}: ${changed.join(', ')}: for the next mount only`);
+    return true;
+  }
+
+  /** What is obeyed at mount time only, by key, as text that can be compared. */
+  #fixed(): Map<string, string> {
+    const { options } = this;
+    const keys = [...this.#options].filter(([key]) => !LIVE.has(key));
+    const { ring } = this.config;
+    return new Map([
+      ...keys.map(([key, option]) => [key, JSON.stringify(options[option.attributeName()]) ?? ''] as const),
+      ['log.ring_events', String(ring.events)],
+      ['log.ring_bytes', String(ring.bytes)],
+    ]);
+  }
+
+  /** Null when there is no file and there need not be one. */
+  #read(isAgain: boolean): Config | null {
+    const text = this.#text(isAgain);
+    if (text === null) return null;
+    const kinds = [...this.#options].map(([key, option]) => [key, kindOf(option)] as const);
+    return readConfig(this.#file, text, Object.fromEntries(kinds));
+  }
+
+  #text(isAgain: boolean): string | null {
+    const file = this.#file;
+    let fd: number;
+    try {
+      fd = openSync(file, 'r');
+    } catch (error) {
+      if (this.#isOptional && isSystemError(error, 'ENOENT')) return null;
+      throw isSystemError(error) ? UserError.from(error, file) : error;
+    }
+    try {
+      // The shell's <(...) is a pipe: read once, it has nothing more, or whoever writes keeps us waiting.
+      if (isAgain && !fstatSync(fd).isFile()) throw new UsageError(`${file}: only a regular file can be read again`);
+      return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
+    } catch (error) {
+      if (error instanceof TypeError) throw new UsageError(`${file}: it is not UTF-8`);
+      throw isSystemError(error) ? UserError.from(error, file) : error;
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function readAll(fd: number, file: string): Buffer {
+  const bytes = Buffer.alloc(MOST_BYTES + 1);
+  let length = 0;
+  for (let got = -1; got !== 0 && length < bytes.length; length += got) got = readSync(fd, bytes, length, bytes.length - length, null);
+  if (length > MOST_BYTES) throw new UsageError(`${file}: it has more than ${MOST_BYTES} bytes`);
+  return bytes.subarray(0, length);
+}
+
+/** What an option's value in the file may be: what the command line would take as text, or a list of it. */
+function kindOf(option: Option): Kind<unknown> {
+  if (!option.required && !option.optional) {
+    return (value) => {
+      if (typeof value !== 'boolean') throw new Unfit('is neither true nor false');
+      return value;
+    };
+  }
+  const parse = (value: unknown, before: unknown): unknown => {
+    const text = typeof value === 'number' ? String(whole(-Infinity, Infinity)(value)) : value;
+    if (typeof text !== 'string') throw new Unfit('is not text');
+    try {
+      return option.parseArg === undefined ? text : option.parseArg(text, before);
+    } catch (error) {
+      if (error instanceof InvalidArgumentError) throw new Unfit(`is not right: ${error.message.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, '')}`);
+      throw error;
+    }
+  };
+  if (!Array.isArray(option.defaultValue)) return (value) => parse(value, undefined);
+  return (value) => (Array.isArray(value) ? value : [value]).reduce<unknown>((all, each) => parse(each, all), []);
+}

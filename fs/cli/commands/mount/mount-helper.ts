@@ -1,0 +1,180 @@
+/**
+ * `eventfs SOURCE DIR -o OPTIONS`: how mount(8), /etc/fstab and systemd's mount units run a FUSE filesystem. It returns once the
+ * filesystem is mounted, and the daemon goes on in a session of its own. Node can't fork: the daemon is another process, which
+ * tells by its readiness descriptor that it serves.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { mountPath } from '../../../client/probe.js';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
+import { Configuration } from './configuration.js';
+import { ExitCode } from '../../terminal/explain.js';
+import { mountOptions } from './mount-options.js';
+import { requireMount } from '../../../client/mounted.js';
+import { servingProcess } from '../../../client/serving.js';
+
+export interface HelperCall {
+  readonly source: string;
+  readonly directory: string;
+  /** Each option of `-o`, as in `source=none`. */
+  readonly options: readonly string[];
+  /** `-f`: stay in the foreground. */
+  readonly isForeground: boolean;
+  /** `-s`: options that mean nothing here are no error. */
+  readonly isSloppy: boolean;
+}
+
+/** What is so anyway, is mount(8)'s or systemd's to work on, or stands in mountinfo and comes back with a remount. */
+const IGNORED =
+  /^(rw|defaults|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime|lazytime|iversion|mand|user|users|owner|group|auto|fail)|a?sync|dirsync|silent|loud|remount|_netdev|allow_other|default_permissions|blkdev|(user_id|group_id|rootmode|max_read|fd|subtype|comment|uhelper|helper)=.*|[xX]-.*)$/;
+
+/** About one start: they are not for -o. */
+const NOT_HERE = ['ready-fd', 'hint', 'syslog', 'fsname'];
+/** The daemon's directory is the root. */
+const PATHS = ['config', 'socket', 'fd-socket', 'fifodir'];
+
+/** How long what the daemon has said before it was ready may take to get here. */
+const LAST_WORDS_MS = 20;
+
+/** One that comes while the daemon starts ends it. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Reads the arguments. Throws {@link UsageError}. */
+export function parseHelperCall(args: readonly string[]): HelperCall {
+  const operands: string[] = [];
+  const options: string[] = [];
+  let isForeground = false;
+  let isSloppy = false;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (!arg.startsWith('-')) operands.push(arg);
+    else if (arg.startsWith('-o')) options.push(...splitOptions(valueOf(args, i)));
+    else if (arg.startsWith('-t')) valueOf(args, i);
+    else if (!/^-[fnsv]+$/.test(arg)) throw new UsageError(`unknown option '${arg}' (it is SOURCE DIR [-f] [-o OPTIONS])`);
+    if (/^-[fnsv]+$/.test(arg)) {
+      isForeground ||= arg.includes('f');
+      isSloppy ||= arg.includes('s');
+    } else if (arg === '-o' || arg === '-t') i++;
+  }
+  if (operands.length !== 2) throw new UsageError(`${operands.length} arguments (it is SOURCE DIR [-f] [-o OPTIONS])`);
+  return { source: operands[0], directory: operands[1], options, isForeground, isSloppy };
+}
+
+/** `-oVALUE`, or `-o VALUE`. */
+function valueOf(args: readonly string[], index: number): string {
+  const arg = args[index];
+  if (arg.length > 2) return arg.slice(2);
+  if (index + 1 === args.length) throw new UsageError(`option '${arg}' argument missing`);
+  return args[index + 1];
+}
+
+/** `a,b=c\,d` as `a` and `b=c,d`. */
+function splitOptions(text: string): string[] {
+  return [...text.matchAll(/(?:[^,\\]|\\[^]|\\$)+/g)].map(([option]) => option.replaceAll(/\\([,\\])/g, '$1'));
+}
+
+/** The options of ours among them, as `eventfs mount` takes them. Throws {@link UsageError} for what is neither ours nor known. */
+function toArguments({ options, isSloppy }: HelperCall): string[] {
+  const known = mountOptions(new Command('mount')).options;
+  return options.flatMap((text) => {
+    const [name] = text.split('=', 1);
+    const option = known.find(({ long }) => long!.slice(2) === name.replaceAll('_', '-') && !NOT_HERE.includes(long!.slice(2)));
+    if (option === undefined) {
+      if (IGNORED.test(text) || isSloppy) return [];
+      if (name === 'ro') throw new UsageError('ro: it can not be read only: what is read from a queue is taken off');
+      throw new UsageError(`unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`);
+    }
+    const long = option.long!;
+    if (!option.required) {
+      if (text !== name) throw new UsageError(`${name}: it takes no value`);
+      return [long];
+    }
+    if (text === name) throw new UsageError(`${name}: a value is missing, as in ${name}=...`);
+    const value = text.slice(name.length + 1);
+    if (PATHS.includes(long.slice(2)) && !value.startsWith('/')) throw new UsageError(`${text}: it must be a path from the root`);
+    return [`${long}=${value}`];
+  });
+}
+
+/**
+ * Mounts, and returns once that is done.
+ *
+ * @param program bin/eventfs
+ * @param serve does as `eventfs mount` with these arguments, in this process
+ * @returns the exit code
+ */
+export async function mountHelper(call: HelperCall, program: string, serve: (args: readonly string[]) => Promise<void>): Promise<number> {
+  const own = toArguments(call);
+  if (call.options.includes('remount')) return remount(call.directory, own);
+  const args = [...own, `--fsname=${call.source}`, '--', mountPath(call.directory)];
+  if (call.isForeground) {
+    await serve(args);
+    return ExitCode.ok;
+  }
+  return untilReady(() => startDaemon(program, ['mount', '--ready-fd=3', '--syslog', ...args]));
+}
+
+/** A process in a session of its own, which holds nothing of the caller's open. */
+function startDaemon(program: string, args: readonly string[]): ChildProcess {
+  const { NOTIFY_SOCKET: _, ...env } = process.env; // systemd means the caller
+  return spawn(program, args, { detached: true, cwd: '/', env, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
+}
+
+/** Starts a daemon, and passes on what it says until it is ready. Its exit code where it ends before, else 0. */
+async function untilReady(start: () => ChildProcess): Promise<number> {
+  const stop = (): void => void daemon.kill('SIGTERM');
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  const daemon = start();
+  daemon.stderr!.pipe(process.stderr);
+  const code = await new Promise<number | null>((done, failed) => {
+    daemon.stdio[3]!.once('data', () => done(null));
+    daemon.once('close', (exit) => done(exit ?? ExitCode.failed));
+    daemon.once('error', failed);
+  });
+  for (const signal of STOP_SIGNALS) process.removeListener(signal, stop);
+  if (code !== null) return code;
+  await sleep(LAST_WORDS_MS);
+  daemon.stderr!.unpipe();
+  daemon.stderr!.destroy();
+  daemon.stdio[3]!.destroy();
+  daemon.unref();
+  return ExitCode.ok;
+}
+
+/** `mount -o remount`: has the daemon read its configuration again; other changes are refused. */
+async function remount(directory: string, own: readonly string[]): Promise<number> {
+  const path = await requireMount(directory);
+  const pid = servingProcess(path);
+  if (pid === undefined) throw new UserError(`${path}: its daemon can not be told from here (try as root, in the daemon's PID namespace)`);
+  const serving = configurationOf(pid, path);
+  const wanted = mountOptions(new Command('mount')).exitOverride().parse([...own], { from: 'user' });
+  for (const { long } of wanted.options) {
+    const name = wanted.options.find((option) => option.long === long)!.attributeName();
+    if (wanted.getOptionValueSource(name) !== 'cli') continue;
+    const isSame = JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.options[name]);
+    if (!isSame) throw new UserError(`${path}: ${long!.slice(2)} can not be changed by a remount (try umount, then mount)`);
+  }
+  try {
+    process.kill(pid, 'SIGHUP');
+  } catch (error) {
+    if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'try as root' });
+    throw error;
+  }
+  return ExitCode.ok;
+}
+
+/** What a daemon goes by: its command line, and its file as it is now. Throws {@link UserError} where the daemon would not take it. */
+function configurationOf(pid: number, path: string): Configuration {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  const at = words.indexOf('mount');
+  const command = mountOptions(new Command('mount')).argument('[DIR]').exitOverride().configureOutput({ writeErr: () => undefined });
+  try {
+    if (at < 0) throw new Error('none');
+    command.parse(words.slice(at + 1), { from: 'user' });
+  } catch {
+    throw new UserError(`${path}: it is not served by eventfs mount, and has nothing to read again`);
+  }
+  return new Configuration(command);
+}

@@ -1,0 +1,281 @@
+/** `eventfs run`: a command for each event. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, opendirSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
+import { ReadableWatch } from '#native';
+import { type SeqNum, overflowText } from '../../../uevent/text.js';
+import { isSystemError } from '../../../shared/errors.js';
+import type { Filter } from '../../../uevent/filter/filter.js';
+import { type EventText, parseEvent, parseFilter, tellsOfLoss } from '../../../client/event-text.js';
+import { requireMount } from '../../../client/mounted.js';
+import { printable } from '../../terminal/output.js';
+import { makeOwnDirectory } from '../../../client/own-directory.js';
+import { environmentFor } from './run-environment.js';
+import { type Job, RunOrder } from './run-order.js';
+import { readStatusFile } from '../../../client/status.js';
+
+/** What env(1) and shells end with where a command is not there, and where it can't be run. */
+const NOT_FOUND = 127;
+const NOT_RUN = 126;
+/** How many events are looked at to find one that may run; all others wait in the filesystem. */
+const MOST_TAKEN = 256;
+/** And how much text: far less than a queue holds. */
+const MOST_TAKEN_BYTES = 1024 * 1024;
+/** Between SIGTERM and SIGKILL. */
+const GRACE_MS = 2000;
+
+export interface RunOptions {
+  readonly jobs: number;
+  readonly timeout?: number;
+  readonly since?: SeqNum;
+  readonly mount: string;
+}
+
+export async function run(filterText: string, command: readonly string[], options: RunOptions): Promise<void> {
+  const filter = parseFilter(filterText);
+  const missing = whyNot(command[0]);
+  if (missing !== null) {
+    console.error(`eventfs: run: ${command[0]}: ${missing.why}`);
+    process.exitCode = missing.code;
+    return;
+  }
+  const runner = new Runner(await requireMount(options.mount), filter, command, options);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => runner.stop());
+  await runner.ended;
+}
+
+/** An event in our hands: a file of our second directory, until its command has ended. */
+interface EventJob extends Job {
+  readonly path: string;
+  readonly event: EventText;
+}
+
+/**
+ * Two directories: `queue` is where events come in and wait. A few of them at a time are moved (rename(2)) to `taken`, and unlinked there when
+ * their command has ended. So an event that is not done with is in a queue, for `eventfs settle` to see, and what waits is in the
+ * filesystem's bounds.
+ */
+class Runner {
+  readonly ended: Promise<void>;
+  #end!: () => void;
+  readonly #queue: string;
+  readonly #taken: string;
+  readonly #order: RunOrder<EventJob>;
+  readonly #children = new Map<EventJob, ChildProcess>();
+  /** Readable while an event waits in `queue`. */
+  readonly #stream: number;
+  #watch: ReadableWatch | null = null;
+  #takenBytes = 0;
+  /** How many events `taken` may hold. */
+  #mostEvents = Infinity;
+  #lost = 0;
+  #losses = 0;
+  #isStopping = false;
+
+  constructor(
+    mount: string,
+    private readonly filter: Filter,
+    private readonly command: readonly string[],
+    private readonly options: RunOptions,
+  ) {
+    this.ended = new Promise((done) => (this.#end = done));
+    this.#order = new RunOrder(options.jobs);
+    this.#queue = makeOwnDirectory(mount, '.run', filter, options.since);
+    this.#taken = `${this.#queue}.taken`;
+    mkdirSync(this.#taken, { mode: 0o700 });
+    writeFileSync(`${this.#taken}/.filter`, 'ACTION==none-but-those-that-are-moved-here\n');
+    for (const name of readdirSync(this.#taken)) unlinkSync(`${this.#taken}/${name}`);
+    this.#stream = openSync(`${this.#queue}/.stream`, constants.O_RDONLY | constants.O_NONBLOCK);
+    this.#lookOut();
+  }
+
+  /** Takes no more events, and ends when the commands that run have ended. The second time these are told to end too. */
+  stop(): void {
+    if (this.#isStopping) for (const child of this.#children.values()) killGroup(child, 'SIGTERM');
+    this.#isStopping = true;
+    this.#lookAway();
+    this.#order.forgetWaiting();
+    this.#endIfDone();
+  }
+
+  #lookOut(): void {
+    this.#watch ??= new ReadableWatch(this.#stream, () => this.#take());
+  }
+
+  #lookAway(): void {
+    this.#watch?.close();
+    this.#watch = null;
+  }
+
+  /** Events wait, or the daemon has ended. */
+  #take(): void {
+    try {
+      this.#tellLoss();
+      for (const name of inOrder(this.#queue, this.#room)) {
+        if (this.#takenBytes >= MOST_TAKEN_BYTES) break;
+        this.#takeOne(name);
+      }
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      if (!this.#isStopping) console.error('eventfs: run: the daemon has ended');
+      return this.stop();
+    }
+    if (this.#room <= 0 || this.#takenBytes >= MOST_TAKEN_BYTES) this.#lookAway();
+    this.#begin();
+  }
+
+  #takeOne(name: string): void {
+    const path = `${this.#taken}/${name}`;
+    try {
+      renameSync(Buffer.from(`${this.#queue}/${name}`, 'latin1'), Buffer.from(path, 'latin1'));
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT') && statSync(this.#queue).isDirectory()) return; // too many came, and it had to go
+      throw error;
+    }
+    const event = parseEvent(readFileSync(Buffer.from(path, 'latin1'), 'latin1'));
+    if (!tellsOfLoss(event) && !this.filter.matches(event)) unlinkSync(Buffer.from(path, 'latin1')); // older than the filter
+    else this.#add(path, event);
+  }
+
+  /** How many more events may be taken. One that is too many, or the record of a loss, would push the oldest out of `taken`. */
+  get #room(): number {
+    const { waiting, running } = this.#order;
+    return Math.min(MOST_TAKEN - waiting, Math.max(1, this.#mostEvents - 1) - waiting - running.size);
+  }
+
+  /** What the queues had no room for becomes an event like any other. */
+  #tellLoss(): void {
+    const [queue, taken] = [readStatusFile(this.#queue), readStatusFile(this.#taken)];
+    this.#mostEvents = Number(taken.get('MOST_EVENTS'));
+    const lost = Number(queue.get('LOST')) + Number(taken.get('LOST'));
+    if (lost === this.#lost) return;
+    const text = Buffer.from(overflowText(lost - this.#lost)).toString('latin1');
+    this.#lost = lost;
+    const path = `${this.#taken}/overflow.${++this.#losses}`;
+    writeFileSync(path, text, 'latin1');
+    this.#add(path, parseEvent(text));
+  }
+
+  #add(path: string, event: EventText): void {
+    const old = event.property('DEVPATH_OLD');
+    this.#takenBytes += event.text.length;
+    const devpaths = [event.devpath, ...(old === undefined ? [] : [old])].map((devpath) => devpath.replace(/\/$/, ''));
+    this.#order.add({ path, event, devpaths });
+  }
+
+  #begin(): void {
+    for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin()) this.#start(job);
+    // Each look lists all that wait: not for one event only.
+    const { waiting } = this.#order;
+    if (!this.#isStopping && waiting <= MOST_TAKEN / 2 && this.#room > 0 && this.#takenBytes < MOST_TAKEN_BYTES) this.#lookOut();
+  }
+
+  /** ENOENT: it had to go from `taken`. */
+  #openEvent({ path }: EventJob): number | null {
+    try {
+      return openSync(Buffer.from(path, 'latin1'), constants.O_RDONLY);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      if (error.code === 'ENOENT' && existsSync(this.#taken)) this.#tellLoss();
+      return null; // else the daemon has ended, as #take will see
+    }
+  }
+
+  #start(job: EventJob): void {
+    const stdin = this.#openEvent(job);
+    if (stdin === null) return this.#forget(job);
+    const child = spawn(this.command[0], this.command.slice(1), {
+      stdio: [stdin, 'inherit', 'inherit'],
+      env: environmentFor(job.event, process.env),
+      detached: true, // a process group of its own, all of which a time-out ends
+    });
+    closeSync(stdin);
+    this.#children.set(job, child);
+    const late = this.#limit(child, job);
+    child.once('error', (error) => {
+      this.#complain(job, error.message);
+      this.#done(job, late);
+    });
+    child.once('exit', (code, signal) => {
+      if (code !== 0) this.#complain(job, signal === null ? `exit code ${code}` : `ended by ${signal}`);
+      this.#done(job, late);
+    });
+  }
+
+  #limit(child: ChildProcess, job: EventJob): NodeJS.Timeout[] {
+    const { timeout } = this.options;
+    if (timeout === undefined) return [];
+    const terminate = (): void => {
+      this.#complain(job, `not done after ${timeout} s`);
+      killGroup(child, 'SIGTERM');
+    };
+    return [setTimeout(terminate, timeout * 1000), setTimeout(() => killGroup(child, 'SIGKILL'), timeout * 1000 + GRACE_MS)];
+  }
+
+  #done(job: EventJob, late: readonly NodeJS.Timeout[]): void {
+    for (const timer of late) clearTimeout(timer);
+    if (!this.#children.delete(job)) return;
+    this.#forget(job);
+    try {
+      unlinkSync(Buffer.from(job.path, 'latin1'));
+    } catch (error) {
+      if (!isSystemError(error)) throw error; // the daemon has ended
+    }
+    this.#begin();
+    this.#endIfDone();
+  }
+
+  #forget(job: EventJob): void {
+    this.#order.end(job);
+    this.#takenBytes -= job.event.text.length;
+  }
+
+  #endIfDone(): void {
+    if (!this.#isStopping || this.#children.size > 0) return;
+    closeSync(this.#stream);
+    this.#end();
+    for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal); // else they would keep us
+  }
+
+  #complain({ path, event }: EventJob, what: string): void {
+    console.error(`eventfs: run: ${this.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(basename(path))}): ${what}`);
+  }
+}
+
+/** The first names as readdir(3) gives them, oldest first: fs.readdir would sort them. Bytes as characters. */
+function inOrder(directory: string, most: number): string[] {
+  const names: string[] = [];
+  const opened = opendirSync(directory, { encoding: 'latin1' as BufferEncoding });
+  try {
+    for (let entry = opened.readSync(); entry !== null && names.length < most; entry = opened.readSync()) names.push(entry.name);
+  } finally {
+    opened.closeSync();
+  }
+  return names;
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // ESRCH: all of it has ended
+  }
+}
+
+/** Why a command can't be run, or null: better said now than at the first event. */
+function whyNot(command: string): { why: string; code: number } | null {
+  const places = command.includes('/') ? [command] : (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, command));
+  let found = false;
+  for (const place of places) {
+    try {
+      if (!statSync(place).isFile()) continue;
+      found = true;
+      accessSync(place, constants.X_OK);
+      return null;
+    } catch {
+      continue;
+    }
+  }
+  return found ? { why: 'Permission denied', code: NOT_RUN } : { why: 'No such file or directory', code: NOT_FOUND };
+}

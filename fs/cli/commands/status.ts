@@ -1,0 +1,74 @@
+/** `eventfs status`: who subscribes, how deep, how much was lost. */
+import Table from 'cli-table3';
+import { requireMount } from '../../client/mounted.js';
+import { processDirectories, readStatusFile, streams } from '../../client/status.js';
+import { ITEMS, type Item } from '../../shared/quota-items.js';
+import { type Status, parseHeld, quotaOwner, subscriberKind } from '../../shared/status-lines.js';
+import { print, printable } from '../terminal/output.js';
+
+export async function status(options: { readonly json?: boolean; readonly mount: string }): Promise<void> {
+  const path = await requireMount(options.mount);
+  const daemon = readStatusFile(`${path}/log`);
+  const subscribers = [...processDirectories(path).readable, ...streams(daemon)];
+  const quotas = readQuotas(daemon);
+  for (const key of [...daemon.keys()].filter((name) => subscriberKind(name) !== undefined || quotaOwner(name) !== undefined)) daemon.delete(key);
+  if (options.json === true) {
+    const lines = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), valueOf(value)]));
+    print(`${JSON.stringify({ mount: path, ...lines, subscribers, quotas })}\n`);
+    return;
+  }
+  const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
+  for (const { what, pid, command, pending, lost, filter } of subscribers) {
+    table.push([printable(what), pid, printable(command), pending, lost, printable(filter)]);
+  }
+  const lines = [...daemon].map(([key, value]) => printable(`${key}=${value}`));
+  const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [quotaTable(quotas)] : [])];
+  print([...lines, ...tables, ''].join('\n'));
+}
+
+/** What all hold, without the items that nobody holds: with seven of them it is as wide as a terminal. */
+function quotaTable(quotas: readonly Quota[]): string {
+  const items = ITEMS.filter((item) => quotas.some((quota) => (quota[item]?.held ?? 0) > 0));
+  const table = new Table({ head: ['who', ...items], style: { head: [], border: [], 'padding-left': 0 } });
+  for (const quota of quotas) {
+    table.push([quota.who, ...items.map((item) => `${short(item, quota[item].held)}/${quota[item].most === null ? 'any' : short(item, quota[item].most)}`)]);
+  }
+  return table.toString();
+}
+
+const SIZES: readonly Item[] = ['bytes', 'memory'];
+
+/** A number in at most five characters: `4096`, `65.5k`, `64.0M`. */
+function short(item: Item, value: number): string {
+  const base = SIZES.includes(item) ? 1024 : 1000;
+  if (value < 10_000) return String(value);
+  let scaled = value / base;
+  let unit = 0;
+  for (; scaled >= 1000 && unit < UNITS.length - 1; unit++) scaled /= base;
+  return `${scaled < 100 ? scaled.toFixed(1) : scaled.toFixed(0)}${UNITS[unit]}`;
+}
+
+const UNITS = 'kMGTP';
+
+/** What a user or a group holds of what it may hold; null where there is no bound. */
+interface Held {
+  readonly held: number;
+  readonly most: number | null;
+}
+
+type Quota = { readonly who: string } & Readonly<Record<Item, Held>>;
+
+/** Each user and group that is bounded and holds anything. */
+function readQuotas(daemon: Status): Quota[] {
+  return [...daemon].flatMap(([key, text]) => {
+    const owner = quotaOwner(key);
+    if (owner === undefined) return [];
+    const items = Object.entries(parseHeld(text)).map(([item, { held, most }]) => [item, { held, most: most === Infinity ? null : most }] as const);
+    return [{ who: `${owner.kind} ${owner.id}`, ...Object.fromEntries(items) } as Quota];
+  });
+}
+
+/** Sources and outlets have lines of their own, not all of them numbers. */
+function valueOf(text: string): number | string {
+  return /^-?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : text;
+}

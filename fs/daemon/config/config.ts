@@ -1,0 +1,135 @@
+/**
+ * The configuration: what /etc/eventfs.toml may say and what holds where it says nothing. The README has an example with
+ * every key.
+ *
+ * At the top stand the options of `eventfs mount`, by their names with `_` for `-`: their values are read as the command
+ * line's are. Each table below is a list of keys and what they may be.
+ */
+import { HISTORY_LIMITS } from '../../bus/bus.js';
+import { FILTER_LIMITS, type FilterLimits } from '../../uevent/filter/filter.js';
+import type { LogLimits } from '../../bus/log.js';
+import type { QueueLimits } from '../../bus/queue.js';
+import { MAX_EVENT_BYTES } from '../../uevent/text.js';
+import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type QuotaRules, type Quotas } from '../../tree/quota.js';
+import { QUEUE_LIMITS } from '../../tree/tree.js';
+import { Document } from './document.js';
+import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';
+
+export interface Config {
+  /** Options of `eventfs mount` that the file sets, by their keys. */
+  readonly mount: Readonly<Record<string, unknown>>;
+  readonly queue: QueueLimits;
+  /** What streams read, and with it how far they may lag behind. */
+  readonly ring: LogLimits;
+  /** What `log/` keeps. */
+  readonly history: QueueLimits;
+  readonly filter: FilterLimits;
+  readonly quotas: Quotas;
+}
+
+export const DEFAULT_CONFIG: Config = {
+  mount: {},
+  queue: QUEUE_LIMITS,
+  ring: { events: 4096, bytes: 4 * 1024 * 1024 },
+  history: HISTORY_LIMITS,
+  filter: FILTER_LIMITS,
+  quotas: DEFAULT_QUOTAS,
+};
+
+const MOST_EVENTS = 1024 ** 2;
+const MOST_BYTES = 1024 ** 3;
+
+const QUEUE = {
+  events: whole(1, MOST_EVENTS),
+  bytes: size(MAX_EVENT_BYTES, MOST_BYTES),
+  overflow: oneOf('drop-oldest', 'drop-newest', 'refuse'),
+};
+
+const LOG = {
+  history_events: whole(1, MOST_EVENTS),
+  history_bytes: size(MAX_EVENT_BYTES, MOST_BYTES),
+  ring_events: whole(16, MOST_EVENTS),
+  ring_bytes: size(4 * MAX_EVENT_BYTES, MOST_BYTES),
+};
+
+/** A name in match/ is a filter of up to 255 bytes; an extended attribute has up to 64 KiB. */
+const FILTER = {
+  text: size(256, 64 * 1024),
+  terms: whole(1, 16 * 1024),
+  alternatives: whole(1, 32 * 1024),
+};
+
+const MOST_HELD = 10 ** 12;
+const count = orUnlimited(whole(0, MOST_HELD));
+
+/** A bound of 0 allows none. */
+const amount = orUnlimited(size(0, 1024 ** 5));
+const BOUNDS = {
+  directories: count,
+  streams: count,
+  reads: count,
+  events: count,
+  bytes: amount,
+  memory: amount,
+  filter_cost: count,
+};
+
+/** (uid_t) -1 is nobody: chown(2). */
+const MOST_ID = 2 ** 32 - 2;
+const EVERYBODY = 'default';
+
+/**
+ * @param file what complaints call it
+ * @param mountKeys the options of `eventfs mount` that a file may set
+ * Throws UsageError, with the line and the reason, for anything that is not as it should be.
+ */
+export function readConfig(file: string, text: string, mountKeys: Readonly<Record<string, Kind<unknown>>>): Config {
+  const document = new Document(file, text);
+  const tables = ['queue', 'log', 'filter', 'limits', 'quota'];
+  const known = [...Object.keys(mountKeys), ...tables];
+  const root = document.table([], (key) => known.includes(key), known.join(', '));
+  const mount = Object.entries(root).filter(([key]) => !tables.includes(key));
+  const log = document.values(['log'], LOG);
+  const ring = { events: log.ring_events ?? DEFAULT_CONFIG.ring.events, bytes: log.ring_bytes ?? DEFAULT_CONFIG.ring.bytes };
+  const { history } = DEFAULT_CONFIG;
+  return {
+    mount: Object.fromEntries(mount.map(([key, value]) => [key, document.value([key], value, mountKeys[key])])),
+    queue: { ...DEFAULT_CONFIG.queue, ...document.values(['queue'], QUEUE) },
+    ring,
+    history: {
+      events: withinRing(document, 'events', log.history_events, history.events, ring.events),
+      bytes: withinRing(document, 'bytes', log.history_bytes, history.bytes, ring.bytes),
+    },
+    filter: { ...DEFAULT_CONFIG.filter, ...document.values(['filter'], FILTER) },
+    quotas: readQuotas(document),
+  };
+}
+
+/** What `log/` keeps is in the ring. */
+function withinRing(document: Document, unit: 'events' | 'bytes', wanted: number | undefined, usual: number, ring: number): number {
+  if (wanted !== undefined && wanted > ring) document.refuse(['log', `history_${unit}`], `${wanted} is more than log.ring_${unit}, ${ring}`);
+  return wanted ?? Math.min(usual, ring);
+}
+
+function readQuotas(document: Document): Quotas {
+  document.table(['quota'], (key) => key === 'uid' || key === 'gid', 'uid, gid');
+  return {
+    mount: { ...DEFAULT_QUOTAS.mount, ...document.values(['limits'], BOUNDS) },
+    uid: readRules(document, 'uid'),
+    gid: readRules(document, 'gid'),
+  };
+}
+
+/** Whoever is named has what is said of all but for what is said of it; 0 has what is said of it and no other bound. */
+function readRules(document: Document, kind: 'uid' | 'gid'): QuotaRules {
+  const path = ['quota', kind];
+  const isId = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) <= MOST_ID;
+  const table = document.table(path, (key) => key === EVERYBODY || isId(key), `${EVERYBODY}, and numbers from 0 to ${MOST_ID}`);
+  const others: Bounds = { ...DEFAULT_QUOTAS[kind].others, ...document.values([...path, EVERYBODY], BOUNDS) };
+  const ids = Object.keys(table).filter((key) => key !== EVERYBODY);
+  const of = ids.map((id): [number, Bounds] => {
+    const own = document.values([...path, id], BOUNDS);
+    return [Number(id), { ...(id === '0' ? NO_BOUNDS : others), ...own }];
+  });
+  return { others, of: new Map(of) };
+}

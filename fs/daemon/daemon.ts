@@ -1,0 +1,101 @@
+/** Puts the parts together; the only place that knows them all. */
+import { allocatePages, discardPages, raiseFileLimit } from '#native';
+import { FsError, UsageError, errnoText } from '../shared/errors.js';
+import { Arena } from '../bus/arena.js';
+import { Bus } from '../bus/bus.js';
+import { Log } from '../bus/log.js';
+import { IdAllocator } from '../shared/id-allocator.js';
+import type { Driver } from '../drivers/driver.js';
+import { openDriver } from '../drivers/open-driver.js';
+import { FUSE_ROOT_ID } from '../fuse/abi.js';
+import { GiveBack } from './memory.js';
+import { Owners } from '../owners/owners.js';
+import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
+import { warmUp } from './warm-up.js';
+import { openOutlets } from '../outlets/open-outlets.js';
+import type { Outlet } from '../outlets/outlet.js';
+import { KERNEL } from '../sources/kernel.js';
+import { UDEV } from '../sources/udev.js';
+import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
+import { Tree } from '../tree/tree.js';
+
+const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
+
+/**
+ * Replaces Node's handler of SIGUSR1 where the program has no listener of its own: Node's opens a port through which every local
+ * user can run code in this process.
+ */
+function keepDebuggerShut(): void {
+  if (process.listenerCount('SIGUSR1') === 0) process.on('SIGUSR1', () => undefined);
+}
+
+export class Daemon {
+  readonly tree: Tree;
+  readonly #owners = new Owners(() => this.#giveBack.note());
+  readonly #giveBack: GiveBack;
+  #driver: Driver | null = null;
+  readonly #sources: readonly UeventSource[];
+  #outlets: readonly Outlet[] = [];
+
+  constructor(private readonly options: DaemonOptions) {
+    raiseFileLimit(); // each owner costs a descriptor
+    keepDebuggerShut();
+    const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new IdAllocator(FUSE_ROOT_ID));
+    this.tree = new Tree(bus, this.#owners, options.complain);
+    this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, options.complain);
+    this.tree.report(() => this.#giveBack.statusLines());
+    this.configure(options);
+    for (const directory of options.sticky) this.#addSticky(directory);
+    this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
+    if (this.#sources.length > 0) warmUp(this.#owners);
+    for (const source of this.#sources) this.tree.report(() => source.statusLines());
+  }
+
+  #addSticky({ name, mode }: StickyDirectory): void {
+    try {
+      this.tree.addSticky(name, mode);
+    } catch (error) {
+      if (error instanceof FsError) throw new UsageError(`sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`);
+      throw error;
+    }
+  }
+
+  /** Bounds and quotas, which hold for what there is too; what else is in the configuration is for the next mount. */
+  configure({ config, listsLinks }: LiveSettings): void {
+    const { tree } = this;
+    tree.configure({ queueLimits: config.queue, filterLimits: config.filter, listsLinks });
+    tree.ledger.setQuotas(config.quotas);
+    tree.bus.setHistoryLimits(config.history);
+  }
+
+  /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
+  async start(onEnd: () => void): Promise<void> {
+    this.#openOutlets();
+    const { driver, complain } = this.options;
+    this.#driver = await openDriver(driver, this.tree, complain, this.options, this.#giveBack.note);
+    await this.#driver.mount(this.options.path, onEnd);
+    this.#owners.watch.start();
+    for (const source of this.#sources) source.start();
+  }
+
+  /** Ends blocked readers with the end of the file, unmounts and closes everything. */
+  stop(): void {
+    for (const source of this.#sources) source.close();
+    this.#driver?.unmount();
+    for (const outlet of this.#outlets) outlet.close();
+    this.#outlets = [];
+    this.#owners.close();
+    this.#giveBack.stop();
+  }
+
+  #openOutlets(): void {
+    const { sources, outlets, path, complain } = this.options;
+    const { bus } = this.tree;
+    const readMask = sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
+    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, complain);
+    for (const outlet of this.#outlets) {
+      bus.attach(outlet);
+      this.tree.report(() => outlet.statusLines());
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/** Putting a filesystem somewhere, with errors that say what to do. */
+import { statSync } from 'node:fs';
+import { mount, openFuse, unmount } from '#native';
+import { probe } from '../../client/probe.js';
+import { detachAll } from '../../client/unmount.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
+import { MOUNT_TYPE, mountedAt } from '../../shared/mountinfo.js';
+import type { Complain } from '../../shared/complaints.js';
+
+/** mount(2): linux/mount.h. */
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+const MS_NOEXEC = 8;
+/** umount2(2). */
+const MNT_DETACH = 2;
+
+/** Anyone may make a directory here. */
+const ROOT_MODE = '41777';
+
+export const OPEN_HINTS = {
+  ENOENT: 'the kernel has no FUSE: try modprobe fuse',
+  ENXIO: 'the kernel has no FUSE: try modprobe fuse',
+  EPERM: 'try as root',
+  EACCES: 'try as root, or a directory of your own in a user namespace: unshare -rm',
+};
+export const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
+
+/** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link UserError}. */
+export async function clearMountPoint(path: string, complain: Complain): Promise<void> {
+  for (let state = await probe(path); state !== 'none'; state = await probe(path)) {
+    if (state === 'other') {
+      const type = mountedAt(path)?.type ?? 'another filesystem';
+      throw new UserError(`${path}: ${type} is mounted here already, and it is not ours (choose another directory)`);
+    }
+    if (state !== 'stale') throw new UserError(`${path}: eventfs is mounted here already (try eventfs umount ${path} first)`);
+    try {
+      unmount(path, MNT_DETACH);
+    } catch (error) {
+      if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'a daemon that was killed has left a mount here: try as root' });
+      throw error;
+    }
+    complain(`${path}: took away the mount of a daemon that was killed`);
+  }
+  try {
+    if (!statSync(path).isDirectory()) throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
+  } catch (error) {
+    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: `try mkdir -p ${path}` });
+    throw error;
+  }
+}
+
+/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link UserError}. @param source its name in mount tables */
+export function mountFuse(path: string, source: string): number {
+  let fd: number;
+  try {
+    fd = openFuse();
+  } catch (error) {
+    if (isSystemError(error)) throw UserError.from(error, '/dev/fuse', OPEN_HINTS);
+    throw error;
+  }
+  const uid = process.getuid?.() ?? 0;
+  const gid = process.getgid?.() ?? 0;
+  const options = `fd=${fd},rootmode=${ROOT_MODE},user_id=${uid},group_id=${gid},default_permissions,allow_other`;
+  try {
+    mount(source, path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+  } catch (error) {
+    if (isSystemError(error)) throw UserError.from(error, path, MOUNT_HINTS);
+    throw error;
+  }
+  return fd;
+}
+
+/** Takes every mount of a device away when its daemon ends; the log names the mounts that stay. */
+export function detachOrTell(minor: number, complain: Complain): void {
+  for (const path of detachAll(minor)) complain(`${path}: its mount stays, beneath another one (try umount there once that is gone)`);
+}

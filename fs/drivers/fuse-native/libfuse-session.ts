@@ -1,0 +1,316 @@
+/**
+ * fuse-native's side: its class, with what is wrong or missing in it done anew.
+ *
+ * It passes each call on from a thread of libfuse's, which waits for a semaphore until it is answered. Its own index.js has
+ * no room for most options, shows a link count of 0 as 1, answers getxattr(2) with more than was asked for, and
+ * unmounts with a line for the shell.
+ */
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import type FuseClass from 'fuse-native';
+import type { Signal } from 'fuse-native';
+import type loadAddonOf from 'node-gyp-build';
+import { Errno, FsError, errnoName } from '../../shared/errors.js';
+import type { Complain } from '../../shared/complaints.js';
+import type { Attributes, Listing } from '../../tree/nodes/node.js';
+import { type PathCalls, toUtf8 } from './path-calls.js';
+
+interface Addon {
+  readonly sizeof_fuse_thread_t: number;
+  readonly op_read: number;
+  fuse_native_mount(path: string, options: string, thread: Uint8Array, ...rest: readonly unknown[]): void;
+  /** Lets the event loop end; it unmounts nothing. */
+  fuse_native_unmount(path: string, thread: Uint8Array): void;
+}
+
+// Not by import: when libfuse is not there, that fails twice, and once where nobody can catch it.
+const require = createRequire(import.meta.url);
+const Fuse = require('fuse-native') as typeof FuseClass;
+const loadAddon = require('node-gyp-build') as typeof loadAddonOf;
+const addon = loadAddon(dirname(require.resolve('fuse-native'))) as Addon;
+
+/** The signal that libfuse sends to a thread whose caller was interrupted: a real-time one, which nothing else uses. */
+export const INTERRUPT_SIGNAL = 40;
+
+/** The longest path that the addon takes: it cuts off what is beyond. */
+export const LONGEST_PATH_BYTES = 1023;
+
+const OPTIONS = [
+  'fsname=eventfs',
+  'subtype=eventfs',
+  'default_permissions',
+  'allow_other',
+  'noexec',
+  'use_ino',
+  // Nothing is remembered (DESIGN section 4)
+  'entry_timeout=0',
+  'attr_timeout=0',
+  'ac_attr_timeout=0',
+  'negative_timeout=0',
+  'direct_io',
+  'max_readahead=0',
+  'atomic_o_trunc',
+  'big_writes',
+  // Else a killed reader could not end before the next event
+  'intr',
+  `intr_signal=${INTERRUPT_SIGNAL}`,
+];
+
+const OPERATIONS = [
+  'statfs', 'fgetattr', 'getattr', 'readdir', 'truncate', 'ftruncate', 'utimens', 'readlink', 'chown', 'chmod', 'mknod', 'setxattr',
+  'getxattr', 'listxattr', 'removexattr', 'open', 'read', 'write', 'fsync', 'fsyncdir', 'release', 'create', 'unlink', 'rename', 'link', 'symlink', 'mkdir', 'rmdir',
+] as const;
+
+const TWO_32 = 2 ** 32;
+const PREFERRED_IO_BYTES = 4096;
+const BLOCK_BYTES = 512;
+
+/** A read(2) that may have to wait. */
+export interface AskedRead {
+  readonly fh: number;
+  readonly offset: number;
+  /** Where its bytes go. Not to be touched once it is answered. */
+  readonly bytes: Uint8Array;
+  /** The memory that holds the semaphore of the thread that waits. */
+  readonly thread: Uint8Array;
+  /** Answers it: the number of bytes, or a negative errno. */
+  readonly done: (result: number) => void;
+}
+
+/** What a session needs of the driver. */
+export interface SessionEnds {
+  readonly calls: PathCalls;
+  readonly complain: Complain;
+  /** The dead are reaped: before each call is looked at. */
+  drain(): void;
+  /** Reads at once, giving the number of bytes, or keeps the read and gives undefined. */
+  read(read: AskedRead): number | undefined;
+}
+
+export class LibfuseSession extends Fuse {
+  /** Of the call that is served. */
+  #waiting: Uint8Array = new Uint8Array(0);
+
+  constructor(path: string, private readonly ends: SessionEnds) {
+    super(path, Object.fromEntries(OPERATIONS.map((name) => [name, true])), { timeout: false });
+    const read = this._handlers[addon.op_read];
+    this._handlers[addon.op_read] = (thread, ...rest) => {
+      this.#waiting = thread;
+      read(thread, ...rest);
+    };
+  }
+
+  /** mount(2), by libfuse. Resolves when the kernel has begun to talk. */
+  async begin(): Promise<void> {
+    await new Promise<void>((done, failed) => {
+      this._thread = Buffer.alloc(addon.sizeof_fuse_thread_t);
+      this._openCallback = (error) => (error === null ? done() : failed(error));
+      const implemented = this._getImplementedArray();
+      addon.fuse_native_mount(this.mnt, this._fuseOptions(), this._thread, this, this._malloc, this._handlers, implemented);
+    });
+  }
+
+  /** Nothing of it keeps the process from ending any more. */
+  letGo(): void {
+    addon.fuse_native_unmount(this.mnt, this._thread);
+  }
+
+  override _fuseOptions(): string {
+    return `-o${OPTIONS.join(',')}`;
+  }
+
+  /** Does a call and answers it: with what `work` gives, or the errno that it throws. */
+  #serve(name: string, path: string, done: (result: number) => void, work: () => number | void): void {
+    let result: number;
+    try {
+      this.ends.drain();
+      result = work() ?? 0;
+    } catch (error) {
+      result = -this.#failed(name, path, error);
+    }
+    done(result);
+  }
+
+  #failed(name: string, path: string, error: unknown): number {
+    if (!(error instanceof FsError)) {
+      this.ends.complain(`${name} of ${path}: ${error instanceof Error ? error.stack : String(error)}`);
+      return Errno.EIO;
+    }
+    // Who knows the other driver expects another answer, and is told why.
+    if (name === 'mkdir' && error.errno === Errno.EPERM) this.ends.complain(`mkdir: ${errnoName(error.errno)}: ${error.why ?? path}`);
+    return error.errno;
+  }
+
+  _op_statfs(signal: Signal, path: string): void {
+    const fields = new Uint32Array(11);
+    this.#serve('statfs', path, (result) => signal(result, fields), () => fields.set(this.ends.calls.statfs()));
+  }
+
+  _op_getattr(signal: Signal, path: string): void {
+    const stat = new Uint32Array(18);
+    this.#serve('getattr', path, (result) => signal(result, stat), () => fill(stat, this.ends.calls.getattr(path)));
+  }
+
+  _op_fgetattr(signal: Signal, path: string, fh: number): void {
+    const stat = new Uint32Array(18);
+    this.#serve('fgetattr', path, (result) => signal(result, stat), () => fill(stat, this.ends.calls.fgetattr(fh)));
+  }
+
+  _op_readdir(signal: Signal, path: string): void {
+    const names: string[] = [];
+    const stats: Uint32Array[] = [];
+    const listing: Listing = {
+      add(ino, type, name) {
+        const stat = new Uint32Array(18);
+        stat[0] = type;
+        stat[7] = ino;
+        stats.push(stat);
+        names.push(toUtf8(name));
+        return true;
+      },
+    };
+    this.#serve('readdir', path, (result) => signal(result, names, stats), () => this.ends.calls.readdir(path, listing));
+  }
+
+  _op_truncate(signal: Signal, path: string, sizeLow: number, sizeHigh: number): void {
+    this.#serve('truncate', path, signal, () => this.ends.calls.truncate(path, sizeLow + sizeHigh * TWO_32));
+  }
+
+  _op_ftruncate(signal: Signal, path: string, fh: number, sizeLow: number, sizeHigh: number): void {
+    this.#serve('ftruncate', path, signal, () => this.ends.calls.ftruncate(fh, sizeLow + sizeHigh * TWO_32));
+  }
+
+  /** fuse-native gives the access time twice, and the modification time not at all. */
+  _op_utimens(signal: Signal, path: string, atimeLow: number, atimeHigh: number): void {
+    const ms = atimeLow + atimeHigh * TWO_32;
+    this.#serve('utimens', path, signal, () => this.ends.calls.utimens(path, ms, ms));
+  }
+
+  _op_readlink(signal: Signal, path: string): void {
+    let target = '';
+    const work = (): void => void (target = this.ends.calls.readlink(path));
+    this.#serve('readlink', path, (result) => signal(result, target), work);
+  }
+
+  _op_chown(signal: Signal, path: string, uid: number, gid: number): void {
+    this.#serve('chown', path, signal, () => this.ends.calls.chown(path, uid, gid));
+  }
+
+  _op_chmod(signal: Signal, path: string, mode: number): void {
+    this.#serve('chmod', path, signal, () => this.ends.calls.chmod(path, mode));
+  }
+
+  _op_mknod(signal: Signal, path: string, mode: number): void {
+    this.#serve('mknod', path, signal, () => this.ends.calls.mknod(path, mode));
+  }
+
+  _op_setxattr(signal: Signal, path: string, name: string, value: Buffer, _position: number, flags: number): void {
+    const done = (result: number): void => signal(result, value.buffer);
+    this.#serve('setxattr', path, done, () => this.ends.calls.setxattr(path, name, value.toString('latin1'), flags));
+  }
+
+  _op_getxattr(signal: Signal, path: string, name: string, room: Buffer): void {
+    const done = (result: number): void => signal(result, room.buffer);
+    this.#serve('getxattr', path, done, () => sized(room, this.ends.calls.getxattr(path, name)));
+  }
+
+  _op_listxattr(signal: Signal, path: string, room: Buffer): void {
+    const done = (result: number): void => signal(result, room.buffer);
+    this.#serve('listxattr', path, done, () => sized(room, this.ends.calls.listxattr(path)));
+  }
+
+  _op_removexattr(signal: Signal, path: string, name: string): void {
+    this.#serve('removexattr', path, signal, () => this.ends.calls.removexattr(path, name));
+  }
+
+  _op_open(signal: Signal, path: string, flags: number): void {
+    this.#open('open', signal, path, () => this.ends.calls.open(path, flags));
+  }
+
+  _op_create(signal: Signal, path: string, mode: number): void {
+    this.#open('create', signal, path, () => this.ends.calls.create(path, mode));
+  }
+
+  #open(name: string, signal: Signal, path: string, work: () => number): void {
+    let fh = 0;
+    this.#serve(name, path, (result) => signal(result, fh), () => void (fh = work()));
+  }
+
+  _op_read(signal: Signal, path: string, fh: number, bytes: Buffer, _length: number, offsetLow: number, offsetHigh: number): void {
+    const thread = this.#waiting;
+    const done = (result: number): void => signal(result, 0, bytes.buffer);
+    const read = { fh, offset: offsetLow + offsetHigh * TWO_32, bytes, thread, done };
+    let isKept = false;
+    const work = (): number => {
+      const count = this.ends.read(read);
+      isKept = count === undefined;
+      return count ?? 0;
+    };
+    this.#serve('read', path, (result) => isKept || done(result), work);
+  }
+
+  _op_write(signal: Signal, path: string, fh: number, bytes: Buffer, length: number, offsetLow: number, offsetHigh: number): void {
+    const done = (result: number): void => signal(result, 0, bytes.buffer);
+    this.#serve('write', path, done, () => this.ends.calls.write(fh, bytes, length, offsetLow + offsetHigh * TWO_32));
+  }
+
+  _op_fsync(signal: Signal, path: string, _datasync: number, fh: number): void {
+    this.#serve('fsync', path, signal, () => this.ends.calls.fsync(fh));
+  }
+
+  _op_fsyncdir(signal: Signal, path: string): void {
+    this.#serve('fsyncdir', path, signal, () => this.ends.calls.fsyncdir(path));
+  }
+
+  _op_release(signal: Signal, path: string, fh: number): void {
+    this.#serve('release', path, signal, () => this.ends.calls.release(fh));
+  }
+
+  _op_unlink(signal: Signal, path: string): void {
+    this.#serve('unlink', path, signal, () => this.ends.calls.unlink(path));
+  }
+
+  _op_rename(signal: Signal, path: string, newPath: string): void {
+    this.#serve('rename', path, signal, () => this.ends.calls.rename(path, newPath));
+  }
+
+  _op_link(signal: Signal, path: string, newPath: string): void {
+    this.#serve('link', path, signal, () => this.ends.calls.link(path, newPath));
+  }
+
+  _op_symlink(signal: Signal, _target: string, path: string): void {
+    this.#serve('symlink', path, signal, () => this.ends.calls.symlink());
+  }
+
+  _op_mkdir(signal: Signal, path: string, mode: number): void {
+    this.#serve('mkdir', path, signal, () => this.ends.calls.mkdir(path, mode));
+  }
+
+  _op_rmdir(signal: Signal, path: string): void {
+    this.#serve('rmdir', path, signal, () => this.ends.calls.rmdir(path));
+  }
+}
+
+/** The 18 words that fuse-native makes a struct stat of. Its times are milliseconds since 1970, and none is before. */
+function fill(stat: Uint32Array, attributes: Attributes): void {
+  stat[0] = attributes.mode;
+  stat[1] = attributes.uid;
+  stat[2] = attributes.gid;
+  stat[3] = attributes.size;
+  stat[6] = attributes.nlink;
+  stat[7] = attributes.ino;
+  stat[9] = PREFERRED_IO_BYTES;
+  stat[10] = Math.ceil(attributes.size / BLOCK_BYTES);
+  [attributes.atime, attributes.mtime, attributes.ctime].forEach(({ sec, nsec }, index) => {
+    const ms = Math.max(0, sec * 1000 + Math.floor(nsec / 1_000_000));
+    stat[12 + 2 * index] = ms % TWO_32;
+    stat[13 + 2 * index] = ms / TWO_32;
+  });
+}
+
+/** An attribute's value for a caller that has room for it, or its size for one that asks with none. ERANGE. */
+function sized(room: Buffer, value: string): number {
+  if (room.length === 0) return value.length;
+  if (room.length < value.length) throw new FsError(Errno.ERANGE);
+  return room.write(value, 'latin1');
+}

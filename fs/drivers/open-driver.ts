@@ -1,0 +1,35 @@
+/** Opens a driver by its name. What is not asked for is not loaded. */
+import type { Complain } from '../shared/complaints.js';
+import { UserError } from '../shared/errors.js';
+import type { Tree } from '../tree/tree.js';
+import type { DevFuseOptions, Driver, DriverName } from './driver.js';
+
+/**
+ * Opens a driver for the tree.
+ * @param onRequest called for each request before it is served
+ * @throws UserError when it can't be loaded
+ */
+export async function openDriver(
+  name: DriverName,
+  tree: Tree,
+  complain: Complain,
+  options: DevFuseOptions,
+  onRequest: () => void,
+): Promise<Driver> {
+  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(tree, complain, options, onRequest);
+  try {
+    return new (await import('./fuse-native/fuse-native.js')).FuseNative(tree, complain, onRequest);
+  } catch (error) {
+    throw cannotLoad(error);
+  }
+}
+
+/** dlopen(3)'s reason in one line, and what to install. */
+function cannotLoad(error: unknown): UserError {
+  if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') {
+    return new UserError('--driver fuse-native: the npm package fuse-native is not installed (it is optional: npm ci --include=optional; or leave it at devfuse)');
+  }
+  const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+  const hint = reason.includes('libfuse.so.2') ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine' : 'npm ci; it comes compiled for x86-64 and glibc';
+  return new UserError(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
+}

@@ -1,0 +1,95 @@
+/** The outlets that options switch on, and which of them go together. */
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { passToAll, sendToAll } from '#native';
+import type { Bus } from '../bus/bus.js';
+import { UserError, isSystemError } from '../shared/errors.js';
+import type { Complain } from '../shared/complaints.js';
+import type { FilterHost } from '../tree/filter-charge.js';
+import { FifodirOutlet } from './fifodir.js';
+import { Listener } from './listener.js';
+import { NetlinkOutlet } from './netlink.js';
+import { SocketOutlet } from './socket.js';
+import { UdevControl } from './udev-control.js';
+import type { Outlet } from './outlet.js';
+
+export interface SocketPlace {
+  readonly path: string;
+  readonly mode: number;
+}
+
+export interface OutletOptions {
+  /** Netlink groups that get the kernel's datagrams, as a mask: bit 0 is group 1. */
+  readonly rebroadcast?: number;
+  /** Whether udev's group gets libudev's messages. */
+  readonly udev?: boolean;
+  readonly socket?: SocketPlace;
+  readonly fdSocket?: SocketPlace;
+  readonly fifodir?: string;
+}
+
+const UDEV_GROUP_MASK = 1 << 1;
+
+/**
+ * Opens them all, or none. Throws {@link UserError}.
+ * @param host limits and charges of the filters that clients send
+ * @param readMask the netlink groups that events come from: what is sent there would come back
+ * @param mount where the tree will be: nothing below it can be reached by the daemon
+ */
+export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, complain: Complain): Outlet[] {
+  check(options, readMask, mount);
+  const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
+  const open: Outlet[] = [];
+  try {
+    if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, complain));
+    if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, complain)));
+    if (socket !== undefined) open.push(new SocketOutlet('SOCKET', new Listener(socket.path, socket.mode), sendToAll, bus.log, host, complain));
+    if (fdSocket !== undefined) open.push(new SocketOutlet('FDSOCKET', new Listener(fdSocket.path, fdSocket.mode), passToAll, bus.log, host, complain));
+    if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, complain));
+  } catch (error) {
+    for (const outlet of open) outlet.close();
+    throw error;
+  }
+  return open;
+}
+
+function check({ rebroadcast = 0, udev = false, socket, fdSocket, fifodir }: OutletOptions, readMask: number, mount: string): void {
+  if ((rebroadcast & readMask) !== 0) {
+    throw new UserError(`--rebroadcast ${rebroadcast}: events come from group mask ${rebroadcast & readMask}, and would come back (take that bit out)`);
+  }
+  if (udev && (readMask & UDEV_GROUP_MASK) !== 0) throw new UserError('--udev: with --source udev its events would come back (leave one of them out)');
+  if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0) throw new UserError('--udev: group mask 2 is its own (take that bit out of --rebroadcast)');
+  for (const path of [socket?.path, fdSocket?.path, fifodir]) {
+    if (path !== undefined && isBelow(path, mount)) throw new UserError(`${path}: it would be below the mount ${mount} (take a path outside)`);
+  }
+}
+
+function isBelow(path: string, mount: string): boolean {
+  let real = resolve(path);
+  try {
+    real = join(realpathSync(dirname(real)), basename(real));
+  } catch (error) {
+    if (!isSystemError(error)) throw error; // opening it will say what is wrong
+  }
+  return real === mount || real.startsWith(`${mount}/`);
+}
+
+/** The netlink outlet, and what makes libudev listen to it. */
+function withControl(outlet: NetlinkOutlet): Outlet {
+  let control: UdevControl;
+  try {
+    control = new UdevControl();
+  } catch (error) {
+    outlet.close();
+    throw error;
+  }
+  return {
+    take: (event) => outlet.take(event),
+    settle: () => outlet.settle(),
+    statusLines: () => outlet.statusLines(),
+    close: () => {
+      control.close();
+      outlet.close();
+    },
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * From what the kernel or a program sends to an event's text.
+ *
+ *   datagram   = header NUL *( property NUL )          lib/kobject_uevent.c, kobject_uevent_net_broadcast()
+ *   published  = header LF *( property LF ) [ LF ]     or a datagram, byte for byte
+ *   header     = ACTION "@" DEVPATH                    DEVPATH begins with "/"
+ *   property   = KEY "=" VALUE                         KEY is not empty
+ *   text       = header LF *( property LF )            a LF inside a datagram's value becomes \x0a, four characters
+ */
+
+const NUL = 0;
+const LF = 0x0a;
+const AT = 0x40;
+const SLASH = 0x2f;
+const EQUALS = 0x3d;
+const BACKSLASH = 0x5c;
+const ZERO = 0x30;
+const NINE = 0x39;
+
+/** The largest event, in bytes of text (DESIGN section 3, Bounds). */
+export const MAX_EVENT_BYTES = 64 * 1024;
+
+/** The bytes are not a uevent; the message says what is wrong, the rest of the world goes on. */
+export class MalformedUevent extends Error {}
+
+/** The bytes are a uevent, but of more than {@link MAX_EVENT_BYTES}. */
+export class OversizedUevent extends Error {}
+
+declare const seqnum: unique symbol;
+/** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
+export type SeqNum = number & { readonly [seqnum]: true };
+
+/** The SEQNUM of an event that has none. It is neither above nor below any other. */
+export const NO_SEQNUM = NaN as SeqNum;
+
+const SEQNUM = Buffer.from('SEQNUM=');
+
+/** The text of the uevent read last. One is enough for all: its bytes are copied into the log at once. */
+export class UeventText {
+  readonly bytes = new Uint8Array(MAX_EVENT_BYTES + 8); // an escape may overshoot before it is noticed
+  length = 0;
+  /** The value of SEQNUM, or NO_SEQNUM when there is none. */
+  seqnum = NO_SEQNUM;
+
+  /** Reads a netlink datagram. Throws {@link MalformedUevent} or {@link OversizedUevent}. */
+  readDatagram(data: Uint8Array, start: number, length: number): void {
+    if (length === 0) throw new MalformedUevent('it is empty');
+    if (data[start + length - 1] !== NUL) throw new MalformedUevent('it does not end with a NUL');
+    this.#read(data, start, start + length, NUL);
+  }
+
+  /** Reads what a program wrote to `publish`. Throws {@link MalformedUevent} or {@link OversizedUevent}. */
+  readPublished(data: Uint8Array, start: number, length: number): void {
+    let end = start + length;
+    if (data.subarray(start, end).includes(NUL)) return this.readDatagram(data, start, length);
+    // A whole stream record is as good as a text, and so is a text whose last line is not ended.
+    while (end > start && data[end - 1] === LF) end--;
+    if (end === start) throw new MalformedUevent('it is empty');
+    this.#read(data, start, end, LF);
+  }
+
+  #read(data: Uint8Array, start: number, end: number, separator: number): void {
+    this.length = 0;
+    this.seqnum = NO_SEQNUM;
+    for (let at = start; at < end; at = this.#readLine(data, at, end, separator, at === start));
+  }
+
+  /** Copies one line; gives where the next begins. */
+  #readLine(data: Uint8Array, start: number, end: number, separator: number, header: boolean): number {
+    const out = this.bytes;
+    const lineStart = this.length;
+    let to = lineStart;
+    let mark = -1;
+    let at = start;
+    for (; at < end; at++) {
+      const byte = data[at];
+      if (byte === separator) break;
+      if (to >= MAX_EVENT_BYTES) throw oversized();
+      if (mark < 0 && (header ? byte === AT && at + 1 < end && data[at + 1] === SLASH : byte === EQUALS)) mark = to;
+      if (byte === LF) {
+        if (header) throw new MalformedUevent('its first line has a line end in it');
+        out[to++] = BACKSLASH;
+        out[to++] = 0x78;
+        out[to++] = ZERO;
+        out[to++] = 0x61;
+      } else out[to++] = byte;
+    }
+    if (mark <= lineStart) {
+      throw new MalformedUevent(header ? 'its first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE');
+    }
+    out[to++] = LF;
+    if (to > MAX_EVENT_BYTES) throw oversized();
+    this.length = to;
+    if (!header && mark - lineStart === SEQNUM.length - 1) this.#noteSeqnum(lineStart, to - 1);
+    return at + 1;
+  }
+
+  #noteSeqnum(start: number, end: number): void {
+    for (let i = 0; i < SEQNUM.length; i++) if (this.bytes[start + i] !== SEQNUM[i]) return;
+    let value = 0;
+    const digits = start + SEQNUM.length;
+    if (digits === end) throw new MalformedUevent('its SEQNUM is empty');
+    for (let at = digits; at < end; at++) {
+      const byte = this.bytes[at];
+      if (byte < ZERO || byte > NINE) throw new MalformedUevent('its SEQNUM is not a number');
+      value = value * 10 + (byte - ZERO);
+    }
+    if (value > Number.MAX_SAFE_INTEGER) throw new MalformedUevent('its SEQNUM is too large');
+    this.seqnum = value as SeqNum;
+  }
+}
+
+function oversized(): OversizedUevent {
+  return new OversizedUevent(`it has more than ${MAX_EVENT_BYTES} bytes of text`);
+}
+
+/** The text of the record that stands where `lost` events are missing. */
+export function overflowText(lost: number): Buffer {
+  return Buffer.from(`overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`);
+}

@@ -1,0 +1,81 @@
+/** What the command says of itself, and of what it does not understand. */
+import * as assert from 'uvu/assert';
+import { EVENTFS, run } from '../../support/daemon.js';
+import { eventfsForOthers } from '../../support/other-user.js';
+import { suite } from '../../support/suite.js';
+
+const eventfs = (...args: readonly string[]): ReturnType<typeof run> => run([process.execPath, EVENTFS, ...args]);
+const COMMANDS = ['mount', 'umount', 'watch', 'emit', 'status', 'exec', 'run', 'wait', 'settle', 'coldplug', 'doctor'];
+
+const help = suite('eventfs');
+
+help('says what its commands are by --help, -h and help', async () => {
+  for (const args of [['--help'], ['-h'], ['help']]) {
+    const { out, err, code } = await eventfs(...args);
+    assert.equal([err, code], ['', 0]);
+    for (const command of COMMANDS) assert.match(out, new RegExp(`^  ${command} `, 'm'));
+  }
+});
+
+help('says what each command takes, by --help and help COMMAND alike', async () => {
+  const check = async (command: string): Promise<void> => {
+    const { out, err, code } = await eventfs(command, '--help');
+    assert.equal([err, code], ['', 0]);
+    assert.match(out, new RegExp(`^Usage: eventfs ${command} `));
+    const [usage, example] = out.split('\nExample:\n');
+    assert.ok(usage.split('\n').every((line) => line.length <= 80), out);
+    assert.match(example, new RegExp(`eventfs ${command} `));
+    assert.is((await eventfs('help', command)).out, out);
+  };
+  await Promise.all(COMMANDS.map(check));
+}, 120_000);
+
+help('says its version', async () => {
+  const { out, code } = await eventfs('--version');
+  assert.is(code, 0);
+  assert.match(out, /^\d+\.\d+\.\d+\n$/);
+});
+
+help('explains itself on stderr, with 100, when it is given nothing to do', async () => {
+  const { out, err, code } = await eventfs();
+  assert.equal([out, code], ['', 100]);
+  assert.match(err, /^Usage: eventfs /);
+});
+
+help('refuses what it does not know with one line, a hint and 100', async () => {
+  const cases: readonly (readonly [readonly string[], string])[] = [
+    [['bogus'], "unknown command 'bogus'"],
+    [['statu'], "unknown command 'statu' (Did you mean status?)"],
+    [['--bogus'], "unknown option '--bogus'"],
+    [['watch', '--bogus'], "unknown option '--bogus'"],
+    [['watch', '--jsn'], "unknown option '--jsn' (Did you mean --json?)"],
+    [['watch', 'A==b', 'B==c'], "too many arguments for 'watch'. Expected 1 argument but got 2."],
+    [['status', '--mount'], "option '--mount <dir>' argument missing"],
+    [['mount', '--source', 'nowhere', '/tmp'], "option '--source <source>' argument 'nowhere' is invalid. It is kernel, udev or none."],
+    [['mount', '--ready-fd', 'x', '/tmp'], "option '--ready-fd <fd>' argument 'x' is invalid. It is a descriptor number, 1 or more."],
+    [['umount', '/a', '/b'], "too many arguments for 'umount'. Expected 1 argument but got 2."],
+  ];
+  for (const [args, message] of cases) {
+    const { out, err, code } = await eventfs(...args);
+    assert.equal([out, err, code], ['', `eventfs: ${message} (try eventfs --help)\n`, 100]);
+  }
+});
+
+help('hands compare over to the program of a clone, and says in one line where there is none', async () => {
+  const { out, code } = await eventfs('compare', '--help');
+  assert.is(code, 0);
+  assert.match(out, /^Usage: eventfs compare \[options\]\n/);
+  for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out']) assert.match(out, new RegExp(`^  ${option} `, 'm'));
+  const wrong = await eventfs('compare', '--full', '--subscribers', 'x');
+  assert.equal([wrong.out, wrong.code], ['', 100]);
+  assert.match(wrong.err, /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/);
+  const unknown = await eventfs('compare', '--designs', 'bogus');
+  assert.equal([unknown.out, unknown.code], ['', 1]);
+  assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
+  // The copy has only what the product needs.
+  const without = await run([...eventfsForOthers(), 'compare', '--full']);
+  assert.equal([without.out, without.code], ['', 1]);
+  assert.match(without.err, /^eventfs: compare: [^\n]*a clone of the project[^\n]*\n$/);
+});
+
+help.run();

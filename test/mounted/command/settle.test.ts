@@ -1,0 +1,129 @@
+/** `eventfs settle`: until everybody has done with the events that are there now. */
+import * as assert from 'uvu/assert';
+import { existsSync } from 'node:fs';
+import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
+import { Background, eventfs } from '../../support/command.js';
+import { EVENTFS, run, startDaemon, until } from '../../support/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+
+const settle = (seconds: string): ReturnType<typeof eventfs> => eventfs(['settle', '--mount', daemon.path, '--timeout', seconds]);
+
+const command = mounted('eventfs settle', ['--source', 'none', '--sticky', 'global:1777']);
+command.after(() => Background.killAll());
+
+command('ends at once when no queue holds anything', async () => {
+  await directory();
+  const { code, out, err } = await settle('60');
+  assert.equal([code, out, err], [0, '', '']);
+});
+
+command('names who lags, and how far, when the time is up', async () => {
+  const path = await directory();
+  publish(daemon.path, eventText('/a'), eventText('/b'));
+  const { code, err } = await settle('0.2');
+  const others = err.split(': 2, ').length; // the directory of the test before has them too
+  assert.is(others, 2);
+  assert.is(code, 1);
+  assert.match(err, new RegExp(`^eventfs: settle: after 0.2 s events of before the call wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`));
+  await shell.run(`rm -r ${daemon.path}/${shell.pid}.*`);
+});
+
+command('ends once the events of before it are done with, whatever comes after', async () => {
+  const path = await directory();
+  publish(daemon.path, eventText('/old'));
+  const waiting = new Background(['settle', '--mount', daemon.path, '--timeout', '60']);
+  await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
+  publish(daemon.path, eventText('/new'), eventText('/new'));
+  await until(() => statusOf(path).PENDING === '3', 'the events did not come');
+  assert.is(waiting.process.exitCode, null);
+  await shell.run(`rm ${path}/head`);
+  assert.equal([await waiting.ended, waiting.err], [0, '']);
+  assert.is(statusOf(path).PENDING, '2');
+  await shell.run(`rm -r ${path}`);
+});
+
+command('ends when who lags dies', async () => {
+  const owner = new Background(['exec', '--mount', daemon.path, '--', 'sleep', '1000']);
+  await until(() => existsSync(`${daemon.path}/${owner.pid}`), 'it has no directory', 20_000);
+  publish(daemon.path, eventText('/x'));
+  const waiting = new Background(['settle', '--mount', daemon.path]);
+  await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
+  await owner.stop('SIGKILL');
+  assert.is(await waiting.ended, 0);
+});
+
+command('waits for what eventfs run has in hand', async () => {
+  const runner = new Background(['run', '--mount', daemon.path, '', '--', 'sh', '-c', 'echo begun; read -r _ <"$0"', '/dev/stdin'], process.env);
+  await until(() => existsSync(`${daemon.path}/${runner.pid}.run.taken`) && statusOf(`${daemon.path}/${runner.pid}.run`).STREAMS === '1', 'it does not run', 20_000);
+  runner.process.kill('SIGSTOP');
+  publish(daemon.path, eventText('/x'));
+  const { code, err } = await settle('0.2');
+  assert.is(code, 1);
+  assert.match(err, `(pid ${runner.pid}), ${runner.pid}.run: 1`);
+  runner.process.kill('SIGCONT');
+  assert.is((await settle('60')).code, 0);
+  assert.match(runner.out, /begun/);
+  await runner.stop();
+});
+
+command('does not wait for sticky directories, in which nobody lags', async () => {
+  publish(daemon.path, eventText('/x'));
+  assert.is(statusOf(`${daemon.path}/global`).PENDING !== '0', true);
+  assert.is((await settle('60')).code, 0);
+});
+
+command('names a stream that is not read', async () => {
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  reader.process.kill('SIGSTOP');
+  publish(daemon.path, eventText('/wakes-it'), eventText('/waits'));
+  publish(daemon.path, eventText('/waits'));
+  const { code, err } = await settle('0.2');
+  assert.is(code, 1);
+  assert.match(err, new RegExp(`wait for cat \\(pid ${reader.process.pid}\\), stream: [123]\\n$`));
+  reader.process.kill('SIGCONT');
+  assert.is((await settle('60')).code, 0);
+  await reader.kill();
+});
+
+command('does not name a stopped stream for which only newer events wait', async () => {
+  const blocker = await directory();
+  publish(daemon.path, eventText('/old'));
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  reader.process.kill('SIGSTOP');
+  const waiting = new Background(['settle', '--mount', daemon.path, '--timeout', '20']);
+  await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
+  publish(daemon.path, ...Array.from({ length: 5 }, () => eventText('/newer')));
+  await until(() => /pending=[1-5] /.test(statusOf(`${daemon.path}/log`).STREAM_0), 'nothing waits for the stream');
+  await shell.run(`rm -r ${blocker}`);
+  assert.equal([await waiting.ended, waiting.err], [0, '']);
+  assert.match(statusOf(`${daemon.path}/log`).STREAM_0, /pending=[1-5] /);
+  reader.process.kill('SIGCONT');
+  await reader.kill();
+});
+
+command('works where /sys is not mounted', async () => {
+  const other = await startDaemon(['--source', 'kernel']);
+  const inside = (timeout: string): ReturnType<typeof run> =>
+    run(['unshare', '--mount', 'sh', '-ec', 'mount -t tmpfs none /sys; exec "$@"', 'sh', process.execPath, EVENTFS, 'settle', '--mount', other.path, '--timeout', timeout]);
+  assert.equal(await inside('60'), { out: '', err: '', code: 0 });
+  await shell.run(`mkdir ${other.path}/$$`);
+  publish(other.path, eventText('/x'));
+  assert.match((await inside('.2')).err, new RegExp(`^eventfs: settle: after 0.2 s events of before the call wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`));
+  await other.stop();
+});
+
+command('tells others that somebody lags, though not who', async () => {
+  await shell.run(`mkdir -m 700 ${daemon.path}/$$.secret`);
+  const nobody = [...AS_NOBODY, ...eventfsForOthers(), 'settle', '--mount', daemon.path, '--timeout', '0.2'];
+  await shell.run(`rm -rf ${daemon.path}/global/*`);
+  assert.is((await run(nobody)).code, 0);
+  publish(daemon.path, eventText('/x'));
+  await shell.run(`rm -rf ${daemon.path}/global/*`);
+  const { code, err } = await run(nobody);
+  assert.is(code, 1);
+  assert.match(err, /wait for directories that are not yours to look into \(try as root\): \d+\n$/);
+  await shell.run(`rm -r ${daemon.path}/$$.secret`);
+});
+
+command.run();

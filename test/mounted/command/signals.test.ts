@@ -1,0 +1,95 @@
+/** SIGUSR1, which service managers and log rotation send by habit: no command and no daemon opens Node's debugger. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import * as assert from 'uvu/assert';
+import { EVENTFS, descriptors, run, startDaemon, until } from '../../support/daemon.js';
+import { Reader } from '../../support/clients.js';
+import { suite } from '../../support/suite.js';
+
+const LIBRARY = fileURLToPath(new URL('../../../fs/index.js', import.meta.url));
+const COMMANDS = ['mount', 'umount', 'watch', 'emit', 'status', 'exec', 'run', 'wait', 'settle', 'coldplug', 'doctor', 'compare'];
+
+/** The TCP ports that a process listens on: /proc/net/tcp, state 0A, by the inodes of its sockets. */
+function listeningPorts(pid: number): string[] {
+  const own = descriptors(pid, /^socket:/).map((target) => /\d+/.exec(target)![0]);
+  return ['tcp', 'tcp6'].flatMap((table) =>
+    readFileSync(`/proc/net/${table}`, 'latin1')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[3] === '0A' && own.includes(fields[9]))
+      .map((fields) => fields[1]),
+  );
+}
+
+/** Sends SIGUSR1 every millisecond until the command has printed what it was asked for. */
+async function pester(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null; said: string }> {
+  let said = '';
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const pestering = setInterval(() => child.kill('SIGUSR1'), 1);
+  child.stdout!.once('data', () => clearInterval(pestering));
+  const ended = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((done) => {
+    child.once('close', (code, signal) => done({ code, signal }));
+  });
+  clearInterval(pestering);
+  return { ...ended, said };
+}
+
+/** Resolves once the shell that starts it ignores the signal: its first line has run. */
+async function ignores(child: ChildProcess): Promise<void> {
+  await until(() => {
+    const mask = /^SigIgn:\t([0-9a-f]+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))?.[1] ?? '0';
+    const name = readFileSync(`/proc/${child.pid}/comm`, 'latin1').trim();
+    return (BigInt(`0x${mask}`) & (1n << 9n)) !== 0n || name === 'node';
+  }, 'SIGUSR1 was not ignored');
+}
+
+const signals = suite('SIGUSR1');
+
+signals('opens no port of any command, from its first line on', async () => {
+  for (const command of COMMANDS) {
+    const child = spawn(EVENTFS, [command, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    await ignores(child);
+    const { code, signal, said } = await pester(child);
+    assert.equal([code, signal], [0, null], `${command}: ${said}`);
+    assert.not.match(said, 'Debugger listening', command);
+  }
+}, 120_000);
+
+signals('opens no port of a daemon that serves, and ends neither it nor its notifier', async () => {
+  const daemon = await startDaemon();
+  const [notifier] = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'latin1').split(' ');
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  for (let round = 0; round < 20; round++) {
+    for (const pid of [daemon.pid, Number(notifier)]) process.kill(pid, 'SIGUSR1');
+    await sleep(10);
+  }
+  assert.equal(listeningPorts(daemon.pid), []);
+  assert.equal([reader.process.exitCode, daemon.process.exitCode], [null, null]);
+  await reader.kill();
+  assert.is(await daemon.stop(), 0);
+  assert.is(daemon.log(), '');
+});
+
+signals('is a listener\'s of the program that uses the library, and opens no port there either', async () => {
+  const serves = (first: string): string => `
+    import { Daemon } from ${JSON.stringify(LIBRARY)};
+    ${first}
+    const { DEFAULT_CONFIG } = await import(${JSON.stringify(LIBRARY.replace('index.js', 'daemon/config/config.js'))});
+    new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, config: DEFAULT_CONFIG, listsLinks: false, complain: console.error });
+    process.kill(process.pid, 'SIGUSR1');
+    setTimeout(() => process.exit(0), 200);`;
+  const program = (first: string): ReturnType<typeof run> => run([process.execPath, '--input-type=module', '-e', serves(first)]);
+  assert.equal(await program(''), { out: '', err: '', code: 0 });
+  assert.equal(await program("process.on('SIGUSR1', () => console.log('mine'));"), { out: 'mine\n', err: '', code: 0 });
+});
+
+signals('leaves a debugger that NODE_OPTIONS asks for to the administrator', async () => {
+  const env = { ...process.env, NODE_OPTIONS: '--inspect=127.0.0.1:0' };
+  const { err, code } = await run([EVENTFS, '--version'], { env });
+  assert.is(code, 0);
+  assert.match(err, /Debugger listening on ws:\/\/127\.0\.0\.1:/);
+});
+
+signals.run();

@@ -1,0 +1,42 @@
+/*
+ * What keeps a publisher in lock step with its readers: it is let on when all have passed, which each does just before it reads again.
+ *
+ * An event costs one decrement a reader, and one futex(2) each of the last reader and the publisher, beside the wake-ups of all the
+ * readers. Turned down: a publisher that looks again after sched_yield(2). It stays runnable, and switches between readers go by way of
+ * it: the same with 64 readers, as far as noise lets one see, and a fifth slower with 256.
+ */
+#ifndef PROGRAMS_GATE_H
+#define PROGRAMS_GATE_H
+
+#include "common.h"
+#include <linux/futex.h>
+
+/* Apart from each other, so that the readers' counting does not touch the word that the publisher sleeps on. */
+struct gate {
+  uint32_t count;
+  _Alignas(64) uint32_t missing; /* who has not passed yet */
+  _Alignas(64) uint32_t is_open;
+};
+
+static inline struct gate *gate_new(uint32_t count) {
+  struct gate *gate = map_shared(sizeof *gate);
+  gate->count = gate->missing = count;
+  return gate;
+}
+
+/* `times` is 1 before the first event, and then how many events have come. */
+static inline void gate_pass(struct gate *gate, uint32_t times) {
+  if (times == 0 || __atomic_sub_fetch(&gate->missing, times, __ATOMIC_ACQ_REL) != 0) return;
+  __atomic_store_n(&gate->is_open, 1, __ATOMIC_RELEASE);
+  if (syscall(SYS_futex, &gate->is_open, FUTEX_WAKE, 1, NULL, NULL, 0) < 0) die("futex: %m");
+}
+
+/* Waits until all have passed; then they must pass again. */
+static inline void gate_await_and_close(struct gate *gate) {
+  while (!__atomic_load_n(&gate->is_open, __ATOMIC_ACQUIRE))
+    if (syscall(SYS_futex, &gate->is_open, FUTEX_WAIT, 0, NULL, NULL, 0) < 0 && errno != EAGAIN && errno != EINTR) die("futex: %m");
+  gate->is_open = 0;
+  __atomic_store_n(&gate->missing, gate->count, __ATOMIC_RELEASE);
+}
+
+#endif

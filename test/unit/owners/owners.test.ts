@@ -1,0 +1,23 @@
+/** What decides whether a process can be an owner, where no right is needed: processes that are dead. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { until } from '../../support/daemon.js';
+import { named } from '../../support/owners.js';
+import { suite } from '../../support/suite.js';
+
+const owner = suite('an owner');
+
+owner('that is a zombie is dead', async () => {
+  const parent = spawn('python3', ['-c', 'import os, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(1000)'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [text] = (await once(parent.stdout, 'data')) as [Buffer];
+  const zombie = Number(text.toString());
+  await until(() => / Z /.test(readFileSync(`/proc/${zombie}/stat`, 'latin1')), 'it did not end');
+  assert.is(named(zombie, process.pid), 'ESRCH');
+  const gone = once(parent, 'exit');
+  parent.kill('SIGKILL');
+  await gone;
+});
+
+owner.run();

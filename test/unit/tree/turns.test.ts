@@ -1,0 +1,105 @@
+/** A death takes effect in one step, however much the dead process held; telling and freeing are cut into turns. */
+import * as assert from 'uvu/assert';
+import { FsError, errnoName } from '../../../fs/shared/errors.js';
+import { UeventText } from '../../../fs/uevent/text.js';
+import type { FileHandle } from '../../../fs/tree/nodes/node.js';
+import { type Task, Turns } from '../../../fs/tree/turns.js';
+import { Child, MemoryKernel } from '../../support/kernel.js';
+import { suite } from '../../support/suite.js';
+
+const turns = suite('long work');
+
+/** A task of so many steps, each of which takes the CPU for some time. */
+class Steps implements Task {
+  constructor(
+    public left: number,
+    private readonly ms: number,
+  ) {}
+
+  step(): boolean {
+    const endMs = performance.now() + this.ms;
+    while (performance.now() < endMs);
+    return --this.left === 0;
+  }
+}
+
+turns('is done at once where it is short', () => {
+  const all = new Turns();
+  const task = new Steps(3, 0);
+  all.add(task);
+  assert.is(task.left, 0);
+  assert.is(all.pending, 0);
+});
+
+turns('is cut into turns of about a millisecond, and ends', async () => {
+  const all = new Turns();
+  const tasks = Array.from({ length: 20 }, () => new Steps(10, 0.1));
+  let longestMs = 0;
+  for (const task of tasks) {
+    const startMs = performance.now();
+    all.add(task);
+    longestMs = Math.max(longestMs, performance.now() - startMs);
+  }
+  assert.ok(all.pending > 10, `${all.pending} are left`);
+  let others = 0;
+  while (all.pending > 0) {
+    await new Promise((done) => setImmediate(done));
+    others++;
+  }
+  assert.ok(others >= 5, `others had ${others} turns`);
+  assert.ok(tasks.every(({ left }) => left === 0));
+});
+
+turns('is done to its end by finish()', () => {
+  const all = new Turns();
+  const tasks = Array.from({ length: 20 }, () => new Steps(10, 0.1));
+  for (const task of tasks) all.add(task);
+  all.finish();
+  assert.is(all.pending, 0);
+  assert.ok(tasks.every(({ left }) => left === 0));
+});
+
+const FILES = 4000;
+const READERS = 50;
+
+turns("of a dead owner's leaves nothing within reach meanwhile", async () => {
+  const kernel = MemoryKernel.started();
+  const child = new Child();
+  const names = ['a', 'b', 'c'].map((label) => `${child.pid}.${label}`);
+  const [full, ...read] = names.map((name) => kernel.mkdir(name, child.by));
+  const file = kernel.create(full, 'file').fh;
+  for (let n = 1; n < FILES; n++) kernel.make(full, `${n}`, '');
+  const streams = read.map((node) => kernel.open(kernel.lookup(node, '.stream').nodeid));
+  const waiting = streams.flatMap((fh) => Array.from({ length: READERS }, () => kernel.startRead(fh)));
+  await child.die();
+  kernel.owners.watch.drain(); // and none of the turns
+  for (const name of names) assert.is(kernel.tree.root.lookup(name), undefined);
+  assert.is(refusal(() => kernel.tree.handle(file as FileHandle)), 'ESTALE');
+  kernel.bus.publish(published());
+  kernel.bus.settle();
+  kernel.tree.turns.finish();
+  for (const pending of waiting) assert.is(pending.result, 'ESTALE');
+  for (const fh of [file, ...streams]) kernel.release(fh);
+  kernel.forgetAll();
+  for (const key of ['DIRECTORIES', 'EVENTS', 'BYTES', 'HANDLES']) assert.is(kernel.status(key), 0, key);
+  kernel.close();
+});
+
+function published(): UeventText {
+  const text = new UeventText();
+  const bytes = Buffer.from('late@/x\nACTION=late\n');
+  text.readPublished(bytes, 0, bytes.length);
+  return text;
+}
+
+function refusal(call: () => unknown): string {
+  try {
+    call();
+    return 'none';
+  } catch (error) {
+    if (error instanceof FsError) return errnoName(error.errno);
+    throw error;
+  }
+}
+
+turns.run();
