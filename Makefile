@@ -5,6 +5,8 @@ BIN := node_modules/.bin
 ADDON := build/Release/eventfs.node
 MODULES := node_modules/.package-lock.json
 COMPILED := dist/.tsbuildinfo
+# The C and C++ of the product.
+NATIVE := $(shell find native/addon native/emit native/notifier -name '*.[ch]' -o -name '*.cc')
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
@@ -60,6 +62,8 @@ compare: all
 
 lint: $(MODULES)
 	$(BIN)/eslint .
+	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(NATIVE); \
+	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
 	$(BIN)/depcruise --config .dependency-cruiser.cjs fs
 
 types: $(MODULES)
@@ -69,7 +73,7 @@ $(MODULES): package-lock.json
 	$(KEEP_OWNER)npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(ADDON): binding.gyp $(wildcard native/*.cc native/*.h native/*.c native/notifier/*) $(MODULES)
+$(ADDON): binding.gyp $(NATIVE) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
@@ -95,7 +99,7 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # What only the tests and the benchmarks need.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)
@@ -108,7 +112,7 @@ LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subs
            $(LIBFUSE)
 PACKAGES := $(sort $(LACKING))
 # Alpine has other names for some of them, and its C library's headers come apart. Its pyudev lies elsewhere: that test is skipped.
-APK_PACKAGES := $(patsubst udev,eudev,$(patsubst libfuse2,fuse,$(patsubst libfuse3-dev,fuse3-dev,$(patsubst libc6-dev,linux-headers,$(filter-out python3-pyudev,$(PACKAGES)))))) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
+APK_PACKAGES := $(patsubst clang-format,clang-extra-tools,$(patsubst udev,eudev,$(patsubst libfuse2,fuse,$(patsubst libfuse3-dev,fuse3-dev,$(patsubst libc6-dev,linux-headers,$(filter-out python3-pyudev,$(PACKAGES))))))) $(if $(filter gcc g++,$(PACKAGES)),musl-dev)
 
 deps:
 ifeq ($(NODE_PREFIX),)

@@ -66,7 +66,7 @@ export async function withFloor<T>(args: readonly (string | number)[], under: re
 
 /**
  * Moves a daemon to the second CPU once it runs. Started there it would know of one CPU only, and not look for requests before it
- * sleeps (native/busy_poll.h), though its clients run on the other.
+ * sleeps (native/addon/fuse/busy_poll.h), though its clients run on the other.
  */
 export function moveToOtherCpu(daemon: Daemon): void {
   execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], { stdio: 'ignore' });

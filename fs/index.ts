@@ -19,7 +19,7 @@
  *   tree/tree.ts                  gives a link to each process directory, and tells the streams
  *   tree/streams/streams.ts       answers those who wait, all at the same place with the same bytes
  *
- *   native/fuse_channel           a request is read from /dev/fuse; before it is looked at, the dead are drained:
+ *   native/addon/fuse/            a request is read from /dev/fuse; before it is looked at, the dead are drained:
  *   owners/owners.ts              what a dead process owned ends here (DESIGN, "How the promise is kept")
  *   fuse/session.ts               finds the handler, and makes sure that there is exactly one reply
  *   drivers/devfuse/handlers.ts   does it on the tree; one method a request, with the system call that causes it

@@ -1,204 +1,379 @@
 /**
- * The addon: the system calls that Node cannot make itself, one an exported function, and the few loops that
- * must not cross into JavaScript more than once a request.
+ * The addon: system calls that Node does not offer, each an exported function, and the few loops
+ * that must not call JavaScript more than once for each request.
  *
- * Every function and constructor throws a {@link SystemError} when its system call fails. Every descriptor
- * is opened close-on-exec.
+ * Every function and constructor throws a {@link SystemError} if its system call fails, and a
+ * TypeError or RangeError if an argument is of another kind or too small. Every descriptor is
+ * close-on-exec.
+ *
+ * C++ and TypeScript share some typed arrays. native/addon/shared_words.h defines their words, and
+ * the addon exports the indices: `control[ControlWord.outcome]`. `count` is the number of words, or
+ * of the words in each group of an array with many groups.
  */
 
-/** What a failed system call throws: an Error whose message is `<syscall>: <strerror>`. */
+/** What a failed system call throws: an Error with the message `<syscall>: <strerror>`. */
 export interface SystemError extends Error {
   /** The errno's name, as in `EPERM`. */
   code: string;
-  /** The errno itself, positive. */
+  /** The errno, positive. */
   errno: number;
   /** The system call that failed, as in `mount`. */
   syscall: string;
 }
 
-/** Where the program is that raises inotify events on a mount (native/notifier/main.c). */
+/** The path of the program that raises inotify events on a mount (native/notifier/main.c). */
 export const notifierProgram: string;
 
-/** open(2) of /dev/fuse, O_RDWR|O_NONBLOCK: one descriptor is one connection (kernel: fs/fuse/dev.c). */
+// ---- mounts
+
+/**
+ * Opens /dev/fuse with O_RDWR|O_NONBLOCK (open(2)). One descriptor is one connection
+ * (fs/fuse/dev.c).
+ *
+ * @returns the descriptor
+ */
 export function openFuse(): number;
 
-/** mount(2). `flags` are MS_* bits, `data` the filesystem's own options. */
-export function mount(source: string, target: string, type: string, flags: number, data: string): void;
+/**
+ * Mounts a filesystem (mount(2)).
+ *
+ * @param flags MS_* bits
+ * @param data the filesystem's own options
+ */
+export function mount(
+  source: string,
+  target: string,
+  type: string,
+  flags: number,
+  data: string,
+): void;
 
-/** umount2(2). `flags` are MNT_* bits. */
+/**
+ * Unmounts a filesystem (umount2(2)).
+ *
+ * @param flags MNT_* bits
+ */
 export function unmount(target: string, flags: number): void;
 
 /**
- * The same by a child, which is left to itself after a second: the mount is out of the tree by then, and what it waits for is
- * a daemon that is stopped, with requests in its io_uring that only it can take (fs/fuse/dev.c, fuse_wait_aborted()).
+ * Unmounts in a child process, and waits at most a second for it. By then the mount is out of the
+ * tree. A stopped daemon can delay the rest: only it can take the requests in its io_uring
+ * (fs/fuse/dev.c, fuse_wait_aborted()).
+ *
+ * @param flags MNT_* bits
  */
 export function unmountApart(target: string, flags: number): void;
 
+// ---- processes
+
 /**
- * pidfd_open(2) of a thread group leader's PID: ESRCH when there is no such process, EINVAL (ENOENT on newer kernels,
- * seen on 6.18) when `pid` is a thread.
+ * Opens a pidfd of a process (pidfd_open(2)).
+ *
+ * @returns the descriptor
+ * @throws SystemError ESRCH if there is no such process; EINVAL, or ENOENT on newer kernels (seen
+ *   on 6.18), if `pid` is a thread other than the first of its process
  */
 export function openPidfd(pid: number): number;
 
-/** Raises RLIMIT_NOFILE's soft limit to the hard one (setrlimit(2)); gives the limit now in force. */
+/**
+ * Raises the soft limit of RLIMIT_NOFILE to the hard limit (setrlimit(2)).
+ *
+ * @returns the limit in force, in descriptors
+ */
 export function raiseFileLimit(): number;
 
 /**
- * Sends one datagram to a Unix socket; a `path` that begins with `@` is abstract (sd_notify(3)).
- * @param waits whether to wait for a receiver whose queue is full (default true); else EAGAIN
+ * Sends one datagram to a Unix socket (sendto(2), as in sd_notify(3)).
+ *
+ * @param path the socket's file; an abstract name if it begins with `@` (unix(7))
+ * @param waits whether to wait for room in the receiver's queue (default true)
+ * @throws SystemError EAGAIN if there is no room and `waits` is false
  */
 export function sendDatagram(path: string, message: string, waits?: boolean): void;
 
 /**
- * execve(2) with the PATH search of execvpe(3): on success nothing of this process is left but its PID. Signals are as for a new
- * process: none blocked, and SIGPIPE and SIGXFSZ, which Node ignores, at their defaults. ENOENT, EACCES, ENOEXEC, E2BIG.
+ * Replaces this process by a program (execve(2), with the PATH search of execvpe(3)). Only the PID
+ * stays. The program gets the signal state of a new process: no signal blocked, and the default
+ * actions of SIGPIPE and SIGXFSZ, which Node ignores.
  *
  * @param argv the command and its arguments, each ended by a NUL
- * @param environment `KEY=VALUE`, each ended by a NUL
- * @param kept descriptors that stay open; all others of Node's are close-on-exec
+ * @param environment KEY=VALUE, each ended by a NUL
+ * @param kept descriptors that stay open; all others of Node are close-on-exec
+ * @throws SystemError ENOENT, EACCES, ENOEXEC, E2BIG
  */
 export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonly number[]): never;
 
-/** _exit(2): at once, without waiting for a thread of ours that hangs in a system call. */
+/** Ends the process at once (_exit(2)), even if one of its threads hangs in a system call. */
 export function exitNow(code: number): never;
+
+/** The words of {@link DeathWatchOptions.drains}. */
+export const DrainWord: {
+  /**
+   * How many drains have happened, modulo 2^32. Two equal values show that no drain came between.
+   */
+  readonly drains: number;
+  readonly count: number;
+};
 
 /** What a {@link DeathWatch} works on. */
 export interface DeathWatchOptions {
-  /** Called once for each dead process with the token it was added under; it is out of the set already. */
+  /**
+   * Called once for each dead process, which has left the set by then, with its token from `add`.
+   */
   onDeath: (token: number) => void;
-  /** One word: how often the set was drained, modulo 2^32. A check can tell from it whether a drain came between. */
+  /** {@link DrainWord}, written by the watch. */
   drains: Uint32Array;
 }
 
 /**
- * An epoll set of pidfds (pidfd_open(2), epoll(7)): a pidfd becomes readable when the last thread of its
- * process has ended, waited for or not.
+ * An epoll set of pidfds (pidfd_open(2), epoll(7)). A pidfd becomes readable once the last thread
+ * of its process has ended, even if no process has waited for it.
  *
- * The set is watched by the event loop once `start` is called, and drained by {@link FuseChannel} before every request.
+ * The event loop watches the set after `start`. A {@link FuseChannel} drains it before each
+ * request.
  */
 export class DeathWatch {
   constructor(options: DeathWatchOptions);
   /** Watches in the event loop too (uv_poll on the set). */
   start(): void;
-  /** Adds `pidfd`; `token` is an integer below 2^53. The descriptor stays the caller's to close. */
+  /**
+   * Adds a pidfd (epoll_ctl(2)). The caller closes the descriptor.
+   *
+   * @param token an integer below 2^53
+   */
   add(pidfd: number, token: number): void;
-  /** Takes `pidfd` out of the set again. */
+  /** Removes a pidfd. Does nothing if it is not in the set. */
   remove(pidfd: number): void;
-  /** Whether the process behind `pidfd` is dead now, by poll(2) with a zero time-out. */
+  /** Whether the process of `pidfd` is dead now (poll(2) with a timeout of 0). */
   isDead(pidfd: number): boolean;
   /**
-   * Reports the processes that have died by now (epoll_wait(2) with a zero time-out, until none is left).
-   * @returns how many it reported
+   * Reports all processes that have died (epoll_wait(2) with a timeout of 0).
+   *
+   * @returns how many it has reported
    */
   drain(): number;
-  /** As `drain`, but without a system call where io_uring's memory tells that no process has died. */
+  /**
+   * Does the same, but makes no system call if io_uring's memory shows that no process has died.
+   */
   drainIfDue(): void;
   /** Leaves the event loop and closes the set. */
   close(): void;
 }
 
-/** What a {@link FuseChannel} works on. All memory is shared: neither side copies it. */
-export interface FuseChannelOptions {
-  /** A mounted /dev/fuse descriptor; the channel closes it. */
-  fd: number;
-  /** How many microseconds to keep looking for the next request before sleeping; 0: not at all. Nothing on a single CPU. */
-  busyPollUs: number;
-  /** Drained after each request is read and before `onRequest`. */
-  deaths: DeathWatch;
-  /** One request is read here at a time. At least FUSE_MIN_READ_BUFFER (8 KiB), and max_write + 4096. */
-  request: Uint8Array;
-  /** The reply to it, header included, is built here. */
-  reply: Uint8Array;
-  /** The event log's memory: a reply may end with a slice of it instead of a copy in `reply`. */
-  log: Uint8Array;
+// ---- /dev/fuse
+
+/** The words of {@link FuseChannelOptions.control}. */
+export const ControlWord: {
   /**
-   * Three words. [0] and [1] `onRequest` may set before it returns, and `answer` reads them: where in `log` the slice begins,
-   * and its length in bytes. A length that is not 0 appends the slice to the reply (writev(2)); the channel sets it back to 0.
-   * [2] set to 1 asks for `onSettle`; the channel sets it back to 0 before it calls that.
+   * A value of {@link RequestOutcome}. `onRequest` sets it; the channel resets it before each call.
    */
-  slice: Uint32Array;
-  /** `unique` of every parked request, 8 bytes each, as the kernel sent it: slot i is bytes 8i to 8i+7. */
+  readonly outcome: number;
+  /**
+   * The reply's bytes in `reply`, header included and slice excluded. Read if `outcome` is
+   * `replied`.
+   */
+  readonly replyLength: number;
+  /** The offset in `log` of the slice that ends the reply, in bytes. */
+  readonly sliceStart: number;
+  /** The slice's length in bytes; 0 for no slice. The channel sets it back to 0. */
+  readonly sliceLength: number;
+  /** A value of {@link SettleState}. */
+  readonly settle: number;
+  readonly count: number;
+};
+
+/** What has become of a request: the values of `ControlWord.outcome`. */
+export const RequestOutcome: {
+  /** `onRequest` has not said. The channel fails the request with EIO. */
+  readonly unset: number;
+  /** The reply is in `reply`, and may end with a slice of `log`. */
+  readonly replied: number;
+  /** The request waits in a slot of `parked`. `answer` or `fail` replies later. */
+  readonly parked: number;
+  /** The kernel expects no reply: FORGET, BATCH_FORGET, INTERRUPT. */
+  readonly noReply: number;
+  readonly count: number;
+};
+
+/** Whether readers have to be woken for new events: the values of `ControlWord.settle`. */
+export const SettleState: {
+  /** No event has come since the last `onSettle`. */
+  readonly settled: number;
+  /**
+   * An event has come. TypeScript sets it; the channel calls `onSettle` after the run of requests.
+   */
+  readonly pending: number;
+  /** The channel has set this: it polls for more events before it calls `onSettle`. */
+  readonly deferred: number;
+  readonly count: number;
+};
+
+/** What a {@link FuseChannel} works on. Both sides share all memory, and neither copies it. */
+export interface FuseChannelOptions {
+  /** A mounted /dev/fuse descriptor. The channel closes it. */
+  fd: number;
+  /**
+   * How long to poll for the next request before sleeping, in microseconds; 0 for not at all. On a
+   * single CPU the channel yields once instead (sched_yield(2)).
+   */
+  busyPollUs: number;
+  /** The channel drains it after it has received a request, and before `onRequest`. */
+  deaths: DeathWatch;
+  /**
+   * Holds one request at a time. At least FUSE_MIN_READ_BUFFER (8 KiB), and max_write + 4096 bytes.
+   */
+  request: Uint8Array;
+  /** Holds the reply, which begins with a fuse_out_header. */
+  reply: Uint8Array;
+  /** The event log's memory. A reply may end with a slice of it instead of a copy in `reply`. */
+  log: Uint8Array;
+  /** {@link ControlWord}. */
+  control: Uint32Array;
+  /** The `unique` of every parked request as the kernel sent it: slot i is bytes 8i to 8i+7. */
   parked: Uint8Array;
   /**
-   * Answers the request in `request`: `length` bytes. Gives the reply's length in `reply` without the slice, or 0
-   * for none (FORGET, a parked request). Must not throw.
+   * Handles the request in `request`, and sets `control[ControlWord.outcome]`. Must not throw.
+   *
+   * @param length the request's bytes
    */
-  onRequest: (length: number) => number;
+  onRequest: (length: number) => void;
   /**
-   * Called once a run of requests has been answered, if one of them has set `slice[2]`, which is set back to 0. What it
-   * has to say to others waits until then: whoever made the request goes on meanwhile, and more of them may have come.
+   * Wakes waiting readers. The channel calls it after a run of requests, if one of them has set
+   * `SettleState.pending`, and sets `SettleState.settled` before. Callers have their replies by
+   * then, and more events may have come. Set `SettleState.pending` again if readers are left.
    */
   onSettle: () => void;
   /**
-   * A reply that the kernel would not take, with its errno: EINVAL is a malformed reply. The channel has already
-   * answered that request with a bare EIO. ENOENT (the request is gone: its caller was killed) is not reported.
+   * The kernel has rejected a reply, and the channel has failed the request with EIO. Not called
+   * for ENOENT: the request is gone because its caller was killed.
+   *
+   * @param errno EINVAL for a malformed reply
    */
   onRefused: (errno: number) => void;
-  /** Requests may wait in the kernel that nothing will bring: see `starvedQueue`. Called once, until that has been asked. */
+  /**
+   * Requests may wait in the kernel that no reply brings. Called once until `starvedQueue` returns
+   * -1.
+   */
   onStarved: () => void;
-  /** The connection is over: ENODEV after umount, ECONNABORTED after an abort. The channel is closed already. */
+  /**
+   * The connection is over, and the channel is closed.
+   *
+   * @param errno ENODEV after an unmount, ECONNABORTED after an abort
+   */
   onEnd: (errno: number) => void;
 }
 
 /**
- * The serving loop on one /dev/fuse descriptor: when it is readable (uv_poll), read a request, drain the
- * death watch, call `onRequest`, write the reply. One call into JavaScript a request, no other thread. Through io_uring
- * requests come and replies go many at a time, in one system call.
+ * Serves one /dev/fuse descriptor. When it is readable (uv_poll), the channel reads a request,
+ * drains the death watch, calls `onRequest` and writes the reply: one call into JavaScript for each
+ * request, and no other thread. With io_uring one system call carries many requests and replies
+ * (native/addon/io_uring/fuse_ring.h).
  */
 export class FuseChannel {
   constructor(options: FuseChannelOptions);
   /** Starts to serve in the event loop. */
   start(): void;
-  /** Serves what is waiting now, without blocking, until there is none; gives the number of requests. */
+  /**
+   * Serves all requests that wait now, without blocking. Must not be called from a callback.
+   *
+   * @returns how many it has served
+   */
   serve(): number;
   /**
-   * Answers `count` parked requests, whose slots are the first `count` words of `slots`, with the same bytes:
-   * the first `length` bytes of `reply` after its 16-byte header, then the slice. A header for each is made here:
-   * {len, error 0, unique}. Those that are gone (ENOENT) are passed over.
+   * Replies to parked requests, all with the same bytes: a header, then `length` bytes of `reply`
+   * from byte 16 on, then the slice that `control` describes. The channel passes over requests that
+   * are gone (ENOENT).
    *
-   * With `more` they may be written only with those of a later call, or by `flush`: what the slice holds must stay as it is till then.
+   * @param slots the slots of the requests
+   * @param count how many of `slots` to use
+   * @param length bytes in `reply`, header excluded
+   * @param isCorked whether the reply may wait for a later call or for `uncork`; the slice's bytes
+   *   in `log` must not change until then
    */
-  answer(slots: Uint32Array, count: number, length: number, more: boolean): void;
-  /** Writes what has not been written yet. */
-  flush(): void;
-  /** Answers one parked request with an error: `errno` positive. */
+  answer(slots: Uint32Array, count: number, length: number, isCorked: boolean): void;
+  /** Writes all replies that wait. */
+  uncork(): void;
+  /**
+   * Fails one parked request.
+   *
+   * @param errno positive
+   */
   fail(slot: number, errno: number): void;
-  /** Writes the first `length` bytes of `reply` as they are: a notification. False when the kernel would not take it. */
+  /**
+   * Writes a notification: the first `length` bytes of `reply` as they are.
+   *
+   * @returns false if the kernel has rejected it
+   */
   notify(length: number): boolean;
   /**
-   * To be called while INIT is answered: once it is, requests come through io_uring (native/fuse_ring.h) and only
-   * FORGET and INTERRUPT through /dev/fuse. False when it can't be set up, and INIT must not ask for it.
-   * @param queues how many CPUs the machine may have @param payloadBytes the most that one request or reply carries
+   * Sets io_uring up. Call it while INIT is handled. After the INIT reply requests come through
+   * io_uring, and only FORGET and INTERRUPT through /dev/fuse.
+   *
+   * @param queues how many CPUs the machine may have
+   * @param payloadBytes the most bytes that one request or reply has behind its fixed part
+   * @returns false if io_uring is not available; then INIT must not ask for it
    */
   prepareRing(queues: number, payloadBytes: number): boolean;
   /** Whether requests come through io_uring. */
   usesRing(): boolean;
-  /** Through io_uring, so many requests at once can block, wherever their callers run. */
-  expectBlocked(most: number): void;
-  /** The CPU on which a request of somebody else's must be made, since others may wait for one; -1 when there is none. */
+  /**
+   * Provides room in io_uring for requests that block.
+   *
+   * @param count how many may block at once, on any CPU
+   */
+  expectBlocked(count: number): void;
+  /**
+   * Returns a CPU where requests may wait that no reply brings, or -1. A request of another process
+   * on that CPU brings them.
+   */
   starvedQueue(): number;
-  /** Stops serving and closes the descriptor, which aborts the connection if it is still mounted. */
+  /** Stops and closes the descriptor, which aborts the connection if it is still mounted. */
   close(): void;
 }
 
+// ---- netlink
+
+/** The words of {@link UeventSocketOptions.meta}, for each datagram. */
+export const DatagramWord: {
+  /** The datagram's full length in bytes (MSG_TRUNC), even if its slot is shorter. */
+  readonly length: number;
+  /** 1 if the slot is too short for the datagram; else 0. */
+  readonly truncated: number;
+  /** The sender's nl_pid (netlink(7)); 0 is the kernel. */
+  readonly senderPort: number;
+  /**
+   * The sender's nl_groups: a mask of the groups that it was sent to; 0 if it was sent to us alone.
+   */
+  readonly groups: number;
+  /** The sender's uid (SCM_CREDENTIALS); 0xffffffff without credentials. */
+  readonly uid: number;
+  /** The sender's pid (SCM_CREDENTIALS); 0 without credentials. */
+  readonly pid: number;
+  readonly count: number;
+};
+
 /** What a {@link UeventSocket} works on. */
 export interface UeventSocketOptions {
-  /** The NETLINK_KOBJECT_UEVENT multicast group, as a number: 1 the kernel's, 2 udev's (netlink(7)). */
+  /**
+   * The NETLINK_KOBJECT_UEVENT multicast group, 1 to 32: 1 is the kernel's, 2 is udev's
+   * (netlink(7)).
+   */
   group: number;
-  /** Asked of SO_RCVBUFFORCE, and of SO_RCVBUF where that is not permitted. */
+  /**
+   * The size to request with SO_RCVBUFFORCE, or with SO_RCVBUF without CAP_NET_ADMIN (socket(7)).
+   */
   receiveBufferBytes: number;
-  /** Room for `slots` datagrams of `slotBytes` each; datagram i begins at i * slotBytes. */
+  /** Slots for datagrams: datagram i begins at byte i * slotBytes. */
   data: Uint8Array;
   slotBytes: number;
-  /**
-   * Six words a datagram: [0] its full length, which MSG_TRUNC tells even where it is over slotBytes; [1] 1 if it was cut short;
-   * [2] the sender's nl_pid (0 is the kernel); [3] the sender's nl_groups, the mask it was sent to (0: it was sent to us alone);
-   * [4] the sender's uid (SCM_CREDENTIALS; 0xffffffff when there were no credentials); [5] the sender's pid.
-   */
+  /** {@link DatagramWord} for each slot. */
   meta: Uint32Array;
   /**
-   * `count` datagrams are in `data`. `overrun`: the kernel has dropped messages since the last call (ENOBUFS); they belong
-   * after these datagrams and before the next. `dry`: nothing more was waiting.
+   * `count` datagrams are in `data`.
+   *
+   * @param overrun whether the kernel has dropped messages since the last call (ENOBUFS); they
+   *   belong between these datagrams and the next
+   * @param dry whether the socket's queue was empty
    */
   onBatch: (count: number, overrun: boolean, dry: boolean) => void;
 }
@@ -206,68 +381,148 @@ export interface UeventSocketOptions {
 /** A NETLINK_KOBJECT_UEVENT socket in the event loop, read in batches (recvmmsg(2)). */
 export class UeventSocket {
   constructor(options: UeventSocketOptions);
-  /** The receive buffer that the kernel granted, in bytes (SO_RCVBUF doubles what was asked: socket(7)). */
+  /** The granted receive buffer in bytes: SO_RCVBUF doubles the requested size (socket(7)). */
   readonly receiveBufferBytes: number;
-  /** Starts to read in the event loop: a batch of as many as there are slots, then others have their turn. */
+  /**
+   * Reads in the event loop, one batch in each turn. A batch has at most as many datagrams as
+   * slots.
+   */
   start(): void;
-  /** Reads all that is waiting now, without blocking. */
+  /** Reads all datagrams that wait now, without blocking. */
   read(): void;
   close(): void;
 }
 
-/** Watches any pollable descriptor for readability (uv_poll). The descriptor stays the caller's to close. */
+/**
+ * Opens a NETLINK_KOBJECT_UEVENT socket that sends to one group (connect(2)).
+ *
+ * @param group 1 to 32
+ * @returns the descriptor
+ * @throws SystemError EPERM without CAP_NET_ADMIN
+ */
+export function openUeventSender(group: number): number;
+
+// ---- readiness
+
+/** Watches one descriptor for readability (uv_poll). The caller closes the descriptor. */
 export class ReadableWatch {
-  /** @param onReadable called while `fd` is readable or has hung up; level-triggered. */
+  /** @param onReadable called while `fd` is readable or hung up; level-triggered */
   constructor(fd: number, onReadable: () => void);
   close(): void;
 }
 
+/** The words of {@link ReadinessOptions.ready}, for each ready descriptor. */
+export const ReadyWord: {
+  /** The token from `add`. */
+  readonly token: number;
+  /** EPOLL* bits. */
+  readonly events: number;
+  readonly count: number;
+};
+
 /** What a {@link Readiness} works on. */
 export interface ReadinessOptions {
-  /** Two words a descriptor that is ready: its token, and its EPOLL* bits. */
+  /** Room for groups of {@link ReadyWord}. */
   ready: Uint32Array;
-  /** `count` descriptors are ready and described in `ready`. Level-triggered: it is called again until they are not. */
+  /**
+   * `ready` describes `count` descriptors. Called again until they are not ready: level-triggered.
+   */
   onReady: (count: number) => void;
 }
 
-/** An epoll set of many descriptors in the event loop (epoll(7)): one call into JavaScript for all that are ready. */
+/**
+ * An epoll set in the event loop (epoll(7)): one call into JavaScript for all ready descriptors.
+ */
 export class Readiness {
   constructor(options: ReadinessOptions);
-  /** Adds `fd`; `token` is an unsigned 32-bit number, `events` EPOLL* bits. EPOLLHUP and EPOLLERR are told always. */
+  /**
+   * Adds a descriptor. The caller closes it.
+   *
+   * @param token an unsigned 32-bit number
+   * @param events EPOLL* bits; EPOLLHUP and EPOLLERR are always reported
+   */
   add(fd: number, token: number, events: number): void;
-  /** Waits for other bits from now on. */
+  /** Changes the token and the EPOLL* bits of a descriptor. */
   change(fd: number, token: number, events: number): void;
-  /** Takes `fd` out of the set. What was ready in the call of `onReady` that is under way is still told. */
+  /** Removes a descriptor. The `onReady` that runs now may still report it. */
   remove(fd: number): void;
-  /** Leaves the event loop and closes the set. The descriptors stay the caller's to close. */
+  /** Leaves the event loop and closes the set. */
   close(): void;
 }
 
+// ---- sockets
+
 /**
- * socket(2), bind(2) and listen(2) of a SOCK_SEQPACKET Unix socket, whose file has `mode` from the start, whatever the
- * umask. EADDRINUSE when there is a file of that name.
+ * Listens on a SOCK_SEQPACKET Unix socket (socket(2), bind(2), listen(2)).
+ *
+ * @param mode the mode of the socket's file from the start, whatever the umask
+ * @returns the descriptor
+ * @throws SystemError EADDRINUSE if the file exists; ENAMETOOLONG
  */
 export function listenSeqpacket(path: string, mode: number): number;
 
-/** Whether somebody listens: connect(2)'s errno, or 0. ECONNREFUSED: the file is a dead server's; EPROTOTYPE: a live one's. */
+/**
+ * Tries to connect to a SOCK_SEQPACKET Unix socket (connect(2)), and closes the connection.
+ *
+ * @returns 0 if a server listens; else the errno: ECONNREFUSED if the server is dead, EPROTOTYPE if
+ *   it listens with another type of socket
+ */
 export function probeSeqpacket(path: string): number;
 
-/** accept4(2) without blocking: -1 when nobody waits. Who it is (SO_PEERCRED) is put into `peer`: pid, uid, gid. */
+/** The words of `peer` in {@link acceptSeqpacket} (SO_PEERCRED). */
+export const PeerWord: {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly count: number;
+};
+
+/**
+ * Accepts a connection without blocking (accept4(2)).
+ *
+ * @param peer receives {@link PeerWord}
+ * @returns the descriptor, or -1 if no client waits
+ */
 export function acceptSeqpacket(listener: number, peer: Uint32Array): number;
 
 /**
- * recvmsg(2) of one message of a connection of `acceptSeqpacket`'s, without blocking; what does not fit `bytes` is cut off.
+ * Receives one message of a connection from {@link acceptSeqpacket}, without blocking (recvmsg(2)).
+ * The kernel cuts off a part that does not fit `bytes`.
  *
- * @returns its length, 0 for an empty one; -1 when there is none; -2 at the end, when the client has shut down its side
+ * @returns its length in bytes, 0 for an empty message; -1 if none waits; -2 at the end, once the
+ *   client has shut down its side
  */
 export function receiveSeqpacket(fd: number, bytes: Uint8Array): number;
 
+/** The words of `slices` in {@link sendToAll}, for each message. */
+export const SliceWord: {
+  /** The offset in `memory`, in bytes. */
+  readonly start: number;
+  /** The length in bytes. */
+  readonly length: number;
+  readonly count: number;
+};
+
 /**
- * Sends the same messages, at most 64, to each of the first `count` of `sockets`, without blocking: one sendmmsg(2) a
- * socket. Message i is bytes slices[2i] to slices[2i] + slices[2i+1] of `memory`, which is sent from as it is.
+ * The words of `failed` in {@link sendToAll}, for each socket that has not received all messages.
+ */
+export const FailureWord: {
+  /** The socket's index in `sockets`. */
+  readonly place: number;
+  /** How many messages it has received; or a negative errno if it has received none. */
+  readonly outcome: number;
+  readonly count: number;
+};
+
+/**
+ * Sends the same messages to many sockets without blocking: one sendmmsg(2) for each socket.
  *
- * Gives how many sockets did not take all of them. Of these j is the socket at place failed[2j]; failed[2j+1] is how many
- * messages it took (the next would have blocked, or was refused), or a negative errno when it was none.
+ * @param count how many of `sockets` to send to
+ * @param memory holds all messages
+ * @param slices {@link SliceWord} for each message
+ * @param messages how many, at most 64
+ * @param failed room for {@link FailureWord} for each socket
+ * @returns how many sockets have not received all messages
  */
 export function sendToAll(
   sockets: Int32Array,
@@ -279,9 +534,12 @@ export function sendToAll(
 ): number;
 
 /**
- * As {@link sendToAll}, but the bytes go once into a sealed memfd (memfd_create(2), F_SEAL_SEAL, _SHRINK, _GROW and _WRITE), and
- * what each socket gets is a read-only descriptor of it (SCM_RIGHTS) with the first line as the message. No descriptor is
- * left open here. Throws when not even the first could be made (EMFILE); with fewer than `messages` every socket is in `failed`.
+ * Sends as {@link sendToAll}, but puts the bytes of each message once into a sealed memfd
+ * (memfd_create(2); F_SEAL_SEAL, _SHRINK, _GROW and _WRITE). Each socket receives a read-only
+ * descriptor of it (SCM_RIGHTS) with the first line as the message. No descriptor stays open here.
+ *
+ * @throws SystemError EMFILE, and others, if not even one memfd could be made. If only some could
+ *   be made, `failed` has every socket.
  */
 export function passToAll(
   sockets: Int32Array,
@@ -292,16 +550,31 @@ export function passToAll(
   failed: Int32Array,
 ): number;
 
-/** A NETLINK_KOBJECT_UEVENT socket that sends to one group, 1 to 32 (connect(2)). EPERM without CAP_NET_ADMIN. */
-export function openUeventSender(group: number): number;
+// ---- FIFOs
+
+/** The words of `counts` in {@link notifyFifos}. */
+export const FifoCount: {
+  /** FIFOs that got all bytes. */
+  readonly notified: number;
+  /** FIFOs that had no room. */
+  readonly full: number;
+  /** FIFOs without a reader that were unlinked. */
+  readonly stale: number;
+  /** FIFOs that were not written to. */
+  readonly skipped: number;
+  readonly count: number;
+};
 
 /**
- * Writes the first `length` bytes of `bytes`, at most PIPE_BUF, into every FIFO of a directory whose name begins with no dot, as
- * s6-ftrig-notify does: open(2) with O_WRONLY|O_NONBLOCK|O_NOFOLLOW, write(2), close(2). One without a reader (ENXIO) is unlinked if
- * its name begins with `ftrig1`. What is beyond the first `most`, or the first 65,536 names, is not written to. Adds to `counts`,
- * as it goes: FIFOs that got the bytes, that were full, that were unlinked, that were not written to.
+ * Writes bytes into the FIFOs of a directory, as s6-ftrig-notify does: open(2) with
+ * O_WRONLY|O_NONBLOCK|O_NOFOLLOW, write(2), close(2). It passes over names that begin with a dot. A
+ * FIFO without a reader (ENXIO) is unlinked if its name begins with `ftrig1`. A thread of libuv's
+ * pool does all that. The caller must keep the directory open until `done`.
  *
- * A thread of libuv's pool does all that. The directory stays open until `done` is called, with 0 or an errno.
+ * @param length how many of `bytes` to write, at most PIPE_BUF
+ * @param most the most FIFOs to write to; of the names in the directory, it reads the first 65,536
+ * @param counts {@link FifoCount}: the thread adds to them as it goes
+ * @param done called at the end with 0 or an errno
  */
 export function notifyFifos(
   directoryFd: number,
@@ -312,27 +585,40 @@ export function notifyFifos(
   done: (errno: number) => void,
 ): void;
 
+// ---- interrupts of libfuse
+
 /**
- * Catches a signal that is sent to single threads (sigaction(2)); gives the descriptor of a pipe that says whom it met: for
- * each, 8 bytes in the machine's order, the address of the semaphore that the thread waits for (what futex(2) was
- * called with), or another number when it waits for none; always 0 but on x86-64. Non-blocking, and never to be closed.
+ * Catches a signal that libfuse sends to single threads (sigaction(2)).
+ *
+ * @returns a non-blocking pipe, which must stay open. For each signal it has 8 bytes in the
+ *   machine's byte order. On x86-64 they are the address of the semaphore that the thread waits for
+ *   (the first argument of futex(2)), or another number if it waits for none. On other machines
+ *   they are 0.
  */
 export function catchInterrupts(signal: number): number;
 
-/** Where a buffer's memory is, to tell an address that lies in it. */
+/** Returns the address of a buffer's memory, to tell whether another address is in it. */
 export function addressOf(buffer: Uint8Array): number;
 
+// ---- memory
+
 /**
- * Maps memory that holds nothing yet (mmap(2), private, anonymous, without huge pages): a page is taken from the machine when it is
- * first written to. V8 does not count it, since no collection can free it. ENOMEM.
+ * Maps private memory without huge pages (mmap(2)). The kernel provides each page at its first
+ * write. V8 does not count this memory, because no collection can free it.
+ *
+ * @param bytes the size
+ * @throws SystemError ENOMEM
  */
 export function allocatePages(bytes: number): Uint8Array;
 
 /**
- * Gives pages back to the machine: they read as zeros afterwards (madvise(2), MADV_DONTNEED).
- * @param memory from {@link allocatePages} @param start in bytes, a multiple of the page size
+ * Gives pages back to the kernel (madvise(2), MADV_DONTNEED). They read as zeros afterwards.
+ *
+ * @param memory from {@link allocatePages}
+ * @param start in bytes, a multiple of the page size
+ * @param length in bytes
  */
 export function discardPages(memory: Uint8Array, start: number, length: number): void;
 
-/** Gives back to the machine what free(3) has kept (malloc_trim(3)); does nothing with a C library that keeps nothing. */
+/** Gives memory that free(3) has kept back to the kernel (malloc_trim(3)). Only glibc has this. */
 export function trimHeap(): void;

@@ -2,7 +2,8 @@
  * Which variables are a device's: those of uevents, as the kernel, udev(7), mdev, mdevd and vdev set them.
  *
  * `emit` takes only these from its environment, so that an event tells nothing of the shell it comes from. `run` sets
- * only these under their own names, so that an event can't set PATH or LD_PRELOAD. native/eventfs-emit.c has the same list.
+ * only these under their own names, so that an event can't set PATH or LD_PRELOAD. native/emit/device_variables.h has the
+ * same list: node native/emit/generate-header.mjs makes it of this one.
  */
 export const DEVICE_VARIABLES: readonly string[] = [
   // what ends with _ begins the names of many

@@ -4,6 +4,7 @@
  * V8 compiles what has run often, and uevents are rare: without this the first thousand that a daemon gets take about 15 us
  * longer each, hours after its start (benchmarks/figures/uevents.ts, on a fresh daemon). Nothing of it is left behind.
  */
+import { ControlWord } from '#native';
 import { ReplySink } from '../drivers/devfuse/reply-sink.js';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
@@ -23,7 +24,7 @@ const READ_BYTES = 4096;
 export function warmUp(owners: Owners): void {
   const bus = new Bus(new Log(LIMITS), new IdAllocator(0));
   const tree = new Tree(bus, owners);
-  const sink = new ReplySink(new Uint8Array(2 * READ_BYTES), bus.log.memory, new Uint32Array(3));
+  const sink = new ReplySink(new Uint8Array(2 * READ_BYTES), bus.log.memory, new Uint32Array(ControlWord.count));
   const port: ReplyPort = { ...NO_PORT, begin: (size) => sink.begin(size), answer: () => sink.end() };
   tree.attach(port, () => undefined);
   const stream = tree.root.lookup('stream')!.open(0, { uid: 0, gid: 0, pid: 0 });

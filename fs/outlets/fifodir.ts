@@ -11,7 +11,7 @@
  * wait for the next one. When more than a job's bytes wait, the last of them is a `?` for all that come on top.
  */
 import { closeSync, constants, openSync, statfsSync } from 'node:fs';
-import { notifyFifos } from '#native';
+import { FifoCount, notifyFifos } from '#native';
 import type { Event } from '../bus/event.js';
 import { UserError, errnoText, isSystemError } from '../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../shared/mountinfo.js';
@@ -42,7 +42,7 @@ export class FifodirOutlet implements Outlet {
   #lost = 0;
   #isClosed = false;
   /** FIFOs that got bytes, were full, were stale, were not written to. */
-  readonly #counts = new Uint32Array(4);
+  readonly #counts = new Uint32Array(FifoCount.count);
 
   constructor(
     private readonly path: string,
@@ -93,12 +93,12 @@ export class FifodirOutlet implements Outlet {
   };
 
   statusLines(): StatusLines {
-    const [notified, full, stale, skipped] = this.#counts;
+    const counts = this.#counts;
     return [
-      ['FIFODIR_WRITES', notified],
-      ['FIFODIR_FULL', full],
-      ['FIFODIR_STALE', stale],
-      ['FIFODIR_SKIPPED', skipped],
+      ['FIFODIR_WRITES', counts[FifoCount.notified]],
+      ['FIFODIR_FULL', counts[FifoCount.full]],
+      ['FIFODIR_STALE', counts[FifoCount.stale]],
+      ['FIFODIR_SKIPPED', counts[FifoCount.skipped]],
       ['FIFODIR_LOST', this.#lost],
     ];
   }

@@ -5,7 +5,7 @@
  * Sending never waits: a receiver that is full loses, and is told so by its own socket (ENOBUFS).
  */
 import { closeSync } from 'node:fs';
-import { openUeventSender, sendToAll } from '#native';
+import { FailureWord, SliceWord, openUeventSender, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import type { Event } from '../bus/event.js';
 import { libudevBytes, writeLibudev, writeLines } from './libudev-writer.js';
@@ -30,7 +30,7 @@ interface Format {
 export class NetlinkOutlet implements Outlet {
   readonly #sockets: Int32Array;
   readonly #memory = new Uint8Array(MEMORY_BYTES);
-  readonly #slices = new Uint32Array(2 * MOST_MESSAGES);
+  readonly #slices = new Uint32Array(SliceWord.count * MOST_MESSAGES);
   readonly #failed: Int32Array;
   #messages = 0;
   #end = 0;
@@ -78,8 +78,9 @@ export class NetlinkOutlet implements Outlet {
   take(event: Event): void {
     if (this.#messages === MOST_MESSAGES || this.#end + this.format.bytes(event) > MEMORY_BYTES) this.settle();
     const length = this.format.write(event, this.#memory, this.#end);
-    this.#slices[2 * this.#messages] = this.#end;
-    this.#slices[2 * this.#messages + 1] = length;
+    const at = SliceWord.count * this.#messages;
+    this.#slices[at + SliceWord.start] = this.#end;
+    this.#slices[at + SliceWord.length] = length;
     this.#messages++;
     this.#end += length;
   }
@@ -88,7 +89,10 @@ export class NetlinkOutlet implements Outlet {
     if (this.#messages === 0) return false;
     const incomplete = sendToAll(this.#sockets, this.#sockets.length, this.#memory, this.#slices, this.#messages, this.#failed);
     this.#sent += this.#messages * this.#sockets.length;
-    for (let i = 0; i < incomplete; i++) this.#finish(this.#sockets[this.#failed[2 * i]], this.#failed[2 * i + 1]);
+    for (let i = 0; i < incomplete; i++) {
+      const at = FailureWord.count * i;
+      this.#finish(this.#sockets[this.#failed[at + FailureWord.place]], this.#failed[at + FailureWord.outcome]);
+    }
     this.#messages = this.#end = 0;
     return false;
   }
@@ -96,13 +100,13 @@ export class NetlinkOutlet implements Outlet {
   /** The kernel has refused a message: the others go one by one. */
   #finish(socket: number, outcome: number): void {
     const one = Int32Array.of(socket);
-    const failed = new Int32Array(2);
+    const failed = new Int32Array(FailureWord.count);
     for (let i = Math.max(0, outcome); i < this.#messages; i++) {
-      if (sendToAll(one, 1, this.#memory, this.#slices.subarray(2 * i), 1, failed) === 0) continue;
-      if (failed[1] === -Errno.ECONNREFUSED) continue; // before Linux 4.18: nobody listens
+      if (sendToAll(one, 1, this.#memory, this.#slices.subarray(SliceWord.count * i), 1, failed) === 0) continue;
+      if (failed[FailureWord.outcome] === -Errno.ECONNREFUSED) continue; // before Linux 4.18: nobody listens
       this.#sent--;
       this.#refused++;
-      this.complain(`${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[1])}`);
+      this.complain(`${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[FailureWord.outcome])}`);
     }
   }
 

@@ -12,7 +12,7 @@
  * Nothing here waits for a client: what does not fit its socket stays in the log.
  */
 import { closeSync } from 'node:fs';
-import { Readiness, acceptSeqpacket, receiveSeqpacket, sendToAll } from '#native';
+import { FailureWord, PeerWord, Readiness, ReadyWord, SliceWord, acceptSeqpacket, receiveSeqpacket, sendToAll } from '#native';
 import { Cursor } from '../bus/cursor.js';
 import type { Event } from '../bus/event.js';
 import { FilterIndex } from '../bus/filter-index.js';
@@ -55,14 +55,14 @@ export class SocketOutlet implements Outlet {
   readonly #subscribers = new Map<number, SocketClient>();
   readonly #ofUser = new Map<number, number>();
   readonly #readiness: Readiness;
-  readonly #ready = new Uint32Array(2 * MOST_READY);
-  readonly #peer = new Uint32Array(3);
+  readonly #ready = new Uint32Array(ReadyWord.count * MOST_READY);
+  readonly #peer = new Uint32Array(PeerWord.count);
   readonly #input = new Uint8Array(MOST_FILTER_BYTES + 1);
   readonly #events = new Array<Event>(MOST_MESSAGES);
-  readonly #slices = new Uint32Array(2 * MOST_MESSAGES);
+  readonly #slices = new Uint32Array(SliceWord.count * MOST_MESSAGES);
   #failed = new Int32Array(32);
   readonly #one = new Int32Array(1);
-  readonly #oneFailed = new Int32Array(2);
+  readonly #oneFailed = new Int32Array(FailureWord.count);
   /** Who waits for descriptors or kernel memory, not for room. */
   readonly #starved = new Set<SocketClient>();
   #retry: NodeJS.Timeout | null = null;
@@ -124,7 +124,8 @@ export class SocketOutlet implements Outlet {
   #pushSome(group: SocketGroup, messages: number): void {
     const { leader, live, sockets } = group;
     if (live.length === 0) return;
-    if (this.#failed.length < 2 * sockets.length) this.#failed = new Int32Array(2 * sockets.length);
+    const room = FailureWord.count * sockets.length;
+    if (this.#failed.length < room) this.#failed = new Int32Array(room);
     let incomplete: number;
     try {
       incomplete = this.deliver(sockets, live.length, this.log.memory, this.#slices, messages, this.#failed);
@@ -138,8 +139,8 @@ export class SocketOutlet implements Outlet {
     this.#counted.sent += messages * live.length;
     // From behind, for the last one takes the place of one that parts.
     for (let i = incomplete - 1; i >= 0; i--) {
-      const subscriber = live[this.#failed[2 * i]];
-      const outcome = this.#failed[2 * i + 1];
+      const subscriber = live[this.#failed[FailureWord.count * i + FailureWord.place]];
+      const outcome = this.#failed[FailureWord.count * i + FailureWord.outcome];
       const taken = Math.max(0, outcome);
       this.#counted.sent -= messages - taken;
       group.part(subscriber).standBefore(this.#events[taken], leader, messages - taken - 1);
@@ -152,8 +153,8 @@ export class SocketOutlet implements Outlet {
     let messages = 0;
     for (let event: Event | undefined; messages < MOST_MESSAGES && (event = cursor.next()) !== undefined; messages++) {
       this.#events[messages] = event;
-      this.#slices[2 * messages] = event.start;
-      this.#slices[2 * messages + 1] = event.length;
+      this.#slices[SliceWord.count * messages + SliceWord.start] = event.start;
+      this.#slices[SliceWord.count * messages + SliceWord.length] = event.length;
     }
     return messages;
   }
@@ -189,8 +190,8 @@ export class SocketOutlet implements Outlet {
 
   /** True when it has been told. */
   #tell(subscriber: SocketClient, notice: Notice): boolean {
-    this.#slices[0] = 0;
-    this.#slices[1] = notice.bytes.length;
+    this.#slices[SliceWord.start] = 0;
+    this.#slices[SliceWord.length] = notice.bytes.length;
     if (this.#send(subscriber, notice.isRecord ? this.deliver : sendToAll, notice.bytes, 1) < 1) return false;
     subscriber.notice = null;
     return true;
@@ -206,7 +207,7 @@ export class SocketOutlet implements Outlet {
       this.#complainOf(error);
       return 0;
     }
-    const outcome = this.#oneFailed[1];
+    const outcome = this.#oneFailed[FailureWord.outcome];
     this.#heed(subscriber, outcome);
     return subscriber.cursor === null ? -1 : Math.max(0, outcome);
   }
@@ -253,8 +254,8 @@ export class SocketOutlet implements Outlet {
 
   #onReady(count: number): void {
     for (let i = 0; i < count; i++) {
-      const token = this.#ready[2 * i];
-      const events = this.#ready[2 * i + 1];
+      const token = this.#ready[ReadyWord.count * i + ReadyWord.token];
+      const events = this.#ready[ReadyWord.count * i + ReadyWord.events];
       if (token === LISTENER) {
         this.#accept();
         continue;
@@ -275,7 +276,8 @@ export class SocketOutlet implements Outlet {
       for (let accepted = 0; accepted < MOST_ACCEPTED; accepted++) {
         const fd = acceptSeqpacket(this.listener.fd, this.#peer);
         if (fd < 0) break;
-        this.#welcome(fd, { pid: this.#peer[0], uid: this.#peer[1], gid: this.#peer[2] });
+        const peer = this.#peer;
+        this.#welcome(fd, { pid: peer[PeerWord.pid], uid: peer[PeerWord.uid], gid: peer[PeerWord.gid] });
       }
       this.#saidSo = false;
     } catch (error) {
@@ -356,8 +358,8 @@ export class SocketOutlet implements Outlet {
   #refuse(subscriber: SocketClient, why: string): void {
     this.#counted.refused++;
     const text = answerText('error', 'ERROR', why);
-    this.#slices[0] = 0;
-    this.#slices[1] = text.length;
+    this.#slices[SliceWord.start] = 0;
+    this.#slices[SliceWord.length] = text.length;
     this.#one[0] = subscriber.fd;
     sendToAll(this.#one, 1, text, this.#slices, 1, this.#oneFailed); // if it has no room for it, it will see the end
     this.#drop(subscriber);

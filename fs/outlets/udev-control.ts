@@ -8,7 +8,7 @@
  */
 import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { ReadableWatch, acceptSeqpacket } from '#native';
+import { PeerWord, ReadableWatch, acceptSeqpacket } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
 import { Listener } from './listener.js';
 
@@ -40,7 +40,7 @@ export class UdevControl {
 
   #turnAway({ fd: listening }: Listener): void {
     try {
-      const peer = new Uint32Array(3);
+      const peer = new Uint32Array(PeerWord.count);
       for (let fd = acceptSeqpacket(listening, peer); fd >= 0; fd = acceptSeqpacket(listening, peer)) closeSync(fd);
     } catch (error) {
       if (!isSystemError(error)) throw error; // no descriptors: they wait

@@ -6,7 +6,7 @@
  * process owned before anything else happens (DESIGN section 4).
  */
 import { closeSync } from 'node:fs';
-import { DeathWatch, openPidfd } from '#native';
+import { DeathWatch, DrainWord, openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
@@ -38,7 +38,7 @@ export interface Caller {
 
 export class Owners {
   /** How often the deaths were drained: the addon counts. */
-  readonly #drains = new Uint32Array(1);
+  readonly #drains = new Uint32Array(DrainWord.count);
   readonly watch = new DeathWatch({ onDeath: (pid) => this.#died(pid as Pid), drains: this.#drains });
   readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
@@ -54,12 +54,12 @@ export class Owners {
 
   /** How often the deaths were drained, modulo 2^32. */
   get drains(): number {
-    return this.#drains[0];
+    return this.#drains[DrainWord.drains];
   }
 
   /**
    * Ends what every process owned that has died by now. Mostly no process has, and then it costs a
-   * look at memory (native/death_watch.h).
+   * look at memory (native/addon/process/death_watch.h).
    */
   drain(): void {
     this.watch.drainIfDue();

@@ -7,7 +7,7 @@
  * loss: events of other network namespaces have numbers too. Those that fall into the time of an overrun can't be told from lost ones, and are counted.
  */
 import { readFileSync } from 'node:fs';
-import { UeventSocket } from '#native';
+import { DatagramWord, UeventSocket } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import type { Complain } from '../shared/complaints.js';
@@ -17,9 +17,6 @@ import { SeqnumTracker } from './seqnum-tracker.js';
 /** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
 const SLOT_BYTES = 16 * 1024;
 const SLOTS = 32;
-const META_WORDS = 6;
-/** Words of UeventSocketOptions.meta. */
-const Meta = { length: 0, truncated: 1, senderPort: 2, groups: 3, uid: 4 } as const;
 const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
 
 /** What is different from one group to the other. */
@@ -47,7 +44,7 @@ export class UeventSource {
   readonly #socket: UeventSocket;
   readonly #text = new UeventText();
   readonly #data = new Uint8Array(SLOTS * SLOT_BYTES);
-  readonly #meta = new Uint32Array(SLOTS * META_WORDS);
+  readonly #meta = new Uint32Array(SLOTS * DatagramWord.count);
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
   readonly #tracker: SeqnumTracker;
@@ -109,14 +106,14 @@ export class UeventSource {
   }
 
   #take(slot: number): void {
-    const at = slot * META_WORDS;
-    const length = this.#meta[at + Meta.length];
+    const at = slot * DatagramWord.count;
+    const length = this.#meta[at + DatagramWord.length];
     if (!this.#isGenuine(at)) {
       this.#counted.forged++;
       return;
     }
     try {
-      if (this.#meta[at + Meta.truncated] !== 0) throw new OversizedUevent(`it has ${length} bytes`);
+      if (this.#meta[at + DatagramWord.truncated] !== 0) throw new OversizedUevent(`it has ${length} bytes`);
       this.group.read(this.#data, slot * SLOT_BYTES, length, this.#text);
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;
@@ -131,8 +128,8 @@ export class UeventSource {
   /** By root, to the group and to nobody else. Who sends to the group needs CAP_NET_ADMIN where the namespace was made. */
   #isGenuine(at: number): boolean {
     const meta = this.#meta;
-    if (this.group.kernelOnly && meta[at + Meta.senderPort] !== 0) return false;
-    return meta[at + Meta.groups] === this.#groupMask && meta[at + Meta.uid] === 0;
+    if (this.group.kernelOnly && meta[at + DatagramWord.senderPort] !== 0) return false;
+    return meta[at + DatagramWord.groups] === this.#groupMask && meta[at + DatagramWord.uid] === 0;
   }
 
   /** False when the event was told as lost before it came. */

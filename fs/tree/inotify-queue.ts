@@ -8,7 +8,7 @@
  *
  * FUSE is not told of watches. But inotify_add_watch(2) asks for the directory's attributes in the name of its thread.
  * So whoever asks is told to the helper with the next event, which finds out whether there is a watch
- * (native/notifier/look.c). A directory that nobody asks for costs nothing; nor does one that is only walked through or
+ * (native/notifier/scan.c). A directory that nobody asks for costs nothing; nor does one that is only walked through or
  * listed: that asks too, but then the same thread goes on to say what it wants there, and it was no watch.
  */
 import type { Entry, Queue } from '../bus/queue.js';

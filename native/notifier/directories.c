@@ -1,38 +1,35 @@
-/* Who may watch which directory: what the daemon has said, and what looking has shown. */
+/* Which processes may watch which directory, from the daemon's messages and from scans. */
 #include "notifier.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 4096
-#define WATCHER_BUCKETS 16384
-/* The most askers of one directory; when there are more, all processes are looked at instead. */
-#define MOST_ASKERS 256
+/* The most candidates of one directory. If there are more, all processes are scanned instead. */
+#define MAX_CANDIDATES 256
 /*
- * The most watchers of one directory that are kept, because a descriptor may be duplicated any number of times. Once all of
- * them are gone, all processes are looked at for more.
+ * The most watchers of one directory that are kept, because a descriptor may be duplicated any
+ * number of times. Once all of them are gone, a scan of all processes looks for more.
  */
-#define MOST_WATCHERS 64
+#define MAX_WATCHERS 64
 /*
- * A thread that is none of the askers may be inside of inotify_add_watch(2) still: it gets that long from its question to
- * its watch before the look begins that must find it.
+ * The time that inotify_add_watch(2) may take from its request to its watch, for a thread that is
+ * no candidate. The scan that must find the watch begins after that time.
  */
-#define UNSEEN_ASKER_NS (200 * MS)
+#define UNKNOWN_CANDIDATE_NS (200 * MS)
 
-static struct directory *buckets[BUCKETS];
-static struct watcher *watcher_buckets[WATCHER_BUCKETS];
-
-static struct directory **place_of(uint64_t ino) {
-  struct directory **place = &buckets[ino % BUCKETS];
+static struct directory **place_of(struct notifier *n, uint64_t ino) {
+  struct directory **place = &n->directories[ino % DIRECTORY_BUCKETS];
   while (*place && (*place)->ino != ino) place = &(*place)->next;
   return place;
 }
 
-struct directory *find_directory(uint64_t ino) { return *place_of(ino); }
+struct directory *find_directory(struct notifier *n, uint64_t ino) {
+  return *place_of(n, ino);
+}
 
-struct directory *enter_directory(uint64_t ino, const char *name) {
-  struct directory **place = place_of(ino);
+struct directory *enter_directory(struct notifier *n, uint64_t ino, const char *name) {
+  struct directory **place = place_of(n, ino);
   if (*place) return *place;
   struct directory *directory = grow(NULL, sizeof *directory);
   memset(directory, 0, sizeof *directory);
@@ -42,68 +39,86 @@ struct directory *enter_directory(uint64_t ino, const char *name) {
   return directory;
 }
 
-void forget_directory(uint64_t ino) {
-  struct directory **place = place_of(ino);
+void forget_directory(struct notifier *n, uint64_t ino) {
+  struct directory **place = place_of(n, ino);
   struct directory *directory = *place;
   if (!directory) return;
   *place = directory->next;
-  while (directory->first_watcher) remove_watcher(directory->first_watcher);
-  free(directory->askers);
+  while (directory->first_watcher) remove_watcher(n, directory->first_watcher);
+  free(directory->candidates);
   free(directory);
 }
 
-void each_directory(void (*visit)(struct directory *)) {
-  for (size_t i = 0; i < BUCKETS; i++)
-    for (struct directory *directory = buckets[i]; directory; directory = directory->next) visit(directory);
+void each_directory(struct notifier *n, void (*visit)(struct notifier *, struct directory *)) {
+  for (size_t i = 0; i < DIRECTORY_BUCKETS; i++) {
+    struct directory *directory = n->directories[i];
+    for (; directory; directory = directory->next) visit(n, directory);
+  }
 }
 
-void doubt(struct directory *directory, uint64_t from_ns) {
-  directory->is_in_doubt = true;
-  if (from_ns > directory->doubted_ns) directory->doubted_ns = from_ns;
+void mark_uncertain(struct directory *directory, uint64_t from_ns) {
+  directory->is_uncertain = true;
+  if (from_ns > directory->uncertain_ns) directory->uncertain_ns = from_ns;
 }
 
-struct asker *find_asker(struct directory *directory, int tid) {
-  for (size_t i = 0; i < directory->asker_count; i++)
-    if (directory->askers[i].tid == tid) return &directory->askers[i];
+/* ---- candidates */
+
+struct candidate *find_candidate(struct directory *directory, int tid) {
+  for (size_t i = 0; i < directory->candidate_count; i++) {
+    if (directory->candidates[i].tid == tid) return &directory->candidates[i];
+  }
   return NULL;
 }
 
-void add_asker(struct directory *directory, int tid, uint64_t asked_ms) {
+void add_candidate(struct notifier *n, struct directory *directory, int tid, uint64_t asked_ms) {
   if (tid == 0) {
     directory->is_hidden = true;
     return;
   }
-  struct asker *known = tid > 0 ? find_asker(directory, tid) : NULL;
+  struct candidate *known = tid > 0 ? find_candidate(directory, tid) : NULL;
   if (known) {
     known->asked_ms = asked_ms;
-    known->added_in = batch;
-  } else if (tid < 0 || directory->asker_count == MOST_ASKERS) {
-    doubt(directory, now_ns() + UNSEEN_ASKER_NS);
+    known->added_in = n->batch.number;
+  } else if (tid < 0 || directory->candidate_count == MAX_CANDIDATES) {
+    mark_uncertain(directory, now_ns() + UNKNOWN_CANDIDATE_NS);
   } else {
-    size_t count = directory->asker_count++;
-    size_t room = count ? count * 2 : 1;
-    if ((count & (count - 1)) == 0) directory->askers = grow(directory->askers, room * sizeof *directory->askers);
-    directory->askers[count] = (struct asker){tid, asked_ms, asked_ms, batch, 0, false};
+    size_t count = directory->candidate_count++;
+    if ((count & (count - 1)) == 0) {
+      size_t room = count ? count * 2 : 1;
+      directory->candidates = grow(directory->candidates, room * sizeof *directory->candidates);
+    }
+    directory->candidates[count] = (struct candidate){
+        .tid = tid,
+        .first_asked_ms = asked_ms,
+        .asked_ms = asked_ms,
+        .added_in = n->batch.number,
+    };
   }
 }
 
-void remove_asker(struct directory *directory, struct asker *asker) {
-  *asker = directory->askers[--directory->asker_count];
+void remove_candidate(struct directory *directory, struct candidate *candidate) {
+  *candidate = directory->candidates[--directory->candidate_count];
 }
 
-static struct watcher **watcher_place(const struct directory *directory, int tid, int fd) {
-  uint64_t hash = (directory->ino * 31 + (uint64_t)tid) * 0x9e3779b97f4a7c15ull + (uint64_t)fd * 0xff51afd7ed558ccdull;
-  struct watcher **place = &watcher_buckets[(hash >> 32) % WATCHER_BUCKETS];
-  for (; *place; place = &(*place)->next_in_bucket)
+/* ---- watchers */
+
+static struct watcher **watcher_place(struct notifier *n, const struct directory *directory,
+                                      int tid, int fd) {
+  uint64_t hash = (directory->ino * 31 + (uint64_t)tid) * 0x9e3779b97f4a7c15ull;
+  hash += (uint64_t)fd * 0xff51afd7ed558ccdull;
+  struct watcher **place = &n->watchers[(hash >> 32) % WATCHER_BUCKETS];
+  for (; *place; place = &(*place)->next_in_bucket) {
     if ((*place)->directory == directory && (*place)->tid == tid && (*place)->fd == fd) break;
+  }
   return place;
 }
 
-struct watcher *find_watcher(const struct directory *directory, int tid, int fd) {
-  return *watcher_place(directory, tid, fd);
+struct watcher *find_watcher(struct notifier *n, const struct directory *directory, int tid,
+                             int fd) {
+  return *watcher_place(n, directory, tid, fd);
 }
 
-static void put_last(struct watcher *watcher) {
+static void append(struct watcher *watcher) {
   struct directory *directory = watcher->directory;
   watcher->next = NULL;
   watcher->previous = directory->last_watcher;
@@ -112,7 +127,7 @@ static void put_last(struct watcher *watcher) {
   directory->last_watcher = watcher;
 }
 
-static void take_out(struct watcher *watcher) {
+static void unlink_watcher(struct watcher *watcher) {
   struct directory *directory = watcher->directory;
   if (watcher->previous) watcher->previous->next = watcher->next;
   else directory->first_watcher = watcher->next;
@@ -121,32 +136,32 @@ static void take_out(struct watcher *watcher) {
 }
 
 void move_last(struct watcher *watcher) {
-  take_out(watcher);
-  put_last(watcher);
+  unlink_watcher(watcher);
+  append(watcher);
 }
 
-void add_watcher(struct directory *directory, int tid, int fd, uint64_t look) {
-  struct watcher **place = watcher_place(directory, tid, fd);
+void add_watcher(struct notifier *n, struct directory *directory, int tid, int fd, uint64_t scan) {
+  struct watcher **place = watcher_place(n, directory, tid, fd);
   if (!*place) {
-    if (directory->watcher_count == MOST_WATCHERS) {
-      directory->has_more = true;
+    if (directory->watcher_count == MAX_WATCHERS) {
+      directory->has_more_watchers = true;
       return;
     }
     directory->watcher_count++;
     *place = grow(NULL, sizeof **place);
-    **place = (struct watcher){tid, fd, look, directory, NULL, NULL, NULL};
-    put_last(*place);
+    **place = (struct watcher){.tid = tid, .fd = fd, .directory = directory};
+    append(*place);
   }
-  (*place)->seen_in = look;
+  (*place)->seen_in = scan;
 }
 
-void remove_watcher(struct watcher *watcher) {
-  struct watcher **place = watcher_place(watcher->directory, watcher->tid, watcher->fd);
+void remove_watcher(struct notifier *n, struct watcher *watcher) {
   struct directory *directory = watcher->directory;
+  struct watcher **place = watcher_place(n, directory, watcher->tid, watcher->fd);
   *place = watcher->next_in_bucket;
-  take_out(watcher);
+  unlink_watcher(watcher);
   free(watcher);
-  if (--directory->watcher_count > 0 || !directory->has_more) return;
-  directory->has_more = false;
-  doubt(directory, now_ns());
+  if (--directory->watcher_count > 0 || !directory->has_more_watchers) return;
+  directory->has_more_watchers = false;
+  mark_uncertain(directory, now_ns());
 }

@@ -1,17 +1,19 @@
 /*
- * eventfs-notify MOUNT MINOR: started by the daemon, ends with it.
- * eventfs-notify MOUNT MINOR CPU: asks the daemon one thing from that CPU, and ends (fs/drivers/devfuse/io-uring/ring-stall-rescuer.ts).
+ * eventfs-notify MOUNT MINOR: the daemon starts it, and it ends with the daemon.
+ * eventfs-notify MOUNT MINOR CPU: makes requests on that CPU, and ends. The daemon starts it if
+ * requests wait in io_uring on that CPU (fs/drivers/devfuse/io-uring/ring-stall-rescuer.ts).
  *
  * Messages come on standard input, each ended by a NUL, in batches. In a batch:
  *
- *   D<inode> <name>   a directory; what follows is about it
- *   S<tid> <ms>       a thread has asked for it so long ago
+ *   D<inode> <name>   a directory; the following messages are about it
+ *   S<tid> <ms>       a thread asked for it that many milliseconds ago
  *   N<name>           an event has come
  *   G<name>           the directory of a dead owner
  *   F<inode>          a directory has ended
  *   .                 the end of the batch
  *
- * The answer to a batch, on standard output: a line Q<inode> for each directory that nobody watches, and a line `.`.
+ * The answer to a batch on standard output is a line Q<inode> for each directory without a watch,
+ * and a line `.`.
  */
 #include "notifier.h"
 
@@ -25,26 +27,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-uint32_t batch;
-uint64_t device;
-
-/* What a batch says. Names stay where they were read. */
-struct part {
-  struct directory *directory;
-  size_t first_name;
-  size_t name_count;
-  bool is_raised;
-};
-
-static struct part *parts;
-static size_t part_count;
-static const char **names;
-static size_t name_count;
-static const char **ghosts;
-static size_t ghost_count;
+/* The most bytes of one line of the answer. */
+#define ANSWER_LINE_BYTES 32
 
 void die(int code, const char *format, ...) {
   va_list arguments;
@@ -62,58 +48,86 @@ void *grow(void *memory, size_t bytes) {
   return grown;
 }
 
-uint64_t boot_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 uint64_t now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* `<number> <rest>`: the number, and where the rest is. */
-static uint64_t take_number(const char *text, const char **rest) {
-  char *end;
-  uint64_t number = strtoull(text, &end, 10);
-  *rest = *end == ' ' ? end + 1 : end;
-  return number;
+/* Returns the milliseconds since the machine's start (CLOCK_BOOTTIME). */
+static uint64_t boot_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* ---- messages */
+
 static void push_name(const char ***list, size_t *count, const char *name) {
-  if ((*count & (*count - 1)) == 0) *list = grow(*list, (*count ? *count * 2 : 1) * sizeof **list);
+  if ((*count & (*count - 1)) == 0) {
+    *list = grow(*list, (*count ? *count * 2 : 1) * sizeof **list);
+  }
   (*list)[(*count)++] = name;
 }
 
-static void begin_part(const char *text) {
-  const char *name;
-  uint64_t ino = take_number(text, &name);
-  if ((part_count & (part_count - 1)) == 0) parts = grow(parts, (part_count ? part_count * 2 : 1) * sizeof *parts);
-  parts[part_count++] = (struct part){enter_directory(ino, name), name_count, 0, false};
+/* `<inode> <name>` */
+static void begin_part(struct notifier *n, const char *text) {
+  struct batch *batch = &n->batch;
+  char *end;
+  uint64_t ino = strtoull(text, &end, 10);
+  const char *name = *end == ' ' ? end + 1 : end;
+  size_t count = batch->part_count++;
+  if ((count & (count - 1)) == 0) {
+    batch->parts = grow(batch->parts, (count ? count * 2 : 1) * sizeof *batch->parts);
+  }
+  batch->parts[count] = (struct part){
+      .directory = enter_directory(n, ino, name),
+      .first_name = batch->name_count,
+  };
 }
 
-static void take_asker(const char *text) {
-  if (part_count == 0) die(1, "a thread without a directory");
+/* The part that a message continues. */
+static struct part *last_part(struct batch *batch, const char *message) {
+  if (batch->part_count == 0) die(1, "a message without a directory: %s", message);
+  return &batch->parts[batch->part_count - 1];
+}
+
+/* `<tid> <ms>` */
+static void take_candidate(struct notifier *n, const char *text) {
   char *age;
   int tid = (int)strtol(text, &age, 10);
-  add_asker(parts[part_count - 1].directory, tid, boot_ms() - strtoull(age, NULL, 10));
+  uint64_t asked_ms = boot_ms() - strtoull(age, NULL, 10);
+  add_candidate(n, last_part(&n->batch, text)->directory, tid, asked_ms);
 }
 
-static void take_name(const char *name) {
-  if (part_count == 0) die(1, "an event without a directory");
-  push_name(&names, &name_count, name);
-  parts[part_count - 1].name_count++;
+static void take_name(struct batch *batch, const char *name) {
+  last_part(batch, name)->name_count++;
+  push_name(&batch->names, &batch->name_count, name);
 }
 
-static void raise_part(struct part *part) {
+/* Takes one message. Returns true at the end of a batch. */
+static bool take(struct notifier *n, const char *message) {
+  const char *rest = message + 1;
+  switch (message[0]) {
+    case 'D': begin_part(n, rest); return false;
+    case 'S': take_candidate(n, rest); return false;
+    case 'N': take_name(&n->batch, rest); return false;
+    case 'G': push_name(&n->batch.ghosts, &n->batch.ghost_count, rest); return false;
+    case 'F': forget_directory(n, strtoull(rest, NULL, 10)); return false;
+    case '.': return true;
+    default: die(1, "unknown message: %s", message);
+  }
+}
+
+/* ---- a batch */
+
+static void raise_part(struct notifier *n, struct part *part) {
   part->is_raised = true;
-  raise_created(part->directory, names + part->first_name, part->name_count);
+  raise_created(n, part->directory, n->batch.names + part->first_name, part->name_count);
 }
 
-/* Writes all of the answer; ends the process when the daemon is gone. */
-static void answer(const char *text, size_t length) {
+/* Writes a whole answer. Ends the process if the daemon is gone. */
+static void write_answer(const char *text, size_t length) {
   while (length > 0) {
     ssize_t written = write(STDOUT_FILENO, text, length);
     if (written < 0 && errno != EINTR) exit(0);
@@ -123,72 +137,71 @@ static void answer(const char *text, size_t length) {
   }
 }
 
-/* Names each directory that nobody watches, and forgets it. With the lock. */
-static void answer_quiet(void) {
-  static char *text;
-  static size_t room;
+/* Names and forgets each directory without a watch. With the lock, which it releases meanwhile. */
+static void answer(struct notifier *n) {
+  struct batch *batch = &n->batch;
   size_t length = 0;
-  if (room < part_count * 32 + 3) text = grow(text, room = part_count * 64 + 3);
-  for (size_t i = 0; i < part_count; i++) {
-    const struct directory *directory = parts[i].directory;
-    if (directory->asker_count > 0 || may_be_watched(directory)) continue;
-    length += (size_t)sprintf(text + length, "Q%llu\n", (unsigned long long)directory->ino);
-    forget_directory(directory->ino);
+  if (batch->answer_room < batch->part_count * ANSWER_LINE_BYTES + 3) {
+    batch->answer_room = batch->part_count * 2 * ANSWER_LINE_BYTES + 3;
+    batch->answer = grow(batch->answer, batch->answer_room);
   }
-  unlock_all();
+  char *text = batch->answer;
+  for (size_t i = 0; i < batch->part_count; i++) {
+    const struct directory *directory = batch->parts[i].directory;
+    if (directory->candidate_count > 0 || may_be_watched(n, directory)) continue;
+    length += (size_t)sprintf(text + length, "Q%llu\n", (unsigned long long)directory->ino);
+    forget_directory(n, directory->ino);
+  }
+  unlock(n);
   memcpy(text + length, ".\n", 2);
-  answer(text, length + 2);
-  lock_all();
+  write_answer(text, length + 2);
+  lock(n);
 }
 
 /*
- * Does what the batch says, and answers. Directories that are known to be watched wait for no look. With the lock, which
- * is let go of meanwhile: only this thread forgets directories.
+ * Raises the events of a batch, and answers it. A directory that is known to be watched waits for
+ * no scan. With the lock, which it releases meanwhile: only this thread forgets directories.
  */
-static void work(const char *mount) {
+static void work(struct notifier *n) {
+  struct batch *batch = &n->batch;
   bool is_any_left = false;
-  for (size_t i = 0; i < part_count; i++) {
-    ask_for_looks(parts[i].directory);
-    parts[i].is_raised = is_known_watched(parts[i].directory);
-    is_any_left |= !parts[i].is_raised;
+  for (size_t i = 0; i < batch->part_count; i++) {
+    struct part *part = &batch->parts[i];
+    request_scans(n, part->directory);
+    part->is_raised = is_known_watched(part->directory);
+    is_any_left |= !part->is_raised;
   }
-  unlock_all();
-  open_mount(mount);
-  for (size_t i = 0; i < part_count; i++)
-    if (parts[i].is_raised) raise_part(&parts[i]);
-  for (size_t i = 0; i < ghost_count; i++) raise_deleted(ghosts[i]);
-  lock_all();
-  if (is_any_left) wait_for_looks();
-  for (size_t i = 0; i < part_count; i++) {
-    if (parts[i].is_raised || !may_be_watched(parts[i].directory)) continue;
-    unlock_all();
-    raise_part(&parts[i]);
-    lock_all();
+  unlock(n);
+  open_mount(n);
+  for (size_t i = 0; i < batch->part_count; i++) {
+    if (batch->parts[i].is_raised) raise_part(n, &batch->parts[i]);
   }
-  unlock_all();
-  close_mount();
-  lock_all();
-  answer_quiet();
-  part_count = name_count = ghost_count = 0;
+  for (size_t i = 0; i < batch->ghost_count; i++) raise_deleted(n, batch->ghosts[i]);
+  lock(n);
+  if (is_any_left) wait_for_scans(n);
+  for (size_t i = 0; i < batch->part_count; i++) {
+    struct part *part = &batch->parts[i];
+    if (part->is_raised || !may_be_watched(n, part->directory)) continue;
+    unlock(n);
+    raise_part(n, part);
+    lock(n);
+  }
+  unlock(n);
+  close_mount(n);
+  lock(n);
+  answer(n);
+  batch->part_count = batch->name_count = batch->ghost_count = 0;
 }
 
-/* One message. True when it ends a batch. */
-static bool take(const char *message) {
-  const char *rest = message + 1;
-  switch (message[0]) {
-    case 'D': begin_part(rest); return false;
-    case 'S': take_asker(rest); return false;
-    case 'N': take_name(rest); return false;
-    case 'G': push_name(&ghosts, &ghost_count, rest); return false;
-    case 'F': forget_directory(strtoull(rest, NULL, 10)); return false;
-    case '.': return true;
-    default: die(1, "no such message: %s", message);
-  }
+/* Whether the input ends with the message `.`. */
+static bool ends_batch(const char *text, size_t length) {
+  if (length < 2 || text[length - 1] != '\0' || text[length - 2] != '.') return false;
+  return length == 2 || text[length - 3] == '\0';
 }
 
-/* Reads batch after batch until the daemon is gone. Only one is under way at a time. */
-static void serve(const char *mount) {
-  size_t room = 1 << 16, length = 0, seen = 0;
+/* Works on batch after batch until the daemon is gone. The daemon sends one at a time. */
+static void serve(struct notifier *n) {
+  size_t room = 1 << 16, length = 0;
   char *text = grow(NULL, room);
   for (;;) {
     if (length == room) text = grow(text, room *= 2);
@@ -197,31 +210,39 @@ static void serve(const char *mount) {
     if (got < 0 && errno != EINTR) die(1, "read: %s", strerror(errno));
     if (got < 0) continue;
     length += (size_t)got;
-    if (length < 2 || text[length - 1] != '\0' || text[length - 2] != '.' || (length > 2 && text[length - 3] != '\0')) continue;
-    lock_all(); /* so that no look begins in this batch before all its askers are there */
-    batch++;
-    for (seen = 0; seen < length; seen += strlen(text + seen) + 1)
-      if (take(text + seen)) work(mount);
-    unlock_all();
+    if (!ends_batch(text, length)) continue;
+    lock(n); /* so that no scan begins in this batch before all its candidates are known */
+    n->batch.number++;
+    for (size_t at = 0; at < length; at += strlen(text + at) + 1) {
+      if (take(n, text + at)) work(n);
+    }
+    unlock(n);
     length = 0;
   }
 }
 
 int main(int count, char **arguments) {
-  if (count != 3 && count != 4) die(1, "it is started by the daemon");
-  device = strtoull(arguments[2], NULL, 10);
+  static struct notifier notifier;
+  struct notifier *n = &notifier;
+  if (count != 3 && count != 4) die(1, "only the daemon starts this program");
+  n->mount.path = arguments[1];
+  n->mount.root = -1;
+  n->device = strtoull(arguments[2], NULL, 10);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   syscall(SYS_close_range, 3u, ~0u, 0u);
   umask(0);
-  /* A terminal and a service manager signal all of us: the daemon decides when it is over. */
+  /*
+   * A terminal or a service manager signals the whole process group, but the daemon ends this
+   * process
+   */
   const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
   if (count == 3) {
-    start_looking();
-    serve(arguments[1]);
+    start_scanning(n);
+    serve(n);
   } else {
-    open_mount(arguments[1]);
-    ask_on(atoi(arguments[3]));
+    open_mount(n);
+    make_requests_on(n, atoi(arguments[3]));
   }
   return 0;
 }

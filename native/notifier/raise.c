@@ -1,4 +1,7 @@
-/* The calls on the mount that make the kernel tell inotify. The daemon knows us by our PID and answers us alone in this way. */
+/*
+ * The system calls on the mount that make the kernel raise inotify events. The daemon recognizes
+ * this process by its PID, and replies in this way to no other.
+ */
 #include "notifier.h"
 
 #include <errno.h>
@@ -17,49 +20,51 @@
 #define OPEN_TREE_CLONE 1
 #endif
 
-static const char *mount_path;
-static int root = -1;
-/* Each answer helps one of those who wait. */
-#define ASKED_AT_ONCE 64
+/* How many requests one run of the helper makes. Each reply brings one request that waits. */
+#define REQUESTS_AT_ONCE 64
 
-static bool is_gone; /* the mount is not there, or the connection is over */
+void open_mount(struct notifier *n) { n->mount.is_gone = false; }
 
-void open_mount(const char *path) {
-  mount_path = path;
-  is_gone = false;
-}
-
-/* Whether `fd` is on our mount; `ino`, if not 0, must be its inode. Asks the kernel only, never the daemon. */
-static bool is_ours(int fd, uint64_t ino) {
+/* Whether `fd` is on our mount, and is the inode `ino` unless that is 0. Never asks the daemon. */
+static bool is_ours(const struct notifier *n, int fd, uint64_t ino) {
   struct statx attributes;
-  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &attributes) != 0) return false;
-  if (attributes.stx_dev_major != 0 || attributes.stx_dev_minor != device) return false;
+  int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (statx(fd, "", flags, STATX_INO, &attributes) != 0) return false;
+  if (attributes.stx_dev_major != 0 || attributes.stx_dev_minor != n->device) return false;
   return ino == 0 || attributes.stx_ino == ino;
 }
 
-/* Opens the mount's root by a path, if the path leads there. */
-static bool open_root(const char *path) {
-  root = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
+/* Opens the root of the mount at `path`. Returns false if our mount is not there. */
+static bool open_root(struct notifier *n, const char *path) {
+  int root = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
   if (root < 0) root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root >= 0 && is_ours(root, 0)) return true;
-  close_mount();
+  n->mount.root = root;
+  if (root >= 0 && is_ours(n, root, 0)) return true;
+  close_mount(n);
   return false;
 }
 
-/* Blanks, line ends and backslashes stand in mountinfo as three octal digits. */
+/*
+ * Decodes a path of mountinfo, which has blanks, line ends and backslashes as three octal digits.
+ */
 static void unescape(char *text) {
   char *to = text;
   for (const char *from = text; *from; from++) {
     if (from[0] == '\\' && from[1] && from[2] && from[3]) {
       *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
       from += 3;
-    } else *to++ = *from;
+    } else {
+      *to++ = *from;
+    }
   }
   *to = '\0';
 }
 
-/* The mount has been moved, or a directory above it renamed: by its device, proc_pid_mountinfo(5). */
-static bool find_root(void) {
+/*
+ * Opens the root by its device (proc_pid_mountinfo(5)). The mount was moved, or a directory above
+ * it renamed.
+ */
+static bool find_root(struct notifier *n) {
   FILE *mounts = fopen("/proc/self/mountinfo", "re");
   char *line = NULL;
   size_t room = 0;
@@ -67,10 +72,11 @@ static bool find_root(void) {
   while (mounts && !is_found && getline(&line, &room, mounts) > 0) {
     unsigned major, minor;
     int at = 0, end = 0;
-    if (sscanf(line, "%*d %*d %u:%u / %n%*s%n", &major, &minor, &at, &end) < 2 || end == 0 || major != 0 || minor != device) continue;
+    int fields = sscanf(line, "%*d %*d %u:%u / %n%*s%n", &major, &minor, &at, &end);
+    if (fields < 2 || end == 0 || major != 0 || minor != n->device) continue;
     line[end] = '\0';
     unescape(line + at);
-    is_found = open_root(line + at);
+    is_found = open_root(n, line + at);
   }
   free(line);
   if (mounts) fclose(mounts);
@@ -78,42 +84,50 @@ static bool find_root(void) {
 }
 
 /*
- * The mount's root. Where we may, a mount of our own of the same filesystem: umount(8) of the one that everybody sees
- * then succeeds at any time. It looks at what is mounted there now: after an umount that would be the directory beneath.
+ * Opens the root once for a batch. If it may, it makes a mount of its own of the same filesystem:
+ * umount(8) of the visible mount then succeeds at any time. Each batch looks for the mount anew:
+ * after an umount the directory beneath would be at its path.
  */
-static bool has_root(void) {
-  if (root >= 0) return true;
-  if (is_gone) return false;
-  if (open_root(mount_path) || find_root()) return true;
-  is_gone = true;
+static bool has_root(struct notifier *n) {
+  struct mount *mount = &n->mount;
+  if (mount->root >= 0) return true;
+  if (mount->is_gone) return false;
+  if (open_root(n, mount->path) || find_root(n)) return true;
+  mount->is_gone = true;
   return false;
 }
 
-void close_mount(void) {
-  if (root >= 0) close(root);
-  root = -1;
+void close_mount(struct notifier *n) {
+  if (n->mount.root >= 0) close(n->mount.root);
+  n->mount.root = -1;
 }
 
-void raise_created(const struct directory *directory, const char **names, size_t count) {
-  if (count == 0 || !has_root()) return;
-  int fd = openat(root, directory->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+void raise_created(struct notifier *n, const struct directory *directory, const char **names,
+                   size_t count) {
+  if (count == 0 || !has_root(n)) return;
+  int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  int fd = openat(n->mount.root, directory->name, flags);
   if (fd < 0) return;
-  /* EALREADY, ENOENT: somebody has taken the event already, and needs no telling. ESTALE: the directory has ended. */
-  for (size_t i = 0; i < count && is_ours(fd, directory->ino); i++)
-    if (mknodat(fd, names[i], S_IFREG | 0440, 0) != 0 && errno != ENOENT && errno != EALREADY) break;
+  for (size_t i = 0; i < count && is_ours(n, fd, directory->ino); i++) {
+    if (mknodat(fd, names[i], S_IFREG | 0440, 0) == 0) continue;
+    /* EALREADY, ENOENT: a reader has taken this event. ESTALE: the directory's owner is dead. */
+    if (errno != ENOENT && errno != EALREADY) break;
+  }
   close(fd);
 }
 
-void raise_deleted(const char *name) {
-  if (has_root()) unlinkat(root, name, AT_REMOVEDIR);
+void raise_deleted(struct notifier *n, const char *name) {
+  if (has_root(n)) unlinkat(n->mount.root, name, AT_REMOVEDIR);
 }
 
-void ask_on(int cpu) {
+void make_requests_on(struct notifier *n, int cpu) {
   cpu_set_t cpus;
   struct statfs ignored;
   CPU_ZERO(&cpus);
   CPU_SET(cpu, &cpus);
-  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) die(1, "sched_setaffinity: %s", strerror(errno));
-  for (int i = 0; i < ASKED_AT_ONCE && has_root(); i++) fstatfs(root, &ignored);
-  close_mount();
+  if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
+    die(1, "sched_setaffinity: %s", strerror(errno));
+  }
+  for (int i = 0; i < REQUESTS_AT_ONCE && has_root(n); i++) fstatfs(n->mount.root, &ignored);
+  close_mount(n);
 }

@@ -8,6 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
+import { ControlWord } from '#native';
 import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
 import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/inotify-helper-handlers.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
@@ -111,7 +112,7 @@ export class MemoryKernel implements ReplyPort, Reads {
   settles = true;
   #unsettled = false;
   readonly #sink: ReplySink;
-  readonly #slice = new Uint32Array(3);
+  readonly #control = new Uint32Array(ControlWord.count);
   /** The requests that have no reply yet, by `unique`. */
   readonly #open = new Map<number, Pending | null>();
   /** A high word that is not 0, so that nobody gets by with the low one. */
@@ -122,7 +123,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.tree = new Tree(this.bus, this.owners, (message) => this.said.push(message));
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
-    this.#sink = new ReplySink(reply, this.bus.log.memory, this.#slice);
+    this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
     const handlers = new TreeHandlers(this.tree, this);
     const helper = new InotifyHelperHandlers(this.tree, this);
     this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message), helper);
@@ -206,8 +207,9 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   /** The slice of the log that the channel would append, and its word set back. */
   #withSlice(copied: Uint8Array): Buffer {
-    const [start, length] = this.#slice;
-    this.#slice[1] = 0;
+    const start = this.#control[ControlWord.sliceStart];
+    const length = this.#control[ControlWord.sliceLength];
+    this.#control[ControlWord.sliceLength] = 0;
     assert.ok(start + length <= this.bus.log.memory.length);
     return Buffer.concat([copied, this.bus.log.memory.subarray(start, start + length)]);
   }
@@ -236,7 +238,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.drain();
     const length = this.session.dispatch(request.length);
     assert.ok(length === 0 || length >= OUT_HEADER_BYTES, `a reply of ${length} bytes`);
-    if (length === 0) assert.is(this.#slice[1], 0, 'a slice without a reply');
+    if (length === 0) assert.is(this.#control[ControlWord.sliceLength], 0, 'a slice without a reply');
     const reply = length === 0 ? null : this.#withSlice(this.session.reply.bytes.slice(0, length));
     if (reply !== null) {
       const { len, error, unique } = decode('fuse_out_header', reply);

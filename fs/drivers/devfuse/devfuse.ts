@@ -4,7 +4,7 @@
  *   kernel --read, or io_uring--> request --drain the deaths--> session --> handlers --> tree --> reply --write, or io_uring--> kernel
  *   bus --take, settle--> tree --ReplyPort--> one answer for all the parked reads that stand at the same place
  */
-import { FuseChannel } from '#native';
+import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
 import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
 import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
@@ -31,9 +31,6 @@ const MOST_PARKED = 64 * 1024;
 /** The most data of one reply. */
 const MOST_DATA = REPLY_BYTES - 4096;
 
-/** The word of `slice` that asks for `onSettle`. */
-const SETTLE = 2;
-
 /** How long a connection may take to negotiate: the kernel asks at once. */
 const INIT_TIMEOUT_MS = 5000;
 
@@ -43,8 +40,8 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   readonly #session: Session;
   readonly #parked: ParkedReads;
   readonly #sink: ReplySink;
-  /** What the channel is told besides a reply: see FuseChannelOptions.slice. */
-  readonly #slice = new Uint32Array(3);
+  /** Words that the channel shares: see FuseChannelOptions.control. */
+  readonly #control = new Uint32Array(ControlWord.count);
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
@@ -71,9 +68,9 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
-    this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#slice);
+    this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#control);
     this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain, new InotifyHelperHandlers(tree, this));
-    tree.attach(this, () => (this.#slice[SETTLE] = 1));
+    tree.attach(this, () => (this.#control[ControlWord.settle] = SettleState.pending));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', this.#parked.size],
@@ -103,12 +100,9 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         request: session.request.bytes,
         reply: session.reply.bytes,
         log: this.tree.bus.log.memory,
-        slice: this.#slice,
+        control: this.#control,
         parked: this.#parked.uniques,
-        onRequest: (length) => {
-          this.noteRequest();
-          return session.dispatch(length);
-        },
+        onRequest: (length) => this.#serve(length),
         onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onStarved: () => this.#stallRescuer?.told(),
@@ -161,6 +155,17 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     detachOrTell(this.#connection, this.complain);
   }
 
+  /** Serves the request in memory, and tells the channel what has become of it. */
+  #serve(length: number): void {
+    this.noteRequest();
+    const control = this.#control;
+    control[ControlWord.outcome] = RequestOutcome.noReply; // `park` changes it
+    const replyLength = this.#session.dispatch(length);
+    if (replyLength === 0) return;
+    control[ControlWord.replyLength] = replyLength;
+    control[ControlWord.outcome] = RequestOutcome.replied;
+  }
+
   // ---- Reads
 
   sink(size: number): ReplySink {
@@ -168,7 +173,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   }
 
   get holds(): boolean {
-    return this.#slice[SETTLE] !== 0;
+    return this.#control[ControlWord.settle] !== SettleState.settled;
   }
 
   park(handle: Handle, size: number): ParkedRead {
@@ -177,6 +182,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
       this.tree.ledger.countRefusal('reads');
       throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
     }
+    this.#control[ControlWord.outcome] = RequestOutcome.parked;
     if (this.#isRing) this.#missedInterrupts.watch();
     return read;
   }
@@ -211,7 +217,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
 
   uncork(): void {
     this.#isCorked = false;
-    this.#channel?.flush();
+    this.#channel?.uncork();
   }
 
   fail(read: ParkedRead, errno: number): void {

@@ -2,6 +2,7 @@
  * Where the bytes of a read go: one slice of the log goes to the kernel from where it lies, everything else is copied
  * behind the reply's header.
  */
+import { ControlWord } from '#native';
 import type { Sink } from '../../bus/sink.js';
 import { Size } from '../../fuse/abi.js';
 
@@ -15,12 +16,12 @@ export class ReplySink implements Sink {
   /**
    * @param reply the memory that replies are written from
    * @param log the log's ring
-   * @param slice what the channel appends to a reply: [0] where in the log, [1] how much
+   * @param control the channel's words, which name the slice that it appends to a reply
    */
   constructor(
     private readonly reply: Uint8Array,
     private readonly log: Uint8Array,
-    private readonly slice: Uint32Array,
+    private readonly control: Uint32Array,
   ) {}
 
   /** The bytes of the slice. */
@@ -49,8 +50,8 @@ export class ReplySink implements Sink {
 
   /** Tells the channel of the slice. */
   end(): void {
-    this.slice[0] = this.#sliceStart;
-    this.slice[1] = this.#sliceLength;
+    this.control[ControlWord.sliceStart] = this.#sliceStart;
+    this.control[ControlWord.sliceLength] = this.#sliceLength;
   }
 
   #extendSlice(start: number, length: number): boolean {

@@ -19,7 +19,7 @@ import { Waiters } from './waiters.js';
 /**
  * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
  * while the rest are still to be woken, and these get what has come meanwhile in the same read. As many as the channel
- * answers with one system call (native/reply_batch.h), measured: see docs/DECISIONS.md.
+ * answers with one system call (native/addon/fuse/reply_batch.h), measured: see docs/DECISIONS.md.
  */
 export const WOKEN_AT_ONCE = 64;
 

@@ -1,4 +1,4 @@
-/** How requests get from the kernel to devfuse: by read(2) of /dev/fuse, or through io_uring (native/fuse_ring.h). */
+/** How requests get from the kernel to devfuse: by read(2) of /dev/fuse, or through io_uring (native/addon/io_uring/fuse_ring.h). */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { TransportName } from '../../driver.js';

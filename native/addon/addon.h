@@ -1,0 +1,22 @@
+// What each part of the addon adds to its exports. index.d.ts documents the whole interface.
+#pragma once
+
+#include <napi.h>
+
+namespace eventfs {
+
+void exportMount(Napi::Env env, Napi::Object exports);
+void exportProcess(Napi::Env env, Napi::Object exports);
+void exportDeathWatch(Napi::Env env, Napi::Object exports);
+void exportFuseChannel(Napi::Env env, Napi::Object exports);
+void exportUeventSocket(Napi::Env env, Napi::Object exports);
+void exportUeventSender(Napi::Env env, Napi::Object exports);
+void exportReadableWatch(Napi::Env env, Napi::Object exports);
+void exportReadiness(Napi::Env env, Napi::Object exports);
+void exportSeqpacket(Napi::Env env, Napi::Object exports);
+void exportMemfd(Napi::Env env, Napi::Object exports);
+void exportMemory(Napi::Env env, Napi::Object exports);
+void exportFifodir(Napi::Env env, Napi::Object exports);
+void exportThreadInterrupts(Napi::Env env, Napi::Object exports);
+
+}  // namespace eventfs

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <linux/netlink.h>
+#include <napi.h>
+#include <sys/socket.h>
+
+#include <vector>
+
+#include "descriptor.h"
+#include "poll_handle.h"
+#include "shared_array.h"
+
+namespace eventfs {
+
+/** A NETLINK_KOBJECT_UEVENT socket in the event loop; see index.d.ts. */
+class UeventSocket : public Napi::ObjectWrap<UeventSocket> {
+ public:
+  explicit UeventSocket(const Napi::CallbackInfo& info);
+
+  Napi::Value receiveBufferBytes(const Napi::CallbackInfo& info);
+  void start(const Napi::CallbackInfo& info);
+  void read(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+ private:
+  /** Room for the sender and the credentials of one datagram. */
+  struct Slot {
+    sockaddr_nl sender;
+    iovec bytes;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
+  };
+  /** Why a batch ends. */
+  enum class Batch { kFull, kDry, kOverrun, kFailed };
+
+  static void onPoll(void* owner);
+  void open(Napi::Env env, uint32_t group);
+  void arm(size_t slot);
+  void describe(size_t slot);
+  void readUpTo(uint32_t max);
+  bool hasMore() const;
+  Batch receive(uint32_t* count);
+  void report(uint32_t count, bool overrun, bool dry);
+
+  Descriptor socket_;
+  PollHandle poll_;
+  bool isReading_ = false;
+  /** The kernel has dropped messages, and messages from before still wait. */
+  bool isOverrun_ = false;
+  int receiveBufferBytes_;
+
+  SharedArray<uint8_t> data_;
+  uint32_t slotBytes_;
+  SharedArray<uint32_t> meta_;
+  Napi::FunctionReference onBatch_;
+  std::vector<Slot> slots_;
+  std::vector<mmsghdr> messages_;
+};
+
+}  // namespace eventfs

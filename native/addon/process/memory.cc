@@ -1,0 +1,66 @@
+#include <sys/mman.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#include <cerrno>
+#include <cstdint>
+
+#include "addon.h"
+#include "system_error.h"
+
+namespace eventfs {
+
+/**
+ * Changes the memory that V8 counts as external. V8 counts each new buffer, and collects garbage
+ * when the sum grows. No collection can free these buffers, so their bytes are subtracted
+ * beforehand, and added again at the end.
+ */
+static void adjustExternal(napi_env env, int64_t bytes) {
+  int64_t total;
+  napi_adjust_external_memory(env, bytes, &total);
+}
+
+static Napi::Value allocatePages(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
+  // With huge pages one event would take 2 MiB, and discarded pages might stay
+  madvise(memory, bytes, MADV_NOHUGEPAGE);
+  adjustExternal(env, -static_cast<int64_t>(bytes));
+  auto buffer =
+      Napi::ArrayBuffer::New(env, memory, bytes, [bytes](Napi::Env finalEnv, void* pages) {
+        munmap(pages, bytes);
+        adjustExternal(finalEnv, static_cast<int64_t>(bytes));
+      });
+  return Napi::Uint8Array::New(env, bytes, buffer, 0);
+}
+
+static void discardPages(const Napi::CallbackInfo& info) {
+  auto memory = info[0].As<Napi::Uint8Array>();
+  auto start = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
+  auto length = static_cast<size_t>(info[2].As<Napi::Number>().Int64Value());
+  if (start > memory.ByteLength() || length > memory.ByteLength() - start) {
+    throw Napi::RangeError::New(info.Env(), "the range exceeds the memory");
+  }
+  if (madvise(memory.Data() + start, length, MADV_DONTNEED) < 0) {
+    throw systemError(info.Env(), errno, "madvise");
+  }
+}
+
+static void trimHeap(const Napi::CallbackInfo&) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
+void exportMemory(Napi::Env env, Napi::Object exports) {
+  exports.Set("allocatePages", Napi::Function::New<allocatePages>(env, "allocatePages"));
+  exports.Set("discardPages", Napi::Function::New<discardPages>(env, "discardPages"));
+  exports.Set("trimHeap", Napi::Function::New<trimHeap>(env, "trimHeap"));
+}
+
+}  // namespace eventfs

@@ -1,0 +1,115 @@
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "addon.h"
+#include "descriptor.h"
+#include "system_error.h"
+
+namespace eventfs {
+
+static Napi::Value openPidfd(const Napi::CallbackInfo& info) {
+  // By number: glibc has a wrapper only since 2.36, musl has none. The kernel sets close-on-exec.
+  long fd = syscall(SYS_pidfd_open, info[0].As<Napi::Number>().Int32Value(), 0);
+  if (fd < 0) throw systemError(info.Env(), errno, "pidfd_open");
+  return Napi::Number::New(info.Env(), fd);
+}
+
+static Napi::Value raiseFileLimit(const Napi::CallbackInfo& info) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) throw systemError(info.Env(), errno, "getrlimit");
+  if (limit.rlim_cur != limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) throw systemError(info.Env(), errno, "setrlimit");
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
+}
+
+static void sendDatagram(const Napi::CallbackInfo& info) {
+  std::string path = info[0].As<Napi::String>().Utf8Value();
+  std::string message = info[1].As<Napi::String>().Utf8Value();
+  bool waits = !info[2].IsBoolean() || info[2].As<Napi::Boolean>().Value();
+
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    throw systemError(info.Env(), ENAMETOOLONG, "sendto");
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  // unix(7): an abstract name begins with a NUL, and the length ends it without another NUL
+  if (path[0] == '@') address.sun_path[0] = '\0';
+  auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+
+  Descriptor socketFd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socketFd) throw systemError(info.Env(), errno, "socket");
+  int flags = MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT);
+  ssize_t sent = sendto(socketFd.get(), message.data(), message.size(), flags,
+                        reinterpret_cast<const sockaddr*>(&address), length);
+  if (sent < 0) throw systemError(info.Env(), errno, "sendto");
+}
+
+/** Splits "a\0b\0" into {"a", "b", nullptr}, the form of argv and envp of execve(2). */
+static std::vector<char*> splitAtNuls(std::string& text) {
+  std::vector<char*> parts;
+  for (size_t at = 0; at < text.size(); at += strlen(&text[at]) + 1) {
+    parts.push_back(&text[at]);
+  }
+  parts.push_back(nullptr);
+  return parts;
+}
+
+static std::string bytesOf(const Napi::Value& value) {
+  auto bytes = value.As<Napi::Uint8Array>();
+  return std::string(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
+}
+
+static void execute(const Napi::CallbackInfo& info) {
+  std::string argumentText = bytesOf(info[0]);
+  std::string environmentText = bytesOf(info[1]);
+  std::vector<char*> arguments = splitAtNuls(argumentText);
+  std::vector<char*> environment = splitAtNuls(environmentText);
+  auto kept = info[2].As<Napi::Array>();
+  if (arguments.size() < 2) throw systemError(info.Env(), EINVAL, "execve");
+
+  for (uint32_t i = 0; i < kept.Length(); i++) {
+    int fd = kept.Get(i).As<Napi::Number>().Int32Value();
+    int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0) fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+  }
+  // Node ignores these two signals, and execve(2) keeps that. It resets signals with a handler.
+  signal(SIGPIPE, SIG_DFL);
+  signal(SIGXFSZ, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+
+  execvpe(arguments[0], arguments.data(), environment.data());
+  int error = errno;
+  signal(SIGPIPE, SIG_IGN);
+  throw systemError(info.Env(), error, "execve");
+}
+
+static void exitNow(const Napi::CallbackInfo& info) {
+  _exit(info[0].As<Napi::Number>().Int32Value());
+}
+
+void exportProcess(Napi::Env env, Napi::Object exports) {
+  exports.Set("openPidfd", Napi::Function::New<openPidfd>(env, "openPidfd"));
+  exports.Set("raiseFileLimit", Napi::Function::New<raiseFileLimit>(env, "raiseFileLimit"));
+  exports.Set("sendDatagram", Napi::Function::New<sendDatagram>(env, "sendDatagram"));
+  exports.Set("execute", Napi::Function::New<execute>(env, "execute"));
+  exports.Set("exitNow", Napi::Function::New<exitNow>(env, "exitNow"));
+}
+
+}  // namespace eventfs

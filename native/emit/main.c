@@ -1,0 +1,88 @@
+/*
+ *   eventfs-emit [--mount DIR] [--environment] [KEY=VALUE ...]
+ *   eventfs-emit [--mount DIR] - < events
+ *
+ * Without KEY=VALUE, or with --environment, the event has the device variables of the environment,
+ * as mdev, mdevd, vdev and udev's RUN+= set them.
+ *
+ * Exit codes: 0; 1 the event was not published; 100 wrong usage; 111 a system call failed.
+ */
+#include "emit.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *mount_path = "/dev/events";
+
+void die(int code, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("eventfs: emit: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  _exit(code);
+}
+
+void *larger(void *old, size_t size) {
+  void *memory = realloc(old, size);
+  if (memory == NULL) die(EXIT_SYSTEM_CALL, "%s", strerror(errno));
+  return memory;
+}
+
+/* Reads standard input to its end. Dies if it is empty. */
+static char *read_input(size_t *length) {
+  char *text = NULL;
+  size_t have = 0, size = 0;
+  for (;;) {
+    if (have == size) text = larger(text, size = size * 2 + 65536);
+    ssize_t got = read(STDIN_FILENO, text + have, size - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) die(EXIT_SYSTEM_CALL, "standard input: %s", strerror(errno));
+    if (got == 0) break;
+    have += (size_t)got;
+  }
+  if (have == 0) die(EXIT_FAILED, "standard input is empty");
+  *length = have;
+  return text;
+}
+
+int main(int argc, char **argv) {
+  int environment = 0, input = 0, given = 0;
+  char **arguments = argv + 1;
+  for (int i = 0; i < argc - 1; i++) {
+    if (strcmp(arguments[i], "--environment") == 0) environment = 1;
+    else if (strcmp(arguments[i], "--mount") == 0 && i + 2 < argc) mount_path = arguments[++i];
+    else if (strncmp(arguments[i], "--mount=", 8) == 0) mount_path = arguments[i] + 8;
+    else if (strcmp(arguments[i], "-") == 0) input = 1;
+    else if (arguments[i][0] != '-') arguments[given++] = arguments[i];
+    else {
+      die(EXIT_USAGE,
+          "unknown option '%s' "
+          "(usage: eventfs-emit [--mount DIR] [--environment] [KEY=VALUE ...|-])",
+          arguments[i]);
+    }
+  }
+  size_t length;
+  if (input && given > 0) die(EXIT_FAILED, "-: not KEY=VALUE");
+  if (input) {
+    char *event = read_input(&length);
+    publish(event, length);
+    return 0;
+  }
+  if (environment || given == 0) set_from_environment();
+  for (int i = 0; i < given; i++) {
+    const char *equals = strchr(arguments[i], '=');
+    if (equals == NULL || equals == arguments[i]) {
+      die(EXIT_FAILED, "%s: not KEY=VALUE", arguments[i]);
+    }
+    set(arguments[i], (size_t)(equals - arguments[i]), equals + 1);
+  }
+  char *event = build_event(&length);
+  publish(event, length);
+  return 0;
+}
