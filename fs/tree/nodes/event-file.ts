@@ -77,7 +77,7 @@ export class EventFile extends Node implements Entry {
   /** ESTALE when the last queue has let go since the lookup: the kernel looks again. EPERM to write a delivered event. */
   open(flags: number, caller: Caller): Handle {
     const { event } = this;
-    if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE);
+    if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE, 'the last queue has let the event go');
     const writes = (flags & O_ACCMODE) !== O_RDONLY;
     if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
     if (writes && (flags & O_TRUNC) !== 0) {
@@ -151,7 +151,7 @@ export class EventHandle extends Handle {
 
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { event } = this.node;
-    if (!this.writes || !(event instanceof WrittenEvent)) throw new FsError(Errno.EBADF);
+    if (!this.writes || !(event instanceof WrittenEvent)) throw new FsError(Errno.EBADF, 'it is not open for writing');
     event.write(bytes, start, length, offset === APPEND ? event.length : offset);
     return length;
   }

@@ -30,7 +30,7 @@ export interface FilteredDirectory extends DotFileHost {
   parseUnparsed(): void;
   /** An open `.filter` is closed. */
   writerGone(writer: UnparsedFilter): void;
-  complain(message: string): void;
+  warn(message: string): void;
 }
 
 export class FilterFile extends DotFile<FilteredDirectory> {
@@ -159,7 +159,7 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       this.#length = this.#parsed;
-      directory.complain(`${directory.name}/.filter: ${error.message} (the old filter stays)`);
+      directory.warn(`${directory.name}/.filter: ${error.message} (the old filter stays)`);
     }
   }
 
