@@ -14,7 +14,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
-import { type Mounted, parseMountinfo } from '../fs/shared/mountinfo.js';
+import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
 import { missingRing, withRing } from './support/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));

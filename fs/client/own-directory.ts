@@ -41,7 +41,7 @@ function makeFree(wanted: string): string {
 /** One write(2), never of a file that is not there: what is made in a process directory is an event. */
 function writeTo(path: string, text: Buffer): void {
   try {
-    const fd = openSync(path, constants.O_WRONLY);
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     try {
       writeSync(fd, text);
     } finally {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { readlinkSync, realpathSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
-import { MOUNT_TYPE, mountedAt } from '../shared/mountinfo.js';
+import { MOUNT_TYPE, mountedAt } from '../shared/kernel/mountinfo.js';
 
 /** How long a mount may take to say whether it is alive. */
 const PROBE_TIMEOUT_MS = 2000;

@@ -1,7 +1,7 @@
 /** Which process serves a mount. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
-import { mountedAt } from '../shared/mountinfo.js';
-import { seesOwnNamespace } from '../shared/namespaces.js';
+import { mountedAt } from '../shared/kernel/mountinfo.js';
+import { seesOwnNamespace } from '../shared/kernel/namespaces.js';
 import { readStatusFile } from './status.js';
 
 /**

@@ -1,7 +1,7 @@
 /** Taking a mount away, from outside or by its own daemon. */
 import { unmount, unmountApart } from '#native';
 import { isSystemError } from '../shared/errors.js';
-import { MOUNT_TYPE, type Mounted, ancestors, isReachable, mounts } from '../shared/mountinfo.js';
+import { MOUNT_TYPE, type Mounted, ancestors, isReachable, mounts } from '../shared/kernel/mountinfo.js';
 
 /** umount2(2). */
 const MNT_FORCE = 1;

@@ -111,6 +111,17 @@ export class Request {
     return this.#intern(start, end, hash & NAME_MASK);
   }
 
+  /** A symlink's target, ended by NUL; bytes as characters. Unlike a name it is not remembered. */
+  target(): string {
+    const { bytes } = this;
+    const start = this.#at;
+    let end = start;
+    while (end < this.#end && bytes[end] !== NUL) end++;
+    if (end === this.#end) throw new ShortRequest('a target does not end');
+    this.#at = end + 1;
+    return this.#text.toString('latin1', start, end);
+  }
+
   /** The string for these bytes: the one made last time, where a name is asked for again and again. */
   #intern(start: number, end: number, slot: number): string {
     const known = this.#names[slot];

@@ -14,7 +14,7 @@ import { closeSync, constants, openSync, statfsSync } from 'node:fs';
 import { FifoCount, notifyFifos } from '#native';
 import type { Event } from '../bus/event.js';
 import { UserError, errnoText, isSystemError } from '../shared/errors.js';
-import { FUSE_SUPER_MAGIC } from '../shared/mountinfo.js';
+import { FUSE_SUPER_MAGIC } from '../shared/kernel/mountinfo.js';
 import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Outlet } from './outlet.js';

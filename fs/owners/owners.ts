@@ -11,7 +11,7 @@ import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
-import { namespaceOf } from '../shared/namespaces.js';
+import { namespaceOf } from '../shared/kernel/namespaces.js';
 
 /** Something that ends with its owner. */
 export interface Mortal {

@@ -38,6 +38,8 @@ export interface TreeContext {
   readonly port: ReplyPort;
   /** A number for a new node. */
   newNodeId(): NodeId;
+  /** A number for a new directory of events, with those behind it for the names that are always in it. */
+  newDirectoryId(): NodeId;
   /** A number for a new event's inode. */
   newInode(): number;
   /** A node has ended, and the table of nodes lets go of it. */

@@ -31,6 +31,15 @@ export const PARKED_READ_BYTES = 192;
 /** A buffer, besides its bytes: 200. */
 const BUFFER_BYTES = 256;
 
+/**
+ * The price of a FIFO, a socket or a symlink besides that of an entry.
+ * @param target a symlink's, bytes as characters
+ * @returns bytes of memory
+ */
+export function specialHeap(name: string, target = ''): number {
+  return name.length + target.length;
+}
+
 /** What a process directory is charged besides what is in it. */
 export function directoryPrice(name: string): { directories: number; memory: number } {
   return { directories: 1, memory: DIRECTORY_BYTES + name.length };

@@ -5,9 +5,10 @@
  *   directories   process directories                         the directory's uid and gid
  *   streams       open streams                                the opener's
  *   reads         blocked reads                               the reader's
- *   events, bytes links to events, FIFOs and sockets; text    the directory's: each link counts, though bytes are stored once
+ *   events, bytes links to events, FIFOs, sockets and         the directory's: each link counts, though bytes are stored once
+ *                 symlinks; text
  *   memory        bytes of V8's heap and of buffers: names,   the directory's, or the opener's
- *                 nodes, handles, filters, open texts
+ *                 targets, nodes, handles, filters, open texts
  *   filter_cost   units of work that one event can cost       the directory's, or the opener's
  */
 import { totalmem } from 'node:os';

@@ -14,6 +14,7 @@ import { descriptorRefusals } from '../owners/process.js';
 import type { TreeContext, TreeSettings } from './context.js';
 import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
+import { EVENT_DIRECTORY_INODES } from './nodes/event-directory.js';
 import type { FilterHost } from './filter-charge.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
@@ -74,10 +75,10 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
-    this.log = new LogDirectory(this, this.newNodeId(), () => this.statusLines());
+    this.log = new LogDirectory(this, this.newDirectoryId(), () => this.statusLines());
     this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.newNodeId()));
-    this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams, ''), true);
+    this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
     this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
     bus.attach(this);
   }
@@ -112,6 +113,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   newNodeId(): NodeId {
     return this.bus.inodes.next() as NodeId;
+  }
+
+  /** The node id of a directory of events, with the numbers behind it for what is always in it. */
+  newDirectoryId(): NodeId {
+    return this.bus.inodes.nextOf(EVENT_DIRECTORY_INODES) as NodeId;
   }
 
   newInode(): number {

@@ -2,8 +2,8 @@
  * What POSIX and Linux's manual pages say of the calls on a filesystem, case by case; system.ts says how to read one, and
  * runs them. go-fuse's posixtest and pjdfstest were the map of what there is to say.
  *
- * What differs here from a disk's filesystem is said in a case too: no directories in a process directory, no symlinks,
- * an event is at most 64 KiB, reading does not change an access time.
+ * What differs here from a disk's filesystem is said in a case too: no directories in a process
+ * directory, an event is at most 64 KiB, reading does not change an access time.
  */
 export interface Case {
   readonly name: string;
@@ -741,14 +741,166 @@ const SPECIAL = group('mknod', {
 });
 
 const SYMLINKS = group('symlinks', {
-  'are head and tail only': `
-    symlink a b = EPERM
-    symlink a ../b = EPERM
-    symlink a ../log/b = EPERM
+  'are made, and say where they lead': `
+    symlink some/where a
+    type a = symlink
+    mode a = 777
+    size a = 10
+    nlink a = 1
+    readlink a = some/where
+    names . = a
+    cat a = ENOENT
+    put b 1
+    symlink b c
+    cat c = 1
+    names . = b a c
+    unlink a
+    readlink a = ENOENT
+    names . = b c`,
+  'are no events': `
+    symlink x a
+    readlink head = ENOENT
+    readlink tail = ENOENT
+    getxattr . user.eventfs.pending = 0
+    put e 1
+    readlink head = e
+    readlink tail = e
+    getxattr . user.eventfs.pending = 1
+    unlink head
+    names . = a`,
+  'lead to any bytes, at most 4,095': `
+    symlink {4095} a
+    size a = 4095
+    readlink a = {4095}
+    symlink {4096} b = ENAMETOOLONG
+    symlink %01%0A%FE%FF c
+    readlink c = %01%0A%FE%FF
+    names . = a c`,
+  'are refused where something is, or means something': `
     put a 1
     symlink x a = EEXIST
-    symlink x head = EEXIST`,
-  'name the oldest and the newest': `
+    symlink x head = EEXIST
+    symlink x .stream = EEXIST
+    symlink x .filter = EEXIST
+    symlink x .since = EEXIST
+    symlink x .status = EEXIST
+    symlink x . = EEXIST
+    symlink x ../other = EEXIST
+    unlink a
+    symlink x head = EEXIST
+    symlink x tail = EEXIST
+    symlink x a
+    symlink x a = EEXIST
+    mkdir a = EEXIST
+    mknod a ${FIFO} 0 = EEXIST
+    link ../log/.status a = EEXIST
+    names . = a`,
+  'are refused where there are no queues': `
+    symlink a ../b = EPERM
+    symlink a ../log/b = EPERM
+    symlink a ../match/b = EINVAL
+    symlink a ../match/A==b = EEXIST
+    symlink a none/b = ENOENT
+    put f 1
+    symlink a f/b = ENOTDIR`,
+  'take chown, rename and unlink, but not link': `
+    symlink x a
+    chown a 1001 1002
+    uid a = 1001
+    gid a = 1002
+    mode a = 777
+    link a b = EPERM
+    note a
+    rename a b
+    rename b a
+    changed a = ctime
+    rename a ../other/b
+    names . = nothing
+    names ../other = b
+    readlink ../other/b = x
+    rename ../other/b ../b = EPERM
+    rename ../other/b ../log/b = EPERM
+    rename ../other/b head = EPERM
+    rename ../other/b .filter = EPERM
+    unlink ../other/b
+    names ../other = nothing`,
+  'take times': `
+    symlink x a
+    times a 1 2 3 4
+    atime a = 1.000000002
+    mtime a = 3.000000004
+    note a
+    readlink a
+    changed a = nothing`,
+  'change the times of their directory when they are made and removed': `
+    note .
+    symlink x a
+    changed . = mtime ctime
+    note .
+    unlink a
+    changed . = mtime ctime`,
+  'replace and are replaced by other files in rename': `
+    put a 1
+    symlink x b
+    rename a b
+    type b = file
+    symlink y c
+    rename c b
+    readlink b = y
+    names . = b
+    mknod f ${FIFO} 0
+    rename b f
+    readlink f = y
+    rename f f
+    symlink z ../other/f
+    rename ../other/f f
+    readlink f = z
+    names . = f
+    rename f ../other = EISDIR
+    rename ../other f = ENOTDIR`,
+  'are not replaced with RENAME_NOREPLACE': `
+    symlink x a
+    symlink y b
+    rename a b 1 = EEXIST
+    rename a c 1
+    readlink c = x
+    rename c b 2 = EINVAL`,
+  'that users make are followed by what follows symlinks': `
+    put a hello
+    symlink a l
+    symlink l m
+    cat m = hello
+    truncate m 2
+    size a = 2
+    chmod l 600
+    mode a = 600
+    access m 4
+    open 1 m r|nofollow = ELOOP
+    open 1 m w|creat|excl = EEXIST
+    open 1 m/x r = ENOTDIR
+    symlink new n
+    put n made
+    cat new = made
+    symlink ../other d
+    put d/in 1
+    cat ../other/in = 1
+    symlink loop loop
+    cat loop = ELOOP
+    unlink l
+    cat m = ENOENT
+    cat a = he`,
+  'belong to who makes them, in whose directory it may be': `
+    alice: symlink x a = EACCES
+    chmod . 1777
+    alice: symlink x a
+    uid a = 1001
+    gid a = 1001
+    bob: unlink a = EPERM
+    bob: rename a b = EPERM
+    bob: readlink a = x
+    alice: rename a b
+    alice: unlink b`,
+  'that are head and tail name the oldest and the newest': `
     put a 1
     put b 22
     put c 333
@@ -762,7 +914,7 @@ const SYMLINKS = group('symlinks', {
     readlink a = EINVAL
     readlink . = EINVAL
     readlink .stream = EINVAL`,
-  'are followed by what follows symlinks': `
+  'that are head and tail are followed by what follows symlinks': `
     put a hello
     truncate head 2
     size a = 2

@@ -140,7 +140,10 @@ class MemoryCaller implements Caller {
       case 'mknod':
         return this.#make(first, (parent, name) => this.kernel.mknod(parent, name, number(0), this.#by));
       case 'symlink':
-        return this.#make(rest[0], (parent, name) => this.kernel.ask('FUSE_SYMLINK', parent, Buffer.concat([cstring(name), cstring(first)]), this.#by));
+        return this.#make(rest[0], (parent, name) => {
+          if (first.length >= PATH_MAX) throw new Refused('ENAMETOOLONG');
+          this.kernel.symlink(parent, name, first, this.#by);
+        });
       case 'link':
         return this.#link(this.#find(first, false), rest[0]);
       case 'rename':

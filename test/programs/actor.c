@@ -7,7 +7,9 @@
  *   outer                      its PID for whoever mounted /proc
  *   mkdir PATH, rmdir PATH, chdir PATH
  *   getcwd
- *   open PATH                  a descriptor to read; likewise `openrw`, `opendir`, `opennb` (O_NONBLOCK), `openpath` (O_PATH)
+ *   open PATH                  a descriptor to read; likewise `openrw`, `opendir`, `opennb` (O_NONBLOCK), `openpath` (O_PATH),
+ *                              `openlink` (of a symlink itself: O_PATH, O_NOFOLLOW)
+ *   symlink TARGET PATH, readlink PATH, readlinkat FD
  *   create PATH BYTES          a new file with so many bytes in it
  *   read FD, pread FD          how many bytes came
  *   getdents FD                how many bytes of entries there are from the beginning on
@@ -74,6 +76,14 @@ static void give_number_in(const char *path) {
 }
 
 /* --- files --- */
+
+static void give_target(int directory, const char *path) {
+  char text[PATH_MAX];
+  ssize_t length = readlinkat(directory, path, text, sizeof text - 1);
+  if (length < 0) return failed(errno);
+  text[length] = '\0';
+  printf("ok %s\n", text);
+}
 
 static char buffer[1 << 20];
 
@@ -294,6 +304,9 @@ static void obey(const char *command, const char *first, const char *second, con
   else if (IS("opendir")) give(open(first, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   else if (IS("opennb")) give(open(first, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   else if (IS("openpath")) give(open(first, O_PATH | O_CLOEXEC));
+  else if (IS("openlink")) give(open(first, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  else if (IS("readlink")) give_target(AT_FDCWD, first);
+  else if (IS("readlinkat")) give_target(number, "");
   else if (IS("read")) give(read(number, buffer, sizeof buffer));
   else if (IS("pread")) give(pread(number, buffer, sizeof buffer, 0));
   else if (IS("getdents")) do_getdents(number);
@@ -316,6 +329,7 @@ static void obey(const char *command, const char *first, const char *second, con
   else if (IS("polling")) ok_number(is_polling(number));
   else if (IS("wait")) give_none(waitpid(number, NULL, 0));
   else if (!second) die("no such command, or it lacks an argument: %s", command);
+  else if (IS("symlink")) give_none(symlink(first, second));
   else if (IS("create")) give(create(first, atol(second)));
   else if (IS("bind")) do_bind(number, second);
   else if (IS("openat")) give(openat(number, second, O_RDONLY | O_CLOEXEC));

@@ -89,8 +89,16 @@ static void die(void) {
   waitpid(child, NULL, 0);
 }
 
+/* A symlink that leads nowhere, a long way at times; it may be open when it is removed. */
+static void make_symlink(void) {
+  char target[4096];
+  const char *path = any_file();
+  snprintf(target, sizeof target, "none/%.*s", (int)(pick(3) == 0 ? pick(4090) : pick(60)), bytes);
+  if (symlink(target, path) == 0 && pick(3) == 0) keep(open(path, O_PATH | O_NOFOLLOW));
+}
+
 static void act(void) {
-  switch (pick(24)) {
+  switch (pick(25)) {
     case 0: if (mkdir(path_of(pick(DIRECTORIES), -1, NULL), 0755) < 0) errno = 0; break;
     case 1: {
       long directory = pick(DIRECTORIES);
@@ -114,6 +122,7 @@ static void act(void) {
     case 15: keep(open(path_of(pick(DIRECTORIES), 0, pick(2) ? ".status" : ".since"), O_RDONLY)); break;
     case 16: set_filter(); break;
     case 17: if (mkfifo(any_file(), 0644) < 0) errno = 0; break;
+    case 24: make_symlink(); break;
     case 18: keep(open(path_of(pick(DIRECTORIES), -1, NULL), O_RDONLY | O_DIRECTORY)); break;
     case 19: if (pick(20) == 0) die(); break;
     case 20: {

@@ -9,6 +9,7 @@
  *   stream    open streams                              match     open streams, each with a filter of its own
  *   filter    directories with a filter of 4 KB each    status    open log/.status
  *   reopen    open .filter, with one filter of 4 KB     truncate  files that were 64 KiB long and are empty
+ *   symlink   symlinks with such names, whose targets have 4,095 bytes
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +34,13 @@ static const char *long_name(const char *directory, long i) {
   return name;
 }
 
+static char target[4096];
+
 static bool make_one(const char *what, long i) {
   if (strcmp(what, "mkdir") == 0) return mkdir(long_name(mount_path, i), 0755) == 0;
   if (strcmp(what, "link") == 0) return link(file, long_name(own, i)) == 0;
   if (strcmp(what, "fifo") == 0) return mkfifo(long_name(own, i), 0644) == 0;
+  if (strcmp(what, "symlink") == 0) return symlink(target, long_name(own, i)) == 0;
   if (strcmp(what, "open") == 0) return open(file, O_RDONLY) >= 0;
   if (strcmp(what, "opendir") == 0) return open(own, O_RDONLY | O_DIRECTORY) >= 0;
   if (strcmp(what, "create") == 0) {
@@ -94,6 +98,7 @@ int main(int argc, char **argv) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   mount_path = argv[2];
+  memset(target, 'x', sizeof target - 1);
   for (size_t i = 0; i < sizeof filter; i += LINE_BYTES) {
     memset(filter + i, 'b', LINE_BYTES);
     memcpy(filter + i, "A=", 2);

@@ -355,7 +355,7 @@ static void act(int *held, long count) {
     case 11: write_filter(directory); break;
     case 12: did(truncate(one, below(30000))); break;
     case 13: did(chmod(one, 0666)); break;
-    case 14: did(mkfifo(one, 0666)); break;
+    case 14: did(below(2) ? mkfifo(one, 0666) : symlink(other, one)); break;
     case 15: make_socket(directory); break;
     case 16: if (below(10) == 0) did(rmdir(directory)); break;
     case 17: publish_something(); break;

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseMountinfo } from '../../fs/shared/mountinfo.js';
+import { parseMountinfo } from '../../fs/shared/kernel/mountinfo.js';
 import { refuseUnreadable } from './other-user.js';
 import { EVENTFS } from './project.js';
 

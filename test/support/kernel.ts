@@ -363,6 +363,11 @@ export class MemoryKernel implements ReplyPort, Reads {
     return this.#entry(this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]), by)).nodeid;
   }
 
+  /** symlink(2) of a name that is free; gives its node id. */
+  symlink(parent: number, name: string, target: string, by: By = {}): number {
+    return this.#entry(this.ask('FUSE_SYMLINK', parent, Buffer.concat([cstring(name), cstring(target)]), by)).nodeid;
+  }
+
   /** link(2) of a node that has been looked up; gives the node id that the new name stands for. */
   link(nodeid: number, parent: number, name: string): number {
     const body = this.ask('FUSE_LINK', parent, Buffer.concat([words(nodeid, 0), cstring(name)]));

@@ -1,6 +1,6 @@
 /** io_uring as the transport: whether the machine has it, and what a test that needs it says where it has not. */
 import { writeFileSync } from 'node:fs';
-import { RING_PARAMETER, isRingOffered } from '../../fs/shared/ring-parameter.js';
+import { RING_PARAMETER, isRingOffered } from '../../fs/shared/kernel/ring-parameter.js';
 
 /** Why tests of it can't run; null when they can. */
 export function missingRing(): string | null {

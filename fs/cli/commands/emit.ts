@@ -6,7 +6,7 @@
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { UserError, isSystemError } from '../../shared/errors.js';
-import { FUSE_SUPER_MAGIC } from '../../shared/mountinfo.js';
+import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
 import { DEFAULT_DIRECTORY } from '../defaults.js';

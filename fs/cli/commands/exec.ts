@@ -3,6 +3,7 @@ import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { execute } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
+import { eventNames, eventPath, readEvent } from '../event-files.js';
 import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
@@ -42,9 +43,11 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
 
 /** Events that came before the filter was there, and would not have come after it. */
 function dropOthers(directory: string, filter: Filter): void {
-  for (const name of readdirSync(directory)) {
-    const path = `${directory}/${name}`;
-    const event = parseEvent(readFileSync(path, 'latin1'));
+  for (const name of eventNames(directory)) {
+    const path = eventPath(directory, name);
+    const text = readEvent(path);
+    if (text === null) continue;
+    const event = parseEvent(text);
     if (!tellsOfLoss(event) && !filter.matches(event)) unlinkSync(path);
   }
 }

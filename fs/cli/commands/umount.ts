@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { abort, detach, detachAll } from '../../client/unmount.js';
 import { mountPath, probe } from '../../client/probe.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
-import { mountedAt } from '../../shared/mountinfo.js';
+import { mountedAt } from '../../shared/kernel/mountinfo.js';
 import { servingProcess } from '../../client/serving.js';
 
 const POLL_MS = 10;

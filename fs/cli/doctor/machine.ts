@@ -2,7 +2,7 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
-import { seesOwnNamespace } from '../../shared/namespaces.js';
+import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
 import { type Finding, mendFor } from './finding.js';
 
 /** pidfd_open(2) came with 5.3, and what else is needed with 5.4. */

@@ -6,6 +6,8 @@ import type { Directory, Node } from '../../tree/nodes/node.js';
 
 /** The most bytes that a name has (statfs(2)). */
 export const NAME_MAX = 255;
+/** A path's most bytes, its NUL included. */
+const PATH_MAX = 4096;
 /** Events have a few hundred bytes: in pages nobody would see what is used. */
 export const STATFS_BLOCK_BYTES = 512;
 
@@ -16,9 +18,15 @@ export function refuseLong(name: string): void {
   if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG, NAME_TOO_LONG);
 }
 
-/** create, mknod, link: EEXIST. The kernel has looked before, but others may have been quicker. */
+/** create, mknod, symlink, link: EEXIST. The kernel has looked before; others may be quicker. */
 export function refuseTaken(directory: Directory, name: string): void {
   if (directory.lookup(name) !== undefined) throw new FsError(Errno.EEXIST, 'the name is taken');
+}
+
+/** symlink(2): ENAMETOOLONG, and ENOENT for an empty target. The kernel has looked before. */
+export function refuseTarget(target: string): void {
+  if (target === '') throw new FsError(Errno.ENOENT, 'the target is empty');
+  if (target.length >= PATH_MAX) throw new FsError(Errno.ENAMETOOLONG, 'the target is longer than a path may be');
 }
 
 /** setxattr(2) with its flags: EEXIST, ENODATA, and what the node says. */

@@ -4,7 +4,7 @@ import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
 import { detachAll } from '../../client/unmount.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
-import { MOUNT_TYPE, mountedAt } from '../../shared/mountinfo.js';
+import { MOUNT_TYPE, mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/logger.js';
 
 /** mount(2): linux/mount.h. */

@@ -6,7 +6,7 @@
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
 import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
-import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
+import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import { RequestTracer } from '../../fuse/request-tracer.js';
 import type { Logger } from '../../shared/logger.js';
@@ -27,7 +27,7 @@ import { ReplySink } from './reply-sink.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
-import { RING_PARAMETER } from '../../shared/ring-parameter.js';
+import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 
 /** How many reads may wait at once: what is beyond is told EAGAIN. */
 const MOST_PARKED = 64 * 1024;

@@ -23,7 +23,7 @@ import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
 import { APPEND, type AttributeChanges, Directory, FOREVER, type FileHandle, Handle, type Node, type NodeId, type ParkedRead, emptyAttributes } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, NAME_TOO_LONG, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { NAME_MAX, NAME_TOO_LONG, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, refuseTarget, setXattr } from '../common/calls.js';
 import { O_APPEND, O_NONBLOCK } from '../../shared/open-flags.js';
 import type { ReplySink } from './reply-sink.js';
 
@@ -111,7 +111,7 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** readlink(2), and every path walk through head or tail. The target; EINVAL, ENOENT. */
+  /** readlink(2), and every path walk through a symlink. The target; EINVAL, ENOENT. */
   readlink(request: Request, reply: Reply): Outcome {
     reply.text(this.#node(request).readlink());
     return DONE;
@@ -137,9 +137,15 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** symlink(2). EPERM: the only symlinks are head and tail. */
-  symlink(_request: Request, reply: Reply): Outcome {
-    return reply.refuse(Errno.EPERM, 'no symlinks can be made here');
+  /** symlink(2). fuse_entry_out; EPERM but in a process directory, EEXIST, ENAMETOOLONG. */
+  symlink(request: Request, reply: Reply): Outcome {
+    const directory = this.directory(request);
+    const name = this.name(request);
+    const target = request.target();
+    refuseTarget(target);
+    refuseTaken(directory, name);
+    this.entry(reply, directory.symlink(name, target, request));
+    return DONE;
   }
 
   /** link(2): the multicast. fuse_entry_out; EPERM, EEXIST, ENOENT, ENAMETOOLONG. */

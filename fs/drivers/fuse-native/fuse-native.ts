@@ -10,7 +10,7 @@ import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
 import { Errno, FsError, UserError, isSystemError } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
-import { mountedAt } from '../../shared/mountinfo.js';
+import { mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';

@@ -321,8 +321,8 @@ export class LibfuseSession extends Fuse {
     this.#serve('link', path, signal, () => this.ends.calls.link(path, newPath));
   }
 
-  _op_symlink(signal: Signal, _target: string, path: string): void {
-    this.#serve('symlink', path, signal, () => this.ends.calls.symlink());
+  _op_symlink(signal: Signal, target: string, path: string): void {
+    this.#serve('symlink', path, signal, () => this.ends.calls.symlink(target, path));
   }
 
   _op_mkdir(signal: Signal, path: string, mode: number): void {

@@ -24,7 +24,7 @@ import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import { StreamFile } from '../../tree/streams/streams.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { NAME_MAX, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, refuseTarget, setXattr } from '../common/calls.js';
 import { O_APPEND, O_NONBLOCK, O_RDWR } from '../../shared/open-flags.js';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
@@ -98,7 +98,7 @@ export class PathCalls {
     this.#change(path, { atime: timestamp(atimeMs), mtime: timestamp(mtimeMs) });
   }
 
-  /** readlink(2), and every path walk through head or tail. EINVAL, ENOENT. */
+  /** readlink(2), and every path walk through a symlink. EINVAL, ENOENT. */
   readlink(path: string): string {
     return toUtf8(this.#node(path).readlink());
   }
@@ -123,9 +123,12 @@ export class PathCalls {
     directory.link(name, node);
   }
 
-  /** symlink(2). EPERM: the only symlinks are head and tail. */
-  symlink(): never {
-    throw new FsError(Errno.EPERM, 'no symlinks can be made here');
+  /** symlink(2). EPERM but in a process directory, EEXIST, EILSEQ. */
+  symlink(target: string, path: string): void {
+    const bytes = toBytes(target);
+    refuseTarget(bytes);
+    const { directory, name } = this.#free(path);
+    directory.symlink(name, bytes, this.#ownerOf(directory));
   }
 
   /** rename(2). ENOENT, EPERM. With one of libfuse's hidden names: unlink(2) of a file that is open. */

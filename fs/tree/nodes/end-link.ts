@@ -1,4 +1,5 @@
 /** `head` and `tail`: symlinks to a directory's oldest and newest event, while it has one. */
+import type { Timestamp } from '../../bus/event.js';
 import type { Entry } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FileType, type Handle, type Lifetime, Node, type NodeId } from './node.js';
@@ -10,6 +11,9 @@ export interface EndsHost {
   readonly lifetime: Lifetime;
   readonly uid: number;
   readonly gid: number;
+  readonly born: Timestamp;
+  /** The inode number of one of the names that it always has. */
+  inodeOf(name: string): number;
   /** The event at one end, or undefined when there is none. */
   atEnd(end: End): Entry | undefined;
   /** The kernel has forgotten the link. */
@@ -18,6 +22,7 @@ export interface EndsHost {
 
 export class EndLink extends Node {
   readonly mode = FileType.symlink | 0o777;
+  readonly #ino: number;
 
   constructor(
     id: NodeId,
@@ -25,6 +30,11 @@ export class EndLink extends Node {
     readonly end: End,
   ) {
     super(id, directory.lifetime);
+    this.#ino = directory.inodeOf(end);
+  }
+
+  override get ino(): number {
+    return this.#ino;
   }
 
   /** The name of the event at this end. ENOENT when the last has just gone. */
@@ -43,7 +53,7 @@ export class EndLink extends Node {
     to.nlink = entry === undefined ? 0 : 1;
     to.uid = directory.uid;
     to.gid = directory.gid;
-    to.atime = to.mtime = to.ctime = entry?.event.time ?? this.born;
+    to.atime = to.mtime = to.ctime = entry?.event.time ?? directory.born;
   }
 
   override open(): Handle {

@@ -1,5 +1,5 @@
 /** A directory that is a queue: process directories and `log/`. */
-import type { Event } from '../../bus/event.js';
+import type { Event, Timestamp } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -15,14 +15,23 @@ import type { TreeContext } from '../context.js';
 /** Offsets of readdir: 0 is the start, 1 behind `.`, 2 behind `..`, then 3 + the position of the last event. */
 const FIRST_ENTRY_OFFSET = 2;
 const LAST_FIXED_OFFSET = 3;
-/** FIFOs and sockets come behind all events, however many there will have been. */
+/** FIFOs, sockets and symlinks come behind all events, however many there will have been. */
 const FIRST_SPECIAL_OFFSET = 2 ** 50;
 /** head and tail come last, where they are listed. */
 const FIRST_LINK_OFFSET = 2 ** 51;
 const ENDS: readonly End[] = ['head', 'tail'];
 
-/** What is always there, or as long as there is an event. No event and nobody's file is called so. */
-const FIXTURES = new Set(['head', 'tail', '.stream', '.filter', '.since', '.status']);
+const FIXED_NAMES = ['head', 'tail', '.stream', '.filter', '.since', '.status'] as const;
+
+/**
+ * The names that are always there, or as long as there is an event. No event and no user's file has
+ * one. Their nodes are made anew after a FORGET. So that each has the same inode number then, it is
+ * the directory's own and so many more.
+ */
+const FIXTURES: ReadonlyMap<string, number> = new Map(FIXED_NAMES.map((name, n) => [name, n + 1]));
+
+/** How many inode numbers a directory takes: its own, and those of what is always in it. */
+export const EVENT_DIRECTORY_INODES = 1 + FIXTURES.size;
 
 export abstract class EventDirectory extends Directory implements EventFileHost, DotFileHost, EndsHost, WatchedDirectory {
   /** What it is called in the root. */
@@ -31,9 +40,9 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   abstract readonly gid: number;
   /** The nodes of head, tail and the dot files that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
-  /** FIFOs and sockets, which are not events and not in the queue's order. */
+  /** FIFOs, sockets and symlinks, which are not events and not in the queue's order. */
   protected specials: Sequence<SpecialFile> | null = null;
-  /** The length of their names. */
+  /** The memory that they are charged besides the price of an entry each, in bytes. */
   protected specialsHeap = 0;
   /** The files that were opened through this directory and are open, also those that are in the queue no more. */
   #openFiles: Set<EventFile> | null = null;
@@ -59,6 +68,16 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   /** Who holds how much of the mount. */
   get ledger(): QuotaLedger {
     return this.context.ledger;
+  }
+
+  /** The inode number of head, tail or a dot file. */
+  inodeOf(name: string): number {
+    return this.id + FIXTURES.get(name)!;
+  }
+
+  /** When its mode or owner was changed last: those of its dot files follow them. */
+  get permitted(): Timestamp {
+    return this.born;
   }
 
   /** The event at one end, or undefined when there is none. */
@@ -104,7 +123,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
 
   /**
    * The directory has ended: frees some of what it holds.
-   * @param most how many events, FIFOs and sockets
+   * @param most how many events, FIFOs, sockets and symlinks
    * @returns whether nothing is left
    */
   protected freeSome(most: number): boolean {
@@ -119,7 +138,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
         return this.#closeSomeFiles(left);
       }
       context.disown(file);
-      this.#refundSpecial(file.name);
+      this.#refundSpecial(file);
     }
     return false;
   }
@@ -140,8 +159,8 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
     this.listedTo = Math.max(this.listedTo, end);
     if (!this.#listSpecials(offset, to) || !this.context.settings.listsLinks) return;
     for (let n = Math.max(0, offset - FIRST_LINK_OFFSET); n < ENDS.length; n++) {
-      const link = this.#fixture(ENDS[n]);
-      if (link !== undefined && !to.add(link.ino, FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1)) return;
+      if (this.atEnd(ENDS[n]) === undefined) return;
+      if (!to.add(this.inodeOf(ENDS[n]), FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1)) return;
     }
   }
 
@@ -181,7 +200,7 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   override unlink(name: string): void {
     const entry = name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
     if (entry !== undefined) this.removeEntry(entry.name);
-    else if (this.takeSpecial(name) !== undefined) this.changed();
+    else if (this.#unlinkSpecial(name)) this.changed();
     else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
     else throw new FsError(Errno.ENOENT, 'nothing in the queue has that name');
   }
@@ -192,22 +211,28 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
 
   protected abstract removeEntry(name: string): void;
 
-  /** Takes a FIFO or socket out, and refunds it. */
+  #unlinkSpecial(name: string): boolean {
+    const file = this.takeSpecial(name);
+    file?.unlinked();
+    return file !== undefined;
+  }
+
+  /** Takes a FIFO, a socket or a symlink out, and refunds it. */
   protected takeSpecial(name: string): SpecialFile | undefined {
     const file = this.specials?.delete(name);
-    if (file !== undefined) this.#refundSpecial(name);
+    if (file !== undefined) this.#refundSpecial(file);
     return file;
   }
 
-  #refundSpecial(name: string): void {
-    this.specialsHeap -= name.length;
-    this.queue.quota?.refund(1, 0, name.length);
+  #refundSpecial({ heap }: SpecialFile): void {
+    this.specialsHeap -= heap;
+    this.queue.quota?.refund(1, 0, heap);
   }
 
   /** Puts one in, which is charged here already. */
   protected putSpecial(file: SpecialFile): void {
     (this.specials ??= new Sequence()).push(file.name, file);
-    this.specialsHeap += file.name.length;
+    this.specialsHeap += file.heap;
   }
 
   /** A file has been opened by its name here. */

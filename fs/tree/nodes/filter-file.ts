@@ -1,5 +1,6 @@
 /** `.filter`: which events a process directory takes. What is written replaces it, what is appended adds alternatives. */
 import { Errno, FsError } from '../../shared/errors.js';
+import type { Timestamp } from '../../bus/event.js';
 import type { Caller } from '../../owners/owners.js';
 import { EVERYTHING, parse } from '../filter-charge.js';
 import { APPEND, type AttributeChanges, type Handle } from './node.js';
@@ -19,6 +20,8 @@ const NEW_SHARE = 1 / 4;
 export interface FilteredDirectory extends DotFileHost {
   readonly name: string;
   readonly filter: Filter;
+  /** When the filter was set last. */
+  readonly filtered: Timestamp;
   /** How large a filter may be. */
   readonly limits: FilterLimits;
   /** The open `.filter` that was written last, until something else sets the filter. */
@@ -48,6 +51,10 @@ export class FilterFile extends DotFile<FilteredDirectory> {
 
   override get size(): number {
     return this.text.length;
+  }
+
+  override get modified(): Timestamp {
+    return this.directory.filtered;
   }
 
   override open(flags: number, caller: Caller): Handle {

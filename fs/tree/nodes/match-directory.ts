@@ -1,4 +1,7 @@
 /** `match/`: a name is a filter, and the file so called is a stream of the events that match. Nothing is listed. */
+import { Errno, FsError } from '../../shared/errors.js';
+import { Filter } from '../../uevent/filter/filter.js';
+import { NAMED_COUNT, NAMED_FIRST } from '../../shared/id-allocator.js';
 import { type Attributes, Directory, FOREVER, FileType, type Listing, type Node, type NodeId, ROOT_ID } from './node.js';
 import { parse } from '../filter-charge.js';
 import { StreamFile } from '../streams/streams.js';
@@ -7,12 +10,63 @@ import type { TreeContext } from '../context.js';
 /** How many names are remembered, but for those that are open. */
 const MOST_KNOWN = 256;
 
+/**
+ * The inode number of a file with that name: its FNV-1a hash, cut to the numbers that are set aside.
+ * Any user may look up any number of names, so that no name is kept. Two names with one number do no
+ * harm: each file has one link, and the kernel goes by node ids.
+ */
+function inodeOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  return NAMED_FIRST + ((hash >>> 0) % NAMED_COUNT);
+}
+
+/** A file of `match/`. Its node is made anew after a FORGET, with the same number and times. */
+class MatchFile extends StreamFile {
+  readonly #ino: number;
+
+  /** @param name the filter's text, which is one */
+  constructor(
+    id: NodeId,
+    private readonly directory: MatchDirectory,
+    private readonly name: string,
+  ) {
+    super(id, directory.lifetime, directory.context.streams);
+    this.#ino = inodeOf(name);
+  }
+
+  override get ino(): number {
+    return this.#ino;
+  }
+
+  /**
+   * The filter, parsed at each open: any user may have the kernel know thousands of names, and a
+   * filter is charged to no user before a file is opened.
+   */
+  protected override get filter(): Filter {
+    return Filter.parse(this.name);
+  }
+
+  override attributes(to: Attributes): void {
+    super.attributes(to);
+    to.atime = to.mtime = to.ctime = this.directory.born;
+  }
+
+  override change(): void {
+    throw new FsError(Errno.EPERM, 'its name is all there is to it');
+  }
+
+  override forgotten(): void {
+    this.directory.forget(this.name);
+  }
+}
+
 export class MatchDirectory extends Directory {
   readonly mode = FileType.directory | 0o555;
   readonly #known = new Map<string, StreamFile>();
 
   constructor(
-    private readonly context: TreeContext,
+    readonly context: TreeContext,
     id: NodeId,
   ) {
     super(id, FOREVER);
@@ -25,9 +79,14 @@ export class MatchDirectory extends Directory {
     const { context } = this;
     parse(name, context.settings.filterLimits);
     this.#makeRoom();
-    const file = new StreamFile(context.newNodeId(), FOREVER, context.streams, name, this.#known, name);
+    const file = new MatchFile(context.newNodeId(), this, name);
     this.#known.set(name, file);
     return file;
+  }
+
+  /** The kernel has forgotten the file of that name. */
+  forget(name: string): void {
+    this.#known.delete(name);
   }
 
   /**

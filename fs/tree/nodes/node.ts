@@ -176,6 +176,11 @@ export abstract class Directory extends Node {
     throw new FsError(Errno.EPERM, 'no files can be made here');
   }
 
+  /** symlink(2). `target` is any text, bytes as characters. */
+  symlink(_name: string, _target: string, _caller: Caller): Node {
+    throw new FsError(Errno.EPERM, 'no symlinks can be made here');
+  }
+
   /** link(2). */
   link(_name: string, _node: Node): Node {
     throw new FsError(Errno.EPERM, 'no files can be made here');

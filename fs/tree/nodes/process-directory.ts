@@ -16,7 +16,7 @@ import { type AttributeChanges, type Attributes, type Directory, FileType, type 
 import { type ReplayingDirectory, SinceFile } from './since-file.js';
 import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../prices.js';
 import type { QuotaAccount } from '../quota.js';
-import { SpecialFile } from './special-file.js';
+import { SpecialFile, SymlinkFile } from './special-file.js';
 import { type QueueDirectory, QueueReaders, QueueStreamFile } from '../streams/queue-stream.js';
 import { StatusFile } from './text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
@@ -64,6 +64,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
+  #permitted: Timestamp = this.born;
+  /** When the filter was set last. */
+  filtered: Timestamp = this.born;
+  /** When `beginsAfter` was set last. */
+  replayed: Timestamp = this.born;
   /** The number in the log that what it has been offered begins with. */
   #begins: LogIndex;
   /** The kernel's last SEQNUM before that. */
@@ -119,6 +124,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     joined.forEach((_, at) => this.context.inotify.announce(this, firstPosition + at));
     this.#begins = first;
     this.beginsAfter = seqnum;
+    this.replayed = now();
     this.changed();
     this.fileComplete();
   }
@@ -188,6 +194,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     const { deliveries } = this.context;
     deliveries.withdraw(this);
     this.filter = filter;
+    this.filtered = now();
     deliveries.add(this);
     this.lastWriter = writer;
     deliveries.parsed(this);
@@ -247,7 +254,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     return handle;
   }
 
-  /** mknod(2), bind(2). A regular file is an event; FIFOs and sockets are only there; EPERM for devices. */
+  /** mknod(2), bind(2). Regular files are events, FIFOs and sockets are not; EPERM for devices. */
   override mknod(name: string, mode: number, caller: Caller): Node {
     const type = mode & TYPE_MASK;
     if (type === FileType.regular) {
@@ -257,9 +264,19 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     }
     if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    this.#account.assertFits(1, 0, name.length);
-    this.#account.forceCharge(1, 0, name.length);
-    const file = new SpecialFile(this.context.newNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller));
+    return this.#addSpecial(new SpecialFile(this.context.newNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller)));
+  }
+
+  /** symlink(2). EEXIST for `head` and `tail` also while there is no event. */
+  override symlink(name: string, target: string, caller: Caller): Node {
+    if (this.isReserved(name)) throw new FsError(Errno.EEXIST, `${name} has a meaning here`);
+    return this.#addSpecial(new SymlinkFile(this.context.newNodeId(), this.lifetime, name, target, this.#ownersOfNew(caller)));
+  }
+
+  /** EDQUOT, ENOSPC. */
+  #addSpecial(file: SpecialFile): SpecialFile {
+    this.#account.assertFits(1, 0, file.heap);
+    this.#account.forceCharge(1, 0, file.heap);
     this.putSpecial(file);
     this.changed();
     return file;
@@ -291,16 +308,18 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   /** The same for what comes from another directory, and replaces `taken` here. */
-  #demandFrom(from: ProcessDirectory, file: EventFile | undefined, taken: Node | undefined, newName: string): void {
+  #demandFrom(from: ProcessDirectory, file: EventFile | SpecialFile, taken: Node | undefined, newName: string): void {
+    const event = file instanceof EventFile ? file.event : undefined;
     const replaced = taken instanceof EventFile ? taken.event : undefined;
-    const bytes = (file?.event.length ?? 0) - (replaced?.length ?? 0);
-    if (file !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
-    const heap = file === undefined ? newName.length : heapOf(newName, file.event);
-    this.#account.assertFitsFrom(from.#account, taken === undefined ? 1 : 0, bytes, taken === undefined ? heap : heap - this.#heapOf(taken, newName));
+    const bytes = (event?.length ?? 0) - (replaced?.length ?? 0);
+    if (event !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
+    const heap = this.#heapOf(file, newName) - (taken === undefined ? 0 : this.#heapOf(taken, newName));
+    this.#account.assertFitsFrom(from.#account, taken === undefined ? 1 : 0, bytes, heap);
   }
 
   #heapOf(node: Node, name: string): number {
-    return node instanceof EventFile ? heapOf(name, node.event) : name.length;
+    if (node instanceof EventFile) return heapOf(name, node.event);
+    return node instanceof SpecialFile ? node.heapAs(name) : name.length;
   }
 
   /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
@@ -312,7 +331,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     if (this.isReserved(name)) throw new FsError(Errno.EPERM, `${name} has a meaning here`);
   }
 
-  /** link(2): the event joins this queue's end too; its bytes are not copied. EPERM for what is no event. */
+  /**
+   * link(2): the event joins this queue's end too; its bytes are not copied. EPERM for FIFOs,
+   * sockets and symlinks.
+   */
   override link(name: string, node: Node): EventFile {
     if (!(node instanceof EventFile)) throw new FsError(Errno.EPERM, 'only events can be linked');
     const { event } = node;
@@ -332,23 +354,22 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   override rename(name: string, to: Directory, newName: string, noReplace: boolean): void {
     if (!(to instanceof ProcessDirectory)) throw new FsError(Errno.EPERM, 'events stay in process directories');
     to.#refuseReserved(newName);
-    const file = this.eventFile(name);
-    const special = this.specials?.get(name);
-    if (file === undefined && special === undefined) {
+    const file = this.eventFile(name) ?? this.specials?.get(name);
+    if (file === undefined) {
       throw new FsError(this.lookup(name) === undefined ? Errno.ENOENT : Errno.EPERM, `${name} stays where it is`);
     }
     const taken = to.lookup(newName);
     if (taken !== undefined) {
       if (noReplace) throw new FsError(Errno.EEXIST, 'the new name is taken (RENAME_NOREPLACE)');
-      if (taken === file || taken === special) return;
+      if (taken === file) return;
       // Two links to one event: rename(2) leaves both.
-      if (taken instanceof EventFile && taken.event === file?.event) return;
+      if (taken instanceof EventFile && file instanceof EventFile && taken.event === file.event) return;
     }
     if (to !== this) to.#demandFrom(this, file, taken, newName);
     else if (taken === undefined) this.#account.assertFits(0, 0, newName.length - name.length);
     if (taken !== undefined) to.unlink(newName);
-    if (file !== undefined) this.#renameEvent(file, name, to, newName);
-    else this.#renameSpecial(special!, name, to, newName);
+    if (file instanceof EventFile) this.#renameEvent(file, name, to, newName);
+    else this.#renameSpecial(file, name, to, newName);
     this.changed();
     to.changed();
   }
@@ -363,16 +384,16 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   #renameSpecial(file: SpecialFile, name: string, to: ProcessDirectory, newName: string): void {
-    file.name = newName;
     if (to === this) {
-      const longer = newName.length - name.length;
+      const longer = file.heapAs(newName) - file.heap;
+      file.moveTo(newName, this.lifetime);
       this.specialsHeap += longer;
       this.#account.forceCharge(0, 0, longer);
       return this.specials!.rename(name, newName);
     }
     this.takeSpecial(name);
-    to.#account.forceCharge(1, 0, newName.length);
-    file.lifetime = to.lifetime;
+    file.moveTo(newName, to.lifetime);
+    to.#account.forceCharge(1, 0, file.heap);
     to.putSpecial(file);
   }
 
@@ -445,6 +466,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     this.#accessed = changes.atime ?? this.#accessed;
     this.#modified = changes.mtime ?? this.#modified;
     this.#changed = now();
+    if (changes.mode !== undefined || changes.uid !== undefined || changes.gid !== undefined) this.#permitted = this.#changed;
+  }
+
+  override get permitted(): Timestamp {
+    return this.#permitted;
   }
 
   /** chown(2): what it holds is charged to others from now on. EDQUOT when that is too much for them. */

@@ -138,7 +138,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     account.chargeAll(price);
     try {
       const owner = findOwner();
-      const directory = new ProcessDirectory(this.context, this, this.context.newNodeId(), name, owner, mode, account, uid);
+      const directory = new ProcessDirectory(this.context, this, this.context.newDirectoryId(), name, owner, mode, account, uid);
       this.owners.bind(owner, directory);
       this.directories.push(name, directory);
       this.context.deliveries.add(directory);

@@ -1,10 +1,14 @@
 /** A file of the root. */
+import { type Timestamp, now } from '../../bus/event.js';
 import { type AttributeChanges, type Attributes, FileType, type Lifetime, Node, type NodeId } from './node.js';
 
 /** A file of the root whose mode and owner the administrator may change. */
 export abstract class RootFile extends Node {
   uid = 0;
   gid = 0;
+  #accessed: Timestamp = this.born;
+  #modified: Timestamp = this.born;
+  #changed: Timestamp = this.born;
 
   constructor(
     id: NodeId,
@@ -18,11 +22,14 @@ export abstract class RootFile extends Node {
     return FileType.regular | this.permissions;
   }
 
-  /** chmod(2) and chown(2); a size or a time is accepted and means nothing. */
+  /** chmod(2), chown(2) and utimensat(2); a size is accepted and means nothing. */
   override change(changes: AttributeChanges): void {
     if (changes.mode !== undefined) this.permissions = changes.mode & 0o7777;
     this.uid = changes.uid ?? this.uid;
     this.gid = changes.gid ?? this.gid;
+    this.#accessed = changes.atime ?? this.#accessed;
+    this.#modified = changes.mtime ?? this.#modified;
+    this.#changed = now();
   }
 
   attributes(to: Attributes): void {
@@ -32,6 +39,8 @@ export abstract class RootFile extends Node {
     to.nlink = 1;
     to.uid = this.uid;
     to.gid = this.gid;
-    to.atime = to.mtime = to.ctime = this.born;
+    to.atime = this.#accessed;
+    to.mtime = this.#modified;
+    to.ctime = this.#changed;
   }
 }

@@ -3,6 +3,7 @@
  * events in between into the queue, before all others: `echo 1041 > .since`.
  */
 import { Errno, FsError } from '../../shared/errors.js';
+import type { Timestamp } from '../../bus/event.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { AttributeChanges, Handle } from './node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
@@ -13,6 +14,8 @@ const SEQNUM = /^\s*(\d{1,15})\s*$/;
 export interface ReplayingDirectory extends DotFileHost {
   /** The kernel's last SEQNUM before its first event. */
   readonly beginsAfter: SeqNum;
+  /** When events of before were brought in last. */
+  readonly replayed: Timestamp;
   /** Links what is kept of the events after that SEQNUM into the queue, before all others. */
   replay(seqnum: SeqNum): void;
 }
@@ -29,6 +32,10 @@ export class SinceFile extends DotFile<ReplayingDirectory> {
 
   override get size(): number {
     return this.text.length;
+  }
+
+  override get modified(): Timestamp {
+    return this.directory.replayed;
   }
 
   override open(): Handle {

@@ -1,4 +1,5 @@
 /** Files whose text is made when it is asked for: `.status`, `.filter` and `.since`. */
+import type { Timestamp } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import { type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
@@ -12,19 +13,44 @@ export interface DotFileHost {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  readonly born: Timestamp;
+  /** When its mode or owner was changed last. */
+  readonly permitted: Timestamp;
+  /** The inode number of one of the names that it always has. */
+  inodeOf(name: string): number;
   readonly ledger: QuotaLedger;
   /** The kernel has forgotten the file. */
   fixtureForgotten(name: string): void;
 }
 
-/** A dot file of a directory. Its permissions follow the directory's. */
+/** The later of two times. */
+function laterOf(a: Timestamp, b: Timestamp): Timestamp {
+  return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec) ? a : b;
+}
+
+/**
+ * A dot file of a directory. Its permissions follow the directory's. Its node is made anew after a
+ * FORGET, with the same inode number and times.
+ */
 export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node {
+  readonly #ino: number;
+
   constructor(
     id: NodeId,
     readonly directory: D,
     readonly name: string,
   ) {
     super(id, directory.lifetime);
+    this.#ino = directory.inodeOf(name);
+  }
+
+  override get ino(): number {
+    return this.#ino;
+  }
+
+  /** When its text was changed last by a write. */
+  get modified(): Timestamp {
+    return this.directory.born;
   }
 
   abstract get permissions(): number;
@@ -45,7 +71,9 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node 
     to.nlink = 1;
     to.uid = this.directory.uid;
     to.gid = this.directory.gid;
-    to.atime = to.mtime = to.ctime = this.born;
+    to.atime = this.directory.born;
+    to.mtime = this.modified;
+    to.ctime = laterOf(to.mtime, this.directory.permitted);
   }
 
   override forgotten(): void {

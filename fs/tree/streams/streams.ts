@@ -2,14 +2,13 @@
 import { FilterGroup, Cursor } from '../../bus/cursor.js';
 import type { Event, LogIndex } from '../../bus/event.js';
 import { FilterIndex } from '../../bus/filter-index.js';
-import { Filter } from '../../uevent/filter/filter.js';
+import type { Filter } from '../../uevent/filter/filter.js';
 import type { Log } from '../../bus/log.js';
 import type { Sink } from '../../bus/sink.js';
-import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
 import { EVERYTHING } from '../filter-charge.js';
-import { type AttributeChanges, type Attributes, Handle, type Lifetime, type Node, type NodeId, type ParkedRead, Poll } from '../nodes/node.js';
+import { type Attributes, Handle, type Lifetime, type Node, type NodeId, type ParkedRead, Poll } from '../nodes/node.js';
 import { streamPrice } from '../prices.js';
 import type { QuotaLedger, QuotaAccount } from '../quota.js';
 import { RootFile } from '../nodes/root-file.js';
@@ -229,22 +228,19 @@ export class StreamHandle extends Handle {
   }
 }
 
-/** `stream`, or a file of `match/`. */
+/** `stream`, or a file of `match/` (match-directory.ts). */
 export class StreamFile extends RootFile {
   constructor(
     id: NodeId,
     lifetime: Lifetime,
     readonly streams: Streams,
-    /**
-     * The filter's text, which is one. It is parsed at each open: anyone may have the kernel know thousands of names, and
-     * until one is opened nobody is charged for what a filter takes.
-     */
-    private readonly filter: string,
-    /** Where it stands among the files of `match/` that the kernel knows. */
-    private readonly shelf: Map<string, StreamFile> | null = null,
-    private readonly name = '',
   ) {
     super(id, lifetime, 0o444);
+  }
+
+  /** Which events it shows. */
+  protected get filter(): Filter {
+    return EVERYTHING;
   }
 
   override attributes(to: Attributes): void {
@@ -253,16 +249,6 @@ export class StreamFile extends RootFile {
   }
 
   override open(_flags: number, caller: Caller): Handle {
-    return this.streams.open(this, this.filter === '' ? EVERYTHING : Filter.parse(this.filter), caller);
-  }
-
-  /** EPERM for a file of `match/`, which is made anew whenever it is looked up. */
-  override change(changes: AttributeChanges): void {
-    if (this.shelf !== null) throw new FsError(Errno.EPERM, 'its name is all there is to it');
-    super.change(changes);
-  }
-
-  override forgotten(): void {
-    this.shelf?.delete(this.name);
+    return this.streams.open(this, this.filter, caller);
   }
 }

@@ -141,13 +141,29 @@ native('keeps a sticky directory when its owner dies, and no other', async () =>
   assert.is(reach(stays), 'ENOENT');
 });
 
-native('has FIFOs that go with the owner', async () => {
+native('shows the attributes of the root: its number, links, owner, mode and times, and those that they are changed to', async () => {
+  const { path } = daemon;
+  const before = statSync(path);
+  assert.equal([before.ino, before.mode, before.uid, before.gid, before.size, before.blocks], [1, 0o41777, 0, 0, 0, 0]);
+  const own = await directory();
+  const with1 = statSync(path);
+  assert.is(with1.nlink, before.nlink + 1);
+  assert.ok(with1.mtimeMs > before.mtimeMs && with1.ctimeMs > before.ctimeMs);
+  await sh(`rmdir ${own}; chmod 1755 ${path}; chown 1:2 ${path}; touch -d '2001-01-01 UTC' ${path}`);
+  const { nlink, mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = statSync(path);
+  assert.equal([nlink, mode, uid, gid, atimeMs, mtimeMs], [before.nlink, 0o41755, 1, 2, Date.UTC(2001, 0, 1), Date.UTC(2001, 0, 1)]);
+  assert.ok(ctimeMs > with1.ctimeMs);
+  await sh(`chmod 1777 ${path}; chown 0:0 ${path}`);
+});
+
+native('has FIFOs and symlinks that go with the owner', async () => {
   const owner = new Shell();
   const path = `${daemon.path}/${owner.pid}`;
-  await owner.run(`mkdir ${path} && mkfifo ${path}/fifo && (echo through > ${path}/fifo &)`);
-  assert.is(await sh(`cat ${path}/fifo`), 'through\n');
+  await owner.run(`mkdir ${path} && mkfifo ${path}/fifo && ln -s fifo ${path}/link && (echo through > ${path}/fifo &)`);
+  assert.is(await sh(`cat ${path}/link`), 'through\n');
+  assert.is(readlinkSync(`${path}/link`), 'fifo');
   await owner.kill();
-  assert.is(reach(`${path}/fifo`), 'ENOENT');
+  for (const name of ['fifo', 'link']) assert.is(reach(`${path}/${name}`), 'ENOENT');
 });
 
 native('links what a publisher writes into every queue', async () => {
@@ -166,7 +182,7 @@ native('takes no name but a PID: EPERM, and the log says why', async () => {
   assert.match((await shell.run(`mkdir ${daemon.path}/4194305`)).out, /No such process/);
   const path = await directory();
   assert.match((await shell.run(`mkdir ${path}/below`)).out, /not permitted/);
-  assert.match((await shell.run(`ln -s anything ${path}/symlink`)).out, /not permitted/);
+  assert.match((await shell.run(`ln -s anything ${daemon.path}/symlink`)).out, /not permitted/);
 });
 
 native("makes a directory its process's user's, and nobody else's, whoever makes it", async () => {

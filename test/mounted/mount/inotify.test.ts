@@ -10,6 +10,7 @@ import { eventText, killClients, publish, publishNumbered, spawnClient, statusOf
 import { type Daemon, Shell, descriptors, isMounted, killDaemons, mountPoint, removeMountPoint, run, startDaemon, until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { suite } from '../../support/suite.js';
+import { AS_NOBODY } from '../../support/other-user.js';
 import { type How, Watcher, helperOf } from '../../support/watcher.js';
 
 const batches = (): number => Number(statusOf(`${daemon.path}/log`).NOTICE_BATCHES);
@@ -125,6 +126,21 @@ watched('is told of what the filter lets through only', async () => {
   publish(daemon.path, eventText('/a', { SUBSYSTEM: 'mine' }), eventText('/b', { SUBSYSTEM: 'other' }), eventText('/c', { SUBSYSTEM: 'mine' }));
   assert.is((await watcher.creates(2)).length, 2);
   assert.equal(watcher.created, await listed(path));
+  await watcher.end();
+});
+
+watched('is told where a user has put a symlink in the way, which the helper does not follow', async () => {
+  const path = await directory('0777');
+  const outside = await directory('0700'); // root's, as the helper is
+  const last = statusOf(`${daemon.path}/log`);
+  const next = (n: number): string => `${last.SEQNUM}.${Number(last.PUBLISHED) + n}`;
+  const targets = [`${outside}/made`, outside, '/etc/passwd', next(4), '.stream'];
+  const links = targets.map((target, n) => `ln -s ${target} ${path}/${next(n + 1)}`);
+  assert.is((await run([...AS_NOBODY, 'sh', '-ec', links.join('; ')])).code, 0);
+  const watcher = await Watcher.on(path);
+  publishNumbered(daemon.path, targets.length);
+  assert.equal(await watcher.creates(targets.length), targets.map((_, n) => `${next(n + 1)}.1`));
+  assert.equal(readdirSync(outside).filter((name) => name === 'made'), []);
   await watcher.end();
 });
 

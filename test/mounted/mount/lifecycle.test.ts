@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { mount as mountFilesystem, unmount } from '#native';
-import { mountedAt } from '../../../fs/shared/mountinfo.js';
+import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, buildClients, childrenOf, client, reach, untilAlone, untilBlocked } from '../../support/actor.js';
 import { type Daemon, EVENTFS, Shell, isMounted, killDaemons, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
 import { asUser, eventfsForOthers, NOBODY } from '../../support/other-user.js';

@@ -165,6 +165,34 @@ special('is listed, works, and is no event', async () => {
   assert.is(await sh(`ls ${a}`), 'event\n');
 });
 
+special('may be a symlink: listed as one, copied as one, followed as one, and no event', async () => {
+  const [, a, , b] = await two();
+  await sh(`echo text > ${a}/event && ln -s event ${a}/link && ln -s ../$(basename ${b})/none ${a}/dangling && ln -s ${b} ${a}/there`);
+  assert.is(await sh(`ls ${a}`), 'dangling\nevent\nlink\nthere\n');
+  assert.is(await sh(`find ${a} -type l -printf '%f %l %s %M\n' | sort | head -n 1`), `dangling ../${b.split('/').pop()}/none ${`../${b.split('/').pop()}/none`.length} lrwxrwxrwx\n`);
+  assert.is(await sh(`cat ${a}/link; readlink ${a}/head ${a}/tail`), 'text\nevent\nevent\n');
+  assert.is(await sh(`touch ${a}/there/made && ls ${b} && rm ${b}/made`), 'made\n');
+  assert.is(await sh(`cp -a ${a}/link ${b}/copied && readlink ${b}/copied && tar -C ${a} -c dangling link | tar -C ${b} -x && ls ${b}`), 'event\ncopied\ndangling\nlink\n');
+  assert.is(await sh(`ln -sfn other ${a}/link && readlink ${a}/link && mv ${a}/link ${a}/moved && rm ${a}/moved ${a}/dangling ${a}/there && ls ${a}`), 'other\nevent\n');
+  assert.match(await sh(`ln ${b}/copied ${b}/hard`, 1), 'not permitted');
+});
+
+special('that is removed while it is open or named by a descriptor has no link left', async () => {
+  const [, a] = await two();
+  await sh(`mkfifo ${a}/pipe && ln -s target ${a}/link`);
+  const script = `
+import os, sys
+os.chdir(sys.argv[1])
+fds = [os.open("pipe", os.O_RDONLY | os.O_NONBLOCK), os.open("link", os.O_PATH | os.O_NOFOLLOW)]
+print([os.fstat(fd).st_nlink for fd in fds], os.readlink("", dir_fd=fds[1]))
+for name in ("pipe", "link"): os.unlink(name)
+print([os.fstat(fd).st_nlink for fd in fds])
+try: os.readlink("", dir_fd=fds[1])
+except FileNotFoundError: print("ENOENT")
+`;
+  assert.is((await run(['python3', '-c', script, a])).out, '[1, 1] target\n[0, 0]\nENOENT\n');
+});
+
 special('goes with the process whose directory it is in: no stale socket stays', async () => {
   const [shell, a] = await two();
   const server = createServer((socket) => socket.end('hello'));

@@ -117,7 +117,7 @@ memory('of a dead owner\'s files is given back at once, though others have them 
 
 // ---- what all can hold
 
-const FLOODS = ['create', 'link', 'fifo', 'mkdir', 'open', 'opendir', 'stream', 'match', 'filter', 'status'];
+const FLOODS = ['create', 'link', 'fifo', 'symlink', 'mkdir', 'open', 'opendir', 'stream', 'match', 'filter', 'status'];
 
 for (const uid of [0, NOBODY]) {
   memory(`with a heap of 64 MiB is enough for any flood by ${uid === 0 ? 'root' : 'a user'}`, async () => {

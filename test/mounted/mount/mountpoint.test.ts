@@ -4,7 +4,7 @@ import { chmodSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { mount as mountFilesystem, openFuse, unmount } from '#native';
-import { mountedAt } from '../../../fs/shared/mountinfo.js';
+import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { reach, untilAlone } from '../../support/actor.js';
 import { EVENTFS, isMounted, killDaemons, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { mount as mountFilesystem, unmount } from '#native';
-import { MOUNT_TYPE, parseMountinfo } from '../../../fs/shared/mountinfo.js';
+import { MOUNT_TYPE, parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { killClients, publishNumbered, statusOf } from '../../support/clients.js';
 import { EVENTFS, type Daemon, Shell, killDaemons, mountPoint, run, startDaemon } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';

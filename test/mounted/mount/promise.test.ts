@@ -185,6 +185,21 @@ promise('is ESTALE through a descriptor that only names it (O_PATH)', async () =
   });
 });
 
+promise('is ESTALE to readlink through a descriptor of a symlink, ENOENT by its name, and worked before', async () => {
+  for (let round = 0; round < 50; round++) {
+    await around(async (path) => {
+      assert.is(await observer.ask(`symlink to-${round} ${path}/link`), 'ok');
+      const fd = await observer.get(`openlink ${path}/link`);
+      return [
+        [`readlinkat ${fd}`, new RegExp(`^ok to-${round}$`), 'ESTALE'],
+        [`readlink ${path}/link`, new RegExp(`^ok to-${round}$`), 'ENOENT'],
+        [`fstat ${fd}`, /^ok$/, 'ESTALE'],
+        [`readlinkat ${fd}`, new RegExp(`^ok to-${round}$`), 'ESTALE'],
+      ];
+    });
+  }
+});
+
 promise("is ESTALE through somebody else's descriptor in /proc", async () => {
   const holder = new Actor();
   await around(async (path) => {

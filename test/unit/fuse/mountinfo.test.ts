@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import { isReachable, mountedAt, parseMountinfo } from '../../../fs/shared/mountinfo.js';
+import { isReachable, mountedAt, parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { suite } from '../../support/suite.js';
 
 const mountinfo = suite('mountinfo');

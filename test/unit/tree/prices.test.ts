@@ -117,6 +117,8 @@ measure('a file', (world, n) => {
 
 measure('a FIFO', (world, n) => void world.known(directory.mknod(nameOf(n), 0o010644, CALLER)), inOne);
 
+measure('a symlink', (world, n) => void world.known(directory.symlink(nameOf(n), nameOf(n, 4000), CALLER)), inOne);
+
 const owners: unknown[] = [];
 measure('a directory of which all is known', (world, n) => {
   const made = world.mkdir(nameOf(n));

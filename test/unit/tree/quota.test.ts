@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { type Bounds, QuotaLedger, NO_BOUNDS, type Quotas, type QuotaAccount } from '../../../fs/tree/quota.js';
 import { ITEMS } from '../../../fs/shared/quota-items.js';
 import { EventFile } from '../../../fs/tree/nodes/event-file.js';
-import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, streamPrice, textHeap } from '../../../fs/tree/prices.js';
+import { HANDLE_BYTES, LINK_BYTES, PARKED_READ_BYTES, QUEUE_STREAM_PRICE, WRITTEN_EVENT_BYTES, directoryPrice, specialHeap, streamPrice, textHeap } from '../../../fs/tree/prices.js';
+import { FileType } from '../../../fs/tree/nodes/node.js';
 import { StreamHandle } from '../../../fs/tree/streams/streams.js';
 import type { ProcessDirectory } from '../../../fs/tree/nodes/process-directory.js';
 import { WrittenEvent } from '../../../fs/tree/written-event.js';
@@ -57,6 +58,7 @@ function recount(kernel: MemoryKernel, costs: Iterable<Cost>, written: Iterable<
       directory.filter.memory +
       (entries.length + specials) * LINK_BYTES +
       listedNames(directory).reduce((sum, name) => sum + name.length, 0) +
+      targetsOf(directory) +
       entries.reduce((sum, { event }) => sum + event.heapBytes, 0);
     charge(uid, gid, { directories: 1, events: entries.length + specials, bytes: entries.reduce((sum, { event }) => sum + event.length, 0), memory, filter_cost: directory.filter.cost });
   }
@@ -73,6 +75,18 @@ function listedNames(directory: ProcessDirectory): string[] {
   const names: string[] = [];
   directory.list(2, { add: (_ino, _type, name) => names.push(name) > 0 });
   return names;
+}
+
+/** How long the targets of its symlinks are. */
+function targetsOf(directory: ProcessDirectory): number {
+  let bytes = 0;
+  directory.list(2, {
+    add: (_ino, type, name) => {
+      if (type === FileType.symlink) bytes += directory.lookup(name)!.readlink().length;
+      return true;
+    },
+  });
+  return bytes;
 }
 
 /** What the ledger says. */
@@ -97,7 +111,7 @@ interface Step {
 
 const ACTIONS = [
   'mkdir', 'mkdir', 'mkdir', 'create', 'create', 'create', 'create', 'write', 'write', 'truncate', 'link', 'link', 'unlink', 'pop',
-  'rename', 'rename', 'chown', 'event', 'event', 'event', 'loss', 'fifo', 'unsticky', 'sticky', 'openStream', 'openQueue', 'openQueue',
+  'rename', 'rename', 'chown', 'event', 'event', 'event', 'loss', 'fifo', 'symlink', 'symlink', 'unsticky', 'sticky', 'openStream', 'openQueue', 'openQueue',
   'read', 'read', 'wait', 'wait', 'openFile', 'openFile', 'openText', 'opendir', 'publish', 'filter', 'close', 'close', 'close', 'close',
   'rmdir', 'die', 'quotas', 'limits', 'forget',
 ] as const;
@@ -193,6 +207,7 @@ class World {
       rename: () => kernel.rename(node, name, to, newName),
       chown: () => kernel.setattr(node, { valid: FATTR.uid | FATTR.gid, uid: 1000 + (other % 3), gid: 100 + (amount % 2) }),
       fifo: () => kernel.mknod(node, newName, S_IFIFO),
+      symlink: () => kernel.symlink(node, newName, 't'.repeat(1 + (amount % 300))),
       sticky: () => kernel.ask('FUSE_SETXATTR', node, Buffer.concat([Buffer.alloc(8), cstring(STICKY)])),
       unsticky: () => kernel.ask('FUSE_REMOVEXATTR', node, cstring(STICKY)),
       openQueue: () => this.#openStream(kernel.lookup(node, '.stream').nodeid, other),
@@ -439,7 +454,7 @@ quota('on streams counts every open, of stream, match and .stream', () => {
   kernel.close();
 });
 
-quota('on events refuses create, mknod, link and a FIFO, whoever asks, and takes nothing away', () => {
+quota('on events refuses create, mknod, link, a FIFO and a symlink, whoever asks, and takes nothing away', () => {
   const { kernel, user, own } = withQuotas({ events: 2 });
   const root = kernel.mkdir('root', { pid: user.pid });
   const source = kernel.make(root, 'source', 'text');
@@ -449,6 +464,7 @@ quota('on events refuses create, mknod, link and a FIFO, whoever asks, and takes
     () => kernel.make(own, '2', ''),
     () => kernel.mknod(own, '2', 0o100644),
     () => kernel.mknod(own, '2', S_IFIFO),
+    () => kernel.symlink(own, '2', 'x'),
     () => kernel.link(source, own, '2'),
     () => kernel.rename(root, 'source', own, '2'),
   ]) {
@@ -723,6 +739,7 @@ quota('on memory refuses names, filters, texts and open files, and nothing is ch
   for (const attempt of [
     () => kernel.make(own, 'more', ''),
     () => kernel.mknod(own, 'fifo', S_IFIFO),
+    () => kernel.symlink(own, 'link', 'x'),
     () => kernel.link(node, own, 'more'),
     () => kernel.rename(own, 'file', own, 'longer'),
     () => kernel.open(node, 0, by),
@@ -739,6 +756,30 @@ quota('on memory refuses names, filters, texts and open files, and nothing is ch
   kernel.release(open[1], 'FUSE_RELEASEDIR');
   kernel.rename(own, 'file', own, 'longer');
   kernel.open(kernel.lookup(own, '.filter').nodeid, 0, by);
+  kernel.close();
+});
+
+quota("on memory counts a symlink's target, wherever it is renamed to, until it is removed or replaced", () => {
+  const target = 't'.repeat(4000);
+  const link = (name: string): number => LINK_BYTES + specialHeap(name, target);
+  const { kernel, user, own } = withQuotas({ memory: 2 * ownDirectory + link('a') + link('longer') });
+  const two = kernel.mkdir('two', user);
+  const theirs = kernel.mkdir('the', { ...user, uid: 1001 });
+  const empty = books(kernel);
+  kernel.symlink(own, 'a', target);
+  kernel.symlink(two, 'b', target);
+  assert.is(refusal(() => kernel.symlink(own, 'c', target)), 'EDQUOT');
+  kernel.rename(two, 'b', own, 'longer');
+  assert.is(refusal(() => kernel.rename(own, 'longer', own, 'longest')), 'EDQUOT');
+  kernel.rename(own, 'longer', two, 'a');
+  kernel.rename(two, 'a', own, 'a'); // over the other
+  kernel.symlink(own, 'c', target);
+  for (const name of ['a', 'c']) kernel.rename(own, name, theirs, name);
+  kernel.symlink(own, 'a', target);
+  assert.is(refusal(() => kernel.rename(own, 'a', theirs, 'd')), 'EDQUOT');
+  kernel.rename(own, 'a', theirs, 'a');
+  for (const name of kernel.names(theirs)) kernel.unlink(theirs, name);
+  assert.equal(books(kernel), empty);
   kernel.close();
 });
 

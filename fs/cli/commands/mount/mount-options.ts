@@ -1,7 +1,7 @@
 /** The options of `eventfs mount`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
-import { DEFAULT_MOUNT_SOURCE } from '../../../shared/mountinfo.js';
+import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
 import { logOptions } from './log-options.js';
 import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 

@@ -7,7 +7,7 @@ import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type { DriverName, OutletOptions, SourceName, StickyDirectory, TransportName } from '../../../daemon/options.js';
 import { UserError } from '../../../shared/errors.js';
 import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
-import { seesOwnNamespace } from '../../../shared/namespaces.js';
+import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/rate-limit.js';
 import { Trace } from '../../../shared/trace.js';
 import { explain } from '../../terminal/explain.js';

@@ -1,11 +1,12 @@
 /** `eventfs run`: a command for each event. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, opendirSync, readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
-import { basename, delimiter, join } from 'node:path';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { ReadableWatch } from '#native';
 import { type SeqNum, overflowText } from '../../../uevent/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
+import { eventNames, eventPath, openUnfollowed, readEvent } from '../../event-files.js';
 import { type EventText, parseEvent, parseFilter, tellsOfLoss } from '../../../client/event-text.js';
 import { requireMount } from '../../../client/mounted.js';
 import { printable } from '../../terminal/output.js';
@@ -44,7 +45,8 @@ export async function run(filterText: string, command: readonly string[], option
 
 /** An event in our hands: a file of our second directory, until its command has ended. */
 interface EventJob extends Job {
-  readonly path: string;
+  /** Bytes as characters. */
+  readonly name: string;
   readonly event: EventText;
 }
 
@@ -109,7 +111,7 @@ class Runner {
   #take(): void {
     try {
       this.#tellLoss();
-      for (const name of inOrder(this.#queue, this.#room)) {
+      for (const name of eventNames(this.#queue, this.#room)) {
         if (this.#takenBytes >= MOST_TAKEN_BYTES) break;
         this.#takeOne(name);
       }
@@ -123,16 +125,18 @@ class Runner {
   }
 
   #takeOne(name: string): void {
-    const path = `${this.#taken}/${name}`;
+    const path = eventPath(this.#taken, name);
     try {
-      renameSync(Buffer.from(`${this.#queue}/${name}`, 'latin1'), Buffer.from(path, 'latin1'));
+      renameSync(eventPath(this.#queue, name), path);
     } catch (error) {
       if (isSystemError(error, 'ENOENT') && statSync(this.#queue).isDirectory()) return; // too many came, and it had to go
       throw error;
     }
-    const event = parseEvent(readFileSync(Buffer.from(path, 'latin1'), 'latin1'));
-    if (!tellsOfLoss(event) && !this.filter.matches(event)) unlinkSync(Buffer.from(path, 'latin1')); // older than the filter
-    else this.#add(path, event);
+    const text = readEvent(path);
+    const event = text === null ? null : parseEvent(text);
+    // Older than the filter, or put under an event's name since the listing
+    if (event === null || (!tellsOfLoss(event) && !this.filter.matches(event))) unlinkSync(path);
+    else this.#add(name, event);
   }
 
   /** How many more events may be taken. One that is too many, or the record of a loss, would push the oldest out of `taken`. */
@@ -149,16 +153,27 @@ class Runner {
     if (lost === this.#lost) return;
     const text = Buffer.from(overflowText(lost - this.#lost)).toString('latin1');
     this.#lost = lost;
-    const path = `${this.#taken}/overflow.${++this.#losses}`;
-    writeFileSync(path, text, 'latin1');
-    this.#add(path, parseEvent(text));
+    this.#add(this.#create(text), parseEvent(text));
   }
 
-  #add(path: string, event: EventText): void {
+  /** Makes a file of what was lost, under a name that is free. @returns the name */
+  #create(text: string): string {
+    for (;;) {
+      const name = `overflow.${++this.#losses}`;
+      try {
+        writeFileSync(eventPath(this.#taken, name), text, { encoding: 'latin1', flag: 'wx' });
+        return name;
+      } catch (error) {
+        if (!isSystemError(error, 'EEXIST')) throw error;
+      }
+    }
+  }
+
+  #add(name: string, event: EventText): void {
     const old = event.property('DEVPATH_OLD');
     this.#takenBytes += event.text.length;
     const devpaths = [event.devpath, ...(old === undefined ? [] : [old])].map((devpath) => devpath.replace(/\/$/, ''));
-    this.#order.add({ path, event, devpaths });
+    this.#order.add({ name, event, devpaths });
   }
 
   #begin(): void {
@@ -169,9 +184,9 @@ class Runner {
   }
 
   /** ENOENT: it had to go from `taken`. */
-  #openEvent({ path }: EventJob): number | null {
+  #openEvent({ name }: EventJob): number | null {
     try {
-      return openSync(Buffer.from(path, 'latin1'), constants.O_RDONLY);
+      return openUnfollowed(eventPath(this.#taken, name));
     } catch (error) {
       if (!isSystemError(error)) throw error;
       if (error.code === 'ENOENT' && existsSync(this.#taken)) this.#tellLoss();
@@ -215,7 +230,7 @@ class Runner {
     if (!this.#children.delete(job)) return;
     this.#forget(job);
     try {
-      unlinkSync(Buffer.from(job.path, 'latin1'));
+      unlinkSync(eventPath(this.#taken, job.name));
     } catch (error) {
       if (!isSystemError(error)) throw error; // the daemon has ended
     }
@@ -235,21 +250,9 @@ class Runner {
     for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal); // else they would keep us
   }
 
-  #complain({ path, event }: EventJob, what: string): void {
-    console.error(`eventfs: run: ${this.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(basename(path))}): ${what}`);
+  #complain({ name, event }: EventJob, what: string): void {
+    console.error(`eventfs: run: ${this.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(name)}): ${what}`);
   }
-}
-
-/** The first names as readdir(3) gives them, oldest first: fs.readdir would sort them. Bytes as characters. */
-function inOrder(directory: string, most: number): string[] {
-  const names: string[] = [];
-  const opened = opendirSync(directory, { encoding: 'latin1' as BufferEncoding });
-  try {
-    for (let entry = opened.readSync(); entry !== null && names.length < most; entry = opened.readSync()) names.push(entry.name);
-  } finally {
-    opened.closeSync();
-  }
-  return names;
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
