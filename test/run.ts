@@ -89,7 +89,7 @@ async function resultOf(file: string, why: string | null): Promise<Result> {
     return { passed: 0, failed: isDeveloper ? 0 : 1, skipped: isDeveloper ? 1 : 0 };
   }
   // It is on for the tests that need it, or for all when all are to run on it.
-  const needsRing = file.startsWith('mounted/mount/transport') || (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
+  const needsRing = /^mounted\/mount\/(transport|uring)/.test(file) || (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
   return (needsRing ? withRing(() => runFile(file)) : runFile(file)).catch((error: unknown): Result => {
     console.log(`FAILED ${file}: ${messageOf(error)}`);
     return { passed: 0, failed: 1, skipped: 0 };

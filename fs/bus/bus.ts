@@ -132,7 +132,7 @@ export class Bus {
    */
   since(seqnum: SeqNum, last: SeqNum, end: LogIndex): { readonly first: LogIndex; readonly events: readonly Event[]; readonly lost: number } {
     const named = this.history.entries.get(String(seqnum))?.event;
-    const after = named === undefined ? this.#seqnums.after(seqnum, last) : { number: (named.number + 1) as LogIndex, unknown: 0 };
+    const after = named === undefined ? this.#seqnums.after(seqnum, last, this.#lastSeqnum) : { number: (named.number + 1) as LogIndex, unknown: 0 };
     const first = Math.min(after.number, end) as LogIndex;
     const kept = [...this.history.entries].map(({ event }) => event);
     const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end)) as LogIndex;
@@ -178,7 +178,7 @@ export class Bus {
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
     event.isUnique = isUnique;
-    this.#seqnums.note(event.number, this.#lastSeqnum);
+    this.#seqnums.note(event.number, this.#lastSeqnum, lost > 0);
     this.history.add(event);
     for (const listener of this.#listeners) listener.take(event);
     event.dropCaches();

@@ -6,13 +6,16 @@ import { type Status, type StatusKey, parseSubscriber, subscriberKind } from '..
 /** What is always in the root and no process directory. */
 const FIXED = new Set(['log', 'match', 'publish', 'stream']);
 
-/** @param encoding of the path; values are UTF-8 */
+/** @param encoding of the path, and of the values: as `latin1` they are bytes as characters */
 export function readStatusFile(directory: string, encoding: BufferEncoding = 'utf8'): Map<StatusKey, string> {
-  const lines = readFileSync(Buffer.from(`${directory}/.status`, encoding), 'utf8').split('\n').filter((line) => line !== '');
+  const lines = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding).split('\n').filter((line) => line !== '');
   return new Map(lines.map((line) => [line.slice(0, line.indexOf('=')) as StatusKey, line.slice(line.indexOf('=') + 1)]));
 }
 
-/** The owner of a process directory, an open stream or a client of a socket. */
+/**
+ * The owner of a process directory, an open stream or a client of a socket. Texts are bytes as characters: names, commands and
+ * filters need not be UTF-8.
+ */
 export interface Subscriber {
   /** The directory's name, or `stream`, `socket`, `fdsocket`. */
   readonly what: string;
@@ -32,7 +35,7 @@ export function processDirectories(path: string): { readable: Subscriber[]; unre
     .flatMap((name) => {
       try {
         const lines = readStatusFile(`${bytes}/${name}`, 'latin1');
-        return [subscriberOf(Buffer.from(name, 'latin1').toString(), lines)];
+        return [subscriberOf(name, lines)];
       } catch (error) {
         if (!isSystemError(error)) throw error; // else it has ended since, or is not ours to look into
         if (error.code === 'EACCES') unreadable++;
@@ -57,10 +60,10 @@ export function streams(daemon: Status): Subscriber[] {
   });
 }
 
-/** What the kernel calls a process, cut to 15 bytes (proc_pid_comm(5)); `?` where there is none. */
+/** What the kernel calls a process, bytes as characters, cut to 15 bytes (proc_pid_comm(5)); `?` where there is none. */
 export function commandOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').slice(0, -1);
   } catch {
     return '?';
   }

@@ -26,6 +26,11 @@ export const MAX_WRITE_BYTES = 128 * 1024;
 const MAX_PAGES = 256;
 const PAGE_BYTES = 4096;
 const MAX_BACKGROUND = 64;
+/**
+ * A READ of so many bytes may be the most that the kernel can ask for at once, and the caller may want
+ * more: its buffer need not begin where a page does.
+ */
+export const LONG_READ_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
 
 /** How large the two buffers must be. */
 export const REQUEST_BYTES = MAX_WRITE_BYTES + PAGE_BYTES;

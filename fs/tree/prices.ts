@@ -28,6 +28,9 @@ const NUMBER_BYTES = 8;
 /** A read that waits: 120. */
 export const PARKED_READ_BYTES = 192;
 
+/** A thread that reads an open file by io_uring, with as many reads under way as are known of it: 900. */
+export const URING_THREAD_BYTES = 1280;
+
 /** A buffer, besides its bytes: 200. */
 const BUFFER_BYTES = 256;
 

@@ -4,11 +4,13 @@
  *   share N     N children that will read from one open file                          ready
  *   go          they do, all at once                                                   reading
  *   read N      N children that open the file, and read it for ever                    reading
+ *   aio N       N children that open the file, and read it once by io_submit(2)         reading
  *   stat PATH   a child begins to stat it                                              begun
  *   ended       whether that comes to its end within 20 seconds                        yes, or no
  *   kill        all children are killed and waited for, 10 seconds at most             left N
  */
 #include "common.h"
+#include <linux/aio_abi.h>
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -72,6 +74,22 @@ static void read_for_ever(const char *file, long count) {
   }
 }
 
+/* io_submit(2) of a file that the kernel reads synchronously waits until the read has ended. */
+static void read_by_aio(const char *file, long count) {
+  for (long i = 0; i < count; i++) {
+    if (child_of_ours() != 0) continue;
+    static char buffer[READ_BYTES];
+    aio_context_t context = 0;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) die("%s: %m", file);
+    struct iocb block = {.aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = (uint32_t)fd, .aio_buf = (uintptr_t)buffer, .aio_nbytes = sizeof buffer};
+    struct iocb *blocks[] = {&block};
+    if (syscall(SYS_io_setup, 1, &context) != 0) die("io_setup: %m");
+    if (syscall(SYS_io_submit, context, 1, blocks) != 1) die("io_submit: %m");
+    _exit(0);
+  }
+}
+
 /* Whether the child has been waited for by then. */
 static bool ends_within(pid_t child, uint64_t limit_ns) {
   for (;;) {
@@ -110,6 +128,7 @@ int main(int argc, char **argv) {
     line[strcspn(line, "\n")] = '\0';
     if (strncmp(line, "share ", 6) == 0) share(argv[2], atol(line + 6), &shared), puts("ready");
     else if (strncmp(line, "read ", 5) == 0) read_for_ever(argv[2], atol(line + 5)), puts("reading");
+    else if (strncmp(line, "aio ", 4) == 0) read_by_aio(argv[2], atol(line + 4)), puts("reading");
     else if (strcmp(line, "go") == 0) let_go(shared), puts("reading");
     else if (strncmp(line, "stat ", 5) == 0) begin_stat(line + 5), puts("begun");
     else if (strcmp(line, "ended") == 0) puts(ends_within(stat_child, now_ns() + STAT_LIMIT_NS) ? "yes" : "no");

@@ -5,7 +5,8 @@
  *   read 3 100              ->  "5 hello": how many bytes, and which; or "-EAGAIN"
  *
  * Blanks, `%` and whatever is not printable are written %XX in arguments and answers. Slots are the caller's names for
- * descriptors, 0 to 1023. A call that blocks keeps the answer waiting; `alarm` interrupts the next one.
+ * descriptors, 0 to 1023. A call that blocks keeps the answer waiting; `alarm` interrupts the next one. The calls of io_uring are in
+ * uring.h.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -84,6 +85,8 @@ static void answerBytes(ssize_t length) {
   putEscaped(bytes, (size_t)length);
   putchar('\n');
 }
+
+#include "uring.h"
 
 static void keep(int i, int got) {
   if (got >= 0) descriptor[number(i) & (SLOTS - 1)] = got;
@@ -169,24 +172,51 @@ static struct {
   size_t got;
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/** Adds what a thread has read, nothing where it is told that it has ended; whether they have all that they want. */
+static bool addShare(const char *own, ssize_t length) {
+  pthread_mutex_lock(&shared.lock);
+  if (length > 0 && shared.got + (size_t)length <= sizeof bytes) {
+    memcpy(bytes + shared.got, own, (size_t)length);
+    shared.got += (size_t)length;
+  }
+  bool done = shared.got >= shared.wanted;
+  pthread_mutex_unlock(&shared.lock);
+  return done;
+}
+
 static void *readShare(void *unused) {
   (void)unused;
   char own[65536];
   for (;;) {
     ssize_t length = read(shared.fd, own, sizeof own);
-    pthread_mutex_lock(&shared.lock);
-    if (length > 0 && shared.got + (size_t)length <= sizeof bytes) {
-      memcpy(bytes + shared.got, own, (size_t)length);
-      shared.got += (size_t)length;
-    }
-    int done = length <= 0 || shared.got >= shared.wanted;
-    pthread_mutex_unlock(&shared.lock);
-    if (done) return NULL;
+    if (addShare(own, length) || length <= 0) return NULL;
   }
 }
 
-/* threads <slot> <n> <bytes>: n threads read one open file until they have that many bytes together; what they got */
-static void doThreads(void) {
+/** The same by a ring of the thread's own, with four READs under way. */
+static void *readShareByRing(void *unused) {
+  (void)unused;
+  enum { READS = 4, READ_BYTES = 4096 };
+  openRing(0);
+  for (int tag = 0; tag < READS; tag++) ringReadOf(tag, shared.fd, READ_BYTES);
+  for (bool done = false; !done;) {
+    enterRing(0, IORING_ENTER_GETEVENTS);
+    reapRing();
+    for (int tag = 0; tag < READS; tag++) {
+      if (!asked[tag].isDone) continue;
+      if (asked[tag].result <= 0) return NULL;
+      addShare(asked[tag].bytes + BUFFER_AT, asked[tag].result);
+      ringReadOf(tag, shared.fd, READ_BYTES);
+    }
+    usleep(100);
+    done = addShare(NULL, 0);
+  }
+  closeRing();
+  return NULL;
+}
+
+/* threads <slot> <n> <bytes>, and ring_threads: n threads read one open file until they have that many bytes together; what they got */
+static void doThreads(void *(*reader)(void *)) {
   pthread_t threads[MOST_THREADS];
   int count = (int)number(2);
   struct sigaction action = {.sa_handler = onSignal};
@@ -194,7 +224,7 @@ static void doThreads(void) {
   shared.fd = fd(1);
   shared.wanted = (size_t)number(3);
   shared.got = 0;
-  for (int i = 0; i < count; i++) pthread_create(&threads[i], NULL, readShare, NULL);
+  for (int i = 0; i < count; i++) pthread_create(&threads[i], NULL, reader, NULL);
   for (;;) {
     pthread_mutex_lock(&shared.lock);
     int done = shared.got >= shared.wanted;
@@ -363,7 +393,8 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("epoll_create")) keep(1, epoll_create1(EPOLL_CLOEXEC));
   else if (IS("epoll_add")) doEpollAdd();
   else if (IS("epoll_wait")) doEpollWait();
-  else if (IS("threads")) doThreads();
+  else if (IS("threads")) doThreads(readShare);
+  else if (IS("ring_threads")) doThreads(readShareByRing);
   else if (IS("getdents")) doGetdents();
   else if (IS("getdents_some")) doGetdentsSome();
   else if (IS("mmap")) doMmap();
@@ -406,6 +437,14 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("copy_file_range")) answer(copy_file_range(fd(1), NULL, fd(2), NULL, (size_t)number(3), 0));
   else if (IS("sendfile")) answer(sendfile(fd(2), fd(1), NULL, (size_t)number(3)));
   else if (IS("bind")) doBind();
+  else if (IS("ring")) answer(openRing((uint32_t)number(1)));
+  else if (IS("ring_read")) answer(ringRead());
+  else if (IS("ring_reads")) answer(ringReads());
+  else if (IS("ring_readv")) answer(ringReadv());
+  else if (IS("ring_fixed")) answer(ringFixed());
+  else if (IS("ring_poll")) answer(ringPoll());
+  else if (IS("ring_cancel")) answer(ringCancel());
+  else if (IS("ring_wait")) doRingWait();
   else printf("-unknown\n");
 #undef IS
 }

@@ -192,6 +192,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     for (const read of reads) {
       assert.ok(body.length <= read.size, `${body.length} bytes for a read of ${read.size}`);
       this.#finish(this.#uniqueOf(read), { errno: 0, body });
+      this.parked.noteShort(read, body.length);
       this.parked.free(read);
     }
   }
@@ -409,8 +410,8 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   /** A read that may wait. */
-  startRead(fh: number, size = 65536, by: By = {}): Pending {
-    return this.#startRead(fh, size, 0, 0, FUSE_READ_LOCKOWNER, by);
+  startRead(fh: number, size = 65536, by: By = {}, offset = 0, flags = 0): Pending {
+    return this.#startRead(fh, size, offset, flags, FUSE_READ_LOCKOWNER, by);
   }
 
   #startRead(fh: number, size: number, offset: number, flags: number, readFlags: number = FUSE_READ_LOCKOWNER, by: By = {}): Pending {
@@ -470,8 +471,8 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   /** poll(2): what it is ready for; 0 and `kh` is woken later. */
-  poll(fh: number, kh: number, flags = FUSE_POLL_SCHEDULE_NOTIFY): number {
-    return this.#reply('fuse_poll_out', this.ask('FUSE_POLL', 0, encode('fuse_poll_in', { fh, kh, flags }))).revents;
+  poll(fh: number, kh: number, flags = FUSE_POLL_SCHEDULE_NOTIFY, events = 0, by: By = {}): number {
+    return this.#reply('fuse_poll_out', this.ask('FUSE_POLL', 0, encode('fuse_poll_in', { fh, kh, flags, events }), by)).revents;
   }
 
   /** A signal for whoever waits in a read. */

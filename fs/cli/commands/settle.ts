@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import { requireMount } from '../../client/mounted.js';
-import { printable } from '../terminal/output.js';
+import { printable, textOf } from '../terminal/output.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
 import { type Subscriber, commandOf, processDirectories, readStatusFile, streams } from '../../client/status.js';
 import type { Status } from '../../shared/status-lines.js';
@@ -36,13 +36,14 @@ export async function settle(options: { readonly timeout?: number; readonly moun
 
 interface Lagging {
   readonly pid: number | null;
+  /** Bytes as characters. */
   readonly what: string;
   readonly count: number;
 }
 
 function describe({ pid, what, count }: Lagging): string {
-  const command = pid === null ? '' : `${printable(commandOf(pid))} (pid ${pid}), `;
-  return `${command}${printable(what)}: ${count}`;
+  const command = pid === null ? '' : `${printable(textOf(commandOf(pid)))} (pid ${pid}), `;
+  return `${command}${printable(textOf(what))}: ${count}`;
 }
 
 /** Until the daemon has read what the kernel had sent when we were called. */
@@ -103,9 +104,10 @@ class Call {
 
   #laggingDirectory({ what, pid }: Subscriber): Lagging[] {
     if (what === this.#own || this.#done.has(what)) return [];
+    const path = `${Buffer.from(this.mount).toString('latin1')}/${what}`;
     let count = 0;
     try {
-      for (const name of readdirSync(`${this.mount}/${what}`)) if (this.#isOlder(`${this.mount}/${what}/${name}`)) count++;
+      for (const name of readdirSync(bytesOf(path), 'latin1')) if (this.#isOlder(bytesOf(`${path}/${name}`))) count++;
     } catch (error) {
       if (!isSystemError(error)) throw error; // it has ended since
     }
@@ -123,7 +125,7 @@ class Call {
       .map(({ pid, what, pending }) => ({ pid, what, count: pending - since }));
   }
 
-  #isOlder(path: string): boolean {
+  #isOlder(path: Buffer): boolean {
     const stat = statOf(path);
     return stat?.isFile() === true && stat.ino < this.#mark;
   }
@@ -134,7 +136,12 @@ class Call {
   }
 }
 
-function statOf(path: string): Stats | undefined {
+/** A path of bytes as characters: a name need not be UTF-8. */
+function bytesOf(path: string): Buffer {
+  return Buffer.from(path, 'latin1');
+}
+
+function statOf(path: string | Buffer): Stats | undefined {
   try {
     return lstatSync(path);
   } catch (error) {

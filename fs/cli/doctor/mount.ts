@@ -6,6 +6,7 @@ import { mountPath, probe } from '../../client/probe.js';
 import { RING_PARAMETER, isRingOffered } from '../../shared/kernel/ring-parameter.js';
 import { parseMountinfo } from '../../shared/kernel/mountinfo.js';
 import { DEFAULT_CONFIG } from '../../daemon/config/config.js';
+import { textOf } from '../terminal/output.js';
 import { type Finding, mendFor } from './finding.js';
 import { commandOf, processDirectories, readStatusFile, streams } from '../../client/status.js';
 import type { Item, Limit } from '../../shared/quota-items.js';
@@ -158,7 +159,7 @@ function checkSubscribers(path: string, status: Status): Finding[] {
   if (lagging.length === 0) return [{ level: 'ok', what: `${subscribers.length} subscribers, and none lags` }];
   return lagging.map(({ what, pid, command, pending, lost }) => ({
     level: 'warn',
-    what: `${command} (pid ${pid}) does not keep up with ${what}: ${pending} events wait, ${lost} were lost`,
+    what: `${textOf(command)} (pid ${pid}) does not keep up with ${textOf(what)}: ${pending} events wait, ${lost} were lost`,
     mend: isOurs(pid) ? 'have it read, or give it a filter: .filter' : 'its user must have it read, give it a filter, or end it',
   }));
 }

@@ -29,3 +29,8 @@ const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/g;
 export function printable(text: string): string {
   return text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
+
+/** Bytes as characters as a text; what is not UTF-8 becomes U+FFFD. */
+export function textOf(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
+}

@@ -220,7 +220,10 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
     this.#sink.end();
     this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
-    for (const read of reads) this.#parked.free(read);
+    for (const read of reads) {
+      this.#parked.noteShort(read, this.#sink.length);
+      this.#parked.free(read);
+    }
   }
 
   cork(): void {

@@ -15,6 +15,7 @@ import {
   SetattrValid as Valid,
   Size,
 } from '../../fuse/abi.js';
+import { LONG_READ_BYTES } from '../../fuse/session.js';
 import { DONE, type Handlers, NO_REPLY } from '../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../fuse/reply.js';
 import type { Request } from '../../fuse/request.js';
@@ -270,6 +271,9 @@ export class TreeHandlers implements Handlers {
    *
    * sendfile(2), splice(2) and page faults read into the page cache, whatever FOPEN_DIRECT_IO says, and it would answer for
    * a dead owner. Only what never ends may be read that way; the others are told EINVAL, after which programs read(2).
+   *
+   * A read that io_uring makes again gets the end of the file, and one that it only tries does not
+   * wait (tree/uring-reads.ts).
    */
   read(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
@@ -280,8 +284,15 @@ export class TreeHandlers implements Handlers {
     const flags = request.u32();
     const isCached = (readFlags & FUSE_READ_LOCKOWNER) === 0;
     if (isCached && (handle.isStream || handle.node.lifetime !== FOREVER)) return reply.refuse(Errno.EINVAL, NOT_CACHED);
-    const sink = this.reads.sink(size);
-    const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending;
+    const { pid } = request;
+    const place = handle.isStream ? 0 : offset;
+    const uring = isCached ? undefined : handle.uringThread(pid);
+    if (uring?.read(place, size) === true) return DONE;
+    const isLong = size >= LONG_READ_BYTES;
+    // A long read of io_uring's lacks one byte: a full one is followed by the next part of the buffer,
+    // at another offset, before the kernel asks for a rest
+    const sink = this.reads.sink(isLong && uring !== undefined ? size - 1 : size);
+    const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending && uring?.mayWait !== false;
     if ((mayWait && this.reads.holds && handle.isFresh) || !handle.read(offset, sink)) {
       if (mayWait) {
         handle.park(this.reads.park(handle, size));
@@ -292,6 +303,8 @@ export class TreeHandlers implements Handlers {
     sink.end();
     reply.filled(sink.copied);
     reply.sliceBytes = sink.sliced;
+    const { length } = sink;
+    if (length > 0 && length < size && !isCached) handle.gotShort(pid, place, size - length, isLong);
     return DONE;
   }
 
@@ -379,9 +392,10 @@ export class TreeHandlers implements Handlers {
     handle.pollKeyLow = request.u32();
     handle.pollKeyHigh = request.u32();
     const flags = request.u32();
-    const ready = handle.poll();
+    const isWatched = (flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0;
+    const ready = handle.pollFor(request.pid, request.u32(), isWatched);
     // Also when it is ready: an edge-triggered epoll wants to hear of what comes on top.
-    if ((flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) handle.watch();
+    if (isWatched) handle.watch();
     reply.u32(ready);
     reply.u32(0);
     return DONE;

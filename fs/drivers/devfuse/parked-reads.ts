@@ -1,6 +1,7 @@
 /** The reads that wait, by slot. A slot's `unique` lies in memory that the channel answers from. */
 import { InHeader } from '../../fuse/abi.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
+import { LONG_READ_BYTES } from '../../fuse/session.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
 import type { QuotaLedger, QuotaAccount } from '../../tree/quota.js';
 
@@ -127,6 +128,11 @@ export class ParkedReads {
 
   isInterruptible(slot: number): boolean {
     return this.#ages[slot] === Age.interruptible;
+  }
+
+  /** It has got `length` bytes. Its open file takes note where it asked for more: io_uring reads on. */
+  noteShort({ slot, handle, size }: ParkedRead, length: number): void {
+    if (length > 0 && length < size) handle.gotShort(this.#tids[slot], 0, size - length, size >= LONG_READ_BYTES);
   }
 
   free(read: ParkedRead): void {

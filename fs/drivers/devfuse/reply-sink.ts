@@ -24,6 +24,11 @@ export class ReplySink implements Sink {
     private readonly control: Uint32Array,
   ) {}
 
+  /** The bytes of the read so far. */
+  get length(): number {
+    return this.copied + this.#sliceLength;
+  }
+
   /** The bytes of the slice. */
   get sliced(): number {
     return this.#sliceLength;

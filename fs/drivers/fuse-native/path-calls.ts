@@ -191,7 +191,12 @@ export class PathCalls {
   /** read(2). The handle when there is nothing yet and the caller must wait, else undefined; EAGAIN, EINVAL. */
   read(fh: number, offset: number, sink: Sink): Handle | undefined {
     const handle = this.#handle(fh);
-    if (handle.read(offset, sink)) return undefined;
+    const size = sink.room;
+    if (handle.asksForRest(offset, size)) return undefined;
+    if (handle.read(offset, sink)) {
+      if (sink.room > 0 && sink.room < size) handle.gotShort(0, offset, sink.room, false);
+      return undefined;
+    }
     if ((this.#flags[fh] & O_NONBLOCK) !== 0) throw new FsError(Errno.EAGAIN, 'no event has come yet, and the caller does not wait (O_NONBLOCK)');
     return handle;
   }

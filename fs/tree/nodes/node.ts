@@ -4,7 +4,8 @@ import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
-import { HANDLE_BYTES, restHeap } from '../prices.js';
+import { HANDLE_BYTES, URING_THREAD_BYTES, restHeap } from '../prices.js';
+import { UringReads, type UringThread } from '../uring-reads.js';
 import type { QuotaAccount } from '../quota.js';
 
 declare const nodeId: unique symbol;
@@ -212,6 +213,8 @@ export type FileHandle = number & { readonly [fileHandle]: true };
 
 /** Readiness, as in poll(2). */
 export const Poll = { in: 0x001, out: 0x004, error: 0x008, hangUp: 0x010, readNormal: 0x040, writeNormal: 0x100 } as const;
+/** With these two in the mask only POLLIN is set where io_uring polls for a read. */
+const URING_MASK = Poll.in | Poll.hangUp;
 /** A regular file is always ready. */
 export const ALWAYS_READY = Poll.in | Poll.out | Poll.readNormal | Poll.writeNormal;
 
@@ -237,6 +240,17 @@ export abstract class Handle {
 
   /** For how many bytes of a record that was read in part it is charged. */
   #rest = 0;
+
+  /** The threads that read it by io_uring, once one does. */
+  #uring: UringReads | null = null;
+  /**
+   * The last read of a thread that is none of those: without a poll before it nothing tells that
+   * io_uring reads until it has got too few bytes. Which thread, where, and how many more it asked
+   * for.
+   */
+  #shortTid = 0;
+  #shortOffset = 0;
+  #shortRest = 0;
 
   constructor(readonly node: Node) {}
 
@@ -305,6 +319,62 @@ export abstract class Handle {
   /** poll(2): what it is ready for. */
   poll(): number {
     return ALWAYS_READY;
+  }
+
+  /**
+   * poll(2) by a thread that asks for `events`.
+   * @param isWatched whether the kernel asks to be told of a change
+   * @returns what it is ready for, or what makes io_uring complete a READ that has got all that
+   * there is
+   */
+  pollFor(tid: number, events: number, isWatched: boolean): number {
+    const ready = this.poll();
+    if ((events & URING_MASK) !== Poll.in) return ready;
+    const thread = this.#uring?.find(tid) ?? this.#addUringThread(tid);
+    const isReady = thread?.poll(events === Poll.in, isWatched, (ready & Poll.in) !== 0) === true;
+    return isReady ? ready | Poll.in | Poll.readNormal : ready;
+  }
+
+  /** The thread, if it reads by io_uring. */
+  uringThread(tid: number): UringThread | undefined {
+    return this.#uring === null ? undefined : this.#uring.find(tid);
+  }
+
+  /**
+   * Undefined where there is no memory to be had for it: then io_uring reads as it does anywhere.
+   */
+  #addUringThread(tid: number): UringThread | undefined {
+    this.#uring ??= new UringReads();
+    if (!this.#uring.isFull) {
+      if (this.account?.tryChargeItem('memory', URING_THREAD_BYTES) !== true) return undefined;
+      this.heap += URING_THREAD_BYTES;
+    }
+    const thread = this.#uring.add(tid);
+    if (this.#shortTid === tid && this.#shortRest > 0) thread.gotShort(this.#shortOffset, this.#shortRest, false);
+    return thread;
+  }
+
+  /**
+   * A read got fewer bytes than it asked for, but some.
+   * @param rest how many more it asked for @param isLong whether it was as long as a request can be
+   */
+  gotShort(tid: number, offset: number, rest: number, isLong: boolean): void {
+    const thread = this.uringThread(tid);
+    if (thread !== undefined) return thread.gotShort(offset, rest, isLong);
+    this.#shortTid = tid;
+    this.#shortOffset = offset;
+    this.#shortRest = rest;
+  }
+
+  /**
+   * Where neither the caller nor its polls are known: whether a read asks at the same place for
+   * just what the last one did not get, which programs do not do, since the position has moved on.
+   * Of a stream, where they do, nothing can be told.
+   */
+  asksForRest(offset: number, size: number): boolean {
+    const isRest = size === this.#shortRest && offset === this.#shortOffset && !this.isStream;
+    this.#shortRest = 0;
+    return isRest;
   }
 
   /** It is polled: the driver has to tell when `poll` would say more. */

@@ -102,6 +102,16 @@ command('does not name a stopped stream for which only newer events wait', async
   await reader.kill();
 });
 
+command('waits for a directory whose name is not UTF-8', async () => {
+  await shell.run(`cd ${daemon.path}; mkdir $$.$'\\xff'; cd /`);
+  publish(daemon.path, eventText('/x'));
+  const { code, err } = await settle('0.2');
+  assert.is(code, 1);
+  assert.match(err, new RegExp(`wait for bash \\(pid ${shell.pid}\\), ${shell.pid}\\.\\S+: 1\n$`));
+  await shell.run(`cd ${daemon.path}; rm -r $$.$'\\xff'; cd /`);
+  assert.is((await settle('60')).code, 0);
+});
+
 command('works where /sys is not mounted', async () => {
   const other = await startDaemon(['--source', 'kernel']);
   const inside = (timeout: string): ReturnType<typeof run> =>

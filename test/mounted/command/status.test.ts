@@ -1,17 +1,19 @@
 /** `eventfs status`: the numbers of a known situation. */
+import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { Reader, publishNumbered } from '../../support/clients.js';
+import { Reader, publishNumbered, spawnClient } from '../../support/clients.js';
 import { EVENTFS, Shell, run } from '../../support/daemon.js';
 import { daemon, mounted, nothingIsOpen, shell } from '../../support/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
 
 interface Subscriber {
-  readonly what: string;
+  /** An array of bytes where it is not UTF-8. */
+  readonly what: string | readonly number[];
   readonly pid: number;
-  readonly command: string;
+  readonly command: string | readonly number[];
   readonly pending: number;
   readonly lost: number;
-  readonly filter: string;
+  readonly filter: string | readonly number[];
 }
 type Status = Readonly<Record<string, number>> & { readonly mount: string; readonly subscribers: readonly Subscriber[] };
 
@@ -65,11 +67,36 @@ command('prints a table that a person can read', async () => {
 command('shows a directory with any name, and lets none move the cursor', async () => {
   await shell.run(`cd ${daemon.path}; rm -rf $$*; mkdir $$.$'\\xff' $$.$'\\e[2J' "$$. blank"; cd /`);
   const { subscribers } = await status();
-  assert.equal(subscribers.map(({ what }) => what.slice(String(shell.pid).length)).sort(), ['. blank', '.\x1b[2J', '.\ufffd'].sort());
+  const names = subscribers.map(({ what }) => (typeof what === 'string' ? Buffer.from(what) : Buffer.from(what as number[])).toString('latin1'));
+  assert.equal(names.map((name) => name.slice(String(shell.pid).length)).sort(), ['. blank', '.\x1b[2J', '.\xff'].sort());
   const { out } = await run([EVENTFS, 'status', '--mount', daemon.path]);
   assert.match(out, `${shell.pid}.\\x1b[2J`);
   assert.not.match(out, '\x1b');
   await shell.run(`cd ${daemon.path}; rmdir $$.*; cd /`);
+});
+
+command('--json tells every name, command and filter, whatever bytes they have', async () => {
+  const odd = ['caf\xe9', '\xef\xbf\xbd', '\xff', 'caf\xc3\xa9'];
+  const script = `
+import os, sys, time
+mount, odd = os.fsencode(sys.argv[1]), [bytes(ord(char) for char in name) for name in sys.argv[2:]]
+for name in odd:
+    own = mount + b"/%d." % os.getpid() + name
+    os.mkdir(own)
+    open(own + b"/.filter", "wb").write(b'NAME==' + name)
+open("/proc/self/comm", "wb").write(odd[0])
+print("ready", flush=True)
+time.sleep(1000)`;
+  const owner = spawnClient(['python3', '-c', script, daemon.path, ...odd], ['ignore', 'pipe', 'inherit']);
+  await once(owner.stdout!, 'data');
+  const { subscribers } = await status();
+  const bytesOf = (text: string | readonly number[]): string => Buffer.from(text as string).toString('latin1');
+  const ours = subscribers.filter(({ pid }) => pid === owner.pid);
+  const lines = ours.map(({ what, command: name, filter }) => [what, name, filter].map(bytesOf).join(' '));
+  assert.equal(lines.sort(), odd.map((name) => `${owner.pid}.${name} ${odd[0]} NAME==${name}`).sort());
+  assert.is(new Set(ours.map(({ what }) => JSON.stringify(what))).size, odd.length);
+  owner.kill('SIGKILL');
+  await once(owner, 'close');
 });
 
 command('shows others what they may see', async () => {

@@ -253,6 +253,23 @@ native('lets a blocked reader be killed at once, and gives what comes then to th
   await second.actor.kill();
 });
 
+native("gives io_uring's READ the text of each file once", async () => {
+  const path = await directory();
+  publishNumbered(daemon.path, 1);
+  const calls = new Calls();
+  if ((await calls.call('ring', 0)).errno !== '') return calls.end();
+  for (const name of ['head', '.status', '.since']) {
+    await calls.open(1, `${path}/${name}`);
+    const text = (await calls.call('pread', 1, 65536, 0)).bytes;
+    for (const [size, offset] of [[4096, 0], [4096, 3], [3, 0], [4096, text.length]]) {
+      await calls.call('ring_read', 0, 1, size, offset, 0);
+      assert.is((await calls.call('ring_wait', 0, 5000)).bytes, text.slice(offset, offset + size), `${name}: ${size} bytes at ${offset}`);
+    }
+    await calls.call('close', 1);
+  }
+  await calls.end();
+});
+
 native('lets a signal interrupt a blocked read, and loses nothing by it', async () => {
   const calls = new Calls();
   await calls.open(1, `${daemon.path}/stream`);

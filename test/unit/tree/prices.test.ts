@@ -12,7 +12,7 @@ import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import { Owner, Owners } from '../../../fs/owners/owners.js';
 import type { Pid } from '../../../fs/owners/process.js';
-import type { Node } from '../../../fs/tree/nodes/node.js';
+import type { FileHandle, Handle, Node } from '../../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../../fs/tree/nodes/process-directory.js';
 import { NO_BOUNDS } from '../../../fs/tree/quota.js';
 import { Tree } from '../../../fs/tree/tree.js';
@@ -145,6 +145,19 @@ measure('a stream', (world) => void world.open(world.tree.root.lookup('stream')!
 measure('a stream with a filter', (world, n) => void world.open((world.tree.root.lookup('match') as never as { lookup(name: string): Node }).lookup(`A==${n}`)));
 measure('an open .stream', (world) => void world.open(directory.lookup('.stream')!), inOne);
 measure('an open .status', (world) => void world.open(directory.lookup('.status')!), inOne);
+
+let shared: Handle;
+measure('a thread that reads by io_uring', (world, n) => {
+  if (n % 16 === 0 || n === -1) shared = world.tree.handle(world.open(directory.lookup('2')!) as FileHandle);
+  for (let rest = 1; rest <= 8; rest++) {
+    shared.pollFor(n, 0x001, false);
+    shared.gotShort(n, 1000 * rest, 1000 * rest, false);
+    shared.pollFor(n, 0x04b, true);
+  }
+}, (world) => {
+  inOne(world);
+  world.event();
+});
 
 const terms = (text: string) => text.repeat(200).replace(/,$/, '');
 for (const text of ['A=b;', 'A=b,', 'A=b|c,', 'A=*;', 'A=?*[ab];', `SUBSYSTEM=s,`, '#;', 'SUBSYSTEM==aa|bb|cc;', 'A==x|y|z|a|b|c|d;', 'A==a*b*c*d*e;']) {

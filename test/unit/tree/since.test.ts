@@ -67,6 +67,25 @@ withKernel('repeats nothing, however often it is written', (kernel) => {
   assert.equal(kernel.names(kernel.walk('late')), ['12', '13', '14', '15']);
 });
 
+withKernel('after a number that never came brings the next one that did, and what was lost before that', (kernel) => {
+  kernel.bus.beginAfter(10 as SeqNum);
+  kernel.event(11);
+  kernel.event(14);
+  const bring = (directory: string, seqnum: number): string[] => {
+    kernel.mkdir(directory);
+    write(kernel, `${directory}/.since`, String(seqnum));
+    return seqnums(take(kernel, directory));
+  };
+  for (const seqnum of [11, 12, 13]) assert.equal(bring(`newest${seqnum}`, seqnum), ['14'], String(seqnum));
+  assert.equal(bring('newest14', 14), []);
+  kernel.event(15);
+  for (const seqnum of [11, 12, 13]) assert.equal(bring(`later${seqnum}`, seqnum), ['14', '15'], String(seqnum));
+  kernel.bus.publishLoss(3);
+  kernel.event(19);
+  for (const seqnum of [15, 16, 17, 18]) assert.equal(bring(`lost${seqnum}`, seqnum), ['-3', '19'], String(seqnum));
+  assert.equal(bring('lost19', 19), []);
+});
+
 withKernel(
   'begins with a record of what is gone',
   (kernel) => {
@@ -225,6 +244,9 @@ const step = fc.oneof(
 interface Come {
   /** The kernel's last SEQNUM before it. */
   readonly after: number;
+  /** Its own, where it is the kernel's. */
+  readonly seqnum: number;
+  readonly isLoss: boolean;
   readonly weight: number;
   readonly record: string;
 }
@@ -250,16 +272,16 @@ since('leaves no gap and repeats nothing, whatever came and went before', () => 
     try {
       const all: Come[] = [];
       const begins = new Map<string, { at: number; after: number }>();
-      const come = (weight: number, publish: () => void): void => {
+      const come = (weight: number, publish: () => void, isLoss = false): void => {
         const after = kernel.bus.lastSeqnum;
         publish();
-        const { log } = kernel.bus;
-        all.push({ after, weight, record: `${log.at((log.next - 1) as LogIndex).text}\n` });
+        const { log, lastSeqnum } = kernel.bus;
+        all.push({ after, seqnum: lastSeqnum > after ? lastSeqnum : NaN, isLoss, weight, record: `${log.at((log.next - 1) as LogIndex).text}\n` });
       };
       for (const one of steps) {
         if ('kernel' in one) come(1, () => kernel.event(kernel.bus.lastSeqnum + one.kernel));
         else if ('program' in one) come(1, () => write(kernel, 'publish', 'change@/mine\nACTION=change\n'));
-        else if ('lose' in one) come(one.lose, () => kernel.bus.publishLoss(one.lose));
+        else if ('lose' in one) come(one.lose, () => kernel.bus.publishLoss(one.lose), true);
         else if ('mkdir' in one && !begins.has(`d${one.mkdir}`)) {
           kernel.mkdir(`d${one.mkdir}`);
           begins.set(`d${one.mkdir}`, { at: all.length, after: kernel.bus.lastSeqnum });
@@ -268,7 +290,9 @@ since('leaves no gap and repeats nothing, whatever came and went before', () => 
           write(kernel, `d${one.write}/.since`, String(seqnum));
           const begin = begins.get(`d${one.write}`)!;
           if (seqnum <= begin.after) {
-            const at = all.findIndex(({ after }) => after >= seqnum);
+            // The first behind the event, or, where that never came, the first of the kernel's that is later
+            let at = all.findIndex((each) => each.after >= seqnum || each.seqnum > seqnum);
+            if (at >= 0 && all[at].after < seqnum) while (at > 0 && all[at - 1].isLoss) at--;
             begins.set(`d${one.write}`, { at: Math.min(begin.at, at < 0 ? all.length : at), after: seqnum });
           }
         }
