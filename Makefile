@@ -41,7 +41,7 @@ SECONDS ?= 1800
 soak: all
 	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/mount/soak
 
-# Whether the tests notice mistakes (docs/TESTING.md): the edits of test/mutants whose list, file or reason has one of these in it
+# Whether the tests notice mistakes (docs/testing.md): the edits of test/mutants whose list, file or reason has one of these in it
 # (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.
 mutants: all test/build/deaths
 ifdef STRYKER

@@ -20,11 +20,11 @@
  *   tree/streams/streams.ts       answers those who wait, all at the same place with the same bytes
  *
  *   native/addon/fuse/            a request is read from /dev/fuse; before it is looked at, the dead are drained:
- *   owners/owners.ts              what a dead process owned ends here (DESIGN, "How the promise is kept")
+ *   owners/owners.ts              what a dead process owned ends here (docs/design.md, section 4)
  *   fuse/session.ts               finds the handler, and makes sure that there is exactly one reply
  *   drivers/devfuse/handlers.ts   does it on the tree; one method a request, with the system call that causes it
  *   tree/quota.ts                 charges whoever holds something, at tree/prices.ts; daemon/memory.ts gives back what is freed
- *   (drivers/fuse-native/ is the other driver, by libfuse and paths: docs/DRIVERS.md)
+ *   (drivers/fuse-native/ is the other driver, by libfuse and paths: docs/drivers.md)
  *
  * Imports go down only, types included, in this order (.dependency-cruiser.cjs, `make lint`):
  *

@@ -1,5 +1,5 @@
 /**
- * Writes docs/COMPARISON.md: benchmarks/compare/answer.md with the figures of benchmarks/compare/report/results.json in their places.
+ * Writes docs/comparison.md: benchmarks/compare/answer.md with the figures of benchmarks/compare/report/results.json in their places.
  *
  *   {{deliveries DESIGN SUBSCRIBERS BYTES}}     also p50, p99, p999, manager, all, saturated, stored, lost, least, most, perread
  *   {{ratio WHAT DESIGN OTHER SUBSCRIBERS BYTES}}
@@ -91,13 +91,13 @@ function cell(results: Results, [design, subscribers, size]: readonly string[]):
   return found;
 }
 
-/** What docs/COMPARISON.md must be. */
+/** What docs/comparison.md must be. */
 export function writtenAnswer(): string {
   const results = JSON.parse(readFileSync(join(PROJECT, 'benchmarks/compare/report/results.json'), 'utf8')) as Results;
   return answer(readFileSync(join(PROJECT, 'benchmarks/compare/answer.md'), 'utf8'), results);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  writeFileSync(join(PROJECT, 'docs/COMPARISON.md'), writtenAnswer());
-  console.log('docs/COMPARISON.md quotes these figures now; read whether its words still hold.');
+  writeFileSync(join(PROJECT, 'docs/comparison.md'), writtenAnswer());
+  console.log('docs/comparison.md quotes these figures now; read whether its words still hold.');
 }

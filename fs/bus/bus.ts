@@ -20,7 +20,7 @@ export interface BusListener {
   settle(): boolean;
 }
 
-/** What `log/` keeps (DESIGN section 3). */
+/** What `log/` keeps (docs/design.md, section 3). */
 export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
 
 export class Bus {

@@ -4,7 +4,7 @@
  * An opcode without a row is answered ENOSYS, after which the kernel does not ask again or does it another way: FLUSH
  * (nothing to write back), ACCESS (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, locks (kept
  * by the kernel). OPENDIR must have one: ENOSYS there turns directory caching on. FSYNC and FSYNCDIR must have one:
- * after ENOSYS the kernel says 0 by itself, for a dead owner's files too (docs/PROMISE.md).
+ * after ENOSYS the kernel says 0 by itself, for a dead owner's files too (docs/promise.md).
  */
 import { FUSE_COMPAT_SETXATTR_IN_SIZE, Opcode, Size } from './abi.js';
 import type { Outcome, Reply } from './reply.js';

@@ -113,7 +113,7 @@ export class Reply {
     this.#unpadded += text.length;
   }
 
-  /** fuse_entry_out. Entry and attributes are valid for no time at all (DESIGN section 4). */
+  /** fuse_entry_out. Entry and attributes are valid for no time at all (docs/design.md, section 4). */
   entry(nodeid: number, attr: Attr): void {
     this.u64(nodeid);
     this.u64(0); // generation: node ids are never reused

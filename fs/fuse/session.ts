@@ -38,7 +38,7 @@ export const REPLY_BYTES = MAX_PAGES * PAGE_BYTES + PAGE_BYTES;
 /** The most that one request or one reply carries behind its fixed part. */
 export const PAYLOAD_BYTES = Math.max(MAX_WRITE_BYTES, MAX_PAGES * PAGE_BYTES);
 
-/** What we ask for, where the kernel offers it. FUSE_NO_OPENDIR_SUPPORT and FUSE_CACHE_SYMLINKS never (DESIGN section 4). */
+/** What we ask for, where the kernel offers it. FUSE_NO_OPENDIR_SUPPORT and FUSE_CACHE_SYMLINKS never (docs/design.md, section 4). */
 const WANTED_FLAGS =
   bit(InitFlag.FUSE_ASYNC_READ) |
   bit(InitFlag.FUSE_ATOMIC_O_TRUNC) |

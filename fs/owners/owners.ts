@@ -3,7 +3,7 @@
  *
  * An owner is a pidfd: it stands for one process and never for a later one with the same PID. All of them are in one
  * epoll set. The driver drains it before every request, the event loop watches it too; either way `died` ends what the
- * process owned before anything else happens (DESIGN section 4).
+ * process owned before anything else happens (docs/design.md, section 4).
  */
 import { closeSync } from 'node:fs';
 import { DeathWatch, DrainWord, openPidfd } from '#native';

@@ -39,8 +39,8 @@ class EventTracer {
     const directories = this.#directoriesWith(event);
     const streams = this.#streamsFor(event);
     const losers = this.#losers();
-    const lost = losers === 0 ? '' : `, and ${losers} queues have lost events`;
-    const text = `${quoted(event.name)} ${quoted(event.action)} ${quoted(event.devpath)} ${event.length} bytes from ${source}: to ${directories} directories and ${streams} streams${lost}`;
+    const lost = losers === 0 ? '' : ` lost_by=${losers}`;
+    const text = `${quoted(event.name)} ${quoted(event.action)} ${quoted(event.devpath)} ${event.length} bytes from ${source}: directories=${directories} streams=${streams}${lost}`;
     this.line(text, { event: event.name, source, directories, streams, losers });
   }
 

@@ -29,7 +29,7 @@ import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Turns } from './turns.js';
 
-/** How much a queue holds (DESIGN section 3, Bounds). */
+/** How much a queue holds (docs/design.md, section 3). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
 
 /** Why what is dead is refused: constants, for a thousand readers may be told at once. */

@@ -10,7 +10,7 @@
 import { AT, BACKSLASH, EQUALS, LF, NINE, NUL, SLASH, ZERO } from '../shared/ascii.js';
 
 
-/** The largest event, in bytes of text (DESIGN section 3, Bounds). */
+/** The largest event, in bytes of text (docs/design.md, section 3). */
 export const MAX_EVENT_BYTES = 64 * 1024;
 
 /** The bytes are not a uevent; the message says what is wrong, the rest of the world goes on. */

@@ -1,6 +1,6 @@
 /**
  * A mount of the fuse-native driver, where a directory is named after its process and is made with mode 0700 at most
- * (docs/DRIVERS.md): the cases' directories get names that begin with their maker's PID, and their mode by chmod(2), as
+ * (docs/drivers.md): the cases' directories get names that begin with their maker's PID, and their mode by chmod(2), as
  * mkdir(1) with `-m` does it.
  */
 import type { Answer, Calls } from '../support/clients.js';

@@ -1,5 +1,5 @@
 /*
- * The soak's processes (test/support/soak.ts). Each goes on until SIGTERM or the end of its parent, and says in one line
+ * The soak's processes (test/mounted/mount/soak.test.ts). Each goes on until SIGTERM or the end of its parent, and says in one line
  * of KEY=VALUE words what it has done.
  *
  *   soak publish MOUNT ID RATE            events ID,0 ID,1 ... through `publish`, about RATE a second

@@ -10,7 +10,7 @@ import { type Daemon, EVENTFS, mountPoint, run, startDaemon } from './daemon.js'
 export const OWN_NETWORK = ['unshare', '--net'] as const;
 
 /** Makes /run empty and /dev no devtmpfs, as in a container. */
-const OWN_MOUNTS =
+export const OWN_MOUNTS =
   'mount -t tmpfs run /run; mkdir /run/dev; mount -t tmpfs dev /run/dev; ' +
   'cp -a /dev/null /dev/zero /dev/fuse /dev/urandom /run/dev; mount --move /run/dev /dev; rmdir /run/dev';
 

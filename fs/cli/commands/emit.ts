@@ -66,7 +66,7 @@ export async function emit(properties: readonly string[], options: EmitOptions):
   if (text.count === 1 && event.length >= MOST_BYTES) throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
   const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
   try {
-    // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/DECISIONS.md, io_uring).
+    // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/decisions/061-io-uring-gaps.md).
     const { answers } = await import('../../client/probe.js');
     if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount, text);
     await publish(options.mount, text, () => late.refresh());

@@ -72,7 +72,7 @@ export function checkSysfs(): Finding[] {
 /** The initial user namespace maps every uid to itself: user_namespaces(7). */
 const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 
-/** A container with users of its own can't have the mount idmapped (docs/DECISIONS.md, "Idmapped mounts"). */
+/** A container with users of its own can't have the mount idmapped (docs/decisions/072-idmapped-mounts.md). */
 export function checkUserNamespace(): Finding[] {
   if (INITIAL_UID_MAP.test(readFileSync('/proc/self/uid_map', 'latin1'))) return [];
   const what = 'we are in a user namespace: users outside have other numbers here, and an idmapped mount of eventfs is refused (EINVAL)';

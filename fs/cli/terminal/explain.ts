@@ -1,4 +1,4 @@
-/** What a command says when it fails, in one line, and its exit code (DESIGN section 6). */
+/** What a command says when it fails, in one line, and its exit code (docs/design.md, section 6). */
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
 
 /** `notRun` and `notFound` are what env(1) and shells end with where a command can't be run, and where it is not there. */

@@ -1,5 +1,5 @@
 /**
- * The configuration: what /etc/eventfs.toml may say and what holds where it says nothing. The README has an example with
+ * The configuration: what /etc/eventfs.toml may say and what holds where it says nothing. docs/reference/config.md has an example with
  * every key.
  *
  * At the top stand the options of `eventfs mount`, by their names with `_` for `-`: their values are read as the command

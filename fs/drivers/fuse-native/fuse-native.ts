@@ -4,7 +4,7 @@
  *   kernel --> a thread of libfuse's --> fuse-native --drain the deaths--> path-calls --> tree --> and all the way back
  *   bus --take, settle--> tree --ReplyPort--> each parked read is answered, and its thread goes on
  *
- * What it can't do stands in docs/DRIVERS.md.
+ * What it can't do stands in docs/drivers.md.
  */
 import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
@@ -38,7 +38,7 @@ const LINGER_MS = 2000;
 
 const LIMITS =
   'fuse-native: process directories go by PID only (mkdir <pid>[.label]) and are private until chmod; no poll, no inotify by the daemon; ' +
-  `at most ${MOST_PARKED} blocked reads; docs/DRIVERS.md has the rest`;
+  `at most ${MOST_PARKED} blocked reads; docs/drivers.md has the rest`;
 
 /** A read that waits, by slot. */
 interface Parked extends ParkedRead {

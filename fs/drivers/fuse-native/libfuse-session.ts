@@ -44,7 +44,7 @@ const OPTIONS = [
   'allow_other',
   'noexec',
   'use_ino',
-  // Nothing is remembered (DESIGN section 4)
+  // Nothing is remembered (docs/design.md, section 4)
   'entry_timeout=0',
   'attr_timeout=0',
   'ac_attr_timeout=0',

@@ -513,13 +513,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     const name = quoted(this.name);
     if (this.#sticky) return `${name} stays, for it is sticky`;
     const { queue, readers } = this;
-    const held = [
-      `${queue.entries.size} events of ${queue.bytes} bytes`,
-      `${this.specials?.size ?? 0} FIFOs and sockets`,
-      `${readers.opened} open streams`,
-      `${readers.reads.size} blocked reads`,
-    ];
-    return `${name} ends with ${held.join(', ')}; ${this.#heldMemory} bytes of memory are freed`;
+    const events = `events=${queue.entries.size} bytes=${queue.bytes} special_files=${this.specials?.size ?? 0}`;
+    return `${name} ends: ${events} open_streams=${readers.opened} blocked_reads=${readers.reads.size} freed_memory=${this.#heldMemory}`;
   }
 
   /** The owner is dead: from now on nobody reaches the directory or what it held, unless it is sticky. */

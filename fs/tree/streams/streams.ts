@@ -18,7 +18,7 @@ import { Waiters } from './waiters.js';
 /**
  * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
  * while the rest are still to be woken, and these get what has come meanwhile in the same read. As many as the channel
- * answers with one system call (native/addon/fuse/reply_batch.h), measured: see docs/DECISIONS.md.
+ * answers with one system call (native/addon/fuse/reply_batch.h), measured: see docs/decisions/008-wake-64-at-a-time.md.
  */
 export const WOKEN_AT_ONCE = 64;
 

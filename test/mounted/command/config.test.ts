@@ -123,8 +123,8 @@ config('that is broken ends the command with 100, one line, and nothing mounted'
   assert.equal((await mount('/')).code, 111);
 }, 120_000);
 
-config('as the README shows it is accepted, and the command line beats it', async () => {
-  const [, example] = /```toml\n([^]*?)```/.exec(readFileSync(join(PROJECT, 'README.md'), 'utf8'))!;
+config('as the reference shows it is accepted, and the command line beats it', async () => {
+  const [, example] = /```toml\n([^]*?)```/.exec(readFileSync(join(PROJECT, 'docs/reference/config.md'), 'utf8'))!;
   const daemon = await startDaemon(['--source', 'none', '--sticky', 'mine', '--config', fileOf(example)]);
   const { MOST_BYTES, MOST_EVENTS, KERNEL } = statusOf(`${daemon.path}/log`);
   assert.equal([MOST_BYTES, MOST_EVENTS, KERNEL], [String(2 * 1024 ** 3), '8000000', '0']);
@@ -134,9 +134,9 @@ config('as the README shows it is accepted, and the command line beats it', asyn
   for (const table of ['queue', 'log', 'filter', 'limits', 'quota.uid.default']) {
     const [, keys] = /\(there is (.*)\)/.exec(complaint(`[${table}]\nx = 1`))!;
     const there = table.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);
-    assert.equal(Object.keys(there as object).sort(), keys.split(', ').sort(), `[${table}] of the README`);
+    assert.equal(Object.keys(there as object).sort(), keys.split(', ').sort(), `[${table}] of the reference`);
   }
-  const { queue, ring, history, filter } = readConfig('README.md', example.replace(/^(sticky|list_links|log_level|log_json|debug).*$/gm, ''), KEYS);
+  const { queue, ring, history, filter } = readConfig('config.md', example.replace(/^(sticky|list_links|log_level|log_json|debug).*$/gm, ''), KEYS);
   const { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter } = DEFAULT_CONFIG;
   assert.equal({ queue, ring, history, filter }, { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter });
   rmSync(fileOf(''));

@@ -138,12 +138,12 @@ kinds('is all kinds where nothing else is said', async () => {
   const shell = new Shell();
   await shell.run(`mkdir ${daemon.path}/$$`);
   await makeUevent('change');
-  await line(daemon, /^eventfs: events: "\d+" "change" "\/devices\/virtual\/mem\/null" \d+ bytes from the kernel: to 1 directories and 0 streams$/);
+  await line(daemon, /^eventfs: events: "\d+" "change" "\/devices\/virtual\/mem\/null" \d+ bytes from the kernel: directories=1 streams=0$/);
   const { pid } = shell;
   await shell.kill();
   assert.match(
     await line(daemon, /^eventfs: deaths: /),
-    new RegExp(`owner ${pid} is dead: "${pid}" ends with [1-9]\\d* events of \\d+ bytes, 0 FIFOs and sockets, 0 open streams, 0 blocked reads; \\d+ bytes of memory are freed$`),
+    new RegExp(`owner ${pid} is dead: "${pid}" ends: events=[1-9]\\d* bytes=\\d+ special_files=0 open_streams=0 blocked_reads=0 freed_memory=[1-9]\\d*$`),
   );
   await line(daemon, /^eventfs: inotify: the helper is process \d+$/);
   await line(daemon, /^eventfs: requests: -> #\d+ INIT version=7\.\d+ /);
@@ -168,8 +168,8 @@ kinds('shows how many got an event, and how many lost one by it', async () => {
   mkdirSync(`${daemon.path}/${process.pid}`);
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==mine`);
   for (const subsystem of ['other', 'mine']) writeFileSync(`${daemon.path}/publish`, `add@/x\nACTION=add\nSUBSYSTEM=${subsystem}\n`);
-  await line(daemon, /"add" "\/x" \d+ bytes from publish: to 1 directories and 0 streams$/);
-  await line(daemon, /"add" "\/x" \d+ bytes from publish: to 1 directories and 1 streams, and 1 queues have lost events$/);
+  await line(daemon, /"add" "\/x" \d+ bytes from publish: directories=1 streams=0$/);
+  await line(daemon, /"add" "\/x" \d+ bytes from publish: directories=1 streams=1 lost_by=1$/);
   await reader.kill();
   assert.is((await ended(daemon)).length, 2);
 });

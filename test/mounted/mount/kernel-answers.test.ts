@@ -1,5 +1,5 @@
 /**
- * What the kernel answers for a dead owner without asking the daemon, and what it asks (docs/PROMISE.md has the reasons).
+ * What the kernel answers for a dead owner without asking the daemon, and what it asks (docs/promise.md has the reasons).
  * Each row is tried before the death, when it must work, and after it.
  */
 import * as assert from 'uvu/assert';

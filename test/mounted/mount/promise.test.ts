@@ -1,6 +1,6 @@
 /**
  * The promise: once a process is dead, no operation on its directory or on what only that directory held succeeds
- * again, however soon after the death it comes, and the memory is given back (DESIGN section 1).
+ * again, however soon after the death it comes, and the memory is given back (docs/design.md, section 1).
  */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';

@@ -115,7 +115,7 @@ report('is committed together with the answer that quotes it', () => {
   const results = JSON.parse(json) as Results;
   assert.is(results.plan.name, 'full');
   assert.is(toJson(results), json);
-  assert.is(readFileSync(join(PROJECT, 'docs/COMPARISON.md'), 'utf8'), writtenAnswer());
+  assert.is(readFileSync(join(PROJECT, 'docs/comparison.md'), 'utf8'), writtenAnswer());
 });
 
 report.run();

@@ -171,7 +171,7 @@ function perform(step: Step, world: World): void {
   else readTogether(world, stream, step.room);
 }
 
-/** Streams at the same place are read once for all of them (tree/streams.ts). */
+/** Streams at the same place are read once for all of them (tree/streams/streams.ts). */
 function readTogether(world: World, leader: Stream, bytesOfRoom: number): void {
   const { place, toldLost } = leader.cursor;
   const led = world.streams.filter((other) => other !== leader && other.audience === leader.audience && other.cursor.place === place);

@@ -19,7 +19,7 @@ export function mountOptions(command: Command): Command {
     .option('--hint', 'say what to try once mounted');
 }
 
-/** Measured: docs/DECISIONS.md, "Looking again before sleeping". */
+/** Measured: docs/decisions/048-busy-poll.md. */
 const DEFAULT_BUSY_POLL_US = 50;
 const MOST_BUSY_POLL_US = 1000;
 

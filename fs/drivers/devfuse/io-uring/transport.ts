@@ -9,7 +9,7 @@ const MOST_CPUS = 16;
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
 /**
- * Whether to take io_uring where it is offered. On one CPU it is slower (docs/DECISIONS.md). And from outside of our PID namespace
+ * Whether to take io_uring where it is offered. On one CPU it is slower (docs/decisions/060-io-uring-one-thread.md). And from outside of our PID namespace
  * readers come without a PID, of whom we could not tell whether a signal has come (missed-interrupt-poller.ts).
  */
 export function wantsRing(transport: TransportName): boolean {

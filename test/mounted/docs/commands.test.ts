@@ -1,0 +1,43 @@
+/** The commands in the documents do what the documents show (test/support/sessions.ts). */
+import * as assert from 'uvu/assert';
+import { blocks, documents, isNotRun, readDocument, sessionOf } from '../../support/markdown.js';
+import { runSession } from '../../support/sessions.js';
+import { suite } from '../../support/suite.js';
+
+const DOCUMENT_MS = 120_000;
+
+/** The commands that no test runs, by document: each needs another machine, or would run the tests in a test. */
+const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
+  'CONTRIBUTING.md': ['sudo make', 'sudo make test ONLY=tree/quota'],
+  'README.md': ['sudo make mount'],
+  'docs/comparison.md': ['sudo make compare'],
+  'docs/debugging.md': ['eventfs mount --debug=requests --log-json 2>&1 >/dev/null | jq -c \'select(.errno) | [.opcode, .errno, .reason]\''],
+  'docs/reference/outlets.md': ['$ s6-mkfifodir /run/fifos'],
+};
+
+const commands = suite('the documents');
+
+for (const path of documents()) {
+  const session = sessionOf(readDocument(path));
+  if (session?.isCopy === false) commands(`show in ${path} what happens`, () => runSession(path, session), DOCUMENT_MS);
+}
+
+commands('have commands that no test runs in few places, which are listed', () => {
+  const found = documents().flatMap((path) => {
+    const first = blocks(readDocument(path)).filter(isNotRun).map(({ lines }) => lines[0].replace(/ +#.*/, ''));
+    return first.length > 0 ? [[path, first] as const] : [];
+  });
+  assert.equal(Object.fromEntries(found), NOT_RUN);
+});
+
+commands('have no session in a block that is not run by mistake', () => {
+  for (const path of documents()) {
+    for (const { line, language, lines } of blocks(readDocument(path))) {
+      if (language === 'console') continue;
+      assert.not.ok(lines.some((text) => text.startsWith('$ ')), `${path}:${line}: a block with commands is \`\`\`console`);
+      assert.ok(language !== 'sh' || blocks(readDocument(path)).some((block) => block.line === line && isNotRun(block)), `${path}:${line}: sh is for what is not run`);
+    }
+  }
+});
+
+commands.run();

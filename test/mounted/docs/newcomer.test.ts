@@ -1,0 +1,20 @@
+/** The newcomer's ten minutes of CONTRIBUTING.md, in a copy of the project: it compiles, which takes a while. */
+import * as assert from 'uvu/assert';
+import { documents, readDocument, sessionOf } from '../../support/markdown.js';
+import { runSession } from '../../support/sessions.js';
+import { suite } from '../../support/suite.js';
+
+const COMPILED_MS = 270_000;
+
+const newcomer = suite('a newcomer');
+
+newcomer('changes what .status prints, and sees it', async () => {
+  const sessions = documents().flatMap((path) => {
+    const session = sessionOf(readDocument(path));
+    return session?.isCopy === true ? [{ path, session }] : [];
+  });
+  assert.equal(sessions.map(({ path }) => path), ['CONTRIBUTING.md']);
+  for (const { path, session } of sessions) await runSession(path, session, 1);
+}, COMPILED_MS);
+
+newcomer.run();

@@ -1,0 +1,121 @@
+/**
+ * Runs the commands of a document in one shell, as root, on a mount of its own at /dev/events: the daemon and the shell see a
+ * /dev, a /run and a network that nothing else uses.
+ */
+import * as assert from 'uvu/assert';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { OWN_MOUNTS, enter } from './apart.js';
+import { type Daemon, PROJECT, startDaemon, until, within } from './daemon.js';
+import { type Session, type Step, fits } from './markdown.js';
+
+/** How long one command may take, and how long a background job may take to print. */
+const COMMAND_MS = 180_000;
+const LATE_OUTPUT_MS = 10_000;
+/** The file by which make knows whether the packages are those of package-lock.json. */
+const PACKAGE_LIST = '.package-lock.json';
+
+/** Starts the document's daemon where nothing else on the machine sees it. */
+function startApart({ prepare, mountOptions }: Session): Promise<Daemon> {
+  const before = [OWN_MOUNTS, 'mkdir /dev/events', 'ln -s /proc/self/fd /dev/fd', ...prepare].join('; ');
+  const under = ['unshare', '--net', '--mount', 'sh', '-ec', `${before}; exec "$@"`, 'sh'];
+  return startDaemon(mountOptions.split(' ').filter(Boolean), '/dev/events', { under });
+}
+
+/** Copies the project. Packages and the addon are links: a session changes neither. */
+function copyProject(to: string): void {
+  const left = ['.git', 'node_modules', 'build', 'test/build', 'benchmarks/build'];
+  const filter = (from: string): boolean => !left.includes(relative(PROJECT, from));
+  cpSync(PROJECT, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true, filter });
+  symlinkSync(join(PROJECT, 'build'), join(to, 'build'));
+  // A directory of links, and none of its own: npm would empty the project's. Its list is new, so that make does not ask npm.
+  mkdirSync(join(to, 'node_modules'));
+  for (const name of readdirSync(join(PROJECT, 'node_modules'))) {
+    if (name === PACKAGE_LIST) writeFileSync(join(to, 'node_modules', name), readFileSync(join(PROJECT, 'node_modules', name)));
+    else symlinkSync(join(PROJECT, 'node_modules', name), join(to, 'node_modules', name));
+  }
+}
+
+/** A shell without a terminal names the line of a command, and reports killed jobs. This takes both out. */
+function asOnTerminal(output: string): string {
+  return output.replaceAll(/^bash: line \d+: +\d+ (?:Killed|Terminated|Hangup).*\n/gm, '').replaceAll(/^bash: line \d+: /gm, 'bash: ');
+}
+
+/** A shell that takes commands one after the other. It keeps the output of one, background jobs included, until the next. */
+class Terminal {
+  readonly #process: ChildProcess;
+  #output = '';
+  #serial = 0;
+
+  constructor(command: readonly string[]) {
+    this.#process = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.#process.stdout!.on('data', (chunk: Buffer) => (this.#output += chunk.toString()));
+  }
+
+  /** The output since the last command began. */
+  get output(): string {
+    return asOnTerminal(this.#output.replaceAll(/^done-\d+\n/gm, ''));
+  }
+
+  /** Runs a command to its end. Its background jobs may go on. */
+  async run(command: string): Promise<void> {
+    const mark = `done-${++this.#serial}`;
+    this.#output = '';
+    this.#process.stdin!.write(`{\n${command}\n} </dev/null\necho ${mark}\n`);
+    await until(() => this.#output.includes(`${mark}\n`), `'${command}' did not end`, COMMAND_MS);
+  }
+
+  /** Ends it and its background jobs. */
+  async end(): Promise<void> {
+    await this.run('kill $(jobs -p) 2>/dev/null; wait').catch(() => undefined);
+    const gone = new Promise((done) => this.#process.once('exit', done));
+    this.#process.kill('SIGKILL');
+    await within(5000, gone, 'the shell did not end');
+  }
+}
+
+/** Runs one command. @throws AssertionError if its output does not fit */
+async function run(terminal: Terminal, path: string, { line, command, expected }: Step): Promise<void> {
+  await terminal.run(command);
+  const isRight = (): boolean => fits(expected, terminal.output);
+  if (expected.length > 0) await until(isRight, '', LATE_OUTPUT_MS).catch(() => undefined);
+  assert.ok(isRight(), `${path}:${line}: ${command}\n--- expected\n${expected.join('\n')}\n--- got\n${terminal.output}---`);
+}
+
+/**
+ * Runs a document's session, each command with a time limit. Events of the machine's real devices come to each mount, and may stand
+ * between those that the document shows: so a session fails only if it fails each time.
+ * @param path the document's, for messages
+ * @param most how many times to try
+ * @throws AssertionError for the first command whose output does not fit, at the first try
+ */
+export async function runSession(path: string, session: Session, most = 3): Promise<void> {
+  const errors: unknown[] = [];
+  while (errors.length < most) {
+    try {
+      return await runOnce(path, session);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  throw errors[0];
+}
+
+async function runOnce(path: string, session: Session): Promise<void> {
+  const directory = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'docs-'));
+  if (session.isCopy) copyProject(directory);
+  const daemon = await startApart(session);
+  const terminal = new Terminal([...enter(daemon.pid), 'bash']);
+  try {
+    await terminal.run(`exec 2>&1; cd ${directory}; PATH=${PROJECT}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT`);
+    for (const part of session.parts) {
+      if ('file' in part) writeFileSync(join(directory, part.file), part.text);
+      else await run(terminal, path, part);
+    }
+  } finally {
+    await terminal.end();
+    await daemon.stop();
+  }
+}
