@@ -35,4 +35,6 @@
  */
 export { Daemon } from './daemon/daemon.js';
 export type { DaemonOptions } from './daemon/options.js';
+export type { Logger } from './shared/logger.js';
+export { TRACE_KINDS, Trace, type TraceKind } from './shared/trace.js';
 export { Filter, FilterError } from './uevent/filter/filter.js';
