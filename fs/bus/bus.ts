@@ -53,6 +53,11 @@ export class Bus {
     this.#listeners.push(listener);
   }
 
+  /** No event goes to the listener any more. */
+  detach(listener: BusListener): void {
+    this.#listeners.splice(this.#listeners.indexOf(listener), 1);
+  }
+
   /** A driver is there: it calls `settleSome` soon after `settleSoon` was called. */
   settleBy(settleSoon: () => void): void {
     this.#settleSoon = settleSoon;

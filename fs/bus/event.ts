@@ -10,6 +10,7 @@
 import type { Arena, Block, Segment } from './arena.js';
 import type { EventQuota } from './quota.js';
 import { kernelName, tagsOf } from '../uevent/filter/filter.js';
+import { LF } from '../shared/ascii.js';
 
 declare const logIndex: unique symbol;
 /** An event's place in the log: the first is 0. No SEQNUM, which events of programs lack and other network namespaces share. */
@@ -46,7 +47,6 @@ export interface Holder {
 
 /** What an event without text has: two line ends, never written to. */
 export const NO_TEXT = new Uint8Array(2).fill(0x0a);
-const LF = 0x0a;
 
 export class Event implements Block {
   /** How many queues hold it: what stat(2) shows as nlink. */

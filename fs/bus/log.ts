@@ -6,8 +6,8 @@
  */
 import { Arena } from './arena.js';
 import { Event, type LogIndex, type Timestamp } from './event.js';
+import { LF } from '../shared/ascii.js';
 
-const LF = 0x0a;
 
 /** How many events back their weights are known, however few the ring remembers; a late joiner's history is much shorter. */
 export const WEIGHED = 16 * 1024;

@@ -1,8 +1,8 @@
 /** Handing records to a reader that may have less room than a record has bytes. */
 import type { Sink } from './sink.js';
 import { overflowText } from '../uevent/text.js';
+import { LF } from '../shared/ascii.js';
 
-const LF = 0x0a;
 
 /** What one reader still has to get of a record whose beginning it has read. */
 export class PartialRecord {

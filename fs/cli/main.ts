@@ -1,4 +1,5 @@
 /** The command line: one file a subcommand, loaded when it is asked for. */
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { ColdplugOptions } from './commands/coldplug.js';
 import type { DoctorOptions } from './commands/doctor.js';
@@ -11,14 +12,13 @@ import { ExitCode, explain } from './terminal/explain.js';
 import { mountOptions } from './commands/mount/mount-options.js';
 import type { SeqNum } from '../uevent/text.js';
 import { print } from './terminal/output.js';
-
-const DEFAULT_DIRECTORY = '/dev/events';
+import { DEFAULT_DIRECTORY } from './defaults.js';
 
 function emptyProgram(): Command {
   return new Command('eventfs')
     .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
     .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
-    .version('0.1.0')
+    .version(version())
     .addHelpText('after', '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]')
     .exitOverride()
     .configureOutput({
@@ -206,6 +206,12 @@ function addTending(program: Command): void {
       const readConfiguration = async (): Promise<unknown> => new (await import('./commands/mount/configuration.js')).Configuration(mount);
       await (await import('./commands/doctor.js')).doctor(options, readConfiguration);
     });
+}
+
+/** As package.json says. This file is compiled to dist/fs/cli/. */
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return version;
 }
 
 /** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */

@@ -1,8 +1,8 @@
 /** The text of events as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; bytes as characters. */
 import { Filter, FilterError } from '../uevent/filter/filter.js';
 import { UserError } from '../shared/errors.js';
+import { LF } from '../shared/ascii.js';
 
-const LF = 0x0a;
 
 export interface EventText {
   readonly text: string;

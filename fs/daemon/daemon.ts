@@ -17,6 +17,8 @@ import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
+import { NO_TRACE } from '../shared/trace.js';
+import { traceEvents } from '../tree/event-tracer.js';
 import { Tree } from '../tree/tree.js';
 
 const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
@@ -31,7 +33,7 @@ function keepDebuggerShut(): void {
 
 export class Daemon {
   readonly tree: Tree;
-  readonly #owners = new Owners(() => this.#giveBack.note());
+  readonly #owners: Owners;
   readonly #giveBack: GiveBack;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
@@ -40,13 +42,16 @@ export class Daemon {
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
+    const { logger, trace = NO_TRACE } = options;
+    this.#owners = new Owners(() => this.#giveBack.note(), trace);
     const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new IdAllocator(FUSE_ROOT_ID));
-    this.tree = new Tree(bus, this.#owners, options.complain);
-    this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, options.complain);
+    this.tree = new Tree(bus, this.#owners, logger);
+    traceEvents(this.tree, trace);
+    this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
     for (const directory of options.sticky) this.#addSticky(directory);
-    this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, options.complain));
+    this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, logger, trace));
     if (this.#sources.length > 0) warmUp(this.#owners);
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
@@ -71,8 +76,8 @@ export class Daemon {
   /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
-    const { driver, complain } = this.options;
-    this.#driver = await openDriver(driver, this.tree, complain, this.options, this.#giveBack.note);
+    const { driver, logger, trace = NO_TRACE } = this.options;
+    this.#driver = await openDriver(driver, this.tree, logger, trace, this.options, this.#giveBack.note);
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     for (const source of this.#sources) source.start();
@@ -89,10 +94,10 @@ export class Daemon {
   }
 
   #openOutlets(): void {
-    const { sources, outlets, path, complain } = this.options;
+    const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
     const { bus } = this.tree;
     const readMask = sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
-    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, complain);
+    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace);
     for (const outlet of this.#outlets) {
       bus.attach(outlet);
       this.tree.report(() => outlet.statusLines());

@@ -8,7 +8,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimHeap } from '#native';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
 /** How long there has been no request when the daemon counts as idle. */
@@ -46,11 +46,11 @@ export class GiveBack {
 
   /**
    * @param memory how many bytes of heap what clients hold takes, at most
-   * @param complain told of collections that took too long
+   * @param logger told of collections that took too long
    */
   constructor(
     private readonly memory: () => number,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
   ) {}
 
   /** A request has come, or a death. Called for each. */
@@ -105,7 +105,7 @@ export class GiveBack {
     this.#heapAfter = heapBytes();
     this.#heldAfter = this.#heldMost = held;
     if (isFull) this.#msAMiB = this.#lastMs / (this.#heapAfter / MIB);
-    if (this.#lastMs > MOST_MS) this.complain(`a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`);
+    if (this.#lastMs > MOST_MS) this.logger.warn(`a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`);
   }
 }
 

@@ -1,7 +1,8 @@
 /** What a daemon can be told. This file loads nothing else, so that the command line can offer the options. */
 import type { DevFuseOptions, DriverName } from '../drivers/driver.js';
 import type { OutletOptions } from '../outlets/open-outlets.js';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
+import type { Trace } from '../shared/trace.js';
 import type { Config } from './config/config.js';
 
 export { DRIVER_NAMES, TRANSPORT_NAMES, type DriverName, type TransportName } from '../drivers/driver.js';
@@ -33,6 +34,8 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly driver: DriverName;
   /** Directories that are there from the start and stay, with their modes. */
   readonly sticky: readonly StickyDirectory[];
-  /** Where warnings and unexpected errors go. */
-  readonly complain: Complain;
+  /** Where warnings and unexpected errors go; the `console` will do. */
+  readonly logger: Logger;
+  /** What is traced, and where to (default nothing). */
+  readonly trace?: Trace;
 }

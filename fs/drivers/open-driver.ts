@@ -1,6 +1,7 @@
 /** Opens a driver by its name. What is not asked for is not loaded. */
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
 import { UserError } from '../shared/errors.js';
+import type { Trace } from '../shared/trace.js';
 import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver, DriverName } from './driver.js';
 
@@ -12,13 +13,14 @@ import type { DevFuseOptions, Driver, DriverName } from './driver.js';
 export async function openDriver(
   name: DriverName,
   tree: Tree,
-  complain: Complain,
+  logger: Logger,
+  trace: Trace,
   options: DevFuseOptions,
   onRequest: () => void,
 ): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(tree, complain, options, onRequest);
+  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(tree, logger, trace, options, onRequest);
   try {
-    return new (await import('./fuse-native/fuse-native.js')).FuseNative(tree, complain, onRequest);
+    return new (await import('./fuse-native/fuse-native.js')).FuseNative(tree, logger, trace, onRequest);
   } catch (error) {
     throw cannotLoad(error);
   }

@@ -7,13 +7,13 @@
  * after ENOSYS the kernel says 0 by itself, for a dead owner's files too (docs/PROMISE.md).
  */
 import { FUSE_COMPAT_SETXATTR_IN_SIZE, Opcode, Size } from './abi.js';
-import type { Reply } from './reply.js';
+import type { Outcome, Reply } from './reply.js';
 import type { Request } from './request.js';
 
-/** What a handler gives: the reply is built, or none is due, or an errno (positive). */
-export type Outcome = number;
-export const DONE: Outcome = 0;
-export const NO_REPLY: Outcome = -1;
+/** The reply is built. */
+export const DONE = 0 as Outcome;
+/** There is none, or none yet. */
+export const NO_REPLY = -1 as Outcome;
 
 /** Builds the reply, last of all that it does; may throw to fail. */
 export type Handler = (request: Request, reply: Reply) => Outcome;

@@ -6,6 +6,10 @@ const BLOCK_BYTES = 512;
 const PREFERRED_IO_BYTES = 4096;
 const S_IFMT_SHIFT = 12;
 
+declare const outcome: unique symbol;
+/** What a handler returns: `DONE`, `NO_REPLY` (opcodes.ts), or what {@link Reply.refuse} returns. */
+export type Outcome = number & { readonly [outcome]: true };
+
 /** struct timespec. */
 export interface Time {
   readonly sec: number;
@@ -37,6 +41,8 @@ export class Reply {
   /** How many bytes follow from elsewhere. */
   sliceBytes = 0;
   #unpadded = 0;
+  /** Why the last request that was refused was: for the trace, which alone reads it and takes it away. */
+  why: string | undefined = undefined;
 
   readonly #request: Uint32Array;
 
@@ -67,6 +73,15 @@ export class Reply {
     this.begin();
     this.#header(Size.fuse_out_header, -errno);
     return Size.fuse_out_header;
+  }
+
+  /**
+   * What a handler returns for a request that it refuses.
+   * @param why a constant: this costs no more than to return the errno
+   */
+  refuse(errno: number, why: string): Outcome {
+    this.why = why;
+    return errno as Outcome;
   }
 
   #header(length: number, error: number): void {

@@ -1,10 +1,10 @@
 /** One request as the kernel wrote it: the header's fields, and a cursor over the rest that cannot run past the end. */
 import { InHeader, Size } from './abi.js';
+import { NUL } from '../shared/ascii.js';
 
 /** The request is shorter than what it says it is. */
 export class ShortRequest extends Error {}
 
-const NUL = 0;
 /** How many names are remembered, less one: a power of two less one. */
 const NAME_MASK = 1023;
 const TWO_32 = 2 ** 32;

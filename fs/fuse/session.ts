@@ -16,8 +16,9 @@ import {
 } from './abi.js';
 import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS, opcodeName, operationOf } from './opcodes.js';
 import { Reply } from './reply.js';
+import type { RequestTracer } from './request-tracer.js';
 import { Request, ShortRequest } from './request.js';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
 
 /** The most that one WRITE carries: more than the largest event. */
 export const MAX_WRITE_BYTES = 128 * 1024;
@@ -63,6 +64,9 @@ export class Session {
   onRingOffered: (() => boolean) | null = null;
   readonly #serve: (Handler | undefined)[];
   readonly #serveSpecial: (Handler | undefined)[];
+  #tracer: RequestTracer | null = null;
+  /** The kernel and we have agreed, and nobody traces: then a request needs nothing but its handler. */
+  #isPlain = false;
 
   /**
    * @param requestBytes at least REQUEST_BYTES
@@ -73,7 +77,7 @@ export class Session {
     requestBytes: Uint8Array,
     replyBytes: Uint8Array,
     handlers: Handlers,
-    readonly complain: Complain,
+    private readonly logger: Logger,
     private readonly special: SpecialCaller = { pid: -1, handlers },
   ) {
     if (endianness() !== 'LE') throw new Error('this machine is big-endian, which is not supported');
@@ -83,16 +87,22 @@ export class Session {
     this.#serveSpecial = byOpcode(special.handlers);
   }
 
+  /** Tells a tracer of each request from now on, or nobody. */
+  traceTo(tracer: RequestTracer | null): void {
+    this.#tracer = tracer;
+    this.#isPlain = this.minor >= 0 && tracer === null;
+  }
+
   /** Answers the request of `length` bytes in memory; gives the reply's length, or 0 for none. Never throws. */
   dispatch(length: number): number {
+    if (!this.#isPlain) return this.#dispatchNotPlain(length);
     const { request, reply } = this;
     const opcode = length < Size.fuse_in_header ? -1 : request.opcode;
     try {
       request.begin(length);
       reply.begin();
-      if (this.minor < 0) return this.#beforeInit(opcode);
       const operation = operationOf[opcode];
-      if (operation === undefined) return reply.error(Errno.ENOSYS);
+      if (operation === undefined) return reply.error(reply.refuse(Errno.ENOSYS, 'it is not served'));
       if (request.rest < operation.inBytes) throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
       const serve = request.pid === this.special.pid ? this.#serveSpecial : this.#serve;
       const outcome = serve[opcode]!(request, reply);
@@ -103,21 +113,51 @@ export class Session {
     }
   }
 
+  /** Before INIT, or traced. */
+  #dispatchNotPlain(length: number): number {
+    const { request, reply } = this;
+    const tracer = this.#tracer;
+    tracer?.received(request.bytes, length);
+    reply.why = undefined;
+    const replyLength = this.minor < 0 ? this.#answerFirst(length) : this.#dispatchOnce(length);
+    tracer?.answered(request.bytes, length, reply, replyLength);
+    return replyLength;
+  }
+
+  /** As if nobody traced. */
+  #dispatchOnce(length: number): number {
+    this.#isPlain = true;
+    const replyLength = this.dispatch(length);
+    this.#isPlain = this.#tracer === null;
+    return replyLength;
+  }
+
   #failed(opcode: number, error: unknown): number {
     const expected = error instanceof FsError;
-    if (!expected) {
-      const caller = opcode < 0 ? '' : ` for node ${this.request.nodeid}, from pid ${this.request.pid}`;
-      const what = error instanceof ShortRequest ? error.message : error instanceof Error ? error.stack : String(error);
-      this.complain(`${opcodeName(opcode)}${caller}: ${what}`);
-    }
+    if (!expected) this.#report(opcode, error);
+    this.reply.why = expected ? error.why : error instanceof ShortRequest ? error.message : `the daemon has failed: ${String(error)}`;
     if (opcode < 0 || operationOf[opcode]?.answered === false) return 0;
     return this.reply.error(expected ? error.errno : Errno.EIO);
   }
 
-  #beforeInit(opcode: number): number {
-    if (opcode !== Opcode.FUSE_INIT) throw new FsError(Errno.EIO, 'INIT comes first');
-    if (this.request.rest < Size.fuse_init_in) throw new ShortRequest('FUSE_INIT is cut short');
-    return this.#init(this.request, this.reply);
+  #report(opcode: number, error: unknown): void {
+    const caller = opcode < 0 ? '' : ` for node ${this.request.nodeid}, from pid ${this.request.pid}`;
+    const what = `${opcodeName(opcode)}${caller}`;
+    if (error instanceof ShortRequest) this.logger.warn(`${what}: ${error.message}`);
+    else this.logger.error(what, error);
+  }
+
+  #answerFirst(length: number): number {
+    const opcode = length < Size.fuse_in_header ? -1 : this.request.opcode;
+    try {
+      this.request.begin(length);
+      this.reply.begin();
+      if (opcode !== Opcode.FUSE_INIT) throw new FsError(Errno.EIO, 'INIT comes first');
+      if (this.request.rest < Size.fuse_init_in) throw new ShortRequest('FUSE_INIT is cut short');
+      return this.#init(this.request, this.reply);
+    } catch (error) {
+      return this.#failed(opcode, error);
+    }
   }
 
   /** mount(2). fuse_init_out; EPROTO to a kernel older than 7.31. */
@@ -129,8 +169,8 @@ export class Session {
     const isExtended = (offered & bit(InitFlag.FUSE_INIT_EXT)) !== 0 && request.rest >= 4;
     const offered2 = isExtended ? request.u32() : 0;
     if (major < FUSE_KERNEL_VERSION || (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)) {
-      this.complain(`the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`);
-      return reply.error(Errno.EPROTO);
+      this.logger.error(`the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`);
+      return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
     }
     reply.u32(FUSE_KERNEL_VERSION);
     // Nobody needs a file handle of a node that may end: without export support there are none to keep.
@@ -140,6 +180,7 @@ export class Session {
       reply.u32(FUSE_KERNEL_MINOR_VERSION);
     } else {
       this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
+      this.#isPlain = this.#tracer === null;
       reply.u32(this.minor);
       if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.onRingOffered?.() === true) flags2 |= FUSE_OVER_IO_URING;
       this.onNegotiated?.();

@@ -15,7 +15,7 @@ import { FifoCount, notifyFifos } from '#native';
 import type { Event } from '../bus/event.js';
 import { UserError, errnoText, isSystemError } from '../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../shared/mountinfo.js';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Outlet } from './outlet.js';
 
@@ -46,7 +46,7 @@ export class FifodirOutlet implements Outlet {
 
   constructor(
     private readonly path: string,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
   ) {
     try {
       this.#directoryFd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -86,7 +86,7 @@ export class FifodirOutlet implements Outlet {
   }
 
   readonly #done = (errno: number): void => {
-    if (errno !== 0) this.complain(`${this.path}: ${errnoText(errno)}; ${this.#underWay} bytes were not written`);
+    if (errno !== 0) this.logger.warn(`${this.path}: ${errnoText(errno)}; ${this.#underWay} bytes were not written`);
     this.#underWay = 0;
     if (this.#length > 0) this.#begin();
     else if (this.#isClosed) closeSync(this.#directoryFd);

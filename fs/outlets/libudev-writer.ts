@@ -1,9 +1,8 @@
 /** Writing messages that libudev takes for udevd's: see uevent/libudev-format.ts. */
 import type { Event } from '../bus/event.js';
 import { Header, IS_LITTLE, LIBUDEV_HEADER_BYTES, MAGIC, PREFIX } from '../uevent/libudev-format.js';
+import { LF, NUL } from '../shared/ascii.js';
 
-const NUL = 0;
-const LF = 0x0a;
 
 /** How many bytes more than its text an event's message has at most, beside the bytes of its devpath. */
 const ADDED_BYTES = LIBUDEV_HEADER_BYTES + 64;

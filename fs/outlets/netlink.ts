@@ -11,12 +11,10 @@ import type { Event } from '../bus/event.js';
 import { libudevBytes, writeLibudev, writeLines } from './libudev-writer.js';
 import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, UserError, errnoName, isSystemError } from '../shared/errors.js';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
-import type { Outlet } from './outlet.js';
+import { MOST_MESSAGES, type Outlet } from './outlet.js';
 
-/** The most messages of one call of `sendToAll`. */
-const MOST_MESSAGES = 64;
 const MEMORY_BYTES = 4 * MAX_EVENT_BYTES;
 
 /** How an event is written for the wire. */
@@ -42,7 +40,7 @@ export class NetlinkOutlet implements Outlet {
   private constructor(
     groups: readonly number[],
     private readonly format: Format,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
   ) {
     const sockets: number[] = [];
     try {
@@ -57,24 +55,24 @@ export class NetlinkOutlet implements Outlet {
   }
 
   /** The kernel's datagrams, byte for byte, to every group of `mask`. */
-  static rebroadcast(mask: number, complain: Complain): NetlinkOutlet {
+  static rebroadcast(mask: number, logger: Logger): NetlinkOutlet {
     const format: Format = {
       key: 'REBROADCAST',
       bytes: (event) => event.length,
       write: (event, to, start) => writeLines(event, 0, to, start) - start,
     };
-    return new NetlinkOutlet(groupsOf(mask), format, complain);
+    return new NetlinkOutlet(groupsOf(mask), format, logger);
   }
 
   /** libudev's messages, to udev's group. */
-  static udev(bus: Bus, complain: Complain): NetlinkOutlet {
+  static udev(bus: Bus, logger: Logger): NetlinkOutlet {
     const format: Format = {
       key: 'UDEV_OUT',
       bytes: libudevBytes,
       // libudev takes a SEQNUM of 0 for none.
       write: (event, to, start) => writeLibudev(event, Math.max(1, bus.lastSeqnum), to, start),
     };
-    return new NetlinkOutlet([2], format, complain);
+    return new NetlinkOutlet([2], format, logger);
   }
 
   take(event: Event): void {
@@ -108,7 +106,7 @@ export class NetlinkOutlet implements Outlet {
       if (failed[FailureWord.outcome] === -Errno.ECONNREFUSED) continue; // before Linux 4.18: nobody listens
       this.#sent--;
       this.#refused++;
-      this.complain(`${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[FailureWord.outcome])}`);
+      this.logger.warn(`${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[FailureWord.outcome])}`);
     }
   }
 

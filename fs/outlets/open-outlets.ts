@@ -4,7 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { UserError, isSystemError } from '../shared/errors.js';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
+import type { Trace } from '../shared/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
 import { Listener } from './listener.js';
@@ -36,16 +37,16 @@ const UDEV_GROUP_MASK = 1 << 1;
  * @param readMask the netlink groups that events come from: what is sent there would come back
  * @param mount where the tree will be: nothing below it can be reached by the daemon
  */
-export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, complain: Complain): Outlet[] {
+export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, logger: Logger, trace: Trace): Outlet[] {
   check(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
   const open: Outlet[] = [];
   try {
-    if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, complain));
-    if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, complain)));
-    if (socket !== undefined) open.push(new SocketOutlet('SOCKET', new Listener(socket.path, socket.mode), sendToAll, bus.log, host, complain));
-    if (fdSocket !== undefined) open.push(new SocketOutlet('FDSOCKET', new Listener(fdSocket.path, fdSocket.mode), passToAll, bus.log, host, complain));
-    if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, complain));
+    if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, logger));
+    if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, logger), trace));
+    if (socket !== undefined) open.push(new SocketOutlet('SOCKET', new Listener(socket.path, socket.mode), sendToAll, bus.log, host, logger, trace));
+    if (fdSocket !== undefined) open.push(new SocketOutlet('FDSOCKET', new Listener(fdSocket.path, fdSocket.mode), passToAll, bus.log, host, logger, trace));
+    if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, logger));
   } catch (error) {
     for (const outlet of open) outlet.close();
     throw error;
@@ -75,10 +76,10 @@ function isBelow(path: string, mount: string): boolean {
 }
 
 /** The netlink outlet, and what makes libudev listen to it. */
-function withControl(outlet: NetlinkOutlet): Outlet {
+function withControl(outlet: NetlinkOutlet, trace: Trace): Outlet {
   let control: UdevControl;
   try {
-    control = new UdevControl();
+    control = new UdevControl(trace);
   } catch (error) {
     outlet.close();
     throw error;

@@ -8,9 +8,6 @@
 import { FilterGroup, Cursor } from '../bus/cursor.js';
 import type { QuotaAccount } from '../tree/quota.js';
 
-/** The most messages of one call into the addon. */
-export const MOST_MESSAGES = 64;
-
 export interface Peer {
   readonly pid: number;
   readonly uid: number;

@@ -20,13 +20,15 @@ import type { Filter } from '../uevent/filter/filter.js';
 import type { Log } from '../bus/log.js';
 import { overflowText } from '../uevent/text.js';
 import { Errno, FsError, errnoText, isSystemError } from '../shared/errors.js';
-import type { Complain } from '../shared/complaints.js';
+import { quoted } from '../shared/escape.js';
+import type { Logger } from '../shared/logger.js';
+import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { EVERYTHING, type FilterHost, parse } from '../tree/filter-charge.js';
 import { filteredPrice } from '../tree/prices.js';
 import { type StatusLines, subscriberText } from '../shared/status-lines.js';
 import type { Listener } from './listener.js';
-import { SocketGroup, MOST_MESSAGES, type Notice, type Peer, SocketClient } from './socket-clients.js';
-import type { Outlet } from './outlet.js';
+import { SocketGroup, type Notice, type Peer, SocketClient } from './socket-clients.js';
+import { MOST_MESSAGES, type Outlet } from './outlet.js';
 
 /** epoll_ctl(2). */
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;
@@ -82,7 +84,8 @@ export class SocketOutlet implements Outlet {
     private readonly deliver: Deliver,
     private readonly log: Log,
     private readonly host: FilterHost,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
+    private readonly trace: Trace = NO_TRACE,
   ) {
     this.#readiness = new Readiness({ ready: this.#ready, onReady: (count) => this.#onReady(count) });
     this.#readiness.add(listener.fd, LISTENER, Epoll.in);
@@ -217,13 +220,19 @@ export class SocketOutlet implements Outlet {
     if (outcome >= 0 || outcome === -Errno.EAGAIN) this.#waitForRoom(subscriber);
     else if (STARVING.has(-outcome)) this.#starve(subscriber);
     else {
-      if (!ENDED.has(-outcome)) this.complain(`${this.listener.path}: dropped the subscriber ${subscriber.peer.pid}: ${errnoText(-outcome)}`);
+      if (!ENDED.has(-outcome)) this.logger.warn(`${this.listener.path}: dropped the subscriber ${subscriber.peer.pid}: ${errnoText(-outcome)}`);
       this.#drop(subscriber);
     }
   }
 
   #waitForRoom(subscriber: SocketClient): void {
+    this.trace.outlets?.(`${this.#nameOf(subscriber)} is full: ${subscriber.pending} events wait for it`);
     this.#watch(subscriber, true);
+  }
+
+  /** For the trace. */
+  #nameOf({ token, peer: { pid, uid } }: SocketClient): string {
+    return `${this.key.toLowerCase()} client ${token} (pid=${pid} uid=${uid})`;
   }
 
   /** Its socket has room, but the daemon or its user has no descriptors left: polling would not tell of a change. */
@@ -246,7 +255,7 @@ export class SocketOutlet implements Outlet {
 
   #complainOf(error: unknown): void {
     if (!isSystemError(error)) throw error;
-    if (!this.#saidSo) this.complain(`${this.listener.path}: ${errnoText(error.errno)}: subscribers wait until that is over`);
+    if (!this.#saidSo) this.logger.warn(`${this.listener.path}: ${errnoText(error.errno)}: subscribers wait until that is over`);
     this.#saidSo = true;
   }
 
@@ -301,6 +310,7 @@ export class SocketOutlet implements Outlet {
     subscriber.group.members++;
     const others = this.#ofUser.get(peer.uid) ?? 0;
     this.#ofUser.set(peer.uid, others + 1);
+    this.trace.outlets?.(`${this.#nameOf(subscriber)} has come`);
     if (others >= MOST_OF_ONE_USER && peer.uid !== 0) return this.#refuse(subscriber, `you have ${others} connections already`);
     if (subscriber.group.fresh) this.#push(subscriber.group);
     subscriber.group.join(subscriber);
@@ -352,11 +362,13 @@ export class SocketOutlet implements Outlet {
     subscriber.group.members++;
     subscriber.cursor = new Cursor(subscriber.group);
     subscriber.notice = { bytes: answerText('filter', 'FILTER', filter.text.replaceAll('\n', '; ')), isRecord: false };
+    this.trace.outlets?.(`${this.#nameOf(subscriber)} has the filter ${quoted(filter.text)}`);
     if (!this.#starved.has(subscriber)) this.#serve(subscriber);
   }
 
   #refuse(subscriber: SocketClient, why: string): void {
     this.#counted.refused++;
+    this.trace.outlets?.(`${this.#nameOf(subscriber)} is refused: ${why}`);
     const text = answerText('error', 'ERROR', why);
     this.#slices[SliceWord.start] = 0;
     this.#slices[SliceWord.length] = text.length;
@@ -366,6 +378,7 @@ export class SocketOutlet implements Outlet {
   }
 
   #drop(subscriber: SocketClient): void {
+    this.trace.outlets?.(`${this.#nameOf(subscriber)} has gone: ${subscriber.pending} events waited for it, ${subscriber.lost} were lost`);
     this.#leave(subscriber);
     this.#starved.delete(subscriber);
     this.#subscribers.delete(subscriber.token);

@@ -10,6 +10,7 @@ import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PeerWord, ReadableWatch, acceptSeqpacket } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
+import type { Trace } from '../shared/trace.js';
 import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';
@@ -20,7 +21,7 @@ export class UdevControl {
   readonly #watch: ReadableWatch | null;
   readonly #madeDirectory: boolean;
 
-  constructor() {
+  constructor(private readonly trace: Trace) {
     this.#madeDirectory = makeDirectory(dirname(CONTROL));
     try {
       this.#listener = isPlainFile(CONTROL) ? null : new Listener(CONTROL, 0o600, 'udevd, or another eventfs --udev: stop it, or listen to it with --source udev');
@@ -41,7 +42,10 @@ export class UdevControl {
   #turnAway({ fd: listening }: Listener): void {
     try {
       const peer = new Uint32Array(PeerWord.count);
-      for (let fd = acceptSeqpacket(listening, peer); fd >= 0; fd = acceptSeqpacket(listening, peer)) closeSync(fd);
+      for (let fd = acceptSeqpacket(listening, peer); fd >= 0; fd = acceptSeqpacket(listening, peer)) {
+        closeSync(fd);
+        this.trace.outlets?.(`${CONTROL}: a client (pid=${peer[PeerWord.pid]} uid=${peer[PeerWord.uid]}) is turned away`);
+      }
     } catch (error) {
       if (!isSystemError(error)) throw error; // no descriptors: they wait
     }

@@ -9,6 +9,7 @@ import { closeSync } from 'node:fs';
 import { DeathWatch, DrainWord, openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
+import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
 import { namespaceOf } from '../shared/namespaces.js';
 
@@ -16,6 +17,8 @@ import { namespaceOf } from '../shared/namespaces.js';
 export interface Mortal {
   /** Its owner is dead. */
   ownerDied(): void;
+  /** What it is, and what its end frees, in words: for the trace. */
+  describe(): string;
 }
 
 /** A living process that owns something. */
@@ -45,7 +48,10 @@ export class Owners {
   readonly #userNamespace = namespaceOf('self', 'user');
 
   /** @param onDeath called when an owner has died and what it owned has ended */
-  constructor(private readonly onDeath: () => void = () => undefined) {}
+  constructor(
+    private readonly onDeath: () => void = () => undefined,
+    private readonly trace: Trace = NO_TRACE,
+  ) {}
 
   /** How many processes own something. */
   get size(): number {
@@ -162,7 +168,7 @@ export class Owners {
     try {
       const allowed = check();
       if (this.watch.isDead(pidfd)) throw new FsError(Errno.ESRCH, `process ${pid} has ended`);
-      if (!allowed) throw new FsError(Errno.EPERM, `process ${pid} is not the caller's`);
+      if (!allowed) throw new FsError(Errno.EPERM, `the caller may not signal process ${pid}`);
       if (known !== undefined) return known;
       const owner = new Owner(pid, pidfd);
       this.watch.add(pidfd, pid);
@@ -213,6 +219,7 @@ export class Owners {
     if (owner === undefined) return;
     this.#owners.delete(pid);
     closeSync(owner.pidfd);
+    this.trace.deaths?.(`owner ${pid} is dead: ${[...owner.owned].map((thing) => thing.describe()).join('; ')}`, { owner: pid });
     for (const thing of owner.owned) thing.ownerDied();
     owner.owned.clear();
     this.onDeath();

@@ -13,15 +13,19 @@ export function errnoName(errno: number): string {
   return nameOf.get(errno) ?? `errno ${errno}`;
 }
 
-/** A refusal that the caller of the system call is meant to see, as its errno. `why` is for people and the log. */
+/** A refusal that the caller of the system call is meant to see, as its errno. */
 export class FsError extends Error {
+  /** @param why for people, who see it in the trace and the log; a constant where a user can have it said in a loop */
   constructor(
     readonly errno: number,
-    readonly why?: string,
+    readonly why: string,
   ) {
-    super(why === undefined ? errnoName(errno) : `${errnoName(errno)}: ${why}`);
+    super(`${errnoName(errno)}: ${why}`);
   }
 }
+
+/** Why a lookup finds nothing, until the trace looks for a better reason. */
+export const NOT_FOUND = 'there is nothing of that name';
 
 /** What the addon and Node's own system calls throw. */
 export interface SystemError extends Error {

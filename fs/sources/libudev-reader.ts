@@ -1,10 +1,8 @@
 /** Reading udevd's messages: see uevent/libudev-format.ts. */
 import { Header, IS_LITTLE, LIBUDEV_HEADER_BYTES, MAGIC, PREFIX } from '../uevent/libudev-format.js';
 import { MAX_EVENT_BYTES, MalformedUevent, type UeventText } from '../uevent/text.js';
+import { AT, NUL, SLASH } from '../shared/ascii.js';
 
-const NUL = 0;
-const AT = 0x40;
-const SLASH = 0x2f;
 
 const ACTION = Buffer.from('ACTION=');
 const DEVPATH = Buffer.from('DEVPATH=');

@@ -10,7 +10,8 @@ import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
-import type { Complain } from '../shared/complaints.js';
+import type { Logger } from '../shared/logger.js';
+import type { Trace } from '../shared/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { SeqnumTracker } from './seqnum-tracker.js';
 
@@ -25,7 +26,7 @@ export interface NetlinkGroup {
   readonly number: number;
   /** What its lines in `.status` begin with. */
   readonly key: 'KERNEL' | 'UDEV';
-  /** Whose its events are, for complaints. */
+  /** Whose its events are, for messages. */
   readonly owner: string;
   /** Whether only the kernel itself may send to it. */
   readonly kernelOnly: boolean;
@@ -55,7 +56,8 @@ export class UeventSource {
   constructor(
     private readonly group: NetlinkGroup,
     private readonly bus: Bus,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
+    private readonly trace: Trace,
   ) {
     this.#groupMask = 1 << (group.number - 1);
     this.#socket = new UeventSocket({
@@ -96,6 +98,7 @@ export class UeventSource {
   #receive(count: number, overrun: boolean, dry: boolean): void {
     for (let slot = 0; slot < count; slot++) this.#take(slot);
     if (overrun) {
+      this.trace.events?.(`the socket for ${this.group.owner} events was full: some are lost`);
       this.#counted.overruns++;
       this.#lossUntold = true;
       if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
@@ -110,6 +113,7 @@ export class UeventSource {
     const length = this.#meta[at + DatagramWord.length];
     if (!this.#isGenuine(at)) {
       this.#counted.forged++;
+      this.trace.events?.(`dropped ${length} bytes: they are not ${this.group.owner}`);
       return;
     }
     try {
@@ -118,7 +122,7 @@ export class UeventSource {
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;
       this.#counted.malformed++;
-      this.complain(`dropped a uevent of ${this.group.owner}: ${error.message}`);
+      this.logger.warn(`dropped a uevent of ${this.group.owner}: ${error.message}`);
       return;
     }
     if (!this.#noteSeqnum(this.#text.seqnum)) return;

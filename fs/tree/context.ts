@@ -10,6 +10,7 @@ import type { ReplyPort } from './ports.js';
 import type { QuotaLedger } from './quota.js';
 import type { Streams } from './streams/streams.js';
 import type { Turns } from './turns.js';
+import type { Logger } from '../shared/logger.js';
 
 /** What the configuration says of the tree. It can change while the mount is there. */
 export interface TreeSettings {
@@ -42,5 +43,5 @@ export interface TreeContext {
   /** A node has ended, and the table of nodes lets go of it. */
   disown(node: Node): void;
   /** Says what no system call can be told of. */
-  complain(message: string): void;
+  readonly logger: Logger;
 }

@@ -292,7 +292,7 @@ export class QuotaAccount implements EventQuota {
   /** Throws what `chargeItem` does for an amount that is too much. */
   #refuse(item: Item, amount: number): never {
     this.#assertFitIn(this.#usages, { [item]: amount });
-    throw new FsError(Errno.EDQUOT);
+    throw new FsError(Errno.EDQUOT, 'a quota is used up');
   }
 
   /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */

@@ -17,19 +17,23 @@ import { DrainCheck } from './drain-check.js';
 import type { FilterHost } from './filter-charge.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
-import { FOREVER, type FileHandle, type Handle, type Node, type NodeId, ROOT_ID } from './nodes/node.js';
+import { Directory, FOREVER, type FileHandle, type Handle, type Node, type NodeId, ROOT_ID } from './nodes/node.js';
 import { InotifyQueue } from './inotify-queue.js';
 import { PublishFile } from './nodes/publish-file.js';
 import { NO_PORT, type ReplyPort } from './ports.js';
 import { QuotaLedger, type QuotaAccount } from './quota.js';
 import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
-import type { Complain } from '../shared/complaints.js';
+import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Turns } from './turns.js';
 
 /** How much a queue holds (DESIGN section 3, Bounds). */
 export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
+
+/** Why what is dead is refused: constants, for a thousand readers may be told at once. */
+const NODE_ENDED = 'it has ended, with its owner or by rmdir';
+const HANDLE_ENDED = 'what is open there has ended, with its owner or by rmdir';
 
 /** open(2) has a word for what the whole system lacks. */
 function refuseOpen(account: QuotaAccount, heap: number): never {
@@ -39,7 +43,7 @@ function refuseOpen(account: QuotaAccount, heap: number): never {
     if (error instanceof FsError && error.errno === Errno.ENOSPC) throw new FsError(Errno.ENFILE, error.why);
     throw error;
   }
-  throw new FsError(Errno.ENFILE);
+  throw new FsError(Errno.ENFILE, 'the memory of the mount is used up');
 }
 
 export class Tree implements TreeContext, BusListener, FilterHost {
@@ -60,11 +64,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   readonly #freeHandles: FileHandle[] = [];
   readonly #counters: (() => StatusLines)[] = [];
 
-  /** @param complain told what no system call can be told of */
+  /** @param logger told what no system call can be told of */
   constructor(
     readonly bus: Bus,
     readonly owners: Owners,
-    readonly complain: Complain = () => undefined,
+    readonly logger: Logger = SILENT,
   ) {
     this.drainCheck = new DrainCheck(owners);
     this.streams = new Streams(bus.log, this.ledger);
@@ -150,8 +154,14 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   /** The node that the kernel means. ESTALE when it has ended. */
   node(id: NodeId): Node {
     const node = this.#nodes.get(id);
-    if (node === undefined || node.lifetime.over) throw new FsError(Errno.ESTALE);
+    if (node === undefined || node.lifetime.over) throw new FsError(Errno.ESTALE, NODE_ENDED);
     return node;
+  }
+
+  /** Why a lookup found nothing, in words: for the trace. @param parent the directory's node id */
+  whyNotFound(parent: NodeId, name: string): string {
+    const node = this.#nodes.get(parent);
+    return node instanceof Directory ? node.whyNotFound(name) : NODE_ENDED;
   }
 
   /** A reply names the node: the kernel counts one lookup more. */
@@ -205,8 +215,8 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   /** The open file that the kernel means. ESTALE when what it is of has ended. */
   handle(fh: FileHandle): Handle {
     const handle = this.#handles[fh];
-    if (handle === undefined) throw new FsError(Errno.EBADF);
-    if (handle.node.lifetime.over) throw new FsError(Errno.ESTALE);
+    if (handle === undefined) throw new FsError(Errno.EBADF, 'no such file is open');
+    if (handle.node.lifetime.over) throw new FsError(Errno.ESTALE, HANDLE_ENDED);
     return handle;
   }
 

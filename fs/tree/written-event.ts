@@ -6,8 +6,10 @@ import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
+import { LF } from '../shared/ascii.js';
 
-const LF = 0x0a;
+/** Why what is larger than an event may be is refused. */
+export const TOO_LONG = `an event has at most ${MAX_EVENT_BYTES} bytes`;
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
@@ -131,7 +133,7 @@ export class WrittenEvent extends Event {
   /** write(2) at `offset`. EFBIG when the text would be too large for an event, EDQUOT for one that holds it. */
   write(from: Uint8Array, start: number, length: number, offset: number): void {
     const end = offset + length;
-    if (end > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
+    if (end > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     if (end > this.length) this.#resize(end);
     if (length > 0) this.bytes.set(from.subarray(start, start + length), this.start + offset);
     this.#touch();
@@ -139,7 +141,7 @@ export class WrittenEvent extends Event {
 
   /** truncate(2). EFBIG and EDQUOT as with `write`. */
   truncate(size: number): void {
-    if (size > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
+    if (size > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     this.#resize(size);
     this.#touch();
   }

@@ -7,15 +7,8 @@
  *   property   = KEY "=" VALUE                         KEY is not empty
  *   text       = header LF *( property LF )            a LF inside a datagram's value becomes \x0a, four characters
  */
+import { AT, BACKSLASH, EQUALS, LF, NINE, NUL, SLASH, ZERO } from '../shared/ascii.js';
 
-const NUL = 0;
-const LF = 0x0a;
-const AT = 0x40;
-const SLASH = 0x2f;
-const EQUALS = 0x3d;
-const BACKSLASH = 0x5c;
-const ZERO = 0x30;
-const NINE = 0x39;
 
 /** The largest event, in bytes of text (DESIGN section 3, Bounds). */
 export const MAX_EVENT_BYTES = 64 * 1024;

@@ -13,6 +13,7 @@ import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
 import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/inotify-helper-handlers.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
+import { TracedPort } from '../../fs/drivers/devfuse/traced-port.js';
 import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
 import { Bus } from '../../fs/bus/bus.js';
 import { Log } from '../../fs/bus/log.js';
@@ -20,11 +21,14 @@ import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import type { Sink } from '../../fs/bus/sink.js';
 import { UeventText } from '../../fs/uevent/text.js';
 import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
+import { RequestTracer } from '../../fs/fuse/request-tracer.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';
-import type { Handle, ParkedRead } from '../../fs/tree/nodes/node.js';
+import type { TraceLine } from '../../fs/shared/trace.js';
+import type { Handle, NodeId, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { Tree } from '../../fs/tree/tree.js';
+import { collecting } from './logger.js';
 import { type StructName, type Values, decode, encode, sizeOf } from '../unit/fuse/structs.js';
 
 export type OpcodeName = keyof typeof Opcode;
@@ -120,13 +124,13 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   constructor(options: KernelOptions = {}) {
     this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new IdAllocator(FUSE_ROOT_ID), options.history);
-    this.tree = new Tree(this.bus, this.owners, (message) => this.said.push(message));
+    this.tree = new Tree(this.bus, this.owners, collecting(this.said));
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
     const handlers = new TreeHandlers(this.tree, this);
     const helper = new InotifyHelperHandlers(this.tree, this);
-    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, (message) => this.complaints.push(message), helper);
+    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, collecting(this.complaints), helper);
     this.tree.attach(this, () => (this.#unsettled = true));
   }
 
@@ -136,6 +140,13 @@ export class MemoryKernel implements ReplyPort, Reads {
     const offer = encode('fuse_init_in', { major: FUSE_KERNEL_VERSION, minor: 45, flags: 0xffffffff });
     kernel.ask('FUSE_INIT', 0, offer);
     return kernel;
+  }
+
+  /** Has each request traced from now on. */
+  traceTo(line: TraceLine): void {
+    const tracer = new RequestTracer(line, (parent, name) => this.tree.whyNotFound(parent as NodeId, name));
+    this.session.traceTo(tracer);
+    this.tree.attach(new TracedPort(this, this.parked.uniques, tracer), () => (this.#unsettled = true));
   }
 
   close(): void {
@@ -155,7 +166,7 @@ export class MemoryKernel implements ReplyPort, Reads {
   park(handle: Handle, size: number): ParkedRead {
     const words = new Uint32Array(this.session.request.bytes.buffer);
     const read = this.parked.park(words, handle, size);
-    if (read === undefined) throw new FsError(Errno.EAGAIN);
+    if (read === undefined) throw new FsError(Errno.EAGAIN, 'too many reads wait');
     const unique = this.#uniqueOf(read);
     if (!this.#open.has(unique)) this.#open.set(unique, null);
     return read;
@@ -166,7 +177,7 @@ export class MemoryKernel implements ReplyPort, Reads {
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.parked.find(uniqueLow, uniqueHigh);
     if (read === undefined) return;
-    interruptRead(this, read);
+    interruptRead(this.tree.port, read);
   }
 
   begin(size: number): Sink {

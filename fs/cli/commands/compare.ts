@@ -11,7 +11,7 @@ interface Program {
    * @param command an empty command that prints as the others do
    * @param args what follows `compare` on the command line
    */
-  main(command: Command, args: readonly string[]): Promise<void>;
+  readonly main: (command: Command, args: readonly string[]) => Promise<void>;
 }
 
 export function addCompare(program: Command): void {

@@ -9,14 +9,15 @@ import { UserError, isSystemError } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
+import { DEFAULT_DIRECTORY } from '../defaults.js';
 
-export const DEFAULT_DIRECTORY = '/dev/events';
 /** How long a daemon may take for a write. */
 const PATIENCE_MS = 10_000;
 
 /** The kernel hands on larger writes in pieces; the daemon refuses a single event of more than half of that. */
 const MOST_BYTES = 128 * 1024;
 
+// Not by import: each file costs a start of Node more.
 const LF = 0x0a;
 const NUL = 0;
 

@@ -7,13 +7,10 @@ import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
 import type { SeqNum } from '../../uevent/text.js';
+import { O_ACCMODE } from '../../shared/open-flags.js';
+import { ExitCode } from '../terminal/explain.js';
 
-/** What env(1) and shells end with where a command is not there, and where it can't be run. */
-const NOT_FOUND = 127;
-const NOT_RUN = 126;
 
-/** O_ACCMODE. */
-const ACCESS_MODE = 3;
 /** Standard error. */
 const LAST_STANDARD = 2;
 
@@ -39,7 +36,7 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
   } catch (error) {
     if (!isSystemError(error)) throw error;
     console.error(`eventfs: exec: ${command[0]}: ${errnoText(error.errno)}`);
-    process.exitCode = error.code === 'ENOENT' ? NOT_FOUND : NOT_RUN;
+    process.exitCode = error.code === 'ENOENT' ? ExitCode.notFound : ExitCode.notRun;
   }
 }
 
@@ -71,7 +68,7 @@ function inheritedDescriptors(): number[] {
   const found = readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
       const flags = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))![1];
-      return [{ fd: Number(fd), target: readlinkSync(`/proc/self/fd/${fd}`), access: parseInt(flags, 8) & ACCESS_MODE }];
+      return [{ fd: Number(fd), target: readlinkSync(`/proc/self/fd/${fd}`), access: parseInt(flags, 8) & O_ACCMODE }];
     } catch {
       return []; // the listing's own
     }

@@ -1,18 +1,19 @@
 /** What a daemon without a terminal says: syslog(3), by /dev/log. */
 import { sendDatagram } from '#native';
+import type { LogLevel } from '../../shared/log-levels.js';
 
 const SOCKET = '/dev/log';
-/** LOG_DAEMON and LOG_WARNING of syslog(3). */
-const PRIORITY = 3 * 8 + 4;
+/** LOG_DAEMON of syslog(3). */
+const FACILITY = 3 * 8;
+/** LOG_ERR, LOG_WARNING, LOG_INFO and LOG_DEBUG. */
+const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** Sends each line as a datagram; the syslog daemon may be missing or not keep up, and then the lines are lost. */
-export function toSyslog(message: string): void {
-  for (const line of message.split('\n')) {
-    try {
-      sendDatagram(SOCKET, `<${PRIORITY}>${timestamp(new Date())} eventfs[${process.pid}]: ${line}`, false);
-    } catch {
-      // The daemon must go on, and has nowhere else to say it.
-    }
+/** Sends a line as a datagram; the syslog daemon may be missing or not keep up, and then the line is lost. */
+export function toSyslog(line: string, level: LogLevel): void {
+  try {
+    sendDatagram(SOCKET, `<${FACILITY + SEVERITY[level]}>${timestamp(new Date())} eventfs[${process.pid}]: ${line}`, false);
+  } catch {
+    // The daemon must go on, and has nowhere else to say it.
   }
 }
 

@@ -4,27 +4,27 @@ import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
 import type { Directory, Node } from '../../tree/nodes/node.js';
 
-export const O_NONBLOCK = 0o4000;
-export const O_APPEND = 0o2000;
 /** The most bytes that a name has (statfs(2)). */
 export const NAME_MAX = 255;
 /** Events have a few hundred bytes: in pages nobody would see what is used. */
 export const STATFS_BLOCK_BYTES = 512;
 
+export const NAME_TOO_LONG = 'a name has at most 255 bytes';
+
 /** ENAMETOOLONG. */
 export function refuseLong(name: string): void {
-  if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG);
+  if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG, NAME_TOO_LONG);
 }
 
 /** create, mknod, link: EEXIST. The kernel has looked before, but others may have been quicker. */
 export function refuseTaken(directory: Directory, name: string): void {
-  if (directory.lookup(name) !== undefined) throw new FsError(Errno.EEXIST);
+  if (directory.lookup(name) !== undefined) throw new FsError(Errno.EEXIST, 'the name is taken');
 }
 
 /** setxattr(2) with its flags: EEXIST, ENODATA, and what the node says. */
 export function setXattr(node: Node, name: string, value: string, flags: number, caller: Caller): void {
   const there = node.listXattrs().includes(name);
-  if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) throw new FsError(Errno.EEXIST);
-  if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) throw new FsError(Errno.ENODATA);
+  if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) throw new FsError(Errno.EEXIST, 'the attribute is set already (XATTR_CREATE)');
+  if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) throw new FsError(Errno.ENODATA, 'the attribute is not set yet (XATTR_REPLACE)');
   node.setXattr(name, value, caller);
 }

@@ -5,7 +5,7 @@ import { probe } from '../../client/probe.js';
 import { detachAll } from '../../client/unmount.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../../shared/mountinfo.js';
-import type { Complain } from '../../shared/complaints.js';
+import type { Logger } from '../../shared/logger.js';
 
 /** mount(2): linux/mount.h. */
 const MS_NOSUID = 2;
@@ -26,7 +26,7 @@ export const OPEN_HINTS = {
 export const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
 
 /** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link UserError}. */
-export async function clearMountPoint(path: string, complain: Complain): Promise<void> {
+export async function clearMountPoint(path: string, logger: Logger): Promise<void> {
   for (let state = await probe(path); state !== 'none'; state = await probe(path)) {
     if (state === 'other') {
       const type = mountedAt(path)?.type ?? 'another filesystem';
@@ -39,7 +39,7 @@ export async function clearMountPoint(path: string, complain: Complain): Promise
       if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'a daemon that was killed has left a mount here: try as root' });
       throw error;
     }
-    complain(`${path}: took away the mount of a daemon that was killed`);
+    logger.warn(`${path}: took away the mount of a daemon that was killed`);
   }
   try {
     if (!statSync(path).isDirectory()) throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
@@ -71,6 +71,6 @@ export function mountFuse(path: string, source: string): number {
 }
 
 /** Takes every mount of a device away when its daemon ends; the log names the mounts that stay. */
-export function detachOrTell(minor: number, complain: Complain): void {
-  for (const path of detachAll(minor)) complain(`${path}: its mount stays, beneath another one (try umount there once that is gone)`);
+export function detachOrTell(minor: number, logger: Logger): void {
+  for (const path of detachAll(minor)) logger.warn(`${path}: its mount stays, beneath another one (try umount there once that is gone)`);
 }

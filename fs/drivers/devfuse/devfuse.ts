@@ -8,10 +8,12 @@ import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
 import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
 import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
-import type { Complain } from '../../shared/complaints.js';
+import { RequestTracer } from '../../fuse/request-tracer.js';
+import type { Logger } from '../../shared/logger.js';
+import type { Trace, TraceLine } from '../../shared/trace.js';
 import type { Sink } from '../../bus/sink.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
-import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
+import type { Handle, NodeId, ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
 import { type Reads, TreeHandlers } from './handlers.js';
@@ -22,6 +24,7 @@ import { Notifier } from './notifier.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
 import { ReplySink } from './reply-sink.js';
+import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/ring-parameter.js';
@@ -59,18 +62,19 @@ export class DevFuse implements Driver, ReplyPort, Reads {
 
   constructor(
     private readonly tree: Tree,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
+    private readonly trace: Trace,
     private readonly options: DevFuseOptions,
     private readonly noteRequest: () => void,
   ) {
     this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
-    this.#missedInterrupts = new MissedInterruptPoller(this.#parked, (read) => interruptRead(this, read));
+    this.#missedInterrupts = new MissedInterruptPoller(this.#parked, (read) => interruptRead(tree.port, read));
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#control);
-    this.#session = new Session(request, reply, new TreeHandlers(tree, this), complain, new InotifyHelperHandlers(tree, this));
-    tree.attach(this, () => (this.#control[ControlWord.settle] = SettleState.pending));
+    this.#session = new Session(request, reply, new TreeHandlers(tree, this), logger, new InotifyHelperHandlers(tree, this));
+    trace.watch(() => this.#traceTo(trace.requests));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', this.#parked.size],
@@ -83,7 +87,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
    * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    await clearMountPoint(path, this.complain);
+    await clearMountPoint(path, this.logger);
     const fd = mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
@@ -104,7 +108,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         parked: this.#parked.uniques,
         onRequest: (length) => this.#serve(length),
         onSettle: () => this.tree.bus.settleSome(),
-        onRefused: (errno) => this.complain(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
+        onRefused: (errno) => this.logger.warn(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onStarved: () => this.#stallRescuer?.told(),
         onEnd: () => {
           this.#letGo();
@@ -122,9 +126,9 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     channel.start();
     await negotiated;
     if (!this.#isRing && this.options.transport === 'io-uring') {
-      this.complain(`there is no io_uring to be had, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`);
+      this.logger.warn(`there is no io_uring to be had, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`);
     }
-    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.inotify, this.complain, path, this.#connection);
+    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.inotify, this.logger, this.trace, path, this.#connection);
   }
 
   /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
@@ -152,7 +156,15 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   }
 
   #detach(): void {
-    detachOrTell(this.#connection, this.complain);
+    detachOrTell(this.#connection, this.logger);
+  }
+
+  /** Puts the trace in the way of requests and answers, or takes it out: without it there is not so much as a branch for it. */
+  #traceTo(line: TraceLine | null): void {
+    const { tree } = this;
+    const tracer = line === null ? null : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
+    this.#session.traceTo(tracer);
+    tree.attach(tracer === null ? this : new TracedPort(this, this.#parked.uniques, tracer), () => (this.#control[ControlWord.settle] = SettleState.pending));
   }
 
   /** Serves the request in memory, and tells the channel what has become of it. */
@@ -190,7 +202,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.#parked.find(uniqueLow, uniqueHigh);
     // One that is answered already is on its way: the signal comes too late for it.
-    if (read !== undefined) interruptRead(this, read);
+    if (read !== undefined) interruptRead(this.tree.port, read);
   }
 
   streamOpened(): void {

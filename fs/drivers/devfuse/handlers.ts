@@ -4,7 +4,7 @@
  *
  * A reply is built last: until then its memory may serve those who are woken on the way.
  */
-import { Errno, FsError } from '../../shared/errors.js';
+import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import { now } from '../../bus/event.js';
 import {
   FUSE_POLL_SCHEDULE_NOTIFY,
@@ -15,19 +15,25 @@ import {
   SetattrValid as Valid,
   Size,
 } from '../../fuse/abi.js';
-import { DONE, type Handlers, NO_REPLY, type Outcome } from '../../fuse/opcodes.js';
-import type { Reply } from '../../fuse/reply.js';
+import { DONE, type Handlers, NO_REPLY } from '../../fuse/opcodes.js';
+import type { Outcome, Reply } from '../../fuse/reply.js';
 import type { Request } from '../../fuse/request.js';
 import { EventDirectory } from '../../tree/nodes/event-directory.js';
 import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
 import { APPEND, type AttributeChanges, Directory, FOREVER, type FileHandle, Handle, type Node, type NodeId, type ParkedRead, emptyAttributes } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { NAME_MAX, NAME_TOO_LONG, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { O_APPEND, O_NONBLOCK } from '../../shared/open-flags.js';
 import type { ReplySink } from './reply-sink.js';
 
 /** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
 const ROOT_ATTR_VALID_SECONDS = 1;
+
+/** Why requests are refused that may come often. */
+const NO_DIRECTORY = 'it is no directory';
+const NOT_CACHED = 'what can end is not read into the page cache (sendfile, splice, mmap): read(2) it';
+const NOTHING_YET = 'no event has come yet, and the caller does not wait (O_NONBLOCK)';
 
 /** What the handlers need of the driver. */
 export interface Reads {
@@ -68,9 +74,9 @@ export class TreeHandlers implements Handlers {
   lookup(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const name = request.name();
-    if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
+    if (name.length > NAME_MAX) return reply.refuse(Errno.ENAMETOOLONG, NAME_TOO_LONG);
     const node = directory.lookup(name, request);
-    if (node === undefined) return Errno.ENOENT;
+    if (node === undefined) return reply.refuse(Errno.ENOENT, NOT_FOUND);
     this.entry(reply, node);
     return DONE;
   }
@@ -132,8 +138,8 @@ export class TreeHandlers implements Handlers {
   }
 
   /** symlink(2). EPERM: the only symlinks are head and tail. */
-  symlink(): Outcome {
-    return Errno.EPERM;
+  symlink(_request: Request, reply: Reply): Outcome {
+    return reply.refuse(Errno.EPERM, 'no symlinks can be made here');
   }
 
   /** link(2): the multicast. fuse_entry_out; EPERM, EEXIST, ENOENT, ENAMETOOLONG. */
@@ -160,10 +166,10 @@ export class TreeHandlers implements Handlers {
   }
 
   #rename(request: Request, toId: NodeId, flags: number): Outcome {
-    if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0) return Errno.EINVAL;
+    if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0) throw new FsError(Errno.EINVAL, 'names are neither exchanged nor whited out here');
     const from = this.directory(request);
     const to = this.tree.node(toId);
-    if (!(to instanceof Directory)) return Errno.ENOTDIR;
+    if (!(to instanceof Directory)) throw new FsError(Errno.ENOTDIR, NO_DIRECTORY);
     const name = this.name(request);
     from.rename(name, to, this.name(request), (flags & RenameFlag.RENAME_NOREPLACE) !== 0);
     return DONE;
@@ -207,7 +213,7 @@ export class TreeHandlers implements Handlers {
   }
 
   /** rmdir(2). No more than success; ENOENT, ENOTEMPTY, EPERM. */
-  rmdir(request: Request): Outcome {
+  rmdir(request: Request, _reply: Reply): Outcome {
     const directory = this.directory(request);
     directory.rmdir(this.name(request));
     return DONE;
@@ -267,7 +273,7 @@ export class TreeHandlers implements Handlers {
     request.skip(8); // lock_owner
     const flags = request.u32();
     const isCached = (readFlags & FUSE_READ_LOCKOWNER) === 0;
-    if (isCached && (handle.isStream || handle.node.lifetime !== FOREVER)) return Errno.EINVAL;
+    if (isCached && (handle.isStream || handle.node.lifetime !== FOREVER)) return reply.refuse(Errno.EINVAL, NOT_CACHED);
     const sink = this.reads.sink(size);
     const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending;
     if ((mayWait && this.reads.holds && handle.isFresh) || !handle.read(offset, sink)) {
@@ -275,7 +281,7 @@ export class TreeHandlers implements Handlers {
         handle.park(this.reads.park(handle, size));
         return NO_REPLY;
       }
-      if (!this.reads.ending) return Errno.EAGAIN;
+      if (!this.reads.ending) return reply.refuse(Errno.EAGAIN, NOTHING_YET);
     }
     sink.end();
     reply.filled(sink.copied);
@@ -331,7 +337,7 @@ export class TreeHandlers implements Handlers {
   /** getdents64(2), lseek(2) of a directory. fuse_dirents, none at the end. */
   readdir(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
-    if (!(handle instanceof DirectoryHandle)) return Errno.ENOTDIR;
+    if (!(handle instanceof DirectoryHandle)) return reply.refuse(Errno.ENOTDIR, NO_DIRECTORY);
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
     if (offset === 0) handle.end = handle.node.listingEnd;
@@ -392,7 +398,7 @@ export class TreeHandlers implements Handlers {
 
   protected directory(request: Request): Directory {
     const node = this.#node(request);
-    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
+    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, NO_DIRECTORY);
     if (node instanceof EventDirectory) this.tree.inotify.entered(node, request.pid);
     return node;
   }
@@ -433,7 +439,7 @@ function openFlags(handle: Handle): number {
 
 /** An attribute's value for a caller that has `room` for it, or its size for one that asks with none. */
 function sized(reply: Reply, room: number, value: string): Outcome {
-  if (room !== 0 && room < value.length) return Errno.ERANGE;
+  if (room !== 0 && room < value.length) return reply.refuse(Errno.ERANGE, 'the caller has no room for the value');
   if (room === 0) {
     reply.u32(value.length);
     reply.u32(0);

@@ -5,7 +5,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { notifierProgram } from '#native';
 import { isSystemError } from '../../shared/errors.js';
-import type { Complain } from '../../shared/complaints.js';
+import { quoted } from '../../shared/escape.js';
+import type { Logger } from '../../shared/logger.js';
+import type { Trace } from '../../shared/trace.js';
 import type { InotifyQueue } from '../../tree/inotify-queue.js';
 
 /** It is started again so many times within that time. */
@@ -43,7 +45,8 @@ export class Notifier {
    */
   constructor(
     private readonly inotify: InotifyQueue,
-    private readonly complain: Complain,
+    private readonly logger: Logger,
+    private readonly trace: Trace,
     private readonly path: string,
     private readonly minor: number,
   ) {
@@ -80,6 +83,7 @@ export class Notifier {
     this.#child = child;
     this.#isBusy = false;
     this.inotify.helperStarted(child.pid);
+    this.trace.inotify?.(`the helper is process ${child.pid}`);
     child.stdin!.on('error', () => undefined); // it has died, and its end says so
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     child.once('exit', (code, signal) => this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`));
@@ -96,7 +100,7 @@ export class Notifier {
     this.#child = null;
     this.#isBusy = true; // nothing is sent until there is a helper
     this.inotify.helperEnded();
-    if (!this.#isLacking) this.complain(`the notifier can't be run yet, and inotify tells of delivered events later: ${why}`);
+    if (!this.#isLacking) this.logger.warn(`the notifier can't be run yet, and inotify tells of delivered events later: ${why}`);
     this.#isLacking = true;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = null;
@@ -115,7 +119,7 @@ export class Notifier {
     if (this.#isOver) return;
     this.#isOver = true;
     this.inotify.giveUp();
-    this.complain(`the notifier can't be run, and inotify will not tell of delivered events: ${why}`);
+    this.logger.error(`the notifier can't be run, and inotify will not tell of delivered events: ${why}`);
   }
 
   #ended(code: number | null, why: string): void {
@@ -126,7 +130,7 @@ export class Notifier {
     const nowMs = performance.now();
     this.#deathsMs.push(nowMs);
     if (this.#deathsMs.length > MOST_RESTARTS && nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS) return this.#failed(why);
-    this.complain(`the notifier is started again: ${why}`);
+    this.logger.warn(`the notifier is started again: ${why}`);
     this.#restart();
   }
 
@@ -135,13 +139,14 @@ export class Notifier {
     const batch = this.inotify.nextBatch();
     if (batch === null) return;
     this.#isBusy = true;
+    this.trace.inotify?.(`-> ${describeBatch(batch)}`);
     this.#child.stdin!.write(batch);
   }
 
   /** It has answered: the next lack is a new one. */
   #worked(): void {
     this.#retryMs = FIRST_RETRY_MS;
-    if (this.#isLacking) this.complain('the notifier runs again');
+    if (this.#isLacking) this.logger.info('the notifier runs again');
     this.#isLacking = false;
   }
 
@@ -154,7 +159,22 @@ export class Notifier {
     this.#isBusy = false;
     if (this.#isOver) return;
     this.#worked();
-    this.inotify.done(lines.map((line) => Number(line.slice(1))));
+    const quiet = lines.map((line) => Number(line.slice(1)));
+    this.trace.inotify?.(`<- done${quiet.length === 0 ? '' : `, and nobody watches ${quiet.join(' ')}`}`);
+    this.inotify.done(quiet);
     this.#sendNext();
   }
+}
+
+/**
+ * A batch in words: each part as it is sent (native/notifier/main.c), `D` a directory by inode and name, `S` a thread that may watch
+ * it, `N` an event, `G` a dead owner's directory, `F` an inode to forget.
+ */
+function describeBatch(batch: Buffer): string {
+  return batch
+    .toString('latin1')
+    .split('\0')
+    .slice(0, -2) // the end of the batch, and nothing behind it
+    .map(quoted)
+    .join(' ');
 }

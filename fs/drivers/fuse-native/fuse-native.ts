@@ -11,7 +11,8 @@ import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
 import { Errno, FsError, UserError, isSystemError } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
 import { mountedAt } from '../../shared/mountinfo.js';
-import type { Complain } from '../../shared/complaints.js';
+import type { Logger } from '../../shared/logger.js';
+import type { Trace } from '../../shared/trace.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
 import { FOREVER, type Handle, type ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
@@ -88,7 +89,8 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
 
   constructor(
     private readonly tree: Tree,
-    readonly complain: Complain,
+    readonly logger: Logger,
+    private readonly trace: Trace,
     private readonly noteRequest: () => void,
   ) {
     this.calls = new PathCalls(tree);
@@ -99,10 +101,11 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
 
   async mount(path: string, onEnd: () => void): Promise<void> {
     if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) throw new UserError(`${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`);
-    await clearMountPoint(path, this.complain);
+    await clearMountPoint(path, this.logger);
     refuseWithoutFuse();
     this.#catchInterrupts();
     const session = new LibfuseSession(path, this);
+    this.trace.watch(() => session.traceTo(this.trace.requests));
     const before = new Set(connections());
     this.#session = session;
     try {
@@ -115,7 +118,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
     this.#idle = new Set(stackWaiters());
     this.#looking = setInterval(() => this.#look(onEnd), LOOK_EVERY_MS);
-    this.complain(LIMITS);
+    this.logger.warn(LIMITS);
   }
 
   unmount(): void {
@@ -124,7 +127,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     this.#session = null;
     this.#ending = true;
     this.tree.end();
-    detachOrTell(this.#connection, this.complain);
+    detachOrTell(this.#connection, this.logger);
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#interrupts?.close();
     // The event loop lives until the last replies are out: libfuse ends once nobody has anything open.
@@ -214,7 +217,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   #look(onEnd: () => void): void {
     if (!this.#isServed()) {
       if (this.#looking !== null) clearInterval(this.#looking);
-      detachOrTell(this.#connection, this.complain); // an aborted connection is still mounted
+      detachOrTell(this.#connection, this.logger); // an aborted connection is still mounted
       onEnd();
     } else this.#endStuck();
   }

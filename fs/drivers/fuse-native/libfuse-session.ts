@@ -10,8 +10,10 @@ import { dirname } from 'node:path';
 import type FuseClass from 'fuse-native';
 import type { Signal } from 'fuse-native';
 import type loadAddonOf from 'node-gyp-build';
-import { Errno, FsError, errnoName } from '../../shared/errors.js';
-import type { Complain } from '../../shared/complaints.js';
+import { Errno, FsError, NOT_FOUND, errnoName } from '../../shared/errors.js';
+import { quoted } from '../../shared/escape.js';
+import type { Logger } from '../../shared/logger.js';
+import type { TraceLine } from '../../shared/trace.js';
 import type { Attributes, Listing } from '../../tree/nodes/node.js';
 import { type PathCalls, toUtf8 } from './path-calls.js';
 
@@ -80,7 +82,7 @@ export interface AskedRead {
 /** What a session needs of the driver. */
 export interface SessionEnds {
   readonly calls: PathCalls;
-  readonly complain: Complain;
+  readonly logger: Logger;
   /** The dead are reaped: before each call is looked at. */
   drain(): void;
   /** Reads at once, giving the number of bytes, or keeps the read and gives undefined. */
@@ -90,6 +92,10 @@ export interface SessionEnds {
 export class LibfuseSession extends Fuse {
   /** Of the call that is served. */
   #waiting: Uint8Array = new Uint8Array(0);
+  /** Why the last call that failed did: for the trace. */
+  #why: string | undefined = undefined;
+  /** How many calls were traced. */
+  #traced = 0;
 
   constructor(path: string, private readonly ends: SessionEnds) {
     super(path, Object.fromEntries(OPERATIONS.map((name) => [name, true])), { timeout: false });
@@ -119,6 +125,41 @@ export class LibfuseSession extends Fuse {
     return `-o${OPTIONS.join(',')}`;
   }
 
+  /** Traces each call from now on, or none: fuse-native finds its methods by name, and those of the object before the class's. */
+  traceTo(line: TraceLine | null): void {
+    const own = this as unknown as Record<string, Operation | undefined>;
+    for (const name of OPERATIONS) {
+      const method = `_op_${name}`;
+      delete own[method];
+      const work = own[method]!;
+      if (line !== null) own[method] = (signal, ...rest) => this.#trace(line, name, work, signal, rest);
+    }
+  }
+
+  #trace(line: TraceLine, name: string, work: Operation, signal: Signal, rest: readonly unknown[]): void {
+    const id = ++this.#traced;
+    line(`-> #${id} ${name} ${rest.map(shown).join(' ')}`, { unique: String(id), opcode: name });
+    this.#why = undefined;
+    let isAnswered = false;
+    let isParked = false;
+    const tell: Signal = (result, ...more) => {
+      const why = result >= 0 ? undefined : isParked ? 'a signal came for the reader, or its read was in the way of others' : this.#reason(rest[0]);
+      const outcome = result < 0 ? `${errnoName(-result)}${why === undefined ? '' : ` (${why})`}` : `OK${result > 0 ? ` ${result}` : ''}${isParked ? ' (was parked)' : ''}`;
+      line(`<- #${id} ${outcome}`, { unique: String(id), opcode: name, errno: result < 0 ? errnoName(-result) : undefined, reason: why });
+      isAnswered = true;
+      signal(result, ...more);
+    };
+    work.call(this, tell, ...rest);
+    if (isAnswered) return;
+    isParked = true;
+    line(`<- #${id} (parked)`, { unique: String(id), opcode: name });
+  }
+
+  /** Why the call that is served has failed. @param path what it was about */
+  #reason(path: unknown): string | undefined {
+    return this.#why === NOT_FOUND && typeof path === 'string' ? this.ends.calls.whyNotFound(path) : this.#why;
+  }
+
   /** Does a call and answers it: with what `work` gives, or the errno that it throws. */
   #serve(name: string, path: string, done: (result: number) => void, work: () => number | void): void {
     let result: number;
@@ -133,11 +174,13 @@ export class LibfuseSession extends Fuse {
 
   #failed(name: string, path: string, error: unknown): number {
     if (!(error instanceof FsError)) {
-      this.ends.complain(`${name} of ${path}: ${error instanceof Error ? error.stack : String(error)}`);
+      this.ends.logger.error(`${name} of ${path}`, error);
+      this.#why = `the daemon has failed: ${String(error)}`;
       return Errno.EIO;
     }
+    this.#why = error.why;
     // Who knows the other driver expects another answer, and is told why.
-    if (name === 'mkdir' && error.errno === Errno.EPERM) this.ends.complain(`mkdir: ${errnoName(error.errno)}: ${error.why ?? path}`);
+    if (name === 'mkdir' && error.errno === Errno.EPERM) this.ends.logger.warn(`mkdir: ${errnoName(error.errno)}: ${error.why}`);
     return error.errno;
   }
 
@@ -291,6 +334,15 @@ export class LibfuseSession extends Fuse {
   }
 }
 
+/** What fuse-native calls for an operation. */
+type Operation = (this: LibfuseSession, signal: Signal, ...rest: readonly unknown[]) => void;
+
+/** An argument of a call, for the trace. */
+function shown(argument: unknown): string {
+  if (typeof argument === 'string') return quoted(Buffer.from(argument).toString('latin1'));
+  return argument instanceof Uint8Array ? `<${argument.length} bytes>` : String(argument);
+}
+
 /** The 18 words that fuse-native makes a struct stat of. Its times are milliseconds since 1970, and none is before. */
 function fill(stat: Uint32Array, attributes: Attributes): void {
   stat[0] = attributes.mode;
@@ -311,6 +363,6 @@ function fill(stat: Uint32Array, attributes: Attributes): void {
 /** An attribute's value for a caller that has room for it, or its size for one that asks with none. ERANGE. */
 function sized(room: Buffer, value: string): number {
   if (room.length === 0) return value.length;
-  if (room.length < value.length) throw new FsError(Errno.ERANGE);
+  if (room.length < value.length) throw new FsError(Errno.ERANGE, 'the caller has no room for the value');
   return room.write(value, 'latin1');
 }

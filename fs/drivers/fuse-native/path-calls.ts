@@ -5,7 +5,7 @@
  * Nobody tells who calls, so what is made in a directory belongs to the directory's user, whoever made it; the kernel
  * checks permissions before it asks (default_permissions).
  */
-import { Errno, FsError } from '../../shared/errors.js';
+import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
@@ -24,9 +24,9 @@ import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import { StreamFile } from '../../tree/streams/streams.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, O_APPEND, O_NONBLOCK, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { NAME_MAX, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, setXattr } from '../common/calls.js';
+import { O_APPEND, O_NONBLOCK, O_RDWR } from '../../shared/open-flags.js';
 
-const O_RDWR = 2;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 /** chown(2): stays as it is. */
 const UNCHANGED = 0xffffffff;
@@ -125,7 +125,7 @@ export class PathCalls {
 
   /** symlink(2). EPERM: the only symlinks are head and tail. */
   symlink(): never {
-    throw new FsError(Errno.EPERM);
+    throw new FsError(Errno.EPERM, 'no symlinks can be made here');
   }
 
   /** rename(2). ENOENT, EPERM. With one of libfuse's hidden names: unlink(2) of a file that is open. */
@@ -189,7 +189,7 @@ export class PathCalls {
   read(fh: number, offset: number, sink: Sink): Handle | undefined {
     const handle = this.#handle(fh);
     if (handle.read(offset, sink)) return undefined;
-    if ((this.#flags[fh] & O_NONBLOCK) !== 0) throw new FsError(Errno.EAGAIN);
+    if ((this.#flags[fh] & O_NONBLOCK) !== 0) throw new FsError(Errno.EAGAIN, 'no event has come yet, and the caller does not wait (O_NONBLOCK)');
     return handle;
   }
 
@@ -224,7 +224,7 @@ export class PathCalls {
     try {
       work();
     } catch (error) {
-      throw error instanceof FsError && error.errno === Errno.ENOENT ? new FsError(Errno.ESTALE) : error;
+      throw error instanceof FsError && error.errno === Errno.ENOENT ? new FsError(Errno.ESTALE, 'what is open there has ended, with its owner or by rmdir') : error;
     }
   }
 
@@ -265,18 +265,30 @@ export class PathCalls {
   #node(path: string): Node {
     let node: Node = this.tree.root;
     for (const name of parts(path)) {
-      if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
+      if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, 'a part of the path is no directory');
       refuseLong(name);
       const next = node.lookup(name);
-      if (next === undefined) throw new FsError(Errno.ENOENT);
+      if (next === undefined) throw new FsError(Errno.ENOENT, NOT_FOUND);
       node = next;
     }
     return node;
   }
 
+  /** Why a path leads to nothing, in words: for the trace. */
+  whyNotFound(path: string): string {
+    let node: Node = this.tree.root;
+    for (const name of parts(path)) {
+      if (!(node instanceof Directory)) break;
+      const next: Node | undefined = node.lookup(name);
+      if (next === undefined) return node.whyNotFound(name);
+      node = next;
+    }
+    return NOT_FOUND;
+  }
+
   #directory(path: string): Directory {
     const node = this.#node(path);
-    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR);
+    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, 'it is no directory');
     return node;
   }
 

@@ -30,7 +30,7 @@ export class EndLink extends Node {
   /** The name of the event at this end. ENOENT when the last has just gone. */
   override readlink(): string {
     const entry = this.directory.atEnd(this.end);
-    if (entry === undefined) throw new FsError(Errno.ENOENT);
+    if (entry === undefined) throw new FsError(Errno.ENOENT, 'the queue is empty');
     return entry.name;
   }
 
@@ -47,7 +47,7 @@ export class EndLink extends Node {
   }
 
   override open(): Handle {
-    throw new FsError(Errno.ELOOP);
+    throw new FsError(Errno.ELOOP, 'it is a symlink');
   }
 
   override forgotten(): void {

@@ -183,7 +183,11 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
     if (entry !== undefined) this.removeEntry(entry.name);
     else if (this.takeSpecial(name) !== undefined) this.changed();
     else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
-    else throw new FsError(Errno.ENOENT);
+    else throw new FsError(Errno.ENOENT, 'nothing in the queue has that name');
+  }
+
+  override whyNotFound(name: string): string {
+    return name === 'head' || name === 'tail' ? 'the queue is empty' : 'nothing in the queue has that name';
   }
 
   protected abstract removeEntry(name: string): void;

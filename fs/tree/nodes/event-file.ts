@@ -7,10 +7,8 @@ import type { Caller } from '../../owners/owners.js';
 import { APPEND, type AttributeChanges, type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
+import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 
-const ACCESS_MODE = 3; // O_ACCMODE
-const READ_ONLY = 0;
-const O_TRUNC = 0o1000;
 
 /** An event that was delivered is its directory's user's to read. */
 const DELIVERED_MODE = FileType.regular | 0o440;
@@ -79,8 +77,8 @@ export class EventFile extends Node implements Entry {
   /** ESTALE when the last queue has let go since the lookup: the kernel looks again. EPERM to write a delivered event. */
   open(flags: number, caller: Caller): Handle {
     const { event } = this;
-    if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE);
-    const writes = (flags & ACCESS_MODE) !== READ_ONLY;
+    if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE, 'the last queue has let the event go');
+    const writes = (flags & O_ACCMODE) !== O_RDONLY;
     if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
     if (writes && (flags & O_TRUNC) !== 0) {
       (event as WrittenEvent).truncate(0);
@@ -153,7 +151,7 @@ export class EventHandle extends Handle {
 
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { event } = this.node;
-    if (!this.writes || !(event instanceof WrittenEvent)) throw new FsError(Errno.EBADF);
+    if (!this.writes || !(event instanceof WrittenEvent)) throw new FsError(Errno.EBADF, 'it is not open for writing');
     event.write(bytes, start, length, offset === APPEND ? event.length : offset);
     return length;
   }

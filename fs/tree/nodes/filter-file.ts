@@ -6,9 +6,9 @@ import { APPEND, type AttributeChanges, type Handle } from './node.js';
 import type { QuotaAccount } from '../quota.js';
 import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
+import { LF } from '../../shared/ascii.js';
+import { O_TRUNC } from '../../shared/open-flags.js';
 
-const O_TRUNC = 0o1000;
-const LF = 0x0a;
 const LINE_END = Uint8Array.of(LF);
 /** A text of that size is parsed with each write: that takes a millisecond. */
 const PARSED_AT_ONCE_BYTES = 4 * 1024;
@@ -30,7 +30,7 @@ export interface FilteredDirectory extends DotFileHost {
   parseUnparsed(): void;
   /** An open `.filter` is closed. */
   writerGone(writer: UnparsedFilter): void;
-  complain(message: string): void;
+  warn(message: string): void;
 }
 
 export class FilterFile extends DotFile<FilteredDirectory> {
@@ -159,7 +159,7 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       this.#length = this.#parsed;
-      directory.complain(`${directory.name}/.filter: ${error.message} (the old filter stays)`);
+      directory.warn(`${directory.name}/.filter: ${error.message} (the old filter stays)`);
     }
   }
 

@@ -2,7 +2,7 @@
 import { type Timestamp, now } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
-import { Errno, FsError } from '../../shared/errors.js';
+import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
 import { HANDLE_BYTES, restHeap } from '../prices.js';
 import type { QuotaAccount } from '../quota.js';
@@ -62,6 +62,8 @@ export interface Listing {
   add(ino: number, type: number, name: string, next: number): boolean;
 }
 
+const NO_ATTRIBUTE = 'it has no attribute of that name';
+
 export abstract class Node {
   /** The kernel's lookup count: how often a reply has named the node, less what FORGET took back. */
   lookups = 0;
@@ -95,7 +97,7 @@ export abstract class Node {
 
   /** chmod(2), chown(2), utimensat(2), truncate(2). EPERM where nothing can be changed. */
   change(_changes: AttributeChanges): void {
-    throw new FsError(Errno.EPERM, 'this file is what it is');
+    throw new FsError(Errno.EPERM, 'its attributes do not change');
   }
 
   /** What an open file of it costs, in bytes. */
@@ -111,12 +113,12 @@ export abstract class Node {
 
   /** readlink(2). EINVAL for all but symlinks. */
   readlink(): string {
-    throw new FsError(Errno.EINVAL);
+    throw new FsError(Errno.EINVAL, 'it is no symlink');
   }
 
   /** getxattr(2): the value, bytes as characters. ENODATA when it has none of that name. */
   getXattr(_name: string): string {
-    throw new FsError(Errno.ENODATA);
+    throw new FsError(Errno.ENODATA, NO_ATTRIBUTE);
   }
 
   /** setxattr(2). EOPNOTSUPP for a name that means nothing here. */
@@ -126,7 +128,7 @@ export abstract class Node {
 
   /** removexattr(2). ENODATA when it has none of that name. */
   removeXattr(_name: string, _caller: Caller): void {
-    throw new FsError(Errno.ENODATA);
+    throw new FsError(Errno.ENODATA, NO_ATTRIBUTE);
   }
 
   /** listxattr(2). */
@@ -147,6 +149,11 @@ export abstract class Directory extends Node {
    */
   abstract lookup(name: string, _caller?: Caller): Node | undefined;
 
+  /** Why `lookup` finds nothing of that name, in words: for the trace. */
+  whyNotFound(_name: string): string {
+    return NOT_FOUND;
+  }
+
   /** Where a listing that begins now ends: what comes later is not in it, so that it ends however fast more comes. */
   get listingEnd(): number {
     return 0;
@@ -156,7 +163,7 @@ export abstract class Directory extends Node {
   abstract list(offset: number, to: Listing, end?: number): void;
 
   override open(): Handle {
-    throw new FsError(Errno.EISDIR);
+    throw new FsError(Errno.EISDIR, 'a directory is not opened like a file');
   }
 
   /** open(2) with O_CREAT of a name that is free. */
@@ -235,7 +242,7 @@ export abstract class Handle {
 
   /** read(2). False, with nothing put, when there is nothing yet and the caller must wait: only streams do that. */
   read(_offset: number, _sink: Sink): boolean {
-    throw new FsError(Errno.EINVAL);
+    throw new FsError(Errno.EINVAL, 'it can not be read');
   }
 
   /**
@@ -279,12 +286,12 @@ export abstract class Handle {
 
   /** write(2), at the end when `offset` is {@link APPEND}; gives how many bytes it took. */
   write(_bytes: Uint8Array, _start: number, _length: number, _offset: number): number {
-    throw new FsError(Errno.EINVAL);
+    throw new FsError(Errno.EINVAL, 'it can not be written');
   }
 
   /** The read waits from now on until the tree answers it through the port. */
   park(_read: ParkedRead): void {
-    throw new FsError(Errno.EAGAIN);
+    throw new FsError(Errno.EAGAIN, 'its reads never wait');
   }
 
   /** The read has been interrupted: it waits no more. */

@@ -5,6 +5,7 @@ import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
 import { Queue, heapOf } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
+import { quoted } from '../../shared/escape.js';
 import { EventDirectory } from './event-directory.js';
 import { EventFile } from './event-file.js';
 import type { Recipient } from '../deliveries.js';
@@ -174,8 +175,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   /** For the log. */
-  complain(message: string): void {
-    this.context.complain(message);
+  warn(message: string): void {
+    this.context.logger.warn(message);
   }
 
   /**
@@ -209,6 +210,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     if (this.lastWriter !== writer) return;
     this.parseUnparsed();
     this.lastWriter = null;
+  }
+
+  /** What is charged for it and what it holds, as memory. */
+  get #heldMemory(): number {
+    const { queue } = this;
+    const events = queue.entries.size + (this.specials?.size ?? 0);
+    return this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap;
   }
 
   /** What is charged for the directory itself, as memory. */
@@ -331,7 +339,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     }
     const taken = to.lookup(newName);
     if (taken !== undefined) {
-      if (noReplace) throw new FsError(Errno.EEXIST);
+      if (noReplace) throw new FsError(Errno.EEXIST, 'the new name is taken (RENAME_NOREPLACE)');
       if (taken === file || taken === special) return;
       // Two links to one event: rename(2) leaves both.
       if (taken instanceof EventFile && taken.event === file?.event) return;
@@ -431,7 +439,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
 
   /** chmod(2), chown(2), utimensat(2). */
   override change(changes: AttributeChanges): void {
-    if (changes.size !== undefined) throw new FsError(Errno.EISDIR);
+    if (changes.size !== undefined) throw new FsError(Errno.EISDIR, 'a directory can not be truncated');
     this.#giveTo(changes.uid ?? this.uid, changes.gid ?? this.gid);
     if (changes.mode !== undefined) this.mode = FileType.directory | (changes.mode & 0o7777);
     this.#accessed = changes.atime ?? this.#accessed;
@@ -445,8 +453,7 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     const { queue } = this;
     const account = this.context.ledger.account(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    const memory = this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap;
-    this.#account.moveTo(account, { directories: 1, events, bytes: queue.bytes, memory, filter_cost: this.filter.cost });
+    this.#account.moveTo(account, { directories: 1, events, bytes: queue.bytes, memory: this.#heldMemory, filter_cost: this.filter.cost });
     this.#account = queue.quota = account;
     this.uid = uid;
     this.gid = gid;
@@ -474,6 +481,19 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   /** Whether its owner is dead, and it is there because it is sticky. */
   get isOrphaned(): boolean {
     return this.#orphaned;
+  }
+
+  describe(): string {
+    const name = quoted(this.name);
+    if (this.#sticky) return `${name} stays, for it is sticky`;
+    const { queue, readers } = this;
+    const held = [
+      `${queue.entries.size} events of ${queue.bytes} bytes`,
+      `${this.specials?.size ?? 0} FIFOs and sockets`,
+      `${readers.opened} open streams`,
+      `${readers.reads.size} blocked reads`,
+    ];
+    return `${name} ends with ${held.join(', ')}; ${this.#heldMemory} bytes of memory are freed`;
   }
 
   /** The owner is dead: from now on nobody reaches the directory or what it held, unless it is sticky. */

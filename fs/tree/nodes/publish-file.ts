@@ -5,6 +5,8 @@ import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './node.js';
 import { restHeap } from '../prices.js';
 import { RootFile } from './root-file.js';
+import { LF, NUL } from '../../shared/ascii.js';
+import { TOO_LONG } from '../written-event.js';
 
 export class PublishFile extends RootFile {
   readonly text = new UeventText();
@@ -50,7 +52,7 @@ export class PublishFile extends RootFile {
   #read(bytes: Uint8Array, start: number, length: number): void {
     let end = start + length;
     while (end > start && bytes[end - 1] === LF) end--;
-    if (end - start > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, `an event has at most ${MAX_EVENT_BYTES} bytes`);
+    if (end - start > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     try {
       this.text.readPublished(bytes, start, length);
     } catch (error) {
@@ -71,8 +73,6 @@ const LARGEST_WRITE = 128 * 1024;
 const MOST_RECORDS = 256;
 const MOST_MS = 0.25;
 
-const LF = 0x0a;
-const NUL = 0;
 
 /**
  * An open `publish`.
@@ -190,7 +190,7 @@ class PublishHandle extends Handle {
       return this.node.take(text, from, text.length - from);
     }
     const end = this.#isCut ? text.lastIndexOf(LF) + 1 : text.length; // the last line may be cut
-    if (text.length - from > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG);
+    if (text.length - from > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     if (end > from) this.node.check(text, from, end - from);
     // Copied, since the next request overwrites the memory; and not into Buffer's pool, which would stay with it.
     const kept = Buffer.allocUnsafeSlow(text.length - from);

@@ -76,6 +76,13 @@ export class RootDirectory extends Directory implements DirectoryParent {
     return this.#isUsurped(directory, caller) ? undefined : directory;
   }
 
+  override whyNotFound(name: string): string {
+    const pid = PID_NAME.exec(name)?.[1];
+    if (this.directories.get(name) !== undefined) return 'a directory of that name gives way to the caller, whose PID it has';
+    if (pid === undefined) return 'no directory has that name';
+    return this.owners.isAlive(Number(pid)) ? `process ${pid} has made no directory of that name` : `no process ${pid}`;
+  }
+
   /**
    * A live process always gets a directory under its own PID, empty. So a directory that has the process's PID in its name
    * and is not its own gives way: one that a dead process of that PID has left (sticky), and one that a user made for the
@@ -98,7 +105,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
   #clear(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
     if (directory === undefined && this.#fixedNode(name) === undefined) return;
-    if (directory === undefined || !this.#isUsurped(directory, caller)) throw new FsError(Errno.EEXIST);
+    if (directory === undefined || !this.#isUsurped(directory, caller)) throw new FsError(Errno.EEXIST, 'the name is taken');
     this.#end(directory, 'usurped');
   }
 
@@ -152,8 +159,11 @@ export class RootDirectory extends Directory implements DirectoryParent {
   /** rmdir(2): ENOTEMPTY while it holds events that a listing has shown, EPERM for what always stays. */
   override rmdir(name: string): void {
     const directory = this.directories.get(name);
-    if (directory === undefined) throw new FsError(this.#fixedNode(name) !== undefined ? Errno.EPERM : Errno.ENOENT);
-    if (!directory.removable) throw new FsError(Errno.ENOTEMPTY);
+    if (directory === undefined) {
+      if (this.#fixedNode(name) !== undefined) throw new FsError(Errno.EPERM, 'it is always there');
+      throw new FsError(Errno.ENOENT, 'no directory has that name');
+    }
+    if (!directory.removable) throw new FsError(Errno.ENOTEMPTY, 'it holds what a listing has shown, or was never listed');
     this.#end(directory, 'rmdir');
   }
 

@@ -48,6 +48,6 @@ export class SpecialFile extends Node {
 
   /** The kernel opens FIFOs by itself and sockets not at all: it never asks. */
   override open(): Handle {
-    throw new FsError(Errno.ENXIO);
+    throw new FsError(Errno.ENXIO, 'FIFOs and sockets are opened by the kernel alone');
   }
 }

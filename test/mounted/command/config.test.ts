@@ -136,7 +136,7 @@ config('as the README shows it is accepted, and the command line beats it', asyn
     const there = table.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);
     assert.equal(Object.keys(there as object).sort(), keys.split(', ').sort(), `[${table}] of the README`);
   }
-  const { queue, ring, history, filter } = readConfig('README.md', example.replace(/^(sticky|list_links).*$/gm, ''), KEYS);
+  const { queue, ring, history, filter } = readConfig('README.md', example.replace(/^(sticky|list_links|log_level|log_json|debug).*$/gm, ''), KEYS);
   const { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter } = DEFAULT_CONFIG;
   assert.equal({ queue, ring, history, filter }, { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter });
   rmSync(fileOf(''));

@@ -14,6 +14,7 @@ import { type Deliver, SocketOutlet } from '../../../fs/outlets/socket.js';
 import { QuotaLedger } from '../../../fs/tree/quota.js';
 import { Reader, compile, killClients, valuesOf } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
+import { collecting } from '../../support/logger.js';
 import { suite } from '../../support/suite.js';
 
 const ring = suite('a subscriber and the ring');
@@ -41,7 +42,7 @@ class World {
       return count;
     };
     const host = { ledger: new QuotaLedger(), filterLimits: FILTER_LIMITS };
-    this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, this.bus.log, host, (message) => this.complaints.push(message));
+    this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, this.bus.log, host, collecting(this.complaints));
     this.bus.attach(this.outlet);
     worlds.add(this);
   }

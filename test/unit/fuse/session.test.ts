@@ -6,6 +6,7 @@ import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS } from '../../.
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
 import { MemoryKernel, type OpcodeName, O_RDWR, cstring, refusal } from '../../support/kernel.js';
 import { runs } from '../../support/budget.js';
+import { collecting } from '../../support/logger.js';
 import { suite } from '../../support/suite.js';
 import { decode, encode } from './structs.js';
 
@@ -24,7 +25,7 @@ function allHandlers(handler: Handler): Handlers {
 /** A session with these handlers, and what it has complained of. */
 function withHandlers(handlers: Handlers): { own: Session; complaints: string[] } {
   const complaints: string[] = [];
-  const own = new Session(new Uint8Array(REQUEST_BYTES), new Uint8Array(REPLY_BYTES), handlers, (message) => complaints.push(message));
+  const own = new Session(new Uint8Array(REQUEST_BYTES), new Uint8Array(REPLY_BYTES), handlers, collecting(complaints));
   return { own, complaints };
 }
 
@@ -190,8 +191,8 @@ session('answers every opcode that is not served with ENOSYS', () => {
 });
 
 session('replies once to each request, whatever its handler gives', () => {
-  let outcome: () => number = () => DONE;
-  const { own, complaints } = started(allHandlers(() => outcome()));
+  let outcome: Handler = () => DONE;
+  const { own, complaints } = started(allHandlers((request, reply) => outcome(request, reply)));
   for (const { name, opcode } of OPERATIONS) {
     const ask = () => dispatch(own, bytesOf(opcode, Buffer.alloc(200), opcode + 2 ** 40));
     const errorOf = (reply: Buffer | null) => decode('fuse_out_header', reply!).error;
@@ -200,7 +201,7 @@ session('replies once to each request, whatever its handler gives', () => {
     if (UNANSWERED.includes(name)) continue;
     outcome = () => DONE;
     assert.equal(decode('fuse_out_header', ask()!), { len: 16, error: 0, unique: opcode + 2 ** 40 });
-    outcome = () => Errno.ENOENT;
+    outcome = (_, reply) => reply.refuse(Errno.ENOENT, 'it is gone');
     assert.is(errorOf(ask()), -Errno.ENOENT);
     outcome = () => {
       throw new FsError(Errno.EDQUOT, 'too much');

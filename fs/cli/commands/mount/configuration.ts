@@ -1,7 +1,7 @@
 /** What `eventfs mount` goes by: the command line, then the configuration file, then the defaults. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
-import type { Complain } from '../../../shared/complaints.js';
+import type { Logger } from '../../../shared/logger.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
@@ -12,7 +12,7 @@ const MOST_BYTES = 1024 * 1024;
 /** About one start, not about the mount. */
 const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint', 'syslog', 'fsname'];
 /** The options that are obeyed at once when the file is read again. */
-const LIVE = new Set(['list_links']);
+const LIVE = new Set(['list_links', 'log_level', 'log_json', 'debug']);
 
 export class Configuration {
   config: Config;
@@ -34,30 +34,30 @@ export class Configuration {
     this.#mounted = this.#fixed();
   }
 
-  /** The options, with those of the file where the command line says nothing. */
+  /** The options, with those of the file where the command line and the environment say nothing. */
   get options(): Readonly<Record<string, unknown>> {
     const ofFile = Object.entries(this.config.mount).map(([key, value]) => [this.#options.get(key)!.attributeName(), value] as const);
-    const given = ofFile.filter(([name]) => this.command.getOptionValueSource(name) !== 'cli');
+    const given = ofFile.filter(([name]) => !['cli', 'env'].includes(this.command.getOptionValueSource(name) ?? ''));
     return { ...this.command.opts(), ...Object.fromEntries(given) };
   }
 
   /** SIGHUP: reads the file again. A broken one changes nothing, and the log says why. True when it was read. */
-  reload(complain: Complain): boolean {
+  reload(logger: Logger): boolean {
     try {
       const config = this.#read(true);
       if (config === null) {
-        complain(`${this.#file}: there is no such file to read`);
+        logger.warn(`${this.#file}: there is no such file to read`);
         return false;
       }
       this.config = config;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      complain(`${error.message} (the old settings stay)`);
+      logger.warn(`${error.message} (the old settings stay)`);
       return false;
     }
-    complain(`${this.#file}: read again`);
+    logger.info(`${this.#file}: read again`);
     const changed = [...this.#fixed()].filter(([key, value]) => value !== this.#mounted.get(key)).map(([key]) => key);
-    if (changed.length > 0) complain(`${this.#file}: ${changed.join(', ')}: for the next mount only`);
+    if (changed.length > 0) logger.warn(`${this.#file}: ${changed.join(', ')}: for the next mount only`);
     return true;
   }
 

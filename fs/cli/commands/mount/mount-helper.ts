@@ -87,7 +87,8 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
       throw new UsageError(`unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`);
     }
     const long = option.long!;
-    if (!option.required) {
+    if (option.optional && text === name) return [long];
+    if (!option.required && !option.optional) {
       if (text !== name) throw new UsageError(`${name}: it takes no value`);
       return [long];
     }

@@ -2,10 +2,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/mountinfo.js';
+import { logOptions } from './log-options.js';
 import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 
 export function mountOptions(command: Command): Command {
-  return sourceAndOutletOptions(command)
+  return logOptions(sourceAndOutletOptions(command))
     .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
     .addOption(new Option('--transport <transport>', "how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it").choices(TRANSPORT_NAMES).default(TRANSPORT_NAMES[0]))
     .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)

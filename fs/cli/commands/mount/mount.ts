@@ -1,17 +1,21 @@
 /** `eventfs mount`: serve in the foreground until told to stop. */
 import { exitNow } from '#native';
 import type { Command } from 'commander';
-import { type Complain, sparing } from '../../../shared/complaints.js';
 import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
 import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type { DriverName, OutletOptions, SourceName, StickyDirectory, TransportName } from '../../../daemon/options.js';
 import { UserError } from '../../../shared/errors.js';
+import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
 import { seesOwnNamespace } from '../../../shared/namespaces.js';
+import { rateLimited } from '../../../shared/rate-limit.js';
+import { Trace } from '../../../shared/trace.js';
+import { explain } from '../../terminal/explain.js';
 import { Configuration } from './configuration.js';
+import type { SaidOptions } from './log-options.js';
 import { toSyslog } from '../../terminal/syslog.js';
 
-export interface MountOptions extends OutletOptions {
+export interface MountOptions extends OutletOptions, SaidOptions {
   readonly source: readonly (SourceName | 'none')[];
   readonly driver: DriverName;
   readonly transport: TransportName;
@@ -27,24 +31,42 @@ export interface MountOptions extends OutletOptions {
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 export async function mount(directory: string, command: Command): Promise<void> {
-  const configuration = new Configuration(command);
+  const log = new LineLogger('mount', said(command.opts<SaidOptions>()));
+  try {
+    const configuration = new Configuration(command);
+    log.configure(said(configuration.options as unknown as SaidOptions));
+    await serve(directory, configuration, log);
+  } catch (error) {
+    if (!log.isJson) throw error;
+    process.exitCode = explain(error, 'mount', (message) => log.error(message));
+  }
+}
+
+function said({ logLevel, logJson }: SaidOptions): LogOptions {
+  return { level: logLevel, isJson: logJson === true };
+}
+
+async function serve(directory: string, configuration: Configuration, log: LineLogger): Promise<void> {
   const options = configuration.options as unknown as MountOptions;
   const path = mountPath(directory);
   if (!seesOwnNamespace()) throw new UserError('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
-  let say: Complain = (message) => console.error(`eventfs: mount: ${message}`);
-  const complain = sparing((message) => say(message));
+  const logger = rateLimited(log);
+  const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
+  trace.set(options.debug ?? []);
   const { driver, transport, sticky, busyPoll, fsname } = options;
   const sources = options.source.filter((name) => name !== 'none');
   const { config } = configuration;
-  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, fsname, config, listsLinks: options.listLinks === true, complain });
+  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, fsname, config, listsLinks: options.listLinks === true, logger, trace });
   let isUp = false;
   let isToStop = false;
   let isStopping = false;
   const stop = (): void => {
     if (isStopping) return; // the connection's end is a reason to stop, and comes of it too
     isStopping = true;
+    logger.debug(`${path}: the end`);
     tellSystemd('STOPPING=1');
     daemon.stop();
+    log.close();
   };
   // A signal while the daemon starts is obeyed once it is up, and the handler stays until the process has ended: else a second
   // signal would kill it while it stops, and leave the mount behind.
@@ -55,24 +77,37 @@ export async function mount(directory: string, command: Command): Promise<void> 
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
   process.once('exit', exitNow); // Node's own end takes the handler away first
   // Also a terminal that closes: that is no reason to end.
-  process.on('SIGHUP', () => {
-    if (!configuration.reload(complain)) return;
-    daemon.configure({ config: configuration.config, listsLinks: configuration.options.listLinks === true });
-  });
+  process.on('SIGHUP', () => reload(configuration, daemon, log, logger, trace));
+  process.on('SIGUSR1', () => toggleRequests(logger, trace));
   try {
     await daemon.start(stop);
     isUp = true;
     // Whoever blocks on the mount needs the daemon to live, whatever it has stumbled over.
-    process.on('uncaughtException', (error) => complain(`unexpected: ${error.stack ?? error.message}`));
+    process.on('uncaughtException', (error) => logger.error('unexpected', error));
     if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
-    if (options.syslog === true) say = toSyslog;
+    if (options.syslog === true) log.sendTo(toSyslog);
   } catch (error) {
     daemon.stop();
     throw error;
   }
   if (isToStop) return stop();
+  logger.debug(`${path}: served by ${driver}`);
   tellSystemd('READY=1');
   if (options.hint === true) console.log(hint(path));
+}
+
+function reload(configuration: Configuration, daemon: Daemon, log: LineLogger, logger: Logger, trace: Trace): void {
+  if (!configuration.reload(logger)) return;
+  const options = configuration.options as unknown as MountOptions;
+  log.configure(said(options));
+  trace.set(options.debug ?? []);
+  daemon.configure({ config: configuration.config, listsLinks: options.listLinks === true });
+}
+
+/** For a daemon that can't be started again without losing what is to be looked at. */
+function toggleRequests(logger: Logger, trace: Trace): void {
+  const isOn = trace.toggle('requests');
+  logger.info(isOn ? 'SIGUSR1: requests are traced from now on, until the next one' : 'SIGUSR1: requests are traced no more');
 }
 
 function hint(path: string): string {

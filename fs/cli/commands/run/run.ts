@@ -13,10 +13,8 @@ import { makeOwnDirectory } from '../../../client/own-directory.js';
 import { environmentFor } from './run-environment.js';
 import { type Job, RunOrder } from './run-order.js';
 import { readStatusFile } from '../../../client/status.js';
+import { ExitCode } from '../../terminal/explain.js';
 
-/** What env(1) and shells end with where a command is not there, and where it can't be run. */
-const NOT_FOUND = 127;
-const NOT_RUN = 126;
 /** How many events are looked at to find one that may run; all others wait in the filesystem. */
 const MOST_TAKEN = 256;
 /** And how much text: far less than a queue holds. */
@@ -277,5 +275,5 @@ function whyNot(command: string): { why: string; code: number } | null {
       continue;
     }
   }
-  return found ? { why: 'Permission denied', code: NOT_RUN } : { why: 'No such file or directory', code: NOT_FOUND };
+  return found ? { why: 'Permission denied', code: ExitCode.notRun } : { why: 'No such file or directory', code: ExitCode.notFound };
 }

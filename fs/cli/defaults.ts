@@ -1,0 +1,2 @@
+/** What commands take where the command line says nothing. */
+export const DEFAULT_DIRECTORY = '/dev/events';

@@ -1,0 +1,39 @@
+/** A storm of messages does not fill the log. */
+import type { Logger } from './logger.js';
+
+const MOST_AT_ONCE = 50;
+const WINDOW_MS = 10_000;
+
+/**
+ * A logger that passes on at most MOST_AT_ONCE messages in WINDOW_MS, and says at the end of that time how many it kept back.
+ * Messages of level debug are asked for, and all pass.
+ */
+export function rateLimited(logger: Logger): Logger {
+  let windowStartMs = 0;
+  let said = 0;
+  let kept = 0;
+  const sayKept = (): void => {
+    if (kept > 0) logger.warn(`${kept} more messages were not shown`);
+    kept = 0;
+  };
+  const passes = (): boolean => {
+    const nowMs = Date.now();
+    if (nowMs - windowStartMs >= WINDOW_MS) {
+      sayKept();
+      windowStartMs = nowMs;
+      said = 0;
+    }
+    if (said < MOST_AT_ONCE) {
+      said++;
+      return true;
+    }
+    if (kept++ === 0) setTimeout(sayKept, windowStartMs + WINDOW_MS - nowMs).unref();
+    return false;
+  };
+  return {
+    error: (message, error) => passes() && logger.error(message, error),
+    warn: (message) => passes() && logger.warn(message),
+    info: (message) => passes() && logger.info(message),
+    debug: (message) => logger.debug(message),
+  };
+}

@@ -1,0 +1,85 @@
+/** One line of the trace for each event: where it came from, how many got it, and how many lost one by it. */
+import type { Event } from '../bus/event.js';
+import { quoted } from '../shared/escape.js';
+import type { Trace, TraceLine } from '../shared/trace.js';
+import type { ProcessDirectory } from './nodes/process-directory.js';
+import type { StreamHandle } from './streams/streams.js';
+import type { Tree } from './tree.js';
+
+/** Whoever can lose events: a process directory by its bounds, a stream by the ring. */
+type Reader = ProcessDirectory | StreamHandle;
+
+/** Traces the events of the tree's bus while that is switched on: by an outlet behind the tree, which counts who has got the event. */
+export function traceEvents(tree: Tree, trace: Trace): void {
+  const { bus } = tree;
+  let tracer: EventTracer | null = null;
+  trace.watch(() => {
+    if ((trace.events !== null) === (tracer !== null)) return;
+    if (tracer !== null) bus.detach(tracer);
+    tracer = trace.events === null ? null : new EventTracer(tree, trace.events);
+    if (tracer !== null) bus.attach(tracer);
+  });
+}
+
+class EventTracer {
+  /** How much each had lost by the last event. */
+  readonly #lost = new WeakMap<Reader, number>();
+  #counted: { readonly kernel: number; readonly udev: number };
+
+  constructor(
+    private readonly tree: Tree,
+    private readonly line: TraceLine,
+  ) {
+    this.#counted = { ...tree.bus.counted };
+    this.#losers();
+  }
+
+  take(event: Event): void {
+    const source = this.#source(event);
+    const directories = this.#directoriesWith(event);
+    const streams = this.#streamsFor(event);
+    const losers = this.#losers();
+    const lost = losers === 0 ? '' : `, and ${losers} queues have lost events`;
+    const text = `${quoted(event.name)} ${quoted(event.action)} ${quoted(event.devpath)} ${event.length} bytes from ${source}: to ${directories} directories and ${streams} streams${lost}`;
+    this.line(text, { event: event.name, source, directories, streams, losers });
+  }
+
+  /** Readers have their own lines. */
+  settle(): boolean {
+    return false;
+  }
+
+  /** Each event that a source publishes is counted before it comes here. */
+  #source({ always, weight }: Event): string {
+    const before = this.#counted;
+    const { counted } = this.tree.bus;
+    this.#counted = { ...counted };
+    if (always) return `the daemon, for ${weight} that a source lost`;
+    if (counted.kernel !== before.kernel) return 'the kernel';
+    return counted.udev !== before.udev ? 'udev' : 'publish';
+  }
+
+  #directoriesWith(event: Event): number {
+    let count = 0;
+    for (const { queue } of this.tree.root.directories) if (queue.entries.last()?.event === event) count++;
+    return count;
+  }
+
+  #streamsFor(event: Event): number {
+    let count = 0;
+    for (const { filter, handles } of this.tree.streams.groups.values()) if (event.always || filter.all || filter.matches(event)) count += handles.size;
+    return count;
+  }
+
+  /** How many have lost events since it was last asked. */
+  #losers(): number {
+    let count = 0;
+    const note = (reader: Reader, lost: number): void => {
+      if (lost > (this.#lost.get(reader) ?? 0)) count++;
+      this.#lost.set(reader, lost);
+    };
+    for (const directory of this.tree.root.directories) note(directory, directory.queue.lost);
+    for (const { handles } of this.tree.streams.groups.values()) for (const handle of handles) note(handle, handle.cursor.lost);
+    return count;
+  }
+}
