@@ -6,8 +6,8 @@ import { suite } from '../../support/suite.js';
 
 const invariants = suite('a broken invariant of the addon');
 
-/** Answers a parked request whose number is 0, which no request has. The connection is not mounted: the kernel refuses all. */
-const SCRIPT = `
+/** Answers a parked request. The connection is not mounted: the kernel refuses all. */
+const script = (unique: number): string => `
   import { ControlWord, DeathWatch, DrainWord, FuseChannel, openFuse } from '#native';
   const channel = new FuseChannel({
     fd: openFuse(),
@@ -17,10 +17,10 @@ const SCRIPT = `
     reply: new Uint8Array(4096),
     log: new Uint8Array(4096),
     control: new Uint32Array(ControlWord.count),
-    parked: new Uint8Array(8),
+    parked: new Uint8Array([${unique}, 0, 0, 0, 0, 0, 0, 0]),
     onRequest() {},
     onSettle() {},
-    onRefused(errno) { console.log('refused', errno); },
+    onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
     onEnd() {},
   });
@@ -28,21 +28,26 @@ const SCRIPT = `
   channel.close();
 `;
 
-function answerNobody(asserts: string | undefined): { out: string; err: string; signal: string | null } {
+function answer(unique: number, asserts: string | undefined): { out: string; err: string; signal: string | null } {
   const env = { ...process.env, EVENTFS_ASSERT: asserts };
-  const { stdout, stderr, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', SCRIPT], { env, cwd: PROJECT, encoding: 'utf8' });
+  const { stdout, stderr, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script(unique)], { env, cwd: PROJECT, encoding: 'utf8' });
   return { out: stdout, err: stderr, signal };
 }
 
 invariants('aborts the process with its text where EVENTFS_ASSERT is set', () => {
-  const { out, err, signal } = answerNobody('abort');
+  const { out, err, signal } = answer(0, 'abort'); // no request has that number
   assert.equal([out, signal], ['', 'SIGABRT']);
   assert.match(err, /^eventfs: broken invariant: unique != 0 \(.*reply_batch\.cc:\d+\)\n/);
 });
 
 invariants('costs nothing elsewhere: the kernel refuses the reply', () => {
-  const { out, err, signal } = answerNobody(undefined);
-  assert.equal([out, err, signal], ['refused 1\n', '', null]);
+  const { out, err, signal } = answer(0, undefined);
+  assert.equal([out, err, signal], ['refused 1 false\n', '', null]);
+});
+
+invariants('is not what a refused reply to a parked request is, of which the daemon learns that it was one', () => {
+  const { out, err, signal } = answer(7, 'abort');
+  assert.equal([out, err, signal], ['refused 1 true\n', '', null]);
 });
 
 invariants.run();
