@@ -248,8 +248,9 @@ export interface FuseChannelOptions {
    * for ENOENT: the request is gone because its caller was killed.
    *
    * @param errno EINVAL for a malformed reply
+   * @param isParked whether it was the reply to a parked request instead of the one in `request`
    */
-  onRefused: (errno: number) => void;
+  onRefused: (errno: number, isParked: boolean) => void;
   /**
    * Requests may wait in the kernel that no reply brings. Called once until `starvedQueue` returns
    * -1.

@@ -108,7 +108,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         parked: this.#parked.uniques,
         onRequest: (length) => this.#serve(length),
         onSettle: () => this.tree.bus.settleSome(),
-        onRefused: (errno) => this.logger.warn(`${session.current}: the kernel refused the reply: ${errnoName(errno)}`),
+        onRefused: (errno, isParked) => this.logger.warn(`${isParked ? 'FUSE_READ' : session.current}: the kernel refused the reply: ${errnoName(errno)}`),
         onStarved: () => this.#stallRescuer?.told(),
         onEnd: () => {
           this.#letGo();

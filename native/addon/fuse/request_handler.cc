@@ -93,9 +93,10 @@ void RequestHandler::settle() {
   callFunction(env_, onSettle_.Value(), {});
 }
 
-void RequestHandler::reportRejected(int error) {
+void RequestHandler::reportRejected(int error, bool isParked) {
   Napi::HandleScope scope(env_);
-  callFunction(env_, onRefused_.Value(), {Napi::Number::New(env_, error)});
+  callFunction(env_, onRefused_.Value(),
+               {Napi::Number::New(env_, error), Napi::Boolean::New(env_, isParked)});
 }
 
 void RequestHandler::reportStarved() {

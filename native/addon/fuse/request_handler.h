@@ -75,7 +75,8 @@ class RequestHandler {
 
   // ---- Problems
 
-  void reportRejected(int error);
+  /** Calls `onRefused`. @param isParked the reply was not to the request in memory */
+  void reportRejected(int error, bool isParked);
   void reportStarved();
   /** Returns `onEnd`, which outlives `release` within the current handle scope. */
   napi_value onEnd() const { return onEnd_.Value(); }

@@ -224,7 +224,7 @@ void ServeLoop::uncork() {
  */
 void ServeLoop::onReplyRejected(uint64_t unique, int error) {
   transport().sendError(unique, EIO);
-  handler_.reportRejected(error);
+  handler_.reportRejected(error, unique != handler_.request()->unique);
 }
 
 // ---- The end
