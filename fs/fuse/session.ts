@@ -58,15 +58,23 @@ export interface SpecialCaller {
   readonly handlers: Handlers;
 }
 
+/** What the driver is told of the negotiation. */
+export interface Negotiation {
+  /** The kernel and we have agreed. */
+  onNegotiated(): void;
+  /**
+   * The kernel offers io_uring.
+   * @returns whether we take it: then it is set up by now
+   */
+  onRingOffered(): boolean;
+}
+
 export class Session {
   readonly request: Request;
   readonly reply: Reply;
   /** What the kernel and we agreed on, or -1 before INIT. */
   minor = -1;
-  /** Called once the kernel and we have agreed. */
-  onNegotiated: (() => void) | null = null;
-  /** The kernel offers io_uring. Says whether we take it: then it is set up by now. */
-  onRingOffered: (() => boolean) | null = null;
+  #negotiation: Negotiation | null = null;
   readonly #serve: (Handler | undefined)[];
   readonly #serveSpecial: (Handler | undefined)[];
   #tracer: RequestTracer | null = null;
@@ -90,6 +98,11 @@ export class Session {
     this.reply = new Reply(replyBytes, requestBytes);
     this.#serve = byOpcode(handlers);
     this.#serveSpecial = byOpcode(special.handlers);
+  }
+
+  /** A driver is there, before INIT comes. */
+  attach(negotiation: Negotiation): void {
+    this.#negotiation = negotiation;
   }
 
   /** Tells a tracer of each request from now on, or nobody. */
@@ -187,8 +200,8 @@ export class Session {
       this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
       this.#isPlain = this.#tracer === null;
       reply.u32(this.minor);
-      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.onRingOffered?.() === true) flags2 |= FUSE_OVER_IO_URING;
-      this.onNegotiated?.();
+      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.#negotiation?.onRingOffered() === true) flags2 |= FUSE_OVER_IO_URING;
+      this.#negotiation?.onNegotiated();
     }
     reply.u32(maxReadahead);
     reply.u32((offered & WANTED_FLAGS) | (flags2 === 0 ? 0 : bit(InitFlag.FUSE_INIT_EXT)));

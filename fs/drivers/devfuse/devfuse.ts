@@ -93,10 +93,13 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(new UserError(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
-      session.onNegotiated = () => {
-        clearTimeout(late);
-        done();
-      };
+      session.attach({
+        onNegotiated: () => {
+          clearTimeout(late);
+          done();
+        },
+        onRingOffered: () => (this.#isRing = wantsRing(this.options.transport) && this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES)),
+      });
       this.#channel = new FuseChannel({
         fd,
         busyPollUs: this.options.busyPollUs,
@@ -121,7 +124,6 @@ export class DevFuse implements Driver, ReplyPort, Reads {
       });
     });
     const channel = this.#channel!;
-    session.onRingOffered = () => (this.#isRing = wantsRing(this.options.transport) && channel.prepareRing(possibleCpus(), PAYLOAD_BYTES));
     this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection);
     channel.start();
     await negotiated;

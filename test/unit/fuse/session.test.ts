@@ -57,7 +57,7 @@ const nothing = allHandlers(() => DONE);
 session('reads the INIT of Linux 6.18 as it stands in memory', () => {
   const { own } = withHandlers(nothing);
   let negotiated = 0;
-  own.onNegotiated = () => negotiated++;
+  own.attach({ onNegotiated: () => negotiated++, onRingOffered: () => false });
   const reply = dispatch(
     own,
     Uint8Array.from([
@@ -103,7 +103,7 @@ session('takes io_uring where it is offered and can be set up, and nowhere else'
     [0xffffffff - EXTENDED, 0xffffffff, true, false],
   ] as const) {
     const { own } = withHandlers(nothing);
-    own.onRingOffered = () => isThere;
+    own.attach({ onNegotiated: () => undefined, onRingOffered: () => isThere });
     const request = bytesOf(Opcode.FUSE_INIT, encode('fuse_init_in', { major: 7, minor: 45, flags, flags2 }));
     const agreed = decode('fuse_init_out', dispatch(own, request)!, 16);
     // Beside it stands what is asked for whenever the kernel offers it.
