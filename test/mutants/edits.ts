@@ -18,6 +18,8 @@ export interface Edit {
   readonly why: string;
   /** Parts of the names of test files, as test/run.ts takes them: one of these must fail. */
   readonly tests: readonly string[];
+  /** A pattern of the tests in them that are run first; where those do not notice, all are run. */
+  readonly names?: string;
   /** The text that is replaced, which the file has once. */
   readonly old: string;
   readonly new: string;

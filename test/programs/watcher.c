@@ -6,10 +6,13 @@
  *   watcher fd DIR            as /proc/self/fd/N of an open descriptor
  *   watcher thread DIR        a thread adds the watch and ends
  *   watcher fork DIR          a process adds the watch, has a child and ends; the child listens
+ *   watcher child DIR         a process adds the watch, has a child, closes its descriptor and lives on; the child listens
  *   watcher handed DIR        a process adds the watch, hands the descriptor to its parent (SCM_RIGHTS) and ends
  *   watcher handed-later DIR  the same, but it lives on, and closes its descriptor after the first event
  *   watcher vfork DIR         a process adds the watch in vfork(2)'s child, and sleeps in state D from then on; the child listens
  *   watcher many DIR N        it opens N descriptors first, so that the one that watches is the last
+ *   watcher late DIR N        it opens N descriptors behind the one that watches, asks for the directory, says `asked`, and adds the
+ *                             watch on a line of standard input
  *   watcher dups DIR N        it has N duplicates of the descriptor, and closes the first half on a line of standard input
  *   watcher twice DIR         the watch is taken off and added again, for each line of standard input
  *   watcher oneshot DIR N     as libudev-compat: IN_ONESHOT, and on each wake-up the watch first and then all that is there,
@@ -30,6 +33,8 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MASK (IN_CREATE | IN_DELETE | IN_DELETE_SELF)
@@ -134,6 +139,30 @@ static void take_over(int is_later) {
   printf("closed\n");
 }
 
+/* The child has the only descriptor then. */
+static void leave_to_child(void) {
+  watch(path, MASK);
+  pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return;
+  }
+  close(inotify);
+  waitpid(child, NULL, 0);
+  exit(0);
+}
+
+static void ask_first(long count) {
+  char line[64];
+  struct stat found;
+  while (count-- > 0 && dup(STDIN_FILENO) >= 0) continue; /* the machine may allow fewer */
+  if (stat(path, &found) != 0) fail("stat");
+  printf("asked\n");
+  if (read(STDIN_FILENO, line, sizeof line) <= 0) fail("read");
+  watch(path, MASK);
+}
+
 static int not_dots(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 static int take_all(void) {
@@ -221,6 +250,8 @@ int main(int count, char **arguments) {
     while (listen_until_told()) continue;
     return 0;
   }
+  if (strcmp(how, "late") == 0) ask_first(atol(arguments[3]));
+  if (strcmp(how, "child") == 0) leave_to_child();
   if (strncmp(how, "handed", 6) == 0) take_over(strcmp(how, "handed-later") == 0);
   if (strcmp(how, "vfork") == 0) {
     watch(path, MASK);

@@ -6,3 +6,8 @@ import { fileURLToPath } from 'node:url';
 export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 export const EVENTFS = join(PROJECT, 'bin/eventfs');
 export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
+
+/** A module of test/support/preloads, for `node --import`: it changes a daemon before that starts. */
+export function preload(name: string): string {
+  return join(PROJECT, 'dist/test/support/preloads', `${name}.js`);
+}

@@ -5,7 +5,7 @@ import { until, within } from './daemon.js';
 import type { ChildProcess } from 'node:child_process';
 
 /** What our own program can do. */
-export type How = 'path' | 'dot' | 'fd' | 'thread' | 'fork' | 'twice' | 'oneshot' | 'handed' | 'handed-later' | 'vfork' | 'many' | 'dups';
+export type How = 'path' | 'dot' | 'fd' | 'thread' | 'fork' | 'twice' | 'oneshot' | 'child' | 'late' | 'handed' | 'handed-later' | 'vfork' | 'many' | 'dups';
 
 /** A daemon's helper, or 0 when it has none now. */
 export function helperOf(daemon: number): number {

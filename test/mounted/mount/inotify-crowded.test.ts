@@ -1,7 +1,8 @@
 /** inotify where one user's processes are slow to look at, and where a watch goes ways that are hard to find. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { compile, publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
+import { buildClients, client } from '../../support/actor.js';
+import { Calls, compile, publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
 import { run, until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { type How, Watcher, helperOf } from '../../support/watcher.js';
@@ -35,6 +36,28 @@ const middle = (sorted: readonly number[]): number => sorted[sorted.length >> 1]
 const told = (sorted: readonly number[]): string => `${middle(sorted).toFixed(2)} ms at the median, ${sorted.at(-1)!.toFixed(1)} ms at most`;
 /** The names in a directory, in its own order. */
 const listed = async (path: string): Promise<string[]> => (await run(['ls', '-U', path])).out.split('\n').slice(0, -1);
+
+buildClients();
+
+/**
+ * A new directory that nobody watches as far as the helper knows, and how many events it has. Until then the helper looks at
+ * everybody, since the process that has made the directory has ended, and finds each watch. So it does where a process asks that ends,
+ * or one that has the watcher as a child, as this one: the shell asks instead.
+ */
+async function quietDirectory(): Promise<{ path: string; count: number }> {
+  const path = await directory();
+  let [before, count] = ['', 0];
+  await until(async () => {
+    publishNumbered(daemon.path, 1);
+    count++;
+    await new Promise((done) => setTimeout(done, 100));
+    const { out } = await shell.run(`while IFS= read -r line; do [[ $line == NOTICES=* ]] && echo $line; done < ${path}/.status`);
+    const isQuiet = out === before;
+    before = out;
+    return isQuiet;
+  }, 'notices were raised all the time', 20_000);
+  return { path, count };
+}
 
 const crowded = mounted("a watched directory beside another user's processes");
 
@@ -78,8 +101,8 @@ crowded('is told when it is their own, and they watch it', async () => {
 }, 60_000);
 
 crowded('is told though the descriptor has been handed on, or its process sleeps in state D', async () => {
-  for (const how of ['handed', 'handed-later', 'vfork'] as How[]) {
-    const path = await directory();
+  for (const how of ['child', 'handed', 'handed-later', 'vfork'] as How[]) {
+    const { path, count } = await quietDirectory();
     const watcher = await Watcher.on(path, how);
     publishNumbered(daemon.path, 1);
     await watcher.creates(1);
@@ -89,10 +112,25 @@ crowded('is told though the descriptor has been handed on, or its process sleeps
       if (n % 10 === 0) await new Promise((done) => setTimeout(done, 300)); // so that looks end between events
       await watcher.creates(n);
     }
-    assert.equal(watcher.created, await listed(path), how);
+    assert.equal(watcher.created, (await listed(path)).slice(count), how);
     await watcher.end();
     await shell.run(`rm -r ${path}`);
   }
+});
+
+crowded('is told though more processes have asked before its watcher than are told apart', async () => {
+  const { path, count } = await quietDirectory();
+  const others = Array.from({ length: 20 }, () => new Calls());
+  for (const calls of others) await calls.call('stat', path);
+  const watcher = await Watcher.on(path);
+  for (let n = 1; n <= 5; n++) {
+    publishNumbered(daemon.path, 1);
+    await watcher.creates(n);
+    await new Promise((done) => setTimeout(done, 300)); // so that looks end between events
+  }
+  assert.equal(watcher.created, (await listed(path)).slice(count));
+  await watcher.end();
+  for (const calls of others) await calls.end();
 });
 
 crowded('is told though more descriptors watch than are kept, and those that were found first are closed', async () => {
@@ -128,6 +166,25 @@ crowded('is told of what comes after a watch that was asked for while the helper
     await shell.run(`rm -r ${path}`);
   }
 });
+
+crowded('is told of what comes after a watch that was added while its process was being looked at', async () => {
+  const { path, count } = await quietDirectory();
+  // The look passes the descriptor that will watch, and takes longer than the batch for those behind it.
+  const many = 'ulimit -n $(ulimit -H -n); exec "$@"';
+  const watcher = new Watcher(['bash', '-c', many, 'bash', compile('watcher'), 'late', path, '19000']);
+  await watcher.says(/^asked$/m);
+  publishNumbered(daemon.path, 1);
+  await until(() => statusOf(`${daemon.path}/log`).UNTOLD === '0', 'the helper is busy');
+  watcher.tell('watch');
+  await watcher.says(/^ready$/m);
+  for (let n = 1; n <= 30; n++) {
+    publishNumbered(daemon.path, 1, n);
+    await watcher.creates(n);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  assert.equal(watcher.created, (await listed(path)).slice(count + 1));
+  await watcher.end();
+}, 60_000);
 
 crowded('leaves what is mounted over it alone', async () => {
   const path = await directory();
@@ -174,4 +231,51 @@ crowded('is told what it has missed once the daemon has descriptors for its help
   await watcher.end();
 });
 
+const { glibcVersionRuntime } = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header;
+/** A thread's stack is as large as RLIMIT_STACK says, and there is no room for one of that size. Other C libraries do not ask. */
+const NO_ROOM = 2 ** 47;
+
+(glibcVersionRuntime === undefined ? crowded.skip : crowded)('is told what it has missed once its helper can have its thread again', async () => {
+  const path = await directory();
+  const watcher = await Watcher.on(path);
+  publishNumbered(daemon.path, 1);
+  await watcher.creates(1);
+  const said = daemon.log().length;
+  const limits = (await run(['prlimit', '--pid', String(daemon.pid), '--stack', '--raw', '--noheadings', '-o', 'SOFT,HARD'])).out.trim().split(/\s+/);
+  await run(['prlimit', '--pid', String(daemon.pid), `--stack=${NO_ROOM}:${limits[1]}`]);
+  process.kill(helperOf(daemon.pid), 'SIGKILL');
+  await until(() => daemon.log().slice(said).includes("the notifier can't be run yet"), `it did not say so: ${daemon.log()}`);
+  publishNumbered(daemon.path, 100);
+  await new Promise((done) => setTimeout(done, 1500)); // it is tried again, more often than it may die
+  await run(['prlimit', '--pid', String(daemon.pid), `--stack=${limits.join(':')}`]);
+  await watcher.creates(101);
+  assert.equal(watcher.created, await listed(path));
+  await until(() => daemon.log().slice(said).includes('the notifier runs again'), 'it did not say so');
+  assert.is(daemon.log().slice(said).split('is started again').length, 2, 'it counts as one that has died more than once');
+  await watcher.end();
+});
+
 crowded.run();
+
+const plain = mounted('a watched directory whose helper can have no mount of its own', undefined, { under: [client('refuses'), 'open_tree'] });
+
+plain('is told, and what is mounted over it is left alone', async () => {
+  const path = await directory();
+  const watcher = await Watcher.on(path);
+  publishNumbered(daemon.path, 1);
+  await watcher.creates(1);
+  assert.is((await run(['mount', '-t', 'tmpfs', 'none', path])).code, 0);
+  try {
+    publishNumbered(daemon.path, 3);
+    await until(() => statusOf(`${daemon.path}/log`).UNTOLD === '0', 'the helper is busy');
+    assert.equal(readdirSync(path), []);
+  } finally {
+    await run(['umount', path]);
+  }
+  publishNumbered(daemon.path, 1);
+  const last = (await listed(path)).at(-1)!;
+  await until(() => watcher.created.includes(last), 'the event after it was not heard of', 20_000);
+  await watcher.end();
+});
+
+plain.run();

@@ -3,7 +3,7 @@
  * an owner dies, raised by the notifier (fs/tree/inotify-queue.ts). Debian's inotifywait, and a client of ours.
  */
 import * as assert from 'uvu/assert';
-import { appendFileSync, linkSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, constants, linkSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { buildClients, client, isDead, reach } from '../../support/actor.js';
 import { eventText, killClients, publish, publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
@@ -174,6 +174,29 @@ watched('has nothing to tell when its events are taken first', async () => {
   await watcher.end();
 });
 
+watched('is told of the events that are left where one of them is taken before its notice', async () => {
+  const path = await directory();
+  const watcher = await Watcher.on(path);
+  publishNumbered(daemon.path, 1);
+  await watcher.creates(1);
+  const pid = helperOf(daemon.pid);
+  const before = batches();
+  process.kill(pid, 'SIGSTOP');
+  const records = Buffer.from('add@/many\n\n'.repeat(6));
+  const fd = openSync(`${daemon.path}/publish`, constants.O_WRONLY);
+  const taken = writeSync(fd, records); // at once, so that they are in one batch
+  await until(() => batches() > before, 'the batch was not sent');
+  const [, , second] = await listed(path);
+  if (taken > records.length / 2) unlinkSync(`${path}/${second}`);
+  process.kill(pid, 'SIGCONT');
+  for (let from = taken; from < records.length; ) from += writeSync(fd, records, from);
+  closeSync(fd);
+  const all = await listed(path);
+  await watcher.creates(all.length);
+  assert.equal(watcher.created, all);
+  await watcher.end();
+});
+
 watched('wakes libudev-compat, which never sleeps while an event waits', async () => {
   const path = await directory();
   const count = 3000;
@@ -194,6 +217,34 @@ watched.run();
 // ---- those that nobody watches
 
 const unwatched = mounted('a directory that nobody watches');
+
+unwatched('costs no notice for a watch on another filesystem, whose inode has the same number', async () => {
+  const path = await directory();
+  const { ino } = statSync(path);
+  const other = mountPoint();
+  assert.is((await run(['mount', '-t', 'tmpfs', 'none', other])).code, 0);
+  try {
+    // A tmpfs counts its inodes up from 1.
+    let at = other;
+    for (let n = 0; statSync(at).ino < ino; n++) mkdirSync((at = `${other}/${n}`));
+    assert.is(statSync(at).ino, ino);
+    // Its process has asked for the directory of the mount, and is looked at.
+    const watcher = await Watcher.on(at, 'path', [], ['sh', '-c', 'test -x "$0" && exec "$@"', path]);
+    let before = -1;
+    await until(async () => {
+      publishNumbered(daemon.path, 5);
+      await new Promise((done) => setTimeout(done, 100));
+      const told = Number(statusOf(path).NOTICES);
+      const isQuiet = told === before;
+      before = told;
+      return isQuiet;
+    }, 'notices were raised all the time', 20_000);
+    await watcher.end();
+  } finally {
+    await run(['umount', '-l', other]);
+    removeMountPoint(other);
+  }
+});
 
 unwatched('costs a message at most, and no notice, when nobody has asked since', async () => {
   const path = await directory();
@@ -406,6 +457,31 @@ helper('holds neither /dev/fuse nor the mount', async () => {
   await owner.kill();
   await served.stop();
   assert.ok(isDead(pid));
+});
+
+helper('has nothing open that the daemon was started with', async () => {
+  const served = await startDaemon(undefined, mountPoint(), { under: ['bash', '-c', 'exec 9< /etc/passwd; exec "$@"', 'bash'] });
+  assert.is(descriptors(served.pid, /passwd$/).length, 1);
+  await until(() => helperOf(served.pid) !== 0, 'there is no helper');
+  await until(() => descriptors(helperOf(served.pid)).length === 3, `it has ${descriptors(helperOf(served.pid)).join(', ')}`);
+  await served.stop();
+});
+
+helper('stays when a signal comes to all of its process group: the daemon decides when it ends', async () => {
+  const { served, owner, watcher } = await setUp();
+  publishNumbered(served.path, 1);
+  await watcher.creates(1);
+  const pid = helperOf(served.pid);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGPIPE', 'SIGUSR1', 'SIGUSR2'] as const) {
+    process.kill(pid, signal);
+    publishNumbered(served.path, 1);
+    await watcher.creates(watcher.created.length + 1);
+    assert.is(helperOf(served.pid), pid, signal);
+  }
+  assert.is(served.log(), '');
+  await watcher.end();
+  await owner.kill();
+  await served.stop();
 });
 
 helper('is started again when it is killed, and nothing is missed', async () => {

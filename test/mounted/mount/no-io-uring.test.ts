@@ -13,7 +13,7 @@ let daemon: Daemon;
 
 refused.before(async () => {
   buildClients();
-  daemon = await startDaemon(['--source', 'none'], undefined, { under: [client('no-io-uring')] });
+  daemon = await startDaemon(['--source', 'none'], undefined, { under: [client('refuses'), 'io_uring_setup'] });
 });
 refused.after(async () => {
   await daemon.stop();

@@ -4,7 +4,8 @@
  */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
-import { Actor, buildClients, reach, untilAlone } from '../../support/actor.js';
+import { Actor, buildClients, reach, stateOf, untilAlone } from '../../support/actor.js';
+import { Calls, killClients } from '../../support/clients.js';
 import { measure } from '../../support/measure.js';
 import { type Daemon, Shell, killDaemons, run, startDaemon, until } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
@@ -27,6 +28,7 @@ promise.before(async () => {
   observer = new Actor();
 });
 promise.after(async () => {
+  await killClients();
   await Actor.endAll();
   await daemon.stop();
   await killDaemons();
@@ -77,6 +79,24 @@ promise('is out of reach at once also while others make, list and end theirs', a
   for (const got of runs) for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
   for (const actor of busy) await actor.kill();
 }, 150_000);
+
+promise('is out of reach of requests that wait already, also when many die together', async () => {
+  const owners: number[] = [];
+  for (let n = 0; n < 8; n++) owners.push(await observer.get(`forkmkdir 0 ${mount}/%`));
+  const clients = owners.map(() => new Calls());
+  daemon.process.kill('SIGSTOP');
+  try {
+    await until(() => stateOf(daemon.pid) === 'T', 'the daemon does not stop');
+    for (const owner of owners) await end(owner);
+    const answers = owners.map((owner, n) => clients[n].begin('stat', `${mount}/${owner}`));
+    for (const client of clients) await client.sleeps();
+    daemon.process.kill('SIGCONT');
+    for (const answer of answers) assert.is((await answer).errno, 'ENOENT');
+  } finally {
+    daemon.process.kill('SIGCONT');
+  }
+  for (const client of clients) await client.end();
+});
 
 promise('is given back with nobody looking, within 10 ms at the median', async () => {
   const got = await measure('reap', [mount, daemon.pid, 200], { timeoutMs: 60_000 });

@@ -231,6 +231,25 @@ stream('lets a signal interrupt a blocked read, and loses nothing by it', async 
   }
 });
 
+stream('gives the slot of each blocked read back, whether an event or a signal ends it', async () => {
+  for await (const path of eachKind()) {
+    const calls = new Calls();
+    await calls.open(1, path);
+    for (let n = 0; n < 200; n++) {
+      const isInterrupted = n % 4 === 0;
+      if (isInterrupted) await calls.call('alarm', 1, 0);
+      const read = calls.begin('read', 1, 4096);
+      if (!isInterrupted) {
+        await calls.sleeps();
+        publishNumbered(daemon.path, 1, n);
+      }
+      assert.is((await within(5000, read, 'the read did not end')).errno, isInterrupted ? 'EINTR' : '');
+    }
+    assert.is(statusOf(`${daemon.path}/log`).PARKED, '0', basename(path));
+    await calls.end();
+  }
+}, 60_000);
+
 stream('loses nothing to signals that come together with events', async () => {
   for await (const path of eachKind()) {
     const calls = new Calls();

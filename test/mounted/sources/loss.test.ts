@@ -3,8 +3,9 @@ import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
 import { OWN_NETWORK, sendNetlink } from '../../support/apart.js';
 import { Reader, statusOf, valuesOf } from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
+import { EVENTFS, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
+import { preload } from '../../support/project.js';
 
 const loss = mounted('the kernel\'s socket', ['--source', 'kernel'], { under: OWN_NETWORK });
 
@@ -37,6 +38,25 @@ loss('tells nothing as lost that waits in it when the loss is counted', async ()
 }, 120_000);
 
 loss.run();
+
+const SETTING = { under: OWN_NETWORK, eventfs: [process.execPath, '--import', preload('event-with-count'), EVENTFS] };
+const counted = mounted('an event that comes while the loss is being counted', ['--source', 'kernel'], SETTING);
+
+counted('is none of the lost ones', async () => {
+  const reader = await Reader.on(`${daemon.path}/match/DEVNAME==full`);
+  daemon.process.kill('SIGSTOP');
+  try {
+    assert.is(await sendNetlink(daemon, 'kernel', 0, `add@/overrun\0VALUE=${'v'.repeat(1900)}\0`, { times: 200_000 }), '');
+  } finally {
+    daemon.process.kill('SIGCONT');
+  }
+  await until(() => status('KERNEL_OVERRUNS') > 0, 'there was no overrun', 20_000);
+  await until(() => status('LOST') > 0, 'the loss was not counted', 20_000);
+  await until(() => reader.records.some((record) => record.startsWith('change@')), 'the event did not come');
+  assert.is(status('KERNEL_LATE'), 0, 'what was told as lost came');
+}, 120_000);
+
+counted.run();
 
 const SLOT_BYTES = 16 * 1024;
 const UDEV_GROUP_MASK = 2;

@@ -78,6 +78,7 @@ lost('is looked at again while it runs', async () => {
   world.park(running);
   await wait(400);
   assert.equal(world.interrupted, []);
+  assert.not(world.parked.isInterruptible(0), 'it is not looked at any more');
   process.kill(running, 'SIGSTOP'); // state T: it waits, and of a signal from now on there is an INTERRUPT
   await until(() => stateOf(running) === 'T', 'it does not stop');
   await until(() => world.parked.isInterruptible(0), 'it was not looked at again');

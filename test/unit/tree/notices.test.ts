@@ -144,6 +144,21 @@ withKernel('finds no event that it has to make, and is spared the one that has b
   assert.is(errno('13'), 'EALREADY');
 });
 
+withKernel('is told ENOENT of an event that is taken after it has looked, and of what was never its to make', (kernel) => {
+  const directory = kernel.mkdir('one');
+  ask(kernel, directory, WATCHER);
+  publish(kernel, 11, 12);
+  batch(kernel);
+  const errno = (name: string): string => refusal(() => kernel.mknod(directory, name, 0o100440, { pid: HELPER }));
+  assert.is(refusal(() => kernel.ask('FUSE_LOOKUP', directory, Buffer.from('11\0'), { pid: HELPER })), 'ENOENT');
+  kernel.unlink(directory, '11');
+  assert.is(errno('11'), 'ENOENT');
+  kernel.make(directory, 'mine', 'x\n');
+  assert.is(errno('mine'), 'ENOENT');
+  kernel.mknod(directory, '12', 0o100440, { pid: HELPER });
+  assert.equal(kernel.names(directory), ['12', 'mine']);
+});
+
 withKernel('is told again of what it had not made when it died', (kernel) => {
   const directory = kernel.mkdir('one');
   ask(kernel, directory, WATCHER);
