@@ -1,5 +1,5 @@
 /**
- * How long events are kept from their readers while requests go on (native/fuse_channel.cc, kMostHeldNs): a reader is woken for
+ * How long events are kept from their readers while requests go on (native/addon/fuse/serve_loop.cc, kMaxDeferredNs): a reader is woken for
  * many events at once, but not for as many as come before the requests end.
  *
  * A stopped daemon lets a close(2) return, and gets its RELEASE later. So the requests wait in the kernel when the daemon takes the
@@ -13,7 +13,7 @@ import { Calls } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
-/** RELEASEs without an event, with which the daemon learns that another follows: it tries at the 32nd (native/read_again.h). */
+/** RELEASEs without an event, with which the daemon learns that another follows: it tries at the 32nd (native/addon/fuse/read_again.h). */
 const PLAIN = 40;
 /** With what is left of those, fewer than the daemon serves at one wake-up (kRequestsPerWakeUp). */
 const EVENTS = 90;

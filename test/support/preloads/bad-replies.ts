@@ -2,6 +2,7 @@
  * Loaded into a daemon (node --import): getxattr(2) of some names has a reply that the kernel does not take, as a mistake in the
  * daemon would.
  */
+import { ControlWord } from '#native';
 import { ReplySink } from '../../../fs/drivers/devfuse/reply-sink.js';
 import { InHeader, Opcode } from '../../../fs/fuse/abi.js';
 import { Session } from '../../../fs/fuse/session.js';
@@ -34,7 +35,7 @@ ReplySink.prototype.end = function () {
   end.call(this);
   if (!isNextAstray) return;
   isNextAstray = false;
-  const { slice } = this as unknown as { slice: Uint32Array };
-  slice[0] = NOT_IN_THE_LOG;
-  slice[1] = 10;
+  const { control } = this as unknown as { control: Uint32Array };
+  control[ControlWord.sliceStart] = NOT_IN_THE_LOG;
+  control[ControlWord.sliceLength] = 10;
 };
