@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { execute } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
-import { eventNames, eventPath, readEvent } from '../event-files.js';
+import { eventNames, eventPath, readEvent } from '../../client/event-files.js';
 import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';

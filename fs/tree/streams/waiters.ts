@@ -8,16 +8,17 @@ import type { ReplyPort } from '../ports.js';
 export class Waiters {
   /** The blocked reads. Whoever walks them may take out the one that is walked. */
   readonly reads = new Set<ParkedRead>();
-  readonly #pollers = new Set<Handle>();
+  /** Made when the first comes: most directories are never polled. */
+  #pollers: Set<Handle> | null = null;
 
   /** How many reads and pollers wait. */
   get size(): number {
-    return this.reads.size + this.#pollers.size;
+    return this.reads.size + (this.#pollers?.size ?? 0);
   }
 
   /** Whether an event that comes now must be told of. */
   get any(): boolean {
-    return this.reads.size > 0 || this.#pollers.size > 0;
+    return this.reads.size > 0 || (this.#pollers !== null && this.#pollers.size > 0);
   }
 
   /** A read blocks. */
@@ -32,12 +33,12 @@ export class Waiters {
 
   /** An open file is polled. */
   watch(handle: Handle): void {
-    this.#pollers.add(handle);
+    (this.#pollers ??= new Set()).add(handle);
   }
 
   /** An open file is closed. */
   unwatch(handle: Handle): void {
-    this.#pollers.delete(handle);
+    this.#pollers?.delete(handle);
   }
 
   /**
@@ -46,10 +47,12 @@ export class Waiters {
    * @returns how many
    */
   wakePollers(port: ReplyPort, most: number): number {
+    const pollers = this.#pollers;
+    if (pollers === null) return 0;
     let woken = 0;
-    for (const handle of this.#pollers) {
+    for (const handle of pollers) {
       if (woken === most) break;
-      this.#pollers.delete(handle);
+      pollers.delete(handle);
       port.wake(handle);
       woken++;
     }
@@ -70,7 +73,7 @@ export class Waiters {
       port.fail(read, errno);
     }
     this.wakePollers(port, most);
-    return this.#pollers.size === 0;
+    return this.#pollers === null || this.#pollers.size === 0;
   }
 
   /** The daemon ends: every blocked read gets the end of the file. */

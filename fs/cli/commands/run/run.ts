@@ -6,7 +6,7 @@ import { ReadableWatch } from '#native';
 import { type SeqNum, overflowText } from '../../../uevent/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
-import { eventNames, eventPath, openUnfollowed, readEvent } from '../../event-files.js';
+import { eventNames, eventPath, openUnfollowed, readEvent } from '../../../client/event-files.js';
 import { type EventText, parseEvent, parseFilter, tellsOfLoss } from '../../../client/event-text.js';
 import { requireMount } from '../../../client/mounted.js';
 import { printable } from '../../terminal/output.js';
