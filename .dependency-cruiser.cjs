@@ -8,9 +8,19 @@
  */
 
 /** From the top to the bottom. A folder imports what is below its line, never what is beside or above it. */
-const LAYERS = [['index.ts', 'cli', 'bridge'], ['daemon'], ['drivers', 'sources', 'outlets'], ['tree'], ['bus'], ['client'], ['uevent', 'owners', 'fuse'], ['shared']];
+const LAYERS = [
+  ['index.ts', 'cli', 'bridge'],
+  ['daemon'],
+  ['drivers', 'sources', 'outlets'],
+  ['tree'],
+  ['bus'],
+  ['client'],
+  ['uevent', 'owners', 'fuse'],
+  ['shared'],
+];
 
-const at = (folder) => (folder.endsWith('.ts') ? `fs/${folder.replace('.', '[.]')}$` : `fs/${folder}/`);
+const at = (folder) =>
+  folder.endsWith('.ts') ? `fs/${folder.replace('.', '[.]')}$` : `fs/${folder}/`;
 const anyOf = (folders) => `^(${folders.map(at).join('|')})`;
 
 const upwards = LAYERS.flatMap((layer, depth) =>
@@ -20,7 +30,13 @@ const upwards = LAYERS.flatMap((layer, depth) =>
     severity: 'error',
     from: { path: anyOf([folder]) },
     // index.ts and the command line are one layer, but the bridge stands beside them.
-    to: { path: anyOf(LAYERS.slice(0, depth + 1).flat().filter((other) => other !== folder)) },
+    to: {
+      path: anyOf(
+        LAYERS.slice(0, depth + 1)
+          .flat()
+          .filter((other) => other !== folder),
+      ),
+    },
   })),
 );
 
@@ -38,7 +54,10 @@ module.exports = {
       name: 'client-stands-alone',
       comment: 'only what looks at a mount from outside uses the client',
       severity: 'error',
-      from: { path: '^fs/', pathNot: anyOf(['index.ts', 'cli', 'bridge', 'client', 'daemon', 'drivers']) },
+      from: {
+        path: '^fs/',
+        pathNot: anyOf(['index.ts', 'cli', 'bridge', 'client', 'daemon', 'drivers']),
+      },
       to: { path: anyOf(['client']) },
     },
     {

@@ -62,6 +62,7 @@ compare: all
 
 lint: $(MODULES)
 	$(BIN)/eslint .
+	$(BIN)/prettier --check --log-level=warn .
 	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(NATIVE); \
 	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
 	$(BIN)/depcruise --config .dependency-cruiser.cjs fs

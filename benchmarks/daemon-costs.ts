@@ -16,7 +16,9 @@ export function cpuNs(pid: number): number {
 
 /** Resident bytes: proc_pid_status(5). */
 export function residentBytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024;
+  return (
+    Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024
+  );
 }
 
 /** A daemon that can be asked what its memory is. */
@@ -25,7 +27,10 @@ export interface WeighedDaemon extends Daemon {
 }
 
 /** Starts a daemon that can be weighed; `stop` leaves nothing of it. */
-export async function startWeighedDaemon(args: readonly string[], under: readonly string[] = []): Promise<WeighedDaemon> {
+export async function startWeighedDaemon(
+  args: readonly string[],
+  under: readonly string[] = [],
+): Promise<WeighedDaemon> {
   const scratch = mkdtempSync(join(tmpdir(), 'eventfs-heap-'));
   const file = join(scratch, 'heap.json');
   const probe = fileURLToPath(new URL('heap-probe.js', import.meta.url));
@@ -47,7 +52,10 @@ export async function startWeighedDaemon(args: readonly string[], under: readonl
 }
 
 /** Runs `work` with a daemon that can be weighed, and ends it whatever happens. */
-export async function withWeighedDaemon<T>(args: readonly string[], work: (daemon: WeighedDaemon) => Promise<T>): Promise<T> {
+export async function withWeighedDaemon<T>(
+  args: readonly string[],
+  work: (daemon: WeighedDaemon) => Promise<T>,
+): Promise<T> {
   const daemon = await startWeighedDaemon(args);
   try {
     return await work(daemon);

@@ -23,15 +23,24 @@ export async function makeDirectories(
   const names = Array.from({ length: count }, (_, index) => `${owner.pid}.${index}`);
   for (let at = existing; at < count; at += 500) {
     const some = names.slice(at, at + 500);
-    const filters = some.map((name, index) => [name, filter(at + index)]).filter(([, text]) => text !== '');
-    const commands = [`cd ${daemon.path} && mkdir ${some.join(' ')}`, ...filters.map(([name, text]) => `echo '${text}' > ${name}/.filter`)];
+    const filters = some
+      .map((name, index) => [name, filter(at + index)])
+      .filter(([, text]) => text !== '');
+    const commands = [
+      `cd ${daemon.path} && mkdir ${some.join(' ')}`,
+      ...filters.map(([name, text]) => `echo '${text}' > ${name}/.filter`),
+    ];
     const { code, out } = await owner.run(`${commands.join('\n')}\ncd /`, MAKE_TIMEOUT_MS);
     if (code !== 0) throw new Error(out);
   }
 }
 
 /** Events of EVENT_BYTES bytes of text. */
-export function texts(count: number, subsystem: string, more: Readonly<Record<string, string>> = {}): string[] {
+export function texts(
+  count: number,
+  subsystem: string,
+  more: Readonly<Record<string, string>> = {},
+): string[] {
   return Array.from({ length: count }, (_, n) => {
     const text = eventText('/devices/n', { SUBSYSTEM: subsystem, N: n, ...more });
     return `${text}PAD=${'x'.repeat(EVENT_BYTES - text.length - 5)}\n`;
@@ -39,7 +48,11 @@ export function texts(count: number, subsystem: string, more: Readonly<Record<st
 }
 
 /** Daemon CPU for each of some thousand events, its share of the publishing system calls included. */
-export function cpuPerEventUs(daemon: Daemon, subsystem: string, more: Readonly<Record<string, string>> = {}): number {
+export function cpuPerEventUs(
+  daemon: Daemon,
+  subsystem: string,
+  more: Readonly<Record<string, string>> = {},
+): number {
   return cpuUs(daemon, texts(EVENTS, subsystem, more));
 }
 

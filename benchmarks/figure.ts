@@ -18,10 +18,27 @@ export interface Benchmark {
 }
 
 /** How a bar is kept: at most or at least a limit. */
-export function figure(what: string, value: number, unit: string, bar?: { atMost?: number; atLeast?: number }): Figure {
+export function figure(
+  what: string,
+  value: number,
+  unit: string,
+  bar?: { atMost?: number; atLeast?: number },
+): Figure {
   const measured = `${format(value)}${unit}`;
-  if (bar?.atMost !== undefined) return { what, measured, bar: `at most ${format(bar.atMost)}${unit}`, met: value <= bar.atMost };
-  if (bar?.atLeast !== undefined) return { what, measured, bar: `at least ${format(bar.atLeast)}${unit}`, met: value >= bar.atLeast };
+  if (bar?.atMost !== undefined)
+    return {
+      what,
+      measured,
+      bar: `at most ${format(bar.atMost)}${unit}`,
+      met: value <= bar.atMost,
+    };
+  if (bar?.atLeast !== undefined)
+    return {
+      what,
+      measured,
+      bar: `at least ${format(bar.atLeast)}${unit}`,
+      met: value >= bar.atLeast,
+    };
   return { what, measured, bar: '' };
 }
 
@@ -31,6 +48,7 @@ export function unmeasured(what: string, why: string): Figure {
 }
 
 function format(value: number): string {
-  if (Number.isInteger(value) || Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en');
+  if (Number.isInteger(value) || Math.abs(value) >= 1000)
+    return Math.round(value).toLocaleString('en');
   return value.toFixed(Math.abs(value) < 10 ? 2 : 1);
 }

@@ -2,15 +2,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { within } from '../test/support/daemon.js';
 
-const SCRIPT = 'import os, sys\nfor n in range(int(sys.argv[2])): os.open(sys.argv[1], os.O_RDONLY)\nprint("open", flush=True)\nsys.stdin.read()';
+const SCRIPT =
+  'import os, sys\nfor n in range(int(sys.argv[2])): os.open(sys.argv[1], os.O_RDONLY)\nprint("open", flush=True)\nsys.stdin.read()';
 const TIMEOUT_MS = 30_000;
 
 export class Opener {
   private constructor(private readonly process: ChildProcess) {}
 
   static async of(path: string, count: number): Promise<Opener> {
-    const child = spawn('prlimit', [`--nofile=${count + 64}`, 'python3', '-c', SCRIPT, path, String(count)], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await within(TIMEOUT_MS, new Promise<void>((done) => child.stdout.once('data', () => done())), 'the files were not opened');
+    const child = spawn(
+      'prlimit',
+      [`--nofile=${count + 64}`, 'python3', '-c', SCRIPT, path, String(count)],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
+    await within(
+      TIMEOUT_MS,
+      new Promise<void>((done) => child.stdout.once('data', () => done())),
+      'the files were not opened',
+    );
     return new Opener(child);
   }
 

@@ -4,7 +4,16 @@ import { existsSync, rmdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { DriverName } from '../fs/drivers/driver.js';
-import { type Daemon, PROJECT, Shell, isMounted, mountPoint, startDaemon, until, within } from '../test/support/daemon.js';
+import {
+  type Daemon,
+  PROJECT,
+  Shell,
+  isMounted,
+  mountPoint,
+  startDaemon,
+  until,
+  within,
+} from '../test/support/daemon.js';
 import { type Floor, startFloor } from '../test/support/floor.js';
 
 const PROGRAM_TIMEOUT_MS = 300_000;
@@ -22,7 +31,11 @@ function program(name: string): string {
 }
 
 /** Runs a program to its end; gives the `KEY=VALUE` pairs that it prints. */
-export async function measure(name: string, args: readonly (string | number)[], under: readonly string[] = []): Promise<Map<string, number>> {
+export async function measure(
+  name: string,
+  args: readonly (string | number)[],
+  under: readonly string[] = [],
+): Promise<Map<string, number>> {
   const [command, ...rest] = [...under, program(name), ...args.map(String)];
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   let out = '';
@@ -30,11 +43,22 @@ export async function measure(name: string, args: readonly (string | number)[], 
   const ended = new Promise<number | null>((done) => child.on('close', done));
   const code = await within(PROGRAM_TIMEOUT_MS, ended, `${name} did not end`);
   if (code !== 0) throw new Error(`${name} ${args.join(' ')} ended with ${code}`);
-  return new Map(out.trim().split(' ').map((pair) => pair.split('=')).map(([key, value]) => [key, Number(value)]));
+  return new Map(
+    out
+      .trim()
+      .split(' ')
+      .map((pair) => pair.split('='))
+      .map(([key, value]) => [key, Number(value)]),
+  );
 }
 
 /** One of the values that a program prints. */
-export async function measureOne(name: string, args: readonly (string | number)[], key: string, under: readonly string[] = []): Promise<number> {
+export async function measureOne(
+  name: string,
+  args: readonly (string | number)[],
+  key: string,
+  under: readonly string[] = [],
+): Promise<number> {
   return (await measure(name, args, under)).get(key) ?? NaN;
 }
 
@@ -55,7 +79,11 @@ export async function withDaemon<T>(
 }
 
 /** Runs `work` with a floor, and ends it whatever happens. */
-export async function withFloor<T>(args: readonly (string | number)[], under: readonly string[], work: (floor: Floor) => Promise<T>): Promise<T> {
+export async function withFloor<T>(
+  args: readonly (string | number)[],
+  under: readonly string[],
+  work: (floor: Floor) => Promise<T>,
+): Promise<T> {
   const floor = await startFloor(program('floor'), args, under);
   try {
     return await work(floor);
@@ -69,7 +97,9 @@ export async function withFloor<T>(args: readonly (string | number)[], under: re
  * sleeps (native/addon/fuse/busy_poll.h), though its clients run on the other.
  */
 export function moveToOtherCpu(daemon: Daemon): void {
-  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], { stdio: 'ignore' });
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], {
+    stdio: 'ignore',
+  });
 }
 
 /** libfuse's hello_ll, and the same with time-outs of 0 and direct I/O, as our files have: benchmarks/programs/Makefile. */
@@ -82,10 +112,25 @@ export function hasExample(): boolean {
 }
 
 /** Runs `work` with one, single-threaded and with the kernel's permissions, as ours; gives it the path of its file. */
-export async function withExample<T>(name: Example, under: readonly string[], work: (path: string) => Promise<T>): Promise<T> {
+export async function withExample<T>(
+  name: Example,
+  under: readonly string[],
+  work: (path: string) => Promise<T>,
+): Promise<T> {
   const path = mountPoint();
   // It can't be told to end with us, and so is.
-  const [command, ...rest] = [...under, 'setpriv', '--pdeathsig', 'TERM', program(name), '-f', '-s', '-o', 'default_permissions,allow_other', path];
+  const [command, ...rest] = [
+    ...under,
+    'setpriv',
+    '--pdeathsig',
+    'TERM',
+    program(name),
+    '-f',
+    '-s',
+    '-o',
+    'default_permissions,allow_other',
+    path,
+  ];
   const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit'] });
   const ended = new Promise<void>((done) => child.once('exit', () => done()));
   try {
@@ -99,15 +144,24 @@ export async function withExample<T>(name: Example, under: readonly string[], wo
 }
 
 /** Runs `work` with a live process directory that holds one event of `bytes` bytes; gives it the event's path. */
-export async function withEvent<T>(daemon: Daemon, bytes: number, work: (path: string) => Promise<T>): Promise<T> {
+export async function withEvent<T>(
+  daemon: Daemon,
+  bytes: number,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
   const owner = new Shell();
   const directory = `${daemon.path}/${owner.pid}`;
-  await owner.run(`mkdir ${directory} && head -c ${bytes} /dev/zero | tr '\\0' x > ${directory}/1041`);
+  await owner.run(
+    `mkdir ${directory} && head -c ${bytes} /dev/zero | tr '\\0' x > ${directory}/1041`,
+  );
   try {
     return await work(`${directory}/1041`);
   } finally {
     await owner.kill();
-    await until(() => owner.process.exitCode !== null || owner.process.signalCode !== null, 'the owner did not end');
+    await until(
+      () => owner.process.exitCode !== null || owner.process.signalCode !== null,
+      'the owner did not end',
+    );
   }
 }
 

@@ -27,25 +27,49 @@ import { scale } from './figures/scale.js';
 import { storm } from './figures/storm.js';
 import { uevents } from './figures/uevents.js';
 
-const BENCHMARKS: readonly Benchmark[] = [promise, operations, queues, filters, scale, fanout, lockstep, cpu, uevents, storm, inotify, restarts];
+const BENCHMARKS: readonly Benchmark[] = [
+  promise,
+  operations,
+  queues,
+  filters,
+  scale,
+  fanout,
+  lockstep,
+  cpu,
+  uevents,
+  storm,
+  inotify,
+  restarts,
+];
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
   const unknown = wanted.filter((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name));
   if (unknown.length > 0) {
-    console.error(`bench: no ${unknown.join(', ')} (there are ${BENCHMARKS.map(({ name }) => name).join(', ')})`);
+    console.error(
+      `bench: no ${unknown.join(', ')} (there are ${BENCHMARKS.map(({ name }) => name).join(', ')})`,
+    );
     process.exitCode = 1;
     return;
   }
   const [cpu] = cpus();
-  console.log(`Linux ${release()}, Node ${process.version}, ${cpus().length} CPUs: ${cpu.model.trim()}`);
+  console.log(
+    `Linux ${release()}, Node ${process.version}, ${cpus().length} CPUs: ${cpu.model.trim()}`,
+  );
   for (const benchmark of BENCHMARKS) {
     if (wanted.length > 0 && !wanted.includes(benchmark.name)) continue;
     console.log(`\n${benchmark.name}`);
-    const figures = await benchmark.run((progress) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K  ${progress}`));
+    const figures = await benchmark.run(
+      (progress) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K  ${progress}`),
+    );
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-    const table = new Table({ head: ['figure', 'measured', 'bar', ''], colAligns: ['left', 'right', 'right', 'left'], style: { head: [], border: [] } });
-    for (const { what, measured, bar, met } of figures) table.push([what, measured, bar, met === undefined ? '' : met ? 'met' : 'MISSED']);
+    const table = new Table({
+      head: ['figure', 'measured', 'bar', ''],
+      colAligns: ['left', 'right', 'right', 'left'],
+      style: { head: [], border: [] },
+    });
+    for (const { what, measured, bar, met } of figures)
+      table.push([what, measured, bar, met === undefined ? '' : met ? 'met' : 'MISSED']);
     console.log(table.toString());
   }
 }

@@ -47,15 +47,35 @@ async function main(): Promise<void> {
   const wanted = process.argv.slice(2);
   const parts = wanted.filter((part) => !isAbsolute(part));
   const found = (readdirSync(HERE, { recursive: true }) as string[])
-    .filter((file) => /^(unit|mounted)\/.*\.test\.js$/.test(file) && (wanted.length === 0 || parts.some((part) => file.includes(part))))
+    .filter(
+      (file) =>
+        /^(unit|mounted)\/.*\.test\.js$/.test(file) &&
+        (wanted.length === 0 || parts.some((part) => file.includes(part))),
+    )
     .sort();
   const files = [...found, ...wanted.filter(isAbsolute)];
-  const why = missing() ?? (process.env.EVENTFS_TRANSPORT === 'io-uring' ? await withRing(async () => Promise.resolve(missingRing())) : null);
+  const why =
+    missing() ??
+    (process.env.EVENTFS_TRANSPORT === 'io-uring'
+      ? await withRing(async () => Promise.resolve(missingRing()))
+      : null);
   const total: Result = { passed: 0, failed: 0, skipped: 0 };
   // Backwards: the tree's take longest, and what is begun last would run alone.
-  await runEach(files.filter(isUnit).reverse(), Math.min(availableParallelism(), MOST_AT_ONCE), null, total);
-  await runEach(files.filter((file) => !isUnit(file)), 1, why, total);
-  console.log(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`);
+  await runEach(
+    files.filter(isUnit).reverse(),
+    Math.min(availableParallelism(), MOST_AT_ONCE),
+    null,
+    total,
+  );
+  await runEach(
+    files.filter((file) => !isUnit(file)),
+    1,
+    why,
+    total,
+  );
+  console.log(
+    `\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`,
+  );
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
 
@@ -65,7 +85,12 @@ async function main(): Promise<void> {
  * @param atOnce how many at a time
  * @param why why files of test/mounted can't run here; null where they can
  */
-async function runEach(files: readonly string[], atOnce: number, why: string | null, total: Result): Promise<void> {
+async function runEach(
+  files: readonly string[],
+  atOnce: number,
+  why: string | null,
+  total: Result,
+): Promise<void> {
   const rest = [...files];
   const runSome = async (): Promise<void> => {
     for (let file = rest.shift(); file !== undefined; file = rest.shift()) {
@@ -90,11 +115,15 @@ async function resultOf(file: string, why: string | null): Promise<Result> {
     return { passed: 0, failed: isDeveloper ? 0 : 1, skipped: isDeveloper ? 1 : 0 };
   }
   // It is on for the tests that need it, or for all when all are to run on it.
-  const needsRing = /^mounted\/mount\/(transport|uring)/.test(file) || (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
-  return (needsRing ? withRing(() => runFile(file)) : runFile(file)).catch((error: unknown): Result => {
-    console.log(`FAILED ${file}: ${messageOf(error)}`);
-    return { passed: 0, failed: 1, skipped: 0 };
-  });
+  const needsRing =
+    /^mounted\/mount\/(transport|uring)/.test(file) ||
+    (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
+  return (needsRing ? withRing(() => runFile(file)) : runFile(file)).catch(
+    (error: unknown): Result => {
+      console.log(`FAILED ${file}: ${messageOf(error)}`);
+      return { passed: 0, failed: 1, skipped: 0 };
+    },
+  );
 }
 
 async function runFile(file: string): Promise<Result> {
@@ -104,7 +133,14 @@ async function runFile(file: string): Promise<Result> {
   const started = Date.now();
   const child = spawn(process.execPath, ['--enable-source-maps', resolve(HERE, file)], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, EVENTFS_TEST_DIR: scratch, EVENTFS_TEST_LOG: log, EVENTFS_ASSERT: 'throw', FORCE_COLOR: '0', NO_COLOR: '1' },
+    env: {
+      ...process.env,
+      EVENTFS_TEST_DIR: scratch,
+      EVENTFS_TEST_LOG: log,
+      EVENTFS_ASSERT: 'throw',
+      FORCE_COLOR: '0',
+      NO_COLOR: '1',
+    },
     detached: true, // a process group of its own, so that all of it can be killed
   });
   const released: Released = { left: [], errors: [] };
@@ -123,16 +159,22 @@ async function runFile(file: string): Promise<Result> {
       // What holds its pipes then is in another process group: nothing that is ours to kill.
       timers.push(setTimeout(() => done(null), LINGER_MS));
     };
-    timers.push(setTimeout(() => abort(`it did not end within ${FILE_TIMEOUT_MS / 1000} s`), FILE_TIMEOUT_MS));
+    timers.push(
+      setTimeout(() => abort(`it did not end within ${FILE_TIMEOUT_MS / 1000} s`), FILE_TIMEOUT_MS),
+    );
     let lingering: string | undefined;
     const linger = (what: string): void => {
-      if (lingering === undefined) timers.push(setTimeout(() => abort(`${lingering}, within ${LINGER_MS / 1000} s`), LINGER_MS));
+      if (lingering === undefined)
+        timers.push(
+          setTimeout(() => abort(`${lingering}, within ${LINGER_MS / 1000} s`), LINGER_MS),
+        );
       lingering = what;
     };
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
         output += chunk.toString();
-        if (lingering === undefined && /^ {2}Duration: /m.test(output)) linger('its tests have ended, but it did not');
+        if (lingering === undefined && /^ {2}Duration: /m.test(output))
+          linger('its tests have ended, but it did not');
       });
     }
     child.on('exit', () => linger('it has ended, but what it had started did not'));
@@ -143,8 +185,11 @@ async function runFile(file: string): Promise<Result> {
   for (const stream of [child.stdout, child.stderr]) stream.destroy();
   const result = judge(output, code, late !== null);
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  console.log(`${result.failed > 0 ? 'FAILED ' : ''}${relative('.', file)}: ${result.passed} passed, ${result.failed} failed in ${seconds} s`);
-  for (const figure of output.split('\n').filter((line) => line.startsWith('  figure: '))) console.log(figure);
+  console.log(
+    `${result.failed > 0 ? 'FAILED ' : ''}${relative('.', file)}: ${result.passed} passed, ${result.failed} failed in ${seconds} s`,
+  );
+  for (const figure of output.split('\n').filter((line) => line.startsWith('  figure: ')))
+    console.log(figure);
   if (result.failed > 0) {
     console.log(output);
     if (late !== null) console.log(`${late}, and was aborted`);
@@ -236,7 +281,7 @@ function abortMounts(scratch: string, left: string[]): void {
  * connection ends, and a mount that hides another one goes first: an error counts where the mount stays.
  */
 function unmountBelow(scratch: string): string[] {
-  for (let before = Infinity; ; ) {
+  for (let before = Infinity; ;) {
     const mounts = mountsBelow(scratch);
     const errors = new Map<string, string>();
     for (const { mountPoint } of [...mounts].reverse()) {
@@ -248,14 +293,19 @@ function unmountBelow(scratch: string): string[] {
     }
     const left = mountsBelow(scratch);
     if (left.length === 0) return [];
-    if (left.length >= before) return left.map(({ mountPoint }) => `${mountPoint}: ${errors.get(mountPoint) ?? 'it stays mounted'}`);
+    if (left.length >= before)
+      return left.map(
+        ({ mountPoint }) => `${mountPoint}: ${errors.get(mountPoint) ?? 'it stays mounted'}`,
+      );
     before = left.length;
   }
 }
 
 /** What is mounted below a directory; later mounts come later. */
 function mountsBelow(scratch: string): Mounted[] {
-  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).filter(({ mountPoint }) => mountPoint.startsWith(scratch));
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).filter(({ mountPoint }) =>
+    mountPoint.startsWith(scratch),
+  );
 }
 
 function messageOf(error: unknown): string {
@@ -279,7 +329,9 @@ function livingMembers(group: number): { pid: number; command: string }[] {
         const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
         const [state, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
         const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-        return Number(processGroup) === group && state !== 'Z' ? [{ pid: Number(name), command }] : [];
+        return Number(processGroup) === group && state !== 'Z'
+          ? [{ pid: Number(name), command }]
+          : [];
       } catch {
         return []; // it has ended while we looked
       }

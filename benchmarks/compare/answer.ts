@@ -14,12 +14,23 @@ import { PROJECT } from '../../test/support/daemon.js';
 import type { Deaths } from './measures/deaths.js';
 import { bytes, digits, ms, percent, short, times } from './page/format.js';
 import { leftText } from './page/tables.js';
-import { type Measured, type Results, cpuUs, deliveriesPerS, find, latencyUs, spreadOf, storedBytes } from './results.js';
+import {
+  type Measured,
+  type Results,
+  cpuUs,
+  deliveriesPerS,
+  find,
+  latencyUs,
+  spreadOf,
+  storedBytes,
+} from './results.js';
 
 const EVERYBODY = ['manager', 'publisher', 'subscriber'] as const;
 
 /** Figures of one cell: how they are got, and how they are written. */
-const FIGURES: Readonly<Record<string, { of: (measured: Measured) => number; write: (value: number) => string }>> = {
+const FIGURES: Readonly<
+  Record<string, { of: (measured: Measured) => number; write: (value: number) => string }>
+> = {
   deliveries: { of: (measured) => deliveriesPerS(measured).median, write: short },
   least: { of: (measured) => deliveriesPerS(measured).least, write: short },
   most: { of: (measured) => deliveriesPerS(measured).most, write: short },
@@ -30,8 +41,14 @@ const FIGURES: Readonly<Record<string, { of: (measured: Measured) => number; wri
   all: { of: (measured) => cpuUs(measured, 'latency', EVERYBODY).median, write: us },
   saturated: { of: (measured) => cpuUs(measured, 'throughput', EVERYBODY).median, write: us },
   stored: { of: storedBytes, write: bytes },
-  lost: { of: ({ throughput }) => spreadOf(throughput.map(({ lostShare }) => lostShare)).median, write: percent },
-  perread: { of: ({ throughput }) => spreadOf(throughput.map(({ eventsPerRead }) => eventsPerRead)).median, write: digits },
+  lost: {
+    of: ({ throughput }) => spreadOf(throughput.map(({ lostShare }) => lostShare)).median,
+    write: percent,
+  },
+  perread: {
+    of: ({ throughput }) => spreadOf(throughput.map(({ eventsPerRead }) => eventsPerRead)).median,
+    write: digits,
+  },
 };
 
 /** Microseconds, or milliseconds where they are many. */
@@ -40,22 +57,34 @@ function us(value: number): string {
 }
 
 const WHOLE: Readonly<Record<string, (results: Results) => string>> = {
-  machine: ({ machine }) => `${machine.cpu}, ${machine.cpus} CPUs, ${digits(machine.memoryBytes / 2 ** 30)} GiB, Linux ${machine.kernel}, Node ${machine.node}`,
+  machine: ({ machine }) =>
+    `${machine.cpu}, ${machine.cpus} CPUs, ${digits(machine.memoryBytes / 2 ** 30)} GiB, Linux ${machine.kernel}, Node ${machine.node}`,
   when: ({ startedAt }) => startedAt.slice(0, 10),
   load: ({ load }) => `${digits(load.before[0])} before and ${digits(load.after[0])} after`,
   minutes: ({ seconds }) => digits(seconds / 60),
   rounds: ({ plan }) => String(plan.rounds),
   publishers: ({ plan }) => String(plan.publishers),
   noise: (results) => `${percent(noise(results))}`,
-  disorder: ({ measured }) => String(measured.reduce((sum, { throughput }) => sum + throughput.reduce((all, round) => all + round.disorder, 0), 0)),
-  unaccounted: ({ measured }) => String(measured.flatMap(({ throughput }) => throughput).filter(({ accounted }) => !accounted).length),
+  disorder: ({ measured }) =>
+    String(
+      measured.reduce(
+        (sum, { throughput }) => sum + throughput.reduce((all, round) => all + round.disorder, 0),
+        0,
+      ),
+    ),
+  unaccounted: ({ measured }) =>
+    String(
+      measured.flatMap(({ throughput }) => throughput).filter(({ accounted }) => !accounted).length,
+    ),
   measurements: ({ measured }) => String(measured.flatMap(({ throughput }) => throughput).length),
 };
 
 /** How far the rounds of a measurement of deliveries are from their median, in the middle of all measurements. */
 function noise({ measured }: Results): number {
   const spreads = measured.map(deliveriesPerS).filter(({ median }) => median > 0);
-  return spreadOf(spreads.map(({ median, least, most }) => Math.max(most - median, median - least) / median)).median;
+  return spreadOf(
+    spreads.map(({ median, least, most }) => Math.max(most - median, median - least) / median),
+  ).median;
 }
 
 const DEATHS: Readonly<Record<string, (deaths: Deaths) => string>> = {
@@ -68,7 +97,9 @@ const DEATHS: Readonly<Record<string, (deaths: Deaths) => string>> = {
 
 /** The template with its figures. Throws where it asks for what there is not. */
 export function answer(template: string, results: Results): string {
-  return template.replaceAll(/\{\{([^}]+)\}\}/g, (_, words: string) => quote(words.trim().split(/\s+/), results));
+  return template.replaceAll(/\{\{([^}]+)\}\}/g, (_, words: string) =>
+    quote(words.trim().split(/\s+/), results),
+  );
 }
 
 function quote([what, ...rest]: string[], results: Results): string {
@@ -76,24 +107,35 @@ function quote([what, ...rest]: string[], results: Results): string {
   if (what in FIGURES) return FIGURES[what].write(FIGURES[what].of(cell(results, rest)));
   if (what === 'ratio') {
     const [figure, design, other, ...where] = rest;
-    return times(FIGURES[figure].of(cell(results, [design, ...where])) / FIGURES[figure].of(cell(results, [other, ...where])));
+    return times(
+      FIGURES[figure].of(cell(results, [design, ...where])) /
+        FIGURES[figure].of(cell(results, [other, ...where])),
+    );
   }
   if (what === 'laggard') return times(cell(results, [...rest, '300']).laggard!.throughputRatio);
   const [design, subscribers, victims = 'subscribers'] = rest;
-  const deaths = cell(results, [design, subscribers, '300']).deaths?.find((each) => each.victims.startsWith(victims));
-  if (!(what in DEATHS) || deaths === undefined) throw new Error(`the answer quotes '${what} ${rest.join(' ')}', which nobody has measured`);
+  const deaths = cell(results, [design, subscribers, '300']).deaths?.find((each) =>
+    each.victims.startsWith(victims),
+  );
+  if (!(what in DEATHS) || deaths === undefined)
+    throw new Error(`the answer quotes '${what} ${rest.join(' ')}', which nobody has measured`);
   return DEATHS[what](deaths);
 }
 
 function cell(results: Results, [design, subscribers, size]: readonly string[]): Measured {
   const found = find(results, design, Number(subscribers), Number(size));
-  if (found === undefined) throw new Error(`the answer quotes ${design} with ${subscribers} subscribers and ${size} B, which nobody has measured`);
+  if (found === undefined)
+    throw new Error(
+      `the answer quotes ${design} with ${subscribers} subscribers and ${size} B, which nobody has measured`,
+    );
   return found;
 }
 
 /** What docs/comparison.md must be. */
 export function writtenAnswer(): string {
-  const results = JSON.parse(readFileSync(join(PROJECT, 'benchmarks/compare/report/results.json'), 'utf8')) as Results;
+  const results = JSON.parse(
+    readFileSync(join(PROJECT, 'benchmarks/compare/report/results.json'), 'utf8'),
+  ) as Results;
   return answer(readFileSync(join(PROJECT, 'benchmarks/compare/answer.md'), 'utf8'), results);
 }
 

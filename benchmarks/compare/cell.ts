@@ -14,7 +14,11 @@ const WARM_UP_MS = 50;
 export type Say = (progress: string) => void;
 
 /** How often `say` is called for a cell. */
-export function stepCount(designs: readonly Design[], { laggard, storage, deaths }: Cell, { rounds }: Plan): number {
+export function stepCount(
+  designs: readonly Design[],
+  { laggard, storage, deaths }: Cell,
+  { rounds }: Plan,
+): number {
   return designs.length * (1 + rounds + Number(storage) + Number(laggard) + Number(deaths));
 }
 
@@ -24,7 +28,13 @@ interface Entrant {
   readonly measured: Measured;
 }
 
-export async function measureCell(designs: readonly Design[], cell: Cell, plan: Plan, scratch: string, say: Say): Promise<Measured[]> {
+export async function measureCell(
+  designs: readonly Design[],
+  cell: Cell,
+  plan: Plan,
+  scratch: string,
+  say: Say,
+): Promise<Measured[]> {
   const { subscribers, bytes } = cell;
   const entrants: Entrant[] = designs.map((design) => ({
     design,
@@ -52,7 +62,8 @@ export async function measureCell(designs: readonly Design[], cell: Cell, plan: 
 
 /** Waits for all of them, and only then fails if one has: what is still starting could not be stopped. */
 async function allOf(promises: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(promises)) if (result.status === 'rejected') throw result.reason;
+  for (const result of await Promise.allSettled(promises))
+    if (result.status === 'rejected') throw result.reason;
 }
 
 /** Each round begins with another design, so that none always comes after the same one. */
@@ -67,7 +78,12 @@ async function measureRounds(entrants: readonly Entrant[], plan: Plan, say: Say)
   }
 }
 
-async function measureOnce({ design, peer, measured }: Entrant, cell: Cell, plan: Plan, say: Say): Promise<void> {
+async function measureOnce(
+  { design, peer, measured }: Entrant,
+  cell: Cell,
+  plan: Plan,
+  say: Say,
+): Promise<void> {
   if (cell.storage) {
     say(`${design.title}: what is stored`);
     measured.storage = await measureStorage(peer);

@@ -18,14 +18,17 @@ export interface Subset {
 
 export function subsetOf(plan: Plan, { subscribers, bytes }: Subset): Plan {
   const cells = plan.cells.filter(
-    (cell) => (subscribers?.includes(cell.subscribers) ?? true) && (bytes?.includes(cell.bytes) ?? true),
+    (cell) =>
+      (subscribers?.includes(cell.subscribers) ?? true) && (bytes?.includes(cell.bytes) ?? true),
   );
   return { ...plan, cells };
 }
 
 /** The designs that can be run here. */
 export function runnable({ designs }: Subset): Design[] {
-  return DESIGNS.filter((design) => (designs?.includes(design.id) ?? true) && design.unavailable?.() === undefined);
+  return DESIGNS.filter(
+    (design) => (designs?.includes(design.id) ?? true) && design.unavailable?.() === undefined,
+  );
 }
 
 export interface Progress {
@@ -39,17 +42,29 @@ export async function compare(plan: Plan, subset: Subset, progress: Progress): P
   const started = Date.now();
   const scratch = mkdtempSync(join(tmpdir(), 'eventfs-compare-'));
   const results: Results = {
-    plan: { name: plan.name, rounds: plan.rounds, publishers: plan.publishers, floodMs: plan.floodMs, latencyMs: plan.latencyMs },
+    plan: {
+      name: plan.name,
+      rounds: plan.rounds,
+      publishers: plan.publishers,
+      floodMs: plan.floodMs,
+      latencyMs: plan.latencyMs,
+    },
     startedAt: new Date(started).toISOString(),
     seconds: 0,
     machine: machine(),
     load: { before: loadavg(), after: [] },
-    designs: DESIGNS.filter(({ id }) => subset.designs?.includes(id) ?? true).map((design) => ({ id: design.id, ...why(design.unavailable?.()) })),
+    designs: DESIGNS.filter(({ id }) => subset.designs?.includes(id) ?? true).map((design) => ({
+      id: design.id,
+      ...why(design.unavailable?.()),
+    })),
     measured: [],
   };
   progress.begin(plan.cells.reduce((steps, cell) => steps + stepCount(designs, cell, plan), 0));
   try {
-    for (const cell of plan.cells) results.measured.push(...(await measureCell(designs, cell, plan, scratch, saying(cell, progress))));
+    for (const cell of plan.cells)
+      results.measured.push(
+        ...(await measureCell(designs, cell, plan, scratch, saying(cell, progress))),
+      );
   } finally {
     rmdirSync(scratch);
   }

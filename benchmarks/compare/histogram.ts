@@ -28,7 +28,8 @@ export class Histogram {
   /** `bucket:count ...`, as benchmarks/programs/subscribers.c prints it. */
   static parse(line: string): Histogram {
     const histogram = new Histogram();
-    for (const [, bucket, count] of line.matchAll(/(\d+):(\d+)/g)) histogram.add(Number(bucket), Number(count));
+    for (const [, bucket, count] of line.matchAll(/(\d+):(\d+)/g))
+      histogram.add(Number(bucket), Number(count));
     return histogram;
   }
 
@@ -54,6 +55,9 @@ export class Histogram {
   }
 
   toString(): string {
-    return [...this.#counts].sort(([a], [b]) => a - b).map(([bucket, count]) => `${bucket}:${count}`).join(' ');
+    return [...this.#counts]
+      .sort(([a], [b]) => a - b)
+      .map(([bucket, count]) => `${bucket}:${count}`)
+      .join(' ');
   }
 }

@@ -7,7 +7,9 @@ import { PROJECT } from '../../test/support/daemon.js';
 import type { Machine } from './results.js';
 
 export function machine(): Machine {
-  const { version } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as { version: string };
+  const { version } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as {
+    version: string;
+  };
   return {
     kernel: release(),
     cpu: cpus()[0].model.trim(),
@@ -23,7 +25,10 @@ export function machine(): Machine {
 /** What a command says first; `unknown` where it isn't there. */
 function firstLine(command: string, args: readonly string[]): string {
   try {
-    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split('\n')[0];
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).split('\n')[0];
   } catch {
     return 'unknown';
   }

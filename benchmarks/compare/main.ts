@@ -26,13 +26,18 @@ interface CompareOptions extends Subset {
  */
 export async function main(command: Command, args: readonly string[]): Promise<void> {
   await command
-    .description('measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots')
+    .description(
+      'measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots',
+    )
     .option('--full', 'all sizes and numbers of subscribers: 12 minutes instead of 2')
     .option('--out <dir>', 'where index.html and results.json go', 'eventfs-compare')
     .option('--designs <names>', 'only these, with commas between them', (text) => text.split(','))
     .option('--subscribers <numbers>', 'only with so many, as in 16,256', parseNumbers)
     .option('--bytes <numbers>', 'only with events of these sizes, as in 300,2048', parseNumbers)
-    .addHelpText('after', '\nExample:\n  eventfs compare --designs own-stream,socket --subscribers 16,256')
+    .addHelpText(
+      'after',
+      '\nExample:\n  eventfs compare --designs own-stream,socket --subscribers 16,256',
+    )
     .action(measure)
     .parseAsync(args, { from: 'user' });
 }
@@ -43,8 +48,11 @@ async function measure(options: CompareOptions): Promise<void> {
   const progress = new Bar();
   const results = await compare(plan, options, progress).finally(() => progress.end());
   writeReport(results, options.out);
-  for (const rows of [...cellTables(results), laggardTable(results), deathTable(results)]) print(`\n${tableText(rows)}\n`);
-  print(`\n${join(options.out, 'index.html')} has the plots, ${join(options.out, 'results.json')} all figures.\n`);
+  for (const rows of [...cellTables(results), laggardTable(results), deathTable(results)])
+    print(`\n${tableText(rows)}\n`);
+  print(
+    `\n${join(options.out, 'index.html')} has the plots, ${join(options.out, 'results.json')} all figures.\n`,
+  );
 }
 
 function parseNumbers(text: string): number[] {
@@ -55,22 +63,40 @@ function parseNumbers(text: string): number[] {
 
 function check({ designs }: Subset, cells: number): void {
   const unknown = (designs ?? []).filter((id) => !DESIGNS.some((design) => design.id === id));
-  if (unknown.length > 0) throw new UserError(`there is no design ${unknown.join(', ')} (there are ${DESIGNS.map(({ id }) => id).join(', ')})`);
-  if (runnable({ designs }).length === 0) throw new UserError(`none of them can be run: ${DESIGNS.find(({ id }) => designs?.includes(id))!.unavailable!()}`);
-  if (cells === 0) throw new UserError('nothing is left to measure (see --subscribers and --bytes in eventfs compare --help)');
-  if (process.getuid?.() !== 0) throw new UserError('it mounts, and opens network namespaces (try as root)');
-  if (!existsSync(PROGRAMS)) throw new UserError(`${PROGRAMS}: the programs are not built yet (try make in the project's directory)`);
+  if (unknown.length > 0)
+    throw new UserError(
+      `there is no design ${unknown.join(', ')} (there are ${DESIGNS.map(({ id }) => id).join(', ')})`,
+    );
+  if (runnable({ designs }).length === 0)
+    throw new UserError(
+      `none of them can be run: ${DESIGNS.find(({ id }) => designs?.includes(id))!.unavailable!()}`,
+    );
+  if (cells === 0)
+    throw new UserError(
+      'nothing is left to measure (see --subscribers and --bytes in eventfs compare --help)',
+    );
+  if (process.getuid?.() !== 0)
+    throw new UserError('it mounts, and opens network namespaces (try as root)');
+  if (!existsSync(PROGRAMS))
+    throw new UserError(
+      `${PROGRAMS}: the programs are not built yet (try make in the project's directory)`,
+    );
 }
 
 /** A bar on a terminal, a line a cell elsewhere. An interrupt ends the run at the next step, with nothing left behind. */
 class Bar implements Progress {
-  readonly #bar = new SingleBar({ format: ' {bar} {percentage}% | {value}/{total} | {eta_formatted} left | {what}', hideCursor: true, stream: process.stderr });
+  readonly #bar = new SingleBar({
+    format: ' {bar} {percentage}% | {value}/{total} | {eta_formatted} left | {what}',
+    hideCursor: true,
+    stream: process.stderr,
+  });
   readonly #isShown = process.stderr.isTTY;
   #interrupted = false;
   #cell = '';
 
   begin(steps: number): void {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (this.#interrupted = true));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => (this.#interrupted = true));
     if (this.#isShown) this.#bar.start(steps, 0, { what: '' });
   }
 
@@ -90,7 +116,11 @@ class Bar implements Progress {
 function tableText({ title, head, rows }: Rows): string {
   if (rows.length === 0) return '';
   const colAligns = head.map((_, column) => (column === 0 ? 'left' : 'right'));
-  const table = new Table({ head: [...head], colAligns, style: { head: [], border: [], compact: true } });
+  const table = new Table({
+    head: [...head],
+    colAligns,
+    style: { head: [], border: [], compact: true },
+  });
   table.push(...rows.map((row) => [...row]));
   return `${title}\n${table.toString()}`;
 }

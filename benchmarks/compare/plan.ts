@@ -50,5 +50,11 @@ export const SHORT: Plan = {
 
 function cell(subscribers: number, bytes: number): Cell {
   const isSmallest = bytes === BYTES[0];
-  return { subscribers, bytes, storage: subscribers >= 16, laggard: isSmallest && subscribers === LAGGARD_AMONG, deaths: isSmallest && subscribers >= 4 };
+  return {
+    subscribers,
+    bytes,
+    storage: subscribers >= 16,
+    laggard: isSmallest && subscribers === LAGGARD_AMONG,
+    deaths: isSmallest && subscribers >= 4,
+  };
 }

@@ -22,14 +22,24 @@ export class Program {
     private readonly name: string,
     readonly process: ChildProcess,
   ) {
-    createInterface({ input: process.stdout! }).on('line', (line) => this.#waiting.shift()?.done(line));
+    createInterface({ input: process.stdout! }).on('line', (line) =>
+      this.#waiting.shift()?.done(line),
+    );
     process.stdin!.on('error', () => undefined); // it says so below
-    this.#ended = new Promise((done) => process.on('close', (code, signal) => done(this.#end(`${this.name} ended with ${code ?? signal}`))));
+    this.#ended = new Promise((done) =>
+      process.on('close', (code, signal) =>
+        done(this.#end(`${this.name} ended with ${code ?? signal}`)),
+      ),
+    );
     process.on('error', (error) => this.#end(`${this.name}: ${error.message}`));
   }
 
   /** Starts a program and waits until it says that it is ready. */
-  static async start(name: string, args: readonly (string | number)[], under: readonly string[] = []): Promise<Program> {
+  static async start(
+    name: string,
+    args: readonly (string | number)[],
+    under: readonly string[] = [],
+  ): Promise<Program> {
     const [command, ...rest] = [...under, join(PROGRAMS, name), ...args.map(String)];
     const program = new Program(name, spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] }));
     try {

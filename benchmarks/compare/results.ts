@@ -31,7 +31,13 @@ export interface Machine {
 }
 
 export interface Results {
-  readonly plan: { readonly name: string; readonly rounds: number; readonly publishers: number; readonly floodMs: number; readonly latencyMs: number };
+  readonly plan: {
+    readonly name: string;
+    readonly rounds: number;
+    readonly publishers: number;
+    readonly floodMs: number;
+    readonly latencyMs: number;
+  };
   readonly startedAt: string;
   seconds: number;
   readonly machine: Machine;
@@ -67,17 +73,26 @@ export function latencyUs(measured: Measured, fraction: number): number {
 
 /** Each round's quantile. */
 export function latencySpreadUs(measured: Measured, fraction: number): Spread {
-  return spreadOf(measured.latency.map(({ histogram }) => Histogram.parse(histogram).quantile(fraction) / 1000));
+  return spreadOf(
+    measured.latency.map(({ histogram }) => Histogram.parse(histogram).quantile(fraction) / 1000),
+  );
 }
 
 export function sampleCount(measured: Measured): number {
-  return measured.latency.reduce((count, { histogram }) => count + Histogram.parse(histogram).count, 0);
+  return measured.latency.reduce(
+    (count, { histogram }) => count + Histogram.parse(histogram).count,
+    0,
+  );
 }
 
 export type Payer = 'manager' | 'publisher' | 'subscriber';
 
 /** CPU time for a delivery, at a modest rate or at saturation. */
-export function cpuUs(measured: Measured, phase: 'latency' | 'throughput', payers: readonly Payer[]): Spread {
+export function cpuUs(
+  measured: Measured,
+  phase: 'latency' | 'throughput',
+  payers: readonly Payer[],
+): Spread {
   const rounds = measured[phase].map(({ cpu }) => cpu);
   return spreadOf(rounds.map((cpu) => payers.reduce((sum, payer) => sum + cpu[`${payer}Us`], 0)));
 }
@@ -86,8 +101,15 @@ export function storedBytes({ storage }: Measured): number {
   return storage === undefined ? NaN : storage.managerBytes + storage.kernelBytes;
 }
 
-export function find(results: Results, design: string, subscribers: number, bytes: number): Measured | undefined {
-  return results.measured.find((each) => each.design === design && each.subscribers === subscribers && each.bytes === bytes);
+export function find(
+  results: Results,
+  design: string,
+  subscribers: number,
+  bytes: number,
+): Measured | undefined {
+  return results.measured.find(
+    (each) => each.design === design && each.subscribers === subscribers && each.bytes === bytes,
+  );
 }
 
 /** JSON without figures that nobody needs: four digits are more than a round is good for. */

@@ -19,7 +19,10 @@ const TIMEOUT_MS = 30_000;
 
 /** The ways of benchmarks/programs/subscribers.c. */
 const WAYS = ['messages', 'stream', 'own-stream'] as const;
-const FILES = [['stream', 'stream'], ['own-stream', '.stream of its own directory']] as const;
+const FILES = [
+  ['stream', 'stream'],
+  ['own-stream', '.stream of its own directory'],
+] as const;
 
 export const cpu: Benchmark = {
   name: 'cpu',
@@ -28,13 +31,29 @@ export const cpu: Benchmark = {
     const socket = `${path}.socket`;
     const daemon = await startDaemon(['--source', 'none', '--socket', socket], path);
     try {
-      const costs: Record<(typeof WAYS)[number], number[]> = { messages: [], stream: [], 'own-stream': [] };
-      const publisher = await Program.start('publisher', [EVENT_BYTES, 0, 'file', `${path}/publish`]);
+      const costs: Record<(typeof WAYS)[number], number[]> = {
+        messages: [],
+        stream: [],
+        'own-stream': [],
+      };
+      const publisher = await Program.start('publisher', [
+        EVENT_BYTES,
+        0,
+        'file',
+        `${path}/publish`,
+      ]);
       try {
         for (let round = 0; round < ROUNDS; round++) {
           for (const way of WAYS) {
             say(`${SUBSCRIBERS} subscribers, ${way}, round ${round + 1} of ${ROUNDS}`);
-            costs[way].push(await cpuPerDeliveryUs(daemon.pid, publisher, way, way === 'messages' ? socket : path));
+            costs[way].push(
+              await cpuPerDeliveryUs(
+                daemon.pid,
+                publisher,
+                way,
+                way === 'messages' ? socket : path,
+              ),
+            );
           }
         }
       } finally {
@@ -54,22 +73,35 @@ function figuresOf(costs: Record<(typeof WAYS)[number], number[]>): Figure[] {
     figure(`${label}: --socket`, median(costs.messages), ' us'),
     ...FILES.flatMap(([way, title]) => [
       figure(`${label}: ${title}`, median(costs[way]), ' us'),
-      figure(`${label}: ${title}, against --socket`, median(ratios(costs[way], costs.messages)), ' x', { atMost: 1 }),
+      figure(
+        `${label}: ${title}, against --socket`,
+        median(ratios(costs[way], costs.messages)),
+        ' x',
+        { atMost: 1 },
+      ),
     ]),
   ];
 }
 
 /** CPU time of the daemon for each event that one subscriber got, its part in taking what is published included. */
-async function cpuPerDeliveryUs(pid: number, publisher: Program, way: (typeof WAYS)[number], place: string): Promise<number> {
+async function cpuPerDeliveryUs(
+  pid: number,
+  publisher: Program,
+  way: (typeof WAYS)[number],
+  place: string,
+): Promise<number> {
   const herd = await Program.start('subscribers', [way, SUBSCRIBERS, place]);
   try {
-    const got = async (published: number): Promise<number> => (await herd.askNumbers(`await ${TIMEOUT_MS} ${published}`, 2 * TIMEOUT_MS)).get('events')!;
-    const publish = async (line: string): Promise<number> => (await publisher.askNumbers(line, TIMEOUT_MS)).get('published')!;
+    const got = async (published: number): Promise<number> =>
+      (await herd.askNumbers(`await ${TIMEOUT_MS} ${published}`, 2 * TIMEOUT_MS)).get('events')!;
+    const publish = async (line: string): Promise<number> =>
+      (await publisher.askNumbers(line, TIMEOUT_MS)).get('published')!;
     const before = await got(await publish('burst 1'));
     const beforeNs = managerNs(pid);
     const after = await got(await publish(`rate ${EVENTS_PER_S} ${EVENTS}`));
     const usedNs = managerNs(pid) - beforeNs;
-    if (after - before !== SUBSCRIBERS * EVENTS) throw new Error(`${after - before} of ${SUBSCRIBERS * EVENTS} deliveries`);
+    if (after - before !== SUBSCRIBERS * EVENTS)
+      throw new Error(`${after - before} of ${SUBSCRIBERS * EVENTS} deliveries`);
     return usedNs / (after - before) / 1000;
   } finally {
     await herd.end();

@@ -28,17 +28,36 @@ export const fanout: Benchmark = {
 type Say = (progress: string) => void;
 
 /** Readers that are blocked when events come, with publishers that write one event after the other. */
-async function saturationFigures(daemon: Daemon, readers: number, publishers: readonly number[], say: Say): Promise<Figure[]> {
+async function saturationFigures(
+  daemon: Daemon,
+  readers: number,
+  publishers: readonly number[],
+  say: Say,
+): Promise<Figure[]> {
   return withFloor(['park', '--readers', readers, '--bytes', EVENT_BYTES], [], async (floor) => {
     const parked: number[] = [];
     const pushed: number[] = [];
     const single: number[] = [];
-    const ours = publishers.map(() => ({ reads: [] as number[], events: [] as number[], unexplained: 0 }));
+    const ours = publishers.map(() => ({
+      reads: [] as number[],
+      events: [] as number[],
+      unexplained: 0,
+    }));
     for (let round = 0; round < ROUNDS; round++) {
       say(`${readers} readers, round ${round + 1} of ${ROUNDS}`);
-      parked.push(await measureOne('readers', [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES], 'reads_per_s'));
+      parked.push(
+        await measureOne(
+          'readers',
+          [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES],
+          'reads_per_s',
+        ),
+      );
       pushed.push(await measureOne('push', [readers, SECONDS, EVENT_BYTES], 'events_per_s'));
-      single.push((await read(daemon, readers, EVENT_BYTES, ['--publishers', JUDGED, '--read', EVENT_BYTES])).get('events_per_s') ?? NaN);
+      single.push(
+        (
+          await read(daemon, readers, EVENT_BYTES, ['--publishers', JUDGED, '--read', EVENT_BYTES])
+        ).get('events_per_s') ?? NaN,
+      );
       for (const [index, count] of publishers.entries()) {
         const run = await read(daemon, readers, EVENT_BYTES, ['--publishers', count]);
         ours[index].reads.push(run.get('reads_per_s') ?? NaN);
@@ -49,7 +68,11 @@ async function saturationFigures(daemon: Daemon, readers: number, publishers: re
     const figures: Figure[] = [
       figure(`bare C loop, ${readers} parked readers, reads`, median(parked), ' /s'),
       figure(`bare C push over ${readers} sockets, events`, median(pushed), ' /s'),
-      figure(`${readers} readers that take one event a read, and so lag: against the push`, median(ratios(single, pushed)), ' x'),
+      figure(
+        `${readers} readers that take one event a read, and so lag: against the push`,
+        median(ratios(single, pushed)),
+        ' x',
+      ),
     ];
     for (const [index, count] of publishers.entries()) {
       const { reads, events, unexplained } = ours[index];
@@ -76,13 +99,24 @@ async function lagFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
   for (let round = 0; round < ROUNDS; round++) {
     say(`readers that lag, round ${round + 1} of ${ROUNDS}`);
     const pushed = await measureOne('push', [LAGGING, SECONDS, LAG_BYTES], 'events_per_s');
-    const run = await read(daemon, LAGGING, LAG_BYTES, ['--publishers', 2, '--batch', 400, '--read', 1024 * 1024, '--pause', 2000]);
+    const run = await read(daemon, LAGGING, LAG_BYTES, [
+      '--publishers',
+      2,
+      '--batch',
+      400,
+      '--read',
+      1024 * 1024,
+      '--pause',
+      2000,
+    ]);
     events.push(run.get('events_per_s') ?? NaN);
     against.push(events[round] / pushed);
   }
   return [
     figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: events delivered`, median(events), ' /s'),
-    figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: against the push`, median(against), ' x', { atLeast: 10 }),
+    figure(`${LAGGING} readers that lag, ${LAG_BYTES} B: against the push`, median(against), ' x', {
+      atLeast: 10,
+    }),
   ];
 }
 
@@ -100,7 +134,9 @@ async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
   }
   return [
     figure('publishing to one stream that nobody reads, daemon CPU an event', median(one), ' us'),
-    figure(`publishing to ${IDLE} of them, against that`, median(ratios(many, one)), ' x', { atMost: 1.2 }),
+    figure(`publishing to ${IDLE} of them, against that`, median(ratios(many, one)), ' x', {
+      atMost: 1.2,
+    }),
   ];
 }
 
@@ -115,6 +151,19 @@ async function cpuWithIdleUs(daemon: Daemon, count: number): Promise<number> {
   return us;
 }
 
-function read(daemon: Daemon, readers: number, bytes: number, more: readonly (string | number)[]): Promise<Map<string, number>> {
-  return measure('readers', [`${daemon.path}/stream`, readers, SECONDS, bytes, '--publish', `${daemon.path}/publish`, ...more]);
+function read(
+  daemon: Daemon,
+  readers: number,
+  bytes: number,
+  more: readonly (string | number)[],
+): Promise<Map<string, number>> {
+  return measure('readers', [
+    `${daemon.path}/stream`,
+    readers,
+    SECONDS,
+    bytes,
+    '--publish',
+    `${daemon.path}/publish`,
+    ...more,
+  ]);
 }

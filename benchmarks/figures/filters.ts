@@ -3,7 +3,14 @@ import { Filter } from '../../fs/uevent/filter/filter.js';
 import { DEFAULT_QUOTAS } from '../../fs/tree/quota.js';
 import { eventText, publish } from '../../test/support/clients.js';
 import { type Daemon, Shell } from '../../test/support/daemon.js';
-import { EVENTS, EVENTS_AFTER, cpuPerEventUs, cpuUs, makeDirectories, texts } from '../directories.js';
+import {
+  EVENTS,
+  EVENTS_AFTER,
+  cpuPerEventUs,
+  cpuUs,
+  makeDirectories,
+  texts,
+} from '../directories.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { withDaemon } from '../programs.js';
 
@@ -14,8 +21,16 @@ const COUNTS = [MATCHING, 1000, 10_000];
 
 /** What the filters of those that do not match look like. */
 const KINDS = [
-  { title: 'SUBSYSTEM==another', atMost: 1.2, filter: (index: number) => `SUBSYSTEM==s${index}, ACTION==add` },
-  { title: 'HOST==another', atMost: 1.2, filter: (index: number) => `HOST==h${index}, ACTION==add` },
+  {
+    title: 'SUBSYSTEM==another',
+    atMost: 1.2,
+    filter: (index: number) => `SUBSYSTEM==s${index}, ACTION==add`,
+  },
+  {
+    title: 'HOST==another',
+    atMost: 1.2,
+    filter: (index: number) => `HOST==h${index}, ACTION==add`,
+  },
   { title: 'DEVPATH==*another*', filter: (index: number) => `DEVPATH==*s${index}*, ACTION==add` },
 ] as const;
 
@@ -28,15 +43,27 @@ export const filters: Benchmark = {
     for (const kind of KINDS) {
       const owner = new Shell();
       try {
-        figures.push(...(await withDaemon('none', [], (daemon) => figuresOf(daemon, owner, kind, say))));
+        figures.push(
+          ...(await withDaemon('none', [], (daemon) => figuresOf(daemon, owner, kind, say))),
+        );
       } finally {
         await owner.kill();
       }
     }
     for (const { title, filter } of WORST) {
-      const owner = new Shell(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'bash']);
+      const owner = new Shell([
+        'setpriv',
+        '--reuid',
+        '65534',
+        '--regid',
+        '65534',
+        '--clear-groups',
+        'bash',
+      ]);
       try {
-        figures.push(...(await withDaemon('none', [], (daemon) => worstOf(daemon, owner, title, filter, say))));
+        figures.push(
+          ...(await withDaemon('none', [], (daemon) => worstOf(daemon, owner, title, filter, say))),
+        );
       } finally {
         await owner.kill();
       }
@@ -53,10 +80,22 @@ interface Kind {
 
 /** Filters that cost an event as much as they can for what they are charged. None of them matches. */
 const WORST = [
-  { title: 'texts between stars', filter: `V==${Array.from('bcdefghijk', (char) => `*aaaa${char}*`).join('|')}` },
-  { title: 'sets between stars', filter: `V==${Array.from('bcdefghijk', (char) => `*?[${char}z]*`).join('|')}` },
+  {
+    title: 'texts between stars',
+    filter: `V==${Array.from('bcdefghijk', (char) => `*aaaa${char}*`).join('|')}`,
+  },
+  {
+    title: 'sets between stars',
+    filter: `V==${Array.from('bcdefghijk', (char) => `*?[${char}z]*`).join('|')}`,
+  },
   { title: 'a long text between stars', filter: `V==*${'a'.repeat(124)}b${'a'.repeat(375)}*` },
-  { title: '128 prefixes', filter: Array.from({ length: 4 }, () => `V==${Array.from({ length: 32 }, (_, n) => `aaa${n}*`).join('|')}`).join('; ') },
+  {
+    title: '128 prefixes',
+    filter: Array.from(
+      { length: 4 },
+      () => `V==${Array.from({ length: 32 }, (_, n) => `aaa${n}*`).join('|')}`,
+    ).join('; '),
+  },
 ] as const;
 
 const WORST_EVENTS = 40;
@@ -66,26 +105,55 @@ const VALUE_BYTES = [1900, 60_000];
 const HOLD_MS = 5;
 
 /** As many directories of one user's as its quota lets have the filter. */
-async function worstOf(daemon: Daemon, owner: Shell, title: string, filter: string, say: Say): Promise<Figure[]> {
-  const count = Math.min(MOST_DIRECTORIES, Math.floor(DEFAULT_QUOTAS.uid.others.filter_cost / Filter.parse(filter).cost));
+async function worstOf(
+  daemon: Daemon,
+  owner: Shell,
+  title: string,
+  filter: string,
+  say: Say,
+): Promise<Figure[]> {
+  const count = Math.min(
+    MOST_DIRECTORIES,
+    Math.floor(DEFAULT_QUOTAS.uid.others.filter_cost / Filter.parse(filter).cost),
+  );
   say(`${count} filters of ${title}`);
-  const events = VALUE_BYTES.map((bytes) => Array.from({ length: WORST_EVENTS }, (_, n) => eventText('/devices/n', { N: n, V: 'a'.repeat(bytes) })));
+  const events = VALUE_BYTES.map((bytes) =>
+    Array.from({ length: WORST_EVENTS }, (_, n) =>
+      eventText('/devices/n', { N: n, V: 'a'.repeat(bytes) }),
+    ),
+  );
   const before = events.map((each) => cpuUs(daemon, each));
   await makeDirectories(daemon, owner, count, () => filter);
   return events.map((each, n) => {
     const ms = (cpuUs(daemon, each) - before[n]) / 1000;
-    return figure(`${count} filters of one user: ${title}, an event with ${VALUE_BYTES[n].toLocaleString('en')} bytes for them`, ms, ' ms', { atMost: HOLD_MS });
+    return figure(
+      `${count} filters of one user: ${title}, an event with ${VALUE_BYTES[n].toLocaleString('en')} bytes for them`,
+      ms,
+      ' ms',
+      { atMost: HOLD_MS },
+    );
   });
 }
 
 /** The first ten match, all others do not. */
-async function figuresOf(daemon: Daemon, owner: Shell, { title, atMost, filter }: Kind, say: Say): Promise<Figure[]> {
+async function figuresOf(
+  daemon: Daemon,
+  owner: Shell,
+  { title, atMost, filter }: Kind,
+  say: Say,
+): Promise<Figure[]> {
   const figures: Figure[] = [];
   let few = NaN;
   publish(daemon.path, ...texts(EVENTS_AFTER, 'other', HAS));
   for (const [index, count] of COUNTS.entries()) {
     say(`${count} filters, the others ${title}`);
-    await makeDirectories(daemon, owner, count, (each) => (each < MATCHING ? 'SUBSYSTEM==mine, ACTION==add' : filter(each)), COUNTS[index - 1]);
+    await makeDirectories(
+      daemon,
+      owner,
+      count,
+      (each) => (each < MATCHING ? 'SUBSYSTEM==mine, ACTION==add' : filter(each)),
+      COUNTS[index - 1],
+    );
     publish(daemon.path, ...texts(EVENTS, 'mine', HAS));
     const us = cpuPerEventUs(daemon, 'mine', HAS);
     const label = `an event that ${MATCHING} of ${count.toLocaleString('en')} filtered directories take`;
@@ -93,7 +161,15 @@ async function figuresOf(daemon: Daemon, owner: Shell, { title, atMost, filter }
       few = us;
       figures.push(figure(`${label}, daemon CPU`, us, ' us'));
     } else {
-      figures.push(figure(`${label}, the others ${title}, daemon CPU`, us, ' us'), figure('the same, against 10 of 10', us / few, ' x', atMost === undefined || count < 10_000 ? undefined : { atMost }));
+      figures.push(
+        figure(`${label}, the others ${title}, daemon CPU`, us, ' us'),
+        figure(
+          'the same, against 10 of 10',
+          us / few,
+          ' x',
+          atMost === undefined || count < 10_000 ? undefined : { atMost },
+        ),
+      );
     }
   }
   return figures;

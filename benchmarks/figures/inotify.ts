@@ -15,13 +15,23 @@ export const inotify: Benchmark = {
         runs.push(await measure('inotify', [daemon.path, daemon.pid, EVENTS]));
       }
       const of = (key: string): number => median(runs.map((run) => run.get(key) ?? NaN));
-      const extra = median(runs.map((run) => (run.get('asked_us') ?? NaN) - (run.get('unasked_us') ?? NaN)));
+      const extra = median(
+        runs.map((run) => (run.get('asked_us') ?? NaN) - (run.get('unasked_us') ?? NaN)),
+      );
       return [
         figure('publish to IN_CREATE, median', of('latency_us'), ' us'),
         figure('the same, 99th percentile', of('latency_p99_us'), ' us'),
-        figure('a watched event, CPU time of the daemon with publish', of('notice_daemon_us'), ' us'),
+        figure(
+          'a watched event, CPU time of the daemon with publish',
+          of('notice_daemon_us'),
+          ' us',
+        ),
         figure('the same, of the helper', of('notice_helper_us'), ' us'),
-        figure('an event that nobody watches, publish and a stat, CPU time of the daemon', of('unasked_us'), ' us'),
+        figure(
+          'an event that nobody watches, publish and a stat, CPU time of the daemon',
+          of('unasked_us'),
+          ' us',
+        ),
         figure('more, if that stat is of the directory it comes to', extra, ' us'),
       ];
     }),

@@ -18,19 +18,35 @@ const LARGE_READ_BYTES = 64 * 1024;
 
 export const lockstep: Benchmark = {
   name: 'lockstep',
-  run: (say) => withDaemon('none', [], async (daemon) => [...(await figuresOf(daemon, 64, say)), ...(await figuresOf(daemon, 256, say))]),
+  run: (say) =>
+    withDaemon('none', [], async (daemon) => [
+      ...(await figuresOf(daemon, 64, say)),
+      ...(await figuresOf(daemon, 256, say)),
+    ]),
 };
 
-async function figuresOf(daemon: Daemon, readers: number, say: (progress: string) => void): Promise<Figure[]> {
+async function figuresOf(
+  daemon: Daemon,
+  readers: number,
+  say: (progress: string) => void,
+): Promise<Figure[]> {
   return withFloor(['park', '--readers', readers, '--bytes', EVENT_BYTES], [], async (floor) => {
     const [parked, pushed, pushedInStep, ours, large]: number[][] = [[], [], [], [], []];
     const singles: number[] = [];
     let unexplained = 0;
     for (let round = 0; round < ROUNDS; round++) {
       say(`${readers} readers, round ${round + 1} of ${ROUNDS}`);
-      parked.push(await measureOne('readers', [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES, '--read', READ_BYTES], 'reads_per_s'));
+      parked.push(
+        await measureOne(
+          'readers',
+          [`${floor.path}/stream`, readers, SECONDS, EVENT_BYTES, '--read', READ_BYTES],
+          'reads_per_s',
+        ),
+      );
       pushed.push(await measureOne('push', [readers, SECONDS, EVENT_BYTES], 'events_per_s'));
-      pushedInStep.push(await measureOne('push', [readers, SECONDS, EVENT_BYTES, '--lock-step'], 'events_per_s'));
+      pushedInStep.push(
+        await measureOne('push', [readers, SECONDS, EVENT_BYTES, '--lock-step'], 'events_per_s'),
+      );
       const run = await read(daemon, readers, READ_BYTES);
       ours.push(run.get('events_per_s') ?? NaN);
       large.push((await read(daemon, readers, LARGE_READ_BYTES)).get('events_per_s') ?? NaN);
@@ -40,21 +56,45 @@ async function figuresOf(daemon: Daemon, readers: number, say: (progress: string
     const label = `${readers} blocked readers, one event a read`;
     return [
       figure(`bare C push over ${readers} sockets, events`, median(pushed), ' /s'),
-      figure(`the same, when the next waits until all have the one before`, median(pushedInStep), ' /s'),
+      figure(
+        `the same, when the next waits until all have the one before`,
+        median(pushedInStep),
+        ' /s',
+      ),
       figure(`bare C loop, ${readers} parked readers, reads`, median(parked), ' /s'),
       figure(`${label}: events delivered`, median(ours), ' /s'),
       figure(`${label}: against the push`, median(ratios(ours, pushed)), ' x', { atLeast: 0.8 }),
-      figure(`${label}: against the push, when they ask for ${LARGE_READ_BYTES / 1024} KiB`, median(ratios(large, pushed)), ' x'),
-      figure(`${label}: against the push that waits for all too`, median(ratios(ours, pushedInStep)), ' x'),
+      figure(
+        `${label}: against the push, when they ask for ${LARGE_READ_BYTES / 1024} KiB`,
+        median(ratios(large, pushed)),
+        ' x',
+      ),
+      figure(
+        `${label}: against the push that waits for all too`,
+        median(ratios(ours, pushedInStep)),
+        ' x',
+      ),
       figure(`${label}: against the loop`, median(ratios(ours, parked)), ' x'),
       figure(`${label}: the loop against the push`, median(ratios(parked, pushed)), ' x'),
-      figure(`${label}: share of reads that gave exactly one`, median(singles), '', { atLeast: 0.99 }),
+      figure(`${label}: share of reads that gave exactly one`, median(singles), '', {
+        atLeast: 0.99,
+      }),
       figure(`${label}: out of order, or missing without LOST`, unexplained, '', { atMost: 0 }),
     ];
   });
 }
 
 function read(daemon: Daemon, readers: number, most: number): Promise<Map<string, number>> {
-  const args = [`${daemon.path}/stream`, readers, SECONDS, EVENT_BYTES, '--publish', `${daemon.path}/publish`, '--lock-step', '--read', most];
+  const args = [
+    `${daemon.path}/stream`,
+    readers,
+    SECONDS,
+    EVENT_BYTES,
+    '--publish',
+    `${daemon.path}/publish`,
+    '--lock-step',
+    '--read',
+    most,
+  ];
   return measure('readers', args);
 }

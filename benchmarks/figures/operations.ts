@@ -4,7 +4,17 @@
  */
 import { type Benchmark, type Figure, figure, unmeasured } from '../figure.js';
 import {
-  HAS_TWO_CPUS, ONE_CPU, OTHER_CPU, hasExample, measureOne, median, moveToOtherCpu, ratios, withDaemon, withEvent, withExample,
+  HAS_TWO_CPUS,
+  ONE_CPU,
+  OTHER_CPU,
+  hasExample,
+  measureOne,
+  median,
+  moveToOtherCpu,
+  ratios,
+  withDaemon,
+  withEvent,
+  withExample,
   withFloor,
 } from '../programs.js';
 
@@ -67,27 +77,51 @@ type Say = (progress: string) => void;
 export const operations: Benchmark = {
   name: 'operations',
   run: async (say) => [
-    ...(await withOurs(PLACES.one, (paths) => withFuseNative(paths, (all) => withExamples(PLACES.one, all, (most) => figuresAt(say, PLACES.one, most, oneCpuRows))))),
-    ...(HAS_TWO_CPUS ? await twoCpuFigures(say) : OPERATIONS.map(({ what }) => unmeasured(`${what}, two CPUs`, 'there is one CPU'))),
-    ...(hasExample() ? [] : [unmeasured("libfuse's own hello_ll", 'not there: install libfuse3-dev (make -C bench says more)')]),
+    ...(await withOurs(PLACES.one, (paths) =>
+      withFuseNative(paths, (all) =>
+        withExamples(PLACES.one, all, (most) => figuresAt(say, PLACES.one, most, oneCpuRows)),
+      ),
+    )),
+    ...(HAS_TWO_CPUS
+      ? await twoCpuFigures(say)
+      : OPERATIONS.map(({ what }) => unmeasured(`${what}, two CPUs`, 'there is one CPU'))),
+    ...(hasExample()
+      ? []
+      : [
+          unmeasured(
+            "libfuse's own hello_ll",
+            'not there: install libfuse3-dev (make -C bench says more)',
+          ),
+        ]),
   ],
 };
 
 /** Client and filesystem on a CPU each, where the wake-ups across are most of the cost; and where nobody says who runs where. */
 async function twoCpuFigures(say: Say): Promise<Figure[]> {
   return [
-    ...(await withOurs(PLACES.two, (paths) => withExamples(PLACES.two, paths, (most) => figuresAt(say, PLACES.two, most, twoCpuRows)))),
+    ...(await withOurs(PLACES.two, (paths) =>
+      withExamples(PLACES.two, paths, (most) => figuresAt(say, PLACES.two, most, twoCpuRows)),
+    )),
     ...(await withOurs(PLACES.free, (paths) => figuresAt(say, PLACES.free, paths, twoCpuRows))),
   ];
 }
 
-function oneCpuRows(place: Place, { what, atMost }: Operation, { ours, floor, fuseNative }: Costs): Figure[] {
+function oneCpuRows(
+  place: Place,
+  { what, atMost }: Operation,
+  { ours, floor, fuseNative }: Costs,
+): Figure[] {
   return [
     figure(`${what}, ${place.label}`, median(ours), ' us'),
     figure(`${what}, bare C loop`, median(floor), ' us'),
     figure(`${what}, ratio`, median(ratios(ours, floor)), ' x', { atMost }),
     figure(`${what}, --driver fuse-native`, median(fuseNative), ' us'),
-    figure(`${what}, how many times as fast as fuse-native`, median(ratios(fuseNative, ours)), ' x', { atLeast: 3 }),
+    figure(
+      `${what}, how many times as fast as fuse-native`,
+      median(ratios(fuseNative, ours)),
+      ' x',
+      { atLeast: 3 },
+    ),
   ];
 }
 
@@ -96,19 +130,37 @@ function twoCpuRows(place: Place, { what }: Operation, { ours, floor }: Costs): 
   return [
     figure(`${what}, ${place.label}`, median(ours), ' us'),
     figure(`${what}, ${place.label}, bare C loop without polling`, median(floor), ' us'),
-    figure(`${what}, ${place.label}, how many times as fast as the loop`, median(ratios(floor, ours)), ' x', bar),
+    figure(
+      `${what}, ${place.label}, how many times as fast as the loop`,
+      median(ratios(floor, ours)),
+      ' x',
+      bar,
+    ),
   ];
 }
 
 /** No bars: the example does not send the same requests, however it is started. */
-function exampleRows(place: Place, { what, requests, example, cached }: Operation, costs: Costs): Figure[] {
+function exampleRows(
+  place: Place,
+  { what, requests, example, cached }: Operation,
+  costs: Costs,
+): Figure[] {
   const label = `${what}, ${place.label}`;
-  const each = (us: readonly number[], sent: readonly string[]): number[] => us.map((all) => all / sent.length);
+  const each = (us: readonly number[], sent: readonly string[]): number[] =>
+    us.map((all) => all / sent.length);
   return [
-    figure(`${label}: libfuse's hello_ll, which caches for 1 s: ${cached.join(' ') || 'nothing is sent'}`, median(costs.cached), ' us'),
+    figure(
+      `${label}: libfuse's hello_ll, which caches for 1 s: ${cached.join(' ') || 'nothing is sent'}`,
+      median(costs.cached),
+      ' us',
+    ),
     figure(`${label}: hello_ll without caches: ${example.join(' ')}`, median(costs.example), ' us'),
     figure(`${label}: ours: ${requests.join(' ')}`, median(costs.ours), ' us'),
-    figure(`${label}: a request of ours, against one of that`, median(ratios(each(costs.ours, requests), each(costs.example, example))), ' x'),
+    figure(
+      `${label}: a request of ours, against one of that`,
+      median(ratios(each(costs.ours, requests), each(costs.example, example))),
+      ' x',
+    ),
   ];
 }
 
@@ -118,32 +170,58 @@ async function withOurs<T>(place: Place, work: (paths: Paths) => Promise<T>): Pr
   return withFloor(['files'], place.server, (floor) =>
     withDaemon('none', isApart ? [] : place.server, async (daemon) => {
       if (isApart) moveToOtherCpu(daemon);
-      return withEvent(daemon, EVENT_BYTES, (ours) => work({ ours, floor: `${floor.path}/1234/1041` }));
+      return withEvent(daemon, EVENT_BYTES, (ours) =>
+        work({ ours, floor: `${floor.path}/1234/1041` }),
+      );
     }),
   );
 }
 
 async function withFuseNative<T>(paths: Paths, work: (paths: Paths) => Promise<T>): Promise<T> {
-  return withDaemon('none', ONE_CPU, (daemon) => withEvent(daemon, EVENT_BYTES, (fuseNative) => work({ ...paths, fuseNative })), 'fuse-native');
+  return withDaemon(
+    'none',
+    ONE_CPU,
+    (daemon) => withEvent(daemon, EVENT_BYTES, (fuseNative) => work({ ...paths, fuseNative })),
+    'fuse-native',
+  );
 }
 
-async function withExamples<T>(place: Place, paths: Paths, work: (paths: Paths) => Promise<T>): Promise<T> {
+async function withExamples<T>(
+  place: Place,
+  paths: Paths,
+  work: (paths: Paths) => Promise<T>,
+): Promise<T> {
   if (!hasExample()) return work(paths);
   return withExample('hello_ll', place.server, (cached) =>
-    withExample('hello_ll-uncached', place.server, (example) => work({ ...paths, cached, example })),
+    withExample('hello_ll-uncached', place.server, (example) =>
+      work({ ...paths, cached, example }),
+    ),
   );
 }
 
 /** Measures each operation by all ways in turns, so that what else the machine does falls on all. */
-async function figuresAt(say: Say, place: Place, paths: Paths, rows: (place: Place, operation: Operation, costs: Costs) => Figure[]): Promise<Figure[]> {
+async function figuresAt(
+  say: Say,
+  place: Place,
+  paths: Paths,
+  rows: (place: Place, operation: Operation, costs: Costs) => Figure[],
+): Promise<Figure[]> {
   const figures: Figure[] = [];
   const examples: Figure[] = [];
   for (const operation of OPERATIONS) {
-    const costs: Record<Way, number[]> = { floor: [], ours: [], fuseNative: [], cached: [], example: [] };
+    const costs: Record<Way, number[]> = {
+      floor: [],
+      ours: [],
+      fuseNative: [],
+      cached: [],
+      example: [],
+    };
     for (let round = 0; round < ROUNDS; round++) {
       say(`${operation.what}, ${place.label}, round ${round + 1} of ${ROUNDS}`);
       for (const [way, path] of Object.entries(paths) as [Way, string][]) {
-        costs[way].push(await measureOne('client', [operation.name, path, place.count], 'us', place.client));
+        costs[way].push(
+          await measureOne('client', [operation.name, path, place.count], 'us', place.client),
+        );
       }
     }
     figures.push(...rows(place, operation, costs));

@@ -15,10 +15,22 @@ export const promise: Benchmark = {
       say(`waiting for ${REAPED} owners to be reaped`);
       const reap = await measure('reap', [daemon.path, daemon.pid, REAPED]);
       return [
-        figure(`stale successes of ${count('accesses').toLocaleString('en')} accesses after death`, count('stale'), '', { atMost: 0 }),
+        figure(
+          `stale successes of ${count('accesses').toLocaleString('en')} accesses after death`,
+          count('stale'),
+          '',
+          { atMost: 0 },
+        ),
         figure('reads that stayed blocked after death', count('stuck'), '', { atMost: 0 }),
-        figure('errors that are neither ENOENT nor ESTALE', count('wrong_errno'), '', { atMost: 0 }),
-        figure('death to release, nobody touching the mount, median', reap.get('median_ms') ?? NaN, ' ms', { atMost: 10 }),
+        figure('errors that are neither ENOENT nor ESTALE', count('wrong_errno'), '', {
+          atMost: 0,
+        }),
+        figure(
+          'death to release, nobody touching the mount, median',
+          reap.get('median_ms') ?? NaN,
+          ' ms',
+          { atMost: 10 },
+        ),
         figure('the same, 99th percentile', reap.get('p99_ms') ?? NaN, ' ms'),
         figure(`still listed after it, of ${REAPED}`, reap.get('listed') ?? NaN, '', { atMost: 0 }),
       ];

@@ -2,7 +2,14 @@
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type WeighedDaemon, withWeighedDaemon } from '../daemon-costs.js';
-import { EVENTS, EVENTS_AFTER, EVENT_BYTES, cpuPerEventUs, makeDirectories, texts } from '../directories.js';
+import {
+  EVENTS,
+  EVENTS_AFTER,
+  EVENT_BYTES,
+  cpuPerEventUs,
+  makeDirectories,
+  texts,
+} from '../directories.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { ONE_CPU, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
 import { publish, statusOf } from '../../test/support/clients.js';
@@ -13,7 +20,12 @@ const ROUNDS = 5;
 
 export const queues: Benchmark = {
   name: 'queues',
-  run: async (say) => [...(await popFigures(say)), ...(await linkFigures(say)), ...(await deliveryFigures(say)), ...(await depthFigures(say))],
+  run: async (say) => [
+    ...(await popFigures(say)),
+    ...(await linkFigures(say)),
+    ...(await deliveryFigures(say)),
+    ...(await depthFigures(say)),
+  ],
 };
 
 type Say = (progress: string) => void;
@@ -30,13 +42,23 @@ async function popFigures(say: Say): Promise<Figure[]> {
         const against: number[] = [];
         for (let round = 0; round < ROUNDS; round++) {
           say(`pop, round ${round + 1} of ${ROUNDS}`);
-          const bare = await measureOne('client', ['open', `${floor.path}/1234/1041`, POPS], 'us', ONE_CPU);
+          const bare = await measureOne(
+            'client',
+            ['open', `${floor.path}/1234/1041`, POPS],
+            'us',
+            ONE_CPU,
+          );
           pops.push(await measureOne('client', ['pop', directory, POPS], 'us', ONE_CPU));
           against.push(pops[round] / bare);
         }
         return [
           figure('read and pop through head, one CPU', median(pops), ' us'),
-          figure('read and pop, against open+read+close of the bare C loop', median(against), ' x', { atMost: 3 }),
+          figure(
+            'read and pop, against open+read+close of the bare C loop',
+            median(against),
+            ' x',
+            { atMost: 3 },
+          ),
         ];
       }),
     );
@@ -51,7 +73,12 @@ const DEEP_OPERATIONS = 1000;
 const LISTINGS = 50;
 
 const LISTING = 'listing, an event';
-const DEEP_WAYS = ['read through head', 'read by name', 'read and pop through head', LISTING] as const;
+const DEEP_WAYS = [
+  'read through head',
+  'read by name',
+  'read and pop through head',
+  LISTING,
+] as const;
 
 /** The same things when few events wait and when the queue is full, in turns. */
 async function depthFigures(say: Say): Promise<Figure[]> {
@@ -70,9 +97,18 @@ async function depthFigures(say: Say): Promise<Figure[]> {
       return DEEP_WAYS.flatMap((what, way) => {
         const costs = DEPTHS.map((_, at) => rounds.map((depths) => depths[at][way]));
         const last = DEPTHS.length - 1;
-        const rows = DEPTHS.map((depth, at) => figure(`${what}, ${depth.toLocaleString('en')} waiting`, median(costs[at]), ' us'));
+        const rows = DEPTHS.map((depth, at) =>
+          figure(`${what}, ${depth.toLocaleString('en')} waiting`, median(costs[at]), ' us'),
+        );
         if (what === LISTING) return rows; // of one event it is nothing but opendir and closedir
-        return [...rows, figure(`${what}, ${DEPTHS[last].toLocaleString('en')} waiting, against 1`, median(ratios(costs[last], costs[0])), ' x')];
+        return [
+          ...rows,
+          figure(
+            `${what}, ${DEPTHS[last].toLocaleString('en')} waiting, against 1`,
+            median(ratios(costs[last], costs[0])),
+            ' x',
+          ),
+        ];
       });
     });
   } finally {
@@ -82,7 +118,8 @@ async function depthFigures(say: Say): Promise<Figure[]> {
 
 /** Microseconds by each of DEEP_WAYS in a queue in which `depth` events wait. */
 async function costsAt(directory: string, owner: Shell, depth: number): Promise<number[]> {
-  const us = (operation: string, path: string, count: number): Promise<number> => measureOne('client', [operation, path, count], 'us', ONE_CPU);
+  const us = (operation: string, path: string, count: number): Promise<number> =>
+    measureOne('client', [operation, path, count], 'us', ONE_CPU);
   await owner.run(`rm -rf ${directory}; mkdir ${directory}`);
   publish(dirname(directory), ...texts(depth, 'mine'));
   const names = readdirSync(directory);
@@ -116,7 +153,9 @@ async function linkFigures(say: Say): Promise<Figure[]> {
       const text = after.arrayBuffers - before.arrayBuffers;
       const all = after.heapUsed + after.external - before.heapUsed - before.external;
       return [
-        figure('event text held for 1,000,000 links to 1,000 events of 300 B', text, ' B', { atMost: EVENTS * (EVENT_BYTES + 64) }),
+        figure('event text held for 1,000,000 links to 1,000 events of 300 B', text, ' B', {
+          atMost: EVENTS * (EVENT_BYTES + 64),
+        }),
         figure('all memory held, a link', all / links, ' B', { atMost: 100 }),
         figure('resident size, a link', (after.rss - before.rss) / links, ' B'),
       ];
@@ -140,7 +179,14 @@ async function deliveryFigures(say: Say): Promise<Figure[]> {
         await makeDirectories(daemon, owner, count, () => '', DELIVERED_TO[index - 1]);
         publish(daemon.path, ...texts(EVENTS, 'mine'));
         const us = (cpuPerEventUs(daemon, 'mine') - alone) / count;
-        figures.push(figure(`one event to ${count.toLocaleString('en')} directories, daemon CPU a directory`, us, ' us', count === DIRECTORIES ? { atMost: 1 } : undefined));
+        figures.push(
+          figure(
+            `one event to ${count.toLocaleString('en')} directories, daemon CPU a directory`,
+            us,
+            ' us',
+            count === DIRECTORIES ? { atMost: 1 } : undefined,
+          ),
+        );
       }
       return figures;
     });

@@ -15,8 +15,20 @@ export const restarts: Benchmark = {
       timeoutMs: TIMEOUT_MS,
       env: { ...process.env, EVENTFS_ROUNDS: String(ROUNDS), NO_COLOR: '1' },
     });
-    const figures: Figure[] = [...out.matchAll(/^ {2}figure: (.*)$/gm)].map(([, text]) => ({ what: text, measured: '', bar: '' }));
+    const figures: Figure[] = [...out.matchAll(/^ {2}figure: (.*)$/gm)].map(([, text]) => ({
+      what: text,
+      measured: '',
+      bar: '',
+    }));
     if (code !== 0) console.error(out + err);
-    return [...figures, { what: `${ROUNDS} rounds leave nothing behind`, measured: code === 0 ? 'yes' : 'no', bar: 'yes', met: code === 0 }];
+    return [
+      ...figures,
+      {
+        what: `${ROUNDS} rounds leave nothing behind`,
+        measured: code === 0 ? 'yes' : 'no',
+        bar: 'yes',
+        met: code === 0,
+      },
+    ];
   },
 };

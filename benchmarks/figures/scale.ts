@@ -23,7 +23,14 @@ export const scale: Benchmark = {
         say(`${MANY} owners`);
         const herds = [await Herd.on(few, FEW), await Herd.on(many, MANY)];
         const figures = await operationFigures(say, few, many);
-        figures.push(figure('resident size of the daemon with 10,000 directories', residentBytes(many.pid) / MIB, ' MiB', { atMost: 200 }));
+        figures.push(
+          figure(
+            'resident size of the daemon with 10,000 directories',
+            residentBytes(many.pid) / MIB,
+            ' MiB',
+            { atMost: 200 },
+          ),
+        );
         await herds[0].end();
         say(`the end of ${MANY} owners`);
         figures.push(await reclaimFigure(many, herds[1]));
@@ -39,13 +46,19 @@ class Herd {
   #said = '';
 
   private constructor(daemon: Daemon, count: number) {
-    this.#process = spawn(client('herd'), [daemon.path, String(count)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process = spawn(client('herd'), [daemon.path, String(count)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));
   }
 
   static async on(daemon: Daemon, count: number): Promise<Herd> {
     const herd = new Herd(daemon, count);
-    await until(() => herd.#said.includes('ready'), `${count} owners were not ready`, HERD_TIMEOUT_MS);
+    await until(
+      () => herd.#said.includes('ready'),
+      `${count} owners were not ready`,
+      HERD_TIMEOUT_MS,
+    );
     return herd;
   }
 
@@ -69,7 +82,11 @@ const OPERATIONS = [
   ['mkdir', 'root'],
 ] as const;
 
-async function operationFigures(say: (progress: string) => void, few: Daemon, many: Daemon): Promise<Figure[]> {
+async function operationFigures(
+  say: (progress: string) => void,
+  few: Daemon,
+  many: Daemon,
+): Promise<Figure[]> {
   const owner = new Shell();
   try {
     const places = await Promise.all([few, many].map((daemon) => makePlace(daemon, owner)));
@@ -79,13 +96,18 @@ async function operationFigures(say: (progress: string) => void, few: Daemon, ma
       const us: number[] = [];
       for (let round = 0; round < ROUNDS; round++) {
         say(`${operation}, round ${round + 1} of ${ROUNDS}`);
-        const [with10, with10000] = [await costUs(operation, places[0][where]), await costUs(operation, places[1][where])];
+        const [with10, with10000] = [
+          await costUs(operation, places[0][where]),
+          await costUs(operation, places[1][where]),
+        ];
         ratios.push(with10000 / with10);
         us.push(with10);
       }
       figures.push(
         figure(`${operation} with 10 directories`, median(us), ' us'),
-        figure(`${operation} with 10,000 directories, against that`, median(ratios), ' x', { atMost: 1.2 }),
+        figure(`${operation} with 10,000 directories, against that`, median(ratios), ' x', {
+          atMost: 1.2,
+        }),
       );
     }
     return figures;
@@ -94,10 +116,15 @@ async function operationFigures(say: (progress: string) => void, few: Daemon, ma
   }
 }
 
-async function makePlace(daemon: Daemon, owner: Shell): Promise<{ root: string; directory: string; event: string }> {
+async function makePlace(
+  daemon: Daemon,
+  owner: Shell,
+): Promise<{ root: string; directory: string; event: string }> {
   const directory = `${daemon.path}/${owner.pid}`;
   const events = `${daemon.path}/${owner.pid}.events`;
-  const { code, out } = await owner.run(`mkdir ${directory} ${events} && head -c 300 /dev/zero | tr '\\0' x > ${events}/1041`);
+  const { code, out } = await owner.run(
+    `mkdir ${directory} ${events} && head -c 300 /dev/zero | tr '\\0' x > ${events}/1041`,
+  );
   if (code !== 0) throw new Error(out);
   return { root: daemon.path, directory, event: `${events}/1041` };
 }
@@ -110,9 +137,14 @@ async function costUs(operation: string, path: string): Promise<number> {
 async function reclaimFigure(daemon: Daemon, herd: Herd): Promise<Figure> {
   const start = performance.now();
   await herd.end();
-  await until(() => descriptors(daemon.pid, /pidfd/).length === 0, 'descriptors of dead owners are left', HERD_TIMEOUT_MS);
+  await until(
+    () => descriptors(daemon.pid, /pidfd/).length === 0,
+    'descriptors of dead owners are left',
+    HERD_TIMEOUT_MS,
+  );
   const seconds = (performance.now() - start) / 1000;
   const { DIRECTORIES, OWNERS } = statusOf(`${daemon.path}/log`);
-  if (DIRECTORIES !== '0' || OWNERS !== '0') throw new Error(`${DIRECTORIES} directories of ${OWNERS} owners are left`);
+  if (DIRECTORIES !== '0' || OWNERS !== '0')
+    throw new Error(`${DIRECTORIES} directories of ${OWNERS} owners are left`);
   return figure('10,000 owners killed, waited for and given back', seconds, ' s', { atMost: 2 });
 }

@@ -10,7 +10,12 @@ import { measure } from '../programs.js';
 
 const EVENTS = 100_000;
 const WRITERS = 4;
-const KINDS = { stream: 'stream', match: 'match/', directory: '.stream', socket: '--socket' } as const;
+const KINDS = {
+  stream: 'stream',
+  match: 'match/',
+  directory: '.stream',
+  socket: '--socket',
+} as const;
 const SMALL_BUFFER = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'];
 
 export const storm: Benchmark = {
@@ -32,10 +37,20 @@ async function figuresOf(label: string, under: readonly string[]): Promise<Figur
     const of = (key: string): number => run.get(key) ?? NaN;
     const status = statusOf(`${path}/log`);
     return [
-      figure(`${label}uevents that the kernel sent to ${WRITERS} writers' orders`, of('sent_per_s'), ' /s'),
+      figure(
+        `${label}uevents that the kernel sent to ${WRITERS} writers' orders`,
+        of('sent_per_s'),
+        ' /s',
+      ),
       figure(`${label}the same, until all 16 subscribers had all`, of('delivered_per_s'), ' /s'),
-      figure(`${label}lost by overruns of the netlink socket (${status.KERNEL_OVERRUNS})`, Number(status.LOST), ''),
-      ...Object.entries(KINDS).map(([kind, name]) => figure(`${label}lost by each of 4 on ${name}, mean`, of(`${kind}_lost`) / 4, '')),
+      figure(
+        `${label}lost by overruns of the netlink socket (${status.KERNEL_OVERRUNS})`,
+        Number(status.LOST),
+        '',
+      ),
+      ...Object.entries(KINDS).map(([kind, name]) =>
+        figure(`${label}lost by each of 4 on ${name}, mean`, of(`${kind}_lost`) / 4, ''),
+      ),
       figure(`${label}events that the kernel sent after a later number`, of('reordered'), ''),
       figure(`${label}numbers of other namespaces' events`, of('foreign'), ''),
       figure(`${label}events out of their writer's order`, of('disorder'), '', { atMost: 0 }),

@@ -89,7 +89,9 @@ export class Arena {
 
   constructor(
     private readonly pages: Pages = HEAP_PAGES,
-    private readonly sizes: ArenaSizes = pages === HEAP_PAGES ? { ...SIZES, regionSegments: 1 } : SIZES,
+    private readonly sizes: ArenaSizes = pages === HEAP_PAGES
+      ? { ...SIZES, regionSegments: 1 }
+      : SIZES,
   ) {}
 
   /** Bytes that are held of the machine's, at most. */
@@ -148,7 +150,8 @@ export class Arena {
   #map(): void {
     const { segmentBytes, regionSegments } = this.sizes;
     const memory = this.pages.allocate(segmentBytes * regionSegments);
-    for (let n = regionSegments - 1; n >= 0; n--) this.#free.push(new Segment(this, memory, n * segmentBytes));
+    for (let n = regionSegments - 1; n >= 0; n--)
+      this.#free.push(new Segment(this, memory, n * segmentBytes));
   }
 
   /** A block of `capacity` bytes is in the segment no more; moves some others, in proportion. */
@@ -169,7 +172,11 @@ export class Arena {
   /** Gives a segment back if nothing of it is live, or has it wait to be emptied if too little is. */
   #judge(segment: Segment): void {
     if (segment.live === 0) this.#giveBack(segment);
-    else if (segment !== this.#open && !segment.isSparse && segment.live < LEAST_LIVE * this.sizes.segmentBytes) {
+    else if (
+      segment !== this.#open &&
+      !segment.isSparse &&
+      segment.live < LEAST_LIVE * this.sizes.segmentBytes
+    ) {
       segment.isSparse = true;
       this.#sparse.push(segment);
     }
@@ -179,7 +186,8 @@ export class Arena {
     const isOpen = segment === this.#open;
     const { segmentBytes } = this.sizes;
     // Whoever makes and removes one event at a time needs the same few pages again and again.
-    if (!isOpen || this.#end > FEW * segmentBytes) this.pages.discard(segment.memory, segment.start, segmentBytes);
+    if (!isOpen || this.#end > FEW * segmentBytes)
+      this.pages.discard(segment.memory, segment.start, segmentBytes);
     segment.isSparse = false;
     if (isOpen) this.#end = 0;
     else {
@@ -189,7 +197,7 @@ export class Arena {
   }
 
   #empty(budget: number): void {
-    for (let blocks = 0; budget > 0 && blocks < MOST_MOVED_BLOCKS && this.#sparse.length > 0; ) {
+    for (let blocks = 0; budget > 0 && blocks < MOST_MOVED_BLOCKS && this.#sparse.length > 0;) {
       const segment = this.#sparse[0];
       const block = segment.isSparse ? segment.blocks[segment.blocks.length - 1] : undefined;
       if (block === undefined) {

@@ -130,9 +130,16 @@ export class Bus {
    * What has come after the kernel's event `seqnum`, but not what came after its later event `last` or has the number `end`
    * or a higher one: the events that are kept, how many there were before them that are not, and the number that all begin with.
    */
-  since(seqnum: SeqNum, last: SeqNum, end: LogIndex): { readonly first: LogIndex; readonly events: readonly Event[]; readonly lost: number } {
+  since(
+    seqnum: SeqNum,
+    last: SeqNum,
+    end: LogIndex,
+  ): { readonly first: LogIndex; readonly events: readonly Event[]; readonly lost: number } {
     const named = this.history.entries.get(String(seqnum))?.event;
-    const after = named === undefined ? this.#seqnums.after(seqnum, last, this.#lastSeqnum) : { number: (named.number + 1) as LogIndex, unknown: 0 };
+    const after =
+      named === undefined
+        ? this.#seqnums.after(seqnum, last, this.#lastSeqnum)
+        : { number: (named.number + 1) as LogIndex, unknown: 0 };
     const first = Math.min(after.number, end) as LogIndex;
     const kept = [...this.history.entries].map(({ event }) => event);
     const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end)) as LogIndex;

@@ -75,7 +75,9 @@ export class FilterGroup {
 
   /** At most what is charged for each stream: a number for each event that the ring can hold. */
   #grow(): void {
-    const larger = new Float64Array(Math.min(2 * this.#count, Math.max(this.log.limits.events, FEWEST_NUMBERS)));
+    const larger = new Float64Array(
+      Math.min(2 * this.#count, Math.max(this.log.limits.events, FEWEST_NUMBERS)),
+    );
     for (let i = 0; i < this.#count; i++) larger[i] = this.#at(i);
     this.#numbers = larger;
     this.#first = 0;
@@ -129,7 +131,10 @@ export class Cursor {
   isFrom(number: LogIndex): boolean {
     if (this.#rest.waiting) return false;
     const { group } = this;
-    return (group.filter.all ? this.#number : group.nextMatch(this.#number)) >= number && this.#overtaken() === 0;
+    return (
+      (group.filter.all ? this.#number : group.nextMatch(this.#number)) >= number &&
+      this.#overtaken() === 0
+    );
   }
 
   /** Hands over whole records while there is room. Only the first of a read may be cut: the next read begins with its rest. */

@@ -106,7 +106,11 @@ export class Event implements Block {
 
   /** The text, bytes as characters (latin1). */
   get text(): string {
-    return (this.#textCache ??= Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.start, this.length).toString('latin1'));
+    return (this.#textCache ??= Buffer.from(
+      this.bytes.buffer,
+      this.bytes.byteOffset + this.start,
+      this.length,
+    ).toString('latin1'));
   }
 
   /** Forgets what `text` and the others worked out: after delivery nobody asks again, and the bytes are stored once. */
@@ -212,7 +216,8 @@ class Facts {
       const start = end + 1;
       end = lineEnd(text, start);
       const equals = text.indexOf('=', start);
-      if (equals > start && equals < end) this.properties.set(text.slice(start, equals), text.slice(equals + 1, end));
+      if (equals > start && equals < end)
+        this.properties.set(text.slice(start, equals), text.slice(equals + 1, end));
     }
   }
 

@@ -136,11 +136,18 @@ export class FilterIndex<T extends Subscriber> {
     this.#offerFound('ACTION', event.action, event, offer);
     this.#offerFound('DEVPATH', event.devpath, event, offer);
     if (this.#buckets.has('KERNEL')) this.#offerFound('KERNEL', event.kernel, event, offer);
-    if (this.#buckets.has('TAGS')) for (const tag of event.tags) this.#offerFound('TAGS', tag, event, offer);
-    for (const [key, value] of event.properties) if (!VIRTUAL.has(key)) this.#offerFound(key, value, event, offer);
+    if (this.#buckets.has('TAGS'))
+      for (const tag of event.tags) this.#offerFound('TAGS', tag, event, offer);
+    for (const [key, value] of event.properties)
+      if (!VIRTUAL.has(key)) this.#offerFound(key, value, event, offer);
   }
 
-  #offerFound(key: string, value: string, event: Event, offer: (subscriber: T, event: Event) => void): void {
+  #offerFound(
+    key: string,
+    value: string,
+    event: Event,
+    offer: (subscriber: T, event: Event) => void,
+  ): void {
     const bucket = this.#buckets.get(key)?.get(value);
     if (bucket === undefined) return;
     if (!(bucket instanceof Set)) return this.#offerOnce(bucket, event, offer);

@@ -8,7 +8,6 @@ import { Arena } from './arena.js';
 import { Event, type LogIndex, type Timestamp } from './event.js';
 import { LF } from '../shared/ascii.js';
 
-
 /** How many events back their weights are known, however few the ring remembers; a late joiner's history is much shorter. */
 export const WEIGHED = 16 * 1024;
 
@@ -61,7 +60,9 @@ export class Log {
    * `WEIGHED` numbers at least, and all from `oldest` up to and including `next`.
    */
   weightBefore(number: LogIndex): number {
-    return number === this.#next ? this.#weight : this.#weightBefore[number % this.#weightBefore.length];
+    return number === this.#next
+      ? this.#weight
+      : this.#weightBefore[number % this.#weightBefore.length];
   }
 
   /** How many lost events the overflow records before `number` stand for, less those records. */
@@ -73,7 +74,14 @@ export class Log {
    * Appends `length` bytes of text, which must fit the ring, and overtakes what is in the way.
    * @param weight how many events the record stands for: more than one where it tells of a loss
    */
-  append(name: string, ino: number, text: Uint8Array, length: number, time: Timestamp, weight = 1): Event {
+  append(
+    name: string,
+    ino: number,
+    text: Uint8Array,
+    length: number,
+    time: Timestamp,
+    weight = 1,
+  ): Event {
     const start = this.#makeRoom(length + 1);
     // The whole of a scratch buffer is no larger than a view of it would be dear.
     this.memory.set(length === text.length ? text : text.subarray(0, length), start);

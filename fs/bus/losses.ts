@@ -42,14 +42,16 @@ export class Losses {
   /** How many are missing before the entry at `position` that nobody has been told of. */
   before(position: number): number {
     let count = 0;
-    for (let i = 0; i < this.#places.length && this.#places[i] <= position; i++) count += this.#counts[i];
+    for (let i = 0; i < this.#places.length && this.#places[i] <= position; i++)
+      count += this.#counts[i];
     return count;
   }
 
   /** A reader is told of all that are missing before the entry at `position`. */
   tell(position: number): void {
     let told = 0;
-    while (told < this.#places.length && this.#places[told] <= position) this.untold -= this.#counts[told++];
+    while (told < this.#places.length && this.#places[told] <= position)
+      this.untold -= this.#counts[told++];
     this.#places.splice(0, told);
     this.#counts.splice(0, told);
   }

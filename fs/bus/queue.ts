@@ -115,7 +115,10 @@ export class Queue<E extends Entry> implements Holder {
   /** Whether that much more is beyond the limits. */
   overflows(events: number, bytes: number): boolean {
     const { limits } = this;
-    return (events > 0 && this.entries.size + events > limits.events) || (bytes > 0 && this.bytes + bytes > limits.bytes);
+    return (
+      (events > 0 && this.entries.size + events > limits.events) ||
+      (bytes > 0 && this.bytes + bytes > limits.bytes)
+    );
   }
 
   /** Finds room for one event more and charges it. */
@@ -127,7 +130,11 @@ export class Queue<E extends Entry> implements Holder {
     }
     if (quota === null || quota.tryCharge(1, bytes, heap)) return true;
     // Others hold what may be held: ours goes only if that is of use.
-    if (!this.dropsOldest || !quota.fits(1 - this.entries.size, bytes - this.bytes, heap - this.heap)) return false;
+    if (
+      !this.dropsOldest ||
+      !quota.fits(1 - this.entries.size, bytes - this.bytes, heap - this.heap)
+    )
+      return false;
     for (; !quota.tryCharge(1, bytes, heap); this.#dropOldest()) {
       if (this.entries.size === 0) return false; // what was dropped is still open
     }
@@ -142,9 +149,13 @@ export class Queue<E extends Entry> implements Holder {
     let first = entries.length;
     while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1])) first--;
     const kept = entries.slice(first);
-    if (kept.some(({ name, event }) => !event.isUnique || name !== event.name)) this.entries.index();
+    if (kept.some(({ name, event }) => !event.isUnique || name !== event.name))
+      this.entries.index();
     this.#incompleteTo = 0;
-    this.entries.prepend(kept.map(({ name }) => name), kept);
+    this.entries.prepend(
+      kept.map(({ name }) => name),
+      kept,
+    );
     for (const { event } of entries.slice(0, first)) lost += event.weight;
     if (lost === 0) return kept;
     this.lost += lost;
@@ -170,7 +181,10 @@ export class Queue<E extends Entry> implements Holder {
    */
   makeRoom(events: number, bytes: number, growing?: Event): void {
     const { entries, limits } = this;
-    while (entries.size > 1 - events && (entries.size + events > limits.events || this.bytes + bytes > limits.bytes)) {
+    while (
+      entries.size > 1 - events &&
+      (entries.size + events > limits.events || this.bytes + bytes > limits.bytes)
+    ) {
       if (this.#dropOldest() === growing) return;
     }
   }
@@ -275,7 +289,8 @@ export class Queue<E extends Entry> implements Holder {
     const { entries } = this;
     if (this.incomplete === 0) return entries.first();
     let position = entries.seek(this.#incompleteTo);
-    while (position >= 0 && !entries.at(position)!.event.complete) position = entries.seek(position + 1);
+    while (position >= 0 && !entries.at(position)!.event.complete)
+      position = entries.seek(position + 1);
     this.#incompleteTo = position < 0 ? entries.nextPosition : position;
     return position < 0 ? undefined : entries.at(position);
   }
@@ -300,7 +315,12 @@ export class QueueReader {
   /** Whether the next event has that number in the log or a higher one, and nothing is to be told before it. */
   isFrom(number: LogIndex): boolean {
     const next = this.queue.firstComplete();
-    return !this.#rest.waiting && this.queue.untold === 0 && next !== undefined && next.event.number >= number;
+    return (
+      !this.#rest.waiting &&
+      this.queue.untold === 0 &&
+      next !== undefined &&
+      next.event.number >= number
+    );
   }
 
   /** Hands over at most `most` events, whole but for the first, which may be cut: the next read begins with its rest. */

@@ -3,7 +3,6 @@ import type { Sink } from './sink.js';
 import { overflowText } from '../uevent/text.js';
 import { LF } from '../shared/ascii.js';
 
-
 /** What one reader still has to get of a record whose beginning it has read. */
 export class PartialRecord {
   #rest: Uint8Array | null = null;

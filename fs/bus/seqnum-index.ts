@@ -27,7 +27,11 @@ export class SeqnumIndex {
    * @param last a later SEQNUM, behind which nothing is asked for
    * @param newest the kernel's last SEQNUM
    */
-  after(seqnum: SeqNum, last: SeqNum, newest: SeqNum): { readonly number: LogIndex; readonly unknown: number } {
+  after(
+    seqnum: SeqNum,
+    last: SeqNum,
+    newest: SeqNum,
+  ): { readonly number: LogIndex; readonly unknown: number } {
     if (this.#next === 0) return { number: 0 as LogIndex, unknown: last - seqnum };
     const oldest = Math.max(0, this.#next - PLACES);
     let low = oldest;
@@ -43,6 +47,9 @@ export class SeqnumIndex {
       low--;
       while (low > oldest && this.#isLoss[(low - 1) % PLACES] === 1) low--;
     }
-    return { number: low as LogIndex, unknown: isKnown ? 0 : Math.min(last, this.#seqnumBefore[low % PLACES]) - seqnum };
+    return {
+      number: low as LogIndex,
+      unknown: isKnown ? 0 : Math.min(last, this.#seqnumBefore[low % PLACES]) - seqnum,
+    };
   }
 }

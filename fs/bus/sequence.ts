@@ -126,7 +126,8 @@ export class Sequence<T> {
 
   /** Removes and returns the oldest item, and forgets all names: none is looked up from then on. */
   shift(): T | undefined {
-    if (this.#index !== null && this.#index.size > 0) this.#index = this.nameOf === null ? new RecyclingMap() : null;
+    if (this.#index !== null && this.#index.size > 0)
+      this.#index = this.nameOf === null ? new RecyclingMap() : null;
     const item = this.#items[this.#start];
     if (item === undefined) return undefined;
     this.#items[this.#start] = undefined;

@@ -7,11 +7,61 @@
  */
 export const DEVICE_VARIABLES: readonly string[] = [
   // what ends with _ begins the names of many
-  'ACTION', 'DEVPATH', 'SUBSYSTEM', 'SEQNUM', 'SYNTH_UUID', 'SYNTH_ARG_', 'DEVNAME', 'DEVTYPE', 'DEVMODE', 'DEVUID', 'DEVGID', 'DEVLINKS',
-  'DRIVER', 'MAJOR', 'MINOR', 'MODALIAS', 'PRODUCT', 'TYPE', 'INTERFACE', 'IFINDEX', 'BUSNUM', 'DEVNUM', 'DISKSEQ', 'DISKNAME', 'PARTN',
-  'PARTNAME', 'PARTUUID', 'FIRMWARE', 'TIMEOUT', 'ASYNC', 'HID_', 'PCI_', 'OF_', 'POWER_SUPPLY_', 'ID_', 'TAGS', 'CURRENT_TAGS',
-  'USEC_INITIALIZED', 'DEVPATH_OLD', 'RESULT', 'MDEV', 'SCSI_', 'NAME', 'PHYS', 'UNIQ', 'PROP', 'EV', 'KEY', 'REL', 'ABS', 'MSC', 'LED',
-  'SND', 'FF', 'SW',
+  'ACTION',
+  'DEVPATH',
+  'SUBSYSTEM',
+  'SEQNUM',
+  'SYNTH_UUID',
+  'SYNTH_ARG_',
+  'DEVNAME',
+  'DEVTYPE',
+  'DEVMODE',
+  'DEVUID',
+  'DEVGID',
+  'DEVLINKS',
+  'DRIVER',
+  'MAJOR',
+  'MINOR',
+  'MODALIAS',
+  'PRODUCT',
+  'TYPE',
+  'INTERFACE',
+  'IFINDEX',
+  'BUSNUM',
+  'DEVNUM',
+  'DISKSEQ',
+  'DISKNAME',
+  'PARTN',
+  'PARTNAME',
+  'PARTUUID',
+  'FIRMWARE',
+  'TIMEOUT',
+  'ASYNC',
+  'HID_',
+  'PCI_',
+  'OF_',
+  'POWER_SUPPLY_',
+  'ID_',
+  'TAGS',
+  'CURRENT_TAGS',
+  'USEC_INITIALIZED',
+  'DEVPATH_OLD',
+  'RESULT',
+  'MDEV',
+  'SCSI_',
+  'NAME',
+  'PHYS',
+  'UNIQ',
+  'PROP',
+  'EV',
+  'KEY',
+  'REL',
+  'ABS',
+  'MSC',
+  'LED',
+  'SND',
+  'FF',
+  'SW',
 ];
 
 const NAMES = new Set(DEVICE_VARIABLES.filter((name) => !name.endsWith('_')));
@@ -25,7 +75,9 @@ export function isDeviceVariable(name: string): boolean {
 }
 
 /** What of an environment is a device's; under vdevd, too. */
-export function deviceVariables(environment: Iterable<readonly [string, string]>): Map<string, string> {
+export function deviceVariables(
+  environment: Iterable<readonly [string, string]>,
+): Map<string, string> {
   const all = new Map(environment);
   const found = new Map([...all].filter(([name]) => isDeviceVariable(name)));
   if (found.has('DEVPATH') || !all.has(`${VDEV_PREFIX}DEVPATH`)) return found;

@@ -36,7 +36,10 @@ export function* subsystems(): Generator<Device> {
 }
 
 function requireSys(): void {
-  if (!existsSync(`${SYS}/devices`)) throw new UserError(`${SYS}: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs ${SYS})`);
+  if (!existsSync(`${SYS}/devices`))
+    throw new UserError(
+      `${SYS}: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs ${SYS})`,
+    );
 }
 
 function namesIn(directory: string): string[] {
@@ -78,7 +81,13 @@ function describe(path: string): EventText | undefined {
     properties = '';
   }
   const devpath = path.slice(SYS.length);
-  const lines = [`add@${devpath}`, 'ACTION=add', `DEVPATH=${devpath}`, `SUBSYSTEM=${subsystemOf(path)}`, properties];
+  const lines = [
+    `add@${devpath}`,
+    'ACTION=add',
+    `DEVPATH=${devpath}`,
+    `SUBSYSTEM=${subsystemOf(path)}`,
+    properties,
+  ];
   return parseEvent(`${lines.join('\n').trimEnd()}\n`);
 }
 

@@ -17,9 +17,14 @@ import { DEFAULT_DIRECTORY } from './defaults.js';
 function emptyProgram(): Command {
   return new Command('eventfs')
     .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
-    .description('A filesystem in which a directory has the lifetime of a process, fed by kernel device events.')
+    .description(
+      'A filesystem in which a directory has the lifetime of a process, fed by kernel device events.',
+    )
     .version(version())
-    .addHelpText('after', '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]')
+    .addHelpText(
+      'after',
+      '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]',
+    )
     .exitOverride()
     .configureOutput({
       writeOut: print,
@@ -49,14 +54,23 @@ export async function main(argv: readonly string[]): Promise<void> {
   addCompare(program);
   for (const command of program.commands) {
     const example = EXAMPLES[command.name()];
-    if (example !== undefined) command.addHelpText('after', `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd());
+    if (example !== undefined)
+      command.addHelpText(
+        'after',
+        `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd(),
+      );
   }
 
   try {
     if (!(await mountedByHelper(program, argv))) await program.parseAsync(argv);
   } catch (error) {
-    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    else process.exitCode = explain(error, program.commands.some((command) => command.name() === argv[2]) ? argv[2] : 'mount');
+    if (error instanceof CommanderError)
+      process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    else
+      process.exitCode = explain(
+        error,
+        program.commands.some((command) => command.name() === argv[2]) ? argv[2] : 'mount',
+      );
   }
 }
 
@@ -64,11 +78,22 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function mountedByHelper(program: Command, argv: readonly string[]): Promise<boolean> {
   const args = argv.slice(2);
   const isMount8 = args[0] === MOUNT_HELPER;
-  if (!isMount8 && !isHelperCall(args, program.commands.map((command) => command.name()))) return false;
+  if (
+    !isMount8 &&
+    !isHelperCall(
+      args,
+      program.commands.map((command) => command.name()),
+    )
+  )
+    return false;
   const { mountHelper, parseHelperCall } = await import('./commands/mount/mount-helper.js');
   const call = parseHelperCall(isMount8 ? args.slice(1) : args);
   if (isMount8 && call.isForeground) return true; // mount -f: everything but the mounting
-  process.exitCode = await mountHelper(call, argv[1], async (own) => void (await program.parseAsync(['mount', ...own], { from: 'user' })));
+  process.exitCode = await mountHelper(
+    call,
+    argv[1],
+    async (own) => void (await program.parseAsync(['mount', ...own], { from: 'user' })),
+  );
   return true;
 }
 
@@ -76,7 +101,13 @@ const MOUNT_HELPER = 'mount.fuse';
 
 /** Whether the arguments are SOURCE DIR and options of mount(8). @param commands the names of subcommands */
 function isHelperCall(args: readonly string[], commands: readonly string[]): boolean {
-  return args.length >= 3 && !args[0].startsWith('-') && !args[1].startsWith('-') && !commands.includes(args[0]) && /^-(o.*|t.*|[fnsv]+)$/.test(args[2]);
+  return (
+    args.length >= 3 &&
+    !args[0].startsWith('-') &&
+    !args[1].startsWith('-') &&
+    !commands.includes(args[0]) &&
+    /^-(o.*|t.*|[fnsv]+)$/.test(args[2])
+  );
 }
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
@@ -99,7 +130,10 @@ function addReading(program: Command): void {
     .command('watch')
     .description('print events as they come')
     .argument('[FILTER]', "which events, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
-    .option('--json', 'one JSON object a line: action, devpath, properties; more: earlier values of a repeated key; bytes that are not UTF-8 as numbers')
+    .option(
+      '--json',
+      'one JSON object a line: action, devpath, properties; more: earlier values of a repeated key; bytes that are not UTF-8 as numbers',
+    )
     .option('--properties', 'all properties of each event')
     .option('--since <seqnum>', 'first the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
@@ -109,9 +143,17 @@ function addReading(program: Command): void {
 
   program
     .command('emit')
-    .description('publish one event from arguments or the environment, or events from standard input')
-    .argument('[KEY=VALUE...]', 'its properties; ACTION and DEVPATH are required; - reads events from standard input, an empty line between them')
-    .option('--environment', 'take the properties of the environment, as mdev, mdevd and udev RUN+= set them')
+    .description(
+      'publish one event from arguments or the environment, or events from standard input',
+    )
+    .argument(
+      '[KEY=VALUE...]',
+      'its properties; ACTION and DEVPATH are required; - reads events from standard input, an empty line between them',
+    )
+    .option(
+      '--environment',
+      'take the properties of the environment, as mdev, mdevd and udev RUN+= set them',
+    )
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (properties: string[], options: { environment?: boolean; mount: string }) => {
       await (await import('./commands/emit.js')).emit(properties, options);
@@ -145,12 +187,23 @@ function addWorking(program: Command): void {
 
   program
     .command('run')
-    .description("run a command for each event: a device's properties in its environment, the event on standard input")
+    .description(
+      "run a command for each event: a device's properties in its environment, the event on standard input",
+    )
     .usage('[options] FILTER -- COMMAND [ARGUMENT...]')
     .argument('<FILTER>', "which events, as in 'SUBSYSTEM==block'; '' is all")
     .argument('<COMMAND...>', 'what to run; no shell is involved')
-    .option('--jobs <n>', 'how many at a time, never two for one DEVPATH, or for a device and its parent or child', parseCount, 1)
-    .option('--timeout <s>', 'end it, and all of its process group, after so many seconds', parseSeconds)
+    .option(
+      '--jobs <n>',
+      'how many at a time, never two for one DEVPATH, or for a device and its parent or child',
+      parseCount,
+      1,
+    )
+    .option(
+      '--timeout <s>',
+      'end it, and all of its process group, after so many seconds',
+      parseSeconds,
+    )
     .option('--since <seqnum>', 'begin with the kept events after this one', parseSeqnum)
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (filter: string, command: string[], options: RunOptions) => {
@@ -175,7 +228,11 @@ function addTending(program: Command): void {
   program
     .command('settle')
     .description('wait until no queue holds an event older than this call')
-    .option('--timeout <s>', 'how many seconds at most; then name the processes that lag', parseSeconds)
+    .option(
+      '--timeout <s>',
+      'how many seconds at most; then name the processes that lag',
+      parseSeconds,
+    )
     .option('--mount <dir>', 'where eventfs is mounted', DEFAULT_DIRECTORY)
     .action(async (options: { timeout?: number; mount: string }) => {
       await (await import('./commands/settle.js')).settle(options);
@@ -187,8 +244,17 @@ function addTending(program: Command): void {
     .argument('[FILTER]', "which devices, as in 'SUBSYSTEM==block'", '')
     .option('--action <action>', 'what it is to say', parseAction, 'add')
     .option('--subsystems', 'for buses and drivers too, before the devices')
-    .option('--synth-uuid <uuid>', 'the events have it in SYNTH_UUID, to tell this replay from others', parseUuid)
-    .option('--synth-arg <key=value>', 'and this in SYNTH_ARG_<key>; may be repeated', collectSynthArg, [])
+    .option(
+      '--synth-uuid <uuid>',
+      'the events have it in SYNTH_UUID, to tell this replay from others',
+      parseUuid,
+    )
+    .option(
+      '--synth-arg <key=value>',
+      'and this in SYNTH_ARG_<key>; may be repeated',
+      collectSynthArg,
+      [],
+    )
     .option('--dry-run', 'only print which devices')
     .action(async (filter: string, options: ColdplugOptions) => {
       (await import('./commands/coldplug.js')).coldplug(filter, options);
@@ -203,24 +269,31 @@ function addTending(program: Command): void {
     .action(async (options: DoctorOptions) => {
       const mount = program.commands.find((command) => command.name() === 'mount')!;
       mount.setOptionValue('config', options.config);
-      const readConfiguration = async (): Promise<unknown> => new (await import('./commands/mount/configuration.js')).Configuration(mount);
+      const readConfiguration = async (): Promise<unknown> =>
+        new (await import('./commands/mount/configuration.js')).Configuration(mount);
       await (await import('./commands/doctor.js')).doctor(options, readConfiguration);
     });
 }
 
 /** As package.json says. This file is compiled to dist/fs/cli/. */
 function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
   return version;
 }
 
 /** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */
 function oneLine(text: string): string {
-  return text.trim().replace(/^error: /, '').replaceAll('\n', ' ');
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ');
 }
 
 function parseSeqnum(text: string): SeqNum {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a SEQNUM, as in /sys/kernel/uevent_seqnum.');
+  if (!/^\d{1,15}$/.test(text))
+    throw new InvalidArgumentError('It is a SEQNUM, as in /sys/kernel/uevent_seqnum.');
   return Number(text) as SeqNum;
 }
 
@@ -229,12 +302,14 @@ const MOST_SECONDS = 2_000_000;
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
-  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > MOST_SECONDS) throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > MOST_SECONDS)
+    throw new InvalidArgumentError(`It is a number of seconds, at most ${MOST_SECONDS}.`);
   return seconds;
 }
 
 function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It is a number from 1 to 99999.');
+  if (!/^[1-9]\d{0,4}$/.test(text))
+    throw new InvalidArgumentError('It is a number from 1 to 99999.');
   return Number(text);
 }
 
@@ -242,16 +317,19 @@ function parseCount(text: string): number {
 const ACTIONS = ['add', 'remove', 'change', 'move', 'online', 'offline', 'bind', 'unbind'];
 
 function parseAction(text: string): string {
-  if (!ACTIONS.includes(text)) throw new InvalidArgumentError(`It is one of ${ACTIONS.join(', ')}.`);
+  if (!ACTIONS.includes(text))
+    throw new InvalidArgumentError(`It is one of ${ACTIONS.join(', ')}.`);
   return text;
 }
 
 function parseUuid(text: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) throw new InvalidArgumentError('It is a UUID, as uuidgen prints one.');
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
+    throw new InvalidArgumentError('It is a UUID, as uuidgen prints one.');
   return text;
 }
 
 function collectSynthArg(text: string, before: string[]): string[] {
-  if (!/^[0-9A-Za-z]+=[0-9A-Za-z]+$/.test(text)) throw new InvalidArgumentError('It is KEY=VALUE, of letters and digits.');
+  if (!/^[0-9A-Za-z]+=[0-9A-Za-z]+$/.test(text))
+    throw new InvalidArgumentError('It is KEY=VALUE, of letters and digits.');
   return [...before, text];
 }

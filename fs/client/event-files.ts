@@ -16,7 +16,11 @@ export function eventNames(directory: string, most = Infinity): string[] {
   const names: string[] = [];
   const opened = opendirSync(directory, { encoding: 'latin1' as BufferEncoding });
   try {
-    for (let entry = opened.readSync(); entry !== null && names.length < most; entry = opened.readSync()) {
+    for (
+      let entry = opened.readSync();
+      entry !== null && names.length < most;
+      entry = opened.readSync()
+    ) {
       if (entry.isFile()) names.push(entry.name);
     }
   } finally {

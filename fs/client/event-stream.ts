@@ -25,7 +25,8 @@ export class EventStream {
    * @param label what the process directory is called that `since` needs, as in `.watch`
    */
   constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
-    const { path, rest } = since === undefined ? sharedStream(mount, filter) : ownStream(mount, filter, label, since);
+    const { path, rest } =
+      since === undefined ? sharedStream(mount, filter) : ownStream(mount, filter, label, since);
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     this.#rest = rest;
   }
@@ -37,7 +38,9 @@ export class EventStream {
         try {
           const length = readSome(this.#fd, this.#buffer);
           if (length < 0) return;
-          const events = [...records(this.#buffer.subarray(0, length))].filter((event) => this.#wants(event));
+          const events = [...records(this.#buffer.subarray(0, length))].filter((event) =>
+            this.#wants(event),
+          );
           if (length === 0 || !take(events)) end();
         } catch (error) {
           failed(error instanceof Error ? error : new Error(String(error)));
@@ -65,8 +68,16 @@ function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filt
 }
 
 /** A process directory's, whose queue begins with what is kept. */
-function ownStream(mount: string, filter: Filter, label: string, since: SeqNum): { path: Buffer; rest: Filter } {
-  return { path: Buffer.from(`${makeOwnDirectory(mount, label, filter, since)}/.stream`), rest: filter };
+function ownStream(
+  mount: string,
+  filter: Filter,
+  label: string,
+  since: SeqNum,
+): { path: Buffer; rest: Filter } {
+  return {
+    path: Buffer.from(`${makeOwnDirectory(mount, label, filter, since)}/.stream`),
+    rest: filter,
+  };
 }
 
 /** How many bytes came, 0 at the end, -1 when there are none yet. */
@@ -76,7 +87,10 @@ function readSome(fd: number, buffer: Buffer): number {
   } catch (error) {
     if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return -1;
     // the daemon was killed, or the directory was removed
-    if (['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'].some((code) => isSystemError(error, code))) return 0;
+    if (
+      ['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'].some((code) => isSystemError(error, code))
+    )
+      return 0;
     throw error;
   }
 }

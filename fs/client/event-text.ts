@@ -3,7 +3,6 @@ import { Filter, FilterError } from '../uevent/filter/filter.js';
 import { UserError } from '../shared/errors.js';
 import { LF } from '../shared/ascii.js';
 
-
 export interface EventText {
   readonly text: string;
   readonly action: string;
@@ -21,7 +20,7 @@ export function tellsOfLoss({ action, devpath }: EventText): boolean {
 
 /** A read of a stream is whole records, and an empty line ends each. */
 export function* records(bytes: Buffer): Generator<EventText> {
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     let end = bytes.indexOf('\n\n', start);
     if (end < 0) end = bytes.length;
     yield parseEvent(bytes.toString('latin1', start, end));
@@ -32,7 +31,9 @@ export function* records(bytes: Buffer): Generator<EventText> {
 export function parseEvent(text: string): EventText {
   const [header, ...lines] = text.split('\n').filter((line) => line !== '');
   const at = (header ?? '').indexOf('@/');
-  const properties = lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const);
+  const properties = lines.map(
+    (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
+  );
   return {
     text,
     action: header?.slice(0, at) ?? '',

@@ -13,6 +13,8 @@ export async function requireMount(directory: string): Promise<string> {
     case 'stuck':
       throw new UserError(`${path}: its daemon does not answer (try eventfs umount ${path})`);
     default:
-      throw new UserError(`${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)`);
+      throw new UserError(
+        `${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)`,
+      );
   }
 }

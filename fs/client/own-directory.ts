@@ -18,7 +18,12 @@ const HINTS = {
  * @param label '' or `.<label>`
  * @param since a SEQNUM: what the bus has kept after it comes first
  */
-export function makeOwnDirectory(mount: string, label: string, filter: Filter, since?: SeqNum): string {
+export function makeOwnDirectory(
+  mount: string,
+  label: string,
+  filter: Filter,
+  since?: SeqNum,
+): string {
   const path = makeFree(`${mount}/${process.pid}${label}`);
   if (!filter.all) writeTo(`${path}/.filter`, Buffer.from(`${filter.text}\n`, 'latin1'));
   if (since !== undefined) writeTo(`${path}/.since`, Buffer.from(`${since}\n`));
@@ -48,7 +53,8 @@ function writeTo(path: string, text: Buffer): void {
       closeSync(fd);
     }
   } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: 'the daemon is of an older version' });
+    if (isSystemError(error))
+      throw UserError.from(error, path, { ENOENT: 'the daemon is of an older version' });
     throw error;
   }
 }

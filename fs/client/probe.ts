@@ -13,7 +13,8 @@ const MOST_LINKS = 40;
 
 /** A path in the form in which mountinfo shows it. Nothing is asked of its last part, which may be a mount that is dead. */
 export function mountPath(directory: string): string {
-  if (directory === '') throw new UserError("'': No such file or directory (give a directory to mount on)");
+  if (directory === '')
+    throw new UserError("'': No such file or directory (give a directory to mount on)");
   let path = resolve(directory);
   try {
     for (let links = 0; links < MOST_LINKS; links++) {
@@ -35,7 +36,8 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
   try {
     statfsSync(path);
   } catch (error) {
-    if (['ENOTCONN', 'ECONNABORTED', 'ECANCELED'].some((code) => isSystemError(error, code))) return 'stale';
+    if (['ENOTCONN', 'ECONNABORTED', 'ECANCELED'].some((code) => isSystemError(error, code)))
+      return 'stale';
   }
   return 'alive';
 }

@@ -12,7 +12,9 @@ import { readStatusFile } from './status.js';
 export function servingProcess(path: string): number | undefined {
   const connection = mountedAt(path)?.minor;
   const pid = Number(readStatusFile(`${path}/log`).get('DAEMON'));
-  return connection !== undefined && seesOwnNamespace() && serves(pid, connection) ? pid : undefined;
+  return connection !== undefined && seesOwnNamespace() && serves(pid, connection)
+    ? pid
+    : undefined;
 }
 
 /** Whether a process has that connection open. Before Linux 6.16 it can't be told which one it has. */
@@ -20,7 +22,9 @@ function serves(pid: number, connection: number): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`)
       .filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === '/dev/fuse')
-      .map((fd) => /^fuse_connection:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')))
+      .map((fd) =>
+        /^fuse_connection:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')),
+      )
       .some((said) => said === null || Number(said[1]) === connection);
   } catch {
     return false; // it has ended, or is not ours to look into

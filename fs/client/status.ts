@@ -1,15 +1,30 @@
 /** What a mount says of itself: `.status` files, and who subscribes. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { isSystemError } from '../shared/errors.js';
-import { type Status, type StatusKey, parseSubscriber, subscriberKind } from '../shared/status-lines.js';
+import {
+  type Status,
+  type StatusKey,
+  parseSubscriber,
+  subscriberKind,
+} from '../shared/status-lines.js';
 
 /** What is always in the root and no process directory. */
 const FIXED = new Set(['log', 'match', 'publish', 'stream']);
 
 /** @param encoding of the path, and of the values: as `latin1` they are bytes as characters */
-export function readStatusFile(directory: string, encoding: BufferEncoding = 'utf8'): Map<StatusKey, string> {
-  const lines = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding).split('\n').filter((line) => line !== '');
-  return new Map(lines.map((line) => [line.slice(0, line.indexOf('=')) as StatusKey, line.slice(line.indexOf('=') + 1)]));
+export function readStatusFile(
+  directory: string,
+  encoding: BufferEncoding = 'utf8',
+): Map<StatusKey, string> {
+  const lines = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding)
+    .split('\n')
+    .filter((line) => line !== '');
+  return new Map(
+    lines.map((line) => [
+      line.slice(0, line.indexOf('=')) as StatusKey,
+      line.slice(line.indexOf('=') + 1),
+    ]),
+  );
 }
 
 /**
@@ -47,7 +62,14 @@ export function processDirectories(path: string): { readable: Subscriber[]; unre
 
 function subscriberOf(what: string, lines: Status): Subscriber {
   const pid = Number(lines.get('OWNER'));
-  return { what, pid, command: commandOf(pid), pending: Number(lines.get('PENDING')), lost: Number(lines.get('LOST')), filter: lines.get('FILTER') ?? '' };
+  return {
+    what,
+    pid,
+    command: commandOf(pid),
+    pending: Number(lines.get('PENDING')),
+    lost: Number(lines.get('LOST')),
+    filter: lines.get('FILTER') ?? '',
+  };
 }
 
 /** The open streams and the clients of sockets. */

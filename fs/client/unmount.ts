@@ -1,7 +1,13 @@
 /** Taking a mount away, from outside or by its own daemon. */
 import { unmount, unmountApart } from '#native';
 import { isSystemError } from '../shared/errors.js';
-import { MOUNT_TYPE, type Mounted, ancestors, isReachable, mounts } from '../shared/kernel/mountinfo.js';
+import {
+  MOUNT_TYPE,
+  type Mounted,
+  ancestors,
+  isReachable,
+  mounts,
+} from '../shared/kernel/mountinfo.js';
 
 /** umount2(2). */
 const MNT_FORCE = 1;
@@ -29,15 +35,22 @@ export function detach(path: string): boolean {
  * @returns the paths of those that stay: beneath other mounts, or locked
  */
 export function detachAll(minor: number): string[] {
-  const isOurs = (mounted: Mounted): boolean => mounted.type === MOUNT_TYPE && mounted.minor === minor;
+  const isOurs = (mounted: Mounted): boolean =>
+    mounted.type === MOUNT_TYPE && mounted.minor === minor;
   // Once the last is gone another filesystem may get the device's number.
-  const known = new Set(mounts().filter(isOurs).map(({ id }) => id));
+  const known = new Set(
+    mounts()
+      .filter(isOurs)
+      .map(({ id }) => id),
+  );
   const tried = new Set<number>();
   for (;;) {
     const all = mounts();
     const ours = all.filter((mounted) => isOurs(mounted) && known.has(mounted.id));
     const next = ours.find((mounted) => {
-      const isBelowOurs = ancestors(mounted, all).some((above) => above.mountPoint !== mounted.mountPoint && ours.includes(above));
+      const isBelowOurs = ancestors(mounted, all).some(
+        (above) => above.mountPoint !== mounted.mountPoint && ours.includes(above),
+      );
       return !tried.has(mounted.id) && !isBelowOurs && isReachable(mounted, all);
     });
     if (next === undefined) return ours.map(({ mountPoint }) => mountPoint);

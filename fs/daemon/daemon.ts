@@ -44,14 +44,19 @@ export class Daemon {
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
     this.#owners = new Owners(() => this.#giveBack.note(), trace);
-    const bus = new Bus(new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })), new IdAllocator(FUSE_ROOT_ID));
+    const bus = new Bus(
+      new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })),
+      new IdAllocator(FUSE_ROOT_ID),
+    );
     this.tree = new Tree(bus, this.#owners, logger);
     traceEvents(this.tree, trace);
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
     for (const directory of options.sticky) this.#addSticky(directory);
-    this.#sources = options.sources.map((name) => new UeventSource(GROUPS[name], bus, logger, trace));
+    this.#sources = options.sources.map(
+      (name) => new UeventSource(GROUPS[name], bus, logger, trace),
+    );
     if (this.#sources.length > 0) warmUp(this.#owners);
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
@@ -60,7 +65,10 @@ export class Daemon {
     try {
       this.tree.addSticky(name, mode);
     } catch (error) {
-      if (error instanceof FsError) throw new UsageError(`sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`);
+      if (error instanceof FsError)
+        throw new UsageError(
+          `sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`,
+        );
       throw error;
     }
   }
@@ -77,7 +85,14 @@ export class Daemon {
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
     const { driver, logger, trace = NO_TRACE } = this.options;
-    this.#driver = await openDriver(driver, this.tree, logger, trace, this.options, this.#giveBack.note);
+    this.#driver = await openDriver(
+      driver,
+      this.tree,
+      logger,
+      trace,
+      this.options,
+      this.#giveBack.note,
+    );
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     for (const source of this.#sources) source.start();

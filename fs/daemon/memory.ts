@@ -84,7 +84,11 @@ export class GiveBack {
     this.#heldMost = Math.max(this.#heldMost, held);
     if (wasBusy) return this.#lookIn(IDLE_MS);
     const explained = held - this.#heldAfter;
-    if (this.#heldMost - held < FREED_BYTES && heapBytes() - this.#heapAfter - explained < UNEXPLAINED_BYTES) return;
+    if (
+      this.#heldMost - held < FREED_BYTES &&
+      heapBytes() - this.#heapAfter - explained < UNEXPLAINED_BYTES
+    )
+      return;
     const waitMs = this.#endedMs + PAUSE_MS - performance.now();
     if (waitMs > 0) return this.#lookIn(waitMs);
     this.#run(held);
@@ -105,7 +109,10 @@ export class GiveBack {
     this.#heapAfter = heapBytes();
     this.#heldAfter = this.#heldMost = held;
     if (isFull) this.#msAMiB = this.#lastMs / (this.#heapAfter / MIB);
-    if (this.#lastMs > MOST_MS) this.logger.warn(`a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`);
+    if (this.#lastMs > MOST_MS)
+      this.logger.warn(
+        `a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`,
+      );
   }
 }
 

@@ -5,7 +5,12 @@ import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { Config } from './config/config.js';
 
-export { DRIVER_NAMES, TRANSPORT_NAMES, type DriverName, type TransportName } from '../drivers/driver.js';
+export {
+  DRIVER_NAMES,
+  TRANSPORT_NAMES,
+  type DriverName,
+  type TransportName,
+} from '../drivers/driver.js';
 export type { OutletOptions, SocketPlace } from '../outlets/open-outlets.js';
 
 export interface StickyDirectory {

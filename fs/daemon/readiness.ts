@@ -9,7 +9,8 @@ export function tellReady(fd: number): void {
     writeSync(fd, '\n');
     closeSync(fd);
   } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, `--ready-fd ${fd}`, { EBADF: 'that descriptor is not open' });
+    if (isSystemError(error))
+      throw UserError.from(error, `--ready-fd ${fd}`, { EBADF: 'that descriptor is not open' });
     throw error;
   }
 }

@@ -24,15 +24,25 @@ const READ_BYTES = 4096;
 export function warmUp(owners: Owners): void {
   const bus = new Bus(new Log(LIMITS), new IdAllocator(0));
   const tree = new Tree(bus, owners);
-  const sink = new ReplySink(new Uint8Array(2 * READ_BYTES), bus.log.memory, new Uint32Array(ControlWord.count));
-  const port: ReplyPort = { ...NO_PORT, begin: (size) => sink.begin(size), answer: () => sink.end() };
+  const sink = new ReplySink(
+    new Uint8Array(2 * READ_BYTES),
+    bus.log.memory,
+    new Uint32Array(ControlWord.count),
+  );
+  const port: ReplyPort = {
+    ...NO_PORT,
+    begin: (size) => sink.begin(size),
+    answer: () => sink.end(),
+  };
   tree.attach(port, () => undefined);
   const stream = tree.root.lookup('stream')!.open(0, { uid: 0, gid: 0, pid: 0 });
   const read: ParkedRead = { slot: 0, handle: stream, size: READ_BYTES };
   const text = new UeventText();
   for (let seqnum = 1; seqnum <= TIMES; seqnum++) {
     stream.park(read);
-    const datagram = Buffer.from(`add@/devices/virtual/warm-up\0ACTION=add\0SUBSYSTEM=warm-up\0SEQNUM=${seqnum}\0`);
+    const datagram = Buffer.from(
+      `add@/devices/virtual/warm-up\0ACTION=add\0SUBSYSTEM=warm-up\0SEQNUM=${seqnum}\0`,
+    );
     text.readDatagram(datagram, 0, datagram.length);
     bus.publishKernel(text);
     bus.settle();

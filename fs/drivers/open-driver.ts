@@ -18,9 +18,21 @@ export async function openDriver(
   options: DevFuseOptions,
   onRequest: () => void,
 ): Promise<Driver> {
-  if (name === 'devfuse') return new (await import('./devfuse/devfuse.js')).DevFuse(tree, logger, trace, options, onRequest);
+  if (name === 'devfuse')
+    return new (await import('./devfuse/devfuse.js')).DevFuse(
+      tree,
+      logger,
+      trace,
+      options,
+      onRequest,
+    );
   try {
-    return new (await import('./fuse-native/fuse-native.js')).FuseNative(tree, logger, trace, onRequest);
+    return new (await import('./fuse-native/fuse-native.js')).FuseNative(
+      tree,
+      logger,
+      trace,
+      onRequest,
+    );
   } catch (error) {
     throw cannotLoad(error);
   }
@@ -29,9 +41,13 @@ export async function openDriver(
 /** dlopen(3)'s reason in one line, and what to install. */
 function cannotLoad(error: unknown): UserError {
   if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') {
-    return new UserError('--driver fuse-native: the npm package fuse-native is not installed (it is optional: npm ci --include=optional; or leave it at devfuse)');
+    return new UserError(
+      '--driver fuse-native: the npm package fuse-native is not installed (it is optional: npm ci --include=optional; or leave it at devfuse)',
+    );
   }
   const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
-  const hint = reason.includes('libfuse.so.2') ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine' : 'npm ci; it comes compiled for x86-64 and glibc';
+  const hint = reason.includes('libfuse.so.2')
+    ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine'
+    : 'npm ci; it comes compiled for x86-64 and glibc';
   return new UserError(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
 }

@@ -114,7 +114,15 @@ export const FUSE_POLL_SCHEDULE_NOTIFY = 1 << 0;
 export const FUSE_NOTIFY_POLL = 1;
 
 /** Offsets of the fields of fuse_in_header. */
-export const InHeader = { len: 0, opcode: 4, unique: 8, nodeid: 16, uid: 24, gid: 28, pid: 32 } as const;
+export const InHeader = {
+  len: 0,
+  opcode: 4,
+  unique: 8,
+  nodeid: 16,
+  uid: 24,
+  gid: 28,
+  pid: 32,
+} as const;
 
 /** fuse_setxattr_in as it was before FUSE_SETXATTR_EXT, which we do not ask for: size and flags. */
 export const FUSE_COMPAT_SETXATTR_IN_SIZE = 8;

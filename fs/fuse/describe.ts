@@ -8,7 +8,17 @@
  * Structures and flags by their names in include/uapi/linux/fuse.h and open(2).
  */
 import { constants } from 'node:fs';
-import { FUSE_GETATTR_FH, InHeader, InitFlag, OpenFlag, Opcode, RenameFlag, SetattrValid, Size, XattrFlag } from './abi.js';
+import {
+  FUSE_GETATTR_FH,
+  InHeader,
+  InitFlag,
+  OpenFlag,
+  Opcode,
+  RenameFlag,
+  SetattrValid,
+  Size,
+  XattrFlag,
+} from './abi.js';
 import { Fields, type Flags, MISSING, decimal, flagNames } from './fields.js';
 import { opcodeName } from './opcodes.js';
 
@@ -41,13 +51,28 @@ const FSYNC_FLAGS: Flags = { FDATASYNC: 1 << 0 };
 const OPEN_IN_FLAGS: Flags = { KILL_SUIDGID: 1 << 0 };
 const ACCESS_MASK: Flags = { X_OK: 1, W_OK: 2, R_OK: 4 };
 const POLL_FLAGS: Flags = { SCHEDULE_NOTIFY: 1 << 0 };
-const POLL_EVENTS: Flags = { POLLIN: 0x1, POLLPRI: 0x2, POLLOUT: 0x4, POLLERR: 0x8, POLLHUP: 0x10, POLLRDNORM: 0x40, POLLRDBAND: 0x80, POLLWRNORM: 0x100, POLLWRBAND: 0x200, POLLRDHUP: 0x2000 };
-const INIT_FLAGS: Flags = Object.fromEntries(Object.entries(InitFlag).map(([name, bit]) => [name.replace('FUSE_', ''), (1 << bit) >>> 0]));
+const POLL_EVENTS: Flags = {
+  POLLIN: 0x1,
+  POLLPRI: 0x2,
+  POLLOUT: 0x4,
+  POLLERR: 0x8,
+  POLLHUP: 0x10,
+  POLLRDNORM: 0x40,
+  POLLRDBAND: 0x80,
+  POLLWRNORM: 0x100,
+  POLLWRBAND: 0x200,
+  POLLRDHUP: 0x2000,
+};
+const INIT_FLAGS: Flags = Object.fromEntries(
+  Object.entries(InitFlag).map(([name, bit]) => [name.replace('FUSE_', ''), (1 << bit) >>> 0]),
+);
 /** How many nodes of a BATCH_FORGET are named. */
 const MOST_FORGOTTEN = 8;
 
 function withoutPrefix(flags: Flags, prefix: string): Flags {
-  return Object.fromEntries(Object.entries(flags).map(([name, bits]) => [name.replace(prefix, ''), bits]));
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, bits]) => [name.replace(prefix, ''), bits]),
+  );
 }
 
 /** The fields behind a request's header, by opcode; an opcode that is not here has none that are shown. */
@@ -58,19 +83,22 @@ const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_GETATTR]: ofHandle,
   [Opcode.FUSE_SETATTR]: changes,
   [Opcode.FUSE_SYMLINK]: (f) => `${f.name()} to ${f.name()}`,
-  [Opcode.FUSE_MKNOD]: (f) => `mode=${f.octal()} rdev=${f.u32()} umask=${f.octal()} ${f.skip(4).name()}`,
+  [Opcode.FUSE_MKNOD]: (f) =>
+    `mode=${f.octal()} rdev=${f.u32()} umask=${f.octal()} ${f.skip(4).name()}`,
   [Opcode.FUSE_MKDIR]: (f) => `mode=${f.octal()} umask=${f.octal()} ${f.name()}`,
   [Opcode.FUSE_UNLINK]: (f) => f.name(),
   [Opcode.FUSE_RMDIR]: (f) => f.name(),
   [Opcode.FUSE_RENAME]: (f) => `newdir=${f.u64()} ${f.name()} to ${f.name()}`,
-  [Opcode.FUSE_RENAME2]: (f) => `newdir=${f.u64()} flags=${f.flags(RENAME_FLAGS)} ${f.skip(4).name()} to ${f.name()}`,
+  [Opcode.FUSE_RENAME2]: (f) =>
+    `newdir=${f.u64()} flags=${f.flags(RENAME_FLAGS)} ${f.skip(4).name()} to ${f.name()}`,
   [Opcode.FUSE_LINK]: (f) => `oldnode=${f.u64()} ${f.name()}`,
   [Opcode.FUSE_OPEN]: (f) => `flags=${openFlags(f)} open_flags=${f.flags(OPEN_IN_FLAGS)}`,
   [Opcode.FUSE_OPENDIR]: (f) => `flags=${openFlags(f)} open_flags=${f.flags(OPEN_IN_FLAGS)}`,
   [Opcode.FUSE_READ]: reading,
   [Opcode.FUSE_READDIR]: reading,
   [Opcode.FUSE_READDIRPLUS]: reading,
-  [Opcode.FUSE_WRITE]: (f) => `fh=${f.u64()} offset=${f.u64()} size=${f.u32()} write_flags=${f.flags(WRITE_FLAGS)} flags=${openFlags(f.skip(8))}`,
+  [Opcode.FUSE_WRITE]: (f) =>
+    `fh=${f.u64()} offset=${f.u64()} size=${f.u32()} write_flags=${f.flags(WRITE_FLAGS)} flags=${openFlags(f.skip(8))}`,
   [Opcode.FUSE_RELEASE]: closing,
   [Opcode.FUSE_RELEASEDIR]: closing,
   [Opcode.FUSE_FSYNC]: (f) => `fh=${f.u64()} flags=${f.flags(FSYNC_FLAGS)}`,
@@ -80,7 +108,8 @@ const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_LISTXATTR]: (f) => `size=${f.u32()}`,
   [Opcode.FUSE_REMOVEXATTR]: (f) => f.name(),
   [Opcode.FUSE_FLUSH]: (f) => `fh=${f.u64()}`,
-  [Opcode.FUSE_INIT]: (f) => `version=${f.u32()}.${f.u32()} max_readahead=${f.u32()} flags=${f.flags(INIT_FLAGS)}`,
+  [Opcode.FUSE_INIT]: (f) =>
+    `version=${f.u32()}.${f.u32()} max_readahead=${f.u32()} flags=${f.flags(INIT_FLAGS)}`,
   [Opcode.FUSE_GETLK]: locking,
   [Opcode.FUSE_SETLK]: locking,
   [Opcode.FUSE_SETLKW]: locking,
@@ -89,11 +118,15 @@ const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_TMPFILE]: creating,
   [Opcode.FUSE_INTERRUPT]: (f) => `of=#${f.u64()}`,
   [Opcode.FUSE_BMAP]: (f) => `block=${f.u64()} blocksize=${f.u32()}`,
-  [Opcode.FUSE_IOCTL]: (f) => `fh=${f.u64()} flags=${f.u32()} cmd=${f.u32()} arg=${f.u64()} in_size=${f.u32()} out_size=${f.u32()}`,
-  [Opcode.FUSE_POLL]: (f) => `fh=${f.u64()} kh=${f.u64()} flags=${f.flags(POLL_FLAGS)} events=${f.flags(POLL_EVENTS)}`,
-  [Opcode.FUSE_FALLOCATE]: (f) => `fh=${f.u64()} offset=${f.u64()} length=${f.u64()} mode=${f.u32()}`,
+  [Opcode.FUSE_IOCTL]: (f) =>
+    `fh=${f.u64()} flags=${f.u32()} cmd=${f.u32()} arg=${f.u64()} in_size=${f.u32()} out_size=${f.u32()}`,
+  [Opcode.FUSE_POLL]: (f) =>
+    `fh=${f.u64()} kh=${f.u64()} flags=${f.flags(POLL_FLAGS)} events=${f.flags(POLL_EVENTS)}`,
+  [Opcode.FUSE_FALLOCATE]: (f) =>
+    `fh=${f.u64()} offset=${f.u64()} length=${f.u64()} mode=${f.u32()}`,
   [Opcode.FUSE_LSEEK]: (f) => `fh=${f.u64()} offset=${f.u64()} whence=${f.u32()}`,
-  [Opcode.FUSE_COPY_FILE_RANGE]: (f) => `fh_in=${f.u64()} off_in=${f.u64()} nodeid_out=${f.u64()} fh_out=${f.u64()} off_out=${f.u64()} len=${f.u64()}`,
+  [Opcode.FUSE_COPY_FILE_RANGE]: (f) =>
+    `fh_in=${f.u64()} off_in=${f.u64()} nodeid_out=${f.u64()} fh_out=${f.u64()} off_out=${f.u64()} len=${f.u64()}`,
 };
 
 /** The requests whose node is the directory that a name is in. */
@@ -112,7 +145,12 @@ const OF_PARENT: ReadonlySet<number> = new Set([
 ]);
 
 /** The requests that are about the connection, not about a node. */
-const OF_NO_NODE: ReadonlySet<number> = new Set([Opcode.FUSE_INIT, Opcode.FUSE_DESTROY, Opcode.FUSE_BATCH_FORGET, Opcode.FUSE_INTERRUPT]);
+const OF_NO_NODE: ReadonlySet<number> = new Set([
+  Opcode.FUSE_INIT,
+  Opcode.FUSE_DESTROY,
+  Opcode.FUSE_BATCH_FORGET,
+  Opcode.FUSE_INTERRUPT,
+]);
 
 /** The flags of an open file: to read is to have none. */
 function openFlags(f: Fields): string {
@@ -125,7 +163,10 @@ function openFlags(f: Fields): string {
 function forgotten(f: Fields): string {
   const count = f.word() ?? 0;
   f.skip(4);
-  const shown = Array.from({ length: Math.min(count, MOST_FORGOTTEN, Math.floor(f.rest / Size.fuse_forget_one)) }, () => `${f.u64()}*${f.u64()}`);
+  const shown = Array.from(
+    { length: Math.min(count, MOST_FORGOTTEN, Math.floor(f.rest / Size.fuse_forget_one)) },
+    () => `${f.u64()}*${f.u64()}`,
+  );
   return [`count=${count}`, ...shown, ...(shown.length < count ? ['...'] : [])].join(' ');
 }
 
@@ -146,8 +187,16 @@ function changes(f: Fields): string {
   f.skip(4);
   const uid = f.u32();
   const gid = f.u32();
-  const values = Object.entries({ FATTR_FH: `fh=${fh}`, FATTR_MODE: `mode=${mode}`, FATTR_UID: `to_uid=${uid}`, FATTR_GID: `to_gid=${gid}`, FATTR_SIZE: `size=${size}` });
-  const shown = values.filter(([name]) => (valid & SetattrValid[name as keyof typeof SetattrValid]) !== 0).map(([, value]) => value);
+  const values = Object.entries({
+    FATTR_FH: `fh=${fh}`,
+    FATTR_MODE: `mode=${mode}`,
+    FATTR_UID: `to_uid=${uid}`,
+    FATTR_GID: `to_gid=${gid}`,
+    FATTR_SIZE: `size=${size}`,
+  });
+  const shown = values
+    .filter(([name]) => (valid & SetattrValid[name as keyof typeof SetattrValid]) !== 0)
+    .map(([, value]) => value);
   return [`valid=${flagNames(valid, SETATTR_FLAGS)}`, ...shown].join(' ');
 }
 
@@ -234,8 +283,10 @@ const REPLY: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_OPENDIR]: opened,
   [Opcode.FUSE_WRITE]: (f) => `size=${f.u32()}`,
   [Opcode.FUSE_POLL]: (f) => `revents=${f.flags(POLL_EVENTS)}`,
-  [Opcode.FUSE_STATFS]: (f) => `blocks=${f.u64()} bfree=${f.u64()} bavail=${f.u64()} files=${f.u64()} ffree=${f.u64()}`,
-  [Opcode.FUSE_INIT]: (f) => `version=${f.u32()}.${f.u32()} max_readahead=${f.u32()} flags=${f.flags(INIT_FLAGS)}`,
+  [Opcode.FUSE_STATFS]: (f) =>
+    `blocks=${f.u64()} bfree=${f.u64()} bavail=${f.u64()} files=${f.u64()} ffree=${f.u64()}`,
+  [Opcode.FUSE_INIT]: (f) =>
+    `version=${f.u32()}.${f.u32()} max_readahead=${f.u32()} flags=${f.flags(INIT_FLAGS)}`,
 };
 
 /** fuse_entry_out. */
@@ -265,9 +316,15 @@ function opened(f: Fields): string {
  * @param bytes the reply, header included, `length` bytes of it
  * @param more how many bytes follow from elsewhere
  */
-export function describeReply(opcode: number, bytes: Uint8Array, length: number, more: number): string {
+export function describeReply(
+  opcode: number,
+  bytes: Uint8Array,
+  length: number,
+  more: number,
+): string {
   const describe = REPLY[opcode];
-  if (describe !== undefined && length > Size.fuse_out_header) return describe(new Fields(bytes, Size.fuse_out_header, length));
+  if (describe !== undefined && length > Size.fuse_out_header)
+    return describe(new Fields(bytes, Size.fuse_out_header, length));
   const body = length - Size.fuse_out_header + more;
   // Of these no byte is an answer too: the end of a file or of a directory.
   const isRead = opcode === Opcode.FUSE_READ || opcode === Opcode.FUSE_READDIR;

@@ -14,7 +14,9 @@ export type Flags = Readonly<Record<string, number>>;
 
 /** A number of 64 bits as people write it. Hexadecimal where it is too large to be exact. */
 export function decimal(low: number, high: number): string {
-  return high < FIRST_INEXACT_HIGH ? String(low + high * TWO_32) : `0x${high.toString(16)}${low.toString(16).padStart(8, '0')}`;
+  return high < FIRST_INEXACT_HIGH
+    ? String(low + high * TWO_32)
+    : `0x${high.toString(16)}${low.toString(16).padStart(8, '0')}`;
 }
 
 /** The names of the flags that are set, and what has no name in hexadecimal; `0` for none. */

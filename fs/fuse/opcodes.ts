@@ -34,8 +34,12 @@ export interface Operation {
 /** The shortest name is one byte and its NUL. */
 const NAME = 2;
 
-const row = <M extends string>(name: keyof typeof Opcode, method: M, inBytes: number, answered = true) =>
-  ({ opcode: Opcode[name], name, method, inBytes, answered }) as const;
+const row = <M extends string>(
+  name: keyof typeof Opcode,
+  method: M,
+  inBytes: number,
+  answered = true,
+) => ({ opcode: Opcode[name], name, method, inBytes, answered }) as const;
 
 export const OPERATIONS = [
   row('FUSE_LOOKUP', 'lookup', NAME),
@@ -76,7 +80,9 @@ export const OPERATIONS = [
 export const operationOf: readonly (Operation | undefined)[] = index(OPERATIONS);
 
 function index(operations: readonly Operation[]): readonly (Operation | undefined)[] {
-  const table: (Operation | undefined)[] = new Array<undefined>(Math.max(...Object.values(Opcode)) + 1).fill(undefined);
+  const table: (Operation | undefined)[] = new Array<undefined>(
+    Math.max(...Object.values(Opcode)) + 1,
+  ).fill(undefined);
   for (const operation of operations) {
     if (table[operation.opcode] !== undefined) throw new Error(`two rows for ${operation.name}`);
     table[operation.opcode] = operation;

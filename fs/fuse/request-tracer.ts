@@ -21,7 +21,14 @@ export class RequestTracer {
   received(bytes: Uint8Array, length: number): void {
     const header: Partial<RequestHeader> = headerOf(bytes, length) ?? {};
     const { unique = '?', name, node, pid, uid, gid } = header;
-    this.line(`-> #${unique} ${describeRequest(bytes, length)}`, { unique, opcode: name, node, caller: pid, uid, gid });
+    this.line(`-> #${unique} ${describeRequest(bytes, length)}`, {
+      unique,
+      opcode: name,
+      node,
+      caller: pid,
+      uid,
+      gid,
+    });
   }
 
   /**
@@ -32,12 +39,23 @@ export class RequestTracer {
     const header: Partial<RequestHeader> = headerOf(request, requestLength) ?? {};
     const { unique = '?', opcode = -1, name } = header;
     if (length === 0) {
-      const outcome = operationOf[opcode]?.answered === true ? 'parked' : reply.why === undefined ? 'no reply' : `no reply: ${reply.why}`;
+      const outcome =
+        operationOf[opcode]?.answered === true
+          ? 'parked'
+          : reply.why === undefined
+            ? 'no reply'
+            : `no reply: ${reply.why}`;
       this.line(`<- #${unique} (${outcome})`, { unique, opcode: name });
       return;
     }
     const errno = -new Int32Array(reply.bytes.buffer, reply.bytes.byteOffset + 4, 1)[0];
-    if (errno !== 0) return this.#failed(unique, name, errno, reply.why === NOT_FOUND ? this.#notFound(request, requestLength) : reply.why);
+    if (errno !== 0)
+      return this.#failed(
+        unique,
+        name,
+        errno,
+        reply.why === NOT_FOUND ? this.#notFound(request, requestLength) : reply.why,
+      );
     const what = describeReply(opcode, reply.bytes, length, reply.sliceBytes);
     this.line(`<- #${unique} OK${what === '' ? '' : ` ${what}`}`, { unique, opcode: name });
   }
@@ -62,16 +80,28 @@ export class RequestTracer {
     this.line(`<- NOTIFY_POLL node=${node}`);
   }
 
-  #failed(unique: string, opcode: string | undefined, errno: number, why: string | undefined): void {
+  #failed(
+    unique: string,
+    opcode: string | undefined,
+    errno: number,
+    why: string | undefined,
+  ): void {
     const name = errnoName(errno);
-    this.line(`<- #${unique} ${name}${why === undefined ? '' : ` (${why})`}`, { unique, opcode, errno: name, reason: why });
+    this.line(`<- #${unique} ${name}${why === undefined ? '' : ` (${why})`}`, {
+      unique,
+      opcode,
+      errno: name,
+      reason: why,
+    });
   }
 
   /** The name that a LOOKUP asks for follows its header. */
   #notFound(request: Uint8Array, length: number): string {
     const start = Size.fuse_in_header;
     const nul = request.subarray(start, length).indexOf(0);
-    const name = Buffer.from(request.buffer, request.byteOffset + start, Math.max(0, nul)).toString('latin1');
+    const name = Buffer.from(request.buffer, request.byteOffset + start, Math.max(0, nul)).toString(
+      'latin1',
+    );
     return this.whyNotFound(Number(headerOf(request, length)!.node), name);
   }
 }

@@ -29,7 +29,8 @@ export class Request {
 
   /** A request of `length` bytes has been read. Throws {@link ShortRequest} when not even its header is there. */
   begin(length: number): void {
-    if (length < Size.fuse_in_header) throw new ShortRequest(`a request of ${length} bytes has no header`);
+    if (length < Size.fuse_in_header)
+      throw new ShortRequest(`a request of ${length} bytes has no header`);
     this.#at = Size.fuse_in_header;
     this.#end = length;
   }
@@ -88,7 +89,8 @@ export class Request {
 
   /** Steps over what is not needed. */
   skip(bytes: number): void {
-    if (this.#at + bytes > this.#end) throw new ShortRequest(`it ends ${this.#at + bytes - this.#end} bytes early`);
+    if (this.#at + bytes > this.#end)
+      throw new ShortRequest(`it ends ${this.#at + bytes - this.#end} bytes early`);
     this.#at += bytes;
   }
 
@@ -105,7 +107,8 @@ export class Request {
     const start = this.#at;
     let end = start;
     let hash = 0;
-    for (; end < this.#end && bytes[end] !== NUL; end++) hash = (Math.imul(hash, 31) + bytes[end]) | 0;
+    for (; end < this.#end && bytes[end] !== NUL; end++)
+      hash = (Math.imul(hash, 31) + bytes[end]) | 0;
     if (end === this.#end) throw new ShortRequest('a name does not end');
     this.#at = end + 1;
     return this.#intern(start, end, hash & NAME_MASK);
@@ -133,7 +136,8 @@ export class Request {
 
   #isAt(name: string, start: number, end: number): boolean {
     if (name.length !== end - start) return false;
-    for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) !== this.bytes[start + i]) return false;
+    for (let i = 0; i < name.length; i++)
+      if (name.charCodeAt(i) !== this.bytes[start + i]) return false;
     return true;
   }
 }

@@ -14,7 +14,15 @@ import {
   Opcode,
   Size,
 } from './abi.js';
-import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS, opcodeName, operationOf } from './opcodes.js';
+import {
+  DONE,
+  type Handler,
+  type Handlers,
+  NO_REPLY,
+  OPERATIONS,
+  opcodeName,
+  operationOf,
+} from './opcodes.js';
 import { Reply } from './reply.js';
 import type { RequestTracer } from './request-tracer.js';
 import { Request, ShortRequest } from './request.js';
@@ -93,7 +101,8 @@ export class Session {
     private readonly logger: Logger,
     private readonly special: SpecialCaller = { pid: -1, handlers },
   ) {
-    if (endianness() !== 'LE') throw new Error('this machine is big-endian, which is not supported');
+    if (endianness() !== 'LE')
+      throw new Error('this machine is big-endian, which is not supported');
     this.request = new Request(requestBytes);
     this.reply = new Reply(replyBytes, requestBytes);
     this.#serve = byOpcode(handlers);
@@ -120,8 +129,10 @@ export class Session {
       request.begin(length);
       reply.begin();
       const operation = operationOf[opcode];
-      if (operation === undefined) return reply.error(reply.refuse(Errno.ENOSYS, 'it is not served'));
-      if (request.rest < operation.inBytes) throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
+      if (operation === undefined)
+        return reply.error(reply.refuse(Errno.ENOSYS, 'it is not served'));
+      if (request.rest < operation.inBytes)
+        throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
       const serve = request.pid === this.special.pid ? this.#serveSpecial : this.#serve;
       const outcome = serve[opcode]!(request, reply);
       if (outcome === DONE) return reply.end();
@@ -153,13 +164,18 @@ export class Session {
   #failed(opcode: number, error: unknown): number {
     const expected = error instanceof FsError;
     if (!expected) this.#report(opcode, error);
-    this.reply.why = expected ? error.why : error instanceof ShortRequest ? error.message : `the daemon has failed: ${String(error)}`;
+    this.reply.why = expected
+      ? error.why
+      : error instanceof ShortRequest
+        ? error.message
+        : `the daemon has failed: ${String(error)}`;
     if (opcode < 0 || operationOf[opcode]?.answered === false) return 0;
     return this.reply.error(expected ? error.errno : Errno.EIO);
   }
 
   #report(opcode: number, error: unknown): void {
-    const caller = opcode < 0 ? '' : ` for node ${this.request.nodeid}, from pid ${this.request.pid}`;
+    const caller =
+      opcode < 0 ? '' : ` for node ${this.request.nodeid}, from pid ${this.request.pid}`;
     const what = `${opcodeName(opcode)}${caller}`;
     if (error instanceof ShortRequest) this.logger.warn(`${what}: ${error.message}`);
     else this.logger.error(what, error);
@@ -186,8 +202,13 @@ export class Session {
     const offered = request.u32();
     const isExtended = (offered & bit(InitFlag.FUSE_INIT_EXT)) !== 0 && request.rest >= 4;
     const offered2 = isExtended ? request.u32() : 0;
-    if (major < FUSE_KERNEL_VERSION || (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)) {
-      this.logger.error(`the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`);
+    if (
+      major < FUSE_KERNEL_VERSION ||
+      (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)
+    ) {
+      this.logger.error(
+        `the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`,
+      );
       return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
     }
     reply.u32(FUSE_KERNEL_VERSION);
@@ -200,12 +221,13 @@ export class Session {
       this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
       this.#isPlain = this.#tracer === null;
       reply.u32(this.minor);
-      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.#negotiation?.onRingOffered() === true) flags2 |= FUSE_OVER_IO_URING;
+      if ((offered2 & FUSE_OVER_IO_URING) !== 0 && this.#negotiation?.onRingOffered() === true)
+        flags2 |= FUSE_OVER_IO_URING;
       this.#negotiation?.onNegotiated();
     }
     reply.u32(maxReadahead);
     reply.u32((offered & WANTED_FLAGS) | (flags2 === 0 ? 0 : bit(InitFlag.FUSE_INIT_EXT)));
-    reply.u32(MAX_BACKGROUND | ((MAX_BACKGROUND * 3) / 4) << 16); // u16 max_background, u16 congestion_threshold
+    reply.u32(MAX_BACKGROUND | (((MAX_BACKGROUND * 3) / 4) << 16)); // u16 max_background, u16 congestion_threshold
     reply.u32(MAX_WRITE_BYTES);
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment

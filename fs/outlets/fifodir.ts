@@ -25,9 +25,17 @@ const MOST_BYTES = 4096;
 const MOST_FIFOS = 4096;
 
 const BYTES: ReadonlyMap<string, number> = new Map(
-  Object.entries({ add: 'a', remove: 'r', change: 'c', move: 'm', bind: 'b', unbind: 'u', online: 'o', offline: 'f', overflow: '?' }).map(
-    ([action, letter]) => [action, letter.charCodeAt(0)],
-  ),
+  Object.entries({
+    add: 'a',
+    remove: 'r',
+    change: 'c',
+    move: 'm',
+    bind: 'b',
+    unbind: 'u',
+    online: 'o',
+    offline: 'f',
+    overflow: '?',
+  }).map(([action, letter]) => [action, letter.charCodeAt(0)]),
 );
 
 const LOST = BYTES.get('overflow')!;
@@ -57,7 +65,9 @@ export class FifodirOutlet implements Outlet {
     // Looking into a FUSE mount asks its daemon, which may be us, or wait for us.
     if (statfsSync(path).type === FUSE_SUPER_MAGIC) {
       closeSync(this.#directoryFd);
-      throw new UserError(`${path}: it is on a FUSE mount, and the daemon must not wait for one (take a directory in /run)`);
+      throw new UserError(
+        `${path}: it is on a FUSE mount, and the daemon must not wait for one (take a directory in /run)`,
+      );
     }
   }
 
@@ -86,7 +96,10 @@ export class FifodirOutlet implements Outlet {
   }
 
   readonly #done = (errno: number): void => {
-    if (errno !== 0) this.logger.warn(`${this.path}: ${errnoText(errno)}; ${this.#underWay} bytes were not written`);
+    if (errno !== 0)
+      this.logger.warn(
+        `${this.path}: ${errnoText(errno)}; ${this.#underWay} bytes were not written`,
+      );
     this.#underWay = 0;
     if (this.#length > 0) this.#begin();
     else if (this.#isClosed) closeSync(this.#directoryFd);

@@ -1,8 +1,13 @@
 /** Writing messages that libudev takes for udevd's: see uevent/libudev-format.ts. */
 import type { Event } from '../bus/event.js';
-import { Header, IS_LITTLE, LIBUDEV_HEADER_BYTES, MAGIC, PREFIX } from '../uevent/libudev-format.js';
+import {
+  Header,
+  IS_LITTLE,
+  LIBUDEV_HEADER_BYTES,
+  MAGIC,
+  PREFIX,
+} from '../uevent/libudev-format.js';
 import { LF, NUL } from '../shared/ascii.js';
-
 
 /** How many bytes more than its text an event's message has at most, beside the bytes of its devpath. */
 const ADDED_BYTES = LIBUDEV_HEADER_BYTES + 64;
@@ -91,7 +96,8 @@ export function murmurHash2(text: string): number {
     hash = Math.imul(hash, MULTIPLIER) ^ Math.imul(word, MULTIPLIER);
   }
   if (at < length) {
-    for (let rest = length - at - 1; rest >= 0; rest--) hash ^= text.charCodeAt(at + rest) << (8 * rest);
+    for (let rest = length - at - 1; rest >= 0; rest--)
+      hash ^= text.charCodeAt(at + rest) << (8 * rest);
     hash = Math.imul(hash, MULTIPLIER);
   }
   hash = Math.imul(hash ^ (hash >>> 13), MULTIPLIER);
@@ -99,6 +105,11 @@ export function murmurHash2(text: string): number {
 }
 
 function wordAt(text: string, at: number): number {
-  const [a, b, c, d] = [text.charCodeAt(at), text.charCodeAt(at + 1), text.charCodeAt(at + 2), text.charCodeAt(at + 3)];
+  const [a, b, c, d] = [
+    text.charCodeAt(at),
+    text.charCodeAt(at + 1),
+    text.charCodeAt(at + 2),
+    text.charCodeAt(at + 3),
+  ];
   return IS_LITTLE ? a | (b << 8) | (c << 16) | (d << 24) : d | (c << 8) | (b << 16) | (a << 24);
 }

@@ -18,7 +18,11 @@ export class Listener {
     try {
       this.fd = listenSeqpacket(path, mode);
     } catch (error) {
-      if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: 'its directory is not there', ENAMETOOLONG: 'at most 107 bytes' });
+      if (isSystemError(error))
+        throw UserError.from(error, path, {
+          ENOENT: 'its directory is not there',
+          ENAMETOOLONG: 'at most 107 bytes',
+        });
       throw error;
     }
     this.#ino = lookAt(path)?.ino ?? -1;
@@ -37,10 +41,16 @@ export class Listener {
   #clear(liveHint: string): void {
     const found = lookAt(this.path);
     if (found === undefined) return;
-    if (!found.isSocket()) throw new UserError(`${this.path}: there is a file that is no socket (take another path, or remove it)`);
+    if (!found.isSocket())
+      throw new UserError(
+        `${this.path}: there is a file that is no socket (take another path, or remove it)`,
+      );
     const errno = probeSeqpacket(this.path);
     if (errno !== Errno.ECONNREFUSED && errno !== Errno.ENOENT) {
-      const why = errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN ? liveHint : errnoText(errno);
+      const why =
+        errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN
+          ? liveHint
+          : errnoText(errno);
       throw new UserError(`${this.path}: somebody listens there (${why})`);
     }
     try {

@@ -48,7 +48,9 @@ export class NetlinkOutlet implements Outlet {
     } catch (error) {
       for (const fd of sockets) closeSync(fd);
       if (!isSystemError(error)) throw error;
-      throw UserError.from(error, `netlink group ${groups[sockets.length]}`, { EPERM: 'sending there needs CAP_NET_ADMIN: try as root' });
+      throw UserError.from(error, `netlink group ${groups[sockets.length]}`, {
+        EPERM: 'sending there needs CAP_NET_ADMIN: try as root',
+      });
     }
     this.#sockets = Int32Array.from(sockets);
     this.#failed = new Int32Array(2 * sockets.length);
@@ -76,7 +78,8 @@ export class NetlinkOutlet implements Outlet {
   }
 
   take(event: Event): void {
-    if (this.#messages === MOST_MESSAGES || this.#end + this.format.bytes(event) > MEMORY_BYTES) this.settle();
+    if (this.#messages === MOST_MESSAGES || this.#end + this.format.bytes(event) > MEMORY_BYTES)
+      this.settle();
     const length = this.format.write(event, this.#memory, this.#end);
     const at = SliceWord.count * this.#messages;
     this.#slices[at + SliceWord.start] = this.#end;
@@ -87,11 +90,21 @@ export class NetlinkOutlet implements Outlet {
 
   settle(): boolean {
     if (this.#messages === 0) return false;
-    const incomplete = sendToAll(this.#sockets, this.#sockets.length, this.#memory, this.#slices, this.#messages, this.#failed);
+    const incomplete = sendToAll(
+      this.#sockets,
+      this.#sockets.length,
+      this.#memory,
+      this.#slices,
+      this.#messages,
+      this.#failed,
+    );
     this.#sent += this.#messages * this.#sockets.length;
     for (let i = 0; i < incomplete; i++) {
       const at = FailureWord.count * i;
-      this.#finish(this.#sockets[this.#failed[at + FailureWord.place]], this.#failed[at + FailureWord.outcome]);
+      this.#finish(
+        this.#sockets[this.#failed[at + FailureWord.place]],
+        this.#failed[at + FailureWord.outcome],
+      );
     }
     this.#messages = this.#end = 0;
     return false;
@@ -102,11 +115,16 @@ export class NetlinkOutlet implements Outlet {
     const one = Int32Array.of(socket);
     const failed = new Int32Array(FailureWord.count);
     for (let i = Math.max(0, outcome); i < this.#messages; i++) {
-      if (sendToAll(one, 1, this.#memory, this.#slices.subarray(SliceWord.count * i), 1, failed) === 0) continue;
+      if (
+        sendToAll(one, 1, this.#memory, this.#slices.subarray(SliceWord.count * i), 1, failed) === 0
+      )
+        continue;
       if (failed[FailureWord.outcome] === -Errno.ECONNREFUSED) continue; // before Linux 4.18: nobody listens
       this.#sent--;
       this.#refused++;
-      this.logger.warn(`${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[FailureWord.outcome])}`);
+      this.logger.warn(
+        `${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[FailureWord.outcome])}`,
+      );
     }
   }
 
@@ -125,5 +143,7 @@ export class NetlinkOutlet implements Outlet {
 
 /** The numbers of a mask's groups: bit 0 is group 1. */
 function groupsOf(mask: number): number[] {
-  return Array.from({ length: 32 }, (_, bit) => bit + 1).filter((group) => ((mask >>> (group - 1)) & 1) === 1);
+  return Array.from({ length: 32 }, (_, bit) => bit + 1).filter(
+    (group) => ((mask >>> (group - 1)) & 1) === 1,
+  );
 }

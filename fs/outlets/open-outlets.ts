@@ -37,15 +37,45 @@ const UDEV_GROUP_MASK = 1 << 1;
  * @param readMask the netlink groups that events come from: what is sent there would come back
  * @param mount where the tree will be: nothing below it can be reached by the daemon
  */
-export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, readMask: number, mount: string, logger: Logger, trace: Trace): Outlet[] {
+export function openOutlets(
+  options: OutletOptions,
+  bus: Bus,
+  host: FilterHost,
+  readMask: number,
+  mount: string,
+  logger: Logger,
+  trace: Trace,
+): Outlet[] {
   check(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
   const open: Outlet[] = [];
   try {
     if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, logger));
     if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, logger), trace));
-    if (socket !== undefined) open.push(new SocketOutlet('SOCKET', new Listener(socket.path, socket.mode), sendToAll, bus.log, host, logger, trace));
-    if (fdSocket !== undefined) open.push(new SocketOutlet('FDSOCKET', new Listener(fdSocket.path, fdSocket.mode), passToAll, bus.log, host, logger, trace));
+    if (socket !== undefined)
+      open.push(
+        new SocketOutlet(
+          'SOCKET',
+          new Listener(socket.path, socket.mode),
+          sendToAll,
+          bus.log,
+          host,
+          logger,
+          trace,
+        ),
+      );
+    if (fdSocket !== undefined)
+      open.push(
+        new SocketOutlet(
+          'FDSOCKET',
+          new Listener(fdSocket.path, fdSocket.mode),
+          passToAll,
+          bus.log,
+          host,
+          logger,
+          trace,
+        ),
+      );
     if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, logger));
   } catch (error) {
     for (const outlet of open) outlet.close();
@@ -54,14 +84,25 @@ export function openOutlets(options: OutletOptions, bus: Bus, host: FilterHost, 
   return open;
 }
 
-function check({ rebroadcast = 0, udev = false, socket, fdSocket, fifodir }: OutletOptions, readMask: number, mount: string): void {
+function check(
+  { rebroadcast = 0, udev = false, socket, fdSocket, fifodir }: OutletOptions,
+  readMask: number,
+  mount: string,
+): void {
   if ((rebroadcast & readMask) !== 0) {
-    throw new UserError(`--rebroadcast ${rebroadcast}: events come from group mask ${rebroadcast & readMask}, and would come back (take that bit out)`);
+    throw new UserError(
+      `--rebroadcast ${rebroadcast}: events come from group mask ${rebroadcast & readMask}, and would come back (take that bit out)`,
+    );
   }
-  if (udev && (readMask & UDEV_GROUP_MASK) !== 0) throw new UserError('--udev: with --source udev its events would come back (leave one of them out)');
-  if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0) throw new UserError('--udev: group mask 2 is its own (take that bit out of --rebroadcast)');
+  if (udev && (readMask & UDEV_GROUP_MASK) !== 0)
+    throw new UserError(
+      '--udev: with --source udev its events would come back (leave one of them out)',
+    );
+  if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0)
+    throw new UserError('--udev: group mask 2 is its own (take that bit out of --rebroadcast)');
   for (const path of [socket?.path, fdSocket?.path, fifodir]) {
-    if (path !== undefined && isBelow(path, mount)) throw new UserError(`${path}: it would be below the mount ${mount} (take a path outside)`);
+    if (path !== undefined && isBelow(path, mount))
+      throw new UserError(`${path}: it would be below the mount ${mount} (take a path outside)`);
   }
 }
 

@@ -12,7 +12,16 @@
  * Nothing here waits for a client: what does not fit its socket stays in the log.
  */
 import { closeSync } from 'node:fs';
-import { FailureWord, PeerWord, Readiness, ReadyWord, SliceWord, acceptSeqpacket, receiveSeqpacket, sendToAll } from '#native';
+import {
+  FailureWord,
+  PeerWord,
+  Readiness,
+  ReadyWord,
+  SliceWord,
+  acceptSeqpacket,
+  receiveSeqpacket,
+  sendToAll,
+} from '#native';
 import { Cursor } from '../bus/cursor.js';
 import type { Event } from '../bus/event.js';
 import { FilterIndex } from '../bus/filter-index.js';
@@ -87,7 +96,10 @@ export class SocketOutlet implements Outlet {
     private readonly logger: Logger,
     private readonly trace: Trace = NO_TRACE,
   ) {
-    this.#readiness = new Readiness({ ready: this.#ready, onReady: (count) => this.#onReady(count) });
+    this.#readiness = new Readiness({
+      ready: this.#ready,
+      onReady: (count) => this.#onReady(count),
+    });
     this.#readiness.add(listener.fd, LISTENER, Epoll.in);
   }
 
@@ -121,7 +133,12 @@ export class SocketOutlet implements Outlet {
       }
     }
     if (live.length === 0) return group.skip();
-    for (let messages = this.#gather(group.leader); messages > 0; messages = this.#gather(group.leader)) this.#pushSome(group, messages);
+    for (
+      let messages = this.#gather(group.leader);
+      messages > 0;
+      messages = this.#gather(group.leader)
+    )
+      this.#pushSome(group, messages);
   }
 
   #pushSome(group: SocketGroup, messages: number): void {
@@ -131,7 +148,14 @@ export class SocketOutlet implements Outlet {
     if (this.#failed.length < room) this.#failed = new Int32Array(room);
     let incomplete: number;
     try {
-      incomplete = this.deliver(sockets, live.length, this.log.memory, this.#slices, messages, this.#failed);
+      incomplete = this.deliver(
+        sockets,
+        live.length,
+        this.log.memory,
+        this.#slices,
+        messages,
+        this.#failed,
+      );
     } catch (error) {
       for (const subscriber of [...live]) {
         group.part(subscriber).standBefore(this.#events[0], leader, messages - 1);
@@ -154,7 +178,11 @@ export class SocketOutlet implements Outlet {
   /** Takes the next events off a cursor, at most MOST_MESSAGES, and says where they are; gives how many. */
   #gather(cursor: Cursor): number {
     let messages = 0;
-    for (let event: Event | undefined; messages < MOST_MESSAGES && (event = cursor.next()) !== undefined; messages++) {
+    for (
+      let event: Event | undefined;
+      messages < MOST_MESSAGES && (event = cursor.next()) !== undefined;
+      messages++
+    ) {
       this.#events[messages] = event;
       this.#slices[SliceWord.count * messages + SliceWord.start] = event.start;
       this.#slices[SliceWord.count * messages + SliceWord.length] = event.length;
@@ -195,7 +223,8 @@ export class SocketOutlet implements Outlet {
   #tell(subscriber: SocketClient, notice: Notice): boolean {
     this.#slices[SliceWord.start] = 0;
     this.#slices[SliceWord.length] = notice.bytes.length;
-    if (this.#send(subscriber, notice.isRecord ? this.deliver : sendToAll, notice.bytes, 1) < 1) return false;
+    if (this.#send(subscriber, notice.isRecord ? this.deliver : sendToAll, notice.bytes, 1) < 1)
+      return false;
     subscriber.notice = null;
     return true;
   }
@@ -204,7 +233,8 @@ export class SocketOutlet implements Outlet {
   #send(subscriber: SocketClient, deliver: Deliver, memory: Uint8Array, messages: number): number {
     this.#one[0] = subscriber.fd;
     try {
-      if (deliver(this.#one, 1, memory, this.#slices, messages, this.#oneFailed) === 0) return messages;
+      if (deliver(this.#one, 1, memory, this.#slices, messages, this.#oneFailed) === 0)
+        return messages;
     } catch (error) {
       this.#starve(subscriber);
       this.#complainOf(error);
@@ -220,13 +250,18 @@ export class SocketOutlet implements Outlet {
     if (outcome >= 0 || outcome === -Errno.EAGAIN) this.#waitForRoom(subscriber);
     else if (STARVING.has(-outcome)) this.#starve(subscriber);
     else {
-      if (!ENDED.has(-outcome)) this.logger.warn(`${this.listener.path}: dropped the subscriber ${subscriber.peer.pid}: ${errnoText(-outcome)}`);
+      if (!ENDED.has(-outcome))
+        this.logger.warn(
+          `${this.listener.path}: dropped the subscriber ${subscriber.peer.pid}: ${errnoText(-outcome)}`,
+        );
       this.#drop(subscriber);
     }
   }
 
   #waitForRoom(subscriber: SocketClient): void {
-    this.trace.outlets?.(`${this.#nameOf(subscriber)} is full: ${subscriber.pending} events wait for it`);
+    this.trace.outlets?.(
+      `${this.#nameOf(subscriber)} is full: ${subscriber.pending} events wait for it`,
+    );
     this.#watch(subscriber, true);
   }
 
@@ -255,7 +290,10 @@ export class SocketOutlet implements Outlet {
 
   #complainOf(error: unknown): void {
     if (!isSystemError(error)) throw error;
-    if (!this.#saidSo) this.logger.warn(`${this.listener.path}: ${errnoText(error.errno)}: subscribers wait until that is over`);
+    if (!this.#saidSo)
+      this.logger.warn(
+        `${this.listener.path}: ${errnoText(error.errno)}: subscribers wait until that is over`,
+      );
     this.#saidSo = true;
   }
 
@@ -286,7 +324,11 @@ export class SocketOutlet implements Outlet {
         const fd = acceptSeqpacket(this.listener.fd, this.#peer);
         if (fd < 0) break;
         const peer = this.#peer;
-        this.#welcome(fd, { pid: peer[PeerWord.pid], uid: peer[PeerWord.uid], gid: peer[PeerWord.gid] });
+        this.#welcome(fd, {
+          pid: peer[PeerWord.pid],
+          uid: peer[PeerWord.uid],
+          gid: peer[PeerWord.gid],
+        });
       }
       this.#saidSo = false;
     } catch (error) {
@@ -311,7 +353,8 @@ export class SocketOutlet implements Outlet {
     const others = this.#ofUser.get(peer.uid) ?? 0;
     this.#ofUser.set(peer.uid, others + 1);
     this.trace.outlets?.(`${this.#nameOf(subscriber)} has come`);
-    if (others >= MOST_OF_ONE_USER && peer.uid !== 0) return this.#refuse(subscriber, `you have ${others} connections already`);
+    if (others >= MOST_OF_ONE_USER && peer.uid !== 0)
+      return this.#refuse(subscriber, `you have ${others} connections already`);
     if (subscriber.group.fresh) this.#push(subscriber.group);
     subscriber.group.join(subscriber);
   }
@@ -341,7 +384,13 @@ export class SocketOutlet implements Outlet {
       return this.#watch(subscriber, subscriber.cursor !== null && !this.#starved.has(subscriber));
     }
     try {
-      this.#refilter(subscriber, parse(Buffer.from(this.#input.buffer, 0, length).toString('latin1'), this.host.filterLimits));
+      this.#refilter(
+        subscriber,
+        parse(
+          Buffer.from(this.#input.buffer, 0, length).toString('latin1'),
+          this.host.filterLimits,
+        ),
+      );
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       this.#refuse(subscriber, error.why ?? error.message);
@@ -361,7 +410,10 @@ export class SocketOutlet implements Outlet {
     subscriber.group = this.#groupOf(filter);
     subscriber.group.members++;
     subscriber.cursor = new Cursor(subscriber.group);
-    subscriber.notice = { bytes: answerText('filter', 'FILTER', filter.text.replaceAll('\n', '; ')), isRecord: false };
+    subscriber.notice = {
+      bytes: answerText('filter', 'FILTER', filter.text.replaceAll('\n', '; ')),
+      isRecord: false,
+    };
     this.trace.outlets?.(`${this.#nameOf(subscriber)} has the filter ${quoted(filter.text)}`);
     if (!this.#starved.has(subscriber)) this.#serve(subscriber);
   }
@@ -378,7 +430,9 @@ export class SocketOutlet implements Outlet {
   }
 
   #drop(subscriber: SocketClient): void {
-    this.trace.outlets?.(`${this.#nameOf(subscriber)} has gone: ${subscriber.pending} events waited for it, ${subscriber.lost} were lost`);
+    this.trace.outlets?.(
+      `${this.#nameOf(subscriber)} has gone: ${subscriber.pending} events waited for it, ${subscriber.lost} were lost`,
+    );
     this.#leave(subscriber);
     this.#starved.delete(subscriber);
     this.#subscribers.delete(subscriber.token);
@@ -393,7 +447,8 @@ export class SocketOutlet implements Outlet {
     const { group } = subscriber;
     if (subscriber.place >= 0) group.part(subscriber);
     subscriber.forgetCursor();
-    if (subscriber.account !== null) subscriber.account.refundAll(filteredPrice(group.filter, this.log.limits.events));
+    if (subscriber.account !== null)
+      subscriber.account.refundAll(filteredPrice(group.filter, this.log.limits.events));
     subscriber.account = null;
     if (--group.members > 0) return;
     this.#groups.delete(group.filter.text);
@@ -419,7 +474,10 @@ export class SocketOutlet implements Outlet {
       [`${this.key}_REFUSED`, this.#counted.refused],
       ...subscribers.map(({ peer, group, pending, lost }, index) => {
         const { pid, uid } = peer;
-        return [`${this.key}_${index}`, subscriberText({ pid, uid, pending, lost, filter: group.filter.text })] as const;
+        return [
+          `${this.key}_${index}`,
+          subscriberText({ pid, uid, pending, lost, filter: group.filter.text }),
+        ] as const;
       }),
     ];
   }
@@ -435,11 +493,20 @@ export class SocketOutlet implements Outlet {
 /** unix(7): too many descriptors of the user's are on their way. Node has no name for it. */
 const ETOOMANYREFS = 109;
 /** Nothing that polling the socket would tell of: no descriptors, no memory. */
-const STARVING = new Set<number>([ETOOMANYREFS, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM]);
+const STARVING = new Set<number>([
+  ETOOMANYREFS,
+  Errno.EMFILE,
+  Errno.ENFILE,
+  Errno.ENOBUFS,
+  Errno.ENOMEM,
+]);
 /** The other end is closed. */
 const ENDED = new Set<number>([Errno.EPIPE, Errno.ECONNRESET, Errno.ENOTCONN]);
 
 /** An answer has the shape of an event. */
 function answerText(action: string, key: string, value: string): Uint8Array {
-  return Buffer.from(`${action}@/eventfs\nACTION=${action}\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\n${key}=${value}\n`, 'latin1');
+  return Buffer.from(
+    `${action}@/eventfs\nACTION=${action}\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\n${key}=${value}\n`,
+    'latin1',
+  );
 }

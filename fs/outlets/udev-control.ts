@@ -24,13 +24,20 @@ export class UdevControl {
   constructor(private readonly trace: Trace) {
     this.#madeDirectory = makeDirectory(dirname(CONTROL));
     try {
-      this.#listener = isPlainFile(CONTROL) ? null : new Listener(CONTROL, 0o600, 'udevd, or another eventfs --udev: stop it, or listen to it with --source udev');
+      this.#listener = isPlainFile(CONTROL)
+        ? null
+        : new Listener(
+            CONTROL,
+            0o600,
+            'udevd, or another eventfs --udev: stop it, or listen to it with --source udev',
+          );
     } catch (error) {
       this.#removeDirectory();
       throw error;
     }
     const listener = this.#listener;
-    this.#watch = listener === null ? null : new ReadableWatch(listener.fd, () => this.#turnAway(listener));
+    this.#watch =
+      listener === null ? null : new ReadableWatch(listener.fd, () => this.#turnAway(listener));
   }
 
   close(): void {
@@ -42,9 +49,15 @@ export class UdevControl {
   #turnAway({ fd: listening }: Listener): void {
     try {
       const peer = new Uint32Array(PeerWord.count);
-      for (let fd = acceptSeqpacket(listening, peer); fd >= 0; fd = acceptSeqpacket(listening, peer)) {
+      for (
+        let fd = acceptSeqpacket(listening, peer);
+        fd >= 0;
+        fd = acceptSeqpacket(listening, peer)
+      ) {
         closeSync(fd);
-        this.trace.outlets?.(`${CONTROL}: a client (pid=${peer[PeerWord.pid]} uid=${peer[PeerWord.uid]}) is turned away`);
+        this.trace.outlets?.(
+          `${CONTROL}: a client (pid=${peer[PeerWord.pid]} uid=${peer[PeerWord.uid]}) is turned away`,
+        );
       }
     } catch (error) {
       if (!isSystemError(error)) throw error; // no descriptors: they wait

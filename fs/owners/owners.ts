@@ -42,7 +42,10 @@ export interface Caller {
 export class Owners {
   /** How often the deaths were drained: the addon counts. */
   readonly #drains = new Uint32Array(DrainWord.count);
-  readonly watch = new DeathWatch({ onDeath: (pid) => this.#died(pid as Pid), drains: this.#drains });
+  readonly watch = new DeathWatch({
+    onDeath: (pid) => this.#died(pid as Pid),
+    drains: this.#drains,
+  });
   readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #userNamespace = namespaceOf('self', 'user');
@@ -88,10 +91,14 @@ export class Owners {
     const relative = isAtHome ? undefined : this.#ownOrAncestor(pid, status);
     // Looked for again with the pidfd open: if it is still there and lives, it was the same process all along.
     if (relative !== undefined) {
-      return this.#open(relative, () => this.#ownOrAncestor(pid, status) === relative && this.#maySignal(status, relative));
+      return this.#open(
+        relative,
+        () => this.#ownOrAncestor(pid, status) === relative && this.#maySignal(status, relative),
+      );
     }
     if (pid <= 0 || pid > MAX_PID) throw new FsError(Errno.ESRCH, `no process can have PID ${pid}`);
-    if (!isAtHome) throw new FsError(Errno.EPERM, `${pid} is no ancestor of the caller in its PID namespace`);
+    if (!isAtHome)
+      throw new FsError(Errno.EPERM, `${pid} is no ancestor of the caller in its PID namespace`);
     const target = readStatus(pid);
     if (target === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     return this.#open(target.pid, () => this.#maySignal(status, target.pid));
@@ -147,9 +154,11 @@ export class Owners {
   }
 
   #callerStatus(caller: Caller): ProcessStatus {
-    if (caller.pid === 0) throw new FsError(Errno.EPERM, "the caller has no PID in the daemon's PID namespace");
+    if (caller.pid === 0)
+      throw new FsError(Errno.EPERM, "the caller has no PID in the daemon's PID namespace");
     const status = readStatus(caller.pid);
-    if (status === undefined) throw new FsError(Errno.ESRCH, `the caller, ${caller.pid}, has ended`);
+    if (status === undefined)
+      throw new FsError(Errno.ESRCH, `the caller, ${caller.pid}, has ended`);
     return status;
   }
 
@@ -188,7 +197,10 @@ export class Owners {
       // Ancestors lie in the same namespace or further out, where other processes have the same numbers.
       if (process.namespacePids.length < caller.namespacePids.length) return undefined;
       const innermost = process.namespacePids[process.namespacePids.length - 1];
-      if (innermost === pid && (process.pid === caller.pid || namespaceOf(process.pid, 'pid') === namespace)) {
+      if (
+        innermost === pid &&
+        (process.pid === caller.pid || namespaceOf(process.pid, 'pid') === namespace)
+      ) {
         return process.pid;
       }
       if (process.parent === 0) return undefined;
@@ -208,10 +220,14 @@ export class Owners {
     const target = readStatus(pid);
     if (target === undefined) return false;
     const { realUid, effectiveUid } = caller;
-    if ([realUid, effectiveUid].some((uid) => uid === target.savedUid || uid === target.realUid)) return true;
+    if ([realUid, effectiveUid].some((uid) => uid === target.savedUid || uid === target.realUid))
+      return true;
     if (!caller.mayKill) return false;
     const namespace = namespaceOf(caller.pid, 'user');
-    return namespace !== undefined && (namespace === this.#userNamespace || namespace === namespaceOf(pid, 'user'));
+    return (
+      namespace !== undefined &&
+      (namespace === this.#userNamespace || namespace === namespaceOf(pid, 'user'))
+    );
   }
 
   #died(pid: Pid): void {
@@ -219,7 +235,10 @@ export class Owners {
     if (owner === undefined) return;
     this.#owners.delete(pid);
     closeSync(owner.pidfd);
-    this.trace.deaths?.(`owner ${pid} is dead: ${[...owner.owned].map((thing) => thing.describe()).join('; ')}`, { owner: pid });
+    this.trace.deaths?.(
+      `owner ${pid} is dead: ${[...owner.owned].map((thing) => thing.describe()).join('; ')}`,
+      { owner: pid },
+    );
     for (const thing of owner.owned) thing.ownerDied();
     owner.owned.clear();
     this.onDeath();
@@ -243,7 +262,8 @@ function openOwner(pid: Pid): number {
   try {
     return openPidfd(pid);
   } catch (error) {
-    if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code))) throw new FsError(Errno.ESRCH, `no process ${pid}`);
+    if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code)))
+      throw new FsError(Errno.ESRCH, `no process ${pid}`);
     throw asFull(error);
   }
 }

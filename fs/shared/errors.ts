@@ -6,7 +6,11 @@ import { getSystemErrorMap } from 'node:util';
 export const Errno = constants.errno;
 
 // Reversed, so that of two names for one number the first stays: EAGAIN, not EWOULDBLOCK.
-const nameOf = new Map(Object.entries(Errno).reverse().map(([name, errno]) => [errno, name]));
+const nameOf = new Map(
+  Object.entries(Errno)
+    .reverse()
+    .map(([name, errno]) => [errno, name]),
+);
 
 /** The name of an errno, as in `ENOENT`. */
 export function errnoName(errno: number): string {
@@ -36,7 +40,12 @@ export interface SystemError extends Error {
 
 /** Whether `error` comes from a failed system call, optionally with the given code. */
 export function isSystemError(error: unknown, code?: string): error is SystemError {
-  return error instanceof Error && 'syscall' in error && 'code' in error && (code === undefined || error.code === code);
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    'code' in error &&
+    (code === undefined || error.code === code)
+  );
 }
 
 /** What people are told of an errno (strerror(3)), as in `Permission denied`. */
@@ -55,9 +64,16 @@ export class UserError extends Error {
   }
 
   /** From a failed system call: `<subject>: <strerror>`, and a hint for the codes that have one. */
-  static from(error: SystemError, subject: string, hints: Readonly<Record<string, string>> = {}): UserError {
+  static from(
+    error: SystemError,
+    subject: string,
+    hints: Readonly<Record<string, string>> = {},
+  ): UserError {
     const hint = hints[error.code];
-    return new UserError(`${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`, true);
+    return new UserError(
+      `${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
+      true,
+    );
   }
 }
 

@@ -26,7 +26,8 @@ export class IdAllocator {
    * @returns the first of them
    */
   nextOf(count: number): number {
-    if (this.#last < NAMED_FIRST && this.#last + count >= NAMED_FIRST) this.#last = NAMED_FIRST + NAMED_COUNT - 1;
+    if (this.#last < NAMED_FIRST && this.#last + count >= NAMED_FIRST)
+      this.#last = NAMED_FIRST + NAMED_COUNT - 1;
     this.#last += count;
     return this.#last - count + 1;
   }

@@ -24,7 +24,12 @@ export interface Logger {
 }
 
 /** Says nothing. */
-export const SILENT: Logger = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
+export const SILENT: Logger = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+};
 
 export interface LogOptions {
   /** Messages below this level are not said. A trace is: it is asked for by kind. */
@@ -92,7 +97,9 @@ export class LineLogger implements Logger {
   /** A line of the trace. @param kind the switch that has asked for it */
   trace(kind: string, text: string, fields: LogFields = {}): void {
     const { isJson } = this.#options;
-    const line = isJson ? json({ ...base('debug'), kind, msg: text, ...fields }) : `${kind}: ${visible(text)}`;
+    const line = isJson
+      ? json({ ...base('debug'), kind, msg: text, ...fields })
+      : `${kind}: ${visible(text)}`;
     if (this.#syslog !== null) this.#syslog(line, 'debug');
     else this.#standardError.trace(isJson ? `${line}\n` : `eventfs: ${line}\n`);
   }
@@ -102,7 +109,9 @@ export class LineLogger implements Logger {
     const { level: least, isJson } = this.#options;
     if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(least)) return;
     const stack = calls.length === 0 ? {} : { stack: calls.join('\n') };
-    const lines = isJson ? [json({ ...base(level), msg: message, ...stack })] : [visible(message), ...calls.map(visible)];
+    const lines = isJson
+      ? [json({ ...base(level), msg: message, ...stack })]
+      : [visible(message), ...calls.map(visible)];
     if (this.#syslog !== null) for (const line of lines) this.#syslog(line, level);
     else this.#standardError.message(this.#text(lines));
   }
@@ -125,7 +134,10 @@ function base(level: LogLevel): { time: string; level: LogLevel; pid: number } {
 
 /** One line of JSON. Controls that JSON lets pass as they are would still move a terminal's cursor. */
 function json(value: object): string {
-  return JSON.stringify(value).replace(/[\x7f-\x9f\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(value).replace(
+    /[\x7f-\x9f\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** What was thrown, in words: mostly an Error's name and message. */

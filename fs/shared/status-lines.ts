@@ -103,8 +103,22 @@ export function subscriberKind(key: string): string | undefined {
 
 /** Reads a line of `subscriberText`. */
 export function parseSubscriber(text: string): SubscriberStatus {
-  const [, pid, uid, pending, lost, filter] = /^pid=(\d+) (?:uid=(\d+) )?pending=(\d+) lost=(\d+) filter=(.*)$/.exec(text) ?? ['', '0', undefined, '0', '0', ''];
-  return { pid: Number(pid), ...(uid !== undefined && { uid: Number(uid) }), pending: Number(pending), lost: Number(lost), filter };
+  const [, pid, uid, pending, lost, filter] =
+    /^pid=(\d+) (?:uid=(\d+) )?pending=(\d+) lost=(\d+) filter=(.*)$/.exec(text) ?? [
+      '',
+      '0',
+      undefined,
+      '0',
+      '0',
+      '',
+    ];
+  return {
+    pid: Number(pid),
+    ...(uid !== undefined && { uid: Number(uid) }),
+    pending: Number(pending),
+    lost: Number(lost),
+    filter,
+  };
 }
 
 // ---- one line a user or group that is bounded and holds anything
@@ -131,20 +145,31 @@ export function heldText(held: HeldItems): string {
 }
 
 /** @returns whose line it is, or undefined where it is none of `heldText` */
-export function quotaOwner(key: string): { readonly kind: QuotaKind; readonly id: string } | undefined {
+export function quotaOwner(
+  key: string,
+): { readonly kind: QuotaKind; readonly id: string } | undefined {
   const [, kind, id] = QUOTA_KEY.exec(key) ?? [];
   return kind === undefined ? undefined : { kind: kind.toLowerCase() as QuotaKind, id };
 }
 
 /** Reads a line of `heldText`. */
 export function parseHeld(text: string): HeldItems {
-  const found = new Map([...text.matchAll(/(\w+)=(\d+)\/(\w+)/g)].map(([, item, held, most]) => [item, { held: Number(held), most: most === 'unlimited' ? Infinity : Number(most) }]));
-  return Object.fromEntries(ITEMS.map((item) => [item, found.get(item) ?? { held: 0, most: Infinity }])) as Record<Item, Held>;
+  const found = new Map(
+    [...text.matchAll(/(\w+)=(\d+)\/(\w+)/g)].map(([, item, held, most]) => [
+      item,
+      { held: Number(held), most: most === 'unlimited' ? Infinity : Number(most) },
+    ]),
+  );
+  return Object.fromEntries(
+    ITEMS.map((item) => [item, found.get(item) ?? { held: 0, most: Infinity }]),
+  ) as Record<Item, Held>;
 }
 
 // ---- the limits that have refused something
 
 /** @returns the limit and how often it refused, or undefined where the line is about none */
 export function refusalOf(key: string): Limit | 'descriptors' | undefined {
-  return key.startsWith('REFUSED_') ? (key.slice('REFUSED_'.length).toLowerCase() as Limit | 'descriptors') : undefined;
+  return key.startsWith('REFUSED_')
+    ? (key.slice('REFUSED_'.length).toLowerCase() as Limit | 'descriptors')
+    : undefined;
 }

@@ -46,13 +46,17 @@ export class Trace {
   readonly #watchers: (() => void)[] = [];
 
   constructor(write: (kind: TraceKind, text: string, fields?: LogFields) => void) {
-    const line = (kind: TraceKind): TraceLine => (text, fields) => write(kind, text, fields);
+    const line =
+      (kind: TraceKind): TraceLine =>
+      (text, fields) =>
+        write(kind, text, fields);
     this.#lines = new Map(TRACE_KINDS.map((kind) => [kind, line(kind)]));
   }
 
   /** Switches these kinds on and all others off. */
   set(kinds: readonly TraceKind[]): void {
-    for (const kind of TRACE_KINDS) this[kind] = kinds.includes(kind) ? this.#lines.get(kind)! : null;
+    for (const kind of TRACE_KINDS)
+      this[kind] = kinds.includes(kind) ? this.#lines.get(kind)! : null;
     for (const watcher of this.#watchers) watcher();
   }
 

@@ -1,8 +1,13 @@
 /** Reading udevd's messages: see uevent/libudev-format.ts. */
-import { Header, IS_LITTLE, LIBUDEV_HEADER_BYTES, MAGIC, PREFIX } from '../uevent/libudev-format.js';
+import {
+  Header,
+  IS_LITTLE,
+  LIBUDEV_HEADER_BYTES,
+  MAGIC,
+  PREFIX,
+} from '../uevent/libudev-format.js';
 import { MAX_EVENT_BYTES, MalformedUevent, type UeventText } from '../uevent/text.js';
 import { AT, NUL, SLASH } from '../shared/ascii.js';
-
 
 const ACTION = Buffer.from('ACTION=');
 const DEVPATH = Buffer.from('DEVPATH=');
@@ -11,24 +16,35 @@ const DEVPATH = Buffer.from('DEVPATH=');
 let datagram = new Uint8Array(2 * MAX_EVENT_BYTES);
 
 /** Reads a message of udevd's; its header line is made of ACTION and DEVPATH. Throws {@link MalformedUevent} or OversizedUevent. */
-export function readLibudev(data: Uint8Array, start: number, length: number, text: UeventText): void {
+export function readLibudev(
+  data: Uint8Array,
+  start: number,
+  length: number,
+  text: UeventText,
+): void {
   const view = new DataView(data.buffer, data.byteOffset + start, length);
   const from = propertiesOffset(view, data, start);
   const block = view.getUint32(Header.propertiesLen, IS_LITTLE);
-  if (block > length - from) throw new MalformedUevent(`its ${block} bytes of properties go past the end of ${length}`);
-  if (block === 0 || data[start + from + block - 1] !== NUL) throw new MalformedUevent('its properties do not end with a NUL');
+  if (block > length - from)
+    throw new MalformedUevent(`its ${block} bytes of properties go past the end of ${length}`);
+  if (block === 0 || data[start + from + block - 1] !== NUL)
+    throw new MalformedUevent('its properties do not end with a NUL');
   readProperties(data, start + from, start + from + block, text);
 }
 
 function propertiesOffset(view: DataView, data: Uint8Array, start: number): number {
-  if (view.byteLength < LIBUDEV_HEADER_BYTES) throw new MalformedUevent(`it has ${view.byteLength} bytes, fewer than a header of libudev's`);
-  for (let i = 0; i < PREFIX.length; i++) if (data[start + i] !== PREFIX[i]) throw new MalformedUevent('it does not begin with libudev');
+  if (view.byteLength < LIBUDEV_HEADER_BYTES)
+    throw new MalformedUevent(`it has ${view.byteLength} bytes, fewer than a header of libudev's`);
+  for (let i = 0; i < PREFIX.length; i++)
+    if (data[start + i] !== PREFIX[i]) throw new MalformedUevent('it does not begin with libudev');
   const magic = view.getUint32(Header.magic);
-  if (magic !== MAGIC) throw new MalformedUevent(`its magic is 0x${magic.toString(16)}, not 0xfeedcafe`);
+  if (magic !== MAGIC)
+    throw new MalformedUevent(`its magic is 0x${magic.toString(16)}, not 0xfeedcafe`);
   const size = view.getUint32(Header.size, IS_LITTLE);
   if (size < LIBUDEV_HEADER_BYTES) throw new MalformedUevent(`its header claims ${size} bytes`);
   const from = view.getUint32(Header.propertiesOff, IS_LITTLE);
-  if (from < LIBUDEV_HEADER_BYTES || from > view.byteLength) throw new MalformedUevent(`its properties begin at ${from}, outside of it`);
+  if (from < LIBUDEV_HEADER_BYTES || from > view.byteLength)
+    throw new MalformedUevent(`its properties begin at ${from}, outside of it`);
   return from;
 }
 
@@ -40,10 +56,12 @@ function readProperties(data: Uint8Array, start: number, end: number, text: Ueve
     else if (beginsWith(data, at, DEVPATH)) devpath = at + DEVPATH.length;
   }
   if (action < 0) throw new MalformedUevent('it has no ACTION');
-  if (devpath < 0 || data[devpath] !== SLASH) throw new MalformedUevent('it has no DEVPATH that begins with /');
+  if (devpath < 0 || data[devpath] !== SLASH)
+    throw new MalformedUevent('it has no DEVPATH that begins with /');
   const actionEnd = data.indexOf(NUL, action);
   const devpathEnd = data.indexOf(NUL, devpath);
-  if (data.subarray(action, actionEnd).includes(AT)) throw new MalformedUevent('its ACTION has an @ in it');
+  if (data.subarray(action, actionEnd).includes(AT))
+    throw new MalformedUevent('its ACTION has an @ in it');
   const bytes = actionEnd - action + 1 + (devpathEnd - devpath) + 1 + (end - start);
   if (bytes > datagram.length) datagram = new Uint8Array(bytes);
   let to = put(data, action, actionEnd, 0);

@@ -71,7 +71,10 @@ export class SeqnumTracker {
       if (seqnum > to) return true;
       if (seqnum < from) continue;
       if (told) return false;
-      const rest = [{ from, to: seqnum - 1 }, { from: seqnum + 1, to }].filter((part) => part.from <= part.to);
+      const rest = [
+        { from, to: seqnum - 1 },
+        { from: seqnum + 1, to },
+      ].filter((part) => part.from <= part.to);
       this.#skipped.splice(place, 1, ...rest.map((part) => ({ ...part, sinceMs, told })));
       this.gaps--;
       return true;

@@ -117,7 +117,8 @@ export class UeventSource {
       return;
     }
     try {
-      if (this.#meta[at + DatagramWord.truncated] !== 0) throw new OversizedUevent(`it has ${length} bytes`);
+      if (this.#meta[at + DatagramWord.truncated] !== 0)
+        throw new OversizedUevent(`it has ${length} bytes`);
       this.group.read(this.#data, slot * SLOT_BYTES, length, this.#text);
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;

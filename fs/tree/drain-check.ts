@@ -23,6 +23,7 @@ export class DrainCheck {
    * @throws InvariantError when no drain came after the last data
    */
   beforeAnswer(): void {
-    if (ASSERTS && this.owners.drains === this.#drainsAtData) broken('an answer goes out, and the deaths were not drained after the last event');
+    if (ASSERTS && this.owners.drains === this.#drainsAtData)
+      broken('an answer goes out, and the deaths were not drained after the last event');
   }
 }

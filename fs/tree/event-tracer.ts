@@ -61,13 +61,15 @@ class EventTracer {
 
   #directoriesWith(event: Event): number {
     let count = 0;
-    for (const { queue } of this.tree.root.directories) if (queue.entries.last()?.event === event) count++;
+    for (const { queue } of this.tree.root.directories)
+      if (queue.entries.last()?.event === event) count++;
     return count;
   }
 
   #streamsFor(event: Event): number {
     let count = 0;
-    for (const { filter, handles } of this.tree.streams.groups.values()) if (event.always || filter.all || filter.matches(event)) count += handles.size;
+    for (const { filter, handles } of this.tree.streams.groups.values())
+      if (event.always || filter.all || filter.matches(event)) count += handles.size;
     return count;
   }
 
@@ -79,7 +81,8 @@ class EventTracer {
       this.#lost.set(reader, lost);
     };
     for (const directory of this.tree.root.directories) note(directory, directory.queue.lost);
-    for (const { handles } of this.tree.streams.groups.values()) for (const handle of handles) note(handle, handle.cursor.lost);
+    for (const { handles } of this.tree.streams.groups.values())
+      for (const handle of handles) note(handle, handle.cursor.lost);
     return count;
   }
 }

@@ -1,5 +1,10 @@
 /** What a filter is charged: what it takes of the heap, and what it costs an event. */
-import { Filter, FilterError, type FilterLimits, OversizedFilter } from '../uevent/filter/filter.js';
+import {
+  Filter,
+  FilterError,
+  type FilterLimits,
+  OversizedFilter,
+} from '../uevent/filter/filter.js';
 import { Errno, FsError } from '../shared/errors.js';
 import type { QuotaLedger, QuotaAccount } from './quota.js';
 
@@ -22,7 +27,8 @@ export function parse(text: string, limits: FilterLimits): Filter {
     return Filter.parse(text, limits);
   } catch (error) {
     if (error instanceof FilterError) throw new FsError(Errno.EINVAL, error.message);
-    if (error instanceof OversizedFilter) throw new FsError(error.what === 'text' ? Errno.EFBIG : Errno.EINVAL, error.message);
+    if (error instanceof OversizedFilter)
+      throw new FsError(error.what === 'text' ? Errno.EFBIG : Errno.EINVAL, error.message);
     throw error;
   }
 }
@@ -31,8 +37,15 @@ export function parse(text: string, limits: FilterLimits): Filter {
  * Charges what one filter takes instead of another.
  * @throws FsError EDQUOT or ENOSPC where that is too much; then nothing has changed
  */
-export function chargeFilter(account: QuotaAccount, filter: Filter, instead: Filter = EVERYTHING): void {
-  account.chargeAll({ memory: filter.memory - instead.memory, filter_cost: filter.cost - instead.cost });
+export function chargeFilter(
+  account: QuotaAccount,
+  filter: Filter,
+  instead: Filter = EVERYTHING,
+): void {
+  account.chargeAll({
+    memory: filter.memory - instead.memory,
+    filter_cost: filter.cost - instead.cost,
+  });
 }
 
 /** Gives back what `chargeFilter` has charged. */

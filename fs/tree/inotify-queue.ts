@@ -159,7 +159,8 @@ export class InotifyQueue {
     candidates.pending.push(position);
     // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
     const { entries } = directory.queue;
-    if (candidates.pending.length > Math.max(2 * entries.size, FEWEST_PENDING)) candidates.pending = candidates.pending.filter((at) => entries.at(at) !== undefined);
+    if (candidates.pending.length > Math.max(2 * entries.size, FEWEST_PENDING))
+      candidates.pending = candidates.pending.filter((at) => entries.at(at) !== undefined);
     this.#due.add(directory);
     this.#onDue?.();
   }
@@ -251,7 +252,10 @@ export class InotifyQueue {
       else known.push(directory);
     }
     const users = [...ofUsers].sort(([a], [b]) => a - b);
-    const first = Math.max(0, users.findIndex(([uid]) => uid > this.#lastUser));
+    const first = Math.max(
+      0,
+      users.findIndex(([uid]) => uid > this.#lastUser),
+    );
     let room = MOST_NAMES;
     for (let i = 0; i < users.length && room > 0; i++) {
       const [uid, directories] = users[(first + i) % users.length];
@@ -278,7 +282,9 @@ export class InotifyQueue {
     if (candidates.told.size === 0) return 0;
     parts.push(`D${ino} ${directory.name}`);
     const nowMs = performance.now();
-    candidates.askers.forEach((tid, i) => parts.push(`S${tid} ${Math.floor(nowMs - candidates.askedMs[i])}`));
+    candidates.askers.forEach((tid, i) =>
+      parts.push(`S${tid} ${Math.floor(nowMs - candidates.askedMs[i])}`),
+    );
     if (candidates.isCrowd) parts.push(`S${CROWD} 0`);
     candidates.askers.length = candidates.askedMs.length = 0;
     candidates.isCrowd = false;

@@ -52,12 +52,21 @@ export function directoryPrice(name: string): { directories: number; memory: num
  * What a filter of a stream or of a socket's client is charged: itself, and the numbers of those events in the ring that match.
  * @param ringEvents how many events the log's ring holds
  */
-export function filteredPrice(filter: Filter, ringEvents: number): { memory: number; filter_cost: number } {
-  return { memory: filter.memory + (filter.all ? 0 : NUMBER_BYTES * ringEvents), filter_cost: filter.cost };
+export function filteredPrice(
+  filter: Filter,
+  ringEvents: number,
+): { memory: number; filter_cost: number } {
+  return {
+    memory: filter.memory + (filter.all ? 0 : NUMBER_BYTES * ringEvents),
+    filter_cost: filter.cost,
+  };
 }
 
 /** What an open stream of the log is charged besides the open file: see `filteredPrice`. */
-export function streamPrice(filter: Filter, ringEvents: number): { streams: number; memory: number; filter_cost: number } {
+export function streamPrice(
+  filter: Filter,
+  ringEvents: number,
+): { streams: number; memory: number; filter_cost: number } {
   const { memory, filter_cost } = filteredPrice(filter, ringEvents);
   return { streams: 1, memory: STREAM_BYTES + memory, filter_cost };
 }

@@ -17,7 +17,14 @@ import type { EventQuota } from '../bus/quota.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { LINK_BYTES } from './prices.js';
 import { ITEMS, type Item, type Limit, type QuotaKind } from '../shared/quota-items.js';
-import { type HeldItems, type StatusLine, type StatusLines, heldText, mostText, upperCase } from '../shared/status-lines.js';
+import {
+  type HeldItems,
+  type StatusLine,
+  type StatusLines,
+  heldText,
+  mostText,
+  upperCase,
+} from '../shared/status-lines.js';
 
 /** How many of each may be held; Infinity where there is no bound. */
 export type Bounds = Readonly<Record<Item, number>>;
@@ -37,7 +44,9 @@ export interface Quotas {
 /** The most users and groups that `.status` lists. */
 const MOST_LISTED = 64;
 
-export const NO_BOUNDS: Bounds = Object.fromEntries(ITEMS.map((item) => [item, Infinity])) as Bounds;
+export const NO_BOUNDS: Bounds = Object.fromEntries(
+  ITEMS.map((item) => [item, Infinity]),
+) as Bounds;
 
 const MIB = 1024 * 1024;
 
@@ -51,7 +60,6 @@ const RESERVE_SHARE = 1 / 16;
 
 /** Half of the old space: the other half is the program's own and what the collector needs to move things. */
 const MOUNT_MEMORY_BYTES = Math.floor(OLD_SPACE_BYTES / 2);
-
 
 /** What holds where the configuration says nothing. */
 export const DEFAULT_QUOTAS: Quotas = {
@@ -142,7 +150,10 @@ export class QuotaUsage {
   /** EDQUOT, or ENOSPC of the mount. */
   refusal(item: Item, amount: number): FsError {
     const why = `${this.name} holds ${this[item]} of ${this.bounds[item]} ${item}`;
-    return new FsError(this.kind === 'mount' ? Errno.ENOSPC : Errno.EDQUOT, amount === 1 ? why : `${why}, and ${amount} more do not fit`);
+    return new FsError(
+      this.kind === 'mount' ? Errno.ENOSPC : Errno.EDQUOT,
+      amount === 1 ? why : `${why}, and ${amount} more do not fit`,
+    );
   }
 }
 
@@ -170,7 +181,11 @@ export class QuotaAccount implements EventQuota {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
     const memory = events * LINK_BYTES + heap;
-    if (!user.fits(events, bytes, memory) || !group.fits(events, bytes, memory) || !mount.fits(events, bytes, memory)) {
+    if (
+      !user.fits(events, bytes, memory) ||
+      !group.fits(events, bytes, memory) ||
+      !mount.fits(events, bytes, memory)
+    ) {
       this.ledger.forget(user, group);
       return false;
     }
@@ -236,14 +251,22 @@ export class QuotaAccount implements EventQuota {
 
   /** Whether `chargeItem` would charge that. */
   fitsItem(item: Item, amount: number): boolean {
-    return this.user.fitsItem(item, amount) && this.group.fitsItem(item, amount) && this.mount.fitsItem(item, amount);
+    return (
+      this.user.fitsItem(item, amount) &&
+      this.group.fitsItem(item, amount) &&
+      this.mount.fitsItem(item, amount)
+    );
   }
 
   /** As `chargeItem`, but says so where that would be too much: false. */
   tryChargeItem(item: Item, amount: number): boolean {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
-    if (!user.fitsItem(item, amount) || !group.fitsItem(item, amount) || !mount.fitsItem(item, amount)) {
+    if (
+      !user.fitsItem(item, amount) ||
+      !group.fitsItem(item, amount) ||
+      !mount.fitsItem(item, amount)
+    ) {
       this.ledger.forget(user, group);
       return false;
     }
@@ -285,7 +308,12 @@ export class QuotaAccount implements EventQuota {
     if (this.tryChargeItem('memory', heap)) return true;
     const { memory, bounds } = this.mount;
     const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
-    if (memory + heap > most || !this.user.fitsItem('memory', heap) || !this.group.fitsItem('memory', heap)) return false;
+    if (
+      memory + heap > most ||
+      !this.user.fitsItem('memory', heap) ||
+      !this.group.fitsItem('memory', heap)
+    )
+      return false;
     this.forceChargeItem('memory', heap);
     return true;
   }
@@ -353,7 +381,9 @@ export class QuotaAccount implements EventQuota {
 }
 
 function heldBy(usage: QuotaUsage): HeldItems {
-  return Object.fromEntries(ITEMS.map((item) => [item, { held: usage[item], most: usage.bounds[item] }])) as HeldItems;
+  return Object.fromEntries(
+    ITEMS.map((item) => [item, { held: usage[item], most: usage.bounds[item] }]),
+  ) as HeldItems;
 }
 
 /** What statfs(2) tells one user: the smallest budget that it is held to, and how much of it is left. */
@@ -457,7 +487,9 @@ export class QuotaLedger {
       ['MEMORY', mount.memory],
       ...ITEMS.map((item) => [`MOST_${upperCase(item)}`, mostText(mount.bounds[item])] as const),
       ['REFUSED', this.refused],
-      ...[...this.refusedBy].map(([limit, count]) => [`REFUSED_${upperCase(limit)}`, count] as const),
+      ...[...this.refusedBy].map(
+        ([limit, count]) => [`REFUSED_${upperCase(limit)}`, count] as const,
+      ),
       ...this.#usageLines(),
     ];
   }
@@ -483,8 +515,19 @@ export class QuotaLedger {
       this.groups.get(gid) ?? new QuotaUsage('gid', gid, this.#boundsOf('gid', gid)),
       this.mount,
     ];
-    const total = (item: Item): number => usages.find(({ bounds }) => bounds[item] !== Infinity)?.bounds[item] ?? Number.MAX_SAFE_INTEGER;
-    const free = (item: Item): number => Math.max(0, Math.min(total(item), ...usages.map((usage) => usage.bounds[item] - usage[item])));
-    return { events: total('events'), freeEvents: free('events'), bytes: total('bytes'), freeBytes: free('bytes') };
+    const total = (item: Item): number =>
+      usages.find(({ bounds }) => bounds[item] !== Infinity)?.bounds[item] ??
+      Number.MAX_SAFE_INTEGER;
+    const free = (item: Item): number =>
+      Math.max(
+        0,
+        Math.min(total(item), ...usages.map((usage) => usage.bounds[item] - usage[item])),
+      );
+    return {
+      events: total('events'),
+      freeEvents: free('events'),
+      bytes: total('bytes'),
+      freeBytes: free('bytes'),
+    };
   }
 }

@@ -18,7 +18,15 @@ import { EVENT_DIRECTORY_INODES } from './nodes/event-directory.js';
 import type { FilterHost } from './filter-charge.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
-import { Directory, FOREVER, type FileHandle, type Handle, type Node, type NodeId, ROOT_ID } from './nodes/node.js';
+import {
+  Directory,
+  FOREVER,
+  type FileHandle,
+  type Handle,
+  type Node,
+  type NodeId,
+  ROOT_ID,
+} from './nodes/node.js';
 import { InotifyQueue } from './inotify-queue.js';
 import { PublishFile } from './nodes/publish-file.js';
 import { NO_PORT, type ReplyPort } from './ports.js';
@@ -30,7 +38,11 @@ import type { StatusLines } from '../shared/status-lines.js';
 import { Turns } from './turns.js';
 
 /** How much a queue holds (docs/design.md, section 3). */
-export const QUEUE_LIMITS: QueueLimits = { events: 4096, bytes: 4 * 1024 * 1024, overflow: 'drop-oldest' };
+export const QUEUE_LIMITS: QueueLimits = {
+  events: 4096,
+  bytes: 4 * 1024 * 1024,
+  overflow: 'drop-oldest',
+};
 
 /** Why what is dead is refused: constants, for a thousand readers may be told at once. */
 const NODE_ENDED = 'it has ended, with its owner or by rmdir';
@@ -41,7 +53,8 @@ function refuseOpen(account: QuotaAccount, heap: number): never {
   try {
     account.chargeItem('memory', heap);
   } catch (error) {
-    if (error instanceof FsError && error.errno === Errno.ENOSPC) throw new FsError(Errno.ENFILE, error.why);
+    if (error instanceof FsError && error.errno === Errno.ENOSPC)
+      throw new FsError(Errno.ENFILE, error.why);
     throw error;
   }
   throw new FsError(Errno.ENFILE, 'the memory of the mount is used up');
@@ -56,7 +69,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   readonly inotify = new InotifyQueue();
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
-  #settings: TreeSettings = { queueLimits: QUEUE_LIMITS, filterLimits: FILTER_LIMITS, listsLinks: false };
+  #settings: TreeSettings = {
+    queueLimits: QUEUE_LIMITS,
+    filterLimits: FILTER_LIMITS,
+    listsLinks: false,
+  };
   #port: ReplyPort = NO_PORT;
   /** What the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
@@ -108,7 +125,8 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   /** Other settings for what there is and for what will be made. */
   configure(changes: Partial<TreeSettings>): void {
     this.#settings = { ...this.#settings, ...changes };
-    for (const directory of this.root.directories) directory.queue.limits = this.#settings.queueLimits;
+    for (const directory of this.root.directories)
+      directory.queue.limits = this.#settings.queueLimits;
   }
 
   newNodeId(): NodeId {
@@ -232,7 +250,8 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     if (handle === undefined) return;
     this.#handles[fh] = undefined;
     this.#freeHandles.push(fh);
-    if (this.#freeHandles.length === this.#handles.length) this.#handles.length = this.#freeHandles.length = 0;
+    if (this.#freeHandles.length === this.#handles.length)
+      this.#handles.length = this.#freeHandles.length = 0;
     handle.node.opens--;
     handle.release();
     handle.account?.refundItem('memory', handle.heap);
@@ -269,7 +288,9 @@ export class Tree implements TreeContext, BusListener, FilterHost {
       ['NODES', this.#nodes.size],
       ['HANDLES', this.#handles.length - this.#freeHandles.length],
       ...this.ledger.statusLines(),
-      ...(descriptorRefusals.count > 0 ? ([['REFUSED_DESCRIPTORS', descriptorRefusals.count]] as const) : []),
+      ...(descriptorRefusals.count > 0
+        ? ([['REFUSED_DESCRIPTORS', descriptorRefusals.count]] as const)
+        : []),
       ...this.inotify.statusLines(),
       ...this.#counters.flatMap((lines) => lines()),
       ...this.streams.statusLines(),

@@ -45,7 +45,8 @@ export class Turns {
       this.#windowStartMs = nowMs;
       this.#spentInWindowMs = 0;
     }
-    if (this.#spentInWindowMs < AT_ONCE_MS) this.#spentInWindowMs += this.#work(AT_ONCE_MS - this.#spentInWindowMs);
+    if (this.#spentInWindowMs < AT_ONCE_MS)
+      this.#spentInWindowMs += this.#work(AT_ONCE_MS - this.#spentInWindowMs);
     this.#schedule();
   }
 

@@ -108,7 +108,9 @@ export class UringThread {
 
   #expect(short: Rest): void {
     const { offset, size, isLeast } = short;
-    const same = this.#rests.find((rest) => rest.offset === offset && rest.size === size && rest.isLeast === isLeast);
+    const same = this.#rests.find(
+      (rest) => rest.offset === offset && rest.size === size && rest.isLeast === isLeast,
+    );
     if (same !== undefined) {
       same.count++;
       return;
@@ -118,7 +120,9 @@ export class UringThread {
   }
 
   #takeRest(offset: number, size: number): boolean {
-    const index = this.#rests.findIndex((rest) => rest.offset === offset && (rest.isLeast ? size >= rest.size : size === rest.size));
+    const index = this.#rests.findIndex(
+      (rest) => rest.offset === offset && (rest.isLeast ? size >= rest.size : size === rest.size),
+    );
     if (index < 0) return false;
     if (--this.#rests[index].count === 0) this.#rests.splice(index, 1);
     return true;
@@ -142,7 +146,14 @@ export class UringReads {
    * nothing under way.
    */
   add(tid: number): UringThread {
-    if (this.isFull) this.#threads.splice(Math.max(0, this.#threads.findIndex(({ hasRest }) => !hasRest)), 1);
+    if (this.isFull)
+      this.#threads.splice(
+        Math.max(
+          0,
+          this.#threads.findIndex(({ hasRest }) => !hasRest),
+        ),
+        1,
+      );
     const thread = new UringThread(tid);
     this.#threads.push(thread);
     return thread;

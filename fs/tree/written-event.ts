@@ -127,7 +127,10 @@ export class WrittenEvent extends Event {
   }
 
   override get recordLength(): number {
-    return this.length + (this.length > 0 && this.bytes[this.start + this.length - 1] === LF ? 1 : TRAILER_BYTES);
+    return (
+      this.length +
+      (this.length > 0 && this.bytes[this.start + this.length - 1] === LF ? 1 : TRAILER_BYTES)
+    );
   }
 
   /** write(2) at `offset`. EFBIG when the text would be too large for an event, EDQUOT for one that holds it. */
@@ -187,12 +190,22 @@ export class WrittenEvent extends Event {
     };
     let full = 0;
     for (const [holder, links] of holders) {
-      if (holder.refuses(0, bytes * links)) throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
+      if (holder.refuses(0, bytes * links))
+        throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
       if (holder.overflows(0, bytes * links) && ++full > MOST_FULL_QUEUES) {
-        throw new FsError(Errno.EDQUOT, `more than ${MOST_FULL_QUEUES} queues that hold it are full`);
+        throw new FsError(
+          Errno.EDQUOT,
+          `more than ${MOST_FULL_QUEUES} queues that hold it are full`,
+        );
       }
     }
-    const owed: [EventQuota | null, number][] = [...holders.map(([holder, links]): [EventQuota | null, number] => [holder.quota, bytes * links]), [this.keeper, bytes]];
+    const owed: [EventQuota | null, number][] = [
+      ...holders.map(([holder, links]): [EventQuota | null, number] => [
+        holder.quota,
+        bytes * links,
+      ]),
+      [this.keeper, bytes],
+    ];
     for (const [quota, amount] of owed) {
       if (quota === null) continue;
       if (quota.tryCharge(0, amount, 0)) {
@@ -211,7 +224,7 @@ export class WrittenEvent extends Event {
 
   /** Each link that the queue drops on the way makes what the others need smaller. */
   #makeRoomIn(holder: Holder, bytes: number): void {
-    for (let before = 0, links = this.#holders.get(holder) ?? 0; links > 0 && links !== before; ) {
+    for (let before = 0, links = this.#holders.get(holder) ?? 0; links > 0 && links !== before;) {
       holder.makeRoom(0, bytes * links, this);
       before = links;
       links = this.#holders.get(holder) ?? 0;

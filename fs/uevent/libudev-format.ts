@@ -17,6 +17,15 @@ import { endianness } from 'node:os';
 export const PREFIX = Buffer.from('libudev\0');
 export const MAGIC = 0xfeedcafe;
 /** Where the words of the header are, in bytes. */
-export const Header = { magic: 8, size: 12, propertiesOff: 16, propertiesLen: 20, subsystem: 24, devtype: 28, bloomHigh: 32, bloomLow: 36 } as const;
+export const Header = {
+  magic: 8,
+  size: 12,
+  propertiesOff: 16,
+  propertiesLen: 20,
+  subsystem: 24,
+  devtype: 28,
+  bloomHigh: 32,
+  bloomLow: 36,
+} as const;
 export const LIBUDEV_HEADER_BYTES = 40;
 export const IS_LITTLE = endianness() === 'LE';

@@ -9,7 +9,6 @@
  */
 import { AT, BACKSLASH, EQUALS, LF, NINE, NUL, SLASH, ZERO } from '../shared/ascii.js';
 
-
 /** The largest event, in bytes of text (docs/design.md, section 3). */
 export const MAX_EVENT_BYTES = 64 * 1024;
 
@@ -59,7 +58,13 @@ export class UeventText {
   }
 
   /** Copies one line; gives where the next begins. */
-  #readLine(data: Uint8Array, start: number, end: number, separator: number, header: boolean): number {
+  #readLine(
+    data: Uint8Array,
+    start: number,
+    end: number,
+    separator: number,
+    header: boolean,
+  ): number {
     const out = this.bytes;
     const lineStart = this.length;
     let to = lineStart;
@@ -69,7 +74,11 @@ export class UeventText {
       const byte = data[at];
       if (byte === separator) break;
       if (to >= MAX_EVENT_BYTES) throw oversized();
-      if (mark < 0 && (header ? byte === AT && at + 1 < end && data[at + 1] === SLASH : byte === EQUALS)) mark = to;
+      if (
+        mark < 0 &&
+        (header ? byte === AT && at + 1 < end && data[at + 1] === SLASH : byte === EQUALS)
+      )
+        mark = to;
       if (byte === LF) {
         if (header) throw new MalformedUevent('its first line has a line end in it');
         out[to++] = BACKSLASH;
@@ -79,7 +88,9 @@ export class UeventText {
       } else out[to++] = byte;
     }
     if (mark <= lineStart) {
-      throw new MalformedUevent(header ? 'its first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE');
+      throw new MalformedUevent(
+        header ? 'its first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE',
+      );
     }
     out[to++] = LF;
     if (to > MAX_EVENT_BYTES) throw oversized();
@@ -109,5 +120,7 @@ function oversized(): OversizedUevent {
 
 /** The text of the record that stands where `lost` events are missing. */
 export function overflowText(lost: number): Buffer {
-  return Buffer.from(`overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`);
+  return Buffer.from(
+    `overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`,
+  );
 }

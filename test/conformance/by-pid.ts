@@ -39,6 +39,9 @@ export class MountByPid implements System {
 
   /** A path with the names that the directories have here. */
   #named(path: string): string {
-    return path.replace(DIRECTORY, (name) => `${this.#makers.get(name === 'alice' ? ALICE_UID : 0)}.${name}`);
+    return path.replace(
+      DIRECTORY,
+      (name) => `${this.#makers.get(name === 'alice' ? ALICE_UID : 0)}.${name}`,
+    );
   }
 }

@@ -18,16 +18,47 @@ const APPENDS = 2;
 const SHOWN = 12;
 
 interface Operation {
-  readonly do: 'read' | 'pread' | 'write' | 'pwrite' | 'append' | 'truncate' | 'ftruncate' | 'seek' | 'stat' | 'reopen' | 'whole';
+  readonly do:
+    | 'read'
+    | 'pread'
+    | 'write'
+    | 'pwrite'
+    | 'append'
+    | 'truncate'
+    | 'ftruncate'
+    | 'seek'
+    | 'stat'
+    | 'reopen'
+    | 'whole';
   readonly at: number;
   readonly size: number;
   readonly letter: number;
 }
 
 const operations = fc.record({
-  do: fc.constantFrom<Operation['do']>('read', 'read', 'pread', 'pread', 'write', 'write', 'pwrite', 'pwrite', 'append', 'truncate', 'ftruncate', 'seek', 'stat', 'stat', 'reopen', 'whole'),
+  do: fc.constantFrom<Operation['do']>(
+    'read',
+    'read',
+    'pread',
+    'pread',
+    'write',
+    'write',
+    'pwrite',
+    'pwrite',
+    'append',
+    'truncate',
+    'ftruncate',
+    'seek',
+    'stat',
+    'stat',
+    'reopen',
+    'whole',
+  ),
   // Mostly small, so that operations meet; now and then as far as it goes, and beyond.
-  at: fc.oneof({ weight: 12, arbitrary: fc.nat(600) }, { weight: 1, arbitrary: fc.nat(MOST_BYTES + 100) }),
+  at: fc.oneof(
+    { weight: 12, arbitrary: fc.nat(600) },
+    { weight: 1, arbitrary: fc.nat(MOST_BYTES + 100) },
+  ),
   size: fc.oneof({ weight: 12, arbitrary: fc.nat(300) }, { weight: 1, arbitrary: fc.nat(9000) }),
   letter: fc.nat(25),
 });
@@ -68,13 +99,19 @@ export async function exercise(system: System, count: number): Promise<void> {
     model.offset = 0;
     if ((flags & O_TRUNC) !== 0) model.text = '';
   };
-  const size = async (): Promise<string> => (await caller.call('attributes', 'fsx-too/link')).rest[1];
+  const size = async (): Promise<string> =>
+    (await caller.call('attributes', 'fsx-too/link')).rest[1];
   for (const directory of ['fsx', 'fsx-too']) assert.is(await call('mkdir', directory, 0o755), '0');
   await open(O_RDWR | O_CREAT);
   assert.is(await call('link', 'fsx/file', 'fsx-too/link'), '0');
   assert.is(await call('open', APPENDS, 'fsx-too/link', O_RDWR | O_APPEND), '0');
 
-  const perform = async ({ do: what, at, size: length, letter }: Operation): Promise<[got: string, expected: string]> => {
+  const perform = async ({
+    do: what,
+    at,
+    size: length,
+    letter,
+  }: Operation): Promise<[got: string, expected: string]> => {
     const data = String.fromCharCode(97 + letter).repeat(length);
     switch (what) {
       case 'read': {
@@ -113,7 +150,12 @@ export async function exercise(system: System, count: number): Promise<void> {
   for (const [n, operation] of all.entries()) {
     const [got, expected] = await perform(operation);
     if (got === expected) continue;
-    const last = all.slice(Math.max(0, n - SHOWN + 1), n + 1).map((each) => JSON.stringify(each)).join('\n');
-    assert.unreachable(`EVENTFS_TEST_SEED=${seed}, operation ${n}: ${JSON.stringify(got.slice(0, 200))} and not ${JSON.stringify(expected.slice(0, 200))}, ${got.length} and ${expected.length} bytes, after\n${last}`);
+    const last = all
+      .slice(Math.max(0, n - SHOWN + 1), n + 1)
+      .map((each) => JSON.stringify(each))
+      .join('\n');
+    assert.unreachable(
+      `EVENTFS_TEST_SEED=${seed}, operation ${n}: ${JSON.stringify(got.slice(0, 200))} and not ${JSON.stringify(expected.slice(0, 200))}, ${got.length} and ${expected.length} bytes, after\n${last}`,
+    );
   }
 }

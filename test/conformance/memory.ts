@@ -3,7 +3,15 @@
  * each (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far as the cases need it.
  */
 import type { Answer } from '../support/clients.js';
-import { type By, MemoryKernel, O_APPEND, O_CREAT, O_TRUNC, Refused, cstring } from '../support/kernel.js';
+import {
+  type By,
+  MemoryKernel,
+  O_APPEND,
+  O_CREAT,
+  O_TRUNC,
+  Refused,
+  cstring,
+} from '../support/kernel.js';
 import { FUSE_ROOT_ID, SetattrValid as Valid } from '../../fs/fuse/abi.js';
 import { type Values, encode } from '../unit/fuse/structs.js';
 import type { Caller, System, User } from './system.js';
@@ -74,12 +82,20 @@ class MemoryCaller implements Caller {
   call(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
     try {
       const got = this.#do(verb, args.map(String));
-      if (typeof got === 'number') return Promise.resolve({ value: got, errno: '', rest: [], bytes: '' });
-      if (typeof got === 'string') return Promise.resolve({ value: got.length, errno: '', rest: [], bytes: got });
+      if (typeof got === 'number')
+        return Promise.resolve({ value: got, errno: '', rest: [], bytes: '' });
+      if (typeof got === 'string')
+        return Promise.resolve({ value: got.length, errno: '', rest: [], bytes: got });
       return Promise.resolve({ value: 0, errno: '', rest: got, bytes: '' });
     } catch (error) {
       // One number, two names.
-      if (error instanceof Refused) return Promise.resolve({ value: -1, errno: error.code === 'ENOTSUP' ? 'EOPNOTSUPP' : error.code, rest: [], bytes: '' });
+      if (error instanceof Refused)
+        return Promise.resolve({
+          value: -1,
+          errno: error.code === 'ENOTSUP' ? 'EOPNOTSUPP' : error.code,
+          rest: [],
+          bytes: '',
+        });
       throw error;
     }
   }
@@ -136,9 +152,13 @@ class MemoryCaller implements Caller {
     const number = (i: number): number => Number(rest[i]);
     switch (verb) {
       case 'mkdir':
-        return this.#make(first, (parent, name) => this.kernel.mkdir(name, this.#by, number(0), parent));
+        return this.#make(first, (parent, name) =>
+          this.kernel.mkdir(name, this.#by, number(0), parent),
+        );
       case 'mknod':
-        return this.#make(first, (parent, name) => this.kernel.mknod(parent, name, number(0), this.#by));
+        return this.#make(first, (parent, name) =>
+          this.kernel.mknod(parent, name, number(0), this.#by),
+        );
       case 'symlink':
         return this.#make(rest[0], (parent, name) => {
           if (first.length >= PATH_MAX) throw new Refused('ENAMETOOLONG');
@@ -159,7 +179,10 @@ class MemoryCaller implements Caller {
         return this.#ftruncate(this.#file(first), number(0));
       case 'chmod':
       case 'fchmod':
-        return this.#chmod(verb === 'chmod' ? this.#find(first, true) : this.#found(this.#file(first).id), number(0));
+        return this.#chmod(
+          verb === 'chmod' ? this.#find(first, true) : this.#found(this.#file(first).id),
+          number(0),
+        );
       case 'chown':
         return this.#chown(this.#find(first, false), number(0), number(1));
       case 'utimens':
@@ -178,11 +201,18 @@ class MemoryCaller implements Caller {
       case 'setxattr': {
         if (!this.#may(this.#found(id), 2)) throw new Refused('EACCES');
         const head = Buffer.from(Uint32Array.of(value.length, 0).buffer); // fuse_setxattr_in, as far as it goes without FUSE_SETXATTR_EXT
-        return this.kernel.ask('FUSE_SETXATTR', id, Buffer.concat([head, cstring(name), Buffer.from(value, 'latin1')]), this.#by).length;
+        return this.kernel.ask(
+          'FUSE_SETXATTR',
+          id,
+          Buffer.concat([head, cstring(name), Buffer.from(value, 'latin1')]),
+          this.#by,
+        ).length;
       }
       case 'getxattr':
         if (!this.#may(this.#found(id), 4)) throw new Refused('EACCES');
-        return this.kernel.ask('FUSE_GETXATTR', id, Buffer.concat([sized, cstring(name)]), this.#by).toString('latin1');
+        return this.kernel
+          .ask('FUSE_GETXATTR', id, Buffer.concat([sized, cstring(name)]), this.#by)
+          .toString('latin1');
       case 'listxattr':
         return this.kernel.ask('FUSE_LISTXATTR', id, sized, this.#by).toString('latin1');
       case 'removexattr':
@@ -225,7 +255,12 @@ class MemoryCaller implements Caller {
     if (!this.#may(found, 1)) throw new Refused('EACCES');
     if (name === '.' || name === '..') return this.#found(name === '.' ? parent : FUSE_ROOT_ID);
     const entry = this.kernel.lookup(parent, name);
-    return { id: entry.nodeid, mode: entry['attr.mode'], uid: entry['attr.uid'], gid: entry['attr.gid'] };
+    return {
+      id: entry.nodeid,
+      mode: entry['attr.mode'],
+      uid: entry['attr.uid'],
+      gid: entry['attr.gid'],
+    };
   }
 
   /** Follows symlinks. */
@@ -275,7 +310,8 @@ class MemoryCaller implements Caller {
     const parent = this.#found(place.parent);
     if (!this.#may(parent, 3)) throw new Refused('EACCES');
     const { uid } = this.user;
-    if ((parent.mode & 0o1000) !== 0 && uid !== 0 && uid !== parent.uid && uid !== victim.uid) throw new Refused('EPERM');
+    if ((parent.mode & 0o1000) !== 0 && uid !== 0 && uid !== parent.uid && uid !== victim.uid)
+      throw new Refused('EPERM');
     if (isDirectory && typeOf(victim.mode) !== DIRECTORY) throw new Refused('ENOTDIR');
     if (!isDirectory && typeOf(victim.mode) === DIRECTORY) throw new Refused('EISDIR');
   }
@@ -294,7 +330,8 @@ class MemoryCaller implements Caller {
   }
 
   #rename(from: string, to: string, flags: number): number {
-    if ((flags & EXCHANGE) !== 0 && (flags & (NOREPLACE | WHITEOUT)) !== 0) throw new Refused('EINVAL');
+    if ((flags & EXCHANGE) !== 0 && (flags & (NOREPLACE | WHITEOUT)) !== 0)
+      throw new Refused('EINVAL');
     const [source, target] = [this.#place(from), this.#place(to)];
     const victim = this.#at(target);
     const found = this.#lookup(source);
@@ -310,7 +347,16 @@ class MemoryCaller implements Caller {
 
   #remove(path: string, isDirectory: boolean): number {
     const place = this.#place(path);
-    if (place.name === '.' || place.name === '..') throw new Refused(place.name === '.' ? (isDirectory ? 'EINVAL' : 'EISDIR') : isDirectory ? 'ENOTEMPTY' : 'EISDIR');
+    if (place.name === '.' || place.name === '..')
+      throw new Refused(
+        place.name === '.'
+          ? isDirectory
+            ? 'EINVAL'
+            : 'EISDIR'
+          : isDirectory
+            ? 'ENOTEMPTY'
+            : 'EISDIR',
+      );
     this.#mayRemove(place, this.#lookup(place), isDirectory);
     if (isDirectory) this.kernel.rmdir(place.name, place.parent);
     else this.kernel.unlink(place.parent, place.name);
@@ -341,7 +387,9 @@ class MemoryCaller implements Caller {
     if (isDirectory && (access !== 4 || (flags & O_CREAT) !== 0)) throw new Refused('EISDIR');
     if (!isDirectory && (flags & O_DIRECTORY) !== 0) throw new Refused('ENOTDIR');
     if (!this.#may(found, access)) throw new Refused('EACCES');
-    const fh = isDirectory ? this.kernel.opendir(found.id) : this.kernel.open(found.id, flags & ~O_CREAT, this.#by);
+    const fh = isDirectory
+      ? this.kernel.opendir(found.id)
+      : this.kernel.open(found.id, flags & ~O_CREAT, this.#by);
     this.#slots.set(slot, { id: found.id, fh, flags, isDirectory, offset: 0 });
     return 0;
   }
@@ -388,7 +436,12 @@ class MemoryCaller implements Caller {
   }
 
   #seek(file: OpenFile, offset: number, whence: number): number {
-    const base = whence === SEEK.set ? 0 : whence === SEEK.current ? file.offset : this.kernel.getattr(file.id)['attr.size'];
+    const base =
+      whence === SEEK.set
+        ? 0
+        : whence === SEEK.current
+          ? file.offset
+          : this.kernel.getattr(file.id)['attr.size'];
     if (whence > SEEK.end) throw new Error('the kernel in memory seeks no holes');
     if (base + offset < 0) throw new Refused('EINVAL');
     file.offset = base + offset;
@@ -397,7 +450,11 @@ class MemoryCaller implements Caller {
 
   #entries({ fh }: OpenFile): string[] {
     const listed: string[] = [];
-    for (let got = this.kernel.readdir(fh, 0); got.length > 0; got = this.kernel.readdir(fh, got[got.length - 1].off)) {
+    for (
+      let got = this.kernel.readdir(fh, 0);
+      got.length > 0;
+      got = this.kernel.readdir(fh, got[got.length - 1].off)
+    ) {
       listed.push(...got.map(({ name, ino, type }) => `${name}/${ino}/${type}`));
     }
     return listed;
@@ -427,13 +484,20 @@ class MemoryCaller implements Caller {
 
   #ftruncate({ id, fh, flags }: OpenFile, size: number): number {
     if ((flags & 3) === 0 || size < 0) throw new Refused('EINVAL');
-    return this.#set(id, { valid: Valid.FATTR_SIZE, size, fh, ...this.#withoutSetIds(this.#found(id)) });
+    return this.#set(id, {
+      valid: Valid.FATTR_SIZE,
+      size,
+      fh,
+      ...this.#withoutSetIds(this.#found(id)),
+    });
   }
 
   /** Set-id bits go when somebody without rights truncates (fs/open.c, do_truncate). */
   #withoutSetIds({ mode }: Found): { valid?: number; mode?: number } {
     const drops = 0o4000 | ((mode & 0o10) !== 0 ? 0o2000 : 0);
-    return this.user.uid === 0 || (mode & drops) === 0 ? {} : { valid: Valid.FATTR_SIZE | Valid.FATTR_MODE, mode: mode & ~drops };
+    return this.user.uid === 0 || (mode & drops) === 0
+      ? {}
+      : { valid: Valid.FATTR_SIZE | Valid.FATTR_MODE, mode: mode & ~drops };
   }
 
   #chmod({ id, uid, gid }: Found, mode: number): number {
@@ -446,11 +510,17 @@ class MemoryCaller implements Caller {
   /** chown(2): only root gives away; the user may change the group to one of his. Set-id bits go. */
   #chown({ id, mode, uid }: Found, newUid: number, newGid: number): number {
     const { user } = this;
-    const mine = user.uid === uid && (newUid === -1 || newUid === uid) && (newGid === -1 || newGid === user.gid || user.groups.includes(newGid));
+    const mine =
+      user.uid === uid &&
+      (newUid === -1 || newUid === uid) &&
+      (newGid === -1 || newGid === user.gid || user.groups.includes(newGid));
     if (user.uid !== 0 && !mine) throw new Refused('EPERM');
     const drops = typeOf(mode) === DIRECTORY ? 0 : 0o4000 | ((mode & 0o10) !== 0 ? 0o2000 : 0);
     return this.#set(id, {
-      valid: (newUid === -1 ? 0 : Valid.FATTR_UID) | (newGid === -1 ? 0 : Valid.FATTR_GID) | ((mode & drops) === 0 ? 0 : Valid.FATTR_MODE),
+      valid:
+        (newUid === -1 ? 0 : Valid.FATTR_UID) |
+        (newGid === -1 ? 0 : Valid.FATTR_GID) |
+        ((mode & drops) === 0 ? 0 : Valid.FATTR_MODE),
       uid: newUid,
       gid: newGid,
       mode: mode & ~drops,
@@ -460,10 +530,14 @@ class MemoryCaller implements Caller {
   #times(found: Found, [atime, atimensec, mtime, mtimensec]: number[]): number {
     const allNow = atimensec === -1 && mtimensec === -1;
     if (atimensec === -2 && mtimensec === -2) return 0;
-    if (this.user.uid !== 0 && this.user.uid !== found.uid && !(allNow && this.#may(found, 2))) throw new Refused(allNow ? 'EACCES' : 'EPERM');
-    const bits = (nsec: number, set: number, now: number): number => (nsec === -2 ? 0 : nsec === -1 ? set | now : set);
+    if (this.user.uid !== 0 && this.user.uid !== found.uid && !(allNow && this.#may(found, 2)))
+      throw new Refused(allNow ? 'EACCES' : 'EPERM');
+    const bits = (nsec: number, set: number, now: number): number =>
+      nsec === -2 ? 0 : nsec === -1 ? set | now : set;
     return this.#set(found.id, {
-      valid: bits(atimensec, Valid.FATTR_ATIME, Valid.FATTR_ATIME_NOW) | bits(mtimensec, Valid.FATTR_MTIME, Valid.FATTR_MTIME_NOW),
+      valid:
+        bits(atimensec, Valid.FATTR_ATIME, Valid.FATTR_ATIME_NOW) |
+        bits(mtimensec, Valid.FATTR_MTIME, Valid.FATTR_MTIME_NOW),
       atime,
       mtime,
       atimensec: Math.max(0, atimensec),
@@ -474,7 +548,8 @@ class MemoryCaller implements Caller {
 
 /** As stream-calls.c prints it. */
 function show(got: Attributes): string[] {
-  const time = (which: 'atime' | 'mtime' | 'ctime'): string => `${got[`attr.${which}`]}.${String(got[`attr.${which}nsec`]).padStart(9, '0')}`;
+  const time = (which: 'atime' | 'mtime' | 'ctime'): string =>
+    `${got[`attr.${which}`]}.${String(got[`attr.${which}nsec`]).padStart(9, '0')}`;
   return [
     String(got['attr.ino']),
     String(got['attr.size']),

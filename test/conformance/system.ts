@@ -56,7 +56,13 @@ const FLAGS: Readonly<Record<string, number>> = {
   tmpfile: 0o20200000,
 };
 
-const TYPES: Readonly<Record<number, string>> = { 0o01: 'fifo', 0o04: 'directory', 0o10: 'file', 0o12: 'symlink', 0o14: 'socket' };
+const TYPES: Readonly<Record<number, string>> = {
+  0o01: 'fifo',
+  0o04: 'directory',
+  0o10: 'file',
+  0o12: 'symlink',
+  0o14: 'socket',
+};
 
 /** What stat(2) tells. */
 interface Info {
@@ -78,7 +84,19 @@ const TIMES = ['atime', 'mtime', 'ctime'] as const;
 function parseInfo(rest: readonly string[]): Info {
   const [ino, size, modeText, nlink, uid, gid, atime, mtime, ctime, blocks] = rest;
   const mode = parseInt(modeText, 8);
-  return { ino, size, mode: (mode & 0o7777).toString(8), type: TYPES[mode >> 12], nlink, uid, gid, atime, mtime, ctime, blocks };
+  return {
+    ino,
+    size,
+    mode: (mode & 0o7777).toString(8),
+    type: TYPES[mode >> 12],
+    nlink,
+    uid,
+    gid,
+    atime,
+    mtime,
+    ctime,
+    blocks,
+  };
 }
 
 /** One case on one system. */
@@ -90,7 +108,10 @@ class Run {
 
   async perform(script: string): Promise<void> {
     for (const line of ['mkdir own 755', 'mkdir other 755', 'chdir own', ...script.split('\n')]) {
-      const [, who = 'root', command, , expected] = /^\s*(?:(\w+):\s+)?(.*?)(\s+=\s+(.*))?\s*$/.exec(line.replace(/\{(\d+)\}/g, (_, n: string) => 'n'.repeat(Number(n))))!;
+      const [, who = 'root', command, , expected] =
+        /^\s*(?:(\w+):\s+)?(.*?)(\s+=\s+(.*))?\s*$/.exec(
+          line.replace(/\{(\d+)\}/g, (_, n: string) => 'n'.repeat(Number(n))),
+        )!;
       if (command === '' || command.startsWith('#')) continue;
       const got = await this.#line(await this.#caller(who), command.split(/\s+/).map(unescape));
       if (expected !== undefined) assert.is(got, expected, line);
@@ -114,20 +135,36 @@ class Run {
   async #line(caller: Caller, [verb, ...args]: string[]): Promise<string> {
     switch (verb) {
       case 'put': // printf text > path
-        return this.#open(caller, args[0], 'w|creat|trunc', args[2], (slot) => caller.call('write', slot, args[1]));
+        return this.#open(caller, args[0], 'w|creat|trunc', args[2], (slot) =>
+          caller.call('write', slot, args[1]),
+        );
       case 'cat':
-        return this.#open(caller, args[0], 'r', undefined, (slot) => caller.call('read', slot, 65536));
+        return this.#open(caller, args[0], 'r', undefined, (slot) =>
+          caller.call('read', slot, 65536),
+        );
       case 'open':
-        return outcome(await caller.call('open', args[0], args[1], flags(args[2]), parseInt(args[3] ?? '644', 8)));
+        return outcome(
+          await caller.call(
+            'open',
+            args[0],
+            args[1],
+            flags(args[2]),
+            parseInt(args[3] ?? '644', 8),
+          ),
+        );
       case 'mkdir':
       case 'mknod':
       case 'chmod':
       case 'fchmod':
-        return outcome(await caller.call(verb, args[0], parseInt(args[1] ?? '755', 8), ...args.slice(2)));
+        return outcome(
+          await caller.call(verb, args[0], parseInt(args[1] ?? '755', 8), ...args.slice(2)),
+        );
       case 'names':
         return this.#open(caller, args[0], 'r|directory', undefined, async (slot) => {
           const got = await caller.call('getdents', slot);
-          const names = got.rest.map((entry) => entry.split('/')[0]).filter((name) => name !== '.' && name !== '..');
+          const names = got.rest
+            .map((entry) => entry.split('/')[0])
+            .filter((name) => name !== '.' && name !== '..');
           return { ...got, bytes: names.join(' '), rest: names };
         });
       case 'note':
@@ -138,7 +175,9 @@ class Run {
         return this.#changed(await this.#info(caller, args[0]), this.#notes.get(args[0])!);
       case 'same': {
         const [one, other] = [await this.#info(caller, args[0]), await this.#info(caller, args[1])];
-        return typeof one !== 'string' && typeof other !== 'string' && one.ino === other.ino ? 'yes' : 'no';
+        return typeof one !== 'string' && typeof other !== 'string' && one.ino === other.ino
+          ? 'yes'
+          : 'no';
       }
       default:
         return this.#other(caller, verb, args);
@@ -148,7 +187,11 @@ class Run {
   /** What stat(2) tells, one value a call; or a call of stream-calls.c as it is. */
   async #other(caller: Caller, verb: string, args: readonly string[]): Promise<string> {
     const info = /^(f?)(ino|size|mode|type|nlink|uid|gid|atime|mtime|ctime|blocks)$/.exec(verb);
-    if (info === null) return outcome(await caller.call(verb, ...args), /^(read|pread|readlink|getxattr|listxattr|mmap)$/.test(verb));
+    if (info === null)
+      return outcome(
+        await caller.call(verb, ...args),
+        /^(read|pread|readlink|getxattr|listxattr|mmap)$/.test(verb),
+      );
     const got = await caller.call(info[1] === 'f' ? 'fattributes' : 'attributes', args[0]);
     return got.value < 0 ? got.errno : parseInfo(got.rest)[info[2] as keyof Info];
   }
@@ -163,7 +206,13 @@ class Run {
     return TIMES.filter((time) => after[time] !== before[time]).join(' ') || 'nothing';
   }
 
-  async #open(caller: Caller, path: string, how: string, mode: string | undefined, body: (slot: number) => Promise<Answer>): Promise<string> {
+  async #open(
+    caller: Caller,
+    path: string,
+    how: string,
+    mode: string | undefined,
+    body: (slot: number) => Promise<Answer>,
+  ): Promise<string> {
     const slot = 900;
     const opened = await caller.call('open', slot, path, flags(how), parseInt(mode ?? '644', 8));
     if (opened.value < 0) return opened.errno;
@@ -175,7 +224,9 @@ class Run {
 
 /** Turns %XX back. */
 function unescape(word: string): string {
-  return word.replace(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(parseInt(code, 16)));
+  return word.replace(/%([0-9A-F]{2})/g, (_, code: string) =>
+    String.fromCharCode(parseInt(code, 16)),
+  );
 }
 
 function flags(words: string): number {
@@ -188,12 +239,18 @@ function flags(words: string): number {
 function outcome({ value, errno, bytes }: Answer, isText = false): string {
   if (value < 0) return errno;
   if (!isText || (bytes === '' && value > 0)) return String(value);
-  return bytes === '' ? 'nothing' : bytes.replace(/[^!-$&-~ ]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`);
+  return bytes === ''
+    ? 'nothing'
+    : bytes.replace(
+        /[^!-$&-~ ]/g,
+        (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+      );
 }
 
 /** Resolves when the clock has gone on by what the tree can tell apart. */
 async function tick(): Promise<void> {
-  for (const start = Date.now(); Date.now() < start + 2; ) await new Promise((done) => setTimeout(done, 1));
+  for (const start = Date.now(); Date.now() < start + 2;)
+    await new Promise((done) => setTimeout(done, 1));
 }
 
 /** A system where some cases do not hold, each for a reason. */
@@ -203,7 +260,11 @@ export interface Exceptions {
 }
 
 /** Adds all cases to a suite. `exceptions` are not run; each must be there to be excepted. */
-export function conforms(to: Suite, system: () => Promise<System>, exceptions: Exceptions = {}): void {
+export function conforms(
+  to: Suite,
+  system: () => Promise<System>,
+  exceptions: Exceptions = {},
+): void {
   for (const { name, script } of CASES) {
     if (isExcepted(name, exceptions)) continue;
     to(name, async () => {
@@ -216,7 +277,11 @@ export function conforms(to: Suite, system: () => Promise<System>, exceptions: E
     });
   }
   to('has no exceptions but of cases that there are', () => {
-    for (const beginning of Object.keys(exceptions)) assert.ok(CASES.some(({ name }) => name.startsWith(beginning)), beginning);
+    for (const beginning of Object.keys(exceptions))
+      assert.ok(
+        CASES.some(({ name }) => name.startsWith(beginning)),
+        beginning,
+      );
   });
 }
 
@@ -228,12 +293,22 @@ export interface Difference {
 }
 
 /** Adds the cases that are excepted, by name: each must come out as it says, so that none stays listed that holds by now. */
-export function differs(to: Suite, system: () => Promise<System>, differences: Readonly<Record<string, Difference>>): void {
+export function differs(
+  to: Suite,
+  system: () => Promise<System>,
+  differences: Readonly<Record<string, Difference>>,
+): void {
   for (const [beginning, { gives }] of Object.entries(differences)) {
     to(`differs: ${beginning}`, async () => {
       const { script } = CASES.find(({ name }) => name.startsWith(beginning))!;
       const made = await system();
-      const end = await new Run(made).perform(script).then(() => undefined, (error: unknown) => error as Error).finally(() => made.end());
+      const end = await new Run(made)
+        .perform(script)
+        .then(
+          () => undefined,
+          (error: unknown) => error as Error,
+        )
+        .finally(() => made.end());
       if (end !== undefined && !(end instanceof assert.Assertion)) throw end; // it did not come to an end, say
       assert.ok(end, 'it holds: take it off the list');
       const [line] = end.message.trim().split(/\s+=\s/);

@@ -27,10 +27,14 @@ export interface Edit {
 
 /** Reads all lists. */
 export function readEdits(): readonly Edit[] {
-  const lists = readdirSync(DIRECTORY).filter((name) => /^edits-.+\.toml$/.test(name)).sort();
+  const lists = readdirSync(DIRECTORY)
+    .filter((name) => /^edits-.+\.toml$/.test(name))
+    .sort();
   return lists.flatMap((name) => {
     const part = name.slice('edits-'.length, -'.toml'.length);
-    const { edit } = parse(readFileSync(join(DIRECTORY, name), 'utf8')) as unknown as { edit: readonly Omit<Edit, 'part'>[] };
+    const { edit } = parse(readFileSync(join(DIRECTORY, name), 'utf8')) as unknown as {
+      edit: readonly Omit<Edit, 'part'>[];
+    };
     return edit.map((one) => ({ part, ...one }));
   });
 }
@@ -42,6 +46,9 @@ export function readEdits(): readonly Edit[] {
  */
 export function apply(edit: Edit, source: string): string {
   const parts = source.split(edit.old);
-  if (parts.length !== 2) throw new Error(`${edit.file} has the old text ${parts.length - 1} times, not once: ${edit.old}`);
+  if (parts.length !== 2)
+    throw new Error(
+      `${edit.file} has the old text ${parts.length - 1} times, not once: ${edit.old}`,
+    );
   return parts.join(edit.new);
 }

@@ -8,7 +8,19 @@
  * once more where it fails then: on a busy machine it may fail by chance. Ends with 1 where an edit was not caught.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
@@ -43,7 +55,12 @@ class Copy {
   constructor() {
     chmodSync(this.path, 0o755); // clients that are not root must get through
     for (const name of readdirSync(PROJECT)) {
-      if (!LEFT_OUT.has(name)) cpSync(join(PROJECT, name), join(this.path, name), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+      if (!LEFT_OUT.has(name))
+        cpSync(join(PROJECT, name), join(this.path, name), {
+          recursive: true,
+          preserveTimestamps: true,
+          verbatimSymlinks: true,
+        });
     }
     symlinkSync(join(PROJECT, 'node_modules'), join(this.path, 'node_modules'));
   }
@@ -55,7 +72,9 @@ class Copy {
   /** Whether a test file passes without an edit, or those of its tests that have such names. */
   isSound(test: string, names: string): boolean {
     const key = `${test} ${names}`;
-    const isSound = this.#sound.get(key) ?? (this.#failure(test, names) === null || this.#failure(test, names) === null);
+    const isSound =
+      this.#sound.get(key) ??
+      (this.#failure(test, names) === null || this.#failure(test, names) === null);
     this.#sound.set(key, isSound);
     return isSound;
   }
@@ -84,8 +103,13 @@ class Copy {
 
   /** Makes the native parts once where they are: what the project has built knows its own place. */
   configure(): boolean {
-    if (this.#isConfigured || !this.#gyp('configure') || !this.#gyp('build')) return this.#isConfigured;
-    cpSync(join(this.path, NATIVE_BUILD), join(this.path, SOUND_BUILD), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    if (this.#isConfigured || !this.#gyp('configure') || !this.#gyp('build'))
+      return this.#isConfigured;
+    cpSync(join(this.path, NATIVE_BUILD), join(this.path, SOUND_BUILD), {
+      recursive: true,
+      preserveTimestamps: true,
+      verbatimSymlinks: true,
+    });
     return (this.#isConfigured = true);
   }
 
@@ -99,7 +123,11 @@ class Copy {
     const { atime, mtime } = statSync(join(PROJECT, file));
     utimesSync(join(this.path, file), atime, mtime);
     rmSync(join(this.path, NATIVE_BUILD), { recursive: true });
-    cpSync(join(this.path, SOUND_BUILD), join(this.path, NATIVE_BUILD), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    cpSync(join(this.path, SOUND_BUILD), join(this.path, NATIVE_BUILD), {
+      recursive: true,
+      preserveTimestamps: true,
+      verbatimSymlinks: true,
+    });
   }
 
   #build(file: string, source: string): boolean {
@@ -109,8 +137,17 @@ class Copy {
 
   /** One file, without a look at its types: with a mistake they need not fit. */
   #transpile(file: string, source: string): boolean {
-    const options = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true, isolatedModules: true };
-    const { outputText, diagnostics } = ts.transpileModule(source, { fileName: file, compilerOptions: options, reportDiagnostics: true });
+    const options = {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      isolatedModules: true,
+    };
+    const { outputText, diagnostics } = ts.transpileModule(source, {
+      fileName: file,
+      compilerOptions: options,
+      reportDiagnostics: true,
+    });
     if (diagnostics !== undefined && diagnostics.length > 0) return false;
     writeFileSync(join(this.path, 'dist', file.replace(/\.ts$/, '.js')), outputText);
     return true;
@@ -118,35 +155,61 @@ class Copy {
 
   #gyp(command: 'configure' | 'build'): boolean {
     const headers = join(process.execPath, '../..');
-    const nodedir = existsSync(join(headers, 'include/node/node_api.h')) ? [`--nodedir=${headers}`] : [];
-    return this.#run(['node_modules/.bin/node-gyp', command, '--jobs=max', '--loglevel=error', ...nodedir], BUILD_MS).isGood;
+    const nodedir = existsSync(join(headers, 'include/node/node_api.h'))
+      ? [`--nodedir=${headers}`]
+      : [];
+    return this.#run(
+      ['node_modules/.bin/node-gyp', command, '--jobs=max', '--loglevel=error', ...nodedir],
+      BUILD_MS,
+    ).isGood;
   }
 
   /** Null where a test file passes, or those of its tests that have such names; else the first one that fails, to be put behind the file. */
   #failure(test: string, names: string): string | null {
     const { isGood, out } = this.#run([process.execPath, 'dist/test/run.js', test], 0, names);
     if (isGood) return null;
-    const sentence = /^\s*FAIL\s+(.*)$/m.exec(out)?.[1] ?? /^.*(?:was aborted|left behind:.*)$/m.exec(out)?.[0];
+    const sentence =
+      /^\s*FAIL\s+(.*)$/m.exec(out)?.[1] ?? /^.*(?:was aborted|left behind:.*)$/m.exec(out)?.[0];
     return sentence === undefined ? '' : `: ${sentence.trim()}`;
   }
 
-  #run(command: readonly string[], timeout: number, names = ''): { readonly isGood: boolean; readonly out: string } {
+  #run(
+    command: readonly string[],
+    timeout: number,
+    names = '',
+  ): { readonly isGood: boolean; readonly out: string } {
     // Where the kernel offers io_uring, tests that say nothing else would never read a request from /dev/fuse.
-    const env = { ...process.env, EVENTFS_TEST_FILE_SECONDS: String(FILE_SECONDS), EVENTFS_TEST_NAMES: names, EVENTFS_TRANSPORT: 'read' };
-    const { status, stdout, stderr } = spawnSync('nice', ['-n', '10', ...command], { cwd: this.path, env, timeout, maxBuffer: 2 ** 28 });
-    if (process.env.EVENTFS_MUTANTS_DEBUG !== undefined) console.log(`${command.join(' ')}: ${status}\n${String(stdout)}${String(stderr)}`);
+    const env = {
+      ...process.env,
+      EVENTFS_TEST_FILE_SECONDS: String(FILE_SECONDS),
+      EVENTFS_TEST_NAMES: names,
+      EVENTFS_TRANSPORT: 'read',
+    };
+    const { status, stdout, stderr } = spawnSync('nice', ['-n', '10', ...command], {
+      cwd: this.path,
+      env,
+      timeout,
+      maxBuffer: 2 ** 28,
+    });
+    if (process.env.EVENTFS_MUTANTS_DEBUG !== undefined)
+      console.log(`${command.join(' ')}: ${status}\n${String(stdout)}${String(stderr)}`);
     return { isGood: status === 0, out: String(stdout) };
   }
 }
 
 function outcomeOf(copy: Copy, edit: Edit): Outcome {
   const outcome = copy.try(edit);
-  return typeof outcome === 'string' || copy.isSound(outcome.test, outcome.names) ? outcome : 'its tests fail without it';
+  return typeof outcome === 'string' || copy.isSound(outcome.test, outcome.names)
+    ? outcome
+    : 'its tests fail without it';
 }
 
 /** What became of an edit, as a line. */
 function told(edit: Edit, outcome: Outcome): string {
-  const what = typeof outcome === 'string' ? outcome.toUpperCase() : `caught by ${outcome.test}${outcome.failure}`;
+  const what =
+    typeof outcome === 'string'
+      ? outcome.toUpperCase()
+      : `caught by ${outcome.test}${outcome.failure}`;
   return `${edit.part}: ${edit.file}: ${edit.why}: ${what}`;
 }
 
@@ -157,18 +220,28 @@ function score(outcomes: readonly (readonly [Edit, Outcome])[]): string[] {
     const caught = among.filter(([, outcome]) => typeof outcome !== 'string').length;
     return `${name}: ${caught} of ${among.length} caught, ${Math.floor((caught * 1000) / among.length) / 10} %`;
   };
-  return [...parts.map((part) => line(part, outcomes.filter(([edit]) => edit.part === part))), line('all', outcomes)];
+  return [
+    ...parts.map((part) =>
+      line(
+        part,
+        outcomes.filter(([edit]) => edit.part === part),
+      ),
+    ),
+    line('all', outcomes),
+  ];
 }
 
 function main(): void {
   const wanted = process.argv.slice(2);
-  const isWanted = ({ part, file, why }: Edit): boolean => wanted.length === 0 || wanted.some((word) => `${part} ${file} ${why}`.includes(word));
+  const isWanted = ({ part, file, why }: Edit): boolean =>
+    wanted.length === 0 || wanted.some((word) => `${part} ${file} ${why}`.includes(word));
   const chosen = readEdits().filter(isWanted);
   if (chosen.length === 0) throw new Error(`no edit has one of these in it: ${wanted.join(' ')}`);
   const copy = new Copy();
   const outcomes: [Edit, Outcome][] = [];
   try {
-    if (chosen.some(({ file }) => file.startsWith('native/')) && !copy.configure()) throw new Error('the native parts can\'t be built');
+    if (chosen.some(({ file }) => file.startsWith('native/')) && !copy.configure())
+      throw new Error("the native parts can't be built");
     for (const edit of chosen) {
       const outcome = outcomeOf(copy, edit);
       outcomes.push([edit, outcome]);

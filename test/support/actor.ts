@@ -74,7 +74,9 @@ export class Actor {
   async block(command: string, observer: Actor): Promise<{ answer: Promise<string> }> {
     const tid = await this.get('outer');
     const answer = this.ask(command);
-    const early = answer.then((got) => Promise.reject(new Error(`'${command}' did not block: ${got}`)));
+    const early = answer.then((got) =>
+      Promise.reject(new Error(`'${command}' did not block: ${got}`)),
+    );
     early.catch(() => undefined);
     await Promise.race([untilBlocked(tid, observer), early]);
     return { answer };
@@ -115,7 +117,9 @@ export async function untilAlone(): Promise<void> {
   const [, , group] = statOf(process.pid)!;
   if (Number(group) !== process.pid) return; // not started by the runner
   const others = (): number[] =>
-    readdirSync('/proc').map(Number).filter((pid) => pid > 0 && pid !== process.pid && statOf(pid)?.[2] === group);
+    readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => pid > 0 && pid !== process.pid && statOf(pid)?.[2] === group);
   await until(() => others().length === 0, `processes are left: ${others().join(' ')}`, 15_000);
 }
 
@@ -139,7 +143,10 @@ function commOf(pid: number): string {
 
 /** Resolves when a process sleeps in read(2). */
 export async function untilBlocked(pid: number, observer: Actor): Promise<void> {
-  await until(async () => (await observer.ask(`blocked ${pid}`)) === 'ok 1', `${pid} did not block in read(2)`);
+  await until(
+    async () => (await observer.ask(`blocked ${pid}`)) === 'ok 1',
+    `${pid} did not block in read(2)`,
+  );
 }
 
 /** The letter that proc_pid_stat(5) gives for a process's state, or undefined when there is none. */
@@ -155,7 +162,10 @@ export function isDead(pid: number): boolean {
 /** Processes whose parent is `pid`. */
 export function childrenOf(pid: number): number[] {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
   } catch {
     return [];
   }

@@ -23,9 +23,22 @@ export interface Apart extends Daemon {
 
 /** Starts a daemon that is on its own in the network, and sees a /run and /dev of its own. Its `path` can be reached from here. */
 export async function startApart(args: readonly string[], prepare = ''): Promise<Apart> {
-  const under = ['unshare', '--net', '--mount', 'sh', '-ec', `${OWN_MOUNTS}; ${prepare} exec "$@"`, 'sh'];
+  const under = [
+    'unshare',
+    '--net',
+    '--mount',
+    'sh',
+    '-ec',
+    `${OWN_MOUNTS}; ${prepare} exec "$@"`,
+    'sh',
+  ];
   const daemon = await startDaemon(args, mountPoint(), { under });
-  return { ...daemon, inside: daemon.path, path: `/proc/${daemon.pid}/root${daemon.path}`, enter: enter(daemon.pid) };
+  return {
+    ...daemon,
+    inside: daemon.path,
+    path: `/proc/${daemon.pid}/root${daemon.path}`,
+    enter: enter(daemon.pid),
+  };
 }
 
 /** A command that runs another one in the network and with the mounts of a process. */
@@ -41,15 +54,29 @@ export async function sendNetlink(
   datagram: string | Buffer,
   { times = 1, under = [] }: { readonly times?: number; readonly under?: readonly string[] } = {},
 ): Promise<string> {
-  const command = [`--net=/proc/${daemon.pid}/ns/net`, ...under, compile('stream-netlink'), how, String(to), String(times)];
-  const { err } = await run(['nsenter', ...command], { input: typeof datagram === 'string' ? Buffer.from(datagram, 'latin1') : datagram });
+  const command = [
+    `--net=/proc/${daemon.pid}/ns/net`,
+    ...under,
+    compile('stream-netlink'),
+    how,
+    String(to),
+    String(times),
+  ];
+  const { err } = await run(['nsenter', ...command], {
+    input: typeof datagram === 'string' ? Buffer.from(datagram, 'latin1') : datagram,
+  });
   return err;
 }
 
 /** A bare listener on netlink groups, in a daemon's network namespace. */
 export async function listenNetlink(daemon: Daemon, groups: number): Promise<Reader> {
   const how = groups === 1 ? ['listen'] : ['groups'];
-  const command = ['nsenter', `--net=/proc/${daemon.pid}/ns/net`, compile('stream-netlink'), ...how];
+  const command = [
+    'nsenter',
+    `--net=/proc/${daemon.pid}/ns/net`,
+    compile('stream-netlink'),
+    ...how,
+  ];
   const reader = new Reader(String(groups), command);
   await reader.has(1, 10_000);
   return reader;
@@ -61,8 +88,18 @@ export function about(records: readonly string[], devpath: string): string[] {
 }
 
 /** `eventfs mount` with options that it refuses; gives its one line. */
-export async function refused(args: readonly string[], under: readonly string[] = []): Promise<string> {
-  const { err, code } = await run([...under, process.execPath, EVENTFS, 'mount', mountPoint(), ...args]);
+export async function refused(
+  args: readonly string[],
+  under: readonly string[] = [],
+): Promise<string> {
+  const { err, code } = await run([
+    ...under,
+    process.execPath,
+    EVENTFS,
+    'mount',
+    mountPoint(),
+    ...args,
+  ]);
   assert.ok(code !== 0 && code !== null, `it was not refused: ${err}`);
   assert.match(err, /^eventfs: [^\n]+\n$/);
   return err;

@@ -29,7 +29,15 @@ export async function killClients(): Promise<void> {
 export function compile(name: string): string {
   const program = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `client-${name}`);
   if (!existsSync(program) || process.env.EVENTFS_TEST_DIR === undefined) {
-    execFileSync('cc', ['-O1', '-Wall', '-Werror', '-pthread', '-o', program, join(PROJECT, `test/programs/${name}.c`)]);
+    execFileSync('cc', [
+      '-O1',
+      '-Wall',
+      '-Werror',
+      '-pthread',
+      '-o',
+      program,
+      join(PROJECT, `test/programs/${name}.c`),
+    ]);
   }
   return program;
 }
@@ -55,7 +63,9 @@ export class Calls {
 
   constructor(command: readonly string[] = []) {
     this.process = spawnClient([...command, compile('stream-calls')], ['pipe', 'pipe', 'inherit']);
-    createInterface({ input: this.process.stdout! }).on('line', (line) => this.#answers.shift()?.done(line));
+    createInterface({ input: this.process.stdout! }).on('line', (line) =>
+      this.#answers.shift()?.done(line),
+    );
     this.process.stdin!.on('error', () => undefined); // it says so below
     this.process.on('close', (code, signal) => {
       for (const { failed } of this.#answers) failed(new Error(`it ended with ${code ?? signal}`));
@@ -68,7 +78,11 @@ export class Calls {
 
   /** Makes a call that should end at once. */
   async call(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
-    return within(CALL_TIMEOUT_MS, this.begin(verb, ...args), `${verb} ${args.join(' ')} did not end`);
+    return within(
+      CALL_TIMEOUT_MS,
+      this.begin(verb, ...args),
+      `${verb} ${args.join(' ')} did not end`,
+    );
   }
 
   /** Begins a call that may block; resolves when it ends. Strings are bytes as characters. */
@@ -80,13 +94,21 @@ export class Calls {
     return parsed;
   }
 
-  async open(slot: number, path: string, flags: number = constants.O_RDONLY, mode = 0o644): Promise<Answer> {
+  async open(
+    slot: number,
+    path: string,
+    flags: number = constants.O_RDONLY,
+    mode = 0o644,
+  ): Promise<Answer> {
     return this.call('open', slot, path, flags, mode);
   }
 
   /** Resolves once it sleeps in a system call whose wait the kernel calls by `where`, FUSE's by default. */
   async sleeps(where = /^(fuse_|request_wait)/): Promise<void> {
-    await until(() => where.test(readFileSync(`/proc/${this.pid}/wchan`, 'latin1')), 'it did not sleep');
+    await until(
+      () => where.test(readFileSync(`/proc/${this.pid}/wchan`, 'latin1')),
+      'it did not sleep',
+    );
   }
 
   async end(): Promise<void> {
@@ -97,7 +119,10 @@ export class Calls {
 }
 
 function escape(text: string): string {
-  return text.replace(/[^!-$&-~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+  return text.replace(
+    /[^!-$&-~]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
 }
 
 function parseAnswer(line: string): Answer {
@@ -107,7 +132,9 @@ function parseAnswer(line: string): Answer {
     value: failed ? -1 : Number(first),
     errno: failed ? first.slice(1) : '',
     rest,
-    bytes: rest.join('').replace(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(parseInt(code, 16))),
+    bytes: rest
+      .join('')
+      .replace(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(parseInt(code, 16))),
   };
 }
 
@@ -127,7 +154,9 @@ export class Reader {
     this.process = spawnClient([...command, path], ['ignore', 'pipe', 'pipe']);
     this.process.stdout!.on('data', (chunk: Buffer) => (this.text += chunk.toString('latin1')));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.err += chunk.toString('latin1')));
-    this.ended = new Promise((done) => this.process.on('close', (code, signal) => done(code ?? signal)));
+    this.ended = new Promise((done) =>
+      this.process.on('close', (code, signal) => done(code ?? signal)),
+    );
   }
 
   /** A reader that has the stream open: whatever comes from now on is for it. */
@@ -135,10 +164,13 @@ export class Reader {
     const reader = new Reader(path, command);
     const name = basename(path);
     await until(
-      () => reader.process.exitCode !== null || descriptors(reader.process.pid!).some((target) => basename(target) === name),
+      () =>
+        reader.process.exitCode !== null ||
+        descriptors(reader.process.pid!).some((target) => basename(target) === name),
       `${path} was not opened`,
     );
-    if (reader.process.exitCode !== null) throw new Error(`it ended with ${reader.process.exitCode}: ${reader.err}`);
+    if (reader.process.exitCode !== null)
+      throw new Error(`it ended with ${reader.process.exitCode}: ${reader.err}`);
     return reader;
   }
 
@@ -149,7 +181,11 @@ export class Reader {
 
   /** Resolves once it has that many whole records. */
   async has(count: number, ms?: number): Promise<string[]> {
-    await until(() => this.records.length >= count, `${count} records did not come, but ${this.records.length}`, ms);
+    await until(
+      () => this.records.length >= count,
+      `${count} records did not come, but ${this.records.length}`,
+      ms,
+    );
     return this.records;
   }
 
@@ -160,8 +196,16 @@ export class Reader {
 }
 
 /** The text of an event with some properties, without the empty line that ends a record. */
-export function eventText(devpath: string, properties: Readonly<Record<string, string | number>> = {}, action = 'add'): string {
-  const lines = [`${action}@${devpath}`, `ACTION=${action}`, ...Object.entries(properties).map(([key, value]) => `${key}=${value}`)];
+export function eventText(
+  devpath: string,
+  properties: Readonly<Record<string, string | number>> = {},
+  action = 'add',
+): string {
+  const lines = [
+    `${action}@${devpath}`,
+    `ACTION=${action}`,
+    ...Object.entries(properties).map(([key, value]) => `${key}=${value}`),
+  ];
   return lines.map((line) => `${line}\n`).join('');
 }
 
@@ -169,15 +213,26 @@ export function eventText(devpath: string, properties: Readonly<Record<string, s
 export function publish(mount: string, ...texts: readonly (string | Buffer)[]): void {
   const fd = openSync(`${mount}/publish`, constants.O_WRONLY);
   try {
-    for (const text of texts) writeSync(fd, typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+    for (const text of texts)
+      writeSync(fd, typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
   } finally {
     closeSync(fd);
   }
 }
 
 /** Publishes `count` events, `N=<first>` and so on, on `/devices/n`. */
-export function publishNumbered(mount: string, count: number, first = 0, properties: Readonly<Record<string, string>> = {}): void {
-  publish(mount, ...Array.from({ length: count }, (_, i) => eventText('/devices/n', { N: first + i, ...properties })));
+export function publishNumbered(
+  mount: string,
+  count: number,
+  first = 0,
+  properties: Readonly<Record<string, string>> = {},
+): void {
+  publish(
+    mount,
+    ...Array.from({ length: count }, (_, i) =>
+      eventText('/devices/n', { N: first + i, ...properties }),
+    ),
+  );
 }
 
 /** A thousand events a second and more, until it is ended. From this process: a shell's `sleep` would outlive the shell. */
@@ -207,8 +262,12 @@ export function valuesOf(key: string, records: readonly string[]): string[] {
 
 /** A `.status` file's lines. */
 export function statusOf(directory: string): Record<string, string> {
-  const lines = readFileSync(`${directory}/.status`, 'latin1').split('\n').filter((line) => line !== '');
-  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+  const lines = readFileSync(`${directory}/.status`, 'latin1')
+    .split('\n')
+    .filter((line) => line !== '');
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
 }
 
 /** What the daemon says on stderr when something unexpected happened. */

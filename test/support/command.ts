@@ -5,7 +5,10 @@ import { EVENTFS, run, until, within } from './daemon.js';
 export type Outcome = Awaited<ReturnType<typeof run>>;
 
 /** Runs it to its end. */
-export function eventfs(args: readonly string[], options: Parameters<typeof run>[1] = {}): Promise<Outcome> {
+export function eventfs(
+  args: readonly string[],
+  options: Parameters<typeof run>[1] = {},
+): Promise<Outcome> {
   return run([process.execPath, EVENTFS, ...args], { timeoutMs: 30_000, ...options });
 }
 
@@ -18,11 +21,16 @@ export class Background {
   readonly ended: Promise<number | NodeJS.Signals | null>;
 
   constructor(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
-    this.process = spawn(process.execPath, [EVENTFS, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    this.process = spawn(process.execPath, [EVENTFS, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+    });
     Background.#all.add(this);
     this.process.stdout!.on('data', (chunk: Buffer) => (this.out += chunk.toString('latin1')));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.err += chunk.toString('latin1')));
-    this.ended = new Promise((done) => this.process.on('close', (code, signal) => done(code ?? signal)));
+    this.ended = new Promise((done) =>
+      this.process.on('close', (code, signal) => done(code ?? signal)),
+    );
     void this.ended.then(() => Background.#all.delete(this));
   }
 
@@ -41,7 +49,11 @@ export class Background {
   }
 
   async prints(pattern: RegExp): Promise<void> {
-    await until(() => pattern.test(this.out), `${String(pattern)} was not printed, but ${this.out}${this.err}`, 20_000);
+    await until(
+      () => pattern.test(this.out),
+      `${String(pattern)} was not printed, but ${this.out}${this.err}`,
+      20_000,
+    );
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {

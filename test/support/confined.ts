@@ -27,12 +27,16 @@ export class OneCpu {
 
   static make(): OneCpu {
     const name = `eventfs-fairness-${process.pid}`;
-    return new OneCpu(tryMake(() => makeV2(`${V2_ROOT}/${name}`)) ?? tryMake(() => makeV1(`${V1_ROOT}/${name}`)));
+    return new OneCpu(
+      tryMake(() => makeV2(`${V2_ROOT}/${name}`)) ?? tryMake(() => makeV1(`${V1_ROOT}/${name}`)),
+    );
   }
 
   /** A command that runs the rest of its arguments in it. */
   get under(): readonly string[] {
-    return this.path === null ? [] : ['sh', '-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', this.path];
+    return this.path === null
+      ? []
+      : ['sh', '-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', this.path];
   }
 
   /** Kills all that is in it, and waits until it is empty. */
@@ -41,7 +45,10 @@ export class OneCpu {
     if (path === null) return;
     await until(
       () => {
-        const pids = readFileSync(`${path}/cgroup.procs`, 'latin1').split('\n').filter((line) => line !== '').map(Number);
+        const pids = readFileSync(`${path}/cgroup.procs`, 'latin1')
+          .split('\n')
+          .filter((line) => line !== '')
+          .map(Number);
         for (const pid of pids) killIfThere(pid);
         return pids.length === 0;
       },
@@ -66,13 +73,15 @@ function tryMake(make: () => string): string | null {
 }
 
 function makeV2(path: string): string {
-  if (!readFileSync(`${V2_ROOT}/cgroup.controllers`, 'latin1').split(/\s/).includes('cpu')) throw new Error('no cpu controller');
+  if (!readFileSync(`${V2_ROOT}/cgroup.controllers`, 'latin1').split(/\s/).includes('cpu'))
+    throw new Error('no cpu controller');
   writeFileSync(`${V2_ROOT}/cgroup.subtree_control`, '+cpu');
   return limit(path, 'cpu.max', `${PERIOD_US} ${PERIOD_US}`);
 }
 
 function makeV1(path: string): string {
-  if (!existsSync(`${V1_ROOT}/cpu.cfs_quota_us`) && !existsSync(`${V1_ROOT}/cpu.shares`)) throw new Error('no cpu controller');
+  if (!existsSync(`${V1_ROOT}/cpu.cfs_quota_us`) && !existsSync(`${V1_ROOT}/cpu.shares`))
+    throw new Error('no cpu controller');
   limit(path, 'cpu.cfs_period_us', String(PERIOD_US));
   writeFileSync(`${path}/cpu.cfs_quota_us`, String(PERIOD_US));
   return path;
@@ -140,14 +149,18 @@ export class Attacker {
   /** Why it has ended, or ''. */
   get failure(): string {
     const { exitCode, signalCode } = this.#process;
-    return exitCode === null && signalCode === null ? '' : `it ended with ${exitCode ?? signalCode}: ${this.#errors}`;
+    return exitCode === null && signalCode === null
+      ? ''
+      : `it ended with ${exitCode ?? signalCode}: ${this.#errors}`;
   }
 
   /** Kills the process group at once, and the cgroup until nothing is left. */
   async kill(): Promise<void> {
     const { exitCode, signalCode, pid } = this.#process;
     const isAlive = exitCode === null && signalCode === null;
-    const gone = isAlive ? new Promise<void>((done) => this.#process.once('exit', () => done())) : Promise.resolve();
+    const gone = isAlive
+      ? new Promise<void>((done) => this.#process.once('exit', () => done()))
+      : Promise.resolve();
     try {
       process.kill(-pid!, 'SIGKILL');
     } catch {

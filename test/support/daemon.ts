@@ -4,7 +4,15 @@
  * A test may block on the mount; then the runner aborts the connection and kills the test (test/run.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseMountinfo } from '../../fs/shared/kernel/mountinfo.js';
@@ -63,23 +71,33 @@ export async function startDaemon(
   { under = [], env = {}, eventfs = [process.execPath, EVENTFS] }: DaemonSetting = {},
 ): Promise<Daemon> {
   // Before `args`, which may say otherwise.
-  const transport = process.env.EVENTFS_TRANSPORT === undefined ? [] : ['--transport', process.env.EVENTFS_TRANSPORT];
+  const transport =
+    process.env.EVENTFS_TRANSPORT === undefined
+      ? []
+      : ['--transport', process.env.EVENTFS_TRANSPORT];
   const whole = [...under, ...eventfs, 'mount', path, '--ready-fd', '3', ...transport, ...args];
   refuseUnreadable(whole);
   const [command, ...rest] = whole;
   // A broken invariant ends the daemon, and with it the test.
   const asserts = process.env.EVENTFS_ASSERT === undefined ? {} : { EVENTFS_ASSERT: 'abort' };
-  const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'pipe', 'pipe'], env: { ...process.env, ...asserts, ...env } });
+  const child = spawn(command, rest, {
+    stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
+    env: { ...process.env, ...asserts, ...env },
+  });
   running.add(child);
   let log = '';
   child.stderr!.on('data', (chunk: Buffer) => {
     log += chunk.toString();
-    if (process.env.EVENTFS_TEST_LOG !== undefined) appendFileSync(process.env.EVENTFS_TEST_LOG, chunk);
+    if (process.env.EVENTFS_TEST_LOG !== undefined)
+      appendFileSync(process.env.EVENTFS_TEST_LOG, chunk);
   });
   const ended = new Promise<number | null>((done) => child.on('close', (code) => done(code)));
   void ended.then(() => running.delete(child));
   await new Promise<void>((done, failed) => {
-    const timer = setTimeout(() => failed(new Error(`the daemon was not ready in time: ${log}`)), READY_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => failed(new Error(`the daemon was not ready in time: ${log}`)),
+      READY_TIMEOUT_MS,
+    );
     child.stdio[3]!.on('data', () => {
       clearTimeout(timer);
       done();
@@ -110,13 +128,15 @@ export async function startDaemon(
 /** `promise`, or an error after `ms`. */
 export async function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, failed) => (timer = setTimeout(() => failed(new Error(`${what} within ${ms} ms`)), ms)));
+  const late = new Promise<never>(
+    (_, failed) => (timer = setTimeout(() => failed(new Error(`${what} within ${ms} ms`)), ms)),
+  );
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 /** Asks again and again until `check` gives something true; an error after `ms`. */
 export async function until<T>(check: () => T | Promise<T>, what: string, ms = 5000): Promise<T> {
-  for (const end = Date.now() + ms; ; ) {
+  for (const end = Date.now() + ms; ;) {
     const got = await check();
     if (got) return got;
     if (Date.now() > end) throw new Error(`${what} within ${ms} ms`);
@@ -148,7 +168,11 @@ export class Shell {
     const mark = `done-${process.pid}-${++this.#serial}`;
     this.#out = '';
     this.process.stdin!.write(`${commands}\necho "${mark}:$?"\n`);
-    const found = await until(() => new RegExp(`${mark}:(\\d+)\\n`).exec(this.#out), `'${commands}' did not end`, timeoutMs);
+    const found = await until(
+      () => new RegExp(`${mark}:(\\d+)\\n`).exec(this.#out),
+      `'${commands}' did not end`,
+      timeoutMs,
+    );
     return { out: this.#out.slice(0, found!.index), code: Number(found![1]) };
   }
 
@@ -163,17 +187,28 @@ export class Shell {
 /** Runs a command to its end; gives what it printed and its exit code. Never through a shell of ours. */
 export async function run(
   command: readonly string[],
-  options: { input?: string | Buffer; timeoutMs?: number; env?: NodeJS.ProcessEnv; signal?: NodeJS.Signals } = {},
+  options: {
+    input?: string | Buffer;
+    timeoutMs?: number;
+    env?: NodeJS.ProcessEnv;
+    signal?: NodeJS.Signals;
+  } = {},
 ): Promise<{ out: string; err: string; code: number | null }> {
   refuseUnreadable(command);
-  const child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'], env: options.env ?? process.env });
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: options.env ?? process.env,
+  });
   let out = '';
   let err = '';
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString('latin1')));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString('latin1')));
   child.stdin.on('error', () => undefined); // it need not read what it is given
   child.stdin.end(options.input ?? '');
-  const timer = setTimeout(() => child.kill(options.signal ?? 'SIGKILL'), options.timeoutMs ?? 20_000);
+  const timer = setTimeout(
+    () => child.kill(options.signal ?? 'SIGKILL'),
+    options.timeoutMs ?? 20_000,
+  );
   const code = await new Promise<number | null>((done, failed) => {
     child.on('close', done);
     child.on('error', failed);
@@ -203,7 +238,9 @@ export function descriptors(pid: number, matches = /./): string[] {
 
 /** Whether anything is mounted at that path. */
 export function isMounted(path: string): boolean {
-  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).some(({ mountPoint: at }) => at === path);
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).some(
+    ({ mountPoint: at }) => at === path,
+  );
 }
 
 /** Whether a process is there, zombies included. */

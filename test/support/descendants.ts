@@ -31,7 +31,9 @@ export async function endDescendants(): Promise<void> {
 function descendants(): number[] {
   const parents = new Map<number, number>();
   const members: number[] = [];
-  for (const pid of readdirSync('/proc').map(Number).filter((number) => number > 0)) {
+  for (const pid of readdirSync('/proc')
+    .map(Number)
+    .filter((number) => number > 0)) {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
       const [state, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -43,9 +45,10 @@ function descendants(): number[] {
     }
   }
   const found = new Set(members);
-  for (let before = -1; before !== found.size; ) {
+  for (let before = -1; before !== found.size;) {
     before = found.size;
-    for (const [pid, parent] of parents) if (parent === process.pid || found.has(parent)) found.add(pid);
+    for (const [pid, parent] of parents)
+      if (parent === process.pid || found.has(parent)) found.add(pid);
   }
   return [...found];
 }

@@ -19,7 +19,11 @@ export interface Floor {
  * @param program its path
  * @param under a command that runs it, as in `['taskset', '-c', '0']`
  */
-export async function startFloor(program: string, args: readonly (string | number)[], under: readonly string[] = []): Promise<Floor> {
+export async function startFloor(
+  program: string,
+  args: readonly (string | number)[],
+  under: readonly string[] = [],
+): Promise<Floor> {
   const path = mkdtempSync(join(tmpdir(), 'eventfs-floor-'));
   const [command, ...rest] = [...under, program, path, ...args.map(String), '--ready-fd', '3'];
   const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });

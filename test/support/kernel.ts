@@ -20,7 +20,14 @@ import { Log } from '../../fs/bus/log.js';
 import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import type { Sink } from '../../fs/bus/sink.js';
 import { UeventText } from '../../fs/uevent/text.js';
-import { FUSE_KERNEL_VERSION, FUSE_NOTIFY_POLL, FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
+import {
+  FUSE_KERNEL_VERSION,
+  FUSE_NOTIFY_POLL,
+  FUSE_POLL_SCHEDULE_NOTIFY,
+  FUSE_READ_LOCKOWNER,
+  FUSE_ROOT_ID,
+  Opcode,
+} from '../../fs/fuse/abi.js';
 import { RequestTracer } from '../../fs/fuse/request-tracer.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
@@ -74,7 +81,9 @@ export class Pending {
   /** What it got, bytes as characters; an errno's name where it failed, undefined while it waits. */
   get result(): string | undefined {
     if (this.answer === null) return undefined;
-    return this.answer.errno === 0 ? this.answer.body.toString('latin1') : errnoName(this.answer.errno);
+    return this.answer.errno === 0
+      ? this.answer.body.toString('latin1')
+      : errnoName(this.answer.errno);
   }
 }
 
@@ -123,30 +132,49 @@ export class MemoryKernel implements ReplyPort, Reads {
   #unique = 2 ** 34;
 
   constructor(options: KernelOptions = {}) {
-    this.bus = new Bus(new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }), new IdAllocator(FUSE_ROOT_ID), options.history);
+    this.bus = new Bus(
+      new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }),
+      new IdAllocator(FUSE_ROOT_ID),
+      options.history,
+    );
     this.tree = new Tree(this.bus, this.owners, collecting(this.said));
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
     const handlers = new TreeHandlers(this.tree, this);
     const helper = new InotifyHelperHandlers(this.tree, this);
-    this.session = new Session(new Uint8Array(REQUEST_BYTES), reply, handlers, collecting(this.complaints), helper);
+    this.session = new Session(
+      new Uint8Array(REQUEST_BYTES),
+      reply,
+      handlers,
+      collecting(this.complaints),
+      helper,
+    );
     this.tree.attach(this, () => (this.#unsettled = true));
   }
 
   /** A kernel that has negotiated. */
   static started(options: KernelOptions = {}): MemoryKernel {
     const kernel = new MemoryKernel(options);
-    const offer = encode('fuse_init_in', { major: FUSE_KERNEL_VERSION, minor: 45, flags: 0xffffffff });
+    const offer = encode('fuse_init_in', {
+      major: FUSE_KERNEL_VERSION,
+      minor: 45,
+      flags: 0xffffffff,
+    });
     kernel.ask('FUSE_INIT', 0, offer);
     return kernel;
   }
 
   /** Has each request traced from now on. */
   traceTo(line: TraceLine): void {
-    const tracer = new RequestTracer(line, (parent, name) => this.tree.whyNotFound(parent as NodeId, name));
+    const tracer = new RequestTracer(line, (parent, name) =>
+      this.tree.whyNotFound(parent as NodeId, name),
+    );
     this.session.traceTo(tracer);
-    this.tree.attach(new TracedPort(this, this.parked.uniques, tracer), () => (this.#unsettled = true));
+    this.tree.attach(
+      new TracedPort(this, this.parked.uniques, tracer),
+      () => (this.#unsettled = true),
+    );
   }
 
   close(): void {
@@ -186,7 +214,9 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   answer(reads: readonly ParkedRead[]): void {
     this.#sink.end();
-    const body = this.#withSlice(this.session.reply.bytes.slice(OUT_HEADER_BYTES, OUT_HEADER_BYTES + this.#sink.copied));
+    const body = this.#withSlice(
+      this.session.reply.bytes.slice(OUT_HEADER_BYTES, OUT_HEADER_BYTES + this.#sink.copied),
+    );
     assert.ok(reads.length > 0, 'an answer for nobody');
     this.batches.push(reads.length);
     for (const read of reads) {
@@ -209,7 +239,11 @@ export class MemoryKernel implements ReplyPort, Reads {
   wake(handle: Handle): void {
     const length = this.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh);
     const sent = Buffer.from(this.session.reply.bytes.slice(0, length));
-    assert.equal(decode('fuse_out_header', sent), { len: length, error: FUSE_NOTIFY_POLL, unique: 0 });
+    assert.equal(decode('fuse_out_header', sent), {
+      len: length,
+      error: FUSE_NOTIFY_POLL,
+      unique: 0,
+    });
     this.wakeUps.push(decode('fuse_notify_poll_wakeup_out', sent, OUT_HEADER_BYTES).kh);
   }
 
@@ -227,7 +261,10 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   #finish(unique: number, answer: Answer): void {
-    assert.ok(this.#open.has(unique), `a second answer to request ${unique}, or one that nobody asked for`);
+    assert.ok(
+      this.#open.has(unique),
+      `a second answer to request ${unique}, or one that nobody asked for`,
+    );
     const pending = this.#open.get(unique) ?? null;
     this.#open.delete(unique);
     if (pending !== null) pending.answer = answer;
@@ -250,7 +287,8 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.drain();
     const length = this.session.dispatch(request.length);
     assert.ok(length === 0 || length >= OUT_HEADER_BYTES, `a reply of ${length} bytes`);
-    if (length === 0) assert.is(this.#control[ControlWord.sliceLength], 0, 'a slice without a reply');
+    if (length === 0)
+      assert.is(this.#control[ControlWord.sliceLength], 0, 'a slice without a reply');
     const reply = length === 0 ? null : this.#withSlice(this.session.reply.bytes.slice(0, length));
     if (reply !== null) {
       const { len, error, unique } = decode('fuse_out_header', reply);
@@ -272,7 +310,13 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   /** The bytes of a request: `unique` is new unless it is given. */
-  request(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}, unique = this.nextUnique()): Buffer {
+  request(
+    opcode: OpcodeName | number,
+    nodeid: number,
+    payload: Uint8Array,
+    by: By = {},
+    unique = this.nextUnique(),
+  ): Buffer {
     const header = encode('fuse_in_header', {
       len: sizeOf('fuse_in_header') + payload.length,
       opcode: typeof opcode === 'number' ? opcode : Opcode[opcode],
@@ -293,7 +337,10 @@ export class MemoryKernel implements ReplyPort, Reads {
   try(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Answer {
     const reply = this.raw(this.request(opcode, nodeid, payload, by));
     assert.ok(reply !== null, `${opcode} was not answered`);
-    return { errno: -decode('fuse_out_header', reply).error, body: reply.subarray(OUT_HEADER_BYTES) };
+    return {
+      errno: -decode('fuse_out_header', reply).error,
+      body: reply.subarray(OUT_HEADER_BYTES),
+    };
   }
 
   /** The same, which must succeed: else it throws {@link Refused}. */
@@ -316,7 +363,10 @@ export class MemoryKernel implements ReplyPort, Reads {
   #entry(body: Buffer): Values<'fuse_entry_out'> {
     const entry = this.#reply('fuse_entry_out', body, false);
     this.known.set(entry.nodeid, (this.known.get(entry.nodeid) ?? 0) + 1);
-    assert.equal([entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec], [0, 0, 0, 0]);
+    assert.equal(
+      [entry.entry_valid, entry.entry_valid_nsec, entry.attr_valid, entry.attr_valid_nsec],
+      [0, 0, 0, 0],
+    );
     return entry;
   }
 
@@ -330,15 +380,27 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   /** The node id of a path from the root. */
   walk(path: string): number {
-    return path.split('/').reduce((node, name) => this.lookup(node, name).nodeid, FUSE_ROOT_ID as number);
+    return path
+      .split('/')
+      .reduce((node, name) => this.lookup(node, name).nodeid, FUSE_ROOT_ID as number);
   }
 
   getattr(nodeid: number): Values<'fuse_attr_out'> {
-    return this.#reply('fuse_attr_out', this.ask('FUSE_GETATTR', nodeid, encode('fuse_getattr_in', {})));
+    return this.#reply(
+      'fuse_attr_out',
+      this.ask('FUSE_GETATTR', nodeid, encode('fuse_getattr_in', {})),
+    );
   }
 
-  setattr(nodeid: number, changes: Partial<Values<'fuse_setattr_in'>>, by: By = {}): Values<'fuse_attr_out'> {
-    return this.#reply('fuse_attr_out', this.ask('FUSE_SETATTR', nodeid, encode('fuse_setattr_in', changes), by));
+  setattr(
+    nodeid: number,
+    changes: Partial<Values<'fuse_setattr_in'>>,
+    by: By = {},
+  ): Values<'fuse_attr_out'> {
+    return this.#reply(
+      'fuse_attr_out',
+      this.ask('FUSE_SETATTR', nodeid, encode('fuse_setattr_in', changes), by),
+    );
   }
 
   readlink(nodeid: number): string {
@@ -346,7 +408,12 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   mkdir(name: string, by: By = {}, mode = 0o755, parent = FUSE_ROOT_ID as number): number {
-    const body = this.ask('FUSE_MKDIR', parent, Buffer.concat([encode('fuse_mkdir_in', { mode }), cstring(name)]), by);
+    const body = this.ask(
+      'FUSE_MKDIR',
+      parent,
+      Buffer.concat([encode('fuse_mkdir_in', { mode }), cstring(name)]),
+      by,
+    );
     assert.is(body.length, sizeOf('fuse_entry_out'));
     return this.#entry(body).nodeid;
   }
@@ -361,12 +428,16 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   /** mknod(2) of a name that is free; gives its node id. */
   mknod(parent: number, name: string, mode: number, by: By = {}): number {
-    return this.#entry(this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]), by)).nodeid;
+    return this.#entry(
+      this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]), by),
+    ).nodeid;
   }
 
   /** symlink(2) of a name that is free; gives its node id. */
   symlink(parent: number, name: string, target: string, by: By = {}): number {
-    return this.#entry(this.ask('FUSE_SYMLINK', parent, Buffer.concat([cstring(name), cstring(target)]), by)).nodeid;
+    return this.#entry(
+      this.ask('FUSE_SYMLINK', parent, Buffer.concat([cstring(name), cstring(target)]), by),
+    ).nodeid;
   }
 
   /** link(2) of a node that has been looked up; gives the node id that the new name stands for. */
@@ -383,11 +454,23 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   open(nodeid: number, flags = O_RDONLY, by: By = {}): number {
-    return this.#reply('fuse_open_out', this.ask('FUSE_OPEN', nodeid, encode('fuse_open_in', { flags }), by)).fh;
+    return this.#reply(
+      'fuse_open_out',
+      this.ask('FUSE_OPEN', nodeid, encode('fuse_open_in', { flags }), by),
+    ).fh;
   }
 
-  create(parent: number, name: string, flags = O_WRONLY, mode = 0o644, by: By = {}): { nodeid: number; fh: number } {
-    const payload = Buffer.concat([encode('fuse_create_in', { flags: flags | O_CREAT, mode }), cstring(name)]);
+  create(
+    parent: number,
+    name: string,
+    flags = O_WRONLY,
+    mode = 0o644,
+    by: By = {},
+  ): { nodeid: number; fh: number } {
+    const payload = Buffer.concat([
+      encode('fuse_create_in', { flags: flags | O_CREAT, mode }),
+      cstring(name),
+    ]);
     const body = this.ask('FUSE_CREATE', parent, payload, by);
     assert.is(body.length, sizeOf('fuse_entry_out') + sizeOf('fuse_open_out'));
     const { nodeid } = this.#entry(body);
@@ -414,7 +497,14 @@ export class MemoryKernel implements ReplyPort, Reads {
     return this.#startRead(fh, size, offset, flags, FUSE_READ_LOCKOWNER, by);
   }
 
-  #startRead(fh: number, size: number, offset: number, flags: number, readFlags: number = FUSE_READ_LOCKOWNER, by: By = {}): Pending {
+  #startRead(
+    fh: number,
+    size: number,
+    offset: number,
+    flags: number,
+    readFlags: number = FUSE_READ_LOCKOWNER,
+    by: By = {},
+  ): Pending {
     const payload = encode('fuse_read_in', { fh, offset, size, flags, read_flags: readFlags });
     const unique = this.nextUnique();
     const pending = new Pending(unique, fh);
@@ -422,10 +512,16 @@ export class MemoryKernel implements ReplyPort, Reads {
     const parkedBefore = this.parked.size;
     const reply = this.raw(this.request('FUSE_READ', 0, payload, by, unique));
     if (reply === null) {
-      assert.ok(pending.answer !== null || this.parked.size > parkedBefore, 'the read neither waits nor has an answer');
+      assert.ok(
+        pending.answer !== null || this.parked.size > parkedBefore,
+        'the read neither waits nor has an answer',
+      );
       return pending;
     }
-    const answer = { errno: -decode('fuse_out_header', reply).error, body: reply.subarray(OUT_HEADER_BYTES) };
+    const answer = {
+      errno: -decode('fuse_out_header', reply).error,
+      body: reply.subarray(OUT_HEADER_BYTES),
+    };
     assert.ok(answer.body.length <= size, `${answer.body.length} bytes for a read of ${size}`);
     this.#finish(unique, answer);
     return pending;
@@ -433,7 +529,10 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   write(fh: number, text: string, offset = 0, flags = 0, by: By = {}): number {
     const data = Buffer.from(text, 'latin1');
-    const payload = Buffer.concat([encode('fuse_write_in', { fh, offset, size: data.length, flags }), data]);
+    const payload = Buffer.concat([
+      encode('fuse_write_in', { fh, offset, size: data.length, flags }),
+      data,
+    ]);
     return this.#reply('fuse_write_out', this.ask('FUSE_WRITE', 0, payload, by)).size;
   }
 
@@ -442,7 +541,10 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 
   opendir(nodeid: number, by: By = {}): number {
-    return this.#reply('fuse_open_out', this.ask('FUSE_OPENDIR', nodeid, encode('fuse_open_in', {}), by)).fh;
+    return this.#reply(
+      'fuse_open_out',
+      this.ask('FUSE_OPENDIR', nodeid, encode('fuse_open_in', {}), by),
+    ).fh;
   }
 
   releasedir(fh: number): void {
@@ -454,7 +556,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     const body = this.ask('FUSE_READDIR', 0, encode('fuse_read_in', { fh, offset, size }));
     assert.ok(body.length <= size);
     const entries: DirectoryEntry[] = [];
-    for (let at = 0; at < body.length; ) {
+    for (let at = 0; at < body.length;) {
       const { ino, off, namelen, type } = decode('fuse_dirent', body, at);
       const name = body.toString('latin1', at + 24, at + 24 + namelen);
       const end = at + ((24 + namelen + 7) & ~7);
@@ -472,7 +574,10 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   /** poll(2): what it is ready for; 0 and `kh` is woken later. */
   poll(fh: number, kh: number, flags = FUSE_POLL_SCHEDULE_NOTIFY, events = 0, by: By = {}): number {
-    return this.#reply('fuse_poll_out', this.ask('FUSE_POLL', 0, encode('fuse_poll_in', { fh, kh, flags, events }), by)).revents;
+    return this.#reply(
+      'fuse_poll_out',
+      this.ask('FUSE_POLL', 0, encode('fuse_poll_in', { fh, kh, flags, events }), by),
+    ).revents;
   }
 
   /** A signal for whoever waits in a read. */
@@ -487,7 +592,10 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   batchForget(nodes: readonly { nodeid: number; nlookup: number }[]): void {
     for (const { nodeid, nlookup } of nodes) this.#forgotten(nodeid, nlookup);
-    const parts = [encode('fuse_batch_forget_in', { count: nodes.length }), ...nodes.map((node) => encode('fuse_forget_one', node))];
+    const parts = [
+      encode('fuse_batch_forget_in', { count: nodes.length }),
+      ...nodes.map((node) => encode('fuse_forget_one', node)),
+    ];
     this.tell('FUSE_BATCH_FORGET', 0, Buffer.concat(parts));
   }
 
@@ -509,7 +617,11 @@ export class MemoryKernel implements ReplyPort, Reads {
   names(nodeid: number, size = 4096): string[] {
     const fh = this.opendir(nodeid);
     const names: string[] = [];
-    for (let got = this.readdir(fh, 0, size); got.length > 0; got = this.readdir(fh, got[got.length - 1].off, size)) {
+    for (
+      let got = this.readdir(fh, 0, size);
+      got.length > 0;
+      got = this.readdir(fh, got[got.length - 1].off, size)
+    ) {
       names.push(...got.map(({ name }) => name).filter((name) => name !== '.' && name !== '..'));
     }
     this.releasedir(fh);

@@ -21,6 +21,8 @@ export function libudevMessage(properties: string, fields: LibudevFields = {}): 
   header.writeUInt32BE(fields.magic ?? 0xfeedcafe, 8);
   const native = new Uint32Array([fields.size ?? 40, fields.off ?? 40, fields.len ?? block.length]);
   Buffer.from(native.buffer).copy(header, 12);
-  [fields.subsystem, fields.devtype, fields.high, fields.low].forEach((word, i) => header.writeUInt32BE(word ?? 0, 24 + 4 * i));
+  [fields.subsystem, fields.devtype, fields.high, fields.low].forEach((word, i) =>
+    header.writeUInt32BE(word ?? 0, 24 + 4 * i),
+  );
   return Buffer.concat([header, block]);
 }

@@ -5,7 +5,12 @@ import type { Logger } from '../../fs/shared/logger.js';
 export function collecting(messages: string[]): Logger {
   const add = (message: string): void => void messages.push(message);
   return {
-    error: (message, error: unknown) => add(error === undefined ? message : `${message}: ${error instanceof Error ? String(error) : 'what is no Error'}`),
+    error: (message, error: unknown) =>
+      add(
+        error === undefined
+          ? message
+          : `${message}: ${error instanceof Error ? String(error) : 'what is no Error'}`,
+      ),
     warn: add,
     info: add,
     debug: () => undefined,

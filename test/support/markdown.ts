@@ -57,7 +57,9 @@ export interface Session {
  */
 export function documents(): string[] {
   const below = (directory: string): string[] =>
-    (readdirSync(join(PROJECT, directory), { recursive: true }) as string[]).filter((name) => name.endsWith('.md')).map((name) => `${directory}/${name}`);
+    (readdirSync(join(PROJECT, directory), { recursive: true }) as string[])
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `${directory}/${name}`);
   const top = readdirSync(PROJECT).filter((name) => name.endsWith('.md'));
   return [...top, ...below('docs'), ...below('examples')].sort();
 }
@@ -93,28 +95,43 @@ export function isNotRun({ info }: Block): boolean {
  */
 export function sessionOf(markdown: string): Session | undefined {
   const directives = [...markdown.matchAll(/^<!-- test: (\w+) ?(.*?) ?-->$/gm)];
-  const of = (verb: string): string[] => directives.filter(([, word]) => word === verb).map(([, , rest]) => rest);
+  const of = (verb: string): string[] =>
+    directives.filter(([, word]) => word === verb).map(([, , rest]) => rest);
   const hidden = directives
     .filter(([, word]) => word === 'run')
-    .map((found) => ({ line: markdown.slice(0, found.index).split('\n').length, command: found[2], expected: ['...'] }));
+    .map((found) => ({
+      line: markdown.slice(0, found.index).split('\n').length,
+      command: found[2],
+      expected: ['...'],
+    }));
   const shown = blocks(markdown)
     .filter((block) => !isNotRun(block))
     .flatMap((block): (Step | ShownFile)[] => {
       if (block.language === 'console') return steps(block);
-      return block.info === '' ? [] : [{ line: block.line, file: block.info, text: `${block.lines.join('\n')}\n` }];
+      return block.info === ''
+        ? []
+        : [{ line: block.line, file: block.info, text: `${block.lines.join('\n')}\n` }];
     });
   if (!shown.some((part) => 'command' in part)) return undefined;
   const parts: (Step | ShownFile)[] = [...hidden, ...shown].sort((a, b) => a.line - b.line);
-  return { prepare: of('prepare'), mountOptions: of('mount')[0] ?? '', isCopy: of('copy').length > 0, parts };
+  return {
+    prepare: of('prepare'),
+    mountOptions: of('mount')[0] ?? '',
+    isCopy: of('copy').length > 0,
+    parts,
+  };
 }
 
 function steps({ line, lines }: Block): Step[] {
   const found: { line: number; command: string; expected: string[] }[] = [];
   for (const [index, text] of lines.entries()) {
     const last = found.at(-1);
-    if (text.startsWith('$ ')) found.push({ line: line + index + 1, command: text.slice(2), expected: [] });
-    else if (last === undefined) throw new Error(`line ${line + index + 1}: output before the first command`);
-    else if (text.startsWith('> ') && last.expected.length === 0) last.command += `\n${text.slice(2)}`;
+    if (text.startsWith('$ '))
+      found.push({ line: line + index + 1, command: text.slice(2), expected: [] });
+    else if (last === undefined)
+      throw new Error(`line ${line + index + 1}: output before the first command`);
+    else if (text.startsWith('> ') && last.expected.length === 0)
+      last.command += `\n${text.slice(2)}`;
     else last.expected.push(text);
   }
   return found;
@@ -122,7 +139,9 @@ function steps({ line, lines }: Block): Step[] {
 
 /** Whether an output is the expected one. */
 export function fits(expected: readonly string[], output: string): boolean {
-  const pattern = expected.map((line) => (line === '...' ? '(?:.*\\n)*?' : `${linePattern(line)} *\\n`)).join('');
+  const pattern = expected
+    .map((line) => (line === '...' ? '(?:.*\\n)*?' : `${linePattern(line)} *\\n`))
+    .join('');
   const text = output === '' || output.endsWith('\n') ? output : `${output}\n`;
   return new RegExp(`^${pattern}$`).test(text);
 }
@@ -130,12 +149,25 @@ export function fits(expected: readonly string[], output: string): boolean {
 const VARIABLE = /(\.\.\.)|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d)|(\d{3,})|( +)|([^\w ])|(\w)/g;
 
 function linePattern(line: string): string {
-  const pattern = line.trimEnd().replaceAll(VARIABLE, (_, any?: string, time?: string, digits?: string, blanks?: string, other?: string, word?: string) => {
-    if (any !== undefined) return '.*';
-    if (time !== undefined) return '[A-Z][a-z]{2} +\\d+ +\\d\\d:\\d\\d';
-    if (digits !== undefined) return '\\d+';
-    if (blanks !== undefined) return ' +';
-    return other === undefined ? word! : `\\${other}`;
-  });
+  const pattern = line
+    .trimEnd()
+    .replaceAll(
+      VARIABLE,
+      (
+        _,
+        any?: string,
+        time?: string,
+        digits?: string,
+        blanks?: string,
+        other?: string,
+        word?: string,
+      ) => {
+        if (any !== undefined) return '.*';
+        if (time !== undefined) return '[A-Z][a-z]{2} +\\d+ +\\d\\d:\\d\\d';
+        if (digits !== undefined) return '\\d+';
+        if (blanks !== undefined) return ' +';
+        return other === undefined ? word! : `\\${other}`;
+      },
+    );
   return pattern.replace(/^ \+/, ' *');
 }

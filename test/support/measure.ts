@@ -16,5 +16,10 @@ export async function measure(
 ): Promise<Map<string, string>> {
   const { out, err, code } = await run([measuring(name), ...args.map(String)], options);
   assert.is(code, 0, `${name}: ${err}`);
-  return new Map(out.trim().split(' ').map((word) => word.split('=') as [string, string]));
+  return new Map(
+    out
+      .trim()
+      .split(' ')
+      .map((word) => word.split('=') as [string, string]),
+  );
 }

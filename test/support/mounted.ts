@@ -1,7 +1,14 @@
 /** Suites with a daemon and a shell of their own. */
 import * as assert from 'uvu/assert';
 import { STACK_TRACE, killClients, statusOf } from './clients.js';
-import { type Daemon, type DaemonSetting, Shell, mountPoint, startDaemon, until } from './daemon.js';
+import {
+  type Daemon,
+  type DaemonSetting,
+  Shell,
+  mountPoint,
+  startDaemon,
+  until,
+} from './daemon.js';
 import { type Suite, suite } from './suite.js';
 
 /** The daemon of the suite that runs. */
@@ -53,7 +60,15 @@ export async function directory(mode = '0755'): Promise<string> {
 export async function nothingIsOpen(): Promise<void> {
   const held = (): Readonly<Record<string, string | undefined>> => {
     const { HANDLES, STREAMS, PARKED, QUOTA_MOUNT } = statusOf(`${daemon.path}/log`);
-    return { HANDLES, STREAMS, PARKED: PARKED ?? '0', READS: / reads=(\d+)\//.exec(QUOTA_MOUNT ?? '')?.[1] ?? '0' };
+    return {
+      HANDLES,
+      STREAMS,
+      PARKED: PARKED ?? '0',
+      READS: / reads=(\d+)\//.exec(QUOTA_MOUNT ?? '')?.[1] ?? '0',
+    };
   };
-  await until(() => Object.values(held()).every((count) => count === '0'), `something is open or waits: ${JSON.stringify(held())}`);
+  await until(
+    () => Object.values(held()).every((count) => count === '0'),
+    `something is open or waits: ${JSON.stringify(held())}`,
+  );
 }

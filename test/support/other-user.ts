@@ -3,7 +3,16 @@
  * run a file of it: such a command runs copies, which every user can read.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { PROJECT } from './project.js';
@@ -66,7 +75,13 @@ export function nodeForOthers(): string {
 export function projectForOthers(): string {
   const root = join(placeForOthers(), 'project');
   if (existsSync(root)) return root;
-  const parts = ['bin', 'package.json', 'native/index.js', 'dist/fs', ...['eventfs.node', 'eventfs-notify', 'eventfs-emit'].map((file) => `build/Release/${file}`)];
+  const parts = [
+    'bin',
+    'package.json',
+    'native/index.js',
+    'dist/fs',
+    ...['eventfs.node', 'eventfs-notify', 'eventfs-emit'].map((file) => `build/Release/${file}`),
+  ];
   for (const part of [...parts, ...packages()].filter((path) => existsSync(join(PROJECT, path)))) {
     mkdirSync(dirname(join(`${root}.new`, part)), { recursive: true });
     execFileSync('cp', ['-R', join(PROJECT, part), join(`${root}.new`, part)]);
@@ -90,7 +105,9 @@ export function eventfsForOthers(): readonly string[] {
 export function refuseUnreadable(command: readonly string[]): void {
   const named = command.find((word) => word.includes(PROJECT));
   if (named !== undefined && command.some((word) => word.includes('--reuid'))) {
-    throw new Error(`another user may not be able to read ${named}: use a copy (test/support/other-user.ts)`);
+    throw new Error(
+      `another user may not be able to read ${named}: use a copy (test/support/other-user.ts)`,
+    );
   }
 }
 
@@ -109,7 +126,10 @@ function packages(): string[] {
   const add = (directory: string): void => {
     const file = join(PROJECT, directory, 'package.json');
     if (!existsSync(file)) return; // an optional one, or one that lies in its user's directory
-    const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, string> | undefined>;
+    const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<
+      string,
+      Record<string, string> | undefined
+    >;
     for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
       const path = `node_modules/${name}`;
       if (found.has(path)) continue;

@@ -12,7 +12,8 @@ export function named(target: number, caller: number): string {
     assert.is(found.pid, target);
     return 'ok';
   } catch (error) {
-    if (error instanceof FsError) return Object.entries(Errno).find(([, errno]) => errno === error.errno)![0];
+    if (error instanceof FsError)
+      return Object.entries(Errno).find(([, errno]) => errno === error.errno)![0];
     throw error;
   } finally {
     owners.close();

@@ -4,7 +4,15 @@
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { OWN_MOUNTS, enter } from './apart.js';
@@ -19,7 +27,9 @@ const PACKAGE_LIST = '.package-lock.json';
 
 /** Starts the document's daemon where nothing else on the machine sees it. */
 function startApart({ prepare, mountOptions }: Session): Promise<Daemon> {
-  const before = [OWN_MOUNTS, 'mkdir /dev/events', 'ln -s /proc/self/fd /dev/fd', ...prepare].join('; ');
+  const before = [OWN_MOUNTS, 'mkdir /dev/events', 'ln -s /proc/self/fd /dev/fd', ...prepare].join(
+    '; ',
+  );
   const under = ['unshare', '--net', '--mount', 'sh', '-ec', `${before}; exec "$@"`, 'sh'];
   return startDaemon(mountOptions.split(' ').filter(Boolean), '/dev/events', { under });
 }
@@ -28,19 +38,30 @@ function startApart({ prepare, mountOptions }: Session): Promise<Daemon> {
 function copyProject(to: string): void {
   const left = ['.git', 'node_modules', 'build', 'test/build', 'benchmarks/build'];
   const filter = (from: string): boolean => !left.includes(relative(PROJECT, from));
-  cpSync(PROJECT, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true, filter });
+  cpSync(PROJECT, to, {
+    recursive: true,
+    preserveTimestamps: true,
+    verbatimSymlinks: true,
+    filter,
+  });
   symlinkSync(join(PROJECT, 'build'), join(to, 'build'));
   // A directory of links, and none of its own: npm would empty the project's. Its list is new, so that make does not ask npm.
   mkdirSync(join(to, 'node_modules'));
   for (const name of readdirSync(join(PROJECT, 'node_modules'))) {
-    if (name === PACKAGE_LIST) writeFileSync(join(to, 'node_modules', name), readFileSync(join(PROJECT, 'node_modules', name)));
+    if (name === PACKAGE_LIST)
+      writeFileSync(
+        join(to, 'node_modules', name),
+        readFileSync(join(PROJECT, 'node_modules', name)),
+      );
     else symlinkSync(join(PROJECT, 'node_modules', name), join(to, 'node_modules', name));
   }
 }
 
 /** A shell without a terminal names the line of a command, and reports killed jobs. This takes both out. */
 function asOnTerminal(output: string): string {
-  return output.replaceAll(/^bash: line \d+: +\d+ (?:Killed|Terminated|Hangup).*\n/gm, '').replaceAll(/^bash: line \d+: /gm, 'bash: ');
+  return output
+    .replaceAll(/^bash: line \d+: +\d+ (?:Killed|Terminated|Hangup).*\n/gm, '')
+    .replaceAll(/^bash: line \d+: /gm, 'bash: ');
 }
 
 /** A shell that takes commands one after the other. It keeps the output of one, background jobs included, until the next. */
@@ -77,11 +98,18 @@ class Terminal {
 }
 
 /** Runs one command. @throws AssertionError if its output does not fit */
-async function run(terminal: Terminal, path: string, { line, command, expected }: Step): Promise<void> {
+async function run(
+  terminal: Terminal,
+  path: string,
+  { line, command, expected }: Step,
+): Promise<void> {
   await terminal.run(command);
   const isRight = (): boolean => fits(expected, terminal.output);
   if (expected.length > 0) await until(isRight, '', LATE_OUTPUT_MS).catch(() => undefined);
-  assert.ok(isRight(), `${path}:${line}: ${command}\n--- expected\n${expected.join('\n')}\n--- got\n${terminal.output}---`);
+  assert.ok(
+    isRight(),
+    `${path}:${line}: ${command}\n--- expected\n${expected.join('\n')}\n--- got\n${terminal.output}---`,
+  );
 }
 
 /**
@@ -109,7 +137,9 @@ async function runOnce(path: string, session: Session): Promise<void> {
   const daemon = await startApart(session);
   const terminal = new Terminal([...enter(daemon.pid), 'bash']);
   try {
-    await terminal.run(`exec 2>&1; cd ${directory}; PATH=${PROJECT}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT`);
+    await terminal.run(
+      `exec 2>&1; cd ${directory}; PATH=${PROJECT}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT`,
+    );
     for (const part of session.parts) {
       if ('file' in part) writeFileSync(join(directory, part.file), part.text);
       else await run(terminal, path, part);

@@ -30,7 +30,11 @@ let hasFailed = false;
 /** A suite whose tests read as sentences: `directory('vanishes when its owner dies', ...)`. */
 export function suite(name: string): Suite {
   const inner: Test = uvuSuite(name);
-  const test = (sentence: string, body: () => Promise<void> | void, timeoutMs = TIMEOUT_MS): void => {
+  const test = (
+    sentence: string,
+    body: () => Promise<void> | void,
+    timeoutMs = TIMEOUT_MS,
+  ): void => {
     if (!NAMES.test(sentence)) return;
     inner(sentence, async () => {
       try {
@@ -42,7 +46,8 @@ export function suite(name: string): Suite {
     });
   };
   return Object.assign(test, {
-    skip: (sentence: string, body: () => Promise<void> | void) => inner.skip(sentence, async () => body()),
+    skip: (sentence: string, body: () => Promise<void> | void) =>
+      inner.skip(sentence, async () => body()),
     // uvu runs no test after an error of `before`, and does not say the error.
     before: (hook: () => Promise<void> | void) =>
       inner.before(async () => {
@@ -72,7 +77,9 @@ export function suite(name: string): Suite {
 
 /** Says an error of a hook; the file fails by its exit code, whatever its tests have counted. */
 function tellOfHook(which: string, error: unknown): void {
-  console.error(`\n  FAIL  ${which}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  console.error(
+    `\n  FAIL  ${which}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  );
   if (!hasFailed) process.on('exit', () => (process.exitCode = 1));
   hasFailed = true;
 }

@@ -5,7 +5,8 @@ import { RING_PARAMETER, isRingOffered } from '../../fs/shared/kernel/ring-param
 /** Why tests of it can't run; null when they can. */
 export function missingRing(): string | null {
   const offered = isRingOffered();
-  if (offered === undefined) return 'the kernel has no FUSE over io_uring (Linux 6.14 or newer is needed)';
+  if (offered === undefined)
+    return 'the kernel has no FUSE over io_uring (Linux 6.14 or newer is needed)';
   return offered ? null : `FUSE over io_uring is switched off (try echo Y > ${RING_PARAMETER})`;
 }
 

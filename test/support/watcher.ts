@@ -5,7 +5,21 @@ import { until, within } from './daemon.js';
 import type { ChildProcess } from 'node:child_process';
 
 /** What our own program can do. */
-export type How = 'path' | 'dot' | 'fd' | 'thread' | 'fork' | 'twice' | 'oneshot' | 'child' | 'late' | 'handed' | 'handed-later' | 'vfork' | 'many' | 'dups';
+export type How =
+  | 'path'
+  | 'dot'
+  | 'fd'
+  | 'thread'
+  | 'fork'
+  | 'twice'
+  | 'oneshot'
+  | 'child'
+  | 'late'
+  | 'handed'
+  | 'handed-later'
+  | 'vfork'
+  | 'many'
+  | 'dups';
 
 /** A daemon's helper, or 0 when it has none now. */
 export function helperOf(daemon: number): number {
@@ -30,7 +44,12 @@ export class Watcher {
   }
 
   /** Our own, once the watch is there. */
-  static async on(path: string, how: How = 'path', more: readonly string[] = [], under: readonly string[] = []): Promise<Watcher> {
+  static async on(
+    path: string,
+    how: How = 'path',
+    more: readonly string[] = [],
+    under: readonly string[] = [],
+  ): Promise<Watcher> {
     const watcher = new Watcher([...under, compile('watcher'), how, path, ...more]);
     await watcher.says(/^ready$/m);
     return watcher;
@@ -56,12 +75,20 @@ export class Watcher {
 
   /** Resolves once it has heard of that many new names, to those. */
   async creates(count: number): Promise<string[]> {
-    await until(() => this.created.length >= count, `${count} creations were not heard of, but ${this.created.length}`, PATIENCE_MS);
+    await until(
+      () => this.created.length >= count,
+      `${count} creations were not heard of, but ${this.created.length}`,
+      PATIENCE_MS,
+    );
     return this.created;
   }
 
   async says(what: RegExp): Promise<RegExpExecArray> {
-    const found = await until(() => what.exec(this.#text), `${what} was not said, but '${this.#text}'`, PATIENCE_MS);
+    const found = await until(
+      () => what.exec(this.#text),
+      `${what} was not said, but '${this.#text}'`,
+      PATIENCE_MS,
+    );
     return found!;
   }
 
@@ -74,7 +101,8 @@ export class Watcher {
     this.process.stdin!.end();
     const pid = /^pid (\d+)$/m.exec(this.#text)?.[1];
     if (this.process.spawnfile === 'inotifywait') this.process.kill();
-    else if (pid !== undefined && Number(pid) !== this.process.pid) process.kill(Number(pid), 'SIGKILL'); // a child that it has left behind
+    else if (pid !== undefined && Number(pid) !== this.process.pid)
+      process.kill(Number(pid), 'SIGKILL'); // a child that it has left behind
     await within(10_000, this.#closed, 'the watcher did not end');
   }
 }

@@ -15,7 +15,10 @@ folders('has at most 15 files in each folder', () => {
   for (const file of readdirSync(join(PROJECT, 'fs'), { recursive: true, encoding: 'utf8' })) {
     if (file.endsWith('.ts')) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
   }
-  assert.equal([...counts].filter(([, count]) => count > MOST_FILES), []);
+  assert.equal(
+    [...counts].filter(([, count]) => count > MOST_FILES),
+    [],
+  );
 });
 
 folders.run();

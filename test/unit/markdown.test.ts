@@ -30,7 +30,14 @@ print(1)
 
 markdown('is split into its blocks', () => {
   const found = blocks(DOCUMENT);
-  assert.equal(found.map(({ line, language, info }) => [line, language, info]), [[5, 'console', ''], [13, 'console', 'not-run'], [17, 'python', 'client.py']]);
+  assert.equal(
+    found.map(({ line, language, info }) => [line, language, info]),
+    [
+      [5, 'console', ''],
+      [13, 'console', 'not-run'],
+      [17, 'python', 'client.py'],
+    ],
+  );
   assert.equal(found.map(isNotRun), [false, true, false]);
   assert.throws(() => blocks('```\nx'), 'the block of line 1 has no end');
 });
@@ -48,7 +55,10 @@ markdown('has a session of commands, files and what the reader does not see, in 
     ],
   });
   assert.is(sessionOf('text\n```\nmkdir x\n```\n'), undefined);
-  assert.throws(() => sessionOf('```console\noutput\n```'), 'line 2: output before the first command');
+  assert.throws(
+    () => sessionOf('```console\noutput\n```'),
+    'line 2: output before the first command',
+  );
 });
 
 markdown('expects an output as it is, but for what differs from machine to machine', () => {
@@ -62,7 +72,8 @@ markdown('expects an output as it is, but for what differs from machine to machi
     ['a\n...', 'a\n'],
     ['[...] x', '[1.5] x\n'],
   ];
-  for (const [expected, output] of right) assert.ok(fits(expected === '' ? [] : expected.split('\n'), output), `${expected} | ${output}`);
+  for (const [expected, output] of right)
+    assert.ok(fits(expected === '' ? [] : expected.split('\n'), output), `${expected} | ${output}`);
   const wrong: readonly (readonly [string, string])[] = [
     ['', 'a\n'],
     ['a', ''],
@@ -72,7 +83,11 @@ markdown('expects an output as it is, but for what differs from machine to machi
     ['a.b', 'axb\n'],
     ['a\n...\nb', 'a\nx\n'],
   ];
-  for (const [expected, output] of wrong) assert.not.ok(fits(expected === '' ? [] : expected.split('\n'), output), `${expected} | ${output}`);
+  for (const [expected, output] of wrong)
+    assert.not.ok(
+      fits(expected === '' ? [] : expected.split('\n'), output),
+      `${expected} | ${output}`,
+    );
 });
 
 markdown.run();

@@ -21,19 +21,37 @@ const BENCHMARKS = JSON.parse(read('benchmarks/package.json')) as Package;
 /** The source files of a folder, from the project's root. */
 function sources(folder: string): string[] {
   const names = readdirSync(join(PROJECT, folder), { recursive: true }) as string[];
-  return names.filter((name) => /\.[jt]s$/.test(name) && !/(^|\/)(node_modules|build)\//.test(name)).map((name) => `${folder}/${name}`);
+  return names
+    .filter((name) => /\.[jt]s$/.test(name) && !/(^|\/)(node_modules|build)\//.test(name))
+    .map((name) => `${folder}/${name}`);
 }
 
 /** What a file imports or requires, types included, as it says it. */
 function imports(file: string): string[] {
   const text = read(file);
-  return [...text.matchAll(/(?:^(?:import|export|\})(?:[^'\n]*from)? |import\(|require\(|url\)\()'([^'\n]+)'/gm)].map(([, name]) => name);
+  return [
+    ...text.matchAll(
+      /(?:^(?:import|export|\})(?:[^'\n]*from)? |import\(|require\(|url\)\()'([^'\n]+)'/gm,
+    ),
+  ].map(([, name]) => name);
 }
 
 /** The npm packages that files of these folders import. */
 function imported(...folders: readonly string[]): string[] {
-  const names = folders.flatMap(sources).flatMap(imports).filter((name) => !/^(\.|#|node:)/.test(name));
-  return [...new Set(names.map((name) => name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/')))].sort();
+  const names = folders
+    .flatMap(sources)
+    .flatMap(imports)
+    .filter((name) => !/^(\.|#|node:)/.test(name));
+  return [
+    ...new Set(
+      names.map((name) =>
+        name
+          .split('/')
+          .slice(0, name.startsWith('@') ? 2 : 1)
+          .join('/'),
+      ),
+    ),
+  ].sort();
 }
 
 packages('has for its dependencies exactly what the product imports', () => {
@@ -41,17 +59,22 @@ packages('has for its dependencies exactly what the product imports', () => {
   assert.equal(imported('fs', 'native'), named);
 });
 
-packages('has as optional what only a driver by choice loads, and does not import it with the file', () => {
-  assert.equal(Object.keys(PRODUCT.optionalDependencies!), ['fuse-native']);
-  for (const file of sources('fs')) assert.not.match(read(file), /^import (?!type )[^'\n]*'fuse-native'/m, file);
-});
+packages(
+  'has as optional what only a driver by choice loads, and does not import it with the file',
+  () => {
+    assert.equal(Object.keys(PRODUCT.optionalDependencies!), ['fuse-native']);
+    for (const file of sources('fs'))
+      assert.not.match(read(file), /^import (?!type )[^'\n]*'fuse-native'/m, file);
+  },
+);
 
 packages('of the benchmarks has exactly what these import, of the same versions', () => {
   const versions = Object.entries(BENCHMARKS.devDependencies!);
   const named = versions.map(([name]) => name).filter((name) => !name.startsWith('@types/'));
   assert.equal(imported('benchmarks'), named.sort());
   const product: Versions = { ...PRODUCT.devDependencies, ...PRODUCT.dependencies };
-  for (const [name, version] of versions) if (name in product) assert.is(version, product[name], name);
+  for (const [name, version] of versions)
+    if (name in product) assert.is(version, product[name], name);
   // As dependencies `npm ci --omit=dev` would install them.
   assert.is(BENCHMARKS.dependencies, undefined);
 });
@@ -59,7 +82,11 @@ packages('of the benchmarks has exactly what these import, of the same versions'
 packages('is not needed by any file of fs and native for tests or benchmarks', () => {
   for (const file of [...sources('fs'), ...sources('native')]) {
     for (const name of imports(file).filter((each) => each.startsWith('.'))) {
-      assert.match(normalize(join(dirname(file), name)), /^(fs|native)\//, `${file} imports ${name}`);
+      assert.match(
+        normalize(join(dirname(file), name)),
+        /^(fs|native)\//,
+        `${file} imports ${name}`,
+      );
     }
   }
 });

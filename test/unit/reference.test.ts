@@ -11,30 +11,46 @@ const OF_A_CLONE = 'compare';
 
 const reference = suite('the reference');
 
-const help = (...args: readonly string[]): string => execFileSync(process.execPath, [EVENTFS, 'help', ...args], { encoding: 'utf8' });
-const sorted = (options: Iterable<string>): string[] => [...new Set(options)].filter((option) => !COMMON.includes(option)).sort();
+const help = (...args: readonly string[]): string =>
+  execFileSync(process.execPath, [EVENTFS, 'help', ...args], { encoding: 'utf8' });
+const sorted = (options: Iterable<string>): string[] =>
+  [...new Set(options)].filter((option) => !COMMON.includes(option)).sort();
 
 /** The options that a command has. */
 function declared(command: string): string[] {
-  return sorted([...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option));
+  return sorted(
+    [...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option),
+  );
 }
 
 /** The options that a command's section names, but for those in its examples. */
 function described(command: string): string[] {
-  return sorted(section(command).replaceAll(/```[^]*?```/g, '').match(/(?<![\w-])--[a-z][a-z-]*/g) ?? []);
+  return sorted(
+    section(command)
+      .replaceAll(/```[^]*?```/g, '')
+      .match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [],
+  );
 }
 
 /** The text of a command's section, without the commands of its examples. */
 function section(command: string): string {
-  const [, text] = readDocument('docs/reference/cli.md').split(new RegExp(`^## eventfs ${command}\\b.*$`, 'm'));
+  const [, text] = readDocument('docs/reference/cli.md').split(
+    new RegExp(`^## eventfs ${command}\\b.*$`, 'm'),
+  );
   assert.ok(text !== undefined, `docs/reference/cli.md has no section for ${command}`);
   return text.split(/^## /m)[0];
 }
 
-reference('has each command with its options', () => {
-  const commands = [...help().matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name).filter((name) => name !== 'help' && name !== OF_A_CLONE);
-  assert.ok(commands.length > 10, commands.join(' '));
-  for (const command of commands) assert.equal(described(command), declared(command), command);
-}, 120_000);
+reference(
+  'has each command with its options',
+  () => {
+    const commands = [...help().matchAll(/^ {2}(\w+) /gm)]
+      .map(([, name]) => name)
+      .filter((name) => name !== 'help' && name !== OF_A_CLONE);
+    assert.ok(commands.length > 10, commands.join(' '));
+    for (const command of commands) assert.equal(described(command), declared(command), command);
+  },
+  120_000,
+);
 
 reference.run();

@@ -13,10 +13,25 @@ const MOST_COLUMNS = 100;
 const MOST_README_LINES = 150;
 
 /** The folders and files whose comments keep to the rules for words. Add one when it is clean. */
-const CLEAN: readonly string[] = ['test/mounted/docs', 'test/support/markdown.ts', 'test/support/sessions.ts', 'test/unit/markdown.test.ts'];
+const CLEAN: readonly string[] = [
+  'test/mounted/docs',
+  'test/support/markdown.ts',
+  'test/support/sessions.ts',
+  'test/unit/markdown.test.ts',
+];
 
 /** The folders of sources. */
-const SOURCES = ['fs', 'native', 'test', 'bench', 'benchmarks', 'compare', 'bin', '.ci', 'examples'].filter((folder) => existsSync(join(PROJECT, folder)));
+const SOURCES = [
+  'fs',
+  'native',
+  'test',
+  'bench',
+  'benchmarks',
+  'compare',
+  'bin',
+  '.ci',
+  'examples',
+].filter((folder) => existsSync(join(PROJECT, folder)));
 const BUILT = /(^|\/)(build|node_modules|report)\//;
 
 const tidy = suite('the project');
@@ -29,16 +44,29 @@ interface Text {
 
 /** Every source of the project, Makefiles included. */
 function sources(): Text[] {
-  const below = SOURCES.flatMap((folder) => (readdirSync(join(PROJECT, folder), { recursive: true }) as string[]).map((name) => `${folder}/${name}`));
-  const kept = below.filter((path) => !BUILT.test(path) && (/\.(ts|mjs|js|c|cc|h)$|(^|\/)Makefile$/.test(path) || /^(bin|\.ci)\//.test(path)));
-  return [...kept, 'Makefile', 'eslint.config.js'].sort().map((path) => ({ path, text: readFileSync(join(PROJECT, path), 'utf8') }));
+  const below = SOURCES.flatMap((folder) =>
+    (readdirSync(join(PROJECT, folder), { recursive: true }) as string[]).map(
+      (name) => `${folder}/${name}`,
+    ),
+  );
+  const kept = below.filter(
+    (path) =>
+      !BUILT.test(path) &&
+      (/\.(ts|mjs|js|c|cc|h)$|(^|\/)Makefile$/.test(path) || /^(bin|\.ci)\//.test(path)),
+  );
+  return [...kept, 'Makefile', 'eslint.config.js']
+    .sort()
+    .map((path) => ({ path, text: readFileSync(join(PROJECT, path), 'utf8') }));
 }
 
 /** The comments of a source, with the line that each begins in. */
 function comments({ path, text }: Text): { line: number; text: string }[] {
   const isC = /\.(ts|mjs|js|c|cc|h)$/.test(path) || path === 'bin/eventfs';
   const pattern = isC ? /\/\*[^]*?\*\/|(?<![:'"`\w])\/\/.*$/gm : /^\s*#.*$/gm;
-  return [...text.matchAll(pattern)].map((found) => ({ line: text.slice(0, found.index).split('\n').length, text: found[0] }));
+  return [...text.matchAll(pattern)].map((found) => ({
+    line: text.slice(0, found.index).split('\n').length,
+    text: found[0],
+  }));
 }
 
 /** A document's lines without fenced blocks; these are empty. */
@@ -71,7 +99,10 @@ function isFile(name: string): boolean {
 
 /** Names of files in a text that must exist: TypeScript and markdown wherever they are, and what begins with a folder of ours. */
 function namedFiles(text: string): string[] {
-  const words = text.match(/(?<![\w./@<])(?<!\w-+)\b[\w.-]*[\w-]+(?:\/[\w.-]+)*\.(?:ts|md|cc|c|h|sh|py)(?![\w/])/g) ?? [];
+  const words =
+    text.match(
+      /(?<![\w./@<])(?<!\w-+)\b[\w.-]*[\w-]+(?:\/[\w.-]+)*\.(?:ts|md|cc|c|h|sh|py)(?![\w/])/g,
+    ) ?? [];
   return words.filter((word) => {
     if (/\.d\.ts$|^index\.ts$/.test(word)) return false;
     if (/\.(ts|md)$/.test(word)) return true;
@@ -81,7 +112,11 @@ function namedFiles(text: string): string[] {
 
 tidy('names only files that exist, in comments', () => {
   const dead = sources().flatMap((source) =>
-    comments(source).flatMap(({ line, text }) => namedFiles(text).filter((name) => !isFile(name)).map((name) => `${source.path}:${line}: ${name}`)),
+    comments(source).flatMap(({ line, text }) =>
+      namedFiles(text)
+        .filter((name) => !isFile(name))
+        .map((name) => `${source.path}:${line}: ${name}`),
+    ),
   );
   assert.equal(dead, []);
 });
@@ -91,7 +126,12 @@ tidy('names only files that exist, in documents', () => {
     proseLines(readDocument(path)).flatMap((line, index) =>
       [...line.matchAll(/`([^`]+)`/g)]
         .map(([, code]) => code)
-        .filter((code) => /^(fs|native|test|bench|benchmarks|compare|examples|docs|bin|\.ci)\/[\w./*-]*$/.test(code) && !isKernels(code))
+        .filter(
+          (code) =>
+            /^(fs|native|test|bench|benchmarks|compare|examples|docs|bin|\.ci)\/[\w./*-]*$/.test(
+              code,
+            ) && !isKernels(code),
+        )
         .filter((code) => !existsWithStars(code))
         .map((code) => `${path}:${index + 1}: ${code}`),
     ),
@@ -109,21 +149,35 @@ function existsWithStars(path: string): boolean {
   if (star < 0) return existsSync(join(PROJECT, path));
   const directory = dirname(path.slice(0, star));
   const [start, end] = path.split('*', 2);
-  return existsSync(join(PROJECT, directory)) && readdirSync(join(PROJECT, directory)).some((name) => `${directory}/${name}`.startsWith(start) && name.endsWith(end));
+  return (
+    existsSync(join(PROJECT, directory)) &&
+    readdirSync(join(PROJECT, directory)).some(
+      (name) => `${directory}/${name}`.startsWith(start) && name.endsWith(end),
+    )
+  );
 }
 
 /** A heading's anchor, as GitHub makes it. */
 function anchor(heading: string): string {
-  return heading.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-');
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
 }
 
 function anchors(markdown: string): string[] {
-  return proseLines(markdown).flatMap((line) => (/^#+ /.test(line) ? [anchor(line.replace(/^#+ /, ''))] : []));
+  return proseLines(markdown).flatMap((line) =>
+    /^#+ /.test(line) ? [anchor(line.replace(/^#+ /, ''))] : [],
+  );
 }
 
 tidy('has links that lead somewhere', () => {
   const dead = documents().flatMap((path) =>
-    [...proseLines(readDocument(path)).join('\n').matchAll(/\]\(([^)\s]+)\)/g)]
+    [
+      ...proseLines(readDocument(path))
+        .join('\n')
+        .matchAll(/\]\(([^)\s]+)\)/g),
+    ]
       .map(([, target]) => target)
       .filter((target) => !/^https?:/.test(target))
       .filter((target) => {
@@ -139,15 +193,23 @@ tidy('has links that lead somewhere', () => {
 
 tidy('has documents whose lines fit, but for tables and blocks', () => {
   const long = documents().flatMap((path) =>
-    proseLines(readDocument(path)).flatMap((line, index) => (line.length > MOST_COLUMNS && !line.startsWith('|') ? [`${path}:${index + 1}: ${line.length} columns`] : [])),
+    proseLines(readDocument(path)).flatMap((line, index) =>
+      line.length > MOST_COLUMNS && !line.startsWith('|')
+        ? [`${path}:${index + 1}: ${line.length} columns`]
+        : [],
+    ),
   );
   assert.equal(long, []);
-  assert.ok(readDocument('README.md').split('\n').length <= MOST_README_LINES + 1, `README.md has more than ${MOST_README_LINES} lines`);
+  assert.ok(
+    readDocument('README.md').split('\n').length <= MOST_README_LINES + 1,
+    `README.md has more than ${MOST_README_LINES} lines`,
+  );
 });
 
 const BANNED_WORDS = /\b(whoever|whomever|somebody|nobody|those who)\b/gi;
 /** Beginnings of sentences whose subject is no actor. A question may begin so. */
-const BANNED_HEADS = /(?:^|[.!;:] +|\| *)((?:Who|Whoever|Whose|What|Somebody|Nobody|Those who)\b[^.!?|]*[^?])(?=[.!|]|$)/g;
+const BANNED_HEADS =
+  /(?:^|[.!;:] +|\| *)((?:Who|Whoever|Whose|What|Somebody|Nobody|Those who)\b[^.!?|]*[^?])(?=[.!|]|$)/g;
 
 /** What of a text breaks the rules for words: `words` and `What is ...`. */
 function complaints(text: string): string[] {
@@ -163,7 +225,8 @@ function paragraphs(markdown: string): { line: number; text: string }[] {
   let isOpen = false;
   for (const [index, line] of proseLines(markdown).entries()) {
     if (line.trim() === '' || line.startsWith('#') || line.startsWith('<!--')) isOpen = false;
-    else if (isOpen && !/^\s*([-*|]|\d+\.) ?/.test(line)) found[found.length - 1].text += ` ${line.trim()}`;
+    else if (isOpen && !/^\s*([-*|]|\d+\.) ?/.test(line))
+      found[found.length - 1].text += ` ${line.trim()}`;
     else {
       found.push({ line: index + 1, text: line.trim().replace(/^([-*]|\d+\.) +/, '') });
       isOpen = true;
@@ -173,32 +236,58 @@ function paragraphs(markdown: string): { line: number; text: string }[] {
 }
 
 tidy('has documents in plain sentences', () => {
-  const found = documents().flatMap((path) => paragraphs(readDocument(path)).flatMap(({ line, text }) => complaints(text).map((what) => `${path}:${line}: ${what}`)));
+  const found = documents().flatMap((path) =>
+    paragraphs(readDocument(path)).flatMap(({ line, text }) =>
+      complaints(text).map((what) => `${path}:${line}: ${what}`),
+    ),
+  );
   assert.equal(found, []);
 });
 
 tidy('has comments in plain sentences, where they are clean by now', () => {
   const found = sources()
     .filter(({ path }) => CLEAN.some((clean) => path === clean || path.startsWith(`${clean}/`)))
-    .flatMap((source) => comments(source).flatMap(({ line, text }) => complaints(text.replaceAll(/^\s*(\/\*\*?|\*\/|\*|\/\/|#) ?/gm, '')).map((what) => `${source.path}:${line}: ${what}`)));
+    .flatMap((source) =>
+      comments(source).flatMap(({ line, text }) =>
+        complaints(text.replaceAll(/^\s*(\/\*\*?|\*\/|\*|\/\/|#) ?/gm, '')).map(
+          (what) => `${source.path}:${line}: ${what}`,
+        ),
+      ),
+    );
   assert.equal(found, []);
 });
 
 tidy('finds the sentences that it is there for', () => {
-  const wrong = ['Whoever asks is told.', 'It is so. What comes is kept.', 'Nobody waits.', 'a; Who reads waits', '| x | What it is |'];
+  const wrong = [
+    'Whoever asks is told.',
+    'It is so. What comes is kept.',
+    'Nobody waits.',
+    'a; Who reads waits',
+    '| x | What it is |',
+  ];
   for (const text of wrong) assert.not.equal(complaints(text), [], text);
-  const right = ['The reader asks.', 'What do you think?', 'It depends on what comes.', 'The user `nobody` waits.', 'Whatever comes'];
+  const right = [
+    'The reader asks.',
+    'What do you think?',
+    'It depends on what comes.',
+    'The user `nobody` waits.',
+    'Whatever comes',
+  ];
   for (const text of right) assert.equal(complaints(text), [], text);
 });
 
 tidy('has decisions in one form, with numbers without gaps, all of them in the index', () => {
   const index = readDocument('docs/decisions/README.md');
-  const files = readdirSync(join(PROJECT, 'docs/decisions')).filter((name) => name !== 'README.md').sort();
+  const files = readdirSync(join(PROJECT, 'docs/decisions'))
+    .filter((name) => name !== 'README.md')
+    .sort();
   for (const [at, name] of files.entries()) {
     const number = String(at + 1).padStart(3, '0');
     assert.match(name, new RegExp(`^${number}-[a-z0-9-]+\\.md$`));
     const text = readDocument(`docs/decisions/${name}`);
-    const title = new RegExp(`^# ${number}\\. (.+)\\n\\nDate: (\\d{4}-\\d\\d-\\d\\d)\\. Area: (.+)\\.\\n`).exec(text);
+    const title = new RegExp(
+      `^# ${number}\\. (.+)\\n\\nDate: (\\d{4}-\\d\\d-\\d\\d)\\. Area: (.+)\\.\\n`,
+    ).exec(text);
     assert.ok(title !== null, `${name} begins with its title, date and area`);
     assert.equal(text.match(/^## .*$/gm), ['## Context', '## Decision', '## Rejected'], name);
     assert.ok(index.includes(`[${number}](${name}) `), `the index lists ${name}`);
@@ -208,10 +297,19 @@ tidy('has decisions in one form, with numbers without gaps, all of them in the i
 });
 
 tidy('has walks through the code whose functions exist', () => {
-  const rows = [...readDocument('docs/architecture.md').matchAll(/^\| .* \| `([^`]+)` \| `([^`]+)` \|$/gm)];
+  const rows = [
+    ...readDocument('docs/architecture.md').matchAll(/^\| .* \| `([^`]+)` \| `([^`]+)` \|$/gm),
+  ];
   assert.ok(rows.length > 30, `${rows.length} steps`);
-  const dead = rows.filter(([, file, name]) => !existsSync(join(PROJECT, file)) || !new RegExp(`(?<![\\w#])${name}\\b`).test(readFileSync(join(PROJECT, file), 'utf8')));
-  assert.equal(dead.map(([, file, name]) => `${file}: ${name}`), []);
+  const dead = rows.filter(
+    ([, file, name]) =>
+      !existsSync(join(PROJECT, file)) ||
+      !new RegExp(`(?<![\\w#])${name}\\b`).test(readFileSync(join(PROJECT, file), 'utf8')),
+  );
+  assert.equal(
+    dead.map(([, file, name]) => `${file}: ${name}`),
+    [],
+  );
 });
 
 tidy.run();

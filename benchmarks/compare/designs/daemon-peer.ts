@@ -56,7 +56,12 @@ abstract class DaemonPeer extends Peer {
   protected override look(dead: readonly number[], alive: number): Left {
     const { bytes, inodes } = this.lookAt(dead);
     const fds = descriptors(this.daemon.pid).length;
-    return { bytes, inodes, descriptors: Math.max(0, fds - this.#idleFds - this.fdsEach * alive), processes: 0 };
+    return {
+      bytes,
+      inodes,
+      descriptors: Math.max(0, fds - this.#idleFds - this.fdsEach * alive),
+      processes: 0,
+    };
   }
 
   /** What is left of dead ones outside of the daemon's descriptors. */
@@ -65,7 +70,10 @@ abstract class DaemonPeer extends Peer {
   override async store(events: number): Promise<Stored> {
     const { heapUsed, external } = await this.daemon.weigh();
     if (events === 0) this.#idleBytes = heapUsed + external;
-    return { manager: Math.max(0, heapUsed + external - this.#idleBytes), kernel: this.kernelBytes(events) };
+    return {
+      manager: Math.max(0, heapUsed + external - this.#idleBytes),
+      kernel: this.kernelBytes(events),
+    };
   }
 
   protected abstract kernelBytes(events: number): number;
@@ -95,7 +103,9 @@ export class TreePeer extends DaemonPeer {
   /** Who takes files one by one still has some when the time is up, and would need minutes for the rest. */
   protected override get floodMost(): number {
     const { subscribers, publishers } = this.setting;
-    return this.way === 'head' || this.way === 'inotify' ? Math.ceil(FILES_FLOODED / subscribers / publishers) : super.floodMost;
+    return this.way === 'head' || this.way === 'inotify'
+      ? Math.ceil(FILES_FLOODED / subscribers / publishers)
+      : super.floodMost;
   }
 
   /** A pidfd of each owner. */
@@ -110,7 +120,9 @@ export class TreePeer extends DaemonPeer {
   protected override lookAt(dead: readonly number[]): { bytes: number; inodes: number } {
     const names = new Set(dead.map(String));
     const found = readdirSync(this.daemon.path).filter((name) => names.has(name.split('.')[0]));
-    return found.map((name) => weighDirectory(join(this.daemon.path, name))).reduce(add, { bytes: 0, inodes: 0 });
+    return found
+      .map((name) => weighDirectory(join(this.daemon.path, name)))
+      .reduce(add, { bytes: 0, inodes: 0 });
   }
 
   /** The text stands once in the daemon's ring, whoever has read it. */
@@ -122,13 +134,19 @@ export class TreePeer extends DaemonPeer {
 function weighDirectory(path: string): { bytes: number; inodes: number } {
   try {
     const names = readdirSync(path);
-    return { bytes: sum(names.map((name) => statSync(join(path, name)).size)), inodes: 1 + names.length };
+    return {
+      bytes: sum(names.map((name) => statSync(join(path, name)).size)),
+      inodes: 1 + names.length,
+    };
   } catch {
     return { bytes: 0, inodes: existsSync(path) ? 1 : 0 }; // it has gone meanwhile
   }
 }
 
-function add(a: { bytes: number; inodes: number }, b: { bytes: number; inodes: number }): { bytes: number; inodes: number } {
+function add(
+  a: { bytes: number; inodes: number },
+  b: { bytes: number; inodes: number },
+): { bytes: number; inodes: number } {
   return { bytes: a.bytes + b.bytes, inodes: a.inodes + b.inodes };
 }
 
@@ -161,7 +179,10 @@ export class SocketPeer extends DaemonPeer {
   }
 
   protected override kernelBytes(events: number): number {
-    return socketBytes(this.#path) + (this.way === 'descriptors' ? events * memfdBytes(this.setting.bytes) : 0);
+    return (
+      socketBytes(this.#path) +
+      (this.way === 'descriptors' ? events * memfdBytes(this.setting.bytes) : 0)
+    );
   }
 }
 
@@ -183,14 +204,25 @@ export class NetlinkPeer extends DaemonPeer {
     this.#idleSockets = netlinkCharge(this.daemon.pid).sockets;
   }
 
-  protected override subscriberArgs(): { way: string; rest: readonly string[]; under: readonly string[] } {
-    return { way: 'netlink', rest: ['4'], under: ['nsenter', `--net=/proc/${this.daemon.pid}/ns/net`, '--'] };
+  protected override subscriberArgs(): {
+    way: string;
+    rest: readonly string[];
+    under: readonly string[];
+  } {
+    return {
+      way: 'netlink',
+      rest: ['4'],
+      under: ['nsenter', `--net=/proc/${this.daemon.pid}/ns/net`, '--'],
+    };
   }
 
   protected override look(dead: readonly number[], alive: number): Left {
     // The manager has no descriptor for a listener: what could be left is the listener's socket.
     const { sockets } = netlinkCharge(this.daemon.pid);
-    return { ...super.look(dead, alive), descriptors: Math.max(0, sockets - this.#idleSockets - alive) };
+    return {
+      ...super.look(dead, alive),
+      descriptors: Math.max(0, sockets - this.#idleSockets - alive),
+    };
   }
 
   protected override lookAt(): { bytes: number; inodes: number } {
@@ -201,6 +233,8 @@ export class NetlinkPeer extends DaemonPeer {
   protected override kernelBytes(events: number): number {
     if (events === 0) return 0;
     const copies = this.setting.subscribers * events;
-    return netlinkCharge(this.daemon.pid).bytes / this.setting.subscribers + copies * SKB_HEAD_BYTES;
+    return (
+      netlinkCharge(this.daemon.pid).bytes / this.setting.subscribers + copies * SKB_HEAD_BYTES
+    );
   }
 }

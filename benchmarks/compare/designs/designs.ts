@@ -33,7 +33,13 @@ const FILTERED_BEFORE = 'before anything is queued';
 const KERNEL_RIGHTS = 'mode, owner, group of each directory';
 const IN_ORDER = 'yes';
 const TOLD = 'told in place, with its number';
-const EVENTFS: Traits = { filters: FILTERED_BEFORE, order: IN_ORDER, loss: TOLD, permissions: KERNEL_RIGHTS, shell: 'ls, cat, rm' };
+const EVENTFS: Traits = {
+  filters: FILTERED_BEFORE,
+  order: IN_ORDER,
+  loss: TOLD,
+  permissions: KERNEL_RIGHTS,
+  shell: 'ls, cat, rm',
+};
 const FILES: Traits = {
   filters: 'none: everybody gets everything',
   order: 'by name, where names sort',
@@ -49,7 +55,7 @@ export const DESIGNS: readonly Design[] = [
     id: 'own-stream',
     title: 'eventfs .stream',
     family: 'eventfs',
-    how: 'read(2) of its own directory\'s .stream',
+    how: "read(2) of its own directory's .stream",
     traits: EVENTFS,
     make: (setting) => new TreePeer(setting, 'own-stream'),
   },
@@ -83,7 +89,13 @@ export const DESIGNS: readonly Design[] = [
     title: 'Unix socket',
     family: 'messages',
     how: 'read(2), one event a message',
-    traits: { filters: FILTERED_BEFORE, order: IN_ORDER, loss: TOLD, permissions: 'mode of the one socket', shell: 'none without a helper' },
+    traits: {
+      filters: FILTERED_BEFORE,
+      order: IN_ORDER,
+      loss: TOLD,
+      permissions: 'mode of the one socket',
+      shell: 'none without a helper',
+    },
     make: (setting, scratch) => new SocketPeer(setting, 'messages', scratch),
   },
   {
@@ -91,7 +103,13 @@ export const DESIGNS: readonly Design[] = [
     title: 'fd passing',
     family: 'messages',
     how: 'recvmsg(2) of a sealed memfd, pread, close',
-    traits: { filters: FILTERED_BEFORE, order: IN_ORDER, loss: TOLD, permissions: 'mode of the one socket', shell: 'none' },
+    traits: {
+      filters: FILTERED_BEFORE,
+      order: IN_ORDER,
+      loss: TOLD,
+      permissions: 'mode of the one socket',
+      shell: 'none',
+    },
     make: (setting, scratch) => new SocketPeer(setting, 'descriptors', scratch),
   },
   {

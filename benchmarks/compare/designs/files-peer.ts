@@ -36,8 +36,14 @@ export class FilesPeer extends Peer {
     const root = mkdtempSync(join(this.scratch, 'files-'));
     mount('tmpfs', root, 'tmpfs', 0, TMPFS_OPTIONS);
     this.#root = root;
-    for (const directory of [this.#events, join(this.#events, 'global'), this.#fifodir]) mkdirSync(directory);
-    if (this.cleaned) this.#cleaner = await Program.start('cleaner', [this.#events, this.#fifodir, CLEANER_PERIOD_MS]);
+    for (const directory of [this.#events, join(this.#events, 'global'), this.#fifodir])
+      mkdirSync(directory);
+    if (this.cleaned)
+      this.#cleaner = await Program.start('cleaner', [
+        this.#events,
+        this.#fifodir,
+        CLEANER_PERIOD_MS,
+      ]);
   }
 
   protected override async stopManager(): Promise<void> {
@@ -58,7 +64,10 @@ export class FilesPeer extends Peer {
   }
 
   protected override subscriberArgs(): { way: string; rest: readonly string[] } {
-    return { way: 'links', rest: [this.#events, this.#fifodir, ...(this.cleaned ? ['wrapped'] : [])] };
+    return {
+      way: 'links',
+      rest: [this.#events, this.#fifodir, ...(this.cleaned ? ['wrapped'] : [])],
+    };
   }
 
   /** The publisher is the event manager. */
@@ -76,13 +85,19 @@ export class FilesPeer extends Peer {
     const fifos = readdirSync(this.#fifodir).length;
     const directories = readdirSync(this.#events).length - 1; // without global
     const ofLive = Math.min(alive, fifos) + Math.min(alive, directories);
-    return { bytes: bytes - this.#idle.bytes, inodes: inodes - this.#idle.inodes - ofLive, descriptors: 0, processes: 0 };
+    return {
+      bytes: bytes - this.#idle.bytes,
+      inodes: inodes - this.#idle.inodes - ofLive,
+      descriptors: 0,
+      processes: 0,
+    };
   }
 
   override async store(events: number): Promise<Stored> {
     if (events === 0) return Promise.resolve({ manager: 0, kernel: 0 });
     const { bytes } = this.#used();
-    const kernel = bytes - this.#idle.bytes + events * (INODE_BYTES + this.setting.subscribers * DENTRY_BYTES);
+    const kernel =
+      bytes - this.#idle.bytes + events * (INODE_BYTES + this.setting.subscribers * DENTRY_BYTES);
     return Promise.resolve({ manager: 0, kernel });
   }
 

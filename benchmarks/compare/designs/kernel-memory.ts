@@ -9,7 +9,9 @@ const NETLINK_KOBJECT_UEVENT = 15;
 /** What objects of a slab cache take: slabinfo(5). `otherwise` where that can't be read. */
 export function slabObjectBytes(cache: string, otherwise: number): number {
   try {
-    const line = readFileSync('/proc/slabinfo', 'latin1').split('\n').find((each) => each.startsWith(`${cache} `));
+    const line = readFileSync('/proc/slabinfo', 'latin1')
+      .split('\n')
+      .find((each) => each.startsWith(`${cache} `));
     return line === undefined ? otherwise : Number(line.split(/\s+/)[3]);
   } catch {
     return otherwise;
@@ -31,8 +33,14 @@ export const SKB_HEAD_BYTES = slabObjectBytes('skbuff_head_cache', 256);
 
 /** What is on its way from a Unix socket's server to its clients: ss(8), skmem, `t`: with the kernel's own overhead. */
 export function socketBytes(path: string): number {
-  const out = execFileSync('ss', ['-xaHm', 'src', path], { encoding: 'latin1', maxBuffer: 64 * 1024 * 1024 });
-  return [...out.matchAll(/skmem:\(r\d+,rb\d+,t(\d+),/g)].reduce((all, [, bytes]) => all + Number(bytes), 0);
+  const out = execFileSync('ss', ['-xaHm', 'src', path], {
+    encoding: 'latin1',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return [...out.matchAll(/skmem:\(r\d+,rb\d+,t(\d+),/g)].reduce(
+    (all, [, bytes]) => all + Number(bytes),
+    0,
+  );
 }
 
 /** What uevent sockets hold in the network namespace of a process, as their receivers are charged, and how many they are. */
@@ -43,5 +51,8 @@ export function netlinkCharge(pid: number): { bytes: number; sockets: number } {
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
     .filter(([, protocol]) => Number(protocol) === NETLINK_KOBJECT_UEVENT);
-  return { bytes: rows.reduce((all, [, , , , rmem]) => all + Number(rmem), 0), sockets: rows.length };
+  return {
+    bytes: rows.reduce((all, [, , , , rmem]) => all + Number(rmem), 0),
+    sockets: rows.length,
+  };
 }

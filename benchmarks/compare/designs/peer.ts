@@ -71,7 +71,11 @@ export abstract class Peer {
   /** Command line of a publisher after BYTES and PLACE. */
   protected abstract publisherArgs(): readonly string[];
   /** Command line of the subscribers: the way before their number, and the rest after it. */
-  protected abstract subscriberArgs(): { way: string; rest: readonly string[]; under?: readonly string[] };
+  protected abstract subscriberArgs(): {
+    way: string;
+    rest: readonly string[];
+    under?: readonly string[];
+  };
   /** The event manager's processes, none where the publisher is the manager. */
   protected abstract managerPids(): readonly number[];
   protected abstract startManager(): Promise<void>;
@@ -93,7 +97,9 @@ export abstract class Peer {
   async start(): Promise<void> {
     await this.startManager();
     for (let place = 0; place < this.setting.publishers; place++) {
-      this.#publishers.push(await Program.start('publisher', [this.setting.bytes, place, ...this.publisherArgs()]));
+      this.#publishers.push(
+        await Program.start('publisher', [this.setting.bytes, place, ...this.publisherArgs()]),
+      );
       this.published.push(0);
       this.#failed.push(0);
       this.#publisherCpuNs.push(0);
@@ -103,13 +109,19 @@ export abstract class Peer {
   async subscribe(): Promise<void> {
     const { way, rest, under } = this.subscriberArgs();
     this.noteIdle();
-    this.#herd = await Program.start('subscribers', [way, this.setting.subscribers, ...rest], under);
+    this.#herd = await Program.start(
+      'subscribers',
+      [way, this.setting.subscribers, ...rest],
+      under,
+    );
   }
 
   /** All publishers at once as fast as they can; resolves after `ms`. */
   async flood(ms: number): Promise<void> {
     const window = new Promise((done) => setTimeout(done, ms));
-    await Promise.all(this.#publishers.map((_, place) => this.#publish(place, `flood ${ms} ${this.floodMost}`, ms)));
+    await Promise.all(
+      this.#publishers.map((_, place) => this.#publish(place, `flood ${ms} ${this.floodMost}`, ms)),
+    );
     await window;
   }
 
@@ -120,20 +132,30 @@ export abstract class Peer {
 
   /** `count` events of every publisher's. */
   async burst(count: number): Promise<void> {
-    await Promise.all(this.#publishers.map((_, place) => this.#publish(place, `burst ${count}`, 0)));
+    await Promise.all(
+      this.#publishers.map((_, place) => this.#publish(place, `burst ${count}`, 0)),
+    );
   }
 
   /** SIGKILL for the first `count` live ones; with those who would clean up after them. */
   async kill(count: number, cleanersToo = false): Promise<Death> {
     const answer = await this.#askHerd(`${cleanersToo ? 'kill-both' : 'kill'} ${count}`);
-    const [deadNs, tried, reached, held] = ['dead_ns', 'tried', 'reached', 'held'].map((key) => answer.get(key)!);
+    const [deadNs, tried, reached, held] = ['dead_ns', 'tried', 'reached', 'held'].map((key) =>
+      answer.get(key)!,
+    );
     return { deadNs, tried, reached, held };
   }
 
   async left(): Promise<Left> {
-    const dead = (await this.#herd!.ask('dead', ANSWER_TIMEOUT_MS)).split(' ').filter((pid) => pid !== '').map(Number);
+    const dead = (await this.#herd!.ask('dead', ANSWER_TIMEOUT_MS))
+      .split(' ')
+      .filter((pid) => pid !== '')
+      .map(Number);
     const left = this.look(dead, this.setting.subscribers - dead.length);
-    return { ...left, processes: childrenOf(this.#herd!.pid).length - (this.setting.subscribers - dead.length) };
+    return {
+      ...left,
+      processes: childrenOf(this.#herd!.pid).length - (this.setting.subscribers - dead.length),
+    };
   }
 
   async stop(): Promise<void> {
@@ -152,12 +174,16 @@ export abstract class Peer {
 
   /** Waits until every subscriber that runs has got or lost what was published. */
   async caughtUp(timeoutMs: number): Promise<Totals> {
-    return asTotals(await this.#askHerd(`await ${timeoutMs} ${this.published.join(' ')}`, timeoutMs));
+    return asTotals(
+      await this.#askHerd(`await ${timeoutMs} ${this.published.join(' ')}`, timeoutMs),
+    );
   }
 
   /** Lets the subscribers take what waits for them in the fastest way there is, until they have it or nothing comes any more. */
   async drain(timeoutMs: number): Promise<Totals> {
-    return asTotals(await this.#askHerd(`hurry ${timeoutMs} ${this.published.join(' ')}`, timeoutMs));
+    return asTotals(
+      await this.#askHerd(`hurry ${timeoutMs} ${this.published.join(' ')}`, timeoutMs),
+    );
   }
 
   /** Times from publish to read since the last time. */
@@ -186,7 +212,9 @@ export abstract class Peer {
   cpuTimes(): { publisherNs: number; managerNs: number } {
     const publisherNs = sum(this.#publisherCpuNs);
     const pids = this.managerPids();
-    return pids.length === 0 ? { publisherNs: 0, managerNs: publisherNs } : { publisherNs, managerNs: sum(pids.map(cpuNsOrNone)) };
+    return pids.length === 0
+      ? { publisherNs: 0, managerNs: publisherNs }
+      : { publisherNs, managerNs: sum(pids.map(cpuNsOrNone)) };
   }
 
   async #publish(place: number, line: string, ms: number): Promise<void> {
@@ -199,7 +227,6 @@ export abstract class Peer {
   #askHerd(line: string, ms = 0): Promise<Answer> {
     return this.#herd!.askNumbers(line, ms + ANSWER_TIMEOUT_MS);
   }
-
 }
 
 function asTotals(answer: Answer): Totals {

@@ -49,7 +49,11 @@ async function killSome(peer: Peer, count: number, victims: Victims): Promise<De
     await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
     leftAtLast = await peer.left();
   }
-  const goneMs = isNothing(leftAtOnce) ? 0 : isNothing(leftAtLast) ? (nowNs() - deadNs) / 1e6 : null;
+  const goneMs = isNothing(leftAtOnce)
+    ? 0
+    : isNothing(leftAtLast)
+      ? (nowNs() - deadNs) / 1e6
+      : null;
   return { victims, killed: count, tried, reached, held, leftAtOnce, leftAtLast, goneMs };
 }
 

@@ -16,7 +16,10 @@ export interface Latency {
 }
 
 export function modestRate(subscribers: number): number {
-  return Math.max(LEAST_EVENTS_PER_S, Math.min(MOST_EVENTS_PER_S, Math.floor(MOST_DELIVERIES_PER_S / subscribers)));
+  return Math.max(
+    LEAST_EVENTS_PER_S,
+    Math.min(MOST_EVENTS_PER_S, Math.floor(MOST_DELIVERIES_PER_S / subscribers)),
+  );
 }
 
 export async function measureLatency(peer: Peer, ms: number): Promise<Latency> {

@@ -61,7 +61,7 @@ export async function measureThroughput(peer: Peer, ms: number, paused = 0): Pro
 /** Waits until the event manager has nothing to do any more: else what comes next would be measured beside it. */
 async function becomeIdle(peer: Peer): Promise<void> {
   const deadline = Date.now() + DRAIN_TIMEOUT_MS;
-  for (let before = peer.cpuTimes().managerNs; Date.now() < deadline; ) {
+  for (let before = peer.cpuTimes().managerNs; Date.now() < deadline;) {
     await new Promise((done) => setTimeout(done, IDLE_MS));
     const { managerNs } = peer.cpuTimes();
     if (managerNs - before < IDLE_MS * 1e6 * IDLE_SHARE) return;

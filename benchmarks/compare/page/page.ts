@@ -3,7 +3,16 @@ import { DESIGNS, designOf } from '../designs/designs.js';
 import { WATCHED_MS } from '../measures/deaths.js';
 import { modestRate } from '../measures/latency.js';
 import { STORED_EVENTS } from '../measures/storage.js';
-import { type Measured, type Results, type Spread, cpuUs, deliveriesPerS, latencySpreadUs, latencyUs, storedBytes } from '../results.js';
+import {
+  type Measured,
+  type Results,
+  type Spread,
+  cpuUs,
+  deliveriesPerS,
+  latencySpreadUs,
+  latencyUs,
+  storedBytes,
+} from '../results.js';
 import { bytes, digits, eventSize, ms, short } from './format.js';
 import { type Figure, type Point, escapeHtml, figureSvgs, swatch } from './plot.js';
 import { STYLE } from './style.js';
@@ -29,7 +38,10 @@ export function page(results: Results): string {
     deaths(results),
     `<h2>What figures do not show</h2>${table(traitTable(), 'words')}`,
     `<h2>All figures</h2><p class="note">µs of CPU time are for each delivery at the modest rate; <i>all</i> is event manager, publisher and subscriber together.</p>`,
-    ...cellTables(results).map((rows) => `<details><summary>${escapeHtml(rows.title)}</summary>${table({ ...rows, title: '' })}</details>`),
+    ...cellTables(results).map(
+      (rows) =>
+        `<details><summary>${escapeHtml(rows.title)}</summary>${table({ ...rows, title: '' })}</details>`,
+    ),
     '</body></html>\n',
   ].join('\n');
 }
@@ -41,7 +53,10 @@ function heading({ machine, plan, startedAt, seconds, load, designs }: Results):
     `Node ${escapeHtml(machine.node)}, ${escapeHtml(machine.compiler)}; eventfs ${escapeHtml(machine.eventfs)} (${escapeHtml(machine.commit)}). `,
     `${escapeHtml(startedAt)}, ${digits(seconds / 60)} minutes; load of the machine ${load.before.map(digits).join(', ')} before and ${load.after.map(digits).join(', ')} after. `,
     `${plan.rounds} rounds in which the designs take turns: lines are medians, bars the least and the most. ${plan.publishers} publishers at saturation, for ${plan.floodMs} ms each time.</p>`,
-    ...missing.map(({ id, unavailable }) => `<p class="note">Not measured: ${escapeHtml(designOf(id).title)} (${escapeHtml(unavailable!)}).</p>`),
+    ...missing.map(
+      ({ id, unavailable }) =>
+        `<p class="note">Not measured: ${escapeHtml(designOf(id).title)} (${escapeHtml(unavailable!)}).</p>`,
+    ),
   ].join('');
 }
 
@@ -51,8 +66,13 @@ function legend(results: Results): string {
 }
 
 function chapters(results: Results): Chapter[] {
-  const figure = (yLabel: string, format: (value: number) => string, value: Value): Figure => ({ panels: panels(results, value), yLabel, format });
-  const cpuText = 'Time in the kernel is in it, and so is what the publishing system calls cost the event manager.';
+  const figure = (yLabel: string, format: (value: number) => string, value: Value): Figure => ({
+    panels: panels(results, value),
+    yLabel,
+    format,
+  });
+  const cpuText =
+    'Time in the kernel is in it, and so is what the publishing system calls cost the event manager.';
   return [
     {
       title: 'Deliveries a second at saturation',
@@ -77,12 +97,16 @@ function chapters(results: Results): Chapter[] {
     {
       title: 'CPU time of everybody for a delivery',
       text: 'Event manager, publisher and subscriber together, at the modest rate.',
-      figure: figure('µs a delivery', digits, (each) => cpuUs(each, 'latency', ['manager', 'publisher', 'subscriber'])),
+      figure: figure('µs a delivery', digits, (each) =>
+        cpuUs(each, 'latency', ['manager', 'publisher', 'subscriber']),
+      ),
     },
     {
       title: 'CPU time of everybody for a delivery at saturation',
       text: 'The same while the publishers published as fast as they could: here many events go along in one read, where a design lets them.',
-      figure: figure('µs a delivery', digits, (each) => cpuUs(each, 'throughput', ['manager', 'publisher', 'subscriber'])),
+      figure: figure('µs a delivery', digits, (each) =>
+        cpuUs(each, 'throughput', ['manager', 'publisher', 'subscriber']),
+      ),
     },
     {
       title: 'Bytes stored for an event and subscriber',
@@ -99,13 +123,17 @@ function panels(results: Results, value: Value): Figure['panels'] {
     title: `events of ${eventSize(size)}`,
     series: DESIGNS.map(({ id }) => ({
       design: id,
-      points: results.measured.filter((each) => each.design === id && each.bytes === size).map((each) => pointOf(each, value(each))),
+      points: results.measured
+        .filter((each) => each.design === id && each.bytes === size)
+        .map((each) => pointOf(each, value(each))),
     })),
   }));
 }
 
 function pointOf({ subscribers }: Measured, value: number | Spread): Point {
-  return typeof value === 'number' ? { x: subscribers, y: value } : { x: subscribers, y: value.median, least: value.least, most: value.most };
+  return typeof value === 'number'
+    ? { x: subscribers, y: value }
+    : { x: subscribers, y: value.median, least: value.least, most: value.most };
 }
 
 function chapterHtml({ title, text, figure }: Chapter): string {
@@ -115,7 +143,8 @@ function chapterHtml({ title, text, figure }: Chapter): string {
 function laggards(results: Results): string {
   const rows = laggardTable(results);
   if (rows.rows.length === 0) return '';
-  const text = 'One subscriber is stopped and everybody else goes on. 1x is no harm. One pair of measurements each: differences below a half are noise.';
+  const text =
+    'One subscriber is stopped and everybody else goes on. 1x is no harm. One pair of measurements each: differences below a half are noise.';
   return `<h2>One subscriber that never reads</h2><p>${text}</p>${table({ ...rows, title: '' })}`;
 }
 
@@ -130,7 +159,8 @@ function deaths(results: Results): string {
 }
 
 function table({ title, head, rows }: Rows, kind = ''): string {
-  const cells = (tag: string, row: readonly string[]): string => `<tr>${row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  const cells = (tag: string, row: readonly string[]): string =>
+    `<tr>${row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   const caption = title === '' ? '' : `<caption>${escapeHtml(title)}</caption>`;
   return `<div class="scroll ${kind}"><table>${caption}<thead>${cells('th', head)}</thead><tbody>${rows.map((row) => cells('td', row)).join('')}</tbody></table></div>`;
 }

@@ -55,7 +55,11 @@ const SHAPES: Readonly<Record<string, typeof symbolCircle>> = {
 };
 
 export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }
 
 /** The marker alone, with a piece of line: what the legend shows. */
@@ -66,8 +70,13 @@ export function swatch(design: string): string {
 /** All panels of a figure have the same axes. */
 export function figureSvgs(figure: Figure): string[] {
   const points = figure.panels.flatMap(({ series }) => series.flatMap((each) => each.points));
-  const x = scaleLog(domainOf(points.map((point) => point.x)), [PANEL.left, PANEL.width - PANEL.right]);
-  const values = points.flatMap(({ y, least = y, most = y }) => [y, least, most]).filter((value) => value > 0);
+  const x = scaleLog(domainOf(points.map((point) => point.x)), [
+    PANEL.left,
+    PANEL.width - PANEL.right,
+  ]);
+  const values = points
+    .flatMap(({ y, least = y, most = y }) => [y, least, most])
+    .filter((value) => value > 0);
   const y = scaleLog(domainOf(values), [PANEL.height - PANEL.bottom, PANEL.top]);
   const ticks = [...new Set(points.map((point) => point.x))];
   return figure.panels.map((panel) => panelSvg(panel, figure, x, y, ticks));
@@ -75,12 +84,20 @@ export function figureSvgs(figure: Figure): string[] {
 
 function domainOf(values: readonly number[]): [number, number] {
   const finite = values.filter((value) => Number.isFinite(value) && value > 0);
-  return finite.length === 0 ? [1, 10] : [Math.min(...finite) / MARGIN, Math.max(...finite) * MARGIN];
+  return finite.length === 0
+    ? [1, 10]
+    : [Math.min(...finite) / MARGIN, Math.max(...finite) * MARGIN];
 }
 
 type Scale = ScaleLogarithmic<number, number>;
 
-function panelSvg(panel: Panel, figure: Figure, x: Scale, y: Scale, xTicks: readonly number[]): string {
+function panelSvg(
+  panel: Panel,
+  figure: Figure,
+  x: Scale,
+  y: Scale,
+  xTicks: readonly number[],
+): string {
   const label = `${panel.title}: ${figure.yLabel} against the number of subscribers`;
   return [
     `<svg class="panel" viewBox="0 0 ${PANEL.width} ${PANEL.height}" role="img" aria-label="${escapeHtml(label)}">`,
@@ -129,10 +146,16 @@ function yAxis(y: Scale, { yLabel, format }: Figure): string {
 function seriesSvg({ design, points }: Series, { format }: Figure, x: Scale, y: Scale): string {
   const shown = points.filter((point) => Number.isFinite(point.y) && point.y > 0);
   if (shown.length === 0) return '';
-  const path = line<Point>((point) => x(point.x), (point) => y(point.y)).digits(1)(shown)!;
+  const path = line<Point>(
+    (point) => x(point.x),
+    (point) => y(point.y),
+  ).digits(1)(shown)!;
   const whiskers = shown
     .filter(({ least = 0, most = 0 }) => least > 0 && most > least)
-    .map(({ x: at, least, most }) => `<path class="whisker" d="M${x(at).toFixed(1)} ${y(least!).toFixed(1)}V${y(most!).toFixed(1)}"/>`);
+    .map(
+      ({ x: at, least, most }) =>
+        `<path class="whisker" d="M${x(at).toFixed(1)} ${y(least!).toFixed(1)}V${y(most!).toFixed(1)}"/>`,
+    );
   const markers = shown.map((point) => {
     const at = `translate(${x(point.x).toFixed(1)} ${y(point.y).toFixed(1)})`;
     return `<g transform="${at}">${marker(design, `${design}, ${point.x} subscribers: ${format(point.y)}`)}</g>`;

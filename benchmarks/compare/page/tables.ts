@@ -2,7 +2,15 @@
 import { DESIGNS, type Design, designOf } from '../designs/designs.js';
 import type { Left } from '../designs/peer.js';
 import type { Deaths } from '../measures/deaths.js';
-import { type Measured, type Results, cpuUs, deliveriesPerS, latencyUs, spreadOf, storedBytes } from '../results.js';
+import {
+  type Measured,
+  type Results,
+  cpuUs,
+  deliveriesPerS,
+  latencyUs,
+  spreadOf,
+  storedBytes,
+} from '../results.js';
 import { bytes, digits, eventSize, ms, percent, short, times } from './format.js';
 
 export interface Rows {
@@ -32,13 +40,18 @@ export function cellTables(results: Results): Rows[] {
     const title = `${each.subscribers.toLocaleString('en')} subscriber${each.subscribers > 1 ? 's' : ''}, events of ${eventSize(each.bytes)}`;
     cells.set(title, [...(cells.get(title) ?? []), each]);
   }
-  return [...cells].map(([title, measured]) => ({ title, head: CELL_HEAD, rows: measured.map(cellRow) }));
+  return [...cells].map(([title, measured]) => ({
+    title,
+    head: CELL_HEAD,
+    rows: measured.map(cellRow),
+  }));
 }
 
 function cellRow(measured: Measured): string[] {
   const { median, least, most } = deliveriesPerS(measured);
   const { throughput } = measured;
-  const each = (take: (round: (typeof throughput)[number]) => number): number => spreadOf(throughput.map(take)).median;
+  const each = (take: (round: (typeof throughput)[number]) => number): number =>
+    spreadOf(throughput.map(take)).median;
   return [
     designOf(measured.design).title,
     short(median),
@@ -66,7 +79,15 @@ export function deathTable(results: Results): Rows {
   );
   return {
     title: 'After SIGKILL',
-    head: ['design', 'killed', 'names reached', 'held reads', 'left at once', 'gone after', 'left for good'],
+    head: [
+      'design',
+      'killed',
+      'names reached',
+      'held reads',
+      'left at once',
+      'gone after',
+      'left for good',
+    ],
     rows,
   };
 }
@@ -114,7 +135,23 @@ export function laggardTable(results: Results): Rows {
 export function traitTable(designs: readonly Design[] = DESIGNS): Rows {
   return {
     title: 'What each delivers besides',
-    head: ['design', 'how a subscriber takes events', 'filters', 'order', 'losses', 'permissions', 'from a shell'],
-    rows: designs.map(({ title, how, traits }) => [title, how, traits.filters, traits.order, traits.loss, traits.permissions, traits.shell]),
+    head: [
+      'design',
+      'how a subscriber takes events',
+      'filters',
+      'order',
+      'losses',
+      'permissions',
+      'from a shell',
+    ],
+    rows: designs.map(({ title, how, traits }) => [
+      title,
+      how,
+      traits.filters,
+      traits.order,
+      traits.loss,
+      traits.permissions,
+      traits.shell,
+    ]),
   };
 }

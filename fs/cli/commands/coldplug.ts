@@ -20,8 +20,12 @@ export interface ColdplugOptions {
  */
 export function coldplug(filterText: string, options: ColdplugOptions): void {
   const filter = parseFilter(filterText);
-  const asked = [options.action, ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg])].join(' ');
-  if (options.synthUuid === undefined && options.synthArg.length > 0) throw new UserError('--synth-arg needs --synth-uuid');
+  const asked = [
+    options.action,
+    ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg]),
+  ].join(' ');
+  if (options.synthUuid === undefined && options.synthArg.length > 0)
+    throw new UserError('--synth-arg needs --synth-uuid');
   const everything = [...(options.subsystems === true ? subsystems() : []), ...devices()];
   const wanted = everything.filter(({ event }) => filter.matches(event));
   if (options.dryRun === true) {
@@ -36,7 +40,14 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
 /** Gives how many have refused. */
 function triggerAll(wanted: readonly Device[], asked: string): number {
   // What is no terminal gets no bar.
-  const bar = process.stderr.isTTY ? new SingleBar({ format: '{bar} {value}/{total} {device}', stream: process.stderr, hideCursor: true, clearOnComplete: true }) : null;
+  const bar = process.stderr.isTTY
+    ? new SingleBar({
+        format: '{bar} {value}/{total} {device}',
+        stream: process.stderr,
+        hideCursor: true,
+        clearOnComplete: true,
+      })
+    : null;
   let refused = 0;
   bar?.start(wanted.length, 0, { device: '' });
   try {
@@ -59,9 +70,18 @@ function trigger(path: string, asked: string): boolean {
     if (!isSystemError(error)) throw error;
     const { code } = error;
     if (code === 'ENOENT' || code === 'ENODEV') return true;
-    if (code === 'EACCES' || code === 'EPERM') throw UserError.from(error, `${path}/uevent`, { [code]: 'only root may ask the kernel for events' });
-    if (code === 'EROFS') throw UserError.from(error, `${path}/uevent`, { EROFS: 'try mount -o remount,rw /sys, or outside of the container' });
-    if (code === 'EINVAL') throw UserError.from(error, `${path}/uevent`, { EINVAL: `the kernel does not understand '${asked}'` });
+    if (code === 'EACCES' || code === 'EPERM')
+      throw UserError.from(error, `${path}/uevent`, {
+        [code]: 'only root may ask the kernel for events',
+      });
+    if (code === 'EROFS')
+      throw UserError.from(error, `${path}/uevent`, {
+        EROFS: 'try mount -o remount,rw /sys, or outside of the container',
+      });
+    if (code === 'EINVAL')
+      throw UserError.from(error, `${path}/uevent`, {
+        EINVAL: `the kernel does not understand '${asked}'`,
+      });
     console.error(`eventfs: coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
     return false;
   }

@@ -17,7 +17,9 @@ interface Program {
 export function addCompare(program: Command): void {
   program
     .command('compare')
-    .description('measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots')
+    .description(
+      'measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots',
+    )
     .usage('[options]')
     .argument('[ARGUMENT...]', 'eventfs compare --help lists the options')
     .helpOption(false) // --help goes to the program too
@@ -25,7 +27,10 @@ export function addCompare(program: Command): void {
     .passThroughOptions()
     .action(async (args: string[]) => {
       const comparison = await load();
-      await comparison.main(program.createCommand('eventfs compare').copyInheritedSettings(program), args);
+      await comparison.main(
+        program.createCommand('eventfs compare').copyInheritedSettings(program),
+        args,
+      );
     });
 }
 
@@ -34,9 +39,15 @@ async function load(): Promise<Program> {
   try {
     return (await import(PROGRAM)) as Program;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'))
+      throw error;
     const name = /^Cannot find package '([^']+)'/.exec(error.message)?.[1];
-    if (name !== undefined) throw new UserError(`the npm package ${name} is not installed (try npm ci in the project's directory)`);
-    throw new UserError('its program is not here, or not built: it comes with a clone of the project, in benchmarks/ (try make there)');
+    if (name !== undefined)
+      throw new UserError(
+        `the npm package ${name} is not installed (try npm ci in the project's directory)`,
+      );
+    throw new UserError(
+      'its program is not here, or not built: it comes with a clone of the project, in benchmarks/ (try make there)',
+    );
   }
 }

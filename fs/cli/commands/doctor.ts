@@ -1,6 +1,16 @@
 /** `eventfs doctor`: what is wrong with this machine or mount, and how to mend it. */
 import picocolors from 'picocolors';
-import { checkAddon, checkConfiguration, checkFuse, checkKernel, checkManagers, checkNetlink, checkProc, checkSysfs, checkUserNamespace } from '../doctor/machine.js';
+import {
+  checkAddon,
+  checkConfiguration,
+  checkFuse,
+  checkKernel,
+  checkManagers,
+  checkNetlink,
+  checkProc,
+  checkSysfs,
+  checkUserNamespace,
+} from '../doctor/machine.js';
 import { ExitCode } from '../terminal/explain.js';
 import type { Finding } from '../doctor/finding.js';
 import { print, printable } from '../terminal/output.js';
@@ -12,7 +22,10 @@ export interface DoctorOptions {
 }
 
 /** @param readConfiguration throws a UserError where `mount` would refuse the file */
-export async function doctor(options: DoctorOptions, readConfiguration: () => Promise<unknown>): Promise<void> {
+export async function doctor(
+  options: DoctorOptions,
+  readConfiguration: () => Promise<unknown>,
+): Promise<void> {
   const addon = await checkAddon();
   const isBuilt = addon.every(({ level }) => level !== 'fail');
   const findings = [

@@ -60,10 +60,14 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
 }
 
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
-  const event = properties.length === 1 && properties[0] === '-' ? readFileSync(0) : fromProperties(collect(properties, options.environment === true));
+  const event =
+    properties.length === 1 && properties[0] === '-'
+      ? readFileSync(0)
+      : fromProperties(collect(properties, options.environment === true));
   if (event.length === 0) throw new UserError('standard input is empty'); // to write nothing is no error to anybody else
   const text = new Outgoing(event);
-  if (text.count === 1 && event.length >= MOST_BYTES) throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
+  if (text.count === 1 && event.length >= MOST_BYTES)
+    throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
   const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
   try {
     // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/decisions/061-io-uring-gaps.md).
@@ -90,12 +94,15 @@ class Outgoing {
     const others = isText ? emptyLines(event.subarray(0, end)) : 0;
     this.count = others + 1;
     // The daemon would wait for the end of a last record that no empty line ends.
-    this.bytes = others === 0 ? event : Buffer.concat([event.subarray(0, end), Buffer.from('\n\n')]);
+    this.bytes =
+      others === 0 ? event : Buffer.concat([event.subarray(0, end), Buffer.from('\n\n')]);
   }
 
   /** What an error says of the events before it, where there are several: as in `; 1 of 3 events came`. */
   get progress(): string {
-    return this.count === 1 ? '' : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events came`;
+    return this.count === 1
+      ? ''
+      : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events came`;
   }
 }
 
@@ -117,7 +124,9 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
     if (type !== FUSE_SUPER_MAGIC) return await explainMount(mount);
     const fd = await call<number>((done) => open(path, constants.O_WRONLY, done));
     while (text.taken < bytes.length) {
-      const taken = await call<number>((done) => write(fd, bytes, text.taken, bytes.length - text.taken, null, done));
+      const taken = await call<number>((done) =>
+        write(fd, bytes, text.taken, bytes.length - text.taken, null, done),
+      );
       if (taken === 0) throw new UserError(`${path}: it takes nothing more${text.progress}`);
       text.taken += taken;
       onProgress();
@@ -132,7 +141,9 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
 
 /** Off this thread, so that the clock goes on; fs/promises would have to be loaded first. */
 function call<T>(make: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
-  return new Promise((done, failed) => make((error, result) => (error === null ? done(result) : failed(error))));
+  return new Promise((done, failed) =>
+    make((error, result) => (error === null ? done(result) : failed(error))),
+  );
 }
 
 /** Throws the reason if eventfs is not mounted there, or nobody serves it. */
@@ -143,13 +154,23 @@ async function explainMount(mount: string): Promise<void> {
 /** The daemon is stuck, and so is a thread of ours: an end that waits for it would never come. */
 async function giveUp(mount: string, text: Outgoing): Promise<void> {
   const { exitNow } = await import('#native');
-  exitNow(explain(new UserError(`${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`), 'emit'));
+  exitNow(
+    explain(
+      new UserError(
+        `${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`,
+      ),
+      'emit',
+    ),
+  );
 }
 
 /** All of them as bytes, one a character. */
 function collect(properties: readonly string[], environment: boolean): Map<string, string> {
   // process.env takes all values for UTF-8, and loses what is not
-  const inherited = environment || properties.length === 0 ? readFileSync('/proc/self/environ', 'latin1').split('\0') : [];
+  const inherited =
+    environment || properties.length === 0
+      ? readFileSync('/proc/self/environ', 'latin1').split('\0')
+      : [];
   const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
     const [key, value] = split(Buffer.from(property).toString('latin1'));
@@ -170,9 +191,14 @@ function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
   const action = properties.get('ACTION');
   const devpath = properties.get('DEVPATH');
   if (action === undefined || devpath === undefined) {
-    throw new UserError('ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)');
+    throw new UserError(
+      'ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)',
+    );
   }
   if (!devpath.startsWith('/')) throw new UserError(`DEVPATH=${devpath}: it begins with /`);
-  const lines = [`${action}@${devpath}`, ...[...properties].map(([key, value]) => `${key}=${value}`)];
+  const lines = [
+    `${action}@${devpath}`,
+    ...[...properties].map(([key, value]) => `${key}=${value}`),
+  ];
   return Buffer.from(lines.map((line) => `${line}\0`).join(''), 'latin1');
 }

@@ -11,7 +11,6 @@ import type { SeqNum } from '../../uevent/text.js';
 import { O_ACCMODE } from '../../shared/open-flags.js';
 import { ExitCode } from '../terminal/explain.js';
 
-
 /** Standard error. */
 const LAST_STANDARD = 2;
 
@@ -28,12 +27,22 @@ export interface ExecOptions {
  */
 export async function exec(command: readonly string[], options: ExecOptions): Promise<void> {
   const filter = parseFilter(options.filter);
-  if (options.label?.includes('/') === true) throw new UserError(`--label ${options.label}: a name has no /`);
+  if (options.label?.includes('/') === true)
+    throw new UserError(`--label ${options.label}: a name has no /`);
   const mount = await requireMount(options.mount);
-  const directory = makeOwnDirectory(mount, options.label === undefined ? '' : `.${options.label}`, filter, options.since);
+  const directory = makeOwnDirectory(
+    mount,
+    options.label === undefined ? '' : `.${options.label}`,
+    filter,
+    options.since,
+  );
   if (!filter.all) dropOthers(directory, filter);
   try {
-    execute(rawArguments(command), environmentWith('EVENTS_DIR', directory), inheritedDescriptors());
+    execute(
+      rawArguments(command),
+      environmentWith('EVENTS_DIR', directory),
+      inheritedDescriptors(),
+    );
   } catch (error) {
     if (!isSystemError(error)) throw error;
     console.error(`eventfs: exec: ${command[0]}: ${errnoText(error.errno)}`);
@@ -55,12 +64,25 @@ function dropOthers(directory: string, filter: Filter): void {
 /** The last of our own arguments as they were given: process.argv takes them for UTF-8, and loses what is not. */
 function rawArguments(command: readonly string[]): Buffer {
   const all = readFileSync('/proc/self/cmdline', 'latin1').split('\0').slice(0, -1);
-  return Buffer.from(all.slice(-command.length).map((argument) => `${argument}\0`).join(''), 'latin1');
+  return Buffer.from(
+    all
+      .slice(-command.length)
+      .map((argument) => `${argument}\0`)
+      .join(''),
+    'latin1',
+  );
 }
 
 function environmentWith(name: string, value: string): Buffer {
-  const variables = readFileSync('/proc/self/environ', 'latin1').split('\0').filter((variable) => variable !== '' && !variable.startsWith(`${name}=`));
-  return Buffer.from([...variables, `${name}=${Buffer.from(value).toString('latin1')}`].map((variable) => `${variable}\0`).join(''), 'latin1');
+  const variables = readFileSync('/proc/self/environ', 'latin1')
+    .split('\0')
+    .filter((variable) => variable !== '' && !variable.startsWith(`${name}=`));
+  return Buffer.from(
+    [...variables, `${name}=${Buffer.from(value).toString('latin1')}`]
+      .map((variable) => `${variable}\0`)
+      .join(''),
+    'latin1',
+  );
 }
 
 /**
@@ -71,12 +93,22 @@ function inheritedDescriptors(): number[] {
   const found = readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
       const flags = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))![1];
-      return [{ fd: Number(fd), target: readlinkSync(`/proc/self/fd/${fd}`), access: parseInt(flags, 8) & O_ACCMODE }];
+      return [
+        {
+          fd: Number(fd),
+          target: readlinkSync(`/proc/self/fd/${fd}`),
+          access: parseInt(flags, 8) & O_ACCMODE,
+        },
+      ];
     } catch {
       return []; // the listing's own
     }
   });
   const isOurs = ({ target, access }: (typeof found)[number]): boolean =>
-    target.startsWith('anon_inode:') || (target.startsWith('pipe:') && found.some((other) => other.target === target && other.access !== access));
-  return found.filter((opened) => opened.fd <= LAST_STANDARD || !isOurs(opened)).map(({ fd }) => fd);
+    target.startsWith('anon_inode:') ||
+    (target.startsWith('pipe:') &&
+      found.some((other) => other.target === target && other.access !== access));
+  return found
+    .filter((opened) => opened.fd <= LAST_STANDARD || !isOurs(opened))
+    .map(({ fd }) => fd);
 }

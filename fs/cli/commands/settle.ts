@@ -12,14 +12,23 @@ import { Filter } from '../../uevent/filter/filter.js';
 import { requireMount } from '../../client/mounted.js';
 import { printable, textOf } from '../terminal/output.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
-import { type Subscriber, commandOf, processDirectories, readStatusFile, streams } from '../../client/status.js';
+import {
+  type Subscriber,
+  commandOf,
+  processDirectories,
+  readStatusFile,
+  streams,
+} from '../../client/status.js';
 import type { Status } from '../../shared/status-lines.js';
 
 const POLL_MS = 20;
 /** How long the kernel's newest event may take to the daemon; in another network namespace its number may never come. */
 const ARRIVAL_MS = 100;
 
-export async function settle(options: { readonly timeout?: number; readonly mount: string }): Promise<void> {
+export async function settle(options: {
+  readonly timeout?: number;
+  readonly mount: string;
+}): Promise<void> {
   const mount = await requireMount(options.mount);
   const end = options.timeout === undefined ? Infinity : Date.now() + options.timeout * 1000;
   await untilArrived(mount);
@@ -28,7 +37,9 @@ export async function settle(options: { readonly timeout?: number; readonly moun
     const lagging = call.lagging();
     if (lagging.length === 0) return;
     if (Date.now() >= end) {
-      throw new UserError(`after ${options.timeout} s events of before the call wait for ${lagging.map(describe).join(', ')}`);
+      throw new UserError(
+        `after ${options.timeout} s events of before the call wait for ${lagging.map(describe).join(', ')}`,
+      );
     }
     await sleep(Math.max(0, Math.min(POLL_MS, end - Date.now())));
   }
@@ -89,17 +100,31 @@ class Call {
 
   lagging(): Lagging[] {
     const { readable, unreadable } = processDirectories(this.mount);
-    const found = readable.filter(({ pid }) => this.#hasReader(pid)).flatMap((directory) => this.#laggingDirectory(directory));
+    const found = readable
+      .filter(({ pid }) => this.#hasReader(pid))
+      .flatMap((directory) => this.#laggingDirectory(directory));
     found.push(...this.#laggingStreams());
     if (unreadable === 0 || found.length > 0) return found;
     // Whoever it is: the link counts in log/ are everybody's to see.
-    const held = readdirSync(`${this.mount}/log`).filter((name) => this.#isHeld(`${this.mount}/log/${name}`)).length;
-    return held === 0 ? [] : [{ pid: null, what: 'directories that are not yours to look into (try as root)', count: held }];
+    const held = readdirSync(`${this.mount}/log`).filter((name) =>
+      this.#isHeld(`${this.mount}/log/${name}`),
+    ).length;
+    return held === 0
+      ? []
+      : [
+          {
+            pid: null,
+            what: 'directories that are not yours to look into (try as root)',
+            count: held,
+          },
+        ];
   }
 
   /** Sticky directories are the daemon's, or their owner is dead: nobody lags there. */
   #hasReader(pid: number): boolean {
-    return pid !== this.#daemon && (existsSync(`/proc/${pid}`) || !existsSync(`/proc/${this.#daemon}`));
+    return (
+      pid !== this.#daemon && (existsSync(`/proc/${pid}`) || !existsSync(`/proc/${this.#daemon}`))
+    );
   }
 
   #laggingDirectory({ what, pid }: Subscriber): Lagging[] {
@@ -107,7 +132,8 @@ class Call {
     const path = `${Buffer.from(this.mount).toString('latin1')}/${what}`;
     let count = 0;
     try {
-      for (const name of readdirSync(bytesOf(path), 'latin1')) if (this.#isOlder(bytesOf(`${path}/${name}`))) count++;
+      for (const name of readdirSync(bytesOf(path), 'latin1'))
+        if (this.#isOlder(bytesOf(`${path}/${name}`))) count++;
     } catch (error) {
       if (!isSystemError(error)) throw error; // it has ended since
     }
@@ -151,5 +177,8 @@ function statOf(path: string | Buffer): Stats | undefined {
 }
 
 function eventsSoFar(status: Status): number {
-  return (['KERNEL', 'UDEV', 'PUBLISHED'] as const).reduce((sum, source) => sum + Number(status.get(source)), 0);
+  return (['KERNEL', 'UDEV', 'PUBLISHED'] as const).reduce(
+    (sum, source) => sum + Number(status.get(source)),
+    0,
+  );
 }

@@ -1,43 +1,85 @@
 /** `eventfs status`: who subscribes, how deep, how much was lost. */
 import Table from 'cli-table3';
 import { requireMount } from '../../client/mounted.js';
-import { type Subscriber, processDirectories, readStatusFile, streams } from '../../client/status.js';
+import {
+  type Subscriber,
+  processDirectories,
+  readStatusFile,
+  streams,
+} from '../../client/status.js';
 import { ITEMS, type Item } from '../../shared/quota-items.js';
 import { type Status, parseHeld, quotaOwner, subscriberKind } from '../../shared/status-lines.js';
 import { type JsonText, jsonText } from '../terminal/event-json.js';
 import { print, printable, textOf } from '../terminal/output.js';
 
-export async function status(options: { readonly json?: boolean; readonly mount: string }): Promise<void> {
+export async function status(options: {
+  readonly json?: boolean;
+  readonly mount: string;
+}): Promise<void> {
   const path = await requireMount(options.mount);
   const daemon = readStatusFile(`${Buffer.from(path).toString('latin1')}/log`, 'latin1');
   const subscribers = [...processDirectories(path).readable, ...streams(daemon)];
   const quotas = readQuotas(daemon);
-  for (const key of [...daemon.keys()].filter((name) => subscriberKind(name) !== undefined || quotaOwner(name) !== undefined)) daemon.delete(key);
+  for (const key of [...daemon.keys()].filter(
+    (name) => subscriberKind(name) !== undefined || quotaOwner(name) !== undefined,
+  ))
+    daemon.delete(key);
   if (options.json === true) {
-    const lines = Object.fromEntries([...daemon].map(([key, value]) => [key.toLowerCase(), valueOf(value)]));
-    print(`${JSON.stringify({ mount: path, ...lines, subscribers: subscribers.map(subscriberJson), quotas })}\n`);
+    const lines = Object.fromEntries(
+      [...daemon].map(([key, value]) => [key.toLowerCase(), valueOf(value)]),
+    );
+    print(
+      `${JSON.stringify({ mount: path, ...lines, subscribers: subscribers.map(subscriberJson), quotas })}\n`,
+    );
     return;
   }
-  const table = new Table({ head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ['what', 'pid', 'command', 'pending', 'lost', 'filter'],
+    style: { head: [], border: [] },
+  });
   for (const { what, pid, command, pending, lost, filter } of subscribers) {
-    table.push([printable(textOf(what)), pid, printable(textOf(command)), pending, lost, printable(textOf(filter))]);
+    table.push([
+      printable(textOf(what)),
+      pid,
+      printable(textOf(command)),
+      pending,
+      lost,
+      printable(textOf(filter)),
+    ]);
   }
   const lines = [...daemon].map(([key, value]) => printable(textOf(`${key}=${value}`)));
-  const tables = [...(subscribers.length > 0 ? [table.toString()] : []), ...(quotas.length > 0 ? [quotaTable(quotas)] : [])];
+  const tables = [
+    ...(subscribers.length > 0 ? [table.toString()] : []),
+    ...(quotas.length > 0 ? [quotaTable(quotas)] : []),
+  ];
   print([...lines, ...tables, ''].join('\n'));
 }
 
 /** A text that is not UTF-8 is an array of its bytes, as `watch --json` has it. */
-function subscriberJson({ what, command, filter, ...numbers }: Subscriber): Readonly<Record<keyof Subscriber, JsonText | number>> {
+function subscriberJson({
+  what,
+  command,
+  filter,
+  ...numbers
+}: Subscriber): Readonly<Record<keyof Subscriber, JsonText | number>> {
   return { ...numbers, what: jsonText(what), command: jsonText(command), filter: jsonText(filter) };
 }
 
 /** What all hold, without the items that nobody holds: with seven of them it is as wide as a terminal. */
 function quotaTable(quotas: readonly Quota[]): string {
   const items = ITEMS.filter((item) => quotas.some((quota) => (quota[item]?.held ?? 0) > 0));
-  const table = new Table({ head: ['who', ...items], style: { head: [], border: [], 'padding-left': 0 } });
+  const table = new Table({
+    head: ['who', ...items],
+    style: { head: [], border: [], 'padding-left': 0 },
+  });
   for (const quota of quotas) {
-    table.push([quota.who, ...items.map((item) => `${short(item, quota[item].held)}/${quota[item].most === null ? 'any' : short(item, quota[item].most)}`)]);
+    table.push([
+      quota.who,
+      ...items.map(
+        (item) =>
+          `${short(item, quota[item].held)}/${quota[item].most === null ? 'any' : short(item, quota[item].most)}`,
+      ),
+    ]);
   }
   return table.toString();
 }
@@ -69,7 +111,9 @@ function readQuotas(daemon: Status): Quota[] {
   return [...daemon].flatMap(([key, text]) => {
     const owner = quotaOwner(key);
     if (owner === undefined) return [];
-    const items = Object.entries(parseHeld(text)).map(([item, { held, most }]) => [item, { held, most: most === Infinity ? null : most }] as const);
+    const items = Object.entries(parseHeld(text)).map(
+      ([item, { held, most }]) => [item, { held, most: most === Infinity ? null : most }] as const,
+    );
     return [{ who: `${owner.kind} ${owner.id}`, ...Object.fromEntries(items) } as Quota];
   });
 }

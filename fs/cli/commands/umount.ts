@@ -14,7 +14,10 @@ export async function umount(directory: string): Promise<void> {
   const path = mountPath(directory);
   const state = await probe(path);
   if (state === 'none') throw new UserError(`${path}: eventfs is not mounted here`);
-  if (state === 'other') throw new UserError(`${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`);
+  if (state === 'other')
+    throw new UserError(
+      `${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`,
+    );
   try {
     const connection = mountedAt(path)?.minor;
     if (state === 'stale') detach(path);

@@ -32,7 +32,8 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
       }
     }
     const late = new Promise<'late'>((done) => {
-      if (options.timeout !== undefined) timer = setTimeout(() => done('late'), options.timeout * 1000);
+      if (options.timeout !== undefined)
+        timer = setTimeout(() => done('late'), options.timeout * 1000);
     });
     const outcome = await Promise.race([late, firstOf(stream)]);
     if (outcome === 'late') process.exitCode = ExitCode.failed;
@@ -48,7 +49,9 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
   await stream.forEach((events) => {
     for (const event of events) {
       if (tellsOfLoss(event)) {
-        console.error(`eventfs: wait: ${event.property('LOST')} events are lost, and it may have been among them`);
+        console.error(
+          `eventfs: wait: ${event.property('LOST')} events are lost, and it may have been among them`,
+        );
         continue;
       }
       print(Buffer.from(`${event.text.replace(/\n*$/, '\n')}`, 'latin1'));

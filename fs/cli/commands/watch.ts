@@ -24,14 +24,24 @@ export interface WatchOptions {
 
 export async function watch(filterText: string, options: WatchOptions): Promise<void> {
   const filter = parseFilter(filterText);
-  const stream = new EventStream(await requireMount(options.mount), filter, '.watch', options.since);
+  const stream = new EventStream(
+    await requireMount(options.mount),
+    filter,
+    '.watch',
+    options.since,
+  );
   const output = openOutput();
   let watching: ReadableWatch | null = null;
   try {
     const unread = new Promise<void>((end) => {
       if (output !== null) watching = new ReadableWatch(output, end);
     });
-    await Promise.race([unread, stream.forEach((events) => print(Buffer.from(events.map((event) => format(event, options)).join(''), 'latin1')))]);
+    await Promise.race([
+      unread,
+      stream.forEach((events) =>
+        print(Buffer.from(events.map((event) => format(event, options)).join(''), 'latin1')),
+      ),
+    ]);
   } finally {
     stream.close();
     (watching as ReadableWatch | null)?.close();
@@ -60,7 +70,12 @@ function format(event: EventText, options: WatchOptions): string {
   const paint = COLORS[event.action] ?? colors.cyan;
   const line = `${seqnum} ${paint(action)} ${colors.bold(subsystem)} ${printable(event.devpath)}\n`;
   if (options.properties !== true && !tellsOfLoss(event)) return line;
-  return line + event.properties.map(([key, value]) => `       ${colors.dim(`${printable(key)}=`)}${printable(value)}\n`).join('');
+  return (
+    line +
+    event.properties
+      .map(([key, value]) => `       ${colors.dim(`${printable(key)}=`)}${printable(value)}\n`)
+      .join('')
+  );
 }
 
 const COLORS: Readonly<Record<string, (text: string) => string>> = {

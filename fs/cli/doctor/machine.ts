@@ -1,5 +1,13 @@
 /** What `eventfs doctor` asks of the machine, mount or not. */
-import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+} from 'node:fs';
 import { release } from 'node:os';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
@@ -11,17 +19,35 @@ const OLDEST_KERNEL = [5, 4] as const;
 export async function checkAddon(): Promise<Finding[]> {
   try {
     await import('#native');
-    return [{ level: 'ok', what: `Node.js ${process.versions.node}, and the addon is built for it` }];
+    return [
+      { level: 'ok', what: `Node.js ${process.versions.node}, and the addon is built for it` },
+    ];
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    return [{ level: 'fail', what: `the addon can't be loaded by Node.js ${process.versions.node}: ${why}`, mend: 'build it: make all, in the directory of eventfs' }];
+    return [
+      {
+        level: 'fail',
+        what: `the addon can't be loaded by Node.js ${process.versions.node}: ${why}`,
+        mend: 'build it: make all, in the directory of eventfs',
+      },
+    ];
   }
 }
 
 export function checkKernel(): Finding[] {
-  const [major, minor] = release().split('.').map((part) => parseInt(part, 10));
-  const isOld = major < OLDEST_KERNEL[0] || (major === OLDEST_KERNEL[0] && minor < OLDEST_KERNEL[1]);
-  if (isOld) return [{ level: 'fail', what: `Linux ${release()} is too old`, mend: `eventfs needs Linux ${OLDEST_KERNEL.join('.')} or newer` }];
+  const [major, minor] = release()
+    .split('.')
+    .map((part) => parseInt(part, 10));
+  const isOld =
+    major < OLDEST_KERNEL[0] || (major === OLDEST_KERNEL[0] && minor < OLDEST_KERNEL[1]);
+  if (isOld)
+    return [
+      {
+        level: 'fail',
+        what: `Linux ${release()} is too old`,
+        mend: `eventfs needs Linux ${OLDEST_KERNEL.join('.')} or newer`,
+      },
+    ];
   return [{ level: 'ok', what: `Linux ${release()}` }];
 }
 
@@ -39,33 +65,66 @@ export function checkFuse(): Finding[] {
         : 'chmod 666 /dev/fuse; in a container also allow the device (c 10:229 rwm)';
     // Only who mounts needs it.
     const asUser = `to use a mount of root's it is not needed; to mount, ask the administrator: ${mend}`;
-    return [{ level: 'fail', what: `/dev/fuse: ${errnoText(error.errno)}${isThere ? '' : ', and the kernel has no FUSE'}`, mend: mendFor(mend, asUser) }];
+    return [
+      {
+        level: 'fail',
+        what: `/dev/fuse: ${errnoText(error.errno)}${isThere ? '' : ', and the kernel has no FUSE'}`,
+        mend: mendFor(mend, asUser),
+      },
+    ];
   }
 }
 
 /** Who owns a directory is read from /proc. */
 export function checkProc(): Finding[] {
   if (!seesOwnNamespace()) {
-    return [{ level: 'fail', what: '/proc shows another PID namespace than ours', mend: mendFor('mount -t proc proc /proc') }];
+    return [
+      {
+        level: 'fail',
+        what: '/proc shows another PID namespace than ours',
+        mend: mendFor('mount -t proc proc /proc'),
+      },
+    ];
   }
-  const [, options] = [...readFileSync('/proc/self/mounts', 'latin1').matchAll(/^\S+ \/proc proc (\S+)/gm)].at(-1) ?? ['', ''];
+  const [, options] = [
+    ...readFileSync('/proc/self/mounts', 'latin1').matchAll(/^\S+ \/proc proc (\S+)/gm),
+  ].at(-1) ?? ['', ''];
   const hidden = /hidepid=(\w+)/.exec(options)?.[1];
   if (hidden !== undefined && hidden !== '0' && hidden !== 'off' && process.getuid?.() !== 0) {
-    return [{ level: 'warn', what: `/proc hides other users' processes (hidepid=${hidden}): a daemon that is not root does not know who makes directories`, mend: 'ask the administrator: run the daemon as root, or mount -o remount,hidepid=0 /proc' }];
+    return [
+      {
+        level: 'warn',
+        what: `/proc hides other users' processes (hidepid=${hidden}): a daemon that is not root does not know who makes directories`,
+        mend: 'ask the administrator: run the daemon as root, or mount -o remount,hidepid=0 /proc',
+      },
+    ];
   }
   return [{ level: 'ok', what: '/proc shows all processes' }];
 }
 
 export function checkSysfs(): Finding[] {
   if (!existsSync('/sys/kernel/uevent_seqnum')) {
-    return [{ level: 'warn', what: '/sys is not mounted: losses are not counted at the start, and coldplug finds no devices', mend: mendFor('mount -t sysfs sysfs /sys') }];
+    return [
+      {
+        level: 'warn',
+        what: '/sys is not mounted: losses are not counted at the start, and coldplug finds no devices',
+        mend: mendFor('mount -t sysfs sysfs /sys'),
+      },
+    ];
   }
   try {
     accessSync('/sys/class/mem/null/uevent', constants.W_OK);
     return [{ level: 'ok', what: '/sys can be written: coldplug works' }];
   } catch {
-    if (process.getuid?.() !== 0) return [{ level: 'ok', what: '/sys is written by root only: coldplug is for root' }];
-    return [{ level: 'warn', what: '/sys can\'t be written by us: coldplug does not work', mend: 'mount -o remount,rw /sys' }];
+    if (process.getuid?.() !== 0)
+      return [{ level: 'ok', what: '/sys is written by root only: coldplug is for root' }];
+    return [
+      {
+        level: 'warn',
+        what: "/sys can't be written by us: coldplug does not work",
+        mend: 'mount -o remount,rw /sys',
+      },
+    ];
   }
 }
 
@@ -75,8 +134,15 @@ const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 /** A container with users of its own can't have the mount idmapped (docs/decisions/072-idmapped-mounts.md). */
 export function checkUserNamespace(): Finding[] {
   if (INITIAL_UID_MAP.test(readFileSync('/proc/self/uid_map', 'latin1'))) return [];
-  const what = 'we are in a user namespace: users outside have other numbers here, and an idmapped mount of eventfs is refused (EINVAL)';
-  return [{ level: 'ok', what, mend: 'bind it without idmap; in Kubernetes hostUsers: true, or --socket PATH:0666 below a volume that can be idmapped' }];
+  const what =
+    'we are in a user namespace: users outside have other numbers here, and an idmapped mount of eventfs is refused (EINVAL)';
+  return [
+    {
+      level: 'ok',
+      what,
+      mend: 'bind it without idmap; in Kubernetes hostUsers: true, or --socket PATH:0666 below a volume that can be idmapped',
+    },
+  ];
 }
 
 /** Whether the kernel's group can be listened to at all. */
@@ -84,21 +150,38 @@ export async function checkNetlink(): Promise<Finding[]> {
   const { UeventSocket } = await import('#native');
   const slotBytes = 16384;
   try {
-    new UeventSocket({ group: 1, receiveBufferBytes: slotBytes, data: new Uint8Array(slotBytes), slotBytes, meta: new Uint32Array(6), onBatch: () => undefined }).close();
-    return [{ level: 'ok', what: 'the kernel\'s events can be listened to' }];
+    new UeventSocket({
+      group: 1,
+      receiveBufferBytes: slotBytes,
+      data: new Uint8Array(slotBytes),
+      slotBytes,
+      meta: new Uint32Array(6),
+      onBatch: () => undefined,
+    }).close();
+    return [{ level: 'ok', what: "the kernel's events can be listened to" }];
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    return [{ level: 'fail', what: `the kernel's events can't be listened to: ${error.message}`, mend: 'outside of a sandbox that forbids netlink (systemd: RestrictAddressFamilies=AF_NETLINK), or mount with --source none' }];
+    return [
+      {
+        level: 'fail',
+        what: `the kernel's events can't be listened to: ${error.message}`,
+        mend: 'outside of a sandbox that forbids netlink (systemd: RestrictAddressFamilies=AF_NETLINK), or mount with --source none',
+      },
+    ];
   }
 }
 
 /** Who else does something when devices come. */
 const MANAGERS: Readonly<Record<string, string>> = {
-  'systemd-udevd': 'events are here before its rules have run; udev\'s own group has them after (mount --source udev)',
-  udevd: 'events are here before its rules have run; udev\'s own group has them after (mount --source udev)',
-  mdevd: 'events are here while it works on them; its mdevd.conf can tell when it has done (examples/mdevd.conf)',
+  'systemd-udevd':
+    "events are here before its rules have run; udev's own group has them after (mount --source udev)",
+  udevd:
+    "events are here before its rules have run; udev's own group has them after (mount --source udev)",
+  mdevd:
+    'events are here while it works on them; its mdevd.conf can tell when it has done (examples/mdevd.conf)',
   mdev: 'events are here while it works on them; its mdev.conf can tell when it has done (examples/mdev.conf)',
-  vdevd: 'events are here while it works on them; an action can tell when it has done (examples/eventfs.act)',
+  vdevd:
+    'events are here while it works on them; an action can tell when it has done (examples/eventfs.act)',
 };
 
 export function checkManagers(): Finding[] {
@@ -106,9 +189,13 @@ export function checkManagers(): Finding[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       const name = commOf(pid);
-      return name in MANAGERS ? [{ level: 'ok' as const, what: `${name} (pid ${pid}) is running: ${MANAGERS[name]}` }] : [];
+      return name in MANAGERS
+        ? [{ level: 'ok' as const, what: `${name} (pid ${pid}) is running: ${MANAGERS[name]}` }]
+        : [];
     });
-  return found.length > 0 ? found.slice(0, 1) : [{ level: 'ok', what: 'no other device manager is running' }];
+  return found.length > 0
+    ? found.slice(0, 1)
+    : [{ level: 'ok', what: 'no other device manager is running' }];
 }
 
 function commOf(pid: string): string {
@@ -120,12 +207,22 @@ function commOf(pid: string): string {
 }
 
 /** Whether the daemon would take its configuration. */
-export async function checkConfiguration(path: string, read: () => Promise<unknown>): Promise<Finding[]> {
-  if (!existsSync(path)) return [{ level: 'ok', what: `${path} is not there: everything has its default` }];
+export async function checkConfiguration(
+  path: string,
+  read: () => Promise<unknown>,
+): Promise<Finding[]> {
+  if (!existsSync(path))
+    return [{ level: 'ok', what: `${path} is not there: everything has its default` }];
   try {
     accessSync(path, constants.R_OK);
   } catch (error) {
-    if (isSystemError(error, 'EACCES')) return [{ level: 'ok', what: `${path} is for others to read: whether it is right, the daemon's user can ask` }];
+    if (isSystemError(error, 'EACCES'))
+      return [
+        {
+          level: 'ok',
+          what: `${path} is for others to read: whether it is right, the daemon's user can ask`,
+        },
+      ];
   }
   try {
     await read();

@@ -19,11 +19,17 @@ export function eventJson(event: EventText): string {
   const last = new Map(event.properties.map(([key], place) => [key, place]));
   event.properties.forEach(([key, value], place) => {
     const name = jsonText(key);
-    if (typeof name === 'string' && last.get(key) === place) properties.push([name, jsonText(value)]);
+    if (typeof name === 'string' && last.get(key) === place)
+      properties.push([name, jsonText(value)]);
     else more.push([name, jsonText(value)]);
   });
   const { action, devpath } = event;
-  const object = { action: jsonText(action), devpath: jsonText(devpath), properties: Object.fromEntries(properties), ...(more.length > 0 && { more }) };
+  const object = {
+    action: jsonText(action),
+    devpath: jsonText(devpath),
+    properties: Object.fromEntries(properties),
+    ...(more.length > 0 && { more }),
+  };
   return Buffer.from(JSON.stringify(object), 'utf8').toString('latin1');
 }
 

@@ -9,7 +9,7 @@ const FULL_WAIT_MS = 10;
 /** Prints all of it, however slowly it is read; false when nobody reads it any more. */
 export function print(output: Buffer | string): boolean {
   const bytes = Buffer.from(output);
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     try {
       done += writeSync(STDOUT, bytes, done);
     } catch (error) {

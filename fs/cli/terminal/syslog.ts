@@ -11,7 +11,11 @@ const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 
 /** Sends a line as a datagram; the syslog daemon may be missing or not keep up, and then the line is lost. */
 export function toSyslog(line: string, level: LogLevel): void {
   try {
-    sendDatagram(SOCKET, `<${FACILITY + SEVERITY[level]}>${timestamp(new Date())} eventfs[${process.pid}]: ${line}`, false);
+    sendDatagram(
+      SOCKET,
+      `<${FACILITY + SEVERITY[level]}>${timestamp(new Date())} eventfs[${process.pid}]: ${line}`,
+      false,
+    );
   } catch {
     // The daemon must go on, and has nowhere else to say it.
   }
@@ -20,6 +24,8 @@ export function toSyslog(line: string, level: LogLevel): void {
 /** `Nov  3 09:05:01`: RFC 3164, 4.1.2. */
 function timestamp(now: Date): string {
   const month = now.toLocaleString('en-US', { month: 'short' });
-  const clock = [now.getHours(), now.getMinutes(), now.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+  const clock = [now.getHours(), now.getMinutes(), now.getSeconds()]
+    .map((part) => String(part).padStart(2, '0'))
+    .join(':');
   return `${month} ${String(now.getDate()).padStart(2)} ${clock}`;
 }

@@ -10,7 +10,13 @@ import { FILTER_LIMITS, type FilterLimits } from '../../uevent/filter/filter.js'
 import type { LogLimits } from '../../bus/log.js';
 import type { QueueLimits } from '../../bus/queue.js';
 import { MAX_EVENT_BYTES } from '../../uevent/text.js';
-import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type QuotaRules, type Quotas } from '../../tree/quota.js';
+import {
+  type Bounds,
+  DEFAULT_QUOTAS,
+  NO_BOUNDS,
+  type QuotaRules,
+  type Quotas,
+} from '../../tree/quota.js';
 import { QUEUE_LIMITS } from '../../tree/tree.js';
 import { Document } from './document.js';
 import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';
@@ -83,17 +89,26 @@ const EVERYBODY = 'default';
  * @param mountKeys the options of `eventfs mount` that a file may set
  * Throws UsageError, with the line and the reason, for anything that is not as it should be.
  */
-export function readConfig(file: string, text: string, mountKeys: Readonly<Record<string, Kind<unknown>>>): Config {
+export function readConfig(
+  file: string,
+  text: string,
+  mountKeys: Readonly<Record<string, Kind<unknown>>>,
+): Config {
   const document = new Document(file, text);
   const tables = ['queue', 'log', 'filter', 'limits', 'quota'];
   const known = [...Object.keys(mountKeys), ...tables];
   const root = document.table([], (key) => known.includes(key), known.join(', '));
   const mount = Object.entries(root).filter(([key]) => !tables.includes(key));
   const log = document.values(['log'], LOG);
-  const ring = { events: log.ring_events ?? DEFAULT_CONFIG.ring.events, bytes: log.ring_bytes ?? DEFAULT_CONFIG.ring.bytes };
+  const ring = {
+    events: log.ring_events ?? DEFAULT_CONFIG.ring.events,
+    bytes: log.ring_bytes ?? DEFAULT_CONFIG.ring.bytes,
+  };
   const { history } = DEFAULT_CONFIG;
   return {
-    mount: Object.fromEntries(mount.map(([key, value]) => [key, document.value([key], value, mountKeys[key])])),
+    mount: Object.fromEntries(
+      mount.map(([key, value]) => [key, document.value([key], value, mountKeys[key])]),
+    ),
     queue: { ...DEFAULT_CONFIG.queue, ...document.values(['queue'], QUEUE) },
     ring,
     history: {
@@ -106,8 +121,15 @@ export function readConfig(file: string, text: string, mountKeys: Readonly<Recor
 }
 
 /** What `log/` keeps is in the ring. */
-function withinRing(document: Document, unit: 'events' | 'bytes', wanted: number | undefined, usual: number, ring: number): number {
-  if (wanted !== undefined && wanted > ring) document.refuse(['log', `history_${unit}`], `${wanted} is more than log.ring_${unit}, ${ring}`);
+function withinRing(
+  document: Document,
+  unit: 'events' | 'bytes',
+  wanted: number | undefined,
+  usual: number,
+  ring: number,
+): number {
+  if (wanted !== undefined && wanted > ring)
+    document.refuse(['log', `history_${unit}`], `${wanted} is more than log.ring_${unit}, ${ring}`);
   return wanted ?? Math.min(usual, ring);
 }
 
@@ -124,8 +146,15 @@ function readQuotas(document: Document): Quotas {
 function readRules(document: Document, kind: 'uid' | 'gid'): QuotaRules {
   const path = ['quota', kind];
   const isId = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) <= MOST_ID;
-  const table = document.table(path, (key) => key === EVERYBODY || isId(key), `${EVERYBODY}, and numbers from 0 to ${MOST_ID}`);
-  const others: Bounds = { ...DEFAULT_QUOTAS[kind].others, ...document.values([...path, EVERYBODY], BOUNDS) };
+  const table = document.table(
+    path,
+    (key) => key === EVERYBODY || isId(key),
+    `${EVERYBODY}, and numbers from 0 to ${MOST_ID}`,
+  );
+  const others: Bounds = {
+    ...DEFAULT_QUOTAS[kind].others,
+    ...document.values([...path, EVERYBODY], BOUNDS),
+  };
   const ids = Object.keys(table).filter((key) => key !== EVERYBODY);
   const of = ids.map((id): [number, Bounds] => {
     const own = document.values([...path, id], BOUNDS);

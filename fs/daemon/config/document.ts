@@ -29,14 +29,24 @@ export class Document {
   table(path: Path, knows: (key: string) => boolean, known: string): Table {
     const table = this.#at(path) ?? {};
     if (!isTable(table)) this.refuse(path, `${shown(table)} is not a table`);
-    for (const key of Object.keys(table)) if (!knows(key)) this.refuse([...path, key], `there is no such key (there is ${known})`);
+    for (const key of Object.keys(table))
+      if (!knows(key)) this.refuse([...path, key], `there is no such key (there is ${known})`);
     return table;
   }
 
   /** All values of the table at `path`, each of its kind. */
-  values<T extends Readonly<Record<string, Kind<unknown>>>>(path: Path, kinds: T): { [K in keyof T]?: ReturnType<T[K]> } {
-    const table = this.table(path, (key) => Object.hasOwn(kinds, key), Object.keys(kinds).join(', '));
-    const values = Object.entries(table).map(([key, value]) => [key, this.value([...path, key], value, kinds[key])] as const);
+  values<T extends Readonly<Record<string, Kind<unknown>>>>(
+    path: Path,
+    kinds: T,
+  ): { [K in keyof T]?: ReturnType<T[K]> } {
+    const table = this.table(
+      path,
+      (key) => Object.hasOwn(kinds, key),
+      Object.keys(kinds).join(', '),
+    );
+    const values = Object.entries(table).map(
+      ([key, value]) => [key, this.value([...path, key], value, kinds[key])] as const,
+    );
     return Object.fromEntries(values) as { [K in keyof T]?: ReturnType<T[K]> };
   }
 
@@ -70,11 +80,13 @@ export class Document {
     for (let end = 1; end <= lines.length; end++) {
       const isCandidate = lines[end - 1].includes(key);
       if (isCandidate) begun = end;
-      if (begun > 0 && (isCandidate || end - begun < MOST_LINES_A_VALUE) && this.#has(end, path)) return begun;
+      if (begun > 0 && (isCandidate || end - begun < MOST_LINES_A_VALUE) && this.#has(end, path))
+        return begun;
     }
     if (begun > 0) return begun;
     // Its key is written with escapes.
-    for (let end = 1; end <= Math.min(lines.length, MOST_LINES_A_VALUE); end++) if (this.#has(end, path)) return end;
+    for (let end = 1; end <= Math.min(lines.length, MOST_LINES_A_VALUE); end++)
+      if (this.#has(end, path)) return end;
     return lines.length;
   }
 
@@ -91,9 +103,14 @@ export class Document {
 const MOST_LINES_A_VALUE = 100;
 
 function valueAt(root: unknown, path: Path): unknown {
-  return path.reduce<unknown>((table, key) => (isTable(table) && Object.hasOwn(table, key) ? table[key] : undefined), root);
+  return path.reduce<unknown>(
+    (table, key) => (isTable(table) && Object.hasOwn(table, key) ? table[key] : undefined),
+    root,
+  );
 }
 
 function isTable(value: unknown): value is Table {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  );
 }

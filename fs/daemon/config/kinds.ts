@@ -14,15 +14,25 @@ export function whole(least: number, most: number): Kind<number> {
   };
 }
 
-const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 };
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+};
 
 /** Bytes: a number, or text such as "4 MiB". */
 export function size(least: number, most: number): Kind<number> {
   return (value) => {
-    const [, digits, unit] = (typeof value === 'string' ? /^(\d{1,16}) ?(B|[KMGT]iB|)$/.exec(value) : null) ?? [];
+    const [, digits, unit] =
+      (typeof value === 'string' ? /^(\d{1,16}) ?(B|[KMGT]iB|)$/.exec(value) : null) ?? [];
     const bytes = digits === undefined ? value : Number(digits) * UNIT_BYTES[unit];
     if (typeof bytes !== 'number' || !Number.isInteger(bytes) || bytes < least || bytes > most) {
-      throw new Unfit(`is not a size from ${inUnits(least)} to ${inUnits(most)}, as in 65536 or "4 MiB"`);
+      throw new Unfit(
+        `is not a size from ${inUnits(least)} to ${inUnits(most)}, as in 65536 or "4 MiB"`,
+      );
     }
     return bytes;
   };
@@ -30,14 +40,17 @@ export function size(least: number, most: number): Kind<number> {
 
 /** `4 MiB` rather than 4194304, where that is exact. */
 function inUnits(bytes: number): string {
-  const [unit, factor] = Object.entries(UNIT_BYTES).findLast(([, each]) => bytes >= each && bytes % each === 0) ?? ['', 1];
+  const [unit, factor] = Object.entries(UNIT_BYTES).findLast(
+    ([, each]) => bytes >= each && bytes % each === 0,
+  ) ?? ['', 1];
   return unit === '' || bytes === 0 ? String(bytes) : `${bytes / factor} ${unit}`;
 }
 
 export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   return (value) => {
     const found = words.find((word) => word === value);
-    if (found === undefined) throw new Unfit(`is none of ${words.map((word) => `"${word}"`).join(', ')}`);
+    if (found === undefined)
+      throw new Unfit(`is none of ${words.map((word) => `"${word}"`).join(', ')}`);
     return found;
   };
 }
@@ -56,7 +69,8 @@ export function orUnlimited(kind: Kind<number>): Kind<number> {
 
 /** A value as people are shown it: short, in one line. */
 export function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
   if (Array.isArray(value)) return 'a list';
   if (value instanceof Date) return 'a date';
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'a table';

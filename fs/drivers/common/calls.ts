@@ -26,13 +26,22 @@ export function refuseTaken(directory: Directory, name: string): void {
 /** symlink(2): ENAMETOOLONG, and ENOENT for an empty target. The kernel has looked before. */
 export function refuseTarget(target: string): void {
   if (target === '') throw new FsError(Errno.ENOENT, 'the target is empty');
-  if (target.length >= PATH_MAX) throw new FsError(Errno.ENAMETOOLONG, 'the target is longer than a path may be');
+  if (target.length >= PATH_MAX)
+    throw new FsError(Errno.ENAMETOOLONG, 'the target is longer than a path may be');
 }
 
 /** setxattr(2) with its flags: EEXIST, ENODATA, and what the node says. */
-export function setXattr(node: Node, name: string, value: string, flags: number, caller: Caller): void {
+export function setXattr(
+  node: Node,
+  name: string,
+  value: string,
+  flags: number,
+  caller: Caller,
+): void {
   const there = node.listXattrs().includes(name);
-  if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there) throw new FsError(Errno.EEXIST, 'the attribute is set already (XATTR_CREATE)');
-  if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there) throw new FsError(Errno.ENODATA, 'the attribute is not set yet (XATTR_REPLACE)');
+  if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there)
+    throw new FsError(Errno.EEXIST, 'the attribute is set already (XATTR_CREATE)');
+  if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there)
+    throw new FsError(Errno.ENODATA, 'the attribute is not set yet (XATTR_REPLACE)');
   node.setXattr(name, value, caller);
 }

@@ -23,26 +23,37 @@ export const OPEN_HINTS = {
   EPERM: 'try as root',
   EACCES: 'try as root, or a directory of your own in a user namespace: unshare -rm',
 };
-export const MOUNT_HINTS = { EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm' };
+export const MOUNT_HINTS = {
+  EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm',
+};
 
 /** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link UserError}. */
 export async function clearMountPoint(path: string, logger: Logger): Promise<void> {
   for (let state = await probe(path); state !== 'none'; state = await probe(path)) {
     if (state === 'other') {
       const type = mountedAt(path)?.type ?? 'another filesystem';
-      throw new UserError(`${path}: ${type} is mounted here already, and it is not ours (choose another directory)`);
+      throw new UserError(
+        `${path}: ${type} is mounted here already, and it is not ours (choose another directory)`,
+      );
     }
-    if (state !== 'stale') throw new UserError(`${path}: eventfs is mounted here already (try eventfs umount ${path} first)`);
+    if (state !== 'stale')
+      throw new UserError(
+        `${path}: eventfs is mounted here already (try eventfs umount ${path} first)`,
+      );
     try {
       unmount(path, MNT_DETACH);
     } catch (error) {
-      if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'a daemon that was killed has left a mount here: try as root' });
+      if (isSystemError(error))
+        throw UserError.from(error, path, {
+          EPERM: 'a daemon that was killed has left a mount here: try as root',
+        });
       throw error;
     }
     logger.warn(`${path}: took away the mount of a daemon that was killed`);
   }
   try {
-    if (!statSync(path).isDirectory()) throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
+    if (!statSync(path).isDirectory())
+      throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
   } catch (error) {
     if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: `try mkdir -p ${path}` });
     throw error;
@@ -72,5 +83,8 @@ export function mountFuse(path: string, source: string): number {
 
 /** Takes every mount of a device away when its daemon ends; the log names the mounts that stay. */
 export function detachOrTell(minor: number, logger: Logger): void {
-  for (const path of detachAll(minor)) logger.warn(`${path}: its mount stays, beneath another one (try umount there once that is gone)`);
+  for (const path of detachAll(minor))
+    logger.warn(
+      `${path}: its mount stays, beneath another one (try umount there once that is gone)`,
+    );
 }

@@ -68,12 +68,20 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     private readonly noteRequest: () => void,
   ) {
     this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
-    this.#missedInterrupts = new MissedInterruptPoller(this.#parked, (read) => interruptRead(tree.port, read));
+    this.#missedInterrupts = new MissedInterruptPoller(this.#parked, (read) =>
+      interruptRead(tree.port, read),
+    );
     const request = new Uint8Array(REQUEST_BYTES);
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#control);
-    this.#session = new Session(request, reply, new TreeHandlers(tree, this), logger, new InotifyHelperHandlers(tree, this));
+    this.#session = new Session(
+      request,
+      reply,
+      new TreeHandlers(tree, this),
+      logger,
+      new InotifyHelperHandlers(tree, this),
+    );
     trace.watch(() => this.#traceTo(trace.requests));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
@@ -92,13 +100,19 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     this.#connection = mountedAt(path)?.minor ?? -1;
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
-      const late = setTimeout(() => failed(new UserError(`${path}: the kernel did not begin to talk`)), INIT_TIMEOUT_MS);
+      const late = setTimeout(
+        () => failed(new UserError(`${path}: the kernel did not begin to talk`)),
+        INIT_TIMEOUT_MS,
+      );
       session.attach({
         onNegotiated: () => {
           clearTimeout(late);
           done();
         },
-        onRingOffered: () => (this.#isRing = wantsRing(this.options.transport) && this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES)),
+        onRingOffered: () =>
+          (this.#isRing =
+            wantsRing(this.options.transport) &&
+            this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES)),
       });
       this.#channel = new FuseChannel({
         fd,
@@ -111,7 +125,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         parked: this.#parked.uniques,
         onRequest: (length) => this.#serve(length),
         onSettle: () => this.tree.bus.settleSome(),
-        onRefused: (errno, isParked) => this.logger.warn(`${isParked ? 'FUSE_READ' : session.current}: the kernel refused the reply: ${errnoName(errno)}`),
+        onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
         onStarved: () => this.#stallRescuer?.told(),
         onEnd: () => {
           this.#letGo();
@@ -127,10 +141,27 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection);
     channel.start();
     await negotiated;
-    if (!this.#isRing && this.options.transport === 'io-uring') {
-      this.logger.warn(`there is no io_uring to be had, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`);
-    }
-    if (this.#channel !== null) this.#notifier = new Notifier(this.tree.inotify, this.logger, this.trace, path, this.#connection);
+    if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
+    if (this.#channel !== null)
+      this.#notifier = new Notifier(
+        this.tree.inotify,
+        this.logger,
+        this.trace,
+        path,
+        this.#connection,
+      );
+  }
+
+  #warnNoRing(): void {
+    this.logger.warn(
+      `io_uring is not available, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
+    );
+  }
+
+  /** The kernel has not taken a reply. */
+  #warnRefused(errno: number, isParked: boolean): void {
+    const operation = isParked ? 'FUSE_READ' : this.#session.current;
+    this.logger.warn(`${operation}: the kernel refused the reply: ${errnoName(errno)}`);
   }
 
   /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
@@ -164,9 +195,15 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   /** Puts the trace in the way of requests and answers, or takes it out: without it there is not so much as a branch for it. */
   #traceTo(line: TraceLine | null): void {
     const { tree } = this;
-    const tracer = line === null ? null : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
+    const tracer =
+      line === null
+        ? null
+        : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
     this.#session.traceTo(tracer);
-    tree.attach(tracer === null ? this : new TracedPort(this, this.#parked.uniques, tracer), () => (this.#control[ControlWord.settle] = SettleState.pending));
+    tree.attach(
+      tracer === null ? this : new TracedPort(this, this.#parked.uniques, tracer),
+      () => (this.#control[ControlWord.settle] = SettleState.pending),
+    );
   }
 
   /** Serves the request in memory, and tells the channel what has become of it. */

@@ -22,9 +22,28 @@ import type { Request } from '../../fuse/request.js';
 import { EventDirectory } from '../../tree/nodes/event-directory.js';
 import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
-import { APPEND, type AttributeChanges, Directory, FOREVER, type FileHandle, Handle, type Node, type NodeId, type ParkedRead, emptyAttributes } from '../../tree/nodes/node.js';
+import {
+  APPEND,
+  type AttributeChanges,
+  Directory,
+  FOREVER,
+  type FileHandle,
+  Handle,
+  type Node,
+  type NodeId,
+  type ParkedRead,
+  emptyAttributes,
+} from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, NAME_TOO_LONG, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, refuseTarget, setXattr } from '../common/calls.js';
+import {
+  NAME_MAX,
+  NAME_TOO_LONG,
+  STATFS_BLOCK_BYTES,
+  refuseLong,
+  refuseTaken,
+  refuseTarget,
+  setXattr,
+} from '../common/calls.js';
 import { O_APPEND, O_NONBLOCK } from '../../shared/open-flags.js';
 import type { ReplySink } from './reply-sink.js';
 
@@ -33,7 +52,8 @@ const ROOT_ATTR_VALID_SECONDS = 1;
 
 /** Why requests are refused that may come often. */
 const NO_DIRECTORY = 'it is no directory';
-const NOT_CACHED = 'what can end is not read into the page cache (sendfile, splice, mmap): read(2) it';
+const NOT_CACHED =
+  'what can end is not read into the page cache (sendfile, splice, mmap): read(2) it';
 const NOTHING_YET = 'no event has come yet, and the caller does not wait (O_NONBLOCK)';
 
 /** What the handlers need of the driver. */
@@ -173,7 +193,8 @@ export class TreeHandlers implements Handlers {
   }
 
   #rename(request: Request, toId: NodeId, flags: number): Outcome {
-    if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0) throw new FsError(Errno.EINVAL, 'names are neither exchanged nor whited out here');
+    if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0)
+      throw new FsError(Errno.EINVAL, 'names are neither exchanged nor whited out here');
     const from = this.directory(request);
     const to = this.tree.node(toId);
     if (!(to instanceof Directory)) throw new FsError(Errno.ENOTDIR, NO_DIRECTORY);
@@ -283,7 +304,8 @@ export class TreeHandlers implements Handlers {
     request.skip(8); // lock_owner
     const flags = request.u32();
     const isCached = (readFlags & FUSE_READ_LOCKOWNER) === 0;
-    if (isCached && (handle.isStream || handle.node.lifetime !== FOREVER)) return reply.refuse(Errno.EINVAL, NOT_CACHED);
+    if (isCached && (handle.isStream || handle.node.lifetime !== FOREVER))
+      return reply.refuse(Errno.EINVAL, NOT_CACHED);
     const { pid } = request;
     const place = handle.isStream ? 0 : offset;
     const uring = isCached ? undefined : handle.uringThread(pid);
@@ -304,7 +326,8 @@ export class TreeHandlers implements Handlers {
     reply.filled(sink.copied);
     reply.sliceBytes = sink.sliced;
     const { length } = sink;
-    if (length > 0 && length < size && !isCached) handle.gotShort(pid, place, size - length, isLong);
+    if (length > 0 && length < size && !isCached)
+      handle.gotShort(pid, place, size - length, isLong);
     return DONE;
   }
 
@@ -318,7 +341,12 @@ export class TreeHandlers implements Handlers {
     request.skip(4);
     const start = request.at;
     request.skip(size);
-    const written = handle.write(request.bytes, start, size, (flags & O_APPEND) !== 0 ? APPEND : offset);
+    const written = handle.write(
+      request.bytes,
+      start,
+      size,
+      (flags & O_APPEND) !== 0 ? APPEND : offset,
+    );
     handle.node.written(request);
     reply.u32(written);
     reply.u32(0);
@@ -372,7 +400,10 @@ export class TreeHandlers implements Handlers {
   /** statfs(2), df(1). fuse_statfs_out: what the caller may hold and what is left of it; its bytes are blocks, its events files. */
   statfs(request: Request, reply: Reply): Outcome {
     this.#node(request); // fstatfs(2) of what has ended is ESTALE
-    const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(request.uid, request.gid);
+    const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(
+      request.uid,
+      request.gid,
+    );
     const freeBlocks = Math.floor(freeBytes / STATFS_BLOCK_BYTES);
     reply.u64(Math.floor(bytes / STATFS_BLOCK_BYTES));
     reply.u64(freeBlocks); // bfree
@@ -452,14 +483,17 @@ export class TreeHandlers implements Handlers {
  */
 function openFlags(handle: Handle): number {
   const { node } = handle;
-  if (node instanceof EventFile && node.directory instanceof LogDirectory) return OpenFlag.FOPEN_NOFLUSH;
-  const flags = OpenFlag.FOPEN_DIRECT_IO | OpenFlag.FOPEN_NOFLUSH | OpenFlag.FOPEN_PARALLEL_DIRECT_WRITES;
+  if (node instanceof EventFile && node.directory instanceof LogDirectory)
+    return OpenFlag.FOPEN_NOFLUSH;
+  const flags =
+    OpenFlag.FOPEN_DIRECT_IO | OpenFlag.FOPEN_NOFLUSH | OpenFlag.FOPEN_PARALLEL_DIRECT_WRITES;
   return handle.isStream ? flags | OpenFlag.FOPEN_NONSEEKABLE | OpenFlag.FOPEN_STREAM : flags;
 }
 
 /** An attribute's value for a caller that has `room` for it, or its size for one that asks with none. */
 function sized(reply: Reply, room: number, value: string): Outcome {
-  if (room !== 0 && room < value.length) return reply.refuse(Errno.ERANGE, 'the caller has no room for the value');
+  if (room !== 0 && room < value.length)
+    return reply.refuse(Errno.ERANGE, 'the caller has no room for the value');
   if (room === 0) {
     reply.u32(value.length);
     reply.u32(0);
@@ -488,8 +522,12 @@ function readChanges(request: Request): AttributeChanges {
     ...((valid & Valid.FATTR_UID) !== 0 && { uid }),
     ...((valid & Valid.FATTR_GID) !== 0 && { gid }),
     ...((valid & Valid.FATTR_SIZE) !== 0 && { size }),
-    ...((valid & Valid.FATTR_ATIME) !== 0 && { atime: time(valid & Valid.FATTR_ATIME_NOW, atimeSec, atimeNsec) }),
-    ...((valid & Valid.FATTR_MTIME) !== 0 && { mtime: time(valid & Valid.FATTR_MTIME_NOW, mtimeSec, mtimeNsec) }),
+    ...((valid & Valid.FATTR_ATIME) !== 0 && {
+      atime: time(valid & Valid.FATTR_ATIME_NOW, atimeSec, atimeNsec),
+    }),
+    ...((valid & Valid.FATTR_MTIME) !== 0 && {
+      mtime: time(valid & Valid.FATTR_MTIME_NOW, mtimeSec, mtimeNsec),
+    }),
   };
 }
 

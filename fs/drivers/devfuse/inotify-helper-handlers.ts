@@ -35,7 +35,10 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
     const name = request.name();
     if (name.length > NAME_MAX) return reply.refuse(Errno.ENAMETOOLONG, NAME_TOO_LONG);
     // EALREADY spares us the helper's mknod(2).
-    if (directory instanceof EventDirectory) return inotify.isUnmade(directory, name) ? reply.refuse(Errno.ENOENT, TO_BE_MADE) : reply.refuse(Errno.EALREADY, TAKEN);
+    if (directory instanceof EventDirectory)
+      return inotify.isUnmade(directory, name)
+        ? reply.refuse(Errno.ENOENT, TO_BE_MADE)
+        : reply.refuse(Errno.EALREADY, TAKEN);
     const node = inotify.ghost(name) ?? directory.lookup(name);
     if (node === undefined) return reply.refuse(Errno.ENOENT, NOT_FOUND);
     this.entry(reply, node);
@@ -48,9 +51,11 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
     const directory = this.directory(request);
     request.skip(16); // mode, rdev, umask, padding
     const name = this.name(request);
-    if (!(directory instanceof EventDirectory) || !inotify.made(directory, name)) return reply.refuse(Errno.ENOENT, TAKEN);
+    if (!(directory instanceof EventDirectory) || !inotify.made(directory, name))
+      return reply.refuse(Errno.ENOENT, TAKEN);
     const node = directory.lookup(name);
-    if (!(node instanceof EventFile) || node.event instanceof WrittenEvent) return reply.refuse(Errno.ENOENT, TAKEN);
+    if (!(node instanceof EventFile) || node.event instanceof WrittenEvent)
+      return reply.refuse(Errno.ENOENT, TAKEN);
     inotify.wasRaised(directory);
     this.entry(reply, node);
     return DONE;
@@ -59,6 +64,8 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
   /** Removes a ghost and nothing else. Not ENOENT, which would take a new directory of that name out of the kernel's cache. */
   override rmdir(request: Request, reply: Reply): Outcome {
     this.directory(request);
-    return this.tree.inotify.removeGhost(this.name(request)) ? DONE : reply.refuse(Errno.ENOTEMPTY, 'it is no ghost');
+    return this.tree.inotify.removeGhost(this.name(request))
+      ? DONE
+      : reply.refuse(Errno.ENOTEMPTY, 'it is no ghost');
   }
 }

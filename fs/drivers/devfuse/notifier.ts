@@ -71,7 +71,10 @@ export class Notifier {
   #start(): void {
     let child: ChildProcess;
     try {
-      child = spawn(notifierProgram, [this.path, String(this.minor)], { stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' });
+      child = spawn(notifierProgram, [this.path, String(this.minor)], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        cwd: '/',
+      });
     } catch (error) {
       if (!isSystemError(error)) throw error;
       this.#refused(error);
@@ -86,7 +89,9 @@ export class Notifier {
     this.trace.inotify?.(`the helper is process ${child.pid}`);
     child.stdin!.on('error', () => undefined); // it has died, and its end says so
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
-    child.once('exit', (code, signal) => this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`));
+    child.once('exit', (code, signal) =>
+      this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`),
+    );
   }
 
   #refused(error: Error): void {
@@ -100,7 +105,10 @@ export class Notifier {
     this.#child = null;
     this.#isBusy = true; // nothing is sent until there is a helper
     this.inotify.helperEnded();
-    if (!this.#isLacking) this.logger.warn(`the notifier can't be run yet, and inotify tells of delivered events later: ${why}`);
+    if (!this.#isLacking)
+      this.logger.warn(
+        `the notifier can't be run yet, and inotify tells of delivered events later: ${why}`,
+      );
     this.#isLacking = true;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = null;
@@ -119,7 +127,9 @@ export class Notifier {
     if (this.#isOver) return;
     this.#isOver = true;
     this.inotify.giveUp();
-    this.logger.error(`the notifier can't be run, and inotify will not tell of delivered events: ${why}`);
+    this.logger.error(
+      `the notifier can't be run, and inotify will not tell of delivered events: ${why}`,
+    );
   }
 
   #ended(code: number | null, why: string): void {
@@ -129,7 +139,11 @@ export class Notifier {
     this.inotify.helperEnded();
     const nowMs = performance.now();
     this.#deathsMs.push(nowMs);
-    if (this.#deathsMs.length > MOST_RESTARTS && nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS) return this.#failed(why);
+    if (
+      this.#deathsMs.length > MOST_RESTARTS &&
+      nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS
+    )
+      return this.#failed(why);
     this.logger.warn(`the notifier is started again: ${why}`);
     this.#restart();
   }
@@ -160,7 +174,9 @@ export class Notifier {
     if (this.#isOver) return;
     this.#worked();
     const quiet = lines.map((line) => Number(line.slice(1)));
-    this.trace.inotify?.(`<- done${quiet.length === 0 ? '' : `, and nobody watches ${quiet.join(' ')}`}`);
+    this.trace.inotify?.(
+      `<- done${quiet.length === 0 ? '' : `, and nobody watches ${quiet.join(' ')}`}`,
+    );
     this.inotify.done(quiet);
     this.#sendNext();
   }

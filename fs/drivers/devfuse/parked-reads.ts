@@ -73,8 +73,13 @@ export class ParkedReads {
   /** The parked read with that `unique`. */
   find(uniqueLow: number, uniqueHigh: number): ParkedRead | undefined {
     const words = this.#words;
-    for (let slot = this.#firsts[this.#listOf(uniqueLow, uniqueHigh)] - 1; slot >= 0; slot = this.#nexts[slot] - 1) {
-      if (words[slot * 2] === uniqueLow && words[slot * 2 + 1] === uniqueHigh) return this.#reads[slot];
+    for (
+      let slot = this.#firsts[this.#listOf(uniqueLow, uniqueHigh)] - 1;
+      slot >= 0;
+      slot = this.#nexts[slot] - 1
+    ) {
+      if (words[slot * 2] === uniqueLow && words[slot * 2 + 1] === uniqueHigh)
+        return this.#reads[slot];
     }
     return undefined;
   }
@@ -132,7 +137,8 @@ export class ParkedReads {
 
   /** It has got `length` bytes. Its open file takes note where it asked for more: io_uring reads on. */
   noteShort({ slot, handle, size }: ParkedRead, length: number): void {
-    if (length > 0 && length < size) handle.gotShort(this.#tids[slot], 0, size - length, size >= LONG_READ_BYTES);
+    if (length > 0 && length < size)
+      handle.gotShort(this.#tids[slot], 0, size - length, size >= LONG_READ_BYTES);
   }
 
   free(read: ParkedRead): void {

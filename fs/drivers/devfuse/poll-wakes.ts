@@ -49,7 +49,10 @@ export class PollWakes {
     const { user, system } = process.cpuUsage(before);
     const tookMs = (user + system) / 1000;
     if (tookMs <= SLOW_MS) return;
-    this.#notBeforeMs.set(handle, performance.now() + Math.min(tookMs * PAUSE_FACTOR, MOST_PAUSE_MS));
+    this.#notBeforeMs.set(
+      handle,
+      performance.now() + Math.min(tookMs * PAUSE_FACTOR, MOST_PAUSE_MS),
+    );
     this.#lookLater();
   }
 

@@ -36,7 +36,8 @@ export class TracedPort implements ReplyPort {
   /** Told before the slots are free: by then they may be another's. */
   answer(reads: readonly ParkedRead[]): void {
     const bytes = this.#room - (this.#sink?.room ?? this.#room);
-    for (const { slot } of reads) this.tracer.answeredLate(this.#low(slot), this.#high(slot), bytes);
+    for (const { slot } of reads)
+      this.tracer.answeredLate(this.#low(slot), this.#high(slot), bytes);
     this.port.answer(reads);
   }
 
@@ -50,7 +51,12 @@ export class TracedPort implements ReplyPort {
 
   fail(read: ParkedRead, errno: number): void {
     const { slot } = read;
-    this.tracer.failedLate(this.#low(slot), this.#high(slot), errno, REASONS.get(errno) ?? 'it waited in vain');
+    this.tracer.failedLate(
+      this.#low(slot),
+      this.#high(slot),
+      errno,
+      REASONS.get(errno) ?? 'it waited in vain',
+    );
     this.port.fail(read, errno);
   }
 

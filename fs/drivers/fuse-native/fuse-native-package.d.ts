@@ -4,7 +4,11 @@ declare module 'fuse-native' {
   export type Signal = (result: number, ...values: unknown[]) => void;
 
   export default class Fuse {
-    constructor(path: string, operations: Readonly<Record<string, true>>, options: { timeout: false });
+    constructor(
+      path: string,
+      operations: Readonly<Record<string, true>>,
+      options: { timeout: false },
+    );
     readonly mnt: string;
     /** By operation number; called with the memory of the libfuse thread that waits, the number, and the arguments. */
     readonly _handlers: ((thread: Uint8Array, ...rest: unknown[]) => void)[];

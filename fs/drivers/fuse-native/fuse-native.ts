@@ -17,7 +17,13 @@ import { type ReplyPort, interruptRead } from '../../tree/ports.js';
 import { FOREVER, type Handle, type ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
-import { type AskedRead, INTERRUPT_SIGNAL, LONGEST_PATH_BYTES, LibfuseSession, type SessionEnds } from './libfuse-session.js';
+import {
+  type AskedRead,
+  INTERRUPT_SIGNAL,
+  LONGEST_PATH_BYTES,
+  LibfuseSession,
+  type SessionEnds,
+} from './libfuse-session.js';
 import { stackWaiters } from './lock-waits.js';
 import { MOUNT_HINTS, OPEN_HINTS, clearMountPoint, detachOrTell } from '../common/mount-point.js';
 import { PathCalls } from './path-calls.js';
@@ -100,7 +106,10 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   }
 
   async mount(path: string, onEnd: () => void): Promise<void> {
-    if (Buffer.byteLength(path) > LONGEST_PATH_BYTES) throw new UserError(`${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`);
+    if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
+      throw new UserError(
+        `${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`,
+      );
     await clearMountPoint(path, this.logger);
     refuseWithoutFuse();
     this.#catchInterrupts();
@@ -167,9 +176,15 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   #park(handle: Handle, asked: AskedRead): void {
     // The reader is not told: the read is charged where the open file is.
     const { account } = handle;
-    if (this.#parked.size >= MOST_PARKED || (account !== null && !account.tryChargeItem('reads', 1))) {
+    if (
+      this.#parked.size >= MOST_PARKED ||
+      (account !== null && !account.tryChargeItem('reads', 1))
+    ) {
       this.tree.ledger.countRefusal('reads');
-      throw new FsError(Errno.EAGAIN, `${MOST_PARKED} reads wait already, or too many of this user`);
+      throw new FsError(
+        Errno.EAGAIN,
+        `${MOST_PARKED} reads wait already, or too many of this user`,
+      );
     }
     const slot = this.#nextSlot++;
     const read = { slot, handle, size: asked.bytes.length, asked };
@@ -259,7 +274,8 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     for (const read of this.#parked.values()) {
       const { thread } = read.asked;
       const start = addressOf(thread);
-      if (address === 0 || (address >= start && address < start + thread.length)) interruptRead(this, read);
+      if (address === 0 || (address >= start && address < start + thread.length))
+        interruptRead(this, read);
     }
   }
 }
@@ -276,7 +292,9 @@ function refuseWithoutFuse(): void {
 
 /** Our descriptors of /dev/fuse. */
 function connections(): number[] {
-  return readdirSync('/proc/self/fd').map(Number).filter((fd) => linkOf(fd) === '/dev/fuse');
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => linkOf(fd) === '/dev/fuse');
 }
 
 function linkOf(fd: number): string | undefined {
@@ -290,7 +308,10 @@ function linkOf(fd: number): string | undefined {
 async function inTime(begun: Promise<void>, path: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, failed) => {
-    timer = setTimeout(() => failed(new UserError(`${path}: the kernel did not begin to talk`)), BEGIN_TIMEOUT_MS);
+    timer = setTimeout(
+      () => failed(new UserError(`${path}: the kernel did not begin to talk`)),
+      BEGIN_TIMEOUT_MS,
+    );
   });
   await Promise.race([begun, late]).finally(() => clearTimeout(timer));
 }

@@ -20,7 +20,12 @@ import { type PathCalls, toUtf8 } from './path-calls.js';
 interface Addon {
   readonly sizeof_fuse_thread_t: number;
   readonly op_read: number;
-  fuse_native_mount(path: string, options: string, thread: Uint8Array, ...rest: readonly unknown[]): void;
+  fuse_native_mount(
+    path: string,
+    options: string,
+    thread: Uint8Array,
+    ...rest: readonly unknown[]
+  ): void;
   /** Lets the event loop end; it unmounts nothing. */
   fuse_native_unmount(path: string, thread: Uint8Array): void;
 }
@@ -59,8 +64,34 @@ const OPTIONS = [
 ];
 
 const OPERATIONS = [
-  'statfs', 'fgetattr', 'getattr', 'readdir', 'truncate', 'ftruncate', 'utimens', 'readlink', 'chown', 'chmod', 'mknod', 'setxattr',
-  'getxattr', 'listxattr', 'removexattr', 'open', 'read', 'write', 'fsync', 'fsyncdir', 'release', 'create', 'unlink', 'rename', 'link', 'symlink', 'mkdir', 'rmdir',
+  'statfs',
+  'fgetattr',
+  'getattr',
+  'readdir',
+  'truncate',
+  'ftruncate',
+  'utimens',
+  'readlink',
+  'chown',
+  'chmod',
+  'mknod',
+  'setxattr',
+  'getxattr',
+  'listxattr',
+  'removexattr',
+  'open',
+  'read',
+  'write',
+  'fsync',
+  'fsyncdir',
+  'release',
+  'create',
+  'unlink',
+  'rename',
+  'link',
+  'symlink',
+  'mkdir',
+  'rmdir',
 ] as const;
 
 const TWO_32 = 2 ** 32;
@@ -97,7 +128,10 @@ export class LibfuseSession extends Fuse {
   /** How many calls were traced. */
   #traced = 0;
 
-  constructor(path: string, private readonly ends: SessionEnds) {
+  constructor(
+    path: string,
+    private readonly ends: SessionEnds,
+  ) {
     super(path, Object.fromEntries(OPERATIONS.map((name) => [name, true])), { timeout: false });
     const read = this._handlers[addon.op_read];
     this._handlers[addon.op_read] = (thread, ...rest) => {
@@ -112,7 +146,15 @@ export class LibfuseSession extends Fuse {
       this._thread = Buffer.alloc(addon.sizeof_fuse_thread_t);
       this._openCallback = (error) => (error === null ? done() : failed(error));
       const implemented = this._getImplementedArray();
-      addon.fuse_native_mount(this.mnt, this._fuseOptions(), this._thread, this, this._malloc, this._handlers, implemented);
+      addon.fuse_native_mount(
+        this.mnt,
+        this._fuseOptions(),
+        this._thread,
+        this,
+        this._malloc,
+        this._handlers,
+        implemented,
+      );
     });
   }
 
@@ -132,20 +174,40 @@ export class LibfuseSession extends Fuse {
       const method = `_op_${name}`;
       delete own[method];
       const work = own[method]!;
-      if (line !== null) own[method] = (signal, ...rest) => this.#trace(line, name, work, signal, rest);
+      if (line !== null)
+        own[method] = (signal, ...rest) => this.#trace(line, name, work, signal, rest);
     }
   }
 
-  #trace(line: TraceLine, name: string, work: Operation, signal: Signal, rest: readonly unknown[]): void {
+  #trace(
+    line: TraceLine,
+    name: string,
+    work: Operation,
+    signal: Signal,
+    rest: readonly unknown[],
+  ): void {
     const id = ++this.#traced;
     line(`-> #${id} ${name} ${rest.map(shown).join(' ')}`, { unique: String(id), opcode: name });
     this.#why = undefined;
     let isAnswered = false;
     let isParked = false;
     const tell: Signal = (result, ...more) => {
-      const why = result >= 0 ? undefined : isParked ? 'a signal came for the reader, or its read was in the way of others' : this.#reason(rest[0]);
-      const outcome = result < 0 ? `${errnoName(-result)}${why === undefined ? '' : ` (${why})`}` : `OK${result > 0 ? ` ${result}` : ''}${isParked ? ' (was parked)' : ''}`;
-      line(`<- #${id} ${outcome}`, { unique: String(id), opcode: name, errno: result < 0 ? errnoName(-result) : undefined, reason: why });
+      const why =
+        result >= 0
+          ? undefined
+          : isParked
+            ? 'a signal came for the reader, or its read was in the way of others'
+            : this.#reason(rest[0]);
+      const outcome =
+        result < 0
+          ? `${errnoName(-result)}${why === undefined ? '' : ` (${why})`}`
+          : `OK${result > 0 ? ` ${result}` : ''}${isParked ? ' (was parked)' : ''}`;
+      line(`<- #${id} ${outcome}`, {
+        unique: String(id),
+        opcode: name,
+        errno: result < 0 ? errnoName(-result) : undefined,
+        reason: why,
+      });
       isAnswered = true;
       signal(result, ...more);
     };
@@ -157,11 +219,18 @@ export class LibfuseSession extends Fuse {
 
   /** Why the call that is served has failed. @param path what it was about */
   #reason(path: unknown): string | undefined {
-    return this.#why === NOT_FOUND && typeof path === 'string' ? this.ends.calls.whyNotFound(path) : this.#why;
+    return this.#why === NOT_FOUND && typeof path === 'string'
+      ? this.ends.calls.whyNotFound(path)
+      : this.#why;
   }
 
   /** Does a call and answers it: with what `work` gives, or the errno that it throws. */
-  #serve(name: string, path: string, done: (result: number) => void, work: () => number | void): void {
+  #serve(
+    name: string,
+    path: string,
+    done: (result: number) => void,
+    work: () => number | void,
+  ): void {
     let result: number;
     try {
       this.ends.drain();
@@ -180,23 +249,39 @@ export class LibfuseSession extends Fuse {
     }
     this.#why = error.why;
     // Who knows the other driver expects another answer, and is told why.
-    if (name === 'mkdir' && error.errno === Errno.EPERM) this.ends.logger.warn(`mkdir: ${errnoName(error.errno)}: ${error.why}`);
+    if (name === 'mkdir' && error.errno === Errno.EPERM)
+      this.ends.logger.warn(`mkdir: ${errnoName(error.errno)}: ${error.why}`);
     return error.errno;
   }
 
   _op_statfs(signal: Signal, path: string): void {
     const fields = new Uint32Array(11);
-    this.#serve('statfs', path, (result) => signal(result, fields), () => fields.set(this.ends.calls.statfs()));
+    this.#serve(
+      'statfs',
+      path,
+      (result) => signal(result, fields),
+      () => fields.set(this.ends.calls.statfs()),
+    );
   }
 
   _op_getattr(signal: Signal, path: string): void {
     const stat = new Uint32Array(18);
-    this.#serve('getattr', path, (result) => signal(result, stat), () => fill(stat, this.ends.calls.getattr(path)));
+    this.#serve(
+      'getattr',
+      path,
+      (result) => signal(result, stat),
+      () => fill(stat, this.ends.calls.getattr(path)),
+    );
   }
 
   _op_fgetattr(signal: Signal, path: string, fh: number): void {
     const stat = new Uint32Array(18);
-    this.#serve('fgetattr', path, (result) => signal(result, stat), () => fill(stat, this.ends.calls.fgetattr(fh)));
+    this.#serve(
+      'fgetattr',
+      path,
+      (result) => signal(result, stat),
+      () => fill(stat, this.ends.calls.fgetattr(fh)),
+    );
   }
 
   _op_readdir(signal: Signal, path: string): void {
@@ -212,15 +297,24 @@ export class LibfuseSession extends Fuse {
         return true;
       },
     };
-    this.#serve('readdir', path, (result) => signal(result, names, stats), () => this.ends.calls.readdir(path, listing));
+    this.#serve(
+      'readdir',
+      path,
+      (result) => signal(result, names, stats),
+      () => this.ends.calls.readdir(path, listing),
+    );
   }
 
   _op_truncate(signal: Signal, path: string, sizeLow: number, sizeHigh: number): void {
-    this.#serve('truncate', path, signal, () => this.ends.calls.truncate(path, sizeLow + sizeHigh * TWO_32));
+    this.#serve('truncate', path, signal, () =>
+      this.ends.calls.truncate(path, sizeLow + sizeHigh * TWO_32),
+    );
   }
 
   _op_ftruncate(signal: Signal, path: string, fh: number, sizeLow: number, sizeHigh: number): void {
-    this.#serve('ftruncate', path, signal, () => this.ends.calls.ftruncate(fh, sizeLow + sizeHigh * TWO_32));
+    this.#serve('ftruncate', path, signal, () =>
+      this.ends.calls.ftruncate(fh, sizeLow + sizeHigh * TWO_32),
+    );
   }
 
   /** fuse-native gives the access time twice, and the modification time not at all. */
@@ -247,9 +341,18 @@ export class LibfuseSession extends Fuse {
     this.#serve('mknod', path, signal, () => this.ends.calls.mknod(path, mode));
   }
 
-  _op_setxattr(signal: Signal, path: string, name: string, value: Buffer, _position: number, flags: number): void {
+  _op_setxattr(
+    signal: Signal,
+    path: string,
+    name: string,
+    value: Buffer,
+    _position: number,
+    flags: number,
+  ): void {
     const done = (result: number): void => signal(result, value.buffer);
-    this.#serve('setxattr', path, done, () => this.ends.calls.setxattr(path, name, value.toString('latin1'), flags));
+    this.#serve('setxattr', path, done, () =>
+      this.ends.calls.setxattr(path, name, value.toString('latin1'), flags),
+    );
   }
 
   _op_getxattr(signal: Signal, path: string, name: string, room: Buffer): void {
@@ -276,10 +379,23 @@ export class LibfuseSession extends Fuse {
 
   #open(name: string, signal: Signal, path: string, work: () => number): void {
     let fh = 0;
-    this.#serve(name, path, (result) => signal(result, fh), () => void (fh = work()));
+    this.#serve(
+      name,
+      path,
+      (result) => signal(result, fh),
+      () => void (fh = work()),
+    );
   }
 
-  _op_read(signal: Signal, path: string, fh: number, bytes: Buffer, _length: number, offsetLow: number, offsetHigh: number): void {
+  _op_read(
+    signal: Signal,
+    path: string,
+    fh: number,
+    bytes: Buffer,
+    _length: number,
+    offsetLow: number,
+    offsetHigh: number,
+  ): void {
     const thread = this.#waiting;
     const done = (result: number): void => signal(result, 0, bytes.buffer);
     const read = { fh, offset: offsetLow + offsetHigh * TWO_32, bytes, thread, done };
@@ -292,9 +408,19 @@ export class LibfuseSession extends Fuse {
     this.#serve('read', path, (result) => isKept || done(result), work);
   }
 
-  _op_write(signal: Signal, path: string, fh: number, bytes: Buffer, length: number, offsetLow: number, offsetHigh: number): void {
+  _op_write(
+    signal: Signal,
+    path: string,
+    fh: number,
+    bytes: Buffer,
+    length: number,
+    offsetLow: number,
+    offsetHigh: number,
+  ): void {
     const done = (result: number): void => signal(result, 0, bytes.buffer);
-    this.#serve('write', path, done, () => this.ends.calls.write(fh, bytes, length, offsetLow + offsetHigh * TWO_32));
+    this.#serve('write', path, done, () =>
+      this.ends.calls.write(fh, bytes, length, offsetLow + offsetHigh * TWO_32),
+    );
   }
 
   _op_fsync(signal: Signal, path: string, _datasync: number, fh: number): void {
@@ -363,6 +489,7 @@ function fill(stat: Uint32Array, attributes: Attributes): void {
 /** An attribute's value for a caller that has room for it, or its size for one that asks with none. ERANGE. */
 function sized(room: Buffer, value: string): number {
   if (room.length === 0) return value.length;
-  if (room.length < value.length) throw new FsError(Errno.ERANGE, 'the caller has no room for the value');
+  if (room.length < value.length)
+    throw new FsError(Errno.ERANGE, 'the caller has no room for the value');
   return room.write(value, 'latin1');
 }

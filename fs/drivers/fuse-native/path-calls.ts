@@ -24,7 +24,14 @@ import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import { StreamFile } from '../../tree/streams/streams.js';
 import type { Tree } from '../../tree/tree.js';
-import { NAME_MAX, STATFS_BLOCK_BYTES, refuseLong, refuseTaken, refuseTarget, setXattr } from '../common/calls.js';
+import {
+  NAME_MAX,
+  STATFS_BLOCK_BYTES,
+  refuseLong,
+  refuseTaken,
+  refuseTarget,
+  setXattr,
+} from '../common/calls.js';
 import { O_APPEND, O_NONBLOCK, O_RDWR } from '../../shared/open-flags.js';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
@@ -69,8 +76,22 @@ export class PathCalls {
   /** statfs(2), as root sees it. @returns struct statvfs, field by field as far as the longest name */
   statfs(): readonly number[] {
     const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(0, 0);
-    const [blocks, free] = [bytes, freeBytes].map((size) => Math.min(MOST_BLOCKS, Math.floor(size / STATFS_BLOCK_BYTES)));
-    return [STATFS_BLOCK_BYTES, STATFS_BLOCK_BYTES, blocks, free, free, events, freeEvents, freeEvents, 0, 0, NAME_MAX];
+    const [blocks, free] = [bytes, freeBytes].map((size) =>
+      Math.min(MOST_BLOCKS, Math.floor(size / STATFS_BLOCK_BYTES)),
+    );
+    return [
+      STATFS_BLOCK_BYTES,
+      STATFS_BLOCK_BYTES,
+      blocks,
+      free,
+      free,
+      events,
+      freeEvents,
+      freeEvents,
+      0,
+      0,
+      NAME_MAX,
+    ];
   }
 
   /** chmod(2). */
@@ -135,7 +156,8 @@ export class PathCalls {
   rename(path: string, newPath: string): void {
     const from = this.#place(path);
     const to = this.#place(newPath);
-    if (!HIDDEN_NAME.test(to.name)) return from.directory.rename(from.name, to.directory, to.name, false);
+    if (!HIDDEN_NAME.test(to.name))
+      return from.directory.rename(from.name, to.directory, to.name, false);
     const node = this.#node(path);
     from.directory.unlink(from.name);
     this.#hidden.set(newPath, node);
@@ -167,7 +189,10 @@ export class PathCalls {
 
   /** listxattr(2): names, each ended by NUL. */
   listxattr(path: string): string {
-    return this.#node(path).listXattrs().map((name) => `${name}\0`).join('');
+    return this.#node(path)
+      .listXattrs()
+      .map((name) => `${name}\0`)
+      .join('');
   }
 
   /** removexattr(2). ENODATA, EPERM. */
@@ -197,7 +222,11 @@ export class PathCalls {
       if (sink.room > 0 && sink.room < size) handle.gotShort(0, offset, sink.room, false);
       return undefined;
     }
-    if ((this.#flags[fh] & O_NONBLOCK) !== 0) throw new FsError(Errno.EAGAIN, 'no event has come yet, and the caller does not wait (O_NONBLOCK)');
+    if ((this.#flags[fh] & O_NONBLOCK) !== 0)
+      throw new FsError(
+        Errno.EAGAIN,
+        'no event has come yet, and the caller does not wait (O_NONBLOCK)',
+      );
     return handle;
   }
 
@@ -232,7 +261,9 @@ export class PathCalls {
     try {
       work();
     } catch (error) {
-      throw error instanceof FsError && error.errno === Errno.ENOENT ? new FsError(Errno.ESTALE, 'what is open there has ended, with its owner or by rmdir') : error;
+      throw error instanceof FsError && error.errno === Errno.ENOENT
+        ? new FsError(Errno.ESTALE, 'what is open there has ended, with its owner or by rmdir')
+        : error;
     }
   }
 
@@ -273,7 +304,8 @@ export class PathCalls {
   #node(path: string): Node {
     let node: Node = this.tree.root;
     for (const name of parts(path)) {
-      if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, 'a part of the path is no directory');
+      if (!(node instanceof Directory))
+        throw new FsError(Errno.ENOTDIR, 'a part of the path is no directory');
       refuseLong(name);
       const next = node.lookup(name);
       if (next === undefined) throw new FsError(Errno.ENOENT, NOT_FOUND);
@@ -328,7 +360,9 @@ export class PathCalls {
 }
 
 function parts(path: string): string[] {
-  return toBytes(path).split('/').filter((name) => name !== '');
+  return toBytes(path)
+    .split('/')
+    .filter((name) => name !== '');
 }
 
 function timestamp(ms: number): Timestamp {
@@ -338,7 +372,8 @@ function timestamp(ms: number): Timestamp {
 /** A text of fuse-native's as bytes, each a character, as the tree has it. EILSEQ when it was no UTF-8. */
 function toBytes(text: string): string {
   if (/^[\0-\x7f]*$/.test(text)) return text;
-  if (text.includes(REPLACEMENT)) throw new FsError(Errno.EILSEQ, 'fuse-native passes on UTF-8 only');
+  if (text.includes(REPLACEMENT))
+    throw new FsError(Errno.EILSEQ, 'fuse-native passes on UTF-8 only');
   return Buffer.from(text).toString('latin1');
 }
 

@@ -46,21 +46,35 @@ export function mounts(): Mounted[] {
 /** What is mounted at exactly that path, on top. */
 export function mountedAt(path: string): Mounted | undefined {
   const stacked = mounts().filter(({ mountPoint }) => mountPoint === path);
-  return stacked.find((mounted) => !stacked.some(({ parent }) => parent === mounted.id)) ?? stacked.at(-1);
+  return (
+    stacked.find((mounted) => !stacked.some(({ parent }) => parent === mounted.id)) ??
+    stacked.at(-1)
+  );
 }
 
 /** Whether a mount's path leads to it: no other mount lies on it, nor on a directory above it. */
 export function isReachable(mounted: Mounted, all: readonly Mounted[]): boolean {
-  if (all.some(({ parent, mountPoint }) => parent === mounted.id && mountPoint === mounted.mountPoint)) return false;
+  if (
+    all.some(({ parent, mountPoint }) => parent === mounted.id && mountPoint === mounted.mountPoint)
+  )
+    return false;
   return ancestors(mounted, all).every((each) => {
-    return !all.some((other) => other.id !== each.id && other.parent === each.parent && each.mountPoint.startsWith(slashed(other.mountPoint)));
+    return !all.some(
+      (other) =>
+        other.id !== each.id &&
+        other.parent === each.parent &&
+        each.mountPoint.startsWith(slashed(other.mountPoint)),
+    );
   });
 }
 
 /** A mount, the mount that it is on, the one that is on, and so on. */
 export function ancestors(mounted: Mounted, all: readonly Mounted[]): Mounted[] {
   const found = [mounted];
-  for (let above = all.find(({ id }) => id === mounted.parent); above !== undefined && !found.includes(above); ) {
+  for (
+    let above = all.find(({ id }) => id === mounted.parent);
+    above !== undefined && !found.includes(above);
+  ) {
     found.push(above);
     const { parent } = above;
     above = all.find(({ id }) => id === parent);
@@ -74,6 +88,8 @@ function slashed(path: string): string {
 
 /** Blanks, line ends and backslashes are written as three octal digits. */
 function unescape(field: string): string {
-  const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));
+  const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(parseInt(digits, 8)),
+  );
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }

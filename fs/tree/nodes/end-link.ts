@@ -2,7 +2,14 @@
 import type { Timestamp } from '../../bus/event.js';
 import type { Entry } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { type Attributes, FileType, type Handle, type Lifetime, Node, type NodeId } from './node.js';
+import {
+  type Attributes,
+  FileType,
+  type Handle,
+  type Lifetime,
+  Node,
+  type NodeId,
+} from './node.js';
 
 export type End = 'head' | 'tail';
 

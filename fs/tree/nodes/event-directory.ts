@@ -5,7 +5,16 @@ import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type End, EndLink, type EndsHost } from './end-link.js';
 import { EventFile, type EventFileHost } from './event-file.js';
-import { type Attributes, Directory, FileType, type Lifetime, type Listing, type Node, type NodeId, ROOT_ID } from './node.js';
+import {
+  type Attributes,
+  Directory,
+  FileType,
+  type Lifetime,
+  type Listing,
+  type Node,
+  type NodeId,
+  ROOT_ID,
+} from './node.js';
 import type { WatchCandidates, WatchedDirectory } from '../inotify-queue.js';
 import type { QuotaLedger } from '../quota.js';
 import type { SpecialFile } from './special-file.js';
@@ -33,7 +42,10 @@ const FIXTURES: ReadonlyMap<string, number> = new Map(FIXED_NAMES.map((name, n) 
 /** How many inode numbers a directory takes: its own, and those of what is always in it. */
 export const EVENT_DIRECTORY_INODES = 1 + FIXTURES.size;
 
-export abstract class EventDirectory extends Directory implements EventFileHost, DotFileHost, EndsHost, WatchedDirectory {
+export abstract class EventDirectory
+  extends Directory
+  implements EventFileHost, DotFileHost, EndsHost, WatchedDirectory
+{
   /** What it is called in the root. */
   abstract readonly name: string;
   abstract readonly uid: number;
@@ -94,12 +106,15 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
   protected makeFixture(name: string): Node | undefined {
     if (name !== 'head' && name !== 'tail') return undefined;
-    return this.atEnd(name) === undefined ? undefined : new EndLink(this.context.newNodeId(), this, name);
+    return this.atEnd(name) === undefined
+      ? undefined
+      : new EndLink(this.context.newNodeId(), this, name);
   }
 
   #fixture(name: string): Node | undefined {
     const known = this.#fixtures?.get(name);
-    if (known !== undefined) return known instanceof EndLink && this.atEnd(known.end) === undefined ? undefined : known;
+    if (known !== undefined)
+      return known instanceof EndLink && this.atEnd(known.end) === undefined ? undefined : known;
     const made = this.makeFixture(name);
     if (made !== undefined) (this.#fixtures ??= new Map()).set(name, made);
     return made;
@@ -149,18 +164,27 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
 
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (offset < FIRST_ENTRY_OFFSET && !to.add(ROOT_ID, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
+    if (
+      offset < FIRST_ENTRY_OFFSET &&
+      !to.add(ROOT_ID, FileType.directory, '..', FIRST_ENTRY_OFFSET)
+    )
+      return;
     const { entries } = this.queue;
-    let position = offset >= FIRST_SPECIAL_OFFSET ? -1 : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
+    let position =
+      offset >= FIRST_SPECIAL_OFFSET
+        ? -1
+        : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
     for (; position >= 0 && position < end; position = entries.seek(position + 1)) {
       const entry = entries.at(position)!;
-      if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET)) return;
+      if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET))
+        return;
     }
     this.listedTo = Math.max(this.listedTo, end);
     if (!this.#listSpecials(offset, to) || !this.context.settings.listsLinks) return;
     for (let n = Math.max(0, offset - FIRST_LINK_OFFSET); n < ENDS.length; n++) {
       if (this.atEnd(ENDS[n]) === undefined) return;
-      if (!to.add(this.inodeOf(ENDS[n]), FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1)) return;
+      if (!to.add(this.inodeOf(ENDS[n]), FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1))
+        return;
     }
   }
 
@@ -171,7 +195,8 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
     let position = specials.seek(Math.max(0, offset - FIRST_SPECIAL_OFFSET));
     for (; position >= 0; position = specials.seek(position + 1)) {
       const file = specials.at(position)!;
-      if (!to.add(file.ino, file.type, file.name, FIRST_SPECIAL_OFFSET + position + 1)) return false;
+      if (!to.add(file.ino, file.type, file.name, FIRST_SPECIAL_OFFSET + position + 1))
+        return false;
     }
     return true;
   }
@@ -184,7 +209,8 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
 
   /** What has just been delivered is to be told of, where somebody may watch. */
   announceNewest(): void {
-    if (this.candidates !== null || this.asker >= 0) this.context.inotify.announce(this, this.queue.entries.nextPosition - 1);
+    if (this.candidates !== null || this.asker >= 0)
+      this.context.inotify.announce(this, this.queue.entries.nextPosition - 1);
   }
 
   /** Takes a file that somebody has made into the queue. */
@@ -198,15 +224,19 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   }
 
   override unlink(name: string): void {
-    const entry = name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
+    const entry =
+      name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
     if (entry !== undefined) this.removeEntry(entry.name);
     else if (this.#unlinkSpecial(name)) this.changed();
-    else if (this.#fixture(name) !== undefined) throw new FsError(Errno.EPERM, `${name} is always there`);
+    else if (this.#fixture(name) !== undefined)
+      throw new FsError(Errno.EPERM, `${name} is always there`);
     else throw new FsError(Errno.ENOENT, 'nothing in the queue has that name');
   }
 
   override whyNotFound(name: string): string {
-    return name === 'head' || name === 'tail' ? 'the queue is empty' : 'nothing in the queue has that name';
+    return name === 'head' || name === 'tail'
+      ? 'the queue is empty'
+      : 'nothing in the queue has that name';
   }
 
   protected abstract removeEntry(name: string): void;
@@ -276,7 +306,8 @@ export abstract class EventDirectory extends Directory implements EventFileHost,
   /** The kernel has forgotten a file: the bare event will do again where it has no name of its own here. */
   fileForgotten(file: EventFile): void {
     const { entries } = this.queue;
-    if (file.name === file.event.name && entries.at(file.position) === file) entries.set(file.position, file.event);
+    if (file.name === file.event.name && entries.at(file.position) === file)
+      entries.set(file.position, file.event);
   }
 
   /** A file is no longer in the queue, and nobody has it open. */

@@ -4,11 +4,19 @@ import type { Entry } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
-import { APPEND, type AttributeChanges, type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
+import {
+  APPEND,
+  type AttributeChanges,
+  type Attributes,
+  FileType,
+  Handle,
+  type Lifetime,
+  Node,
+  type NodeId,
+} from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
-
 
 /** An event that was delivered is its directory's user's to read. */
 const DELIVERED_MODE = FileType.regular | 0o440;
@@ -70,16 +78,19 @@ export class EventFile extends Node implements Entry {
   }
 
   override change(changes: AttributeChanges): void {
-    if (!(this.event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
+    if (!(this.event instanceof WrittenEvent))
+      throw new FsError(Errno.EPERM, 'a delivered event does not change');
     this.event.change(changes);
   }
 
   /** ESTALE when the last queue has let go since the lookup: the kernel looks again. EPERM to write a delivered event. */
   open(flags: number, caller: Caller): Handle {
     const { event } = this;
-    if (event.links === 0 && event.opens === 0) throw new FsError(Errno.ESTALE, 'the last queue has let the event go');
+    if (event.links === 0 && event.opens === 0)
+      throw new FsError(Errno.ESTALE, 'the last queue has let the event go');
     const writes = (flags & O_ACCMODE) !== O_RDONLY;
-    if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, 'a delivered event does not change');
+    if (writes && !(event instanceof WrittenEvent))
+      throw new FsError(Errno.EPERM, 'a delivered event does not change');
     if (writes && (flags & O_TRUNC) !== 0) {
       (event as WrittenEvent).truncate(0);
       this.written(caller);
@@ -151,7 +162,8 @@ export class EventHandle extends Handle {
 
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { event } = this.node;
-    if (!this.writes || !(event instanceof WrittenEvent)) throw new FsError(Errno.EBADF, 'it is not open for writing');
+    if (!this.writes || !(event instanceof WrittenEvent))
+      throw new FsError(Errno.EBADF, 'it is not open for writing');
     event.write(bytes, start, length, offset === APPEND ? event.length : offset);
     return length;
   }

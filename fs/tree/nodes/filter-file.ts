@@ -64,7 +64,8 @@ export class FilterFile extends DotFile<FilteredDirectory> {
   /** truncate(2) to nothing: everything is taken. */
   override change(changes: AttributeChanges): void {
     if (changes.size === 0) this.directory.setFilter(EVERYTHING);
-    else if (changes.size !== undefined) throw new FsError(Errno.EINVAL, 'a filter is cut to nothing or not at all');
+    else if (changes.size !== undefined)
+      throw new FsError(Errno.EINVAL, 'a filter is cut to nothing or not at all');
     else super.change(changes);
   }
 }
@@ -107,14 +108,22 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
    */
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     this.emptied = false;
-    const continues = offset === APPEND ? this.node.directory.lastWriter === this : offset > 0 && offset === this.#length;
+    const continues =
+      offset === APPEND
+        ? this.node.directory.lastWriter === this
+        : offset > 0 && offset === this.#length;
     if (!continues) this.#begin(offset);
     const [before, parsed] = [this.#length, this.#parsed];
     try {
       // A line that was not ended ends where something is appended, as it does for who reads the file and writes it anew.
-      if (offset === APPEND && before > 0 && this.#written[before - 1] !== LF) this.#add(LINE_END, 0, 1);
+      if (offset === APPEND && before > 0 && this.#written[before - 1] !== LF)
+        this.#add(LINE_END, 0, 1);
       this.#add(bytes, start, length);
-      if (this.#length > PARSED_AT_ONCE_BYTES && this.#length - this.#parsed < this.#length * NEW_SHARE) this.node.directory.parseLater(this);
+      if (
+        this.#length > PARSED_AT_ONCE_BYTES &&
+        this.#length - this.#parsed < this.#length * NEW_SHARE
+      )
+        this.node.directory.parseLater(this);
       else this.#parse();
     } catch (error) {
       this.#length = continues ? before : 0;
@@ -129,7 +138,8 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     const { directory } = this.node;
     if (offset !== 0) directory.parseUnparsed(); // what has been written elsewhere
     const text = Buffer.from(offset === 0 ? '' : this.node.text, 'latin1');
-    if (offset !== APPEND && offset !== text.length) throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
+    if (offset !== APPEND && offset !== text.length)
+      throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
     this.#length = this.#parsed = 0;
     this.#add(text, 0, text.length);
   }
@@ -137,8 +147,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
   #add(bytes: Uint8Array, start: number, length: number): void {
     const { limits } = this.node.directory;
     const end = this.#length + length;
-    if (end > limits.text) throw new FsError(Errno.EFBIG, `a filter has at most ${limits.text} bytes`);
-    if (end > this.#written.length) this.#grow(Math.min(Math.max(end, 2 * this.#written.length), limits.text));
+    if (end > limits.text)
+      throw new FsError(Errno.EFBIG, `a filter has at most ${limits.text} bytes`);
+    if (end > this.#written.length)
+      this.#grow(Math.min(Math.max(end, 2 * this.#written.length), limits.text));
     this.#written.set(bytes.subarray(start, start + length), this.#length);
     this.#length = end;
   }
@@ -155,7 +167,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
 
   #parse(): void {
     const { directory } = this.node;
-    directory.setFilter(parse(this.#written.toString('latin1', 0, this.#length), directory.limits), this);
+    directory.setFilter(
+      parse(this.#written.toString('latin1', 0, this.#length), directory.limits),
+      this,
+    );
     this.#parsed = this.#length;
   }
 

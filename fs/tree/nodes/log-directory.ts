@@ -23,7 +23,9 @@ export class LogDirectory extends EventDirectory {
   }
 
   protected override makeFixture(name: string): Node | undefined {
-    return name === '.status' ? new StatusFile(this.context.newNodeId(), this, name) : super.makeFixture(name);
+    return name === '.status'
+      ? new StatusFile(this.context.newNodeId(), this, name)
+      : super.makeFixture(name);
   }
 
   protected removeEntry(): void {

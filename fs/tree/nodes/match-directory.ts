@@ -2,7 +2,16 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import { NAMED_COUNT, NAMED_FIRST } from '../../shared/id-allocator.js';
-import { type Attributes, Directory, FOREVER, FileType, type Listing, type Node, type NodeId, ROOT_ID } from './node.js';
+import {
+  type Attributes,
+  Directory,
+  FOREVER,
+  FileType,
+  type Listing,
+  type Node,
+  type NodeId,
+  ROOT_ID,
+} from './node.js';
 import { parse } from '../filter-charge.js';
 import { StreamFile } from '../streams/streams.js';
 import type { TreeContext } from '../context.js';

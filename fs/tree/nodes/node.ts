@@ -13,7 +13,13 @@ declare const nodeId: unique symbol;
 export type NodeId = number & { readonly [nodeId]: true };
 
 /** The file types of st_mode (inode(7)). */
-export const FileType = { fifo: 0o010000, directory: 0o040000, regular: 0o100000, symlink: 0o120000, socket: 0o140000 } as const;
+export const FileType = {
+  fifo: 0o010000,
+  directory: 0o040000,
+  regular: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
+} as const;
 export const TYPE_MASK = 0o170000;
 export const PERMISSION_BITS = 0o7777;
 
@@ -44,7 +50,17 @@ export interface Attributes {
 /** Attributes to be filled in, again and again. */
 export function emptyAttributes(): Attributes {
   const time = now();
-  return { ino: 0, size: 0, mode: 0, nlink: 0, uid: 0, gid: 0, atime: time, mtime: time, ctime: time };
+  return {
+    ino: 0,
+    size: 0,
+    mode: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    atime: time,
+    mtime: time,
+    ctime: time,
+  };
 }
 
 /** What chmod(2), chown(2), utimensat(2) and truncate(2) ask for; what is absent stays. */
@@ -212,7 +228,14 @@ declare const fileHandle: unique symbol;
 export type FileHandle = number & { readonly [fileHandle]: true };
 
 /** Readiness, as in poll(2). */
-export const Poll = { in: 0x001, out: 0x004, error: 0x008, hangUp: 0x010, readNormal: 0x040, writeNormal: 0x100 } as const;
+export const Poll = {
+  in: 0x001,
+  out: 0x004,
+  error: 0x008,
+  hangUp: 0x010,
+  readNormal: 0x040,
+  writeNormal: 0x100,
+} as const;
 /** With these two in the mask only POLLIN is set where io_uring polls for a read. */
 const URING_MASK = Poll.in | Poll.hangUp;
 /** A regular file is always ready. */
@@ -285,7 +308,8 @@ export abstract class Handle {
    */
   protected assertRestFits(room: number): void {
     const { account } = this;
-    if (room <= MAX_EVENT_BYTES && account !== null && !account.fitsItem('memory', MAX_EVENT_BYTES)) account.chargeItem('memory', MAX_EVENT_BYTES);
+    if (room <= MAX_EVENT_BYTES && account !== null && !account.fitsItem('memory', MAX_EVENT_BYTES))
+      account.chargeItem('memory', MAX_EVENT_BYTES);
   }
 
   /** How many bytes are kept of a record that was read in part. */
@@ -350,7 +374,8 @@ export abstract class Handle {
       this.heap += URING_THREAD_BYTES;
     }
     const thread = this.#uring.add(tid);
-    if (this.#shortTid === tid && this.#shortRest > 0) thread.gotShort(this.#shortOffset, this.#shortRest, false);
+    if (this.#shortTid === tid && this.#shortRest > 0)
+      thread.gotShort(this.#shortOffset, this.#shortRest, false);
     return thread;
   }
 

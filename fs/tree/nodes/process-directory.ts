@@ -12,7 +12,17 @@ import type { Recipient } from '../deliveries.js';
 import type { Ghost } from '../inotify-queue.js';
 import { EVERYTHING, chargeFilter, parse, refundFilter } from '../filter-charge.js';
 import { FilterFile, type FilteredDirectory, type UnparsedFilter } from './filter-file.js';
-import { type AttributeChanges, type Attributes, type Directory, FileType, type Handle, Lifetime, type Node, type NodeId, TYPE_MASK } from './node.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  type Directory,
+  FileType,
+  type Handle,
+  Lifetime,
+  type Node,
+  type NodeId,
+  TYPE_MASK,
+} from './node.js';
 import { type ReplayingDirectory, SinceFile } from './since-file.js';
 import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../prices.js';
 import type { QuotaAccount } from '../quota.js';
@@ -51,7 +61,10 @@ export interface DirectoryParent {
   ownerDied(directory: ProcessDirectory): void;
 }
 
-export class ProcessDirectory extends EventDirectory implements Mortal, Task, Recipient, Ghost, FilteredDirectory, ReplayingDirectory, QueueDirectory {
+export class ProcessDirectory
+  extends EventDirectory
+  implements Mortal, Task, Recipient, Ghost, FilteredDirectory, ReplayingDirectory, QueueDirectory
+{
   filter: Filter = EVERYTHING;
   /** The open `.filter` that was written last, until something else sets the filter. */
   lastWriter: UnparsedFilter | null = null;
@@ -90,7 +103,12 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     /** The user that made it. chown(2) does not change that. */
     readonly madeBy: number,
   ) {
-    super(context, id, new Lifetime(), new Queue(context.settings.queueLimits, account, () => this.fileComplete()));
+    super(
+      context,
+      id,
+      new Lifetime(),
+      new Queue(context.settings.queueLimits, account, () => this.fileComplete()),
+    );
     this.#account = account;
     this.uid = account.uid;
     this.gid = account.gid;
@@ -119,7 +137,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     if (seqnum > this.beginsAfter) return;
     const { first, events, lost } = this.context.bus.since(seqnum, this.beginsAfter, this.#begins);
     const { wanted, skipped } = this.#wantedOf(events);
-    const joined = this.queue.prepend(wanted.map((event) => this.entryFor(event)), lost + skipped);
+    const joined = this.queue.prepend(
+      wanted.map((event) => this.entryFor(event)),
+      lost + skipped,
+    );
     const { firstPosition } = this.queue.entries;
     joined.forEach((_, at) => this.context.inotify.announce(this, firstPosition + at));
     this.#begins = first;
@@ -130,7 +151,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   /** Those of them that the filter lets and that are not here, and how many it was not asked about. */
-  #wantedOf(events: readonly Event[]): { readonly wanted: readonly Event[]; readonly skipped: number } {
+  #wantedOf(events: readonly Event[]): {
+    readonly wanted: readonly Event[];
+    readonly skipped: number;
+  } {
     const wanted: Event[] = [];
     const startMs = performance.now();
     let cost = 0;
@@ -138,7 +162,10 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     for (const event of events.toReversed()) {
       if (this.queue.entries.get(event.name)?.event === event) continue;
       cost += this.filter.costOf(event.length);
-      if (cost > MOST_REPLAY_COST && (skipped > 0 || performance.now() - startMs > MOST_REPLAY_MS)) {
+      if (
+        cost > MOST_REPLAY_COST &&
+        (skipped > 0 || performance.now() - startMs > MOST_REPLAY_MS)
+      ) {
         skipped += event.weight;
         continue;
       }
@@ -223,7 +250,9 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   get #heldMemory(): number {
     const { queue } = this;
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    return this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap;
+    return (
+      this.#ownHeap + this.filter.memory + events * LINK_BYTES + queue.heap + this.specialsHeap
+    );
   }
 
   /** What is charged for the directory itself, as memory. */
@@ -262,15 +291,32 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
       this.fileComplete();
       return file;
     }
-    if (type !== FileType.fifo && type !== FileType.socket) throw new FsError(Errno.EPERM, 'no devices can be made here');
+    if (type !== FileType.fifo && type !== FileType.socket)
+      throw new FsError(Errno.EPERM, 'no devices can be made here');
     this.#refuseReserved(name);
-    return this.#addSpecial(new SpecialFile(this.context.newNodeId(), this.lifetime, name, mode, this.#ownersOfNew(caller)));
+    return this.#addSpecial(
+      new SpecialFile(
+        this.context.newNodeId(),
+        this.lifetime,
+        name,
+        mode,
+        this.#ownersOfNew(caller),
+      ),
+    );
   }
 
   /** symlink(2). EEXIST for `head` and `tail` also while there is no event. */
   override symlink(name: string, target: string, caller: Caller): Node {
     if (this.isReserved(name)) throw new FsError(Errno.EEXIST, `${name} has a meaning here`);
-    return this.#addSpecial(new SymlinkFile(this.context.newNodeId(), this.lifetime, name, target, this.#ownersOfNew(caller)));
+    return this.#addSpecial(
+      new SymlinkFile(
+        this.context.newNodeId(),
+        this.lifetime,
+        name,
+        target,
+        this.#ownersOfNew(caller),
+      ),
+    );
   }
 
   /** EDQUOT, ENOSPC. */
@@ -286,7 +332,14 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     this.#refuseReserved(name);
     this.#demand(1, 0, name.length + WRITTEN_EVENT_BYTES);
     const { uid, gid } = this.#ownersOfNew(caller);
-    const event = new WrittenEvent(this.context.bus.log.arena, name, this.context.newInode(), mode, uid, gid);
+    const event = new WrittenEvent(
+      this.context.bus.log.arena,
+      name,
+      this.context.newInode(),
+      mode,
+      uid,
+      gid,
+    );
     const file = new EventFile(this.context.newNodeId(), this, name, event);
     this.join(file);
     this.changed();
@@ -308,12 +361,18 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   /** The same for what comes from another directory, and replaces `taken` here. */
-  #demandFrom(from: ProcessDirectory, file: EventFile | SpecialFile, taken: Node | undefined, newName: string): void {
+  #demandFrom(
+    from: ProcessDirectory,
+    file: EventFile | SpecialFile,
+    taken: Node | undefined,
+    newName: string,
+  ): void {
     const event = file instanceof EventFile ? file.event : undefined;
     const replaced = taken instanceof EventFile ? taken.event : undefined;
     const bytes = (event?.length ?? 0) - (replaced?.length ?? 0);
     if (event !== undefined) this.#refuseFull(replaced === undefined ? 1 : 0, bytes);
-    const heap = this.#heapOf(file, newName) - (taken === undefined ? 0 : this.#heapOf(taken, newName));
+    const heap =
+      this.#heapOf(file, newName) - (taken === undefined ? 0 : this.#heapOf(taken, newName));
     this.#account.assertFitsFrom(from.#account, taken === undefined ? 1 : 0, bytes, heap);
   }
 
@@ -352,18 +411,23 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
 
   /** rename(2): within the directory an event keeps its place, in another it goes to the end. */
   override rename(name: string, to: Directory, newName: string, noReplace: boolean): void {
-    if (!(to instanceof ProcessDirectory)) throw new FsError(Errno.EPERM, 'events stay in process directories');
+    if (!(to instanceof ProcessDirectory))
+      throw new FsError(Errno.EPERM, 'events stay in process directories');
     to.#refuseReserved(newName);
     const file = this.eventFile(name) ?? this.specials?.get(name);
     if (file === undefined) {
-      throw new FsError(this.lookup(name) === undefined ? Errno.ENOENT : Errno.EPERM, `${name} stays where it is`);
+      throw new FsError(
+        this.lookup(name) === undefined ? Errno.ENOENT : Errno.EPERM,
+        `${name} stays where it is`,
+      );
     }
     const taken = to.lookup(newName);
     if (taken !== undefined) {
       if (noReplace) throw new FsError(Errno.EEXIST, 'the new name is taken (RENAME_NOREPLACE)');
       if (taken === file) return;
       // Two links to one event: rename(2) leaves both.
-      if (taken instanceof EventFile && file instanceof EventFile && taken.event === file.event) return;
+      if (taken instanceof EventFile && file instanceof EventFile && taken.event === file.event)
+        return;
     }
     if (to !== this) to.#demandFrom(this, file, taken, newName);
     else if (taken === undefined) this.#account.assertFits(0, 0, newName.length - name.length);
@@ -450,7 +514,8 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
   }
 
   #refuseOthers(caller: Caller): void {
-    if (caller.uid !== 0 && caller.uid !== this.uid) throw new FsError(Errno.EPERM, "the directory is someone else's");
+    if (caller.uid !== 0 && caller.uid !== this.uid)
+      throw new FsError(Errno.EPERM, "the directory is someone else's");
   }
 
   /** Its contents have changed. */
@@ -460,13 +525,15 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
 
   /** chmod(2), chown(2), utimensat(2). */
   override change(changes: AttributeChanges): void {
-    if (changes.size !== undefined) throw new FsError(Errno.EISDIR, 'a directory can not be truncated');
+    if (changes.size !== undefined)
+      throw new FsError(Errno.EISDIR, 'a directory can not be truncated');
     this.#giveTo(changes.uid ?? this.uid, changes.gid ?? this.gid);
     if (changes.mode !== undefined) this.mode = FileType.directory | (changes.mode & 0o7777);
     this.#accessed = changes.atime ?? this.#accessed;
     this.#modified = changes.mtime ?? this.#modified;
     this.#changed = now();
-    if (changes.mode !== undefined || changes.uid !== undefined || changes.gid !== undefined) this.#permitted = this.#changed;
+    if (changes.mode !== undefined || changes.uid !== undefined || changes.gid !== undefined)
+      this.#permitted = this.#changed;
   }
 
   override get permitted(): Timestamp {
@@ -479,7 +546,13 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
     const { queue } = this;
     const account = this.context.ledger.account(uid, gid);
     const events = queue.entries.size + (this.specials?.size ?? 0);
-    this.#account.moveTo(account, { directories: 1, events, bytes: queue.bytes, memory: this.#heldMemory, filter_cost: this.filter.cost });
+    this.#account.moveTo(account, {
+      directories: 1,
+      events,
+      bytes: queue.bytes,
+      memory: this.#heldMemory,
+      filter_cost: this.filter.cost,
+    });
     this.#account = queue.quota = account;
     this.uid = uid;
     this.gid = gid;
@@ -546,7 +619,11 @@ export class ProcessDirectory extends EventDirectory implements Mortal, Task, Re
       this.letGoOfNodes();
       return false;
     }
-    if (!this.readers.failSome(context.port, Errno.ESTALE, READERS_A_STEP) || !this.freeSome(EVENTS_A_STEP)) return false;
+    if (
+      !this.readers.failSome(context.port, Errno.ESTALE, READERS_A_STEP) ||
+      !this.freeSome(EVENTS_A_STEP)
+    )
+      return false;
     this.#account.refundItem('memory', directoryPrice(this.name).memory);
     return true;
   }

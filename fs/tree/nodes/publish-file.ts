@@ -1,6 +1,11 @@
 /** `publish`: a write(2) is one event, or several with an empty line behind each, and every queue gets them. */
 import type { Bus } from '../../bus/bus.js';
-import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText } from '../../uevent/text.js';
+import {
+  MAX_EVENT_BYTES,
+  MalformedUevent,
+  OversizedUevent,
+  UeventText,
+} from '../../uevent/text.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './node.js';
 import { restHeap } from '../prices.js';
@@ -73,7 +78,6 @@ const LARGEST_WRITE = 128 * 1024;
 const MOST_RECORDS = 256;
 const MOST_MS = 0.25;
 
-
 /**
  * An open `publish`.
  *
@@ -121,9 +125,12 @@ class PublishHandle extends Handle {
     this.#wait(null); // of a record with a line that is none, nothing is published
     if (begun !== null) {
       const text = Buffer.concat([begun, this.#separator(begun, written), written]);
-      return this.#isCut ? this.#takeRecords(text, text.length - length, true) : this.#addLines(text, length);
+      return this.#isCut
+        ? this.#takeRecords(text, text.length - length, true)
+        : this.#addLines(text, length);
     }
-    if (!written.includes(NUL)) return this.#takeRecords(written, 0, lineEnd(written) >= length - 1);
+    if (!written.includes(NUL))
+      return this.#takeRecords(written, 0, lineEnd(written) >= length - 1);
     this.node.take(written, 0, length);
     return length;
   }

@@ -3,7 +3,16 @@ import { Sequence } from '../../bus/sequence.js';
 import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller, Owner, Owners } from '../../owners/owners.js';
-import { type AttributeChanges, type Attributes, Directory, FOREVER, FileType, type Listing, type Node, ROOT_ID } from './node.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  Directory,
+  FOREVER,
+  FileType,
+  type Listing,
+  type Node,
+  ROOT_ID,
+} from './node.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import type { TreeContext } from '../context.js';
@@ -78,9 +87,12 @@ export class RootDirectory extends Directory implements DirectoryParent {
 
   override whyNotFound(name: string): string {
     const pid = PID_NAME.exec(name)?.[1];
-    if (this.directories.get(name) !== undefined) return 'a directory of that name gives way to the caller, whose PID it has';
+    if (this.directories.get(name) !== undefined)
+      return 'a directory of that name gives way to the caller, whose PID it has';
     if (pid === undefined) return 'no directory has that name';
-    return this.owners.isAlive(Number(pid)) ? `process ${pid} has made no directory of that name` : `no process ${pid}`;
+    return this.owners.isAlive(Number(pid))
+      ? `process ${pid} has made no directory of that name`
+      : `no process ${pid}`;
   }
 
   /**
@@ -92,20 +104,28 @@ export class RootDirectory extends Directory implements DirectoryParent {
    * The caller's PID costs two or three reads of /proc. It is looked at only where the directory may be usurped.
    */
   #isUsurped(directory: ProcessDirectory, caller: Caller | undefined): boolean {
-    if (!directory.isOrphaned && (directory.madeBy === 0 || caller === undefined || caller.uid === directory.madeBy)) return false;
+    if (
+      !directory.isOrphaned &&
+      (directory.madeBy === 0 || caller === undefined || caller.uid === directory.madeBy)
+    )
+      return false;
     const pid = PID_NAME.exec(directory.name)?.[1];
     if (pid === undefined) return false;
     const { owners } = this;
-    if (!directory.isOrphaned && owners.effectiveUidOf(directory.owner) === directory.madeBy) return false;
+    if (!directory.isOrphaned && owners.effectiveUidOf(directory.owner) === directory.madeBy)
+      return false;
     // fuse-native does not tell the caller: there any live process of that PID will do.
-    return caller === undefined ? owners.isAlive(Number(pid)) : owners.isSelfOrAncestor(Number(pid), caller);
+    return caller === undefined
+      ? owners.isAlive(Number(pid))
+      : owners.isSelfOrAncestor(Number(pid), caller);
   }
 
   /** Makes a name free that is usurped. EEXIST where it is taken by right. */
   #clear(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
     if (directory === undefined && this.#fixedNode(name) === undefined) return;
-    if (directory === undefined || !this.#isUsurped(directory, caller)) throw new FsError(Errno.EEXIST, 'the name is taken');
+    if (directory === undefined || !this.#isUsurped(directory, caller))
+      throw new FsError(Errno.EEXIST, 'the name is taken');
     this.#end(directory, 'usurped');
   }
 
@@ -122,7 +142,11 @@ export class RootDirectory extends Directory implements DirectoryParent {
   mkdirForNamed(name: string, mode: number): ProcessDirectory {
     this.#clear(name);
     const pid = PID_NAME.exec(name)?.[1];
-    if (pid === undefined) throw new FsError(Errno.EPERM, `${name}: only <pid> and <pid>.<label>, the caller is not known`);
+    if (pid === undefined)
+      throw new FsError(
+        Errno.EPERM,
+        `${name}: only <pid> and <pid>.<label>, the caller is not known`,
+      );
     const { owner, uid, gid } = this.owners.anybody(Number(pid));
     try {
       return this.#add(name, mode & OWNER_ONLY, uid, gid, () => owner);
@@ -132,13 +156,28 @@ export class RootDirectory extends Directory implements DirectoryParent {
     }
   }
 
-  #add(name: string, mode: number, uid: number, gid: number, findOwner: () => Owner): ProcessDirectory {
+  #add(
+    name: string,
+    mode: number,
+    uid: number,
+    gid: number,
+    findOwner: () => Owner,
+  ): ProcessDirectory {
     const account = this.context.ledger.account(uid, gid);
     const price = directoryPrice(name);
     account.chargeAll(price);
     try {
       const owner = findOwner();
-      const directory = new ProcessDirectory(this.context, this, this.context.newDirectoryId(), name, owner, mode, account, uid);
+      const directory = new ProcessDirectory(
+        this.context,
+        this,
+        this.context.newDirectoryId(),
+        name,
+        owner,
+        mode,
+        account,
+        uid,
+      );
       this.owners.bind(owner, directory);
       this.directories.push(name, directory);
       this.context.deliveries.add(directory);
@@ -153,7 +192,9 @@ export class RootDirectory extends Directory implements DirectoryParent {
 
   #ownerFor(name: string, caller: Caller): Owner {
     const pid = PID_NAME.exec(name)?.[1];
-    return pid === undefined ? this.owners.ofCaller(caller) : this.owners.named(Number(pid), caller);
+    return pid === undefined
+      ? this.owners.ofCaller(caller)
+      : this.owners.named(Number(pid), caller);
   }
 
   /** rmdir(2): ENOTEMPTY while it holds events that a listing has shown, EPERM for what always stays. */
@@ -163,7 +204,8 @@ export class RootDirectory extends Directory implements DirectoryParent {
       if (this.#fixedNode(name) !== undefined) throw new FsError(Errno.EPERM, 'it is always there');
       throw new FsError(Errno.ENOENT, 'no directory has that name');
     }
-    if (!directory.removable) throw new FsError(Errno.ENOTEMPTY, 'it holds what a listing has shown, or was never listed');
+    if (!directory.removable)
+      throw new FsError(Errno.ENOTEMPTY, 'it holds what a listing has shown, or was never listed');
     this.#end(directory, 'rmdir');
   }
 
@@ -192,18 +234,35 @@ export class RootDirectory extends Directory implements DirectoryParent {
   /** Process directories first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (offset < FIRST_ENTRY_OFFSET && !to.add(this.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)) return;
+    if (
+      offset < FIRST_ENTRY_OFFSET &&
+      !to.add(this.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)
+    )
+      return;
     const { directories } = this;
     const isNarrow = directories.nextPosition + FIRST_DIRECTORY_OFFSET < NARROW_FIXED_OFFSET;
     const firstFixed = isNarrow ? NARROW_FIXED_OFFSET : WIDE_FIXED_OFFSET;
-    let position = offset >= firstFixed ? -1 : directories.seek(Math.max(0, offset - FIRST_ENTRY_OFFSET));
+    let position =
+      offset >= firstFixed ? -1 : directories.seek(Math.max(0, offset - FIRST_ENTRY_OFFSET));
     for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
       const directory = directories.at(position)!;
-      if (!to.add(directory.ino, FileType.directory, directory.name, position + FIRST_DIRECTORY_OFFSET)) return;
+      if (
+        !to.add(
+          directory.ino,
+          FileType.directory,
+          directory.name,
+          position + FIRST_DIRECTORY_OFFSET,
+        )
+      )
+        return;
     }
     for (let n = Math.max(0, offset - firstFixed); n < this.#fixed.length; n++) {
       const { name, node, isLink } = this.#fixed[n];
-      if ((!isLink || this.context.settings.listsLinks) && !to.add(node.ino, node.type, name, firstFixed + n + 1)) return;
+      if (
+        (!isLink || this.context.settings.listsLinks) &&
+        !to.add(node.ino, node.type, name, firstFixed + n + 1)
+      )
+        return;
     }
   }
 

@@ -1,6 +1,13 @@
 /** A file of the root. */
 import { type Timestamp, now } from '../../bus/event.js';
-import { type AttributeChanges, type Attributes, FileType, type Lifetime, Node, type NodeId } from './node.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  FileType,
+  type Lifetime,
+  Node,
+  type NodeId,
+} from './node.js';
 
 /** A file of the root whose mode and owner the administrator may change. */
 export abstract class RootFile extends Node {

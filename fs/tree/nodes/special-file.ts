@@ -5,7 +5,16 @@
  */
 import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { type AttributeChanges, type Attributes, FileType, type Handle, type Lifetime, Node, type NodeId, PERMISSION_BITS } from './node.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  FileType,
+  type Handle,
+  type Lifetime,
+  Node,
+  type NodeId,
+  PERMISSION_BITS,
+} from './node.js';
 import { specialHeap } from '../prices.js';
 
 export class SpecialFile extends Node {
@@ -92,7 +101,13 @@ export class SymlinkFile extends SpecialFile {
   #target: string;
 
   /** @param target bytes as characters */
-  constructor(id: NodeId, lifetime: Lifetime, name: string, target: string, owner: { readonly uid: number; readonly gid: number }) {
+  constructor(
+    id: NodeId,
+    lifetime: Lifetime,
+    name: string,
+    target: string,
+    owner: { readonly uid: number; readonly gid: number },
+  ) {
     super(id, lifetime, name, FileType.symlink | 0o777, owner);
     this.#target = target;
     this.#size = target.length;
@@ -119,7 +134,8 @@ export class SymlinkFile extends SpecialFile {
 
   /** lchown(2), utimensat(2). EOPNOTSUPP for a mode, as the kernel says (fs/attr.c, notify_change). */
   override change(changes: AttributeChanges): void {
-    if (changes.mode !== undefined) throw new FsError(Errno.EOPNOTSUPP, 'a symlink has no mode of its own');
+    if (changes.mode !== undefined)
+      throw new FsError(Errno.EOPNOTSUPP, 'a symlink has no mode of its own');
     super.change(changes);
   }
 

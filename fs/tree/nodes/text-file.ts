@@ -99,7 +99,8 @@ export class TextHandle extends Handle {
     private readonly textAccount: QuotaAccount,
   ) {
     super(node);
-    if (!textAccount.tryChargeOpen(textHeap(text.length))) textAccount.chargeItem('memory', textHeap(text.length));
+    if (!textAccount.tryChargeOpen(textHeap(text.length)))
+      textAccount.chargeItem('memory', textHeap(text.length));
     // Not from Buffer's pool: there a text of a few bytes keeps 8 KiB.
     const bytes = Buffer.allocUnsafeSlow(text.length);
     bytes.write(text, 'latin1');

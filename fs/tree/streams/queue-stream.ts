@@ -29,7 +29,7 @@ export class QueueStreamFile extends DotFile<QueueDirectory> {
   /** Whoever may read and change the directory may take events off it: each class needs r and w. */
   get permissions(): number {
     const { mode } = this.directory;
-    return (mode & 0o444) & ((mode & 0o222) << 1);
+    return mode & 0o444 & ((mode & 0o222) << 1);
   }
 
   override get size(): number {

@@ -8,7 +8,15 @@ import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
 import { EVERYTHING } from '../filter-charge.js';
-import { type Attributes, Handle, type Lifetime, type Node, type NodeId, type ParkedRead, Poll } from '../nodes/node.js';
+import {
+  type Attributes,
+  Handle,
+  type Lifetime,
+  type Node,
+  type NodeId,
+  type ParkedRead,
+  Poll,
+} from '../nodes/node.js';
 import { streamPrice } from '../prices.js';
 import type { QuotaLedger, QuotaAccount } from '../quota.js';
 import { RootFile } from '../nodes/root-file.js';
@@ -60,7 +68,12 @@ export class StreamGroup extends FilterGroup {
       if (answered === most) break;
       const handle = read.handle as StreamHandle;
       const { cursor } = handle;
-      if (leader !== null && begun.place >= 0 && cursor.place === begun.place && read.size === begun.size) {
+      if (
+        leader !== null &&
+        begun.place >= 0 &&
+        cursor.place === begun.place &&
+        read.size === begun.size
+      ) {
         cursor.follow(leader, leader.toldLost - begun.lost);
       } else if (cursor.ready) {
         if (batch.length > 0) port.answer(batch);
@@ -148,7 +161,10 @@ export class Streams {
       const filter = group.filter.text;
       for (const { openerPid, cursor } of group.handles) {
         const { pending, lost } = cursor;
-        lines.push([`STREAM_${lines.length}`, subscriberText({ pid: openerPid, pending, lost, filter })]);
+        lines.push([
+          `STREAM_${lines.length}`,
+          subscriberText({ pid: openerPid, pending, lost, filter }),
+        ]);
         if (lines.length === MOST_LISTED && this.size > MOST_LISTED) {
           lines.push(['STREAMS_NOT_LISTED', this.size - MOST_LISTED]);
           return lines;

@@ -34,7 +34,11 @@ export interface FilterLimits {
 export const FILTER_LIMITS: FilterLimits = { text: 4 * 1024, terms: 64, alternatives: 32 };
 
 /** For programs that filter for themselves. */
-export const NO_FILTER_LIMITS: FilterLimits = { text: Infinity, terms: Infinity, alternatives: Infinity };
+export const NO_FILTER_LIMITS: FilterLimits = {
+  text: Infinity,
+  terms: Infinity,
+  alternatives: Infinity,
+};
 
 /** The text is no filter: `column 12: expected == or != after SUBSYSTEM`. */
 export class FilterError extends Error {
@@ -61,7 +65,13 @@ export class OversizedFilter extends Error {
     readonly what: keyof FilterLimits,
     most: number,
   ) {
-    super({ text: `a filter has at most ${most} bytes`, terms: `a filter has at most ${most} terms`, alternatives: `a term has at most ${most} alternatives` }[what]);
+    super(
+      {
+        text: `a filter has at most ${most} bytes`,
+        terms: `a filter has at most ${most} terms`,
+        alternatives: `a term has at most ${most} alternatives`,
+      }[what],
+    );
   }
 }
 
@@ -89,16 +99,24 @@ class Term {
 
   get cost(): number {
     const more = this.key === 'TAGS' ? TAGS_COST : 0;
-    return this.alternatives.reduce((sum, glob) => sum + glob.cost + (glob.literal === null ? more : 0), 1);
+    return this.alternatives.reduce(
+      (sum, glob) => sum + glob.cost + (glob.literal === null ? more : 0),
+      1,
+    );
   }
 
   get memory(): number {
-    return this.alternatives.reduce((sum, glob) => sum + POINTER_BYTES + glob.memory + STRING_BYTES, TERM_BYTES);
+    return this.alternatives.reduce(
+      (sum, glob) => sum + POINTER_BYTES + glob.memory + STRING_BYTES,
+      TERM_BYTES,
+    );
   }
 
   /** The values of which an event must have one, or null when they cannot be listed. */
   get literals(): readonly string[] | null {
-    const literals = this.alternatives.map((glob) => glob.literal).filter((literal) => literal !== null);
+    const literals = this.alternatives
+      .map((glob) => glob.literal)
+      .filter((literal) => literal !== null);
     return literals.length === this.alternatives.length ? literals : null;
   }
 
@@ -236,7 +254,8 @@ const NO_TAGS: ReadonlySet<string> = new Set(['']);
  */
 export function tagsOf(value = ''): ReadonlySet<string> {
   const tags = new Set<string>();
-  for (const tag of value.slice(0, MOST_TAGS_BYTES).split(':', 2 * MOST_TAGS)) if (tag !== '' && tags.size < MOST_TAGS) tags.add(tag);
+  for (const tag of value.slice(0, MOST_TAGS_BYTES).split(':', 2 * MOST_TAGS))
+    if (tag !== '' && tags.size < MOST_TAGS) tags.add(tag);
   return tags.size > 0 ? tags : NO_TAGS;
 }
 
@@ -247,11 +266,18 @@ function waysOf(rule: Rule): readonly Way[] | null {
   for (const { key, negated, literals } of rule) {
     if (negated || literals === null) continue;
     const known = required.get(key);
-    if (key === 'TAGS') tagged.push({ key, values: [...new Set(literals)] }); // one tag fits one term, another the next
-    else required.set(key, new Set(known === undefined ? literals : literals.filter((literal) => known.has(literal))));
+    if (key === 'TAGS')
+      tagged.push({ key, values: [...new Set(literals)] }); // one tag fits one term, another the next
+    else
+      required.set(
+        key,
+        new Set(known === undefined ? literals : literals.filter((literal) => known.has(literal))),
+      );
   }
   for (const { key, negated, alternatives } of rule) {
-    if (negated) for (const { literal } of alternatives) if (literal !== null) required.get(key)?.delete(literal);
+    if (negated)
+      for (const { literal } of alternatives)
+        if (literal !== null) required.get(key)?.delete(literal);
   }
   const ways = [...required].map(([key, values]) => ({ key, values: [...values] }));
   if (ways.some(({ values }) => values.length === 0)) return null;
@@ -340,7 +366,8 @@ class Parser {
       this.skipBlanks();
       this.part(alternatives);
     }
-    if (alternatives.length > limits.alternatives) throw new OversizedFilter('alternatives', limits.alternatives);
+    if (alternatives.length > limits.alternatives)
+      throw new OversizedFilter('alternatives', limits.alternatives);
     if (++this.terms > limits.terms) throw new OversizedFilter('terms', limits.terms);
     return new Term(key, negated, alternatives.slice());
   }
@@ -372,7 +399,9 @@ class Parser {
     } else {
       const word = this.word();
       if (word !== '' && this.next() === '"') {
-        throw this.expected('quotes around all of the pattern, or \\" for a quote that belongs to it');
+        throw this.expected(
+          'quotes around all of the pattern, or \\" for a quote that belongs to it',
+        );
       }
       alternatives.push(compileGlob(word));
     }

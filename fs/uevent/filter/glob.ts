@@ -89,9 +89,11 @@ class Tokens {
     MASKS.fill(0);
     for (const [i, token] of this.list.entries()) {
       if (typeof token === 'number') MASKS[token] |= 1 << i;
-      else for (let word = 0; word < token.length; word++) {
-        for (let bits = token.charCodeAt(word); bits !== 0; bits &= bits - 1) MASKS[word * 16 + lowestBit(bits)] |= 1 << i;
-      }
+      else
+        for (let word = 0; word < token.length; word++) {
+          for (let bits = token.charCodeAt(word); bits !== 0; bits &= bits - 1)
+            MASKS[word * 16 + lowestBit(bits)] |= 1 << i;
+        }
     }
     this.masks = MASKS_BYTES.toString('utf16le');
   }
@@ -100,7 +102,8 @@ class Tokens {
   find(value: string, from: number, end: number): number {
     const { masks, length } = this;
     if (masks === '') {
-      for (let place = from; place <= end - length; place++) if (this.fitsAt(value, place)) return place;
+      for (let place = from; place <= end - length; place++)
+        if (this.fitsAt(value, place)) return place;
       return -1;
     }
     const whole = 1 << (length - 1);
@@ -174,7 +177,9 @@ export class Glob {
   get memory(): number {
     let memory = GLOB_BYTES;
     if (this.literal !== null && this.literal !== this.pattern) memory += textMemory(this.literal);
-    for (const piece of this.pieces) memory += POINTER_BYTES + (typeof piece === 'string' ? textMemory(piece) : tokensMemory(piece));
+    for (const piece of this.pieces)
+      memory +=
+        POINTER_BYTES + (typeof piece === 'string' ? textMemory(piece) : tokensMemory(piece));
     return memory;
   }
 
@@ -257,7 +262,8 @@ function textMemory(text: string): number {
 
 function tokensMemory({ list, masks }: Tokens): number {
   let memory = TOKENS_BYTES + 2 * masks.length;
-  for (const token of list) memory += typeof token === 'number' || token === ANY ? 8 : 8 + SET_BYTES;
+  for (const token of list)
+    memory += typeof token === 'number' || token === ANY ? 8 : 8 + SET_BYTES;
   return memory;
 }
 
@@ -277,7 +283,8 @@ function comparisonCost(piece: Piece): number {
 }
 
 function searchCost(piece: Piece): number {
-  if (typeof piece === 'string') return TEXT_SEARCH_COST + LONG_TEXT_COST * Math.max(0, piece.length - SEARCHED_WELL_BYTES);
+  if (typeof piece === 'string')
+    return TEXT_SEARCH_COST + LONG_TEXT_COST * Math.max(0, piece.length - SEARCHED_WELL_BYTES);
   return piece.masks !== '' ? MASKED_SEARCH_COST : TOKEN_SEARCH_COST * piece.length;
 }
 
@@ -299,7 +306,11 @@ function contains(set: ByteSet, byte: number): boolean {
  * @param unclosed places from which no `]` is found; a failure adds the places it went through, so that `[[[[...`
  *   takes linear time
  */
-function readBracket(pattern: string, open: number, unclosed: Set<number>): { token: Token; end: number } | null {
+function readBracket(
+  pattern: string,
+  open: number,
+  unclosed: Set<number>,
+): { token: Token; end: number } | null {
   const members = MEMBERS.fill(0);
   const negated = pattern[open + 1] === '!' || pattern[open + 1] === '^';
   const start = open + (negated ? 2 : 1);
@@ -325,7 +336,11 @@ function readBracket(pattern: string, open: number, unclosed: Set<number>): { to
 
     const first = readByte(pattern, at);
     let last = first;
-    if (pattern[first.end] === '-' && first.end + 1 < pattern.length && pattern[first.end + 1] !== ']') {
+    if (
+      pattern[first.end] === '-' &&
+      first.end + 1 < pattern.length &&
+      pattern[first.end + 1] !== ']'
+    ) {
       last = readByte(pattern, first.end + 1);
     }
     if (!broken && first.code <= last.code) addRange(members, first.code, last.code);
@@ -348,7 +363,11 @@ function readByte(pattern: string, at: number): { code: number; end: number } {
   // After a `\` at the very end comes NaN, but then the bracket is not closed, and this is not used.
   if (pattern[at] === '\\') return { code: pattern.charCodeAt(at + 1), end: at + 2 };
   const delimiter = pattern[at + 1];
-  if (pattern[at] === '[' && (delimiter === '=' || delimiter === '.') && pattern.startsWith(delimiter + ']', at + 3)) {
+  if (
+    pattern[at] === '[' &&
+    (delimiter === '=' || delimiter === '.') &&
+    pattern.startsWith(delimiter + ']', at + 3)
+  ) {
     return { code: pattern.charCodeAt(at + 2), end: at + 5 };
   }
   return { code: pattern.charCodeAt(at), end: at + 1 };
@@ -366,7 +385,8 @@ function addRange(members: Uint16Array, first: number, last: number): void {
 }
 
 function addRanges(members: Uint16Array, set: Ranges): void {
-  for (let i = 0; i < set.length; i += 2) addRange(members, set.charCodeAt(i), set.charCodeAt(i + 1));
+  for (let i = 0; i < set.length; i += 2)
+    addRange(members, set.charCodeAt(i), set.charCodeAt(i + 1));
 }
 
 /** The members, or all others where it is negated: the byte if it is one. */

@@ -16,18 +16,31 @@ command('has the kernel tell of the devices that match', async () => {
   const { code, out, err } = await eventfs(['coldplug', 'SUBSYSTEM==mem, DEVNAME==null|zero']);
   assert.equal([code, out, err], [0, '', 'eventfs: coldplug: 2 of 2 devices\n']);
   const records = await reader.has(2, 20_000);
-  for (const name of ['null', 'zero']) assert.ok(records.some((record) => record.startsWith(`add@/devices/virtual/mem/${name}\n`)));
+  for (const name of ['null', 'zero'])
+    assert.ok(records.some((record) => record.startsWith(`add@/devices/virtual/mem/${name}\n`)));
   await reader.kill();
 });
 
 command('marks what it has asked for by a UUID and arguments', async () => {
   const uuid = '8b0f2f0a-7d1c-4d0e-9b52-1c6c5a1f0e77';
   const reader = await Reader.on(`${daemon.path}/match/SYNTH_UUID==${uuid}`);
-  const { code } = await eventfs(['coldplug', '--action', 'change', '--synth-uuid', uuid, '--synth-arg', 'FOR=me', '--synth-arg', 'N=2', 'DEVNAME==null']);
+  const { code } = await eventfs([
+    'coldplug',
+    '--action',
+    'change',
+    '--synth-uuid',
+    uuid,
+    '--synth-arg',
+    'FOR=me',
+    '--synth-arg',
+    'N=2',
+    'DEVNAME==null',
+  ]);
   assert.is(code, 0);
   const [record] = await reader.has(1, 20_000);
   assert.match(record, /^change@\/devices\/virtual\/mem\/null\n/);
-  for (const line of [`SYNTH_UUID=${uuid}`, 'SYNTH_ARG_FOR=me', 'SYNTH_ARG_N=2']) assert.ok(record.split('\n').includes(line), line);
+  for (const line of [`SYNTH_UUID=${uuid}`, 'SYNTH_ARG_FOR=me', 'SYNTH_ARG_N=2'])
+    assert.ok(record.split('\n').includes(line), line);
   await reader.kill();
 });
 
@@ -40,7 +53,10 @@ command('only prints what it would do by --dry-run: each device once, parents fi
   assert.ok(paths.includes(`/sys${NULL_DEVICE}`));
   paths.forEach((path, i) => {
     assert.is(realpathSync(path), path);
-    assert.not.ok(paths.slice(0, i).some((earlier) => earlier.startsWith(`${path}/`)), `${path} comes after a child`);
+    assert.not.ok(
+      paths.slice(0, i).some((earlier) => earlier.startsWith(`${path}/`)),
+      `${path} comes after a child`,
+    );
   });
   assert.is(readFileSync('/sys/class/mem/null/uevent', 'latin1'), before);
 });
@@ -53,63 +69,149 @@ command('knows drivers and buses by --subsystems', async () => {
 
 command('finds the same devices as udevadm does', async () => {
   // In a chroot udevadm does nothing, unless it is told that it is not in one.
-  const theirs = await run(['udevadm', 'trigger', '--dry-run', '--verbose', '--subsystem-match=mem'], { env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' } });
+  const theirs = await run(
+    ['udevadm', 'trigger', '--dry-run', '--verbose', '--subsystem-match=mem'],
+    { env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' } },
+  );
   const ours = await eventfs(['coldplug', '--dry-run', 'SUBSYSTEM==mem']);
   assert.ok(theirs.out.includes(NULL_DEVICE));
   assert.equal(ours.out.trim().split('\n').sort(), theirs.out.trim().split('\n').sort());
 });
 
-command('says in one line that only root may, and where /sys can\'t be written', async () => {
+command("says in one line that only root may, and where /sys can't be written", async () => {
   const nobody = await run([...AS_NOBODY, ...eventfsForOthers(), 'coldplug', 'DEVNAME==null']);
-  assert.equal([nobody.code, nobody.err], [111, `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may ask the kernel for events)\n`]);
-  const { code, err } = await run(['unshare', '--mount', 'sh', '-c', 'mount -o remount,bind,ro /sys && exec "$@"', 'sh', process.execPath, EVENTFS, 'coldplug', 'DEVNAME==null']);
+  assert.equal(
+    [nobody.code, nobody.err],
+    [
+      111,
+      `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may ask the kernel for events)\n`,
+    ],
+  );
+  const { code, err } = await run([
+    'unshare',
+    '--mount',
+    'sh',
+    '-c',
+    'mount -o remount,bind,ro /sys && exec "$@"',
+    'sh',
+    process.execPath,
+    EVENTFS,
+    'coldplug',
+    'DEVNAME==null',
+  ]);
   assert.is(code, 111);
-  assert.match(err, /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys, or outside of the container\)\n$/i);
+  assert.match(
+    err,
+    /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys, or outside of the container\)\n$/i,
+  );
 });
 
 /** Runs it in a mount namespace of its own, once `prepare` has been run there. */
 const prepared = (prepare: string, ...args: readonly string[]): ReturnType<typeof run> =>
-  run(['unshare', '--mount', 'sh', '-ec', `${prepare}; exec "$@"`, 'sh', process.execPath, EVENTFS, ...args]);
+  run([
+    'unshare',
+    '--mount',
+    'sh',
+    '-ec',
+    `${prepare}; exec "$@"`,
+    'sh',
+    process.execPath,
+    EVENTFS,
+    ...args,
+  ]);
 
 command('fails where /sys is not mounted, and so does wait --existing', async () => {
-  const hint = '/sys: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs /sys)\n';
-  for (const args of [['coldplug'], ['coldplug', '--dry-run'], ['coldplug', '--subsystems', 'SUBSYSTEM==drivers'], ['wait', '--mount', daemon.path, '--existing', 'DEVNAME==null', '--timeout', '5']]) {
+  const hint =
+    '/sys: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs /sys)\n';
+  for (const args of [
+    ['coldplug'],
+    ['coldplug', '--dry-run'],
+    ['coldplug', '--subsystems', 'SUBSYSTEM==drivers'],
+    ['wait', '--mount', daemon.path, '--existing', 'DEVNAME==null', '--timeout', '5'],
+  ]) {
     const { code, out, err } = await prepared('mount -t tmpfs none /sys', ...args);
     assert.equal([code, out, err], [1, '', `eventfs: ${args[0]}: ${hint}`]);
   }
 });
 
 /** Makes a /sys with four devices, `d1` to `d4`, whose files `uevent` are as `files` says. */
-const OWN_SYS = 'mount -t tmpfs none /sys; mkdir -p /sys/devices /sys/class/c; for d in d1 d2 d3 d4; do mkdir /sys/devices/$d; : > /sys/devices/$d/uevent; ln -s /sys/devices/$d /sys/class/c/$d; done';
+const OWN_SYS =
+  'mount -t tmpfs none /sys; mkdir -p /sys/devices /sys/class/c; for d in d1 d2 d3 d4; do mkdir /sys/devices/$d; : > /sys/devices/$d/uevent; ln -s /sys/devices/$d /sys/class/c/$d; done';
 
-command('goes on when a device is gone or refuses, counts the ones that refuse, and fails for these', async () => {
-  const written = 'grep -c add /sys/devices/d*/uevent';
-  const script = `${OWN_SYS}; mount -t tmpfs -o size=4k none /sys/devices/d2; cd /sys/devices/d2; : > uevent; head -c 4096 /dev/zero > full; set +e; "$@"; echo $?; ${written}`;
-  const { out, err } = await run(['unshare', '--mount', 'sh', '-ec', script, 'sh', process.execPath, EVENTFS, 'coldplug']);
-  assert.equal(err.toLowerCase().split('\n'), ['eventfs: coldplug: /sys/devices/d2: no space left on device', 'eventfs: coldplug: 3 of 4 devices', 'eventfs: coldplug: 1 devices have refused', '']);
-  assert.match(out, /^1\n\/sys\/devices\/d1\/uevent:1\n\/sys\/devices\/d2\/uevent:0\n\/sys\/devices\/d3\/uevent:1\n\/sys\/devices\/d4\/uevent:1\n$/);
-  const gone = await prepared(`${OWN_SYS}; rm /sys/devices/d1/uevent; rm -r /sys/devices/d4`, 'coldplug');
-  assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: 2 of 2 devices\n']);
-});
+command(
+  'goes on when a device is gone or refuses, counts the ones that refuse, and fails for these',
+  async () => {
+    const written = 'grep -c add /sys/devices/d*/uevent';
+    const script = `${OWN_SYS}; mount -t tmpfs -o size=4k none /sys/devices/d2; cd /sys/devices/d2; : > uevent; head -c 4096 /dev/zero > full; set +e; "$@"; echo $?; ${written}`;
+    const { out, err } = await run([
+      'unshare',
+      '--mount',
+      'sh',
+      '-ec',
+      script,
+      'sh',
+      process.execPath,
+      EVENTFS,
+      'coldplug',
+    ]);
+    assert.equal(err.toLowerCase().split('\n'), [
+      'eventfs: coldplug: /sys/devices/d2: no space left on device',
+      'eventfs: coldplug: 3 of 4 devices',
+      'eventfs: coldplug: 1 devices have refused',
+      '',
+    ]);
+    assert.match(
+      out,
+      /^1\n\/sys\/devices\/d1\/uevent:1\n\/sys\/devices\/d2\/uevent:0\n\/sys\/devices\/d3\/uevent:1\n\/sys\/devices\/d4\/uevent:1\n$/,
+    );
+    const gone = await prepared(
+      `${OWN_SYS}; rm /sys/devices/d1/uevent; rm -r /sys/devices/d4`,
+      'coldplug',
+    );
+    assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: 2 of 2 devices\n']);
+  },
+);
 
 command('takes what the kernel does not understand for a reason to end', async () => {
   // /proc/self/oom_score_adj: what is no number is EINVAL
-  const { code, err } = await prepared(`${OWN_SYS}; mount --bind /proc/1/oom_score_adj /sys/devices/d1/uevent`, 'coldplug');
-  assert.equal([code, err.toLowerCase()], [111, "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel does not understand 'add')\n"]);
+  const { code, err } = await prepared(
+    `${OWN_SYS}; mount --bind /proc/1/oom_score_adj /sys/devices/d1/uevent`,
+    'coldplug',
+  );
+  assert.equal(
+    [code, err.toLowerCase()],
+    [
+      111,
+      "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel does not understand 'add')\n",
+    ],
+  );
 });
 
 command('shows its progress on a terminal', async () => {
-  const { out } = await run(['script', '-qec', `${process.execPath} ${EVENTFS} coldplug SUBSYSTEM==mem`, '/dev/null']);
+  const { out } = await run([
+    'script',
+    '-qec',
+    `${process.execPath} ${EVENTFS} coldplug SUBSYSTEM==mem`,
+    '/dev/null',
+  ]);
   assert.match(out, /\d+\/\d+ \/sys\/devices\/virtual\/mem\//);
 });
 
 command('refuses what the kernel would not understand', async () => {
-  for (const args of [['--action', 'frobnicate'], ['--synth-uuid', 'x'], ['--synth-arg', 'a-b=1'], ['--synth-arg', 'a']]) {
+  for (const args of [
+    ['--action', 'frobnicate'],
+    ['--synth-uuid', 'x'],
+    ['--synth-arg', 'a-b=1'],
+    ['--synth-arg', 'a'],
+  ]) {
     const { code, err } = await eventfs(['coldplug', ...args]);
     assert.is(code, 100, args.join(' '));
     assert.match(err, /^eventfs: option [^\n]* is invalid[^\n]*\n$/);
   }
-  assert.equal((await eventfs(['coldplug', '--synth-arg', 'A=1', '--dry-run'])).err, 'eventfs: coldplug: --synth-arg needs --synth-uuid\n');
+  assert.equal(
+    (await eventfs(['coldplug', '--synth-arg', 'A=1', '--dry-run'])).err,
+    'eventfs: coldplug: --synth-arg needs --synth-uuid\n',
+  );
 });
 
 command.run();

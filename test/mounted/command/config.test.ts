@@ -36,27 +36,39 @@ function fileOf(text: string | Buffer): string {
   return path;
 }
 
-const mount = async (path: string, ...args: readonly string[]) => run([process.execPath, EVENTFS, 'mount', '--config', path, ...args, mountPoint()]);
+const mount = async (path: string, ...args: readonly string[]) =>
+  run([process.execPath, EVENTFS, 'mount', '--config', path, ...args, mountPoint()]);
 
 config('is the defaults where it says nothing', () => {
   assert.equal(read(''), DEFAULT_CONFIG);
   assert.equal(read('# nothing\n[queue]\n[quota.uid]\n'), DEFAULT_CONFIG);
 });
 
-config('takes sizes with units, unlimited, and what is said of one user on top of what is said of all', () => {
-  const { queue, quotas } = read('queue.bytes = "2 MiB"\n[quota.uid]\ndefault = { events = 7 }\n5 = { bytes = "1KiB" }\n0 = { streams = 3 }\n6.bytes = "unlimited"');
-  assert.is(queue.bytes, 2 * 1024 * 1024);
-  const usual = { ...DEFAULT_CONFIG.quotas.uid.others, events: 7 };
-  assert.equal(quotas.uid.others, usual);
-  assert.equal(quotas.uid.of.get(5), { ...usual, bytes: 1024 });
-  assert.equal(quotas.uid.of.get(6), { ...usual, bytes: Infinity });
-  assert.equal(quotas.uid.of.get(0), { ...NO_BOUNDS, streams: 3 });
-  assert.equal(Object.values(NO_BOUNDS), new Array(7).fill(Infinity));
-});
+config(
+  'takes sizes with units, unlimited, and what is said of one user on top of what is said of all',
+  () => {
+    const { queue, quotas } = read(
+      'queue.bytes = "2 MiB"\n[quota.uid]\ndefault = { events = 7 }\n5 = { bytes = "1KiB" }\n0 = { streams = 3 }\n6.bytes = "unlimited"',
+    );
+    assert.is(queue.bytes, 2 * 1024 * 1024);
+    const usual = { ...DEFAULT_CONFIG.quotas.uid.others, events: 7 };
+    assert.equal(quotas.uid.others, usual);
+    assert.equal(quotas.uid.of.get(5), { ...usual, bytes: 1024 });
+    assert.equal(quotas.uid.of.get(6), { ...usual, bytes: Infinity });
+    assert.equal(quotas.uid.of.get(0), { ...NO_BOUNDS, streams: 3 });
+    assert.equal(Object.values(NO_BOUNDS), new Array(7).fill(Infinity));
+  },
+);
 
 config('keeps the history within the ring', () => {
-  assert.equal(read('[log]\nring_events = 100\nring_bytes = 262144').history, { events: 100, bytes: 262_144 });
-  assert.is(complaint('[log]\nring_events = 100\nhistory_events = 200'), 'f.toml:3: log.history_events: 200 is more than log.ring_events, 100');
+  assert.equal(read('[log]\nring_events = 100\nring_bytes = 262144').history, {
+    events: 100,
+    bytes: 262_144,
+  });
+  assert.is(
+    complaint('[log]\nring_events = 100\nhistory_events = 200'),
+    'f.toml:3: log.history_events: 200 is more than log.ring_events, 100',
+  );
 });
 
 config('that is broken says the line, the key, the value and what it may be', () => {
@@ -81,12 +93,17 @@ config('that is broken says the line, the key, the value and what it may be', ()
     '[queue]\nbytes = "4 MB"': `2: queue.bytes: "4 MB" ${bytes}`,
     '[queue]\nbytes = "-1 MiB"': `2: queue.bytes: "-1 MiB" ${bytes}`,
     '[queue]\nbytes = "9999999999999999 GiB"': `2: queue.bytes: "9999999999999999 GiB" ${bytes}`,
-    '[queue]\noverflow = "panic"': '2: queue.overflow: "panic" is none of "drop-oldest", "drop-newest", "refuse"',
-    '[queue]\nevnets = 1': '2: queue.evnets: there is no such key (there is events, bytes, overflow)',
-    '[filter]\ntext = "1 GiB"': '2: filter.text: "1 GiB" is not a size from 256 B to 64 KiB, as in 65536 or "4 MiB"',
+    '[queue]\noverflow = "panic"':
+      '2: queue.overflow: "panic" is none of "drop-oldest", "drop-newest", "refuse"',
+    '[queue]\nevnets = 1':
+      '2: queue.evnets: there is no such key (there is events, bytes, overflow)',
+    '[filter]\ntext = "1 GiB"':
+      '2: filter.text: "1 GiB" is not a size from 256 B to 64 KiB, as in 65536 or "4 MiB"',
     '[filter]\nterms = 0': '2: filter.terms: 0 is not a whole number from 1 to 16384',
-    '[filter]\nalternatives = "unlimited"': '2: filter.alternatives: "unlimited" is not a whole number from 1 to 32768',
-    '[filter]\nbytes = 1': '2: filter.bytes: there is no such key (there is text, terms, alternatives)',
+    '[filter]\nalternatives = "unlimited"':
+      '2: filter.alternatives: "unlimited" is not a whole number from 1 to 32768',
+    '[filter]\nbytes = 1':
+      '2: filter.bytes: there is no such key (there is text, terms, alternatives)',
     'queue = 3': '1: queue: 3 is not a table',
     '[[queue]]\nevents = 1': '1: queue: a list is not a table',
     'events = 3': `1: events: ${known}`,
@@ -104,41 +121,94 @@ config('that is broken says the line, the key, the value and what it may be', ()
     '[quota.pid.1]': '1: quota.pid: there is no such key (there is uid, gid)',
     '[quota.uid.5]\nevents = 1\n[quota.uid.6]\nevents = -1': `4: quota.uid.6.events: -1 ${count}`,
   };
-  for (const [text, said] of Object.entries(cases)) assert.is(complaint(text), `f.toml:${said}`, text);
-  for (const text of ['x =', '[queue', 'a = "', 'a = [[[[', '\0', 'a = 1\na = 2', '[queue]\n[queue]', '='.repeat(1000), '['.repeat(5000)]) {
+  for (const [text, said] of Object.entries(cases))
+    assert.is(complaint(text), `f.toml:${said}`, text);
+  for (const text of [
+    'x =',
+    '[queue',
+    'a = "',
+    'a = [[[[',
+    '\0',
+    'a = 1\na = 2',
+    '[queue]\n[queue]',
+    '='.repeat(1000),
+    '['.repeat(5000),
+  ]) {
     assert.match(complaint(text), /^f\.toml:\d+: ./, text);
   }
 });
 
-config('that is broken ends the command with 100, one line, and nothing mounted', async () => {
-  for (const [text, said] of [['[queue]\nevents = -3', /:2: queue\.events: -3 is not /], ['ready_fd = 3', /:1: ready_fd: there is no such key/], ['sticky = ["a", "b/c"]', /:1: sticky: /], ['list_links = 1', /:1: list_links: 1 is neither true nor false/], ['sticky = ["a", "a"]', /sticky: a: /]] as const) {
-    const { out, err, code } = await mount(fileOf(text));
-    assert.equal([out, code], ['', 100], err);
-    assert.match(err, said);
-    assert.match(err, /^eventfs: mount: .*\n$/);
-  }
-  assert.match((await mount(fileOf(Buffer.from([0x61, 0xff])))).err, 'it is not UTF-8');
-  assert.equal((await mount('/dev/zero')).code, 100);
-  assert.equal((await mount('/nowhere/eventfs.toml')).code, 111);
-  assert.equal((await mount('/')).code, 111);
-}, 120_000);
+config(
+  'that is broken ends the command with 100, one line, and nothing mounted',
+  async () => {
+    for (const [text, said] of [
+      ['[queue]\nevents = -3', /:2: queue\.events: -3 is not /],
+      ['ready_fd = 3', /:1: ready_fd: there is no such key/],
+      ['sticky = ["a", "b/c"]', /:1: sticky: /],
+      ['list_links = 1', /:1: list_links: 1 is neither true nor false/],
+      ['sticky = ["a", "a"]', /sticky: a: /],
+    ] as const) {
+      const { out, err, code } = await mount(fileOf(text));
+      assert.equal([out, code], ['', 100], err);
+      assert.match(err, said);
+      assert.match(err, /^eventfs: mount: .*\n$/);
+    }
+    assert.match((await mount(fileOf(Buffer.from([0x61, 0xff])))).err, 'it is not UTF-8');
+    assert.equal((await mount('/dev/zero')).code, 100);
+    assert.equal((await mount('/nowhere/eventfs.toml')).code, 111);
+    assert.equal((await mount('/')).code, 111);
+  },
+  120_000,
+);
 
 config('as the reference shows it is accepted, and the command line beats it', async () => {
-  const [, example] = /```toml\n([^]*?)```/.exec(readFileSync(join(PROJECT, 'docs/reference/config.md'), 'utf8'))!;
-  const daemon = await startDaemon(['--source', 'none', '--sticky', 'mine', '--config', fileOf(example)]);
+  const [, example] = /```toml\n([^]*?)```/.exec(
+    readFileSync(join(PROJECT, 'docs/reference/config.md'), 'utf8'),
+  )!;
+  const daemon = await startDaemon([
+    '--source',
+    'none',
+    '--sticky',
+    'mine',
+    '--config',
+    fileOf(example),
+  ]);
   const { MOST_BYTES, MOST_EVENTS, KERNEL } = statusOf(`${daemon.path}/log`);
   assert.equal([MOST_BYTES, MOST_EVENTS, KERNEL], [String(2 * 1024 ** 3), '8000000', '0']);
-  assert.equal((await run(['ls', daemon.path])).out.split('\n').filter(Boolean), ['log', 'match', 'mine', 'publish']);
+  assert.equal((await run(['ls', daemon.path])).out.split('\n').filter(Boolean), [
+    'log',
+    'match',
+    'mine',
+    'publish',
+  ]);
   await daemon.stop();
   const shown = parse(example);
   for (const table of ['queue', 'log', 'filter', 'limits', 'quota.uid.default']) {
     const [, keys] = /\(there is (.*)\)/.exec(complaint(`[${table}]\nx = 1`))!;
-    const there = table.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);
-    assert.equal(Object.keys(there as object).sort(), keys.split(', ').sort(), `[${table}] of the reference`);
+    const there = table
+      .split('.')
+      .reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);
+    assert.equal(
+      Object.keys(there as object).sort(),
+      keys.split(', ').sort(),
+      `[${table}] of the reference`,
+    );
   }
-  const { queue, ring, history, filter } = readConfig('config.md', example.replace(/^(sticky|list_links|log_level|log_json|debug).*$/gm, ''), KEYS);
-  const { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter } = DEFAULT_CONFIG;
-  assert.equal({ queue, ring, history, filter }, { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter });
+  const { queue, ring, history, filter } = readConfig(
+    'config.md',
+    example.replace(/^(sticky|list_links|log_level|log_json|debug).*$/gm, ''),
+    KEYS,
+  );
+  const {
+    queue: usualQueue,
+    ring: usualRing,
+    history: usualHistory,
+    filter: usualFilter,
+  } = DEFAULT_CONFIG;
+  assert.equal(
+    { queue, ring, history, filter },
+    { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter },
+  );
   rmSync(fileOf(''));
 });
 

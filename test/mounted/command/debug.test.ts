@@ -1,11 +1,28 @@
 /** What a daemon says, and what it shows of its work: --debug, EVENTFS_DEBUG, SIGUSR1, --log-level and --log-json. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { Reader, compile, killClients, statusOf } from '../../support/clients.js';
 import { eventfs } from '../../support/command.js';
-import { type Daemon, EVENTFS, Shell, makeUevent, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
+import {
+  type Daemon,
+  EVENTFS,
+  Shell,
+  makeUevent,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
 import { AS_NOBODY } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
@@ -18,7 +35,10 @@ function linesOf(daemon: Daemon): string[] {
 
 /** Resolves to the first line that matches, once there is one. */
 async function line(daemon: Daemon, pattern: RegExp): Promise<string> {
-  return (await until(() => linesOf(daemon).find((each) => pattern.test(each)), `no line ${String(pattern)}`))!;
+  return (await until(
+    () => linesOf(daemon).find((each) => pattern.test(each)),
+    `no line ${String(pattern)}`,
+  ))!;
 }
 
 /** Fails with ENOENT, under a name that nobody else asks for. */
@@ -28,7 +48,11 @@ function probe(daemon: Daemon, name: string): void {
 
 async function ended(daemon: Daemon): Promise<string[]> {
   assert.is(await daemon.stop(), 0);
-  for (const each of linesOf(daemon)) assert.match(each, /^(eventfs: (mount|requests|deaths|events|outlets|inotify): [\x20-\x7e]+| {4}at .*)$/);
+  for (const each of linesOf(daemon))
+    assert.match(
+      each,
+      /^(eventfs: (mount|requests|deaths|events|outlets|inotify): [\x20-\x7e]+| {4}at .*)$/,
+    );
   return linesOf(daemon);
 }
 
@@ -40,8 +64,12 @@ for (const transport of ['read', 'io-uring']) {
     const daemon = await startDaemon([...NONE, '--debug=requests', '--transport', transport]);
     probe(daemon, '2147483000');
     const asked = await line(daemon, /LOOKUP parent=1 "2147483000"/);
-    const [, unique] = /^eventfs: requests: -> #(\d+) LOOKUP parent=1 "2147483000" pid=\d+ uid=\d+/.exec(asked)!;
-    assert.is(await line(daemon, new RegExp(`<- #${unique} `)), `eventfs: requests: <- #${unique} ENOENT (no process 2147483000)`);
+    const [, unique] =
+      /^eventfs: requests: -> #(\d+) LOOKUP parent=1 "2147483000" pid=\d+ uid=\d+/.exec(asked)!;
+    assert.is(
+      await line(daemon, new RegExp(`<- #${unique} `)),
+      `eventfs: requests: <- #${unique} ENOENT (no process 2147483000)`,
+    );
     const lines = await ended(daemon);
     const answered = new Set(lines.flatMap((each) => /<- #(\d+) /.exec(each)?.[1] ?? []));
     for (const each of lines) {
@@ -57,8 +85,13 @@ requests('tells why mkdir(2) said EPERM', async () => {
   assert.is(code, 1);
   assert.match(err, 'Operation not permitted');
   const asked = await line(daemon, /MKDIR/);
-  const [, unique] = /-> #(\d+) MKDIR parent=1 mode=0\d+ umask=0\d+ "1" pid=\d+ uid=65534$/.exec(asked)!;
-  assert.is(await line(daemon, new RegExp(`<- #${unique} `)), `eventfs: requests: <- #${unique} EPERM (the caller may not signal process 1)`);
+  const [, unique] = /-> #(\d+) MKDIR parent=1 mode=0\d+ umask=0\d+ "1" pid=\d+ uid=65534$/.exec(
+    asked,
+  )!;
+  assert.is(
+    await line(daemon, new RegExp(`<- #${unique} `)),
+    `eventfs: requests: <- #${unique} EPERM (the caller may not signal process 1)`,
+  );
   await ended(daemon);
 });
 
@@ -83,42 +116,55 @@ requests('has names that no user can forge a line with', async () => {
   rmdirSync(own);
   const asked = await line(daemon, /FORGED/);
   assert.match(asked, /"\d+\.x\\x0aeventfs: requests: -> #1 FORGED\\x1b\[2J\\xff\(\\""/);
-  for (const each of await ended(daemon)) assert.not.match(each, /^eventfs: requests: -> #1 FORGED/);
+  for (const each of await ended(daemon))
+    assert.not.match(each, /^eventfs: requests: -> #1 FORGED/);
 });
 
 requests('is switched by SIGUSR1 while the daemon runs', async () => {
   const daemon = await startDaemon(NONE);
   probe(daemon, 'before');
   process.kill(daemon.pid, 'SIGUSR1');
-  await line(daemon, /^eventfs: mount: SIGUSR1: requests are traced from now on, until the next one$/);
+  await line(
+    daemon,
+    /^eventfs: mount: SIGUSR1: requests are traced from now on, until the next one$/,
+  );
   probe(daemon, 'while');
   await line(daemon, /<- .*ENOENT/);
   process.kill(daemon.pid, 'SIGUSR1');
   await line(daemon, /^eventfs: mount: SIGUSR1: requests are traced no more$/);
   probe(daemon, 'after');
-  const names = (await ended(daemon)).flatMap((each) => /"(before|while|after)"/.exec(each)?.[1] ?? []);
+  const names = (await ended(daemon)).flatMap(
+    (each) => /"(before|while|after)"/.exec(each)?.[1] ?? [],
+  );
   assert.equal(new Set(names), new Set(['while']));
 });
 
-requests('does not hold up a daemon whose standard error nobody reads', async () => {
-  // Its reader is a client of the mount, which reads nothing until it has its answer.
-  const path = mountPoint();
-  const script = `exec 3>&1; $0 mount --source none --debug=requests ${path} 2>&1 | {
+requests(
+  'does not hold up a daemon whose standard error nobody reads',
+  async () => {
+    // Its reader is a client of the mount, which reads nothing until it has its answer.
+    const path = mountPoint();
+    const script = `exec 3>&1; $0 mount --source none --debug=requests ${path} 2>&1 | {
     until [ -e ${path}/log ]; do sleep 0.05; done
     i=0; while [ $i -lt 3000 ]; do [ -e ${path}/$i ]; i=$((i+1)); done
     echo asked >&3; kill $(sed -n s/^DAEMON=//p ${path}/log/.status)
     tail -n 1; }`;
-  const { out, code } = await run(['sh', '-c', script, EVENTFS], { timeoutMs: 40_000 });
-  assert.is(code, 0);
-  assert.match(out, /^asked\n/);
-}, 60_000);
+    const { out, code } = await run(['sh', '-c', script, EVENTFS], { timeoutMs: 40_000 });
+    assert.is(code, 0);
+    assert.match(out, /^asked\n/);
+  },
+  60_000,
+);
 
 requests('shows the calls of fuse-native too', async () => {
   const daemon = await startDaemon([...NONE, '--debug=requests', '--driver', 'fuse-native']);
   probe(daemon, '2147483000');
   const asked = await line(daemon, /getattr "\/2147483000"/);
   const [, id] = /-> #(\d+) getattr/.exec(asked)!;
-  assert.is(await line(daemon, new RegExp(`<- #${id} `)), `eventfs: requests: <- #${id} ENOENT (no process 2147483000)`);
+  assert.is(
+    await line(daemon, new RegExp(`<- #${id} `)),
+    `eventfs: requests: <- #${id} ENOENT (no process 2147483000)`,
+  );
   const reader = await Reader.on(`${daemon.path}/stream`);
   const parked = await line(daemon, /\(parked\)$/);
   const [, waiting] = /<- #(\d+) /.exec(parked)!;
@@ -134,16 +180,30 @@ const kinds = suite('--debug');
 kinds.after(killClients);
 
 kinds('is all kinds where nothing else is said', async () => {
-  const daemon = await startDaemon(['--source', 'kernel', '--socket', join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 's')], undefined, { env: { EVENTFS_DEBUG: 'all' } });
+  const daemon = await startDaemon(
+    [
+      '--source',
+      'kernel',
+      '--socket',
+      join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 's'),
+    ],
+    undefined,
+    { env: { EVENTFS_DEBUG: 'all' } },
+  );
   const shell = new Shell();
   await shell.run(`mkdir ${daemon.path}/$$`);
   await makeUevent('change');
-  await line(daemon, /^eventfs: events: "\d+" "change" "\/devices\/virtual\/mem\/null" \d+ bytes from the kernel: directories=1 streams=0$/);
+  await line(
+    daemon,
+    /^eventfs: events: "\d+" "change" "\/devices\/virtual\/mem\/null" \d+ bytes from the kernel: directories=1 streams=0$/,
+  );
   const { pid } = shell;
   await shell.kill();
   assert.match(
     await line(daemon, /^eventfs: deaths: /),
-    new RegExp(`owner ${pid} is dead: "${pid}" ends: events=[1-9]\\d* bytes=\\d+ special_files=0 open_streams=0 blocked_reads=0 freed_memory=[1-9]\\d*$`),
+    new RegExp(
+      `owner ${pid} is dead: "${pid}" ends: events=[1-9]\\d* bytes=\\d+ special_files=0 open_streams=0 blocked_reads=0 freed_memory=[1-9]\\d*$`,
+    ),
   );
   await line(daemon, /^eventfs: inotify: the helper is process \d+$/);
   await line(daemon, /^eventfs: requests: -> #\d+ INIT version=7\.\d+ /);
@@ -156,18 +216,28 @@ kinds('shows the clients of a socket, and why one is refused', async () => {
   await run([compile('subscriber'), '!empty', socket], { timeoutMs: 500 });
   await run([compile('subscriber'), 'SUBSYSTEM', socket]);
   await line(daemon, /^eventfs: outlets: socket client 1 \(pid=\d+ uid=0\) has come$/);
-  await line(daemon, /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) is refused: column \d+: /);
-  await line(daemon, /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) has gone: 0 events waited for it, 0 were lost$/);
+  await line(
+    daemon,
+    /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) is refused: column \d+: /,
+  );
+  await line(
+    daemon,
+    /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) has gone: 0 events waited for it, 0 were lost$/,
+  );
   for (const each of await ended(daemon)) assert.match(each, /^eventfs: outlets: /);
 });
 
 kinds('shows how many got an event, and how many lost one by it', async () => {
-  const config = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 'config.toml');
+  const config = join(
+    mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
+    'config.toml',
+  );
   writeFileSync(config, 'debug = "events"\n[queue]\nevents = 1\n');
   const daemon = await startDaemon([...NONE, '--config', config]);
   mkdirSync(`${daemon.path}/${process.pid}`);
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==mine`);
-  for (const subsystem of ['other', 'mine']) writeFileSync(`${daemon.path}/publish`, `add@/x\nACTION=add\nSUBSYSTEM=${subsystem}\n`);
+  for (const subsystem of ['other', 'mine'])
+    writeFileSync(`${daemon.path}/publish`, `add@/x\nACTION=add\nSUBSYSTEM=${subsystem}\n`);
   await line(daemon, /"add" "\/x" \d+ bytes from publish: directories=1 streams=0$/);
   await line(daemon, /"add" "\/x" \d+ bytes from publish: directories=1 streams=1 lost_by=1$/);
   await reader.kill();
@@ -177,18 +247,38 @@ kinds('shows how many got an event, and how many lost one by it', async () => {
 kinds('that is none, and a level that is none, are one line and 100', async () => {
   const path = mountPoint();
   for (const [args, env, said] of [
-    [['--debug=requests,deads'], {}, /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. There is no kind "deads"; there are requests, deaths, events, outlets, inotify\. .*\n$/],
-    [['--log-level', 'loud'], {}, /^eventfs: option '--log-level <level>' argument 'loud' is invalid\. Allowed choices are error, warn, info, debug\. .*\n$/],
-    [[], { EVENTFS_DEBUG: 'x' }, /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. There is no kind "x"; .*\n$/],
+    [
+      ['--debug=requests,deads'],
+      {},
+      /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. There is no kind "deads"; there are requests, deaths, events, outlets, inotify\. .*\n$/,
+    ],
+    [
+      ['--log-level', 'loud'],
+      {},
+      /^eventfs: option '--log-level <level>' argument 'loud' is invalid\. Allowed choices are error, warn, info, debug\. .*\n$/,
+    ],
+    [
+      [],
+      { EVENTFS_DEBUG: 'x' },
+      /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. There is no kind "x"; .*\n$/,
+    ],
   ] as const) {
-    const { out, err, code } = await eventfs(['mount', ...args, path], { env: { ...process.env, ...env } });
+    const { out, err, code } = await eventfs(['mount', ...args, path], {
+      env: { ...process.env, ...env },
+    });
     assert.equal([out, code], ['', 100], err);
     assert.match(err, said);
   }
   assert.equal(readdirSync(path), []);
   // The word behind it is the directory.
-  assert.match((await eventfs(['mount', '--source', 'none', '--debug', '/nowhere/at/all'])).err, /^eventfs: mount: \/nowhere\/at\/all: /);
-  const config = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 'config.toml');
+  assert.match(
+    (await eventfs(['mount', '--source', 'none', '--debug', '/nowhere/at/all'])).err,
+    /^eventfs: mount: \/nowhere\/at\/all: /,
+  );
+  const config = join(
+    mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
+    'config.toml',
+  );
   writeFileSync(config, 'log_level = "loud"\n');
   const { err, code } = await eventfs(['mount', '--config', config, path]);
   assert.is(code, 100);
@@ -199,30 +289,41 @@ kinds.run();
 
 const levels = suite('the log');
 
-levels('says no warnings with --log-level error, and SIGHUP reads level and form again', async () => {
-  const config = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 'config.toml');
-  const events = (): string => statusOf(`${daemon.path}/log`).MOST_EVENTS;
-  /** Has the file read; resolves once it holds. */
-  const reload = async (text: string, most: number): Promise<void> => {
-    writeFileSync(config, `${text}\n[limits]\nevents = ${most}\n`);
-    process.kill(daemon.pid, 'SIGHUP');
-    await until(() => events() === String(most), 'the file was not read');
-  };
-  writeFileSync(config, 'log_level = "error"\n');
-  const daemon = await startDaemon([...NONE, '--config', config]);
-  await reload('log_level = "error"\nbusy_poll = 7', 1001); // else: source: for the next mount only
-  await reload('log_level = "info"\nlog_json = true\nbusy_poll = 7', 1002);
-  assert.is(daemon.log(), '');
-  await reload('log_level = "warn"\nlog_json = true\nbusy_poll = 7', 1003);
-  await reload('log_level = "error"\nlog_json = true\nbusy_poll = 7', 1004);
-  assert.is(await daemon.stop(), 0);
-  const said = linesOf(daemon).map((each) => JSON.parse(each) as { level: string; msg: string; pid: number });
-  assert.equal(said.map(({ level, msg, pid }) => [level, msg.replace(/.*: /, ''), pid]), [
-    ['info', 'read again', daemon.pid],
-    ['warn', 'for the next mount only', daemon.pid],
-    ['warn', 'for the next mount only', daemon.pid],
-  ]);
-});
+levels(
+  'says no warnings with --log-level error, and SIGHUP reads level and form again',
+  async () => {
+    const config = join(
+      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
+      'config.toml',
+    );
+    const events = (): string => statusOf(`${daemon.path}/log`).MOST_EVENTS;
+    /** Has the file read; resolves once it holds. */
+    const reload = async (text: string, most: number): Promise<void> => {
+      writeFileSync(config, `${text}\n[limits]\nevents = ${most}\n`);
+      process.kill(daemon.pid, 'SIGHUP');
+      await until(() => events() === String(most), 'the file was not read');
+    };
+    writeFileSync(config, 'log_level = "error"\n');
+    const daemon = await startDaemon([...NONE, '--config', config]);
+    await reload('log_level = "error"\nbusy_poll = 7', 1001); // else: source: for the next mount only
+    await reload('log_level = "info"\nlog_json = true\nbusy_poll = 7', 1002);
+    assert.is(daemon.log(), '');
+    await reload('log_level = "warn"\nlog_json = true\nbusy_poll = 7', 1003);
+    await reload('log_level = "error"\nlog_json = true\nbusy_poll = 7', 1004);
+    assert.is(await daemon.stop(), 0);
+    const said = linesOf(daemon).map(
+      (each) => JSON.parse(each) as { level: string; msg: string; pid: number },
+    );
+    assert.equal(
+      said.map(({ level, msg, pid }) => [level, msg.replace(/.*: /, ''), pid]),
+      [
+        ['info', 'read again', daemon.pid],
+        ['warn', 'for the next mount only', daemon.pid],
+        ['warn', 'for the next mount only', daemon.pid],
+      ],
+    );
+  },
+);
 
 levels('is one JSON object a line with --log-json, a failed start included', async () => {
   const daemon = await startDaemon([...NONE, '--debug', '--log-json', '--log-level', 'debug']);
@@ -232,12 +333,22 @@ levels('is one JSON object a line with --log-json, a failed start included', asy
   await line(daemon, /there is no such file to read|read again/);
   assert.is(await daemon.stop(), 0);
   const objects = linesOf(daemon).map((each) => JSON.parse(each) as Record<string, unknown>);
-  for (const { time, level, msg } of objects) assert.equal([typeof time, typeof level, typeof msg], ['string', 'string', 'string']);
+  for (const { time, level, msg } of objects)
+    assert.equal([typeof time, typeof level, typeof msg], ['string', 'string', 'string']);
   const asked = objects.find(({ opcode }) => opcode === 'MKDIR')!;
-  assert.equal([asked.kind, asked.level, asked.pid, asked.caller, asked.uid, asked.node], ['requests', 'debug', daemon.pid, process.pid, 0, '1']);
+  assert.equal(
+    [asked.kind, asked.level, asked.pid, asked.caller, asked.uid, asked.node],
+    ['requests', 'debug', daemon.pid, process.pid, 0, '1'],
+  );
   assert.ok(objects.some(({ unique, errno }) => unique === asked.unique && errno === undefined));
   assert.ok(objects.some(({ level, kind }) => level !== 'debug' && kind === undefined));
-  const { out, err, code } = await eventfs(['mount', '--log-json', '--source', 'none', '/nowhere/at/all']);
+  const { out, err, code } = await eventfs([
+    'mount',
+    '--log-json',
+    '--source',
+    'none',
+    '/nowhere/at/all',
+  ]);
   assert.equal([out, code], ['', 111]);
   assert.match((JSON.parse(err) as { msg: string }).msg, /^\/nowhere\/at\/all: /);
 });

@@ -1,12 +1,27 @@
 /** `eventfs doctor`: it finds what we break. */
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
-import { appendFileSync, chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, publishNumbered, statusOf } from '../../support/clients.js';
 import { eventfs } from '../../support/command.js';
-import { EVENTFS, PROJECT, Shell, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
+import {
+  EVENTFS,
+  PROJECT,
+  Shell,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
 
@@ -17,8 +32,15 @@ interface Finding {
 }
 
 /** What it finds and its exit code, under a command that breaks something first. */
-async function doctor(args: readonly string[], under: readonly string[] = [], program: readonly string[] = [process.execPath, EVENTFS]): Promise<{ code: number | null; find: (what: RegExp) => Finding }> {
-  const { code, out, err } = await run([...under, ...program, 'doctor', '--json', '--mount', daemon.path, ...args], { timeoutMs: 60_000 });
+async function doctor(
+  args: readonly string[],
+  under: readonly string[] = [],
+  program: readonly string[] = [process.execPath, EVENTFS],
+): Promise<{ code: number | null; find: (what: RegExp) => Finding }> {
+  const { code, out, err } = await run(
+    [...under, ...program, 'doctor', '--json', '--mount', daemon.path, ...args],
+    { timeoutMs: 60_000 },
+  );
   assert.is(err, '');
   const findings = JSON.parse(Buffer.from(out, 'latin1').toString()) as Finding[];
   const find = (what: RegExp): Finding => {
@@ -30,14 +52,32 @@ async function doctor(args: readonly string[], under: readonly string[] = [], pr
 }
 
 /** A shell that runs `commands` in mounts of its own, and then what follows. */
-const inside = (commands: string): string[] => ['unshare', '--mount', 'sh', '-ec', `${commands}; exec "$@"`, 'sh'];
+const inside = (commands: string): string[] => [
+  'unshare',
+  '--mount',
+  'sh',
+  '-ec',
+  `${commands}; exec "$@"`,
+  'sh',
+];
 
 const command = mounted('eventfs doctor');
 
 command('finds nothing to mend on a mount that is well', async () => {
   const { code, find } = await doctor(['--config', '/nowhere/eventfs.toml']);
   assert.is(code, 0);
-  for (const what of [/addon is built/, /^Linux \d/, /\/dev\/fuse can be opened/, /\/proc shows/, /can be listened to/, /\/nowhere\/eventfs.toml is not there/, new RegExp(`served by process ${daemon.pid}$`), /^requests (come through io_uring|are read from \/dev\/fuse)/, /none lags/, /processes own directories, of at most \d+/]) {
+  for (const what of [
+    /addon is built/,
+    /^Linux \d/,
+    /\/dev\/fuse can be opened/,
+    /\/proc shows/,
+    /can be listened to/,
+    /\/nowhere\/eventfs.toml is not there/,
+    new RegExp(`served by process ${daemon.pid}$`),
+    /^requests (come through io_uring|are read from \/dev\/fuse)/,
+    /none lags/,
+    /processes own directories, of at most \d+/,
+  ]) {
     assert.is(find(what).level, 'ok', String(what));
   }
 });
@@ -45,26 +85,42 @@ command('finds nothing to mend on a mount that is well', async () => {
 command('prints a line for each, and what to type below what is wrong', async () => {
   const { code, out } = await eventfs(['doctor', '--mount', '/nowhere']);
   assert.is(code, 0);
-  assert.match(out, /^warn {2}\/nowhere: eventfs is not mounted here\n {6}eventfs mount \/nowhere\n/m);
+  assert.match(
+    out,
+    /^warn {2}\/nowhere: eventfs is not mounted here\n {6}eventfs mount \/nowhere\n/m,
+  );
   assert.not.match(out, '\x1b');
 });
 
 command('finds a missing and a forbidden /dev/fuse', async () => {
   const missing = await doctor([], inside('mount -t tmpfs tmpfs /dev; : >/dev/null'));
-  assert.equal([missing.code, missing.find(/^\/dev\/fuse: No such file or directory/i).level], [1, 'fail']);
+  assert.equal(
+    [missing.code, missing.find(/^\/dev\/fuse: No such file or directory/i).level],
+    [1, 'fail'],
+  );
   assert.match(missing.find(/^\/dev\/fuse/).mend!, /mknod -m 666 \/dev\/fuse c 10 229/);
-  const closed = 'd=$(mktemp -d); mount -t tmpfs tmpfs $d; : >$d/fuse; chmod 0 $d/fuse; mount --bind $d/fuse /dev/fuse';
+  const closed =
+    'd=$(mktemp -d); mount -t tmpfs tmpfs $d; : >$d/fuse; chmod 0 $d/fuse; mount --bind $d/fuse /dev/fuse';
   const forbidden = await doctor([], [...inside(closed), ...AS_NOBODY], eventfsForOthers());
-  assert.equal([forbidden.code, forbidden.find(/^\/dev\/fuse: Permission denied/i).level], [1, 'fail']);
+  assert.equal(
+    [forbidden.code, forbidden.find(/^\/dev\/fuse: Permission denied/i).level],
+    [1, 'fail'],
+  );
 });
 
 command('finds a /proc of another namespace', async () => {
   const { code, find } = await doctor([], ['unshare', '--pid', '--fork']);
-  assert.equal([code, find(/^\/proc shows another PID namespace/).mend], [1, 'mount -t proc proc /proc']);
+  assert.equal(
+    [code, find(/^\/proc shows another PID namespace/).mend],
+    [1, 'mount -t proc proc /proc'],
+  );
 });
 
 command('finds a configuration that is none, by its line', async () => {
-  const file = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')), 'eventfs.toml');
+  const file = join(
+    mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')),
+    'eventfs.toml',
+  );
   writeFileSync(file, 'list_links = true\nbad = = 2\n');
   const { code, find } = await doctor(['--config', file]);
   assert.equal([code, find(/eventfs\.toml\b.*\b2\b/).level], [1, 'fail']);
@@ -72,24 +128,37 @@ command('finds a configuration that is none, by its line', async () => {
   assert.is((await doctor(['--config', file])).find(/eventfs.toml can be read/).level, 'ok');
 });
 
-command('finds a mount whose daemon was killed, is stopped, or that is no eventfs', async () => {
-  const other = await startDaemon();
-  other.process.kill('SIGSTOP');
-  const stuck = await doctor(['--mount', other.path]);
-  assert.equal([stuck.code, stuck.find(/does not answer/).mend], [1, `eventfs umount ${other.path}, which aborts it; then mount again`]);
-  other.process.kill('SIGCONT');
-  await other.kill();
-  const stale = await doctor(['--mount', other.path]);
-  assert.equal([stale.code, stale.find(/was killed/).mend], [1, `eventfs mount ${other.path} (or eventfs umount ${other.path})`]);
-  assert.is((await eventfs(['umount', other.path])).code, 0);
-  const path = mountPoint();
-  const foreign = await doctor(['--mount', path], inside(`mount -t tmpfs tmpfs ${path}`));
-  assert.equal([foreign.code, foreign.find(/is not eventfs/).level], [1, 'fail']);
-}, 120_000);
+command(
+  'finds a mount whose daemon was killed, is stopped, or that is no eventfs',
+  async () => {
+    const other = await startDaemon();
+    other.process.kill('SIGSTOP');
+    const stuck = await doctor(['--mount', other.path]);
+    assert.equal(
+      [stuck.code, stuck.find(/does not answer/).mend],
+      [1, `eventfs umount ${other.path}, which aborts it; then mount again`],
+    );
+    other.process.kill('SIGCONT');
+    await other.kill();
+    const stale = await doctor(['--mount', other.path]);
+    assert.equal(
+      [stale.code, stale.find(/was killed/).mend],
+      [1, `eventfs mount ${other.path} (or eventfs umount ${other.path})`],
+    );
+    assert.is((await eventfs(['umount', other.path])).code, 0);
+    const path = mountPoint();
+    const foreign = await doctor(['--mount', path], inside(`mount -t tmpfs tmpfs ${path}`));
+    assert.equal([foreign.code, foreign.find(/is not eventfs/).level], [1, 'fail']);
+  },
+  120_000,
+);
 
 command('finds mounts on top of each other', async () => {
   const { code, find } = await doctor([], inside(`mount --bind ${daemon.path} ${daemon.path}`));
-  assert.equal([code, find(/2 mounts are stacked here/).mend], [0, `umount ${daemon.path}, 1 times`]);
+  assert.equal(
+    [code, find(/2 mounts are stacked here/).mend],
+    [0, `umount ${daemon.path}, 1 times`],
+  );
 });
 
 command('names who does not keep up', async () => {
@@ -99,100 +168,241 @@ command('names who does not keep up', async () => {
   publishNumbered(daemon.path, 5000);
   await until(() => statusOf(path).LOST === '904', 'the events did not come');
   const { code, find } = await doctor([]);
-  assert.equal([code, find(new RegExp(`^bash \\(pid ${shell.pid}\\) does not keep up with \\S+: 4096 events wait, 904 were lost$`)).level], [0, 'warn']);
-  assert.is(find(new RegExp(`^cat \\(pid ${reader.process.pid}\\) does not keep up with stream: `)).level, 'warn');
+  assert.equal(
+    [
+      code,
+      find(
+        new RegExp(
+          `^bash \\(pid ${shell.pid}\\) does not keep up with \\S+: 4096 events wait, 904 were lost$`,
+        ),
+      ).level,
+    ],
+    [0, 'warn'],
+  );
+  assert.is(
+    find(new RegExp(`^cat \\(pid ${reader.process.pid}\\) does not keep up with stream: `)).level,
+    'warn',
+  );
   await reader.kill();
 });
 
 command('finds a daemon that is short of descriptors', async () => {
   const other = await startDaemon(undefined, undefined, { under: ['prlimit', '--nofile=64'] });
   const { find } = await doctor(['--mount', other.path]);
-  assert.match(find(/processes own directories/).what, /^0 processes own directories, of at most 64 /);
+  assert.match(
+    find(/processes own directories/).what,
+    /^0 processes own directories, of at most 64 /,
+  );
   await other.stop();
 });
 
 // ---- limits
 
 /** What a user can't type: it needs root. */
-const AS_ROOT = /^(modprobe|mknod|chmod|mount|umount|echo|sysctl|ulimit|edit|raise|eventfs (u?mount|coldplug))\b/;
+const AS_ROOT =
+  /^(modprobe|mknod|chmod|mount|umount|echo|sysctl|ulimit|edit|raise|eventfs (u?mount|coldplug))\b/;
 
 async function findings(mount: string, under: readonly string[] = []): Promise<Finding[]> {
-  const eventfsThere = under.some((word) => word === '--reuid' || word === '--user') ? eventfsForOthers() : [process.execPath, EVENTFS];
-  const { out } = await run([...under, ...eventfsThere, 'doctor', '--json', '--mount', mount, '--config', '/nowhere/eventfs.toml'], { timeoutMs: 60_000 });
+  const eventfsThere = under.some((word) => word === '--reuid' || word === '--user')
+    ? eventfsForOthers()
+    : [process.execPath, EVENTFS];
+  const { out } = await run(
+    [
+      ...under,
+      ...eventfsThere,
+      'doctor',
+      '--json',
+      '--mount',
+      mount,
+      '--config',
+      '/nowhere/eventfs.toml',
+    ],
+    { timeoutMs: 60_000 },
+  );
   return JSON.parse(Buffer.from(out, 'latin1').toString()) as Finding[];
 }
 
-command('tells each limit that the daemon has run into, and each user what helps him', async () => {
-  const file = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')), 'eventfs.toml');
-  writeFileSync(file, '[limits]\ndirectories = 6\n[quota.uid.65534]\ndirectories = 2\n');
-  const other = await startDaemon(['--source', 'none', '--config', file], undefined, { under: ['prlimit', '--nofile=48'] });
-  assert.is((await findings(other.path)).find(({ what }) => what === 'no limit has refused anything')?.level, 'ok');
-  const user = new Shell([...AS_NOBODY, 'bash']);
-  await user.run(`for i in 1 2 3 4; do mkdir ${other.path}/$$.$i; done`);
-  const root = new Shell();
-  await root.run(`for i in $(seq 9); do mkdir ${other.path}/$$.$i; done`);
-  writeFileSync(file, '[limits]\ndirectories = 1000\n[quota.uid.65534]\ndirectories = 2\n');
-  other.process.kill('SIGHUP');
-  await until(() => statusOf(`${other.path}/log`).MOST_DIRECTORIES === '1000', 'it was not read again');
-  await root.run(`for i in $(seq 50); do (mkdir ${other.path}/$BASHPID; sleep 100) & done; sleep 2; grep -q REFUSED_DESCRIPTORS ${other.path}/log/.status`, 20_000);
+command(
+  'tells each limit that the daemon has run into, and each user what helps him',
+  async () => {
+    const file = join(
+      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')),
+      'eventfs.toml',
+    );
+    writeFileSync(file, '[limits]\ndirectories = 6\n[quota.uid.65534]\ndirectories = 2\n');
+    const other = await startDaemon(['--source', 'none', '--config', file], undefined, {
+      under: ['prlimit', '--nofile=48'],
+    });
+    assert.is(
+      (await findings(other.path)).find(({ what }) => what === 'no limit has refused anything')
+        ?.level,
+      'ok',
+    );
+    const user = new Shell([...AS_NOBODY, 'bash']);
+    await user.run(`for i in 1 2 3 4; do mkdir ${other.path}/$$.$i; done`);
+    const root = new Shell();
+    await root.run(`for i in $(seq 9); do mkdir ${other.path}/$$.$i; done`);
+    writeFileSync(file, '[limits]\ndirectories = 1000\n[quota.uid.65534]\ndirectories = 2\n');
+    other.process.kill('SIGHUP');
+    await until(
+      () => statusOf(`${other.path}/log`).MOST_DIRECTORIES === '1000',
+      'it was not read again',
+    );
+    await root.run(
+      `for i in $(seq 50); do (mkdir ${other.path}/$BASHPID; sleep 100) & done; sleep 2; grep -q REFUSED_DESCRIPTORS ${other.path}/log/.status`,
+      20_000,
+    );
 
-  const [toRoot, toUser] = [await findings(other.path), await findings(other.path, AS_NOBODY)];
-  const expected: readonly (readonly [RegExp, string, string])[] = [
-    [/^the limit of a user on directories refused 2 times \(EDQUOT\)$/, 'raise directories in [quota.uid.default]', 'end processes that own directories'],
-    [/^the limit of the whole mount on directories refused 5 times \(ENOSPC\)$/, 'raise directories in [limits]', 'end processes that own directories'],
-    [/^the daemon had no descriptor for a new owner \d+ times \(ENFILE\)$/, 'ulimit -Hn', 'ask the administrator: ulimit'],
-    [/^uid 65534 holds 2 of 2 directories$/, 'raise directories in [quota.uid.65534]', 'end processes that own directories'],
-  ];
-  for (const [what, asRoot, asUser] of expected) {
-    for (const [found, mend] of [[toRoot, asRoot], [toUser, asUser]] as const) {
-      const finding = found.find((each) => what.test(each.what));
-      assert.is(finding?.level, 'warn', `${String(what)} is not among ${JSON.stringify(found)}`);
-      assert.ok(finding?.mend?.startsWith(mend), finding?.mend);
+    const [toRoot, toUser] = [await findings(other.path), await findings(other.path, AS_NOBODY)];
+    const expected: readonly (readonly [RegExp, string, string])[] = [
+      [
+        /^the limit of a user on directories refused 2 times \(EDQUOT\)$/,
+        'raise directories in [quota.uid.default]',
+        'end processes that own directories',
+      ],
+      [
+        /^the limit of the whole mount on directories refused 5 times \(ENOSPC\)$/,
+        'raise directories in [limits]',
+        'end processes that own directories',
+      ],
+      [
+        /^the daemon had no descriptor for a new owner \d+ times \(ENFILE\)$/,
+        'ulimit -Hn',
+        'ask the administrator: ulimit',
+      ],
+      [
+        /^uid 65534 holds 2 of 2 directories$/,
+        'raise directories in [quota.uid.65534]',
+        'end processes that own directories',
+      ],
+    ];
+    for (const [what, asRoot, asUser] of expected) {
+      for (const [found, mend] of [
+        [toRoot, asRoot],
+        [toUser, asUser],
+      ] as const) {
+        const finding = found.find((each) => what.test(each.what));
+        assert.is(finding?.level, 'warn', `${String(what)} is not among ${JSON.stringify(found)}`);
+        assert.ok(finding?.mend?.startsWith(mend), finding?.mend);
+      }
     }
-  }
-  for (const { mend } of toUser) assert.not.match(mend ?? '', AS_ROOT);
-  await root.run('kill $(jobs -p); wait');
-  await Promise.all([user.kill(), root.kill()]);
-  await other.stop();
-}, 120_000);
+    for (const { mend } of toUser) assert.not.match(mend ?? '', AS_ROOT);
+    await root.run('kill $(jobs -p); wait');
+    await Promise.all([user.kill(), root.kill()]);
+    await other.stop();
+  },
+  120_000,
+);
 
-command('tells of reads that could not wait, and of inotify without its notifier', async () => {
-  const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
-  const readers = await Promise.all(Array.from({ length: 8 }, () => Reader.on(`${other.path}/stream`)));
-  await until(async () => (await run(['timeout', '1', 'cat', `${other.path}/stream`])).err.includes('temporarily unavailable'), 'no read was refused', 20_000);
-  for (const under of [[], AS_NOBODY]) {
-    const found = await findings(other.path, under);
-    const reads = found.find(({ what }) => /^\d+ reads could not wait/.test(what));
-    assert.equal([reads?.level, reads?.mend], ['warn', 'block in fewer reads at once; poll(2) waits for many']);
-    assert.is(found.find(({ what }) => what.startsWith('inotify: eventfs-notify does not run'))?.level, 'warn');
-    for (const { mend } of under.length > 0 ? found : []) assert.not.match(mend ?? '', AS_ROOT);
-  }
-  for (const reader of readers) await reader.kill();
-  await other.stop();
-}, 60_000);
+command(
+  'tells of reads that could not wait, and of inotify without its notifier',
+  async () => {
+    const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
+    const readers = await Promise.all(
+      Array.from({ length: 8 }, () => Reader.on(`${other.path}/stream`)),
+    );
+    await until(
+      async () =>
+        (await run(['timeout', '1', 'cat', `${other.path}/stream`])).err.includes(
+          'temporarily unavailable',
+        ),
+      'no read was refused',
+      20_000,
+    );
+    for (const under of [[], AS_NOBODY]) {
+      const found = await findings(other.path, under);
+      const reads = found.find(({ what }) => /^\d+ reads could not wait/.test(what));
+      assert.equal(
+        [reads?.level, reads?.mend],
+        ['warn', 'block in fewer reads at once; poll(2) waits for many'],
+      );
+      assert.is(
+        found.find(({ what }) => what.startsWith('inotify: eventfs-notify does not run'))?.level,
+        'warn',
+      );
+      for (const { mend } of under.length > 0 ? found : []) assert.not.match(mend ?? '', AS_ROOT);
+    }
+    for (const reader of readers) await reader.kill();
+    await other.stop();
+  },
+  60_000,
+);
 
 // ---- warnings
 
-command('finds events that were lost on the way from the kernel, and why', async () => {
-  const other = await startDaemon(['--source', 'kernel'], undefined, { under: ['setpriv', '--bounding-set', '-net_admin'] });
-  other.process.kill('SIGSTOP');
-  // The kernel grants twice net.core.rmem_max, and counts more than 512 bytes for each.
-  const count = Number(readFileSync('/proc/sys/net/core/rmem_max', 'latin1')) / 256;
-  for (let i = 0; i < count; i++) appendFileSync('/sys/class/mem/null/uevent', 'change');
-  other.process.kill('SIGCONT');
-  await until(() => Number(statusOf(`${other.path}/log`).KERNEL_OVERRUNS) > 0, 'nothing was lost');
-  const found = await findings(other.path);
-  assert.match(found.find(({ what }) => what.startsWith('the kernel has granted a receive buffer'))?.mend ?? '', 'CAP_NET_ADMIN');
-  assert.match(found.find(({ what }) => /^\d+ events of the kernel's were lost in \d+ overruns/.test(what))?.mend ?? '', /^eventfs coldplug/);
-  await other.stop();
-}, 60_000);
+command(
+  'finds events that were lost on the way from the kernel, and why',
+  async () => {
+    const other = await startDaemon(['--source', 'kernel'], undefined, {
+      under: ['setpriv', '--bounding-set', '-net_admin'],
+    });
+    other.process.kill('SIGSTOP');
+    // The kernel grants twice net.core.rmem_max, and counts more than 512 bytes for each.
+    const count = Number(readFileSync('/proc/sys/net/core/rmem_max', 'latin1')) / 256;
+    for (let i = 0; i < count; i++) appendFileSync('/sys/class/mem/null/uevent', 'change');
+    other.process.kill('SIGCONT');
+    await until(
+      () => Number(statusOf(`${other.path}/log`).KERNEL_OVERRUNS) > 0,
+      'nothing was lost',
+    );
+    const found = await findings(other.path);
+    assert.match(
+      found.find(({ what }) => what.startsWith('the kernel has granted a receive buffer'))?.mend ??
+        '',
+      'CAP_NET_ADMIN',
+    );
+    assert.match(
+      found.find(({ what }) => /^\d+ events of the kernel's were lost in \d+ overruns/.test(what))
+        ?.mend ?? '',
+      /^eventfs coldplug/,
+    );
+    await other.stop();
+  },
+  60_000,
+);
 
-const WARNINGS: readonly (readonly [string, readonly string[], Finding['level'], RegExp, RegExp])[] = [
-  ['a machine without /sys', inside('umount -l /sys'), 'warn', /^\/sys is not mounted/, /^mount -t sysfs sysfs \/sys$/],
-  ['a /sys that is read only', inside('mount -o remount,bind,ro /sys'), 'warn', /^\/sys can't be written by us/, /^mount -o remount,rw \/sys$/],
-  ['an addon that is none', inside(`mount --bind /dev/null ${join(PROJECT, 'build/Release/eventfs.node')}`), 'fail', /^the addon can't be loaded/, /^build it: make all/],
-  ["a /proc that hides other users' processes", [...inside('mount -t proc -o hidepid=2 proc /proc'), ...AS_NOBODY], 'warn', /^\/proc hides other users' processes \(hidepid=/, /^ask the administrator/],
-  ['a user namespace', ['unshare', '--user', '--map-root-user'], 'ok', /^we are in a user namespace.*EINVAL/, /hostUsers: true/],
+const WARNINGS: readonly (readonly [
+  string,
+  readonly string[],
+  Finding['level'],
+  RegExp,
+  RegExp,
+])[] = [
+  [
+    'a machine without /sys',
+    inside('umount -l /sys'),
+    'warn',
+    /^\/sys is not mounted/,
+    /^mount -t sysfs sysfs \/sys$/,
+  ],
+  [
+    'a /sys that is read only',
+    inside('mount -o remount,bind,ro /sys'),
+    'warn',
+    /^\/sys can't be written by us/,
+    /^mount -o remount,rw \/sys$/,
+  ],
+  [
+    'an addon that is none',
+    inside(`mount --bind /dev/null ${join(PROJECT, 'build/Release/eventfs.node')}`),
+    'fail',
+    /^the addon can't be loaded/,
+    /^build it: make all/,
+  ],
+  [
+    "a /proc that hides other users' processes",
+    [...inside('mount -t proc -o hidepid=2 proc /proc'), ...AS_NOBODY],
+    'warn',
+    /^\/proc hides other users' processes \(hidepid=/,
+    /^ask the administrator/,
+  ],
+  [
+    'a user namespace',
+    ['unshare', '--user', '--map-root-user'],
+    'ok',
+    /^we are in a user namespace.*EINVAL/,
+    /hostUsers: true/,
+  ],
 ];
 for (const [what, under, level, finding, mend] of WARNINGS) {
   command(`finds ${what}`, async () => {
@@ -203,15 +413,27 @@ for (const [what, under, level, finding, mend] of WARNINGS) {
   });
 }
 
-command('names another device manager that runs, and a daemon in another PID namespace', async () => {
-  const program = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')), 'mdevd');
-  copyFileSync('/bin/sleep', program);
-  chmodSync(program, 0o755);
-  const manager = spawn(program, ['100']);
-  assert.match((await findings(daemon.path)).map(({ what }) => what).join('\n'), /^(mdevd|mdev|systemd-udevd|udevd|vdevd) \(pid \d+\) is running: /m);
-  manager.kill();
-  const apart = await findings(daemon.path, ['unshare', '--pid', '--fork', '--mount-proc']);
-  assert.is(apart.find(({ what }) => what.startsWith('the daemon is in another PID namespace'))?.level, 'ok');
-});
+command(
+  'names another device manager that runs, and a daemon in another PID namespace',
+  async () => {
+    const program = join(
+      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')),
+      'mdevd',
+    );
+    copyFileSync('/bin/sleep', program);
+    chmodSync(program, 0o755);
+    const manager = spawn(program, ['100']);
+    assert.match(
+      (await findings(daemon.path)).map(({ what }) => what).join('\n'),
+      /^(mdevd|mdev|systemd-udevd|udevd|vdevd) \(pid \d+\) is running: /m,
+    );
+    manager.kill();
+    const apart = await findings(daemon.path, ['unshare', '--pid', '--fork', '--mount-proc']);
+    assert.is(
+      apart.find(({ what }) => what.startsWith('the daemon is in another PID namespace'))?.level,
+      'ok',
+    );
+  },
+);
 
 command.run();

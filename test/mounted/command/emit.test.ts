@@ -13,13 +13,22 @@ const FORMS = { node: [process.execPath, EVENTFS, 'emit'], helper: [EMIT_HELPER]
 let form: readonly string[] = FORMS.node;
 
 /** Runs it; gives what it says, its exit code and the events that it made. */
-async function emit(args: readonly string[], options: { input?: Buffer; env?: NodeJS.ProcessEnv; program?: readonly string[] } = {}): Promise<{ err: string; code: number | null; records: string[] }> {
+async function emit(
+  args: readonly string[],
+  options: { input?: Buffer; env?: NodeJS.ProcessEnv; program?: readonly string[] } = {},
+): Promise<{ err: string; code: number | null; records: string[] }> {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const { input = Buffer.alloc(0), env = {}, program = form } = options;
-  const { out, err, code } = await run([...program, '--mount', daemon.path, ...args], { input, env: { PATH: process.env.PATH, ...env } });
+  const { out, err, code } = await run([...program, '--mount', daemon.path, ...args], {
+    input,
+    env: { PATH: process.env.PATH, ...env },
+  });
   assert.is(out, '');
   publish(daemon.path, 'end@/end\nACTION=end\n');
-  await until(() => reader.text.endsWith('end@/end\nACTION=end\n\n'), 'the last event did not come');
+  await until(
+    () => reader.text.endsWith('end@/end\nACTION=end\n\n'),
+    'the last event did not come',
+  );
   await reader.kill();
   return { err, code, records: reader.records.slice(0, -1) };
 }
@@ -37,44 +46,91 @@ function both(sentence: string, body: () => Promise<void>): void {
 }
 
 both('makes an event of its arguments, in their order', async () => {
-  const { records, err, code } = await emit(['ACTION=change', 'DEVPATH=/my/thing', 'SUBSYSTEM=mine', 'EMPTY=', 'EQUALS=a=b', 'TEXT=caf\u00e9 "x" $y']);
+  const { records, err, code } = await emit([
+    'ACTION=change',
+    'DEVPATH=/my/thing',
+    'SUBSYSTEM=mine',
+    'EMPTY=',
+    'EQUALS=a=b',
+    'TEXT=caf\u00e9 "x" $y',
+  ]);
   assert.equal([err, code], ['', 0]);
-  assert.equal(records, ['change@/my/thing\nACTION=change\nDEVPATH=/my/thing\nSUBSYSTEM=mine\nEMPTY=\nEQUALS=a=b\nTEXT=caf\xc3\xa9 "x" $y']);
+  assert.equal(records, [
+    'change@/my/thing\nACTION=change\nDEVPATH=/my/thing\nSUBSYSTEM=mine\nEMPTY=\nEQUALS=a=b\nTEXT=caf\xc3\xa9 "x" $y',
+  ]);
 });
 
 both('writes a line end in a value as \\x0a', async () => {
-  assert.equal((await emit(['ACTION=add', 'DEVPATH=/x', 'TEXT=two\nlines'])).records, ['add@/x\nACTION=add\nDEVPATH=/x\nTEXT=two\\x0alines']);
+  assert.equal((await emit(['ACTION=add', 'DEVPATH=/x', 'TEXT=two\nlines'])).records, [
+    'add@/x\nACTION=add\nDEVPATH=/x\nTEXT=two\\x0alines',
+  ]);
 });
 
-both('takes an event from standard input by -, as text or in the kernel\'s form', async () => {
-  for (const input of ['add@/x\nACTION=add\n', 'add@/x\nACTION=add', 'add@/x\nACTION=add\n\n', 'add@/x\0ACTION=add\0']) {
+both("takes an event from standard input by -, as text or in the kernel's form", async () => {
+  for (const input of [
+    'add@/x\nACTION=add\n',
+    'add@/x\nACTION=add',
+    'add@/x\nACTION=add\n\n',
+    'add@/x\0ACTION=add\0',
+  ]) {
     const { records, err, code } = await emit(['-'], { input: Buffer.from(input) });
     assert.equal([err, code, records], ['', 0, ['add@/x\nACTION=add']], JSON.stringify(input));
   }
   assert.equal((await emit(['-'], { input: Buffer.from('add@/x') })).records, ['add@/x']);
 });
 
-both('takes several events from standard input, each once and whole, however many there are', async () => {
-  for (const lastEnd of ['', '\n', '\n\n', '\n\n\n']) {
-    const { records, err, code } = await emit(['-'], { input: Buffer.from(`add@/x\nN=1\n\n\nadd@/y\nN=2${lastEnd}`) });
-    assert.equal([err, code, records], ['', 0, ['add@/x\nN=1', 'add@/y\nN=2']], JSON.stringify(lastEnd));
-  }
-  const all = Array.from({ length: 1500 }, (_, n) => `add@/x\nN=${n}\nX=${'y'.repeat(n % 7 === 0 ? 1000 : 33)}`);
-  const { records, err, code } = await emit(['-'], { input: Buffer.from(all.join('\n\n')) });
-  assert.equal([err, code, records.length, records.filter((record, n) => record !== all[n])], ['', 0, 1500, []]);
-});
+both(
+  'takes several events from standard input, each once and whole, however many there are',
+  async () => {
+    for (const lastEnd of ['', '\n', '\n\n', '\n\n\n']) {
+      const { records, err, code } = await emit(['-'], {
+        input: Buffer.from(`add@/x\nN=1\n\n\nadd@/y\nN=2${lastEnd}`),
+      });
+      assert.equal(
+        [err, code, records],
+        ['', 0, ['add@/x\nN=1', 'add@/y\nN=2']],
+        JSON.stringify(lastEnd),
+      );
+    }
+    const all = Array.from(
+      { length: 1500 },
+      (_, n) => `add@/x\nN=${n}\nX=${'y'.repeat(n % 7 === 0 ? 1000 : 33)}`,
+    );
+    const { records, err, code } = await emit(['-'], { input: Buffer.from(all.join('\n\n')) });
+    assert.equal(
+      [err, code, records.length, records.filter((record, n) => record !== all[n])],
+      ['', 0, 1500, []],
+    );
+  },
+);
 
 both('says how many of several events came, where one is none or too large', async () => {
   const cases: readonly (readonly [string, RegExp])[] = [
-    ['nonsense\n', /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/],
-    ['add@/z\nnonsense\n', /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/],
-    [`add@/z\nV=${'v'.repeat(70_000)}\n`, /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i],
-    [`add@/z\nV=${'v'.repeat(300_000)}\n`, /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i],
+    [
+      'nonsense\n',
+      /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/,
+    ],
+    [
+      'add@/z\nnonsense\n',
+      /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/,
+    ],
+    [
+      `add@/z\nV=${'v'.repeat(70_000)}\n`,
+      /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i,
+    ],
+    [
+      `add@/z\nV=${'v'.repeat(300_000)}\n`,
+      /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i,
+    ],
   ];
   const good = ['add@/x\nN=1', 'add@/y\nN=2', 'add@/y\nN=3'];
   for (const [bad, message] of cases) {
     for (let at = 0; at <= good.length; at++) {
-      const input = [...good.slice(0, at).map((text) => `${text}\n`), bad, ...good.slice(at).map((text) => `${text}\n`)].join('\n');
+      const input = [
+        ...good.slice(0, at).map((text) => `${text}\n`),
+        bad,
+        ...good.slice(at).map((text) => `${text}\n`),
+      ].join('\n');
       const { records, err, code } = await emit(['-'], { input: Buffer.from(input) });
       assert.equal([code, records], [111, good.slice(0, at)]);
       assert.is(Number(message.exec(err)?.[1]), at, err);
@@ -84,10 +140,18 @@ both('says how many of several events came, where one is none or too large', asy
 
 both('refuses an event on standard input that is none, or nothing, or too much', async () => {
   const cases: readonly (readonly [Buffer, number, RegExp])[] = [
-    [Buffer.from('nonsense\n'), 111, /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/],
+    [
+      Buffer.from('nonsense\n'),
+      111,
+      /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/,
+    ],
     [Buffer.from('add@/x\nnonsense\n'), 111, /malformed/],
     [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty\n$/],
-    [Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`), 111, /^eventfs: emit: \S+\/publish: File too large \(an event has at most 64 KiB\)\n$/i],
+    [
+      Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`),
+      111,
+      /^eventfs: emit: \S+\/publish: File too large \(an event has at most 64 KiB\)\n$/i,
+    ],
   ];
   for (const [input, expected, message] of cases) {
     const { records, err, code } = await emit(['-'], { input });
@@ -96,25 +160,45 @@ both('refuses an event on standard input that is none, or nothing, or too much',
   }
 });
 
-both('takes the properties of the environment that are a device\'s', async () => {
-  const env = { ACTION: 'add', DEVPATH: '/x', SUBSYSTEM: 'usb', ID_VENDOR: 'acme', MDEV: 'sda', HOME: '/root', SHELL: 'sh', SEQNUM: '77' };
+both("takes the properties of the environment that are a device's", async () => {
+  const env = {
+    ACTION: 'add',
+    DEVPATH: '/x',
+    SUBSYSTEM: 'usb',
+    ID_VENDOR: 'acme',
+    MDEV: 'sda',
+    HOME: '/root',
+    SHELL: 'sh',
+    SEQNUM: '77',
+  };
   for (const args of [['--environment'], []]) {
     const { records, err, code } = await emit(args, { env });
     assert.equal([err, code, records.length], ['', 0, 1]);
     const [header, ...properties] = records[0].split('\n');
     assert.is(header, 'add@/x');
-    assert.equal(properties.sort(), ['ACTION=add', 'DEVPATH=/x', 'ID_VENDOR=acme', 'MDEV=sda', 'SEQNUM=77', 'SUBSYSTEM=usb']);
+    assert.equal(properties.sort(), [
+      'ACTION=add',
+      'DEVPATH=/x',
+      'ID_VENDOR=acme',
+      'MDEV=sda',
+      'SEQNUM=77',
+      'SUBSYSTEM=usb',
+    ]);
   }
   const { records } = await emit(['--environment', 'ACTION=change', 'MORE=1'], { env });
   assert.match(records[0], /^change@\/x\n/);
   assert.match(records[0], 'ACTION=change\n');
   assert.match(records[0], 'MORE=1');
-  assert.equal((await emit(['ACTION=add', 'DEVPATH=/y'], { env })).records, ['add@/y\nACTION=add\nDEVPATH=/y']);
+  assert.equal((await emit(['ACTION=add', 'DEVPATH=/y'], { env })).records, [
+    'add@/y\nACTION=add\nDEVPATH=/y',
+  ]);
 });
 
 both('passes bytes of the environment unchanged', async () => {
   const script = `export ACTION=add DEVPATH=/x ID_MODEL=$'caf\\xe9 \\xff'; exec "$@"`;
-  const { records, code } = await emit(['--environment'], { program: ['bash', '-c', script, 'bash', ...form] });
+  const { records, code } = await emit(['--environment'], {
+    program: ['bash', '-c', script, 'bash', ...form],
+  });
   assert.is(code, 0);
   assert.match(records[0], 'ID_MODEL=caf\xe9 \xff');
 });
@@ -141,16 +225,36 @@ both('says in one line what is missing or wrong', async () => {
 });
 
 both('says who may publish to who may not', async () => {
-  const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], { program: [...AS_NOBODY, ...(form === FORMS.node ? [...eventfsForOthers(), 'emit'] : [forOthers(EMIT_HELPER)])] });
+  const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], {
+    program: [
+      ...AS_NOBODY,
+      ...(form === FORMS.node ? [...eventfsForOthers(), 'emit'] : [forOthers(EMIT_HELPER)]),
+    ],
+  });
   assert.equal([code, records], [111, []]);
-  assert.is(err, `eventfs: emit: ${daemon.path}/publish: Permission denied (publish is for its owner only: try as root, or have root chmod it)\n`);
+  assert.is(
+    err,
+    `eventfs: emit: ${daemon.path}/publish: Permission denied (publish is for its owner only: try as root, or have root chmod it)\n`,
+  );
 });
 
 both('takes what vdevd gives its helpers', async () => {
-  const env = { VDEV_ACTION: 'add', VDEV_PATH: 'sda', VDEV_OS_DEVPATH: '/x', VDEV_OS_SUBSYSTEM: 'block', VDEV_OS_SYSFS_MOUNTPOINT: '/sys', VDEV_HELPERS: '/lib/vdev' };
+  const env = {
+    VDEV_ACTION: 'add',
+    VDEV_PATH: 'sda',
+    VDEV_OS_DEVPATH: '/x',
+    VDEV_OS_SUBSYSTEM: 'block',
+    VDEV_OS_SYSFS_MOUNTPOINT: '/sys',
+    VDEV_HELPERS: '/lib/vdev',
+  };
   const { records, err, code } = await emit([], { env });
   assert.equal([err, code, records.length], ['', 0, 1]);
-  assert.equal(records[0].split('\n').sort(), ['ACTION=add', 'DEVPATH=/x', 'SUBSYSTEM=block', 'add@/x']);
+  assert.equal(records[0].split('\n').sort(), [
+    'ACTION=add',
+    'DEVPATH=/x',
+    'SUBSYSTEM=block',
+    'add@/x',
+  ]);
 });
 
 both('takes line ends in the environment, and a mebibyte of it', async () => {
@@ -168,13 +272,22 @@ both('takes line ends in the environment, and a mebibyte of it', async () => {
 command('takes the same variables either way', () => {
   // The helper's header is made of our list.
   execFileSync(process.execPath, [join(PROJECT, 'native/emit/generate-header.mjs'), '--check']);
-  for (const name of DEVICE_VARIABLES) assert.ok(isDeviceVariable(name.endsWith('_') ? `${name}X` : name), name);
-  for (const name of ['PATH', 'IFS', 'LD_PRELOAD', 'BASH_ENV', 'ID', 'XACTION', 'ACTION2']) assert.not.ok(isDeviceVariable(name), name);
+  for (const name of DEVICE_VARIABLES)
+    assert.ok(isDeviceVariable(name.endsWith('_') ? `${name}X` : name), name);
+  for (const name of ['PATH', 'IFS', 'LD_PRELOAD', 'BASH_ENV', 'ID', 'XACTION', 'ACTION2'])
+    assert.not.ok(isDeviceVariable(name), name);
 });
 
 command('is the helper by its own name, and Node for --help', async () => {
   const reader = await Reader.on(`${daemon.path}/match/DEVPATH==\\/byname`.replaceAll('\\/', '?'));
-  const { code, err } = await run([EVENTFS, 'emit', '--mount', daemon.path, 'ACTION=add', 'DEVPATH=/byname']);
+  const { code, err } = await run([
+    EVENTFS,
+    'emit',
+    '--mount',
+    daemon.path,
+    'ACTION=add',
+    'DEVPATH=/byname',
+  ]);
   assert.equal([code, err], [0, '']);
   assert.equal(await reader.has(1), ['add@/byname\nACTION=add\nDEVPATH=/byname']);
   await reader.kill();
@@ -182,21 +295,46 @@ command('is the helper by its own name, and Node for --help', async () => {
   assert.is((await run([EVENTFS, 'emit', '--bogus'])).code, 100);
 });
 
-command('gives up on a daemon that does not answer, either way', async () => {
-  const other = await startDaemon();
-  other.process.kill('SIGSTOP');
-  const emitting = Object.values(FORMS).map((prefix) => run([...prefix, '--mount', other.path, 'ACTION=add', 'DEVPATH=/x'], { timeoutMs: 60_000 }));
-  const outcomes = await Promise.all(emitting);
-  other.process.kill('SIGCONT');
-  for (const { code, err } of outcomes) {
-    assert.equal([code, err], [1, `eventfs: emit: ${other.path}: its daemon does not answer (try eventfs umount ${other.path})\n`]);
-  }
-  await other.stop();
-}, 120_000);
+command(
+  'gives up on a daemon that does not answer, either way',
+  async () => {
+    const other = await startDaemon();
+    other.process.kill('SIGSTOP');
+    const emitting = Object.values(FORMS).map((prefix) =>
+      run([...prefix, '--mount', other.path, 'ACTION=add', 'DEVPATH=/x'], { timeoutMs: 60_000 }),
+    );
+    const outcomes = await Promise.all(emitting);
+    other.process.kill('SIGCONT');
+    for (const { code, err } of outcomes) {
+      assert.equal(
+        [code, err],
+        [
+          1,
+          `eventfs: emit: ${other.path}: its daemon does not answer (try eventfs umount ${other.path})\n`,
+        ],
+      );
+    }
+    await other.stop();
+  },
+  120_000,
+);
 
 command('says where nothing is mounted', async () => {
-  const { err, code } = await run([EVENTFS, 'emit', 'ACTION=add', 'DEVPATH=/x', '--mount', '/nowhere']);
-  assert.equal([code, err], [1, 'eventfs: emit: /nowhere: eventfs is not mounted here (try eventfs mount /nowhere, or --mount DIR)\n']);
+  const { err, code } = await run([
+    EVENTFS,
+    'emit',
+    'ACTION=add',
+    'DEVPATH=/x',
+    '--mount',
+    '/nowhere',
+  ]);
+  assert.equal(
+    [code, err],
+    [
+      1,
+      'eventfs: emit: /nowhere: eventfs is not mounted here (try eventfs mount /nowhere, or --mount DIR)\n',
+    ],
+  );
 });
 
 command.run();

@@ -5,11 +5,21 @@ import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
-import { EMIT_HELPER, EVENTFS, PROJECT, mountPoint, removeMountPoint, run, until, within } from '../../support/daemon.js';
+import {
+  EMIT_HELPER,
+  EVENTFS,
+  PROJECT,
+  mountPoint,
+  removeMountPoint,
+  run,
+  until,
+  within,
+} from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
 const example = (name: string): string => join(PROJECT, 'examples', name);
-const scratch = (): string => mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'examples-'));
+const scratch = (): string =>
+  mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'examples-'));
 const SHELLS = [['dash'], ['bash'], ['busybox', 'ash']];
 /** Where an administrator would have put it. */
 const INSTALLED = '/usr/local/bin/eventfs-emit';
@@ -21,7 +31,10 @@ class Consumer {
   readonly process: ChildProcess;
 
   constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.process = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, EVENTS: daemon.path, ...env } });
+    this.process = spawn(command[0], command.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, EVENTS: daemon.path, ...env },
+    });
     this.process.stdout!.on('data', (chunk: Buffer) => (this.out += chunk.toString('latin1')));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.err += chunk.toString('latin1')));
   }
@@ -31,7 +44,11 @@ class Consumer {
   }
 
   async consumes(filter: string, ready: () => boolean): Promise<void> {
-    await until(() => existsSync(this.directory) && statusOf(this.directory).FILTER === filter && ready(), `it does not consume: ${this.err}`, 20_000);
+    await until(
+      () => existsSync(this.directory) && statusOf(this.directory).FILTER === filter && ready(),
+      `it does not consume: ${this.err}`,
+      20_000,
+    );
   }
 
   async prints(text: string): Promise<void> {
@@ -53,22 +70,39 @@ examples('publish.sh publishes one event from any shell, whatever its values are
   for (const shell of SHELLS) {
     const reader = await Reader.on(`${daemon.path}/stream`);
     const long = 'x'.repeat(700);
-    const { code, err } = await run([...shell, example('publish.sh'), 'change', '/my/thing', 'SUBSYSTEM=mine', 'T=50% \\n $x `y` "\n2', 'E=', `LONG=${long}`], { env: { ...process.env, EVENTS: daemon.path } });
+    const { code, err } = await run(
+      [
+        ...shell,
+        example('publish.sh'),
+        'change',
+        '/my/thing',
+        'SUBSYSTEM=mine',
+        'T=50% \\n $x `y` "\n2',
+        'E=',
+        `LONG=${long}`,
+      ],
+      { env: { ...process.env, EVENTS: daemon.path } },
+    );
     assert.equal([code, err], [0, ''], shell.join(' '));
-    assert.equal(await reader.has(1), [`change@/my/thing\nACTION=change\nDEVPATH=/my/thing\nSUBSYSTEM=mine\nT=50% \\n $x \`y\` "\\x0a2\nE=\nLONG=${long}`]);
+    assert.equal(await reader.has(1), [
+      `change@/my/thing\nACTION=change\nDEVPATH=/my/thing\nSUBSYSTEM=mine\nT=50% \\n $x \`y\` "\\x0a2\nE=\nLONG=${long}`,
+    ]);
     await reader.kill();
   }
 });
 
-examples('consume.sh prints what comes to its stream, in any shell, and leaves nothing behind', async () => {
-  for (const shell of SHELLS) {
-    const consumer = new Consumer([...shell, example('consume.sh'), 'N==1|3']);
-    await consumer.consumes('N==1|3', () => statusOf(consumer.directory).STREAMS === '1');
-    publish(daemon.path, ...[1, 2, 3].map((n) => eventText(`/d${n}`, { N: n })));
-    await consumer.prints('add /d1\nadd /d3\n');
-    await consumer.kill();
-  }
-});
+examples(
+  'consume.sh prints what comes to its stream, in any shell, and leaves nothing behind',
+  async () => {
+    for (const shell of SHELLS) {
+      const consumer = new Consumer([...shell, example('consume.sh'), 'N==1|3']);
+      await consumer.consumes('N==1|3', () => statusOf(consumer.directory).STREAMS === '1');
+      publish(daemon.path, ...[1, 2, 3].map((n) => eventText(`/d${n}`, { N: n })));
+      await consumer.prints('add /d1\nadd /d3\n');
+      await consumer.kill();
+    }
+  },
+);
 
 examples('consume.sh works on events as files, and takes them off when it has done', async () => {
   for (const shell of SHELLS) {
@@ -91,7 +125,11 @@ examples('consume.py and consume.c print what comes, and leave nothing behind', 
   for (const { command, line } of cases) {
     const consumer = new Consumer([...command, 'SUBSYSTEM==mine']);
     await consumer.consumes('SUBSYSTEM==mine', () => statusOf(consumer.directory).STREAMS === '1');
-    publish(daemon.path, eventText('/d0'), ...[1, 2].map((n) => eventText(`/d${n}`, { SUBSYSTEM: 'mine', V: 'a=b' })));
+    publish(
+      daemon.path,
+      eventText('/d0'),
+      ...[1, 2].map((n) => eventText(`/d${n}`, { SUBSYSTEM: 'mine', V: 'a=b' })),
+    );
     await consumer.prints(line(1) + line(2));
     await consumer.kill();
   }
@@ -100,26 +138,58 @@ examples('consume.py and consume.c print what comes, and leave nothing behind', 
 examples('mdev.conf has busybox mdev tell of an event', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const file = join(scratch(), 'mdev.conf');
-  writeFileSync(file, readFileSync(example('mdev.conf'), 'utf8').replaceAll(INSTALLED, `${EMIT_HELPER} --mount /run/events`));
+  writeFileSync(
+    file,
+    readFileSync(example('mdev.conf'), 'utf8').replaceAll(
+      INSTALLED,
+      `${EMIT_HELPER} --mount /run/events`,
+    ),
+  );
   // /dev and /etc of its own: mdev makes nodes in the one and reads its rules in the other
   const script = `mount -t tmpfs tmpfs /run; mkdir /run/events; mount --bind "$1" /run/events; cp "$2" /run/mdev.conf; mount -t tmpfs tmpfs /etc; cp /run/mdev.conf /etc; mount -t tmpfs tmpfs /dev; exec busybox mdev`;
-  const env = { PATH: process.env.PATH, ACTION: 'add', DEVPATH: '/devices/virtual/mem/null', SUBSYSTEM: 'mem', DEVNAME: 'null', MAJOR: '1', MINOR: '3', SEQNUM: '4711', HOME: '/root' };
-  const { code, out, err } = await run(['unshare', '--mount', 'sh', '-ec', script, 'sh', daemon.path, file], { env });
+  const env = {
+    PATH: process.env.PATH,
+    ACTION: 'add',
+    DEVPATH: '/devices/virtual/mem/null',
+    SUBSYSTEM: 'mem',
+    DEVNAME: 'null',
+    MAJOR: '1',
+    MINOR: '3',
+    SEQNUM: '4711',
+    HOME: '/root',
+  };
+  const { code, out, err } = await run(
+    ['unshare', '--mount', 'sh', '-ec', script, 'sh', daemon.path, file],
+    { env },
+  );
   assert.equal([code, out, err], [0, '', '']);
   const [record] = await reader.has(1);
   const [header, ...properties] = record.split('\n');
   assert.is(header, 'add@/devices/virtual/mem/null');
-  assert.equal(properties.sort(), ['ACTION=add', 'DEVNAME=null', 'DEVPATH=/devices/virtual/mem/null', 'MAJOR=1', 'MDEV=null', 'MINOR=3', 'SEQNUM=4711', 'SUBSYSTEM=mem']);
+  assert.equal(properties.sort(), [
+    'ACTION=add',
+    'DEVNAME=null',
+    'DEVPATH=/devices/virtual/mem/null',
+    'MAJOR=1',
+    'MDEV=null',
+    'MINOR=3',
+    'SEQNUM=4711',
+    'SUBSYSTEM=mem',
+  ]);
   await reader.kill();
 });
 
 examples('mdevd.conf has the same rules as mdev.conf', () => {
-  const rules = (name: string): string[] => readFileSync(example(name), 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const rules = (name: string): string[] =>
+    readFileSync(example(name), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
   assert.equal(rules('mdevd.conf'), rules('mdev.conf'));
-  for (const line of rules('mdevd.conf')) assert.match(line, /^-?\S+\t+\d+:\d+ [0-7]{3}( \*\/\S+ --environment)?$/);
+  for (const line of rules('mdevd.conf'))
+    assert.match(line, /^-?\S+\t+\d+:\d+ [0-7]{3}( \*\/\S+ --environment)?$/);
 });
 
-examples('eventfs.act is an action of vdevd\'s, and what it runs takes vdevd\'s variables', () => {
+examples("eventfs.act is an action of vdevd's, and what it runs takes vdevd's variables", () => {
   const lines = readFileSync(example('eventfs.act'), 'utf8').trim().split('\n');
   assert.is(lines[0], '[vdev-action]');
   for (const line of lines.slice(1)) assert.match(line, /^(event|OS_\w+|command)=/);
@@ -127,55 +197,109 @@ examples('eventfs.act is an action of vdevd\'s, and what it runs takes vdevd\'s 
 });
 
 examples('99-eventfs.rules has udev run the helper for an event', async () => {
-  const script = 'mount -t tmpfs tmpfs /run; mkdir -p /run/udev/rules.d; cp "$1" /run/udev/rules.d; exec udevadm test --action=add /sys/class/mem/null';
-  const { code, out, err } = await run(['unshare', '--mount', 'sh', '-ec', script, 'sh', example('99-eventfs.rules')]);
+  const script =
+    'mount -t tmpfs tmpfs /run; mkdir -p /run/udev/rules.d; cp "$1" /run/udev/rules.d; exec udevadm test --action=add /sys/class/mem/null';
+  const { code, out, err } = await run([
+    'unshare',
+    '--mount',
+    'sh',
+    '-ec',
+    script,
+    'sh',
+    example('99-eventfs.rules'),
+  ]);
   assert.is(code, 0, err);
   // udev 252 says run: 'COMMAND', udev 257 has a list of RUN{program} : COMMAND.
-  const queued = [...(out + err).matchAll(/(?:run: '([^'\n]*)'|RUN\{program\} : ([^\n]*))\n/g)].map(([, older, newer]) => older ?? newer);
+  const queued = [...(out + err).matchAll(/(?:run: '([^'\n]*)'|RUN\{program\} : ([^\n]*))\n/g)].map(
+    ([, older, newer]) => older ?? newer,
+  );
   assert.ok(queued.includes(`${INSTALLED} --environment`), out + err);
   assert.not.match(out + err, /99-eventfs\.rules:\d+[^\n]*(Invalid|invalid|error|Unknown)/);
 });
 
-examples('eventfs.service is a unit that systemd understands', async () => {
-  const unit = join(scratch(), 'eventfs.service');
-  writeFileSync(unit, readFileSync(example('eventfs.service'), 'utf8').replace('/usr/local/bin/eventfs', EVENTFS).replace('file:///usr/local/lib/eventfs/README.md', 'man:udev(7)'));
-  const { out, err } = await run(['systemd-analyze', 'verify', '--man=no', unit], { timeoutMs: 60_000 });
-  assert.not.match(out + err, 'eventfs.service');
-}, 90_000);
+examples(
+  'eventfs.service is a unit that systemd understands',
+  async () => {
+    const unit = join(scratch(), 'eventfs.service');
+    writeFileSync(
+      unit,
+      readFileSync(example('eventfs.service'), 'utf8')
+        .replace('/usr/local/bin/eventfs', EVENTFS)
+        .replace('file:///usr/local/lib/eventfs/README.md', 'man:udev(7)'),
+    );
+    const { out, err } = await run(['systemd-analyze', 'verify', '--man=no', unit], {
+      timeoutMs: 60_000,
+    });
+    assert.not.match(out + err, 'eventfs.service');
+  },
+  90_000,
+);
 
-examples('s6/eventfs is a service that s6 starts, that says when it is ready, and stops', async () => {
-  const services = scratch();
-  const events = mountPoint();
-  execFileSync('cp', ['-r', example('s6/eventfs'), services]);
-  const bin = join(scratch(), 'bin');
-  execFileSync('mkdir', [bin]);
-  execFileSync('ln', ['-s', EVENTFS, `${bin}/eventfs`]);
-  const supervise = spawn('s6-supervise', [`${services}/eventfs`], { stdio: 'ignore', env: { ...process.env, EVENTS: events, PATH: `${bin}:${process.env.PATH}` } });
-  const gone = new Promise((done) => supervise.once('exit', done));
-  try {
-    await until(() => existsSync(`${services}/eventfs/supervise/control`), 'it is not supervised');
-    const { code } = await run(['s6-svwait', '-U', '-t', '20000', `${services}/eventfs`], { timeoutMs: 30_000 });
-    assert.is(code, 0);
-    assert.ok(statSync(`${events}/publish`).isFile());
-  } finally {
-    await run(['s6-svc', '-dx', `${services}/eventfs`]);
-    await within(20_000, gone, 's6-supervise did not end');
-  }
-  removeMountPoint(events);
-});
+examples(
+  's6/eventfs is a service that s6 starts, that says when it is ready, and stops',
+  async () => {
+    const services = scratch();
+    const events = mountPoint();
+    execFileSync('cp', ['-r', example('s6/eventfs'), services]);
+    const bin = join(scratch(), 'bin');
+    execFileSync('mkdir', [bin]);
+    execFileSync('ln', ['-s', EVENTFS, `${bin}/eventfs`]);
+    const supervise = spawn('s6-supervise', [`${services}/eventfs`], {
+      stdio: 'ignore',
+      env: { ...process.env, EVENTS: events, PATH: `${bin}:${process.env.PATH}` },
+    });
+    const gone = new Promise((done) => supervise.once('exit', done));
+    try {
+      await until(
+        () => existsSync(`${services}/eventfs/supervise/control`),
+        'it is not supervised',
+      );
+      const { code } = await run(['s6-svwait', '-U', '-t', '20000', `${services}/eventfs`], {
+        timeoutMs: 30_000,
+      });
+      assert.is(code, 0);
+      assert.ok(statSync(`${events}/publish`).isFile());
+    } finally {
+      await run(['s6-svc', '-dx', `${services}/eventfs`]);
+      await within(20_000, gone, 's6-supervise did not end');
+    }
+    removeMountPoint(events);
+  },
+);
 
 examples('eventfs.openrc and the other shell files are correct shell', async () => {
-  for (const name of ['eventfs.openrc', 'publish.sh', 'consume.sh', 's6/eventfs/run', 'container/run.sh']) {
-    for (const shell of SHELLS) assert.equal(await run([...shell, '-n', example(name)]), { out: '', err: '', code: 0 }, name);
+  for (const name of [
+    'eventfs.openrc',
+    'publish.sh',
+    'consume.sh',
+    's6/eventfs/run',
+    'container/run.sh',
+  ]) {
+    for (const shell of SHELLS)
+      assert.equal(await run([...shell, '-n', example(name)]), { out: '', err: '', code: 0 }, name);
     assert.ok((statSync(example(name)).mode & 0o111) !== 0, name);
   }
 });
 
 examples('container/run.sh gives a container events as files, and nothing more', async () => {
-  const script = 'mkdir /dev/events/$$ && echo $$ && ls /dev && echo ready && exec cat /dev/events/$$/.stream';
+  const script =
+    'mkdir /dev/events/$$ && echo $$ && ls /dev && echo ready && exec cat /dev/events/$$/.stream';
   const container = new Consumer([example('container/run.sh'), 'sh', '-c', script]);
-  await until(() => container.out.includes('ready') && statusOf(`${daemon.path}/1`).STREAMS === '1', `it does not start: ${container.err}`, 20_000);
-  assert.equal(container.out.split('\n').slice(0, 8), ['1', 'events', 'full', 'null', 'random', 'urandom', 'zero', 'ready']);
+  await until(
+    () => container.out.includes('ready') && statusOf(`${daemon.path}/1`).STREAMS === '1',
+    `it does not start: ${container.err}`,
+    20_000,
+  );
+  assert.equal(container.out.split('\n').slice(0, 8), [
+    '1',
+    'events',
+    'full',
+    'null',
+    'random',
+    'urandom',
+    'zero',
+    'ready',
+  ]);
   publish(daemon.path, eventText('/for/all'));
   await until(() => container.out.includes('add@/for/all\n'), 'the event did not come');
   process.kill(Number(statusOf(`${daemon.path}/1`).OWNER), 'SIGKILL');

@@ -8,25 +8,50 @@ import { daemon, mounted } from '../../support/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
 
 const FIXED = ['log', 'match', 'publish', 'stream'];
-const exec = (args: readonly string[], options?: Parameters<typeof eventfs>[1]): ReturnType<typeof eventfs> => eventfs(['exec', '--mount', daemon.path, ...args], options);
-const directories = (): string[] => readdirSync(daemon.path).filter((name) => !FIXED.includes(name));
+const exec = (
+  args: readonly string[],
+  options?: Parameters<typeof eventfs>[1],
+): ReturnType<typeof eventfs> => eventfs(['exec', '--mount', daemon.path, ...args], options);
+const directories = (): string[] =>
+  readdirSync(daemon.path).filter((name) => !FIXED.includes(name));
 
 const command = mounted('eventfs exec');
 command.after(() => Background.killAll());
 
-command('becomes the command: its PID, its directory, its exit code, and nothing is left', async () => {
-  const child = new Background(['exec', '--mount', daemon.path, '--', 'sh', '-c', 'echo $$ $EVENTS_DIR; exec sleep 1000']);
-  await child.prints(/\n/);
-  assert.is(child.out, `${child.pid} ${daemon.path}/${child.pid}\n`);
-  assert.equal(directories(), [String(child.pid)]);
-  await child.stop('SIGKILL');
-  assert.equal(directories(), []);
-  const { code, err } = await exec(['--', 'sh', '-c', 'exit 7']);
-  assert.equal([code, err], [7, '']);
-});
+command(
+  'becomes the command: its PID, its directory, its exit code, and nothing is left',
+  async () => {
+    const child = new Background([
+      'exec',
+      '--mount',
+      daemon.path,
+      '--',
+      'sh',
+      '-c',
+      'echo $$ $EVENTS_DIR; exec sleep 1000',
+    ]);
+    await child.prints(/\n/);
+    assert.is(child.out, `${child.pid} ${daemon.path}/${child.pid}\n`);
+    assert.equal(directories(), [String(child.pid)]);
+    await child.stop('SIGKILL');
+    assert.equal(directories(), []);
+    const { code, err } = await exec(['--', 'sh', '-c', 'exit 7']);
+    assert.equal([code, err], [7, '']);
+  },
+);
 
 command('has the events in the directory, and only those of the filter', async () => {
-  const child = new Background(['exec', '--mount', daemon.path, '--filter', 'N==1|3', '--', 'sh', '-c', 'echo ready; read -r _ < $EVENTS_DIR/.stream; cat $EVENTS_DIR/.filter; exec sleep 1000']);
+  const child = new Background([
+    'exec',
+    '--mount',
+    daemon.path,
+    '--filter',
+    'N==1|3',
+    '--',
+    'sh',
+    '-c',
+    'echo ready; read -r _ < $EVENTS_DIR/.stream; cat $EVENTS_DIR/.filter; exec sleep 1000',
+  ]);
   await child.prints(/ready/);
   publish(daemon.path, ...[1, 2, 3, 4].map((n) => eventText('/x', { N: n })));
   await child.prints(/N==1\|3/);
@@ -34,46 +59,85 @@ command('has the events in the directory, and only those of the filter', async (
   await child.stop('SIGKILL');
 });
 
-command('has no event in the directory that came before the filter was there', async () => {
-  const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
-  const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
-  await until(() => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100, 'nothing is published');
-  for (let round = 0; round < 6; round++) {
-    const { out, code } = await exec(['--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR']);
-    assert.equal([code, out], [0, '']);
-  }
-  for (const publisher of publishers) publisher.kill('SIGKILL');
-}, 60_000);
+command(
+  'has no event in the directory that came before the filter was there',
+  async () => {
+    const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
+    const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
+    await until(
+      () => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100,
+      'nothing is published',
+    );
+    for (let round = 0; round < 6; round++) {
+      const { out, code } = await exec(['--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR']);
+      assert.equal([code, out], [0, '']);
+    }
+    for (const publisher of publishers) publisher.kill('SIGKILL');
+  },
+  60_000,
+);
 
 command('begins with what is kept, by --since', async () => {
-  publish(daemon.path, eventText('/since', { SEQNUM: 7001, S: 0 }), eventText('/since', { SEQNUM: 7002, S: 1 }), eventText('/since', { SEQNUM: 7003, S: 0 }));
-  const { out } = await exec(['--since', '0', '--filter', 'S==1', '--', 'sh', '-c', 'ls $EVENTS_DIR']);
+  publish(
+    daemon.path,
+    eventText('/since', { SEQNUM: 7001, S: 0 }),
+    eventText('/since', { SEQNUM: 7002, S: 1 }),
+    eventText('/since', { SEQNUM: 7003, S: 0 }),
+  );
+  const { out } = await exec([
+    '--since',
+    '0',
+    '--filter',
+    'S==1',
+    '--',
+    'sh',
+    '-c',
+    'ls $EVENTS_DIR',
+  ]);
   assert.is(out, '7002\n');
 });
 
 command('calls the directory by a label, and by another name where that is taken', async () => {
-  const { out } = await exec(['--label', 'mine', '--', process.execPath, EVENTFS, 'exec', '--label', 'mine', '--mount', daemon.path, '--', 'sh', '-c', 'echo ${EVENTS_DIR##*/}; ls $EVENTS_DIR/..']);
+  const { out } = await exec([
+    '--label',
+    'mine',
+    '--',
+    process.execPath,
+    EVENTFS,
+    'exec',
+    '--label',
+    'mine',
+    '--mount',
+    daemon.path,
+    '--',
+    'sh',
+    '-c',
+    'echo ${EVENTS_DIR##*/}; ls $EVENTS_DIR/..',
+  ]);
   const [name, ...others] = out.split('\n');
   assert.match(name, /^\d+\.mine\.1$/);
   assert.ok(others.includes(name.slice(0, -2)));
 });
 
-command('hands on arguments, environment and descriptors as they are, and none of its own', async () => {
-  const script = `exec 7</etc/passwd; X=$'\\xff' ${process.execPath} ${EVENTFS} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; ls -l /proc/$$/fd' bash $'\\xe9 -x --mount' 9>&1 | cat`;
-  const { out, err } = await run(['bash', '-c', script]);
-  assert.is(err, '');
-  assert.match(out, /^ e9 20 2d 78 20 2d 2d 6d 6f 75 6e 74 ff\n/);
-  assert.match(out, / 7 -> \/etc\/passwd\n/);
-  assert.match(out, / 9 -> pipe:/);
-  assert.not.match(out, /anon_inode/);
-});
+command(
+  'hands on arguments, environment and descriptors as they are, and none of its own',
+  async () => {
+    const script = `exec 7</etc/passwd; X=$'\\xff' ${process.execPath} ${EVENTFS} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; ls -l /proc/$$/fd' bash $'\\xe9 -x --mount' 9>&1 | cat`;
+    const { out, err } = await run(['bash', '-c', script]);
+    assert.is(err, '');
+    assert.match(out, /^ e9 20 2d 78 20 2d 2d 6d 6f 75 6e 74 ff\n/);
+    assert.match(out, / 7 -> \/etc\/passwd\n/);
+    assert.match(out, / 9 -> pipe:/);
+    assert.not.match(out, /anon_inode/);
+  },
+);
 
 command('blocks and ignores no signal', async () => {
   const { out } = await exec(['--', 'grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status']);
   assert.match(out, /^SigBlk:\t0{16}\nSigIgn:\t0{8}[08]0{7}\n$/); // the 8 is the C library's own signal, and not of our making
 });
 
-command('says by 127 and 126 that a command is not there or can\'t be run', async () => {
+command("says by 127 and 126 that a command is not there or can't be run", async () => {
   const cases: readonly (readonly [string, number, string])[] = [
     ['/nowhere/at-all', 127, 'No such file or directory'],
     ['no-such-command-at-all', 127, 'No such file or directory'],
@@ -89,9 +153,17 @@ command('says by 127 and 126 that a command is not there or can\'t be run', asyn
 
 command('refuses what is wrong before anything is made', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
-    [['--filter', 'A==', '--', 'true'], 1, /^eventfs: exec: bad filter: column 4: expected [^\n]*\n$/],
+    [
+      ['--filter', 'A==', '--', 'true'],
+      1,
+      /^eventfs: exec: bad filter: column 4: expected [^\n]*\n$/,
+    ],
     [['--label', 'a/b', '--', 'true'], 1, /^eventfs: exec: --label a\/b: a name has no \/\n$/],
-    [['--since', 'x', '--', 'true'], 100, /^eventfs: option '--since <seqnum>' argument 'x' is invalid[^\n]*\n$/],
+    [
+      ['--since', 'x', '--', 'true'],
+      100,
+      /^eventfs: option '--since <seqnum>' argument 'x' is invalid[^\n]*\n$/,
+    ],
     [[], 100, /^eventfs: missing required argument 'COMMAND'[^\n]*\n$/],
   ];
   for (const [args, expected, message] of cases) {
@@ -102,7 +174,17 @@ command('refuses what is wrong before anything is made', async () => {
 });
 
 command('lets anybody have a directory', async () => {
-  const { out, code } = await run([...AS_NOBODY, ...eventfsForOthers(), 'exec', '--mount', daemon.path, '--', 'sh', '-c', 'stat -c %u.%a $EVENTS_DIR']);
+  const { out, code } = await run([
+    ...AS_NOBODY,
+    ...eventfsForOthers(),
+    'exec',
+    '--mount',
+    daemon.path,
+    '--',
+    'sh',
+    '-c',
+    'stat -c %u.%a $EVENTS_DIR',
+  ]);
   assert.equal([code, out], [0, '65534.700\n']);
 });
 

@@ -4,8 +4,21 @@ import { EVENTFS, run } from '../../support/daemon.js';
 import { eventfsForOthers } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
-const eventfs = (...args: readonly string[]): ReturnType<typeof run> => run([process.execPath, EVENTFS, ...args]);
-const COMMANDS = ['mount', 'umount', 'watch', 'emit', 'status', 'exec', 'run', 'wait', 'settle', 'coldplug', 'doctor'];
+const eventfs = (...args: readonly string[]): ReturnType<typeof run> =>
+  run([process.execPath, EVENTFS, ...args]);
+const COMMANDS = [
+  'mount',
+  'umount',
+  'watch',
+  'emit',
+  'status',
+  'exec',
+  'run',
+  'wait',
+  'settle',
+  'coldplug',
+  'doctor',
+];
 
 const help = suite('eventfs');
 
@@ -17,18 +30,25 @@ help('says what its commands are by --help, -h and help', async () => {
   }
 });
 
-help('says what each command takes, by --help and help COMMAND alike', async () => {
-  const check = async (command: string): Promise<void> => {
-    const { out, err, code } = await eventfs(command, '--help');
-    assert.equal([err, code], ['', 0]);
-    assert.match(out, new RegExp(`^Usage: eventfs ${command} `));
-    const [usage, example] = out.split('\nExample:\n');
-    assert.ok(usage.split('\n').every((line) => line.length <= 80), out);
-    assert.match(example, new RegExp(`eventfs ${command} `));
-    assert.is((await eventfs('help', command)).out, out);
-  };
-  await Promise.all(COMMANDS.map(check));
-}, 120_000);
+help(
+  'says what each command takes, by --help and help COMMAND alike',
+  async () => {
+    const check = async (command: string): Promise<void> => {
+      const { out, err, code } = await eventfs(command, '--help');
+      assert.equal([err, code], ['', 0]);
+      assert.match(out, new RegExp(`^Usage: eventfs ${command} `));
+      const [usage, example] = out.split('\nExample:\n');
+      assert.ok(
+        usage.split('\n').every((line) => line.length <= 80),
+        out,
+      );
+      assert.match(example, new RegExp(`eventfs ${command} `));
+      assert.is((await eventfs('help', command)).out, out);
+    };
+    await Promise.all(COMMANDS.map(check));
+  },
+  120_000,
+);
 
 help('says its version', async () => {
   const { out, code } = await eventfs('--version');
@@ -51,8 +71,14 @@ help('refuses what it does not know with one line, a hint and 100', async () => 
     [['watch', '--jsn'], "unknown option '--jsn' (Did you mean --json?)"],
     [['watch', 'A==b', 'B==c'], "too many arguments for 'watch'. Expected 1 argument but got 2."],
     [['status', '--mount'], "option '--mount <dir>' argument missing"],
-    [['mount', '--source', 'nowhere', '/tmp'], "option '--source <source>' argument 'nowhere' is invalid. It is kernel, udev or none."],
-    [['mount', '--ready-fd', 'x', '/tmp'], "option '--ready-fd <fd>' argument 'x' is invalid. It is a descriptor number, 1 or more."],
+    [
+      ['mount', '--source', 'nowhere', '/tmp'],
+      "option '--source <source>' argument 'nowhere' is invalid. It is kernel, udev or none.",
+    ],
+    [
+      ['mount', '--ready-fd', 'x', '/tmp'],
+      "option '--ready-fd <fd>' argument 'x' is invalid. It is a descriptor number, 1 or more.",
+    ],
     [['umount', '/a', '/b'], "too many arguments for 'umount'. Expected 1 argument but got 2."],
   ];
   for (const [args, message] of cases) {
@@ -61,21 +87,28 @@ help('refuses what it does not know with one line, a hint and 100', async () => 
   }
 });
 
-help('hands compare over to the program of a clone, and says in one line where there is none', async () => {
-  const { out, code } = await eventfs('compare', '--help');
-  assert.is(code, 0);
-  assert.match(out, /^Usage: eventfs compare \[options\]\n/);
-  for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out']) assert.match(out, new RegExp(`^  ${option} `, 'm'));
-  const wrong = await eventfs('compare', '--full', '--subscribers', 'x');
-  assert.equal([wrong.out, wrong.code], ['', 100]);
-  assert.match(wrong.err, /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/);
-  const unknown = await eventfs('compare', '--designs', 'bogus');
-  assert.equal([unknown.out, unknown.code], ['', 1]);
-  assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
-  // The copy has only what the product needs.
-  const without = await run([...eventfsForOthers(), 'compare', '--full']);
-  assert.equal([without.out, without.code], ['', 1]);
-  assert.match(without.err, /^eventfs: compare: [^\n]*a clone of the project[^\n]*\n$/);
-});
+help(
+  'hands compare over to the program of a clone, and says in one line where there is none',
+  async () => {
+    const { out, code } = await eventfs('compare', '--help');
+    assert.is(code, 0);
+    assert.match(out, /^Usage: eventfs compare \[options\]\n/);
+    for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out'])
+      assert.match(out, new RegExp(`^  ${option} `, 'm'));
+    const wrong = await eventfs('compare', '--full', '--subscribers', 'x');
+    assert.equal([wrong.out, wrong.code], ['', 100]);
+    assert.match(
+      wrong.err,
+      /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/,
+    );
+    const unknown = await eventfs('compare', '--designs', 'bogus');
+    assert.equal([unknown.out, unknown.code], ['', 1]);
+    assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
+    // The copy has only what the product needs.
+    const without = await run([...eventfsForOthers(), 'compare', '--full']);
+    assert.equal([without.out, without.code], ['', 1]);
+    assert.match(without.err, /^eventfs: compare: [^\n]*a clone of the project[^\n]*\n$/);
+  },
+);
 
 help.run();

@@ -7,7 +7,8 @@ import { EVENTFS, run, startDaemon, until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
 
-const settle = (seconds: string): ReturnType<typeof eventfs> => eventfs(['settle', '--mount', daemon.path, '--timeout', seconds]);
+const settle = (seconds: string): ReturnType<typeof eventfs> =>
+  eventfs(['settle', '--mount', daemon.path, '--timeout', seconds]);
 
 const command = mounted('eventfs settle', ['--source', 'none', '--sticky', 'global:1777']);
 command.after(() => Background.killAll());
@@ -25,7 +26,12 @@ command('names who lags, and how far, when the time is up', async () => {
   const others = err.split(': 2, ').length; // the directory of the test before has them too
   assert.is(others, 2);
   assert.is(code, 1);
-  assert.match(err, new RegExp(`^eventfs: settle: after 0.2 s events of before the call wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`));
+  assert.match(
+    err,
+    new RegExp(
+      `^eventfs: settle: after 0.2 s events of before the call wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`,
+    ),
+  );
   await shell.run(`rm -r ${daemon.path}/${shell.pid}.*`);
 });
 
@@ -54,8 +60,27 @@ command('ends when who lags dies', async () => {
 });
 
 command('waits for what eventfs run has in hand', async () => {
-  const runner = new Background(['run', '--mount', daemon.path, '', '--', 'sh', '-c', 'echo begun; read -r _ <"$0"', '/dev/stdin'], process.env);
-  await until(() => existsSync(`${daemon.path}/${runner.pid}.run.taken`) && statusOf(`${daemon.path}/${runner.pid}.run`).STREAMS === '1', 'it does not run', 20_000);
+  const runner = new Background(
+    [
+      'run',
+      '--mount',
+      daemon.path,
+      '',
+      '--',
+      'sh',
+      '-c',
+      'echo begun; read -r _ <"$0"',
+      '/dev/stdin',
+    ],
+    process.env,
+  );
+  await until(
+    () =>
+      existsSync(`${daemon.path}/${runner.pid}.run.taken`) &&
+      statusOf(`${daemon.path}/${runner.pid}.run`).STREAMS === '1',
+    'it does not run',
+    20_000,
+  );
   runner.process.kill('SIGSTOP');
   publish(daemon.path, eventText('/x'));
   const { code, err } = await settle('0.2');
@@ -94,7 +119,10 @@ command('does not name a stopped stream for which only newer events wait', async
   const waiting = new Background(['settle', '--mount', daemon.path, '--timeout', '20']);
   await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
   publish(daemon.path, ...Array.from({ length: 5 }, () => eventText('/newer')));
-  await until(() => /pending=[1-5] /.test(statusOf(`${daemon.path}/log`).STREAM_0), 'nothing waits for the stream');
+  await until(
+    () => /pending=[1-5] /.test(statusOf(`${daemon.path}/log`).STREAM_0),
+    'nothing waits for the stream',
+  );
   await shell.run(`rm -r ${blocker}`);
   assert.equal([await waiting.ended, waiting.err], [0, '']);
   assert.match(statusOf(`${daemon.path}/log`).STREAM_0, /pending=[1-5] /);
@@ -115,17 +143,44 @@ command('waits for a directory whose name is not UTF-8', async () => {
 command('works where /sys is not mounted', async () => {
   const other = await startDaemon(['--source', 'kernel']);
   const inside = (timeout: string): ReturnType<typeof run> =>
-    run(['unshare', '--mount', 'sh', '-ec', 'mount -t tmpfs none /sys; exec "$@"', 'sh', process.execPath, EVENTFS, 'settle', '--mount', other.path, '--timeout', timeout]);
+    run([
+      'unshare',
+      '--mount',
+      'sh',
+      '-ec',
+      'mount -t tmpfs none /sys; exec "$@"',
+      'sh',
+      process.execPath,
+      EVENTFS,
+      'settle',
+      '--mount',
+      other.path,
+      '--timeout',
+      timeout,
+    ]);
   assert.equal(await inside('60'), { out: '', err: '', code: 0 });
   await shell.run(`mkdir ${other.path}/$$`);
   publish(other.path, eventText('/x'));
-  assert.match((await inside('.2')).err, new RegExp(`^eventfs: settle: after 0.2 s events of before the call wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`));
+  assert.match(
+    (await inside('.2')).err,
+    new RegExp(
+      `^eventfs: settle: after 0.2 s events of before the call wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`,
+    ),
+  );
   await other.stop();
 });
 
 command('tells others that somebody lags, though not who', async () => {
   await shell.run(`mkdir -m 700 ${daemon.path}/$$.secret`);
-  const nobody = [...AS_NOBODY, ...eventfsForOthers(), 'settle', '--mount', daemon.path, '--timeout', '0.2'];
+  const nobody = [
+    ...AS_NOBODY,
+    ...eventfsForOthers(),
+    'settle',
+    '--mount',
+    daemon.path,
+    '--timeout',
+    '0.2',
+  ];
   await shell.run(`rm -rf ${daemon.path}/global/*`);
   assert.is((await run(nobody)).code, 0);
   publish(daemon.path, eventText('/x'));

@@ -9,7 +9,20 @@ import { Reader } from '../../support/clients.js';
 import { suite } from '../../support/suite.js';
 
 const LIBRARY = fileURLToPath(new URL('../../../fs/index.js', import.meta.url));
-const COMMANDS = ['mount', 'umount', 'watch', 'emit', 'status', 'exec', 'run', 'wait', 'settle', 'coldplug', 'doctor', 'compare'];
+const COMMANDS = [
+  'mount',
+  'umount',
+  'watch',
+  'emit',
+  'status',
+  'exec',
+  'run',
+  'wait',
+  'settle',
+  'coldplug',
+  'doctor',
+  'compare',
+];
 
 /** The TCP ports that a process listens on: /proc/net/tcp, state 0A, by the inodes of its sockets. */
 function listeningPorts(pid: number): string[] {
@@ -24,14 +37,19 @@ function listeningPorts(pid: number): string[] {
 }
 
 /** Sends SIGUSR1 every millisecond until the command has printed what it was asked for. */
-async function pester(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null; said: string }> {
+async function pester(
+  child: ChildProcess,
+): Promise<{ code: number | null; signal: NodeJS.Signals | null; said: string }> {
   let said = '';
-  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const pestering = setInterval(() => child.kill('SIGUSR1'), 1);
   child.stdout!.once('data', () => clearInterval(pestering));
-  const ended = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((done) => {
-    child.once('close', (code, signal) => done({ code, signal }));
-  });
+  const ended = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(
+    (done) => {
+      child.once('close', (code, signal) => done({ code, signal }));
+    },
+  );
   clearInterval(pestering);
   return { ...ended, said };
 }
@@ -39,7 +57,9 @@ async function pester(child: ChildProcess): Promise<{ code: number | null; signa
 /** Resolves once the shell that starts it ignores the signal: its first line has run. */
 async function ignores(child: ChildProcess): Promise<void> {
   await until(() => {
-    const mask = /^SigIgn:\t([0-9a-f]+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))?.[1] ?? '0';
+    const mask =
+      /^SigIgn:\t([0-9a-f]+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))?.[1] ??
+      '0';
     const name = readFileSync(`/proc/${child.pid}/comm`, 'latin1').trim();
     return (BigInt(`0x${mask}`) & (1n << 9n)) !== 0n || name === 'node';
   }, 'SIGUSR1 was not ignored');
@@ -47,19 +67,26 @@ async function ignores(child: ChildProcess): Promise<void> {
 
 const signals = suite('SIGUSR1');
 
-signals('opens no port of any command, from its first line on', async () => {
-  for (const command of COMMANDS) {
-    const child = spawn(EVENTFS, [command, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
-    await ignores(child);
-    const { code, signal, said } = await pester(child);
-    assert.equal([code, signal], [0, null], `${command}: ${said}`);
-    assert.not.match(said, 'Debugger listening', command);
-  }
-}, 120_000);
+signals(
+  'opens no port of any command, from its first line on',
+  async () => {
+    for (const command of COMMANDS) {
+      const child = spawn(EVENTFS, [command, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+      await ignores(child);
+      const { code, signal, said } = await pester(child);
+      assert.equal([code, signal], [0, null], `${command}: ${said}`);
+      assert.not.match(said, 'Debugger listening', command);
+    }
+  },
+  120_000,
+);
 
 signals('opens no port of a daemon that serves, and ends neither it nor its notifier', async () => {
   const daemon = await startDaemon();
-  const [notifier] = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'latin1').split(' ');
+  const [notifier] = readFileSync(
+    `/proc/${daemon.pid}/task/${daemon.pid}/children`,
+    'latin1',
+  ).split(' ');
   const reader = await Reader.on(`${daemon.path}/stream`);
   for (let round = 0; round < 20; round++) {
     for (const pid of [daemon.pid, Number(notifier)]) process.kill(pid, 'SIGUSR1');
@@ -70,23 +97,42 @@ signals('opens no port of a daemon that serves, and ends neither it nor its noti
   await reader.kill();
   assert.is(await daemon.stop(), 0);
   // Each has switched the trace of requests, and the daemon says nothing else. Two at once are one, and leave it on.
-  const lines = daemon.log().trimEnd().split('\n').filter((line) => !line.startsWith('eventfs: requests: '));
+  const lines = daemon
+    .log()
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !line.startsWith('eventfs: requests: '));
   assert.ok(lines.length >= 2 && lines.length <= 20, daemon.log());
-  lines.forEach((line, index) => assert.match(line, index % 2 === 0 ? /^eventfs: mount: SIGUSR1: requests are traced from now on/ : /^eventfs: mount: SIGUSR1: requests are traced no more$/));
+  lines.forEach((line, index) =>
+    assert.match(
+      line,
+      index % 2 === 0
+        ? /^eventfs: mount: SIGUSR1: requests are traced from now on/
+        : /^eventfs: mount: SIGUSR1: requests are traced no more$/,
+    ),
+  );
 });
 
-signals('is a listener\'s of the program that uses the library, and opens no port there either', async () => {
-  const serves = (first: string): string => `
+signals(
+  "is a listener's of the program that uses the library, and opens no port there either",
+  async () => {
+    const serves = (first: string): string => `
     import { Daemon } from ${JSON.stringify(LIBRARY)};
     ${first}
     const { DEFAULT_CONFIG } = await import(${JSON.stringify(LIBRARY.replace('index.js', 'daemon/config/config.js'))});
     new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, config: DEFAULT_CONFIG, listsLinks: false, logger: console });
     process.kill(process.pid, 'SIGUSR1');
     setTimeout(() => process.exit(0), 200);`;
-  const program = (first: string): ReturnType<typeof run> => run([process.execPath, '--input-type=module', '-e', serves(first)]);
-  assert.equal(await program(''), { out: '', err: '', code: 0 });
-  assert.equal(await program("process.on('SIGUSR1', () => console.log('mine'));"), { out: 'mine\n', err: '', code: 0 });
-});
+    const program = (first: string): ReturnType<typeof run> =>
+      run([process.execPath, '--input-type=module', '-e', serves(first)]);
+    assert.equal(await program(''), { out: '', err: '', code: 0 });
+    assert.equal(await program("process.on('SIGUSR1', () => console.log('mine'));"), {
+      out: 'mine\n',
+      err: '',
+      code: 0,
+    });
+  },
+);
 
 signals('leaves a debugger that NODE_OPTIONS asks for to the administrator', async () => {
   const env = { ...process.env, NODE_OPTIONS: '--inspect=127.0.0.1:0' };

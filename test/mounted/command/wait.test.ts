@@ -9,7 +9,11 @@ import { daemon, mounted } from '../../support/mounted.js';
 async function waiting(...args: readonly string[]): Promise<Background> {
   const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
   const child = new Background(['wait', '--mount', daemon.path, ...args]);
-  await until(() => Number(statusOf(`${daemon.path}/log`).STREAMS) > before, 'it does not wait', 20_000);
+  await until(
+    () => Number(statusOf(`${daemon.path}/log`).STREAMS) > before,
+    'it does not wait',
+    20_000,
+  );
   return child;
 }
 
@@ -18,43 +22,97 @@ command.after(() => Background.killAll());
 
 command('ends with the first event that matches, which it prints', async () => {
   const child = await waiting('N==2|3', '--timeout', '60');
-  publish(daemon.path, eventText('/one', { N: 1 }), eventText('/two', { N: 2 }), eventText('/three', { N: 3 }));
+  publish(
+    daemon.path,
+    eventText('/one', { N: 1 }),
+    eventText('/two', { N: 2 }),
+    eventText('/three', { N: 3 }),
+  );
   assert.is(await child.ended, 0);
   assert.equal([child.out, child.err], ['add@/two\nACTION=add\nN=2\n', '']);
 });
 
-command('waits as long as it takes without a time-out, and for anything without a filter', async () => {
-  const child = await waiting();
-  publish(daemon.path, eventText('/any'));
-  assert.equal([await child.ended, child.out], [0, 'add@/any\nACTION=add\n']);
-});
+command(
+  'waits as long as it takes without a time-out, and for anything without a filter',
+  async () => {
+    const child = await waiting();
+    publish(daemon.path, eventText('/any'));
+    assert.equal([await child.ended, child.out], [0, 'add@/any\nACTION=add\n']);
+  },
+);
 
 command('ends with 1 when the time is up, and says nothing', async () => {
   for (const seconds of ['0', '0.05', '.05', '0.']) {
-    const { code, out, err } = await eventfs(['wait', '--mount', daemon.path, 'N==never', '--timeout', seconds]);
+    const { code, out, err } = await eventfs([
+      'wait',
+      '--mount',
+      daemon.path,
+      'N==never',
+      '--timeout',
+      seconds,
+    ]);
     assert.equal([code, out, err], [1, '', '']);
   }
 });
 
 command('sees by --since what came before it was started', async () => {
   publish(daemon.path, eventText('/before', { B: 1 }), eventText('/before', { B: 2 }));
-  const found = await eventfs(['wait', '--mount', daemon.path, '--since', '0', 'DEVPATH==/before, B==2', '--timeout', '60']);
+  const found = await eventfs([
+    'wait',
+    '--mount',
+    daemon.path,
+    '--since',
+    '0',
+    'DEVPATH==/before, B==2',
+    '--timeout',
+    '60',
+  ]);
   assert.equal([found.code, found.out], [0, 'add@/before\nACTION=add\nB=2\n']);
-  const { code } = await eventfs(['wait', '--mount', daemon.path, 'DEVPATH==/before', '--timeout', '0.1']);
+  const { code } = await eventfs([
+    'wait',
+    '--mount',
+    daemon.path,
+    'DEVPATH==/before',
+    '--timeout',
+    '0.1',
+  ]);
   assert.is(code, 1);
 });
 
 command('takes by --existing a device that is there already', async () => {
-  const found = await eventfs(['wait', '--mount', daemon.path, '--existing', 'SUBSYSTEM==mem, DEVNAME==null', '--timeout', '60']);
+  const found = await eventfs([
+    'wait',
+    '--mount',
+    daemon.path,
+    '--existing',
+    'SUBSYSTEM==mem, DEVNAME==null',
+    '--timeout',
+    '60',
+  ]);
   assert.is(found.code, 0);
-  assert.match(found.out, /^add@\/devices\/virtual\/mem\/null\nACTION=add\nDEVPATH=\/devices\/virtual\/mem\/null\nSUBSYSTEM=mem\nMAJOR=1\nMINOR=3\nDEVNAME=null\n/);
-  const { code } = await eventfs(['wait', '--mount', daemon.path, '--existing', 'SUBSYSTEM==nothing-has-this', '--timeout', '0.1']);
+  assert.match(
+    found.out,
+    /^add@\/devices\/virtual\/mem\/null\nACTION=add\nDEVPATH=\/devices\/virtual\/mem\/null\nSUBSYSTEM=mem\nMAJOR=1\nMINOR=3\nDEVNAME=null\n/,
+  );
+  const { code } = await eventfs([
+    'wait',
+    '--mount',
+    daemon.path,
+    '--existing',
+    'SUBSYSTEM==nothing-has-this',
+    '--timeout',
+    '0.1',
+  ]);
   assert.is(code, 1);
 });
 
 command('tells of lost events, and goes on', async () => {
   const child = await waiting('N==last', '--timeout', '60');
-  publish(daemon.path, 'overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=3\n', eventText('/x', { N: 'last' }));
+  publish(
+    daemon.path,
+    'overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=3\n',
+    eventText('/x', { N: 'last' }),
+  );
   assert.is(await child.ended, 0);
   assert.match(child.out, /^add@\/x\n/);
 });
@@ -68,7 +126,10 @@ command('fails when the daemon ends', async () => {
   const child = new Background(['wait', '--mount', other.path, 'N==never']);
   await until(() => statusOf(`${other.path}/log`).STREAMS === '1', 'it does not wait', 20_000);
   await other.stop();
-  assert.equal([await child.ended, child.err], [1, `eventfs: wait: ${other.path}: its daemon has ended\n`]);
+  assert.equal(
+    [await child.ended, child.err],
+    [1, `eventfs: wait: ${other.path}: its daemon has ended\n`],
+  );
 });
 
 command('refuses a time-out that is none', async () => {
@@ -79,14 +140,20 @@ command('refuses a time-out that is none', async () => {
   }
 });
 
-command('replaces check-then-wait in a script', async () => {
-  const other = await startDaemon([]);
-  const made = 'DEVPATH==/devices/virtual/mem/null, ACTION==change';
-  const script = `since=$(cat /sys/kernel/uevent_seqnum); echo change >/sys/class/mem/null/uevent; "$1" wait --mount "$2" --since "$since" "$3" --timeout 60`;
-  const { code, out } = await run(['sh', '-c', script, 'sh', EVENTFS, other.path, made], { timeoutMs: 60_000 });
-  assert.is(code, 0);
-  assert.match(out, /^change@\/devices\/virtual\/mem\/null\n/);
-  await other.stop();
-}, 60_000);
+command(
+  'replaces check-then-wait in a script',
+  async () => {
+    const other = await startDaemon([]);
+    const made = 'DEVPATH==/devices/virtual/mem/null, ACTION==change';
+    const script = `since=$(cat /sys/kernel/uevent_seqnum); echo change >/sys/class/mem/null/uevent; "$1" wait --mount "$2" --since "$since" "$3" --timeout 60`;
+    const { code, out } = await run(['sh', '-c', script, 'sh', EVENTFS, other.path, made], {
+      timeoutMs: 60_000,
+    });
+    assert.is(code, 0);
+    assert.match(out, /^change@\/devices\/virtual\/mem\/null\n/);
+    await other.stop();
+  },
+  60_000,
+);
 
 command.run();

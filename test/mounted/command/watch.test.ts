@@ -20,27 +20,47 @@ class Watch {
   private constructor(readonly process: ChildProcess) {
     this.process.stdout!.on('data', (chunk: Buffer) => (this.out += chunk.toString('latin1')));
     this.process.stderr!.on('data', (chunk: Buffer) => (this.err += chunk.toString('latin1')));
-    this.ended = new Promise((done) => this.process.on('close', (code, signal) => done(code ?? signal)));
+    this.ended = new Promise((done) =>
+      this.process.on('close', (code, signal) => done(code ?? signal)),
+    );
   }
 
   static async start(...args: readonly string[]): Promise<Watch> {
-    return Watch.watching(spawn(process.execPath, [EVENTFS, 'watch', '--mount', daemon.path, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: PLAIN }));
+    return Watch.watching(
+      spawn(process.execPath, [EVENTFS, 'watch', '--mount', daemon.path, ...args], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: PLAIN,
+      }),
+    );
   }
 
   /** In a pipeline or with redirections. */
   static async inShell(commands: string): Promise<Watch> {
-    return Watch.watching(spawn('bash', ['-c', `${SHELL}${commands}`], { stdio: ['ignore', 'pipe', 'pipe'], env: PLAIN }));
+    return Watch.watching(
+      spawn('bash', ['-c', `${SHELL}${commands}`], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: PLAIN,
+      }),
+    );
   }
 
   private static async watching(child: ChildProcess): Promise<Watch> {
     const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
     const watch = new Watch(child);
-    await until(() => Number(statusOf(`${daemon.path}/log`).STREAMS) > before || existsSync(`${daemon.path}/${child.pid}.watch`), 'it does not watch');
+    await until(
+      () =>
+        Number(statusOf(`${daemon.path}/log`).STREAMS) > before ||
+        existsSync(`${daemon.path}/${child.pid}.watch`),
+      'it does not watch',
+    );
     return watch;
   }
 
   async prints(count: number): Promise<string[]> {
-    await until(() => this.out.split('\n').length > count, `${count} lines did not come, but ${this.out}`);
+    await until(
+      () => this.out.split('\n').length > count,
+      `${count} lines did not come, but ${this.out}`,
+    );
     return this.out.split('\n').slice(0, -1);
   }
 
@@ -54,9 +74,23 @@ const command = mounted('eventfs watch');
 
 command('prints a line for each event as it comes', async () => {
   const watch = await Watch.start();
-  publish(daemon.path, eventText('/devices/one', { SUBSYSTEM: 'block', SEQNUM: 41 }), eventText('/devices/two', {}, 'remove'));
-  assert.equal(await watch.prints(2), ['    41 add      block      /devices/one', '     - remove   -          /devices/two']);
-  publish(daemon.path, eventText('/devices/three', { SUBSYSTEM: 'a-long-subsystem', SEQNUM: 1234567 }, 'a-long-action'));
+  publish(
+    daemon.path,
+    eventText('/devices/one', { SUBSYSTEM: 'block', SEQNUM: 41 }),
+    eventText('/devices/two', {}, 'remove'),
+  );
+  assert.equal(await watch.prints(2), [
+    '    41 add      block      /devices/one',
+    '     - remove   -          /devices/two',
+  ]);
+  publish(
+    daemon.path,
+    eventText(
+      '/devices/three',
+      { SUBSYSTEM: 'a-long-subsystem', SEQNUM: 1234567 },
+      'a-long-action',
+    ),
+  );
   assert.is((await watch.prints(3))[2], '1234567 a-long-action a-long-subsystem /devices/three');
   await watch.stop();
   assert.is(watch.err, '');
@@ -67,7 +101,9 @@ command('colours what it prints on a terminal only', async () => {
     ['FORCE_COLOR=1', '     - \x1b[32madd     \x1b[39m \x1b[1mnet       \x1b[22m /x'],
     ['TERM=xterm', '     - add      net        /x'],
   ]) {
-    const watch = await Watch.inShell(`unset NO_COLOR; ${environment} exec ${process.execPath} ${EVENTFS} watch --mount ${daemon.path}`);
+    const watch = await Watch.inShell(
+      `unset NO_COLOR; ${environment} exec ${process.execPath} ${EVENTFS} watch --mount ${daemon.path}`,
+    );
     publish(daemon.path, eventText('/x', { SUBSYSTEM: 'net' }));
     assert.is((await watch.prints(1))[0], line);
     await watch.stop();
@@ -77,45 +113,85 @@ command('colours what it prints on a terminal only', async () => {
 command('prints all properties with --properties', async () => {
   const watch = await Watch.start('--properties');
   publish(daemon.path, eventText('/x', { SUBSYSTEM: 'net', VALUE: 'a=b c' }));
-  assert.equal(await watch.prints(4), ['     - add      net        /x', '       ACTION=add', '       SUBSYSTEM=net', '       VALUE=a=b c']);
+  assert.equal(await watch.prints(4), [
+    '     - add      net        /x',
+    '       ACTION=add',
+    '       SUBSYSTEM=net',
+    '       VALUE=a=b c',
+  ]);
   await watch.stop();
 });
 
 command('prints one JSON object a line with --json', async () => {
   const watch = await Watch.start('--json');
-  publish(daemon.path, eventText('/x', { NAME: 'caf\xc3\xa9 "quoted" \\ \t', SEQNUM: 5 }), 'add@/empty\n\n', eventText('/y', { BAD: '\xff' }));
-  const [first, second, third] = (await watch.prints(3)).map((line) => JSON.parse(Buffer.from(line, 'latin1').toString()) as unknown);
-  assert.equal(first, { action: 'add', devpath: '/x', properties: { ACTION: 'add', NAME: 'café "quoted" \\ \t', SEQNUM: '5' } });
+  publish(
+    daemon.path,
+    eventText('/x', { NAME: 'caf\xc3\xa9 "quoted" \\ \t', SEQNUM: 5 }),
+    'add@/empty\n\n',
+    eventText('/y', { BAD: '\xff' }),
+  );
+  const [first, second, third] = (await watch.prints(3)).map(
+    (line) => JSON.parse(Buffer.from(line, 'latin1').toString()) as unknown,
+  );
+  assert.equal(first, {
+    action: 'add',
+    devpath: '/x',
+    properties: { ACTION: 'add', NAME: 'café "quoted" \\ \t', SEQNUM: '5' },
+  });
   assert.equal(second, { action: 'add', devpath: '/empty', properties: {} });
   assert.equal(third, { action: 'add', devpath: '/y', properties: { ACTION: 'add', BAD: [0xff] } });
   await watch.stop();
 });
 
 command('loses no value of a key that comes twice, in no form', async () => {
-  const text = 'change@/two\nACTION=change\nMODALIAS=acpi:A:\nSEQNUM=7\nSUBSYSTEM=old\nMODALIAS=of:N\nSUBSYSTEM=new\n';
+  const text =
+    'change@/two\nACTION=change\nMODALIAS=acpi:A:\nSEQNUM=7\nSUBSYSTEM=old\nMODALIAS=of:N\nSUBSYSTEM=new\n';
   const [json, lines] = [await Watch.start('--json'), await Watch.start('--properties')];
   publish(daemon.path, text);
   assert.equal(JSON.parse((await json.prints(1))[0]), {
     action: 'change',
     devpath: '/two',
     properties: { ACTION: 'change', SEQNUM: '7', MODALIAS: 'of:N', SUBSYSTEM: 'new' },
-    more: [['MODALIAS', 'acpi:A:'], ['SUBSYSTEM', 'old']],
+    more: [
+      ['MODALIAS', 'acpi:A:'],
+      ['SUBSYSTEM', 'old'],
+    ],
   });
-  const properties = text.split('\n').slice(1, -1).map((line) => `       ${line}`);
+  const properties = text
+    .split('\n')
+    .slice(1, -1)
+    .map((line) => `       ${line}`);
   assert.equal(await lines.prints(7), ['     7 change   new        /two', ...properties]);
   await json.stop();
   await lines.stop();
 });
 
-command('prints only what its filter takes, with a / in it or longer than a file name too', async () => {
-  const filters = ['SUBSYSTEM==block', 'SUBSYSTEM=="block"; A==b', 'DEVPATH==/devices/block/*', `SUBSYSTEM==${'x'.repeat(300)}|block`, 'KERNEL!=sda, ACTION==add|change'];
-  for (const filter of filters) {
-    const watch = await Watch.start(filter);
-    publish(daemon.path, eventText('/devices/sda', { SUBSYSTEM: 'net' }), eventText('/devices/block/sdb', { SUBSYSTEM: 'block' }));
-    assert.equal(await watch.prints(1), ['     - add      block      /devices/block/sdb'], filter);
-    await watch.stop();
-  }
-});
+command(
+  'prints only what its filter takes, with a / in it or longer than a file name too',
+  async () => {
+    const filters = [
+      'SUBSYSTEM==block',
+      'SUBSYSTEM=="block"; A==b',
+      'DEVPATH==/devices/block/*',
+      `SUBSYSTEM==${'x'.repeat(300)}|block`,
+      'KERNEL!=sda, ACTION==add|change',
+    ];
+    for (const filter of filters) {
+      const watch = await Watch.start(filter);
+      publish(
+        daemon.path,
+        eventText('/devices/sda', { SUBSYSTEM: 'net' }),
+        eventText('/devices/block/sdb', { SUBSYSTEM: 'block' }),
+      );
+      assert.equal(
+        await watch.prints(1),
+        ['     - add      block      /devices/block/sdb'],
+        filter,
+      );
+      await watch.stop();
+    }
+  },
+);
 
 command('says where a bad filter is bad', async () => {
   for (const [filter, column] of [
@@ -126,7 +202,10 @@ command('says where a bad filter is bad', async () => {
   ] as const) {
     const { out, err, code } = await run([EVENTFS, 'watch', filter, '--mount', daemon.path]);
     assert.equal([out, code], ['', 1]);
-    assert.match(err, new RegExp(`^eventfs: watch: bad filter: column ${column}: expected [^\\n]*\\n$`));
+    assert.match(
+      err,
+      new RegExp(`^eventfs: watch: bad filter: column ${column}: expected [^\\n]*\\n$`),
+    );
   }
 });
 
@@ -138,8 +217,14 @@ command('tells of a loss with its number, whatever the filter', async () => {
     publish(daemon.path, eventText('/x/never', { WHAT: 'end' }), eventText('/never/x'));
     watch.process.kill('SIGCONT');
     const lines = args[0] === 'KERNEL==never' ? await watch.prints(1) : await watch.prints(6);
-    if (args[0] === 'KERNEL==never') assert.match(lines[0], '/x/never'); // all that it lost was not for it
-    else assert.equal([lines[0], lines.slice(1, 5).includes('       LOST=906')], ['     - overflow eventfs    /eventfs', true], watch.out);
+    if (args[0] === 'KERNEL==never')
+      assert.match(lines[0], '/x/never'); // all that it lost was not for it
+    else
+      assert.equal(
+        [lines[0], lines.slice(1, 5).includes('       LOST=906')],
+        ['     - overflow eventfs    /eventfs', true],
+        watch.out,
+      );
     await watch.stop();
   }
 });
@@ -147,7 +232,9 @@ command('tells of a loss with its number, whatever the filter', async () => {
 command('ends with 0 when the daemon does, or is killed', async () => {
   for (const end of ['stop', 'kill'] as const) {
     const other = await startDaemon();
-    const child = spawn(process.execPath, [EVENTFS, 'watch', '--mount', other.path], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [EVENTFS, 'watch', '--mount', other.path], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let err = '';
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
     const ended = new Promise<number | null>((done) => child.on('close', done));
@@ -160,7 +247,9 @@ command('ends with 0 when the daemon does, or is killed', async () => {
 });
 
 command('ends when who reads it does, before another event comes', async () => {
-  const watch = await Watch.inShell(`eventfs watch --mount ${daemon.path} | head -n 1; echo \${PIPESTATUS[0]}`);
+  const watch = await Watch.inShell(
+    `eventfs watch --mount ${daemon.path} | head -n 1; echo \${PIPESTATUS[0]}`,
+  );
   publishNumbered(daemon.path, 1);
   assert.is(await within(5000, watch.ended, 'it did not end'), 0);
   assert.is(watch.out, '     - add      -          /devices/n\n0\n');
@@ -168,7 +257,9 @@ command('ends when who reads it does, before another event comes', async () => {
 });
 
 command('waits for who reads it slowly', async () => {
-  const watch = await Watch.inShell(`eventfs watch --properties --mount ${daemon.path} | (sleep 1; head -n 4000 | wc -l)`);
+  const watch = await Watch.inShell(
+    `eventfs watch --properties --mount ${daemon.path} | (sleep 1; head -n 4000 | wc -l)`,
+  );
   publishNumbered(daemon.path, 3000);
   assert.is(await within(10_000, watch.ended, 'it did not end'), 0);
   assert.equal([watch.out.trim(), watch.err], ['4000', '']);
@@ -186,7 +277,10 @@ command('lets no event move the cursor', async () => {
   publish(daemon.path, eventText('/x\x1b[2J', { NAME: '\x1b]0;title\x07', SUBSYSTEM: '\r\x1b[A' }));
   const text = (await watch.prints(4)).join('\n');
   assert.match(text, 'NAME=\\x1b]0;title\\x07');
-  assert.ok([...text].every((char) => char >= ' ' || char === '\n'), JSON.stringify(text));
+  assert.ok(
+    [...text].every((char) => char >= ' ' || char === '\n'),
+    JSON.stringify(text),
+  );
   await watch.stop();
 });
 
@@ -200,13 +294,19 @@ command('finds a mount by a symlink and says where there is none', async () => {
   for (const path of [none, '/nowhere']) {
     const { err, code } = await run([EVENTFS, 'watch', '--mount', path]);
     assert.is(code, 1);
-    assert.is(err, `eventfs: watch: ${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)\n`);
+    assert.is(
+      err,
+      `eventfs: watch: ${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)\n`,
+    );
   }
   const dead = await startDaemon();
   await dead.kill();
   const { err, code } = await run([EVENTFS, 'watch', '--mount', dead.path]);
   assert.is(code, 1);
-  assert.is(err, `eventfs: watch: ${dead.path}: its daemon was killed (try eventfs mount ${dead.path})\n`);
+  assert.is(
+    err,
+    `eventfs: watch: ${dead.path}: its daemon was killed (try eventfs mount ${dead.path})\n`,
+  );
   await run(['umount', '-l', dead.path]);
 });
 
@@ -214,8 +314,14 @@ command('begins with what is kept, by --since, and goes on with what comes', asy
   publish(daemon.path, eventText('/kept', { KEPT: 1 }), eventText('/other'));
   const watch = await Watch.start('--since', '0', 'KEPT==1');
   publish(daemon.path, eventText('/live', { KEPT: 1 }), eventText('/other'));
-  await until(() => /\/live\n/.test(watch.out), `not what was kept and what came, but ${watch.out}`);
-  const own = watch.out.split('\n').filter((line) => / \/(kept|live|other)$/.test(line)).map((line) => line.split('/').pop());
+  await until(
+    () => /\/live\n/.test(watch.out),
+    `not what was kept and what came, but ${watch.out}`,
+  );
+  const own = watch.out
+    .split('\n')
+    .filter((line) => / \/(kept|live|other)$/.test(line))
+    .map((line) => line.split('/').pop());
   assert.equal(own, ['kept', 'live']);
   await watch.stop();
 });

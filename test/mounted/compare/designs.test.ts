@@ -20,7 +20,10 @@ const NOTHING = { bytes: 0, inodes: 0, descriptors: 0, processes: 0 };
 
 async function withPeer(design: Design, work: (peer: Peer) => Promise<void>): Promise<void> {
   const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'compare-'));
-  const peer = design.make({ subscribers: SUBSCRIBERS, bytes: 300, publishers: PUBLISHERS }, scratch);
+  const peer = design.make(
+    { subscribers: SUBSCRIBERS, bytes: 300, publishers: PUBLISHERS },
+    scratch,
+  );
   try {
     await peer.start();
     await peer.subscribe();
@@ -34,34 +37,42 @@ async function withPeer(design: Design, work: (peer: Peer) => Promise<void>): Pr
 for (const design of DESIGNS) {
   if (design.unavailable?.() !== undefined) continue;
 
-  designs(`'${design.title}' delivers everything once and in order, and leaves what it is known to leave`, async () => {
-    await withPeer(design, async (peer) => {
-      await peer.burst(EVENTS);
-      await peer.publishEvenly(500, EVENTS);
-      const { events, lost, disorder, alive } = await peer.caughtUp(TIMEOUT_MS);
-      assert.is(peer.publishedInAll, (PUBLISHERS + 1) * EVENTS);
-      assert.is(alive, SUBSCRIBERS);
-      assert.is(events, peer.publishedInAll * SUBSCRIBERS);
-      assert.is(lost, 0);
-      assert.is(disorder, 0);
-      assert.is((await peer.latencies()).count, events);
-      checkDeaths(design, await measureDeaths(peer, design.id === 'cleaned'));
-    });
-  }, TEST_TIMEOUT_MS);
+  designs(
+    `'${design.title}' delivers everything once and in order, and leaves what it is known to leave`,
+    async () => {
+      await withPeer(design, async (peer) => {
+        await peer.burst(EVENTS);
+        await peer.publishEvenly(500, EVENTS);
+        const { events, lost, disorder, alive } = await peer.caughtUp(TIMEOUT_MS);
+        assert.is(peer.publishedInAll, (PUBLISHERS + 1) * EVENTS);
+        assert.is(alive, SUBSCRIBERS);
+        assert.is(events, peer.publishedInAll * SUBSCRIBERS);
+        assert.is(lost, 0);
+        assert.is(disorder, 0);
+        assert.is((await peer.latencies()).count, events);
+        checkDeaths(design, await measureDeaths(peer, design.id === 'cleaned'));
+      });
+    },
+    TEST_TIMEOUT_MS,
+  );
 
-  designs(`'${design.title}' accounts for what subscribers lose that do not read`, async () => {
-    await withPeer(design, async (peer) => {
-      await peer.pause(SUBSCRIBERS - 1);
-      await peer.burst(TOO_MANY);
-      await peer.resume();
-      await peer.drain(TIMEOUT_MS);
-      await peer.burst(1); // so that they notice what they lost last
-      const { events, lost, disorder } = await peer.caughtUp(TIMEOUT_MS);
-      assert.is(events + lost, peer.publishedInAll * SUBSCRIBERS);
-      assert.is(disorder, 0);
-      assert.is(lost > 0, design.family !== 'files', `${lost} lost`);
-    });
-  }, TEST_TIMEOUT_MS);
+  designs(
+    `'${design.title}' accounts for what subscribers lose that do not read`,
+    async () => {
+      await withPeer(design, async (peer) => {
+        await peer.pause(SUBSCRIBERS - 1);
+        await peer.burst(TOO_MANY);
+        await peer.resume();
+        await peer.drain(TIMEOUT_MS);
+        await peer.burst(1); // so that they notice what they lost last
+        const { events, lost, disorder } = await peer.caughtUp(TIMEOUT_MS);
+        assert.is(events + lost, peer.publishedInAll * SUBSCRIBERS);
+        assert.is(disorder, 0);
+        assert.is(lost > 0, design.family !== 'files', `${lost} lost`);
+      });
+    },
+    TEST_TIMEOUT_MS,
+  );
 }
 
 function checkDeaths(design: Design, deaths: readonly Deaths[]): void {

@@ -11,7 +11,9 @@ const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
   'CONTRIBUTING.md': ['sudo make', 'sudo make test ONLY=tree/quota'],
   'README.md': ['sudo make mount'],
   'docs/comparison.md': ['sudo make compare'],
-  'docs/debugging.md': ['eventfs mount --debug=requests --log-json 2>&1 >/dev/null | jq -c \'select(.errno) | [.opcode, .errno, .reason]\''],
+  'docs/debugging.md': [
+    "eventfs mount --debug=requests --log-json 2>&1 >/dev/null | jq -c 'select(.errno) | [.opcode, .errno, .reason]'",
+  ],
   'docs/reference/outlets.md': ['$ s6-mkfifodir /run/fifos'],
 };
 
@@ -19,12 +21,15 @@ const commands = suite('the documents');
 
 for (const path of documents()) {
   const session = sessionOf(readDocument(path));
-  if (session?.isCopy === false) commands(`show in ${path} what happens`, () => runSession(path, session), DOCUMENT_MS);
+  if (session?.isCopy === false)
+    commands(`show in ${path} what happens`, () => runSession(path, session), DOCUMENT_MS);
 }
 
 commands('have commands that no test runs in few places, which are listed', () => {
   const found = documents().flatMap((path) => {
-    const first = blocks(readDocument(path)).filter(isNotRun).map(({ lines }) => lines[0].replace(/ +#.*/, ''));
+    const first = blocks(readDocument(path))
+      .filter(isNotRun)
+      .map(({ lines }) => lines[0].replace(/ +#.*/, ''));
     return first.length > 0 ? [[path, first] as const] : [];
   });
   assert.equal(Object.fromEntries(found), NOT_RUN);
@@ -34,8 +39,15 @@ commands('have no session in a block that is not run by mistake', () => {
   for (const path of documents()) {
     for (const { line, language, lines } of blocks(readDocument(path))) {
       if (language === 'console') continue;
-      assert.not.ok(lines.some((text) => text.startsWith('$ ')), `${path}:${line}: a block with commands is \`\`\`console`);
-      assert.ok(language !== 'sh' || blocks(readDocument(path)).some((block) => block.line === line && isNotRun(block)), `${path}:${line}: sh is for what is not run`);
+      assert.not.ok(
+        lines.some((text) => text.startsWith('$ ')),
+        `${path}:${line}: a block with commands is \`\`\`console`,
+      );
+      assert.ok(
+        language !== 'sh' ||
+          blocks(readDocument(path)).some((block) => block.line === line && isNotRun(block)),
+        `${path}:${line}: sh is for what is not run`,
+      );
     }
   }
 });

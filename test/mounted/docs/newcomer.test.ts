@@ -8,13 +8,20 @@ const COMPILED_MS = 270_000;
 
 const newcomer = suite('a newcomer');
 
-newcomer('changes what .status prints, and sees it', async () => {
-  const sessions = documents().flatMap((path) => {
-    const session = sessionOf(readDocument(path));
-    return session?.isCopy === true ? [{ path, session }] : [];
-  });
-  assert.equal(sessions.map(({ path }) => path), ['CONTRIBUTING.md']);
-  for (const { path, session } of sessions) await runSession(path, session, 1);
-}, COMPILED_MS);
+newcomer(
+  'changes what .status prints, and sees it',
+  async () => {
+    const sessions = documents().flatMap((path) => {
+      const session = sessionOf(readDocument(path));
+      return session?.isCopy === true ? [{ path, session }] : [];
+    });
+    assert.equal(
+      sessions.map(({ path }) => path),
+      ['CONTRIBUTING.md'],
+    );
+    for (const { path, session } of sessions) await runSession(path, session, 1);
+  },
+  COMPILED_MS,
+);
 
 newcomer.run();

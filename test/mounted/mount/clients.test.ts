@@ -4,7 +4,17 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 import { compile, publishNumbered } from '../../support/clients.js';
 import { Shell, run, until, within } from '../../support/daemon.js';
@@ -23,7 +33,9 @@ async function sequence(...args: string[]): Promise<string[]> {
 
 /** `event-put`, with the text of an event; gives what it said. */
 async function put(name: string, text: string): Promise<string[]> {
-  const { out, err, code } = await run([compile('sequences'), 'put', daemon.path, name], { input: text });
+  const { out, err, code } = await run([compile('sequences'), 'put', daemon.path, name], {
+    input: text,
+  });
   assert.is(code, 0, out + err);
   return out.split('\n').slice(0, -1);
 }
@@ -31,7 +43,9 @@ async function put(name: string, text: string): Promise<string[]> {
 /** A program with libudev-compat in it, which takes one command after the other. */
 class Udev {
   static readonly all = new Set<Udev>();
-  readonly process: ChildProcess = spawn(compile('sequences'), ['udev', daemon.path], { stdio: ['pipe', 'pipe', 'inherit'] });
+  readonly process: ChildProcess = spawn(compile('sequences'), ['udev', daemon.path], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   #out = '';
   #readies = 0;
 
@@ -54,10 +68,14 @@ class Udev {
   /** What it says until it is ready again. */
   async #said(ms?: number): Promise<string[]> {
     const before = ++this.#readies;
-    const parts = await until(() => {
-      const all = this.#out.split('ready\n');
-      return all.length > before ? all : undefined;
-    }, 'libudev-compat was not ready', ms);
+    const parts = await until(
+      () => {
+        const all = this.#out.split('ready\n');
+        return all.length > before ? all : undefined;
+      },
+      'libudev-compat was not ready',
+      ms,
+    );
     return parts![before - 1].split('\n').slice(0, -1);
   }
 
@@ -92,19 +110,26 @@ vdev.after(async () => {
   for (const udev of Udev.all) await udev.kill();
 });
 
-vdev('libudev-compat makes its directory, takes events in order of name as inotify says, and removes it', async () => {
-  const udev = await Udev.started();
-  assert.ok(statSync(udev.path).isDirectory());
-  assert.equal(await put('107', 'add@/x\n'), expectedOfPut([basename(udev.path)], 7));
-  assert.equal(await udev.ask('wait'), ['created 107', 'event 107 7 of 7 type 8: add@/x']);
-  assert.equal(readdirSync(udev.path), []);
-  await put('108', 'add@/first\n'); // the watch was for one event, and has been added again
-  await put('109', 'add@/second\n');
-  assert.equal(await udev.ask('wait'), ['created 108', 'event 108 11 of 11 type 8: add@/first', 'event 109 12 of 12 type 8: add@/second']);
-  await put('110', 'add@/never read\n');
-  assert.is(await udev.exit(), '');
-  assert.not.ok(existsSync(udev.path));
-});
+vdev(
+  'libudev-compat makes its directory, takes events in order of name as inotify says, and removes it',
+  async () => {
+    const udev = await Udev.started();
+    assert.ok(statSync(udev.path).isDirectory());
+    assert.equal(await put('107', 'add@/x\n'), expectedOfPut([basename(udev.path)], 7));
+    assert.equal(await udev.ask('wait'), ['created 107', 'event 107 7 of 7 type 8: add@/x']);
+    assert.equal(readdirSync(udev.path), []);
+    await put('108', 'add@/first\n'); // the watch was for one event, and has been added again
+    await put('109', 'add@/second\n');
+    assert.equal(await udev.ask('wait'), [
+      'created 108',
+      'event 108 11 of 11 type 8: add@/first',
+      'event 109 12 of 12 type 8: add@/second',
+    ]);
+    await put('110', 'add@/never read\n');
+    assert.is(await udev.exit(), '');
+    assert.not.ok(existsSync(udev.path));
+  },
+);
 
 vdev('libudev-compat is woken by what the daemon delivers, and takes it', async () => {
   const udev = await Udev.started();
@@ -127,17 +152,20 @@ vdev('libudev-compat drops an event of 8192 bytes', async () => {
   assert.is(await udev.exit(), '');
 });
 
-vdev("libudev-compat has a directory of its own after a fork, whose end is not the parent's", async () => {
-  const udev = await Udev.started();
-  const said = await udev.ask('fork');
-  assert.is(said.length, 2, said.join('\n'));
-  assert.match(said[0], /^started .*\/libudev-\d+-0\/$/);
-  assert.is.not(said[0], `started ${udev.path}/`);
-  assert.is(said[1], "parent's is there");
-  assert.not.ok(existsSync(said[0].slice('started '.length)));
-  assert.ok(existsSync(udev.path));
-  assert.is(await udev.exit(), '');
-});
+vdev(
+  "libudev-compat has a directory of its own after a fork, whose end is not the parent's",
+  async () => {
+    const udev = await Udev.started();
+    const said = await udev.ask('fork');
+    assert.is(said.length, 2, said.join('\n'));
+    assert.match(said[0], /^started .*\/libudev-\d+-0\/$/);
+    assert.is.not(said[0], `started ${udev.path}/`);
+    assert.is(said[1], "parent's is there");
+    assert.not.ok(existsSync(said[0].slice('started '.length)));
+    assert.ok(existsSync(udev.path));
+    assert.is(await udev.exit(), '');
+  },
+);
 
 vdev('libudev-compat leaves nothing behind when it is killed', async () => {
   const [killed, other] = [await Udev.started(), await Udev.started()];
@@ -151,28 +179,53 @@ vdev('libudev-compat leaves nothing behind when it is killed', async () => {
 
 vdev('event-put links an event to every directory, and the bytes are there once', async () => {
   const udevs = [await Udev.started(), await Udev.started(), await Udev.started()];
-  assert.equal((await put('1000', 'change@/x\n')).sort(), expectedOfPut(udevs.map(({ path }) => basename(path)), 10).sort());
+  assert.equal(
+    (await put('1000', 'change@/x\n')).sort(),
+    expectedOfPut(
+      udevs.map(({ path }) => basename(path)),
+      10,
+    ).sort(),
+  );
   const infos = udevs.map(({ path }) => statSync(`${path}/1000`));
-  assert.equal(infos.map(({ nlink }) => nlink), [3, 3, 3]);
+  assert.equal(
+    infos.map(({ nlink }) => nlink),
+    [3, 3, 3],
+  );
   assert.is(new Set(infos.map(({ ino }) => ino)).size, 1);
-  for (const udev of udevs) assert.equal(await udev.ask('take'), ['event 1000 10 of 10 type 8: change@/x']);
+  for (const udev of udevs)
+    assert.equal(await udev.ask('take'), ['event 1000 10 of 10 type 8: change@/x']);
   for (const udev of udevs) assert.is(await udev.exit(), '');
 });
 
-vdev('event-put and five clients that take at once: each has each event once', async () => {
-  const COUNT = 100;
-  const udevs = await Promise.all(Array.from({ length: 5 }, () => Udev.started()));
-  const collected = udevs.map((udev) => udev.ask('collect 1500', 20_000));
-  for (let n = 0; n < COUNT; n++) {
-    const [said, expected] = [await put(String(2000 + n), 'change@/x\n'), expectedOfPut(udevs.map(({ path }) => basename(path)), 10)];
-    assert.equal(said.slice(0, -1).sort(), expected.slice(0, -1).sort()); // but for how many have taken it already
-  }
-  for (const said of await Promise.all(collected)) {
-    const events = said.filter((line) => line.startsWith('event ')).map((line) => line.split(' ')[1]);
-    assert.equal(events, Array.from({ length: COUNT }, (_, n) => String(2000 + n)));
-  }
-  for (const udev of udevs) assert.is(await udev.exit(), '');
-}, 60_000);
+vdev(
+  'event-put and five clients that take at once: each has each event once',
+  async () => {
+    const COUNT = 100;
+    const udevs = await Promise.all(Array.from({ length: 5 }, () => Udev.started()));
+    const collected = udevs.map((udev) => udev.ask('collect 1500', 20_000));
+    for (let n = 0; n < COUNT; n++) {
+      const [said, expected] = [
+        await put(String(2000 + n), 'change@/x\n'),
+        expectedOfPut(
+          udevs.map(({ path }) => basename(path)),
+          10,
+        ),
+      ];
+      assert.equal(said.slice(0, -1).sort(), expected.slice(0, -1).sort()); // but for how many have taken it already
+    }
+    for (const said of await Promise.all(collected)) {
+      const events = said
+        .filter((line) => line.startsWith('event '))
+        .map((line) => line.split(' ')[1]);
+      assert.equal(
+        events,
+        Array.from({ length: COUNT }, (_, n) => String(2000 + n)),
+      );
+    }
+    for (const udev of udevs) assert.is(await udev.exit(), '');
+  },
+  60_000,
+);
 
 vdev('event-put is refused a name that another event-put is using', async () => {
   writeFileSync(`${daemon.path}/global/5`, 'another');
@@ -201,8 +254,15 @@ const old = mounted('what the C eventfs failed at');
 old('readdir gives d_type', async () => {
   const path = await directory();
   await shell.run(`cd ${path}; echo > event; mkfifo fifo`);
-  const types = readdirSync(path, { withFileTypes: true }).map((entry) => [entry.name, entry.isFile(), entry.isFIFO()]);
-  assert.equal(types, [['event', true, false], ['fifo', false, true]]);
+  const types = readdirSync(path, { withFileTypes: true }).map((entry) => [
+    entry.name,
+    entry.isFile(),
+    entry.isFIFO(),
+  ]);
+  assert.equal(types, [
+    ['event', true, false],
+    ['fifo', false, true],
+  ]);
   const root = readdirSync(daemon.path, { withFileTypes: true });
   assert.ok(root.find(({ name }) => name === basename(path))!.isDirectory());
 });
@@ -219,21 +279,30 @@ old('creating and unlinking again and again costs no quota', async () => {
 
 old('create, rm and create in one queue', async () => {
   const path = await directory();
-  const { out, code } = await shell.run(`cd ${path}; echo 1 > a; rm a; echo 2 > a; cat a head tail; rm head; echo 3 > a; cat tail`);
+  const { out, code } = await shell.run(
+    `cd ${path}; echo 1 > a; rm a; echo 2 > a; cat a head tail; rm head; echo 3 > a; cat tail`,
+  );
   assert.is(code, 0);
   assert.is(out, '2\n2\n2\n3\n');
 });
 
-old('a file that is unlinked while it is open can be read on, and leaves no .fuse_hidden', async () => {
-  const path = await directory();
-  const { out } = await shell.run(`cd ${path}; echo hello > e; exec 5< e; rm e; ls -A; stat -Lc '%s %h' /dev/fd/5; cat <&5; exec 5<&-`);
-  assert.is(out, '6 0\nhello\n');
-  assert.equal(readdirSync(path), []);
-});
+old(
+  'a file that is unlinked while it is open can be read on, and leaves no .fuse_hidden',
+  async () => {
+    const path = await directory();
+    const { out } = await shell.run(
+      `cd ${path}; echo hello > e; exec 5< e; rm e; ls -A; stat -Lc '%s %h' /dev/fd/5; cat <&5; exec 5<&-`,
+    );
+    assert.is(out, '6 0\nhello\n');
+    assert.equal(readdirSync(path), []);
+  },
+);
 
 old('a file that is replaced by rename while it is open can be read on', async () => {
   const path = await directory();
-  const { out } = await shell.run(`cd ${path}; echo old > e; echo new > f; exec 5< e; mv f e; ls -A; cat - e <&5; exec 5<&-`);
+  const { out } = await shell.run(
+    `cd ${path}; echo old > e; echo new > f; exec 5< e; mv f e; ls -A; cat - e <&5; exec 5<&-`,
+  );
   assert.is(out, 'e\nold\nnew\n');
 });
 
@@ -256,7 +325,9 @@ old('names of 255 bytes work everywhere, and of 256 nowhere', async () => {
   writeFileSync(`${long}/${name}`, 'x');
   assert.equal(readdirSync(long), [name]);
   assert.is(readFileSync(`${long}/head`, 'latin1'), 'x');
-  const { out, code } = await shell.run(`cd ${long}; mv ${name} ${name.replace('n', 'm')}; ln ${name.replace('n', 'm')} ${name}; readlink head tail`);
+  const { out, code } = await shell.run(
+    `cd ${long}; mv ${name} ${name.replace('n', 'm')}; ln ${name.replace('n', 'm')} ${name}; readlink head tail`,
+  );
   assert.is(code, 0, out);
   assert.is(out, `${name.replace('n', 'm')}\n${name}\n`);
   assert.throws(() => writeFileSync(`${long}/${name}n`, 'x'), /ENAMETOOLONG/);
@@ -273,7 +344,8 @@ old('nothing of a dead owner is served for a moment longer', async () => {
     await owner.run(`mkdir ${path}; echo x > ${path}/e`);
     assert.is(readFileSync(`${path}/e`, 'latin1'), 'x\n');
     await owner.kill();
-    for (const each of [path, `${path}/e`, `${path}/head`, `${path}/.status`]) if (existsSync(each)) stale++;
+    for (const each of [path, `${path}/e`, `${path}/head`, `${path}/.status`])
+      if (existsSync(each)) stale++;
   }
   assert.is(stale, 0);
 });
@@ -282,10 +354,14 @@ old.run();
 
 // ---- s6: Debian's own programs
 
-const MISSING = ['s6-mkfifodir', 's6-ftrig-wait', 's6-ftrig-notify', 's6-cleanfifodir'].filter((name) => spawnSync(name, []).error !== undefined);
+const MISSING = ['s6-mkfifodir', 's6-ftrig-wait', 's6-ftrig-notify', 's6-cleanfifodir'].filter(
+  (name) => spawnSync(name, []).error !== undefined,
+);
 const s6 = mounted('s6');
-const s6Test: typeof s6.skip = (sentence, body) => (MISSING.length === 0 ? s6(sentence, body) : s6.skip(sentence, body));
-if (MISSING.length > 0) console.log(`skipped: s6's tests need ${MISSING.join(', ')} (try apt-get install s6)`);
+const s6Test: typeof s6.skip = (sentence, body) =>
+  MISSING.length === 0 ? s6(sentence, body) : s6.skip(sentence, body);
+if (MISSING.length > 0)
+  console.log(`skipped: s6's tests need ${MISSING.join(', ')} (try apt-get install s6)`);
 
 /** The owners of fifodirs, of tests that failed too. */
 const owners: Shell[] = [];
@@ -310,7 +386,8 @@ async function fifodir(owner: Shell, ...options: string[]): Promise<string> {
 }
 
 /** The names of those who wait in a fifodir. */
-const waitersIn = (path: string): string[] => readdirSync(path).filter((name) => name.startsWith('ftrig1:'));
+const waitersIn = (path: string): string[] =>
+  readdirSync(path).filter((name) => name.startsWith('ftrig1:'));
 
 s6Test('s6-mkfifodir makes a directory that all may write to and nobody list', async () => {
   const owner = newOwner();
@@ -347,16 +424,25 @@ s6Test('s6-cleanfifodir removes the FIFOs that nobody reads, and leaves the othe
   await waits;
   // It looks at names of one length only: s6 2.11 at one that it does not make itself, s6 2.13 at its own. So on tmpfs too.
   const reference = `/dev/shm/eventfs-fifodir-${owner.pid}`;
-  const names = ['0', '1'].map((digit) => [`ftrig1:@${digit.repeat(41)}`, own.replace(/[0-9a-zA-Z]/g, (letter, at: number) => (at < 'ftrig1:'.length ? letter : digit))]);
+  const names = ['0', '1'].map((digit) => [
+    `ftrig1:@${digit.repeat(41)}`,
+    own.replace(/[0-9a-zA-Z]/g, (letter, at: number) => (at < 'ftrig1:'.length ? letter : digit)),
+  ]);
   try {
     assert.is((await owner.run(`s6-mkfifodir ${reference}`)).code, 0);
     const cleaned: string[][] = [];
     for (const directory of [path, reference]) {
       const [left, read] = names;
-      const { out, code } = await owner.run(`cd ${directory}; mkfifo ${[...left, ...read].join(' ')}; exec 6<> ${read[0]} 7<> ${read[1]}`);
+      const { out, code } = await owner.run(
+        `cd ${directory}; mkfifo ${[...left, ...read].join(' ')}; exec 6<> ${read[0]} 7<> ${read[1]}`,
+      );
       assert.is(code, 0, out);
       assert.equal(await run(['s6-cleanfifodir', directory]), { out: '', err: '', code: 0 });
-      assert.equal(read.filter((name) => !waitersIn(directory).includes(name)), [], 'one that is read was removed');
+      assert.equal(
+        read.filter((name) => !waitersIn(directory).includes(name)),
+        [],
+        'one that is read was removed',
+      );
       assert.ok(waitersIn(directory).length < 4, 'none was removed');
       cleaned.push(waitersIn(directory).sort());
     }
@@ -367,17 +453,20 @@ s6Test('s6-cleanfifodir removes the FIFOs that nobody reads, and leaves the othe
   await owner.kill();
 });
 
-s6Test('nothing is left of a fifodir when its owner is killed, though somebody waits in it', async () => {
-  const owner = newOwner();
-  const path = await fifodir(owner);
-  const waits = run(['s6-ftrig-wait', '-t', '1000', path, 'u']);
-  await until(() => waitersIn(path).length === 1, 'nobody waits');
-  const [fifo] = waitersIn(path);
-  await owner.kill();
-  for (const each of [path, `${path}/${fifo}`]) assert.not.ok(existsSync(each));
-  assert.not.equal((await run(['s6-ftrig-notify', path, 'u'])).code, 0);
-  assert.is.not((await waits).code, 0); // it times out, and must not hang
-});
+s6Test(
+  'nothing is left of a fifodir when its owner is killed, though somebody waits in it',
+  async () => {
+    const owner = newOwner();
+    const path = await fifodir(owner);
+    const waits = run(['s6-ftrig-wait', '-t', '1000', path, 'u']);
+    await until(() => waitersIn(path).length === 1, 'nobody waits');
+    const [fifo] = waitersIn(path);
+    await owner.kill();
+    for (const each of [path, `${path}/${fifo}`]) assert.not.ok(existsSync(each));
+    assert.not.equal((await run(['s6-ftrig-notify', path, 'u'])).code, 0);
+    assert.is.not((await waits).code, 0); // it times out, and must not hang
+  },
+);
 
 s6Test('nothing is left of a waiter that is killed in a fifodir of its own', async () => {
   const waiter = newOwner();
@@ -389,18 +478,25 @@ s6Test('nothing is left of a waiter that is killed in a fifodir of its own', asy
   for (const each of [path, `${path}/${fifo}`]) assert.not.ok(existsSync(each));
 });
 
-s6Test('nothing is left of a waiter that is killed in the fifodir of somebody else, once that is cleaned', async () => {
-  const owner = newOwner();
-  const path = await fifodir(owner);
-  const waiter = spawn('s6-ftrig-wait', [path, 'u'], { stdio: 'ignore' });
-  const gone = new Promise((done) => waiter.once('exit', done));
-  await until(() => waitersIn(path).length === 1, 'nobody waits');
-  waiter.kill('SIGKILL');
-  await within(5000, gone, 'the waiter did not end');
-  // s6-ftrig-notify takes off what nobody reads any more, which its helper may do for a moment.
-  await until(async () => (await run(['s6-ftrig-notify', path, 'u'])).code === 0 && waitersIn(path).length === 0, 'its FIFO is left');
-  await owner.kill();
-});
+s6Test(
+  'nothing is left of a waiter that is killed in the fifodir of somebody else, once that is cleaned',
+  async () => {
+    const owner = newOwner();
+    const path = await fifodir(owner);
+    const waiter = spawn('s6-ftrig-wait', [path, 'u'], { stdio: 'ignore' });
+    const gone = new Promise((done) => waiter.once('exit', done));
+    await until(() => waitersIn(path).length === 1, 'nobody waits');
+    waiter.kill('SIGKILL');
+    await within(5000, gone, 'the waiter did not end');
+    // s6-ftrig-notify takes off what nobody reads any more, which its helper may do for a moment.
+    await until(
+      async () =>
+        (await run(['s6-ftrig-notify', path, 'u'])).code === 0 && waitersIn(path).length === 0,
+      'its FIFO is left',
+    );
+    await owner.kill();
+  },
+);
 
 s6.run();
 
@@ -408,21 +504,39 @@ s6.run();
 
 const servers = mounted('a server');
 
-servers('that binds a socket in its own directory and is killed leaves no stale socket', async () => {
-  for (let round = 0; round < 5; round++) {
-    const path = `${daemon.path}/server`;
-    const lines = ['import os, socket, sys', 'os.mkdir(sys.argv[1]); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + "/ctl.sock"); s.listen()', 'while True: c, _ = s.accept(); c.send(b"hello"); c.close()'];
-    const server = spawn('python3', ['-c', lines.join('\n'), path], { stdio: ['ignore', 'ignore', 'inherit'] });
-    const gone = new Promise((done) => server.once('exit', done));
-    await until(() => existsSync(`${path}/ctl.sock`), 'no socket', 20_000);
-    const client = 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(10))';
-    await until(async () => (await run(['python3', '-c', client, `${path}/ctl.sock`])).out === "b'hello'\n", 'the server does not answer', 20_000);
-    assert.equal(readdirSync(path), ['ctl.sock']);
-    server.kill('SIGKILL');
-    await within(5000, gone, 'the server did not end');
-    for (const each of [path, `${path}/ctl.sock`]) assert.not.ok(existsSync(each));
-    assert.match((await run(['python3', '-c', client, `${path}/ctl.sock`])).err, 'FileNotFoundError');
-  }
-}, 120_000);
+servers(
+  'that binds a socket in its own directory and is killed leaves no stale socket',
+  async () => {
+    for (let round = 0; round < 5; round++) {
+      const path = `${daemon.path}/server`;
+      const lines = [
+        'import os, socket, sys',
+        'os.mkdir(sys.argv[1]); s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + "/ctl.sock"); s.listen()',
+        'while True: c, _ = s.accept(); c.send(b"hello"); c.close()',
+      ];
+      const server = spawn('python3', ['-c', lines.join('\n'), path], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const gone = new Promise((done) => server.once('exit', done));
+      await until(() => existsSync(`${path}/ctl.sock`), 'no socket', 20_000);
+      const client =
+        'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(10))';
+      await until(
+        async () => (await run(['python3', '-c', client, `${path}/ctl.sock`])).out === "b'hello'\n",
+        'the server does not answer',
+        20_000,
+      );
+      assert.equal(readdirSync(path), ['ctl.sock']);
+      server.kill('SIGKILL');
+      await within(5000, gone, 'the server did not end');
+      for (const each of [path, `${path}/ctl.sock`]) assert.not.ok(existsSync(each));
+      assert.match(
+        (await run(['python3', '-c', client, `${path}/ctl.sock`])).err,
+        'FileNotFoundError',
+      );
+    }
+  },
+  120_000,
+);
 
 servers.run();

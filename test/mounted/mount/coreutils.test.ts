@@ -1,7 +1,16 @@
 /** The programs that everybody has, on a process directory: what they read, write and say is what they do on any filesystem. */
 import { spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { appendFileSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { Reader, compile, publish } from '../../support/clients.js';
@@ -52,12 +61,16 @@ function tool(sentence: string, body: () => Promise<void> | void): void {
 }
 
 tool('cp copies in, out and within, with mode and times by -p', async () => {
-  await sh(`cp 41 ${elsewhere}/out; cp large ${elsewhere}/large; cp 41 copy; cp ${elsewhere}/large in`);
+  await sh(
+    `cp 41 ${elsewhere}/out; cp large ${elsewhere}/large; cp 41 copy; cp ${elsewhere}/large in`,
+  );
   assert.is(readFileSync(`${elsewhere}/out`, 'latin1'), EVENT);
   assert.is(readFileSync(`${elsewhere}/large`, 'latin1'), LARGE);
   assert.is(readFileSync(`${own}/copy`, 'latin1'), EVENT);
   assert.is(readFileSync(`${own}/in`, 'latin1'), LARGE);
-  await sh(`chmod 604 in; touch -d '2001-02-03 04:05:06.123456789' in; cp -p in ${elsewhere}/kept; cp -p ${elsewhere}/kept back`);
+  await sh(
+    `chmod 604 in; touch -d '2001-02-03 04:05:06.123456789' in; cp -p in ${elsewhere}/kept; cp -p ${elsewhere}/kept back`,
+  );
   assert.is(await sh(`stat -c '%a %y' back`), await sh(`stat -c '%a %y' ${elsewhere}/kept`));
   assert.is(await sh(`stat -c '%a %Y' in`), await sh(`stat -c '%a %Y' back`));
   await sh(`cp --sparse=always large sparse; cmp large sparse`);
@@ -66,8 +79,11 @@ tool('cp copies in, out and within, with mode and times by -p', async () => {
 tool('cp -a and rsync -a take a whole directory along', async () => {
   await sh(`cp -a . ${elsewhere}/all`);
   assert.is(await sh(`diff -r . ${elsewhere}/all && ls ${elsewhere}/all`), '41\nlarge\n');
-  if (spawnSync('rsync', ['--version']).error !== undefined) return console.log('skipped: rsync is not installed');
-  await sh(`rsync -a ./ ${elsewhere}/synced/; diff -r . ${elsewhere}/synced; rm large; rsync -a ${elsewhere}/synced/ ./; cmp large ${elsewhere}/all/large`);
+  if (spawnSync('rsync', ['--version']).error !== undefined)
+    return console.log('skipped: rsync is not installed');
+  await sh(
+    `rsync -a ./ ${elsewhere}/synced/; diff -r . ${elsewhere}/synced; rm large; rsync -a ${elsewhere}/synced/ ./; cmp large ${elsewhere}/all/large`,
+  );
   assert.is(await sh('ls -A'), '41\nlarge\n');
 });
 
@@ -87,37 +103,61 @@ tool('cat, wc, head, tail, od and dd agree on every byte, and on the size', asyn
   assert.is(await sh('head -c -5000 large'), LARGE.slice(0, -5000));
   assert.is(await sh('tail -c 5000 large'), LARGE.slice(-5000));
   assert.is(await sh('tail -c +29000 large'), LARGE.slice(28999));
-  assert.is(await sh('tail -n 2 large; tac large | head -n 1'), 'line 2998\nline 2999\nline 2999\n');
+  assert.is(
+    await sh('tail -n 2 large; tac large | head -n 1'),
+    'line 2998\nline 2999\nline 2999\n',
+  );
   assert.is(await sh('od -An -c -j 14 -N 4 41 | tr -d " "'), '\\nACT\n');
   assert.is(await sh('dd if=large bs=7 skip=1000 count=3 status=none'), LARGE.slice(7000, 7021));
-  assert.is(await sh('dd if=large bs=512 iflag=direct status=none | cmp - large; stat -c %s 41'), `${EVENT.length}\n`);
+  assert.is(
+    await sh('dd if=large bs=512 iflag=direct status=none | cmp - large; stat -c %s 41'),
+    `${EVENT.length}\n`,
+  );
 });
 
 tool("busybox's cat, wc, head and tail agree with them", async () => {
-  if (spawnSync('busybox', ['true']).error !== undefined) return console.log('skipped: busybox is not installed');
+  if (spawnSync('busybox', ['true']).error !== undefined)
+    return console.log('skipped: busybox is not installed');
   assert.is(await sh('busybox cat large'), LARGE);
-  assert.is(await sh('busybox wc -c large 41'), `    ${LARGE.length} large\n       ${EVENT.length} 41\n    ${LARGE.length + EVENT.length} total\n`);
+  assert.is(
+    await sh('busybox wc -c large 41'),
+    `    ${LARGE.length} large\n       ${EVENT.length} 41\n    ${LARGE.length + EVENT.length} total\n`,
+  );
   assert.is(await sh('busybox tail -c 5000 large'), LARGE.slice(-5000));
   assert.is(await sh('busybox head -c 5000 large'), LARGE.slice(0, 5000));
-  await sh(`busybox cp large ${elsewhere}/out && busybox cp ${elsewhere}/out in && busybox cmp in large`);
+  await sh(
+    `busybox cp large ${elsewhere}/out && busybox cp ${elsewhere}/out in && busybox cmp in large`,
+  );
 });
 
-tool('splice and sendfile say EINVAL, so that no page cache answers for a dead owner, and programs read(2) instead', async () => {
-  const sequences = compile('sequences');
-  await sh(`cat large > ${elsewhere}/cat; cp large ${elsewhere}/cp`);
-  for (const how of ['cat', 'cp']) assert.is(readFileSync(`${elsewhere}/${how}`, 'latin1'), LARGE, how);
-  for (const how of ['sendfile', 'splice']) assert.match(await sh(`${sequences} ${how} large 2>&1 | cat`), `${how}: EINVAL`);
-});
+tool(
+  'splice and sendfile say EINVAL, so that no page cache answers for a dead owner, and programs read(2) instead',
+  async () => {
+    const sequences = compile('sequences');
+    await sh(`cat large > ${elsewhere}/cat; cp large ${elsewhere}/cp`);
+    for (const how of ['cat', 'cp'])
+      assert.is(readFileSync(`${elsewhere}/${how}`, 'latin1'), LARGE, how);
+    for (const how of ['sendfile', 'splice'])
+      assert.match(await sh(`${sequences} ${how} large 2>&1 | cat`), `${how}: EINVAL`);
+  },
+);
 
-tool('splice, sendfile and a private mapping give the bytes of an event in log/, which does not end', async () => {
-  const sequences = compile('sequences');
-  const newest = `${daemon.path}/log/tail`;
-  const text = readFileSync(newest, 'latin1');
-  for (const how of ['sendfile', 'splice', 'mmap']) assert.is(await sh(`${sequences} ${how} ${newest} | cat`), text, how);
-});
+tool(
+  'splice, sendfile and a private mapping give the bytes of an event in log/, which does not end',
+  async () => {
+    const sequences = compile('sequences');
+    const newest = `${daemon.path}/log/tail`;
+    const text = readFileSync(newest, 'latin1');
+    for (const how of ['sendfile', 'splice', 'mmap'])
+      assert.is(await sh(`${sequences} ${how} ${newest} | cat`), text, how);
+  },
+);
 
 tool('find and grep -r meet events only', async () => {
-  assert.is(await sh("find . -type f -printf '%P %s\\n'"), `41 ${EVENT.length}\nlarge ${LARGE.length}\n`);
+  assert.is(
+    await sh("find . -type f -printf '%P %s\\n'"),
+    `41 ${EVENT.length}\nlarge ${LARGE.length}\n`,
+  );
   assert.is(await sh('find . -size -1k -o -newer . -name nothing'), '.\n');
   assert.is(await sh("grep -rl 'SUBSYSTEM=mine' ."), './41\n');
   assert.is(await sh('grep -c line large; grep -r "line 2999" . | wc -l'), '3000\n1\n');
@@ -126,8 +166,13 @@ tool('find and grep -r meet events only', async () => {
 
 tool('tar packs what is there, and unpacks it with modes and times', async () => {
   assert.is(await sh('tar c . | tar t | sort'), './\n./41\n./large\n');
-  await sh("chmod 640 large; touch -d '2001-02-03 04:05:06' large; tar cf - 41 large > /dev/shm/eventfs-test.tar; rm large; tar xf /dev/shm/eventfs-test.tar large; rm /dev/shm/eventfs-test.tar");
-  assert.is(await sh("stat -c '%a %s %Y' large"), `640 ${LARGE.length} ${Date.UTC(2001, 1, 3, 4, 5, 6) / 1000}\n`);
+  await sh(
+    "chmod 640 large; touch -d '2001-02-03 04:05:06' large; tar cf - 41 large > /dev/shm/eventfs-test.tar; rm large; tar xf /dev/shm/eventfs-test.tar large; rm /dev/shm/eventfs-test.tar",
+  );
+  assert.is(
+    await sh("stat -c '%a %s %Y' large"),
+    `640 ${LARGE.length} ${Date.UTC(2001, 1, 3, 4, 5, 6) / 1000}\n`,
+  );
   assert.is(readFileSync(`${own}/large`, 'latin1'), LARGE);
 });
 
@@ -147,57 +192,111 @@ tool('tail -f follows a growing file', async () => {
 });
 
 tool('dd conv=fsync, sync and truncate', async () => {
-  await sh('dd if=/dev/zero of=zeros bs=1000 count=3 conv=fsync status=none; sync zeros; sync -d zeros; sync .; sync -f .');
-  assert.is(await sh('stat -c %s zeros; truncate -s 5 large; cat large; truncate -s +3 large; stat -c %s large; tail -c 4 large | od -An -tx1'), '3000\nline 8\n 20 00 00 00\n');
-  assert.is(await sh('truncate -s 0 large; stat -c "%s %b" large; truncate -s 65536 large; stat -c %s large'), '0 0\n65536\n');
+  await sh(
+    'dd if=/dev/zero of=zeros bs=1000 count=3 conv=fsync status=none; sync zeros; sync -d zeros; sync .; sync -f .',
+  );
+  assert.is(
+    await sh(
+      'stat -c %s zeros; truncate -s 5 large; cat large; truncate -s +3 large; stat -c %s large; tail -c 4 large | od -An -tx1',
+    ),
+    '3000\nline 8\n 20 00 00 00\n',
+  );
+  assert.is(
+    await sh(
+      'truncate -s 0 large; stat -c "%s %b" large; truncate -s 65536 large; stat -c %s large',
+    ),
+    '0 0\n65536\n',
+  );
   assert.match(await fails('truncate -s 65537 large'), 'File too large');
   assert.match(await fails('truncate -s 0 41'), 'Operation not permitted');
-  assert.match(await fails('dd if=/dev/zero of=zeros bs=65537 count=1 status=none'), 'File too large');
+  assert.match(
+    await fails('dd if=/dev/zero of=zeros bs=65537 count=1 status=none'),
+    'File too large',
+  );
 });
 
-tool('touch sets either time of a file or a directory to the nanosecond, before 1970 too', async () => {
-  for (const time of ['2001-02-03 04:05:06.123456789', '1960-02-03 04:05:06.123456789', '2262-01-01 00:00:00.000000001']) {
-    for (const file of ['large', '.']) {
-      assert.is(await sh(`TZ=UTC touch -d '${time}' ${file}; TZ=UTC stat -c '%x %y' ${file}`), `${time} +0000 ${time} +0000\n`);
-      const other = '1999-12-31 23:59:59.999999999';
-      assert.is(await sh(`TZ=UTC touch -a -d '${other}' ${file}; TZ=UTC stat -c '%x %y' ${file}`), `${other} +0000 ${time} +0000\n`);
-      assert.ok(Math.abs(Number(await sh(`stat -c %Z ${file}`)) - Date.now() / 1000) < 10, 'ctime is now');
+tool(
+  'touch sets either time of a file or a directory to the nanosecond, before 1970 too',
+  async () => {
+    for (const time of [
+      '2001-02-03 04:05:06.123456789',
+      '1960-02-03 04:05:06.123456789',
+      '2262-01-01 00:00:00.000000001',
+    ]) {
+      for (const file of ['large', '.']) {
+        assert.is(
+          await sh(`TZ=UTC touch -d '${time}' ${file}; TZ=UTC stat -c '%x %y' ${file}`),
+          `${time} +0000 ${time} +0000\n`,
+        );
+        const other = '1999-12-31 23:59:59.999999999';
+        assert.is(
+          await sh(`TZ=UTC touch -a -d '${other}' ${file}; TZ=UTC stat -c '%x %y' ${file}`),
+          `${other} +0000 ${time} +0000\n`,
+        );
+        assert.ok(
+          Math.abs(Number(await sh(`stat -c %Z ${file}`)) - Date.now() / 1000) < 10,
+          'ctime is now',
+        );
+      }
     }
-  }
-  const before = Date.now() - 1000;
-  await sh('touch large; touch new');
-  assert.ok(statSync(`${own}/large`).mtimeMs > before && statSync(`${own}/new`).atimeMs > before);
-  assert.match(await fails('touch -d 2001-01-01 41'), 'Operation not permitted');
-});
+    const before = Date.now() - 1000;
+    await sh('touch large; touch new');
+    assert.ok(statSync(`${own}/large`).mtimeMs > before && statSync(`${own}/new`).atimeMs > before);
+    assert.match(await fails('touch -d 2001-01-01 41'), 'Operation not permitted');
+  },
+);
 
 tool('chmod and chown change a file and a directory, not a delivered event', async () => {
-  assert.is(await sh("chmod 2751 large; chown 1234:5678 large; stat -c '%a %u:%g' large"), '751 1234:5678\n');
+  assert.is(
+    await sh("chmod 2751 large; chown 1234:5678 large; stat -c '%a %u:%g' large"),
+    '751 1234:5678\n',
+  );
   assert.is(await sh("chmod 3750 .; chgrp 77 .; stat -c '%a %u:%g' ."), '3750 0:77\n');
   assert.match(await fails('chmod 777 41'), 'Operation not permitted');
   await sh('chown 0:0 .; chmod 755 .');
 });
 
 tool('test -r and -w say what may be done', async () => {
-  await sh('chmod 604 large; test -r large && test -w large && test -r 41 && test -s 41 && test -f head && test -L head && test ! -e .none');
-  const as = async (what: string, path: string): Promise<number | null> => (await run([...AS_NOBODY, 'test', what, `${own}/${path}`])).code;
-  assert.equal([await as('-r', 'large'), await as('-w', 'large'), await as('-r', '41'), await as('-x', '.')], [0, 1, 1, 0]);
+  await sh(
+    'chmod 604 large; test -r large && test -w large && test -r 41 && test -s 41 && test -f head && test -L head && test ! -e .none',
+  );
+  const as = async (what: string, path: string): Promise<number | null> =>
+    (await run([...AS_NOBODY, 'test', what, `${own}/${path}`])).code;
+  assert.equal(
+    [await as('-r', 'large'), await as('-w', 'large'), await as('-r', '41'), await as('-x', '.')],
+    [0, 1, 1, 0],
+  );
 });
 
 tool('stat -f and df know the filesystem', async () => {
   assert.is(await sh("stat -f -c '%l' ."), '255\n');
   await sh('df . ; df -i .');
-  assert.is(await sh('findmnt -no FSTYPE -T . 2>/dev/null || awk -v m=$(df --output=target . | tail -n 1) \'$2 == m { print $3 }\' /proc/mounts').then((type) => /^fuse/.test(type)), true);
+  assert.is(
+    await sh(
+      "findmnt -no FSTYPE -T . 2>/dev/null || awk -v m=$(df --output=target . | tail -n 1) '$2 == m { print $3 }' /proc/mounts",
+    ).then((type) => /^fuse/.test(type)),
+    true,
+  );
 });
 
 tool('two writers with O_APPEND lose nothing of each other', async () => {
   const sequences = compile('sequences');
   const lines = 1000;
-  const writers = await Promise.all([1, 2].map(() => run([sequences, 'append', `${own}/log`, String(lines)])));
+  const writers = await Promise.all(
+    [1, 2].map(() => run([sequences, 'append', `${own}/log`, String(lines)])),
+  );
   for (const { out, code } of writers) assert.equal({ out, code }, { out: '', code: 0 });
-  const written = readFileSync(`${own}/log`, 'latin1').split('\n').slice(0, -1).map((line) => line.split(' '));
+  const written = readFileSync(`${own}/log`, 'latin1')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split(' '));
   const byWriter = group(written);
   assert.is(byWriter.size, 2);
-  for (const all of byWriter.values()) assert.equal(all.map(([, n]) => Number(n)), Array.from({ length: lines }, (_, n) => n));
+  for (const all of byWriter.values())
+    assert.equal(
+      all.map(([, n]) => Number(n)),
+      Array.from({ length: lines }, (_, n) => n),
+    );
 });
 
 /** Lines by their first word. */
@@ -209,7 +308,10 @@ function group(lines: string[][]): Map<string, string[][]> {
 
 tool('sed -i, install, flock and mktemp do what they do anywhere', async () => {
   assert.is(await sh('sed -i s/line/LINE/ large; head -n 1 large; ls -A'), 'LINE 0\n41\nlarge\n');
-  assert.is(await sh(`install -m 640 /dev/null made; stat -c '%a %s' made; flock -n made echo locked`), '640 0\nlocked\n');
+  assert.is(
+    await sh(`install -m 640 /dev/null made; stat -c '%a %s' made; flock -n made echo locked`),
+    '640 0\nlocked\n',
+  );
   await sh('f=$(mktemp ./XXXXXX) && rm $f; set -C; ! echo > large; set +C');
 });
 

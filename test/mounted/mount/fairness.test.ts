@@ -15,7 +15,16 @@ import { Attacker, OneCpu } from '../../support/confined.js';
 import { type Floor, startFloor } from '../../support/floor.js';
 import { measuring } from '../../support/measure.js';
 import { forOthers } from '../../support/other-user.js';
-import { type Daemon, Shell, killDaemons, removeMountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
+import {
+  type Daemon,
+  Shell,
+  killDaemons,
+  removeMountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 
 /** How much later than the bare loop's: 99 of 100 calls, and the last of all. */
@@ -131,7 +140,17 @@ type Heap = keyof typeof HEAPS;
  * What must come back to what it was, in `log/.status`; where nothing is charged to the attacker
  * any more, there is no line for it.
  */
-const COUNTERS = ['DIRECTORIES', 'OWNERS', 'STREAMS', 'READS', 'HANDLES', 'EVENTS', 'BYTES', `QUOTA_UID_${ATTACKER}`, `QUOTA_UID_${VICTIM}`];
+const COUNTERS = [
+  'DIRECTORIES',
+  'OWNERS',
+  'STREAMS',
+  'READS',
+  'HANDLES',
+  'EVENTS',
+  'BYTES',
+  `QUOTA_UID_${ATTACKER}`,
+  `QUOTA_UID_${VICTIM}`,
+];
 
 const fairness = suite('another user');
 const children = new Set<ChildProcess>();
@@ -157,14 +176,25 @@ function figure(text: string): void {
 
 function as(uid: number, groups = 0): string[] {
   const list = Array.from({ length: groups }, (_, n) => String(100_000 + n)).join(',');
-  return ['setpriv', '--reuid', String(uid), '--regid', String(uid), ...(groups > 0 ? ['--groups', list] : ['--clear-groups'])];
+  return [
+    'setpriv',
+    '--reuid',
+    String(uid),
+    '--regid',
+    String(uid),
+    ...(groups > 0 ? ['--groups', list] : ['--clear-groups']),
+  ];
 }
 
 /** `log/.status`, by a process of its own: this one must not hang. */
 async function statusOf(daemon: Daemon): Promise<Map<string, string>> {
   const { out, code } = await run(['cat', `${daemon.path}/log/.status`], { timeoutMs: ANSWER_MS });
   if (code !== 0) throw new Error(`log/.status: cat ended with ${code}`);
-  return new Map(out.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+  return new Map(
+    out
+      .split('\n')
+      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
 }
 
 /**
@@ -195,14 +225,23 @@ class Stage {
     const daemon = await startDaemon(['--source', 'none'], undefined, { env: HEAPS[heap] });
     const victim = new Shell([...as(VICTIM), 'bash']);
     const directory = `${daemon.path}/${victim.pid}`;
-    const made = await victim.run(`mkdir ${directory} && echo SUBSYSTEM==none > ${directory}/.filter && echo add@/x > ${directory}/1041`);
+    const made = await victim.run(
+      `mkdir ${directory} && echo SUBSYSTEM==none > ${directory}/.filter && echo add@/x > ${directory}/1041`,
+    );
     assert.is(made.code, 0, made.out);
-    const publisher = spawn(client('publisher'), [`${daemon.path}/publish`, String(EVENTS_A_SECOND), String(EVENT_BYTES)], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const publisher = spawn(
+      client('publisher'),
+      [`${daemon.path}/publish`, String(EVENTS_A_SECOND), String(EVENT_BYTES)],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     children.add(publisher);
     publisher.on('exit', () => children.delete(publisher));
-    await until(async () => Number((await statusOf(daemon)).get('PUBLISHED')) > 10, 'no events come');
+    await until(
+      async () => Number((await statusOf(daemon)).get('PUBLISHED')) > 10,
+      'no events come',
+    );
     return new Stage(heap, daemon, victim, publisher, `${directory}/1041`, await statusOf(daemon));
   }
 
@@ -213,8 +252,15 @@ class Stage {
   async begin({ name, groups, publishes }: Attack, preparationMs: number): Promise<Attacker> {
     if (publishes === true) await this.#givePublish(ATTACKER);
     const limits = ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`];
-    const attacker = new Attacker([...limits, ...as(ATTACKER, groups), forOthers(client('hostile')), name, this.daemon.path], cgroup);
-    for (const end = Date.now() + preparationMs; !attacker.hasBegun && attacker.failure === '' && Date.now() < end; ) await pause(10);
+    const attacker = new Attacker(
+      [...limits, ...as(ATTACKER, groups), forOthers(client('hostile')), name, this.daemon.path],
+      cgroup,
+    );
+    for (
+      const end = Date.now() + preparationMs;
+      !attacker.hasBegun && attacker.failure === '' && Date.now() < end;
+    )
+      await pause(10);
     return attacker;
   }
 
@@ -241,7 +287,10 @@ class Stage {
     const recovered = async (): Promise<boolean> => {
       const now = await statusOf(daemon);
       differing = COUNTERS.filter((key) => now.get(key) !== quiet.get(key))
-        .map((key) => `${key} is ${now.get(key) ?? 'there no more'} and was ${quiet.get(key) ?? 'not there'}`)
+        .map(
+          (key) =>
+            `${key} is ${now.get(key) ?? 'there no more'} and was ${quiet.get(key) ?? 'not there'}`,
+        )
         .join(', ');
       return differing === '';
     };
@@ -250,14 +299,20 @@ class Stage {
     } catch (error) {
       faults.push(this.isAlive ? `${(error as Error).message}: ${differing}` : this.#death());
     }
-    const complaints = daemon.log().split('\n').filter((line) => line !== '');
-    if (this.isAlive && complaints.length > 0) faults.push(`the daemon has said: ${complaints.slice(0, 4).join(' / ').slice(0, 600)}`);
+    const complaints = daemon
+      .log()
+      .split('\n')
+      .filter((line) => line !== '');
+    if (this.isAlive && complaints.length > 0)
+      faults.push(`the daemon has said: ${complaints.slice(0, 4).join(' / ').slice(0, 600)}`);
     return faults;
   }
 
   #death(): string {
     const { exitCode, signalCode } = this.daemon.process;
-    const why = /FATAL ERROR: .*|unexpected: .*/.exec(this.daemon.log())?.[0] ?? this.daemon.log().slice(-300);
+    const why =
+      /FATAL ERROR: .*|unexpected: .*/.exec(this.daemon.log())?.[0] ??
+      this.daemon.log().slice(-300);
     return `the daemon has ended with ${exitCode ?? signalCode}: ${why}`;
   }
 
@@ -285,7 +340,9 @@ class Stage {
 /** The most memory that a process has had, VmHWM, in MiB; NaN when it has ended. */
 function peakMib(pid: number): number {
   try {
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1024;
+    return (
+      Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1024
+    );
   } catch {
     return NaN;
   }
@@ -310,18 +367,29 @@ async function measureOnce(attack: Attack): Promise<Outcome> {
   const beforeMib = peakMib(stage.daemon.pid);
   const attacker = await stage.begin(attack, MOST_PREPARATION_MS);
   const begins = attacker.hasBegun ? '' : ' (in its preparations still)';
-  const timed = run([client('stat-latency'), String(SECONDS), stage.event, `${floor.path}/1234/1041`], { timeoutMs: SECONDS * 1000 + 60_000 });
+  const timed = run(
+    [client('stat-latency'), String(SECONDS), stage.event, `${floor.path}/1234/1041`],
+    { timeoutMs: SECONDS * 1000 + 60_000 },
+  );
   await pause(SECONDS * KILLED_AFTER * 1000);
   const { tally, failure } = attacker;
   await attacker.kill();
   const { out, err, code } = await timed;
-  const got = new Map(out.trim().split(' ').map((pair) => pair.split('=')).map(([key, value]) => [key, Number(value)]));
+  const got = new Map(
+    out
+      .trim()
+      .split(' ')
+      .map((pair) => pair.split('='))
+      .map(([key, value]) => [key, Number(value)]),
+  );
   const at = (key: string): number => got.get(key) ?? NaN;
   const p99Us = at('ours_p99') - at('floor_p99');
   const worstUs = at('ours_max') - at('floor_max');
   const delays: string[] = [];
-  if (code === 0 && !(p99Us <= MOST_P99_US)) delays.push(`the 99th percentile is ${p99Us} us above the bare loop's`);
-  if (code === 0 && !(worstUs <= MOST_WORST_US)) delays.push(`the worst is ${worstUs} us above the bare loop's`);
+  if (code === 0 && !(p99Us <= MOST_P99_US))
+    delays.push(`the 99th percentile is ${p99Us} us above the bare loop's`);
+  if (code === 0 && !(worstUs <= MOST_WORST_US))
+    delays.push(`the worst is ${worstUs} us above the bare loop's`);
   const grownMib = Math.round(peakMib(stage.daemon.pid) - beforeMib);
   const faults = await stage.faults(attack);
   if (grownMib > MOST_GROWTH_MIB) faults.unshift(`the daemon has grown by ${grownMib} MiB`);
@@ -363,8 +431,16 @@ const only = process.env.EVENTFS_FAIRNESS_ONLY?.split(' ');
 const TIMEOUT_MS = SECONDS * 1000 + 90_000;
 for (const attack of ATTACKS) {
   if (only === undefined ? attack.isUnbounded === true : !only.includes(attack.name)) continue;
-  fairness(`is served while one ${attack.does}`, async () => assert.equal(await faultsOf(attack), []), TIMEOUT_MS);
-  fairness(`is served by a daemon with little memory when one ${attack.does}`, async () => assert.equal(await faultsOfSmall(attack), []), TIMEOUT_MS);
+  fairness(
+    `is served while one ${attack.does}`,
+    async () => assert.equal(await faultsOf(attack), []),
+    TIMEOUT_MS,
+  );
+  fairness(
+    `is served by a daemon with little memory when one ${attack.does}`,
+    async () => assert.equal(await faultsOfSmall(attack), []),
+    TIMEOUT_MS,
+  );
 }
 
 fairness.run();

@@ -8,13 +8,21 @@ import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 const filters = mounted('a user with filters');
 
 const NOBODY = 65534;
-const as = (uid: number): string[] => ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
+const as = (uid: number): string[] => [
+  'setpriv',
+  '--reuid',
+  String(uid),
+  '--regid',
+  String(uid),
+  '--clear-groups',
+];
 /** Ten searches that go as slowly as any. */
 const COSTLY = `V==${Array.from('bcdefghijk', (char) => `*aaaa${char}*`).join('|')}`;
 
 /** Milliseconds of processor time that the daemon needs for an event, the shortest of some. */
 function eventMs(bytes: number): number {
-  const used = (): number => Number(readFileSync(`/proc/${daemon.pid}/schedstat`, 'latin1').split(' ')[0]);
+  const used = (): number =>
+    Number(readFileSync(`/proc/${daemon.pid}/schedstat`, 'latin1').split(' ')[0]);
   const times = Array.from({ length: 15 }, () => {
     const before = used();
     publish(daemon.path, eventText('/x', { V: 'a'.repeat(bytes) }));
@@ -23,10 +31,12 @@ function eventMs(bytes: number): number {
   return Math.min(...times);
 }
 
-filters('of 256 KiB in 256 directories is refused, or charged, and the daemon lives', async () => {
-  const user = new Shell([...as(NOBODY), 'bash']);
-  const { out } = await user.run(
-    `cd ${daemon.path}
+filters(
+  'of 256 KiB in 256 directories is refused, or charged, and the daemon lives',
+  async () => {
+    const user = new Shell([...as(NOBODY), 'bash']);
+    const { out } = await user.run(
+      `cd ${daemon.path}
      head -c 262144 /dev/zero | tr '\\0' '#' > /tmp/eventfs-large-$$
      { for i in $(seq 60); do echo "KEY_$i==a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q|r|s|t|u|v"; done; } > /tmp/eventfs-full-$$
      for i in $(seq 256); do mkdir $$.$i; done
@@ -37,41 +47,55 @@ filters('of 256 KiB in 256 directories is refused, or charged, and the daemon li
      done 2>/dev/null
      rm /tmp/eventfs-*-$$
      echo $large $full`,
-    60_000,
-  );
-  const [large, full] = out.trim().split('\n').at(-1)!.split(' ').map(Number);
-  assert.is(large, 0, out);
-  assert.ok(full >= 10 && full < 256, out);
-  const [, cost] = /filter_cost=(\d+)\/32768/.exec(statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`])!;
-  assert.ok(Number(cost) > 30_000);
-  const own = await directory();
-  assert.is((await shell.run(`echo A==b > ${own}/.filter; cat ${own}/.filter`)).out, 'A==b\n');
-  publish(daemon.path, eventText('/x', { A: 'b' }));
-  assert.is((await shell.run(`ls ${own} | wc -l`)).out, '1\n');
-  await user.kill();
-}, 120_000);
+      60_000,
+    );
+    const [large, full] = out.trim().split('\n').at(-1)!.split(' ').map(Number);
+    assert.is(large, 0, out);
+    assert.ok(full >= 10 && full < 256, out);
+    const [, cost] = /filter_cost=(\d+)\/32768/.exec(
+      statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`],
+    )!;
+    assert.ok(Number(cost) > 30_000);
+    const own = await directory();
+    assert.is((await shell.run(`echo A==b > ${own}/.filter; cat ${own}/.filter`)).out, 'A==b\n');
+    publish(daemon.path, eventText('/x', { A: 'b' }));
+    assert.is((await shell.run(`ls ${own} | wc -l`)).out, '1\n');
+    await user.kill();
+  },
+  120_000,
+);
 
-filters('that are costly has a few of them, and an event of any size costs a few milliseconds', async () => {
-  const before = [1900, 60_000].map(eventMs);
-  const user = new Shell([...as(NOBODY), 'bash']);
-  const { out } = await user.run(`cd ${daemon.path}; for i in $(seq 24); do mkdir $$.$i; echo '${COSTLY}' > $$.$i/.filter; done 2>&1 | sort | uniq -c`);
-  assert.match(out, /Disk quota exceeded/);
-  for (const [n, bytes] of [1900, 60_000].entries()) {
-    const ms = eventMs(bytes) - before[n];
-    assert.ok(ms < 20, `an event of ${bytes} bytes costs ${ms} ms more`); // 5 on a machine that does nothing else
-  }
-  await user.kill();
-}, 60_000);
+filters(
+  'that are costly has a few of them, and an event of any size costs a few milliseconds',
+  async () => {
+    const before = [1900, 60_000].map(eventMs);
+    const user = new Shell([...as(NOBODY), 'bash']);
+    const { out } = await user.run(
+      `cd ${daemon.path}; for i in $(seq 24); do mkdir $$.$i; echo '${COSTLY}' > $$.$i/.filter; done 2>&1 | sort | uniq -c`,
+    );
+    assert.match(out, /Disk quota exceeded/);
+    for (const [n, bytes] of [1900, 60_000].entries()) {
+      const ms = eventMs(bytes) - before[n];
+      assert.ok(ms < 20, `an event of ${bytes} bytes costs ${ms} ms more`); // 5 on a machine that does nothing else
+    }
+    await user.kill();
+  },
+  60_000,
+);
 
-filters('that writes one piece by piece is told at once of a bad one, and of too many bytes', async () => {
-  const own = await directory();
-  const calls = new Calls();
-  await calls.open(1, `${own}/.filter`, 0o1001);
-  for (let n = 0; n < 1023; n++) assert.is((await calls.call('write', 1, 'A=b\n')).errno, n < 64 ? '' : 'EINVAL');
-  assert.is((await calls.call('pwrite', 1, '#'.repeat(4097), 0)).errno, 'EFBIG');
-  await calls.end();
-  assert.is((await shell.run(`wc -l < ${own}/.filter`)).out, '64\n');
-});
+filters(
+  'that writes one piece by piece is told at once of a bad one, and of too many bytes',
+  async () => {
+    const own = await directory();
+    const calls = new Calls();
+    await calls.open(1, `${own}/.filter`, 0o1001);
+    for (let n = 0; n < 1023; n++)
+      assert.is((await calls.call('write', 1, 'A=b\n')).errno, n < 64 ? '' : 'EINVAL');
+    assert.is((await calls.call('pwrite', 1, '#'.repeat(4097), 0)).errno, 'EFBIG');
+    await calls.end();
+    assert.is((await shell.run(`wc -l < ${own}/.filter`)).out, '64\n');
+  },
+);
 
 filters('larger than the bound is told EFBIG, and keeps the old filter', async () => {
   const own = await directory();

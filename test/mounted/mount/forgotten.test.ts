@@ -10,7 +10,18 @@ import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 
 const forgotten = mounted('what the kernel has forgotten');
 
-const FIELDS = ['dev', 'ino', 'mode', 'nlink', 'uid', 'gid', 'rdev', 'atimeNs', 'mtimeNs', 'ctimeNs'] as const satisfies (keyof BigIntStats)[];
+const FIELDS = [
+  'dev',
+  'ino',
+  'mode',
+  'nlink',
+  'uid',
+  'gid',
+  'rdev',
+  'atimeNs',
+  'mtimeNs',
+  'ctimeNs',
+] as const satisfies (keyof BigIntStats)[];
 
 /** All but its size, which may count what the kernel knows. */
 function stat(path: string): Record<string, bigint> {
@@ -24,18 +35,53 @@ forgotten('is the same when it is looked up again', async () => {
   const own = await directory();
   publish(daemon.path, eventText('/x'));
   const [event] = readdirSync(own);
-  await shell.run(`cd ${own} && echo mine > file && mkfifo fifo && ln -s file link && python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'; echo 'A==b' > .filter; cd /`);
-  const inside = ['', 'file', 'fifo', 'link', 'socket', event, 'head', 'tail', '.stream', '.filter', '.since', '.status'].map((name) => `${own}/${name}`);
-  const always = ['', 'log', `log/${event}`, 'log/head', 'log/tail', 'log/.status', 'match', 'match/A==b', 'match/SUBSYSTEM==net', 'stream', 'publish'].map((name) => `${daemon.path}/${name}`);
+  await shell.run(
+    `cd ${own} && echo mine > file && mkfifo fifo && ln -s file link && python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'; echo 'A==b' > .filter; cd /`,
+  );
+  const inside = [
+    '',
+    'file',
+    'fifo',
+    'link',
+    'socket',
+    event,
+    'head',
+    'tail',
+    '.stream',
+    '.filter',
+    '.since',
+    '.status',
+  ].map((name) => `${own}/${name}`);
+  const always = [
+    '',
+    'log',
+    `log/${event}`,
+    'log/head',
+    'log/tail',
+    'log/.status',
+    'match',
+    'match/A==b',
+    'match/SUBSYSTEM==net',
+    'stream',
+    'publish',
+  ].map((name) => `${daemon.path}/${name}`);
   const paths = [...inside, ...always];
   const before = paths.map((path) => stat(path));
-  assert.is(new Set(before.map(({ ino }) => ino)).size, paths.length - 1, 'only an event and its link in log/ share a number');
+  assert.is(
+    new Set(before.map(({ ino }) => ino)).size,
+    paths.length - 1,
+    'only an event and its link in log/ share a number',
+  );
   for (let round = 0; round < 2; round++) {
     const known = nodes();
-    await until(() => {
-      writeFileSync('/proc/sys/vm/drop_caches', '2');
-      return nodes() < known - inside.length;
-    }, 'the kernel keeps its inodes', 20_000);
+    await until(
+      () => {
+        writeFileSync('/proc/sys/vm/drop_caches', '2');
+        return nodes() < known - inside.length;
+      },
+      'the kernel keeps its inodes',
+      20_000,
+    );
     paths.toReversed().forEach((path) => stat(path));
     paths.forEach((path, n) => assert.equal(stat(path), before[n], path));
   }

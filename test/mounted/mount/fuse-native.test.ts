@@ -1,12 +1,39 @@
 /** The tree behind fuse-native: what it does as the other driver does, what it does otherwise, and what must not hang. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Actor, buildClients, reach } from '../../support/actor.js';
-import { Calls, Reader, eventText, publish, publishNumbered, statusOf, valuesOf } from '../../support/clients.js';
-import { EVENTFS, Shell, isMounted, killDaemons, makeUevent, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
+import {
+  Calls,
+  Reader,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+  valuesOf,
+} from '../../support/clients.js';
+import {
+  EVENTFS,
+  Shell,
+  isMounted,
+  killDaemons,
+  makeUevent,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/daemon.js';
 import { measuring } from '../../support/measure.js';
 import { daemon, directory, mounted, nothingIsOpen, shell } from '../../support/mounted.js';
 import { AS_NOBODY, eventfsForOthers, NOBODY, projectForOthers } from '../../support/other-user.js';
@@ -45,7 +72,10 @@ async function python(line: string, ...args: string[]): Promise<string> {
 
 /** Resolves once that many reads wait. */
 async function untilWaiting(directoryPath: string, count: number): Promise<void> {
-  await until(() => statusOf(directoryPath).WAITING === String(count), `${count} reads did not wait`);
+  await until(
+    () => statusOf(directoryPath).WAITING === String(count),
+    `${count} reads did not wait`,
+  );
 }
 
 // ---- as behind the other driver
@@ -58,7 +88,9 @@ native('shows a process its events, and pops them by head', async () => {
   const path = await directory();
   assert.is(statSync(path).mode & 0o7777, 0o755);
   publishNumbered(daemon.path, 3);
-  const names = (await sh(`ls -f ${path}`)).split('\n').filter((name) => name !== '' && !name.startsWith('.'));
+  const names = (await sh(`ls -f ${path}`))
+    .split('\n')
+    .filter((name) => name !== '' && !name.startsWith('.'));
   assert.is(names.length, 3);
   assert.is(readlinkSync(`${path}/head`), names[0]);
   assert.is(readlinkSync(`${path}/tail`), names[2]);
@@ -83,24 +115,34 @@ native('counts links, and shows one inode number for all of them', async () => {
   assert.is(readFileSync(`${other}/linked`, 'latin1'), 'hello');
 });
 
-native('keeps the place of an event that is renamed, and moves one elsewhere to the end', async () => {
-  const [one, other] = [await directory(), await directory()];
-  await sh(`cd ${one} && touch a b c && mv b z && cd / && touch ${other}/first && mv ${one}/a ${other}/a`);
-  assert.is(await sh(`ls -f ${one} | grep -v '^\\.'`), 'z\nc\n');
-  assert.is(await sh(`ls -f ${other} | grep -v '^\\.'`), 'first\na\n');
-});
+native(
+  'keeps the place of an event that is renamed, and moves one elsewhere to the end',
+  async () => {
+    const [one, other] = [await directory(), await directory()];
+    await sh(
+      `cd ${one} && touch a b c && mv b z && cd / && touch ${other}/first && mv ${one}/a ${other}/a`,
+    );
+    assert.is(await sh(`ls -f ${one} | grep -v '^\\.'`), 'z\nc\n');
+    assert.is(await sh(`ls -f ${other} | grep -v '^\\.'`), 'first\na\n');
+  },
+);
 
-native('keeps a file readable that is removed or replaced while it is open, and shows no other name for it', async () => {
-  const path = await directory();
-  await sh(`echo old > ${path}/event; echo new > ${path}/newer; exec 5< ${path}/event 6< ${path}/newer; rm ${path}/event`);
-  assert.equal(readdirSync(path), ['newer']);
-  assert.is(reach(`${path}/event`), 'ENOENT');
-  assert.is(await sh('cat <&5; stat -L -c "%s %h" /dev/fd/5'), 'old\n4 0\n');
-  await sh(`echo newest > ${path}/newest; mv ${path}/newest ${path}/newer`);
-  assert.equal(readdirSync(path), ['newer']);
-  assert.is(await sh(`cat <&6; cat ${path}/newer; exec 5<&- 6<&-`), 'new\nnewest\n');
-  await nothingIsOpen();
-});
+native(
+  'keeps a file readable that is removed or replaced while it is open, and shows no other name for it',
+  async () => {
+    const path = await directory();
+    await sh(
+      `echo old > ${path}/event; echo new > ${path}/newer; exec 5< ${path}/event 6< ${path}/newer; rm ${path}/event`,
+    );
+    assert.equal(readdirSync(path), ['newer']);
+    assert.is(reach(`${path}/event`), 'ENOENT');
+    assert.is(await sh('cat <&5; stat -L -c "%s %h" /dev/fd/5'), 'old\n4 0\n');
+    await sh(`echo newest > ${path}/newest; mv ${path}/newest ${path}/newer`);
+    assert.equal(readdirSync(path), ['newer']);
+    assert.is(await sh(`cat <&6; cat ${path}/newer; exec 5<&- 6<&-`), 'new\nnewest\n');
+    await nothingIsOpen();
+  },
+);
 
 native('writes, appends and truncates', async () => {
   const path = `${await directory()}/event`;
@@ -114,26 +156,41 @@ native('writes, appends and truncates', async () => {
   assert.is((await shell.run(`head -c 70000 /dev/zero > ${path}`)).code, 1, 'EFBIG');
 });
 
-native('has attributes of any size: 300 bytes where there is room for 128, and none that is not there', async () => {
-  const path = await directory('0700');
-  const filter = `SUBSYSTEM==${'x'.repeat(300)}`;
-  await sh(`setfattr -n user.eventfs.filter -v '${filter}' ${path}`);
-  assert.is(readFileSync(`${path}/.filter`, 'latin1'), `${filter}\n`);
-  assert.is(await python('import os,sys; print(os.getxattr(sys.argv[1], "user.eventfs.filter").decode())', path), filter);
-  assert.equal(JSON.parse(await python('import os,sys,json; print(json.dumps(sorted(os.listxattr(sys.argv[1]))))', path)), [
-    'user.eventfs.filter',
-    'user.eventfs.lost',
-    'user.eventfs.owner',
-    'user.eventfs.pending',
-  ]);
-  assert.match((await shell.run(`getfattr -n user.none ${path}`)).out, /No such attribute/);
-  assert.match((await shell.run(`setfattr -n user.none -v 1 ${path}`)).out, /not supported/);
-});
+native(
+  'has attributes of any size: 300 bytes where there is room for 128, and none that is not there',
+  async () => {
+    const path = await directory('0700');
+    const filter = `SUBSYSTEM==${'x'.repeat(300)}`;
+    await sh(`setfattr -n user.eventfs.filter -v '${filter}' ${path}`);
+    assert.is(readFileSync(`${path}/.filter`, 'latin1'), `${filter}\n`);
+    assert.is(
+      await python(
+        'import os,sys; print(os.getxattr(sys.argv[1], "user.eventfs.filter").decode())',
+        path,
+      ),
+      filter,
+    );
+    assert.equal(
+      JSON.parse(
+        await python(
+          'import os,sys,json; print(json.dumps(sorted(os.listxattr(sys.argv[1]))))',
+          path,
+        ),
+      ),
+      ['user.eventfs.filter', 'user.eventfs.lost', 'user.eventfs.owner', 'user.eventfs.pending'],
+    );
+    assert.match((await shell.run(`getfattr -n user.none ${path}`)).out, /No such attribute/);
+    assert.match((await shell.run(`setfattr -n user.none -v 1 ${path}`)).out, /not supported/);
+  },
+);
 
 native('keeps a sticky directory when its owner dies, and no other', async () => {
   const owner = new Shell();
   const [stays, goes] = [`${daemon.path}/${owner.pid}.stays`, `${daemon.path}/${owner.pid}.goes`];
-  assert.is((await owner.run(`mkdir ${stays} ${goes} && setfattr -n user.eventfs_sticky ${stays}`)).code, 0);
+  assert.is(
+    (await owner.run(`mkdir ${stays} ${goes} && setfattr -n user.eventfs_sticky ${stays}`)).code,
+    0,
+  );
   await owner.kill();
   assert.is(reach(stays), 'ok');
   assert.is(reach(goes), 'ENOENT');
@@ -141,25 +198,38 @@ native('keeps a sticky directory when its owner dies, and no other', async () =>
   assert.is(reach(stays), 'ENOENT');
 });
 
-native('shows the attributes of the root: its number, links, owner, mode and times, and those that they are changed to', async () => {
-  const { path } = daemon;
-  const before = statSync(path);
-  assert.equal([before.ino, before.mode, before.uid, before.gid, before.size, before.blocks], [1, 0o41777, 0, 0, 0, 0]);
-  const own = await directory();
-  const with1 = statSync(path);
-  assert.is(with1.nlink, before.nlink + 1);
-  assert.ok(with1.mtimeMs > before.mtimeMs && with1.ctimeMs > before.ctimeMs);
-  await sh(`rmdir ${own}; chmod 1755 ${path}; chown 1:2 ${path}; touch -d '2001-01-01 UTC' ${path}`);
-  const { nlink, mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = statSync(path);
-  assert.equal([nlink, mode, uid, gid, atimeMs, mtimeMs], [before.nlink, 0o41755, 1, 2, Date.UTC(2001, 0, 1), Date.UTC(2001, 0, 1)]);
-  assert.ok(ctimeMs > with1.ctimeMs);
-  await sh(`chmod 1777 ${path}; chown 0:0 ${path}`);
-});
+native(
+  'shows the attributes of the root: its number, links, owner, mode and times, and those that they are changed to',
+  async () => {
+    const { path } = daemon;
+    const before = statSync(path);
+    assert.equal(
+      [before.ino, before.mode, before.uid, before.gid, before.size, before.blocks],
+      [1, 0o41777, 0, 0, 0, 0],
+    );
+    const own = await directory();
+    const with1 = statSync(path);
+    assert.is(with1.nlink, before.nlink + 1);
+    assert.ok(with1.mtimeMs > before.mtimeMs && with1.ctimeMs > before.ctimeMs);
+    await sh(
+      `rmdir ${own}; chmod 1755 ${path}; chown 1:2 ${path}; touch -d '2001-01-01 UTC' ${path}`,
+    );
+    const { nlink, mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = statSync(path);
+    assert.equal(
+      [nlink, mode, uid, gid, atimeMs, mtimeMs],
+      [before.nlink, 0o41755, 1, 2, Date.UTC(2001, 0, 1), Date.UTC(2001, 0, 1)],
+    );
+    assert.ok(ctimeMs > with1.ctimeMs);
+    await sh(`chmod 1777 ${path}; chown 0:0 ${path}`);
+  },
+);
 
 native('has FIFOs and symlinks that go with the owner', async () => {
   const owner = new Shell();
   const path = `${daemon.path}/${owner.pid}`;
-  await owner.run(`mkdir ${path} && mkfifo ${path}/fifo && ln -s fifo ${path}/link && (echo through > ${path}/fifo &)`);
+  await owner.run(
+    `mkdir ${path} && mkfifo ${path}/fifo && ln -s fifo ${path}/link && (echo through > ${path}/fifo &)`,
+  );
   assert.is(await sh(`cat ${path}/link`), 'through\n');
   assert.is(readlinkSync(`${path}/link`), 'fifo');
   await owner.kill();
@@ -191,7 +261,13 @@ native("makes a directory its process's user's, and nobody else's, whoever makes
   assert.is((await nobody.run(`umask 0; mkdir ${root}`)).code, 0);
   assert.is(statSync(root).uid, 0);
   assert.is(statSync(root).mode & 0o7777, 0o700);
-  for (const attempt of [`ls ${root}`, `touch ${root}/x`, `chmod 777 ${root}`, `rmdir ${root}`, `setfattr -n user.eventfs_sticky ${root}`]) {
+  for (const attempt of [
+    `ls ${root}`,
+    `touch ${root}/x`,
+    `chmod 777 ${root}`,
+    `rmdir ${root}`,
+    `setfattr -n user.eventfs_sticky ${root}`,
+  ]) {
     assert.is.not((await nobody.run(attempt)).code, 0, attempt);
   }
   const own = `${daemon.path}/${nobody.pid}`;
@@ -203,17 +279,26 @@ native("makes a directory its process's user's, and nobody else's, whoever makes
   await sh(`rmdir ${root}`);
 });
 
-native('lets nobody whom it cannot tell from others change the attributes of a directory that many may write', async () => {
-  const path = await directory('0777');
-  assert.match((await shell.run(`setfattr -n user.eventfs_sticky ${path}`)).out, /not permitted/);
-  await sh(`chmod 755 ${path} && setfattr -n user.eventfs_sticky ${path} && setfattr -x user.eventfs_sticky ${path}`);
-});
+native(
+  'lets nobody whom it cannot tell from others change the attributes of a directory that many may write',
+  async () => {
+    const path = await directory('0777');
+    assert.match((await shell.run(`setfattr -n user.eventfs_sticky ${path}`)).out, /not permitted/);
+    await sh(
+      `chmod 755 ${path} && setfattr -n user.eventfs_sticky ${path} && setfattr -x user.eventfs_sticky ${path}`,
+    );
+  },
+);
 
 // ---- streams
 
 native('hands a blocked reader what comes, and goes on serving others meanwhile', async () => {
   const path = await directory();
-  const readers = [await Reader.on(`${daemon.path}/stream`), await Reader.on(`${path}/.stream`), await Reader.on(`${daemon.path}/match/N=1`)];
+  const readers = [
+    await Reader.on(`${daemon.path}/stream`),
+    await Reader.on(`${path}/.stream`),
+    await Reader.on(`${daemon.path}/match/N=1`),
+  ];
   await untilWaiting(path, 1);
   publishNumbered(daemon.path, 2);
   assert.equal(valuesOf('N', await readers[0].has(2)), ['0', '1']);
@@ -230,28 +315,40 @@ async function blockedOn(path: string): Promise<{ actor: Actor; answer: Promise<
   return { actor, answer };
 }
 
-native('says EAGAIN to who opens with O_NONBLOCK, and to the ninth who would wait, and serves the others', async () => {
-  const path = await directory();
-  assert.is(await observer.ask(`read ${await observer.get(`opennb ${path}/.stream`)}`), 'EAGAIN');
-  const waiting = await Promise.all(Array.from({ length: MOST_PARKED }, () => blockedOn(`${daemon.path}/stream`)));
-  assert.is(await observer.ask(`read ${await observer.get(`open ${path}/.stream`)}`), 'EAGAIN');
-  assert.is(await sh(`echo hello > ${path}/event && cat ${path}/event`), 'hello\n');
-  publishNumbered(daemon.path, 1);
-  for (const { answer } of waiting) assert.is(await answer, `ok ${eventText('/devices/n', { N: 0 }).length + 1}`);
-  for (const { actor } of waiting) await actor.kill();
-  await restartObserver();
-});
+native(
+  'says EAGAIN to who opens with O_NONBLOCK, and to the ninth who would wait, and serves the others',
+  async () => {
+    const path = await directory();
+    assert.is(await observer.ask(`read ${await observer.get(`opennb ${path}/.stream`)}`), 'EAGAIN');
+    const waiting = await Promise.all(
+      Array.from({ length: MOST_PARKED }, () => blockedOn(`${daemon.path}/stream`)),
+    );
+    assert.is(await observer.ask(`read ${await observer.get(`open ${path}/.stream`)}`), 'EAGAIN');
+    assert.is(await sh(`echo hello > ${path}/event && cat ${path}/event`), 'hello\n');
+    publishNumbered(daemon.path, 1);
+    for (const { answer } of waiting)
+      assert.is(await answer, `ok ${eventText('/devices/n', { N: 0 }).length + 1}`);
+    for (const { actor } of waiting) await actor.kill();
+    await restartObserver();
+  },
+);
 
-native('lets a blocked reader be killed at once, and gives what comes then to the other', async () => {
-  const path = await directory();
-  const [first, second] = [await blockedOn(`${path}/.stream`), await blockedOn(`${path}/.stream`)];
-  await untilWaiting(path, 2);
-  await first.actor.kill();
-  await untilWaiting(path, 1);
-  await sh(`echo hello > ${path}/event`);
-  assert.is(await second.answer, 'ok 7');
-  await second.actor.kill();
-});
+native(
+  'lets a blocked reader be killed at once, and gives what comes then to the other',
+  async () => {
+    const path = await directory();
+    const [first, second] = [
+      await blockedOn(`${path}/.stream`),
+      await blockedOn(`${path}/.stream`),
+    ];
+    await untilWaiting(path, 2);
+    await first.actor.kill();
+    await untilWaiting(path, 1);
+    await sh(`echo hello > ${path}/event`);
+    assert.is(await second.answer, 'ok 7');
+    await second.actor.kill();
+  },
+);
 
 native("gives io_uring's READ the text of each file once", async () => {
   const path = await directory();
@@ -261,9 +358,18 @@ native("gives io_uring's READ the text of each file once", async () => {
   for (const name of ['head', '.status', '.since']) {
     await calls.open(1, `${path}/${name}`);
     const text = (await calls.call('pread', 1, 65536, 0)).bytes;
-    for (const [size, offset] of [[4096, 0], [4096, 3], [3, 0], [4096, text.length]]) {
+    for (const [size, offset] of [
+      [4096, 0],
+      [4096, 3],
+      [3, 0],
+      [4096, text.length],
+    ]) {
       await calls.call('ring_read', 0, 1, size, offset, 0);
-      assert.is((await calls.call('ring_wait', 0, 5000)).bytes, text.slice(offset, offset + size), `${name}: ${size} bytes at ${offset}`);
+      assert.is(
+        (await calls.call('ring_wait', 0, 5000)).bytes,
+        text.slice(offset, offset + size),
+        `${name}: ${size} bytes at ${offset}`,
+      );
     }
     await calls.call('close', 1);
   }
@@ -291,38 +397,56 @@ native('does not let rmdir wait for who reads the stream in the directory', asyn
   await reader.actor.kill();
 });
 
-native('shows streams without a size: what reads through the page cache finds the end, and read(2) the events', async () => {
-  const path = await directory();
-  assert.is(statSync(`${path}/.stream`).size, 0);
-  await sh(`echo hello > ${path}/event`);
-  assert.is(
-    await python('import os,sys; i=os.open(sys.argv[1],0); print(os.sendfile(os.memfd_create("x"),i,0,100), os.read(i,100))', `${path}/.stream`),
-    String.raw`0 b'hello\n\n'`,
-  );
-});
+native(
+  'shows streams without a size: what reads through the page cache finds the end, and read(2) the events',
+  async () => {
+    const path = await directory();
+    assert.is(statSync(`${path}/.stream`).size, 0);
+    await sh(`echo hello > ${path}/event`);
+    assert.is(
+      await python(
+        'import os,sys; i=os.open(sys.argv[1],0); print(os.sendfile(os.memfd_create("x"),i,0,100), os.read(i,100))',
+        `${path}/.stream`,
+      ),
+      String.raw`0 b'hello\n\n'`,
+    );
+  },
+);
 
 // ---- the promise
 
-native('keeps the promise: 300 owners killed and waited for, seven operations after each', async () => {
-  const { out, err, code } = await run([measuring('deaths'), daemon.path, '300'], { timeoutMs: 100_000 });
-  assert.is(code, 0, err);
-  assert.match(out, /^rounds=300 accesses=2100 stale=0 .*stuck=0 wrong_errno=0 /);
-}, 110_000);
+native(
+  'keeps the promise: 300 owners killed and waited for, seven operations after each',
+  async () => {
+    const { out, err, code } = await run([measuring('deaths'), daemon.path, '300'], {
+      timeoutMs: 100_000,
+    });
+    assert.is(code, 0, err);
+    assert.match(out, /^rounds=300 accesses=2100 stale=0 .*stuck=0 wrong_errno=0 /);
+  },
+  110_000,
+);
 
-native('ends a blocked read with ESTALE when the owner dies; that of a living one stays', async () => {
-  const owner = await observer.get(`forkmkdir 0 ${daemon.path}/%`);
-  const living = await directory();
-  const [ends, stays] = [await blockedOn(`${daemon.path}/${owner}/.stream`), await blockedOn(`${living}/.stream`)];
-  const held = await observer.get(`open ${daemon.path}/${owner}/.status`);
-  assert.is(await observer.ask(`signal ${owner} 9`), 'ok');
-  assert.is(await observer.ask(`wait ${owner}`), 'ok');
-  assert.is(await observer.ask(`read ${held}`), 'ESTALE');
-  assert.is(await ends.answer, 'ESTALE');
-  await sh(`echo hello > ${living}/event`);
-  assert.is(await stays.answer, 'ok 7');
-  for (const { actor } of [ends, stays]) await actor.kill();
-  await restartObserver();
-});
+native(
+  'ends a blocked read with ESTALE when the owner dies; that of a living one stays',
+  async () => {
+    const owner = await observer.get(`forkmkdir 0 ${daemon.path}/%`);
+    const living = await directory();
+    const [ends, stays] = [
+      await blockedOn(`${daemon.path}/${owner}/.stream`),
+      await blockedOn(`${living}/.stream`),
+    ];
+    const held = await observer.get(`open ${daemon.path}/${owner}/.status`);
+    assert.is(await observer.ask(`signal ${owner} 9`), 'ok');
+    assert.is(await observer.ask(`wait ${owner}`), 'ok');
+    assert.is(await observer.ask(`read ${held}`), 'ESTALE');
+    assert.is(await ends.answer, 'ESTALE');
+    await sh(`echo hello > ${living}/event`);
+    assert.is(await stays.answer, 'ok 7');
+    for (const { actor } of [ends, stays]) await actor.kill();
+    await restartObserver();
+  },
+);
 
 native.run();
 
@@ -334,7 +458,8 @@ life.after(killDaemons);
 life('ends with 0 by SIGTERM, and those who read get the end of the file', async () => {
   const own = await startDaemon(DRIVER);
   const readers = [await Reader.on(`${own.path}/stream`), await Reader.on(`${own.path}/stream`)];
-  for (const reader of readers) await until(() => /fuse|request_wait/.test(wchanOf(reader.process.pid!)), 'it does not wait');
+  for (const reader of readers)
+    await until(() => /fuse|request_wait/.test(wchanOf(reader.process.pid!)), 'it does not wait');
   assert.is(await own.stop(), 0);
   for (const reader of readers) assert.is(await reader.ended, 0, reader.err);
   assert.not(isMounted(own.path));
@@ -382,7 +507,11 @@ life('gets kernel events', async () => {
 life('loads libfuse only when it is asked for', async () => {
   for (const driver of ['devfuse', 'fuse-native']) {
     const own = await startDaemon(['--source', 'none', '--driver', driver]);
-    assert.is(/libfuse|fuse-native/.test(readFileSync(`/proc/${own.pid}/maps`, 'latin1')), driver === 'fuse-native', driver);
+    assert.is(
+      /libfuse|fuse-native/.test(readFileSync(`/proc/${own.pid}/maps`, 'latin1')),
+      driver === 'fuse-native',
+      driver,
+    );
     assert.is(await own.stop(), 0);
   }
 });
@@ -391,30 +520,58 @@ life('says in one line which package to install when libfuse is not there', asyn
   const empty = mkdtempSync(join(tmpdir(), 'eventfs-'));
   writeFileSync(join(empty, 'libfuse.so.2'), ''); // found first, and no library
   const at = mountPoint();
-  const { err, code } = await run([EVENTFS, 'mount', '--driver', 'fuse-native', at], { env: { ...process.env, LD_LIBRARY_PATH: empty } });
+  const { err, code } = await run([EVENTFS, 'mount', '--driver', 'fuse-native', at], {
+    env: { ...process.env, LD_LIBRARY_PATH: empty },
+  });
   rmSync(empty, { recursive: true });
-  assert.match(err, /^eventfs: mount: --driver fuse-native: [^\n]*libfuse\.so\.2[^\n]*install libfuse2[^\n]*\n$/);
+  assert.match(
+    err,
+    /^eventfs: mount: --driver fuse-native: [^\n]*libfuse\.so\.2[^\n]*install libfuse2[^\n]*\n$/,
+  );
   assert.is(code, 1);
   assert.not(isMounted(at));
 });
 
-life('says in one line what to install when the npm package is not there, which the other driver does without', async () => {
-  const copy = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'without-'));
-  execFileSync('cp', ['-R', `${projectForOthers()}/.`, copy]);
-  rmSync(join(copy, 'node_modules/fuse-native'), { recursive: true });
-  const eventfs = [process.execPath, join(copy, 'bin/eventfs')];
-  const at = mountPoint();
-  const { err, code } = await run([...eventfs, 'mount', '--source', 'none', '--driver', 'fuse-native', at]);
-  assert.match(err, /^eventfs: mount: --driver fuse-native: the npm package fuse-native is not installed \([^\n]*npm ci[^\n]*\n$/);
-  assert.is(code, 1);
-  assert.not(isMounted(at));
-  const own = await startDaemon(['--source', 'none'], at, { eventfs });
-  assert.is(await own.stop(), 0);
-});
+life(
+  'says in one line what to install when the npm package is not there, which the other driver does without',
+  async () => {
+    const copy = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'without-'));
+    execFileSync('cp', ['-R', `${projectForOthers()}/.`, copy]);
+    rmSync(join(copy, 'node_modules/fuse-native'), { recursive: true });
+    const eventfs = [process.execPath, join(copy, 'bin/eventfs')];
+    const at = mountPoint();
+    const { err, code } = await run([
+      ...eventfs,
+      'mount',
+      '--source',
+      'none',
+      '--driver',
+      'fuse-native',
+      at,
+    ]);
+    assert.match(
+      err,
+      /^eventfs: mount: --driver fuse-native: the npm package fuse-native is not installed \([^\n]*npm ci[^\n]*\n$/,
+    );
+    assert.is(code, 1);
+    assert.not(isMounted(at));
+    const own = await startDaemon(['--source', 'none'], at, { eventfs });
+    assert.is(await own.stop(), 0);
+  },
+);
 
 life('says what to do when it may not mount', async () => {
   const at = mountPoint();
-  const { err, code } = await run([...AS_NOBODY, ...eventfsForOthers(), 'mount', '--source', 'none', '--driver', 'fuse-native', at]);
+  const { err, code } = await run([
+    ...AS_NOBODY,
+    ...eventfsForOthers(),
+    'mount',
+    '--source',
+    'none',
+    '--driver',
+    'fuse-native',
+    at,
+  ]);
   assert.match(err, /try as root/);
   assert.is(code, 111);
 });

@@ -28,8 +28,14 @@ const held = mounted('an event', ['--source', 'none', '--transport', 'read']);
 /** Filters that no event matches, and that each event is compared with. */
 function costlyStreams(): number[] {
   return Array.from({ length: STREAMS }, (_, stream) => {
-    const searches = Array.from({ length: SEARCHES }, (__, n) => `*aaa${stream}${String.fromCharCode(0x62 + n)}*`);
-    return openSync(`${daemon.path}/match/V==${searches.join('|')}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    const searches = Array.from(
+      { length: SEARCHES },
+      (__, n) => `*aaa${stream}${String.fromCharCode(0x62 + n)}*`,
+    );
+    return openSync(
+      `${daemon.path}/match/V==${searches.join('|')}`,
+      constants.O_RDONLY | constants.O_NONBLOCK,
+    );
   });
 }
 
@@ -47,7 +53,9 @@ held('is not kept from a reader that waits until the requests behind it have end
   await reader.open(1, `${daemon.path}/stream`);
   const counts: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const plain = Array.from({ length: PLAIN }, () => openSync(`${daemon.path}/log/.status`, constants.O_RDONLY));
+    const plain = Array.from({ length: PLAIN }, () =>
+      openSync(`${daemon.path}/log/.status`, constants.O_RDONLY),
+    );
     const events = Array.from({ length: EVENTS }, (_, n) => begun(n));
     const first = reader.begin('read', 1, 65_536);
     await reader.sleeps();
@@ -60,9 +68,13 @@ held('is not kept from a reader that waits until the requests behind it have end
     }
     const got = (await first).bytes.split('\n\n').length - 1;
     counts.push(got);
-    for (let all = got; all < EVENTS; ) all += (await reader.call('read', 1, 65_536)).bytes.split('\n\n').length - 1;
+    for (let all = got; all < EVENTS;)
+      all += (await reader.call('read', 1, 65_536)).bytes.split('\n\n').length - 1;
   }
-  assert.ok(Math.min(...counts) > 0 && Math.max(...counts) < EVENTS / 2, `the first reads brought ${counts.join(', ')} of ${EVENTS} events`);
+  assert.ok(
+    Math.min(...counts) > 0 && Math.max(...counts) < EVENTS / 2,
+    `the first reads brought ${counts.join(', ')} of ${EVENTS} events`,
+  );
   for (const fd of streams) closeSync(fd);
   await reader.end();
 });

@@ -24,12 +24,29 @@ idmapped('is refused with EINVAL, where a filesystem that allows it is idmapped'
   try {
     const namespace = (pid: number | string): string => readlinkSync(`/proc/${pid}/ns/user`);
     await until(() => namespace(owner.pid!) !== namespace('self'), 'there is no user namespace');
-    for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${owner.pid}/${map}`, '0 100000 65536');
-    const idmap = async (path: string): Promise<string> => (await run(['python3', '-c', IDMAP, path, String(owner.pid)])).out;
+    for (const map of ['uid_map', 'gid_map'])
+      writeFileSync(`/proc/${owner.pid}/${map}`, '0 100000 65536');
+    const idmap = async (path: string): Promise<string> =>
+      (await run(['python3', '-c', IDMAP, path, String(owner.pid)])).out;
     const other = join(mountPoint(), 'tmpfs');
     mkdirSync(other);
-    const onTmpfs = await run(['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none "$0" && exec "$@"', other, 'python3', '-c', IDMAP, other, String(owner.pid)]);
-    if (onTmpfs.out !== '0\n') return console.log(`  figure: tmpfs can't be idmapped by this kernel: ${onTmpfs.out}${onTmpfs.err}`);
+    const onTmpfs = await run([
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      'mount -t tmpfs none "$0" && exec "$@"',
+      other,
+      'python3',
+      '-c',
+      IDMAP,
+      other,
+      String(owner.pid),
+    ]);
+    if (onTmpfs.out !== '0\n')
+      return console.log(
+        `  figure: tmpfs can't be idmapped by this kernel: ${onTmpfs.out}${onTmpfs.err}`,
+      );
     assert.is(await idmap(daemon.path), 'EINVAL\n');
   } finally {
     owner.kill();

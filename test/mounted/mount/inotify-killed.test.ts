@@ -1,7 +1,14 @@
 /** A daemon that is killed while its helper works on the mount: nobody hangs, and no helper stays. */
 import { isDead, stateOf } from '../../support/actor.js';
 import { killClients, publishNumbered } from '../../support/clients.js';
-import { Shell, killDaemons, removeMountPoint, run, startDaemon, until } from '../../support/daemon.js';
+import {
+  Shell,
+  killDaemons,
+  removeMountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 import { Watcher, helperOf } from '../../support/watcher.js';
 
@@ -14,24 +21,29 @@ killed.after(async () => {
   await killDaemons();
 });
 
-killed('takes its helper along, with notices and ghosts under way, and nobody hangs', async () => {
-  const owner = new Shell();
-  for (let round = 0; round < ROUNDS; round++) {
-    const served = await startDaemon();
-    const path = `${served.path}/${owner.pid}`;
-    await owner.run(`mkdir ${path}`);
-    const watcher = await Watcher.on(path);
-    publishNumbered(served.path, 300);
-    if (round % 2 === 0) await owner.run(`for i in {1..5}; do mkdir ${served.path}/dead$i; done`, 20_000); // each a ghost at once
-    await watcher.creates(1 + round);
-    const pid = helperOf(served.pid);
-    await served.kill();
-    await until(() => isDead(pid), `the helper lives, in state ${stateOf(pid)}`, 10_000);
-    await watcher.end();
-    await run(['umount', '-l', served.path]);
-    removeMountPoint(served.path);
-  }
-  await owner.kill();
-}, 280_000);
+killed(
+  'takes its helper along, with notices and ghosts under way, and nobody hangs',
+  async () => {
+    const owner = new Shell();
+    for (let round = 0; round < ROUNDS; round++) {
+      const served = await startDaemon();
+      const path = `${served.path}/${owner.pid}`;
+      await owner.run(`mkdir ${path}`);
+      const watcher = await Watcher.on(path);
+      publishNumbered(served.path, 300);
+      if (round % 2 === 0)
+        await owner.run(`for i in {1..5}; do mkdir ${served.path}/dead$i; done`, 20_000); // each a ghost at once
+      await watcher.creates(1 + round);
+      const pid = helperOf(served.pid);
+      await served.kill();
+      await until(() => isDead(pid), `the helper lives, in state ${stateOf(pid)}`, 10_000);
+      await watcher.end();
+      await run(['umount', '-l', served.path]);
+      removeMountPoint(served.path);
+    }
+    await owner.kill();
+  },
+  280_000,
+);
 
 killed.run();

@@ -3,11 +3,41 @@
  * an owner dies, raised by the notifier (fs/tree/inotify-queue.ts). Debian's inotifywait, and a client of ours.
  */
 import * as assert from 'uvu/assert';
-import { appendFileSync, closeSync, constants, linkSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 import { buildClients, client, isDead, reach } from '../../support/actor.js';
-import { eventText, killClients, publish, publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
-import { type Daemon, Shell, descriptors, isMounted, killDaemons, mountPoint, removeMountPoint, run, startDaemon, until } from '../../support/daemon.js';
+import {
+  eventText,
+  killClients,
+  publish,
+  publishNumbered,
+  spawnClient,
+  statusOf,
+} from '../../support/clients.js';
+import {
+  type Daemon,
+  Shell,
+  descriptors,
+  isMounted,
+  killDaemons,
+  mountPoint,
+  removeMountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { suite } from '../../support/suite.js';
 import { AS_NOBODY } from '../../support/other-user.js';
@@ -15,7 +45,8 @@ import { type How, Watcher, helperOf } from '../../support/watcher.js';
 
 const batches = (): number => Number(statusOf(`${daemon.path}/log`).NOTICE_BATCHES);
 /** The names in a directory, in its own order, which Node would not keep. */
-const listed = async (path: string): Promise<string[]> => (await run(['ls', '-U', path])).out.split('\n').slice(0, -1);
+const listed = async (path: string): Promise<string[]> =>
+  (await run(['ls', '-U', path])).out.split('\n').slice(0, -1);
 
 // ---- delivered events
 
@@ -41,23 +72,35 @@ watched('is told of a thousand events, however it is watched', async () => {
   }
 });
 
-watched('is told under any of its paths: with slashes, with dots, through a bind mount', async () => {
-  const path = await directory();
-  const other = mountPoint();
-  const bound = ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" "$2"; shift 2; exec "$@"', 'sh', path, other];
-  const watchers = [
-    await Watcher.on(`${path}/`),
-    await Watcher.on(`${path}/.//.`),
-    await Watcher.on(`${path}/../${basename(path)}`),
-    await Watcher.on(other, 'path', [], bound),
-  ];
-  publishNumbered(daemon.path, 3);
-  for (const watcher of watchers) {
-    assert.equal(await watcher.creates(3), await listed(path));
-    await watcher.end();
-  }
-  removeMountPoint(other);
-});
+watched(
+  'is told under any of its paths: with slashes, with dots, through a bind mount',
+  async () => {
+    const path = await directory();
+    const other = mountPoint();
+    const bound = [
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      'mount --bind "$1" "$2"; shift 2; exec "$@"',
+      'sh',
+      path,
+      other,
+    ];
+    const watchers = [
+      await Watcher.on(`${path}/`),
+      await Watcher.on(`${path}/.//.`),
+      await Watcher.on(`${path}/../${basename(path)}`),
+      await Watcher.on(other, 'path', [], bound),
+    ];
+    publishNumbered(daemon.path, 3);
+    for (const watcher of watchers) {
+      assert.equal(await watcher.creates(3), await listed(path));
+      await watcher.end();
+    }
+    removeMountPoint(other);
+  },
+);
 
 watched('is told long after the watch was added, and each of many watchers once', async () => {
   const path = await directory();
@@ -73,16 +116,19 @@ watched('is told long after the watch was added, and each of many watchers once'
   }
 });
 
-watched('is told though its watcher has asked for it when it was told nothing, and a child of it listens', async () => {
-  const path = await directory();
-  const watcher = await Watcher.on(path, 'fork');
-  for (let n = 0; n < 5; n++) await shell.run(`ls ${path}`); // other processes that have asked and ended
-  publishNumbered(daemon.path, 2);
-  await watcher.creates(2);
-  publishNumbered(daemon.path, 2);
-  assert.equal(await watcher.creates(4), await listed(path));
-  await watcher.end();
-});
+watched(
+  'is told though its watcher has asked for it when it was told nothing, and a child of it listens',
+  async () => {
+    const path = await directory();
+    const watcher = await Watcher.on(path, 'fork');
+    for (let n = 0; n < 5; n++) await shell.run(`ls ${path}`); // other processes that have asked and ended
+    publishNumbered(daemon.path, 2);
+    await watcher.creates(2);
+    publishNumbered(daemon.path, 2);
+    assert.equal(await watcher.creates(4), await listed(path));
+    await watcher.end();
+  },
+);
 
 watched("is told of a user's own files once, as ever", async () => {
   const path = await directory();
@@ -123,37 +169,54 @@ watched('is told of what the filter lets through only', async () => {
   const path = await directory();
   writeFileSync(`${path}/.filter`, 'SUBSYSTEM=mine');
   const watcher = await Watcher.on(path);
-  publish(daemon.path, eventText('/a', { SUBSYSTEM: 'mine' }), eventText('/b', { SUBSYSTEM: 'other' }), eventText('/c', { SUBSYSTEM: 'mine' }));
+  publish(
+    daemon.path,
+    eventText('/a', { SUBSYSTEM: 'mine' }),
+    eventText('/b', { SUBSYSTEM: 'other' }),
+    eventText('/c', { SUBSYSTEM: 'mine' }),
+  );
   assert.is((await watcher.creates(2)).length, 2);
   assert.equal(watcher.created, await listed(path));
   await watcher.end();
 });
 
-watched('is told where a user has put a symlink in the way, which the helper does not follow', async () => {
-  const path = await directory('0777');
-  const outside = await directory('0700'); // root's, as the helper is
-  const last = statusOf(`${daemon.path}/log`);
-  const next = (n: number): string => `${last.SEQNUM}.${Number(last.PUBLISHED) + n}`;
-  const targets = [`${outside}/made`, outside, '/etc/passwd', next(4), '.stream'];
-  const links = targets.map((target, n) => `ln -s ${target} ${path}/${next(n + 1)}`);
-  assert.is((await run([...AS_NOBODY, 'sh', '-ec', links.join('; ')])).code, 0);
-  const watcher = await Watcher.on(path);
-  publishNumbered(daemon.path, targets.length);
-  assert.equal(await watcher.creates(targets.length), targets.map((_, n) => `${next(n + 1)}.1`));
-  assert.equal(readdirSync(outside).filter((name) => name === 'made'), []);
-  await watcher.end();
-});
+watched(
+  'is told where a user has put a symlink in the way, which the helper does not follow',
+  async () => {
+    const path = await directory('0777');
+    const outside = await directory('0700'); // root's, as the helper is
+    const last = statusOf(`${daemon.path}/log`);
+    const next = (n: number): string => `${last.SEQNUM}.${Number(last.PUBLISHED) + n}`;
+    const targets = [`${outside}/made`, outside, '/etc/passwd', next(4), '.stream'];
+    const links = targets.map((target, n) => `ln -s ${target} ${path}/${next(n + 1)}`);
+    assert.is((await run([...AS_NOBODY, 'sh', '-ec', links.join('; ')])).code, 0);
+    const watcher = await Watcher.on(path);
+    publishNumbered(daemon.path, targets.length);
+    assert.equal(
+      await watcher.creates(targets.length),
+      targets.map((_, n) => `${next(n + 1)}.1`),
+    );
+    assert.equal(
+      readdirSync(outside).filter((name) => name === 'made'),
+      [],
+    );
+    await watcher.end();
+  },
+);
 
-watched('is told where a user has taken the name, by the name that the event has then', async () => {
-  const path = await directory();
-  const last = statusOf(`${daemon.path}/log`);
-  const next = `${last.SEQNUM}.${Number(last.PUBLISHED) + 1}`;
-  writeFileSync(`${path}/${next}`, 'mine');
-  const watcher = await Watcher.on(path);
-  publishNumbered(daemon.path, 1);
-  assert.equal(await watcher.creates(1), [`${next}.1`]);
-  await watcher.end();
-});
+watched(
+  'is told where a user has taken the name, by the name that the event has then',
+  async () => {
+    const path = await directory();
+    const last = statusOf(`${daemon.path}/log`);
+    const next = `${last.SEQNUM}.${Number(last.PUBLISHED) + 1}`;
+    writeFileSync(`${path}/${next}`, 'mine');
+    const watcher = await Watcher.on(path);
+    publishNumbered(daemon.path, 1);
+    assert.equal(await watcher.creates(1), [`${next}.1`]);
+    await watcher.end();
+  },
+);
 
 watched('of the log tells of every event', async () => {
   const watcher = await Watcher.on(`${daemon.path}/log`);
@@ -174,43 +237,50 @@ watched('has nothing to tell when its events are taken first', async () => {
   await watcher.end();
 });
 
-watched('is told of the events that are left where one of them is taken before its notice', async () => {
-  const path = await directory();
-  const watcher = await Watcher.on(path);
-  publishNumbered(daemon.path, 1);
-  await watcher.creates(1);
-  const pid = helperOf(daemon.pid);
-  const before = batches();
-  process.kill(pid, 'SIGSTOP');
-  const records = Buffer.from('add@/many\n\n'.repeat(6));
-  const fd = openSync(`${daemon.path}/publish`, constants.O_WRONLY);
-  const taken = writeSync(fd, records); // at once, so that they are in one batch
-  await until(() => batches() > before, 'the batch was not sent');
-  const [, , second] = await listed(path);
-  if (taken > records.length / 2) unlinkSync(`${path}/${second}`);
-  process.kill(pid, 'SIGCONT');
-  for (let from = taken; from < records.length; ) from += writeSync(fd, records, from);
-  closeSync(fd);
-  const all = await listed(path);
-  await watcher.creates(all.length);
-  assert.equal(watcher.created, all);
-  await watcher.end();
-});
+watched(
+  'is told of the events that are left where one of them is taken before its notice',
+  async () => {
+    const path = await directory();
+    const watcher = await Watcher.on(path);
+    publishNumbered(daemon.path, 1);
+    await watcher.creates(1);
+    const pid = helperOf(daemon.pid);
+    const before = batches();
+    process.kill(pid, 'SIGSTOP');
+    const records = Buffer.from('add@/many\n\n'.repeat(6));
+    const fd = openSync(`${daemon.path}/publish`, constants.O_WRONLY);
+    const taken = writeSync(fd, records); // at once, so that they are in one batch
+    await until(() => batches() > before, 'the batch was not sent');
+    const [, , second] = await listed(path);
+    if (taken > records.length / 2) unlinkSync(`${path}/${second}`);
+    process.kill(pid, 'SIGCONT');
+    for (let from = taken; from < records.length;) from += writeSync(fd, records, from);
+    closeSync(fd);
+    const all = await listed(path);
+    await watcher.creates(all.length);
+    assert.equal(watcher.created, all);
+    await watcher.end();
+  },
+);
 
-watched('wakes libudev-compat, which never sleeps while an event waits', async () => {
-  const path = await directory();
-  const count = 3000;
-  const client = await Watcher.on(path, 'oneshot', [String(count)]);
-  for (let sent = 0; sent < count; ) {
-    const some = 1 + ((sent * 7) % 13);
-    publishNumbered(daemon.path, Math.min(some, count - sent));
-    sent += some;
-    if (sent % 5 === 0) await new Promise((done) => setTimeout(done, sent % 3));
-  }
-  const said = await client.says(/^(taken .*|slept .*|\w+: E.*)$/m);
-  assert.is(said[0], `taken ${count}`);
-  await client.end();
-}, 60_000);
+watched(
+  'wakes libudev-compat, which never sleeps while an event waits',
+  async () => {
+    const path = await directory();
+    const count = 3000;
+    const client = await Watcher.on(path, 'oneshot', [String(count)]);
+    for (let sent = 0; sent < count;) {
+      const some = 1 + ((sent * 7) % 13);
+      publishNumbered(daemon.path, Math.min(some, count - sent));
+      sent += some;
+      if (sent % 5 === 0) await new Promise((done) => setTimeout(done, sent % 3));
+    }
+    const said = await client.says(/^(taken .*|slept .*|\w+: E.*)$/m);
+    assert.is(said[0], `taken ${count}`);
+    await client.end();
+  },
+  60_000,
+);
 
 watched.run();
 
@@ -218,33 +288,45 @@ watched.run();
 
 const unwatched = mounted('a directory that nobody watches');
 
-unwatched('costs no notice for a watch on another filesystem, whose inode has the same number', async () => {
-  const path = await directory();
-  const { ino } = statSync(path);
-  const other = mountPoint();
-  assert.is((await run(['mount', '-t', 'tmpfs', 'none', other])).code, 0);
-  try {
-    // A tmpfs counts its inodes up from 1.
-    let at = other;
-    for (let n = 0; statSync(at).ino < ino; n++) mkdirSync((at = `${other}/${n}`));
-    assert.is(statSync(at).ino, ino);
-    // Its process has asked for the directory of the mount, and is looked at.
-    const watcher = await Watcher.on(at, 'path', [], ['sh', '-c', 'test -x "$0" && exec "$@"', path]);
-    let before = -1;
-    await until(async () => {
-      publishNumbered(daemon.path, 5);
-      await new Promise((done) => setTimeout(done, 100));
-      const told = Number(statusOf(path).NOTICES);
-      const isQuiet = told === before;
-      before = told;
-      return isQuiet;
-    }, 'notices were raised all the time', 20_000);
-    await watcher.end();
-  } finally {
-    await run(['umount', '-l', other]);
-    removeMountPoint(other);
-  }
-});
+unwatched(
+  'costs no notice for a watch on another filesystem, whose inode has the same number',
+  async () => {
+    const path = await directory();
+    const { ino } = statSync(path);
+    const other = mountPoint();
+    assert.is((await run(['mount', '-t', 'tmpfs', 'none', other])).code, 0);
+    try {
+      // A tmpfs counts its inodes up from 1.
+      let at = other;
+      for (let n = 0; statSync(at).ino < ino; n++) mkdirSync((at = `${other}/${n}`));
+      assert.is(statSync(at).ino, ino);
+      // Its process has asked for the directory of the mount, and is looked at.
+      const watcher = await Watcher.on(
+        at,
+        'path',
+        [],
+        ['sh', '-c', 'test -x "$0" && exec "$@"', path],
+      );
+      let before = -1;
+      await until(
+        async () => {
+          publishNumbered(daemon.path, 5);
+          await new Promise((done) => setTimeout(done, 100));
+          const told = Number(statusOf(path).NOTICES);
+          const isQuiet = told === before;
+          before = told;
+          return isQuiet;
+        },
+        'notices were raised all the time',
+        20_000,
+      );
+      await watcher.end();
+    } finally {
+      await run(['umount', '-l', other]);
+      removeMountPoint(other);
+    }
+  },
+);
 
 unwatched('costs a message at most, and no notice, when nobody has asked since', async () => {
   const path = await directory();
@@ -260,17 +342,21 @@ unwatched('costs a message at most, and no notice, when nobody has asked since',
 unwatched('costs no notice when others ask all the time', async () => {
   const path = await directory();
   let before = -1;
-  await until(() => {
-    const told = Number(statusOf(path).NOTICES);
-    const isQuiet = told === before;
-    before = told;
-    for (let n = 0; n < 20; n++) {
-      readdirSync(path);
-      statSync(`${path}/.status`);
-      publishNumbered(daemon.path, 10);
-    }
-    return isQuiet;
-  }, 'notices were raised all the time', 25_000); // the process that has made the directory has ended, and all had to be looked at
+  await until(
+    () => {
+      const told = Number(statusOf(path).NOTICES);
+      const isQuiet = told === before;
+      before = told;
+      for (let n = 0; n < 20; n++) {
+        readdirSync(path);
+        statSync(`${path}/.status`);
+        publishNumbered(daemon.path, 10);
+      }
+      return isQuiet;
+    },
+    'notices were raised all the time',
+    25_000,
+  ); // the process that has made the directory has ended, and all had to be looked at
 });
 
 unwatched('is left alone once its watcher has ended', async () => {
@@ -280,12 +366,16 @@ unwatched('is left alone once its watcher has ended', async () => {
   await watcher.creates(5);
   await watcher.end();
   const told = (): string => statusOf(path).NOTICES;
-  await until(async () => {
-    const before = told();
-    publishNumbered(daemon.path, 1); // an event finds that it has gone
-    await new Promise((done) => setTimeout(done, 100));
-    return told() === before;
-  }, 'notices went on', 20_000);
+  await until(
+    async () => {
+      const before = told();
+      publishNumbered(daemon.path, 1); // an event finds that it has gone
+      await new Promise((done) => setTimeout(done, 100));
+      return told() === before;
+    },
+    'notices went on',
+    20_000,
+  );
   await shell.run(`for i in {1..100}; do echo 'change@/x' > ${daemon.path}/publish; done`, 20_000);
   assert.ok(Number(told()) < 50, `it was told ${told()} times`);
 });
@@ -300,9 +390,14 @@ kernel('is told of each uevent, in order', async () => {
   const path = await directory();
   writeFileSync(`${path}/.filter`, 'DEVNAME=full'); // others make the kernel speak too
   const watcher = await Watcher.inotifywait(path, 'create');
-  for (let n = 0; n < 200; n++) appendFileSync('/sys/class/mem/full/uevent', n % 2 === 0 ? 'add' : 'change');
+  for (let n = 0; n < 200; n++)
+    appendFileSync('/sys/class/mem/full/uevent', n % 2 === 0 ? 'add' : 'change');
   await watcher.creates(200);
-  await until(async () => watcher.created.length === (await listed(path)).length, 'not all were heard of', 20_000);
+  await until(
+    async () => watcher.created.length === (await listed(path)).length,
+    'not all were heard of',
+    20_000,
+  );
   assert.equal(watcher.created, await listed(path));
   await watcher.end();
 });
@@ -322,22 +417,25 @@ async function ownDirectory(): Promise<{ owner: Shell; path: string }> {
   return { owner, path };
 }
 
-dead('is gone for everybody at once, and then inotify says so to its watcher and to the root\'s', async () => {
-  const { owner, path } = await ownDirectory();
-  const own = await Watcher.on(path);
-  const root = await Watcher.inotifywait(daemon.path, 'delete');
-  // With the helper stopped nothing is heard, and nothing is found either.
-  process.kill(helperOf(daemon.pid), 'SIGSTOP');
-  await owner.kill();
-  for (const each of [path, `${path}/e`, `${path}/.stream`]) assert.is(reach(each), 'ENOENT');
-  assert.equal(own.heard('DELETE_SELF'), []);
-  process.kill(helperOf(daemon.pid), 'SIGCONT');
-  await own.says(/^DELETE_SELF\nIGNORED$/m);
-  await root.says(new RegExp(`^DELETE,ISDIR ${basename(path)}$`, 'm'));
-  assert.is(reach(path), 'ENOENT');
-  await own.end();
-  await root.end();
-});
+dead(
+  "is gone for everybody at once, and then inotify says so to its watcher and to the root's",
+  async () => {
+    const { owner, path } = await ownDirectory();
+    const own = await Watcher.on(path);
+    const root = await Watcher.inotifywait(daemon.path, 'delete');
+    // With the helper stopped nothing is heard, and nothing is found either.
+    process.kill(helperOf(daemon.pid), 'SIGSTOP');
+    await owner.kill();
+    for (const each of [path, `${path}/e`, `${path}/.stream`]) assert.is(reach(each), 'ENOENT');
+    assert.equal(own.heard('DELETE_SELF'), []);
+    process.kill(helperOf(daemon.pid), 'SIGCONT');
+    await own.says(/^DELETE_SELF\nIGNORED$/m);
+    await root.says(new RegExp(`^DELETE,ISDIR ${basename(path)}$`, 'm'));
+    assert.is(reach(path), 'ENOENT');
+    await own.end();
+    await root.end();
+  },
+);
 
 dead('is told of once by inotifywait', async () => {
   const { owner, path } = await ownDirectory();
@@ -374,7 +472,10 @@ dead('is told of though its name is taken again, and the new one is left alone',
   await next.creates(1);
   await second.kill();
   await next.says(/^DELETE_SELF\nIGNORED$/m);
-  await until(() => root.heard('DELETE').includes(`DELETE ${basename(path)}`), 'the second end was not heard of');
+  await until(
+    () => root.heard('DELETE').includes(`DELETE ${basename(path)}`),
+    'the second end was not heard of',
+  );
   for (const watcher of [own, root, next]) await watcher.end();
 });
 
@@ -392,25 +493,37 @@ dead('is told of when the sticky attribute is taken off it', async () => {
   await own.end();
 });
 
-dead('gives everything back, of a thousand at once', async () => {
-  const { NODES, WATCHED } = statusOf(`${daemon.path}/log`);
-  const herd = spawnClient([client('herd'), daemon.path, '1000'], ['pipe', 'pipe', 'inherit']);
-  let said = '';
-  herd.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  await until(() => said.startsWith('ready'), 'the herd did not gather', 40_000);
-  await run(['ls', '-l', daemon.path]); // the kernel knows them all
-  const root = await Watcher.on(daemon.path);
-  herd.stdin!.end();
-  await until(() => said.endsWith('gone\n'), 'the herd did not go', 40_000);
-  const { DIRECTORIES } = statusOf(`${daemon.path}/log`);
-  assert.ok(Number(DIRECTORIES) < 1000);
-  await until(() => root.heard('DELETE').length === 1000, 'not all ends were heard of', 40_000);
-  await until(() => {
-    const now = statusOf(`${daemon.path}/log`);
-    return now.GHOSTS === '0' && Number(now.NODES) <= Number(NODES) + 2 && Number(now.WATCHED) <= Number(WATCHED) + 1;
-  }, 'not all was given back', 20_000);
-  await root.end();
-}, 120_000);
+dead(
+  'gives everything back, of a thousand at once',
+  async () => {
+    const { NODES, WATCHED } = statusOf(`${daemon.path}/log`);
+    const herd = spawnClient([client('herd'), daemon.path, '1000'], ['pipe', 'pipe', 'inherit']);
+    let said = '';
+    herd.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await until(() => said.startsWith('ready'), 'the herd did not gather', 40_000);
+    await run(['ls', '-l', daemon.path]); // the kernel knows them all
+    const root = await Watcher.on(daemon.path);
+    herd.stdin!.end();
+    await until(() => said.endsWith('gone\n'), 'the herd did not go', 40_000);
+    const { DIRECTORIES } = statusOf(`${daemon.path}/log`);
+    assert.ok(Number(DIRECTORIES) < 1000);
+    await until(() => root.heard('DELETE').length === 1000, 'not all ends were heard of', 40_000);
+    await until(
+      () => {
+        const now = statusOf(`${daemon.path}/log`);
+        return (
+          now.GHOSTS === '0' &&
+          Number(now.NODES) <= Number(NODES) + 2 &&
+          Number(now.WATCHED) <= Number(WATCHED) + 1
+        );
+      },
+      'not all was given back',
+      20_000,
+    );
+    await root.end();
+  },
+  120_000,
+);
 
 dead('leaves no event behind in the notices', async () => {
   const { owner, path } = await ownDirectory();
@@ -451,7 +564,10 @@ helper('holds neither /dev/fuse nor the mount', async () => {
   publishNumbered(served.path, 5);
   await watcher.creates(5);
   const pid = helperOf(served.pid);
-  await until(() => descriptors(pid).length === 3, `it has more than its pipes open: ${descriptors(pid).join(', ')}`);
+  await until(
+    () => descriptors(pid).length === 3,
+    `it has more than its pipes open: ${descriptors(pid).join(', ')}`,
+  );
   assert.equal(descriptors(pid, /fuse|eventfs-/), []);
   await watcher.end();
   await owner.kill();
@@ -460,29 +576,45 @@ helper('holds neither /dev/fuse nor the mount', async () => {
 });
 
 helper('has nothing open that the daemon was started with', async () => {
-  const served = await startDaemon(undefined, mountPoint(), { under: ['bash', '-c', 'exec 9< /etc/passwd; exec "$@"', 'bash'] });
+  const served = await startDaemon(undefined, mountPoint(), {
+    under: ['bash', '-c', 'exec 9< /etc/passwd; exec "$@"', 'bash'],
+  });
   assert.is(descriptors(served.pid, /passwd$/).length, 1);
   await until(() => helperOf(served.pid) !== 0, 'there is no helper');
-  await until(() => descriptors(helperOf(served.pid)).length === 3, `it has ${descriptors(helperOf(served.pid)).join(', ')}`);
+  await until(
+    () => descriptors(helperOf(served.pid)).length === 3,
+    `it has ${descriptors(helperOf(served.pid)).join(', ')}`,
+  );
   await served.stop();
 });
 
-helper('stays when a signal comes to all of its process group: the daemon decides when it ends', async () => {
-  const { served, owner, watcher } = await setUp();
-  publishNumbered(served.path, 1);
-  await watcher.creates(1);
-  const pid = helperOf(served.pid);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGPIPE', 'SIGUSR1', 'SIGUSR2'] as const) {
-    process.kill(pid, signal);
+helper(
+  'stays when a signal comes to all of its process group: the daemon decides when it ends',
+  async () => {
+    const { served, owner, watcher } = await setUp();
     publishNumbered(served.path, 1);
-    await watcher.creates(watcher.created.length + 1);
-    assert.is(helperOf(served.pid), pid, signal);
-  }
-  assert.is(served.log(), '');
-  await watcher.end();
-  await owner.kill();
-  await served.stop();
-});
+    await watcher.creates(1);
+    const pid = helperOf(served.pid);
+    for (const signal of [
+      'SIGINT',
+      'SIGTERM',
+      'SIGHUP',
+      'SIGQUIT',
+      'SIGPIPE',
+      'SIGUSR1',
+      'SIGUSR2',
+    ] as const) {
+      process.kill(pid, signal);
+      publishNumbered(served.path, 1);
+      await watcher.creates(watcher.created.length + 1);
+      assert.is(helperOf(served.pid), pid, signal);
+    }
+    assert.is(served.log(), '');
+    await watcher.end();
+    await owner.kill();
+    await served.stop();
+  },
+);
 
 helper('is started again when it is killed, and nothing is missed', async () => {
   const { served, owner, path, watcher } = await setUp();
@@ -504,14 +636,18 @@ helper('is started again when it is killed, and nothing is missed', async () => 
 helper('that dies again and again is given up, and the daemon lives', async () => {
   const { served, owner, path, watcher } = await setUp();
   let last = 0;
-  await until(() => {
-    const now = helperOf(served.pid);
-    if (now !== 0 && now !== last) {
-      last = now;
-      process.kill(now, 'SIGKILL');
-    }
-    return served.log().includes("can't be run");
-  }, 'it was not given up', 20_000);
+  await until(
+    () => {
+      const now = helperOf(served.pid);
+      if (now !== 0 && now !== last) {
+        last = now;
+        process.kill(now, 'SIGKILL');
+      }
+      return served.log().includes("can't be run");
+    },
+    'it was not given up',
+    20_000,
+  );
   publishNumbered(served.path, 10);
   assert.is(readdirSync(path).length, 10);
   await watcher.end();
@@ -544,7 +680,10 @@ helper('touches nothing in the directory beneath', async () => {
   await run(['umount', '-l', served.path]);
   await run(['mkdir', path]); // the same name, beneath
   process.kill(pid, 'SIGCONT');
-  await until(async () => (await owner.run('cat ../log/.status')).out.includes('\nUNTOLD=0\n'), 'the helper is busy');
+  await until(
+    async () => (await owner.run('cat ../log/.status')).out.includes('\nUNTOLD=0\n'),
+    'the helper is busy',
+  );
   assert.equal(readdirSync(path), []);
   assert.equal(watcher.created, []);
   await watcher.end();

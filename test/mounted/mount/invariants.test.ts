@@ -28,9 +28,16 @@ const script = (unique: number): string => `
   channel.close();
 `;
 
-function answer(unique: number, asserts: string | undefined): { out: string; err: string; signal: string | null } {
+function answer(
+  unique: number,
+  asserts: string | undefined,
+): { out: string; err: string; signal: string | null } {
   const env = { ...process.env, EVENTFS_ASSERT: asserts };
-  const { stdout, stderr, signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script(unique)], { env, cwd: PROJECT, encoding: 'utf8' });
+  const { stdout, stderr, signal } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', script(unique)],
+    { env, cwd: PROJECT, encoding: 'utf8' },
+  );
   return { out: stdout, err: stderr, signal };
 }
 
@@ -45,9 +52,12 @@ invariants('costs nothing elsewhere: the kernel refuses the reply', () => {
   assert.equal([out, err, signal], ['refused 1 false\n', '', null]);
 });
 
-invariants('is not what a refused reply to a parked request is, of which the daemon learns that it was one', () => {
-  const { out, err, signal } = answer(7, 'abort');
-  assert.equal([out, err, signal], ['refused 1 true\n', '', null]);
-});
+invariants(
+  'is not what a refused reply to a parked request is, of which the daemon learns that it was one',
+  () => {
+    const { out, err, signal } = answer(7, 'abort');
+    assert.equal([out, err, signal], ['refused 1 true\n', '', null]);
+  },
+);
 
 invariants.run();

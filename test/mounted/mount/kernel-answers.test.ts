@@ -57,19 +57,28 @@ async function end(pid: number): Promise<void> {
   assert.is(await observer.ask(`wait ${pid}`), 'ok');
 }
 
-answers('is refused with ESTALE what the kernel asks for: fsync, fdatasync, fstatfs, of files and directories', async () => {
-  // After one ENOSYS the kernel would never ask again: the first round shows that it was asked, too.
-  for (let round = 0; round < 2; round++) {
-    const held = await hold();
-    const commands = [
-      `fsync ${held.file}`, `fdatasync ${held.file}`, `fsync ${held.directory}`, `fdatasync ${held.directory}`,
-      `fstatfs ${held.file}`, `fstatfs ${held.stream}`, `fstatfs ${held.directory}`, `fstatfs ${held.name}`,
-    ];
-    for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
-    await end(held.owner);
-    for (const command of commands) assert.is(await observer.ask(command), 'ESTALE', command);
-  }
-});
+answers(
+  'is refused with ESTALE what the kernel asks for: fsync, fdatasync, fstatfs, of files and directories',
+  async () => {
+    // After one ENOSYS the kernel would never ask again: the first round shows that it was asked, too.
+    for (let round = 0; round < 2; round++) {
+      const held = await hold();
+      const commands = [
+        `fsync ${held.file}`,
+        `fdatasync ${held.file}`,
+        `fsync ${held.directory}`,
+        `fdatasync ${held.directory}`,
+        `fstatfs ${held.file}`,
+        `fstatfs ${held.stream}`,
+        `fstatfs ${held.directory}`,
+        `fstatfs ${held.name}`,
+      ];
+      for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
+      await end(held.owner);
+      for (const command of commands) assert.is(await observer.ask(command), 'ESTALE', command);
+    }
+  },
+);
 
 answers('is refused fsync and fdatasync behind fuse-native, too', async () => {
   const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
@@ -81,7 +90,8 @@ answers('is refused fsync and fdatasync behind fuse-native, too', async () => {
     const commands = [`fsync ${file}`, `fdatasync ${file}`, `fsync ${directory}`];
     for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
     await end(owner);
-    for (const command of commands) assert.match(await observer.ask(command), /^(ESTALE|ENOENT)$/, command);
+    for (const command of commands)
+      assert.match(await observer.ask(command), /^(ESTALE|ENOENT)$/, command);
     for (const fd of [file, directory]) assert.is(await observer.ask(`close ${fd}`), 'ok');
   }
   await other.stop();
@@ -90,8 +100,12 @@ answers('is refused fsync and fdatasync behind fuse-native, too', async () => {
 
 answers('has no file handle that outlives it', async () => {
   const held = await hold();
-  for (const fd of [held.file, held.directory, held.name]) assert.is(await observer.ask(`handle ${fd}`), 'ENOTSUP');
-  assert.is(await observer.ask(`handle ${await observer.get(`opendir ${daemon.path}`)}`), 'ENOTSUP');
+  for (const fd of [held.file, held.directory, held.name])
+    assert.is(await observer.ask(`handle ${fd}`), 'ENOTSUP');
+  assert.is(
+    await observer.ask(`handle ${await observer.get(`opendir ${daemon.path}`)}`),
+    'ENOTSUP',
+  );
   await end(held.owner);
 });
 

@@ -1,6 +1,14 @@
 /** Real uevents on a real mount, compared with what a bare netlink listener gets; and what only looks like the kernel's. */
 import * as assert from 'uvu/assert';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, compile, statusOf, valuesOf } from '../../support/clients.js';
@@ -18,7 +26,8 @@ async function listen(): Promise<Reader> {
 }
 
 /** The records that are about an event with that SYNTH_UUID. */
-const about = (records: readonly string[], uuid: string): string[] => records.filter((record) => valuesOf('SYNTH_UUID', [record])[0] === uuid);
+const about = (records: readonly string[], uuid: string): string[] =>
+  records.filter((record) => valuesOf('SYNTH_UUID', [record])[0] === uuid);
 
 let serial = 0;
 /** A number that no other event has: what `echo "add <uuid>" > uevent` brings back as SYNTH_UUID. */
@@ -28,34 +37,43 @@ function newUuid(): string {
 
 const kernel = mounted('a uevent', ['--source', 'kernel']);
 
-kernel('appears in a directory, stream, match/, .stream and log/ with the bytes of the datagram', async () => {
-  const bare = await listen();
-  const [own, second] = [await directory(), await directory()];
-  const readers = await Promise.all(
-    ['stream', 'match/SUBSYSTEM==mem', `match/DEVNAME==null,ACTION==add`, `${second.slice(daemon.path.length + 1)}/.stream`].map((path) =>
-      Reader.on(`${daemon.path}/${path}`),
-    ),
-  );
-  const uuid = newUuid();
-  writeFileSync(NULL_DEVICE, `add ${uuid} KEY=value`);
-  await until(() => about(bare.records, uuid).length > 0, 'the bare listener got nothing');
-  const [text] = about(bare.records, uuid);
-  assert.match(text, /^add@\/devices\/virtual\/mem\/null\nACTION=add\n[^]*SYNTH_ARG_KEY=value\n[^]*SEQNUM=\d+$/);
-  for (const reader of readers) {
-    await until(() => about(reader.records, uuid).length > 0, `${reader.path} got nothing`);
-    assert.is(about(reader.records, uuid)[0], text, reader.path);
-  }
-  const [seqnum] = valuesOf('SEQNUM', [text]);
-  assert.is(readFileSync(`${own}/${seqnum}`, 'latin1'), `${text}\n`);
-  assert.is(readFileSync(`${daemon.path}/log/${seqnum}`, 'latin1'), `${text}\n`);
-});
+kernel(
+  'appears in a directory, stream, match/, .stream and log/ with the bytes of the datagram',
+  async () => {
+    const bare = await listen();
+    const [own, second] = [await directory(), await directory()];
+    const readers = await Promise.all(
+      [
+        'stream',
+        'match/SUBSYSTEM==mem',
+        `match/DEVNAME==null,ACTION==add`,
+        `${second.slice(daemon.path.length + 1)}/.stream`,
+      ].map((path) => Reader.on(`${daemon.path}/${path}`)),
+    );
+    const uuid = newUuid();
+    writeFileSync(NULL_DEVICE, `add ${uuid} KEY=value`);
+    await until(() => about(bare.records, uuid).length > 0, 'the bare listener got nothing');
+    const [text] = about(bare.records, uuid);
+    assert.match(
+      text,
+      /^add@\/devices\/virtual\/mem\/null\nACTION=add\n[^]*SYNTH_ARG_KEY=value\n[^]*SEQNUM=\d+$/,
+    );
+    for (const reader of readers) {
+      await until(() => about(reader.records, uuid).length > 0, `${reader.path} got nothing`);
+      assert.is(about(reader.records, uuid)[0], text, reader.path);
+    }
+    const [seqnum] = valuesOf('SEQNUM', [text]);
+    assert.is(readFileSync(`${own}/${seqnum}`, 'latin1'), `${text}\n`);
+    assert.is(readFileSync(`${daemon.path}/log/${seqnum}`, 'latin1'), `${text}\n`);
+  },
+);
 
 kernel('is named by its SEQNUM, which published events follow', async () => {
   await makeUevent();
-  const { SEQNUM } = await until(() => {
+  const { SEQNUM } = (await until(() => {
     const status = statusOf(`${daemon.path}/log`);
     return status.KERNEL !== '0' && status;
-  }, 'no event came') as Record<string, string>;
+  }, 'no event came')) as Record<string, string>;
   assert.ok(Number(SEQNUM) > 0);
   assert.ok(Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) >= Number(SEQNUM));
 });
@@ -70,58 +88,98 @@ kernel('is not delivered to whom its filter is not for', async () => {
   assert.equal(readdirSync(own), before);
 });
 
-kernel('comes after the other, all of 2,000 that come fast, in order and as the bare listener gets them', async () => {
-  const bare = await listen();
-  const own = await directory();
-  const readers = await Promise.all(['stream', 'match/SUBSYSTEM=mem', `${(await directory()).slice(daemon.path.length + 1)}/.stream`].map((path) => Reader.on(`${daemon.path}/${path}`)));
-  const uuids = Array.from({ length: 2000 }, newUuid);
-  for (const uuid of uuids) writeFileSync(NULL_DEVICE, `change ${uuid}`);
-  const ours = new Set(uuids);
-  const mine = (records: readonly string[]): string[] => records.filter((record) => ours.has(valuesOf('SYNTH_UUID', [record])[0]));
-  await until(() => mine(bare.records).length === uuids.length, 'the bare listener did not get all', 10_000);
-  const texts = mine(bare.records);
-  for (const reader of readers) {
-    await until(() => mine(reader.records).length >= uuids.length, `${reader.path} did not get all`, 10_000);
-    assert.equal(mine(reader.records), texts);
-    assert.not.match(reader.text, 'overflow@');
-  }
-  const files = mine(readdirSync(own, 'latin1').map((name) => readFileSync(`${own}/${name}`, 'latin1').slice(0, -1)));
-  assert.equal(files.sort(), [...texts].sort());
-  const seqnums = valuesOf('SEQNUM', texts).map(Number);
-  assert.equal(seqnums, [...seqnums].sort((a, b) => a - b));
-  assert.is(statusOf(`${daemon.path}/log`).LOST, '0');
-}, 60_000);
+kernel(
+  'comes after the other, all of 2,000 that come fast, in order and as the bare listener gets them',
+  async () => {
+    const bare = await listen();
+    const own = await directory();
+    const readers = await Promise.all(
+      [
+        'stream',
+        'match/SUBSYSTEM=mem',
+        `${(await directory()).slice(daemon.path.length + 1)}/.stream`,
+      ].map((path) => Reader.on(`${daemon.path}/${path}`)),
+    );
+    const uuids = Array.from({ length: 2000 }, newUuid);
+    for (const uuid of uuids) writeFileSync(NULL_DEVICE, `change ${uuid}`);
+    const ours = new Set(uuids);
+    const mine = (records: readonly string[]): string[] =>
+      records.filter((record) => ours.has(valuesOf('SYNTH_UUID', [record])[0]));
+    await until(
+      () => mine(bare.records).length === uuids.length,
+      'the bare listener did not get all',
+      10_000,
+    );
+    const texts = mine(bare.records);
+    for (const reader of readers) {
+      await until(
+        () => mine(reader.records).length >= uuids.length,
+        `${reader.path} did not get all`,
+        10_000,
+      );
+      assert.equal(mine(reader.records), texts);
+      assert.not.match(reader.text, 'overflow@');
+    }
+    const files = mine(
+      readdirSync(own, 'latin1').map((name) =>
+        readFileSync(`${own}/${name}`, 'latin1').slice(0, -1),
+      ),
+    );
+    assert.equal(files.sort(), [...texts].sort());
+    const seqnums = valuesOf('SEQNUM', texts).map(Number);
+    assert.equal(
+      seqnums,
+      [...seqnums].sort((a, b) => a - b),
+    );
+    assert.is(statusOf(`${daemon.path}/log`).LOST, '0');
+  },
+  60_000,
+);
 
 const LOOP = '/dev/loop-control';
-(existsSync(LOOP) ? kernel : kernel.skip)('comes of a loop device that is set up and taken down', async () => {
-  const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==block,KERNEL==loop*`);
-  const image = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'loop-')), 'image');
-  writeFileSync(image, '');
-  truncateSync(image, 1 << 20);
-  const { out, err } = await run(['losetup', '--find', '--show', image]);
-  const name = /^\/dev\/(loop\d+)\n$/.exec(out)?.[1];
-  assert.ok(name, err);
-  const changes = (): number => reader.records.filter((record) => record.startsWith('change@') && record.includes(`\nDEVNAME=${name}\n`)).length;
-  await until(() => changes() > 0, 'no event of the set-up');
-  const before = changes();
-  await run(['losetup', '--detach', `/dev/${name}`]);
-  await until(() => changes() > before, 'no event of the take-down');
-});
+(existsSync(LOOP) ? kernel : kernel.skip)(
+  'comes of a loop device that is set up and taken down',
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==block,KERNEL==loop*`);
+    const image = join(
+      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'loop-')),
+      'image',
+    );
+    writeFileSync(image, '');
+    truncateSync(image, 1 << 20);
+    const { out, err } = await run(['losetup', '--find', '--show', image]);
+    const name = /^\/dev\/(loop\d+)\n$/.exec(out)?.[1];
+    assert.ok(name, err);
+    const changes = (): number =>
+      reader.records.filter(
+        (record) => record.startsWith('change@') && record.includes(`\nDEVNAME=${name}\n`),
+      ).length;
+    await until(() => changes() > 0, 'no event of the set-up');
+    const before = changes();
+    await run(['losetup', '--detach', `/dev/${name}`]);
+    await until(() => changes() > before, 'no event of the take-down');
+  },
+);
 
 const ZRAM = '/sys/class/zram-control';
-(existsSync(ZRAM) ? kernel : kernel.skip)('comes of a zram device that is made and removed', async () => {
-  const own = await directory();
-  writeFileSync(`${own}/.filter`, 'SUBSYSTEM==block, KERNEL==zram*\n');
-  const number = readFileSync(`${ZRAM}/hot_add`, 'latin1').trim();
-  const texts = (): string[] => readdirSync(own).map((name) => readFileSync(`${own}/${name}`, 'latin1'));
-  const has = (action: string): boolean => texts().some((text) => text.startsWith(`${action}@/devices/virtual/block/zram${number}\n`));
-  try {
-    await until(() => has('add'), 'no add');
-  } finally {
-    writeFileSync(`${ZRAM}/hot_remove`, number);
-  }
-  await until(() => has('remove'), 'no remove');
-});
+(existsSync(ZRAM) ? kernel : kernel.skip)(
+  'comes of a zram device that is made and removed',
+  async () => {
+    const own = await directory();
+    writeFileSync(`${own}/.filter`, 'SUBSYSTEM==block, KERNEL==zram*\n');
+    const number = readFileSync(`${ZRAM}/hot_add`, 'latin1').trim();
+    const texts = (): string[] =>
+      readdirSync(own).map((name) => readFileSync(`${own}/${name}`, 'latin1'));
+    const has = (action: string): boolean =>
+      texts().some((text) => text.startsWith(`${action}@/devices/virtual/block/zram${number}\n`));
+    try {
+      await until(() => has('add'), 'no add');
+    } finally {
+      writeFileSync(`${ZRAM}/hot_remove`, number);
+    }
+    await until(() => has('remove'), 'no remove');
+  },
+);
 
 kernel.run();
 
@@ -135,14 +193,24 @@ function portOf(pid: number): number {
     }
   });
   // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; 15 is NETLINK_KOBJECT_UEVENT
-  const rows = readFileSync(`/proc/${pid}/net/netlink`, 'latin1').split('\n').map((line) => line.trim().split(/\s+/));
-  const row = rows.find(([, protocol, , , , , , , , inode]) => protocol === '15' && inodes.includes(inode));
+  const rows = readFileSync(`/proc/${pid}/net/netlink`, 'latin1')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  const row = rows.find(
+    ([, protocol, , , , , , , , inode]) => protocol === '15' && inodes.includes(inode),
+  );
   assert.ok(row, 'the daemon has no netlink socket');
   return Number(row[2]);
 }
 
 /** Sends a datagram with test/programs/stream-netlink.c, in the daemon's network namespace. */
-async function send(how: 'unicast' | 'multicast' | 'kernel', to: number, datagram: string | Buffer, times = 1, under: readonly string[] = []): Promise<string> {
+async function send(
+  how: 'unicast' | 'multicast' | 'kernel',
+  to: number,
+  datagram: string | Buffer,
+  times = 1,
+  under: readonly string[] = [],
+): Promise<string> {
   const command = [...under, compile('stream-netlink'), how, String(to), String(times)];
   const { err } = await run(['nsenter', `--net=/proc/${daemon.pid}/ns/net`, ...command], {
     input: typeof datagram === 'string' ? Buffer.from(datagram, 'latin1') : datagram,
@@ -158,7 +226,7 @@ const IN_NAMESPACE = { under: ['unshare', '--net'] };
 
 const forged = mounted('a forged uevent', ['--source', 'kernel'], IN_NAMESPACE);
 
-forged('is dropped and counted, sent to the daemon alone or to the kernel\'s group', async () => {
+forged("is dropped and counted, sent to the daemon alone or to the kernel's group", async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const port = portOf(daemon.pid);
   assert.is(await send('unicast', port, FORGED), '');
@@ -166,7 +234,10 @@ forged('is dropped and counted, sent to the daemon alone or to the kernel\'s gro
   assert.is(await send('multicast', 1, FORGED, 3), '');
   await until(() => status('KERNEL_FORGED') === 4, 'they were not counted');
   await makeUevent('change');
-  await until(() => reader.text.includes('change@/devices/virtual/mem/null'), 'the real event did not come');
+  await until(
+    () => reader.text.includes('change@/devices/virtual/mem/null'),
+    'the real event did not come',
+  );
   assert.not.match(reader.text, 'forged');
   assert.ok(status('SEQNUM') < 99999999);
   assert.not.match(readdirSync(`${daemon.path}/log`).join(' '), '99999999');
@@ -174,7 +245,10 @@ forged('is dropped and counted, sent to the daemon alone or to the kernel\'s gro
 
 forged('cannot be sent at all by who is not root', async () => {
   const before = status('KERNEL_FORGED');
-  assert.match(await send('unicast', portOf(daemon.pid), FORGED, 1, AS_NOBODY_FOR_EVER), 'not permitted');
+  assert.match(
+    await send('unicast', portOf(daemon.pid), FORGED, 1, AS_NOBODY_FOR_EVER),
+    'not permitted',
+  );
   assert.match(await send('multicast', 1, FORGED, 1, AS_NOBODY_FOR_EVER), 'not permitted');
   assert.is(status('KERNEL_FORGED'), before);
 });
@@ -192,30 +266,61 @@ forged('storm does not keep real ones away', async () => {
 
 forged.run();
 
-const malformed = mounted('a malformed uevent of the kernel\'s', ['--source', 'kernel'], IN_NAMESPACE);
+const malformed = mounted(
+  "a malformed uevent of the kernel's",
+  ['--source', 'kernel'],
+  IN_NAMESPACE,
+);
 
 malformed('is dropped, counted and complained of in one line, and the next one comes', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const bad = ['', 'garbage\0', 'add@\0', 'add/x\0', '\xff\xfe\0', 'add@/x\0NOVALUE\0', 'add@/x\0\0', 'add@/x\0SEQNUM=x\0', '@/x\0', '\0\0'];
+  const bad = [
+    '',
+    'garbage\0',
+    'add@\0',
+    'add/x\0',
+    '\xff\xfe\0',
+    'add@/x\0NOVALUE\0',
+    'add@/x\0\0',
+    'add@/x\0SEQNUM=x\0',
+    '@/x\0',
+    '\0\0',
+  ];
   for (const datagram of bad) await send('kernel', 0, datagram);
   await until(() => status('KERNEL_MALFORMED') === bad.length, 'not all were counted');
   await send('kernel', 0, 'add@/good\0ACTION=add\0');
-  await until(() => /^add@\/good\nACTION=add\nSEQNUM=\d+$/m.test(reader.text), 'the next one did not come');
-  assert.is(daemon.log().split('\n').filter((line) => line !== '').length, bad.length, daemon.log());
+  await until(
+    () => /^add@\/good\nACTION=add\nSEQNUM=\d+$/m.test(reader.text),
+    'the next one did not come',
+  );
+  assert.is(
+    daemon
+      .log()
+      .split('\n')
+      .filter((line) => line !== '').length,
+    bad.length,
+    daemon.log(),
+  );
 });
 
-malformed('storm does not fill the daemon\'s log', async () => {
+malformed("storm does not fill the daemon's log", async () => {
   const before = status('KERNEL_MALFORMED');
   const length = daemon.log().length;
   await send('kernel', 0, 'garbage\0', 5000);
   await until(() => status('KERNEL_MALFORMED') >= before + 5000, 'not all were counted');
-  assert.ok(daemon.log().length - length < 10_000, `${daemon.log().length - length} bytes of complaint`);
+  assert.ok(
+    daemon.log().length - length < 10_000,
+    `${daemon.log().length - length} bytes of complaint`,
+  );
 });
 
 malformed('passes any byte in a value, and a line end as \\x0a', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   await send('kernel', 0, 'add@/caf\xe9\0VALUE=\x01\xff=\n\ttwo\0');
-  await until(() => reader.text.includes('add@/caf\xe9\nVALUE=\x01\xff=\\x0a\ttwo\nSEQNUM='), 'it did not come so');
+  await until(
+    () => reader.text.includes('add@/caf\xe9\nVALUE=\x01\xff=\\x0a\ttwo\nSEQNUM='),
+    'it did not come so',
+  );
 });
 
 malformed.run();
@@ -252,45 +357,76 @@ function account(): Account {
 
 /** How many were lost since `before`, once `all` that were sent are taken or lost: no fewer, and no more than there were. */
 async function accounted(before: Account, all: number): Promise<number> {
-  const now = await until(() => {
-    const { taken, lost, after } = account();
-    const sum = taken + lost - before.taken - before.lost;
-    return sum >= all && { sum, lost: lost - before.lost, there: after - before.before };
-  }, `not all of ${all} are accounted for`, 20_000);
+  const now = await until(
+    () => {
+      const { taken, lost, after } = account();
+      const sum = taken + lost - before.taken - before.lost;
+      return sum >= all && { sum, lost: lost - before.lost, there: after - before.before };
+    },
+    `not all of ${all} are accounted for`,
+    20_000,
+  );
   assert.ok(now && now.sum <= now.there, JSON.stringify(now));
   return now.lost;
 }
 
-overrun('is told to every queue with the exact number, though nothing comes after it', async () => {
-  const never = await Reader.on(`${daemon.path}/match/KERNEL==never`);
-  const own = await directory();
-  writeFileSync(`${own}/.filter`, 'DEVPATH==/never\n');
-  const before = account();
-  const sent = await overflow();
-  const lost = await accounted(before, sent);
-  assert.ok(lost > 0, `the socket held all ${sent}`);
-  assert.is(status('KERNEL_OVERRUNS') > 0, true);
-  await never.has(1);
-  assert.equal(valuesOf('LOST', never.records).map(Number).reduce((a, b) => a + b, 0), lost);
-  const texts = readdirSync(own).map((name) => readFileSync(`${own}/${name}`, 'latin1')).filter((text) => text.startsWith('overflow@'));
-  assert.equal(valuesOf('LOST', texts).map(Number).reduce((a, b) => a + b, 0), lost);
-  assert.match(texts[0], /^overflow@\/eventfs\nACTION=overflow\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nLOST=\d+\n$/);
-}, 60_000);
+overrun(
+  'is told to every queue with the exact number, though nothing comes after it',
+  async () => {
+    const never = await Reader.on(`${daemon.path}/match/KERNEL==never`);
+    const own = await directory();
+    writeFileSync(`${own}/.filter`, 'DEVPATH==/never\n');
+    const before = account();
+    const sent = await overflow();
+    const lost = await accounted(before, sent);
+    assert.ok(lost > 0, `the socket held all ${sent}`);
+    assert.is(status('KERNEL_OVERRUNS') > 0, true);
+    await never.has(1);
+    assert.equal(
+      valuesOf('LOST', never.records)
+        .map(Number)
+        .reduce((a, b) => a + b, 0),
+      lost,
+    );
+    const texts = readdirSync(own)
+      .map((name) => readFileSync(`${own}/${name}`, 'latin1'))
+      .filter((text) => text.startsWith('overflow@'));
+    assert.equal(
+      valuesOf('LOST', texts)
+        .map(Number)
+        .reduce((a, b) => a + b, 0),
+      lost,
+    );
+    assert.match(
+      texts[0],
+      /^overflow@\/eventfs\nACTION=overflow\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nLOST=\d+\n$/,
+    );
+  },
+  60_000,
+);
 
-overrun('is told before the events that come after it', async () => {
-  const reader = await Reader.on(`${daemon.path}/match/KERNEL==after`);
-  const before = account();
-  const overruns = status('KERNEL_OVERRUNS');
-  const sent = await overflow();
-  // The kernel queues nothing more until the socket has run empty.
-  await until(() => status('KERNEL_OVERRUNS') > overruns, 'the socket did not run empty', 20_000);
-  await send('kernel', 0, 'add@/after\0');
-  const lost = await accounted(before, sent + 1);
-  await until(() => reader.text.includes('add@/after'), 'the event after it did not come');
-  const [first, ...rest] = reader.records.map((record) => record.split('\n')[0]);
-  assert.equal([first, rest.at(-1)], ['overflow@/eventfs', 'add@/after']);
-  assert.is(valuesOf('LOST', reader.records.slice(0, -1)).map(Number).reduce((a, b) => a + b, 0), lost);
-}, 60_000);
+overrun(
+  'is told before the events that come after it',
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/match/KERNEL==after`);
+    const before = account();
+    const overruns = status('KERNEL_OVERRUNS');
+    const sent = await overflow();
+    // The kernel queues nothing more until the socket has run empty.
+    await until(() => status('KERNEL_OVERRUNS') > overruns, 'the socket did not run empty', 20_000);
+    await send('kernel', 0, 'add@/after\0');
+    const lost = await accounted(before, sent + 1);
+    await until(() => reader.text.includes('add@/after'), 'the event after it did not come');
+    const [first, ...rest] = reader.records.map((record) => record.split('\n')[0]);
+    assert.equal([first, rest.at(-1)], ['overflow@/eventfs', 'add@/after']);
+    assert.is(
+      valuesOf('LOST', reader.records.slice(0, -1))
+        .map(Number)
+        .reduce((a, b) => a + b, 0),
+      lost,
+    );
+  },
+  60_000,
+);
 
 overrun.run();
-

@@ -35,12 +35,20 @@ async function check(door: readonly string[], source: keyof typeof KINDS): Promi
   const daemon = await startDaemon(['--source', source, ...door]);
   for (const kind of KINDS[source]) {
     for (const load of ['0', '2']) {
-      const { out, err, code } = await run([client('late'), daemon.path, ROUNDS, load, kind], { timeoutMs: TIMEOUT_MS });
+      const { out, err, code } = await run([client('late'), daemon.path, ROUNDS, load, kind], {
+        timeoutMs: TIMEOUT_MS,
+      });
       assert.is(code, 0, `${kind}: ${err}${daemon.log()}`);
-      assert.is(out, `rounds=${ROUNDS} stale=0 estale=${ROUNDS} other=0 stuck=0\n`, `${kind} with ${load} busy processes`);
+      assert.is(
+        out,
+        `rounds=${ROUNDS} stale=0 estale=${ROUNDS} other=0 stuck=0\n`,
+        `${kind} with ${load} busy processes`,
+      );
     }
   }
-  console.log(`\n  figure: late events of ${source === 'kernel' ? 'the kernel' : 'programs'} that were read, ${door[1]}: 0 of ${2 * KINDS[source].length * Number(ROUNDS)}`);
+  console.log(
+    `\n  figure: late events of ${source === 'kernel' ? 'the kernel' : 'programs'} that were read, ${door[1]}: 0 of ${2 * KINDS[source].length * Number(ROUNDS)}`,
+  );
   await daemon.stop();
   rmdirSync(daemon.path);
 }
@@ -48,14 +56,18 @@ async function check(door: readonly string[], source: keyof typeof KINDS): Promi
 for (const [name, door] of Object.entries(DOORS)) {
   for (const source of ['kernel', 'none'] as const) {
     const from = source === 'kernel' ? 'the kernel' : 'a program';
-    late(`is read by nobody through ${name}: from ${from}`, async () => {
-      if (name !== 'io_uring') return check(door, source);
-      await withRing(async () => {
-        const why = missingRing();
-        if (why !== null) return console.log(`skipped: ${why}`);
-        await check(door, source);
-      });
-    }, TIMEOUT_MS);
+    late(
+      `is read by nobody through ${name}: from ${from}`,
+      async () => {
+        if (name !== 'io_uring') return check(door, source);
+        await withRing(async () => {
+          const why = missingRing();
+          if (why !== null) return console.log(`skipped: ${why}`);
+          await check(door, source);
+        });
+      },
+      TIMEOUT_MS,
+    );
   }
 }
 

@@ -6,8 +6,27 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { mount as mountFilesystem, unmount } from '#native';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor, buildClients, childrenOf, client, reach, untilAlone, untilBlocked } from '../../support/actor.js';
-import { type Daemon, EVENTFS, Shell, isMounted, killDaemons, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
+import {
+  Actor,
+  buildClients,
+  childrenOf,
+  client,
+  reach,
+  untilAlone,
+  untilBlocked,
+} from '../../support/actor.js';
+import {
+  type Daemon,
+  EVENTFS,
+  Shell,
+  isMounted,
+  killDaemons,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/daemon.js';
 import { asUser, eventfsForOthers, NOBODY } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
@@ -25,7 +44,8 @@ function prepare(): void {
   buildClients();
   observer = new Actor();
   // Where a connection's state shows; the runner needs it too, for what hangs.
-  if (!readFileSync('/proc/self/mountinfo', 'latin1').includes(` ${CONNECTIONS} `)) mountFilesystem('none', CONNECTIONS, 'fusectl', 0, '');
+  if (!readFileSync('/proc/self/mountinfo', 'latin1').includes(` ${CONNECTIONS} `))
+    mountFilesystem('none', CONNECTIONS, 'fusectl', 0, '');
 }
 
 async function cleanUp(): Promise<void> {
@@ -47,7 +67,10 @@ async function blockedCat(path: string): Promise<{ pid: number; ended: Promise<E
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
   const ended = new Promise<Ended>((done) => child.on('close', (code) => done({ out, err, code })));
-  await Promise.race([untilBlocked(child.pid!, observer), ended.then((end) => assert.unreachable(`cat ${path}: ${end.err}`))]);
+  await Promise.race([
+    untilBlocked(child.pid!, observer),
+    ended.then((end) => assert.unreachable(`cat ${path}: ${end.err}`)),
+  ]);
   return { pid: child.pid!, ended };
 }
 
@@ -78,20 +101,30 @@ function isConnected(connection: number): boolean {
 // ---- its end
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  daemonSuite(`ends blocked readers with the end of the file on ${signal}, unmounts and exits with 0`, async () => {
-    const daemon = await startDaemon();
-    const connection = mountedAt(daemon.path)!.minor;
-    const shell = await shellWithDirectory(daemon);
-    const files = ['stream', 'match/SUBSYSTEM=none', 'match/SUBSYSTEM=none', `${shell.pid}/.stream`, `${shell.pid}/.stream`];
-    const cats = await Promise.all(files.map((file) => blockedCat(`${daemon.path}/${file}`)));
-    process.kill(daemon.pid, signal);
-    for (const { ended } of cats) assert.equal(await within(5000, ended, 'cat did not end'), { out: '', err: '', code: 0 });
-    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
-    assert.is(daemon.log(), '');
-    await untilGone(daemon.path, connection);
-    assert.is(reach(`${daemon.path}/stream`), 'ENOENT');
-    await shell.kill();
-  });
+  daemonSuite(
+    `ends blocked readers with the end of the file on ${signal}, unmounts and exits with 0`,
+    async () => {
+      const daemon = await startDaemon();
+      const connection = mountedAt(daemon.path)!.minor;
+      const shell = await shellWithDirectory(daemon);
+      const files = [
+        'stream',
+        'match/SUBSYSTEM=none',
+        'match/SUBSYSTEM=none',
+        `${shell.pid}/.stream`,
+        `${shell.pid}/.stream`,
+      ];
+      const cats = await Promise.all(files.map((file) => blockedCat(`${daemon.path}/${file}`)));
+      process.kill(daemon.pid, signal);
+      for (const { ended } of cats)
+        assert.equal(await within(5000, ended, 'cat did not end'), { out: '', err: '', code: 0 });
+      assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+      assert.is(daemon.log(), '');
+      await untilGone(daemon.path, connection);
+      assert.is(reach(`${daemon.path}/stream`), 'ENOENT');
+      await shell.kill();
+    },
+  );
 }
 
 daemonSuite('unmounts and exits with 0 whatever further signals come while it stops', async () => {
@@ -117,33 +150,39 @@ daemonSuite('goes on at SIGHUP', async () => {
   assert.is((await cat.ended).code, 0);
 });
 
-daemonSuite('ends with 0 when umount(8) takes its mount away, which fails while a file is open', async () => {
-  const daemon = await startDaemon();
-  const connection = mountedAt(daemon.path)!.minor;
-  const cat = await blockedCat(`${daemon.path}/stream`);
-  const busy = await run(['umount', daemon.path]);
-  assert.is(busy.code, 32);
-  assert.match(busy.err, 'busy');
-  assert.is(reach(`${daemon.path}/stream`), 'ok');
-  process.kill(cat.pid);
-  await cat.ended;
-  await until(async () => (await run(['umount', daemon.path])).code === 0, 'it stayed busy');
-  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
-  assert.is(daemon.log(), '');
-  await untilGone(daemon.path, connection);
-});
+daemonSuite(
+  'ends with 0 when umount(8) takes its mount away, which fails while a file is open',
+  async () => {
+    const daemon = await startDaemon();
+    const connection = mountedAt(daemon.path)!.minor;
+    const cat = await blockedCat(`${daemon.path}/stream`);
+    const busy = await run(['umount', daemon.path]);
+    assert.is(busy.code, 32);
+    assert.match(busy.err, 'busy');
+    assert.is(reach(`${daemon.path}/stream`), 'ok');
+    process.kill(cat.pid);
+    await cat.ended;
+    await until(async () => (await run(['umount', daemon.path])).code === 0, 'it stayed busy');
+    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+    assert.is(daemon.log(), '');
+    await untilGone(daemon.path, connection);
+  },
+);
 
-daemonSuite('serves who has a file open after umount -l, and ends with 0 when the last is closed', async () => {
-  const daemon = await startDaemon();
-  const reader = new Actor();
-  const fd = await reader.get(`opennb ${daemon.path}/stream`);
-  assert.equal(await run(['umount', '-l', daemon.path]), { out: '', err: '', code: 0 });
-  assert.is(await reader.ask(`read ${fd}`), 'EAGAIN');
-  assert.is(await reader.ask(`close ${fd}`), 'ok');
-  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
-  assert.is(daemon.log(), '');
-  await reader.kill();
-});
+daemonSuite(
+  'serves who has a file open after umount -l, and ends with 0 when the last is closed',
+  async () => {
+    const daemon = await startDaemon();
+    const reader = new Actor();
+    const fd = await reader.get(`opennb ${daemon.path}/stream`);
+    assert.equal(await run(['umount', '-l', daemon.path]), { out: '', err: '', code: 0 });
+    assert.is(await reader.ask(`read ${fd}`), 'EAGAIN');
+    assert.is(await reader.ask(`close ${fd}`), 'ok');
+    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+    assert.is(daemon.log(), '');
+    await reader.kill();
+  },
+);
 
 daemonSuite('leaves alone what somebody else has mounted in its place or over it', async () => {
   const first = await startDaemon();
@@ -176,39 +215,52 @@ daemonSuite('takes its mount away when its connection is aborted', async () => {
   await untilGone(daemon.path, connection);
 });
 
-daemonSuite('leaves no mount behind when SIGTERM comes as soon as there is one, or before', async () => {
-  const path = mountPoint();
-  for (let round = 0; round < 30; round++) {
-    const child = spawn(process.execPath, [EVENTFS, 'mount', path, '--source', 'none'], { stdio: ['ignore', 'inherit', 'inherit'] });
-    const ended = new Promise<number | null>((done) => child.on('close', done));
-    const comesEarly = round % 3 === 0;
-    while (!comesEarly && !isMounted(path)) await new Promise((done) => setImmediate(done));
-    child.kill('SIGTERM');
-    assert.is(await within(10_000, ended, 'it did not end'), comesEarly ? null : 0);
-    assert.not(isMounted(path));
-  }
-}, 60_000);
+daemonSuite(
+  'leaves no mount behind when SIGTERM comes as soon as there is one, or before',
+  async () => {
+    const path = mountPoint();
+    for (let round = 0; round < 30; round++) {
+      const child = spawn(process.execPath, [EVENTFS, 'mount', path, '--source', 'none'], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
+      const ended = new Promise<number | null>((done) => child.on('close', done));
+      const comesEarly = round % 3 === 0;
+      while (!comesEarly && !isMounted(path)) await new Promise((done) => setImmediate(done));
+      child.kill('SIGTERM');
+      assert.is(await within(10_000, ended, 'it did not end'), comesEarly ? null : 0);
+      assert.not(isMounted(path));
+    }
+  },
+  60_000,
+);
 
 // ---- readiness
 
-daemonSuite('writes a newline to the readiness descriptor and closes it, and not before a client can come', async () => {
-  const path = mountPoint();
-  const child = spawn(process.execPath, [EVENTFS, 'mount', path, '--source', 'none', '--ready-fd', '5'], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  const ready = new Promise<string>((done) => {
-    const pipe = (child.stdio as readonly (Readable | null)[])[5]!;
-    pipe.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    pipe.on('end', () => done(reach(`${path}/stream`)));
-  });
-  assert.is(await within(5000, ready, 'the end of the descriptor did not come'), 'ok');
-  assert.is(said, '\n');
-  assert.is(child.exitCode, null);
-  const ended = new Promise((done) => child.on('close', done));
-  child.kill();
-  assert.is(await within(5000, ended, 'it did not end'), 0);
-});
+daemonSuite(
+  'writes a newline to the readiness descriptor and closes it, and not before a client can come',
+  async () => {
+    const path = mountPoint();
+    const child = spawn(
+      process.execPath,
+      [EVENTFS, 'mount', path, '--source', 'none', '--ready-fd', '5'],
+      {
+        stdio: ['ignore', 'inherit', 'inherit', 'ignore', 'ignore', 'pipe'],
+      },
+    );
+    let said = '';
+    const ready = new Promise<string>((done) => {
+      const pipe = (child.stdio as readonly (Readable | null)[])[5]!;
+      pipe.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      pipe.on('end', () => done(reach(`${path}/stream`)));
+    });
+    assert.is(await within(5000, ready, 'the end of the descriptor did not come'), 'ok');
+    assert.is(said, '\n');
+    assert.is(child.exitCode, null);
+    const ended = new Promise((done) => child.on('close', done));
+    child.kill();
+    assert.is(await within(5000, ended, 'it did not end'), 0);
+  },
+);
 
 for (const [what, address] of [
   ['a path', (path: string) => `${path}.socket`],
@@ -242,30 +294,36 @@ daemonSuite('serves though nobody listens where NOTIFY_SOCKET points', async () 
 
 // ---- killed
 
-daemonSuite('that was killed leaves an error to blocked readers and a stale mount to the next, which says so in one line', async () => {
-  const daemon = await startDaemon();
-  const connection = mountedAt(daemon.path)!.minor;
-  const shell = await shellWithDirectory(daemon);
-  const blocked = await Promise.all(
-    ['stream', 'match/SUBSYSTEM=none', `${shell.pid}/.stream`].map(async (file) => {
-      const reader = new Actor();
-      const fd = await reader.get(`open ${daemon.path}/${file}`);
-      return { reader, ...(await reader.block(`read ${fd}`, observer)) };
-    }),
-  );
-  await daemon.kill();
-  for (const { answer } of blocked) assert.match(await answer, CUT_OFF);
-  await Promise.all(blocked.map(({ reader }) => reader.kill())); // they hold the dead connection
-  assert.is(reach(daemon.path), 'ENOTCONN');
-  assert.ok(isMounted(daemon.path));
-  const next = await startDaemon(undefined, daemon.path);
-  assert.is(next.log(), `eventfs: mount: ${daemon.path}: took away the mount of a daemon that was killed\n`);
-  assert.is(reach(`${next.path}/${shell.pid}`), 'ENOENT');
-  assert.equal(await shell.run(`mkdir ${next.path}/$$`), { out: '', code: 0 });
-  await shell.kill();
-  assert.is(await next.stop(), 0);
-  await untilGone(daemon.path, connection);
-});
+daemonSuite(
+  'that was killed leaves an error to blocked readers and a stale mount to the next, which says so in one line',
+  async () => {
+    const daemon = await startDaemon();
+    const connection = mountedAt(daemon.path)!.minor;
+    const shell = await shellWithDirectory(daemon);
+    const blocked = await Promise.all(
+      ['stream', 'match/SUBSYSTEM=none', `${shell.pid}/.stream`].map(async (file) => {
+        const reader = new Actor();
+        const fd = await reader.get(`open ${daemon.path}/${file}`);
+        return { reader, ...(await reader.block(`read ${fd}`, observer)) };
+      }),
+    );
+    await daemon.kill();
+    for (const { answer } of blocked) assert.match(await answer, CUT_OFF);
+    await Promise.all(blocked.map(({ reader }) => reader.kill())); // they hold the dead connection
+    assert.is(reach(daemon.path), 'ENOTCONN');
+    assert.ok(isMounted(daemon.path));
+    const next = await startDaemon(undefined, daemon.path);
+    assert.is(
+      next.log(),
+      `eventfs: mount: ${daemon.path}: took away the mount of a daemon that was killed\n`,
+    );
+    assert.is(reach(`${next.path}/${shell.pid}`), 'ENOENT');
+    assert.equal(await shell.run(`mkdir ${next.path}/$$`), { out: '', code: 0 });
+    await shell.kill();
+    assert.is(await next.stop(), 0);
+    await untilGone(daemon.path, connection);
+  },
+);
 
 daemonSuite('clears a pile of stale mounts, a line for each', async () => {
   const path = mountPoint();
@@ -279,21 +337,29 @@ daemonSuite('clears a pile of stale mounts, a line for each', async () => {
   assert.not(isMounted(path));
 });
 
-daemonSuite('leaves no process that cannot be killed when it is killed under 100 blocked readers', async () => {
-  const daemon = await startDaemon();
-  const cats = await Promise.all(Array.from({ length: 100 }, async () => blockedCat(`${daemon.path}/stream`)));
-  await daemon.kill();
-  for (const { ended } of cats) {
-    const end = await within(5000, ended, 'a reader is stuck');
-    assert.is(end.code, 1);
-    assert.match(end.err, /^cat: [^\n]+\n$/);
-  }
-  assert.is((await eventfs('umount', daemon.path)).code, 0);
-}, 60_000);
+daemonSuite(
+  'leaves no process that cannot be killed when it is killed under 100 blocked readers',
+  async () => {
+    const daemon = await startDaemon();
+    const cats = await Promise.all(
+      Array.from({ length: 100 }, async () => blockedCat(`${daemon.path}/stream`)),
+    );
+    await daemon.kill();
+    for (const { ended } of cats) {
+      const end = await within(5000, ended, 'a reader is stuck');
+      assert.is(end.code, 1);
+      assert.match(end.err, /^cat: [^\n]+\n$/);
+    }
+    assert.is((await eventfs('umount', daemon.path)).code, 0);
+  },
+  60_000,
+);
 
 daemonSuite('that does not run keeps its killed readers only until it is killed too', async () => {
   const daemon = await startDaemon();
-  const cats = await Promise.all(Array.from({ length: 20 }, async () => blockedCat(`${daemon.path}/stream`)));
+  const cats = await Promise.all(
+    Array.from({ length: 20 }, async () => blockedCat(`${daemon.path}/stream`)),
+  );
   process.kill(daemon.pid, 'SIGSTOP');
   for (const { pid } of cats) process.kill(pid, 'SIGKILL');
   await daemon.kill();
@@ -301,47 +367,67 @@ daemonSuite('that does not run keeps its killed readers only until it is killed 
   assert.is((await eventfs('umount', daemon.path)).code, 0);
 });
 
-daemonSuite('lets 100 blocked readers be killed, and knows that they are gone', async () => {
-  const daemon = await startDaemon();
-  const cats = await Promise.all(Array.from({ length: 100 }, async () => blockedCat(`${daemon.path}/stream`)));
-  for (const { pid } of cats) process.kill(pid, 'SIGKILL');
-  for (const { ended } of cats) await within(5000, ended, 'a reader is stuck');
-  await until(async () => /^STREAMS=0$/m.test((await run(['cat', `${daemon.path}/log/.status`])).out), 'it thinks they read on');
-  assert.is(await daemon.stop(), 0);
-}, 60_000);
+daemonSuite(
+  'lets 100 blocked readers be killed, and knows that they are gone',
+  async () => {
+    const daemon = await startDaemon();
+    const cats = await Promise.all(
+      Array.from({ length: 100 }, async () => blockedCat(`${daemon.path}/stream`)),
+    );
+    for (const { pid } of cats) process.kill(pid, 'SIGKILL');
+    for (const { ended } of cats) await within(5000, ended, 'a reader is stuck');
+    await until(
+      async () => /^STREAMS=0$/m.test((await run(['cat', `${daemon.path}/log/.status`])).out),
+      'it thinks they read on',
+    );
+    assert.is(await daemon.stop(), 0);
+  },
+  60_000,
+);
 
-daemonSuite(`leaves nothing behind in ${ROUNDS} rounds of start, use, SIGKILL and start again`, async () => {
-  const path = mountPoint();
-  const children = new Set(childrenOf(process.pid));
-  const fds = readdirSync('/proc/self/fd').length;
-  const connections = new Set<number>();
-  const started = Date.now();
-  for (let round = 0; round < ROUNDS; round++) {
-    const daemon = await startDaemon(undefined, path);
-    connections.add(mountedAt(path)!.minor);
-    assert.is(daemon.log() === '', round === 0, daemon.log());
-    const reader = new Actor();
-    const fd = await reader.get(`open ${path}/stream`);
-    assert.is(await reader.ask(`mkdir ${path}/${reader.pid}`), 'ok');
-    const published = await run(['dd', `of=${path}/publish`, 'status=none'], { input: 'add@/test\nACTION=add\nDEVPATH=/test\n' });
-    assert.equal(published, { out: '', err: '', code: 0 });
-    assert.ok((await reader.get(`read ${fd}`)) > 0);
-    assert.is(readdirSync(`${path}/${reader.pid}`).length, 1);
-    const { answer } = await reader.block(`read ${fd}`, observer);
-    await daemon.kill();
-    const cut = await answer;
-    assert.match(cut, CUT_OFF, `round ${round}: ${cut}`);
-    await reader.kill();
-  }
-  const last = await startDaemon(undefined, path);
-  assert.is(await last.stop(), 0);
-  const ms = (Date.now() - started) / ROUNDS;
-  assert.not(isMounted(path));
-  await until(() => childrenOf(process.pid).every((pid) => children.has(pid)), 'processes are left');
-  await until(() => readdirSync('/proc/self/fd').length === fds, 'descriptors are left');
-  await until(() => ![...connections].some(isConnected), 'connections are left');
-  console.log(`\n  figure: ${ROUNDS} rounds of start, mount, use, SIGKILL: 0 mounts, 0 processes, 0 descriptors left; ${ms.toFixed(0)} ms a round`);
-}, 60_000 + ROUNDS * 1000);
+daemonSuite(
+  `leaves nothing behind in ${ROUNDS} rounds of start, use, SIGKILL and start again`,
+  async () => {
+    const path = mountPoint();
+    const children = new Set(childrenOf(process.pid));
+    const fds = readdirSync('/proc/self/fd').length;
+    const connections = new Set<number>();
+    const started = Date.now();
+    for (let round = 0; round < ROUNDS; round++) {
+      const daemon = await startDaemon(undefined, path);
+      connections.add(mountedAt(path)!.minor);
+      assert.is(daemon.log() === '', round === 0, daemon.log());
+      const reader = new Actor();
+      const fd = await reader.get(`open ${path}/stream`);
+      assert.is(await reader.ask(`mkdir ${path}/${reader.pid}`), 'ok');
+      const published = await run(['dd', `of=${path}/publish`, 'status=none'], {
+        input: 'add@/test\nACTION=add\nDEVPATH=/test\n',
+      });
+      assert.equal(published, { out: '', err: '', code: 0 });
+      assert.ok((await reader.get(`read ${fd}`)) > 0);
+      assert.is(readdirSync(`${path}/${reader.pid}`).length, 1);
+      const { answer } = await reader.block(`read ${fd}`, observer);
+      await daemon.kill();
+      const cut = await answer;
+      assert.match(cut, CUT_OFF, `round ${round}: ${cut}`);
+      await reader.kill();
+    }
+    const last = await startDaemon(undefined, path);
+    assert.is(await last.stop(), 0);
+    const ms = (Date.now() - started) / ROUNDS;
+    assert.not(isMounted(path));
+    await until(
+      () => childrenOf(process.pid).every((pid) => children.has(pid)),
+      'processes are left',
+    );
+    await until(() => readdirSync('/proc/self/fd').length === fds, 'descriptors are left');
+    await until(() => ![...connections].some(isConnected), 'connections are left');
+    console.log(
+      `\n  figure: ${ROUNDS} rounds of start, mount, use, SIGKILL: 0 mounts, 0 processes, 0 descriptors left; ${ms.toFixed(0)} ms a round`,
+    );
+  },
+  60_000 + ROUNDS * 1000,
+);
 
 // ---- eventfs umount
 
@@ -384,7 +470,15 @@ umount("aborts the connection too where the daemon's PID would be another proces
   const daemon = await startDaemon();
   const cat = await blockedCat(`${daemon.path}/stream`);
   // In a PID namespace of its own, but with the outer one's /proc.
-  const ended = await run(['unshare', '-pf', '--kill-child', process.execPath, EVENTFS, 'umount', daemon.path]);
+  const ended = await run([
+    'unshare',
+    '-pf',
+    '--kill-child',
+    process.execPath,
+    EVENTFS,
+    'umount',
+    daemon.path,
+  ]);
   assert.equal(ended, { out: '', err: '', code: 0 });
   assert.not(isMounted(daemon.path));
   assert.is((await within(5000, cat.ended, 'cat did not end')).code, 1);
@@ -394,8 +488,16 @@ umount("aborts the connection too where the daemon's PID would be another proces
 umount('says that nothing of ours is there', async () => {
   const path = mountPoint();
   const missing = join(path, 'missing');
-  assert.equal(await eventfs('umount', path), { out: '', err: `eventfs: umount: ${path}: eventfs is not mounted here\n`, code: 1 });
-  assert.equal(await eventfs('umount', missing), { out: '', err: `eventfs: umount: ${missing}: eventfs is not mounted here\n`, code: 1 });
+  assert.equal(await eventfs('umount', path), {
+    out: '',
+    err: `eventfs: umount: ${path}: eventfs is not mounted here\n`,
+    code: 1,
+  });
+  assert.equal(await eventfs('umount', missing), {
+    out: '',
+    err: `eventfs: umount: ${missing}: eventfs is not mounted here\n`,
+    code: 1,
+  });
 });
 
 umount('leaves another filesystem alone', async () => {
@@ -403,7 +505,11 @@ umount('leaves another filesystem alone', async () => {
   mountFilesystem('none', path, 'tmpfs', 0, '');
   try {
     mkdirSync(join(path, 'kept'));
-    assert.equal(await eventfs('umount', path), { out: '', err: `eventfs: umount: ${path}: tmpfs is not eventfs (try umount)\n`, code: 1 });
+    assert.equal(await eventfs('umount', path), {
+      out: '',
+      err: `eventfs: umount: ${path}: tmpfs is not eventfs (try umount)\n`,
+      code: 1,
+    });
     assert.is(reach(join(path, 'kept')), 'ok');
   } finally {
     unmount(path, 0);
@@ -413,7 +519,11 @@ umount('leaves another filesystem alone', async () => {
 umount('tells who may not what to try', async () => {
   const daemon = await startDaemon();
   const ended = await run([...asUser(NOBODY, 0), ...eventfsForOthers(), 'umount', daemon.path]);
-  assert.equal(ended, { out: '', err: `eventfs: umount: ${daemon.path}: Operation not permitted (try as root)\n`, code: 111 });
+  assert.equal(ended, {
+    out: '',
+    err: `eventfs: umount: ${daemon.path}: Operation not permitted (try as root)\n`,
+    code: 111,
+  });
   assert.is(reach(`${daemon.path}/stream`), 'ok');
   assert.is(await daemon.stop(), 0);
 });

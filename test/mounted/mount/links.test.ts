@@ -30,7 +30,8 @@ links.before(async () => {
   daemon = await startDaemon(['--source', 'none', '--sticky', 'global:1733']);
 });
 links.after(async () => {
-  for (const shell of shells) if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
+  for (const shell of shells)
+    if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
   shells = [];
   assert.is(await daemon.stop(), 0);
   assert.is(daemon.log(), '');
@@ -85,7 +86,8 @@ rename.before(async () => {
   daemon = await startDaemon();
 });
 rename.after(async () => {
-  for (const shell of shells) if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
+  for (const shell of shells)
+    if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
   shells = [];
   assert.is(await daemon.stop(), 0);
   assert.is(daemon.log(), '');
@@ -115,23 +117,27 @@ rename('over another event takes its name, and with -n leaves both', async () =>
   assert.is(await sh(`cat ${a}/two`), '1\n');
 });
 
-rename('carries an open file along, which ends with the directory that the event has moved to', async () => {
-  const [shellA, a, shellB, b] = await two();
-  const reader = new Shell(['sh']); // bash, as it reads its commands from a pipe, stumbles over a dead descriptor itself
-  shells.push(reader);
-  await sh(`echo 1 > ${a}/one`);
-  await reader.run(`exec 5< ${a}/one`);
-  await sh(`mv ${a}/one ${b}/one`);
-  await shellA.kill();
-  assert.is((await reader.run('cat <&5')).out, '1\n');
-  await shellB.kill();
-  assert.match((await reader.run('cat <&5 2>&1')).out, 'Stale file handle');
-});
+rename(
+  'carries an open file along, which ends with the directory that the event has moved to',
+  async () => {
+    const [shellA, a, shellB, b] = await two();
+    const reader = new Shell(['sh']); // bash, as it reads its commands from a pipe, stumbles over a dead descriptor itself
+    shells.push(reader);
+    await sh(`echo 1 > ${a}/one`);
+    await reader.run(`exec 5< ${a}/one`);
+    await sh(`mv ${a}/one ${b}/one`);
+    await shellA.kill();
+    assert.is((await reader.run('cat <&5')).out, '1\n');
+    await shellB.kill();
+    assert.match((await reader.run('cat <&5 2>&1')).out, 'Stale file handle');
+  },
+);
 
 rename('leaves head, tail, the dot files and process directories where they are', async () => {
   const [, a, , b] = await two();
   await sh(`echo 1 > ${a}/one`);
-  for (const name of ['head', 'tail', '.filter', '.stream', '.status']) await sh(`mv ${a}/${name} ${a}/other`, 1);
+  for (const name of ['head', 'tail', '.filter', '.stream', '.status'])
+    await sh(`mv ${a}/${name} ${a}/other`, 1);
   await sh(`mv ${a}/one ${a}/head`, 1);
   await sh(`mv -T ${a} ${daemon.path}/elsewhere`, 1);
   await sh(`mv ${a}/one ${daemon.path}/`, 1);
@@ -146,7 +152,8 @@ special.before(async () => {
   daemon = await startDaemon();
 });
 special.after(async () => {
-  for (const shell of shells) if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
+  for (const shell of shells)
+    if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
   shells = [];
   assert.is(await daemon.stop(), 0);
   assert.is(daemon.log(), '');
@@ -165,17 +172,35 @@ special('is listed, works, and is no event', async () => {
   assert.is(await sh(`ls ${a}`), 'event\n');
 });
 
-special('may be a symlink: listed as one, copied as one, followed as one, and no event', async () => {
-  const [, a, , b] = await two();
-  await sh(`echo text > ${a}/event && ln -s event ${a}/link && ln -s ../$(basename ${b})/none ${a}/dangling && ln -s ${b} ${a}/there`);
-  assert.is(await sh(`ls ${a}`), 'dangling\nevent\nlink\nthere\n');
-  assert.is(await sh(`find ${a} -type l -printf '%f %l %s %M\n' | sort | head -n 1`), `dangling ../${b.split('/').pop()}/none ${`../${b.split('/').pop()}/none`.length} lrwxrwxrwx\n`);
-  assert.is(await sh(`cat ${a}/link; readlink ${a}/head ${a}/tail`), 'text\nevent\nevent\n');
-  assert.is(await sh(`touch ${a}/there/made && ls ${b} && rm ${b}/made`), 'made\n');
-  assert.is(await sh(`cp -a ${a}/link ${b}/copied && readlink ${b}/copied && tar -C ${a} -c dangling link | tar -C ${b} -x && ls ${b}`), 'event\ncopied\ndangling\nlink\n');
-  assert.is(await sh(`ln -sfn other ${a}/link && readlink ${a}/link && mv ${a}/link ${a}/moved && rm ${a}/moved ${a}/dangling ${a}/there && ls ${a}`), 'other\nevent\n');
-  assert.match(await sh(`ln ${b}/copied ${b}/hard`, 1), 'not permitted');
-});
+special(
+  'may be a symlink: listed as one, copied as one, followed as one, and no event',
+  async () => {
+    const [, a, , b] = await two();
+    await sh(
+      `echo text > ${a}/event && ln -s event ${a}/link && ln -s ../$(basename ${b})/none ${a}/dangling && ln -s ${b} ${a}/there`,
+    );
+    assert.is(await sh(`ls ${a}`), 'dangling\nevent\nlink\nthere\n');
+    assert.is(
+      await sh(`find ${a} -type l -printf '%f %l %s %M\n' | sort | head -n 1`),
+      `dangling ../${b.split('/').pop()}/none ${`../${b.split('/').pop()}/none`.length} lrwxrwxrwx\n`,
+    );
+    assert.is(await sh(`cat ${a}/link; readlink ${a}/head ${a}/tail`), 'text\nevent\nevent\n');
+    assert.is(await sh(`touch ${a}/there/made && ls ${b} && rm ${b}/made`), 'made\n');
+    assert.is(
+      await sh(
+        `cp -a ${a}/link ${b}/copied && readlink ${b}/copied && tar -C ${a} -c dangling link | tar -C ${b} -x && ls ${b}`,
+      ),
+      'event\ncopied\ndangling\nlink\n',
+    );
+    assert.is(
+      await sh(
+        `ln -sfn other ${a}/link && readlink ${a}/link && mv ${a}/link ${a}/moved && rm ${a}/moved ${a}/dangling ${a}/there && ls ${a}`,
+      ),
+      'other\nevent\n',
+    );
+    assert.match(await sh(`ln ${b}/copied ${b}/hard`, 1), 'not permitted');
+  },
+);
 
 special('that is removed while it is open or named by a descriptor has no link left', async () => {
   const [, a] = await two();
@@ -215,7 +240,8 @@ sticky.before(async () => {
   daemon = await startDaemon(['--source', 'none', '--sticky', 'global:1733']);
 });
 sticky.after(async () => {
-  for (const shell of shells) if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
+  for (const shell of shells)
+    if (shell.process.exitCode === null && shell.process.signalCode === null) await shell.kill();
   shells = [];
   assert.is(await daemon.stop(), 0);
   assert.is(daemon.log(), '');
@@ -229,7 +255,7 @@ sticky('stays when its owner dies', async () => {
   await sh(`rm -r ${a}`);
 });
 
-sticky('is its owner\'s again without the attribute, and gone if that is dead', async () => {
+sticky("is its owner's again without the attribute, and gone if that is dead", async () => {
   const [shellA, a, shellB, b] = await two();
   await sh(`setfattr -n user.eventfs_sticky ${a} ; setfattr -n user.eventfs_sticky ${b}`);
   await shellA.kill();
@@ -254,7 +280,10 @@ sticky('tells what it is by getfattr, and takes a filter', async () => {
   assert.match(await sh(`cat ${a}/.filter`), 'SUBSYSTEM==block');
   assert.match(await sh(`setfattr -n user.eventfs.lost -v 1 ${a}`, 1), 'not permitted');
   assert.match(await sh(`setfattr -n user.other -v 1 ${a}`, 1), 'not supported');
-  assert.match(await sh(`setfattr -n user.eventfs.filter -v 'SUBSYSTEM' ${a}`, 1), 'Invalid argument');
+  assert.match(
+    await sh(`setfattr -n user.eventfs.filter -v 'SUBSYSTEM' ${a}`, 1),
+    'Invalid argument',
+  );
 });
 
 sticky.run();

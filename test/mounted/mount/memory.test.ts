@@ -8,14 +8,15 @@ import { compile, eventText, publish, publishNumbered, statusOf } from '../../su
 import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 
-const memory = suite('the daemon\'s memory');
+const memory = suite("the daemon's memory");
 
 const MIB = 1024 * 1024;
 const NOBODY = 65534;
 /** How long the books are compared with the truth: a minute, for a search. */
 const SECONDS = Number(process.env.EVENTFS_LEDGER_SECONDS ?? 10);
 
-const as = (uid: number): string[] => (uid === 0 ? [] : ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups']);
+const as = (uid: number): string[] =>
+  uid === 0 ? [] : ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
 
 /** Queues that drop nothing, so that only the quotas bound what is in them. */
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `memory-${process.pid}.toml`);
@@ -26,7 +27,9 @@ function start(env: Readonly<Record<string, string>> = {}): Promise<Daemon> {
 }
 
 function rssOf({ pid }: Daemon): number {
-  return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]);
+  return (
+    1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1])
+  );
 }
 
 /** A number of log/.status; infinity while root itself has used up what the mount may hold, and cannot even look. */
@@ -65,7 +68,11 @@ class Flood {
   async made(): Promise<{ made: number; refused: number; errors: string[] }> {
     const line = await within(120_000, this.said, 'it did not end');
     const [, made, refused, errors] = /^made (\d+), refused (\d+):(.*)\n$/.exec(line)!;
-    return { made: Number(made), refused: Number(refused), errors: errors.trim().split(' ').filter(Boolean) };
+    return {
+      made: Number(made),
+      refused: Number(refused),
+      errors: errors.trim().split(' ').filter(Boolean),
+    };
   }
 
   async kill(): Promise<void> {
@@ -85,120 +92,219 @@ async function bounded(what: string, most: number): Promise<void> {
   const { MEMORY, BYTES } = statusOf(`${daemon.path}/log`);
   const grown = rssOf(daemon) - before;
   assert.ok(made > 100, `only ${made} were made`);
-  assert.ok(errors.every((error) => error === 'EDQUOT'), errors.join(' '));
-  assert.ok(grown <= 2 * (Number(MEMORY) + Number(BYTES)) + 32 * MIB, `${grown} bytes more for ${MEMORY} and ${BYTES}, with ${made} of '${what}'`);
+  assert.ok(
+    errors.every((error) => error === 'EDQUOT'),
+    errors.join(' '),
+  );
+  assert.ok(
+    grown <= 2 * (Number(MEMORY) + Number(BYTES)) + 32 * MIB,
+    `${grown} bytes more for ${MEMORY} and ${BYTES}, with ${made} of '${what}'`,
+  );
   await flood.kill();
   await daemon.stop();
 }
 
-memory('of files that were long is given back when they are truncated', () => bounded('truncate', 8000), 120_000);
-memory('of a filter is the same however often it is open', () => bounded('reopen', 12_000), 120_000);
-memory('of open log/.status is charged to who opens them', () => bounded('status', 18_000), 120_000);
+memory(
+  'of files that were long is given back when they are truncated',
+  () => bounded('truncate', 8000),
+  120_000,
+);
+memory(
+  'of a filter is the same however often it is open',
+  () => bounded('reopen', 12_000),
+  120_000,
+);
+memory(
+  'of open log/.status is charged to who opens them',
+  () => bounded('status', 18_000),
+  120_000,
+);
 memory('of filtered streams is charged to who opens them', () => bounded('match', 18_000), 120_000);
 
-memory('of a dead owner\'s files is given back at once, though others have them open', async () => {
-  const daemon = await start();
-  const owner = new Shell([...as(NOBODY), 'bash']);
-  const own = `${daemon.path}/${owner.pid}`;
-  const count = 900;
-  await owner.run(`mkdir ${own} && cd ${own} && head -c 60000 /dev/zero > 0 && for i in $(seq ${count - 1}); do cp 0 $i; done; ln 0 linked; cd /`, 60_000);
-  const reader = new Shell();
-  await reader.run(`ulimit -n 2000; for i in $(seq 0 ${count - 1}); do exec {fd}<${own}/$i; done`, 60_000);
-  await owner.run(`cd ${own}; rm $(seq 0 2 ${count - 1}); cd /`, 60_000);
-  assert.ok(held(daemon, 'BYTES') >= count * 60_000);
-  const before = rssOf(daemon);
-  await owner.kill();
-  await until(() => held(daemon, 'BYTES') === 0, 'its bytes stay');
-  await until(() => before - rssOf(daemon) > 0.75 * count * 60_000, 'its pages stay', 5000);
-  assert.is(statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`], undefined);
-  await reader.kill();
-  await daemon.stop();
-}, 120_000);
+memory(
+  "of a dead owner's files is given back at once, though others have them open",
+  async () => {
+    const daemon = await start();
+    const owner = new Shell([...as(NOBODY), 'bash']);
+    const own = `${daemon.path}/${owner.pid}`;
+    const count = 900;
+    await owner.run(
+      `mkdir ${own} && cd ${own} && head -c 60000 /dev/zero > 0 && for i in $(seq ${count - 1}); do cp 0 $i; done; ln 0 linked; cd /`,
+      60_000,
+    );
+    const reader = new Shell();
+    await reader.run(
+      `ulimit -n 2000; for i in $(seq 0 ${count - 1}); do exec {fd}<${own}/$i; done`,
+      60_000,
+    );
+    await owner.run(`cd ${own}; rm $(seq 0 2 ${count - 1}); cd /`, 60_000);
+    assert.ok(held(daemon, 'BYTES') >= count * 60_000);
+    const before = rssOf(daemon);
+    await owner.kill();
+    await until(() => held(daemon, 'BYTES') === 0, 'its bytes stay');
+    await until(() => before - rssOf(daemon) > 0.75 * count * 60_000, 'its pages stay', 5000);
+    assert.is(statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`], undefined);
+    await reader.kill();
+    await daemon.stop();
+  },
+  120_000,
+);
 
 // ---- what all can hold
 
-const FLOODS = ['create', 'link', 'fifo', 'symlink', 'mkdir', 'open', 'opendir', 'stream', 'match', 'filter', 'status'];
+const FLOODS = [
+  'create',
+  'link',
+  'fifo',
+  'symlink',
+  'mkdir',
+  'open',
+  'opendir',
+  'stream',
+  'match',
+  'filter',
+  'status',
+];
 
 for (const uid of [0, NOBODY]) {
-  memory(`with a heap of 64 MiB is enough for any flood by ${uid === 0 ? 'root' : 'a user'}`, async () => {
-    const daemon = await start({ NODE_OPTIONS: '--max-old-space-size=64' });
-    const most = held(daemon, 'MOST_MEMORY');
-    for (const what of FLOODS) {
-      const flood = Flood.of(what, daemon, uid);
-      const { made, refused, errors } = await flood.made();
-      assert.ok(made > 0 && refused >= 1000, `${what}: made ${made}, refused ${refused}`);
-      assert.ok(errors.every((error) => ['ENOSPC', 'EDQUOT', 'ENFILE'].includes(error)), `${what}: ${errors.join(' ')}`);
-      if (uid !== 0) {
-        // Everybody else is served
-        assert.ok(held(daemon, 'MEMORY') <= most, what);
-        publish(daemon.path, eventText('/x'));
-        assert.is((await run([...as(NOBODY - 1), 'bash', '-c', `mkdir ${daemon.path}/$$ && rmdir ${daemon.path}/$$`])).code, 0, what);
+  memory(
+    `with a heap of 64 MiB is enough for any flood by ${uid === 0 ? 'root' : 'a user'}`,
+    async () => {
+      const daemon = await start({ NODE_OPTIONS: '--max-old-space-size=64' });
+      const most = held(daemon, 'MOST_MEMORY');
+      for (const what of FLOODS) {
+        const flood = Flood.of(what, daemon, uid);
+        const { made, refused, errors } = await flood.made();
+        assert.ok(made > 0 && refused >= 1000, `${what}: made ${made}, refused ${refused}`);
+        assert.ok(
+          errors.every((error) => ['ENOSPC', 'EDQUOT', 'ENFILE'].includes(error)),
+          `${what}: ${errors.join(' ')}`,
+        );
+        if (uid !== 0) {
+          // Everybody else is served
+          assert.ok(held(daemon, 'MEMORY') <= most, what);
+          publish(daemon.path, eventText('/x'));
+          assert.is(
+            (
+              await run([
+                ...as(NOBODY - 1),
+                'bash',
+                '-c',
+                `mkdir ${daemon.path}/$$ && rmdir ${daemon.path}/$$`,
+              ])
+            ).code,
+            0,
+            what,
+          );
+        }
+        await flood.kill();
+        await until(
+          () => held(daemon, 'EVENTS') === 0 && held(daemon, 'MEMORY') < MIB,
+          `${what}: it stays`,
+          20_000,
+        );
       }
-      await flood.kill();
-      await until(() => held(daemon, 'EVENTS') === 0 && held(daemon, 'MEMORY') < MIB, `${what}: it stays`, 20_000);
-    }
-    const all = FLOODS.map((what) => Flood.of(what, daemon, uid));
-    for (const flood of all) await flood.said;
-    if (uid !== 0) publishNumbered(daemon.path, 1000); // root has nothing left to open `publish` with
-    for (const flood of all) await flood.kill();
-    await until(() => held(daemon, 'EVENTS') === 0 && held(daemon, 'MEMORY') < MIB, 'something stays', 20_000);
-    assert.is(await daemon.stop(), 0);
-  }, 300_000);
+      const all = FLOODS.map((what) => Flood.of(what, daemon, uid));
+      for (const flood of all) await flood.said;
+      if (uid !== 0) publishNumbered(daemon.path, 1000); // root has nothing left to open `publish` with
+      for (const flood of all) await flood.kill();
+      await until(
+        () => held(daemon, 'EVENTS') === 0 && held(daemon, 'MEMORY') < MIB,
+        'something stays',
+        20_000,
+      );
+      assert.is(await daemon.stop(), 0);
+    },
+    300_000,
+  );
 }
 
-memory('is given back within 5 s when 16 users with 60 MB each have died', async () => {
-  const daemon = await start();
-  const before = rssOf(daemon);
-  const users = Array.from({ length: 16 }, (_, n) => new Shell([...as(20_000 + n), 'bash']));
-  const fill = (user: Shell): string => `mkdir ${daemon.path}/${user.pid} && cd ${daemon.path}/${user.pid} && head -c 60000 /dev/zero > 0 && for i in $(seq 999); do cp 0 $i; done; cd /`;
-  await Promise.all(users.map((user) => user.run(fill(user), 120_000)));
-  assert.is(held(daemon, 'BYTES'), 16 * 60_000_000);
-  assert.ok(rssOf(daemon) - before > 16 * 60_000_000, 'it is not there');
-  for (const user of users) await user.kill();
-  await until(() => held(daemon, 'BYTES') === 0, 'its bytes stay');
-  await sleep(5000); // nobody asks for anything
-  const after = rssOf(daemon);
-  const { COLLECTIONS, COLLECTION_MS } = statusOf(`${daemon.path}/log`);
-  assert.ok(after <= 1.5 * before + 32 * MIB, `${after / MIB} MiB, ${before / MIB} before, ${COLLECTIONS} collections`);
-  assert.ok(Number(COLLECTIONS) <= 1, `${COLLECTIONS} collections`);
-  // While others have the CPUs it takes as long as they let it
-  if (loadavg()[0] < availableParallelism()) {
-    assert.ok(Number(COLLECTION_MS) <= 50, `${COLLECTION_MS} ms`);
-    assert.is(daemon.log(), '');
-  }
-  await daemon.stop();
-}, 240_000);
+memory(
+  'is given back within 5 s when 16 users with 60 MB each have died',
+  async () => {
+    const daemon = await start();
+    const before = rssOf(daemon);
+    const users = Array.from({ length: 16 }, (_, n) => new Shell([...as(20_000 + n), 'bash']));
+    const fill = (user: Shell): string =>
+      `mkdir ${daemon.path}/${user.pid} && cd ${daemon.path}/${user.pid} && head -c 60000 /dev/zero > 0 && for i in $(seq 999); do cp 0 $i; done; cd /`;
+    await Promise.all(users.map((user) => user.run(fill(user), 120_000)));
+    assert.is(held(daemon, 'BYTES'), 16 * 60_000_000);
+    assert.ok(rssOf(daemon) - before > 16 * 60_000_000, 'it is not there');
+    for (const user of users) await user.kill();
+    await until(() => held(daemon, 'BYTES') === 0, 'its bytes stay');
+    await sleep(5000); // nobody asks for anything
+    const after = rssOf(daemon);
+    const { COLLECTIONS, COLLECTION_MS } = statusOf(`${daemon.path}/log`);
+    assert.ok(
+      after <= 1.5 * before + 32 * MIB,
+      `${after / MIB} MiB, ${before / MIB} before, ${COLLECTIONS} collections`,
+    );
+    assert.ok(Number(COLLECTIONS) <= 1, `${COLLECTIONS} collections`);
+    // While others have the CPUs it takes as long as they let it
+    if (loadavg()[0] < availableParallelism()) {
+      assert.ok(Number(COLLECTION_MS) <= 50, `${COLLECTION_MS} ms`);
+      assert.is(daemon.log(), '');
+    }
+    await daemon.stop();
+  },
+  240_000,
+);
 
 // ---- the books against the truth
 
-memory('is at most twice what the books say, and 32 MiB, whatever a user does', async () => {
-  const daemon = await start();
-  const before = rssOf(daemon);
-  const seed = Math.floor(Math.random() * 1e6);
-  const churn = spawn(as(NOBODY)[0], [...as(NOBODY).slice(1), compile('churn'), daemon.path, String(seed)], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = new Promise((done) => churn.once('exit', done));
-  for (const endMs = Date.now() + SECONDS * 1000; Date.now() < endMs; ) {
-    for (let n = 0; n < 10; n++) {
-      publishNumbered(daemon.path, 200, n * 200, { KEY7: '7', PAD: 'x'.repeat(500) });
-      await sleep(100);
+memory(
+  'is at most twice what the books say, and 32 MiB, whatever a user does',
+  async () => {
+    const daemon = await start();
+    const before = rssOf(daemon);
+    const seed = Math.floor(Math.random() * 1e6);
+    const churn = spawn(
+      as(NOBODY)[0],
+      [...as(NOBODY).slice(1), compile('churn'), daemon.path, String(seed)],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
+    const ended = new Promise((done) => churn.once('exit', done));
+    for (const endMs = Date.now() + SECONDS * 1000; Date.now() < endMs;) {
+      for (let n = 0; n < 10; n++) {
+        publishNumbered(daemon.path, 200, n * 200, { KEY7: '7', PAD: 'x'.repeat(500) });
+        await sleep(100);
+      }
+      const paused = new Promise((done) => churn.stdout.once('data', done));
+      churn.stdin.write('\n');
+      await within(10_000, paused, 'it did not pause');
+      await sleep(1500);
+      const account = statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`];
+      const [bytes, heap] = ['bytes', 'memory'].map((item) =>
+        Number(new RegExp(` ${item}=(\\d+)/`).exec(account)![1]),
+      );
+      const grown = rssOf(daemon) - before;
+      if (process.env.EVENTFS_SHOW_PRICES !== undefined)
+        console.log(`    ${Math.round(grown / MIB)} MiB more for ${account}`);
+      assert.ok(
+        grown <= 2 * (bytes + heap) + 32 * MIB,
+        `seed ${seed}: ${grown / MIB} MiB more for ${bytes / MIB} and ${heap / MIB}`,
+      );
+      churn.stdin.write('\n');
     }
-    const paused = new Promise((done) => churn.stdout.once('data', done));
-    churn.stdin.write('\n');
-    await within(10_000, paused, 'it did not pause');
-    await sleep(1500);
-    const account = statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`];
-    const [bytes, heap] = ['bytes', 'memory'].map((item) => Number(new RegExp(` ${item}=(\\d+)/`).exec(account)![1]));
-    const grown = rssOf(daemon) - before;
-    if (process.env.EVENTFS_SHOW_PRICES !== undefined) console.log(`    ${Math.round(grown / MIB)} MiB more for ${account}`);
-    assert.ok(grown <= 2 * (bytes + heap) + 32 * MIB, `seed ${seed}: ${grown / MIB} MiB more for ${bytes / MIB} and ${heap / MIB}`);
-    churn.stdin.write('\n');
-  }
-  churn.kill('SIGKILL');
-  await ended;
-  await until(() => held(daemon, 'EVENTS') === 0 && held(daemon, 'BYTES') === 0 && held(daemon, 'HANDLES') === 0, 'something stays', 10_000);
-  // Its last directories are charged until the helper has told the kernel of their end.
-  await until(() => statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`] === undefined, 'something is still charged', 10_000);
-  await daemon.stop();
-}, (SECONDS + 60) * 1000);
+    churn.kill('SIGKILL');
+    await ended;
+    await until(
+      () =>
+        held(daemon, 'EVENTS') === 0 &&
+        held(daemon, 'BYTES') === 0 &&
+        held(daemon, 'HANDLES') === 0,
+      'something stays',
+      10_000,
+    );
+    // Its last directories are charged until the helper has told the kernel of their end.
+    await until(
+      () => statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`] === undefined,
+      'something is still charged',
+      10_000,
+    );
+    await daemon.stop();
+  },
+  (SECONDS + 60) * 1000,
+);
 
 memory.run();

@@ -1,12 +1,31 @@
 /** Where eventfs may be mounted, and what people are told when it may not. */
 import * as assert from 'uvu/assert';
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { mount as mountFilesystem, openFuse, unmount } from '#native';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { reach, untilAlone } from '../../support/actor.js';
-import { EVENTFS, isMounted, killDaemons, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
+import {
+  EVENTFS,
+  isMounted,
+  killDaemons,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
@@ -22,7 +41,11 @@ command.after(async () => {
 type Ended = Awaited<ReturnType<typeof run>>;
 
 /** Runs `eventfs mount` where it should fail. */
-async function fail(args: readonly string[], under: readonly string[] = [], program: readonly string[] = [process.execPath, EVENTFS]): Promise<Ended> {
+async function fail(
+  args: readonly string[],
+  under: readonly string[] = [],
+  program: readonly string[] = [process.execPath, EVENTFS],
+): Promise<Ended> {
   return run([...under, ...program, 'mount', '--source', 'none', ...args]);
 }
 
@@ -39,16 +62,28 @@ function told(ended: Ended, code: number, line: string | RegExp): void {
 
 command('says that the directory is missing', async () => {
   const path = join(mountPoint(), 'missing');
-  told(await fail([path]), Exit.systemCall, `${path}: No such file or directory (try mkdir -p ${path})`);
+  told(
+    await fail([path]),
+    Exit.systemCall,
+    `${path}: No such file or directory (try mkdir -p ${path})`,
+  );
   assert.not(isMounted(path));
 });
 
 command('says that a part of the path is missing or no directory', async () => {
   const at = mountPoint();
   const path = join(at, 'missing/too');
-  told(await fail([path]), Exit.systemCall, `${path}: No such file or directory (try mkdir -p ${path})`);
+  told(
+    await fail([path]),
+    Exit.systemCall,
+    `${path}: No such file or directory (try mkdir -p ${path})`,
+  );
   writeFileSync(join(at, 'file'), '');
-  told(await fail([join(at, 'file/below')]), Exit.systemCall, `${join(at, 'file/below')}: Not a directory`);
+  told(
+    await fail([join(at, 'file/below')]),
+    Exit.systemCall,
+    `${join(at, 'file/below')}: Not a directory`,
+  );
 });
 
 command('says that it is a file', async () => {
@@ -59,12 +94,20 @@ command('says that it is a file', async () => {
 });
 
 command('does not take an empty name for the current directory', async () => {
-  told(await fail(['']), Exit.failed, "'': No such file or directory (give a directory to mount on)");
+  told(
+    await fail(['']),
+    Exit.failed,
+    "'': No such file or directory (give a directory to mount on)",
+  );
 });
 
 command('says that eventfs is mounted there already, which goes on', async () => {
   const daemon = await startDaemon();
-  told(await fail([daemon.path]), Exit.failed, `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`);
+  told(
+    await fail([daemon.path]),
+    Exit.failed,
+    `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`,
+  );
   assert.is(reach(`${daemon.path}/stream`), 'ok');
   assert.is(await daemon.stop(), 0);
   assert.not(isMounted(daemon.path));
@@ -74,10 +117,18 @@ command('says so through a symbolic link too, and when the daemon does not answe
   const daemon = await startDaemon();
   const link = `${daemon.path}.link`;
   symlinkSync(basename(daemon.path), link);
-  told(await fail([link]), Exit.failed, `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`);
+  told(
+    await fail([link]),
+    Exit.failed,
+    `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`,
+  );
   process.kill(daemon.pid, 'SIGSTOP');
   try {
-    told(await fail([daemon.path]), Exit.failed, `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`);
+    told(
+      await fail([daemon.path]),
+      Exit.failed,
+      `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`,
+    );
   } finally {
     process.kill(daemon.pid, 'SIGCONT');
   }
@@ -90,7 +141,11 @@ command('says that another filesystem is mounted there, which stays', async () =
   mountFilesystem('none', path, 'tmpfs', 0, '');
   try {
     writeFileSync(join(path, 'kept'), '');
-    told(await fail([path]), Exit.failed, `${path}: tmpfs is mounted here already, and it is not ours (choose another directory)`);
+    told(
+      await fail([path]),
+      Exit.failed,
+      `${path}: tmpfs is mounted here already, and it is not ours (choose another directory)`,
+    );
     assert.is(reach(join(path, 'kept')), 'ok');
   } finally {
     unmount(path, 0);
@@ -104,7 +159,11 @@ command('leaves the dead mount of another FUSE filesystem alone', async () => {
   closeSync(fd);
   try {
     assert.is(reach(path), 'ENOTCONN');
-    told(await fail([path]), Exit.failed, `${path}: fuse.other is mounted here already, and it is not ours (choose another directory)`);
+    told(
+      await fail([path]),
+      Exit.failed,
+      `${path}: fuse.other is mounted here already, and it is not ours (choose another directory)`,
+    );
     assert.is(mountedAt(path)?.type, 'fuse.other');
   } finally {
     unmount(path, MNT_DETACH);
@@ -118,9 +177,17 @@ command('says what to try where one may not open /dev/fuse, or may not mount', a
   const hint = '(try as root, or a directory of your own in a user namespace: unshare -rm)';
   try {
     chmodSync('/dev/fuse', 0o600);
-    told(await fail([path], AS_NOBODY, eventfsForOthers()), Exit.systemCall, /^eventfs: mount: \/dev\/fuse: Permission denied \(try as root[^)]*\)\n$/);
+    told(
+      await fail([path], AS_NOBODY, eventfsForOthers()),
+      Exit.systemCall,
+      /^eventfs: mount: \/dev\/fuse: Permission denied \(try as root[^)]*\)\n$/,
+    );
     chmodSync('/dev/fuse', 0o666);
-    told(await fail([path], AS_NOBODY, eventfsForOthers()), Exit.systemCall, `${path}: Operation not permitted ${hint}`);
+    told(
+      await fail([path], AS_NOBODY, eventfsForOthers()),
+      Exit.systemCall,
+      `${path}: Operation not permitted ${hint}`,
+    );
   } finally {
     chmodSync('/dev/fuse', mode);
   }
@@ -130,13 +197,21 @@ command('says what to try where one may not open /dev/fuse, or may not mount', a
 command('refuses to start where /proc shows the processes of another PID namespace', async () => {
   const path = mountPoint();
   const ended = await fail([path], ['unshare', '-pf', '--kill-child']);
-  told(ended, Exit.failed, '/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
+  told(
+    ended,
+    Exit.failed,
+    '/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)',
+  );
   assert.not(isMounted(path));
 });
 
 command('says that the readiness descriptor is not open, and does not stay', async () => {
   const path = mountPoint();
-  told(await fail([path, '--ready-fd', '77']), Exit.systemCall, '--ready-fd 77: Bad file descriptor (that descriptor is not open)');
+  told(
+    await fail([path, '--ready-fd', '77']),
+    Exit.systemCall,
+    '--ready-fd 77: Bad file descriptor (that descriptor is not open)',
+  );
   assert.not(isMounted(path));
 });
 
@@ -159,9 +234,12 @@ for (const [what, args] of [
 
 command('mounts with nosuid, nodev and noexec', async () => {
   const daemon = await startDaemon();
-  const line = readFileSync('/proc/self/mountinfo', 'latin1').split('\n').find((mounted) => mounted.includes(` ${daemon.path} `))!;
+  const line = readFileSync('/proc/self/mountinfo', 'latin1')
+    .split('\n')
+    .find((mounted) => mounted.includes(` ${daemon.path} `))!;
   const [, , , , , options] = line.split(' ');
-  for (const option of ['rw', 'nosuid', 'nodev', 'noexec']) assert.ok(options.split(',').includes(option), line);
+  for (const option of ['rw', 'nosuid', 'nodev', 'noexec'])
+    assert.ok(options.split(',').includes(option), line);
   assert.match(line, / - fuse\.eventfs eventfs rw,.*default_permissions,allow_other/);
   assert.is(statSync(daemon.path).mode, 0o41777);
   await daemon.stop();
@@ -188,58 +266,98 @@ for (const [what, name] of [
     await daemon.kill();
     const next = await startDaemon(undefined, path);
     assert.match(next.log(), 'took away the mount of a daemon that was killed');
-    assert.equal(await run([process.execPath, EVENTFS, 'umount', '--', path]), { out: '', err: '', code: 0 });
+    assert.equal(await run([process.execPath, EVENTFS, 'umount', '--', path]), {
+      out: '',
+      err: '',
+      code: 0,
+    });
     assert.is(await next.ended, 0);
     assert.not(isMounted(path));
     rmdirSync(path);
   });
 }
 
-command('takes a relative name, doubled and trailing slashes, and a symbolic link for the directory that they mean', async () => {
-  const at = mountPoint();
-  const path = join(at, 'real');
-  mkdirSync(path);
-  symlinkSync('real', join(at, 'link'));
-  symlinkSync('link', join(at, 'link-to-link'));
-  symlinkSync(at, join(at, 'above'));
-  for (const name of [relative(process.cwd(), path), `${dirname(path)}//./real//`, join(at, 'link'), join(at, 'link-to-link'), join(at, 'above/above/link')]) {
-    const daemon = await startDaemon(undefined, name);
-    assert.ok(isMounted(path), name);
-    await daemon.kill();
-    const next = await startDaemon(undefined, name);
-    assert.match(next.log(), `${path}: took away the mount`);
-    assert.is((await run([process.execPath, EVENTFS, 'umount', name])).code, 0);
-    assert.is(await next.ended, 0);
-    assert.not(isMounted(path), name);
-  }
-});
+command(
+  'takes a relative name, doubled and trailing slashes, and a symbolic link for the directory that they mean',
+  async () => {
+    const at = mountPoint();
+    const path = join(at, 'real');
+    mkdirSync(path);
+    symlinkSync('real', join(at, 'link'));
+    symlinkSync('link', join(at, 'link-to-link'));
+    symlinkSync(at, join(at, 'above'));
+    for (const name of [
+      relative(process.cwd(), path),
+      `${dirname(path)}//./real//`,
+      join(at, 'link'),
+      join(at, 'link-to-link'),
+      join(at, 'above/above/link'),
+    ]) {
+      const daemon = await startDaemon(undefined, name);
+      assert.ok(isMounted(path), name);
+      await daemon.kill();
+      const next = await startDaemon(undefined, name);
+      assert.match(next.log(), `${path}: took away the mount`);
+      assert.is((await run([process.execPath, EVENTFS, 'umount', name])).code, 0);
+      assert.is(await next.ended, 0);
+      assert.not(isMounted(path), name);
+    }
+  },
+);
 
 command('says that a symbolic link leads nowhere, or in a circle', async () => {
   const at = mountPoint();
   symlinkSync('nowhere', join(at, 'broken'));
   symlinkSync('circle', join(at, 'circle'));
-  told(await fail([join(at, 'broken')]), Exit.systemCall, `${at}/nowhere: No such file or directory (try mkdir -p ${at}/nowhere)`);
-  told(await fail([join(at, 'circle')]), Exit.systemCall, /^eventfs: mount: [^\n]*: Too many symbolic links encountered\n$/);
+  told(
+    await fail([join(at, 'broken')]),
+    Exit.systemCall,
+    `${at}/nowhere: No such file or directory (try mkdir -p ${at}/nowhere)`,
+  );
+  told(
+    await fail([join(at, 'circle')]),
+    Exit.systemCall,
+    /^eventfs: mount: [^\n]*: Too many symbolic links encountered\n$/,
+  );
 });
 
-command('mounts on a directory of its own for who is root in a user namespace only, and nobody else sees it', async () => {
-  const at = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'own-'));
-  const path = join(at, 'events');
-  mkdirSync(path);
-  chmodSync(at, 0o711);
-  const mode = statSync('/dev/fuse').mode & 0o777;
-  try {
-    chmodSync('/dev/fuse', 0o666);
-    const daemon = await startDaemon(undefined, path, { under: [...AS_NOBODY, 'unshare', '-rm'], eventfs: eventfsForOthers() });
-    assert.not(isMounted(path));
-    const inside = await run(['nsenter', '-t', `${daemon.pid}`, '-U', '-m', 'bash', '-c', `mkdir ${path}/$$ && ls ${path}/$$ && stat -c %U ${path}/$$; ls -A ${path}`]);
-    assert.match(inside.out, /^root\n(\d+\n)log\nmatch\npublish\n\1?$|^root\nlog\nmatch\npublish\n\d+\n$/, inside.err);
-    assert.is(await daemon.stop(), 0);
-    assert.is(daemon.log(), '');
-  } finally {
-    chmodSync('/dev/fuse', mode);
-  }
-});
+command(
+  'mounts on a directory of its own for who is root in a user namespace only, and nobody else sees it',
+  async () => {
+    const at = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'own-'));
+    const path = join(at, 'events');
+    mkdirSync(path);
+    chmodSync(at, 0o711);
+    const mode = statSync('/dev/fuse').mode & 0o777;
+    try {
+      chmodSync('/dev/fuse', 0o666);
+      const daemon = await startDaemon(undefined, path, {
+        under: [...AS_NOBODY, 'unshare', '-rm'],
+        eventfs: eventfsForOthers(),
+      });
+      assert.not(isMounted(path));
+      const inside = await run([
+        'nsenter',
+        '-t',
+        `${daemon.pid}`,
+        '-U',
+        '-m',
+        'bash',
+        '-c',
+        `mkdir ${path}/$$ && ls ${path}/$$ && stat -c %U ${path}/$$; ls -A ${path}`,
+      ]);
+      assert.match(
+        inside.out,
+        /^root\n(\d+\n)log\nmatch\npublish\n\1?$|^root\nlog\nmatch\npublish\n\d+\n$/,
+        inside.err,
+      );
+      assert.is(await daemon.stop(), 0);
+      assert.is(daemon.log(), '');
+    } finally {
+      chmodSync('/dev/fuse', mode);
+    }
+  },
+);
 
 command('lets a directory be mounted on again at once', async () => {
   const path = mountPoint();

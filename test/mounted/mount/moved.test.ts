@@ -6,7 +6,15 @@ import * as assert from 'uvu/assert';
 import { mount as mountFilesystem, unmount } from '#native';
 import { MOUNT_TYPE, parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { killClients, publishNumbered, statusOf } from '../../support/clients.js';
-import { EVENTFS, type Daemon, Shell, killDaemons, mountPoint, run, startDaemon } from '../../support/daemon.js';
+import {
+  EVENTFS,
+  type Daemon,
+  Shell,
+  killDaemons,
+  mountPoint,
+  run,
+  startDaemon,
+} from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 import { Watcher } from '../../support/watcher.js';
 
@@ -29,7 +37,10 @@ function below(path: string): string[] {
 }
 
 /** A filesystem whose mounts can be moved (a shared one's can't), with directories; taken away again in the end. */
-async function within(names: readonly string[], body: (at: string) => Promise<void>): Promise<void> {
+async function within(
+  names: readonly string[],
+  body: (at: string) => Promise<void>,
+): Promise<void> {
   const at = mountPoint();
   mountFilesystem('none', at, 'tmpfs', 0, '');
   execFileSync('mount', ['--make-private', at]);
@@ -55,79 +66,129 @@ async function hears(path: string, shell: Shell): Promise<void> {
 
 const WAYS: readonly (readonly [string, (old: string, to: string) => string])[] = [
   ['is moved', (old, to) => (mountFilesystem(join(old, 'm'), to, '', MS_MOVE, ''), to)],
-  ['is below a directory that is renamed', (old, to) => (rmdirSync(to), renameSync(old, to), join(to, 'm'))],
-  ['is bound elsewhere and taken away here', (old, to) => (mountFilesystem(join(old, 'm'), to, '', MS_BIND, ''), unmount(join(old, 'm'), 0), to)],
-  ['is bound elsewhere under an odd name', (old, to) => (mkdirSync(`${to}/a b\\c`), mountFilesystem(join(old, 'm'), `${to}/a b\\c`, '', MS_BIND, ''), unmount(join(old, 'm'), 0), `${to}/a b\\c`)],
+  [
+    'is below a directory that is renamed',
+    (old, to) => (rmdirSync(to), renameSync(old, to), join(to, 'm')),
+  ],
+  [
+    'is bound elsewhere and taken away here',
+    (old, to) => (
+      mountFilesystem(join(old, 'm'), to, '', MS_BIND, ''),
+      unmount(join(old, 'm'), 0),
+      to
+    ),
+  ],
+  [
+    'is bound elsewhere under an odd name',
+    (old, to) => (
+      mkdirSync(`${to}/a b\\c`),
+      mountFilesystem(join(old, 'm'), `${to}/a b\\c`, '', MS_BIND, ''),
+      unmount(join(old, 'm'), 0),
+      `${to}/a b\\c`
+    ),
+  ],
 ];
 
 for (const [what, move] of WAYS) {
-  moved(`that ${what} tells inotify of events and deaths, and is gone when its daemon ends`, async () => {
-    await within(['old/m', 'new'], async (at) => {
-      const daemon = await startDaemon(undefined, join(at, 'old/m'));
-      const shell = new Shell();
-      await shell.run(`mkdir ${daemon.path}/$$`);
-      await hears(daemon.path, shell);
-      const path = move(join(at, 'old'), join(at, 'new'));
-      await hears(path, shell);
-      const watcher = await Watcher.inotifywait(`${path}/${shell.pid}`, 'delete_self');
-      await shell.kill();
-      await watcher.says(/^DELETE_SELF/m);
-      await watcher.end();
-      assert.is(await daemon.stop(), 0);
-      assert.is(daemon.log(), '');
-    });
-  });
+  moved(
+    `that ${what} tells inotify of events and deaths, and is gone when its daemon ends`,
+    async () => {
+      await within(['old/m', 'new'], async (at) => {
+        const daemon = await startDaemon(undefined, join(at, 'old/m'));
+        const shell = new Shell();
+        await shell.run(`mkdir ${daemon.path}/$$`);
+        await hears(daemon.path, shell);
+        const path = move(join(at, 'old'), join(at, 'new'));
+        await hears(path, shell);
+        const watcher = await Watcher.inotifywait(`${path}/${shell.pid}`, 'delete_self');
+        await shell.kill();
+        await watcher.says(/^DELETE_SELF/m);
+        await watcher.end();
+        assert.is(await daemon.stop(), 0);
+        assert.is(daemon.log(), '');
+      });
+    },
+  );
 }
 
-moved('that was moved is found by eventfs umount at its new place, and one whose daemon was killed there too', async () => {
-  await within(['old', 'new', 'third'], async (at) => {
-    const daemon = await startDaemon(undefined, join(at, 'old'));
-    mountFilesystem(daemon.path, join(at, 'new'), '', MS_MOVE, '');
-    assert.equal(await run([process.execPath, EVENTFS, 'umount', join(at, 'new')]), { out: '', err: '', code: 0 });
-    assert.is(await daemon.ended, 0);
-    const other = await startDaemon(undefined, join(at, 'old'));
-    for (const name of ['new', 'third']) mountFilesystem(other.path, join(at, name), '', MS_BIND, '');
-    await other.kill();
-    assert.equal(await run([process.execPath, EVENTFS, 'umount', join(at, 'new')]), { out: '', err: '', code: 0 });
-  });
-});
+moved(
+  'that was moved is found by eventfs umount at its new place, and one whose daemon was killed there too',
+  async () => {
+    await within(['old', 'new', 'third'], async (at) => {
+      const daemon = await startDaemon(undefined, join(at, 'old'));
+      mountFilesystem(daemon.path, join(at, 'new'), '', MS_MOVE, '');
+      assert.equal(await run([process.execPath, EVENTFS, 'umount', join(at, 'new')]), {
+        out: '',
+        err: '',
+        code: 0,
+      });
+      assert.is(await daemon.ended, 0);
+      const other = await startDaemon(undefined, join(at, 'old'));
+      for (const name of ['new', 'third'])
+        mountFilesystem(other.path, join(at, name), '', MS_BIND, '');
+      await other.kill();
+      assert.equal(await run([process.execPath, EVENTFS, 'umount', join(at, 'new')]), {
+        out: '',
+        err: '',
+        code: 0,
+      });
+    });
+  },
+);
 
 /** Where the same filesystem may be too. The last one is below the mount: umount2(2) by its path would ask the daemon itself. */
 const PLACES: readonly (readonly [string, (daemon: Daemon, at: string) => void])[] = [
   ['elsewhere', ({ path }, at) => mountFilesystem(path, join(at, 'new'), '', MS_BIND, '')],
-  ['elsewhere in part', ({ path }, at) => mountFilesystem(join(path, 'log'), join(at, 'new'), '', MS_BIND, '')],
+  [
+    'elsewhere in part',
+    ({ path }, at) => mountFilesystem(join(path, 'log'), join(at, 'new'), '', MS_BIND, ''),
+  ],
   ['on itself', ({ path }) => mountFilesystem(path, path, '', MS_BIND, '')],
-  ['below itself', ({ path }) => mountFilesystem(join(path, 'log'), join(path, 'kept'), '', MS_BIND, '')],
+  [
+    'below itself',
+    ({ path }) => mountFilesystem(join(path, 'log'), join(path, 'kept'), '', MS_BIND, ''),
+  ],
 ];
 
 for (const driver of DRIVERS) {
   for (const [where, bind] of PLACES) {
-    moved(`of ${driver} that is bound ${where} is gone everywhere when its daemon ends`, async () => {
-      await within(['old', 'new'], async (at) => {
-        const daemon = await startDaemon(['--source', 'none', '--driver', driver, '--sticky', 'kept'], join(at, 'old'));
-        bind(daemon, at);
-        assert.is(below(at).length, 2);
-        assert.is(await daemon.stop(), 0);
-        assert.not.match(daemon.log(), 'its mount stays');
-      });
-    });
+    moved(
+      `of ${driver} that is bound ${where} is gone everywhere when its daemon ends`,
+      async () => {
+        await within(['old', 'new'], async (at) => {
+          const daemon = await startDaemon(
+            ['--source', 'none', '--driver', driver, '--sticky', 'kept'],
+            join(at, 'old'),
+          );
+          bind(daemon, at);
+          assert.is(below(at).length, 2);
+          assert.is(await daemon.stop(), 0);
+          assert.not.match(daemon.log(), 'its mount stays');
+        });
+      },
+    );
   }
 }
 
-moved('beneath another filesystem stays, and the daemon says so; the other filesystem stays too', async () => {
-  await within(['old', 'new', 'above/new'], async (at) => {
-    const daemon = await startDaemon(undefined, join(at, 'old'));
-    for (const name of ['new', 'above/new']) mountFilesystem(daemon.path, join(at, name), '', MS_BIND, '');
-    mountFilesystem('none', join(at, 'new'), 'tmpfs', 0, '');
-    mountFilesystem('none', join(at, 'above'), 'tmpfs', 0, '');
-    mkdirSync(join(at, 'above/new'));
-    assert.is(statusOf(`${daemon.path}/log`).DAEMON, String(daemon.pid));
-    assert.is(await daemon.stop(), 0);
-    for (const name of ['new', 'above/new']) assert.match(daemon.log(), `${join(at, name)}: its mount stays`);
-    assert.equal(below(at), [join(at, 'new'), join(at, 'above/new')]);
-    for (const name of ['new', 'above']) unmount(join(at, name), 0);
-    for (const name of ['new', 'above/new']) unmount(join(at, name), 0);
-  });
-});
+moved(
+  'beneath another filesystem stays, and the daemon says so; the other filesystem stays too',
+  async () => {
+    await within(['old', 'new', 'above/new'], async (at) => {
+      const daemon = await startDaemon(undefined, join(at, 'old'));
+      for (const name of ['new', 'above/new'])
+        mountFilesystem(daemon.path, join(at, name), '', MS_BIND, '');
+      mountFilesystem('none', join(at, 'new'), 'tmpfs', 0, '');
+      mountFilesystem('none', join(at, 'above'), 'tmpfs', 0, '');
+      mkdirSync(join(at, 'above/new'));
+      assert.is(statusOf(`${daemon.path}/log`).DAEMON, String(daemon.pid));
+      assert.is(await daemon.stop(), 0);
+      for (const name of ['new', 'above/new'])
+        assert.match(daemon.log(), `${join(at, name)}: its mount stays`);
+      assert.equal(below(at), [join(at, 'new'), join(at, 'above/new')]);
+      for (const name of ['new', 'above']) unmount(join(at, name), 0);
+      for (const name of ['new', 'above/new']) unmount(join(at, name), 0);
+    });
+  },
+);
 
 moved.run();

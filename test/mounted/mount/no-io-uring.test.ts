@@ -13,7 +13,9 @@ let daemon: Daemon;
 
 refused.before(async () => {
   buildClients();
-  daemon = await startDaemon(['--source', 'none'], undefined, { under: [client('refuses'), 'io_uring_setup'] });
+  daemon = await startDaemon(['--source', 'none'], undefined, {
+    under: [client('refuses'), 'io_uring_setup'],
+  });
 });
 refused.after(async () => {
   await daemon.stop();
@@ -31,7 +33,9 @@ refused('has none, where another has one for its replies and one for deaths', as
 
 refused('gives events to many blocked readers in order', async () => {
   const args = ['--publish', `${daemon.path}/publish`, '--publishers', 2];
-  const got = await measure('readers', [`${daemon.path}/stream`, 80, 1, 300, ...args], { timeoutMs: TIMEOUT_MS });
+  const got = await measure('readers', [`${daemon.path}/stream`, 80, 1, 300, ...args], {
+    timeoutMs: TIMEOUT_MS,
+  });
   assert.ok(Number(got.get('events_per_s')) > 0);
   assert.is(got.get('disorder'), '0');
 });

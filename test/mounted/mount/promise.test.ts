@@ -47,38 +47,59 @@ async function end(pid: number): Promise<void> {
 }
 
 function residentMib(): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) / 1024;
+  return (
+    Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) /
+    1024
+  );
 }
 
 // ---- numbers
 
-promise('is out of reach at once: 10,000 owners killed and waited for, seven operations after each', async () => {
-  const got = await measure('deaths', [mount, 10_000], { timeoutMs: 240_000 });
-  assert.is(got.get('rounds'), '10000');
-  assert.is(got.get('accesses'), '70000');
-  for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
-  figure(`stale accesses after 10,000 deaths: ${got.get('stale')} of ${got.get('accesses')}, ${got.get('stuck')} stuck`);
-  assert.equal(readdirSync(mount).filter((name) => /^\d/.test(name)), []);
-}, 240_000);
+promise(
+  'is out of reach at once: 10,000 owners killed and waited for, seven operations after each',
+  async () => {
+    const got = await measure('deaths', [mount, 10_000], { timeoutMs: 240_000 });
+    assert.is(got.get('rounds'), '10000');
+    assert.is(got.get('accesses'), '70000');
+    for (const none of ['stale', 'stuck', 'wrong_errno'])
+      assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
+    figure(
+      `stale accesses after 10,000 deaths: ${got.get('stale')} of ${got.get('accesses')}, ${got.get('stuck')} stuck`,
+    );
+    assert.equal(
+      readdirSync(mount).filter((name) => /^\d/.test(name)),
+      [],
+    );
+  },
+  240_000,
+);
 
-promise('is out of reach at once also while others make, list and end theirs', async () => {
-  const busy = new Set([0, 1].map(() => new Actor()));
-  let isOver = false;
-  const others = [...busy].map(async (actor) => {
-    for (let n = 0; !isOver; n++) {
-      await actor.ask(`mkdir ${mount}/${actor.pid}.${n % 8}`);
-      const fd = await actor.get(`opendir ${mount}`);
-      await actor.ask(`getdents ${fd}`);
-      await actor.ask(`close ${fd}`);
-      await actor.ask(`rmdir ${mount}/${actor.pid}.${(n + 4) % 8}`);
-    }
-  });
-  const runs = await Promise.all([0, 1].map(() => measure('deaths', [mount, 1000], { timeoutMs: 120_000 })));
-  isOver = true;
-  await Promise.all(others);
-  for (const got of runs) for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
-  for (const actor of busy) await actor.kill();
-}, 150_000);
+promise(
+  'is out of reach at once also while others make, list and end theirs',
+  async () => {
+    const busy = new Set([0, 1].map(() => new Actor()));
+    let isOver = false;
+    const others = [...busy].map(async (actor) => {
+      for (let n = 0; !isOver; n++) {
+        await actor.ask(`mkdir ${mount}/${actor.pid}.${n % 8}`);
+        const fd = await actor.get(`opendir ${mount}`);
+        await actor.ask(`getdents ${fd}`);
+        await actor.ask(`close ${fd}`);
+        await actor.ask(`rmdir ${mount}/${actor.pid}.${(n + 4) % 8}`);
+      }
+    });
+    const runs = await Promise.all(
+      [0, 1].map(() => measure('deaths', [mount, 1000], { timeoutMs: 120_000 })),
+    );
+    isOver = true;
+    await Promise.all(others);
+    for (const got of runs)
+      for (const none of ['stale', 'stuck', 'wrong_errno'])
+        assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
+    for (const actor of busy) await actor.kill();
+  },
+  150_000,
+);
 
 promise('is out of reach of requests that wait already, also when many die together', async () => {
   const owners: number[] = [];
@@ -98,53 +119,79 @@ promise('is out of reach of requests that wait already, also when many die toget
   for (const client of clients) await client.end();
 });
 
-promise('is given back with nobody looking, within 10 ms at the median', async () => {
-  const got = await measure('reap', [mount, daemon.pid, 200], { timeoutMs: 60_000 });
-  assert.ok(Number(got.get('median_ms')) < 10, `${got.get('median_ms')} ms`);
-  assert.is(got.get('listed'), '0');
-  assert.is(got.get('never'), '0');
-  figure(`a dead owner is let go of after ${got.get('median_ms')} ms at the median, ${got.get('p99_ms')} ms at the 99th percentile`);
-}, 90_000);
+promise(
+  'is given back with nobody looking, within 10 ms at the median',
+  async () => {
+    const got = await measure('reap', [mount, daemon.pid, 200], { timeoutMs: 60_000 });
+    assert.ok(Number(got.get('median_ms')) < 10, `${got.get('median_ms')} ms`);
+    assert.is(got.get('listed'), '0');
+    assert.is(got.get('never'), '0');
+    figure(
+      `a dead owner is let go of after ${got.get('median_ms')} ms at the median, ${got.get('p99_ms')} ms at the 99th percentile`,
+    );
+  },
+  90_000,
+);
 
-promise('does not make the daemon grow: 200 owners of 4 MiB each, one after the other', async () => {
-  let after50 = 0;
-  for (let round = 1; round <= 200; round++) {
-    const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
-    assert.is(await observer.ask(`fill ${mount}/${owner} ${FULL}`), 'ok');
-    await end(owner);
-    if (round === 50) after50 = residentMib();
-  }
-  const after200 = residentMib();
-  assert.ok(after200 - after50 < 32, `from ${after50} to ${after200} MiB`);
-  figure(`the daemon's memory after 50 owners of 4 MiB have died: ${after50.toFixed(0)} MiB, after 200: ${after200.toFixed(0)} MiB`);
-}, 60_000);
-
-promise('does not make the daemon grow: 50 owners of 4 MiB each at once, four times over', async () => {
-  const peaks: number[] = [];
-  for (let round = 0; round < 4; round++) {
-    const owners: number[] = [];
-    for (let n = 0; n < 50; n++) {
-      owners.push(await observer.get(`forkmkdir 0 ${mount}/%`));
-      assert.is(await observer.ask(`fill ${mount}/${owners[n]} ${FULL}`), 'ok');
+promise(
+  'does not make the daemon grow: 200 owners of 4 MiB each, one after the other',
+  async () => {
+    let after50 = 0;
+    for (let round = 1; round <= 200; round++) {
+      const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
+      assert.is(await observer.ask(`fill ${mount}/${owner} ${FULL}`), 'ok');
+      await end(owner);
+      if (round === 50) after50 = residentMib();
     }
-    peaks.push(residentMib());
-    for (const owner of owners) await end(owner);
-  }
-  const [first, ...later] = peaks;
-  assert.ok(first > (50 * 4 * MIB) / MIB, 'the events take memory');
-  assert.ok(Math.max(...later) - first < 64, `${peaks.map((mib) => mib.toFixed(0)).join(', ')} MiB`);
-  figure(`the daemon's memory with 50 owners of 4 MiB each: ${peaks.map((mib) => mib.toFixed(0)).join(', then ')} MiB`);
-}, 60_000);
+    const after200 = residentMib();
+    assert.ok(after200 - after50 < 32, `from ${after50} to ${after200} MiB`);
+    figure(
+      `the daemon's memory after 50 owners of 4 MiB have died: ${after50.toFixed(0)} MiB, after 200: ${after200.toFixed(0)} MiB`,
+    );
+  },
+  60_000,
+);
+
+promise(
+  'does not make the daemon grow: 50 owners of 4 MiB each at once, four times over',
+  async () => {
+    const peaks: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      const owners: number[] = [];
+      for (let n = 0; n < 50; n++) {
+        owners.push(await observer.get(`forkmkdir 0 ${mount}/%`));
+        assert.is(await observer.ask(`fill ${mount}/${owners[n]} ${FULL}`), 'ok');
+      }
+      peaks.push(residentMib());
+      for (const owner of owners) await end(owner);
+    }
+    const [first, ...later] = peaks;
+    assert.ok(first > (50 * 4 * MIB) / MIB, 'the events take memory');
+    assert.ok(
+      Math.max(...later) - first < 64,
+      `${peaks.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
+    );
+    figure(
+      `the daemon's memory with 50 owners of 4 MiB each: ${peaks.map((mib) => mib.toFixed(0)).join(', then ')} MiB`,
+    );
+  },
+  60_000,
+);
 
 // ---- each way in, beside what still goes
 
 /** Makes an owner with an event, `prepare`s, checks what works while it lives, and what is left after its death. */
-async function around(prepare: (path: string) => Promise<readonly (readonly [command: string, before: RegExp, after: string | RegExp])[]>): Promise<void> {
+async function around(
+  prepare: (
+    path: string,
+  ) => Promise<readonly (readonly [command: string, before: RegExp, after: string | RegExp])[]>,
+): Promise<void> {
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const path = `${mount}/${owner}`;
   assert.is(await observer.ask(`create ${path}/event 10`), 'ok 10');
   const commands = await prepare(path);
-  for (const [command, before] of commands) assert.match(await observer.ask(command), before, command);
+  for (const [command, before] of commands)
+    assert.match(await observer.ask(command), before, command);
   await end(owner);
   for (const [command, , after] of commands) {
     const answer = await observer.ask(command);
@@ -177,20 +224,23 @@ promise('cannot be written through a descriptor that was open to write', async (
   assert.is(await observer.ask(`close ${fd}`), 'ok');
 });
 
-promise('is ESTALE or ENOENT through a descriptor of its directory, and worked before', async () => {
-  await around(async (path) => {
-    const fd = await observer.get(`opendir ${path}`);
-    return [
-      [`getdents ${fd}`, /^ok [1-9]\d*$/, /^(ESTALE|ENOENT)$/], // ENOENT is the kernel's own, once the ghost is removed
-      [`fstat ${fd}`, /^ok$/, 'ESTALE'],
-      [`openat ${fd} event`, /^ok \d+$/, 'ESTALE'],
-      [`openat ${fd} .status`, /^ok \d+$/, 'ESTALE'],
-      [`openat ${fd} none`, /^ENOENT$/, 'ESTALE'],
-      [`openat ${fd} .`, /^ok \d+$/, 'ESTALE'],
-      [`unlinkat ${fd} event`, /^ok$/, 'ESTALE'],
-    ];
-  });
-});
+promise(
+  'is ESTALE or ENOENT through a descriptor of its directory, and worked before',
+  async () => {
+    await around(async (path) => {
+      const fd = await observer.get(`opendir ${path}`);
+      return [
+        [`getdents ${fd}`, /^ok [1-9]\d*$/, /^(ESTALE|ENOENT)$/], // ENOENT is the kernel's own, once the ghost is removed
+        [`fstat ${fd}`, /^ok$/, 'ESTALE'],
+        [`openat ${fd} event`, /^ok \d+$/, 'ESTALE'],
+        [`openat ${fd} .status`, /^ok \d+$/, 'ESTALE'],
+        [`openat ${fd} none`, /^ENOENT$/, 'ESTALE'],
+        [`openat ${fd} .`, /^ok \d+$/, 'ESTALE'],
+        [`unlinkat ${fd} event`, /^ok$/, 'ESTALE'],
+      ];
+    });
+  },
+);
 
 promise('is ESTALE through a descriptor that only names it (O_PATH)', async () => {
   await around(async (path) => {
@@ -205,20 +255,23 @@ promise('is ESTALE through a descriptor that only names it (O_PATH)', async () =
   });
 });
 
-promise('is ESTALE to readlink through a descriptor of a symlink, ENOENT by its name, and worked before', async () => {
-  for (let round = 0; round < 50; round++) {
-    await around(async (path) => {
-      assert.is(await observer.ask(`symlink to-${round} ${path}/link`), 'ok');
-      const fd = await observer.get(`openlink ${path}/link`);
-      return [
-        [`readlinkat ${fd}`, new RegExp(`^ok to-${round}$`), 'ESTALE'],
-        [`readlink ${path}/link`, new RegExp(`^ok to-${round}$`), 'ENOENT'],
-        [`fstat ${fd}`, /^ok$/, 'ESTALE'],
-        [`readlinkat ${fd}`, new RegExp(`^ok to-${round}$`), 'ESTALE'],
-      ];
-    });
-  }
-});
+promise(
+  'is ESTALE to readlink through a descriptor of a symlink, ENOENT by its name, and worked before',
+  async () => {
+    for (let round = 0; round < 50; round++) {
+      await around(async (path) => {
+        assert.is(await observer.ask(`symlink to-${round} ${path}/link`), 'ok');
+        const fd = await observer.get(`openlink ${path}/link`);
+        return [
+          [`readlinkat ${fd}`, new RegExp(`^ok to-${round}$`), 'ESTALE'],
+          [`readlink ${path}/link`, new RegExp(`^ok to-${round}$`), 'ENOENT'],
+          [`fstat ${fd}`, /^ok$/, 'ESTALE'],
+          [`readlinkat ${fd}`, new RegExp(`^ok to-${round}$`), 'ESTALE'],
+        ];
+      });
+    }
+  },
+);
 
 promise("is ESTALE through somebody else's descriptor in /proc", async () => {
   const holder = new Actor();
@@ -237,7 +290,14 @@ promise('is no error and no hang, but gone, for who has it as the current direct
   assert.is(await inside.ask('getcwd'), `ok ${path}`);
   assert.is(await inside.ask('create event 10'), 'ok 10');
   await end(owner);
-  for (const command of ['open event', 'open .status', 'opendir .', 'mkdir below', 'create other 1', 'open ../stream/none']) {
+  for (const command of [
+    'open event',
+    'open .status',
+    'opendir .',
+    'mkdir below',
+    'create other 1',
+    'open ../stream/none',
+  ]) {
     assert.match(await inside.ask(command), /^(ESTALE|ENOENT|ENOTDIR)$/, command);
   }
   assert.is(await inside.ask('chdir ..'), 'ESTALE');
@@ -253,7 +313,10 @@ promise('lets ls(1) and pwd(1) in it end with an error, and cd(1) leave it', asy
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const shell = new Shell();
   try {
-    assert.equal(await shell.run(`cd ${mount}/${owner} && ls . && env pwd`), { out: `${mount}/${owner}\n`, code: 0 });
+    assert.equal(await shell.run(`cd ${mount}/${owner} && ls . && env pwd`), {
+      out: `${mount}/${owner}\n`,
+      code: 0,
+    });
     await end(owner);
     assert.is(reach(`${mount}/${owner}`), 'ENOENT');
     for (const command of ['ls .', 'ls', 'cat .status', 'env pwd', 'cd .', 'echo > x']) {
@@ -266,22 +329,27 @@ promise('lets ls(1) and pwd(1) in it end with an error, and cd(1) leave it', asy
   }
 });
 
-promise('is never in the page cache: a mapping raises SIGBUS; one of what does not die is read', async () => {
-  const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
-  assert.is(await observer.ask(`create ${mount}/${owner}/event 10`), 'ok 10');
-  const mortal = await observer.get(`open ${mount}/${owner}/event`);
-  assert.is(await observer.ask(`map ${mortal}`), 'ok');
-  assert.is(await observer.ask('peek'), 'EFAULT');
-  await run(['dd', `of=${mount}/publish`, 'status=none'], { input: 'xyz@/test\nACTION=xyz\nDEVPATH=/test\n' });
-  const [name] = readdirSync(`${mount}/log`);
-  const logged = await observer.get(`open ${mount}/log/${name}`);
-  assert.is(await observer.ask(`map ${logged}`), 'ok');
-  assert.is(await observer.ask('peek'), `ok ${'x'.charCodeAt(0)}`);
-  await end(owner);
-  assert.is(await observer.ask(`map ${mortal}`), 'ok');
-  assert.is(await observer.ask('peek'), 'EFAULT');
-  assert.is(await observer.ask(`pread ${logged}`), 'ok 35');
-});
+promise(
+  'is never in the page cache: a mapping raises SIGBUS; one of what does not die is read',
+  async () => {
+    const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
+    assert.is(await observer.ask(`create ${mount}/${owner}/event 10`), 'ok 10');
+    const mortal = await observer.get(`open ${mount}/${owner}/event`);
+    assert.is(await observer.ask(`map ${mortal}`), 'ok');
+    assert.is(await observer.ask('peek'), 'EFAULT');
+    await run(['dd', `of=${mount}/publish`, 'status=none'], {
+      input: 'xyz@/test\nACTION=xyz\nDEVPATH=/test\n',
+    });
+    const [name] = readdirSync(`${mount}/log`);
+    const logged = await observer.get(`open ${mount}/log/${name}`);
+    assert.is(await observer.ask(`map ${logged}`), 'ok');
+    assert.is(await observer.ask('peek'), `ok ${'x'.charCodeAt(0)}`);
+    await end(owner);
+    assert.is(await observer.ask(`map ${mortal}`), 'ok');
+    assert.is(await observer.ask('peek'), 'EFAULT');
+    assert.is(await observer.ask(`pread ${logged}`), 'ok 35');
+  },
+);
 
 // ---- those who wait
 
@@ -289,8 +357,14 @@ promise('ends a blocked read with ESTALE; that of a living one stays blocked', a
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const other = await observer.get(`forkmkdir 0 ${mount}/%`);
   const [reader, patient] = [new Actor(), new Actor()];
-  const blocked = await reader.block(`read ${await reader.get(`open ${mount}/${owner}/.stream`)}`, observer);
-  const stays = await patient.block(`read ${await patient.get(`open ${mount}/${other}/.stream`)}`, observer);
+  const blocked = await reader.block(
+    `read ${await reader.get(`open ${mount}/${owner}/.stream`)}`,
+    observer,
+  );
+  const stays = await patient.block(
+    `read ${await patient.get(`open ${mount}/${other}/.stream`)}`,
+    observer,
+  );
   await end(owner);
   assert.is(await blocked.answer, 'ESTALE');
   assert.is(await observer.get(`blocked ${patient.pid}`), 1);
@@ -301,29 +375,44 @@ promise('ends a blocked read with ESTALE; that of a living one stays blocked', a
   await patient.kill();
 });
 
-promise('ends all of 100 blocked reads with ESTALE', async () => {
-  const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
-  const blocked = await Promise.all(
-    Array.from({ length: 100 }, async () => {
-      const reader = new Actor();
-      return { reader, ...(await reader.block(`read ${await reader.get(`open ${mount}/${owner}/.stream`)}`, observer)) };
-    }),
-  );
-  await end(owner);
-  for (const { reader, answer } of blocked) {
-    assert.is(await answer, 'ESTALE');
-    await reader.kill();
-  }
-}, 60_000);
+promise(
+  'ends all of 100 blocked reads with ESTALE',
+  async () => {
+    const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
+    const blocked = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const reader = new Actor();
+        return {
+          reader,
+          ...(await reader.block(
+            `read ${await reader.get(`open ${mount}/${owner}/.stream`)}`,
+            observer,
+          )),
+        };
+      }),
+    );
+    await end(owner);
+    for (const { reader, answer } of blocked) {
+      assert.is(await answer, 'ESTALE');
+      await reader.kill();
+    }
+  },
+  60_000,
+);
 
 promise('wakes who polls with EPOLLERR; who polls a living one goes on waiting', async () => {
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const other = await observer.get(`forkmkdir 0 ${mount}/%`);
   const pollers = [new Actor(), new Actor()];
-  const fds = await Promise.all([owner, other].map((pid, i) => pollers[i].get(`opennb ${mount}/${pid}/.stream`)));
+  const fds = await Promise.all(
+    [owner, other].map((pid, i) => pollers[i].get(`opennb ${mount}/${pid}/.stream`)),
+  );
   const woken = pollers[0].get(`poll ${fds[0]} 8000`);
   const patient = pollers[1].get(`poll ${fds[1]} 500`);
-  await until(async () => (await observer.ask(`polling ${pollers[0].pid}`)) === 'ok 1', 'it does not poll');
+  await until(
+    async () => (await observer.ask(`polling ${pollers[0].pid}`)) === 'ok 1',
+    'it does not poll',
+  );
   await end(owner);
   assert.is((await woken) & EPOLLERR, EPOLLERR);
   assert.is(await pollers[0].ask(`read ${fds[0]}`), 'ESTALE');
@@ -332,6 +421,5 @@ promise('wakes who polls with EPOLLERR; who polls a living one goes on waiting',
   await end(other);
   for (const poller of pollers) await poller.kill();
 });
-
 
 promise.run();

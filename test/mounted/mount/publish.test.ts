@@ -1,6 +1,15 @@
 /** `publish`: each event is one write(2), from whatever writes. */
 import * as assert from 'uvu/assert';
-import { chmodSync, chownSync, constants, mkdtempSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Calls, Reader, eventText, publish, statusOf, valuesOf } from '../../support/clients.js';
@@ -9,11 +18,20 @@ import { daemon, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY } from '../../support/other-user.js';
 
 /** Runs a command with the mount as its working directory; gives what went wrong and the events that it made. */
-async function published(command: readonly string[], input?: Buffer): Promise<{ err: string; code: number | null; records: string[] }> {
+async function published(
+  command: readonly string[],
+  input?: Buffer,
+): Promise<{ err: string; code: number | null; records: string[] }> {
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const { err, code } = await run(['env', '-C', daemon.path, ...command], input === undefined ? {} : { input });
+  const { err, code } = await run(
+    ['env', '-C', daemon.path, ...command],
+    input === undefined ? {} : { input },
+  );
   publish(daemon.path, 'end@/end\nACTION=end\n');
-  await until(() => reader.text.endsWith('end@/end\nACTION=end\n\n'), 'the last event did not come');
+  await until(
+    () => reader.text.endsWith('end@/end\nACTION=end\n\n'),
+    'the last event did not come',
+  );
   await reader.kill();
   return { err, code, records: reader.records.slice(0, -1) };
 }
@@ -24,13 +42,16 @@ const THING = 'change@/my/thing\nACTION=change\nSUBSYSTEM=mine';
 
 const shells = mounted('publish');
 
-shells('takes an event that bash writes line by line, and one that dash writes at once', async () => {
-  const command = "printf 'change@/my/thing\\nACTION=change\\nSUBSYSTEM=mine\\n' > publish";
-  for (const program of ['bash', 'dash', 'sh']) {
-    const { records, err } = await published([program, '-c', command]);
-    assert.equal(records, [THING], `${program}: ${err}`);
-  }
-});
+shells(
+  'takes an event that bash writes line by line, and one that dash writes at once',
+  async () => {
+    const command = "printf 'change@/my/thing\\nACTION=change\\nSUBSYSTEM=mine\\n' > publish";
+    for (const program of ['bash', 'dash', 'sh']) {
+      const { records, err } = await published([program, '-c', command]);
+      assert.equal(records, [THING], `${program}: ${err}`);
+    }
+  },
+);
 
 shells('takes an event from echo, cat, tee, cp, dd and a here-document', async () => {
   const file = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'event-')), 'event');
@@ -38,7 +59,7 @@ shells('takes an event from echo, cat, tee, cp, dd and a here-document', async (
   for (const command of [
     "echo -e 'change@/my/thing\\nACTION=change\\nSUBSYSTEM=mine' > publish",
     "echo -en 'change@/my/thing\\nACTION=change\\nSUBSYSTEM=mine\\n\\n' > publish",
-    "(echo change@/my/thing; echo ACTION=change; echo SUBSYSTEM=mine) > publish",
+    '(echo change@/my/thing; echo ACTION=change; echo SUBSYSTEM=mine) > publish',
     'cat > publish <<END\nchange@/my/thing\nACTION=change\nSUBSYSTEM=mine\nEND',
     `cat ${file} > publish`,
     `cat ${file} >> publish`,
@@ -76,29 +97,44 @@ shells('takes an event back that it has given out, from log/, a queue and a stre
 shells('takes a header alone, when it is followed by another or closed', async () => {
   assert.equal((await published(bash('echo add@/x > publish'))).records, ['add@/x']);
   assert.equal((await published(bash('echo -n add@/x > publish'))).records, ['add@/x']);
-  assert.equal((await published(bash('(echo add@/x; echo add@/y; echo A=b; echo; echo add@/z) > publish'))).records, ['add@/x', 'add@/y\nA=b', 'add@/z']);
+  assert.equal(
+    (await published(bash('(echo add@/x; echo add@/y; echo A=b; echo; echo add@/z) > publish')))
+      .records,
+    ['add@/x', 'add@/y\nA=b', 'add@/z'],
+  );
 });
 
-shells('takes an event at once that an empty line ends, on a descriptor that stays open', async () => {
-  const reader = await Reader.on(`${daemon.path}/stream`);
-  await shell.run(`exec 3> ${daemon.path}/publish`);
-  for (let n = 0; n < 3; n++) {
-    await shell.run(`printf 'add@/x\\nACTION=add\\nN=%d\\n\\n' ${n} >&3`);
-    assert.equal(valuesOf('N', await reader.has(n + 1)), ['0', '1', '2'].slice(0, n + 1));
-  }
-  await shell.run('exec 3>&-');
-  assert.is(reader.records.length, 3);
-  await reader.kill();
-});
+shells(
+  'takes an event at once that an empty line ends, on a descriptor that stays open',
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/stream`);
+    await shell.run(`exec 3> ${daemon.path}/publish`);
+    for (let n = 0; n < 3; n++) {
+      await shell.run(`printf 'add@/x\\nACTION=add\\nN=%d\\n\\n' ${n} >&3`);
+      assert.equal(valuesOf('N', await reader.has(n + 1)), ['0', '1', '2'].slice(0, n + 1));
+    }
+    await shell.run('exec 3>&-');
+    assert.is(reader.records.length, 3);
+    await reader.kill();
+  },
+);
 
-shells('takes the kernel\'s own form, and writes a line end in a value as \\x0a', async () => {
-  const { records } = await published(['tee', 'publish'], Buffer.from('add@/x\0ACTION=add\0TEXT=two\nlines\0SEQNUM=5\0'));
+shells("takes the kernel's own form, and writes a line end in a value as \\x0a", async () => {
+  const { records } = await published(
+    ['tee', 'publish'],
+    Buffer.from('add@/x\0ACTION=add\0TEXT=two\nlines\0SEQNUM=5\0'),
+  );
   assert.equal(records, ['add@/x\nACTION=add\nTEXT=two\\x0alines\nSEQNUM=5']);
 });
 
 shells('passes any other byte unchanged', async () => {
-  const bytes = Buffer.from(Array.from({ length: 255 }, (_, i) => i + 1).filter((byte) => byte !== 0x0a));
-  const { records } = await published(['tee', 'publish'], Buffer.concat([Buffer.from('add@/x\nBYTES='), bytes, Buffer.from('\n')]));
+  const bytes = Buffer.from(
+    Array.from({ length: 255 }, (_, i) => i + 1).filter((byte) => byte !== 0x0a),
+  );
+  const { records } = await published(
+    ['tee', 'publish'],
+    Buffer.concat([Buffer.from('add@/x\nBYTES='), bytes, Buffer.from('\n')]),
+  );
   assert.equal(records, [`add@/x\nBYTES=${bytes.toString('latin1')}`]);
 });
 
@@ -115,34 +151,58 @@ shells('names an event by its SEQNUM, and one without by the last and a count', 
 });
 
 shells('takes what one read of a stream gave as it is: many events in one write', async () => {
-  const records = Array.from({ length: 2000 }, (_, n) => `${eventText('/devices/many', { N: n, PAD: 'x'.repeat(100) })}\n`).join('');
+  const records = Array.from(
+    { length: 2000 },
+    (_, n) => `${eventText('/devices/many', { N: n, PAD: 'x'.repeat(100) })}\n`,
+  ).join('');
   const reader = await Reader.on(`${daemon.path}/match/DEVPATH=*many`);
-  const { code, err } = await run(['dd', `of=${daemon.path}/publish`, 'bs=1M', 'iflag=fullblock', 'status=none', 'conv=notrunc'], { input: records });
+  const { code, err } = await run(
+    ['dd', `of=${daemon.path}/publish`, 'bs=1M', 'iflag=fullblock', 'status=none', 'conv=notrunc'],
+    { input: records },
+  );
   assert.is(code, 0, err);
-  assert.equal(valuesOf('N', await reader.has(2000)), Array.from({ length: 2000 }, (_, n) => String(n)));
+  assert.equal(
+    valuesOf('N', await reader.has(2000)),
+    Array.from({ length: 2000 }, (_, n) => String(n)),
+  );
   await reader.kill();
 });
 
-shells('cuts no event of a file, whatever the size of the blocks that a program writes', async () => {
-  const file = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'events-')), 'events');
-  const all = Array.from({ length: 400 }, (_, n) => `add@/r\nACTION=add\nN=${n}\nX=${'y'.repeat(n % 5 === 0 ? 1000 : 1007)}`);
-  writeFileSync(file, all.map((each) => `${each}\n\n`).join(''));
-  for (const command of [
-    `cat ${file} > publish`,
-    `cat < ${file} >> publish`,
-    `cp ${file} publish`,
-    ...['4099', '65537', '131071', '131072', '200001', '1M'].map((size) => `dd if=${file} of=publish bs=${size} status=none`),
-    `{ head -c 150000 ${file}; tail -c +150001 ${file}; } > publish`,
-  ]) {
-    const { records, err, code } = await published(bash(command));
-    assert.equal([code, records.length, records.filter((each, n) => each !== all[n])], [0, 400, []], `${command}: ${err}`);
-  }
-  const { PUBLISH_CUT } = statusOf(`${daemon.path}/log`);
-  assert.is(PUBLISH_CUT, '0');
-  const { records } = await published(bash(`head -c 150000 ${file} > publish`));
-  assert.equal(records, all.slice(0, records.length));
-  assert.is(statusOf(`${daemon.path}/log`).PUBLISH_CUT, '1');
-});
+shells(
+  'cuts no event of a file, whatever the size of the blocks that a program writes',
+  async () => {
+    const file = join(
+      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'events-')),
+      'events',
+    );
+    const all = Array.from(
+      { length: 400 },
+      (_, n) => `add@/r\nACTION=add\nN=${n}\nX=${'y'.repeat(n % 5 === 0 ? 1000 : 1007)}`,
+    );
+    writeFileSync(file, all.map((each) => `${each}\n\n`).join(''));
+    for (const command of [
+      `cat ${file} > publish`,
+      `cat < ${file} >> publish`,
+      `cp ${file} publish`,
+      ...['4099', '65537', '131071', '131072', '200001', '1M'].map(
+        (size) => `dd if=${file} of=publish bs=${size} status=none`,
+      ),
+      `{ head -c 150000 ${file}; tail -c +150001 ${file}; } > publish`,
+    ]) {
+      const { records, err, code } = await published(bash(command));
+      assert.equal(
+        [code, records.length, records.filter((each, n) => each !== all[n])],
+        [0, 400, []],
+        `${command}: ${err}`,
+      );
+    }
+    const { PUBLISH_CUT } = statusOf(`${daemon.path}/log`);
+    assert.is(PUBLISH_CUT, '0');
+    const { records } = await published(bash(`head -c 150000 ${file} > publish`));
+    assert.equal(records, all.slice(0, records.length));
+    assert.is(statusOf(`${daemon.path}/log`).PUBLISH_CUT, '1');
+  },
+);
 
 shells('refuses what is no event with EINVAL, and goes on', async () => {
   const calls = new Calls();
@@ -186,7 +246,9 @@ shells('refuses a text with a NUL behind it, as sizeof of a C string gives it', 
 });
 
 shells('publishes nothing of an event that goes on with a line that is none', async () => {
-  const { records, code, err } = await published(bash("printf 'add@/x\\nACTION=add\\nnonsense\\nSUBSYSTEM=x\\n' > publish"));
+  const { records, code, err } = await published(
+    bash("printf 'add@/x\\nACTION=add\\nnonsense\\nSUBSYSTEM=x\\n' > publish"),
+  );
   assert.is(code, 1);
   assert.match(err, 'Invalid argument');
   assert.equal(records, []);
@@ -194,7 +256,11 @@ shells('publishes nothing of an event that goes on with a line that is none', as
 
 shells('takes 64 KiB and refuses a byte more with EFBIG', async () => {
   const largest = Buffer.from(eventText('/x', { V: '' }));
-  const text = Buffer.concat([largest.subarray(0, -1), Buffer.alloc(65536 - largest.length, 'v'), Buffer.from('\n')]);
+  const text = Buffer.concat([
+    largest.subarray(0, -1),
+    Buffer.alloc(65536 - largest.length, 'v'),
+    Buffer.from('\n'),
+  ]);
   assert.is(text.length, 65536);
   const file = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'event-')), 'event');
   writeFileSync(file, text);
@@ -208,26 +274,40 @@ shells('takes 64 KiB and refuses a byte more with EFBIG', async () => {
   assert.is((await calls.call('write', 1, `add@/x\0V=${'\n'.repeat(20_000)}\0`)).errno, 'EFBIG');
   assert.is((await calls.call('fill', 1, 1 << 20, 0)).errno, 'ESPIPE');
   await calls.end();
-  const huge = await published(['dd', 'of=publish', 'bs=3M', 'iflag=fullblock', 'status=none'], Buffer.alloc(3 << 20, 'x'));
+  const huge = await published(
+    ['dd', 'of=publish', 'bs=3M', 'iflag=fullblock', 'status=none'],
+    Buffer.alloc(3 << 20, 'x'),
+  );
   assert.match(huge.err, 'File too large');
   assert.equal(huge.records, []);
 });
 
 shells('takes as many properties as there is room for, line by line too', async () => {
-  const { records, err, code } = await published(bash("{ echo add@/x; for i in {1..2000}; do echo KEY$i=$i; done; } > publish"));
+  const { records, err, code } = await published(
+    bash('{ echo add@/x; for i in {1..2000}; do echo KEY$i=$i; done; } > publish'),
+  );
   assert.is(code, 0, err);
   assert.is(records.length, 1);
   assert.is(records[0].split('\n').length, 2001);
 });
 
-shells('takes events of two publishers at once: each once, and each one\'s in order', async () => {
+shells("takes events of two publishers at once: each once, and each one's in order", async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const loop = "for ((i = 0; i < 1000; i++)); do printf 'add@/x\\nBY=%s\\nN=%d\\n' $0 $i; done > publish";
-  await Promise.all(['one', 'two', 'three'].map((by) => run(['env', '-C', daemon.path, 'bash', '-c', loop, by])));
+  const loop =
+    "for ((i = 0; i < 1000; i++)); do printf 'add@/x\\nBY=%s\\nN=%d\\n' $0 $i; done > publish";
+  await Promise.all(
+    ['one', 'two', 'three'].map((by) => run(['env', '-C', daemon.path, 'bash', '-c', loop, by])),
+  );
   const records = await reader.has(3000);
   for (const by of ['one', 'two', 'three']) {
-    const numbers = valuesOf('N', records.filter((record) => record.includes(`BY=${by}\n`)));
-    assert.equal(numbers, Array.from({ length: 1000 }, (_, n) => String(n)));
+    const numbers = valuesOf(
+      'N',
+      records.filter((record) => record.includes(`BY=${by}\n`)),
+    );
+    assert.equal(
+      numbers,
+      Array.from({ length: 1000 }, (_, n) => String(n)),
+    );
   }
   assert.is(records.length, 3000);
   await reader.kill();
@@ -248,7 +328,16 @@ shells('is for root alone until root lets others, by chmod and chgrp', async () 
 
 shells('cannot be read, and opening it or writing nothing makes no event', async () => {
   assert.throws(() => readFileSync(`${daemon.path}/publish`), /EINVAL/);
-  assert.equal((await published(bash(': > publish; : >> publish; printf "" > publish; truncate -s 0 publish; touch publish'))).records, []);
+  assert.equal(
+    (
+      await published(
+        bash(
+          ': > publish; : >> publish; printf "" > publish; truncate -s 0 publish; touch publish',
+        ),
+      )
+    ).records,
+    [],
+  );
 });
 
 shells.run();

@@ -2,16 +2,25 @@
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { Calls, killClients } from '../../support/clients.js';
-import { type Daemon, EVENTFS, killDaemons, mountPoint, startDaemon, until } from '../../support/daemon.js';
+import {
+  type Daemon,
+  EVENTFS,
+  killDaemons,
+  mountPoint,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/suite.js';
 
-const refused = suite('a reply that can\'t be given');
+const refused = suite("a reply that can't be given");
 let daemon: Daemon;
 
 refused.before(async () => {
   const eventfs = [process.execPath, '--import', preload('bad-replies'), EVENTFS];
-  daemon = await startDaemon(['--source', 'none', '--transport', 'read'], mountPoint(), { eventfs });
+  daemon = await startDaemon(['--source', 'none', '--transport', 'read'], mountPoint(), {
+    eventfs,
+  });
 });
 refused.after(async () => {
   await killClients();
@@ -20,7 +29,8 @@ refused.after(async () => {
 });
 
 /** How often the daemon has said that a reply was refused. */
-const complaints = (): number => daemon.log().split('the kernel refused the reply: EINVAL\n').length - 1;
+const complaints = (): number =>
+  daemon.log().split('the kernel refused the reply: EINVAL\n').length - 1;
 
 for (const [name, what] of [
   ['user.longer', 'that is longer than its header says'],
@@ -36,15 +46,18 @@ for (const [name, what] of [
   });
 }
 
-refused('whose bytes are not in the log ends its call with EIO, is told of, and the next call works', async () => {
-  const calls = new Calls();
-  await calls.open(1, `${daemon.path}/log/.status`, constants.O_RDONLY);
-  const before = complaints();
-  await calls.call('getxattr', `${daemon.path}/log`, 'user.astray');
-  assert.is((await calls.call('read', 1, 4096)).errno, 'EIO');
-  await until(() => complaints() === before + 1, `it was not told of: ${daemon.log()}`);
-  assert.ok((await calls.call('read', 1, 4096)).value > 0);
-  await calls.end();
-});
+refused(
+  'whose bytes are not in the log ends its call with EIO, is told of, and the next call works',
+  async () => {
+    const calls = new Calls();
+    await calls.open(1, `${daemon.path}/log/.status`, constants.O_RDONLY);
+    const before = complaints();
+    await calls.call('getxattr', `${daemon.path}/log`, 'user.astray');
+    assert.is((await calls.call('read', 1, 4096)).errno, 'EIO');
+    await until(() => complaints() === before + 1, `it was not told of: ${daemon.log()}`);
+    assert.ok((await calls.call('read', 1, 4096)).value > 0);
+    await calls.end();
+  },
+);
 
 refused.run();

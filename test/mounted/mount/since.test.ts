@@ -13,13 +13,20 @@ since('brings what came before the mkdir, in order, before what came after it', 
   const own = await directory();
   publishNumbered(daemon.path, 2, 5);
   assert.is((await shell.run(`echo 0 > ${own}/.since`)).code, 0);
-  const { out } = await run(['sh', '-c', 'ls -f "$0" | grep -v "^\\.*$" | while read -r name; do cat "$0/$name"; done', own]);
+  const { out } = await run([
+    'sh',
+    '-c',
+    'ls -f "$0" | grep -v "^\\.*$" | while read -r name; do cat "$0/$name"; done',
+    own,
+  ]);
   assert.equal(valuesOf('N', out.split(/^(?=add@)/m)), ['0', '1', '2', '3', '4', '5', '6']);
-  const again = await shell.run(`echo 0 > ${own}/.since; ls ${own} | wc -l; rm ${own}/*; cat ${own}/.since`);
+  const again = await shell.run(
+    `echo 0 > ${own}/.since; ls ${own} | wc -l; rm ${own}/*; cat ${own}/.since`,
+  );
   assert.is(again.out, '7\n0\n');
 });
 
-since('is written by the directory\'s user only', async () => {
+since("is written by the directory's user only", async () => {
   const open = await directory('0777');
   const asOther = await run([...AS_NOBODY, 'sh', '-c', 'echo 0 > "$0/.since"', open]);
   assert.is.not(asOther.code, 0);
@@ -34,7 +41,9 @@ since('tells inotify of what it brings in, by name and no other', async () => {
   publishNumbered(daemon.path, 1, 3);
   const [fourth] = await watcher.creates(1);
   assert.is((await shell.run(`echo 0 > ${own}/.since`)).code, 0);
-  const names = (await shell.run(`ls -f ${own}`)).out.split('\n').filter((name) => /^[^.]/.test(name));
+  const names = (await shell.run(`ls -f ${own}`)).out
+    .split('\n')
+    .filter((name) => /^[^.]/.test(name));
   await watcher.creates(names.length);
   assert.equal([...watcher.created].sort(), [...names].sort());
   assert.is(watcher.created[0], fourth);

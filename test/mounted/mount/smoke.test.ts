@@ -17,10 +17,10 @@ directory('shows the kernel event that has just come and is gone with its owner'
   const own = `${daemon.path}/${shell.pid}`;
   assert.is((await shell.run(`mkdir ${own}`)).code, 0);
   await makeUevent();
-  const [name] = await until(() => {
+  const [name] = (await until(() => {
     const names = readdirSync(own);
     return names.length > 0 && names;
-  }, 'no event came') as string[];
+  }, 'no event came')) as string[];
   assert.match(readFileSync(`${own}/${name}`, 'latin1'), `SEQNUM=${name}\n`);
   await shell.kill();
   assert.throws(() => readdirSync(own), /ENOENT/);

@@ -11,7 +11,14 @@ import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
 import { buildClients, client } from '../../support/actor.js';
 import { STACK_TRACE, statusOf } from '../../support/clients.js';
-import { type Daemon, descriptors, killDaemons, startDaemon, until, within } from '../../support/daemon.js';
+import {
+  type Daemon,
+  descriptors,
+  killDaemons,
+  startDaemon,
+  until,
+  within,
+} from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 
 const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 60);
@@ -43,7 +50,8 @@ class Worker {
   constructor(readonly args: readonly (string | number)[]) {
     this.process = spawn(client('soak'), args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
-    for (const stream of [this.process.stdout!, this.process.stderr!]) stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    for (const stream of [this.process.stdout!, this.process.stderr!])
+      stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
     this.#said = new Promise((done) => this.process.once('close', () => done(out)));
     Worker.all.push(this);
   }
@@ -53,7 +61,12 @@ class Worker {
     this.process.kill('SIGTERM');
     const said = await within(END_TIMEOUT_MS, this.#said, `${this.args.join(' ')} did not end`);
     assert.match(said, /^(\w+=\S*[ \n])+$/, this.args.join(' '));
-    return Object.fromEntries(said.trim().split(' ').map((word) => word.split('=') as [string, string]));
+    return Object.fromEntries(
+      said
+        .trim()
+        .split(' ')
+        .map((word) => word.split('=') as [string, string]),
+    );
   }
 }
 
@@ -70,7 +83,8 @@ soak.after(async () => {
 });
 
 /** VmRSS of the daemon in MiB. */
-const residentMb = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) / 1024;
+const residentMb = (): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) / 1024;
 
 /** All events that the bus has had. */
 function published(): number {
@@ -79,7 +93,11 @@ function published(): number {
 }
 
 /** Readers that have their streams open. */
-async function startReaders(): Promise<{ checked: Worker[]; all: Worker; before: [number, number] }> {
+async function startReaders(): Promise<{
+  checked: Worker[];
+  all: Worker;
+  before: [number, number];
+}> {
   const match = `${daemon.path}/match/SUBSYSTEM=soak`;
   const queue = `${daemon.path}/%.checked/.stream`;
   const checked = [
@@ -92,20 +110,25 @@ async function startReaders(): Promise<{ checked: Worker[]; all: Worker; before:
   const least = published();
   const all = new Worker(['read', `${daemon.path}/stream`, 1, PAUSE_MS / 2]);
   const files = [...checked, all].reduce((sum, { args }) => sum + Number(args[2]), 0);
-  await until(() => statusOf(`${daemon.path}/log`).HANDLES === String(files), 'the readers are not ready', 20_000);
+  await until(
+    () => statusOf(`${daemon.path}/log`).HANDLES === String(files),
+    'the readers are not ready',
+    20_000,
+  );
   return { checked, all, before: [least, published()] };
 }
 
 /** Looks at the daemon until the time is over; gives the most that it had. */
 async function watch(): Promise<{ mb: number; descriptors: number }> {
   const most = { mb: 0, descriptors: 0 };
-  for (const end = Date.now() + SECONDS * 1000; Date.now() < end; ) {
+  for (const end = Date.now() + SECONDS * 1000; Date.now() < end;) {
     await new Promise((done) => setTimeout(done, SAMPLE_MS));
     most.mb = Math.max(most.mb, residentMb());
     most.descriptors = Math.max(most.descriptors, descriptors(daemon.pid).length);
     assert.ok(most.mb < MOST_RESIDENT_MB, `the daemon has grown to ${most.mb} MiB`);
     assert.is(daemon.log(), '');
-    for (const { process, args } of Worker.all) assert.is(process.exitCode, null, `${args.join(' ')} has ended`);
+    for (const { process, args } of Worker.all)
+      assert.is(process.exitCode, null, `${args.join(' ')} has ended`);
   }
   return most;
 }
@@ -114,7 +137,10 @@ soak(
   `of ${SECONDS} seconds leaves nothing of the dead, loses nothing unsaid, and is given back`,
   async () => {
     const { checked, all, before } = await startReaders();
-    const publishers = Array.from({ length: PUBLISHERS }, (_, id) => new Worker(['publish', daemon.path, id, EVENTS_A_SECOND]));
+    const publishers = Array.from(
+      { length: PUBLISHERS },
+      (_, id) => new Worker(['publish', daemon.path, id, EVENTS_A_SECOND]),
+    );
     const uevents = new Worker(['uevents', UEVENTS_A_SECOND]);
     const herd = new Worker(['herd', daemon.path, MEMBERS, SEED, DEATHS_A_SECOND]);
     const most = await watch();
@@ -132,23 +158,42 @@ soak(
     for (const reader of checked) {
       const got = await reader.end();
       const what = `seed ${SEED}: ${reader.args.join(' ')}: ${JSON.stringify(got)} of ${events}`;
-      assert.equal([got.repeated, got.disordered, got.malformed, got.failed], ['0', '0', '0', '0'], what);
+      assert.equal(
+        [got.repeated, got.disordered, got.malformed, got.failed],
+        ['0', '0', '0', '0'],
+        what,
+      );
       const sum = Number(got.read) + Number(got.lost);
       // Others may flood the kernel's socket. A source's loss is told in an event of its own, which counts as one when it is lost itself.
-      assert.ok(sum >= events && sum <= events + sourceLost, `${what}, and ${sourceLost} at the source`);
+      assert.ok(
+        sum >= events && sum <= events + sourceLost,
+        `${what}, and ${sourceLost} at the source`,
+      );
       totals.push(`${got.read}+${got.lost}`);
     }
     const least = published() - before[1];
     const got = await all.end();
     const sum = Number(got.read) + Number(got.others) + Number(got.lost);
-    assert.equal([got.repeated, got.disordered, got.malformed, got.failed], ['0', '0', '0', '0'], JSON.stringify(got));
+    assert.equal(
+      [got.repeated, got.disordered, got.malformed, got.failed],
+      ['0', '0', '0', '0'],
+      JSON.stringify(got),
+    );
     // Others' uevents come at any time, also while it opens and ends.
     const { LOST, KERNEL_OVERRUNS } = statusOf(`${daemon.path}/log`);
-    if (KERNEL_OVERRUNS === '0') assert.ok(sum >= least && sum <= published() - before[0], `${sum}: ${least} to ${published() - before[0]}, ${LOST} lost`);
+    if (KERNEL_OVERRUNS === '0')
+      assert.ok(
+        sum >= least && sum <= published() - before[0],
+        `${sum}: ${least} to ${published() - before[0]}, ${LOST} lost`,
+      );
 
     await givenBack();
-    console.log(`\n  figure: ${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`);
-    console.log(`  figure: at most ${most.mb.toFixed(0)} MiB and ${most.descriptors} descriptors; errnos ${done.errors}`);
+    console.log(
+      `\n  figure: ${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`,
+    );
+    console.log(
+      `  figure: at most ${most.mb.toFixed(0)} MiB and ${most.descriptors} descriptors; errnos ${done.errors}`,
+    );
   },
   (SECONDS + 120) * 1000,
 );
@@ -156,7 +201,11 @@ soak(
 /** The books are empty, and the daemon has said nothing. */
 async function givenBack(): Promise<void> {
   const books = (): Record<string, string> => statusOf(`${daemon.path}/log`);
-  await until(() => ['DIRECTORIES', 'OWNERS', 'STREAMS', 'HANDLES'].every((key) => books()[key] === '0'), 'not everything is given back', 20_000).catch((error: unknown) => {
+  await until(
+    () => ['DIRECTORIES', 'OWNERS', 'STREAMS', 'HANDLES'].every((key) => books()[key] === '0'),
+    'not everything is given back',
+    20_000,
+  ).catch((error: unknown) => {
     throw new Error(JSON.stringify(books()), { cause: error });
   });
   assert.ok(Number(books().NODES) < MOST_NODES, `${books().NODES} nodes are left`);

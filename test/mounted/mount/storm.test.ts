@@ -20,10 +20,22 @@ const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'stor
 const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
 
 /** Runs a storm to its end; gives what it printed. */
-async function storm(count: number, socket: string, ...more: number[]): Promise<Map<string, number>> {
-  const { out, err, code } = await run([PROGRAM, ...[count, WRITERS, daemon.path, socket, ...more].map(String)], { timeoutMs: TIMEOUT_MS, signal: 'SIGTERM' });
+async function storm(
+  count: number,
+  socket: string,
+  ...more: number[]
+): Promise<Map<string, number>> {
+  const { out, err, code } = await run(
+    [PROGRAM, ...[count, WRITERS, daemon.path, socket, ...more].map(String)],
+    { timeoutMs: TIMEOUT_MS, signal: 'SIGTERM' },
+  );
   assert.is(code, 0, err);
-  const sums = new Map(out.trim().split(' ').map((pair): [string, number] => [pair.split('=')[0], Number(pair.split('=')[1])]));
+  const sums = new Map(
+    out
+      .trim()
+      .split(' ')
+      .map((pair): [string, number] => [pair.split('=')[0], Number(pair.split('=')[1])]),
+  );
   assert.ok(sums.get('sent')! > count, out); // and a mark
   assert.is(sums.get('disorder'), 0, out);
   assert.is(sums.get('mismatches'), 0, `${out}${err}`);
@@ -34,23 +46,37 @@ const SOCKET = join(scratch, 'socket');
 const all = mounted('a storm of uevents', ['--source', 'kernel', '--socket', SOCKET]);
 all.before(buildClients);
 
-all('comes to 16 subscribers in order, and what came and what was lost are what there was', async () => {
-  const sums = await storm(10_000, SOCKET);
-  // With an overrun the numbers of other namespaces' events count as lost: nobody can tell.
-  if (status('KERNEL_OVERRUNS') === 0) assert.is(sums.get('inexact'), 0);
-}, TIMEOUT_MS);
+all(
+  'comes to 16 subscribers in order, and what came and what was lost are what there was',
+  async () => {
+    const sums = await storm(10_000, SOCKET);
+    // With an overrun the numbers of other namespaces' events count as lost: nobody can tell.
+    if (status('KERNEL_OVERRUNS') === 0) assert.is(sums.get('inexact'), 0);
+  },
+  TIMEOUT_MS,
+);
 
 all.run();
 
 const SMALL_SOCKET = join(scratch, 'small');
 /** Without CAP_NET_ADMIN the buffer is net.core.rmem_max. */
-const UNPRIVILEGED = { under: ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'] };
-const few = mounted('a storm that the socket has no room for', ['--source', 'kernel', '--socket', SMALL_SOCKET], UNPRIVILEGED);
+const UNPRIVILEGED = {
+  under: ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'],
+};
+const few = mounted(
+  'a storm that the socket has no room for',
+  ['--source', 'kernel', '--socket', SMALL_SOCKET],
+  UNPRIVILEGED,
+);
 
-few('is told as lost by its exact number, though the kernel sends in another order than it counts', async () => {
-  await storm(20_000, SMALL_SOCKET, daemon.pid); // stopped meanwhile
-  if (status('KERNEL_BUFFER') <= 8 << 20) assert.ok(status('LOST') > 0, 'it had room');
-  await storm(20_000, SMALL_SOCKET);
-}, TIMEOUT_MS);
+few(
+  'is told as lost by its exact number, though the kernel sends in another order than it counts',
+  async () => {
+    await storm(20_000, SMALL_SOCKET, daemon.pid); // stopped meanwhile
+    if (status('KERNEL_BUFFER') <= 8 << 20) assert.ok(status('LOST') > 0, 'it had room');
+    await storm(20_000, SMALL_SOCKET);
+  },
+  TIMEOUT_MS,
+);
 
 few.run();

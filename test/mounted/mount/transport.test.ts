@@ -28,7 +28,9 @@ class Crowd {
   readonly #lines: AsyncIterator<string, undefined>;
 
   constructor(cpu: number, file: string) {
-    this.#process = spawn(client('crowd'), [String(cpu), file], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process = spawn(client('crowd'), [String(cpu), file], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
 
@@ -53,45 +55,82 @@ function ringTests(ring: Suite): void {
     assert.is(status(daemon.path, 'TRANSPORT'), 'io-uring');
   });
 
-  ring('leaves nobody waiting behind blocked readers that hold all places of their CPU', async () => {
-    buildClients();
-    const crowd = new Crowd(CPU, `${daemon.path}/stream`);
-    assert.is(await crowd.ask('share 300'), 'ready');
-    daemon.process.kill('SIGSTOP');
-    assert.is(await crowd.ask('go'), 'reading');
-    assert.is(await crowd.ask(`stat ${daemon.path}/log`), 'begun');
-    daemon.process.kill('SIGCONT');
-    assert.is(await crowd.ask('ended'), 'yes');
-    assert.ok(Number(status(daemon.path, 'STARVED')) > 0, 'there was room for all');
-    assert.is(await crowd.ask('kill'), 'left 0');
-    await crowd.end();
-  }, TIMEOUT_MS);
+  ring(
+    'leaves nobody waiting behind blocked readers that hold all places of their CPU',
+    async () => {
+      buildClients();
+      const crowd = new Crowd(CPU, `${daemon.path}/stream`);
+      assert.is(await crowd.ask('share 300'), 'ready');
+      daemon.process.kill('SIGSTOP');
+      assert.is(await crowd.ask('go'), 'reading');
+      assert.is(await crowd.ask(`stat ${daemon.path}/log`), 'begun');
+      daemon.process.kill('SIGCONT');
+      assert.is(await crowd.ask('ended'), 'yes');
+      assert.ok(Number(status(daemon.path, 'STARVED')) > 0, 'there was room for all');
+      assert.is(await crowd.ask('kill'), 'left 0');
+      await crowd.end();
+    },
+    TIMEOUT_MS,
+  );
 
-  ring('leaves no killed reader behind, whenever the signal comes', async () => {
-    buildClients();
-    const publishers = [0, 1].map(() => spawn('sh', ['-c', `while printf 'change@/x\\nACTION=change\\n' > ${daemon.path}/publish; do :; done`]));
-    const crowd = new Crowd(CPU, `${daemon.path}/stream`);
-    for (let round = 0; round < 30; round++) {
-      assert.is(await crowd.ask('read 64'), 'reading');
-      assert.is(await crowd.ask('kill'), 'left 0', `round ${round}`);
-    }
-    await crowd.end();
-    for (const publisher of publishers) publisher.kill('SIGKILL');
-  }, TIMEOUT_MS);
+  ring(
+    'leaves no killed reader behind, whenever the signal comes',
+    async () => {
+      buildClients();
+      const publishers = [0, 1].map(() =>
+        spawn('sh', [
+          '-c',
+          `while printf 'change@/x\\nACTION=change\\n' > ${daemon.path}/publish; do :; done`,
+        ]),
+      );
+      const crowd = new Crowd(CPU, `${daemon.path}/stream`);
+      for (let round = 0; round < 30; round++) {
+        assert.is(await crowd.ask('read 64'), 'reading');
+        assert.is(await crowd.ask('kill'), 'left 0', `round ${round}`);
+      }
+      await crowd.end();
+      for (const publisher of publishers) publisher.kill('SIGKILL');
+    },
+    TIMEOUT_MS,
+  );
 
-  ring('keeps the promise: 10,000 owners killed and waited for, seven operations after each', async () => {
-    const got = await measure('deaths', [daemon.path, 10_000], { timeoutMs: 240_000, signal: 'SIGTERM' });
-    assert.is(got.get('accesses'), '70000');
-    for (const none of ['stale', 'stuck', 'wrong_errno']) assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
-  }, 250_000);
+  ring(
+    'keeps the promise: 10,000 owners killed and waited for, seven operations after each',
+    async () => {
+      const got = await measure('deaths', [daemon.path, 10_000], {
+        timeoutMs: 240_000,
+        signal: 'SIGTERM',
+      });
+      assert.is(got.get('accesses'), '70000');
+      for (const none of ['stale', 'stuck', 'wrong_errno'])
+        assert.is(got.get(none), '0', `${none}: ${[...got].join(' ')}`);
+    },
+    250_000,
+  );
 
-  ring('hands many events at once to readers that lag, in order', async () => {
-    const { path } = daemon;
-    const args = ['--publish', `${path}/publish`, '--batch', 400, '--read', 1 << 20, '--pause', 20_000];
-    const got = await measure('readers', [`${path}/stream`, 16, 2, 160, ...args], { timeoutMs: TIMEOUT_MS, signal: 'SIGTERM' });
-    assert.is(got.get('disorder'), '0', [...got].join(' '));
-    assert.ok(Number(got.get('events_per_s')) > 0);
-  }, TIMEOUT_MS);
+  ring(
+    'hands many events at once to readers that lag, in order',
+    async () => {
+      const { path } = daemon;
+      const args = [
+        '--publish',
+        `${path}/publish`,
+        '--batch',
+        400,
+        '--read',
+        1 << 20,
+        '--pause',
+        20_000,
+      ];
+      const got = await measure('readers', [`${path}/stream`, 16, 2, 160, ...args], {
+        timeoutMs: TIMEOUT_MS,
+        signal: 'SIGTERM',
+      });
+      assert.is(got.get('disorder'), '0', [...got].join(' '));
+      assert.ok(Number(got.get('events_per_s')) > 0);
+    },
+    TIMEOUT_MS,
+  );
 
   ring('takes an event of 64 KiB as it was written', async () => {
     const text = `change@/large\nACTION=change\nDEVPATH=/large\nSUBSYSTEM=large\nVALUE=${'x'.repeat(60_000)}\n`;
@@ -113,7 +152,9 @@ function ringTests(ring: Suite): void {
 
 const lives = suite('a daemon on io_uring');
 
-async function blockedReader(path: string): Promise<Promise<{ out: string; err: string; code: number | null }>[]> {
+async function blockedReader(
+  path: string,
+): Promise<Promise<{ out: string; err: string; code: number | null }>[]> {
   const reader = run(['cat', `${path}/stream`]);
   await until(() => status(path, 'STREAMS') === '1', 'nobody reads');
   return [reader];
@@ -151,10 +192,16 @@ function lifeTests(): void {
   });
 
   lives('takes it by itself only where there is more than one CPU for it', async () => {
-    const one = await startDaemon(['--source', 'none', '--transport', 'auto'], undefined, { under: ['taskset', '-c', String(CPU)] });
+    const one = await startDaemon(['--source', 'none', '--transport', 'auto'], undefined, {
+      under: ['taskset', '-c', String(CPU)],
+    });
     assert.is(status(one.path, 'TRANSPORT'), 'read');
     await one.stop();
-    if (cpus().length < 2 || readFileSync('/sys/devices/system/cpu/possible', 'latin1').trim() !== '0-1') return;
+    if (
+      cpus().length < 2 ||
+      readFileSync('/sys/devices/system/cpu/possible', 'latin1').trim() !== '0-1'
+    )
+      return;
     const two = await startDaemon(['--source', 'none', '--transport', 'auto']);
     assert.is(status(two.path, 'TRANSPORT'), 'io-uring');
     await two.stop();

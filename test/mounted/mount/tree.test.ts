@@ -1,7 +1,27 @@
 /** What `ls`, `cat`, `rm` and `echo` do on a mount. */
 import * as assert from 'uvu/assert';
-import { chmodSync, closeSync, constants, openSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { Calls, Reader, Storm, eventText, publish, publishNumbered, statusOf, valuesOf } from '../../support/clients.js';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import {
+  Calls,
+  Reader,
+  Storm,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+  valuesOf,
+} from '../../support/clients.js';
 import { Shell, run, until } from '../../support/daemon.js';
 import { daemon, directory as newDirectory, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY } from '../../support/other-user.js';
@@ -33,15 +53,30 @@ const lines = (text: string): string[] => text.split('\n').filter((line) => line
 const root = mounted('the root');
 
 root('lists what is always there, with its types and modes', async () => {
-  const { out } = await run(['find', daemon.path, '-maxdepth', '1', '-printf', '%P %y %m %U:%G\\n']);
-  assert.equal(lines(out).sort(), [' d 1777 0:0', 'log d 555 0:0', 'match d 555 0:0', 'publish f 200 0:0']);
+  const { out } = await run([
+    'find',
+    daemon.path,
+    '-maxdepth',
+    '1',
+    '-printf',
+    '%P %y %m %U:%G\\n',
+  ]);
+  assert.equal(lines(out).sort(), [
+    ' d 1777 0:0',
+    'log d 555 0:0',
+    'match d 555 0:0',
+    'publish f 200 0:0',
+  ]);
 });
 
 root('lists directories in the order in which they were made', async () => {
   const names = ['z', 'b', 'a', 'y'].map((label) => `${shell.pid}.${label}`);
   await shell.run(`cd ${daemon.path}; mkdir ${names.join(' ')}`);
   const { out } = await run(['ls', '-f', daemon.path]);
-  assert.equal(lines(out).filter((name) => names.includes(name)), names);
+  assert.equal(
+    lines(out).filter((name) => names.includes(name)),
+    names,
+  );
   await shell.run(`rmdir ${names.join(' ')}`);
 });
 
@@ -97,18 +132,23 @@ files("has the mode that mkdir's umask leaves it", async () => {
     ['000', '777'],
   ]) {
     const name = `${daemon.path}/${shell.pid}.umask${umask}`;
-    const { out } = await shell.run(`(umask ${umask}; mkdir ${name}); stat -c %a ${name}; rmdir ${name}`);
+    const { out } = await shell.run(
+      `(umask ${umask}; mkdir ${name}); stat -c %a ${name}; rmdir ${name}`,
+    );
     assert.is(out.trim(), mode);
   }
 });
 
-files('shows an event as a file of mode 0440 with the user and group of the directory', async () => {
-  await directory();
-  publishNumbered(daemon.path, 1);
-  assert.match(await sh('stat -c "%F %a %u:%g" $(ls)'), /^regular file 440 0:0$/m);
-  await sh('chown 1234:5678 .');
-  assert.match(await sh('stat -c "%a %u:%g" $(ls)'), /^440 1234:5678$/m);
-});
+files(
+  'shows an event as a file of mode 0440 with the user and group of the directory',
+  async () => {
+    await directory();
+    publishNumbered(daemon.path, 1);
+    assert.match(await sh('stat -c "%F %a %u:%g" $(ls)'), /^regular file 440 0:0$/m);
+    await sh('chown 1234:5678 .');
+    assert.match(await sh('stat -c "%a %u:%g" $(ls)'), /^440 1234:5678$/m);
+  },
+);
 
 files('tells the exact size of an event, and its text byte for byte', async () => {
   await directory();
@@ -138,19 +178,26 @@ files('gives the same inode numbers in readdir as in stat, and d_type', async ()
   await calls.end();
 });
 
-files('gives one event the same inode number in every queue, and counts the queues as links', async () => {
-  const first = await directory();
-  const second = await directory();
-  publishNumbered(daemon.path, 1);
-  const [name] = readdirSync(first);
-  const [one, two, logged] = [`${first}/${name}`, `${second}/${name}`, `${daemon.path}/log/${name}`].map((path) => statSync(path));
-  assert.is(one.ino, two.ino);
-  assert.is(one.ino, logged.ino);
-  assert.ok(one.nlink >= 3);
-  const before = one.nlink;
-  await sh(`rm ${name}`);
-  assert.is(statSync(`${first}/${name}`).nlink, before - 1);
-});
+files(
+  'gives one event the same inode number in every queue, and counts the queues as links',
+  async () => {
+    const first = await directory();
+    const second = await directory();
+    publishNumbered(daemon.path, 1);
+    const [name] = readdirSync(first);
+    const [one, two, logged] = [
+      `${first}/${name}`,
+      `${second}/${name}`,
+      `${daemon.path}/log/${name}`,
+    ].map((path) => statSync(path));
+    assert.is(one.ino, two.ino);
+    assert.is(one.ino, logged.ino);
+    assert.ok(one.nlink >= 3);
+    const before = one.nlink;
+    await sh(`rm ${name}`);
+    assert.is(statSync(`${first}/${name}`).nlink, before - 1);
+  },
+);
 
 files('lists events oldest first, whatever their names', async () => {
   await directory();
@@ -176,22 +223,25 @@ files('finds head, tail and the dot files by name, and lists none of them', asyn
   ]);
 });
 
-files('lists what was there when the listing began, and comes to an end however fast events come', async () => {
-  await directory();
-  publishNumbered(daemon.path, 3);
-  const before = readdirSync(own);
-  const calls = new Calls();
-  await calls.open(1, own, constants.O_RDONLY | constants.O_DIRECTORY);
-  const listed: string[] = [];
-  for (let round = 0; round < 50; round++) {
-    const { value, rest } = await calls.call('getdents_some', 1, 64);
-    if (value === 0) break;
-    listed.push(...rest);
-    publishNumbered(daemon.path, 2);
-  }
-  assert.equal(listed, ['.', '..', ...before]);
-  await calls.end();
-});
+files(
+  'lists what was there when the listing began, and comes to an end however fast events come',
+  async () => {
+    await directory();
+    publishNumbered(daemon.path, 3);
+    const before = readdirSync(own);
+    const calls = new Calls();
+    await calls.open(1, own, constants.O_RDONLY | constants.O_DIRECTORY);
+    const listed: string[] = [];
+    for (let round = 0; round < 50; round++) {
+      const { value, rest } = await calls.call('getdents_some', 1, 64);
+      if (value === 0) break;
+      listed.push(...rest);
+      publishNumbered(daemon.path, 2);
+    }
+    assert.equal(listed, ['.', '..', ...before]);
+    await calls.end();
+  },
+);
 
 files('pops the oldest by rm head and the newest by rm tail, until both are gone', async () => {
   await directory();
@@ -214,13 +264,23 @@ files('gives a loop of cat head and rm head every event once, in order', async (
   await directory();
   publishNumbered(daemon.path, 100);
   const out = await sh('while cat head && rm head; do :; done 2>/dev/null');
-  assert.equal(valuesOf('N', out.split(/(?=add@)/)), Array.from({ length: 100 }, (_, n) => String(n)));
+  assert.equal(
+    valuesOf('N', out.split(/(?=add@)/)),
+    Array.from({ length: 100 }, (_, n) => String(n)),
+  );
 });
 
 files('refuses to change an event that was delivered, and says so', async () => {
   await directory();
   publishNumbered(daemon.path, 1);
-  for (const command of ['echo x > head', 'echo x >> head', 'truncate -s 0 head', 'touch head', 'chmod 600 head', 'chown 1:1 head']) {
+  for (const command of [
+    'echo x > head',
+    'echo x >> head',
+    'truncate -s 0 head',
+    'touch head',
+    'chmod 600 head',
+    'chown 1:1 head',
+  ]) {
     assert.match(await fails(command), 'Operation not permitted');
   }
   assert.match(await sh('cat head'), 'N=0\n');
@@ -244,13 +304,16 @@ files('takes files that users make, and shows what they write', async () => {
   assert.equal(readdirSync(own), []);
 });
 
-files('keeps the place of a file that is written again, and lets pwrite fill it anywhere', async () => {
-  await directory();
-  await sh('echo 1 > a; echo 2 > b; echo 3 > a');
-  assert.equal(lines(await sh('ls -f')), ['.', '..', 'a', 'b']);
-  await sh('dd if=<(printf xyz) of=b bs=1 seek=4 conv=notrunc status=none');
-  assert.is(readFileSync(`${own}/b`, 'latin1'), '2\n\0\0xyz');
-});
+files(
+  'keeps the place of a file that is written again, and lets pwrite fill it anywhere',
+  async () => {
+    await directory();
+    await sh('echo 1 > a; echo 2 > b; echo 3 > a');
+    assert.equal(lines(await sh('ls -f')), ['.', '..', 'a', 'b']);
+    await sh('dd if=<(printf xyz) of=b bs=1 seek=4 conv=notrunc status=none');
+    assert.is(readFileSync(`${own}/b`, 'latin1'), '2\n\0\0xyz');
+  },
+);
 
 files('takes a file of 64 KiB and refuses one byte more, which changes nothing', async () => {
   await directory();
@@ -308,7 +371,17 @@ files('takes names of 255 bytes and no longer ones', async () => {
 
 files('takes names with line ends, blanks and bytes that are no UTF-8', async () => {
   await directory();
-  for (const name of ['two\nlines', ' ', '\x01', '\xff\xfe', 'caf\xc3\xa9', '-rf', '*', '\\', '"\'$`']) {
+  for (const name of [
+    'two\nlines',
+    ' ',
+    '\x01',
+    '\xff\xfe',
+    'caf\xc3\xa9',
+    '-rf',
+    '*',
+    '\\',
+    '"\'$`',
+  ]) {
     const path = Buffer.from(`${own}/${name}`, 'latin1');
     writeFileSync(path, name);
     assert.equal(readdirSync(own, 'latin1' as BufferEncoding), [name]);
@@ -322,7 +395,8 @@ files('takes no directories, and no files by the names of its ends', async () =>
   assert.match(await fails('mkdir sub'), 'Operation not permitted');
   assert.match(await fails('echo x > head'), 'Operation not permitted');
   assert.match(await fails('echo x > tail'), 'Operation not permitted');
-  for (const name of ['.stream', '.status', '.filter']) assert.match(await fails(`rm -f ${name}`), 'Operation not permitted');
+  for (const name of ['.stream', '.status', '.filter'])
+    assert.match(await fails(`rm -f ${name}`), 'Operation not permitted');
   assert.equal(readdirSync(own), []);
 });
 
@@ -371,27 +445,39 @@ files('is removed by rm -r while a thousand events a second come', async () => {
   assert.ok(storm.published > 100);
 });
 
-files('keeps the newest 4,096 events, counts the rest and tells the reader of .stream first', async () => {
-  await directory();
-  publishNumbered(daemon.path, 5000);
-  assert.is(readdirSync(own).length, 4096);
-  assert.match(await sh('cat head'), 'N=904\n');
-  assert.match(await sh('cat tail'), 'N=4999\n');
-  assert.equal([statusOf(own).PENDING, statusOf(own).LOST], ['4096', '904']);
-  const reader = await Reader.on(`${own}/.stream`);
-  const records = await reader.has(4097);
-  assert.match(records[0], /^overflow@\/eventfs\n[^]*^LOST=904$/m);
-  assert.equal(valuesOf('N', records.slice(1)), Array.from({ length: 4096 }, (_, i) => String(904 + i)));
-  publishNumbered(daemon.path, 1);
-  assert.match((await reader.has(4098))[4097], 'N=0');
-  assert.equal([statusOf(own).PENDING, statusOf(own).LOST, statusOf(own).BYTES], ['0', '904', '0']);
-  await reader.kill();
-});
+files(
+  'keeps the newest 4,096 events, counts the rest and tells the reader of .stream first',
+  async () => {
+    await directory();
+    publishNumbered(daemon.path, 5000);
+    assert.is(readdirSync(own).length, 4096);
+    assert.match(await sh('cat head'), 'N=904\n');
+    assert.match(await sh('cat tail'), 'N=4999\n');
+    assert.equal([statusOf(own).PENDING, statusOf(own).LOST], ['4096', '904']);
+    const reader = await Reader.on(`${own}/.stream`);
+    const records = await reader.has(4097);
+    assert.match(records[0], /^overflow@\/eventfs\n[^]*^LOST=904$/m);
+    assert.equal(
+      valuesOf('N', records.slice(1)),
+      Array.from({ length: 4096 }, (_, i) => String(904 + i)),
+    );
+    publishNumbered(daemon.path, 1);
+    assert.match((await reader.has(4098))[4097], 'N=0');
+    assert.equal(
+      [statusOf(own).PENDING, statusOf(own).LOST, statusOf(own).BYTES],
+      ['0', '904', '0'],
+    );
+    await reader.kill();
+  },
+);
 
 files('keeps at most 4 MiB of events', async () => {
   await directory();
   const value = 'v'.repeat(60_000);
-  publish(daemon.path, ...Array.from({ length: 100 }, (_, n) => eventText('/large', { N: n, VALUE: value })));
+  publish(
+    daemon.path,
+    ...Array.from({ length: 100 }, (_, n) => eventText('/large', { N: n, VALUE: value })),
+  );
   const { PENDING, BYTES, LOST } = statusOf(own);
   assert.is(Number(PENDING) + Number(LOST), 100);
   assert.ok(Number(BYTES) <= 4 * 1024 * 1024 && Number(BYTES) > 4 * 1024 * 1024 - 61_000, BYTES);
@@ -404,7 +490,10 @@ files('tells of itself in .status', async () => {
   const reader = await Reader.on(`${own}/.stream`);
   await until(() => statusOf(own).WAITING === '1', 'nobody waits');
   const { OWNER, PENDING, BYTES, LOST, STREAMS, WAITING, FILTER } = statusOf(own);
-  assert.equal([OWNER, PENDING, BYTES, LOST, STREAMS, WAITING], [String(shell.pid), '0', '0', '0', '1', '1']);
+  assert.equal(
+    [OWNER, PENDING, BYTES, LOST, STREAMS, WAITING],
+    [String(shell.pid), '0', '0', '0', '1', '1'],
+  );
   assert.is(FILTER, 'SUBSYSTEM==block, ACTION==add|remove; KERNEL==sd?');
   assert.is(statSync(`${own}/.status`).size, readFileSync(`${own}/.status`).length);
   await reader.kill();
@@ -416,7 +505,13 @@ files.run();
 const filter = mounted('.filter');
 
 /** What the directory has taken, by the events' WHAT. */
-const taken = async (): Promise<string[]> => valuesOf('WHAT', (await sh('cat $(ls -f | tail -n +3) /dev/null')).split(/(?=^\w+@)/m).filter((text) => text !== ''));
+const taken = async (): Promise<string[]> =>
+  valuesOf(
+    'WHAT',
+    (await sh('cat $(ls -f | tail -n +3) /dev/null'))
+      .split(/(?=^\w+@)/m)
+      .filter((text) => text !== ''),
+  );
 
 const publishKinds = (...whats: readonly string[]): void => {
   const kinds: Readonly<Record<string, string>> = {
@@ -462,25 +557,35 @@ filter('takes alternatives by >> and everything again by : >', async () => {
   assert.is(await sh('cat .filter'), '');
 });
 
-filter('takes several lines, as bash writes them one by one and as others write them at once', async () => {
-  for (const command of [
-    "printf 'SUBSYSTEM=block\\n# and\\nSUBSYSTEM=usb\\n' > .filter",
-    "dash -c \"printf 'SUBSYSTEM=block\\n# and\\nSUBSYSTEM=usb\\n' > .filter\"",
-    'cat > .filter <<< "SUBSYSTEM=block; SUBSYSTEM=usb"',
-    '(echo "# mine"; echo "  SUBSYSTEM =  block "; echo; echo SUBSYSTEM=usb) > .filter',
-    'cp <(echo SUBSYSTEM=block; echo SUBSYSTEM=usb) .filter',
-    'echo SUBSYSTEM=block | tee .filter >/dev/null; echo SUBSYSTEM=usb | tee -a .filter > /dev/null',
-  ]) {
-    await directory();
-    await sh(command);
-    assert.is(await sh('cat .filter'), 'SUBSYSTEM==block\nSUBSYSTEM==usb\n', command);
-  }
-});
+filter(
+  'takes several lines, as bash writes them one by one and as others write them at once',
+  async () => {
+    for (const command of [
+      "printf 'SUBSYSTEM=block\\n# and\\nSUBSYSTEM=usb\\n' > .filter",
+      'dash -c "printf \'SUBSYSTEM=block\\n# and\\nSUBSYSTEM=usb\\n\' > .filter"',
+      'cat > .filter <<< "SUBSYSTEM=block; SUBSYSTEM=usb"',
+      '(echo "# mine"; echo "  SUBSYSTEM =  block "; echo; echo SUBSYSTEM=usb) > .filter',
+      'cp <(echo SUBSYSTEM=block; echo SUBSYSTEM=usb) .filter',
+      'echo SUBSYSTEM=block | tee .filter >/dev/null; echo SUBSYSTEM=usb | tee -a .filter > /dev/null',
+    ]) {
+      await directory();
+      await sh(command);
+      assert.is(await sh('cat .filter'), 'SUBSYSTEM==block\nSUBSYSTEM==usb\n', command);
+    }
+  },
+);
 
 filter('refuses a bad one with EINVAL and stays as it was', async () => {
   await directory();
   await sh('echo SUBSYSTEM=block > .filter');
-  for (const bad of ['nonsense', 'SUBSYSTEM', '==block', 'SUBSYSTEM==', 'SUBSYSTEM==block KERNEL==sda', 'SUBSYSTEM=="block']) {
+  for (const bad of [
+    'nonsense',
+    'SUBSYSTEM',
+    '==block',
+    'SUBSYSTEM==',
+    'SUBSYSTEM==block KERNEL==sda',
+    'SUBSYSTEM=="block',
+  ]) {
     assert.match(await fails(`echo '${bad}' > .filter`), 'Invalid argument');
     assert.match(await fails(`echo '${bad}' >> .filter`), 'Invalid argument');
     assert.is(await sh('cat .filter'), 'SUBSYSTEM==block\n');
@@ -503,7 +608,10 @@ filter('never lets everything in while it is replaced', async () => {
 filter('tells of a loss whatever it is', async () => {
   await directory();
   await sh('echo SUBSYSTEM=block > .filter');
-  publish(daemon.path, ...Array.from({ length: 4100 }, () => eventText('/block/sda', { SUBSYSTEM: 'block' })));
+  publish(
+    daemon.path,
+    ...Array.from({ length: 4100 }, () => eventText('/block/sda', { SUBSYSTEM: 'block' })),
+  );
   const reader = await Reader.on(`${own}/.stream`);
   assert.match((await reader.has(4097))[0], 'LOST=4\n'.trimEnd());
   await reader.kill();
@@ -525,7 +633,12 @@ log('shows the last 1,024 events and nothing else', async () => {
 
 log('keeps at most 1 MiB of text', () => {
   own = `${daemon.path}/log`;
-  publish(daemon.path, ...Array.from({ length: 30 }, (_, n) => eventText('/large', { N: n, VALUE: 'v'.repeat(60_000) })));
+  publish(
+    daemon.path,
+    ...Array.from({ length: 30 }, (_, n) =>
+      eventText('/large', { N: n, VALUE: 'v'.repeat(60_000) }),
+    ),
+  );
   const bytes = readdirSync(own).reduce((sum, name) => sum + statSync(`${own}/${name}`).size, 0);
   assert.ok(bytes <= 1024 * 1024 && bytes > 1024 * 1024 - 61_000, String(bytes));
 });
@@ -533,7 +646,15 @@ log('keeps at most 1 MiB of text', () => {
 log('lets nobody remove or make anything', async () => {
   own = `${daemon.path}/log`;
   publishNumbered(daemon.path, 3);
-  for (const command of ['rm tail', 'rm head', 'rm $(ls | head -1)', 'echo > mine', 'mkdir mine', 'rm .status', 'echo x >> tail']) {
+  for (const command of [
+    'rm tail',
+    'rm head',
+    'rm $(ls | head -1)',
+    'echo > mine',
+    'mkdir mine',
+    'rm .status',
+    'echo x >> tail',
+  ]) {
     assert.match(await fails(command), 'Operation not permitted', command);
   }
   assert.match(await fails('cat .stream'), 'No such file');
@@ -546,7 +667,10 @@ log('tells of the daemon in .status', async () => {
   const after = statusOf(`${daemon.path}/log`);
   assert.is(after.DAEMON, String(daemon.pid));
   assert.is(Number(after.PUBLISHED) - Number(before.PUBLISHED), 7);
-  assert.equal([after.KERNEL, after.DIRECTORIES, after.OWNERS, after.STREAMS, after.HANDLES], ['0', '0', '0', '0', '0']);
+  assert.equal(
+    [after.KERNEL, after.DIRECTORIES, after.OWNERS, after.STREAMS, after.HANDLES],
+    ['0', '0', '0', '0', '0'],
+  );
   await directory();
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM=net`);
   const { DIRECTORIES, OWNERS, STREAMS, STREAM_0 } = statusOf(`${daemon.path}/log`);
@@ -567,7 +691,17 @@ others("can't read another's events, set its filter, take events off or make fil
   await directory();
   publishNumbered(daemon.path, 2);
   const [name] = readdirSync(own);
-  for (const command of [`cat ${name}`, 'cat head', 'echo A=b > .filter', 'cat .stream', `rm ${name}`, 'rm head', 'echo x > mine', `rmdir ${own}`, `rm -rf ${own}`]) {
+  for (const command of [
+    `cat ${name}`,
+    'cat head',
+    'echo A=b > .filter',
+    'cat .stream',
+    `rm ${name}`,
+    'rm head',
+    'echo x > mine',
+    `rmdir ${own}`,
+    `rm -rf ${own}`,
+  ]) {
     const { err, code } = await asNobody(command);
     assert.is.not(code, 0, command);
     assert.match(err, /Permission denied|Operation not permitted/, command);
@@ -612,4 +746,3 @@ others('reads the events of its own directory', async () => {
 });
 
 others.run();
-

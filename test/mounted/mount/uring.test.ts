@@ -9,7 +9,14 @@ import { constants, readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { buildClients, client } from '../../support/actor.js';
-import { Calls, eventText, publish, publishNumbered, statusOf, valuesOf } from '../../support/clients.js';
+import {
+  Calls,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+  valuesOf,
+} from '../../support/clients.js';
 import { run, until, within } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY } from '../../support/other-user.js';
@@ -20,7 +27,12 @@ import { missingRing } from '../../support/transport.js';
 const SQPOLL = 1 << 1;
 const COOP_TASKRUN = 1 << 8;
 const DEFER_TASKRUN = (1 << 13) | (1 << 12); // with SINGLE_ISSUER
-const SETUPS = { 'a ring': 0, 'a ring that the kernel polls': SQPOLL, 'cooperative task work': COOP_TASKRUN, 'deferred task work': DEFER_TASKRUN };
+const SETUPS = {
+  'a ring': 0,
+  'a ring that the kernel polls': SQPOLL,
+  'cooperative task work': COOP_TASKRUN,
+  'deferred task work': DEFER_TASKRUN,
+};
 /** IOSQE_ASYNC: by a worker of the kernel's. */
 const ASYNC = 1 << 4;
 const SIZE = 4096;
@@ -41,10 +53,13 @@ async function lacksUring(): Promise<boolean> {
 }
 
 /** What READs of slot 1 can look like; each gets `size` bytes at `offset` at the most. */
-const WAYS: Readonly<Record<string, (calls: Calls, size: number, offset: number) => Promise<unknown>>> = {
+const WAYS: Readonly<
+  Record<string, (calls: Calls, size: number, offset: number) => Promise<unknown>>
+> = {
   READ: (calls, size, offset) => calls.call('ring_read', 0, 1, size, offset, 0),
   'READ by a worker': (calls, size, offset) => calls.call('ring_read', 0, 1, size, offset, ASYNC),
-  'READV of four parts': (calls, size, offset) => calls.call('ring_readv', 0, 1, Math.ceil(size / 4), offset, 4),
+  'READV of four parts': (calls, size, offset) =>
+    calls.call('ring_readv', 0, 1, Math.ceil(size / 4), offset, 4),
   READ_FIXED: (calls, size, offset) => calls.call('ring_fixed', 0, 1, size, offset),
 };
 
@@ -61,9 +76,15 @@ async function files(): Promise<string[]> {
   const own = await directory();
   publish(daemon.path, EVENT);
   const [event] = readdirSync(own);
-  await shell.run(`echo 'SUBSYSTEM==mine' > ${own}/.filter; echo mine > ${own}/file; ln ${own}/file ${own}/link`);
+  await shell.run(
+    `echo 'SUBSYSTEM==mine' > ${own}/.filter; echo mine > ${own}/file; ln ${own}/file ${own}/link`,
+  );
   const names = ['head', event, 'tail', 'file', 'link', '.filter', '.since', '.status'];
-  return [...names.map((name) => `${own}/${name}`), `${daemon.path}/log/${event}`, `${daemon.path}/log/.status`];
+  return [
+    ...names.map((name) => `${own}/${name}`),
+    `${daemon.path}/log/${event}`,
+    `${daemon.path}/log/.status`,
+  ];
 }
 
 async function* streams(): AsyncGenerator<string> {
@@ -89,9 +110,20 @@ function readTests(test: Suite): void {
           await calls.open(1, path);
           const text = (await calls.call('pread', 1, 65536, 0)).bytes;
           assert.ok(text.length > 0, path);
-          for (const [size, offset] of [[SIZE, 0], [SIZE, 3], [4, 0], [SIZE, text.length], [3 << 20, 0], [1 << 20, 2]]) {
+          for (const [size, offset] of [
+            [SIZE, 0],
+            [SIZE, 3],
+            [4, 0],
+            [SIZE, text.length],
+            [3 << 20, 0],
+            [1 << 20, 2],
+          ]) {
             await read(calls, size, offset);
-            assert.is(await result(calls), text.slice(offset, offset + size), `${way} of ${path}: ${size} bytes at ${offset}`);
+            assert.is(
+              await result(calls),
+              text.slice(offset, offset + size),
+              `${way} of ${path}: ${size} bytes at ${offset}`,
+            );
           }
           await calls.call('close', 1);
         }
@@ -116,7 +148,8 @@ function readTests(test: Suite): void {
           }
           // Nothing is left of it that a program could take for the end
           await calls.call('nonblock', 1, 1);
-          for (const size of [SIZE, SIZE - RECORD.length]) assert.is((await calls.call('read', 1, size)).errno, 'EAGAIN');
+          for (const size of [SIZE, SIZE - RECORD.length])
+            assert.is((await calls.call('read', 1, size)).errno, 'EAGAIN');
           await calls.call('close', 1);
         }
       }
@@ -124,7 +157,7 @@ function readTests(test: Suite): void {
     }, 120_000);
   }
 
-  test('with O_NONBLOCK waits as without, which is the kernel\'s way', async () => {
+  test("with O_NONBLOCK waits as without, which is the kernel's way", async () => {
     const calls = new Calls();
     await calls.call('ring', 0);
     for await (const path of streams()) {
@@ -189,14 +222,25 @@ function readTests(test: Suite): void {
     const calls = new Calls();
     for await (const path of streams()) {
       await calls.open(1, path);
-      const got = calls.begin('ring_threads', 1, 4, 300 * eventText('/devices/n', { N: 100 }).length + 300);
+      const got = calls.begin(
+        'ring_threads',
+        1,
+        4,
+        300 * eventText('/devices/n', { N: 100 }).length + 300,
+      );
       for (let first = 100; first < 400; first += 20) {
         publishNumbered(daemon.path, 20, first);
         await new Promise((done) => setTimeout(done, 2));
       }
       const { bytes } = await within(10_000, got, `events of ${path} are missing`);
-      const numbers = valuesOf('N', bytes.split('\n\n').slice(0, -1)).map(Number).sort((one, other) => one - other);
-      assert.equal(numbers, Array.from({ length: 300 }, (_, at) => 100 + at), path);
+      const numbers = valuesOf('N', bytes.split('\n\n').slice(0, -1))
+        .map(Number)
+        .sort((one, other) => one - other);
+      assert.equal(
+        numbers,
+        Array.from({ length: 300 }, (_, at) => 100 + at),
+        path,
+      );
       await calls.call('close', 1);
     }
     await calls.end();
@@ -253,11 +297,18 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
   console.log(JSON.stringify(texts));
 })();`;
     for (const uring of ['0', '1']) {
-      const reader = run([process.execPath, '-e', script, `${own}/tail`, `${own}/.stream`], { env: { ...process.env, UV_USE_IO_URING: uring }, timeoutMs: 10_000 });
+      const reader = run([process.execPath, '-e', script, `${own}/tail`, `${own}/.stream`], {
+        env: { ...process.env, UV_USE_IO_URING: uring },
+        timeoutMs: 10_000,
+      });
       await until(() => statusOf(own).PENDING === '0', 'it did not take the event off');
       publish(daemon.path, EVENT);
       const { out } = await reader;
-      assert.equal(JSON.parse(out), [EVENT, EVENT.slice(4), EVENT, RECORD, RECORD], `UV_USE_IO_URING=${uring}`);
+      assert.equal(
+        JSON.parse(out),
+        [EVENT, EVENT.slice(4), EVENT, RECORD, RECORD],
+        `UV_USE_IO_URING=${uring}`,
+      );
       publish(daemon.path, EVENT);
     }
   }, 60_000);
@@ -304,7 +355,11 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
       }
       const ms = await killed(calls);
       assert.ok(ms < 1000, `it took ${ms} ms to die of SIGKILL`);
-      await until(() => statusOf(`${daemon.path}/log`).PARKED === '0', 'its read still waits', 1000);
+      await until(
+        () => statusOf(`${daemon.path}/log`).PARKED === '0',
+        'its read still waits',
+        1000,
+      );
     }
   }, 60_000);
 
@@ -326,11 +381,17 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
         await calls.open(1, path);
         await calls.call('close', 1);
         const started = performance.now();
-        await until(() => Number(statusOf(`${daemon.path}/log`).STREAMS) === before, 'RELEASE is delayed', 1000);
+        await until(
+          () => Number(statusOf(`${daemon.path}/log`).STREAMS) === before,
+          'RELEASE is delayed',
+          1000,
+        );
         most = Math.max(most, performance.now() - started);
       }
     }
-    console.log(`\n  figure: close to RELEASE behind 200 libaio reads that wait, at most ${most.toFixed(1)} ms`);
+    console.log(
+      `\n  figure: close to RELEASE behind 200 libaio reads that wait, at most ${most.toFixed(1)} ms`,
+    );
     const one = new Crowd();
     assert.is(await one.ask('aio 1'), 'reading');
     await until(() => statusOf(`${daemon.path}/log`).PARKED === '201', 'it does not wait');
@@ -340,7 +401,9 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
     assert.ok(ms < 1000, `it took ${ms} ms to die of SIGKILL`);
     const all = performance.now();
     assert.is(await crowd.ask('kill'), 'left 0');
-    console.log(`\n  figure: SIGKILL to the end of a process with a libaio read that waits: ${ms.toFixed(1)} ms; of 200: ${(performance.now() - all).toFixed(1)} ms`);
+    console.log(
+      `\n  figure: SIGKILL to the end of a process with a libaio read that waits: ${ms.toFixed(1)} ms; of 200: ${(performance.now() - all).toFixed(1)} ms`,
+    );
     for (const each of [crowd, one]) await each.end();
     await calls.end();
     await until(() => statusOf(`${daemon.path}/log`).STREAMS === '0', 'a stream stays open', 1000);
@@ -355,9 +418,13 @@ class Crowd {
   readonly #lines: AsyncIterator<string, undefined>;
 
   constructor() {
-    this.#process = spawn(AS_NOBODY[0], [...AS_NOBODY.slice(1), client('crowd'), String(cpus().length - 1), `${daemon.path}/stream`], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    this.#process = spawn(
+      AS_NOBODY[0],
+      [...AS_NOBODY.slice(1), client('crowd'), String(cpus().length - 1), `${daemon.path}/stream`],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
 
@@ -385,7 +452,15 @@ if (await lacksUring()) {
   buildClients();
   for (const [name, transport] of Object.entries(TRANSPORTS)) {
     const why = transport === 'read' ? null : missingRing();
-    if (why === null) readTests(mounted(`with requests by ${name}, io_uring's READ`, ['--source', 'none', '--transport', transport]));
+    if (why === null)
+      readTests(
+        mounted(`with requests by ${name}, io_uring's READ`, [
+          '--source',
+          'none',
+          '--transport',
+          transport,
+        ]),
+      );
     else console.log(`skipped: ${why}`);
   }
 }

@@ -1,9 +1,24 @@
 /** Events as descriptors of sealed memfds. */
 import * as assert from 'uvu/assert';
-import { Reader, compile, eventText, publish, publishNumbered, valuesOf } from '../../support/clients.js';
+import {
+  Reader,
+  compile,
+  eventText,
+  publish,
+  publishNumbered,
+  valuesOf,
+} from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
-import { PATHS, accounts, descriptorsOf, status, subscribe, testSubscribers, unusual } from './subscribers.js';
+import {
+  PATHS,
+  accounts,
+  descriptorsOf,
+  status,
+  subscribe,
+  testSubscribers,
+  unusual,
+} from './subscribers.js';
 
 testSubscribers('fd');
 
@@ -18,7 +33,10 @@ passed('can be read, and changed by nobody in any way', async () => {
   assert.is(seals & F_SEAL_SEAL_SHRINK_GROW_WRITE, F_SEAL_SEAL_SHRINK_GROW_WRITE);
   const value = (key: string): number => Number(valuesOf(key, [record])[0]);
   const [EBADF, EINVAL, EACCES, EPERM] = [9, 22, 13, 1];
-  assert.equal([value('ACCESS'), value('WRITE'), value('TRUNCATE'), value('MAP')], [0, EBADF, EINVAL, EACCES]);
+  assert.equal(
+    [value('ACCESS'), value('WRITE'), value('TRUNCATE'), value('MAP')],
+    [0, EBADF, EINVAL, EACCES],
+  );
   assert.ok([EPERM, EACCES].includes(value('REWRITE')), record);
 });
 
@@ -32,22 +50,37 @@ passed('is nothing that the daemon keeps', async () => {
 
 passed.run();
 
-const scarce = mounted('a daemon that runs out of descriptors', ['--source', 'none', '--socket', PATHS.socket, '--fd-socket', PATHS.fd], {
-  under: ['prlimit', '--nofile=64'],
-});
+const scarce = mounted(
+  'a daemon that runs out of descriptors',
+  ['--source', 'none', '--socket', PATHS.socket, '--fd-socket', PATHS.fd],
+  {
+    under: ['prlimit', '--nofile=64'],
+  },
+);
 
-scarce('serves those that it has, and the others once some have gone', async () => {
-  const steady = await subscribe('socket');
-  const file = await subscribe('fd');
-  const many = Array.from({ length: 80 }, () => new Reader(PATHS.socket, [compile('subscriber'), '!silent']));
-  await until(() => daemon.log().includes('Too many open files'), 'it did not run out', 20_000);
-  publishNumbered(daemon.path, 100);
-  await steady.has(101, 20_000);
-  await Promise.all(many.slice(10).map((one) => one.kill()));
-  await file.has(101, 20_000);
-  await accounts(steady, 100);
-  await accounts(file, 100);
-  await until(() => status('SOCKET_SUBSCRIBERS') === 11, 'those who waited were not let in', 20_000);
-}, 60_000);
+scarce(
+  'serves those that it has, and the others once some have gone',
+  async () => {
+    const steady = await subscribe('socket');
+    const file = await subscribe('fd');
+    const many = Array.from(
+      { length: 80 },
+      () => new Reader(PATHS.socket, [compile('subscriber'), '!silent']),
+    );
+    await until(() => daemon.log().includes('Too many open files'), 'it did not run out', 20_000);
+    publishNumbered(daemon.path, 100);
+    await steady.has(101, 20_000);
+    await Promise.all(many.slice(10).map((one) => one.kill()));
+    await file.has(101, 20_000);
+    await accounts(steady, 100);
+    await accounts(file, 100);
+    await until(
+      () => status('SOCKET_SUBSCRIBERS') === 11,
+      'those who waited were not let in',
+      20_000,
+    );
+  },
+  60_000,
+);
 
 scarce.run();

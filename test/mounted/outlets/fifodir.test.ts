@@ -1,7 +1,24 @@
 /** A fifodir that is written to: Debian's s6-ftrig-wait wakes on it, and nothing that somebody puts there does any harm. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, closeSync, constants, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmdirSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { refused } from '../../support/apart.js';
@@ -18,11 +35,12 @@ const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[ke
 function burst(count: number): void {
   const records = Buffer.from('change@/burst\nACTION=change\n\n'.repeat(count));
   const publish = openSync(`${daemon.path}/publish`, constants.O_WRONLY);
-  for (let from = 0; from < records.length; ) from += writeSync(publish, records, from);
+  for (let from = 0; from < records.length;) from += writeSync(publish, records, from);
   closeSync(publish);
 }
 
-const act = (...actions: string[]): void => publish(daemon.path, ...actions.map((action) => eventText('/devices/f', {}, action)));
+const act = (...actions: string[]): void =>
+  publish(daemon.path, ...actions.map((action) => eventText('/devices/f', {}, action)));
 
 /** A FIFO of that name with a reader, which is this process; gives its descriptor. Until it is read it has another name, as s6 does it. */
 function reader(name: string): number {
@@ -52,7 +70,10 @@ function figure(text: string): void {
 /** Reads until it is that. */
 async function reads(fd: number, expected: string): Promise<void> {
   let got = '';
-  await until(() => (got += contentOf(fd)).length >= expected.length, `'${got}' came, not '${expected}'`);
+  await until(
+    () => (got += contentOf(fd)).length >= expected.length,
+    `'${got}' came, not '${expected}'`,
+  );
   assert.is(got, expected);
 }
 
@@ -61,7 +82,10 @@ const fifodir = mounted('a fifodir', ['--source', 'none', '--fifodir', DIRECTORY
 fifodir('wakes s6-ftrig-wait by the action that it waits for, and by no other', async () => {
   const added = new Reader('a', ['s6-ftrig-wait', '-t', '20000', DIRECTORY]);
   const removed = new Reader('.*r', ['s6-ftrig-wait', '-t', '20000', DIRECTORY]);
-  await until(() => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:')).length === 2, 'they do not wait');
+  await until(
+    () => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:')).length === 2,
+    'they do not wait',
+  );
   act('change');
   act('add');
   assert.is(await added.ended, 0, added.err);
@@ -86,7 +110,13 @@ fifodir('loses the FIFO of a waiter that was killed, and no other file', async (
   const left = (): string[] => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:'));
   await until(() => left().length === 1, 'it does not wait');
   // It is s6-ftrigrd, its helper, that has the FIFO open.
-  const children = readFileSync(`/proc/${waiter.process.pid}/task/${waiter.process.pid}/children`, 'latin1').trim().split(' ').map(Number);
+  const children = readFileSync(
+    `/proc/${waiter.process.pid}/task/${waiter.process.pid}/children`,
+    'latin1',
+  )
+    .trim()
+    .split(' ')
+    .map(Number);
   for (const child of children.filter((pid) => pid > 0)) process.kill(child, 'SIGKILL');
   await waiter.kill();
   execFileSync('mkfifo', [join(DIRECTORY, 'unread')]);
@@ -96,7 +126,7 @@ fifodir('loses the FIFO of a waiter that was killed, and no other file', async (
     return left().length === 0;
   }, 'its FIFO is still there');
   assert.is(status('FIFODIR_STALE'), before + 1);
-  assert.ok(existsSync(join(DIRECTORY, 'unread')), 'somebody\'s FIFO was removed');
+  assert.ok(existsSync(join(DIRECTORY, 'unread')), "somebody's FIFO was removed");
 });
 
 fifodir('is written to through no symlink, and to no file or device', async () => {
@@ -111,26 +141,40 @@ fifodir('is written to through no symlink, and to no file or device', async () =
   writeFileSync(join(DIRECTORY, 'ftrig1:file'), 'kept');
   mkdirSync(join(DIRECTORY, 'ftrig1:directory'));
   execFileSync('mkfifo', [join(DIRECTORY, '.being-made')]);
-  const hidden = openSync(join(DIRECTORY, '.being-made'), constants.O_RDONLY | constants.O_NONBLOCK);
+  const hidden = openSync(
+    join(DIRECTORY, '.being-made'),
+    constants.O_RDONLY | constants.O_NONBLOCK,
+  );
   const plain = reader('plain');
   act('add');
   await reads(plain, 'a');
   assert.equal([contentOf(elsewhere), contentOf(hidden)], ['', '']);
-  assert.equal([readFileSync(outside, 'latin1'), readFileSync(join(DIRECTORY, 'ftrig1:file'), 'latin1')], ['mine', 'kept']);
-  assert.ok(['ftrig1:to-a-file', 'ftrig1:to-a-fifo', 'ftrig1:directory'].every((name) => readdirSync(DIRECTORY).includes(name)));
+  assert.equal(
+    [readFileSync(outside, 'latin1'), readFileSync(join(DIRECTORY, 'ftrig1:file'), 'latin1')],
+    ['mine', 'kept'],
+  );
+  assert.ok(
+    ['ftrig1:to-a-file', 'ftrig1:to-a-fifo', 'ftrig1:directory'].every((name) =>
+      readdirSync(DIRECTORY).includes(name),
+    ),
+  );
   for (const fd of [elsewhere, hidden, plain]) closeSync(fd);
 });
 
-fifodir('is not held up by a FIFO that is full', async () => {
-  const [full, quick] = [reader('full'), reader('quick')];
-  for (let n = 0; n < 700; n++) {
-    act(...Array.from({ length: 100 }, () => 'change'));
-    await reads(quick, 'c'.repeat(100));
-  }
-  assert.ok(status('FIFODIR_FULL') > 0, 'it was never full');
-  closeSync(full);
-  closeSync(quick);
-}, 60_000);
+fifodir(
+  'is not held up by a FIFO that is full',
+  async () => {
+    const [full, quick] = [reader('full'), reader('quick')];
+    for (let n = 0; n < 700; n++) {
+      act(...Array.from({ length: 100 }, () => 'change'));
+      await reads(quick, 'c'.repeat(100));
+    }
+    assert.ok(status('FIFODIR_FULL') > 0, 'it was never full');
+    closeSync(full);
+    closeSync(quick);
+  },
+  60_000,
+);
 
 fifodir('leaves no descriptor open, whoever comes and goes', async () => {
   const count = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
@@ -166,13 +210,31 @@ fifodir('may be moved or removed while it is written to', async () => {
 });
 
 fifodir('is refused where it cannot be', async () => {
-  assert.match(await refused(['--source', 'none', '--fifodir', join(scratch, 'none')]), `make it with s6-mkfifodir ${scratch}/none`);
+  assert.match(
+    await refused(['--source', 'none', '--fifodir', join(scratch, 'none')]),
+    `make it with s6-mkfifodir ${scratch}/none`,
+  );
   writeFileSync(join(scratch, 'file'), '');
-  assert.match(await refused(['--source', 'none', '--fifodir', join(scratch, 'file')]), 'Not a directory');
-  assert.match(await refused(['--source', 'none', '--fifodir', daemon.path]), 'it is on a FUSE mount');
+  assert.match(
+    await refused(['--source', 'none', '--fifodir', join(scratch, 'file')]),
+    'Not a directory',
+  );
+  assert.match(
+    await refused(['--source', 'none', '--fifodir', daemon.path]),
+    'it is on a FUSE mount',
+  );
   const path = mountPoint();
   chmodSync(path, 0o755);
-  const { err, code } = await run([process.execPath, EVENTFS, 'mount', path, '--source', 'none', '--fifodir', path]);
+  const { err, code } = await run([
+    process.execPath,
+    EVENTFS,
+    'mount',
+    path,
+    '--source',
+    'none',
+    '--fifodir',
+    path,
+  ]);
   assert.match(err, 'it would be below the mount');
   assert.is(code, 1);
 });
@@ -184,86 +246,130 @@ mkdirSync(CROWDED);
 
 const crowded = mounted('a fifodir of 70,000 FIFOs', ['--source', 'none', '--fifodir', CROWDED]);
 
-crowded('holds up nobody else, keeps the order, and tells by a ? what was too much', async () => {
-  const MADE_AT_ONCE = 10_000;
-  for (let from = 0; from < 70_000; from += MADE_AT_ONCE) {
-    const names = Array.from({ length: MADE_AT_ONCE }, (_, n) => `f${from + n}`).join(' ');
-    assert.is((await run(['sh', '-c', `cd ${CROWDED} && xargs mkfifo`], { input: names, timeoutMs: 60_000 })).code, 0);
-  }
-  // Nobody reads them but this process, which has one open: the first of the listing, as the others may be beyond the bound.
-  const first = (await run(['ls', '-U', CROWDED], { timeoutMs: 60_000 })).out.split('\n', 1)[0];
-  const fd = openSync(join(CROWDED, first), constants.O_RDONLY | constants.O_NONBLOCK);
-  const actions = ['add', 'remove', 'change', 'move', 'bind', 'unbind', 'online', 'offline'];
-  const letters = 'arcmbuof';
+crowded(
+  'holds up nobody else, keeps the order, and tells by a ? what was too much',
+  async () => {
+    const MADE_AT_ONCE = 10_000;
+    for (let from = 0; from < 70_000; from += MADE_AT_ONCE) {
+      const names = Array.from({ length: MADE_AT_ONCE }, (_, n) => `f${from + n}`).join(' ');
+      assert.is(
+        (
+          await run(['sh', '-c', `cd ${CROWDED} && xargs mkfifo`], {
+            input: names,
+            timeoutMs: 60_000,
+          })
+        ).code,
+        0,
+      );
+    }
+    // Nobody reads them but this process, which has one open: the first of the listing, as the others may be beyond the bound.
+    const first = (await run(['ls', '-U', CROWDED], { timeoutMs: 60_000 })).out.split('\n', 1)[0];
+    const fd = openSync(join(CROWDED, first), constants.O_RDONLY | constants.O_NONBLOCK);
+    const actions = ['add', 'remove', 'change', 'move', 'bind', 'unbind', 'online', 'offline'];
+    const letters = 'arcmbuof';
 
-  const took: number[] = [];
-  let expected = '';
-  let got = '';
-  for (let n = 0; n < 200; n++) {
-    act(actions[n % actions.length]);
-    expected += letters[n % letters.length];
-    const beganMs = performance.now();
-    statSync(`${daemon.path}/log`);
-    took.push(performance.now() - beganMs);
-    got += contentOf(fd);
-  }
-  took.sort((a, b) => a - b);
-  figure(`beside a fifodir of 70,000 FIFOs stat takes ${took[100].toFixed(3)} ms at the median, ${took[198].toFixed(1)} ms at the 99th percentile`);
-  assert.ok(took[100] < 2, `stat took ${took[100]} ms`);
-  await until(() => (got += contentOf(fd)).length >= expected.length, `only ${got.length} bytes came`, 20_000);
-  assert.is(got, expected);
-  assert.is(status('FIFODIR_LOST'), 0);
-  assert.ok(status('FIFODIR_SKIPPED') >= 65_000);
-
-  // Far more than PIPE_BUF while one job is under way. Read as it comes, or the FIFO is full.
-  await until(() => {
-    for (let n = 0; n < 20; n++) {
-      burst(500);
+    const took: number[] = [];
+    let expected = '';
+    let got = '';
+    for (let n = 0; n < 200; n++) {
+      act(actions[n % actions.length]);
+      expected += letters[n % letters.length];
+      const beganMs = performance.now();
+      statSync(`${daemon.path}/log`);
+      took.push(performance.now() - beganMs);
       got += contentOf(fd);
     }
-    return got.includes('?');
-  }, 'no ? came', 30_000);
-  assert.ok(status('FIFODIR_LOST') > 0);
-  assert.match(got.slice(expected.length), /^c+(\?+c*)+$/);
-  // And then all is as before.
-  got = '';
-  act('remove');
-  await until(() => (got += contentOf(fd)).endsWith('r'), 'the last byte did not come', 20_000);
-  assert.match(got, /^[c?]*r$/);
-  closeSync(fd);
-}, 240_000);
+    took.sort((a, b) => a - b);
+    figure(
+      `beside a fifodir of 70,000 FIFOs stat takes ${took[100].toFixed(3)} ms at the median, ${took[198].toFixed(1)} ms at the 99th percentile`,
+    );
+    assert.ok(took[100] < 2, `stat took ${took[100]} ms`);
+    await until(
+      () => (got += contentOf(fd)).length >= expected.length,
+      `only ${got.length} bytes came`,
+      20_000,
+    );
+    assert.is(got, expected);
+    assert.is(status('FIFODIR_LOST'), 0);
+    assert.ok(status('FIFODIR_SKIPPED') >= 65_000);
 
-crowded('is written to the end when the daemon stops', async () => {
-  const small = join(scratch, 'small');
-  mkdirSync(small);
-  execFileSync('mkfifo', [join(small, 'one')]);
-  const fd = openSync(join(small, 'one'), constants.O_RDONLY | constants.O_NONBLOCK);
-  for (let round = 0; round < 5; round++) {
-    const stopping = await startDaemon(['--source', 'none', '--fifodir', small]);
-    publish(stopping.path, ...Array.from({ length: 1000 }, () => eventText('/devices/f')));
-    assert.is(await stopping.stop(), 0);
-    assert.is(contentOf(fd), 'a'.repeat(1000));
-  }
-  closeSync(fd);
-}, 60_000);
+    // Far more than PIPE_BUF while one job is under way. Read as it comes, or the FIFO is full.
+    await until(
+      () => {
+        for (let n = 0; n < 20; n++) {
+          burst(500);
+          got += contentOf(fd);
+        }
+        return got.includes('?');
+      },
+      'no ? came',
+      30_000,
+    );
+    assert.ok(status('FIFODIR_LOST') > 0);
+    assert.match(got.slice(expected.length), /^c+(\?+c*)+$/);
+    // And then all is as before.
+    got = '';
+    act('remove');
+    await until(() => (got += contentOf(fd)).endsWith('r'), 'the last byte did not come', 20_000);
+    assert.match(got, /^[c?]*r$/);
+    closeSync(fd);
+  },
+  240_000,
+);
+
+crowded(
+  'is written to the end when the daemon stops',
+  async () => {
+    const small = join(scratch, 'small');
+    mkdirSync(small);
+    execFileSync('mkfifo', [join(small, 'one')]);
+    const fd = openSync(join(small, 'one'), constants.O_RDONLY | constants.O_NONBLOCK);
+    for (let round = 0; round < 5; round++) {
+      const stopping = await startDaemon(['--source', 'none', '--fifodir', small]);
+      publish(stopping.path, ...Array.from({ length: 1000 }, () => eventText('/devices/f')));
+      assert.is(await stopping.stop(), 0);
+      assert.is(contentOf(fd), 'a'.repeat(1000));
+    }
+    closeSync(fd);
+  },
+  60_000,
+);
 
 crowded.run();
 
-const lossy = mounted('a fifodir when events were lost at their source', ['--source', 'udev', '--fifodir', join(scratch, 'lossy')], { under: ['sh', '-c', `mkdir -p ${scratch}/lossy; exec unshare --net "$@"`, 'sh'] });
+const lossy = mounted(
+  'a fifodir when events were lost at their source',
+  ['--source', 'udev', '--fifodir', join(scratch, 'lossy')],
+  { under: ['sh', '-c', `mkdir -p ${scratch}/lossy; exec unshare --net "$@"`, 'sh'] },
+);
 
-lossy('gets a ?', async () => {
-  execFileSync('mkfifo', [join(scratch, 'lossy', 'waiter')]);
-  const fd = openSync(join(scratch, 'lossy', 'waiter'), constants.O_RDONLY | constants.O_NONBLOCK);
-  daemon.process.kill('SIGSTOP');
-  try {
-    const command = ['nsenter', `--net=/proc/${daemon.pid}/ns/net`, compile('stream-netlink'), 'multicast', '2', '200000'];
-    await run(command, { input: 'garbage'.repeat(300) });
-  } finally {
-    daemon.process.kill('SIGCONT');
-  }
-  let got = '';
-  await until(() => (got += contentOf(fd)).includes('?'), `only '${got}' came`, 20_000);
-  closeSync(fd);
-}, 60_000);
+lossy(
+  'gets a ?',
+  async () => {
+    execFileSync('mkfifo', [join(scratch, 'lossy', 'waiter')]);
+    const fd = openSync(
+      join(scratch, 'lossy', 'waiter'),
+      constants.O_RDONLY | constants.O_NONBLOCK,
+    );
+    daemon.process.kill('SIGSTOP');
+    try {
+      const command = [
+        'nsenter',
+        `--net=/proc/${daemon.pid}/ns/net`,
+        compile('stream-netlink'),
+        'multicast',
+        '2',
+        '200000',
+      ];
+      await run(command, { input: 'garbage'.repeat(300) });
+    } finally {
+      daemon.process.kill('SIGCONT');
+    }
+    let got = '';
+    await until(() => (got += contentOf(fd)).includes('?'), `only '${got}' came`, 20_000);
+    closeSync(fd);
+  },
+  60_000,
+);
 
 lossy.run();

@@ -1,7 +1,15 @@
 /** Uevents on netlink groups: for bare listeners as mdevd -O does it, and for Debian's own udevadm and python3-pyudev. */
 import * as assert from 'uvu/assert';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { OWN_NETWORK, type Apart, about, listenNetlink, refused, sendNetlink, startApart } from '../../support/apart.js';
+import {
+  OWN_NETWORK,
+  type Apart,
+  about,
+  listenNetlink,
+  refused,
+  sendNetlink,
+  startApart,
+} from '../../support/apart.js';
 import { Reader, eventText, killClients, publish, statusOf } from '../../support/clients.js';
 import { makeUevent, run, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
@@ -9,14 +17,37 @@ import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
 const FOUR_AND_FIVE = 0b11000;
-const rebroadcast = mounted('a rebroadcast uevent', ['--source', 'kernel', '--rebroadcast', String(FOUR_AND_FIVE)], { under: OWN_NETWORK });
+const rebroadcast = mounted(
+  'a rebroadcast uevent',
+  ['--source', 'kernel', '--rebroadcast', String(FOUR_AND_FIVE)],
+  { under: OWN_NETWORK },
+);
 
-rebroadcast('has the bytes of the kernel\'s, on every group of the mask', async () => {
-  const listeners = await Promise.all([1, 0b1000, 0b10000].map((groups) => listenNetlink(daemon, groups)));
-  assert.is(await sendNetlink(daemon, 'kernel', 0, 'add@/devices/r/1\0ACTION=add\0DEVPATH=/devices/r/1\0VALUE=caf\xe9 \xff=\0'), '');
-  for (const listener of listeners) await until(() => about(listener.records, '/devices/r/1').length === 1, `group mask ${listener.path} got nothing`);
-  const [kernel, ...others] = listeners.map((listener) => about(listener.records, '/devices/r/1')[0]);
-  assert.match(kernel, /^add@\/devices\/r\/1\nACTION=add\nDEVPATH=\/devices\/r\/1\nVALUE=caf\xe9 \xff=\nSEQNUM=\d+$/);
+rebroadcast("has the bytes of the kernel's, on every group of the mask", async () => {
+  const listeners = await Promise.all(
+    [1, 0b1000, 0b10000].map((groups) => listenNetlink(daemon, groups)),
+  );
+  assert.is(
+    await sendNetlink(
+      daemon,
+      'kernel',
+      0,
+      'add@/devices/r/1\0ACTION=add\0DEVPATH=/devices/r/1\0VALUE=caf\xe9 \xff=\0',
+    ),
+    '',
+  );
+  for (const listener of listeners)
+    await until(
+      () => about(listener.records, '/devices/r/1').length === 1,
+      `group mask ${listener.path} got nothing`,
+    );
+  const [kernel, ...others] = listeners.map(
+    (listener) => about(listener.records, '/devices/r/1')[0],
+  );
+  assert.match(
+    kernel,
+    /^add@\/devices\/r\/1\nACTION=add\nDEVPATH=\/devices\/r\/1\nVALUE=caf\xe9 \xff=\nSEQNUM=\d+$/,
+  );
   assert.equal(others, [kernel, kernel]);
 });
 
@@ -24,7 +55,10 @@ rebroadcast('is what programs publish, too', async () => {
   const listener = await listenNetlink(daemon, 0b1000);
   publish(daemon.path, eventText('/devices/r/2', { N: 1 }, 'change'));
   await until(() => about(listener.records, '/devices/r/2').length === 1, 'it did not come');
-  assert.is(`${about(listener.records, '/devices/r/2')[0]}\n`, eventText('/devices/r/2', { N: 1 }, 'change'));
+  assert.is(
+    `${about(listener.records, '/devices/r/2')[0]}\n`,
+    eventText('/devices/r/2', { N: 1 }, 'change'),
+  );
 });
 
 rebroadcast('comes to no other group', async () => {
@@ -37,30 +71,51 @@ rebroadcast('comes to no other group', async () => {
 rebroadcast('comes after the other, all of 3,000 of any size, and is counted', async () => {
   const listener = await listenNetlink(daemon, 0b1000);
   const before = Number(statusOf(`${daemon.path}/log`).REBROADCAST_SENT);
-  const texts = Array.from({ length: 3000 }, (_, n) => eventText('/devices/r/many', { N: n, V: 'v'.repeat((n * 37) % 6000) }));
+  const texts = Array.from({ length: 3000 }, (_, n) =>
+    eventText('/devices/r/many', { N: n, V: 'v'.repeat((n * 37) % 6000) }),
+  );
   publish(daemon.path, ...texts, eventText('/devices/r/large', { V: 'v'.repeat(65_000) }));
-  await until(() => about(listener.records, '/devices/r/large').length === 1, 'the last one did not come', 20_000);
-  assert.equal(about(listener.records, '/devices/r/many').map((record) => `${record}\n`), texts);
+  await until(
+    () => about(listener.records, '/devices/r/large').length === 1,
+    'the last one did not come',
+    20_000,
+  );
+  assert.equal(
+    about(listener.records, '/devices/r/many').map((record) => `${record}\n`),
+    texts,
+  );
   const { REBROADCAST_SENT, REBROADCAST_REFUSED } = statusOf(`${daemon.path}/log`);
   assert.ok(Number(REBROADCAST_SENT) - before >= 2 * 3001);
   assert.is(REBROADCAST_REFUSED, '0');
 });
 
 rebroadcast('is refused to the groups that the daemon reads, and to none', async () => {
-  assert.match(await refused(['--rebroadcast', '5']), '--rebroadcast 5: events come from group mask 1');
+  assert.match(
+    await refused(['--rebroadcast', '5']),
+    '--rebroadcast 5: events come from group mask 1',
+  );
   assert.match(await refused(['--source', 'udev', '--rebroadcast', '2']), 'group mask 2');
   assert.match(await refused(['--source', 'udev', '--udev']), 'would come back');
   assert.match(await refused(['--udev', '--rebroadcast', '6']), 'take that bit out');
-  for (const mask of ['0', '-1', '4294967296', 'four', '1.5', '']) assert.match(await refused(['--rebroadcast', mask]), 'mask of netlink groups', mask);
+  for (const mask of ['0', '-1', '4294967296', 'four', '1.5', ''])
+    assert.match(await refused(['--rebroadcast', mask]), 'mask of netlink groups', mask);
 });
 
 rebroadcast.run();
 
 /** An event that libudev takes for one of a device. */
-const deviceText = (name: string, subsystem: string, more: Readonly<Record<string, string>> = {}): string =>
-  eventText(`/devices/virtual/${subsystem}/${name}`, { DEVPATH: `/devices/virtual/${subsystem}/${name}`, SUBSYSTEM: subsystem, ...more });
+const deviceText = (
+  name: string,
+  subsystem: string,
+  more: Readonly<Record<string, string>> = {},
+): string =>
+  eventText(`/devices/virtual/${subsystem}/${name}`, {
+    DEVPATH: `/devices/virtual/${subsystem}/${name}`,
+    SUBSYSTEM: subsystem,
+    ...more,
+  });
 
-const udev = suite('an event in libudev\'s format');
+const udev = suite("an event in libudev's format");
 let apart: Apart;
 
 udev.before(async () => {
@@ -81,12 +136,20 @@ class Monitor {
   }
 
   /** @param more the properties that its filter looks for */
-  async hears(subsystem: string, more: Readonly<Record<string, string>> = {}, ms = 30_000): Promise<this> {
-    await until(async () => {
-      publish(apart.path, deviceText('probe', subsystem, more));
-      await new Promise((done) => setTimeout(done, 30));
-      return this.#reader.text.includes('/probe');
-    }, `it hears nothing: ${this.#reader.text}${this.#reader.err}`, ms);
+  async hears(
+    subsystem: string,
+    more: Readonly<Record<string, string>> = {},
+    ms = 30_000,
+  ): Promise<this> {
+    await until(
+      async () => {
+        publish(apart.path, deviceText('probe', subsystem, more));
+        await new Promise((done) => setTimeout(done, 30));
+        return this.#reader.text.includes('/probe');
+      },
+      `it hears nothing: ${this.#reader.text}${this.#reader.err}`,
+      ms,
+    );
     return this;
   }
 
@@ -97,24 +160,47 @@ class Monitor {
 
   /** The devices so far, in order, as `subsystem/name`. */
   get devices(): string[] {
-    return [...this.#reader.text.matchAll(/^DEVPATH=\/devices\/virtual\/(\S+)$/gm)].map(([, device]) => device).filter((device) => !device.endsWith('/probe'));
+    return [...this.#reader.text.matchAll(/^DEVPATH=\/devices\/virtual\/(\S+)$/gm)]
+      .map(([, device]) => device)
+      .filter((device) => !device.endsWith('/probe'));
   }
 
   /** What it printed of a device: its properties, in order of name. */
   properties(device: string): string[] {
-    const found = this.#reader.text.split('\n\n').find((part) => part.includes(`DEVPATH=/devices/virtual/${device}\n`));
-    const sortTags = (line: string): string => (line.startsWith('TAGS=') ? `TAGS=${line.slice(5).split(':').sort().join(':')}` : line); // a set to libudev
-    return (found ?? '').split('\n').filter((line) => /^[A-Z_]+=/.test(line)).map(sortTags).sort();
+    const found = this.#reader.text
+      .split('\n\n')
+      .find((part) => part.includes(`DEVPATH=/devices/virtual/${device}\n`));
+    const sortTags = (line: string): string =>
+      line.startsWith('TAGS=') ? `TAGS=${line.slice(5).split(':').sort().join(':')}` : line; // a set to libudev
+    return (found ?? '')
+      .split('\n')
+      .filter((line) => /^[A-Z_]+=/.test(line))
+      .map(sortTags)
+      .sort();
   }
 
   async has(device: string): Promise<void> {
-    await until(() => this.devices.includes(device) && this.#reader.text.endsWith('\n\n'), `${device} did not come: ${this.#reader.text}`, 20_000);
+    await until(
+      () => this.devices.includes(device) && this.#reader.text.endsWith('\n\n'),
+      `${device} did not come: ${this.#reader.text}`,
+      20_000,
+    );
   }
 }
 
 udev('is printed by udevadm monitor with all of its properties', async () => {
   const monitor = await new Monitor(['--udev']).hears('mem');
-  publish(apart.path, deviceText('one', 'mem', { DEVTYPE: 'thing', ID_X: 'a b=c', TAGS: ':t1:t2:', MAJOR: '1', MINOR: '77', SEQNUM: '4711' }));
+  publish(
+    apart.path,
+    deviceText('one', 'mem', {
+      DEVTYPE: 'thing',
+      ID_X: 'a b=c',
+      TAGS: ':t1:t2:',
+      MAJOR: '1',
+      MINOR: '77',
+      SEQNUM: '4711',
+    }),
+  );
   await monitor.has('mem/one');
   assert.equal(monitor.properties('mem/one'), [
     'ACTION=add',
@@ -129,44 +215,84 @@ udev('is printed by udevadm monitor with all of its properties', async () => {
   ]);
 });
 
-udev('is also a real device\'s of the kernel\'s', async () => {
+udev("is also a real device's of the kernel's", async () => {
   const monitor = await new Monitor(['--udev']).hears('mem');
   await makeUevent('change');
   await monitor.has('mem/null');
   const properties = monitor.properties('mem/null');
-  for (const line of ['DEVNAME=/dev/null', 'MAJOR=1', 'MINOR=3', 'SUBSYSTEM=mem']) assert.ok(properties.includes(line), line);
+  for (const line of ['DEVNAME=/dev/null', 'MAJOR=1', 'MINOR=3', 'SUBSYSTEM=mem'])
+    assert.ok(properties.includes(line), line);
 });
 
-udev('passes the socket filter of udevadm for its subsystem and devtype, and no other', async () => {
-  // Names of all lengths that a hash of four-byte words can end with.
-  const names = ['x', 'tt', 'net', 'hdmi', 'input', 'hidraw', 'backlig', 'scsi_dev', 'power_supply'];
-  const all = await new Monitor(['--udev']).hears('mem');
-  const monitors = await Promise.all(names.map((name) => new Monitor([`--subsystem-match=${name}`]).hears(name)));
-  const typed = await new Monitor(['--subsystem-match=block/disk']).hears('block', { DEVTYPE: 'disk' });
-  const texts = names.flatMap((name) => [deviceText('plain', name), deviceText('disk', name, { DEVTYPE: 'disk' })]);
-  publish(apart.path, ...texts, deviceText('part', 'block', { DEVTYPE: 'partition' }), deviceText('bare', 'block'), deviceText('disk', 'block', { DEVTYPE: 'disk' }), deviceText('last', 'mem'));
-  for (const [at, name] of names.entries()) await monitors[at].has(`${name}/disk`);
-  await typed.has('block/disk');
-  await all.has('mem/last');
-  for (const [at, name] of names.entries()) assert.equal(monitors[at].devices, [`${name}/plain`, `${name}/disk`]);
-  assert.equal(typed.devices, ['block/disk']);
-  // Real devices of this machine may have had events meanwhile.
-  assert.is(all.devices.filter((device) => /\/(plain|disk|part|bare)$/.test(device)).length, 2 * names.length + 3);
-}, 60_000);
+udev(
+  'passes the socket filter of udevadm for its subsystem and devtype, and no other',
+  async () => {
+    // Names of all lengths that a hash of four-byte words can end with.
+    const names = [
+      'x',
+      'tt',
+      'net',
+      'hdmi',
+      'input',
+      'hidraw',
+      'backlig',
+      'scsi_dev',
+      'power_supply',
+    ];
+    const all = await new Monitor(['--udev']).hears('mem');
+    const monitors = await Promise.all(
+      names.map((name) => new Monitor([`--subsystem-match=${name}`]).hears(name)),
+    );
+    const typed = await new Monitor(['--subsystem-match=block/disk']).hears('block', {
+      DEVTYPE: 'disk',
+    });
+    const texts = names.flatMap((name) => [
+      deviceText('plain', name),
+      deviceText('disk', name, { DEVTYPE: 'disk' }),
+    ]);
+    publish(
+      apart.path,
+      ...texts,
+      deviceText('part', 'block', { DEVTYPE: 'partition' }),
+      deviceText('bare', 'block'),
+      deviceText('disk', 'block', { DEVTYPE: 'disk' }),
+      deviceText('last', 'mem'),
+    );
+    for (const [at, name] of names.entries()) await monitors[at].has(`${name}/disk`);
+    await typed.has('block/disk');
+    await all.has('mem/last');
+    for (const [at, name] of names.entries())
+      assert.equal(monitors[at].devices, [`${name}/plain`, `${name}/disk`]);
+    assert.equal(typed.devices, ['block/disk']);
+    // Real devices of this machine may have had events meanwhile.
+    assert.is(
+      all.devices.filter((device) => /\/(plain|disk|part|bare)$/.test(device)).length,
+      2 * names.length + 3,
+    );
+  },
+  60_000,
+);
 
-udev('passes the socket filter of udevadm for its tags, and no other', async () => {
-  const tags = ['a', 'seat', 'power-switch', 'systemd', 'uaccess'];
-  const monitors = await Promise.all(tags.map((tag) => new Monitor([`--tag-match=${tag}`]).hears('mem', { TAGS: `:${tag}:` })));
-  publish(
-    apart.path,
-    deviceText('none', 'mem'),
-    deviceText('other', 'mem', { TAGS: ':seatbelt:sea:' }),
-    ...tags.map((tag) => deviceText(`only-${tag}`, 'mem', { TAGS: `:first:${tag}:` })),
-    deviceText('all', 'mem', { TAGS: `:${tags.join(':')}:` }),
-  );
-  for (const monitor of monitors) await monitor.has('mem/all');
-  for (const [at, tag] of tags.entries()) assert.equal(monitors[at].devices, [`mem/only-${tag}`, 'mem/all']);
-}, 60_000);
+udev(
+  'passes the socket filter of udevadm for its tags, and no other',
+  async () => {
+    const tags = ['a', 'seat', 'power-switch', 'systemd', 'uaccess'];
+    const monitors = await Promise.all(
+      tags.map((tag) => new Monitor([`--tag-match=${tag}`]).hears('mem', { TAGS: `:${tag}:` })),
+    );
+    publish(
+      apart.path,
+      deviceText('none', 'mem'),
+      deviceText('other', 'mem', { TAGS: ':seatbelt:sea:' }),
+      ...tags.map((tag) => deviceText(`only-${tag}`, 'mem', { TAGS: `:first:${tag}:` })),
+      deviceText('all', 'mem', { TAGS: `:${tags.join(':')}:` }),
+    );
+    for (const monitor of monitors) await monitor.has('mem/all');
+    for (const [at, tag] of tags.entries())
+      assert.equal(monitors[at].devices, [`mem/only-${tag}`, 'mem/all']);
+  },
+  60_000,
+);
 
 /** A program for Debian's own Python, where python3-pyudev is. */
 const PYUDEV = `
@@ -181,34 +307,52 @@ for device in iter(monitor.poll, None):
     print('INITIALIZED=%d' % device.is_initialized, flush=True)
     print(flush=True)
 `;
-const pyudev = (filter: string): Monitor => new Monitor([filter], ['/usr/bin/python3', '-c', PYUDEV]);
+const pyudev = (filter: string): Monitor =>
+  new Monitor([filter], ['/usr/bin/python3', '-c', PYUDEV]);
 
-(existsSync('/usr/lib/python3/dist-packages/pyudev') ? udev : udev.skip)('is seen by pyudev with all of its properties, filtered or not', async () => {
-  const all = await pyudev('none=').hears('mem');
-  const net = await pyudev('subsystem=net').hears('net');
-  const bridges = await pyudev('subsystem=net/bridge').hears('net', { DEVTYPE: 'bridge' });
-  const tagged = await pyudev('tag=mine').hears('mem', { TAGS: ':mine:' });
-  publish(
-    apart.path,
-    deviceText('p1', 'mem', { ID_Y: 'y' }),
-    deviceText('p2', 'net', { INTERFACE: 'p2', IFINDEX: '7' }),
-    deviceText('p3', 'net', { DEVTYPE: 'bridge' }),
-    deviceText('p4', 'mem', { TAGS: ':yours:mine:' }),
-    deviceText('p5', 'mem', { TAGS: ':yours:' }),
-    deviceText('p6', 'net', { TAGS: ':mine:', DEVTYPE: 'bridge' }),
-  );
-  for (const monitor of [all, net, bridges, tagged]) await monitor.has('net/p6');
-  assert.equal(all.devices.filter((device) => /\/p\d$/.test(device)), ['mem/p1', 'net/p2', 'net/p3', 'mem/p4', 'mem/p5', 'net/p6']);
-  assert.equal(net.devices, ['net/p2', 'net/p3', 'net/p6']);
-  assert.equal(bridges.devices, ['net/p3', 'net/p6']);
-  assert.equal(tagged.devices, ['mem/p4', 'net/p6']);
-  const properties = all.properties('net/p2');
-  for (const line of ['ACTION=add', 'IFINDEX=7', 'INITIALIZED=1', 'INTERFACE=p2', 'SUBSYSTEM=net']) assert.ok(properties.includes(line), `${line} of ${properties.join(' ')}`);
-}, 60_000);
+(existsSync('/usr/lib/python3/dist-packages/pyudev') ? udev : udev.skip)(
+  'is seen by pyudev with all of its properties, filtered or not',
+  async () => {
+    const all = await pyudev('none=').hears('mem');
+    const net = await pyudev('subsystem=net').hears('net');
+    const bridges = await pyudev('subsystem=net/bridge').hears('net', { DEVTYPE: 'bridge' });
+    const tagged = await pyudev('tag=mine').hears('mem', { TAGS: ':mine:' });
+    publish(
+      apart.path,
+      deviceText('p1', 'mem', { ID_Y: 'y' }),
+      deviceText('p2', 'net', { INTERFACE: 'p2', IFINDEX: '7' }),
+      deviceText('p3', 'net', { DEVTYPE: 'bridge' }),
+      deviceText('p4', 'mem', { TAGS: ':yours:mine:' }),
+      deviceText('p5', 'mem', { TAGS: ':yours:' }),
+      deviceText('p6', 'net', { TAGS: ':mine:', DEVTYPE: 'bridge' }),
+    );
+    for (const monitor of [all, net, bridges, tagged]) await monitor.has('net/p6');
+    assert.equal(
+      all.devices.filter((device) => /\/p\d$/.test(device)),
+      ['mem/p1', 'net/p2', 'net/p3', 'mem/p4', 'mem/p5', 'net/p6'],
+    );
+    assert.equal(net.devices, ['net/p2', 'net/p3', 'net/p6']);
+    assert.equal(bridges.devices, ['net/p3', 'net/p6']);
+    assert.equal(tagged.devices, ['mem/p4', 'net/p6']);
+    const properties = all.properties('net/p2');
+    for (const line of [
+      'ACTION=add',
+      'IFINDEX=7',
+      'INITIALIZED=1',
+      'INTERFACE=p2',
+      'SUBSYSTEM=net',
+    ])
+      assert.ok(properties.includes(line), `${line} of ${properties.join(' ')}`);
+  },
+  60_000,
+);
 
 udev('cannot be sent there by who is not root', async () => {
   const monitor = await new Monitor(['--udev']).hears('mem');
-  assert.match(await sendNetlink(apart, 'multicast', 2, 'libudev\0', { under: AS_NOBODY_FOR_EVER }), 'not permitted');
+  assert.match(
+    await sendNetlink(apart, 'multicast', 2, 'libudev\0', { under: AS_NOBODY_FOR_EVER }),
+    'not permitted',
+  );
   publish(apart.path, deviceText('still', 'mem'));
   await monitor.has('mem/still');
 });
@@ -217,69 +361,99 @@ const CONTROL = '/run/udev/control';
 /** A path as the daemon sees it. */
 const at = (path: string): string => `/proc/${apart.pid}/root${path}`;
 
-udev('needs /run/udev/control, which is there as long as the daemon, and at which udevadm settle does not wait', async () => {
-  assert.ok(statSync(at(CONTROL)).isSocket());
-  assert.is(statSync(at(CONTROL)).mode & 0o777, 0o600);
-  const started = Date.now();
-  // In a chroot udevadm does nothing, unless it is told that it is not in one.
-  await run([...apart.enter, 'udevadm', 'control', '--ping', '--timeout=20'], { env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' } });
-  assert.ok(Date.now() - started < 15_000, 'udevadm control waited');
-  const holder = new Reader('60', [...apart.enter, 'sleep']); // keeps the mount namespace
-  await until(() => existsSync(`/proc/${holder.process.pid}/root/run`), 'no holder');
-  await until(() => statSync(`/proc/${holder.process.pid}/root/run`).ino === statSync(at('/run')).ino, 'the holder is not inside');
-  assert.is(await apart.stop(), 0);
-  assert.not(readdirSync(`/proc/${holder.process.pid}/root/run`).includes('udev'), 'something of it was left in /run');
-  await holder.kill();
-  apart = await startApart(['--source', 'kernel', '--udev']);
-});
-
-udev('replaces what a killed daemon has left there, and is refused where a udevd listens', async () => {
-  // A daemon that is killed in this mount namespace, and another one after it.
-  const stale = await startApart(['--source', 'none', '--udev'], `python3 -c 'import os, socket; os.mkdir("/run/udev"); socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind("${CONTROL}")';`);
-  assert.is(await stale.stop(), 0);
-  const err = await refused(['--source', 'none', '--udev'], [...apart.enter]);
-  assert.match(err, `${CONTROL}: somebody listens there (udevd, or another eventfs --udev`);
-  assert.ok(existsSync(at(CONTROL)), 'the refused one has removed it');
-});
-
-udev('leaves a plain file there as it is, for which libudev listens too', async () => {
-  const make = `mkdir /run/udev; echo mine > ${CONTROL}; chmod 604 ${CONTROL};`;
-  const other = await startApart(['--source', 'none', '--udev'], make);
-  const before = apart;
-  apart = other;
-  try {
-    await new Monitor(['--udev']).hears('mem');
-    assert.is(readFileSync(at(CONTROL), 'latin1'), 'mine\n');
-    assert.is(other.log(), '');
-    const holder = new Reader('60', [...other.enter, 'sleep']); // keeps the mount namespace
-    const left = (): string => `/proc/${holder.process.pid}/root${CONTROL}`;
-    await until(() => existsSync(left()) && statSync(left()).ino === statSync(at(CONTROL)).ino, 'the holder is not inside');
-    assert.is(await other.stop(), 0);
-    assert.equal([readFileSync(left(), 'latin1'), statSync(left()).mode & 0o777], ['mine\n', 0o604]);
-  } finally {
-    apart = before;
-    await killClients();
-  }
-}, 60_000);
-
-udev('is heard by nobody without --udev, in a place like a container', async () => {
-  const quiet = await startApart(['--source', 'kernel']);
-  const before = apart;
-  apart = quiet;
-  try {
-    const monitor = new Monitor(['--udev']);
-    await monitor.listens();
-    const heard = await monitor.hears('mem', {}, 1500).then(
-      () => true,
-      () => false,
+udev(
+  'needs /run/udev/control, which is there as long as the daemon, and at which udevadm settle does not wait',
+  async () => {
+    assert.ok(statSync(at(CONTROL)).isSocket());
+    assert.is(statSync(at(CONTROL)).mode & 0o777, 0o600);
+    const started = Date.now();
+    // In a chroot udevadm does nothing, unless it is told that it is not in one.
+    await run([...apart.enter, 'udevadm', 'control', '--ping', '--timeout=20'], {
+      env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' },
+    });
+    assert.ok(Date.now() - started < 15_000, 'udevadm control waited');
+    const holder = new Reader('60', [...apart.enter, 'sleep']); // keeps the mount namespace
+    await until(() => existsSync(`/proc/${holder.process.pid}/root/run`), 'no holder');
+    await until(
+      () => statSync(`/proc/${holder.process.pid}/root/run`).ino === statSync(at('/run')).ino,
+      'the holder is not inside',
     );
-    assert.is(heard, false);
-  } finally {
-    apart = before;
-    await killClients();
-    await quiet.stop();
-  }
-}, 60_000);
+    assert.is(await apart.stop(), 0);
+    assert.not(
+      readdirSync(`/proc/${holder.process.pid}/root/run`).includes('udev'),
+      'something of it was left in /run',
+    );
+    await holder.kill();
+    apart = await startApart(['--source', 'kernel', '--udev']);
+  },
+);
+
+udev(
+  'replaces what a killed daemon has left there, and is refused where a udevd listens',
+  async () => {
+    // A daemon that is killed in this mount namespace, and another one after it.
+    const stale = await startApart(
+      ['--source', 'none', '--udev'],
+      `python3 -c 'import os, socket; os.mkdir("/run/udev"); socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind("${CONTROL}")';`,
+    );
+    assert.is(await stale.stop(), 0);
+    const err = await refused(['--source', 'none', '--udev'], [...apart.enter]);
+    assert.match(err, `${CONTROL}: somebody listens there (udevd, or another eventfs --udev`);
+    assert.ok(existsSync(at(CONTROL)), 'the refused one has removed it');
+  },
+);
+
+udev(
+  'leaves a plain file there as it is, for which libudev listens too',
+  async () => {
+    const make = `mkdir /run/udev; echo mine > ${CONTROL}; chmod 604 ${CONTROL};`;
+    const other = await startApart(['--source', 'none', '--udev'], make);
+    const before = apart;
+    apart = other;
+    try {
+      await new Monitor(['--udev']).hears('mem');
+      assert.is(readFileSync(at(CONTROL), 'latin1'), 'mine\n');
+      assert.is(other.log(), '');
+      const holder = new Reader('60', [...other.enter, 'sleep']); // keeps the mount namespace
+      const left = (): string => `/proc/${holder.process.pid}/root${CONTROL}`;
+      await until(
+        () => existsSync(left()) && statSync(left()).ino === statSync(at(CONTROL)).ino,
+        'the holder is not inside',
+      );
+      assert.is(await other.stop(), 0);
+      assert.equal(
+        [readFileSync(left(), 'latin1'), statSync(left()).mode & 0o777],
+        ['mine\n', 0o604],
+      );
+    } finally {
+      apart = before;
+      await killClients();
+    }
+  },
+  60_000,
+);
+
+udev(
+  'is heard by nobody without --udev, in a place like a container',
+  async () => {
+    const quiet = await startApart(['--source', 'kernel']);
+    const before = apart;
+    apart = quiet;
+    try {
+      const monitor = new Monitor(['--udev']);
+      await monitor.listens();
+      const heard = await monitor.hears('mem', {}, 1500).then(
+        () => true,
+        () => false,
+      );
+      assert.is(heard, false);
+    } finally {
+      apart = before;
+      await killClients();
+      await quiet.stop();
+    }
+  },
+  60_000,
+);
 
 udev.run();
-

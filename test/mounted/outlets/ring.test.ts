@@ -42,7 +42,14 @@ class World {
       return count;
     };
     const host = { ledger: new QuotaLedger(), filterLimits: FILTER_LIMITS };
-    this.outlet = new SocketOutlet('SOCKET', new Listener(this.path, 0o600), deliver, this.bus.log, host, collecting(this.complaints));
+    this.outlet = new SocketOutlet(
+      'SOCKET',
+      new Listener(this.path, 0o600),
+      deliver,
+      this.bus.log,
+      host,
+      collecting(this.complaints),
+    );
     this.bus.attach(this.outlet);
     worlds.add(this);
   }
@@ -66,7 +73,10 @@ class World {
   }
 
   row(client: Reader): string | undefined {
-    return this.outlet.statusLines().map(([, value]) => String(value)).find((value) => value.startsWith(`pid=${client.process.pid} `));
+    return this.outlet
+      .statusLines()
+      .map(([, value]) => String(value))
+      .find((value) => value.startsWith(`pid=${client.process.pid} `));
   }
 
   lostOf(client: Reader): number {
@@ -82,10 +92,17 @@ class World {
 
 /** What a client has seen, without the answer to its filter: numbers, and losses as negative ones. */
 function seen(client: Reader): number[] {
-  return client.records.slice(1).map((record) => (record.startsWith('overflow@') ? -Number(valuesOf('LOST', [record])[0]) : Number(valuesOf('N', [record])[0])));
+  return client.records
+    .slice(1)
+    .map((record) =>
+      record.startsWith('overflow@')
+        ? -Number(valuesOf('LOST', [record])[0])
+        : Number(valuesOf('N', [record])[0]),
+    );
 }
 
-const range = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, i) => first + i);
+const range = (first: number, end: number): number[] =>
+  Array.from({ length: end - first }, (_, i) => first + i);
 
 ring.after(async () => {
   for (const world of worlds) world.outlet.close(); // of tests that failed
@@ -93,27 +110,36 @@ ring.after(async () => {
 });
 
 for (const filter of ['\n', 'ACTION==add']) {
-  ring(`is told of a burst larger than the ring, ${filter === '\n' ? 'without' : 'with'} a filter, and of the next one, and counts both`, async () => {
-    const world = new World();
-    const clients = [await world.subscribe(filter), await world.subscribe(filter)];
-    world.burst(3);
-    world.burst(RING_EVENTS + 36);
-    const first = [...range(0, 3), -36, ...range(39, 103)];
-    for (const client of clients) {
-      await until(() => seen(client).length >= first.length, `${seen(client).length} of ${first.length} records came`);
-      assert.equal(seen(client), first);
-      assert.is(world.lostOf(client), 36);
-    }
-    world.burst(2);
-    world.burst(RING_EVENTS + 10);
-    const all = [...first, 103, 104, -10, ...range(115, 179)];
-    for (const client of clients) {
-      await until(() => seen(client).length >= all.length, `${seen(client).length} of ${all.length} records came`);
-      assert.equal(seen(client), all);
-      assert.is(world.lostOf(client), 46, 'only the last losses count');
-    }
-    world.close();
-  });
+  ring(
+    `is told of a burst larger than the ring, ${filter === '\n' ? 'without' : 'with'} a filter, and of the next one, and counts both`,
+    async () => {
+      const world = new World();
+      const clients = [await world.subscribe(filter), await world.subscribe(filter)];
+      world.burst(3);
+      world.burst(RING_EVENTS + 36);
+      const first = [...range(0, 3), -36, ...range(39, 103)];
+      for (const client of clients) {
+        await until(
+          () => seen(client).length >= first.length,
+          `${seen(client).length} of ${first.length} records came`,
+        );
+        assert.equal(seen(client), first);
+        assert.is(world.lostOf(client), 36);
+      }
+      world.burst(2);
+      world.burst(RING_EVENTS + 10);
+      const all = [...first, 103, 104, -10, ...range(115, 179)];
+      for (const client of clients) {
+        await until(
+          () => seen(client).length >= all.length,
+          `${seen(client).length} of ${all.length} records came`,
+        );
+        assert.equal(seen(client), all);
+        assert.is(world.lostOf(client), 46, 'only the last losses count');
+      }
+      world.close();
+    },
+  );
 }
 
 ring('gets nothing of a burst larger than the ring that came before it', async () => {

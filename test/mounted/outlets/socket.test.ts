@@ -10,12 +10,15 @@ import { PATHS, scratch, testSubscribers } from './subscribers.js';
 
 testSubscribers('socket');
 
-const file = mounted('a socket\'s file', ['--source', 'none', '--socket', PATHS.socket]);
+const file = mounted("a socket's file", ['--source', 'none', '--socket', PATHS.socket]);
 
 file('of a killed daemon is replaced, and that of a live one refused', async () => {
   const path = join(scratch, 'left');
   const first = await startDaemon(['--source', 'none', '--socket', path]);
-  assert.match(await refused(['--source', 'none', '--socket', path]), `${path}: somebody listens there (another server has it`);
+  assert.match(
+    await refused(['--source', 'none', '--socket', path]),
+    `${path}: somebody listens there (another server has it`,
+  );
   assert.ok(existsSync(path), 'the refused one has removed it');
   await first.kill();
   await run(['umount', '-l', first.path]);
@@ -24,7 +27,10 @@ file('of a killed daemon is replaced, and that of a live one refused', async () 
   const client = new Reader(path, [compile('subscriber'), '\n']);
   await client.has(1);
   await second.stop();
-  await until(() => client.records.some((record) => record.startsWith('end@')), 'the client was not told of the end');
+  await until(
+    () => client.records.some((record) => record.startsWith('end@')),
+    'the client was not told of the end',
+  );
   assert.not(existsSync(path), 'it was left');
 });
 
@@ -46,7 +52,11 @@ file('has the mode behind its path, and a mode that is none is refused', async (
   for (const mode of ['0999', '08', '8', '', '00600', '66']) {
     for (const option of ['--socket', '--fd-socket']) {
       const path = join(scratch, 'mode');
-      assert.match(await refused(['--source', 'none', option, `${path}:${mode}`]), 'It is PATH or PATH:MODE', mode);
+      assert.match(
+        await refused(['--source', 'none', option, `${path}:${mode}`]),
+        'It is PATH or PATH:MODE',
+        mode,
+      );
       assert.not(existsSync(`${path}:${mode}`) || existsSync(path));
     }
   }
@@ -56,11 +66,26 @@ file('is refused where it cannot be', async () => {
   const plain = join(scratch, 'plain');
   writeFileSync(plain, 'mine');
   assert.match(await refused(['--source', 'none', '--socket', plain]), 'a file that is no socket');
-  assert.match(await refused(['--source', 'none', '--socket', join(scratch, 'no/such')]), 'its directory is not there');
-  assert.match(await refused(['--source', 'none', '--socket', join(scratch, 'x'.repeat(120))]), 'at most 107 bytes');
+  assert.match(
+    await refused(['--source', 'none', '--socket', join(scratch, 'no/such')]),
+    'its directory is not there',
+  );
+  assert.match(
+    await refused(['--source', 'none', '--socket', join(scratch, 'x'.repeat(120))]),
+    'at most 107 bytes',
+  );
   assert.match(await refused(['--source', 'none', '--socket', '']), 'PATH or PATH:MODE');
   const below = mountPoint();
-  const { err, code } = await run([process.execPath, EVENTFS, 'mount', below, '--source', 'none', '--fd-socket', `${below}/s`]);
+  const { err, code } = await run([
+    process.execPath,
+    EVENTFS,
+    'mount',
+    below,
+    '--source',
+    'none',
+    '--fd-socket',
+    `${below}/s`,
+  ]);
   assert.match(err, 'it would be below the mount');
   assert.is(code, 1);
 });

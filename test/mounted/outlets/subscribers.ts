@@ -4,7 +4,16 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stateOf } from '../../support/actor.js';
-import { Reader, Storm, compile, eventText, publish, publishNumbered, statusOf, valuesOf } from '../../support/clients.js';
+import {
+  Reader,
+  Storm,
+  compile,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+  valuesOf,
+} from '../../support/clients.js';
 import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
@@ -22,24 +31,41 @@ export const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/
 export async function subscribe(way: Way, filter = '\n'): Promise<Reader> {
   const client = new Reader(PATHS[way], [compile('subscriber'), filter]);
   await client.has(1, 20_000); // the answer to its filter
-  assert.match(client.records[0], /^filter@\/eventfs\nACTION=filter\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nFILTER=/);
+  assert.match(
+    client.records[0],
+    /^filter@\/eventfs\nACTION=filter\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nFILTER=/,
+  );
   return client;
 }
 
 /** A client that does something else, once the daemon knows of it. */
 export async function unusual(way: Way, what: string): Promise<Reader> {
   const client = new Reader(PATHS[way], [compile('subscriber'), what]);
-  const known = (): boolean => Object.values(statusOf(`${daemon.path}/log`)).some((row) => row.startsWith(`pid=${client.process.pid} `));
+  const known = (): boolean =>
+    Object.values(statusOf(`${daemon.path}/log`)).some((row) =>
+      row.startsWith(`pid=${client.process.pid} `),
+    );
   await until(known, 'the daemon does not know of it', 20_000);
   return client;
 }
 
-export const eventsOf = (client: Reader): string[] => client.records.filter((record) => !/^(filter|error|overflow|end)@/.test(record));
-const lostOf = (client: Reader): number => valuesOf('LOST', client.records.filter((record) => record.startsWith('overflow@'))).map(Number).reduce((a, b) => a + b, 0);
+export const eventsOf = (client: Reader): string[] =>
+  client.records.filter((record) => !/^(filter|error|overflow|end)@/.test(record));
+const lostOf = (client: Reader): number =>
+  valuesOf(
+    'LOST',
+    client.records.filter((record) => record.startsWith('overflow@')),
+  )
+    .map(Number)
+    .reduce((a, b) => a + b, 0);
 
 /** Checks that a client has seen each of `count` numbered events in order, or was told at that place of so many that it has not. */
 export async function accounts(client: Reader, count: number, ms = 30_000): Promise<void> {
-  await until(() => eventsOf(client).length + lostOf(client) >= count, `${eventsOf(client).length} events and ${lostOf(client)} lost, of ${count}`, ms);
+  await until(
+    () => eventsOf(client).length + lostOf(client) >= count,
+    `${eventsOf(client).length} events and ${lostOf(client)} lost, of ${count}`,
+    ms,
+  );
   let next = 0;
   for (const record of client.records.slice(1)) {
     if (record.startsWith('overflow@')) next += Number(valuesOf('LOST', [record])[0]);
@@ -48,21 +74,34 @@ export async function accounts(client: Reader, count: number, ms = 30_000): Prom
   assert.is(next, count);
 }
 
-
 /** The suite of a socket. */
 export function testSubscribers(way: Way): void {
   const option = way === 'socket' ? '--socket' : '--fd-socket';
   const tests = mounted(`a subscriber of ${option}`, ['--source', 'none', option, PATHS[way]]);
 
   tests('gets each event as one message, and the others get the same', async () => {
-    const clients = [await subscribe(way), await subscribe(way), await subscribe(way, 'SUBSYSTEM==net')];
-    const texts = [eventText('/devices/1', { SUBSYSTEM: 'net', V: '\x01\xff=' }), eventText('/devices/2', { SUBSYSTEM: 'mem' })];
+    const clients = [
+      await subscribe(way),
+      await subscribe(way),
+      await subscribe(way, 'SUBSYSTEM==net'),
+    ];
+    const texts = [
+      eventText('/devices/1', { SUBSYSTEM: 'net', V: '\x01\xff=' }),
+      eventText('/devices/2', { SUBSYSTEM: 'mem' }),
+    ];
     publish(daemon.path, ...texts);
     await Promise.all(clients.slice(0, 2).map((client) => client.has(3)));
-    for (const client of clients.slice(0, 2)) assert.equal(eventsOf(client).map((record) => `${record}\n`), texts);
+    for (const client of clients.slice(0, 2))
+      assert.equal(
+        eventsOf(client).map((record) => `${record}\n`),
+        texts,
+      );
     publish(daemon.path, eventText('/devices/3', { SUBSYSTEM: 'net' }));
     await clients[2].has(3);
-    assert.equal(eventsOf(clients[2]).map((record) => record.split('\n')[0]), ['add@/devices/1', 'add@/devices/3']);
+    assert.equal(
+      eventsOf(clients[2]).map((record) => record.split('\n')[0]),
+      ['add@/devices/1', 'add@/devices/3'],
+    );
   });
 
   tests('needs no filter: it has everything from the moment that it is known', async () => {
@@ -74,20 +113,44 @@ export function testSubscribers(way: Way): void {
 
   tests('is shown in status with its PID, its user and its filter', async () => {
     const client = await subscribe(way, 'SUBSYSTEM==net\nACTION==add');
-    const rows = Object.entries(statusOf(`${daemon.path}/log`)).filter(([key]) => new RegExp(`^${KEYS[way]}_\\d+$`).test(key));
-    assert.equal(rows.map(([, row]) => row), [`pid=${client.process.pid} uid=0 pending=0 lost=0 filter=SUBSYSTEM==net; ACTION==add`]);
-    const { out } = await run([process.execPath, EVENTFS, 'status', '--json', '--mount', daemon.path]);
-    const { subscribers } = JSON.parse(out) as { subscribers: { what: string; pid: number; filter: string }[] };
-    assert.equal(subscribers.map(({ what, pid, filter }) => ({ what, pid, filter })), [
-      { what: KEYS[way].toLowerCase(), pid: client.process.pid, filter: 'SUBSYSTEM==net; ACTION==add' },
+    const rows = Object.entries(statusOf(`${daemon.path}/log`)).filter(([key]) =>
+      new RegExp(`^${KEYS[way]}_\\d+$`).test(key),
+    );
+    assert.equal(
+      rows.map(([, row]) => row),
+      [`pid=${client.process.pid} uid=0 pending=0 lost=0 filter=SUBSYSTEM==net; ACTION==add`],
+    );
+    const { out } = await run([
+      process.execPath,
+      EVENTFS,
+      'status',
+      '--json',
+      '--mount',
+      daemon.path,
     ]);
+    const { subscribers } = JSON.parse(out) as {
+      subscribers: { what: string; pid: number; filter: string }[];
+    };
+    assert.equal(
+      subscribers.map(({ what, pid, filter }) => ({ what, pid, filter })),
+      [
+        {
+          what: KEYS[way].toLowerCase(),
+          pid: client.process.pid,
+          filter: 'SUBSYSTEM==net; ACTION==add',
+        },
+      ],
+    );
   });
 
   tests('that sends a bad filter is told what was expected, and sent off', async () => {
     const before = status(`${KEYS[way]}_REFUSED`);
     const client = new Reader(PATHS[way], [compile('subscriber'), 'SUBSYSTEM']);
     await client.has(2);
-    assert.match(client.records[0], /^error@\/eventfs\nACTION=error\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nERROR=column 10: expected == or != after SUBSYSTEM$/);
+    assert.match(
+      client.records[0],
+      /^error@\/eventfs\nACTION=error\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nERROR=column 10: expected == or != after SUBSYSTEM$/,
+    );
     assert.match(client.records[1], /^end@/);
     assert.is(status(`${KEYS[way]}_REFUSED`), before + 1);
     await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 0, 'it is still there');
@@ -96,7 +159,10 @@ export function testSubscribers(way: Way): void {
   tests('that sends an empty message takes everything, and is still heard', async () => {
     const client = new Reader(PATHS[way], [compile('subscriber'), '!empty']);
     await client.has(3); // A==b, nothing, A==c
-    assert.equal(client.records.map((record) => /FILTER=(.*)$/m.exec(record)![1]), ['A==b', '', 'A==c']);
+    assert.equal(
+      client.records.map((record) => /FILTER=(.*)$/m.exec(record)![1]),
+      ['A==b', '', 'A==c'],
+    );
     publish(daemon.path, eventText('/devices/b', { A: 'b' }), eventText('/devices/c', { A: 'c' }));
     await client.has(4);
     assert.match(client.records[3], /^add@\/devices\/c\n/);
@@ -133,97 +199,168 @@ export function testSubscribers(way: Way): void {
     await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 0, 'its death was not noticed');
   });
 
-  tests('that falls behind loses a known number, at a known place, and the others nothing', async () => {
-    const [slow, fast] = [await subscribe(way), await subscribe(way)];
-    slow.process.kill('SIGSTOP');
-    const count = 7000; // more than the log and the socket hold
-    for (let first = 0; first < count; first += 100) {
-      publishNumbered(daemon.path, 100, first, { V: 'v'.repeat(200) });
-      await until(() => eventsOf(fast).length >= first + 100, 'the fast one was held up', 20_000);
-    }
-    const [, row] = Object.entries(statusOf(`${daemon.path}/log`)).find(([, value]) => value.startsWith(`pid=${slow.process.pid} `))!;
-    assert.match(row, / pending=[1-9]\d* lost=[1-9]\d* /);
-    slow.process.kill('SIGCONT');
-    await Promise.all([accounts(slow, count), accounts(fast, count)]);
-    assert.ok(lostOf(slow) > 0, 'it lost nothing');
-    assert.is(lostOf(fast), 0);
-    publishNumbered(daemon.path, 5, count);
-    await Promise.all([accounts(slow, count + 5), accounts(fast, count + 5)]);
-  }, 90_000);
+  tests(
+    'that falls behind loses a known number, at a known place, and the others nothing',
+    async () => {
+      const [slow, fast] = [await subscribe(way), await subscribe(way)];
+      slow.process.kill('SIGSTOP');
+      const count = 7000; // more than the log and the socket hold
+      for (let first = 0; first < count; first += 100) {
+        publishNumbered(daemon.path, 100, first, { V: 'v'.repeat(200) });
+        await until(() => eventsOf(fast).length >= first + 100, 'the fast one was held up', 20_000);
+      }
+      const [, row] = Object.entries(statusOf(`${daemon.path}/log`)).find(([, value]) =>
+        value.startsWith(`pid=${slow.process.pid} `),
+      )!;
+      assert.match(row, / pending=[1-9]\d* lost=[1-9]\d* /);
+      slow.process.kill('SIGCONT');
+      await Promise.all([accounts(slow, count), accounts(fast, count)]);
+      assert.ok(lostOf(slow) > 0, 'it lost nothing');
+      assert.is(lostOf(fast), 0);
+      publishNumbered(daemon.path, 5, count);
+      await Promise.all([accounts(slow, count + 5), accounts(fast, count + 5)]);
+    },
+    90_000,
+  );
 
-  tests('that falls behind with a filter loses a known number of what matches', async () => {
-    const [slow, fast] = [await subscribe(way, 'M==1'), await subscribe(way, 'M==1')];
-    slow.process.kill('SIGSTOP');
-    const batches = 300;
-    for (let batch = 0; batch < batches; batch++) {
-      const texts = Array.from({ length: 40 }, (_, i) => eventText('/devices/n', i % 4 === 0 ? { M: 1, N: batch * 10 + i / 4, V: 'v'.repeat(800) } : { M: 0 }));
-      publish(daemon.path, ...texts);
-      await until(() => eventsOf(fast).length >= (batch + 1) * 10, 'the fast one was held up', 20_000);
-    }
-    slow.process.kill('SIGCONT');
-    await Promise.all([accounts(slow, batches * 10), accounts(fast, batches * 10)]);
-    assert.ok(lostOf(slow) > 0, 'it lost nothing');
-  }, 90_000);
+  tests(
+    'that falls behind with a filter loses a known number of what matches',
+    async () => {
+      const [slow, fast] = [await subscribe(way, 'M==1'), await subscribe(way, 'M==1')];
+      slow.process.kill('SIGSTOP');
+      const batches = 300;
+      for (let batch = 0; batch < batches; batch++) {
+        const texts = Array.from({ length: 40 }, (_, i) =>
+          eventText(
+            '/devices/n',
+            i % 4 === 0 ? { M: 1, N: batch * 10 + i / 4, V: 'v'.repeat(800) } : { M: 0 },
+          ),
+        );
+        publish(daemon.path, ...texts);
+        await until(
+          () => eventsOf(fast).length >= (batch + 1) * 10,
+          'the fast one was held up',
+          20_000,
+        );
+      }
+      slow.process.kill('SIGCONT');
+      await Promise.all([accounts(slow, batches * 10), accounts(fast, batches * 10)]);
+      assert.ok(lostOf(slow) > 0, 'it lost nothing');
+    },
+    90_000,
+  );
 
-  tests('that never reads holds up nobody, costs no memory, and can change its mind', async () => {
-    const silent = await Promise.all(Array.from({ length: 30 }, () => unusual(way, '!silent')));
-    const client = await subscribe(way);
-    const descriptors = descriptorsOf(daemon.pid);
-    for (let first = 0; first < 2000; first += 100) {
-      publishNumbered(daemon.path, 100, first, { V: 'v'.repeat(500) });
-      await until(() => eventsOf(client).length >= first + 100, 'it was held up', 20_000);
-    }
-    await accounts(client, 2000);
-    assert.ok(descriptorsOf(daemon.pid) <= descriptors, 'descriptors wait for those who do not read');
-    await Promise.all(silent.map((one) => one.kill()));
-    await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 1, 'they are still there');
-  }, 60_000);
+  tests(
+    'that never reads holds up nobody, costs no memory, and can change its mind',
+    async () => {
+      const silent = await Promise.all(Array.from({ length: 30 }, () => unusual(way, '!silent')));
+      const client = await subscribe(way);
+      const descriptors = descriptorsOf(daemon.pid);
+      for (let first = 0; first < 2000; first += 100) {
+        publishNumbered(daemon.path, 100, first, { V: 'v'.repeat(500) });
+        await until(() => eventsOf(client).length >= first + 100, 'it was held up', 20_000);
+      }
+      await accounts(client, 2000);
+      assert.ok(
+        descriptorsOf(daemon.pid) <= descriptors,
+        'descriptors wait for those who do not read',
+      );
+      await Promise.all(silent.map((one) => one.kill()));
+      await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 1, 'they are still there');
+    },
+    60_000,
+  );
 
-  tests('that misbehaves leaves nothing behind, in 10,000 rounds under a storm of events', async () => {
-    const steady = await subscribe(way);
-    const before = descriptorsOf(daemon.pid);
-    const storm = new Storm(daemon.path);
-    try {
-      const { out, err } = await run([compile('subscriber'), '!rounds', '10000', PATHS[way]], { timeoutMs: 100_000 });
-      assert.is(out, 'done@/\n\n', err);
-    } finally {
-      storm.end();
-    }
-    await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 1, 'some are still there', 20_000);
-    await until(() => eventsOf(steady).length + lostOf(steady) >= storm.published, 'the steady one did not get all', 20_000);
-    assert.is(eventsOf(steady).length + lostOf(steady), storm.published);
-    await until(() => descriptorsOf(daemon.pid) === before, `${descriptorsOf(daemon.pid)} descriptors, ${before} before`);
-  }, 120_000);
+  tests(
+    'that misbehaves leaves nothing behind, in 10,000 rounds under a storm of events',
+    async () => {
+      const steady = await subscribe(way);
+      const before = descriptorsOf(daemon.pid);
+      const storm = new Storm(daemon.path);
+      try {
+        const { out, err } = await run([compile('subscriber'), '!rounds', '10000', PATHS[way]], {
+          timeoutMs: 100_000,
+        });
+        assert.is(out, 'done@/\n\n', err);
+      } finally {
+        storm.end();
+      }
+      await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 1, 'some are still there', 20_000);
+      await until(
+        () => eventsOf(steady).length + lostOf(steady) >= storm.published,
+        'the steady one did not get all',
+        20_000,
+      );
+      assert.is(eventsOf(steady).length + lostOf(steady), storm.published);
+      await until(
+        () => descriptorsOf(daemon.pid) === before,
+        `${descriptorsOf(daemon.pid)} descriptors, ${before} before`,
+      );
+    },
+    120_000,
+  );
 
-  tests('of another user is let in by the socket\'s mode only', async () => {
-    const closed = await run([...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n', PATHS[way]]);
-    assert.match(closed.err, 'connect: Permission denied');
-    assert.is(statSync(PATHS[way]).mode & 0o777, 0o600);
-    const open = join(scratch, `open-${way}`);
-    const other = await startDaemon(['--source', 'none', option, `${open}:0666`], mountPoint());
-    try {
-      assert.is(statSync(open).mode & 0o777, 0o666);
-      const client = new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n']);
-      await client.has(1, 20_000);
-      assert.match(Object.values(statusOf(`${other.path}/log`)).join('\n'), `pid=${client.process.pid} uid=65534 `);
-      const account = (): string | undefined => statusOf(`${other.path}/log`).QUOTA_UID_65534;
-      const costly = Array.from({ length: 12 }, (_, n) => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), `A==${n}${'|*a*'.repeat(10)}`]));
-      await Promise.all(costly.map(async (one) => one.has(1, 20_000)));
-      const told = costly.map(({ records: [first] }) => /^ERROR=(.*)$/m.exec(first)?.[1] ?? 'taken');
-      assert.is(told.filter((why) => why === 'taken').length, 9, told.join());
-      assert.match(told.join(), /uid 65534 holds \d+ of 32768 filter_cost, and \d+ more do not fit/);
-      assert.match(account() ?? '', /filter_cost=3\d{4}\/32768/);
-      await Promise.all(costly.map((one) => one.kill()));
-      await until(() => account()?.includes('filter_cost=0/') ?? true, 'their filters are still charged', 20_000);
-      const others = Array.from({ length: 260 }, () => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '!silent']));
-      const refusals = (): number => Number(statusOf(`${other.path}/log`)[`${KEYS[way]}_REFUSED`]) - 3; // without the costly three
-      await until(() => refusals() === 5, `${refusals()} were refused, not the 5 above 256`, 60_000);
-      await Promise.all([client, ...others].map((one) => one.kill()));
-    } finally {
-      await other.stop();
-    }
-    assert.not(existsSync(open), 'the socket was left');
-  }, 90_000);
+  tests(
+    "of another user is let in by the socket's mode only",
+    async () => {
+      const closed = await run([...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n', PATHS[way]]);
+      assert.match(closed.err, 'connect: Permission denied');
+      assert.is(statSync(PATHS[way]).mode & 0o777, 0o600);
+      const open = join(scratch, `open-${way}`);
+      const other = await startDaemon(['--source', 'none', option, `${open}:0666`], mountPoint());
+      try {
+        assert.is(statSync(open).mode & 0o777, 0o666);
+        const client = new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n']);
+        await client.has(1, 20_000);
+        assert.match(
+          Object.values(statusOf(`${other.path}/log`)).join('\n'),
+          `pid=${client.process.pid} uid=65534 `,
+        );
+        const account = (): string | undefined => statusOf(`${other.path}/log`).QUOTA_UID_65534;
+        const costly = Array.from(
+          { length: 12 },
+          (_, n) =>
+            new Reader(open, [
+              ...AS_NOBODY_FOR_EVER,
+              compile('subscriber'),
+              `A==${n}${'|*a*'.repeat(10)}`,
+            ]),
+        );
+        await Promise.all(costly.map(async (one) => one.has(1, 20_000)));
+        const told = costly.map(
+          ({ records: [first] }) => /^ERROR=(.*)$/m.exec(first)?.[1] ?? 'taken',
+        );
+        assert.is(told.filter((why) => why === 'taken').length, 9, told.join());
+        assert.match(
+          told.join(),
+          /uid 65534 holds \d+ of 32768 filter_cost, and \d+ more do not fit/,
+        );
+        assert.match(account() ?? '', /filter_cost=3\d{4}\/32768/);
+        await Promise.all(costly.map((one) => one.kill()));
+        await until(
+          () => account()?.includes('filter_cost=0/') ?? true,
+          'their filters are still charged',
+          20_000,
+        );
+        const others = Array.from(
+          { length: 260 },
+          () => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '!silent']),
+        );
+        const refusals = (): number =>
+          Number(statusOf(`${other.path}/log`)[`${KEYS[way]}_REFUSED`]) - 3; // without the costly three
+        await until(
+          () => refusals() === 5,
+          `${refusals()} were refused, not the 5 above 256`,
+          60_000,
+        );
+        await Promise.all([client, ...others].map((one) => one.kill()));
+      } finally {
+        await other.stop();
+      }
+      assert.not(existsSync(open), 'the socket was left');
+    },
+    90_000,
+  );
 
   tests.run();
 }

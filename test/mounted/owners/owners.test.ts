@@ -21,42 +21,74 @@ owner.after(async () => {
 
 /** A process that sleeps, once Python has run `prepare` in it; gives its PID. */
 async function sleeper(prepare: string): Promise<number> {
-  const child = spawn('python3', ['-c', `import os, time\n${prepare}\nprint("ready", flush=True)\ntime.sleep(1000)`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    'python3',
+    ['-c', `import os, time\n${prepare}\nprint("ready", flush=True)\ntime.sleep(1000)`],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   children.push(child);
   await once(child.stdout, 'data');
   return child.pid!;
 }
 
-owner('is named by who could signal it: of a process that has two users, the real and the saved one count', async () => {
-  const one = await sleeper('os.setresuid(2001, 2001, 2001)');
-  const other = await sleeper('os.setresuid(2002, 2002, 2002)');
-  const borrowed = await sleeper('os.setresuid(2002, 2001, 2002)'); // runs as 2001, and belongs to 2002
-  const saved = await sleeper('os.setresuid(2002, 2002, 2001)');
-  assert.equal([named(one, one), named(other, one)], ['ok', 'EPERM']);
-  assert.is(named(borrowed, one), 'EPERM', 'the effective user of the target counts');
-  assert.is(named(borrowed, other), 'ok');
-  assert.is(named(saved, one), 'ok');
-  assert.is(named(one, borrowed), 'ok', 'the effective user of the caller counts');
-});
+owner(
+  'is named by who could signal it: of a process that has two users, the real and the saved one count',
+  async () => {
+    const one = await sleeper('os.setresuid(2001, 2001, 2001)');
+    const other = await sleeper('os.setresuid(2002, 2002, 2002)');
+    const borrowed = await sleeper('os.setresuid(2002, 2001, 2002)'); // runs as 2001, and belongs to 2002
+    const saved = await sleeper('os.setresuid(2002, 2002, 2001)');
+    assert.equal([named(one, one), named(other, one)], ['ok', 'EPERM']);
+    assert.is(named(borrowed, one), 'EPERM', 'the effective user of the target counts');
+    assert.is(named(borrowed, other), 'ok');
+    assert.is(named(saved, one), 'ok');
+    assert.is(named(one, borrowed), 'ok', 'the effective user of the caller counts');
+  },
+);
 
-owner('is named by any process with CAP_KILL, and by none that has other capabilities only', async () => {
-  const setpriv = (capability: string): number => {
-    const kept = ['--reuid=2003', '--clear-groups', `--inh-caps=-all,+${capability}`, `--ambient-caps=-all,+${capability}`, `--bounding-set=-all,+${capability}`];
-    const child = spawn('setpriv', [...kept, 'sleep', '1000'], { stdio: 'ignore' });
-    children.push(child);
-    return child.pid!;
-  };
-  const [kill, fsetid] = [setpriv('kill'), setpriv('fsetid')];
-  for (const pid of [kill, fsetid]) await until(() => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n', 'it did not start');
-  assert.equal([named(process.pid, kill), named(process.pid, fsetid)], ['ok', 'EPERM']);
-});
+owner(
+  'is named by any process with CAP_KILL, and by none that has other capabilities only',
+  async () => {
+    const setpriv = (capability: string): number => {
+      const kept = [
+        '--reuid=2003',
+        '--clear-groups',
+        `--inh-caps=-all,+${capability}`,
+        `--ambient-caps=-all,+${capability}`,
+        `--bounding-set=-all,+${capability}`,
+      ];
+      const child = spawn('setpriv', [...kept, 'sleep', '1000'], { stdio: 'ignore' });
+      children.push(child);
+      return child.pid!;
+    };
+    const [kill, fsetid] = [setpriv('kill'), setpriv('fsetid')];
+    for (const pid of [kill, fsetid])
+      await until(
+        () => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n',
+        'it did not start',
+      );
+    assert.equal([named(process.pid, kill), named(process.pid, fsetid)], ['ok', 'EPERM']);
+  },
+);
 
 owner('in 4,000 groups is known as any other', async () => {
-  const many = await sleeper('os.setgroups(range(100000, 104000))\nos.setresgid(2005, 2005, 2005)\nos.setresuid(2004, 2004, 2004)');
+  const many = await sleeper(
+    'os.setgroups(range(100000, 104000))\nos.setresgid(2005, 2005, 2005)\nos.setresuid(2004, 2004, 2004)',
+  );
   const length = readFileSync(`/proc/${many}/status`, 'latin1').length;
   assert.ok(length > 16 * 1024, `its status has ${length} bytes`);
   const { pid, parent, namespacePids, realUid, effectiveGid, mayKill } = readStatus(many)!;
-  assert.equal({ pid, parent, namespacePids, realUid, effectiveGid, mayKill }, { pid: many, parent: process.pid, namespacePids: [many], realUid: 2004, effectiveGid: 2005, mayKill: false });
+  assert.equal(
+    { pid, parent, namespacePids, realUid, effectiveGid, mayKill },
+    {
+      pid: many,
+      parent: process.pid,
+      namespacePids: [many],
+      realUid: 2004,
+      effectiveGid: 2005,
+      mayKill: false,
+    },
+  );
   assert.is(named(many, many), 'ok');
   assert.is(named(process.pid, many), 'EPERM');
 });

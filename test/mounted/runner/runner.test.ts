@@ -23,23 +23,35 @@ const scratch = process.env.EVENTFS_TEST_DIR;
 const tests = suite('a file');
 `;
 /** A file with one test, and one that passes. */
-const file = (body: string, more = ''): string => `${IMPORTS}${more}tests('does it', async () => {${body}});\ntests('passes', () => {});\ntests.run();\n`;
+const file = (body: string, more = ''): string =>
+  `${IMPORTS}${more}tests('does it', async () => {${body}});\ntests('passes', () => {});\ntests.run();\n`;
 
 const place = mkdtempSync(join(tmpdir(), 'eventfs-runner-'));
 let serial = 0;
 
 /** Runs files of these texts, with a temporary directory of their own; gives what the runner says, and the seconds that it took. */
-async function runner(texts: readonly string[], temporary = place): Promise<{ out: string; code: number | null; seconds: number }> {
+async function runner(
+  texts: readonly string[],
+  temporary = place,
+): Promise<{ out: string; code: number | null; seconds: number }> {
   const paths = texts.map((text) => {
     const path = join(place, `file-${++serial}.mjs`);
     writeFileSync(path, text);
     return path;
   });
   const started = Date.now();
-  const { out, err, code } = await run([process.execPath, join(PROJECT, 'dist/test/run.js'), ...paths], {
-    timeoutMs: 90_000,
-    env: { ...process.env, TMPDIR: temporary, EVENTFS_TEST_FILE_SECONDS: '60', EVENTFS_TEST_LINGER_SECONDS: '4' },
-  });
+  const { out, err, code } = await run(
+    [process.execPath, join(PROJECT, 'dist/test/run.js'), ...paths],
+    {
+      timeoutMs: 90_000,
+      env: {
+        ...process.env,
+        TMPDIR: temporary,
+        EVENTFS_TEST_FILE_SECONDS: '60',
+        EVENTFS_TEST_LINGER_SECONDS: '4',
+      },
+    },
+  );
   return { out: out + err, code, seconds: (Date.now() - started) / 1000 };
 }
 
@@ -48,10 +60,13 @@ const LEAVINGS = {
   'a shell with a child that does not end by SIGTERM': `await new Shell().run("(trap '' TERM; while :; do sleep 0.1; done) & true");`,
   'an actor': 'await new Actor().ask("pid");',
   'a client': 'await new Calls().call("getpid").catch(() => {});',
-  'a reader that blocks': 'const daemon = await startDaemon(); await Reader.on(daemon.path + "/stream");',
+  'a reader that blocks':
+    'const daemon = await startDaemon(); await Reader.on(daemon.path + "/stream");',
   'a daemon that is stopped': '(await startDaemon()).process.kill("SIGSTOP");',
-  'a command in the background': 'new Background(["watch", "--mount", (await startDaemon()).path]);',
-  'a process that was started in no way of test/support': 'spawn("sleep", ["1000"], { stdio: "inherit" });',
+  'a command in the background':
+    'new Background(["watch", "--mount", (await startDaemon()).path]);',
+  'a process that was started in no way of test/support':
+    'spawn("sleep", ["1000"], { stdio: "inherit" });',
   'a process in a session of its own': 'spawn("setsid", ["sleep", "1000"], { stdio: "inherit" });',
   'a timer': 'setInterval(() => {}, 1000);',
   'a server': 'createServer().listen(scratch + "/socket");',
@@ -62,64 +77,101 @@ runs.before(buildClients);
 runs.after(() => rmSync(place, { recursive: true, force: true }));
 
 for (const [what, code] of Object.entries(LEAVINGS)) {
-  runs(`ends a file whose test fails and leaves ${what}, within seconds`, async () => {
-    const { out, code: exit, seconds } = await runner([file(`${code} throw new Error('on purpose');`), file('')]);
-    assert.match(out, 'on purpose');
-    assert.match(out, /FAILED [^\n]*file-\d+\.mjs: 1 passed, 1 failed/);
-    assert.match(out, /\n3 passed, \d+ failed\n$/);
-    assert.is(exit, 1);
-    assert.ok(seconds < 20, `it took ${seconds} s`);
-  }, 100_000);
+  runs(
+    `ends a file whose test fails and leaves ${what}, within seconds`,
+    async () => {
+      const {
+        out,
+        code: exit,
+        seconds,
+      } = await runner([file(`${code} throw new Error('on purpose');`), file('')]);
+      assert.match(out, 'on purpose');
+      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: 1 passed, 1 failed/);
+      assert.match(out, /\n3 passed, \d+ failed\n$/);
+      assert.is(exit, 1);
+      assert.ok(seconds < 20, `it took ${seconds} s`);
+    },
+    100_000,
+  );
 }
 
-runs('fails a file that passes and does not end, and says what it has left', async () => {
-  const { out, seconds } = await runner([file('await new Shell().run("true");'), file('')]);
-  assert.match(out, 'its tests have ended, but it did not');
-  assert.match(out, /left behind: process \d+, (node|MainThread), process \d+, bash/);
-  assert.match(out, /\n4 passed, 1 failed\n$/);
-  assert.ok(seconds < 30, `it took ${seconds} s`);
-}, 100_000);
+runs(
+  'fails a file that passes and does not end, and says what it has left',
+  async () => {
+    const { out, seconds } = await runner([file('await new Shell().run("true");'), file('')]);
+    assert.match(out, 'its tests have ended, but it did not');
+    assert.match(out, /left behind: process \d+, (node|MainThread), process \d+, bash/);
+    assert.match(out, /\n4 passed, 1 failed\n$/);
+    assert.ok(seconds < 30, `it took ${seconds} s`);
+  },
+  100_000,
+);
 
-runs('fails a file that ends and leaves a process that holds its output', async () => {
-  const { out } = await runner([file('spawn("setsid", ["sleep", "35"], { stdio: "inherit", detached: true }).unref();'), file('')]);
-  assert.match(out, 'it has ended, but what it had started did not');
-  assert.match(out, /\n4 passed, 1 failed\n$/);
-}, 100_000);
+runs(
+  'fails a file that ends and leaves a process that holds its output',
+  async () => {
+    const { out } = await runner([
+      file('spawn("setsid", ["sleep", "35"], { stdio: "inherit", detached: true }).unref();'),
+      file(''),
+    ]);
+    assert.match(out, 'it has ended, but what it had started did not');
+    assert.match(out, /\n4 passed, 1 failed\n$/);
+  },
+  100_000,
+);
 
-runs('says an error of a hook, runs the other hooks and suites, and fails the file', async () => {
-  const more = `tests.after(() => { throw new Error('after on purpose'); }); tests.after(() => console.log('the other hook'));\nconst second = suite('second');\n`;
-  const { out } = await runner([`${file('', more)}second.before(() => { throw new Error('before on purpose'); });\nsecond('is not run', () => {});\nsecond.run();\n`]);
-  for (const said of ['after on purpose', 'the other hook', 'before on purpose']) assert.match(out, said);
-  assert.match(out, /\n2 passed, 1 failed\n$/);
-}, 100_000);
+runs(
+  'says an error of a hook, runs the other hooks and suites, and fails the file',
+  async () => {
+    const more = `tests.after(() => { throw new Error('after on purpose'); }); tests.after(() => console.log('the other hook'));\nconst second = suite('second');\n`;
+    const { out } = await runner([
+      `${file('', more)}second.before(() => { throw new Error('before on purpose'); });\nsecond('is not run', () => {});\nsecond.run();\n`,
+    ]);
+    for (const said of ['after on purpose', 'the other hook', 'before on purpose'])
+      assert.match(out, said);
+    assert.match(out, /\n2 passed, 1 failed\n$/);
+  },
+  100_000,
+);
 
-runs('clears mounts that hide each other, and goes on', async () => {
-  // The first one is moved above the second: the second can't be unmounted before it.
-  const body = `
+runs(
+  'clears mounts that hide each other, and goes on',
+  async () => {
+    // The first one is moved above the second: the second can't be unmounted before it.
+    const body = `
     for (const name of ['first', 'second']) { mkdirSync(scratch + '/' + name); }
     execFileSync('mount', ['-t', 'tmpfs', 'first', scratch + '/first']);
     mkdirSync(scratch + '/first/inner'); mkdirSync(scratch + '/second/inner');
     execFileSync('mount', ['-t', 'tmpfs', 'second', scratch + '/second/inner']);
     execFileSync('mount', ['--make-private', scratch + '/first']);
     execFileSync('mount', ['--move', scratch + '/first', scratch + '/second']);`;
-  const { out } = await runner([file(body), file('')]);
-  assert.match(out, /file-\d+\.mjs: left behind: a mount on /);
-  assert.match(out, /\n4 passed, 1 failed\n$/);
-  assert.not(isMounted(place));
-}, 100_000);
+    const { out } = await runner([file(body), file('')]);
+    assert.match(out, /file-\d+\.mjs: left behind: a mount on /);
+    assert.match(out, /\n4 passed, 1 failed\n$/);
+    assert.not(isMounted(place));
+  },
+  100_000,
+);
 
-runs('says the file and counts it where clearing fails, and where the next one can\'t begin', async () => {
-  const temporary = join(place, 'temporary');
-  mkdirSync(temporary);
-  mount('tmpfs', temporary, 'tmpfs', 0, '');
-  try {
-    const { out } = await runner([file(`execFileSync('mount', ['-o', 'remount,ro', '${temporary}']);`), file('')], temporary);
-    assert.match(out, /FAILED [^\n]*file-\d+\.mjs: while it was cleared: [^\n]*EROFS/);
-    assert.match(out, /FAILED [^\n]*file-\d+\.mjs: [^\n]*EROFS[^\n]*mkdtemp/);
-    assert.match(out, /\n2 passed, 2 failed\n$/);
-  } finally {
-    unmount(temporary, MNT_DETACH);
-  }
-}, 100_000);
+runs(
+  "says the file and counts it where clearing fails, and where the next one can't begin",
+  async () => {
+    const temporary = join(place, 'temporary');
+    mkdirSync(temporary);
+    mount('tmpfs', temporary, 'tmpfs', 0, '');
+    try {
+      const { out } = await runner(
+        [file(`execFileSync('mount', ['-o', 'remount,ro', '${temporary}']);`), file('')],
+        temporary,
+      );
+      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: while it was cleared: [^\n]*EROFS/);
+      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: [^\n]*EROFS[^\n]*mkdtemp/);
+      assert.match(out, /\n2 passed, 2 failed\n$/);
+    } finally {
+      unmount(temporary, MNT_DETACH);
+    }
+  },
+  100_000,
+);
 
 runs.run();

@@ -7,68 +7,106 @@ import { EVENTFS, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 import { preload } from '../../support/project.js';
 
-const loss = mounted('the kernel\'s socket', ['--source', 'kernel'], { under: OWN_NETWORK });
+const loss = mounted("the kernel's socket", ['--source', 'kernel'], { under: OWN_NETWORK });
 
 const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
 const lastSeqnum = (): number => Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
 
-loss('tells nothing as lost that waits in it when the loss is counted', async () => {
-  const reader = await Reader.on(`${daemon.path}/match/KERNEL==never`);
-  const late = status('KERNEL_LATE');
-  for (let round = 0; round < 3; round++) {
-    const overruns = status('KERNEL_OVERRUNS');
-    const [before, account] = [lastSeqnum(), statusOf(`${daemon.path}/log`)];
-    daemon.process.kill('SIGSTOP');
-    assert.is(await sendNetlink(daemon, 'kernel', 0, `add@/overrun\0VALUE=${'v'.repeat(1900)}\0`, { times: 200_000 }), '');
-    daemon.process.kill('SIGCONT');
-    await until(() => status('KERNEL_OVERRUNS') > overruns, 'there was no overrun', 20_000);
-    // The timer of the count runs out while these wait: when the daemon goes on it counts before it reads.
-    daemon.process.kill('SIGSTOP');
-    await sendNetlink(daemon, 'kernel', 0, 'add@/waits\0', { times: 500 });
-    await new Promise((done) => setTimeout(done, 400));
-    daemon.process.kill('SIGCONT');
-    const sent = lastSeqnum() - before;
-    const sum = (): number => status('KERNEL') + status('LOST') - Number(account.KERNEL) - Number(account.LOST);
-    await until(() => sum() >= sent, 'not all are accounted for', 20_000);
-    await new Promise((done) => setTimeout(done, 300));
-    assert.ok(sum() <= lastSeqnum() - before, `${sum()} came or were lost, of ${sent}`);
-    assert.is(status('KERNEL_LATE'), late, 'what was told as lost came');
-  }
-  assert.ok(valuesOf('LOST', reader.records).length > 0);
-}, 120_000);
+loss(
+  'tells nothing as lost that waits in it when the loss is counted',
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/match/KERNEL==never`);
+    const late = status('KERNEL_LATE');
+    for (let round = 0; round < 3; round++) {
+      const overruns = status('KERNEL_OVERRUNS');
+      const [before, account] = [lastSeqnum(), statusOf(`${daemon.path}/log`)];
+      daemon.process.kill('SIGSTOP');
+      assert.is(
+        await sendNetlink(daemon, 'kernel', 0, `add@/overrun\0VALUE=${'v'.repeat(1900)}\0`, {
+          times: 200_000,
+        }),
+        '',
+      );
+      daemon.process.kill('SIGCONT');
+      await until(() => status('KERNEL_OVERRUNS') > overruns, 'there was no overrun', 20_000);
+      // The timer of the count runs out while these wait: when the daemon goes on it counts before it reads.
+      daemon.process.kill('SIGSTOP');
+      await sendNetlink(daemon, 'kernel', 0, 'add@/waits\0', { times: 500 });
+      await new Promise((done) => setTimeout(done, 400));
+      daemon.process.kill('SIGCONT');
+      const sent = lastSeqnum() - before;
+      const sum = (): number =>
+        status('KERNEL') + status('LOST') - Number(account.KERNEL) - Number(account.LOST);
+      await until(() => sum() >= sent, 'not all are accounted for', 20_000);
+      await new Promise((done) => setTimeout(done, 300));
+      assert.ok(sum() <= lastSeqnum() - before, `${sum()} came or were lost, of ${sent}`);
+      assert.is(status('KERNEL_LATE'), late, 'what was told as lost came');
+    }
+    assert.ok(valuesOf('LOST', reader.records).length > 0);
+  },
+  120_000,
+);
 
 loss.run();
 
-const SETTING = { under: OWN_NETWORK, eventfs: [process.execPath, '--import', preload('event-with-count'), EVENTFS] };
-const counted = mounted('an event that comes while the loss is being counted', ['--source', 'kernel'], SETTING);
+const SETTING = {
+  under: OWN_NETWORK,
+  eventfs: [process.execPath, '--import', preload('event-with-count'), EVENTFS],
+};
+const counted = mounted(
+  'an event that comes while the loss is being counted',
+  ['--source', 'kernel'],
+  SETTING,
+);
 
-counted('is none of the lost ones', async () => {
-  const reader = await Reader.on(`${daemon.path}/match/DEVNAME==full`);
-  daemon.process.kill('SIGSTOP');
-  try {
-    assert.is(await sendNetlink(daemon, 'kernel', 0, `add@/overrun\0VALUE=${'v'.repeat(1900)}\0`, { times: 200_000 }), '');
-  } finally {
-    daemon.process.kill('SIGCONT');
-  }
-  await until(() => status('KERNEL_OVERRUNS') > 0, 'there was no overrun', 20_000);
-  await until(() => status('LOST') > 0, 'the loss was not counted', 20_000);
-  await until(() => reader.records.some((record) => record.startsWith('change@')), 'the event did not come');
-  assert.is(status('KERNEL_LATE'), 0, 'what was told as lost came');
-}, 120_000);
+counted(
+  'is none of the lost ones',
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/match/DEVNAME==full`);
+    daemon.process.kill('SIGSTOP');
+    try {
+      assert.is(
+        await sendNetlink(daemon, 'kernel', 0, `add@/overrun\0VALUE=${'v'.repeat(1900)}\0`, {
+          times: 200_000,
+        }),
+        '',
+      );
+    } finally {
+      daemon.process.kill('SIGCONT');
+    }
+    await until(() => status('KERNEL_OVERRUNS') > 0, 'there was no overrun', 20_000);
+    await until(() => status('LOST') > 0, 'the loss was not counted', 20_000);
+    await until(
+      () => reader.records.some((record) => record.startsWith('change@')),
+      'the event did not come',
+    );
+    assert.is(status('KERNEL_LATE'), 0, 'what was told as lost came');
+  },
+  120_000,
+);
 
 counted.run();
 
 const SLOT_BYTES = 16 * 1024;
 const UDEV_GROUP_MASK = 2;
-const large = mounted('udev\'s socket', ['--source', 'udev'], { under: OWN_NETWORK });
+const large = mounted("udev's socket", ['--source', 'udev'], { under: OWN_NETWORK });
 
 large('has a datagram that is larger than a slot dropped, with its length', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const malformed = status('UDEV_MALFORMED');
   const length = SLOT_BYTES + 4321;
-  assert.is(await sendNetlink(daemon, 'multicast', UDEV_GROUP_MASK, Buffer.alloc(length, 'libudev')), '');
-  await until(() => status('UDEV_MALFORMED') === malformed + 1, `it was not counted: ${daemon.log()}`);
-  await until(() => daemon.log().includes(`dropped a uevent of udev's: it has ${length} bytes\n`), `its length was not said: ${daemon.log()}`);
+  assert.is(
+    await sendNetlink(daemon, 'multicast', UDEV_GROUP_MASK, Buffer.alloc(length, 'libudev')),
+    '',
+  );
+  await until(
+    () => status('UDEV_MALFORMED') === malformed + 1,
+    `it was not counted: ${daemon.log()}`,
+  );
+  await until(
+    () => daemon.log().includes(`dropped a uevent of udev's: it has ${length} bytes\n`),
+    `its length was not said: ${daemon.log()}`,
+  );
   assert.is(reader.text, '');
 });
 

@@ -27,29 +27,61 @@ function bytesOf(text: JsonText): string {
 
 /** Any bytes but the ones in `without`, as characters: many are UTF-8, many are not. */
 function bytes(without: RegExp): fc.Arbitrary<string> {
-  const utf8 = fc.string({ unit: 'binary', maxLength: 6 }).map((text) => Buffer.from(text).toString('latin1'));
+  const utf8 = fc
+    .string({ unit: 'binary', maxLength: 6 })
+    .map((text) => Buffer.from(text).toString('latin1'));
   const any = fc.uint8Array({ maxLength: 8 }).map((array) => Buffer.from(array).toString('latin1'));
-  return fc.oneof(utf8, any, fc.constantFrom('\xff', '\xef\xbf\xbd', '\xed\xa0\x80', '\xed\xb2\x80', '\xc0\x80', '255', '[255]', '__proto__')).map((text) => text.replace(without, ''));
+  return fc
+    .oneof(
+      utf8,
+      any,
+      fc.constantFrom(
+        '\xff',
+        '\xef\xbf\xbd',
+        '\xed\xa0\x80',
+        '\xed\xb2\x80',
+        '\xc0\x80',
+        '255',
+        '[255]',
+        '__proto__',
+      ),
+    )
+    .map((text) => text.replace(without, ''));
 }
 
 const value = bytes(/\n/g);
-const key = fc.oneof(fc.constantFrom('MODALIAS', 'A', '__proto__', '0', '\xff', '\xfe'), bytes(/[\n=]/g).filter((text) => text !== ''));
+const key = fc.oneof(
+  fc.constantFrom('MODALIAS', 'A', '__proto__', '0', '\xff', '\xfe'),
+  bytes(/[\n=]/g).filter((text) => text !== ''),
+);
 
-json('is reversible: all properties can be made of it again, and the last value of each key is in properties', () => {
-  fc.assert(
-    fc.property(fc.array(fc.tuple(key, value), { maxLength: 8 }), value, (properties, devpath) => {
-      const found = parsed([`add@/${devpath}`, ...properties.map(([name, text]) => `${name}=${text}`)].join('\n'));
-      assert.equal([found.action, bytesOf(found.devpath)], ['add', `/${devpath}`]);
-      const pairs = [...(found.more ?? []), ...Object.entries(found.properties)].map(([name, text]) => [bytesOf(name), bytesOf(text)]);
-      for (const name of new Set(properties.map(([each]) => each))) {
-        const values = (of: readonly (readonly string[])[]): string[] => of.filter(([each]) => each === name).map(([, text]) => text);
-        assert.equal(values(pairs), values(properties), 'each value, in its order');
-      }
-      assert.is(pairs.length, properties.length);
-    }),
-    runs(1000),
-  );
-});
+json(
+  'is reversible: all properties can be made of it again, and the last value of each key is in properties',
+  () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(key, value), { maxLength: 8 }),
+        value,
+        (properties, devpath) => {
+          const found = parsed(
+            [`add@/${devpath}`, ...properties.map(([name, text]) => `${name}=${text}`)].join('\n'),
+          );
+          assert.equal([found.action, bytesOf(found.devpath)], ['add', `/${devpath}`]);
+          const pairs = [...(found.more ?? []), ...Object.entries(found.properties)].map(
+            ([name, text]) => [bytesOf(name), bytesOf(text)],
+          );
+          for (const name of new Set(properties.map(([each]) => each))) {
+            const values = (of: readonly (readonly string[])[]): string[] =>
+              of.filter(([each]) => each === name).map(([, text]) => text);
+            assert.equal(values(pairs), values(properties), 'each value, in its order');
+          }
+          assert.is(pairs.length, properties.length);
+        },
+      ),
+      runs(1000),
+    );
+  },
+);
 
 json('has two texts for two byte strings', () => {
   fc.assert(
@@ -61,8 +93,16 @@ json('has two texts for two byte strings', () => {
 });
 
 json('has strings for UTF-8, arrays of bytes for the rest, and no more than is there', () => {
-  assert.equal(parsed('add@/caf\xe9\nA=caf\xc3\xa9\nB=\xff\xfe\nC=\n'), { action: 'add', devpath: [...Buffer.from('/caf\xe9', 'latin1')], properties: { A: 'caf\u00e9', B: [255, 254], C: '' } });
-  assert.equal(parsed('add@/x\nA=1\nB=2\nA=3\nA=4\n\xff=5\n').more, [['A', '1'], ['A', '3'], [[255], '5']]);
+  assert.equal(parsed('add@/caf\xe9\nA=caf\xc3\xa9\nB=\xff\xfe\nC=\n'), {
+    action: 'add',
+    devpath: [...Buffer.from('/caf\xe9', 'latin1')],
+    properties: { A: 'caf\u00e9', B: [255, 254], C: '' },
+  });
+  assert.equal(parsed('add@/x\nA=1\nB=2\nA=3\nA=4\n\xff=5\n').more, [
+    ['A', '1'],
+    ['A', '3'],
+    [[255], '5'],
+  ]);
 });
 
 json.run();

@@ -22,43 +22,52 @@ function inTheWay(one: Numbered, other: Numbered): boolean {
 
 const order = suite('run order');
 
-order('begins no event while one of the same device, its parents or its children is worked on, nor before an older one, and forgets none', () => {
-  const devpaths = fc.array(fc.constantFrom('/a', '/a/b', '/a/b/c', '/a/bc', '/ab', '/ab/c', '/d'), { minLength: 1, maxLength: 2 });
-  const steps = fc.array(fc.oneof(devpaths, fc.nat({ max: 20 })), { maxLength: 60 });
-  fc.assert(
-    fc.property(steps, fc.integer({ min: 1, max: 4 }), (all, jobs) => {
-      const tested = new RunOrder<Numbered>(jobs);
-      const begun: Numbered[] = [];
-      let added = 0;
-      const beginAll = (): void => {
-        for (let job = tested.begin(); job !== undefined; job = tested.begin()) {
-          assert.ok(tested.running.size <= jobs);
-          for (const other of tested.running) if (other !== job) assert.not.ok(inTheWay(other, job), 'two at a time');
-          begun.push(job);
+order(
+  'begins no event while one of the same device, its parents or its children is worked on, nor before an older one, and forgets none',
+  () => {
+    const devpaths = fc.array(
+      fc.constantFrom('/a', '/a/b', '/a/b/c', '/a/bc', '/ab', '/ab/c', '/d'),
+      { minLength: 1, maxLength: 2 },
+    );
+    const steps = fc.array(fc.oneof(devpaths, fc.nat({ max: 20 })), { maxLength: 60 });
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 1, max: 4 }), (all, jobs) => {
+        const tested = new RunOrder<Numbered>(jobs);
+        const begun: Numbered[] = [];
+        let added = 0;
+        const beginAll = (): void => {
+          for (let job = tested.begin(); job !== undefined; job = tested.begin()) {
+            assert.ok(tested.running.size <= jobs);
+            for (const other of tested.running)
+              if (other !== job) assert.not.ok(inTheWay(other, job), 'two at a time');
+            begun.push(job);
+          }
+        };
+        const endOne = (which: number): void => {
+          const running = [...tested.running];
+          if (running.length > 0) tested.end(running[which % running.length]);
+        };
+        for (const step of all) {
+          if (typeof step === 'number') endOne(step);
+          else tested.add({ n: added++, devpaths: step });
+          beginAll();
         }
-      };
-      const endOne = (which: number): void => {
-        const running = [...tested.running];
-        if (running.length > 0) tested.end(running[which % running.length]);
-      };
-      for (const step of all) {
-        if (typeof step === 'number') endOne(step);
-        else tested.add({ n: added++, devpaths: step });
-        beginAll();
-      }
-      while (tested.running.size > 0) {
-        endOne(0);
-        beginAll();
-      }
-      assert.is(begun.length, added);
-      for (const [i, job] of begun.entries()) {
-        const overtaken = begun.slice(i + 1).find((later) => later.n < job.n && inTheWay(later, job));
-        assert.is(overtaken, undefined, `${job.n} came before an older one`);
-      }
-    }),
-    runs(300),
-  );
-});
+        while (tested.running.size > 0) {
+          endOne(0);
+          beginAll();
+        }
+        assert.is(begun.length, added);
+        for (const [i, job] of begun.entries()) {
+          const overtaken = begun
+            .slice(i + 1)
+            .find((later) => later.n < job.n && inTheWay(later, job));
+          assert.is(overtaken, undefined, `${job.n} came before an older one`);
+        }
+      }),
+      runs(300),
+    );
+  },
+);
 
 order('begins what may begin, whatever waits before it', () => {
   const tested = new RunOrder<Numbered>(2);
@@ -69,27 +78,36 @@ order('begins what may begin, whatever waits before it', () => {
   assert.equal([tested.begin(), tested.waiting], [second, 0]);
 });
 
-order('lets brothers be worked on at a time, and their parent neither before nor after its turn', () => {
-  const tested = new RunOrder<Numbered>(8);
-  const jobs = ['/d/one', '/d/two', '/d', '/d/three', '/dd', '/e'].map((path, n) => ({ n, devpaths: [path] }));
-  for (const job of jobs) tested.add(job);
-  const begin = (): number[] => {
-    const begun: number[] = [];
-    for (let job = tested.begin(); job !== undefined; job = tested.begin()) begun.push(job.n);
-    return begun;
-  };
-  assert.equal(begin(), [0, 1, 4, 5]);
-  tested.end(jobs[0]);
-  assert.equal(begin(), []);
-  tested.end(jobs[1]);
-  assert.equal(begin(), [2]);
-  tested.end(jobs[2]);
-  assert.equal(begin(), [3]);
-});
+order(
+  'lets brothers be worked on at a time, and their parent neither before nor after its turn',
+  () => {
+    const tested = new RunOrder<Numbered>(8);
+    const jobs = ['/d/one', '/d/two', '/d', '/d/three', '/dd', '/e'].map((path, n) => ({
+      n,
+      devpaths: [path],
+    }));
+    for (const job of jobs) tested.add(job);
+    const begin = (): number[] => {
+      const begun: number[] = [];
+      for (let job = tested.begin(); job !== undefined; job = tested.begin()) begun.push(job.n);
+      return begun;
+    };
+    assert.equal(begin(), [0, 1, 4, 5]);
+    tested.end(jobs[0]);
+    assert.equal(begin(), []);
+    tested.end(jobs[1]);
+    assert.equal(begin(), [2]);
+    tested.end(jobs[2]);
+    assert.equal(begin(), [3]);
+  },
+);
 
-order('has a move wait for its old device and that one\'s children, and these for the move', () => {
+order("has a move wait for its old device and that one's children, and these for the move", () => {
   const tested = new RunOrder<Numbered>(8);
-  const jobs = [['/old/child'], ['/new', '/old'], ['/old'], ['/new/child']].map((devpaths, n) => ({ n, devpaths }));
+  const jobs = [['/old/child'], ['/new', '/old'], ['/old'], ['/new/child']].map((devpaths, n) => ({
+    n,
+    devpaths,
+  }));
   for (const job of jobs) tested.add(job);
   assert.equal([tested.begin(), tested.begin()], [jobs[0], undefined]);
   tested.end(jobs[0]);

@@ -10,7 +10,8 @@ import { suite } from '../../support/suite.js';
 
 const histogram = suite('a histogram');
 const MOST_NS = 2 ** 40 - 1;
-const times = (): fc.Arbitrary<number> => fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: MOST_NS }));
+const times = (): fc.Arbitrary<number> =>
+  fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: MOST_NS }));
 
 histogram('puts every time into the bucket whose range has it', () => {
   fc.assert(
@@ -34,7 +35,9 @@ histogram('has buckets of at most 1/32 of their values, without gaps between the
 histogram('is the one that the C programs fill', () => {
   fc.assert(
     fc.property(fc.array(times(), { minLength: 1, maxLength: 200 }), (values) => {
-      const out = execFileSync(join(PROGRAMS, 'subscribers'), ['buckets', ...values.map(String)], { encoding: 'latin1' });
+      const out = execFileSync(join(PROGRAMS, 'subscribers'), ['buckets', ...values.map(String)], {
+        encoding: 'latin1',
+      });
       assert.equal(out.trim().split(' ').map(Number), values.map(bucketOf));
     }),
     runs(20),
@@ -43,14 +46,22 @@ histogram('is the one that the C programs fill', () => {
 
 histogram('tells quantiles to within 1/64, and merges', () => {
   fc.assert(
-    fc.property(fc.array(times(), { minLength: 1, maxLength: 300 }), fc.array(times(), { maxLength: 300 }), fc.double({ min: 0, max: 1, noNaN: true }), (some, more, fraction) => {
-      const all = filled(some);
-      all.merge(filled(more));
-      const sorted = [...some, ...more].sort((a, b) => a - b);
-      const exact = sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)];
-      assert.is(all.count, sorted.length);
-      assert.ok(Math.abs(all.quantile(fraction) - exact) <= exact / 64 + 1, `${all.quantile(fraction)} is not ${exact}`);
-    }),
+    fc.property(
+      fc.array(times(), { minLength: 1, maxLength: 300 }),
+      fc.array(times(), { maxLength: 300 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (some, more, fraction) => {
+        const all = filled(some);
+        all.merge(filled(more));
+        const sorted = [...some, ...more].sort((a, b) => a - b);
+        const exact = sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)];
+        assert.is(all.count, sorted.length);
+        assert.ok(
+          Math.abs(all.quantile(fraction) - exact) <= exact / 64 + 1,
+          `${all.quantile(fraction)} is not ${exact}`,
+        );
+      },
+    ),
     runs(500),
   );
 });

@@ -27,7 +27,8 @@ class TestBlock implements Block {
   }
 
   check(): void {
-    for (let n = 0; n < this.capacity; n++) assert.is(this.bytes[this.start + n], this.valueAt(n), `block ${this.id}, byte ${n}`);
+    for (let n = 0; n < this.capacity; n++)
+      assert.is(this.bytes[this.start + n], this.valueAt(n), `block ${this.id}, byte ${n}`);
   }
 }
 
@@ -80,10 +81,16 @@ class World {
     for (const block of this.blocks) block.check();
     const live = this.blocks.reduce((sum, { capacity }) => sum + capacity, 0);
     assert.is(this.arena.live, live);
-    assert.ok(this.arena.held <= (4 / 3) * live + 3 * SIZES.segmentBytes, `${this.arena.held} bytes are held for ${live}`);
-    const places = this.blocks.map(({ bytes, start, capacity }) => ({ bytes, start, end: start + capacity })).sort((a, b) => a.start - b.start);
+    assert.ok(
+      this.arena.held <= (4 / 3) * live + 3 * SIZES.segmentBytes,
+      `${this.arena.held} bytes are held for ${live}`,
+    );
+    const places = this.blocks
+      .map(({ bytes, start, capacity }) => ({ bytes, start, end: start + capacity }))
+      .sort((a, b) => a.start - b.start);
     for (let n = 0; n < places.length; n++) {
-      for (let m = n + 1; m < places.length && places[m].start < places[n].end; m++) assert.ok(places[m].bytes !== places[n].bytes, 'two blocks overlap');
+      for (let m = n + 1; m < places.length && places[m].start < places[n].end; m++)
+        assert.ok(places[m].bytes !== places[n].bytes, 'two blocks overlap');
     }
   }
 }
@@ -96,24 +103,32 @@ class Pieces {
 
   constructor(blocks: readonly TestBlock[]) {
     this.length = blocks.length;
-    for (let at = 0; at < blocks.length; at += Pieces.#LENGTH) this.#pieces.push(blocks.slice(at, at + Pieces.#LENGTH));
+    for (let at = 0; at < blocks.length; at += Pieces.#LENGTH)
+      this.#pieces.push(blocks.slice(at, at + Pieces.#LENGTH));
   }
 
   /** Takes the block at an index out. */
   take(index: number): TestBlock {
     this.length--;
     for (let n = 0, before = 0; ; before += this.#pieces[n++].length) {
-      if (index < before + this.#pieces[n].length) return this.#pieces[n].splice(index - before, 1)[0];
+      if (index < before + this.#pieces[n].length)
+        return this.#pieces[n].splice(index - before, 1)[0];
     }
   }
 }
 
 /** The largest block is as large for a segment as the largest event is for the daemon's. */
-const capacity = fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: Math.floor(SIZES.segmentBytes / 56) }));
+const capacity = fc.oneof(
+  fc.integer({ min: 1, max: 8 }),
+  fc.integer({ min: 1, max: Math.floor(SIZES.segmentBytes / 56) }),
+);
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant('add' as const), capacity }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('free' as const), which: fc.nat(9999) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('resize' as const), which: fc.nat(9999), capacity }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('resize' as const), which: fc.nat(9999), capacity }),
+  },
 );
 
 arena('keeps what is in its blocks, and holds at most 4/3 of it and a few segments', () => {
@@ -135,21 +150,33 @@ arena('keeps what is in its blocks, and holds at most 4/3 of it and a few segmen
   );
 });
 
-arena('gives back in proportion when all of it is thinned out evenly, at random or from one end', () => {
-  const orders: ((count: number, n: number) => number)[] = [(count) => count - 1, () => 0, (count, n) => (n * 7919) % count, (count) => count >>> 1];
-  for (const size of [1, 10, 73]) {
-    for (const order of orders) {
-      const world = new World();
-      for (let n = 0; n < 40_000 / size; n++) world.add(size);
-      const left = new Pieces(world.blocks);
-      for (let n = 0; left.length > 0; n++) {
-        world.release(left.take(order(left.length, n)));
-        if (n % 50 === 0) assert.ok(world.arena.held <= (4 / 3) * world.arena.live + 3 * SIZES.segmentBytes, `${world.arena.held} for ${world.arena.live}`);
+arena(
+  'gives back in proportion when all of it is thinned out evenly, at random or from one end',
+  () => {
+    const orders: ((count: number, n: number) => number)[] = [
+      (count) => count - 1,
+      () => 0,
+      (count, n) => (n * 7919) % count,
+      (count) => count >>> 1,
+    ];
+    for (const size of [1, 10, 73]) {
+      for (const order of orders) {
+        const world = new World();
+        for (let n = 0; n < 40_000 / size; n++) world.add(size);
+        const left = new Pieces(world.blocks);
+        for (let n = 0; left.length > 0; n++) {
+          world.release(left.take(order(left.length, n)));
+          if (n % 50 === 0)
+            assert.ok(
+              world.arena.held <= (4 / 3) * world.arena.live + 3 * SIZES.segmentBytes,
+              `${world.arena.held} for ${world.arena.live}`,
+            );
+        }
+        assert.ok(world.pages.discards > 0);
       }
-      assert.ok(world.pages.discards > 0);
     }
-  }
-});
+  },
+);
 
 arena('moves no more than a few blocks and bytes for each that is freed', () => {
   const world = new World();
@@ -159,7 +186,9 @@ arena('moves no more than a few blocks and bytes for each that is freed', () => 
     const which = (world.blocks.length * 7) % world.blocks.length;
     world.free(which);
     before.splice(which, 1);
-    const moved = world.blocks.filter(({ bytes, start }, n) => bytes !== before[n].bytes || start !== before[n].start);
+    const moved = world.blocks.filter(
+      ({ bytes, start }, n) => bytes !== before[n].bytes || start !== before[n].start,
+    );
     assert.ok(moved.length <= 16, `${moved.length} were moved`);
   }
 });

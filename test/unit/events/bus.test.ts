@@ -81,7 +81,7 @@ bus('does not count backwards when two CPUs send in the other order than they co
   assert.equal(notes.names, ['9', '9.1', '8', '9.2']);
 });
 
-bus('gives a published event the SEQNUM that it says, without taking it for the kernel\'s', () => {
+bus("gives a published event the SEQNUM that it says, without taking it for the kernel's", () => {
   const { bus: own, notes } = makeBus();
   kernel(own, 5);
   program(own, 'SEQNUM=900\n');
@@ -98,7 +98,10 @@ bus('gives no name twice', () => {
   program(own, 'SEQNUM=5\n');
   kernel(own, 5);
   assert.is(new Set(notes.names).size, 5);
-  assert.ok(notes.names.every((name) => /^5(\.\d+)*$/.test(name)), notes.names.join(' '));
+  assert.ok(
+    notes.names.every((name) => /^5(\.\d+)*$/.test(name)),
+    notes.names.join(' '),
+  );
 });
 
 bus('names a kernel event without SEQNUM too', () => {
@@ -126,7 +129,8 @@ bus('keeps the last 1,024 events', () => {
 
 bus('keeps the last 1 MiB of events', () => {
   const { bus: own } = makeBus();
-  const kilobytes = (count: number) => `V=${'v'.repeat(count * 1024 - 'add@/kernel\nSEQNUM=100\nV=\n'.length)}\n`;
+  const kilobytes = (count: number) =>
+    `V=${'v'.repeat(count * 1024 - 'add@/kernel\nSEQNUM=100\nV=\n'.length)}\n`;
   for (let n = 100; n < 200; n++) kernel(own, n, kilobytes(32));
   assert.is(own.history.bytes, 1024 * 1024);
   assert.is(own.history.entries.size, 32);
@@ -136,21 +140,31 @@ bus('keeps the last 1 MiB of events', () => {
 bus('keeps the bytes of what it remembers when the ring is smaller', () => {
   const { bus: own } = makeBus({ bytes: 256, events: 8 });
   for (let n = 1; n <= 100; n++) kernel(own, n);
-  for (const { name, event } of own.history.entries) assert.is(event.text, `add@/kernel\nSEQNUM=${name}\n`);
+  for (const { name, event } of own.history.entries)
+    assert.is(event.text, `add@/kernel\nSEQNUM=${name}\n`);
 });
 
-bus('hands every event to every outlet as it comes, and settles them when the source says so', () => {
-  const { bus: own, notes } = makeBus();
-  const other = new Notes();
-  own.attach(other);
-  kernel(own, 1);
-  kernel(own, 2);
-  own.settle();
-  program(own);
-  own.settle();
-  assert.equal(notes.taken, ['1 add@/kernel', '2 add@/kernel', 'settled', '2.1 add@/program', 'settled']);
-  assert.equal(other.taken, notes.taken);
-});
+bus(
+  'hands every event to every outlet as it comes, and settles them when the source says so',
+  () => {
+    const { bus: own, notes } = makeBus();
+    const other = new Notes();
+    own.attach(other);
+    kernel(own, 1);
+    kernel(own, 2);
+    own.settle();
+    program(own);
+    own.settle();
+    assert.equal(notes.taken, [
+      '1 add@/kernel',
+      '2 add@/kernel',
+      'settled',
+      '2.1 add@/program',
+      'settled',
+    ]);
+    assert.equal(other.taken, notes.taken);
+  },
+);
 
 bus('settles until no outlet has more to tell, or a round at a time', () => {
   const { bus: own } = makeBus();

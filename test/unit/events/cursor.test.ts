@@ -119,11 +119,19 @@ class World {
     const number = this.log.next;
     const text = `a@/${number}\nK=${kind}\n${size > 0 ? `V=${'v'.repeat(size)}\n` : ''}`;
     const weight = always ? LOST_BEFORE : 1;
-    const event = this.log.append(String(number), number + 2, bytes(text), text.length, now(), weight);
+    const event = this.log.append(
+      String(number),
+      number + 2,
+      bytes(text),
+      text.length,
+      now(),
+      weight,
+    );
     event.always = always;
     for (const audience of this.audiences) audience.take(event);
     event.dropCaches();
-    for (const stream of this.streams) stream.come({ number, record: `${text}\n`, kind, always, weight });
+    for (const stream of this.streams)
+      stream.come({ number, record: `${text}\n`, kind, always, weight });
   }
 
   open(kind: number): void {
@@ -136,7 +144,10 @@ class World {
 }
 
 const size = fc.oneof(fc.nat(30), fc.nat(100), fc.nat(200));
-const room = fc.oneof({ weight: 2, arbitrary: fc.integer({ min: 1, max: 40 }) }, { weight: 3, arbitrary: fc.integer({ min: 1, max: 600 }) });
+const room = fc.oneof(
+  { weight: 2, arbitrary: fc.integer({ min: 1, max: 40 }) },
+  { weight: 3, arbitrary: fc.integer({ min: 1, max: 600 }) },
+);
 
 type Step =
   | { do: 'append'; kind: number; size: number; always: boolean }
@@ -155,8 +166,18 @@ const steps = fc.array(
         always: fc.nat(15).map((dice) => dice === 0),
       }),
     },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('open' as const), kind: fc.nat(FILTERS.length - 1) }) },
-    { weight: 8, arbitrary: fc.record({ do: fc.constantFrom('read' as const, 'readTogether' as const), which: fc.nat(99), room }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('open' as const), kind: fc.nat(FILTERS.length - 1) }),
+    },
+    {
+      weight: 8,
+      arbitrary: fc.record({
+        do: fc.constantFrom('read' as const, 'readTogether' as const),
+        which: fc.nat(99),
+        room,
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('look' as const), which: fc.nat(99) }) },
   ),
   { maxLength: 100, size: 'max' },
@@ -174,7 +195,10 @@ function perform(step: Step, world: World): void {
 /** Streams at the same place are read once for all of them (tree/streams/streams.ts). */
 function readTogether(world: World, leader: Stream, bytesOfRoom: number): void {
   const { place, toldLost } = leader.cursor;
-  const led = world.streams.filter((other) => other !== leader && other.audience === leader.audience && other.cursor.place === place);
+  const led = world.streams.filter(
+    (other) =>
+      other !== leader && other.audience === leader.audience && other.cursor.place === place,
+  );
   const from = leader.output.length;
   leader.read(bytesOfRoom);
   if (place < 0) return;
@@ -184,26 +208,29 @@ function readTogether(world: World, leader: Stream, bytesOfRoom: number): void {
   }
 }
 
-cursor('hands over every event that is for it, in order, and says exactly how many are missing where they are', () => {
-  const property = fc.property(steps, room, (all, last) => {
-    const world = new World();
-    world.open(0);
-    for (const step of all) {
-      perform(step, world);
-      for (const stream of world.streams) stream.compare();
-    }
-    for (const stream of world.streams) {
-      for (let reads = 0; stream.cursor.ready; reads++) {
-        assert.ok(reads < 5000, 'it is ready for ever');
-        stream.read(last);
+cursor(
+  'hands over every event that is for it, in order, and says exactly how many are missing where they are',
+  () => {
+    const property = fc.property(steps, room, (all, last) => {
+      const world = new World();
+      world.open(0);
+      for (const step of all) {
+        perform(step, world);
+        for (const stream of world.streams) stream.compare();
       }
-      stream.account();
-      stream.compare();
-      assert.is(stream.cursor.pending, 0);
-    }
-  });
-  fc.assert(property, runs(2500));
-});
+      for (const stream of world.streams) {
+        for (let reads = 0; stream.cursor.ready; reads++) {
+          assert.ok(reads < 5000, 'it is ready for ever');
+          stream.read(last);
+        }
+        stream.account();
+        stream.compare();
+        assert.is(stream.cursor.pending, 0);
+      }
+    });
+    fc.assert(property, runs(2500));
+  },
+);
 
 cursor('begins behind the newest event', () => {
   const world = new World();
@@ -264,21 +291,28 @@ cursor('that has read half a record gets the other half, though the ring has mov
   assert.match(stream.output, /^a@\/0\nK=1\nV=v{100}\n\noverflow@/);
 });
 
-cursor('costs one match an event, however many streams have the filter and however far they lag', () => {
-  let matches = 0;
-  const counting = { all: false, text: 'counting', matches: () => matches++ % 3 === 0 } as unknown as Filter;
-  const ring = new Log(TINY);
-  const audience = new FilterGroup(ring, counting);
-  const cursors: Cursor[] = [];
-  for (let number = 0; number < 90; number++) {
-    cursors.push(new Cursor(audience));
-    audience.take(ring.append(String(number), number + 2, bytes('a@/x\n'), 5, now()));
-  }
-  for (const one of cursors) {
-    assert.is(one.lost + one.pending, audience.matched - Math.ceil(cursors.indexOf(one) / 3));
-    if (one.ready) one.read(new Room(1000));
-  }
-  assert.is(matches, 90);
-});
+cursor(
+  'costs one match an event, however many streams have the filter and however far they lag',
+  () => {
+    let matches = 0;
+    const counting = {
+      all: false,
+      text: 'counting',
+      matches: () => matches++ % 3 === 0,
+    } as unknown as Filter;
+    const ring = new Log(TINY);
+    const audience = new FilterGroup(ring, counting);
+    const cursors: Cursor[] = [];
+    for (let number = 0; number < 90; number++) {
+      cursors.push(new Cursor(audience));
+      audience.take(ring.append(String(number), number + 2, bytes('a@/x\n'), 5, now()));
+    }
+    for (const one of cursors) {
+      assert.is(one.lost + one.pending, audience.matched - Math.ceil(cursors.indexOf(one) / 3));
+      if (one.ready) one.read(new Room(1000));
+    }
+    assert.is(matches, 90);
+  },
+);
 
 cursor.run();

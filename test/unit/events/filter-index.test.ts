@@ -33,23 +33,36 @@ function offered(to: FilterIndex<Subscriber>, what: Event): Subscriber[] {
 
 index('offers an event only to those of its subsystem, and to those that do not say', () => {
   const takers = new FilterIndex<Subscriber>();
-  const [all, usb, net, both, never, not] = ['', 'SUBSYSTEM==usb', 'SUBSYSTEM==net', 'SUBSYSTEM==usb|net', 'SUBSYSTEM==a, SUBSYSTEM==b', 'SUBSYSTEM!=usb'].map(
-    (text) => new Subscriber(Filter.parse(text)),
-  );
+  const [all, usb, net, both, never, not] = [
+    '',
+    'SUBSYSTEM==usb',
+    'SUBSYSTEM==net',
+    'SUBSYSTEM==usb|net',
+    'SUBSYSTEM==a, SUBSYSTEM==b',
+    'SUBSYSTEM!=usb',
+  ].map((text) => new Subscriber(Filter.parse(text)));
   for (const taker of [all, usb, net, both, never, not]) takers.add(taker);
   assert.equal(new Set(offered(takers, event('usb'))), new Set([all, usb, both, not]));
   assert.equal(new Set(offered(takers, event('block'))), new Set([all, not]));
   assert.equal(new Set(offered(takers, event(null))), new Set([all, not]));
-  assert.equal(new Set(offered(takers, event(null, true))), new Set([all, usb, net, both, never, not]));
+  assert.equal(
+    new Set(offered(takers, event(null, true))),
+    new Set([all, usb, net, both, never, not]),
+  );
   takers.remove(usb);
   assert.equal(new Set(offered(takers, event('usb'))), new Set([all, both, not]));
 });
 
 const subsystem = fc.constantFrom('a', 'b', 'c', null);
 const term = fc
-  .tuple(fc.constantFrom('==', '!='), fc.array(fc.constantFrom('a', 'b', '', 'c', '?'), { minLength: 1, maxLength: 3 }))
+  .tuple(
+    fc.constantFrom('==', '!='),
+    fc.array(fc.constantFrom('a', 'b', '', 'c', '?'), { minLength: 1, maxLength: 3 }),
+  )
   .map(([operator, names]) => `SUBSYSTEM${operator}"${names.join('|')}"`);
-const filter = fc.array(fc.array(term, { minLength: 1, maxLength: 2 }), { maxLength: 2 }).map((rules) => rules.map((terms) => terms.join()).join(';'));
+const filter = fc
+  .array(fc.array(term, { minLength: 1, maxLength: 2 }), { maxLength: 2 })
+  .map((rules) => rules.map((terms) => terms.join()).join(';'));
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ add: filter }) },
   { weight: 1, arbitrary: fc.record({ remove: fc.nat(99) }) },
@@ -70,7 +83,9 @@ index('leaves out nobody who would take an event, and asks nobody twice', () => 
         const come = event(one.come, one.loss);
         const asked = offered(takers, come);
         assert.is(new Set(asked).size, asked.length);
-        for (const taker of all) if (one.loss || taker.filter.matches(come)) assert.ok(asked.includes(taker), taker.filter.text);
+        for (const taker of all)
+          if (one.loss || taker.filter.matches(come))
+            assert.ok(asked.includes(taker), taker.filter.text);
       } else if (all.length > 0 && 'remove' in one) {
         const [taker] = all.splice(one.remove % all.length, 1);
         takers.remove(taker);
@@ -92,12 +107,18 @@ function eventOf(text: string): Event {
 }
 
 index('looks only at what has the value, of whatever key', () => {
-  for (const [key, line] of [['HOST', 'HOST=x'], ['KERNEL', ''], ['DEVPATH', ''], ['TAGS', 'TAGS=:q:x:']] as const) {
+  for (const [key, line] of [
+    ['HOST', 'HOST=x'],
+    ['KERNEL', ''],
+    ['DEVPATH', ''],
+    ['TAGS', 'TAGS=:q:x:'],
+  ] as const) {
     const takers = new FilterIndex<Subscriber>();
     const value = key === 'DEVPATH' ? '/d/x' : 'x';
-    const [mine, ...others] = [`${key}==${value}`, ...Array.from({ length: 99 }, (_, n) => `${key}==y${n}`)].map(
-      (text) => new Subscriber(Filter.parse(`${text}, SUBSYSTEM==net, ACTION==add`)),
-    );
+    const [mine, ...others] = [
+      `${key}==${value}`,
+      ...Array.from({ length: 99 }, (_, n) => `${key}==y${n}`),
+    ].map((text) => new Subscriber(Filter.parse(`${text}, SUBSYSTEM==net, ACTION==add`)));
     for (const taker of [...others, mine]) takers.add(taker);
     const come = eventOf(`add@/d/x\nSUBSYSTEM=net\n${line}\n`);
     assert.equal(offered(takers, come), [mine], key);
@@ -106,7 +127,10 @@ index('looks only at what has the value, of whatever key', () => {
 
 index('finds a filter by what tells it from the others', () => {
   const takers = new FilterIndex<Subscriber>();
-  const all = Array.from({ length: 1000 }, (_, n) => new Subscriber(Filter.parse(`HOST==same, SUBSYSTEM==s${n}, ACTION==add`)));
+  const all = Array.from(
+    { length: 1000 },
+    (_, n) => new Subscriber(Filter.parse(`HOST==same, SUBSYSTEM==s${n}, ACTION==add`)),
+  );
   for (const taker of all) takers.add(taker);
   const asked = offered(takers, eventOf('add@/x\nSUBSYSTEM=s999\nHOST=same\n'));
   assert.ok(asked.includes(all[999]));
@@ -115,10 +139,17 @@ index('finds a filter by what tells it from the others', () => {
 
 index('is empty when all are gone, and then asks nothing of an event', () => {
   const takers = new FilterIndex<Subscriber>();
-  const all = ['A==b|c', 'A==b, B==c; A==b', 'TAGS==a, TAGS==b', 'A==b, A==c', 'A!=b', ''].map((text) => new Subscriber(Filter.parse(text)));
+  const all = ['A==b|c', 'A==b, B==c; A==b', 'TAGS==a, TAGS==b', 'A==b, A==c', 'A!=b', ''].map(
+    (text) => new Subscriber(Filter.parse(text)),
+  );
   for (const taker of all) takers.add(taker);
   for (const taker of all) takers.remove(taker);
-  const never = { always: false, get properties() { throw new Error('it was asked'); } } as unknown as Event;
+  const never = {
+    always: false,
+    get properties() {
+      throw new Error('it was asked');
+    },
+  } as unknown as Event;
   assert.equal(offered(takers, never), []);
   takers.add(all[5]);
   assert.equal(offered(takers, never), [all[5]]);
@@ -126,30 +157,51 @@ index('is empty when all are gone, and then asks nothing of an event', () => {
 
 const value = fc.constantFrom('a', 'b', 'c', '');
 const anyTerm = fc
-  .tuple(fc.constantFrom('ACTION', 'SUBSYSTEM', 'HOST', 'KERNEL', 'DEVPATH', 'TAGS', 'X'), fc.constantFrom('==', '==', '!='), fc.array(fc.constantFrom('a', 'b', '', 'c', '?', '/a'), { minLength: 1, maxLength: 3 }))
+  .tuple(
+    fc.constantFrom('ACTION', 'SUBSYSTEM', 'HOST', 'KERNEL', 'DEVPATH', 'TAGS', 'X'),
+    fc.constantFrom('==', '==', '!='),
+    fc.array(fc.constantFrom('a', 'b', '', 'c', '?', '/a'), { minLength: 1, maxLength: 3 }),
+  )
   .map(([key, operator, values]) => `${key}${operator}"${values.join('|')}"`);
-const anyFilter = fc.array(fc.array(anyTerm, { minLength: 1, maxLength: 3 }), { maxLength: 3 }).map((rules) => rules.map((terms) => terms.join()).join(';'));
-const anyLine = fc.tuple(fc.constantFrom('ACTION', 'SUBSYSTEM', 'HOST', 'KERNEL', 'DEVPATH', 'X'), value).map(([key, text]) => `${key}=${text}\n`);
+const anyFilter = fc
+  .array(fc.array(anyTerm, { minLength: 1, maxLength: 3 }), { maxLength: 3 })
+  .map((rules) => rules.map((terms) => terms.join()).join(';'));
+const anyLine = fc
+  .tuple(fc.constantFrom('ACTION', 'SUBSYSTEM', 'HOST', 'KERNEL', 'DEVPATH', 'X'), value)
+  .map(([key, text]) => `${key}=${text}\n`);
 const anyTags = fc.array(value, { maxLength: 3 }).map((tags) => `TAGS=:${tags.join(':')}:\n`);
 const anyEvent = fc
-  .tuple(value, value, fc.array(fc.oneof({ weight: 3, arbitrary: anyLine }, { weight: 1, arbitrary: anyTags }), { maxLength: 6 }))
+  .tuple(
+    value,
+    value,
+    fc.array(fc.oneof({ weight: 3, arbitrary: anyLine }, { weight: 1, arbitrary: anyTags }), {
+      maxLength: 6,
+    }),
+  )
   .map(([action, name, lines]) => `${action}@/${name}\n${lines.join('')}`);
 
 index('of any filters offers any event to all that match, and to none twice', () => {
-  const property = fc.property(fc.array(anyFilter, { maxLength: 8 }), fc.array(fc.nat(7), { maxLength: 3 }), fc.array(anyEvent, { maxLength: 6 }), (filters, gone, events) => {
-    const takers = new FilterIndex<Subscriber>();
-    const all = filters.map((text) => new Subscriber(Filter.parse(text)));
-    for (const taker of all) takers.add(taker);
-    const left = all.filter((_, n) => !gone.includes(n));
-    for (const taker of all) if (!left.includes(taker)) takers.remove(taker);
-    for (const text of events) {
-      const come = eventOf(text);
-      const asked = offered(takers, come);
-      assert.is(new Set(asked).size, asked.length);
-      for (const taker of left) if (taker.filter.matches(come)) assert.ok(asked.includes(taker), `${taker.filter.text} of ${text}`);
-      for (const taker of asked) assert.ok(left.includes(taker));
-    }
-  });
+  const property = fc.property(
+    fc.array(anyFilter, { maxLength: 8 }),
+    fc.array(fc.nat(7), { maxLength: 3 }),
+    fc.array(anyEvent, { maxLength: 6 }),
+    (filters, gone, events) => {
+      const takers = new FilterIndex<Subscriber>();
+      const all = filters.map((text) => new Subscriber(Filter.parse(text)));
+      for (const taker of all) takers.add(taker);
+      const left = all.filter((_, n) => !gone.includes(n));
+      for (const taker of all) if (!left.includes(taker)) takers.remove(taker);
+      for (const text of events) {
+        const come = eventOf(text);
+        const asked = offered(takers, come);
+        assert.is(new Set(asked).size, asked.length);
+        for (const taker of left)
+          if (taker.filter.matches(come))
+            assert.ok(asked.includes(taker), `${taker.filter.text} of ${text}`);
+        for (const taker of asked) assert.ok(left.includes(taker));
+      }
+    },
+  );
   fc.assert(property, runs(3000));
 });
 

@@ -18,11 +18,19 @@ const collectGarbage = runInNewContext('gc') as () => void;
 const TEXTS: Readonly<Record<string, (n: number) => string>> = {
   'one short term': (n) => `A==b${n}`,
   'one long literal': (n) => `A==${n}${'x'.repeat(4000)}`,
-  'short alternatives': (n) => Array.from({ length: 64 }, (_, i) => `K${i}==${Array.from({ length: 32 }, (__, j) => (j === 0 ? n : String.fromCharCode(97 + (j % 26)))).join('|')}`).join(', ').slice(0, 4096).replace(/[^a-z]*$/, ''),
+  'short alternatives': (n) =>
+    Array.from(
+      { length: 64 },
+      (_, i) =>
+        `K${i}==${Array.from({ length: 32 }, (__, j) => (j === 0 ? n : String.fromCharCode(97 + (j % 26)))).join('|')}`,
+    )
+      .join(', ')
+      .slice(0, 4096)
+      .replace(/[^a-z]*$/, ''),
   'a value each': (n) => Array.from({ length: 60 }, (_, i) => `K==v${n}.${i}`).join('\n'),
-  'stars': (n) => `A==${n}${'*a'.repeat(1900)}`,
+  stars: (n) => `A==${n}${'*a'.repeat(1900)}`,
   'sets between stars': (n) => `A==${n}${'[ab]*'.repeat(800)}`,
-  'sets': (n) => `A==${n}${'[ab]'.repeat(1000)}`,
+  sets: (n) => `A==${n}${'[ab]'.repeat(1000)}`,
   'a comment': (n) => `A==b${n}\n${'#'.repeat(4000)}`,
 };
 
@@ -30,7 +38,9 @@ type Filled = { index: unknown; filters: readonly Filter[] };
 
 function fill(textOf: (n: number) => string): Filled {
   const index = new FilterIndex<{ filter: Filter }>();
-  const filters = Array.from({ length: COUNT }, (_, n) => Filter.parse(Buffer.from(textOf(n)).toString('latin1'), FILTER_LIMITS));
+  const filters = Array.from({ length: COUNT }, (_, n) =>
+    Filter.parse(Buffer.from(textOf(n)).toString('latin1'), FILTER_LIMITS),
+  );
   for (const filter of filters) index.add({ filter });
   return { index, filters };
 }
@@ -57,7 +67,8 @@ function heapOf(textOf: (n: number) => string): { real: number; said: number } {
 }
 
 // What V8 compiles while it parses is not the filters'.
-for (let round = 0; round < ROUNDS; round++) for (const textOf of Object.values(TEXTS)) fill(textOf);
+for (let round = 0; round < ROUNDS; round++)
+  for (const textOf of Object.values(TEXTS)) fill(textOf);
 
 for (const [what, textOf] of Object.entries(TEXTS)) {
   memory(`with ${what} is no less than it is said to be`, () => {

@@ -2,11 +2,21 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cpuMs } from '../../support/budget.js';
-import { FILTER_LIMITS, Filter, FilterError, type Matchable, OversizedFilter } from '../../../fs/uevent/filter/filter.js';
+import {
+  FILTER_LIMITS,
+  Filter,
+  FilterError,
+  type Matchable,
+  OversizedFilter,
+} from '../../../fs/uevent/filter/filter.js';
 
 const filter = suite('filter');
 
-function event(action: string, devpath: string, properties: Readonly<Record<string, string>> = {}): Matchable {
+function event(
+  action: string,
+  devpath: string,
+  properties: Readonly<Record<string, string>> = {},
+): Matchable {
   const all = new Map(Object.entries({ ACTION: action, DEVPATH: devpath, ...properties }));
   return { action, devpath, property: (key) => all.get(key) };
 }
@@ -20,7 +30,11 @@ const stick = event('add', '/devices/pci0000:00/usb1/1-1/host6/block/sdb/sdb1', 
   TAGS: ':systemd:seat:',
 });
 
-const card = event('remove', '/devices/virtual/net/veth0', { SUBSYSTEM: 'net', INTERFACE: 'veth0', DRIVER: 'veth' });
+const card = event('remove', '/devices/virtual/net/veth0', {
+  SUBSYSTEM: 'net',
+  INTERFACE: 'veth0',
+  DRIVER: 'veth',
+});
 
 function takes(text: string, what: Matchable): boolean {
   return Filter.parse(text).matches(what);
@@ -37,7 +51,16 @@ function error(text: string): FilterError {
 }
 
 filter('takes everything if there is nothing in it', () => {
-  for (const text of ['', ' \t\r', '\n\n', ';', ' ; \n;', '# SUBSYSTEM==block', '\n  # one\n# two\n', '\\\n']) {
+  for (const text of [
+    '',
+    ' \t\r',
+    '\n\n',
+    ';',
+    ' ; \n;',
+    '# SUBSYSTEM==block',
+    '\n  # one\n# two\n',
+    '\\\n',
+  ]) {
     const all = Filter.parse(text);
     assert.ok(all.all, JSON.stringify(text));
     assert.is(all.text, '');
@@ -63,7 +86,13 @@ filter('is true with != when no alternative matches', () => {
 });
 
 filter('takes alternatives with |', () => {
-  for (const pattern of ['change|add', '"change|add"', '"change"|"add"', 'change | "add"', 'x|"y|add"|z']) {
+  for (const pattern of [
+    'change|add',
+    '"change|add"',
+    '"change"|"add"',
+    'change | "add"',
+    'x|"y|add"|z',
+  ]) {
     assert.ok(takes(`ACTION==${pattern}`, stick), pattern);
     assert.not(takes(`ACTION==${pattern}`, card), pattern);
   }
@@ -82,7 +111,11 @@ filter('has comma for AND', () => {
 });
 
 filter('has new line and semicolon for OR', () => {
-  for (const text of ['SUBSYSTEM==block;SUBSYSTEM==net', 'SUBSYSTEM==block\nSUBSYSTEM==net\n', 'A==b;;ACTION!=x']) {
+  for (const text of [
+    'SUBSYSTEM==block;SUBSYSTEM==net',
+    'SUBSYSTEM==block\nSUBSYSTEM==net\n',
+    'A==b;;ACTION!=x',
+  ]) {
     assert.ok(takes(text, stick), text);
     assert.ok(takes(text, card), text);
   }
@@ -103,7 +136,10 @@ filter('ignores white space around terms and operators', () => {
 });
 
 filter('goes on after a backslash at the end of the line, as udev rules do', () => {
-  assert.is(Filter.parse('SUBSYSTEM=="block", \\\n  ACTION=="add"').text, 'SUBSYSTEM==block, ACTION==add');
+  assert.is(
+    Filter.parse('SUBSYSTEM=="block", \\\n  ACTION=="add"').text,
+    'SUBSYSTEM==block, ACTION==add',
+  );
 });
 
 filter('leaves out lines that begin with #', () => {
@@ -182,7 +218,10 @@ filter('says where a bad text goes wrong and what it expected', () => {
     ['SUBSYSTEM block', 'column 11: expected == or != after SUBSYSTEM'],
     ['SUBSYSTEM', 'column 10: expected == or != after SUBSYSTEM'],
     ['SUBSYSTEM+=block', 'column 10: expected == or != after SUBSYSTEM'],
-    ['ENV{ID_BUS}==usb', 'column 4: expected == or != after ENV (a property goes by its name alone: ID_BUS==usb)'],
+    [
+      'ENV{ID_BUS}==usb',
+      'column 4: expected == or != after ENV (a property goes by its name alone: ID_BUS==usb)',
+    ],
     ['==block', 'column 1: expected a key, such as SUBSYSTEM or ACTION'],
     ['A==b\n 1==c', 'column 7: expected a key, such as SUBSYSTEM or ACTION'],
     ['A==b,', 'column 6: expected a key after the comma'],
@@ -195,20 +234,27 @@ filter('says where a bad text goes wrong and what it expected', () => {
       'column 6: expected , or ; or a new line after the pattern of A (outside quotes a space ends the pattern)',
     ],
     ['A=="b"c', 'column 7: expected , or ; or a new line after the pattern of A'],
-    ['A==b"c"', 'column 5: expected quotes around all of the pattern, or \\" for a quote that belongs to it'],
+    [
+      'A==b"c"',
+      'column 5: expected quotes around all of the pattern, or \\" for a quote that belongs to it',
+    ],
     ['A=="b', 'column 6: expected " to close the one at column 4'],
     ['A=="b|c\\"', 'column 10: expected " to close the one at column 4'],
     ['A==b\\', 'column 6: expected a character after \\'],
     ['A==b\0', 'column 5: expected no NUL byte'],
   ];
-  for (const [text, message] of cases) assert.is(error(text).message, message, JSON.stringify(text));
+  for (const [text, message] of cases)
+    assert.is(error(text).message, message, JSON.stringify(text));
 
   const { column, expected, name } = error('SUBSYSTEM block');
-  assert.equal({ column, expected, name }, {
-    column: 11,
-    expected: '== or != after SUBSYSTEM',
-    name: 'FilterError',
-  });
+  assert.equal(
+    { column, expected, name },
+    {
+      column: 11,
+      expected: '== or != after SUBSYSTEM',
+      name: 'FilterError',
+    },
+  );
 });
 
 filter('takes an unclosed bracket for itself', () => {
@@ -267,7 +313,8 @@ filter('lists the values of a key that it can match', () => {
     ['ACTION==add', null],
   ];
   for (const [text, values] of cases) {
-    for (const key of ['SUBSYSTEM', 'KERNEL', 'HOST']) assert.equal(valuesOf(key, text.replaceAll('SUBSYSTEM', key)), values, text);
+    for (const key of ['SUBSYSTEM', 'KERNEL', 'HOST'])
+      assert.equal(valuesOf(key, text.replaceAll('SUBSYSTEM', key)), values, text);
   }
 });
 
@@ -291,19 +338,29 @@ function bounded(text: string, limits = FILTER_LIMITS): string {
 }
 
 filter('has its bounds, and the reason says which', () => {
-  const of = (count: number, text: string, separator: string): string => new Array(count).fill(text).join(separator);
+  const of = (count: number, text: string, separator: string): string =>
+    new Array(count).fill(text).join(separator);
   for (const separator of [', ', '\n']) {
     assert.is(bounded(of(64, 'A==b', separator)), of(64, 'A==b', separator));
     assert.is(bounded(of(65, 'A==b', separator)), 'terms: a filter has at most 64 terms');
   }
   for (const quote of ['', '"']) {
     assert.is(bounded(`A==${quote}${of(32, 'b', '|')}${quote}`), `A==${of(32, 'b', '|')}`);
-    assert.is(bounded(`A==${quote}${of(33, 'b', '|')}${quote}`), 'alternatives: a term has at most 32 alternatives');
+    assert.is(
+      bounded(`A==${quote}${of(33, 'b', '|')}${quote}`),
+      'alternatives: a term has at most 32 alternatives',
+    );
   }
   assert.is(bounded(`A==${'b'.repeat(4093)}`).length, 4096);
   assert.is(bounded(`A==${'b'.repeat(4094)}`), 'text: a filter has at most 4096 bytes');
-  assert.is(bounded(of(3, 'A==b', '\n'), { text: 14, terms: 2, alternatives: 1 }), 'terms: a filter has at most 2 terms');
-  assert.is(bounded(of(3, 'A==b', '\n'), { text: 13, terms: 2, alternatives: 1 }), 'text: a filter has at most 13 bytes');
+  assert.is(
+    bounded(of(3, 'A==b', '\n'), { text: 14, terms: 2, alternatives: 1 }),
+    'terms: a filter has at most 2 terms',
+  );
+  assert.is(
+    bounded(of(3, 'A==b', '\n'), { text: 13, terms: 2, alternatives: 1 }),
+    'text: a filter has at most 13 bytes',
+  );
 });
 
 filter('costs as much as it has to look at', () => {
@@ -315,12 +372,33 @@ filter('costs as much as it has to look at', () => {
   assert.ok(cost('A==b*') < 5 && cost('A==*b') < 5);
   assert.ok(cost('A==*b*') > 50);
   assert.ok(cost('A==*b*|*c*') > 1.9 * cost('A==*b*'));
-  assert.ok(cost('A==*b*c*d*') < 1.1 * cost('A==*b*'), 'they are searched for one behind the other');
+  assert.ok(
+    cost('A==*b*c*d*') < 1.1 * cost('A==*b*'),
+    'they are searched for one behind the other',
+  );
 });
 
 const key = fc.constantFrom('SUBSYSTEM', 'ACTION', 'KERNEL', 'TAGS', 'A_1.b');
-const quotedUnit = fc.constantFrom(...'ab*?[]!^-,; \n\t=#\xe9', '\\a', '\\*', '\\"', '\\\\', '\\|', '\\\n', '|');
-const wordUnit = fc.constantFrom(...'ab*?[]!^-=#\xe9', '\\a', '\\,', '\\"', '\\\\', '\\ ', '|', ' | ');
+const quotedUnit = fc.constantFrom(
+  ...'ab*?[]!^-,; \n\t=#\xe9',
+  '\\a',
+  '\\*',
+  '\\"',
+  '\\\\',
+  '\\|',
+  '\\\n',
+  '|',
+);
+const wordUnit = fc.constantFrom(
+  ...'ab*?[]!^-=#\xe9',
+  '\\a',
+  '\\,',
+  '\\"',
+  '\\\\',
+  '\\ ',
+  '|',
+  ' | ',
+);
 const pattern = fc.oneof(
   fc.string({ unit: quotedUnit, maxLength: 8 }).map((text) => `"${text}"`),
   fc.string({ unit: wordUnit, minLength: 1, maxLength: 8 }),
@@ -343,7 +421,9 @@ const anyText = fc.oneof(
 const anyValue = fc.string({ unit: fc.constantFrom(...'ab[]\\, \xe9'), maxLength: 4 });
 const anyEvent = fc
   .tuple(anyValue, anyValue, anyValue, anyValue)
-  .map(([action, devpath, subsystem, other]) => event(action, devpath, { SUBSYSTEM: subsystem, TAGS: `:${other}:a:` }));
+  .map(([action, devpath, subsystem, other]) =>
+    event(action, devpath, { SUBSYSTEM: subsystem, TAGS: `:${other}:a:` }),
+  );
 
 filter('throws nothing but FilterError, at a column of the text', () => {
   let good = 0;
@@ -383,8 +463,13 @@ filter('has a text that is the same filter', () => {
 filter('never matches an event that one of its ways does not find', () => {
   const value = fc.constantFrom('a', 'b', 'c', '');
   const some = fc.array(fc.constantFrom('a', 'b', '', 'c', '?'), { minLength: 1, maxLength: 3 });
-  const about = fc.tuple(fc.constantFrom('SUBSYSTEM', 'HOST'), fc.constantFrom('==', '!='), some).map(([key, op, all]) => `${key}${op}"${all.join('|')}"`);
-  const text = fc.array(fc.array(about, { minLength: 1, maxLength: 3 }).map((terms) => terms.join()), { maxLength: 3 });
+  const about = fc
+    .tuple(fc.constantFrom('SUBSYSTEM', 'HOST'), fc.constantFrom('==', '!='), some)
+    .map(([key, op, all]) => `${key}${op}"${all.join('|')}"`);
+  const text = fc.array(
+    fc.array(about, { minLength: 1, maxLength: 3 }).map((terms) => terms.join()),
+    { maxLength: 3 },
+  );
   fc.assert(
     fc.property(text, value, value, (rules, subsystem, host) => {
       const has: Record<string, string> = { SUBSYSTEM: subsystem, HOST: host };
@@ -400,7 +485,10 @@ filter('never matches an event that one of its ways does not find', () => {
 });
 
 filter('says for 10,000 terms in well under a second what they match', () => {
-  const terms = Array.from({ length: 10_000 }, (_, i) => `KEY_${i % 100}!="value ${i}"|v[a-f]?${i}*|x`);
+  const terms = Array.from(
+    { length: 10_000 },
+    (_, i) => `KEY_${i % 100}!="value ${i}"|v[a-f]?${i}*|x`,
+  );
   for (const separator of [', ', '\n', ' ; ']) {
     const start = cpuMs();
     const parsed = Filter.parse(terms.join(separator));
@@ -416,7 +504,10 @@ filter('lists the values of 10,000 terms as fast', () => {
   const start = cpuMs();
   const excluded = names.map((name) => `SUBSYSTEM!=${name}`).join();
   assert.equal(valuesOf('SUBSYSTEM', `SUBSYSTEM==${names.join('|')}|last, ${excluded}`), ['last']);
-  assert.is(valuesOf('SUBSYSTEM', names.map((name) => `SUBSYSTEM==${name}`).join('\n'))?.length, 10_000);
+  assert.is(
+    valuesOf('SUBSYSTEM', names.map((name) => `SUBSYSTEM==${name}`).join('\n'))?.length,
+    10_000,
+  );
   const ms = cpuMs() - start;
   assert.ok(ms < 1000, `took ${ms} ms`);
 });

@@ -99,20 +99,29 @@ const FNMATCH: readonly (readonly [string, readonly string[], readonly string[]]
 glob('agrees with fnmatch(3)', () => {
   for (const [pattern, matching, others] of FNMATCH) {
     const compiled = compileGlob(pattern);
-    for (const value of matching) assert.ok(compiled.matches(value), `'${pattern}' takes '${value}'`);
-    for (const value of others) assert.not(compiled.matches(value), `'${pattern}' does not take '${value}'`);
+    for (const value of matching)
+      assert.ok(compiled.matches(value), `'${pattern}' takes '${value}'`);
+    for (const value of others)
+      assert.not(compiled.matches(value), `'${pattern}' does not take '${value}'`);
   }
 });
 
 /** A pattern's parts, from which both its text and what it means are plain to see. */
-type Part = '*' | '?' | { byte: string; escaped: boolean } | { set: readonly [string, string][]; negated: boolean };
+type Part =
+  | '*'
+  | '?'
+  | { byte: string; escaped: boolean }
+  | { set: readonly [string, string][]; negated: boolean };
 
 function textOf(parts: readonly Part[]): string {
   return parts
     .map((part) => {
       if (typeof part === 'string') return part;
-      if ('byte' in part) return part.escaped || '*?[\\'.includes(part.byte) ? `\\${part.byte}` : part.byte;
-      const items = part.set.map(([first, last]) => (first === last ? `\\${first}` : `\\${first}-\\${last}`));
+      if ('byte' in part)
+        return part.escaped || '*?[\\'.includes(part.byte) ? `\\${part.byte}` : part.byte;
+      const items = part.set.map(([first, last]) =>
+        first === last ? `\\${first}` : `\\${first}-\\${last}`,
+      );
       return `[${part.negated ? '!' : ''}${items.join('')}]`;
     })
     .join('');
@@ -206,7 +215,8 @@ glob('knows the one value of a pattern with nothing special in it', () => {
   assert.is(compileGlob('').literal, '');
   assert.is(compileGlob('a\\*\\b').literal, 'a*b');
   assert.is(compileGlob('a[b').literal, 'a[b');
-  for (const pattern of ['*', 'block*', 'bloc?', '[a-c]', 'a\\']) assert.is(compileGlob(pattern).literal, null);
+  for (const pattern of ['*', 'block*', 'bloc?', '[a-c]', 'a\\'])
+    assert.is(compileGlob(pattern).literal, null);
 });
 
 function elapsedMs(work: () => void): number {
@@ -237,7 +247,21 @@ glob('needs no time for patterns that make a backtracking matcher stop', () => {
 });
 
 glob('compiles in linear time whatever is left open', () => {
-  for (const text of ['[', '[[:', '[[:a:]', '[!', '[a-', '[=', '[[.', '[]', '[^]', '*', '\\[', '[\\]', '[a-z']) {
+  for (const text of [
+    '[',
+    '[[:',
+    '[[:a:]',
+    '[!',
+    '[a-',
+    '[=',
+    '[[.',
+    '[]',
+    '[^]',
+    '*',
+    '\\[',
+    '[\\]',
+    '[a-z',
+  ]) {
     const ms = elapsedMs(() => compileGlob(text.repeat(20_000)));
     assert.ok(ms < 1000, `${text} repeated took ${ms} ms`);
   }

@@ -4,7 +4,12 @@ import * as assert from 'uvu/assert';
 import { Event, type LogIndex } from '../../../fs/bus/event.js';
 import { LIBUDEV_HEADER_BYTES } from '../../../fs/uevent/libudev-format.js';
 import { readLibudev } from '../../../fs/sources/libudev-reader.js';
-import { libudevBytes, murmurHash2, tagBloom, writeLibudev } from '../../../fs/outlets/libudev-writer.js';
+import {
+  libudevBytes,
+  murmurHash2,
+  tagBloom,
+  writeLibudev,
+} from '../../../fs/outlets/libudev-writer.js';
 import { MalformedUevent, OversizedUevent, UeventText } from '../../../fs/uevent/text.js';
 import { runs } from '../../support/budget.js';
 import { libudevMessage as message } from '../../support/libudev.js';
@@ -39,18 +44,36 @@ function write(text: string, seqnum = 7): Buffer {
   const event = eventOf(text);
   const to = new Uint8Array(libudevBytes(event) + 3);
   const length = writeLibudev(event, seqnum, to, 3);
-  assert.ok(length <= libudevBytes(event), `${length} bytes, but at most ${libudevBytes(event)} were said`);
+  assert.ok(
+    length <= libudevBytes(event),
+    `${length} bytes, but at most ${libudevBytes(event)} were said`,
+  );
   return Buffer.from(to.subarray(3, 3 + length));
 }
 
-libudev('becomes a text whose first line is made of its properties, which stay in their order', () => {
-  assert.is(read(message('SUBSYSTEM=mem\0DEVPATH=/x\0ACTION=add\0SEQNUM=9\0')), 'add@/x\nSUBSYSTEM=mem\nDEVPATH=/x\nACTION=add\nSEQNUM=9\n');
-  assert.is(read(message('ACTION=add\0DEVPATH=/caf\xe9\0VALUE=\x01=\n\0')), 'add@/caf\xe9\nACTION=add\nDEVPATH=/caf\xe9\nVALUE=\x01=\\x0a\n');
-});
+libudev(
+  'becomes a text whose first line is made of its properties, which stay in their order',
+  () => {
+    assert.is(
+      read(message('SUBSYSTEM=mem\0DEVPATH=/x\0ACTION=add\0SEQNUM=9\0')),
+      'add@/x\nSUBSYSTEM=mem\nDEVPATH=/x\nACTION=add\nSEQNUM=9\n',
+    );
+    assert.is(
+      read(message('ACTION=add\0DEVPATH=/caf\xe9\0VALUE=\x01=\n\0')),
+      'add@/caf\xe9\nACTION=add\nDEVPATH=/caf\xe9\nVALUE=\x01=\\x0a\n',
+    );
+  },
+);
 
 libudev('may have a longer header, and more behind its properties', () => {
-  assert.is(read(message('ACTION=add\0DEVPATH=/x\0', { size: 48, off: 48, extra: 8 })), 'add@/x\nACTION=add\nDEVPATH=/x\n');
-  assert.is(read(Buffer.concat([message('ACTION=add\0DEVPATH=/x\0'), Buffer.from('rest')])), 'add@/x\nACTION=add\nDEVPATH=/x\n');
+  assert.is(
+    read(message('ACTION=add\0DEVPATH=/x\0', { size: 48, off: 48, extra: 8 })),
+    'add@/x\nACTION=add\nDEVPATH=/x\n',
+  );
+  assert.is(
+    read(Buffer.concat([message('ACTION=add\0DEVPATH=/x\0'), Buffer.from('rest')])),
+    'add@/x\nACTION=add\nDEVPATH=/x\n',
+  );
 });
 
 libudev('is refused when its header is wrong', () => {
@@ -92,41 +115,89 @@ libudev('is refused when its properties are none', () => {
 });
 
 libudev('is refused or taken, and nothing else, whatever its bytes are', () => {
-  const word = fc.oneof(fc.nat(200), fc.integer({ min: 0, max: 0xffffffff }), fc.constant(LIBUDEV_HEADER_BYTES));
-  const block = fc.array(fc.constantFrom('ACTION=add\0', 'DEVPATH=/x\0', 'SEQNUM=1\0', 'X=\0', '\0', '=', 'ACTION=', 'a\n'), { maxLength: 8 });
+  const word = fc.oneof(
+    fc.nat(200),
+    fc.integer({ min: 0, max: 0xffffffff }),
+    fc.constant(LIBUDEV_HEADER_BYTES),
+  );
+  const block = fc.array(
+    fc.constantFrom(
+      'ACTION=add\0',
+      'DEVPATH=/x\0',
+      'SEQNUM=1\0',
+      'X=\0',
+      '\0',
+      '=',
+      'ACTION=',
+      'a\n',
+    ),
+    { maxLength: 8 },
+  );
   fc.assert(
     fc.property(block, word, word, word, fc.nat(60), (parts, size, off, len, cut) => {
       const properties = parts.join('');
       refusal(message(properties, { size, off, len }).subarray(0, -cut || undefined));
-      refusal(message(properties, { off: LIBUDEV_HEADER_BYTES, len: Math.min(len, properties.length) }));
+      refusal(
+        message(properties, { off: LIBUDEV_HEADER_BYTES, len: Math.min(len, properties.length) }),
+      );
     }),
     runs(3000),
   );
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (data) => void refusal(Buffer.concat([message(''), data]))), runs(1000));
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 200 }),
+      (data) => void refusal(Buffer.concat([message(''), data])),
+    ),
+    runs(1000),
+  );
 });
 
 libudev('has the header that systemd writes, and the properties ended by NULs', () => {
-  const text = 'add@/devices/x\nACTION=add\nDEVPATH=/devices/x\nSUBSYSTEM=net\nDEVTYPE=bridge\nTAGS=:a:b:\nSEQNUM=12\n';
+  const text =
+    'add@/devices/x\nACTION=add\nDEVPATH=/devices/x\nSUBSYSTEM=net\nDEVTYPE=bridge\nTAGS=:a:b:\nSEQNUM=12\n';
   const written = write(text);
   const properties = text.slice(text.indexOf('\n') + 1).replaceAll('\n', '\0');
   const { high, low } = tagBloom(':a:b:');
-  assert.equal(written, message(properties, { subsystem: murmurHash2('net'), devtype: murmurHash2('bridge'), high, low }));
+  assert.equal(
+    written,
+    message(properties, {
+      subsystem: murmurHash2('net'),
+      devtype: murmurHash2('bridge'),
+      high,
+      low,
+    }),
+  );
 });
 
 libudev('has what libudev insists on, though a program left it out', () => {
-  assert.is(write('change@/my/thing\nSUBSYSTEM=mine\n', 41).subarray(40).toString(), 'SUBSYSTEM=mine\0ACTION=change\0DEVPATH=/my/thing\0SEQNUM=41\0');
+  assert.is(
+    write('change@/my/thing\nSUBSYSTEM=mine\n', 41).subarray(40).toString(),
+    'SUBSYSTEM=mine\0ACTION=change\0DEVPATH=/my/thing\0SEQNUM=41\0',
+  );
   assert.equal(write('add@/x\nACTION=add\n').subarray(24, 40), Buffer.alloc(16)); // nothing to filter by
 });
 
 libudev('that was written is read as the event that it was', () => {
-  const key = fc.stringMatching(/^[A-Z_]{1,12}$/).filter((name) => !['ACTION', 'DEVPATH', 'SEQNUM'].includes(name));
-  const value = fc.array(fc.integer({ min: 1, max: 255 }).filter((byte) => byte !== 10), { maxLength: 40 }).map((codes) => String.fromCharCode(...codes));
+  const key = fc
+    .stringMatching(/^[A-Z_]{1,12}$/)
+    .filter((name) => !['ACTION', 'DEVPATH', 'SEQNUM'].includes(name));
+  const value = fc
+    .array(
+      fc.integer({ min: 1, max: 255 }).filter((byte) => byte !== 10),
+      { maxLength: 40 },
+    )
+    .map((codes) => String.fromCharCode(...codes));
   const properties = fc.array(fc.tuple(key, value), { maxLength: 10 });
   fc.assert(
-    fc.property(fc.stringMatching(/^[a-z]{1,9}$/), fc.stringMatching(/^\/[!-~]{0,30}$/), properties, (action, devpath, pairs) => {
-      const text = `${action}@${devpath}\nACTION=${action}\nDEVPATH=${devpath}\nSEQNUM=3\n${pairs.map(([k, v]) => `${k}=${v}\n`).join('')}`;
-      assert.is(read(write(text)), text);
-    }),
+    fc.property(
+      fc.stringMatching(/^[a-z]{1,9}$/),
+      fc.stringMatching(/^\/[!-~]{0,30}$/),
+      properties,
+      (action, devpath, pairs) => {
+        const text = `${action}@${devpath}\nACTION=${action}\nDEVPATH=${devpath}\nSEQNUM=3\n${pairs.map(([k, v]) => `${k}=${v}\n`).join('')}`;
+        assert.is(read(write(text)), text);
+      },
+    ),
     runs(1000),
   );
 });

@@ -24,7 +24,8 @@ class Model {
       this.#end = 0;
     }
     const [start, end] = [this.#end, this.#end + length];
-    while (this.live.length > 0 && this.live[0].start < end && this.live[0].end > start) this.live.shift();
+    while (this.live.length > 0 && this.live[0].start < end && this.live[0].end > start)
+      this.live.shift();
     this.live.push({ number: this.#next++, start, end, text });
     this.#end = end;
   }
@@ -36,7 +37,12 @@ function append(to: Log, text: string): Event {
 
 /** Texts of all sizes that fit the ring, small ones most often. */
 const texts = fc.array(
-  fc.tuple(fc.constantFrom('a', 'b', '\xff'), fc.oneof(fc.nat(20), fc.nat(100), fc.nat(TINY.bytes - 1))).map(([char, size]) => char.repeat(size)),
+  fc
+    .tuple(
+      fc.constantFrom('a', 'b', '\xff'),
+      fc.oneof(fc.nat(20), fc.nat(100), fc.nat(TINY.bytes - 1)),
+    )
+    .map(([char, size]) => char.repeat(size)),
   { maxLength: 60, size: 'max' },
 );
 
@@ -58,7 +64,10 @@ log('keeps what its ring has room for, in order, whole', () => {
     for (const text of all) {
       append(real, text);
       model.append(text);
-      assert.equal(inRing(real), model.live.map(({ number, text: own }) => ({ number, record: `${own}\n` })));
+      assert.equal(
+        inRing(real),
+        model.live.map(({ number, text: own }) => ({ number, record: `${own}\n` })),
+      );
       assert.ok(model.live.length <= TINY.events);
     }
     assert.is(real.next, all.length);
@@ -106,7 +115,15 @@ log('copies only as much of the memory it is given as it is told', () => {
 // ---- an event in the ring and after it
 
 const event = suite('an event');
-const holder: Holder = { bytes: 0, quota: null, incomplete: 0, refuses: () => false, overflows: () => false, makeRoom: () => undefined, becameComplete: () => undefined };
+const holder: Holder = {
+  bytes: 0,
+  quota: null,
+  incomplete: 0,
+  refuses: () => false,
+  overflows: () => false,
+  makeRoom: () => undefined,
+  becameComplete: () => undefined,
+};
 
 /** Fills the ring anew, so that nothing of before is in it. */
 function overtakeAll(of: Log): void {
@@ -122,7 +139,10 @@ event('that is linked keeps its bytes when the ring moves on', () => {
   assert.not(held.inRing);
   assert.ok(held.bytes !== ring.memory);
   assert.is(held.text, 'add@/x\nA=B\n');
-  assert.is(latin1(held.bytes.subarray(held.start, held.start + held.recordLength)), 'add@/x\nA=B\n\n');
+  assert.is(
+    latin1(held.bytes.subarray(held.start, held.start + held.recordLength)),
+    'add@/x\nA=B\n\n',
+  );
   assert.is(ring.arena.live, held.recordLength, 'it took more memory along than it needs');
 });
 
@@ -156,7 +176,9 @@ event('that nobody holds is freed when the ring moves on, and not before', () =>
 });
 
 event('is freed exactly when ring, queues and open files have all let go', () => {
-  const steps = fc.array(fc.constantFrom('link', 'unlink', 'open', 'close', 'detach'), { maxLength: 20 });
+  const steps = fc.array(fc.constantFrom('link', 'unlink', 'open', 'close', 'detach'), {
+    maxLength: 20,
+  });
   const property = fc.property(steps, (all) => {
     const ring = new Log(TINY);
     const held = append(ring, 'add@/x\n');
@@ -192,7 +214,14 @@ event('knows its action, devpath and properties', () => {
 event('with a key twice has its last value, and knows nothing of it once it is settled', () => {
   const ring = new Log(TINY);
   const own = append(ring, 'add@/x!y\nA=1\nB=2\nA=3\n=4\nno property\nTAGS=:a::b:\n');
-  assert.equal([...own.properties], [['A', '3'], ['B', '2'], ['TAGS', ':a::b:']]);
+  assert.equal(
+    [...own.properties],
+    [
+      ['A', '3'],
+      ['B', '2'],
+      ['TAGS', ':a::b:'],
+    ],
+  );
   assert.equal([...own.tags], ['a', 'b']);
   assert.is(own.kernel, 'x/y');
   const { properties } = own;

@@ -27,7 +27,9 @@ function play(steps: readonly Step[], filter: string): void {
   let next = 0; // the place in `wanted` of the next event that was neither read nor lost
   const publish = (): void => {
     const matches = number % 3 !== 0;
-    const text = Buffer.from(`add@/x\nN=${number}\nM=${matches ? 1 : 0}\n${'v='.padEnd(number % 50, 'v')}\n`);
+    const text = Buffer.from(
+      `add@/x\nN=${number}\nM=${matches ? 1 : 0}\n${'v='.padEnd(number % 50, 'v')}\n`,
+    );
     const event = log.append(String(number), 1, text, text.length, { sec: 0, nsec: 0 });
     if (audience.take(event)) wanted.push(number);
     number++;
@@ -37,8 +39,12 @@ function play(steps: readonly Step[], filter: string): void {
     next += cursor.takeLoss();
     assert.is(cursor.overtaken, false);
     const got: Event[] = [];
-    for (let event: Event | undefined; got.length < most && (event = cursor.next()) !== undefined; ) got.push(event);
-    assert.equal(got.map((event) => Number(event.property('N'))), wanted.slice(next, next + most));
+    for (let event: Event | undefined; got.length < most && (event = cursor.next()) !== undefined;)
+      got.push(event);
+    assert.equal(
+      got.map((event) => Number(event.property('N'))),
+      wanted.slice(next, next + most),
+    );
     next += got.length;
     const again = Math.min(back, got.length);
     if (again === 0) return;
@@ -54,11 +60,17 @@ function play(steps: readonly Step[], filter: string): void {
 }
 
 messages('reads each event once and in order, or knows how many it has lost', () => {
-  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => play(steps, '')), runs(1000));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => play(steps, '')),
+    runs(1000),
+  );
 });
 
 messages('does so with a filter too', () => {
-  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => play(steps, 'M==1')), runs(1000));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => play(steps, 'M==1')),
+    runs(1000),
+  );
 });
 
 messages.run();

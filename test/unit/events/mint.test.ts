@@ -7,7 +7,10 @@ const mint = suite('a number');
 
 mint('follows the last one, alone or several at a time', () => {
   const numbers = new IdAllocator(1);
-  assert.equal([numbers.next(), numbers.nextOf(3), numbers.next(), numbers.nextOf(1), numbers.next()], [2, 3, 6, 7, 8]);
+  assert.equal(
+    [numbers.next(), numbers.nextOf(3), numbers.next(), numbers.nextOf(1), numbers.next()],
+    [2, 3, 6, 7, 8],
+  );
 });
 
 mint('is none of those that are set aside, wherever the mint stands before them', () => {
@@ -20,8 +23,14 @@ mint('is none of those that are set aside, wherever the mint stands before them'
         const first = n % 3 === 0 ? numbers.nextOf(count) : numbers.next();
         given.push(...Array.from({ length: n % 3 === 0 ? count : 1 }, (_, at) => first + at));
       }
-      assert.equal(given, [...new Set(given)].sort((a, b) => a - b));
-      assert.equal(given.filter((number) => number >= NAMED_FIRST && number < after), []);
+      assert.equal(
+        given,
+        [...new Set(given)].sort((a, b) => a - b),
+      );
+      assert.equal(
+        given.filter((number) => number >= NAMED_FIRST && number < after),
+        [],
+      );
     }
   }
   const numbers = new IdAllocator(NAMED_FIRST - 1);

@@ -69,11 +69,22 @@ const steps = fc.array(
         weight: fc.constantFrom(1, 1, 1, 7),
       }),
     },
-    { weight: 30, arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'finish' as const), which }) },
-    { weight: 15, arbitrary: fc.record({ do: fc.constant('grow' as const), which, size: fc.nat(60) }) },
+    {
+      weight: 30,
+      arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'finish' as const), which }),
+    },
+    {
+      weight: 15,
+      arbitrary: fc.record({ do: fc.constant('grow' as const), which, size: fc.nat(60) }),
+    },
     {
       weight: 80,
-      arbitrary: fc.record({ do: fc.constant('read' as const), reader: fc.nat(2), room, most: fc.constantFrom(1, 2, 3, Infinity) }),
+      arbitrary: fc.record({
+        do: fc.constant('read' as const),
+        reader: fc.nat(2),
+        room,
+        most: fc.constantFrom(1, 2, 3, Infinity),
+      }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('clear' as const) }) },
   ),
@@ -94,7 +105,10 @@ class World {
 
   constructor(readonly overflow: Overflow) {
     this.real = new Queue<Entry>({ ...TINY, overflow });
-    this.readers = Array.from({ length: 3 }, () => ({ real: new QueueReader(this.real), model: new Reader() }));
+    this.readers = Array.from({ length: 3 }, () => ({
+      real: new QueueReader(this.real),
+      model: new Reader(),
+    }));
   }
 
   get model(): Model[] {
@@ -142,7 +156,8 @@ class World {
     const event = new Written(name, text);
     event.done = done;
     event.weight = weight;
-    const isFull = (): boolean => this.model.length === TINY.events || this.size + text.length > TINY.bytes;
+    const isFull = (): boolean =>
+      this.model.length === TINY.events || this.size + text.length > TINY.bytes;
     while (this.overflow === 'drop-oldest' && this.model.length > 0 && isFull()) this.drop();
     const isLost = this.overflow !== 'drop-oldest' && isFull();
     this.items.push(isLost ? weight : { name, event, text });
@@ -154,7 +169,9 @@ class World {
   /** The oldest goes, and leaves its weight where it stood. */
   drop(): void {
     const [{ event }] = this.model;
-    this.items = this.items.map((item) => (typeof item !== 'number' && item.event === event ? event.weight : item));
+    this.items = this.items.map((item) =>
+      typeof item !== 'number' && item.event === event ? event.weight : item,
+    );
     this.lost += event.weight;
   }
 
@@ -169,7 +186,8 @@ class World {
     const isRefused = this.overflow !== 'drop-oldest' && size > 0 && this.size + size > TINY.bytes;
     assert.is(this.real.refuses(0, size), isRefused);
     if (isRefused) return;
-    while (this.model.length > 1 && this.model.includes(entry) && this.size + size > TINY.bytes) this.drop();
+    while (this.model.length > 1 && this.model.includes(entry) && this.size + size > TINY.bytes)
+      this.drop();
     this.real.makeRoom(0, size, entry.event);
     if (!this.model.includes(entry)) return;
     entry.text += 'w'.repeat(size);
@@ -181,7 +199,8 @@ class World {
 
   read(number: number, size: number, most: number): void {
     const { real, model } = this.readers[number];
-    const ready = model.rest !== '' || this.untold > 0 || this.model.some(({ event }) => event.done);
+    const ready =
+      model.rest !== '' || this.untold > 0 || this.model.some(({ event }) => event.done);
     assert.is(real.ready, ready);
     const into = new Room(size);
     real.read(into, most);
@@ -190,11 +209,13 @@ class World {
     model.check(size, into.text, () => {
       if (taken === most) return undefined;
       const next = this.model.find(({ event }) => event.done);
-      const before = next === undefined ? this.items : this.items.slice(0, this.items.indexOf(next));
+      const before =
+        next === undefined ? this.items : this.items.slice(0, this.items.indexOf(next));
       const behind = this.items.slice(before.length);
       const missing = this.#missing(before);
       if (missing > 0) {
-        const tell = () => (this.items = [...before.filter((item) => typeof item !== 'number'), ...behind]);
+        const tell = () =>
+          (this.items = [...before.filter((item) => typeof item !== 'number'), ...behind]);
         return { record: overflow(missing), take: tell };
       }
       if (next === undefined) return undefined;
@@ -208,36 +229,44 @@ class World {
 
   compare(): void {
     const { real, model } = this;
-    assert.equal([...real.entries].map(({ name }) => name), model.map(({ name }) => name));
+    assert.equal(
+      [...real.entries].map(({ name }) => name),
+      model.map(({ name }) => name),
+    );
     assert.is(real.bytes, this.size);
     assert.is(real.lost, this.lost);
     assert.is(real.untold, this.untold);
     assert.is(real.complete, model.filter(({ event }) => event.done).length);
     assert.is(real.firstComplete()?.name, model.find(({ event }) => event.done)?.name);
-    assert.ok(real.entries.size <= TINY.events && (real.entries.size <= 1 || real.bytes <= TINY.bytes));
+    assert.ok(
+      real.entries.size <= TINY.events && (real.entries.size <= 1 || real.bytes <= TINY.bytes),
+    );
     for (const { event } of model) assert.is(event.links, 1);
   }
 }
 
-queue('loses what its policy says, tells of it where it is missing, and hands each event to one of its readers', () => {
-  const policies = fc.constantFrom<Overflow>('drop-oldest', 'drop-newest', 'refuse');
-  const property = fc.property(policies, steps, room, (overflow, all, last) => {
-    const world = new World(overflow);
-    for (const step of all) {
-      world.perform(step);
-      world.compare();
-    }
-    for (const { event } of world.model) event.done = true;
-    for (let turn = 0; world.readers.some(({ real }) => real.ready); turn++) {
-      assert.ok(turn < 3000, 'it is ready for ever');
-      if (world.readers[turn % 3].real.ready) world.read(turn % 3, last, Infinity);
-      world.compare();
-    }
-    assert.is(world.real.bytes, 0);
-    assert.is(world.real.entries.size, 0);
-  });
-  fc.assert(property, runs(4000));
-});
+queue(
+  'loses what its policy says, tells of it where it is missing, and hands each event to one of its readers',
+  () => {
+    const policies = fc.constantFrom<Overflow>('drop-oldest', 'drop-newest', 'refuse');
+    const property = fc.property(policies, steps, room, (overflow, all, last) => {
+      const world = new World(overflow);
+      for (const step of all) {
+        world.perform(step);
+        world.compare();
+      }
+      for (const { event } of world.model) event.done = true;
+      for (let turn = 0; world.readers.some(({ real }) => real.ready); turn++) {
+        assert.ok(turn < 3000, 'it is ready for ever');
+        if (world.readers[turn % 3].real.ready) world.read(turn % 3, last, Infinity);
+        world.compare();
+      }
+      assert.is(world.real.bytes, 0);
+      assert.is(world.real.entries.size, 0);
+    });
+    fc.assert(property, runs(4000));
+  },
+);
 
 /** A queue with complete events of these names. */
 function queueOf(...names: string[]): Queue<Entry> {
@@ -256,9 +285,15 @@ queue('takes an event that alone is over its limits, and nothing beside it', () 
   const made = new Queue<Entry>({ events: 4, bytes: 20 });
   made.add(new Written('small', 'a@/s\n'));
   made.add(new Written('large', `a@/${'l'.repeat(100)}\n`));
-  assert.equal([...made.entries].map(({ name }) => name), ['large']);
+  assert.equal(
+    [...made.entries].map(({ name }) => name),
+    ['large'],
+  );
   made.add(new Written('next', 'a@/n\n'));
-  assert.equal([...made.entries].map(({ name }) => name), ['next']);
+  assert.equal(
+    [...made.entries].map(({ name }) => name),
+    ['next'],
+  );
   assert.is(made.lost, 2);
   assert.is(made.bytes, 5);
 });
@@ -289,15 +324,18 @@ queue('finds another name where one is taken', () => {
   assert.ok(tries < 12, `${tries} names were tried`);
 });
 
-queue('hands an event that was cut to the same reader to its end, and the next to the other', () => {
-  const made = queueOf('1', '2', '3');
-  const [one, other] = [new QueueReader(made), new QueueReader(made)];
-  assert.is(readOf(one, 4), 'add@');
-  assert.is(readOf(other, 9), 'add@/2\n\n');
-  assert.is(readOf(one, 4), '/1\n\n');
-  assert.is(readOf(one), 'add@/3\n\n');
-  assert.not(one.ready || other.ready);
-});
+queue(
+  'hands an event that was cut to the same reader to its end, and the next to the other',
+  () => {
+    const made = queueOf('1', '2', '3');
+    const [one, other] = [new QueueReader(made), new QueueReader(made)];
+    assert.is(readOf(one, 4), 'add@');
+    assert.is(readOf(other, 9), 'add@/2\n\n');
+    assert.is(readOf(one, 4), '/1\n\n');
+    assert.is(readOf(one), 'add@/3\n\n');
+    assert.not(one.ready || other.ready);
+  },
+);
 
 queue('tells one reader of a loss, before what came after it', () => {
   const made = new Queue<Entry>({ events: 2, bytes: 1000 });
@@ -329,7 +367,10 @@ queue('counts a lost record of a loss as all that it told of', () => {
     const [plain, heavy] = ['1', '2'].map((name) => new Written(name, `add@/${name}\n`));
     heavy.weight = 40;
     for (const event of policy === 'drop-oldest' ? [heavy, plain] : [plain, heavy]) made.add(event);
-    assert.is(readOf(new QueueReader(made)), policy === 'drop-oldest' ? `${overflow(40)}add@/1\n\n` : `add@/1\n\n${overflow(40)}`);
+    assert.is(
+      readOf(new QueueReader(made)),
+      policy === 'drop-oldest' ? `${overflow(40)}add@/1\n\n` : `add@/1\n\n${overflow(40)}`,
+    );
     assert.is(made.lost, 40);
   }
 });
@@ -350,7 +391,8 @@ queue('remembers no more losses than it has events, however they come about', ()
   let told = 0;
   const reader = new QueueReader(made);
   const text = readOf(reader, 100_000);
-  for (const [, count] of text.matchAll(/^LOST=(\d+)$/gm)) [records, told] = [records + 1, told + Number(count)];
+  for (const [, count] of text.matchAll(/^LOST=(\d+)$/gm))
+    [records, told] = [records + 1, told + Number(count)];
   assert.is(told, 5001);
   assert.is(made.lost, told);
   assert.ok(records <= 51, `${records} records`);

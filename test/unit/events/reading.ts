@@ -9,7 +9,10 @@ export class Room implements Sink {
   constructor(public room: number) {}
 
   put(bytes: Uint8Array, start: number, length: number): void {
-    assert.ok(length >= 0 && length <= this.room, `${length} bytes were put where ${this.room} fit`);
+    assert.ok(
+      length >= 0 && length <= this.room,
+      `${length} bytes were put where ${this.room} fit`,
+    );
     assert.ok(start >= 0 && start + length <= bytes.length, 'bytes were put that are not there');
     this.room -= length;
     this.#text += latin1(bytes.subarray(start, start + length));
@@ -60,7 +63,11 @@ export class Reader {
   check(room: number, output: string, next: Next): void {
     let expected = this.rest.slice(0, room);
     this.rest = this.rest.slice(room);
-    for (let coming = next(); this.rest === '' && expected.length < room && coming !== undefined; coming = next()) {
+    for (
+      let coming = next();
+      this.rest === '' && expected.length < room && coming !== undefined;
+      coming = next()
+    ) {
       const { record, take } = coming;
       const left = room - expected.length;
       if (record.length > left && expected !== '') break;

@@ -96,7 +96,8 @@ function compare(real: Sequence<number>, { items, next }: Model): void {
 /** From one item to the next, as readdir goes. */
 function walk(real: Sequence<number>): number[] {
   const positions: number[] = [];
-  for (let position = real.seek(0); position >= 0; position = real.seek(position + 1)) positions.push(position);
+  for (let position = real.seek(0); position >= 0; position = real.seek(position + 1))
+    positions.push(position);
   return positions;
 }
 
@@ -109,29 +110,49 @@ sequence('does what a list of names, items and positions does', () => {
       if (index % 8 === 0) compare(real, model);
     });
     compare(real, model);
-    assert.equal(walk(real), model.items.map(({ position }) => position));
-    for (let name = 0; name < 48; name++) assert.is(real.has(`n${name}`), model.find(`n${name}`) !== undefined);
+    assert.equal(
+      walk(real),
+      model.items.map(({ position }) => position),
+    );
+    for (let name = 0; name < 48; name++)
+      assert.is(real.has(`n${name}`), model.find(`n${name}`) !== undefined);
   });
   fc.assert(property, runs(3000));
 });
 
-sequence('lets a walk meet everything that stays, once and in order, whatever comes and goes meanwhile', () => {
-  const property = fc.property(steps, fc.array(steps, { minLength: 1, maxLength: 6 }), (before, between) => {
-    const real = new Sequence<number>();
-    const model = new Model();
-    for (const one of before) one(real, model);
-    const there = new Set(model.items.map(({ position }) => position));
-    const met: number[] = [];
-    for (let position = real.seek(0), at = 0; position >= 0 && met.length < 500; position = real.seek(position + 1)) {
-      met.push(position);
-      for (const one of between[at++] ?? []) one(real, model);
-    }
-    const stayed = model.items.map(({ position }) => position).filter((position) => there.has(position));
-    assert.equal(met, [...new Set(met)].sort((a, b) => a - b));
-    for (const position of stayed) assert.ok(met.includes(position));
-  });
-  fc.assert(property, runs(500));
-});
+sequence(
+  'lets a walk meet everything that stays, once and in order, whatever comes and goes meanwhile',
+  () => {
+    const property = fc.property(
+      steps,
+      fc.array(steps, { minLength: 1, maxLength: 6 }),
+      (before, between) => {
+        const real = new Sequence<number>();
+        const model = new Model();
+        for (const one of before) one(real, model);
+        const there = new Set(model.items.map(({ position }) => position));
+        const met: number[] = [];
+        for (
+          let position = real.seek(0), at = 0;
+          position >= 0 && met.length < 500;
+          position = real.seek(position + 1)
+        ) {
+          met.push(position);
+          for (const one of between[at++] ?? []) one(real, model);
+        }
+        const stayed = model.items
+          .map(({ position }) => position)
+          .filter((position) => there.has(position));
+        assert.equal(
+          met,
+          [...new Set(met)].sort((a, b) => a - b),
+        );
+        for (const position of stayed) assert.ok(met.includes(position));
+      },
+    );
+    fc.assert(property, runs(500));
+  },
+);
 
 sequence('gives no position twice, not even after clear', () => {
   const real = new Sequence<string>();
@@ -185,8 +206,13 @@ function apply(to: readonly Sequence<Named>[], one: Change): void {
     assert.is(lazy.push(item.name, item), indexed.push(item.name, item));
   } else if ('prepend' in one) {
     const items = one.prepend.filter(isFree).map((n) => ({ name: `n${n}` }));
-    for (const each of to) each.prepend(items.map(({ name }) => name), items);
-  } else if ('delete' in one) assert.is(lazy.delete(`n${one.delete}`), indexed.delete(`n${one.delete}`));
+    for (const each of to)
+      each.prepend(
+        items.map(({ name }) => name),
+        items,
+      );
+  } else if ('delete' in one)
+    assert.is(lazy.delete(`n${one.delete}`), indexed.delete(`n${one.delete}`));
   else if ('end' in one) {
     const item = one.end === 'first' ? indexed.first() : indexed.last();
     if (item !== undefined) assert.is(lazy.delete(item.name), indexed.delete(item.name));
@@ -200,21 +226,24 @@ function apply(to: readonly Sequence<Named>[], one: Change): void {
   else if ('index' in one) lazy.index();
 }
 
-sequence('does the same whether it has its index from the start or makes it when it is asked', () => {
-  const property = fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
-    const both = [new Sequence<Named>(({ name }) => name, 1000), new Sequence<Named>(null, 1000)];
-    const [lazy, indexed] = both;
-    for (const one of changes) {
-      apply(both, one);
-      assert.is(lazy.size, indexed.size);
-      assert.is(lazy.first(), indexed.first());
-      assert.is(lazy.last(), indexed.last());
-      assert.equal([...lazy], [...indexed]);
-    }
-    for (let n = 0; n <= 20; n++) assert.is(lazy.get(`n${n}`), indexed.get(`n${n}`));
-    for (const { name } of indexed) assert.is(lazy.positionOf(name), indexed.positionOf(name));
-  });
-  fc.assert(property, runs(2000));
-});
+sequence(
+  'does the same whether it has its index from the start or makes it when it is asked',
+  () => {
+    const property = fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      const both = [new Sequence<Named>(({ name }) => name, 1000), new Sequence<Named>(null, 1000)];
+      const [lazy, indexed] = both;
+      for (const one of changes) {
+        apply(both, one);
+        assert.is(lazy.size, indexed.size);
+        assert.is(lazy.first(), indexed.first());
+        assert.is(lazy.last(), indexed.last());
+        assert.equal([...lazy], [...indexed]);
+      }
+      for (let n = 0; n <= 20; n++) assert.is(lazy.get(`n${n}`), indexed.get(`n${n}`));
+      for (const { name } of indexed) assert.is(lazy.positionOf(name), indexed.positionOf(name));
+    });
+    fc.assert(property, runs(2000));
+  },
+);
 
 sequence.run();

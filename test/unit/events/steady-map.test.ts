@@ -8,7 +8,11 @@ import { RecyclingMap } from '../../../fs/shared/recycling-map.js';
 const steady = suite('a steady map');
 
 steady('holds what a Map holds, whatever is done with it', () => {
-  const operation = fc.record({ what: fc.constantFrom('set', 'delete', 'delete', 'clear'), key: fc.nat(40), value: fc.nat() });
+  const operation = fc.record({
+    what: fc.constantFrom('set', 'delete', 'delete', 'clear'),
+    key: fc.nat(40),
+    value: fc.nat(),
+  });
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 300, size: 'max' }), (operations) => {
       const [real, model] = [new RecyclingMap<number, number>(), new Map<number, number>()];

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { MAX_EVENT_BYTES, MalformedUevent, OversizedUevent, UeventText, overflowText } from '../../../fs/uevent/text.js';
+import {
+  MAX_EVENT_BYTES,
+  MalformedUevent,
+  OversizedUevent,
+  UeventText,
+  overflowText,
+} from '../../../fs/uevent/text.js';
 import { runs } from '../../support/budget.js';
 import { suite } from '../../support/suite.js';
 import { bytes, latin1, overflow } from './reading.js';
@@ -49,7 +55,10 @@ const NO_PROPERTY = 'malformed: a line is not KEY=VALUE';
 // ---- the kernel's
 
 uevent('of the kernel becomes its text, line by line', () => {
-  assert.equal(read('datagram', NULL_ADDED), { text: NULL_ADDED.replaceAll('\0', '\n'), seqnum: 1041 });
+  assert.equal(read('datagram', NULL_ADDED), {
+    text: NULL_ADDED.replaceAll('\0', '\n'),
+    seqnum: 1041,
+  });
 });
 
 uevent('needs no property', () => {
@@ -66,7 +75,8 @@ uevent('of no bytes is refused', () => {
 uevent('whose end is cut off is refused', () => {
   for (let length = 1; length < NULL_ADDED.length; length++) {
     const cut = NULL_ADDED.slice(0, length);
-    if (!cut.endsWith('\0')) assert.is(refusal('datagram', cut), 'malformed: it does not end with a NUL', cut);
+    if (!cut.endsWith('\0'))
+      assert.is(refusal('datagram', cut), 'malformed: it does not end with a NUL', cut);
   }
 });
 
@@ -106,12 +116,18 @@ uevent('keeps bytes that are no UTF-8, and a carriage return, as they are', () =
 });
 
 uevent('has a line end inside a value written \\x0a', () => {
-  assert.is(text('datagram', `${HEADER}\0A=one\ntwo\n\0B=\n\0`), `${HEADER}\nA=one\\x0atwo\\x0a\nB=\\x0a\n`);
+  assert.is(
+    text('datagram', `${HEADER}\0A=one\ntwo\n\0B=\n\0`),
+    `${HEADER}\nA=one\\x0atwo\\x0a\nB=\\x0a\n`,
+  );
 });
 
 uevent('with a line end in its first line is refused', () => {
   for (const header of ['add@/x\ny', '\nadd@/x', 'add\n@/x', 'add@/x\n']) {
-    assert.is(refusal('datagram', `${header}\0A=B\0`), 'malformed: its first line has a line end in it');
+    assert.is(
+      refusal('datagram', `${header}\0A=B\0`),
+      'malformed: its first line has a line end in it',
+    );
   }
 });
 
@@ -131,7 +147,12 @@ uevent('with a SEQNUM that is none is refused', () => {
   for (const value of ['x', '-1', '+1', '1 ', ' 1', '1.0', '0x1', '1e3', '1\n', '\xb2']) {
     assert.is(wrong(value), 'malformed: its SEQNUM is not a number', value);
   }
-  for (const value of ['9007199254740992', '18446744073709551616', '9'.repeat(400), '1'.repeat(5000)]) {
+  for (const value of [
+    '9007199254740992',
+    '18446744073709551616',
+    '9'.repeat(400),
+    '1'.repeat(5000),
+  ]) {
     assert.is(wrong(value), 'malformed: its SEQNUM is too large', value);
   }
 });
@@ -174,7 +195,10 @@ uevent('may be published as the kernel sends it', () => {
 });
 
 uevent('in neither form is refused', () => {
-  assert.is(refusal('published', `${HEADER}\nA=B\0`), 'malformed: its first line has a line end in it');
+  assert.is(
+    refusal('published', `${HEADER}\nA=B\0`),
+    'malformed: its first line has a line end in it',
+  );
   assert.is(refusal('published', `${HEADER}\0A=B\n`), 'malformed: it does not end with a NUL');
   assert.is(refusal('published', '\n'), 'malformed: it is empty');
   assert.is(refusal('published', '\n\n\n'), 'malformed: it is empty');
@@ -185,14 +209,21 @@ uevent('in neither form is refused', () => {
 // ---- size
 
 uevent('may have 64 KiB of text and not a byte more', () => {
-  const filled = (length: number, end: string) => `${HEADER}${end}A=${'v'.repeat(length - HEADER.length - 4)}${end}`;
-  for (const [form, end] of [['datagram', '\0'], ['published', '\n']] as const) {
+  const filled = (length: number, end: string) =>
+    `${HEADER}${end}A=${'v'.repeat(length - HEADER.length - 4)}${end}`;
+  for (const [form, end] of [
+    ['datagram', '\0'],
+    ['published', '\n'],
+  ] as const) {
     const largest = filled(MAX_EVENT_BYTES, end);
     assert.is(largest.length, 64 * 1024);
     assert.is(text(form, largest), largest.replaceAll('\0', '\n'));
     assert.is(refusal(form, filled(MAX_EVENT_BYTES + 1, end)), 'oversized');
     assert.is(refusal(form, filled(MAX_EVENT_BYTES + 1000, end)), 'oversized');
-    assert.is(refusal(form, `${HEADER}${end}${'K=v\0'.replaceAll('\0', end).repeat(MAX_EVENT_BYTES / 4)}`), 'oversized');
+    assert.is(
+      refusal(form, `${HEADER}${end}${'K=v\0'.replaceAll('\0', end).repeat(MAX_EVENT_BYTES / 4)}`),
+      'oversized',
+    );
   }
   // Its last line end counts, whether the writer sent it or not.
   assert.is(refusal('published', filled(MAX_EVENT_BYTES + 1, '\n').slice(0, -1)), 'oversized');
@@ -206,7 +237,10 @@ uevent('is measured by its text: an escaped line end has four bytes', () => {
   assert.is(text('datagram', escaped(whole, 'v'.repeat(left))).length, MAX_EVENT_BYTES);
   for (let more = left + 1; more < left + 8; more++) {
     assert.is(refusal('datagram', escaped(whole, 'v'.repeat(more))), 'oversized');
-    assert.is(refusal('datagram', `${escaped(whole - 1, 'v'.repeat(more)).slice(0, -1)}\n\0`), 'oversized');
+    assert.is(
+      refusal('datagram', `${escaped(whole - 1, 'v'.repeat(more)).slice(0, -1)}\n\0`),
+      'oversized',
+    );
   }
   assert.is(refusal('datagram', escaped(whole + 1)), 'oversized');
 });
@@ -217,47 +251,82 @@ uevent('is measured by its text: an escaped line end has four bytes', () => {
 const soup = fc.oneof(
   fc.uint8Array({ maxLength: 200 }).map(latin1),
   fc.string({
-    unit: fc.constantFrom('a', '@', '/', '@/', '=', '\0', '\n', '\\', '\xff', '9', 'K=v', 'SEQNUM=', 'add@/x\0', 'add@/x\n'),
+    unit: fc.constantFrom(
+      'a',
+      '@',
+      '/',
+      '@/',
+      '=',
+      '\0',
+      '\n',
+      '\\',
+      '\xff',
+      '9',
+      'K=v',
+      'SEQNUM=',
+      'add@/x\0',
+      'add@/x\n',
+    ),
     maxLength: 60,
     size: 'max',
   }),
 );
 
 uevent('of any bytes is a text or refused, whatever stands around it', () => {
-  const property = fc.property(fc.constantFrom<Form>('datagram', 'published'), soup, soup, soup, (form, before, data, after) => {
-    const whole = bytes(before + data + after);
-    const into = new UeventText();
-    let got: string | null = null;
-    try {
-      into[reader[form]](whole, before.length, data.length);
-      got = latin1(into.bytes.subarray(0, into.length));
-    } catch (error) {
-      assert.ok(error instanceof MalformedUevent || error instanceof OversizedUevent, String(error));
-    }
-    assert.is(latin1(whole), before + data + after);
-    if (got === null) {
-      assert.is.not(refusal(form, data), 'none');
-      return;
-    }
-    assert.is(got, text(form, data));
-    // It says the same when it is read again, and it is made of a header and properties.
-    assert.is(text('published', got), got);
-    assert.is(text('datagram', got.replaceAll('\n', '\0')), got);
-    assert.match(got, /^[^\0\n]+?@\/[^\0\n]*\n([^\0\n=]+=[^\0\n]*\n)*$/);
-  });
+  const property = fc.property(
+    fc.constantFrom<Form>('datagram', 'published'),
+    soup,
+    soup,
+    soup,
+    (form, before, data, after) => {
+      const whole = bytes(before + data + after);
+      const into = new UeventText();
+      let got: string | null = null;
+      try {
+        into[reader[form]](whole, before.length, data.length);
+        got = latin1(into.bytes.subarray(0, into.length));
+      } catch (error) {
+        assert.ok(
+          error instanceof MalformedUevent || error instanceof OversizedUevent,
+          String(error),
+        );
+      }
+      assert.is(latin1(whole), before + data + after);
+      if (got === null) {
+        assert.is.not(refusal(form, data), 'none');
+        return;
+      }
+      assert.is(got, text(form, data));
+      // It says the same when it is read again, and it is made of a header and properties.
+      assert.is(text('published', got), got);
+      assert.is(text('datagram', got.replaceAll('\n', '\0')), got);
+      assert.match(got, /^[^\0\n]+?@\/[^\0\n]*\n([^\0\n=]+=[^\0\n]*\n)*$/);
+    },
+  );
   fc.assert(property, runs(5000));
 });
 
 uevent('of any properties comes through as it was', () => {
-  const value = fc.uint8Array({ maxLength: 30 }).map((raw) => latin1(raw).replaceAll(/[\0\n]/g, '.'));
+  const value = fc
+    .uint8Array({ maxLength: 30 })
+    .map((raw) => latin1(raw).replaceAll(/[\0\n]/g, '.'));
   const key = value.map((raw) => raw.replaceAll('=', '.') + 'K');
-  const header = fc.tuple(value, value).map(([action, path]) => `${action.replaceAll('@', '.')}A@/${path}`);
-  const property = fc.property(header, fc.array(fc.tuple(key, value), { maxLength: 12 }), (first, properties) => {
-    const lines = [first, ...properties.filter(([name]) => name !== 'SEQNUM').map(([name, is]) => `${name}=${is}`)];
-    const own = lines.map((line) => `${line}\n`).join('');
-    assert.is(text('published', own), own);
-    assert.is(text('datagram', own.replaceAll('\n', '\0')), own);
-  });
+  const header = fc
+    .tuple(value, value)
+    .map(([action, path]) => `${action.replaceAll('@', '.')}A@/${path}`);
+  const property = fc.property(
+    header,
+    fc.array(fc.tuple(key, value), { maxLength: 12 }),
+    (first, properties) => {
+      const lines = [
+        first,
+        ...properties.filter(([name]) => name !== 'SEQNUM').map(([name, is]) => `${name}=${is}`),
+      ];
+      const own = lines.map((line) => `${line}\n`).join('');
+      assert.is(text('published', own), own);
+      assert.is(text('datagram', own.replaceAll('\n', '\0')), own);
+    },
+  );
   fc.assert(property, runs(2000));
 });
 
@@ -267,13 +336,18 @@ uevent('of random length near the limit never overruns its memory', () => {
     fc.nat(12),
     fc.array(fc.constantFrom('\n', 'v', '\0A=', '\0'), { maxLength: 12 }),
     (less, end) => {
-      const data = bytes(`${HEADER}\0A=${'v'.repeat(MAX_EVENT_BYTES - HEADER.length - 4 - less)}${end.join('')}\0`);
+      const data = bytes(
+        `${HEADER}\0A=${'v'.repeat(MAX_EVENT_BYTES - HEADER.length - 4 - less)}${end.join('')}\0`,
+      );
       try {
         into.readDatagram(data, 0, data.length);
         assert.ok(into.length <= MAX_EVENT_BYTES);
         assert.is(into.bytes[into.length - 1], 0x0a);
       } catch (error) {
-        assert.ok(error instanceof MalformedUevent || error instanceof OversizedUevent, String(error));
+        assert.ok(
+          error instanceof MalformedUevent || error instanceof OversizedUevent,
+          String(error),
+        );
       }
     },
   );

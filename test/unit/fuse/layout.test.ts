@@ -8,7 +8,17 @@ import * as abi from '../../../fs/fuse/abi.js';
 import { MAX_WRITE_BYTES } from '../../../fs/fuse/session.js';
 import { type Attr, Reply } from '../../../fs/fuse/reply.js';
 import { PROJECT } from '../../support/daemon.js';
-import { Child, MemoryKernel, O_APPEND, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, cstring, refusal } from '../../support/kernel.js';
+import {
+  Child,
+  MemoryKernel,
+  O_APPEND,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_TRUNC,
+  O_WRONLY,
+  cstring,
+  refusal,
+} from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';
 import { STRUCTS, type StructName, decode, encode, fieldsOf, offsetOf, sizeOf } from './structs.js';
 
@@ -19,8 +29,15 @@ type Table = Readonly<Record<string, number>>;
 let header: { sizes: Table; offsets: Table; opcodes: Table; constants: Table };
 
 layout.before(() => {
-  const program = join(process.env.EVENTFS_TEST_DIR ?? mkdtempSync(join(tmpdir(), 'eventfs-')), 'layout');
-  execFileSync('cc', ['-Wall', '-Wextra', '-Werror', '-o', program, join(PROJECT, 'test/unit/fuse/layout.c')], { stdio: 'inherit' });
+  const program = join(
+    process.env.EVENTFS_TEST_DIR ?? mkdtempSync(join(tmpdir(), 'eventfs-')),
+    'layout',
+  );
+  execFileSync(
+    'cc',
+    ['-Wall', '-Wextra', '-Werror', '-o', program, join(PROJECT, 'test/unit/fuse/layout.c')],
+    { stdio: 'inherit' },
+  );
   header = JSON.parse(execFileSync(program, { encoding: 'utf8' })) as typeof header;
 });
 
@@ -41,7 +58,10 @@ layout('has the sizes of the header', () => {
 });
 
 layout('has the offsets of the header', () => {
-  const offsets = Object.entries(abi.InHeader).map(([field, offset]) => [`fuse_in_header.${field}`, offset]);
+  const offsets = Object.entries(abi.InHeader).map(([field, offset]) => [
+    `fuse_in_header.${field}`,
+    offset,
+  ]);
   compare(Object.fromEntries(offsets) as Table, header.offsets);
 });
 
@@ -51,7 +71,10 @@ layout('has the opcodes of the header, and only those', () => {
 });
 
 layout('has the flags of the header', () => {
-  compare(Object.fromEntries(Object.entries(abi.InitFlag).map(([name, bit]) => [name, 2 ** bit])), header.constants);
+  compare(
+    Object.fromEntries(Object.entries(abi.InitFlag).map(([name, bit]) => [name, 2 ** bit])),
+    header.constants,
+  );
   compare(abi.OpenFlag, header.constants);
   compare(abi.SetattrValid, header.constants);
   compare(abi.RenameFlag, header.constants);
@@ -59,7 +82,17 @@ layout('has the flags of the header', () => {
 });
 
 layout('has the constants of the header', () => {
-  const { Opcode: _o, InitFlag: _i, OpenFlag: _f, SetattrValid: _v, RenameFlag: _r, XattrFlag: _x, InHeader: _h, Size: _s, ...constants } = abi;
+  const {
+    Opcode: _o,
+    InitFlag: _i,
+    OpenFlag: _f,
+    SetattrValid: _v,
+    RenameFlag: _r,
+    XattrFlag: _x,
+    InHeader: _h,
+    Size: _s,
+    ...constants
+  } = abi;
   // What we speak is ours to say. Headers have the 32 upper flags as 64-bit numbers, and from 7.40 and 7.42 on only.
   const {
     FUSE_KERNEL_MINOR_VERSION: _minor,
@@ -75,7 +108,9 @@ layout('has the constants of the header', () => {
 layout('is the one that the tests write and read with', () => {
   const structs = Object.keys(STRUCTS) as StructName[];
   compare(Object.fromEntries(structs.map((struct) => [struct, sizeOf(struct)])), header.sizes);
-  const fields = structs.flatMap((struct) => fieldsOf(struct).map(([field]) => [`${struct}.${field}`, offsetOf(struct, field)]));
+  const fields = structs.flatMap((struct) =>
+    fieldsOf(struct).map(([field]) => [`${struct}.${field}`, offsetOf(struct, field)]),
+  );
   compare(Object.fromEntries(fields) as Table, header.offsets);
   assert.is(header.offsets['fuse_dirent.name'], sizeOf('fuse_dirent'));
 });
@@ -115,14 +150,23 @@ function checkAttr(reply: Buffer, struct: 'fuse_entry_out' | 'fuse_attr_out'): v
   const wide = (field: string) => fieldAt(reply, struct, `attr.${field}`, 8);
   const narrow = (field: string) => fieldAt(reply, struct, `attr.${field}`, 4);
   assert.equal([wide('ino'), wide('size'), wide('blocks')], [ATTR.ino, ATTR.size, 3]);
-  assert.equal([wide('atime'), wide('mtime'), wide('ctime')], [ATTR.atime.sec, ATTR.mtime.sec, ATTR.ctime.sec]);
-  assert.equal([narrow('atimensec'), narrow('mtimensec'), narrow('ctimensec')], [111, 222, 999_999_999]);
-  assert.equal([narrow('mode'), narrow('nlink'), narrow('uid'), narrow('gid')], [ATTR.mode, ATTR.nlink, ATTR.uid, ATTR.gid]);
+  assert.equal(
+    [wide('atime'), wide('mtime'), wide('ctime')],
+    [ATTR.atime.sec, ATTR.mtime.sec, ATTR.ctime.sec],
+  );
+  assert.equal(
+    [narrow('atimensec'), narrow('mtimensec'), narrow('ctimensec')],
+    [111, 222, 999_999_999],
+  );
+  assert.equal(
+    [narrow('mode'), narrow('nlink'), narrow('uid'), narrow('gid')],
+    [ATTR.mode, ATTR.nlink, ATTR.uid, ATTR.gid],
+  );
   assert.equal([narrow('rdev'), narrow('blksize')], [0, 4096]);
   assert.is(reply.readUInt32LE(reply.length - 4), 0); // flags
 }
 
-layout('of fuse_out_header: length, error and the request\'s unique', () => {
+layout("of fuse_out_header: length, error and the request's unique", () => {
   const empty = replyOf((reply) => reply.end());
   assert.equal([...new Uint32Array(empty.buffer, 0, 4)], [16, 0, ...UNIQUE]);
   const refused = replyOf((reply) => reply.error(116));
@@ -139,8 +183,10 @@ layout('of fuse_entry_out: the node, its attributes, and time-outs of zero', () 
   });
   assert.is(reply.length, 16 + header.sizes.fuse_entry_out);
   assert.is(fieldAt(reply, 'fuse_entry_out', 'nodeid', 8), 0x1f_ffff_ffff_fff1);
-  for (const field of ['generation', 'entry_valid', 'attr_valid']) assert.is(fieldAt(reply, 'fuse_entry_out', field, 8), 0);
-  for (const field of ['entry_valid_nsec', 'attr_valid_nsec']) assert.is(fieldAt(reply, 'fuse_entry_out', field, 4), 0);
+  for (const field of ['generation', 'entry_valid', 'attr_valid'])
+    assert.is(fieldAt(reply, 'fuse_entry_out', field, 8), 0);
+  for (const field of ['entry_valid_nsec', 'attr_valid_nsec'])
+    assert.is(fieldAt(reply, 'fuse_entry_out', field, 4), 0);
   checkAttr(reply, 'fuse_entry_out');
 });
 
@@ -172,7 +218,10 @@ layout('of fuse_dirent: names of every length, padded with zeros, none of them c
     const room = whole[0] + whole[1] + whole[2] - 1;
     const reply = replyOf((to) => {
       to.room = room;
-      assert.equal(names.map((name, index) => to.add(0x1_0000_0001 + index, 0o100000, name, index + 1)), [true, true, false]);
+      assert.equal(
+        names.map((name, index) => to.add(0x1_0000_0001 + index, 0o100000, name, index + 1)),
+        [true, true, false],
+      );
       return to.end();
     });
     assert.is(reply.length, 16 + whole[0] + whole[1]);
@@ -193,8 +242,15 @@ layout('of fuse_dirent: names of every length, padded with zeros, none of them c
 layout('of FUSE_NOTIFY_POLL: unique 0 and the poll key', () => {
   const reply = replyOf((to) => to.pollWakeup(0x11223344, 0x55667788));
   assert.is(reply.length, 16 + header.sizes.fuse_notify_poll_wakeup_out);
-  assert.equal(decode('fuse_out_header', reply), { len: reply.length, error: abi.FUSE_NOTIFY_POLL, unique: 0 });
-  assert.is(reply.readBigUInt64LE(16 + header.offsets['fuse_notify_poll_wakeup_out.kh']), 0x5566778811223344n);
+  assert.equal(decode('fuse_out_header', reply), {
+    len: reply.length,
+    error: abi.FUSE_NOTIFY_POLL,
+    unique: 0,
+  });
+  assert.is(
+    reply.readBigUInt64LE(16 + header.offsets['fuse_notify_poll_wakeup_out.kh']),
+    0x5566778811223344n,
+  );
 });
 
 // ---- requests: each field has its effect, and only that
@@ -208,14 +264,19 @@ function withFile(): { kernel: MemoryKernel; directory: number; file: number } {
 
 layout('of fuse_init_in and fuse_init_out: what was agreed on', () => {
   const kernel = new MemoryKernel();
-  const reply = kernel.ask('FUSE_INIT', 0, encode('fuse_init_in', { major: 7, minor: 36, max_readahead: 0x20000, flags: 0xffffffff }));
+  const reply = kernel.ask(
+    'FUSE_INIT',
+    0,
+    encode('fuse_init_in', { major: 7, minor: 36, max_readahead: 0x20000, flags: 0xffffffff }),
+  );
   assert.is(reply.length, header.sizes.fuse_init_out);
   const agreed = decode('fuse_init_out', reply);
   assert.equal(agreed, {
     major: 7,
     minor: 36,
     max_readahead: 0x20000,
-    flags: header.constants.FUSE_ASYNC_READ |
+    flags:
+      header.constants.FUSE_ASYNC_READ |
       header.constants.FUSE_ATOMIC_O_TRUNC |
       header.constants.FUSE_BIG_WRITES |
       header.constants.FUSE_PARALLEL_DIROPS |
@@ -235,10 +296,23 @@ layout('of fuse_init_in and fuse_init_out: what was agreed on', () => {
 
 layout('of fuse_setattr_in: each valid bit takes its own field', () => {
   const { kernel, file } = withFile();
-  const { FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_MTIME, FATTR_MTIME_NOW } = header.constants;
+  const { FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_MTIME, FATTR_MTIME_NOW } =
+    header.constants;
   const noise = {
-    fh: 99, size: 4, lock_owner: 98, atime: 97, mtime: 0x1_0000_0060, ctime: 95, atimensec: 94, mtimensec: 93, ctimensec: 92,
-    mode: 0o100421, unused4: 91, uid: 1234, gid: 4321, unused5: 90,
+    fh: 99,
+    size: 4,
+    lock_owner: 98,
+    atime: 97,
+    mtime: 0x1_0000_0060,
+    ctime: 95,
+    atimensec: 94,
+    mtimensec: 93,
+    ctimensec: 92,
+    mode: 0o100421,
+    unused4: 91,
+    uid: 1234,
+    gid: 4321,
+    unused5: 90,
   };
   const attr = (valid: number) => kernel.setattr(file, { ...noise, valid });
   const before = attr(0);
@@ -258,11 +332,30 @@ layout('of fuse_setattr_in: each valid bit takes its own field', () => {
 
 layout('of fuse_mkdir_in, fuse_create_in: mode and name', () => {
   const kernel = MemoryKernel.started();
-  const payload = Buffer.concat([encode('fuse_mkdir_in', { mode: 0o40751, umask: 0o22 }), cstring('made')]);
-  const directory = decode('fuse_entry_out', kernel.ask('FUSE_MKDIR', 1, payload, { uid: 7, gid: 8 }));
-  assert.equal([directory['attr.mode'], directory['attr.uid'], directory['attr.gid']], [0o40751, 7, 8]);
-  const create = encode('fuse_create_in', { flags: O_WRONLY, mode: 0o100612, umask: 0o777, open_flags: 0xffff });
-  const made = kernel.ask('FUSE_CREATE', directory.nodeid, Buffer.concat([create, cstring('file')]), { uid: 9, gid: 10 });
+  const payload = Buffer.concat([
+    encode('fuse_mkdir_in', { mode: 0o40751, umask: 0o22 }),
+    cstring('made'),
+  ]);
+  const directory = decode(
+    'fuse_entry_out',
+    kernel.ask('FUSE_MKDIR', 1, payload, { uid: 7, gid: 8 }),
+  );
+  assert.equal(
+    [directory['attr.mode'], directory['attr.uid'], directory['attr.gid']],
+    [0o40751, 7, 8],
+  );
+  const create = encode('fuse_create_in', {
+    flags: O_WRONLY,
+    mode: 0o100612,
+    umask: 0o777,
+    open_flags: 0xffff,
+  });
+  const made = kernel.ask(
+    'FUSE_CREATE',
+    directory.nodeid,
+    Buffer.concat([create, cstring('file')]),
+    { uid: 9, gid: 10 },
+  );
   const file = decode('fuse_entry_out', made);
   assert.equal([file['attr.mode'], file['attr.uid'], file['attr.gid']], [0o100612, 9, 10]);
   assert.is(made.length, header.sizes.fuse_entry_out + header.sizes.fuse_open_out);
@@ -284,11 +377,18 @@ layout('of fuse_read_in: handle, offset, size and flags', () => {
   const { kernel, directory, file } = withFile();
   const other = kernel.open(file);
   const fh = kernel.open(kernel.make(directory, 'other', '0123456789'));
-  const body = kernel.ask('FUSE_READ', 0, encode('fuse_read_in', { fh, offset: 3, size: 4, read_flags: 0xff, lock_owner: 5, padding: 9 }));
+  const body = kernel.ask(
+    'FUSE_READ',
+    0,
+    encode('fuse_read_in', { fh, offset: 3, size: 4, read_flags: 0xff, lock_owner: 5, padding: 9 }),
+  );
   assert.is(body.toString(), '3456');
   assert.is(kernel.read(other, 2, 1), 'bc');
   const stream = kernel.open(kernel.walk('stream'));
-  assert.is(refusal(() => kernel.read(stream, 100, 0, O_NONBLOCK)), 'EAGAIN');
+  assert.is(
+    refusal(() => kernel.read(stream, 100, 0, O_NONBLOCK)),
+    'EAGAIN',
+  );
   assert.is(kernel.readIntoCache(fh), 'EINVAL'); // read_flags without FUSE_READ_LOCKOWNER
   kernel.close();
 });
@@ -297,7 +397,15 @@ layout('of fuse_write_in: handle, offset, size and flags', () => {
   const { kernel, file } = withFile();
   const fh = kernel.open(file, O_WRONLY);
   const data = Buffer.from('XYZ');
-  const write = encode('fuse_write_in', { fh, offset: 2, size: 3, write_flags: 2, lock_owner: 5, flags: O_WRONLY, padding: 9 });
+  const write = encode('fuse_write_in', {
+    fh,
+    offset: 2,
+    size: 3,
+    write_flags: 2,
+    lock_owner: 5,
+    flags: O_WRONLY,
+    padding: 9,
+  });
   const written = kernel.ask('FUSE_WRITE', 0, Buffer.concat([write, data]));
   assert.equal(decode('fuse_write_out', written), { size: 3, padding: 0 });
   kernel.write(fh, '!', 1, O_WRONLY | O_APPEND);
@@ -347,8 +455,15 @@ layout('of fuse_forget_in and fuse_forget_one: whose lookups, and how many', () 
 layout('of fuse_release_in: the handle', () => {
   const { kernel, file } = withFile();
   const [one, other] = [kernel.open(file), kernel.open(file)];
-  kernel.ask('FUSE_RELEASE', 0, encode('fuse_release_in', { fh: one, flags: 0xffff, release_flags: 3, lock_owner: other }));
-  assert.is(refusal(() => kernel.read(one)), 'EBADF');
+  kernel.ask(
+    'FUSE_RELEASE',
+    0,
+    encode('fuse_release_in', { fh: one, flags: 0xffff, release_flags: 3, lock_owner: other }),
+  );
+  assert.is(
+    refusal(() => kernel.read(one)),
+    'EBADF',
+  );
   assert.is(kernel.read(other), 'abcdefgh');
   kernel.close();
 });
@@ -360,7 +475,10 @@ layout('of fuse_statfs_out: blocks of 512 bytes, names of 255', () => {
   const { bytes, events } = kernel.tree.ledger.mount.bounds;
   const counts = ['st.blocks', 'st.bfree', 'st.bavail', 'st.files', 'st.ffree'] as const;
   const blocks = Math.floor(bytes / 512);
-  assert.equal(counts.map((name) => statfs[name]), [blocks, blocks, blocks, events, events]);
+  assert.equal(
+    counts.map((name) => statfs[name]),
+    [blocks, blocks, blocks, events, events],
+  );
   kernel.close();
 });
 
@@ -371,7 +489,10 @@ layout('of fuse_in_header: node, user and process', async () => {
   const { 'attr.uid': uid, 'attr.gid': gid } = kernel.lookup(1, String(child.pid));
   assert.equal([uid, gid], [5, 6]);
   await child.die();
-  assert.is(refusal(() => kernel.lookup(1, String(child.pid))), 'ENOENT');
+  assert.is(
+    refusal(() => kernel.lookup(1, String(child.pid))),
+    'ENOENT',
+  );
   kernel.close();
 });
 

@@ -26,7 +26,14 @@ lost.after(async () => {
 });
 
 class World {
-  readonly parked = new ParkedReads(1024, new QuotaLedger({ mount: NO_BOUNDS, uid: { others: NO_BOUNDS, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } }));
+  readonly parked = new ParkedReads(
+    1024,
+    new QuotaLedger({
+      mount: NO_BOUNDS,
+      uid: { others: NO_BOUNDS, of: new Map() },
+      gid: { others: NO_BOUNDS, of: new Map() },
+    }),
+  );
   readonly interrupted: number[] = [];
   readonly lost = new MissedInterruptPoller(this.parked, (read) => {
     this.interrupted.push(this.parked.tidOf(read.slot));
@@ -49,12 +56,20 @@ async function processIn(state: 'S' | 'D' | 'R'): Promise<number> {
   const command = {
     S: ['sleep', '1000'],
     // vfork(2): the parent can't be interrupted while the child has its memory.
-    D: ['python3', '-c', 'import ctypes, time\nc = ctypes.CDLL(None)\nif c.vfork() == 0: c.sleep(1000); c._exit(0)'],
+    D: [
+      'python3',
+      '-c',
+      'import ctypes, time\nc = ctypes.CDLL(None)\nif c.vfork() == 0: c.sleep(1000); c._exit(0)',
+    ],
     R: ['sh', '-c', 'while :; do :; done'],
   }[state];
   const child = spawn(command[0], command.slice(1), { stdio: 'ignore' });
   children.push(child);
-  await until(() => stateOf(child.pid!) === state, `it is not in ${state}, but in ${stateOf(child.pid!)}`, 20_000);
+  await until(
+    () => stateOf(child.pid!) === state,
+    `it is not in ${state}, but in ${stateOf(child.pid!)}`,
+    20_000,
+  );
   return child.pid!;
 }
 

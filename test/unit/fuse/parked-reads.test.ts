@@ -15,7 +15,11 @@ const NO_HANDLE = {} as Handle;
 const request = new Uint32Array(16);
 
 function ledgerOf(others: Partial<Bounds> = {}): QuotaLedger {
-  return new QuotaLedger({ mount: NO_BOUNDS, uid: { others: { ...NO_BOUNDS, ...others }, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } });
+  return new QuotaLedger({
+    mount: NO_BOUNDS,
+    uid: { others: { ...NO_BOUNDS, ...others }, of: new Map() },
+    gid: { others: NO_BOUNDS, of: new Map() },
+  });
 }
 
 function park(parked: ParkedReads, low: number, high: number, uid = 1000): ParkedRead | undefined {
@@ -27,14 +31,28 @@ function park(parked: ParkedReads, low: number, high: number, uid = 1000): Parke
 
 reads('are found by their number, and only as long as they wait', () => {
   // Numbers that often collide, and such as the kernel counts up
-  const unique = fc.tuple(fc.oneof(fc.nat(40), fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.nat(6).map((n) => n * 32)), fc.oneof(fc.constant(0), fc.nat(3)));
-  const steps = fc.array(fc.record({ unique, frees: fc.boolean(), which: fc.nat(99) }), { maxLength: 200, size: 'max' });
+  const unique = fc.tuple(
+    fc.oneof(
+      fc.nat(40),
+      fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+      fc.nat(6).map((n) => n * 32),
+    ),
+    fc.oneof(fc.constant(0), fc.nat(3)),
+  );
+  const steps = fc.array(fc.record({ unique, frees: fc.boolean(), which: fc.nat(99) }), {
+    maxLength: 200,
+    size: 'max',
+  });
   fc.assert(
     fc.property(steps, (all) => {
       const ledger = ledgerOf();
       const parked = new ParkedReads(8, ledger);
       const model = new Map<string, ParkedRead>();
-      for (const { unique: [low, high], frees, which } of all) {
+      for (const {
+        unique: [low, high],
+        frees,
+        which,
+      } of all) {
         const key = `${low} ${high}`;
         if (frees && model.size > 0) {
           const [gone, read] = [...model][which % model.size];
@@ -48,7 +66,8 @@ reads('are found by their number, and only as long as they wait', () => {
         assert.is(parked.size, model.size);
         assert.is(ledger.mount.reads, model.size);
         assert.is(parked.find(low, high), model.get(key));
-        for (const [other, read] of model) assert.is(parked.find(...(other.split(' ').map(Number) as [number, number])), read);
+        for (const [other, read] of model)
+          assert.is(parked.find(...(other.split(' ').map(Number) as [number, number])), read);
       }
     }),
     runs(200),
@@ -85,36 +104,46 @@ reads('of one user are as many as the quota says, and nobody else is refused', (
   assert.is(ledger.users.get(1000)!.reads, 2);
 });
 
-reads('that are too many of their user are told EAGAIN, and the reader may have another user than the opener', () => {
-  const kernel = MemoryKernel.started();
-  kernel.tree.ledger.setQuotas({ mount: NO_BOUNDS, uid: { others: { ...NO_BOUNDS, reads: 1 }, of: new Map() }, gid: { others: NO_BOUNDS, of: new Map() } });
-  const fh = kernel.open(kernel.walk('stream'), 0, { uid: 1000 });
-  const waiting = kernel.startRead(fh, 4096, { uid: 1001 });
-  assert.is(kernel.startRead(fh, 4096, { uid: 1001 }).result, 'EAGAIN');
-  const own = kernel.startRead(fh, 4096, { uid: 1000 });
-  kernel.event(1);
-  assert.equal([waiting.result === undefined, own.result === undefined], [false, true]);
-  assert.is(kernel.tree.ledger.users.get(1001), undefined);
-  kernel.interruptRead(own);
-  kernel.release(fh);
-  assert.is(kernel.tree.ledger.users.size, 0);
-  kernel.close();
-});
+reads(
+  'that are too many of their user are told EAGAIN, and the reader may have another user than the opener',
+  () => {
+    const kernel = MemoryKernel.started();
+    kernel.tree.ledger.setQuotas({
+      mount: NO_BOUNDS,
+      uid: { others: { ...NO_BOUNDS, reads: 1 }, of: new Map() },
+      gid: { others: NO_BOUNDS, of: new Map() },
+    });
+    const fh = kernel.open(kernel.walk('stream'), 0, { uid: 1000 });
+    const waiting = kernel.startRead(fh, 4096, { uid: 1001 });
+    assert.is(kernel.startRead(fh, 4096, { uid: 1001 }).result, 'EAGAIN');
+    const own = kernel.startRead(fh, 4096, { uid: 1000 });
+    kernel.event(1);
+    assert.equal([waiting.result === undefined, own.result === undefined], [false, true]);
+    assert.is(kernel.tree.ledger.users.get(1001), undefined);
+    kernel.interruptRead(own);
+    kernel.release(fh);
+    assert.is(kernel.tree.ledger.users.size, 0);
+    kernel.close();
+  },
+);
 
-reads('that are answered, interrupted or ended give their slots back: 65,619 one after the other are none too many', () => {
-  const kernel = MemoryKernel.started({ mostParked: 64 });
-  const fh = kernel.open(kernel.walk('stream'));
-  for (let n = 0; n < 65_619; n++) {
-    const read = kernel.startRead(fh, 4096);
-    assert.is(read.result, undefined, `read ${n}`);
-    if (n % 3 === 0) kernel.interruptRead(read);
-    else kernel.event(n);
-    assert.is(read.result === 'EINTR', n % 3 === 0);
-    assert.is(kernel.parked.size, 0);
-  }
-  kernel.release(fh);
-  assert.equal([kernel.tree.ledger.mount.reads, kernel.tree.ledger.mount.streams], [0, 0]);
-  kernel.close();
-});
+reads(
+  'that are answered, interrupted or ended give their slots back: 65,619 one after the other are none too many',
+  () => {
+    const kernel = MemoryKernel.started({ mostParked: 64 });
+    const fh = kernel.open(kernel.walk('stream'));
+    for (let n = 0; n < 65_619; n++) {
+      const read = kernel.startRead(fh, 4096);
+      assert.is(read.result, undefined, `read ${n}`);
+      if (n % 3 === 0) kernel.interruptRead(read);
+      else kernel.event(n);
+      assert.is(read.result === 'EINTR', n % 3 === 0);
+      assert.is(kernel.parked.size, 0);
+    }
+    kernel.release(fh);
+    assert.equal([kernel.tree.ledger.mount.reads, kernel.tree.ledger.mount.streams], [0, 0]);
+    kernel.close();
+  },
+);
 
 reads.run();

@@ -1,8 +1,20 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Errno, FsError } from '../../../fs/shared/errors.js';
-import { FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_READ_LOCKOWNER, OLDEST_MINOR_VERSION, Opcode } from '../../../fs/fuse/abi.js';
-import { DONE, type Handler, type Handlers, NO_REPLY, OPERATIONS } from '../../../fs/fuse/opcodes.js';
+import {
+  FUSE_KERNEL_MINOR_VERSION,
+  FUSE_KERNEL_VERSION,
+  FUSE_READ_LOCKOWNER,
+  OLDEST_MINOR_VERSION,
+  Opcode,
+} from '../../../fs/fuse/abi.js';
+import {
+  DONE,
+  type Handler,
+  type Handlers,
+  NO_REPLY,
+  OPERATIONS,
+} from '../../../fs/fuse/opcodes.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
 import { MemoryKernel, type OpcodeName, O_RDWR, cstring, refusal } from '../../support/kernel.js';
 import { runs } from '../../support/budget.js';
@@ -25,7 +37,12 @@ function allHandlers(handler: Handler): Handlers {
 /** A session with these handlers, and what it has complained of. */
 function withHandlers(handlers: Handlers): { own: Session; complaints: string[] } {
   const complaints: string[] = [];
-  const own = new Session(new Uint8Array(REQUEST_BYTES), new Uint8Array(REPLY_BYTES), handlers, collecting(complaints));
+  const own = new Session(
+    new Uint8Array(REQUEST_BYTES),
+    new Uint8Array(REPLY_BYTES),
+    handlers,
+    collecting(complaints),
+  );
   return { own, complaints };
 }
 
@@ -37,11 +54,23 @@ function dispatch(own: Session, request: Uint8Array): Buffer | null {
 }
 
 function bytesOf(opcode: number, payload: Uint8Array, unique = 0x1234_5678_9abc): Buffer {
-  return Buffer.concat([encode('fuse_in_header', { len: HEADER_BYTES + payload.length, opcode, unique, nodeid: 77, pid: 4711 }), payload]);
+  return Buffer.concat([
+    encode('fuse_in_header', {
+      len: HEADER_BYTES + payload.length,
+      opcode,
+      unique,
+      nodeid: 77,
+      pid: 4711,
+    }),
+    payload,
+  ]);
 }
 
 function init(major: number, minor: number, flags = 0xffffffff): Buffer {
-  return bytesOf(Opcode.FUSE_INIT, encode('fuse_init_in', { major, minor, max_readahead: 131072, flags }));
+  return bytesOf(
+    Opcode.FUSE_INIT,
+    encode('fuse_init_in', { major, minor, max_readahead: 131072, flags }),
+  );
 }
 
 function started(handlers: Handlers): { own: Session; complaints: string[] } {
@@ -61,32 +90,193 @@ session('reads the INIT of Linux 6.18 as it stands in memory', () => {
   const reply = dispatch(
     own,
     Uint8Array.from([
-      0x68, 0x00, 0x00, 0x00, 0x1a, 0x00, 0x00, 0x00, // len 104, opcode 26
-      0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // unique 2
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // nodeid 0
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // uid 0, gid 0
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // pid 0, total_extlen 0
-      0x07, 0x00, 0x00, 0x00, 0x2d, 0x00, 0x00, 0x00, // major 7, minor 45
-      0x00, 0x00, 0x02, 0x00, 0xfb, 0xff, 0xff, 0x73, // max_readahead 128 KiB, flags
-      0xef, 0x0f, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // flags2
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-      0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+      0x68,
+      0x00,
+      0x00,
+      0x00,
+      0x1a,
+      0x00,
+      0x00,
+      0x00, // len 104, opcode 26
+      0x02,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00, // unique 2
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00, // nodeid 0
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00, // uid 0, gid 0
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00, // pid 0, total_extlen 0
+      0x07,
+      0x00,
+      0x00,
+      0x00,
+      0x2d,
+      0x00,
+      0x00,
+      0x00, // major 7, minor 45
+      0x00,
+      0x00,
+      0x02,
+      0x00,
+      0xfb,
+      0xff,
+      0xff,
+      0x73, // max_readahead 128 KiB, flags
+      0xef,
+      0x0f,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00, // flags2
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
+      0x00,
     ]),
   );
   assert.equal(reply && [...reply], [
-    0x50, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // len 80, error 0
-    0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // unique 2
-    0x07, 0x00, 0x00, 0x00, 0x26, 0x00, 0x00, 0x00, // major 7, minor 38
-    0x00, 0x00, 0x02, 0x00, 0x29, 0x00, 0x64, 0x40, // max_readahead 128 KiB, flags with INIT_EXT
-    0x40, 0x00, 0x30, 0x00, 0x00, 0x00, 0x02, 0x00, // max_background 64, congestion_threshold 48, max_write 128 KiB
-    0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, // time_gran 1 ns, max_pages 256, map_alignment 0
-    0x40, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // flags2: NO_EXPORT_SUPPORT; max_stack_depth
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x50,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00, // len 80, error 0
+    0x02,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00, // unique 2
+    0x07,
+    0x00,
+    0x00,
+    0x00,
+    0x26,
+    0x00,
+    0x00,
+    0x00, // major 7, minor 38
+    0x00,
+    0x00,
+    0x02,
+    0x00,
+    0x29,
+    0x00,
+    0x64,
+    0x40, // max_readahead 128 KiB, flags with INIT_EXT
+    0x40,
+    0x00,
+    0x30,
+    0x00,
+    0x00,
+    0x00,
+    0x02,
+    0x00, // max_background 64, congestion_threshold 48, max_write 128 KiB
+    0x01,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x01,
+    0x00,
+    0x00, // time_gran 1 ns, max_pages 256, map_alignment 0
+    0x40,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00, // flags2: NO_EXPORT_SUPPORT; max_stack_depth
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
+    0x00,
   ]);
   assert.is(own.minor, 38);
   assert.is(negotiated, 1);
@@ -104,7 +294,10 @@ session('takes io_uring where it is offered and can be set up, and nowhere else'
   ] as const) {
     const { own } = withHandlers(nothing);
     own.attach({ onNegotiated: () => undefined, onRingOffered: () => isThere });
-    const request = bytesOf(Opcode.FUSE_INIT, encode('fuse_init_in', { major: 7, minor: 45, flags, flags2 }));
+    const request = bytesOf(
+      Opcode.FUSE_INIT,
+      encode('fuse_init_in', { major: 7, minor: 45, flags, flags2 }),
+    );
     const agreed = decode('fuse_init_out', dispatch(own, request)!, 16);
     // Beside it stands what is asked for whenever the kernel offers it.
     const isExtended = (flags & EXTENDED) !== 0;
@@ -127,39 +320,63 @@ session('agrees on the lower of two minor versions, from 7.31 on', () => {
 
 session('takes the 16 bytes of INIT that a kernel before 7.36 sends', () => {
   const { own } = withHandlers(nothing);
-  const request = bytesOf(Opcode.FUSE_INIT, encode('fuse_init_in', { major: 7, minor: 31 }).subarray(0, 16));
+  const request = bytesOf(
+    Opcode.FUSE_INIT,
+    encode('fuse_init_in', { major: 7, minor: 31 }).subarray(0, 16),
+  );
   assert.is(dispatch(own, request)!.length, 80);
   assert.is(own.minor, 31);
 });
 
 session('refuses a kernel before 7.31 with EPROTO, and says why once', () => {
-  for (const [major, minor] of [...Array.from({ length: 31 }, (_, older) => [7, older]), [6, 99], [0, 0]]) {
+  for (const [major, minor] of [
+    ...Array.from({ length: 31 }, (_, older) => [7, older]),
+    [6, 99],
+    [0, 0],
+  ]) {
     const { own, complaints } = withHandlers(nothing);
-    assert.equal(decode('fuse_out_header', dispatch(own, init(major, minor))!), { len: 16, error: -Errno.EPROTO, unique: 0x1234_5678_9abc });
+    assert.equal(decode('fuse_out_header', dispatch(own, init(major, minor))!), {
+      len: 16,
+      error: -Errno.EPROTO,
+      unique: 0x1234_5678_9abc,
+    });
     assert.is(own.minor, -1);
     assert.is(complaints.length, 1);
     assert.match(complaints[0], `FUSE ${major}.${minor};`);
   }
 });
 
-session('tells a kernel of a newer major which one it speaks, and agrees when that asks again', () => {
-  const { own, complaints } = withHandlers(nothing);
-  const agreed = decode('fuse_init_out', dispatch(own, init(8, 3))!, 16);
-  assert.equal([agreed.major, agreed.minor], [FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION]);
-  assert.is(own.minor, -1);
-  dispatch(own, init(7, 45));
-  assert.is(own.minor, 38);
-  assert.equal(complaints, []);
-});
+session(
+  'tells a kernel of a newer major which one it speaks, and agrees when that asks again',
+  () => {
+    const { own, complaints } = withHandlers(nothing);
+    const agreed = decode('fuse_init_out', dispatch(own, init(8, 3))!, 16);
+    assert.equal([agreed.major, agreed.minor], [FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION]);
+    assert.is(own.minor, -1);
+    dispatch(own, init(7, 45));
+    assert.is(own.minor, 38);
+    assert.equal(complaints, []);
+  },
+);
 
 session('asks for nothing that the kernel does not offer, nor for what turns caching on', () => {
-  const property = fc.property(fc.nat(0xffffffff), fc.integer({ min: 31, max: 45 }), (offered, minor) => {
-    const { own } = withHandlers(nothing);
-    const { flags } = decode('fuse_init_out', dispatch(own, init(7, minor, offered))!, 16);
-    assert.is(Number(BigInt(flags) & ~BigInt(offered)), 0);
-    assert.is(Number(BigInt(flags) & BigInt(NO_OPENDIR_SUPPORT | CACHE_SYMLINKS)), 0);
+  const property = fc.property(
+    fc.nat(0xffffffff),
+    fc.integer({ min: 31, max: 45 }),
+    (offered, minor) => {
+      const { own } = withHandlers(nothing);
+      const { flags } = decode('fuse_init_out', dispatch(own, init(7, minor, offered))!, 16);
+      assert.is(Number(BigInt(flags) & ~BigInt(offered)), 0);
+      assert.is(Number(BigInt(flags) & BigInt(NO_OPENDIR_SUPPORT | CACHE_SYMLINKS)), 0);
+    },
+  );
+  fc.assert(property, {
+    ...runs(300),
+    examples: [
+      [0xffffffff, 45],
+      [0, 31],
+    ],
   });
-  fc.assert(property, { ...runs(300), examples: [[0xffffffff, 45], [0, 31]] });
 });
 
 session('answers EIO to what comes before INIT, and nothing to what wants no answer', () => {
@@ -178,12 +395,18 @@ session('answers every opcode that is not served with ENOSYS', () => {
   let calls = 0;
   const { own, complaints } = started(allHandlers(() => (calls++, DONE)));
   const served = new Set<number>(OPERATIONS.map(({ opcode }) => opcode));
-  const opcodes = [...Array(5000).keys(), 2 ** 20, 436207616, 2 ** 31, 2 ** 32 - 1].filter((opcode) => !served.has(opcode));
+  const opcodes = [...Array(5000).keys(), 2 ** 20, 436207616, 2 ** 31, 2 ** 32 - 1].filter(
+    (opcode) => !served.has(opcode),
+  );
   assert.ok(opcodes.length > 4950);
   for (const opcode of opcodes) {
     for (const length of [0, 1, 8, 200]) {
       const reply = dispatch(own, bytesOf(opcode, Buffer.alloc(length)));
-      assert.equal(decode('fuse_out_header', reply!), { len: 16, error: -Errno.ENOSYS, unique: 0x1234_5678_9abc }, String(opcode));
+      assert.equal(
+        decode('fuse_out_header', reply!),
+        { len: 16, error: -Errno.ENOSYS, unique: 0x1234_5678_9abc },
+        String(opcode),
+      );
     }
   }
   assert.is(calls, 0);
@@ -200,7 +423,11 @@ session('replies once to each request, whatever its handler gives', () => {
     assert.is(ask(), null);
     if (UNANSWERED.includes(name)) continue;
     outcome = () => DONE;
-    assert.equal(decode('fuse_out_header', ask()!), { len: 16, error: 0, unique: opcode + 2 ** 40 });
+    assert.equal(decode('fuse_out_header', ask()!), {
+      len: 16,
+      error: 0,
+      unique: opcode + 2 ** 40,
+    });
     outcome = (_, reply) => reply.refuse(Errno.ENOENT, 'it is gone');
     assert.is(errorOf(ask()), -Errno.ENOENT);
     outcome = () => {
@@ -222,7 +449,12 @@ session('answers EIO for a handler that throws, and names the operation once', (
     complaints.length = 0;
     const reply = dispatch(own, bytesOf(opcode, Buffer.alloc(200)));
     if (UNANSWERED.includes(name)) assert.is(reply, null, name);
-    else assert.equal(decode('fuse_out_header', reply!), { len: 16, error: -Errno.EIO, unique: 0x1234_5678_9abc }, name);
+    else
+      assert.equal(
+        decode('fuse_out_header', reply!),
+        { len: 16, error: -Errno.EIO, unique: 0x1234_5678_9abc },
+        name,
+      );
     assert.is(complaints.length, 1);
     assert.match(complaints[0], `${name} for node 77, from pid 4711: TypeError: it is broken`);
   }
@@ -235,7 +467,10 @@ session('survives a handler that throws what is no Error', () => {
       throw thrown;
     };
     const { own, complaints } = started(allHandlers(throwing));
-    assert.is(decode('fuse_out_header', dispatch(own, bytesOf(Opcode.FUSE_STATFS, Buffer.alloc(0)))!).error, -Errno.EIO);
+    assert.is(
+      decode('fuse_out_header', dispatch(own, bytesOf(Opcode.FUSE_STATFS, Buffer.alloc(0)))!).error,
+      -Errno.EIO,
+    );
     assert.is(complaints.length, 1);
   }
 });
@@ -262,27 +497,70 @@ function busy(): { kernel: MemoryKernel; requests: Record<string, Buffer>; close
   const payloads: Partial<Record<OpcodeName, readonly [node: number, payload: Uint8Array]>> = {
     FUSE_LOOKUP: [1, cstring('log')],
     FUSE_FORGET: [file, encode('fuse_forget_in', { nlookup: 1 })],
-    FUSE_BATCH_FORGET: [0, Buffer.concat([encode('fuse_batch_forget_in', { count: 2 }), encode('fuse_forget_one', { nodeid: 999, nlookup: 1 }), encode('fuse_forget_one', { nodeid: file, nlookup: 1 })])],
+    FUSE_BATCH_FORGET: [
+      0,
+      Buffer.concat([
+        encode('fuse_batch_forget_in', { count: 2 }),
+        encode('fuse_forget_one', { nodeid: 999, nlookup: 1 }),
+        encode('fuse_forget_one', { nodeid: file, nlookup: 1 }),
+      ]),
+    ],
     FUSE_GETATTR: [file, encode('fuse_getattr_in', {})],
     FUSE_SETATTR: [file, encode('fuse_setattr_in', { valid: 1, mode: 0o600 })],
     FUSE_READLINK: [kernel.lookup(directory, 'head').nodeid, Buffer.alloc(0)],
     FUSE_MKDIR: [1, Buffer.concat([encode('fuse_mkdir_in', { mode: 0o755 }), cstring('other')])],
-    FUSE_MKNOD: [directory, Buffer.concat([encode('fuse_mknod_in', { mode: 0o010600 }), cstring('pipe')])],
+    FUSE_MKNOD: [
+      directory,
+      Buffer.concat([encode('fuse_mknod_in', { mode: 0o010600 }), cstring('pipe')]),
+    ],
     FUSE_SYMLINK: [directory, Buffer.concat([cstring('a'), cstring('b')])],
-    FUSE_LINK: [directory, Buffer.concat([encode('fuse_link_in', { oldnodeid: file }), cstring('linked')])],
-    FUSE_RENAME: [directory, Buffer.concat([encode('fuse_rename_in', { newdir: directory }), cstring('file'), cstring('moved')])],
-    FUSE_RENAME2: [directory, Buffer.concat([encode('fuse_rename2_in', { newdir: directory, flags: 1 }), cstring('file'), cstring('moved')])],
+    FUSE_LINK: [
+      directory,
+      Buffer.concat([encode('fuse_link_in', { oldnodeid: file }), cstring('linked')]),
+    ],
+    FUSE_RENAME: [
+      directory,
+      Buffer.concat([
+        encode('fuse_rename_in', { newdir: directory }),
+        cstring('file'),
+        cstring('moved'),
+      ]),
+    ],
+    FUSE_RENAME2: [
+      directory,
+      Buffer.concat([
+        encode('fuse_rename2_in', { newdir: directory, flags: 1 }),
+        cstring('file'),
+        cstring('moved'),
+      ]),
+    ],
     // fuse_setxattr_in without FUSE_SETXATTR_EXT: size and flags, as fuse_getxattr_in's two words.
-    FUSE_SETXATTR: [directory, Buffer.concat([encode('fuse_getxattr_in', { size: 4 }), cstring('user.eventfs.filter'), Buffer.from('A==b')])],
-    FUSE_GETXATTR: [directory, Buffer.concat([encode('fuse_getxattr_in', { size: 100 }), cstring('user.eventfs.pending')])],
+    FUSE_SETXATTR: [
+      directory,
+      Buffer.concat([
+        encode('fuse_getxattr_in', { size: 4 }),
+        cstring('user.eventfs.filter'),
+        Buffer.from('A==b'),
+      ]),
+    ],
+    FUSE_GETXATTR: [
+      directory,
+      Buffer.concat([encode('fuse_getxattr_in', { size: 100 }), cstring('user.eventfs.pending')]),
+    ],
     FUSE_LISTXATTR: [directory, encode('fuse_getxattr_in', { size: 1000 })],
     FUSE_REMOVEXATTR: [directory, cstring('user.eventfs.filter')],
     FUSE_UNLINK: [directory, cstring('file')],
     FUSE_RMDIR: [1, cstring('mine')],
     FUSE_OPEN: [file, encode('fuse_open_in', {})],
-    FUSE_CREATE: [directory, Buffer.concat([encode('fuse_create_in', { flags: 1, mode: 0o644 }), cstring('new')])],
+    FUSE_CREATE: [
+      directory,
+      Buffer.concat([encode('fuse_create_in', { flags: 1, mode: 0o644 }), cstring('new')]),
+    ],
     FUSE_READ: [file, encode('fuse_read_in', { fh, size: 100, read_flags: FUSE_READ_LOCKOWNER })],
-    FUSE_WRITE: [file, Buffer.concat([encode('fuse_write_in', { fh, size: 10 }), Buffer.from('ten bytes.')])],
+    FUSE_WRITE: [
+      file,
+      Buffer.concat([encode('fuse_write_in', { fh, size: 10 }), Buffer.from('ten bytes.')]),
+    ],
     FUSE_RELEASE: [file, encode('fuse_release_in', { fh })],
     FUSE_FSYNC: [file, encode('fuse_fsync_in', { fh })],
     FUSE_FSYNCDIR: [directory, encode('fuse_fsync_in', { fh: dh })],
@@ -295,29 +573,44 @@ function busy(): { kernel: MemoryKernel; requests: Record<string, Buffer>; close
     FUSE_DESTROY: [0, Buffer.alloc(0)],
   };
   const requests = Object.fromEntries(
-    Object.entries(payloads).map(([name, [node, payload]]) => [name, kernel.request(name as OpcodeName, node, payload)]),
+    Object.entries(payloads).map(([name, [node, payload]]) => [
+      name,
+      kernel.request(name as OpcodeName, node, payload),
+    ]),
   );
   return { kernel, requests, close: () => kernel.close() };
 }
 
-session('answers a request of each opcode that is cut at any byte with EIO, says so once, and does nothing', () => {
-  const { kernel, requests, close } = busy();
-  const before = kernel.books;
-  for (const [name, whole] of Object.entries(requests)) {
-    for (let length = 0; length < whole.length; length++) {
-      kernel.complaints.length = 0;
-      kernel.session.request.bytes.set(whole); // what is missing is still there, from the request before
-      const reply = kernel.raw(whole.subarray(0, length));
-      const answered = length >= HEADER_BYTES && !UNANSWERED.includes(name as OpcodeName);
-      if (!answered) assert.is(reply, null, `${name} cut to ${length}`);
-      else assert.is(decode('fuse_out_header', reply!).error, -Errno.EIO, `${name} cut to ${length}`);
-      assert.is(kernel.complaints.length, 1, `${name} cut to ${length}: ${kernel.complaints.join('; ')}`);
-      if (length >= HEADER_BYTES) assert.match(kernel.complaints[0], name);
+session(
+  'answers a request of each opcode that is cut at any byte with EIO, says so once, and does nothing',
+  () => {
+    const { kernel, requests, close } = busy();
+    const before = kernel.books;
+    for (const [name, whole] of Object.entries(requests)) {
+      for (let length = 0; length < whole.length; length++) {
+        kernel.complaints.length = 0;
+        kernel.session.request.bytes.set(whole); // what is missing is still there, from the request before
+        const reply = kernel.raw(whole.subarray(0, length));
+        const answered = length >= HEADER_BYTES && !UNANSWERED.includes(name as OpcodeName);
+        if (!answered) assert.is(reply, null, `${name} cut to ${length}`);
+        else
+          assert.is(
+            decode('fuse_out_header', reply!).error,
+            -Errno.EIO,
+            `${name} cut to ${length}`,
+          );
+        assert.is(
+          kernel.complaints.length,
+          1,
+          `${name} cut to ${length}: ${kernel.complaints.join('; ')}`,
+        );
+        if (length >= HEADER_BYTES) assert.match(kernel.complaints[0], name);
+      }
     }
-  }
-  assert.equal(kernel.books, before);
-  close();
-});
+    assert.equal(kernel.books, before);
+    close();
+  },
+);
 
 /** Good requests that are refused all the same. */
 const REFUSED: Partial<Record<OpcodeName, number>> = { FUSE_RMDIR: Errno.ENOTEMPTY };
@@ -347,19 +640,47 @@ session('answers a cut INIT with EIO', () => {
 });
 
 /** Numbers that handlers take for nodes, handles, sizes and offsets. */
-const word = fc.oneof(fc.nat(8), fc.nat(40), fc.constantFrom(4096, 2 ** 16, 2 ** 20, 2 ** 31, 2 ** 32 - 1), fc.nat(2 ** 32 - 1));
-const bytesOfWords = (words: number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer);
+const word = fc.oneof(
+  fc.nat(8),
+  fc.nat(40),
+  fc.constantFrom(4096, 2 ** 16, 2 ** 20, 2 ** 31, 2 ** 32 - 1),
+  fc.nat(2 ** 32 - 1),
+);
+const bytesOfWords = (words: number[]): Uint8Array =>
+  new Uint8Array(Uint32Array.from(words).buffer);
 const payload = fc.oneof(
   fc.uint8Array({ maxLength: 120 }),
   fc.array(word, { maxLength: 24 }).map(bytesOfWords),
   // A handle, a number of 64 bits, and whatever follows.
-  fc.tuple(fc.nat(8), word, fc.array(word, { minLength: 6, maxLength: 8 })).map(([fh, number, words]) => bytesOfWords([fh, 0, number, 0, ...words])),
   fc
-    .tuple(fc.array(word, { maxLength: 4 }), fc.constantFrom('log', 'mine', '.filter', '.stream', 'head', 'file', '', '.', '..', 'a/b', '1', '0', 'x'.repeat(256)))
+    .tuple(fc.nat(8), word, fc.array(word, { minLength: 6, maxLength: 8 }))
+    .map(([fh, number, words]) => bytesOfWords([fh, 0, number, 0, ...words])),
+  fc
+    .tuple(
+      fc.array(word, { maxLength: 4 }),
+      fc.constantFrom(
+        'log',
+        'mine',
+        '.filter',
+        '.stream',
+        'head',
+        'file',
+        '',
+        '.',
+        '..',
+        'a/b',
+        '1',
+        '0',
+        'x'.repeat(256),
+      ),
+    )
     .map(([words, name]) => Buffer.concat([bytesOfWords(words), cstring(name)])),
 );
 const anyRequest = fc.record({
-  opcode: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...OPERATIONS.map(({ opcode }) => opcode as number)) }, { weight: 1, arbitrary: word }),
+  opcode: fc.oneof(
+    { weight: 9, arbitrary: fc.constantFrom(...OPERATIONS.map(({ opcode }) => opcode as number)) },
+    { weight: 1, arbitrary: word },
+  ),
   nodeid: fc.oneof(fc.nat(20), fc.maxSafeNat()),
   payload,
 });
@@ -373,7 +694,11 @@ session('answers any bytes at all, and stays sound', () => {
         const reply = kernel.raw(kernel.request(opcode, nodeid, after));
         const unanswered = UNANSWERED.some((name) => Opcode[name] === opcode);
         if (unanswered) assert.is(reply, null);
-        else assert.ok(reply !== null || kernel.parked.size === waiting + 1, `opcode ${opcode} was not answered`);
+        else
+          assert.ok(
+            reply !== null || kernel.parked.size === waiting + 1,
+            `opcode ${opcode} was not answered`,
+          );
       }
       kernel.event(2);
       // A complaint of a malformed request is one line; of a bug it has a stack.
@@ -398,7 +723,10 @@ session('answers random bytes with a header or not', () => {
 session('answers READDIR on the handle of a file with ENOTDIR', () => {
   const { kernel, close } = busy();
   const fh = kernel.open(kernel.walk('stream'));
-  assert.is(refusal(() => kernel.readdir(fh)), 'ENOTDIR');
+  assert.is(
+    refusal(() => kernel.readdir(fh)),
+    'ENOTDIR',
+  );
   assert.equal(kernel.complaints, []);
   close();
 });

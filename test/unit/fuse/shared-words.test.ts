@@ -14,10 +14,12 @@ const declared = readFileSync(join(PROJECT, 'native/index.d.ts'), 'utf8');
 const defined = readFileSync(join(PROJECT, 'native/addon/shared_words.h'), 'utf8');
 
 /** The lists that index.d.ts declares: their names, and the names of their words. */
-const LISTS = [...declared.matchAll(/^export const (\w+): \{\n([\s\S]*?)^\};$/gm)].map(([, name, body]) => ({
-  name,
-  words: [...body.matchAll(/^ {2}readonly (\w+): number;$/gm)].map(([, word]) => word),
-}));
+const LISTS = [...declared.matchAll(/^export const (\w+): \{\n([\s\S]*?)^\};$/gm)].map(
+  ([, name, body]) => ({
+    name,
+    words: [...body.matchAll(/^ {2}readonly (\w+): number;$/gm)].map(([, word]) => word),
+  }),
+);
 
 words('are declared in the order of their indices', () => {
   for (const { name, words: names } of LISTS) {
@@ -36,7 +38,9 @@ words('are declared for each list that C++ defines', () => {
 });
 
 words('and all else that the addon exports are declared and loaded', () => {
-  const names = [...declared.matchAll(/^export (?:const|function|class) (\w+)/gm)].map(([, name]) => name);
+  const names = [...declared.matchAll(/^export (?:const|function|class) (\w+)/gm)].map(
+    ([, name]) => name,
+  );
   assert.equal(Object.keys(native).sort(), names.sort());
 });
 

@@ -214,7 +214,11 @@ export type Field<S extends StructName> = (typeof STRUCTS)[S][number][0];
 export type Values<S extends StructName> = Record<Field<S>, number>;
 
 /** Structures of which a newer kernel sends or takes more than is spelt out above. */
-const WHOLE_BYTES: Partial<Record<StructName, number>> = { fuse_init_in: 64, fuse_init_out: 64, fuse_statfs_out: 80 };
+const WHOLE_BYTES: Partial<Record<StructName, number>> = {
+  fuse_init_in: 64,
+  fuse_init_out: 64,
+  fuse_statfs_out: 80,
+};
 
 export function fieldsOf(struct: StructName): Fields {
   return STRUCTS[struct];
@@ -251,7 +255,10 @@ export function encode<S extends StructName>(struct: S, values: Partial<Values<S
 export function decode<S extends StructName>(struct: S, from: Buffer, at = 0): Values<S> {
   const values: Record<string, number> = {};
   for (const [name, width, signed] of fieldsOf(struct)) {
-    if (width === 8) values[name] = Number(signed === undefined ? from.readBigUInt64LE(at) : from.readBigInt64LE(at));
+    if (width === 8)
+      values[name] = Number(
+        signed === undefined ? from.readBigUInt64LE(at) : from.readBigInt64LE(at),
+      );
     else if (width === 2) values[name] = from.readUInt16LE(at);
     else values[name] = signed === undefined ? from.readUInt32LE(at) : from.readInt32LE(at);
     at += width;

@@ -18,11 +18,17 @@ edits('applies exactly once, and changes something', () => {
 });
 
 edits('says why it matters, and names test files that there are', () => {
-  const files = (readdirSync(join(PROJECT, 'test'), { recursive: true }) as string[]).filter((file) => file.endsWith('.test.ts'));
+  const files = (readdirSync(join(PROJECT, 'test'), { recursive: true }) as string[]).filter(
+    (file) => file.endsWith('.test.ts'),
+  );
   for (const { file, why, tests } of all) {
     assert.ok(why.length > 20, `${file}: ${why}`);
     assert.ok(tests.length > 0, `${file}: ${why}`);
-    for (const test of tests) assert.ok(files.some((name) => name.includes(test)), `${file} names ${test}`);
+    for (const test of tests)
+      assert.ok(
+        files.some((name) => name.includes(test)),
+        `${file} names ${test}`,
+      );
   }
 });
 

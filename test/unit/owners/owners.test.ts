@@ -10,7 +10,14 @@ import { suite } from '../../support/suite.js';
 const owner = suite('an owner');
 
 owner('that is a zombie is dead', async () => {
-  const parent = spawn('python3', ['-c', 'import os, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(1000)'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parent = spawn(
+    'python3',
+    [
+      '-c',
+      'import os, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(1000)',
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const [text] = (await once(parent.stdout, 'data')) as [Buffer];
   const zombie = Number(text.toString());
   await until(() => / Z /.test(readFileSync(`/proc/${zombie}/stat`, 'latin1')), 'it did not end');

@@ -40,10 +40,12 @@ pidfd('says ESRCH for a process that has ended, and of no possible number', asyn
   assert.is((thrown(() => openPidfd(-1)) as SystemError).code, 'EINVAL');
 });
 
-pidfd('refuses a thread, whose directory is its process\'s', async () => {
+pidfd("refuses a thread, whose directory is its process's", async () => {
   const worker = new Worker('setInterval(() => 0, 1000)', { eval: true });
   await once(worker, 'online');
-  const thread = readdirSync('/proc/self/task').map(Number).find((tid) => tid !== process.pid)!;
+  const thread = readdirSync('/proc/self/task')
+    .map(Number)
+    .find((tid) => tid !== process.pid)!;
   assert.ok(['EINVAL', 'ENOENT'].includes((thrown(() => openPidfd(thread)) as SystemError).code));
   const owners = new Owners();
   const owner = owners.named(thread, us);
@@ -62,20 +64,36 @@ pidfd('is ESRCH to who makes a directory, whichever way the process is none', as
   owners.close();
 });
 
-pidfd('is ENFILE to who makes a directory where the daemon has no descriptor left, and counted', async () => {
-  const before = descriptorRefusals.count;
-  for (const code of ['EMFILE', 'ENFILE']) {
-    const full = asFull(Object.assign(new Error(code), { code, errno: Errno[code as 'EMFILE'], syscall: 'pidfd_open' }));
-    assert.ok(full instanceof FsError && full.errno === Errno.ENFILE);
-  }
-  assert.is(descriptorRefusals.count, before + 2);
-  const other = new Error('another');
-  assert.is(asFull(other), other);
-  assert.is(descriptorRefusals.count, before + 2);
-  const program = `import { openPidfd } from '#native'; try { for (;;) openPidfd(process.pid); } catch (error) { console.log(error.code, error.syscall); }`;
-  const { out, err } = await run(['prlimit', '--nofile=64', process.execPath, '--input-type=module', '-e', program]);
-  assert.is(out, 'EMFILE pidfd_open\n', err);
-});
+pidfd(
+  'is ENFILE to who makes a directory where the daemon has no descriptor left, and counted',
+  async () => {
+    const before = descriptorRefusals.count;
+    for (const code of ['EMFILE', 'ENFILE']) {
+      const full = asFull(
+        Object.assign(new Error(code), {
+          code,
+          errno: Errno[code as 'EMFILE'],
+          syscall: 'pidfd_open',
+        }),
+      );
+      assert.ok(full instanceof FsError && full.errno === Errno.ENFILE);
+    }
+    assert.is(descriptorRefusals.count, before + 2);
+    const other = new Error('another');
+    assert.is(asFull(other), other);
+    assert.is(descriptorRefusals.count, before + 2);
+    const program = `import { openPidfd } from '#native'; try { for (;;) openPidfd(process.pid); } catch (error) { console.log(error.code, error.syscall); }`;
+    const { out, err } = await run([
+      'prlimit',
+      '--nofile=64',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      program,
+    ]);
+    assert.is(out, 'EMFILE pidfd_open\n', err);
+  },
+);
 
 pidfd('gives a descriptor that closes', () => closeSync(openPidfd(process.pid)));
 

@@ -16,12 +16,35 @@ const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
 /** Text with whatever is hostile to a log. */
 const hostile = fc.oneof(
   fc.string({ unit: 'binary' }),
-  fc.array(fc.constantFrom('\n', '\r', '\x1b[2J', '\x9b', '\u2028', '\0', '"', '\\', '\\x0a', 'eventfs: mount: ', 'é', '\xff', 'a')).map((parts) => parts.join('')),
+  fc
+    .array(
+      fc.constantFrom(
+        '\n',
+        '\r',
+        '\x1b[2J',
+        '\x9b',
+        '\u2028',
+        '\0',
+        '"',
+        '\\',
+        '\\x0a',
+        'eventfs: mount: ',
+        'é',
+        '\xff',
+        'a',
+      ),
+    )
+    .map((parts) => parts.join('')),
 );
-const bytes = fc.array(fc.integer({ min: 0, max: 255 })).map((codes) => String.fromCharCode(...codes));
+const bytes = fc
+  .array(fc.integer({ min: 0, max: 255 }))
+  .map((codes) => String.fromCharCode(...codes));
 
 /** A logger that sends its lines here instead of to standard error. */
-function logger(options: Partial<LogOptions> = {}): { own: LineLogger; lines: [string, LogLevel][] } {
+function logger(options: Partial<LogOptions> = {}): {
+  own: LineLogger;
+  lines: [string, LogLevel][];
+} {
   const lines: [string, LogLevel][] = [];
   const own = new LineLogger('mount', { level: 'debug', isJson: false, ...options });
   own.sendTo((line, level) => lines.push([line, level]));
@@ -32,7 +55,11 @@ const names = suite('a name in the log');
 
 names('is printable ASCII between quotation marks, and no other name looks the same', () => {
   const decode = (text: string): string =>
-    text.slice(1, -1).replace(/\\(?:x([0-9a-f]{2})|(.))/g, (_, hex: string | undefined, char: string) => (hex === undefined ? char : String.fromCharCode(parseInt(hex, 16))));
+    text
+      .slice(1, -1)
+      .replace(/\\(?:x([0-9a-f]{2})|(.))/g, (_, hex: string | undefined, char: string) =>
+        hex === undefined ? char : String.fromCharCode(parseInt(hex, 16)),
+      );
   const property = fc.property(bytes, (name) => {
     assert.match(quoted(name), /^"[\x20-\x7e]*"$/);
     assert.is(decode(quoted(name)), name);
@@ -42,7 +69,10 @@ names('is printable ASCII between quotation marks, and no other name looks the s
 });
 
 names('is left as it is but for controls where a message has it', () => {
-  fc.assert(fc.property(hostile, (text) => assert.not.match(visible(text), CONTROL)), runs(1000));
+  fc.assert(
+    fc.property(hostile, (text) => assert.not.match(visible(text), CONTROL)),
+    runs(1000),
+  );
   assert.is(visible('caf\xe9 \x1b[31m\u2028'), 'caf\xe9 \\x1b[31m\\u2028');
 });
 
@@ -55,7 +85,10 @@ lines('is one, whatever the message is', () => {
     const { own, lines: said } = logger();
     own[level](message);
     own.trace('requests', message);
-    assert.equal(said, [[visible(message), level], [`requests: ${visible(message)}`, 'debug']]);
+    assert.equal(said, [
+      [visible(message), level],
+      [`requests: ${visible(message)}`, 'debug'],
+    ]);
     for (const [line] of said) assert.not.match(line, CONTROL);
   });
   fc.assert(property, runs(500));
@@ -70,7 +103,10 @@ lines('as JSON is one object without controls, with the message as it was', () =
     for (const [line] of said) assert.not.match(line, CONTROL);
     const [first, second] = said.map(([line]) => JSON.parse(line) as Record<string, unknown>);
     assert.equal([first.msg, first.level, first.pid], [message, level, process.pid]);
-    assert.equal([second.msg, second.level, second.kind, second.owner], [message, 'debug', 'deaths', 7]);
+    assert.equal(
+      [second.msg, second.level, second.kind, second.owner],
+      [message, 'debug', 'deaths', 7],
+    );
     for (const { time } of [first, second]) assert.is(new Date(String(time)).toISOString(), time);
   });
   fc.assert(property, runs(500));
@@ -81,7 +117,10 @@ lines('is said where its level is as grave as is wanted, and a trace always', ()
     const { own, lines: said } = logger({ level });
     for (const each of LOG_LEVELS) own[each](each);
     own.trace('events', 'x');
-    assert.equal(said.map(([line]) => line), [...LOG_LEVELS.slice(0, index + 1), 'events: x']);
+    assert.equal(
+      said.map(([line]) => line),
+      [...LOG_LEVELS.slice(0, index + 1), 'events: x'],
+    );
   }
 });
 
@@ -113,16 +152,29 @@ const TALKER = `
 
 pipe('does not hold up a trace, whose lines are whole, in order, or counted', async () => {
   const module = new URL('../../../fs/shared/logger.js', import.meta.url).href;
-  const talker = spawn(process.execPath, ['--input-type=module', '-e', TALKER, module], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const talker = spawn(process.execPath, ['--input-type=module', '-e', TALKER, module], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   await new Promise((done) => talker.stdout.once('data', done));
   let said = '';
   talker.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   assert.is(await new Promise((done) => talker.once('close', done)), 0);
   const all = said.trimEnd().split('\n');
   assert.is(all[0], 'eventfs: mount: first');
-  const counts = all.map((text) => /^eventfs: events: \.+(\d+)$/.exec(text)?.[1]).filter((count) => count !== undefined).map(Number);
-  const lost = all.flatMap((text) => /^eventfs: mount: (\d+) lines of the trace were not written: /.exec(text)?.[1] ?? []).map(Number);
-  assert.equal(counts, [...counts].sort((a, b) => a - b));
+  const counts = all
+    .map((text) => /^eventfs: events: \.+(\d+)$/.exec(text)?.[1])
+    .filter((count) => count !== undefined)
+    .map(Number);
+  const lost = all
+    .flatMap(
+      (text) =>
+        /^eventfs: mount: (\d+) lines of the trace were not written: /.exec(text)?.[1] ?? [],
+    )
+    .map(Number);
+  assert.equal(
+    counts,
+    [...counts].sort((a, b) => a - b),
+  );
   assert.ok(lost.length > 0, 'all of it was kept in memory');
   assert.is(counts.length + lost.reduce((sum, count) => sum + count, 0), 20_000);
   assert.is(all.length, counts.length + lost.length + 2);
@@ -141,7 +193,10 @@ limit('is cut after fifty, and how many were not shown is said', () => {
     const messages: string[] = [];
     const own = rateLimited(collecting(messages));
     for (let n = 0; n < 60; n++) own.warn(String(n));
-    assert.equal(messages, Array.from({ length: 50 }, (_, n) => String(n)));
+    assert.equal(
+      messages,
+      Array.from({ length: 50 }, (_, n) => String(n)),
+    );
     nowMs += 10_000;
     own.error('the next');
     assert.equal(messages.slice(50), ['10 more messages were not shown', 'the next']);

@@ -17,17 +17,20 @@ numbers('that is skipped is a gap until it comes, and no loss', () => {
   assert.is(seen.tell(6), 0);
 });
 
-numbers('that is missing at an overrun is lost, once, and stays lost when it comes after all', () => {
-  const seen = new SeqnumTracker(10 as SeqNum, OPEN_MS);
-  seen.come(13 as SeqNum, 0);
-  assert.is(seen.tell(1), 2);
-  assert.is(seen.tell(2), 0);
-  assert.not(seen.come(12 as SeqNum, 3));
-  assert.ok(seen.come(14 as SeqNum, 3));
-  assert.is(seen.gaps, 0);
-});
+numbers(
+  'that is missing at an overrun is lost, once, and stays lost when it comes after all',
+  () => {
+    const seen = new SeqnumTracker(10 as SeqNum, OPEN_MS);
+    seen.come(13 as SeqNum, 0);
+    assert.is(seen.tell(1), 2);
+    assert.is(seen.tell(2), 0);
+    assert.not(seen.come(12 as SeqNum, 3));
+    assert.ok(seen.come(14 as SeqNum, 3));
+    assert.is(seen.gaps, 0);
+  },
+);
 
-numbers('that was missing long before an overrun is another namespace\'s, and no loss', () => {
+numbers("that was missing long before an overrun is another namespace's, and no loss", () => {
   const seen = new SeqnumTracker(10 as SeqNum, OPEN_MS);
   seen.come(12 as SeqNum, 0);
   seen.come(14 as SeqNum, 2 * OPEN_MS);
@@ -44,13 +47,18 @@ numbers('that comes twice, or is older than all, or is none, is nothing to count
 });
 
 /** In the order of sending: how far each number is from its place, and whether the socket has room. */
-const sendings = fc.array(fc.record({ delay: fc.nat(30), dropped: fc.boolean() }), { minLength: 1, maxLength: 200 });
+const sendings = fc.array(fc.record({ delay: fc.nat(30), dropped: fc.boolean() }), {
+  minLength: 1,
+  maxLength: 200,
+});
 
 numbers('is either delivered or told as lost, whatever the order and wherever the overruns', () => {
   fc.assert(
     fc.property(sendings, fc.array(fc.nat(199), { maxLength: 10 }), (sent, tellings) => {
       const seen = new SeqnumTracker(0 as SeqNum, OPEN_MS);
-      const order = sent.map(({ delay, dropped }, index) => ({ seqnum: index + 1, at: index + delay, dropped })).sort((a, b) => a.at - b.at);
+      const order = sent
+        .map(({ delay, dropped }, index) => ({ seqnum: index + 1, at: index + delay, dropped }))
+        .sort((a, b) => a.at - b.at);
       let [delivered, lost] = [0, 0];
       for (const [place, { seqnum, dropped }] of order.entries()) {
         if (tellings.includes(place)) lost += seen.tell(place);

@@ -20,20 +20,41 @@ function everything(): { kernel: MemoryKernel; own: number; paths: string[] } {
   kernel.mknod(own, 'socket', S_IFSOCK);
   kernel.symlink(own, 'link', 'file');
   kernel.event(1);
-  const inside = ['file', 'fifo', 'socket', 'link', '1', 'head', 'tail', ...DOT_FILES].map((name) => `own/${name}`);
-  const always = ['log', 'log/1', 'log/head', 'log/tail', 'log/.status', 'match', 'match/A==b', 'match/SUBSYSTEM==net', 'stream', 'publish'];
+  const inside = ['file', 'fifo', 'socket', 'link', '1', 'head', 'tail', ...DOT_FILES].map(
+    (name) => `own/${name}`,
+  );
+  const always = [
+    'log',
+    'log/1',
+    'log/head',
+    'log/tail',
+    'log/.status',
+    'match',
+    'match/A==b',
+    'match/SUBSYSTEM==net',
+    'stream',
+    'publish',
+  ];
   return { kernel, own, paths: ['own', ...inside, ...always] };
 }
 
 /** A stat of a path, but for its size, which may count what the kernel knows. */
 function stat(kernel: MemoryKernel, path: string): Record<string, number> {
-  const { attr_valid: _, attr_valid_nsec: __, ...shown } = kernel.getattr(kernel.walk(path)) as Record<string, number>;
-  return Object.fromEntries(Object.entries(shown).filter(([name]) => name.startsWith('attr.') && !['attr.size', 'attr.blocks'].includes(name)));
+  const {
+    attr_valid: _,
+    attr_valid_nsec: __,
+    ...shown
+  } = kernel.getattr(kernel.walk(path)) as Record<string, number>;
+  return Object.fromEntries(
+    Object.entries(shown).filter(
+      ([name]) => name.startsWith('attr.') && !['attr.size', 'attr.blocks'].includes(name),
+    ),
+  );
 }
 
 /** Lets the clock go on by what two times can tell apart. */
 function tick(): void {
-  for (const start = Date.now(); Date.now() < start + 2; ) continue;
+  for (const start = Date.now(); Date.now() < start + 2;) continue;
 }
 
 attributes('of every kind of node is the same when the kernel has forgotten it', () => {
@@ -57,7 +78,9 @@ attributes('st_ino is one for each file, whatever is looked up and forgotten in 
   const inos = new Map<number, string>();
   const see = (path: string): void => {
     const ino = stat(kernel, path)['attr.ino'];
-    const event = path.replace(/^log\/(1|head|tail)$/, (_, name: string) => (name === '1' ? 'own/1' : `log/${name}`));
+    const event = path.replace(/^log\/(1|head|tail)$/, (_, name: string) =>
+      name === '1' ? 'own/1' : `log/${name}`,
+    );
     assert.is(inos.get(ino) ?? event, event, `${path} has the number of ${inos.get(ino)}`);
     inos.set(ino, event);
   };
@@ -72,18 +95,24 @@ attributes('st_ino is one for each file, whatever is looked up and forgotten in 
   kernel.close();
 });
 
-attributes('st_ino is what readdir shows, head and tail included, and listing makes no nodes', () => {
-  const { kernel, own } = everything();
-  kernel.tree.configure({ listsLinks: true });
-  kernel.forgetAll();
-  kernel.walk('own');
-  const { nodes } = kernel.books;
-  const listed = kernel.readdir(kernel.opendir(own)).slice(2);
-  assert.is(kernel.books.nodes, nodes);
-  assert.equal(listed.map(({ name }) => name), ['file', '1', 'fifo', 'socket', 'link', 'head', 'tail']);
-  for (const { name, ino } of listed) assert.is(kernel.lookup(own, name)['attr.ino'], ino, name);
-  kernel.close();
-});
+attributes(
+  'st_ino is what readdir shows, head and tail included, and listing makes no nodes',
+  () => {
+    const { kernel, own } = everything();
+    kernel.tree.configure({ listsLinks: true });
+    kernel.forgetAll();
+    kernel.walk('own');
+    const { nodes } = kernel.books;
+    const listed = kernel.readdir(kernel.opendir(own)).slice(2);
+    assert.is(kernel.books.nodes, nodes);
+    assert.equal(
+      listed.map(({ name }) => name),
+      ['file', '1', 'fifo', 'socket', 'link', 'head', 'tail'],
+    );
+    for (const { name, ino } of listed) assert.is(kernel.lookup(own, name)['attr.ino'], ino, name);
+    kernel.close();
+  },
+);
 
 attributes('st_ino of a stream of match/ is a small integer that no other file gets', () => {
   const { kernel } = everything();
@@ -102,7 +131,11 @@ function changed(kernel: MemoryKernel, path: string, action: () => void): Time[]
   tick();
   action();
   const after = stat(kernel, path);
-  return (['atime', 'mtime', 'ctime'] as const).filter((time) => before[`attr.${time}`] !== after[`attr.${time}`] || before[`attr.${time}nsec`] !== after[`attr.${time}nsec`]);
+  return (['atime', 'mtime', 'ctime'] as const).filter(
+    (time) =>
+      before[`attr.${time}`] !== after[`attr.${time}`] ||
+      before[`attr.${time}nsec`] !== after[`attr.${time}nsec`],
+  );
 }
 
 attributes('mtime of .filter is when the filter was changed last, in whichever way', () => {
@@ -112,16 +145,32 @@ attributes('mtime of .filter is when the filter was changed last, in whichever w
     ['write', () => kernel.put(file, 'A==b\n')],
     ['append', () => kernel.put(file, 'C==d\n', O_WRONLY | O_APPEND)],
     ['truncate', () => kernel.setattr(file, { valid: Valid.FATTR_SIZE, size: 0 })],
-    ['setxattr', () => kernel.ask('FUSE_SETXATTR', own, Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), cstring('user.eventfs.filter'), Buffer.from('A==b')]))],
+    [
+      'setxattr',
+      () =>
+        kernel.ask(
+          'FUSE_SETXATTR',
+          own,
+          Buffer.concat([
+            Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]),
+            cstring('user.eventfs.filter'),
+            Buffer.from('A==b'),
+          ]),
+        ),
+    ],
     ['removexattr', () => kernel.ask('FUSE_REMOVEXATTR', own, cstring('user.eventfs.filter'))],
   ];
-  for (const [name, way] of ways) assert.equal(changed(kernel, 'own/.filter', way), ['mtime', 'ctime'], name);
+  for (const [name, way] of ways)
+    assert.equal(changed(kernel, 'own/.filter', way), ['mtime', 'ctime'], name);
   const others: [string, () => void][] = [
     ['an event', () => kernel.event(2)],
     ['a file', () => kernel.make(own, 'new', '')],
     ['a read', () => kernel.cat(file)],
     ['a bad filter', () => assert.throws(() => kernel.put(file, 'A==\n'))],
-    ['utimensat of the directory', () => kernel.setattr(own, { valid: Valid.FATTR_MTIME, mtime: 1 })],
+    [
+      'utimensat of the directory',
+      () => kernel.setattr(own, { valid: Valid.FATTR_MTIME, mtime: 1 }),
+    ],
   ];
   for (const [name, other] of others) assert.equal(changed(kernel, 'own/.filter', other), [], name);
   kernel.close();
@@ -132,46 +181,95 @@ attributes('mtime of .since is when a write has brought events of before', () =>
   for (const seqnum of [1, 2, 3]) kernel.event(seqnum);
   kernel.mkdir('own');
   const file = kernel.walk('own/.since');
-  assert.equal(changed(kernel, 'own/.since', () => kernel.put(file, '1\n')), ['mtime', 'ctime']);
-  assert.equal(changed(kernel, 'own/.since', () => kernel.put(file, '3\n')), []);
+  assert.equal(
+    changed(kernel, 'own/.since', () => kernel.put(file, '1\n')),
+    ['mtime', 'ctime'],
+  );
+  assert.equal(
+    changed(kernel, 'own/.since', () => kernel.put(file, '3\n')),
+    [],
+  );
   kernel.close();
 });
 
 attributes('ctime of the dot files changes with mode and owner of their directory', () => {
   const { kernel, own } = everything();
   for (const name of DOT_FILES) {
-    assert.equal(changed(kernel, `own/${name}`, () => kernel.setattr(own, { valid: Valid.FATTR_MODE, mode: 0o700 })), ['ctime'], name);
-    assert.equal(changed(kernel, `own/${name}`, () => kernel.setattr(own, { valid: Valid.FATTR_UID, uid: 1001 })), ['ctime'], name);
+    assert.equal(
+      changed(kernel, `own/${name}`, () =>
+        kernel.setattr(own, { valid: Valid.FATTR_MODE, mode: 0o700 }),
+      ),
+      ['ctime'],
+      name,
+    );
+    assert.equal(
+      changed(kernel, `own/${name}`, () =>
+        kernel.setattr(own, { valid: Valid.FATTR_UID, uid: 1001 }),
+      ),
+      ['ctime'],
+      name,
+    );
   }
   kernel.close();
 });
 
-attributes('times of stream and publish are what they are set to, and ctime follows chmod and chown', () => {
-  const { kernel } = everything();
-  for (const path of ['stream', 'publish']) {
-    const node = kernel.walk(path);
-    assert.equal(changed(kernel, path, () => kernel.setattr(node, { valid: Valid.FATTR_MODE, mode: 0o644 })), ['ctime']);
-    assert.equal(changed(kernel, path, () => kernel.setattr(node, { valid: Valid.FATTR_UID | Valid.FATTR_GID, uid: 1, gid: 1 })), ['ctime']);
-    assert.equal(changed(kernel, path, () => kernel.setattr(node, { valid: Valid.FATTR_ATIME | Valid.FATTR_MTIME, atime: 5, mtime: 6, mtimensec: 7 })), ['atime', 'mtime', 'ctime']);
-    const { 'attr.atime': atime, 'attr.mtime': mtime, 'attr.mtimensec': mtimensec } = stat(kernel, path);
-    assert.equal([atime, mtime, mtimensec], [5, 6, 7]);
-  }
-  kernel.close();
-});
+attributes(
+  'times of stream and publish are what they are set to, and ctime follows chmod and chown',
+  () => {
+    const { kernel } = everything();
+    for (const path of ['stream', 'publish']) {
+      const node = kernel.walk(path);
+      assert.equal(
+        changed(kernel, path, () => kernel.setattr(node, { valid: Valid.FATTR_MODE, mode: 0o644 })),
+        ['ctime'],
+      );
+      assert.equal(
+        changed(kernel, path, () =>
+          kernel.setattr(node, { valid: Valid.FATTR_UID | Valid.FATTR_GID, uid: 1, gid: 1 }),
+        ),
+        ['ctime'],
+      );
+      assert.equal(
+        changed(kernel, path, () =>
+          kernel.setattr(node, {
+            valid: Valid.FATTR_ATIME | Valid.FATTR_MTIME,
+            atime: 5,
+            mtime: 6,
+            mtimensec: 7,
+          }),
+        ),
+        ['atime', 'mtime', 'ctime'],
+      );
+      const {
+        'attr.atime': atime,
+        'attr.mtime': mtime,
+        'attr.mtimensec': mtimensec,
+      } = stat(kernel, path);
+      assert.equal([atime, mtime, mtimensec], [5, 6, 7]);
+    }
+    kernel.close();
+  },
+);
 
-attributes('ctime of a FIFO, a socket and a symlink follows rename, and nothing else that happens in the directory', () => {
-  const { kernel, own } = everything();
-  for (const [n, name] of ['fifo', 'socket', 'link'].entries()) {
-    const node = kernel.lookup(own, name).nodeid;
-    const move = (): void => {
-      kernel.rename(own, name, own, `${name}2`);
-      kernel.rename(own, `${name}2`, own, name);
-    };
-    assert.equal(changed(kernel, `own/${name}`, move), ['ctime']);
-    assert.equal(changed(kernel, `own/${name}`, () => kernel.event(2 + n)), []);
-    assert.is(kernel.lookup(own, name).nodeid, node);
-  }
-  kernel.close();
-});
+attributes(
+  'ctime of a FIFO, a socket and a symlink follows rename, and nothing else that happens in the directory',
+  () => {
+    const { kernel, own } = everything();
+    for (const [n, name] of ['fifo', 'socket', 'link'].entries()) {
+      const node = kernel.lookup(own, name).nodeid;
+      const move = (): void => {
+        kernel.rename(own, name, own, `${name}2`);
+        kernel.rename(own, `${name}2`, own, name);
+      };
+      assert.equal(changed(kernel, `own/${name}`, move), ['ctime']);
+      assert.equal(
+        changed(kernel, `own/${name}`, () => kernel.event(2 + n)),
+        [],
+      );
+      assert.is(kernel.lookup(own, name).nodeid, node);
+    }
+    kernel.close();
+  },
+);
 
 attributes.run();

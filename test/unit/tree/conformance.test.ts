@@ -9,7 +9,8 @@ const OPERATIONS = 20_000;
 const OPERATIONS_TIMEOUT_MS = 120_000;
 const KERNELS_OWN = 'the kernel does it all by itself, or never asks';
 const OTHER_FILESYSTEMS = 'there is no other filesystem in memory';
-const PAGE_CACHE = 'there is no page cache in memory; test/unit/tree/tree.test.ts says what a READ for it gets';
+const PAGE_CACHE =
+  'there is no page cache in memory; test/unit/tree/tree.test.ts says what a READ for it gets';
 
 const memory = suite('in memory');
 
@@ -27,7 +28,8 @@ conforms(memory, () => Promise.resolve(new MemorySystem()), {
   'mknod: makes a FIFO that carries bytes': KERNELS_OWN,
   'mknod: of a socket is bind': KERNELS_OWN,
   'other calls: ioctl': KERNELS_OWN,
-  'permissions: of the root let nobody make a directory': 'whom it may signal is asked of the process that calls, which is root’s here',
+  'permissions: of the root let nobody make a directory':
+    'whom it may signal is asked of the process that calls, which is root’s here',
 });
 
 memory(

@@ -17,16 +17,34 @@ class Model {
   readonly links: { name: string; event: object }[][] = [[], []];
 
   find = (at: number, name: string) => this.links[at].find((link) => link.name === name);
-  free = (at: number, name: string, n = 0): string => (this.find(at, n === 0 ? name : `${name}.${n}`) ? this.free(at, name, n + 1) : n === 0 ? name : `${name}.${n}`);
-  add = (at: number, name: string, event: object): string => (this.find(at, name) ? 'EEXIST' : (this.links[at].push({ name, event }), 'none'));
+  free = (at: number, name: string, n = 0): string =>
+    this.find(at, n === 0 ? name : `${name}.${n}`)
+      ? this.free(at, name, n + 1)
+      : n === 0
+        ? name
+        : `${name}.${n}`;
+  add = (at: number, name: string, event: object): string =>
+    this.find(at, name) ? 'EEXIST' : (this.links[at].push({ name, event }), 'none');
   remove = (at: number, name: string): string => {
-    const link = name === 'head' ? this.links[at][0] : name === 'tail' ? this.links[at].at(-1) : this.find(at, name);
+    const link =
+      name === 'head'
+        ? this.links[at][0]
+        : name === 'tail'
+          ? this.links[at].at(-1)
+          : this.find(at, name);
     this.links[at] = this.links[at].filter((other) => other !== link);
     return link === undefined ? 'ENOENT' : 'none';
   };
-  rename = (from: number, name: string, to: number, newName: string, noReplace: boolean): string => {
+  rename = (
+    from: number,
+    name: string,
+    to: number,
+    newName: string,
+    noReplace: boolean,
+  ): string => {
     const [link, taken] = [this.find(from, name), this.find(to, newName)];
-    if (link === undefined || (taken !== undefined && noReplace)) return link === undefined ? 'ENOENT' : 'EEXIST';
+    if (link === undefined || (taken !== undefined && noReplace))
+      return link === undefined ? 'ENOENT' : 'EEXIST';
     if (taken?.event === link.event) return 'none'; // the same file already: rename(2) does nothing
     if (taken !== undefined) this.remove(to, newName);
     if (from !== to) this.links[to].push({ name: newName, event: link.event });
@@ -34,7 +52,8 @@ class Model {
     else link.name = newName;
     return 'none';
   };
-  count = (event: object): number => this.links.flat().filter((link) => link.event === event).length;
+  count = (event: object): number =>
+    this.links.flat().filter((link) => link.event === event).length;
 }
 
 /** One thing done: `at` and `to` are directories; a name is one of ours, or that of a link there is. */
@@ -65,7 +84,11 @@ class Mounted {
   }
 
   #name(at: number, which: number): string {
-    const names = [...NAMES, String(this.seqnum.next), ...this.model.links[at].map(({ name }) => name)];
+    const names = [
+      ...NAMES,
+      String(this.seqnum.next),
+      ...this.model.links[at].map(({ name }) => name),
+    ];
     return names[which % names.length];
   }
 
@@ -79,7 +102,10 @@ class Mounted {
     const newName = this.#name(to, newWhich);
     switch (what) {
       case 'create':
-        assert.is(refusal(() => kernel.make(directories[at], name, '')), model.add(at, name, {}));
+        assert.is(
+          refusal(() => kernel.make(directories[at], name, '')),
+          model.add(at, name, {}),
+        );
         break;
       case 'link': {
         const source = model.find(at, name);
@@ -94,7 +120,10 @@ class Mounted {
         const victim = ['head', 'tail', name, name, name][newWhich % 5];
         const event = model.find(at, victim)?.event;
         const node = event !== undefined && flag ? this.#lookup(at, victim) : undefined;
-        assert.is(refusal(() => kernel.unlink(directories[at], victim)), model.remove(at, victim));
+        assert.is(
+          refusal(() => kernel.unlink(directories[at], victim)),
+          model.remove(at, victim),
+        );
         if (node !== undefined) this.#nlink(node, event!);
         break;
       }
@@ -102,7 +131,15 @@ class Mounted {
         const noReplace = newWhich % 3 === 0;
         const event = model.find(at, name)?.event;
         const node = event !== undefined && flag ? this.#lookup(at, name) : undefined;
-        const renamed = refusal(() => kernel.rename(directories[at], name, directories[to], newName, noReplace ? RENAME_NOREPLACE : 0));
+        const renamed = refusal(() =>
+          kernel.rename(
+            directories[at],
+            name,
+            directories[to],
+            newName,
+            noReplace ? RENAME_NOREPLACE : 0,
+          ),
+        );
         assert.is(renamed, model.rename(at, name, to, newName, noReplace));
         if (node !== undefined) this.#nlink(node, event!);
         break;
@@ -138,8 +175,15 @@ class Mounted {
     for (const at of which) {
       const links = model.links[at];
       const listed = kernel.readdir(this.open[at]).slice(2);
-      assert.equal(listed.map(({ name }) => name), links.map(({ name }) => name));
-      if (look) assert.equal(kernel.names(directories[at], SMALLEST_READDIR), links.map(({ name }) => name));
+      assert.equal(
+        listed.map(({ name }) => name),
+        links.map(({ name }) => name),
+      );
+      if (look)
+        assert.equal(
+          kernel.names(directories[at], SMALLEST_READDIR),
+          links.map(({ name }) => name),
+        );
       links.forEach(({ event }, n) => {
         assert.is(listed[n].ino, inodes.get(event) ?? listed[n].ino);
         inodes.set(event, listed[n].ino);
@@ -156,8 +200,15 @@ class Mounted {
   #checkEnds(at: number): void {
     const { kernel, model, directories } = this;
     const links = model.links[at];
-    for (const [end, link] of [['head', links[0]], ['tail', links.at(-1)]] as const) {
-      if (link === undefined) assert.is(refusal(() => kernel.lookup(directories[at], end)), 'ENOENT');
+    for (const [end, link] of [
+      ['head', links[0]],
+      ['tail', links.at(-1)],
+    ] as const) {
+      if (link === undefined)
+        assert.is(
+          refusal(() => kernel.lookup(directories[at], end)),
+          'ENOENT',
+        );
       else assert.is(kernel.readlink(this.#lookup(at, end)), link.name);
     }
   }
@@ -178,13 +229,26 @@ class Mounted {
     this.kernel.rmdir('two');
     this.kernel.forgetAll();
     const { directories, handles, nodes, known } = this.kernel.books;
-    assert.equal({ directories, handles, nodes, known }, { directories: 0, handles: 0, nodes: 0, known: 0 });
+    assert.equal(
+      { directories, handles, nodes, known },
+      { directories: 0, handles: 0, nodes: 0, known: 0 },
+    );
   }
 }
 
 const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.record({
-    do: fc.constantFrom('create', 'create', 'link', 'link', 'unlink', 'rename', 'rename', 'deliver', 'forget'),
+    do: fc.constantFrom(
+      'create',
+      'create',
+      'link',
+      'link',
+      'unlink',
+      'rename',
+      'rename',
+      'deliver',
+      'forget',
+    ),
     at: fc.nat(1),
     to: fc.nat(1),
     name: fc.nat(29),
@@ -196,34 +260,38 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 
 const ends = suite('a queue');
 
-ends('keeps its order, its ends and every nlink right under any mix of operations', () => {
-  let kernel = MemoryKernel.started();
-  let seqnum = { next: 1000 };
-  let broken = false;
-  const property = fc.property(steps, (all) => {
-    if (broken) {
-      // The search for a smaller sequence starts afresh.
+ends(
+  'keeps its order, its ends and every nlink right under any mix of operations',
+  () => {
+    let kernel = MemoryKernel.started();
+    let seqnum = { next: 1000 };
+    let broken = false;
+    const property = fc.property(steps, (all) => {
+      if (broken) {
+        // The search for a smaller sequence starts afresh.
+        kernel.close();
+        kernel = MemoryKernel.started();
+        seqnum = { next: 1000 };
+      }
+      broken = true;
+      const mounted = new Mounted(kernel, seqnum);
+      for (const one of all) {
+        mounted.perform(one);
+        const only = one.do === 'create' || one.do === 'unlink' || one.at === one.to; // what the step can have changed
+        mounted.check(one.flag, one.do === 'deliver' || !only ? undefined : [one.at]);
+      }
+      mounted.end();
+      broken = false;
+    });
+    try {
+      fc.assert(property, runs(10_000));
+      assert.equal(kernel.complaints, []);
+    } finally {
       kernel.close();
-      kernel = MemoryKernel.started();
-      seqnum = { next: 1000 };
     }
-    broken = true;
-    const mounted = new Mounted(kernel, seqnum);
-    for (const one of all) {
-      mounted.perform(one);
-      const only = one.do === 'create' || one.do === 'unlink' || one.at === one.to; // what the step can have changed
-      mounted.check(one.flag, one.do === 'deliver' || !only ? undefined : [one.at]);
-    }
-    mounted.end();
-    broken = false;
-  });
-  try {
-    fc.assert(property, runs(10_000));
-    assert.equal(kernel.complaints, []);
-  } finally {
-    kernel.close();
-  }
-}, 600_000);
+  },
+  600_000,
+);
 
 ends('gives an event another name where a FIFO has taken its own', () => {
   const kernel = MemoryKernel.started();
@@ -233,7 +301,11 @@ ends('gives an event another name where a FIFO has taken its own', () => {
     kernel.make(own, '8', '');
     for (const seqnum of [7, 8]) kernel.event(seqnum);
     assert.equal(kernel.names(own), ['8', '7.1', '8.2', '7', '8.1']);
-    for (const [name, seqnum] of [['7.1', 7], ['8.2', 8]] as const) assert.match(kernel.cat(kernel.walk(`own/${name}`)), `SEQNUM=${seqnum}\n`);
+    for (const [name, seqnum] of [
+      ['7.1', 7],
+      ['8.2', 8],
+    ] as const)
+      assert.match(kernel.cat(kernel.walk(`own/${name}`)), `SEQNUM=${seqnum}\n`);
     assert.is(kernel.lookup(own, '7')['attr.mode'], S_IFIFO | 0o600);
   } finally {
     kernel.close();

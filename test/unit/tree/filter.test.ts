@@ -3,7 +3,16 @@ import { HANDLE_BYTES, QUEUE_STREAM_PRICE } from '../../../fs/tree/prices.js';
 import * as assert from 'uvu/assert';
 import { FILTER_LIMITS, Filter, type FilterLimits } from '../../../fs/uevent/filter/filter.js';
 import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type Quotas } from '../../../fs/tree/quota.js';
-import { type By, Child, MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY, cstring, refusal } from '../../support/kernel.js';
+import {
+  type By,
+  Child,
+  MemoryKernel,
+  O_APPEND,
+  O_TRUNC,
+  O_WRONLY,
+  cstring,
+  refusal,
+} from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';
 
 const filter = suite('a filter in the books');
@@ -41,7 +50,10 @@ function setXattr(kernel: MemoryKernel, node: number, value: string, by: By = {}
 async function end({ kernel, child, held }: World): Promise<void> {
   await child.die();
   kernel.drain();
-  assert.equal([held('memory'), held('filter_cost'), held('memory', 'mount'), held('filter_cost', 'mount')], [0, 0, 0, 0]);
+  assert.equal(
+    [held('memory'), held('filter_cost'), held('memory', 'mount'), held('filter_cost', 'mount')],
+    [0, 0, 0, 0],
+  );
   kernel.close();
 }
 
@@ -54,12 +66,27 @@ filter('has bounds, however it is set, and each says which it was', async () => 
   const alternatives = `A==${'b|'.repeat(32)}b`;
   const text = `A==${'b'.repeat(4094)}`;
   kernel.put(file, 'A==old\n');
-  for (const [bad, errno] of [[terms, 'EINVAL'], [alternatives, 'EINVAL'], [text, 'EFBIG']] as const) {
-    assert.is(refusal(() => kernel.put(file, bad)), errno, bad.slice(0, 9));
-    assert.is(refusal(() => setXattr(kernel, node, bad)), errno, bad.slice(0, 9));
+  for (const [bad, errno] of [
+    [terms, 'EINVAL'],
+    [alternatives, 'EINVAL'],
+    [text, 'EFBIG'],
+  ] as const) {
+    assert.is(
+      refusal(() => kernel.put(file, bad)),
+      errno,
+      bad.slice(0, 9),
+    );
+    assert.is(
+      refusal(() => setXattr(kernel, node, bad)),
+      errno,
+      bad.slice(0, 9),
+    );
     assert.is(kernel.cat(file), 'A==old\n');
   }
-  assert.is(refusal(() => kernel.walk(`match/${alternatives}`)), 'EINVAL');
+  assert.is(
+    refusal(() => kernel.walk(`match/${alternatives}`)),
+    'EINVAL',
+  );
   kernel.tree.configure({ filterLimits: LARGE }); // as after SIGHUP
   for (const good of [terms, alternatives, text]) {
     kernel.put(file, good);
@@ -68,49 +95,78 @@ filter('has bounds, however it is set, and each says which it was', async () => 
   await end(own);
 });
 
-filter('is charged as memory and as cost, to the user, the group and the mount, as long as it is there', async () => {
-  const own = world();
-  const { kernel, user, held } = own;
-  const node = kernel.mkdir('own', user);
-  const bare = held('memory');
-  const file = kernel.walk('own/.filter');
-  const check = (text: string): void => {
-    const { memory, cost } = Filter.parse(text);
-    for (const [kind, id] of [['uid', 1000], ['gid', 100], ['mount', 0]] as const) {
-      assert.equal([held('memory', kind, id) - bare, held('filter_cost', kind, id)], [memory, cost], `${text} of ${kind}`);
-    }
-  };
-  kernel.put(file, COSTLY);
-  check(COSTLY);
-  setXattr(kernel, node, 'A==b');
-  check('A==b');
-  assert.is(refusal(() => setXattr(kernel, node, 'A==')), 'EINVAL');
-  check('A==b');
-  kernel.put(file, COSTLY);
-  kernel.ask('FUSE_REMOVEXATTR', node, cstring(NAME));
-  check('');
-  kernel.put(file, COSTLY);
-  kernel.put(file, '');
-  check('');
-  kernel.put(file, COSTLY);
-  kernel.rmdir('own');
-  assert.equal([held('memory'), held('filter_cost')], [0, 0]);
-  await end(own);
-});
+filter(
+  'is charged as memory and as cost, to the user, the group and the mount, as long as it is there',
+  async () => {
+    const own = world();
+    const { kernel, user, held } = own;
+    const node = kernel.mkdir('own', user);
+    const bare = held('memory');
+    const file = kernel.walk('own/.filter');
+    const check = (text: string): void => {
+      const { memory, cost } = Filter.parse(text);
+      for (const [kind, id] of [
+        ['uid', 1000],
+        ['gid', 100],
+        ['mount', 0],
+      ] as const) {
+        assert.equal(
+          [held('memory', kind, id) - bare, held('filter_cost', kind, id)],
+          [memory, cost],
+          `${text} of ${kind}`,
+        );
+      }
+    };
+    kernel.put(file, COSTLY);
+    check(COSTLY);
+    setXattr(kernel, node, 'A==b');
+    check('A==b');
+    assert.is(
+      refusal(() => setXattr(kernel, node, 'A==')),
+      'EINVAL',
+    );
+    check('A==b');
+    kernel.put(file, COSTLY);
+    kernel.ask('FUSE_REMOVEXATTR', node, cstring(NAME));
+    check('');
+    kernel.put(file, COSTLY);
+    kernel.put(file, '');
+    check('');
+    kernel.put(file, COSTLY);
+    kernel.rmdir('own');
+    assert.equal([held('memory'), held('filter_cost')], [0, 0]);
+    await end(own);
+  },
+);
 
 filter('goes with the directory to its new owner, or the directory stays', async () => {
-  const own = world(FILTER_LIMITS, { ...DEFAULT_QUOTAS, uid: { others: { ...NO_BOUNDS, filter_cost: 4000 }, of: new Map() } });
+  const own = world(FILTER_LIMITS, {
+    ...DEFAULT_QUOTAS,
+    uid: { others: { ...NO_BOUNDS, filter_cost: 4000 }, of: new Map() },
+  });
   const { kernel, user, held } = own;
-  const [first, second] = [kernel.mkdir('first', user), kernel.mkdir('second', { ...user, uid: 1001 })];
+  const [first, second] = [
+    kernel.mkdir('first', user),
+    kernel.mkdir('second', { ...user, uid: 1001 }),
+  ];
   kernel.put(kernel.walk('first/.filter'), COSTLY);
   const { cost } = Filter.parse(COSTLY);
   kernel.setattr(first, { valid: 2, uid: 1001 });
-  assert.equal([held('filter_cost'), held('filter_cost', 'uid', 1001), held('memory')], [0, cost, 0]);
-  assert.is(refusal(() => kernel.put(kernel.walk('second/.filter'), COSTLY)), 'EDQUOT');
+  assert.equal(
+    [held('filter_cost'), held('filter_cost', 'uid', 1001), held('memory')],
+    [0, cost, 0],
+  );
+  assert.is(
+    refusal(() => kernel.put(kernel.walk('second/.filter'), COSTLY)),
+    'EDQUOT',
+  );
   assert.is(kernel.cat(kernel.walk('second/.filter')), '');
   kernel.setattr(second, { valid: 2, uid: 1002 });
   kernel.put(kernel.walk('second/.filter'), COSTLY);
-  assert.is(refusal(() => kernel.setattr(second, { valid: 2, uid: 1001 })), 'EDQUOT');
+  assert.is(
+    refusal(() => kernel.setattr(second, { valid: 2, uid: 1001 })),
+    'EDQUOT',
+  );
   assert.equal([held('filter_cost', 'uid', 1001), held('filter_cost', 'uid', 1002)], [cost, cost]);
   await end(own);
 });
@@ -123,7 +179,10 @@ filter('is refused where one user has too many costly ones, and the old one stay
     kernel.mkdir(`d${n}`, user);
     const file = kernel.walk(`d${n}/.filter`);
     kernel.put(file, 'A==old\n');
-    assert.is(refusal(() => kernel.put(file, COSTLY)), n < most ? 'none' : 'EDQUOT');
+    assert.is(
+      refusal(() => kernel.put(file, COSTLY)),
+      n < most ? 'none' : 'EDQUOT',
+    );
     assert.is(kernel.cat(file), n < most ? `${COSTLY}\n` : 'A==old\n');
   }
   assert.ok(held('filter_cost') <= 32_768);
@@ -135,7 +194,9 @@ filter('is refused where one user has too many costly ones, and the old one stay
 filter('of 256 directories does not take more of the heap than is charged for it', async () => {
   const own = world(LARGE);
   const { kernel, user, held } = own;
-  const text = Array.from({ length: 1500 }, (_, n) => `KEY_${n}==value ${n}`.replace(' ', '_')).join('\n');
+  const text = Array.from({ length: 1500 }, (_, n) =>
+    `KEY_${n}==value ${n}`.replace(' ', '_'),
+  ).join('\n');
   let refused = 0;
   for (let n = 0; n < 256; n++) {
     kernel.mkdir(`d${n}`, user);
@@ -176,67 +237,90 @@ filter('that is written four bytes at a time is parsed a few times only', async 
   await end(own);
 });
 
-filter('that nobody has looked at yet holds for the next event, and a bad one changes nothing and is said once', async () => {
-  const own = world(LARGE);
-  const { kernel, user } = own;
-  const { said } = kernel;
-  const node = kernel.mkdir('own', user);
-  const file = kernel.walk('own/.filter');
-  const long = `A==${'b'.repeat(20_000)}\n`;
-  const fh = kernel.open(file, O_WRONLY | O_TRUNC);
-  let at = kernel.write(fh, long, 0);
-  at += kernel.write(fh, 'A==c\n', at);
-  assert.is(kernel.cat(file), long, 'what holds is shown');
-  kernel.event(1, 'A=c\n');
-  kernel.event(2, 'A=d\n');
-  assert.equal(kernel.names(node), ['1']);
-  at += kernel.write(fh, 'A==d\n', at);
-  kernel.write(fh, 'A=', at);
-  kernel.event(3, 'A=c\n');
-  kernel.event(4, 'A=d\n');
-  assert.equal(kernel.names(node), ['1', '3']);
-  assert.equal(said.length, 1);
-  assert.match(said[0], /^own\/\.filter: EINVAL: column \d+: expected a pattern after A== .*\(the old filter stays\)$/);
-  kernel.release(fh);
-  assert.equal(said.length, 1);
+filter(
+  'that nobody has looked at yet holds for the next event, and a bad one changes nothing and is said once',
+  async () => {
+    const own = world(LARGE);
+    const { kernel, user } = own;
+    const { said } = kernel;
+    const node = kernel.mkdir('own', user);
+    const file = kernel.walk('own/.filter');
+    const long = `A==${'b'.repeat(20_000)}\n`;
+    const fh = kernel.open(file, O_WRONLY | O_TRUNC);
+    let at = kernel.write(fh, long, 0);
+    at += kernel.write(fh, 'A==c\n', at);
+    assert.is(kernel.cat(file), long, 'what holds is shown');
+    kernel.event(1, 'A=c\n');
+    kernel.event(2, 'A=d\n');
+    assert.equal(kernel.names(node), ['1']);
+    at += kernel.write(fh, 'A==d\n', at);
+    kernel.write(fh, 'A=', at);
+    kernel.event(3, 'A=c\n');
+    kernel.event(4, 'A=d\n');
+    assert.equal(kernel.names(node), ['1', '3']);
+    assert.equal(said.length, 1);
+    assert.match(
+      said[0],
+      /^own\/\.filter: EINVAL: column \d+: expected a pattern after A== .*\(the old filter stays\)$/,
+    );
+    kernel.release(fh);
+    assert.equal(said.length, 1);
 
-  // At close(2), and before another write that adds to it.
-  const [one, other] = [kernel.open(file, O_WRONLY | O_TRUNC), kernel.open(file, O_WRONLY | O_APPEND)];
-  kernel.write(one, long, 0);
-  kernel.write(one, 'A==e\n', long.length);
-  kernel.write(other, 'A==f\n', 0, O_APPEND);
-  assert.is(kernel.cat(file), `${long}A==e\nA==f\n`);
-  kernel.write(other, 'A==g\n', 0, O_APPEND);
-  kernel.release(one);
-  kernel.release(other);
-  assert.is(kernel.cat(file), `${long}A==e\nA==f\nA==g\n`);
-  assert.equal(said.length, 1);
-  await end(own);
-});
+    // At close(2), and before another write that adds to it.
+    const [one, other] = [
+      kernel.open(file, O_WRONLY | O_TRUNC),
+      kernel.open(file, O_WRONLY | O_APPEND),
+    ];
+    kernel.write(one, long, 0);
+    kernel.write(one, 'A==e\n', long.length);
+    kernel.write(other, 'A==f\n', 0, O_APPEND);
+    assert.is(kernel.cat(file), `${long}A==e\nA==f\n`);
+    kernel.write(other, 'A==g\n', 0, O_APPEND);
+    kernel.release(one);
+    kernel.release(other);
+    assert.is(kernel.cat(file), `${long}A==e\nA==f\nA==g\n`);
+    assert.equal(said.length, 1);
+    await end(own);
+  },
+);
 
-filter('that is costly does not make .since hold up the others: what it was not asked about is lost by number', async () => {
-  const own = world();
-  const { kernel, user } = own;
-  const count = 1000;
-  for (let n = 1; n <= count; n++) kernel.event(n, `A=${'a'.repeat(900)}\nN=${n}\n`);
-  const replay = (name: string, text: string): { ms: number; pending: number; lost: number; last: string } => {
-    const node = kernel.mkdir(name, user);
-    kernel.put(kernel.walk(`${name}/.filter`), text);
-    const begin = performance.now();
-    kernel.put(kernel.walk(`${name}/.since`), '0\n');
-    const ms = performance.now() - begin;
-    const directory = kernel.tree.root.directories.get(name)!;
-    return { ms, pending: directory.queue.entries.size, lost: directory.queue.lost, last: kernel.names(node).at(-1)! };
-  };
-  const slow = Array.from({ length: 8 }, () => COSTLY.replace('==', '!='));
-  const { ms, pending, lost, last } = replay('slow', slow.join(', '));
-  assert.is(pending + lost, count);
-  assert.ok(pending > 0 && lost > 0 && last === '1000', `${pending} joined, ${lost} were lost, ${last} is the last`);
-  assert.ok(ms < 100, `it took ${ms} ms`); // 6 on a machine that does nothing else
-  const quick = replay('quick', 'A!=b, N==*');
-  assert.equal([quick.pending, quick.lost], [count, 0]);
-  await end(own);
-});
+filter(
+  'that is costly does not make .since hold up the others: what it was not asked about is lost by number',
+  async () => {
+    const own = world();
+    const { kernel, user } = own;
+    const count = 1000;
+    for (let n = 1; n <= count; n++) kernel.event(n, `A=${'a'.repeat(900)}\nN=${n}\n`);
+    const replay = (
+      name: string,
+      text: string,
+    ): { ms: number; pending: number; lost: number; last: string } => {
+      const node = kernel.mkdir(name, user);
+      kernel.put(kernel.walk(`${name}/.filter`), text);
+      const begin = performance.now();
+      kernel.put(kernel.walk(`${name}/.since`), '0\n');
+      const ms = performance.now() - begin;
+      const directory = kernel.tree.root.directories.get(name)!;
+      return {
+        ms,
+        pending: directory.queue.entries.size,
+        lost: directory.queue.lost,
+        last: kernel.names(node).at(-1)!,
+      };
+    };
+    const slow = Array.from({ length: 8 }, () => COSTLY.replace('==', '!='));
+    const { ms, pending, lost, last } = replay('slow', slow.join(', '));
+    assert.is(pending + lost, count);
+    assert.ok(
+      pending > 0 && lost > 0 && last === '1000',
+      `${pending} joined, ${lost} were lost, ${last} is the last`,
+    );
+    assert.ok(ms < 100, `it took ${ms} ms`); // 6 on a machine that does nothing else
+    const quick = replay('quick', 'A!=b, N==*');
+    assert.equal([quick.pending, quick.lost], [count, 0]);
+    await end(own);
+  },
+);
 
 filter('of a stream is charged to who opens it, with what it keeps of the ring', async () => {
   const own = world();
@@ -247,7 +331,10 @@ filter('of a stream is charged to who opens it, with what it keeps of the ring',
   const before = held('memory');
   const open = [kernel.open(node, 0, user), kernel.open(node, 0, user)];
   const aStream = HANDLE_BYTES + QUEUE_STREAM_PRICE.memory; // of any stream
-  assert.equal([held('memory') - before, held('filter_cost')], [2 * (aStream + memory + numbers), 2 * cost]);
+  assert.equal(
+    [held('memory') - before, held('filter_cost')],
+    [2 * (aStream + memory + numbers), 2 * cost],
+  );
   for (const fh of open) kernel.release(fh);
   assert.equal([held('memory'), held('filter_cost')], [before, 0]);
   let opened = 0;
@@ -258,29 +345,42 @@ filter('of a stream is charged to who opens it, with what it keeps of the ring',
   await end(own);
 });
 
-filter('larger than the bound is EFBIG in one write, in many and appended, and the old one stays; one of just that size is taken', () => {
-  const { kernel, user } = world();
-  const node = kernel.mkdir('own', user);
-  const file = kernel.lookup(node, '.filter').nodeid;
-  const most = `A==b\n#${'c'.repeat(FILTER_LIMITS.text - 'A==b\n#'.length)}`;
-  kernel.put(file, 'OLD==1');
-  assert.is(refusal(() => kernel.put(file, `${most}c`)), 'EFBIG');
-  assert.is(kernel.cat(file), 'OLD==1\n');
-  assert.is(refusal(() => kernel.put(file, most)), 'none');
-  kernel.put(file, 'OLD==1');
-  for (const appends of [false, true]) {
-    const fh = kernel.open(file, O_WRONLY | (appends ? O_APPEND : O_TRUNC), user);
-    let written = 0;
-    const writes = (text: string): string => refusal(() => (written += kernel.write(fh, text, appends ? 0 : written, appends ? O_APPEND : 0)));
-    assert.is(writes('A==b\n'), 'none');
-    while (written + 500 <= FILTER_LIMITS.text - 20) assert.is(writes(`#${'d'.repeat(498)}\n`), 'none');
-    assert.is(writes(`#${'d'.repeat(498)}\n`), 'EFBIG');
-    assert.is(writes('C==d\n'), 'none', 'after a write that was refused the next one is, too');
-    kernel.release(fh);
-    assert.match(kernel.cat(file), /A==b[^]*C==d\n$/);
+filter(
+  'larger than the bound is EFBIG in one write, in many and appended, and the old one stays; one of just that size is taken',
+  () => {
+    const { kernel, user } = world();
+    const node = kernel.mkdir('own', user);
+    const file = kernel.lookup(node, '.filter').nodeid;
+    const most = `A==b\n#${'c'.repeat(FILTER_LIMITS.text - 'A==b\n#'.length)}`;
     kernel.put(file, 'OLD==1');
-  }
-  kernel.close();
-});
+    assert.is(
+      refusal(() => kernel.put(file, `${most}c`)),
+      'EFBIG',
+    );
+    assert.is(kernel.cat(file), 'OLD==1\n');
+    assert.is(
+      refusal(() => kernel.put(file, most)),
+      'none',
+    );
+    kernel.put(file, 'OLD==1');
+    for (const appends of [false, true]) {
+      const fh = kernel.open(file, O_WRONLY | (appends ? O_APPEND : O_TRUNC), user);
+      let written = 0;
+      const writes = (text: string): string =>
+        refusal(
+          () => (written += kernel.write(fh, text, appends ? 0 : written, appends ? O_APPEND : 0)),
+        );
+      assert.is(writes('A==b\n'), 'none');
+      while (written + 500 <= FILTER_LIMITS.text - 20)
+        assert.is(writes(`#${'d'.repeat(498)}\n`), 'none');
+      assert.is(writes(`#${'d'.repeat(498)}\n`), 'EFBIG');
+      assert.is(writes('C==d\n'), 'none', 'after a write that was refused the next one is, too');
+      kernel.release(fh);
+      assert.match(kernel.cat(file), /A==b[^]*C==d\n$/);
+      kernel.put(file, 'OLD==1');
+    }
+    kernel.close();
+  },
+);
 
 filter.run();

@@ -6,7 +6,16 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../fs/fuse/abi.js';
 import { runs } from '../../support/budget.js';
-import { Child, MemoryKernel, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, type Pending, refusal } from '../../support/kernel.js';
+import {
+  Child,
+  MemoryKernel,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+  O_WRONLY,
+  type Pending,
+  refusal,
+} from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';
 
 const life = suite('any life');
@@ -63,28 +72,57 @@ type Step =
   | { do: 'setFilter'; which: number; kind: number }
   | { do: 'read'; which: number; room: number }
   | { do: 'openFile' | 'unlink' | 'unlinkEnd'; which: number; entry: number }
-  | { do: 'rmdir' | 'openQueue' | 'openDirectory' | 'list' | 'release' | 'interrupt' | 'poll' | 'forget' | 'die'; which: number }
+  | {
+      do:
+        | 'rmdir'
+        | 'openQueue'
+        | 'openDirectory'
+        | 'list'
+        | 'release'
+        | 'interrupt'
+        | 'poll'
+        | 'forget'
+        | 'die';
+      which: number;
+    }
   | { do: 'hold' | 'settle' };
 
 const which = fc.nat(99);
 const text = fc.constantFrom('', 'x', 'mine@/x\n', 'a@/b\nK=V\n');
 
 /** One of the steps called so, with these fields. */
-function step(weight: number, names: readonly string[], fields: Record<string, fc.Arbitrary<unknown>> = {}) {
-  return { weight, arbitrary: fc.record({ do: fc.constantFrom(...names), ...fields }) as unknown as fc.Arbitrary<Step> };
+function step(
+  weight: number,
+  names: readonly string[],
+  fields: Record<string, fc.Arbitrary<unknown>> = {},
+) {
+  return {
+    weight,
+    arbitrary: fc.record({
+      do: fc.constantFrom(...names),
+      ...fields,
+    }) as unknown as fc.Arbitrary<Step>,
+  };
 }
 
 const steps = fc.array(
   fc.oneof(
     step(6, ['mkdir'], { child: fc.nat(CHILDREN - 1), label: fc.nat(1) }),
-    step(10, ['event'], { kinds: fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 1, maxLength: 4 }) }),
+    step(10, ['event'], {
+      kinds: fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 1, maxLength: 4 }),
+    }),
     step(3, ['create'], { which, name: fc.constantFrom('a', 'b', 'c'), text, done: fc.boolean() }),
     step(2, ['write'], { which, text }),
     step(3, ['openStream'], { filter: fc.nat(KINDS.length - 1) }),
     step(1, ['setFilter'], { which, kind: fc.nat(KINDS.length - 1) }),
-    step(12, ['read'], { which, room: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.constant(65536)) }),
+    step(12, ['read'], {
+      which,
+      room: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.constant(65536)),
+    }),
     step(4, ['openFile', 'unlink', 'unlinkEnd'], { which, entry: which }),
-    step(14, ['openQueue', 'openDirectory', 'list', 'release', 'interrupt', 'poll', 'forget'], { which }),
+    step(14, ['openQueue', 'openDirectory', 'list', 'release', 'interrupt', 'poll', 'forget'], {
+      which,
+    }),
     step(1, ['rmdir'], { which }),
     step(2, ['die'], { which }),
     step(2, ['hold', 'settle']),
@@ -126,7 +164,11 @@ class World {
       case 'poll':
         return this.pick(this.opens, one.which, (open) => this.poll(open));
       case 'write':
-        return this.pick(this.opens.filter(({ writes }) => writes), one.which, (open) => this.write(open, one.text));
+        return this.pick(
+          this.opens.filter(({ writes }) => writes),
+          one.which,
+          (open) => this.write(open, one.text),
+        );
       case 'interrupt':
         return this.pick(this.waiting, one.which, ({ pending }) => kernel.interruptRead(pending));
       case 'forget':
@@ -134,7 +176,9 @@ class World {
       case 'die':
         return this.die(this.children[one.which % CHILDREN]);
       default:
-        return this.pick(this.directories, one.which, (directory) => this.performIn(directory, one));
+        return this.pick(this.directories, one.which, (directory) =>
+          this.performIn(directory, one),
+        );
     }
   }
 
@@ -143,13 +187,19 @@ class World {
       case 'create':
         return this.create(directory, one.name, one.text, one.done);
       case 'setFilter':
-        this.kernel.put(this.lookup(directory, '.filter'), `${KINDS[one.kind]}\n`, O_WRONLY | O_TRUNC);
+        this.kernel.put(
+          this.lookup(directory, '.filter'),
+          `${KINDS[one.kind]}\n`,
+          O_WRONLY | O_TRUNC,
+        );
         directory.kind = one.kind;
         return;
       case 'openFile':
         return this.pick(directory.entries, one.entry, (entry) => this.openFile(directory, entry));
       case 'unlink':
-        return this.pick(directory.entries, one.entry, ({ name }) => this.unlink(directory, name, name));
+        return this.pick(directory.entries, one.entry, ({ name }) =>
+          this.unlink(directory, name, name),
+        );
       case 'unlinkEnd': {
         const entry = one.entry % 2 === 0 ? directory.entries[0] : directory.entries.at(-1);
         return this.unlink(directory, one.entry % 2 === 0 ? 'head' : 'tail', entry?.name);
@@ -159,7 +209,12 @@ class World {
       case 'openQueue':
         return this.openQueue(directory);
       case 'openDirectory':
-        this.remember({ fh: this.kernel.opendir(directory.node), node: directory.node, directory, kind: 'directory' });
+        this.remember({
+          fh: this.kernel.opendir(directory.node),
+          node: directory.node,
+          directory,
+          kind: 'directory',
+        });
         return;
       case 'list':
         return this.list(directory);
@@ -176,18 +231,39 @@ class World {
 
   mkdir(owner: Child, label: number): void {
     const name = label === 0 ? String(owner.pid) : `name${owner.pid}`;
-    if (!owner.alive) return assert.is(refusal(() => this.kernel.mkdir(name, owner.by)), 'ESRCH');
+    if (!owner.alive)
+      return assert.is(
+        refusal(() => this.kernel.mkdir(name, owner.by)),
+        'ESRCH',
+      );
     if (this.directories.some((other) => other.name === name)) {
-      return assert.is(refusal(() => this.kernel.mkdir(name, owner.by)), 'EEXIST');
+      return assert.is(
+        refusal(() => this.kernel.mkdir(name, owner.by)),
+        'EEXIST',
+      );
     }
     const node = this.kernel.mkdir(name, owner.by);
-    this.directories.push({ name, owner, node, entries: [], next: 0, listedTo: -1, kind: 0, gone: false });
+    this.directories.push({
+      name,
+      owner,
+      node,
+      entries: [],
+      next: 0,
+      listedTo: -1,
+      kind: 0,
+      gone: false,
+    });
   }
 
   rmdir(directory: Directory): void {
     const { entries, listedTo } = directory;
-    const removable = entries.length === 0 || entries.every(({ position, written }) => listedTo >= 0 && position >= listedTo && !written);
-    assert.is(refusal(() => this.kernel.rmdir(directory.name)), removable ? 'none' : 'ENOTEMPTY');
+    const removable =
+      entries.length === 0 ||
+      entries.every(({ position, written }) => listedTo >= 0 && position >= listedTo && !written);
+    assert.is(
+      refusal(() => this.kernel.rmdir(directory.name)),
+      removable ? 'none' : 'ENOTEMPTY',
+    );
     if (removable) this.end(directory);
   }
 
@@ -201,11 +277,17 @@ class World {
     await child.die();
     for (const directory of this.directories) if (directory.owner === child) this.end(directory);
     // Whoever comes next finds it gone.
-    assert.equal(this.kernel.names(FUSE_ROOT_ID).slice(0, -FIXED), this.directories.map(({ name }) => name));
+    assert.equal(
+      this.kernel.names(FUSE_ROOT_ID).slice(0, -FIXED),
+      this.directories.map(({ name }) => name),
+    );
   }
 
   list(directory: Directory): void {
-    assert.equal(this.kernel.names(directory.node, 4096), directory.entries.map(({ name }) => name));
+    assert.equal(
+      this.kernel.names(directory.node, 4096),
+      directory.entries.map(({ name }) => name),
+    );
     directory.listedTo = directory.next;
   }
 
@@ -229,8 +311,15 @@ class World {
       const own = `add@/devices/x\nACTION=add\n${more}SEQNUM=${name}\n`;
       for (const directory of this.directories) {
         if (directory.kind !== 0 && directory.kind !== kind) continue;
-        directory.entries.push({ name, position: directory.next++, written: false, text: own, writers: 0 });
-        for (const open of this.opens) if (open.kind === 'queue' && open.directory === directory) open.due = true;
+        directory.entries.push({
+          name,
+          position: directory.next++,
+          written: false,
+          text: own,
+          writers: 0,
+        });
+        for (const open of this.opens)
+          if (open.kind === 'queue' && open.directory === directory) open.due = true;
       }
       for (const open of this.opens) {
         if (open.kind !== 'stream' || (open.filter !== 0 && open.filter !== kind)) continue;
@@ -244,7 +333,10 @@ class World {
 
   create(directory: Directory, name: string, own: string, done: boolean): void {
     if (directory.entries.some((entry) => entry.name === name)) {
-      return assert.is(refusal(() => this.kernel.create(directory.node, name)), 'EEXIST');
+      return assert.is(
+        refusal(() => this.kernel.create(directory.node, name)),
+        'EEXIST',
+      );
     }
     const { fh, nodeid } = this.kernel.create(directory.node, name, O_RDWR);
     this.stale.set(nodeid, directory);
@@ -263,21 +355,39 @@ class World {
   write(open: Open, own: string): void {
     const { directory, entry } = open;
     if (own === '') return;
-    if (directory!.gone) return assert.is(refusal(() => this.kernel.write(open.fh, own)), 'ESTALE');
+    if (directory!.gone)
+      return assert.is(
+        refusal(() => this.kernel.write(open.fh, own)),
+        'ESTALE',
+      );
     assert.is(this.kernel.write(open.fh, own, entry!.text.length), own.length);
     entry!.text += own;
   }
 
   unlink(directory: Directory, name: string, means: string | undefined): void {
-    assert.is(refusal(() => this.kernel.unlink(directory.node, name)), means === undefined ? 'ENOENT' : 'none');
+    assert.is(
+      refusal(() => this.kernel.unlink(directory.node, name)),
+      means === undefined ? 'ENOENT' : 'none',
+    );
     directory.entries = directory.entries.filter((entry) => entry.name !== means);
   }
 
   // ---- what is open
 
   remember(open: Pick<Open, 'fh' | 'node' | 'directory' | 'kind'> & Partial<Open>): Open {
-    const whole = { filter: 0, rest: '', entry: null, writes: false, armed: null, due: false, ...open };
-    assert.not(this.opens.some(({ fh }) => fh === whole.fh), 'a handle was given twice');
+    const whole = {
+      filter: 0,
+      rest: '',
+      entry: null,
+      writes: false,
+      armed: null,
+      due: false,
+      ...open,
+    };
+    assert.not(
+      this.opens.some(({ fh }) => fh === whole.fh),
+      'a handle was given twice',
+    );
     this.opens.push(whole);
     return whole;
   }
@@ -297,12 +407,20 @@ class World {
     const { directory, entry, fh } = open;
     const stale = directory?.gone === true;
     if (open.kind === 'directory') {
-      if (stale) return assert.is(refusal(() => kernel.readdir(fh)), 'ESTALE');
+      if (stale)
+        return assert.is(
+          refusal(() => kernel.readdir(fh)),
+          'ESTALE',
+        );
       const names = kernel.readdir(fh, 0, 65536).map(({ name }) => name);
       assert.equal(names, ['.', '..', ...directory!.entries.map(({ name }) => name)]);
       directory!.listedTo = directory!.next;
     } else if (open.kind === 'file') {
-      if (stale) assert.is(refusal(() => kernel.read(fh)), 'ESTALE');
+      if (stale)
+        assert.is(
+          refusal(() => kernel.read(fh)),
+          'ESTALE',
+        );
       else assert.is(kernel.read(fh, room), entry!.text.slice(0, room));
     } else {
       const pending = kernel.startRead(fh, room);
@@ -314,7 +432,11 @@ class World {
   poll(open: Open): void {
     if (open.kind !== 'queue' && open.kind !== 'stream') return;
     const key = ++this.#key;
-    if (open.directory?.gone === true) return assert.is(refusal(() => this.kernel.poll(open.fh, key)), 'ESTALE');
+    if (open.directory?.gone === true)
+      return assert.is(
+        refusal(() => this.kernel.poll(open.fh, key)),
+        'ESTALE',
+      );
     const ready = this.kernel.poll(open.fh, key);
     assert.is(ready, this.ready(open) ? POLLIN : 0);
     open.armed = key;
@@ -329,14 +451,21 @@ class World {
   }
 
   forget(node: number): void {
-    if (this.opens.some((open) => open.node === node) || this.directories.some((directory) => directory.node === node)) return;
+    if (
+      this.opens.some((open) => open.node === node) ||
+      this.directories.some((directory) => directory.node === node)
+    )
+      return;
     this.kernel.forget(node);
     this.stale.delete(node);
   }
 
   /** Whether a read of it has something to hand over. */
   ready(open: Open): boolean {
-    return open.rest !== '' || (open.kind === 'queue' && open.directory!.entries.some(({ writers }) => writers === 0));
+    return (
+      open.rest !== '' ||
+      (open.kind === 'queue' && open.directory!.entries.some(({ writers }) => writers === 0))
+    );
   }
 
   // ---- what must be
@@ -352,7 +481,8 @@ class World {
     const { errno, body } = pending.answer!;
     const got = body.toString('latin1');
     if (errno !== 0) {
-      if (pending.result === 'ESTALE') assert.ok(open.directory?.gone, 'ESTALE while its directory is there');
+      if (pending.result === 'ESTALE')
+        assert.ok(open.directory?.gone, 'ESTALE while its directory is there');
       else assert.is(pending.result, 'EINTR');
       return;
     }
@@ -376,14 +506,20 @@ class World {
 
   check(): void {
     const { kernel } = this;
-    for (let index = 0; index < this.waiting.length; ) {
+    for (let index = 0; index < this.waiting.length;) {
       if (this.waiting[index].pending.answer === null) index++;
       else this.collect(index);
     }
     for (const { name, entries } of this.directories) {
       const real = kernel.tree.root.directories.get(name)!.queue;
-      assert.equal([...real.entries].map((entry) => entry.name), entries.map((entry) => entry.name));
-      assert.is(real.bytes, entries.reduce((sum, { text: own }) => sum + own.length, 0));
+      assert.equal(
+        [...real.entries].map((entry) => entry.name),
+        entries.map((entry) => entry.name),
+      );
+      assert.is(
+        real.bytes,
+        entries.reduce((sum, { text: own }) => sum + own.length, 0),
+      );
     }
     for (const key of kernel.wakeUps.splice(0)) {
       const open = this.opens.find(({ armed }) => armed === key);
@@ -396,9 +532,18 @@ class World {
       const waits = this.waiting.some((one) => one.open === open);
       const polled = open.armed !== null;
       assert.not((waits || polled) && open.directory?.gone, 'it waits for what is gone');
-      if (kernel.settles) assert.not((waits || (polled && open.due)) && this.ready(open), 'it waits though there is something');
+      if (kernel.settles)
+        assert.not(
+          (waits || (polled && open.due)) && this.ready(open),
+          'it waits though there is something',
+        );
     }
-    for (const [node, directory] of this.stale) if (directory.gone) assert.is(refusal(() => kernel.getattr(node)), 'ESTALE');
+    for (const [node, directory] of this.stale)
+      if (directory.gone)
+        assert.is(
+          refusal(() => kernel.getattr(node)),
+          'ESTALE',
+        );
     assert.equal(kernel.complaints, []);
   }
 
@@ -421,32 +566,47 @@ class World {
     this.stale.clear();
     this.kernel.forgetAll();
     assert.equal(this.kernel.books, NOTHING);
-    for (const { event } of this.kernel.bus.history.entries) assert.equal([event.links, event.opens], [1, 0]);
+    for (const { event } of this.kernel.bus.history.entries)
+      assert.equal([event.links, event.opens], [1, 0]);
   }
 }
 
-const NOTHING = { directories: 0, owners: 0, handles: 0, parked: 0, unanswered: 0, groups: 0, waiting: 0, nodes: 0, known: 0 };
+const NOTHING = {
+  directories: 0,
+  owners: 0,
+  handles: 0,
+  parked: 0,
+  unanswered: 0,
+  groups: 0,
+  waiting: 0,
+  nodes: 0,
+  known: 0,
+};
 
-life('sees what it must, waits for nothing that is there, reaches nothing that is gone, and leaves nothing behind', async () => {
-  const children: Child[] = [];
-  const property = fc.asyncProperty(steps, fc.boolean(), async (all, byDeath) => {
-    for (let n = 0; n < CHILDREN; n++) if (children[n]?.alive !== true) children[n] = new Child();
-    const world = new World(children);
-    try {
-      for (const one of all) {
-        await world.perform(one);
-        world.check();
+life(
+  'sees what it must, waits for nothing that is there, reaches nothing that is gone, and leaves nothing behind',
+  async () => {
+    const children: Child[] = [];
+    const property = fc.asyncProperty(steps, fc.boolean(), async (all, byDeath) => {
+      for (let n = 0; n < CHILDREN; n++) if (children[n]?.alive !== true) children[n] = new Child();
+      const world = new World(children);
+      try {
+        for (const one of all) {
+          await world.perform(one);
+          world.check();
+        }
+        await world.endAll(byDeath);
+      } finally {
+        world.kernel.close();
       }
-      await world.endAll(byDeath);
+    });
+    try {
+      await fc.assert(property, runs(500));
     } finally {
-      world.kernel.close();
+      for (const child of children) await child.die();
     }
-  });
-  try {
-    await fc.assert(property, runs(500));
-  } finally {
-    for (const child of children) await child.die();
-  }
-}, 600_000);
+  },
+  600_000,
+);
 
 life.run();

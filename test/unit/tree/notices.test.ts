@@ -35,8 +35,13 @@ function one(kernel: MemoryKernel): EventDirectory {
 /** What the next batch says, by the letter that it begins with. */
 function batch(kernel: MemoryKernel): { askers: number[]; names: string[]; directories: number } {
   const parts = kernel.tree.inotify.nextBatch()?.toString('latin1').split('\0') ?? [];
-  const of = (letter: string): string[] => parts.filter((part) => part.startsWith(letter)).map((part) => part.slice(1));
-  return { askers: of('S').map((text) => parseInt(text)), names: of('N'), directories: of('D').length };
+  const of = (letter: string): string[] =>
+    parts.filter((part) => part.startsWith(letter)).map((part) => part.slice(1));
+  return {
+    askers: of('S').map((text) => parseInt(text)),
+    names: of('N'),
+    directories: of('D').length,
+  };
 }
 
 /** All of a batch is done, and nobody was seen to watch. */
@@ -91,73 +96,96 @@ withKernel('is told of some of each directory, however much there is of another'
     heard.push(...names);
     done(kernel);
   }
-  assert.equal(heard.sort(), [...Array(1000).keys()].flatMap((n) => Array<string>(3).fill(`${n + 1}`)).sort());
+  assert.equal(
+    heard.sort(),
+    [...Array(1000).keys()].flatMap((n) => Array<string>(3).fill(`${n + 1}`)).sort(),
+  );
   assert.is(kernel.tree.inotify.nextBatch(), null);
 });
 
-withKernel('is told of events of every user, however many directories another one has', (kernel) => {
-  for (let n = 0; n < 200; n++) ask(kernel, kernel.mkdir(`many-${n}`, { uid: 1000 }), WATCHER);
-  ask(kernel, kernel.mkdir('few', { uid: 1001 }), OTHER);
-  publish(kernel, 1, 50);
-  const tree = kernel.tree.root.directories;
-  assert.is(tree.get('few')!.uid, 1001);
-  let batches = 0;
-  for (let heard = 0; heard < 50; batches++) {
-    const parts = kernel.tree.inotify.nextBatch()!.toString('latin1').split('\0');
-    const at = parts.indexOf(`D${tree.get('few')!.ino} few`);
-    assert.ok(at >= 0, 'the other user has no share');
-    for (let n = at + 1; !parts[n].startsWith('D') && parts[n] !== '.'; n++) if (parts[n].startsWith('N')) heard++;
+withKernel(
+  'is told of events of every user, however many directories another one has',
+  (kernel) => {
+    for (let n = 0; n < 200; n++) ask(kernel, kernel.mkdir(`many-${n}`, { uid: 1000 }), WATCHER);
+    ask(kernel, kernel.mkdir('few', { uid: 1001 }), OTHER);
+    publish(kernel, 1, 50);
+    const tree = kernel.tree.root.directories;
+    assert.is(tree.get('few')!.uid, 1001);
+    let batches = 0;
+    for (let heard = 0; heard < 50; batches++) {
+      const parts = kernel.tree.inotify.nextBatch()!.toString('latin1').split('\0');
+      const at = parts.indexOf(`D${tree.get('few')!.ino} few`);
+      assert.ok(at >= 0, 'the other user has no share');
+      for (let n = at + 1; !parts[n].startsWith('D') && parts[n] !== '.'; n++)
+        if (parts[n].startsWith('N')) heard++;
+      done(kernel);
+    }
+    assert.ok(batches <= 4, `${batches} batches`);
+  },
+);
+
+withKernel(
+  'keeps no more than twice a queue of what is to be told while it is stopped',
+  (kernel) => {
+    const directory = kernel.mkdir('one');
+    ask(kernel, directory, WATCHER);
+    publish(kernel, 1, 1);
+    assert.equal(batch(kernel).names, ['1']);
+    const { limits } = one(kernel).queue;
+    let most = 0;
+    for (let n = 2; n <= 5 * limits.events; n++) {
+      publish(kernel, n, n);
+      if (n % 100 === 0) ask(kernel, directory, OTHER + n);
+      most = Math.max(most, one(kernel).candidates!.pending.length);
+    }
+    assert.ok(most <= 2 * limits.events, `${most} are kept`);
+    assert.ok(one(kernel).candidates!.askers.length <= 16);
+    // What is told when it goes on is what is there.
     done(kernel);
-  }
-  assert.ok(batches <= 4, `${batches} batches`);
-});
+    const { names } = batch(kernel);
+    assert.is(names[0], String(4 * limits.events + 1));
+  },
+);
 
-withKernel('keeps no more than twice a queue of what is to be told while it is stopped', (kernel) => {
-  const directory = kernel.mkdir('one');
-  ask(kernel, directory, WATCHER);
-  publish(kernel, 1, 1);
-  assert.equal(batch(kernel).names, ['1']);
-  const { limits } = one(kernel).queue;
-  let most = 0;
-  for (let n = 2; n <= 5 * limits.events; n++) {
-    publish(kernel, n, n);
-    if (n % 100 === 0) ask(kernel, directory, OTHER + n);
-    most = Math.max(most, one(kernel).candidates!.pending.length);
-  }
-  assert.ok(most <= 2 * limits.events, `${most} are kept`);
-  assert.ok(one(kernel).candidates!.askers.length <= 16);
-  // What is told when it goes on is what is there.
-  done(kernel);
-  const { names } = batch(kernel);
-  assert.is(names[0], String(4 * limits.events + 1));
-});
+withKernel(
+  'finds no event that it has to make, and is spared the one that has been taken',
+  (kernel) => {
+    const directory = kernel.mkdir('one');
+    ask(kernel, directory, WATCHER);
+    publish(kernel, 11, 12);
+    assert.equal(batch(kernel).names, ['11', '12']);
+    kernel.unlink(directory, '11');
+    const errno = (name: string): string =>
+      refusal(() =>
+        kernel.ask('FUSE_LOOKUP', directory, Buffer.from(`${name}\0`), { pid: HELPER }),
+      );
+    assert.is(errno('11'), 'EALREADY');
+    assert.is(errno('12'), 'ENOENT');
+    assert.is(errno('13'), 'EALREADY');
+  },
+);
 
-withKernel('finds no event that it has to make, and is spared the one that has been taken', (kernel) => {
-  const directory = kernel.mkdir('one');
-  ask(kernel, directory, WATCHER);
-  publish(kernel, 11, 12);
-  assert.equal(batch(kernel).names, ['11', '12']);
-  kernel.unlink(directory, '11');
-  const errno = (name: string): string => refusal(() => kernel.ask('FUSE_LOOKUP', directory, Buffer.from(`${name}\0`), { pid: HELPER }));
-  assert.is(errno('11'), 'EALREADY');
-  assert.is(errno('12'), 'ENOENT');
-  assert.is(errno('13'), 'EALREADY');
-});
-
-withKernel('is told ENOENT of an event that is taken after it has looked, and of what was never its to make', (kernel) => {
-  const directory = kernel.mkdir('one');
-  ask(kernel, directory, WATCHER);
-  publish(kernel, 11, 12);
-  batch(kernel);
-  const errno = (name: string): string => refusal(() => kernel.mknod(directory, name, 0o100440, { pid: HELPER }));
-  assert.is(refusal(() => kernel.ask('FUSE_LOOKUP', directory, Buffer.from('11\0'), { pid: HELPER })), 'ENOENT');
-  kernel.unlink(directory, '11');
-  assert.is(errno('11'), 'ENOENT');
-  kernel.make(directory, 'mine', 'x\n');
-  assert.is(errno('mine'), 'ENOENT');
-  kernel.mknod(directory, '12', 0o100440, { pid: HELPER });
-  assert.equal(kernel.names(directory), ['12', 'mine']);
-});
+withKernel(
+  'is told ENOENT of an event that is taken after it has looked, and of what was never its to make',
+  (kernel) => {
+    const directory = kernel.mkdir('one');
+    ask(kernel, directory, WATCHER);
+    publish(kernel, 11, 12);
+    batch(kernel);
+    const errno = (name: string): string =>
+      refusal(() => kernel.mknod(directory, name, 0o100440, { pid: HELPER }));
+    assert.is(
+      refusal(() => kernel.ask('FUSE_LOOKUP', directory, Buffer.from('11\0'), { pid: HELPER })),
+      'ENOENT',
+    );
+    kernel.unlink(directory, '11');
+    assert.is(errno('11'), 'ENOENT');
+    kernel.make(directory, 'mine', 'x\n');
+    assert.is(errno('mine'), 'ENOENT');
+    kernel.mknod(directory, '12', 0o100440, { pid: HELPER });
+    assert.equal(kernel.names(directory), ['12', 'mine']);
+  },
+);
 
 withKernel('is told again of what it had not made when it died', (kernel) => {
   const directory = kernel.mkdir('one');
@@ -185,32 +213,39 @@ withKernel('hears of nobody who only walks through a directory or lists it', (ke
   assert.is(kernel.tree.inotify.nextBatch(), null);
 });
 
-withKernel('hears of whoever has asked for the directory and then walked, or while another walks', (kernel) => {
-  const directory = kernel.mkdir('one');
-  ask(kernel, directory, WATCHER);
-  walk(kernel, directory, 'head', WATCHER);
-  publish(kernel, 11, 11);
-  assert.equal(batch(kernel).askers, [WATCHER]);
-  done(kernel, [one(kernel).ino]);
+withKernel(
+  'hears of whoever has asked for the directory and then walked, or while another walks',
+  (kernel) => {
+    const directory = kernel.mkdir('one');
+    ask(kernel, directory, WATCHER);
+    walk(kernel, directory, 'head', WATCHER);
+    publish(kernel, 11, 11);
+    assert.equal(batch(kernel).askers, [WATCHER]);
+    done(kernel, [one(kernel).ino]);
 
-  ask(kernel, directory, WATCHER);
-  walk(kernel, directory, 'head', OTHER);
-  publish(kernel, 12, 12);
-  assert.equal(batch(kernel).askers, [WATCHER]);
-  done(kernel, []);
+    ask(kernel, directory, WATCHER);
+    walk(kernel, directory, 'head', OTHER);
+    publish(kernel, 12, 12);
+    assert.equal(batch(kernel).askers, [WATCHER]);
+    done(kernel, []);
 
-  // Between its question and what it goes on to do it may be about to watch.
-  ask(kernel, directory, OTHER);
-  publish(kernel, 13, 13);
-  kernel.try('FUSE_LOOKUP', directory, Buffer.from('head\0'), { pid: OTHER });
-  assert.ok(batch(kernel).askers.includes(OTHER));
-});
+    // Between its question and what it goes on to do it may be about to watch.
+    ask(kernel, directory, OTHER);
+    publish(kernel, 13, 13);
+    kernel.try('FUSE_LOOKUP', directory, Buffer.from('head\0'), { pid: OTHER });
+    assert.ok(batch(kernel).askers.includes(OTHER));
+  },
+);
 
 withKernel('is not told of the files that users make', (kernel) => {
   const directory = kernel.mkdir('one');
   ask(kernel, directory, WATCHER);
   publish(kernel, 11, 11);
-  kernel.link(kernel.lookup(kernel.lookup(FUSE_ROOT_ID, 'log').nodeid, '11').nodeid, directory, 'linked');
+  kernel.link(
+    kernel.lookup(kernel.lookup(FUSE_ROOT_ID, 'log').nodeid, '11').nodeid,
+    directory,
+    'linked',
+  );
   publish(kernel, 12, 12);
   assert.equal(batch(kernel).names, ['11', '12']);
 });

@@ -36,7 +36,14 @@ function held(): number {
 
 class World {
   readonly owners = new Owners();
-  readonly bus = new Bus(new Log({ bytes: 256 * 1024, events: 64 }, new Arena({ allocate: allocatePages, discard: discardPages })), new IdAllocator(1), { events: 8, bytes: 65_536 });
+  readonly bus = new Bus(
+    new Log(
+      { bytes: 256 * 1024, events: 64 },
+      new Arena({ allocate: allocatePages, discard: discardPages }),
+    ),
+    new IdAllocator(1),
+    { events: 8, bytes: 65_536 },
+  );
   readonly tree = new Tree(this.bus, this.owners);
   #seqnum = 0;
 
@@ -76,60 +83,108 @@ function nameOf(n: number, length = 200): string {
 }
 
 /** Makes MANY of something; what each costs, and what is charged for each. */
-function measure(what: string, make: (world: World, n: number) => void, before: (world: World) => void = () => undefined, after: (world: World) => void = () => undefined): void {
-  price(`of ${what} is what it costs, or more`, () => {
-    const world = new World();
-    before(world);
-    const { mount } = world.tree.ledger;
-    for (let n = 0; n < 50; n++) make(world, -1 - n);
-    const [heap, memory, bytes] = [held(), mount.memory, mount.bytes];
-    for (let n = 0; n < MANY; n++) make(world, n);
-    after(world);
-    world.tree.turns.finish(); // what has ended is freed
-    const cost = (held() - heap - (mount.bytes - bytes)) / MANY;
-    const charged = (mount.memory - memory) / MANY;
-    if (process.env.EVENTFS_SHOW_PRICES !== undefined) console.log(`    ${what}: costs ${Math.round(cost)}, charged ${Math.round(charged)}`);
-    assert.ok(cost <= charged, `${what} costs ${cost} bytes and is charged ${charged}`);
-    world.owners.close();
-  }, 60_000);
+function measure(
+  what: string,
+  make: (world: World, n: number) => void,
+  before: (world: World) => void = () => undefined,
+  after: (world: World) => void = () => undefined,
+): void {
+  price(
+    `of ${what} is what it costs, or more`,
+    () => {
+      const world = new World();
+      before(world);
+      const { mount } = world.tree.ledger;
+      for (let n = 0; n < 50; n++) make(world, -1 - n);
+      const [heap, memory, bytes] = [held(), mount.memory, mount.bytes];
+      for (let n = 0; n < MANY; n++) make(world, n);
+      after(world);
+      world.tree.turns.finish(); // what has ended is freed
+      const cost = (held() - heap - (mount.bytes - bytes)) / MANY;
+      const charged = (mount.memory - memory) / MANY;
+      if (process.env.EVENTFS_SHOW_PRICES !== undefined)
+        console.log(`    ${what}: costs ${Math.round(cost)}, charged ${Math.round(charged)}`);
+      assert.ok(cost <= charged, `${what} costs ${cost} bytes and is charged ${charged}`);
+      world.owners.close();
+    },
+    60_000,
+  );
 }
 
 let directory: ProcessDirectory;
 const inOne = (world: World): void => void (directory = world.mkdir('one'));
 
-measure('a delivered event that has been looked up', (world) => world.event(), inOne, (world) => {
-  for (const entry of [...directory.queue.entries]) world.tree.remember(directory.lookup(entry.name)!);
-});
+measure(
+  'a delivered event that has been looked up',
+  (world) => world.event(),
+  inOne,
+  (world) => {
+    for (const entry of [...directory.queue.entries])
+      world.tree.remember(directory.lookup(entry.name)!);
+  },
+);
 
-measure('a link with a name of its own', (world, n) => void world.known(directory.link(nameOf(n), [...world.bus.history.entries].map(() => world.tree.log.lookup('1')!)[0])), inOne);
+measure(
+  'a link with a name of its own',
+  (world, n) =>
+    void world.known(
+      directory.link(
+        nameOf(n),
+        [...world.bus.history.entries].map(() => world.tree.log.lookup('1')!)[0],
+      ),
+    ),
+  inOne,
+);
 
-measure('a file', (world, n) => {
-  const tab = world.tree.chargeOpen(directory, CALLER);
-  const handle = directory.create(nameOf(n), 0o644, 1, CALLER);
-  world.known(handle.node);
-  world.tree.leave(world.tree.enter(handle, tab, directory.openHeap));
-}, inOne);
+measure(
+  'a file',
+  (world, n) => {
+    const tab = world.tree.chargeOpen(directory, CALLER);
+    const handle = directory.create(nameOf(n), 0o644, 1, CALLER);
+    world.known(handle.node);
+    world.tree.leave(world.tree.enter(handle, tab, directory.openHeap));
+  },
+  inOne,
+);
 
-measure('a FIFO', (world, n) => void world.known(directory.mknod(nameOf(n), 0o010644, CALLER)), inOne);
+measure(
+  'a FIFO',
+  (world, n) => void world.known(directory.mknod(nameOf(n), 0o010644, CALLER)),
+  inOne,
+);
 
-measure('a symlink', (world, n) => void world.known(directory.symlink(nameOf(n), nameOf(n, 4000), CALLER)), inOne);
+measure(
+  'a symlink',
+  (world, n) => void world.known(directory.symlink(nameOf(n), nameOf(n, 4000), CALLER)),
+  inOne,
+);
 
 const owners: unknown[] = [];
-measure('a directory of which all is known', (world, n) => {
-  const made = world.mkdir(nameOf(n));
-  const owner = new Owner(n as Pid, 0);
-  owner.owned.add(made);
-  owners.push(owner);
-  for (const name of ['.stream', '.filter', '.since', '.status']) world.known(made.lookup(name));
-  world.event();
-}, undefined, (world) => {
-  for (const made of world.tree.root.directories) while (made.queue.shift() !== undefined) continue;
-});
+measure(
+  'a directory of which all is known',
+  (world, n) => {
+    const made = world.mkdir(nameOf(n));
+    const owner = new Owner(n as Pid, 0);
+    owner.owned.add(made);
+    owners.push(owner);
+    for (const name of ['.stream', '.filter', '.since', '.status']) world.known(made.lookup(name));
+    world.event();
+  },
+  undefined,
+  (world) => {
+    for (const made of world.tree.root.directories)
+      while (made.queue.shift() !== undefined) continue;
+  },
+);
 
-measure('an open file', (world) => void world.open(directory.lookup('2')!), (world) => {
-  inOne(world);
-  world.event();
-});
+measure(
+  'an open file',
+  (world) => void world.open(directory.lookup('2')!),
+  (world) => {
+    inOne(world);
+    world.event();
+  },
+);
 measure('an open file of a directory that has ended', (world, n) => {
   const made = world.mkdir(nameOf(n));
   made.setFilter(Filter.parse(`A==${nameOf(n)}`));
@@ -137,25 +192,49 @@ measure('an open file of a directory that has ended', (world, n) => {
   world.tree.root.rmdir(made.name);
 });
 measure('a stream', (world) => void world.open(world.tree.root.lookup('stream')!));
-measure('a stream with a filter', (world, n) => void world.open((world.tree.root.lookup('match') as never as { lookup(name: string): Node }).lookup(`A==${n}`)));
+measure(
+  'a stream with a filter',
+  (world, n) =>
+    void world.open(
+      (world.tree.root.lookup('match') as never as { lookup(name: string): Node }).lookup(
+        `A==${n}`,
+      ),
+    ),
+);
 measure('an open .stream', (world) => void world.open(directory.lookup('.stream')!), inOne);
 measure('an open .status', (world) => void world.open(directory.lookup('.status')!), inOne);
 
 let shared: Handle;
-measure('a thread that reads by io_uring', (world, n) => {
-  if (n % 16 === 0 || n === -1) shared = world.tree.handle(world.open(directory.lookup('2')!) as FileHandle);
-  for (let rest = 1; rest <= 8; rest++) {
-    shared.pollFor(n, 0x001, false);
-    shared.gotShort(n, 1000 * rest, 1000 * rest, false);
-    shared.pollFor(n, 0x04b, true);
-  }
-}, (world) => {
-  inOne(world);
-  world.event();
-});
+measure(
+  'a thread that reads by io_uring',
+  (world, n) => {
+    if (n % 16 === 0 || n === -1)
+      shared = world.tree.handle(world.open(directory.lookup('2')!) as FileHandle);
+    for (let rest = 1; rest <= 8; rest++) {
+      shared.pollFor(n, 0x001, false);
+      shared.gotShort(n, 1000 * rest, 1000 * rest, false);
+      shared.pollFor(n, 0x04b, true);
+    }
+  },
+  (world) => {
+    inOne(world);
+    world.event();
+  },
+);
 
 const terms = (text: string) => text.repeat(200).replace(/,$/, '');
-for (const text of ['A=b;', 'A=b,', 'A=b|c,', 'A=*;', 'A=?*[ab];', `SUBSYSTEM=s,`, '#;', 'SUBSYSTEM==aa|bb|cc;', 'A==x|y|z|a|b|c|d;', 'A==a*b*c*d*e;']) {
+for (const text of [
+  'A=b;',
+  'A=b,',
+  'A=b|c,',
+  'A=*;',
+  'A=?*[ab];',
+  `SUBSYSTEM=s,`,
+  '#;',
+  'SUBSYSTEM==aa|bb|cc;',
+  'A==x|y|z|a|b|c|d;',
+  'A==a*b*c*d*e;',
+]) {
   measure(`a filter of '${text}'`, (world, n) => {
     const made = world.mkdir(`d${n}`);
     if (n % 25 === 0) made.setFilter(Filter.parse(terms(text)));
@@ -171,14 +250,18 @@ measure('a filter by many subsystems', (world, n) => {
 
 let parked: ParkedReads;
 const words = new Uint32Array(32);
-measure('a blocked read', (world, n) => {
-  words[2] = 2 * n;
-  const { handle } = world as never as { handle: never };
-  (handle as { park(read: unknown): void }).park(parked.park(words, handle, 4096));
-}, (world) => {
-  parked = new ParkedReads(65_536, world.tree.ledger);
-  const node = world.tree.root.lookup('stream')!;
-  Object.assign(world, { handle: node.open(0, CALLER) });
-});
+measure(
+  'a blocked read',
+  (world, n) => {
+    words[2] = 2 * n;
+    const { handle } = world as never as { handle: never };
+    (handle as { park(read: unknown): void }).park(parked.park(words, handle, 4096));
+  },
+  (world) => {
+    parked = new ParkedReads(65_536, world.tree.ledger);
+    const node = world.tree.root.lookup('stream')!;
+    Object.assign(world, { handle: node.open(0, CALLER) });
+  },
+);
 
 price.run();

@@ -11,7 +11,11 @@ import { lostIn, records } from '../events/reading.js';
 
 const since = suite('.since');
 
-function withKernel(sentence: string, body: (kernel: MemoryKernel) => void, history = { events: 1024, bytes: 1024 * 1024 }): void {
+function withKernel(
+  sentence: string,
+  body: (kernel: MemoryKernel) => void,
+  history = { events: 1024, bytes: 1024 * 1024 },
+): void {
   since(sentence, () => {
     const kernel = MemoryKernel.started({ history });
     try {
@@ -45,20 +49,26 @@ function take(kernel: MemoryKernel, directory: string): string[] {
 }
 
 function seqnums(from: readonly string[]): string[] {
-  return from.map((record) => /^SEQNUM=(.*)$/m.exec(record)?.[1] ?? /^LOST=(.*)$/m.exec(record)![1].replace(/^/, '-'));
+  return from.map(
+    (record) =>
+      /^SEQNUM=(.*)$/m.exec(record)?.[1] ?? /^LOST=(.*)$/m.exec(record)![1].replace(/^/, '-'),
+  );
 }
 
-withKernel('brings what is kept of what came after a SEQNUM, before what came since the mkdir', (kernel) => {
-  for (let seqnum = 11; seqnum <= 15; seqnum++) kernel.event(seqnum);
-  kernel.mkdir('late');
-  assert.is(kernel.cat(kernel.walk('late/.since')), '15\n');
-  kernel.event(16);
-  write(kernel, 'late/.since', '12\n');
-  kernel.event(17);
-  assert.equal(kernel.names(kernel.walk('late')), ['13', '14', '15', '16', '17']);
-  assert.is(kernel.cat(kernel.walk('late/.since')), '12\n');
-  assert.equal(seqnums(take(kernel, 'late')), ['13', '14', '15', '16', '17']);
-});
+withKernel(
+  'brings what is kept of what came after a SEQNUM, before what came since the mkdir',
+  (kernel) => {
+    for (let seqnum = 11; seqnum <= 15; seqnum++) kernel.event(seqnum);
+    kernel.mkdir('late');
+    assert.is(kernel.cat(kernel.walk('late/.since')), '15\n');
+    kernel.event(16);
+    write(kernel, 'late/.since', '12\n');
+    kernel.event(17);
+    assert.equal(kernel.names(kernel.walk('late')), ['13', '14', '15', '16', '17']);
+    assert.is(kernel.cat(kernel.walk('late/.since')), '12\n');
+    assert.equal(seqnums(take(kernel, 'late')), ['13', '14', '15', '16', '17']);
+  },
+);
 
 withKernel('repeats nothing, however often it is written', (kernel) => {
   for (let seqnum = 11; seqnum <= 15; seqnum++) kernel.event(seqnum);
@@ -67,24 +77,30 @@ withKernel('repeats nothing, however often it is written', (kernel) => {
   assert.equal(kernel.names(kernel.walk('late')), ['12', '13', '14', '15']);
 });
 
-withKernel('after a number that never came brings the next one that did, and what was lost before that', (kernel) => {
-  kernel.bus.beginAfter(10 as SeqNum);
-  kernel.event(11);
-  kernel.event(14);
-  const bring = (directory: string, seqnum: number): string[] => {
-    kernel.mkdir(directory);
-    write(kernel, `${directory}/.since`, String(seqnum));
-    return seqnums(take(kernel, directory));
-  };
-  for (const seqnum of [11, 12, 13]) assert.equal(bring(`newest${seqnum}`, seqnum), ['14'], String(seqnum));
-  assert.equal(bring('newest14', 14), []);
-  kernel.event(15);
-  for (const seqnum of [11, 12, 13]) assert.equal(bring(`later${seqnum}`, seqnum), ['14', '15'], String(seqnum));
-  kernel.bus.publishLoss(3);
-  kernel.event(19);
-  for (const seqnum of [15, 16, 17, 18]) assert.equal(bring(`lost${seqnum}`, seqnum), ['-3', '19'], String(seqnum));
-  assert.equal(bring('lost19', 19), []);
-});
+withKernel(
+  'after a number that never came brings the next one that did, and what was lost before that',
+  (kernel) => {
+    kernel.bus.beginAfter(10 as SeqNum);
+    kernel.event(11);
+    kernel.event(14);
+    const bring = (directory: string, seqnum: number): string[] => {
+      kernel.mkdir(directory);
+      write(kernel, `${directory}/.since`, String(seqnum));
+      return seqnums(take(kernel, directory));
+    };
+    for (const seqnum of [11, 12, 13])
+      assert.equal(bring(`newest${seqnum}`, seqnum), ['14'], String(seqnum));
+    assert.equal(bring('newest14', 14), []);
+    kernel.event(15);
+    for (const seqnum of [11, 12, 13])
+      assert.equal(bring(`later${seqnum}`, seqnum), ['14', '15'], String(seqnum));
+    kernel.bus.publishLoss(3);
+    kernel.event(19);
+    for (const seqnum of [15, 16, 17, 18])
+      assert.equal(bring(`lost${seqnum}`, seqnum), ['-3', '19'], String(seqnum));
+    assert.equal(bring('lost19', 19), []);
+  },
+);
 
 withKernel(
   'begins with a record of what is gone',
@@ -100,7 +116,7 @@ withKernel(
   { events: 3, bytes: 1024 },
 );
 
-withKernel('knows by the kernel\'s count what came before the daemon', (kernel) => {
+withKernel("knows by the kernel's count what came before the daemon", (kernel) => {
   kernel.bus.beginAfter(100 as SeqNum);
   kernel.mkdir('early');
   write(kernel, 'early/.since', '90');
@@ -140,23 +156,31 @@ withKernel('keeps within the bounds of the queue: the oldest are lost', (kernel)
 withKernel('refuses what is no SEQNUM', (kernel) => {
   kernel.mkdir('late');
   for (const text of ['', 'x', '-1', '1.5', '12 13', '9'.repeat(30), '1\n2\n']) {
-    if (text !== '') assert.is(refusal(() => write(kernel, 'late/.since', text)), 'EINVAL', text);
+    if (text !== '')
+      assert.is(
+        refusal(() => write(kernel, 'late/.since', text)),
+        'EINVAL',
+        text,
+      );
   }
 });
 
-withKernel('shows what it showed when a later number was written, and that changes nothing', (kernel) => {
-  kernel.bus.beginAfter(10 as SeqNum);
-  for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
-  kernel.mkdir('late');
-  for (const later of [14, 99]) {
-    write(kernel, 'late/.since', String(later));
-    assert.is(kernel.cat(kernel.walk('late/.since')), '13\n');
-  }
-  write(kernel, 'late/.since', '11');
-  write(kernel, 'late/.since', '12');
-  assert.is(kernel.cat(kernel.walk('late/.since')), '11\n');
-  assert.equal(kernel.names(kernel.walk('late')), ['12', '13']);
-});
+withKernel(
+  'shows what it showed when a later number was written, and that changes nothing',
+  (kernel) => {
+    kernel.bus.beginAfter(10 as SeqNum);
+    for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
+    kernel.mkdir('late');
+    for (const later of [14, 99]) {
+      write(kernel, 'late/.since', String(later));
+      assert.is(kernel.cat(kernel.walk('late/.since')), '13\n');
+    }
+    write(kernel, 'late/.since', '11');
+    write(kernel, 'late/.since', '12');
+    assert.is(kernel.cat(kernel.walk('late/.since')), '11\n');
+    assert.equal(kernel.names(kernel.walk('late')), ['12', '13']);
+  },
+);
 
 withKernel('brings back no event that was taken already, however it was taken', (kernel) => {
   kernel.bus.beginAfter(10 as SeqNum);
@@ -176,19 +200,25 @@ withKernel('brings back no event that was taken already, however it was taken', 
   assert.equal(kernel.names(late), [], 'what an earlier .since has brought came again');
 });
 
-withKernel('leaves an event where it is that was linked by hand, and brings in one whose name is a file of the user\'s', (kernel) => {
-  kernel.bus.beginAfter(10 as SeqNum);
-  for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
-  kernel.mkdir('late');
-  const late = kernel.walk('late');
-  kernel.link(kernel.walk('log/12'), late, '12');
-  kernel.make(late, '13', 'mine\n');
-  write(kernel, 'late/.since', '10');
-  const names = kernel.names(late);
-  assert.is(names.length, 4, names.join());
-  const texts = names.map((name) => kernel.cat(kernel.lookup(late, name).nodeid));
-  assert.equal(texts.map((text) => /^SEQNUM=(.*)$/m.exec(text)?.[1] ?? text), ['11', '13', '12', 'mine\n']);
-});
+withKernel(
+  "leaves an event where it is that was linked by hand, and brings in one whose name is a file of the user's",
+  (kernel) => {
+    kernel.bus.beginAfter(10 as SeqNum);
+    for (let seqnum = 11; seqnum <= 13; seqnum++) kernel.event(seqnum);
+    kernel.mkdir('late');
+    const late = kernel.walk('late');
+    kernel.link(kernel.walk('log/12'), late, '12');
+    kernel.make(late, '13', 'mine\n');
+    write(kernel, 'late/.since', '10');
+    const names = kernel.names(late);
+    assert.is(names.length, 4, names.join());
+    const texts = names.map((name) => kernel.cat(kernel.lookup(late, name).nodeid));
+    assert.equal(
+      texts.map((text) => /^SEQNUM=(.*)$/m.exec(text)?.[1] ?? text),
+      ['11', '13', '12', 'mine\n'],
+    );
+  },
+);
 
 withKernel(
   'tells what is lost in a record that need not fit the read, whole or in pieces, and never behind part of an event',
@@ -198,16 +228,25 @@ withKernel(
     write(kernel, 'late/.since', '12');
     const fh = kernel.open(kernel.walk('late/.stream'), O_RDONLY | O_NONBLOCK);
     let output = '';
-    for (let reads = 0; reads < 100 && !output.endsWith('SEQNUM=20\n\n'); reads++) output += kernel.read(fh, 7, 0, O_NONBLOCK);
+    for (let reads = 0; reads < 100 && !output.endsWith('SEQNUM=20\n\n'); reads++)
+      output += kernel.read(fh, 7, 0, O_NONBLOCK);
     assert.equal(seqnums(records(output)), ['-5', '18', '19', '20']);
     kernel.release(fh);
     kernel.mkdir('full');
-    (kernel.tree.root.lookup('full') as ProcessDirectory).queue.limits = { events: 1, bytes: 1024, overflow: 'drop-newest' };
+    (kernel.tree.root.lookup('full') as ProcessDirectory).queue.limits = {
+      events: 1,
+      bytes: 1024,
+      overflow: 'drop-newest',
+    };
     kernel.event(21);
     kernel.event(22);
     const full = kernel.open(kernel.walk('full/.stream'), O_RDONLY | O_NONBLOCK);
     const first = `${kernel.cat(kernel.walk('full/21'))}\n`;
-    assert.is(kernel.read(full, first.length + 5, 0, O_NONBLOCK), first, 'the record of the loss was cut');
+    assert.is(
+      kernel.read(full, first.length + 5, 0, O_NONBLOCK),
+      first,
+      'the record of the loss was cut',
+    );
     assert.match(kernel.read(full, 4096, 0, O_NONBLOCK), /^overflow@[^]*\nLOST=1\n\n$/);
     kernel.release(full);
   },
@@ -225,8 +264,17 @@ withKernel('has inotify tell of what it brings in, and of nothing else', (kernel
   kernel.tree.inotify.done([]);
   write(kernel, 'late/.since', '11');
   const told: string[] = [];
-  for (let batch = kernel.tree.inotify.nextBatch(); batch !== null; batch = kernel.tree.inotify.nextBatch()) {
-    told.push(...batch.toString('latin1').split('\0').filter((part) => part.startsWith('N')));
+  for (
+    let batch = kernel.tree.inotify.nextBatch();
+    batch !== null;
+    batch = kernel.tree.inotify.nextBatch()
+  ) {
+    told.push(
+      ...batch
+        .toString('latin1')
+        .split('\0')
+        .filter((part) => part.startsWith('N')),
+    );
     kernel.tree.inotify.done([]);
   }
   assert.equal(told, ['N12', 'N13']);
@@ -260,7 +308,8 @@ function account(output: readonly string[], all: readonly Come[]): void {
       continue;
     }
     let lost = lostIn(record) ?? assert.unreachable(`${record} is not ${all[at]?.record}`);
-    while (typeof lost === 'number' && lost > 0) lost -= all[at++]?.weight ?? assert.unreachable('more is lost than there was');
+    while (typeof lost === 'number' && lost > 0)
+      lost -= all[at++]?.weight ?? assert.unreachable('more is lost than there was');
     assert.is(lost, 0);
   }
   assert.is(at, all.length);
@@ -276,11 +325,18 @@ since('leaves no gap and repeats nothing, whatever came and went before', () => 
         const after = kernel.bus.lastSeqnum;
         publish();
         const { log, lastSeqnum } = kernel.bus;
-        all.push({ after, seqnum: lastSeqnum > after ? lastSeqnum : NaN, isLoss, weight, record: `${log.at((log.next - 1) as LogIndex).text}\n` });
+        all.push({
+          after,
+          seqnum: lastSeqnum > after ? lastSeqnum : NaN,
+          isLoss,
+          weight,
+          record: `${log.at((log.next - 1) as LogIndex).text}\n`,
+        });
       };
       for (const one of steps) {
         if ('kernel' in one) come(1, () => kernel.event(kernel.bus.lastSeqnum + one.kernel));
-        else if ('program' in one) come(1, () => write(kernel, 'publish', 'change@/mine\nACTION=change\n'));
+        else if ('program' in one)
+          come(1, () => write(kernel, 'publish', 'change@/mine\nACTION=change\n'));
         else if ('lose' in one) come(one.lose, () => kernel.bus.publishLoss(one.lose), true);
         else if ('mkdir' in one && !begins.has(`d${one.mkdir}`)) {
           kernel.mkdir(`d${one.mkdir}`);
@@ -293,7 +349,10 @@ since('leaves no gap and repeats nothing, whatever came and went before', () => 
             // The first behind the event, or, where that never came, the first of the kernel's that is later
             let at = all.findIndex((each) => each.after >= seqnum || each.seqnum > seqnum);
             if (at >= 0 && all[at].after < seqnum) while (at > 0 && all[at - 1].isLoss) at--;
-            begins.set(`d${one.write}`, { at: Math.min(begin.at, at < 0 ? all.length : at), after: seqnum });
+            begins.set(`d${one.write}`, {
+              at: Math.min(begin.at, at < 0 ? all.length : at),
+              after: seqnum,
+            });
           }
         }
       }

@@ -22,40 +22,90 @@ symlinks('is listed as one, and keeps its target as it was given', () => {
   const targets = ['x', '../../etc/passwd', '/', ' ', '\xff\x01\n', 't'.repeat(4095)];
   targets.forEach((target, n) => kernel.symlink(own, `l${n}`, target));
   const listed = kernel.readdir(kernel.opendir(own)).slice(2);
-  assert.equal(listed.map(({ type }) => type), targets.map(() => TYPE_SYMLINK));
+  assert.equal(
+    listed.map(({ type }) => type),
+    targets.map(() => TYPE_SYMLINK),
+  );
   targets.forEach((target, n) => {
-    const { nodeid, 'attr.size': size, 'attr.ino': ino, 'attr.mode': mode, 'attr.nlink': nlink } = kernel.lookup(own, `l${n}`);
-    assert.equal([size, ino, mode, nlink], [target.length, listed[n].ino, (TYPE_SYMLINK << 12) | 0o777, 1]);
+    const {
+      nodeid,
+      'attr.size': size,
+      'attr.ino': ino,
+      'attr.mode': mode,
+      'attr.nlink': nlink,
+    } = kernel.lookup(own, `l${n}`);
+    assert.equal(
+      [size, ino, mode, nlink],
+      [target.length, listed[n].ino, (TYPE_SYMLINK << 12) | 0o777, 1],
+    );
     assert.is(kernel.readlink(nodeid), target);
   });
   kernel.close();
 });
 
-symlinks('is refused without a target, with one that is too long, and with one that does not end', () => {
-  const { kernel, own } = withDirectory();
-  assert.is(refusal(() => kernel.symlink(own, 'link', '')), 'ENOENT');
-  assert.is(refusal(() => kernel.symlink(own, 'link', 't'.repeat(4096))), 'ENAMETOOLONG');
-  assert.is(refusal(() => kernel.symlink(own, 'n'.repeat(256), 't')), 'ENAMETOOLONG');
-  assert.is(refusal(() => kernel.ask('FUSE_SYMLINK', own, Buffer.concat([cstring('link'), Buffer.from('target')]))), 'EIO');
-  assert.equal(kernel.names(own), []);
-  kernel.close();
-});
+symlinks(
+  'is refused without a target, with one that is too long, and with one that does not end',
+  () => {
+    const { kernel, own } = withDirectory();
+    assert.is(
+      refusal(() => kernel.symlink(own, 'link', '')),
+      'ENOENT',
+    );
+    assert.is(
+      refusal(() => kernel.symlink(own, 'link', 't'.repeat(4096))),
+      'ENAMETOOLONG',
+    );
+    assert.is(
+      refusal(() => kernel.symlink(own, 'n'.repeat(256), 't')),
+      'ENAMETOOLONG',
+    );
+    assert.is(
+      refusal(() =>
+        kernel.ask('FUSE_SYMLINK', own, Buffer.concat([cstring('link'), Buffer.from('target')])),
+      ),
+      'EIO',
+    );
+    assert.equal(kernel.names(own), []);
+    kernel.close();
+  },
+);
 
-symlinks('is refused under each name that means something, whether there is anything of that name or not', () => {
-  const { kernel, own } = withDirectory();
-  const reserved = ['head', 'tail', '.stream', '.filter', '.since', '.status'];
-  for (const name of reserved) assert.is(refusal(() => kernel.symlink(own, name, 'x')), 'EEXIST', name);
-  kernel.event(1);
-  for (const name of [...reserved, '1']) assert.is(refusal(() => kernel.symlink(own, name, 'x')), 'EEXIST', name);
-  kernel.symlink(own, 'link', 'x');
-  for (const name of ['head', 'tail']) assert.is(refusal(() => kernel.rename(own, 'link', own, name)), 'EPERM', name);
-  kernel.close();
-});
+symlinks(
+  'is refused under each name that means something, whether there is anything of that name or not',
+  () => {
+    const { kernel, own } = withDirectory();
+    const reserved = ['head', 'tail', '.stream', '.filter', '.since', '.status'];
+    for (const name of reserved)
+      assert.is(
+        refusal(() => kernel.symlink(own, name, 'x')),
+        'EEXIST',
+        name,
+      );
+    kernel.event(1);
+    for (const name of [...reserved, '1'])
+      assert.is(
+        refusal(() => kernel.symlink(own, name, 'x')),
+        'EEXIST',
+        name,
+      );
+    kernel.symlink(own, 'link', 'x');
+    for (const name of ['head', 'tail'])
+      assert.is(
+        refusal(() => kernel.rename(own, 'link', own, name)),
+        'EPERM',
+        name,
+      );
+    kernel.close();
+  },
+);
 
 symlinks('takes no mode: its own is 0777', () => {
   const { kernel, own } = withDirectory();
   const link = kernel.symlink(own, 'link', 'x');
-  assert.is(refusal(() => kernel.setattr(link, { valid: SETATTR_MODE, mode: 0o600 })), 'ENOTSUP'); // the same number
+  assert.is(
+    refusal(() => kernel.setattr(link, { valid: SETATTR_MODE, mode: 0o600 })),
+    'ENOTSUP',
+  ); // the same number
   assert.is(kernel.getattr(link)['attr.mode'] & 0o7777, 0o777);
   kernel.close();
 });
@@ -63,11 +113,18 @@ symlinks('takes no mode: its own is 0777', () => {
 symlinks('is in no stream, at neither end of the queue, and no event', () => {
   const { kernel, own } = withDirectory();
   kernel.symlink(own, 'link', 'x');
-  assert.is(refusal(() => kernel.lookup(own, 'head')), 'ENOENT');
+  assert.is(
+    refusal(() => kernel.lookup(own, 'head')),
+    'ENOENT',
+  );
   const stream = kernel.open(kernel.lookup(own, '.stream').nodeid);
-  assert.is(refusal(() => kernel.read(stream, 4096, 0, O_NONBLOCK)), 'EAGAIN');
+  assert.is(
+    refusal(() => kernel.read(stream, 4096, 0, O_NONBLOCK)),
+    'EAGAIN',
+  );
   kernel.event(1);
-  for (const end of ['head', 'tail']) assert.is(kernel.readlink(kernel.lookup(own, end).nodeid), '1');
+  for (const end of ['head', 'tail'])
+    assert.is(kernel.readlink(kernel.lookup(own, end).nodeid), '1');
   assert.match(kernel.read(stream, 4096, 0, O_NONBLOCK), 'SEQNUM=1\n');
   assert.equal(kernel.names(own), ['link']);
   assert.match(kernel.cat(kernel.lookup(own, '.status').nodeid), 'PENDING=0\n');
@@ -83,49 +140,76 @@ symlinks('takes an event its name, and the event gets another', () => {
   kernel.close();
 });
 
-symlinks('that is removed or replaced has no link left and no target, as a FIFO has none left', () => {
-  const { kernel, own } = withDirectory();
-  const other = kernel.mkdir('other');
-  const gone = (['removed', 'replaced', 'replaced from elsewhere'] as const).flatMap((how) => {
-    const nodes = [kernel.symlink(own, `link ${how}`, 'target'), kernel.mknod(own, `fifo ${how}`, S_IFIFO)];
-    for (const [n, name] of [`link ${how}`, `fifo ${how}`].entries()) {
-      if (how === 'removed') kernel.unlink(own, name);
-      else {
-        const from = how === 'replaced' ? own : other;
-        kernel.make(from, `new ${n}`, '');
-        kernel.rename(from, `new ${n}`, own, name);
+symlinks(
+  'that is removed or replaced has no link left and no target, as a FIFO has none left',
+  () => {
+    const { kernel, own } = withDirectory();
+    const other = kernel.mkdir('other');
+    const gone = (['removed', 'replaced', 'replaced from elsewhere'] as const).flatMap((how) => {
+      const nodes = [
+        kernel.symlink(own, `link ${how}`, 'target'),
+        kernel.mknod(own, `fifo ${how}`, S_IFIFO),
+      ];
+      for (const [n, name] of [`link ${how}`, `fifo ${how}`].entries()) {
+        if (how === 'removed') kernel.unlink(own, name);
+        else {
+          const from = how === 'replaced' ? own : other;
+          kernel.make(from, `new ${n}`, '');
+          kernel.rename(from, `new ${n}`, own, name);
+        }
       }
-    }
-    return nodes;
-  });
-  for (const node of gone) assert.is(kernel.getattr(node)['attr.nlink'], 0);
-  for (const [n, node] of gone.entries()) assert.is(refusal(() => kernel.readlink(node)), n % 2 === 0 ? 'ENOENT' : 'EINVAL');
-  assert.is(kernel.getattr(gone[0])['attr.size'], 'target'.length);
-  const moved = kernel.symlink(own, 'moves', 'target');
-  kernel.rename(own, 'moves', other, 'moved');
-  assert.equal([kernel.getattr(moved)['attr.nlink'], kernel.readlink(moved)], [1, 'target']);
-  kernel.close();
-});
+      return nodes;
+    });
+    for (const node of gone) assert.is(kernel.getattr(node)['attr.nlink'], 0);
+    for (const [n, node] of gone.entries())
+      assert.is(
+        refusal(() => kernel.readlink(node)),
+        n % 2 === 0 ? 'ENOENT' : 'EINVAL',
+      );
+    assert.is(kernel.getattr(gone[0])['attr.size'], 'target'.length);
+    const moved = kernel.symlink(own, 'moves', 'target');
+    kernel.rename(own, 'moves', other, 'moved');
+    assert.equal([kernel.getattr(moved)['attr.nlink'], kernel.readlink(moved)], [1, 'target']);
+    kernel.close();
+  },
+);
 
-symlinks('is out of reach once the owner of its directory is dead, also by a node from before, and nothing is kept of it', async () => {
-  const kernel = MemoryKernel.started();
-  const owner = new Child();
-  const own = kernel.mkdir('own', owner.by);
-  const empty = kernel.tree.ledger.mount.memory;
-  const [held, removed] = ['held', 'removed'].map((name) => kernel.symlink(own, name, 'target'));
-  kernel.unlink(own, 'removed');
-  assert.is(kernel.readlink(held), 'target');
-  assert.ok(kernel.tree.ledger.mount.memory > empty);
-  await owner.die();
-  for (const node of [held, removed]) {
-    assert.is(refusal(() => kernel.readlink(node)), 'ESTALE');
-    assert.is(refusal(() => kernel.getattr(node)), 'ESTALE');
-  }
-  assert.is(kernel.try(READLINK, own, Buffer.alloc(0)).body.length, 0);
-  kernel.forgetAll();
-  assert.equal([kernel.tree.ledger.mount.memory, kernel.tree.ledger.mount.events, kernel.books.nodes, kernel.books.directories], [0, 0, 0, 0]);
-  kernel.close();
-});
+symlinks(
+  'is out of reach once the owner of its directory is dead, also by a node from before, and nothing is kept of it',
+  async () => {
+    const kernel = MemoryKernel.started();
+    const owner = new Child();
+    const own = kernel.mkdir('own', owner.by);
+    const empty = kernel.tree.ledger.mount.memory;
+    const [held, removed] = ['held', 'removed'].map((name) => kernel.symlink(own, name, 'target'));
+    kernel.unlink(own, 'removed');
+    assert.is(kernel.readlink(held), 'target');
+    assert.ok(kernel.tree.ledger.mount.memory > empty);
+    await owner.die();
+    for (const node of [held, removed]) {
+      assert.is(
+        refusal(() => kernel.readlink(node)),
+        'ESTALE',
+      );
+      assert.is(
+        refusal(() => kernel.getattr(node)),
+        'ESTALE',
+      );
+    }
+    assert.is(kernel.try(READLINK, own, Buffer.alloc(0)).body.length, 0);
+    kernel.forgetAll();
+    assert.equal(
+      [
+        kernel.tree.ledger.mount.memory,
+        kernel.tree.ledger.mount.events,
+        kernel.books.nodes,
+        kernel.books.directories,
+      ],
+      [0, 0, 0, 0],
+    );
+    kernel.close();
+  },
+);
 
 symlinks('stays in a sticky directory when the owner is dead, and goes with that', async () => {
   const kernel = MemoryKernel.started();
@@ -137,7 +221,10 @@ symlinks('stays in a sticky directory when the owner is dead, and goes with that
   const link = kernel.lookup(own, 'link').nodeid;
   assert.is(kernel.readlink(link), 'target');
   kernel.ask('FUSE_REMOVEXATTR', own, cstring(STICKY));
-  assert.is(refusal(() => kernel.readlink(link)), 'ESTALE');
+  assert.is(
+    refusal(() => kernel.readlink(link)),
+    'ESTALE',
+  );
   kernel.drain();
   assert.equal([kernel.tree.ledger.mount.memory, kernel.tree.ledger.mount.events], [0, 0]);
   kernel.close();
@@ -155,7 +242,11 @@ symlinks('replaces one that a user keeps open over and over without the books gr
     assert.equal([ledger.mount.memory, ledger.mount.events], [memory, events]);
   }
   assert.is(kernel.readlink(nodes[99]), 'u'.repeat(4000));
-  for (const node of nodes.slice(0, 99)) assert.is(refusal(() => kernel.readlink(node)), 'ENOENT');
+  for (const node of nodes.slice(0, 99))
+    assert.is(
+      refusal(() => kernel.readlink(node)),
+      'ENOENT',
+    );
   kernel.close();
 });
 

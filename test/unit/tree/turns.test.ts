@@ -70,18 +70,24 @@ turns("of a dead owner's leaves nothing within reach meanwhile", async () => {
   const file = kernel.create(full, 'file').fh;
   for (let n = 1; n < FILES; n++) kernel.make(full, `${n}`, '');
   const streams = read.map((node) => kernel.open(kernel.lookup(node, '.stream').nodeid));
-  const waiting = streams.flatMap((fh) => Array.from({ length: READERS }, () => kernel.startRead(fh)));
+  const waiting = streams.flatMap((fh) =>
+    Array.from({ length: READERS }, () => kernel.startRead(fh)),
+  );
   await child.die();
   kernel.owners.watch.drain(); // and none of the turns
   for (const name of names) assert.is(kernel.tree.root.lookup(name), undefined);
-  assert.is(refusal(() => kernel.tree.handle(file as FileHandle)), 'ESTALE');
+  assert.is(
+    refusal(() => kernel.tree.handle(file as FileHandle)),
+    'ESTALE',
+  );
   kernel.bus.publish(published());
   kernel.bus.settle();
   kernel.tree.turns.finish();
   for (const pending of waiting) assert.is(pending.result, 'ESTALE');
   for (const fh of [file, ...streams]) kernel.release(fh);
   kernel.forgetAll();
-  for (const key of ['DIRECTORIES', 'EVENTS', 'BYTES', 'HANDLES']) assert.is(kernel.status(key), 0, key);
+  for (const key of ['DIRECTORIES', 'EVENTS', 'BYTES', 'HANDLES'])
+    assert.is(kernel.status(key), 0, key);
   kernel.close();
 });
 

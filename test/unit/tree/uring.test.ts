@@ -27,7 +27,10 @@ const RECORD = 'add@/devices/x\nACTION=add\nSUBSYSTEM=mem\nSEQNUM=1\n\n';
 
 const uring = suite("io_uring's READ");
 
-function test(sentence: string, body: (kernel: MemoryKernel, own: number) => Promise<void> | void): void {
+function test(
+  sentence: string,
+  body: (kernel: MemoryKernel, own: number) => Promise<void> | void,
+): void {
   uring(sentence, async () => {
     const kernel = MemoryKernel.started();
     try {
@@ -68,7 +71,13 @@ class Read {
   /** It is tried, and what must follow is due by `goOn`. */
   begin(): this {
     if (this.polls && !this.#isReady(BEFORE, 0)) return this.#again();
-    const pending = this.kernel.startRead(this.fh, this.size - this.text.length, this.by, this.offset, this.flags);
+    const pending = this.kernel.startRead(
+      this.fh,
+      this.size - this.text.length,
+      this.by,
+      this.offset,
+      this.flags,
+    );
     this.reads++;
     if (pending.result === undefined) return this.#park(pending);
     return this.#got(pending.result);
@@ -168,9 +177,16 @@ for (const polls of [true, false]) {
     test(`of ${path.slice(0, 9)} gets what there is, and ends${since}`, (kernel) => {
       const fh = kernel.open(kernel.walk(path));
       kernel.event(1);
-      assert.equal([new Read(kernel, fh, SIZE, TID, 0, polls).run().text, kernel.parked.size], [RECORD, 0]);
+      assert.equal(
+        [new Read(kernel, fh, SIZE, TID, 0, polls).run().text, kernel.parked.size],
+        [RECORD, 0],
+      );
       kernel.event(1);
-      assert.is(new Read(kernel, fh, SIZE, TID, 77, polls).run().text, RECORD, 'the offset means nothing');
+      assert.is(
+        new Read(kernel, fh, SIZE, TID, 77, polls).run().text,
+        RECORD,
+        'the offset means nothing',
+      );
     });
 
     test(`of ${path.slice(0, 9)} gets what comes later, and ends${since}`, (kernel) => {
@@ -208,7 +224,10 @@ test('of many at once by one system call: each ends, and none makes the thread w
   const reads = Array.from({ length: 20 }, () => new Read(kernel, fh).begin());
   assert.is(kernel.parked.size, 0);
   for (const read of reads) read.run();
-  assert.equal(reads.map(({ isDone }) => isDone), reads.map((_, at) => at === 0));
+  assert.equal(
+    reads.map(({ isDone }) => isDone),
+    reads.map((_, at) => at === 0),
+  );
   assert.is(reads[0].text, RECORD);
   kernel.event(1);
   for (const read of reads) if (read.isArmed) read.woken();
@@ -220,9 +239,12 @@ test('of the same event many times at once, of several sizes: each gets the text
   kernel.event(1);
   const fh = kernel.open(kernel.lookup(own, '1').nodeid);
   const text = kernel.read(fh);
-  const reads = Array.from({ length: 40 }, (_, at) => new Read(kernel, fh, SIZE + (at % 2), TID, at % 3).begin());
+  const reads = Array.from({ length: 40 }, (_, at) =>
+    new Read(kernel, fh, SIZE + (at % 2), TID, at % 3).begin(),
+  );
   for (const read of reads) read.run();
-  for (const [at, read] of reads.entries()) assert.equal([read.text, read.reads], [text.slice(at % 3), 2]);
+  for (const [at, read] of reads.entries())
+    assert.equal([read.text, read.reads], [text.slice(at % 3), 2]);
 });
 
 test('that only tries gets EAGAIN, and does not wait, when another reader was faster', (kernel) => {
@@ -237,7 +259,10 @@ test('of a thread that waits for another READ of the same file is tried no less'
   const fh = kernel.open(kernel.walk('stream'));
   assert.ok(new Read(kernel, fh).begin().isArmed);
   kernel.event(1);
-  assert.ok(kernel.poll(fh, fh, FUSE_POLL_SCHEDULE_NOTIFY, BEFORE, TID) & POLLIN, 'the kernel wants to be told for the sake of the first');
+  assert.ok(
+    kernel.poll(fh, fh, FUSE_POLL_SCHEDULE_NOTIFY, BEFORE, TID) & POLLIN,
+    'the kernel wants to be told for the sake of the first',
+  );
   assert.is(kernel.read(fh), RECORD);
   assert.is(kernel.startRead(fh, SIZE, TID).result, 'EAGAIN');
 });
@@ -264,7 +289,15 @@ test('with O_NONBLOCK waits as any, and many at once end each', (kernel) => {
     kernel.event(1);
     const reads = Array.from({ length: 4 }, begin);
     for (const read of reads) read.run();
-    assert.equal(reads.map(({ text, isDone }) => [text, isDone]), [[RECORD, true], ['', false], ['', false], ['', false]]);
+    assert.equal(
+      reads.map(({ text, isDone }) => [text, isDone]),
+      [
+        [RECORD, true],
+        ['', false],
+        ['', false],
+        ['', false],
+      ],
+    );
     // A program goes on as before
     assert.is(kernel.startRead(fh, SIZE - RECORD.length, TID, 0, O_NONBLOCK).result, 'EAGAIN');
     assert.is(kernel.startRead(fh, SIZE, TID, 0, O_NONBLOCK).result, 'EAGAIN');
@@ -375,11 +408,17 @@ test('of any threads, sizes and moments: each READ gets records or waits, and no
     assert.is(text, RECORD.repeat(text.length / RECORD.length));
     return text.length / RECORD.length;
   };
-  const step = fc.record({ what: fc.constantFrom('event', 'begin', 'goOn', 'program'), thread: fc.integer({ min: 0, max: 2 }), size: fc.integer({ min: 100, max: 103 }) });
+  const step = fc.record({
+    what: fc.constantFrom('event', 'begin', 'goOn', 'program'),
+    thread: fc.integer({ min: 0, max: 2 }),
+    size: fc.integer({ min: 100, max: 103 }),
+  });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, shared) => {
       const kernel = MemoryKernel.started();
-      const fhs = [0, 1, 2].map((at) => (shared && at > 0 ? -1 : kernel.open(kernel.walk('stream'))));
+      const fhs = [0, 1, 2].map((at) =>
+        shared && at > 0 ? -1 : kernel.open(kernel.walk('stream')),
+      );
       const fhOf = (thread: number): number => (shared ? fhs[0] : fhs[thread]);
       const reads: Read[] = [];
       let [events, got] = [0, 0];
@@ -389,8 +428,10 @@ test('of any threads, sizes and moments: each READ gets records or waits, and no
           kernel.event(1);
           events++;
           for (const read of reads) if (read.isArmed) read.woken();
-        } else if (what === 'begin') reads.push(new Read(kernel, fh, size, { pid: 100 + thread }).begin());
-        else if (what === 'goOn') for (const read of reads) if (read.by.pid === 100 + thread) read.goOn();
+        } else if (what === 'begin')
+          reads.push(new Read(kernel, fh, size, { pid: 100 + thread }).begin());
+        else if (what === 'goOn')
+          for (const read of reads) if (read.by.pid === 100 + thread) read.goOn();
         if (what === 'program') {
           const { result } = kernel.startRead(fh, size, { pid: 100 + thread }, 0, O_NONBLOCK);
           if (result !== 'EAGAIN') got += recordsIn(result!);

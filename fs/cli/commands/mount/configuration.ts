@@ -28,16 +28,24 @@ export class Configuration {
     const { config: file } = command.opts<{ config?: string }>();
     this.#file = file ?? DEFAULT_FILE;
     this.#isOptional = file === undefined;
-    const options = command.options.filter(({ long }) => long?.startsWith('--') === true && !COMMAND_LINE_ONLY.includes(long.slice(2)));
-    this.#options = new Map(options.map((option) => [option.long!.slice(2).replaceAll('-', '_'), option]));
+    const options = command.options.filter(
+      ({ long }) => long?.startsWith('--') === true && !COMMAND_LINE_ONLY.includes(long.slice(2)),
+    );
+    this.#options = new Map(
+      options.map((option) => [option.long!.slice(2).replaceAll('-', '_'), option]),
+    );
     this.config = this.#read(false) ?? DEFAULT_CONFIG;
     this.#mounted = this.#fixed();
   }
 
   /** The options, with those of the file where the command line and the environment say nothing. */
   get options(): Readonly<Record<string, unknown>> {
-    const ofFile = Object.entries(this.config.mount).map(([key, value]) => [this.#options.get(key)!.attributeName(), value] as const);
-    const given = ofFile.filter(([name]) => !['cli', 'env'].includes(this.command.getOptionValueSource(name) ?? ''));
+    const ofFile = Object.entries(this.config.mount).map(
+      ([key, value]) => [this.#options.get(key)!.attributeName(), value] as const,
+    );
+    const given = ofFile.filter(
+      ([name]) => !['cli', 'env'].includes(this.command.getOptionValueSource(name) ?? ''),
+    );
     return { ...this.command.opts(), ...Object.fromEntries(given) };
   }
 
@@ -56,8 +64,11 @@ export class Configuration {
       return false;
     }
     logger.info(`${this.#file}: read again`);
-    const changed = [...this.#fixed()].filter(([key, value]) => value !== this.#mounted.get(key)).map(([key]) => key);
-    if (changed.length > 0) logger.warn(`${this.#file}: ${changed.join(', ')}: for the next mount only`);
+    const changed = [...this.#fixed()]
+      .filter(([key, value]) => value !== this.#mounted.get(key))
+      .map(([key]) => key);
+    if (changed.length > 0)
+      logger.warn(`${this.#file}: ${changed.join(', ')}: for the next mount only`);
     return true;
   }
 
@@ -67,7 +78,9 @@ export class Configuration {
     const keys = [...this.#options].filter(([key]) => !LIVE.has(key));
     const { ring } = this.config;
     return new Map([
-      ...keys.map(([key, option]) => [key, JSON.stringify(options[option.attributeName()]) ?? ''] as const),
+      ...keys.map(
+        ([key, option]) => [key, JSON.stringify(options[option.attributeName()]) ?? ''] as const,
+      ),
       ['log.ring_events', String(ring.events)],
       ['log.ring_bytes', String(ring.bytes)],
     ]);
@@ -92,7 +105,8 @@ export class Configuration {
     }
     try {
       // The shell's <(...) is a pipe: read once, it has nothing more, or whoever writes keeps us waiting.
-      if (isAgain && !fstatSync(fd).isFile()) throw new UsageError(`${file}: only a regular file can be read again`);
+      if (isAgain && !fstatSync(fd).isFile())
+        throw new UsageError(`${file}: only a regular file can be read again`);
       return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
     } catch (error) {
       if (error instanceof TypeError) throw new UsageError(`${file}: it is not UTF-8`);
@@ -106,7 +120,8 @@ export class Configuration {
 function readAll(fd: number, file: string): Buffer {
   const bytes = Buffer.alloc(MOST_BYTES + 1);
   let length = 0;
-  for (let got = -1; got !== 0 && length < bytes.length; length += got) got = readSync(fd, bytes, length, bytes.length - length, null);
+  for (let got = -1; got !== 0 && length < bytes.length; length += got)
+    got = readSync(fd, bytes, length, bytes.length - length, null);
   if (length > MOST_BYTES) throw new UsageError(`${file}: it has more than ${MOST_BYTES} bytes`);
   return bytes.subarray(0, length);
 }
@@ -125,10 +140,14 @@ function kindOf(option: Option): Kind<unknown> {
     try {
       return option.parseArg === undefined ? text : option.parseArg(text, before);
     } catch (error) {
-      if (error instanceof InvalidArgumentError) throw new Unfit(`is not right: ${error.message.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, '')}`);
+      if (error instanceof InvalidArgumentError)
+        throw new Unfit(
+          `is not right: ${error.message.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, '')}`,
+        );
       throw error;
     }
   };
   if (!Array.isArray(option.defaultValue)) return (value) => parse(value, undefined);
-  return (value) => (Array.isArray(value) ? value : [value]).reduce<unknown>((all, each) => parse(each, all), []);
+  return (value) =>
+    (Array.isArray(value) ? value : [value]).reduce<unknown>((all, each) => parse(each, all), []);
 }

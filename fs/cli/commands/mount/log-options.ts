@@ -15,14 +15,28 @@ const EVERY_KIND = 'all';
 export function logOptions(command: Command): Command {
   debugTakesNoNextWord(command);
   return command
-    .addOption(new Option(`${DEBUG} [kinds]`, `say what it does: ${TRACE_KINDS.join(', ')}, or only some, as in ${DEBUG}=requests,deaths; SIGUSR1 switches requests`).env('EVENTFS_DEBUG').argParser(parseDebug))
-    .addOption(new Option('--log-level <level>', 'what it says besides that: this and what is graver').choices(LOG_LEVELS).default(DEFAULT_LOG_LEVEL))
+    .addOption(
+      new Option(
+        `${DEBUG} [kinds]`,
+        `say what it does: ${TRACE_KINDS.join(', ')}, or only some, as in ${DEBUG}=requests,deaths; SIGUSR1 switches requests`,
+      )
+        .env('EVENTFS_DEBUG')
+        .argParser(parseDebug),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'what it says besides that: this and what is graver')
+        .choices(LOG_LEVELS)
+        .default(DEFAULT_LOG_LEVEL),
+    )
     .option('--log-json', 'each line that it says is a JSON object');
 }
 
 function parseDebug(text: string): readonly TraceKind[] {
   const kinds = parseKinds(text);
-  if ('unknown' in kinds) throw new InvalidArgumentError(`There is no kind ${JSON.stringify(kinds.unknown)}; there are ${TRACE_KINDS.join(', ')}.`);
+  if ('unknown' in kinds)
+    throw new InvalidArgumentError(
+      `There is no kind ${JSON.stringify(kinds.unknown)}; there are ${TRACE_KINDS.join(', ')}.`,
+    );
   return kinds;
 }
 
@@ -31,6 +45,10 @@ function debugTakesNoNextWord(command: Command): void {
   const parse = command.parseOptions.bind(command);
   command.parseOptions = (words) => {
     const end = words.indexOf('--');
-    return parse(words.map((word, index) => (word === DEBUG && (end < 0 || index < end) ? `${DEBUG}=${EVERY_KIND}` : word)));
+    return parse(
+      words.map((word, index) =>
+        word === DEBUG && (end < 0 || index < end) ? `${DEBUG}=${EVERY_KIND}` : word,
+      ),
+    );
   };
 }

@@ -52,13 +52,15 @@ export function parseHelperCall(args: readonly string[]): HelperCall {
     if (!arg.startsWith('-')) operands.push(arg);
     else if (arg.startsWith('-o')) options.push(...splitOptions(valueOf(args, i)));
     else if (arg.startsWith('-t')) valueOf(args, i);
-    else if (!/^-[fnsv]+$/.test(arg)) throw new UsageError(`unknown option '${arg}' (it is SOURCE DIR [-f] [-o OPTIONS])`);
+    else if (!/^-[fnsv]+$/.test(arg))
+      throw new UsageError(`unknown option '${arg}' (it is SOURCE DIR [-f] [-o OPTIONS])`);
     if (/^-[fnsv]+$/.test(arg)) {
       isForeground ||= arg.includes('f');
       isSloppy ||= arg.includes('s');
     } else if (arg === '-o' || arg === '-t') i++;
   }
-  if (operands.length !== 2) throw new UsageError(`${operands.length} arguments (it is SOURCE DIR [-f] [-o OPTIONS])`);
+  if (operands.length !== 2)
+    throw new UsageError(`${operands.length} arguments (it is SOURCE DIR [-f] [-o OPTIONS])`);
   return { source: operands[0], directory: operands[1], options, isForeground, isSloppy };
 }
 
@@ -72,7 +74,9 @@ function valueOf(args: readonly string[], index: number): string {
 
 /** `a,b=c\,d` as `a` and `b=c,d`. */
 function splitOptions(text: string): string[] {
-  return [...text.matchAll(/(?:[^,\\]|\\[^]|\\$)+/g)].map(([option]) => option.replaceAll(/\\([,\\])/g, '$1'));
+  return [...text.matchAll(/(?:[^,\\]|\\[^]|\\$)+/g)].map(([option]) =>
+    option.replaceAll(/\\([,\\])/g, '$1'),
+  );
 }
 
 /** The options of ours among them, as `eventfs mount` takes them. Throws {@link UsageError} for what is neither ours nor known. */
@@ -80,11 +84,17 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
   const known = mountOptions(new Command('mount')).options;
   return options.flatMap((text) => {
     const [name] = text.split('=', 1);
-    const option = known.find(({ long }) => long!.slice(2) === name.replaceAll('_', '-') && !NOT_HERE.includes(long!.slice(2)));
+    const option = known.find(
+      ({ long }) =>
+        long!.slice(2) === name.replaceAll('_', '-') && !NOT_HERE.includes(long!.slice(2)),
+    );
     if (option === undefined) {
       if (IGNORED.test(text) || isSloppy) return [];
-      if (name === 'ro') throw new UsageError('ro: it can not be read only: what is read from a queue is taken off');
-      throw new UsageError(`unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`);
+      if (name === 'ro')
+        throw new UsageError('ro: it can not be read only: what is read from a queue is taken off');
+      throw new UsageError(
+        `unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`,
+      );
     }
     const long = option.long!;
     if (option.optional && text === name) return [long];
@@ -94,7 +104,8 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
     }
     if (text === name) throw new UsageError(`${name}: a value is missing, as in ${name}=...`);
     const value = text.slice(name.length + 1);
-    if (PATHS.includes(long.slice(2)) && !value.startsWith('/')) throw new UsageError(`${text}: it must be a path from the root`);
+    if (PATHS.includes(long.slice(2)) && !value.startsWith('/'))
+      throw new UsageError(`${text}: it must be a path from the root`);
     return [`${long}=${value}`];
   });
 }
@@ -106,7 +117,11 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
  * @param serve does as `eventfs mount` with these arguments, in this process
  * @returns the exit code
  */
-export async function mountHelper(call: HelperCall, program: string, serve: (args: readonly string[]) => Promise<void>): Promise<number> {
+export async function mountHelper(
+  call: HelperCall,
+  program: string,
+  serve: (args: readonly string[]) => Promise<void>,
+): Promise<number> {
   const own = toArguments(call);
   if (call.options.includes('remount')) return remount(call.directory, own);
   const args = [...own, `--fsname=${call.source}`, '--', mountPath(call.directory)];
@@ -120,7 +135,12 @@ export async function mountHelper(call: HelperCall, program: string, serve: (arg
 /** A process in a session of its own, which holds nothing of the caller's open. */
 function startDaemon(program: string, args: readonly string[]): ChildProcess {
   const { NOTIFY_SOCKET: _, ...env } = process.env; // systemd means the caller
-  return spawn(program, args, { detached: true, cwd: '/', env, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
+  return spawn(program, args, {
+    detached: true,
+    cwd: '/',
+    env,
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  });
 }
 
 /** Starts a daemon, and passes on what it says until it is ready. Its exit code where it ends before, else 0. */
@@ -148,14 +168,23 @@ async function untilReady(start: () => ChildProcess): Promise<number> {
 async function remount(directory: string, own: readonly string[]): Promise<number> {
   const path = await requireMount(directory);
   const pid = servingProcess(path);
-  if (pid === undefined) throw new UserError(`${path}: its daemon can not be told from here (try as root, in the daemon's PID namespace)`);
+  if (pid === undefined)
+    throw new UserError(
+      `${path}: its daemon can not be told from here (try as root, in the daemon's PID namespace)`,
+    );
   const serving = configurationOf(pid, path);
-  const wanted = mountOptions(new Command('mount')).exitOverride().parse([...own], { from: 'user' });
+  const wanted = mountOptions(new Command('mount'))
+    .exitOverride()
+    .parse([...own], { from: 'user' });
   for (const { long } of wanted.options) {
     const name = wanted.options.find((option) => option.long === long)!.attributeName();
     if (wanted.getOptionValueSource(name) !== 'cli') continue;
-    const isSame = JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.options[name]);
-    if (!isSame) throw new UserError(`${path}: ${long!.slice(2)} can not be changed by a remount (try umount, then mount)`);
+    const isSame =
+      JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.options[name]);
+    if (!isSame)
+      throw new UserError(
+        `${path}: ${long!.slice(2)} can not be changed by a remount (try umount, then mount)`,
+      );
   }
   try {
     process.kill(pid, 'SIGHUP');
@@ -170,12 +199,17 @@ async function remount(directory: string, own: readonly string[]): Promise<numbe
 function configurationOf(pid: number, path: string): Configuration {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   const at = words.indexOf('mount');
-  const command = mountOptions(new Command('mount')).argument('[DIR]').exitOverride().configureOutput({ writeErr: () => undefined });
+  const command = mountOptions(new Command('mount'))
+    .argument('[DIR]')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
   try {
     if (at < 0) throw new Error('none');
     command.parse(words.slice(at + 1), { from: 'user' });
   } catch {
-    throw new UserError(`${path}: it is not served by eventfs mount, and has nothing to read again`);
+    throw new UserError(
+      `${path}: it is not served by eventfs mount, and has nothing to read again`,
+    );
   }
   return new Configuration(command);
 }

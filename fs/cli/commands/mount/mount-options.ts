@@ -7,14 +7,49 @@ import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 
 export function mountOptions(command: Command): Command {
   return logOptions(sourceAndOutletOptions(command))
-    .addOption(new Option('--driver <driver>', 'how it reaches the kernel').choices(DRIVER_NAMES).default(DRIVER_NAMES[0]))
-    .addOption(new Option('--transport <transport>', "how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it").choices(TRANSPORT_NAMES).default(TRANSPORT_NAMES[0]))
-    .option('--ready-fd <fd>', 'write a newline to this descriptor and close it once mounted', parseDescriptor)
-    .option('--sticky <name[:mode]>', 'a directory that is there from the start and stays; may be repeated', collectSticky, [])
-    .option('--busy-poll <us>', 'how many microseconds to look for the next request before sleeping; 0: not at all', parseMicroseconds, DEFAULT_BUSY_POLL_US)
-    .option('--list-links', 'stream, head and tail are listed too (then cp -r and grep -r do not end)')
-    .option('--fsname <name>', 'what mount tables show as the source, with devfuse', DEFAULT_MOUNT_SOURCE)
-    .option('--config <file>', 'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there')
+    .addOption(
+      new Option('--driver <driver>', 'how it reaches the kernel')
+        .choices(DRIVER_NAMES)
+        .default(DRIVER_NAMES[0]),
+    )
+    .addOption(
+      new Option(
+        '--transport <transport>',
+        'how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it',
+      )
+        .choices(TRANSPORT_NAMES)
+        .default(TRANSPORT_NAMES[0]),
+    )
+    .option(
+      '--ready-fd <fd>',
+      'write a newline to this descriptor and close it once mounted',
+      parseDescriptor,
+    )
+    .option(
+      '--sticky <name[:mode]>',
+      'a directory that is there from the start and stays; may be repeated',
+      collectSticky,
+      [],
+    )
+    .option(
+      '--busy-poll <us>',
+      'how many microseconds to look for the next request before sleeping; 0: not at all',
+      parseMicroseconds,
+      DEFAULT_BUSY_POLL_US,
+    )
+    .option(
+      '--list-links',
+      'stream, head and tail are listed too (then cp -r and grep -r do not end)',
+    )
+    .option(
+      '--fsname <name>',
+      'what mount tables show as the source, with devfuse',
+      DEFAULT_MOUNT_SOURCE,
+    )
+    .option(
+      '--config <file>',
+      'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there',
+    )
     .option('--syslog', 'once mounted, send warnings to /dev/log instead of standard error')
     .option('--hint', 'say what to try once mounted');
 }
@@ -27,18 +62,24 @@ const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
-  if (found === null || found[1] === '.' || found[1] === '..') throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
-  return [...before, { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) }];
+  if (found === null || found[1] === '.' || found[1] === '..')
+    throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
+  return [
+    ...before,
+    { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },
+  ];
 }
 
 function parseMicroseconds(text: string): number {
   const us = Number(text);
-  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US) throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
+  if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US)
+    throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
   return us;
 }
 
 function parseDescriptor(text: string): number {
   const fd = Number(text);
-  if (!Number.isInteger(fd) || fd < 1) throw new InvalidArgumentError('It is a descriptor number, 1 or more.');
+  if (!Number.isInteger(fd) || fd < 1)
+    throw new InvalidArgumentError('It is a descriptor number, 1 or more.');
   return fd;
 }

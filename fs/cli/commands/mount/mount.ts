@@ -4,7 +4,13 @@ import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
 import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
-import type { DriverName, OutletOptions, SourceName, StickyDirectory, TransportName } from '../../../daemon/options.js';
+import type {
+  DriverName,
+  OutletOptions,
+  SourceName,
+  StickyDirectory,
+  TransportName,
+} from '../../../daemon/options.js';
 import { UserError } from '../../../shared/errors.js';
 import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
@@ -46,17 +52,46 @@ function said({ logLevel, logJson }: SaidOptions): LogOptions {
   return { level: logLevel, isJson: logJson === true };
 }
 
-async function serve(directory: string, configuration: Configuration, log: LineLogger): Promise<void> {
+/** The daemon that the options and the configuration ask for. */
+function daemonOf(
+  path: string,
+  options: MountOptions,
+  { config }: Configuration,
+  logger: Logger,
+  trace: Trace,
+): Daemon {
+  const { driver, transport, sticky, busyPoll, fsname } = options;
+  return new Daemon({
+    path,
+    sources: options.source.filter((name) => name !== 'none'),
+    outlets: options,
+    driver,
+    transport,
+    sticky,
+    busyPollUs: busyPoll,
+    fsname,
+    config,
+    listsLinks: options.listLinks === true,
+    logger,
+    trace,
+  });
+}
+
+async function serve(
+  directory: string,
+  configuration: Configuration,
+  log: LineLogger,
+): Promise<void> {
   const options = configuration.options as unknown as MountOptions;
   const path = mountPath(directory);
-  if (!seesOwnNamespace()) throw new UserError('/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)');
+  if (!seesOwnNamespace())
+    throw new UserError(
+      '/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)',
+    );
   const logger = rateLimited(log);
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
-  const { driver, transport, sticky, busyPoll, fsname } = options;
-  const sources = options.source.filter((name) => name !== 'none');
-  const { config } = configuration;
-  const daemon = new Daemon({ path, sources, outlets: options, driver, transport, sticky, busyPollUs: busyPoll, fsname, config, listsLinks: options.listLinks === true, logger, trace });
+  const daemon = daemonOf(path, options, configuration, logger, trace);
   let isUp = false;
   let isToStop = false;
   let isStopping = false;
@@ -91,12 +126,18 @@ async function serve(directory: string, configuration: Configuration, log: LineL
     throw error;
   }
   if (isToStop) return stop();
-  logger.debug(`${path}: served by ${driver}`);
+  logger.debug(`${path}: served by ${options.driver}`);
   tellSystemd('READY=1');
   if (options.hint === true) console.log(hint(path));
 }
 
-function reload(configuration: Configuration, daemon: Daemon, log: LineLogger, logger: Logger, trace: Trace): void {
+function reload(
+  configuration: Configuration,
+  daemon: Daemon,
+  log: LineLogger,
+  logger: Logger,
+  trace: Trace,
+): void {
   if (!configuration.reload(logger)) return;
   const options = configuration.options as unknown as MountOptions;
   log.configure(said(options));
@@ -107,7 +148,11 @@ function reload(configuration: Configuration, daemon: Daemon, log: LineLogger, l
 /** For a daemon that can't be started again without losing what is to be looked at. */
 function toggleRequests(logger: Logger, trace: Trace): void {
   const isOn = trace.toggle('requests');
-  logger.info(isOn ? 'SIGUSR1: requests are traced from now on, until the next one' : 'SIGUSR1: requests are traced no more');
+  logger.info(
+    isOn
+      ? 'SIGUSR1: requests are traced from now on, until the next one'
+      : 'SIGUSR1: requests are traced no more',
+  );
 }
 
 function hint(path: string): string {

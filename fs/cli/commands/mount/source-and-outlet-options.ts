@@ -4,26 +4,56 @@ import type { SocketPlace, SourceName } from '../../../daemon/options.js';
 
 export function sourceAndOutletOptions(command: Command): Command {
   return command
-    .option('--source <source>', 'what feeds the tree: kernel, udev (once its rules ran) or none; may be repeated', collectSource, DEFAULT_SOURCES)
-    .option('--rebroadcast <mask>', 'send the kernel\'s datagrams to these netlink groups too, as mdevd -O does (libudev-zero listens on 4)', parseMask)
-    .option('--udev', 'send libudev\'s own messages to netlink group 2, for libudev clients where no udevd runs')
-    .option('--socket <path[:mode]>', 'push events to who connects to this SOCK_SEQPACKET socket (mode 0600)', parseSocket)
-    .option('--fd-socket <path[:mode]>', 'the same, each event as a descriptor of a sealed memfd', parseSocket)
-    .option('--fifodir <dir>', 'write one byte an event into every FIFO of this directory, as s6-ftrig-notify does');
+    .option(
+      '--source <source>',
+      'what feeds the tree: kernel, udev (once its rules ran) or none; may be repeated',
+      collectSource,
+      DEFAULT_SOURCES,
+    )
+    .option(
+      '--rebroadcast <mask>',
+      "send the kernel's datagrams to these netlink groups too, as mdevd -O does (libudev-zero listens on 4)",
+      parseMask,
+    )
+    .option(
+      '--udev',
+      "send libudev's own messages to netlink group 2, for libudev clients where no udevd runs",
+    )
+    .option(
+      '--socket <path[:mode]>',
+      'push events to who connects to this SOCK_SEQPACKET socket (mode 0600)',
+      parseSocket,
+    )
+    .option(
+      '--fd-socket <path[:mode]>',
+      'the same, each event as a descriptor of a sealed memfd',
+      parseSocket,
+    )
+    .option(
+      '--fifodir <dir>',
+      'write one byte an event into every FIFO of this directory, as s6-ftrig-notify does',
+    );
 }
 
 const DEFAULT_SOURCES: readonly (SourceName | 'none')[] = ['kernel'];
 
-function collectSource(text: string, before: readonly (SourceName | 'none')[]): readonly (SourceName | 'none')[] {
-  if (text !== 'kernel' && text !== 'udev' && text !== 'none') throw new InvalidArgumentError('It is kernel, udev or none.');
-  if (before === DEFAULT_SOURCES || before.includes(text)) return before === DEFAULT_SOURCES ? [text] : before;
-  if (text === 'none' || before.includes('none')) throw new InvalidArgumentError('none stands alone.');
+function collectSource(
+  text: string,
+  before: readonly (SourceName | 'none')[],
+): readonly (SourceName | 'none')[] {
+  if (text !== 'kernel' && text !== 'udev' && text !== 'none')
+    throw new InvalidArgumentError('It is kernel, udev or none.');
+  if (before === DEFAULT_SOURCES || before.includes(text))
+    return before === DEFAULT_SOURCES ? [text] : before;
+  if (text === 'none' || before.includes('none'))
+    throw new InvalidArgumentError('none stands alone.');
   return [...before, text];
 }
 
 function parseMask(text: string): number {
   const mask = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : NaN;
-  if (!(mask >= 1 && mask <= 0xffffffff)) throw new InvalidArgumentError('It is a mask of netlink groups, 1 to 0xffffffff, as in 4.');
+  if (!(mask >= 1 && mask <= 0xffffffff))
+    throw new InvalidArgumentError('It is a mask of netlink groups, 1 to 0xffffffff, as in 4.');
   return mask;
 }
 

@@ -19,9 +19,14 @@ export function environmentFor(event: EventText, own: NodeJS.ProcessEnv): NodeJS
     if (!isDeviceVariable(name) && !name.startsWith(PREFIX)) environment[name] = value;
   }
   // The last value of a key counts. The header is always there, and what it says holds.
-  const properties = [...event.properties, ['ACTION', event.action], ['DEVPATH', event.devpath]] as const;
+  const properties = [
+    ...event.properties,
+    ['ACTION', event.action],
+    ['DEVPATH', event.devpath],
+  ] as const;
   for (const [name, value] of properties) {
-    if (NAME.test(name)) environment[isDeviceVariable(name) ? name : `${PREFIX}${name}`] = readable(value);
+    if (NAME.test(name))
+      environment[isDeviceVariable(name) ? name : `${PREFIX}${name}`] = readable(value);
   }
   return environment;
 }

@@ -32,7 +32,11 @@ export class RunOrder<J extends Job> {
     if (this.#running.size >= this.jobs) return undefined;
     const busy = [...this.#running].flatMap(({ devpaths }) => devpaths);
     for (const job of this.#waiting) {
-      if (!job.devpaths.some((devpath) => busy.some((other) => isSameOrAbove(devpath, other) || isSameOrAbove(other, devpath)))) {
+      if (
+        !job.devpaths.some((devpath) =>
+          busy.some((other) => isSameOrAbove(devpath, other) || isSameOrAbove(other, devpath)),
+        )
+      ) {
         this.#waiting.delete(job);
         this.#running.add(job);
         return job;

@@ -1,13 +1,30 @@
 /** `eventfs run`: a command for each event. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ReadableWatch } from '#native';
 import { type SeqNum, overflowText } from '../../../uevent/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import { eventNames, eventPath, openUnfollowed, readEvent } from '../../../client/event-files.js';
-import { type EventText, parseEvent, parseFilter, tellsOfLoss } from '../../../client/event-text.js';
+import {
+  type EventText,
+  parseEvent,
+  parseFilter,
+  tellsOfLoss,
+} from '../../../client/event-text.js';
 import { requireMount } from '../../../client/mounted.js';
 import { printable } from '../../terminal/output.js';
 import { makeOwnDirectory } from '../../../client/own-directory.js';
@@ -30,7 +47,11 @@ export interface RunOptions {
   readonly mount: string;
 }
 
-export async function run(filterText: string, command: readonly string[], options: RunOptions): Promise<void> {
+export async function run(
+  filterText: string,
+  command: readonly string[],
+  options: RunOptions,
+): Promise<void> {
   const filter = parseFilter(filterText);
   const missing = whyNot(command[0]);
   if (missing !== null) {
@@ -142,7 +163,10 @@ class Runner {
   /** How many more events may be taken. One that is too many, or the record of a loss, would push the oldest out of `taken`. */
   get #room(): number {
     const { waiting, running } = this.#order;
-    return Math.min(MOST_TAKEN - waiting, Math.max(1, this.#mostEvents - 1) - waiting - running.size);
+    return Math.min(
+      MOST_TAKEN - waiting,
+      Math.max(1, this.#mostEvents - 1) - waiting - running.size,
+    );
   }
 
   /** What the queues had no room for becomes an event like any other. */
@@ -172,15 +196,24 @@ class Runner {
   #add(name: string, event: EventText): void {
     const old = event.property('DEVPATH_OLD');
     this.#takenBytes += event.text.length;
-    const devpaths = [event.devpath, ...(old === undefined ? [] : [old])].map((devpath) => devpath.replace(/\/$/, ''));
+    const devpaths = [event.devpath, ...(old === undefined ? [] : [old])].map((devpath) =>
+      devpath.replace(/\/$/, ''),
+    );
     this.#order.add({ name, event, devpaths });
   }
 
   #begin(): void {
-    for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin()) this.#start(job);
+    for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin())
+      this.#start(job);
     // Each look lists all that wait: not for one event only.
     const { waiting } = this.#order;
-    if (!this.#isStopping && waiting <= MOST_TAKEN / 2 && this.#room > 0 && this.#takenBytes < MOST_TAKEN_BYTES) this.#lookOut();
+    if (
+      !this.#isStopping &&
+      waiting <= MOST_TAKEN / 2 &&
+      this.#room > 0 &&
+      this.#takenBytes < MOST_TAKEN_BYTES
+    )
+      this.#lookOut();
   }
 
   /** ENOENT: it had to go from `taken`. */
@@ -210,7 +243,8 @@ class Runner {
       this.#done(job, late);
     });
     child.once('exit', (code, signal) => {
-      if (code !== 0) this.#complain(job, signal === null ? `exit code ${code}` : `ended by ${signal}`);
+      if (code !== 0)
+        this.#complain(job, signal === null ? `exit code ${code}` : `ended by ${signal}`);
       this.#done(job, late);
     });
   }
@@ -222,7 +256,10 @@ class Runner {
       this.#complain(job, `not done after ${timeout} s`);
       killGroup(child, 'SIGTERM');
     };
-    return [setTimeout(terminate, timeout * 1000), setTimeout(() => killGroup(child, 'SIGKILL'), timeout * 1000 + GRACE_MS)];
+    return [
+      setTimeout(terminate, timeout * 1000),
+      setTimeout(() => killGroup(child, 'SIGKILL'), timeout * 1000 + GRACE_MS),
+    ];
   }
 
   #done(job: EventJob, late: readonly NodeJS.Timeout[]): void {
@@ -251,7 +288,9 @@ class Runner {
   }
 
   #complain({ name, event }: EventJob, what: string): void {
-    console.error(`eventfs: run: ${this.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(name)}): ${what}`);
+    console.error(
+      `eventfs: run: ${this.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(name)}): ${what}`,
+    );
   }
 }
 
@@ -266,7 +305,9 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 
 /** Why a command can't be run, or null: better said now than at the first event. */
 function whyNot(command: string): { why: string; code: number } | null {
-  const places = command.includes('/') ? [command] : (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, command));
+  const places = command.includes('/')
+    ? [command]
+    : (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, command));
   let found = false;
   for (const place of places) {
     try {
@@ -278,5 +319,7 @@ function whyNot(command: string): { why: string; code: number } | null {
       continue;
     }
   }
-  return found ? { why: 'Permission denied', code: ExitCode.notRun } : { why: 'No such file or directory', code: ExitCode.notFound };
+  return found
+    ? { why: 'Permission denied', code: ExitCode.notRun }
+    : { why: 'No such file or directory', code: ExitCode.notFound };
 }

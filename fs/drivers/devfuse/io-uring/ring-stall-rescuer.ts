@@ -48,7 +48,12 @@ export class RingStallRescuer {
     if (cpu < 0) return;
     this.helped++;
     const args = [this.path, String(this.minor), String(cpu)];
-    const helper = spawn(notifierProgram, args, { stdio: 'ignore', cwd: '/', timeout: HELP_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    const helper = spawn(notifierProgram, args, {
+      stdio: 'ignore',
+      cwd: '/',
+      timeout: HELP_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    });
     helper.once('error', () => this.#lookIn(RETRY_MS));
     helper.once('exit', (code) => this.#lookIn(code === 0 ? 0 : RETRY_MS));
   }
