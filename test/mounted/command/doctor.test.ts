@@ -231,7 +231,7 @@ command(
     );
     writeFileSync(file, '[limits]\ndirectories = 6\n[quota.uid.65534]\ndirectories = 2\n');
     const other = await startDaemon(['--source', 'none', '--config', file], undefined, {
-      under: ['prlimit', '--nofile=48'],
+      under: ['prlimit', '--nofile=64'],
     });
     assert.is(
       (await findings(other.path)).find(({ what }) => what === 'no limit has refused anything')
