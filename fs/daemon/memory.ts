@@ -21,8 +21,8 @@ const MOST_MS = 50;
 /** Clients must have released so much before a collection is worth it. */
 const FREED_BYTES = 8 * 1024 * 1024;
 /**
- * Or the heap must have grown by so much more than clients hold. Requests leave garbage, which V8
- * collects by itself in the end.
+ * Or the heap must have grown by so much more than the clients' holdings since the last collection.
+ * Requests leave garbage, which V8 collects by itself in the end.
  */
 const UNEXPLAINED_BYTES = 32 * 1024 * 1024;
 /** The assumed time of a full collection for each live MiB, until one has been measured. */
@@ -50,7 +50,7 @@ export class GiveBack {
   #heldMost = 0;
 
   /**
-   * @param memory returns the most bytes of heap that the clients' things can take
+   * @param memory returns an upper bound of the heap bytes that the clients' holdings take
    * @param logger gets a warning when a collection takes too long
    */
   constructor(
