@@ -67,8 +67,8 @@ function dropOthers(directory: string, filter: Filter): void {
 }
 
 /**
- * Returns the command's arguments as this process got them, each with a NUL: process.argv decodes
- * UTF-8, and loses other bytes.
+ * Returns the command's arguments as this process got them, each ended by a NUL: process.argv
+ * decodes UTF-8, and loses other bytes.
  */
 function rawArguments(command: readonly string[]): Buffer {
   const all = readFileSync('/proc/self/cmdline', 'latin1').split('\0').slice(0, -1);

@@ -11,8 +11,8 @@ const POLL_MS = 10;
 const STOP_TIMEOUT_MS = 5000;
 
 /**
- * Stops the daemon with SIGTERM, and aborts the connection if that does not work within 5 s. If the
- * daemon is dead already, it only unmounts.
+ * Stops the daemon with SIGTERM. If the daemon does not answer, or does not unmount within 5 s,
+ * aborts the connection. If the daemon is dead already, only unmounts.
  *
  * @param directory the mount, or a symlink to it
  * @throws UserError if eventfs is not mounted there, or with the errno of kill(2) or umount2(2)

@@ -50,7 +50,7 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * Parses the arguments of mount(8).
  *
  * @param args the arguments after the program's name
- * @throws UsageError for an unknown option, or unless there are two operands
+ * @throws UsageError for an unknown option, a missing value, or not exactly two operands
  */
 export function parseHelperCall(args: readonly string[]): HelperCall {
   const operands: string[] = [];

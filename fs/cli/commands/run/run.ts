@@ -222,7 +222,7 @@ class Runner {
   #begin(): void {
     for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin())
       this.#start(job);
-    // Each look lists all waiting events: don't look until several can be taken.
+    // Each #take lists all waiting events: don't watch until several can be taken.
     const { waiting } = this.#order;
     if (
       !this.#isStopping &&
