@@ -1,2 +1,2 @@
-/** What commands take where the command line says nothing. */
+/** Defaults that several commands share. */
 export const DEFAULT_DIRECTORY = '/dev/events';

@@ -1,12 +1,14 @@
 /**
- * Which variables are a device's: those of uevents, as the kernel, udev(7), mdev, mdevd and vdev set them.
+ * Lists the variables that belong to a device: those of uevents, as the kernel, udev(7), mdev,
+ * mdevd and vdev set them.
  *
- * `emit` takes only these from its environment, so that an event tells nothing of the shell it comes from. `run` sets
- * only these under their own names, so that an event can't set PATH or LD_PRELOAD. native/emit/device_variables.h has the
- * same list: node native/emit/generate-header.mjs makes it of this one.
+ * `emit` takes only these from its environment, so that an event reveals nothing of the shell that
+ * runs it. `run` sets only these under their own names, so that an event can't set PATH or
+ * LD_PRELOAD. native/emit/device_variables.h has the same list:
+ * node native/emit/generate-header.mjs makes it from this one.
  */
 export const DEVICE_VARIABLES: readonly string[] = [
-  // what ends with _ begins the names of many
+  // a name that ends with _ is a prefix
   'ACTION',
   'DEVPATH',
   'SUBSYSTEM',
@@ -67,14 +69,19 @@ export const DEVICE_VARIABLES: readonly string[] = [
 const NAMES = new Set(DEVICE_VARIABLES.filter((name) => !name.endsWith('_')));
 const PREFIXES = DEVICE_VARIABLES.filter((name) => name.endsWith('_'));
 
-/** vdevd gives its helpers the uevent's properties with this before their names. */
+/** The prefix that vdevd puts before the names of the uevent's properties for its helpers. */
 const VDEV_PREFIX = 'VDEV_OS_';
 
+/** Tells whether a variable is a device's, by its name. */
 export function isDeviceVariable(name: string): boolean {
   return NAMES.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
-/** What of an environment is a device's; under vdevd, too. */
+/**
+ * Picks the device's variables out of an environment, also out of that of a helper of vdevd.
+ *
+ * @returns the values by name; names from vdevd come without `VDEV_OS_`
+ */
 export function deviceVariables(
   environment: Iterable<readonly [string, string]>,
 ): Map<string, string> {

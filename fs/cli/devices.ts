@@ -1,4 +1,7 @@
-/** Every device that the kernel knows, through /sys: what `add` events have told of, and can tell of again. */
+/**
+ * Finds every device that the kernel knows, through /sys: those that `add` events have announced,
+ * and can announce again.
+ */
 import { existsSync, readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
@@ -6,17 +9,18 @@ import { type EventText, parseEvent } from '../client/event-text.js';
 
 const SYS = '/sys';
 
+/** A device, bus or driver in /sys. */
 export interface Device {
-  /** Its directory, which has a file `uevent`. */
+  /** Its directory. It contains a file `uevent`. */
   readonly path: string;
-  /** As the kernel would tell of it by `add`, but for SEQNUM. */
+  /** The event that the kernel would send as `add`, but without SEQNUM. */
   readonly event: EventText;
 }
 
 /**
- * All devices, parents before their children, as `udevadm trigger` finds them: by bus and by class.
+ * Finds all devices as `udevadm trigger` does: by bus and by class, parents before their children.
  *
- * @throws UserError where /sys is not mounted: no device found would look like no device there
+ * @throws UserError if /sys is not mounted: an empty result would mean that there are no devices
  */
 export function* devices(): Generator<Device> {
   requireSys();
@@ -26,7 +30,12 @@ export function* devices(): Generator<Device> {
   yield* described(found);
 }
 
-/** Buses and drivers have uevents of their own: SUBSYSTEM is bus or drivers there. Throws as `devices`. */
+/**
+ * Finds all buses and drivers, which have uevents of their own: SUBSYSTEM is `bus` or `drivers`
+ * there.
+ *
+ * @throws UserError if /sys is not mounted
+ */
 export function* subsystems(): Generator<Device> {
   requireSys();
   const found = new Set<string>();
@@ -46,38 +55,38 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch (error) {
-    if (isSystemError(error)) return []; // no such thing in this kernel or container
+    if (isSystemError(error)) return []; // this kernel or container has no such directory
     throw error;
   }
 }
 
-/** What a directory's links lead to; many lead to the same. */
+/** Adds the targets of a directory's links. Several links may lead to one target. */
 function addAll(to: Set<string>, directory: string): void {
   for (const name of namesIn(directory)) {
     try {
       to.add(realpathSync(`${directory}/${name}`));
     } catch (error) {
-      if (!isSystemError(error)) throw error; // it has gone since
+      if (!isSystemError(error)) throw error; // the device has gone since
     }
   }
 }
 
 function* described(paths: ReadonlySet<string>): Generator<Device> {
-  // A parent's path is the beginning of its children's, and sorts before them.
+  // A parent's path is a prefix of its children's paths, and sorts before them.
   for (const path of [...paths].sort()) {
     const event = describe(path);
     if (event !== undefined) yield { path, event };
   }
 }
 
-/** Undefined where there is no `uevent`, as in /sys/class/zram-control. */
+/** Returns undefined if there is no file `uevent`, as in /sys/class/zram-control. */
 function describe(path: string): EventText | undefined {
   let properties: string;
   try {
     properties = readFileSync(`${path}/uevent`, 'latin1');
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    if (error.code !== 'EACCES') return undefined; // EACCES: a driver's can be written only
+    if (error.code !== 'EACCES') return undefined; // EACCES: a driver's file is write-only
     properties = '';
   }
   const devpath = path.slice(SYS.length);

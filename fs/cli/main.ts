@@ -1,4 +1,7 @@
-/** The command line: one file a subcommand, loaded when it is asked for. */
+/**
+ * The command line: declares all subcommands. The code of each is a file of its own, loaded when
+ * the command runs.
+ */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { ColdplugOptions } from './commands/coldplug.js';
@@ -16,7 +19,7 @@ import { DEFAULT_DIRECTORY } from './defaults.js';
 
 function emptyProgram(): Command {
   return new Command('eventfs')
-    .enablePositionalOptions() // what comes behind `exec COMMAND` is the command's
+    .enablePositionalOptions() // options after `exec COMMAND` belong to that command
     .description(
       'A filesystem in which a directory has the lifetime of a process, fed by kernel device events.',
     )
@@ -32,6 +35,11 @@ function emptyProgram(): Command {
     });
 }
 
+/**
+ * Runs one command line. Prints failures and sets the process's exit code.
+ *
+ * @param argv as process.argv: node, the program, its arguments
+ */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = emptyProgram();
 
@@ -74,7 +82,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** As mount(8) calls it: SOURCE DIR -o OPTIONS. bin/eventfs puts MOUNT_HELPER before them where its own name is mount.TYPE. */
+/**
+ * Handles a call by mount(8): SOURCE DIR -o OPTIONS. bin/eventfs puts MOUNT_HELPER before the
+ * arguments if its own name is mount.TYPE.
+ *
+ * @returns false if it is no such call
+ */
 async function mountedByHelper(program: Command, argv: readonly string[]): Promise<boolean> {
   const args = argv.slice(2);
   const isMount8 = args[0] === MOUNT_HELPER;
@@ -88,7 +101,7 @@ async function mountedByHelper(program: Command, argv: readonly string[]): Promi
     return false;
   const { mountHelper, parseHelperCall } = await import('./commands/mount/mount-helper.js');
   const call = parseHelperCall(isMount8 ? args.slice(1) : args);
-  if (isMount8 && call.isForeground) return true; // mount -f: everything but the mounting
+  if (isMount8 && call.isForeground) return true; // mount -f: do everything but the system call
   process.exitCode = await mountHelper(
     call,
     argv[1],
@@ -99,7 +112,11 @@ async function mountedByHelper(program: Command, argv: readonly string[]): Promi
 
 const MOUNT_HELPER = 'mount.fuse';
 
-/** Whether the arguments are SOURCE DIR and options of mount(8). @param commands the names of subcommands */
+/**
+ * Tells whether the arguments are SOURCE DIR and options of mount(8).
+ *
+ * @param commands the names of all subcommands
+ */
 function isHelperCall(args: readonly string[], commands: readonly string[]): boolean {
   return (
     args.length >= 3 &&
@@ -124,7 +141,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   doctor: ['eventfs doctor --mount /dev/events'],
 };
 
-/** Commands that show events and make them. */
+/** Adds the commands that show or publish events. */
 function addReading(program: Command): void {
   program
     .command('watch')
@@ -169,7 +186,7 @@ function addReading(program: Command): void {
     });
 }
 
-/** Commands that have something done for events. */
+/** Adds the commands that run or wait for events. */
 function addWorking(program: Command): void {
   program
     .command('exec')
@@ -223,7 +240,7 @@ function addWorking(program: Command): void {
     });
 }
 
-/** Commands that tend the whole. */
+/** Adds the commands that maintain a mount or a machine. */
 function addTending(program: Command): void {
   program
     .command('settle')
@@ -275,7 +292,7 @@ function addTending(program: Command): void {
     });
 }
 
-/** As package.json says. This file is compiled to dist/fs/cli/. */
+/** Returns the version in package.json. This file is compiled to dist/fs/cli/. */
 function version(): string {
   const { version } = JSON.parse(
     readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
@@ -283,7 +300,10 @@ function version(): string {
   return version;
 }
 
-/** `error: unknown command 'statu'\n(Did you mean status?)\n` without the line ends and the word that says nothing. */
+/**
+ * Joins the lines of a message of commander's and drops the prefix `error: `, as in `error: unknown
+ * command 'statu'\n(Did you mean status?)\n`.
+ */
 function oneLine(text: string): string {
   return text
     .trim()
@@ -297,7 +317,7 @@ function parseSeqnum(text: string): SeqNum {
   return Number(text) as SeqNum;
 }
 
-/** The longest that a timer can be set to is 2^31 ms. */
+/** A bound below the longest time of a timer, 2^31 ms. */
 const MOST_SECONDS = 2_000_000;
 
 function parseSeconds(text: string): number {
@@ -313,7 +333,7 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
-/** What lib/kobject_uevent.c understands. */
+/** The actions that the kernel accepts: lib/kobject_uevent.c. */
 const ACTIONS = ['add', 'remove', 'change', 'move', 'online', 'offline', 'bind', 'unbind'];
 
 function parseAction(text: string): string {

@@ -1,16 +1,19 @@
 /**
- * The events of a process directory, as files. A directory may hold other files, and other users
- * may put them there where its mode lets them. So commands open regular files only: they follow no
- * symlink and wait for no FIFO.
+ * Reads the events of a process directory as files. A directory may hold other files too, also
+ * those of other users where its mode allows it. So commands open regular files only: they follow
+ * no symlink and wait for no FIFO.
  */
 import { closeSync, constants, fstatSync, openSync, opendirSync, readFileSync } from 'node:fs';
 import { isSystemError } from '../shared/errors.js';
 
 /**
- * @param directory its path
- * @param most how many names are wanted
- * @returns the first names of events, bytes as characters. They are oldest first, as readdir(3)
- *   gives them: fs.readdir would sort them.
+ * Lists the events of a directory, oldest first: in the order of readdir(3). fs.readdir would sort
+ * the names.
+ *
+ * @param directory the directory's path
+ * @param most the most names to return
+ * @returns the first names, one byte a character
+ * @throws SystemError with the errno of opendir(3) or readdir(3)
  */
 export function eventNames(directory: string, most = Infinity): string[] {
   const names: string[] = [];
@@ -30,17 +33,21 @@ export function eventNames(directory: string, most = Infinity): string[] {
 }
 
 /**
- * @param directory its path
- * @param name bytes as characters
- * @returns the path of a file in it
+ * Joins a directory and the name of a file in it.
+ *
+ * @param directory the directory's path
+ * @param name the file's name, one byte a character
+ * @returns the file's path
  */
 export function eventPath(directory: string, name: string): Buffer {
   return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(name, 'latin1')]);
 }
 
 /**
- * @returns the event's text, bytes as characters; null where another kind of file has that name
- * @throws SystemError ENOENT where no file has that name, and others of open(2) and read(2)
+ * Reads an event's file.
+ *
+ * @returns the event's text, one byte a character; null if the file is not a regular file
+ * @throws SystemError ENOENT if there is no such file, and other errors of open(2) and read(2)
  */
 export function readEvent(path: Buffer): string | null {
   const fd = openUnfollowed(path, constants.O_NONBLOCK);
@@ -53,9 +60,11 @@ export function readEvent(path: Buffer): string | null {
 }
 
 /**
- * @param flags of open(2), besides those for reading
- * @returns a descriptor; null where a symlink or a socket has that name
- * @throws SystemError ENOENT where no file has that name, and others of open(2)
+ * Opens a file for reading, without following a symlink.
+ *
+ * @param flags more flags of open(2)
+ * @returns a descriptor; null if the file is a symlink or a socket
+ * @throws SystemError ENOENT if there is no such file, and other errors of open(2)
  */
 export function openUnfollowed(path: Buffer, flags = 0): number | null {
   try {

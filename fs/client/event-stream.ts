@@ -1,4 +1,4 @@
-/** Reading events as they come, of one filter, from now on or from a SEQNUM of before. */
+/** Reads the events that match one filter as they come: from now on, or from an earlier SEQNUM. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { ReadableWatch } from '#native';
 import type { Filter } from '../uevent/filter/filter.js';
@@ -8,21 +8,26 @@ import { type EventText, records, tellsOfLoss } from './event-text.js';
 import { makeOwnDirectory } from './own-directory.js';
 
 const READ_BYTES = 1024 * 1024;
-/** A file name's most bytes: a longer filter is applied here instead. */
+/** The most bytes of a file name. This process applies a longer filter itself. */
 const NAME_MAX = 255;
 
+/** An open stream of a mount, filtered. */
 export class EventStream {
   readonly #fd: number;
-  /** What the filesystem does not filter for us. */
+  /** The filter that this process applies, as the filesystem does not; null if there is none. */
   readonly #rest: Filter | null;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   #watch: ReadableWatch | null = null;
 
   /**
-   * Opens a stream: every event that matches and comes from now on is in it.
+   * Opens a stream. It contains every matching event from now on.
    *
-   * @param mount where eventfs is mounted
-   * @param label what the process directory is called that `since` needs, as in `.watch`
+   * @param mount the mount's path
+   * @param filter the events to return
+   * @param label the label of the process directory, as in `.watch`; used only with `since`
+   * @param since a SEQNUM: kept events after it come first
+   * @throws UserError if the daemon refuses the process directory
+   * @throws SystemError with the errno of open(2)
    */
   constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
     const { path, rest } =
@@ -31,7 +36,11 @@ export class EventStream {
     this.#rest = rest;
   }
 
-  /** Hands over events as they come, until `take` gives false or the daemon ends. */
+  /**
+   * Passes events on as they come, until the callback returns false or the daemon ends.
+   *
+   * @param take receives the events of one read(2); returns false to stop
+   */
   async forEach(take: (events: EventText[]) => boolean): Promise<void> {
     await new Promise<void>((end, failed) => {
       this.#watch = new ReadableWatch(this.#fd, () => {
@@ -53,13 +62,17 @@ export class EventStream {
     return this.#rest === null || tellsOfLoss(event) || this.#rest.matches(event);
   }
 
+  /** Closes the stream. A pending {@link forEach} never resolves then. */
   close(): void {
     this.#watch?.close();
     closeSync(this.#fd);
   }
 }
 
-/** The stream that the filesystem filters for us, or, where the filter is no file name, all events and a filter of our own. */
+/**
+ * The shared stream that the filesystem filters. If the filter can't be a file name, it is the
+ * stream of all events, and this process filters them.
+ */
 function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filter | null } {
   const isName = !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
   const name = isName ? `match/${filter.text}` : 'stream';
@@ -67,7 +80,7 @@ function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filt
   return { path, rest: isName || filter.all ? null : filter };
 }
 
-/** A process directory's, whose queue begins with what is kept. */
+/** The stream of a new process directory, whose queue begins with the kept events. */
 function ownStream(
   mount: string,
   filter: Filter,
@@ -80,13 +93,13 @@ function ownStream(
   };
 }
 
-/** How many bytes came, 0 at the end, -1 when there are none yet. */
+/** Returns how many bytes were read: 0 at the end, -1 if there are none yet. */
 function readSome(fd: number, buffer: Buffer): number {
   try {
     return readSync(fd, buffer);
   } catch (error) {
     if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return -1;
-    // the daemon was killed, or the directory was removed
+    // the daemon is dead, or the directory was removed
     if (
       ['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'].some((code) => isSystemError(error, code))
     )

@@ -1,24 +1,35 @@
-/** The text of events as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; bytes as characters. */
+/**
+ * The text of an event as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; one byte a
+ * character.
+ */
 import { Filter, FilterError } from '../uevent/filter/filter.js';
 import { UserError } from '../shared/errors.js';
 import { LF } from '../shared/ascii.js';
 
+/** One event, parsed. */
 export interface EventText {
   readonly text: string;
   readonly action: string;
   readonly devpath: string;
-  /** All of them in their order: a key may come more than once. */
+  /** All properties, in order. A key may occur more than once. */
   readonly properties: readonly (readonly [string, string])[];
-  /** The value of a key; the last where it comes more than once, as for udev. */
+  /** Returns the value of a key: the last one if the key occurs more than once, as in udev. */
   property(key: string): string | undefined;
 }
 
-/** Every filter lets it pass: it says how many events are missing in LOST. */
+/**
+ * Tells whether an event is an overflow record: its LOST says how many events are missing. Every
+ * filter lets it pass.
+ */
 export function tellsOfLoss({ action, devpath }: EventText): boolean {
   return action === 'overflow' && devpath === '/eventfs';
 }
 
-/** A read of a stream is whole records, and an empty line ends each. */
+/**
+ * Parses what one read of a stream returned.
+ *
+ * @param bytes whole records; an empty line ends each
+ */
 export function* records(bytes: Buffer): Generator<EventText> {
   for (let start = 0; start < bytes.length;) {
     let end = bytes.indexOf('\n\n', start);
@@ -28,6 +39,12 @@ export function* records(bytes: Buffer): Generator<EventText> {
   }
 }
 
+/**
+ * Parses the text of one event.
+ *
+ * @param text one byte a character
+ * @returns the event; a header without `@/` is not an error
+ */
 export function parseEvent(text: string): EventText {
   const [header, ...lines] = text.split('\n').filter((line) => line !== '');
   const at = (header ?? '').indexOf('@/');
@@ -43,7 +60,11 @@ export function parseEvent(text: string): EventText {
   };
 }
 
-/** A filter that a person has typed. Throws {@link UserError} with the column and what was expected there. */
+/**
+ * Parses a filter of the command line.
+ *
+ * @throws UserError with the column and what was expected there
+ */
 export function parseFilter(typed: string): Filter {
   try {
     return Filter.parse(Buffer.from(typed, 'utf8').toString('latin1'));

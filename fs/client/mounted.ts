@@ -1,8 +1,14 @@
-/** For commands that use a mount: whether there is one. */
+/** Checks the mount for commands that need one. */
 import { mountPath, probe } from './probe.js';
 import { UserError } from '../shared/errors.js';
 
-/** The mount's path, where `directory` may be a symlink to it. Throws {@link UserError} when nothing of ours is there or nobody serves it. */
+/**
+ * Requires a mount that a daemon serves.
+ *
+ * @param directory the mount, or a symlink to it
+ * @returns the mount's path
+ * @throws UserError if eventfs is not mounted there, or if its daemon is dead or does not answer
+ */
 export async function requireMount(directory: string): Promise<string> {
   const path = mountPath(directory);
   switch (await probe(path)) {

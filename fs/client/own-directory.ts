@@ -1,4 +1,4 @@
-/** A process directory for this process: it ends with it, so nobody has to remove it. */
+/** Makes a process directory for this process. It ends with the process: no code removes it. */
 import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
@@ -12,11 +12,18 @@ const HINTS = {
 };
 
 /**
- * mkdir(2) of `<mount>/<pid><label>`, or with a number behind that where somebody has made it. The filter is there before the history,
- * so that what is linked in obeys it; what came before the filter may be of any kind.
+ * Makes a process directory by mkdir(2) of `<mount>/<pid><label>`. If that name is taken, a number
+ * follows it.
  *
+ * The filter is written before `.since`, so that replayed events obey it. An event that comes
+ * before the filter is written may be of any kind.
+ *
+ * @param mount the mount's path
  * @param label '' or `.<label>`
- * @param since a SEQNUM: what the bus has kept after it comes first
+ * @param filter the events to link into the directory
+ * @param since a SEQNUM: the queue begins with the events after it that the bus has kept
+ * @returns the directory's path
+ * @throws UserError with the errno of mkdir(2), open(2) or write(2)
  */
 export function makeOwnDirectory(
   mount: string,
@@ -43,7 +50,7 @@ function makeFree(wanted: string): string {
   }
 }
 
-/** One write(2), never of a file that is not there: what is made in a process directory is an event. */
+/** Writes once, and never creates the file: a file made in a process directory is an event. */
 function writeTo(path: string, text: Buffer): void {
   try {
     const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);

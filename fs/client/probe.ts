@@ -1,17 +1,22 @@
-/** Whether a mount is there, and whether its daemon serves it. */
+/** Finds out whether a mount exists, and whether its daemon serves it. */
 import { spawn } from 'node:child_process';
 import { readlinkSync, realpathSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../shared/kernel/mountinfo.js';
 
-/** How long a mount may take to say whether it is alive. */
+/** How long a mount may take to answer statfs(2). */
 const PROBE_TIMEOUT_MS = 2000;
 
-/** The most symbolic links that one path may go through: linux/namei.h, MAXSYMLINKS. */
+/** The most symlinks that one path may contain: linux/namei.h, MAXSYMLINKS. */
 const MOST_LINKS = 40;
 
-/** A path in the form in which mountinfo shows it. Nothing is asked of its last part, which may be a mount that is dead. */
+/**
+ * Resolves a path into the form that mountinfo shows. Makes no request for its last part, which may
+ * be a mount whose daemon is dead.
+ *
+ * @throws UserError for an empty path
+ */
 export function mountPath(directory: string): string {
   if (directory === '')
     throw new UserError("'': No such file or directory (give a directory to mount on)");
@@ -22,12 +27,18 @@ export function mountPath(directory: string): string {
       path = resolve(dirname(path), readlinkSync(path));
     }
   } catch {
-    // EINVAL: it is no symbolic link, as it should be. Of other errors whoever uses the path will hear.
+    // EINVAL: it is no symlink, as expected. The caller gets other errors when it uses the path.
   }
   return path;
 }
 
-/** Whether a mount of ours is at `path`, and whether somebody serves it. */
+/**
+ * Finds out what is mounted at a path.
+ *
+ * @param path as mountinfo shows it
+ * @returns `none`: no mount; `other`: not eventfs; `stuck`: the daemon does not answer within 2 s;
+ *   `stale`: the daemon is dead; else `alive`
+ */
 export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' | 'other' | 'none'> {
   const mounted = mountedAt(path);
   if (mounted === undefined) return 'none';
@@ -43,13 +54,17 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
 }
 
 /**
- * Whether statfs(2), which always asks the daemon, comes to an end. A process of its own asks: one that hangs can be
- * killed, while a thread of ours that hangs would keep us from ending.
+ * Tells whether statfs(2) returns in time; it always sends a request to the daemon. A child process
+ * makes the call: a hanging child can be killed, but a hanging thread keeps this process from
+ * ending.
+ *
+ * @returns true also if the call fails, or if there is no stat(1)
  */
 export async function answers(path: string, timeoutMs = PROBE_TIMEOUT_MS): Promise<boolean> {
   const asking = spawn('stat', ['-f', path], { stdio: 'ignore' });
   return new Promise((done) => {
-    // Through io_uring it may not end before the daemon has its request, killed or not: so it is left to itself.
+    // Through io_uring even a killed child may not end before the daemon has its request. So this
+    // process does not wait for it.
     const late = setTimeout(() => {
       asking.kill('SIGKILL');
       asking.unref();
@@ -60,6 +75,6 @@ export async function answers(path: string, timeoutMs = PROBE_TIMEOUT_MS): Promi
       done(isAlive);
     };
     asking.once('exit', () => end(true));
-    asking.once('error', () => end(true)); // there is no stat(1): hope for the best
+    asking.once('error', () => end(true)); // there is no stat(1): assume that the daemon answers
   });
 }

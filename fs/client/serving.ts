@@ -1,13 +1,16 @@
-/** Which process serves a mount. */
+/** Finds the process that serves a mount. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { mountedAt } from '../shared/kernel/mountinfo.js';
 import { seesOwnNamespace } from '../shared/kernel/namespaces.js';
 import { readStatusFile } from './status.js';
 
 /**
- * The daemon of the mount at a path, as its log/.status names it.
+ * Finds the daemon of a mount by the PID in its `log/.status`.
  *
- * @returns undefined where that number is another process's: the daemon is in another PID namespace, or not ours to look into
+ * @param path the mount's path
+ * @returns its PID; undefined if another process has that PID here, because the daemon is in
+ *   another PID namespace, or if this process may not inspect the daemon
+ * @throws SystemError with the errno of open(2) or read(2) of `log/.status`
  */
 export function servingProcess(path: string): number | undefined {
   const connection = mountedAt(path)?.minor;
@@ -17,7 +20,10 @@ export function servingProcess(path: string): number | undefined {
     : undefined;
 }
 
-/** Whether a process has that connection open. Before Linux 6.16 it can't be told which one it has. */
+/**
+ * Tells whether a process has the FUSE connection open. Before Linux 6.16 /proc does not name the
+ * connection: any open /dev/fuse counts.
+ */
 function serves(pid: number, connection: number): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`)
@@ -27,6 +33,6 @@ function serves(pid: number, connection: number): boolean {
       )
       .some((said) => said === null || Number(said[1]) === connection);
   } catch {
-    return false; // it has ended, or is not ours to look into
+    return false; // the process has ended, or this process may not inspect it
   }
 }

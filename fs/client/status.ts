@@ -1,4 +1,4 @@
-/** What a mount says of itself: `.status` files, and who subscribes. */
+/** Reads what a mount reports: the `.status` files, and the subscribers. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { isSystemError } from '../shared/errors.js';
 import {
@@ -8,10 +8,16 @@ import {
   subscriberKind,
 } from '../shared/status-lines.js';
 
-/** What is always in the root and no process directory. */
+/** The names in the root that are never process directories. */
 const FIXED = new Set(['log', 'match', 'publish', 'stream']);
 
-/** @param encoding of the path, and of the values: as `latin1` they are bytes as characters */
+/**
+ * Reads the file `.status` of a directory.
+ *
+ * @param directory the directory's path
+ * @param encoding of the path and of the values; `latin1` means one byte a character
+ * @throws SystemError with the errno of open(2) or read(2)
+ */
 export function readStatusFile(
   directory: string,
   encoding: BufferEncoding = 'utf8',
@@ -28,8 +34,8 @@ export function readStatusFile(
 }
 
 /**
- * The owner of a process directory, an open stream or a client of a socket. Texts are bytes as characters: names, commands and
- * filters need not be UTF-8.
+ * A subscriber: the owner of a process directory, an open stream, or a client of a socket. Its
+ * texts have one byte a character: names, commands and filters need not be UTF-8.
  */
 export interface Subscriber {
   /** The directory's name, or `stream`, `socket`, `fdsocket`. */
@@ -41,7 +47,13 @@ export interface Subscriber {
   readonly filter: string;
 }
 
-/** All process directories, and how many of them are not ours to look into. */
+/**
+ * Reads the status of all process directories.
+ *
+ * @param path the mount's path
+ * @returns the subscribers, and the number of directories that this process may not read
+ * @throws SystemError with the errno of readdir(3) of the mount
+ */
 export function processDirectories(path: string): { readable: Subscriber[]; unreadable: number } {
   const bytes = Buffer.from(path).toString('latin1'); // a name need not be UTF-8
   let unreadable = 0;
@@ -52,7 +64,7 @@ export function processDirectories(path: string): { readable: Subscriber[]; unre
         const lines = readStatusFile(`${bytes}/${name}`, 'latin1');
         return [subscriberOf(name, lines)];
       } catch (error) {
-        if (!isSystemError(error)) throw error; // else it has ended since, or is not ours to look into
+        if (!isSystemError(error)) throw error; // the directory has ended, or is not readable
         if (error.code === 'EACCES') unreadable++;
         return [];
       }
@@ -72,7 +84,11 @@ function subscriberOf(what: string, lines: Status): Subscriber {
   };
 }
 
-/** The open streams and the clients of sockets. */
+/**
+ * Lists the open streams and the clients of sockets.
+ *
+ * @param daemon the lines of `log/.status`
+ */
 export function streams(daemon: Status): Subscriber[] {
   return [...daemon].flatMap(([key, text]) => {
     const what = subscriberKind(key);
@@ -82,7 +98,11 @@ export function streams(daemon: Status): Subscriber[] {
   });
 }
 
-/** What the kernel calls a process, bytes as characters, cut to 15 bytes (proc_pid_comm(5)); `?` where there is none. */
+/**
+ * Reads the kernel's name of a process: at most 15 bytes (proc_pid_comm(5)).
+ *
+ * @returns one byte a character; `?` if the name can't be read
+ */
 export function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'latin1').slice(0, -1);

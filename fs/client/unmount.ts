@@ -1,4 +1,4 @@
-/** Taking a mount away, from outside or by its own daemon. */
+/** Removes a mount, from outside or in its own daemon. */
 import { unmount, unmountApart } from '#native';
 import { isSystemError } from '../shared/errors.js';
 import {
@@ -9,35 +9,41 @@ import {
   mounts,
 } from '../shared/kernel/mountinfo.js';
 
-/** umount2(2). */
+/** Flags of umount2(2). */
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 
-/** Takes the mount out of the tree; what is still open goes on working. True when there was one. */
+/**
+ * Unmounts a path with MNT_DETACH: files that are still open keep working.
+ *
+ * @returns false if nothing was mounted there
+ * @throws SystemError with any other errno of umount2(2)
+ */
 export function detach(path: string): boolean {
   try {
     unmount(path, MNT_DETACH);
     return true;
   } catch (error) {
-    if (isSystemError(error, 'EINVAL') || isSystemError(error, 'ENOENT')) return false; // it is gone already
+    // there is no mount any more
+    if (isSystemError(error, 'EINVAL') || isSystemError(error, 'ENOENT')) return false;
     throw error;
   }
 }
 
 /**
- * Takes every mount of one device out of our mount namespace, wherever it is by now: it may have been moved, a directory above
- * it renamed, or bound to other places.
+ * Unmounts every mount of one device in this mount namespace, at any path: a mount may have been
+ * moved, bound to other places, or reached through a directory that was renamed.
  *
- * A path is given to umount2(2) only where nothing of ours has to be asked on the way to it: the daemon would wait for itself.
- * With a mount go all that are below it.
+ * A path is passed to umount2(2) only if no part of it lies in a mount of this device: else the
+ * daemon would wait for itself. Unmounting a mount also removes the mounts below it.
  *
  * @param minor the device's minor number
- * @returns the paths of those that stay: beneath other mounts, or locked
+ * @returns the paths of mounts that remain: they are beneath other mounts, or locked
  */
 export function detachAll(minor: number): string[] {
   const isOurs = (mounted: Mounted): boolean =>
     mounted.type === MOUNT_TYPE && mounted.minor === minor;
-  // Once the last is gone another filesystem may get the device's number.
+  // After the last unmount another filesystem may get the same device number.
   const known = new Set(
     mounts()
       .filter(isOurs)
@@ -63,7 +69,11 @@ export function detachAll(minor: number): string[] {
   }
 }
 
-/** Takes the mount out of the tree and aborts the connection: whoever waits gets ECONNABORTED. */
+/**
+ * Unmounts a path and aborts the FUSE connection: waiting clients get ECONNABORTED.
+ *
+ * @throws SystemError with the errno of umount2(2)
+ */
 export function abort(path: string): void {
   unmountApart(path, MNT_FORCE | MNT_DETACH);
 }

@@ -1,4 +1,4 @@
-/** Puts the parts together; the only place that knows them all. */
+/** The daemon: makes its parts and connects them. It is the only place that knows all parts. */
 import { allocatePages, discardPages, raiseFileLimit } from '#native';
 import { FsError, UsageError, errnoText } from '../shared/errors.js';
 import { Arena } from '../bus/arena.js';
@@ -24,13 +24,14 @@ import { Tree } from '../tree/tree.js';
 const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
 
 /**
- * Replaces Node's handler of SIGUSR1 where the program has no listener of its own: Node's opens a port through which every local
- * user can run code in this process.
+ * Replaces Node's handler of SIGUSR1, unless the program has a listener of its own. Node's handler
+ * opens a port through which every local user can run code in this process.
  */
 function keepDebuggerShut(): void {
   if (process.listenerCount('SIGUSR1') === 0) process.on('SIGUSR1', () => undefined);
 }
 
+/** One mount and everything that serves it. */
 export class Daemon {
   readonly tree: Tree;
   readonly #owners: Owners;
@@ -39,6 +40,12 @@ export class Daemon {
   readonly #sources: readonly UeventSource[];
   #outlets: readonly Outlet[] = [];
 
+  /**
+   * Makes the tree with its sticky directories, and warms up the path of an event. Raises the limit
+   * of open files. Does not mount: {@link start} does.
+   *
+   * @throws UsageError if a sticky directory can't have its name
+   */
   constructor(private readonly options: DaemonOptions) {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
@@ -73,7 +80,10 @@ export class Daemon {
     }
   }
 
-  /** Bounds and quotas, which hold for what there is too; what else is in the configuration is for the next mount. */
+  /**
+   * Applies limits and quotas, also to existing queues and users. All other settings of the
+   * configuration wait for the next mount.
+   */
   configure({ config, listsLinks }: LiveSettings): void {
     const { tree } = this;
     tree.configure({ queueLimits: config.queue, filterLimits: config.filter, listsLinks });
@@ -81,7 +91,12 @@ export class Daemon {
     tree.bus.setHistoryLimits(config.history);
   }
 
-  /** Mounts and serves; resolves once clients can come. `onEnd` when somebody else unmounts. */
+  /**
+   * Opens the outlets, mounts, and starts the sources. Resolves once clients can use the mount.
+   *
+   * @param onEnd called when the connection ends without {@link stop}: another process unmounted
+   * @throws UserError if the mount fails
+   */
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
     const { driver, logger, trace = NO_TRACE } = this.options;
@@ -98,7 +113,7 @@ export class Daemon {
     for (const source of this.#sources) source.start();
   }
 
-  /** Ends blocked readers with the end of the file, unmounts and closes everything. */
+  /** Ends blocked reads with the end of the file, unmounts, and closes everything. */
   stop(): void {
     for (const source of this.#sources) source.close();
     this.#driver?.unmount();

@@ -1,9 +1,10 @@
 /**
- * Gives memory back that nobody uses any more, while nobody asks for anything.
+ * Returns unused memory to the system while no request comes.
  *
- * V8 collects when it needs room, not when a thousand owners have died, and malloc(3) keeps what is freed. So once the daemon has
- * had no request for a second after it was busy, and its heap holds much more than the ledger and the last collection explain,
- * one collection is run and malloc is told to give back. A daemon that has nothing to give back, or nothing to do, has no timer.
+ * V8 collects garbage when it needs room, not when a thousand owners have died, and malloc(3) keeps
+ * freed memory. So the daemon runs one collection and trims malloc's heap when two conditions hold:
+ * it was busy and has had no request for a second, and its heap is much larger than the ledger and
+ * the last collection explain. A daemon that has no memory to return, or no requests, has no timer.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -11,59 +12,65 @@ import { trimHeap } from '#native';
 import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
-/** How long there has been no request when the daemon counts as idle. */
+/** The daemon is idle after so long without a request. */
 const IDLE_MS = 1000;
-/** How often memory is given back at most. */
+/** The shortest time between two collections. */
 const PAUSE_MS = 10_000;
-/** What a collection may take. A request that comes meanwhile waits for it. */
+/** The longest that a collection should take. A request that comes meanwhile waits for it. */
 const MOST_MS = 50;
-/** So much that clients have let go of is left alone. */
+/** Clients must have released so much before a collection is worth it. */
 const FREED_BYTES = 8 * 1024 * 1024;
-/** And so much more than what they hold explains: requests leave garbage, which V8 collects by itself in the end. */
+/**
+ * Or the heap must have grown by so much more than the clients' holdings since the last collection.
+ * Requests leave garbage, which V8 collects by itself in the end.
+ */
 const UNEXPLAINED_BYTES = 32 * 1024 * 1024;
-/** What a full collection takes for each MiB that lives, before one has been seen. */
+/** The assumed time of a full collection for each live MiB, until one has been measured. */
 const MS_A_MIB = 1.5;
 const MIB = 1024 * 1024;
 
-/** A full collection, or one of the young objects only. */
+/** Runs a full collection, or one of young objects only. */
 type Collect = (options?: { readonly type: 'minor' }) => void;
 
+/** Decides when to collect garbage, runs the collection, and counts it. */
 export class GiveBack {
-  /** How many collections there were, and how long the last took. */
+  /** How many collections there were, and how many milliseconds the last one took. */
   #collections = 0;
   #lastMs = 0;
   #timer: NodeJS.Timeout | null = null;
-  /** Whether a request has come since the timer was looked at. */
+  /** Whether a request or death has come since the timer last fired. */
   #isBusy = false;
   #collect: Collect | null = null;
   #endedMs = -PAUSE_MS;
   #msAMiB = MS_A_MIB;
-  /** Bytes of heap and buffers after the last collection, and what clients held then. */
+  /** Bytes of heap and buffers after the last collection, and the bytes that clients held then. */
   #heapAfter = heapBytes();
   #heldAfter = 0;
-  /** The most that they held since, as far as was seen. */
+  /** The most bytes that clients have held since then, as far as the timer saw. */
   #heldMost = 0;
 
   /**
-   * @param memory how many bytes of heap what clients hold takes, at most
-   * @param logger told of collections that took too long
+   * @param memory returns an upper bound of the heap bytes that the clients' holdings take
+   * @param logger gets a warning when a collection takes too long
    */
   constructor(
     private readonly memory: () => number,
     private readonly logger: Logger,
   ) {}
 
-  /** A request has come, or a death. Called for each. */
+  /** Notes a request or a death. The daemon calls it for each. */
   readonly note = (): void => {
     this.#isBusy = true;
     if (this.#timer === null) this.#lookIn(IDLE_MS);
   };
 
+  /** Stops the timer. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
+  /** Returns the lines of `log/.status` about collections. */
   statusLines(): StatusLines {
     return [
       ['COLLECTIONS', this.#collections],
@@ -97,7 +104,7 @@ export class GiveBack {
   #run(held: number): void {
     this.#collect ??= collector();
     const startMs = performance.now();
-    // What lives is what a full collection takes its time for: at least the program's own, at most that and what clients hold.
+    // The duration depends on the live bytes: the program's own, and at most what clients hold.
     const live = Math.max(this.#heapAfter - this.#heldAfter, 0) + held;
     const isFull = (live / MIB) * this.#msAMiB <= MOST_MS;
     if (isFull) this.#collect();
@@ -121,7 +128,7 @@ function heapBytes(): number {
   return heapUsed + arrayBuffers;
 }
 
-/** V8's own, which a program must ask for. */
+/** Returns V8's collector, which a program sees only with --expose-gc. */
 function collector(): Collect {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as Collect;

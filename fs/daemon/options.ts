@@ -1,4 +1,7 @@
-/** What a daemon can be told. This file loads nothing else, so that the command line can offer the options. */
+/**
+ * The options of a daemon. This file loads only fs/drivers/driver.ts at run time, so that the
+ * command line can offer the options without the daemon's code.
+ */
 import type { DevFuseOptions, DriverName } from '../drivers/driver.js';
 import type { OutletOptions } from '../outlets/open-outlets.js';
 import type { Logger } from '../shared/logger.js';
@@ -13,6 +16,7 @@ export {
 } from '../drivers/driver.js';
 export type { OutletOptions, SocketPlace } from '../outlets/open-outlets.js';
 
+/** A directory that exists from the start and stays without an owner. */
 export interface StickyDirectory {
   readonly name: string;
   readonly mode: number;
@@ -22,25 +26,26 @@ export interface StickyDirectory {
 export const SOURCE_NAMES = ['kernel', 'udev'] as const;
 export type SourceName = (typeof SOURCE_NAMES)[number];
 
-/** What SIGHUP can change while the mount is there. */
+/** The settings that SIGHUP can change while the mount exists. */
 export interface LiveSettings {
   readonly config: Config;
-  /** Whether `stream`, head and tail are listed too. */
+  /** Whether directories list `stream`, `head` and `tail` too. */
   readonly listsLinks: boolean;
 }
 
+/** Everything that {@link Daemon} needs to know. */
 export interface DaemonOptions extends DevFuseOptions, LiveSettings {
-  /** Where to mount, as mountinfo would show it. */
+  /** The directory to mount on, as mountinfo shows it. */
   readonly path: string;
-  /** The netlink groups that feed the tree; there may be none. */
+  /** The netlink groups that feed the tree; may be empty. */
   readonly sources: readonly SourceName[];
-  /** Where else events go. */
+  /** The exits of events besides the tree. */
   readonly outlets: OutletOptions;
   readonly driver: DriverName;
-  /** Directories that are there from the start and stay, with their modes. */
+  /** The sticky directories, with their modes. */
   readonly sticky: readonly StickyDirectory[];
-  /** Where warnings and unexpected errors go; the `console` will do. */
+  /** Receives warnings and unexpected errors; the `console` is good enough. */
   readonly logger: Logger;
-  /** What is traced, and where to (default nothing). */
+  /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

@@ -1,9 +1,13 @@
-/** Telling a supervisor that the daemon serves. */
+/** Tells a supervisor that the daemon is ready to serve. */
 import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
 
-/** s6's readiness protocol: a newline, and the end. */
+/**
+ * Writes a newline to a descriptor and closes it: s6's readiness protocol.
+ *
+ * @throws UserError with the errno of write(2) or close(2)
+ */
 export function tellReady(fd: number): void {
   try {
     writeSync(fd, '\n');
@@ -15,13 +19,18 @@ export function tellReady(fd: number): void {
   }
 }
 
-/** sd_notify(3). */
+/**
+ * Sends a state to systemd's notification socket: sd_notify(3). Does nothing without
+ * $NOTIFY_SOCKET.
+ *
+ * @param state as in `READY=1`
+ */
 export function tellSystemd(state: string): void {
   const socket = process.env.NOTIFY_SOCKET;
   if (socket === undefined || socket === '') return;
   try {
     sendDatagram(socket, state);
   } catch {
-    // The supervisor does not listen any more: that is no reason not to serve.
+    // The supervisor no longer listens. The daemon serves all the same.
   }
 }

@@ -1,8 +1,9 @@
 /**
- * The way of an event, walked a few thousand times before there is anybody to wait for one.
+ * Runs the path of an event a few thousand times at the start, before any reader waits.
  *
- * V8 compiles what has run often, and uevents are rare: without this the first thousand that a daemon gets take about 15 us
- * longer each, hours after its start (benchmarks/figures/uevents.ts, on a fresh daemon). Nothing of it is left behind.
+ * V8 compiles code that has run often, and uevents are rare. Without the warm-up a daemon's first
+ * thousand uevents take about 15 us longer each, even hours after its start
+ * (benchmarks/figures/uevents.ts, on a fresh daemon). The warm-up leaves no events behind.
  */
 import { ControlWord } from '#native';
 import { ReplySink } from '../drivers/devfuse/reply-sink.js';
@@ -15,12 +16,16 @@ import { NO_PORT, type ReplyPort } from '../tree/ports.js';
 import type { ParkedRead } from '../tree/nodes/node.js';
 import { Tree } from '../tree/tree.js';
 
-/** Enough for the optimizing compiler; takes some 30 ms. */
+/** So many runs make V8's optimizing compiler act; they take some 30 ms. */
 const TIMES = 4000;
 const LIMITS = { bytes: 64 * 1024, events: 256 };
 const READ_BYTES = 4096;
 
-/** @param owners the daemon's. None of them owns anything here. */
+/**
+ * Publishes events to a blocked reader of a tree of its own.
+ *
+ * @param owners the daemon's; none of them owns anything in that tree
+ */
 export function warmUp(owners: Owners): void {
   const bus = new Bus(new Log(LIMITS), new IdAllocator(0));
   const tree = new Tree(bus, owners);

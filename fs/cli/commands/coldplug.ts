@@ -1,4 +1,4 @@
-/** `eventfs coldplug`: have the kernel say `add` again for every device. */
+/** `eventfs coldplug`: makes the kernel send `add` again for every device. */
 import { writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
@@ -6,6 +6,7 @@ import { type Device, devices, subsystems } from '../devices.js';
 import { parseFilter } from '../../client/event-text.js';
 import { print, printable } from '../terminal/output.js';
 
+/** The options of `eventfs coldplug`. */
 export interface ColdplugOptions {
   readonly action: string;
   readonly synthUuid?: string;
@@ -15,8 +16,12 @@ export interface ColdplugOptions {
 }
 
 /**
- * Writes the action to /sys/.../uevent (kernel: lib/kobject_uevent.c, kobject_synth_uevent), parents first. With a UUID the events have it as
- * SYNTH_UUID, so that who asked can tell its replay from everybody else's.
+ * Writes an action to the file `uevent` of each device in /sys, parents first (kernel:
+ * lib/kobject_uevent.c, kobject_synth_uevent). With a UUID the events have it as SYNTH_UUID: the
+ * caller can tell its own replay from all others.
+ *
+ * @param filterText the devices to choose, as a filter
+ * @throws UserError if the filter is invalid, or if the kernel or a device rejects the write
  */
 export function coldplug(filterText: string, options: ColdplugOptions): void {
   const filter = parseFilter(filterText);
@@ -37,9 +42,9 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
   if (refused > 0) throw new UserError(`${refused} devices have refused`);
 }
 
-/** Gives how many have refused. */
+/** Returns the number of devices that rejected the write. */
 function triggerAll(wanted: readonly Device[], asked: string): number {
-  // What is no terminal gets no bar.
+  // A progress bar needs a terminal.
   const bar = process.stderr.isTTY
     ? new SingleBar({
         format: '{bar} {value}/{total} {device}',
@@ -61,7 +66,12 @@ function triggerAll(wanted: readonly Device[], asked: string): number {
   return refused;
 }
 
-/** False when the device will not; true also when it has gone since. Throws where the next would fail the same way. */
+/**
+ * Writes to one device's file `uevent`.
+ *
+ * @returns false if the device rejects the write; true also if the device has gone since
+ * @throws UserError if all other devices would fail in the same way
+ */
 function trigger(path: string, asked: string): boolean {
   try {
     writeFileSync(`${path}/uevent`, asked, { flag: 'r+' });

@@ -1,19 +1,26 @@
-/** `eventfs compare`: hands over to the program in benchmarks/, which belongs to a clone and which the product does not need. */
+/**
+ * `eventfs compare`: runs the comparison program in benchmarks/. That program is part of a clone;
+ * the product does not need it.
+ */
 import type { Command } from 'commander';
 import { UserError } from '../../shared/errors.js';
 
-/** What package.json calls the program. No import names it, so that the product compiles and runs without it. */
+/**
+ * The program's name in package.json. No static import names it, so that the product compiles and
+ * runs without it.
+ */
 const PROGRAM = '#compare';
 
-/** What the program exports. */
+/** The exports of the comparison program. */
 interface Program {
   /**
-   * @param command an empty command that prints as the others do
-   * @param args what follows `compare` on the command line
+   * @param command an empty command that prints like the other commands
+   * @param args the arguments after `compare`
    */
   readonly main: (command: Command, args: readonly string[]) => Promise<void>;
 }
 
+/** Adds the command. It hands all its arguments to the program. */
 export function addCompare(program: Command): void {
   program
     .command('compare')
@@ -34,7 +41,7 @@ export function addCompare(program: Command): void {
     });
 }
 
-/** @throws UserError where the program, or a package that it needs, is not there */
+/** @throws UserError if the program, or a package that it needs, is missing */
 async function load(): Promise<Program> {
   try {
     return (await import(PROGRAM)) as Program;

@@ -1,4 +1,4 @@
-/** `eventfs doctor`: what is wrong with this machine or mount, and how to mend it. */
+/** `eventfs doctor`: finds faults of this machine or mount, and names remedies. */
 import picocolors from 'picocolors';
 import {
   checkAddon,
@@ -15,13 +15,18 @@ import { ExitCode } from '../terminal/explain.js';
 import type { Finding } from '../doctor/finding.js';
 import { print, printable } from '../terminal/output.js';
 
+/** The options of `eventfs doctor`. */
 export interface DoctorOptions {
   readonly json?: boolean;
   readonly config: string;
   readonly mount: string;
 }
 
-/** @param readConfiguration throws a UserError where `mount` would refuse the file */
+/**
+ * Runs all checks and prints their findings. The exit code is 1 if one of them is a failure.
+ *
+ * @param readConfiguration throws a UserError if `eventfs mount` would refuse the configuration
+ */
 export async function doctor(
   options: DoctorOptions,
   readConfiguration: () => Promise<unknown>,

@@ -1,8 +1,9 @@
 /**
- * `eventfs emit`: publish one event, or the events on standard input.
+ * `eventfs emit`: publishes one event, or the events on standard input.
  *
- * It is started for every event by mdev, udev or a script, and Node's own start is all the time that it may take. So it
- * reads its arguments itself and loads neither the addon nor a library, unless something is wrong.
+ * mdev, udev or a script starts it for every event, and it should take no longer than Node's own
+ * start. So it parses its arguments itself, and loads neither the addon nor a library unless there
+ * is an error.
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
 import { UserError, isSystemError } from '../../shared/errors.js';
@@ -11,13 +12,16 @@ import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
 import { DEFAULT_DIRECTORY } from '../defaults.js';
 
-/** How long a daemon may take for a write. */
+/** How long a daemon may take for one write(2). */
 const PATIENCE_MS = 10_000;
 
-/** The kernel hands on larger writes in pieces; the daemon refuses a single event of more than half of that. */
+/**
+ * The kernel splits larger writes into pieces. The daemon refuses a single event of more than half
+ * of that.
+ */
 const MOST_BYTES = 128 * 1024;
 
-// Not by import: each file costs a start of Node more.
+// Not imported: each file that Node loads makes its start longer.
 const LF = 0x0a;
 const NUL = 0;
 
@@ -27,12 +31,18 @@ const HINTS = {
   EFBIG: 'an event has at most 64 KiB',
 };
 
+/** The options of `eventfs emit`. */
 export interface EmitOptions {
   readonly environment?: boolean;
   readonly mount: string;
 }
 
-/** Runs `emit` with the arguments behind that word, if they are plain ones; false when they need a parser that explains. */
+/**
+ * Runs `emit` without the command line's parser, and sets the exit code.
+ *
+ * @param args the arguments after `emit`
+ * @returns false, without any effect, if an argument needs the parser and its messages
+ */
 export async function emitAtOnce(args: readonly string[]): Promise<boolean> {
   const asked = plainArguments(args);
   if (asked === null) return false;
@@ -59,18 +69,28 @@ function plainArguments(args: readonly string[]): (EmitOptions & { properties: s
   return { properties, environment, mount };
 }
 
+/**
+ * Publishes events by write(2) to the file `publish`. If the daemon does not answer within 10 s, it
+ * reports that and ends the process.
+ *
+ * @param properties `KEY=VALUE` each; or only `-`, for events on standard input
+ * @throws UserError if the event is malformed or too large, standard input is empty, the daemon
+ *   refuses the event, or eventfs is not mounted there
+ */
 export async function emit(properties: readonly string[], options: EmitOptions): Promise<void> {
   const event =
     properties.length === 1 && properties[0] === '-'
       ? readFileSync(0)
       : fromProperties(collect(properties, options.environment === true));
-  if (event.length === 0) throw new UserError('standard input is empty'); // to write nothing is no error to anybody else
+  // write(2) of nothing would succeed
+  if (event.length === 0) throw new UserError('standard input is empty');
   const text = new Outgoing(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
     throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
   const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
   try {
-    // Asked for by a process of its own: a thread of ours that waits could not be ended (docs/decisions/061-io-uring-gaps.md).
+    // A child process makes the first request: a thread of this process that waits for the daemon
+    // could not be ended (docs/decisions/061-io-uring-gaps.md).
     const { answers } = await import('../../client/probe.js');
     if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount, text);
     await publish(options.mount, text, () => late.refresh());
@@ -79,12 +99,12 @@ export async function emit(properties: readonly string[], options: EmitOptions):
   }
 }
 
-/** The bytes for `publish`: one event, or several with an empty line behind each. */
+/** The bytes for `publish`: one event, or several with an empty line after each. */
 class Outgoing {
   readonly bytes: Buffer;
-  /** How many events there are. */
+  /** The number of events. */
   readonly count: number;
-  /** How many bytes the daemon has taken. */
+  /** How many bytes the daemon has accepted. */
   taken = 0;
 
   constructor(event: Buffer) {
@@ -93,12 +113,15 @@ class Outgoing {
     while (isText && end > 0 && event[end - 1] === LF) end--;
     const others = isText ? emptyLines(event.subarray(0, end)) : 0;
     this.count = others + 1;
-    // The daemon would wait for the end of a last record that no empty line ends.
+    // Without an empty line at the end the daemon would wait for the rest of the last record.
     this.bytes =
       others === 0 ? event : Buffer.concat([event.subarray(0, end), Buffer.from('\n\n')]);
   }
 
-  /** What an error says of the events before it, where there are several: as in `; 1 of 3 events came`. */
+  /**
+   * The end of an error message: how many of several events were accepted, as in `; 1 of 3 events
+   * came`.
+   */
   get progress(): string {
     return this.count === 1
       ? ''
@@ -106,7 +129,7 @@ class Outgoing {
   }
 }
 
-/** How many times one or more empty lines follow a line. */
+/** Returns how many times one or more empty lines follow a line. */
 function emptyLines(text: Buffer): number {
   let count = 0;
   for (let at = text.indexOf('\n\n'); at >= 0; at = text.indexOf('\n\n', at)) {
@@ -139,19 +162,25 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
   }
 }
 
-/** Off this thread, so that the clock goes on; fs/promises would have to be loaded first. */
+/**
+ * Makes a call on another thread, so that timers still fire. fs/promises would have to be loaded
+ * first.
+ */
 function call<T>(make: (done: (error: Error | null, result: T) => void) => void): Promise<T> {
   return new Promise((done, failed) =>
     make((error, result) => (error === null ? done(result) : failed(error))),
   );
 }
 
-/** Throws the reason if eventfs is not mounted there, or nobody serves it. */
+/** Throws the reason if eventfs is not mounted there, or if no daemon serves it. */
 async function explainMount(mount: string): Promise<void> {
   await (await import('../../client/mounted.js')).requireMount(mount);
 }
 
-/** The daemon is stuck, and so is a thread of ours: an end that waits for it would never come. */
+/**
+ * Reports that the daemon does not answer, and ends the process at once: a thread of this process
+ * hangs too, and a normal exit would wait for it.
+ */
 async function giveUp(mount: string, text: Outgoing): Promise<void> {
   const { exitNow } = await import('#native');
   exitNow(
@@ -164,9 +193,9 @@ async function giveUp(mount: string, text: Outgoing): Promise<void> {
   );
 }
 
-/** All of them as bytes, one a character. */
+/** Collects the properties of arguments and environment, one byte a character. */
 function collect(properties: readonly string[], environment: boolean): Map<string, string> {
-  // process.env takes all values for UTF-8, and loses what is not
+  // process.env decodes all values as UTF-8, and loses other bytes
   const inherited =
     environment || properties.length === 0
       ? readFileSync('/proc/self/environ', 'latin1').split('\0')
@@ -180,13 +209,13 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
   return all;
 }
 
-/** `KEY=VALUE` in two; no key where it is not that. */
+/** Splits `KEY=VALUE`. The key is empty if there is no `=`. */
 function split(property: string): [key: string, value: string] {
   const at = Math.max(0, property.indexOf('='));
   return [property.slice(0, at), property.slice(at + 1)];
 }
 
-/** In the kernel's own form, whose NULs let a value hold line ends. */
+/** Formats an event as the kernel does: NUL ends each line, so a value may contain line ends. */
 function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
   const action = properties.get('ACTION');
   const devpath = properties.get('DEVPATH');

@@ -1,4 +1,4 @@
-/** `eventfs exec`: run a command with a process directory of its own. */
+/** `eventfs exec`: runs a command that has a process directory of its own. */
 import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { execute } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
@@ -11,9 +11,10 @@ import type { SeqNum } from '../../uevent/text.js';
 import { O_ACCMODE } from '../../shared/open-flags.js';
 import { ExitCode } from '../terminal/explain.js';
 
-/** Standard error. */
+/** The last of the three standard descriptors: standard error. */
 const LAST_STANDARD = 2;
 
+/** The options of `eventfs exec`. */
 export interface ExecOptions {
   readonly filter: string;
   readonly since?: SeqNum;
@@ -22,8 +23,12 @@ export interface ExecOptions {
 }
 
 /**
- * The directory belongs to this process, and execve(2) makes this process the command: there is no parent that waits and nothing to
- * clean up, and signals and the exit code are the command's own. Does not return if that works.
+ * Makes a process directory, and replaces this process by the command with execve(2). So the
+ * command owns the directory: no parent waits, nothing is to clean up, and signals and the exit
+ * code are the command's own. Returns only if execve(2) fails.
+ *
+ * @throws UserError if the filter or label is invalid, eventfs is not mounted there, or the daemon
+ *   refuses the directory
  */
 export async function exec(command: readonly string[], options: ExecOptions): Promise<void> {
   const filter = parseFilter(options.filter);
@@ -50,7 +55,7 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
   }
 }
 
-/** Events that came before the filter was there, and would not have come after it. */
+/** Removes events that came before the filter was set, and that do not match it. */
 function dropOthers(directory: string, filter: Filter): void {
   for (const name of eventNames(directory)) {
     const path = eventPath(directory, name);
@@ -61,7 +66,10 @@ function dropOthers(directory: string, filter: Filter): void {
   }
 }
 
-/** The last of our own arguments as they were given: process.argv takes them for UTF-8, and loses what is not. */
+/**
+ * Returns the command's arguments as this process got them, each ended by a NUL: process.argv
+ * decodes UTF-8, and loses other bytes.
+ */
 function rawArguments(command: readonly string[]): Buffer {
   const all = readFileSync('/proc/self/cmdline', 'latin1').split('\0').slice(0, -1);
   return Buffer.from(
@@ -86,8 +94,9 @@ function environmentWith(name: string, value: string): Buffer {
 }
 
 /**
- * What whoever started us has handed on. Node makes all of it close-on-exec, and what it opens itself too: event loops, and
- * pipes that have both their ends here.
+ * Finds the descriptors that this process inherited. Node sets close-on-exec on all of them. Node
+ * also opens descriptors of its own: anonymous inodes of event loops, and pipes that have both ends
+ * in this process.
  */
 function inheritedDescriptors(): number[] {
   const found = readdirSync('/proc/self/fd').flatMap((fd) => {
@@ -101,7 +110,7 @@ function inheritedDescriptors(): number[] {
         },
       ];
     } catch {
-      return []; // the listing's own
+      return []; // the descriptor of the listing itself is closed by now
     }
   });
   const isOurs = ({ target, access }: (typeof found)[number]): boolean =>

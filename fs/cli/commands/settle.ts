@@ -1,9 +1,10 @@
 /**
- * `eventfs settle`: until everybody has done with the events that are there now.
+ * `eventfs settle`: waits until no queue holds an event older than the call.
  *
- * The acknowledgement of an event is that no queue holds it any more: its reader has unlinked it or read it off its `.stream`.
- * Inode numbers are given in the order in which things come, events and directories alike. So a directory that is made now has one
- * that divides the events: what has a smaller one is older, whatever the clock and the events' names say.
+ * An event is acknowledged when no queue holds it any more: its reader has unlinked it or read it
+ * off its `.stream`. Inode numbers are assigned in order of arrival, to events and directories
+ * alike. So a new directory's inode number divides the events: those with a smaller one are older,
+ * regardless of the clock and of the events' names.
  */
 import { type Stats, existsSync, lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,9 +23,18 @@ import {
 import type { Status } from '../../shared/status-lines.js';
 
 const POLL_MS = 20;
-/** How long the kernel's newest event may take to the daemon; in another network namespace its number may never come. */
+/**
+ * How long the kernel's newest event may take to reach the daemon. If the event belongs to another
+ * network namespace, its number may never arrive.
+ */
 const ARRIVAL_MS = 100;
 
+/**
+ * Waits until all events from before the call are acknowledged.
+ *
+ * @param options `timeout` in seconds
+ * @throws UserError after the time-out, with the processes that lag
+ */
 export async function settle(options: {
   readonly timeout?: number;
   readonly mount: string;
@@ -45,10 +55,13 @@ export async function settle(options: {
   }
 }
 
+/** A queue or stream that still holds older events. */
 interface Lagging {
+  /** The owner's PID; null for directories that this process may not read. */
   readonly pid: number | null;
-  /** Bytes as characters. */
+  /** The directory's name or the kind of stream, one byte a character. */
   readonly what: string;
+  /** The number of older events. */
   readonly count: number;
 }
 
@@ -57,17 +70,21 @@ function describe({ pid, what, count }: Lagging): string {
   return `${command}${printable(textOf(what))}: ${count}`;
 }
 
-/** Until the daemon has read what the kernel had sent when we were called. */
+/** Waits until the daemon has read all events that the kernel had sent at the call. */
 async function untilArrived(mount: string): Promise<void> {
   const sent = lastSent();
-  if (!readStatusFile(`${mount}/log`).has('KERNEL_BUFFER')) return; // the kernel is no source of its
+  // the daemon does not listen to the kernel
+  if (!readStatusFile(`${mount}/log`).has('KERNEL_BUFFER')) return;
   for (let waited = 0; waited < ARRIVAL_MS; waited += POLL_MS) {
     if (Number(readStatusFile(`${mount}/log`).get('SEQNUM')) >= sent) return;
     await sleep(POLL_MS);
   }
 }
 
-/** The SEQNUM of the kernel's newest event; Infinity where /sys is not mounted, as in a container: the time is waited for then. */
+/**
+ * Returns the SEQNUM of the kernel's newest event. Returns Infinity where /sys is not mounted, as
+ * in a container: then the caller waits for the whole time.
+ */
 function lastSent(): number {
   try {
     return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
@@ -77,19 +94,20 @@ function lastSent(): number {
   }
 }
 
-/** What there was when we were called. */
+/** The state at the time of the call. */
 class Call {
   /** Events with a smaller inode number are older. */
   readonly #mark: number;
-  /** How many events there had been. */
+  /** The number of events before the call. */
   readonly #passed: number;
-  /** Directories in which nothing older is left: it can't come back but by link(2). */
+  /** Directories without older events. An older event can return only by link(2). */
   readonly #done = new Set<string>();
   readonly #own: string;
   readonly #daemon: number;
 
   constructor(private readonly mount: string) {
-    // Before the directory is made: an event in between would count as older than the call, for each stream that it waits for.
+    // Count the events before making the directory. Else an event from in between would not count
+    // as new, and each stream that holds it would seem to lag.
     const status = readStatusFile(`${mount}/log`);
     this.#passed = eventsSoFar(status);
     this.#daemon = Number(status.get('DAEMON'));
@@ -98,6 +116,7 @@ class Call {
     this.#mark = lstatSync(directory).ino;
   }
 
+  /** Returns the queues and streams that still hold events from before the call. */
   lagging(): Lagging[] {
     const { readable, unreadable } = processDirectories(this.mount);
     const found = readable
@@ -105,7 +124,7 @@ class Call {
       .flatMap((directory) => this.#laggingDirectory(directory));
     found.push(...this.#laggingStreams());
     if (unreadable === 0 || found.length > 0) return found;
-    // Whoever it is: the link counts in log/ are everybody's to see.
+    // The link counts in log/ are visible to every user: they show whether such a queue lags.
     const held = readdirSync(`${this.mount}/log`).filter((name) =>
       this.#isHeld(`${this.mount}/log/${name}`),
     ).length;
@@ -120,7 +139,10 @@ class Call {
         ];
   }
 
-  /** Sticky directories are the daemon's, or their owner is dead: nobody lags there. */
+  /**
+   * Tells whether a living process reads the directory. Sticky directories belong to the daemon, or
+   * their owner is dead: no process lags there.
+   */
   #hasReader(pid: number): boolean {
     return (
       pid !== this.#daemon && (existsSync(`/proc/${pid}`) || !existsSync(`/proc/${this.#daemon}`))
@@ -135,14 +157,17 @@ class Call {
       for (const name of readdirSync(bytesOf(path), 'latin1'))
         if (this.#isOlder(bytesOf(`${path}/${name}`))) count++;
     } catch (error) {
-      if (!isSystemError(error)) throw error; // it has ended since
+      if (!isSystemError(error)) throw error; // the directory has ended
     }
     if (count > 0) return [{ pid, what, count }];
     this.#done.add(what);
     return [];
   }
 
-  /** A stream's events have no names. It lags for sure when more wait than have come since; one with a filter may lag and not be seen. */
+  /**
+   * Returns the streams that certainly lag: more events are pending than have come since the call.
+   * A stream's events have no names. A filtered stream may lag without being found.
+   */
   #laggingStreams(): Lagging[] {
     const status = readStatusFile(`${this.mount}/log`);
     const since = eventsSoFar(status) - this.#passed;
@@ -162,7 +187,7 @@ class Call {
   }
 }
 
-/** A path of bytes as characters: a name need not be UTF-8. */
+/** Converts a path, one byte a character, into bytes: a name need not be UTF-8. */
 function bytesOf(path: string): Buffer {
   return Buffer.from(path, 'latin1');
 }
@@ -171,7 +196,7 @@ function statOf(path: string | Buffer): Stats | undefined {
   try {
     return lstatSync(path);
   } catch (error) {
-    if (isSystemError(error)) return undefined; // it has been taken since
+    if (isSystemError(error)) return undefined; // a reader has taken the event
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** `eventfs status`: who subscribes, how deep, how much was lost. */
+/** `eventfs status`: shows the subscribers, the depths of their queues, and losses. */
 import Table from 'cli-table3';
 import { requireMount } from '../../client/mounted.js';
 import {
@@ -12,6 +12,11 @@ import { type Status, parseHeld, quotaOwner, subscriberKind } from '../../shared
 import { type JsonText, jsonText } from '../terminal/event-json.js';
 import { print, printable, textOf } from '../terminal/output.js';
 
+/**
+ * Prints the daemon's status lines, the subscribers and the quotas.
+ *
+ * @throws UserError if eventfs is not mounted there
+ */
 export async function status(options: {
   readonly json?: boolean;
   readonly mount: string;
@@ -55,7 +60,10 @@ export async function status(options: {
   print([...lines, ...tables, ''].join('\n'));
 }
 
-/** A text that is not UTF-8 is an array of its bytes, as `watch --json` has it. */
+/**
+ * Converts a subscriber for JSON. A text that is not UTF-8 becomes an array of its bytes, as in
+ * `watch --json`.
+ */
 function subscriberJson({
   what,
   command,
@@ -65,7 +73,10 @@ function subscriberJson({
   return { ...numbers, what: jsonText(what), command: jsonText(command), filter: jsonText(filter) };
 }
 
-/** What all hold, without the items that nobody holds: with seven of them it is as wide as a terminal. */
+/**
+ * Formats the quotas, without the items that no user or group holds: all seven are as wide as a
+ * terminal.
+ */
 function quotaTable(quotas: readonly Quota[]): string {
   const items = ITEMS.filter((item) => quotas.some((quota) => (quota[item]?.held ?? 0) > 0));
   const table = new Table({
@@ -86,7 +97,7 @@ function quotaTable(quotas: readonly Quota[]): string {
 
 const SIZES: readonly Item[] = ['bytes', 'memory'];
 
-/** A number in at most five characters: `4096`, `65.5k`, `64.0M`. */
+/** Formats a number in at most five characters: `4096`, `65.5k`, `64.0M`. */
 function short(item: Item, value: number): string {
   const base = SIZES.includes(item) ? 1024 : 1000;
   if (value < 10_000) return String(value);
@@ -98,7 +109,7 @@ function short(item: Item, value: number): string {
 
 const UNITS = 'kMGTP';
 
-/** What a user or a group holds of what it may hold; null where there is no bound. */
+/** The amount that a user or group holds, and the most it may hold; null means no bound. */
 interface Held {
   readonly held: number;
   readonly most: number | null;
@@ -106,7 +117,7 @@ interface Held {
 
 type Quota = { readonly who: string } & Readonly<Record<Item, Held>>;
 
-/** Each user and group that is bounded and holds anything. */
+/** Returns the quotas of each bounded user and group that holds anything. */
 function readQuotas(daemon: Status): Quota[] {
   return [...daemon].flatMap(([key, text]) => {
     const owner = quotaOwner(key);
@@ -118,7 +129,7 @@ function readQuotas(daemon: Status): Quota[] {
   });
 }
 
-/** Sources and outlets have lines of their own, not all of them numbers. */
+/** Converts a value for JSON. The lines of sources and outlets are not all numbers. */
 function valueOf(text: string): number | JsonText {
   return /^-?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : jsonText(text);
 }

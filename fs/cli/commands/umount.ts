@@ -1,4 +1,4 @@
-/** `eventfs umount`: end the daemon, or take away what a dead one left. */
+/** `eventfs umount`: stops the daemon, or removes the mount that a dead daemon has left. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abort, detach, detachAll } from '../../client/unmount.js';
 import { mountPath, probe } from '../../client/probe.js';
@@ -10,6 +10,13 @@ const POLL_MS = 10;
 /** How long a daemon may take to unmount before its connection is aborted. */
 const STOP_TIMEOUT_MS = 5000;
 
+/**
+ * Stops the daemon with SIGTERM. If the daemon does not answer, or does not unmount within 5 s,
+ * aborts the connection. If the daemon is dead already, only unmounts.
+ *
+ * @param directory the mount, or a symlink to it
+ * @throws UserError if eventfs is not mounted there, or with the errno of kill(2) or umount2(2)
+ */
 export async function umount(directory: string): Promise<void> {
   const path = mountPath(directory);
   const state = await probe(path);
@@ -23,14 +30,19 @@ export async function umount(directory: string): Promise<void> {
     if (state === 'stale') detach(path);
     else if (state === 'stuck' || !(await stopDaemon(path))) abort(path);
     else return;
-    if (connection !== undefined) detachAll(connection); // where else it was bound it is dead too
+    // the connection is dead in the other places too to which it was bound
+    if (connection !== undefined) detachAll(connection);
   } catch (error) {
     if (isSystemError(error)) throw UserError.from(error, path, { EPERM: 'try as root' });
     throw error;
   }
 }
 
-/** Asks the daemon to go, as Ctrl-C would; false when it can't be asked or does not go in time. */
+/**
+ * Sends SIGTERM to the daemon, and waits until the mount is gone.
+ *
+ * @returns false if the daemon can't be found, or does not unmount in time
+ */
 async function stopDaemon(path: string): Promise<boolean> {
   const connection = mountedAt(path)?.minor;
   const pid = servingProcess(path);

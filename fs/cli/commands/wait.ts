@@ -1,4 +1,4 @@
-/** `eventfs wait`: end when an event comes, or when the time is up. */
+/** `eventfs wait`: waits for one event, or until a time-out. */
 import { UserError } from '../../shared/errors.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/event-stream.js';
@@ -8,7 +8,9 @@ import { requireMount } from '../../client/mounted.js';
 import { print } from '../terminal/output.js';
 import type { SeqNum } from '../../uevent/text.js';
 
+/** The options of `eventfs wait`. */
 export interface WaitOptions {
+  /** In seconds. */
   readonly timeout?: number;
   readonly since?: SeqNum;
   readonly existing?: boolean;
@@ -16,8 +18,14 @@ export interface WaitOptions {
 }
 
 /**
- * Prints the first event that matches, as its file would show it. The exit code is 1 when none has come in time. `existing`: a device that
- * is there already counts too; the stream is open before it is looked for, so that none can slip through between.
+ * Prints the first event that matches, in the form of its file. The exit code is 1 after the
+ * time-out.
+ *
+ * With `existing` a device that already exists counts too. The stream is opened before the devices
+ * are listed: a new device can't be missed in between.
+ *
+ * @param filterText the events to wait for, as a filter
+ * @throws UserError if the filter is invalid, eventfs is not mounted there, or its daemon ends
  */
 export async function wait(filterText: string, options: WaitOptions): Promise<void> {
   const filter = parseFilter(filterText);

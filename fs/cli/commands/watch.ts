@@ -1,4 +1,4 @@
-/** `eventfs watch`: print events as they come. */
+/** `eventfs watch`: prints events as they come. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import picocolors from 'picocolors';
 import { ReadableWatch } from '#native';
@@ -9,19 +9,29 @@ import { requireMount } from '../../client/mounted.js';
 import { STDOUT, print, printable } from '../terminal/output.js';
 import type { SeqNum } from '../../uevent/text.js';
 
-/** On a terminal, or where it is asked for; not, as picocolors would have it, wherever CI is set. */
+/**
+ * The output is colored on a terminal, or if FORCE_COLOR is set. picocolors alone would color it
+ * wherever CI is set.
+ */
 const { env, stdout } = process;
 const isTerminal = stdout.isTTY === true && env.TERM !== 'dumb';
 const colors = picocolors.createColors(!env.NO_COLOR && (Boolean(env.FORCE_COLOR) || isTerminal));
 
+/** The options of `eventfs watch`. */
 export interface WatchOptions {
   readonly json?: boolean;
   readonly properties?: boolean;
-  /** A SEQNUM: what has come after it, and is kept, comes first. */
+  /** A SEQNUM: kept events after it come first. */
   readonly since?: SeqNum;
   readonly mount: string;
 }
 
+/**
+ * Prints matching events until the daemon ends or the output has no reader.
+ *
+ * @param filterText the events to print, as a filter
+ * @throws UserError if the filter is invalid, or eventfs is not mounted there
+ */
 export async function watch(filterText: string, options: WatchOptions): Promise<void> {
   const filter = parseFilter(filterText);
   const stream = new EventStream(
@@ -50,15 +60,18 @@ export async function watch(filterText: string, options: WatchOptions): Promise<
 }
 
 /**
- * A descriptor that becomes ready when nobody reads our output any more, as behind `| head -1`: else we would end with
- * the next event only. Null where the output is no pipe. Opened anew, for what is watched is made non-blocking.
+ * Opens a descriptor that becomes ready when the output has no reader any more, as after
+ * `| head -1`. Without it the process would notice that only at the next event. The pipe is opened
+ * anew, because ReadableWatch makes its descriptor non-blocking.
+ *
+ * @returns null if the output is not a pipe
  */
 function openOutput(): number | null {
   if (!fstatSync(STDOUT).isFIFO()) return null;
   try {
     return openSync(`/proc/self/fd/${STDOUT}`, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch {
-    return null; // it is another user's, or without readers already: then the next event tells
+    return null; // EACCES, or no reader is left: then the write of the next event detects it
   }
 }
 

@@ -1,14 +1,20 @@
-/** What a check of `eventfs doctor` finds. */
+/** The result of a check by `eventfs doctor`. */
 
+/** One thing that a check found. */
 export interface Finding {
-  /** `fail`: it does not work; `warn`: it works, but not as well or as long as it could. */
+  /** `fail`: broken; `warn`: works, but not as well or as long as it could. */
   readonly level: 'ok' | 'warn' | 'fail';
   readonly what: string;
-  /** A command to type, or what else to do. */
+  /** A remedy: a command to type, or another action. */
   readonly mend?: string;
 }
 
-/** What helps: root does it; another user does what he can, and asks for the rest. */
+/**
+ * Chooses a remedy for the user who runs the command.
+ *
+ * @param asRoot the remedy for root
+ * @param asUser the remedy for other users (default: ask the administrator for root's)
+ */
 export function mendFor(asRoot: string, asUser = `ask the administrator: ${asRoot}`): string {
   return process.getuid?.() === 0 ? asRoot : asUser;
 }

@@ -1,4 +1,4 @@
-/** What `eventfs doctor` asks of the machine, mount or not. */
+/** The checks of `eventfs doctor` that concern the machine. They need no mount. */
 import {
   accessSync,
   closeSync,
@@ -13,9 +13,10 @@ import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
 import { type Finding, mendFor } from './finding.js';
 
-/** pidfd_open(2) came with 5.3, and what else is needed with 5.4. */
+/** pidfd_open(2) came with Linux 5.3, and the other required features with 5.4. */
 const OLDEST_KERNEL = [5, 4] as const;
 
+/** Checks whether Node can load the addon. */
 export async function checkAddon(): Promise<Finding[]> {
   try {
     await import('#native');
@@ -34,6 +35,7 @@ export async function checkAddon(): Promise<Finding[]> {
   }
 }
 
+/** Checks whether the kernel is new enough. */
 export function checkKernel(): Finding[] {
   const [major, minor] = release()
     .split('.')
@@ -51,6 +53,7 @@ export function checkKernel(): Finding[] {
   return [{ level: 'ok', what: `Linux ${release()}` }];
 }
 
+/** Checks whether this process may open /dev/fuse. */
 export function checkFuse(): Finding[] {
   const isThere = /^(nodev)?\tfuse$/m.test(readFileSync('/proc/filesystems', 'latin1'));
   try {
@@ -63,7 +66,7 @@ export function checkFuse(): Finding[] {
       : error.code === 'ENOENT'
         ? 'mknod -m 666 /dev/fuse c 10 229, or give the container the device: --device /dev/fuse'
         : 'chmod 666 /dev/fuse; in a container also allow the device (c 10:229 rwm)';
-    // Only who mounts needs it.
+    // Only a process that mounts needs /dev/fuse.
     const asUser = `to use a mount of root's it is not needed; to mount, ask the administrator: ${mend}`;
     return [
       {
@@ -75,7 +78,7 @@ export function checkFuse(): Finding[] {
   }
 }
 
-/** Who owns a directory is read from /proc. */
+/** Checks whether /proc shows all processes: the daemon reads from it which process is an owner. */
 export function checkProc(): Finding[] {
   if (!seesOwnNamespace()) {
     return [
@@ -102,6 +105,7 @@ export function checkProc(): Finding[] {
   return [{ level: 'ok', what: '/proc shows all processes' }];
 }
 
+/** Checks whether /sys is mounted and writable. */
 export function checkSysfs(): Finding[] {
   if (!existsSync('/sys/kernel/uevent_seqnum')) {
     return [
@@ -128,10 +132,13 @@ export function checkSysfs(): Finding[] {
   }
 }
 
-/** The initial user namespace maps every uid to itself: user_namespaces(7). */
+/** The initial user namespace maps each uid to itself: user_namespaces(7). */
 const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 
-/** A container with users of its own can't have the mount idmapped (docs/decisions/072-idmapped-mounts.md). */
+/**
+ * Reports a user namespace other than the initial one. A container with its own users can't have an
+ * idmapped mount of eventfs (docs/decisions/072-idmapped-mounts.md).
+ */
 export function checkUserNamespace(): Finding[] {
   if (INITIAL_UID_MAP.test(readFileSync('/proc/self/uid_map', 'latin1'))) return [];
   const what =
@@ -145,7 +152,7 @@ export function checkUserNamespace(): Finding[] {
   ];
 }
 
-/** Whether the kernel's group can be listened to at all. */
+/** Checks whether this process may listen to the kernel's netlink group. */
 export async function checkNetlink(): Promise<Finding[]> {
   const { UeventSocket } = await import('#native');
   const slotBytes = 16384;
@@ -171,7 +178,7 @@ export async function checkNetlink(): Promise<Finding[]> {
   }
 }
 
-/** Who else does something when devices come. */
+/** Other programs that act on device events, and how they relate to eventfs. */
 const MANAGERS: Readonly<Record<string, string>> = {
   'systemd-udevd':
     "events are here before its rules have run; udev's own group has them after (mount --source udev)",
@@ -184,6 +191,7 @@ const MANAGERS: Readonly<Record<string, string>> = {
     'events are here while it works on them; an action can tell when it has done (examples/eventfs.act)',
 };
 
+/** Finds a running device manager; at most one is reported. */
 export function checkManagers(): Finding[] {
   const found = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -202,11 +210,16 @@ function commOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
   } catch {
-    return ''; // it has ended since
+    return ''; // the process has ended
   }
 }
 
-/** Whether the daemon would take its configuration. */
+/**
+ * Checks whether the daemon would accept its configuration.
+ *
+ * @param path the configuration file
+ * @param read reads it; throws a UserError if `eventfs mount` would refuse it
+ */
 export async function checkConfiguration(
   path: string,
   read: () => Promise<unknown>,

@@ -1,4 +1,4 @@
-/** What `eventfs doctor` asks of a mount. */
+/** The checks of `eventfs doctor` that concern one mount. */
 import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isSystemError } from '../../shared/errors.js';
@@ -18,13 +18,18 @@ import {
   refusalOf,
 } from '../../shared/status-lines.js';
 
-/** As the kernel cuts its name: 15 bytes. */
+/** The notifier's name in /proc; the kernel keeps 15 bytes. */
 const NOTIFIER = 'eventfs-notify';
-/** From how much of a bound on it is worth a word. */
+/** The part of a bound from which on its use is worth a warning. */
 const MUCH = 0.8;
-/** What the daemon asks for (sources/kernel.ts). */
+/** The receive buffer that the daemon asks for, in bytes (sources/kernel.ts). */
 const WANTED_BUFFER_BYTES = 128 * 1024 * 1024;
 
+/**
+ * Checks a mount. If no daemon answers there, only that is reported.
+ *
+ * @param directory the mount, or a symlink to it
+ */
 export async function checkMount(directory: string): Promise<Finding[]> {
   const path = mountPath(directory);
   switch (await probe(path)) {
@@ -82,7 +87,10 @@ export async function checkMount(directory: string): Promise<Finding[]> {
   ];
 }
 
-/** By which way requests come; io_uring is worth it with several CPUs. fuse-native says nothing. */
+/**
+ * Reports how requests reach the daemon. io_uring is worth it with several CPUs. The driver
+ * fuse-native reports no transport.
+ */
 function checkTransport(transport: string | undefined): Finding[] {
   if (transport === undefined) return [];
   if (transport !== 'read') return [{ level: 'ok', what: 'requests come through io_uring' }];
@@ -97,7 +105,7 @@ function checkTransport(transport: string | undefined): Finding[] {
   ];
 }
 
-/** What stands in mountinfo: several mounts, one on top of the other, and the options. */
+/** Checks mountinfo: whether several mounts are stacked on the path, and the mount's options. */
 function checkOptions(path: string): Finding[] {
   const text = readFileSync('/proc/self/mountinfo', 'latin1');
   const lines = text
@@ -126,7 +134,7 @@ function checkOptions(path: string): Finding[] {
   return found;
 }
 
-/** Each owner costs the daemon a descriptor. */
+/** Compares the number of owners with the daemon's limit of open files: each owner costs one. */
 function checkDaemon(pid: number, owners: number): Finding[] {
   const found: Finding[] = [];
   try {
@@ -144,7 +152,8 @@ function checkDaemon(pid: number, owners: number): Finding[] {
     );
   } catch (error) {
     if (isSystemError(error, 'EACCES') || isSystemError(error, 'EPERM')) return [];
-    if (isSystemError(error, 'ENOENT') && process.getuid?.() !== 0) return []; // /proc may hide it from us
+    // /proc may hide the daemon from this user
+    if (isSystemError(error, 'ENOENT') && process.getuid?.() !== 0) return [];
     found.push({
       level: 'ok',
       what: 'the daemon is in another PID namespace: directories are named by the PIDs of ours, and status shows its',
@@ -155,7 +164,7 @@ function checkDaemon(pid: number, owners: number): Finding[] {
 
 const MORE_DESCRIPTORS = 'ulimit -Hn 1048576, or LimitNOFILE=, before the daemon starts';
 
-/** What a user can do who is refused, by item. */
+/** What a refused user can do about it, by item. */
 const LET_GO: Readonly<Record<Item, string>> = {
   directories: 'end processes that own directories, or rmdir those',
   streams: 'close streams that are not read',
@@ -166,14 +175,17 @@ const LET_GO: Readonly<Record<Item, string>> = {
   filter_cost: 'have fewer filters, or name a subsystem in them',
 };
 
-/** Whose limit it is, by its kind. */
+/** The scope of a limit in words, by its kind. */
 const WHOSE: Readonly<Record<string, string>> = {
   uid: 'of a user',
   gid: 'of a group',
   mount: 'of the whole mount',
 };
 
-/** Each limit that the daemon has run into since it was started, and each account that is near one now. */
+/**
+ * Reports each limit that has refused a request since the daemon's start, and each account that is
+ * near a limit now.
+ */
 function checkLimits(status: Status): Finding[] {
   const refused = [...status].flatMap(([key, count]) => {
     const limit = refusalOf(key);
@@ -209,7 +221,7 @@ function refusal(limit: Limit | 'descriptors', count: string): Finding {
   };
 }
 
-/** What a user or group holds of what it may hold, item by item. */
+/** Reports each item of which a user or group holds nearly as much as it may. */
 function nearLimits(key: StatusKey, text: string): Finding[] {
   const owner = quotaOwner(key);
   if (owner === undefined) return [];
@@ -292,7 +304,7 @@ function checkSubscribers(path: string, status: Status): Finding[] {
   }));
 }
 
-/** Whether we may signal a process: it is ours, or we are root. */
+/** Tells whether this process may signal another: it belongs to the same user, or we are root. */
 function isOurs(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -302,7 +314,7 @@ function isOurs(pid: number): boolean {
   }
 }
 
-/** What raises inotify events is a child of the daemon's (native/notifier/). */
+/** Checks whether the notifier runs: a child of the daemon that raises inotify events. */
 function checkNotifier(daemon: number): Finding[] {
   try {
     const children = readFileSync(`/proc/${daemon}/task/${daemon}/children`, 'latin1')

@@ -1,18 +1,27 @@
 /**
- * An event as one JSON object (`eventfs watch --json`). Two different events never have the same one.
+ * Formats an event as one JSON object (`eventfs watch --json`). Two different events always have
+ * different objects.
  *
- *   { "action": TEXT, "devpath": TEXT, "properties": { KEY: TEXT, ... }, "more": [[TEXT, TEXT], ...] }
- *   TEXT = a string where the bytes are UTF-8, else an array of the bytes as numbers, as `journalctl -o json` has them
+ *   { "action": TEXT, "devpath": TEXT, "properties": { KEY: TEXT, ... },
+ *     "more": [[TEXT, TEXT], ...] }
+ *   TEXT = a string if the bytes are UTF-8, else an array of the bytes as numbers, as in
+ *          `journalctl -o json`
  *
- * `properties` has the last value of each key, which counts for filters and for commands. `more` has the other properties in their
- * order: earlier values of a key that comes again, and keys that are not UTF-8. It is missing where there are none.
+ * `properties` has the last value of each key: filters and commands use that one. `more` has the
+ * other properties in order: earlier values of a repeated key, and keys that are not UTF-8. It is
+ * missing if it would be empty.
  */
 import { isUtf8 } from 'node:buffer';
 import type { EventText } from '../../client/event-text.js';
 
+/** A text, or its bytes if they are not UTF-8. */
 export type JsonText = string | number[];
 
-/** @returns JSON in UTF-8 bytes, one a character, without a line end */
+/**
+ * Formats an event.
+ *
+ * @returns JSON in UTF-8, one byte a character, without a line end
+ */
 export function eventJson(event: EventText): string {
   const properties: [string, JsonText][] = [];
   const more: [JsonText, JsonText][] = [];
@@ -33,7 +42,12 @@ export function eventJson(event: EventText): string {
   return Buffer.from(JSON.stringify(object), 'utf8').toString('latin1');
 }
 
-/** @param text bytes as characters */
+/**
+ * Converts a text for JSON.
+ *
+ * @param text one byte a character
+ * @returns a string if the bytes are UTF-8, else the bytes
+ */
 export function jsonText(text: string): JsonText {
   const bytes = Buffer.from(text, 'latin1');
   return isUtf8(bytes) ? bytes.toString() : [...bytes];

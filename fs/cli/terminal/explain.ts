@@ -1,7 +1,10 @@
-/** What a command says when it fails, in one line, and its exit code (docs/design.md, section 6). */
+/** Reports a command's failure: one line, and an exit code (docs/design.md, section 6). */
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
 
-/** `notRun` and `notFound` are what env(1) and shells end with where a command can't be run, and where it is not there. */
+/**
+ * The exit codes. As in env(1) and shells, `notRun` means that a command can't be run, and
+ * `notFound` that it does not exist.
+ */
 export const ExitCode = {
   ok: 0,
   failed: 1,
@@ -12,10 +15,12 @@ export const ExitCode = {
 } as const;
 
 /**
- * Says what went wrong. What is no refusal is thrown on.
+ * Reports an error in one line.
  *
- * @param say where it is said (default standard error)
+ * @param command the subcommand that failed
+ * @param say prints the message (default: on standard error)
  * @returns the exit code
+ * @throws the error itself if it is no UserError and no SystemError
  */
 export function explain(
   error: unknown,

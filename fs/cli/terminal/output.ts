@@ -1,12 +1,21 @@
-/** Standard output, without process.stdout: that makes a pipe non-blocking, for whoever shares it too. */
+/**
+ * Writes to standard output without process.stdout: that makes a pipe non-blocking, also for other
+ * processes that share the pipe.
+ */
 import { writeSync } from 'node:fs';
 import { isSystemError } from '../../shared/errors.js';
 
+/** The descriptor of standard output. */
 export const STDOUT = 1;
-/** How long to wait where somebody else has made our output non-blocking and it is full. */
+/** How long to wait when the output is full and another process has made it non-blocking. */
 const FULL_WAIT_MS = 10;
 
-/** Prints all of it, however slowly it is read; false when nobody reads it any more. */
+/**
+ * Prints everything, and waits for a slow reader.
+ *
+ * @returns false if no process reads the output any more
+ * @throws SystemError with an errno of write(2) other than EPIPE and EAGAIN
+ */
 export function print(output: Buffer | string): boolean {
   const bytes = Buffer.from(output);
   for (let done = 0; done < bytes.length;) {
@@ -21,16 +30,23 @@ export function print(output: Buffer | string): boolean {
   return true;
 }
 
-// Tabs are harmless; what is 0x80 and more is part of a UTF-8 character.
+// Tabs are harmless; bytes from 0x80 on are part of a UTF-8 character.
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/g;
 
-/** The text with control characters written as \x1b is: a device's or a directory's name could move the cursor. */
+/**
+ * Escapes control characters as in `\x1b`: the name of a device or directory could move the
+ * terminal's cursor.
+ */
 export function printable(text: string): string {
   return text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
-/** Bytes as characters as a text; what is not UTF-8 becomes U+FFFD. */
+/**
+ * Decodes UTF-8; bytes that are not UTF-8 become U+FFFD.
+ *
+ * @param bytes one byte a character
+ */
 export function textOf(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString();
 }

@@ -1,4 +1,4 @@
-/** What a daemon without a terminal says: syslog(3), by /dev/log. */
+/** Sends the log of a daemon without a terminal to /dev/log, as syslog(3) does. */
 import { sendDatagram } from '#native';
 import type { LogLevel } from '../../shared/log-levels.js';
 
@@ -8,7 +8,12 @@ const FACILITY = 3 * 8;
 /** LOG_ERR, LOG_WARNING, LOG_INFO and LOG_DEBUG. */
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** Sends a line as a datagram; the syslog daemon may be missing or not keep up, and then the line is lost. */
+/**
+ * Sends one line as a datagram. The line is lost if the syslog daemon is missing or does not keep
+ * up.
+ *
+ * @param line without the prefix of syslog
+ */
 export function toSyslog(line: string, level: LogLevel): void {
   try {
     sendDatagram(
@@ -17,11 +22,11 @@ export function toSyslog(line: string, level: LogLevel): void {
       false,
     );
   } catch {
-    // The daemon must go on, and has nowhere else to say it.
+    // The daemon must go on, and has no other place for the message.
   }
 }
 
-/** `Nov  3 09:05:01`: RFC 3164, 4.1.2. */
+/** Formats a time as in `Nov  3 09:05:01`: RFC 3164, 4.1.2. */
 function timestamp(now: Date): string {
   const month = now.toLocaleString('en-US', { month: 'short' });
   const clock = [now.getHours(), now.getMinutes(), now.getSeconds()]

@@ -1,9 +1,9 @@
 /**
- * The configuration: what /etc/eventfs.toml may say and what holds where it says nothing. docs/reference/config.md has an example with
- * every key.
+ * Defines the keys of /etc/eventfs.toml, their values and their defaults. docs/reference/config.md
+ * has an example with every key.
  *
- * At the top stand the options of `eventfs mount`, by their names with `_` for `-`: their values are read as the command
- * line's are. Each table below is a list of keys and what they may be.
+ * The top level holds the options of `eventfs mount`, by their names with `_` for `-`. The command
+ * line's parsers read their values. Each table below is a list of keys and their kinds.
  */
 import { HISTORY_LIMITS } from '../../bus/bus.js';
 import { FILTER_LIMITS, type FilterLimits } from '../../uevent/filter/filter.js';
@@ -21,18 +21,20 @@ import { QUEUE_LIMITS } from '../../tree/tree.js';
 import { Document } from './document.js';
 import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';
 
+/** A configuration with all defaults filled in. */
 export interface Config {
-  /** Options of `eventfs mount` that the file sets, by their keys. */
+  /** The options of `eventfs mount` that the file sets, by their keys. */
   readonly mount: Readonly<Record<string, unknown>>;
   readonly queue: QueueLimits;
-  /** What streams read, and with it how far they may lag behind. */
+  /** The log's ring. Streams read from it: its size bounds how far they may lag. */
   readonly ring: LogLimits;
-  /** What `log/` keeps. */
+  /** The bounds of the history, which `log/` shows. */
   readonly history: QueueLimits;
   readonly filter: FilterLimits;
   readonly quotas: Quotas;
 }
 
+/** The configuration without a file. */
 export const DEFAULT_CONFIG: Config = {
   mount: {},
   queue: QUEUE_LIMITS,
@@ -58,7 +60,7 @@ const LOG = {
   ring_bytes: size(4 * MAX_EVENT_BYTES, MOST_BYTES),
 };
 
-/** A name in match/ is a filter of up to 255 bytes; an extended attribute has up to 64 KiB. */
+/** A name in `match/` is a filter of up to 255 bytes; an extended attribute has up to 64 KiB. */
 const FILTER = {
   text: size(256, 64 * 1024),
   terms: whole(1, 16 * 1024),
@@ -68,7 +70,7 @@ const FILTER = {
 const MOST_HELD = 10 ** 12;
 const count = orUnlimited(whole(0, MOST_HELD));
 
-/** A bound of 0 allows none. */
+/** A bound of 0 allows nothing. */
 const amount = orUnlimited(size(0, 1024 ** 5));
 const BOUNDS = {
   directories: count,
@@ -80,14 +82,18 @@ const BOUNDS = {
   filter_cost: count,
 };
 
-/** (uid_t) -1 is nobody: chown(2). */
+/** (uid_t) -1 is no user: chown(2). */
 const MOST_ID = 2 ** 32 - 2;
 const EVERYBODY = 'default';
 
 /**
- * @param file what complaints call it
- * @param mountKeys the options of `eventfs mount` that a file may set
- * Throws UsageError, with the line and the reason, for anything that is not as it should be.
+ * Parses and checks a configuration.
+ *
+ * @param file the file's name in error messages
+ * @param text the file's text
+ * @param mountKeys the options of `eventfs mount` that a file may set, by their keys
+ * @throws UsageError with the line and the reason, for text that is not TOML, an unknown key, or a
+ *   value that its key does not allow
  */
 export function readConfig(
   file: string,
@@ -120,7 +126,7 @@ export function readConfig(
   };
 }
 
-/** What `log/` keeps is in the ring. */
+/** Returns a bound of the history. It must fit into the ring: `log/` shows events of the ring. */
 function withinRing(
   document: Document,
   unit: 'events' | 'bytes',
@@ -142,7 +148,10 @@ function readQuotas(document: Document): Quotas {
   };
 }
 
-/** Whoever is named has what is said of all but for what is said of it; 0 has what is said of it and no other bound. */
+/**
+ * Reads the quotas of one kind. A quota for a specific id inherits unset keys from `default`. Id 0
+ * inherits nothing: its unset keys are unlimited.
+ */
 function readRules(document: Document, kind: 'uid' | 'gid'): QuotaRules {
   const path = ['quota', kind];
   const isId = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) <= MOST_ID;

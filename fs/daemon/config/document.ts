@@ -1,16 +1,22 @@
-/** A configuration file's text as a document whose values know their lines, so that whoever refuses one can say where it stands. */
+/** Parses a configuration file, and finds the lines of its values for error messages. */
 import { TomlError, parse } from 'smol-toml';
 import { UsageError } from '../../shared/errors.js';
 import { type Kind, Unfit, shown } from './kinds.js';
 
+/** The keys that lead from the root to a value. */
 export type Path = readonly string[];
 export type Table = Readonly<Record<string, unknown>>;
 
+/** A parsed TOML file. */
 export class Document {
   readonly #lines: readonly string[];
   readonly root: Table;
 
-  /** @param file what the complaints call it. Throws {@link UsageError} for what is not TOML. */
+  /**
+   * @param file the file's name in error messages
+   * @param text the file's text
+   * @throws UsageError with the line, for text that is not TOML
+   */
   constructor(
     readonly file: string,
     text: string,
@@ -25,7 +31,13 @@ export class Document {
     }
   }
 
-  /** The table at `path`, nothing where there is none, and nothing but the keys that `knows` says are known. */
+  /**
+   * Returns the table at `path`; an empty one if there is none.
+   *
+   * @param knows tells whether the table may have a key
+   * @param known the known keys, for the error message
+   * @throws UsageError for an unknown key, or a value that is no table
+   */
   table(path: Path, knows: (key: string) => boolean, known: string): Table {
     const table = this.#at(path) ?? {};
     if (!isTable(table)) this.refuse(path, `${shown(table)} is not a table`);
@@ -34,7 +46,11 @@ export class Document {
     return table;
   }
 
-  /** All values of the table at `path`, each of its kind. */
+  /**
+   * Returns all values of the table at `path`, each checked by its kind.
+   *
+   * @throws UsageError as {@link table} and {@link value}
+   */
   values<T extends Readonly<Record<string, Kind<unknown>>>>(
     path: Path,
     kinds: T,
@@ -50,6 +66,12 @@ export class Document {
     return Object.fromEntries(values) as { [K in keyof T]?: ReturnType<T[K]> };
   }
 
+  /**
+   * Checks a value.
+   *
+   * @param path the value's place, for the error message
+   * @throws UsageError if the value is not of the kind
+   */
   value<T>(path: Path, value: unknown, kind: Kind<T>): T {
     try {
       return kind(value);
@@ -59,7 +81,11 @@ export class Document {
     }
   }
 
-  /** Throws, with the line. */
+  /**
+   * Refuses the value at `path`.
+   *
+   * @throws UsageError with the file, the line and the reason; always
+   */
   refuse(path: Path, reason: string): never {
     const name = path.map((key) => (/^[\w-]+$/.test(key) ? key : shown(key))).join('.');
     throw new UsageError(`${this.file}:${this.#lineOf(path)}: ${name}: ${reason}`);
@@ -70,8 +96,9 @@ export class Document {
   }
 
   /**
-   * The line, from 1, in which the value at `path` begins: the first line that has the key in it and with which, or with some of
-   * the lines behind it, the document so far is whole and has the value.
+   * Returns the line, from 1, in which the value at `path` begins. That is the first line that
+   * contains the key and completes the value: the text up to this line, or up to one of the lines
+   * that follow, parses and has the value.
    */
   #lineOf(path: Path): number {
     const key = path[path.length - 1];
@@ -84,7 +111,7 @@ export class Document {
         return begun;
     }
     if (begun > 0) return begun;
-    // Its key is written with escapes.
+    // No line contains the key: the file writes it with escapes.
     for (let end = 1; end <= Math.min(lines.length, MOST_LINES_A_VALUE); end++)
       if (this.#has(end, path)) return end;
     return lines.length;
@@ -94,12 +121,12 @@ export class Document {
     try {
       return valueAt(parse(this.#lines.slice(0, lines).join('\n')), path) !== undefined;
     } catch {
-      return false; // in the midst of a value
+      return false; // the text ends inside a value
     }
   }
 }
 
-/** How far a value's end is looked for. */
+/** How many lines after a candidate to search for the value's end. */
 const MOST_LINES_A_VALUE = 100;
 
 function valueAt(root: unknown, path: Path): unknown {

@@ -1,10 +1,20 @@
-/** What a value of the configuration may be. A kind gives the value or throws {@link Unfit}. */
+/**
+ * The kinds of values in the configuration.
+ *
+ * A kind checks a value and returns it, converted. It throws {@link Unfit} for a value that it does
+ * not allow.
+ */
 export type Kind<T> = (value: unknown) => T;
 
-/** Why a value won't do: what follows the value in the complaint, as in `is not a whole number from 1 to 9`. */
+/** Its message is the end of an error message, as in `is not a whole number from 1 to 9`. */
 export class Unfit extends Error {}
 
-/** A whole number. TOML's -0, 1.0 and 1e3 are numbers like others. */
+/**
+ * Makes the kind of whole numbers within a range. TOML's -0, 1.0 and 1e3 count as whole numbers.
+ *
+ * @param least the smallest allowed number
+ * @param most the largest allowed number
+ */
 export function whole(least: number, most: number): Kind<number> {
   return (value) => {
     if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
@@ -23,7 +33,13 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   TiB: 1024 ** 4,
 };
 
-/** Bytes: a number, or text such as "4 MiB". */
+/**
+ * Makes the kind of sizes within a range: a number of bytes, or text such as "4 MiB". Its values
+ * are numbers of bytes.
+ *
+ * @param least in bytes
+ * @param most in bytes
+ */
 export function size(least: number, most: number): Kind<number> {
   return (value) => {
     const [, digits, unit] =
@@ -38,7 +54,7 @@ export function size(least: number, most: number): Kind<number> {
   };
 }
 
-/** `4 MiB` rather than 4194304, where that is exact. */
+/** Formats bytes as `4 MiB` rather than 4194304 if that is exact. */
 function inUnits(bytes: number): string {
   const [unit, factor] = Object.entries(UNIT_BYTES).findLast(
     ([, each]) => bytes >= each && bytes % each === 0,
@@ -46,6 +62,7 @@ function inUnits(bytes: number): string {
   return unit === '' || bytes === 0 ? String(bytes) : `${bytes / factor} ${unit}`;
 }
 
+/** Makes the kind of one word out of a list. */
 export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   return (value) => {
     const found = words.find((word) => word === value);
@@ -55,7 +72,7 @@ export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   };
 }
 
-/** That, or "unlimited". */
+/** Makes a kind that also allows "unlimited", which becomes Infinity. */
 export function orUnlimited(kind: Kind<number>): Kind<number> {
   return (value) => {
     if (value === 'unlimited') return Infinity;
@@ -67,7 +84,7 @@ export function orUnlimited(kind: Kind<number>): Kind<number> {
   };
 }
 
-/** A value as people are shown it: short, in one line. */
+/** Formats a value for an error message: short, in one line. */
 export function shown(value: unknown): string {
   if (typeof value === 'string')
     return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);

@@ -1,4 +1,7 @@
-/** What `eventfs mount` goes by: the command line, then the configuration file, then the defaults. */
+/**
+ * The settings of `eventfs mount`: those of the command line come first, then those of the
+ * configuration file, then the defaults.
+ */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
 import type { Logger } from '../../../shared/logger.js';
@@ -7,23 +10,30 @@ import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
 
 const DEFAULT_FILE = '/etc/eventfs.toml';
-/** Nobody writes that much by hand. */
+/** The most bytes of a file: more than a person writes by hand. */
 const MOST_BYTES = 1024 * 1024;
-/** About one start, not about the mount. */
+/** Options that concern one start, not the mount: a file can't set them. */
 const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint', 'syslog', 'fsname'];
-/** The options that are obeyed at once when the file is read again. */
+/** The options that take effect at once when the file is read again. */
 const LIVE = new Set(['list_links', 'log_level', 'log_json', 'debug']);
 
+/** The settings of one mount. */
 export class Configuration {
+  /** The configuration as it was last read. */
   config: Config;
   readonly #file: string;
-  /** Whether it may be missing. */
+  /** Whether the file may be missing. */
   readonly #isOptional: boolean;
   readonly #options: ReadonlyMap<string, Option>;
-  /** What the mount goes by as long as it lasts. */
+  /** The settings that stay the same as long as the mount exists. */
   readonly #mounted: ReadonlyMap<string, string>;
 
-  /** Reads the file. Throws {@link UsageError} for one that is not as it should be, {@link UserError} for one that can't be read. */
+  /**
+   * Reads the file that `--config` names, or /etc/eventfs.toml if it exists.
+   *
+   * @param command `eventfs mount` with its options parsed
+   * @throws UsageError for an invalid file, UserError for a file that can't be read
+   */
   constructor(private readonly command: Command) {
     const { config: file } = command.opts<{ config?: string }>();
     this.#file = file ?? DEFAULT_FILE;
@@ -38,7 +48,10 @@ export class Configuration {
     this.#mounted = this.#fixed();
   }
 
-  /** The options, with those of the file where the command line and the environment say nothing. */
+  /**
+   * The values of all options by their attribute names. The file's values apply where the command
+   * line and the environment set none.
+   */
   get options(): Readonly<Record<string, unknown>> {
     const ofFile = Object.entries(this.config.mount).map(
       ([key, value]) => [this.#options.get(key)!.attributeName(), value] as const,
@@ -49,7 +62,11 @@ export class Configuration {
     return { ...this.command.opts(), ...Object.fromEntries(given) };
   }
 
-  /** SIGHUP: reads the file again. A broken one changes nothing, and the log says why. True when it was read. */
+  /**
+   * Reads the file again, after SIGHUP. An invalid file changes nothing; the log has the reason.
+   *
+   * @returns true if the file was read
+   */
   reload(logger: Logger): boolean {
     try {
       const config = this.#read(true);
@@ -72,7 +89,7 @@ export class Configuration {
     return true;
   }
 
-  /** What is obeyed at mount time only, by key, as text that can be compared. */
+  /** Returns the settings that only a mount applies, by key, as texts to compare. */
   #fixed(): Map<string, string> {
     const { options } = this;
     const keys = [...this.#options].filter(([key]) => !LIVE.has(key));
@@ -86,7 +103,7 @@ export class Configuration {
     ]);
   }
 
-  /** Null when there is no file and there need not be one. */
+  /** Returns null if there is no file, and the file may be missing. */
   #read(isAgain: boolean): Config | null {
     const text = this.#text(isAgain);
     if (text === null) return null;
@@ -104,7 +121,8 @@ export class Configuration {
       throw isSystemError(error) ? UserError.from(error, file) : error;
     }
     try {
-      // The shell's <(...) is a pipe: read once, it has nothing more, or whoever writes keeps us waiting.
+      // A pipe, as of the shell's <(...), can't be read twice: it is empty, or its writer makes the
+      // daemon wait.
       if (isAgain && !fstatSync(fd).isFile())
         throw new UsageError(`${file}: only a regular file can be read again`);
       return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
@@ -126,7 +144,10 @@ function readAll(fd: number, file: string): Buffer {
   return bytes.subarray(0, length);
 }
 
-/** What an option's value in the file may be: what the command line would take as text, or a list of it. */
+/**
+ * Makes the kind of an option's value in the file: text that the command line accepts, or a list of
+ * such texts.
+ */
 function kindOf(option: Option): Kind<unknown> {
   if (!option.required && !option.optional) {
     return (value) => {

@@ -1,8 +1,9 @@
-/** The options of `eventfs mount` that say what it says. */
+/** The options of `eventfs mount` for its log and trace. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/log-levels.js';
 import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/trace.js';
 
+/** The values of these options. */
 export interface SaidOptions {
   readonly debug?: readonly TraceKind[];
   readonly logLevel: LogLevel;
@@ -12,6 +13,7 @@ export interface SaidOptions {
 const DEBUG = '--debug';
 const EVERY_KIND = 'all';
 
+/** Adds the options to a command. */
 export function logOptions(command: Command): Command {
   debugTakesNoNextWord(command);
   return command
@@ -40,7 +42,10 @@ function parseDebug(text: string): readonly TraceKind[] {
   return kinds;
 }
 
-/** An optional value stands behind `=` only: in `mount --debug /mnt` commander would take the directory for it. */
+/**
+ * Makes `--debug` accept a value only after `=`: in `mount --debug /mnt` commander would take the
+ * directory for the value.
+ */
 function debugTakesNoNextWord(command: Command): void {
   const parse = command.parseOptions.bind(command);
   command.parseOptions = (words) => {

@@ -1,7 +1,8 @@
 /**
- * `eventfs SOURCE DIR -o OPTIONS`: how mount(8), /etc/fstab and systemd's mount units run a FUSE filesystem. It returns once the
- * filesystem is mounted, and the daemon goes on in a session of its own. Node can't fork: the daemon is another process, which
- * tells by its readiness descriptor that it serves.
+ * `eventfs SOURCE DIR -o OPTIONS`: the call by which mount(8), /etc/fstab and systemd's mount units
+ * run a FUSE filesystem. It returns once the filesystem is mounted. The daemon continues in a
+ * session of its own. Node can't fork, so the daemon is a new process. It reports through its
+ * readiness descriptor that it serves.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -15,33 +16,42 @@ import { mountOptions } from './mount-options.js';
 import { requireMount } from '../../../client/mounted.js';
 import { servingProcess } from '../../../client/serving.js';
 
+/** The parsed arguments of such a call. */
 export interface HelperCall {
   readonly source: string;
   readonly directory: string;
-  /** Each option of `-o`, as in `source=none`. */
+  /** The options of `-o`, split, as in `source=none`. */
   readonly options: readonly string[];
   /** `-f`: stay in the foreground. */
   readonly isForeground: boolean;
-  /** `-s`: options that mean nothing here are no error. */
+  /** `-s`: ignore unknown options. */
   readonly isSloppy: boolean;
 }
 
-/** What is so anyway, is mount(8)'s or systemd's to work on, or stands in mountinfo and comes back with a remount. */
+/**
+ * Options of `-o` that need no action: they hold anyway, mount(8) or systemd handles them, or
+ * mountinfo shows them and a remount passes them again.
+ */
 const IGNORED =
   /^(rw|defaults|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime|lazytime|iversion|mand|user|users|owner|group|auto|fail)|a?sync|dirsync|silent|loud|remount|_netdev|allow_other|default_permissions|blkdev|(user_id|group_id|rootmode|max_read|fd|subtype|comment|uhelper|helper)=.*|[xX]-.*)$/;
 
-/** About one start: they are not for -o. */
+/** Options that concern one start: `-o` does not accept them. */
 const NOT_HERE = ['ready-fd', 'hint', 'syslog', 'fsname'];
-/** The daemon's directory is the root. */
+/** Options whose values are paths: the daemon's working directory is `/`. */
 const PATHS = ['config', 'socket', 'fd-socket', 'fifodir'];
 
-/** How long what the daemon has said before it was ready may take to get here. */
+/** How long to wait for messages that the daemon wrote before it was ready. */
 const LAST_WORDS_MS = 20;
 
-/** One that comes while the daemon starts ends it. */
+/** Signals that end a daemon that has not started yet. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Reads the arguments. Throws {@link UsageError}. */
+/**
+ * Parses the arguments of mount(8).
+ *
+ * @param args the arguments after the program's name
+ * @throws UsageError for an unknown option, a missing value, or not exactly two operands
+ */
 export function parseHelperCall(args: readonly string[]): HelperCall {
   const operands: string[] = [];
   const options: string[] = [];
@@ -64,7 +74,7 @@ export function parseHelperCall(args: readonly string[]): HelperCall {
   return { source: operands[0], directory: operands[1], options, isForeground, isSloppy };
 }
 
-/** `-oVALUE`, or `-o VALUE`. */
+/** Returns the value of `-oVALUE` or `-o VALUE`. */
 function valueOf(args: readonly string[], index: number): string {
   const arg = args[index];
   if (arg.length > 2) return arg.slice(2);
@@ -72,14 +82,18 @@ function valueOf(args: readonly string[], index: number): string {
   return args[index + 1];
 }
 
-/** `a,b=c\,d` as `a` and `b=c,d`. */
+/** Splits `a,b=c\,d` into `a` and `b=c,d`. */
 function splitOptions(text: string): string[] {
   return [...text.matchAll(/(?:[^,\\]|\\[^]|\\$)+/g)].map(([option]) =>
     option.replaceAll(/\\([,\\])/g, '$1'),
   );
 }
 
-/** The options of ours among them, as `eventfs mount` takes them. Throws {@link UsageError} for what is neither ours nor known. */
+/**
+ * Converts the options of `-o` into arguments of `eventfs mount`.
+ *
+ * @throws UsageError for an option that is neither one of `eventfs mount` nor to be ignored
+ */
 function toArguments({ options, isSloppy }: HelperCall): string[] {
   const known = mountOptions(new Command('mount')).options;
   return options.flatMap((text) => {
@@ -111,11 +125,14 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
 }
 
 /**
- * Mounts, and returns once that is done.
+ * Mounts as mount(8) asks for, and returns once that is done.
  *
- * @param program bin/eventfs
- * @param serve does as `eventfs mount` with these arguments, in this process
+ * @param call the parsed arguments
+ * @param program the path of bin/eventfs, to start the daemon
+ * @param serve runs `eventfs mount` with these arguments in this process, for `-f`
  * @returns the exit code
+ * @throws UsageError for options that are not accepted
+ * @throws UserError if a remount is not possible
  */
 export async function mountHelper(
   call: HelperCall,
@@ -132,9 +149,9 @@ export async function mountHelper(
   return untilReady(() => startDaemon(program, ['mount', '--ready-fd=3', '--syslog', ...args]));
 }
 
-/** A process in a session of its own, which holds nothing of the caller's open. */
+/** Starts the daemon in a session of its own, without any open descriptor of the caller. */
 function startDaemon(program: string, args: readonly string[]): ChildProcess {
-  const { NOTIFY_SOCKET: _, ...env } = process.env; // systemd means the caller
+  const { NOTIFY_SOCKET: _, ...env } = process.env; // systemd expects messages from the caller
   return spawn(program, args, {
     detached: true,
     cwd: '/',
@@ -143,7 +160,11 @@ function startDaemon(program: string, args: readonly string[]): ChildProcess {
   });
 }
 
-/** Starts a daemon, and passes on what it says until it is ready. Its exit code where it ends before, else 0. */
+/**
+ * Starts a daemon, and passes its messages on until it is ready.
+ *
+ * @returns the daemon's exit code if it ends before that, else 0
+ */
 async function untilReady(start: () => ChildProcess): Promise<number> {
   const stop = (): void => void daemon.kill('SIGTERM');
   for (const signal of STOP_SIGNALS) process.on(signal, stop);
@@ -164,7 +185,7 @@ async function untilReady(start: () => ChildProcess): Promise<number> {
   return ExitCode.ok;
 }
 
-/** `mount -o remount`: has the daemon read its configuration again; other changes are refused. */
+/** `mount -o remount`: makes the daemon read its configuration again; refuses other changes. */
 async function remount(directory: string, own: readonly string[]): Promise<number> {
   const path = await requireMount(directory);
   const pid = servingProcess(path);
@@ -195,7 +216,11 @@ async function remount(directory: string, own: readonly string[]): Promise<numbe
   return ExitCode.ok;
 }
 
-/** What a daemon goes by: its command line, and its file as it is now. Throws {@link UserError} where the daemon would not take it. */
+/**
+ * Reconstructs the settings of a running daemon from its command line and from the current file.
+ *
+ * @throws UserError if the daemon would refuse the file, or is not run by `eventfs mount`
+ */
 function configurationOf(pid: number, path: string): Configuration {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   const at = words.indexOf('mount');

@@ -5,6 +5,7 @@ import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
 import { logOptions } from './log-options.js';
 import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 
+/** Adds all options of `eventfs mount` to a command. */
 export function mountOptions(command: Command): Command {
   return logOptions(sourceAndOutletOptions(command))
     .addOption(

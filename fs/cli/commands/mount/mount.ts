@@ -1,4 +1,4 @@
-/** `eventfs mount`: serve in the foreground until told to stop. */
+/** `eventfs mount`: serves in the foreground until a signal stops it. */
 import { exitNow } from '#native';
 import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
@@ -21,6 +21,7 @@ import { Configuration } from './configuration.js';
 import type { SaidOptions } from './log-options.js';
 import { toSyslog } from '../../terminal/syslog.js';
 
+/** The values of the options of `eventfs mount`, of the command line or the file. */
 export interface MountOptions extends OutletOptions, SaidOptions {
   readonly source: readonly (SourceName | 'none')[];
   readonly driver: DriverName;
@@ -36,6 +37,14 @@ export interface MountOptions extends OutletOptions, SaidOptions {
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
+/**
+ * Mounts, and serves until SIGTERM, SIGINT or an unmount from outside. Resolves once clients can
+ * use the mount. With `--log-json` it logs the reason of a failure as JSON, and sets the exit code.
+ *
+ * @param directory the directory to mount on
+ * @param command `eventfs mount` with its options parsed
+ * @throws UserError if the options, the configuration or the mount fail
+ */
 export async function mount(directory: string, command: Command): Promise<void> {
   const log = new LineLogger('mount', said(command.opts<SaidOptions>()));
   try {
@@ -52,7 +61,7 @@ function said({ logLevel, logJson }: SaidOptions): LogOptions {
   return { level: logLevel, isJson: logJson === true };
 }
 
-/** The daemon that the options and the configuration ask for. */
+/** Makes the daemon for the options and the configuration. */
 function daemonOf(
   path: string,
   options: MountOptions,
@@ -96,28 +105,29 @@ async function serve(
   let isToStop = false;
   let isStopping = false;
   const stop = (): void => {
-    if (isStopping) return; // the connection's end is a reason to stop, and comes of it too
+    if (isStopping) return; // the connection's end causes a stop, and a stop causes that end
     isStopping = true;
     logger.debug(`${path}: the end`);
     tellSystemd('STOPPING=1');
     daemon.stop();
     log.close();
   };
-  // A signal while the daemon starts is obeyed once it is up, and the handler stays until the process has ended: else a second
-  // signal would kill it while it stops, and leave the mount behind.
+  // A signal that comes while the daemon starts takes effect once it serves. The handler stays
+  // until the process has ended: else a second signal would kill the daemon while it stops, and
+  // leave the mount behind.
   const onSignal = (): void => {
     isToStop = true;
     if (isUp) stop();
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
-  process.once('exit', exitNow); // Node's own end takes the handler away first
-  // Also a terminal that closes: that is no reason to end.
+  process.once('exit', exitNow); // Node's own exit removes the handler first
+  // A terminal that closes sends SIGHUP too: the daemon goes on.
   process.on('SIGHUP', () => reload(configuration, daemon, log, logger, trace));
   process.on('SIGUSR1', () => toggleRequests(logger, trace));
   try {
     await daemon.start(stop);
     isUp = true;
-    // Whoever blocks on the mount needs the daemon to live, whatever it has stumbled over.
+    // Clients that block on the mount need a living daemon, even after an unexpected error.
     process.on('uncaughtException', (error) => logger.error('unexpected', error));
     if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
     if (options.syslog === true) log.sendTo(toSyslog);
@@ -145,7 +155,7 @@ function reload(
   daemon.configure({ config: configuration.config, listsLinks: options.listLinks === true });
 }
 
-/** For a daemon that can't be started again without losing what is to be looked at. */
+/** Switches the trace of requests, for a daemon whose restart would destroy the evidence. */
 function toggleRequests(logger: Logger, trace: Trace): void {
   const isOn = trace.toggle('requests');
   logger.info(

@@ -1,7 +1,8 @@
-/** The options of `eventfs mount` that say where events come from and where else they go. */
+/** The options of `eventfs mount` for sources and outlets of events. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { SocketPlace, SourceName } from '../../../daemon/options.js';
 
+/** Adds the options to a command. */
 export function sourceAndOutletOptions(command: Command): Command {
   return command
     .option(
@@ -59,7 +60,10 @@ function parseMask(text: string): number {
 
 const DEFAULT_SOCKET_MODE = 0o600;
 
-/** The part behind the last `:` is a mode where it is all digits: a mistyped mode is refused, and no part of the path. */
+/**
+ * Parses PATH or PATH:MODE. Digits after the last `:` are always a mode: a mistyped mode is
+ * refused, and not taken for a part of the path.
+ */
 function parseSocket(text: string): SocketPlace {
   const [, path, mode] = /^(.+?)(?::(\d*))?$/s.exec(text) ?? ['', '', ''];
   if (path === '' || (mode !== undefined && !/^[0-7]{3,4}$/.test(mode))) {

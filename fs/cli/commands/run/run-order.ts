@@ -1,33 +1,40 @@
 /**
- * Which of the events that wait may be worked on. As with udev (src/udev/udevd.c, event_is_blocked), a device's event waits for
- * earlier events of the device, of its parents and of its children; all other events may be worked on at the same time.
+ * Chooses which waiting events may start. As in udev (src/udev/udevd.c, event_is_blocked), a
+ * device's event waits for earlier events of the device, of its parents and of its children. All
+ * other events may run at the same time.
  */
+
+/** An event to run a command for. */
 export interface Job {
-  /** The devpaths that it is about, without a / at the end: a `move` has two. */
+  /** The devpaths that the event is about, without a `/` at the end; a `move` has two. */
   readonly devpaths: readonly string[];
 }
 
+/** The jobs that wait and the jobs that run. */
 export class RunOrder<J extends Job> {
-  /** In the order in which they came. */
+  /** In the order of arrival. */
   readonly #waiting = new Set<J>();
   readonly #running = new Set<J>();
 
-  /** @param jobs how many may be worked on at a time */
+  /** @param jobs how many may run at a time */
   constructor(private readonly jobs: number) {}
 
+  /** The number of jobs that wait. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
+  /** The jobs that run. */
   get running(): ReadonlySet<J> {
     return this.#running;
   }
 
+  /** Adds a job behind all others. */
   add(job: J): void {
     this.#waiting.add(job);
   }
 
-  /** The oldest that may begin, which has begun by that; undefined when none may. */
+  /** Starts the oldest job that may run, and returns it; undefined if none may. */
   begin(): J | undefined {
     if (this.#running.size >= this.jobs) return undefined;
     const busy = [...this.#running].flatMap(({ devpaths }) => devpaths);
@@ -46,17 +53,18 @@ export class RunOrder<J extends Job> {
     return undefined;
   }
 
+  /** Ends a job that runs: jobs that it blocked may start. */
   end(job: J): void {
     this.#running.delete(job);
   }
 
-  /** Those that have not begun never will. */
+  /** Drops all jobs that wait. */
   forgetWaiting(): void {
     this.#waiting.clear();
   }
 }
 
-/** Whether `upper` is the device of `lower` or one of its parents. */
+/** Tells whether `upper` is the device `lower` or one of its parents. */
 function isSameOrAbove(upper: string, lower: string): boolean {
   return lower.startsWith(upper) && (lower.length === upper.length || lower[upper.length] === '/');
 }

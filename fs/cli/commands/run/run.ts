@@ -1,4 +1,4 @@
-/** `eventfs run`: a command for each event. */
+/** `eventfs run`: runs a command for each event. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   accessSync,
@@ -33,20 +33,29 @@ import { type Job, RunOrder } from './run-order.js';
 import { readStatusFile } from '../../../client/status.js';
 import { ExitCode } from '../../terminal/explain.js';
 
-/** How many events are looked at to find one that may run; all others wait in the filesystem. */
+/** The most events to hold in search of one that may run. All others wait in the filesystem. */
 const MOST_TAKEN = 256;
-/** And how much text: far less than a queue holds. */
+/** The most bytes of their text: far less than a queue holds. */
 const MOST_TAKEN_BYTES = 1024 * 1024;
-/** Between SIGTERM and SIGKILL. */
+/** The time between SIGTERM and SIGKILL. */
 const GRACE_MS = 2000;
 
+/** The options of `eventfs run`. */
 export interface RunOptions {
   readonly jobs: number;
+  /** In seconds. */
   readonly timeout?: number;
   readonly since?: SeqNum;
   readonly mount: string;
 }
 
+/**
+ * Runs a command for each matching event until SIGTERM, SIGINT or the daemon's end.
+ *
+ * @param filterText the events to choose, as a filter
+ * @param command the program and its arguments
+ * @throws UserError if the filter is invalid, or eventfs is not mounted there
+ */
 export async function run(
   filterText: string,
   command: readonly string[],
@@ -64,17 +73,18 @@ export async function run(
   await runner.ended;
 }
 
-/** An event in our hands: a file of our second directory, until its command has ended. */
+/** An event that this process holds: a file of the directory `taken` until its command ends. */
 interface EventJob extends Job {
-  /** Bytes as characters. */
+  /** One byte a character. */
   readonly name: string;
   readonly event: EventText;
 }
 
 /**
- * Two directories: `queue` is where events come in and wait. A few of them at a time are moved (rename(2)) to `taken`, and unlinked there when
- * their command has ended. So an event that is not done with is in a queue, for `eventfs settle` to see, and what waits is in the
- * filesystem's bounds.
+ * Takes events and runs their commands. It uses two directories: events arrive and wait in `queue`.
+ * The runner moves a few at a time to `taken` (rename(2)), and unlinks each when its command ends.
+ * So each unfinished event is in a queue, where `eventfs settle` sees it, and the filesystem bounds
+ * the waiting events.
  */
 class Runner {
   readonly ended: Promise<void>;
@@ -110,7 +120,10 @@ class Runner {
     this.#lookOut();
   }
 
-  /** Takes no more events, and ends when the commands that run have ended. The second time these are told to end too. */
+  /**
+   * Takes no more events, and ends when all running commands have ended. The second call sends them
+   * SIGTERM.
+   */
   stop(): void {
     if (this.#isStopping) for (const child of this.#children.values()) killGroup(child, 'SIGTERM');
     this.#isStopping = true;
@@ -128,7 +141,7 @@ class Runner {
     this.#watch = null;
   }
 
-  /** Events wait, or the daemon has ended. */
+  /** Takes waiting events. Also called when the daemon has ended. */
   #take(): void {
     try {
       this.#tellLoss();
@@ -150,17 +163,21 @@ class Runner {
     try {
       renameSync(eventPath(this.#queue, name), path);
     } catch (error) {
-      if (isSystemError(error, 'ENOENT') && statSync(this.#queue).isDirectory()) return; // too many came, and it had to go
+      // the queue was full and has dropped the event
+      if (isSystemError(error, 'ENOENT') && statSync(this.#queue).isDirectory()) return;
       throw error;
     }
     const text = readEvent(path);
     const event = text === null ? null : parseEvent(text);
-    // Older than the filter, or put under an event's name since the listing
+    // The event is older than the filter, or its name was given to another file since the listing.
     if (event === null || (!tellsOfLoss(event) && !this.filter.matches(event))) unlinkSync(path);
     else this.#add(name, event);
   }
 
-  /** How many more events may be taken. One that is too many, or the record of a loss, would push the oldest out of `taken`. */
+  /**
+   * How many more events may be taken. One place stays free for a loss record. An event beyond the
+   * bound would push the oldest out of `taken`.
+   */
   get #room(): number {
     const { waiting, running } = this.#order;
     return Math.min(
@@ -169,7 +186,7 @@ class Runner {
     );
   }
 
-  /** What the queues had no room for becomes an event like any other. */
+  /** Turns losses of the two queues into an event like any other. */
   #tellLoss(): void {
     const [queue, taken] = [readStatusFile(this.#queue), readStatusFile(this.#taken)];
     this.#mostEvents = Number(taken.get('MOST_EVENTS'));
@@ -180,7 +197,7 @@ class Runner {
     this.#add(this.#create(text), parseEvent(text));
   }
 
-  /** Makes a file of what was lost, under a name that is free. @returns the name */
+  /** Makes a file of a loss record under a free name. @returns the name */
   #create(text: string): string {
     for (;;) {
       const name = `overflow.${++this.#losses}`;
@@ -205,7 +222,7 @@ class Runner {
   #begin(): void {
     for (let job = this.#order.begin(); job !== undefined; job = this.#order.begin())
       this.#start(job);
-    // Each look lists all that wait: not for one event only.
+    // Each #take lists all waiting events: don't watch until several can be taken.
     const { waiting } = this.#order;
     if (
       !this.#isStopping &&
@@ -216,14 +233,17 @@ class Runner {
       this.#lookOut();
   }
 
-  /** ENOENT: it had to go from `taken`. */
+  /**
+   * Opens an event's file; returns null if that fails. ENOENT means that `taken` was full and has
+   * dropped the event.
+   */
   #openEvent({ name }: EventJob): number | null {
     try {
       return openUnfollowed(eventPath(this.#taken, name));
     } catch (error) {
       if (!isSystemError(error)) throw error;
       if (error.code === 'ENOENT' && existsSync(this.#taken)) this.#tellLoss();
-      return null; // else the daemon has ended, as #take will see
+      return null; // any other error: the daemon has ended, and #take will notice
     }
   }
 
@@ -233,7 +253,7 @@ class Runner {
     const child = spawn(this.command[0], this.command.slice(1), {
       stdio: [stdin, 'inherit', 'inherit'],
       env: environmentFor(job.event, process.env),
-      detached: true, // a process group of its own, all of which a time-out ends
+      detached: true, // a process group of its own, which the time-out ends as a whole
     });
     closeSync(stdin);
     this.#children.set(job, child);
@@ -284,7 +304,8 @@ class Runner {
     if (!this.#isStopping || this.#children.size > 0) return;
     closeSync(this.#stream);
     this.#end();
-    for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal); // else they would keep us
+    // listeners for signals would keep the process alive
+    for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal);
   }
 
   #complain({ name, event }: EventJob, what: string): void {
@@ -299,11 +320,11 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal);
   } catch {
-    // ESRCH: all of it has ended
+    // ESRCH: all processes of the group have ended
   }
 }
 
-/** Why a command can't be run, or null: better said now than at the first event. */
+/** Returns why a command can't be run, or null: the user learns it before the first event. */
 function whyNot(command: string): { why: string; code: number } | null {
   const places = command.includes('/')
     ? [command]
