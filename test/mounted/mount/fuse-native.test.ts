@@ -81,7 +81,7 @@ async function untilWaiting(directoryPath: string, count: number): Promise<void>
 // ---- as behind the other driver
 
 native('says at its start what it cannot do', () => {
-  assert.match(daemon.log(), /^eventfs: mount: fuse-native: .*docs\/DRIVERS\.md/m);
+  assert.match(daemon.log(), /^eventfs: mount: fuse-native: .*docs\/drivers\.md/m);
 });
 
 native('shows a process its events, and pops them by head', async () => {
