@@ -1,11 +1,12 @@
 /**
- * Through io_uring the kernel may not tell us that a blocked reader was interrupted: where the signal comes before the READ
- * has been handed over, there is no INTERRUPT (fs/fuse/dev.c, request_wait_answer(): FR_SENT is not set yet). Such a reader,
- * killed or not, is in state D from then on, until we answer. So each parked read is looked at once, a little later:
+ * Through io_uring the kernel may not tell us that a blocked reader was interrupted: where the
+ * signal comes before the READ has been handed over, there is no INTERRUPT (fs/fuse/dev.c,
+ * request_wait_answer(): FR_SENT is not set yet). Such a reader, killed or not, is in state D from
+ * then on, until we answer. So each parked read is looked at once, a little later:
  *
- *   D   it waits for nothing but our answer: a signal has come, and the read ends with EINTR, as for an INTERRUPT
- *   R   it has been woken, or has not got to sleep yet: look again
- *   S   no signal has come, and of one that comes from now on we will be told
+ * D it waits for nothing but our answer: a signal has come, and the read ends with EINTR, as for an
+ * INTERRUPT R it has been woken, or has not got to sleep yet: look again S no signal has come, and
+ * of one that comes from now on we will be told
  *
  * A read that is answered earlier costs nothing.
  */
@@ -59,7 +60,10 @@ export class MissedInterruptPoller {
     if (!isDone) this.watch();
   };
 
-  /** The third field of /proc/<tid>/stat (proc_pid_stat(5)), behind a name that may have anything in it. */
+  /**
+   * The third field of /proc/<tid>/stat (proc_pid_stat(5)), behind a name that may have anything in
+   * it.
+   */
   #stateOf(tid: number): string {
     try {
       const fd = openSync(`/proc/${tid}/stat`, 'r');

@@ -1,8 +1,9 @@
 /**
- * Through io_uring a request may wait in the kernel for a reply on its CPU's queue, while all of those who could be replied to
- * there are blocked readers (native/addon/io_uring/fuse_ring.h). Then somebody else must ask us something on that CPU: the reply to that
- * brings the first of those who wait. A process for each time, because a thread of ours, or the notifier, that waits there
- * itself could not be helped.
+ * Through io_uring a request may wait in the kernel for a reply on its CPU's queue, while all of
+ * those who could be replied to there are blocked readers (native/addon/io_uring/fuse_ring.h). Then
+ * somebody else must ask us something on that CPU: the reply to that brings the first of those who
+ * wait. A process for each time, because a thread of ours, or the notifier, that waits there itself
+ * could not be helped.
  */
 import { spawn } from 'node:child_process';
 import { type FuseChannel, notifierProgram } from '#native';
