@@ -38,7 +38,7 @@ export class Notifier {
   readonly #deathsMs: number[] = [];
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
-  /** Whether the log's last line about it says that the notifier can't be run yet. */
+  /** Whether the log says that the notifier can't be run yet, and not yet that it runs again. */
   #isLacking = false;
   readonly #work = (): void => {
     this.#isScheduled = false;
