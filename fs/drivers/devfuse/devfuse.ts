@@ -215,8 +215,8 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   }
 
   /**
-   * Traces requests and answers, or stops to. Without a trace the path of a request has no branch
-   * for it.
+   * Switches the trace of requests and answers on or off. While it is off, the path of a request
+   * has no branch for it.
    * @param line writes a line of the trace; null for no trace
    */
   #traceTo(line: TraceLine | null): void {

@@ -446,8 +446,8 @@ export class TreeHandlers implements Handlers {
   }
 
   /**
-   * statfs(2), df(1). Replies fuse_statfs_out: the caller's quota and the part of it that is free.
-   * Its bytes are shown as blocks, its events as files.
+   * statfs(2), df(1). Replies fuse_statfs_out: how much the caller may hold, and how much of that
+   * is free. Bytes are shown as blocks, events as files.
    */
   statfs(request: Request, reply: Reply): Outcome {
     this.#node(request); // fstatfs(2) of a node that has ended fails with ESTALE

@@ -11,8 +11,8 @@ import type { QuotaLedger, QuotaAccount } from '../../tree/quota.js';
 const UNIQUE_BYTES = 8;
 
 /**
- * The state of a parked read for io-uring/missed-interrupt-poller.ts: `new` until its first look,
- * `old` from then on, `interruptible` if no further look is needed.
+ * The state of a parked read for io-uring/missed-interrupt-poller.ts: `new` if it was parked since
+ * the last look, `old` if before, `interruptible` if no further look is needed.
  */
 const Age = { new: 0, old: 1, interruptible: 2 } as const;
 
@@ -149,7 +149,7 @@ export class ParkedReads {
   }
 
   /**
-   * Notes that the kernel sends INTERRUPT for this read: no further look at its caller is needed.
+   * Notes that the missed-interrupt poller need not look at the reader again.
    */
   markInterruptible(slot: number): void {
     this.#ages[slot] = Age.interruptible;

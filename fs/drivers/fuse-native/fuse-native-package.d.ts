@@ -24,7 +24,7 @@ declare module 'fuse-native' {
     readonly _handlers: ((thread: Uint8Array, ...rest: unknown[]) => void)[];
     /** The memory that fuse_native_mount works on. */
     _thread: Uint8Array;
-    /** Called after INIT, or with the error that prevents it. */
+    /** Called after INIT. */
     _openCallback: ((error: Error | null) => void) | null;
     /** Allocates memory for the addon. */
     readonly _malloc: (size: number) => Uint8Array;

@@ -33,7 +33,7 @@ export class RingStallRescuer {
   /** Looks soon for a starved queue. The channel calls it when a queue may be starved. */
   readonly told = (): void => this.#lookIn(WAIT_MS);
 
-  /** Stops to look. */
+  /** Stops the timer. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
