@@ -295,8 +295,8 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
    * Ends parked reads with EINTR if they block another call. A read holds libfuse's lock on its
    * path as long as it waits. A rmdir(2) of its directory waits for that lock and can't be killed,
    * and later calls wait too. libfuse does not report this to fuse-native. But if a thread waits
-   * for a lock at two looks in a row, it is stuck. The reads in process directories, which can be
-   * removed, end first; all others end only if there are none of these.
+   * for a lock at two looks in a row, it is stuck. The driver then ends the reads in process
+   * directories, which can be removed. Only if there are none, it ends all others.
    */
   #endStuck(): void {
     if (this.#parked.size === 0) return this.#waiters.clear();
@@ -368,7 +368,10 @@ function linkOf(fd: number): string | undefined {
   }
 }
 
-/** Waits for `begun`. @throws UserError after BEGIN_TIMEOUT_MS */
+/**
+ * Waits for `begun`.
+ * @throws UserError after BEGIN_TIMEOUT_MS
+ */
 async function inTime(begun: Promise<void>, path: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, failed) => {
