@@ -209,7 +209,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   }
 
   #park(handle: Handle, asked: AskedRead): void {
-    // fuse-native does not tell who reads, so the read is charged to the account of the open file.
+    // fuse-native does not pass the reader on, so the read is charged to the open file's account.
     const { account } = handle;
     if (
       this.#parked.size >= MOST_PARKED ||
