@@ -1,30 +1,36 @@
-/** What a driver is: how the tree reaches the kernel. */
+/** The interface of a driver, which connects the tree to the kernel. */
 
+/** Connects one tree to the kernel at one mount point. */
 export interface Driver {
   /**
-   * Mounts and serves; resolves once clients can come.
-   * @param path where to mount, as mountinfo would show it
-   * @param onEnd called when the connection is over though `unmount` was not called: it was unmounted from outside
-   * @throws UserError
+   * Mounts the tree and serves requests in the event loop.
+   * @param path the mount point, as /proc/self/mountinfo shows it
+   * @param onEnd called if the connection ends without a call of `unmount`: another process has
+   *   unmounted it
+   * @returns a promise that resolves when the mount serves clients
+   * @throws UserError if the tree can't be mounted
    */
   mount(path: string, onEnd: () => void): Promise<void>;
-  /** Ends every blocked read with the end of the file, unmounts and lets go. */
+  /** Ends every blocked read with end of file, unmounts, and releases the connection. */
   unmount(): void;
 }
 
+/** The values of `--driver`. */
 export const DRIVER_NAMES = ['devfuse', 'fuse-native'] as const;
 export type DriverName = (typeof DRIVER_NAMES)[number];
 
-/** How requests get from the kernel to devfuse. */
+/**
+ * The values of `--transport`: how devfuse receives requests. `auto` chooses between the other two.
+ */
 export const TRANSPORT_NAMES = ['auto', 'read', 'io-uring'] as const;
 export type TransportName = (typeof TRANSPORT_NAMES)[number];
 
-/** What devfuse can be told; fuse-native has no use for it. */
+/** The options of devfuse. fuse-native ignores them. */
 export interface DevFuseOptions {
-  /** How many microseconds to look for the next request before sleeping; 0: not at all. */
+  /** How long to poll for the next request before sleeping, in microseconds; 0 for not at all. */
   readonly busyPollUs: number;
-  /** How requests come. */
+  /** How devfuse receives requests. */
   readonly transport: TransportName;
-  /** What mount tables show as the source (default eventfs). */
+  /** The source that mount tables show. Default: eventfs. */
   readonly fsname?: string;
 }

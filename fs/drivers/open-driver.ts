@@ -1,4 +1,4 @@
-/** Opens a driver by its name. What is not asked for is not loaded. */
+/** Opens a driver by its name. It loads only the driver that is asked for. */
 import type { Logger } from '../shared/logger.js';
 import { UserError } from '../shared/errors.js';
 import type { Trace } from '../shared/trace.js';
@@ -6,9 +6,10 @@ import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver, DriverName } from './driver.js';
 
 /**
- * Opens a driver for the tree.
- * @param onRequest called for each request before it is served
- * @throws UserError when it can't be loaded
+ * Loads a driver and connects it to the tree. It does not mount yet.
+ * @param options for devfuse only
+ * @param onRequest called for each request before the driver serves it
+ * @throws UserError if fuse-native can't be loaded
  */
 export async function openDriver(
   name: DriverName,
@@ -38,7 +39,7 @@ export async function openDriver(
   }
 }
 
-/** dlopen(3)'s reason in one line, and what to install. */
+/** Returns an error with the reason of dlopen(3) in one line, and the package to install. */
 function cannotLoad(error: unknown): UserError {
   if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') {
     return new UserError(

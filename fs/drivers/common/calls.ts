@@ -1,36 +1,62 @@
-/** What the kernel expects of a call however it comes in, checked the same by every driver before the tree is asked. */
+/**
+ * Checks and constants that both drivers share. The kernel expects the same errors from either, so
+ * a driver checks a call here before it calls the tree.
+ */
 import { Errno, FsError } from '../../shared/errors.js';
 import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
 import type { Directory, Node } from '../../tree/nodes/node.js';
 
-/** The most bytes that a name has (statfs(2)). */
+/** The longest name, in bytes (f_namelen of statfs(2)). */
 export const NAME_MAX = 255;
-/** A path's most bytes, its NUL included. */
+/** The longest path, in bytes, including its NUL. */
 const PATH_MAX = 4096;
-/** Events have a few hundred bytes: in pages nobody would see what is used. */
+/**
+ * The block size in bytes that statfs(2) reports. An event has a few hundred bytes: in units of a
+ * page, df(1) would not show what is used.
+ */
 export const STATFS_BLOCK_BYTES = 512;
 
+/** The reason of ENAMETOOLONG. */
 export const NAME_TOO_LONG = 'a name has at most 255 bytes';
 
-/** ENAMETOOLONG. */
+/**
+ * Checks the length of a name.
+ * @param name bytes as characters
+ * @throws FsError ENAMETOOLONG
+ */
 export function refuseLong(name: string): void {
   if (name.length > NAME_MAX) throw new FsError(Errno.ENAMETOOLONG, NAME_TOO_LONG);
 }
 
-/** create, mknod, symlink, link: EEXIST. The kernel has looked before; others may be quicker. */
+/**
+ * Checks that a name is free, for create, mknod, symlink and link. The kernel has checked it
+ * before, but another process may have taken the name since.
+ * @param name bytes as characters
+ * @throws FsError EEXIST
+ */
 export function refuseTaken(directory: Directory, name: string): void {
   if (directory.lookup(name) !== undefined) throw new FsError(Errno.EEXIST, 'the name is taken');
 }
 
-/** symlink(2): ENAMETOOLONG, and ENOENT for an empty target. The kernel has looked before. */
+/**
+ * Checks the target of symlink(2). The kernel has checked it before.
+ * @param target bytes as characters
+ * @throws FsError ENOENT if the target is empty, ENAMETOOLONG if it is longer than a path
+ */
 export function refuseTarget(target: string): void {
   if (target === '') throw new FsError(Errno.ENOENT, 'the target is empty');
   if (target.length >= PATH_MAX)
     throw new FsError(Errno.ENAMETOOLONG, 'the target is longer than a path may be');
 }
 
-/** setxattr(2) with its flags: EEXIST, ENODATA, and what the node says. */
+/**
+ * Sets an extended attribute, and checks the flags of setxattr(2) before.
+ * @param name bytes as characters
+ * @param value bytes as characters
+ * @param flags XATTR_CREATE, XATTR_REPLACE, or 0
+ * @throws FsError EEXIST (XATTR_CREATE), ENODATA (XATTR_REPLACE), or an errno of the node
+ */
 export function setXattr(
   node: Node,
   name: string,

@@ -1,4 +1,4 @@
-/** Putting a filesystem somewhere, with errors that say what to do. */
+/** Mounts and unmounts for both drivers. Its errors tell the user what to do. */
 import { statSync } from 'node:fs';
 import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
@@ -7,27 +7,35 @@ import { UserError, isSystemError } from '../../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/logger.js';
 
-/** mount(2): linux/mount.h. */
+/** Flags of mount(2), from linux/mount.h. */
 const MS_NOSUID = 2;
 const MS_NODEV = 4;
 const MS_NOEXEC = 8;
-/** umount2(2). */
+/** A flag of umount2(2). */
 const MNT_DETACH = 2;
 
-/** Anyone may make a directory here. */
+/** The root's st_mode in octal: a sticky directory in which every user may make directories. */
 const ROOT_MODE = '41777';
 
+/** Hints for the errors of opening /dev/fuse, by errno. */
 export const OPEN_HINTS = {
   ENOENT: 'the kernel has no FUSE: try modprobe fuse',
   ENXIO: 'the kernel has no FUSE: try modprobe fuse',
   EPERM: 'try as root',
   EACCES: 'try as root, or a directory of your own in a user namespace: unshare -rm',
 };
+/** Hints for the errors of mount(2), by errno. */
 export const MOUNT_HINTS = {
   EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm',
 };
 
-/** Makes sure that `path` is a directory that can be mounted on; takes a dead mount of ours away. Throws {@link UserError}. */
+/**
+ * Makes sure that `path` is a directory to mount on. If a killed daemon has left a mount of eventfs
+ * there, detaches it.
+ * @param path as /proc/self/mountinfo shows it
+ * @throws UserError if `path` is no directory, if a live daemon or another filesystem is mounted
+ *   there, or if a stale mount can't be detached
+ */
 export async function clearMountPoint(path: string, logger: Logger): Promise<void> {
   for (let state = await probe(path); state !== 'none'; state = await probe(path)) {
     if (state === 'other') {
@@ -60,7 +68,13 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
   }
 }
 
-/** Opens a connection and mounts it; gives the descriptor to serve. Throws {@link UserError}. @param source its name in mount tables */
+/**
+ * Opens /dev/fuse and mounts the connection with mount(2).
+ * @param path the mount point
+ * @param source the source that mount tables show
+ * @returns the descriptor of /dev/fuse to serve
+ * @throws UserError if /dev/fuse can't be opened or mount(2) fails
+ */
 export function mountFuse(path: string, source: string): number {
   let fd: number;
   try {
@@ -81,7 +95,10 @@ export function mountFuse(path: string, source: string): number {
   return fd;
 }
 
-/** Takes every mount of a device away when its daemon ends; the log names the mounts that stay. */
+/**
+ * Detaches every mount of a device when its daemon ends. The log names each mount that stays.
+ * @param minor the device's minor number
+ */
 export function detachOrTell(minor: number, logger: Logger): void {
   for (const path of detachAll(minor))
     logger.warn(

@@ -1,8 +1,13 @@
 /**
- * The tree on /dev/fuse: the short way.
+ * The default driver: it serves the tree on /dev/fuse itself, without libfuse.
  *
- *   kernel --read, or io_uring--> request --drain the deaths--> session --> handlers --> tree --> reply --write, or io_uring--> kernel
- *   bus --take, settle--> tree --ReplyPort--> one answer for all the parked reads that stand at the same place
+ * A request, by read(2) and write(2) or by io_uring:
+ *
+ *   kernel --> request --drain the deaths--> session --> handlers --> tree --> reply --> kernel
+ *
+ * An event, with one answer for all parked reads at the same place of the log:
+ *
+ *   bus --take, settle--> tree --ReplyPort--> answer --> kernel
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
 import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
@@ -29,37 +34,42 @@ import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 
-/** How many reads may wait at once: what is beyond is told EAGAIN. */
+/** How many reads may be parked at once. Further reads get EAGAIN. */
 const MOST_PARKED = 64 * 1024;
-/** The most data of one reply. */
+/** The most data of one reply, in bytes. */
 const MOST_DATA = REPLY_BYTES - 4096;
 
-/** How long a connection may take to negotiate: the kernel asks at once. */
+/** How long the kernel may take to send INIT, in milliseconds. It sends it at once. */
 const INIT_TIMEOUT_MS = 5000;
 
+/** The driver `devfuse`. */
 export class DevFuse implements Driver, ReplyPort, Reads {
-  /** Set once the daemon is going: streams are at their end. */
+  /** Set once the daemon is ending: then a read of a stream returns end of file. */
   ending = false;
   readonly #session: Session;
   readonly #parked: ParkedReads;
   readonly #sink: ReplySink;
-  /** Words that the channel shares: see FuseChannelOptions.control. */
+  /** Memory that the channel shares: see FuseChannelOptions.control. */
   readonly #control = new Uint32Array(ControlWord.count);
   readonly #slots = new Uint32Array(MOST_PARKED);
   readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
-  /** Whether answers are gathered. */
+  /** Whether answers may wait for `uncork`. */
   #isCorked = false;
-  /** Whether requests come through io_uring, and with it what the kernel does not do for us there. */
+  /**
+   * Whether requests come through io_uring. Then `#stallRescuer` and `#missedInterrupts` do what
+   * the kernel does not do there.
+   */
   #isRing = false;
   #stallRescuer: RingStallRescuer | null = null;
   readonly #missedInterrupts: MissedInterruptPoller;
   readonly #pollWakes = new PollWakes((handle) => this.#notifyPoll(handle));
-  /** Raises inotify events, while the mount is there. */
+  /** Raises inotify events while the tree is mounted. */
   #notifier: Notifier | null = null;
-  /** The mount's device, by which it is found again wherever it has been moved. */
+  /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection = -1;
 
+  /** @param noteRequest called for each request before the driver serves it */
   constructor(
     private readonly tree: Tree,
     private readonly logger: Logger,
@@ -91,8 +101,13 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   }
 
   /**
-   * Mounts and serves in the event loop; resolves once the kernel has negotiated. Throws {@link UserError}.
-   * @param onEnd called when the connection is over though nobody said so: somebody has unmounted
+   * Mounts the tree and serves requests in the event loop.
+   * @param path the mount point, as /proc/self/mountinfo shows it
+   * @param onEnd called if the connection ends without a call of `unmount`: another process has
+   *   unmounted it
+   * @returns a promise that resolves once INIT is negotiated
+   * @throws UserError if the tree can't be mounted, if the kernel sends no INIT within 5 s, or if
+   *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.logger);
@@ -158,20 +173,27 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     );
   }
 
-  /** The kernel has not taken a reply. */
+  /**
+   * Logs that the kernel has rejected a reply.
+   * @param isParked whether it was the reply to a parked READ
+   */
   #warnRefused(errno: number, isParked: boolean): void {
     const operation = isParked ? 'FUSE_READ' : this.#session.current;
     this.logger.warn(`${operation}: the kernel refused the reply: ${errnoName(errno)}`);
   }
 
-  /** Ends every blocked read with the end of the file, answers what has been asked by now, unmounts and lets go. */
+  /**
+   * Ends every blocked read with end of file, serves all requests that wait, unmounts, and closes
+   * the channel. Does nothing if the channel is closed already.
+   */
   unmount(): void {
     const channel = this.#channel;
     if (channel === null) return;
     this.ending = true;
     this.tree.end();
-    // The end of a mount waits for requests that are on their way to us (fs/fuse/dev.c, fuse_wait_aborted()), and through io_uring
-    // they only get here by this thread: it must not be the one that waits. So there the ring goes first.
+    // The end of a mount waits for requests that are on their way to the daemon (fs/fuse/dev.c,
+    // fuse_wait_aborted()). With io_uring they arrive only through this thread, so this thread must
+    // not wait: it closes the ring first.
     if (!this.#isRing) this.#detach();
     channel.serve();
     channel.close();
@@ -180,7 +202,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     this.#notifier?.stop();
   }
 
-  /** The channel is closed. */
+  /** Stops the timers of a channel that is closed. */
   #letGo(): void {
     this.#channel = null;
     this.#stallRescuer?.stop();
@@ -192,7 +214,11 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     detachOrTell(this.#connection, this.logger);
   }
 
-  /** Puts the trace in the way of requests and answers, or takes it out: without it there is not so much as a branch for it. */
+  /**
+   * Switches the trace of requests and answers on or off. While it is off, the path of a request
+   * has no branch for it.
+   * @param line writes a line of the trace; null for no trace
+   */
   #traceTo(line: TraceLine | null): void {
     const { tree } = this;
     const tracer =
@@ -206,7 +232,10 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     );
   }
 
-  /** Serves the request in memory, and tells the channel what has become of it. */
+  /**
+   * Serves the request in memory, and sets its outcome for the channel.
+   * @param length the request's length in bytes
+   */
   #serve(length: number): void {
     this.noteRequest();
     const control = this.#control;
@@ -219,14 +248,21 @@ export class DevFuse implements Driver, ReplyPort, Reads {
 
   // ---- Reads
 
+  /** Begins a reply with at most `size` bytes of data. */
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));
   }
 
+  /** Whether events have come that parked reads don't have yet. */
   get holds(): boolean {
     return this.#control[ControlWord.settle] !== SettleState.settled;
   }
 
+  /**
+   * Parks the READ that is being served.
+   * @param size the most bytes that it takes
+   * @throws FsError EAGAIN if too many reads are parked, in all or of this user
+   */
   park(handle: Handle, size: number): ParkedRead {
     const read = this.#parked.park(this.#requestWords, handle, size);
     if (read === undefined) {
@@ -238,22 +274,29 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     return read;
   }
 
+  /** Ends the parked read with this `unique` with EINTR. */
   interrupt(uniqueLow: number, uniqueHigh: number): void {
     const read = this.#parked.find(uniqueLow, uniqueHigh);
-    // One that is answered already is on its way: the signal comes too late for it.
+    // A read that is answered is not parked any more: the signal has come too late for it.
     if (read !== undefined) interruptRead(this.tree.port, read);
   }
 
+  /** Provides room in io_uring for the reads of all open streams. */
   streamOpened(): void {
     if (this.#isRing) this.#channel?.expectBlocked(this.tree.ledger.mount.streams);
   }
 
   // ---- ReplyPort
 
+  /**
+   * Begins an answer to parked reads.
+   * @param size the most bytes that each of them takes
+   */
   begin(size: number): Sink {
     return this.sink(size);
   }
 
+  /** Answers `reads` with the bytes in the sink, and frees their slots. */
   answer(reads: readonly ParkedRead[]): void {
     const slots = this.#slots;
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
@@ -265,25 +308,32 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     }
   }
 
+  /** Lets the channel hold answers back until `uncork`. */
   cork(): void {
     this.#isCorked = true;
   }
 
+  /** Sends the answers that wait. */
   uncork(): void {
     this.#isCorked = false;
     this.#channel?.uncork();
   }
 
+  /**
+   * Ends a parked read with an error, and frees its slot.
+   * @param errno positive, as in errno(3)
+   */
   fail(read: ParkedRead, errno: number): void {
     this.#channel?.fail(read.slot, errno);
     this.#parked.free(read);
   }
 
+  /** Wakes the pollers of an open file: at once, or later if the last wake-up was slow. */
   wake(handle: Handle): void {
     this.#pollWakes.wake(handle);
   }
 
-  /** NOTIFY_POLL: the kernel wakes all pollers of an open file inside this write(2). */
+  /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */
   #notifyPoll(handle: Handle): void {
     this.#channel?.notify(this.#session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh));
   }

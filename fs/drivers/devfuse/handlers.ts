@@ -1,8 +1,9 @@
 /**
- * The kernel's requests, done on the tree. Each comment says which system call sends it, what the reply is, and which
- * errors it gives beyond the two that all can: ESTALE when the node or handle has ended, EIO for a malformed request.
+ * The handlers of the kernel's requests. Each comment names the system call that causes the
+ * request, the reply, and the errors. All can also fail with ESTALE, if the node or handle has
+ * ended, and with EIO, for a malformed request.
  *
- * A reply is built last: until then its memory may serve those who are woken on the way.
+ * A handler builds its reply last. Until then, an answer to parked reads may use the same memory.
  */
 import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import { now } from '../../bus/event.js';
@@ -47,34 +48,43 @@ import {
 import { O_APPEND, O_NONBLOCK } from '../../shared/open-flags.js';
 import type { ReplySink } from './reply-sink.js';
 
-/** Only the root's attributes may be remembered: nobody's death changes them for the worse. */
+/**
+ * How long the kernel may cache the root's attributes, in seconds. It caches no others: only the
+ * root's are such that no owner's death makes them stale.
+ */
 const ROOT_ATTR_VALID_SECONDS = 1;
 
-/** Why requests are refused that may come often. */
+/** The reasons of errors that may come often. */
 const NO_DIRECTORY = 'it is no directory';
 const NOT_CACHED =
   'what can end is not read into the page cache (sendfile, splice, mmap): read(2) it';
 const NOTHING_YET = 'no event has come yet, and the caller does not wait (O_NONBLOCK)';
 
-/** What the handlers need of the driver. */
+/** The driver, as far as the handlers need it. */
 export interface Reads {
-  /** Where the bytes of a read of at most `size` go. */
+  /** Begins a reply with at most `size` bytes of data, and returns its sink. */
   sink(size: number): ReplySink;
-  /** The read that is being served waits. EAGAIN when too many do. */
+  /**
+   * Parks the READ that is being served.
+   * @param size the most bytes that it takes
+   * @throws FsError EAGAIN if too many reads are parked, in all or of this user
+   */
   park(handle: Handle, size: number): ParkedRead;
-  /** The parked read with that `unique` has been interrupted. */
+  /** Ends the parked read with this `unique` with EINTR. Does nothing if there is none. */
   interrupt(uniqueLow: number, uniqueHigh: number): void;
-  /** A stream has been opened, and its reads may wait. */
+  /** Tells the driver that a process has opened a stream, whose reads may block. */
   streamOpened(): void;
-  /** Whether events have come of which those who wait will be told soon. */
+  /** Whether events have come that the driver will soon hand to parked reads. */
   readonly holds: boolean;
-  /** Whether the daemon is going: then nobody waits any more, and a stream is at its end. */
+  /**
+   * Whether the daemon is ending: then no read blocks, and a read of a stream returns end of file.
+   */
   readonly ending: boolean;
 }
 
 /** An open directory. */
 class DirectoryHandle extends Handle {
-  /** Where its listing ends, since it began: at opendir(3), or anew at rewinddir(3). */
+  /** The end of the listing, as it was when the listing began: at opendir(3) or rewinddir(3). */
   end: number;
 
   constructor(override readonly node: Directory) {
@@ -83,6 +93,7 @@ class DirectoryHandle extends Handle {
   }
 }
 
+/** Serves the requests of all processes but the notifier. */
 export class TreeHandlers implements Handlers {
   readonly #attributes = emptyAttributes();
 
@@ -91,7 +102,10 @@ export class TreeHandlers implements Handlers {
     private readonly reads: Reads,
   ) {}
 
-  /** Every path walk, for each part of it. fuse_entry_out; ENOENT, ENAMETOOLONG, ENOTDIR. */
+  /**
+   * Every path walk sends it, for each component. Replies fuse_entry_out; fails with ENOENT,
+   * ENAMETOOLONG, ENOTDIR.
+   */
   lookup(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const name = request.name();
@@ -102,13 +116,13 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** The kernel drops an inode. No reply. */
+  /** The kernel sends it when it drops an inode. No reply. */
   forget(request: Request): Outcome {
     this.tree.forget(request.nodeid as NodeId, request.u64());
     return NO_REPLY;
   }
 
-  /** The kernel drops many inodes. No reply. */
+  /** The kernel sends it when it drops many inodes. No reply. */
   batchForget(request: Request): Outcome {
     const count = request.u32();
     request.skip(4);
@@ -116,7 +130,10 @@ export class TreeHandlers implements Handlers {
     return NO_REPLY;
   }
 
-  /** stat(2), fstat(2), and the permission check of every path walk and of inotify_add_watch(2). fuse_attr_out. */
+  /**
+   * stat(2), fstat(2), and the permission check of every path walk and of inotify_add_watch(2).
+   * Replies fuse_attr_out.
+   */
   getattr(request: Request, reply: Reply): Outcome {
     const node = this.#node(request);
     if (node instanceof EventDirectory) this.tree.inotify.onGetattr(node, request.pid);
@@ -124,7 +141,10 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** chmod(2), chown(2), utimensat(2), truncate(2). fuse_attr_out; EPERM, EINVAL, EFBIG. */
+  /**
+   * chmod(2), chown(2), utimensat(2), truncate(2). Replies fuse_attr_out; fails with EPERM, EINVAL,
+   * EFBIG.
+   */
   setattr(request: Request, reply: Reply): Outcome {
     const node = this.#node(request);
     node.change(readChanges(request));
@@ -132,22 +152,28 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** readlink(2), and every path walk through a symlink. The target; EINVAL, ENOENT. */
+  /**
+   * readlink(2), and every path walk through a symlink. Replies the target; fails with EINVAL,
+   * ENOENT.
+   */
   readlink(request: Request, reply: Reply): Outcome {
     reply.text(this.#node(request).readlink());
     return DONE;
   }
 
-  /** mkdir(2). fuse_entry_out; EEXIST, EPERM, ESRCH, ENAMETOOLONG, ENFILE. */
+  /** mkdir(2). Replies fuse_entry_out; fails with EEXIST, EPERM, ESRCH, ENAMETOOLONG, ENFILE. */
   mkdir(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const mode = request.u32();
-    request.skip(4); // umask: applied by the kernel already
+    request.skip(4); // umask: the kernel has applied it already
     this.entry(reply, directory.mkdir(this.name(request), mode, request));
     return DONE;
   }
 
-  /** mknod(2), mkfifo(3), bind(2) of a Unix socket. fuse_entry_out; EPERM for devices, EEXIST, ENAMETOOLONG. */
+  /**
+   * mknod(2), mkfifo(3), bind(2) of a Unix socket. Replies fuse_entry_out; fails with EPERM for
+   * devices, EEXIST, ENAMETOOLONG.
+   */
   mknod(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const mode = request.u32();
@@ -158,7 +184,10 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** symlink(2). fuse_entry_out; EPERM but in a process directory, EEXIST, ENAMETOOLONG. */
+  /**
+   * symlink(2). Replies fuse_entry_out; fails with EPERM outside of process directories, EEXIST,
+   * ENAMETOOLONG.
+   */
   symlink(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const name = this.name(request);
@@ -169,7 +198,10 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** link(2): the multicast. fuse_entry_out; EPERM, EEXIST, ENOENT, ENAMETOOLONG. */
+  /**
+   * link(2): it puts an event into another queue as well. Replies fuse_entry_out; fails with EPERM,
+   * EEXIST, ENOENT, ENAMETOOLONG.
+   */
   link(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const node = this.tree.node(request.u64() as NodeId);
@@ -179,12 +211,15 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** rename(2). No more than success; ENOENT, EPERM, ENAMETOOLONG. */
+  /** rename(2). Empty reply; fails with ENOENT, EPERM, ENAMETOOLONG. */
   rename(request: Request): Outcome {
     return this.#rename(request, request.u64() as NodeId, 0);
   }
 
-  /** renameat2(2). As rename; EEXIST, and EINVAL for RENAME_EXCHANGE and RENAME_WHITEOUT. */
+  /**
+   * renameat2(2). Like rename; fails also with EEXIST, and with EINVAL for RENAME_EXCHANGE and
+   * RENAME_WHITEOUT.
+   */
   rename2(request: Request): Outcome {
     const to = request.u64() as NodeId;
     const flags = request.u32();
@@ -203,7 +238,7 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** setxattr(2). No more than success; EOPNOTSUPP, EPERM, EINVAL, EEXIST, ENODATA. */
+  /** setxattr(2). Empty reply; fails with EOPNOTSUPP, EPERM, EINVAL, EEXIST, ENODATA. */
   setxattr(request: Request): Outcome {
     const node = this.#node(request);
     const size = request.u32();
@@ -214,7 +249,9 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** getxattr(2). The value, or with size 0 fuse_getxattr_out; ENODATA, ERANGE. */
+  /**
+   * getxattr(2). Replies the value, or fuse_getxattr_out for size 0; fails with ENODATA, ERANGE.
+   */
   getxattr(request: Request, reply: Reply): Outcome {
     const node = this.#node(request);
     const room = request.u32();
@@ -222,32 +259,35 @@ export class TreeHandlers implements Handlers {
     return sized(reply, room, node.getXattr(request.name()));
   }
 
-  /** listxattr(2). Names, each ended by NUL, or with size 0 fuse_getxattr_out; ERANGE. */
+  /**
+   * listxattr(2). Replies the names, each ended by NUL, or fuse_getxattr_out for size 0; fails with
+   * ERANGE.
+   */
   listxattr(request: Request, reply: Reply): Outcome {
     const names = this.#node(request).listXattrs();
     return sized(reply, request.u32(), names.map((name) => `${name}\0`).join(''));
   }
 
-  /** removexattr(2). No more than success; ENODATA, EPERM. */
+  /** removexattr(2). Empty reply; fails with ENODATA, EPERM. */
   removexattr(request: Request): Outcome {
     this.#node(request).removeXattr(request.name(), request);
     return DONE;
   }
 
-  /** unlink(2). No more than success; ENOENT, EPERM. */
+  /** unlink(2). Empty reply; fails with ENOENT, EPERM. */
   unlink(request: Request): Outcome {
     this.directory(request).unlink(this.name(request));
     return DONE;
   }
 
-  /** rmdir(2). No more than success; ENOENT, ENOTEMPTY, EPERM. */
+  /** rmdir(2). Empty reply; fails with ENOENT, ENOTEMPTY, EPERM. */
   rmdir(request: Request, _reply: Reply): Outcome {
     const directory = this.directory(request);
     directory.rmdir(this.name(request));
     return DONE;
   }
 
-  /** open(2) of what is there. fuse_open_out; EPERM, ELOOP, EISDIR. */
+  /** open(2) of a file that exists. Replies fuse_open_out; fails with EPERM, ELOOP, EISDIR. */
   open(request: Request, reply: Reply): Outcome {
     const node = this.#node(request);
     const flags = request.u32();
@@ -265,7 +305,10 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** open(2) with O_CREAT of a name that is free. fuse_entry_out and fuse_open_out; EPERM, EEXIST, ENAMETOOLONG. */
+  /**
+   * open(2) with O_CREAT of a name that is free. Replies fuse_entry_out and fuse_open_out; fails
+   * with EPERM, EEXIST, ENAMETOOLONG.
+   */
   create(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const flags = request.u32();
@@ -288,13 +331,14 @@ export class TreeHandlers implements Handlers {
   }
 
   /**
-   * read(2). The bytes, or none yet; EAGAIN with O_NONBLOCK, EINTR, EINVAL.
+   * read(2). Replies the bytes, or parks the read; fails with EAGAIN for O_NONBLOCK, EINTR, EINVAL.
    *
-   * sendfile(2), splice(2) and page faults read into the page cache, whatever FOPEN_DIRECT_IO says, and it would answer for
-   * a dead owner. Only what never ends may be read that way; the others are told EINVAL, after which programs read(2).
+   * sendfile(2), splice(2) and page faults read into the page cache, even with FOPEN_DIRECT_IO, and
+   * the page cache would serve the bytes after the owner's death. So only files that never end may
+   * be read that way. For all others it fails with EINVAL, and programs fall back on read(2).
    *
-   * A read that io_uring makes again gets the end of the file, and one that it only tries does not
-   * wait (tree/uring-reads.ts).
+   * If io_uring repeats a read for the rest, it gets end of file. If io_uring only tries a read,
+   * the read does not block (tree/uring-reads.ts).
    */
   read(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
@@ -311,8 +355,8 @@ export class TreeHandlers implements Handlers {
     const uring = isCached ? undefined : handle.uringThread(pid);
     if (uring?.read(place, size) === true) return DONE;
     const isLong = size >= LONG_READ_BYTES;
-    // A long read of io_uring's lacks one byte: a full one is followed by the next part of the buffer,
-    // at another offset, before the kernel asks for a rest
+    // A long read by io_uring gets at most one byte less than it asks for. After a full read the
+    // kernel would read the next part of the buffer, at another offset, before it asks for a rest.
     const sink = this.reads.sink(isLong && uring !== undefined ? size - 1 : size);
     const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending && uring?.mayWait !== false;
     if ((mayWait && this.reads.holds && handle.isFresh) || !handle.read(offset, sink)) {
@@ -331,7 +375,7 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** write(2). fuse_write_out; EINVAL, EFBIG, EBADF. */
+  /** write(2). Replies fuse_write_out; fails with EINVAL, EFBIG, EBADF. */
   write(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
     const offset = request.u64();
@@ -353,27 +397,31 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** close(2) of the last descriptor; nobody waits for it. */
+  /** close(2) of the last descriptor. Empty reply; no process waits for it. */
   release(request: Request): Outcome {
     this.tree.leave(request.u64() as FileHandle);
     return DONE;
   }
 
   /**
-   * fsync(2), fdatasync(2). No more than success: nothing is written behind. ESTALE after the owner's death, which
-   * is why it has a handler: after ENOSYS the kernel would answer by itself (fs/fuse/file.c, fuse_fsync).
+   * fsync(2), fdatasync(2). Empty reply: the daemon has no data to write back. It has a handler
+   * because it fails with ESTALE after the owner's death. After ENOSYS the kernel would reply
+   * success by itself (fs/fuse/file.c, fuse_fsync).
    */
   fsync(request: Request): Outcome {
     this.#handle(request);
     return DONE;
   }
 
-  /** fsync(2) of a directory. As fsync. */
+  /** fsync(2) of a directory. Like fsync. */
   fsyncdir(request: Request): Outcome {
     return this.fsync(request);
   }
 
-  /** opendir(3). fuse_open_out; ENOTDIR. Never ENOSYS: that would turn directory caching on. */
+  /**
+   * opendir(3). Replies fuse_open_out; fails with ENOTDIR. It must not fail with ENOSYS, which
+   * would turn directory caching on.
+   */
   opendir(request: Request, reply: Reply): Outcome {
     const directory = this.directory(request);
     const account = this.tree.chargeOpen(directory, request);
@@ -381,7 +429,7 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** getdents64(2), lseek(2) of a directory. fuse_dirents, none at the end. */
+  /** getdents64(2), lseek(2) of a directory. Replies fuse_dirents, none at the end. */
   readdir(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
     if (!(handle instanceof DirectoryHandle)) return reply.refuse(Errno.ENOTDIR, NO_DIRECTORY);
@@ -392,14 +440,17 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** closedir(3). */
+  /** closedir(3). Empty reply. */
   releasedir(request: Request): Outcome {
     return this.release(request);
   }
 
-  /** statfs(2), df(1). fuse_statfs_out: what the caller may hold and what is left of it; its bytes are blocks, its events files. */
+  /**
+   * statfs(2), df(1). Replies fuse_statfs_out: how much the caller may hold, and how much of that
+   * is free. Bytes are shown as blocks, events as files.
+   */
   statfs(request: Request, reply: Reply): Outcome {
-    this.#node(request); // fstatfs(2) of what has ended is ESTALE
+    this.#node(request); // fstatfs(2) of a node that has ended fails with ESTALE
     const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(
       request.uid,
       request.gid,
@@ -417,7 +468,9 @@ export class TreeHandlers implements Handlers {
     return DONE;
   }
 
-  /** poll(2), select(2), epoll_ctl(2). fuse_poll_out; an error shows as POLLERR. */
+  /**
+   * poll(2), select(2), epoll_ctl(2). Replies fuse_poll_out; the caller sees an error as POLLERR.
+   */
   poll(request: Request, reply: Reply): Outcome {
     const handle = this.#handle(request);
     handle.pollKeyLow = request.u32();
@@ -425,20 +478,23 @@ export class TreeHandlers implements Handlers {
     const flags = request.u32();
     const isWatched = (flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0;
     const ready = handle.pollFor(request.pid, request.u32(), isWatched);
-    // Also when it is ready: an edge-triggered epoll wants to hear of what comes on top.
+    // Also if the file is ready: an edge-triggered epoll waits for the events that come after.
     if (isWatched) handle.watch();
     reply.u32(ready);
     reply.u32(0);
     return DONE;
   }
 
-  /** A signal for a caller that waits. No reply but to the request it is about, EINTR. */
+  /**
+   * The kernel sends it when a signal comes for a caller that waits. No reply; the interrupted
+   * request fails with EINTR.
+   */
   interrupt(request: Request): Outcome {
     this.reads.interrupt(request.u32(), request.u32());
     return NO_REPLY;
   }
 
-  /** The last thing some mounts hear; ours end with ENODEV instead. */
+  /** The last request of some mounts. This one never gets it: it ends with ENODEV instead. */
   destroy(): Outcome {
     return DONE;
   }
@@ -447,6 +503,10 @@ export class TreeHandlers implements Handlers {
     return this.tree.node(request.nodeid as NodeId);
   }
 
+  /**
+   * Returns the directory that the request names, and notes that the caller has entered it.
+   * @throws FsError ENOTDIR, ESTALE
+   */
   protected directory(request: Request): Directory {
     const node = this.#node(request);
     if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, NO_DIRECTORY);
@@ -458,12 +518,18 @@ export class TreeHandlers implements Handlers {
     return this.tree.handle(request.u64() as FileHandle);
   }
 
+  /**
+   * Reads the next name of the request.
+   * @returns bytes as characters
+   * @throws FsError ENAMETOOLONG
+   */
   protected name(request: Request): string {
     const name = request.name();
     refuseLong(name);
     return name;
   }
 
+  /** Puts fuse_entry_out of a node into the reply, and counts the lookup. */
   protected entry(reply: Reply, node: Node): void {
     this.tree.remember(node);
     node.attributes(this.#attributes);
@@ -477,9 +543,15 @@ export class TreeHandlers implements Handlers {
 }
 
 /**
- * Nothing is cached but the events of `log/`, which do not change and whose directory does not end: shared mappings need that.
- * A link to the same event in a process directory is another inode to the kernel, with no pages. Closing sends nothing but RELEASE. A stream is not seeked, and its reads don't hold the file
- * position's lock while they wait (FOPEN_STREAM). Writers don't wait for each other.
+ * Returns the flags of fuse_open_out for an open file.
+ *
+ * - The kernel caches only the events of `log/`: they do not change, their directory does not end,
+ *   and shared mappings need the cache. A link to the same event in a process directory is another
+ *   inode to the kernel, without cached pages.
+ * - close(2) sends only RELEASE (FOPEN_NOFLUSH).
+ * - A stream can't be seeked, and its reads don't hold the lock of the file position while they
+ *   wait (FOPEN_STREAM).
+ * - Writers don't wait for each other (FOPEN_PARALLEL_DIRECT_WRITES).
  */
 function openFlags(handle: Handle): number {
   const { node } = handle;
@@ -490,7 +562,11 @@ function openFlags(handle: Handle): number {
   return handle.isStream ? flags | OpenFlag.FOPEN_NONSEEKABLE | OpenFlag.FOPEN_STREAM : flags;
 }
 
-/** An attribute's value for a caller that has `room` for it, or its size for one that asks with none. */
+/**
+ * Replies the value of an attribute, or only its size if the caller asks with room for 0 bytes.
+ * Fails with ERANGE if the value does not fit.
+ * @param room the caller's buffer in bytes
+ */
 function sized(reply: Reply, room: number, value: string): Outcome {
   if (room !== 0 && room < value.length)
     return reply.refuse(Errno.ERANGE, 'the caller has no room for the value');
@@ -501,7 +577,7 @@ function sized(reply: Reply, room: number, value: string): Outcome {
   return DONE;
 }
 
-/** fuse_setattr_in. */
+/** Reads fuse_setattr_in. */
 function readChanges(request: Request): AttributeChanges {
   const valid = request.u32();
   request.skip(12); // padding, fh
@@ -509,7 +585,7 @@ function readChanges(request: Request): AttributeChanges {
   request.skip(8); // lock_owner
   const atimeSec = request.i64();
   const mtimeSec = request.i64();
-  request.skip(8); // ctime: the tree's own
+  request.skip(8); // ctime: the tree keeps its own
   const atimeNsec = request.u32();
   const mtimeNsec = request.u32();
   request.skip(4); // ctimensec

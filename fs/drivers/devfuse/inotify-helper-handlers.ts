@@ -1,8 +1,9 @@
 /**
- * The requests of the helper that raises inotify events (native/notifier/): some mean something else than those of all others.
+ * The handlers of the notifier's requests, the helper that raises inotify events
+ * (native/notifier/). Some of its requests mean something else than those of other processes.
  *
- * The helper finds ghosts, the directories of dead owners, and removes them. It finds no event that it has to announce: else it
- * could not make one (fs/tree/inotify-queue.ts).
+ * The notifier finds ghosts, the directories of dead owners, and removes them. It finds no event
+ * that it has to announce: a file that exists can't be made (fs/tree/inotify-queue.ts).
  */
 import { Errno, NOT_FOUND } from '../../shared/errors.js';
 import { DONE } from '../../fuse/opcodes.js';
@@ -15,26 +16,32 @@ import { WrittenEvent } from '../../tree/written-event.js';
 import { NAME_MAX, NAME_TOO_LONG } from '../common/calls.js';
 import { TreeHandlers } from './handlers.js';
 
-/** Why the helper is refused. */
+/** The reasons of errors. */
 const TO_BE_MADE = 'the helper is to make it';
 const TAKEN = 'the event has been taken meanwhile';
 
+/** Serves the requests of the notifier. */
 export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller {
+  /** The notifier's PID; -1 while there is none. */
   get pid(): number {
     return this.tree.inotify.helper;
   }
 
+  /** The handlers of the notifier's requests. */
   get handlers(): this {
     return this;
   }
 
-  /** fuse_entry_out of a ghost or a file; ENOENT for an event to be made, EALREADY for one that has been taken meanwhile. */
+  /**
+   * Replies fuse_entry_out of a ghost or a file. Fails with ENOENT for an event that the notifier
+   * has to make, and with EALREADY for an event that a process has popped since.
+   */
   override lookup(request: Request, reply: Reply): Outcome {
     const { inotify } = this.tree;
     const directory = this.directory(request);
     const name = request.name();
     if (name.length > NAME_MAX) return reply.refuse(Errno.ENAMETOOLONG, NAME_TOO_LONG);
-    // EALREADY spares us the helper's mknod(2).
+    // After EALREADY the notifier does not try mknod(2).
     if (directory instanceof EventDirectory)
       return inotify.isUnmade(directory, name)
         ? reply.refuse(Errno.ENOENT, TO_BE_MADE)
@@ -45,7 +52,10 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
     return DONE;
   }
 
-  /** Makes an event that is there already: the kernel raises IN_CREATE. ENOENT when it has been taken meanwhile. */
+  /**
+   * Replies fuse_entry_out of an event that exists already. The kernel then raises IN_CREATE. Fails
+   * with ENOENT if a process has popped the event since.
+   */
   override mknod(request: Request, reply: Reply): Outcome {
     const { inotify } = this.tree;
     const directory = this.directory(request);
@@ -61,7 +71,10 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
     return DONE;
   }
 
-  /** Removes a ghost and nothing else. Not ENOENT, which would take a new directory of that name out of the kernel's cache. */
+  /**
+   * Removes a ghost. Empty reply; fails with ENOTEMPTY for anything else. ENOENT would drop a new
+   * directory of that name from the kernel's cache.
+   */
   override rmdir(request: Request, reply: Reply): Outcome {
     this.directory(request);
     return this.tree.inotify.removeGhost(this.name(request))

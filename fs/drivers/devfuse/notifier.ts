@@ -1,6 +1,7 @@
 /**
- * The helper process that raises inotify events on the mount: started with it, started again when it dies, ended with it.
- * Where there are no descriptors, processes or memory for it, it is tried again later, and its batches wait.
+ * Runs the notifier, the helper process that raises inotify events on the mount. The driver starts
+ * it after the mount, restarts it if it dies, and kills it after the unmount. If the machine is
+ * short of descriptors, processes or memory, the driver tries again later, and the batches wait.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { notifierProgram } from '#native';
@@ -10,29 +11,34 @@ import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
 import type { InotifyQueue } from '../../tree/inotify-queue.js';
 
-/** It is started again so many times within that time. */
+/** The notifier is restarted at most this often within RESTARTS_WINDOW_MS. */
 const MOST_RESTARTS = 5;
 const RESTARTS_WINDOW_MS = 60_000;
-/** How soon it is tried again where the machine lacks something for it: at first, and at most, after doubling. */
+/**
+ * The first and the longest delay before the next try, if the machine is short of something. It
+ * doubles.
+ */
 const FIRST_RETRY_MS = 100;
 const MOST_RETRY_MS = 10_000;
-/** What the machine may have again later. */
+/** Errors that say that the machine is short of something, which it may have later. */
 const LACKING = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'];
-/** The helper's own word for that: EXIT_TRY_LATER in native/notifier/notifier.h. */
+/** The notifier's exit code for the same: EXIT_TRY_LATER in native/notifier/notifier.h. */
 const EXIT_TRY_LATER = 75;
 
+/** Keeps one notifier running, and sends it the batches of the inotify queue. */
 export class Notifier {
   #child: ChildProcess | null = null;
-  /** A batch is under way: the next one waits until it is done. */
+  /** Whether a batch is under way. The next one waits until the notifier has answered. */
   #isBusy = false;
   #isScheduled = false;
   #isOver = false;
-  /** What it has answered so far. */
+  /** The part of the answer that has been read. */
   #answer = '';
+  /** When the last notifiers died (performance.now()). */
   readonly #deathsMs: number[] = [];
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
-  /** The daemon has said that the helper is tried again, and not yet that it runs. */
+  /** Whether the log says that the notifier can't be run yet, and not yet that it runs again. */
   #isLacking = false;
   readonly #work = (): void => {
     this.#isScheduled = false;
@@ -40,8 +46,9 @@ export class Notifier {
   };
 
   /**
-   * @param path where the mount is
-   * @param minor its device, so that nothing else is touched there
+   * Starts the notifier.
+   * @param path the mount point
+   * @param minor the minor number of the mount's device; the notifier touches no other mount there
    */
   constructor(
     private readonly inotify: InotifyQueue,
@@ -50,7 +57,7 @@ export class Notifier {
     private readonly path: string,
     private readonly minor: number,
   ) {
-    // Not at once: whoever has published is answered first, and more events may come along.
+    // Not at once: the publisher gets its reply first, and more events may come.
     inotify.attach(() => {
       if (this.#isScheduled || this.#isBusy) return;
       this.#isScheduled = true;
@@ -59,7 +66,7 @@ export class Notifier {
     this.#start();
   }
 
-  /** Ends it. The connection is over by now, so it waits for nothing. */
+  /** Kills the notifier. It can't hang in a request, because the connection is over by now. */
   stop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -82,28 +89,31 @@ export class Notifier {
     }
     this.#answer = '';
     child.once('error', (error) => this.#refused(error));
-    if (child.pid === undefined) return; // it could not be started, and the error follows
+    if (child.pid === undefined) return; // spawn has failed, and emits `error` next
     this.#child = child;
     this.#isBusy = false;
     this.inotify.helperStarted(child.pid);
     this.trace.inotify?.(`the helper is process ${child.pid}`);
-    child.stdin!.on('error', () => undefined); // it has died, and its end says so
+    child.stdin!.on('error', () => undefined); // the notifier has died: `exit` reports it
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     child.once('exit', (code, signal) =>
       this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`),
     );
   }
 
+  /** Handles an error of spawn: tries again later, or gives up. */
   #refused(error: Error): void {
     if (this.#isOver) return;
     if (isSystemError(error) && LACKING.includes(error.code)) this.#retry(error.message);
     else this.#failed(error.message);
   }
 
-  /** Tries again later. What comes meanwhile stays in the queue, whose memory is bounded. */
+  /**
+   * Tries again later. Until then the notices stay in the inotify queue, whose memory is bounded.
+   */
   #retry(why: string): void {
     this.#child = null;
-    this.#isBusy = true; // nothing is sent until there is a helper
+    this.#isBusy = true; // no batch is sent until a notifier runs
     this.inotify.helperEnded();
     if (!this.#isLacking)
       this.logger.warn(
@@ -123,6 +133,7 @@ export class Notifier {
     this.#sendNext();
   }
 
+  /** Gives up for the rest of the mount's life. */
   #failed(why: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -132,6 +143,10 @@ export class Notifier {
     );
   }
 
+  /**
+   * Handles the end of the notifier: restarts it, tries again later, or gives up.
+   * @param code the exit code; null after a signal
+   */
   #ended(code: number | null, why: string): void {
     if (this.#isOver) return;
     if (code === EXIT_TRY_LATER) return this.#retry(why);
@@ -157,14 +172,17 @@ export class Notifier {
     this.#child.stdin!.write(batch);
   }
 
-  /** It has answered: the next lack is a new one. */
+  /** Notes that the notifier has answered a batch: a later failure is logged anew. */
   #worked(): void {
     this.#retryMs = FIRST_RETRY_MS;
     if (this.#isLacking) this.logger.info('the notifier runs again');
     this.#isLacking = false;
   }
 
-  /** `Q<inode>` for each directory that nobody watches, then `.`, a line each. */
+  /**
+   * Reads a part of the answer to a batch: a line `Q<inode>` for each directory that no process
+   * watches, then a line `.`.
+   */
   #take(text: string): void {
     this.#answer += text;
     if (!this.#answer.endsWith('.\n')) return;
@@ -183,14 +201,15 @@ export class Notifier {
 }
 
 /**
- * A batch in words: each part as it is sent (native/notifier/main.c), `D` a directory by inode and name, `S` a thread that may watch
- * it, `N` an event, `G` a dead owner's directory, `F` an inode to forget.
+ * Returns a batch as text for the trace. Each part is as it is sent (native/notifier/main.c): `D` a
+ * directory by inode and name, `S` a thread that may watch it, `N` an event, `G` a dead owner's
+ * directory, `F` an inode to forget.
  */
 function describeBatch(batch: Buffer): string {
   return batch
     .toString('latin1')
     .split('\0')
-    .slice(0, -2) // the end of the batch, and nothing behind it
+    .slice(0, -2) // without the `.` and the empty string behind the last NUL
     .map(quoted)
     .join(' ');
 }

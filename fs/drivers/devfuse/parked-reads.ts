@@ -1,4 +1,7 @@
-/** The reads that wait, by slot. A slot's `unique` lies in memory that the channel answers from. */
+/**
+ * The parked reads, by slot. The channel shares the memory that holds each slot's `unique`, and
+ * answers from there.
+ */
 import { InHeader } from '../../fuse/abi.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { LONG_READ_BYTES } from '../../fuse/session.js';
@@ -7,28 +10,37 @@ import type { QuotaLedger, QuotaAccount } from '../../tree/quota.js';
 
 const UNIQUE_BYTES = 8;
 
-/** What is known of a parked read's caller: see io-uring/missed-interrupt-poller.ts. */
+/**
+ * The state of a parked read for io-uring/missed-interrupt-poller.ts: `new` if it was parked since
+ * the last look, `old` if before, `interruptible` if no further look is needed.
+ */
 const Age = { new: 0, old: 1, interruptible: 2 } as const;
 
+/** The table of parked reads, and their charges. */
 export class ParkedReads {
-  /** `unique` of slot i, as the kernel sent it: 8 bytes at 8i. */
+  /** The `unique` of slot i as the kernel sent it: bytes 8i to 8i+7. */
   readonly uniques: Uint8Array;
   readonly #words: Uint32Array;
   readonly #reads: (ParkedRead | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #tids: Uint32Array;
   readonly #ages: Uint8Array;
-  /** Where each read is charged. */
+  /** The account that each read is charged to, by slot. */
   readonly #accounts: (QuotaAccount | undefined)[] = [];
   /**
-   * Slots by `unique`, in short lists: the first slot of each list plus one, and the one behind each slot plus one; 0 ends a list. When
-   * a thousand readers are killed each has its INTERRUPT, and a search among all of them would hold everybody up.
+   * A hash table of slots by `unique`, as linked lists: `#firsts` holds the first slot of each list
+   * plus one, `#nexts` holds the slot after each slot plus one, and 0 ends a list. If a thousand
+   * readers are killed, each causes an INTERRUPT: a search through all parked reads would delay all
+   * other requests.
    */
   readonly #firsts: Int32Array;
   readonly #nexts: Int32Array;
   readonly #mask: number;
 
-  /** @param most how many reads can wait at once @param ledger where each is charged to the user who reads */
+  /**
+   * @param most how many reads may be parked at once
+   * @param ledger charges each read to the reader's user
+   */
   constructor(
     private readonly most: number,
     private readonly ledger: QuotaLedger,
@@ -43,17 +55,22 @@ export class ParkedReads {
     this.#ages = new Uint8Array(most);
   }
 
-  /** How many wait. */
+  /** How many reads are parked. */
   get size(): number {
     return this.#reads.length - this.#free.length;
   }
 
-  /** How many slots there are, free ones included. */
+  /** How many slots there are, including free slots. */
   get slots(): number {
     return this.#reads.length;
   }
 
-  /** Parks the request in `request`; undefined when too many wait, or too many of its user's. */
+  /**
+   * Parks a READ.
+   * @param request the words of the READ request
+   * @param size the most bytes that it takes
+   * @returns undefined if too many reads are parked, in all or of the reader's user
+   */
   park(request: Uint32Array, handle: Handle, size: number): ParkedRead | undefined {
     if (this.size >= this.most) return undefined;
     const account = this.ledger.account(request[InHeader.uid >>> 2], request[InHeader.gid >>> 2]);
@@ -70,7 +87,7 @@ export class ParkedReads {
     return read;
   }
 
-  /** The parked read with that `unique`. */
+  /** Returns the parked read with this `unique`, or undefined. */
   find(uniqueLow: number, uniqueHigh: number): ParkedRead | undefined {
     const words = this.#words;
     for (
@@ -85,8 +102,9 @@ export class ParkedReads {
   }
 
   /**
-   * The list that a `unique` is in. The kernel counts them up in steps of two (fs/fuse/fuse_i.h, FUSE_REQ_ID_STEP): neighbours in
-   * time have neighbouring lists, and a list has more than one read only where one has waited for as many requests as there are lists.
+   * Returns the list for a `unique`. The kernel increases `unique` by two for each request
+   * (fs/fuse/fuse_i.h, FUSE_REQ_ID_STEP), so successive requests get successive lists. A list has
+   * more than one read only if a read has waited for as many requests as there are lists.
    */
   #listOf(uniqueLow: number, uniqueHigh: number): number {
     return ((uniqueLow >>> 1) ^ Math.imul(uniqueHigh, 0x9e3779b1)) & this.#mask;
@@ -110,37 +128,48 @@ export class ParkedReads {
     nexts[before] = nexts[slot];
   }
 
+  /** Returns the parked read in a slot, or undefined if the slot is free. */
   at(slot: number): ParkedRead | undefined {
     return this.#reads[slot];
   }
 
-  /** The thread that waits. */
+  /** Returns the id of the thread that waits; 0 if it has none in the daemon's PID namespace. */
   tidOf(slot: number): number {
     return this.#tids[slot];
   }
 
-  /** True when it has waited for a while: at the second call. */
+  /**
+   * Ages the read in a slot.
+   * @returns false at the first call for a read, and true from then on
+   */
   grow(slot: number): boolean {
     if (this.#ages[slot] !== Age.new) return true;
     this.#ages[slot] = Age.old;
     return false;
   }
 
-  /** Nothing more needs to be known of its caller. */
+  /**
+   * Notes that the missed-interrupt poller need not look at the reader again.
+   */
   markInterruptible(slot: number): void {
     this.#ages[slot] = Age.interruptible;
   }
 
+  /** Returns whether `markInterruptible` was called for the read. */
   isInterruptible(slot: number): boolean {
     return this.#ages[slot] === Age.interruptible;
   }
 
-  /** It has got `length` bytes. Its open file takes note where it asked for more: io_uring reads on. */
+  /**
+   * Tells the open file if an answer was shorter than its read: io_uring then reads the rest.
+   * @param length the bytes of the answer
+   */
   noteShort({ slot, handle, size }: ParkedRead, length: number): void {
     if (length > 0 && length < size)
       handle.gotShort(this.#tids[slot], 0, size - length, size >= LONG_READ_BYTES);
   }
 
+  /** Frees the read's slot, and refunds its charge. */
   free(read: ParkedRead): void {
     const { slot } = read;
     this.#leave(slot);

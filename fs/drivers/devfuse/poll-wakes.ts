@@ -1,33 +1,37 @@
 /**
- * Poll wake-ups. The kernel wakes all pollers of an open file inside our write(2) of FUSE_NOTIFY_POLL (fs/fuse/file.c,
- * fuse_notify_poll_wakeup). A user may have thousands of threads or epoll sets on one file, and each wake-up then takes
- * many milliseconds, in which nobody is served. So a file that is slow to wake is woken seldom: its pollers wait longer,
- * and other users do not.
+ * Wakes pollers, and limits the time that this takes. The kernel wakes all pollers of an open file
+ * inside the daemon's write(2) of FUSE_NOTIFY_POLL (fs/fuse/file.c, fuse_notify_poll_wakeup). A
+ * user may have thousands of threads or epoll sets on one file. Each wake-up then takes many
+ * milliseconds, in which the daemon serves no request. So the daemon wakes such a slow file less
+ * often: its pollers wait longer, and other users do not.
  */
 import type { Handle } from '../../tree/nodes/node.js';
 
 /**
- * A wake-up that takes more CPU time than this is slow: that of some hundred pollers. Time that passes is no measure, because
- * the poller that was woken may run on our CPU meanwhile.
+ * A wake-up that takes more CPU time than this is slow, in milliseconds: it is the cost of some
+ * hundred pollers. Elapsed time would not tell, because a woken poller may run on the daemon's CPU
+ * meanwhile.
  */
 const SLOW_MS = 1;
-/** A slow file is woken again after so many times as long as it took. */
+/** The pause after a slow wake-up, as a multiple of its CPU time. */
 const PAUSE_FACTOR = 200;
+/** The longest pause. */
 const MOST_PAUSE_MS = 5000;
-/** How often it is looked whether the pause of a slow file is over. */
+/** How often the daemon checks whether a pause is over. */
 const LOOK_EVERY_MS = 20;
 
+/** Wakes the pollers of open files, and pauses after slow wake-ups. */
 export class PollWakes {
-  /** When each slow file may be woken again (performance.now()). */
+  /** The end of each slow file's pause (performance.now()). */
   readonly #notBeforeMs = new Map<Handle, number>();
-  /** The slow files that have to be woken. */
+  /** The slow files to wake after their pause. */
   readonly #due = new Set<Handle>();
   #timer: NodeJS.Timeout | null = null;
 
-  /** @param notify wakes the pollers of an open file */
+  /** @param notify wakes the pollers of an open file, and returns when the kernel has done it */
   constructor(private readonly notify: (handle: Handle) => void) {}
 
-  /** Wakes the pollers of an open file now, or later where the last wake-up took long. */
+  /** Wakes the pollers of an open file now, or after its pause if its last wake-up was slow. */
   wake(handle: Handle): void {
     if (this.#notBeforeMs.has(handle)) {
       this.#due.add(handle);
@@ -36,6 +40,7 @@ export class PollWakes {
     this.#wakeNow(handle);
   }
 
+  /** Drops all pauses, and all wake-ups that wait. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -63,7 +68,7 @@ export class PollWakes {
     }, LOOK_EVERY_MS);
   }
 
-  /** Ends the pauses that are over, and wakes at most one file. */
+  /** Ends each pause that is over, until one file is woken. */
   #look(): void {
     const nowMs = performance.now();
     for (const [handle, notBeforeMs] of this.#notBeforeMs) {

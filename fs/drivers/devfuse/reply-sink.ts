@@ -1,22 +1,24 @@
 /**
- * Where the bytes of a read go: one slice of the log goes to the kernel from where it lies, everything else is copied
- * behind the reply's header.
+ * Collects the bytes of the reply to a READ. One slice of the log goes to the kernel without a
+ * copy. All other bytes are copied behind the reply's header.
  */
 import { ControlWord } from '#native';
 import type { Sink } from '../../bus/sink.js';
 import { Size } from '../../fuse/abi.js';
 
+/** The bytes of one reply: first the copied bytes, then the slice. */
 export class ReplySink implements Sink {
+  /** How many more bytes the reader takes. */
   room = 0;
-  /** Bytes copied behind the header. */
+  /** How many bytes were copied behind the header. */
   copied = 0;
   #sliceStart = 0;
   #sliceLength = 0;
 
   /**
-   * @param reply the memory that replies are written from
-   * @param log the log's ring
-   * @param control the channel's words, which name the slice that it appends to a reply
+   * @param reply the memory of the reply
+   * @param log the memory of the log
+   * @param control the channel's words (FuseChannelOptions.control); they carry the slice
    */
   constructor(
     private readonly reply: Uint8Array,
@@ -24,16 +26,20 @@ export class ReplySink implements Sink {
     private readonly control: Uint32Array,
   ) {}
 
-  /** The bytes of the read so far. */
+  /** How many bytes the reply has so far, its header excluded. */
   get length(): number {
     return this.copied + this.#sliceLength;
   }
 
-  /** The bytes of the slice. */
+  /** How many of them are the slice. */
   get sliced(): number {
     return this.#sliceLength;
   }
 
+  /**
+   * Begins a reply.
+   * @param room the most bytes that the reader takes
+   */
   begin(room: number): this {
     this.room = room;
     this.copied = 0;
@@ -41,11 +47,12 @@ export class ReplySink implements Sink {
     return this;
   }
 
+  /** Adds `length` bytes from `start`, no more than `room`. */
   put(bytes: Uint8Array, start: number, length: number): void {
     this.room -= length;
     if (bytes === this.log && this.#extendSlice(start, length)) return;
     if (this.#sliceLength > 0) {
-      // Only one slice can follow, and only at the end: what comes behind it makes it a copy.
+      // A reply can have one slice, at its end. More bytes follow, so the slice has to be copied.
       this.#copy(this.log, this.#sliceStart, this.#sliceLength);
       this.#sliceLength = 0;
       if (bytes === this.log && this.#extendSlice(start, length)) return;
@@ -53,12 +60,13 @@ export class ReplySink implements Sink {
     this.#copy(bytes, start, length);
   }
 
-  /** Tells the channel of the slice. */
+  /** Hands the slice to the channel. */
   end(): void {
     this.control[ControlWord.sliceStart] = this.#sliceStart;
     this.control[ControlWord.sliceLength] = this.#sliceLength;
   }
 
+  /** Returns false if the bytes do not follow the slice in the log. */
   #extendSlice(start: number, length: number): boolean {
     if (this.#sliceLength === 0) this.#sliceStart = start;
     else if (start !== this.#sliceStart + this.#sliceLength) return false;

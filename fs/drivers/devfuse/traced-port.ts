@@ -1,4 +1,4 @@
-/** The reply port, while requests are traced: the answer to a parked read has its line too. */
+/** The reply port while requests are traced: it adds a line for each answer to a parked read. */
 import { Errno } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
 import type { RequestTracer } from '../../fuse/request-tracer.js';
@@ -11,13 +11,18 @@ const REASONS: ReadonlyMap<number, string> = new Map([
   [Errno.ESTALE, 'the directory that is read has ended, with its owner or by rmdir'],
 ]);
 
+/** Traces each call, and passes it on to another port. */
 export class TracedPort implements ReplyPort {
   readonly #uniques: Uint32Array;
   #sink: Sink | null = null;
-  /** How much room the sink had. */
+  /** The sink's room at the beginning, in bytes. */
   #room = 0;
 
-  /** @param uniques `unique` of each slot, 8 bytes each @param tracer where the lines go */
+  /**
+   * @param port receives all calls
+   * @param uniques the `unique` of each slot, 8 bytes each
+   * @param tracer writes the lines
+   */
   constructor(
     private readonly port: ReplyPort,
     uniques: Uint8Array,
@@ -26,6 +31,10 @@ export class TracedPort implements ReplyPort {
     this.#uniques = new Uint32Array(uniques.buffer, uniques.byteOffset, uniques.length >>> 2);
   }
 
+  /**
+   * Begins an answer to parked reads.
+   * @param size the most bytes that each of them takes
+   */
   begin(size: number): Sink {
     const sink = this.port.begin(size);
     this.#sink = sink;
@@ -33,7 +42,7 @@ export class TracedPort implements ReplyPort {
     return sink;
   }
 
-  /** Told before the slots are free: by then they may be another's. */
+  /** Traces before it answers: afterwards the slots are free, and another read may have them. */
   answer(reads: readonly ParkedRead[]): void {
     const bytes = this.#room - (this.#sink?.room ?? this.#room);
     for (const { slot } of reads)
@@ -41,14 +50,20 @@ export class TracedPort implements ReplyPort {
     this.port.answer(reads);
   }
 
+  /** Passes `cork` on; it has no line. */
   cork(): void {
     this.port.cork();
   }
 
+  /** Passes `uncork` on; it has no line. */
   uncork(): void {
     this.port.uncork();
   }
 
+  /**
+   * Traces and ends a parked read with an error.
+   * @param errno positive, as in errno(3)
+   */
   fail(read: ParkedRead, errno: number): void {
     const { slot } = read;
     this.tracer.failedLate(
@@ -60,6 +75,7 @@ export class TracedPort implements ReplyPort {
     this.port.fail(read, errno);
   }
 
+  /** Traces and wakes the pollers of an open file. */
   wake(handle: Handle): void {
     this.tracer.woken(handle.node.id);
     this.port.wake(handle);

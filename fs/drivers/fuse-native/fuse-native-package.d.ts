@@ -1,29 +1,40 @@
-/** What we use of the npm package fuse-native 2.2.6, which has no types: its class is made to be extended in parts. */
+/**
+ * Types of the npm package fuse-native 2.2.6, which has none, as far as eventfs uses it: a subclass
+ * replaces parts of its class.
+ */
 declare module 'fuse-native' {
-  /** Answers one operation: a result or a negative errno, and what goes with it. */
+  /**
+   * Answers one operation with a result or a negative errno, and the operation's further values.
+   */
   export type Signal = (result: number, ...values: unknown[]) => void;
 
+  /** One mount by libfuse. */
   export default class Fuse {
     constructor(
       path: string,
       operations: Readonly<Record<string, true>>,
       options: { timeout: false },
     );
+    /** The mount point. */
     readonly mnt: string;
-    /** By operation number; called with the memory of the libfuse thread that waits, the number, and the arguments. */
+    /**
+     * The handlers, by operation number. The addon calls each with the memory of the libfuse thread
+     * that waits, the number, and the arguments.
+     */
     readonly _handlers: ((thread: Uint8Array, ...rest: unknown[]) => void)[];
-    /** What fuse_native_mount works on. */
+    /** The memory that fuse_native_mount works on. */
     _thread: Uint8Array;
-    /** Called when the kernel has begun to talk. */
+    /** Called after INIT. */
     _openCallback: ((error: Error | null) => void) | null;
+    /** Allocates memory for the addon. */
     readonly _malloc: (size: number) => Uint8Array;
     _getImplementedArray(): Uint32Array;
-    /** What libfuse is told, as `-oname,name=value`. */
+    /** Returns the options of libfuse, as `-oname,name=value`. */
     _fuseOptions(): string;
   }
 }
 
 declare module 'node-gyp-build' {
-  /** Loads the addon of a package. */
+  /** Loads the addon of the package in `directory`. */
   export default function load(directory: string): unknown;
 }

@@ -1,10 +1,15 @@
 /**
- * The tree behind the npm package fuse-native, which is libfuse 2: the long way.
+ * The driver that serves the tree by the npm package fuse-native, which is libfuse 2.
  *
- *   kernel --> a thread of libfuse's --> fuse-native --drain the deaths--> path-calls --> tree --> and all the way back
- *   bus --take, settle--> tree --ReplyPort--> each parked read is answered, and its thread goes on
+ * A request; its reply takes the same way back:
  *
- * What it can't do stands in docs/drivers.md.
+ *   kernel --> thread of libfuse --> fuse-native --drain the deaths--> path-calls --> tree
+ *
+ * An event, with one answer for each parked read, whose thread then goes on:
+ *
+ *   bus --take, settle--> tree --ReplyPort--> answers --> threads of libfuse --> kernel
+ *
+ * docs/drivers.md lists the limits of this driver.
  */
 import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
@@ -29,34 +34,42 @@ import { MOUNT_HINTS, OPEN_HINTS, clearMountPoint, detachOrTell } from '../commo
 import { PathCalls } from './path-calls.js';
 
 /**
- * How many reads may wait at once: what is beyond is told EAGAIN. libfuse ends a thread whenever more than ten have nothing
- * to do, and fuse-native never gives back what it keeps for one. So as many as wake together must stay below that.
+ * How many reads may be parked at once. Further reads get EAGAIN. libfuse ends a thread if more
+ * than ten are idle, and fuse-native never frees the memory that it keeps for a thread. So fewer
+ * reads than that may wake together.
  */
 export const MOST_PARKED = 8;
-/** The most that one read(2) of the kernel's asks for. */
+/** The most bytes that one READ of the kernel asks for. */
 const MOST_DATA = 128 * 1024;
 
+/** How long the kernel may take to send INIT. */
 const BEGIN_TIMEOUT_MS = 5000;
-/** How often the driver looks for what it is not told. */
+/** How often the driver looks for changes that fuse-native does not report. */
 const LOOK_EVERY_MS = 200;
-/** How long the last replies may take to reach those who wait for them. */
+/** How long the driver waits for the last replies to reach their callers. */
 const LINGER_MS = 2000;
 
+/** A warning that the log gets at each mount. */
 const LIMITS =
   'fuse-native: process directories go by PID only (mkdir <pid>[.label]) and are private until chmod; no poll, no inotify by the daemon; ' +
   `at most ${MOST_PARKED} blocked reads; docs/drivers.md has the rest`;
 
-/** A read that waits, by slot. */
+/** A parked read, and the call that it answers. */
 interface Parked extends ParkedRead {
   readonly asked: AskedRead;
 }
 
-/** Puts the bytes of a read where they belong. */
+/** Copies the bytes of a read into a buffer. */
 class BufferSink implements Sink {
   room = 0;
   length = 0;
   #to: Uint8Array = new Uint8Array(0);
 
+  /**
+   * Begins a read.
+   * @param to the buffer
+   * @param room the most bytes that the reader takes
+   */
   begin(to: Uint8Array, room: number): this {
     this.#to = to;
     this.room = room;
@@ -71,28 +84,31 @@ class BufferSink implements Sink {
   }
 }
 
+/** The driver `fuse-native`. */
 export class FuseNative implements Driver, ReplyPort, SessionEnds {
   readonly calls: PathCalls;
   readonly #sink = new BufferSink();
-  /** What all of some parked reads get. */
+  /** The bytes of one answer to several parked reads. */
   readonly #answer = new BufferSink();
   readonly #answerBytes = new Uint8Array(MOST_DATA);
+  /** The parked reads, by slot. */
   readonly #parked = new Map<number, Parked>();
   #nextSlot = 0;
   #ending = false;
   #session: LibfuseSession | null = null;
-  /** The mount's device, by which it is found again wherever it has been moved. */
+  /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection = -1;
-  /** libfuse's /dev/fuse: open as long as it serves. */
+  /** The descriptor of libfuse's /dev/fuse, which is open as long as libfuse serves. */
   #descriptor = -1;
   #looking: NodeJS.Timeout | null = null;
-  /** The threads that waited for a lock when it was last looked. */
+  /** The threads that waited for a lock at the last look. */
   #waiters = new Set<number>();
-  /** The thread of libfuse's that waits for the others' end. */
+  /** The thread of libfuse that waits for the end of the others. */
   #idle: ReadonlySet<number> = new Set();
   #interrupts: ReadableWatch | null = null;
   #isSettling = false;
 
+  /** @param noteRequest called for each request before the driver serves it */
   constructor(
     private readonly tree: Tree,
     readonly logger: Logger,
@@ -101,10 +117,19 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   ) {
     this.calls = new PathCalls(tree);
     tree.report(() => [['PARKED', this.#parked.size]]);
-    // A publisher has its answer first
+    // Not at once: a publisher gets its reply before readers are woken
     tree.attach(this, () => this.#settleSoon());
   }
 
+  /**
+   * Mounts the tree and serves requests in the event loop.
+   * @param path the mount point, as /proc/self/mountinfo shows it
+   * @param onEnd called if the connection ends without a call of `unmount`: another process has
+   *   unmounted it
+   * @returns a promise that resolves once the kernel has sent INIT
+   * @throws UserError if the path is too long, if libfuse can't mount, or if the kernel sends no
+   *   INIT within 5 s
+   */
   async mount(path: string, onEnd: () => void): Promise<void> {
     if (Buffer.byteLength(path) > LONGEST_PATH_BYTES)
       throw new UserError(
@@ -130,6 +155,10 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     this.logger.warn(LIMITS);
   }
 
+  /**
+   * Ends every blocked read with end of file and unmounts. Releases libfuse once the last replies
+   * are out, or after LINGER_MS. Does nothing if the tree is not mounted.
+   */
   unmount(): void {
     const session = this.#session;
     if (session === null) return;
@@ -139,7 +168,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     detachOrTell(this.#connection, this.logger);
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#interrupts?.close();
-    // The event loop lives until the last replies are out: libfuse ends once nobody has anything open.
+    // The event loop lives until the last replies are out: libfuse ends once all files are closed.
     const end = Date.now() + LINGER_MS;
     const lingering = setInterval(() => {
       if (this.#isServed() && Date.now() < end) return;
@@ -159,11 +188,17 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
 
   // ---- SessionEnds
 
+  /** Drains the deaths, before the driver looks at a call. */
   drain(): void {
     this.noteRequest();
     this.tree.owners.drain();
   }
 
+  /**
+   * Serves a read(2), or parks it.
+   * @returns how many bytes it has put into `asked.bytes`, or undefined if the read is parked
+   * @throws FsError EAGAIN if too many reads are parked, in all or of the directory's user
+   */
   read(asked: AskedRead): number | undefined {
     const { bytes } = asked;
     const sink = this.#sink.begin(bytes, bytes.length);
@@ -174,7 +209,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   }
 
   #park(handle: Handle, asked: AskedRead): void {
-    // The reader is not told: the read is charged where the open file is.
+    // fuse-native does not pass the reader on, so the read is charged to the open file's account.
     const { account } = handle;
     if (
       this.#parked.size >= MOST_PARKED ||
@@ -194,10 +229,15 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
 
   // ---- ReplyPort
 
+  /**
+   * Begins an answer to parked reads.
+   * @param size the most bytes that each of them takes
+   */
   begin(size: number): Sink {
     return this.#answer.begin(this.#answerBytes, Math.min(size, MOST_DATA));
   }
 
+  /** Answers each of `reads` with a copy of the bytes in the sink. */
   answer(reads: readonly ParkedRead[]): void {
     const { length } = this.#answer;
     const bytes = this.#answerBytes.subarray(0, length);
@@ -208,14 +248,20 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     }
   }
 
-  /** Each answer goes at once. */
+  /** Does nothing: each answer goes at once. */
   cork(): void {}
+  /** Does nothing: each answer has gone already. */
   uncork(): void {}
 
+  /**
+   * Ends a parked read with an error.
+   * @param errno positive, as in errno(3)
+   */
   fail({ slot }: ParkedRead, errno: number): void {
     this.#free(slot).asked.done(-errno);
   }
 
+  /** Takes a read out of the table, and refunds its charge. */
   #free(slot: number): Parked {
     const read = this.#parked.get(slot)!;
     this.#parked.delete(slot);
@@ -223,12 +269,12 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     return read;
   }
 
-  /** Nobody can: libfuse has poll, fuse-native has not. */
+  /** Does nothing: fuse-native has no poll, though libfuse has. */
   wake(): void {}
 
-  // ---- what fuse-native does not tell
+  // ---- changes that fuse-native does not report
 
-  /** Looks whether libfuse still serves, and whether it holds a call back. */
+  /** Checks whether libfuse still serves, and whether a parked read blocks another call. */
   #look(onEnd: () => void): void {
     if (!this.#isServed()) {
       if (this.#looking !== null) clearInterval(this.#looking);
@@ -237,15 +283,20 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     } else this.#endStuck();
   }
 
-  /** Once all that it served is closed, or its connection was aborted, libfuse closes the descriptor and says nothing. */
+  /**
+   * Returns whether libfuse still serves. It closes its descriptor, and reports nothing, once all
+   * files are closed after an unmount or once the connection is aborted.
+   */
   #isServed(): boolean {
     return this.#descriptor >= 0 && linkOf(this.#descriptor) === '/dev/fuse';
   }
 
   /**
-   * A read holds libfuse's lock on its path for as long as it waits: rmdir(2) of its directory waits for that, unkillable, and so
-   * does whoever comes after. fuse-native is not told; but a thread that is seen waiting for a lock twice running is stuck,
-   * and the reads give way with EINTR: first those in process directories, which can be removed.
+   * Ends parked reads with EINTR if they block another call. A read holds libfuse's lock on its
+   * path as long as it waits. A rmdir(2) of its directory waits for that lock and can't be killed,
+   * and later calls wait too. libfuse does not report this to fuse-native. But if a thread waits
+   * for a lock at two looks in a row, it is stuck. The driver then ends the reads in process
+   * directories, which can be removed. Only if there are none, it ends all others.
    */
   #endStuck(): void {
     if (this.#parked.size === 0) return this.#waiters.clear();
@@ -258,7 +309,10 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     for (const read of mortal.length > 0 ? mortal : reads) interruptRead(this, read);
   }
 
-  /** libfuse sends a signal to the thread whose caller was interrupted, again every second: its read ends. */
+  /**
+   * Ends reads whose caller was interrupted: libfuse sends a signal to the thread that serves the
+   * call, and repeats it every second.
+   */
   #catchInterrupts(): void {
     const fd = catchInterrupts(INTERRUPT_SIGNAL);
     const bytes = new Uint8Array(1024);
@@ -269,7 +323,11 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     });
   }
 
-  /** @param address in the memory of the thread that was met; 0 when this machine can't tell, and then all may be meant. */
+  /**
+   * Ends the read of an interrupted thread.
+   * @param address an address in the memory of the thread; 0 if this machine can't tell, which ends
+   *   all parked reads
+   */
   #interruptAt(address: number): void {
     for (const read of this.#parked.values()) {
       const { thread } = read.asked;
@@ -280,7 +338,11 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   }
 }
 
-/** libfuse prints what is missing, but nothing that could be caught. */
+/**
+ * Makes sure that /dev/fuse can be opened. Without it, libfuse prints the reason, but reports no
+ * error that the driver could catch.
+ * @throws UserError
+ */
 function refuseWithoutFuse(): void {
   try {
     closeSync(openFuse());
@@ -290,13 +352,14 @@ function refuseWithoutFuse(): void {
   }
 }
 
-/** Our descriptors of /dev/fuse. */
+/** Returns the daemon's descriptors of /dev/fuse. */
 function connections(): number[] {
   return readdirSync('/proc/self/fd')
     .map(Number)
     .filter((fd) => linkOf(fd) === '/dev/fuse');
 }
 
+/** Returns the target of /proc/self/fd/<fd>, or undefined if the descriptor is not open. */
 function linkOf(fd: number): string | undefined {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
@@ -305,6 +368,10 @@ function linkOf(fd: number): string | undefined {
   }
 }
 
+/**
+ * Waits for `begun`.
+ * @throws UserError after BEGIN_TIMEOUT_MS
+ */
 async function inTime(begun: Promise<void>, path: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, failed) => {

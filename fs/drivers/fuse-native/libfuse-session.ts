@@ -1,9 +1,9 @@
 /**
- * fuse-native's side: its class, with what is wrong or missing in it done anew.
+ * Extends the class of fuse-native, and replaces its parts that are wrong or missing.
  *
- * It passes each call on from a thread of libfuse's, which waits for a semaphore until it is answered. Its own index.js has
- * no room for most options, shows a link count of 0 as 1, answers getxattr(2) with more than was asked for, and
- * unmounts with a line for the shell.
+ * fuse-native passes each call on from a thread of libfuse, which waits for a semaphore until the
+ * daemon answers. Its own index.js accepts only a few options, shows a link count of 0 as 1,
+ * answers getxattr(2) with more bytes than were asked for, and unmounts by a shell command.
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -17,6 +17,7 @@ import type { TraceLine } from '../../shared/trace.js';
 import type { Attributes, Listing } from '../../tree/nodes/node.js';
 import { type PathCalls, toUtf8 } from './path-calls.js';
 
+/** The addon of fuse-native, as far as eventfs uses it. */
 interface Addon {
   readonly sizeof_fuse_thread_t: number;
   readonly op_read: number;
@@ -26,22 +27,26 @@ interface Addon {
     thread: Uint8Array,
     ...rest: readonly unknown[]
   ): void;
-  /** Lets the event loop end; it unmounts nothing. */
+  /** Lets the event loop end. It does not unmount. */
   fuse_native_unmount(path: string, thread: Uint8Array): void;
 }
 
-// Not by import: when libfuse is not there, that fails twice, and once where nobody can catch it.
+// Not by `import`: without libfuse it fails twice, and one of the errors can't be caught.
 const require = createRequire(import.meta.url);
 const Fuse = require('fuse-native') as typeof FuseClass;
 const loadAddon = require('node-gyp-build') as typeof loadAddonOf;
 const addon = loadAddon(dirname(require.resolve('fuse-native'))) as Addon;
 
-/** The signal that libfuse sends to a thread whose caller was interrupted: a real-time one, which nothing else uses. */
+/**
+ * The signal that libfuse sends to a thread whose caller was interrupted. It is a real-time signal
+ * that no other part of the daemon uses.
+ */
 export const INTERRUPT_SIGNAL = 40;
 
-/** The longest path that the addon takes: it cuts off what is beyond. */
+/** The longest path that the addon takes, in bytes. It cuts longer paths off. */
 export const LONGEST_PATH_BYTES = 1023;
 
+/** The options of libfuse. */
 const OPTIONS = [
   'fsname=eventfs',
   'subtype=eventfs',
@@ -49,7 +54,7 @@ const OPTIONS = [
   'allow_other',
   'noexec',
   'use_ino',
-  // Nothing is remembered (docs/design.md, section 4)
+  // The kernel caches nothing (docs/design.md, section 4)
   'entry_timeout=0',
   'attr_timeout=0',
   'ac_attr_timeout=0',
@@ -58,11 +63,12 @@ const OPTIONS = [
   'max_readahead=0',
   'atomic_o_trunc',
   'big_writes',
-  // Else a killed reader could not end before the next event
+  // Without these a killed reader would not end before the next event
   'intr',
   `intr_signal=${INTERRUPT_SIGNAL}`,
 ];
 
+/** The operations that eventfs serves, by fuse-native's names. */
 const OPERATIONS = [
   'statfs',
   'fgetattr',
@@ -96,38 +102,44 @@ const OPERATIONS = [
 
 const TWO_32 = 2 ** 32;
 const PREFERRED_IO_BYTES = 4096;
+/** The unit of st_blocks (stat(2)). */
 const BLOCK_BYTES = 512;
 
-/** A read(2) that may have to wait. */
+/** A read(2) that the driver may park. */
 export interface AskedRead {
   readonly fh: number;
   readonly offset: number;
-  /** Where its bytes go. Not to be touched once it is answered. */
+  /** The reader's buffer. The driver must not touch it after the answer. */
   readonly bytes: Uint8Array;
-  /** The memory that holds the semaphore of the thread that waits. */
+  /** The memory of the libfuse thread that waits. It contains the thread's semaphore. */
   readonly thread: Uint8Array;
-  /** Answers it: the number of bytes, or a negative errno. */
+  /** Answers the read with the number of bytes, or with a negative errno. */
   readonly done: (result: number) => void;
 }
 
-/** What a session needs of the driver. */
+/** The driver, as far as a session needs it. */
 export interface SessionEnds {
   readonly calls: PathCalls;
   readonly logger: Logger;
-  /** The dead are reaped: before each call is looked at. */
+  /** Drains the deaths. The session calls it before it looks at a call. */
   drain(): void;
-  /** Reads at once, giving the number of bytes, or keeps the read and gives undefined. */
+  /**
+   * Serves a read, or parks it.
+   * @returns the number of bytes, or undefined if the read is parked
+   */
   read(read: AskedRead): number | undefined;
 }
 
+/** One mount by libfuse. */
 export class LibfuseSession extends Fuse {
-  /** Of the call that is served. */
+  /** The memory of the libfuse thread whose read(2) is being served. */
   #waiting: Uint8Array = new Uint8Array(0);
-  /** Why the last call that failed did: for the trace. */
+  /** Why the last failed call has failed, for the trace. */
   #why: string | undefined = undefined;
   /** How many calls were traced. */
   #traced = 0;
 
+  /** @param path the mount point, at most LONGEST_PATH_BYTES */
   constructor(
     path: string,
     private readonly ends: SessionEnds,
@@ -140,7 +152,10 @@ export class LibfuseSession extends Fuse {
     };
   }
 
-  /** mount(2), by libfuse. Resolves when the kernel has begun to talk. */
+  /**
+   * Mounts by libfuse.
+   * @returns a promise that resolves after INIT
+   */
   async begin(): Promise<void> {
     await new Promise<void>((done, failed) => {
       this._thread = Buffer.alloc(addon.sizeof_fuse_thread_t);
@@ -158,16 +173,21 @@ export class LibfuseSession extends Fuse {
     });
   }
 
-  /** Nothing of it keeps the process from ending any more. */
+  /** Releases what keeps the event loop alive, so that the process can end. It does not unmount. */
   letGo(): void {
     addon.fuse_native_unmount(this.mnt, this._thread);
   }
 
+  /** Returns the options for libfuse, in the place of fuse-native's. */
   override _fuseOptions(): string {
     return `-o${OPTIONS.join(',')}`;
   }
 
-  /** Traces each call from now on, or none: fuse-native finds its methods by name, and those of the object before the class's. */
+  /**
+   * Switches the trace of calls on or off. fuse-native finds the methods by name, so a method of
+   * the object takes the place of the class's.
+   * @param line writes a line of the trace; null for no trace
+   */
   traceTo(line: TraceLine | null): void {
     const own = this as unknown as Record<string, Operation | undefined>;
     for (const name of OPERATIONS) {
@@ -179,6 +199,7 @@ export class LibfuseSession extends Fuse {
     }
   }
 
+  /** Serves a call by `work`, with a line before it and a line for its answer. */
   #trace(
     line: TraceLine,
     name: string,
@@ -217,14 +238,19 @@ export class LibfuseSession extends Fuse {
     line(`<- #${id} (parked)`, { unique: String(id), opcode: name });
   }
 
-  /** Why the call that is served has failed. @param path what it was about */
+  /**
+   * Returns why the call that is being served has failed.
+   * @param path the call's first argument
+   */
   #reason(path: unknown): string | undefined {
     return this.#why === NOT_FOUND && typeof path === 'string'
       ? this.ends.calls.whyNotFound(path)
       : this.#why;
   }
 
-  /** Does a call and answers it: with what `work` gives, or the errno that it throws. */
+  /**
+   * Drains the deaths, does `work`, and answers with its result or with the errno that it throws.
+   */
   #serve(
     name: string,
     path: string,
@@ -241,6 +267,11 @@ export class LibfuseSession extends Fuse {
     done(result);
   }
 
+  /**
+   * Notes the reason of an error for the trace. Logs an unexpected error, and a mkdir(2) that fails
+   * with EPERM.
+   * @returns the errno to answer with; EIO for an unexpected error
+   */
   #failed(name: string, path: string, error: unknown): number {
     if (!(error instanceof FsError)) {
       this.ends.logger.error(`${name} of ${path}`, error);
@@ -248,11 +279,14 @@ export class LibfuseSession extends Fuse {
       return Errno.EIO;
     }
     this.#why = error.why;
-    // Who knows the other driver expects another answer, and is told why.
+    // With devfuse this mkdir(2) may succeed, so the log says why it fails here.
     if (name === 'mkdir' && error.errno === Errno.EPERM)
       this.ends.logger.warn(`mkdir: ${errnoName(error.errno)}: ${error.why}`);
     return error.errno;
   }
+
+  // ---- operations: fuse-native calls `_op_<name>` for each call, and `signal` answers it.
+  // PathCalls documents the system calls and the errors.
 
   _op_statfs(signal: Signal, path: string): void {
     const fields = new Uint32Array(11);
@@ -317,7 +351,7 @@ export class LibfuseSession extends Fuse {
     );
   }
 
-  /** fuse-native gives the access time twice, and the modification time not at all. */
+  /** fuse-native passes the access time twice, and does not pass the modification time. */
   _op_utimens(signal: Signal, path: string, atimeLow: number, atimeHigh: number): void {
     const ms = atimeLow + atimeHigh * TWO_32;
     this.#serve('utimens', path, signal, () => this.ends.calls.utimens(path, ms, ms));
@@ -460,16 +494,19 @@ export class LibfuseSession extends Fuse {
   }
 }
 
-/** What fuse-native calls for an operation. */
+/** A method that fuse-native calls for an operation. */
 type Operation = (this: LibfuseSession, signal: Signal, ...rest: readonly unknown[]) => void;
 
-/** An argument of a call, for the trace. */
+/** Returns an argument of a call as text for the trace. */
 function shown(argument: unknown): string {
   if (typeof argument === 'string') return quoted(Buffer.from(argument).toString('latin1'));
   return argument instanceof Uint8Array ? `<${argument.length} bytes>` : String(argument);
 }
 
-/** The 18 words that fuse-native makes a struct stat of. Its times are milliseconds since 1970, and none is before. */
+/**
+ * Fills in the 18 words that fuse-native makes a struct stat of. Times are milliseconds since 1970;
+ * earlier times become 0.
+ */
 function fill(stat: Uint32Array, attributes: Attributes): void {
   stat[0] = attributes.mode;
   stat[1] = attributes.uid;
@@ -486,7 +523,13 @@ function fill(stat: Uint32Array, attributes: Attributes): void {
   });
 }
 
-/** An attribute's value for a caller that has room for it, or its size for one that asks with none. ERANGE. */
+/**
+ * Writes the value of an attribute into the caller's buffer, or only returns its size if the buffer
+ * has 0 bytes.
+ * @param value bytes as characters
+ * @returns the value's size in bytes
+ * @throws FsError ERANGE if the value does not fit
+ */
 function sized(room: Buffer, value: string): number {
   if (room.length === 0) return value.length;
   if (room.length < value.length)

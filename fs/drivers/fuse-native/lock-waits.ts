@@ -1,13 +1,14 @@
 /**
- * Which threads of ours wait for something that lies on their own stack, by proc_pid_syscall(5). Among libfuse's threads that
- * is who waits for the lock of a path (fuse.c, wait_path), and the one that waits for all the others to end.
+ * Finds the daemon's threads that wait for an object on their own stack, by proc_pid_syscall(5).
+ * Among libfuse's threads these are the threads that wait for the lock of a path (fuse.c,
+ * wait_path), and the thread that waits for all others to end.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** How far above the stack pointer what a thread waits for may lie: a few of libfuse's frames. */
+/** How far above the stack pointer the object may lie, in bytes: a few frames of libfuse. */
 const NEAR_BYTES = 16 * 1024;
 
-/** The ids of the threads that wait so now. */
+/** Returns the ids of the threads that wait for an object on their own stack now. */
 export function stackWaiters(): number[] {
   return readdirSync('/proc/self/task').map(Number).filter(isStackWaiter);
 }
@@ -17,9 +18,9 @@ function isStackWaiter(thread: number): boolean {
   try {
     fields = readFileSync(`/proc/self/task/${thread}/syscall`, 'latin1').split(' ');
   } catch {
-    return false; // it has ended
+    return false; // the thread has ended
   }
-  // The call's number, six arguments, the stack pointer; or only `running`.
+  // The number of the system call, six arguments, the stack pointer; or only `running`.
   const [waitsFor, stack] = [Number(fields[1]), Number(fields[7])];
   return waitsFor >= stack && waitsFor < stack + NEAR_BYTES;
 }

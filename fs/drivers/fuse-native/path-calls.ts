@@ -1,9 +1,10 @@
 /**
- * The tree by paths, as libfuse's high-level interface asks for it: no node ids, no caller, a number for what is open.
- * Each call gives what it is asked for or throws; its comment says which system call sends it.
+ * The operations of the tree by path, as libfuse's high-level interface calls them: without node
+ * ids, without a caller, and with a number for each open file. Each comment names the system call
+ * that causes the call, and the errors that the call throws as an FsError.
  *
- * Nobody tells who calls, so what is made in a directory belongs to the directory's user, whoever made it; the kernel
- * checks permissions before it asks (default_permissions).
+ * fuse-native does not pass the caller on. So a new file belongs to its directory's user, not to
+ * the process that makes it. The kernel checks permissions before (default_permissions).
  */
 import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
@@ -35,45 +36,52 @@ import {
 import { O_APPEND, O_NONBLOCK, O_RDWR } from '../../shared/open-flags.js';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
-/** chown(2): stays as it is. */
+/** An id that chown(2) leaves as it is. */
 const UNCHANGED = 0xffffffff;
+/** The uid of an unknown user. */
 const NOBODY = -1;
-/** fuse-native has 32 bits for a number of blocks. */
+/** The most blocks that statfs(2) can report: fuse-native has 32 bits for them. */
 const MOST_BLOCKS = 0xffffffff;
-/** What libfuse renames a file to that is unlinked while it is open. */
+/** The name that libfuse gives to a file that is unlinked while it is open. */
 const HIDDEN_NAME = /^\.fuse_hidden[0-9a-f]{16}$/;
-/** What stands for bytes that are no UTF-8: fuse-native can't pass them on. */
+/** The character that fuse-native puts in place of bytes that are not UTF-8. */
 const REPLACEMENT = '\ufffd';
 
-/** A name of a directory: the node that the directory is, and the name's bytes as characters. */
+/** A name in a directory: the directory's node, and the name's bytes as characters. */
 interface Place {
   readonly directory: Directory;
   readonly name: string;
 }
 
+/** Serves the operations of libfuse on the tree. */
 export class PathCalls {
-  /** Files that were unlinked while they were open, by the path that libfuse has given them. Nobody else knows it. */
+  /**
+   * Files that were unlinked while they were open, by their hidden path, which only libfuse knows.
+   */
   readonly #hidden = new Map<string, Node>();
-  /** The flags that a file was opened with, by its handle. */
+  /** The flags of open(2), by handle. */
   readonly #flags: number[] = [];
   readonly #attributes = emptyAttributes();
 
   constructor(private readonly tree: Tree) {}
 
-  /** Every path walk, stat(2) and fstat(2). ENOENT, ENOTDIR, ENAMETOOLONG. */
+  /** Every path walk, stat(2) and fstat(2). Throws ENOENT, ENOTDIR, ENAMETOOLONG. */
   getattr(path: string): Attributes {
     const hidden = this.#hidden.get(path);
     const attributes = this.#attributesOf(hidden ?? this.#node(path));
-    if (hidden !== undefined) attributes.nlink++; // libfuse takes one off: a rename leaves the one of the new name
+    if (hidden !== undefined) attributes.nlink++; // libfuse subtracts the hidden name's link
     return attributes;
   }
 
-  /** A file that has just been created. ESTALE. */
+  /** The attributes of a file that has just been created. Throws ESTALE. */
   fgetattr(fh: number): Attributes {
     return this.#attributesOf(this.#handle(fh).node);
   }
 
-  /** statfs(2), as root sees it. @returns struct statvfs, field by field as far as the longest name */
+  /**
+   * statfs(2), with the values that root would see.
+   * @returns the fields of struct statvfs in order, up to the longest name (f_namemax)
+   */
   statfs(): readonly number[] {
     const { bytes, freeBytes, events, freeEvents } = this.tree.ledger.budget(0, 0);
     const [blocks, free] = [bytes, freeBytes].map((size) =>
@@ -104,47 +112,50 @@ export class PathCalls {
     this.#change(path, { ...(uid !== UNCHANGED && { uid }), ...(gid !== UNCHANGED && { gid }) });
   }
 
-  /** truncate(2). EFBIG, EINVAL. */
+  /** truncate(2). Throws EFBIG, EINVAL. */
   truncate(path: string, size: number): void {
     this.#change(path, { size });
   }
 
-  /** ftruncate(2). As truncate. */
+  /** ftruncate(2). Throws like truncate. */
   ftruncate(fh: number, size: number): void {
     this.#handle(fh).node.change({ size });
   }
 
-  /** utimensat(2), when both times are given. */
+  /** utimensat(2), if the caller sets both times. Both are in milliseconds since 1970. */
   utimens(path: string, atimeMs: number, mtimeMs: number): void {
     this.#change(path, { atime: timestamp(atimeMs), mtime: timestamp(mtimeMs) });
   }
 
-  /** readlink(2), and every path walk through a symlink. EINVAL, ENOENT. */
+  /** readlink(2), and every path walk through a symlink. Throws EINVAL, ENOENT. */
   readlink(path: string): string {
     return toUtf8(this.#node(path).readlink());
   }
 
-  /** mkdir(2). EEXIST; EPERM but for `<pid>` and `<pid>.<label>` in the root; ESRCH, ENFILE. */
+  /**
+   * mkdir(2). Throws EEXIST, EPERM for any name but `<pid>` and `<pid>.<label>` in the root, ESRCH,
+   * ENFILE.
+   */
   mkdir(path: string, mode: number): void {
     const { directory, name } = this.#place(path);
     if (directory instanceof RootDirectory) directory.mkdirForNamed(name, mode);
     else directory.mkdir(name, mode, this.#ownerOf(directory));
   }
 
-  /** mkfifo(3), mknod(2), bind(2) of a Unix socket. EPERM for devices, EEXIST. */
+  /** mkfifo(3), mknod(2), bind(2) of a Unix socket. Throws EPERM for devices, EEXIST. */
   mknod(path: string, mode: number): void {
     const { directory, name } = this.#free(path);
     directory.mknod(name, mode, this.#ownerOf(directory));
   }
 
-  /** link(2): the multicast. EPERM, EEXIST, ENOENT. */
+  /** link(2): it puts an event into another queue as well. Throws EPERM, EEXIST, ENOENT. */
   link(path: string, newPath: string): void {
     const node = this.#node(path);
     const { directory, name } = this.#free(newPath);
     directory.link(name, node);
   }
 
-  /** symlink(2). EPERM but in a process directory, EEXIST, EILSEQ. */
+  /** symlink(2). Throws EPERM outside of process directories, EEXIST, EILSEQ. */
   symlink(target: string, path: string): void {
     const bytes = toBytes(target);
     refuseTarget(bytes);
@@ -152,7 +163,10 @@ export class PathCalls {
     directory.symlink(name, bytes, this.#ownerOf(directory));
   }
 
-  /** rename(2). ENOENT, EPERM. With one of libfuse's hidden names: unlink(2) of a file that is open. */
+  /**
+   * rename(2). To one of libfuse's hidden names it means unlink(2) of a file that is open. Throws
+   * ENOENT, EPERM.
+   */
   rename(path: string, newPath: string): void {
     const from = this.#place(path);
     const to = this.#place(newPath);
@@ -163,31 +177,35 @@ export class PathCalls {
     this.#hidden.set(newPath, node);
   }
 
-  /** unlink(2). ENOENT, EPERM. With a hidden name: the last close(2). */
+  /** unlink(2); also the last close(2) of a file with a hidden name. Throws ENOENT, EPERM. */
   unlink(path: string): void {
     if (this.#hidden.delete(path)) return;
     const { directory, name } = this.#place(path);
     directory.unlink(name);
   }
 
-  /** rmdir(2). ENOENT, ENOTEMPTY, EPERM. */
+  /** rmdir(2). Throws ENOENT, ENOTEMPTY, EPERM. */
   rmdir(path: string): void {
     const { directory, name } = this.#place(path);
     directory.rmdir(name);
   }
 
-  /** setxattr(2). EOPNOTSUPP, EPERM, EINVAL, EEXIST, ENODATA. @param value bytes as characters */
+  /**
+   * setxattr(2). Throws EOPNOTSUPP, EPERM, EINVAL, EEXIST, ENODATA.
+   * @param value bytes as characters
+   * @param flags XATTR_CREATE, XATTR_REPLACE, or 0
+   */
   setxattr(path: string, name: string, value: string, flags: number): void {
     const node = this.#node(path);
     setXattr(node, toBytes(name), value, flags, this.#writerOf(node));
   }
 
-  /** getxattr(2): bytes as characters. ENODATA. */
+  /** getxattr(2). Returns the value, bytes as characters. Throws ENODATA. */
   getxattr(path: string, name: string): string {
     return this.#node(path).getXattr(toBytes(name));
   }
 
-  /** listxattr(2): names, each ended by NUL. */
+  /** listxattr(2). Returns the names, each ended by NUL. */
   listxattr(path: string): string {
     return this.#node(path)
       .listXattrs()
@@ -195,25 +213,31 @@ export class PathCalls {
       .join('');
   }
 
-  /** removexattr(2). ENODATA, EPERM. */
+  /** removexattr(2). Throws ENODATA, EPERM. */
   removexattr(path: string, name: string): void {
     const node = this.#node(path);
     node.removeXattr(toBytes(name), this.#writerOf(node));
   }
 
-  /** open(2) of what is there. EPERM, ELOOP, EISDIR. */
+  /** open(2) of a file that exists. Throws EPERM, ELOOP, EISDIR. */
   open(path: string, flags: number): FileHandle {
     const node = this.#node(path);
     return this.#enter(node, (owner) => node.open(flags, owner), flags);
   }
 
-  /** open(2) with O_CREAT of a name that is free. Its other flags are not told. EPERM, EEXIST. */
+  /**
+   * open(2) with O_CREAT of a name that is free. fuse-native does not pass the other flags on, so
+   * the file is open as with O_RDWR. Throws EPERM, EEXIST.
+   */
   create(path: string, mode: number): FileHandle {
     const { directory, name } = this.#free(path);
     return this.#enter(directory, (owner) => directory.create(name, mode, O_RDWR, owner), O_RDWR);
   }
 
-  /** read(2). The handle when there is nothing yet and the caller must wait, else undefined; EAGAIN, EINVAL. */
+  /**
+   * read(2). Puts the bytes into `sink`. Throws EAGAIN for O_NONBLOCK, EINVAL.
+   * @returns the handle if no event has come yet and the caller has to wait, else undefined
+   */
   read(fh: number, offset: number, sink: Sink): Handle | undefined {
     const handle = this.#handle(fh);
     const size = sink.room;
@@ -230,18 +254,21 @@ export class PathCalls {
     return handle;
   }
 
-  /** write(2); how many bytes it took. EINVAL, EFBIG, EBADF. */
+  /** write(2). Returns how many bytes it has taken. Throws EINVAL, EFBIG, EBADF. */
   write(fh: number, bytes: Uint8Array, length: number, offset: number): number {
     const handle = this.#handle(fh);
     return handle.write(bytes, 0, length, (this.#flags[fh] & O_APPEND) !== 0 ? APPEND : offset);
   }
 
-  /** fsync(2), fdatasync(2): nothing is written behind. ESTALE. Without this call the kernel would say 0 by itself. */
+  /**
+   * fsync(2), fdatasync(2). The tree has no data to write back. Throws ESTALE. Without this method
+   * the kernel would return 0 by itself.
+   */
   fsync(fh: number): void {
     this.#handle(fh);
   }
 
-  /** fsync(2) of a directory. ESTALE. */
+  /** fsync(2) of a directory. Throws ESTALE. */
   fsyncdir(path: string): void {
     this.#opened(() => this.#directory(path));
   }
@@ -251,12 +278,15 @@ export class PathCalls {
     this.tree.leave(fh as FileHandle);
   }
 
-  /** getdents64(2): all of it at once. */
+  /** getdents64(2). Lists the whole directory at once. */
   readdir(path: string, to: Listing): void {
     this.#opened(() => this.#directory(path).list(0, to));
   }
 
-  /** Does something with a directory that was there to be opened: where it is not any more, it has ended. */
+  /**
+   * Does `work` on an open directory. If its path does not exist, the directory has ended: throws
+   * ESTALE instead of ENOENT.
+   */
   #opened(work: () => unknown): void {
     try {
       work();
@@ -270,8 +300,9 @@ export class PathCalls {
   #attributesOf(node: Node): Attributes {
     const attributes = this.#attributes;
     node.attributes(attributes);
-    // sendfile(2), splice(2) and mmap(2) read through the page cache, which must not hold what is read once: with
-    // no size they find the end, and read(2) asks all the same.
+    // sendfile(2), splice(2) and mmap(2) read through the page cache, which must not hold bytes
+    // that are read once. With a size of 0 they find the end of the file. read(2) does not look at
+    // the size.
     if (node instanceof StreamFile || node instanceof QueueStreamFile) attributes.size = 0;
     return attributes;
   }
@@ -280,6 +311,11 @@ export class PathCalls {
     (this.#hidden.get(path) ?? this.#node(path)).change(changes);
   }
 
+  /**
+   * Opens a file, and charges its directory's user for it.
+   * @param open opens it as `owner`
+   * @param flags the flags of open(2)
+   */
   #enter(node: Node, open: (owner: Caller) => Handle, flags: number): FileHandle {
     const owner = this.#ownerOf(node);
     const heap = node.openHeap;
@@ -300,7 +336,7 @@ export class PathCalls {
     return this.tree.handle(fh as FileHandle);
   }
 
-  /** What a path leads to. ENOENT, ENOTDIR, ENAMETOOLONG, EILSEQ. */
+  /** Returns the node that a path leads to. Throws ENOENT, ENOTDIR, ENAMETOOLONG, EILSEQ. */
   #node(path: string): Node {
     let node: Node = this.tree.root;
     for (const name of parts(path)) {
@@ -314,7 +350,7 @@ export class PathCalls {
     return node;
   }
 
-  /** Why a path leads to nothing, in words: for the trace. */
+  /** Returns in words why a path does not exist, for the trace. */
   whyNotFound(path: string): string {
     let node: Node = this.tree.root;
     for (const name of parts(path)) {
@@ -332,7 +368,7 @@ export class PathCalls {
     return node;
   }
 
-  /** The directory that a path's last name is in, whether it is there or not. */
+  /** Returns the last name of a path and its directory, whether the name exists or not. */
   #place(path: string): Place {
     const slash = path.lastIndexOf('/');
     const name = toBytes(path.slice(slash + 1));
@@ -340,25 +376,30 @@ export class PathCalls {
     return { directory: this.#directory(path.slice(0, slash)), name };
   }
 
+  /** Like `#place`. Throws EEXIST if the name exists. */
   #free(path: string): Place {
     const place = this.#place(path);
     refuseTaken(place.directory, place.name);
     return place;
   }
 
-  /** Who makes something in a directory, as far as anybody can tell: the directory's user. */
+  /** Returns the node's user as the caller, because fuse-native does not pass the caller on. */
   #ownerOf(node: Node): Caller {
     const { uid, gid } = this.#attributesOf(node);
     return { uid, gid, pid: 0 };
   }
 
-  /** Who may have passed the kernel's check to change a node's attributes: its user, or nobody knows who. */
+  /**
+   * Returns the caller of a change of a node's attributes. If only the node's user may write, the
+   * kernel has let only that user pass. Else the user is unknown.
+   */
   #writerOf(node: Node): Caller {
     const owner = this.#ownerOf(node);
     return (node.mode & GROUP_OR_OTHERS_WRITE) === 0 ? owner : { ...owner, uid: NOBODY };
   }
 }
 
+/** Splits a path into its names, bytes as characters. */
 function parts(path: string): string[] {
   return toBytes(path)
     .split('/')
@@ -369,7 +410,10 @@ function timestamp(ms: number): Timestamp {
   return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
 }
 
-/** A text of fuse-native's as bytes, each a character, as the tree has it. EILSEQ when it was no UTF-8. */
+/**
+ * Converts a string of fuse-native to bytes as characters, the form that the tree uses.
+ * @throws FsError EILSEQ if the bytes were not UTF-8
+ */
 function toBytes(text: string): string {
   if (/^[\0-\x7f]*$/.test(text)) return text;
   if (text.includes(REPLACEMENT))
@@ -377,7 +421,10 @@ function toBytes(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
 
-/** And back. */
+/**
+ * Converts bytes as characters to a string for fuse-native.
+ * @param bytes UTF-8; other bytes become U+FFFD
+ */
 export function toUtf8(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString();
 }

@@ -1,38 +1,45 @@
 /**
- * Through io_uring the kernel may not tell us that a blocked reader was interrupted: where the signal comes before the READ
- * has been handed over, there is no INTERRUPT (fs/fuse/dev.c, request_wait_answer(): FR_SENT is not set yet). Such a reader,
- * killed or not, is in state D from then on, until we answer. So each parked read is looked at once, a little later:
+ * Finds interrupted readers that the kernel does not report with io_uring. If a signal comes before
+ * the kernel has handed the READ over, it sends no INTERRUPT (fs/fuse/dev.c, request_wait_answer():
+ * FR_SENT is not set yet). The reader, killed or not, is then in state D until the daemon answers.
+ * So the daemon reads the state of each parked read's thread a little later:
  *
- *   D   it waits for nothing but our answer: a signal has come, and the read ends with EINTR, as for an INTERRUPT
- *   R   it has been woken, or has not got to sleep yet: look again
- *   S   no signal has come, and of one that comes from now on we will be told
+ *   D   a signal has come, and the thread waits only for the answer: end the read with EINTR
+ *   R   the thread was woken, or does not sleep yet: look again
+ *   S   no signal has come, and the kernel will send INTERRUPT for a later one
  *
- * A read that is answered earlier costs nothing.
+ * A read that is answered before that costs nothing.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { ParkedRead } from '../../../tree/nodes/node.js';
 import type { ParkedReads } from '../parked-reads.js';
 
-/** A read is looked at when it has waited for once to twice that time. */
+/** The daemon looks at a read after it has waited for one to two times this long. */
 const LOOK_EVERY_MS = 50;
-/** The most that are looked at before others have their turn. */
+/** The most reads that the daemon looks at before it serves requests again. */
 const MOST_AT_ONCE = 64;
 
+/** Ends parked reads whose INTERRUPT the kernel does not send. */
 export class MissedInterruptPoller {
   #timer: NodeJS.Timeout | null = null;
+  /** The beginning of a /proc/<tid>/stat. */
   readonly #stat = Buffer.alloc(256);
 
-  /** @param interrupt ends a parked read as INTERRUPT would */
+  /**
+   * @param parked the reads to look at
+   * @param interrupt ends a parked read as INTERRUPT would
+   */
   constructor(
     private readonly parked: ParkedReads,
     private readonly interrupt: (read: ParkedRead) => void,
   ) {}
 
-  /** A read has been parked. */
+  /** Starts the timer, if it does not run. The driver calls it after it has parked a read. */
   watch(): void {
     this.#timer ??= setTimeout(this.#look, LOOK_EVERY_MS);
   }
 
+  /** Stops the timer. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -59,7 +66,11 @@ export class MissedInterruptPoller {
     if (!isDone) this.watch();
   };
 
-  /** The third field of /proc/<tid>/stat (proc_pid_stat(5)), behind a name that may have anything in it. */
+  /**
+   * Returns the thread's state: the third field of /proc/<tid>/stat (proc_pid_stat(5)). The field
+   * before it is a name that may contain any character, also `)`. Returns '' if there is no such
+   * thread.
+   */
   #stateOf(tid: number): string {
     try {
       const fd = openSync(`/proc/${tid}/stat`, 'r');
@@ -70,7 +81,7 @@ export class MissedInterruptPoller {
         closeSync(fd);
       }
     } catch {
-      return ''; // it has no number here, or a thread of the kernel's reads for it
+      return ''; // the thread has no id in this PID namespace, or a kernel thread reads for it
     }
   }
 }

@@ -1,26 +1,28 @@
 /**
- * Through io_uring a request may wait in the kernel for a reply on its CPU's queue, while all of those who could be replied to
- * there are blocked readers (native/addon/io_uring/fuse_ring.h). Then somebody else must ask us something on that CPU: the reply to that
- * brings the first of those who wait. A process for each time, because a thread of ours, or the notifier, that waits there
- * itself could not be helped.
+ * Releases requests that are stuck in the kernel with io_uring. A request may wait there for a
+ * reply on its CPU's queue, while blocked readers hold all entries of that queue
+ * (native/addon/io_uring/fuse_ring.h). Then another process has to make a request on that CPU: the
+ * reply to it brings the first request that waits. The daemon starts a process each time. A thread
+ * of the daemon, or the notifier, could get stuck there itself, and no process would release it.
  */
 import { spawn } from 'node:child_process';
 import { type FuseChannel, notifierProgram } from '#native';
 
-/** Replies that are under way by then need no help. */
+/** How long to wait before the first look: replies may be under way that bring the requests. */
 const WAIT_MS = 10;
-/** How long the helper may take, and how soon another one is tried. */
+/** How long the helper process may take, and the delay before the next try. */
 const HELP_TIMEOUT_MS = 500;
 const RETRY_MS = 100;
 
+/** Starts a helper process on each CPU whose queue is starved. */
 export class RingStallRescuer {
-  /** How often help was needed, for `.status`. */
+  /** How often a helper process was needed, for `.status`. */
   helped = 0;
   #timer: NodeJS.Timeout | null = null;
 
   /**
-   * @param path where the mount is
-   * @param minor its device, so that nothing else is touched there
+   * @param path the mount point
+   * @param minor the minor number of the mount's device; the helper touches no other mount there
    */
   constructor(
     private readonly channel: FuseChannel,
@@ -28,9 +30,10 @@ export class RingStallRescuer {
     private readonly minor: number,
   ) {}
 
-  /** A queue may be starved. */
+  /** Looks soon for a starved queue. The channel calls it when a queue may be starved. */
   readonly told = (): void => this.#lookIn(WAIT_MS);
 
+  /** Stops the timer. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

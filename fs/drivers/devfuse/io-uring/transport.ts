@@ -1,23 +1,38 @@
-/** How requests get from the kernel to devfuse: by read(2) of /dev/fuse, or through io_uring (native/addon/io_uring/fuse_ring.h). */
+/**
+ * Chooses how devfuse receives requests: by read(2) of /dev/fuse, or by io_uring
+ * (native/addon/io_uring/fuse_ring.h).
+ */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { TransportName } from '../../driver.js';
 
-/** Each possible CPU has a queue of its own, with room for every stream: beyond that it has not been measured. */
+/**
+ * `auto` uses io_uring up to this number of possible CPUs. Each has its own queue, with room for
+ * every stream. More CPUs have not been measured.
+ */
 const MOST_CPUS = 16;
-/** What readlink(2) of /proc/self/ns/pid gives in the first PID namespace: include/linux/proc_ns.h, PROC_PID_INIT_INO. */
+/**
+ * The result of readlink(2) of /proc/self/ns/pid in the first PID namespace:
+ * include/linux/proc_ns.h, PROC_PID_INIT_INO.
+ */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 
 /**
- * Whether to take io_uring where it is offered. On one CPU it is slower (docs/decisions/060-io-uring-one-thread.md). And from outside of our PID namespace
- * readers come without a PID, of whom we could not tell whether a signal has come (missed-interrupt-poller.ts).
+ * Returns whether to use io_uring if the kernel offers it. `auto` does not use it on one CPU, where
+ * it is slower (docs/decisions/060-io-uring-one-thread.md), nor outside of the first PID namespace:
+ * readers outside of the daemon's PID namespace have no PID there, so the daemon could not see
+ * whether a signal has come for them (missed-interrupt-poller.ts).
  */
 export function wantsRing(transport: TransportName): boolean {
   if (transport !== 'auto') return transport === 'io-uring';
   return availableParallelism() > 1 && possibleCpus() <= MOST_CPUS && isInFirstNamespace();
 }
 
-/** How many CPUs the machine may ever have, as the kernel counts its queues: `0-3` or `0,2-3`. 0 when nobody says. */
+/**
+ * Returns how many CPUs the machine may ever have; the kernel has as many queues. Reads
+ * /sys/devices/system/cpu/possible, which contains for example `0-3` or `0,2-3`.
+ * @returns 0 if the file can't be read
+ */
 export function possibleCpus(): number {
   let text: string;
   try {
