@@ -64,7 +64,7 @@ const MIB = 1024 * 1024;
  */
 const SIZES: ArenaSizes = { segmentBytes: 4 * MIB, regionSegments: 64 };
 
-/** When nothing in the open segment is live, it keeps its pages up to this share of its size. */
+/** If nothing in the open segment is live, and no more than this share was used, its pages stay. */
 const FEW = 1 / 64;
 
 /** A segment is emptied when less than this share of it is live. */
@@ -75,8 +75,9 @@ const LEAST_LIVE = 7 / 8;
  * once, the last of them is empty when LEAST_LIVE * 10 / 11 of them, more than 3/4, are still live.
  */
 const MOVED_A_FREED_BYTE = 10;
-/** Each freed block also pays for this many bytes, and for at most MOST_MOVED_BLOCKS blocks. */
+/** How many bytes more are moved for each freed block. */
 const MOVED_AT_LEAST = 1024;
+/** The most blocks that are moved for one freed block. */
 const MOST_MOVED_BLOCKS = 16;
 
 /** One part of an arena's memory. Its blocks lie one behind the other. */
@@ -135,7 +136,7 @@ export class Arena {
   /**
    * Moves a block to another place, with `capacity` bytes. The bytes behind the first `kept` are
    * undefined.
-   * @param block may be outside an arena until now
+   * @param block a block in the arena, or one that is in no arena yet
    * @param capacity the new size in bytes
    * @param kept how many of the block's bytes are copied
    * @throws RangeError if `capacity` is larger than a segment, or the error of

@@ -45,7 +45,7 @@ export class Bus {
   readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
   /** How many events the sources have lost. */
   lost = 0;
-  /** Makes the driver call `settleSome` soon; null while no driver is attached. */
+  /** Tells the driver to call `settleSome` soon; null while no driver is attached. */
   #settleSoon: (() => void) | null = null;
   /** How many events without SEQNUM have come since `#lastSeqnum`. */
   #numberless = 0;
@@ -79,7 +79,7 @@ export class Bus {
 
   /**
    * Attaches a driver.
-   * @param settleSoon makes the driver call `settleSome` soon
+   * @param settleSoon tells the driver to call `settleSome` soon
    */
   settleBy(settleSoon: () => void): void {
     this.#settleSoon = settleSoon;
@@ -153,7 +153,10 @@ export class Bus {
     if (this.#settleRound()) this.settleLater();
   }
 
-  /** Calls `settleSome` after the caller that is being served has its reply. */
+  /**
+   * Settles after the caller that is being served has its reply: the driver then calls
+   * `settleSome`. Without a driver it settles at once.
+   */
   settleLater(): void {
     if (this.#settleSoon === null) this.settle();
     else this.#settleSoon();
@@ -194,8 +197,9 @@ export class Bus {
   }
 
   /**
-   * Returns whether no event can have this name yet: the SEQNUM is above all others, or the event
-   * has no SEQNUM and no name of `#nameless` can be taken, because no event was renamed.
+   * Returns whether the name of an event with this SEQNUM is certainly free: the SEQNUM is above
+   * all others, or there is none and no event was ever renamed, so that no name of `#nameless` is
+   * taken.
    */
   #isNew(seqnum: SeqNum): boolean {
     if (Number.isNaN(seqnum)) return !this.#hasRenamed;

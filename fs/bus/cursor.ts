@@ -3,7 +3,8 @@
  *
  * A cursor counts the events that the ring overwrites before the stream has read them, exactly,
  * with a filter or without. The group of all streams with one filter counts the events that match
- * (`matched`), a cursor those that it has passed (`#passed`). The ring has overtaken the rest:
+ * (`matched`), a cursor those that it has passed (`#passed`). An event that is neither passed nor
+ * in the ring is lost:
  *
  *   group.matched = #passed + #overtaken() + pending
  */
@@ -120,7 +121,7 @@ export class Cursor {
 
   /**
    * The place among the group's events, or -1 in the middle of a record. Cursors of one group at
-   * the same place read the same bytes next.
+   * the same place read the same records next.
    */
   get place(): number {
     return this.#rest.waiting ? -1 : this.#passed;
@@ -294,8 +295,8 @@ export class Cursor {
   }
 
   /**
-   * Returns how many events those count for when they are lost: an overflow record among them
-   * counts for the events that it states.
+   * Returns how many events are lost with the overtaken ones: an overflow record among them counts
+   * for the events that it states.
    */
   #missing(): number {
     const { log } = this.group;

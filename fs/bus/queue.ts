@@ -21,9 +21,9 @@ export interface Entry {
 
 /**
  * The behaviour of a full queue when one more event comes. `drop-oldest` drops the oldest event,
- * the others drop the new one; the dropped event is lost. With `drop-newest` and `refuse`, the queue
- * drops no event that a user puts in: `Queue.refuses` says beforehand that there is no room. For
- * events from the bus these two are the same.
+ * the others drop the new one; the dropped event is lost. With `drop-newest` and `refuse`, the
+ * queue drops no event that a user puts in: `Queue.refuses` says beforehand that there is no room.
+ * For events from the bus these two are the same.
  */
 export type Overflow = 'drop-oldest' | 'drop-newest' | 'refuse';
 
@@ -159,7 +159,7 @@ export class Queue<E extends Entry> implements Holder {
     )
       return false;
     for (; !quota.tryCharge(1, bytes, heap); this.#dropOldest()) {
-      if (this.entries.size === 0) return false; // open files hold what was dropped, still charged
+      if (this.entries.size === 0) return false; // open files hold the dropped events
     }
     return true;
   }
@@ -276,7 +276,7 @@ export class Queue<E extends Entry> implements Holder {
     this.quota?.forceCharge(0, 0, longer);
   }
 
-  /** Takes an entry out without an unlink(2) of which the kernel knows, and notifies the entry. */
+  /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */
   drop(name: string): void {
     this.remove(name)?.dropped?.();
   }
@@ -341,7 +341,7 @@ export class Queue<E extends Entry> implements Holder {
   }
 }
 
-/** One open `.stream`. It takes events off the queue, so that each event goes to one reader only. */
+/** One open `.stream`. It takes events off the queue, so each event goes to one reader only. */
 export class QueueReader {
   readonly #rest = new PartialRecord();
 

@@ -4,7 +4,7 @@
  */
 export interface EventQuota {
   /**
-   * Charges what a queue takes in.
+   * Charges events that a queue takes in.
    * @param events how many
    * @param bytes of text
    * @param heap bytes of heap beyond the price of each entry: names, and the data of an event
@@ -13,11 +13,11 @@ export interface EventQuota {
    */
   tryCharge(events: number, bytes: number, heap: number): boolean;
   /**
-   * Charges what cannot be refused: what `assertFits` has checked before, and the events of a queue
-   * that let go of them while open files still hold them.
+   * Charges even beyond a quota, because a refusal is impossible: for amounts that `assertFits` has
+   * checked before, and for events that a queue has let go of while open files still hold them.
    */
   forceCharge(events: number, bytes: number, heap: number): void;
-  /** Takes back what was charged. */
+  /** Refunds amounts that were charged. */
   refund(events: number, bytes: number, heap: number): void;
   /**
    * Returns whether that much more would fit. An amount below zero stands for a refund that the
