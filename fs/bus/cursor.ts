@@ -4,7 +4,7 @@
  * A cursor counts the events that the ring overwrites before the stream has read them, exactly,
  * with a filter or without. The group of all streams with one filter counts the events that match
  * (`matched`), a cursor those that it has passed (`#passed`). An event that is neither passed nor
- * in the ring is lost:
+ * in the ring is lost. At any time:
  *
  *   group.matched = #passed + #overtaken() + pending
  */

@@ -59,7 +59,7 @@ export const NO_TEXT = new Uint8Array(2).fill(0x0a);
 
 /** An event, with counts of the links and open files that hold it. */
 export class Event implements Block {
-  /** How many links queues have to it: nlink of stat(2). */
+  /** How many links the queues have to it: nlink of stat(2). */
   links = 0;
   /** How many open files hold it. */
   opens = 0;
@@ -178,7 +178,7 @@ export class Event implements Block {
     return this.#facts.properties.get(key);
   }
 
-  /** Counts a new link from a holder. */
+  /** Counts a new link from a queue. */
   link(_holder: Holder): void {
     this.links++;
   }

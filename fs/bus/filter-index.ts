@@ -141,7 +141,7 @@ export class FilterIndex<T extends Subscriber> {
    * Calls `offer` once for each subscriber whose filter may match the event. An overflow record is
    * offered to all.
    * @param event the event, which `offer` gets as its second argument
-   * @param offer must still match the filter
+   * @param offer receives each such subscriber; it must still match the filter
    */
   offer(event: Event, offer: (subscriber: T, event: Event) => void): void {
     for (const subscriber of this.#any) offer(subscriber, event);

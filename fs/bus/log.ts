@@ -94,7 +94,7 @@ export class Log {
    * @param text its text, which must fit the ring
    * @param length how many bytes of `text` to copy
    * @param time when it came
-   * @param weight how many events the record counts for: more than 1 in an overflow record
+   * @param weight for an overflow record, how many lost events it states; else 1
    */
   append(
     name: string,
