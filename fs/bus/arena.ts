@@ -1,73 +1,99 @@
 /**
- * Where the text of events lies that the log's ring has let go of, and of files that users write.
+ * The memory for event text outside the log's ring: events that the ring has overwritten but that
+ * a queue or an open file still holds, and files that users write.
  *
- * A block is allocated at the end of the open segment and is freed explicitly, never by the collector. When too little of a
- * segment is live, its blocks are moved to the open one, some with each block that is freed, and its pages go back to the
- * machine. So what is held stays below 4/3 of what is live, and a few segments more, whatever order blocks are freed in.
+ * A block is allocated at the end of the open segment. Its owner frees it explicitly, never the
+ * garbage collector. If too little of a segment is live, the arena moves its blocks to the open
+ * segment, some with each block that is freed, and returns its pages to the machine. So the memory
+ * held stays below 4/3 of the live memory plus a few segments, in whatever order blocks are freed.
  *
- * The memory holds no pointers. A block's `bytes` and `start` change whenever another block is freed or resized: read them anew.
+ * The memory holds no pointers. A block's `bytes` and `start` change when another block is freed or
+ * resized: callers must read them again each time.
  */
 
+/** The functions that an arena gets its memory from. */
 export interface Pages {
-  /** Memory that costs nothing until it is written to. */
+  /**
+   * Maps memory. A page costs nothing until it is written to.
+   * @param bytes the size
+   */
   allocate(bytes: number): Uint8Array;
-  /** `length` bytes from `start` on cost nothing again until they are written to; what they hold is lost. */
+  /**
+   * Returns pages to the machine: they cost nothing until they are written to again. Their content
+   * is lost.
+   * @param memory from `allocate`
+   * @param start in bytes
+   * @param length in bytes
+   */
   discard(memory: Uint8Array, start: number, length: number): void;
 }
 
-/** Memory of V8's, for tests: it is never given back. */
+/** Memory from V8's heap, for tests. `discard` does not return it. */
 export const HEAP_PAGES: Pages = {
   allocate: (bytes) => new Uint8Array(bytes),
   discard: () => undefined,
 };
 
-/** Something whose bytes lie in an arena. */
+/** An object whose bytes lie in an arena. */
 export interface Block {
-  /** `capacity` bytes of it at `start` are the block's own, if it is in a segment. */
+  /** The memory. In a segment, `capacity` bytes of it from `start` on belong to the block. */
   bytes: Uint8Array;
+  /** The offset in `bytes`. */
   start: number;
-  /** How many of its bytes are to be kept when the block is moved. */
+  /** How many bytes the arena keeps when it moves the block. */
   capacity: number;
   /** Null while the block is not in an arena. */
   segment: Segment | null;
-  /** Its place among the segment's blocks. */
+  /** The block's index among the segment's blocks. */
   slot: number;
 }
 
+/** An arena's sizes. */
 export interface ArenaSizes {
+  /** The size of a segment in bytes, and the most that a block can have. */
   readonly segmentBytes: number;
-  /** How many segments are mapped at once. */
+  /** How many segments one call of `Pages.allocate` provides. */
   readonly regionSegments: number;
 }
 
 const MIB = 1024 * 1024;
 
-/** The largest block is a 57th of a segment, so that the end of a segment that no block fits is small. */
+/**
+ * The largest block is a 57th of a segment, so the unused end of a segment, in which the next block
+ * does not fit, is small.
+ */
 const SIZES: ArenaSizes = { segmentBytes: 4 * MIB, regionSegments: 64 };
 
-/** So much of the open segment may stay held when nothing is live. */
+/** If nothing in the open segment is live, and no more than this share was used, its pages stay. */
 const FEW = 1 / 64;
 
-/** A segment of which less is live is emptied. */
+/** A segment is emptied when less than this share of it is live. */
 const LEAST_LIVE = 7 / 8;
 
 /**
- * How much is moved for each byte that is freed. If all segments fall below LEAST_LIVE at once, the last of them is empty when
- * LEAST_LIVE * 10 / 11 of them, that is more than 3/4, are still live.
+ * How many bytes are moved for each byte that is freed. If all segments fall below LEAST_LIVE at
+ * once, the last of them is empty when LEAST_LIVE * 10 / 11 of them, more than 3/4, are still live.
  */
 const MOVED_A_FREED_BYTE = 10;
-/** And at least so much with each block, of so many blocks at most. */
+/** How many bytes more are moved for each freed block. */
 const MOVED_AT_LEAST = 1024;
+/** The most blocks that are moved for one freed block. */
 const MOST_MOVED_BLOCKS = 16;
 
+/** One part of an arena's memory. Its blocks lie one behind the other. */
 export class Segment {
   /** Bytes of live blocks. */
   live = 0;
-  /** Its live blocks; those that were freed leave holes. */
+  /** Its live blocks. A freed block leaves a hole, `undefined`. */
   readonly blocks: (Block | undefined)[] = [];
-  /** Whether it waits to be emptied. */
+  /** Whether the segment waits to be emptied. */
   isSparse = false;
 
+  /**
+   * @param arena the arena that the segment belongs to
+   * @param memory the mapped region, which holds several segments
+   * @param start the segment's offset in `memory`, in bytes
+   */
   constructor(
     readonly arena: Arena,
     readonly memory: Uint8Array,
@@ -75,18 +101,26 @@ export class Segment {
   ) {}
 }
 
+/** Allocates, moves and frees blocks. */
 export class Arena {
   /** Bytes of all live blocks. */
   live = 0;
-  /** Segments that are not free. */
+  /** How many segments are not free. */
   #inUse = 0;
   #open: Segment | null = null;
-  /** Where the next block goes in the open segment. */
+  /** The offset of the next block in the open segment, in bytes. */
   #end = 0;
   readonly #free: Segment[] = [];
-  /** Those to be emptied, the one that waits longest first; some may have become empty by themselves since. */
+  /**
+   * The segments to be emptied, the one that has waited longest first. Some may have become empty
+   * since: then `isSparse` is false.
+   */
   #sparse: Segment[] = [];
 
+  /**
+   * @param pages the functions that the memory comes from
+   * @param sizes the sizes of segments and regions
+   */
   constructor(
     private readonly pages: Pages = HEAP_PAGES,
     private readonly sizes: ArenaSizes = pages === HEAP_PAGES
@@ -94,14 +128,19 @@ export class Arena {
       : SIZES,
   ) {}
 
-  /** Bytes that are held of the machine's, at most. */
+  /** The most bytes of the machine's memory that the arena holds. */
   get held(): number {
     return this.#inUse * this.sizes.segmentBytes;
   }
 
   /**
-   * Gives a block `capacity` bytes, at another place than before, with the first `kept` of its bytes. What is behind them can be
-   * anything. Throws what {@link Pages.allocate} throws; then nothing has changed.
+   * Moves a block to another place, with `capacity` bytes. The bytes behind the first `kept` are
+   * undefined.
+   * @param block a block in the arena, or one that is in no arena yet
+   * @param capacity the new size in bytes
+   * @param kept how many of the block's bytes are copied
+   * @throws RangeError if `capacity` is larger than a segment, or the error of
+   *   {@link Pages.allocate}; then nothing has changed
    */
   resize(block: Block, capacity: number, kept: number): void {
     const { segment, slot, capacity: before } = block;
@@ -109,7 +148,7 @@ export class Arena {
     if (segment !== null) this.#leave(segment, slot, before);
   }
 
-  /** Frees a block that is in the arena. Its `bytes` are its owner's to set. */
+  /** Frees a block that is in the arena. The caller must then set the block's `bytes`. */
   free(block: Block): void {
     const segment = block.segment!;
     block.segment = null;
@@ -132,7 +171,7 @@ export class Arena {
     this.live += capacity;
   }
 
-  /** The open segment, in which so many bytes fit. */
+  /** Returns the open segment, after opening a free one if `capacity` bytes do not fit the old. */
   #openFor(capacity: number): Segment {
     const { segmentBytes } = this.sizes;
     if (capacity > segmentBytes) throw new RangeError(`a block of ${capacity} bytes`);
@@ -154,7 +193,7 @@ export class Arena {
       this.#free.push(new Segment(this, memory, n * segmentBytes));
   }
 
-  /** A block of `capacity` bytes is in the segment no more; moves some others, in proportion. */
+  /** Removes a block of `capacity` bytes from a segment, and moves other blocks in proportion. */
   #leave(segment: Segment, slot: number, capacity: number): void {
     this.#remove(segment, slot, capacity);
     this.#judge(segment);
@@ -169,7 +208,7 @@ export class Arena {
     this.live -= capacity;
   }
 
-  /** Gives a segment back if nothing of it is live, or has it wait to be emptied if too little is. */
+  /** Frees the segment if nothing of it is live; marks it to be emptied if too little is. */
   #judge(segment: Segment): void {
     if (segment.live === 0) this.#giveBack(segment);
     else if (
@@ -185,7 +224,7 @@ export class Arena {
   #giveBack(segment: Segment): void {
     const isOpen = segment === this.#open;
     const { segmentBytes } = this.sizes;
-    // Whoever makes and removes one event at a time needs the same few pages again and again.
+    // A user that makes and removes one event at a time needs the same few pages again and again.
     if (!isOpen || this.#end > FEW * segmentBytes)
       this.pages.discard(segment.memory, segment.start, segmentBytes);
     segment.isSparse = false;
@@ -196,6 +235,10 @@ export class Arena {
     }
   }
 
+  /**
+   * Moves blocks out of the segments that wait to be emptied.
+   * @param budget how many bytes to move; the last block may exceed it
+   */
   #empty(budget: number): void {
     for (let blocks = 0; budget > 0 && blocks < MOST_MOVED_BLOCKS && this.#sparse.length > 0;) {
       const segment = this.#sparse[0];

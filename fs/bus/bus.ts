@@ -1,9 +1,11 @@
 /**
- * The bus: every event goes through here once, from whatever source into the log and on to every outlet.
+ * The bus: each event passes here once, from its source into the log and to each listener.
  *
- *   source --publish--> log.append --take--> outlets (the tree is one) ... --settle--> blocked readers are answered
+ *   source --publish--> log.append --take--> listeners (the tree, outlets)
+ *                                  --settle--> blocked readers get their replies
  *
- * A source publishes all that it has and then settles once, so that a reader that wakes finds the whole batch.
+ * A source publishes all events that it has and then settles once, so that a reader that wakes
+ * finds the whole batch.
  */
 import { SeqnumIndex } from './seqnum-index.js';
 import { type Event, type LogIndex, now } from './event.js';
@@ -12,34 +14,51 @@ import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
 
-/** What gets every event: the tree, and each outlet. */
+/** A receiver of every event: the tree, or an outlet. */
 export interface BusListener {
-  /** An event has come. */
+  /** Receives an event that was just logged. */
   take(event: Event): void;
-  /** That is all for now: tell some of those who wait. True when there are more of them. */
+  /**
+   * Wakes waiting readers, maybe only some of them, at the end of a batch.
+   * @returns whether more readers wait to be woken
+   */
   settle(): boolean;
 }
 
-/** What `log/` keeps (docs/design.md, section 3). */
+/** The limits of `log/` (docs/design.md, section 3). */
 export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };
 
+/** The way of every event from a source to the listeners. */
 export class Bus {
   readonly #listeners: BusListener[] = [];
-  /** The last events by name: what `log/` shows, and what late joiners ask for. Always younger than the ring. */
+  /**
+   * The last events by name: `log/` shows them, and `.since` takes them from here. Always younger
+   * than the ring.
+   */
   readonly history: Queue<Entry>;
   readonly #seqnums = new SeqnumIndex();
   #lastSeqnum = 0 as SeqNum;
-  /** Events so far, by where they came from; `cut`: records that were not published, because their writer ended in the middle. */
+  /**
+   * How many events came from each source. `cut` counts records that were not published, because
+   * their publisher ended in the middle.
+   */
   readonly counted = { kernel: 0, udev: 0, published: 0, cut: 0 };
   /** How many events the sources have lost. */
   lost = 0;
-  /** Has `settleSome` called soon; null where no driver is attached. */
+  /** Tells the driver to call `settleSome` soon; null while no driver is attached. */
   #settleSoon: (() => void) | null = null;
+  /** How many events without SEQNUM have come since `#lastSeqnum`. */
   #numberless = 0;
-  /** The highest SEQNUM that an event was called by, and whether one had to be called `<name>.<n>` because its name was taken. */
+  /** The highest SEQNUM that is the name of an event. */
   #highest = 0;
+  /** Whether an event had to be named `<name>.<n>`, because its own name was taken. */
   #hasRenamed = false;
 
+  /**
+   * @param log the log that events are appended to
+   * @param inodes the source of the events' inode numbers
+   * @param historyLimits the limits of `log/`
+   */
   constructor(
     readonly log: Log,
     readonly inodes: IdAllocator,
@@ -48,43 +67,51 @@ export class Bus {
     this.history = new Queue(historyLimits);
   }
 
-  /** Every event from now on goes to the listener too. */
+  /** Sends each event from now on to the listener too. */
   attach(listener: BusListener): void {
     this.#listeners.push(listener);
   }
 
-  /** No event goes to the listener any more. */
+  /** Sends no more events to the listener. */
   detach(listener: BusListener): void {
     this.#listeners.splice(this.#listeners.indexOf(listener), 1);
   }
 
-  /** A driver is there: it calls `settleSome` soon after `settleSoon` was called. */
+  /**
+   * Attaches a driver.
+   * @param settleSoon tells the driver to call `settleSome` soon
+   */
   settleBy(settleSoon: () => void): void {
     this.#settleSoon = settleSoon;
   }
 
-  /** Other limits for what `log/` keeps, from the next event on. */
+  /** Sets the limits of `log/`. They apply from the next event on. */
   setHistoryLimits(limits: QueueLimits): void {
     this.history.limits = limits;
   }
 
-  /** A source begins: the kernel's last SEQNUM so far. */
+  /**
+   * Sets the start of a source.
+   * @param seqnum the kernel's last SEQNUM so far
+   */
   beginAfter(seqnum: SeqNum): void {
     this.#lastSeqnum = seqnum;
   }
 
-  /** The kernel's last SEQNUM: events without their own are numbered behind it. */
+  /** The kernel's last SEQNUM. An event without its own SEQNUM is named `<lastSeqnum>.<n>`. */
   get lastSeqnum(): SeqNum {
     return this.#lastSeqnum;
   }
 
-  /** An event of the kernel's. */
+  /** Publishes an event of the kernel. */
   publishKernel(text: UeventText): void {
     this.counted.kernel++;
     this.#publishNumbered(text);
   }
 
-  /** An event of udevd's. It has the SEQNUM of the kernel's that it was made of. */
+  /**
+   * Publishes an event of udevd. It has the SEQNUM of the kernel's event that udevd made it from.
+   */
   publishUdev(text: UeventText): void {
     this.counted.udev++;
     this.#publishNumbered(text);
@@ -92,43 +119,56 @@ export class Bus {
 
   #publishNumbered(text: UeventText): void {
     this.#appendText(text);
-    if (!(text.seqnum > this.#lastSeqnum)) return; // or it has none: NaN
+    if (!(text.seqnum > this.#lastSeqnum)) return; // also if it has no SEQNUM: NaN
     this.#lastSeqnum = text.seqnum;
     this.#numberless = 0;
   }
 
-  /** An event of a program's. */
+  /** Publishes an event of a program. */
   publish(text: UeventText): void {
     this.counted.published++;
     this.#appendText(text);
   }
 
-  /** A source has lost `count` events: every queue is told. */
+  /**
+   * Publishes an overflow record, which every queue gets.
+   * @param count how many events a source has lost
+   */
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
     this.#append(this.#nameless(), text, text.length, NO_SEQNUM, count);
   }
 
-  /** The sources have nothing more for now: whoever waits is told. */
+  /** Wakes all waiting readers. A source calls it when it has no more events for now. */
   settle(): void {
     while (this.#settleRound());
   }
 
-  /** As `settle`, but some of those who wait at a time, with other requests in between, which may bring more events. */
+  /**
+   * Wakes some of the waiting readers, and the rest in later calls. Other requests are served in
+   * between, and may bring more events.
+   */
   settleSome(): void {
     if (this.#settleRound()) this.settleLater();
   }
 
-  /** As `settleSome`, once whoever is being served has its reply and goes on. */
+  /**
+   * Settles after the caller that is being served has its reply: the driver then calls
+   * `settleSome`. Without a driver it settles at once.
+   */
   settleLater(): void {
     if (this.#settleSoon === null) this.settle();
     else this.#settleSoon();
   }
 
   /**
-   * What has come after the kernel's event `seqnum`, but not what came after its later event `last` or has the number `end`
-   * or a higher one: the events that are kept, how many there were before them that are not, and the number that all begin with.
+   * Finds the events that came after the kernel's event `seqnum`, up to a later place in the log.
+   * @param seqnum the SEQNUM of the event before the first one wanted
+   * @param last the kernel's SEQNUM at `end`; events behind it are not wanted
+   * @param end the number in the log before which the events must be
+   * @returns `first`: the number at which the range begins; `events`: those of the range that
+   *   `log/` still has; `lost`: how many events of the range came before these and are gone
    */
   since(
     seqnum: SeqNum,
@@ -156,7 +196,11 @@ export class Bus {
     return more;
   }
 
-  /** Whether nothing can be called so yet: a SEQNUM above all others, or what `#nameless` gives while all names were of these two kinds. */
+  /**
+   * Returns whether the name of an event with this SEQNUM is certainly free: the SEQNUM is above
+   * all others, or there is none and no event was ever renamed, so that no name of `#nameless` is
+   * taken.
+   */
   #isNew(seqnum: SeqNum): boolean {
     if (Number.isNaN(seqnum)) return !this.#hasRenamed;
     if (seqnum <= this.#highest) return false;
@@ -170,6 +214,7 @@ export class Bus {
     return name;
   }
 
+  /** Returns the name of an event without SEQNUM. */
   #nameless(): string {
     return `${this.#lastSeqnum}.${++this.#numberless}`;
   }
@@ -178,7 +223,7 @@ export class Bus {
     this.#append(Number.isNaN(seqnum) ? this.#nameless() : String(seqnum), bytes, length, seqnum);
   }
 
-  /** @param lost how many lost events it tells of, 0 for an event */
+  /** @param lost how many lost events an overflow record states; 0 for an event */
   #append(wanted: string, text: Uint8Array, length: number, seqnum: SeqNum, lost = 0): void {
     const isUnique = this.#isNew(seqnum);
     const name = isUnique ? wanted : this.#freeName(wanted);

@@ -1,9 +1,12 @@
 /**
  * A stream's place in the log.
  *
- * It counts what the ring has overtaken, exactly, a filter or not: the group of all streams with one filter counts the
- * events that match (`matched`), a cursor those that it has passed (`#passed`). What is neither passed nor still in the
- * ring is lost.
+ * A cursor counts the events that the ring overwrites before the stream has read them, exactly,
+ * with a filter or without. The group of all streams with one filter counts the events that match
+ * (`matched`), a cursor those that it has passed (`#passed`). An event that is neither passed nor
+ * in the ring is lost. At any time:
+ *
+ *   group.matched = #passed + #overtaken() + pending
  */
 import type { Event, LogIndex } from './event.js';
 import type { Filter } from '../uevent/filter/filter.js';
@@ -11,26 +14,36 @@ import type { Log } from './log.js';
 import { PartialRecord, overflowRecord } from './record.js';
 import type { Sink } from './sink.js';
 
-/** Room for so many numbers of events is made at first. */
+/** The initial capacity of `#numbers`. */
 const FEWEST_NUMBERS = 16;
-/** No event that matches has come yet: below every number. */
+/** The result of `nextMatch` if no such event has come: below every number. */
 const NO_MATCH = -1 as LogIndex;
 
-/** The streams that have the same filter: an event is matched once for all of them. */
+/** All streams that have the same filter. An event is matched once for all of them. */
 export class FilterGroup {
-  /** How many events have matched since the first of them was opened. */
+  /** How many events have matched since the group's first stream was opened. */
   matched = 0;
-  /** The numbers of those in the ring, ascending: `#count` in a circle, from the place `#first` on. Only where there is a filter. */
+  /**
+   * The numbers of the matched events in the ring, ascending: a circular buffer of `#count` numbers
+   * from index `#first` on. Unused without a filter.
+   */
   #numbers = new Float64Array(FEWEST_NUMBERS);
   #first = 0;
   #count = 0;
 
+  /**
+   * @param log the log that the streams read
+   * @param filter the filter of all the streams
+   */
   constructor(
     readonly log: Log,
     readonly filter: Filter,
   ) {}
 
-  /** Takes note of an event that was just appended; gives whether it is for these streams. */
+  /**
+   * Matches and counts an event that was just appended.
+   * @returns whether the streams get it
+   */
   take(event: Event): boolean {
     const { filter } = this;
     const wanted = filter.all || event.always || filter.matches(event);
@@ -43,13 +56,13 @@ export class FilterGroup {
     return true;
   }
 
-  /** How many that have matched are in the ring. */
+  /** How many matched events are in the ring. Only with a filter. */
   get inRing(): number {
     this.#forgetOvertaken();
     return this.#count;
   }
 
-  /** The number of the first that has matched from `number` on, or NO_MATCH. */
+  /** Returns the number of the first matched event from `number` on, or NO_MATCH. */
   nextMatch(number: LogIndex): LogIndex {
     let low = 0;
     let high = this.#count;
@@ -73,7 +86,7 @@ export class FilterGroup {
     }
   }
 
-  /** At most what is charged for each stream: a number for each event that the ring can hold. */
+  /** Grows to one number for each event that the ring can hold, the amount charged per stream. */
   #grow(): void {
     const larger = new Float64Array(
       Math.min(2 * this.#count, Math.max(this.log.limits.events, FEWEST_NUMBERS)),
@@ -84,50 +97,60 @@ export class FilterGroup {
   }
 }
 
+/** One stream's place in the log, with the count of what the stream has lost. */
 export class Cursor {
   /** The number of the next event to look at. */
   #number: LogIndex;
-  /** How many of the group's events lie before it: read, or told as lost. */
+  /** How many of the group's events the cursor has passed: read, or stated as lost. */
   #passed: number;
-  /** Log.standInsBefore its place, which the ring may have taken since. */
+  /** `Log.standInsBefore(#number)`, kept here because the log may have forgotten it since. */
   #standIns: number;
-  /** How many lost events it has told of. */
+  /** How many lost events the stream has stated. */
   toldLost = 0;
   readonly #rest = new PartialRecord();
 
-  /** Begins behind the newest event. */
+  /**
+   * Begins behind the newest event.
+   * @param group the group of the stream's filter
+   */
   constructor(readonly group: FilterGroup) {
     this.#number = group.log.next;
     this.#passed = group.matched;
     this.#standIns = group.log.standInsBefore(this.#number);
   }
 
-  /** Where it stands among the group's events, or -1 in the middle of a record: at the same place the same comes next. */
+  /**
+   * The place among the group's events, or -1 in the middle of a record. Cursors of one group at
+   * the same place read the same records next.
+   */
   get place(): number {
     return this.#rest.waiting ? -1 : this.#passed;
   }
 
-  /** How many bytes are kept of a record whose beginning was read. */
+  /** How many bytes are kept of a record whose beginning the reader has. */
   get restLength(): number {
     return this.#rest.length;
   }
 
-  /** How many events the ring has taken from this stream, told or not. */
+  /** How many events this stream has lost, stated or not. */
   get lost(): number {
     return this.toldLost + this.#missing();
   }
 
-  /** How many events wait for this stream. */
+  /** How many events wait for this stream in the ring. */
   get pending(): number {
     return this.group.matched - this.#passed - this.#overtaken();
   }
 
-  /** Whether `read` would put anything. */
+  /** Whether `read` would put any bytes. */
   get ready(): boolean {
     return this.#rest.waiting || this.group.matched !== this.#passed;
   }
 
-  /** Whether the next event has that number or a higher one, and nothing is to be told before it. */
+  /**
+   * Returns whether the next event has a number of at least `number`, and neither the rest of a
+   * record nor a loss comes before it.
+   */
   isFrom(number: LogIndex): boolean {
     if (this.#rest.waiting) return false;
     const { group } = this;
@@ -137,7 +160,11 @@ export class Cursor {
     );
   }
 
-  /** Hands over whole records while there is room. Only the first of a read may be cut: the next read begins with its rest. */
+  /**
+   * Puts whole records while there is room. Only the first record of a read may be cut: the next
+   * read begins with its rest. A loss becomes an overflow record.
+   * @param sink the reader's buffer
+   */
   read(sink: Sink): void {
     const room = sink.room;
     if (!this.#rest.finish(sink)) return;
@@ -146,14 +173,18 @@ export class Cursor {
     else this.#readMatches(sink, room);
   }
 
-  // ---- event by event, for who sends messages
+  // ---- event by event, for outlets that send messages
 
-  /** Whether events were lost before the next one. */
+  /** Whether the ring has overwritten events before the next one. */
   get overtaken(): boolean {
     return this.#overtaken() > 0;
   }
 
-  /** How many events were lost before the next one. They are told with this. */
+  /**
+   * Moves to the oldest event in the ring if events before it are lost. The caller must state the
+   * loss to the subscriber.
+   * @returns how many events were lost before the next one, 0 if none
+   */
   takeLoss(): number {
     const lost = this.#missing();
     if (lost === 0) return 0;
@@ -165,7 +196,10 @@ export class Cursor {
     return lost;
   }
 
-  /** The next event, which it passes; undefined when there is none. Losses must have been taken. */
+  /**
+   * Passes the next event. The caller must call `takeLoss` first.
+   * @returns the event, or undefined if there is none
+   */
   next(): Event | undefined {
     const { group } = this;
     const number = group.filter.all ? this.#number : group.nextMatch(this.#number);
@@ -177,14 +211,24 @@ export class Cursor {
     return event;
   }
 
-  /** Stands before `event`, where `other`, which has passed it and `after` more, has stood. */
+  /**
+   * Moves this cursor to just before `event`.
+   * @param event an event of the group, still in the ring
+   * @param other a cursor of the same group that has passed the event; may be this one
+   * @param after how many of the group's events `other` has passed after `event`
+   */
   standBefore(event: Event, other: Cursor, after: number): void {
     this.#number = event.number;
     this.#passed = other.#passed - 1 - after;
     this.#standIns = this.group.log.standInsBefore(event.number);
   }
 
-  /** Goes where `other` has got to: both stood at the same place, and `other` was read with the same room and lost `lost`. */
+  /**
+   * Moves this cursor to where another has got by a read or by `next`.
+   * @param other a cursor of the same group. Both were at the same place before, and `other` was
+   *   read with the same room as this stream has.
+   * @param lost how many events `other` has stated as lost since then
+   */
   follow(other: Cursor, lost: number): void {
     this.#number = other.#number;
     this.#passed = other.#passed;
@@ -193,7 +237,7 @@ export class Cursor {
     this.toldLost += lost;
   }
 
-  /** Everything: what lies in one piece goes in one piece. */
+  /** Reads without a filter: each contiguous run of records is one `put`. */
   #readRuns(sink: Sink, roomAtFirst: number): void {
     const log = this.group.log;
     while (this.#number < log.next && sink.room > 0) {
@@ -229,7 +273,10 @@ export class Cursor {
     this.#rest.put(sink, event.bytes, event.start, event.recordLength);
   }
 
-  /** Puts a record where events are missing; false when there is no room for anything more. */
+  /**
+   * Puts an overflow record if events are missing.
+   * @returns false if there is no room for more
+   */
   #tellLoss(sink: Sink, roomAtFirst: number): boolean {
     const lost = this.#missing();
     if (lost === 0) return true;
@@ -239,7 +286,7 @@ export class Cursor {
     return this.#rest.put(sink, record, 0, record.length);
   }
 
-  /** How many of the group's events the ring has taken since the last read. */
+  /** Returns how many of the group's unread events the ring has overwritten. */
   #overtaken(): number {
     const { group } = this;
     const gone = group.log.oldest - this.#number;
@@ -247,7 +294,10 @@ export class Cursor {
     return group.filter.all ? gone : group.matched - group.inRing - this.#passed;
   }
 
-  /** How many events are lost with those, of which some may have told of others. */
+  /**
+   * Returns how many events are lost with the overtaken ones: an overflow record among them counts
+   * for the events that it states.
+   */
   #missing(): number {
     const { log } = this.group;
     const overtaken = this.#overtaken();

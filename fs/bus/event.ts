@@ -1,10 +1,11 @@
 /**
  * One uevent: an action, a devpath and properties, as text whose bytes are stored once.
  *
- * The text is `ACTION@DEVPATH\n` and then one `KEY=VALUE\n` a property, in the kernel's order. While the event is in
- * the log its bytes are a slice of the log's ring; when the ring moves on and somebody still holds the event, they are
- * moved to the log's arena (`detach`). A byte that is no part of the text, a `\n`, always follows it in memory: with it the
- * slice is a stream's *record*, which an empty line ends.
+ * The text is `ACTION@DEVPATH\n`, then one `KEY=VALUE\n` a property, in the kernel's order. While
+ * the event is in the log, its bytes are a slice of the log's ring. If a queue or an open file
+ * still holds the event when the ring overwrites it, the bytes move to the log's arena (`detach`).
+ * A `\n` that is no part of the text always follows it in memory. Together they are a stream's
+ * *record*, which an empty line ends.
  */
 
 import type { Arena, Block, Segment } from './arena.js';
@@ -13,10 +14,13 @@ import { kernelName, tagsOf } from '../uevent/filter/filter.js';
 import { LF } from '../shared/ascii.js';
 
 declare const logIndex: unique symbol;
-/** An event's place in the log: the first is 0. No SEQNUM, which events of programs lack and other network namespaces share. */
+/**
+ * An event's number in the log; the first is 0. Not a SEQNUM: events of programs have none, and
+ * other network namespaces share the kernel's counter.
+ */
 export type LogIndex = number & { readonly [logIndex]: true };
 
-/** The place of an event that never was in the log: a user's file. */
+/** The number of an event that never was in the log: a written event. */
 export const NOT_LOGGED = -1 as LogIndex;
 
 /** Seconds and nanoseconds since the epoch (struct timespec). */
@@ -25,43 +29,52 @@ export interface Timestamp {
   readonly nsec: number;
 }
 
-/** The time now. */
+/** Returns the current time, in whole milliseconds. */
 export function now(): Timestamp {
   const ms = Date.now();
   const sec = Math.floor(ms / 1000);
   return { sec, nsec: (ms - sec * 1000) * 1_000_000 };
 }
 
-/** What holds events and counts their bytes: a queue. */
+/** A holder of events that counts their bytes: a queue. */
 export interface Holder {
+  /** Bytes of text of all events, once for each link. */
   bytes: number;
+  /** The account that the events are charged to. */
   readonly quota: EventQuota | null;
+  /** Whether the holder must refuse that much more from a user. */
   refuses(events: number, bytes: number): boolean;
+  /** Whether that much more exceeds the holder's limits. */
   overflows(events: number, bytes: number): boolean;
+  /** Drops the oldest events until that much more fits, or until `growing` has gone itself. */
   makeRoom(events: number, bytes: number, growing?: Event): void;
-  /** How many of its links are to events that are not complete. */
+  /** How many of the holder's links are to incomplete events. */
   incomplete: number;
-  /** An event that it holds is complete now. */
+  /** An event of the holder is complete from now on. */
   becameComplete(): void;
 }
 
-/** What an event without text has: two line ends, never written to. */
+/** The bytes of an event without text: two line ends. Never written to. */
 export const NO_TEXT = new Uint8Array(2).fill(0x0a);
 
+/** An event, with counts of the links and open files that hold it. */
 export class Event implements Block {
-  /** How many queues hold it: what stat(2) shows as nlink. */
+  /** How many links the queues have to it: nlink of stat(2). */
   links = 0;
   /** How many open files hold it. */
   opens = 0;
-  /** Whether the bytes are in the log's ring: then they are the ring's to free. */
+  /** Whether the bytes are in the log's ring: then the ring frees them. */
   inRing = false;
-  /** Whether every filter lets it pass: it tells of a loss. */
+  /** Whether every filter matches it: true for an overflow record. */
   always = false;
-  /** How many lost events it stands for once it is lost itself: what it tells of, or 1. */
+  /**
+   * How many lost events it counts for when it is lost itself: the number that an overflow record
+   * states, else 1.
+   */
   weight = 1;
-  /** Whether no other event of the bus is or was called like this. */
+  /** Whether no other event of the bus has or had this name. */
   isUnique = false;
-  /** How many bytes are its own in the arena; meaningless elsewhere. */
+  /** How many bytes in the arena belong to it; meaningless outside the arena. */
   capacity = 0;
   segment: Segment | null = null;
   slot = 0;
@@ -69,10 +82,13 @@ export class Event implements Block {
   #factsCache: Facts | null = null;
 
   /**
-   * @param name what its file is called: the SEQNUM, bytes as characters
+   * @param name the name of its file, the SEQNUM for most; latin1, one character a byte
    * @param ino its inode number, the same in every queue
-   * @param number its place in the log, or NOT_LOGGED
-   * @param bytes where its text is: `length` bytes at `start`, with a `\n` behind them
+   * @param number its number in the log, or NOT_LOGGED
+   * @param bytes the memory that holds the text, with a `\n` behind the text
+   * @param start the text's offset in `bytes`
+   * @param length the text's length in bytes
+   * @param time when the event came: its modification time
    */
   constructor(
     readonly name: string,
@@ -84,27 +100,30 @@ export class Event implements Block {
     public time: Timestamp,
   ) {}
 
-  /** What each link to it costs beyond what a link to a delivered event does, in bytes of heap (tree/prices.ts). */
+  /**
+   * What each link to it costs more than a link to a delivered event does, in bytes of heap
+   * (tree/prices.ts).
+   */
   get heapBytes(): number {
     return 0;
   }
 
-  /** An event stands for itself wherever an entry of a queue is asked for. */
+  /** The event itself: so an event can be an entry of a queue. */
   get event(): this {
     return this;
   }
 
-  /** Whether a stream may hand it over: false for a file that is still being written. */
+  /** Whether a stream may hand the event over: false while a user still writes the file. */
   get complete(): boolean {
     return true;
   }
 
-  /** How many bytes at `start` a stream hands over: the text and the empty line that ends a record. */
+  /** The bytes of the record from `start` on: the text and the empty line that ends it. */
   get recordLength(): number {
     return this.length + 1;
   }
 
-  /** The text, bytes as characters (latin1). */
+  /** The text; latin1, one character a byte. */
   get text(): string {
     return (this.#textCache ??= Buffer.from(
       this.bytes.buffer,
@@ -113,7 +132,10 @@ export class Event implements Block {
     ).toString('latin1'));
   }
 
-  /** Forgets what `text` and the others worked out: after delivery nobody asks again, and the bytes are stored once. */
+  /**
+   * Drops the decoded text and the parsed values, so that only the bytes stay in memory. After
+   * delivery they are not needed again.
+   */
   dropCaches(): void {
     this.#textCache = null;
     this.#factsCache = null;
@@ -123,54 +145,61 @@ export class Event implements Block {
     return (this.#factsCache ??= new Facts(this.text));
   }
 
-  /** The action: what the header line has before its first `@/`. */
+  /** The action: the header line up to its first `@/`. */
   get action(): string {
     return this.#facts.action;
   }
 
-  /** The devpath: what the header line has from the `/` on. */
+  /** The devpath: the header line from the `/` of its first `@/` on. */
   get devpath(): string {
     return this.#facts.devpath;
   }
 
-  /** The device's name: the last part of devpath, with `/` for `!`. */
+  /** The device's name: the last part of the devpath, with `/` for each `!`. */
   get kernel(): string {
     return this.#facts.kernel;
   }
 
-  /** The tags in TAGS, as a filter sees them. */
+  /** The tags of the property TAGS, as `tagsOf` splits them for filters. */
   get tags(): ReadonlySet<string> {
     return this.#facts.tags;
   }
 
-  /** The properties, in the order in which their keys come first. Of a key that comes twice the last value counts, as for udev. */
+  /**
+   * The properties, in the order in which their keys first occur. If a key occurs twice, the last
+   * value counts, as for udev.
+   */
   get properties(): ReadonlyMap<string, string> {
     return this.#facts.properties;
   }
 
-  /** The value of a property, or undefined. */
+  /** Returns the value of a property, or undefined. */
   property(key: string): string | undefined {
     return this.#facts.properties.get(key);
   }
 
-  /** A queue holds it from now on. */
+  /** Counts a new link from a queue. */
   link(_holder: Holder): void {
     this.links++;
   }
 
-  /** A queue lets go. */
+  /** Removes a link, and frees the bytes after the last one. */
   unlink(_holder: Holder): void {
     this.links--;
     this.#dropIfUnheld();
   }
 
-  /** So many open files let go. */
+  /** Removes `count` open files, and frees the bytes after the last one. */
   close(count = 1): void {
     this.opens -= count;
     this.#dropIfUnheld();
   }
 
-  /** The ring is about to write over the bytes: if anybody holds the event, they move to the arena. */
+  /**
+   * Moves the bytes to the arena if a queue or an open file holds the event, else drops them. The
+   * log calls it before the ring overwrites them.
+   * @param arena the log's arena
+   */
   detach(arena: Arena): void {
     this.inRing = false;
     if (this.#dropIfUnheld()) return;
@@ -178,13 +207,21 @@ export class Event implements Block {
     this.bytes[this.start + this.length] = LF;
   }
 
-  /** Gives the text room for `capacity` bytes in the arena; the first `kept` of its bytes stay. With 0 it has no text. */
+  /**
+   * Resizes the text's room in the arena.
+   * @param arena the arena that holds the text, or will hold it
+   * @param capacity the new room in bytes; 0 frees it
+   * @param kept how many bytes of the text are copied
+   */
   protected reserve(arena: Arena, capacity: number, kept: number): void {
     if (capacity === 0) this.#freeBytes();
     else arena.resize(this, capacity, kept);
   }
 
-  /** Frees the bytes once the ring, the last queue and the last open file have let go. */
+  /**
+   * Frees the bytes if neither the ring nor a queue nor an open file holds them.
+   * @returns whether it has freed them
+   */
   #dropIfUnheld(): boolean {
     if (this.inRing || this.links > 0 || this.opens > 0) return false;
     this.#freeBytes();
@@ -199,7 +236,7 @@ export class Event implements Block {
   }
 }
 
-/** What filters ask of a text, worked out once for all of them. */
+/** The values of a text that filters match, parsed once for all filters. */
 class Facts {
   readonly action: string;
   readonly devpath: string;

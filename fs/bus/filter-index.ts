@@ -1,13 +1,15 @@
 /**
- * Who may take an event, without asking everybody: a filter is found by values that an event must have to match it.
+ * Finds the subscribers whose filter may match an event, without a test of each filter: by values
+ * that an event must have to match.
  *
- * Each rule of a filter is found by one of its `KEY==literal` terms, of whatever key. With 10,000 queues that filter by a
- * property, an event costs only those of its own value; see benchmarks/figures/filters.ts.
+ * Each rule of a filter is indexed by one of its `KEY==literal` terms, of any key. If 10,000 queues
+ * filter by a property, only those with the event's own value cost time; see
+ * benchmarks/figures/filters.ts.
  */
 import type { Event } from './event.js';
 import type { Filter, Way } from '../uevent/filter/filter.js';
 
-/** Something that takes events that match its filter. */
+/** A receiver of the events that match its filter. */
 export interface Subscriber {
   readonly filter: Filter;
 }
@@ -15,36 +17,41 @@ export interface Subscriber {
 /** A subscriber's place in the index. */
 interface Place<T> {
   readonly subscriber: T;
-  /** The event that it was offered last, by the index's count. */
+  /** The serial number of the last event that it was offered. */
   offered: number;
-  /** Where it is found: keys and values in turns. */
+  /** Its buckets: key, value, key, value and so on. */
   readonly found: string[];
 }
 
-/** Most values have one subscriber, and a set of one is twice as large as all else. */
+/** One place or a set: most values have one subscriber, and a set of one doubles the memory. */
 type Bucket<T> = Place<T> | Set<Place<T>>;
 
-/** How many values are looked at to find one subscriber. One that needs more is offered everything. */
+/** The most values that one subscriber is indexed by. One with more values gets every event. */
 const MOST_FOUND = 64;
 
 /**
- * How many events a value stands for, against one of a property that few devices have. Only an estimate can choose the term:
- * what will come is not known. So a term of a property wins while its values have few subscribers, and one that all filters
- * share (HOST==mine) loses to one that tells them apart.
+ * How many events match a value of the key, relative to a property that few devices have. The
+ * choice of a term can only use an estimate: future events are not known. So a term of a property
+ * wins while its values have few subscribers, and a term that all filters share (HOST==mine) loses
+ * to one that differs between them.
  */
 const COMMONNESS: Readonly<Record<string, number>> = { ACTION: 1000, SUBSYSTEM: 10, DEVTYPE: 10 };
 
+/** All subscribers, indexed by their filters. */
 export class FilterIndex<T extends Subscriber> {
-  /** Those that an event's values do not find. */
+  /** The subscribers that are offered every event, because no value finds them. */
   readonly #any = new Set<T>();
-  /** The others. */
+  /** The other subscribers. */
   readonly #places = new Map<T, Place<T>>();
-  /** The others again, by the values that they are found by. */
+  /** The places of `#places`, by key and by value. */
   readonly #buckets = new Map<string, Map<string, Bucket<T>>>();
-  /** Counts the events that were offered. */
+  /** How many events were offered by value: the current event's serial number. */
   #serial = 0;
 
-  /** It is offered events from now on. To change its filter, remove it first and add it again. */
+  /**
+   * Offers events to the subscriber from now on. To change its filter, the caller must remove it
+   * first and add it again.
+   */
   add(subscriber: T): void {
     const ways = subscriber.filter.all ? null : this.#choose(subscriber.filter);
     if (ways === null) {
@@ -61,7 +68,10 @@ export class FilterIndex<T extends Subscriber> {
     }
   }
 
-  /** One way for each rule: the one that seems to find it least often. Null where a rule has none. */
+  /**
+   * Returns one way for each rule, the one with the fewest expected events; null if a rule has none
+   * or the filter needs too many values.
+   */
   #choose(filter: Filter): Way[] | null {
     const chosen: Way[] = [];
     let values = 0;
@@ -82,7 +92,10 @@ export class FilterIndex<T extends Subscriber> {
     return chosen;
   }
 
-  /** How often events will be offered for a way, with all subscribers that it has already: more is more. */
+  /**
+   * Returns a relative estimate of the offers that a way causes, with those to the subscribers that
+   * its values already have.
+   */
   #expected({ key, values }: Way): number {
     const buckets = this.#buckets.get(key);
     let subscribers = values.length;
@@ -102,7 +115,7 @@ export class FilterIndex<T extends Subscriber> {
     else if (bucket !== place) buckets.set(value, new Set([bucket, place]));
   }
 
-  /** It is offered nothing more. */
+  /** Offers no more events to the subscriber. */
   remove(subscriber: T): void {
     this.#any.delete(subscriber);
     const place = this.#places.get(subscriber);
@@ -115,7 +128,7 @@ export class FilterIndex<T extends Subscriber> {
   #take(key: string, value: string, place: Place<T>): void {
     const buckets = this.#buckets.get(key);
     const bucket = buckets?.get(value);
-    if (buckets === undefined || bucket === undefined) return; // two rules were found by the same value
+    if (buckets === undefined || bucket === undefined) return; // two rules have the same value
     if (bucket instanceof Set) {
       bucket.delete(place);
       if (bucket.size > 0) return;
@@ -124,7 +137,12 @@ export class FilterIndex<T extends Subscriber> {
     if (buckets.size === 0) this.#buckets.delete(key);
   }
 
-  /** Calls `offer` once for each that may take the event; what tells of a loss is for all. */
+  /**
+   * Calls `offer` once for each subscriber whose filter may match the event. An overflow record is
+   * offered to all.
+   * @param event the event, which `offer` gets as its second argument
+   * @param offer receives each such subscriber; it must still match the filter
+   */
   offer(event: Event, offer: (subscriber: T, event: Event) => void): void {
     for (const subscriber of this.#any) offer(subscriber, event);
     if (this.#places.size === 0) return;
@@ -161,5 +179,5 @@ export class FilterIndex<T extends Subscriber> {
   }
 }
 
-/** Keys of a filter that are no properties, whatever property is called so. */
+/** Keys of a filter that are not properties. A property with such a name is never looked up. */
 const VIRTUAL = new Set(['ACTION', 'DEVPATH', 'KERNEL', 'TAGS']);

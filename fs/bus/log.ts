@@ -1,16 +1,21 @@
 /**
  * The log: the text of every event, appended once to one ring, numbered from 0.
  *
- * Streams read it: a stream is a cursor, that is a number. Records lie one behind the other, so that a reader that lags
- * gets many events as one slice. A record never wraps: what does not fit before the ring's end goes to its beginning.
+ * A stream is a cursor, that is a number, into the log. Records are contiguous, so a reader that
+ * lags gets many events as one slice. A record never wraps: if it does not fit before the ring's
+ * end, it goes to the ring's beginning.
  */
 import { Arena } from './arena.js';
 import { Event, type LogIndex, type Timestamp } from './event.js';
 import { LF } from '../shared/ascii.js';
 
-/** How many events back their weights are known, however few the ring remembers; a late joiner's history is much shorter. */
+/**
+ * For how many of the last events the log knows the weights, even if the ring holds fewer events.
+ * The history that `.since` can replay is much shorter.
+ */
 export const WEIGHED = 16 * 1024;
 
+/** The size of the log's ring. */
 export interface LogLimits {
   /** The ring's size in bytes. */
   readonly bytes: number;
@@ -18,19 +23,24 @@ export interface LogLimits {
   readonly events: number;
 }
 
+/** The ring, and the events whose text it holds. */
 export class Log {
-  /** The ring. Shared with the addon, which writes slices of it to readers. */
+  /** The ring. The addon shares this memory and writes slices of it to readers. */
   readonly memory: Uint8Array;
   readonly #events: (Event | undefined)[];
-  /** By number: the weight of all events before it. */
+  /** By number: the sum of the weights of all events before it. */
   readonly #weightBefore: Float64Array;
+  /** The sum of the weights of all events. */
   #weight = 0;
   #oldest = 0 as LogIndex;
   #next = 0 as LogIndex;
-  /** Where the next record goes. */
+  /** The offset in the ring at which the next record goes. */
   #end = 0;
 
-  /** @param arena where the text goes of events that the ring lets go of while somebody holds them */
+  /**
+   * @param limits the ring's size
+   * @param arena gets the text of events that are still held when the ring overwrites them
+   */
   constructor(
     readonly limits: LogLimits,
     readonly arena = new Arena(),
@@ -45,19 +55,23 @@ export class Log {
     return this.#oldest;
   }
 
-  /** The number that the next event will get. */
+  /** The number of the next event. */
   get next(): LogIndex {
     return this.#next;
   }
 
-  /** The event with that number, from `oldest` up to but not including `next`. */
+  /**
+   * Returns the event with a number in the ring.
+   * @param number from `oldest` up to but not including `next`
+   */
   at(number: LogIndex): Event {
     return this.#events[number % this.limits.events]!;
   }
 
   /**
-   * The weight of all events before `number`: whoever loses an overflow record of 7 lost events has lost 7, not 1. For the last
-   * `WEIGHED` numbers at least, and all from `oldest` up to and including `next`.
+   * Returns the weight of all events before `number`: a reader that loses an overflow record of 7
+   * lost events has lost 7, not 1.
+   * @param number one of the last `WEIGHED` numbers, or from `oldest` up to and including `next`
    */
   weightBefore(number: LogIndex): number {
     return number === this.#next
@@ -65,14 +79,22 @@ export class Log {
       : this.#weightBefore[number % this.#weightBefore.length];
   }
 
-  /** How many lost events the overflow records before `number` stand for, less those records. */
+  /**
+   * Returns how many lost events the overflow records before `number` state, minus the number of
+   * those records.
+   */
   standInsBefore(number: LogIndex): number {
     return this.weightBefore(number) - number;
   }
 
   /**
-   * Appends `length` bytes of text, which must fit the ring, and overtakes what is in the way.
-   * @param weight how many events the record stands for: more than one where it tells of a loss
+   * Appends an event, and overwrites the oldest events that are in the way.
+   * @param name the event's name
+   * @param ino its inode number
+   * @param text its text, which must fit the ring
+   * @param length how many bytes of `text` to copy
+   * @param time when it came
+   * @param weight for an overflow record, how many lost events it states; else 1
    */
   append(
     name: string,
@@ -83,7 +105,7 @@ export class Log {
     weight = 1,
   ): Event {
     const start = this.#makeRoom(length + 1);
-    // The whole of a scratch buffer is no larger than a view of it would be dear.
+    // If the text fills the buffer, copy it whole: a subarray view costs more than the copy.
     this.memory.set(length === text.length ? text : text.subarray(0, length), start);
     this.memory[start + length] = LF;
     const event = new Event(name, ino, this.#next, this.memory, start, length, time);
@@ -98,8 +120,10 @@ export class Log {
   }
 
   /**
-   * The largest run of whole records from `from` on that lies in one piece and within `room` bytes.
-   * Gives the number behind its last event: `from` when not even the first record fits.
+   * Finds the longest run of whole records from `from` on that is contiguous and fits `room`.
+   * @param from a number in the ring
+   * @param room in bytes
+   * @returns the number after the run's last event: `from` if not even the first record fits
    */
   run(from: LogIndex, room: number): LogIndex {
     const start = this.at(from).start;
@@ -115,7 +139,7 @@ export class Log {
     return low;
   }
 
-  /** The first `bytes` bytes of ring that the next record may take; overtakes the events that lie there. */
+  /** Overwrites old events until `bytes` contiguous bytes are free; returns their offset. */
   #makeRoom(bytes: number): number {
     if (this.#next - this.#oldest === this.limits.events) this.#overtake();
     if (this.#end + bytes > this.memory.length) {

@@ -1,22 +1,28 @@
 /**
- * Where events are missing in a queue, and how many. Each loss keeps its place among the events until a reader is told;
- * two of them become one when no event is left between them.
+ * The places in a queue where events are missing, and how many. Each loss keeps its place among the
+ * events until a reader is told. Two losses become one when no event is left between them.
  */
 import type { Sequence } from './sequence.js';
 
+/** A queue's losses, by position. */
 export class Losses {
   /** How many lost events no reader has been told of. */
   untold = 0;
-  /** Ascending: a loss stands before all entries at its position or behind it. Parallel to `#counts`. */
+  /** Ascending positions. A loss comes before all entries at or after it. Parallel to `#counts`. */
   #places: number[] = [];
   #counts: number[] = [];
 
-  /** At how many places something is missing. */
+  /** At how many places events are missing. */
   get size(): number {
     return this.#places.length;
   }
 
-  /** The oldest entry, at `position`, was dropped. */
+  /**
+   * Notes that events before all entries are lost.
+   * @param position the position of the oldest entry: the one that was dropped, or the one behind
+   *   the loss
+   * @param count how many events
+   */
   atHead(position: number, count: number): void {
     this.untold += count;
     if (this.#places.length > 0 && this.#places[0] <= position) this.#counts[0] += count;
@@ -26,7 +32,11 @@ export class Losses {
     }
   }
 
-  /** Something was not added behind the newest entry. */
+  /**
+   * Notes that events behind the newest entry are lost.
+   * @param entries the queue's entries
+   * @param count how many events
+   */
   atEnd<T>(entries: Sequence<T>, count: number): void {
     this.untold += count;
     const last = this.#places.length - 1;
@@ -35,11 +45,12 @@ export class Losses {
       this.#places.push(entries.nextPosition);
       this.#counts.push(count);
     }
-    // Entries in between that were unlinked leave losses side by side: no more of them stay than there are entries.
+    // If entries between two losses are unlinked, the losses are adjacent. Joining them bounds
+    // their number by the number of entries.
     if (last > entries.size + 1) this.#join(entries);
   }
 
-  /** How many are missing before the entry at `position` that nobody has been told of. */
+  /** Returns how many events are missing before the entry at `position`, and no reader was told. */
   before(position: number): number {
     let count = 0;
     for (let i = 0; i < this.#places.length && this.#places[i] <= position; i++)
@@ -47,7 +58,7 @@ export class Losses {
     return count;
   }
 
-  /** A reader is told of all that are missing before the entry at `position`. */
+  /** Forgets the losses before the entry at `position`: a reader is told of them. */
   tell(position: number): void {
     let told = 0;
     while (told < this.#places.length && this.#places[told] <= position)
@@ -56,6 +67,7 @@ export class Losses {
     this.#counts.splice(0, told);
   }
 
+  /** Joins losses that have no entry between them. */
   #join<T>(entries: Sequence<T>): void {
     const places: number[] = [];
     const counts: number[] = [];

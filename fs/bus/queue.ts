@@ -1,8 +1,8 @@
 /**
- * A queue: the ordered events that wait for one reader, bounded, with a count of what was lost.
+ * A queue: the ordered events of one directory, bounded, with a count of the lost events.
  *
- * It holds entries by name, oldest first. An entry is the event itself, or something that stands for it in one
- * directory and knows more (tree/nodes/event-file.ts).
+ * It holds entries by name, oldest first. An entry is the event itself, or a node that stands for
+ * it in one directory and keeps more about it (tree/nodes/event-file.ts).
  */
 import type { EventQuota } from './quota.js';
 import type { Event, Holder, LogIndex } from './event.js';
@@ -11,59 +11,70 @@ import { PartialRecord, overflowRecord } from './record.js';
 import { Sequence } from './sequence.js';
 import type { Sink } from './sink.js';
 
+/** One entry of a queue: a name for an event. */
 export interface Entry {
   readonly name: string;
   readonly event: Event;
-  /** The queue has let go of it by itself, not because somebody has unlinked it. */
+  /** Called after the queue has dropped the entry on its own, without unlink(2) by a process. */
   dropped?(): void;
 }
 
 /**
- * What a full queue does with one event more. It drops its oldest, or the one that comes: that one is lost then. With either of
- * the last two nothing that a user puts in is dropped: `refuses` says so before, and for what comes by itself they are the same.
+ * The behaviour of a full queue when one more event comes. `drop-oldest` drops the oldest event,
+ * the others drop the new one; the dropped event is lost. With `drop-newest` and `refuse`, the
+ * queue drops no event that a user puts in: `Queue.refuses` says beforehand that there is no room.
+ * For events from the bus these two are the same.
  */
 export type Overflow = 'drop-oldest' | 'drop-newest' | 'refuse';
 
+/** The bounds of a queue. */
 export interface QueueLimits {
   /** The most events. */
   readonly events: number;
   /** The most bytes of text. */
   readonly bytes: number;
-  /** `drop-oldest` where nothing is said. */
+  /** Default: `drop-oldest`. */
   readonly overflow?: Overflow;
 }
 
-/** How many events can come to stand before the first that a queue was given (`prepend`): more than any history has. */
+/** How many entries `prepend` can add in a queue's lifetime: more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
 
-/** How many names are tried in their order. */
+/** How many numbered names `freeName` tries before it uses random numbers. */
 const MOST_NUMBERED = 8;
 
 const nameOf = ({ name }: Entry): string => name;
 
-/** What an entry called `name` costs beyond what each does. */
+/**
+ * Returns what an entry costs beyond the price that all entries have.
+ * @param name the entry's name
+ * @param event its event
+ * @returns bytes of heap
+ */
 export function heapOf(name: string, event: Event): number {
   return name.length + event.heapBytes;
 }
 
+/** The bounded events of one directory, charged to an account. */
 export class Queue<E extends Entry> implements Holder {
   readonly entries = new Sequence<E>(nameOf, ROOM_IN_FRONT);
   /** Bytes of text of all entries. */
   bytes = 0;
-  /** What they cost beyond what each does: see {@link EventQuota}. */
+  /** The entries' cost in bytes of heap, beyond the price that all have: see {@link EventQuota}. */
   heap = 0;
-  /** How many entries are still being written. */
+  /** How many entries a user is still writing. */
   incomplete = 0;
-  /** All entries before this position are still being written. */
+  /** All entries before this position are incomplete. */
   #incompleteTo = 0;
-  /** How many events had to make room or found none, ever. */
+  /** How many events the queue has lost, ever: dropped to make room, or not added. */
   lost = 0;
-  /** Those that no stream reader has been told of yet. */
+  /** The losses that no stream reader has been told of yet. */
   readonly losses = new Losses();
 
   /**
-   * @param quota where its events and bytes are charged too
-   * @param onComplete called when an entry that was being written can be taken
+   * @param limits the queue's bounds
+   * @param quota the account that the events and bytes are charged to; null for none
+   * @param onComplete called when an incomplete entry becomes complete
    */
   constructor(
     public limits: QueueLimits,
@@ -77,8 +88,9 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /**
-   * Adds an entry behind all others, under a name that is free. What is then too much goes, the oldest first; or there is
-   * no room for it, and it is lost itself: false.
+   * Adds an entry behind all others, after dropping the oldest entries if they exceed the limits.
+   * @param entry its name must be free
+   * @returns false if there is no room: then the event is lost
    */
   add(entry: E): boolean {
     const { event } = entry;
@@ -93,7 +105,7 @@ export class Queue<E extends Entry> implements Holder {
 
   #append(entry: E): void {
     const { event } = entry;
-    // A name that may be another's too must be known to whoever comes next and wants it.
+    // Another event may want this name later: then a lookup must find that it is taken.
     if (!event.isUnique || entry.name !== event.name) this.entries.index();
     this.entries.push(entry.name, entry);
     event.link(this);
@@ -101,18 +113,26 @@ export class Queue<E extends Entry> implements Holder {
     this.heap += heapOf(entry.name, event);
   }
 
-  /** Whether a full queue drops its oldest. */
+  /** Whether the queue drops its oldest event when it is full. */
   get dropsOldest(): boolean {
     const { overflow } = this.limits;
     return overflow === undefined || overflow === 'drop-oldest';
   }
 
-  /** Whether a user may not put that much more in: it would have to be lost. */
+  /**
+   * Returns whether the queue must refuse that much more from a user, because it would be lost.
+   * @param events how many more
+   * @param bytes of text more
+   */
   refuses(events: number, bytes: number): boolean {
     return !this.dropsOldest && this.overflows(events, bytes);
   }
 
-  /** Whether that much more is beyond the limits. */
+  /**
+   * Returns whether that much more exceeds the limits.
+   * @param events how many more
+   * @param bytes of text more
+   */
   overflows(events: number, bytes: number): boolean {
     const { limits } = this;
     return (
@@ -121,7 +141,10 @@ export class Queue<E extends Entry> implements Holder {
     );
   }
 
-  /** Finds room for one event more and charges it. */
+  /**
+   * Makes room for one more event and charges it.
+   * @returns false, with nothing charged, if there is no room
+   */
   #admit(bytes: number, heap: number): boolean {
     const { quota } = this;
     if (this.overflows(1, bytes)) {
@@ -129,21 +152,23 @@ export class Queue<E extends Entry> implements Holder {
       this.makeRoom(1, bytes);
     }
     if (quota === null || quota.tryCharge(1, bytes, heap)) return true;
-    // Others hold what may be held: ours goes only if that is of use.
+    // Other holders use up the quota. Drop entries of this queue only if that makes enough room.
     if (
       !this.dropsOldest ||
       !quota.fits(1 - this.entries.size, bytes - this.bytes, heap - this.heap)
     )
       return false;
     for (; !quota.tryCharge(1, bytes, heap); this.#dropOldest()) {
-      if (this.entries.size === 0) return false; // what was dropped is still open
+      if (this.entries.size === 0) return false; // open files hold the dropped events
     }
     return true;
   }
 
   /**
-   * Adds entries before all others, oldest first, under names that are free; before them `lost` events are missing that
-   * nobody has any more. What is too much goes, the oldest first; gives those that have joined.
+   * Adds entries before all others. If there is no room for all, the oldest of them are lost.
+   * @param entries oldest first, under names that are free
+   * @param lost how many more events are missing before the first entry
+   * @returns the entries that were added
    */
   prepend(entries: readonly E[], lost: number): readonly E[] {
     let first = entries.length;
@@ -164,7 +189,10 @@ export class Queue<E extends Entry> implements Holder {
     return kept;
   }
 
-  /** Links and charges an event that `events` more are to follow, if there is room for it. */
+  /**
+   * Links and charges an event if there is room for it.
+   * @param events how many more events will come after it
+   */
   #takesInFront(events: number, { name, event }: E): boolean {
     const heap = heapOf(name, event);
     if (this.overflows(events + 1, event.length)) return false;
@@ -176,8 +204,10 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /**
-   * Drops the oldest until `events` more with `bytes` more are within the limits, or until the event that the bytes are
-   * for, `growing`, has gone itself. The newest entry always stays.
+   * Drops the oldest events until that much more is within the limits. The newest entry stays.
+   * @param events how many more
+   * @param bytes of text more
+   * @param growing the event that the bytes are for: it ends the loop when it is dropped itself
    */
   makeRoom(events: number, bytes: number, growing?: Event): void {
     const { entries, limits } = this;
@@ -198,7 +228,10 @@ export class Queue<E extends Entry> implements Holder {
     return event;
   }
 
-  /** Takes an entry out. */
+  /**
+   * Takes an entry out.
+   * @returns the entry, or undefined if there is none
+   */
   remove(name: string): E | undefined {
     const entry = this.entries.delete(name);
     if (entry !== undefined) this.#letGo(name, entry.event);
@@ -206,8 +239,11 @@ export class Queue<E extends Entry> implements Holder {
   }
 
   /**
-   * Moves an entry to the end of another queue, where what it is called now is free; one of them holds it all the time. Whether
-   * that may be was asked before: where more than the quota is held already, less is held afterwards or as much.
+   * Moves an entry to the end of another queue. One of the queues holds the event at every moment.
+   * The caller must have checked the quota before. If more than the quota is held already, the move
+   * must not increase it.
+   * @param to the other queue, where the entry's current name must be free
+   * @param name the name that this queue knows the entry by
    */
   moveTo(to: Queue<E>, name: string): void {
     const entry = this.entries.delete(name);
@@ -220,7 +256,7 @@ export class Queue<E extends Entry> implements Holder {
     event.unlink(this);
   }
 
-  /** An entry that was called `name` goes. */
+  /** Refunds an entry that this queue charged under `name`. */
   #refund(name: string, event: Event): void {
     const heap = heapOf(name, event);
     this.bytes -= event.length;
@@ -228,7 +264,11 @@ export class Queue<E extends Entry> implements Holder {
     this.quota?.refund(1, event.length, heap);
   }
 
-  /** Calls an entry something else that is free, which it says already. Whether its name may become longer was asked before. */
+  /**
+   * Renames an entry. The caller must have checked the quota for a longer name.
+   * @param name the name that the queue knows the entry by
+   * @param newName a free name, which the entry has already
+   */
   rename(name: string, newName: string): void {
     const longer = newName.length - name.length;
     this.entries.rename(name, newName);
@@ -236,12 +276,15 @@ export class Queue<E extends Entry> implements Holder {
     this.quota?.forceCharge(0, 0, longer);
   }
 
-  /** Takes an entry out without the kernel's knowing. */
+  /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */
   drop(name: string): void {
     this.remove(name)?.dropped?.();
   }
 
-  /** Takes the oldest entry out of a queue in which no name is looked up any more; undefined when it is empty. */
+  /**
+   * Takes the oldest entry out of a queue whose names are no longer looked up.
+   * @returns the entry, or undefined if the queue is empty
+   */
   shift(): E | undefined {
     const entry = this.entries.shift();
     if (entry !== undefined) this.#letGo(entry.name, entry.event);
@@ -253,14 +296,16 @@ export class Queue<E extends Entry> implements Holder {
     event.unlink(this);
   }
 
-  /** Whether the event can have its own name here, as far as that can be told without looking. */
+  /** Returns whether the event's own name is known to be free here without a lookup. */
   surelyTakes(event: Event): boolean {
     return event.isUnique && !this.entries.isIndexed;
   }
 
   /**
-   * A name for an event that wants to be called `wanted`: that, or `wanted.1`, `wanted.2`, ... where it is taken here or
-   * among `others`. A user may have taken thousands of them, so that after some tries it is `wanted.` and a random number.
+   * Finds a free name for an event: `wanted`, or `wanted.1`, `wanted.2`, ... if it is taken. A user
+   * may have taken thousands of these, so after MOST_NUMBERED tries the suffix is a random number.
+   * @param wanted the event's own name
+   * @param others further names that are taken
    */
   freeName<T>(wanted: string, others: Sequence<T> | null = null): string {
     let name = wanted;
@@ -275,15 +320,15 @@ export class Queue<E extends Entry> implements Holder {
     return this.entries.size - this.incomplete;
   }
 
-  /** An entry is complete now. */
+  /** An entry of the queue is complete from now on. */
   becameComplete(): void {
     this.#incompleteTo = 0;
     this.onComplete?.();
   }
 
   /**
-   * @returns the oldest event that is not still being written. It is not looked for twice among those that are: a user
-   * may have thousands of them, and as many readers behind.
+   * Returns the oldest complete entry, or undefined. Each search begins where the last one ended:
+   * a user may have thousands of incomplete events, and as many readers behind them.
    */
   firstComplete(): E | undefined {
     const { entries } = this;
@@ -296,23 +341,27 @@ export class Queue<E extends Entry> implements Holder {
   }
 }
 
-/** One open `.stream`: it takes events off the queue, and each goes to one reader only. */
+/** One open `.stream`. It takes events off the queue, so each event goes to one reader only. */
 export class QueueReader {
   readonly #rest = new PartialRecord();
 
+  /** @param queue the queue of the stream's directory */
   constructor(readonly queue: Queue<Entry>) {}
 
-  /** How many bytes are kept of a record whose beginning was read. */
+  /** How many bytes are kept of a record whose beginning the reader has. */
   get restLength(): number {
     return this.#rest.length;
   }
 
-  /** Whether `read` would put anything. */
+  /** Whether `read` would put any bytes. */
   get ready(): boolean {
     return this.#rest.waiting || this.queue.untold > 0 || this.queue.firstComplete() !== undefined;
   }
 
-  /** Whether the next event has that number in the log or a higher one, and nothing is to be told before it. */
+  /**
+   * Returns whether the next event has a number of at least `number`, and neither the rest of a
+   * record nor a loss comes before it.
+   */
   isFrom(number: LogIndex): boolean {
     const next = this.queue.firstComplete();
     return (
@@ -323,7 +372,12 @@ export class QueueReader {
     );
   }
 
-  /** Hands over at most `most` events, whole but for the first, which may be cut: the next read begins with its rest. */
+  /**
+   * Takes events off the queue and puts their records. All records are whole but the first, which
+   * may be cut: the next read begins with its rest.
+   * @param sink the reader's buffer
+   * @param most how many events to take
+   */
   read(sink: Sink, most = Infinity): void {
     const { queue } = this;
     const roomAtFirst = sink.room;
@@ -340,7 +394,13 @@ export class QueueReader {
     }
   }
 
-  /** Puts a record where events are missing before `next`; false when there is no room for anything more. */
+  /**
+   * Puts an overflow record if events are missing before `next`.
+   * @param sink the reader's buffer
+   * @param roomAtFirst the room with which the read began, in bytes
+   * @param next the next entry, or undefined if there is none
+   * @returns false if there is no room for more
+   */
   #tellLoss(sink: Sink, roomAtFirst: number, next: Entry | undefined): boolean {
     const { losses, entries } = this.queue;
     const position = next === undefined ? Infinity : entries.positionOf(next.name);

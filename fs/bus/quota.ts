@@ -1,19 +1,29 @@
-/** Where a queue's events and bytes are charged: tree/quota.ts counts, per user, group and mount. */
+/**
+ * The account of a queue's events and bytes. tree/quota.ts implements it, with usages per user, per
+ * group and for the mount.
+ */
 export interface EventQuota {
   /**
-   * Charges what a queue takes in.
+   * Charges events that a queue takes in.
    * @param events how many
    * @param bytes of text
-   * @param heap what they cost beyond what each entry does, in bytes: names, and what an event keeps besides its text
-   * @returns false, with nothing charged, where it would be too much
+   * @param heap bytes of heap beyond the price of each entry: names, and the data of an event
+   *   besides its text
+   * @returns false, with nothing charged, if it exceeds a quota
    */
   tryCharge(events: number, bytes: number, heap: number): boolean;
-  /** Charges what can't be refused: what was asked for by `assertFits`, and what open files hold of a queue that let go of it. */
+  /**
+   * Charges even beyond a quota, because a refusal is impossible: for amounts that `assertFits` has
+   * checked before, and for events that a queue has let go of while open files still hold them.
+   */
   forceCharge(events: number, bytes: number, heap: number): void;
-  /** Gives back what was charged. */
+  /** Refunds amounts that were charged. */
   refund(events: number, bytes: number, heap: number): void;
-  /** Whether so much more would fit. Amounts below zero stand for what will have been given back by then. */
+  /**
+   * Returns whether that much more would fit. An amount below zero stands for a refund that the
+   * caller would make before.
+   */
   fits(events: number, bytes: number, heap: number): boolean;
-  /** @throws FsError EDQUOT or ENOSPC, with the reason, where so much more does not fit */
+  /** @throws FsError EDQUOT or ENOSPC, with the reason, if that much more does not fit */
   assertFits(events: number, bytes: number, heap: number): void;
 }

@@ -1,19 +1,29 @@
-/** When the last events came, told in SEQNUMs: so that who comes late can ask for what came after one of them. */
+/**
+ * Maps SEQNUMs to numbers in the log, for the last events: so a client that comes late can ask for
+ * the events after a given SEQNUM.
+ */
 import type { SeqNum } from '../uevent/text.js';
 import type { LogIndex } from './event.js';
 import { WEIGHED } from './log.js';
 
-/** How many events back it knows: of as many the log knows how many there were (`Log.weightBefore`). */
+/** For how many of the last events it knows them: as many as the log knows weights of. */
 const PLACES = WEIGHED;
 
+/** The kernel's last SEQNUM before each of the last events. */
 export class SeqnumIndex {
-  /** By number: the kernel's last SEQNUM before the event. Never falls. */
+  /** By number: the kernel's last SEQNUM before the event. Ascending. */
   readonly #seqnumBefore = new Float64Array(PLACES);
-  /** By number: whether it tells of lost events. */
+  /** By number: 1 for an overflow record. */
   readonly #isLoss = new Uint8Array(PLACES);
+  /** The number of the next event. */
   #next = 0;
 
-  /** An event was logged; they come in the order of their numbers, without gaps. */
+  /**
+   * Notes that an event was logged.
+   * @param number its number: one more than in the last call
+   * @param seqnumBefore the kernel's last SEQNUM before the event
+   * @param isLoss whether it is an overflow record
+   */
   note(number: LogIndex, seqnumBefore: SeqNum, isLoss: boolean): void {
     this.#seqnumBefore[number % PLACES] = seqnumBefore;
     this.#isLoss[number % PLACES] = isLoss ? 1 : 0;
@@ -21,11 +31,14 @@ export class SeqnumIndex {
   }
 
   /**
-   * The number of the first event that came after the kernel's event `seqnum`. Where that one never came, and a later one is the first
-   * that did, it is that later one, with the record of a loss just before it, which may be of numbers in between. Where it may have come before what is known
-   * here, `unknown` is how many there were in between by the kernel's count.
-   * @param last a later SEQNUM, behind which nothing is asked for
+   * Finds the first event after the kernel's event `seqnum`. If that event never came, the result
+   * is the first later event that did, or the first of the overflow records just before it: they
+   * may state the loss of SEQNUMs in between.
+   * @param seqnum the SEQNUM of the event before the first one wanted
+   * @param last a later SEQNUM: the events behind it are not wanted
    * @param newest the kernel's last SEQNUM
+   * @returns `number`: the number of that event; `unknown`: 0, or if the event may have come before
+   *   the index begins, how many events came in between by the kernel's count
    */
   after(
     seqnum: SeqNum,

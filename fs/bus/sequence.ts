@@ -1,30 +1,35 @@
 /**
- * Names in order of arrival, each with a position that never changes and is never given again.
+ * Named items in order of arrival, each with a position that never changes and is never reused.
  *
- * That is what a directory needs: lookup by name, the first and the last, removal anywhere, and a readdir offset that
- * stays right while others create and unlink. Every operation is O(1), or O(log n) from a name or a position.
+ * A directory needs this: lookup by name, the first and the last item, removal anywhere, and a
+ * readdir offset that stays right while other processes create and unlink files. Every operation is
+ * O(1), or O(log n) from a name or a position.
  *
- * A removed item leaves a hole; holes at either end go at once, and the rest when they outnumber the items. A link costs its
- * slot in two flat structures and no object of its own, about 16 bytes; and about 30 more in an index by name, which is made
- * when somebody asks for a name that is neither the first nor the last. Most queues are only added to and taken from at their ends.
+ * A removed item leaves a hole. Holes at either end are removed at once, the rest when they
+ * outnumber the items. An item costs its slot in two flat arrays and no object of its own, about 16
+ * bytes. An index by name costs about 30 bytes an item more. It is made at the first lookup of a
+ * name that is neither the first nor the last. Most queues change only at their ends and need none.
  */
 import { RecyclingMap } from '../shared/recycling-map.js';
 
+/** An ordered list that can be addressed by position and by name. */
 export class Sequence<T> {
-  /** Positions by name; null until they are asked for. */
+  /** Positions by name; null until the first lookup needs them. */
   #index: RecyclingMap<string, number> | null = null;
-  /** Ascending; parallel to `#items`. What stands before `#start` is gone. */
+  /** Ascending; parallel to `#items`. Slots before `#start` are unused. */
   #positions: number[] = [];
   #items: (T | undefined)[] = [];
   #start = 0;
   #size = 0;
-  /** The lowest position that was ever given, or will be first. */
+  /** The lowest position used so far; before the first item, the position that it will get. */
   #lowest: number;
+  /** The position of the next item. */
   #next: number;
 
   /**
-   * @param nameOf the name of an item; without it there is an index from the start
-   * @param firstPosition what the first item gets; so many items may be put before all others in the course of time
+   * @param nameOf returns the name of an item; without it there is an index from the start
+   * @param firstPosition the position of the first item, and how many items `prepend` can add in
+   *   total
    */
   constructor(
     readonly nameOf: ((item: T) => string) | null = null,
@@ -34,16 +39,20 @@ export class Sequence<T> {
     this.#lowest = this.#next = firstPosition;
   }
 
+  /** How many items there are. */
   get size(): number {
     return this.#size;
   }
 
-  /** Whether names are looked up in an index. Without one nobody has asked for a name, and nobody has seen two that are alike. */
+  /**
+   * Whether there is an index of names. Without one, no name was looked up, and no caller has found
+   * two names to be the same.
+   */
   get isIndexed(): boolean {
     return this.#index !== null;
   }
 
-  /** Makes the index, where there is none. */
+  /** Makes the index if there is none, and returns it. */
   index(): RecyclingMap<string, number> {
     if (this.#index !== null) return this.#index;
     const index = new RecyclingMap<string, number>();
@@ -54,31 +63,37 @@ export class Sequence<T> {
     return (this.#index = index);
   }
 
-  /** The position that the next item will get; everything there is now comes before it. */
+  /** The position of the next item. All present items come before it. */
   get nextPosition(): number {
     return this.#next;
   }
 
+  /** Returns whether there is an item called `name`. */
   has(name: string): boolean {
     return this.#find(name) >= 0;
   }
 
+  /** Returns the item called `name`, or undefined. */
   get(name: string): T | undefined {
     const at = this.#find(name);
     return at < 0 ? undefined : this.#items[at];
   }
 
-  /** The position of the oldest item, which there must be. */
+  /** The position of the oldest item. The sequence must not be empty. */
   get firstPosition(): number {
     return this.#positions[this.#start];
   }
 
-  /** The position of the item called `name`, which there must be. */
+  /** Returns the position of the item called `name`, which must exist. */
   positionOf(name: string): number {
     return this.#positions[this.#find(name)];
   }
 
-  /** Adds `item` behind all others. The name must be free. */
+  /**
+   * Adds an item behind all others.
+   * @param name a free name
+   * @returns the item's position
+   */
   push(name: string, item: T): number {
     const position = this.#next++;
     this.#index?.set(name, position);
@@ -88,7 +103,10 @@ export class Sequence<T> {
     return position;
   }
 
-  /** Adds items before all others, in their order. The names must be free. */
+  /**
+   * Adds items before all others, in their order.
+   * @param names free names, in the order of `items`
+   */
   prepend(names: readonly string[], items: readonly T[]): void {
     this.#lowest -= items.length;
     const positions = items.map((_, at) => this.#lowest + at);
@@ -99,12 +117,16 @@ export class Sequence<T> {
     this.#start = 0;
   }
 
-  /** Puts `item` at a position that is taken. */
+  /** Replaces the item at a position that is taken. */
   set(position: number, item: T): void {
     this.#items[this.#indexOf(position)] = item;
   }
 
-  /** Calls the item called `name` something else that is free; it keeps its position. With `nameOf`, it is called so already. */
+  /**
+   * Renames an item, which keeps its position.
+   * @param name its name in the index
+   * @param newName a free name; with `nameOf`, the item has it already
+   */
   rename(name: string, newName: string): void {
     const position = this.#index?.get(name);
     if (position === undefined) return;
@@ -112,7 +134,7 @@ export class Sequence<T> {
     this.#index!.set(newName, position);
   }
 
-  /** Removes and gives the item called `name`. */
+  /** Removes and returns the item called `name`. */
   delete(name: string): T | undefined {
     const at = this.#find(name);
     if (at < 0) return undefined;
@@ -124,7 +146,7 @@ export class Sequence<T> {
     return item;
   }
 
-  /** Removes and returns the oldest item, and forgets all names: none is looked up from then on. */
+  /** Removes and returns the oldest item, and drops the index: no name is looked up afterwards. */
   shift(): T | undefined {
     if (this.#index !== null && this.#index.size > 0)
       this.#index = this.nameOf === null ? new RecyclingMap() : null;
@@ -136,17 +158,20 @@ export class Sequence<T> {
     return item;
   }
 
-  /** The oldest item. */
+  /** Returns the oldest item. */
   first(): T | undefined {
     return this.#items[this.#start];
   }
 
-  /** The newest item. */
+  /** Returns the newest item. */
   last(): T | undefined {
     return this.#items[this.#items.length - 1];
   }
 
-  /** The position of the first item at or after `position`, or -1: with `at`, a walk that survives any change. */
+  /**
+   * Returns the position of the first item at or after `position`, or -1. With `at`, a walk stays
+   * right while items are added and removed.
+   */
   seek(position: number): number {
     for (let index = this.#indexOf(position); index < this.#items.length; index++) {
       if (this.#items[index] !== undefined) return this.#positions[index];
@@ -154,12 +179,13 @@ export class Sequence<T> {
     return -1;
   }
 
-  /** The item at a position, or undefined when it has gone. */
+  /** Returns the item at a position, or undefined if it is gone. */
   at(position: number): T | undefined {
     const index = this.#indexOf(position);
     return this.#positions[index] === position ? this.#items[index] : undefined;
   }
 
+  /** Iterates over the items, oldest first. */
   *[Symbol.iterator](): IterableIterator<T> {
     for (let index = this.#start; index < this.#items.length; index++) {
       const item = this.#items[index];
@@ -167,6 +193,7 @@ export class Sequence<T> {
     }
   }
 
+  /** Removes all items. Positions go on from where they are. */
   clear(): void {
     this.#positions = [];
     this.#items = [];
@@ -175,7 +202,7 @@ export class Sequence<T> {
     else this.#index = null;
   }
 
-  /** Which slot the item called `name` is in, or -1. The ends are looked at first: that is where most are asked for. */
+  /** Returns the slot of the item called `name`, or -1. Most lookups are of an item at an end. */
   #find(name: string): number {
     const { nameOf } = this;
     if (this.#size === 0) return -1;
@@ -188,13 +215,13 @@ export class Sequence<T> {
     return position === undefined ? -1 : this.#indexOf(position);
   }
 
-  /** The first slot whose position is at least `position`. */
+  /** Returns the first slot whose position is at least `position`. */
   #indexOf(position: number): number {
     const positions = this.#positions;
     let low = this.#start;
     let high = positions.length;
     if (low === high) return high;
-    // Without holes the index is known.
+    // Without holes the slot follows from the position.
     const guess = low + position - positions[low];
     if (guess >= low && guess < high && positions[guess] === position) return guess;
     while (low < high) {

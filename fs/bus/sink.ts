@@ -1,7 +1,15 @@
-/** Where the bytes of one read(2) go. A driver may copy them, or only remember where they are until it replies. */
+/**
+ * The buffer of one read(2). A driver may copy the bytes, or only keep references to them until it
+ * replies.
+ */
 export interface Sink {
   /** How many more bytes the reader takes. */
   readonly room: number;
-  /** Adds `length` bytes from `start`, no more than `room`. */
+  /**
+   * Adds bytes to the read.
+   * @param bytes the memory that holds them
+   * @param start their offset in `bytes`
+   * @param length how many, no more than `room`
+   */
   put(bytes: Uint8Array, start: number, length: number): void;
 }

@@ -1,51 +1,75 @@
 /**
- * From what the kernel or a program sends to an event's text.
+ * Converts the bytes that the kernel or a program sends into an event's text.
  *
- *   datagram   = header NUL *( property NUL )          lib/kobject_uevent.c, kobject_uevent_net_broadcast()
- *   published  = header LF *( property LF ) [ LF ]     or a datagram, byte for byte
- *   header     = ACTION "@" DEVPATH                    DEVPATH begins with "/"
- *   property   = KEY "=" VALUE                         KEY is not empty
- *   text       = header LF *( property LF )            a LF inside a datagram's value becomes \x0a, four characters
+ *   datagram   = header NUL *( property NUL )        lib/kobject_uevent.c,
+ *                                                    kobject_uevent_net_broadcast()
+ *   published  = header LF *( property LF ) [ LF ]   or a datagram, byte for byte
+ *   header     = ACTION "@" DEVPATH                  DEVPATH begins with "/"
+ *   property   = KEY "=" VALUE                       KEY is not empty
+ *   text       = header LF *( property LF )          a LF inside a datagram's value becomes \x0a,
+ *                                                    four characters
  */
 import { AT, BACKSLASH, EQUALS, LF, NINE, NUL, SLASH, ZERO } from '../shared/ascii.js';
 
 /** The largest event, in bytes of text (docs/design.md, section 3). */
 export const MAX_EVENT_BYTES = 64 * 1024;
 
-/** The bytes are not a uevent; the message says what is wrong, the rest of the world goes on. */
+/** The bytes are not a uevent. The message says why. Other events are not affected. */
 export class MalformedUevent extends Error {}
 
-/** The bytes are a uevent, but of more than {@link MAX_EVENT_BYTES}. */
+/** The bytes are a uevent, but its text exceeds {@link MAX_EVENT_BYTES}. */
 export class OversizedUevent extends Error {}
 
 declare const seqnum: unique symbol;
-/** A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 with the machine, far below 2^53). */
+/**
+ * A kernel SEQNUM (lib/kobject_uevent.c: a 64-bit counter that starts at 1 when the machine boots,
+ * far below 2^53).
+ */
 export type SeqNum = number & { readonly [seqnum]: true };
 
-/** The SEQNUM of an event that has none. It is neither above nor below any other. */
+/** The SEQNUM of an event that has none: NaN, so it is neither above nor below any other. */
 export const NO_SEQNUM = NaN as SeqNum;
 
 const SEQNUM = Buffer.from('SEQNUM=');
 
-/** The text of the uevent read last. One is enough for all: its bytes are copied into the log at once. */
+/**
+ * A buffer for the text of the uevent read last. One buffer is enough for all uevents, because the
+ * log copies the bytes at once.
+ */
 export class UeventText {
-  readonly bytes = new Uint8Array(MAX_EVENT_BYTES + 8); // an escape may overshoot before it is noticed
+  /** The text, and 8 bytes more: an escape may pass the limit before the check. */
+  readonly bytes = new Uint8Array(MAX_EVENT_BYTES + 8);
+  /** The text's length in bytes. */
   length = 0;
-  /** The value of SEQNUM, or NO_SEQNUM when there is none. */
+  /** The value of SEQNUM, or NO_SEQNUM if there is none. */
   seqnum = NO_SEQNUM;
 
-  /** Reads a netlink datagram. Throws {@link MalformedUevent} or {@link OversizedUevent}. */
+  /**
+   * Reads a netlink datagram of the kernel (lib/kobject_uevent.c).
+   * @param data the memory that holds it
+   * @param start its offset in `data`
+   * @param length its length in bytes
+   * @throws MalformedUevent if it is not a uevent
+   * @throws OversizedUevent if its text exceeds {@link MAX_EVENT_BYTES}
+   */
   readDatagram(data: Uint8Array, start: number, length: number): void {
     if (length === 0) throw new MalformedUevent('it is empty');
     if (data[start + length - 1] !== NUL) throw new MalformedUevent('it does not end with a NUL');
     this.#read(data, start, start + length, NUL);
   }
 
-  /** Reads what a program wrote to `publish`. Throws {@link MalformedUevent} or {@link OversizedUevent}. */
+  /**
+   * Reads the bytes that a program wrote to `publish`: text, or a datagram if they contain a NUL.
+   * @param data the memory that holds them
+   * @param start their offset in `data`
+   * @param length how many bytes
+   * @throws MalformedUevent if they are not a uevent
+   * @throws OversizedUevent if the text exceeds {@link MAX_EVENT_BYTES}
+   */
   readPublished(data: Uint8Array, start: number, length: number): void {
     let end = start + length;
     if (data.subarray(start, end).includes(NUL)) return this.readDatagram(data, start, length);
-    // A whole stream record is as good as a text, and so is a text whose last line is not ended.
+    // A text may have its last line unended, or end with the empty line of a stream's record.
     while (end > start && data[end - 1] === LF) end--;
     if (end === start) throw new MalformedUevent('it is empty');
     this.#read(data, start, end, LF);
@@ -57,7 +81,7 @@ export class UeventText {
     for (let at = start; at < end; at = this.#readLine(data, at, end, separator, at === start));
   }
 
-  /** Copies one line; gives where the next begins. */
+  /** Copies one line, and returns the offset of the next line in `data`. */
   #readLine(
     data: Uint8Array,
     start: number,
@@ -99,6 +123,7 @@ export class UeventText {
     return at + 1;
   }
 
+  /** Sets `seqnum` if the property from `start` to `end` in `bytes` is SEQNUM. */
   #noteSeqnum(start: number, end: number): void {
     for (let i = 0; i < SEQNUM.length; i++) if (this.bytes[start + i] !== SEQNUM[i]) return;
     let value = 0;
@@ -118,7 +143,7 @@ function oversized(): OversizedUevent {
   return new OversizedUevent(`it has more than ${MAX_EVENT_BYTES} bytes of text`);
 }
 
-/** The text of the record that stands where `lost` events are missing. */
+/** Returns the text of the overflow record for `lost` events. */
 export function overflowText(lost: number): Buffer {
   return Buffer.from(
     `overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\nLOST=${lost}\n`,

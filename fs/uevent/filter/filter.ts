@@ -1,52 +1,53 @@
 /**
- * Which events a queue takes: udev's match syntax.
+ * Filters, which decide the events that a queue takes: the parser and matcher of udev's match
+ * syntax.
  *
- * A filter is plain data, and its canonical `text` says all there is to it: `Filter.parse(filter.text)` is the same
- * filter, which is how it is shown, compared and written down.
+ * A filter is plain data. Its canonical `text` describes it completely: `Filter.parse(filter.text)`
+ * is the same filter. So filters are shown, compared and stored as text.
  */
 
 import { type Glob, SEARCHED_BYTES, compileGlob } from './glob.js';
 
-/** What a filter looks at. Values are bytes as characters (latin1: one char a byte). */
+/** The values that a filter matches. They are latin1: one character a byte. */
 export interface Matchable {
-  /** From the header line or ACTION. */
+  /** The action, from the header line or from ACTION. */
   readonly action: string;
   readonly devpath: string;
-  /** {@link kernelName} of devpath, where it is worked out once for all filters. */
+  /** {@link kernelName} of devpath, if the event computes it once for all filters. */
   readonly kernel?: string;
-  /** {@link tagsOf} TAGS, where they are worked out once for all filters. */
+  /** {@link tagsOf} TAGS, if the event computes them once for all filters. */
   readonly tags?: ReadonlySet<string>;
-  /** The value of a property, or undefined when the event has none. */
+  /** Returns the value of a property, or undefined if the event has none. */
   property(key: string): string | undefined;
 }
 
-/** How large a filter may be. */
+/** The bounds of a filter. */
 export interface FilterLimits {
-  /** Bytes of text. */
+  /** The most bytes of text. */
   readonly text: number;
-  /** Terms, of all rules together. */
+  /** The most terms, in all rules together. */
   readonly terms: number;
-  /** Alternatives of one term. */
+  /** The most alternatives of one term. */
   readonly alternatives: number;
 }
 
-/** What the daemon takes where the configuration says nothing. */
+/** The daemon's limits if the configuration sets none. */
 export const FILTER_LIMITS: FilterLimits = { text: 4 * 1024, terms: 64, alternatives: 32 };
 
-/** For programs that filter for themselves. */
+/** The limits for programs that filter events themselves: none. */
 export const NO_FILTER_LIMITS: FilterLimits = {
   text: Infinity,
   terms: Infinity,
   alternatives: Infinity,
 };
 
-/** The text is no filter: `column 12: expected == or != after SUBSYSTEM`. */
+/** The text is not a filter: `column 12: expected == or != after SUBSYSTEM`. */
 export class FilterError extends Error {
   override readonly name = 'FilterError';
 
   /**
-   * @param column where in the text, in bytes, the first being 1
-   * @param expected what should have stood there
+   * @param column the place of the error in the text, in bytes, from 1
+   * @param expected the token that the parser expected there
    */
   constructor(
     readonly column: number,
@@ -56,11 +57,14 @@ export class FilterError extends Error {
   }
 }
 
-/** The text is a filter, but a larger one than may be: `a filter has at most 64 terms`. */
+/** The text is a filter that exceeds a limit: `a filter has at most 64 terms`. */
 export class OversizedFilter extends Error {
   override readonly name = 'OversizedFilter';
 
-  /** @param what which of the limits it exceeds */
+  /**
+   * @param what the limit that the filter exceeds
+   * @param most the limit's value
+   */
   constructor(
     readonly what: keyof FilterLimits,
     most: number,
@@ -75,7 +79,10 @@ export class OversizedFilter extends Error {
   }
 }
 
-/** A way to find a rule's events: one of these values of the key is in each of them. Never '', which a missing key has too. */
+/**
+ * A way to find a rule's events in an index: each of them has one of these values of the key. Never
+ * '', which a missing key has too.
+ */
 export interface Way {
   readonly key: string;
   readonly values: readonly string[];
@@ -86,17 +93,19 @@ class Term {
   constructor(
     readonly key: string,
     readonly negated: boolean,
-    /** What `|` separates; there is always one. */
+    /** The parts that `|` separates; at least one. */
     readonly alternatives: readonly Glob[],
   ) {}
 
+  /** The term's canonical text. */
   get text(): string {
     const pattern = this.alternatives.map((glob) => glob.pattern).join('|');
-    // A pattern holds a `"` only after a backslash, so that nothing needs escaping here.
+    // A pattern has a `"` only after a backslash, so nothing needs an escape here.
     const quote = pattern === '' || /[ \t\r\v\f\n,;]/.test(pattern) ? '"' : '';
     return `${this.key}${this.negated ? '!=' : '=='}${quote}${pattern}${quote}`;
   }
 
+  /** The most that a match can cost, in units (see glob.ts). */
   get cost(): number {
     const more = this.key === 'TAGS' ? TAGS_COST : 0;
     return this.alternatives.reduce(
@@ -105,6 +114,7 @@ class Term {
     );
   }
 
+  /** The most heap that the term takes, in bytes. */
   get memory(): number {
     return this.alternatives.reduce(
       (sum, glob) => sum + POINTER_BYTES + glob.memory + STRING_BYTES,
@@ -112,7 +122,7 @@ class Term {
     );
   }
 
-  /** The values of which an event must have one, or null when they cannot be listed. */
+  /** The values of which an event must have one, or null if they cannot be listed. */
   get literals(): readonly string[] | null {
     const literals = this.alternatives
       .map((glob) => glob.literal)
@@ -120,6 +130,7 @@ class Term {
     return literals.length === this.alternatives.length ? literals : null;
   }
 
+  /** Returns whether the event matches the term. */
   matches(event: Matchable): boolean {
     return this.takes(event) !== this.negated;
   }
@@ -162,27 +173,32 @@ class Term {
 /** Terms that must all match. */
 type Rule = readonly Term[];
 
-/** How much of TAGS is looked at: udev's own rules give a device ten tags at most. */
+/** The most tags that are read. udev's own rules give a device ten tags at most. */
 const MOST_TAGS = 64;
+/** The most bytes of TAGS that are read. */
 const MOST_TAGS_BYTES = 4 * 1024;
-/** A pattern is matched with each tag: so much more than with one value. */
+/** The extra cost of a pattern for TAGS, in units: it is matched with each tag, not one value. */
 const TAGS_COST = 400;
 
-/* Bytes of heap, as measured: test/unit/events/filter-memory.test.ts holds the sum against a real heap. */
+/*
+ * Bytes of heap, as measured. test/unit/events/filter-memory.test.ts compares the sum with a real
+ * heap.
+ */
 const POINTER_BYTES = 8;
 const STRING_BYTES = 32;
 const TERM_BYTES = 160;
 const RULE_BYTES = 40;
 const FILTER_BYTES = 512;
 
+/** A parsed filter. It matches events, and knows its cost. */
 export class Filter {
-  /** What one event costs at most that it is matched with, in units (see glob.ts). */
+  /** The most that a match of one event can cost, in units (see glob.ts). */
   readonly cost: number;
-  /** How many bytes of heap it takes, at most, with its place in a {@link FilterIndex}. */
+  /** The most heap that the filter takes with its place in a {@link FilterIndex}, in bytes. */
   readonly memory: number;
 
   private constructor(
-    /** One rule a line, no comments, no quotes but where they are needed, no newline at the end. */
+    /** One rule a line, without comments, unneeded quotes or a newline at the end. */
     readonly text: string,
     private readonly rules: readonly Rule[],
     parsedBytes: number,
@@ -190,14 +206,16 @@ export class Filter {
     const terms = rules.flat();
     this.cost = terms.reduce((sum, term) => sum + term.cost, rules.length);
     const parsed = terms.reduce((sum, term) => sum + term.memory, rules.length * RULE_BYTES);
-    // The keys and patterns are slices of the text that was parsed, and keep it.
+    // The keys and patterns are slices of the parsed text, which they keep in memory.
     this.memory = this.all ? 0 : FILTER_BYTES + parsedBytes + text.length + parsed;
   }
 
   /**
-   * @param text bytes as characters (latin1)
-   * @param limits how large it may be
-   * @throws FilterError where it is none, OversizedFilter where it exceeds a limit, and nothing else
+   * Parses a filter. Throws no other errors than these.
+   * @param text latin1, one character a byte
+   * @param limits the bounds of the filter
+   * @throws FilterError if the text is not a filter
+   * @throws OversizedFilter if the filter exceeds a limit
    */
   static parse(text: string, limits = NO_FILTER_LIMITS): Filter {
     if (text.length > limits.text) throw new OversizedFilter('text', limits.text);
@@ -206,25 +224,31 @@ export class Filter {
     return new Filter(canonical, rules.slice(), text.length);
   }
 
-  /** What it costs at most to match an event of so many bytes: a search cannot take longer than the event is. */
+  /**
+   * Returns the most that a match of an event can cost, in units. For a short event it is less than
+   * `cost`, because a search ends with the value.
+   * @param bytes the length of the event's text
+   */
   costOf(bytes: number): number {
     return this.cost * Math.min(1, bytes / SEARCHED_BYTES);
   }
 
-  /** Whether it takes everything: no rule restricts it. */
+  /** Whether the filter takes every event: no rule restricts it. */
   get all(): boolean {
     return this.rules.length === 0;
   }
 
   /**
-   * For an index: for each rule that can match at all, the ways to find its events. An event that matches the filter is
-   * found by each way of one of its rules. A rule without a way can match anything. Wildcards are not looked into: in
-   * `SUBSYSTEM==usb|net, SUBSYSTEM!=u*` usb stays.
+   * Returns the ways by which an index can find the filter's events: one list for each rule that
+   * can match at all. For an event that matches the filter, there is a rule of which every way
+   * finds the event. A rule with an empty list can match any event. Wildcards are not evaluated: in
+   * `SUBSYSTEM==usb|net, SUBSYSTEM!=u*` the value usb stays.
    */
   ways(): readonly (readonly Way[])[] {
     return this.rules.map(waysOf).filter((ways) => ways !== null);
   }
 
+  /** Returns whether the filter takes the event. */
   matches(event: Matchable): boolean {
     if (this.all) return true;
     for (const rule of this.rules) {
@@ -241,7 +265,10 @@ function ruleMatches(rule: Rule, event: Matchable): boolean {
   return true;
 }
 
-/** The last part of DEVPATH. Drivers write `!` for a `/` in a name (`cciss!c0d0`); udev turns it back, and so do we. */
+/**
+ * Returns the value of KERNEL: the last part of DEVPATH. Drivers write `!` for a `/` in a name
+ * (`cciss!c0d0`); eventfs turns it back, as udev does.
+ */
 export function kernelName(devpath: string): string {
   return devpath.slice(devpath.lastIndexOf('/') + 1).replaceAll('!', '/');
 }
@@ -249,8 +276,10 @@ export function kernelName(devpath: string): string {
 const NO_TAGS: ReadonlySet<string> = new Set(['']);
 
 /**
- * `:a:b:` is a and b. No tags at all is one empty value, as a property that is missing is. Of more than MOST_TAGS tags or
- * MOST_TAGS_BYTES bytes the rest is not looked at.
+ * Splits a value of TAGS: `:a:b:` has the tags a and b. A value without tags has one empty tag, as
+ * a missing property has an empty value. The tags after the first MOST_TAGS tags or MOST_TAGS_BYTES
+ * bytes are ignored.
+ * @param value latin1, one character a byte
  */
 export function tagsOf(value = ''): ReadonlySet<string> {
   const tags = new Set<string>();
@@ -259,7 +288,10 @@ export function tagsOf(value = ''): ReadonlySet<string> {
   return tags.size > 0 ? tags : NO_TAGS;
 }
 
-/** As `Filter.ways`; null where it can match nothing. Takes time linear in the rule: to try wildcards too would be values times patterns. */
+/**
+ * Returns the ways of one rule (see `Filter.ways`), or null if the rule can match no event. The
+ * time is linear in the rule's length. Wildcards would need values times patterns.
+ */
 function waysOf(rule: Rule): readonly Way[] | null {
   const required = new Map<string, Set<string>>();
   const tagged: Way[] = [];
@@ -267,7 +299,7 @@ function waysOf(rule: Rule): readonly Way[] | null {
     if (negated || literals === null) continue;
     const known = required.get(key);
     if (key === 'TAGS')
-      tagged.push({ key, values: [...new Set(literals)] }); // one tag fits one term, another the next
+      tagged.push({ key, values: [...new Set(literals)] }); // each term can match another tag
     else
       required.set(
         key,
@@ -296,17 +328,19 @@ function waysOf(rule: Rule): readonly Way[] | null {
  *     operator    = "==" | "=" | "!="                          "=" is "=="
  *     pattern     = part { "|" part }                          one part or another
  *     part        = '"' alternative { "|" alternative } '"' | word
- *     alternative = { escape | any byte but '"' "|" }          may be empty: it matches the empty string
+ *     alternative = { escape | any byte but '"' "|" }          "" matches the empty string
  *     word        = { escape | any byte but '"' "|" "," ";" blank NEWLINE }
  *     escape      = "\" any byte
  *     blank       = { SPACE | TAB | CR | VT | FF | "\" NEWLINE }
  *
  * - Blanks may stand around every term, operator, pattern and "|", and before a comment.
  * - "\" NEWLINE is a blank, as in udev's rules, but an escape within quotes.
- * - A word may be empty beside a "|" only: the empty pattern is written "".
- * - Nowhere may a NUL stand: no event has one, so it can only be a C string's end handed over by mistake.
- * - Each alternative and each word is a pattern of fnmatch(3): see glob.ts. The separators come first: to stand in a
- *   bracket expression they need quotes or a "\" too, and "|" always needs a "\".
+ * - A word may be empty only beside a "|". The empty pattern is written "".
+ * - A NUL is an error anywhere: no event has one, so it can only be the end of a C string that a
+ *   program has passed by mistake.
+ * - Each alternative and each word is a pattern of fnmatch(3): see glob.ts. The parser splits at
+ *   separators first: inside a bracket expression they need quotes or a "\" too, and "|" always
+ *   needs a "\".
  */
 class Parser {
   private at = 0;
@@ -317,6 +351,11 @@ class Parser {
     private readonly limits: FilterLimits,
   ) {}
 
+  /**
+   * Parses the whole text.
+   * @throws FilterError
+   * @throws OversizedFilter
+   */
   filter(): Rule[] {
     const nul = this.text.indexOf('\0');
     if (nul >= 0) {
@@ -343,7 +382,7 @@ class Parser {
       this.skipBlanks();
       terms.push(this.term('a key after the comma'));
     }
-    if (this.ruleEnds()) return terms.slice(); // a list that has grown has room
+    if (this.ruleEnds()) return terms.slice(); // without the spare room of a list that has grown
 
     const { key } = terms[terms.length - 1];
     const afterBlank = isBlank(this.text.charAt(this.at - 1));
@@ -379,7 +418,7 @@ class Parser {
     return this.text.slice(start, this.at);
   }
 
-  /** Whether it is `!=`. */
+  /** Skips the operator, and returns whether it is `!=`. */
   private operator(key: string): boolean {
     const braced = this.next() === '{';
     this.skipBlanks();
@@ -426,7 +465,7 @@ class Parser {
     return this.text.slice(start, this.at);
   }
 
-  /** Over one byte or one escape, which is left as it is, for the glob to read. */
+  /** Skips one byte or one escape. The escape stays in the text for the glob to resolve. */
   private skipByte(): void {
     if (this.next() === '\\') {
       this.at += 1;
@@ -453,7 +492,7 @@ class Parser {
     return next === '' || next === ';' || next === '\n';
   }
 
-  /** The byte to be read, or '' at the end. */
+  /** Returns the next byte, or '' at the end. */
   private next(): string {
     return this.text.charAt(this.at);
   }

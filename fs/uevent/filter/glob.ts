@@ -1,28 +1,30 @@
 /**
- * Shell patterns as fnmatch(3) takes them with no flag set, in the C locale: `*` and `?` match `/` and a leading
- * dot too, `\` takes the next character as itself, `[...]` is one character of a set. One thing differs: what stands between
- * two stars is found in the first SEARCHED_BYTES of a value only.
+ * Shell patterns as fnmatch(3) matches them without flags, in the C locale: `*` and `?` match `/`
+ * and a leading dot too, `\` makes the next character literal, `[...]` is one character of a set.
+ * There is one difference: a part between two stars is found in the first SEARCHED_BYTES of a value
+ * only.
  *
- * Not a RegExp: a filter comes from any user, and `*a*a*a*a*b` must not make a backtracking engine of the daemon.
- * A pattern is cut at its stars into pieces of fixed length. The first must stand at the beginning and the last at
- * the end; each piece between them is taken at the first place where it fits after the one before. The first place
- * leaves most room for the rest, so no choice is ever taken back, and the work is at most the value's length times
- * the longest piece's. `literal`, `prefix*`, `*suffix` and `*` need no code of their own: their pieces are plain
- * strings, which the engine compares and searches for natively.
+ * The implementation is not a RegExp: any user may set a filter, and `*a*a*a*a*b` must not make the
+ * daemon backtrack. A pattern is split at its stars into pieces of fixed length. The first piece
+ * must be at the value's beginning and the last at its end. Each piece between them is matched at
+ * the first place where it fits after the piece before. The first place leaves the most room for
+ * the rest, so the matcher never goes back, and the work is at most the value's length times the
+ * longest piece's. `literal`, `prefix*`, `*suffix` and `*` need no code of their own: their pieces
+ * are plain strings, which V8 compares and searches for natively.
  *
- * Characters are bytes (latin1), as everywhere in events/.
+ * Characters are bytes (latin1), as everywhere in uevent/ and bus/.
  */
 
-/** A set of bytes as a bitmap: a string of 16 characters, of which each holds 16 bits. */
+/** A set of bytes as a bitmap: a string of 16 characters that hold 16 bits each. */
 type ByteSet = string;
 
-/** Ranges of bytes as a string of pairs, first and last of each: 'azAZ'. */
+/** Ranges of bytes as pairs of characters, the first and the last of each range: 'azAZ'. */
 type Ranges = string;
 
-/** One byte, by its code, or one byte of a set. */
+/** One byte, as its code, or one byte of a set. */
 type Token = number | ByteSet;
 
-/** What stands between two stars: a string if nothing in it is special, which is the usual case. */
+/** A part between two stars: a string if it has no special characters, the usual case. */
 type Piece = string | Tokens;
 
 const ANY: ByteSet = '\uffff'.repeat(16);
@@ -30,14 +32,16 @@ const NO_PIECES: readonly Piece[] = [];
 const NONE: ByteSet = '\0'.repeat(16);
 
 /**
- * A piece between two stars is searched for in the first so many bytes of a value only. A kernel event has at most 2 KiB
- * of text. Without this bound a filter would cost 16 times as much with the largest event, 64 KiB, that root can publish.
+ * How many bytes of a value are searched for a piece between two stars. A kernel event has at most
+ * 2 KiB of text. Root can publish events of up to 64 KiB, for which a filter would cost 16 times as
+ * much without this bound.
  */
 export const SEARCHED_BYTES = 4 * 1024;
 
 /*
- * What a match costs at most, in units. A unit is 150 ns on the machine that the project is measured on, so that the 32,768
- * units that a user has by default are less than 5 ms. Measured there, with values made for it (`*aaaab*` in `aaaa...`):
+ * The most that a match can cost, in units. A unit is 150 ns on the machine that the project is
+ * measured on, so that a user's default of 32,768 units takes less than 5 ms. Measured there, with
+ * worst-case values (`*aaaab*` in `aaaa...`):
  *
  *   comparing a text                       6 ns a byte           24 bytes a unit
  *   comparing tokens                       14 ns a token         10 tokens a unit
@@ -49,21 +53,27 @@ export const SEARCHED_BYTES = 4 * 1024;
 const COMPARED_BYTES = 24;
 const COMPARED_TOKENS = 10;
 const TEXT_SEARCH_COST = 350;
-/** V8's Boyer-Moore search looks at the end of a longer text only, and may compare all of it at each place. */
+/**
+ * The longest text that V8's Boyer-Moore search handles well. Of a longer text it looks at the end
+ * only, and may compare all of it at each place.
+ */
 const SEARCHED_WELL_BYTES = 200;
 const LONG_TEXT_COST = 24;
 const MASKED_SEARCH_COST = 250;
 const TOKEN_SEARCH_COST = 280;
-/** So many pieces of a pattern cost one unit more. */
+/** How many pieces of a pattern cost one unit more. */
 const PIECES = 4;
 
-/** The most tokens that masks are made for. */
+/** The most tokens of a piece that gets masks. */
 const MOST_MASKED = 16;
 
+/** A piece with special characters. */
 class Tokens {
   /**
-   * By byte: which tokens it fits, a bit a token. With it the piece is found in time that does not depend on its length
-   * (Baeza-Yates and Gonnet's shift-and). A string, as its characters have 16 bits. Empty where it is not searched for.
+   * By byte: the tokens that the byte fits, one bit a token. With the masks, a search takes a time
+   * that does not depend on the piece's length (Baeza-Yates and Gonnet's shift-and). A string,
+   * because its characters have 16 bits. Empty if the piece is not searched for or has too many
+   * tokens.
    */
   masks = '';
 
@@ -73,6 +83,7 @@ class Tokens {
     return this.list.length;
   }
 
+  /** Returns whether the piece fits at the offset `at`. */
   fitsAt(value: string, at: number): boolean {
     const { list } = this;
     for (let i = 0; i < list.length; i++) {
@@ -83,7 +94,7 @@ class Tokens {
     return true;
   }
 
-  /** It stands between two stars: it will be searched for. */
+  /** Makes the masks, for a piece between two stars. */
   prepare(): void {
     if (this.list.length > MOST_MASKED) return;
     MASKS.fill(0);
@@ -98,7 +109,7 @@ class Tokens {
     this.masks = MASKS_BYTES.toString('utf16le');
   }
 
-  /** The first place from `from` where it fits and ends no later than `end`, or -1. */
+  /** Returns the first place from `from` where it fits and ends no later than `end`, or -1. */
   find(value: string, from: number, end: number): number {
     const { masks, length } = this;
     if (masks === '') {
@@ -115,7 +126,7 @@ class Tokens {
   }
 }
 
-/** Where masks are made. */
+/** The buffer in which masks are made. */
 const MASKS = new Uint16Array(256);
 const MASKS_BYTES = Buffer.from(MASKS.buffer);
 
@@ -123,7 +134,7 @@ function lowestBit(bits: number): number {
   return 31 - Math.clz32(bits & -bits);
 }
 
-/** What isalpha(3) and its like say of the bytes in the C locale. */
+/** The bytes of each character class, as isalpha(3) and its like test them in the C locale. */
 const CLASSES: ReadonlyMap<string, Ranges> = new Map([
   ['alnum', '09AZaz'],
   ['alpha', 'AZaz'],
@@ -139,15 +150,15 @@ const CLASSES: ReadonlyMap<string, Ranges> = new Map([
   ['xdigit', '09AFaf'],
 ]);
 
-/** A compiled pattern: plain data, made by `compileGlob`. */
+/** A compiled pattern, as plain data. `compileGlob` makes it. */
 export class Glob {
-  /** The one value that matches, with its escapes resolved, or null if the pattern has anything special in it. */
+  /** The only value that matches, without escapes; null if the pattern has special characters. */
   readonly literal: string | null;
   private readonly pieces: readonly Piece[];
 
   /**
-   * @param pattern the text it was compiled from
-   * @param pieces what stands between the stars: one piece if there is no star; none if nothing can match
+   * @param pattern the pattern's text
+   * @param pieces the parts between the stars: one if there is no star, none if no value can match
    */
   constructor(
     readonly pattern: string,
@@ -155,11 +166,12 @@ export class Glob {
   ) {
     const [only] = pieces;
     this.literal = pieces.length === 1 && typeof only === 'string' ? only : null;
-    // Most patterns are literals: a list for each would be a quarter of what a filter takes. And a list that has grown has room.
+    // Most patterns are literals: a list for each would be a quarter of a filter's memory. `slice`
+    // drops the spare room of a list that has grown.
     this.pieces = this.literal === null ? pieces.slice() : NO_PIECES;
   }
 
-  /** What `matches` costs at most, in units, whatever the value. */
+  /** The most that `matches` can cost, in units, with any value. */
   get cost(): number {
     const { literal, pieces } = this;
     if (literal !== null) return 1 + comparisonCost(literal);
@@ -167,13 +179,13 @@ export class Glob {
     let search = 0;
     for (const [at, piece] of pieces.entries()) {
       if (at === 0 || at === pieces.length - 1) cost += comparisonCost(piece);
-      // The pieces are searched for one behind the other, so that all together search the value once.
+      // Each search begins where the last one ended, so all together search the value once.
       else search = Math.max(search, searchCost(piece));
     }
     return cost + search;
   }
 
-  /** How many bytes of heap it takes at most, its pattern's text not counted. */
+  /** The most heap that the glob takes without its pattern's text, in bytes. */
   get memory(): number {
     let memory = GLOB_BYTES;
     if (this.literal !== null && this.literal !== this.pattern) memory += textMemory(this.literal);
@@ -183,6 +195,10 @@ export class Glob {
     return memory;
   }
 
+  /**
+   * Returns whether the value matches.
+   * @param value latin1, one character a byte
+   */
   matches(value: string): boolean {
     const { literal, pieces } = this;
     if (literal !== null) return literal === value;
@@ -206,7 +222,10 @@ export class Glob {
   }
 }
 
-/** Never fails: what is malformed means what it means to fnmatch. */
+/**
+ * Compiles a pattern. Never throws: a malformed pattern means the same as for fnmatch(3).
+ * @param pattern latin1, one character a byte
+ */
 export function compileGlob(pattern: string): Glob {
   if (!/[*?\\[]/.test(pattern)) return new Glob(pattern, [pattern]);
   const pieces: Piece[] = [];
@@ -224,7 +243,7 @@ export function compileGlob(pattern: string): Glob {
       tokens.push(ANY);
       at += 1;
     } else if (char === '\\') {
-      if (at + 1 === pattern.length) return new Glob(pattern, []); // nothing to escape: matches nothing
+      if (at + 1 === pattern.length) return new Glob(pattern, []); // nothing to escape: no match
       tokens.push(pattern.charCodeAt(at + 1));
       at += 2;
     } else {
@@ -241,21 +260,22 @@ export function compileGlob(pattern: string): Glob {
   return new Glob(pattern, pieces);
 }
 
-/** Not by `+=`, which makes a rope of a node a character. */
+/** Makes a piece. A string built by `+=` would be a rope with a node for each character. */
 function pieceOf(tokens: readonly Token[]): Piece {
   if (tokens.some((token) => typeof token !== 'number')) return new Tokens(tokens.slice());
   return Buffer.from(tokens as number[]).toString('latin1');
 }
 
-/** Of a glob with its list of pieces, and of a piece's text. */
+/** The heap of a glob with its list of pieces. */
 const GLOB_BYTES = 80;
 const POINTER_BYTES = 8;
+/** The heap of a piece's text, besides its characters. */
 const TEXT_BYTES = 32;
 /** A set is a string with a header and 16 characters of two bytes. */
 const SET_BYTES = 48;
 const TOKENS_BYTES = 100;
 
-/** V8 has each text of one character once. */
+/** Returns the heap of a text in bytes. V8 shares the texts of one character. */
 function textMemory(text: string): number {
   return text.length > 1 ? TEXT_BYTES + text.length : 0;
 }
@@ -271,10 +291,10 @@ function fitsAt(piece: Piece, value: string, at: number): boolean {
   return typeof piece === 'string' ? value.startsWith(piece, at) : piece.fitsAt(value, at);
 }
 
-/** The first place from `from` where the piece fits and ends no later than `end`, or -1. */
+/** Returns the first place from `from` where the piece fits and ends no later than `end`, or -1. */
 function firstFit(piece: Piece, value: string, from: number, end: number): number {
   if (typeof piece !== 'string') return piece.find(value, from, end);
-  // indexOf would search the value to its end, however far that is.
+  // indexOf alone would search the value to its end, which may be far behind `end`.
   return (end === value.length ? value : value.slice(0, end)).indexOf(piece, from);
 }
 
@@ -293,18 +313,21 @@ function contains(set: ByteSet, byte: number): boolean {
 }
 
 /**
- * The bracket expression that opens at `open`, and where it ends; null if it is not closed. As glibc reads it:
+ * Reads a bracket expression. glibc's syntax:
  *
  *     bracket = "[" [ "!" | "^" ] item { item } "]"          the first item may be "]"
  *     item    = "[:" name ":]" | byte "-" byte | byte         a backward range is empty
  *     byte    = "[=" c "=]" | "[." c ".]" | "\" c | c         "-" first or last is itself
  *
- * A class of unknown name is where fnmatch gives up: what comes before it may match, what is left may not, negated
- * or not. (Of other malformed ones, such as `[b-` and `[.`, glibc says what depends on the value. Here they are
- * bytes, as POSIX has it.)
+ * At a class of unknown name fnmatch(3) gives up: the items before it may match, the items after it
+ * do not, and a negated expression matches nothing. (For other malformed expressions, such as `[b-`
+ * and `[.`, glibc's result depends on the value. Here they are plain bytes, as POSIX says.)
  *
- * @param unclosed places from which no `]` is found; a failure adds the places it went through, so that `[[[[...`
- *   takes linear time
+ * @param pattern the whole pattern
+ * @param open the offset of the `[`
+ * @param unclosed offsets from which no `]` is found. A failure adds the offsets that it has
+ *   passed, so that `[[[[...` takes linear time.
+ * @returns the token and the offset behind it, or null if the bracket is not closed
  */
 function readBracket(
   pattern: string,
@@ -319,7 +342,7 @@ function readBracket(
   let broken = false;
 
   while (at === start || pattern[at] !== ']') {
-    if (at > start) places.push(at); // at the start a `]` is read otherwise
+    if (at > start) places.push(at); // at the start a `]` has another meaning: an item
     if (at >= pattern.length || unclosed.has(at)) {
       for (const place of places) unclosed.add(place);
       return null;
@@ -350,7 +373,7 @@ function readBracket(
   return { token: broken && negated ? NONE : tokenOf(members, negated), end: at + 1 };
 }
 
-/** The name in `[:name:]`, or null if this is no class, and its `[` a byte like others. */
+/** Returns the name in `[:name:]`, or null if this is no class: then its `[` is a plain byte. */
 function className(pattern: string, at: number): string | null {
   if (!pattern.startsWith('[:', at)) return null;
   let end = at + 2;
@@ -358,9 +381,9 @@ function className(pattern: string, at: number): string | null {
   return pattern.startsWith(':]', end) ? pattern.slice(at + 2, end) : null;
 }
 
-/** One `byte` of a bracket, and where it ends. */
+/** Reads one `byte` of a bracket, and returns its code and the offset behind it. */
 function readByte(pattern: string, at: number): { code: number; end: number } {
-  // After a `\` at the very end comes NaN, but then the bracket is not closed, and this is not used.
+  // A `\` at the very end yields NaN, but then the bracket is not closed, and the result is unused.
   if (pattern[at] === '\\') return { code: pattern.charCodeAt(at + 1), end: at + 2 };
   const delimiter = pattern[at + 1];
   if (
@@ -373,7 +396,7 @@ function readByte(pattern: string, at: number): { code: number; end: number } {
   return { code: pattern.charCodeAt(at), end: at + 1 };
 }
 
-/** The bracket that is being read, as a bitmap of words of 16 bits. */
+/** The bitmap of the bracket that is being read, in words of 16 bits. */
 const MEMBERS = new Uint16Array(16);
 
 function addRange(members: Uint16Array, first: number, last: number): void {
@@ -389,7 +412,10 @@ function addRanges(members: Uint16Array, set: Ranges): void {
     addRange(members, set.charCodeAt(i), set.charCodeAt(i + 1));
 }
 
-/** The members, or all others where it is negated: the byte if it is one. */
+/**
+ * Returns the token for the members, or for all other bytes if negated: a code if it is only one
+ * byte, else a set.
+ */
 function tokenOf(members: Uint16Array, negated: boolean): Token {
   let count = 0;
   let byte = 0;
