@@ -46,7 +46,8 @@ export class Trace {
   /** One line for each owner that dies: the things that end with it. */
   deaths: TraceLine | null = null;
   /**
-   * One line for each event: its source, how many queues got it, and how many lost an event by it.
+   * One line for each event: its source, how many directories and streams got it, and how many lost
+   * an event by it.
    */
   events: TraceLine | null = null;
   /** The clients of sockets, and the messages that outlets could not send. */
