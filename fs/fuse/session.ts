@@ -251,12 +251,14 @@ export class Session {
     }
     reply.u32(maxReadahead);
     reply.u32((offered & WANTED_FLAGS) | (flags2 === 0 ? 0 : bit(InitFlag.FUSE_INIT_EXT)));
-    reply.u32(MAX_BACKGROUND | (((MAX_BACKGROUND * 3) / 4) << 16)); // u16 max_background, u16 congestion_threshold
+    // u16 max_background, u16 congestion_threshold
+    reply.u32(MAX_BACKGROUND | (((MAX_BACKGROUND * 3) / 4) << 16));
     reply.u32(MAX_WRITE_BYTES);
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment
     reply.u32(flags2);
-    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0); // max_stack_depth, unused
+    // max_stack_depth, unused
+    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0);
     return reply.end();
   }
 

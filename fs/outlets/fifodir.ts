@@ -2,7 +2,8 @@
  * Outlet to a fifodir: a directory in which a process creates a FIFO to be woken (s6's event
  * libraries do, such as s6-ftrig-wait). Each event is one byte into every FIFO there:
  *
- *   a add   r remove   c change   m move   b bind   u unbind   o online   f offline   ? loss: rescan
+ *   a add      r remove   c change    m move   b bind
+ *   u unbind   o online   f offline   ? events were lost: the FIFO's reader must rescan
  *
  * Other actions write nothing. All bytes of a batch are one write(2). A FIFO that is full misses
  * the bytes of that write. The outlet counts it, but the FIFO's reader cannot see the gap

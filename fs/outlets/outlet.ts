@@ -1,3 +1,4 @@
+/** The interface of all outlets: the exits of the bus besides the tree. */
 import type { BusListener } from '../bus/bus.js';
 import type { StatusLines } from '../shared/status-lines.js';
 

@@ -81,7 +81,7 @@ export class SocketGroup extends FilterGroup {
   fresh = false;
   /** The place of all live clients in the log. */
   leader = new Cursor(this);
-  /** The clients that have everything. */
+  /** The live clients, in any order. */
   readonly live: SocketClient[] = [];
   /** The descriptors of the live clients, at the same indexes. The array may be longer. */
   sockets = new Int32Array(16);

@@ -2,12 +2,14 @@
  * Outlet to the clients of a Unix socket (SOCK_SEQPACKET), one message an event: as bytes
  * (`--socket`), or as a descriptor of a sealed memfd that all clients share (`--fd-socket`).
  *
- *   client                              daemon
- *   connect                             sends every event from now on
- *   sends a filter in udev's            sends filter@/eventfs, and from then on only events that match;
- *   match syntax (empty: all events)    or sends error@/eventfs and closes the connection
- *   reads too slowly                    sends overflow@/eventfs with LOST=<n>, then what the log has
- *   shutdown(SHUT_WR)                   goes on sending
+ *   client                     daemon
+ *   connects                   sends every event from now on
+ *   sends a filter             sends filter@/eventfs, and from then on only events that match;
+ *                              or sends error@/eventfs and closes the connection
+ *   reads too slowly           sends overflow@/eventfs with LOST=<n>, then what the log has
+ *   calls shutdown(SHUT_WR)    goes on sending
+ *
+ * A filter is in udev's match syntax. An empty message is the filter that matches all events.
  *
  * The daemon never waits for a client: an event that does not fit the client's socket stays in the
  * log.

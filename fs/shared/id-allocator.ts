@@ -1,3 +1,5 @@
+/** Allocates the numbers of nodes and files. */
+
 /**
  * The first of the numbers that no allocator returns. They are inode numbers of files whose nodes
  * are created anew at each lookup, from nothing but a name (fs/tree/nodes/match-directory.ts). V8

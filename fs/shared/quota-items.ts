@@ -11,6 +11,7 @@ export const ITEMS = [
   'memory',
   'filter_cost',
 ] as const;
+/** An item that a quota bounds. */
 export type Item = (typeof ITEMS)[number];
 
 /** The holder of a bound: the whole mount, a user or a group. */

@@ -11,6 +11,7 @@ import type { LogFields } from './logger.js';
 
 /** The kinds of trace, as `--debug` names them. */
 export const TRACE_KINDS = ['requests', 'deaths', 'events', 'outlets', 'inotify'] as const;
+/** A kind of trace. */
 export type TraceKind = (typeof TRACE_KINDS)[number];
 
 /**

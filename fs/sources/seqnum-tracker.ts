@@ -71,7 +71,7 @@ export class SeqnumTracker {
   }
 
   /**
-   * Ends an overrun: marks the open numbers as lost.
+   * Marks the open numbers as lost after an overrun, except those older than `openMs`.
    *
    * @param nowMs the time in ms
    * @returns how many are lost that were not reported before

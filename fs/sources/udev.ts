@@ -17,7 +17,7 @@ export const UDEV: NetlinkGroup = {
   owner: "udev's",
   kernelOnly: false,
   lossTimeoutMs: 1000, // udevd's rules may take long
-  disorderMs: 0, // rules may take any time, so an event that comes late is never taken as lost
+  disorderMs: 0, // rules may take any time, so no event is dropped because it comes late
   leastLoss: 1, // its events come out of order, so the SEQNUMs around an overrun may show no loss
   read: readLibudev,
   publish: (bus, text) => bus.publishUdev(text),
