@@ -133,7 +133,7 @@ const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
     `fh_in=${f.u64()} off_in=${f.u64()} nodeid_out=${f.u64()} fh_out=${f.u64()} off_out=${f.u64()} len=${f.u64()}`,
 };
 
-/** The requests whose node is a parent directory: a name in it follows. */
+/** The requests whose node is the parent directory of a name in the request. */
 const OF_PARENT: ReadonlySet<number> = new Set([
   Opcode.FUSE_LOOKUP,
   Opcode.FUSE_SYMLINK,

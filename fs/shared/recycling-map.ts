@@ -7,7 +7,7 @@
  * of dead entries of that key. This map keeps a deleted key's entry for the next time, until there
  * are as many deleted entries as live ones.
  */
-/** The deletions that a map of any size allows before it drops its deleted entries. */
+/** The number of deletions, beyond the number of live keys, that a map allows before a sweep. */
 const FEW = 16;
 
 /** The subset of Map's methods that the daemon needs. A value must not be null or undefined. */

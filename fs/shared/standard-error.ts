@@ -1,7 +1,6 @@
 /**
- * Writes to standard error without blocking the daemon. The reader of standard error may be a
- * client of the mount, as in `eventfs mount --debug 2>&1 | ...`: a daemon that waits for such a
- * reader waits for itself.
+ * Writes to standard error. Its reader may be a client of the mount, as in `eventfs mount --debug
+ * 2>&1 | ...`: a daemon that waits for such a reader waits for itself.
  *
  * A message is written at once: it is short and rare, and must be out if the daemon crashes next.
  * Another thread writes the lines of the trace. If too many wait, further lines are dropped and
