@@ -1,19 +1,23 @@
 /**
- * The FUSE kernel protocol: include/uapi/linux/fuse.h, by the kernel's own names. Sizes and offsets are in bytes and are
- * compared with the header of the machine by test/unit/fuse/layout.test.ts. All integers are in the machine's byte order;
- * that is little-endian on all that Node 20 runs on but s390x, which is refused (session.ts).
+ * The FUSE kernel protocol, include/uapi/linux/fuse.h, by the kernel's own names. Sizes and offsets
+ * are in bytes. test/unit/fuse/layout.test.ts compares them with the header of the machine. All
+ * integers are in the machine's byte order. Every machine that Node 20 runs on is little-endian,
+ * except s390x, which session.ts refuses.
  */
 
+/** The major version of the protocol. */
 export const FUSE_KERNEL_VERSION = 7;
-/** What this file describes. A newer kernel works down to it. */
+/** The minor version that this file describes. A newer kernel works down to it. */
 export const FUSE_KERNEL_MINOR_VERSION = 38;
-/** The oldest that will do: 5.4. */
+/** The oldest minor version that eventfs supports: Linux 5.4. */
 export const OLDEST_MINOR_VERSION = 31;
 
+/** The node id of the mount's root. */
 export const FUSE_ROOT_ID = 1;
-/** What read(2) of /dev/fuse wants at least. */
+/** The smallest buffer that read(2) of /dev/fuse accepts, in bytes. */
 export const FUSE_MIN_READ_BUFFER = 8192;
 
+/** Opcodes of requests: enum fuse_opcode. */
 export const Opcode = {
   FUSE_LOOKUP: 1,
   FUSE_FORGET: 2,
@@ -66,7 +70,9 @@ export const Opcode = {
   FUSE_TMPFILE: 51,
 } as const;
 
-/** Flags of fuse_init_in and fuse_init_out: bit n. Those from 32 on are in flags2. */
+/**
+ * Flags of fuse_init_in and fuse_init_out as bit numbers. Bits from 32 on are in the field flags2.
+ */
 export const InitFlag = {
   FUSE_ASYNC_READ: 0,
   FUSE_ATOMIC_O_TRUNC: 3,
@@ -77,9 +83,12 @@ export const InitFlag = {
   FUSE_INIT_EXT: 30,
 } as const;
 
-/** Bit 38 of the flags, in flags2: no file handles of name_to_handle_at(2) that open_by_handle_at(2) takes (7.40). */
+/**
+ * Bit 38 of the flags, in flags2: name_to_handle_at(2) returns no file handles that
+ * open_by_handle_at(2) accepts (7.40).
+ */
 export const FUSE_NO_EXPORT_SUPPORT = 1 << (38 - 32);
-/** Bit 41 of the flags, in flags2: requests can come through io_uring (7.42). */
+/** Bit 41 of the flags, in flags2: the kernel can send requests through io_uring (7.42). */
 export const FUSE_OVER_IO_URING = 1 << (41 - 32);
 
 /** Flags of fuse_open_out. */
@@ -104,13 +113,19 @@ export const SetattrValid = {
   FATTR_MTIME_NOW: 1 << 8,
 } as const;
 
-/** fuse_getattr_in.getattr_flags: `fh` is set. */
+/** A flag of fuse_getattr_in.getattr_flags: the field `fh` is set. */
 export const FUSE_GETATTR_FH = 1 << 0;
-/** fuse_read_in.read_flags: lock_owner is set. It is for every read(2), and never for a read into the page cache. */
+/**
+ * A flag of fuse_read_in.read_flags: the field `lock_owner` is set. The kernel sets it for every
+ * read(2), and never for a read into the page cache.
+ */
 export const FUSE_READ_LOCKOWNER = 1 << 1;
-/** fuse_poll_in.flags: the caller waits for FUSE_NOTIFY_POLL. */
+/** A flag of fuse_poll_in.flags: the caller waits for FUSE_NOTIFY_POLL. */
 export const FUSE_POLL_SCHEDULE_NOTIFY = 1 << 0;
-/** Notifications go out as replies with unique 0 and this in `error`. */
+/**
+ * The code of a notification. A notification is a reply with unique 0 and its code in the field
+ * `error`.
+ */
 export const FUSE_NOTIFY_POLL = 1;
 
 /** Offsets of the fields of fuse_in_header. */
@@ -124,16 +139,22 @@ export const InHeader = {
   pid: 32,
 } as const;
 
-/** fuse_setxattr_in as it was before FUSE_SETXATTR_EXT, which we do not ask for: size and flags. */
+/**
+ * The size of fuse_setxattr_in without FUSE_SETXATTR_EXT, which eventfs does not request: the
+ * fields size and flags.
+ */
 export const FUSE_COMPAT_SETXATTR_IN_SIZE = 8;
 
-/** Flags of renameat2(2): linux/fs.h. */
+/** Flags of renameat2(2), from linux/fs.h. */
 export const RenameFlag = { RENAME_NOREPLACE: 1 << 0 } as const;
 
-/** Flags of setxattr(2): linux/xattr.h. */
+/** Flags of setxattr(2), from linux/xattr.h. */
 export const XattrFlag = { XATTR_CREATE: 1 << 0, XATTR_REPLACE: 1 << 1 } as const;
 
-/** Sizes of the structures, as sizeof gives them; of fuse_init_in what 7.31 has of it, more is not read. */
+/**
+ * Sizes of the structures, as sizeof returns them. The size of fuse_init_in is that of 7.31;
+ * eventfs reads a longer one no further, except flags2.
+ */
 export const Size = {
   fuse_in_header: 40,
   fuse_out_header: 16,

@@ -1,11 +1,11 @@
 /**
- * Requests and replies in words, one line each, as the trace shows them. Made of the bytes that the kernel wrote and reads: a
- * malformed request has its line too.
+ * Formats requests and replies for the trace, in one line each. It reads the bytes that the kernel
+ * wrote or reads, so that even a malformed request has a line.
  *
  *   -> #1042 LOOKUP parent=1 "4711" pid=4711 uid=0
  *   <- #1042 ENOENT (no process 4711)
  *
- * Structures and flags by their names in include/uapi/linux/fuse.h and open(2).
+ * Structures and flags have their names in include/uapi/linux/fuse.h and open(2).
  */
 import { constants } from 'node:fs';
 import {
@@ -22,7 +22,7 @@ import {
 import { Fields, type Flags, MISSING, decimal, flagNames } from './fields.js';
 import { opcodeName } from './opcodes.js';
 
-/** open(2). O_SYNC has O_DSYNC in it. */
+/** Flags of open(2). O_SYNC comes before O_DSYNC because it includes that bit. */
 const OPEN_FLAGS: Flags = {
   O_WRONLY: constants.O_WRONLY,
   O_RDWR: constants.O_RDWR,
@@ -38,7 +38,8 @@ const OPEN_FLAGS: Flags = {
   O_DIRECTORY: constants.O_DIRECTORY,
   O_NOFOLLOW: constants.O_NOFOLLOW,
   O_NOATIME: constants.O_NOATIME,
-  O_LARGEFILE: process.arch === 'arm64' ? 0o400000 : 0o100000, // the kernel's own: to C libraries it is 0
+  // the kernel's value: C libraries define it as 0
+  O_LARGEFILE: process.arch === 'arm64' ? 0o400000 : 0o100000,
 };
 const O_ACCMODE = 3;
 const FOPEN_FLAGS = withoutPrefix(OpenFlag, 'FOPEN_');
@@ -66,7 +67,7 @@ const POLL_EVENTS: Flags = {
 const INIT_FLAGS: Flags = Object.fromEntries(
   Object.entries(InitFlag).map(([name, bit]) => [name.replace('FUSE_', ''), (1 << bit) >>> 0]),
 );
-/** How many nodes of a BATCH_FORGET are named. */
+/** The most nodes of a BATCH_FORGET that the line lists. */
 const MOST_FORGOTTEN = 8;
 
 function withoutPrefix(flags: Flags, prefix: string): Flags {
@@ -75,7 +76,10 @@ function withoutPrefix(flags: Flags, prefix: string): Flags {
   );
 }
 
-/** The fields behind a request's header, by opcode; an opcode that is not here has none that are shown. */
+/**
+ * Formats the fields behind a request's header, by opcode. The line shows no fields of an opcode
+ * without an entry.
+ */
 const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_LOOKUP]: (f) => f.name(),
   [Opcode.FUSE_FORGET]: (f) => `nlookup=${f.u64()}`,
@@ -129,7 +133,7 @@ const REQUEST: Readonly<Record<number, (fields: Fields) => string>> = {
     `fh_in=${f.u64()} off_in=${f.u64()} nodeid_out=${f.u64()} fh_out=${f.u64()} off_out=${f.u64()} len=${f.u64()}`,
 };
 
-/** The requests whose node is the directory that a name is in. */
+/** The requests whose node is the parent directory of a name in the request. */
 const OF_PARENT: ReadonlySet<number> = new Set([
   Opcode.FUSE_LOOKUP,
   Opcode.FUSE_SYMLINK,
@@ -144,7 +148,7 @@ const OF_PARENT: ReadonlySet<number> = new Set([
   Opcode.FUSE_TMPFILE,
 ]);
 
-/** The requests that are about the connection, not about a node. */
+/** The requests that are about the connection, so that the line shows no node. */
 const OF_NO_NODE: ReadonlySet<number> = new Set([
   Opcode.FUSE_INIT,
   Opcode.FUSE_DESTROY,
@@ -152,7 +156,7 @@ const OF_NO_NODE: ReadonlySet<number> = new Set([
   Opcode.FUSE_INTERRUPT,
 ]);
 
-/** The flags of an open file: to read is to have none. */
+/** Formats the flags of an open file. O_RDONLY is 0, so it needs a special case. */
 function openFlags(f: Fields): string {
   const value = f.word();
   if (value === undefined) return MISSING;
@@ -176,13 +180,13 @@ function ofHandle(f: Fields): string {
   return (flags & FUSE_GETATTR_FH) === 0 ? '' : `fh=${fh}`;
 }
 
-/** fuse_setattr_in: only what is to change. */
+/** Formats a fuse_setattr_in: only the attributes that the caller changes. */
 function changes(f: Fields): string {
   const valid = f.word() ?? 0;
   f.skip(4);
   const fh = f.u64();
   const size = f.u64();
-  f.skip(8 + 3 * 8 + 3 * 4); // lock_owner, the three times
+  f.skip(8 + 3 * 8 + 3 * 4); // lock_owner; atime, mtime, ctime with their nanoseconds
   const mode = f.octal();
   f.skip(4);
   const uid = f.u32();
@@ -200,7 +204,7 @@ function changes(f: Fields): string {
   return [`valid=${flagNames(valid, SETATTR_FLAGS)}`, ...shown].join(' ');
 }
 
-/** A read without LOCKOWNER goes into the page cache. */
+/** Formats a fuse_read_in. A read without LOCKOWNER goes into the page cache. */
 function reading(f: Fields): string {
   return `fh=${f.u64()} offset=${f.u64()} size=${f.u32()} read_flags=${f.flags(READ_FLAGS)} flags=${openFlags(f.skip(8))}`;
 }
@@ -217,20 +221,26 @@ function locking(f: Fields): string {
   return `fh=${f.u64()} owner=${f.u64()} start=${f.u64()} end=${f.u64()} type=${f.u32()} pid=${f.u32()}`;
 }
 
-/** What the header of a request says. */
+/** The fields of fuse_in_header that the trace shows. */
 export interface RequestHeader {
   readonly opcode: number;
-  /** As in `LOOKUP`. */
+  /** The name of the opcode, as in `LOOKUP`. */
   readonly name: string;
-  /** As in `1042`. */
+  /** The request's `unique`, as in `1042`. */
   readonly unique: string;
+  /** The node id, in decimal. */
   readonly node: string;
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** @returns undefined where there are not enough bytes for a header */
+/**
+ * Reads the header of a request.
+ *
+ * @param length how many of `bytes` are the request
+ * @returns undefined if the request is shorter than a header
+ */
 export function headerOf(bytes: Uint8Array, length: number): RequestHeader | undefined {
   if (length < Size.fuse_in_header || bytes.length < Size.fuse_in_header) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -247,14 +257,16 @@ export function headerOf(bytes: Uint8Array, length: number): RequestHeader | und
   };
 }
 
-/** An opcode's name as people say it, as in `LOOKUP`. */
+/** Returns an opcode's name without its prefix, as in `LOOKUP`. */
 export function shortName(opcode: number): string {
   return opcodeName(opcode).replace('FUSE_', '').replace(' ', '-');
 }
 
 /**
- * A request in words: opcode, node, what it is about, and the caller (the group only where its number is not the user's).
- * @param length how many bytes of `bytes` are the request
+ * Formats a request: the opcode, the node, the fields and the caller. The line shows the group only
+ * if its number differs from the user's.
+ *
+ * @param length how many of `bytes` are the request
  */
 export function describeRequest(bytes: Uint8Array, length: number): string {
   const header = headerOf(bytes, length);
@@ -268,7 +280,10 @@ export function describeRequest(bytes: Uint8Array, length: number): string {
   return parts.filter((part) => part !== '').join(' ');
 }
 
-/** The fields behind a reply's header, by opcode; one that is not here is described by its length. */
+/**
+ * Formats the fields behind a reply's header, by opcode. For an opcode without an entry, the line
+ * shows the length.
+ */
 const REPLY: Readonly<Record<number, (fields: Fields) => string>> = {
   [Opcode.FUSE_LOOKUP]: entry,
   [Opcode.FUSE_SYMLINK]: entry,
@@ -289,32 +304,35 @@ const REPLY: Readonly<Record<number, (fields: Fields) => string>> = {
     `version=${f.u32()}.${f.u32()} max_readahead=${f.u32()} flags=${f.flags(INIT_FLAGS)}`,
 };
 
-/** fuse_entry_out. */
+/** Formats a fuse_entry_out. */
 function entry(f: Fields): string {
   return `node=${f.u64()} ${attributes(f.skip(Size.fuse_entry_out - Size.fuse_attr - 8))}`;
 }
 
-/** fuse_attr. */
+/** Formats a fuse_attr. */
 function attributes(f: Fields): string {
   const ino = f.u64();
   const size = f.u64();
-  f.skip(8 + 3 * 8 + 3 * 4); // blocks, the three times
+  f.skip(8 + 3 * 8 + 3 * 4); // blocks; atime, mtime, ctime with their nanoseconds
   const mode = f.octal();
   const shown = `ino=${ino} mode=${mode} nlink=${f.u32()} uid=${f.u32()} gid=${f.u32()} size=${size}`;
   f.skip(3 * 4); // rdev, blksize, flags
   return shown;
 }
 
-/** fuse_open_out. */
+/** Formats a fuse_open_out. */
 function opened(f: Fields): string {
   return `fh=${f.u64()} open_flags=${f.flags(FOPEN_FLAGS)}`;
 }
 
 /**
- * What a request is answered with, in words, behind `OK`.
+ * Formats a successful reply: the text that follows `OK` in the trace.
  *
- * @param bytes the reply, header included, `length` bytes of it
- * @param more how many bytes follow from elsewhere
+ * @param opcode the opcode of the request
+ * @param bytes the reply, header included
+ * @param length how many of `bytes` are the reply
+ * @param more how many bytes of the log follow as a slice
+ * @returns an empty string if the reply has nothing to show
  */
 export function describeReply(
   opcode: number,
@@ -326,7 +344,7 @@ export function describeReply(
   if (describe !== undefined && length > Size.fuse_out_header)
     return describe(new Fields(bytes, Size.fuse_out_header, length));
   const body = length - Size.fuse_out_header + more;
-  // Of these no byte is an answer too: the end of a file or of a directory.
+  // For READ and READDIR an empty reply has a meaning: the end of the file or directory.
   const isRead = opcode === Opcode.FUSE_READ || opcode === Opcode.FUSE_READDIR;
   return body > 0 || isRead ? `${body} bytes` : '';
 }

@@ -1,37 +1,45 @@
 /**
- * What is served: one row an opcode.
+ * The opcodes that eventfs serves: one row for each.
  *
- * An opcode without a row is answered ENOSYS, after which the kernel does not ask again or does it another way: FLUSH
- * (nothing to write back), ACCESS (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, locks (kept
- * by the kernel). OPENDIR must have one: ENOSYS there turns directory caching on. FSYNC and FSYNCDIR must have one:
- * after ENOSYS the kernel says 0 by itself, for a dead owner's files too (docs/promise.md).
+ * The session answers an opcode without a row with ENOSYS. The kernel then does not ask again, or
+ * does the operation another way: FLUSH (eventfs has nothing to write back), ACCESS
+ * (default_permissions), READDIRPLUS, LSEEK, COPY_FILE_RANGE, FALLOCATE, locks (the kernel keeps
+ * them).
+ *
+ * OPENDIR must have a row: ENOSYS there turns directory caching on. FSYNC and FSYNCDIR must have
+ * one: after ENOSYS the kernel returns 0 by itself, even for a dead owner's files
+ * (docs/promise.md).
  */
 import { FUSE_COMPAT_SETXATTR_IN_SIZE, Opcode, Size } from './abi.js';
 import type { Outcome, Reply } from './reply.js';
 import type { Request } from './request.js';
 
-/** The reply is built. */
+/** A handler's outcome: it has built the reply. */
 export const DONE = 0 as Outcome;
-/** There is none, or none yet. */
+/** A handler's outcome: there is no reply, or none yet. */
 export const NO_REPLY = -1 as Outcome;
 
-/** Builds the reply, last of all that it does; may throw to fail. */
+/** Serves one request. A handler builds the reply as its last step, and may throw to fail. */
 export type Handler = (request: Request, reply: Reply) => Outcome;
 
-/** Who answers; each method says which system call it is, what it replies and what errors it gives. */
+/**
+ * One handler for each row. The doc of each method names its system call, its reply and its errors.
+ */
 export type Handlers = Record<(typeof OPERATIONS)[number]['method'], Handler>;
 
+/** One row of the table. */
 export interface Operation {
   readonly opcode: number;
   readonly name: keyof typeof Opcode;
+  /** The name of the method in {@link Handlers}. */
   readonly method: string;
-  /** The least that follows the header. */
+  /** The fewest bytes that follow the request's header. */
   readonly inBytes: number;
-  /** Whether the kernel waits for an answer. */
+  /** Whether the kernel waits for a reply. */
   readonly answered: boolean;
 }
 
-/** The shortest name is one byte and its NUL. */
+/** The size of the shortest name in bytes: one byte and its NUL. */
 const NAME = 2;
 
 const row = <M extends string>(
@@ -41,6 +49,7 @@ const row = <M extends string>(
   answered = true,
 ) => ({ opcode: Opcode[name], name, method, inBytes, answered }) as const;
 
+/** The table of opcodes. */
 export const OPERATIONS = [
   row('FUSE_LOOKUP', 'lookup', NAME),
   row('FUSE_FORGET', 'forget', Size.fuse_forget_in, false),
@@ -76,7 +85,7 @@ export const OPERATIONS = [
   row('FUSE_DESTROY', 'destroy', 0),
 ] as const;
 
-/** The rows by opcode. */
+/** The rows indexed by opcode; undefined for an opcode that eventfs does not serve. */
 export const operationOf: readonly (Operation | undefined)[] = index(OPERATIONS);
 
 function index(operations: readonly Operation[]): readonly (Operation | undefined)[] {
@@ -90,7 +99,7 @@ function index(operations: readonly Operation[]): readonly (Operation | undefine
   return table;
 }
 
-/** The name of an opcode, served or not. */
+/** Returns the name of an opcode, as in `FUSE_LOOKUP`, even if eventfs does not serve it. */
 export function opcodeName(opcode: number): string {
   const found = Object.entries(Opcode).find(([, value]) => value === opcode);
   return found?.[0] ?? `opcode ${opcode}`;

@@ -1,4 +1,4 @@
-/** The reply that is being built, in the memory that the channel writes from. */
+/** Builds replies in the memory that the channel writes from. */
 import { FUSE_NOTIFY_POLL, InHeader, Size } from './abi.js';
 
 const TWO_32 = 2 ** 32;
@@ -7,16 +7,18 @@ const PREFERRED_IO_BYTES = 4096;
 const S_IFMT_SHIFT = 12;
 
 declare const outcome: unique symbol;
-/** What a handler returns: `DONE`, `NO_REPLY` (opcodes.ts), or what {@link Reply.refuse} returns. */
+/**
+ * The value that a handler returns: `DONE` or `NO_REPLY` (opcodes.ts), or the value of `refuse`.
+ */
 export type Outcome = number & { readonly [outcome]: true };
 
-/** struct timespec. */
+/** A struct timespec: seconds since the epoch, and nanoseconds. */
 export interface Time {
   readonly sec: number;
   readonly nsec: number;
 }
 
-/** What fuse_attr carries. */
+/** The attributes that a fuse_attr carries. `size` is in bytes; `mode` includes the file type. */
 export interface Attr {
   readonly ino: number;
   readonly size: number;
@@ -29,31 +31,38 @@ export interface Attr {
   readonly ctime: Time;
 }
 
-/** One object serves all replies, one after the other. */
+/** The reply under construction. One object serves all replies, one after the other. */
 export class Reply {
-  /** The memory that replies are written from. */
+  /** The memory that the channel writes replies from. */
   readonly bytes: Uint8Array;
   readonly #words: Uint32Array;
-  /** Which word is next. */
+  /** The index of the next 32-bit word. */
   #at = 0;
-  /** How many bytes a READDIR may still put. */
+  /** The number of bytes that a READDIR may still add. */
   room = 0;
-  /** How many bytes follow from elsewhere. */
+  /** The number of bytes that the channel appends from the log. */
   sliceBytes = 0;
+  /** The number of bytes behind the word `#at`: names and data need not fill a word. */
   #unpadded = 0;
-  /** Why the last request that was refused was: for the trace, which alone reads it and takes it away. */
+  /** The reason of the last refusal. Only the trace reads it and clears it. */
   why: string | undefined = undefined;
 
   readonly #request: Uint32Array;
 
-  /** @param bytes 8-byte aligned @param request the memory of the request that is answered */
+  /**
+   * @param bytes the memory for replies, 8-byte aligned
+   * @param request the memory of the request that this object replies to
+   */
   constructor(bytes: Uint8Array, request: Uint8Array) {
     this.bytes = bytes;
     this.#words = words(bytes);
     this.#request = words(request);
   }
 
-  /** Begins a reply behind its header. Until it is ended the memory may serve a notification in between. */
+  /**
+   * Begins a reply behind its header. Between `begin` and `end`, a notification may use the same
+   * header memory.
+   */
   begin(): void {
     this.#at = Size.fuse_out_header >>> 2;
     this.#unpadded = 0;
@@ -61,14 +70,23 @@ export class Reply {
     this.sliceBytes = 0;
   }
 
-  /** Ends it with its fuse_out_header; gives its length in bytes, without the slice that follows from elsewhere. */
+  /**
+   * Ends the reply: writes its fuse_out_header.
+   *
+   * @returns the length in bytes, without the slice that the channel appends
+   */
   end(): number {
     const length = this.#at * 4 + this.#unpadded;
     this.#header(length + this.sliceBytes, 0);
     return length;
   }
 
-  /** Nothing but an errno (positive), instead of what was built so far. */
+  /**
+   * Builds an error reply. It replaces everything that was built so far.
+   *
+   * @param errno a positive errno
+   * @returns the length in bytes
+   */
   error(errno: number): number {
     this.begin();
     this.#header(Size.fuse_out_header, -errno);
@@ -76,8 +94,10 @@ export class Reply {
   }
 
   /**
-   * What a handler returns for a request that it refuses.
-   * @param why a constant: this costs no more than to return the errno
+   * Refuses a request: a handler returns this value instead of throwing an FsError.
+   *
+   * @param errno a positive errno
+   * @param why the reason for the trace; a constant, so that a refusal costs no more than an errno
    */
   refuse(errno: number, why: string): Outcome {
     this.why = why;
@@ -92,28 +112,43 @@ export class Reply {
     to[3] = this.#request[(InHeader.unique >>> 2) + 1];
   }
 
-  /** Counts `length` bytes that are in place behind the header already: the data of a READ. */
+  /**
+   * Counts `length` bytes that the handler has already put behind the header: the data of a READ.
+   */
   filled(length: number): void {
     this.#unpadded += length;
   }
 
+  /** Adds a u32. */
   u32(value: number): void {
     this.#words[this.#at++] = value;
   }
 
+  /**
+   * Adds a u64.
+   *
+   * @param value an integer from 0 to 2^53
+   */
   u64(value: number): void {
     this.#words[this.#at++] = value;
     this.#words[this.#at++] = value / TWO_32;
   }
 
-  /** A name, bytes as characters, to the end of the reply. */
+  /**
+   * Adds a name as the last part of the reply.
+   *
+   * @param text one character for each byte
+   */
   text(text: string): void {
     const at = this.#at * 4 + this.#unpadded;
     for (let i = 0; i < text.length; i++) this.bytes[at + i] = text.charCodeAt(i);
     this.#unpadded += text.length;
   }
 
-  /** fuse_entry_out. Entry and attributes are valid for no time at all (docs/design.md, section 4). */
+  /**
+   * Adds a fuse_entry_out. The time-outs of entry and attributes are zero (docs/design.md, section
+   * 4).
+   */
   entry(nodeid: number, attr: Attr): void {
     this.u64(nodeid);
     this.u64(0); // generation: node ids are never reused
@@ -123,7 +158,11 @@ export class Reply {
     this.#attr(attr);
   }
 
-  /** fuse_attr_out; the attributes are valid for `validSeconds`. */
+  /**
+   * Adds a fuse_attr_out.
+   *
+   * @param validSeconds how long the kernel may cache the attributes
+   */
   attr(attr: Attr, validSeconds: number): void {
     this.u64(validSeconds);
     this.u64(0); // attr_valid_nsec, dummy
@@ -137,7 +176,7 @@ export class Reply {
     words[at] = ino;
     words[at + 1] = ino / TWO_32;
     words[at + 2] = size;
-    words[at + 3] = 0; // nothing here reaches 4 GiB
+    words[at + 3] = 0; // no file reaches 4 GiB
     words[at + 4] = (size + BLOCK_BYTES - 1) / BLOCK_BYTES;
     words[at + 5] = 0;
     words[at + 6] = atime.sec;
@@ -145,7 +184,7 @@ export class Reply {
     words[at + 8] = mtime.sec;
     words[at + 9] = Math.floor(mtime.sec / TWO_32);
     words[at + 10] = ctime.sec;
-    words[at + 11] = Math.floor(ctime.sec / TWO_32); // below zero before 1970
+    words[at + 11] = Math.floor(ctime.sec / TWO_32); // negative before 1970
     words[at + 12] = atime.nsec;
     words[at + 13] = mtime.nsec;
     words[at + 14] = ctime.nsec;
@@ -159,14 +198,26 @@ export class Reply {
     this.#at = at + (Size.fuse_attr >>> 2);
   }
 
-  /** fuse_open_out. */
+  /**
+   * Adds a fuse_open_out.
+   *
+   * @param fh the handle that the kernel sends with later requests
+   * @param flags FOPEN_* bits
+   */
   opened(fh: number, flags: number): void {
     this.u64(fh);
     this.u32(flags);
     this.u32(0); // backing_id
   }
 
-  /** fuse_dirent, if there is room for it. */
+  /**
+   * Adds a fuse_dirent if `room` is large enough.
+   *
+   * @param type the mode of the file, with the file type in it
+   * @param name one character for each byte
+   * @param next the offset that the kernel sends to continue behind this entry
+   * @returns whether there was room
+   */
   add(ino: number, type: number, name: string, next: number): boolean {
     const padding = -name.length & 7;
     const length = Size.fuse_dirent + name.length + padding;
@@ -183,7 +234,13 @@ export class Reply {
     return true;
   }
 
-  /** FUSE_NOTIFY_POLL: whoever polls the file with this key looks again. Gives its length. */
+  /**
+   * Builds a FUSE_NOTIFY_POLL. The kernel wakes the pollers of the file, and they poll again.
+   *
+   * @param keyLow the lower 32 bits of fuse_poll_in.kh
+   * @param keyHigh the upper 32 bits
+   * @returns the length in bytes
+   */
   pollWakeup(keyLow: number, keyHigh: number): number {
     const to = this.#words;
     const length = Size.fuse_out_header + Size.fuse_notify_poll_wakeup_out;

@@ -1,4 +1,4 @@
-/** Two lines of the trace for each request: what the kernel asks, and what it is answered. */
+/** Writes the trace of requests: one line for each request, and one for its reply. */
 import { NOT_FOUND, errnoName } from '../shared/errors.js';
 import type { TraceLine } from '../shared/trace.js';
 import { Size } from './abi.js';
@@ -7,17 +7,23 @@ import { decimal } from './fields.js';
 import { operationOf } from './opcodes.js';
 import type { Reply } from './reply.js';
 
+/** Writes a line for each request, each reply and each wake-up of pollers. */
 export class RequestTracer {
   /**
-   * @param line writes a line
-   * @param whyNotFound says why a lookup found nothing: that takes a look at what is there, which a lookup does not wait for
+   * @param line writes a line of the trace
+   * @param whyNotFound returns the reason why a lookup found nothing. It searches the tree, so the
+   *   lookup itself does not call it.
    */
   constructor(
     private readonly line: TraceLine,
     private readonly whyNotFound: (nodeid: number, name: string) => string,
   ) {}
 
-  /** A request of `length` bytes has come. */
+  /**
+   * Traces a request that has come.
+   *
+   * @param length how many of `bytes` are the request
+   */
   received(bytes: Uint8Array, length: number): void {
     const header: Partial<RequestHeader> = headerOf(bytes, length) ?? {};
     const { unique = '?', name, node, pid, uid, gid } = header;
@@ -32,8 +38,10 @@ export class RequestTracer {
   }
 
   /**
-   * The request has been served, and its reply is built or there is none.
-   * @param length the reply's bytes in `reply`; 0 for none
+   * Traces the reply of a request that a handler has served.
+   *
+   * @param requestLength how many bytes of `request` are the request
+   * @param length the length of the reply in `reply`, in bytes; 0 if there is none
    */
   answered(request: Uint8Array, requestLength: number, reply: Reply, length: number): void {
     const header: Partial<RequestHeader> = headerOf(request, requestLength) ?? {};
@@ -61,21 +69,34 @@ export class RequestTracer {
   }
 
   /**
-   * A read that was parked has its answer.
-   * @param uniqueLow the lower half of its `unique` @param uniqueHigh the upper half
-   * @param bytes how many it gets
+   * Traces the reply to a parked read.
+   *
+   * @param uniqueLow the lower 32 bits of the request's `unique`
+   * @param uniqueHigh the upper 32 bits
+   * @param bytes how many bytes the reader gets
    */
   answeredLate(uniqueLow: number, uniqueHigh: number, bytes: number): void {
     const unique = decimal(uniqueLow, uniqueHigh);
     this.line(`<- #${unique} OK ${bytes} bytes (was parked)`, { unique, opcode: 'READ' });
   }
 
-  /** A read that was parked has failed. @param why in words */
+  /**
+   * Traces the error that ends a parked read.
+   *
+   * @param uniqueLow the lower 32 bits of the request's `unique`
+   * @param uniqueHigh the upper 32 bits
+   * @param errno a positive errno
+   * @param why the reason in words
+   */
   failedLate(uniqueLow: number, uniqueHigh: number, errno: number, why: string): void {
     this.#failed(decimal(uniqueLow, uniqueHigh), 'READ', errno, why);
   }
 
-  /** Those who poll an open file are woken (FUSE_NOTIFY_POLL). */
+  /**
+   * Traces a notification that wakes the pollers of an open file (FUSE_NOTIFY_POLL).
+   *
+   * @param node the file's node id
+   */
   woken(node: number): void {
     this.line(`<- NOTIFY_POLL node=${node}`);
   }
@@ -95,7 +116,7 @@ export class RequestTracer {
     });
   }
 
-  /** The name that a LOOKUP asks for follows its header. */
+  /** Returns the reason for a LOOKUP that found nothing. The name follows the request's header. */
   #notFound(request: Uint8Array, length: number): string {
     const start = Size.fuse_in_header;
     const nul = request.subarray(start, length).indexOf(0);

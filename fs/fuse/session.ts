@@ -1,6 +1,9 @@
 /**
- * One connection: INIT is negotiated, then each request finds its handler and gets exactly one reply, whatever the
- * handler does. Pure: it reads and writes memory, and somebody else carries that to /dev/fuse.
+ * One FUSE connection. It negotiates INIT; then it finds the handler of each request, and makes
+ * sure that each request gets exactly one reply, whatever the handler does.
+ *
+ * The session is pure: it reads and writes memory, and a driver carries that memory to and from
+ * /dev/fuse.
  */
 import { endianness } from 'node:os';
 import { Errno, FsError } from '../shared/errors.js';
@@ -28,25 +31,33 @@ import type { RequestTracer } from './request-tracer.js';
 import { Request, ShortRequest } from './request.js';
 import type { Logger } from '../shared/logger.js';
 
-/** The most that one WRITE carries: more than the largest event. */
+/** The largest data of one WRITE in bytes: more than the largest event. */
 export const MAX_WRITE_BYTES = 128 * 1024;
-/** The most pages of one READ: 1 MiB, so that a reader that lags gets many events at once (fuse_init_out.max_pages). */
+/**
+ * The most pages of one READ (fuse_init_out.max_pages): 1 MiB, so that a slow reader gets many
+ * events at once.
+ */
 const MAX_PAGES = 256;
 const PAGE_BYTES = 4096;
 const MAX_BACKGROUND = 64;
 /**
- * A READ of so many bytes may be the most that the kernel can ask for at once, and the caller may want
- * more: its buffer need not begin where a page does.
+ * A READ of at least this many bytes may be the longest that the kernel can send for the caller's
+ * buffer, so the caller may want more. One page is missing because the buffer need not begin at a
+ * page boundary.
  */
 export const LONG_READ_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
 
-/** How large the two buffers must be. */
+/** The size of the request buffer in bytes. */
 export const REQUEST_BYTES = MAX_WRITE_BYTES + PAGE_BYTES;
+/** The size of the reply buffer in bytes. */
 export const REPLY_BYTES = MAX_PAGES * PAGE_BYTES + PAGE_BYTES;
-/** The most that one request or one reply carries behind its fixed part. */
+/** The most bytes that one request or reply carries behind its fixed part. */
 export const PAYLOAD_BYTES = Math.max(MAX_WRITE_BYTES, MAX_PAGES * PAGE_BYTES);
 
-/** What we ask for, where the kernel offers it. FUSE_NO_OPENDIR_SUPPORT and FUSE_CACHE_SYMLINKS never (docs/design.md, section 4). */
+/**
+ * The INIT flags that the daemon requests if the kernel offers them. It never requests
+ * FUSE_NO_OPENDIR_SUPPORT and FUSE_CACHE_SYMLINKS (docs/design.md, section 4).
+ */
 const WANTED_FLAGS =
   bit(InitFlag.FUSE_ASYNC_READ) |
   bit(InitFlag.FUSE_ATOMIC_O_TRUNC) |
@@ -59,40 +70,43 @@ function bit(n: number): number {
   return 1 << n;
 }
 
-/** A process whose requests mean something else than those of all others: it has handlers of its own. */
+/** A process whose requests have handlers of their own. */
 export interface SpecialCaller {
-  /** -1 while there is none. */
+  /** The process's PID; -1 while there is no such process. */
   readonly pid: number;
   readonly handlers: Handlers;
 }
 
-/** What the driver is told of the negotiation. */
+/** The calls by which the session tells the driver of the negotiation. */
 export interface Negotiation {
-  /** The kernel and we have agreed. */
+  /** The kernel and the daemon have agreed on a version. */
   onNegotiated(): void;
   /**
    * The kernel offers io_uring.
-   * @returns whether we take it: then it is set up by now
+   *
+   * @returns whether the driver accepts it; if so, the driver has already set it up
    */
   onRingOffered(): boolean;
 }
 
+/** The protocol state of one FUSE connection. */
 export class Session {
   readonly request: Request;
   readonly reply: Reply;
-  /** What the kernel and we agreed on, or -1 before INIT. */
+  /** The negotiated minor version; -1 before INIT. */
   minor = -1;
   #negotiation: Negotiation | null = null;
   readonly #serve: (Handler | undefined)[];
   readonly #serveSpecial: (Handler | undefined)[];
   #tracer: RequestTracer | null = null;
-  /** The kernel and we have agreed, and nobody traces: then a request needs nothing but its handler. */
+  /** Whether INIT is over and no trace is on: then a request needs only its handler. */
   #isPlain = false;
 
   /**
-   * @param requestBytes at least REQUEST_BYTES
-   * @param replyBytes at least REPLY_BYTES
-   * @param special a caller that `handlers` do not serve
+   * @param requestBytes the memory for requests, at least REQUEST_BYTES
+   * @param replyBytes the memory for replies, at least REPLY_BYTES
+   * @param special a caller whose requests go to its own handlers
+   * @throws Error on a big-endian machine
    */
   constructor(
     requestBytes: Uint8Array,
@@ -109,18 +123,23 @@ export class Session {
     this.#serveSpecial = byOpcode(special.handlers);
   }
 
-  /** A driver is there, before INIT comes. */
+  /** Attaches the driver. The driver calls this before INIT comes. */
   attach(negotiation: Negotiation): void {
     this.#negotiation = negotiation;
   }
 
-  /** Tells a tracer of each request from now on, or nobody. */
+  /** Sets the tracer of all later requests; null switches the trace off. */
   traceTo(tracer: RequestTracer | null): void {
     this.#tracer = tracer;
     this.#isPlain = this.minor >= 0 && tracer === null;
   }
 
-  /** Answers the request of `length` bytes in memory; gives the reply's length, or 0 for none. Never throws. */
+  /**
+   * Serves the request in memory. Never throws.
+   *
+   * @param length the request's length in bytes
+   * @returns the reply's length in bytes; 0 if there is no reply
+   */
   dispatch(length: number): number {
     if (!this.#isPlain) return this.#dispatchNotPlain(length);
     const { request, reply } = this;
@@ -142,7 +161,7 @@ export class Session {
     }
   }
 
-  /** Before INIT, or traced. */
+  /** Serves a request before INIT, or with the trace on. */
   #dispatchNotPlain(length: number): number {
     const { request, reply } = this;
     const tracer = this.#tracer;
@@ -153,7 +172,7 @@ export class Session {
     return replyLength;
   }
 
-  /** As if nobody traced. */
+  /** Serves a request after INIT as if the trace were off. */
   #dispatchOnce(length: number): number {
     this.#isPlain = true;
     const replyLength = this.dispatch(length);
@@ -194,7 +213,10 @@ export class Session {
     }
   }
 
-  /** mount(2). fuse_init_out; EPROTO to a kernel older than 7.31. */
+  /**
+   * Negotiates INIT, which mount(2) causes. The reply is a fuse_init_out, or EPROTO if the kernel
+   * is older than 7.31.
+   */
   #init(request: Request, reply: Reply): number {
     const major = request.u32();
     const minor = request.u32();
@@ -212,10 +234,12 @@ export class Session {
       return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
     }
     reply.u32(FUSE_KERNEL_VERSION);
-    // Nobody needs a file handle of a node that may end: without export support there are none to keep.
+    // A node may end, so a client has no use for its file handle (name_to_handle_at(2)). Without
+    // export support the kernel creates none.
     let flags2 = offered2 & FUSE_NO_EXPORT_SUPPORT;
     if (major > FUSE_KERNEL_VERSION) {
-      // A newer major: say ours, and the kernel asks again in it.
+      // If the kernel's major version is newer, the daemon replies with its own, and the kernel
+      // sends INIT again in that version.
       reply.u32(FUSE_KERNEL_MINOR_VERSION);
     } else {
       this.minor = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
@@ -227,16 +251,18 @@ export class Session {
     }
     reply.u32(maxReadahead);
     reply.u32((offered & WANTED_FLAGS) | (flags2 === 0 ? 0 : bit(InitFlag.FUSE_INIT_EXT)));
-    reply.u32(MAX_BACKGROUND | (((MAX_BACKGROUND * 3) / 4) << 16)); // u16 max_background, u16 congestion_threshold
+    // u16 max_background, u16 congestion_threshold
+    reply.u32(MAX_BACKGROUND | (((MAX_BACKGROUND * 3) / 4) << 16));
     reply.u32(MAX_WRITE_BYTES);
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment
     reply.u32(flags2);
-    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0); // max_stack_depth, unused
+    // max_stack_depth, unused
+    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0);
     return reply.end();
   }
 
-  /** The operation whose request is in memory, for a complaint about its reply. */
+  /** The name of the opcode whose request is in memory, for a log message about its reply. */
   get current(): string {
     return opcodeName(this.request.opcode);
   }

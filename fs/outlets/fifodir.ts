@@ -1,14 +1,17 @@
 /**
- * A fifodir: a directory in which whoever wants to be woken makes a FIFO (s6's event libraries do, s6-ftrig-wait for one).
- * Each event is one byte into every FIFO there:
+ * Outlet to a fifodir: a directory in which a process creates a FIFO to be woken (s6's event
+ * libraries do, such as s6-ftrig-wait). Each event is one byte into every FIFO there:
  *
- *   a add   r remove   c change   m move   b bind   u unbind   o online   f offline   ? events were lost: look for yourself
+ *   a add      r remove   c change    m move   b bind
+ *   u unbind   o online   f offline   ? events were lost: the FIFO's reader must rescan
  *
- * Other actions write nothing. What has come in one go is one write(2). A FIFO that is full misses what is written meanwhile;
- * it is counted here, and its reader can only know from looking (s6-ftrig-notify does the same).
+ * Other actions write nothing. All bytes of a batch are one write(2). A FIFO that is full misses
+ * the bytes of that write. The outlet counts it, but the FIFO's reader cannot see the gap
+ * (s6-ftrig-notify behaves the same).
  *
- * Users may put any number of FIFOs there, so another thread writes, one job after the other. Bytes that come during a job
- * wait for the next one. When more than a job's bytes wait, the last of them is a `?` for all that come on top.
+ * Users may create any number of FIFOs there, so another thread writes, one job after the other.
+ * Bytes that come during a job wait for the next one. If more bytes wait than a job can write, the
+ * last byte is a `?`, which stands for all further events.
  */
 import { closeSync, constants, openSync, statfsSync } from 'node:fs';
 import { FifoCount, notifyFifos } from '#native';
@@ -19,9 +22,9 @@ import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Outlet } from './outlet.js';
 
-/** PIPE_BUF: what is no longer than that is written whole or not at all. */
+/** The most bytes of a job: PIPE_BUF, because a shorter write is atomic. */
 const MOST_BYTES = 4096;
-/** How many FIFOs are written to: whoever may make FIFOs there could hold up everybody else. */
+/** The most FIFOs to write to, so that a user who creates many FIFOs cannot delay all others. */
 const MOST_FIFOS = 4096;
 
 const BYTES: ReadonlyMap<string, number> = new Map(
@@ -40,18 +43,23 @@ const BYTES: ReadonlyMap<string, number> = new Map(
 
 const LOST = BYTES.get('overflow')!;
 
+/** Writes one byte for each event into the FIFOs of one directory. */
 export class FifodirOutlet implements Outlet {
   readonly #directoryFd: number;
   readonly #bytes = new Uint8Array(MOST_BYTES);
   #length = 0;
-  /** How many bytes the job that is under way writes, 0 when there is none. */
+  /** The number of bytes of the job that runs; 0 if none runs. */
   #underWay = 0;
-  /** Events that became part of a `?`. */
+  /** The number of events that a `?` replaced. */
   #lost = 0;
   #isClosed = false;
-  /** FIFOs that got bytes, were full, were stale, were not written to. */
+  /** Counts of FIFOs: written, full, stale, skipped. */
   readonly #counts = new Uint32Array(FifoCount.count);
 
+  /**
+   * @param path the directory
+   * @throws UserError if it cannot be opened or is on a FUSE mount
+   */
   constructor(
     private readonly path: string,
     private readonly logger: Logger,
@@ -62,7 +70,8 @@ export class FifodirOutlet implements Outlet {
       if (!isSystemError(error)) throw error;
       throw UserError.from(error, path, { ENOENT: `make it with s6-mkfifodir ${path}` });
     }
-    // Looking into a FUSE mount asks its daemon, which may be us, or wait for us.
+    // A lookup in a FUSE mount sends a request to its daemon, which may be this daemon or wait for
+    // it.
     if (statfsSync(path).type === FUSE_SUPER_MAGIC) {
       closeSync(this.#directoryFd);
       throw new UserError(
@@ -71,6 +80,7 @@ export class FifodirOutlet implements Outlet {
     }
   }
 
+  /** Adds the event's byte to the next job. */
   take(event: Event): void {
     const byte = BYTES.get(event.action);
     if (byte === undefined) return;
@@ -84,6 +94,11 @@ export class FifodirOutlet implements Outlet {
     this.#lost++;
   }
 
+  /**
+   * Starts a job if none runs.
+   *
+   * @returns false: no work is left for a later turn
+   */
   settle(): boolean {
     if (this.#length > 0 && this.#underWay === 0) this.#begin();
     return false;
@@ -105,6 +120,7 @@ export class FifodirOutlet implements Outlet {
     else if (this.#isClosed) closeSync(this.#directoryFd);
   };
 
+  /** Returns the outlet's lines of `log/.status`. */
   statusLines(): StatusLines {
     const counts = this.#counts;
     return [
@@ -116,7 +132,7 @@ export class FifodirOutlet implements Outlet {
     ];
   }
 
-  /** What waits is still written; the directory's descriptor is closed after the last job. */
+  /** Closes the directory's descriptor after the last job. Bytes that wait are still written. */
   close(): void {
     this.#isClosed = true;
     if (this.#underWay === 0) closeSync(this.#directoryFd);

@@ -1,4 +1,7 @@
-/** Writing messages that libudev takes for udevd's: see uevent/libudev-format.ts. */
+/**
+ * Writes messages in the format of udevd's, for libudev's clients; uevent/libudev-format.ts
+ * describes it.
+ */
 import type { Event } from '../bus/event.js';
 import {
   Header,
@@ -9,17 +12,22 @@ import {
 } from '../uevent/libudev-format.js';
 import { LF, NUL } from '../shared/ascii.js';
 
-/** How many bytes more than its text an event's message has at most, beside the bytes of its devpath. */
+/** The bytes that a message has at most beyond the event's text and its devpath. */
 const ADDED_BYTES = LIBUDEV_HEADER_BYTES + 64;
 
-/** How many bytes `writeLibudev` needs at most. */
+/** Returns the most bytes that {@link writeLibudev} writes for an event. */
 export function libudevBytes(event: Event): number {
   return ADDED_BYTES + 2 * event.length;
 }
 
 /**
- * Writes an event's message to `to`, from `start` on; gives its length. libudev drops what lacks ACTION, DEVPATH or SEQNUM
- * (device_verify), so those that a program did not give are put behind: from the header line, and `seqnum`.
+ * Writes an event's message. libudev drops an event without ACTION, DEVPATH or SEQNUM
+ * (device_verify), so properties that the publisher has not set follow the others: ACTION and
+ * DEVPATH from the header line, SEQNUM from `seqnum`.
+ *
+ * @param seqnum the SEQNUM of an event that has none
+ * @param start the offset in `to` where the message begins, in bytes
+ * @returns the message's length in bytes
  */
 export function writeLibudev(event: Event, seqnum: number, to: Uint8Array, start: number): number {
   const from = start + LIBUDEV_HEADER_BYTES;
@@ -50,7 +58,13 @@ function addMissing(event: Event, key: string, value: string, to: Uint8Array, en
   return end + line.length;
 }
 
-/** Copies an event's lines from `skip` bytes on, ended by NULs as the kernel ends them; gives where they end. */
+/**
+ * Copies an event's lines, and replaces the LF behind each by a NUL, as the kernel ends them.
+ *
+ * @param skip how many bytes of the event's text to leave out at its beginning
+ * @param start the offset in `to` where the copy begins, in bytes
+ * @returns the offset in `to` behind the copy
+ */
 export function writeLines(event: Event, skip: number, to: Uint8Array, start: number): number {
   const { bytes, length } = event;
   const first = event.start + skip;
@@ -67,7 +81,13 @@ function hashOf(value: string | undefined): number {
   return value === undefined ? 0 : murmurHash2(value);
 }
 
-/** Of the tags in `:a:b:`. All four bits of each are set; who asks for a tag looks for its four. */
+/**
+ * Returns the bloom filter of tags, 64 bits. Each tag sets four bits; a client that filters by a
+ * tag checks its four bits.
+ *
+ * @param tags the value of TAGS, as in `:a:b:`
+ * @returns the upper and the lower 32 bits
+ */
 export function tagBloom(tags: string): { high: number; low: number } {
   let high = 0;
   let low = 0;
@@ -85,7 +105,12 @@ export function tagBloom(tags: string): { high: number; low: number } {
 
 const MULTIPLIER = 0x5bd1e995;
 
-/** Austin Appleby's MurmurHash2 with seed 0, which reads words in the machine's order. `text` is bytes as characters. */
+/**
+ * Computes Austin Appleby's MurmurHash2 with seed 0, which reads words in the machine's byte order.
+ *
+ * @param text one character for each byte
+ * @returns an unsigned 32-bit number
+ */
 export function murmurHash2(text: string): number {
   const { length } = text;
   let hash = length;

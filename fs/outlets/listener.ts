@@ -1,14 +1,24 @@
-/** A listening SOCK_SEQPACKET socket and its file: a dead server's is replaced, a live one's refused, ours removed at the end. */
+/**
+ * A listening SOCK_SEQPACKET socket and its file. A stale file of a dead server is replaced; if
+ * another server listens on it, eventfs refuses to start. The file is removed at the end.
+ */
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
 
+/** A listening socket and its file. */
 export class Listener {
   readonly fd: number;
-  /** Our file's inode, to tell it from another's that may have taken its place since. */
+  /** The inode of the daemon's own file. Another server's file may have replaced it since. */
   readonly #ino: number;
 
-  /** @param liveHint what to do about a server that is there already */
+  /**
+   * @param path the socket's file
+   * @param mode the file's mode
+   * @param liveHint tells the user what to do if another server listens there
+   * @throws UserError if the file is not a socket, if another server listens there, or if a system
+   *   call fails
+   */
   constructor(
     readonly path: string,
     mode: number,
@@ -28,13 +38,14 @@ export class Listener {
     this.#ino = lookAt(path)?.ino ?? -1;
   }
 
+  /** Closes the socket, and removes the file if it is still the daemon's own. */
   close(): void {
     closeSync(this.fd);
     if (lookAt(this.path)?.ino !== this.#ino) return;
     try {
       unlinkSync(this.path);
     } catch (error) {
-      if (!isSystemError(error)) throw error; // a directory that went away, or is read-only by now
+      if (!isSystemError(error)) throw error; // the directory is gone, or is read-only by now
     }
   }
 
@@ -54,7 +65,7 @@ export class Listener {
       throw new UserError(`${this.path}: somebody listens there (${why})`);
     }
     try {
-      unlinkSync(this.path); // a killed server has left it
+      unlinkSync(this.path); // a killed server has left the file
     } catch (error) {
       if (isSystemError(error) && error.code !== 'ENOENT') throw UserError.from(error, this.path);
       if (!isSystemError(error)) throw error;

@@ -1,8 +1,9 @@
 /**
- * Uevents on netlink groups, for those who listen there: in the kernel's format as mdevd -O sends them (libudev-zero listens
- * on 4), or in libudev's as udevd does.
+ * Outlet to netlink groups: in the kernel's format as mdevd -O sends it (libudev-zero listens on
+ * group 4), or in libudev's format as udevd does.
  *
- * Sending never waits: a receiver that is full loses, and is told so by its own socket (ENOBUFS).
+ * The outlet never waits. A receiver whose socket is full loses events, and its own socket reports
+ * that (ENOBUFS).
  */
 import { closeSync } from 'node:fs';
 import { FailureWord, SliceWord, openUeventSender, sendToAll } from '#native';
@@ -15,18 +16,20 @@ import type { Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { MOST_MESSAGES, type Outlet } from './outlet.js';
 
+/** The size of the buffer for the messages of one batch. */
 const MEMORY_BYTES = 4 * MAX_EVENT_BYTES;
 
-/** How an event is written for the wire. */
+/** A format of messages. */
 interface Format {
-  /** What its lines in `.status` begin with. */
+  /** The prefix of its keys in `.status`. */
   readonly key: 'REBROADCAST' | 'UDEV_OUT';
-  /** The most bytes that `write` takes. */
+  /** Returns the most bytes that `write` writes for an event. */
   readonly bytes: (event: Event) => number;
-  /** Gives the message's length. */
+  /** Writes an event's message to `to` from `start` on, and returns its length in bytes. */
   readonly write: (event: Event, to: Uint8Array, start: number) => number;
 }
 
+/** Sends each event to one or more netlink groups. */
 export class NetlinkOutlet implements Outlet {
   readonly #sockets: Int32Array;
   readonly #memory = new Uint8Array(MEMORY_BYTES);
@@ -56,7 +59,12 @@ export class NetlinkOutlet implements Outlet {
     this.#failed = new Int32Array(2 * sockets.length);
   }
 
-  /** The kernel's datagrams, byte for byte, to every group of `mask`. */
+  /**
+   * Makes an outlet that sends the kernel's datagrams, byte for byte.
+   *
+   * @param mask the groups: bit 0 is group 1
+   * @throws UserError if a socket cannot be opened: EPERM without CAP_NET_ADMIN
+   */
   static rebroadcast(mask: number, logger: Logger): NetlinkOutlet {
     const format: Format = {
       key: 'REBROADCAST',
@@ -66,17 +74,23 @@ export class NetlinkOutlet implements Outlet {
     return new NetlinkOutlet(groupsOf(mask), format, logger);
   }
 
-  /** libudev's messages, to udev's group. */
+  /**
+   * Makes an outlet that sends libudev's messages to udev's group.
+   *
+   * @param bus supplies the SEQNUM for events that have none
+   * @throws UserError if the socket cannot be opened: EPERM without CAP_NET_ADMIN
+   */
   static udev(bus: Bus, logger: Logger): NetlinkOutlet {
     const format: Format = {
       key: 'UDEV_OUT',
       bytes: libudevBytes,
-      // libudev takes a SEQNUM of 0 for none.
+      // libudev treats a SEQNUM of 0 as missing.
       write: (event, to, start) => writeLibudev(event, Math.max(1, bus.lastSeqnum), to, start),
     };
     return new NetlinkOutlet([2], format, logger);
   }
 
+  /** Adds the event's message to the batch. A full batch is sent first. */
   take(event: Event): void {
     if (this.#messages === MOST_MESSAGES || this.#end + this.format.bytes(event) > MEMORY_BYTES)
       this.settle();
@@ -88,6 +102,11 @@ export class NetlinkOutlet implements Outlet {
     this.#end += length;
   }
 
+  /**
+   * Sends the batch.
+   *
+   * @returns false: no work is left for a later turn
+   */
   settle(): boolean {
     if (this.#messages === 0) return false;
     const incomplete = sendToAll(
@@ -110,7 +129,12 @@ export class NetlinkOutlet implements Outlet {
     return false;
   }
 
-  /** The kernel has refused a message: the others go one by one. */
+  /**
+   * Sends the rest of the batch to one socket message by message, after the kernel has rejected
+   * one.
+   *
+   * @param outcome how many messages the socket has received, or a negative errno
+   */
   #finish(socket: number, outcome: number): void {
     const one = Int32Array.of(socket);
     const failed = new Int32Array(FailureWord.count);
@@ -119,7 +143,8 @@ export class NetlinkOutlet implements Outlet {
         sendToAll(one, 1, this.#memory, this.#slices.subarray(SliceWord.count * i), 1, failed) === 0
       )
         continue;
-      if (failed[FailureWord.outcome] === -Errno.ECONNREFUSED) continue; // before Linux 4.18: nobody listens
+      // before Linux 4.18: the group has no listener
+      if (failed[FailureWord.outcome] === -Errno.ECONNREFUSED) continue;
       this.#sent--;
       this.#refused++;
       this.logger.warn(
@@ -128,6 +153,7 @@ export class NetlinkOutlet implements Outlet {
     }
   }
 
+  /** Returns the outlet's lines of `log/.status`. */
   statusLines(): StatusLines {
     const { key } = this.format;
     return [
@@ -136,12 +162,13 @@ export class NetlinkOutlet implements Outlet {
     ];
   }
 
+  /** Closes the sockets. */
   close(): void {
     for (const fd of this.#sockets) closeSync(fd);
   }
 }
 
-/** The numbers of a mask's groups: bit 0 is group 1. */
+/** Returns the numbers of a mask's groups: bit 0 is group 1. */
 function groupsOf(mask: number): number[] {
   return Array.from({ length: 32 }, (_, bit) => bit + 1).filter(
     (group) => ((mask >>> (group - 1)) & 1) === 1,

@@ -1,4 +1,4 @@
-/** The outlets that options switch on, and which of them go together. */
+/** Opens the outlets that options switch on, and checks which of them go together. */
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
@@ -14,28 +14,36 @@ import { SocketOutlet } from './socket.js';
 import { UdevControl } from './udev-control.js';
 import type { Outlet } from './outlet.js';
 
+/** The file of a socket outlet, and its mode. */
 export interface SocketPlace {
   readonly path: string;
   readonly mode: number;
 }
 
+/** The options that switch outlets on. */
 export interface OutletOptions {
-  /** Netlink groups that get the kernel's datagrams, as a mask: bit 0 is group 1. */
+  /** The netlink groups that get the kernel's datagrams, as a mask: bit 0 is group 1. */
   readonly rebroadcast?: number;
   /** Whether udev's group gets libudev's messages. */
   readonly udev?: boolean;
+  /** The socket that sends events as bytes. */
   readonly socket?: SocketPlace;
+  /** The socket that sends events as descriptors. */
   readonly fdSocket?: SocketPlace;
+  /** The path of the fifodir. */
   readonly fifodir?: string;
 }
 
 const UDEV_GROUP_MASK = 1 << 1;
 
 /**
- * Opens them all, or none. Throws {@link UserError}.
- * @param host limits and charges of the filters that clients send
- * @param readMask the netlink groups that events come from: what is sent there would come back
- * @param mount where the tree will be: nothing below it can be reached by the daemon
+ * Opens all outlets, or none.
+ *
+ * @param host limits and charges for the filters that clients send
+ * @param readMask the netlink groups that the sources read, as a mask: an event sent there would
+ *   come back
+ * @param mount the mount point: the daemon cannot open paths below it
+ * @throws UserError if two options exclude each other, or if an outlet cannot be opened
  */
 export function openOutlets(
   options: OutletOptions,
@@ -111,12 +119,15 @@ function isBelow(path: string, mount: string): boolean {
   try {
     real = join(realpathSync(dirname(real)), basename(real));
   } catch (error) {
-    if (!isSystemError(error)) throw error; // opening it will say what is wrong
+    if (!isSystemError(error)) throw error; // the attempt to open the path reports the error
   }
   return real === mount || real.startsWith(`${mount}/`);
 }
 
-/** The netlink outlet, and what makes libudev listen to it. */
+/**
+ * Combines the netlink outlet with the control socket without which libudev's clients do not
+ * listen.
+ */
 function withControl(outlet: NetlinkOutlet, trace: Trace): Outlet {
   let control: UdevControl;
   try {

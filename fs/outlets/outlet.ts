@@ -1,13 +1,14 @@
+/** The interface of all outlets: the exits of the bus besides the tree. */
 import type { BusListener } from '../bus/bus.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
-/** The most messages of one call into the addon. */
+/** The most messages that one call into the addon can send. */
 export const MOST_MESSAGES = 64;
 
 /** An outlet that an option has switched on. */
 export interface Outlet extends BusListener {
-  /** Its lines of `log/.status`. */
+  /** Returns the outlet's lines of `log/.status`. */
   statusLines(): StatusLines;
-  /** Lets go of all that it holds. */
+  /** Closes all descriptors of the outlet. */
   close(): void;
 }

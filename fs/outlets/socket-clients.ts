@@ -1,59 +1,71 @@
 /**
- * Who is connected to a socket, and where in the log they are.
+ * The clients of a socket, and their places in the log.
  *
- * Those who have all that came are in their group's `live` list, and what comes next goes to all of them in one call into
- * the addon. One whose socket is full is taken off that list and gets a cursor of its own: its queue is the log, which is
- * there anyway, and what the ring overtakes before it reads is lost by a known number. Who is idle costs nothing.
+ * A client that has received everything is in the `live` list of its group. The next events go to
+ * all live clients in one call into the addon. If a client's socket is full, the client leaves that
+ * list and gets a cursor of its own. Its queue is the log, which exists anyway. Events that the
+ * ring overwrites before the client reads them are lost, and their number is known. An idle client
+ * costs nothing.
  */
 import { FilterGroup, Cursor } from '../bus/cursor.js';
 import type { QuotaAccount } from '../tree/quota.js';
 
+/** The process at the other end of a connection, and its user (SO_PEERCRED). */
 export interface Peer {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Something to say that is in no log: an answer, or how much was lost. */
+/** A message that is not in the log: an answer, or an overflow record. */
 export interface Notice {
   readonly bytes: Uint8Array;
-  /** Whether it stands in the place of events, and goes the way that they go. */
+  /**
+   * Whether it stands for events in the stream. Then it is sent as events are: with `--fd-socket`,
+   * as a descriptor.
+   */
   readonly isRecord: boolean;
 }
 
+/** One connection to a socket outlet. */
 export class SocketClient {
-  /** Its place in its group's live list, or -1. */
+  /** The index in its group's `live` list; -1 if it is not in it. */
   place = -1;
-  /** Where it stands; only while it lags. */
+  /** Its place in the log; null unless it lags. */
   cursor: Cursor | null = null;
-  /** What it has to be told before anything else; only while it lags. */
+  /**
+   * The message that it must get before any event; null if there is none. Only a client that lags
+   * has one.
+   */
   notice: Notice | null = null;
-  /** Whether it may still say something: it has not shut down its side. */
+  /** Whether the client may still send: it has not shut down its side. */
   speaks = true;
-  /** The EPOLL* bits that its socket is watched for. */
+  /** The EPOLL* bits for which its socket is watched. */
   watched = 1;
-  /** Where its filter is charged, once it has one. */
+  /** The account that its filter is charged to; null without a filter. */
   account: QuotaAccount | null = null;
+  /** The losses of all its earlier cursors. */
   #lostBefore = 0;
 
   constructor(
-    /** Never used again, unlike its descriptor. */
+    /** Its number in the epoll set. Unlike its descriptor, it is never used again. */
     readonly token: number,
     readonly fd: number,
     readonly peer: Peer,
     public group: SocketGroup,
   ) {}
 
-  /** How many events the ring has taken from it. */
+  /** The number of events that the ring has overwritten before the client read them. */
   get lost(): number {
     return this.#lostBefore + (this.cursor?.lost ?? 0);
   }
 
-  /** How many events wait for it. */
+  /** The number of events that wait for it. */
   get pending(): number {
     return this.cursor?.pending ?? 0;
   }
 
+  /** Drops the cursor and the notice, and keeps the count of reported losses. */
   forgetCursor(): void {
     this.#lostBefore += this.cursor?.toldLost ?? 0;
     this.cursor = null;
@@ -61,19 +73,20 @@ export class SocketClient {
   }
 }
 
-/** Those who have the same filter: an event is matched once for all of them. */
+/** The clients with the same filter: an event is matched once for all of them. */
 export class SocketGroup extends FilterGroup {
-  /** How many there are, live or not. */
+  /** The number of clients, live or not. */
   members = 0;
-  /** Whether there is something that the live have not got yet. */
+  /** Whether there are events that the live clients have not got yet. */
   fresh = false;
-  /** Where the live ones stand. */
+  /** The place of all live clients in the log. */
   leader = new Cursor(this);
+  /** The live clients, in any order. */
   readonly live: SocketClient[] = [];
-  /** Their sockets, at the same places. */
+  /** The descriptors of the live clients, at the same indexes. The array may be longer. */
   sockets = new Int32Array(16);
 
-  /** `subscriber` has all that there is. */
+  /** Adds a client that has everything to the live list. */
   join(subscriber: SocketClient): void {
     subscriber.forgetCursor();
     if (this.live.length === this.sockets.length) {
@@ -86,7 +99,11 @@ export class SocketGroup extends FilterGroup {
     this.live.push(subscriber);
   }
 
-  /** `subscriber` lags from now on; gives the cursor that it gets. The last one takes its place among the live. */
+  /**
+   * Takes a client off the live list, because it lags. The last live client moves to its index.
+   *
+   * @returns the client's new cursor, which stands behind the newest event
+   */
   part(subscriber: SocketClient): Cursor {
     const { place } = subscriber;
     const last = this.live.pop()!;
@@ -99,7 +116,10 @@ export class SocketGroup extends FilterGroup {
     return (subscriber.cursor = new Cursor(this));
   }
 
-  /** Nobody is live: whoever comes next begins at the end. */
+  /**
+   * Moves the leader behind the newest event. Only for a group without live clients: the next one
+   * begins there.
+   */
   skip(): void {
     this.leader = new Cursor(this);
   }

@@ -1,15 +1,18 @@
 /**
- * Events to everybody who connects to a Unix socket, SOCK_SEQPACKET, one a message: as bytes (`--socket`), or as a
- * descriptor of a sealed memfd that all of them share (`--fd-socket`).
+ * Outlet to the clients of a Unix socket (SOCK_SEQPACKET), one message an event: as bytes
+ * (`--socket`), or as a descriptor of a sealed memfd that all clients share (`--fd-socket`).
  *
- *   client                                    daemon
- *   connect                                   every event from now on
- *   a filter, in udev's match syntax          filter@/eventfs: from here on what matches, and nothing else
- *                                             or error@/eventfs, and the end; an empty message is the filter that takes all
- *   reads too slowly                          overflow@/eventfs with LOST=<n>, and then what the log still has
- *   shutdown(SHUT_WR)                         goes on sending
+ *   client                     daemon
+ *   connects                   sends every event from now on
+ *   sends a filter             sends filter@/eventfs, and from then on only events that match;
+ *                              or sends error@/eventfs and closes the connection
+ *   reads too slowly           sends overflow@/eventfs with LOST=<n>, then what the log has
+ *   calls shutdown(SHUT_WR)    goes on sending
  *
- * Nothing here waits for a client: what does not fit its socket stays in the log.
+ * A filter is in udev's match syntax. An empty message is the filter that matches all events.
+ *
+ * The daemon never waits for a client: an event that does not fit the client's socket stays in the
+ * log.
  */
 import { closeSync } from 'node:fs';
 import {
@@ -39,31 +42,40 @@ import type { Listener } from './listener.js';
 import { SocketGroup, type Notice, type Peer, SocketClient } from './socket-clients.js';
 import { MOST_MESSAGES, type Outlet } from './outlet.js';
 
-/** epoll_ctl(2). */
+/** Event bits of epoll_ctl(2). */
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;
+/** The token of the listening socket in the epoll set. Clients have tokens from 1 on. */
 const LISTENER = 0;
-/** How many clients are served before others have their turn: each may have sent a filter, which takes a millisecond to parse. */
+/**
+ * The most clients to serve in one turn of the event loop. Each may have sent a filter, which takes
+ * a millisecond to parse.
+ */
 const MOST_READY = 4;
-/** How many are accepted before others have their turn. */
+/** The most connections to accept in one turn. */
 const MOST_ACCEPTED = 32;
-/** How many may be connected that belong to one user other than root. */
+/** The most connections of one user other than root. */
 const MOST_OF_ONE_USER = 256;
-/** More than a configuration can allow. */
+/** The longest filter that the outlet receives, in bytes: more than a configuration can allow. */
 const MOST_FILTER_BYTES = 64 * 1024;
-/** What `receiveSeqpacket` gives. */
+/** Results of `receiveSeqpacket`: no message waits; the client has shut down its side. */
 const NOTHING_THERE = -1;
 const NOTHING_MORE = -2;
-/** How long to wait when there are no descriptors left. */
+/** The delay before the next attempt if the daemon is out of descriptors. */
 const RETRY_MS = 100;
 
+/** The addon's function that sends events: `sendToAll` as bytes, `passToAll` as descriptors. */
 export type Deliver = typeof sendToAll;
 
+/** Sends events to the clients of one listening socket. */
 export class SocketOutlet implements Outlet {
+  /** The groups by the text of their filter. */
   readonly #groups = new Map<string, SocketGroup>();
   readonly #index = new FilterIndex<SocketGroup>();
-  /** The groups whose live members have not got all yet. */
+  /** The groups whose live clients have not got all events yet. */
   readonly #fresh = new Set<SocketGroup>();
+  /** All clients by token. */
   readonly #subscribers = new Map<number, SocketClient>();
+  /** The number of clients by uid. */
   readonly #ofUser = new Map<number, number>();
   readonly #readiness: Readiness;
   readonly #ready = new Uint32Array(ReadyWord.count * MOST_READY);
@@ -74,18 +86,20 @@ export class SocketOutlet implements Outlet {
   #failed = new Int32Array(32);
   readonly #one = new Int32Array(1);
   readonly #oneFailed = new Int32Array(FailureWord.count);
-  /** Who waits for descriptors or kernel memory, not for room. */
+  /** The clients that wait for descriptors or kernel memory, not for room in their socket. */
   readonly #starved = new Set<SocketClient>();
   #retry: NodeJS.Timeout | null = null;
-  /** Whether it was said that something is lacking, since it last was not. */
+  /** Whether the log has reported the present shortage of descriptors or memory. */
   #saidSo = false;
   #tokens = LISTENER;
   readonly #counted = { sent: 0, lost: 0, refused: 0 };
 
   /**
-   * @param key what its lines in `.status` begin with
-   * @param deliver how events go out
-   * @param host limits and charges of the filters that clients send
+   * @param key the prefix of its keys in `.status`
+   * @param listener the socket; the outlet closes it
+   * @param deliver the addon's function that sends events
+   * @param log the log that the clients' cursors read
+   * @param host limits and charges for the filters that clients send
    */
   constructor(
     private readonly key: 'SOCKET' | 'FDSOCKET',
@@ -105,6 +119,7 @@ export class SocketOutlet implements Outlet {
 
   // ---- the bus
 
+  /** Offers an event to the groups whose filter may match. */
   take(event: Event): void {
     this.#index.offer(event, this.#deliver);
   }
@@ -115,18 +130,23 @@ export class SocketOutlet implements Outlet {
     this.#fresh.add(group);
   };
 
+  /**
+   * Sends all events that have come to the live clients.
+   *
+   * @returns false: no work is left for a later turn
+   */
   settle(): boolean {
     for (const group of this.#fresh) this.#push(group);
     return false;
   }
 
-  /** Gives the live ones of a group all that has come. */
+  /** Sends all events that have come to the live clients of a group. */
   #push(group: SocketGroup): void {
     group.fresh = false;
     this.#fresh.delete(group);
     const { live } = group;
     if (group.leader.overtaken) {
-      // More has come in one go than the ring holds: each is told of it, at its own pace.
+      // The batch was larger than the ring: each client gets the loss and the rest at its own pace.
       for (const subscriber of [...live]) {
         group.part(subscriber).follow(group.leader, 0);
         this.#waitForRoom(subscriber);
@@ -164,7 +184,7 @@ export class SocketOutlet implements Outlet {
       return this.#complainOf(error);
     }
     this.#counted.sent += messages * live.length;
-    // From behind, for the last one takes the place of one that parts.
+    // From the end, because the last live client moves to the index of one that parts.
     for (let i = incomplete - 1; i >= 0; i--) {
       const subscriber = live[this.#failed[FailureWord.count * i + FailureWord.place]];
       const outcome = this.#failed[FailureWord.count * i + FailureWord.outcome];
@@ -175,7 +195,11 @@ export class SocketOutlet implements Outlet {
     }
   }
 
-  /** Takes the next events off a cursor, at most MOST_MESSAGES, and says where they are; gives how many. */
+  /**
+   * Takes the next events off a cursor, at most MOST_MESSAGES, and fills `#events` and `#slices`.
+   *
+   * @returns how many
+   */
   #gather(cursor: Cursor): number {
     let messages = 0;
     for (
@@ -190,12 +214,16 @@ export class SocketOutlet implements Outlet {
     return messages;
   }
 
-  // ---- those who lag
+  // ---- clients that lag
 
-  /** Gives one that lags what its socket takes. Once it has everything it is live. */
+  /**
+   * Sends to a client that lags as much as its socket accepts. A client that has everything becomes
+   * live.
+   */
   #serve(subscriber: SocketClient): void {
     const { group } = subscriber;
-    if (group.fresh) this.#push(group); // so that everything means the same for all of the group
+    // so that the client's cursor and the group's leader end at the same event
+    if (group.fresh) this.#push(group);
     while (subscriber.cursor !== null) {
       const { cursor } = subscriber;
       if (subscriber.notice !== null && !this.#tell(subscriber, subscriber.notice)) return;
@@ -219,7 +247,11 @@ export class SocketOutlet implements Outlet {
     }
   }
 
-  /** True when it has been told. */
+  /**
+   * Sends a notice.
+   *
+   * @returns whether the socket accepted it
+   */
   #tell(subscriber: SocketClient, notice: Notice): boolean {
     this.#slices[SliceWord.start] = 0;
     this.#slices[SliceWord.length] = notice.bytes.length;
@@ -229,7 +261,12 @@ export class SocketOutlet implements Outlet {
     return true;
   }
 
-  /** Gives how many of the messages went, or -1 when the subscriber is gone. When it was not all, it waits for what was lacking. */
+  /**
+   * Sends the messages of `#slices` to one client. If its socket does not accept all, the client
+   * then waits for room, descriptors or memory.
+   *
+   * @returns how many messages were sent; -1 if the client was dropped
+   */
   #send(subscriber: SocketClient, deliver: Deliver, memory: Uint8Array, messages: number): number {
     this.#one[0] = subscriber.fd;
     try {
@@ -245,7 +282,11 @@ export class SocketOutlet implements Outlet {
     return subscriber.cursor === null ? -1 : Math.max(0, outcome);
   }
 
-  /** It did not take everything: what to do about it. */
+  /**
+   * Handles a client that has not received all messages: waits, or drops it.
+   *
+   * @param outcome how many messages it has received, or a negative errno
+   */
   #heed(subscriber: SocketClient, outcome: number): void {
     if (outcome >= 0 || outcome === -Errno.EAGAIN) this.#waitForRoom(subscriber);
     else if (STARVING.has(-outcome)) this.#starve(subscriber);
@@ -265,12 +306,15 @@ export class SocketOutlet implements Outlet {
     this.#watch(subscriber, true);
   }
 
-  /** For the trace. */
+  /** Returns the client's name for the trace. */
   #nameOf({ token, peer: { pid, uid } }: SocketClient): string {
     return `${this.key.toLowerCase()} client ${token} (pid=${pid} uid=${uid})`;
   }
 
-  /** Its socket has room, but the daemon or its user has no descriptors left: polling would not tell of a change. */
+  /**
+   * Retries later: the socket has room, but the daemon or its user is out of descriptors, or the
+   * kernel out of memory. Polling would not report a change.
+   */
   #starve(subscriber: SocketClient): void {
     this.#starved.add(subscriber);
     this.#watch(subscriber, false);
@@ -288,6 +332,7 @@ export class SocketOutlet implements Outlet {
     }, RETRY_MS);
   }
 
+  /** Logs a shortage once, until it is over. */
   #complainOf(error: unknown): void {
     if (!isSystemError(error)) throw error;
     if (!this.#saidSo)
@@ -297,7 +342,7 @@ export class SocketOutlet implements Outlet {
     this.#saidSo = true;
   }
 
-  // ---- who comes, says something and goes
+  // ---- clients connect, send a filter, and disconnect
 
   #onReady(count: number): void {
     for (let i = 0; i < count; i++) {
@@ -307,7 +352,8 @@ export class SocketOutlet implements Outlet {
         this.#accept();
         continue;
       }
-      const subscriber = this.#subscribers.get(token); // it may have been dropped in this very round
+      // undefined if it was dropped earlier in this call
+      const subscriber = this.#subscribers.get(token);
       if (subscriber === undefined) continue;
       if ((events & (Epoll.hangup | Epoll.error)) !== 0) {
         this.#drop(subscriber);
@@ -332,7 +378,8 @@ export class SocketOutlet implements Outlet {
       }
       this.#saidSo = false;
     } catch (error) {
-      // No descriptors: who waits, waits. Polling would say so without end.
+      // Out of descriptors: connections wait in the backlog. The outlet stops polling the listener,
+      // which would stay readable.
       this.#readiness.change(this.listener.fd, LISTENER, 0);
       this.#retrySoon();
       this.#complainOf(error);
@@ -344,7 +391,7 @@ export class SocketOutlet implements Outlet {
     try {
       this.#readiness.add(fd, token, Epoll.in);
     } catch (error) {
-      closeSync(fd); // ENOSPC, ENOMEM: it sees the end
+      closeSync(fd); // ENOSPC, ENOMEM: the client sees the end of the connection
       throw error;
     }
     const subscriber = new SocketClient(token, fd, peer, this.#groupOf(EVERYTHING));
@@ -369,7 +416,7 @@ export class SocketOutlet implements Outlet {
     return group;
   }
 
-  /** It has sent something: a filter, or the end of what it has to say. */
+  /** Receives a filter, or the client's shutdown(2). */
   #hear(subscriber: SocketClient): void {
     let length: number;
     try {
@@ -397,11 +444,15 @@ export class SocketOutlet implements Outlet {
     }
   }
 
-  /** From here on only what matches. What waited for it under the old filter is not sent any more. EDQUOT, ENOSPC. */
+  /**
+   * Sets a client's filter. Events that waited for it under the old filter are not sent any more.
+   *
+   * @throws FsError EDQUOT or ENOSPC if the filter exceeds a quota
+   */
   #refilter(subscriber: SocketClient, filter: Filter): void {
     const { uid, gid } = subscriber.peer;
     this.#leave(subscriber);
-    subscriber.group = this.#groupOf(EVERYTHING); // if it is refused
+    subscriber.group = this.#groupOf(EVERYTHING); // where the client stays if the charge fails
     subscriber.group.members++;
     const account = this.host.ledger.account(uid, gid);
     account.chargeAll(filteredPrice(filter, this.log.limits.events));
@@ -425,7 +476,8 @@ export class SocketOutlet implements Outlet {
     this.#slices[SliceWord.start] = 0;
     this.#slices[SliceWord.length] = text.length;
     this.#one[0] = subscriber.fd;
-    sendToAll(this.#one, 1, text, this.#slices, 1, this.#oneFailed); // if it has no room for it, it will see the end
+    // if its socket has no room, the client only sees the end of the connection
+    sendToAll(this.#one, 1, text, this.#slices, 1, this.#oneFailed);
     this.#drop(subscriber);
   }
 
@@ -465,6 +517,7 @@ export class SocketOutlet implements Outlet {
 
   // ---- status
 
+  /** Returns the outlet's lines of `log/.status`. */
   statusLines(): StatusLines {
     const subscribers = [...this.#subscribers.values()];
     return [
@@ -482,6 +535,7 @@ export class SocketOutlet implements Outlet {
     ];
   }
 
+  /** Drops all clients and closes the listener. */
   close(): void {
     if (this.#retry !== null) clearTimeout(this.#retry);
     for (const subscriber of [...this.#subscribers.values()]) this.#drop(subscriber);
@@ -490,9 +544,9 @@ export class SocketOutlet implements Outlet {
   }
 }
 
-/** unix(7): too many descriptors of the user's are on their way. Node has no name for it. */
+/** unix(7): too many descriptors of one user are in flight. Node has no name for this errno. */
 const ETOOMANYREFS = 109;
-/** Nothing that polling the socket would tell of: no descriptors, no memory. */
+/** Errnos of a shortage of descriptors or memory. Polling the socket does not report its end. */
 const STARVING = new Set<number>([
   ETOOMANYREFS,
   Errno.EMFILE,
@@ -500,10 +554,10 @@ const STARVING = new Set<number>([
   Errno.ENOBUFS,
   Errno.ENOMEM,
 ]);
-/** The other end is closed. */
+/** Errnos of a connection that the client has closed. */
 const ENDED = new Set<number>([Errno.EPIPE, Errno.ECONNRESET, Errno.ENOTCONN]);
 
-/** An answer has the shape of an event. */
+/** Formats an answer, which has the form of an event. */
 function answerText(action: string, key: string, value: string): Uint8Array {
   return Buffer.from(
     `${action}@/eventfs\nACTION=${action}\nDEVPATH=/eventfs\nSUBSYSTEM=eventfs\n${key}=${value}\n`,

@@ -1,10 +1,13 @@
 /**
- * What libudev's clients look for before they listen to group 2: /run/udev/control, which tells them that a udevd is there
- * (sd-device/device-monitor.c, device_monitor_new_full: without it and without devtmpfs on /dev they hear nothing, and say
- * nothing). While `--udev` is on it is ours: a socket that takes connections and ends them at once, so that `udevadm settle`
- * and `udevadm control` fail at once too instead of waiting for an answer.
+ * The socket /run/udev/control, by which libudev's clients recognise a running udevd. Without it
+ * and without devtmpfs on /dev they receive no events of group 2 and report no error
+ * (sd-device/device-monitor.c, device_monitor_new_full).
  *
- * A plain file of that name, which people make for libudev in containers, does as well for libudev: it is left as it is.
+ * With `--udev` the socket belongs to eventfs. It accepts connections and closes them at once, so
+ * that `udevadm settle` and `udevadm control` fail at once instead of waiting for an answer.
+ *
+ * In containers users create a plain file of that name for libudev, which is enough for it. eventfs
+ * leaves such a file as it is.
  */
 import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -15,12 +18,18 @@ import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';
 
+/** The control socket, for as long as `--udev` is on. */
 export class UdevControl {
-  /** Null where a plain file is there. */
+  /** Null if a plain file is there. */
   readonly #listener: Listener | null;
   readonly #watch: ReadableWatch | null;
   readonly #madeDirectory: boolean;
 
+  /**
+   * Creates the socket, and its directory if that is missing.
+   *
+   * @throws UserError if another server listens there, or if a system call fails
+   */
   constructor(private readonly trace: Trace) {
     this.#madeDirectory = makeDirectory(dirname(CONTROL));
     try {
@@ -40,6 +49,7 @@ export class UdevControl {
       listener === null ? null : new ReadableWatch(listener.fd, () => this.#turnAway(listener));
   }
 
+  /** Removes the socket, and the directory if the constructor has created it. */
   close(): void {
     this.#watch?.close();
     this.#listener?.close();
@@ -60,7 +70,7 @@ export class UdevControl {
         );
       }
     } catch (error) {
-      if (!isSystemError(error)) throw error; // no descriptors: they wait
+      if (!isSystemError(error)) throw error; // out of descriptors: the clients wait
     }
   }
 
@@ -69,12 +79,15 @@ export class UdevControl {
     try {
       rmdirSync(dirname(CONTROL));
     } catch (error) {
-      if (!isSystemError(error)) throw error; // somebody else has put something there
+      if (!isSystemError(error)) throw error; // another program has put a file there
     }
   }
 }
 
-/** libudev follows a symlink (access(2)); one to a file is not ours to replace either. */
+/**
+ * Returns whether the path is a plain file. Follows symlinks, because libudev does (access(2)):
+ * eventfs does not replace a symlink to a file either.
+ */
 function isPlainFile(path: string): boolean {
   try {
     return statSync(path).isFile();

@@ -1,9 +1,10 @@
 /**
- * Who owns what, and for how long.
+ * The owners of directories and other things, and how long each lives.
  *
- * An owner is a pidfd: it stands for one process and never for a later one with the same PID. All of them are in one
- * epoll set. The driver drains it before every request, the event loop watches it too; either way `died` ends what the
- * process owned before anything else happens (docs/design.md, section 4).
+ * An owner is identified by a pidfd, which stands for one process and never for a later one with
+ * the same PID. All pidfds are in one epoll set. The driver drains the set before every request,
+ * and the event loop watches it too. Either way `#died` ends everything that the process owned
+ * before anything else happens (docs/design.md, section 4).
  */
 import { closeSync } from 'node:fs';
 import { DeathWatch, DrainWord, openPidfd } from '#native';
@@ -13,16 +14,17 @@ import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
 import { namespaceOf } from '../shared/kernel/namespaces.js';
 
-/** Something that ends with its owner. */
+/** A thing that ends with its owner. */
 export interface Mortal {
-  /** Its owner is dead. */
+  /** Ends the thing: its owner is dead. */
   ownerDied(): void;
-  /** What it is, and what its end frees, in words: for the trace. */
+  /** Describes the thing, and what its end frees, for the trace. */
   describe(): string;
 }
 
-/** A living process that owns something. */
+/** A living process that owns a thing. */
 export class Owner {
+  /** The things that end with the process. */
   readonly owned = new Set<Mortal>();
 
   constructor(
@@ -31,17 +33,19 @@ export class Owner {
   ) {}
 }
 
-/** Who makes a request: fuse_in_header. */
+/** The caller of a request, from fuse_in_header. */
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
-  /** The calling *thread* in the daemon's PID namespace, or 0 when it has no id there. */
+  /** The id of the calling *thread* in the daemon's PID namespace; 0 if it has none there. */
   readonly pid: number;
 }
 
+/** All owners, by PID. */
 export class Owners {
-  /** How often the deaths were drained: the addon counts. */
+  /** The number of drains, which the addon counts. */
   readonly #drains = new Uint32Array(DrainWord.count);
+  /** The epoll set of all owners' pidfds. */
   readonly watch = new DeathWatch({
     onDeath: (pid) => this.#died(pid as Pid),
     drains: this.#drains,
@@ -50,46 +54,59 @@ export class Owners {
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #userNamespace = namespaceOf('self', 'user');
 
-  /** @param onDeath called when an owner has died and what it owned has ended */
+  /** @param onDeath called after an owner's death, when everything that it owned has ended */
   constructor(
     private readonly onDeath: () => void = () => undefined,
     private readonly trace: Trace = NO_TRACE,
   ) {}
 
-  /** How many processes own something. */
+  /** The number of owners. */
   get size(): number {
     return this.#owners.size;
   }
 
-  /** How often the deaths were drained, modulo 2^32. */
+  /** The number of drains so far, modulo 2^32. */
   get drains(): number {
     return this.#drains[DrainWord.drains];
   }
 
   /**
-   * Ends what every process owned that has died by now. Mostly no process has, and then it costs a
-   * look at memory (native/addon/process/death_watch.h).
+   * Ends everything that dead processes own. If no process has died, it costs only a read of memory
+   * (native/addon/process/death_watch.h).
    */
   drain(): void {
     this.watch.drainIfDue();
   }
 
-  /** The process that makes the request. It can't end before the reply, so its PID is its own. EPERM, ESRCH. */
+  /**
+   * Returns the caller's process as an owner. The caller can't end before the reply, so its PID
+   * stays its own.
+   *
+   * @throws FsError EPERM if the caller has no PID in the daemon's PID namespace; ESRCH if it has
+   *   ended; ENFILE if the daemon has no descriptor left
+   */
   ofCaller(caller: Caller): Owner {
     const status = this.#callerStatus(caller);
     return this.#open(status.pid, () => true);
   }
 
   /**
-   * The process that the caller calls `pid`: itself, an ancestor, or, in the daemon's own PID namespace, any. All but
-   * itself must be one that it could signal: PID 1 is everybody's ancestor. ESRCH when there is none or it is dead, else EPERM.
+   * Returns the process that has the PID `pid` in the caller's PID namespace. It must be the caller
+   * itself or an ancestor; in the daemon's own PID namespace it may be any process. Except for
+   * itself, the caller must be allowed to signal the process, because PID 1 is an ancestor of every
+   * process.
+   *
+   * @param pid a PID in the caller's PID namespace
+   * @throws FsError ESRCH if there is no such process or it is dead; ENFILE if the daemon has no
+   *   descriptor left; else EPERM
    */
   named(pid: number, caller: Caller): Owner {
     const status = this.#callerStatus(caller);
     const isAtHome = this.#isAtHome(status);
-    // At home the numbers are ours, so there is no need to look for an ancestor with that number.
+    // In the daemon's own namespace `pid` needs no translation, so no search among the ancestors.
     const relative = isAtHome ? undefined : this.#ownOrAncestor(pid, status);
-    // Looked for again with the pidfd open: if it is still there and lives, it was the same process all along.
+    // The search runs again with the pidfd open: if it finds the same PID and the process lives,
+    // both searches found the same process.
     if (relative !== undefined) {
       return this.#open(
         relative,
@@ -104,49 +121,70 @@ export class Owners {
     return this.#open(target.pid, () => this.#maySignal(status, target.pid));
   }
 
-  /** The process with that PID in the daemon's own PID namespace, whoever asks, and whom it runs as. ESRCH. */
+  /**
+   * Returns the process with a PID in the daemon's own PID namespace, without a check of the
+   * caller's rights, and the ids that it runs as.
+   *
+   * @returns the owner, and the process's effective uid and gid
+   * @throws FsError ESRCH if there is no such process; ENFILE if the daemon has no descriptor left
+   */
   anybody(pid: number): { owner: Owner; uid: number; gid: number } {
     const status = pid <= 0 || pid > MAX_PID ? undefined : readStatus(pid);
     if (status === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     let now: ProcessStatus | undefined;
-    // Read again with the pidfd open: then it is about whoever the pidfd stands for.
+    // The status is read again with the pidfd open, so that it is the status of the pidfd's
+    // process.
     const owner = this.#open(status.pid, () => (now = readStatus(status.pid)) !== undefined);
     return { owner, uid: now!.effectiveUid, gid: now!.effectiveGid };
   }
 
-  /** Whether the caller's process, or an ancestor of it, is what the caller calls `pid`. False where the caller is not known. */
+  /**
+   * Returns whether the caller's process or an ancestor of it has the PID `pid` in the caller's PID
+   * namespace. If the caller is unknown, returns false.
+   *
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
   isSelfOrAncestor(pid: number, caller: Caller): boolean {
     const status = caller.pid === 0 ? undefined : readStatus(caller.pid);
     return status !== undefined && this.#ownOrAncestor(pid, status) !== undefined;
   }
 
-  /** Whether a process has that PID in the daemon's own PID namespace. */
+  /**
+   * Returns whether a process has that PID in the daemon's own PID namespace.
+   *
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
   isAlive(pid: number): boolean {
     return pid > 0 && pid <= MAX_PID && readStatus(pid) !== undefined;
   }
 
-  /** Whose rights an owner has now, as a uid; undefined when it has just ended. */
+  /**
+   * Returns an owner's effective uid now.
+   *
+   * @returns undefined if the owner has just ended
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
   effectiveUidOf(owner: Owner): number | undefined {
     return readStatus(owner.pid)?.effectiveUid;
   }
 
-  /** `thing` ends with `owner` from now on. */
+  /** Makes `owner` the owner of `thing`, which then ends with it. */
   bind(owner: Owner, thing: Mortal): void {
     owner.owned.add(thing);
   }
 
-  /** `thing` is gone or has no owner any more. */
+  /** Takes `thing` from its owner, because it is gone or has no owner any more. */
   release(owner: Owner, thing: Mortal): void {
     owner.owned.delete(thing);
     this.releaseUnused(owner);
   }
 
-  /** Lets go of an owner that owns nothing. */
+  /** Closes the pidfd of an owner that owns nothing. */
   releaseUnused(owner: Owner): void {
     if (owner.owned.size === 0) this.#forget(owner);
   }
 
-  /** Closes every pidfd and the set. */
+  /** Closes every pidfd and the epoll set. */
   close(): void {
     for (const owner of this.#owners.values()) closeSync(owner.pidfd);
     this.#owners.clear();
@@ -163,8 +201,9 @@ export class Owners {
   }
 
   /**
-   * The owner with this thread group's PID. `check` is asked with the pidfd open, about whoever has the PID then;
-   * if the pidfd's process lives after that, it was the one that was asked about.
+   * Returns the owner with this thread group's PID. It calls `check` with the pidfd open, while the
+   * PID may belong to another process. If the pidfd's process is alive after that, `check` was
+   * about this process.
    */
   #open(pid: Pid, check: () => boolean): Owner {
     let known = this.#owners.get(pid);
@@ -189,12 +228,18 @@ export class Owners {
     }
   }
 
-  /** The PID, for us, of the caller's process or the ancestor of it that it calls `pid`. */
+  /**
+   * Searches the caller's process and its ancestors for the PID `pid` in the caller's PID
+   * namespace.
+   *
+   * @returns its PID in the daemon's PID namespace; undefined if there is none
+   */
   #ownOrAncestor(pid: number, caller: ProcessStatus): Pid | undefined {
     const namespace = namespaceOf(caller.pid, 'pid');
     let process: ProcessStatus | undefined = caller;
     for (let generation = 0; process !== undefined && generation < MOST_GENERATIONS; generation++) {
-      // Ancestors lie in the same namespace or further out, where other processes have the same numbers.
+      // An ancestor is in the same PID namespace or in an outer one. In an outer one, the same
+      // number can belong to another process.
       if (process.namespacePids.length < caller.namespacePids.length) return undefined;
       const innermost = process.namespacePids[process.namespacePids.length - 1];
       if (
@@ -209,12 +254,15 @@ export class Owners {
     return undefined;
   }
 
-  /** Whether the caller sees the PIDs that the daemon sees. */
+  /** Returns whether the caller is in the daemon's PID namespace. */
   #isAtHome(caller: ProcessStatus): boolean {
     return namespaceOf(caller.pid, 'pid') === this.#pidNamespace;
   }
 
-  /** kernel/signal.c, kill_ok_by_cred(); CAP_KILL counts only in the target's user namespace or one around it. */
+  /**
+   * Returns whether the caller may signal a process, as kill_ok_by_cred() in kernel/signal.c does.
+   * CAP_KILL counts only in the target's user namespace or one around it.
+   */
   #maySignal(caller: ProcessStatus, pid: Pid): boolean {
     if (caller.pid === pid) return true;
     const target = readStatus(pid);
@@ -252,10 +300,16 @@ export class Owners {
   }
 }
 
-/** How far up ancestors are looked for: each costs a read of /proc, and a user can make thousands. */
+/**
+ * The most generations of ancestors to search: each costs a read of /proc, and a user can create
+ * thousands.
+ */
 const MOST_GENERATIONS = 32;
 
-/** PID_MAX_LIMIT of linux/threads.h is 2^22; what is beyond an int can't even be asked for. */
+/**
+ * The largest int, and so the largest PID that a system call can take. PID_MAX_LIMIT of
+ * linux/threads.h is 2^22.
+ */
 const MAX_PID = 2 ** 31 - 1;
 
 function openOwner(pid: Pid): number {

@@ -1,8 +1,9 @@
 /**
- * What the kernel tells of a process: proc_pid_status(5).
+ * Reads the status of a process from /proc: proc_pid_status(5).
  *
- * All of it is about whoever has the PID *now*. Only a pidfd opened before, and found alive after, proves that it was
- * about the process that was meant (owners.ts).
+ * The status belongs to the process that has the PID *now*. Only a pidfd that was open before, and
+ * whose process is alive afterwards, proves that it is the status of the intended process
+ * (owners.ts).
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
@@ -11,12 +12,16 @@ declare const pid: unique symbol;
 /** A thread group's PID in the daemon's own PID namespace. */
 export type Pid = number & { readonly [pid]: true };
 
+/** The fields of /proc/<pid>/status that the daemon needs. */
 export interface ProcessStatus {
-  /** Its thread group: the PID of the process that a thread belongs to. */
+  /** The PID of its thread group: of the process that a thread belongs to. */
   readonly pid: Pid;
-  /** The thread group of its parent; 0 when that is in another namespace. */
+  /** The PID of its parent's thread group; 0 if the parent is in another PID namespace. */
   readonly parent: Pid;
-  /** Its thread group's PIDs in every PID namespace from the daemon's inwards; the last is the one it knows itself by. */
+  /**
+   * The PIDs of its thread group in each PID namespace, from the daemon's inwards. The last is the
+   * PID that the process itself sees.
+   */
   readonly namespacePids: readonly number[];
   readonly realUid: number;
   readonly effectiveUid: number;
@@ -26,15 +31,15 @@ export interface ProcessStatus {
   readonly mayKill: boolean;
 }
 
-/** Bit 5 of the capability sets: linux/capability.h. */
+/** CAP_KILL is bit 5 of the capability sets: linux/capability.h. */
 const CAP_KILL_MASK = 1 << 5;
 
-/** Where a file of /proc is read to. A process in many groups has a long status. */
+/** The buffer for a file of /proc. It grows, because a process in many groups has a long status. */
 let scratch = Buffer.allocUnsafeSlow(16 * 1024);
 
 /**
- * A whole file of /proc. Not by readFileSync, which takes 64 KiB for a file whose size it is not told: a thousand of them, and V8
- * collects all garbage, which costs the more the more directories there are.
+ * Reads a whole file of /proc. readFileSync would allocate 64 KiB for a file of unknown size; after
+ * a thousand of those V8 collects all garbage, and this costs more with each directory.
  */
 function readWhole(path: string): string {
   const fd = openSync(path, 'r');
@@ -51,13 +56,20 @@ function readWhole(path: string): string {
   }
 }
 
-/** The status of a process or thread, or undefined when there is none. ENFILE. */
+/**
+ * Reads the status of a process or thread (/proc/<id>/status).
+ *
+ * @param id the id of a process or thread in the daemon's PID namespace
+ * @returns undefined if there is no such process or thread
+ * @throws FsError ENFILE if the daemon has no descriptor left
+ */
 export function readStatus(id: number): ProcessStatus | undefined {
   let text: string;
   try {
     text = readWhole(`/proc/${id}/status`);
   } catch (error) {
-    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined; // ESRCH: it ended meanwhile
+    // ESRCH: the process ended after open(2)
+    if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined;
     throw asFull(error);
   }
   const [realUid, effectiveUid, savedUid] = numbers(text, 'Uid');
@@ -73,10 +85,19 @@ export function readStatus(id: number): ProcessStatus | undefined {
   };
 }
 
-/** How often this process had no descriptor left for somebody's request: the limit is the process's. */
+/**
+ * The number of requests that failed because the daemon had no descriptor left. The count is global
+ * because the limit is the process's.
+ */
 export const descriptorRefusals = { count: 0 };
 
-/** What the caller is told when the daemon is at its limit of descriptors, which is not the caller's: ENFILE, not EMFILE. */
+/**
+ * Converts the error of a system call for the caller. If the daemon is out of descriptors, the
+ * caller gets ENFILE instead of EMFILE, because the limit is not the caller's; the refusal is
+ * counted.
+ *
+ * @returns an FsError with ENFILE, or `error` unchanged
+ */
 export function asFull(error: unknown): unknown {
   const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
   if (!isFull) return error;

@@ -1,4 +1,4 @@
-/** The bytes that event text is made of. */
+/** ASCII codes of the characters that event text is built from. */
 export const NUL = 0x00;
 export const LF = 0x0a;
 export const ZERO = 0x30;

@@ -1,25 +1,35 @@
-/** The one way to refuse an operation: throw an {@link FsError}; the driver turns it into `-errno` (errno(3)). */
+/**
+ * The errors of the daemon and the commands. To refuse an operation, throw an {@link FsError}; the
+ * driver converts it into `-errno` (errno(3)).
+ */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
-/** Linux's error numbers by name, positive. */
+/** Linux's error numbers by name, as positive numbers. */
 export const Errno = constants.errno;
 
-// Reversed, so that of two names for one number the first stays: EAGAIN, not EWOULDBLOCK.
+// Reversed, so that the first of two names for one number remains: EAGAIN, not EWOULDBLOCK.
 const nameOf = new Map(
   Object.entries(Errno)
     .reverse()
     .map(([name, errno]) => [errno, name]),
 );
 
-/** The name of an errno, as in `ENOENT`. */
+/**
+ * Returns the name of an errno, as in `ENOENT`.
+ *
+ * @param errno a positive errno
+ */
 export function errnoName(errno: number): string {
   return nameOf.get(errno) ?? `errno ${errno}`;
 }
 
-/** A refusal that the caller of the system call is meant to see, as its errno. */
+/** A refusal that the caller of the system call sees as its errno. */
 export class FsError extends Error {
-  /** @param why for people, who see it in the trace and the log; a constant where a user can have it said in a loop */
+  /**
+   * @param errno a positive errno
+   * @param why the reason, for the trace and the log; a constant if a user can cause it in a loop
+   */
   constructor(
     readonly errno: number,
     readonly why: string,
@@ -28,17 +38,23 @@ export class FsError extends Error {
   }
 }
 
-/** Why a lookup finds nothing, until the trace looks for a better reason. */
+/** The reason of a lookup that finds nothing. The trace replaces it by a better one. */
 export const NOT_FOUND = 'there is nothing of that name';
 
-/** What the addon and Node's own system calls throw. */
+/** The error of a failed system call, as the addon and Node throw it. */
 export interface SystemError extends Error {
+  /** The errno's name, as in `ENOENT`. */
   readonly code: string;
   readonly errno: number;
+  /** The name of the system call. */
   readonly syscall: string;
 }
 
-/** Whether `error` comes from a failed system call, optionally with the given code. */
+/**
+ * Returns whether `error` comes from a failed system call.
+ *
+ * @param code an errno's name, as in `ENOENT`; if given, the error must have it
+ */
 export function isSystemError(error: unknown, code?: string): error is SystemError {
   return (
     error instanceof Error &&
@@ -48,22 +64,33 @@ export function isSystemError(error: unknown, code?: string): error is SystemErr
   );
 }
 
-/** What people are told of an errno (strerror(3)), as in `Permission denied`. */
+/**
+ * Returns the message of an errno (strerror(3)), as in `Permission denied`.
+ *
+ * @param errno positive or negative
+ */
 export function errnoText(errno: number): string {
   const text = getSystemErrorMap().get(-Math.abs(errno))?.[1] ?? errnoName(Math.abs(errno));
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** A refusal for people, in one line that says what to do. `failedCall` when a system call's errno is the reason. */
+/** An error for the user, in one line that says what to do. */
 export class UserError extends Error {
   constructor(
     message: string,
+    /** Whether the errno of a system call is the reason. */
     readonly failedCall = false,
   ) {
     super(message);
   }
 
-  /** From a failed system call: `<subject>: <strerror>`, and a hint for the codes that have one. */
+  /**
+   * Makes an error from a failed system call: `<subject>: <strerror>`, and a hint if its code has
+   * one.
+   *
+   * @param subject the path or the thing that the system call failed for
+   * @param hints hints by errno name
+   */
   static from(
     error: SystemError,
     subject: string,
@@ -77,5 +104,5 @@ export class UserError extends Error {
   }
 }
 
-/** A refusal of what somebody has asked for in the wrong way: an option or a configuration file. */
+/** An error of usage: a wrong option or configuration file. */
 export class UsageError extends UserError {}

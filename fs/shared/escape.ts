@@ -1,24 +1,25 @@
 /**
- * Text that a user has chosen, made fit for a log: the name of a directory may hold line ends, terminal codes and
- * bytes that are not UTF-8. After this no name can begin a line of its own.
+ * Escapes text from users for a log. The name of a directory may contain line ends, terminal codes
+ * and bytes that are not UTF-8. After escaping, no name can begin a line of its own.
  */
 
-/** C0 and C1 controls, DEL, and the two line ends of Unicode. */
+/** C0 and C1 controls, DEL, and Unicode's line and paragraph separators. */
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
-/** What is not printable ASCII, and what ends or begins an escape. */
+/** All except printable ASCII, and the two characters with a meaning in a quoted name. */
 const NOT_PLAIN = /[^\x20-\x7e]|["\\]/g;
 
-/** The text in one line: control characters are written as in `\x1b`. */
+/** Escapes control characters, as in `\x1b`, so that the text is one line. */
 export function visible(text: string): string {
   return text.replace(CONTROL, escapeOf);
 }
 
 /**
- * A name between quotation marks, printable ASCII only: quotation mark and backslash with a backslash before them, every
- * other byte as in `\xff`. Two different names never look the same.
+ * Quotes a name in printable ASCII. A quotation mark or backslash gets a backslash before it, and
+ * every other byte is written as in `\xff`. Two different names never look the same.
  *
- * @param bytes a name, each byte a character
+ * @param bytes the name, one character for each byte
+ * @returns the name, quotation marks included
  */
 export function quoted(bytes: string): string {
   return `"${bytes.replace(NOT_PLAIN, (char) => (char === '"' || char === '\\' ? `\\${char}` : escapeOf(char)))}"`;

@@ -1,28 +1,36 @@
+/** Allocates the numbers of nodes and files. */
+
 /**
- * Numbers that no allocator gives: inode numbers of files whose nodes are made anew at each lookup, from
- * nothing but a name (fs/tree/nodes/match-directory.ts). They are small integers to V8, and fit the 32
- * bits that fuse-native and some programs have for an inode number.
+ * The first of the numbers that no allocator returns. They are inode numbers of files whose nodes
+ * are created anew at each lookup, from nothing but a name (fs/tree/nodes/match-directory.ts). V8
+ * stores them as small integers, and they fit the 32 bits that fuse-native and some programs use
+ * for an inode number.
  */
 export const NAMED_FIRST = 2 ** 30;
+/** How many numbers are reserved from {@link NAMED_FIRST} on. */
 export const NAMED_COUNT = 2 ** 28;
 
-/** Numbers, each of which is given once: node ids and inode numbers come from one allocator, so that none is both. */
+/**
+ * Allocates numbers, each only once. Node ids and inode numbers come from one allocator, so that no
+ * number is both.
+ */
 export class IdAllocator {
   #last: number;
 
-  /** @param last the last number that is taken already */
+  /** @param last the last number that is already in use */
   constructor(last: number) {
     this.#last = last;
   }
 
-  /** The next number. 2^53 of them last for 285 years at a million a second. */
+  /** Returns the next number. 2^53 numbers last for 285 years at a million a second. */
   next(): number {
     if (++this.#last === NAMED_FIRST) this.#last += NAMED_COUNT;
     return this.#last;
   }
 
   /**
-   * Takes several numbers in a row.
+   * Allocates several consecutive numbers.
+   *
    * @returns the first of them
    */
   nextOf(count: number): number {

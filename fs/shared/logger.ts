@@ -1,5 +1,5 @@
 /**
- * What a daemon says, one line a message: on standard error or to syslog, as text or as JSON.
+ * The daemon's log, one line for each message: on standard error or to syslog, as text or as JSON.
  *
  *   a part of the daemon --> Logger --rate-limit.ts--> LineLogger --> standard-error.ts, or syslog
  *   a line of the trace (trace.ts) -------------------------^
@@ -8,22 +8,25 @@ import { visible } from './escape.js';
 import { LOG_LEVELS, type LogLevel } from './log-levels.js';
 import { StandardError } from './standard-error.js';
 
-/** Where the parts of the daemon say things. The `console` is one, and a logger of pino's. */
+/**
+ * The log as the parts of the daemon see it. `console` implements it, and so does a logger of pino.
+ */
 export interface Logger {
   /**
-   * Something has failed that the daemon is there for.
-   * @param error an unexpected one: its stack is shown too
+   * Logs a failure of the daemon's own work.
+   *
+   * @param error an unexpected error, whose stack the log shows too
    */
   error(message: string, error?: unknown): void;
-  /** Something is not as it should be, and the daemon goes on. */
+  /** Logs a problem that does not stop the daemon. */
   warn(message: string): void;
-  /** Something has changed. */
+  /** Logs a change. */
   info(message: string): void;
-  /** What the daemon does, for people who look for a fault. */
+  /** Logs a step of the daemon's work, for users who search for a fault. */
   debug(message: string): void;
 }
 
-/** Says nothing. */
+/** A logger that discards every message. */
 export const SILENT: Logger = {
   error: () => undefined,
   warn: () => undefined,
@@ -31,25 +34,30 @@ export const SILENT: Logger = {
   debug: () => undefined,
 };
 
+/** The options of a {@link LineLogger}. */
 export interface LogOptions {
-  /** Messages below this level are not said. A trace is: it is asked for by kind. */
+  /**
+   * The least grave level that is logged. Lines of the trace are always logged: the user has
+   * switched on their kind.
+   */
   readonly level: LogLevel;
   /** Whether a line is a JSON object. */
   readonly isJson: boolean;
 }
 
-/** More members of a JSON line. */
+/** Additional members of a JSON line. */
 export type LogFields = Readonly<Record<string, string | number | undefined>>;
 
-/** Sends one line, without its end, to syslog(3). */
+/** Sends one line, without its line end, to syslog(3). */
 export type Syslog = (line: string, level: LogLevel) => void;
 
+/** Formats messages and lines of the trace, and sends them to standard error or syslog. */
 export class LineLogger implements Logger {
   #options: LogOptions;
   #syslog: Syslog | null = null;
   readonly #standardError = new StandardError((count) => this.#lost(count));
 
-  /** @param command the subcommand, which each message names */
+  /** @param command the name of the subcommand, which each message shows */
   constructor(
     private readonly command: string,
     options: LogOptions,
@@ -57,7 +65,7 @@ export class LineLogger implements Logger {
     this.#options = options;
   }
 
-  /** Other options from now on. */
+  /** Sets the options of all later messages. */
   configure(options: LogOptions): void {
     this.#options = options;
   }
@@ -67,12 +75,15 @@ export class LineLogger implements Logger {
     return this.#options.isJson;
   }
 
-  /** Everything goes to syslog from now on. */
+  /** Sends all later messages to syslog instead of standard error. */
   sendTo(syslog: Syslog): void {
     this.#syslog = syslog;
   }
 
-  /** The daemon ends: what still waits is not waited for any longer than a moment, whoever reads. */
+  /**
+   * Prepares for the daemon's end. Even without a reader, the text that waits delays the exit only
+   * for a moment (see standard-error.ts).
+   */
   close(): void {
     this.#standardError.close();
   }
@@ -94,7 +105,12 @@ export class LineLogger implements Logger {
     this.#say('debug', message);
   }
 
-  /** A line of the trace. @param kind the switch that has asked for it */
+  /**
+   * Writes a line of the trace.
+   *
+   * @param kind the kind of trace that the user has switched on
+   * @param fields additional members of a JSON line
+   */
   trace(kind: string, text: string, fields: LogFields = {}): void {
     const { isJson } = this.#options;
     const line = isJson
@@ -104,7 +120,7 @@ export class LineLogger implements Logger {
     else this.#standardError.trace(isJson ? `${line}\n` : `eventfs: ${line}\n`);
   }
 
-  /** @param calls the lines of a stack */
+  /** @param calls the lines of the error's stack */
   #say(level: LogLevel, message: string, calls: readonly string[] = []): void {
     const { level: least, isJson } = this.#options;
     if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(least)) return;
@@ -121,7 +137,7 @@ export class LineLogger implements Logger {
     return this.#options.isJson ? text : `eventfs: ${this.command}: ${text}`;
   }
 
-  /** What is said where standard error was full. */
+  /** Returns the line that reports dropped lines of the trace. */
   #lost(count: number): string {
     const message = `${count} lines of the trace were not written: the reader of standard error does not keep up`;
     return this.#text([this.#options.isJson ? json({ ...base('warn'), msg: message }) : message]);
@@ -132,7 +148,10 @@ function base(level: LogLevel): { time: string; level: LogLevel; pid: number } {
   return { time: new Date().toISOString(), level, pid: process.pid };
 }
 
-/** One line of JSON. Controls that JSON lets pass as they are would still move a terminal's cursor. */
+/**
+ * Formats one line of JSON. It also escapes the control characters that JSON allows, because they
+ * could move a terminal's cursor.
+ */
 function json(value: object): string {
   return JSON.stringify(value).replace(
     /[\x7f-\x9f\u2028\u2029]/g,
@@ -140,12 +159,12 @@ function json(value: object): string {
   );
 }
 
-/** What was thrown, in words: mostly an Error's name and message. */
+/** Returns a thrown value as text: mostly an Error's name and message. */
 function textOf(error: unknown): string {
   return String(error);
 }
 
-/** The lines of an error's stack that name calls. */
+/** Returns the lines of an error's stack that name calls. */
 function callsOf(error: unknown): readonly string[] {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   return stack.split('\n').filter((line) => /^ +at /.test(line));

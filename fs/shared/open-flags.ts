@@ -1,4 +1,4 @@
-/** Flags of open(2), as the kernel passes them on: include/uapi/asm-generic/fcntl.h. */
+/** Flags of open(2), as the kernel passes them to the daemon: include/uapi/asm-generic/fcntl.h. */
 export const O_ACCMODE = 3;
 export const O_RDONLY = 0;
 export const O_RDWR = 2;

@@ -1,4 +1,7 @@
-/** What quotas bound. The ledger charges these, the configuration sets their bounds, and `.status` shows both. */
+/**
+ * The items that quotas bound. The ledger charges them, the configuration sets their bounds, and
+ * `.status` shows both.
+ */
 export const ITEMS = [
   'directories',
   'streams',
@@ -8,9 +11,10 @@ export const ITEMS = [
   'memory',
   'filter_cost',
 ] as const;
+/** An item that a quota bounds. */
 export type Item = (typeof ITEMS)[number];
 
-/** Whose bound it is: the whole mount's, a user's or a group's. */
+/** The holder of a bound: the whole mount, a user or a group. */
 export type QuotaKind = 'mount' | 'uid' | 'gid';
 
 /** A limit that can refuse an operation. */

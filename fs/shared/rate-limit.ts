@@ -1,12 +1,13 @@
-/** A storm of messages does not fill the log. */
+/** Limits the rate of log messages, so that many failures at once do not fill the log. */
 import type { Logger } from './logger.js';
 
 const MOST_AT_ONCE = 50;
 const WINDOW_MS = 10_000;
 
 /**
- * A logger that passes on at most MOST_AT_ONCE messages in WINDOW_MS, and says at the end of that time how many it kept back.
- * Messages of level debug are asked for, and all pass.
+ * Wraps a logger: at most MOST_AT_ONCE messages pass in WINDOW_MS. At the end of that time the
+ * wrapper logs how many messages it dropped. All messages of level debug pass, because the user has
+ * asked for them.
  */
 export function rateLimited(logger: Logger): Logger {
   let windowStartMs = 0;

@@ -1,41 +1,46 @@
 /**
- * Standard error, which may be a pipe whose reader is a client of the mount, as in `eventfs mount --debug 2>&1 | ...`. A daemon
- * that waits for such a reader waits for itself.
+ * Writes to standard error. Its reader may be a client of the mount, as in `eventfs mount --debug
+ * 2>&1 | ...`: a daemon that waits for such a reader waits for itself.
  *
- * A message is written at once: it is short and rare, and a daemon that crashes next has said it. A trace is not: its lines are
- * written by another thread, and are dropped and counted where too many wait.
+ * A message is written at once: it is short and rare, and must be out if the daemon crashes next.
+ * Another thread writes the lines of the trace. If too many wait, further lines are dropped and
+ * counted.
  */
 import { write, writeSync } from 'node:fs';
 
 const STDERR = 2;
-/** How much of a trace may wait, in characters. */
+/** The most text of a trace that may wait, in characters. */
 const MOST_WAITING = 1024 * 1024;
-/** How soon to write again where standard error is non-blocking and full. */
+/** The delay before the next attempt if standard error is non-blocking and full. */
 const RETRY_MS = 10;
-/** How long what still waits may take to be written once the daemon ends. */
+/** The time that the waiting text has to be written after the daemon's end. */
 const CLOSE_MS = 2500;
 
+/** A queue of text in front of standard error. */
 export class StandardError {
   #waiting = '';
   #isWriting = false;
   #dropped = 0;
 
-  /** @param lost the line that says how many lines of a trace were dropped */
+  /** @param lost returns the line that reports how many lines of the trace were dropped */
   constructor(private readonly lost: (count: number) => string) {}
 
-  /** Writes a message, behind what waits. */
+  /** Writes a message, after the text that waits. */
   message(text: string): void {
     if (this.#isWriting) this.#waiting += text;
     else this.#queue(writeSome(text));
   }
 
-  /** Has a line of a trace written soon. */
+  /** Queues a line of the trace, or drops it if too much text waits. */
   trace(line: string): void {
     if (this.#waiting.length + line.length > MOST_WAITING) this.#dropped++;
     else this.#queue(line);
   }
 
-  /** The process ends: a reader that does not read keeps it for CLOSE_MS at the most. */
+  /**
+   * Prepares for the end of the process. If the reader does not read, the process exits after
+   * CLOSE_MS at the latest.
+   */
   close(): void {
     if (!this.#isWriting) return;
     const late = (): void => {
@@ -63,7 +68,7 @@ export class StandardError {
         setTimeout(() => this.#writeFrom(bytes, start), RETRY_MS);
         return;
       }
-      // Where nobody reads any more there is nobody to tell.
+      // After another error standard error has no reader, so the rest is discarded.
       const end = error === null ? start + written : bytes.length;
       if (end < bytes.length) this.#writeFrom(bytes, end);
       else this.#written();
@@ -80,14 +85,19 @@ export class StandardError {
   }
 }
 
-/** Writes at once what standard error takes; returns the rest. */
+/**
+ * Writes as much as standard error accepts at once.
+ *
+ * @returns the rest
+ */
 function writeSome(text: string): string {
   const bytes = Buffer.from(text);
   let done = 0;
   try {
     while (done < bytes.length) done += writeSync(STDERR, bytes, done);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return ''; // nobody reads it any more
+    // standard error has no reader any more
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return '';
   }
   return done === bytes.length ? '' : bytes.toString('utf8', done);
 }

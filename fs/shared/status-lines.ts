@@ -1,6 +1,6 @@
 /**
- * `.status`: one KEY=VALUE a line, like an event. The daemon writes these keys and the commands read them, so that a key that is
- * written in one place and misspelt in another does not compile.
+ * The lines of `.status` files: one KEY=VALUE a line, like an event. The daemon writes these keys
+ * and the commands read them, so a key that is misspelt on one side does not compile.
  */
 import { ITEMS, type Item, type Limit, type QuotaKind } from './quota-items.js';
 
@@ -64,44 +64,59 @@ export type DirectoryKey =
   | 'NOTICES'
   | 'FILTER';
 
+/** The keys of any `.status` file. */
 export type StatusKey = DaemonKey | DirectoryKey;
+/** One line of a `.status` file. */
 export type StatusLine = readonly [key: StatusKey, value: string | number];
+/** Lines of a `.status` file, in order. */
 export type StatusLines = readonly StatusLine[];
 
-/** What a `.status` file says, by key. */
+/** The values of a `.status` file by key. */
 export type Status = ReadonlyMap<StatusKey, string>;
 
-/** A key's part that is an item's or a limit's name. */
+/** Returns a name in upper case: the part of a key that names an item or a limit. */
 export function upperCase<T extends string>(text: T): Uppercase<T> {
   return text.toUpperCase() as Uppercase<T>;
 }
 
-// ---- one line a subscriber: an open stream, or a client of a socket
+// ---- one line for each subscriber: an open stream, or a client of a socket
 
+/** The key of a subscriber's line. */
 export type SubscriberKey = `${'STREAM' | Socket}_${number}`;
 
 const SUBSCRIBER_KEY = /^(STREAM|SOCKET|FDSOCKET)_\d+$/;
 
+/** The values of a subscriber's line. */
 export interface SubscriberStatus {
   readonly pid: number;
-  /** Of a client of a socket; an open stream's user is not known. */
+  /** The user of a client of a socket. The user of an open stream is unknown. */
   readonly uid?: number;
-  /** How many events wait for it. */
+  /** The number of events that wait for it. */
   readonly pending: number;
+  /** The number of events that it has lost. */
   readonly lost: number;
   readonly filter: string;
 }
 
+/** Formats a subscriber's line. It joins the lines of the filter with `; `. */
 export function subscriberText({ pid, uid, pending, lost, filter }: SubscriberStatus): string {
   return `pid=${pid} ${uid === undefined ? '' : `uid=${uid} `}pending=${pending} lost=${lost} filter=${filter.replaceAll('\n', '; ')}`;
 }
 
-/** @returns what the line is about, as in `stream`, or undefined where it is about no subscriber */
+/**
+ * Returns the kind of subscriber that a key names, as in `stream`.
+ *
+ * @returns undefined if the key is not a subscriber's
+ */
 export function subscriberKind(key: string): string | undefined {
   return SUBSCRIBER_KEY.exec(key)?.[1].toLowerCase();
 }
 
-/** Reads a line of `subscriberText`. */
+/**
+ * Parses a line of {@link subscriberText}.
+ *
+ * @returns zeros and an empty filter if the text has another form
+ */
 export function parseSubscriber(text: string): SubscriberStatus {
   const [, pid, uid, pending, lost, filter] =
     /^pid=(\d+) (?:uid=(\d+) )?pending=(\d+) lost=(\d+) filter=(.*)$/.exec(text) ?? [
@@ -121,30 +136,38 @@ export function parseSubscriber(text: string): SubscriberStatus {
   };
 }
 
-// ---- one line a user or group that is bounded and holds anything
+// ---- one line for each user or group that has a bound and holds any item
 
+/** The key of the line of a user, of a group or of the mount. */
 export type QuotaKey = `QUOTA_${Uppercase<QuotaKind>}_${number}`;
 
 const QUOTA_KEY = /^QUOTA_(UID|GID|MOUNT)_(\d+)$/;
 
-/** What is held of an item, and how much may be: Infinity where there is no bound. */
+/** The amount that a holder has of an item. */
 export interface Held {
   readonly held: number;
+  /** The bound; Infinity if there is none. */
   readonly most: number;
 }
 
+/** The amounts of all items. */
 export type HeldItems = Readonly<Record<Item, Held>>;
 
+/** Formats a bound: `unlimited` for Infinity. */
 export function mostText(most: number): number | string {
   return most === Infinity ? 'unlimited' : most;
 }
 
-/** `directories=2/256 ...` */
+/** Formats a line of amounts and bounds, as in `directories=2/256 ...`. */
 export function heldText(held: HeldItems): string {
   return ITEMS.map((item) => `${item}=${held[item].held}/${mostText(held[item].most)}`).join(' ');
 }
 
-/** @returns whose line it is, or undefined where it is none of `heldText` */
+/**
+ * Returns the holder that the key of a quota's line names.
+ *
+ * @returns undefined if the key is not a quota's
+ */
 export function quotaOwner(
   key: string,
 ): { readonly kind: QuotaKind; readonly id: string } | undefined {
@@ -152,7 +175,7 @@ export function quotaOwner(
   return kind === undefined ? undefined : { kind: kind.toLowerCase() as QuotaKind, id };
 }
 
-/** Reads a line of `heldText`. */
+/** Parses a line of {@link heldText}. A missing item is 0 of an unlimited amount. */
 export function parseHeld(text: string): HeldItems {
   const found = new Map(
     [...text.matchAll(/(\w+)=(\d+)\/(\w+)/g)].map(([, item, held, most]) => [
@@ -165,9 +188,13 @@ export function parseHeld(text: string): HeldItems {
   ) as Record<Item, Held>;
 }
 
-// ---- the limits that have refused something
+// ---- the limits that have refused an operation
 
-/** @returns the limit and how often it refused, or undefined where the line is about none */
+/**
+ * Returns the limit that the key of a line of refusals names.
+ *
+ * @returns undefined if the key names no limit
+ */
 export function refusalOf(key: string): Limit | 'descriptors' | undefined {
   return key.startsWith('REFUSED_')
     ? (key.slice('REFUSED_'.length).toLowerCase() as Limit | 'descriptors')

@@ -1,4 +1,4 @@
-/** Reading udevd's messages: see uevent/libudev-format.ts. */
+/** Reads udevd's messages; uevent/libudev-format.ts describes the format. */
 import {
   Header,
   IS_LITTLE,
@@ -12,10 +12,20 @@ import { AT, NUL, SLASH } from '../shared/ascii.js';
 const ACTION = Buffer.from('ACTION=');
 const DEVPATH = Buffer.from('DEVPATH=');
 
-/** A message as the datagram that the kernel would have sent. One is enough for all: it is read at once. */
+/**
+ * A message, converted into the kernel's datagram format. One buffer is enough: the text is read at
+ * once.
+ */
 let datagram = new Uint8Array(2 * MAX_EVENT_BYTES);
 
-/** Reads a message of udevd's; its header line is made of ACTION and DEVPATH. Throws {@link MalformedUevent} or OversizedUevent. */
+/**
+ * Reads a message of udevd into `text`. The header line is built from ACTION and DEVPATH.
+ *
+ * @param start the offset of the message in `data`, in bytes
+ * @param length the message's length in bytes
+ * @throws MalformedUevent if the message breaks the format
+ * @throws OversizedUevent if the event is too large
+ */
 export function readLibudev(
   data: Uint8Array,
   start: number,

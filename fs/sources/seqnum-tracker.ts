@@ -1,42 +1,55 @@
 /**
- * Which SEQNUMs a source has seen, and which of the others are lost.
+ * Tracks which SEQNUMs a source has seen, and which of the others are lost.
  *
- * The kernel numbers an event before it takes the lock to send it (lib/kobject_uevent.c): of events of several
- * processes the later number often comes first, and what an overrun has swallowed may lie on either side of the last number before it and of
- * the first one after it. So each number that is skipped stays open until it comes. When the socket has overrun, all that are
- * open and not older than `openMs` are lost; one of those that comes after all stays lost, for it has been told.
+ * The kernel numbers an event before it takes the lock to send it (lib/kobject_uevent.c), so among
+ * the events of several processes a later number often comes first. The events that an overrun
+ * dropped may be on either side of the last number before it, and of the first number after it. So
+ * each skipped number stays open until it comes. When the socket overruns, all open numbers that
+ * are not older than `openMs` count as lost. If one of them comes after all, it stays lost, because
+ * the loss has been reported.
  */
 
 import type { SeqNum } from '../uevent/text.js';
 
-/** Numbers that have not come, `to` included. */
+/** A run of numbers that have not come, `to` included. */
 interface Skipped {
   readonly from: number;
   readonly to: number;
-  /** When the first number behind them came. */
+  /** The time when the first number behind the run came, in ms. */
   readonly sinceMs: number;
+  /** Whether the run has been reported as lost. */
   told: boolean;
 }
 
-/** How many runs of numbers are remembered. What is forgotten was never sent to us, in all likelihood. */
+/**
+ * The most runs to keep. The numbers of a discarded run were probably never sent to this socket.
+ */
 const MOST_SKIPPED = 1024;
 
+/** The SEQNUMs of one source. */
 export class SeqnumTracker {
-  /** By number, lowest first. */
+  /** The runs in ascending order. */
   readonly #skipped: Skipped[] = [];
-  /** How many numbers are open: no losses, but of other network namespaces. */
+  /** The number of open SEQNUMs. They are not losses, but events of other network namespaces. */
   gaps = 0;
 
   /**
    * @param last the highest number so far
-   * @param openMs how long a number that was skipped may still come, or be lost by an overrun
+   * @param openMs how long a skipped number stays open, in ms: it may still come, or an overrun may
+   *   make it a loss
    */
   constructor(
     public last: SeqNum,
     private readonly openMs: number,
   ) {}
 
-  /** An event has come; NaN is one without a number. False when it has been told as lost. */
+  /**
+   * Notes an event that has come.
+   *
+   * @param seqnum its SEQNUM; NaN if it has none
+   * @param nowMs the time in ms; only used if numbers are skipped
+   * @returns false if the event has been reported as lost before
+   */
   come(seqnum: SeqNum, nowMs: number): boolean {
     if (!(seqnum > this.last)) return this.#fill(seqnum);
     this.skipTo((seqnum - 1) as SeqNum, nowMs);
@@ -44,7 +57,11 @@ export class SeqnumTracker {
     return true;
   }
 
-  /** There have been numbers up to `seqnum`. */
+  /**
+   * Notes that the kernel has assigned all numbers up to `seqnum`.
+   *
+   * @param nowMs the time in ms
+   */
   skipTo(seqnum: SeqNum, nowMs: number): void {
     if (seqnum <= this.last) return;
     this.#skipped.push({ from: this.last + 1, to: seqnum, sinceMs: nowMs, told: false });
@@ -53,7 +70,12 @@ export class SeqnumTracker {
     this.last = seqnum;
   }
 
-  /** There was an overrun: how many are lost that have not been told of. */
+  /**
+   * Marks the open numbers as lost after an overrun, except those older than `openMs`.
+   *
+   * @param nowMs the time in ms
+   * @returns how many are lost that were not reported before
+   */
   tell(nowMs: number): number {
     let count = 0;
     for (const skipped of this.#skipped) {

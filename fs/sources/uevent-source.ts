@@ -1,10 +1,12 @@
 /**
- * A netlink group that uevents come from. What is the same for the kernel's and for udev's is here: what was not sent by
- * whom it should be is dropped and counted, and so is what is no uevent.
+ * Reads uevents from a netlink group: the part that is the same for the kernel's group and udev's.
+ * It drops and counts datagrams from a wrong sender, and datagrams that are not uevents.
  *
- * When the socket overflows (ENOBUFS) the events that are missing are counted by their SEQNUMs (seqnum-tracker.ts), and every queue is told:
- * once with the first event that comes after it, and a moment later what has turned out to be missing since. A gap alone is no
- * loss: events of other network namespaces have numbers too. Those that fall into the time of an overrun can't be told from lost ones, and are counted.
+ * When the socket overflows (ENOBUFS), the source counts the missing events by their SEQNUMs
+ * (seqnum-tracker.ts) and reports the loss to every queue: once with the first event after the
+ * overrun, and a moment later the events that are found missing since. A gap alone is no loss,
+ * because events of other network namespaces have numbers too. If such events fall into the time of
+ * an overrun, they count as lost, because nothing tells them apart.
  */
 import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
@@ -15,32 +17,43 @@ import type { Trace } from '../shared/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { SeqnumTracker } from './seqnum-tracker.js';
 
-/** An event has at most 2 KiB of properties (UEVENT_BUFFER_SIZE) and a devpath; libudev's are at most 8 KiB. */
+/**
+ * The space for one datagram in bytes. An event of the kernel has at most 2 KiB of properties
+ * (UEVENT_BUFFER_SIZE) and a devpath; a message of libudev has at most 8 KiB.
+ */
 const SLOT_BYTES = 16 * 1024;
 const SLOTS = 32;
 const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
 
-/** What is different from one group to the other. */
+/** The differences between one netlink group and the other. */
 export interface NetlinkGroup {
-  /** As a number: 1 the kernel's, 2 udev's. */
+  /** The number of the group: 1 for the kernel's, 2 for udev's. */
   readonly number: number;
-  /** What its lines in `.status` begin with. */
+  /** The prefix of its keys in `.status`. */
   readonly key: 'KERNEL' | 'UDEV';
-  /** Whose its events are, for messages. */
+  /** The owner of its events for messages, as in `the kernel's`. */
   readonly owner: string;
-  /** Whether only the kernel itself may send to it. */
+  /** Whether the source accepts only datagrams of the kernel itself. */
   readonly kernelOnly: boolean;
-  /** How long after an overrun the kernel is asked how many there have been. */
+  /**
+   * The time from an overrun to the final count of its losses by the kernel's last SEQNUM, in ms.
+   */
   readonly lossTimeoutMs: number;
-  /** How long after a higher SEQNUM a lower one may come; 0 where no time can be given. */
+  /**
+   * The time after a higher SEQNUM in which a lower one may come, in ms; 0 if there is no limit.
+   */
   readonly disorderMs: number;
-  /** The least that an overrun has lost, where SEQNUMs may say none. */
+  /** The smallest loss of an overrun, in case the SEQNUMs show none. */
   readonly leastLoss: number;
-  /** From a datagram to text. Throws MalformedUevent or OversizedUevent. */
+  /**
+   * Reads the datagram at `start` in `data` into `text`. Throws MalformedUevent or OversizedUevent.
+   */
   readonly read: (data: Uint8Array, start: number, length: number, text: UeventText) => void;
+  /** Publishes an event of this group on the bus. */
   readonly publish: (bus: Bus, text: UeventText) => void;
 }
 
+/** A source of events: the socket of one netlink group. */
 export class UeventSource {
   readonly #socket: UeventSocket;
   readonly #text = new UeventText();
@@ -49,10 +62,15 @@ export class UeventSource {
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
   readonly #tracker: SeqnumTracker;
-  /** Whether no event has come since the overrun. */
+  /** Whether there was an overrun and no later event has come, so that its loss is not reported. */
   #lossUntold = false;
   #lossTimer: NodeJS.Timeout | null = null;
 
+  /**
+   * Opens the socket.
+   *
+   * @throws SystemError if the socket cannot be opened
+   */
   constructor(
     private readonly group: NetlinkGroup,
     private readonly bus: Bus,
@@ -68,20 +86,24 @@ export class UeventSource {
       meta: this.#meta,
       onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
     });
-    // After the socket is there, so that whatever comes after this number comes through the socket.
+    // The SEQNUM is read after the socket is open, so that every later event comes through the
+    // socket.
     this.#tracker = new SeqnumTracker(currentSeqnum(), group.disorderMs);
     bus.beginAfter(this.#tracker.last);
   }
 
+  /** Starts to read in the event loop. */
   start(): void {
     this.#socket.start();
   }
 
+  /** Closes the socket, and drops the final count of a loss. */
   close(): void {
     if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
     this.#socket.close();
   }
 
+  /** Returns the source's lines of `log/.status`. */
   statusLines(): StatusLines {
     const { forged, malformed, overruns, late } = this.#counted;
     const { key } = this.group;
@@ -104,7 +126,7 @@ export class UeventSource {
       if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
       this.#lossTimer = setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
     }
-    // What comes in one go is told in one go.
+    // Readers are woken once for the whole batch.
     if (dry || count > 0) this.bus.settle();
   }
 
@@ -130,17 +152,24 @@ export class UeventSource {
     this.group.publish(this.bus, this.#text);
   }
 
-  /** By root, to the group and to nobody else. Who sends to the group needs CAP_NET_ADMIN where the namespace was made. */
+  /**
+   * Returns whether root has sent the datagram to the group and to no other address. A sender to
+   * the group needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
+   */
   #isGenuine(at: number): boolean {
     const meta = this.#meta;
     if (this.group.kernelOnly && meta[at + DatagramWord.senderPort] !== 0) return false;
     return meta[at + DatagramWord.groups] === this.#groupMask && meta[at + DatagramWord.uid] === 0;
   }
 
-  /** False when the event was told as lost before it came. */
+  /**
+   * Notes the event's SEQNUM.
+   *
+   * @returns false if the event is dropped, because it was reported as lost before
+   */
   #noteSeqnum(seqnum: SeqNum): boolean {
     const { last } = this.#tracker;
-    // The clock is looked at when a number was skipped, and no oftener.
+    // The clock is read only if a number was skipped.
     const isNew = this.#tracker.come(seqnum, seqnum > last + 1 ? performance.now() : 0);
     if (isNew) {
       if (this.#lossUntold && seqnum > last) this.#tellLoss(this.group.leastLoss);
@@ -156,11 +185,14 @@ export class UeventSource {
     if (count > 0) this.bus.publishLoss(count);
   }
 
-  /** Some time after an overrun: the kernel's own count says what the last ones were. */
+  /**
+   * Counts the last losses of an overrun, some time after it: the kernel's last SEQNUM shows the
+   * events that no later event reveals.
+   */
   #countLoss(): void {
     this.#lossTimer = null;
     const seqnum = currentSeqnum();
-    this.#socket.read(); // what came before that count is not lost
+    this.#socket.read(); // events that came before this SEQNUM was read are not lost
     if (!this.#lossUntold && this.group.disorderMs === 0) return;
     this.#tracker.skipTo(seqnum, performance.now());
     this.#tellLoss(this.#lossUntold ? this.group.leastLoss : 0);
@@ -168,11 +200,11 @@ export class UeventSource {
   }
 }
 
-/** The last SEQNUM that the kernel gave. */
+/** Returns the last SEQNUM that the kernel has assigned; 0 without sysfs. */
 function currentSeqnum(): SeqNum {
   try {
     return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) as SeqNum;
   } catch {
-    return 0 as SeqNum; // no sysfs in this container
+    return 0 as SeqNum; // this container has no sysfs
   }
 }

@@ -1,26 +1,32 @@
-/** What is mounted where: /proc/self/mountinfo, proc_pid_mountinfo(5). */
+/** Reads the mounts of this mount namespace: /proc/self/mountinfo, proc_pid_mountinfo(5). */
 import { readFileSync } from 'node:fs';
 
-/** What mount(2) is told the type is, and mountinfo shows. */
+/** The file system type that eventfs passes to mount(2), and that mountinfo shows. */
 export const MOUNT_TYPE = 'fuse.eventfs';
 
-/** What mount tables show as the source unless told otherwise. */
+/** The default source of the mount in mount tables. */
 export const DEFAULT_MOUNT_SOURCE = 'eventfs';
 
-/** What statfs(2) says that any FUSE mount is: linux/magic.h. */
+/** The f_type that statfs(2) returns for every FUSE mount: linux/magic.h. */
 export const FUSE_SUPER_MAGIC = 0x65735546;
 
+/** One line of mountinfo. */
 export interface Mounted {
-  /** The mount's number, and the number of the mount that it is on. */
+  /** The mount's id. */
   readonly id: number;
+  /** The id of the mount that it is mounted on. */
   readonly parent: number;
   readonly mountPoint: string;
   readonly type: string;
-  /** The minor number of its device: its name in /sys/fs/fuse/connections. */
+  /** The minor number of its device: the mount's name in /sys/fs/fuse/connections. */
   readonly minor: number;
 }
 
-/** Everything that is mounted. The order says nothing: a mount that is moved keeps its place. */
+/**
+ * Parses the text of mountinfo. The order means nothing: a moved mount keeps its place.
+ *
+ * @param text one character for each byte
+ */
 export function parseMountinfo(text: string): Mounted[] {
   return text
     .split('\n')
@@ -38,12 +44,21 @@ export function parseMountinfo(text: string): Mounted[] {
     });
 }
 
-/** Everything that is mounted in our mount namespace. */
+/**
+ * Returns all mounts of this process's mount namespace.
+ *
+ * @throws SystemError if /proc/self/mountinfo cannot be read
+ */
 export function mounts(): Mounted[] {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1'));
 }
 
-/** What is mounted at exactly that path, on top. */
+/**
+ * Returns the topmost mount at exactly this path.
+ *
+ * @returns undefined if there is no mount
+ * @throws SystemError if /proc/self/mountinfo cannot be read
+ */
 export function mountedAt(path: string): Mounted | undefined {
   const stacked = mounts().filter(({ mountPoint }) => mountPoint === path);
   return (
@@ -52,7 +67,11 @@ export function mountedAt(path: string): Mounted | undefined {
   );
 }
 
-/** Whether a mount's path leads to it: no other mount lies on it, nor on a directory above it. */
+/**
+ * Returns whether a mount's path leads to it: no other mount covers it or a directory above it.
+ *
+ * @param all all mounts of the namespace
+ */
 export function isReachable(mounted: Mounted, all: readonly Mounted[]): boolean {
   if (
     all.some(({ parent, mountPoint }) => parent === mounted.id && mountPoint === mounted.mountPoint)
@@ -68,7 +87,11 @@ export function isReachable(mounted: Mounted, all: readonly Mounted[]): boolean 
   });
 }
 
-/** A mount, the mount that it is on, the one that is on, and so on. */
+/**
+ * Returns the chain of a mount: the mount itself, the mount below it, and so on to the root.
+ *
+ * @param all all mounts of the namespace
+ */
 export function ancestors(mounted: Mounted, all: readonly Mounted[]): Mounted[] {
   const found = [mounted];
   for (
@@ -86,7 +109,7 @@ function slashed(path: string): string {
   return path.endsWith('/') ? path : `${path}/`;
 }
 
-/** Blanks, line ends and backslashes are written as three octal digits. */
+/** Decodes a path: mountinfo writes blanks, line ends and backslashes as three octal digits. */
 function unescape(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(parseInt(digits, 8)),
