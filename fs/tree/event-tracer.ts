@@ -44,6 +44,7 @@ class EventTracer {
     this.#losers();
   }
 
+  /** Writes the trace line of an event that the tree has received already. */
   take(event: Event): void {
     const source = this.#source(event);
     const directories = this.#directoriesWith(event);

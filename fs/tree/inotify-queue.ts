@@ -395,8 +395,9 @@ export class InotifyQueue {
   }
 
   /**
-   * Puts the events and ghosts of the unfinished batch back: the notifier has died, and the new one
-   * knows nothing. It looks at all processes for watches.
+   * Puts the events and ghosts of the unfinished batch back, after the notifier's death. The new
+   * notifier knows no watches yet: for the directories that the dead one knew, it looks at all
+   * processes.
    */
   again(): void {
     for (const directory of this.#open.values()) {

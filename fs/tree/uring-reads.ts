@@ -15,7 +15,8 @@
  *
  *   POLL  POLLIN                               may a read be tried?
  *   READ  offset 0, size 4096                  24 bytes
- *   POLL  POLLIN|POLLPRI|POLLERR|POLLRDNORM    is there more? Yes: else io_uring would wait until there is
+ *   POLL  POLLIN|POLLPRI|POLLERR|POLLRDNORM    is there more? The daemon answers yes: after a no,
+ *                                              io_uring would wait until there is more
  *   POLL  POLLIN
  *   READ  offset 0, size 4072                  0 bytes
  *
@@ -27,7 +28,7 @@
  * another's only if both read the same open file with the same sizes.
  */
 
-/** The most threads of an open file whose reads the daemon tracks: the last that have come. */
+/** The most threads of an open file whose reads the daemon tracks at a time. */
 const MOST_THREADS = 16;
 /** The most rests of different sizes or offsets that the daemon tracks for a thread. */
 const MOST_RESTS = 8;
@@ -37,7 +38,8 @@ interface Rest {
   readonly offset: number;
   readonly size: number;
   /**
-   * Whether the read may ask for more than `size`: the read before it had the maximum request size.
+   * Whether the read may ask for more than `size`: the read before it may have had the maximum size
+   * of a request (LONG_READ_BYTES).
    */
   readonly isLeast: boolean;
   /** The number of equal reads that the daemon expects. */
@@ -120,7 +122,7 @@ export class UringThread {
    * Notes that the thread's read got fewer bytes than it asked for, but some.
    * @param offset the read's offset, in bytes
    * @param rest the bytes that it did not get
-   * @param isLong whether the read had the maximum request size
+   * @param isLong whether the read may have had the maximum size of a request (LONG_READ_BYTES)
    */
   gotShort(offset: number, rest: number, isLong: boolean): void {
     this.#short = { offset, size: rest, isLeast: isLong, count: 1 };

@@ -100,8 +100,8 @@ export class WrittenEvent extends Event {
   }
 
   /**
-   * Counts off such a file, which is closed. After the last one the event is complete, and the
-   * streams of each queue that holds it may take it.
+   * Counts off an open file that may write the event, at its close. After the last one the event is
+   * complete, and the streams of each queue that holds it may take it.
    */
   writerClosed(): void {
     if (--this.#writers > 0) return;
@@ -240,7 +240,8 @@ export class WrittenEvent extends Event {
     const holders = [...this.#holders];
     const charged: [EventQuota, number][] = [];
     const undo = (): void => {
-      // The charges were only a trial: `#resizeInAll` charges again once every queue has made room.
+      // A trial charge shows only whether the bytes fit. If they do, `#resizeInAll` charges them
+      // after each queue has made room. If not, `assertFits` throws the reason.
       for (const [quota, amount] of charged) quota.refund(0, amount, 0);
     };
     let full = 0;
