@@ -1,4 +1,4 @@
-/** The few things of the tree that a node may ask for. */
+/** The interface through which a node uses the tree: a node gets this, not the whole `Tree`. */
 import type { Bus } from '../bus/bus.js';
 import type { QueueLimits } from '../bus/queue.js';
 import type { FilterLimits } from '../uevent/filter/filter.js';
@@ -12,38 +12,42 @@ import type { Streams } from './streams/streams.js';
 import type { Turns } from './turns.js';
 import type { Logger } from '../shared/logger.js';
 
-/** What the configuration says of the tree. It can change while the mount is there. */
+/** The configured settings of the tree. They can change while the mount exists. */
 export interface TreeSettings {
-  /** What each queue may hold. */
+  /** The bounds of each queue. */
   readonly queueLimits: QueueLimits;
-  /** How large a filter may be that comes from now on. */
+  /** The bounds of a new filter. A filter that exists already is not checked again. */
   readonly filterLimits: FilterLimits;
   /** Whether readdir(3) shows head, tail and `stream`. */
   readonly listsLinks: boolean;
 }
 
+/** The tree as a node sees it. */
 export interface TreeContext {
   readonly settings: TreeSettings;
-  /** Where events come from, with the log and the history. */
+  /** The source of all events, with the log and the history. */
   readonly bus: Bus;
   readonly deliveries: Deliveries;
   readonly streams: Streams;
-  /** Who holds how much of the mount. */
+  /** The accounts of all users, of all groups and of the mount. */
   readonly ledger: QuotaLedger;
   readonly inotify: InotifyQueue;
-  /** Frees what has ended. */
+  /** Frees the memory of ended directories, in turns of 1 ms. */
   readonly turns: Turns;
   readonly drainCheck: DrainCheck;
-  /** The driver, where blocked reads are answered. */
+  /** The driver's port, through which the tree answers blocked reads. */
   readonly port: ReplyPort;
-  /** A number for a new node. */
+  /** @returns an unused node id */
   newNodeId(): NodeId;
-  /** A number for a new directory of events, with those behind it for the names that are always in it. */
+  /**
+   * @returns an unused node id for a new directory of events; the numbers that follow it are
+   * reserved for the names that are always in the directory
+   */
   newDirectoryId(): NodeId;
-  /** A number for a new event's inode. */
+  /** @returns an unused inode number for a new event */
   newInode(): number;
-  /** A node has ended, and the table of nodes lets go of it. */
+  /** Removes an ended node from the table of nodes. */
   disown(node: Node): void;
-  /** Says what no system call can be told of. */
+  /** Reports errors and warnings that no system call's errno can carry. */
   readonly logger: Logger;
 }

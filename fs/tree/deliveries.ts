@@ -1,20 +1,24 @@
-/** Which process directories an event goes to, and which of them have readers to be answered. */
+/**
+ * Delivers events to process directories, and keeps the directories whose readers have not been
+ * answered yet.
+ */
 import type { Event } from '../bus/event.js';
 import { FilterIndex, type Subscriber } from '../bus/filter-index.js';
 import type { Lifetime } from './nodes/node.js';
 
-/** A directory that events are delivered to. */
+/** A directory that receives events. */
 export interface Recipient extends Subscriber {
   readonly lifetime: Lifetime;
-  /** Whether a reader or a poller waits for its events. */
+  /** Whether a blocked read or a poller waits for its events. */
   readonly isAwaited: boolean;
+  /** Links the event into the directory's queue if the directory's filter matches it. */
   deliver(event: Event): void;
-  /** A filter that was written and not looked at is looked at now. */
+  /** Parses the filter that was written last, if it has not been parsed yet. */
   parseUnparsed(): void;
   /**
-   * Answers blocked reads with what has come.
-   * @param most how many of them
-   * @returns how many
+   * Answers blocked reads with the events in the queue.
+   * @param most the most reads to answer
+   * @returns the number of reads answered
    */
   settle(most: number): number;
 }
@@ -23,59 +27,63 @@ function deliver(recipient: Recipient, event: Event): void {
   recipient.deliver(event);
 }
 
+/** The recipients of events: all process directories. */
 export class Deliveries {
-  /** Which directories may want an event. */
+  /** Finds the directories whose filter may match an event. */
   readonly #index = new FilterIndex<Recipient>();
-  /** Directories whose filter was written and not looked at. */
+  /** Directories whose filter was written and not parsed yet. */
   readonly #unparsed = new Set<Recipient>();
-  /** Directories with events that a reader waits for. */
+  /** Directories with new events for blocked reads or pollers. */
   readonly #unsettled = new Set<Recipient>();
 
-  /** Events go to the directory from now on. To change its filter, withdraw it first and add it again. */
+  /**
+   * Starts delivery to the directory. To change the directory's filter, the caller withdraws the
+   * directory first and adds it again: the index reads the filter only here.
+   */
   add(recipient: Recipient): void {
     this.#index.add(recipient);
   }
 
-  /** Events do not go to the directory any more. */
+  /** Stops delivery to the directory. */
   withdraw(recipient: Recipient): void {
     this.#index.remove(recipient);
   }
 
-  /** The directory has ended. */
+  /** Removes an ended directory. */
   forget(recipient: Recipient): void {
     this.#index.remove(recipient);
     this.#unsettled.delete(recipient);
     this.#unparsed.delete(recipient);
   }
 
-  /** The directory's filter was written. It is looked at before the next event. */
+  /** Has the directory's filter, which a user has just written, parsed before the next event. */
   parseLater(recipient: Recipient): void {
     this.#unparsed.add(recipient);
   }
 
   /**
-   * The directory's filter is about to be looked at, or another one is set.
-   * @returns whether one had been written and not looked at
+   * Cancels `parseLater`: the directory is about to parse its filter, or has set another one.
+   * @returns whether a written filter was still unparsed
    */
   parsed(recipient: Recipient): boolean {
     return this.#unparsed.delete(recipient);
   }
 
-  /** The directory's readers are answered with the next `settle`. */
+  /** Has the next `settle` answer the directory's readers. */
   settleLater(recipient: Recipient): void {
     this.#unsettled.add(recipient);
   }
 
-  /** An event has come. */
+  /** Offers a new event to each directory whose filter may match it. */
   take(event: Event): void {
     if (this.#unparsed.size > 0) for (const recipient of this.#unparsed) recipient.parseUnparsed();
     this.#index.offer(event, deliver);
   }
 
   /**
-   * Answers blocked reads of the directories that have got events.
-   * @param most how many reads
-   * @returns whether more wait
+   * Answers blocked reads of the directories with new events.
+   * @param most the most reads to answer
+   * @returns whether directories remain whose readers are not answered yet
    */
   settle(most: number): boolean {
     let room = most;

@@ -1,26 +1,30 @@
 /**
- * Checks the promise where it is kept: nothing leaves the daemon for a reader of a process directory unless the deaths
- * were drained after the data came to be. Costs nothing where the invariants are not checked (fs/shared/invariant.ts).
+ * Checks an invariant: the daemon answers a reader of a process directory only if it has drained
+ * the deaths after the data came into the directory. The check costs nothing unless EVENTFS_ASSERT
+ * turns the invariants on (fs/shared/invariant.ts).
  */
 import { ASSERTS, broken } from '../shared/invariant.js';
 import type { Owners } from '../owners/owners.js';
 
 const NEVER = -1;
 
+/** Compares the number of drains at the last data with the number at each answer. */
 export class DrainCheck {
-  /** What `owners.drains` was when data came last. */
+  /** The value of `owners.drains` when data came last. */
   #drainsAtData = NEVER;
 
   constructor(private readonly owners: Owners) {}
 
-  /** An event was linked into a process directory, or a file there was completed. */
+  /**
+   * Notes that an event was linked into a process directory, or that a file there was completed.
+   */
   dataCame(): void {
     if (ASSERTS) this.#drainsAtData = this.owners.drains;
   }
 
   /**
-   * A reader is about to get what a process directory holds.
-   * @throws InvariantError when no drain came after the last data
+   * Checks the invariant. Called just before the daemon answers a reader of a process directory.
+   * @throws InvariantError if no drain came after the last data
    */
   beforeAnswer(): void {
     if (ASSERTS && this.owners.drains === this.#drainsAtData)

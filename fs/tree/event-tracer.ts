@@ -1,4 +1,7 @@
-/** One line of the trace for each event: where it came from, how many got it, and how many lost one by it. */
+/**
+ * Writes one trace line an event: its source, how many directories and streams received it, and how
+ * many readers lost an event because of it.
+ */
 import type { Event } from '../bus/event.js';
 import { quoted } from '../shared/escape.js';
 import type { Trace, TraceLine } from '../shared/trace.js';
@@ -6,10 +9,16 @@ import type { ProcessDirectory } from './nodes/process-directory.js';
 import type { StreamHandle } from './streams/streams.js';
 import type { Tree } from './tree.js';
 
-/** Whoever can lose events: a process directory by its bounds, a stream by the ring. */
+/** A receiver that can lose events: a process directory by its bounds, a stream by the ring. */
 type Reader = ProcessDirectory | StreamHandle;
 
-/** Traces the events of the tree's bus while that is switched on: by an outlet behind the tree, which counts who has got the event. */
+/**
+ * Traces the events of the tree's bus while tracing of events is switched on. The tracer is
+ * attached to the bus after the tree, so that it can count the receivers of an event that is
+ * delivered already.
+ * @param tree the tree to look at
+ * @param trace switches the tracer on and off, and writes its lines
+ */
 export function traceEvents(tree: Tree, trace: Trace): void {
   const { bus } = tree;
   let tracer: EventTracer | null = null;
@@ -22,8 +31,9 @@ export function traceEvents(tree: Tree, trace: Trace): void {
 }
 
 class EventTracer {
-  /** How much each had lost by the last event. */
+  /** The number of lost events of each reader, as of the last event. */
   readonly #lost = new WeakMap<Reader, number>();
+  /** The bus's counters as of the last event: a changed counter shows an event's source. */
   #counted: { readonly kernel: number; readonly udev: number };
 
   constructor(
@@ -34,6 +44,7 @@ class EventTracer {
     this.#losers();
   }
 
+  /** Writes the trace line of an event that the tree has received already. */
   take(event: Event): void {
     const source = this.#source(event);
     const directories = this.#directoriesWith(event);
@@ -44,12 +55,12 @@ class EventTracer {
     this.line(text, { event: event.name, source, directories, streams, losers });
   }
 
-  /** Readers have their own lines. */
+  /** Traces nothing: the answers to readers have their own lines. */
   settle(): boolean {
     return false;
   }
 
-  /** Each event that a source publishes is counted before it comes here. */
+  /** Returns the event's source. The bus counts an event before it passes it to its listeners. */
   #source({ always, weight }: Event): string {
     const before = this.#counted;
     const { counted } = this.tree.bus;
@@ -73,7 +84,7 @@ class EventTracer {
     return count;
   }
 
-  /** How many have lost events since it was last asked. */
+  /** Returns how many readers have lost events since the last call. */
   #losers(): number {
     let count = 0;
     const note = (reader: Reader, lost: number): void => {

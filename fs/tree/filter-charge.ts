@@ -1,4 +1,4 @@
-/** What a filter is charged: what it takes of the heap, and what it costs an event. */
+/** Parses a user's filter, and charges the user for its heap memory and for its cost an event. */
 import {
   Filter,
   FilterError,
@@ -8,19 +8,25 @@ import {
 import { Errno, FsError } from '../shared/errors.js';
 import type { QuotaLedger, QuotaAccount } from './quota.js';
 
-/** What there must be where filters come from users. The tree is one. */
+/** The needs of code that accepts filters from users. The tree implements it. */
 export interface FilterHost {
   readonly ledger: QuotaLedger;
-  /** How large a filter may be that comes from now on. */
+  /** The bounds of a new filter. */
   readonly filterLimits: FilterLimits;
 }
 
-/** What all begin with: everything is taken. */
+/**
+ * The filter that matches every event. Each directory and each unfiltered stream begins with it.
+ */
 export const EVERYTHING = Filter.parse('');
 
 /**
- * A filter from text.
- * @throws FsError EINVAL for a bad one, with the column, and for too many terms or alternatives; EFBIG for too long a text
+ * Parses a filter that a user has written.
+ * @param text the filter in udev's match syntax
+ * @param limits the bounds of its size
+ * @returns the filter
+ * @throws FsError EINVAL if the text is no valid filter, with the column, or if it has too many
+ * terms or alternatives; EFBIG if the text is too long
  */
 export function parse(text: string, limits: FilterLimits): Filter {
   try {
@@ -34,8 +40,11 @@ export function parse(text: string, limits: FilterLimits): Filter {
 }
 
 /**
- * Charges what one filter takes instead of another.
- * @throws FsError EDQUOT or ENOSPC where that is too much; then nothing has changed
+ * Charges a filter that replaces another: the difference between the two.
+ * @param account charged with the memory, in bytes, and the filter cost
+ * @param filter the new filter
+ * @param instead the filter that it replaces
+ * @throws FsError EDQUOT or ENOSPC if the difference exceeds a quota; then nothing is charged
  */
 export function chargeFilter(
   account: QuotaAccount,
@@ -48,7 +57,7 @@ export function chargeFilter(
   });
 }
 
-/** Gives back what `chargeFilter` has charged. */
+/** Refunds a filter that `chargeFilter` has charged to the account. */
 export function refundFilter(account: QuotaAccount, filter: Filter): void {
   account.refundAll({ memory: filter.memory, filter_cost: filter.cost });
 }

@@ -1,49 +1,75 @@
 /**
- * What the notifier, a helper process, has to do on the mount so that inotify tells of what the daemon does by itself.
+ * The queue of work for the notifier, the helper process that raises inotify events for changes
+ * that the daemon makes by itself: a delivered event, and the end of an owner's directory.
  *
- * An event is in its queue at once. If somebody may watch the directory, its place is *unannounced* until the helper has
- * asked to make that file: it alone is told that there is none, and is then given the event that is there, which raises
- * IN_CREATE. An event that has been taken by then is not told of: whoever took it knows. A dead owner's directory is out of reach at once; its *ghost*, which the helper alone still finds, is what
- * the helper removes, which raises IN_DELETE and IN_DELETE_SELF.
+ * Events: the daemon links an event into its queue at once. If a process may watch the directory,
+ * the event's position also waits here. The notifier then makes a file of that name through the
+ * mount. The daemon answers the notifier's LOOKUP, and no other, with ENOENT, and its MKNOD with
+ * the event that is there already: so the kernel raises IN_CREATE. If the event has been taken by
+ * then, the kernel raises nothing: the process that took the event knows of it.
  *
- * FUSE is not told of watches. But inotify_add_watch(2) asks for the directory's attributes in the name of its thread.
- * So whoever asks is told to the helper with the next event, which finds out whether there is a watch
- * (native/notifier/scan.c). A directory that nobody asks for costs nothing; nor does one that is only walked through or
- * listed: that asks too, but then the same thread goes on to say what it wants there, and it was no watch.
+ * Deaths: no process reaches a dead owner's directory any more. Only the notifier still finds it,
+ * as a *ghost*. The notifier removes the ghost through the mount: so the kernel raises IN_DELETE
+ * and IN_DELETE_SELF.
+ *
+ * Watches: the kernel does not tell a FUSE daemon of inotify watches. But inotify_add_watch(2)
+ * makes the kernel ask for the directory's attributes, with the thread's id in the request. So the
+ * daemon notes the threads that ask. It names them to the notifier with the directory's next event,
+ * and the notifier finds out whether one of them has a watch (native/notifier/scan.c). A directory
+ * that no thread asks for costs nothing. A path walk and a listing ask for attributes too, but then
+ * the same thread sends a further request for the directory: so the daemon knows that it does not
+ * set a watch, and forgets the thread.
  */
 import type { Entry, Queue } from '../bus/queue.js';
 import type { Directory } from './nodes/node.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
 /**
- * The most events that one batch announces, and the most ghosts: a few milliseconds of the helper's time. All users have a
- * share in a batch, and all directories of a user in that: a client that is told of one event takes all that there are,
- * and who has been told of none sleeps.
+ * The most events and the most ghosts in one batch: a few milliseconds of the notifier's time. Each
+ * user has a share of a batch, and each directory of the user has a share of that: a watcher that
+ * hears of one event takes all the events that are there, and a watcher that hears of none sleeps.
  */
 const MOST_NAMES = 64;
 const MOST_GHOSTS_AT_ONCE = 64;
-/** The most ghosts: what dies beyond them is not told. */
+/** The most ghosts. The end of a further directory raises no inotify event. */
 const MOST_GHOSTS = 64 * 1024;
-/** The most askers that are kept until the next event; when there were more, the helper looks at all processes. */
+/**
+ * The most askers that a directory keeps until its next event. If more ask, the notifier looks at
+ * all processes.
+ */
 const MOST_ASKERS = 16;
-/** So many events wait to be announced before it is looked whether they are still there. */
+/**
+ * Up to this many pending positions, `announce` does not look for events that are gone from the
+ * queue.
+ */
 const FEWEST_PENDING = 64;
-/** What a batch says instead of an asker's thread id. */
+/** Stands in a batch for an asker's thread id if a directory had too many askers. */
 const CROWD = -1;
 const NOBODY = -1;
 
-/** Why a directory's events may have to be announced. */
+/**
+ * The threads that may watch a directory, and the directory's events that are to be announced to
+ * them.
+ */
 export class WatchCandidates {
-  /** Threads that have asked for the directory since the last batch, and when (performance.now()). */
+  /** The ids of the threads that have asked for the directory since the last batch. */
   readonly askers: number[] = [];
+  /** The time of each asker's request: milliseconds of performance.now(). */
   readonly askedMs: number[] = [];
-  /** More have asked than are kept. */
+  /** Whether more threads have asked than `askers` keeps. */
   isCrowd = false;
-  /** Positions of events that the helper has not been told of. */
+  /** Positions in the queue of the events that no batch has named yet. */
   pending: number[] = [];
-  /** Events that it has been told of and has not made yet, and their positions. */
+  /**
+   * The events that the current batch names and the notifier has not made yet: position by name.
+   */
   told: Map<string, number> | null = null;
 
+  /**
+   * Notes a thread that has asked for the directory.
+   * @param tid the thread's id
+   * @param ms the time of its request, in milliseconds of performance.now()
+   */
   add(tid: number, ms: number): void {
     if (this.isCrowd || this.askers.includes(tid)) return;
     if (this.askers.length === MOST_ASKERS) this.isCrowd = true;
@@ -53,83 +79,97 @@ export class WatchCandidates {
     }
   }
 
+  /** Whether a thread has asked for the directory since the last batch. */
   get isAsked(): boolean {
     return this.askers.length > 0 || this.isCrowd;
   }
 }
 
-/** A directory that may be watched. */
+/** A directory that a process may watch. */
 export interface WatchedDirectory {
   readonly ino: number;
   readonly uid: number;
   readonly name: string;
   readonly queue: Queue<Entry>;
-  /** Set once a thread has asked for its attributes that may watch it: then what is delivered has to be announced. */
+  /**
+   * Not null if a thread that may watch the directory has asked for its attributes: then its events
+   * are announced.
+   */
   candidates: WatchCandidates | null;
-  /** The thread that asked last, and when, as long as it may have been to watch it; or -1. */
+  /**
+   * The id of the thread that asked last, as long as it may be about to watch the directory; else
+   * -1.
+   */
   asker: number;
+  /** When `asker` asked first: milliseconds of performance.now(). */
   askedMs: number;
-  /** How often inotify was told of a delivered event. */
+  /** The number of IN_CREATEs that the kernel has raised for delivered events of the directory. */
   noticed: number;
 }
 
-/** A dead owner's directory, which the helper still finds. */
+/** A dead owner's directory, which only the notifier still finds. */
 export interface Ghost extends Directory {
   readonly name: string;
-  /** Charges what is left of it. */
+  /** Charges the directory's account for the memory that the ghost keeps. */
   chargeGhost(): void;
+  /** Refunds what `chargeGhost` has charged. */
   refundGhost(): void;
 }
 
+/** The events and ghosts that wait for the notifier. */
 export class InotifyQueue {
   #helper = NOBODY;
-  /** There is something for the next batch; null where the driver has no helper. */
+  /** Called if there is work for the next batch; null if the driver has no notifier. */
   #onDue: (() => void) | null = null;
-  /** How many IN_CREATEs were raised, and how many batches were sent. */
+  /** The number of IN_CREATEs that the kernel has raised. */
   #raised = 0;
   #batches = 0;
-  /** Directories with events that have to be announced. */
+  /** Directories with pending events. */
   readonly #due = new Set<WatchedDirectory>();
-  /** Directories that the helper knows, by inode. */
+  /** Directories that the notifier knows, by inode. */
   readonly #open = new Map<number, WatchedDirectory>();
-  /** The user whose events the last batch ended with. */
+  /** The uid of the user whose events ended the last batch. */
   #lastUser = NOBODY;
-  /** Those with events in the batch that is under way. */
+  /** Directories with events in the batch that the notifier works on. */
   #inBatch: WatchedDirectory[] = [];
-  /** Dead directories under the names that the helper finds them by. */
+  /** The ghosts, by the names under which the notifier finds them. */
   readonly #ghosts = new Map<string, Ghost>();
-  /** Ghosts that the helper has not been told of, and those it has. */
+  /** The names of the ghosts that no batch has named yet. */
   #newGhosts: string[] = [];
+  /** The names of the ghosts in the batch that the notifier works on. */
   #toldGhosts: string[] = [];
-  /** Inodes of directories that have ended though the helper knows them. */
+  /** Inodes of ended directories that the notifier still knows. */
   #ended: number[] = [];
 
   /**
-   * A driver has a helper.
-   * @param onDue called when there is something for the next batch
+   * Switches the queue on: the driver has a notifier.
+   * @param onDue called each time there is work for the next batch
    */
   attach(onDue: () => void): void {
     this.#onDue = onDue;
   }
 
-  /** The helper's PID; -1 while there is none. */
+  /** The notifier's PID; -1 while none runs. */
   get helper(): number {
     return this.#helper;
   }
 
-  /** The helper runs. */
+  /** Notes the PID of the notifier, which runs now. */
   helperStarted(pid: number): void {
     this.#helper = pid;
   }
 
-  /** The helper has ended, and another one will take its place. */
+  /** Notes that the notifier has ended and that the driver will start another one. */
   helperEnded(): void {
     this.#helper = NOBODY;
   }
 
-  // ---- what happens in the tree
+  // ---- calls from the tree and from the requests of all processes
 
-  /** A thread asks for the directory's attributes: it may be about to watch it. Called for every request of that kind. */
+  /**
+   * Notes that a thread asks for the directory's attributes, and so may be about to watch it.
+   * Called for every GETATTR.
+   */
   onGetattr(directory: WatchedDirectory, tid: number): void {
     if (this.#onDue === null || tid === this.#helper) return;
     const isAgain = directory.asker === tid;
@@ -138,26 +178,37 @@ export class InotifyQueue {
     if (!isAgain) directory.askedMs = performance.now();
   }
 
-  /** A thread looks for a name in the directory, or changes or lists it: if it asked last, then on the way to that. */
+  /**
+   * Notes that a thread looks up a name in the directory, or changes or lists it. If the thread
+   * asked last, it asked on the way to that request, not to watch.
+   */
   entered(directory: WatchedDirectory, tid: number): void {
     if (directory.asker === tid) directory.asker = NOBODY;
   }
 
-  /** Whoever asked last may have wanted to watch it. */
+  /**
+   * Makes the last asker a watch candidate: no further request has shown that it does not watch.
+   */
   #noteAsker(directory: WatchedDirectory): void {
     if (directory.asker === NOBODY) return;
     (directory.candidates ??= new WatchCandidates()).add(directory.asker, directory.askedMs);
     directory.asker = NOBODY;
   }
 
-  /** The daemon has delivered an event into a directory, at that position of its queue. */
+  /**
+   * Has the notifier announce an event that the daemon has delivered, if a process may watch the
+   * directory.
+   * @param directory the directory
+   * @param position the event's position in the directory's queue
+   */
   announce(directory: WatchedDirectory, position: number): void {
     if (this.#onDue === null) return;
     this.#noteAsker(directory);
     if (directory.candidates === null) return;
     const { candidates } = directory;
     candidates.pending.push(position);
-    // What has gone from the queue need not be announced any more. What is kept is paid for with its entries (prices.ts).
+    // An event that is gone from the queue is not announced. The price of an entry covers its
+    // position here (prices.ts).
     const { entries } = directory.queue;
     if (candidates.pending.length > Math.max(2 * entries.size, FEWEST_PENDING))
       candidates.pending = candidates.pending.filter((at) => entries.at(at) !== undefined);
@@ -165,7 +216,7 @@ export class InotifyQueue {
     this.#onDue?.();
   }
 
-  /** A directory has ended, by rmdir(2) or with its owner. */
+  /** Drops the pending events of a directory that has ended, by rmdir(2) or with its owner. */
   ended(directory: WatchedDirectory): void {
     directory.candidates = null;
     directory.asker = NOBODY;
@@ -173,14 +224,20 @@ export class InotifyQueue {
     if (this.#open.delete(directory.ino)) this.#ended.push(directory.ino);
   }
 
-  /** A directory has ended with its owner: the kernel has to be told. */
+  /**
+   * Makes a ghost of a directory that has ended with its owner: the notifier removes it through the
+   * mount.
+   */
   queueDelete(directory: Ghost): void {
     if (this.#onDue === null || this.#ghosts.size >= MOST_GHOSTS) return;
     directory.chargeGhost();
     this.#addGhost(directory.name, directory);
   }
 
-  /** A new directory takes the name: the old one's ghost goes under a name that nobody sees, so that the new one is left alone. */
+  /**
+   * Renames the ghost of that name, if there is one: a new directory takes the name, and the
+   * notifier must not remove that one. No process sees the ghost's new name.
+   */
   nameTaken(name: string): void {
     const ghost = this.#ghosts.get(name);
     if (ghost === undefined) return;
@@ -194,40 +251,53 @@ export class InotifyQueue {
     this.#onDue?.();
   }
 
-  // ---- what the helper asks
+  // ---- calls from the notifier's requests
 
+  /** @returns the ghost that the notifier finds by that name */
   ghost(name: string): Ghost | undefined {
     return this.#ghosts.get(name);
   }
 
-  /** The helper removes a ghost. False when it is none (any more). */
+  /**
+   * Removes a ghost, as the notifier asks by RMDIR.
+   * @returns false if there is no such ghost (any more)
+   */
   removeGhost(name: string): boolean {
     this.#ghosts.get(name)?.refundGhost();
     return this.#ghosts.delete(name);
   }
 
-  /** Whether the helper has still to make that event's file: it has been told of it, and nobody has taken it. */
+  /**
+   * @returns whether the notifier is still to make the event's file: the batch names it, and it is
+   * in the queue
+   */
   isUnmade(directory: WatchedDirectory, name: string): boolean {
     const position = directory.candidates?.told?.get(name);
     return position !== undefined && directory.queue.entries.at(position)?.name === name;
   }
 
-  /** The helper makes an event's file. False when it is none that it has to make (any more). */
+  /**
+   * Notes that the notifier makes an event's file, by MKNOD.
+   * @returns false if the notifier is not to make that file (any more)
+   */
   made(directory: WatchedDirectory, name: string): boolean {
     const isUnmade = this.isUnmade(directory, name);
     directory.candidates?.told?.delete(name);
     return isUnmade;
   }
 
-  /** The kernel has raised IN_CREATE for an event of the directory. */
+  /** Counts an IN_CREATE that the kernel raises for an event of the directory. */
   wasRaised(directory: WatchedDirectory): void {
     directory.noticed++;
     this.#raised++;
   }
 
-  // ---- what the driver carries to the helper and back
+  // ---- calls from the driver, which carries batches to the notifier and answers back
 
-  /** The next thing for the helper to do, for the format see native/notifier/main.c; null when there is none. */
+  /**
+   * Makes the next batch for the notifier.
+   * @returns the batch in the format of native/notifier/main.c; null if there is no work
+   */
   nextBatch(): Buffer | null {
     const parts: string[] = [];
     for (const ino of this.#ended) parts.push(`F${ino}`);
@@ -243,7 +313,10 @@ export class InotifyQueue {
     return Buffer.from(`${parts.join('\0')}\0.\0`, 'latin1');
   }
 
-  /** Events of all users, however many directories one of them has. The next batch goes on behind the last user. */
+  /**
+   * Puts events into a batch, with a share for each user, however many directories the user has.
+   * The next batch begins with the user after the last one of this batch.
+   */
   #putNames(parts: string[]): void {
     const ofUsers = new Map<number, WatchedDirectory[]>();
     for (const directory of this.#due) {
@@ -271,7 +344,11 @@ export class InotifyQueue {
     }
   }
 
-  /** What is to be told of a directory; gives how many events these are. */
+  /**
+   * Puts a directory, its askers and its next events into a batch.
+   * @param room the most events
+   * @returns the number of events put
+   */
   #put(directory: WatchedDirectory, room: number, parts: string[]): number {
     this.#noteAsker(directory);
     const candidates = directory.candidates!;
@@ -294,12 +371,16 @@ export class InotifyQueue {
     return candidates.told.size;
   }
 
-  /** The helper has done all that the last batch said. Nobody watches the directories with these inodes. */
+  /**
+   * Ends the batch: the notifier has done all of it.
+   * @param quiet the inodes of the directories that no process watches
+   */
   done(quiet: readonly number[]): void {
     for (const ino of quiet) this.#becomeQuiet(ino);
     for (const { candidates } of this.#inBatch) if (candidates !== null) candidates.told = null;
     this.#inBatch = [];
-    for (const name of this.#toldGhosts) this.removeGhost(name); // what it could not remove, as under a mount
+    // The notifier cannot remove a ghost that something is mounted on.
+    for (const name of this.#toldGhosts) this.removeGhost(name);
     this.#toldGhosts = [];
   }
 
@@ -308,12 +389,16 @@ export class InotifyQueue {
     if (directory === undefined) return;
     this.#open.delete(ino);
     const candidates = directory.candidates!;
-    if (candidates.isAsked || directory.asker !== NOBODY) return; // somebody has asked since
+    if (candidates.isAsked || directory.asker !== NOBODY) return; // a thread has asked since
     directory.candidates = null;
     this.#due.delete(directory);
   }
 
-  /** The helper has died, and another one takes its place, which knows nothing: what was not made yet is told again. */
+  /**
+   * Puts the events and ghosts of the unfinished batch back, after the notifier's death. The new
+   * notifier knows no watches yet: for the directories that the dead one knew, it looks at all
+   * processes.
+   */
   again(): void {
     for (const directory of this.#open.values()) {
       const candidates = directory.candidates!;
@@ -328,7 +413,7 @@ export class InotifyQueue {
     this.#ended = [];
   }
 
-  /** There is no helper and will be none. */
+  /** Switches the queue off and empties it: no notifier runs, and the driver will start none. */
   giveUp(): void {
     this.#onDue = null;
     this.#helper = NOBODY;
@@ -342,6 +427,7 @@ export class InotifyQueue {
     this.#ended = [];
   }
 
+  /** @returns the queue's lines for `log/.status` */
   statusLines(): StatusLines {
     return [
       ['NOTIFIER', this.#helper],
@@ -354,7 +440,11 @@ export class InotifyQueue {
   }
 }
 
-/** The next events that are still there and not told of, at most `most`. Those that have been taken are forgotten. */
+/**
+ * Takes pending events of a directory, oldest first, and drops those that are gone from the queue.
+ * @param most the most events to return
+ * @returns position by name
+ */
 function takePending({ candidates, queue }: WatchedDirectory, most: number): Map<string, number> {
   const { pending } = candidates!;
   const told = new Map<string, number>();

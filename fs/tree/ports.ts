@@ -1,31 +1,41 @@
-/** What the tree calls on the driver that carries it to the kernel, to speak without being asked. */
+/**
+ * The calls from the tree to its driver. The tree uses them to answer parked reads and to wake
+ * pollers, outside the request that it serves.
+ */
 import type { Sink } from '../bus/sink.js';
 import { Errno } from '../shared/errors.js';
 import type { Handle, ParkedRead } from './nodes/node.js';
 
+/** The driver, as the tree calls it. */
 export interface ReplyPort {
   /**
    * Begins an answer to parked reads.
-   * @param size the most bytes that each of them takes
-   * @returns where to put what all of them get
+   * @param size the size of each of the reads, in bytes
+   * @returns the sink that takes the bytes of the answer
    */
   begin(size: number): Sink;
-  /** Ends the answer: all of `reads` get the same bytes. None of them is parked any more. */
+  /**
+   * Ends the answer: sends the sink's bytes to each of `reads`. After the call none of them is
+   * parked any more.
+   */
   answer(reads: readonly ParkedRead[]): void;
-  /** The answers from now on may wait for `uncork`: together they cost less. No event may come meanwhile. */
+  /**
+   * Lets the driver hold the following answers until `uncork`: sent together, they cost less. No
+   * event may come before `uncork`.
+   */
   cork(): void;
-  /** Sends the answers that wait. */
+  /** Sends the held answers. */
   uncork(): void;
   /**
-   * Ends a parked read with an error.
+   * Fails a parked read.
    * @param errno positive, as in errno(3)
    */
   fail(read: ParkedRead, errno: number): void;
-  /** Tells the pollers of an open file to look again. */
+  /** Wakes the pollers of an open file, so that they poll it again. */
   wake(handle: Handle): void;
 }
 
-/** The port of a tree without a driver: nobody listens. */
+/** The port of a tree without a driver: drops everything. */
 export const NO_PORT: ReplyPort = {
   begin: () => ({ room: 0, put: () => undefined }),
   answer: () => undefined,
@@ -35,7 +45,12 @@ export const NO_PORT: ReplyPort = {
   wake: () => undefined,
 };
 
-/** A signal has come for the thread that waits in a parked read: the read ends with EINTR. */
+/**
+ * Fails a parked read with EINTR. The driver calls it when a signal has come for the thread that
+ * waits in the read.
+ * @param port the driver's port
+ * @param read the interrupted read
+ */
 export function interruptRead(port: ReplyPort, read: ParkedRead): void {
   read.handle.unpark(read);
   port.fail(read, Errno.EINTR);

@@ -1,56 +1,78 @@
 /**
- * What things are charged as `memory`: bytes of V8's heap and of buffers. Measured on Node 20, 64 bits, after a collection
- * (test/unit/tree/prices.test.ts, which also fails where one costs more than it is charged; EVENTFS_SHOW_PRICES=1 shows both). Whatever
- * has a name is charged the name's length besides.
+ * The prices of objects: bytes of V8's heap and of buffers that the ledger charges as `memory`.
+ *
+ * The comments have the measured bytes: Node 20, 64 bits, after a garbage collection.
+ * test/unit/tree/prices.test.ts measures them. It fails if an object costs more than its price, and
+ * shows both with EVENTFS_SHOW_PRICES=1. An object with a name is charged the name's length in
+ * addition.
  */
 import type { Filter } from '../uevent/filter/filter.js';
 
 /**
- * An entry of a directory whose node the kernel knows, so that a lookup need not be refused: the node, its event, the names' index.
- * Measured: 580 for a delivered event, 300 for a link to one, 320 for a FIFO.
+ * One entry of a directory: its node, its event and its place in the index of names. The price
+ * includes the node from the beginning, although the node is made only when the kernel looks the
+ * entry up: so that lookup need not be refused. Measured: 580 for a delivered event, 300 for a link
+ * to an event, 320 for a FIFO.
  */
 export const LINK_BYTES = 640;
 
-/** What the event of a file costs beyond that of a delivered one: 180 to 300 with its node, as V8 lays the objects out. */
+/**
+ * The price of a written event beyond the price of a delivered one. Measured: 180 to 300 with its
+ * node, as V8 lays the objects out.
+ */
 export const WRITTEN_EVENT_BYTES = 384;
 
-/** A process directory, its owner, the nodes of its dot files and its queue: 3,330. */
+/** A process directory, its owner, the nodes of its dot files and its queue. Measured: 3,330. */
 const DIRECTORY_BYTES = 4096;
 
-/** An open file or directory: 150; 1,850 to 2,100 where it keeps what is left of a directory that has ended. */
+/**
+ * An open file or directory. Measured: 150, or 1,850 to 2,100 if the open file keeps the remains of
+ * an ended directory in memory.
+ */
 export const HANDLE_BYTES = 2304;
 
-/** What makes an open file a stream: 240. */
+/** A stream, in addition to its open file. Measured: 240. */
 const STREAM_BYTES = 512;
-/** A stream with a filter keeps the numbers of events in the ring, 4 bytes each, in at most twice the room. */
+/** The number of one matching event in the ring, which a stream with a filter keeps: a Float64. */
 const NUMBER_BYTES = 8;
 
-/** A read that waits: 120. */
+/** A blocked read. Measured: 120. */
 export const PARKED_READ_BYTES = 192;
 
-/** A thread that reads an open file by io_uring, with as many reads under way as are known of it: 900. */
+/**
+ * A thread that reads an open file with io_uring, with the most expected reads that the daemon
+ * keeps for a thread. Measured: 900.
+ */
 export const URING_THREAD_BYTES = 1280;
 
-/** A buffer, besides its bytes: 200. */
+/** A buffer without its bytes. Measured: 200. */
 const BUFFER_BYTES = 256;
 
 /**
- * The price of a FIFO, a socket or a symlink besides that of an entry.
- * @param target a symlink's, bytes as characters
+ * Returns the price of a FIFO, a socket or a symlink beyond the price of an entry (LINK_BYTES).
+ * @param name the file's name, bytes as characters
+ * @param target the symlink's target, bytes as characters
  * @returns bytes of memory
  */
 export function specialHeap(name: string, target = ''): number {
   return name.length + target.length;
 }
 
-/** What a process directory is charged besides what is in it. */
+/**
+ * Returns the price of a process directory without its contents.
+ * @param name the directory's name
+ * @returns one directory, and bytes of memory
+ */
 export function directoryPrice(name: string): { directories: number; memory: number } {
   return { directories: 1, memory: DIRECTORY_BYTES + name.length };
 }
 
 /**
- * What a filter of a stream or of a socket's client is charged: itself, and the numbers of those events in the ring that match.
- * @param ringEvents how many events the log's ring holds
+ * Returns the price of a filter of a stream or of a socket client: the filter, and the numbers of
+ * the matching events in the ring.
+ * @param filter the filter
+ * @param ringEvents the most events that the log's ring holds
+ * @returns bytes of memory, and the filter cost
  */
 export function filteredPrice(
   filter: Filter,
@@ -62,7 +84,12 @@ export function filteredPrice(
   };
 }
 
-/** What an open stream of the log is charged besides the open file: see `filteredPrice`. */
+/**
+ * Returns the price of an open stream of the log, in addition to its open file.
+ * @param filter the stream's filter
+ * @param ringEvents the most events that the log's ring holds
+ * @returns one stream, bytes of memory, and the filter cost
+ */
 export function streamPrice(
   filter: Filter,
   ringEvents: number,
@@ -71,15 +98,23 @@ export function streamPrice(
   return { streams: 1, memory: STREAM_BYTES + memory, filter_cost };
 }
 
-/** What an open `.stream` is charged besides the open file. */
+/** The price of an open `.stream`, in addition to its open file. */
 export const QUEUE_STREAM_PRICE = { streams: 1, memory: STREAM_BYTES, filter_cost: 0 };
 
-/** What a text or a piece of one is charged that an open file keeps. */
+/**
+ * Returns the price of a buffer that an open file keeps: a text, or a part of one.
+ * @param bytes the buffer's length
+ * @returns bytes of memory
+ */
 export function textHeap(bytes: number): number {
   return BUFFER_BYTES + bytes;
 }
 
-/** The same where there may be none: 0 bytes are kept in no buffer. */
+/**
+ * Returns the price of the rest of a record that an open file keeps (PartialRecord).
+ * @param bytes the rest's length; 0 if there is no rest, and then no buffer
+ * @returns bytes of memory
+ */
 export function restHeap(bytes: number): number {
   return bytes === 0 ? 0 : textHeap(bytes);
 }

@@ -1,15 +1,18 @@
 /**
- * Quotas: how much a user, a group and the whole mount may hold. One ledger charges and gives back; to check and to charge
- * is one step.
+ * Quotas: bounds on what a user, a group and the whole mount may hold. One ledger charges and
+ * refunds. It checks and charges in one step.
  *
- *   directories   process directories                         the directory's uid and gid
- *   streams       open streams                                the opener's
- *   reads         blocked reads                               the reader's
- *   events, bytes links to events, FIFOs, sockets and         the directory's: each link counts, though bytes are stored once
- *                 symlinks; text
- *   memory        bytes of V8's heap and of buffers: names,   the directory's, or the opener's
- *                 targets, nodes, handles, filters, open texts
- *   filter_cost   units of work that one event can cost       the directory's, or the opener's
+ *   item          what it counts                              charged to the uid and gid of
+ *   directories   process directories                         the directory
+ *   streams       open streams                                the opener
+ *   reads         blocked reads                               the reader
+ *   events        links to events; FIFOs, sockets, symlinks   the directory
+ *   bytes         text; each link counts, though the bytes    the directory
+ *                 are stored once
+ *   memory        bytes of V8's heap and of buffers: names,   the directory, or the opener
+ *                 targets, nodes, handles, filters, open
+ *                 texts
+ *   filter_cost   units of work that one event can cost       the directory, or the opener
  */
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
@@ -26,15 +29,18 @@ import {
   upperCase,
 } from '../shared/status-lines.js';
 
-/** How many of each may be held; Infinity where there is no bound. */
+/** The most of each item; Infinity if the item has no bound. */
 export type Bounds = Readonly<Record<Item, number>>;
 
-/** The bounds of those that have some of their own, and of all others but 0. */
+/** The bounds of all users, or of all groups. */
 export interface QuotaRules {
+  /** The bounds of each id that is not in `of`. Id 0 is not bounded by them. */
   readonly others: Bounds;
+  /** The bounds of specific ids, by uid or gid. */
   readonly of: ReadonlyMap<number, Bounds>;
 }
 
+/** The configured quotas: of the mount, of users and of groups. */
 export interface Quotas {
   readonly mount: Bounds;
   readonly uid: QuotaRules;
@@ -44,24 +50,31 @@ export interface Quotas {
 /** The most users and groups that `.status` lists. */
 const MOST_LISTED = 64;
 
+/** Infinity for each item. */
 export const NO_BOUNDS: Bounds = Object.fromEntries(
   ITEMS.map((item) => [item, Infinity]),
 ) as Bounds;
 
 const MIB = 1024 * 1024;
 
-/** V8 counts its young generation to the heap's limit: three semi-spaces of 16 MiB. What lives long has the rest. */
+/**
+ * The young generation: three semi-spaces of 16 MiB. V8 counts it to the heap's limit; the old
+ * space, which has the long-lived objects, gets the rest.
+ */
 const YOUNG_GENERATION_BYTES = 48 * MIB;
 const HEAP_LIMIT_BYTES = getHeapStatistics().heap_size_limit;
 const OLD_SPACE_BYTES = Math.max(HEAP_LIMIT_BYTES - YOUNG_GENERATION_BYTES, HEAP_LIMIT_BYTES / 2);
 
-/** How much beyond the mount's memory root may have in open files. */
+/** The share of the mount's memory that root may use for open files beyond the mount's bound. */
 const RESERVE_SHARE = 1 / 16;
 
-/** Half of the old space: the other half is the program's own and what the collector needs to move things. */
+/**
+ * Half of the old space. The other half is for the program itself, and for the garbage collector to
+ * move objects.
+ */
 const MOUNT_MEMORY_BYTES = Math.floor(OLD_SPACE_BYTES / 2);
 
-/** What holds where the configuration says nothing. */
+/** The quotas without a configuration. */
 export const DEFAULT_QUOTAS: Quotas = {
   mount: {
     directories: 65_536,
@@ -87,7 +100,7 @@ export const DEFAULT_QUOTAS: Quotas = {
   gid: { others: NO_BOUNDS, of: new Map() },
 };
 
-/** What one user, one group or the mount holds. */
+/** The amounts that one user, one group or the mount holds, and their bounds. */
 export class QuotaUsage {
   directories = 0;
   streams = 0;
@@ -96,26 +109,36 @@ export class QuotaUsage {
   bytes = 0;
   memory = 0;
   filter_cost = 0;
-  /** Whether the ledger has forgotten it, since it held nothing: another may stand in its place. */
+  /**
+   * Whether the ledger has dropped this usage, because it held nothing. The ledger may have another
+   * usage for the same id by now.
+   */
   isForgotten = false;
 
   constructor(
     readonly kind: QuotaKind,
-    /** The uid or gid. */
+    /** The uid or gid; 0 for the mount. */
     readonly id: number,
     public bounds: Bounds,
   ) {}
 
+  /** A name for messages, as in `uid 1000`. */
   get name(): string {
     return this.kind === 'mount' ? 'the mount' : `${this.kind} ${this.id}`;
   }
 
+  /** Whether no amount of any item is held. */
   get isEmpty(): boolean {
-    // The one that most of what is held costs first: most calls end there.
+    // Memory first: nearly everything costs memory, so most calls end there.
     return this.memory === 0 && ITEMS.every((item) => this[item] === 0);
   }
 
-  /** @param memory what the events cost, all in all */
+  /**
+   * Checks whether so much more is within the bounds. An amount of 0 or less always fits.
+   * @param events the number of events
+   * @param bytes bytes of text
+   * @param memory bytes of memory, the price of the entries included
+   */
   fits(events: number, bytes: number, memory: number): boolean {
     const { bounds } = this;
     return (
@@ -125,29 +148,43 @@ export class QuotaUsage {
     );
   }
 
+  /**
+   * Adds amounts without a check; negative amounts subtract. The parameters are those of `fits`.
+   */
   add(events: number, bytes: number, memory: number): void {
     this.events += events;
     this.bytes += bytes;
     this.memory += memory;
   }
 
-  /** Whether so much more would do. What is too much already may still shrink. */
+  /** Checks whether `amount` more is within the bound. An amount of 0 or less always fits. */
   fitsItem(item: Item, amount: number): boolean {
     return amount <= 0 || this[item] + amount <= this.bounds[item];
   }
 
-  /** Whether one more blocked read would do. */
+  /**
+   * Checks whether one more blocked read is within the bounds.
+   * @param memory the read's price, in bytes
+   */
   fitsRead(memory: number): boolean {
     const { bounds } = this;
     return this.reads < bounds.reads && this.memory + memory <= bounds.memory;
   }
 
+  /**
+   * Adds blocked reads and their memory without a check; negative amounts subtract.
+   * @param reads the number of reads
+   * @param memory bytes of memory
+   */
   addRead(reads: number, memory: number): void {
     this.reads += reads;
     this.memory += memory;
   }
 
-  /** EDQUOT, or ENOSPC of the mount. */
+  /**
+   * Makes the error for an amount that does not fit: EDQUOT, or ENOSPC if the mount's bound refuses
+   * it.
+   */
   refusal(item: Item, amount: number): FsError {
     const why = `${this.name} holds ${this[item]} of ${this.bounds[item]} ${item}`;
     return new FsError(
@@ -158,8 +195,12 @@ export class QuotaUsage {
 }
 
 /**
- * Where what a user and a group have is charged: the usage of both and of the mount. It may be kept for long: the ledger forgets
- * a usage that holds nothing, and finds it again when something is charged.
+ * Charges one user together with one group: the usage of both and of the mount. A caller may keep
+ * it for long: the ledger drops a usage that holds nothing, and the account finds the ledger's
+ * present usage at the next charge.
+ *
+ * The parameters of the methods for events: `events` is a number of entries, `bytes` are bytes of
+ * text, `heap` are bytes of memory beyond LINK_BYTES an entry.
  */
 export class QuotaAccount implements EventQuota {
   constructor(
@@ -177,6 +218,10 @@ export class QuotaAccount implements EventQuota {
     return this.group.id;
   }
 
+  /**
+   * Charges events.
+   * @returns false, with nothing charged, if a quota refuses them
+   */
   tryCharge(events: number, bytes: number, heap: number): boolean {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
@@ -193,6 +238,7 @@ export class QuotaAccount implements EventQuota {
     return true;
   }
 
+  /** Refunds charged events. */
   refund(events: number, bytes: number, heap: number): void {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     this.#add(-events, -bytes, -(events * LINK_BYTES + heap));
@@ -205,6 +251,11 @@ export class QuotaAccount implements EventQuota {
     this.mount.add(events, bytes, memory);
   }
 
+  /**
+   * Checks whether so much more would be within the bounds, and charges nothing. A negative amount
+   * stands for a refund that comes first; it does not fit if even then more is held than the bound
+   * allows.
+   */
   fits(events: number, bytes: number, heap: number): boolean {
     const memory = events * LINK_BYTES + heap;
     return this.#usages.every(
@@ -215,16 +266,28 @@ export class QuotaAccount implements EventQuota {
     );
   }
 
+  /**
+   * Checks that events fit, and charges nothing.
+   * @throws FsError EDQUOT if a quota of the user or group refuses them, ENOSPC if the mount's does
+   */
   assertFits(events: number, bytes: number, heap: number): void {
     this.assertAllFit({ events, bytes, memory: events * LINK_BYTES + heap });
   }
 
-  /** Throws as `chargeItem` does, and charges nothing. */
+  /**
+   * Checks that amounts of several items fit, and charges nothing.
+   * @throws FsError as `chargeItem` does
+   */
   assertAllFit(amounts: Partial<Bounds>): void {
     this.#assertFitIn(this.#usages, amounts);
   }
 
-  /** The same as `assertFits` for what is charged to `from` by now and comes here. */
+  /**
+   * Checks that events from another account fit, and charges nothing.
+   * @param from the account that is charged for the events now; a usage that both accounts share
+   * counts them already and is not checked
+   * @throws FsError as `assertFits` does
+   */
   assertFitsFrom(from: QuotaAccount, events: number, bytes: number, heap: number): void {
     this.#assertFitIn(this.#differing(from), { events, bytes, memory: events * LINK_BYTES + heap });
   }
@@ -238,18 +301,25 @@ export class QuotaAccount implements EventQuota {
     }
   }
 
-  /** Charges `amount` of an item. Throws EDQUOT for a user's or group's quota, ENOSPC for the mount's; then nothing is charged. */
+  /**
+   * Charges `amount` of an item.
+   * @throws FsError EDQUOT if a quota of the user or group refuses it, ENOSPC if the mount's does;
+   * then nothing is charged
+   */
   chargeItem(item: Item, amount = 1): void {
     if (!this.tryChargeItem(item, amount)) this.#refuse(item, amount);
   }
 
-  /** Charges as much of each item as `amounts` says, or nothing. Throws as `chargeItem` does. */
+  /**
+   * Charges amounts of several items.
+   * @throws FsError as `chargeItem` does; then nothing is charged
+   */
   chargeAll(amounts: Partial<Bounds>): void {
     this.assertAllFit(amounts);
     for (const item of ITEMS) this.forceChargeItem(item, amounts[item] ?? 0);
   }
 
-  /** Whether `chargeItem` would charge that. */
+  /** Checks whether `chargeItem` would succeed. */
   fitsItem(item: Item, amount: number): boolean {
     return (
       this.user.fitsItem(item, amount) &&
@@ -258,7 +328,10 @@ export class QuotaAccount implements EventQuota {
     );
   }
 
-  /** As `chargeItem`, but says so where that would be too much: false. */
+  /**
+   * Charges `amount` of an item.
+   * @returns false, with nothing charged, if a quota refuses it
+   */
   tryChargeItem(item: Item, amount: number): boolean {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     const { user, group, mount } = this;
@@ -277,9 +350,10 @@ export class QuotaAccount implements EventQuota {
   }
 
   /**
-   * Charges a blocked read and the memory that it takes, in one step: a thousand reads may wait for each event.
-   * @param memory in bytes
-   * @returns false, with nothing charged, where a quota refuses it
+   * Charges a blocked read and its memory, in one step: that is faster than two, and a thousand
+   * reads may block for each event.
+   * @param memory the read's price, in bytes
+   * @returns false, with nothing charged, if a quota refuses it
    */
   tryChargeRead(memory: number): boolean {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
@@ -294,7 +368,7 @@ export class QuotaAccount implements EventQuota {
     return true;
   }
 
-  /** Gives back what `tryChargeRead` charged. */
+  /** Refunds a read that `tryChargeRead` has charged. */
   refundRead(memory: number): void {
     const { user, group, mount } = this;
     user.addRead(-1, -memory);
@@ -303,7 +377,12 @@ export class QuotaAccount implements EventQuota {
     this.ledger.forget(user, group);
   }
 
-  /** As `tryChargeItem` of memory for an open file: root has a reserve, so that it can look when others have used up the mount's. */
+  /**
+   * Charges the memory of an open file. Root may exceed the mount's bound by a reserve, so that it
+   * can look into the mount after others have used up the mount's memory.
+   * @param heap the open file's price, in bytes
+   * @returns false, with nothing charged, if a quota refuses it
+   */
   tryChargeOpen(heap: number): boolean {
     if (this.tryChargeItem('memory', heap)) return true;
     const { memory, bounds } = this.mount;
@@ -318,13 +397,16 @@ export class QuotaAccount implements EventQuota {
     return true;
   }
 
-  /** Throws what `chargeItem` does for an amount that is too much. */
+  /** Throws the error of `chargeItem` for an amount that does not fit. */
   #refuse(item: Item, amount: number): never {
     this.#assertFitIn(this.#usages, { [item]: amount });
     throw new FsError(Errno.EDQUOT, 'a quota is used up');
   }
 
-  /** Charges `amount` of an item even where that exceeds a quota: for what cannot be refused any more. */
+  /**
+   * Charges `amount` of an item even if that exceeds a quota. For a charge that can't be refused
+   * any more.
+   */
   forceChargeItem(item: Item, amount: number): void {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     this.user[item] += amount;
@@ -332,7 +414,7 @@ export class QuotaAccount implements EventQuota {
     this.mount[item] += amount;
   }
 
-  /** Gives back what `chargeItem` or `forceChargeItem` charged. */
+  /** Refunds `amount` of an item. */
   refundItem(item: Item, amount = 1): void {
     const { user, group, mount } = this;
     user[item] -= amount;
@@ -341,18 +423,25 @@ export class QuotaAccount implements EventQuota {
     this.ledger.forget(user, group);
   }
 
-  /** The same for several items. */
+  /** Refunds amounts of several items. */
   refundAll(amounts: Partial<Bounds>): void {
     for (const item of ITEMS) this.forceChargeItem(item, -(amounts[item] ?? 0));
     this.ledger.forget(this.user, this.group);
   }
 
+  /** Charges events even if that exceeds a quota. For a charge that can't be refused any more. */
   forceCharge(events: number, bytes: number, heap: number): void {
     if (this.user.isForgotten || this.group.isForgotten) this.#find();
     this.#add(events, bytes, events * LINK_BYTES + heap);
   }
 
-  /** chown(2): all of it is charged to `to` from now on. EDQUOT, and nothing has changed. */
+  /**
+   * Moves a charge to another account, as chown(2) needs it.
+   * @param to the account that is charged from now on
+   * @param held the amounts to move
+   * @throws FsError EDQUOT if a quota of the new user or group refuses them; then nothing has
+   * changed
+   */
   moveTo(to: QuotaAccount, held: Partial<Bounds>): void {
     const [taking, giving] = [to.#differing(this), this.#differing(to)];
     to.#assertFitIn(taking, held);
@@ -363,7 +452,7 @@ export class QuotaAccount implements EventQuota {
     this.ledger.forget(this.user, this.group);
   }
 
-  /** Those of our usages that are none of `other`'s. */
+  /** Returns the usages of this account that are not `other`'s too. */
   #differing(other: QuotaAccount): QuotaUsage[] {
     const others = other.#usages;
     return this.#usages.filter((usage) => !others.includes(usage));
@@ -386,7 +475,10 @@ function heldBy(usage: QuotaUsage): HeldItems {
   ) as HeldItems;
 }
 
-/** What statfs(2) tells one user: the smallest budget that it is held to, and how much of it is left. */
+/**
+ * The numbers that statfs(2) shows one user: the bounds of events and bytes, and the free part. A
+ * number without a bound is Number.MAX_SAFE_INTEGER.
+ */
 export interface Budget {
   readonly events: number;
   readonly freeEvents: number;
@@ -394,22 +486,25 @@ export interface Budget {
   readonly freeBytes: number;
 }
 
+/** The usage of all users, of all groups and of the mount. */
 export class QuotaLedger {
   readonly mount: QuotaUsage;
+  /** The users that hold something, by uid. */
   readonly users = new Map<number, QuotaUsage>();
+  /** The groups that hold something, by gid. */
   readonly groups = new Map<number, QuotaUsage>();
-  /** How often somebody was refused. */
+  /** The number of refusals. */
   refused = 0;
-  /** The account that was asked for last: many requests in a row are one user's. */
+  /** The account that was asked for last: often many requests in a row come from one user. */
   #lastAccount: QuotaAccount | null = null;
-  /** The same by the limit that did. */
+  /** The number of refusals by the limit that refused. */
   readonly refusedBy = new Map<Limit, number>();
 
   constructor(private quotas: Quotas = DEFAULT_QUOTAS) {
     this.mount = new QuotaUsage('mount', 0, quotas.mount);
   }
 
-  /** Where what a user and a group have is charged. */
+  /** @returns the account that charges a user together with a group */
   account(uid: number, gid: number): QuotaAccount {
     const last = this.#lastAccount;
     if (last !== null && last.uid === uid && last.gid === gid) return last;
@@ -418,14 +513,17 @@ export class QuotaLedger {
     return (this.#lastAccount = new QuotaAccount(this, user, group, this.mount));
   }
 
-  /** A usage that is in no list before something is charged to it. */
+  /** Returns a new usage. It joins `users` or `groups` with its first charge (`find`). */
   #newUsage(kind: 'uid' | 'gid', id: number): QuotaUsage {
     const usage = new QuotaUsage(kind, id, this.#boundsOf(kind, id));
     usage.isForgotten = true;
     return usage;
   }
 
-  /** The usage of the same user or group as one that was forgotten: itself, unless another stands in its place. */
+  /**
+   * Returns the ledger's usage of the same user or group: another one, if the ledger has made one
+   * since it dropped `usage`; else `usage` itself, which the ledger takes in again.
+   */
   find(usage: QuotaUsage): QuotaUsage {
     if (!usage.isForgotten || usage.kind === 'mount') return usage;
     const among = usage.kind === 'uid' ? this.users : this.groups;
@@ -437,13 +535,16 @@ export class QuotaLedger {
     return usage;
   }
 
-  /** 0 is not bound by what is said of all. */
+  /** Returns the bounds of an id: its own, else those of the others. Id 0 has only its own. */
   #boundsOf(kind: 'uid' | 'gid', id: number): Bounds {
     const { of, others } = this.quotas[kind];
     return of.get(id) ?? (id === 0 ? NO_BOUNDS : others);
   }
 
-  /** Throws where one of the usages can't take so much more. */
+  /**
+   * Checks that `amount` more of an item fits in each of the usages, and counts a refusal.
+   * @throws FsError EDQUOT, or ENOSPC if the mount's bound refuses it
+   */
   assertFits(usages: readonly QuotaUsage[], item: Item, amount: number): void {
     const full = usages.find((usage) => !usage.fitsItem(item, amount));
     if (full === undefined) return;
@@ -451,13 +552,15 @@ export class QuotaLedger {
     throw full.refusal(item, amount);
   }
 
-  /** A limit has refused somebody: `REFUSED_<LIMIT>` in log/.status, as in `REFUSED_UID_DIRECTORIES`. */
+  /**
+   * Counts a refusal by a limit: `REFUSED_<LIMIT>` in log/.status, as in `REFUSED_UID_DIRECTORIES`.
+   */
   countRefusal(limit: Limit): void {
     this.refused++;
     this.refusedBy.set(limit, (this.refusedBy.get(limit) ?? 0) + 1);
   }
 
-  /** A usage that holds nothing is not kept. A {@link QuotaAccount} may still know it. */
+  /** Drops the usages that hold nothing. A {@link QuotaAccount} may still refer to them. */
   forget(user: QuotaUsage, group: QuotaUsage): void {
     if (!user.isForgotten && user.isEmpty) {
       this.users.delete(user.id);
@@ -469,7 +572,10 @@ export class QuotaLedger {
     }
   }
 
-  /** Other bounds from now on. Where more is held already nothing is taken away, and nothing more is given. */
+  /**
+   * Sets the quotas. A user or group that holds more than its new bound keeps what it holds, and
+   * gets nothing more.
+   */
   setQuotas(quotas: Quotas): void {
     this.quotas = quotas;
     this.mount.bounds = quotas.mount;
@@ -478,7 +584,10 @@ export class QuotaLedger {
     }
   }
 
-  /** What the mount holds and may hold, and the same of each user and group that is bounded: `QUOTA_UID_1000=directories=2/256 ...`. */
+  /**
+   * Returns the lines of `log/.status` about quotas: usage and bounds of the mount, and of each
+   * user and group with a bound, as in `QUOTA_UID_1000=directories=2/256 ...`.
+   */
   statusLines(): StatusLines {
     const { mount } = this;
     return [
@@ -508,7 +617,11 @@ export class QuotaLedger {
     return lines;
   }
 
-  /** statfs(2): the user's own budget, else the group's, else the mount's; of what is free, as much as all of them leave. */
+  /**
+   * Returns the numbers for statfs(2). A total is the user's bound; if the user has none, the
+   * group's; if the group has none, the mount's. The free part is the smallest that user, group and
+   * mount leave.
+   */
   budget(uid: number, gid: number): Budget {
     const usages = [
       this.users.get(uid) ?? new QuotaUsage('uid', uid, this.#boundsOf('uid', uid)),

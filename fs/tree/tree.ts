@@ -1,8 +1,9 @@
 /**
- * What is mounted, without a mount: the one root object from which all that a client can observe is reached.
+ * The mounted tree without the mount: the root object of all data that a client can observe.
  *
- * Nodes are what the kernel knows by number, handles what it has open. A driver asks; the tree answers at once or parks
- * a read, and answers it through the {@link ReplyPort} when events come.
+ * A node is a file or directory that the kernel knows by number. A handle is an open file. A driver
+ * calls the tree for each request. The tree answers at once, or it parks a read and answers it
+ * through the {@link ReplyPort} when events come.
  */
 import type { Bus, BusListener } from '../bus/bus.js';
 import type { Event } from '../bus/event.js';
@@ -37,18 +38,21 @@ import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Turns } from './turns.js';
 
-/** How much a queue holds (docs/design.md, section 3). */
+/** The default bounds of a queue (docs/design.md, section 3). */
 export const QUEUE_LIMITS: QueueLimits = {
   events: 4096,
   bytes: 4 * 1024 * 1024,
   overflow: 'drop-oldest',
 };
 
-/** Why what is dead is refused: constants, for a thousand readers may be told at once. */
+// The reasons in an ESTALE. They are constants, because a thousand readers may get one at once.
 const NODE_ENDED = 'it has ended, with its owner or by rmdir';
 const HANDLE_ENDED = 'what is open there has ended, with its owner or by rmdir';
 
-/** open(2) has a word for what the whole system lacks. */
+/**
+ * Throws the error of an open(2) without memory. If the mount has none, the errno is ENFILE, as
+ * open(2) has for a limit of the whole system; if the user or group has none, EDQUOT.
+ */
 function refuseOpen(account: QuotaAccount, heap: number): never {
   try {
     account.chargeItem('memory', heap);
@@ -60,6 +64,7 @@ function refuseOpen(account: QuotaAccount, heap: number): never {
   throw new FsError(Errno.ENFILE, 'the memory of the mount is used up');
 }
 
+/** The tree of one mount. */
 export class Tree implements TreeContext, BusListener, FilterHost {
   readonly root: RootDirectory;
   readonly log: LogDirectory;
@@ -75,14 +80,22 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     listsLinks: false,
   };
   #port: ReplyPort = NO_PORT;
-  /** What the kernel knows. */
+  /** The nodes that the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
-  /** What the kernel has open, at the place that is its file handle; holes are free. */
+  /**
+   * The open files. The index is the number by which the kernel calls the file; undefined if it is
+   * free.
+   */
   readonly #handles: (Handle | undefined)[] = [];
+  /** The free indices of `#handles`. */
   readonly #freeHandles: FileHandle[] = [];
   readonly #counters: (() => StatusLines)[] = [];
 
-  /** @param logger told what no system call can be told of */
+  /**
+   * @param bus the source of the events
+   * @param owners the death watch of the owners
+   * @param logger reports errors and warnings that no system call's errno can carry
+   */
   constructor(
     readonly bus: Bus,
     readonly owners: Owners,
@@ -101,9 +114,9 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   }
 
   /**
-   * A driver carries the tree from now on.
-   * @param port where the tree answers blocked reads
-   * @param settleSoon has `bus.settleSome` called once the request that is being served has its reply
+   * Connects the tree to its driver.
+   * @param port answers blocked reads for the tree
+   * @param settleSoon makes the driver call `bus.settleSome` after the reply to the present request
    */
   attach(port: ReplyPort, settleSoon: () => void): void {
     this.#port = port;
@@ -122,27 +135,36 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     return this.#settings.filterLimits;
   }
 
-  /** Other settings for what there is and for what will be made. */
+  /** Changes settings, for the directories that exist and for new ones. */
   configure(changes: Partial<TreeSettings>): void {
     this.#settings = { ...this.#settings, ...changes };
     for (const directory of this.root.directories)
       directory.queue.limits = this.#settings.queueLimits;
   }
 
+  /** @returns an unused node id */
   newNodeId(): NodeId {
     return this.bus.inodes.next() as NodeId;
   }
 
-  /** The node id of a directory of events, with the numbers behind it for what is always in it. */
+  /**
+   * @returns an unused node id for a new directory of events; the numbers that follow it are
+   * reserved for the names that are always in the directory
+   */
   newDirectoryId(): NodeId {
     return this.bus.inodes.nextOf(EVENT_DIRECTORY_INODES) as NodeId;
   }
 
+  /** @returns an unused inode number for a new event */
   newInode(): number {
     return this.bus.inodes.next();
   }
 
-  /** A directory that stays as long as the mount, the daemon's own. */
+  /**
+   * Makes a directory that stays as long as the mount. The daemon's process owns it.
+   * @param name the directory's name
+   * @param mode permission bits
+   */
   addSticky(name: string, mode: number): void {
     const daemon = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, pid: process.pid };
     this.root.mkdir(name, mode, daemon).makeSticky();
@@ -150,6 +172,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   // ---- events
 
+  /** Passes a new event of the bus to process directories, the `log/` directory and streams. */
   take(event: Event): void {
     this.deliveries.take(event);
     this.log.announceNewest();
@@ -157,12 +180,13 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   }
 
   /**
-   * Answers blocked readers, some at a time. The deaths are drained first: a source, a timer or a
-   * RELEASE may have brought the events, with no request before them.
-   * @returns whether more readers wait for what has come
+   * Answers some of the blocked reads for which events have come. It drains the deaths first: a
+   * source, a timer or a RELEASE may have brought the events, with no request, and so no drain,
+   * before them.
+   * @returns whether readers remain that are not answered yet
    */
   settle(): boolean {
-    this.owners.drain(); // before the readers are walked, for a death ends some of them
+    this.owners.drain(); // before the loops over the readers: a death ends some readers
     const port = this.#port;
     port.cork();
     try {
@@ -173,27 +197,38 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     }
   }
 
-  // ---- what the kernel knows
+  // ---- nodes and open files, by the kernel's numbers
 
-  /** The node that the kernel means. ESTALE when it has ended. */
+  /**
+   * Finds a node by the kernel's number.
+   * @throws FsError ESTALE if the node has ended
+   */
   node(id: NodeId): Node {
     const node = this.#nodes.get(id);
     if (node === undefined || node.lifetime.over) throw new FsError(Errno.ESTALE, NODE_ENDED);
     return node;
   }
 
-  /** Why a lookup found nothing, in words: for the trace. @param parent the directory's node id */
+  /**
+   * Returns the reason, in words, that a lookup found nothing. For the trace.
+   * @param parent the directory's node id
+   * @param name the name that was looked up
+   */
   whyNotFound(parent: NodeId, name: string): string {
     const node = this.#nodes.get(parent);
     return node instanceof Directory ? node.whyNotFound(name) : NODE_ENDED;
   }
 
-  /** A reply names the node: the kernel counts one lookup more. */
+  /** Adds 1 to a node's lookup count: a reply names the node, and the kernel counts it too. */
   remember(node: Node): void {
     if (node.lookups++ === 0) this.#nodes.set(node.id, node);
   }
 
-  /** FORGET: the kernel counts `lookups` fewer, and at zero does not know the node any more. */
+  /**
+   * FORGET: lowers a node's lookup count. At zero the kernel does not know the node any more, and
+   * the tree drops it from the table of nodes.
+   * @param lookups the number to subtract
+   */
   forget(id: NodeId, lookups: number): void {
     const node = this.#nodes.get(id);
     if (node === undefined || id === ROOT_ID) return;
@@ -205,16 +240,20 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   }
 
   /**
-   * The node has ended: it is let go of now. The kernel keeps its inode until it needs the memory, even with time-outs
-   * of zero (fs/fuse/dir.c: delete_stale is virtiofs's), and will forget what is not there any more.
+   * Removes an ended node from the table of nodes, before the kernel's FORGET. The kernel keeps the
+   * inode until it needs the memory, even with time-outs of zero (fs/fuse/dir.c: only virtiofs uses
+   * delete_stale). Its later FORGET finds no node, and `forget` ignores it.
    */
   disown(node: Node): void {
     this.#nodes.delete(node.id);
   }
 
   /**
-   * Charges the caller what an open file of `node` will cost, before it is opened; then `enter` is to follow, or a refund.
-   * EDQUOT, and ENFILE when the mount has no memory left; root has some in reserve then, to look into what there is.
+   * Charges the caller for an open file of `node`, before the open. `enter` or a refund must
+   * follow. If the mount has no memory left, root can use a reserve, to look into the mount.
+   * @returns the charged account
+   * @throws FsError EDQUOT if a quota of the user or group refuses it, ENFILE if the mount has no
+   * memory left
    */
   chargeOpen(node: Node, { uid, gid }: Caller): QuotaAccount {
     const account = this.ledger.account(uid, gid);
@@ -223,8 +262,12 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   }
 
   /**
-   * Gives an open file the number that the kernel will use for it.
-   * @param account what `chargeOpen` has charged @param heap how much that was
+   * Enters an open file into the table, under the number by which the kernel will call it
+   * (fuse_open_out.fh).
+   * @param handle the open file
+   * @param account the account that `chargeOpen` has charged
+   * @param heap the charged memory, in bytes
+   * @returns the number
    */
   enter(handle: Handle, account: QuotaAccount, heap: number): FileHandle {
     handle.account = account;
@@ -236,7 +279,10 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     return free;
   }
 
-  /** The open file that the kernel means. ESTALE when what it is of has ended. */
+  /**
+   * Finds an open file by the kernel's number.
+   * @throws FsError ESTALE if the open node has ended, EBADF if no file has that number
+   */
   handle(fh: FileHandle): Handle {
     const handle = this.#handles[fh];
     if (handle === undefined) throw new FsError(Errno.EBADF, 'no such file is open');
@@ -244,7 +290,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     return handle;
   }
 
-  /** RELEASE: the last descriptor is closed. */
+  /** RELEASE: the last descriptor is closed. Removes the open file and refunds its memory. */
   leave(fh: FileHandle): void {
     const handle = this.#handles[fh];
     if (handle === undefined) return;
@@ -257,7 +303,10 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     handle.account?.refundItem('memory', handle.heap);
   }
 
-  /** Everybody who waits gets the end of the file: the daemon is going. */
+  /**
+   * Answers each blocked read with the end of the file, and does all postponed work: the daemon
+   * ends.
+   */
   end(): void {
     this.turns.finish();
     for (const group of this.streams.groups.values()) group.waiters.end(this.#port);
@@ -266,11 +315,15 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   // ---- status
 
-  /** More lines for `log/.status`. */
+  /**
+   * Adds lines to `log/.status`.
+   * @param counters returns the lines; called each time the daemon makes the file's text
+   */
   report(counters: () => StatusLines): void {
     this.#counters.push(counters);
   }
 
+  /** @returns the lines of `log/.status` */
   statusLines(): StatusLines {
     const { bus } = this;
     return [

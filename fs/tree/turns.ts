@@ -1,26 +1,31 @@
 /**
- * Long work that may wait, cut into turns: what a dead owner held is freed so, with requests served in between. What a
- * client can observe never waits for a turn.
+ * Long work that may be postponed, cut into turns of 1 ms between which the daemon serves requests.
+ * The daemon frees the memory of an ended directory this way. No effect that a client can observe
+ * waits for a turn.
  */
 
-/** Work that can be cut. */
+/** Work that can be done in steps. */
 export interface Task {
   /**
-   * Does a small part of the work, some 10 us of it.
-   * @returns whether all of it is done
+   * Does a small part of the work, about 10 us of it.
+   * @returns whether all of the work is done
    */
   step(): boolean;
 }
 
-/** How long one turn may hold the daemon. */
+/** The length of one turn, in which the daemon serves no request. */
 const TURN_MS = 1;
-/** Work begins at once where it is likely to fit: so much of each window may go to that, however many tasks come. */
+/**
+ * `add` works at once for at most AT_ONCE_MS in each window of WINDOW_MS, however many tasks come:
+ * a short task is done without a turn.
+ */
 const WINDOW_MS = 5;
 const AT_ONCE_MS = 1;
 
+/** The postponed tasks, in the order in which they were added. */
 export class Turns {
   #tasks: Task[] = [];
-  /** The first task that is not done. */
+  /** The index of the first task that is not done. */
   #first = 0;
   #isScheduled = false;
   #windowStartMs = -Infinity;
@@ -31,12 +36,14 @@ export class Turns {
     this.#schedule();
   };
 
-  /** How many tasks are not done. */
+  /** The number of tasks that are not done. */
   get pending(): number {
     return this.#tasks.length - this.#first;
   }
 
-  /** Takes a task: does it at once if that is quick, else in turns behind the tasks that wait already. */
+  /**
+   * Takes a task: does it at once if it is short, else in turns after the tasks that wait already.
+   */
   add(task: Task): void {
     this.#tasks.push(task);
     if (this.#isScheduled) return;
@@ -50,12 +57,16 @@ export class Turns {
     this.#schedule();
   }
 
-  /** Does all that waits, however long it takes: the daemon is going. */
+  /** Does all waiting tasks, however long that takes. Called when the daemon ends. */
   finish(): void {
     this.#work(Infinity);
   }
 
-  /** @returns how many milliseconds it took */
+  /**
+   * Works until the tasks are done or the time is over.
+   * @param mostMs the time, in milliseconds
+   * @returns the time spent, in milliseconds
+   */
   #work(mostMs: number): number {
     const startMs = performance.now();
     let spentMs = 0;

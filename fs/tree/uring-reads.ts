@@ -1,81 +1,96 @@
 /**
- * Reads of io_uring(7) that the kernel makes again.
+ * Recognizes reads that io_uring(7) repeats, so that the daemon can answer them with the end of the
+ * file.
  *
- * Where a READ of a regular file got fewer bytes than it asked for, io_uring asks for the rest by
- * itself (io_uring/rw.c, __io_read(): need_complete_io()): it polls the file, and if that is ready
- * it reads again, up to 128 times. It reads at the same offset, because fuse_direct_IO() does not
- * move the position (fs/fuse/file.c). So an event would be repeated, and a stream's reader would
- * not get what has come before its buffer is full. The daemon therefore answers a read of the rest
- * with the end of the file, and io_uring completes the READ with what it has.
+ * If a READ of a regular file gets fewer bytes than it asked for, io_uring asks for the rest by
+ * itself (io_uring/rw.c, __io_read(): need_complete_io()): it polls the file, and if the file is
+ * ready, it reads again, up to 128 times. It reads at the same offset, because fuse_direct_IO()
+ * does not move the position (fs/fuse/file.c). So the daemon would repeat an event, and a stream's
+ * reader would get no event before its buffer is full. Therefore the daemon answers a read of the
+ * rest with the end of the file, and io_uring completes the READ with the bytes that it has.
  *
- * Such a read is told by the polls of the same thread before it. poll(2), select(2) and epoll(7)
- * always ask for POLLHUP too (linux/fs/select.c, do_pollfd()); io_uring does not ask for it when it
- * reads. A READ of 4,096 bytes that gets 24 looks like this:
+ * The daemon recognizes such a read by the polls of the same thread before it. poll(2), select(2)
+ * and epoll(7) always ask for POLLHUP too (linux/fs/select.c, do_pollfd()); io_uring does not ask
+ * for it when it reads. A READ of 4,096 bytes that gets 24 causes these requests:
  *
  *   POLL  POLLIN                               may a read be tried?
  *   READ  offset 0, size 4096                  24 bytes
- *   POLL  POLLIN|POLLPRI|POLLERR|POLLRDNORM    is there more? Yes: else io_uring would wait until there is
+ *   POLL  POLLIN|POLLPRI|POLLERR|POLLRDNORM    is there more? The daemon answers yes: after a no,
+ *                                              io_uring would wait until there is more
  *   POLL  POLLIN
  *   READ  offset 0, size 4072                  0 bytes
  *
- * The kernel does not poll before a read where the file was opened with O_NONBLOCK, nor before
- * Linux 6.6.
+ * The kernel does not poll before a read if the file was opened with O_NONBLOCK, nor in any version
+ * before Linux 6.6.
  *
- * A thread is known by the number that the kernel gives it in the daemon's PID namespace. All
- * threads outside of it have number 0 and are taken for one: they can mistake each other's reads
- * only where they read the same open file with the same sizes.
+ * The daemon identifies a thread by its id in the daemon's PID namespace. All threads outside that
+ * namespace have id 0, and the daemon takes them for one thread. It can take one thread's read for
+ * another's only if both read the same open file with the same sizes.
  */
 
-/** Of so many threads of an open file the daemon knows the reads: of those that have read last. */
+/** The most threads of an open file whose reads the daemon tracks at a time. */
 const MOST_THREADS = 16;
-/** Of each thread so many reads of different sizes can be under way. */
+/** The most rests of different sizes or offsets that the daemon tracks for a thread. */
 const MOST_RESTS = 8;
 
-/** A read of the rest that the kernel will make. */
+/** A read of a rest, which the daemon expects from io_uring. */
 interface Rest {
   readonly offset: number;
   readonly size: number;
-  /** Whether it may ask for more: the read before it was as long as a request can be. */
+  /**
+   * Whether the read may ask for more than `size`: the read before it may have had the maximum size
+   * of a request (LONG_READ_BYTES).
+   */
   readonly isLeast: boolean;
-  /** How many of them. */
+  /** The number of equal reads that the daemon expects. */
   count: number;
 }
 
-/** A thread that reads an open file by io_uring. */
+/** A thread that reads an open file with io_uring. */
 export class UringThread {
   /**
-   * Whether its read that is being served may wait. One that io_uring only tries must not: the
-   * thread has other work.
+   * Whether the read that the daemon now serves may wait. A read that io_uring only tries must not
+   * wait: the thread has other work.
    */
   mayWait = true;
-  /** Whether its last request was a poll of io_uring's that was told to read. */
+  /**
+   * Whether the thread's last request was a poll from io_uring that the daemon answered with ready.
+   */
   #isReading = false;
+  /**
+   * Whether the last poll from io_uring shows that the next read is only tried: it must not wait.
+   */
   #isTrying = false;
   /**
-   * Whether the kernel polls before the thread's reads: then no other read of the thread's is
-   * io_uring's.
+   * Whether the kernel polls before the thread's io_uring reads. Then a read without such a poll is
+   * not from io_uring.
    */
   #triesFirst = false;
-  /** Whether it has polled after a read: before one, IORING_OP_POLL_ADD can look the same. */
+  /**
+   * Whether io_uring has polled after a read of the thread. A poll before a read can also be an
+   * IORING_OP_POLL_ADD, which looks the same.
+   */
   #hasWaited = false;
-  /** Its last request was a read that got fewer bytes than it asked for. */
+  /** The rest that the last request left, if that was a read that got too few bytes; else null. */
   #short: Rest | null = null;
+  /** The reads of a rest that the daemon expects. */
   readonly #rests: Rest[] = [];
 
+  /** @param tid the thread's id in the daemon's PID namespace; 0 for a thread outside it */
   constructor(readonly tid: number) {}
 
-  /** Whether the kernel will read the rest of something. */
+  /** Whether the daemon expects a read of a rest. */
   get hasRest(): boolean {
     return this.#rests.length > 0;
   }
 
   /**
-   * io_uring polls the file for this thread.
-   * @param tries whether it asks before a read, rather than after one
-   * @param isWatched whether the kernel wants to be told of a change: before a read only where
-   * another poll waits
-   * @param isReady whether the file can be read
-   * @returns what to say of that
+   * Notes that io_uring polls the file for this thread.
+   * @param tries true for a poll before a read, false for a poll after one
+   * @param isWatched whether the kernel asks for a wake-up when the file becomes ready; in a poll
+   * before a read it does so only if another poll waits
+   * @param isReady whether the file has bytes to read
+   * @returns whether the daemon answers the poll with ready
    */
   poll(tries: boolean, isWatched: boolean, isReady: boolean): boolean {
     const short = this.#short;
@@ -90,8 +105,10 @@ export class UringThread {
   }
 
   /**
-   * The thread reads.
-   * @returns whether it is the read of a rest, which gets no bytes
+   * Notes that the thread reads, and sets `mayWait` for this read.
+   * @param offset in bytes; 0 for a stream
+   * @param size in bytes
+   * @returns whether it is the read of a rest, which the daemon answers with no bytes
    */
   read(offset: number, size: number): boolean {
     const isRest = (this.#isReading || !this.#triesFirst) && this.#takeRest(offset, size);
@@ -101,7 +118,12 @@ export class UringThread {
     return isRest;
   }
 
-  /** Its read at `offset` got fewer bytes than it asked for: `rest` more. */
+  /**
+   * Notes that the thread's read got fewer bytes than it asked for, but some.
+   * @param offset the read's offset, in bytes
+   * @param rest the bytes that it did not get
+   * @param isLong whether the read may have had the maximum size of a request (LONG_READ_BYTES)
+   */
   gotShort(offset: number, rest: number, isLong: boolean): void {
     this.#short = { offset, size: rest, isLeast: isLong, count: 1 };
   }
@@ -115,7 +137,8 @@ export class UringThread {
       same.count++;
       return;
     }
-    if (this.#rests.length === MOST_RESTS) this.#rests.shift(); // it was cancelled, or the kernel reads it as it would without us
+    // The oldest was cancelled, or the kernel will repeat it as it would without this class.
+    if (this.#rests.length === MOST_RESTS) this.#rests.shift();
     this.#rests.push(short);
   }
 
@@ -129,21 +152,28 @@ export class UringThread {
   }
 }
 
-/** The threads that read an open file by io_uring. */
+/** The threads that read one open file with io_uring. */
 export class UringReads {
   readonly #threads: UringThread[] = [];
 
+  /** Whether the next thread takes the place of another one. */
   get isFull(): boolean {
     return this.#threads.length === MOST_THREADS;
   }
 
+  /**
+   * Finds a thread.
+   * @param tid the thread's id in the daemon's PID namespace
+   */
   find(tid: number): UringThread | undefined {
     return this.#threads.find((thread) => thread.tid === tid);
   }
 
   /**
-   * A thread more. Where there are as many as can be it takes the place of one, rather one that has
-   * nothing under way.
+   * Adds a thread. If there are MOST_THREADS already, it replaces the oldest thread of which no
+   * read of a rest is expected, or the oldest thread if there is none.
+   * @param tid the thread's id in the daemon's PID namespace
+   * @returns the new thread
    */
   add(tid: number): UringThread {
     if (this.isFull)

@@ -1,4 +1,7 @@
-/** An event that a user writes, as a file of a process directory: it can be changed, and it has an owner and a mode. */
+/**
+ * An event that a user makes as a file of a process directory. Users can change its text, and it
+ * has a uid, a gid and a mode.
+ */
 import type { Arena } from '../bus/arena.js';
 import type { EventQuota } from '../bus/quota.js';
 import { Event, type Holder, NOT_LOGGED, NO_TEXT, type Timestamp, now } from '../bus/event.js';
@@ -8,43 +11,67 @@ import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
 import { LF } from '../shared/ascii.js';
 
-/** Why what is larger than an event may be is refused. */
+/** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
 export const TOO_LONG = `an event has at most ${MAX_EVENT_BYTES} bytes`;
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
-/** Behind the text: the line end that it may lack, and the empty line that ends its record. */
+/**
+ * Bytes after the text: a line end, if the text lacks it, and the empty line that ends the record.
+ */
 const TRAILER_BYTES = 2;
-/** The most bytes that are held beyond the text: an eighth of it, so that appending costs little, and these. */
+/**
+ * The spare room of a text is at most an eighth of its size and these bytes. An appended text needs
+ * spare room, so that it is not moved at each write.
+ */
 const SPARE_BYTES = 64;
 
 /**
- * In so many full queues an event that grows pushes others out. Each may lose 4,096 events then, and a user may have
- * 256 of them: one write(2) would take a third of a second.
+ * The most full queues that may drop other events to make room for an event that grows. Each queue
+ * may drop 4,096 events, and a user may have 256 queues: without this bound, one write(2) would
+ * take a third of a second.
  */
 const MOST_FULL_QUEUES = 2;
 
-/** How much room a text of `size` bytes gets when it must be moved. */
+/** Returns the bytes to reserve for a text of `size` bytes that must be moved. */
 function roomFor(size: number): number {
   return size === 0 ? 0 : size + TRAILER_BYTES + (size >>> 4);
 }
 
-/** How much room it may have before it is moved to less. */
+/**
+ * Returns the most bytes that a text of `size` bytes may occupy; a text that occupies more is
+ * moved.
+ */
 function mostRoomFor(size: number): number {
   return size === 0 ? 0 : size + (size >>> 3) + SPARE_BYTES;
 }
 
+/** An event that a user makes as a file. */
 export class WrittenEvent extends Event {
-  /** How many open files may write it. While there is one, streams leave it in the queue. */
+  /**
+   * The number of open files that may write it. While there is one, streams leave it in the queue.
+   */
   #writers = 0;
-  /** The queues that hold it, which charge its size, and how many links each has to it. */
+  /**
+   * The queues that hold it, and the number of links of each. A queue charges its size for each
+   * link.
+   */
   readonly #holders = new Map<Holder, number>();
-  /** Where it is charged when only open files hold it. */
+  /**
+   * The account charged while only open files hold the event: that of the last queue; else null.
+   */
   keeper: EventQuota | null = null;
+  /** st_mode: type and permissions (inode(7)). */
   mode: number;
   accessed: Timestamp;
   changed: Timestamp;
 
+  /**
+   * @param arena keeps the text
+   * @param name the file's name, bytes as characters
+   * @param ino the inode number
+   * @param mode the permission bits; other bits are ignored
+   */
   constructor(
     private readonly arena: Arena,
     name: string,
@@ -63,13 +90,19 @@ export class WrittenEvent extends Event {
     return WRITTEN_EVENT_BYTES;
   }
 
-  /** An open file may write it. */
+  /**
+   * Counts an open file that may write the event: from the first on, streams leave it in its
+   * queues.
+   */
   writerOpened(): void {
     if (this.#writers++ > 0) return;
     for (const [holder, links] of this.#holders) holder.incomplete += links;
   }
 
-  /** That file is closed: after the last one each queue that holds the event may hand it over. */
+  /**
+   * Counts off an open file that may write the event, at its close. After the last one the event is
+   * complete, and the streams of each queue that holds it may take it.
+   */
   writerClosed(): void {
     if (--this.#writers > 0) return;
     for (const [holder, links] of this.#holders) {
@@ -83,7 +116,7 @@ export class WrittenEvent extends Event {
     if (!this.complete) holder.incomplete++;
     this.#holders.set(holder, (this.#holders.get(holder) ?? 0) + 1);
     this.renamed();
-    // Linked anew in the queue that has just dropped it to make room.
+    // The queue dropped the event to make room, and now links it again.
     this.keeper?.refund(1, this.length, this.heapBytes);
     this.keeper = null;
   }
@@ -101,14 +134,15 @@ export class WrittenEvent extends Event {
     this.renamed();
   }
 
-  /** One of its names is another now, or gone: that changes ctime only (inode(7)). */
+  /** Sets ctime, and nothing else: a name of the event was added, changed or removed (inode(7)). */
   renamed(): void {
     this.changed = now();
   }
 
   /**
-   * Somebody without rights has changed the text: it no longer runs as who made it (inode(7), set-user-ID). The kernel
-   * leaves that to us where it writes directly (fs/fuse/file.c).
+   * Clears the set-user-ID bit, and the set-group-ID bit if the group may execute (inode(7)): an
+   * unprivileged user has changed the text. For direct writes the kernel leaves that to the daemon
+   * (fs/fuse/file.c).
    */
   dropSetIds(): void {
     this.mode &= (this.mode & S_IXGRP) === 0 ? ~S_ISUID : ~(S_ISUID | S_ISGID);
@@ -133,7 +167,15 @@ export class WrittenEvent extends Event {
     );
   }
 
-  /** write(2) at `offset`. EFBIG when the text would be too large for an event, EDQUOT for one that holds it. */
+  /**
+   * write(2). Sets mtime and ctime.
+   * @param from the memory that has the bytes
+   * @param start where they begin in `from`
+   * @param length the number of bytes
+   * @param offset the place in the text, in bytes; a gap before it reads as zeros
+   * @throws FsError EFBIG if the text would be larger than an event may be; EDQUOT or ENOSPC if a
+   * queue or account that holds the event has no room
+   */
   write(from: Uint8Array, start: number, length: number, offset: number): void {
     const end = offset + length;
     if (end > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
@@ -142,14 +184,22 @@ export class WrittenEvent extends Event {
     this.#touch();
   }
 
-  /** truncate(2). EFBIG and EDQUOT as with `write`. */
+  /**
+   * truncate(2). Sets mtime and ctime.
+   * @param size the new length of the text, in bytes
+   * @throws FsError as `write` does
+   */
   truncate(size: number): void {
     if (size > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     this.#resize(size);
     this.#touch();
   }
 
-  /** chmod(2), chown(2), utimensat(2), truncate(2). */
+  /**
+   * chmod(2), chown(2), utimensat(2), truncate(2). Sets ctime.
+   * @param changes the attributes to set; absent ones stay
+   * @throws FsError as `truncate` does; then nothing has changed
+   */
   change(changes: AttributeChanges): void {
     if (changes.size !== undefined) this.truncate(changes.size);
     if (changes.mode !== undefined) this.mode = FileType.regular | (changes.mode & 0o7777);
@@ -172,7 +222,8 @@ export class WrittenEvent extends Event {
     }
     if (size > 0) {
       const { bytes, start } = this;
-      // What was behind the old end must read as zeros (truncate(2)), and line ends must stand behind the new one.
+      // The bytes between the old end and the new one read as zeros (truncate(2)), and line ends
+      // follow the new end.
       if (grown > 0) bytes.fill(0, start + this.length, start + size);
       bytes.fill(LF, start + size, start + size + TRAILER_BYTES);
     }
@@ -180,12 +231,17 @@ export class WrittenEvent extends Event {
     this.dropCaches();
   }
 
-  /** Before the size changes: a queue that must make room may drop this very event and refund what it was charged. */
+  /**
+   * Charges `bytes` more to each queue and account that holds the event, or throws with nothing
+   * changed. Called before `length` changes: a queue that makes room may drop this very event, and
+   * then it refunds the old length.
+   */
   #grow(bytes: number): void {
     const holders = [...this.#holders];
     const charged: [EventQuota, number][] = [];
     const undo = (): void => {
-      // What did not fit says why; what fitted shows only that it did.
+      // A trial charge shows only whether the bytes fit. If they do, `#resizeInAll` charges them
+      // after each queue has made room. If not, `assertFits` throws the reason.
       for (const [quota, amount] of charged) quota.refund(0, amount, 0);
     };
     let full = 0;
@@ -222,7 +278,10 @@ export class WrittenEvent extends Event {
     this.keeper?.forceCharge(0, bytes, 0);
   }
 
-  /** Each link that the queue drops on the way makes what the others need smaller. */
+  /**
+   * Has a queue make room for each of its links to the event. The queue may drop some of these
+   * links on the way: then it is asked again, with the smaller need of the others.
+   */
   #makeRoomIn(holder: Holder, bytes: number): void {
     for (let before = 0, links = this.#holders.get(holder) ?? 0; links > 0 && links !== before;) {
       holder.makeRoom(0, bytes * links, this);

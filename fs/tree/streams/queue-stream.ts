@@ -1,4 +1,4 @@
-/** A process directory's `.stream`: reading it takes events off the queue. */
+/** A process directory's `.stream`: a read(2) takes events off the directory's queue. */
 import { type Entry, type Queue, QueueReader } from '../../bus/queue.js';
 import type { LogIndex } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
@@ -11,22 +11,29 @@ import { STREAM_BYTES } from './streams.js';
 import { DotFile, type DotFileHost } from '../nodes/text-file.js';
 import { Waiters } from './waiters.js';
 
-/** A directory whose queue can be read. */
+/** A directory with a queue that a process can read. */
 export interface QueueDirectory extends DotFileHost {
   readonly queue: Queue<Entry>;
   readonly readers: QueueReaders;
-  /** The number in the log from which on nobody has been told. */
+  /** The number of the first event in the log for which no waiting reader has been woken yet. */
   readonly settledBefore: LogIndex;
-  /** A reader is about to get what is in here: checks that no owner's death was missed. */
+  /**
+   * Checks that the deaths were drained after the last event came (fs/tree/drain-check.ts). Called
+   * just before a reader is answered.
+   */
   beforeAnswer(): void;
-  /** Its contents have changed. */
+  /** Sets the directory's mtime and ctime: an event was taken. */
   changed(): void;
-  /** Its readers are answered when others are. */
+  /** Has the next settle of the bus answer the directory's readers. */
   unsettle(): void;
 }
 
+/** The file `.stream`. */
 export class QueueStreamFile extends DotFile<QueueDirectory> {
-  /** Whoever may read and change the directory may take events off it: each class needs r and w. */
+  /**
+   * The permission bits. A read takes events off the directory, so a class (user, group, others)
+   * may read only if it has both r and w on the directory.
+   */
   get permissions(): number {
     const { mode } = this.directory;
     return mode & 0o444 & ((mode & 0o222) << 1);
@@ -36,7 +43,10 @@ export class QueueStreamFile extends DotFile<QueueDirectory> {
     return STREAM_BYTES;
   }
 
-  /** EDQUOT, ENOSPC. */
+  /**
+   * open(2). Charges the caller for a stream.
+   * @throws FsError EDQUOT or ENOSPC if a quota is used up
+   */
   override open(_flags: number, caller: Caller): Handle {
     const account = this.directory.ledger.account(caller.uid, caller.gid);
     account.chargeAll(QUEUE_STREAM_PRICE);
@@ -44,6 +54,7 @@ export class QueueStreamFile extends DotFile<QueueDirectory> {
   }
 }
 
+/** An open `.stream`. */
 export class QueueStreamHandle extends Handle {
   readonly #reader: QueueReader;
 
@@ -60,6 +71,7 @@ export class QueueStreamHandle extends Handle {
     return true;
   }
 
+  /** Whether a read returns bytes without blocking. */
   get ready(): boolean {
     return this.#reader.ready;
   }
@@ -74,7 +86,11 @@ export class QueueStreamHandle extends Handle {
     return true;
   }
 
-  /** Its share of what has come while it waited. */
+  /**
+   * Answers a blocked read with its share of the events.
+   * @param sink takes the bytes
+   * @param most the most events to take off the queue
+   */
   readShare(sink: Sink, most: number): void {
     this.node.directory.beforeAnswer();
     this.#reader.read(sink, most);
@@ -115,16 +131,17 @@ export class QueueStreamHandle extends Handle {
   }
 }
 
-/** Who waits for a process directory's events. */
+/** The blocked reads and pollers that wait for a process directory's events. */
 export class QueueReaders extends Waiters {
-  /** How many `.stream`s are open. */
+  /** The number of open `.stream`s of the directory. */
   opened = 0;
 
   /**
-   * Answers blocked reads, which share the events in order, and wakes the pollers.
-   * @param complete how many events can be taken
-   * @param most how many reads to answer
-   * @returns how many it answered
+   * Wakes all pollers, and answers blocked reads: each gets about the same number of events, in
+   * order.
+   * @param complete the number of events in the queue that can be taken
+   * @param most the most reads to answer
+   * @returns the number of reads answered
    */
   settle(port: ReplyPort, complete: number, most: number): number {
     this.wakePollers(port, Infinity);
@@ -132,7 +149,8 @@ export class QueueReaders extends Waiters {
     for (const read of this.reads) {
       if (answered === most) break;
       const handle = read.handle as QueueStreamHandle;
-      if (!handle.ready) continue; // one behind it may be: another read of its open file was cut
+      // A later read may still be ready: its open file may keep the rest of a record.
+      if (!handle.ready) continue;
       const share = Math.max(1, Math.ceil(complete / this.reads.size));
       complete -= share;
       const sink = port.begin(read.size);

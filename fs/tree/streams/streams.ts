@@ -1,4 +1,7 @@
-/** `stream` and `match/<filter>`: every open is a queue of its own, a cursor into the log that dies with the open file. */
+/**
+ * The files `stream` and `match/<filter>`. Each open file reads events independently of the others:
+ * it has its own cursor into the log.
+ */
 import { FilterGroup, Cursor } from '../../bus/cursor.js';
 import type { Event, LogIndex } from '../../bus/event.js';
 import { FilterIndex } from '../../bus/filter-index.js';
@@ -24,30 +27,33 @@ import { type StatusLine, type StatusLines, subscriberText } from '../../shared/
 import { Waiters } from './waiters.js';
 
 /**
- * How many readers are woken before other requests have their turn. Then the publisher and those who were woken run
- * while the rest are still to be woken, and these get what has come meanwhile in the same read. As many as the channel
- * answers with one system call (native/addon/fuse/reply_batch.h), measured: see docs/decisions/008-wake-64-at-a-time.md.
+ * The most readers that the daemon wakes before it serves other requests. The publisher and the
+ * woken readers run while the others still wait, and the others then get the events of the meantime
+ * in the same read. It is the number of replies that the channel sends with one system call
+ * (native/addon/fuse/reply_batch.h), and it was measured: see
+ * docs/decisions/008-wake-64-at-a-time.md.
  */
 export const WOKEN_AT_ONCE = 64;
 
 /**
- * The size that a stream shows, as files of sysfs show 4,096: with none, sendfile(2) would say that it has ended, without
- * asking (mm/filemap.c, filemap_splice_read), and busybox's cat would believe it.
+ * The size of a stream in stat(2), 4,096 as for files of sysfs. With size 0, sendfile(2) would
+ * return the end of the file without a READ (mm/filemap.c, filemap_splice_read), and busybox's cat
+ * would end.
  */
 export const STREAM_BYTES = 4096;
 
 /** The most streams that `.status` lists. */
 const MOST_LISTED = 256;
 
-/** All streams with one filter: an event is looked at once for all of them. */
+/** All streams with one filter: the daemon matches an event once for all of them. */
 export class StreamGroup extends FilterGroup {
   readonly handles = new Set<StreamHandle>();
   readonly waiters = new Waiters();
 
   /**
-   * Events have come: wakes pollers, and answers blocked reads with all that there is.
-   * @param most how many pollers and reads together
-   * @returns how many it woke and answered
+   * Wakes pollers, and answers blocked reads with all the events that have come and fit.
+   * @param most the most pollers and reads together
+   * @returns the number of pollers woken and reads answered
    */
   settle(port: ReplyPort, most: number): number {
     const woken = this.waiters.wakePollers(port, most);
@@ -55,8 +61,8 @@ export class StreamGroup extends FilterGroup {
   }
 
   /**
-   * Answers the blocked reads that are first in line. Most stand at the same place, and those of them with the same room get
-   * the same bytes, made once.
+   * Answers the first blocked reads. Most cursors are at the same place. Consecutive reads at the
+   * same place and with the same size get the same bytes, which are made once, in one `answer`.
    */
   #answerSome(port: ReplyPort, most: number): number {
     let batch: ParkedRead[] = [];
@@ -82,7 +88,7 @@ export class StreamGroup extends FilterGroup {
         begun = { place: cursor.place, size: read.size, lost: cursor.toldLost };
         cursor.read(port.begin(read.size));
       } else {
-        // It has come back since, or another read of the same open file has taken the events.
+        // It was answered and blocks again, or another read of its open file has taken the events.
         continue;
       }
       handle.chargeRest();
@@ -95,13 +101,15 @@ export class StreamGroup extends FilterGroup {
   }
 }
 
-/** The groups, by their filter's text. A group lasts as long as a stream is open. */
+/** All open streams of the log. */
 export class Streams {
+  /** The groups, by their filter's text. A group exists as long as one of its streams is open. */
   readonly groups = new Map<string, StreamGroup>();
-  /** How many are open. */
+  /** The number of open streams. */
   size = 0;
+  /** Finds the groups whose filter may match an event. */
   readonly #index = new FilterIndex<StreamGroup>();
-  /** The groups that have got events since they were settled. */
+  /** The groups with new events, whose readers are not all answered yet. */
   readonly #fresh = new Set<StreamGroup>();
 
   constructor(
@@ -109,7 +117,7 @@ export class Streams {
     readonly ledger: QuotaLedger,
   ) {}
 
-  /** An event has come. */
+  /** Offers a new event to each group whose filter may match it. */
   take(event: Event): void {
     this.#index.offer(event, this.#deliver);
   }
@@ -118,13 +126,13 @@ export class Streams {
     if (group.take(event)) this.#fresh.add(group);
   };
 
-  /** The number in the log from which on nobody has been told. */
+  /** The number of the first event in the log that came after the last `settle` began. */
   settled = 0 as LogIndex;
 
   /**
-   * Answers some of the blocked reads with what has come, WOKEN_AT_ONCE of all groups together: a user may have a
-   * thousand groups.
-   * @returns whether there are more
+   * Wakes pollers and answers blocked reads, at most WOKEN_AT_ONCE of all groups together: a user
+   * may have a thousand groups.
+   * @returns whether groups remain whose readers are not all answered
    */
   settle(port: ReplyPort): boolean {
     this.settled = this.log.next;
@@ -138,7 +146,13 @@ export class Streams {
     return this.#fresh.size > 0;
   }
 
-  /** EDQUOT, ENOSPC. */
+  /**
+   * Opens a stream that begins after the newest event, and charges the caller for it.
+   * @param node the file that is opened
+   * @param filter the stream's filter
+   * @param caller the process that opens it
+   * @throws FsError EDQUOT or ENOSPC if a quota is used up
+   */
   open(node: Node, filter: Filter, caller: Caller): StreamHandle {
     const account = this.ledger.account(caller.uid, caller.gid);
     account.chargeAll(streamPrice(filter, this.log.limits.events));
@@ -154,7 +168,10 @@ export class Streams {
     return handle;
   }
 
-  /** `STREAM_0=pid=...` for each, but not for more than a person or a program can make use of. */
+  /**
+   * Returns a line `STREAM_0=pid=...` for each of the first 256 streams, and the number of the
+   * others.
+   */
   statusLines(): StatusLines {
     const lines: StatusLine[] = [];
     for (const group of this.groups.values()) {
@@ -174,6 +191,7 @@ export class Streams {
     return lines;
   }
 
+  /** Closes a stream and refunds its charge. The last stream of a group ends the group. */
   close(handle: StreamHandle): void {
     const { group } = handle;
     group.handles.delete(handle);
@@ -187,6 +205,7 @@ export class Streams {
   }
 }
 
+/** An open `stream` or file of `match/`. */
 export class StreamHandle extends Handle {
   readonly cursor: Cursor;
 
@@ -194,9 +213,9 @@ export class StreamHandle extends Handle {
     node: Node,
     readonly group: StreamGroup,
     readonly streams: Streams,
-    /** The thread that opened it, for `.status`. */
+    /** The id of the thread that opened it, for `.status`. */
     readonly openerPid: number,
-    /** Where the stream is charged, besides the open file. */
+    /** The account charged for the stream, in addition to the open file. */
     readonly streamAccount: QuotaAccount,
   ) {
     super(node);
@@ -244,7 +263,7 @@ export class StreamHandle extends Handle {
   }
 }
 
-/** `stream`, or a file of `match/` (match-directory.ts). */
+/** The file `stream`, or a file of `match/` (match-directory.ts). */
 export class StreamFile extends RootFile {
   constructor(
     id: NodeId,
@@ -254,7 +273,7 @@ export class StreamFile extends RootFile {
     super(id, lifetime, 0o444);
   }
 
-  /** Which events it shows. */
+  /** The filter of each open file. */
   protected get filter(): Filter {
     return EVERYTHING;
   }

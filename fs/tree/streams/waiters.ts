@@ -1,50 +1,52 @@
 /**
- * Who waits for the events of one queue, or of one filter: blocked reads in the order in which they came, and pollers. A blocked
- * read leaves in one of three ways, each of which is here: it is answered, it fails, or it was interrupted.
+ * The waiters for the events of one queue or of one filter: blocked reads, in the order in which
+ * they came, and pollers. A blocked read leaves in one of three ways, all in this file: the daemon
+ * answers it, the daemon fails it, or a signal interrupts it.
  */
 import type { Handle, ParkedRead } from '../nodes/node.js';
 import type { ReplyPort } from '../ports.js';
 
+/** The blocked reads and pollers of one queue or filter. */
 export class Waiters {
-  /** The blocked reads. Whoever walks them may take out the one that is walked. */
+  /** The blocked reads. A loop over them may remove the read that it is at. */
   readonly reads = new Set<ParkedRead>();
-  /** Made when the first comes: most directories are never polled. */
+  /** Null until the first poller comes: most directories are never polled. */
   #pollers: Set<Handle> | null = null;
 
-  /** How many reads and pollers wait. */
+  /** The number of blocked reads and pollers. */
   get size(): number {
     return this.reads.size + (this.#pollers?.size ?? 0);
   }
 
-  /** Whether an event that comes now must be told of. */
+  /** Whether a blocked read or a poller waits. */
   get any(): boolean {
     return this.reads.size > 0 || (this.#pollers !== null && this.#pollers.size > 0);
   }
 
-  /** A read blocks. */
+  /** Adds a read that blocks. */
   park(read: ParkedRead): void {
     this.reads.add(read);
   }
 
-  /** A read is about to be answered, or was interrupted. */
+  /** Removes a read that the daemon is about to answer, or that a signal has interrupted. */
   unpark(read: ParkedRead): void {
     this.reads.delete(read);
   }
 
-  /** An open file is polled. */
+  /** Adds an open file that is polled: the next event wakes its pollers. */
   watch(handle: Handle): void {
     (this.#pollers ??= new Set()).add(handle);
   }
 
-  /** An open file is closed. */
+  /** Removes an open file that is closed. */
   unwatch(handle: Handle): void {
     this.#pollers?.delete(handle);
   }
 
   /**
-   * Wakes pollers.
-   * @param most how many
-   * @returns how many
+   * Wakes pollers and removes them.
+   * @param most the most open files whose pollers it wakes
+   * @returns the number of these
    */
   wakePollers(port: ReplyPort, most: number): number {
     const pollers = this.#pollers;
@@ -60,10 +62,10 @@ export class Waiters {
   }
 
   /**
-   * What they wait for has ended: fails some blocked reads and wakes some pollers.
+   * Fails some blocked reads and wakes some pollers: their directory has ended.
    * @param errno positive, as in errno(3)
-   * @param most how many of each
-   * @returns whether none is left
+   * @param most the most of each
+   * @returns whether no read and no poller is left
    */
   failSome(port: ReplyPort, errno: number, most: number): boolean {
     let left = most;
@@ -76,7 +78,7 @@ export class Waiters {
     return this.#pollers === null || this.#pollers.size === 0;
   }
 
-  /** The daemon ends: every blocked read gets the end of the file. */
+  /** Answers every blocked read with the end of the file. Called when the daemon ends. */
   end(port: ReplyPort): void {
     for (const read of this.reads) {
       port.begin(0);
