@@ -60,6 +60,7 @@ export class EndLink extends Node {
     return entry.name;
   }
 
+  /** stat(2): the times are those of the event. While the queue is empty the link count is 0. */
   attributes(to: Attributes): void {
     const { directory } = this;
     const entry = directory.atEnd(this.end);

@@ -211,6 +211,7 @@ export class EventHandle extends Handle {
     return length;
   }
 
+  /** close(2). Releases the event, unless `closeEarly` has done so. */
   override release(): void {
     const { node } = this;
     const { event, directory } = node;

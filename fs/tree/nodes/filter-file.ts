@@ -237,6 +237,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     }
   }
 
+  /**
+   * close(2). Refunds the buffer and parses a text that was not parsed yet. Removes the filter if
+   * the file was opened with O_TRUNC and no write was tried.
+   */
   override release(): void {
     const { directory, lifetime } = this.node;
     this.#account?.refundItem('memory', this.#written.length);

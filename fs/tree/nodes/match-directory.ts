@@ -63,6 +63,7 @@ class MatchFile extends StreamFile {
     return Filter.parse(this.name);
   }
 
+  /** stat(2): the times are those of `match/`, so a FORGET does not change them. */
   override attributes(to: Attributes): void {
     super.attributes(to);
     to.atime = to.mtime = to.ctime = this.directory.born;

@@ -560,6 +560,10 @@ export class ProcessDirectory
     return [...READABLE.keys(), ...(this.#sticky ? [STICKY] : [])];
   }
 
+  /**
+   * getxattr(2). The value of sticky is empty.
+   * @throws FsError ENODATA if the directory has no attribute of that name
+   */
   override getXattr(name: string): string {
     if (name === STICKY && this.#sticky) return '';
     return READABLE.get(name)?.(this) ?? super.getXattr(name);
