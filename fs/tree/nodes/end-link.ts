@@ -1,4 +1,7 @@
-/** `head` and `tail`: symlinks to a directory's oldest and newest event, while it has one. */
+/**
+ * `head` and `tail`: symlinks to a directory's oldest and newest event. They exist while the queue
+ * has an event.
+ */
 import type { Timestamp } from '../../bus/event.js';
 import type { Entry } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -11,22 +14,24 @@ import {
   type NodeId,
 } from './node.js';
 
+/** The end of a queue: `head` is the oldest event, `tail` the newest. */
 export type End = 'head' | 'tail';
 
-/** The directory whose events it leads to. */
+/** The directory whose events the links lead to. */
 export interface EndsHost {
   readonly lifetime: Lifetime;
   readonly uid: number;
   readonly gid: number;
   readonly born: Timestamp;
-  /** The inode number of one of the names that it always has. */
+  /** Returns the inode number of a name that the directory always has. */
   inodeOf(name: string): number;
-  /** The event at one end, or undefined when there is none. */
+  /** Returns the event at one end, or undefined if the queue is empty. */
   atEnd(end: End): Entry | undefined;
-  /** The kernel has forgotten the link. */
+  /** Runs after the kernel has forgotten the link. */
   fixtureForgotten(name: string): void;
 }
 
+/** The symlink `head` or `tail`. */
 export class EndLink extends Node {
   readonly mode = FileType.symlink | 0o777;
   readonly #ino: number;
@@ -44,13 +49,18 @@ export class EndLink extends Node {
     return this.#ino;
   }
 
-  /** The name of the event at this end. ENOENT when the last has just gone. */
+  /**
+   * readlink(2).
+   * @returns the name of the event at this end
+   * @throws FsError ENOENT if the last event has just gone
+   */
   override readlink(): string {
     const entry = this.directory.atEnd(this.end);
     if (entry === undefined) throw new FsError(Errno.ENOENT, 'the queue is empty');
     return entry.name;
   }
 
+  /** stat(2): the times are those of the event. While the queue is empty the link count is 0. */
   attributes(to: Attributes): void {
     const { directory } = this;
     const entry = directory.atEnd(this.end);
@@ -63,6 +73,10 @@ export class EndLink extends Node {
     to.atime = to.mtime = to.ctime = entry?.event.time ?? directory.born;
   }
 
+  /**
+   * The kernel follows the link itself.
+   * @throws FsError ELOOP
+   */
   override open(): Handle {
     throw new FsError(Errno.ELOOP, 'it is a symlink');
   }

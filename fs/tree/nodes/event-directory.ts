@@ -1,4 +1,4 @@
-/** A directory that is a queue: process directories and `log/`. */
+/** Base class of the directories that are a queue: process directories and `log/`. */
 import type { Event, Timestamp } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 import { Sequence } from '../../bus/sequence.js';
@@ -21,53 +21,73 @@ import type { SpecialFile } from './special-file.js';
 import type { DotFileHost } from './text-file.js';
 import type { TreeContext } from '../context.js';
 
-/** Offsets of readdir: 0 is the start, 1 behind `.`, 2 behind `..`, then 3 + the position of the last event. */
+/**
+ * Offsets of readdir(3): 0 is the start, 1 is behind `.`, 2 is behind `..`. The offset behind an
+ * event is 3 + its position.
+ */
 const FIRST_ENTRY_OFFSET = 2;
 const LAST_FIXED_OFFSET = 3;
-/** FIFOs, sockets and symlinks come behind all events, however many there will have been. */
+/**
+ * The offsets of special files begin here: they come after all events that the queue can ever have.
+ */
 const FIRST_SPECIAL_OFFSET = 2 ** 50;
-/** head and tail come last, where they are listed. */
+/** The offsets of `head` and `tail` begin here: they come last, if they are listed. */
 const FIRST_LINK_OFFSET = 2 ** 51;
 const ENDS: readonly End[] = ['head', 'tail'];
 
 const FIXED_NAMES = ['head', 'tail', '.stream', '.filter', '.since', '.status'] as const;
 
 /**
- * The names that are always there, or as long as there is an event. No event and no user's file has
- * one. Their nodes are made anew after a FORGET. So that each has the same inode number then, it is
- * the directory's own and so many more.
+ * Maps each fixed name to the difference between its inode number and that of the directory. A
+ * fixed name is always there, or while the queue has an event. No event and no file of a user has
+ * one. After a FORGET the next lookup makes a new node, and the difference gives it the same inode
+ * number.
  */
 const FIXTURES: ReadonlyMap<string, number> = new Map(FIXED_NAMES.map((name, n) => [name, n + 1]));
 
-/** How many inode numbers a directory takes: its own, and those of what is always in it. */
+/** The number of inode numbers that a directory takes: its own, and those of the fixed names. */
 export const EVENT_DIRECTORY_INODES = 1 + FIXTURES.size;
 
+/** A directory whose entries are the events of a queue. */
 export abstract class EventDirectory
   extends Directory
   implements EventFileHost, DotFileHost, EndsHost, WatchedDirectory
 {
-  /** What it is called in the root. */
+  /** The name in the root. */
   abstract readonly name: string;
   abstract readonly uid: number;
   abstract readonly gid: number;
-  /** The nodes of head, tail and the dot files that the kernel knows. */
+  /** The nodes of the fixed names that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
-  /** FIFOs, sockets and symlinks, which are not events and not in the queue's order. */
+  /** The special files. They are not events and have no place in the order of the queue. */
   protected specials: Sequence<SpecialFile> | null = null;
-  /** The memory that they are charged besides the price of an entry each, in bytes. */
+  /** The memory that the special files are charged besides the price of an entry each, in bytes. */
   protected specialsHeap = 0;
-  /** The files that were opened through this directory and are open, also those that are in the queue no more. */
+  /**
+   * The files that were opened through this directory and are still open, also those that have left
+   * the queue.
+   */
   #openFiles: Set<EventFile> | null = null;
-  /** Everything before this position has been in a listing that somebody has read to its end; -1 when nobody has. */
+  /**
+   * Every entry before this position was in a listing that a process read to its end; -1 if no
+   * process has done so.
+   */
   protected listedTo = -1;
-  /** Set once somebody has asked for its attributes who may watch it: then what is delivered has to be announced. */
+  /**
+   * The watch candidates. Set once a thread that may watch the directory has asked for its
+   * attributes: then delivered events have to be announced.
+   */
   candidates: WatchCandidates | null = null;
-  /** The thread that asked last, and when, as long as it may have been to watch it; or -1. */
+  /**
+   * The asker: the thread that last asked for the attributes, while it may be about to watch the
+   * directory; else -1. `askedMs` is the time when it asked (performance.now()).
+   */
   asker = -1;
   askedMs = 0;
-  /** How often inotify was told of a delivered event. */
+  /** The number of delivered events that inotify was told of. */
   noticed = 0;
 
+  /** @param queue the entries that the directory shows */
   constructor(
     protected readonly context: TreeContext,
     id: NodeId,
@@ -77,33 +97,41 @@ export abstract class EventDirectory
     super(id, lifetime);
   }
 
-  /** Who holds how much of the mount. */
+  /** The ledger that says who holds how much of the mount. */
   get ledger(): QuotaLedger {
     return this.context.ledger;
   }
 
-  /** The inode number of head, tail or a dot file. */
+  /** Returns the inode number of a fixed name. */
   inodeOf(name: string): number {
     return this.id + FIXTURES.get(name)!;
   }
 
-  /** When its mode or owner was changed last: those of its dot files follow them. */
+  /** When the mode or owner changed last. The mode and owner of the dot files follow them. */
   get permitted(): Timestamp {
     return this.born;
   }
 
-  /** The event at one end, or undefined when there is none. */
+  /** Returns the event at one end, or undefined if the queue is empty. */
   atEnd(end: End): Entry | undefined {
     return end === 'head' ? this.queue.entries.first() : this.queue.entries.last();
   }
 
+  /**
+   * Finds a fixed name, an event or a special file.
+   * @param name bytes as characters
+   * @returns its node, or undefined
+   */
   lookup(name: string): Node | undefined {
     if (FIXTURES.has(name)) return this.#fixture(name);
     const entry = this.queue.entries.get(name);
     return entry === undefined ? this.specials?.get(name) : this.#fileOf(entry);
   }
 
-  /** Makes the node of one of the names that are not listed; undefined when it is none of them. */
+  /**
+   * Makes the node of a fixed name.
+   * @returns undefined if this directory has no such name, or has it only while there is an event
+   */
   protected makeFixture(name: string): Node | undefined {
     if (name !== 'head' && name !== 'tail') return undefined;
     return this.atEnd(name) === undefined
@@ -111,6 +139,9 @@ export abstract class EventDirectory
       : new EndLink(this.context.newNodeId(), this, name);
   }
 
+  /**
+   * Returns the known node of a fixed name, or makes it; undefined if the name does not exist now.
+   */
   #fixture(name: string): Node | undefined {
     const known = this.#fixtures?.get(name);
     if (known !== undefined)
@@ -120,16 +151,19 @@ export abstract class EventDirectory
     return made;
   }
 
-  /** The kernel has forgotten head, tail or a dot file. */
+  /** Runs after the kernel has forgotten the node of a fixed name. */
   fixtureForgotten(name: string): void {
     this.#fixtures?.delete(name);
     if (this.#fixtures?.size === 0) this.#fixtures = null;
   }
 
-  /** A reader is about to get what is in here: checks that no owner's death was missed. */
+  /** Checks, before a reader gets what the directory holds, that no owner's death was missed. */
   beforeAnswer(): void {}
 
-  /** The directory has ended: lets go of its own node and of those of head, tail and the dot files. */
+  /**
+   * Disowns the nodes of the directory itself and of the fixed names, after the directory has
+   * ended.
+   */
   protected letGoOfNodes(): void {
     this.context.disown(this);
     for (const node of this.#fixtures?.values() ?? []) this.context.disown(node);
@@ -137,8 +171,8 @@ export abstract class EventDirectory
   }
 
   /**
-   * The directory has ended: frees some of what it holds.
-   * @param most how many events, FIFOs, sockets and symlinks
+   * Frees some of what the directory holds, after it has ended.
+   * @param most the most events, special files and open files to free in this call
    * @returns whether nothing is left
    */
   protected freeSome(most: number): boolean {
@@ -162,6 +196,10 @@ export abstract class EventDirectory
     return this.queue.entries.nextPosition;
   }
 
+  /**
+   * readdir(3). Events come first, then special files, then `head` and `tail` if `list_links` is
+   * set.
+   */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (
@@ -188,7 +226,7 @@ export abstract class EventDirectory
     }
   }
 
-  /** False when there is no room for all of them. */
+  /** @returns false if there is no room for all of them */
   #listSpecials(offset: number, to: Listing): boolean {
     const { specials } = this;
     if (specials === null) return true;
@@ -201,28 +239,33 @@ export abstract class EventDirectory
     return true;
   }
 
-  /** The file called `name`, if that is an event of this queue. */
+  /** Returns the file of an event in this queue, or undefined. */
   protected eventFile(name: string): EventFile | undefined {
     const entry = this.queue.entries.get(name);
     return entry === undefined ? undefined : this.#fileOf(entry);
   }
 
-  /** What has just been delivered is to be told of, where somebody may watch. */
+  /** Queues the newest event for the notifier, if a process may watch the directory. */
   announceNewest(): void {
     if (this.candidates !== null || this.asker >= 0)
       this.context.inotify.announce(this, this.queue.entries.nextPosition - 1);
   }
 
-  /** Takes a file that somebody has made into the queue. */
+  /** Adds a file that a user made to the end of the queue. */
   protected join(file: EventFile): void {
     if (this.queue.add(file)) file.position = this.queue.entries.nextPosition - 1;
   }
 
-  /** Whether the name means something else here than a file that somebody makes. */
+  /** Whether the name has a meaning here, so that a user's file cannot have it. */
   isReserved(name: string): boolean {
     return name === 'head' || name === 'tail';
   }
 
+  /**
+   * unlink(2). The names `head` and `tail` remove the event that they lead to.
+   * @throws FsError ENOENT if no entry has the name, EPERM for a dot file and where `removeEntry`
+   * refuses
+   */
   override unlink(name: string): void {
     const entry =
       name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
@@ -239,15 +282,24 @@ export abstract class EventDirectory
       : 'nothing in the queue has that name';
   }
 
+  /**
+   * Removes an event for unlink(2).
+   * @param name its name in this directory
+   * @throws FsError EPERM if no user may remove it
+   */
   protected abstract removeEntry(name: string): void;
 
+  /** @returns whether there was such a special file */
   #unlinkSpecial(name: string): boolean {
     const file = this.takeSpecial(name);
     file?.unlinked();
     return file !== undefined;
   }
 
-  /** Takes a FIFO, a socket or a symlink out, and refunds it. */
+  /**
+   * Takes a special file out and refunds it.
+   * @returns the file, or undefined if no special file has that name
+   */
   protected takeSpecial(name: string): SpecialFile | undefined {
     const file = this.specials?.delete(name);
     if (file !== undefined) this.#refundSpecial(file);
@@ -259,24 +311,26 @@ export abstract class EventDirectory
     this.queue.quota?.refund(1, 0, heap);
   }
 
-  /** Puts one in, which is charged here already. */
+  /** Puts a special file in. The caller has already charged the account for it. */
   protected putSpecial(file: SpecialFile): void {
     (this.specials ??= new Sequence()).push(file.name, file);
     this.specialsHeap += file.heap;
   }
 
-  /** A file has been opened by its name here. */
+  /** Runs when a file is opened by its name here. */
   fileOpened(file: EventFile): void {
     (this.#openFiles ??= new Set()).add(file);
   }
 
-  /** Its last open file is closed, or is another directory's now. */
+  /** Runs when the last handle of a file is closed, or the file moves to another directory. */
   fileClosed(file: EventFile): void {
     this.#openFiles?.delete(file);
   }
 
   /**
-   * The directory has ended: what only open files of it hold is of use to nobody, for they all say ESTALE.
+   * Frees events that only open files of this ended directory hold. No process can use them,
+   * because every request for such a file fails with ESTALE.
+   * @param most the most files
    * @returns whether none is left
    */
   #closeSomeFiles(most: number): boolean {
@@ -290,10 +344,13 @@ export abstract class EventDirectory
     return true;
   }
 
-  /** Its contents have changed. */
+  /** Runs after the contents have changed. */
   changed(): void {}
 
-  /** The node of an entry: made at its first lookup, in the queue instead of the bare event until it is forgotten. */
+  /**
+   * Returns the node of an entry, made at its first lookup. It stays in the queue instead of the
+   * bare event until the kernel forgets it.
+   */
   #fileOf(entry: Entry): EventFile {
     if (entry instanceof EventFile) return entry;
     const { entries } = this.queue;
@@ -303,22 +360,28 @@ export abstract class EventDirectory
     return file;
   }
 
-  /** The kernel has forgotten a file: the bare event will do again where it has no name of its own here. */
+  /**
+   * Runs after the kernel has forgotten a file. If the file has the name of its event, the bare
+   * event takes its place in the queue again.
+   */
   fileForgotten(file: EventFile): void {
     const { entries } = this.queue;
     if (file.name === file.event.name && entries.at(file.position) === file)
       entries.set(file.position, file.event);
   }
 
-  /** A file is no longer in the queue, and nobody has it open. */
+  /** Drops the node of a file that is neither in the queue nor open. */
   disown(file: EventFile): void {
     this.context.disown(file);
   }
 
-  /** A file's last writer has closed it. */
+  /** Runs when the last writer of a file has closed it. */
   fileComplete(): void {}
 
-  /** An entry for an event, under its own name or, where a user has taken that, under another. */
+  /**
+   * Returns an entry for an event: under its own name, or under another if a user has taken that
+   * name.
+   */
   protected entryFor(event: Event): Entry {
     if (this.specials === null && this.queue.surelyTakes(event)) return event;
     const name = this.queue.freeName(event.name, this.specials);

@@ -1,4 +1,4 @@
-/** An event as a file of one directory: what its node id stands for. Made when it is looked up. */
+/** The node of an event in one directory. The directory makes it at the first lookup. */
 import type { Event } from '../../bus/event.js';
 import type { Entry } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
@@ -18,33 +18,38 @@ import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 
-/** An event that was delivered is its directory's user's to read. */
+/** The mode of a delivered event: the directory's user and group may read it. */
 const DELIVERED_MODE = FileType.regular | 0o440;
 
-/** The directory that an event's file is in. */
+/** The directory that the file of an event is in. */
 export interface EventFileHost {
   readonly lifetime: Lifetime;
   readonly uid: number;
   readonly gid: number;
-  /** A reader is about to get what is in here: checks that no owner's death was missed. */
+  /** Checks, before a reader gets what the directory holds, that no owner's death was missed. */
   beforeAnswer(): void;
-  /** The file has been opened by its name here. */
+  /** Runs when the file is opened by its name in this directory. */
   fileOpened(file: EventFile): void;
-  /** Its last open file is closed, or is another directory's now. */
+  /** Runs when the last handle of the file is closed, or the file moves to another directory. */
   fileClosed(file: EventFile): void;
-  /** The kernel has forgotten the file. */
+  /** Runs after the kernel has forgotten the file. */
   fileForgotten(file: EventFile): void;
-  /** The file is no longer in the queue, and not open. */
+  /** Runs when the file is neither in the queue nor open. */
   disown(file: EventFile): void;
 }
 
+/** An event as a file of one directory. */
 export class EventFile extends Node implements Entry {
-  /** Where it stands in its directory's queue. */
+  /** The position in the queue of its directory. */
   position = -1;
   #isDropped = false;
-  /** The directory has ended, and with it the open files' hold on the event. */
+  /** Whether the directory has ended and `closeEarly` has released the event. */
   isClosedEarly = false;
 
+  /**
+   * @param directory the directory that the file is in
+   * @param name its name there, which may differ from that of the event
+   */
   constructor(
     id: NodeId,
     public directory: EventFileHost,
@@ -54,7 +59,10 @@ export class EventFile extends Node implements Entry {
     super(id, directory.lifetime);
   }
 
-  /** All links to an event show the same inode number, whatever node ids the kernel knows them by. */
+  /**
+   * The inode number of the event: all links to an event show the same one, whatever their node
+   * ids.
+   */
   override get ino(): number {
     return this.event.ino;
   }
@@ -63,6 +71,10 @@ export class EventFile extends Node implements Entry {
     return this.event instanceof WrittenEvent ? this.event.mode : DELIVERED_MODE;
   }
 
+  /**
+   * stat(2). A written event has an owner, mode and times of its own; a delivered one has those of
+   * the directory and the time of the event.
+   */
   attributes(to: Attributes): void {
     const { event } = this;
     const owned = event instanceof WrittenEvent ? event : this.directory;
@@ -77,13 +89,21 @@ export class EventFile extends Node implements Entry {
     to.ctime = event instanceof WrittenEvent ? event.changed : event.time;
   }
 
+  /**
+   * chmod(2), chown(2), utimensat(2), truncate(2) of a written event.
+   * @throws FsError EPERM for a delivered event
+   */
   override change(changes: AttributeChanges): void {
     if (!(this.event instanceof WrittenEvent))
       throw new FsError(Errno.EPERM, 'a delivered event does not change');
     this.event.change(changes);
   }
 
-  /** ESTALE when the last queue has let go since the lookup: the kernel looks again. EPERM to write a delivered event. */
+  /**
+   * open(2).
+   * @throws FsError ESTALE if the last queue has let the event go since the lookup: the kernel
+   * looks the name up again. EPERM if the caller opens a delivered event for writing.
+   */
   open(flags: number, caller: Caller): Handle {
     const { event } = this;
     if (event.links === 0 && event.opens === 0)
@@ -98,11 +118,18 @@ export class EventFile extends Node implements Entry {
     return new EventHandle(this, writes);
   }
 
+  /**
+   * A write by a user other than uid 0 takes set-user-ID and set-group-ID off a written event (see
+   * `dropSetIds`).
+   */
   override written(caller: Caller): void {
     if (caller.uid !== 0 && this.event instanceof WrittenEvent) this.event.dropSetIds();
   }
 
-  /** rename(2): it is found elsewhere from now on, and lives as long as that. */
+  /**
+   * rename(2): moves the file to a name in this directory or another. It takes on the lifetime of
+   * that directory.
+   */
   moveTo(directory: EventFileHost, name: string): void {
     if (this.opens > 0) {
       this.directory.fileClosed(this);
@@ -114,24 +141,33 @@ export class EventFile extends Node implements Entry {
     if (this.event instanceof WrittenEvent) this.event.renamed();
   }
 
-  /** The kernel keeps its inode until it needs the memory; who has it open needs the node until it is closed. */
+  /**
+   * Runs when the queue has dropped the file by itself. The kernel keeps the inode until it needs
+   * the memory; an open file needs the node until it is closed.
+   */
   dropped(): void {
     this.#isDropped = true;
     this.letGoIfUnused();
   }
 
-  /** Lets the node go, if the queue has dropped it and nobody has it open any more. */
+  /** Disowns the node if the queue has dropped it and it is not open. */
   letGoIfUnused(): void {
     if (this.#isDropped && this.opens === 0) this.directory.disown(this);
   }
 
-  /** The directory has ended: nobody can read through what is open, so that the event is not kept for that. */
+  /**
+   * Releases the event for the open files of a directory that has ended: no process can read
+   * through them any more.
+   */
   closeEarly(): void {
     this.isClosedEarly = true;
     this.event.close(this.opens);
   }
 
-  /** A delivered event is kept for whoever has it open; a file's text is charged where it was written. */
+  /**
+   * An open file keeps a delivered event, so it is charged the event's text too. The text of a
+   * written event is charged where it was written.
+   */
   override get openHeap(): number {
     return HANDLE_BYTES + (this.event instanceof WrittenEvent ? 0 : this.event.length);
   }
@@ -141,7 +177,9 @@ export class EventFile extends Node implements Entry {
   }
 }
 
+/** An open event file. */
 export class EventHandle extends Handle {
+  /** @param writes whether the file is open for writing */
   constructor(
     override readonly node: EventFile,
     readonly writes: boolean,
@@ -160,6 +198,11 @@ export class EventHandle extends Handle {
     return true;
   }
 
+  /**
+   * write(2).
+   * @returns `length`
+   * @throws FsError EBADF if the file is not open for writing
+   */
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { event } = this.node;
     if (!this.writes || !(event instanceof WrittenEvent))
@@ -168,6 +211,7 @@ export class EventHandle extends Handle {
     return length;
   }
 
+  /** close(2). Releases the event, unless `closeEarly` has done so. */
   override release(): void {
     const { node } = this;
     const { event, directory } = node;

@@ -1,4 +1,7 @@
-/** `.filter`: which events a process directory takes. What is written replaces it, what is appended adds alternatives. */
+/**
+ * `.filter`: the filter of a process directory. A write replaces the filter; an append adds
+ * alternatives to it.
+ */
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
 import type { Caller } from '../../owners/owners.js';
@@ -11,39 +14,56 @@ import { LF } from '../../shared/ascii.js';
 import { O_TRUNC } from '../../shared/open-flags.js';
 
 const LINE_END = Uint8Array.of(LF);
-/** A text of that size is parsed with each write: that takes a millisecond. */
+/** A text of up to this size is parsed at each write: that takes a millisecond. */
 const PARSED_AT_ONCE_BYTES = 4 * 1024;
-/** A longer one is parsed when so much of it is new: all writes together cost what a few parses of the whole do. */
+/**
+ * A longer text is parsed when this share of it is new. All writes together then cost as much as a
+ * few parses of the whole text.
+ */
 const NEW_SHARE = 1 / 4;
 
-/** A directory that a filter can be written for. */
+/** A directory that has a filter. */
 export interface FilteredDirectory extends DotFileHost {
   readonly name: string;
   readonly filter: Filter;
   /** When the filter was set last. */
   readonly filtered: Timestamp;
-  /** How large a filter may be. */
+  /** The size limits of a filter. */
   readonly limits: FilterLimits;
   /** The open `.filter` that was written last, until something else sets the filter. */
   readonly lastWriter: UnparsedFilter | null;
+  /**
+   * Sets the filter.
+   * @param writer the open `.filter` that sets it
+   * @throws FsError EDQUOT or ENOSPC if the filter costs too much; then the old one stays
+   */
   setFilter(filter: Filter, writer?: UnparsedFilter | null): void;
-  /** A filter has been written that is looked at before the next event comes. */
+  /**
+   * Schedules the parsing of a written filter before the next event.
+   * @param writer the open `.filter` that holds its text
+   */
   parseLater(writer: UnparsedFilter): void;
-  /** A filter that was written and not looked at is looked at now. */
+  /** Parses the filter that was written and not parsed yet, if there is one. */
   parseUnparsed(): void;
-  /** An open `.filter` is closed. */
+  /** Runs when an open `.filter` is closed. */
   writerGone(writer: UnparsedFilter): void;
+  /** Logs a warning through the logger of the daemon. */
   warn(message: string): void;
 }
 
+/** The file `.filter` of a process directory. */
 export class FilterFile extends DotFile<FilteredDirectory> {
-  /** Whoever may only put events in (mode 0733) must not keep others' out: to write, each class needs r and w. */
+  /**
+   * The permission bits. A class (user, group, others) may write the filter only if it has both r
+   * and w on the directory: a user who may only put events in (mode 0733) must not keep out those
+   * of others.
+   */
   get permissions(): number {
     const readers = this.directory.mode & 0o444;
     return readers | (this.directory.mode & 0o222 & (readers >> 1));
   }
 
-  /** What a read shows: the filter and a line end, or nothing when everything is taken. */
+  /** The contents: the filter and a line end, or nothing if the filter takes everything. */
   get text(): string {
     const { filter } = this.directory;
     return filter.all ? '' : `${filter.text}\n`;
@@ -57,11 +77,15 @@ export class FilterFile extends DotFile<FilteredDirectory> {
     return this.directory.filtered;
   }
 
+  /** open(2). With O_TRUNC the old filter holds until a write, or until close(2) without one. */
   override open(flags: number, caller: Caller): Handle {
     return new FilterHandle(this, (flags & O_TRUNC) !== 0, caller);
   }
 
-  /** truncate(2) to nothing: everything is taken. */
+  /**
+   * truncate(2) to 0: the directory then takes everything.
+   * @throws FsError EINVAL for another size
+   */
   override change(changes: AttributeChanges): void {
     if (changes.size === 0) this.directory.setFilter(EVERYTHING);
     else if (changes.size !== undefined)
@@ -70,26 +94,35 @@ export class FilterFile extends DotFile<FilteredDirectory> {
   }
 }
 
-/** Something that has a filter's text which nobody has looked at yet. */
+/** The text of a filter that was written and not parsed yet. */
 export interface UnparsedFilter {
-  /** Parses it and sets the filter; where it is a bad one, nothing changes and the log says so. */
+  /**
+   * Parses the text and sets the filter. If that fails with an FsError, the old filter stays and
+   * the daemon logs a warning.
+   */
   parseNow(): void;
 }
 
+/** An open `.filter`. */
 class FilterHandle extends LiveTextHandle implements UnparsedFilter {
-  /** What has been written through it, `#length` bytes: bash writes what its builtins print line by line, a write(2) each. */
+  /**
+   * The text written so far, in the first `#length` bytes. It is kept because bash writes the
+   * output of its builtins line by line, one write(2) each.
+   */
   #written = Buffer.alloc(0);
   #length = 0;
-  /** How much of it stood in the filter that was set last. */
+  /** The length of the text that was in the filter set last, in bytes. */
   #parsed = 0;
-  /** Where the buffer is charged: the opener's. */
+  /** The account that the buffer is charged to: that of the opener. */
   #account: QuotaAccount | null = null;
   readonly #uid: number;
   readonly #gid: number;
 
   /**
-   * @param emptied opened with O_TRUNC: the old filter holds until a new one is written, so that `echo ... > .filter`
-   * never takes everything for a moment; it is taken off when the file is closed and no write was tried.
+   * @param emptied whether the file was opened with O_TRUNC and not written since. The old filter
+   * holds until a new one is written, so that `echo ... > .filter` never takes everything for a
+   * moment. Without an attempt to write, close(2) removes the filter.
+   * @param caller the opener
    */
   constructor(
     override readonly node: FilterFile,
@@ -102,9 +135,12 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
   }
 
   /**
-   * write(2) at 0 sets the filter, behind the last write or at the end adds to it. A long text that comes in small pieces is looked
-   * at when enough of it is new, when the file is closed, or before the next event.
-   * @throws FsError EINVAL for a bad one, EFBIG, EDQUOT and ENOSPC for one that is too large: it changes nothing
+   * write(2). At offset 0 it sets the filter; behind the last write, or at the end of the file, it
+   * adds to the filter. A long text that comes in small pieces is parsed when enough of it is new,
+   * when the file is closed, or before the next event.
+   * @returns `length`
+   * @throws FsError EINVAL for a text that is not a filter; EFBIG, EDQUOT or ENOSPC for one that is
+   * too large. Then nothing changes.
    */
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     this.emptied = false;
@@ -115,7 +151,8 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     if (!continues) this.#begin(offset);
     const [before, parsed] = [this.#length, this.#parsed];
     try {
-      // A line that was not ended ends where something is appended, as it does for who reads the file and writes it anew.
+      // An append ends a last line that has no line end, as for a program that reads the file and
+      // writes it anew.
       if (offset === APPEND && before > 0 && this.#written[before - 1] !== LF)
         this.#add(LINE_END, 0, 1);
       this.#add(bytes, start, length);
@@ -133,10 +170,13 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     return length;
   }
 
-  /** A text that does not continue what was written before: nothing, or the filter as it is, which is added to. */
+  /**
+   * Begins a new text: an empty one at offset 0, else the present filter, which the write adds to.
+   * @throws FsError EINVAL for an offset other than 0 and the end of the present filter
+   */
   #begin(offset: number): void {
     const { directory } = this.node;
-    if (offset !== 0) directory.parseUnparsed(); // what has been written elsewhere
+    if (offset !== 0) directory.parseUnparsed(); // a filter written through another open file
     const text = Buffer.from(offset === 0 ? '' : this.node.text, 'latin1');
     if (offset !== APPEND && offset !== text.length)
       throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
@@ -144,6 +184,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     this.#add(text, 0, text.length);
   }
 
+  /**
+   * Adds bytes to the text.
+   * @throws FsError EFBIG, EDQUOT or ENOSPC
+   */
   #add(bytes: Uint8Array, start: number, length: number): void {
     const { limits } = this.node.directory;
     const end = this.#length + length;
@@ -155,7 +199,11 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     this.#length = end;
   }
 
-  /** A larger buffer, which is charged. EDQUOT, ENOSPC. */
+  /**
+   * Makes the buffer larger and charges the opener for it.
+   * @param size in bytes
+   * @throws FsError EDQUOT or ENOSPC
+   */
   #grow(size: number): void {
     const account = this.#account ?? this.node.directory.ledger.account(this.#uid, this.#gid);
     account.chargeItem('memory', size - this.#written.length);
@@ -165,6 +213,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     this.#written = written;
   }
 
+  /**
+   * Parses the text and sets the filter.
+   * @throws FsError EINVAL or EFBIG for a text that is not a filter; EDQUOT or ENOSPC
+   */
   #parse(): void {
     const { directory } = this.node;
     directory.setFilter(
@@ -185,6 +237,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     }
   }
 
+  /**
+   * close(2). Refunds the buffer and parses a text that was not parsed yet. Removes the filter if
+   * the file was opened with O_TRUNC and no write was tried.
+   */
   override release(): void {
     const { directory, lifetime } = this.node;
     this.#account?.refundItem('memory', this.#written.length);

@@ -1,4 +1,7 @@
-/** `log/`: the last events as files. The daemon is its owner, so it is there as long as the mount. */
+/**
+ * `log/`: the last events as files. The daemon owns the directory, so it lasts as long as the
+ * mount.
+ */
 import type { Caller } from '../../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -7,13 +10,14 @@ import { StatusFile } from './text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
 
+/** The directory `log/`. It belongs to uid 0, and only the daemon changes it. */
 export class LogDirectory extends EventDirectory {
   readonly name = 'log';
   readonly mode = FileType.directory | 0o555;
   readonly uid = 0;
   readonly gid = 0;
 
-  /** @param daemonLines what `log/.status` says */
+  /** @param daemonLines returns the lines of `log/.status` */
   constructor(
     context: TreeContext,
     id: NodeId,
@@ -28,23 +32,27 @@ export class LogDirectory extends EventDirectory {
       : super.makeFixture(name);
   }
 
+  /** @throws FsError EPERM: only the daemon removes entries of the log */
   protected removeEntry(): void {
     throw new FsError(Errno.EPERM, 'the log forgets by itself');
   }
 
+  /** @throws FsError EPERM: only the daemon adds entries to the log */
   override create(_name: string, _mode: number, _flags: number, _caller: Caller): never {
     throw new FsError(Errno.EPERM, 'only the daemon writes the log');
   }
 
-  /** It never ends. */
+  /** Records nothing: `log/` never ends, so no open file has to be closed early. */
   override fileOpened(): void {}
 
+  /** stat(2): mtime and ctime are those of the newest event. */
   override attributes(to: Attributes): void {
     super.attributes(to);
     const newest = this.queue.entries.last();
     if (newest !== undefined) to.mtime = to.ctime = newest.event.time;
   }
 
+  /** Returns the lines of `log/.status`. */
   statusLines(): StatusLines {
     return this.daemonLines();
   }

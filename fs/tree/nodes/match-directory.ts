@@ -1,4 +1,7 @@
-/** `match/`: a name is a filter, and the file so called is a stream of the events that match. Nothing is listed. */
+/**
+ * `match/`: a name in it is a filter, and the file of that name is a stream of the events that
+ * match. A listing shows no names.
+ */
 import { Errno, FsError } from '../../shared/errors.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import { NAMED_COUNT, NAMED_FIRST } from '../../shared/id-allocator.js';
@@ -16,13 +19,14 @@ import { parse } from '../filter-charge.js';
 import { StreamFile } from '../streams/streams.js';
 import type { TreeContext } from '../context.js';
 
-/** How many names are remembered, but for those that are open. */
+/** The most names that the directory remembers, besides those of open files. */
 const MOST_KNOWN = 256;
 
 /**
- * The inode number of a file with that name: its FNV-1a hash, cut to the numbers that are set aside.
- * Any user may look up any number of names, so that no name is kept. Two names with one number do no
- * harm: each file has one link, and the kernel goes by node ids.
+ * Returns the inode number of the file with that name: the FNV-1a hash of the name, mapped to the
+ * numbers that are set aside for this. Any user may look up any number of names, so the daemon does
+ * not store a number for each name. Two names with the same number do no harm: each file has one
+ * link, and the kernel goes by node ids.
  */
 function inodeOf(name: string): number {
   let hash = 0x811c9dc5;
@@ -30,11 +34,14 @@ function inodeOf(name: string): number {
   return NAMED_FIRST + ((hash >>> 0) % NAMED_COUNT);
 }
 
-/** A file of `match/`. Its node is made anew after a FORGET, with the same number and times. */
+/**
+ * A file of `match/`. After a FORGET the next lookup makes a new node, with the same inode number
+ * and times.
+ */
 class MatchFile extends StreamFile {
   readonly #ino: number;
 
-  /** @param name the filter's text, which is one */
+  /** @param name the text of a valid filter */
   constructor(
     id: NodeId,
     private readonly directory: MatchDirectory,
@@ -49,18 +56,23 @@ class MatchFile extends StreamFile {
   }
 
   /**
-   * The filter, parsed at each open: any user may have the kernel know thousands of names, and a
-   * filter is charged to no user before a file is opened.
+   * The filter, parsed at each open. Any user may make the kernel remember thousands of names, and
+   * no user is charged for a filter before open(2).
    */
   protected override get filter(): Filter {
     return Filter.parse(this.name);
   }
 
+  /** stat(2): the times are those of `match/`, so a FORGET does not change them. */
   override attributes(to: Attributes): void {
     super.attributes(to);
     to.atime = to.mtime = to.ctime = this.directory.born;
   }
 
+  /**
+   * A file of `match/` has nothing to change.
+   * @throws FsError EPERM
+   */
   override change(): void {
     throw new FsError(Errno.EPERM, 'its name is all there is to it');
   }
@@ -70,6 +82,7 @@ class MatchFile extends StreamFile {
   }
 }
 
+/** The directory `match/`. */
 export class MatchDirectory extends Directory {
   readonly mode = FileType.directory | 0o555;
   readonly #known = new Map<string, StreamFile>();
@@ -81,7 +94,12 @@ export class MatchDirectory extends Directory {
     super(id, FOREVER);
   }
 
-  /** The stream of a filter. EINVAL when the name is not one, or one with too many terms or alternatives. */
+  /**
+   * Finds the stream of a filter.
+   * @param name the text of the filter, bytes as characters
+   * @returns the file, made if the directory does not remember it
+   * @throws FsError EINVAL if the name is not a filter, or has too many terms or alternatives
+   */
   lookup(name: string): Node {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
@@ -93,14 +111,15 @@ export class MatchDirectory extends Directory {
     return file;
   }
 
-  /** The kernel has forgotten the file of that name. */
+  /** Runs after the kernel has forgotten the file of that name. */
   forget(name: string): void {
     this.#known.delete(name);
   }
 
   /**
-   * Anyone can look up any number of names, and the kernel remembers them as long as it has memory. What is disowned is
-   * looked up anew when it is asked for again.
+   * Disowns one remembered file that is not open, if there are too many. Any user may look up any
+   * number of names, and the kernel remembers them as long as it has memory. The kernel looks a
+   * disowned file up again when a process asks for it.
    */
   #makeRoom(): void {
     if (this.#known.size < MOST_KNOWN) return;
@@ -111,6 +130,7 @@ export class MatchDirectory extends Directory {
     }
   }
 
+  /** Lists `.` and `..` only. */
   list(offset: number, to: Listing): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (offset < 2) to.add(ROOT_ID, FileType.directory, '..', 2);

@@ -1,4 +1,7 @@
-/** What all files and directories of the mount have in common, and all open files: each of the two knows the other. */
+/**
+ * Base classes of all nodes (files and directories of the mount) and of all handles (open files).
+ * Both are in one file because each refers to the other.
+ */
 import { type Timestamp, now } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
@@ -9,7 +12,10 @@ import { UringReads, type UringThread } from '../uring-reads.js';
 import type { QuotaAccount } from '../quota.js';
 
 declare const nodeId: unique symbol;
-/** What the kernel calls an inode by: fuse_in_header.nodeid. Never reused; 1 is the root. */
+/**
+ * A node id: the number by which the kernel names a node (fuse_in_header.nodeid). The daemon never
+ * reuses a number. 1 is the root.
+ */
 export type NodeId = number & { readonly [nodeId]: true };
 
 /** The file types of st_mode (inode(7)). */
@@ -20,21 +26,27 @@ export const FileType = {
   symlink: 0o120000,
   socket: 0o140000,
 } as const;
+/** The bits of st_mode that hold the file type (inode(7)). */
 export const TYPE_MASK = 0o170000;
+/** The bits of st_mode that hold permissions, set-user-ID, set-group-ID and sticky (inode(7)). */
 export const PERMISSION_BITS = 0o7777;
 
-/** As long as something is there. One for each process directory and all that is in it, one for all that never ends. */
+/**
+ * The mark that a process directory shares with everything in it. All nodes that last as long as
+ * the mount share one mark, {@link FOREVER}.
+ */
 export class Lifetime {
+  /** Whether the lifetime has ended. Then every node that shares it is stale. */
   over = false;
 }
 
-/** The lifetime of what stays as long as the mount. */
+/** The lifetime of nodes that last as long as the mount. */
 export const FOREVER = new Lifetime();
 
 /** The root's node id: FUSE_ROOT_ID. */
 export const ROOT_ID = 1 as NodeId;
 
-/** What stat(2) shows, filled in anew each time (fuse_attr). */
+/** The fields of stat(2) (fuse_attr). A node fills them in anew at each request. */
 export interface Attributes {
   ino: number;
   size: number;
@@ -47,7 +59,9 @@ export interface Attributes {
   ctime: Timestamp;
 }
 
-/** Attributes to be filled in, again and again. */
+/**
+ * Returns an object for {@link Node.attributes} to fill in. A caller may use it again and again.
+ */
 export function emptyAttributes(): Attributes {
   const time = now();
   return {
@@ -63,31 +77,50 @@ export function emptyAttributes(): Attributes {
   };
 }
 
-/** What chmod(2), chown(2), utimensat(2) and truncate(2) ask for; what is absent stays. */
+/**
+ * The changes that chmod(2), chown(2), utimensat(2) or truncate(2) requests. An absent field stays
+ * as it is.
+ */
 export interface AttributeChanges {
   mode?: number;
   uid?: number;
   gid?: number;
+  /** In bytes. */
   size?: number;
   atime?: Timestamp;
   mtime?: Timestamp;
 }
 
-/** One entry that readdir(3) shows. */
+/** The reply to one readdir(3), which a directory adds its entries to. */
 export interface Listing {
-  /** Adds an entry; `next` is the offset behind it. False when there is no room left. */
+  /**
+   * Adds an entry.
+   * @param ino its inode number
+   * @param type its type bits of st_mode
+   * @param name bytes as characters
+   * @param next the offset behind the entry
+   * @returns false if the reply has no room left
+   */
   add(ino: number, type: number, name: string, next: number): boolean;
 }
 
 const NO_ATTRIBUTE = 'it has no attribute of that name';
 
+/**
+ * A file or directory that the kernel knows by number. An operation that a class does not override
+ * fails with the documented errno.
+ */
 export abstract class Node {
-  /** The kernel's lookup count: how often a reply has named the node, less what FORGET took back. */
+  /**
+   * The kernel's lookup count: the number of replies that named the node, less the lookups that
+   * FORGET requests took back.
+   */
   lookups = 0;
-  /** How many handles are open on it. */
+  /** The number of open handles on the node. */
   opens = 0;
-  /** The node is stale once this is over. */
+  /** The node is stale once this lifetime is over. */
   lifetime: Lifetime;
+  /** When the daemon made the node. */
   readonly born: Timestamp = now();
 
   constructor(
@@ -110,112 +143,191 @@ export abstract class Node {
     return this.mode & TYPE_MASK;
   }
 
+  /**
+   * stat(2).
+   * @param to receives all fields
+   */
   abstract attributes(to: Attributes): void;
 
-  /** chmod(2), chown(2), utimensat(2), truncate(2). EPERM where nothing can be changed. */
+  /**
+   * chmod(2), chown(2), utimensat(2), truncate(2).
+   * @throws FsError EPERM unless a class overrides this
+   */
   change(_changes: AttributeChanges): void {
     throw new FsError(Errno.EPERM, 'its attributes do not change');
   }
 
-  /** What an open file of it costs, in bytes. */
+  /** The memory that the daemon charges for one open file of this node, in bytes. */
   get openHeap(): number {
     return HANDLE_BYTES;
   }
 
-  /** open(2): `flags` as the caller gave them. */
+  /**
+   * open(2).
+   * @param flags the flags as the caller passed them
+   * @returns a new handle
+   */
   abstract open(flags: number, caller: Caller): Handle;
 
-  /** write(2) has changed what is in it, or open(2) with O_TRUNC. */
+  /** Runs after write(2) has changed the contents, and after open(2) with O_TRUNC. */
   written(_caller: Caller): void {}
 
-  /** readlink(2). EINVAL for all but symlinks. */
+  /**
+   * readlink(2).
+   * @returns the target, bytes as characters
+   * @throws FsError EINVAL unless the node is a symlink
+   */
   readlink(): string {
     throw new FsError(Errno.EINVAL, 'it is no symlink');
   }
 
-  /** getxattr(2): the value, bytes as characters. ENODATA when it has none of that name. */
+  /**
+   * getxattr(2).
+   * @returns the value, bytes as characters
+   * @throws FsError ENODATA if the node has no attribute of that name
+   */
   getXattr(_name: string): string {
     throw new FsError(Errno.ENODATA, NO_ATTRIBUTE);
   }
 
-  /** setxattr(2). EOPNOTSUPP for a name that means nothing here. */
+  /**
+   * setxattr(2).
+   * @throws FsError EOPNOTSUPP for a name that has no meaning here
+   */
   setXattr(_name: string, _value: string, _caller: Caller): void {
     throw new FsError(Errno.EOPNOTSUPP, 'no such attribute here');
   }
 
-  /** removexattr(2). ENODATA when it has none of that name. */
+  /**
+   * removexattr(2).
+   * @throws FsError ENODATA if the node has no attribute of that name
+   */
   removeXattr(_name: string, _caller: Caller): void {
     throw new FsError(Errno.ENODATA, NO_ATTRIBUTE);
   }
 
-  /** listxattr(2). */
+  /**
+   * listxattr(2).
+   * @returns the names of the attributes
+   */
   listXattrs(): readonly string[] {
     return [];
   }
 
-  /** The kernel has forgotten the node: nothing refers to it but its place in the tree. */
+  /** Runs after the kernel has forgotten the node: then only the tree itself refers to it. */
   forgotten(): void {}
 }
 
-/** A directory. What it does not override it refuses. */
+/** A directory. An operation that a class does not override fails with the documented errno. */
 export abstract class Directory extends Node {
   /**
+   * Finds a child.
    * @param name bytes as characters
-   * @param _caller the process that looks, where that is known: it may not see a directory that another made under its PID
-   * @returns the child called so, or undefined
+   * @param _caller the process that looks the name up, if the driver knows it. It may not see a
+   * directory that another process made under its PID.
+   * @returns the child, or undefined
    */
   abstract lookup(name: string, _caller?: Caller): Node | undefined;
 
-  /** Why `lookup` finds nothing of that name, in words: for the trace. */
+  /** Returns the reason why `lookup` finds no child of that name, in words, for the trace. */
   whyNotFound(_name: string): string {
     return NOT_FOUND;
   }
 
-  /** Where a listing that begins now ends: what comes later is not in it, so that it ends however fast more comes. */
+  /**
+   * The position at which a listing that begins now ends. The listing leaves out later entries, so
+   * that it ends even if entries come faster than the caller reads.
+   */
   get listingEnd(): number {
     return 0;
   }
 
-  /** Lists from `offset` on, up to what `listingEnd` was when the listing began; offset 0 is the beginning. */
+  /**
+   * readdir(3).
+   * @param offset 0 for the beginning, else the `next` of the last entry that the caller has read
+   * @param to receives the entries until it has no room
+   * @param end the value of `listingEnd` when the listing began
+   */
   abstract list(offset: number, to: Listing, end?: number): void;
 
+  /**
+   * Refuses open(2) of a directory as a file.
+   * @throws FsError EISDIR
+   */
   override open(): Handle {
     throw new FsError(Errno.EISDIR, 'a directory is not opened like a file');
   }
 
-  /** open(2) with O_CREAT of a name that is free. */
+  /**
+   * open(2) with O_CREAT of a name that is free.
+   * @param _mode the permissions of the new file
+   * @param _flags as in `open`
+   * @returns a handle of the new file
+   * @throws FsError EPERM unless a class overrides this
+   */
   create(_name: string, _mode: number, _flags: number, _caller: Caller): Handle {
     throw new FsError(Errno.EPERM, 'no files can be made here');
   }
 
-  /** mknod(2), and bind(2) of a Unix socket. `mode` is type and permissions. */
+  /**
+   * mknod(2), and bind(2) of a Unix socket.
+   * @param _mode type and permissions
+   * @throws FsError EPERM unless a class overrides this
+   */
   mknod(_name: string, _mode: number, _caller: Caller): Node {
     throw new FsError(Errno.EPERM, 'no files can be made here');
   }
 
-  /** symlink(2). `target` is any text, bytes as characters. */
+  /**
+   * symlink(2).
+   * @param _target any text, bytes as characters
+   * @throws FsError EPERM unless a class overrides this
+   */
   symlink(_name: string, _target: string, _caller: Caller): Node {
     throw new FsError(Errno.EPERM, 'no symlinks can be made here');
   }
 
-  /** link(2). */
+  /**
+   * link(2).
+   * @param _node the file that gets another name
+   * @returns the node of the new name
+   * @throws FsError EPERM unless a class overrides this
+   */
   link(_name: string, _node: Node): Node {
     throw new FsError(Errno.EPERM, 'no files can be made here');
   }
 
-  /** rename(2) from here into `to`, which may be here too. With `noReplace` a name that is taken is EEXIST. */
+  /**
+   * rename(2) of a name in this directory.
+   * @param _to the target directory, which may be this one
+   * @param _noReplace whether a name that is taken is an error, EEXIST (RENAME_NOREPLACE)
+   * @throws FsError EPERM unless a class overrides this
+   */
   rename(_name: string, _to: Directory, _newName: string, _noReplace: boolean): void {
     throw new FsError(Errno.EPERM, 'nothing can be renamed here');
   }
 
+  /**
+   * mkdir(2).
+   * @param _mode permissions
+   * @throws FsError EPERM unless a class overrides this
+   */
   mkdir(_name: string, _mode: number, _caller: Caller): Directory {
     throw new FsError(Errno.EPERM, 'no directories can be made here');
   }
 
+  /**
+   * unlink(2).
+   * @throws FsError EPERM unless a class overrides this
+   */
   unlink(_name: string): void {
     throw new FsError(Errno.EPERM, 'nothing can be removed here');
   }
 
+  /**
+   * rmdir(2).
+   * @throws FsError EPERM unless a class overrides this
+   */
   rmdir(_name: string): void {
     throw new FsError(Errno.EPERM, 'nothing can be removed here');
   }
@@ -224,10 +336,10 @@ export abstract class Directory extends Node {
 // ---- open files
 
 declare const fileHandle: unique symbol;
-/** What the kernel calls an open file by: fuse_open_out.fh. */
+/** A file handle: the number by which the kernel names an open file (fuse_open_out.fh). */
 export type FileHandle = number & { readonly [fileHandle]: true };
 
-/** Readiness, as in poll(2). */
+/** The bits of poll(2). */
 export const Poll = {
   in: 0x001,
   out: 0x004,
@@ -236,40 +348,50 @@ export const Poll = {
   readNormal: 0x040,
   writeNormal: 0x100,
 } as const;
-/** With these two in the mask only POLLIN is set where io_uring polls for a read. */
+/**
+ * io_uring polls for a read with POLLIN and without POLLHUP. poll(2), select(2) and epoll(7) always
+ * ask for POLLHUP too (fs/tree/uring-reads.ts).
+ */
 const URING_MASK = Poll.in | Poll.hangUp;
-/** A regular file is always ready. */
+/** The readiness of a regular file. */
 export const ALWAYS_READY = Poll.in | Poll.out | Poll.readNormal | Poll.writeNormal;
 
-/** The offset of a write with O_APPEND: where the end is, the kernel does not know. */
+/** The offset of a write with O_APPEND: the kernel does not know where the file ends. */
 export const APPEND = -1;
 
-/** A read(2) that waits for an event. Plain data: the driver knows the request by `slot`. */
+/** A blocked read(2). Plain data: the driver finds the request by `slot`. */
 export interface ParkedRead {
   readonly slot: number;
   readonly handle: Handle;
-  /** The most bytes it takes. */
+  /** The most bytes that the reader takes. */
   readonly size: number;
 }
 
-/** What every open file has in common. What it does not override it refuses. */
+/**
+ * An open file of the mount. An operation that a class does not override fails with the documented
+ * errno.
+ */
 export abstract class Handle {
-  /** By which the kernel wakes who polls it (fuse_poll_in.kh), as two words; set while somebody does. */
+  /**
+   * The key by which the kernel wakes pollers of this file (fuse_poll_in.kh), as two 32-bit words.
+   * It is set while a process polls.
+   */
   pollKeyLow = 0;
   pollKeyHigh = 0;
-  /** Where it is charged since it has a number, and how many bytes of memory. */
+  /** The account that the tree charges for the handle, from the time when it has a file handle. */
   account: QuotaAccount | null = null;
+  /** The memory charged for the handle, in bytes. */
   heap = 0;
 
-  /** For how many bytes of a record that was read in part it is charged. */
+  /** The number of kept bytes of a partly read record for which the account is charged. */
   #rest = 0;
 
-  /** The threads that read it by io_uring, once one does. */
+  /** The threads that read the file by io_uring, or null before the first one does. */
   #uring: UringReads | null = null;
   /**
-   * The last read of a thread that is none of those: without a poll before it nothing tells that
-   * io_uring reads until it has got too few bytes. Which thread, where, and how many more it asked
-   * for.
+   * The last short read of a thread that `#uring` does not hold: the thread, the offset, and the
+   * number of bytes that the read lacked. Without a poll before the read, the daemon can see that
+   * io_uring reads only when a read gets too few bytes.
    */
   #shortTid = 0;
   #shortOffset = 0;
@@ -277,25 +399,37 @@ export abstract class Handle {
 
   constructor(readonly node: Node) {}
 
-  /** Whether it is a stream: cannot be seeked, and reads block. */
+  /** Whether the file is a stream: it has no position to seek, and its reads block. */
   get isStream(): boolean {
     return false;
   }
 
-  /** read(2). False, with nothing put, when there is nothing yet and the caller must wait: only streams do that. */
+  /**
+   * read(2).
+   * @param _offset in bytes; a stream ignores it
+   * @param _sink receives the bytes
+   * @returns false, with no bytes put, if there is no data yet and the caller must wait. Only a
+   * stream returns false.
+   * @throws FsError EINVAL unless a class overrides this
+   */
   read(_offset: number, _sink: Sink): boolean {
     throw new FsError(Errno.EINVAL, 'it can not be read');
   }
 
   /**
-   * Whether all that a read would hand over has come since those who wait were told last. They will be told soon, and more may
-   * have come by then: a read that may wait does so with them.
+   * Whether everything that a read would return has come since the tree last woke blocked readers.
+   * The tree wakes them soon, and by then more may have come: a read that may wait is answered
+   * together with them.
    */
   get isFresh(): boolean {
     return false;
   }
 
-  /** Charges the opener `more` bytes of memory, or less. EDQUOT, ENOSPC. */
+  /**
+   * Charges the opener for memory.
+   * @param more in bytes; a negative number refunds
+   * @throws FsError EDQUOT or ENOSPC
+   */
   protected chargeHeap(more: number): void {
     if (more > 0) this.account?.chargeItem('memory', more);
     else this.account?.refundItem('memory', -more);
@@ -303,8 +437,11 @@ export abstract class Handle {
   }
 
   /**
-   * Before a stream is read. Where there is no room for a whole record, what did not fit is kept for the next read, which must not
-   * be refused: so this one is. EDQUOT, ENOSPC.
+   * Refuses a read whose rest the opener could not be charged for. A stream calls it before each
+   * read. If a whole record does not fit `room`, the handle keeps its rest for the next read. That
+   * read must not fail, so this one fails instead.
+   * @param room the bytes that the read takes
+   * @throws FsError EDQUOT or ENOSPC
    */
   protected assertRestFits(room: number): void {
     const { account } = this;
@@ -312,12 +449,12 @@ export abstract class Handle {
       account.chargeItem('memory', MAX_EVENT_BYTES);
   }
 
-  /** How many bytes are kept of a record that was read in part. */
+  /** The number of bytes that the handle keeps of a partly read record. */
   get restLength(): number {
     return 0;
   }
 
-  /** Charges what is kept of a record now. */
+  /** Adapts the charge to the number of bytes that the handle now keeps. It never fails. */
   chargeRest(): void {
     const rest = this.restLength;
     if (rest === this.#rest) return;
@@ -327,29 +464,45 @@ export abstract class Handle {
     this.heap += more;
   }
 
-  /** write(2), at the end when `offset` is {@link APPEND}; gives how many bytes it took. */
+  /**
+   * write(2).
+   * @param _bytes the buffer that holds the text
+   * @param _start where the text begins in it
+   * @param _length in bytes
+   * @param _offset in bytes, or {@link APPEND} for the end of the file
+   * @returns the number of bytes taken
+   * @throws FsError EINVAL unless a class overrides this
+   */
   write(_bytes: Uint8Array, _start: number, _length: number, _offset: number): number {
     throw new FsError(Errno.EINVAL, 'it can not be written');
   }
 
-  /** The read waits from now on until the tree answers it through the port. */
+  /**
+   * Parks a read: it waits until the tree answers it through the reply port.
+   * @throws FsError EAGAIN unless a class overrides this
+   */
   park(_read: ParkedRead): void {
     throw new FsError(Errno.EAGAIN, 'its reads never wait');
   }
 
-  /** The read has been interrupted: it waits no more. */
+  /** Ends the wait of a parked read that was interrupted. */
   unpark(_read: ParkedRead): void {}
 
-  /** poll(2): what it is ready for. */
+  /**
+   * poll(2).
+   * @returns the ready events, bits of {@link Poll}
+   */
   poll(): number {
     return ALWAYS_READY;
   }
 
   /**
-   * poll(2) by a thread that asks for `events`.
-   * @param isWatched whether the kernel asks to be told of a change
-   * @returns what it is ready for, or what makes io_uring complete a READ that has got all that
-   * there is
+   * poll(2) by a thread.
+   * @param tid the thread, or 0 if it is outside the daemon's PID namespace
+   * @param events the events that the thread asks for, bits of {@link Poll}
+   * @param isWatched whether the kernel wants to be told of a change
+   * @returns the ready events. POLLIN and POLLRDNORM are among them too where they make io_uring
+   * complete a READ that has got all that there is.
    */
   pollFor(tid: number, events: number, isWatched: boolean): number {
     const ready = this.poll();
@@ -359,13 +512,19 @@ export abstract class Handle {
     return isReady ? ready | Poll.in | Poll.readNormal : ready;
   }
 
-  /** The thread, if it reads by io_uring. */
+  /**
+   * Finds a thread that reads the file by io_uring.
+   * @param tid as in `pollFor`
+   * @returns undefined for any other thread
+   */
   uringThread(tid: number): UringThread | undefined {
     return this.#uring === null ? undefined : this.#uring.find(tid);
   }
 
   /**
-   * Undefined where there is no memory to be had for it: then io_uring reads as it does anywhere.
+   * Starts to record the reads of a thread.
+   * @returns undefined if the opener may hold no more memory: then io_uring reads this file like
+   * any other
    */
   #addUringThread(tid: number): UringThread | undefined {
     this.#uring ??= new UringReads();
@@ -380,8 +539,11 @@ export abstract class Handle {
   }
 
   /**
-   * A read got fewer bytes than it asked for, but some.
-   * @param rest how many more it asked for @param isLong whether it was as long as a request can be
+   * Records that a read got fewer bytes than it asked for, but some.
+   * @param tid as in `pollFor`
+   * @param offset where the read began; devfuse passes 0 for a stream
+   * @param rest the number of bytes that the read lacked
+   * @param isLong whether the read was as long as a request can be
    */
   gotShort(tid: number, offset: number, rest: number, isLong: boolean): void {
     const thread = this.uringThread(tid);
@@ -392,9 +554,11 @@ export abstract class Handle {
   }
 
   /**
-   * Where neither the caller nor its polls are known: whether a read asks at the same place for
-   * just what the last one did not get, which programs do not do, since the position has moved on.
-   * Of a stream, where they do, nothing can be told.
+   * Recognises a repeated read of io_uring by its place and size alone, for a driver that knows
+   * neither the caller nor its polls. Programs do not make such a read of a file, because their
+   * position has moved on. They do make it of a stream, so no read of a stream is recognised.
+   * @returns whether the read asks at the same offset for exactly the bytes that the last read
+   * lacked; false for a stream
    */
   asksForRest(offset: number, size: number): boolean {
     const isRest = size === this.#shortRest && offset === this.#shortOffset && !this.isStream;
@@ -402,9 +566,9 @@ export abstract class Handle {
     return isRest;
   }
 
-  /** It is polled: the driver has to tell when `poll` would say more. */
+  /** Notes that a process polls the file: the tree must wake it when `poll` would return more. */
   watch(): void {}
 
-  /** The last descriptor is closed. */
+  /** Runs when the last descriptor is closed. */
   release(): void {}
 }

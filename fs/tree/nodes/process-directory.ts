@@ -1,4 +1,7 @@
-/** A directory that belongs to one process and ends with it; it is a queue that `ls` shows. */
+/**
+ * Process directories. A process directory belongs to one process, is a queue, and ends with the
+ * process.
+ */
 import { type Event, type LogIndex, type Timestamp, now } from '../../bus/event.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
@@ -36,14 +39,20 @@ import { WrittenEvent } from '../written-event.js';
 
 const S_ISGID = 0o2000;
 
-/** A late joiner's history is matched whole where that costs no more than this, and else as far as it gets in this time. */
+/**
+ * A replay (see `.since`) matches its whole history if that costs no more than this, in the units
+ * of filter cost. Otherwise it matches as much as it can in MOST_REPLAY_MS milliseconds.
+ */
 const MOST_REPLAY_COST = 32_768;
 const MOST_REPLAY_MS = 5;
 
 /** The extended attributes (xattr(7)). */
 const STICKY = 'user.eventfs_sticky';
 const FILTER = 'user.eventfs.filter';
-/** A Map, because callers choose the names: in an object `constructor` would be found too. */
+/**
+ * The attributes that a process can read. A Map, because callers choose the names: in an object
+ * `constructor` would be found too.
+ */
 const READABLE: ReadonlyMap<string, (directory: ProcessDirectory) => string> = new Map([
   [FILTER, ({ filter }: ProcessDirectory) => filter.text],
   ['user.eventfs.owner', ({ owner }: ProcessDirectory) => String(owner.pid)],
@@ -51,16 +60,17 @@ const READABLE: ReadonlyMap<string, (directory: ProcessDirectory) => string> = n
   ['user.eventfs.lost', ({ queue }: ProcessDirectory) => String(queue.lost)],
 ]);
 
-/** How much of an ended directory one step takes, about 10 us of work. */
+/** How much of an ended directory one step handles: about 10 us of work. */
 const READERS_A_STEP = 8;
 const EVENTS_A_STEP = 32;
 
-/** The root, which ends its directories. */
+/** The parent that ends the directories: the root. */
 export interface DirectoryParent {
-  /** The directory's owner is dead, and nothing keeps the directory. */
+  /** Ends a directory whose owner is dead and that is not sticky. */
   ownerDied(directory: ProcessDirectory): void;
 }
 
+/** A directory that belongs to one process and ends with it. */
 export class ProcessDirectory
   extends EventDirectory
   implements Mortal, Task, Recipient, Ghost, FilteredDirectory, ReplayingDirectory, QueueDirectory
@@ -72,26 +82,38 @@ export class ProcessDirectory
   mode: number;
   uid: number;
   gid: number;
-  /** Where it and what it holds is charged. */
+  /** The account that the directory and its contents are charged to. */
   #account: QuotaAccount;
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
+  /** When the mode or owner changed last. */
   #permitted: Timestamp = this.born;
   /** When the filter was set last. */
   filtered: Timestamp = this.born;
   /** When `beginsAfter` was set last. */
   replayed: Timestamp = this.born;
-  /** The number in the log that what it has been offered begins with. */
+  /** The number in the log of the first event that the queue was offered. */
   #begins: LogIndex;
-  /** The kernel's last SEQNUM before that. */
+  /** The kernel's last SEQNUM before that event. */
   beginsAfter: SeqNum;
-  /** It stays, whatever becomes of its owner. */
+  /** Whether the directory stays after its owner has died. */
   #sticky = false;
+  /** Whether the owner is dead. */
   #orphaned = false;
-  /** It has ended, and neither events nor requests find it. */
+  /**
+   * Whether the first `step` after the end has run: the directory gets no events, and the tree has
+   * disowned its nodes.
+   */
   #isDetached = false;
 
+  /**
+   * @param parent ends the directory when its owner dies
+   * @param name bytes as characters
+   * @param owner the process that the directory belongs to
+   * @param mode permissions
+   * @param account the account to charge; its uid and gid are those of the directory
+   */
   constructor(
     context: TreeContext,
     private readonly parent: DirectoryParent,
@@ -100,7 +122,7 @@ export class ProcessDirectory
     readonly owner: Owner,
     mode: number,
     account: QuotaAccount,
-    /** The user that made it. chown(2) does not change that. */
+    /** The uid of the user that made the directory. chown(2) does not change it. */
     readonly madeBy: number,
   ) {
     super(
@@ -117,7 +139,10 @@ export class ProcessDirectory
     this.beginsAfter = context.bus.lastSeqnum;
   }
 
-  /** An event has come: if the filter lets it, it is linked in, or lost where there is no room. */
+  /**
+   * Takes an event. If the filter matches, the queue links the event, or counts a loss if it has no
+   * room.
+   */
   deliver(event: Event): void {
     if (this.lifetime.over || !this.#wants(event)) return;
     this.context.drainCheck.dataCame();
@@ -129,9 +154,11 @@ export class ProcessDirectory
   }
 
   /**
-   * The events that are kept of those that came after the kernel's event `seqnum` join the queue before all others, but for
-   * those that were offered to it already. What is gone of them is lost, whether the filter would have let it or not. So is
-   * the oldest of what is left where to match it all with a costly filter would hold the daemon for too long.
+   * Links the kept events that came after the kernel's event `seqnum` into the queue, before all
+   * others. It leaves out those that the queue was offered already. Events that are no longer kept
+   * count as lost, whether or not the filter would match. If the filter is so costly that matching
+   * all kept events would hold the daemon for too long, the oldest count as lost too.
+   * @param seqnum a SEQNUM; one later than `beginsAfter` changes nothing
    */
   replay(seqnum: SeqNum): void {
     if (seqnum > this.beginsAfter) return;
@@ -150,7 +177,10 @@ export class ProcessDirectory
     this.fileComplete();
   }
 
-  /** Those of them that the filter lets and that are not here, and how many it was not asked about. */
+  /**
+   * Returns the events that the filter matches and the queue does not hold, and how many events
+   * were skipped without a match. It goes from the newest to the oldest.
+   */
   #wantedOf(events: readonly Event[]): {
     readonly wanted: readonly Event[];
     readonly skipped: number;
@@ -175,46 +205,49 @@ export class ProcessDirectory
     return { wanted: wanted.reverse(), skipped };
   }
 
+  /** Whether the directory takes an event. */
   #wants(event: Event): boolean {
     return this.filter.all || event.always || this.filter.matches(event);
   }
 
-  /** The number in the log from which on nobody has been told. */
+  /** The number in the log of the first event that readers have not been woken for. */
   get settledBefore(): LogIndex {
     return this.context.streams.settled;
   }
 
-  /** Whoever waits is told when others are. */
+  /** Marks the directory, so that its blocked readers are answered at the next wake-up. */
   unsettle(): void {
     this.context.deliveries.settleLater(this);
   }
 
+  /** Whether a reader or a poller waits for events of this directory. */
   get isAwaited(): boolean {
     return this.readers.any;
   }
 
   /**
-   * Answers blocked reads with what has come.
-   * @param most how many of them
-   * @returns how many
+   * Answers blocked reads with the events in the queue, and wakes pollers.
+   * @param most the most reads to answer
+   * @returns how many it answered
    */
   settle(most: number): number {
     return this.readers.settle(this.context.port, this.queue.complete, most);
   }
 
-  /** How large a filter may be. */
+  /** The size limits of a filter. */
   get limits(): FilterLimits {
     return this.context.settings.filterLimits;
   }
 
-  /** For the log. */
+  /** Logs a warning through the logger of the daemon. */
   warn(message: string): void {
     this.context.logger.warn(message);
   }
 
   /**
+   * Sets the filter and adapts the charge.
    * @param writer the open `.filter` that sets it
-   * @throws FsError EDQUOT or ENOSPC where it costs too much; the old one stays
+   * @throws FsError EDQUOT or ENOSPC if the filter costs too much; then the old one stays
    */
   setFilter(filter: Filter, writer: UnparsedFilter | null = null): void {
     chargeFilter(this.#account, filter, this.filter);
@@ -227,26 +260,30 @@ export class ProcessDirectory
     deliveries.parsed(this);
   }
 
-  /** A filter has been written that is looked at before the next event comes. */
+  /**
+   * Schedules the parsing of a written filter before the next event. An unparsed filter of another
+   * open `.filter` is parsed at once.
+   * @param writer the open `.filter` that holds its text
+   */
   parseLater(writer: UnparsedFilter): void {
     if (this.lastWriter !== writer) this.parseUnparsed();
     this.lastWriter = writer;
     this.context.deliveries.parseLater(this);
   }
 
-  /** A filter that was written and not looked at is looked at now. */
+  /** Parses the filter that was written and not parsed yet, if there is one. */
   parseUnparsed(): void {
     if (this.context.deliveries.parsed(this) && !this.lifetime.over) this.lastWriter?.parseNow();
   }
 
-  /** An open `.filter` is closed. */
+  /** Runs when an open `.filter` is closed: parses its text if that is not done yet. */
   writerGone(writer: UnparsedFilter): void {
     if (this.lastWriter !== writer) return;
     this.parseUnparsed();
     this.lastWriter = null;
   }
 
-  /** What is charged for it and what it holds, as memory. */
+  /** The memory charged for the directory and its contents, in bytes. */
   get #heldMemory(): number {
     const { queue } = this;
     const events = queue.entries.size + (this.specials?.size ?? 0);
@@ -255,7 +292,7 @@ export class ProcessDirectory
     );
   }
 
-  /** What is charged for the directory itself, as memory. */
+  /** The memory charged for the directory itself, in bytes. */
   get #ownHeap(): number {
     return directoryPrice(this.name).memory;
   }
@@ -275,15 +312,22 @@ export class ProcessDirectory
     }
   }
 
-  /** open(2) with O_CREAT. The file joins the queue's end now, and streams take it once it is closed. */
+  /**
+   * open(2) with O_CREAT. The file joins the end of the queue now, and streams take it once it is
+   * closed.
+   * @throws FsError EPERM for a reserved name; EDQUOT or ENOSPC
+   */
   override create(name: string, mode: number, flags: number, caller: Caller): Handle {
     const file = this.#addFile(name, mode, caller);
     const handle = file.open(flags, caller);
-    if (file.event.complete) this.fileComplete(); // made to be read only: there is nothing to wait for
+    if (file.event.complete) this.fileComplete(); // opened for reading only: no writer to wait for
     return handle;
   }
 
-  /** mknod(2), bind(2). Regular files are events, FIFOs and sockets are not; EPERM for devices. */
+  /**
+   * mknod(2), bind(2). A regular file is an event; a FIFO or socket is not.
+   * @throws FsError EPERM for a device or a reserved name; EDQUOT or ENOSPC
+   */
   override mknod(name: string, mode: number, caller: Caller): Node {
     const type = mode & TYPE_MASK;
     if (type === FileType.regular) {
@@ -305,7 +349,10 @@ export class ProcessDirectory
     );
   }
 
-  /** symlink(2). EEXIST for `head` and `tail` also while there is no event. */
+  /**
+   * symlink(2).
+   * @throws FsError EEXIST for `head` and `tail`, also while the queue is empty; EDQUOT or ENOSPC
+   */
   override symlink(name: string, target: string, caller: Caller): Node {
     if (this.isReserved(name)) throw new FsError(Errno.EEXIST, `${name} has a meaning here`);
     return this.#addSpecial(
@@ -319,7 +366,10 @@ export class ProcessDirectory
     );
   }
 
-  /** EDQUOT, ENOSPC. */
+  /**
+   * Charges a special file and puts it in.
+   * @throws FsError EDQUOT or ENOSPC
+   */
   #addSpecial(file: SpecialFile): SpecialFile {
     this.#account.assertFits(1, 0, file.heap);
     this.#account.forceCharge(1, 0, file.heap);
@@ -328,6 +378,10 @@ export class ProcessDirectory
     return file;
   }
 
+  /**
+   * Makes an empty written event and adds it to the end of the queue.
+   * @throws FsError EPERM for a reserved name; EDQUOT or ENOSPC
+   */
   #addFile(name: string, mode: number, caller: Caller): EventFile {
     this.#refuseReserved(name);
     this.#demand(1, 0, name.length + WRITTEN_EVENT_BYTES);
@@ -346,12 +400,21 @@ export class ProcessDirectory
     return file;
   }
 
-  /** EDQUOT where what a user puts in does not fit: it is not dropped behind the user's back. */
+  /**
+   * Refuses an entry of a user that does not fit, instead of dropping it without telling the user.
+   * @param bytes the bytes of text
+   * @param heap the memory besides the price of an entry each, in bytes
+   * @throws FsError EDQUOT or ENOSPC
+   */
   #demand(events: number, bytes: number, heap: number): void {
     this.#refuseFull(events, bytes);
     this.#account.assertFits(events, bytes, heap);
   }
 
+  /**
+   * Refuses an entry if the queue has no room for it and does not drop its oldest event.
+   * @throws FsError EDQUOT
+   */
   #refuseFull(events: number, bytes: number): void {
     const { queue } = this;
     if (!queue.refuses(events, bytes)) return;
@@ -360,7 +423,7 @@ export class ProcessDirectory
     throw new FsError(Errno.EDQUOT, `the queue holds ${held}`);
   }
 
-  /** The same for what comes from another directory, and replaces `taken` here. */
+  /** As `#demand`, for a file that comes from another directory and replaces `taken` here. */
   #demandFrom(
     from: ProcessDirectory,
     file: EventFile | SpecialFile,
@@ -376,23 +439,29 @@ export class ProcessDirectory
     this.#account.assertFitsFrom(from.#account, taken === undefined ? 1 : 0, bytes, heap);
   }
 
+  /** Returns the memory of an entry under a name besides the price of an entry, in bytes. */
   #heapOf(node: Node, name: string): number {
     if (node instanceof EventFile) return heapOf(name, node.event);
     return node instanceof SpecialFile ? node.heapAs(name) : name.length;
   }
 
-  /** Whose a new file is: a directory with the set-group-ID bit gives it its own group (inode(7)). */
+  /**
+   * Returns the owner of a new file. A directory with the set-group-ID bit passes its own group on
+   * (inode(7)).
+   */
   #ownersOfNew({ uid, gid }: Caller): { uid: number; gid: number } {
     return { uid, gid: (this.mode & S_ISGID) !== 0 ? this.gid : gid };
   }
 
+  /** @throws FsError EPERM if the name has a meaning here */
   #refuseReserved(name: string): void {
     if (this.isReserved(name)) throw new FsError(Errno.EPERM, `${name} has a meaning here`);
   }
 
   /**
-   * link(2): the event joins this queue's end too; its bytes are not copied. EPERM for FIFOs,
-   * sockets and symlinks.
+   * link(2). The event joins the end of this queue too; its bytes are not copied.
+   * @throws FsError EPERM for a special file or a reserved name; ENOENT if no queue holds the event
+   * any more; EDQUOT or ENOSPC
    */
   override link(name: string, node: Node): EventFile {
     if (!(node instanceof EventFile)) throw new FsError(Errno.EPERM, 'only events can be linked');
@@ -401,7 +470,9 @@ export class ProcessDirectory
     this.#refuseReserved(name);
     this.#demand(1, event.length, heapOf(name, event));
     const file = new EventFile(this.context.newNodeId(), this, name, event);
-    event.opens++; // the oldest, which makes room, may be this very event's only link
+    // The queue may drop its oldest entry to make room, and that may be the only link to this
+    // event.
+    event.opens++;
     this.join(file);
     event.close();
     this.changed();
@@ -409,7 +480,12 @@ export class ProcessDirectory
     return file;
   }
 
-  /** rename(2): within the directory an event keeps its place, in another it goes to the end. */
+  /**
+   * rename(2). Within the directory an event keeps its place; in another one it goes to the end.
+   * @throws FsError EPERM for a fixed or reserved name, or a target that is not a process
+   * directory; ENOENT; EEXIST with `noReplace`; EDQUOT or ENOSPC; and the errors of `unlink` for a
+   * file that it replaces
+   */
   override rename(name: string, to: Directory, newName: string, noReplace: boolean): void {
     if (!(to instanceof ProcessDirectory))
       throw new FsError(Errno.EPERM, 'events stay in process directories');
@@ -425,7 +501,7 @@ export class ProcessDirectory
     if (taken !== undefined) {
       if (noReplace) throw new FsError(Errno.EEXIST, 'the new name is taken (RENAME_NOREPLACE)');
       if (taken === file) return;
-      // Two links to one event: rename(2) leaves both.
+      // Both names are links to one event: rename(2) leaves both.
       if (taken instanceof EventFile && file instanceof EventFile && taken.event === file.event)
         return;
     }
@@ -439,7 +515,8 @@ export class ProcessDirectory
   }
 
   #renameEvent(file: EventFile, name: string, to: ProcessDirectory, newName: string): void {
-    this.queue.entries.index(); // which knows it by its old name until it is told
+    // The index must know the file by its old name until the queue renames or moves the entry.
+    this.queue.entries.index();
     file.moveTo(to, newName);
     if (to === this) return this.queue.rename(name, newName);
     this.queue.moveTo(to.queue, name);
@@ -461,6 +538,10 @@ export class ProcessDirectory
     to.putSpecial(file);
   }
 
+  /**
+   * Runs when streams can take events that they could not take before. Arranges that blocked
+   * readers are answered.
+   */
   override fileComplete(): void {
     if (this.lifetime.over) return;
     this.context.drainCheck.dataCame();
@@ -469,6 +550,7 @@ export class ProcessDirectory
     this.context.bus.settleLater();
   }
 
+  /** unlink(2) of an event. */
   protected override removeEntry(name: string): void {
     this.queue.remove(name);
     this.changed();
@@ -478,12 +560,21 @@ export class ProcessDirectory
     return [...READABLE.keys(), ...(this.#sticky ? [STICKY] : [])];
   }
 
+  /**
+   * getxattr(2). The value of sticky is empty.
+   * @throws FsError ENODATA if the directory has no attribute of that name
+   */
   override getXattr(name: string): string {
     if (name === STICKY && this.#sticky) return '';
     return READABLE.get(name)?.(this) ?? super.getXattr(name);
   }
 
-  /** EPERM for one that is read only, and for sticky by somebody else than the directory's user. */
+  /**
+   * setxattr(2).
+   * @throws FsError EPERM for an attribute that is read only, and for sticky or the filter if the
+   * caller is neither uid 0 nor the user of the directory; the errors of `parse` and `setFilter`
+   * for the filter; EOPNOTSUPP for another name
+   */
   override setXattr(name: string, value: string, caller: Caller): void {
     if (name === STICKY) {
       this.#refuseOthers(caller);
@@ -495,7 +586,11 @@ export class ProcessDirectory
     else super.setXattr(name, value, caller);
   }
 
-  /** Without sticky it is its owner's again, and gone if that is dead. Without a filter it takes everything. */
+  /**
+   * removexattr(2). Without sticky the directory ends with its owner again, at once if the owner is
+   * dead. Without a filter it takes everything.
+   * @throws FsError EPERM as for `setXattr`; ENODATA if the directory has no attribute of that name
+   */
   override removeXattr(name: string, caller: Caller): void {
     if (name === STICKY && this.#sticky) {
       this.#refuseOthers(caller);
@@ -508,22 +603,26 @@ export class ProcessDirectory
     else super.removeXattr(name, caller);
   }
 
-  /** It stays from now on, as if somebody had set the attribute. */
+  /** Makes the directory sticky, as setxattr(2) of a user would. */
   makeSticky(): void {
     this.#sticky = true;
   }
 
+  /** @throws FsError EPERM unless the caller is uid 0 or the user of the directory */
   #refuseOthers(caller: Caller): void {
     if (caller.uid !== 0 && caller.uid !== this.uid)
       throw new FsError(Errno.EPERM, "the directory is someone else's");
   }
 
-  /** Its contents have changed. */
+  /** Runs after the contents have changed: sets mtime and ctime. */
   override changed(): void {
     this.#modified = this.#changed = now();
   }
 
-  /** chmod(2), chown(2), utimensat(2). */
+  /**
+   * chmod(2), chown(2), utimensat(2).
+   * @throws FsError EISDIR for a size; EDQUOT or ENOSPC if the new owner cannot be charged
+   */
   override change(changes: AttributeChanges): void {
     if (changes.size !== undefined)
       throw new FsError(Errno.EISDIR, 'a directory can not be truncated');
@@ -540,7 +639,10 @@ export class ProcessDirectory
     return this.#permitted;
   }
 
-  /** chown(2): what it holds is charged to others from now on. EDQUOT when that is too much for them. */
+  /**
+   * chown(2): moves the charge for the directory and its contents to the account of the new owner.
+   * @throws FsError EDQUOT or ENOSPC if that account cannot hold so much
+   */
   #giveTo(uid: number, gid: number): void {
     if (uid === this.uid && gid === this.gid) return;
     const { queue } = this;
@@ -566,8 +668,9 @@ export class ProcessDirectory
   }
 
   /**
-   * Whether rmdir(2) may take it: it is empty, or holds nothing but delivered events that came after the last listing.
-   * Else `rm -r` of a live queue would fail whenever an event comes between its last unlink and its rmdir.
+   * Whether rmdir(2) may remove the directory: it is empty, or holds only delivered events that
+   * came after the last listing. Otherwise `rm -r` of a live queue would fail whenever an event
+   * comes between its last unlink and its rmdir.
    */
   get removable(): boolean {
     const { entries } = this.queue;
@@ -577,11 +680,12 @@ export class ProcessDirectory
     return true;
   }
 
-  /** Whether its owner is dead, and it is there because it is sticky. */
+  /** Whether the owner is dead and the directory stays because it is sticky. */
   get isOrphaned(): boolean {
     return this.#orphaned;
   }
 
+  /** Returns what the death of the owner does to the directory, in words, for the trace. */
   describe(): string {
     const name = quoted(this.name);
     if (this.#sticky) return `${name} stays, for it is sticky`;
@@ -590,7 +694,10 @@ export class ProcessDirectory
     return `${name} ends: ${events} open_streams=${readers.opened} blocked_reads=${readers.reads.size} freed_memory=${this.#heldMemory}`;
   }
 
-  /** The owner is dead: from now on nobody reaches the directory or what it held, unless it is sticky. */
+  /**
+   * Runs when the owner is dead: ends the directory unless it is sticky. No process reaches it or
+   * what it held from then on.
+   */
   ownerDied(): void {
     this.#orphaned = true;
     if (this.#sticky) return;
@@ -598,17 +705,23 @@ export class ProcessDirectory
   }
 
   /**
-   * Marks it as over, which each lookup, handle and blocked read goes by, in one step. Telling the
-   * readers and freeing its memory is left to `step`.
+   * Ends the directory in one step: marks its lifetime as over, which every lookup, handle and
+   * blocked read depends on. `step` later fails the blocked reads, wakes the pollers and frees the
+   * memory.
    */
   end(): void {
     this.lifetime.over = true;
     this.context.inotify.ended(this);
-    this.#account.refundItem('directories'); // its user may make another one at once; what it held is charged until it is freed
+    // The user may make another directory at once; the contents are charged until they are freed.
+    this.#account.refundItem('directories');
     this.context.turns.add(this);
   }
 
-  /** Tells some readers and frees some memory of a directory that has ended (see Turns). */
+  /**
+   * Fails some blocked reads, wakes some pollers and frees some memory of a directory that has
+   * ended (see Turns).
+   * @returns whether all of it is done
+   */
   step(): boolean {
     const { context } = this;
     if (!this.#isDetached) {
@@ -632,15 +745,20 @@ export class ProcessDirectory
     this.context.drainCheck.beforeAnswer();
   }
 
-  /** What is left of it is kept until the kernel has been told of its end (inotify-queue.ts). */
+  /**
+   * Charges what is left of the directory, which is kept until the kernel has been told of its end
+   * (inotify-queue.ts).
+   */
   chargeGhost(): void {
     this.#account.forceChargeItem('memory', directoryPrice(this.name).memory);
   }
 
+  /** Refunds the charge of `chargeGhost`. */
   refundGhost(): void {
     this.#account.refundItem('memory', directoryPrice(this.name).memory);
   }
 
+  /** Returns the lines of `.status`. */
   statusLines(): StatusLines {
     return [
       ['OWNER', this.owner.pid],

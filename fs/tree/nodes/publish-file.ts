@@ -1,4 +1,7 @@
-/** `publish`: a write(2) is one event, or several with an empty line behind each, and every queue gets them. */
+/**
+ * `publish`: a write(2) publishes one event, or several with an empty line behind each. Every queue
+ * gets them.
+ */
 import type { Bus } from '../../bus/bus.js';
 import {
   MAX_EVENT_BYTES,
@@ -13,7 +16,9 @@ import { RootFile } from './root-file.js';
 import { LF, NUL } from '../../shared/ascii.js';
 import { TOO_LONG } from '../written-event.js';
 
+/** The file `publish` of the root. */
 export class PublishFile extends RootFile {
+  /** The record that is being read. All writes share it. */
   readonly text = new UeventText();
 
   constructor(
@@ -29,8 +34,9 @@ export class PublishFile extends RootFile {
   }
 
   /**
-   * Its size is that of the largest event: a write that stays within the size does not wait for others in the kernel
-   * (fs/fuse/file.c, fuse_dio_wr_exclusive_lock), so publishers do not wait for each other.
+   * stat(2): the size is that of the largest event. In the kernel a write that stays within the
+   * size does not wait for other writes (fs/fuse/file.c, fuse_dio_wr_exclusive_lock), so publishers
+   * do not wait for each other.
    */
   override attributes(to: Attributes): void {
     super.attributes(to);
@@ -38,22 +44,24 @@ export class PublishFile extends RootFile {
   }
 
   /**
-   * Reads a record without publishing it.
-   *
+   * Checks a record without publishing it.
+   * @param bytes the buffer that holds the record
+   * @param start where the record begins in it
    * @param length in bytes; line ends behind the text may be among them
-   * @throws FsError EINVAL where it is no event, EFBIG where it is larger than one may be
+   * @throws FsError EINVAL if it is not an event, EFBIG if it is larger than an event may be
    */
   check(bytes: Uint8Array, start: number, length: number): void {
     this.#read(bytes, start, length);
   }
 
-  /** Publishes a record. Parameters and errors as of `check`. */
+  /** Publishes a record. Parameters and errors are those of `check`. */
   take(bytes: Uint8Array, start: number, length: number): void {
     this.#read(bytes, start, length);
     this.bus.publish(this.text);
     this.bus.settleLater();
   }
 
+  /** Reads a record into `text`. Parameters and errors are those of `check`. */
   #read(bytes: Uint8Array, start: number, length: number): void {
     let end = start + length;
     while (end > start && bytes[end - 1] === LF) end--;
@@ -72,31 +80,43 @@ const EMPTY_LINE = Buffer.from('\n\n');
 const LINE_END = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
 
-/** The kernel hands on a larger write(2) in pieces of this many bytes (fs/fuse/session.ts, MAX_WRITE_BYTES). */
+/**
+ * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/session.ts,
+ * MAX_WRITE_BYTES).
+ */
 const LARGEST_WRITE = 128 * 1024;
-/** The most records of one write, and for how long they may hold the daemon, in ms: the rest is for the next write. */
+/**
+ * The most records of one write, and the longest time that they may hold the daemon, in ms. The
+ * next write takes the rest.
+ */
 const MOST_RECORDS = 256;
 const MOST_MS = 0.25;
 
 /**
  * An open `publish`.
  *
- * A write(2) without an empty line is one event. A write with empty lines has a record before each, and each is an event.
- * Two kinds of text wait for the next write:
- * - A header alone, because bash writes the output of its builtins line by line. Properties join it until another header, an
- *   empty line or close(2).
- * - A record behind others that has no empty line yet: cat(1) and dd(1) cut a file where their buffer ends, and the kernel
- *   cuts at {@link LARGEST_WRITE}. The write with the others is taken in part, the next write brings the rest, and that
- *   waits. From then on only an empty line, another header or close(2) ends a record.
+ * A write(2) without an empty line is one event. In a write with empty lines each empty line ends a
+ * record, and each record is an event. Two kinds of text wait for the next write:
+ * - A header alone, because bash writes the output of its builtins line by line. Properties are
+ *   added to it until another header, an empty line or close(2).
+ * - A record that follows others and has no empty line yet: cat(1) and dd(1) cut a file where their
+ *   buffer ends, and the kernel cuts at {@link LARGEST_WRITE}. The daemon takes the write with the
+ *   others in part, the next write brings the rest, and that rest waits. From then on only an empty
+ *   line, another header or close(2) ends a record.
  */
 class PublishHandle extends Handle {
-  /** The record that waits. All its whole lines are valid. */
+  /** The record that waits for the next write. All its whole lines are valid. */
   #begun: Buffer | null = null;
   /** Whether a write has ended inside a record. */
   #isCut = false;
-  /** How many bytes of the last write were not taken, because they were behind others: the next write begins with them. */
+  /**
+   * The number of bytes of the last write that were not taken because they followed other records.
+   * The next write begins with them.
+   */
   #rest = 0;
-  /** Whether blank lines may come before the next record: an empty line has ended one. */
+  /**
+   * Whether blank lines may come before the next record, because an empty line ended the last one.
+   */
   #isBetween = false;
   /** Whether the kernel may have cut the last write. */
   #wasLargest = false;
@@ -105,24 +125,25 @@ class PublishHandle extends Handle {
     super(node);
   }
 
-  /** Every write begins at 0, wherever the last has ended. */
+  /** Always true: every write begins at 0, wherever the last one ended. */
   override get isStream(): boolean {
     return true;
   }
 
   /**
    * write(2). Publishes the records that end in it.
-   *
-   * @returns the bytes taken: fewer than `length`, up to the end of a record, where a later record is malformed or has no end yet,
-   * or where more records would hold the daemon for too long
-   * @throws FsError EINVAL where the first record is malformed, EFBIG where it is larger than an event may be
+   * @returns the number of bytes taken. It is less than `length`, and ends with a record, if a
+   * later record is malformed or has no end yet, or if more records would hold the daemon for too
+   * long.
+   * @throws FsError EINVAL if the first record is malformed, EFBIG if it is larger than an event
+   * may be, EDQUOT or ENOSPC if the opener cannot be charged for a text that waits
    */
   override write(bytes: Uint8Array, start: number, length: number): number {
     const written = Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
     if (this.#begun !== null && this.#endedBy(written)) this.#finish();
     this.#wasLargest = length >= LARGEST_WRITE;
     const begun = this.#begun;
-    this.#wait(null); // of a record with a line that is none, nothing is published
+    this.#wait(null); // if a line is malformed, nothing of the record is published
     if (begun !== null) {
       const text = Buffer.concat([begun, this.#separator(begun, written), written]);
       return this.#isCut
@@ -140,12 +161,19 @@ class PublishHandle extends Handle {
     return beginsEvent(written) && (!this.#isCut || endsLine(this.#begun!));
   }
 
-  /** A header without a line end is a line all the same, unless a block of a file ends there. */
+  /**
+   * Returns the line end to put between the two texts, if any. A header without a line end is a
+   * whole line, unless a block of a file ends there.
+   */
   #separator(begun: Buffer, written: Buffer): Buffer {
     return this.#isCut || endsLine(begun) || written[0] === LF ? NOTHING : LINE_END;
   }
 
-  /** Lines join a header that waits. EINVAL where anything stands behind an empty line. */
+  /**
+   * Adds lines to a header that waits.
+   * @returns `length`
+   * @throws FsError EINVAL if any text stands behind an empty line
+   */
   #addLines(text: Buffer, length: number): number {
     this.node.check(text, 0, text.length);
     this.#wait(text);
@@ -157,7 +185,8 @@ class PublishHandle extends Handle {
   }
 
   /**
-   * @param base where in `text` this write begins
+   * Publishes the records of a text that an empty line ends, and keeps what follows.
+   * @param base where this write begins in `text`
    * @param waits whether a text without an empty line waits for the next write
    * @returns the bytes of this write that were taken
    */
@@ -179,15 +208,16 @@ class PublishHandle extends Handle {
       if (count === 0) this.#keep(text, from, isRest, waits);
       else this.#rest = text.length - from;
     } catch (error) {
-      if (count === 0) throw error; // else the next write begins with it, and is refused
+      // After a published record the write succeeds: the next write begins with this record, and
+      // fails.
+      if (count === 0) throw error;
     }
     return (count === 0 ? text.length : from) - base;
   }
 
   /**
-   * The record that no empty line ends: it waits, or it is an event by itself.
-   *
-   * @param isTail whether there were records before it, in the write of which this is the rest
+   * Handles a record that no empty line ends: it waits, or it is an event by itself.
+   * @param isTail whether it is the rest of a write that had records before it
    */
   #keep(text: Buffer, from: number, isTail: boolean, waits: boolean): void {
     if (from === text.length) return;
@@ -199,12 +229,14 @@ class PublishHandle extends Handle {
     const end = this.#isCut ? text.lastIndexOf(LF) + 1 : text.length; // the last line may be cut
     if (text.length - from > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     if (end > from) this.node.check(text, from, end - from);
-    // Copied, since the next request overwrites the memory; and not into Buffer's pool, which would stay with it.
+    // A copy, because the next request overwrites the memory. Not from the pool of Buffer, because
+    // the whole pool would stay in memory with it.
     const kept = Buffer.allocUnsafeSlow(text.length - from);
     text.copy(kept, 0, from);
     this.#wait(kept);
   }
 
+  /** Publishes the record that waits. */
   #finish(): void {
     const begun = this.#begun!;
     this.#wait(null);
@@ -213,7 +245,8 @@ class PublishHandle extends Handle {
   }
 
   /**
-   * Keeps a text that waits for the next write, charged to the opener; or, with null, lets go of it.
+   * Keeps a text for the next write and charges the opener for it. With null it frees the kept
+   * text.
    * @throws FsError EDQUOT or ENOSPC
    */
   #wait(text: Buffer | null): void {
@@ -225,7 +258,11 @@ class PublishHandle extends Handle {
     return Poll.out | Poll.writeNormal;
   }
 
-  /** A record that was cut is no event: its writer may have been killed in the middle of it. `log/.status` counts it. */
+  /**
+   * close(2). Publishes the record that waits if it is whole. A record that may have been cut is
+   * not an event, because its writer may have been killed in the middle of it: `log/.status` counts
+   * it.
+   */
   override release(): void {
     if (this.#begun === null) return;
     if (!this.#isCut || (endsLine(this.#begun) && !this.#wasLargest)) this.#finish();
@@ -233,7 +270,7 @@ class PublishHandle extends Handle {
   }
 }
 
-/** Where the record at `from` ends, its empty line not included; -1 where no empty line ends it. */
+/** Returns where the record at `from` ends, without its empty line; -1 if no empty line ends it. */
 function recordEnd(text: Buffer, from: number): number {
   const end = text.indexOf(EMPTY_LINE, from);
   return end < 0 ? -1 : end + 1;
@@ -248,6 +285,7 @@ function endsLine(text: Buffer): boolean {
   return text[text.length - 1] === LF;
 }
 
+/** Returns where the first line ends, without its line end. */
 function lineEnd(text: Buffer): number {
   const end = text.indexOf(LF);
   return end < 0 ? text.length : end;

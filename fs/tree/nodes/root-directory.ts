@@ -1,4 +1,4 @@
-/** The root: process directories by mkdir, and what is always there. */
+/** The root: the process directories, which processes make with mkdir(2), and the fixed names. */
 import { Sequence } from '../../bus/sequence.js';
 import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -17,40 +17,47 @@ import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import type { TreeContext } from '../context.js';
 
-/** `<pid>` or `<pid>.<label>`: a decimal number without leading zeros. */
+/** Matches `<pid>` and `<pid>.<label>`. The PID is a decimal number without leading zeros. */
 const PID_NAME = /^(0|[1-9][0-9]*)(\.[^]*)?$/;
 
+/** Permissions for the user of a directory only. */
 const OWNER_ONLY = 0o700;
 
-/** Offsets of readdir: 1 behind `.`, 2 behind `..`, then 3 + the position of a directory. */
+/**
+ * Offsets of readdir(3): 1 is behind `.`, 2 is behind `..`. The offset behind a directory is 3 +
+ * its position.
+ */
 const FIRST_ENTRY_OFFSET = 2;
 const FIRST_DIRECTORY_OFFSET = 3;
 /**
- * The fixed names come behind all directories, however many there will have been. Their offsets fit 31 bits for as long as those
- * of directories do: readdir(3) of a 32-bit program without large files refuses larger ones with EOVERFLOW.
+ * The fixed names come after all directories that the root can ever have. Their offsets fit 31 bits
+ * as long as those of the directories do: in a 32-bit program without large files readdir(3)
+ * refuses a larger one with EOVERFLOW.
  */
 const NARROW_FIXED_OFFSET = 2 ** 30;
 const WIDE_FIXED_OFFSET = 2 ** 50;
 
-/** A file of the root that is always there. */
+/** A file or directory of the root that is always there. */
 interface Fixed {
   readonly name: string;
   readonly node: Node;
-  /** Listed only where `list_links` says so. */
+  /** Whether it is listed only if `list_links` is set. */
   readonly isLink: boolean;
 }
 
+/** The root of the mount. */
 export class RootDirectory extends Directory implements DirectoryParent {
-  /** Anyone may make a directory here, and only its user may remove it. */
+  /** Any user may make a directory here, and only its user may remove it. */
   #permissions = 0o1777;
   #uid = 0;
   #gid = 0;
   #accessed: Timestamp = this.born;
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
-  /** What is always there, in the order of the listing. */
+  /** The fixed names, in the order of the listing. */
   readonly #fixed: Fixed[] = [];
   #fixedDirectories = 0;
+  /** The process directories, in the order in which they were made. */
   readonly directories = new Sequence<ProcessDirectory>();
 
   constructor(
@@ -61,9 +68,10 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   /**
-   * Puts something there that always stays, behind what is there. The last one is no directory: vdev's event-put links the
-   * entry that is listed last twice if that is a directory.
-   * @param isLink it is found by name, and listed only with `list_links`: a walker that reads all it finds never ends with it
+   * Adds a fixed name behind the others. The last one must not be a directory: event-put of vdev
+   * links the entry that is listed last twice if that is a directory.
+   * @param isLink whether `list_links` decides if the name is listed; a lookup always finds it. A
+   * program that reads every file it finds would never end with such a file.
    */
   fix(name: string, node: Node, isLink = false): void {
     this.#fixed.push({ name, node, isLink });
@@ -79,6 +87,13 @@ export class RootDirectory extends Directory implements DirectoryParent {
     return FileType.directory | this.#permissions;
   }
 
+  /**
+   * Finds a process directory or a fixed name.
+   * @param name bytes as characters
+   * @param caller the process that looks the name up, if the driver knows it
+   * @returns undefined if there is none, or if the directory gives way to the caller (see
+   * `#isUsurped`)
+   */
   lookup(name: string, caller?: Caller): Node | undefined {
     const directory = this.directories.get(name);
     if (directory === undefined) return this.#fixedNode(name);
@@ -96,12 +111,15 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   /**
-   * A live process always gets a directory under its own PID, empty. So a directory that has the process's PID in its name
-   * and is not its own gives way: one that a dead process of that PID has left (sticky), and one that a user made for the
-   * process before that had more rights (by execve(2) of a set-user-ID program). The process and its descendants, which
-   * is how a shell's mkdir(1) comes, do not see it; their mkdir(2) ends it.
+   * Whether a directory gives way to the caller. A live process always gets an empty directory
+   * under its own PID. So a directory gives way if its name has the PID of the process and the
+   * process does not own it. There are two such cases: a sticky directory that a dead process of
+   * that PID has left, and a directory that a user made for the process before it gained rights (by
+   * execve(2) of a set-user-ID program). The process and its descendants (a shell makes its
+   * directory through mkdir(1)) do not see that directory, and their mkdir(2) ends it.
    *
-   * The caller's PID costs two or three reads of /proc. It is looked at only where the directory may be usurped.
+   * To find the PID of the caller takes two or three reads of /proc, so the daemon looks only if
+   * the directory may be usurped.
    */
   #isUsurped(directory: ProcessDirectory, caller: Caller | undefined): boolean {
     if (
@@ -114,13 +132,16 @@ export class RootDirectory extends Directory implements DirectoryParent {
     const { owners } = this;
     if (!directory.isOrphaned && owners.effectiveUidOf(directory.owner) === directory.madeBy)
       return false;
-    // fuse-native does not tell the caller: there any live process of that PID will do.
+    // fuse-native does not tell the caller: then any live process of that PID is enough.
     return caller === undefined
       ? owners.isAlive(Number(pid))
       : owners.isSelfOrAncestor(Number(pid), caller);
   }
 
-  /** Makes a name free that is usurped. EEXIST where it is taken by right. */
+  /**
+   * Ends the directory of a usurped name, so that the name is free.
+   * @throws FsError EEXIST if the name is taken and not usurped
+   */
   #clear(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
     if (directory === undefined && this.#fixedNode(name) === undefined) return;
@@ -129,15 +150,26 @@ export class RootDirectory extends Directory implements DirectoryParent {
     this.#end(directory, 'usurped');
   }
 
-  /** mkdir(2): EEXIST, EDQUOT, ENOSPC, and what {@link Owners.named} says. */
+  /**
+   * mkdir(2). The owner is the process that the name names, else the caller.
+   * @param name bytes as characters
+   * @param mode permissions
+   * @throws FsError EEXIST, EDQUOT, ENOSPC, and the errors of {@link Owners.named} and
+   * {@link Owners.ofCaller}
+   */
   override mkdir(name: string, mode: number, caller: Caller): ProcessDirectory {
     this.#clear(name, caller);
     return this.#add(name, mode, caller.uid, caller.gid, () => this.#ownerFor(name, caller));
   }
 
   /**
-   * mkdir(2) by somebody of whom nothing is known: only a process that its name names can own it, whose user it belongs
-   * to, and nobody else may do anything in it until that user says so. EEXIST, EPERM, ESRCH.
+   * mkdir(2) by an unknown caller. Only the process that the name names can own the directory. The
+   * directory belongs to the user of that process, and no other user may do anything in it until
+   * that user allows it.
+   * @param name bytes as characters
+   * @param mode permissions, of which only those of the user are kept
+   * @throws FsError EEXIST; EPERM if the name has no PID; ESRCH if no process has it; EDQUOT or
+   * ENOSPC
    */
   mkdirForNamed(name: string, mode: number): ProcessDirectory {
     this.#clear(name);
@@ -156,6 +188,10 @@ export class RootDirectory extends Directory implements DirectoryParent {
     }
   }
 
+  /**
+   * Makes a process directory and charges the account of the user for it.
+   * @param findOwner returns the owner, or throws; runs after the charge
+   */
   #add(
     name: string,
     mode: number,
@@ -190,6 +226,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     }
   }
 
+  /** Returns the process that the name names, else the caller. */
   #ownerFor(name: string, caller: Caller): Owner {
     const pid = PID_NAME.exec(name)?.[1];
     return pid === undefined
@@ -197,7 +234,11 @@ export class RootDirectory extends Directory implements DirectoryParent {
       : this.owners.named(Number(pid), caller);
   }
 
-  /** rmdir(2): ENOTEMPTY while it holds events that a listing has shown, EPERM for what always stays. */
+  /**
+   * rmdir(2).
+   * @throws FsError ENOENT if no directory has the name; EPERM for a fixed name; ENOTEMPTY if the
+   * directory is not `removable`
+   */
   override rmdir(name: string): void {
     const directory = this.directories.get(name);
     if (directory === undefined) {
@@ -209,21 +250,23 @@ export class RootDirectory extends Directory implements DirectoryParent {
     this.#end(directory, 'rmdir');
   }
 
-  /** A directory's owner is dead. */
+  /** Ends a directory whose owner is dead. */
   ownerDied(directory: ProcessDirectory): void {
     this.#end(directory, 'ownerDied');
   }
 
   /**
-   * Ends a directory, the one way for all causes: nothing reaches it or what it holds from now on. Its memory is freed in turns.
-   * @param cause rmdir(2); mkdir(2) by a process whose PID the name has; or the death of its owner, which by then owns nothing
+   * Ends a directory, for every cause: no request reaches it or what it holds from now on. Its
+   * memory is freed in turns.
+   * @param cause rmdir(2), mkdir(2) by a process whose PID is in the name, or the death of the
+   * owner, which by then owns nothing
    */
   #end(directory: ProcessDirectory, cause: 'rmdir' | 'usurped' | 'ownerDied'): void {
     if (cause !== 'ownerDied') this.owners.release(directory.owner, directory);
     this.directories.delete(directory.name);
     this.#modified = this.#changed = now();
     directory.end();
-    // Of an rmdir(2) the kernel tells inotify by itself.
+    // The kernel tells inotify of an rmdir(2) by itself.
     if (cause !== 'rmdir') this.context.inotify.queueDelete(directory);
   }
 
@@ -231,7 +274,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     return this.directories.nextPosition;
   }
 
-  /** Process directories first, the fixed names last. */
+  /** readdir(3). Process directories come first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
     if (
@@ -266,6 +309,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     }
   }
 
+  /** chmod(2), chown(2), utimensat(2). A size is ignored. */
   override change(changes: AttributeChanges): void {
     if (changes.mode !== undefined) this.#permissions = changes.mode & 0o7777;
     this.#uid = changes.uid ?? this.#uid;
@@ -275,6 +319,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     this.#changed = now();
   }
 
+  /** stat(2): the link count includes the directories in the root. */
   attributes(to: Attributes): void {
     to.ino = this.ino;
     to.size = 0;

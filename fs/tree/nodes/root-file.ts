@@ -1,4 +1,4 @@
-/** A file of the root. */
+/** Base class of the files of the root. */
 import { type Timestamp, now } from '../../bus/event.js';
 import {
   type AttributeChanges,
@@ -9,7 +9,7 @@ import {
   type NodeId,
 } from './node.js';
 
-/** A file of the root whose mode and owner the administrator may change. */
+/** A file of the root whose mode, owner and times the administrator may change. */
 export abstract class RootFile extends Node {
   uid = 0;
   gid = 0;
@@ -17,6 +17,7 @@ export abstract class RootFile extends Node {
   #modified: Timestamp = this.born;
   #changed: Timestamp = this.born;
 
+  /** @param permissions the permission bits of st_mode */
   constructor(
     id: NodeId,
     lifetime: Lifetime,
@@ -29,7 +30,7 @@ export abstract class RootFile extends Node {
     return FileType.regular | this.permissions;
   }
 
-  /** chmod(2), chown(2) and utimensat(2); a size is accepted and means nothing. */
+  /** chmod(2), chown(2) and utimensat(2). A size is accepted and ignored. */
   override change(changes: AttributeChanges): void {
     if (changes.mode !== undefined) this.permissions = changes.mode & 0o7777;
     this.uid = changes.uid ?? this.uid;

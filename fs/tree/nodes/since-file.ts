@@ -1,6 +1,7 @@
 /**
- * `.since`: the kernel's event after which a process directory begins. Writing an earlier one links what is kept of the
- * events in between into the queue, before all others: `echo 1041 > .since`.
+ * `.since`: the SEQNUM of the kernel's event after which a process directory begins. A write of an
+ * earlier one links the kept events from between the two into the queue, before all others:
+ * `echo 1041 > .since`.
  */
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
@@ -10,22 +11,27 @@ import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
 const SEQNUM = /^\s*(\d{1,15})\s*$/;
 
-/** A directory whose queue can begin earlier. */
+/** A directory whose queue can be made to begin earlier. */
 export interface ReplayingDirectory extends DotFileHost {
-  /** The kernel's last SEQNUM before its first event. */
+  /** The kernel's last SEQNUM before the first event that the queue was offered. */
   readonly beginsAfter: SeqNum;
-  /** When events of before were brought in last. */
+  /** When earlier events were linked in last. */
   readonly replayed: Timestamp;
-  /** Links what is kept of the events after that SEQNUM into the queue, before all others. */
+  /** Links the kept events that came after a SEQNUM into the queue, before all others. */
   replay(seqnum: SeqNum): void;
 }
 
+/** The file `.since` of a process directory. */
 export class SinceFile extends DotFile<ReplayingDirectory> {
-  /** Only the directory's user decides what its queue begins with, whoever else may put events into it. */
+  /**
+   * Only the directory's user may write it: other users who may put events into the queue must not
+   * decide where it begins.
+   */
   get permissions(): number {
     return this.directory.mode & 0o644;
   }
 
+  /** The contents: one SEQNUM and a line end. */
   get text(): string {
     return `${this.directory.beginsAfter}\n`;
   }
@@ -42,18 +48,23 @@ export class SinceFile extends DotFile<ReplayingDirectory> {
     return new SinceHandle(this);
   }
 
-  /** truncate(2), as `>` asks for: nothing happens before a number is written. */
+  /** truncate(2), as for the shell's `>`. It changes nothing; only a written number does. */
   override change(changes: AttributeChanges): void {
     if (changes.size === undefined) super.change(changes);
   }
 }
 
+/** An open `.since`. */
 class SinceHandle extends LiveTextHandle {
   constructor(override readonly node: SinceFile) {
     super(node);
   }
 
-  /** write(2): a SEQNUM in one go. One that is later than what the file shows changes nothing. EINVAL when it is none. */
+  /**
+   * write(2) of one whole SEQNUM. A later one than the file shows changes nothing.
+   * @returns `length`
+   * @throws FsError EINVAL unless the text is one SEQNUM
+   */
   override write(bytes: Uint8Array, start: number, length: number): number {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
     const found = SEQNUM.exec(text);

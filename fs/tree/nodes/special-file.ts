@@ -1,7 +1,7 @@
 /**
- * The files of a process directory that are no events: FIFOs, sockets and symlinks. The kernel does
- * all that is done with them. The daemon has their place, and a symlink's target, which it never
- * follows.
+ * The files of a process directory that are not events: FIFOs, sockets and symlinks. The kernel
+ * does all the work on them. The daemon keeps their names and attributes, and the target of a
+ * symlink, which it never follows.
  */
 import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -17,6 +17,7 @@ import {
 } from './node.js';
 import { specialHeap } from '../prices.js';
 
+/** A FIFO or socket, and the base class of a symlink. */
 export class SpecialFile extends Node {
   mode: number;
   uid: number;
@@ -26,7 +27,10 @@ export class SpecialFile extends Node {
   #changed: Timestamp = this.born;
   #links = 1;
 
-  /** @param mode its type, S_IFIFO, S_IFSOCK or S_IFLNK, and permissions */
+  /**
+   * @param mode type (S_IFIFO, S_IFSOCK or S_IFLNK) and permissions
+   * @param owner the user and group that own the file
+   */
   constructor(
     id: NodeId,
     lifetime: Lifetime,
@@ -40,12 +44,15 @@ export class SpecialFile extends Node {
     this.gid = owner.gid;
   }
 
-  /** The memory that it is charged besides the price of an entry, in bytes. */
+  /** The memory that the file is charged besides the price of an entry, in bytes. */
   get heap(): number {
     return this.heapAs(this.name);
   }
 
-  /** The same under another name. */
+  /**
+   * Returns `heap` as it would be under another name, in bytes.
+   * @param name bytes as characters
+   */
   heapAs(name: string): number {
     return specialHeap(name);
   }
@@ -55,14 +62,20 @@ export class SpecialFile extends Node {
     return 0;
   }
 
-  /** rename(2): it is found elsewhere from now on, and lives as long as that. */
+  /**
+   * rename(2): gives the file another name, in the same directory or another.
+   * @param lifetime the lifetime of its new directory
+   */
   moveTo(name: string, lifetime: Lifetime): void {
     this.name = name;
     this.lifetime = lifetime;
     this.#changed = now();
   }
 
-  /** It has no name any more and is not charged: only descriptors from before reach it. */
+  /**
+   * Runs when the file has lost its name. The account is not charged any more, and only earlier
+   * descriptors reach the file.
+   */
   unlinked(): void {
     this.#links = 0;
     this.#changed = now();
@@ -80,6 +93,7 @@ export class SpecialFile extends Node {
     to.ctime = this.#changed;
   }
 
+  /** chmod(2), chown(2), utimensat(2). */
   override change(changes: AttributeChanges): void {
     if (changes.mode !== undefined) this.mode = this.type | (changes.mode & PERMISSION_BITS);
     this.uid = changes.uid ?? this.uid;
@@ -89,18 +103,24 @@ export class SpecialFile extends Node {
     this.#changed = now();
   }
 
-  /** The kernel opens FIFOs by itself and sockets not at all: it never asks. */
+  /**
+   * The kernel opens FIFOs by itself and sockets not at all, so it never asks the daemon.
+   * @throws FsError ENXIO
+   */
   override open(): Handle {
     throw new FsError(Errno.ENXIO, 'FIFOs and sockets are opened by the kernel alone');
   }
 }
 
-/** A symlink that a user has made. The daemon keeps the target as it was given. */
+/** A symlink that a user made. The daemon keeps the target unchanged. */
 export class SymlinkFile extends SpecialFile {
   readonly #size: number;
   #target: string;
 
-  /** @param target bytes as characters */
+  /**
+   * @param target bytes as characters
+   * @param owner the user and group that own the symlink
+   */
   constructor(
     id: NodeId,
     lifetime: Lifetime,
@@ -113,6 +133,7 @@ export class SymlinkFile extends SpecialFile {
     this.#size = target.length;
   }
 
+  /** As `heap`, under another name; the target counts too. */
   override heapAs(name: string): number {
     return specialHeap(name, this.#target);
   }
@@ -121,25 +142,37 @@ export class SymlinkFile extends SpecialFile {
     return this.#size;
   }
 
-  /** ENOENT once it is removed: a target that is not charged is not kept for O_PATH descriptors. */
+  /**
+   * readlink(2).
+   * @returns the target, bytes as characters
+   * @throws FsError ENOENT once the symlink is removed: the target is no longer charged, so the
+   * daemon does not keep it for O_PATH descriptors
+   */
   override readlink(): string {
     if (this.#target === '') throw new FsError(Errno.ENOENT, 'the symlink has been removed');
     return this.#target;
   }
 
+  /** Also frees the target. */
   override unlinked(): void {
     super.unlinked();
     this.#target = '';
   }
 
-  /** lchown(2), utimensat(2). EOPNOTSUPP for a mode, as the kernel says (fs/attr.c, notify_change). */
+  /**
+   * lchown(2), utimensat(2).
+   * @throws FsError EOPNOTSUPP for a mode, as in the kernel (fs/attr.c, notify_change)
+   */
   override change(changes: AttributeChanges): void {
     if (changes.mode !== undefined)
       throw new FsError(Errno.EOPNOTSUPP, 'a symlink has no mode of its own');
     super.change(changes);
   }
 
-  /** The kernel follows it, and never asks. */
+  /**
+   * The kernel follows the symlink itself, so it never asks the daemon.
+   * @throws FsError ELOOP
+   */
   override open(): Handle {
     throw new FsError(Errno.ELOOP, 'it is a symlink');
   }

@@ -1,4 +1,4 @@
-/** Files whose text is made when it is asked for: `.status`, `.filter` and `.since`. */
+/** Base classes of the dot files and of open files that show a text, and the file `.status`. */
 import type { Timestamp } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
@@ -14,27 +14,28 @@ export interface DotFileHost {
   readonly uid: number;
   readonly gid: number;
   readonly born: Timestamp;
-  /** When its mode or owner was changed last. */
+  /** When the mode or owner of the directory changed last. */
   readonly permitted: Timestamp;
-  /** The inode number of one of the names that it always has. */
+  /** Returns the inode number of a name that the directory always has. */
   inodeOf(name: string): number;
   readonly ledger: QuotaLedger;
-  /** The kernel has forgotten the file. */
+  /** Runs after the kernel has forgotten the file. */
   fixtureForgotten(name: string): void;
 }
 
-/** The later of two times. */
+/** Returns the later of two times. */
 function laterOf(a: Timestamp, b: Timestamp): Timestamp {
   return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec) ? a : b;
 }
 
 /**
- * A dot file of a directory. Its permissions follow the directory's. Its node is made anew after a
- * FORGET, with the same inode number and times.
+ * A dot file of a directory. Its permissions follow the directory's. After a FORGET the next lookup
+ * makes a new node, with the same inode number and times.
  */
 export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node {
   readonly #ino: number;
 
+  /** @param name one of the names that the directory always has */
   constructor(
     id: NodeId,
     readonly directory: D,
@@ -48,11 +49,12 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node 
     return this.#ino;
   }
 
-  /** When its text was changed last by a write. */
+  /** When a write changed the text last. */
   get modified(): Timestamp {
     return this.directory.born;
   }
 
+  /** The permission bits of st_mode. */
   abstract get permissions(): number;
 
   /** st_size. */
@@ -64,6 +66,7 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node 
     return FileType.regular | this.permissions;
   }
 
+  /** stat(2): owner and group are those of the directory. */
   attributes(to: Attributes): void {
     to.ino = this.ino;
     to.size = this.size;
@@ -81,17 +84,19 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node 
   }
 }
 
-/** From so many bytes on a text is long: a thousand streams, say. */
+/** A text of more bytes than this is long, for example that of a thousand streams. */
 const LONG_TEXT = 4096;
+/** How long stat(2) may show a known length of a long text, in ms. */
 const LONG_TEXT_KNOWN_MS = 1000;
 
-/** An open file that shows what its text was when it was opened. */
+/** An open file that shows its text as of open(2). */
 export class TextHandle extends Handle {
   readonly #bytes: Uint8Array;
 
   /**
    * @param text bytes as characters
-   * @param textAccount where the text is charged as long as the file is open. EDQUOT, ENOSPC.
+   * @param textAccount the account that is charged for the text while the file is open
+   * @throws FsError EDQUOT or ENOSPC
    */
   constructor(
     node: Node,
@@ -118,7 +123,7 @@ export class TextHandle extends Handle {
   }
 }
 
-/** An open file that shows what its text is when it is read: it keeps no copy. */
+/** An open file that shows its text as of each read(2). It keeps no copy. */
 export class LiveTextHandle extends Handle {
   constructor(override readonly node: Node & { readonly text: string }) {
     super(node);
@@ -131,7 +136,7 @@ export class LiveTextHandle extends Handle {
   }
 }
 
-/** `.status`: one KEY=VALUE a line, like an event. */
+/** The file `.status`: one KEY=VALUE a line, like an event. */
 export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLines }> {
   #knownSize = 0;
   #knownUntilMs = 0;
@@ -140,7 +145,7 @@ export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLin
     return this.directory.mode & 0o444;
   }
 
-  /** A long one is not made for each stat(2): its length may be a second old. */
+  /** st_size. A long text is not made for each stat(2): its length may be a second old. */
   override get size(): number {
     const nowMs = performance.now();
     if (nowMs < this.#knownUntilMs) return this.#knownSize;
@@ -149,7 +154,10 @@ export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLin
     return this.#knownSize;
   }
 
-  /** EDQUOT, ENOSPC. */
+  /**
+   * open(2): makes the text and keeps it for this open file.
+   * @throws FsError EDQUOT or ENOSPC
+   */
   override open(_flags: number, caller: Caller): Handle {
     const text = this.#text();
     return new TextHandle(this, text, this.directory.ledger.account(caller.uid, caller.gid));
