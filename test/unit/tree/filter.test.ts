@@ -383,4 +383,20 @@ filter(
   },
 );
 
+filter('is appended to what was there before a write that was refused', () => {
+  const kernel = MemoryKernel.started();
+  kernel.mkdir('d');
+  const file = kernel.walk('d/.filter');
+  const fh = kernel.open(file, O_WRONLY | O_APPEND);
+  kernel.write(fh, 'A==b\n', 0, O_APPEND);
+  assert.is(
+    refusal(() => kernel.write(fh, 'nonsense\n', 0, O_APPEND)),
+    'EINVAL',
+  );
+  kernel.write(fh, 'C==d\n', 0, O_APPEND);
+  kernel.release(fh);
+  assert.is(kernel.cat(file), 'A==b\nC==d\n');
+  kernel.close();
+});
+
 filter.run();

@@ -123,6 +123,13 @@ for (const path of ['stream', 'match/SUBSYSTEM==mem', 'own/.stream']) {
     assert.is(kernel.read(fh, length), record(3));
   });
 
+  read('brings the events from now on where another one of its kind was closed', (kernel) => {
+    kernel.release(kernel.open(kernel.walk(path)));
+    const fh = kernel.open(kernel.walk(path));
+    kernel.event(1);
+    assert.is(kernel.read(fh), record(1));
+  });
+
   read('does not care for the offset', (kernel) => {
     const fh = kernel.open(kernel.walk(path));
     kernel.event(1);
