@@ -1,4 +1,4 @@
-/** A process that has a file open many times and reads none of it. */
+/** A process that has a file open many times and does not read it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { within } from '../test/support/daemon.js';
 
