@@ -54,7 +54,7 @@ export function enter(pid: number): readonly string[] {
 
 /**
  * Sends a datagram with test/programs/stream-netlink.c, in a daemon's network namespace.
- * @param to the port id for `unicast`, else the group
+ * @param to the port id for `unicast`, a bit mask of groups for `multicast`, 0 for `kernel`
  * @param under a command that runs the sender
  * @returns the sender's stderr
  */
