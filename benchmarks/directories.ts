@@ -7,6 +7,7 @@ import type { Daemon, Shell } from '../test/support/daemon.js';
 import { cpuNs } from './daemon-costs.js';
 import { median } from './programs.js';
 
+/** The size of each event's text, in bytes. */
 export const EVENT_BYTES = 300;
 /** The number of events in each round. */
 export const EVENTS = 1000;

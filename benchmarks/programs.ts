@@ -24,6 +24,7 @@ export const ONE_CPU = ['taskset', '-c', '0'] as const;
 /** Runs a command on the second CPU only: the peer of a command on the first. */
 export const OTHER_CPU = ['taskset', '-c', '1'] as const;
 
+/** Whether this process may run on more than one CPU. */
 export const HAS_TWO_CPUS = availableParallelism() > 1;
 
 function program(name: string): string {

@@ -1336,6 +1336,7 @@ const OTHERS = group('other calls', {
     ioctl 1 21505 = ENOTTY`,
 });
 
+/** All cases, in the order of their groups. */
 export const CASES: readonly Case[] = [
   LINKS,
   UNLINK,

@@ -81,6 +81,10 @@ class Model {
     return String(data.length);
   }
 
+  /**
+   * Truncates as ftruncate(2).
+   * @returns the expected result
+   */
   truncate(size: number): string {
     if (size > MOST_BYTES) return 'EFBIG';
     this.text = this.text.slice(0, size).padEnd(size, '\0');

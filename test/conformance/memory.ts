@@ -502,7 +502,7 @@ class MemoryCaller implements Caller {
   }
 
   /**
-   * Returns the mode without set-id bits if an unprivileged user truncates (fs/open.c,
+   * Returns the change that clears set-id bits if an unprivileged user truncates (fs/open.c,
    * do_truncate).
    */
   #withoutSetIds({ mode }: Found): { valid?: number; mode?: number } {

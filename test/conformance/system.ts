@@ -23,6 +23,7 @@ export interface User {
   readonly groups: readonly number[];
 }
 
+/** The users of the cases, by name. */
 export const USERS: Readonly<Record<string, User>> = {
   root: { uid: 0, gid: 0, groups: [0] },
   alice: { uid: 1001, gid: 1001, groups: [] },
@@ -109,6 +110,10 @@ class Run {
 
   constructor(readonly system: System) {}
 
+  /**
+   * Runs the lines of a case.
+   * @throws AssertionError at the first line with another result
+   */
   async perform(script: string): Promise<void> {
     for (const line of ['mkdir own 755', 'mkdir other 755', 'chdir own', ...script.split('\n')]) {
       const [, who = 'root', command, , expected] =

@@ -294,7 +294,7 @@ static void truncates(void) {
     }
 }
 
-/* Cuts files to nothing. An empty file costs no quota, so it must not occupy memory. */
+/* Cuts files to nothing. Such a file counts as nothing, so it must take no memory. */
 static void cut_files(long n) {
   char directory[PATH_MAX], path[PATH_MAX];
   make_closed(directory, n);

@@ -2,8 +2,9 @@
  * Clients of `eventfs mount --socket` and `--fd-socket`, good and bad.
  *
  *   subscriber FILTER PATH          sends the filter, unless it is empty, and prints each message
- *                                   as a record: the message, or the contents of the descriptor that
- *                                   came with it, and an empty line; `end@/<errno>` at the end
+ *                                   as a record: the message, or the contents of the descriptor
+ *                                   that came with it, and an empty line; `end@/<errno>` at the
+ *                                   end
  *   subscriber !seals PATH          prints the first descriptor's seals, its access mode, and the
  *                                   results of write(2), ftruncate(2), mmap(2) for writing and a
  *                                   second open for writing

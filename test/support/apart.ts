@@ -15,6 +15,7 @@ export const OWN_MOUNTS =
   'mount -t tmpfs run /run; mkdir /run/dev; mount -t tmpfs dev /run/dev; ' +
   'cp -a /dev/null /dev/zero /dev/fuse /dev/urandom /run/dev; mount --move /run/dev /dev; rmdir /run/dev';
 
+/** A daemon in namespaces of its own. */
 export interface Apart extends Daemon {
   /** The mount's path as the daemon sees it. */
   readonly inside: string;

@@ -271,6 +271,7 @@ export class Storm {
   readonly #timer: NodeJS.Timeout;
   published = 0;
 
+  /** @param mount the mount point */
   constructor(mount: string) {
     this.#fd = openSync(`${mount}/publish`, constants.O_WRONLY);
     const text = Buffer.from(eventText('/devices/storm', { SUBSYSTEM: 'net' }));

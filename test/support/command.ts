@@ -20,6 +20,7 @@ export class Background {
   err = '';
   readonly ended: Promise<number | NodeJS.Signals | null>;
 
+  /** @param args the arguments of `eventfs` */
   constructor(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
     this.process = spawn(process.execPath, [EVENTFS, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -151,6 +151,7 @@ export class Attacker {
     return this.#hasBegun;
   }
 
+  /** The attack's last counts. */
   get tally(): Tally {
     return this.#tally;
   }

@@ -26,6 +26,7 @@ export { EMIT_HELPER, EVENTFS, PROJECT } from './project.js';
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
 
+/** A running daemon, its mount and its log. */
 export interface Daemon {
   /** The mount point. */
   readonly path: string;
@@ -55,6 +56,7 @@ export function mountPoint(): string {
   return mkdtempSync(join(below ?? tmpdir(), 'eventfs-'));
 }
 
+/** The way to start a daemon. */
 export interface DaemonSetting {
   /** A command that runs the daemon, as in `['prlimit', '--nofile=64']`. */
   readonly under?: readonly string[];

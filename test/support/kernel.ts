@@ -90,6 +90,7 @@ export class Pending {
   }
 }
 
+/** One entry of a FUSE_READDIR reply. */
 export interface DirectoryEntry {
   readonly ino: number;
   readonly off: number;
@@ -100,6 +101,7 @@ export interface DirectoryEntry {
 const OUT_HEADER_BYTES = sizeOf('fuse_out_header');
 const MOST_DATA = REPLY_BYTES - 4096;
 
+/** The sizes of a kernel's log, of its table of parked reads and of its history. */
 export interface KernelOptions {
   readonly log?: { bytes: number; events: number };
   readonly mostParked?: number;
@@ -338,6 +340,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return Buffer.concat([header, payload]);
   }
 
+  /** Returns a new `unique`. It is even, as the kernel's are. */
   nextUnique(): number {
     return (this.#unique += 2);
   }
@@ -385,6 +388,7 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   // ---- system calls, as /dev/fuse sees them
 
+  /** Looks up a name in a directory. */
   lookup(parent: number, name: string): Values<'fuse_entry_out'> {
     const body = this.ask('FUSE_LOOKUP', parent, cstring(name));
     assert.is(body.length, sizeOf('fuse_entry_out'));
@@ -409,6 +413,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     );
   }
 
+  /** Changes a node's attributes, as chmod(2), chown(2), truncate(2) and utimensat(2) do. */
   setattr(
     nodeid: number,
     changes: Partial<Values<'fuse_setattr_in'>>,
@@ -420,10 +425,15 @@ export class MemoryKernel implements ReplyPort, Reads {
     );
   }
 
+  /** Makes readlink(2) of a node. */
   readlink(nodeid: number): string {
     return this.ask('FUSE_READLINK', nodeid, Buffer.alloc(0)).toString('latin1');
   }
 
+  /**
+   * Makes mkdir(2), in the root by default.
+   * @returns the node id
+   */
   mkdir(name: string, by: By = {}, mode = 0o755, parent = FUSE_ROOT_ID as number): number {
     const body = this.ask(
       'FUSE_MKDIR',
@@ -435,10 +445,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     return this.#entry(body).nodeid;
   }
 
+  /** Makes unlink(2). */
   unlink(parent: number, name: string): void {
     assert.is(this.ask('FUSE_UNLINK', parent, cstring(name)).length, 0);
   }
 
+  /** Makes rmdir(2), in the root by default. */
   rmdir(name: string, parent = FUSE_ROOT_ID as number): void {
     assert.is(this.ask('FUSE_RMDIR', parent, cstring(name)).length, 0);
   }
@@ -479,6 +491,10 @@ export class MemoryKernel implements ReplyPort, Reads {
     assert.is(this.ask('FUSE_RENAME2', parent, payload).length, 0);
   }
 
+  /**
+   * Makes open(2) of a node.
+   * @returns the handle
+   */
   open(nodeid: number, flags = O_RDONLY, by: By = {}): number {
     return this.#reply(
       'fuse_open_out',
@@ -486,6 +502,10 @@ export class MemoryKernel implements ReplyPort, Reads {
     ).fh;
   }
 
+  /**
+   * Makes open(2) with O_CREAT of a free name.
+   * @returns the node id and the handle
+   */
   create(
     parent: number,
     name: string,
@@ -556,6 +576,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     return pending;
   }
 
+  /**
+   * Makes write(2).
+   * @param text one byte a character
+   * @param offset in bytes
+   * @returns the number of bytes written
+   */
   write(fh: number, text: string, offset = 0, flags = 0, by: By = {}): number {
     const data = Buffer.from(text, 'latin1');
     const payload = Buffer.concat([
@@ -565,10 +591,15 @@ export class MemoryKernel implements ReplyPort, Reads {
     return this.#reply('fuse_write_out', this.ask('FUSE_WRITE', 0, payload, by)).size;
   }
 
+  /** Releases a handle, as the last close(2) does. */
   release(fh: number, opcode: 'FUSE_RELEASE' | 'FUSE_RELEASEDIR' = 'FUSE_RELEASE'): void {
     this.ask(opcode, 0, encode('fuse_release_in', { fh }));
   }
 
+  /**
+   * Makes opendir(3) of a node.
+   * @returns the handle
+   */
   opendir(nodeid: number, by: By = {}): number {
     return this.#reply(
       'fuse_open_out',
@@ -576,6 +607,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     ).fh;
   }
 
+  /** Releases a directory's handle. */
   releasedir(fh: number): void {
     this.release(fh, 'FUSE_RELEASEDIR');
   }
@@ -597,6 +629,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return entries;
   }
 
+  /** Makes statfs(2). */
   statfs(): Values<'fuse_statfs_out'> {
     return this.#reply('fuse_statfs_out', this.ask('FUSE_STATFS', FUSE_ROOT_ID, Buffer.alloc(0)));
   }
@@ -618,11 +651,13 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.tell('FUSE_INTERRUPT', 0, encode('fuse_interrupt_in', { unique }));
   }
 
+  /** Forgets a node `nlookup` times, by default as often as it was returned. */
   forget(nodeid: number, nlookup = this.known.get(nodeid) ?? 0): void {
     this.#forgotten(nodeid, nlookup);
     this.tell('FUSE_FORGET', nodeid, encode('fuse_forget_in', { nlookup }));
   }
 
+  /** Forgets several nodes in one request. */
   batchForget(nodes: readonly { nodeid: number; nlookup: number }[]): void {
     for (const { nodeid, nlookup } of nodes) this.#forgotten(nodeid, nlookup);
     const parts = [

@@ -77,6 +77,7 @@ class Terminal {
   #output = '';
   #serial = 0;
 
+  /** @param command runs the shell */
   constructor(command: readonly string[]) {
     this.#process = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#output += chunk.toString()));

@@ -38,6 +38,7 @@ export class Watcher {
   #text = '';
   readonly #closed: Promise<void>;
 
+  /** @param command the watching program and its arguments */
   constructor(command: readonly string[]) {
     this.process = spawnClient(command, ['pipe', 'pipe', 'pipe']);
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
