@@ -6,7 +6,8 @@
  * A file that does not end in time is stuck on a mount. Then the runner aborts the file's
  * connections through fusectl, kills its processes, and prints its daemon's log. It does the same
  * if the file's tests have ended and the file does not. An error on the way does not end the run:
- * it is printed with the file's name, and counted. The last line is `N passed, N failed`.
+ * it is printed with the file's name, and counted. The last line is `N passed, N failed`,
+ * and `, N skipped` if a test was skipped.
  *
  *     node dist/test/run.js [part of a file's name, or a file's absolute path ...]
  */
