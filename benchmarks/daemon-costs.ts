@@ -1,4 +1,6 @@
-/** What a daemon has used: CPU time from outside, memory after a forced collection from inside. */
+/**
+ * Measures a daemon: its CPU time from outside, its memory after a forced collection from inside.
+ */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,26 +9,33 @@ import { type Daemon, startDaemon, until } from '../test/support/daemon.js';
 
 const COLLECTION_TIMEOUT_MS = 30_000;
 
-/** CPU time of all threads of a process, in nanoseconds: /proc/<pid>/task/<tid>/schedstat. */
+/**
+ * Returns the CPU time of all threads of a process, in nanoseconds:
+ * /proc/<pid>/task/<tid>/schedstat.
+ */
 export function cpuNs(pid: number): number {
   return readdirSync(`/proc/${pid}/task`).reduce((sum, tid) => {
     return sum + Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'latin1').split(' ')[0]);
   }, 0);
 }
 
-/** Resident bytes: proc_pid_status(5). */
+/** Returns the resident bytes of a process: proc_pid_status(5). */
 export function residentBytes(pid: number): number {
   return (
     Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * 1024
   );
 }
 
-/** A daemon that can be asked what its memory is. */
+/** A daemon that reports its memory after a forced collection. */
 export interface WeighedDaemon extends Daemon {
   weigh(): Promise<NodeJS.MemoryUsage>;
 }
 
-/** Starts a daemon that can be weighed; `stop` leaves nothing of it. */
+/**
+ * Starts a daemon that can be weighed. Its `stop` removes its files too.
+ * @param args options of `eventfs mount`
+ * @param under a command that runs the daemon
+ */
 export async function startWeighedDaemon(
   args: readonly string[],
   under: readonly string[] = [],
@@ -51,7 +60,11 @@ export async function startWeighedDaemon(
   return { ...daemon, weigh, stop };
 }
 
-/** Runs `work` with a daemon that can be weighed, and ends it whatever happens. */
+/**
+ * Runs `work` with a daemon that can be weighed, and stops the daemon even if `work` fails.
+ * @param args options of `eventfs mount`
+ * @returns the result of `work`
+ */
 export async function withWeighedDaemon<T>(
   args: readonly string[],
   work: (daemon: WeighedDaemon) => Promise<T>,

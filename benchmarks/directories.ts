@@ -1,18 +1,26 @@
-/** Directories by the thousand, with filters or without, and what an event costs the daemon then. */
+/**
+ * Creates directories by the thousand, with or without filters, and measures the daemon's CPU time
+ * an event.
+ */
 import { eventText, publish } from '../test/support/clients.js';
 import type { Daemon, Shell } from '../test/support/daemon.js';
 import { cpuNs } from './daemon-costs.js';
 import { median } from './programs.js';
 
+/** The size of each event's text, in bytes. */
 export const EVENT_BYTES = 300;
-/** In each round. */
+/** The number of events in each round. */
 export const EVENTS = 1000;
-/** More than the ring holds, so that the events have only their queues left. */
+/** More events than the ring holds: afterwards only queues hold the earlier ones. */
 export const EVENTS_AFTER = 5000;
 const ROUNDS = 5;
 const MAKE_TIMEOUT_MS = 120_000;
 
-/** Makes `count` directories of the shell's, each with a filter or none; the first `existing` are there already. */
+/**
+ * Creates directories that the shell owns, up to `count`.
+ * @param filter returns the filter of a directory by its index, or '' for none
+ * @param existing the number of directories that exist already
+ */
 export async function makeDirectories(
   daemon: Daemon,
   owner: Shell,
@@ -35,7 +43,10 @@ export async function makeDirectories(
   }
 }
 
-/** Events of EVENT_BYTES bytes of text. */
+/**
+ * Returns texts of events, each of EVENT_BYTES bytes.
+ * @param more further properties
+ */
 export function texts(
   count: number,
   subsystem: string,
@@ -47,7 +58,11 @@ export function texts(
   });
 }
 
-/** Daemon CPU for each of some thousand events, its share of the publishing system calls included. */
+/**
+ * Publishes EVENTS events a round.
+ * @returns the daemon's CPU time an event in microseconds, its share of the publishing system calls
+ *   included
+ */
 export function cpuPerEventUs(
   daemon: Daemon,
   subsystem: string,
@@ -56,7 +71,10 @@ export function cpuPerEventUs(
   return cpuUs(daemon, texts(EVENTS, subsystem, more));
 }
 
-/** Daemon CPU for each of these events. */
+/**
+ * Publishes these events in each round.
+ * @returns the daemon's CPU time an event, in microseconds
+ */
 export function cpuUs(daemon: Daemon, events: readonly string[]): number {
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {

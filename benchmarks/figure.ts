@@ -1,23 +1,28 @@
-/** What a benchmark prints: a figure, what it was measured to be, and the bar that it is held against. */
+/** A printed result: a figure, its measured value, and the bar that it must meet. */
 
+/** One line of a benchmark's results. */
 export interface Figure {
-  /** What was measured, in a few words. */
+  /** The measured thing, in a few words. */
   readonly what: string;
   /** The value, with its unit or as a ratio. */
   readonly measured: string;
-  /** What issue or design asks of it; empty where it is there to be looked at. */
+  /** The bar from an issue or the design; empty if the figure has none. */
   readonly bar: string;
-  /** Whether it is met; undefined where there is no bar. */
+  /** Whether the bar is met; undefined if there is none. */
   readonly met?: boolean;
 }
 
-/** A benchmark: gives its figures, and may say on the way what it does. */
+/** A benchmark. `run` returns its figures, and calls `say` with its progress. */
 export interface Benchmark {
   readonly name: string;
   run(say: (progress: string) => void): Promise<Figure[]>;
 }
 
-/** How a bar is kept: at most or at least a limit. */
+/**
+ * Makes a figure from a value.
+ * @param unit follows the value
+ * @param bar the limit; no bar if it is absent
+ */
 export function figure(
   what: string,
   value: number,
@@ -42,7 +47,10 @@ export function figure(
   return { what, measured, bar: '' };
 }
 
-/** A figure that can't be had here, and why. */
+/**
+ * Makes a figure without a value.
+ * @param why why it can't be measured here
+ */
 export function unmeasured(what: string, why: string): Figure {
   return { what, measured: why, bar: '' };
 }

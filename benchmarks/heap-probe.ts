@@ -1,6 +1,6 @@
 /**
- * Loaded into a daemon (NODE_OPTIONS=--import): at SIGUSR2 it collects what can be collected and writes what is left to
- * EVENTFS_HEAP_FILE, as process.memoryUsage() tells it.
+ * Loaded into a daemon (NODE_OPTIONS=--import): at SIGUSR2 it forces a garbage collection, and
+ * writes the remaining memory to EVENTFS_HEAP_FILE, as process.memoryUsage() reports it.
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';

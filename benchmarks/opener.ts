@@ -1,4 +1,4 @@
-/** A process that has a file open many times and reads none of it. */
+/** A process that has a file open many times and does not read it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { within } from '../test/support/daemon.js';
 
@@ -6,9 +6,14 @@ const SCRIPT =
   'import os, sys\nfor n in range(int(sys.argv[2])): os.open(sys.argv[1], os.O_RDONLY)\nprint("open", flush=True)\nsys.stdin.read()';
 const TIMEOUT_MS = 30_000;
 
+/** A process with open files. */
 export class Opener {
   private constructor(private readonly process: ChildProcess) {}
 
+  /**
+   * Starts the process, and resolves once it has opened `path` `count` times.
+   * @throws Error after 30 s
+   */
   static async of(path: string, count: number): Promise<Opener> {
     const child = spawn(
       'prlimit',
@@ -23,6 +28,7 @@ export class Opener {
     return new Opener(child);
   }
 
+  /** Ends the process. */
   async end(): Promise<void> {
     const ended = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.stdin!.end();

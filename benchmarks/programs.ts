@@ -1,4 +1,4 @@
-/** The C programs of benchmarks/build, and floors and daemons to point them at. */
+/** Runs the C programs of benchmarks/build, and the floors and daemons that they measure. */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, rmdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -19,18 +19,23 @@ import { type Floor, startFloor } from '../test/support/floor.js';
 const PROGRAM_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 10_000;
 
-/** Runs something on the first CPU only, where no wake-up crosses CPUs. */
+/** Runs a command on the first CPU only, where no wake-up crosses CPUs. */
 export const ONE_CPU = ['taskset', '-c', '0'] as const;
-/** On the second only: the other side of what runs on the first. */
+/** Runs a command on the second CPU only: the peer of a command on the first. */
 export const OTHER_CPU = ['taskset', '-c', '1'] as const;
 
+/** Whether this process may run on more than one CPU. */
 export const HAS_TWO_CPUS = availableParallelism() > 1;
 
 function program(name: string): string {
   return join(PROJECT, 'benchmarks/build', name);
 }
 
-/** Runs a program to its end; gives the `KEY=VALUE` pairs that it prints. */
+/**
+ * Runs a program to its end.
+ * @param under a command that runs the program
+ * @returns the `KEY=VALUE` pairs that it prints
+ */
 export async function measure(
   name: string,
   args: readonly (string | number)[],
@@ -52,7 +57,10 @@ export async function measure(
   );
 }
 
-/** One of the values that a program prints. */
+/**
+ * Runs a program to its end.
+ * @returns the value of `key`, or NaN if the program does not print it
+ */
 export async function measureOne(
   name: string,
   args: readonly (string | number)[],
@@ -62,7 +70,11 @@ export async function measureOne(
   return (await measure(name, args, under)).get(key) ?? NaN;
 }
 
-/** Runs `work` with a daemon, and ends it whatever happens. */
+/**
+ * Runs `work` with a daemon, and stops the daemon even if `work` fails.
+ * @param under a command that runs the daemon
+ * @returns the result of `work`
+ */
 export async function withDaemon<T>(
   source: 'kernel' | 'none',
   under: readonly string[],
@@ -78,7 +90,11 @@ export async function withDaemon<T>(
   }
 }
 
-/** Runs `work` with a floor, and ends it whatever happens. */
+/**
+ * Runs `work` with a floor, and stops the floor even if `work` fails.
+ * @param under a command that runs the floor
+ * @returns the result of `work`
+ */
 export async function withFloor<T>(
   args: readonly (string | number)[],
   under: readonly string[],
@@ -93,8 +109,9 @@ export async function withFloor<T>(
 }
 
 /**
- * Moves a daemon to the second CPU once it runs. Started there it would know of one CPU only, and not look for requests before it
- * sleeps (native/addon/fuse/busy_poll.h), though its clients run on the other.
+ * Moves a daemon to the second CPU once it runs. If it started there, it would know of one CPU
+ * only, and would not look for requests before it sleeps (native/addon/fuse/busy_poll.h), though
+ * its clients run on the other CPU.
  */
 export function moveToOtherCpu(daemon: Daemon): void {
   execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(daemon.pid)], {
@@ -102,23 +119,30 @@ export function moveToOtherCpu(daemon: Daemon): void {
   });
 }
 
-/** libfuse's hello_ll, and the same with time-outs of 0 and direct I/O, as our files have: benchmarks/programs/Makefile. */
+/**
+ * libfuse's hello_ll, and a version with time-outs of 0 and direct I/O, as the daemon's files have
+ * (benchmarks/programs/Makefile).
+ */
 type Example = 'hello_ll' | 'hello_ll-uncached';
 
-/** Whether it was there to be compiled. */
+/** Returns true if the example's source was there and has been compiled. */
 export function hasExample(): boolean {
   const names: Example[] = ['hello_ll', 'hello_ll-uncached'];
   return names.every((name) => existsSync(program(name)));
 }
 
-/** Runs `work` with one, single-threaded and with the kernel's permissions, as ours; gives it the path of its file. */
+/**
+ * Runs `work` with an example, single-threaded and with the kernel's permission checks, as the
+ * daemon is.
+ * @param work takes the path of the example's file
+ */
 export async function withExample<T>(
   name: Example,
   under: readonly string[],
   work: (path: string) => Promise<T>,
 ): Promise<T> {
   const path = mountPoint();
-  // It can't be told to end with us, and so is.
+  // hello_ll has no option to end with its parent, so setpriv arranges it.
   const [command, ...rest] = [
     ...under,
     'setpriv',
@@ -143,7 +167,11 @@ export async function withExample<T>(
   }
 }
 
-/** Runs `work` with a live process directory that holds one event of `bytes` bytes; gives it the event's path. */
+/**
+ * Runs `work` with a live process directory that holds one event.
+ * @param bytes the event's size
+ * @param work takes the event's path
+ */
 export async function withEvent<T>(
   daemon: Daemon,
   bytes: number,
@@ -165,13 +193,13 @@ export async function withEvent<T>(
   }
 }
 
-/** The middle one of several measurements. */
+/** Returns the median of several measurements. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
-/** What was measured in each round, against another thing in the same round. */
+/** Divides each measurement by the other one of the same round. */
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
   return ours.map((each, round) => each / theirs[round]);
 }

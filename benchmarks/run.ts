@@ -1,15 +1,16 @@
 /**
- * Prints the figures. Fails on nothing: judging is for people.
+ * Prints the figures. It does not fail on a missed bar: people judge the results.
  *
  *   node dist/benchmarks/run.js [name ...]
  *
- *   promise     accesses to what dead owners had       lockstep  the same, exactly one event a read
- *   operations  open+read+close and stat, against      cpu       the daemon's CPU time a delivery, against its socket outlet
- *               C, fuse-native and libfuse's example   uevents   real uevents, against a bare netlink listener
- *   queues      links, pops, how many events wait      storm     100,000 of them
- *   filters     events that few of many want           inotify   what watchers cost
- *   scale       10,000 directories                     restarts  a daemon that is taken up again
- *   fanout      many readers of one stream
+ *   promise     accesses to the things of dead owners  lockstep  the same, exactly one event a read
+ *   operations  open+read+close and stat, against      cpu       the daemon's CPU time a delivery,
+ *               C, fuse-native and libfuse's example             against its socket outlet
+ *   queues      links, pops, many waiting events       uevents   real uevents, against a bare
+ *   filters     events that few of many want                     netlink listener
+ *   scale       10,000 directories                     storm     100,000 of them
+ *   fanout      many readers of one stream             inotify   the cost of watchers
+ *                                                      restarts  a daemon that starts again
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';

@@ -1,12 +1,15 @@
 /**
- * Runs every test file in a process of its own, with a time limit, and counts. Files of test/unit need no mount and no root;
- * they run side by side. Files of test/mounted run one after the other, as root.
+ * Runs every test file in a process of its own, with a time limit, and counts. Files of test/unit
+ * need no mount and no root; they run side by side. Files of test/mounted run one after the other,
+ * as root.
  *
- * A file that does not end in time is stuck on a mount: the connections that it made are aborted through fusectl, its
- * processes killed, its daemon's log shown. The same is done where its tests have ended and it does not. No error on the way
- * ends the run: it is said with the file's name and counted. Ends with `N passed, N failed` alone on a line.
+ * A file that does not end in time is stuck on a mount. Then the runner aborts the file's
+ * connections through fusectl, kills its processes, and prints its daemon's log. It does the same
+ * if the file's tests have ended and the file does not. An error on the way does not end the run:
+ * it is printed with the file's name, and counted. The last line is `N passed, N failed`,
+ * and `, N skipped` if a test was skipped.
  *
- *   node dist/test/run.js [part of a file's name, or a file's absolute path ...]
+ *     node dist/test/run.js [part of a file's name, or a file's absolute path ...]
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSync } from 'node:fs';
@@ -18,17 +21,19 @@ import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
 import { missingRing, withRing } from './support/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-/** A soak may take longer (make soak). */
+/** The time limit of a file. A soak may take longer (make soak). */
 const FILE_TIMEOUT_MS = Number(process.env.EVENTFS_TEST_FILE_SECONDS ?? 300) * 1000;
-/** How long a file may stay alive once its tests have ended, and its pipes open once it has ended. */
+/**
+ * How long a file may live after its tests have ended, and keep its pipes open after it has ended.
+ */
 const LINGER_MS = Number(process.env.EVENTFS_TEST_LINGER_SECONDS ?? 10) * 1000;
 const MNT_DETACH = 2;
 const FUSECTL = '/sys/fs/fuse/connections';
 
-/** How many files of test/unit run at once, at the most. */
+/** The largest number of files of test/unit that run at once. */
 const MOST_AT_ONCE = 8;
 
-/** What the tests of test/mounted need, which those of test/unit do without. */
+/** Returns the missing requirement of test/mounted (test/unit has none), or null. */
 function missing(): string | null {
   if (process.getuid?.() !== 0) return 'they need root (try sudo make test)';
   if (!existsSync('/dev/fuse')) return 'they need /dev/fuse (try modprobe fuse)';
@@ -42,7 +47,8 @@ interface Result {
 }
 
 async function main(): Promise<void> {
-  // Other users run copies of what is built (test/support/other-user.ts), whatever our umask is.
+  // Other users run copies of the build (test/support/other-user.ts), so it must not depend on the
+  // caller's umask.
   process.umask(0o022);
   const wanted = process.argv.slice(2);
   const parts = wanted.filter((part) => !isAbsolute(part));
@@ -60,7 +66,7 @@ async function main(): Promise<void> {
       ? await withRing(async () => Promise.resolve(missingRing()))
       : null);
   const total: Result = { passed: 0, failed: 0, skipped: 0 };
-  // Backwards: the tree's take longest, and what is begun last would run alone.
+  // In reverse order: the tree's files take longest, and the last file to start would run alone.
   await runEach(
     files.filter(isUnit).reverse(),
     Math.min(availableParallelism(), MOST_AT_ONCE),
@@ -81,9 +87,8 @@ async function main(): Promise<void> {
 
 /**
  * Runs files and adds their results to `total`.
- *
- * @param atOnce how many at a time
- * @param why why files of test/mounted can't run here; null where they can
+ * @param atOnce the number of files that run at once
+ * @param why the reason why files of test/mounted can't run here; null if they can
  */
 async function runEach(
   files: readonly string[],
@@ -103,7 +108,7 @@ async function runEach(
   await Promise.all(Array.from({ length: atOnce }, runSome));
 }
 
-/** Whether it may run beside others: an absolute path may be anything. */
+/** Returns true if a file may run beside others. A file with an absolute path may need a mount. */
 function isUnit(file: string): boolean {
   return file.startsWith('unit/');
 }
@@ -114,7 +119,7 @@ async function resultOf(file: string, why: string | null): Promise<Result> {
     console.log(`${isDeveloper ? 'skipped' : 'FAILED'} ${file}: ${why}`);
     return { passed: 0, failed: isDeveloper ? 0 : 1, skipped: isDeveloper ? 1 : 0 };
   }
-  // It is on for the tests that need it, or for all when all are to run on it.
+  // io_uring is on for the tests that need it, or for all if all run on it.
   const needsRing =
     /^mounted\/mount\/(transport|uring)/.test(file) ||
     (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
@@ -141,7 +146,7 @@ async function runFile(file: string): Promise<Result> {
       FORCE_COLOR: '0',
       NO_COLOR: '1',
     },
-    detached: true, // a process group of its own, so that all of it can be killed
+    detached: true, // a process group of its own, so that the runner can kill all of it
   });
   const released: Released = { left: [], errors: [] };
   const clear = (): void => {
@@ -156,7 +161,8 @@ async function runFile(file: string): Promise<Result> {
     const abort = (why: string): void => {
       late ??= why;
       clear();
-      // What holds its pipes then is in another process group: nothing that is ours to kill.
+      // Processes that hold its pipes now are in another process group: the runner must not kill
+      // them.
       timers.push(setTimeout(() => done(null), LINGER_MS));
     };
     timers.push(
@@ -208,26 +214,26 @@ async function runFile(file: string): Promise<Result> {
   return result;
 }
 
-/** uvu says `Total: n`, `Passed: n`, `Skipped: n` at the end of a file. */
+/** Reads the results: uvu prints `Total: n`, `Passed: n`, `Skipped: n` at the end of a file. */
 function judge(output: string, code: number | null, late: boolean): Result {
   const count = (what: string): number => {
     const found = [...output.matchAll(new RegExp(`^\\s*${what}:\\s+(\\d+)`, 'gm'))];
     return found.reduce((sum, [, digits]) => sum + Number(digits), 0);
   };
   const [total, passed, skipped] = [count('Total'), count('Passed'), count('Skipped')];
-  const failed = total - passed; // the total does not count what is skipped
-  // A file that crashed, hung or ran nothing has failed, whatever it counted.
+  const failed = total - passed; // the total does not include skipped tests
+  // A file that crashed, hung or ran no test has failed, whatever it counted.
   const crashed = (code !== 0 || late || total === 0) && failed === 0;
   return { passed, failed: failed + (crashed ? 1 : 0), skipped };
 }
 
-/** What a file has left, and what went wrong while that was ended. */
+/** The mounts and processes that a file has left, and the errors while the runner ended them. */
 interface Released {
   readonly left: string[];
   readonly errors: string[];
 }
 
-/** Aborts and unmounts what is mounted below `scratch` and kills the process group. Never throws. */
+/** Aborts and unmounts the mounts below `scratch`, and kills the process group. Never throws. */
 function release(scratch: string, group: number): Released {
   const released: Released = { left: [], errors: [] };
   attempt(released.errors, 'mounts', () => abortMounts(scratch, released.left));
@@ -237,7 +243,7 @@ function release(scratch: string, group: number): Released {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended since.
+        // The process has ended meanwhile.
       }
     }
   });
@@ -246,7 +252,7 @@ function release(scratch: string, group: number): Released {
   return released;
 }
 
-/** Does something, and adds its error to `errors`. */
+/** Calls `work`, and adds its error to `errors`. */
 function attempt(errors: string[], what: string, work: () => void): void {
   try {
     work();
@@ -255,30 +261,31 @@ function attempt(errors: string[], what: string, work: () => void): void {
   }
 }
 
-/** Ends the FUSE connections of what is mounted below `scratch`, and lists the mounts in `left`. */
+/** Aborts the FUSE connections of the mounts below `scratch`, and lists the mounts in `left`. */
 function abortMounts(scratch: string, left: string[]): void {
   const mounts = mountsBelow(scratch);
   if (mounts.length > 0 && !existsSync(join(FUSECTL, String(mounts[0].minor)))) {
     try {
       mount('none', FUSECTL, 'fusectl', 0, '');
     } catch {
-      // Without it a stuck request ends with its daemon, which is killed after this.
+      // Without fusectl a stuck request ends with its daemon, which is killed after this.
     }
   }
   for (const { mountPoint, minor, type } of mounts.reverse()) {
     left.push(`a mount on ${mountPoint}`);
-    if (!type.startsWith('fuse')) continue; // the number may be a connection's of another filesystem
+    if (!type.startsWith('fuse')) continue; // the number may be that of another filesystem
     try {
       writeFileSync(join(FUSECTL, String(minor), 'abort'), '1');
     } catch {
-      // Its connection is over already.
+      // The connection has ended already.
     }
   }
 }
 
 /**
- * Unmounts all below `scratch`; returns what is still mounted then, with the error. A daemon unmounts by itself when its
- * connection ends, and a mount that hides another one goes first: an error counts where the mount stays.
+ * Unmounts all mounts below `scratch`. A daemon unmounts by itself when its connection ends, and a
+ * mount that hides another one goes first. So an error counts only if the mount stays.
+ * @returns the mounts that stay, with their errors
  */
 function unmountBelow(scratch: string): string[] {
   for (let before = Infinity; ;) {
@@ -301,7 +308,7 @@ function unmountBelow(scratch: string): string[] {
   }
 }
 
-/** What is mounted below a directory; later mounts come later. */
+/** Returns the mounts below a directory, the newest last. */
 function mountsBelow(scratch: string): Mounted[] {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).filter(({ mountPoint }) =>
     mountPoint.startsWith(scratch),
@@ -320,7 +327,10 @@ function readIfThere(path: string): string {
   }
 }
 
-/** Who lives in a process group: proc_pid_stat(5). A zombie that init has yet to wait for does not count. */
+/**
+ * Returns the processes of a process group (proc_pid_stat(5)). A zombie that init has yet to wait
+ * for does not count.
+ */
 function livingMembers(group: number): { pid: number; command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -333,7 +343,7 @@ function livingMembers(group: number): { pid: number; command: string }[] {
           ? [{ pid: Number(name), command }]
           : [];
       } catch {
-        return []; // it has ended while we looked
+        return []; // it has ended meanwhile
       }
     });
 }

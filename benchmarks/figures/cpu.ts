@@ -1,6 +1,7 @@
 /**
- * What a delivery costs the daemon at a modest rate: subscribers blocked in reads of `stream` and of their own `.stream`, against as many
- * on the socket outlet of the same daemon. One kind at a time is there, in turns. The programs are the comparison's (benchmarks/programs).
+ * Measures the daemon's CPU time a delivery at a modest rate. Subscribers block in reads of
+ * `stream` and of their own `.stream`; as many use the socket outlet of the same daemon. The kinds
+ * take turns. The programs are those of the comparison (benchmarks/programs).
  */
 import { rmdirSync } from 'node:fs';
 import { childrenOf, sum } from '../compare/designs/peer.js';
@@ -17,7 +18,7 @@ const EVENT_BYTES = 300;
 const ROUNDS = 5;
 const TIMEOUT_MS = 30_000;
 
-/** The ways of benchmarks/programs/subscribers.c. */
+/** The modes of benchmarks/programs/subscribers.c. */
 const WAYS = ['messages', 'stream', 'own-stream'] as const;
 const FILES = [
   ['stream', 'stream'],
@@ -83,7 +84,10 @@ function figuresOf(costs: Record<(typeof WAYS)[number], number[]>): Figure[] {
   ];
 }
 
-/** CPU time of the daemon for each event that one subscriber got, its part in taking what is published included. */
+/**
+ * Returns the daemon's CPU time for each event that one subscriber got, its share of the publishing
+ * included.
+ */
 async function cpuPerDeliveryUs(
   pid: number,
   publisher: Program,
@@ -108,7 +112,7 @@ async function cpuPerDeliveryUs(
   }
 }
 
-/** CPU time of the daemon and its helper processes. */
+/** Returns the CPU time of the daemon and its helpers, in nanoseconds. */
 function managerNs(pid: number): number {
   return sum([pid, ...childrenOf(pid)].map(cpuNs));
 }

@@ -1,4 +1,7 @@
-/** One event to many readers of `stream`, over and over, against a bare push over as many sockets and the bare C loop. */
+/**
+ * Measures one event after the other to many readers of `stream`, against a bare push over as many
+ * sockets and against the bare C loop.
+ */
 import { cpuNs } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measure, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
@@ -9,9 +12,12 @@ import { Opener } from '../opener.js';
 const EVENT_BYTES = 300;
 const SECONDS = 2;
 const ROUNDS = 5;
-/** Saturation takes more than one publisher: a single one is only scheduled as often as each of the readers. */
+/**
+ * Saturation needs more than one publisher: the scheduler runs a single one only as often as each
+ * reader.
+ */
 const PUBLISHERS = [1, 2, 4, 8];
-/** The number of publishers that the bars are held against. */
+/** The number of publishers at which the bars apply. */
 const JUDGED = 4;
 
 export const fanout: Benchmark = {
@@ -27,7 +33,9 @@ export const fanout: Benchmark = {
 
 type Say = (progress: string) => void;
 
-/** Readers that are blocked when events come, with publishers that write one event after the other. */
+/**
+ * Measures readers that are blocked when events come. Publishers write one event after the other.
+ */
 async function saturationFigures(
   daemon: Daemon,
   readers: number,
@@ -92,7 +100,7 @@ async function saturationFigures(
 const LAGGING = 16;
 const LAG_BYTES = 160;
 
-/** Readers that find many events at each read, from publishers that write many at once. */
+/** Measures readers that find many events at each read. Publishers write many at once. */
 async function lagFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
   const against: number[] = [];
   const events: number[] = [];
@@ -124,7 +132,7 @@ const IDLE = 1000;
 const EVENTS = 5000;
 const IDLE_ROUNDS = 9;
 
-/** What an event costs the daemon when nobody reads the streams that are open. */
+/** Measures the daemon's CPU time an event when streams are open and not read. */
 async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
   const [one, many]: number[][] = [[], []];
   for (let round = 0; round < IDLE_ROUNDS; round++) {
@@ -143,7 +151,7 @@ async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
 async function cpuWithIdleUs(daemon: Daemon, count: number): Promise<number> {
   const events = Array.from({ length: EVENTS }, (_, n) => eventText('/devices/n', { N: n }));
   const opener = await Opener.of(`${daemon.path}/stream`, count);
-  publish(daemon.path, ...events); // what opening so many leaves to be done is not what an event costs
+  publish(daemon.path, ...events); // work left from opening so many is not an event's cost
   const before = cpuNs(daemon.pid);
   publish(daemon.path, ...events);
   const us = (cpuNs(daemon.pid) - before) / EVENTS / 1000;

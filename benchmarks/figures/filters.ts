@@ -1,4 +1,7 @@
-/** What an event costs when many have filters of which few match it: process directories, and streams in `match/`. */
+/**
+ * Measures the cost of an event when few of many filters match it: in process directories, and in
+ * streams of `match/`.
+ */
 import { Filter } from '../../fs/uevent/filter/filter.js';
 import { DEFAULT_QUOTAS } from '../../fs/tree/quota.js';
 import { eventText, publish } from '../../test/support/clients.js';
@@ -15,11 +18,11 @@ import { type Benchmark, type Figure, figure } from '../figure.js';
 import { withDaemon } from '../programs.js';
 
 const MATCHING = 10;
-/** What the events have. */
+/** The properties of the events. */
 const HAS = { HOST: 'mine' };
 const COUNTS = [MATCHING, 1000, 10_000];
 
-/** What the filters of those that do not match look like. */
+/** The filters that do not match. */
 const KINDS = [
   {
     title: 'SUBSYSTEM==another',
@@ -78,7 +81,10 @@ interface Kind {
   readonly filter: (index: number) => string;
 }
 
-/** Filters that cost an event as much as they can for what they are charged. None of them matches. */
+/**
+ * Filters with the highest cost for an event in relation to their filter cost. None of them
+ * matches.
+ */
 const WORST = [
   {
     title: 'texts between stars',
@@ -100,11 +106,11 @@ const WORST = [
 
 const WORST_EVENTS = 40;
 const MOST_DIRECTORIES = 250;
-/** Bytes of the value that they look at. */
+/** The size of the value that they look at, in bytes. */
 const VALUE_BYTES = [1900, 60_000];
 const HOLD_MS = 5;
 
-/** As many directories of one user's as its quota lets have the filter. */
+/** Creates as many directories with the filter as one user's quota allows. */
 async function worstOf(
   daemon: Daemon,
   owner: Shell,
@@ -135,7 +141,7 @@ async function worstOf(
   });
 }
 
-/** The first ten match, all others do not. */
+/** Measures filters of which the first ten match and the others do not. */
 async function figuresOf(
   daemon: Daemon,
   owner: Shell,

@@ -1,4 +1,7 @@
-/** What inotify of delivered events costs: how soon it tells, and what the daemon pays with and without a watcher. */
+/**
+ * Measures inotify of delivered events: its latency, and the daemon's CPU time with and without a
+ * watcher.
+ */
 import { type Benchmark, figure } from '../figure.js';
 import { measure, median, withDaemon } from '../programs.js';
 

@@ -1,6 +1,8 @@
 /**
- * One event to many blocked readers of `stream`, and the next when all have it and read again: exactly one event a read. Against a
- * bare push over as many sockets, which need not wait for anybody, and against the bare C loop, which waits for all its readers as well.
+ * Measures one event to many blocked readers of `stream`. The next event follows when all readers
+ * have it and read again: exactly one event a read. A bare push over as many sockets, which need
+ * not wait for a reader, and the bare C loop, which waits for all its readers as well, are measured
+ * too.
  */
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measure, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
@@ -10,8 +12,9 @@ const EVENT_BYTES = 300;
 const SECONDS = 2;
 const ROUNDS = 5;
 /**
- * What readers ask for at most: libudev reads with 8 KiB, which no uevent fills. Direct I/O pins all pages that are asked for, so those who ask
- * for more at once pay for it when they get one event only; that is shown too.
+ * The size of a read: libudev reads with 8 KiB, which no uevent fills. Direct I/O pins all pages of
+ * the buffer, so a reader with a larger buffer pays for it when it gets one event only. That is
+ * measured too.
  */
 const READ_BYTES = 8 * 1024;
 const LARGE_READ_BYTES = 64 * 1024;

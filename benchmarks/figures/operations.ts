@@ -1,6 +1,6 @@
 /**
- * What open+read+close and stat of an event cost on one CPU and on two, against the bare C loop, against the same tree behind fuse-native,
- * and beside libfuse's own example.
+ * Measures open+read+close and stat of an event on one CPU and on two, against the bare C loop,
+ * against the same tree behind fuse-native, and beside libfuse's own example.
  */
 import { type Benchmark, type Figure, figure, unmeasured } from '../figure.js';
 import {
@@ -21,17 +21,17 @@ import {
 const ROUNDS = 7;
 const EVENT_BYTES = 300;
 
-/** Where client and filesystem run. */
+/** The CPUs of client and filesystem. */
 interface Place {
   readonly label: string;
-  /** What the client runs under. */
+  /** A command that runs the client. */
   readonly client: readonly string[];
-  /** What filesystems without a mind of their own run under. */
+  /** A command that runs filesystems that do not choose a CPU themselves. */
   readonly server: readonly string[];
   readonly count: number;
 }
 
-/** The bare C loop sleeps between two requests, wherever it runs. */
+/** The bare C loop sleeps between two requests, on any CPU. */
 const PLACES = {
   one: { label: 'one CPU', client: ONE_CPU, server: ONE_CPU, count: 10_000 },
   two: { label: 'two CPUs', client: ONE_CPU, server: OTHER_CPU, count: 3000 },
@@ -39,8 +39,9 @@ const PLACES = {
 } as const;
 
 /**
- * An operation, and the requests that it sends here: names and permissions are looked up each time. A RELEASE is not waited for.
- * libfuse's example is one directory less deep, but has the root's attributes asked for as well.
+ * An operation, and the requests that the daemon gets for it: the kernel looks up names and
+ * permissions each time. close(2) does not wait for a RELEASE. The file of libfuse's example is one
+ * directory less deep, but the kernel asks for the root's attributes as well.
  */
 const OPERATIONS = [
   {
@@ -62,7 +63,7 @@ const OPERATIONS = [
 ] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-/** The same file by several ways; the example's are there where it is. */
+/** The same file on each filesystem; the example's paths exist only if it was compiled. */
 interface Paths {
   readonly floor: string;
   readonly ours: string;
@@ -96,7 +97,10 @@ export const operations: Benchmark = {
   ],
 };
 
-/** Client and filesystem on a CPU each, where the wake-ups across are most of the cost; and where nobody says who runs where. */
+/**
+ * Measures with client and filesystem on a CPU each, where wake-ups across CPUs are most of the
+ * cost, and with CPUs that the scheduler chooses.
+ */
 async function twoCpuFigures(say: Say): Promise<Figure[]> {
   return [
     ...(await withOurs(PLACES.two, (paths) =>
@@ -139,7 +143,7 @@ function twoCpuRows(place: Place, { what }: Operation, { ours, floor }: Costs): 
   ];
 }
 
-/** No bars: the example does not send the same requests, however it is started. */
+/** There are no bars: the example does not get the same requests, with any options. */
 function exampleRows(
   place: Place,
   { what, requests, example, cached }: Operation,
@@ -199,7 +203,10 @@ async function withExamples<T>(
   );
 }
 
-/** Measures each operation by all ways in turns, so that what else the machine does falls on all. */
+/**
+ * Measures each operation on all filesystems in turns, so that other load of the machine affects
+ * all of them.
+ */
 async function figuresAt(
   say: Say,
   place: Place,

@@ -1,4 +1,7 @@
-/** 10,000 owners killed and waited for: does anything that they held still answer, and how soon is it given back? */
+/**
+ * Kills 10,000 owners and waits for them. Counts answers to accesses to their things, and measures
+ * how soon the daemon frees these.
+ */
 import { type Benchmark, figure } from '../figure.js';
 import { measure, withDaemon } from '../programs.js';
 

@@ -1,4 +1,7 @@
-/** What queues cost: memory a link, CPU time a delivery, and an event read and taken off through `head`, however many wait. */
+/**
+ * Measures queues: memory a link, CPU time a delivery, and reading and popping an event through
+ * `head` with few and many waiting events.
+ */
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type WeighedDaemon, withWeighedDaemon } from '../daemon-costs.js';
@@ -30,7 +33,10 @@ export const queues: Benchmark = {
 
 type Say = (progress: string) => void;
 
-/** Open head, read, close, unlink head, against what a bare C loop needs for open, read and close alone. */
+/**
+ * Measures open head, read, close and unlink head, against open, read and close alone in a bare C
+ * loop.
+ */
 async function popFigures(say: Say): Promise<Figure[]> {
   const owner = new Shell([...ONE_CPU, 'bash']);
   try {
@@ -67,7 +73,7 @@ async function popFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** The last is what a queue holds at most. */
+/** The last is the largest number that a queue holds. */
 const DEPTHS = [1, 100, 4096];
 const DEEP_OPERATIONS = 1000;
 const LISTINGS = 50;
@@ -80,7 +86,7 @@ const DEEP_WAYS = [
   LISTING,
 ] as const;
 
-/** The same things when few events wait and when the queue is full, in turns. */
+/** Measures the same operations with few waiting events and with a full queue, in turns. */
 async function depthFigures(say: Say): Promise<Figure[]> {
   const owner = new Shell([...ONE_CPU, 'bash']);
   try {
@@ -100,7 +106,7 @@ async function depthFigures(say: Say): Promise<Figure[]> {
         const rows = DEPTHS.map((depth, at) =>
           figure(`${what}, ${depth.toLocaleString('en')} waiting`, median(costs[at]), ' us'),
         );
-        if (what === LISTING) return rows; // of one event it is nothing but opendir and closedir
+        if (what === LISTING) return rows; // of one event it is only opendir and closedir
         return [
           ...rows,
           figure(
@@ -116,7 +122,7 @@ async function depthFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** Microseconds by each of DEEP_WAYS in a queue in which `depth` events wait. */
+/** Returns microseconds for each of DEEP_WAYS, in a queue in which `depth` events wait. */
 async function costsAt(directory: string, owner: Shell, depth: number): Promise<number[]> {
   const us = (operation: string, path: string, count: number): Promise<number> =>
     measureOne('client', [operation, path, count], 'us', ONE_CPU);
@@ -127,7 +133,7 @@ async function costsAt(directory: string, owner: Shell, depth: number): Promise<
   const head = await us('open', `${directory}/head`, DEEP_OPERATIONS);
   const named = await us('open', `${directory}/${names[depth >> 1]}`, DEEP_OPERATIONS);
   const listed = (await us('list', directory, LISTINGS)) / depth;
-  await owner.run(`rm ${directory}/head`); // one less, for the one that is published before each
+  await owner.run(`rm ${directory}/head`); // room for the one that is published before each
   const popped = await us('pop-each', directory, DEEP_OPERATIONS);
   return [head, named, popped, listed];
 }
@@ -135,7 +141,9 @@ async function costsAt(directory: string, owner: Shell, depth: number): Promise<
 const DIRECTORIES = 1000;
 const DELIVERED_TO = [10, 100, DIRECTORIES];
 
-/** A thousand directories hold the same thousand events; then the ring moves on. */
+/**
+ * Measures a million links: 1000 directories hold the same 1000 events, and then the ring moves on.
+ */
 async function linkFigures(say: Say): Promise<Figure[]> {
   say('a million links');
   const owner = new Shell();
@@ -165,7 +173,7 @@ async function linkFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** One event to as many directories without a filter, and what it costs without any. */
+/** Measures one event to many directories without a filter, and to none. */
 async function deliveryFigures(say: Say): Promise<Figure[]> {
   const owner = new Shell();
   try {

@@ -1,4 +1,7 @@
-/** Start, mount, use, SIGKILL, start again: the lifecycle test with more rounds than a test run has time for. */
+/**
+ * Runs the lifecycle test (start, mount, use, SIGKILL, start again) with more rounds than a test
+ * run has time for.
+ */
 import { join } from 'node:path';
 import { type Benchmark, type Figure } from '../figure.js';
 import { PROJECT, run } from '../../test/support/daemon.js';

@@ -1,4 +1,7 @@
-/** Whether an operation costs the same with 10,000 live process directories as with 10, and what becomes of 10,000 deaths at once. */
+/**
+ * Compares operations with 10,000 and with 10 live process directories, and measures 10,000 deaths
+ * at once.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { residentBytes } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
@@ -40,7 +43,7 @@ export const scale: Benchmark = {
   },
 };
 
-/** Processes that each have a directory: test/programs/herd.c. */
+/** Processes that own a directory each: test/programs/herd.c. */
 class Herd {
   readonly #process: ChildProcess;
   #said = '';
@@ -62,7 +65,7 @@ class Herd {
     return herd;
   }
 
-  /** Kills all and waits for each; resolves when they are gone. */
+  /** Kills all processes; resolves when they have been waited for. */
   async end(): Promise<void> {
     const ended = new Promise<void>((done) => this.#process.once('exit', () => done()));
     this.#process.stdin!.end();
@@ -133,7 +136,10 @@ async function costUs(operation: string, path: string): Promise<number> {
   return (await measure('client', [operation, path, COUNT], ONE_CPU)).get('us')!;
 }
 
-/** From the first SIGKILL until the daemon has closed the last pidfd; nothing is asked of the mount meanwhile. */
+/**
+ * Measures from the first SIGKILL until the daemon has closed the last pidfd. The mount gets no
+ * request meanwhile.
+ */
 async function reclaimFigure(daemon: Daemon, herd: Herd): Promise<Figure> {
   const start = performance.now();
   await herd.end();

@@ -1,6 +1,8 @@
 /**
- * Uevents as fast as the kernel gives them, to 16 subscribers of four kinds: what each gets and what it is told to have lost
- * must be what there was. With all the buffer that the daemon asks for, and as one without CAP_NET_ADMIN, which overruns.
+ * Sends uevents as fast as the kernel can, to 16 subscribers of four kinds. The events that each
+ * gets, and those that it is told are lost, must add up to those sent. It runs once with the full
+ * buffer that the daemon asks for, and once with that of a daemon without CAP_NET_ADMIN, which
+ * overruns.
  */
 import { rmdirSync } from 'node:fs';
 import { statusOf } from '../../test/support/clients.js';

@@ -1,4 +1,7 @@
-/** How long a real uevent takes to a blocked reader of a stream, against a bare netlink listener. */
+/**
+ * Measures the latency of a real uevent to a blocked reader of a stream, against a bare netlink
+ * listener.
+ */
 import { type Benchmark, figure } from '../figure.js';
 import { measure, median, withDaemon } from '../programs.js';
 

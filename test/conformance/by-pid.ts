@@ -1,19 +1,24 @@
 /**
- * A mount of the fuse-native driver, where a directory is named after its process and is made with mode 0700 at most
- * (docs/drivers.md): the cases' directories get names that begin with their maker's PID, and their mode by chmod(2), as
- * mkdir(1) with `-m` does it.
+ * A mount of the fuse-native driver for the cases. There a directory is named after its process,
+ * and mkdir(2) makes it with mode 0700 at most (docs/drivers.md). So the cases' directories get
+ * names that begin with their maker's PID, and their mode by chmod(2), as mkdir(1) with `-m` sets
+ * it.
  */
 import type { Answer, Calls } from '../support/clients.js';
 import { MountedSystem } from './processes.js';
 import type { Caller, System, User } from './system.js';
 
-/** The directories that each case begins with, and others beside them: root's, but for the one that is named after its user. */
+/**
+ * The directories of each case, and others beside them: all are root's, except the one named after
+ * its user.
+ */
 const DIRECTORY = /(?<=^|\/)(?:own|other|(?<=\/)(?:more|alice))(?=$|\/)/g;
 const ALICE_UID = 1001;
 
+/** A mount on which the names of directories begin with a PID. */
 export class MountByPid implements System {
   readonly #mounted: MountedSystem;
-  /** Who makes the directories, by user. */
+  /** The PID of the process that makes the directories, by uid. */
   readonly #makers = new Map<number, number>();
 
   constructor(path: string) {
@@ -37,7 +42,7 @@ export class MountByPid implements System {
     return calls.call('chmod', ...named);
   }
 
-  /** A path with the names that the directories have here. */
+  /** Returns a path with the directories' names on this mount. */
   #named(path: string): string {
     return path.replace(
       DIRECTORY,

@@ -1,16 +1,17 @@
 /**
- * What POSIX and Linux's manual pages say of the calls on a filesystem, case by case; system.ts says how to read one, and
- * runs them. go-fuse's posixtest and pjdfstest were the map of what there is to say.
+ * The cases: statements of POSIX and Linux's manual pages about file system calls. system.ts
+ * describes their syntax and runs them. go-fuse's posixtest and pjdfstest served as lists of
+ * topics.
  *
- * What differs here from a disk's filesystem is said in a case too: no directories in a process
- * directory, an event is at most 64 KiB, reading does not change an access time.
+ * Differences from a disk's filesystem are cases too: a process directory holds no directories, an
+ * event is at most 64 KiB, reading does not change an access time.
  */
 export interface Case {
   readonly name: string;
   readonly script: string;
 }
 
-/** @param cases by name, which follows the group's */
+/** @param cases by name; the group's name goes before it */
 const group = (about: string, cases: Readonly<Record<string, string>>): readonly Case[] =>
   Object.entries(cases).map(([name, script]) => ({ name: `${about}: ${name}`, script }));
 
@@ -1335,6 +1336,7 @@ const OTHERS = group('other calls', {
     ioctl 1 21505 = ENOTTY`,
 });
 
+/** All cases, in the order of their groups. */
 export const CASES: readonly Case[] = [
   LINKS,
   UNLINK,

@@ -1,6 +1,7 @@
 /**
- * Random reads, writes and truncations of one file against a few lines of model, as fsx does: through two open files,
- * one of which appends, and another link to it. A failure names the seed, and EVENTFS_TEST_SEED makes it come again.
+ * Compares random reads, writes and truncations of one file with a short model, as fsx does. It
+ * uses two open files, one of which appends, and a second link. A failure names the seed;
+ * EVENTFS_TEST_SEED repeats it.
  */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
@@ -14,7 +15,7 @@ const O_APPEND = 0o2000;
 /** The slots of the two open files. */
 const FILE = 1;
 const APPENDS = 2;
-/** The operations that a failure shows. */
+/** The number of operations that a failure shows. */
 const SHOWN = 12;
 
 interface Operation {
@@ -54,7 +55,7 @@ const operations = fc.record({
     'reopen',
     'whole',
   ),
-  // Mostly small, so that operations meet; now and then as far as it goes, and beyond.
+  // Mostly small, so that operations overlap; sometimes up to the largest size and beyond.
   at: fc.oneof(
     { weight: 12, arbitrary: fc.nat(600) },
     { weight: 1, arbitrary: fc.nat(MOST_BYTES + 100) },
@@ -63,20 +64,27 @@ const operations = fc.record({
   letter: fc.nat(25),
 });
 
-/** What the file must hold. */
+/** The expected contents of the file. */
 class Model {
   text = '';
   /** The first file's offset. */
   offset = 0;
 
-  /** What write(2) at `at` gives. */
+  /**
+   * Writes as write(2) at offset `at`.
+   * @returns the expected result
+   */
   write(data: string, at: number): string {
-    if (data === '') return '0'; // whatever the offset
+    if (data === '') return '0'; // at any offset
     if (at + data.length > MOST_BYTES) return 'EFBIG';
     this.text = this.text.slice(0, at).padEnd(at, '\0') + data + this.text.slice(at + data.length);
     return String(data.length);
   }
 
+  /**
+   * Truncates as ftruncate(2).
+   * @returns the expected result
+   */
   truncate(size: number): string {
     if (size > MOST_BYTES) return 'EFBIG';
     this.text = this.text.slice(0, size).padEnd(size, '\0');
@@ -84,7 +92,10 @@ class Model {
   }
 }
 
-/** Does `count` random operations in a new directory; throws at the first that differs from the model. */
+/**
+ * Runs `count` random operations in a new directory.
+ * @throws Error at the first that differs from the model
+ */
 export async function exercise(system: System, count: number): Promise<void> {
   const seed = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
   const all = fc.sample(operations, { seed, numRuns: count }) as Operation[];

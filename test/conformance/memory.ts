@@ -1,6 +1,7 @@
 /**
- * The calls of test/programs/stream-calls.c on the tree in memory: what the kernel's own half of a filesystem does for
- * each (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far as the cases need it.
+ * Makes the calls of test/programs/stream-calls.c on the tree in memory. It does the kernel's part
+ * of each call (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far as the cases
+ * need it.
  */
 import type { Answer } from '../support/clients.js';
 import {
@@ -51,6 +52,7 @@ interface OpenFile {
   offset: number;
 }
 
+/** Makes callers on a new kernel in memory. */
 export class MemorySystem implements System {
   readonly kernel = MemoryKernel.started();
 
@@ -88,7 +90,7 @@ class MemoryCaller implements Caller {
         return Promise.resolve({ value: got.length, errno: '', rest: [], bytes: got });
       return Promise.resolve({ value: 0, errno: '', rest: got, bytes: '' });
     } catch (error) {
-      // One number, two names.
+      // ENOTSUP and EOPNOTSUPP are one number with two names.
       if (error instanceof Refused)
         return Promise.resolve({
           value: -1,
@@ -200,7 +202,8 @@ class MemoryCaller implements Caller {
     switch (verb) {
       case 'setxattr': {
         if (!this.#may(this.#found(id), 2)) throw new Refused('EACCES');
-        const head = Buffer.from(Uint32Array.of(value.length, 0).buffer); // fuse_setxattr_in, as far as it goes without FUSE_SETXATTR_EXT
+        // The short fuse_setxattr_in, which is valid without FUSE_SETXATTR_EXT.
+        const head = Buffer.from(Uint32Array.of(value.length, 0).buffer);
         return this.kernel.ask(
           'FUSE_SETXATTR',
           id,
@@ -230,7 +233,7 @@ class MemoryCaller implements Caller {
     return { id, mode, uid, gid };
   }
 
-  /** path_resolution(7), to the directory that the last part is in. */
+  /** Resolves a path as path_resolution(7), up to the directory of its last component. */
   #place(path: string, from = this.#cwd): Place {
     if (path.length >= PATH_MAX) throw new Refused('ENAMETOOLONG');
     if (path === '') throw new Refused('ENOENT');
@@ -263,7 +266,10 @@ class MemoryCaller implements Caller {
     };
   }
 
-  /** Follows symlinks. */
+  /**
+   * Looks up a place, and follows symlinks.
+   * @throws Refused ELOOP after too many
+   */
   #through(place: Place, depth: number): Found {
     if (depth > MOST_SYMLINKS) throw new Refused('ELOOP');
     const found = this.#lookup(place);
@@ -292,7 +298,10 @@ class MemoryCaller implements Caller {
     return found.id;
   }
 
-  /** 4 to read, 2 to write, 1 to search. */
+  /**
+   * Checks the user's permissions.
+   * @param bits 4 to read, 2 to write, 1 to search
+   */
   #may({ mode, uid, gid }: Found, bits: number): boolean {
     const { user } = this;
     if (user.uid === 0) return true;
@@ -305,7 +314,7 @@ class MemoryCaller implements Caller {
     return 0;
   }
 
-  /** What may_delete() of fs/namei.c asks. */
+  /** Checks what may_delete() of fs/namei.c checks. */
   #mayRemove(place: Place, victim: Found, isDirectory: boolean): void {
     const parent = this.#found(place.parent);
     if (!this.#may(parent, 3)) throw new Refused('EACCES');
@@ -411,7 +420,7 @@ class MemoryCaller implements Caller {
   #close(slot: number): number {
     const file = this.#file(String(slot));
     this.#slots.delete(slot);
-    if ([...this.#slots.values()].includes(file)) return 0; // it has been duplicated
+    if ([...this.#slots.values()].includes(file)) return 0; // a duplicate of it is open
     if (file.isDirectory) this.kernel.releasedir(file.fh);
     else this.kernel.release(file.fh);
     return 0;
@@ -427,7 +436,7 @@ class MemoryCaller implements Caller {
 
   #write(file: OpenFile, text: string, offset?: number): number {
     if ((file.flags & 3) === 0) throw new Refused('EBADF');
-    if (text === '') return 0; // the kernel does not ask
+    if (text === '') return 0; // the kernel sends no request
     const appends = (file.flags & O_APPEND) !== 0;
     const at = appends ? this.kernel.getattr(file.id)['attr.size'] : (offset ?? file.offset);
     const written = this.kernel.write(file.fh, text, at, file.flags, this.#by);
@@ -492,7 +501,10 @@ class MemoryCaller implements Caller {
     });
   }
 
-  /** Set-id bits go when somebody without rights truncates (fs/open.c, do_truncate). */
+  /**
+   * Returns the change that clears set-id bits if an unprivileged user truncates (fs/open.c,
+   * do_truncate).
+   */
   #withoutSetIds({ mode }: Found): { valid?: number; mode?: number } {
     const drops = 0o4000 | ((mode & 0o10) !== 0 ? 0o2000 : 0);
     return this.user.uid === 0 || (mode & drops) === 0
@@ -507,7 +519,10 @@ class MemoryCaller implements Caller {
     return this.#set(id, { valid: Valid.FATTR_MODE, mode: inGroup ? mode : mode & ~0o2000 });
   }
 
-  /** chown(2): only root gives away; the user may change the group to one of his. Set-id bits go. */
+  /**
+   * Makes chown(2): only root may change the owner; the owner may change the group to one of his
+   * own. Set-id bits are cleared.
+   */
   #chown({ id, mode, uid }: Found, newUid: number, newGid: number): number {
     const { user } = this;
     const mine =
@@ -546,7 +561,7 @@ class MemoryCaller implements Caller {
   }
 }
 
-/** As stream-calls.c prints it. */
+/** Returns the attributes as stream-calls.c prints them. */
 function show(got: Attributes): string[] {
   const time = (which: 'atime' | 'mtime' | 'ctime'): string =>
     `${got[`attr.${which}`]}.${String(got[`attr.${which}nsec`]).padStart(9, '0')}`;

@@ -1,8 +1,12 @@
-/** The calls of test/programs/stream-calls.c on a real mount: processes, whose directories end with them. */
+/**
+ * A real mount for the cases: the callers are processes of test/programs/stream-calls.c, whose
+ * directories end with them.
+ */
 import { Calls } from '../support/clients.js';
 import type { Caller, System, User } from './system.js';
 import { asUser } from '../support/other-user.js';
 
+/** Makes callers on the mount at `path`. */
 export class MountedSystem implements System {
   readonly #calls: Calls[] = [];
 

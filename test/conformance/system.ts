@@ -1,43 +1,47 @@
 /**
- * Runs the cases of cases.ts on whatever makes system calls: a process on a real mount, whichever driver serves it, or
- * the kernel in memory.
+ * Runs the cases of cases.ts on a system: a process on a real mount, with either driver, or the
+ * kernel in memory.
  *
- * Each case has directories `own`, where it works, and `other` beside it, of mode 0755 and root's. A line of a case is
+ * Each case has a directory `own`, where it works, and a directory `other` beside it. Both have
+ * mode 0755 and belong to root. A line of a case is
  *
- *   [who:] call [words] [= what comes of it]
+ *     [who:] call [words] [= result]
  *
- * where nothing behind it means that the call succeeds, whatever it gives. A refusal is the errno's name; what a read
- * gives is the text, with what is not printable as %XX, and `nothing` at the end. `{255}` is a name of that length.
+ * A line without a result expects the call to succeed, with any value. A refusal is the errno's
+ * name. The result of a read is the text, with unprintable bytes as %XX, and `nothing` at the end
+ * of the file. `{255}` is a name of that length.
  */
 import * as assert from 'uvu/assert';
 import type { Answer } from '../support/clients.js';
 import { type Suite } from '../support/suite.js';
 import { CASES } from './cases.js';
 
-/** Who makes calls. Root does when nobody is named. */
+/** The user who makes calls; root by default. */
 export interface User {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
 }
 
+/** The users of the cases, by name. */
 export const USERS: Readonly<Record<string, User>> = {
   root: { uid: 0, gid: 0, groups: [0] },
   alice: { uid: 1001, gid: 1001, groups: [] },
   bob: { uid: 1002, gid: 1002, groups: [] },
-  /** Has alice's group among others. */
+  /** Alice's group is one of her supplementary groups. */
   carol: { uid: 1003, gid: 1003, groups: [7777, 1001] },
 };
 
-/** The calls of test/programs/stream-calls.c. */
+/** Makes the calls of test/programs/stream-calls.c. */
 export interface Caller {
   call(verb: string, ...args: readonly (string | number)[]): Promise<Answer>;
 }
 
-/** A mount of its own for one case. */
+/** A new mount for one case. */
 export interface System {
-  /** A new caller at the root of the mount. */
+  /** Returns a new caller whose working directory is the root of the mount. */
   caller(user: User): Promise<Caller>;
+  /** Ends the callers and the mount. */
   end(): Promise<void>;
 }
 
@@ -64,7 +68,7 @@ const TYPES: Readonly<Record<number, string>> = {
   0o14: 'socket',
 };
 
-/** What stat(2) tells. */
+/** The values of stat(2). */
 interface Info {
   readonly ino: string;
   readonly size: string;
@@ -106,6 +110,10 @@ class Run {
 
   constructor(readonly system: System) {}
 
+  /**
+   * Runs the lines of a case.
+   * @throws AssertionError at the first line with another result
+   */
   async perform(script: string): Promise<void> {
     for (const line of ['mkdir own 755', 'mkdir other 755', 'chdir own', ...script.split('\n')]) {
       const [, who = 'root', command, , expected] =
@@ -131,7 +139,10 @@ class Run {
     return made;
   }
 
-  /** What comes of a line: an errno's name, or a number, or a text. */
+  /**
+   * Runs a line.
+   * @returns an errno's name, a number or a text
+   */
   async #line(caller: Caller, [verb, ...args]: string[]): Promise<string> {
     switch (verb) {
       case 'put': // printf text > path
@@ -184,7 +195,7 @@ class Run {
     }
   }
 
-  /** What stat(2) tells, one value a call; or a call of stream-calls.c as it is. */
+  /** Returns one value of stat(2), or makes a call of stream-calls.c unchanged. */
   async #other(caller: Caller, verb: string, args: readonly string[]): Promise<string> {
     const info = /^(f?)(ino|size|mode|type|nlink|uid|gid|atime|mtime|ctime|blocks)$/.exec(verb);
     if (info === null)
@@ -222,7 +233,7 @@ class Run {
   }
 }
 
-/** Turns %XX back. */
+/** Decodes %XX. */
 function unescape(word: string): string {
   return word.replace(/%([0-9A-F]{2})/g, (_, code: string) =>
     String.fromCharCode(parseInt(code, 16)),
@@ -247,19 +258,22 @@ function outcome({ value, errno, bytes }: Answer, isText = false): string {
       );
 }
 
-/** Resolves when the clock has gone on by what the tree can tell apart. */
+/** Resolves when the clock has advanced by the smallest difference of times in the tree. */
 async function tick(): Promise<void> {
   for (const start = Date.now(); Date.now() < start + 2;)
     await new Promise((done) => setTimeout(done, 1));
 }
 
-/** A system where some cases do not hold, each for a reason. */
+/** The cases that do not hold on a system, each with its reason. */
 export interface Exceptions {
-  /** By a case's name, or by how several names begin. */
+  /** The key is a case's name, or the beginning of several names. */
   readonly [beginning: string]: string;
 }
 
-/** Adds all cases to a suite. `exceptions` are not run; each must be there to be excepted. */
+/**
+ * Adds all cases to a suite.
+ * @param exceptions cases that do not run; each key must match a case
+ */
 export function conforms(
   to: Suite,
   system: () => Promise<System>,
@@ -285,14 +299,17 @@ export function conforms(
   });
 }
 
-/** How a case comes out otherwise. */
+/** The different result of a case on a system. */
 export interface Difference {
-  /** The line that gives something else, and what: `unlink a = EPERM`. */
+  /** The line with a different result, and that result: `unlink a = EPERM`. */
   readonly gives: string;
   readonly why: string;
 }
 
-/** Adds the cases that are excepted, by name: each must come out as it says, so that none stays listed that holds by now. */
+/**
+ * Adds the excepted cases to a suite. Each must have its listed result, so that a case that holds
+ * by now does not stay in the list.
+ */
 export function differs(
   to: Suite,
   system: () => Promise<System>,
@@ -309,7 +326,7 @@ export function differs(
           (error: unknown) => error as Error,
         )
         .finally(() => made.end());
-      if (end !== undefined && !(end instanceof assert.Assertion)) throw end; // it did not come to an end, say
+      if (end !== undefined && !(end instanceof assert.Assertion)) throw end; // a timeout, say
       assert.ok(end, 'it holds: take it off the list');
       const [line] = end.message.trim().split(/\s+=\s/);
       assert.is(`${line} = ${String(end.actual)}`, gives);

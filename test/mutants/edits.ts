@@ -1,6 +1,7 @@
 /**
- * The list of edits: one realistic mistake each, put into the code by hand, that the named test files must notice.
- * The files edits-*.toml hold them; run.ts puts them in; edits.test.ts checks that all of them still apply.
+ * Reads the list of edits: each is one realistic mistake that the named test files must notice. The
+ * files edits-*.toml hold them; run.ts applies them; edits.test.ts checks that all of them still
+ * apply.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,17 +11,17 @@ import { PROJECT } from '../support/daemon.js';
 const DIRECTORY = join(PROJECT, 'test/mutants');
 
 export interface Edit {
-  /** The part of the program, from the list's own name: `owners` in edits-owners.toml. */
+  /** The part of the program, from the list's name: `owners` in edits-owners.toml. */
   readonly part: string;
   /** The source file, from the project's root. */
   readonly file: string;
-  /** What goes wrong for a user while the edit is in. */
+  /** The effect of the edit on a user. */
   readonly why: string;
   /** Parts of the names of test files, as test/run.ts takes them: one of these must fail. */
   readonly tests: readonly string[];
-  /** A pattern of the tests in them that are run first; where those do not notice, all are run. */
+  /** A pattern of the tests in them that run first; if none of those notices, all run. */
   readonly names?: string;
-  /** The text that is replaced, which the file has once. */
+  /** The text to replace, which occurs once in the file. */
   readonly old: string;
   readonly new: string;
 }
@@ -40,9 +41,8 @@ export function readEdits(): readonly Edit[] {
 }
 
 /**
- * The source with the edit in it.
- *
- * @throws Error where the source does not have the old text exactly once
+ * Returns the source with the edit applied.
+ * @throws Error if the source does not contain the old text exactly once
  */
 export function apply(edit: Edit, source: string): string {
   const parts = source.split(edit.old);

@@ -1,11 +1,13 @@
 /**
- * Puts the edits of test/mutants one at a time into a copy of the tree, builds what the edit changes, runs the test files that
- * the edit names, and says whether one of them has noticed. Run by hand (make mutants): it takes about half a minute an edit.
+ * Checks that the tests notice mistakes. It applies the edits of test/mutants one at a time to a
+ * copy of the tree, builds the changed parts, runs the test files that the edit names, and prints
+ * whether one of them fails. It is run by hand (make mutants), and takes about 30 s an edit.
  *
- *   node dist/test/mutants/run.js [part of an edit's list, file or reason ...]
+ *     node dist/test/mutants/run.js [part of an edit's list, file or reason ...]
  *
- * A test file that fails without any edit would notice each of them, so that one that has noticed is run without the edit too, and
- * once more where it fails then: on a busy machine it may fail by chance. Ends with 1 where an edit was not caught.
+ * A test file that fails without any edit would notice every edit. So a file that has noticed an
+ * edit also runs without the edit, and once more if it fails then: on a busy machine it may fail by
+ * chance. The exit code is 1 if an edit was not caught.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -27,18 +29,18 @@ import ts from 'typescript';
 import { PROJECT } from '../support/daemon.js';
 import { type Edit, apply, readEdits } from './edits.js';
 
-/** A test file that hangs has noticed. */
+/** A test file that hangs counts as having noticed. */
 const FILE_SECONDS = 200;
 const BUILD_MS = 600_000;
 
-/** Not copied: node_modules is linked to, the others are of no use to tests. */
+/** Not copied: node_modules becomes a link, and tests do not need .git. */
 const LEFT_OUT = new Set(['.git', 'node_modules']);
 
-/** What node-gyp builds, and where the copy keeps it as it is without an edit. */
+/** The directory that node-gyp builds, and the copy's backup of the build without an edit. */
 const NATIVE_BUILD = 'build/Release';
 const SOUND_BUILD = 'build/sound';
 
-/** A test file that fails, which of its tests were run, and the one that failed. */
+/** A test file that failed, the pattern of the tests that ran, and the failed test. */
 interface Noticed {
   readonly test: string;
   readonly names: string;
@@ -46,7 +48,7 @@ interface Noticed {
 }
 type Outcome = Noticed | 'survived' | 'does not build' | 'its tests fail without it';
 
-/** A copy of the tree, in which one edit stands at a time. */
+/** A copy of the tree with one edit at a time. */
 class Copy {
   readonly path = mkdtempSync(join(tmpdir(), 'eventfs-mutants-'));
   readonly #sound = new Map<string, boolean>();
@@ -65,11 +67,12 @@ class Copy {
     symlinkSync(join(PROJECT, 'node_modules'), join(this.path, 'node_modules'));
   }
 
+  /** Removes the copy. */
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
 
-  /** Whether a test file passes without an edit, or those of its tests that have such names. */
+  /** Returns true if a test file, or its tests that match `names`, passes without an edit. */
   isSound(test: string, names: string): boolean {
     const key = `${test} ${names}`;
     const isSound =
@@ -79,7 +82,7 @@ class Copy {
     return isSound;
   }
 
-  /** Builds the tree with the edit, runs the tests, and takes the edit out again. */
+  /** Builds the tree with the edit, runs the tests, and reverts the edit. */
   try(edit: Edit): Outcome {
     const source = readFileSync(join(this.path, edit.file), 'utf8');
     try {
@@ -90,7 +93,7 @@ class Copy {
     }
   }
 
-  /** The tests that are named first, then all of the files. */
+  /** Runs the tests that the edit names first, then all tests of the files. */
   #outcome({ tests, names = '' }: Edit): Outcome {
     for (const pattern of new Set([names, ''])) {
       for (const test of tests) {
@@ -101,7 +104,10 @@ class Copy {
     return 'survived';
   }
 
-  /** Makes the native parts once where they are: what the project has built knows its own place. */
+  /**
+   * Builds the native parts once in the copy: the project's own build contains its absolute path.
+   * @returns false if the build fails
+   */
   configure(): boolean {
     if (this.#isConfigured || !this.#gyp('configure') || !this.#gyp('build'))
       return this.#isConfigured;
@@ -113,7 +119,10 @@ class Copy {
     return (this.#isConfigured = true);
   }
 
-  /** Takes an edit out. What was built of native/ is put back: to build it again would take as long as the edit did. */
+  /**
+   * Reverts an edit. The build of native/ is restored from the backup: a new build would take as
+   * long as the edit's.
+   */
   #restore(file: string, source: string): void {
     if (!file.startsWith('native/')) {
       this.#build(file, source);
@@ -135,7 +144,7 @@ class Copy {
     return file.startsWith('native/') ? this.#gyp('build') : this.#transpile(file, source);
   }
 
-  /** One file, without a look at its types: with a mistake they need not fit. */
+  /** Compiles one file without a type check: a mistake need not have the right types. */
   #transpile(file: string, source: string): boolean {
     const options = {
       target: ts.ScriptTarget.ES2023,
@@ -164,7 +173,10 @@ class Copy {
     ).isGood;
   }
 
-  /** Null where a test file passes, or those of its tests that have such names; else the first one that fails, to be put behind the file. */
+  /**
+   * Runs a test file, or its tests that match `names`.
+   * @returns null if it passes; else the first failure, as a suffix to the file's name
+   */
   #failure(test: string, names: string): string | null {
     const { isGood, out } = this.#run([process.execPath, 'dist/test/run.js', test], 0, names);
     if (isGood) return null;
@@ -178,7 +190,8 @@ class Copy {
     timeout: number,
     names = '',
   ): { readonly isGood: boolean; readonly out: string } {
-    // Where the kernel offers io_uring, tests that say nothing else would never read a request from /dev/fuse.
+    // Where the kernel offers io_uring, tests that choose no transport would otherwise never read a
+    // request from /dev/fuse.
     const env = {
       ...process.env,
       EVENTFS_TEST_FILE_SECONDS: String(FILE_SECONDS),
@@ -204,7 +217,7 @@ function outcomeOf(copy: Copy, edit: Edit): Outcome {
     : 'its tests fail without it';
 }
 
-/** What became of an edit, as a line. */
+/** Returns an edit's outcome as a line. */
 function told(edit: Edit, outcome: Outcome): string {
   const what =
     typeof outcome === 'string'
@@ -213,7 +226,7 @@ function told(edit: Edit, outcome: Outcome): string {
   return `${edit.part}: ${edit.file}: ${edit.why}: ${what}`;
 }
 
-/** `owners: 9 of 10`, for each part and all together. */
+/** Returns lines such as `owners: 9 of 10`, for each part and for all together. */
 function score(outcomes: readonly (readonly [Edit, Outcome])[]): string[] {
   const parts = [...new Set(outcomes.map(([{ part }]) => part))];
   const line = (name: string, among: readonly (readonly [Edit, Outcome])[]): string => {

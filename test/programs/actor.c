@@ -1,37 +1,44 @@
 /*
- * A process that does what it is told: `actor`. It reads a command a line from standard input and answers each with
- * one line, `ok`, `ok VALUE` or `errno NUMBER`. Words are separated by one blank.
+ * A process that executes commands: `actor`. It reads one command a line from standard input, and
+ * answers each with one line, `ok`, `ok VALUE` or `errno NUMBER`. One blank separates words.
  *
- *   pid                        its PID, as it knows it itself
- *   tid                        the id of the thread that answers, likewise
- *   outer                      its PID for whoever mounted /proc
+ *   pid                        its PID in its own PID namespace
+ *   tid                        the id of the answering thread, likewise
+ *   outer                      its PID in the PID namespace of the mounted /proc
  *   mkdir PATH, rmdir PATH, chdir PATH
  *   getcwd
- *   open PATH                  a descriptor to read; likewise `openrw`, `opendir`, `opennb` (O_NONBLOCK), `openpath` (O_PATH),
- *                              `openlink` (of a symlink itself: O_PATH, O_NOFOLLOW)
+ *   open PATH                  opens a descriptor to read; likewise `openrw`, `opendir`, `opennb`
+ *                              (O_NONBLOCK), `openpath` (O_PATH), `openlink` (of a symlink itself:
+ *                              O_PATH, O_NOFOLLOW)
  *   symlink TARGET PATH, readlink PATH, readlinkat FD
- *   create PATH BYTES          a new file with so many bytes in it
- *   read FD, pread FD          how many bytes came
- *   getdents FD                how many bytes of entries there are from the beginning on
+ *   create PATH BYTES          makes a file with that many bytes
+ *   read FD, pread FD          answers the number of bytes read
+ *   getdents FD                answers the number of bytes of entries from the beginning
  *   fstat FD, write FD, ftruncate FD, fchmod FD, close FD, fsync FD, fdatasync FD, fstatfs FD
- *   statx FD                   statx(2) with AT_STATX_DONT_SYNC; its size
+ *   statx FD                   statx(2) with AT_STATX_DONT_SYNC; answers the size
  *   seek FD, flock FD, fionread FD, readahead FD
  *   handle FD                  name_to_handle_at(2), for open_by_handle_at(2)
- *   private                    a mount namespace of its own
- *   bind FD PATH               mount(2) of what an O_PATH descriptor names, opened after `private`; opens it
+ *   private                    enters a new mount namespace
+ *   bind FD PATH               mount(2) of the file of an O_PATH descriptor, which was opened after
+ *                              `private`; opens PATH
  *   openat FD NAME, unlinkat FD NAME
- *   fill PATH COUNT BYTES      so many new files of so many bytes each, called 1, 2, ...
- *   poll FD MS                 what epoll says within that time: a number, 0 at the end of the time
- *   map FD                     maps a page of the file (MAP_PRIVATE); `peek` reads it, and says EFAULT for SIGBUS
- *   blocked PID                1 if that process or thread sleeps in read(2), else 0; `polling` is the same for epoll_wait(2)
- *   fork                       a child that does nothing; its PID
- *   forkmkdir PID PATH         a child that makes a directory first; its PID. `%` in PATH stands for the child's PID;
- *                              it gets the wanted PID, or any if that is 0
+ *   fill PATH COUNT BYTES      makes COUNT files of BYTES bytes each, named 1, 2, ...
+ *   poll FD MS                 answers epoll's events within that time, 0 after it
+ *   map FD                     maps a page of the file (MAP_PRIVATE); `peek` reads it, and answers
+ *                              EFAULT for SIGBUS
+ *   blocked PID                1 if that process or thread sleeps in read(2), else 0; `polling`
+ *                              likewise for epoll_wait(2)
+ *   fork                       starts a child that does nothing; answers its PID
+ *   forkmkdir PID PATH         starts a child that makes a directory first; answers its PID. `%` in
+ *                              PATH stands for the child's PID. The child gets that PID, or any if
+ *                              PID is 0
  *   signal PID NUMBER          kill(2)
  *   wait PID                   waitpid(2)
- *   thread                     a new thread goes on from here; its id. `leave` ends it, and the one before goes on
- *   abandon                    a new thread goes on from here, and the one before ends, be it the first; the new one's id
- *   exec                       the same program anew, started by the thread that answers; the PID
+ *   thread                     a new thread takes over; answers its id. `leave` ends it, and the
+ *                              previous thread takes over again
+ *   abandon                    a new thread takes over, and the previous one ends, even if it is
+ *                              the first; answers the new thread's id
+ *   exec                       the answering thread executes this program again; answers the PID
  */
 #include "common.h"
 #include <dirent.h>
@@ -56,7 +63,7 @@ static void ok_number(long value) { printf("ok %ld\n", value); }
 
 static void failed(int error) { printf("errno %d\n", error); }
 
-/* Answers with what a system call gave: a negative result is an error. */
+/* Answers with the result of a system call; a negative result is an error. */
 static void give(long result) {
   if (result < 0) failed(errno);
   else ok_number(result);
@@ -195,7 +202,10 @@ static void do_peek(void) {
 
 /* --- children --- */
 
-/* Whether a thread sleeps in epoll_wait(2) or what glibc makes of it: proc(5), /proc/[pid]/syscall. */
+/*
+ * Returns true if a thread sleeps in epoll_wait(2), or in glibc's equivalent: proc(5),
+ * /proc/[pid]/syscall.
+ */
 static bool is_polling(pid_t tid) {
   char path[64], text[32] = "";
   snprintf(path, sizeof path, "/proc/%d/syscall", (int)tid);
@@ -216,7 +226,8 @@ static void start_child(pid_t wanted, const char *path) {
   pid_t ids[] = {wanted};
   struct clone_args arguments = {
       .exit_signal = SIGCHLD, .set_tid = wanted ? (uint64_t)(uintptr_t)ids : 0, .set_tid_size = wanted ? 1 : 0};
-  pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments); /* fork(2) can't be told which PID to take */
+  /* Fork(2) can't choose the PID */
+  pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
   if (child < 0) return failed(errno);
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -244,7 +255,7 @@ static bool is_zombie(pid_t tid) {
   char path[64], text[256];
   snprintf(path, sizeof path, "/proc/thread-self/../%d/stat", (int)tid);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return true; /* any thread but the first is not even a zombie */
+  if (fd < 0) return true; /* a thread other than the first leaves no zombie */
   ssize_t length = read(fd, text, sizeof text - 1);
   close(fd);
   if (length <= 0) return true;
@@ -263,7 +274,7 @@ static void do_thread(void) {
   pthread_t thread;
   if ((errno = pthread_create(&thread, NULL, run_thread, NULL)) != 0) return failed(errno);
   pthread_join(thread, NULL);
-  ok(); /* it has left */
+  ok(); /* the thread has left */
 }
 
 static void do_abandon(void) {
@@ -341,7 +352,7 @@ static void obey(const char *command, const char *first, const char *second, con
   else die("no such command: %s", command);
 }
 
-/* Until the end of standard input, or of this thread. */
+/* Executes commands until standard input or this thread ends. */
 static void serve(void) {
   static char line[2 * PATH_MAX];
   while (fgets(line, sizeof line, stdin)) {

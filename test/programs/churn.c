@@ -1,6 +1,6 @@
 /*
- * Does whatever may be done on a mount, at random: `churn MOUNT SEED`. A line on its standard input has it pause, which it says with
- * `paused`; another one has it go on; the end ends it.
+ * Calls random operations on a mount: `churn MOUNT SEED`. A line on its standard input pauses it,
+ * which it answers with `paused`; the next line resumes it; end of file ends it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +21,7 @@ static char bytes[65536];
 
 static long pick(long below) { return random() % below; }
 
-/* The path of a directory, or of a file in it; names are up to 200 bytes long. */
+/* Returns the path of a directory, or of a file in it; names are up to 200 bytes long. */
 static const char *path_of(long directory, long file, const char *dot) {
   static char paths[4][1024];
   static int turn;
@@ -71,7 +71,10 @@ static void open_stream(void) {
   keep(open(path, O_RDONLY | O_NONBLOCK));
 }
 
-/* A child that owns a directory with files in it, some of which are open here, and dies. */
+/*
+ * Starts a child that owns a directory with files, opens some of these here, and lets the child
+ * die.
+ */
 static void die(void) {
   pid_t child = fork();
   if (child == 0) {
@@ -89,7 +92,7 @@ static void die(void) {
   waitpid(child, NULL, 0);
 }
 
-/* A symlink that leads nowhere, a long way at times; it may be open when it is removed. */
+/* Makes a dangling symlink, sometimes with a long target; it may be open when it is removed. */
 static void make_symlink(void) {
   char target[4096];
   const char *path = any_file();

@@ -1,6 +1,6 @@
 /*
- * What each of these programs needs: one way to fail, one clock, one way to have children.
- * Include it first: it asks libc for its Linux extensions.
+ * The functions that all of these programs need: errors, a clock, children. Include it first: it
+ * asks libc for its Linux extensions.
  */
 #ifndef PROGRAMS_COMMON_H
 #define PROGRAMS_COMMON_H
@@ -26,18 +26,24 @@
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
 
-/* Undoes what would outlive the program (a mount). Called from signal handlers too: system calls only. */
+/*
+ * Undoes the effects that would outlive the program (a mount). Signal handlers call it too: it may
+ * only make system calls.
+ */
 static void (*before_death)(void);
 
-/* Shared with the children, once there are any: whether somebody has said what went wrong. */
+/* Shared with the children, once there are any: whether a process has printed an error. */
 static int *error_is_told;
 
-/* Of us and our children only the first to fail says so: the rest is its consequence. */
+/*
+ * Only the first process to fail, of the parent and its children, prints its error: later ones
+ * follow from it.
+ */
 static inline bool may_tell_error(void) {
   return !error_is_told || __atomic_exchange_n(error_is_told, 1, __ATOMIC_RELAXED) == 0;
 }
 
-/* One line on stderr, exit 1. `%m` in `format` is errno's text. */
+/* Prints one line on stderr and exits with 1. `%m` in `format` is errno's text. */
 __attribute__((noreturn, format(printf, 1, 2))) static inline void die(const char *format, ...) {
   char message[512];
   va_list arguments;
@@ -57,13 +63,16 @@ static inline void on_time_limit(int signal_number) {
   _exit(1);
 }
 
-/* Ends the program with an error after `seconds`, so that a filesystem that doesn't answer can't hang a benchmark. */
+/*
+ * Ends the program with an error after `seconds`, so that a filesystem that does not answer can't
+ * hang it.
+ */
 static inline void limit_time(unsigned seconds) {
   signal(SIGALRM, on_time_limit);
   alarm(seconds);
 }
 
-/* A whole number from the command line. */
+/* Parses a whole number of the command line. */
 static inline long parse_number(const char *text, const char *name, long least, long most) {
   char *end;
   errno = 0;
@@ -91,7 +100,10 @@ static inline int compare_doubles(const void *left, const void *right) {
 
 static inline void sort_doubles(double *values, size_t count) { qsort(values, count, sizeof *values, compare_doubles); }
 
-/* The value below which `fraction` of the sorted values lie, interpolated: 0.5 is the median. 0 of nothing. */
+/*
+ * Returns the value below which `fraction` of the sorted values lie, interpolated: 0.5 is the
+ * median. Returns 0 for no values.
+ */
 static inline double quantile(const double *sorted, size_t count, double fraction) {
   if (count == 0) return 0;
   double place = fraction * (double)(count - 1);
@@ -100,14 +112,14 @@ static inline double quantile(const double *sorted, size_t count, double fractio
   return sorted[below] + (place - (double)below) * (sorted[above] - sorted[below]);
 }
 
-/* Zeroed memory that children share with us. */
+/* Returns zeroed memory that is shared with the children. */
 static inline void *map_shared(size_t bytes) {
   void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) die("mmap: %m");
   return memory;
 }
 
-/* fork(2), but the child dies with us, however we die. */
+/* fork(2), but the child dies with this process, however that ends. */
 static inline pid_t fork_child(void) {
   if (!error_is_told) error_is_told = map_shared(sizeof *error_is_told);
   pid_t parent = getpid();
@@ -116,24 +128,29 @@ static inline pid_t fork_child(void) {
   if (child > 0) return child;
   before_death = NULL;
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) die("prctl: %m");
-  if (getppid() != parent) _exit(1); /* it died before prctl could say so */
+  if (getppid() != parent) _exit(1); /* the parent died before prctl(2) */
   return 0;
 }
 
-/* Kills a child and waits until it is gone. */
+/* Kills a child and waits until it has ended. */
 static inline void end_child(pid_t child) {
   kill(child, SIGKILL);
   while (waitpid(child, NULL, 0) < 0)
     if (errno != EINTR) die("waitpid %d: %m", (int)child);
 }
 
-/* Dies if a child has ended: none does of its own accord, so it has failed and has said why (or was killed). */
+/*
+ * Dies if a child has ended: children end only by failure, and have printed the error, or were
+ * killed.
+ */
 static inline void expect_children_alive(void) {
   pid_t ended = waitpid(-1, NULL, WNOHANG);
   if (ended > 0) die("child %d ended before its time", (int)ended);
 }
 
-/* Whether thread `tid` sleeps inside read(2) at this moment: proc(5), /proc/[pid]/syscall. */
+/*
+ * Returns true if thread `tid` sleeps inside read(2) at this moment: proc(5), /proc/[pid]/syscall.
+ */
 static inline bool is_blocked_in_read(pid_t tid) {
   char path[64], text[32] = "";
   snprintf(path, sizeof path, "/proc/%d/syscall", (int)tid);
@@ -145,13 +162,14 @@ static inline bool is_blocked_in_read(pid_t tid) {
   return length > 0 && strtol(text, NULL, 10) == SYS_read && text[0] != 'r';
 }
 
-/* The number after `\nKEY=` in a record, or -1. */
+/* Returns the number after `\nKEY=` in a record, or -1. */
 static inline long long find_value(const char *record, size_t bytes, const char *key) {
   const char *found = memmem(record, bytes, key, strlen(key));
-  return found ? strtoll(found + strlen(key), NULL, 10) : -1; /* a record ends with a newline, where strtoll stops */
+  /* A record ends with a newline, where strtoll stops */
+  return found ? strtoll(found + strlen(key), NULL, 10) : -1;
 }
 
-/* Whether a record of any kind begins so. */
+/* Returns true if a record of any kind begins with `head`. */
 static inline bool begins_with(const char *record, size_t bytes, const char *head) {
   return bytes >= strlen(head) && memcmp(record, head, strlen(head)) == 0;
 }

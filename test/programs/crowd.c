@@ -1,13 +1,15 @@
 /*
- * Many readers of one file on one CPU: `crowd CPU FILE`. Commands, a line each, and the answer to each, a line:
+ * Many readers of one file on one CPU: `crowd CPU FILE`. It reads one command a line, and answers
+ * each with one line:
  *
- *   share N     N children that will read from one open file                          ready
- *   go          they do, all at once                                                   reading
- *   read N      N children that open the file, and read it for ever                    reading
- *   aio N       N children that open the file, and read it once by io_submit(2)         reading
- *   stat PATH   a child begins to stat it                                              begun
- *   ended       whether that comes to its end within 20 seconds                        yes, or no
- *   kill        all children are killed and waited for, 10 seconds at most             left N
+ *   share N     starts N children that will read from one open file               ready
+ *   go          lets them read, all at once                                       reading
+ *   read N      starts N children that open the file and read it until killed     reading
+ *   aio N       starts N children that open the file and read it once by          reading
+ *               io_submit(2)
+ *   stat PATH   starts a child that calls stat(2)                                 begun
+ *   ended       whether that child ends within 20 s                               yes, or no
+ *   kill        kills all children and waits for them, 10 s at most               left N
  */
 #include "common.h"
 #include <linux/aio_abi.h>
@@ -32,7 +34,7 @@ static pid_t child_of_ours(void) {
   return children[child_count++] = child;
 }
 
-/* Whether it sleeps in read(2) of that descriptor: proc(5), /proc/[pid]/syscall. */
+/* Returns true if a process sleeps in read(2) of that descriptor: proc(5), /proc/[pid]/syscall. */
 static bool reads_from(pid_t pid, int fd) {
   char path[64], text[64] = "", expected[32];
   snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
@@ -74,7 +76,10 @@ static void read_for_ever(const char *file, long count) {
   }
 }
 
-/* io_submit(2) of a file that the kernel reads synchronously waits until the read has ended. */
+/*
+ * Starts children that read by io_submit(2). If the kernel reads a file synchronously, io_submit(2)
+ * returns after the read has ended.
+ */
 static void read_by_aio(const char *file, long count) {
   for (long i = 0; i < count; i++) {
     if (child_of_ours() != 0) continue;
@@ -90,7 +95,7 @@ static void read_by_aio(const char *file, long count) {
   }
 }
 
-/* Whether the child has been waited for by then. */
+/* Waits for a child for up to `limit_ns`; returns false if it has not ended by then. */
 static bool ends_within(pid_t child, uint64_t limit_ns) {
   for (;;) {
     pid_t ended = waitpid(child, NULL, WNOHANG);

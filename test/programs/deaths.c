@@ -1,10 +1,11 @@
 /*
- * The promise: `deaths MOUNT COUNT` kills COUNT owners, one after the other, and uses what each had the moment
- * waitpid(2) has returned, in seven ways. A success is stale.
+ * Tests the promise: `deaths MOUNT COUNT` kills COUNT owners, one after the other. Once waitpid(2)
+ * has returned, it uses the owner's things in seven ways. Each success counts as stale.
  *
- * An owner makes two directories: <pid> with a file `e`, and <pid>.stream, whose filter takes nothing, so that a
- * reader stays blocked in its .stream. `--ordinary` is the negative: on a filesystem without owners (.stream is made
- * as a FIFO then) everything is stale and the reader stuck.
+ * An owner makes two directories: <pid> with a file `e`, and <pid>.stream, whose filter matches no
+ * event, so that a reader stays blocked in its .stream. `--ordinary` is the negative control: on a
+ * filesystem without owners (.stream is made as a FIFO then) every access is stale and the reader
+ * hangs.
  */
 #include "owner.h"
 #include <getopt.h>
@@ -12,9 +13,9 @@
 #include <sys/stat.h>
 
 #define ENDS_MOST_NS NS_PER_S /* a blocked read must have ended by then */
-#define STUCK_MOST 30         /* then a run is pointless */
+#define STUCK_MOST 30         /* more make a run pointless */
 #define LIMIT_S 60
-#define ROUNDS_PER_LIMIT_S 50 /* a round takes 1 to 2 ms; this is for a slow machine */
+#define ROUNDS_PER_LIMIT_S 50 /* a round takes 1 to 2 ms; this allows for a slow machine */
 #define DIR_FORMAT "%s/%d"
 #define STREAM_DIR_FORMAT "%s/%d.stream"
 #define EVENT_TEXT "ten bytes\n"
@@ -90,7 +91,7 @@ static void reader_enter(int state) {
   pthread_mutex_unlock(&reader.lock);
 }
 
-/* Whether the reader's state became `state` in time. */
+/* Waits for the reader's state; returns false if it did not become `state` within `most_ns`. */
 static bool reader_await(int state, uint64_t most_ns) {
   uint64_t end_ns = now_ns() + most_ns;
   struct timespec end = {.tv_sec = (time_t)(end_ns / NS_PER_S), .tv_nsec = (long)(end_ns % NS_PER_S)};
@@ -127,7 +128,8 @@ static void *run_reader(void *unused) {
 static void on_wake(int signal_number) { (void)signal_number; }
 
 static void start_reader_thread(void) {
-  struct sigaction interrupt = {.sa_handler = on_wake}; /* without SA_RESTART: it ends a read with EINTR */
+  /* No SA_RESTART: it ends a read with EINTR */
+  struct sigaction interrupt = {.sa_handler = on_wake};
   sigaction(SIGUSR1, &interrupt, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
@@ -137,7 +139,7 @@ static void start_reader_thread(void) {
   if ((errno = pthread_create(&reader.thread, NULL, run_reader, NULL)) != 0) die("pthread_create: %m");
 }
 
-/* Sets the reader to its stream; returns when it sleeps in read(2). */
+/* Makes the reader read its stream; returns when the reader sleeps in read(2). */
 static void block_reader(const char *mount, pid_t owner) {
   format_path(reader.path, STREAM_DIR_FORMAT "/.stream", mount, (int)owner);
   reader_enter(ASKED);
@@ -200,7 +202,10 @@ static void try_read_held(int fd) {
   judge(READ, pread(fd, text, sizeof text, 0) >= 0, ESTALE);
 }
 
-/* Once the ghost is removed the kernel answers by itself, ENOENT as for any directory that is gone. */
+/*
+ * Lists a held directory. Once its ghost is removed, the kernel itself fails with ENOENT, as for
+ * any removed directory.
+ */
 static void try_readdir_held(int fd) {
   bool succeeded = lists_anything(fd);
   judge(READDIR_HELD, succeeded, !succeeded && errno == ENOENT ? ENOENT : ESTALE);
@@ -214,7 +219,7 @@ static int open_held(const char *path, int flags) {
 
 /* --- the rounds --- */
 
-/* What is still there would be in the way of a later process with this PID. */
+/* Removes what is left of an owner. It would be in the way of a later process with the same PID. */
 static void remove_leftovers(const char *mount, pid_t owner) {
   static const char *const files[] = {DIR_FORMAT "/e", STREAM_DIR_FORMAT "/.filter", STREAM_DIR_FORMAT "/.stream"};
   static const char *const directories[] = {DIR_FORMAT, STREAM_DIR_FORMAT};
@@ -234,7 +239,10 @@ static void run_round(const char *mount) {
   pid_t owner = start_owner(mount, make_directories);
   format_path(directory, DIR_FORMAT, mount, (int)owner);
   format_path(event, DIR_FORMAT "/e", mount, (int)owner);
-  /* The reader first: the daemon serves in order, so once it has answered these opens the READ is parked there. */
+  /*
+   * The reader first: the daemon serves requests in order, so the READ is parked once these opens
+   * have their replies.
+   */
   block_reader(mount, owner);
   int event_fd = open_held(event, 0), directory_fd = open_held(directory, O_DIRECTORY);
 
@@ -267,7 +275,7 @@ static void print_results(void) {
 int main(int argc, char **argv) {
   static const struct option options[] = {{"ordinary", no_argument, NULL, 'o'}, {0}};
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (option != 'o') _exit(1); /* getopt has said why */
+    if (option != 'o') _exit(1); /* getopt has printed the error */
     is_ordinary = true;
   }
   if (argc - optind != 2) die("usage: deaths MOUNT COUNT [--ordinary]");

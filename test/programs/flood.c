@@ -1,15 +1,18 @@
 #define _GNU_SOURCE
 /*
- * Makes as much of something as it can on a mount: `flood WHAT MOUNT MOST`. Ends when it has MOST of them, or has been refused a
- * thousand times in a row; says `made N, refused M: ERRNO ...`, and keeps what it has until its standard input ends.
+ * Creates as many things of one kind on a mount as it can: `flood WHAT MOUNT MOST`. It stops after
+ * MOST of them, or after a thousand refusals in a row. Then it prints `made N, refused M: ERRNO
+ * ...`, and keeps the things until its standard input ends.
  *
- *   mkdir     directories with names of 200 bytes       create    files in its directory, with such names
- *   link      links to one file, with such names        fifo      FIFOs with such names
+ *   mkdir     directories with names of 200 bytes       create    files with long names
+ *   link      links to one file, with long names        fifo      FIFOs with long names
  *   open      open files of one file                    opendir   open directories
- *   stream    open streams                              match     open streams, each with a filter of its own
+ *   stream    open streams                              match     streams with distinct filters
  *   filter    directories with a filter of 4 KB each    status    open log/.status
- *   reopen    open .filter, with one filter of 4 KB     truncate  files that were 64 KiB long and are empty
- *   symlink   symlinks with such names, whose targets have 4,095 bytes
+ *   reopen    open .filter, with one filter of 4 KB     truncate  files cut from 64 KiB to 0
+ *   symlink   symlinks with long names, whose targets have 4,095 bytes
+ *
+ * A long name has 200 bytes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +26,7 @@
 
 static const char *mount_path;
 static char own[4096], file[8192], name[16384];
-/* As large as it may be by default: 63 terms in 4 KiB. */
+/* The largest filter by default: 63 terms in 4 KiB. */
 #define LINE_BYTES 64
 static char filter[63 * LINE_BYTES];
 

@@ -1,12 +1,13 @@
 /*
- * The floor: a bare loop on /dev/fuse that answers from constants what our filesystem works out. No C program that
- * serves the same requests one by one can be much faster, so the daemon is measured against it.
+ * The floor: a bare loop on /dev/fuse that answers with constants where the daemon computes. No C
+ * program that serves the same requests one by one can be much faster, so the daemon is compared
+ * with it.
  *
  *   floor MOUNTPOINT files                 1234/1041, a file of 300 bytes
- *   floor MOUNTPOINT park --readers N      stream, whose reads are parked until there are N, then all answered
+ *   floor MOUNTPOINT park --readers N      stream; parks reads until there are N, then answers all
  *
- * It negotiates what our filesystem does, so that the kernel sends the same requests: no time-outs below the root,
- * direct I/O, no FLUSH.
+ * It negotiates the same protocol features as the daemon, so that the kernel sends the same
+ * requests: no time-outs below the root, direct I/O, no FLUSH.
  */
 #include "record.h"
 #include <getopt.h>
@@ -18,7 +19,8 @@
 
 #define MAX_WRITE_BYTES (128u * 1024)
 #define PAGE_BYTES 4096u
-#define REQUEST_BYTES (MAX_WRITE_BYTES + PAGE_BYTES) /* fuse_dev_do_read(): room for the headers too */
+/* fuse_dev_do_read(): room for the headers too */
+#define REQUEST_BYTES (MAX_WRITE_BYTES + PAGE_BYTES)
 #define FILE_BYTES 300
 #define READERS_MOST 4096
 #define LIMIT_S 600
@@ -32,7 +34,7 @@ static const struct node files_nodes[] = {{0}, {"", S_IFDIR | 01777}, {"1234", S
 static const struct node park_nodes[] = {{0}, {"", S_IFDIR | 01777}, {"stream", S_IFREG | 0444}};
 #define NODES_MOST 4
 
-/* Replies made once; only `unique` changes. */
+/* Replies that are made once; only `unique` changes. */
 struct entry_reply {
   struct fuse_out_header header;
   struct fuse_entry_out entry;
@@ -54,7 +56,7 @@ static struct {
   char *record;
   size_t record_bytes;
   bool parks;
-  size_t readers; /* answered at once when so many are parked */
+  size_t readers; /* the number of parked reads that are answered at once */
 } floor_options = {.ready_fd = -1};
 
 static struct entry_reply entry_replies[NODES_MOST];
@@ -70,7 +72,7 @@ struct request {
 
 /* --- replies --- */
 
-/* ENOENT: the caller was killed and its request is gone. */
+/* Checks the result of a reply. ENOENT means: the caller was killed and its request is gone. */
 static void expect_taken(ssize_t written) {
   if (written < 0 && errno != ENOENT) die("a reply was refused: %m");
 }
@@ -102,7 +104,7 @@ static struct fuse_attr make_attr(uint64_t node) {
   };
 }
 
-/* Nothing but the root's attributes may be cached, as in eventfs. */
+/* The kernel may cache only the root's attributes, as in eventfs. */
 static void make_replies(void) {
   for (uint64_t node = FUSE_ROOT_ID; node <= floor_options.last_node; node++) {
     entry_replies[node] = (struct entry_reply){
@@ -196,7 +198,7 @@ static void park(const struct request *request) {
   if (parked_count == floor_options.readers) answer_all_parked();
 }
 
-/* A reader was killed, or has caught a signal: it waits for our answer before it can go. */
+/* Ends a parked read whose reader was killed or has caught a signal: it waits for this reply. */
 static void answer_interrupted(const struct request *request) {
   const struct fuse_interrupt_in *in = (const void *)request->body;
   for (size_t i = 0; i < parked_count; i++) {
@@ -219,9 +221,9 @@ static void answer(const struct request *request) {
     case FUSE_RELEASEDIR: return send_error(unique, 0);
     case FUSE_INTERRUPT: return answer_interrupted(request);
     case FUSE_FORGET:
-    case FUSE_BATCH_FORGET: return; /* there is no reply to these */
+    case FUSE_BATCH_FORGET: return; /* the kernel expects no reply to these */
     case FUSE_INIT: return answer_init(request);
-    default: return send_error(unique, ENOSYS); /* FLUSH among them: the kernel never asks again */
+    default: return send_error(unique, ENOSYS); /* FLUSH too: the kernel does not send it again */
   }
 }
 
@@ -234,8 +236,8 @@ static void serve(void) {
     } else if (length >= 0) {
       die("/dev/fuse: a request of %zd bytes", length);
     } else if (errno == ENODEV) {
-      return; /* somebody has unmounted us */
-    } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: its caller was killed while we read it */
+      return; /* the mount has been unmounted */
+    } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller was killed meanwhile */
       die("/dev/fuse: read: %m");
     }
   }
@@ -245,7 +247,10 @@ static void serve(void) {
 
 static void unmount_self(void) { umount2(floor_options.mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW); }
 
-/* Leaves from the handler: whatever the loop was doing needs no end, and there is no race with a read that blocks. */
+/*
+ * Exits from the handler: the loop has no state to save, and so no race with a blocking read
+ * exists.
+ */
 static void on_end(int signal_number) {
   (void)signal_number;
   unmount_self();
@@ -276,7 +281,7 @@ static void parse_options(int argc, char **argv) {
       case 'b': floor_options.record_bytes = (size_t)parse_record_bytes(optarg); break;
       case 'f': floor_options.ready_fd = (int)parse_number(optarg, "--ready-fd", 0, INT32_MAX); break;
       case 'l': limit_s = (unsigned)parse_number(optarg, "--limit", 1, 86400); break;
-      default: _exit(1); /* getopt has said why */
+      default: _exit(1); /* getopt has printed the error */
     }
   if (argc - optind != 2)
     die("usage: floor MOUNTPOINT files|park [--readers N] [--bytes N] [--ready-fd N] [--limit SECONDS]");

@@ -1,6 +1,7 @@
 /*
- * Many owners at once: `herd MOUNT COUNT`. Each makes its own directory and lives until it is killed. Says `ready`
- * when all have, kills all at the end of standard input, waits for each, and says `gone`.
+ * Many owners at once: `herd MOUNT COUNT`. Each makes its own directory and lives until it is
+ * killed. The program prints `ready` when all have made theirs. At the end of standard input it
+ * kills all, waits for each, and prints `gone`.
  */
 #include "owner.h"
 #include <sys/stat.h>

@@ -1,8 +1,11 @@
 /*
- * Processes of one user that make a look at them long: `hoarder MOUNT UID PROCESSES DESCRIPTORS`.
+ * Processes of one user that take the notifier long to inspect: `hoarder MOUNT UID PROCESSES
+ * DESCRIPTORS`.
  *
- * The first makes its directory in the mount. Each has that many descriptors open, if the machine lets it, and asks for
- * the directory's attributes again and again, as inotify_add_watch(2) does. It says `ready` once all are there, and ends with its standard input.
+ * The first process makes its directory in the mount. Each opens that many descriptors, or as many
+ * as the machine allows, and asks for the directory's attributes again and again, as
+ * inotify_add_watch(2) does. The program prints `ready` once all run, and ends with its standard
+ * input.
  */
 #define _GNU_SOURCE
 #include <errno.h>

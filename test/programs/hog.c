@@ -1,4 +1,7 @@
-/* Creates files in a loop: `hog DIRECTORY COUNT`. Says how many there are and how many were refused with EDQUOT. */
+/*
+ * Creates files in a loop: `hog DIRECTORY COUNT`. Prints how many exist, and how many were refused
+ * with EDQUOT.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

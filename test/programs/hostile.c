@@ -1,10 +1,10 @@
 /*
- * A user without rights who wants to hold up or end the daemon: `hostile ATTACK MOUNT`. Without
+ * An unprivileged user who tries to stall or end the daemon: `hostile ATTACK MOUNT`. Without
  * arguments it lists the attacks.
  *
- * Says `attacking` once its preparations are over, and twenty times a second `done N refused M
- * ERRNO M1 ...`: how many system calls of the attack have succeeded and failed so far, and why. It
- * goes on until it is killed, or for LIMIT_S. Its children die with it.
+ * It prints `attacking` once its preparations are over, and twenty times a second `done N refused M
+ * ERRNO M1 ...`: the numbers of the attack's system calls that have succeeded and failed so far,
+ * with the errnos. It runs until it is killed, or for LIMIT_S. Its children die with it.
  */
 #include "common.h"
 #include <limits.h>
@@ -22,7 +22,7 @@
 #define QUEUE_EVENTS 4096
 #define EVENT_BYTES 65536
 #define WRITE_BYTES (128 * 1024)
-#define FULL_DIRECTORIES 16 /* as many full queues as a user's quota of events has room for */
+#define FULL_DIRECTORIES 16 /* a user's quota of events has room for so many full queues */
 #define LONG_NAME 255
 #define ERRNOS 256
 #define STACK_BYTES (32 * 1024)
@@ -36,7 +36,7 @@ static struct {
   bool attacks;
 } *tally;
 
-/* --- what the attacks have in common --- */
+/* --- helpers of the attacks --- */
 
 static long count(long result) {
   int error = errno;
@@ -74,20 +74,20 @@ static void start_thread(void *(*work)(void *), void *argument) {
   count(pthread_create(&thread, &attributes, work, argument) == 0 ? 0 : -1);
 }
 
-/* The caller's own directory; `n` tells apart those of one process. */
+/* Returns the path of the caller's own directory; `n` distinguishes those of one process. */
 static char *own_path(char *path, long n) { return format(path, "%s/%d.%ld", mount_path, (int)getpid(), n); }
 
 static void make_own(char *path, long n) {
   if (mkdir(own_path(path, n), 0700) != 0) die("%s: mkdir: %m", path);
 }
 
-/* One that no event comes to. */
+/* Makes a directory that no event comes to. */
 static void make_closed(char *path, long n) {
   make_own(path, n);
   if (setxattr(path, "user.eventfs.filter", "NONE==1", 7, 0) != 0) die("%s: setxattr: %m", path);
 }
 
-/* Removes a directory, and what has come meanwhile before. */
+/* Removes a directory, after the events that have come meanwhile. */
 static void remove_own(const char *path) {
   char head[PATH_MAX];
   if (count(rmdir(path)) == 0 || errno != ENOTEMPTY) return;
@@ -97,7 +97,7 @@ static void remove_own(const char *path) {
   count(rmdir(path));
 }
 
-/* A file's name of 255 bytes. */
+/* Returns the path of a file with a name of 255 bytes. */
 static char *long_name(char *path, const char *directory, long n) {
   return format(path, "%s/%0*ld", directory, LONG_NAME, n);
 }
@@ -115,7 +115,7 @@ static int open_own(const char *directory, const char *name, int flags) {
 }
 
 /*
- * A child that makes directories and files and then waits; it has ended its preparations when this
+ * Starts a child that makes directories and files and then waits. It has made them when this
  * returns.
  */
 static pid_t start_victim_of_death(void (*prepare)(void)) {
@@ -134,7 +134,7 @@ static pid_t start_victim_of_death(void (*prepare)(void)) {
   return child;
 }
 
-/* Owners that hold much die, one after the other. */
+/* Starts owners that hold much, and kills each before the next. */
 static void kill_again_and_again(void (*prepare)(void)) {
   for (;;) {
     pid_t child = start_victim_of_death(prepare);
@@ -147,8 +147,8 @@ static void kill_again_and_again(void (*prepare)(void)) {
 /* --- filters --- */
 
 /*
- * Sets of bytes that fit everywhere but at the end, between stars: each is tried at each place of a
- * long value of V.
+ * Writes a filter of sets of bytes between stars that match everywhere but at the end: the daemon
+ * tries each at every position of a long value of V.
  */
 static size_t costly_filter(char *text, size_t bytes) {
   size_t at = 0;
@@ -161,20 +161,20 @@ static size_t costly_filter(char *text, size_t bytes) {
   return at;
 }
 
-/* Many short rules: as long to parse as can be. */
+/* Writes many short rules, which take the longest to parse. */
 static size_t many_rules(char *text, size_t bytes) {
   for (size_t at = 0; at + 4 <= bytes; at += 4) memcpy(text + at, "A=b\n", 4);
   return bytes / 4 * 4;
 }
 
-/* As long as can be, and matched at once. */
+/* Writes the longest filter, which is quick to match. */
 static size_t long_filter(char *text, size_t bytes) {
   memcpy(text, "NONE==", 6);
   memset(text + 6, 'x', bytes - 6);
   return bytes;
 }
 
-/* As many values of SUBSYSTEM as can be, which no other filter has. */
+/* Writes as many values of SUBSYSTEM as fit, which no other filter has. */
 static size_t many_subsystems(char *text, size_t bytes) {
   static unsigned long next;
   size_t at = (size_t)sprintf(text, "SUBSYSTEM==%lx", next++);
@@ -182,7 +182,7 @@ static size_t many_subsystems(char *text, size_t bytes) {
   return at;
 }
 
-/* Writes the largest of the filters that is accepted; false when none is. */
+/* Writes the largest of the filters that the daemon accepts; returns false if it accepts none. */
 static bool set_largest(const char *directory, size_t (*make)(char *, size_t)) {
   static char text[WRITE_BYTES + 4096];
   int fd = open_own(directory, ".filter", O_WRONLY);
@@ -201,7 +201,7 @@ static void filters(void) {
   wait_for_ever();
 }
 
-/* They die with it, all at once. */
+/* Makes directories that end with their owner, all at once. */
 static void filter_subsystems(void) {
   char path[PATH_MAX];
   for (long n = 0; count(mkdir(own_path(path, n), 0700)) == 0; n++)
@@ -247,7 +247,7 @@ static void set_filters(long n) {
 
 static void filter_xattr(void) { fork_each(4, set_filters); }
 
-/* All that the log has is matched again, in one write. */
+/* Makes the daemon match the whole log again by a single write, again and again. */
 static void since_filters(long n) {
   char path[PATH_MAX];
   make_own(path, n);
@@ -294,7 +294,7 @@ static void truncates(void) {
     }
 }
 
-/* What is cut to nothing counts as nothing, and must then take no memory. */
+/* Cuts files to nothing. Such a file counts as nothing, so it must take no memory. */
 static void cut_files(long n) {
   char directory[PATH_MAX], path[PATH_MAX];
   make_closed(directory, n);
@@ -308,7 +308,7 @@ static void cut_files(long n) {
 
 static void cuts(void) { fork_each(4, cut_files); }
 
-/* Keeps all descriptors that it may have on what is made when it is opened. */
+/* Opens files whose text is made at open, until it runs out of descriptors. */
 static void keep_open(long n) {
   char path[PATH_MAX];
   make_own(path, n);
@@ -345,14 +345,14 @@ static void opendirs(void) { fork_each(4, keep_directories_open); }
 
 static void ignore_signal(int signal_number) { (void)signal_number; }
 
-/* Until it is refused: there are as many of these as may be, and the rest end. */
+/* Reads until a read is refused: as many threads stay as the quota allows, and the rest end. */
 static void *read_for_ever(void *fd) {
   char record[4096];
   while (count(read(*(int *)fd, record, sizeof record)) >= 0 || errno == EINTR) continue;
   return NULL;
 }
 
-/* Threads that are blocked in reads of `path`. */
+/* Starts threads that block in reads of `path`. */
 static void block_threads(const char *path, long threads) {
   static int fd;
   fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -360,7 +360,7 @@ static void block_threads(const char *path, long threads) {
   for (long i = 0; i < threads; i++) start_thread(read_for_ever, &fd);
 }
 
-/* Nothing matches: they stay blocked until they are killed. */
+/* Blocks readers whose filter matches nothing: they stay blocked until they are killed. */
 static void block_readers(void) {
   char path[PATH_MAX];
   block_threads(format(path, "%s/match/NONE=%d", mount_path, (int)getpid()), 1000);
@@ -377,7 +377,7 @@ static void kill_readers_of_streams(void) {
   }
 }
 
-/* The readers live, and the directory's owner dies. */
+/* The directory of streams whose owner dies while the readers live. */
 static char owners_path[PATH_MAX];
 
 static void own_what_is_read(void) { make_own(owners_path, 0); }
@@ -409,7 +409,7 @@ static void interrupt_readers(long n) {
   char path[PATH_MAX];
   int fd = open(format(path, "%s/match/NONE=%ld", mount_path, n), O_RDONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", path);
-  struct sigaction action = {.sa_handler = ignore_signal}; /* without SA_RESTART */
+  struct sigaction action = {.sa_handler = ignore_signal}; /* no SA_RESTART */
   sigaction(SIGUSR1, &action, NULL);
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
@@ -424,7 +424,7 @@ static void interrupt_readers(long n) {
 
 static void interrupts(void) { fork_each(2, interrupt_readers); }
 
-/* All that comes is for everybody, in many groups with filters of their own. */
+/* Blocks readers in many groups, whose filters all match every event. */
 static void block_on_matches(long n) {
   static int fds[250];
   char path[PATH_MAX];
@@ -439,7 +439,7 @@ static void block_on_matches(long n) {
 
 static void readers(void) { fork_each(4, block_on_matches); }
 
-/* Many threads sleep in poll(2) of one file: the daemon's wake-up wakes all of them. */
+/* Sleeps in poll(2) of one file. Many threads do: the daemon's wake-up wakes all of them. */
 static void *poll_for_ever(void *fd) {
   char record[4096];
   for (;;) {
@@ -462,7 +462,7 @@ static void poll_one(long n) {
 
 static void pollers(void) { fork_each(4, poll_one); }
 
-/* One stream in as many epoll sets as there are descriptors for. */
+/* Adds one stream to as many epoll sets as there are descriptors for. */
 static void epoll_one(long n) {
   char path[PATH_MAX];
   int fd = open(format(path, "%s/match/N!=%ld", mount_path, n), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -480,7 +480,7 @@ static void epoll_one(long n) {
 
 static void epolls(void) { fork_each(4, epoll_one); }
 
-/* As many streams as one may have, each polled. */
+/* Opens as many streams as the quota allows, and polls each. */
 static void poll_streams(void) {
   char path[PATH_MAX];
   int set = epoll_create1(EPOLL_CLOEXEC);
@@ -512,7 +512,7 @@ static void link_in_one(void) {
 
 static void links(void) { kill_again_and_again(link_in_one); }
 
-/* One byte more in an event of which there are tens of thousands of links. */
+/* Adds one byte at a time to an event that has tens of thousands of links. */
 static void link_and_write(void) {
   char path[PATH_MAX];
   link_in_one();
@@ -526,8 +526,8 @@ static void link_and_write(void) {
 }
 
 /*
- * A link to one event in each of many full directories; as it grows, each drops thousands of its
- * oldest.
+ * Links one event in each of many full directories. As it grows, each directory drops thousands of
+ * its oldest events.
  */
 static void grow(void) {
   char directory[PATH_MAX], path[PATH_MAX], first[PATH_MAX];
@@ -596,8 +596,8 @@ static void create_files(long n) {
 static void creates(void) { fork_each(8, create_files); }
 
 /*
- * A queue whose head are files that are still being written, with readers and pollers who wait for
- * it.
+ * Fills the head of a queue with files that are still open for writing, with readers and pollers
+ * that wait for it.
  */
 static void write_for_ever(void) {
   char directory[PATH_MAX], path[PATH_MAX];
@@ -616,7 +616,7 @@ static void write_for_ever(void) {
   for (struct epoll_event events[64];;) count(epoll_wait(set, events, 64, -1));
 }
 
-/* A read of many events behind a head that is being written. */
+/* Reads many events behind a head that is still open for writing. */
 static void read_behind(long n) {
   char directory[PATH_MAX], path[PATH_MAX];
   static char records[WRITE_BYTES];
@@ -642,7 +642,7 @@ static long long next_seqnum(void) {
   return length <= 0 ? 0 : find_value(text, (size_t)length, "\nSEQNUM=");
 }
 
-/* The newest event is called <seqnum>.<n>: n, from the log's listing. */
+/* Returns the n of the newest event's name, <seqnum>.<n>, from the listing of the log. */
 static long newest_event(long long seqnum) {
   char path[PATH_MAX], entries[65536];
   int log = open(format(path, "%s/log", mount_path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -658,8 +658,8 @@ static long newest_event(long long seqnum) {
 }
 
 /*
- * The name of one of the next events is taken in each directory, with all that it would have
- * instead.
+ * Takes the name of one of the next events in each directory, with all names that the event would
+ * get instead.
  */
 static void names(void) {
   char directory[PATH_MAX], path[PATH_MAX];
@@ -689,13 +689,16 @@ static void make_directories(long n) {
     remove_own(path);
     count(mkdir(format(path, "%s/%d", mount_path, (int)getppid()), 0700));
     remove_own(path);
-    count(mkdir(format(path, "%s/1", mount_path), 0700)); /* an ancestor that must not be named */
+    /* An ancestor, which the caller must not name as owner */
+    count(mkdir(format(path, "%s/1", mount_path), 0700));
   }
 }
 
 static void mkdirs(void) { fork_each(8, make_directories); }
 
-/* On a busy machine a generation takes long: then there are fewer. */
+/*
+ * Makes 5000 generations of processes, or fewer on a busy machine, where a generation takes long.
+ */
 static void deep(void) {
   uint64_t end_ns = now_ns() + 2 * NS_PER_S;
   for (int generation = 0; generation < 5000 && now_ns() < end_ns; generation++) {
@@ -720,7 +723,7 @@ static void deaths(void) {
   }
 }
 
-/* --- requests that cost, again and again --- */
+/* --- expensive requests, again and again --- */
 
 static void look_up_matches(long n) {
   char path[PATH_MAX];
@@ -751,7 +754,7 @@ static void look_at_status(long n) {
   }
 }
 
-/* Each open stream has a line there. */
+/* Opens many streams: each has a line in log/.status. */
 static void status(void) {
   char path[PATH_MAX];
   for (long i = 0; i < 4096; i++) {
@@ -879,7 +882,7 @@ static void watch_directories(long n) {
 
 static void watches(void) { fork_each(4, watch_directories); }
 
-/* For a user whom root has given `publish` to. */
+/* Publishes tiny events, as a user whom root has given access to `publish`. */
 static void publish_tiny(long n) {
   static char records[WRITE_BYTES];
   char path[PATH_MAX];
@@ -916,7 +919,7 @@ static void stat_for_ever_outside(long n) {
   for (;;) count(lstat(path, &attributes));
 }
 
-/* Each of them has one request in the kernel's queue all the time. */
+/* Keeps one request of each process in the kernel's queue all the time. */
 static void crowd(void) { fork_each(200, stat_for_ever); }
 
 static void flood(void) { fork_each(2000, stat_for_ever_outside); }

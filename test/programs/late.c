@@ -1,16 +1,18 @@
 /*
- * Events that come after a death: `late MOUNT ROUNDS LOAD KIND`. In each round a reader blocks in read(2) on the `.stream`
- * of another process. That process is killed, its death is seen, and then an event comes that no request
- * of the reader's causes. The reader must get ESTALE and never the event.
+ * Events that come after a death: `late MOUNT ROUNDS LOAD KIND`. In each round a reader blocks in
+ * read(2) on the `.stream` of another process. The program kills that process and sees its death.
+ * Then an event comes, without any request of the reader. The reader must get ESTALE, and never the
+ * event.
  *
  *   uevent   the kernel sends it (a mount with the kernel source)
  *   publish  write(2) to `publish`
  *   header   close(2) of a `publish` in which a header waits for its properties
  *   exit     the same, by the end of the process that has it open
- *   file     close(2) of a file in the dead directory, open to be written
+ *   file     close(2) of a file in the dead directory that is open for writing
  *
- * LOAD processes keep the daemon busy meanwhile: with uevents for `uevent`, else with statfs(2). The death is seen by
- * waitpid(2), by waitid(2) with WNOWAIT, and by poll(2) of a pidfd, in turn.
+ * LOAD processes keep the daemon busy meanwhile: with uevents for `uevent`, else with statfs(2).
+ * The program sees the death by waitpid(2), by waitid(2) with WNOWAIT, and by poll(2) of a pidfd,
+ * in turn.
  */
 #include "owner.h"
 #include <poll.h>
@@ -31,7 +33,7 @@ static pid_t reader_tid;
 
 static bool is_kind(const char *name) { return strcmp(kind, name) == 0; }
 
-/* A directory that takes nothing but what this round sends. */
+/* Makes a directory whose filter matches only the events of this round. */
 static void make_directory(const char *mount) {
   char path[PATH_MAX];
   format_path(path, "%s/%d", mount, (int)getpid());
@@ -43,7 +45,7 @@ static void make_directory(const char *mount) {
   int length = snprintf(filter, sizeof filter, "SYNTH_ARG_OWNER==%d", (int)getpid());
   if (fd < 0 || write(fd, filter, (size_t)length) != length) die("%s: %m", path);
   close(fd);
-  /* Events that came before the filter was there. */
+  /* Events that came before the filter was set. */
   format_path(path, "%s/%d/.stream", mount, (int)getpid());
   fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   while (read(fd, text, sizeof text) > 0) continue;
@@ -80,7 +82,7 @@ static void see_death(pid_t owner, long round) {
   close(pidfd);
 }
 
-/* What the event will come out of: a descriptor, or with `exit` the process that has one. */
+/* Returns the event's source: a descriptor, or for `exit` the PID of a process that has one. */
 static int open_event(pid_t owner) {
   char path[PATH_MAX];
   if (is_kind("uevent")) return -1;

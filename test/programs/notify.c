@@ -1,6 +1,6 @@
 /*
- * Listens where NOTIFY_SOCKET points (sd_notify(3)): `notify ADDRESS`, a path, or an abstract name that begins with
- * `@`. Says `bound`, then each datagram as a line, for 20 seconds at most.
+ * Listens on the address of NOTIFY_SOCKET (sd_notify(3)): `notify ADDRESS`, a path, or an abstract
+ * name that begins with `@`. Prints `bound`, then each datagram as a line, for 20 s at most.
  */
 #include "common.h"
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* A process that makes something of its own in a mounted eventfs, and then lives until it is killed. */
+/* A process that makes its own things in a mounted eventfs, and then lives until it is killed. */
 #ifndef PROGRAMS_OWNER_H
 #define PROGRAMS_OWNER_H
 
@@ -30,7 +30,7 @@ __attribute__((format(printf, 2, 3))) static inline void format_path(char path[P
   va_end(arguments);
 }
 
-/* Whether a listing of `mount` has a directory of `owner`: <pid> or <pid>.<label>. */
+/* Returns true if a listing of `mount` has a directory of `owner`: <pid> or <pid>.<label>. */
 static inline bool is_listed(const char *mount, pid_t owner) {
   DIR *directory = opendir(mount);
   if (!directory) die("%s: %m", mount);

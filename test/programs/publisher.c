@@ -1,6 +1,6 @@
 /*
- * Publishes events at a pace: `publisher FILE RATE BYTES`. Each has a property V of BYTES times
- * `a`. Until it is killed, or for LIMIT_S.
+ * Publishes events at a rate: `publisher FILE RATE BYTES`, RATE a second. Each has a property V of
+ * BYTES times `a`. It runs until it is killed, or for LIMIT_S.
  */
 #include "common.h"
 
@@ -25,6 +25,6 @@ int main(int argc, char **argv) {
     if (write(fd, text, bytes) != (ssize_t)bytes) die("%s: write: %m", argv[1]);
     uint64_t at_ns = now_ns();
     if (at_ns < due_ns + period_ns) sleep_ns(due_ns + period_ns - at_ns);
-    else due_ns = at_ns; /* what was held up is not made up for at once */
+    else due_ns = at_ns; /* a delay is not made up for by a burst */
   }
 }

@@ -1,11 +1,16 @@
 /*
- * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M | --lock-step]] [--read R] [--pause US]` has N
- * processes blocked in read(2), each on its own open of PATH, and counts what they get. They read at most R bytes at once and
- * sleep US microseconds after each read. With --publish K further processes (1 unless told) publish as fast as they can, M
- * events a write, and every reader checks that it gets the numbers of each in order, with no more missing than
- * `overflow@/eventfs` records own up to. Other events among those lost would look like disorder: mount with --source none.
- * --lock-step: the next event is published when every reader has got the one before and reads again, so that each read of each
- * blocked reader gives exactly one event.
+ * Fan-out: `readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M |
+ * --lock-step]] [--read R] [--pause US]` starts N processes that block in read(2), each on its own
+ * open file of PATH, and counts the events that they get. They read at most R bytes at once and
+ * sleep US microseconds after each read.
+ *
+ * With --publish, K further processes (1 by default) publish as fast as they can, M events a write.
+ * Every reader checks that it gets the numbers of each publisher in order, and that no more are
+ * missing than `overflow@/eventfs` records state. A loss of other events would look like disorder:
+ * mount with --source none.
+ *
+ * With --lock-step, the next event is published when every reader has got the last one and reads
+ * again, so that each read of each blocked reader returns exactly one event.
  */
 #include "gate.h"
 #include "order.h"
@@ -62,14 +67,15 @@ __attribute__((noreturn)) static void publish(const struct arguments *arguments,
   char *records = malloc(count * record_bytes);
   if (!records) die("malloc: %m");
   for (size_t i = 0; i < count; i++) memcpy(records + i * record_bytes, record_new(record_bytes), record_bytes);
-  size_t bytes = count * record_bytes - (count == 1); /* the stream adds the empty line of a single one */
+  /* The stream adds the empty line of a single one */
+  size_t bytes = count * record_bytes - (count == 1);
   int fd = open(arguments->publish_path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", arguments->publish_path);
   for (uint32_t number = 0;;) {
     if (arguments->gate) gate_await_and_close(arguments->gate);
     for (size_t i = 0; i < count; i++, number = (number + 1) % NUMBERS_EACH)
       record_set_number(records + i * record_bytes, place * NUMBERS_EACH + number);
-    for (size_t done = 0; done < bytes;) { /* the daemon takes a limited number of records at once */
+    for (size_t done = 0; done < bytes;) { /* one write takes a limited number of records */
       ssize_t taken = write(fd, records + done, bytes - done);
       if (taken <= 0) die("%s: write: %m", arguments->publish_path);
       done += (size_t)taken;
@@ -100,7 +106,7 @@ static struct arguments parse_arguments(int argc, char **argv) {
     else if (option == 'r') arguments.read_bytes = (size_t)parse_number(optarg, "--read", 1, READ_BYTES_MOST);
     else if (option == 's') arguments.pause_us = parse_number(optarg, "--pause", 0, 1000000);
     else if (option == 'l') arguments.lock_step = true;
-    else _exit(1); /* getopt has said why */
+    else _exit(1); /* getopt has printed the error */
   }
   if (argc - optind != 4) die("usage: readers PATH N SECONDS BYTES [--publish PUBLISHPATH [--publishers K] [--batch M | --lock-step]] [--read R] [--pause US]");
   if (arguments.lock_step && (!arguments.publish_path || arguments.publishers != 1 || arguments.batch != 1))

@@ -1,14 +1,14 @@
 /*
- * How soon a dead owner's state is given back with nobody looking: `reap MOUNT DAEMONPID COUNT`.
- * An owner costs the daemon one pidfd, so its release shows in /proc/DAEMONPID/fd, which can be watched without a
- * request on the mount. Each round: an owner makes its directory, is killed, and the time until that pidfd is gone
- * is taken; then the mount is listed once.
+ * Measures how soon the daemon frees a dead owner's state without a request: `reap MOUNT DAEMONPID
+ * COUNT`. An owner costs the daemon one pidfd, so /proc/DAEMONPID/fd shows the release without a
+ * request on the mount. In each round an owner makes its directory and is killed; the program
+ * measures the time until the pidfd is gone. Then it lists the mount once.
  */
 #include "owner.h"
 #include <sys/stat.h>
 
-#define FIND_MOST_NS NS_PER_S    /* the daemon has the pidfd before it answers mkdir; this is for one that doesn't */
-#define RELEASE_MOST_NS NS_PER_S /* later is counted as `never` */
+#define FIND_MOST_NS NS_PER_S    /* the pidfd exists before mkdir returns, if the daemon is right */
+#define RELEASE_MOST_NS NS_PER_S /* later counts as `never` */
 #define POLL_NS (50 * NS_PER_US)
 #define LIMIT_S 60
 #define ROUNDS_PER_LIMIT_S 50
@@ -19,7 +19,10 @@ static void make_directory(const char *mount) {
   if (mkdir(path, 0755) != 0) die("%s: mkdir: %m", path);
 }
 
-/* The link of one of the daemon's descriptors, or "": `anon_inode:[pidfd]`, since Linux 6.9 `pidfd:[<inode>]`. */
+/*
+ * Reads the link of one of the daemon's descriptors, or "": `anon_inode:[pidfd]`, since Linux 6.9
+ * `pidfd:[<inode>]`.
+ */
 static void read_fd_link(pid_t daemon, int fd, char link[64]) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)daemon, fd);
@@ -27,7 +30,7 @@ static void read_fd_link(pid_t daemon, int fd, char link[64]) {
   link[length > 0 ? length : 0] = '\0';
 }
 
-/* The process that one of the daemon's pidfds stands for, or -1: pidfd_open(2), fdinfo's `Pid:`. */
+/* Returns the PID of one of the daemon's pidfds, or -1: pidfd_open(2), fdinfo's `Pid:`. */
 static pid_t read_pidfd_pid(pid_t daemon, int fd) {
   char path[64], text[512];
   snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)daemon, fd);
@@ -40,7 +43,7 @@ static pid_t read_pidfd_pid(pid_t daemon, int fd) {
   return line ? (pid_t)strtol(line + strlen("\nPid:"), NULL, 10) : -1;
 }
 
-/* The daemon's pidfd of `owner`, or -1. */
+/* Returns the daemon's pidfd of `owner`, or -1. */
 static int find_pidfd(pid_t daemon, pid_t owner) {
   char path[64], link[64];
   int found = -1;
@@ -67,7 +70,10 @@ static int await_pidfd(pid_t daemon, pid_t owner) {
   return fd;
 }
 
-/* Whether descriptor `fd` of the daemon stops to be what `link` said, in time. */
+/*
+ * Waits until descriptor `fd` of the daemon no longer has that link; returns false after a time
+ * limit.
+ */
 static bool await_release(pid_t daemon, int fd, const char *link) {
   char link_now[64];
   uint64_t end_ns = now_ns() + RELEASE_MOST_NS;
@@ -79,7 +85,7 @@ static bool await_release(pid_t daemon, int fd, const char *link) {
   }
 }
 
-/* Milliseconds from the kill to the release; negative when it never came. */
+/* Returns the milliseconds from the kill to the release; negative if the release did not come. */
 static double run_round(const char *mount, pid_t daemon, long *listed) {
   char link[64];
   pid_t owner = start_owner(mount, make_directory);
@@ -99,7 +105,7 @@ int main(int argc, char **argv) {
   pid_t daemon = (pid_t)parse_number(argv[2], "DAEMONPID", 1, INT_MAX);
   long count = parse_number(argv[3], "COUNT", 1, 100000);
   limit_time((unsigned)(LIMIT_S + count / ROUNDS_PER_LIMIT_S));
-  prctl(PR_SET_TIMERSLACK, 1000ul); /* ns: the default adds 50 us to each sleep of ours */
+  prctl(PR_SET_TIMERSLACK, 1000ul); /* ns: the default adds 50 us to each sleep */
 
   double *delays_ms = calloc((size_t)count, sizeof *delays_ms);
   if (!delays_ms) die("calloc: %m");

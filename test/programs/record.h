@@ -1,6 +1,7 @@
 /*
- * The event that the throughput benchmarks publish, and its record in a stream: the text, then an empty line.
- * Its size is chosen to the byte and it carries a number, so that a reader can tell what it has missed.
+ * The event that the throughput benchmarks publish, and its record in a stream: the text, then an
+ * empty line. Its size is chosen to the byte, and it carries a number, so that a reader can tell
+ * which events it has missed.
  */
 #ifndef PROGRAMS_RECORD_H
 #define PROGRAMS_RECORD_H
@@ -17,7 +18,7 @@
 #define RECORD_BYTES_LEAST ((long)(RECORD_HEAD_BYTES + RECORD_DIGITS + sizeof RECORD_PAD - 1 + RECORD_END_BYTES))
 #define RECORD_BYTES_MOST 65536l
 
-/* Writes `number` into a record, and nothing else. */
+/* Writes only the number of a record. */
 static inline void record_set_number(char *record, uint32_t number) {
   for (char *digit = record + RECORD_HEAD_BYTES + RECORD_DIGITS - 1; digit >= record + RECORD_HEAD_BYTES; digit--) {
     *digit = (char)('0' + number % 10);
@@ -25,7 +26,10 @@ static inline void record_set_number(char *record, uint32_t number) {
   }
 }
 
-/* A record of exactly `bytes`, its number 0. Without its last byte, the empty line, it is what publish takes. */
+/*
+ * Makes a record of exactly `bytes` bytes, with number 0. `publish` takes it without its last byte,
+ * the empty line.
+ */
 static inline char *record_new(size_t bytes) {
   char *record = malloc(bytes);
   if (!record) die("malloc: %m");

@@ -1,6 +1,7 @@
 /*
- * `refuses CALL COMMAND [ARGUMENT ...]` runs it where a system call says ENOSYS, as in a container whose seccomp filter keeps it out,
- * or on a kernel without it: io_uring_setup(2) or open_tree(2).
+ * `refuses CALL COMMAND [ARGUMENT ...]` runs a command for which a system call fails with ENOSYS,
+ * as in a container whose seccomp filter forbids it, or on a kernel without it: io_uring_setup(2)
+ * or open_tree(2).
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -1,8 +1,10 @@
 /*
- * What programs written for other event directories do, system call by system call, as strace shows it: one function
- * a client. A call that fails says `<call>: <errno>`; what a client has read it prints.
+ * Repeats the system calls of programs written for other event directories, as strace shows them:
+ * one function a client. A failed call prints `<call>: <errno>`; a client prints the text that it
+ * reads.
  *
- *   sequences udev EVENTS     libudev-compat: commands from standard input (wait, take, collect MS, fork, exit)
+ *   sequences udev EVENTS     libudev-compat: commands from standard input (wait, take, collect MS,
+ *                             fork, exit)
  *   sequences put MOUNT NAME  event-put: the text comes from standard input
  *   sequences mmap FILE       a private mapping for reading
  *   sequences thread DIR      a directory made by a thread that ends
@@ -30,7 +32,7 @@
 #define LIMIT_S 25
 #define LARGEST_UDEV_EVENT 8192
 
-/* What a call gave; a failure is said, by the errno's name. */
+/* Returns the result of a call; prints a failure with the errno's name. */
 static long said(const char *call, long got) {
   if (got < 0) printf("%s: %s\n", call, strerrorname_np(errno));
   return got;
@@ -58,7 +60,7 @@ static void udev_start(const char *events, int slot) {
 
 static int not_dots(const struct dirent *entry) { return !is_dot(entry); }
 
-/* Every event that is there, oldest name first: printed and unlinked. */
+/* Prints and unlinks every event of the directory, oldest name first. */
 static void udev_take(void) {
   int dir = (int)TRY(open, udev_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return;
@@ -88,7 +90,7 @@ static void udev_take(void) {
   close(dir);
 }
 
-/* Waits until inotify says so, then takes what is there. */
+/* Waits for an inotify event, then takes all events. */
 static void udev_wait(void) {
   char heard[4096];
   ssize_t got;
@@ -102,7 +104,7 @@ static void udev_wait(void) {
   udev_take();
 }
 
-/* As `wait`, again and again, until nothing has come for so long. */
+/* Waits and takes again and again, until no event has come for `quiet_ms` milliseconds. */
 static void udev_collect(int quiet_ms) {
   struct pollfd polled = {.fd = udev_inotify, .events = POLLIN};
   while (poll(&polled, 1, quiet_ms) > 0) udev_wait();
@@ -146,7 +148,7 @@ static int udev(const char *events) {
   return 0;
 }
 
-/* ---- event-put: at the end of the listing its loop has the last entry in its hands once more */
+/* ---- event-put: at the end of the listing, its loop handles the last entry once more */
 
 static int put(const char *mount, const char *name) {
   char path[4096], text[65536];
@@ -186,7 +188,7 @@ static int map(const char *path) {
   if (text == MAP_FAILED) return (int)said("mmap", -1);
   TRY(close, fd);
   fwrite(text, 1, (size_t)st.st_size, stdout);
-  text[0] = '#'; /* a copy of its own: the file must not see it */
+  text[0] = '#'; /* a private copy: the file must not change */
   return (int)TRY(munmap, text, (size_t)st.st_size);
 }
 
@@ -212,7 +214,7 @@ static int append(const char *path, int count) {
   return (int)TRY(close, fd);
 }
 
-/* ---- who owns a directory */
+/* ---- owners of directories */
 
 static void *make_directory(void *path) {
   TRY(mkdir, path, 0700);
@@ -223,7 +225,7 @@ static int thread(char *path) {
   pthread_t made;
   pthread_create(&made, NULL, make_directory, path);
   pthread_join(made, NULL);
-  usleep(100000); /* the thread's end is nothing */
+  usleep(100000); /* the thread's end must not end the directory */
   return (int)TRY(access, path, F_OK);
 }
 

@@ -1,13 +1,16 @@
 /*
- * The soak's processes (test/mounted/mount/soak.test.ts). Each goes on until SIGTERM or the end of its parent, and says in one line
- * of KEY=VALUE words what it has done.
+ * The processes of the soak (test/mounted/mount/soak.test.ts). Each runs until SIGTERM or the end
+ * of its parent, and prints its counts in one line of KEY=VALUE words.
  *
- *   soak publish MOUNT ID RATE            events ID,0 ID,1 ... through `publish`, about RATE a second
- *   soak read PATH THREADS PAUSE_MS       reads `stream`, or another's `SUBSYSTEM=soak` events, in that many open files, and checks them;
- *                                         with a pause now and then it falls behind. `%` in PATH stands for its PID, and a
- *                                         directory of that name is made first, with a filter. After SIGTERM it reads the rest
- *   soak herd MOUNT COUNT SEED DEATHS     that many processes that do whatever can be done to the mount, of which one is killed
- *                                         DEATHS times a second and looked for afterwards
+ *   soak publish MOUNT ID RATE            publishes events ID,0 ID,1 ..., about RATE a second
+ *   soak read PATH THREADS PAUSE_MS       reads `stream`, or the `SUBSYSTEM=soak` events of another
+ *                                         one, in that many open files, and checks them; it pauses
+ *                                         now and then, and so falls behind. `%` in PATH stands for
+ *                                         its PID; then it makes the directory of that name first,
+ *                                         with a filter. After SIGTERM it reads the rest
+ *   soak herd MOUNT COUNT SEED DEATHS     starts COUNT processes that call all operations on the
+ *                                         mount; DEATHS times a second it kills one, and then looks
+ *                                         for its things
  *   soak uevents RATE                     makes the kernel send an event, about RATE times a second
  */
 #include "common.h"
@@ -31,12 +34,13 @@ static void on_term(int signal_number) {
 }
 
 static void until_term(void) {
-  struct sigaction action = {.sa_handler = on_term}; /* without SA_RESTART: it interrupts a blocked read */
+  /* No SA_RESTART: it interrupts a blocked read */
+  struct sigaction action = {.sa_handler = on_term};
   sigaction(SIGTERM, &action, NULL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* Sleeps so that `done` things are done at `rate` a second, counted from `start`. */
+/* Sleeps so that the number of operations `done` grows by `rate` a second, counted from `start`. */
 static void keep_pace(uint64_t start, uint64_t done, uint64_t rate) {
   uint64_t due = start + done * NS_PER_S / rate, now = now_ns();
   if (due > now + NS_PER_MS) usleep((useconds_t)((due - now) / 1000));
@@ -64,7 +68,10 @@ static int publish(const char *mount, long id, uint64_t rate) {
 
 /* ---- read */
 
-/* Which numbers of each publisher somebody here has read. Zero pages cost nothing until they are used. */
+/*
+ * The numbers of each publisher that any thread has read. Zero pages cost nothing until they are
+ * used.
+ */
 static _Atomic uint64_t *seen[MOST_PUBLISHERS];
 
 static struct {
@@ -112,7 +119,7 @@ static void take(struct reader *reader, const char *record) {
   reading.read++;
 }
 
-/* Cuts whole records off the front of `buffer`; gives how many bytes of the last one there are. */
+/* Takes whole records off the front of `buffer`; returns the number of bytes that are left. */
 static size_t take_all(struct reader *reader, char *buffer, size_t length) {
   char *at = buffer;
   for (char *end; (end = memmem(at, (size_t)(buffer + length - at), "\n\n", 2)) != NULL; at = end + 2) {
@@ -135,7 +142,7 @@ static void *read_stream(void *argument) {
   unsigned random = (unsigned)reader->number + 1;
   for (bool last = false;;) {
     if (finishing && !last) {
-      last = true; /* what there is, and no more */
+      last = true; /* the rest, and no more */
       if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) die("fcntl: %m");
     }
     if (polls && !last) poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 100);
@@ -194,7 +201,8 @@ static int read_checked(const char *pattern, int threads, int pause_ms) {
   while (!finishing) usleep(10000);
   for (int i = 0; i < threads; i++)
     while (pthread_tryjoin_np(readers[i].thread, NULL) == EBUSY) {
-      pthread_kill(readers[i].thread, SIGUSR1); /* one may be blocked, and another may have taken what it waits for */
+      /* One may block, because another has taken its event */
+      pthread_kill(readers[i].thread, SIGUSR1);
       usleep(1000);
     }
   printf("read=%lu others=%lu lost=%lu repeated=%lu disordered=%lu malformed=%lu failed=%lu\n", reading.read, reading.others, reading.lost,
@@ -204,7 +212,7 @@ static int read_checked(const char *pattern, int threads, int pause_ms) {
 
 /* ---- herd */
 
-/* What all members share. */
+/* The counts and PIDs that all members share. */
 static struct common {
   atomic_ulong operations, unexpected;
   atomic_int errors[256];
@@ -216,13 +224,13 @@ static unsigned seed;
 
 static unsigned below(unsigned limit) { return (unsigned)rand_r(&seed) % limit; }
 
-/* A directory of somebody's, mostly of this process. */
+/* Returns the path of a member's directory, mostly of this process's. */
 static void somebodys(char *path, long count) {
   pid_t pid = below(3) > 0 ? getpid() : common->members[below((unsigned)count)];
   snprintf(path, PATH_MAX, "%s/%d%s", mount_path, (int)pid, below(4) == 0 ? ".b" : "");
 }
 
-/* A name in such a directory, of few, so that they meet. */
+/* Returns one of a few names in such a directory, so that the members' names collide. */
 static void some_file(char *path, long count) {
   static const char *const names[] = {"a", "b", "c", "d", "e", "head", "tail", "a", "b", "c", ".filter", ".status", "fifo", "socket"};
   char directory[PATH_MAX];
@@ -231,7 +239,7 @@ static void some_file(char *path, long count) {
   else snprintf(path, PATH_MAX + 16, "%s/%s", directory, names[below(sizeof names / sizeof *names)]);
 }
 
-/* Counts; what only a broken filesystem answers is remembered. */
+/* Counts a result, and the errnos that only a broken filesystem returns. */
 static void did(long result) {
   common->operations++;
   if (result >= 0 || errno <= 0 || errno >= 256) return;
@@ -290,7 +298,10 @@ static void list(const char *directory) {
   closedir(listed);
 }
 
-/* Holds open files of all kinds, and reads what they have; one in five reads may block, until the process is killed or an event comes. */
+/*
+ * Holds open files of all kinds, and reads them. One in five reads may block until the process is
+ * killed or an event comes.
+ */
 static void hold(int *held, long count) {
   static const char *const streams[] = {"stream", "match/SUBSYSTEM=soak", "match/ACTION=change", "match/N==*99"};
   char path[PATH_MAX + 32], directory[PATH_MAX];
@@ -389,7 +400,10 @@ static pid_t start_member(long number, long count) {
   return pid;
 }
 
-/* How many of a dead process's things can still be reached. `held` is open on its directory, or -1. */
+/*
+ * Returns how many things of a dead process can still be reached. `held` is open on its directory,
+ * or -1.
+ */
 static int reachable(pid_t pid, int held) {
   static const char *const names[] = {"", "/head", "/a", "/.status", "/.stream", ".b"};
   int found = 0;

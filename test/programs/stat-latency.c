@@ -1,11 +1,11 @@
 /*
- * How long stat(2) takes of two paths at the same time: `stat-latency SECONDS PATH FLOOR`, under
- * whatever load there is.
+ * Measures stat(2) of two paths at the same time, under any load: `stat-latency SECONDS PATH
+ * FLOOR`.
  *
- * A thread for each calls stat once a millisecond. Prints of each how many calls there were, and
- * the median, 99th percentile and maximum in microseconds. A call that takes longer than a
- * millisecond leaves out those that were due meanwhile: `anytime` is the 99th percentile when these
- * count too, as if they had been made at their time and had waited for its end.
+ * One thread for each path calls stat once a millisecond. The program prints for each the number of
+ * calls, and the median, 99th percentile and maximum in microseconds. A call that takes longer than
+ * a millisecond skips the calls that were due meanwhile: `anytime` is the 99th percentile that
+ * includes these, as if they had been made in time and had waited for its end.
  */
 #include "common.h"
 #include <pthread.h>
@@ -24,7 +24,7 @@ struct times {
 struct series {
   const char *path;
   struct times made; /* calls */
-  struct times due;  /* and those that were left out */
+  struct times due;  /* the calls, and those that were skipped */
 };
 
 static void add(struct times *times, uint64_t ns) {

@@ -1,12 +1,15 @@
 /*
- * A storm of real uevents: `storm COUNT WRITERS MOUNT SOCKET [PID]`. WRITERS processes make the kernel send COUNT events, as fast
- * as it takes them, each for a device of its own. 16 subscribers, of four kinds in turn (`stream`, `match/`, the `.stream`
- * of a process directory, SOCKET), check that the events of each writer come in order, and that what came and what
- * `overflow@/eventfs` records own up to is what the kernel sent. With PID, the daemon's, it is stopped while they write.
+ * A storm of real uevents: `storm COUNT WRITERS MOUNT SOCKET [PID]`. WRITERS processes make the
+ * kernel send COUNT events as fast as it can, each process for a device of its own. 16 subscribers,
+ * of four kinds in turn (`stream`, `match/`, the `.stream` of a process directory, SOCKET), check
+ * that the events of each writer come in order, and that the events received and those stated by
+ * `overflow@/eventfs` records add up to what the kernel sent. With PID, the daemon's, the program
+ * stops the daemon while the writers run.
  *
- * What the kernel sent is known from a bare netlink listener with room for all of it, other senders' events included. Events of
- * other network namespaces have SEQNUMs too and come to nobody here: they are told as `foreign`. The daemon can't tell them from lost
- * ones, so a sum may be above what was sent by at most that number, and is never below.
+ * A bare netlink listener, with a buffer for all of them, counts the events that the kernel sent,
+ * including those of other senders. Events of other network namespaces have SEQNUMs too, but reach
+ * no listener here: the program prints their number as `foreign`. The daemon can't tell them from
+ * lost ones, so a sum may exceed the number sent by at most that number, and is never below it.
  */
 #include "common.h"
 #include <linux/netlink.h>
@@ -18,7 +21,7 @@
 #define KINDS 4
 #define WRITERS_MOST 6
 #define COUNT_MOST 1000000l
-#define SPAN (4u << 20) /* SEQNUMs from the first on that are looked at */
+#define SPAN (4u << 20) /* only SEQNUMs from the first on are counted */
 #define LISTENER_BUFFER_BYTES (512 << 20)
 #define READ_BYTES 65536
 #define KERNEL_GROUP 1
@@ -26,14 +29,17 @@
 #define MARKED_MOST_NS (60 * NS_PER_S)
 #define MARK_EACH_NS (500 * NS_PER_MS)
 #define LIMIT_S 280
-/* The storm, the writer (WRITERS_MOST: the marks, of which 0 is the beginning and all others the end), and which of its events. */
+/*
+ * The storm, the writer, and the number of its event. The writer WRITERS_MOST sends the marks: 0 is
+ * the beginning, all others are the end.
+ */
 #define UUID_FORMAT "%08x-0000-%04x-0000-%012x"
 #define UUID_KEY "SYNTH_UUID="
 
 static const char *const DEVICES[WRITERS_MOST] = {"null", "zero", "full", "random", "urandom", "kmsg"};
-static const char *const FILTER = "DEVPATH==*"; /* of every event of the kernel's */
+static const char *const FILTER = "DEVPATH==*"; /* of every event of the kernel */
 
-/* What one subscriber has got, from the beginning's mark to the end's. */
+/* The counts of one subscriber, from the beginning's mark to the end's. */
 struct tally {
   volatile bool ready, begun;
   uint64_t received, lost, disorder;
@@ -42,18 +48,18 @@ struct tally {
   long long last[WRITERS_MOST + 1];
 };
 
-/* What the kernel has sent. */
+/* The events that the kernel has sent. */
 struct truth {
   volatile bool ready, begun;
   uint64_t from; /* the beginning's SEQNUM, as in `place` */
   uint32_t arrived, reordered; /* reordered: after one with a higher SEQNUM */
-  uint32_t place[SPAN];        /* by SEQNUM from the first on: the how manieth since the beginning it was, or 0 */
+  uint32_t place[SPAN];        /* by SEQNUM minus the first: its place since the beginning, or 0 */
 };
 
-static uint64_t first_seqnum; /* from before anybody listened */
+static uint64_t first_seqnum; /* read before any listener started */
 static unsigned storm_id;
 
-/* Which writer's event it is, and its index; -1 when it is nobody's. */
+/* Returns the writer of an event, and its index; -1 if no writer of this storm sent it. */
 static int parse_own(const char *text, size_t bytes, unsigned *index) {
   unsigned storm, writer;
   const char *uuid = memmem(text, bytes, UUID_KEY, strlen(UUID_KEY));
@@ -120,7 +126,9 @@ static void check_record(struct tally *tally, const char *record, size_t bytes) 
   tally->mark = (uint64_t)find_value(record, bytes, "\nSEQNUM=");
 }
 
-/* Messages are records as they are; a stream's records end with an empty line. */
+/*
+ * Reads records. A message of the socket is one record; a stream's records end with an empty line.
+ */
 __attribute__((noreturn)) static void subscribe(int fd, bool is_socket, struct tally *tally) {
   static char text[2 * READ_BYTES + 1];
   for (size_t kept = 0;;) {
@@ -146,7 +154,8 @@ static int connect_socket(const char *path) {
   snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) die("%s: %m", path);
-  if (write(fd, "\n", 1) != 1) die("%s: write: %m", path); /* everything; it is answered */
+  /* Matches every event; the daemon replies */
+  if (write(fd, "\n", 1) != 1) die("%s: write: %m", path);
   return fd;
 }
 
@@ -210,7 +219,7 @@ static void run_writers(long count, unsigned writers) {
   }
 }
 
-/* --- who has got what --- */
+/* --- the results --- */
 
 static int count_ready(const struct truth *truth, const struct tally *tallies) {
   int ready = truth->ready;
@@ -231,7 +240,7 @@ static void await_all(int (*count)(const struct truth *, const struct tally *), 
   }
 }
 
-/* Everybody counts from this event on, which is not counted. */
+/* Sends the event from which all count; it is not counted itself. */
 static void begin(const struct truth *truth, const struct tally *tallies) {
   await_all(count_ready, truth, tallies);
   int fd = open_uevent(0);
@@ -240,7 +249,7 @@ static void begin(const struct truth *truth, const struct tally *tallies) {
   await_all(count_begun, truth, tallies);
 }
 
-/* Sends marks until everybody has one: a mark can be lost too. */
+/* Sends marks until every subscriber has one: a mark can be lost too. */
 static void await_marks(const struct tally *tallies) {
   int fd = open_uevent(0), marked = 0;
   uint64_t start_ns = now_ns(), next_ns = start_ns;
@@ -255,15 +264,19 @@ static void await_marks(const struct tally *tallies) {
 }
 
 struct sums {
-  uint64_t sent, foreign, lost[KINDS], disorder, mismatches, inexact; /* lost: by a kind's four together */
+  /* lost: the sum of the four subscribers of a kind */
+  uint64_t sent, foreign, lost[KINDS], disorder, mismatches, inexact;
   uint64_t last_ns;
 };
 
-/* What one got and was told to be lost, against what was sent until its mark. */
+/*
+ * Compares the events that a subscriber got, and its stated losses, with those sent until its mark.
+ */
 static void judge(struct sums *sums, const struct truth *truth, const struct tally *tally, int kind) {
   uint64_t until = tally->mark - first_seqnum, foreign = 0;
   if (until >= SPAN) die("%llu events of others came in between", (unsigned long long)until);
-  while (!__atomic_load_n(&truth->place[until], __ATOMIC_ACQUIRE)) sleep_ns(NS_PER_MS); /* the listener may be late */
+  /* The listener may be late */
+  while (!__atomic_load_n(&truth->place[until], __ATOMIC_ACQUIRE)) sleep_ns(NS_PER_MS);
   uint64_t sent = truth->place[until];
   for (uint64_t i = truth->from; i < until; i++) foreign += truth->place[i] == 0;
   uint64_t sum = tally->received + tally->lost;

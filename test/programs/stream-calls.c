@@ -1,12 +1,12 @@
 /*
- * Makes system calls as it is told: one a line on standard input, one line of answer each.
+ * Makes system calls on command: one a line on standard input, one line of answer each.
  *
- *   open 3 /path 2 0        slot 3 is the descriptor from now on; flags and mode in decimal
- *   read 3 100              ->  "5 hello": how many bytes, and which; or "-EAGAIN"
+ *   open 3 /path 2 0        opens slot 3; flags and mode in decimal
+ *   read 3 100              ->  "5 hello": the number of bytes, and the bytes; or "-EAGAIN"
  *
- * Blanks, `%` and whatever is not printable are written %XX in arguments and answers. Slots are the caller's names for
- * descriptors, 0 to 1023. A call that blocks keeps the answer waiting; `alarm` interrupts the next one. The calls of io_uring are in
- * uring.h.
+ * Arguments and answers have blanks, `%` and unprintable bytes as %XX. Slots are the caller's names
+ * for descriptors, 0 to 1023. A call that blocks delays its answer; `alarm` interrupts the next
+ * one. The calls of io_uring are in uring.h.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -55,7 +55,7 @@ static void putEscaped(const char *data, size_t length) {
   }
 }
 
-/** Turns %XX back; gives the length, for there may be a NUL. */
+/** Decodes %XX in place; returns the length, because the text may contain a NUL. */
 static size_t unescape(char *text) {
   char *to = text;
   for (char *from = text; *from; from++) {
@@ -95,7 +95,10 @@ static void keep(int i, int got) {
 
 static void onSignal(int signal) { (void)signal; }
 
-/** How long the next call may take before SIGALRM comes, and comes again until it has ended; 0 for no limit. */
+/**
+ * Milliseconds until SIGALRM interrupts the next call, and again until it has ended; 0 for no
+ * limit.
+ */
 static long alarmMs;
 
 static void setAlarm(long ms) {
@@ -104,14 +107,17 @@ static void setAlarm(long ms) {
   setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* alarm <ms> <restart>: the next call is interrupted after that time, by a handler with or without SA_RESTART */
+/*
+ * alarm <ms> <restart>: interrupts the next call after that time, by a handler with or without
+ * SA_RESTART
+ */
 static void doAlarm(void) {
   struct sigaction action = {.sa_handler = onSignal, .sa_flags = number(2) ? SA_RESTART : 0};
   alarmMs = number(1);
   answer(sigaction(SIGALRM, &action, NULL));
 }
 
-/* poll <ms> <events> <slot>...: revents of each */
+/* poll <ms> <events> <slot>...: answers the revents of each */
 static void doPoll(void) {
   struct pollfd polled[MOST_WORDS];
   int count = wordCount - 3;
@@ -126,7 +132,7 @@ static void doPoll(void) {
   putchar('\n');
 }
 
-/* select <ms> <slot>...: for each whether it can be read */
+/* select <ms> <slot>...: answers for each whether it is readable */
 static void doSelect(void) {
   fd_set readable;
   FD_ZERO(&readable);
@@ -152,7 +158,7 @@ static void doEpollAdd(void) {
   answer(epoll_ctl(fd(1), EPOLL_CTL_ADD, fd(2), &event));
 }
 
-/* epoll_wait <epoll slot> <ms>: how many, and slot:events of each */
+/* epoll_wait <epoll slot> <ms>: answers the number of events, and slot:events of each */
 static void doEpollWait(void) {
   struct epoll_event events[MOST_WORDS];
   int ready = epoll_wait(fd(1), events, MOST_WORDS, (int)number(2));
@@ -172,7 +178,10 @@ static struct {
   size_t got;
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/** Adds what a thread has read, nothing where it is told that it has ended; whether they have all that they want. */
+/**
+ * Adds the bytes that a thread has read, or only asks if `length` is not positive. Returns true if
+ * the threads together have all that they want.
+ */
 static bool addShare(const char *own, ssize_t length) {
   pthread_mutex_lock(&shared.lock);
   if (length > 0 && shared.got + (size_t)length <= sizeof bytes) {
@@ -193,7 +202,7 @@ static void *readShare(void *unused) {
   }
 }
 
-/** The same by a ring of the thread's own, with four READs under way. */
+/** Reads likewise with a ring of the thread's own, with four READs in flight. */
 static void *readShareByRing(void *unused) {
   (void)unused;
   enum { READS = 4, READ_BYTES = 4096 };
@@ -215,7 +224,10 @@ static void *readShareByRing(void *unused) {
   return NULL;
 }
 
-/* threads <slot> <n> <bytes>, and ring_threads: n threads read one open file until they have that many bytes together; what they got */
+/*
+ * threads <slot> <n> <bytes>, and ring_threads: n threads read one open file until they have that
+ * many bytes together; answers the bytes
+ */
 static void doThreads(void *(*reader)(void *)) {
   pthread_t threads[MOST_THREADS];
   int count = (int)number(2);
@@ -241,7 +253,7 @@ static void doThreads(void *(*reader)(void *)) {
   answerBytes((ssize_t)shared.got);
 }
 
-/* getdents <slot>: name/inode/type of each entry */
+/* getdents <slot>: answers name/inode/type of each entry */
 static void doGetdents(void) {
   int copy = openat(fd(1), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *directory = copy < 0 ? NULL : fdopendir(copy);
@@ -259,7 +271,7 @@ static void doGetdents(void) {
   closedir(directory);
 }
 
-/* getdents_some <slot> <bytes>: the names that one system call gives; 0 at the end */
+/* getdents_some <slot> <bytes>: answers the names that one system call returns; 0 at the end */
 static void doGetdentsSome(void) {
   long got = syscall(SYS_getdents64, fd(1), bytes, (size_t)number(2));
   if (got <= 0) {
@@ -282,7 +294,10 @@ static sigjmp_buf afterBusError;
 
 static void onBusError(int signal) { siglongjmp(afterBusError, signal); }
 
-/* mmap <slot> <shared>: what a private or shared mapping shows, to the end of the file; a SIGBUS is said to be EFAULT */
+/*
+ * mmap <slot> <shared>: answers the bytes of a private or shared mapping, to the end of the file;
+ * EFAULT for SIGBUS
+ */
 static void doMmap(void) {
   struct stat info;
   size_t size = fstat(fd(1), &info) < 0 || info.st_size > MOST_BYTES ? 0 : (size_t)info.st_size;
@@ -300,7 +315,10 @@ static void doMmap(void) {
   answerBytes(failed ? -1 : (ssize_t)size);
 }
 
-/* attributes <path> and fattributes <slot>: all that stat(2) tells, times as seconds.nanoseconds */
+/*
+ * attributes <path> and fattributes <slot>: answers all fields of stat(2), times as
+ * seconds.nanoseconds
+ */
 static void doAttributes(int got, const struct stat *info) {
   if (got < 0) {
     answer(-1);
@@ -315,7 +333,9 @@ static void doAttributes(int got, const struct stat *info) {
   printf(" %lld\n", (long long)info->st_blocks);
 }
 
-/* times <path> <sec> <nsec> <sec> <nsec>: atime and mtime; nsec -1 is UTIME_NOW, -2 UTIME_OMIT */
+/*
+ * times <path> <sec> <nsec> <sec> <nsec>: sets atime and mtime; nsec -1 is UTIME_NOW, -2 UTIME_OMIT
+ */
 static void doTimes(void) {
   struct timespec times[2];
   for (int i = 0; i < 2; i++) {
@@ -332,14 +352,14 @@ static void doLock(void) {
   answer(fcntl(fd(1), F_SETLK, &lock));
 }
 
-/* linkfd <slot> <path>: a name for an open file (linkat(2) through /proc) */
+/* linkfd <slot> <path>: makes a name for an open file (linkat(2) through /proc) */
 static void doLinkFd(void) {
   char path[64];
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd(1));
   answer(linkat(AT_FDCWD, path, AT_FDCWD, word(2), AT_SYMLINK_FOLLOW));
 }
 
-/* bind <path>: a Unix socket with that name */
+/* bind <path>: makes a Unix socket with that name */
 static void doBind(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -351,7 +371,7 @@ static void doBind(void) {
   answer(got);
 }
 
-/* pipe <slot> <slot>: its reading and its writing end */
+/* pipe <slot> <slot>: opens the reading and the writing end */
 static void doPipe(void) {
   int ends[2];
   int got = pipe2(ends, O_CLOEXEC);
@@ -359,7 +379,7 @@ static void doPipe(void) {
   keep(2, got < 0 ? -1 : ends[1]);
 }
 
-/* readv <slot> <size> <size>: into two buffers, as musl's stdio reads */
+/* readv <slot> <size> <size>: reads into two buffers, as musl's stdio does */
 static void doReadv(void) {
   size_t first = (size_t)number(2);
   struct iovec parts[2] = {{bytes, first}, {bytes + first, (size_t)number(3)}};

@@ -1,13 +1,15 @@
 /*
- * The kernel's uevents without any filesystem, and uevents that only look like the kernel's.
+ * Reads the kernel's uevents without any filesystem, and sends uevents that only look like the
+ * kernel's.
  *
- *   stream-netlink listen           prints each datagram of group 1 as a record: NULs as line ends, an empty line behind;
- *                                   the first record is listening@/<port>
- *   stream-netlink groups MASK      the same of other groups, whoever sends there
- *   stream-netlink unicast PORT N   sends what stands on standard input N times to one socket
- *   stream-netlink multicast MASK N the same to groups
- *   stream-netlink kernel 0 N       has the kernel send it, in this network namespace, with a SEQNUM that it adds
- *                                   (lib/kobject_uevent.c, uevent_net_rcv_skb)
+ *   stream-netlink listen           prints each datagram of group 1 as a record: NULs as line ends,
+ *                                   then an empty line; the first record is listening@/<port>
+ *   stream-netlink groups MASK      the same for other groups, from any sender
+ *   stream-netlink unicast PORT N   sends its standard input N times to one socket
+ *   stream-netlink multicast MASK N sends it to groups
+ *   stream-netlink kernel 0 N       makes the kernel send it, in this network namespace, with a
+ *                                   SEQNUM that the kernel adds (lib/kobject_uevent.c,
+ *                                   uevent_net_rcv_skb)
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -59,7 +61,7 @@ static int sendTo(int fd, const char *how, uint32_t to, long times) {
   const char *start = asKernel ? bytes : bytes + NLMSG_HDRLEN;
   size_t all = asKernel ? NLMSG_HDRLEN + length : length;
   for (long i = 0; i < times; i++) {
-    // A receiver that is full is what some tests want
+    // Some tests want a full receiver
     if (sendto(fd, start, all, 0, (struct sockaddr *)&address, sizeof address) < 0 && errno != ENOBUFS) return fail("sendto");
   }
   return 0;

@@ -1,14 +1,17 @@
 /*
  * Clients of `eventfs mount --socket` and `--fd-socket`, good and bad.
  *
- *   subscriber FILTER PATH          sends the filter, if it is not empty, and prints each message as a record: the message, or what
- *                                   the descriptor that came with it has, and an empty line; `end@/<errno>` when it is over
- *   subscriber !seals PATH          prints about the first descriptor: its seals, its access mode, and what write(2), ftruncate(2),
- *                                   mmap(2) for writing and a second open for writing say
- *   subscriber !half PATH           shuts down its side for writing first, and goes on as without a filter
- *   subscriber !empty PATH          sends the filter A==b, an empty message and the filter A==c first
+ *   subscriber FILTER PATH          sends the filter, unless it is empty, and prints each message
+ *                                   as a record: the message, or the contents of the descriptor
+ *                                   that came with it, and an empty line; `end@/<errno>` at the
+ *                                   end
+ *   subscriber !seals PATH          prints the first descriptor's seals, its access mode, and the
+ *                                   results of write(2), ftruncate(2), mmap(2) for writing and a
+ *                                   second open for writing
+ *   subscriber !half PATH           shuts down its side for writing first, then reads unfiltered
+ *   subscriber !empty PATH          first sends the filter A==b, an empty message, the filter A==c
  *   subscriber !silent PATH         connects and never reads, until it is killed
- *   subscriber !rounds N PATH       N rounds of what clients should not do: see `misbehave`
+ *   subscriber !rounds N PATH       N rounds of forbidden behavior: see `misbehave`
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +45,7 @@ static int connectTo(const char *path) {
   return fd;
 }
 
-/* One message; *passed is the descriptor that came along, or -1. */
+/* Receives one message; *passed is the descriptor that came with it, or -1. */
 static ssize_t receive(int fd, int flags, int *passed) {
   union {
     char space[CMSG_SPACE(sizeof(int))];
@@ -66,7 +69,7 @@ static int follow(int fd) {
       return 0;
     }
     if (passed >= 0) {
-      got = pread(passed, bytes, sizeof bytes, 0); // the position is everybody's
+      got = pread(passed, bytes, sizeof bytes, 0); // all receivers share the position
       close(passed);
     }
     fwrite(bytes, 1, (size_t)got, stdout);
@@ -91,24 +94,30 @@ static int showSeals(int fd) {
   return 0;
 }
 
-/* Ten ways to be a bad client. */
+/* Behaves in one of ten bad ways. */
 static void misbehave(const char *path, long round) {
   int fd = connectTo(path);
   int passed;
   switch (round % 10) {
-    case 0: break;                                                              // says nothing and goes
-    case 1: send(fd, "SUBSYSTEM==", 11, MSG_NOSIGNAL); break;                   // garbage, and does not wait for the answer
-    case 2: send(fd, bytes, 70 * 1024, MSG_NOSIGNAL); break;                    // more than a filter may have
+    // Sends nothing and leaves
+    case 0: break;
+    // Sends an invalid filter, and does not wait for the reply
+    case 1: send(fd, "SUBSYSTEM==", 11, MSG_NOSIGNAL); break;
+    // Sends more than the largest filter
+    case 2: send(fd, bytes, 70 * 1024, MSG_NOSIGNAL); break;
     case 3: shutdown(fd, SHUT_WR); break;
     case 4: shutdown(fd, SHUT_RD); break;
     case 5: shutdown(fd, SHUT_RDWR); break;
-    case 6: send(fd, "", 0, MSG_NOSIGNAL); break;                               // an empty message is a filter too  
+    // An empty message is a filter too
+    case 6: send(fd, "", 0, MSG_NOSIGNAL); break;
     case 7: send(fd, "\xff\0\xfe", 3, MSG_NOSIGNAL); receive(fd, 0, &passed); break;
-    case 8:                                                                     // takes one and leaves the rest in flight
+    // Takes one message and leaves the rest in the socket
+    case 8:
       receive(fd, MSG_DONTWAIT, &passed);
       if (passed >= 0) close(passed);
       break;
-    case 9:                                                                     // sends a descriptor of its own
+    // Sends a descriptor of its own
+    case 9:
     {
       union {
         char space[CMSG_SPACE(sizeof(int))];
@@ -128,7 +137,7 @@ static void misbehave(const char *path, long round) {
 static int rounds(const char *path, long count) {
   memset(bytes, 'x', sizeof bytes);
   for (long round = 0; round < count; round++) misbehave(path, round);
-  // And some that are killed while they are in the middle of it
+  // Also clients that are killed while they are connected
   for (int i = 0; i < 50; i++) {
     pid_t child = fork();
     if (child == 0) {

@@ -1,4 +1,4 @@
-/* What many child processes have counted, in shared memory, and its rate over a time. */
+/* The counts of many child processes in shared memory, and their rate over a time. */
 #ifndef PROGRAMS_TALLY_H
 #define PROGRAMS_TALLY_H
 
@@ -7,12 +7,15 @@
 #define TALLIES_MOST 4096l
 #define READ_BYTES 65536 /* one read(2) of a reader */
 
-/* Written by one process only, so no atomics; a cache line of its own, so that counting costs the others nothing. */
+/*
+ * Only one process writes it, so there are no atomics. It has a cache line of its own, so that
+ * counting does not slow the other processes.
+ */
 struct tally {
   _Alignas(64) volatile uint64_t reads;
   volatile uint64_t bytes;
   volatile uint64_t events;
-  volatile uint64_t single_reads; /* that gave exactly one event */
+  volatile uint64_t single_reads; /* reads that returned exactly one event */
   volatile uint64_t lost;
   volatile uint64_t disorder;
   volatile bool ready;
@@ -42,7 +45,7 @@ static inline double seconds_between(struct totals from, struct totals to) {
   return (double)(to.at_ns - from.at_ns) / NS_PER_S;
 }
 
-/* Waits until every child has said that it is ready. */
+/* Waits until every child is ready. */
 static inline void await_tallies(const struct tally *tallies, size_t count) {
   for (size_t i = 0; i < count; i++)
     while (!tallies[i].ready) {

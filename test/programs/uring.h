@@ -1,9 +1,10 @@
 /*
  * io_uring(7) by its system calls, for stream-calls.c: a ring, whose requests have tags, 0 to 255.
  *
- *   ring 0                          a new ring with these IORING_SETUP_ flags; the old one is closed
- *   ring_read 7 3 4096 0 0          a READ of slot 3 with tag 7: 4096 bytes at offset 0, IOSQE_ flags 0
- *   ring_wait 7 1000                -> "24 hello": what came of tag 7; or "-ETIME" after 1000 ms
+ *   ring 0                          makes a ring with these IORING_SETUP_ flags; closes the old one
+ *   ring_read 7 3 4096 0 0          a READ of slot 3 with tag 7: 4096 bytes at offset 0, IOSQE_
+ *                                   flags 0
+ *   ring_wait 7 1000                -> "24 hello": the result of tag 7; or "-ETIME" after 1000 ms
  */
 #ifndef URING_H
 #define URING_H
@@ -11,10 +12,10 @@
 #include <linux/io_uring.h>
 #include <stdbool.h>
 
-/** Where in its pages a buffer begins: not where they do. */
+/** BUFFER_AT is the offset of a buffer in its first page: buffers are not aligned to pages. */
 enum { RING_ENTRIES = 64, MOST_TAGS = 256, BUFFER_AT = 16 };
 
-/** Of this thread. */
+/** The ring of this thread. */
 static _Thread_local struct {
   bool isOpen;
   int fd;
@@ -26,7 +27,7 @@ static _Thread_local struct {
   size_t cqBytes;
 } ring;
 
-/** What was asked for by tag. */
+/** The requests by tag. */
 static _Thread_local struct {
   char *bytes;
   struct iovec *parts;
@@ -63,7 +64,7 @@ static long openRing(uint32_t flags) {
   return ring.sq == MAP_FAILED || ring.cq == MAP_FAILED || ring.sqes == MAP_FAILED ? -1 : 0;
 }
 
-/** The next entry, for a request that is put into the ring with the others by `submit`. */
+/** Returns the next entry, for a request that goes into the ring with the others by `submit`. */
 static struct io_uring_sqe *nextEntry(uint8_t opcode, long long tag) {
   uint32_t *tail = ringWord(ring.sq, ring.params.sq_off.tail);
   uint32_t index = *tail & *ringWord(ring.sq, ring.params.sq_off.ring_mask);
@@ -87,7 +88,7 @@ static long enterRing(uint32_t count, uint32_t flags) {
   return syscall(SYS_io_uring_enter, ring.fd, count, 0, flags | (sleeps ? IORING_ENTER_SQ_WAKEUP : 0), NULL, 0);
 }
 
-/** A buffer of the tag's. */
+/** Returns a new buffer of a tag. */
 static char *bufferFor(long long tag, size_t size) {
   tag &= MOST_TAGS - 1;
   free(asked[tag].bytes);
@@ -95,7 +96,7 @@ static char *bufferFor(long long tag, size_t size) {
   return asked[tag].bytes + BUFFER_AT;
 }
 
-/** A READ of the next that there is. */
+/** Submits a READ of the next bytes of a file. */
 static long ringReadOf(long long tag, int file, size_t size) {
   struct io_uring_sqe *entry = nextEntry(IORING_OP_READ, tag);
   entry->fd = file;
@@ -105,7 +106,7 @@ static long ringReadOf(long long tag, int file, size_t size) {
   return enterRing(1, 0);
 }
 
-/** @param first which of the words is the slot: then come size and offset */
+/** @param first the index of the word with the slot; size and offset follow */
 static struct io_uring_sqe *readEntry(uint8_t opcode, long long tag, int first) {
   struct io_uring_sqe *entry = nextEntry(opcode, tag);
   entry->fd = fd(first);
@@ -122,7 +123,10 @@ static long ringRead(void) {
   return enterRing(1, 0);
 }
 
-/* ring_reads <tag> <slot> <size> <offset> <count>: the same `count` times by one system call, tags from the first on */
+/*
+ * ring_reads <tag> <slot> <size> <offset> <count>: `count` READs by one system call, with tags from
+ * the first on
+ */
 static long ringReads(void) {
   for (long long i = 0; i < number(5); i++) {
     readEntry(IORING_OP_READ, number(1) + i, 2);
@@ -131,7 +135,7 @@ static long ringReads(void) {
   return enterRing((uint32_t)number(5), 0);
 }
 
-/* ring_readv <tag> <slot> <size> <offset> <parts>: READV into so many parts of `size` bytes */
+/* ring_readv <tag> <slot> <size> <offset> <parts>: READV into `parts` parts of `size` bytes */
 static long ringReadv(void) {
   size_t size = (size_t)number(3), count = (size_t)number(5);
   long long tag = number(1) & (MOST_TAGS - 1);
@@ -148,7 +152,10 @@ static long ringReadv(void) {
   return enterRing(1, 0);
 }
 
-/* ring_fixed <tag> <slot> <size> <offset>: READ_FIXED, of a registered file into a registered buffer */
+/*
+ * ring_fixed <tag> <slot> <size> <offset>: READ_FIXED, of a registered file into a registered
+ * buffer
+ */
 static long ringFixed(void) {
   struct io_uring_sqe *entry = readEntry(IORING_OP_READ_FIXED, number(1), 2);
   struct iovec buffer = {(void *)(uintptr_t)entry->addr, entry->len};
@@ -171,7 +178,7 @@ static long ringPoll(void) {
   return enterRing(1, 0);
 }
 
-/* ring_cancel <tag> <tag>: ASYNC_CANCEL of the second, itself with the first */
+/* ring_cancel <tag> <tag>: ASYNC_CANCEL of the second tag, with the first tag as its own */
 static long ringCancel(void) {
   struct io_uring_sqe *entry = nextEntry(IORING_OP_ASYNC_CANCEL, number(1));
   entry->addr = (uint64_t)number(2);

@@ -1,24 +1,30 @@
 /*
- * Watches a directory with inotify and says what it hears, a line each, until its standard input ends.
+ * Watches a directory with inotify and prints each event as a line, until its standard input ends.
  *
  *   watcher path DIR          by its path
  *   watcher dot DIR           as `.`, from inside
  *   watcher fd DIR            as /proc/self/fd/N of an open descriptor
  *   watcher thread DIR        a thread adds the watch and ends
- *   watcher fork DIR          a process adds the watch, has a child and ends; the child listens
- *   watcher child DIR         a process adds the watch, has a child, closes its descriptor and lives on; the child listens
- *   watcher handed DIR        a process adds the watch, hands the descriptor to its parent (SCM_RIGHTS) and ends
- *   watcher handed-later DIR  the same, but it lives on, and closes its descriptor after the first event
- *   watcher vfork DIR         a process adds the watch in vfork(2)'s child, and sleeps in state D from then on; the child listens
- *   watcher many DIR N        it opens N descriptors first, so that the one that watches is the last
- *   watcher late DIR N        it opens N descriptors behind the one that watches, asks for the directory, says `asked`, and adds the
- *                             watch on a line of standard input
- *   watcher dups DIR N        it has N duplicates of the descriptor, and closes the first half on a line of standard input
- *   watcher twice DIR         the watch is taken off and added again, for each line of standard input
- *   watcher oneshot DIR N     as libudev-compat: IN_ONESHOT, and on each wake-up the watch first and then all that is there,
- *                             until it has taken N events
+ *   watcher fork DIR          a process adds the watch, forks and ends; the child listens
+ *   watcher child DIR         a process adds the watch, forks, closes its descriptor and lives on;
+ *                             the child listens
+ *   watcher handed DIR        a process adds the watch, passes the descriptor to its parent
+ *                             (SCM_RIGHTS) and ends
+ *   watcher handed-later DIR  the same, but the process lives on, and closes its descriptor after
+ *                             the first event
+ *   watcher vfork DIR         a process adds the watch in vfork(2)'s child, and then sleeps in
+ *                             state D; the child listens
+ *   watcher many DIR N        opens N descriptors first, so that the watching one is the last
+ *   watcher late DIR N        opens N descriptors after the watching one, asks for the directory's
+ *                             attributes, prints `asked`, and adds the watch at a line of standard
+ *                             input
+ *   watcher dups DIR N        has N duplicates of the descriptor, and closes the first half at a
+ *                             line of standard input
+ *   watcher twice DIR         removes the watch and adds it again, at each line of standard input
+ *   watcher oneshot DIR N     as libudev-compat: IN_ONESHOT; at each wake-up it adds the watch
+ *                             again and then takes all events, until it has taken N
  *
- * It says its PID and `ready` first.
+ * It prints its PID and `ready` first.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -83,7 +89,7 @@ static void hear(void) {
   }
 }
 
-/* Gives back when standard input ends, or has a line. */
+/* Prints events until standard input has a line or ends; returns true for a line. */
 static int listen_until_told(void) {
   struct pollfd both[] = {{inotify, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
   for (;;) {
@@ -96,7 +102,7 @@ static int listen_until_told(void) {
   }
 }
 
-/* Sends the inotify descriptor over a socket, or takes it from there. */
+/* Sends the inotify descriptor over a socket, or receives it. */
 static void pass(int socket, int is_sent) {
   char byte = 'x', control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
   struct iovec text = {&byte, 1};
@@ -112,7 +118,10 @@ static void pass(int socket, int is_sent) {
   }
 }
 
-/* A child has the descriptor and adds the watch. Where it lives on, it closes its own when it is told to. */
+/*
+ * Takes the descriptor of a child that has added the watch. If `is_later`, the child lives on, and
+ * closes its own descriptor at a byte on the socket.
+ */
 static void take_over(int is_later) {
   int sockets[2];
   char byte;
@@ -139,7 +148,7 @@ static void take_over(int is_later) {
   printf("closed\n");
 }
 
-/* The child has the only descriptor then. */
+/* Leaves the only descriptor to a child. */
 static void leave_to_child(void) {
   watch(path, MASK);
   pid_t child = fork();
@@ -259,9 +268,9 @@ int main(int count, char **arguments) {
   }
   if (strcmp(how, "fork") == 0) {
     if (fork() != 0) _exit(0);
-    alarm(LIMIT_S); /* whoever started its parent may not know of it */
+    alarm(LIMIT_S); /* the parent's starter may not know of it */
     ready();
-    for (;;) hear(); /* its standard input ends with its parent */
+    for (;;) hear(); /* its standard input ends with the parent's */
   }
   if (strcmp(how, "twice") == 0) {
     int wd = watch(path, MASK);

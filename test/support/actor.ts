@@ -1,4 +1,4 @@
-/** Clients of the mount that do what they are told, one system call at a time: test/programs/actor.c. */
+/** Clients of the mount that make one system call for each command: test/programs/actor.c. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,27 +10,31 @@ export { AS_NOBODY } from './other-user.js';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** Builds the programs of test/programs; nothing happens when they are built. */
+/** Builds the programs of test/programs by make, which does nothing if they are up to date. */
 export function buildClients(): void {
   execFileSync('make', ['-s', '-C', join(PROJECT, 'test/programs')]);
 }
 
-/** Where a program of test/programs is that every user can run: a copy. */
+/**
+ * Copies a program of test/programs to a directory where every user can run it.
+ * @param name the program's name in test/build
+ * @returns the copy's path
+ */
 export function client(name: string): string {
   return forOthers(join(PROJECT, 'test/build', name));
 }
 
-/** A process that answers each command with one line. */
+/** A process that executes commands and answers each with one line. */
 export class Actor {
   static readonly #all = new Set<Actor>();
   readonly #process: ChildProcess;
-  /** Resolves when it has ended and been waited for. */
+  /** Resolves after the process has ended and its exit status has been read. */
   readonly ended: Promise<void>;
   readonly #waiting: ((answer: string) => void)[] = [];
   #rest = '';
   #errors = '';
 
-  /** @param under a command that runs it, as in `AS_NOBODY` */
+  /** @param under a command that runs the actor, as in `AS_NOBODY` */
   constructor(under: readonly string[] = []) {
     const [command, ...args] = [...under, client('actor')];
     refuseUnreadable([command, ...args]);
@@ -46,31 +50,43 @@ export class Actor {
     Actor.#all.add(this);
   }
 
-  /** Ends all that are left. */
+  /** Kills all actors that still run. */
   static async endAll(): Promise<void> {
     await Promise.all([...Actor.#all].map((actor) => actor.kill()));
   }
 
-  /** Its PID: that of the outermost command. */
+  /** The PID of the outermost command. */
   get pid(): number {
     return this.#process.pid!;
   }
 
-  /** Gives `ok`, `ok VALUE`, or the name of an errno. */
+  /**
+   * Sends a command and waits up to 10 s for the answer.
+   * @returns `ok`, `ok VALUE`, or the name of an errno
+   * @throws Error if no answer comes in time
+   */
   async ask(command: string): Promise<string> {
     const answer = new Promise<string>((done) => this.#waiting.push(done));
     this.#process.stdin!.write(`${command}\n`);
     return within(ANSWER_TIMEOUT_MS, answer, `no answer to '${command}'`);
   }
 
-  /** The number that a command gives. */
+  /**
+   * Sends a command whose answer is a number.
+   * @throws Error if the answer is not `ok NUMBER`
+   */
   async get(command: string): Promise<number> {
     const answer = await this.ask(command);
     if (!/^ok -?\d+$/.test(answer)) throw new Error(`${command}: ${answer}`);
     return Number(answer.slice(3));
   }
 
-  /** Asks for something that blocks in read(2); resolves when it does, to what comes in the end. */
+  /**
+   * Sends a command that blocks in read(2), and resolves when it blocks.
+   * @param observer another actor, which looks whether this one blocks
+   * @returns `answer` resolves to the answer that ends the wait
+   * @throws Error if the command does not block
+   */
   async block(command: string, observer: Actor): Promise<{ answer: Promise<string> }> {
     const tid = await this.get('outer');
     const answer = this.ask(command);
@@ -82,17 +98,17 @@ export class Actor {
     return { answer };
   }
 
-  /** Kills it and waits until it has been waited for, and so has what runs it. */
+  /** Kills the actor, and waits until it and the commands that run it have been waited for. */
   async kill(): Promise<void> {
     try {
       process.kill(this.#innermost(), 'SIGKILL');
     } catch {
-      // ESRCH: it is dead, and what runs it will see that.
+      // ESRCH: it is dead already, and the command that runs it will notice.
     }
     await within(5000, this.ended, 'the actor did not end');
   }
 
-  /** The actor itself, below the commands that run it. */
+  /** The PID of the actor itself, below the commands that run it. */
   #innermost(): number {
     let pid = this.pid;
     while (commOf(pid) !== 'actor' && childrenOf(pid).length > 0) [pid] = childrenOf(pid);
@@ -110,12 +126,12 @@ export class Actor {
 }
 
 /**
- * Resolves when this process has its group for itself: those that lost their parents are waited for by the machine's
- * first process, which takes its time. The runner complains of what is left.
+ * Resolves when this process is alone in its process group. The machine's first process waits for
+ * orphans, and may take long. The runner reports processes that are left.
  */
 export async function untilAlone(): Promise<void> {
   const [, , group] = statOf(process.pid)!;
-  if (Number(group) !== process.pid) return; // not started by the runner
+  if (Number(group) !== process.pid) return; // the runner has not started this process
   const others = (): number[] =>
     readdirSync('/proc')
       .map(Number)
@@ -123,7 +139,10 @@ export async function untilAlone(): Promise<void> {
   await until(() => others().length === 0, `processes are left: ${others().join(' ')}`, 15_000);
 }
 
-/** The fields of proc_pid_stat(5) from the third on: state, parent, group. */
+/**
+ * Reads the fields of proc_pid_stat(5) from the third on: state, parent, group.
+ * @returns undefined if there is no such process
+ */
 function statOf(pid: number): string[] | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -141,7 +160,10 @@ function commOf(pid: number): string {
   }
 }
 
-/** Resolves when a process sleeps in read(2). */
+/**
+ * Resolves when a process sleeps in read(2).
+ * @param observer an actor that looks at the process
+ */
 export async function untilBlocked(pid: number, observer: Actor): Promise<void> {
   await until(
     async () => (await observer.ask(`blocked ${pid}`)) === 'ok 1',
@@ -149,17 +171,21 @@ export async function untilBlocked(pid: number, observer: Actor): Promise<void> 
   );
 }
 
-/** The letter that proc_pid_stat(5) gives for a process's state, or undefined when there is none. */
+/**
+ * Returns the letter of a process's state (proc_pid_stat(5)), or undefined if there is no process.
+ */
 export function stateOf(pid: number): string | undefined {
   return statOf(pid)?.[0];
 }
 
-/** Whether all of a process has ended, waited for or not. */
+/**
+ * Returns true if all threads of a process have ended, even if its parent has not waited for it.
+ */
 export function isDead(pid: number): boolean {
   return (stateOf(pid) ?? 'Z') === 'Z';
 }
 
-/** Processes whose parent is `pid`. */
+/** Returns the PIDs of the processes whose parent is `pid`. */
 export function childrenOf(pid: number): number[] {
   try {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
@@ -171,13 +197,19 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
-/** A value of a directory's `.status`, read in a process that can be killed. */
+/**
+ * Reads a value of a directory's `.status`, in a process that can be killed.
+ * @returns undefined if the file has no such key
+ */
 export async function statusOf(directory: string, key: string): Promise<string | undefined> {
   const { out } = await run(['cat', `${directory}/.status`]);
   return new RegExp(`^${key}=(.*)$`, 'm').exec(out)?.[1];
 }
 
-/** `ok`, or the errno's name: what whoever looks for it now finds at `path`. */
+/**
+ * Looks up `path` with stat(2).
+ * @returns `ok`, or the errno's name
+ */
 export function reach(path: string): string {
   try {
     statSync(path);

@@ -1,27 +1,34 @@
 /**
- * A daemon in namespaces of its own: what it sends to netlink groups, or puts into /run, nobody else on the machine sees.
- * The kernel's uevents of real devices come to every network namespace, so tests look for their own events only.
+ * Starts daemons in namespaces of their own: no other process on the machine sees their netlink
+ * messages or their files in /run. The kernel sends uevents of real devices to every network
+ * namespace, so tests look only for their own events.
  */
 import * as assert from 'uvu/assert';
 import { compile, Reader } from './clients.js';
 import { type Daemon, EVENTFS, mountPoint, run, startDaemon } from './daemon.js';
 
-/** A network namespace. */
+/** A command that runs another one in a new network namespace. */
 export const OWN_NETWORK = ['unshare', '--net'] as const;
 
-/** Makes /run empty and /dev no devtmpfs, as in a container. */
+/** Shell commands that make /run empty and /dev no devtmpfs, as in a container. */
 export const OWN_MOUNTS =
   'mount -t tmpfs run /run; mkdir /run/dev; mount -t tmpfs dev /run/dev; ' +
   'cp -a /dev/null /dev/zero /dev/fuse /dev/urandom /run/dev; mount --move /run/dev /dev; rmdir /run/dev';
 
+/** A daemon in namespaces of its own. */
 export interface Apart extends Daemon {
-  /** The paths as the daemon sees them. */
+  /** The mount's path as the daemon sees it. */
   readonly inside: string;
-  /** A command that runs another one where the daemon is. */
+  /** A command that runs another one in the daemon's namespaces. */
   readonly enter: readonly string[];
 }
 
-/** Starts a daemon that is on its own in the network, and sees a /run and /dev of its own. Its `path` can be reached from here. */
+/**
+ * Starts a daemon in a new network namespace, with a /run and /dev of its own. The `path` of the
+ * result can be reached from outside.
+ * @param args options of `eventfs mount`
+ * @param prepare shell commands, ended by `;`, that run before the daemon starts
+ */
 export async function startApart(args: readonly string[], prepare = ''): Promise<Apart> {
   const under = [
     'unshare',
@@ -41,12 +48,17 @@ export async function startApart(args: readonly string[], prepare = ''): Promise
   };
 }
 
-/** A command that runs another one in the network and with the mounts of a process. */
+/** Returns a command that runs another one in a process's network and mount namespaces. */
 export function enter(pid: number): readonly string[] {
   return ['nsenter', `--net=/proc/${pid}/ns/net`, `--mount=/proc/${pid}/ns/mnt`];
 }
 
-/** Sends a datagram with test/programs/stream-netlink.c, in a daemon's network namespace; gives what it said on stderr. */
+/**
+ * Sends a datagram with test/programs/stream-netlink.c, in a daemon's network namespace.
+ * @param to the port id for `unicast`, a bit mask of groups for `multicast`, 0 for `kernel`
+ * @param under a command that runs the sender
+ * @returns the sender's stderr
+ */
 export async function sendNetlink(
   daemon: Daemon,
   how: 'unicast' | 'multicast' | 'kernel',
@@ -68,7 +80,10 @@ export async function sendNetlink(
   return err;
 }
 
-/** A bare listener on netlink groups, in a daemon's network namespace. */
+/**
+ * Starts a bare listener on netlink groups, in a daemon's network namespace.
+ * @param groups a bit mask
+ */
 export async function listenNetlink(daemon: Daemon, groups: number): Promise<Reader> {
   const how = groups === 1 ? ['listen'] : ['groups'];
   const command = [
@@ -82,12 +97,16 @@ export async function listenNetlink(daemon: Daemon, groups: number): Promise<Rea
   return reader;
 }
 
-/** The records about one devpath. */
+/** Returns the records about one devpath. */
 export function about(records: readonly string[], devpath: string): string[] {
   return records.filter((record) => record.split('\n')[0].endsWith(`@${devpath}`));
 }
 
-/** `eventfs mount` with options that it refuses; gives its one line. */
+/**
+ * Runs `eventfs mount` with options that it refuses.
+ * @param under a command that runs `eventfs`
+ * @returns its one line of stderr
+ */
 export async function refused(
   args: readonly string[],
   under: readonly string[] = [],

@@ -1,12 +1,18 @@
-/** How often a property is tried: so often that the tests stay fast, or EVENTFS_TEST_RUNS times as often for a search. */
+/**
+ * The number of runs of a property: few by default, so that the tests stay fast. EVENTFS_TEST_RUNS
+ * multiplies it for a search.
+ */
 const FACTOR = Number(process.env.EVENTFS_TEST_RUNS ?? 1);
 
-/** Parameters for fc.assert. */
+/** Returns parameters for fc.assert. */
 export function runs(count: number): { numRuns: number; includeErrorInReport: true } {
   return { numRuns: Math.ceil(count * FACTOR), includeErrorInReport: true };
 }
 
-/** CPU time of this process so far, in milliseconds: what a busy machine does to others does not count. */
+/**
+ * Returns this process's CPU time so far, in milliseconds. Other processes on a busy machine do not
+ * change it.
+ */
 export function cpuMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

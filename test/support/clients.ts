@@ -1,4 +1,4 @@
-/** Clients of a mount as processes of their own: C programs, readers of streams, a publisher. */
+/** Clients of a mount as separate processes: C programs, readers of streams, a publisher. */
 import { type ChildProcess, type StdioOptions, execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,10 @@ import { refuseUnreadable } from './other-user.js';
 /** Every client that has not ended. */
 const clients = new Set<ChildProcess>();
 
+/**
+ * Starts a client that {@link killClients} ends.
+ * @throws Error if another user runs a command that names a file of the clone
+ */
 export function spawnClient(command: readonly string[], stdio: StdioOptions): ChildProcess {
   refuseUnreadable(command);
   const child = spawn(command[0], command.slice(1), { stdio });
@@ -18,14 +22,17 @@ export function spawnClient(command: readonly string[], stdio: StdioOptions): Ch
   return child;
 }
 
-/** Kills the clients that a test which failed has left, and waits for them. */
+/** Kills the clients that failed tests have left, and waits for them. */
 export async function killClients(): Promise<void> {
   const ends = [...clients].map((child) => new Promise((done) => child.once('close', done)));
   for (const child of clients) child.kill('SIGKILL');
   await within(5000, Promise.all(ends), 'clients did not end by SIGKILL');
 }
 
-/** Compiles a program of test/programs/, once for each test file; gives its path. */
+/**
+ * Compiles a program of test/programs/, once for each test file.
+ * @returns the program's path
+ */
 export function compile(name: string): string {
   const program = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `client-${name}`);
   if (!existsSync(program) || process.env.EVENTFS_TEST_DIR === undefined) {
@@ -42,31 +49,32 @@ export function compile(name: string): string {
   return program;
 }
 
-/** Numbers that a call's answer begins with, or an errno's name; then the bytes that it read, or more words. */
+/** The answer to a call: a value or an errno's name, then the bytes read, or more words. */
 export interface Answer {
-  /** What the system call gave, -1 when it failed. */
+  /** The system call's return value; -1 if it failed. */
   readonly value: number;
-  /** Why it failed, as in `EAGAIN`, or ''. */
+  /** The errno's name, as in `EAGAIN`, or '' if the call succeeded. */
   readonly errno: string;
-  /** What follows the value, words with blanks between them. */
+  /** The words after the value. */
   readonly rest: readonly string[];
-  /** The same as bytes: what a read has got. */
+  /** The same words as bytes: the data of a read. */
   readonly bytes: string;
 }
 
 const CALL_TIMEOUT_MS = 10_000;
 
-/** A process that makes the system calls that it is told (test/programs/stream-calls.c). */
+/** A process that makes system calls on command (test/programs/stream-calls.c). */
 export class Calls {
   readonly process: ChildProcess;
   readonly #answers: { done: (line: string) => void; failed: (error: Error) => void }[] = [];
 
+  /** @param command a command that runs the program */
   constructor(command: readonly string[] = []) {
     this.process = spawnClient([...command, compile('stream-calls')], ['pipe', 'pipe', 'inherit']);
     createInterface({ input: this.process.stdout! }).on('line', (line) =>
       this.#answers.shift()?.done(line),
     );
-    this.process.stdin!.on('error', () => undefined); // it says so below
+    this.process.stdin!.on('error', () => undefined); // EPIPE: see 'close' below
     this.process.on('close', (code, signal) => {
       for (const { failed } of this.#answers) failed(new Error(`it ended with ${code ?? signal}`));
     });
@@ -76,7 +84,10 @@ export class Calls {
     return this.process.pid!;
   }
 
-  /** Makes a call that should end at once. */
+  /**
+   * Makes a call that must end within 10 s.
+   * @throws Error if it does not
+   */
   async call(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
     return within(
       CALL_TIMEOUT_MS,
@@ -85,15 +96,19 @@ export class Calls {
     );
   }
 
-  /** Begins a call that may block; resolves when it ends. Strings are bytes as characters. */
+  /**
+   * Begins a call that may block; resolves when the call ends.
+   * @param args numbers, or strings with one byte a character
+   */
   begin(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
     const answer = new Promise<string>((done, failed) => this.#answers.push({ done, failed }));
     this.process.stdin!.write(`${[verb, ...args.map((arg) => escape(String(arg)))].join(' ')}\n`);
     const parsed = answer.then(parseAnswer);
-    parsed.catch(() => undefined); // nobody need wait for it
+    parsed.catch(() => undefined); // the caller need not wait for it
     return parsed;
   }
 
+  /** Makes open(2), and keeps the descriptor in a slot. */
   async open(
     slot: number,
     path: string,
@@ -103,7 +118,10 @@ export class Calls {
     return this.call('open', slot, path, flags, mode);
   }
 
-  /** Resolves once it sleeps in a system call whose wait the kernel calls by `where`, FUSE's by default. */
+  /**
+   * Resolves once the process sleeps in a system call.
+   * @param where matches the kernel function in /proc/PID/wchan; FUSE's by default
+   */
   async sleeps(where = /^(fuse_|request_wait)/): Promise<void> {
     await until(
       () => where.test(readFileSync(`/proc/${this.pid}/wchan`, 'latin1')),
@@ -111,6 +129,7 @@ export class Calls {
     );
   }
 
+  /** Kills the process, and waits until it has been waited for. */
   async end(): Promise<void> {
     const gone = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.kill('SIGKILL');
@@ -138,15 +157,15 @@ function parseAnswer(line: string): Answer {
   };
 }
 
-/** A process that reads a stream until it ends or is killed. */
+/** A process that reads a stream until the stream ends or the process is killed. */
 export class Reader {
   readonly process: ChildProcess;
-  /** What it has read, bytes as characters. */
+  /** The text read so far, one byte a character. */
   text = '';
   err = '';
   readonly ended: Promise<number | NodeJS.Signals | null>;
 
-  /** @param command what prints the stream, with its path */
+  /** @param command a command that prints the stream; the path is appended to it */
   constructor(
     readonly path: string,
     command: readonly string[] = ['cat'],
@@ -159,7 +178,10 @@ export class Reader {
     );
   }
 
-  /** A reader that has the stream open: whatever comes from now on is for it. */
+  /**
+   * Starts a reader, and resolves once it has the stream open: it gets all later events.
+   * @throws Error if the reader ends before
+   */
   static async on(path: string, command?: readonly string[]): Promise<Reader> {
     const reader = new Reader(path, command);
     const name = basename(path);
@@ -174,12 +196,16 @@ export class Reader {
     return reader;
   }
 
-  /** The records so far that are whole. */
+  /** The complete records so far. */
   get records(): string[] {
     return this.text.split('\n\n').slice(0, -1);
   }
 
-  /** Resolves once it has that many whole records. */
+  /**
+   * Resolves once the reader has `count` complete records.
+   * @param ms the time limit, in milliseconds
+   * @throws Error if they do not come in time
+   */
   async has(count: number, ms?: number): Promise<string[]> {
     await until(
       () => this.records.length >= count,
@@ -189,13 +215,14 @@ export class Reader {
     return this.records;
   }
 
+  /** Sends a signal, and waits until the reader has ended. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.process.kill(signal);
     await within(5000, this.ended, `the reader did not end by ${signal}`);
   }
 }
 
-/** The text of an event with some properties, without the empty line that ends a record. */
+/** Returns the text of an event, without the empty line that ends a record. */
 export function eventText(
   devpath: string,
   properties: Readonly<Record<string, string | number>> = {},
@@ -209,7 +236,7 @@ export function eventText(
   return lines.map((line) => `${line}\n`).join('');
 }
 
-/** Publishes each of the texts, one write(2) an event. */
+/** Publishes the texts, each with one write(2). */
 export function publish(mount: string, ...texts: readonly (string | Buffer)[]): void {
   const fd = openSync(`${mount}/publish`, constants.O_WRONLY);
   try {
@@ -220,7 +247,7 @@ export function publish(mount: string, ...texts: readonly (string | Buffer)[]): 
   }
 }
 
-/** Publishes `count` events, `N=<first>` and so on, on `/devices/n`. */
+/** Publishes `count` events with `N=<first>` and following numbers, on `/devices/n`. */
 export function publishNumbered(
   mount: string,
   count: number,
@@ -235,12 +262,16 @@ export function publishNumbered(
   );
 }
 
-/** A thousand events a second and more, until it is ended. From this process: a shell's `sleep` would outlive the shell. */
+/**
+ * Publishes 1000 events a second or more until `end` is called. It publishes from this process: a
+ * shell's `sleep` would outlive the shell.
+ */
 export class Storm {
   readonly #fd: number;
   readonly #timer: NodeJS.Timeout;
   published = 0;
 
+  /** @param mount the mount point */
   constructor(mount: string) {
     this.#fd = openSync(`${mount}/publish`, constants.O_WRONLY);
     const text = Buffer.from(eventText('/devices/storm', { SUBSYSTEM: 'net' }));
@@ -249,18 +280,22 @@ export class Storm {
     }, 5);
   }
 
+  /** Ends the storm. */
   end(): void {
     clearInterval(this.#timer);
     closeSync(this.#fd);
   }
 }
 
-/** The values of a property in records or texts, one each, '' where it has none. */
+/** Returns the value of a property in each record or text, '' where the record lacks it. */
 export function valuesOf(key: string, records: readonly string[]): string[] {
   return records.map((record) => new RegExp(`^${key}=(.*)$`, 'm').exec(record)?.[1] ?? '');
 }
 
-/** A `.status` file's lines. */
+/**
+ * Reads a `.status` file.
+ * @returns its lines as keys and values
+ */
 export function statusOf(directory: string): Record<string, string> {
   const lines = readFileSync(`${directory}/.status`, 'latin1')
     .split('\n')
@@ -270,5 +305,5 @@ export function statusOf(directory: string): Record<string, string> {
   );
 }
 
-/** What the daemon says on stderr when something unexpected happened. */
+/** Matches the daemon's stderr after an unexpected error. */
 export const STACK_TRACE = /^\s+at |EIO|refused the reply/m;

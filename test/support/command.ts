@@ -1,10 +1,10 @@
-/** `eventfs` as a user's script runs it. */
+/** Runs `eventfs` as a user's script does. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EVENTFS, run, until, within } from './daemon.js';
 
 export type Outcome = Awaited<ReturnType<typeof run>>;
 
-/** Runs it to its end. */
+/** Runs `eventfs` to its end, for up to 30 s by default. */
 export function eventfs(
   args: readonly string[],
   options: Parameters<typeof run>[1] = {},
@@ -12,7 +12,7 @@ export function eventfs(
   return run([process.execPath, EVENTFS, ...args], { timeoutMs: 30_000, ...options });
 }
 
-/** One that runs until it is told to end. */
+/** An `eventfs` that runs until a signal ends it. */
 export class Background {
   static readonly #all = new Set<Background>();
   readonly process: ChildProcess;
@@ -20,6 +20,7 @@ export class Background {
   err = '';
   readonly ended: Promise<number | NodeJS.Signals | null>;
 
+  /** @param args the arguments of `eventfs` */
   constructor(args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
     this.process = spawn(process.execPath, [EVENTFS, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -34,7 +35,10 @@ export class Background {
     void this.ended.then(() => Background.#all.delete(this));
   }
 
-  /** Ends those that a test which failed has left; `run` ends what it runs at the second time. */
+  /**
+   * Ends the commands that failed tests have left. `eventfs run` ends its own commands at the
+   * second SIGTERM.
+   */
   static async killAll(): Promise<void> {
     const left = [...Background.#all];
     const gone = left.map(({ process }) => new Promise((done) => process.once('exit', done)));
@@ -48,6 +52,7 @@ export class Background {
     return this.process.pid!;
   }
 
+  /** Resolves once stdout matches `pattern`; fails after 20 s. */
   async prints(pattern: RegExp): Promise<void> {
     await until(
       () => pattern.test(this.out),
@@ -56,6 +61,10 @@ export class Background {
     );
   }
 
+  /**
+   * Sends a signal, and waits up to 20 s for the end.
+   * @returns the exit code, or the signal that ended it
+   */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals | null> {
     this.process.kill(signal);
     return within(20_000, this.ended, `it did not end by ${signal}`);

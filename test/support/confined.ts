@@ -1,30 +1,34 @@
 /**
- * Processes of a user without rights who have one CPU at most: a cgroup of their own, where that
- * can be made.
+ * Attacking processes of an unprivileged user, limited to one CPU by a cgroup where the machine
+ * lets the test create one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { until, within } from './daemon.js';
 
-/** One CPU, in turns so short that whoever has had it waits for little. */
+/**
+ * The quota's period in microseconds: one CPU, in periods so short that a process that has used up
+ * its share waits only briefly.
+ */
 const PERIOD_US = 10_000;
 const END_TIMEOUT_MS = 20_000;
 
 /**
- * Where a cgroup with a bound of CPU time can be made: cgroup v2 (`cpu.max`), or v1
+ * Where a cgroup with a limit of CPU time can be created: cgroup v2 (`cpu.max`), or v1
  * (`cpu.cfs_quota_us`).
  */
 const V2_ROOT = '/sys/fs/cgroup';
 const V1_ROOT = '/sys/fs/cgroup/cpu';
 
-/** A cgroup of one CPU, or none where this machine has no control of that. */
+/** A cgroup limited to one CPU. It does nothing where the machine has no CPU controller to use. */
 export class OneCpu {
   private constructor(
-    /** Its directory; null where there is none. */
+    /** The cgroup's directory; null if there is none. */
     readonly path: string | null,
   ) {}
 
+  /** Creates the cgroup, in v2 or else in v1. */
   static make(): OneCpu {
     const name = `eventfs-fairness-${process.pid}`;
     return new OneCpu(
@@ -32,14 +36,14 @@ export class OneCpu {
     );
   }
 
-  /** A command that runs the rest of its arguments in it. */
+  /** A command that runs its further arguments in the cgroup. */
   get under(): readonly string[] {
     return this.path === null
       ? []
       : ['sh', '-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', this.path];
   }
 
-  /** Kills all that is in it, and waits until it is empty. */
+  /** Kills all processes of the cgroup, and waits until it is empty. */
   async empty(): Promise<void> {
     const { path } = this;
     if (path === null) return;
@@ -57,6 +61,7 @@ export class OneCpu {
     );
   }
 
+  /** Empties and removes the cgroup. */
   async remove(): Promise<void> {
     if (this.path === null) return;
     await this.empty();
@@ -68,7 +73,7 @@ function tryMake(make: () => string): string | null {
   try {
     return make();
   } catch {
-    return null; // no such controller, or it is not ours to give
+    return null; // no such controller, or this process may not create a cgroup
   }
 }
 
@@ -87,7 +92,7 @@ function makeV1(path: string): string {
   return path;
 }
 
-/** Makes the cgroup and writes one of its files; when that can't be written, there is no cgroup. */
+/** Creates the cgroup and writes one of its files. Removes the cgroup if the write fails. */
 function limit(path: string, file: string, value: string): string {
   mkdirSync(path);
   try {
@@ -103,24 +108,28 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
 }
 
-/** How many system calls of an attack have succeeded and failed. */
+/** The counts of an attack's system calls that succeeded and failed. */
 export interface Tally {
   readonly done: number;
-  /** How many, and as `EDQUOT 12 ENOENT 1` why. */
+  /** The number of failures, or each errno with its count, as in `EDQUOT 12 ENOENT 1`. */
   readonly refused: string;
 }
 
-/** A program that attacks (test/programs/hostile.c), with all its children. */
+/** An attacking program (test/programs/hostile.c) with all its children. */
 export class Attacker {
   readonly #process: ChildProcess;
   #errors = '';
   #hasBegun = false;
   #tally: Tally = { done: 0, refused: '0' };
 
+  /**
+   * @param command the program and its arguments
+   * @param cgroup the cgroup that it runs in
+   */
   constructor(
     command: readonly string[],
     private readonly cgroup: OneCpu,
@@ -137,16 +146,17 @@ export class Attacker {
     if (found !== null) this.#tally = { done: Number(found[1]), refused: found[2] };
   }
 
-  /** Whether its preparations are over. */
+  /** True once the attack has been prepared and begins. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
 
+  /** The attack's last counts. */
   get tally(): Tally {
     return this.#tally;
   }
 
-  /** Why it has ended, or ''. */
+  /** The exit code or signal and stderr of an attack that has ended, or ''. */
   get failure(): string {
     const { exitCode, signalCode } = this.#process;
     return exitCode === null && signalCode === null
@@ -154,7 +164,7 @@ export class Attacker {
       : `it ended with ${exitCode ?? signalCode}: ${this.#errors}`;
   }
 
-  /** Kills the process group at once, and the cgroup until nothing is left. */
+  /** Kills the process group once, then the cgroup's processes until none is left. */
   async kill(): Promise<void> {
     const { exitCode, signalCode, pid } = this.#process;
     const isAlive = exitCode === null && signalCode === null;
@@ -164,7 +174,7 @@ export class Attacker {
     try {
       process.kill(-pid!, 'SIGKILL');
     } catch {
-      // All of the group have ended.
+      // All processes of the group have ended.
     }
     await within(END_TIMEOUT_MS, gone, 'the attacker did not end');
     await this.cgroup.empty();

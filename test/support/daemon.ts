@@ -1,7 +1,9 @@
 /**
- * A real daemon on a real mount, as a child process: nothing here ever serves what it touches.
+ * Runs a real daemon on a real mount, as a child process. The test process never serves a mount
+ * that it uses.
  *
- * A test may block on the mount; then the runner aborts the connection and kills the test (test/run.ts).
+ * A test may block on the mount. Then the runner aborts the connection and kills the test
+ * (test/run.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
@@ -24,53 +26,67 @@ export { EMIT_HELPER, EVENTFS, PROJECT } from './project.js';
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
 
+/** A running daemon, its mount and its log. */
 export interface Daemon {
-  /** Where it is mounted. */
+  /** The mount point. */
   readonly path: string;
   readonly pid: number;
   readonly process: ChildProcess;
-  /** What it has said on stderr. */
+  /** Returns the daemon's stderr so far. */
   log(): string;
-  /** SIGTERM; gives its exit code. */
+  /**
+   * Sends SIGTERM and waits up to 10 s.
+   * @returns the exit code
+   */
   stop(): Promise<number | null>;
-  /** SIGKILL: leaves a stale mount behind. */
+  /** Sends SIGKILL and waits up to 10 s. A stale mount stays. */
   kill(): Promise<void>;
-  /** Resolves when it has ended, to its exit code. */
+  /** Resolves to the exit code when the daemon has ended. */
   readonly ended: Promise<number | null>;
 }
 
-/** Makes an empty directory to mount on. The runner unmounts and removes what is left below it. */
+/**
+ * Creates an empty directory to mount on. The runner unmounts and removes what is left below
+ * EVENTFS_TEST_DIR.
+ * @returns its path
+ */
 export function mountPoint(): string {
   const below = process.env.EVENTFS_TEST_DIR;
   if (below !== undefined) chmodSync(below, 0o711); // clients that are not root must get through
   return mkdtempSync(join(below ?? tmpdir(), 'eventfs-'));
 }
 
+/** The way to start a daemon. */
 export interface DaemonSetting {
   /** A command that runs the daemon, as in `['prlimit', '--nofile=64']`. */
   readonly under?: readonly string[];
-  /** More of its environment. */
+  /** Variables to add to the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** What runs `eventfs`: the clone's, or a copy where `under` makes it another user's. */
+  /** The command that runs `eventfs`: the clone's, or a copy if `under` changes the user. */
   readonly eventfs?: readonly string[];
 }
 
 const running = new Set<ChildProcess>();
 
-/** Kills the daemons that tests which failed have left. */
+/** Kills the daemons that failed tests have left. */
 export async function killDaemons(): Promise<void> {
   const ends = [...running].map((child) => new Promise((done) => child.once('close', done)));
   for (const child of running) child.kill('SIGKILL');
   await within(STOP_TIMEOUT_MS, Promise.all(ends), 'daemons did not end by SIGKILL');
 }
 
-/** Starts `eventfs mount` and waits for its readiness descriptor. */
+/**
+ * Starts `eventfs mount` and waits up to 10 s for its readiness descriptor.
+ * @param args options of `eventfs mount`
+ * @param path the mount point
+ * @throws Error if the daemon ends or is not ready in time
+ */
 export async function startDaemon(
   args: readonly string[] = ['--source', 'none'],
   path = mountPoint(),
   { under = [], env = {}, eventfs = [process.execPath, EVENTFS] }: DaemonSetting = {},
 ): Promise<Daemon> {
-  // Before `args`, which may say otherwise.
+  // Before `args`, which may override it.
   const transport =
     process.env.EVENTFS_TRANSPORT === undefined
       ? []
@@ -78,7 +94,7 @@ export async function startDaemon(
   const whole = [...under, ...eventfs, 'mount', path, '--ready-fd', '3', ...transport, ...args];
   refuseUnreadable(whole);
   const [command, ...rest] = whole;
-  // A broken invariant ends the daemon, and with it the test.
+  // A broken invariant ends the daemon, and so the test.
   const asserts = process.env.EVENTFS_ASSERT === undefined ? {} : { EVENTFS_ASSERT: 'abort' };
   const child = spawn(command, rest, {
     stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
@@ -125,7 +141,12 @@ export async function startDaemon(
   return daemon;
 }
 
-/** `promise`, or an error after `ms`. */
+/**
+ * Waits for a promise.
+ * @param ms the time limit, in milliseconds
+ * @param what begins the error's message
+ * @throws Error after `ms`
+ */
 export async function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>(
@@ -134,7 +155,12 @@ export async function within<T>(ms: number, promise: Promise<T>, what: string): 
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Asks again and again until `check` gives something true; an error after `ms`. */
+/**
+ * Calls `check` every 5 ms until it returns a truthy value.
+ * @param what begins the error's message
+ * @param ms the time limit, in milliseconds
+ * @throws Error after `ms`
+ */
 export async function until<T>(check: () => T | Promise<T>, what: string, ms = 5000): Promise<T> {
   for (const end = Date.now() + ms; ;) {
     const got = await check();
@@ -144,13 +170,16 @@ export async function until<T>(check: () => T | Promise<T>, what: string, ms = 5
   }
 }
 
-/** A shell that lives until `end`: the owner of `<path>/<its pid>`. Commands run in it one after the other. */
+/**
+ * A shell that lives until it is killed, and so owns `<path>/<its pid>`. It runs commands one after
+ * the other.
+ */
 export class Shell {
   readonly process: ChildProcess;
   #out = '';
   #serial = 0;
 
-  /** @param command what to run instead of bash, reading commands from standard input */
+  /** @param command the command to run instead of bash; it reads commands from standard input */
   constructor(command: readonly string[] = ['bash']) {
     refuseUnreadable(command);
     this.process = spawn(command[0], [...command.slice(1)], { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -163,7 +192,12 @@ export class Shell {
     return this.process.pid!;
   }
 
-  /** Runs commands in the shell itself; gives what they printed, stderr included, and the last one's exit code. */
+  /**
+   * Runs commands in the shell itself.
+   * @param timeoutMs the time limit, in milliseconds; 5 s by default
+   * @returns their output, stderr included, and the last command's exit code
+   * @throws Error if they do not end in time
+   */
   async run(commands: string, timeoutMs?: number): Promise<{ out: string; code: number }> {
     const mark = `done-${process.pid}-${++this.#serial}`;
     this.#out = '';
@@ -176,7 +210,7 @@ export class Shell {
     return { out: this.#out.slice(0, found!.index), code: Number(found![1]) };
   }
 
-  /** Kills it and waits until it has been waited for: from then on it is dead to everybody. */
+  /** Kills the shell and waits until it has been waited for: then every process sees it as dead. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const gone = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.kill(signal);
@@ -184,7 +218,11 @@ export class Shell {
   }
 }
 
-/** Runs a command to its end; gives what it printed and its exit code. Never through a shell of ours. */
+/**
+ * Runs a command to its end, without a shell.
+ * @param options `timeoutMs` is 20 s by default, then `signal` (SIGKILL by default) is sent
+ * @returns its stdout, stderr and exit code; the code is null if a signal ended it
+ */
 export async function run(
   command: readonly string[],
   options: {
@@ -203,7 +241,7 @@ export async function run(
   let err = '';
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString('latin1')));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString('latin1')));
-  child.stdin.on('error', () => undefined); // it need not read what it is given
+  child.stdin.on('error', () => undefined); // EPIPE: the command need not read its input
   child.stdin.end(options.input ?? '');
   const timer = setTimeout(
     () => child.kill(options.signal ?? 'SIGKILL'),
@@ -223,7 +261,10 @@ export async function makeUevent(action = 'add'): Promise<void> {
   await Promise.resolve();
 }
 
-/** What of a process's descriptors points at something that `matches`. */
+/**
+ * Returns the targets of a process's file descriptors.
+ * @param matches only targets that it matches
+ */
 export function descriptors(pid: number, matches = /./): string[] {
   const { readlinkSync } = process.getBuiltinModule('fs');
   return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
@@ -236,19 +277,19 @@ export function descriptors(pid: number, matches = /./): string[] {
   });
 }
 
-/** Whether anything is mounted at that path. */
+/** Returns true if anything is mounted at `path`. */
 export function isMounted(path: string): boolean {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1')).some(
     ({ mountPoint: at }) => at === path,
   );
 }
 
-/** Whether a process is there, zombies included. */
+/** Returns true if a process exists, zombies included. */
 export function exists(pid: number): boolean {
   return existsSync(`/proc/${pid}`);
 }
 
-/** Removes the directory that a mount was on. */
+/** Removes the directory of a mount that has ended. */
 export function removeMountPoint(path: string): void {
   rmdirSync(path);
 }

@@ -1,15 +1,16 @@
-/** What a test file has started, wherever it did that: found in /proc. */
+/** Finds in /proc the processes that a test file has started, directly or not, and ends them. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How long processes have for ending by SIGTERM: a daemon unmounts. */
+/** The time to end after SIGTERM: a daemon unmounts. */
 const TERM_MS = 2000;
-/** How long they have for ending by SIGKILL. */
+/** The time to end after SIGKILL. */
 const KILL_MS = 5000;
 
 /**
- * Ends this process's children, theirs, and what else is in its process group where it leads that: by SIGTERM, and by
- * SIGKILL after 2 s. Gives up on what hangs in the kernel: the runner aborts the mount that it waits for.
+ * Ends all descendants of this process, and the other members of its process group if it leads one:
+ * by SIGTERM, and by SIGKILL after 2 s. Gives up after 7 s on a process that hangs in the kernel:
+ * the runner aborts the mount that it waits for.
  */
 export async function endDescendants(): Promise<void> {
   const started = Date.now();
@@ -20,14 +21,14 @@ export async function endDescendants(): Promise<void> {
       try {
         process.kill(pid, waited < TERM_MS ? 'SIGTERM' : 'SIGKILL');
       } catch {
-        // It has ended since.
+        // The process has ended meanwhile.
       }
     }
     await sleep(100);
   }
 }
 
-/** Living processes: a zombie is for its parent to wait for. */
+/** Returns the living processes. Zombies do not count: their parents must wait for them. */
 function descendants(): number[] {
   const parents = new Map<number, number>();
   const members: number[] = [];
@@ -41,7 +42,7 @@ function descendants(): number[] {
       parents.set(pid, Number(parent));
       if (Number(group) === process.pid && pid !== process.pid) members.push(pid);
     } catch {
-      // It has ended while we looked.
+      // The process has ended meanwhile.
     }
   }
   const found = new Set(members);

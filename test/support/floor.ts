@@ -1,4 +1,7 @@
-/** What the daemon is measured against: the bare C loop of test/programs/floor.c. */
+/**
+ * Starts the bare C loop of test/programs/floor.c, the lower bound that the daemon is compared
+ * with.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,17 +10,18 @@ import { within } from './daemon.js';
 
 const READY_TIMEOUT_MS = 10_000;
 
-/** The loop on a mount of its own. */
+/** A running loop on a mount of its own. */
 export interface Floor {
   readonly path: string;
   stop(): Promise<void>;
 }
 
 /**
- * Starts the loop and waits until it serves.
- *
+ * Starts the loop and waits up to 10 s until it serves.
  * @param program its path
+ * @param args its arguments after the mount point
  * @param under a command that runs it, as in `['taskset', '-c', '0']`
+ * @throws Error if it is not ready in time
  */
 export async function startFloor(
   program: string,

@@ -1,10 +1,11 @@
 /**
- * A kernel in memory: it writes requests as /dev/fuse would, hands them to Session and TreeHandlers as
- * drivers/devfuse/devfuse.ts does, and reads the replies. No mount, no channel; only owners are real processes.
+ * A kernel in memory: it writes requests as /dev/fuse would, passes them to Session and
+ * TreeHandlers as drivers/devfuse/devfuse.ts does, and reads the replies. There is no mount and no
+ * channel; only owners are real processes.
  *
- * It keeps the kernel's side of the bargain (a handle is released once, and not while a read on it waits; a node is
- * forgotten as often as it was named) and checks ours with every reply: one for each request, of the length it says,
- * to the `unique` it was asked under.
+ * It keeps the kernel's guarantees: it releases a handle once, and not while a read on it waits; it
+ * forgets a node as often as it was told of it. It checks the daemon's with every reply: one reply
+ * for each request, of the length in its header, with the request's `unique`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
@@ -40,7 +41,7 @@ import { type StructName, type Values, decode, encode, sizeOf } from '../unit/fu
 
 export type OpcodeName = keyof typeof Opcode;
 
-/** Who makes a request; this process as root when nothing is said. */
+/** The caller of a request; by default this process as root. */
 export interface By {
   readonly pid?: number;
   readonly uid?: number;
@@ -55,16 +56,16 @@ export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 
-/** The session's refusal, by the errno's name. */
+/** The error of a request that the session refused, by the errno's name. */
 export class Refused extends Error {
   constructor(readonly code: string) {
     super(code);
   }
 }
 
-/** What came of a request: `body` follows the header. */
+/** The answer to a request; `body` follows the header. */
 export interface Answer {
-  /** 0, or positive. */
+  /** 0, or the positive errno. */
   readonly errno: number;
   readonly body: Buffer;
 }
@@ -78,7 +79,9 @@ export class Pending {
     readonly fh: number,
   ) {}
 
-  /** What it got, bytes as characters; an errno's name where it failed, undefined while it waits. */
+  /**
+   * The bytes read, one a character; the errno's name if the read failed, undefined while it waits.
+   */
   get result(): string | undefined {
     if (this.answer === null) return undefined;
     return this.answer.errno === 0
@@ -87,6 +90,7 @@ export class Pending {
   }
 }
 
+/** One entry of a FUSE_READDIR reply. */
 export interface DirectoryEntry {
   readonly ino: number;
   readonly off: number;
@@ -97,38 +101,40 @@ export interface DirectoryEntry {
 const OUT_HEADER_BYTES = sizeOf('fuse_out_header');
 const MOST_DATA = REPLY_BYTES - 4096;
 
+/** The sizes of a kernel's log, of its table of parked reads and of its history. */
 export interface KernelOptions {
   readonly log?: { bytes: number; events: number };
   readonly mostParked?: number;
-  /** What the bus keeps for those who come late. */
+  /** The limits of the history that the bus keeps for `.since`. */
   readonly history?: { bytes: number; events: number };
 }
 
+/** The kernel's side of one connection, without a mount. */
 export class MemoryKernel implements ReplyPort, Reads {
   readonly owners = new Owners();
   readonly bus: Bus;
   readonly tree: Tree;
   readonly session: Session;
   readonly parked: ParkedReads;
-  /** What the session said of unexpected things. */
+  /** The session's messages about unexpected events. */
   readonly complaints: string[] = [];
-  /** What the tree said that no system call can be told of. */
+  /** The tree's messages that no system call's result can carry. */
   readonly said: string[] = [];
   /** The poll keys that NOTIFY_POLL has named. */
   readonly wakeUps: number[] = [];
-  /** How many reads each answer to those who waited was for. */
+  /** The number of reads in each answer to blocked reads. */
   readonly batches: number[] = [];
-  /** How often the kernel has been told of each node, less what it forgot. */
+  /** The lookup count of each node: how often it was returned, less how often it was forgotten. */
   readonly known = new Map<number, number>();
   ending = false;
-  /** Whether those who wait are answered right behind each request; else by `settle`. */
+  /** Whether blocked reads are answered after each request; otherwise only by `settle`. */
   settles = true;
   #unsettled = false;
   readonly #sink: ReplySink;
   readonly #control = new Uint32Array(ControlWord.count);
   /** The requests that have no reply yet, by `unique`. */
   readonly #open = new Map<number, Pending | null>();
-  /** A high word that is not 0, so that nobody gets by with the low one. */
+  /** The high word is not 0, so that code that looks only at the low word fails. */
   #unique = 2 ** 34;
 
   constructor(options: KernelOptions = {}) {
@@ -153,7 +159,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.tree.attach(this, () => (this.#unsettled = true));
   }
 
-  /** A kernel that has negotiated. */
+  /** Returns a kernel that has negotiated by FUSE_INIT. */
   static started(options: KernelOptions = {}): MemoryKernel {
     const kernel = new MemoryKernel(options);
     const offer = encode('fuse_init_in', {
@@ -165,7 +171,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return kernel;
   }
 
-  /** Has each request traced from now on. */
+  /** Traces each request from now on. */
   traceTo(line: TraceLine): void {
     const tracer = new RequestTracer(line, (parent, name) =>
       this.tree.whyNotFound(parent as NodeId, name),
@@ -177,11 +183,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     );
   }
 
+  /** Closes the owners' pidfds. */
   close(): void {
     this.owners.close();
   }
 
-  // ---- Reads and ReplyPort, as drivers/devfuse/devfuse.ts has them, with memory for a channel
+  // ---- Reads and ReplyPort, as in drivers/devfuse/devfuse.ts, with memory as the channel
 
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));
@@ -227,7 +234,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     }
   }
 
-  /** Each answer goes at once. */
+  /** Does nothing: each answer is sent at once. */
   cork(): void {}
   uncork(): void {}
 
@@ -251,7 +258,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return Number(Buffer.from(this.parked.uniques.buffer).readBigUInt64LE(read.slot * 8));
   }
 
-  /** The slice of the log that the channel would append, and its word set back. */
+  /** Appends the slice of the log, as the channel would, and sets its control word back. */
   #withSlice(copied: Uint8Array): Buffer {
     const start = this.#control[ControlWord.sliceStart];
     const length = this.#control[ControlWord.sliceLength];
@@ -272,15 +279,16 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   // ---- requests
 
-  /** Sees the deaths, and lets all be freed that the tree would free in later turns. */
+  /** Drains the deaths, and frees the memory that the tree would free in later turns. */
   drain(): void {
     this.owners.watch.drain();
     this.tree.turns.finish();
   }
 
   /**
-   * Hands over the bytes of one request as they are, after the deaths that came before it; gives the reply, or null
-   * when there is none. What others are due is given to them.
+   * Passes the bytes of one request unchanged to the session, after the deaths that came before it.
+   * Then it answers blocked reads, if `settles`.
+   * @returns the reply, or null if there is none
    */
   raw(request: Uint8Array): Buffer | null {
     this.session.request.bytes.set(request);
@@ -301,7 +309,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return reply;
   }
 
-  /** What the channel calls once a run of requests is answered. */
+  /** Wakes blocked readers, as the channel does once it has answered a run of requests. */
   settle(): void {
     while (this.#unsettled) {
       this.#unsettled = false;
@@ -309,7 +317,10 @@ export class MemoryKernel implements ReplyPort, Reads {
     }
   }
 
-  /** The bytes of a request: `unique` is new unless it is given. */
+  /**
+   * Returns the bytes of a request.
+   * @param unique a new one by default
+   */
   request(
     opcode: OpcodeName | number,
     nodeid: number,
@@ -329,11 +340,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     return Buffer.concat([header, payload]);
   }
 
+  /** Returns a new `unique`. It is even, as the kernel's are. */
   nextUnique(): number {
     return (this.#unique += 2);
   }
 
-  /** A request that is answered at once. */
+  /** Makes a request that is answered at once. */
   try(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Answer {
     const reply = this.raw(this.request(opcode, nodeid, payload, by));
     assert.ok(reply !== null, `${opcode} was not answered`);
@@ -343,14 +355,18 @@ export class MemoryKernel implements ReplyPort, Reads {
     };
   }
 
-  /** The same, which must succeed: else it throws {@link Refused}. */
+  /**
+   * Makes a request that must succeed.
+   * @returns the reply's body
+   * @throws Refused with the errno's name
+   */
   ask(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Buffer {
     const { errno, body } = this.try(opcode, nodeid, payload, by);
     if (errno !== 0) throw new Refused(errnoName(errno));
     return body;
   }
 
-  /** A request that has no reply. */
+  /** Makes a request that has no reply. */
   tell(opcode: OpcodeName, nodeid: number, payload: Uint8Array): void {
     assert.is(this.raw(this.request(opcode, nodeid, payload)), null);
   }
@@ -370,21 +386,26 @@ export class MemoryKernel implements ReplyPort, Reads {
     return entry;
   }
 
-  // ---- system calls, or what is left of them at /dev/fuse
+  // ---- system calls, as /dev/fuse sees them
 
+  /** Looks up a name in a directory. */
   lookup(parent: number, name: string): Values<'fuse_entry_out'> {
     const body = this.ask('FUSE_LOOKUP', parent, cstring(name));
     assert.is(body.length, sizeOf('fuse_entry_out'));
     return this.#entry(body);
   }
 
-  /** The node id of a path from the root. */
+  /**
+   * Looks up a path from the root.
+   * @returns the node id
+   */
   walk(path: string): number {
     return path
       .split('/')
       .reduce((node, name) => this.lookup(node, name).nodeid, FUSE_ROOT_ID as number);
   }
 
+  /** Makes stat(2) of a node. */
   getattr(nodeid: number): Values<'fuse_attr_out'> {
     return this.#reply(
       'fuse_attr_out',
@@ -392,6 +413,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     );
   }
 
+  /** Changes a node's attributes, as chmod(2), chown(2), truncate(2) and utimensat(2) do. */
   setattr(
     nodeid: number,
     changes: Partial<Values<'fuse_setattr_in'>>,
@@ -403,10 +425,15 @@ export class MemoryKernel implements ReplyPort, Reads {
     );
   }
 
+  /** Makes readlink(2) of a node. */
   readlink(nodeid: number): string {
     return this.ask('FUSE_READLINK', nodeid, Buffer.alloc(0)).toString('latin1');
   }
 
+  /**
+   * Makes mkdir(2), in the root by default.
+   * @returns the node id
+   */
   mkdir(name: string, by: By = {}, mode = 0o755, parent = FUSE_ROOT_ID as number): number {
     const body = this.ask(
       'FUSE_MKDIR',
@@ -418,41 +445,56 @@ export class MemoryKernel implements ReplyPort, Reads {
     return this.#entry(body).nodeid;
   }
 
+  /** Makes unlink(2). */
   unlink(parent: number, name: string): void {
     assert.is(this.ask('FUSE_UNLINK', parent, cstring(name)).length, 0);
   }
 
+  /** Makes rmdir(2), in the root by default. */
   rmdir(name: string, parent = FUSE_ROOT_ID as number): void {
     assert.is(this.ask('FUSE_RMDIR', parent, cstring(name)).length, 0);
   }
 
-  /** mknod(2) of a name that is free; gives its node id. */
+  /**
+   * Makes mknod(2) of a free name.
+   * @returns its node id
+   */
   mknod(parent: number, name: string, mode: number, by: By = {}): number {
     return this.#entry(
       this.ask('FUSE_MKNOD', parent, Buffer.concat([words(mode, 0, 0, 0), cstring(name)]), by),
     ).nodeid;
   }
 
-  /** symlink(2) of a name that is free; gives its node id. */
+  /**
+   * Makes symlink(2) of a free name.
+   * @returns its node id
+   */
   symlink(parent: number, name: string, target: string, by: By = {}): number {
     return this.#entry(
       this.ask('FUSE_SYMLINK', parent, Buffer.concat([cstring(name), cstring(target)]), by),
     ).nodeid;
   }
 
-  /** link(2) of a node that has been looked up; gives the node id that the new name stands for. */
+  /**
+   * Makes link(2) of a node that has been looked up.
+   * @returns the node id of the new name
+   */
   link(nodeid: number, parent: number, name: string): number {
     const body = this.ask('FUSE_LINK', parent, Buffer.concat([words(nodeid, 0), cstring(name)]));
     assert.is(body.length, sizeOf('fuse_entry_out'));
     return this.#entry(body).nodeid;
   }
 
-  /** renameat2(2). */
+  /** Makes renameat2(2). */
   rename(parent: number, name: string, newParent: number, newName: string, flags = 0): void {
     const payload = Buffer.concat([words(newParent, 0, flags, 0), cstring(name), cstring(newName)]);
     assert.is(this.ask('FUSE_RENAME2', parent, payload).length, 0);
   }
 
+  /**
+   * Makes open(2) of a node.
+   * @returns the handle
+   */
   open(nodeid: number, flags = O_RDONLY, by: By = {}): number {
     return this.#reply(
       'fuse_open_out',
@@ -460,6 +502,10 @@ export class MemoryKernel implements ReplyPort, Reads {
     ).fh;
   }
 
+  /**
+   * Makes open(2) with O_CREAT of a free name.
+   * @returns the node id and the handle
+   */
   create(
     parent: number,
     name: string,
@@ -477,7 +523,10 @@ export class MemoryKernel implements ReplyPort, Reads {
     return { nodeid, fh: decode('fuse_open_out', body, sizeOf('fuse_entry_out')).fh };
   }
 
-  /** A read that is answered at once; throws {@link Refused} where it is refused. */
+  /**
+   * Makes a read that is answered at once.
+   * @throws Refused with the errno's name
+   */
   read(fh: number, size = 65536, offset = 0, flags = 0): string {
     const answer = this.#startRead(fh, size, offset, flags).answer;
     assert.ok(answer !== null, 'the read waits');
@@ -485,14 +534,14 @@ export class MemoryKernel implements ReplyPort, Reads {
     return answer.body.toString('latin1');
   }
 
-  /** What sendfile(2) and page faults send: a read into the page cache. */
+  /** Makes a read into the page cache, as sendfile(2) and page faults do. */
   readIntoCache(fh: number, size = 4096): string {
     const { result } = this.#startRead(fh, size, 0, 0, 0);
     assert.is.not(result, undefined, 'the read waits');
     return result!;
   }
 
-  /** A read that may wait. */
+  /** Makes a read that may wait. */
   startRead(fh: number, size = 65536, by: By = {}, offset = 0, flags = 0): Pending {
     return this.#startRead(fh, size, offset, flags, FUSE_READ_LOCKOWNER, by);
   }
@@ -527,6 +576,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     return pending;
   }
 
+  /**
+   * Makes write(2).
+   * @param text one byte a character
+   * @param offset in bytes
+   * @returns the number of bytes written
+   */
   write(fh: number, text: string, offset = 0, flags = 0, by: By = {}): number {
     const data = Buffer.from(text, 'latin1');
     const payload = Buffer.concat([
@@ -536,10 +591,15 @@ export class MemoryKernel implements ReplyPort, Reads {
     return this.#reply('fuse_write_out', this.ask('FUSE_WRITE', 0, payload, by)).size;
   }
 
+  /** Releases a handle, as the last close(2) does. */
   release(fh: number, opcode: 'FUSE_RELEASE' | 'FUSE_RELEASEDIR' = 'FUSE_RELEASE'): void {
     this.ask(opcode, 0, encode('fuse_release_in', { fh }));
   }
 
+  /**
+   * Makes opendir(3) of a node.
+   * @returns the handle
+   */
   opendir(nodeid: number, by: By = {}): number {
     return this.#reply(
       'fuse_open_out',
@@ -547,11 +607,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     ).fh;
   }
 
+  /** Releases a directory's handle. */
   releasedir(fh: number): void {
     this.release(fh, 'FUSE_RELEASEDIR');
   }
 
-  /** One getdents64(2): what fits `size` bytes. */
+  /** Makes one getdents64(2), with the entries that fit `size` bytes. */
   readdir(fh: number, offset = 0, size = 4096): DirectoryEntry[] {
     const body = this.ask('FUSE_READDIR', 0, encode('fuse_read_in', { fh, offset, size }));
     assert.ok(body.length <= size);
@@ -568,11 +629,16 @@ export class MemoryKernel implements ReplyPort, Reads {
     return entries;
   }
 
+  /** Makes statfs(2). */
   statfs(): Values<'fuse_statfs_out'> {
     return this.#reply('fuse_statfs_out', this.ask('FUSE_STATFS', FUSE_ROOT_ID, Buffer.alloc(0)));
   }
 
-  /** poll(2): what it is ready for; 0 and `kh` is woken later. */
+  /**
+   * Makes poll(2).
+   * @param kh the poll key; if the result is 0, the daemon wakes it later
+   * @returns the ready events
+   */
   poll(fh: number, kh: number, flags = FUSE_POLL_SCHEDULE_NOTIFY, events = 0, by: By = {}): number {
     return this.#reply(
       'fuse_poll_out',
@@ -580,16 +646,18 @@ export class MemoryKernel implements ReplyPort, Reads {
     ).revents;
   }
 
-  /** A signal for whoever waits in a read. */
+  /** Sends the signal that interrupts a blocked read. */
   interruptRead({ unique }: Pending): void {
     this.tell('FUSE_INTERRUPT', 0, encode('fuse_interrupt_in', { unique }));
   }
 
+  /** Forgets a node `nlookup` times, by default as often as it was returned. */
   forget(nodeid: number, nlookup = this.known.get(nodeid) ?? 0): void {
     this.#forgotten(nodeid, nlookup);
     this.tell('FUSE_FORGET', nodeid, encode('fuse_forget_in', { nlookup }));
   }
 
+  /** Forgets several nodes in one request. */
   batchForget(nodes: readonly { nodeid: number; nlookup: number }[]): void {
     for (const { nodeid, nlookup } of nodes) this.#forgotten(nodeid, nlookup);
     const parts = [
@@ -599,7 +667,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.tell('FUSE_BATCH_FORGET', 0, Buffer.concat(parts));
   }
 
-  /** As when the kernel needs memory, or is unmounting: everything that is not in use. */
+  /** Forgets all nodes, as when the kernel needs memory or unmounts. */
   forgetAll(): void {
     const nodes = [...this.known].map(([nodeid, nlookup]) => ({ nodeid, nlookup }));
     if (nodes.length > 0) this.batchForget(nodes);
@@ -613,7 +681,10 @@ export class MemoryKernel implements ReplyPort, Reads {
 
   // ---- several calls in one
 
-  /** The names in a directory without `.` and `..`, as `ls -f` shows them. */
+  /**
+   * Returns the names in a directory without `.` and `..`, as `ls -f` shows them.
+   * @param size the buffer of each getdents64(2), in bytes
+   */
   names(nodeid: number, size = 4096): string[] {
     const fh = this.opendir(nodeid);
     const names: string[] = [];
@@ -628,7 +699,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return names;
   }
 
-  /** `cat <path>` of a file that does not block. */
+  /** Reads a file that does not block, as `cat` does. */
   cat(nodeid: number): string {
     const fh = this.open(nodeid);
     const text = this.read(fh);
@@ -636,7 +707,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return text;
   }
 
-  /** `printf text > file`: open with O_TRUNC, one write, close. */
+  /** Writes a file as `printf text > file` does: open with O_TRUNC, one write, close. */
   put(nodeid: number, text: string, flags = O_WRONLY | O_TRUNC): void {
     const fh = this.open(nodeid, flags);
     try {
@@ -646,7 +717,10 @@ export class MemoryKernel implements ReplyPort, Reads {
     }
   }
 
-  /** `printf text > directory/name` of a name that is free; gives its node id. */
+  /**
+   * Makes a file as `printf text > directory/name` does, with a free name.
+   * @returns its node id
+   */
   make(parent: number, name: string, text: string): number {
     const { nodeid, fh } = this.create(parent, name);
     if (text !== '') this.write(fh, text);
@@ -654,7 +728,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     return nodeid;
   }
 
-  /** One event of the kernel's, and who waits is told. */
+  /** Publishes one event of the kernel, and wakes readers if `settles`. */
   event(seqnum: number, more = 'SUBSYSTEM=mem\n'): void {
     this.#publish(`add@/devices/x\nACTION=add\n${more}SEQNUM=${seqnum}\n`);
   }
@@ -667,12 +741,12 @@ export class MemoryKernel implements ReplyPort, Reads {
     if (this.settles) this.settle();
   }
 
-  /** `.status` of `log/` without a request, as numbers. */
+  /** Returns a number of `log/`'s `.status`, without a request. */
   status(key: string): number {
     return Number(this.tree.statusLines().find(([name]) => name === key)![1]);
   }
 
-  /** What must be nothing once nobody has anything any more. */
+  /** Counts that must be 0 once no client holds anything any more. */
   get books(): Record<string, number> {
     const groups = [...this.tree.streams.groups.values()];
     return {
@@ -689,17 +763,20 @@ export class MemoryKernel implements ReplyPort, Reads {
   }
 }
 
-/** Words of 32 bits. */
+/** Returns words of 32 bits as bytes. */
 function words(...values: number[]): Buffer {
   return Buffer.from(Uint32Array.from(values).buffer);
 }
 
-/** A name and its NUL, bytes as characters. */
+/** Returns a name and its NUL, one byte a character. */
 export function cstring(name: string): Buffer {
   return Buffer.from(`${name}\0`, 'latin1');
 }
 
-/** The errno's name that a call is refused with, or 'none'. */
+/**
+ * Calls `call`.
+ * @returns the errno's name that it is refused with, or 'none'
+ */
 export function refusal(call: () => unknown): string {
   try {
     call();
@@ -715,14 +792,14 @@ process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
 
-/** A process that owns directories: it does nothing until it is killed, or this process ends. */
+/** A process that owns directories. It does nothing until it is killed or this process ends. */
 export class Child {
   readonly process: ChildProcess = spawn('sleep', ['1000'], { stdio: 'ignore' });
   alive = true;
 
   constructor() {
     living.add(this.process);
-    this.process.unref(); // a test that fails does not wait for it
+    this.process.unref(); // a failed test does not wait for it
   }
 
   get pid(): number {
@@ -733,7 +810,7 @@ export class Child {
     return { pid: this.pid };
   }
 
-  /** SIGKILL; resolves once it has been waited for, as waitpid(2) returns to its parent. */
+  /** Sends SIGKILL; resolves once this process has waited for it, as after waitpid(2). */
   async die(): Promise<void> {
     if (!this.alive) return;
     this.alive = false;

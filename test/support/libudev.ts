@@ -1,5 +1,9 @@
-/** Messages as udevd sends them, and as nobody should: put together here by hand, apart from the code that is tested. */
+/**
+ * Makes libudev messages for tests, valid as udevd sends them or invalid. It shares no code with
+ * the product.
+ */
 
+/** Fields of `struct udev_monitor_netlink_header`; each has its valid value by default. */
 export interface LibudevFields {
   readonly prefix?: string;
   readonly magic?: number;
@@ -10,10 +14,11 @@ export interface LibudevFields {
   readonly devtype?: number;
   readonly high?: number;
   readonly low?: number;
-  /** Bytes between the header and the properties. */
+  /** The number of bytes between the header and the properties. */
   readonly extra?: number;
 }
 
+/** Returns a message with the given properties, one byte a character. */
 export function libudevMessage(properties: string, fields: LibudevFields = {}): Buffer {
   const block = Buffer.from(properties, 'latin1');
   const header = Buffer.alloc(40 + (fields.extra ?? 0));

@@ -1,7 +1,7 @@
-/** A logger whose messages a test looks at. */
+/** A logger whose messages a test can read. */
 import type { Logger } from '../../fs/shared/logger.js';
 
-/** Puts each message, but for those of level debug, into a list. */
+/** Returns a logger that appends each message, except of level debug, to `messages`. */
 export function collecting(messages: string[]): Logger {
   const add = (message: string): void => void messages.push(message);
   return {

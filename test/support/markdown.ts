@@ -1,18 +1,20 @@
 /**
- * The documents' fenced blocks, and how an expected output is compared with a real one. The conventions:
+ * Parses the fenced blocks of the documents, and compares expected output with real output. The
+ * conventions:
  *
  *     ```console              a session of bash, run by test/mounted/docs
  *     $ command               its input; a line that begins with `> ` continues the one before
  *     output                  the expected output up to the next command, standard error included
- *     ```console not-run      commands that no test can run; the test has a list of them (sh not-run too)
+ *     ```console not-run      commands that no test can run; the test lists them (sh not-run too)
  *     ```python client.py     a file that the next session finds in its directory
  *     <!-- test: mount OPTIONS -->      the options of the document's `eventfs mount`
  *     <!-- test: prepare COMMAND -->    a command before that
  *     <!-- test: run COMMAND -->        a command that the reader does not see
  *     <!-- test: copy -->               the session begins in a copy of the project
  *
- * In an expected output `...` is any text, and a line of it any lines. A number of three or more digits is any number, a time as in
- * `Nov 23 18:49` any time, and blanks are as wide as they like.
+ * In an expected output, `...` stands for any text, and a line `...` for any lines. A number of
+ * three or more digits stands for any number, and a time as in `Nov 23 18:49` for any time. The
+ * number of blanks does not matter.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,11 +22,11 @@ import { PROJECT } from './project.js';
 
 /** A fenced block. */
 export interface Block {
-  /** The line of its opening fence, from 1. */
+  /** The line number of its opening fence, from 1. */
   readonly line: number;
-  /** The first word behind the fence, or ''. */
+  /** The first word after the fence, or ''. */
   readonly language: string;
-  /** The other words behind the fence. */
+  /** The other words after the fence. */
   readonly info: string;
   readonly lines: readonly string[];
 }
@@ -43,6 +45,7 @@ export interface ShownFile {
   readonly text: string;
 }
 
+/** A document's session: its commands and files, and the options of its mount. */
 export interface Session {
   readonly prepare: readonly string[];
   readonly mountOptions: string;
@@ -64,11 +67,18 @@ export function documents(): string[] {
   return [...top, ...below('docs'), ...below('examples')].sort();
 }
 
+/**
+ * Reads a document.
+ * @param path from the project's root
+ */
 export function readDocument(path: string): string {
   return readFileSync(join(PROJECT, path), 'utf8');
 }
 
-/** Splits a document into its fenced blocks. */
+/**
+ * Splits a document into its fenced blocks.
+ * @throws Error if a block has no end
+ */
 export function blocks(markdown: string): Block[] {
   const found: Block[] = [];
   const lines = markdown.split('\n');
@@ -84,14 +94,15 @@ export function blocks(markdown: string): Block[] {
   return found;
 }
 
-/** Whether a block holds commands that no test runs. */
+/** Returns true if a block holds commands that no test runs. */
 export function isNotRun({ info }: Block): boolean {
   return info === 'not-run';
 }
 
 /**
  * Reads a document's session: all of its console blocks, run one after the other in one shell.
- * @returns undefined if it has none
+ * @returns undefined if the document has no session
+ * @throws Error if output stands before the first command of a block
  */
 export function sessionOf(markdown: string): Session | undefined {
   const directives = [...markdown.matchAll(/^<!-- test: (\w+) ?(.*?) ?-->$/gm)];
@@ -137,7 +148,7 @@ function steps({ line, lines }: Block): Step[] {
   return found;
 }
 
-/** Whether an output is the expected one. */
+/** Returns true if `output` matches the expected lines. */
 export function fits(expected: readonly string[], output: string): boolean {
   const pattern = expected
     .map((line) => (line === '...' ? '(?:.*\\n)*?' : `${linePattern(line)} *\\n`))

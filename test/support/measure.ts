@@ -1,14 +1,20 @@
-/** The programs of test/programs that measure: a test asserts on what one finds, where the benchmarks print it. */
+/**
+ * Runs the measuring programs of test/programs. A test asserts on a result that a benchmark prints.
+ */
 import * as assert from 'uvu/assert';
 import { join } from 'node:path';
 import { PROJECT, run } from './daemon.js';
 
-/** The path of a program, which `buildClients` builds. */
+/** Returns the path of a program that `buildClients` builds. */
 export function measuring(name: string): string {
   return join(PROJECT, 'test/build', name);
 }
 
-/** Runs one to its end, which must be a good one; gives the `name=value` words that it prints. */
+/**
+ * Runs a program to its end.
+ * @returns the `name=value` words that it prints
+ * @throws AssertionError if its exit code is not 0
+ */
 export async function measure(
   name: string,
   args: readonly (string | number)[],

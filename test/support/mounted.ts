@@ -13,10 +13,14 @@ import { type Suite, suite } from './suite.js';
 
 /** The daemon of the suite that runs. */
 export let daemon: Daemon;
-/** A shell that lives as long as the suite: the owner of what `directory` makes. */
+/** A shell that lives as long as the suite: it owns the directories that `directory` makes. */
 export let shell: Shell;
 
-/** A suite with a daemon, which has no reason to complain. Ends with a test that nothing has stayed open. */
+/**
+ * Makes a suite with a daemon. Its last test checks that no file has stayed open, and that the
+ * daemon's log shows no unexpected error.
+ * @param args options of `eventfs mount`
+ */
 export function mounted(name: string, args?: readonly string[], setting?: DaemonSetting): Suite {
   const tests = suite(name);
   tests.before(async () => {
@@ -38,7 +42,7 @@ export function mounted(name: string, args?: readonly string[], setting?: Daemon
   };
   const test = (sentence: string, body: () => Promise<void> | void, timeoutMs?: number): void => {
     const alone = async (): Promise<void> => {
-      await killClients(); // of a test that failed
+      await killClients(); // clients of a test that failed
       await body();
     };
     tests(sentence, alone, timeoutMs);
@@ -48,7 +52,11 @@ export function mounted(name: string, args?: readonly string[], setting?: Daemon
 
 let serial = 0;
 
-/** Makes a new directory of the shell's; gives its path. */
+/**
+ * Makes a new directory that the shell owns.
+ * @param mode octal
+ * @returns its path
+ */
 export async function directory(mode = '0755'): Promise<string> {
   const path = `${daemon.path}/${shell.pid}.${++serial}`;
   const { code, out } = await shell.run(`mkdir -m ${mode} ${path}`);
@@ -56,7 +64,10 @@ export async function directory(mode = '0755'): Promise<string> {
   return path;
 }
 
-/** Resolves once no file of the mount is open, and no blocked read holds a slot or is charged. */
+/**
+ * Resolves once no file of the mount is open, and no blocked read holds a slot or is charged.
+ * @throws Error after 5 s
+ */
 export async function nothingIsOpen(): Promise<void> {
   const held = (): Readonly<Record<string, string | undefined>> => {
     const { HANDLES, STREAMS, PARKED, QUOTA_MOUNT } = statusOf(`${daemon.path}/log`);

@@ -1,6 +1,6 @@
 /**
- * Commands as another user than root. A clone may be in a home of mode 0700, where no other user can
- * run a file of it: such a command runs copies, which every user can read.
+ * Runs commands as another user than root. If the clone is in a home of mode 0700, no other user
+ * can run a file of it: such a command runs copies, which every user can read.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -17,12 +17,11 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { PROJECT } from './project.js';
 
-/** The user that owns nothing, and its group. */
+/** The user id, and group id, of the user nobody. */
 export const NOBODY = 65534;
 
 /**
- * A command that runs another one as a user.
- *
+ * Returns a command that runs another one as a user.
  * @param groups the supplementary groups
  */
 export function asUser(uid: number, gid = uid, groups: readonly number[] = []): string[] {
@@ -30,13 +29,16 @@ export function asUser(uid: number, gid = uid, groups: readonly number[] = []): 
   return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...supplementary];
 }
 
-/** A command that runs another one as a user without any rights. */
+/** A command that runs another one as an unprivileged user. */
 export const AS_NOBODY: readonly string[] = asUser(NOBODY);
 
-/** The same, and no program that it runs can get a capability. */
+/** The same, and no program that it runs can gain a capability. */
 export const AS_NOBODY_FOR_EVER: readonly string[] = [...AS_NOBODY, '--bounding-set', '-all'];
 
-/** A directory that every user can get through; the runner removes its own. */
+/**
+ * The directory for copies, which every user can search. The runner removes those in its own
+ * directory.
+ */
 let place: string | undefined;
 function placeForOthers(): string {
   if (place === undefined) {
@@ -48,8 +50,7 @@ function placeForOthers(): string {
 }
 
 /**
- * Copies a program to where every user can run it, once for each test file.
- *
+ * Copies a program to a directory where every user can run it, once for each test file.
  * @returns the copy's path, with the same last component
  */
 export function forOthers(program: string): string {
@@ -62,14 +63,17 @@ export function forOthers(program: string): string {
   return copy;
 }
 
-/** Node.js for every user: the one that runs this, or a copy where others can't reach that. */
+/**
+ * Returns the path of a Node.js that every user can run: this process's, or a copy if other users
+ * can't reach that.
+ */
 export function nodeForOthers(): string {
   return isForOthers(process.execPath) ? process.execPath : forOthers(process.execPath);
 }
 
 /**
- * Copies what `eventfs` needs to run to where every user can read it, once for each test file.
- *
+ * Copies the files that `eventfs` needs to a directory that every user can read, once for each test
+ * file.
  * @returns the copy's root
  */
 export function projectForOthers(): string {
@@ -91,15 +95,14 @@ export function projectForOthers(): string {
   return root;
 }
 
-/** `eventfs` as a command that every user can run; the command's arguments go behind it. */
+/** Returns `eventfs` as a command that every user can run, without arguments. */
 export function eventfsForOthers(): readonly string[] {
   return [nodeForOthers(), join(projectForOthers(), 'bin/eventfs')];
 }
 
 /**
- * Refuses a command that another user runs and that names a file of the clone: it works where the
- * clone is readable, and fails on a machine where it is not.
- *
+ * Refuses a command that another user runs and that names a file of the clone. It would work where
+ * every user can read the clone, and fail on a machine where others can't.
  * @throws Error
  */
 export function refuseUnreadable(command: readonly string[]): void {
@@ -111,7 +114,9 @@ export function refuseUnreadable(command: readonly string[]): void {
   }
 }
 
-/** Whether every user can run a program: its mode, and those of the directories above it. */
+/**
+ * Returns true if every user can run a program, by its mode and those of the directories above it.
+ */
 function isForOthers(program: string): boolean {
   if ((statSync(program).mode & 0o005) !== 0o005) return false;
   for (let at = dirname(program); ; at = dirname(at)) {
@@ -120,12 +125,12 @@ function isForOthers(program: string): boolean {
   }
 }
 
-/** The npm packages that `eventfs` loads, with what these load. */
+/** Returns the npm packages that `eventfs` loads, with their dependencies. */
 function packages(): string[] {
   const found = new Set<string>();
   const add = (directory: string): void => {
     const file = join(PROJECT, directory, 'package.json');
-    if (!existsSync(file)) return; // an optional one, or one that lies in its user's directory
+    if (!existsSync(file)) return; // optional, or installed above
     const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<
       string,
       Record<string, string> | undefined

@@ -1,13 +1,18 @@
-/** Whom a process may name as the owner of a directory, without a mount. */
+/** Tests without a mount which process a caller may name as the owner of a directory. */
 import * as assert from 'uvu/assert';
 import { Errno, FsError } from '../../fs/shared/errors.js';
 import { Owners } from '../../fs/owners/owners.js';
 
-/** What becomes of a directory that `caller` makes for `target`. */
+/**
+ * Asks whether `caller` may make a directory that `target` owns.
+ * @param target a PID
+ * @param caller a PID
+ * @returns `ok`, or the errno's name
+ */
 export function named(target: number, caller: number): string {
   const owners = new Owners();
   try {
-    const { uid, gid } = { uid: 0, gid: 0 }; // what decides is read from /proc
+    const { uid, gid } = { uid: 0, gid: 0 }; // the check reads /proc instead
     const found = owners.named(target, { uid, gid, pid: caller });
     assert.is(found.pid, target);
     return 'ok';

@@ -1,13 +1,16 @@
-/** Where the project's files are. */
+/** The paths of the project's files. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The project's root: this file is compiled to dist/test/support/. */
+/** The project's root. This file is compiled to dist/test/support/. */
 export const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 export const EVENTFS = join(PROJECT, 'bin/eventfs');
 export const EMIT_HELPER = join(PROJECT, 'build/Release/eventfs-emit');
 
-/** A module of test/support/preloads, for `node --import`: it changes a daemon before that starts. */
+/**
+ * Returns the path of a module of test/support/preloads, for `node --import`. It changes a daemon
+ * before the daemon starts.
+ */
 export function preload(name: string): string {
   return join(PROJECT, 'dist/test/support/preloads', `${name}.js`);
 }

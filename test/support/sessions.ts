@@ -1,6 +1,6 @@
 /**
- * Runs the commands of a document in one shell, as root, on a mount of its own at /dev/events: the daemon and the shell see a
- * /dev, a /run and a network that nothing else uses.
+ * Runs a document's commands in one shell, as root, on a mount at /dev/events. No other process
+ * uses the /dev, the /run and the network that the daemon and the shell see.
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -19,13 +19,13 @@ import { OWN_MOUNTS, enter } from './apart.js';
 import { type Daemon, PROJECT, startDaemon, until, within } from './daemon.js';
 import { type Session, type Step, fits } from './markdown.js';
 
-/** How long one command may take, and how long a background job may take to print. */
+/** The time limit of one command; below, the time limit for a background job's output. */
 const COMMAND_MS = 180_000;
 const LATE_OUTPUT_MS = 10_000;
 /** The file by which make knows whether the packages are those of package-lock.json. */
 const PACKAGE_LIST = '.package-lock.json';
 
-/** Starts the document's daemon where nothing else on the machine sees it. */
+/** Starts the document's daemon in namespaces of its own. */
 function startApart({ prepare, mountOptions }: Session): Promise<Daemon> {
   const before = [OWN_MOUNTS, 'mkdir /dev/events', 'ln -s /proc/self/fd /dev/fd', ...prepare].join(
     '; ',
@@ -45,7 +45,8 @@ function copyProject(to: string): void {
     filter,
   });
   symlinkSync(join(PROJECT, 'build'), join(to, 'build'));
-  // A directory of links, and none of its own: npm would empty the project's. Its list is new, so that make does not ask npm.
+  // A new directory of links: npm would empty the project's own if it were a link. The package list
+  // is copied, with a new time, so that make does not call npm.
   mkdirSync(join(to, 'node_modules'));
   for (const name of readdirSync(join(PROJECT, 'node_modules'))) {
     if (name === PACKAGE_LIST)
@@ -57,19 +58,26 @@ function copyProject(to: string): void {
   }
 }
 
-/** A shell without a terminal names the line of a command, and reports killed jobs. This takes both out. */
+/**
+ * Removes the line number of a command and reports of killed jobs, which only a shell without a
+ * terminal prints.
+ */
 function asOnTerminal(output: string): string {
   return output
     .replaceAll(/^bash: line \d+: +\d+ (?:Killed|Terminated|Hangup).*\n/gm, '')
     .replaceAll(/^bash: line \d+: /gm, 'bash: ');
 }
 
-/** A shell that takes commands one after the other. It keeps the output of one, background jobs included, until the next. */
+/**
+ * A shell that runs commands one after the other. It keeps a command's output, background jobs
+ * included, until the next command.
+ */
 class Terminal {
   readonly #process: ChildProcess;
   #output = '';
   #serial = 0;
 
+  /** @param command runs the shell */
   constructor(command: readonly string[]) {
     this.#process = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#output += chunk.toString()));
@@ -80,7 +88,7 @@ class Terminal {
     return asOnTerminal(this.#output.replaceAll(/^done-\d+\n/gm, ''));
   }
 
-  /** Runs a command to its end. Its background jobs may go on. */
+  /** Runs a command to its end. Its background jobs may continue. */
   async run(command: string): Promise<void> {
     const mark = `done-${++this.#serial}`;
     this.#output = '';
@@ -88,7 +96,7 @@ class Terminal {
     await until(() => this.#output.includes(`${mark}\n`), `'${command}' did not end`, COMMAND_MS);
   }
 
-  /** Ends it and its background jobs. */
+  /** Ends the background jobs and the shell. */
   async end(): Promise<void> {
     await this.run('kill $(jobs -p) 2>/dev/null; wait').catch(() => undefined);
     const gone = new Promise((done) => this.#process.once('exit', done));
@@ -97,7 +105,10 @@ class Terminal {
   }
 }
 
-/** Runs one command. @throws AssertionError if its output does not fit */
+/**
+ * Runs one command.
+ * @throws AssertionError if its output does not fit
+ */
 async function run(
   terminal: Terminal,
   path: string,
@@ -113,11 +124,12 @@ async function run(
 }
 
 /**
- * Runs a document's session, each command with a time limit. Events of the machine's real devices come to each mount, and may stand
- * between those that the document shows: so a session fails only if it fails each time.
- * @param path the document's, for messages
- * @param most how many times to try
- * @throws AssertionError for the first command whose output does not fit, at the first try
+ * Runs a document's session, each command with a time limit. Events of the machine's real devices
+ * come to each mount, and may appear between those that the document shows. So a session fails only
+ * if every try fails.
+ * @param path the document's path, for messages
+ * @param most the largest number of tries
+ * @throws AssertionError for the first command whose output did not fit at the first try
  */
 export async function runSession(path: string, session: Session, most = 3): Promise<void> {
   const errors: unknown[] = [];

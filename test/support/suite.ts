@@ -1,33 +1,38 @@
 /**
- * Tests in uvu's suites, each with a time limit: a test that hangs fails. Where a test has failed, the file ends what it has
- * left, and itself: shells, actors, readers, daemons, timers and servers would keep it alive.
+ * Adds a time limit to each test of uvu's suites, so that a test that hangs fails. If a test has
+ * failed, the file ends the processes that it has started, and itself. Otherwise shells, actors,
+ * readers, daemons, timers and servers would keep it alive.
  */
 import { suite as uvuSuite, type Test } from 'uvu';
 import { within } from './daemon.js';
 import { endDescendants } from './descendants.js';
 
 const TIMEOUT_MS = 30_000;
-/** How long a file in which a test has failed may stay alive once all that it has started is dead. */
+/** The time until a file with a failed test exits, once all its processes are dead. */
 const LINGER_MS = 1000;
 
+/** A suite whose tests have a time limit. */
 export interface Suite {
   (name: string, body: () => Promise<void> | void, timeoutMs?: number): void;
-  /** A test that fails for a reason that is known: not run, but counted. */
+  /** Registers a test that fails for a known reason. It does not run, but counts as skipped. */
   readonly skip: (name: string, body: () => Promise<void> | void) => void;
   readonly before: (hook: () => Promise<void> | void) => void;
   readonly after: (hook: () => Promise<void> | void) => void;
   readonly run: () => void;
 }
 
-/** Tests that run, where not all do: a pattern of their sentences, in the environment's EVENTFS_TEST_NAMES. */
+/** Selects the tests to run: a pattern of their sentences, from EVENTFS_TEST_NAMES. */
 const NAMES = new RegExp(process.env.EVENTFS_TEST_NAMES ?? '');
 
-/** Suites of this file that have not ended. */
+/** The number of suites of this file that have not ended. */
 let running = 0;
-/** Whether a test or a hook of this file has failed. */
+/** True if a test or a hook of this file has failed. */
 let hasFailed = false;
 
-/** A suite whose tests read as sentences: `directory('vanishes when its owner dies', ...)`. */
+/**
+ * Makes a suite whose tests read as sentences: `directory('vanishes when its owner dies', ...)`.
+ * @param name the subject of the sentences
+ */
 export function suite(name: string): Suite {
   const inner: Test = uvuSuite(name);
   const test = (
@@ -48,7 +53,7 @@ export function suite(name: string): Suite {
   return Object.assign(test, {
     skip: (sentence: string, body: () => Promise<void> | void) =>
       inner.skip(sentence, async () => body()),
-    // uvu runs no test after an error of `before`, and does not say the error.
+    // uvu runs no test after an error of `before`, and does not print the error.
     before: (hook: () => Promise<void> | void) =>
       inner.before(async () => {
         try {
@@ -58,7 +63,7 @@ export function suite(name: string): Suite {
           throw error;
         }
       }),
-    // An error of `after` would end the file, without the other hooks and without a count.
+    // An error of `after` would end the file, without the other hooks and the counts.
     after: (hook: () => Promise<void> | void) =>
       inner.after(async () => {
         try {
@@ -75,7 +80,7 @@ export function suite(name: string): Suite {
   });
 }
 
-/** Says an error of a hook; the file fails by its exit code, whatever its tests have counted. */
+/** Prints an error of a hook. The file's exit code becomes 1, whatever its tests have counted. */
 function tellOfHook(which: string, error: unknown): void {
   console.error(
     `\n  FAIL  ${which}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
@@ -84,10 +89,10 @@ function tellOfHook(which: string, error: unknown): void {
   hasFailed = true;
 }
 
-/** After the last hook of the last suite. */
+/** Ends this file's processes after the last hook of the last suite, if a test has failed. */
 async function endOfSuite(): Promise<void> {
   if (--running > 0 || !hasFailed) return;
   await endDescendants();
-  // Timers and servers are nothing that can be found; uvu has said its counts by then.
+  // Timers and servers can't be found and ended; uvu has printed its counts by then.
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }

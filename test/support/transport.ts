@@ -1,8 +1,8 @@
-/** io_uring as the transport: whether the machine has it, and what a test that needs it says where it has not. */
+/** Says whether the machine has FUSE over io_uring, and why a test that needs it can't run. */
 import { writeFileSync } from 'node:fs';
 import { RING_PARAMETER, isRingOffered } from '../../fs/shared/kernel/ring-parameter.js';
 
-/** Why tests of it can't run; null when they can. */
+/** Returns the reason why tests of io_uring can't run; null if they can. */
 export function missingRing(): string | null {
   const offered = isRingOffered();
   if (offered === undefined)
@@ -10,7 +10,10 @@ export function missingRing(): string | null {
   return offered ? null : `FUSE over io_uring is switched off (try echo Y > ${RING_PARAMETER})`;
 }
 
-/** Switches it on for as long as `work` takes, where it is off and we may. */
+/**
+ * Runs `work` with FUSE over io_uring switched on, if it is off and this process may switch it.
+ * Switches it off afterwards.
+ */
 export async function withRing<T>(work: () => Promise<T>): Promise<T> {
   if (isRingOffered() !== false || !set('Y')) return work();
   try {

@@ -1,10 +1,13 @@
-/** Programs that watch a directory with inotify: Debian's inotifywait, and test/programs/watcher.c for what that can't show. */
+/**
+ * Programs that watch a directory with inotify: Debian's inotifywait, and test/programs/watcher.c
+ * for cases that inotifywait can't show.
+ */
 import { childrenOf } from './actor.js';
 import { compile, spawnClient } from './clients.js';
 import { until, within } from './daemon.js';
 import type { ChildProcess } from 'node:child_process';
 
-/** What our own program can do. */
+/** The modes of test/programs/watcher.c. */
 export type How =
   | 'path'
   | 'dot'
@@ -21,19 +24,21 @@ export type How =
   | 'many'
   | 'dups';
 
-/** A daemon's helper, or 0 when it has none now. */
+/** Returns the PID of a daemon's helper, or 0 if it has none now. */
 export function helperOf(daemon: number): number {
   return childrenOf(daemon)[0] ?? 0;
 }
 
-/** How long a notice may take on a busy machine. */
+/** The longest wait for a notice on a busy machine. */
 const PATIENCE_MS = 20_000;
 
+/** A watching process and its output. */
 export class Watcher {
   readonly process: ChildProcess;
   #text = '';
   readonly #closed: Promise<void>;
 
+  /** @param command the watching program and its arguments */
   constructor(command: readonly string[]) {
     this.process = spawnClient(command, ['pipe', 'pipe', 'pipe']);
     for (const stream of [this.process.stdout!, this.process.stderr!]) {
@@ -43,7 +48,11 @@ export class Watcher {
     this.#closed = new Promise((done) => this.process.once('close', () => done()));
   }
 
-  /** Our own, once the watch is there. */
+  /**
+   * Starts test/programs/watcher.c, and resolves once it watches.
+   * @param more further arguments
+   * @param under a command that runs it
+   */
   static async on(
     path: string,
     how: How = 'path',
@@ -55,7 +64,7 @@ export class Watcher {
     return watcher;
   }
 
-  /** Debian's inotifywait, once the watch is there. */
+  /** Starts Debian's inotifywait, and resolves once it watches. */
   static async inotifywait(path: string, ...events: readonly string[]): Promise<Watcher> {
     const options = events.flatMap((event) => ['-e', event]);
     const watcher = new Watcher(['inotifywait', '-m', '--format', '%e %f', ...options, path]);
@@ -63,17 +72,21 @@ export class Watcher {
     return watcher;
   }
 
-  /** All lines that begin with one of these words. */
+  /** Returns all lines that begin with one of these words. */
   heard(...words: readonly string[]): string[] {
     return this.#text.split('\n').filter((line) => words.includes(line.split(/[ ,]/)[0]));
   }
 
-  /** The names in its IN_CREATEs, in order. */
+  /** The names of its IN_CREATE events, in order. */
   get created(): string[] {
     return this.heard('CREATE').map((line) => line.slice('CREATE '.length));
   }
 
-  /** Resolves once it has heard of that many new names, to those. */
+  /**
+   * Resolves once the watcher has heard of `count` new names.
+   * @returns all names so far
+   * @throws Error after 20 s
+   */
   async creates(count: number): Promise<string[]> {
     await until(
       () => this.created.length >= count,
@@ -83,6 +96,10 @@ export class Watcher {
     return this.created;
   }
 
+  /**
+   * Resolves once the output matches `what`.
+   * @throws Error after 20 s
+   */
   async says(what: RegExp): Promise<RegExpExecArray> {
     const found = await until(
       () => what.exec(this.#text),
@@ -92,11 +109,12 @@ export class Watcher {
     return found!;
   }
 
+  /** Writes a line to its standard input. */
   tell(line: string): void {
     this.process.stdin!.write(`${line}\n`);
   }
 
-  /** Ends it, and its child if that is who listens. */
+  /** Ends the watcher, and its child if the child is the one that watches. */
   async end(): Promise<void> {
     this.process.stdin!.end();
     const pid = /^pid (\d+)$/m.exec(this.#text)?.[1];

@@ -1,17 +1,17 @@
 /**
- * Loaded into a daemon (node --import): getxattr(2) of some names has a reply that the kernel does not take, as a mistake in the
- * daemon would.
+ * Loaded into a daemon (node --import): makes getxattr(2) of some names return a reply that the
+ * kernel rejects, as a bug in the daemon would.
  */
 import { ControlWord } from '#native';
 import { ReplySink } from '../../../fs/drivers/devfuse/reply-sink.js';
 import { InHeader, Opcode } from '../../../fs/fuse/abi.js';
 import { Session } from '../../../fs/fuse/session.js';
 
-/** Where the name stands: behind fuse_in_header and fuse_getxattr_in. */
+/** The offset of the name: after fuse_in_header and fuse_getxattr_in. */
 const NAME_AT = 48;
 const NOT_IN_THE_LOG = 2 ** 32 - 64;
 
-/** Whether the next read has bytes that are not in the log. */
+/** True if the next read refers to bytes outside the log. */
 let isNextAstray = false;
 
 /* eslint-disable @typescript-eslint/unbound-method -- they are called with their own `this` */

@@ -1,4 +1,7 @@
-/** Loaded into a daemon (node --import): whenever it asks the kernel for its last SEQNUM, an event has come just before. */
+/**
+ * Loaded into a daemon (node --import): makes the kernel send an event just before each time that
+ * the daemon reads the last SEQNUM.
+ */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
