@@ -24,6 +24,7 @@ export type DaemonKey =
   | 'EVENTS'
   | 'BYTES'
   | 'MEMORY'
+  | 'READS'
   | `MOST_${Uppercase<Item>}`
   | 'REFUSED'
   | `REFUSED_${Uppercase<Limit>}`

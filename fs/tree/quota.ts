@@ -594,6 +594,7 @@ export class QuotaLedger {
       ['EVENTS', mount.events],
       ['BYTES', mount.bytes],
       ['MEMORY', mount.memory],
+      ['READS', mount.reads],
       ...ITEMS.map((item) => [`MOST_${upperCase(item)}`, mostText(mount.bounds[item])] as const),
       ['REFUSED', this.refused],
       ...[...this.refusedBy].map(

@@ -70,12 +70,12 @@ export async function directory(mode = '0755'): Promise<string> {
  */
 export async function nothingIsOpen(): Promise<void> {
   const held = (): Readonly<Record<string, string | undefined>> => {
-    const { HANDLES, STREAMS, PARKED, QUOTA_MOUNT } = statusOf(`${daemon.path}/log`);
+    const { HANDLES, STREAMS, PARKED, READS } = statusOf(`${daemon.path}/log`);
     return {
       HANDLES,
       STREAMS,
       PARKED: PARKED ?? '0',
-      READS: / reads=(\d+)\//.exec(QUOTA_MOUNT ?? '')?.[1] ?? '0',
+      READS,
     };
   };
   await until(
