@@ -90,7 +90,7 @@ const LARGEST_WRITE = 128 * 1024;
  * next write takes the rest.
  */
 const MOST_RECORDS = 256;
-const MOST_MS = 0.25;
+const MOST_MS = 1;
 
 /**
  * An open `publish`.
