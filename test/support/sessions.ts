@@ -150,7 +150,7 @@ async function runOnce(path: string, session: Session): Promise<void> {
   const terminal = new Terminal([...enter(daemon.pid), 'bash']);
   try {
     await terminal.run(
-      `exec 2>&1; cd ${directory}; PATH=${PROJECT}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT`,
+      `exec 2>&1; cd ${directory}; PATH=${PROJECT}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT CI MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES`,
     );
     for (const part of session.parts) {
       if ('file' in part) writeFileSync(join(directory, part.file), part.text);
