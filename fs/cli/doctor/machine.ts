@@ -191,19 +191,18 @@ const MANAGERS: Readonly<Record<string, string>> = {
     'events are here while it works on them; an action can tell when it has done (examples/eventfs.act)',
 };
 
-/** Finds a running device manager; at most one is reported. */
+/** Finds the device managers that run: one finding for each program. */
 export function checkManagers(): Finding[] {
-  const found = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      const name = commOf(pid);
-      return name in MANAGERS
-        ? [{ level: 'ok' as const, what: `${name} (pid ${pid}) is running: ${MANAGERS[name]}` }]
-        : [];
-    });
-  return found.length > 0
-    ? found.slice(0, 1)
-    : [{ level: 'ok', what: 'no other device manager is running' }];
+  const pids = new Map<string, string>(); // by name: a manager may have worker processes
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const name = commOf(pid);
+    if (name in MANAGERS && !pids.has(name)) pids.set(name, pid);
+  }
+  if (pids.size === 0) return [{ level: 'ok', what: 'no other device manager is running' }];
+  return [...pids].map(([name, pid]) => ({
+    level: 'ok',
+    what: `${name} (pid ${pid}) is running: ${MANAGERS[name]}`,
+  }));
 }
 
 function commOf(pid: string): string {

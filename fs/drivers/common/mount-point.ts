@@ -1,5 +1,5 @@
 /** Mounts and unmounts for both drivers. Its errors tell the user what to do. */
-import { statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
 import { detachAll } from '../../client/unmount.js';
@@ -89,6 +89,7 @@ export function mountFuse(path: string, source: string): number {
   try {
     mount(source, path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
   } catch (error) {
+    closeSync(fd);
     if (isSystemError(error)) throw UserError.from(error, path, MOUNT_HINTS);
     throw error;
   }

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   writeFileSync,
+  renameSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -414,20 +415,21 @@ for (const [what, under, level, finding, mend] of WARNINGS) {
 }
 
 command(
-  'names another device manager that runs, and a daemon in another PID namespace',
+  'names each device manager that runs once, and a daemon in another PID namespace',
   async () => {
-    const program = join(
-      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')),
-      'mdevd',
+    const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-'));
+    const running = ['mdevd', 'vdevd', 'vdevd'].map((name) => {
+      copyFileSync('/bin/sleep', join(folder, `${name}.new`));
+      chmodSync(join(folder, `${name}.new`), 0o755);
+      renameSync(join(folder, `${name}.new`), join(folder, name)); // a running one is busy
+      return spawn(join(folder, name), ['100']);
+    });
+    const managers = (await findings(daemon.path)).flatMap(
+      ({ what }) => /^(\w+) \(pid \d+\) is running: /.exec(what)?.[1] ?? [],
     );
-    copyFileSync('/bin/sleep', program);
-    chmodSync(program, 0o755);
-    const manager = spawn(program, ['100']);
-    assert.match(
-      (await findings(daemon.path)).map(({ what }) => what).join('\n'),
-      /^(mdevd|mdev|systemd-udevd|udevd|vdevd) \(pid \d+\) is running: /m,
-    );
-    manager.kill();
+    for (const name of ['mdevd', 'vdevd'])
+      assert.is(managers.filter((other) => other === name).length, 1, name);
+    for (const manager of running) manager.kill();
     const apart = await findings(daemon.path, ['unshare', '--pid', '--fork', '--mount-proc']);
     assert.is(
       apart.find(({ what }) => what.startsWith('the daemon is in another PID namespace'))?.level,

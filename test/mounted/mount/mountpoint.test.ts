@@ -1,6 +1,7 @@
 /** Where eventfs may be mounted, and what people are told when it may not. */
 import * as assert from 'uvu/assert';
 import {
+  readdirSync,
   chmodSync,
   closeSync,
   mkdirSync,
@@ -15,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { mount as mountFilesystem, openFuse, unmount } from '#native';
+import { mountFuse } from '../../../fs/drivers/common/mount-point.js';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { reach, untilAlone } from '../../support/actor.js';
 import {
@@ -367,6 +369,13 @@ command('lets a directory be mounted on again at once', async () => {
     assert.is(daemon.log(), '');
     await until(() => !isMounted(path), 'it stayed');
   }
+});
+
+command('that the kernel refuses leaves no descriptor open', () => {
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  const before = open();
+  assert.throws(() => mountFuse('/nowhere', 'eventfs'), /\/nowhere/);
+  assert.is(open(), before);
 });
 
 command.run();
