@@ -4,6 +4,7 @@ import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
 import { detachAll } from '../../client/unmount.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
+import { type Connection, isSameConnection } from '../../shared/kernel/connection.js';
 import { MOUNT_TYPE, mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/logger.js';
 
@@ -97,11 +98,13 @@ export function mountFuse(path: string, source: string): number {
 }
 
 /**
- * Detaches every mount of a device when its daemon ends. The log names each mount that stays.
- * @param minor the device's minor number
+ * Detaches every mount of a connection when its daemon ends. The log names each mount that stays.
+ * If the kernel has given the device number to another filesystem since, there is nothing to do:
+ * all mounts of this connection are gone.
  */
-export function detachOrTell(minor: number, logger: Logger): void {
-  for (const path of detachAll(minor))
+export function detachOrTell(connection: Connection, logger: Logger): void {
+  if (!isSameConnection(connection)) return;
+  for (const path of detachAll(connection.minor))
     logger.warn(
       `${path}: its mount stays, beneath another one (try umount there once that is gone)`,
     );

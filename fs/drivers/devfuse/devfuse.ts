@@ -11,7 +11,8 @@
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
 import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
-import { DEFAULT_MOUNT_SOURCE, mountedAt } from '../../shared/kernel/mountinfo.js';
+import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
+import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import { RequestTracer } from '../../fuse/request-tracer.js';
 import type { Logger } from '../../shared/logger.js';
@@ -67,7 +68,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   /** Raises inotify events while the tree is mounted. */
   #notifier: Notifier | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
-  #connection = -1;
+  #connection: Connection = NO_CONNECTION;
 
   /** @param noteRequest called for each request before the driver serves it */
   constructor(
@@ -112,7 +113,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   async mount(path: string, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.logger);
     const fd = mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
-    this.#connection = mountedAt(path)?.minor ?? -1;
+    this.#connection = connectionAt(path);
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(
@@ -153,7 +154,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
       });
     });
     const channel = this.#channel!;
-    this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection);
+    this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
     channel.start();
     await negotiated;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
@@ -163,7 +164,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         this.logger,
         this.trace,
         path,
-        this.#connection,
+        this.#connection.minor,
       );
   }
 

@@ -15,7 +15,7 @@ import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
 import { Errno, FsError, UserError, isSystemError } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
-import { mountedAt } from '../../shared/kernel/mountinfo.js';
+import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
@@ -97,7 +97,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   #ending = false;
   #session: LibfuseSession | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
-  #connection = -1;
+  #connection: Connection = NO_CONNECTION;
   /** The descriptor of libfuse's /dev/fuse, which is open as long as libfuse serves. */
   #descriptor = -1;
   #looking: NodeJS.Timeout | null = null;
@@ -148,7 +148,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
       if (error instanceof UserError) throw error;
       throw new UserError(`${path}: libfuse could not mount (${MOUNT_HINTS.EPERM})`, true);
     }
-    this.#connection = mountedAt(path)?.minor ?? -1;
+    this.#connection = connectionAt(path);
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
     this.#idle = new Set(stackWaiters());
     this.#looking = setInterval(() => this.#look(onEnd), LOOK_EVERY_MS);

@@ -31,6 +31,7 @@ import { asUser, eventfsForOthers, NOBODY } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
 
 const CONNECTIONS = '/sys/fs/fuse/connections';
+const MNT_DETACH = 2;
 /** `make bench` asks for 1,000. */
 const ROUNDS = Number(process.env.EVENTFS_ROUNDS ?? 50);
 /** A reader of a daemon that was killed gets one of these; the last through io_uring, where the daemon had not taken the request yet. */
@@ -527,6 +528,29 @@ umount('tells who may not what to try', async () => {
   assert.is(reach(`${daemon.path}/stream`), 'ok');
   assert.is(await daemon.stop(), 0);
 });
+
+for (const driver of ['devfuse', 'fuse-native']) {
+  daemonSuite(
+    `whose mount others have taken away leaves one alone that has its device number by then (${driver})`,
+    async () => {
+      for (let tries = 0; ; tries++) {
+        const first = await startDaemon(['--source', 'none', '--driver', driver]);
+        const { minor } = mountedAt(first.path)!;
+        process.kill(first.pid, 'SIGSTOP'); // the next mount is there before it hears of the end
+        unmount(first.path, MNT_DETACH);
+        const second = await startDaemon(['--source', 'none']);
+        // Another filesystem of the machine may have got the number.
+        const isReused = mountedAt(second.path)?.minor === minor;
+        process.kill(first.pid, 'SIGCONT');
+        await within(5000, first.ended, 'it stays, without a mount');
+        assert.ok(mountedAt(second.path) !== undefined, 'the mount of the second is gone too');
+        assert.is(await second.stop(), 0);
+        if (isReused) return;
+        assert.ok(tries < 10, 'the kernel never gives the number again');
+      }
+    },
+  );
+}
 
 daemonSuite.run();
 umount.run();
