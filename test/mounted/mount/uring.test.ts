@@ -341,7 +341,7 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
       await calls.call('ring_read', 0, 1, SIZE, 0, 0);
       // The kernel polls 128 times for a READ (APOLL_MAX_RETRY), and is late each time; then a worker reads and waits
       const isParked = (): boolean => statusOf(`${daemon.path}/log`).PARKED === '1';
-      for (let n = 0; n < 300 && !isParked(); n++) {
+      for (let n = 0; n < 3000 && !isParked(); n++) {
         const other = calls.begin('read', 1, SIZE);
         await until(isParked, 'read(2) does not wait');
         publish(daemon.path, EVENT);
