@@ -9,6 +9,7 @@ import {
   readdirSync,
 } from 'node:fs';
 import { release } from 'node:os';
+import { commandOf } from '../../client/status.js';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
 import { type Finding, mendFor } from './finding.js';
@@ -195,22 +196,14 @@ const MANAGERS: Readonly<Record<string, string>> = {
 export function checkManagers(): Finding[] {
   const pids = new Map<string, string>(); // by name: a manager may have worker processes
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const name = commOf(pid);
-    if (name in MANAGERS && !pids.has(name)) pids.set(name, pid);
+    const name = commandOf(Number(pid));
+    if (Object.hasOwn(MANAGERS, name) && !pids.has(name)) pids.set(name, pid);
   }
   if (pids.size === 0) return [{ level: 'ok', what: 'no other device manager is running' }];
   return [...pids].map(([name, pid]) => ({
     level: 'ok',
     what: `${name} (pid ${pid}) is running: ${MANAGERS[name]}`,
   }));
-}
-
-function commOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
-  } catch {
-    return ''; // the process has ended
-  }
 }
 
 /**

@@ -5,48 +5,31 @@
 import type { Timestamp } from '../../bus/event.js';
 import type { Entry } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import {
-  type Attributes,
-  FileType,
-  type Handle,
-  type Lifetime,
-  Node,
-  type NodeId,
-} from './node.js';
+import { FixedNode, type FixedNodeHost } from './fixed-node.js';
+import { type Attributes, FileType, type Handle, type NodeId } from './node.js';
 
 /** The end of a queue: `head` is the oldest event, `tail` the newest. */
 export type End = 'head' | 'tail';
 
 /** The directory whose events the links lead to. */
-export interface EndsHost {
-  readonly lifetime: Lifetime;
+export interface EndsHost extends FixedNodeHost {
   readonly uid: number;
   readonly gid: number;
   readonly born: Timestamp;
-  /** Returns the inode number of a name that the directory always has. */
-  inodeOf(name: string): number;
   /** Returns the event at one end, or undefined if the queue is empty. */
   atEnd(end: End): Entry | undefined;
-  /** Runs after the kernel has forgotten the link. */
-  fixtureForgotten(name: string): void;
 }
 
 /** The symlink `head` or `tail`. */
-export class EndLink extends Node {
+export class EndLink extends FixedNode<EndsHost> {
   readonly mode = FileType.symlink | 0o777;
-  readonly #ino: number;
 
   constructor(
     id: NodeId,
-    readonly directory: EndsHost,
+    directory: EndsHost,
     readonly end: End,
   ) {
-    super(id, directory.lifetime);
-    this.#ino = directory.inodeOf(end);
-  }
-
-  override get ino(): number {
-    return this.#ino;
+    super(id, directory, end);
   }
 
   /**
@@ -79,9 +62,5 @@ export class EndLink extends Node {
    */
   override open(): Handle {
     throw new FsError(Errno.ELOOP, 'it is a symlink');
-  }
-
-  override forgotten(): void {
-    this.directory.fixtureForgotten(this.end);
   }
 }

@@ -2,25 +2,21 @@
 import type { Timestamp } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
-import { type Attributes, FileType, Handle, type Lifetime, Node, type NodeId } from './node.js';
+import { FixedNode, type FixedNodeHost } from './fixed-node.js';
+import { type Attributes, FileType, Handle, Node } from './node.js';
 import { textHeap } from '../prices.js';
 import type { QuotaLedger, QuotaAccount } from '../quota.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 
 /** The directory that a dot file is in. */
-export interface DotFileHost {
-  readonly lifetime: Lifetime;
+export interface DotFileHost extends FixedNodeHost {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
   readonly born: Timestamp;
   /** When the mode or owner of the directory changed last. */
   readonly permitted: Timestamp;
-  /** Returns the inode number of a name that the directory always has. */
-  inodeOf(name: string): number;
   readonly ledger: QuotaLedger;
-  /** Runs after the kernel has forgotten the file. */
-  fixtureForgotten(name: string): void;
 }
 
 /** Returns the later of two times. */
@@ -29,26 +25,10 @@ function laterOf(a: Timestamp, b: Timestamp): Timestamp {
 }
 
 /**
- * A dot file of a directory. Its permissions follow the directory's. After a FORGET the next lookup
- * makes a new node, with the same inode number and times.
+ * A dot file of a directory. Its permissions follow the directory's, and its times are kept there,
+ * so that they stay after a FORGET.
  */
-export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node {
-  readonly #ino: number;
-
-  /** @param name one of the names that the directory always has */
-  constructor(
-    id: NodeId,
-    readonly directory: D,
-    readonly name: string,
-  ) {
-    super(id, directory.lifetime);
-    this.#ino = directory.inodeOf(name);
-  }
-
-  override get ino(): number {
-    return this.#ino;
-  }
-
+export abstract class DotFile<D extends DotFileHost = DotFileHost> extends FixedNode<D> {
   /** When a write changed the text last. */
   get modified(): Timestamp {
     return this.directory.born;
@@ -77,10 +57,6 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Node 
     to.atime = this.directory.born;
     to.mtime = this.modified;
     to.ctime = laterOf(to.mtime, this.directory.permitted);
-  }
-
-  override forgotten(): void {
-    this.directory.fixtureForgotten(this.name);
   }
 }
 
