@@ -67,8 +67,20 @@ export class UeventText {
    * @throws OversizedUevent if the text exceeds {@link MAX_EVENT_BYTES}
    */
   readPublished(data: Uint8Array, start: number, length: number): void {
+    if (data.subarray(start, start + length).includes(NUL)) this.readDatagram(data, start, length);
+    else this.readText(data, start, length);
+  }
+
+  /**
+   * Reads the text that a program wrote to `publish`.
+   * @param data the memory that holds it, without a NUL
+   * @param start its offset in `data`
+   * @param length how many bytes
+   * @throws MalformedUevent if it is not a uevent
+   * @throws OversizedUevent if it exceeds {@link MAX_EVENT_BYTES}
+   */
+  readText(data: Uint8Array, start: number, length: number): void {
     let end = start + length;
-    if (data.subarray(start, end).includes(NUL)) return this.readDatagram(data, start, length);
     // A text may have its last line unended, or end with the empty line of a stream's record.
     while (end > start && data[end - 1] === LF) end--;
     if (end === start) throw new MalformedUevent('it is empty');

@@ -9,6 +9,14 @@ import {
   OversizedUevent,
   UeventText,
 } from '../../uevent/text.js';
+import {
+  EMPTY_LINE,
+  beginsEvent,
+  endsLine,
+  lineEnd,
+  recordEnd,
+  skipLineEnds,
+} from '../../uevent/records.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './node.js';
 import { restHeap } from '../prices.js';
@@ -51,23 +59,33 @@ export class PublishFile extends RootFile {
    * @throws FsError EINVAL if it is not an event, EFBIG if it is larger than an event may be
    */
   check(bytes: Uint8Array, start: number, length: number): void {
-    this.#read(bytes, start, length);
+    this.#read(bytes, start, length, true);
   }
 
   /** Publishes a record. Parameters and errors are those of `check`. */
   take(bytes: Uint8Array, start: number, length: number): void {
-    this.#read(bytes, start, length);
-    this.bus.publish(this.text);
+    this.takeOneOfMany(bytes, start, length, true);
     this.bus.settleLater();
   }
 
-  /** Reads a record into `text`. Parameters and errors are those of `check`. */
-  #read(bytes: Uint8Array, start: number, length: number): void {
+  /**
+   * Publishes a record that may be one of many. After the last one the caller calls
+   * `bus.settleLater`. Parameters and errors are those of `check`.
+   * @param mayBeDatagram false if the record has no NUL: looking for one costs a view of the bytes
+   */
+  takeOneOfMany(bytes: Uint8Array, start: number, length: number, mayBeDatagram: boolean): void {
+    this.#read(bytes, start, length, mayBeDatagram);
+    this.bus.publish(this.text);
+  }
+
+  /** Reads a record into `text`. Parameters and errors are those of `takeOneOfMany`. */
+  #read(bytes: Uint8Array, start: number, length: number, mayBeDatagram: boolean): void {
     let end = start + length;
     while (end > start && bytes[end - 1] === LF) end--;
     if (end - start > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     try {
-      this.text.readPublished(bytes, start, length);
+      if (mayBeDatagram) this.text.readPublished(bytes, start, length);
+      else this.text.readText(bytes, start, length);
     } catch (error) {
       if (error instanceof MalformedUevent) throw new FsError(Errno.EINVAL, error.message);
       if (error instanceof OversizedUevent) throw new FsError(Errno.EFBIG, error.message);
@@ -76,21 +94,15 @@ export class PublishFile extends RootFile {
   }
 }
 
-const EMPTY_LINE = Buffer.from('\n\n');
 const LINE_END = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
-
 /**
  * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/session.ts,
  * MAX_WRITE_BYTES).
  */
 const LARGEST_WRITE = 128 * 1024;
-/**
- * The most records of one write, and the longest time that they may hold the daemon, in ms. The
- * next write takes the rest.
- */
-const MOST_RECORDS = 256;
-const MOST_MS = 1;
+/** How long the records of one write may hold the daemon, in ms; the next write takes the rest. */
+const MOST_MS = 1.5;
 
 /**
  * An open `publish`.
@@ -133,8 +145,7 @@ class PublishHandle extends Handle {
   /**
    * write(2). Publishes the records that end in it.
    * @returns the number of bytes taken. It is less than `length`, and ends with a record, if a
-   * later record is malformed or has no end yet, or if more records would hold the daemon for too
-   * long.
+   *   later record is malformed or has no end yet, or if the records hold the daemon for too long
    * @throws FsError EINVAL if the first record is malformed, EFBIG if it is larger than an event
    * may be, EDQUOT or ENOSPC if the opener cannot be charged for a text that waits
    */
@@ -147,11 +158,11 @@ class PublishHandle extends Handle {
     if (begun !== null) {
       const text = Buffer.concat([begun, this.#separator(begun, written), written]);
       return this.#isCut
-        ? this.#takeRecords(text, text.length - length, true)
+        ? this.#takeRecords(text, text.length - length, true, text.includes(NUL))
         : this.#addLines(text, length);
     }
     if (!written.includes(NUL))
-      return this.#takeRecords(written, 0, lineEnd(written) >= length - 1);
+      return this.#takeRecords(written, 0, lineEnd(written) >= length - 1, false);
     this.node.take(written, 0, length);
     return length;
   }
@@ -188,31 +199,49 @@ class PublishHandle extends Handle {
    * Publishes the records of a text that an empty line ends, and keeps what follows.
    * @param base where this write begins in `text`
    * @param waits whether a text without an empty line waits for the next write
+   * @param hasNul whether there is a NUL in `text`
    * @returns the bytes of this write that were taken
    */
-  #takeRecords(text: Buffer, base: number, waits: boolean): number {
-    let began = 0;
+  #takeRecords(text: Buffer, base: number, waits: boolean, hasNul: boolean): number {
     const isRest = this.#rest > 0 && text.length - base >= this.#rest;
-    let from = this.#isBetween ? skipLineEnds(text, 0) : 0;
-    let count = 0;
+    const first = this.#isBetween ? skipLineEnds(text, 0) : 0;
     this.#rest = 0;
+    const from = this.#takeWhole(text, first, hasNul);
+    if (from > first) {
+      this.node.bus.settleLater();
+      return from - base;
+    }
+    this.#keep(text, from, isRest, waits);
+    return text.length - base;
+  }
+
+  /**
+   * Publishes the records of a text that an empty line ends, as many as may hold the daemon.
+   * @param first where the first one begins
+   * @returns where the first one begins that was not published
+   * @throws FsError like `write`, if the first record is malformed
+   */
+  #takeWhole(text: Buffer, first: number, hasNul: boolean): number {
+    let [from, began, count] = [first, 0, 0];
     try {
       for (let end = recordEnd(text, from); end >= 0; end = recordEnd(text, from)) {
-        if (count >= MOST_RECORDS || (count > 1 && performance.now() - began >= MOST_MS)) break;
-        this.node.take(text, from, end - from);
+        // Most writes have one record, and need no clock.
+        if (count === 1) began = performance.now();
+        else if (count > 1 && performance.now() - began >= MOST_MS) break;
+        this.node.takeOneOfMany(text, from, end - from, hasNul);
         this.#isBetween = true;
         from = skipLineEnds(text, end);
-        if (from === text.length) return from - base; // most writes have one record
-        if (count++ === 0) began = performance.now();
+        if (from === text.length) return from;
+        count++;
       }
-      if (count === 0) this.#keep(text, from, isRest, waits);
-      else this.#rest = text.length - from;
     } catch (error) {
       // After a published record the write succeeds: the next write begins with this record, and
       // fails.
-      if (count === 0) throw error;
+      if (from === first) throw error;
+      return from;
     }
-    return (count === 0 ? text.length : from) - base;
+    if (from > first) this.#rest = text.length - from;
+    return from;
   }
 
   /**
@@ -268,33 +297,4 @@ class PublishHandle extends Handle {
     if (!this.#isCut || (endsLine(this.#begun) && !this.#wasLargest)) this.#finish();
     else this.node.bus.counted.cut++;
   }
-}
-
-/** Returns where the record at `from` ends, without its empty line; -1 if no empty line ends it. */
-function recordEnd(text: Buffer, from: number): number {
-  const end = text.indexOf(EMPTY_LINE, from);
-  return end < 0 ? -1 : end + 1;
-}
-
-function skipLineEnds(text: Buffer, from: number): number {
-  while (text[from] === LF) from++;
-  return from;
-}
-
-function endsLine(text: Buffer): boolean {
-  return text[text.length - 1] === LF;
-}
-
-/** Returns where the first line ends, without its line end. */
-function lineEnd(text: Buffer): number {
-  const end = text.indexOf(LF);
-  return end < 0 ? text.length : end;
-}
-
-/** Whether the first line is `ACTION@/DEVPATH` rather than `KEY=VALUE`. */
-function beginsEvent(text: Buffer): boolean {
-  const line = text.subarray(0, lineEnd(text));
-  const at = line.indexOf('@/');
-  const equals = line.indexOf('=');
-  return at >= 0 && (equals < 0 || at < equals);
 }

@@ -163,13 +163,15 @@ publishing('takes an event for itself after a short write whose rest the writer 
   publisher.close();
 });
 
-publishing('takes at most 256 records of one write, to the end of the last', () => {
+publishing('ends a write that holds the daemon for too long, to the end of a record', () => {
   const publisher = new Publisher();
-  const text = 'add@/x\nN=1\n\n'.repeat(1000);
+  const text = 'add@/x\nN=1\n\n'.repeat(10_000); // 10 ms of work or more
   const taken = publisher.write(text);
   assert.type(taken, 'number');
-  assert.ok(publisher.events.length <= 256, `${publisher.events.length} records in one write`);
+  assert.ok(Number(taken) < text.length, `${taken} of ${text.length} bytes in one write`);
   assert.is(taken, publisher.events.length * 12);
+  assert.is(publisher.writeAll(text.slice(Number(taken))), '');
+  assert.is(publisher.events.length, 10_000);
   publisher.close();
 });
 
