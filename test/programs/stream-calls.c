@@ -45,7 +45,8 @@ static int wordCount;
 
 static const char *word(int i) { return i < wordCount ? words[i] : ""; }
 static long long number(int i) { return atoll(word(i)); }
-static int fd(int i) { return descriptor[number(i) & (SLOTS - 1)]; }
+static int *slot(int i) { return &descriptor[number(i) & (SLOTS - 1)]; }
+static int fd(int i) { return *slot(i); }
 
 static void putEscaped(const char *data, size_t length) {
   for (size_t i = 0; i < length; i++) {
@@ -89,8 +90,15 @@ static void answerBytes(ssize_t length) {
 #include "uring.h"
 
 static void keep(int i, int got) {
-  if (got >= 0) descriptor[number(i) & (SLOTS - 1)] = got;
+  if (got >= 0) *slot(i) = got;
   answer(got < 0 ? -1 : 0);
+}
+
+/* close <slot>: from then on a read of the slot reaches no other descriptor */
+static void doClose(void) {
+  int closed = fd(1);
+  *slot(1) = -1;
+  answer(close(closed));
 }
 
 static void onSignal(int signal) { (void)signal; }
@@ -375,7 +383,7 @@ static void doBind(void) {
 static void doPipe(void) {
   int ends[2];
   int got = pipe2(ends, O_CLOEXEC);
-  if (got == 0) descriptor[number(1) & (SLOTS - 1)] = ends[0];
+  if (got == 0) *slot(1) = ends[0];
   keep(2, got < 0 ? -1 : ends[1]);
 }
 
@@ -396,7 +404,7 @@ static void call(const char *verb, size_t dataLength) {
   struct statfs filesystem;
 #define IS(name) (strcmp(verb, name) == 0)
   if (IS("open")) keep(1, open(word(2), (int)number(3) | O_CLOEXEC, (mode_t)number(4)));
-  else if (IS("close")) answer(close(fd(1)));
+  else if (IS("close")) doClose();
   else if (IS("dup")) keep(2, dup(fd(1)));
   else if (IS("read")) answerBytes(read(fd(1), bytes, (size_t)number(2)));
   else if (IS("pread")) answerBytes(pread(fd(1), bytes, (size_t)number(2), number(3)));
@@ -471,6 +479,7 @@ static void call(const char *verb, size_t dataLength) {
 
 int main(void) {
   signal(SIGPIPE, SIG_IGN); // EPIPE is an answer
+  for (int i = 0; i < SLOTS; i++) descriptor[i] = -1; // 0 is the standard input, with the commands
   char *line = NULL;
   size_t room = 0;
   for (ssize_t length; (length = getline(&line, &room, stdin)) > 0;) {
