@@ -126,3 +126,5 @@ ifneq ($(strip $(PACKAGES)),)
 	elif command -v apk >/dev/null; then apk add $(APK_PACKAGES); \
 	else echo "eventfs: install these with your package manager: $(PACKAGES)" >&2; exit 1; fi
 endif
+
+include packaging/rules.mk

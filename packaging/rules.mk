@@ -1,0 +1,30 @@
+# What users install: npm's package, Debian's package, and `make install` for other systems.
+
+PREFIX ?= /usr/local
+# Where `make install` puts everything but the links into it.
+LIBRARY = $(DESTDIR)$(PREFIX)/lib/eventfs
+# The service files name the installed command.
+SERVICES := packaging/systemd/eventfs.service packaging/openrc/eventfs packaging/runit/eventfs/run packaging/s6/eventfs/run
+NODE_HEADERS := $(if $(NODEDIR),$(NODE_PREFIX))
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
+
+.PHONY: prebuilds package install uninstall deb
+
+# Binaries for machines without a compiler, one folder an architecture; ARCHITECTURES='x64 arm64' for a release.
+ARCHITECTURES ?= $(shell node -p process.arch)
+prebuilds: deps $(MODULES)
+	@for arch in $(ARCHITECTURES); do packaging/prebuild $$arch $(NODE_HEADERS) || exit 1; done
+
+# npm's package: eventfs-$(VERSION).tgz.
+package: all
+	@npm pack
+
+install: all
+	@packaging/install '$(DESTDIR)' '$(PREFIX)'
+
+uninstall:
+	@packaging/uninstall '$(DESTDIR)' '$(PREFIX)'
+
+# Debian's package: build/eventfs_$(VERSION)_ARCHITECTURE.deb, with a Node of its own.
+deb: all
+	@packaging/deb $(VERSION)
