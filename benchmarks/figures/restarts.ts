@@ -27,7 +27,7 @@ export const restarts: Benchmark = {
     return [
       ...figures,
       {
-        what: `${ROUNDS} rounds leave nothing behind`,
+        what: `${ROUNDS} starts after a kill leave nothing behind`,
         measured: code === 0 ? 'yes' : 'no',
         bar: 'yes',
         met: code === 0,

@@ -1,17 +1,20 @@
 /*
- * The design without files, as fast as C can: `push N SECONDS BYTES [--lock-step]` pushes each event over N SOCK_SEQPACKET
- * sockets to N blocked readers. One pusher, one send(2) a reader and event; a full socket is waited for. With --lock-step
- * the next event waits until every reader has the one before: what that alone costs.
+ * The floor of a design without files: `push N SECONDS BYTES [--lock-step]` pushes each event over
+ * N SOCK_SEQPACKET sockets to N blocked readers. One process pushes, one send(2) a reader and
+ * event, and waits for a full socket. With --lock-step the next event waits until every reader has
+ * the one before.
  */
 #include "gate.h"
 #include "record.h"
 #include "tally.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 
 #define LIMIT_MARGIN_S 30
 
-__attribute__((noreturn)) static void read_messages(int fd, struct tally *tally, struct gate *gate) {
+__attribute__((noreturn)) static void read_messages(int fd, struct tally *tally,
+                                                    struct gate *gate) {
   static char message[READ_BYTES];
   tally->ready = true;
   for (;;) {
@@ -19,12 +22,12 @@ __attribute__((noreturn)) static void read_messages(int fd, struct tally *tally,
     ssize_t length = read(fd, message, sizeof message);
     if (length <= 0) die("read: %m");
     tally->reads++;
-    tally->events++; /* a seqpacket read is one message */
+    tally->events++; /* A read of SOCK_SEQPACKET is one message. */
     tally->bytes += (uint64_t)length;
   }
 }
 
-/* Forks a reader; gives the pusher's end of its socket. */
+/* Forks a reader. Returns the pushing end of its socket. */
 static int start_reader(struct tally *tally, struct gate *gate, pid_t *reader) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) die("socketpair: %m");
@@ -46,7 +49,8 @@ static void push(int fd, const char *message, size_t bytes) {
   }
 }
 
-static void push_until(uint64_t end_ns, const int *fds, long count, char *message, size_t bytes, struct gate *gate) {
+static void push_until(uint64_t end_ns, const int *fds, long count, char *message, size_t bytes,
+                       struct gate *gate) {
   for (uint32_t number = 0; now_ns() < end_ns; number++) {
     if (gate) gate_await_and_close(gate);
     record_set_number(message, number % RECORD_NUMBERS);
@@ -70,12 +74,13 @@ int main(int argc, char **argv) {
   await_tallies(tallies, (size_t)count);
 
   struct totals before = sum_tallies(tallies, (size_t)count);
-  push_until(before.at_ns + (uint64_t)seconds * NS_PER_S, fds, count, record_new(bytes), bytes, gate);
+  push_until(before.at_ns + (uint64_t)seconds * NS_PER_S, fds, count, record_new(bytes), bytes,
+             gate);
   struct totals after = sum_tallies(tallies, (size_t)count);
 
   for (long i = 0; i < count; i++) end_child(readers[i]);
   double elapsed_s = seconds_between(before, after);
-  printf("events_per_s=%.0f readers=%ld seconds=%.3f bytes=%zu\n", (double)(after.events - before.events) / elapsed_s,
-         count, elapsed_s, bytes);
+  printf("events_per_s=%.0f readers=%ld seconds=%.3f bytes=%zu\n",
+         (double)(after.events - before.events) / elapsed_s, count, elapsed_s, bytes);
   return 0;
 }

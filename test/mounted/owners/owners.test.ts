@@ -1,4 +1,4 @@
-/** Whom a caller may name as the owner of a directory: kill(2)'s rules, and callers whose /proc/<pid>/status is long. */
+/** Tests which process may be named as an owner: kill(2)'s rules, and a long /proc/<pid>/status. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ owner.after(async () => {
   }
 });
 
-/** A process that sleeps, once Python has run `prepare` in it; gives its PID. */
+/** Starts a process that runs `prepare` in Python, then sleeps. @returns its PID */
 async function sleeper(prepare: string): Promise<number> {
   const child = spawn(
     'python3',
@@ -32,46 +32,44 @@ async function sleeper(prepare: string): Promise<number> {
 }
 
 owner(
-  'is named by who could signal it: of a process that has two users, the real and the saved one count',
+  'may be named by a process that may signal it: the real and the saved user of the owner count',
   async () => {
     const one = await sleeper('os.setresuid(2001, 2001, 2001)');
     const other = await sleeper('os.setresuid(2002, 2002, 2002)');
-    const borrowed = await sleeper('os.setresuid(2002, 2001, 2002)'); // runs as 2001, and belongs to 2002
+    // It runs as 2001, and belongs to 2002.
+    const foreign = await sleeper('os.setresuid(2002, 2001, 2002)');
     const saved = await sleeper('os.setresuid(2002, 2002, 2001)');
     assert.equal([named(one, one), named(other, one)], ['ok', 'EPERM']);
-    assert.is(named(borrowed, one), 'EPERM', 'the effective user of the target counts');
-    assert.is(named(borrowed, other), 'ok');
+    assert.is(named(foreign, one), 'EPERM', 'the effective user of the owner counts');
+    assert.is(named(foreign, other), 'ok');
     assert.is(named(saved, one), 'ok');
-    assert.is(named(one, borrowed), 'ok', 'the effective user of the caller counts');
+    assert.is(named(one, foreign), 'ok', 'the effective user of the caller counts');
   },
 );
 
-owner(
-  'is named by any process with CAP_KILL, and by none that has other capabilities only',
-  async () => {
-    const setpriv = (capability: string): number => {
-      const kept = [
-        '--reuid=2003',
-        '--clear-groups',
-        `--inh-caps=-all,+${capability}`,
-        `--ambient-caps=-all,+${capability}`,
-        `--bounding-set=-all,+${capability}`,
-      ];
-      const child = spawn('setpriv', [...kept, 'sleep', '1000'], { stdio: 'ignore' });
-      children.push(child);
-      return child.pid!;
-    };
-    const [kill, fsetid] = [setpriv('kill'), setpriv('fsetid')];
-    for (const pid of [kill, fsetid])
-      await until(
-        () => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n',
-        'it did not start',
-      );
-    assert.equal([named(process.pid, kill), named(process.pid, fsetid)], ['ok', 'EPERM']);
-  },
-);
+owner('may be named by a process with CAP_KILL, but not with other capabilities only', async () => {
+  const setpriv = (capability: string): number => {
+    const kept = [
+      '--reuid=2003',
+      '--clear-groups',
+      `--inh-caps=-all,+${capability}`,
+      `--ambient-caps=-all,+${capability}`,
+      `--bounding-set=-all,+${capability}`,
+    ];
+    const child = spawn('setpriv', [...kept, 'sleep', '1000'], { stdio: 'ignore' });
+    children.push(child);
+    return child.pid!;
+  };
+  const [kill, fsetid] = [setpriv('kill'), setpriv('fsetid')];
+  for (const pid of [kill, fsetid])
+    await until(
+      () => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n',
+      'setpriv did not start sleep',
+    );
+  assert.equal([named(process.pid, kill), named(process.pid, fsetid)], ['ok', 'EPERM']);
+});
 
-owner('in 4,000 groups is known as any other', async () => {
+owner('may have 4,000 groups', async () => {
   const many = await sleeper(
     'os.setgroups(range(100000, 104000))\nos.setresgid(2005, 2005, 2005)\nos.setresuid(2004, 2004, 2004)',
   );

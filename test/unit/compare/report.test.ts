@@ -189,8 +189,8 @@ report('gives the answer its figures, and refuses to quote what was not measured
     '9,000, 2x, 0.01 µs',
   );
   assert.is(answer('{{reached stream 64}} {{gone stream 64}}', RESULTS), '0 of 10 at once');
-  assert.throws(() => answer('{{deliveries netlink 64 300}}', RESULTS), /nobody has measured/);
-  assert.throws(() => answer('{{what stream 64}}', RESULTS), /nobody has measured/);
+  assert.throws(() => answer('{{deliveries netlink 64 300}}', RESULTS), /is not measured/);
+  assert.throws(() => answer('{{what stream 64}}', RESULTS), /is not measured/);
 });
 
 report('is committed together with the answer that quotes it', () => {

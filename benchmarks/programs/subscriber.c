@@ -1,4 +1,4 @@
-/* What all ways have in common, and the streams of an eventfs. */
+/* A subscriber: the code that all modes share, and the modes that read a stream of eventfs. */
 #include "subscriber.h"
 
 static void note_arrival(struct order *order, const char *record) {
@@ -19,7 +19,8 @@ void say_ready(struct subscriber *subscriber) {
 }
 
 static void publish_progress(struct subscriber *subscriber) {
-  for (size_t i = 0; i < PUBLISHERS_MOST; i++) subscriber->shared->next_number[i] = subscriber->order.next_number[i];
+  for (size_t i = 0; i < PUBLISHERS_MOST; i++)
+    subscriber->shared->next_number[i] = subscriber->order.next_number[i];
 }
 
 void count_missing(struct subscriber *subscriber, uint64_t missing) {
@@ -27,12 +28,12 @@ void count_missing(struct subscriber *subscriber, uint64_t missing) {
   subscriber->order.tally->lost += missing;
 }
 
-/* Before an event is checked: if some are missing that nobody has owned up to, somebody may know. */
+/* Learns the losses before an event is checked, if more events are missing than were counted. */
 static void look_for_losses(struct subscriber *subscriber, const char *text) {
   uint32_t number = parse_digits(text + RECORD_HEAD_BYTES);
   uint32_t next = subscriber->order.next_number[number / NUMBERS_EACH % PUBLISHERS_MOST];
   uint64_t missing = (number % NUMBERS_EACH + NUMBERS_EACH - next) % NUMBERS_EACH;
-  if (missing > NUMBERS_EACH / 2) return; /* an older one: out of order, which is for the order to say */
+  if (missing > NUMBERS_EACH / 2) return; /* An older event: check_number counts the disorder. */
   if (missing > subscriber->order.lost) subscriber->learn_losses(subscriber, missing);
 }
 
@@ -40,9 +41,10 @@ void take_event(struct subscriber *subscriber, const char *text, size_t bytes) {
   struct tally *tally = subscriber->order.tally;
   tally->reads++;
   tally->bytes += bytes;
-  /* The length of the first line without its end, which is NUL on netlink. */
-  bool is_ours = bytes > STAMP_AT + STAMP_DIGITS && memcmp(text, RECORD_FIRST_LINE, sizeof RECORD_FIRST_LINE - 2) == 0;
-  if (is_ours) {
+  /* Compares the first line without its end, which is NUL on netlink. */
+  bool is_event = bytes > STAMP_AT + STAMP_DIGITS &&
+                  memcmp(text, RECORD_FIRST_LINE, sizeof RECORD_FIRST_LINE - 2) == 0;
+  if (is_event) {
     if (subscriber->learn_losses) look_for_losses(subscriber, text);
     check_number(&subscriber->order, parse_digits(text + RECORD_HEAD_BYTES));
     note_arrival(&subscriber->order, text);
@@ -76,14 +78,14 @@ static int open_to_read(const char *path) {
   return fd;
 }
 
-/* eventfs: a cursor of its own. */
+/* Mode of eventfs: reads `stream`, by a cursor of its own. */
 void follow_stream(struct subscriber *subscriber) {
   char path[PATH_MAX];
   print_path(path, "%s/stream", subscriber->place);
   follow(subscriber, open_to_read(path));
 }
 
-/* eventfs: its own process directory's queue. */
+/* Mode of eventfs: reads `.stream` of its own process directory. */
 void follow_own_stream(struct subscriber *subscriber) {
   char path[PATH_MAX];
   make_directory(subscriber);

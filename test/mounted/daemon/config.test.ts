@@ -1,4 +1,4 @@
-/** The configuration file: what it may say, and what is said of a broken one. */
+/** Tests the configuration file: its keys, their values, and the messages for a broken file. */
 import * as assert from 'uvu/assert';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,13 +12,13 @@ import { EVENTFS, PROJECT, mountPoint, run, startDaemon } from '../../support/da
 import { statusOf } from '../../support/clients.js';
 import { suite } from '../../support/suite.js';
 
-const config = suite('the configuration');
+const config = suite('the configuration file');
 
 const KEYS = { source: oneOf('kernel', 'none') };
 const read = (text: string) => readConfig('f.toml', text, KEYS);
 
-/** What is said of a broken one. */
-function complaint(text: string): string {
+/** Returns the message for a broken file, or `nothing` if the file is accepted. */
+function messageFor(text: string): string {
   try {
     read(text);
     return 'nothing';
@@ -29,7 +29,7 @@ function complaint(text: string): string {
   }
 }
 
-/** A file with that text; gives its path. */
+/** Writes a file with that text. @returns its path */
 function fileOf(text: string | Buffer): string {
   const path = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `config-${process.pid}.toml`);
   writeFileSync(path, text);
@@ -39,13 +39,13 @@ function fileOf(text: string | Buffer): string {
 const mount = async (path: string, ...args: readonly string[]) =>
   run([process.execPath, EVENTFS, 'mount', '--config', path, ...args, mountPoint()]);
 
-config('is the defaults where it says nothing', () => {
+config('means the defaults if it is empty', () => {
   assert.equal(read(''), DEFAULT_CONFIG);
   assert.equal(read('# nothing\n[queue]\n[quota.uid]\n'), DEFAULT_CONFIG);
 });
 
 config(
-  'takes sizes with units, unlimited, and what is said of one user on top of what is said of all',
+  'takes sizes with units, `unlimited`, and quotas of one user that inherit from the default',
   () => {
     const { queue, quotas } = read(
       'queue.bytes = "2 MiB"\n[quota.uid]\ndefault = { events = 7 }\n5 = { bytes = "1KiB" }\n0 = { streams = 3 }\n6.bytes = "unlimited"',
@@ -60,18 +60,18 @@ config(
   },
 );
 
-config('keeps the history within the ring', () => {
+config('may not ask for a history larger than the ring', () => {
   assert.equal(read('[log]\nring_events = 100\nring_bytes = 262144').history, {
     events: 100,
     bytes: 262_144,
   });
   assert.is(
-    complaint('[log]\nring_events = 100\nhistory_events = 200'),
+    messageFor('[log]\nring_events = 100\nhistory_events = 200'),
     'f.toml:3: log.history_events: 200 is more than log.ring_events, 100',
   );
 });
 
-config('that is broken says the line, the key, the value and what it may be', () => {
+config('is refused with the line, the key, the value and the allowed values', () => {
   const whole = 'is not a whole number from 1 to 1048576';
   const bytes = 'is not a size from 64 KiB to 1 GiB, as in 65536 or "4 MiB"';
   const count = 'is not a whole number from 0 to 1000000000000, or "unlimited"';
@@ -121,8 +121,8 @@ config('that is broken says the line, the key, the value and what it may be', ()
     '[quota.pid.1]': '1: quota.pid: there is no such key (there is uid, gid)',
     '[quota.uid.5]\nevents = 1\n[quota.uid.6]\nevents = -1': `4: quota.uid.6.events: -1 ${count}`,
   };
-  for (const [text, said] of Object.entries(cases))
-    assert.is(complaint(text), `f.toml:${said}`, text);
+  for (const [text, message] of Object.entries(cases))
+    assert.is(messageFor(text), `f.toml:${message}`, text);
   for (const text of [
     'x =',
     '[queue',
@@ -134,14 +134,14 @@ config('that is broken says the line, the key, the value and what it may be', ()
     '='.repeat(1000),
     '['.repeat(5000),
   ]) {
-    assert.match(complaint(text), /^f\.toml:\d+: ./, text);
+    assert.match(messageFor(text), /^f\.toml:\d+: ./, text);
   }
 });
 
 config(
-  'that is broken ends the command with 100, one line, and nothing mounted',
+  'ends the command with 100 and one line if it is broken, and nothing is mounted',
   async () => {
-    for (const [text, said] of [
+    for (const [text, message] of [
       ['[queue]\nevents = -3', /:2: queue\.events: -3 is not /],
       ['ready_fd = 3', /:1: ready_fd: there is no such key/],
       ['sticky = ["a", "b/c"]', /:1: sticky: /],
@@ -150,7 +150,7 @@ config(
     ] as const) {
       const { out, err, code } = await mount(fileOf(text));
       assert.equal([out, code], ['', 100], err);
-      assert.match(err, said);
+      assert.match(err, message);
       assert.match(err, /^eventfs: mount: .*\n$/);
     }
     assert.match((await mount(fileOf(Buffer.from([0x61, 0xff])))).err, 'it is not UTF-8');
@@ -161,7 +161,7 @@ config(
   120_000,
 );
 
-config('as the reference shows it is accepted, and the command line beats it', async () => {
+config('is accepted as the reference shows it, and options of the command line win', async () => {
   const [, example] = /```toml\n([^]*?)```/.exec(
     readFileSync(join(PROJECT, 'docs/reference/config.md'), 'utf8'),
   )!;
@@ -184,7 +184,7 @@ config('as the reference shows it is accepted, and the command line beats it', a
   await daemon.stop();
   const shown = parse(example);
   for (const table of ['queue', 'log', 'filter', 'limits', 'quota.uid.default']) {
-    const [, keys] = /\(there is (.*)\)/.exec(complaint(`[${table}]\nx = 1`))!;
+    const [, keys] = /\(there is (.*)\)/.exec(messageFor(`[${table}]\nx = 1`))!;
     const there = table
       .split('.')
       .reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);
@@ -200,14 +200,14 @@ config('as the reference shows it is accepted, and the command line beats it', a
     KEYS,
   );
   const {
-    queue: usualQueue,
-    ring: usualRing,
-    history: usualHistory,
-    filter: usualFilter,
+    queue: defaultQueue,
+    ring: defaultRing,
+    history: defaultHistory,
+    filter: defaultFilter,
   } = DEFAULT_CONFIG;
   assert.equal(
     { queue, ring, history, filter },
-    { queue: usualQueue, ring: usualRing, history: usualHistory, filter: usualFilter },
+    { queue: defaultQueue, ring: defaultRing, history: defaultHistory, filter: defaultFilter },
   );
   rmSync(fileOf(''));
 });

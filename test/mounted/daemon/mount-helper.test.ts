@@ -1,4 +1,4 @@
-/** `eventfs SOURCE DIR -o OPTIONS`, as mount(8), fstab and systemd's mount units call it. */
+/** Tests `eventfs SOURCE DIR -o OPTIONS`, as mount(8), fstab and systemd's mount units call it. */
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,11 +22,11 @@ const daemons = new Set<number>();
 const helper = suite('eventfs SOURCE DIR -o OPTIONS');
 helper.after(async () => {
   await Background.killAll();
-  // They have sessions of their own: the runner does not see what a test that failed has left.
+  // These daemons have sessions of their own, so the runner does not see them.
   for (const pid of daemons) if (exists(pid)) process.kill(pid, 'SIGTERM');
 });
 
-/** A directory of ours for files, which others may read. */
+/** Makes a directory for files, which other users may read. @returns its path */
 function scratch(): string {
   const path = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'helper-'));
   chmodSync(path, 0o755);
@@ -35,7 +35,7 @@ function scratch(): string {
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> => run([EVENTFS, ...args]);
 
-/** The daemon of a mount. */
+/** Returns the PID of a mount's daemon. */
 function daemonAt(path: string): number {
   const pid = Number(statusOf(`${path}/log`).DAEMON);
   daemons.add(pid);
@@ -51,12 +51,12 @@ async function untilEnded(pid: number): Promise<void> {
 }
 
 helper(
-  'returns once it is mounted, and leaves a daemon with a session of its own that holds nothing of the caller open',
+  'returns once it is mounted; its daemon has a session of its own and no file of the caller',
   async () => {
     const path = mountPoint();
     const options =
       'rw,nosuid,nodev,source=none,sticky=kept:1733,list_links,busy-poll=0,nofail,_netdev,noauto,user,x-systemd.automount,defaults';
-    // `run` ends once nobody has its pipes any more.
+    // `run` ends only when no process has its pipes open.
     assert.equal(await eventfs('my source', path, '-o', options, '-oexec,noatime', '-n', '-v'), {
       out: '',
       err: '',
@@ -78,7 +78,7 @@ helper(
 );
 
 helper(
-  'says on stderr what is wrong, with the exit codes of eventfs mount',
+  'prints errors on standard error, with the exit codes of eventfs mount',
   async () => {
     const path = mountPoint();
     const cases: readonly (readonly [readonly string[], RegExp, number])[] = [
@@ -127,7 +127,7 @@ helper(
   120_000,
 );
 
-helper('passes on what a start that goes well has to say', async () => {
+helper('passes on the messages of a start that succeeds', async () => {
   const path = mountPoint();
   await eventfs('none', path, '-o', 'source=none');
   const killed = daemonAt(path);
@@ -146,9 +146,9 @@ helper('passes on what a start that goes well has to say', async () => {
 helper('stays in the foreground with -f, until SIGTERM', async () => {
   const path = mountPoint();
   const daemon = new Background(['none', path, '-f', '-o', 'rw,source=none']);
-  await until(() => isMounted(path) && exists(daemon.pid), 'it was not mounted', 10_000);
+  await until(() => isMounted(path) && exists(daemon.pid), 'it is not mounted', 10_000);
   assert.is(
-    await until(() => statusOf(`${path}/log`).DAEMON, 'it does not serve'),
+    await until(() => statusOf(`${path}/log`).DAEMON, 'the daemon does not serve'),
     String(daemon.pid),
   );
   assert.is(await daemon.stop(), 0);
@@ -156,7 +156,7 @@ helper('stays in the foreground with -f, until SIGTERM', async () => {
 });
 
 helper(
-  'has the daemon read its configuration again by remount, and refuses other changes',
+  'makes the daemon read its configuration again on remount, and refuses other changes',
   async () => {
     const path = mountPoint();
     const config = join(scratch(), 'eventfs.toml');
@@ -175,7 +175,7 @@ helper(
         `rw,remount,user_id=0,group_id=0,default_permissions,allow_other${more}`,
       );
     assert.equal(await remount(`,${options}`), { out: '', err: '', code: 0 });
-    await until(() => most() === '20', 'it was not read again');
+    await until(() => most() === '20', 'the daemon did not read the configuration again');
     for (const [more, name] of [
       [',sticky=other', 'sticky'],
       [',list_links', 'list-links'],
@@ -200,7 +200,7 @@ helper(
 
 // ---- the real mount(8), in a mount namespace of its own
 
-/** $1 is a scratch directory, on which a tmpfs is mounted; /sbin is a copy that can be added to. */
+/** Mounts a tmpfs on the scratch directory $1, with a copy of /sbin to which files can be added. */
 const PRELUDE = `
   tmp=$1; sbin=$(readlink -f /sbin)
   mount -t tmpfs none $tmp; mkdir $tmp/sbin $tmp/orig $tmp/m
@@ -208,7 +208,10 @@ const PRELUDE = `
   rm -f $tmp/sbin/mount.fuse.eventfs
 `;
 const AS_MOUNT_HELPER = `${PRELUDE} ln -s ${EVENTFS} $tmp/sbin/mount.fuse.eventfs; mount --bind $tmp/sbin $sbin;`;
-/** libfuse's helper for all types fuse.NAME runs NAME, which mount(8) leaves the shell's own PATH to find by. */
+/**
+ * libfuse's helper for all types fuse.NAME runs NAME by the shell's default PATH: mount(8) sets no
+ * other.
+ */
 const BY_LIBFUSE = `${PRELUDE} ln -s ${EVENTFS} $tmp/sbin/eventfs; mount --bind $tmp/sbin $sbin;`;
 
 async function inNamespace(script: string): ReturnType<typeof run> {
@@ -249,15 +252,18 @@ for (const [how, prelude] of [
   );
 }
 
-helper('is run by mount(8) with errors and its fake', async () => {
-  const { out, err } = await inNamespace(`${AS_MOUNT_HELPER}
+helper(
+  'is run by mount(8) with -f, which mounts nothing, and with a wrong option, which fails',
+  async () => {
+    const { out, err } = await inNamespace(`${AS_MOUNT_HELPER}
     mount -f -t fuse.eventfs none $tmp/m; echo "fake $?"; grep -c " $tmp/m fuse.eventfs " /proc/self/mounts || true
     mount -t fuse.eventfs none $tmp/m -o bogus && echo mounted || echo "failed $?"`);
-  assert.is(out, 'fake 0\n0\nfailed 100\n');
-  assert.match(err, "eventfs: mount: unknown option 'bogus'");
-});
+    assert.is(out, 'fake 0\n0\nfailed 100\n');
+    assert.match(err, "eventfs: mount: unknown option 'bogus'");
+  },
+);
 
-helper('sends what the daemon has to say later to /dev/log, and does without one', async () => {
+helper("sends the daemon's later messages to /dev/log, and works without /dev/log", async () => {
   const { out, err } = await inNamespace(`${PRELUDE}
     mkdir $tmp/dev; cp -a /dev/fuse /dev/null /dev/urandom $tmp/dev/; mount --bind $tmp/dev /dev
     ${EVENTFS} none $tmp/m -o source=none
@@ -278,11 +284,11 @@ print(s.recv(4096).decode())' $pid
   );
 });
 
-helper('ends the daemon when it is told to end before that is ready', async () => {
+helper('ends its daemon if SIGTERM comes before the daemon is ready', async () => {
   const path = mountPoint();
   const bin = join(scratch(), 'bin');
   mkdirSync(bin);
-  // A node whose daemon is slow: what mount(8) waits for.
+  // This node delays the start of the daemon, for which mount(8) waits.
   writeFileSync(
     join(bin, 'node'),
     `#!/bin/sh\ncase "$*" in *--ready-fd=3*) sleep 2;; esac\nexec ${process.execPath} "$@"\n`,
@@ -294,10 +300,10 @@ helper('ends the daemon when it is told to end before that is ready', async () =
   });
   await until(
     () => readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1') !== '',
-    'no daemon was started',
+    'no daemon has started',
     10_000,
   );
-  await within(20_000, child.stop('SIGTERM'), 'it did not end');
+  await within(20_000, child.stop('SIGTERM'), 'the helper did not end');
   await until(
     async () => (await run(['pgrep', '-f', path])).code === 1,
     'a daemon is left',

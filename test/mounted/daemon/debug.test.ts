@@ -1,4 +1,6 @@
-/** What a daemon says, and what it shows of its work: --debug, EVENTFS_DEBUG, SIGUSR1, --log-level and --log-json. */
+/**
+ * Tests the daemon's log and trace: --debug, EVENTFS_DEBUG, SIGUSR1, --log-level and --log-json.
+ */
 import {
   existsSync,
   mkdirSync,
@@ -28,12 +30,12 @@ import { suite } from '../../support/suite.js';
 
 const NONE = ['--source', 'none'];
 
-/** The lines that a daemon has said. */
+/** Returns the lines of a daemon's log. */
 function linesOf(daemon: Daemon): string[] {
   return daemon.log().split('\n').slice(0, -1);
 }
 
-/** Resolves to the first line that matches, once there is one. */
+/** Resolves to the first line that matches. */
 async function line(daemon: Daemon, pattern: RegExp): Promise<string> {
   return (await until(
     () => linesOf(daemon).find((each) => pattern.test(each)),
@@ -41,7 +43,7 @@ async function line(daemon: Daemon, pattern: RegExp): Promise<string> {
   ))!;
 }
 
-/** Fails with ENOENT, under a name that nobody else asks for. */
+/** Looks up a name that does not exist and that no other process looks up. */
 function probe(daemon: Daemon, name: string): void {
   assert.not.ok(existsSync(join(daemon.path, name)));
 }
@@ -79,7 +81,7 @@ for (const transport of ['read', 'io-uring']) {
   });
 }
 
-requests('tells why mkdir(2) said EPERM', async () => {
+requests('shows the reason of an EPERM of mkdir(2)', async () => {
   const daemon = await startDaemon([...NONE, '--debug=requests']);
   const { err, code } = await run([...AS_NOBODY, 'mkdir', `${daemon.path}/1`]);
   assert.is(code, 1);
@@ -95,7 +97,7 @@ requests('tells why mkdir(2) said EPERM', async () => {
   await ended(daemon);
 });
 
-requests('shows a read that waits, and later its answer', async () => {
+requests('shows a blocked read when it is parked and when it is answered', async () => {
   const daemon = await startDaemon([...NONE, '--debug=requests']);
   const reader = await Reader.on(`${daemon.path}/stream`);
   const parked = await line(daemon, /\(parked\)$/);
@@ -107,7 +109,7 @@ requests('shows a read that waits, and later its answer', async () => {
   await ended(daemon);
 });
 
-requests('has names that no user can forge a line with', async () => {
+requests('escapes names, so that no user can forge a line', async () => {
   const daemon = await startDaemon([...NONE, '--debug=requests,deaths']);
   const hostile = Buffer.from('x\neventfs: requests: -> #1 FORGED\x1b[2J\xff\u2028"', 'latin1');
   const own = Buffer.concat([Buffer.from(`${daemon.path}/${process.pid}.`), hostile]);
@@ -120,7 +122,7 @@ requests('has names that no user can forge a line with', async () => {
     assert.not.match(each, /^eventfs: requests: -> #1 FORGED/);
 });
 
-requests('is switched by SIGUSR1 while the daemon runs', async () => {
+requests('is switched on and off by SIGUSR1 while the daemon runs', async () => {
   const daemon = await startDaemon(NONE);
   probe(daemon, 'before');
   process.kill(daemon.pid, 'SIGUSR1');
@@ -140,9 +142,9 @@ requests('is switched by SIGUSR1 while the daemon runs', async () => {
 });
 
 requests(
-  'does not hold up a daemon whose standard error nobody reads',
+  'does not hold up a daemon whose standard error is not read',
   async () => {
-    // Its reader is a client of the mount, which reads nothing until it has its answer.
+    // The reader of the log is a client of the mount, and does not read before its answer comes.
     const path = mountPoint();
     const script = `exec 3>&1; $0 mount --source none --debug=requests ${path} 2>&1 | {
     until [ -e ${path}/log ]; do sleep 0.05; done
@@ -156,7 +158,7 @@ requests(
   60_000,
 );
 
-requests('shows the calls of fuse-native too', async () => {
+requests('shows the calls of the driver fuse-native too', async () => {
   const daemon = await startDaemon([...NONE, '--debug=requests', '--driver', 'fuse-native']);
   probe(daemon, '2147483000');
   const asked = await line(daemon, /getattr "\/2147483000"/);
@@ -167,19 +169,19 @@ requests('shows the calls of fuse-native too', async () => {
   );
   const reader = await Reader.on(`${daemon.path}/stream`);
   const parked = await line(daemon, /\(parked\)$/);
-  const [, waiting] = /<- #(\d+) /.exec(parked)!;
+  const [, parkedId] = /<- #(\d+) /.exec(parked)!;
   writeFileSync(`${daemon.path}/publish`, 'add@/x\nACTION=add\n');
-  assert.match(await line(daemon, new RegExp(`<- #${waiting} OK`)), /OK \d+ \(was parked\)$/);
+  assert.match(await line(daemon, new RegExp(`<- #${parkedId} OK`)), /OK \d+ \(was parked\)$/);
   await reader.kill();
   assert.is(await daemon.stop(), 0);
 });
 
 requests.run();
 
-const kinds = suite('--debug');
+const kinds = suite('the trace');
 kinds.after(killClients);
 
-kinds('is all kinds where nothing else is said', async () => {
+kinds('has all kinds if EVENTFS_DEBUG is `all`', async () => {
   const daemon = await startDaemon(
     [
       '--source',
@@ -210,7 +212,7 @@ kinds('is all kinds where nothing else is said', async () => {
   await ended(daemon);
 });
 
-kinds('shows the clients of a socket, and why one is refused', async () => {
+kinds('shows the clients of a socket, and the reason of a refusal', async () => {
   const socket = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')), 's');
   const daemon = await startDaemon([...NONE, '--debug=outlets', '--socket', socket]);
   await run([compile('subscriber'), '!empty', socket], { timeoutMs: 500 });
@@ -227,7 +229,7 @@ kinds('shows the clients of a socket, and why one is refused', async () => {
   for (const each of await ended(daemon)) assert.match(each, /^eventfs: outlets: /);
 });
 
-kinds('shows how many got an event, and how many lost one by it', async () => {
+kinds('shows how many queues got an event, and how many lost another event by it', async () => {
   const config = join(
     mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
     'config.toml',
@@ -244,78 +246,82 @@ kinds('shows how many got an event, and how many lost one by it', async () => {
   assert.is((await ended(daemon)).length, 2);
 });
 
-kinds('that is none, and a level that is none, are one line and 100', async () => {
-  const path = mountPoint();
-  for (const [args, env, said] of [
-    [
-      ['--debug=requests,deads'],
-      {},
-      /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. There is no kind "deads"; there are requests, deaths, events, outlets, inotify\. .*\n$/,
-    ],
-    [
-      ['--log-level', 'loud'],
-      {},
-      /^eventfs: option '--log-level <level>' argument 'loud' is invalid\. Allowed choices are error, warn, info, debug\. .*\n$/,
-    ],
-    [
-      [],
-      { EVENTFS_DEBUG: 'x' },
-      /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. There is no kind "x"; .*\n$/,
-    ],
-  ] as const) {
-    const { out, err, code } = await eventfs(['mount', ...args, path], {
-      env: { ...process.env, ...env },
-    });
-    assert.equal([out, code], ['', 100], err);
-    assert.match(err, said);
-  }
-  assert.equal(readdirSync(path), []);
-  // The word behind it is the directory.
-  assert.match(
-    (await eventfs(['mount', '--source', 'none', '--debug', '/nowhere/at/all'])).err,
-    /^eventfs: mount: \/nowhere\/at\/all: /,
-  );
-  const config = join(
-    mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
-    'config.toml',
-  );
-  writeFileSync(config, 'log_level = "loud"\n');
-  const { err, code } = await eventfs(['mount', '--config', config, path]);
-  assert.is(code, 100);
-  assert.match(err, /^eventfs: mount: .*:1: log_level: "loud" is not right: .*\n$/);
-});
+kinds(
+  'of an unknown kind, and a log of an unknown level, end the command with one line and 100',
+  async () => {
+    const path = mountPoint();
+    for (const [args, env, message] of [
+      [
+        ['--debug=requests,deads'],
+        {},
+        /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. There is no kind "deads"; there are requests, deaths, events, outlets, inotify\. .*\n$/,
+      ],
+      [
+        ['--log-level', 'loud'],
+        {},
+        /^eventfs: option '--log-level <level>' argument 'loud' is invalid\. Allowed choices are error, warn, info, debug\. .*\n$/,
+      ],
+      [
+        [],
+        { EVENTFS_DEBUG: 'x' },
+        /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. There is no kind "x"; .*\n$/,
+      ],
+    ] as const) {
+      const { out, err, code } = await eventfs(['mount', ...args, path], {
+        env: { ...process.env, ...env },
+      });
+      assert.equal([out, code], ['', 100], err);
+      assert.match(err, message);
+    }
+    assert.equal(readdirSync(path), []);
+    // --debug takes its kinds after `=` only: the next word is the directory.
+    assert.match(
+      (await eventfs(['mount', '--source', 'none', '--debug', '/nowhere/at/all'])).err,
+      /^eventfs: mount: \/nowhere\/at\/all: /,
+    );
+    const config = join(
+      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
+      'config.toml',
+    );
+    writeFileSync(config, 'log_level = "loud"\n');
+    const { err, code } = await eventfs(['mount', '--config', config, path]);
+    assert.is(code, 100);
+    assert.match(err, /^eventfs: mount: .*:1: log_level: "loud" is not right: .*\n$/);
+  },
+);
 
 kinds.run();
 
 const levels = suite('the log');
 
 levels(
-  'says no warnings with --log-level error, and SIGHUP reads level and form again',
+  'has no warnings with --log-level error, and takes a new level and form by SIGHUP',
   async () => {
     const config = join(
       mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'debug-')),
       'config.toml',
     );
     const events = (): string => statusOf(`${daemon.path}/log`).MOST_EVENTS;
-    /** Has the file read; resolves once it holds. */
+    /** Makes the daemon read the file, and resolves once it has. */
     const reload = async (text: string, most: number): Promise<void> => {
       writeFileSync(config, `${text}\n[limits]\nevents = ${most}\n`);
       process.kill(daemon.pid, 'SIGHUP');
-      await until(() => events() === String(most), 'the file was not read');
+      await until(() => events() === String(most), 'the daemon did not read the file');
     };
     writeFileSync(config, 'log_level = "error"\n');
     const daemon = await startDaemon([...NONE, '--config', config]);
-    await reload('log_level = "error"\nbusy_poll = 7', 1001); // else: source: for the next mount only
+    // The level hides: for the next mount only
+    await reload('log_level = "error"\nbusy_poll = 7', 1001);
     await reload('log_level = "info"\nlog_json = true\nbusy_poll = 7', 1002);
     assert.is(daemon.log(), '');
     await reload('log_level = "warn"\nlog_json = true\nbusy_poll = 7', 1003);
     await reload('log_level = "error"\nlog_json = true\nbusy_poll = 7', 1004);
     assert.is(await daemon.stop(), 0);
-    const said = linesOf(daemon).map(
+    const lines = linesOf(daemon).map(
       (each) => JSON.parse(each) as { level: string; msg: string; pid: number },
     );
     assert.equal(
-      said.map(({ level, msg, pid }) => [level, msg.replace(/.*: /, ''), pid]),
+      lines.map(({ level, msg, pid }) => [level, msg.replace(/.*: /, ''), pid]),
       [
         ['info', 'read again', daemon.pid],
         ['warn', 'for the next mount only', daemon.pid],
@@ -325,7 +331,7 @@ levels(
   },
 );
 
-levels('is one JSON object a line with --log-json, a failed start included', async () => {
+levels('has one JSON object a line with --log-json, also for a start that fails', async () => {
   const daemon = await startDaemon([...NONE, '--debug', '--log-json', '--log-level', 'debug']);
   mkdirSync(`${daemon.path}/${process.pid}.\n"\xff`);
   rmdirSync(`${daemon.path}/${process.pid}.\n"\xff`);
@@ -335,12 +341,12 @@ levels('is one JSON object a line with --log-json, a failed start included', asy
   const objects = linesOf(daemon).map((each) => JSON.parse(each) as Record<string, unknown>);
   for (const { time, level, msg } of objects)
     assert.equal([typeof time, typeof level, typeof msg], ['string', 'string', 'string']);
-  const asked = objects.find(({ opcode }) => opcode === 'MKDIR')!;
+  const request = objects.find(({ opcode }) => opcode === 'MKDIR')!;
   assert.equal(
-    [asked.kind, asked.level, asked.pid, asked.caller, asked.uid, asked.node],
+    [request.kind, request.level, request.pid, request.caller, request.uid, request.node],
     ['requests', 'debug', daemon.pid, process.pid, 0, '1'],
   );
-  assert.ok(objects.some(({ unique, errno }) => unique === asked.unique && errno === undefined));
+  assert.ok(objects.some(({ unique, errno }) => unique === request.unique && errno === undefined));
   assert.ok(objects.some(({ level, kind }) => level !== 'debug' && kind === undefined));
   const { out, err, code } = await eventfs([
     'mount',
