@@ -39,7 +39,7 @@ test: all $(if $(UNIT_ONLY),,test/build/deaths)
 # Stress with deaths, for SECONDS; `make test` has a minute of it.
 SECONDS ?= 1800
 soak: all
-	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/mount/soak
+	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/stress/soak
 
 # Whether the tests notice mistakes (docs/testing.md): the edits of test/mutants whose list, file or reason has one of these in it
 # (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.

@@ -13,7 +13,7 @@ export const restarts: Benchmark = {
   name: 'restarts',
   run: async (say) => {
     say(`${ROUNDS} rounds`);
-    const file = join(PROJECT, 'dist/test/mounted/mount/lifecycle.test.js');
+    const file = join(PROJECT, 'dist/test/mounted/lifecycle/lifecycle.test.js');
     const { out, err, code } = await run([process.execPath, file], {
       timeoutMs: TIMEOUT_MS,
       env: { ...process.env, EVENTFS_ROUNDS: String(ROUNDS), NO_COLOR: '1' },

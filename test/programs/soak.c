@@ -1,5 +1,5 @@
 /*
- * The processes of the soak (test/mounted/mount/soak.test.ts). Each runs until SIGTERM or the end
+ * The processes of the soak (test/mounted/stress/soak.test.ts). Each runs until SIGTERM or the end
  * of its parent, and prints its counts in one line of KEY=VALUE words.
  *
  *   soak publish MOUNT ID RATE            publishes events ID,0 ID,1 ..., about RATE a second
