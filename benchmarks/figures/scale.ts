@@ -43,13 +43,13 @@ export const scale: Benchmark = {
   },
 };
 
-/** Processes that own a directory each: test/programs/herd.c. */
+/** Processes that own a directory each: test/programs/spawn-owners.c. */
 class Herd {
   readonly #process: ChildProcess;
   #said = '';
 
   private constructor(daemon: Daemon, count: number) {
-    this.#process = spawn(client('herd'), [daemon.path, String(count)], {
+    this.#process = spawn(client('spawn-owners'), [daemon.path, String(count)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));

@@ -12,7 +12,7 @@
  * With --lock-step, the next event is published when every reader has got the last one and reads
  * again, so that each read of each blocked reader returns exactly one event.
  */
-#include "gate.h"
+#include "lockstep-gate.h"
 #include "order.h"
 #include <getopt.h>
 
@@ -35,7 +35,7 @@ struct arguments {
   long readers, seconds, publishers, batch, pause_us;
   size_t record_bytes, read_bytes;
   bool lock_step;
-  struct gate *gate; /* in lock step only */
+  struct lockstep_gate *gate; /* in lock step only */
 };
 
 __attribute__((noreturn)) static void read_stream(const struct arguments *arguments, struct tally *tally, bool check) {
@@ -47,7 +47,7 @@ __attribute__((noreturn)) static void read_stream(const struct arguments *argume
   if (fd < 0) die("%s: %m", path);
   tally->ready = true;
   size_t kept = 0;
-  if (arguments->gate) gate_pass(arguments->gate, 1);
+  if (arguments->gate) lockstep_gate_pass(arguments->gate, 1);
   for (;;) {
     size_t bytes = kept + read_some(fd, buffer + kept, arguments->read_bytes, tally);
     if (arguments->pause_us > 0) sleep_ns((uint64_t)arguments->pause_us * NS_PER_US);
@@ -56,7 +56,7 @@ __attribute__((noreturn)) static void read_stream(const struct arguments *argume
     kept = check_records(&order, buffer, bytes);
     events = tally->events - events;
     if (events == 1) tally->single_reads++;
-    if (arguments->gate) gate_pass(arguments->gate, (uint32_t)events);
+    if (arguments->gate) lockstep_gate_pass(arguments->gate, (uint32_t)events);
     if (kept > RECORD_BYTES_MOST) die("a record without an end");
     if (kept > 0) memmove(buffer, buffer + bytes - kept, kept);
   }
@@ -72,7 +72,7 @@ __attribute__((noreturn)) static void publish(const struct arguments *arguments,
   int fd = open(arguments->publish_path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", arguments->publish_path);
   for (uint32_t number = 0;;) {
-    if (arguments->gate) gate_await_and_close(arguments->gate);
+    if (arguments->gate) lockstep_gate_await_and_close(arguments->gate);
     for (size_t i = 0; i < count; i++, number = (number + 1) % NUMBERS_EACH)
       record_set_number(records + i * record_bytes, place * NUMBERS_EACH + number);
     for (size_t done = 0; done < bytes;) { /* one write takes a limited number of records */
@@ -126,7 +126,7 @@ int main(int argc, char **argv) {
 
   size_t publishers = check ? (size_t)arguments.publishers : 0;
   struct tally *tallies = map_tallies(count), *published = map_tallies(PUBLISHERS_MOST);
-  if (arguments.lock_step) arguments.gate = gate_new((uint32_t)count);
+  if (arguments.lock_step) arguments.gate = lockstep_gate_new((uint32_t)count);
   pid_t children[TALLIES_MOST], publishing[PUBLISHERS_MOST];
   for (size_t i = 0; i < count; i++)
     if ((children[i] = fork_child()) == 0) read_stream(&arguments, &tallies[i], check);

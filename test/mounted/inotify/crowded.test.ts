@@ -78,7 +78,7 @@ crowded(
     figure(`a notice takes ${told(await latencies(watcher, EVENTS))}`);
     const hoarder = spawnClient(
       [
-        compile('hoarder'),
+        compile('many-descriptors'),
         daemon.path,
         String(HOARDER_UID),
         String(PROCESSES),

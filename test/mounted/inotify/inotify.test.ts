@@ -498,7 +498,7 @@ dead(
   'gives everything back, of a thousand at once',
   async () => {
     const { NODES, WATCHED, MEMORY } = statusOf(`${daemon.path}/log`);
-    const herd = spawnClient([client('herd'), daemon.path, '1000'], ['pipe', 'pipe', 'inherit']);
+    const herd = spawnClient([client('spawn-owners'), daemon.path, '1000'], ['pipe', 'pipe', 'inherit']);
     let said = '';
     herd.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await until(() => said.startsWith('ready'), 'the herd did not gather', 40_000);

@@ -506,7 +506,7 @@ directory(
         );
         await until(() => pidfds() === before, 'the daemon holds dead processes');
       },
-      [client('herd'), mount, '2000'],
+      [client('spawn-owners'), mount, '2000'],
     );
   },
   60_000,

@@ -1,6 +1,6 @@
 /**
- * What the kernel answers for a dead owner without asking the daemon, and what it asks (docs/promise.md has the reasons).
- * Each row is tried before the death, when it must work, and after it.
+ * System calls on a dead owner's files: those that the kernel passes on to the daemon, and those that
+ * it answers itself (docs/promise.md has the reasons). Each works before the death.
  */
 import * as assert from 'uvu/assert';
 import { mkdirSync, rmdirSync } from 'node:fs';
@@ -31,10 +31,11 @@ answers.after(async () => {
 interface Held {
   readonly owner: number;
   readonly path: string;
-  /** Descriptors of an event, open to be read and written; of `.stream`; of the directory; and by O_PATH of the directory. */
+  /** A descriptor of an event, open for reading and writing. */
   readonly file: number;
   readonly stream: number;
   readonly directory: number;
+  /** An O_PATH descriptor of the directory. */
   readonly name: number;
 }
 
@@ -57,30 +58,27 @@ async function end(pid: number): Promise<void> {
   assert.is(await observer.ask(`wait ${pid}`), 'ok');
 }
 
-answers(
-  'is refused with ESTALE what the kernel asks for: fsync, fdatasync, fstatfs, of files and directories',
-  async () => {
-    // After one ENOSYS the kernel would never ask again: the first round shows that it was asked, too.
-    for (let round = 0; round < 2; round++) {
-      const held = await hold();
-      const commands = [
-        `fsync ${held.file}`,
-        `fdatasync ${held.file}`,
-        `fsync ${held.directory}`,
-        `fdatasync ${held.directory}`,
-        `fstatfs ${held.file}`,
-        `fstatfs ${held.stream}`,
-        `fstatfs ${held.directory}`,
-        `fstatfs ${held.name}`,
-      ];
-      for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
-      await end(held.owner);
-      for (const command of commands) assert.is(await observer.ask(command), 'ESTALE', command);
-    }
-  },
-);
+answers('returns ESTALE to fsync, fdatasync and fstatfs, of files and directories', async () => {
+  // After one ENOSYS the kernel would send no further FSYNC: the second round would return 0.
+  for (let round = 0; round < 2; round++) {
+    const held = await hold();
+    const commands = [
+      `fsync ${held.file}`,
+      `fdatasync ${held.file}`,
+      `fsync ${held.directory}`,
+      `fdatasync ${held.directory}`,
+      `fstatfs ${held.file}`,
+      `fstatfs ${held.stream}`,
+      `fstatfs ${held.directory}`,
+      `fstatfs ${held.name}`,
+    ];
+    for (const command of commands) assert.is(await observer.ask(command), 'ok', command);
+    await end(held.owner);
+    for (const command of commands) assert.is(await observer.ask(command), 'ESTALE', command);
+  }
+});
 
-answers('is refused fsync and fdatasync behind fuse-native, too', async () => {
+answers('returns ESTALE or ENOENT to fsync and fdatasync with fuse-native', async () => {
   const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
   for (let round = 0; round < 2; round++) {
     const owner = await observer.get(`forkmkdir 0 ${other.path}/%`);
@@ -98,7 +96,7 @@ answers('is refused fsync and fdatasync behind fuse-native, too', async () => {
   rmdirSync(other.path);
 });
 
-answers('has no file handle that outlives it', async () => {
+answers('has no file handle (name_to_handle_at) that could outlive it', async () => {
   const held = await hold();
   for (const fd of [held.file, held.directory, held.name])
     assert.is(await observer.ask(`handle ${fd}`), 'ENOTSUP');
@@ -109,26 +107,26 @@ answers('has no file handle that outlives it', async () => {
   await end(held.owner);
 });
 
-answers('tells nothing of an event by what the kernel answers itself', async () => {
+answers('shows nothing from after the death where the kernel answers by itself', async () => {
   const held = await hold();
   assert.is(await observer.ask(`statx ${held.file}`), 'ok 10');
   assert.is(await observer.ask(`seek ${held.file}`), 'ok 0');
   assert.is(await observer.ask(`flock ${held.file}`), 'ok');
   assert.is(await observer.ask(`fionread ${held.file}`), 'ok 10');
   await end(held.owner);
-  // Attributes that were asked for before the death; nothing that came after it.
+  // These are the attributes that the kernel got before the death.
   assert.is(await observer.ask(`statx ${held.file}`), 'ok 10');
   assert.is(await observer.ask(`seek ${held.file}`), 'ok 0');
   assert.is(await observer.ask(`flock ${held.file}`), 'ok');
   assert.is(await observer.ask(`fionread ${held.file}`), 'ok 10');
-  // The kernel reports no error of read-ahead; nothing came into its page cache.
+  // The kernel reports no error of readahead(2), and has put nothing into its page cache.
   assert.is(await observer.ask(`readahead ${held.file}`), 'ok');
   assert.is(await observer.ask(`map ${held.file}`), 'ok');
   assert.is(await observer.ask('peek'), 'EFAULT');
   assert.is(await observer.ask(`pread ${held.file}`), 'ESTALE');
 });
 
-answers('names, reopened or bind-mounted by O_PATH, only what is ESTALE', async () => {
+answers('of O_PATH returns ESTALE when it is reopened or bind-mounted', async () => {
   const held = await hold();
   const target = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `bind-${process.pid}`);
   mkdirSync(target, { recursive: true });
@@ -138,7 +136,8 @@ answers('names, reopened or bind-mounted by O_PATH, only what is ESTALE', async 
   assert.is(await before.ask(`bind ${await directoryOf(before)} ${target}`), 'ok');
   const late = await directoryOf(after);
   await end(held.owner);
-  assert.match(await after.ask(`bind ${late} ${target}`), /^(ESTALE|ENOENT)$/); // ENOENT once the ghost is removed
+  // ENOENT once the notifier has removed the ghost.
+  assert.match(await after.ask(`bind ${late} ${target}`), /^(ESTALE|ENOENT)$/);
   assert.is(await observer.ask(`openat ${held.name} event`), 'ESTALE');
   assert.is(await observer.ask(`opendir /proc/${observer.pid}/fd/${held.name}`), 'ESTALE');
   await before.kill();

@@ -1,7 +1,7 @@
 /**
- * The promise where no request of the reader's causes the answer: an event that comes after the owner's death reaches no
- * read that is blocked on its `.stream`, whatever brings the event (test/programs/late.c). The daemon asserts
- * besides that each answer has a drain of the deaths before it (fs/tree/drain-check.ts).
+ * The promise for blocked reads: an event that comes after the owner's death reaches no read of its
+ * `.stream`, whichever way the event is published (test/programs/late.c). The daemon also asserts that
+ * it drains the deaths before each reply (fs/tree/drain-check.ts).
  */
 import * as assert from 'uvu/assert';
 import { rmdirSync } from 'node:fs';
@@ -13,15 +13,15 @@ import { missingRing, withRing } from '../../support/transport.js';
 const ROUNDS = process.env.EVENTFS_LATE_ROUNDS ?? '150';
 const TIMEOUT_MS = 600_000;
 
-/** What brings the event, by the source that the mount needs. */
+/** The ways to publish the event, by the source that the mount needs. */
 const KINDS = { kernel: ['uevent'], none: ['publish', 'header', 'exit', 'file'] } as const;
-const DOORS = {
+const TRANSPORTS = {
   'read(2)': ['--transport', 'read'],
   io_uring: ['--transport', 'io-uring'],
   'fuse-native': ['--driver', 'fuse-native'],
 } as const;
 
-const late = suite('an event that comes after the death');
+const late = suite('an event after the death');
 
 late.before(() => {
   buildClients();
@@ -31,8 +31,8 @@ late.after(async () => {
   await untilAlone();
 });
 
-async function check(door: readonly string[], source: keyof typeof KINDS): Promise<void> {
-  const daemon = await startDaemon(['--source', source, ...door]);
+async function check(transport: readonly string[], source: keyof typeof KINDS): Promise<void> {
+  const daemon = await startDaemon(['--source', source, ...transport]);
   for (const kind of KINDS[source]) {
     for (const load of ['0', '2']) {
       const { out, err, code } = await run([client('late'), daemon.path, ROUNDS, load, kind], {
@@ -47,23 +47,23 @@ async function check(door: readonly string[], source: keyof typeof KINDS): Promi
     }
   }
   console.log(
-    `\n  figure: late events of ${source === 'kernel' ? 'the kernel' : 'programs'} that were read, ${door[1]}: 0 of ${2 * KINDS[source].length * Number(ROUNDS)}`,
+    `\n  figure: late events of ${source === 'kernel' ? 'the kernel' : 'programs'} that were read, ${transport[1]}: 0 of ${2 * KINDS[source].length * Number(ROUNDS)}`,
   );
   await daemon.stop();
   rmdirSync(daemon.path);
 }
 
-for (const [name, door] of Object.entries(DOORS)) {
+for (const [name, transport] of Object.entries(TRANSPORTS)) {
   for (const source of ['kernel', 'none'] as const) {
     const from = source === 'kernel' ? 'the kernel' : 'a program';
     late(
-      `is read by nobody through ${name}: from ${from}`,
+      `reaches no reader through ${name}: from ${from}`,
       async () => {
-        if (name !== 'io_uring') return check(door, source);
+        if (name !== 'io_uring') return check(transport, source);
         await withRing(async () => {
           const why = missingRing();
           if (why !== null) return console.log(`skipped: ${why}`);
-          await check(door, source);
+          await check(transport, source);
         });
       },
       TIMEOUT_MS,

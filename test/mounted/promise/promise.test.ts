@@ -1,6 +1,6 @@
 /**
- * The promise: once a process is dead, no operation on its directory or on what only that directory held succeeds
- * again, however soon after the death it comes, and the memory is given back (docs/design.md, section 1).
+ * The promise: once a process is dead, every later operation on its directory, or on an object that
+ * only this directory held, fails, and the daemon frees the memory (docs/design.md, section 1).
  */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -13,10 +13,10 @@ import { suite } from '../../support/suite.js';
 const SIGKILL = 9;
 const EPOLLERR = 8;
 const MIB = 1024 * 1024;
-/** What a directory holds: 64 events of 64 KiB. */
+/** A full directory, in the words of the command `fill`: 64 events of 64 KiB. */
 const FULL = '64 65536';
 
-const promise = suite('what a dead process owned');
+const promise = suite('the directory of a dead process');
 let daemon: Daemon;
 let mount: string;
 let observer: Actor;
@@ -35,12 +35,12 @@ promise.after(async () => {
   await untilAlone();
 });
 
-/** The line goes past uvu's dots to the runner. */
+/** Prints a figure on a line of its own, which the runner repeats. */
 function figure(text: string): void {
   console.log(`\n  figure: ${text}`);
 }
 
-/** Kills a child of the observer's and waits for it. */
+/** Kills a child of the observer, and has the observer wait for it. */
 async function end(pid: number): Promise<void> {
   assert.is(await observer.ask(`signal ${pid} ${SIGKILL}`), 'ok');
   assert.is(await observer.ask(`wait ${pid}`), 'ok');
@@ -56,7 +56,7 @@ function residentMib(): number {
 // ---- numbers
 
 promise(
-  'is out of reach at once: 10,000 owners killed and waited for, seven operations after each',
+  'refuses seven operations after each of 10,000 deaths',
   async () => {
     const got = await measure('deaths', [mount, 10_000], { timeoutMs: 240_000 });
     assert.is(got.get('rounds'), '10000');
@@ -75,7 +75,7 @@ promise(
 );
 
 promise(
-  'is out of reach at once also while others make, list and end theirs',
+  'refuses operations at once while other processes make, list and remove theirs',
   async () => {
     const busy = new Set([0, 1].map(() => new Actor()));
     let isOver = false;
@@ -101,40 +101,43 @@ promise(
   150_000,
 );
 
-promise('is out of reach of requests that wait already, also when many die together', async () => {
-  const owners: number[] = [];
-  for (let n = 0; n < 8; n++) owners.push(await observer.get(`forkmkdir 0 ${mount}/%`));
-  const clients = owners.map(() => new Calls());
-  daemon.process.kill('SIGSTOP');
-  try {
-    await until(() => stateOf(daemon.pid) === 'T', 'the daemon does not stop');
-    for (const owner of owners) await end(owner);
-    const answers = owners.map((owner, n) => clients[n].begin('stat', `${mount}/${owner}`));
-    for (const client of clients) await client.sleeps();
-    daemon.process.kill('SIGCONT');
-    for (const answer of answers) assert.is((await answer).errno, 'ENOENT');
-  } finally {
-    daemon.process.kill('SIGCONT');
-  }
-  for (const client of clients) await client.end();
-});
+promise(
+  'refuses requests that waited before the death, also when many owners die together',
+  async () => {
+    const owners: number[] = [];
+    for (let n = 0; n < 8; n++) owners.push(await observer.get(`forkmkdir 0 ${mount}/%`));
+    const clients = owners.map(() => new Calls());
+    daemon.process.kill('SIGSTOP');
+    try {
+      await until(() => stateOf(daemon.pid) === 'T', 'the daemon does not stop');
+      for (const owner of owners) await end(owner);
+      const answers = owners.map((owner, n) => clients[n].begin('stat', `${mount}/${owner}`));
+      for (const client of clients) await client.sleeps();
+      daemon.process.kill('SIGCONT');
+      for (const answer of answers) assert.is((await answer).errno, 'ENOENT');
+    } finally {
+      daemon.process.kill('SIGCONT');
+    }
+    for (const client of clients) await client.end();
+  },
+);
 
 promise(
-  'is given back with nobody looking, within 10 ms at the median',
+  'is freed within 10 ms at the median, although no request follows',
   async () => {
     const got = await measure('reap', [mount, daemon.pid, 200], { timeoutMs: 60_000 });
     assert.ok(Number(got.get('median_ms')) < 10, `${got.get('median_ms')} ms`);
     assert.is(got.get('listed'), '0');
     assert.is(got.get('never'), '0');
     figure(
-      `a dead owner is let go of after ${got.get('median_ms')} ms at the median, ${got.get('p99_ms')} ms at the 99th percentile`,
+      `a dead owner's directory is freed after ${got.get('median_ms')} ms at the median, ${got.get('p99_ms')} ms at the 99th percentile`,
     );
   },
   90_000,
 );
 
 promise(
-  'does not make the daemon grow: 200 owners of 4 MiB each, one after the other',
+  'leaves no memory in use: 200 owners of 4 MiB each, one after the other',
   async () => {
     let after50 = 0;
     for (let round = 1; round <= 200; round++) {
@@ -153,7 +156,7 @@ promise(
 );
 
 promise(
-  'does not make the daemon grow: 50 owners of 4 MiB each at once, four times over',
+  'leaves no memory in use: 50 owners of 4 MiB each at once, four times',
   async () => {
     const peaks: number[] = [];
     for (let round = 0; round < 4; round++) {
@@ -178,9 +181,12 @@ promise(
   60_000,
 );
 
-// ---- each way in, beside what still goes
+// ---- descriptors and paths, before the death and after it
 
-/** Makes an owner with an event, `prepare`s, checks what works while it lives, and what is left after its death. */
+/**
+ * Makes an owner with an event, and runs commands before and after its death.
+ * @param prepare opens descriptors below `path`, and returns the commands with their answers
+ */
 async function around(
   prepare: (
     path: string,
@@ -200,7 +206,7 @@ async function around(
   }
 }
 
-promise('is ESTALE through every descriptor of its event, and worked before', async () => {
+promise('returns ESTALE through every descriptor of its event, which worked before', async () => {
   await around(async (path) => {
     const fd = await observer.get(`open ${path}/event`);
     return [
@@ -212,25 +218,29 @@ promise('is ESTALE through every descriptor of its event, and worked before', as
   });
 });
 
-promise('cannot be written through a descriptor that was open to write', async () => {
-  const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
-  assert.is(await observer.ask(`create ${mount}/${owner}/event 10`), 'ok 10');
-  const fd = await observer.get(`openrw ${mount}/${owner}/event`);
-  assert.is(await observer.ask(`write ${fd}`), 'ok 1');
-  assert.is(await observer.ask(`ftruncate ${fd}`), 'ok');
-  await end(owner);
-  assert.is(await observer.ask(`write ${fd}`), 'ESTALE');
-  assert.is(await observer.ask(`ftruncate ${fd}`), 'ESTALE');
-  assert.is(await observer.ask(`close ${fd}`), 'ok');
-});
+promise(
+  'returns ESTALE to write and ftruncate through a descriptor that was open before',
+  async () => {
+    const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
+    assert.is(await observer.ask(`create ${mount}/${owner}/event 10`), 'ok 10');
+    const fd = await observer.get(`openrw ${mount}/${owner}/event`);
+    assert.is(await observer.ask(`write ${fd}`), 'ok 1');
+    assert.is(await observer.ask(`ftruncate ${fd}`), 'ok');
+    await end(owner);
+    assert.is(await observer.ask(`write ${fd}`), 'ESTALE');
+    assert.is(await observer.ask(`ftruncate ${fd}`), 'ESTALE');
+    assert.is(await observer.ask(`close ${fd}`), 'ok');
+  },
+);
 
 promise(
-  'is ESTALE or ENOENT through a descriptor of its directory, and worked before',
+  'returns ESTALE or ENOENT through a descriptor of the directory, which worked before',
   async () => {
     await around(async (path) => {
       const fd = await observer.get(`opendir ${path}`);
       return [
-        [`getdents ${fd}`, /^ok [1-9]\d*$/, /^(ESTALE|ENOENT)$/], // ENOENT is the kernel's own, once the ghost is removed
+        // The kernel itself returns ENOENT once the notifier has removed the ghost.
+        [`getdents ${fd}`, /^ok [1-9]\d*$/, /^(ESTALE|ENOENT)$/],
         [`fstat ${fd}`, /^ok$/, 'ESTALE'],
         [`openat ${fd} event`, /^ok \d+$/, 'ESTALE'],
         [`openat ${fd} .status`, /^ok \d+$/, 'ESTALE'],
@@ -242,7 +252,7 @@ promise(
   },
 );
 
-promise('is ESTALE through a descriptor that only names it (O_PATH)', async () => {
+promise('returns ESTALE through an O_PATH descriptor', async () => {
   await around(async (path) => {
     const fd = await observer.get(`openpath ${path}/event`);
     const directory = await observer.get(`openpath ${path}`);
@@ -256,7 +266,7 @@ promise('is ESTALE through a descriptor that only names it (O_PATH)', async () =
 });
 
 promise(
-  'is ESTALE to readlink through a descriptor of a symlink, ENOENT by its name, and worked before',
+  'returns ESTALE to readlinkat of an open symlink and ENOENT to readlink of its name',
   async () => {
     for (let round = 0; round < 50; round++) {
       await around(async (path) => {
@@ -273,7 +283,7 @@ promise(
   },
 );
 
-promise("is ESTALE through somebody else's descriptor in /proc", async () => {
+promise("returns ESTALE through another process's descriptor in /proc", async () => {
   const holder = new Actor();
   await around(async (path) => {
     const fd = await holder.get(`open ${path}/event`);
@@ -282,34 +292,37 @@ promise("is ESTALE through somebody else's descriptor in /proc", async () => {
   await holder.kill();
 });
 
-promise('is no error and no hang, but gone, for who has it as the current directory', async () => {
-  const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
-  const path = `${mount}/${owner}`;
-  const inside = new Actor();
-  assert.is(await inside.ask(`chdir ${path}`), 'ok');
-  assert.is(await inside.ask('getcwd'), `ok ${path}`);
-  assert.is(await inside.ask('create event 10'), 'ok 10');
-  await end(owner);
-  for (const command of [
-    'open event',
-    'open .status',
-    'opendir .',
-    'mkdir below',
-    'create other 1',
-    'open ../stream/none',
-  ]) {
-    assert.match(await inside.ask(command), /^(ESTALE|ENOENT|ENOTDIR)$/, command);
-  }
-  assert.is(await inside.ask('chdir ..'), 'ESTALE');
-  assert.is(reach(path), 'ENOENT');
-  // Until somebody looks, as just now, the kernel tells it the name without asking anybody.
-  assert.is(await inside.ask('getcwd'), 'ENOENT');
-  assert.is(await inside.ask(`chdir ${mount}`), 'ok');
-  assert.is(await inside.ask('getcwd'), `ok ${mount}`);
-  await inside.kill();
-});
+promise(
+  'returns errors, and never hangs, for a process whose current directory it is',
+  async () => {
+    const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
+    const path = `${mount}/${owner}`;
+    const inside = new Actor();
+    assert.is(await inside.ask(`chdir ${path}`), 'ok');
+    assert.is(await inside.ask('getcwd'), `ok ${path}`);
+    assert.is(await inside.ask('create event 10'), 'ok 10');
+    await end(owner);
+    for (const command of [
+      'open event',
+      'open .status',
+      'opendir .',
+      'mkdir below',
+      'create other 1',
+      'open ../stream/none',
+    ]) {
+      assert.match(await inside.ask(command), /^(ESTALE|ENOENT|ENOTDIR)$/, command);
+    }
+    assert.is(await inside.ask('chdir ..'), 'ESTALE');
+    assert.is(reach(path), 'ENOENT');
+    // The kernel answers getcwd(2) without a request until a lookup, as just now, has failed.
+    assert.is(await inside.ask('getcwd'), 'ENOENT');
+    assert.is(await inside.ask(`chdir ${mount}`), 'ok');
+    assert.is(await inside.ask('getcwd'), `ok ${mount}`);
+    await inside.kill();
+  },
+);
 
-promise('lets ls(1) and pwd(1) in it end with an error, and cd(1) leave it', async () => {
+promise('makes ls(1) and pwd(1) in it fail, and lets cd(1) leave it', async () => {
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const shell = new Shell();
   try {
@@ -330,7 +343,7 @@ promise('lets ls(1) and pwd(1) in it end with an error, and cd(1) leave it', asy
 });
 
 promise(
-  'is never in the page cache: a mapping raises SIGBUS; one of what does not die is read',
+  'is never in the page cache: a mapping raises SIGBUS, and one of an event of log/ does not',
   async () => {
     const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
     assert.is(await observer.ask(`create ${mount}/${owner}/event 10`), 'ok 10');
@@ -351,9 +364,9 @@ promise(
   },
 );
 
-// ---- those who wait
+// ---- blocked readers and pollers
 
-promise('ends a blocked read with ESTALE; that of a living one stays blocked', async () => {
+promise('ends a blocked read with ESTALE; a read below a living owner stays blocked', async () => {
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const other = await observer.get(`forkmkdir 0 ${mount}/%`);
   const [reader, patient] = [new Actor(), new Actor()];
@@ -400,7 +413,7 @@ promise(
   60_000,
 );
 
-promise('wakes who polls with EPOLLERR; who polls a living one goes on waiting', async () => {
+promise('wakes its poller with EPOLLERR; a poller below a living owner waits on', async () => {
   const owner = await observer.get(`forkmkdir 0 ${mount}/%`);
   const other = await observer.get(`forkmkdir 0 ${mount}/%`);
   const pollers = [new Actor(), new Actor()];
@@ -411,12 +424,16 @@ promise('wakes who polls with EPOLLERR; who polls a living one goes on waiting',
   const patient = pollers[1].get(`poll ${fds[1]} 500`);
   await until(
     async () => (await observer.ask(`polling ${pollers[0].pid}`)) === 'ok 1',
-    'it does not poll',
+    'the actor does not poll',
   );
   await end(owner);
   assert.is((await woken) & EPOLLERR, EPOLLERR);
   assert.is(await pollers[0].ask(`read ${fds[0]}`), 'ESTALE');
-  assert.is((await pollers[0].get(`poll ${fds[0]} 0`)) & EPOLLERR, EPOLLERR, 'later too');
+  assert.is(
+    (await pollers[0].get(`poll ${fds[0]} 0`)) & EPOLLERR,
+    EPOLLERR,
+    'a later poll returns at once',
+  );
   assert.is(await patient, 0);
   await end(other);
   for (const poller of pollers) await poller.kill();

@@ -53,7 +53,7 @@ quota(
     const user = new Shell([...asUser(NOBODY), 'bash']);
     await user.run(`mkdir ${daemon.path}/$$.own`);
     const greedy = run(
-      [...asUser(NOBODY), compile('hog'), `${daemon.path}/${user.pid}.own`, '100000'],
+      [...asUser(NOBODY), compile('fill-quota'), `${daemon.path}/${user.pid}.own`, '100000'],
       { timeoutMs: 120_000 },
     );
     const other = await directory();

@@ -1,11 +1,14 @@
-/** Filters of users who mean no good: a daemon with the bounds that it has by itself lives, and serves all others. */
+/**
+ * A user who writes costly and oversized filters: a daemon with the default quotas refuses or charges
+ * them, and goes on serving other users.
+ */
 import * as assert from 'uvu/assert';
 import { constants, readFileSync } from 'node:fs';
 import { Calls, eventText, publish, statusOf } from '../../support/clients.js';
 import { Shell } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 
-const filters = mounted('a user with filters');
+const filters = mounted('a user who writes filters');
 
 const NOBODY = 65534;
 const as = (uid: number): string[] => [
@@ -16,10 +19,10 @@ const as = (uid: number): string[] => [
   String(uid),
   '--clear-groups',
 ];
-/** Ten searches that go as slowly as any. */
+/** Ten alternatives, each as slow to search as a pattern can be. */
 const COSTLY = `V==${Array.from('bcdefghijk', (char) => `*aaaa${char}*`).join('|')}`;
 
-/** Milliseconds of processor time that the daemon needs for an event, the shortest of some. */
+/** @returns the daemon's processor time for an event in ms, the smallest of 15 */
 function eventMs(bytes: number): number {
   const used = (): number =>
     Number(readFileSync(`/proc/${daemon.pid}/schedstat`, 'latin1').split(' ')[0]);
@@ -32,7 +35,7 @@ function eventMs(bytes: number): number {
 }
 
 filters(
-  'of 256 KiB in 256 directories is refused, or charged, and the daemon lives',
+  'cannot store 256 KiB of filter, is charged for the filters of 256 directories, and delays no other',
   async () => {
     const user = new Shell([...as(NOBODY), 'bash']);
     const { out } = await user.run(
@@ -66,7 +69,7 @@ filters(
 );
 
 filters(
-  'that are costly has a few of them, and an event of any size costs a few milliseconds',
+  'gets EDQUOT after a few costly filters, so that an event costs less than 20 ms more',
   async () => {
     const before = [1900, 60_000].map(eventMs);
     const user = new Shell([...as(NOBODY), 'bash']);
@@ -76,28 +79,25 @@ filters(
     assert.match(out, /Disk quota exceeded/);
     for (const [n, bytes] of [1900, 60_000].entries()) {
       const ms = eventMs(bytes) - before[n];
-      assert.ok(ms < 20, `an event of ${bytes} bytes costs ${ms} ms more`); // 5 on a machine that does nothing else
+      assert.ok(ms < 20, `an event of ${bytes} bytes costs ${ms} ms more`); // 5 on an idle machine
     }
     await user.kill();
   },
   60_000,
 );
 
-filters(
-  'that writes one piece by piece is told at once of a bad one, and of too many bytes',
-  async () => {
-    const own = await directory();
-    const calls = new Calls();
-    await calls.open(1, `${own}/.filter`, 0o1001);
-    for (let n = 0; n < 1023; n++)
-      assert.is((await calls.call('write', 1, 'A=b\n')).errno, n < 64 ? '' : 'EINVAL');
-    assert.is((await calls.call('pwrite', 1, '#'.repeat(4097), 0)).errno, 'EFBIG');
-    await calls.end();
-    assert.is((await shell.run(`wc -l < ${own}/.filter`)).out, '64\n');
-  },
-);
+filters('gets EINVAL from the write of the 65th term, and EFBIG above 4,096 bytes', async () => {
+  const own = await directory();
+  const calls = new Calls();
+  await calls.open(1, `${own}/.filter`, 0o1001);
+  for (let n = 0; n < 1023; n++)
+    assert.is((await calls.call('write', 1, 'A=b\n')).errno, n < 64 ? '' : 'EINVAL');
+  assert.is((await calls.call('pwrite', 1, '#'.repeat(4097), 0)).errno, 'EFBIG');
+  await calls.end();
+  assert.is((await shell.run(`wc -l < ${own}/.filter`)).out, '64\n');
+});
 
-filters('larger than the bound is told EFBIG, and keeps the old filter', async () => {
+filters('gets EFBIG for a filter of over 4,096 bytes, and keeps the old filter', async () => {
   const own = await directory();
   const calls = new Calls();
   const file = `${own}/.filter`;

@@ -1,4 +1,4 @@
-/** Late joiners on a real mount, by what a shell does. */
+/** `.since` on a real mount: a shell asks for events that came before it made its directory. */
 import * as assert from 'uvu/assert';
 import { publishNumbered, valuesOf } from '../../support/clients.js';
 import { run } from '../../support/daemon.js';
@@ -8,7 +8,7 @@ import { Watcher } from '../../support/watcher.js';
 
 const since = mounted('.since');
 
-since('brings what came before the mkdir, in order, before what came after it', async () => {
+since('puts the events from before the mkdir in order, ahead of those after it', async () => {
   publishNumbered(daemon.path, 5);
   const own = await directory();
   publishNumbered(daemon.path, 2, 5);
@@ -26,7 +26,7 @@ since('brings what came before the mkdir, in order, before what came after it', 
   assert.is(again.out, '7\n0\n');
 });
 
-since("is written by the directory's user only", async () => {
+since("can be written by the directory's user only", async () => {
   const open = await directory('0777');
   const asOther = await run([...AS_NOBODY, 'sh', '-c', 'echo 0 > "$0/.since"', open]);
   assert.is.not(asOther.code, 0);
@@ -34,7 +34,7 @@ since("is written by the directory's user only", async () => {
   assert.match((await shell.run(`echo nonsense > ${open}/.since`)).out, 'Invalid argument');
 });
 
-since('tells inotify of what it brings in, by name and no other', async () => {
+since('raises IN_CREATE once for each event that it puts into the queue', async () => {
   publishNumbered(daemon.path, 3);
   const own = await directory();
   const watcher = await Watcher.on(own);

@@ -1,10 +1,11 @@
 /**
- * How long events are kept from their readers while requests go on (native/addon/fuse/serve_loop.cc, kMaxDeferredNs): a reader is woken for
- * many events at once, but not for as many as come before the requests end.
+ * The daemon wakes a reader once for several events while requests follow each other, but only for a
+ * limited time (native/addon/fuse/serve_loop.cc, kMaxDeferredNs).
  *
- * A stopped daemon lets a close(2) return, and gets its RELEASE later. So the requests wait in the kernel when the daemon takes the
- * first of them, and it finds another behind each. The RELEASE of a `publish` in which a header waits is an event. What the reader's
- * first read brings says when it was woken, however late the machine runs it.
+ * close(2) returns although the daemon is stopped, and the kernel queues the RELEASE. So the daemon
+ * finds another request behind each when it continues. Each RELEASE of a `publish` that holds an
+ * unfinished event publishes it. The number of events in the reader's first read shows when the
+ * daemon woke it, however late the machine runs the reader.
  */
 import * as assert from 'uvu/assert';
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
@@ -13,11 +14,17 @@ import { Calls } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
-/** RELEASEs without an event, with which the daemon learns that another follows: it tries at the 32nd (native/addon/fuse/read_again.h). */
+/**
+ * RELEASEs without an event. By them the daemon learns that another request follows: it looks at the
+ * 32nd (native/addon/fuse/read_again.h).
+ */
 const PLAIN = 40;
-/** With what is left of those, fewer than the daemon serves at one wake-up (kRequestsPerWakeUp). */
+/** With the rest of those, fewer requests than the daemon serves at one wake-up (kRequestsPerWakeUp). */
 const EVENTS = 90;
-/** Streams whose filters make an event cost about 0.4 ms: so many that all of them take far longer than an event may be held. */
+/**
+ * Streams whose filters make an event cost about 0.4 ms, so that all events take far longer than the
+ * daemon may hold one.
+ */
 const STREAMS = 10;
 const SEARCHES = 8;
 const VALUE = 'a'.repeat(500);
@@ -25,7 +32,7 @@ const ROUNDS = 5;
 
 const held = mounted('an event', ['--source', 'none', '--transport', 'read']);
 
-/** Filters that no event matches, and that each event is compared with. */
+/** Opens streams whose filters are compared with each event and match none. */
 function costlyStreams(): number[] {
   return Array.from({ length: STREAMS }, (_, stream) => {
     const searches = Array.from(
@@ -39,7 +46,7 @@ function costlyStreams(): number[] {
   });
 }
 
-/** A `publish` in which an event waits for its end. */
+/** Opens `publish`, and writes an event without its end. */
 function begun(n: number): number {
   const fd = openSync(`${daemon.path}/publish`, constants.O_WRONLY);
   writeSync(fd, 'add@/held\n');
@@ -47,7 +54,7 @@ function begun(n: number): number {
   return fd;
 }
 
-held('is not kept from a reader that waits until the requests behind it have ended', async () => {
+held('reaches a blocked reader before all requests behind it have been served', async () => {
   const streams = costlyStreams();
   const reader = new Calls();
   await reader.open(1, `${daemon.path}/stream`);
@@ -73,7 +80,7 @@ held('is not kept from a reader that waits until the requests behind it have end
   }
   assert.ok(
     Math.min(...counts) > 0 && Math.max(...counts) < EVENTS / 2,
-    `the first reads brought ${counts.join(', ')} of ${EVENTS} events`,
+    `the first reads returned ${counts.join(', ')} of ${EVENTS} events`,
   );
   for (const fd of streams) closeSync(fd);
   await reader.end();

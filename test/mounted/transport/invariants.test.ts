@@ -1,4 +1,7 @@
-/** The addon's invariants (native/addon/invariant.h): EVENTFS_ASSERT makes a broken one end the process, as it does for those of TypeScript. */
+/**
+ * The addon's invariants (native/addon/invariant.h). With EVENTFS_ASSERT a broken one ends the process,
+ * as in TypeScript.
+ */
 import * as assert from 'uvu/assert';
 import { spawnSync } from 'node:child_process';
 import { PROJECT } from '../../support/daemon.js';
@@ -6,7 +9,7 @@ import { suite } from '../../support/suite.js';
 
 const invariants = suite('a broken invariant of the addon');
 
-/** Answers a parked request. The connection is not mounted: the kernel refuses all. */
+/** A script that answers a parked request of a connection without a mount: the kernel refuses it. */
 const script = (unique: number): string => `
   import { ControlWord, DeathWatch, DrainWord, FuseChannel, openFuse } from '#native';
   const channel = new FuseChannel({
@@ -41,19 +44,19 @@ function answer(
   return { out: stdout, err: stderr, signal };
 }
 
-invariants('aborts the process with its text where EVENTFS_ASSERT is set', () => {
-  const { out, err, signal } = answer(0, 'abort'); // no request has that number
+invariants('aborts the process with its text if EVENTFS_ASSERT is set', () => {
+  const { out, err, signal } = answer(0, 'abort'); // no request has the number 0
   assert.equal([out, signal], ['', 'SIGABRT']);
   assert.match(err, /^eventfs: broken invariant: unique != 0 \(.*reply_batch\.cc:\d+\)\n/);
 });
 
-invariants('costs nothing elsewhere: the kernel refuses the reply', () => {
+invariants('has no effect without EVENTFS_ASSERT: the kernel refuses the reply', () => {
   const { out, err, signal } = answer(0, undefined);
   assert.equal([out, err, signal], ['refused 1 false\n', '', null]);
 });
 
 invariants(
-  'is not what a refused reply to a parked request is, of which the daemon learns that it was one',
+  'is not reported for a refused reply to a parked request, which the daemon hears of',
   () => {
     const { out, err, signal } = answer(7, 'abort');
     assert.equal([out, err, signal], ['refused 1 true\n', '', null]);

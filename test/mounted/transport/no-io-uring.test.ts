@@ -1,4 +1,7 @@
-/** Where io_uring(7) is not allowed, each reply and each look for the dead is a system call of its own, and all else is the same. */
+/**
+ * A daemon without io_uring(7): it makes a system call for each reply and for each look for deaths, and
+ * behaves the same otherwise.
+ */
 import * as assert from 'uvu/assert';
 import { buildClients, client } from '../../support/actor.js';
 import { measure } from '../../support/measure.js';
@@ -22,16 +25,16 @@ refused.after(async () => {
   await killDaemons();
 });
 
-refused('has none, where another has one for its replies and one for deaths', async () => {
+refused('has no ring; another daemon has one for replies and one for deaths', async () => {
   assert.is(descriptors(daemon.pid, RINGS).length, 0);
   const other = await startDaemon(['--source', 'none']);
   const { length } = descriptors(other.pid, RINGS);
   await other.stop();
-  // And one for requests, where they come through it. A kernel before 6.1 has none for the other either
+  // A third ring carries requests. Before Linux 6.1 no daemon has a ring.
   assert.ok(length >= 2 || length === 0, `${length} rings`);
 });
 
-refused('gives events to many blocked readers in order', async () => {
+refused('returns events to many blocked readers in order', async () => {
   const args = ['--publish', `${daemon.path}/publish`, '--publishers', 2];
   const got = await measure('readers', [`${daemon.path}/stream`, 80, 1, 300, ...args], {
     timeoutMs: TIMEOUT_MS,

@@ -1,4 +1,7 @@
-/** Replies that the kernel refuses, or that the addon does not give it: the caller must not wait for ever for a mistake of the daemon's. */
+/**
+ * Replies that the kernel refuses, or that the addon does not pass on. A mistake of the daemon must
+ * not let the caller wait for ever.
+ */
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { Calls, killClients } from '../../support/clients.js';
@@ -13,7 +16,7 @@ import {
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/suite.js';
 
-const refused = suite("a reply that can't be given");
+const refused = suite('a malformed reply');
 let daemon: Daemon;
 
 refused.before(async () => {
@@ -28,7 +31,7 @@ refused.after(async () => {
   await killDaemons();
 });
 
-/** How often the daemon has said that a reply was refused. */
+/** @returns how many refused replies the daemon has logged */
 const complaints = (): number =>
   daemon.log().split('the kernel refused the reply: EINVAL\n').length - 1;
 
@@ -36,25 +39,25 @@ for (const [name, what] of [
   ['user.longer', 'that is longer than its header says'],
   ['user.beyond', 'that is longer than a reply may be'],
 ] as const) {
-  refused(`${what} ends its call with EIO, is told of, and the next call works`, async () => {
+  refused(`${what} ends its call with EIO and is logged; the next call works`, async () => {
     const calls = new Calls();
     const before = complaints();
     assert.is((await calls.call('getxattr', `${daemon.path}/log`, name)).errno, 'EIO');
-    await until(() => complaints() === before + 1, `it was not told of: ${daemon.log()}`);
+    await until(() => complaints() === before + 1, `it was not logged: ${daemon.log()}`);
     assert.is((await calls.call('getxattr', `${daemon.path}/log`, 'user.none')).errno, 'ENODATA');
     await calls.end();
   });
 }
 
 refused(
-  'whose bytes are not in the log ends its call with EIO, is told of, and the next call works',
+  'whose bytes are not in the log ends its call with EIO and is logged; the next call works',
   async () => {
     const calls = new Calls();
     await calls.open(1, `${daemon.path}/log/.status`, constants.O_RDONLY);
     const before = complaints();
     await calls.call('getxattr', `${daemon.path}/log`, 'user.astray');
     assert.is((await calls.call('read', 1, 4096)).errno, 'EIO');
-    await until(() => complaints() === before + 1, `it was not told of: ${daemon.log()}`);
+    await until(() => complaints() === before + 1, `it was not logged: ${daemon.log()}`);
     assert.ok((await calls.call('read', 1, 4096)).value > 0);
     await calls.end();
   },

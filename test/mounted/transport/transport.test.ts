@@ -1,19 +1,19 @@
 /**
- * Requests through io_uring: what the kernel does there and does not do for us. The rest of the tests run on it by
- * `make test TRANSPORT=io-uring`.
+ * Requests through io_uring, where the kernel behaves otherwise than with read(2). `make test
+ * TRANSPORT=io-uring` runs all other tests on it.
  */
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { createInterface } from 'node:readline';
-import { buildClients, client } from '../../support/actor.js';
+import { buildClients } from '../../support/actor.js';
 import { measure } from '../../support/measure.js';
 import { publish, statusOf } from '../../support/clients.js';
 import { isMounted, run, startDaemon, until, within } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 import { type Suite, suite } from '../../support/suite.js';
 import { missingRing } from '../../support/transport.js';
+import { ConcurrentReaders } from './concurrent-readers.js';
 
 const RING = ['--source', 'none', '--transport', 'io-uring'];
 const TIMEOUT_MS = 120_000;
@@ -22,59 +22,34 @@ if (why !== null) console.log(`skipped: ${why}`);
 
 const status = (path: string, key: string): string => statusOf(`${path}/log`)[key];
 
-/** test/programs/crowd.c: many readers on one CPU. */
-class Crowd {
-  readonly #process;
-  readonly #lines: AsyncIterator<string, undefined>;
-
-  constructor(cpu: number, file: string) {
-    this.#process = spawn(client('crowd'), [String(cpu), file], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-  }
-
-  async ask(command: string): Promise<string> {
-    this.#process.stdin.write(`${command}\n`);
-    const line = await within(60_000, this.#lines.next(), `crowd: ${command}`);
-    return line.done === true ? 'ended' : line.value;
-  }
-
-  async end(): Promise<void> {
-    const ended = new Promise((done) => this.#process.once('exit', done));
-    this.#process.stdin.end();
-    await within(10_000, ended, 'the crowd did not end');
-  }
-}
-
-/** The last one: where the daemon starts on none of them it is as good as any. */
+/** The last CPU. */
 const CPU = cpus().length - 1;
 
 function ringTests(ring: Suite): void {
-  ring('is what status says', () => {
+  ring('is the transport that log/.status names', () => {
     assert.is(status(daemon.path, 'TRANSPORT'), 'io-uring');
   });
 
   ring(
-    'leaves nobody waiting behind blocked readers that hold all places of their CPU',
+    'serves a stat(2) although blocked readers hold all entries of its CPU',
     async () => {
       buildClients();
-      const crowd = new Crowd(CPU, `${daemon.path}/stream`);
-      assert.is(await crowd.ask('share 300'), 'ready');
+      const readers = new ConcurrentReaders(CPU, `${daemon.path}/stream`);
+      assert.is(await readers.ask('share 300'), 'ready');
       daemon.process.kill('SIGSTOP');
-      assert.is(await crowd.ask('go'), 'reading');
-      assert.is(await crowd.ask(`stat ${daemon.path}/log`), 'begun');
+      assert.is(await readers.ask('go'), 'reading');
+      assert.is(await readers.ask(`stat ${daemon.path}/log`), 'begun');
       daemon.process.kill('SIGCONT');
-      assert.is(await crowd.ask('ended'), 'yes');
-      assert.ok(Number(status(daemon.path, 'STARVED')) > 0, 'there was room for all');
-      assert.is(await crowd.ask('kill'), 'left 0');
-      await crowd.end();
+      assert.is(await readers.ask('ended'), 'yes');
+      assert.ok(Number(status(daemon.path, 'STARVED')) > 0, 'the ring had entries for all readers');
+      assert.is(await readers.ask('kill'), 'left 0');
+      await readers.end();
     },
     TIMEOUT_MS,
   );
 
   ring(
-    'leaves no killed reader behind, whenever the signal comes',
+    'lets each killed reader end, whenever the signal comes',
     async () => {
       buildClients();
       const publishers = [0, 1].map(() =>
@@ -83,19 +58,19 @@ function ringTests(ring: Suite): void {
           `while printf 'change@/x\\nACTION=change\\n' > ${daemon.path}/publish; do :; done`,
         ]),
       );
-      const crowd = new Crowd(CPU, `${daemon.path}/stream`);
+      const readers = new ConcurrentReaders(CPU, `${daemon.path}/stream`);
       for (let round = 0; round < 30; round++) {
-        assert.is(await crowd.ask('read 64'), 'reading');
-        assert.is(await crowd.ask('kill'), 'left 0', `round ${round}`);
+        assert.is(await readers.ask('read 64'), 'reading');
+        assert.is(await readers.ask('kill'), 'left 0', `round ${round}`);
       }
-      await crowd.end();
+      await readers.end();
       for (const publisher of publishers) publisher.kill('SIGKILL');
     },
     TIMEOUT_MS,
   );
 
   ring(
-    'keeps the promise: 10,000 owners killed and waited for, seven operations after each',
+    'keeps the promise: seven operations fail after each of 10,000 deaths',
     async () => {
       const got = await measure('deaths', [daemon.path, 10_000], {
         timeoutMs: 240_000,
@@ -109,7 +84,7 @@ function ringTests(ring: Suite): void {
   );
 
   ring(
-    'hands many events at once to readers that lag, in order',
+    'returns many events at once to slow readers, in order',
     async () => {
       const { path } = daemon;
       const args = [
@@ -132,15 +107,15 @@ function ringTests(ring: Suite): void {
     TIMEOUT_MS,
   );
 
-  ring('takes an event of 64 KiB as it was written', async () => {
+  ring('carries an event of 60,000 bytes unchanged', async () => {
     const text = `change@/large\nACTION=change\nDEVPATH=/large\nSUBSYSTEM=large\nVALUE=${'x'.repeat(60_000)}\n`;
     const reader = run(['head', '-c', '60000', `${daemon.path}/match/SUBSYSTEM=large`]);
-    await until(() => status(daemon.path, 'STREAMS') === '1', 'nobody reads');
+    await until(() => status(daemon.path, 'STREAMS') === '1', 'no reader has opened the stream');
     publish(daemon.path, text);
     assert.is((await reader).out, text.slice(0, 60_000));
   });
 
-  ring('interrupts a reader that has waited for long', async () => {
+  ring('lets a signal end a reader that has waited for 0.5 s', async () => {
     const started = Date.now();
     const { code } = await run(['timeout', '0.5', 'cat', `${daemon.path}/stream`]);
     assert.is(code, 124);
@@ -156,12 +131,12 @@ async function blockedReader(
   path: string,
 ): Promise<Promise<{ out: string; err: string; code: number | null }>[]> {
   const reader = run(['cat', `${path}/stream`]);
-  await until(() => status(path, 'STREAMS') === '1', 'nobody reads');
+  await until(() => status(path, 'STREAMS') === '1', 'no reader has opened the stream');
   return [reader];
 }
 
 function lifeTests(): void {
-  lives('ends blocked readers with the end of the file, and leaves nothing', async () => {
+  lives('returns the end of the file to blocked readers when it stops, and unmounts', async () => {
     const one = await startDaemon(RING);
     const [reader] = await blockedReader(one.path);
     assert.is(await one.stop(), 0);
@@ -169,7 +144,7 @@ function lifeTests(): void {
     assert.not(isMounted(one.path));
   });
 
-  lives('that is killed keeps no reader waiting', async () => {
+  lives('ends its blocked readers with an error when it is killed', async () => {
     const one = await startDaemon(RING);
     const [reader] = await blockedReader(one.path);
     await one.kill();
@@ -179,19 +154,19 @@ function lifeTests(): void {
     await run(['umount', '-l', one.path]);
   });
 
-  lives('ends when somebody unmounts', async () => {
+  lives('ends when umount(8) removes its mount', async () => {
     const one = await startDaemon(RING);
     assert.is((await run(['umount', one.path])).code, 0);
     assert.is(await within(10_000, one.ended, 'the daemon did not end'), 0);
   });
 
-  lives('reads and writes where it is told to', async () => {
+  lives('uses the transport of the last --transport option', async () => {
     const one = await startDaemon([...RING, '--transport', 'read']);
     assert.is(status(one.path, 'TRANSPORT'), 'read');
     await one.stop();
   });
 
-  lives('takes it by itself only where there is more than one CPU for it', async () => {
+  lives('chooses io_uring by itself only if it may run on more than one CPU', async () => {
     const one = await startDaemon(['--source', 'none', '--transport', 'auto'], undefined, {
       under: ['taskset', '-c', String(CPU)],
     });

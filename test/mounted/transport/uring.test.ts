@@ -1,14 +1,12 @@
 /**
- * READs by io_uring(7) and libaio of each kind of file that can be read, with the requests through
- * either transport: a READ gets what read(2) would, it waits without keeping anybody else, and its
- * process can be killed (fs/tree/uring-reads.ts).
+ * READs by io_uring(7) and libaio of each kind of file, with either transport: a READ returns the same
+ * as read(2), it waits without delaying other processes, and its process can be killed
+ * (fs/tree/uring-reads.ts).
  */
 import * as assert from 'uvu/assert';
-import { spawn } from 'node:child_process';
 import { constants, readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { createInterface } from 'node:readline';
-import { buildClients, client } from '../../support/actor.js';
+import { buildClients } from '../../support/actor.js';
 import {
   Calls,
   eventText,
@@ -22,6 +20,7 @@ import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY } from '../../support/other-user.js';
 import { type Suite, suite } from '../../support/suite.js';
 import { missingRing } from '../../support/transport.js';
+import { ConcurrentReaders } from './concurrent-readers.js';
 
 /** IORING_SETUP_ flags. */
 const SQPOLL = 1 << 1;
@@ -33,18 +32,18 @@ const SETUPS = {
   'cooperative task work': COOP_TASKRUN,
   'deferred task work': DEFER_TASKRUN,
 };
-/** IOSQE_ASYNC: by a worker of the kernel's. */
+/** IOSQE_ASYNC: a worker of the kernel executes the READ. */
 const ASYNC = 1 << 4;
 const SIZE = 4096;
 const WAIT_MS = 5000;
-/** How long a READ is given that must not end. */
+/** The time that the test waits for a READ that must not end. */
 const LONG_MS = 100;
 const POLLIN = 1;
 
 const EVENT = eventText('/devices/x', { SUBSYSTEM: 'mine' });
 const RECORD = `${EVENT}\n`;
 
-/** A kernel without io_uring, or one that forbids it. */
+/** @returns true if the kernel lacks io_uring, or forbids it */
 async function lacksUring(): Promise<boolean> {
   const calls = new Calls();
   const { errno } = await calls.call('ring', 0);
@@ -52,8 +51,8 @@ async function lacksUring(): Promise<boolean> {
   return errno !== '';
 }
 
-/** What READs of slot 1 can look like; each gets `size` bytes at `offset` at the most. */
-const WAYS: Readonly<
+/** The kinds of READ. Each reads slot 1, up to `size` bytes at `offset`. */
+const READS: Readonly<
   Record<string, (calls: Calls, size: number, offset: number) => Promise<unknown>>
 > = {
   READ: (calls, size, offset) => calls.call('ring_read', 0, 1, size, offset, 0),
@@ -63,15 +62,13 @@ const WAYS: Readonly<
   READ_FIXED: (calls, size, offset) => calls.call('ring_fixed', 0, 1, size, offset),
 };
 
-/** What came of a READ: its bytes, or the errno's name. */
+/** @returns the bytes that a READ has got, or the errno's name */
 async function result(calls: Calls, tag = 0, ms = WAIT_MS): Promise<string> {
   const { errno, bytes } = await calls.call('ring_wait', tag, ms);
   return errno === '' ? bytes : errno;
 }
 
-/**
- * The paths of all files that can be read and have an end; a directory of its own has the first.
- */
+/** Makes a directory. @returns the paths of files that have an end, most of them in the directory */
 async function files(): Promise<string[]> {
   const own = await directory();
   publish(daemon.path, EVENT);
@@ -93,20 +90,25 @@ async function* streams(): AsyncGenerator<string> {
   yield `${await directory()}/.stream`;
 }
 
-/** How long it takes until a process that is killed has been waited for, in milliseconds. */
+/** Kills a process. @returns the time until it has been waited for, in ms */
 async function killed(calls: Calls): Promise<number> {
   const started = performance.now();
   await calls.end();
   return performance.now() - started;
 }
 
+/** Starts the program of concurrent readers as the user nobody. */
+function libaioReaders(): ConcurrentReaders {
+  return new ConcurrentReaders(cpus().length - 1, `${daemon.path}/stream`, AS_NOBODY);
+}
+
 function readTests(test: Suite): void {
   for (const [name, flags] of Object.entries(SETUPS)) {
-    test(`gets the text of every file once, by ${name}`, async () => {
+    test(`returns the text of every file once, by ${name}`, async () => {
       const calls = new Calls();
       assert.is((await calls.call('ring', flags)).errno, '');
       for (const path of await files()) {
-        for (const [way, read] of Object.entries(WAYS)) {
+        for (const [kind, read] of Object.entries(READS)) {
           await calls.open(1, path);
           const text = (await calls.call('pread', 1, 65536, 0)).bytes;
           assert.ok(text.length > 0, path);
@@ -122,7 +124,7 @@ function readTests(test: Suite): void {
             assert.is(
               await result(calls),
               text.slice(offset, offset + size),
-              `${way} of ${path}: ${size} bytes at ${offset}`,
+              `${kind} of ${path}: ${size} bytes at ${offset}`,
             );
           }
           await calls.call('close', 1);
@@ -131,22 +133,22 @@ function readTests(test: Suite): void {
       await calls.end();
     }, 120_000);
 
-    test(`gets what is in a stream, or comes, and ends then, by ${name}`, async () => {
+    test(`ends with the event that is in a stream, or with the next one, by ${name}`, async () => {
       const calls = new Calls();
       await calls.call('ring', flags);
       for await (const path of streams()) {
-        for (const [way, read] of Object.entries(WAYS)) {
+        for (const [kind, read] of Object.entries(READS)) {
           await calls.open(1, path);
           for (const size of [SIZE, RECORD.length, 3 << 20]) {
             publish(daemon.path, EVENT);
             await read(calls, size, 0);
-            assert.is(await result(calls), RECORD, `${way} of ${path}, what is there`);
+            assert.is(await result(calls), RECORD, `${kind} of ${path}, with an event in it`);
             await read(calls, size, 0);
-            assert.is(await result(calls, 0, LONG_MS), 'ETIME', `${way} of ${path}`);
+            assert.is(await result(calls, 0, LONG_MS), 'ETIME', `${kind} of ${path}`);
             publish(daemon.path, EVENT);
-            assert.is(await result(calls), RECORD, `${way} of ${path}, what comes`);
+            assert.is(await result(calls), RECORD, `${kind} of ${path}, the next event`);
           }
-          // Nothing is left of it that a program could take for the end
+          // A later read(2) must not return 0, which a program takes for the end.
           await calls.call('nonblock', 1, 1);
           for (const size of [SIZE, SIZE - RECORD.length])
             assert.is((await calls.call('read', 1, size)).errno, 'EAGAIN');
@@ -157,7 +159,7 @@ function readTests(test: Suite): void {
     }, 120_000);
   }
 
-  test("with O_NONBLOCK waits as without, which is the kernel's way", async () => {
+  test('waits although the file has O_NONBLOCK, as the kernel has it', async () => {
     const calls = new Calls();
     await calls.call('ring', 0);
     for await (const path of streams()) {
@@ -181,7 +183,7 @@ function readTests(test: Suite): void {
     await calls.end();
   });
 
-  test('of a stream many at once: each event ends one, and the thread goes on', async () => {
+  test('ends with each event if one of 16 waits, and its thread goes on', async () => {
     const calls = new Calls();
     await calls.call('ring', 0);
     for await (const path of streams()) {
@@ -207,7 +209,7 @@ function readTests(test: Suite): void {
     await calls.end();
   }, 60_000);
 
-  test('of an event many at once gets the text each', async () => {
+  test('returns the text of an event to each of 64 that are submitted at once', async () => {
     const own = await directory();
     publish(daemon.path, EVENT);
     const calls = new Calls();
@@ -218,7 +220,7 @@ function readTests(test: Suite): void {
     await calls.end();
   });
 
-  test('of one open file by threads that share it: each event goes to one of them, and each READ ends', async () => {
+  test('of a file that threads share returns each event to one of them, and each READ ends', async () => {
     const calls = new Calls();
     for await (const path of streams()) {
       await calls.open(1, path);
@@ -246,7 +248,7 @@ function readTests(test: Suite): void {
     await calls.end();
   }, 60_000);
 
-  test('can be cancelled while it waits, and takes nothing then', async () => {
+  test('can be cancelled while it waits, and takes no event then', async () => {
     const calls = new Calls();
     await calls.call('ring', 0);
     for await (const path of streams()) {
@@ -264,7 +266,7 @@ function readTests(test: Suite): void {
     await calls.end();
   });
 
-  test('POLL_ADD with POLLIN tells of an event, and a program that reads by itself is told of no end', async () => {
+  test('follows a POLL_ADD that reports an event; a read(2) instead of it never returns 0', async () => {
     const calls = new Calls();
     await calls.call('ring', 0);
     for await (const path of streams()) {
@@ -282,7 +284,7 @@ function readTests(test: Suite): void {
     await calls.end();
   });
 
-  test('by libuv gets what it gets without', async () => {
+  test('by libuv returns the same as read(2)', async () => {
     const own = await directory();
     publish(daemon.path, EVENT);
     const script = `
@@ -301,7 +303,7 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
         env: { ...process.env, UV_USE_IO_URING: uring },
         timeoutMs: 10_000,
       });
-      await until(() => statusOf(own).PENDING === '0', 'it did not take the event off');
+      await until(() => statusOf(own).PENDING === '0', 'the event was not taken off the queue');
       publish(daemon.path, EVENT);
       const { out } = await reader;
       assert.equal(
@@ -313,9 +315,9 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
     }
   }, 60_000);
 
-  // ---- who waits
+  // ---- READs that wait
 
-  test('that waits does not keep its process from dying', async () => {
+  test('that waits lets its process be killed within a second', async () => {
     for (const flags of Object.values(SETUPS)) {
       for await (const path of streams()) {
         for (const sqe of [0, ASYNC]) {
@@ -332,14 +334,16 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
     await until(() => statusOf(`${daemon.path}/log`).STREAMS === '0', 'a stream stays open', 1000);
   }, 60_000);
 
-  test('that waits in a worker of the kernel ends with its process, and with an event', async () => {
+  test('that waits in a worker of the kernel ends with an event or with its process', async () => {
     for (const end of ['event', 'kill']) {
       const own = await directory();
       const calls = new Calls();
-      await calls.call('ring', DEFER_TASKRUN); // the READ goes on in ring_wait only: read(2) is always faster
+      // The READ continues in ring_wait only, so that read(2) is always faster.
+      await calls.call('ring', DEFER_TASKRUN);
       await calls.open(1, `${own}/.stream`);
       await calls.call('ring_read', 0, 1, SIZE, 0, 0);
-      // The kernel polls 128 times for a READ (APOLL_MAX_RETRY), and is late each time; then a worker reads and waits
+      // The kernel polls 128 times for a READ (APOLL_MAX_RETRY), and is late each time. Then a worker
+      // reads and waits.
       const isParked = (): boolean => statusOf(`${daemon.path}/log`).PARKED === '1';
       for (let n = 0; n < 3000 && !isParked(); n++) {
         const other = calls.begin('read', 1, SIZE);
@@ -363,16 +367,28 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
     }
   }, 60_000);
 
-  test('200 of libaio that wait, all of one user, delay no RELEASE, and each process dies within a second', async () => {
-    const crowd = new Crowd();
-    assert.is(await crowd.ask('aio 200'), 'reading');
-    await until(() => statusOf(`${daemon.path}/log`).PARKED === '200', 'they do not wait', 20_000);
+  test('of libaio that waits, 200 times for one user, delays no RELEASE, and its process can be killed', async () => {
+    const many = libaioReaders();
+    assert.is(await many.ask('aio 200'), 'reading');
+    await until(
+      () => statusOf(`${daemon.path}/log`).PARKED === '200',
+      'the reads do not wait',
+      20_000,
+    );
     const own = await directory();
-    publish(daemon.path, EVENT); // and all are answered
-    await until(() => statusOf(`${daemon.path}/log`).PARKED === '0', 'they still wait', 20_000);
-    assert.is(await crowd.ask('kill'), 'left 0');
-    assert.is(await crowd.ask('aio 200'), 'reading');
-    await until(() => statusOf(`${daemon.path}/log`).PARKED === '200', 'they do not wait', 20_000);
+    publish(daemon.path, EVENT); // it answers all of them
+    await until(
+      () => statusOf(`${daemon.path}/log`).PARKED === '0',
+      'the reads still wait',
+      20_000,
+    );
+    assert.is(await many.ask('kill'), 'left 0');
+    assert.is(await many.ask('aio 200'), 'reading');
+    await until(
+      () => statusOf(`${daemon.path}/log`).PARKED === '200',
+      'the reads do not wait',
+      20_000,
+    );
     const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
     const calls = new Calls();
     let most = 0;
@@ -392,53 +408,24 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
     console.log(
       `\n  figure: close to RELEASE behind 200 libaio reads that wait, at most ${most.toFixed(1)} ms`,
     );
-    const one = new Crowd();
+    const one = libaioReaders();
     assert.is(await one.ask('aio 1'), 'reading');
-    await until(() => statusOf(`${daemon.path}/log`).PARKED === '201', 'it does not wait');
+    await until(() => statusOf(`${daemon.path}/log`).PARKED === '201', 'the read does not wait');
     const started = performance.now();
     assert.is(await one.ask('kill'), 'left 0');
     const ms = performance.now() - started;
     assert.ok(ms < 1000, `it took ${ms} ms to die of SIGKILL`);
     const all = performance.now();
-    assert.is(await crowd.ask('kill'), 'left 0');
+    assert.is(await many.ask('kill'), 'left 0');
     console.log(
       `\n  figure: SIGKILL to the end of a process with a libaio read that waits: ${ms.toFixed(1)} ms; of 200: ${(performance.now() - all).toFixed(1)} ms`,
     );
-    for (const each of [crowd, one]) await each.end();
+    for (const each of [many, one]) await each.end();
     await calls.end();
     await until(() => statusOf(`${daemon.path}/log`).STREAMS === '0', 'a stream stays open', 1000);
   }, 90_000);
 
   test.run();
-}
-
-/** test/programs/crowd.c, as nobody. */
-class Crowd {
-  readonly #process;
-  readonly #lines: AsyncIterator<string, undefined>;
-
-  constructor() {
-    this.#process = spawn(
-      AS_NOBODY[0],
-      [...AS_NOBODY.slice(1), client('crowd'), String(cpus().length - 1), `${daemon.path}/stream`],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
-    );
-    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-  }
-
-  async ask(command: string): Promise<string> {
-    this.#process.stdin.write(`${command}\n`);
-    const line = await within(20_000, this.#lines.next(), `crowd: ${command}`);
-    return line.done === true ? 'ended' : line.value;
-  }
-
-  async end(): Promise<void> {
-    const ended = new Promise((done) => this.#process.once('exit', done));
-    this.#process.stdin.end();
-    await within(10_000, ended, 'the crowd did not end');
-  }
 }
 
 const TRANSPORTS = { 'read(2)': 'read', io_uring: 'io-uring' } as const;

@@ -1,6 +1,6 @@
 /*
- * Many readers of one file on one CPU: `crowd CPU FILE`. It reads one command a line, and answers
- * each with one line:
+ * Many readers of one file on one CPU: `concurrent-readers CPU FILE`. It reads one command a line,
+ * and answers each with one line:
  *
  *   share N     starts N children that will read from one open file               ready
  *   go          lets them read, all at once                                       reading
@@ -122,7 +122,7 @@ static void begin_stat(const char *path) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) die("usage: crowd CPU FILE");
+  if (argc != 3) die("usage: concurrent-readers CPU FILE");
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   CPU_SET((int)parse_number(argv[1], "CPU", 0, CPU_SETSIZE - 1), &cpus);

@@ -1,6 +1,6 @@
 /*
- * Processes of one user that take the notifier long to inspect: `hoarder MOUNT UID PROCESSES
- * DESCRIPTORS`.
+ * Processes of one user that take the notifier long to inspect: `many-descriptors MOUNT UID
+ * PROCESSES DESCRIPTORS`.
  *
  * The first process makes its directory in the mount. Each opens that many descriptors, or as many
  * as the machine allows, and asks for the directory's attributes again and again, as
@@ -23,11 +23,11 @@
 #define PAUSE_US 10000
 
 static void fail(const char *what) {
-  fprintf(stderr, "hoarder: %s: %s\n", what, strerror(errno));
+  fprintf(stderr, "many-descriptors: %s: %s\n", what, strerror(errno));
   exit(1);
 }
 
-static void hoard(const char *path, long descriptors, int ready) {
+static void open_descriptors(const char *path, long descriptors, int ready) {
   struct stat ignored;
   int null = open("/dev/null", O_RDONLY);
   for (long i = 0; i < descriptors; i++)
@@ -61,7 +61,7 @@ int main(int count, char **arguments) {
     if (child < 0) fail("fork");
     if (child > 0) continue;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    hoard(path, descriptors, ready[1]);
+    open_descriptors(path, descriptors, ready[1]);
   }
   close(ready[1]);
   for (long i = 0; i < processes; i++)

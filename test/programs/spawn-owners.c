@@ -1,6 +1,6 @@
 /*
- * Many owners at once: `herd MOUNT COUNT`. Each makes its own directory and lives until it is
- * killed. The program prints `ready` when all have made theirs. At the end of standard input it
+ * Many owners at once: `spawn-owners MOUNT COUNT`. Each makes its own directory and lives until it
+ * is killed. The program prints `ready` when all have made theirs. At the end of standard input it
  * kills all, waits for each, and prints `gone`.
  */
 #include "owner.h"
@@ -15,7 +15,7 @@ static void make_directory(const char *mount) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) die("usage: herd MOUNT COUNT");
+  if (argc != 3) die("usage: spawn-owners MOUNT COUNT");
   long count = parse_number(argv[2], "COUNT", 1, 100000);
   limit_time(LIMIT_S);
   pid_t *owners = calloc((size_t)count, sizeof *owners);
