@@ -82,7 +82,7 @@ $(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test $
 	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 
-test/build/deaths: $(wildcard test/programs/*)
+test/build/deaths: $(wildcard test/programs/* test/programs/*/*)
 	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C test/programs
 
 benchmarks/build/client: $(wildcard benchmarks/programs/* test/programs/*)

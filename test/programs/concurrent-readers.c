@@ -47,7 +47,8 @@ static bool reads_from(pid_t pid, int fd) {
 }
 
 static void share(const char *file, long count, int *shared) {
-  if (pipe2(go, O_CLOEXEC) != 0 || (*shared = open(file, O_RDONLY | O_CLOEXEC)) < 0) die("%s: %m", file);
+  if (pipe2(go, O_CLOEXEC) != 0 || (*shared = open(file, O_RDONLY | O_CLOEXEC)) < 0)
+    die("%s: %m", file);
   for (long i = 0; i < count; i++) {
     if (child_of_ours() != 0) continue;
     static char buffer[READ_BYTES];
@@ -87,7 +88,10 @@ static void read_by_aio(const char *file, long count) {
     aio_context_t context = 0;
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0) die("%s: %m", file);
-    struct iocb block = {.aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = (uint32_t)fd, .aio_buf = (uintptr_t)buffer, .aio_nbytes = sizeof buffer};
+    struct iocb block = {.aio_lio_opcode = IOCB_CMD_PREAD,
+                         .aio_fildes = (uint32_t)fd,
+                         .aio_buf = (uintptr_t)buffer,
+                         .aio_nbytes = sizeof buffer};
     struct iocb *blocks[] = {&block};
     if (syscall(SYS_io_setup, 1, &context) != 0) die("io_setup: %m");
     if (syscall(SYS_io_submit, context, 1, blocks) != 1) die("io_submit: %m");
@@ -132,11 +136,13 @@ int main(int argc, char **argv) {
   for (char line[512]; fgets(line, sizeof line, stdin);) {
     line[strcspn(line, "\n")] = '\0';
     if (strncmp(line, "share ", 6) == 0) share(argv[2], atol(line + 6), &shared), puts("ready");
-    else if (strncmp(line, "read ", 5) == 0) read_for_ever(argv[2], atol(line + 5)), puts("reading");
+    else if (strncmp(line, "read ", 5) == 0)
+      read_for_ever(argv[2], atol(line + 5)), puts("reading");
     else if (strncmp(line, "aio ", 4) == 0) read_by_aio(argv[2], atol(line + 4)), puts("reading");
     else if (strcmp(line, "go") == 0) let_go(shared), puts("reading");
     else if (strncmp(line, "stat ", 5) == 0) begin_stat(line + 5), puts("begun");
-    else if (strcmp(line, "ended") == 0) puts(ends_within(stat_child, now_ns() + STAT_LIMIT_NS) ? "yes" : "no");
+    else if (strcmp(line, "ended") == 0)
+      puts(ends_within(stat_child, now_ns() + STAT_LIMIT_NS) ? "yes" : "no");
     else if (strcmp(line, "kill") == 0) printf("left %zu\n", kill_all());
     else die("no such command: %s", line);
   }

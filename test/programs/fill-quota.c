@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 int main(int argc, char **argv) {
-  if (argc != 3 || chdir(argv[1]) != 0) return fprintf(stderr, "usage: fill-quota DIRECTORY COUNT\n"), 1;
+  if (argc != 3 || chdir(argv[1]) != 0)
+    return fprintf(stderr, "usage: fill-quota DIRECTORY COUNT\n"), 1;
   long created = 0, refused = 0;
   for (long i = 0; i < atol(argv[2]); i++) {
     char name[32];

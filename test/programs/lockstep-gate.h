@@ -42,7 +42,9 @@ static inline void lockstep_gate_pass(struct lockstep_gate *gate, uint32_t times
 /* Waits until all have passed; then they must pass again. */
 static inline void lockstep_gate_await_and_close(struct lockstep_gate *gate) {
   while (!__atomic_load_n(&gate->is_open, __ATOMIC_ACQUIRE))
-    if (syscall(SYS_futex, &gate->is_open, FUTEX_WAIT, 0, NULL, NULL, 0) < 0 && errno != EAGAIN && errno != EINTR) die("futex: %m");
+    if (syscall(SYS_futex, &gate->is_open, FUTEX_WAIT, 0, NULL, NULL, 0) < 0 && errno != EAGAIN &&
+        errno != EINTR)
+      die("futex: %m");
   gate->is_open = 0;
   __atomic_store_n(&gate->missing, gate->count, __ATOMIC_RELEASE);
 }

@@ -1,4 +1,6 @@
-/** The table of POSIX cases (test/conformance/cases.ts), and random reads and writes, on a real mount. */
+/**
+ * The table of POSIX cases (test/conformance/cases.ts), and random reads and writes, on a mount.
+ */
 import { exercise } from '../../conformance/fsx.js';
 import { MountedSystem } from '../../conformance/processes.js';
 import { conforms } from '../../conformance/system.js';
@@ -12,7 +14,7 @@ const devfuse = mounted('on a mount');
 conforms(devfuse, () => Promise.resolve(new MountedSystem(daemon.path)));
 
 devfuse(
-  'a file holds what was written, through any mix of reads, writes and truncations',
+  'a file holds the bytes written, through any mix of reads, writes and truncations',
   async () => {
     const system = new MountedSystem(daemon.path);
     await exercise(system, OPERATIONS).finally(() => system.end());

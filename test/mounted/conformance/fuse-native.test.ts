@@ -1,6 +1,6 @@
 /**
- * The table of POSIX cases (test/conformance/cases.ts) on a mount of the fuse-native driver, and the cases that come out
- * otherwise there. docs/drivers.md has their reasons at length.
+ * The table of POSIX cases (test/conformance/cases.ts) on a mount of the fuse-native driver, and
+ * the cases with another result there. docs/drivers.md explains the reasons.
  */
 import { MountByPid } from '../../conformance/by-pid.js';
 import { type Difference, conforms, differs } from '../../conformance/system.js';

@@ -1,4 +1,7 @@
-/** Extended attributes of every name and size: each call ends with the errno that any filesystem gives, and changes nothing it should not. */
+/**
+ * Extended attributes of every name and size: each call returns the same errno as on other
+ * filesystems, and a refused call changes nothing.
+ */
 import * as assert from 'uvu/assert';
 import { Calls, eventText, publish } from '../../support/clients.js';
 import { configured } from '../../support/config.js';
@@ -24,7 +27,7 @@ const NAMES = [
   'system.posix_acl_default',
   'user.\x01',
   'user.\xff\xfe',
-  // Names without a prefix come to the daemon too; these are what every object of JavaScript has.
+  // Names without a prefix reach the daemon too. Every object of JavaScript has these properties.
   'constructor',
   'toString',
   'valueOf',
@@ -35,7 +38,10 @@ const NAMES = [
 const SIZES = [0, 1, 255, 4096, 65_535, 65_536];
 const READ_ONLY = ['user.eventfs.owner', 'user.eventfs.pending', 'user.eventfs.lost'];
 
-/** What there is: a directory, its event, a file of a user's, its dot files, and what the root always has. */
+/**
+ * Makes a directory with an event, a file and a FIFO.
+ * @returns their paths, and those of the dot files and the permanent files
+ */
 async function everything(): Promise<string[]> {
   const own = await directory();
   publish(daemon.path, eventText('/x'));
@@ -52,14 +58,14 @@ async function everything(): Promise<string[]> {
 }
 
 attributes(
-  'that means nothing here is refused with EOPNOTSUPP or EPERM, whatever its size, and is not there',
+  'that eventfs does not define is refused with EOPNOTSUPP or EPERM, and never exists',
   async () => {
     const calls = new Calls();
     for (const path of await everything()) {
       for (const name of NAMES) {
         for (const size of SIZES) {
           const { errno } = await calls.call('setxattr', path, name, 'v'.repeat(size));
-          // An empty ACL takes off what is not there (fs/posix_acl.c): ENODATA, or nothing at all.
+          // An empty ACL removes an ACL that does not exist (fs/posix_acl.c): ENODATA, or success.
           const expected = name.startsWith('system.')
             ? ['EOPNOTSUPP', 'EPERM', 'EINVAL', 'ENODATA', ...(size === 0 ? [''] : [])]
             : ['EOPNOTSUPP', 'EPERM', 'EINVAL'];
@@ -78,7 +84,7 @@ attributes(
 );
 
 attributes(
-  "value of more than 64 KiB, and a name of more than 255 bytes, are the kernel's to refuse",
+  'of more than 64 KiB, or with a name of more than 255 bytes, is refused by the kernel',
   async () => {
     const calls = new Calls();
     const own = await directory();
@@ -90,7 +96,7 @@ attributes(
 );
 
 attributes(
-  'user.eventfs.filter takes 64 KiB where it may, is read whole, and a bad one changes nothing',
+  'user.eventfs.filter takes and returns 64 KiB, and a refused filter changes nothing',
   async () => {
     const calls = new Calls();
     const own = await directory();
@@ -118,7 +124,7 @@ attributes(
 );
 
 attributes(
-  'is read into a buffer that is large enough only, and its size is told first',
+  'returns ERANGE for a buffer that is too small, and its size for one of 0 bytes',
   async () => {
     const own = await directory();
     const script = `
@@ -147,7 +153,7 @@ for size in (0, 1, 999, 1000, 65536):
   },
 );
 
-attributes('obeys XATTR_CREATE and XATTR_REPLACE', async () => {
+attributes('obeys XATTR_CREATE (EEXIST) and XATTR_REPLACE (ENODATA)', async () => {
   const own = await directory();
   const script = `
 import errno, os, sys
@@ -169,7 +175,7 @@ print(attempt(os.removexattr, path, sticky), attempt(os.removexattr, path, stick
 });
 
 attributes(
-  'that only tells is refused to everybody, and what is not a directory has none',
+  'that is read-only returns EPERM to every writer; files have no attributes',
   async () => {
     const calls = new Calls();
     const own = await directory();

@@ -1,5 +1,5 @@
 /**
- * stat(2) shows the same of each kind of node before and after the kernel has dropped its inodes
+ * stat(2) returns the same for each kind of node before and after the kernel has dropped its inodes
  * (`echo 2 > /proc/sys/vm/drop_caches`).
  */
 import * as assert from 'uvu/assert';
@@ -8,7 +8,7 @@ import { eventText, publish, statusOf } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 
-const forgotten = mounted('what the kernel has forgotten');
+const forgotten = mounted('a node that the kernel has forgotten');
 
 const FIELDS = [
   'dev',
@@ -23,7 +23,7 @@ const FIELDS = [
   'ctimeNs',
 ] as const satisfies (keyof BigIntStats)[];
 
-/** All but its size, which may count what the kernel knows. */
+/** @returns the fields without the size, which may count the kernel's references */
 function stat(path: string): Record<string, bigint> {
   const got = lstatSync(path, { bigint: true });
   return Object.fromEntries(FIELDS.map((field) => [field, got[field]]));
@@ -31,7 +31,7 @@ function stat(path: string): Record<string, bigint> {
 
 const nodes = (): number => Number(statusOf(`${daemon.path}/log`).NODES);
 
-forgotten('is the same when it is looked up again', async () => {
+forgotten('has the same attributes when it is looked up again', async () => {
   const own = await directory();
   publish(daemon.path, eventText('/x'));
   const [event] = readdirSync(own);
@@ -79,7 +79,7 @@ forgotten('is the same when it is looked up again', async () => {
         writeFileSync('/proc/sys/vm/drop_caches', '2');
         return nodes() < known - inside.length;
       },
-      'the kernel keeps its inodes',
+      'the kernel has not dropped its inodes',
       20_000,
     );
     paths.toReversed().forEach((path) => stat(path));

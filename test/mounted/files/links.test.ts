@@ -1,4 +1,4 @@
-/** Hard links, rename, FIFOs, sockets, attributes and sticky directories: one event in many queues, and what else a queue may hold. */
+/** Hard links, rename, special files, sticky directories and their attributes. */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ const links = suite('a hard link');
 let daemon: Daemon;
 let shells: Shell[] = [];
 
-/** Two living directories. */
+/** Starts two shells with a directory each. */
 async function two(): Promise<[Shell, string, Shell, string]> {
   const [a, b] = [new Shell(), new Shell()];
   shells.push(a, b);
@@ -19,7 +19,7 @@ async function two(): Promise<[Shell, string, Shell, string]> {
   return [a, dirA, b, dirB];
 }
 
-/** Runs a shell command; gives what it printed, both ways, and fails unless it ended with `code`. */
+/** Runs a shell command, which must exit with `code`. @returns its stdout and stderr */
 async function sh(command: string, code = 0): Promise<string> {
   const result = await run(['bash', '-c', command]);
   assert.is(result.code, code, `${command}: ${result.out}${result.err}`);
@@ -37,7 +37,7 @@ links.after(async () => {
   assert.is(daemon.log(), '');
 });
 
-links('is the same event in both queues: inode, nlink, bytes', async () => {
+links('shows the same inode number, link count and bytes in both queues', async () => {
   const [, a, , b] = await two();
   await sh(`echo hello > ${a}/e && ln ${a}/e ${b}/f`);
   const [inA, inB] = [statSync(`${a}/e`), statSync(`${b}/f`)];
@@ -50,7 +50,7 @@ links('is the same event in both queues: inode, nlink, bytes', async () => {
   assert.is(readFileSync(`${b}/f`, 'utf8'), 'hello\n');
 });
 
-links("outlives the first queue's owner, whose own link is gone", async () => {
+links("outlives the first queue's owner, whose own link vanishes", async () => {
   const [shellA, a, , b] = await two();
   await sh(`echo hello > ${a}/e && ln ${a}/e ${b}/e`);
   await shellA.kill();
@@ -59,7 +59,7 @@ links("outlives the first queue's owner, whose own link is gone", async () => {
   assert.is(readFileSync(`${b}/e`, 'utf8'), 'hello\n');
 });
 
-links('can be made of an event in log/, which counts as a queue', async () => {
+links('can be made of an event in log/, which counts as a link', async () => {
   const [, a] = await two();
   await sh(`printf 'change@/links\\nA=1\\n' | dd of=${daemon.path}/publish status=none`);
   const name = readdirSync(`${daemon.path}/log`).at(-1)!;
@@ -68,7 +68,7 @@ links('can be made of an event in log/, which counts as a queue', async () => {
   assert.is(statSync(`${a}/mine`).ino, statSync(`${daemon.path}/log/${name}`).ino);
 });
 
-links('is refused where the name is taken, reserved, or the directory no queue', async () => {
+links('is refused if the name is taken or reserved, or the directory is not a queue', async () => {
   const [, a, , b] = await two();
   await sh(`echo 1 > ${a}/e; echo 2 > ${b}/e`);
   assert.match(await sh(`ln ${a}/e ${b}/e`, 1), 'File exists');
@@ -118,10 +118,11 @@ rename('over another event takes its name, and with -n leaves both', async () =>
 });
 
 rename(
-  'carries an open file along, which ends with the directory that the event has moved to',
+  'moves an open file along; it ends with the owner of the directory that it moved to',
   async () => {
     const [shellA, a, shellB, b] = await two();
-    const reader = new Shell(['sh']); // bash, as it reads its commands from a pipe, stumbles over a dead descriptor itself
+    // Not bash: it fails if a descriptor is stale while it reads its commands from a pipe.
+    const reader = new Shell(['sh']);
     shells.push(reader);
     await sh(`echo 1 > ${a}/one`);
     await reader.run(`exec 5< ${a}/one`);
@@ -133,7 +134,7 @@ rename(
   },
 );
 
-rename('leaves head, tail, the dot files and process directories where they are', async () => {
+rename('is refused for head, tail, the dot files and process directories', async () => {
   const [, a, , b] = await two();
   await sh(`echo 1 > ${a}/one`);
   for (const name of ['head', 'tail', '.filter', '.stream', '.status'])
@@ -159,7 +160,7 @@ special.after(async () => {
   assert.is(daemon.log(), '');
 });
 
-special('is listed, works, and is no event', async () => {
+special('is listed, works, and is not an event', async () => {
   const [, a] = await two();
   await sh(`mkfifo -m 600 ${a}/pipe && echo e > ${a}/event`);
   assert.is(await sh(`ls ${a}`), 'event\npipe\n');
@@ -172,37 +173,34 @@ special('is listed, works, and is no event', async () => {
   assert.is(await sh(`ls ${a}`), 'event\n');
 });
 
-special(
-  'may be a symlink: listed as one, copied as one, followed as one, and no event',
-  async () => {
-    const [, a, , b] = await two();
+special('may also be a symlink: listed, copied and followed as one, and not an event', async () => {
+  const [, a, , b] = await two();
+  await sh(
+    `echo text > ${a}/event && ln -s event ${a}/link && ln -s ../$(basename ${b})/none ${a}/dangling && ln -s ${b} ${a}/there`,
+  );
+  assert.is(await sh(`ls ${a}`), 'dangling\nevent\nlink\nthere\n');
+  assert.is(
+    await sh(`find ${a} -type l -printf '%f %l %s %M\n' | sort | head -n 1`),
+    `dangling ../${b.split('/').pop()}/none ${`../${b.split('/').pop()}/none`.length} lrwxrwxrwx\n`,
+  );
+  assert.is(await sh(`cat ${a}/link; readlink ${a}/head ${a}/tail`), 'text\nevent\nevent\n');
+  assert.is(await sh(`touch ${a}/there/made && ls ${b} && rm ${b}/made`), 'made\n');
+  assert.is(
     await sh(
-      `echo text > ${a}/event && ln -s event ${a}/link && ln -s ../$(basename ${b})/none ${a}/dangling && ln -s ${b} ${a}/there`,
-    );
-    assert.is(await sh(`ls ${a}`), 'dangling\nevent\nlink\nthere\n');
-    assert.is(
-      await sh(`find ${a} -type l -printf '%f %l %s %M\n' | sort | head -n 1`),
-      `dangling ../${b.split('/').pop()}/none ${`../${b.split('/').pop()}/none`.length} lrwxrwxrwx\n`,
-    );
-    assert.is(await sh(`cat ${a}/link; readlink ${a}/head ${a}/tail`), 'text\nevent\nevent\n');
-    assert.is(await sh(`touch ${a}/there/made && ls ${b} && rm ${b}/made`), 'made\n');
-    assert.is(
-      await sh(
-        `cp -a ${a}/link ${b}/copied && readlink ${b}/copied && tar -C ${a} -c dangling link | tar -C ${b} -x && ls ${b}`,
-      ),
-      'event\ncopied\ndangling\nlink\n',
-    );
-    assert.is(
-      await sh(
-        `ln -sfn other ${a}/link && readlink ${a}/link && mv ${a}/link ${a}/moved && rm ${a}/moved ${a}/dangling ${a}/there && ls ${a}`,
-      ),
-      'other\nevent\n',
-    );
-    assert.match(await sh(`ln ${b}/copied ${b}/hard`, 1), 'not permitted');
-  },
-);
+      `cp -a ${a}/link ${b}/copied && readlink ${b}/copied && tar -C ${a} -c dangling link | tar -C ${b} -x && ls ${b}`,
+    ),
+    'event\ncopied\ndangling\nlink\n',
+  );
+  assert.is(
+    await sh(
+      `ln -sfn other ${a}/link && readlink ${a}/link && mv ${a}/link ${a}/moved && rm ${a}/moved ${a}/dangling ${a}/there && ls ${a}`,
+    ),
+    'other\nevent\n',
+  );
+  assert.match(await sh(`ln ${b}/copied ${b}/hard`, 1), 'not permitted');
+});
 
-special('that is removed while it is open or named by a descriptor has no link left', async () => {
+special('has a link count of 0 if it is removed while it is open', async () => {
   const [, a] = await two();
   await sh(`mkfifo ${a}/pipe && ln -s target ${a}/link`);
   const script = `
@@ -218,7 +216,7 @@ except FileNotFoundError: print("ENOENT")
   assert.is((await run(['python3', '-c', script, a])).out, '[1, 1] target\n[0, 0]\nENOENT\n');
 });
 
-special('goes with the process whose directory it is in: no stale socket stays', async () => {
+special('vanishes with the owner of its directory, so that no stale socket stays', async () => {
   const [shell, a] = await two();
   const server = createServer((socket) => socket.end('hello'));
   await new Promise<void>((done) => server.listen(`${a}/ctl.sock`, done));
@@ -228,7 +226,7 @@ special('goes with the process whose directory it is in: no stale socket stays',
   await new Promise<void>((done) => server.close(() => done()));
 });
 
-special('may not be a device', async () => {
+special('cannot be a device: EPERM', async () => {
   const [, a] = await two();
   assert.match(await sh(`mknod ${a}/null c 1 3`, 1), 'not permitted');
 });
@@ -255,22 +253,25 @@ sticky('stays when its owner dies', async () => {
   await sh(`rm -r ${a}`);
 });
 
-sticky("is its owner's again without the attribute, and gone if that is dead", async () => {
-  const [shellA, a, shellB, b] = await two();
-  await sh(`setfattr -n user.eventfs_sticky ${a} ; setfattr -n user.eventfs_sticky ${b}`);
-  await shellA.kill();
-  await sh(`setfattr -x user.eventfs_sticky ${a} ; setfattr -x user.eventfs_sticky ${b}`);
-  assert.throws(() => statSync(a), /ENOENT/);
-  assert.ok(statSync(b).isDirectory());
-  await shellB.kill();
-  assert.throws(() => statSync(b), /ENOENT/);
-});
+sticky(
+  'belongs to its owner again without the attribute, and vanishes if the owner is dead',
+  async () => {
+    const [shellA, a, shellB, b] = await two();
+    await sh(`setfattr -n user.eventfs_sticky ${a} ; setfattr -n user.eventfs_sticky ${b}`);
+    await shellA.kill();
+    await sh(`setfattr -x user.eventfs_sticky ${a} ; setfattr -x user.eventfs_sticky ${b}`);
+    assert.throws(() => statSync(a), /ENOENT/);
+    assert.ok(statSync(b).isDirectory());
+    await shellB.kill();
+    assert.throws(() => statSync(b), /ENOENT/);
+  },
+);
 
-sticky('can be there from the start', async () => {
+sticky('can be made by an option of eventfs mount', async () => {
   assert.is(await sh(`stat -c %a ${daemon.path}/global`), '1733\n');
 });
 
-sticky('tells what it is by getfattr, and takes a filter', async () => {
+sticky('shows its attributes to getfattr, and takes a filter by setfattr', async () => {
   const [shell, a] = await two();
   await sh(`setfattr -n user.eventfs.filter -v 'SUBSYSTEM==block' ${a}`);
   const all = await sh(`getfattr --absolute-names -d ${a}`);

@@ -1,4 +1,4 @@
-/** `publish`: each event is one write(2), from whatever writes. */
+/** `publish`: events from the write(2) calls of many programs. */
 import * as assert from 'uvu/assert';
 import {
   chmodSync,
@@ -17,7 +17,9 @@ import { run, until } from '../../support/daemon.js';
 import { daemon, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY } from '../../support/other-user.js';
 
-/** Runs a command with the mount as its working directory; gives what went wrong and the events that it made. */
+/**
+ * Runs a command in the mount. @returns its stderr, its exit code, and the events that it published
+ */
 async function published(
   command: readonly string[],
   input?: Buffer,
@@ -43,7 +45,7 @@ const THING = 'change@/my/thing\nACTION=change\nSUBSYSTEM=mine';
 const shells = mounted('publish');
 
 shells(
-  'takes an event that bash writes line by line, and one that dash writes at once',
+  'takes an event that bash writes line by line, and one that dash writes in one call',
   async () => {
     const command = "printf 'change@/my/thing\\nACTION=change\\nSUBSYSTEM=mine\\n' > publish";
     for (const program of ['bash', 'dash', 'sh']) {
@@ -75,7 +77,7 @@ shells('takes an event from echo, cat, tee, cp, dd and a here-document', async (
   }
 });
 
-shells('takes an event back that it has given out, from log/, a queue and a stream', async () => {
+shells('takes the text of an event of log/, a queue or a stream', async () => {
   publish(daemon.path, `${THING}\n`);
   await shell.run(`mkdir ${daemon.path}/$$; cd ${daemon.path}/$$`);
   publish(daemon.path, `${THING}\n`);
@@ -94,7 +96,7 @@ shells('takes an event back that it has given out, from log/, a queue and a stre
   await shell.run('cd /; rmdir ${daemon.path}/$$');
 });
 
-shells('takes a header alone, when it is followed by another or closed', async () => {
+shells('takes a header without properties when another follows, or at the close', async () => {
   assert.equal((await published(bash('echo add@/x > publish'))).records, ['add@/x']);
   assert.equal((await published(bash('echo -n add@/x > publish'))).records, ['add@/x']);
   assert.equal(
@@ -105,7 +107,7 @@ shells('takes a header alone, when it is followed by another or closed', async (
 });
 
 shells(
-  'takes an event at once that an empty line ends, on a descriptor that stays open',
+  'publishes an event at once if an empty line ends it and the descriptor stays open',
   async () => {
     const reader = await Reader.on(`${daemon.path}/stream`);
     await shell.run(`exec 3> ${daemon.path}/publish`);
@@ -119,7 +121,7 @@ shells(
   },
 );
 
-shells("takes the kernel's own form, and writes a line end in a value as \\x0a", async () => {
+shells("takes the kernel's datagrams, and escapes a newline in a value as \\x0a", async () => {
   const { records } = await published(
     ['tee', 'publish'],
     Buffer.from('add@/x\0ACTION=add\0TEXT=two\nlines\0SEQNUM=5\0'),
@@ -138,7 +140,7 @@ shells('passes any other byte unchanged', async () => {
   assert.equal(records, [`add@/x\nBYTES=${bytes.toString('latin1')}`]);
 });
 
-shells('names an event by its SEQNUM, and one without by the last and a count', () => {
+shells('names an event by its SEQNUM, or else by the last SEQNUM and a count', () => {
   const nameOf = (properties: Readonly<Record<string, string | number>>): string => {
     publish(daemon.path, eventText('/x', properties));
     return readlinkSync(`${daemon.path}/log/tail`);
@@ -150,7 +152,7 @@ shells('names an event by its SEQNUM, and one without by the last and a count', 
   assert.is(nameOf({ SEQNUM: '00012345' }), '12345.2');
 });
 
-shells('takes what one read of a stream gave as it is: many events in one write', async () => {
+shells('takes many events in one write, as a read of a stream returns them', async () => {
   const records = Array.from(
     { length: 2000 },
     (_, n) => `${eventText('/devices/many', { N: n, PAD: 'x'.repeat(100) })}\n`,
@@ -168,43 +170,40 @@ shells('takes what one read of a stream gave as it is: many events in one write'
   await reader.kill();
 });
 
-shells(
-  'cuts no event of a file, whatever the size of the blocks that a program writes',
-  async () => {
-    const file = join(
-      mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'events-')),
-      'events',
+shells('splits no event of a file, in whatever block size a program writes', async () => {
+  const file = join(
+    mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'events-')),
+    'events',
+  );
+  const all = Array.from(
+    { length: 400 },
+    (_, n) => `add@/r\nACTION=add\nN=${n}\nX=${'y'.repeat(n % 5 === 0 ? 1000 : 1007)}`,
+  );
+  writeFileSync(file, all.map((each) => `${each}\n\n`).join(''));
+  for (const command of [
+    `cat ${file} > publish`,
+    `cat < ${file} >> publish`,
+    `cp ${file} publish`,
+    ...['4099', '65537', '131071', '131072', '200001', '1M'].map(
+      (size) => `dd if=${file} of=publish bs=${size} status=none`,
+    ),
+    `{ head -c 150000 ${file}; tail -c +150001 ${file}; } > publish`,
+  ]) {
+    const { records, err, code } = await published(bash(command));
+    assert.equal(
+      [code, records.length, records.filter((each, n) => each !== all[n])],
+      [0, 400, []],
+      `${command}: ${err}`,
     );
-    const all = Array.from(
-      { length: 400 },
-      (_, n) => `add@/r\nACTION=add\nN=${n}\nX=${'y'.repeat(n % 5 === 0 ? 1000 : 1007)}`,
-    );
-    writeFileSync(file, all.map((each) => `${each}\n\n`).join(''));
-    for (const command of [
-      `cat ${file} > publish`,
-      `cat < ${file} >> publish`,
-      `cp ${file} publish`,
-      ...['4099', '65537', '131071', '131072', '200001', '1M'].map(
-        (size) => `dd if=${file} of=publish bs=${size} status=none`,
-      ),
-      `{ head -c 150000 ${file}; tail -c +150001 ${file}; } > publish`,
-    ]) {
-      const { records, err, code } = await published(bash(command));
-      assert.equal(
-        [code, records.length, records.filter((each, n) => each !== all[n])],
-        [0, 400, []],
-        `${command}: ${err}`,
-      );
-    }
-    const { PUBLISH_CUT } = statusOf(`${daemon.path}/log`);
-    assert.is(PUBLISH_CUT, '0');
-    const { records } = await published(bash(`head -c 150000 ${file} > publish`));
-    assert.equal(records, all.slice(0, records.length));
-    assert.is(statusOf(`${daemon.path}/log`).PUBLISH_CUT, '1');
-  },
-);
+  }
+  const { PUBLISH_CUT } = statusOf(`${daemon.path}/log`);
+  assert.is(PUBLISH_CUT, '0');
+  const { records } = await published(bash(`head -c 150000 ${file} > publish`));
+  assert.equal(records, all.slice(0, records.length));
+  assert.is(statusOf(`${daemon.path}/log`).PUBLISH_CUT, '1');
+});
 
-shells('refuses what is no event with EINVAL, and goes on', async () => {
+shells('refuses a malformed event with EINVAL, and takes the next one', async () => {
   const calls = new Calls();
   await calls.open(1, `${daemon.path}/publish`, constants.O_WRONLY);
   const before = Number(statusOf(`${daemon.path}/log`).PUBLISHED);
@@ -239,13 +238,13 @@ shells('refuses what is no event with EINVAL, and goes on', async () => {
   await calls.end();
 });
 
-shells('refuses a text with a NUL behind it, as sizeof of a C string gives it', async () => {
+shells('refuses a text that ends with a NUL, as sizeof of a C string counts it', async () => {
   const { err, records } = await published(['tee', 'publish'], Buffer.from('add@/x\nA=b\n\0'));
   assert.match(err, 'Invalid argument');
   assert.equal(records, []);
 });
 
-shells('publishes nothing of an event that goes on with a line that is none', async () => {
+shells('publishes nothing of an event with a malformed line', async () => {
   const { records, code, err } = await published(
     bash("printf 'add@/x\\nACTION=add\\nnonsense\\nSUBSYSTEM=x\\n' > publish"),
   );
@@ -254,7 +253,7 @@ shells('publishes nothing of an event that goes on with a line that is none', as
   assert.equal(records, []);
 });
 
-shells('takes 64 KiB and refuses a byte more with EFBIG', async () => {
+shells('takes an event of 64 KiB, and refuses a byte more with EFBIG', async () => {
   const largest = Buffer.from(eventText('/x', { V: '' }));
   const text = Buffer.concat([
     largest.subarray(0, -1),
@@ -282,7 +281,7 @@ shells('takes 64 KiB and refuses a byte more with EFBIG', async () => {
   assert.equal(huge.records, []);
 });
 
-shells('takes as many properties as there is room for, line by line too', async () => {
+shells('takes 2,000 properties that are written line by line', async () => {
   const { records, err, code } = await published(
     bash('{ echo add@/x; for i in {1..2000}; do echo KEY$i=$i; done; } > publish'),
   );
@@ -291,29 +290,32 @@ shells('takes as many properties as there is room for, line by line too', async 
   assert.is(records[0].split('\n').length, 2001);
 });
 
-shells("takes events of two publishers at once: each once, and each one's in order", async () => {
-  const reader = await Reader.on(`${daemon.path}/stream`);
-  const loop =
-    "for ((i = 0; i < 1000; i++)); do printf 'add@/x\\nBY=%s\\nN=%d\\n' $0 $i; done > publish";
-  await Promise.all(
-    ['one', 'two', 'three'].map((by) => run(['env', '-C', daemon.path, 'bash', '-c', loop, by])),
-  );
-  const records = await reader.has(3000);
-  for (const by of ['one', 'two', 'three']) {
-    const numbers = valuesOf(
-      'N',
-      records.filter((record) => record.includes(`BY=${by}\n`)),
+shells(
+  'takes events of three publishers at once, each once, and in the order of each publisher',
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/stream`);
+    const loop =
+      "for ((i = 0; i < 1000; i++)); do printf 'add@/x\\nBY=%s\\nN=%d\\n' $0 $i; done > publish";
+    await Promise.all(
+      ['one', 'two', 'three'].map((by) => run(['env', '-C', daemon.path, 'bash', '-c', loop, by])),
     );
-    assert.equal(
-      numbers,
-      Array.from({ length: 1000 }, (_, n) => String(n)),
-    );
-  }
-  assert.is(records.length, 3000);
-  await reader.kill();
-});
+    const records = await reader.has(3000);
+    for (const by of ['one', 'two', 'three']) {
+      const numbers = valuesOf(
+        'N',
+        records.filter((record) => record.includes(`BY=${by}\n`)),
+      );
+      assert.equal(
+        numbers,
+        Array.from({ length: 1000 }, (_, n) => String(n)),
+      );
+    }
+    assert.is(records.length, 3000);
+    await reader.kill();
+  },
+);
 
-shells('is for root alone until root lets others, by chmod and chgrp', async () => {
+shells('is writable by root only, until root runs chmod and chgrp', async () => {
   const path = `${daemon.path}/publish`;
   const nobody = [...AS_NOBODY, 'sh', '-c', 'echo add@/x > publish'];
   assert.is(statSync(path).mode & 0o7777, 0o200);
@@ -326,7 +328,7 @@ shells('is for root alone until root lets others, by chmod and chgrp', async () 
   assert.match((await published(nobody)).err, 'Permission denied');
 });
 
-shells('cannot be read, and opening it or writing nothing makes no event', async () => {
+shells('cannot be read, and publishes no event if nothing is written', async () => {
   assert.throws(() => readFileSync(`${daemon.path}/publish`), /EINVAL/);
   assert.equal(
     (

@@ -1,4 +1,4 @@
-/** A daemon that is killed while its helper works on the mount: nobody hangs, and no helper stays. */
+/** A daemon that is killed while its notifier works on the mount: no process hangs. */
 import { isDead, stateOf } from '../../support/actor.js';
 import { killClients, publishNumbered } from '../../support/clients.js';
 import {
@@ -17,12 +17,12 @@ const ROUNDS = 50;
 const killed = suite('a daemon that is killed');
 
 killed.after(async () => {
-  await killClients(); // of tests that failed
+  await killClients(); // clients of tests that failed
   await killDaemons();
 });
 
 killed(
-  'takes its helper along, with notices and ghosts under way, and nobody hangs',
+  'ends its notifier too, with notices and ghosts under way, and lets no process hang',
   async () => {
     const owner = new Shell();
     for (let round = 0; round < ROUNDS; round++) {
@@ -32,11 +32,12 @@ killed(
       const watcher = await Watcher.on(path);
       publishNumbered(served.path, 300);
       if (round % 2 === 0)
-        await owner.run(`for i in {1..5}; do mkdir ${served.path}/dead$i; done`, 20_000); // each a ghost at once
+        // Each of these becomes a ghost at once.
+        await owner.run(`for i in {1..5}; do mkdir ${served.path}/dead$i; done`, 20_000);
       await watcher.creates(1 + round);
       const pid = helperOf(served.pid);
       await served.kill();
-      await until(() => isDead(pid), `the helper lives, in state ${stateOf(pid)}`, 10_000);
+      await until(() => isDead(pid), `the notifier lives, in state ${stateOf(pid)}`, 10_000);
       await watcher.end();
       await run(['umount', '-l', served.path]);
       removeMountPoint(served.path);

@@ -1,4 +1,7 @@
-/** A mount that is not where the daemon has put it: moved, below a renamed directory, bound elsewhere. It is found by its device. */
+/**
+ * A mount that has left its place: moved, below a renamed directory, bound elsewhere. The daemon
+ * finds it by its device number.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,14 +32,17 @@ moved.after(async () => {
   await killDaemons();
 });
 
-/** Mounts of ours below a directory. */
+/** @returns the mounts of eventfs below a directory */
 function below(path: string): string[] {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1'))
     .filter(({ mountPoint: at, type }) => at.startsWith(path) && type === MOUNT_TYPE)
     .map(({ mountPoint: at }) => at);
 }
 
-/** A filesystem whose mounts can be moved (a shared one's can't), with directories; taken away again in the end. */
+/**
+ * Runs `body` with a private tmpfs that has the directories, and unmounts it. Mounts below a shared
+ * mount cannot be moved.
+ */
 async function within(
   names: readonly string[],
   body: (at: string) => Promise<void>,
@@ -54,7 +60,7 @@ async function within(
   }
 }
 
-/** A watcher of a process directory, which hears of an event, and of the owner's death. */
+/** Asserts that a watcher of the shell's directory hears of events. */
 async function hears(path: string, shell: Shell): Promise<void> {
   const own = `${path}/${shell.pid}`;
   const watcher = await Watcher.inotifywait(own, 'create', 'delete_self');
@@ -64,14 +70,14 @@ async function hears(path: string, shell: Shell): Promise<void> {
   await watcher.end();
 }
 
-const WAYS: readonly (readonly [string, (old: string, to: string) => string])[] = [
+const MOVES: readonly (readonly [string, (old: string, to: string) => string])[] = [
   ['is moved', (old, to) => (mountFilesystem(join(old, 'm'), to, '', MS_MOVE, ''), to)],
   [
     'is below a directory that is renamed',
     (old, to) => (rmdirSync(to), renameSync(old, to), join(to, 'm')),
   ],
   [
-    'is bound elsewhere and taken away here',
+    'is bound elsewhere and unmounted here',
     (old, to) => (
       mountFilesystem(join(old, 'm'), to, '', MS_BIND, ''),
       unmount(join(old, 'm'), 0),
@@ -89,9 +95,9 @@ const WAYS: readonly (readonly [string, (old: string, to: string) => string])[] 
   ],
 ];
 
-for (const [what, move] of WAYS) {
+for (const [what, move] of MOVES) {
   moved(
-    `that ${what} tells inotify of events and deaths, and is gone when its daemon ends`,
+    `that ${what} raises notices of events and deaths, and is removed when its daemon ends`,
     async () => {
       await within(['old/m', 'new'], async (at) => {
         const daemon = await startDaemon(undefined, join(at, 'old/m'));
@@ -112,7 +118,7 @@ for (const [what, move] of WAYS) {
 }
 
 moved(
-  'that was moved is found by eventfs umount at its new place, and one whose daemon was killed there too',
+  'that was moved can be removed by eventfs umount, also if its daemon was killed',
   async () => {
     await within(['old', 'new', 'third'], async (at) => {
       const daemon = await startDaemon(undefined, join(at, 'old'));
@@ -136,7 +142,10 @@ moved(
   },
 );
 
-/** Where the same filesystem may be too. The last one is below the mount: umount2(2) by its path would ask the daemon itself. */
+/**
+ * Second mounts of the same filesystem. The last one is below the first: umount2(2) of its path
+ * would send a request to the daemon itself.
+ */
 const PLACES: readonly (readonly [string, (daemon: Daemon, at: string) => void])[] = [
   ['elsewhere', ({ path }, at) => mountFilesystem(path, join(at, 'new'), '', MS_BIND, '')],
   [
@@ -153,7 +162,7 @@ const PLACES: readonly (readonly [string, (daemon: Daemon, at: string) => void])
 for (const driver of DRIVERS) {
   for (const [where, bind] of PLACES) {
     moved(
-      `of ${driver} that is bound ${where} is gone everywhere when its daemon ends`,
+      `of ${driver} that is bound ${where} is removed everywhere when its daemon ends`,
       async () => {
         await within(['old', 'new'], async (at) => {
           const daemon = await startDaemon(
@@ -171,7 +180,7 @@ for (const driver of DRIVERS) {
 }
 
 moved(
-  'beneath another filesystem stays, and the daemon says so; the other filesystem stays too',
+  'below another filesystem stays, and the daemon logs it; the other filesystem stays too',
   async () => {
     await within(['old', 'new', 'above/new'], async (at) => {
       const daemon = await startDaemon(undefined, join(at, 'old'));

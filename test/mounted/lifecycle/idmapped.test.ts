@@ -1,4 +1,7 @@
-/** mount_setattr(2) with MOUNT_ATTR_IDMAP, as container runtimes use it for volumes: refused, so that each caller keeps its own uid. */
+/**
+ * mount_setattr(2) with MOUNT_ATTR_IDMAP, which container runtimes use for volumes. The kernel
+ * refuses it for eventfs, so that each caller keeps its own uid.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
@@ -7,7 +10,10 @@ import * as assert from 'uvu/assert';
 import { mountPoint, run, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
-/** open_tree(2) and mount_setattr(2), by number on all machines alike: prints the errno's name, or 0. */
+/**
+ * Calls open_tree(2) and mount_setattr(2) by their numbers, which all machines share. Prints the
+ * errno's name, or 0.
+ */
 const IDMAP = `
 import ctypes, errno, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -18,7 +24,7 @@ print(0 if libc.syscall(442, tree, b'', 0x1000, attributes, len(attributes)) == 
 
 const idmapped = mounted('an idmapped mount');
 
-idmapped('is refused with EINVAL, where a filesystem that allows it is idmapped', async () => {
+idmapped('is refused with EINVAL if the kernel can idmap a tmpfs', async () => {
   const owner = spawn('unshare', ['--user', 'sleep', '100'], { stdio: 'ignore' });
   const ended = once(owner, 'exit');
   try {

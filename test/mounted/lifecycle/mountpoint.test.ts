@@ -1,4 +1,4 @@
-/** Where eventfs may be mounted, and what people are told when it may not. */
+/** Where `eventfs mount` mounts, and its message where it cannot. */
 import * as assert from 'uvu/assert';
 import {
   readdirSync,
@@ -42,7 +42,7 @@ command.after(async () => {
 
 type Ended = Awaited<ReturnType<typeof run>>;
 
-/** Runs `eventfs mount` where it should fail. */
+/** Runs `eventfs mount`, which should fail. */
 async function fail(
   args: readonly string[],
   under: readonly string[] = [],
@@ -51,18 +51,18 @@ async function fail(
   return run([...under, ...program, 'mount', '--source', 'none', ...args]);
 }
 
-/** One line that says who, where and why; nothing on stdout; that exit code. */
+/** Asserts one line on stderr, an empty stdout, and the exit code. */
 function told(ended: Ended, code: number, line: string | RegExp): void {
   if (typeof line === 'string') assert.is(ended.err, `eventfs: mount: ${line}\n`);
   else assert.match(ended.err, line);
-  assert.match(ended.err, /^eventfs: [^\n]+\n$/, 'it is one line');
+  assert.match(ended.err, /^eventfs: [^\n]+\n$/, 'stderr is one line');
   assert.is(ended.code, code, ended.err);
   assert.is(ended.out, '');
 }
 
 // ---- errors
 
-command('says that the directory is missing', async () => {
+command('refuses a directory that is missing', async () => {
   const path = join(mountPoint(), 'missing');
   told(
     await fail([path]),
@@ -72,7 +72,7 @@ command('says that the directory is missing', async () => {
   assert.not(isMounted(path));
 });
 
-command('says that a part of the path is missing or no directory', async () => {
+command('refuses a path of which a part is missing or not a directory', async () => {
   const at = mountPoint();
   const path = join(at, 'missing/too');
   told(
@@ -88,14 +88,14 @@ command('says that a part of the path is missing or no directory', async () => {
   );
 });
 
-command('says that it is a file', async () => {
+command('refuses a file', async () => {
   const path = join(mountPoint(), 'file');
   writeFileSync(path, '');
   told(await fail([path]), Exit.failed, `${path}: Not a directory (give a directory to mount on)`);
   assert.not(isMounted(path));
 });
 
-command('does not take an empty name for the current directory', async () => {
+command('refuses an empty name, and does not take it for the current directory', async () => {
   told(
     await fail(['']),
     Exit.failed,
@@ -103,19 +103,22 @@ command('does not take an empty name for the current directory', async () => {
   );
 });
 
-command('says that eventfs is mounted there already, which goes on', async () => {
-  const daemon = await startDaemon();
-  told(
-    await fail([daemon.path]),
-    Exit.failed,
-    `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`,
-  );
-  assert.is(reach(`${daemon.path}/stream`), 'ok');
-  assert.is(await daemon.stop(), 0);
-  assert.not(isMounted(daemon.path));
-});
+command(
+  'refuses a directory where eventfs is mounted already, and that mount continues',
+  async () => {
+    const daemon = await startDaemon();
+    told(
+      await fail([daemon.path]),
+      Exit.failed,
+      `${daemon.path}: eventfs is mounted here already (try eventfs umount ${daemon.path} first)`,
+    );
+    assert.is(reach(`${daemon.path}/stream`), 'ok');
+    assert.is(await daemon.stop(), 0);
+    assert.not(isMounted(daemon.path));
+  },
+);
 
-command('says so through a symbolic link too, and when the daemon does not answer', async () => {
+command('refuses it through a symbolic link too, and when the daemon does not answer', async () => {
   const daemon = await startDaemon();
   const link = `${daemon.path}.link`;
   symlinkSync(basename(daemon.path), link);
@@ -138,7 +141,7 @@ command('says so through a symbolic link too, and when the daemon does not answe
   unlinkSync(link);
 });
 
-command('says that another filesystem is mounted there, which stays', async () => {
+command('refuses a directory where another filesystem is mounted, which stays', async () => {
   const path = mountPoint();
   mountFilesystem('none', path, 'tmpfs', 0, '');
   try {
@@ -154,7 +157,7 @@ command('says that another filesystem is mounted there, which stays', async () =
   }
 });
 
-command('leaves the dead mount of another FUSE filesystem alone', async () => {
+command('leaves the stale mount of another FUSE filesystem alone', async () => {
   const path = mountPoint();
   const fd = openFuse();
   mountFilesystem('other', path, 'fuse.other', 0, `fd=${fd},rootmode=40000,user_id=0,group_id=0`);
@@ -172,7 +175,7 @@ command('leaves the dead mount of another FUSE filesystem alone', async () => {
   }
 });
 
-command('says what to try where one may not open /dev/fuse, or may not mount', async () => {
+command('says what to try to a user who may not open /dev/fuse, or may not mount', async () => {
   const path = mountPoint();
   chmodSync(path, 0o777);
   const mode = statSync('/dev/fuse').mode & 0o777;
@@ -207,7 +210,7 @@ command('refuses to start where /proc shows the processes of another PID namespa
   assert.not(isMounted(path));
 });
 
-command('says that the readiness descriptor is not open, and does not stay', async () => {
+command('refuses a readiness descriptor that is not open, and leaves no mount', async () => {
   const path = mountPoint();
   told(
     await fail([path, '--ready-fd', '77']),
@@ -220,12 +223,12 @@ command('says that the readiness descriptor is not open, and does not stay', asy
 for (const [what, args] of [
   ['an unknown option', ['--bogus']],
   ['an unknown source', ['--source', 'mdev']],
-  ['a readiness descriptor that is no number', ['--ready-fd', 'x']],
+  ['a readiness descriptor that is not a number', ['--ready-fd', 'x']],
   ['a readiness descriptor that is standard input', ['--ready-fd', '0']],
   ['an option without its value', ['--ready-fd']],
   ['two directories', ['/tmp']],
 ] as const) {
-  command(`tells ${what} from what it knows: exit code 100`, async () => {
+  command(`refuses ${what} with exit code 100`, async () => {
     const path = mountPoint();
     told(await fail([path, ...args]), Exit.usage, /\(try eventfs( mount)? --help\)\n$/);
     assert.not(isMounted(path));
@@ -257,7 +260,7 @@ for (const [what, name] of [
   ['a leading dash', '-d'],
   ['a comma and quotes', `a,b=c'd"e`],
 ] as const) {
-  command(`knows its mount again on a directory whose name has ${what}`, async () => {
+  command(`recognises its mount on a directory whose name has ${what}`, async () => {
     const path = join(mountPoint(), name);
     mkdirSync(path);
     const daemon = await startDaemon(undefined, path);
@@ -279,35 +282,32 @@ for (const [what, name] of [
   });
 }
 
-command(
-  'takes a relative name, doubled and trailing slashes, and a symbolic link for the directory that they mean',
-  async () => {
-    const at = mountPoint();
-    const path = join(at, 'real');
-    mkdirSync(path);
-    symlinkSync('real', join(at, 'link'));
-    symlinkSync('link', join(at, 'link-to-link'));
-    symlinkSync(at, join(at, 'above'));
-    for (const name of [
-      relative(process.cwd(), path),
-      `${dirname(path)}//./real//`,
-      join(at, 'link'),
-      join(at, 'link-to-link'),
-      join(at, 'above/above/link'),
-    ]) {
-      const daemon = await startDaemon(undefined, name);
-      assert.ok(isMounted(path), name);
-      await daemon.kill();
-      const next = await startDaemon(undefined, name);
-      assert.match(next.log(), `${path}: took away the mount`);
-      assert.is((await run([process.execPath, EVENTFS, 'umount', name])).code, 0);
-      assert.is(await next.ended, 0);
-      assert.not(isMounted(path), name);
-    }
-  },
-);
+command('resolves relative names, doubled and trailing slashes, and symbolic links', async () => {
+  const at = mountPoint();
+  const path = join(at, 'real');
+  mkdirSync(path);
+  symlinkSync('real', join(at, 'link'));
+  symlinkSync('link', join(at, 'link-to-link'));
+  symlinkSync(at, join(at, 'above'));
+  for (const name of [
+    relative(process.cwd(), path),
+    `${dirname(path)}//./real//`,
+    join(at, 'link'),
+    join(at, 'link-to-link'),
+    join(at, 'above/above/link'),
+  ]) {
+    const daemon = await startDaemon(undefined, name);
+    assert.ok(isMounted(path), name);
+    await daemon.kill();
+    const next = await startDaemon(undefined, name);
+    assert.match(next.log(), `${path}: took away the mount`);
+    assert.is((await run([process.execPath, EVENTFS, 'umount', name])).code, 0);
+    assert.is(await next.ended, 0);
+    assert.not(isMounted(path), name);
+  }
+});
 
-command('says that a symbolic link leads nowhere, or in a circle', async () => {
+command('refuses a symbolic link that leads nowhere, or in a circle', async () => {
   const at = mountPoint();
   symlinkSync('nowhere', join(at, 'broken'));
   symlinkSync('circle', join(at, 'circle'));
@@ -324,7 +324,7 @@ command('says that a symbolic link leads nowhere, or in a circle', async () => {
 });
 
 command(
-  'mounts on a directory of its own for who is root in a user namespace only, and nobody else sees it',
+  'mounts for the root of a user namespace only; no process outside sees the mount',
   async () => {
     const at = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'own-'));
     const path = join(at, 'events');
@@ -361,17 +361,17 @@ command(
   },
 );
 
-command('lets a directory be mounted on again at once', async () => {
+command('can mount on a directory again at once', async () => {
   const path = mountPoint();
   for (let round = 0; round < 3; round++) {
     const daemon = await startDaemon(undefined, path);
     assert.is(await daemon.stop(), 0);
     assert.is(daemon.log(), '');
-    await until(() => !isMounted(path), 'it stayed');
+    await until(() => !isMounted(path), 'the mount stayed');
   }
 });
 
-command('that the kernel refuses leaves no descriptor open', () => {
+command('leaves no descriptor open if the kernel refuses the mount', () => {
   const open = (): number => readdirSync('/proc/self/fd').length;
   const before = open();
   assert.throws(() => mountFuse('/nowhere', 'eventfs'), /\/nowhere/);

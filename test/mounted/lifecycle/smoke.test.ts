@@ -12,7 +12,7 @@ directory.after(async () => {
   await daemon.stop();
 });
 
-directory('shows the kernel event that has just come and is gone with its owner', async () => {
+directory('shows a kernel event that has just come, and vanishes with its owner', async () => {
   const shell = new Shell();
   const own = `${daemon.path}/${shell.pid}`;
   assert.is((await shell.run(`mkdir ${own}`)).code, 0);

@@ -1,6 +1,6 @@
 /**
- * System calls on a dead owner's files: those that the kernel passes on to the daemon, and those that
- * it answers itself (docs/promise.md has the reasons). Each works before the death.
+ * System calls on a dead owner's files: those that the kernel passes on to the daemon, and those
+ * that it answers itself (docs/promise.md has the reasons). Each works before the death.
  */
 import * as assert from 'uvu/assert';
 import { mkdirSync, rmdirSync } from 'node:fs';

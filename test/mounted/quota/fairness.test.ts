@@ -1,11 +1,11 @@
 /**
- * Fairness: no request, event or death of one user's holds the daemon up for others, nor ends it. A
- * user without rights attacks in each of the ways that test/programs/hostile.c knows, on one CPU at
- * most, while another's stat(2) is timed beside that of the bare C loop's file (test/programs/floor.c),
- * which nobody attacks: what the machine itself holds up is in both.
+ * Fairness: no request, event or death of one user delays another user for long, or ends the
+ * daemon. An unprivileged user runs each attack of test/programs/hostile.c on at most one CPU.
+ * Another user's stat(2) is timed meanwhile, and beside it the stat(2) of a filesystem that is not
+ * attacked, a bare C loop (test/programs/floor.c). Delays by the machine itself affect both.
  *
- * EVENTFS_FAIRNESS_SECONDS says how long each attack is measured; EVENTFS_FAIRNESS_ONLY names
- * attacks, with blanks between them.
+ * EVENTFS_FAIRNESS_SECONDS is the time for which each attack is measured. EVENTFS_FAIRNESS_ONLY
+ * names attacks, separated by blanks.
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -27,38 +27,33 @@ import {
 } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
 
-/** How much later than the bare loop's: 99 of 100 calls, and the last of all. */
+/** The largest delay beyond the bare loop's: of 99 calls in 100, and of the slowest call. */
 const STRICT_P99_US = 5000;
 const STRICT_WORST_US = 50_000;
 /**
- * On a machine that is shared a delay of others' is in the difference too, so that a run that must not fail by chance has five
- * times as much room: still a small part of what each attack did before it was bounded. EVENTFS_FAIRNESS_STRICT=1 is for a quiet one.
+ * On a shared machine other programs delay one of the two calls more. So the limits are five times
+ * as large, which is still a small part of the delay by each attack before the daemon bounded it.
+ * EVENTFS_FAIRNESS_STRICT=1 is for an idle machine.
  */
 const ROOM = process.env.EVENTFS_FAIRNESS_STRICT === '1' ? 1 : 5;
 const MOST_P99_US = STRICT_P99_US * ROOM;
 const MOST_WORST_US = STRICT_WORST_US * ROOM;
 
 /**
- * How much memory one user can make the daemon take: 64 MiB of text, 64 MiB of all else, and what
- * has yet to be collected.
+ * The memory that one user can make the daemon take: 64 MiB of text, 64 MiB of objects, and garbage
+ * that V8 has yet to collect.
  */
 const MOST_GROWTH_MIB = 512;
 
 const SECONDS = Number(process.env.EVENTFS_FAIRNESS_SECONDS ?? 0.7);
-/**
- * The attacker is killed when so much of the time is over: the end of all that it has is measured
- * too.
- */
+/** The part of the time after which the attacker is killed, so that its end is measured too. */
 const KILLED_AFTER = 0.7;
-/** How long the daemon with little memory is attacked, in the same ways. */
+/** The time for which the daemon with little memory is attacked. */
 const SMALL_SECONDS = SECONDS / 4;
-/**
- * How long the preparations of an attack may take; it is measured then whether they are over or
- * not.
- */
+/** The time for an attack's preparations. The measurement begins then, even if they go on. */
 const MOST_PREPARATION_MS = 2000 + SECONDS * 1000;
 const MOST_SMALL_PREPARATION_MS = 300 + SMALL_SECONDS * 1000;
-/** Where others have waited for too long, it is measured again. */
+/** An attack that delayed others for too long is measured so often. */
 const ATTEMPTS = Number(process.env.EVENTFS_FAIRNESS_ATTEMPTS ?? 3);
 const RECOVERY_MS = 10_000;
 const ANSWER_MS = 10_000;
@@ -74,62 +69,71 @@ const GROUPS = 4000;
 interface Attack {
   readonly name: string;
   readonly does: string;
-  /** Root has set it up in so many groups. */
+  /** The number of groups that root has put the attacker into. */
   readonly groups?: number;
-  /** Root has given it `publish`. */
+  /** True if root has given the attacker access to `publish`. */
   readonly publishes?: boolean;
   /**
-   * Nothing the daemon does bounds it: the kernel's queue is first come, first served, whoever has
-   * how many requests in it (fs/fuse/dev.c). Measured when it is asked for by name.
+   * True if the daemon can't bound the attack: the kernel's queue serves requests in order, and has
+   * no limit for one user (fs/fuse/dev.c). It is measured only if EVENTFS_FAIRNESS_ONLY names it.
    */
   readonly isUnbounded?: boolean;
 }
 
 const ATTACKS: readonly Attack[] = [
   { name: 'filters', does: 'gives each of its directories the most costly filter' },
-  { name: 'filter-subsystems', does: 'names as many subsystems in its filters as it may' },
+  {
+    name: 'filter-subsystems',
+    does: 'names as many subsystems in its filters as the daemon accepts',
+  },
   { name: 'filter-append', does: 'appends to filters, four bytes at a time' },
   { name: 'filter-write', does: 'writes filters of 128 KiB' },
   { name: 'filter-xattr', does: 'sets filters by setxattr(2)' },
-  { name: 'since-filter', does: 'has the log matched with a costly filter again and again' },
-  { name: 'since', does: 'has the log linked in again and again' },
-  { name: 'truncates', does: 'grows and cuts a thousand open files' },
-  { name: 'cuts', does: 'grows thousands of files and cuts them to nothing' },
+  {
+    name: 'since-filter',
+    does: 'makes the daemon match the log with a costly filter again and again',
+  },
+  { name: 'since', does: 'makes the daemon link the log in again and again' },
+  { name: 'truncates', does: 'grows and truncates a thousand open files' },
+  { name: 'cuts', does: 'grows thousands of files and truncates them to nothing' },
   { name: 'opens', does: 'keeps .filter and .status open as often as it has descriptors' },
   { name: 'opendirs', does: 'keeps directories open as often as it has descriptors' },
   { name: 'reads-killed', does: 'has thousands of blocked readers and kills them' },
   { name: 'reads-owner-killed', does: 'has thousands of readers of a directory whose owner dies' },
   { name: 'interrupts', does: 'interrupts thousands of blocked readers' },
-  { name: 'readers', does: 'has thousands of blocked readers whom each event wakes' },
+  { name: 'readers', does: 'has thousands of blocked readers that each event wakes' },
   { name: 'pollers', does: 'has thousands of threads in poll(2)' },
   { name: 'epolls', does: 'has a stream in thousands of epoll sets' },
-  { name: 'poll-streams', does: 'polls as many streams as it may open' },
-  { name: 'links', does: 'links one event as often as it may, and its owner dies' },
-  { name: 'link-write', does: 'writes to an event with as many links as it may have' },
+  { name: 'poll-streams', does: 'polls as many streams as its quota allows' },
+  { name: 'links', does: 'links one event as often as its quota allows, and its owner dies' },
+  { name: 'link-write', does: 'writes to an event with as many links as its quota allows' },
   { name: 'grows', does: 'grows an event for which many full queues drop their oldest' },
-  { name: 'files', does: 'has as many files as it may, with long names, and their owner dies' },
+  {
+    name: 'files',
+    does: 'has as many files as its quota allows, with long names, and their owner dies',
+  },
   { name: 'renames', does: 'renames within and between full directories' },
   { name: 'creates', does: 'creates and unlinks' },
   { name: 'writing', does: 'waits for a queue whose head is being written' },
   { name: 'reads-behind', does: 'reads behind a head that is being written' },
-  { name: 'names', does: 'has taken the names of the events that come' },
+  { name: 'names', does: 'takes the names of later events in advance' },
   { name: 'mkdirs', does: 'makes and removes directories' },
   { name: 'deep', does: 'makes directories five thousand generations deep' },
   { name: 'groups', does: 'makes directories from four thousand groups', groups: GROUPS },
-  { name: 'deaths', does: 'has owners die by the hundred' },
+  { name: 'deaths', does: 'kills owners by the hundred' },
   { name: 'matches', does: 'looks up and opens filters in match/' },
-  { name: 'status', does: 'has as many streams as it may, and asks for log/.status' },
-  { name: 'statfs', does: 'asks for statfs(2)' },
-  { name: 'xattrs', does: 'asks for extended attributes, good and bad' },
-  { name: 'listings', does: 'lists full directories from anywhere, a few names at a time' },
+  { name: 'status', does: 'has as many streams as its quota allows, and reads log/.status' },
+  { name: 'statfs', does: 'calls statfs(2)' },
+  { name: 'xattrs', does: 'reads and sets extended attributes, valid and invalid' },
+  { name: 'listings', does: 'lists full directories from random offsets, a few names at a time' },
   { name: 'attributes', does: 'changes modes, groups and times' },
   { name: 'specials', does: 'makes FIFOs and sockets' },
   { name: 'symlinks', does: 'makes symlinks' },
   { name: 'watches', does: 'watches its directories thousands of times' },
   { name: 'publish', does: 'publishes tiny events, 128 KiB at a time', publishes: true },
-  { name: 'stats', does: 'asks for stat(2) in sixteen processes' },
-  { name: 'crowd', does: 'asks for stat(2) in two hundred processes', isUnbounded: true },
-  { name: 'flood', does: 'asks for stat(2) in two thousand processes', isUnbounded: true },
+  { name: 'stats', does: 'calls stat(2) in sixteen processes' },
+  { name: 'stats-200', does: 'calls stat(2) in two hundred processes', isUnbounded: true },
+  { name: 'stats-2000', does: 'calls stat(2) in two thousand processes', isUnbounded: true },
 ];
 
 /** The environments of the daemons. */
@@ -137,8 +141,8 @@ const HEAPS = { default: {}, small: { NODE_OPTIONS: '--max-old-space-size=64' } 
 type Heap = keyof typeof HEAPS;
 
 /**
- * What must come back to what it was, in `log/.status`; where nothing is charged to the attacker
- * any more, there is no line for it.
+ * The keys of `log/.status` that must return to their values from before. The line of a user to
+ * whom nothing is charged is absent.
  */
 const COUNTERS = [
   'DIRECTORIES',
@@ -152,7 +156,7 @@ const COUNTERS = [
   `QUOTA_UID_${VICTIM}`,
 ];
 
-const fairness = suite('another user');
+const fairness = suite('a user');
 const children = new Set<ChildProcess>();
 let floor: Floor;
 let cgroup: OneCpu;
@@ -186,7 +190,7 @@ function as(uid: number, groups = 0): string[] {
   ];
 }
 
-/** `log/.status`, by a process of its own: this one must not hang. */
+/** Reads `log/.status` in another process, so that the test can't hang. */
 async function statusOf(daemon: Daemon): Promise<Map<string, string>> {
   const { out, code } = await run(['cat', `${daemon.path}/log/.status`], { timeoutMs: ANSWER_MS });
   if (code !== 0) throw new Error(`log/.status: cat ended with ${code}`);
@@ -198,8 +202,8 @@ async function statusOf(daemon: Daemon): Promise<Map<string, string>> {
 }
 
 /**
- * A daemon with another user's event in it, and events that come. One attack after the other, as
- * long as none leaves a fault.
+ * A daemon with an event of another user, and a publisher. The attacks share it, until one leaves a
+ * fault.
  */
 class Stage {
   static readonly #set = new Map<Heap, Stage>();
@@ -209,9 +213,9 @@ class Stage {
     readonly daemon: Daemon,
     readonly victim: Shell,
     readonly publisher: ChildProcess,
-    /** What is stat'ed. */
+    /** The path of stat(2). */
     readonly event: string,
-    /** The counters when nobody attacks. */
+    /** The counters before the attacks. */
     readonly quiet: ReadonlyMap<string, string>,
   ) {}
 
@@ -240,7 +244,7 @@ class Stage {
     publisher.on('exit', () => children.delete(publisher));
     await until(
       async () => Number((await statusOf(daemon)).get('PUBLISHED')) > 10,
-      'no events come',
+      'the publisher publishes no events',
     );
     return new Stage(heap, daemon, victim, publisher, `${directory}/1041`, await statusOf(daemon));
   }
@@ -270,8 +274,9 @@ class Stage {
   }
 
   /**
-   * What is wrong now that the attacker is gone: the daemon has died, has complained or holds
-   * something still. Where anything is, the next attack gets another daemon.
+   * Ends this stage if there are faults, so that the next attack gets another daemon.
+   * @returns the faults that the attacker has left: the daemon has died, has logged a line, or a
+   * counter has not returned
    */
   async faults({ publishes }: Attack): Promise<string[]> {
     const faults = await this.#faults();
@@ -287,10 +292,7 @@ class Stage {
     const recovered = async (): Promise<boolean> => {
       const now = await statusOf(daemon);
       differing = COUNTERS.filter((key) => now.get(key) !== quiet.get(key))
-        .map(
-          (key) =>
-            `${key} is ${now.get(key) ?? 'there no more'} and was ${quiet.get(key) ?? 'not there'}`,
-        )
+        .map((key) => `${key} is ${now.get(key) ?? 'absent'} and was ${quiet.get(key) ?? 'absent'}`)
         .join(', ');
       return differing === '';
     };
@@ -304,7 +306,7 @@ class Stage {
       .split('\n')
       .filter((line) => line !== '');
     if (this.isAlive && complaints.length > 0)
-      faults.push(`the daemon has said: ${complaints.slice(0, 4).join(' / ').slice(0, 600)}`);
+      faults.push(`the daemon has logged: ${complaints.slice(0, 4).join(' / ').slice(0, 600)}`);
     return faults;
   }
 
@@ -337,7 +339,7 @@ class Stage {
   }
 }
 
-/** The most memory that a process has had, VmHWM, in MiB; NaN when it has ended. */
+/** @returns the largest resident memory of a process (VmHWM) in MiB, or NaN if it has ended */
 function peakMib(pid: number): number {
   try {
     return (
@@ -351,22 +353,20 @@ function peakMib(pid: number): number {
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 interface Outcome {
-  /**
-   * What would be as wrong another time: the daemon has died, has complained or holds something
-   * still.
-   */
+  /** Faults that would come again: the daemon has died, has logged a line, or holds an object. */
   readonly faults: readonly string[];
-  /** What may have been the machine: others have waited for too long. */
+  /** Delays of others, which the machine may have caused. */
   readonly delays: readonly string[];
 }
 
 /** Runs one attack while another user's stat(2) is timed. */
 async function measureOnce(attack: Attack): Promise<Outcome> {
   const stage = await Stage.of('default');
-  writeFileSync(`/proc/${stage.daemon.pid}/clear_refs`, '5'); // begins VmHWM anew: proc_pid_clear_refs(5)
+  // Resets VmHWM: proc_pid_clear_refs(5).
+  writeFileSync(`/proc/${stage.daemon.pid}/clear_refs`, '5');
   const beforeMib = peakMib(stage.daemon.pid);
   const attacker = await stage.begin(attack, MOST_PREPARATION_MS);
-  const begins = attacker.hasBegun ? '' : ' (in its preparations still)';
+  const begins = attacker.hasBegun ? '' : ' (still in its preparations)';
   const timed = run(
     [client('stat-latency'), String(SECONDS), stage.event, `${floor.path}/1234/1041`],
     { timeoutMs: SECONDS * 1000 + 60_000 },
@@ -393,7 +393,7 @@ async function measureOnce(attack: Attack): Promise<Outcome> {
   const grownMib = Math.round(peakMib(stage.daemon.pid) - beforeMib);
   const faults = await stage.faults(attack);
   if (grownMib > MOST_GROWTH_MIB) faults.unshift(`the daemon has grown by ${grownMib} MiB`);
-  if (failure !== '') faults.unshift(`the attack is none: ${failure}`);
+  if (failure !== '') faults.unshift(`the attack failed: ${failure}`);
   if (code !== 0) faults.unshift(`stat failed: ${err.trim()}`);
   figure(
     `${attack.name}${cgroup.path === null ? ' (no cgroup)' : ''}${begins}: stat median ${at('ours_median')}, p99 ${at('ours_p99')}, ` +
@@ -404,8 +404,9 @@ async function measureOnce(attack: Attack): Promise<Outcome> {
 }
 
 /**
- * Gives what is wrong. Delays that the attack causes come every time; those of a busy machine do
- * not.
+ * Measures an attack up to ATTEMPTS times while there are only delays: an attack delays others
+ * every time, a busy machine does not.
+ * @returns the faults and delays of the last measurement
  */
 async function faultsOf(attack: Attack): Promise<readonly string[]> {
   let outcome: Outcome = { faults: [], delays: [] };
@@ -416,7 +417,7 @@ async function faultsOf(attack: Attack): Promise<readonly string[]> {
   return [...outcome.faults, ...outcome.delays];
 }
 
-/** The same against a daemon with little memory, which need not be quick, but has to live. */
+/** Attacks a daemon with little memory, which may be slow, but must survive. @returns the faults */
 async function faultsOfSmall(attack: Attack): Promise<string[]> {
   const stage = await Stage.of('small');
   const attacker = await stage.begin(attack, MOST_SMALL_PREPARATION_MS);
@@ -432,12 +433,12 @@ const TIMEOUT_MS = SECONDS * 1000 + 90_000;
 for (const attack of ATTACKS) {
   if (only === undefined ? attack.isUnbounded === true : !only.includes(attack.name)) continue;
   fairness(
-    `is served while one ${attack.does}`,
+    `is served while another user ${attack.does}`,
     async () => assert.equal(await faultsOf(attack), []),
     TIMEOUT_MS,
   );
   fairness(
-    `is served by a daemon with little memory when one ${attack.does}`,
+    `is served by a daemon with little memory while another user ${attack.does}`,
     async () => assert.equal(await faultsOfSmall(attack), []),
     TIMEOUT_MS,
   );

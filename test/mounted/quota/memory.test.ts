@@ -1,4 +1,6 @@
-/** What the daemon holds for its users, in its books and in truth: it is bounded, and given back. */
+/**
+ * The daemon's memory, and what its ledger charges for it: both are bounded, and both are freed.
+ */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,13 +14,13 @@ const memory = suite("the daemon's memory");
 
 const MIB = 1024 * 1024;
 const NOBODY = 65534;
-/** How long the books are compared with the truth: a minute, for a search. */
+/** The time for which the ledger is compared with the memory. To search for a leak, take 60. */
 const SECONDS = Number(process.env.EVENTFS_LEDGER_SECONDS ?? 10);
 
 const as = (uid: number): string[] =>
   uid === 0 ? [] : ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
 
-/** Queues that drop nothing, so that only the quotas bound what is in them. */
+/** The queues drop nothing, so that only the quotas bound them. */
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `memory-${process.pid}.toml`);
 writeFileSync(file, '[queue]\nevents = 1048576\nbytes = "1 GiB"\n');
 
@@ -32,7 +34,10 @@ function rssOf({ pid }: Daemon): number {
   );
 }
 
-/** A number of log/.status; infinity while root itself has used up what the mount may hold, and cannot even look. */
+/**
+ * @returns a number of log/.status, or infinity if the mount is so full that even root cannot open
+ * it
+ */
 function held({ path }: Daemon, key: string): number {
   try {
     return Number(statusOf(`${path}/log`)[key]);
@@ -44,10 +49,12 @@ function held({ path }: Daemon, key: string): number {
 
 const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
-/** A program of test/programs that has said a line, and keeps what it has made until it is killed. */
+/**
+ * A program of test/programs that prints one line, and keeps what it has made until it is killed.
+ */
 class Flood {
   readonly #process: ChildProcess;
-  /** Its line, or '' when it has ended without one. */
+  /** Resolves with the line, or with '' if the program has ended without one. */
   readonly said: Promise<string>;
   readonly #ended: Promise<void>;
 
@@ -64,9 +71,9 @@ class Flood {
     return new Flood([...as(uid), compile('flood'), what, daemon.path, String(most)]);
   }
 
-  /** What it has made, how much it was refused, and with which errors. */
+  /** Parses the line: how many objects were made and refused, and with which errnos. */
   async made(): Promise<{ made: number; refused: number; errors: string[] }> {
-    const line = await within(120_000, this.said, 'it did not end');
+    const line = await within(120_000, this.said, 'the program printed no line');
     const [, made, refused, errors] = /^made (\d+), refused (\d+):(.*)\n$/.exec(line)!;
     return {
       made: Number(made),
@@ -81,9 +88,12 @@ class Flood {
   }
 }
 
-// ---- what one user can hold
+// ---- the memory that one user can take
 
-/** Has a user make something; the daemon must not have grown by more than its books say, twice, and 32 MiB. */
+/**
+ * Lets a user make objects of a kind. The daemon may grow by twice what its ledger says, and 32
+ * MiB.
+ */
 async function bounded(what: string, most: number): Promise<void> {
   const daemon = await start();
   const before = rssOf(daemon);
@@ -104,25 +114,25 @@ async function bounded(what: string, most: number): Promise<void> {
   await daemon.stop();
 }
 
+memory('for files is freed when they are truncated', () => bounded('truncate', 8000), 120_000);
 memory(
-  'of files that were long is given back when they are truncated',
-  () => bounded('truncate', 8000),
-  120_000,
-);
-memory(
-  'of a filter is the same however often it is open',
+  'for a filter does not depend on how often the filter is open',
   () => bounded('reopen', 12_000),
   120_000,
 );
 memory(
-  'of open log/.status is charged to who opens them',
+  'for each open log/.status is charged to the user who opens it',
   () => bounded('status', 18_000),
   120_000,
 );
-memory('of filtered streams is charged to who opens them', () => bounded('match', 18_000), 120_000);
+memory(
+  'for each filtered stream is charged to the user who opens it',
+  () => bounded('match', 18_000),
+  120_000,
+);
 
 memory(
-  "of a dead owner's files is given back at once, though others have them open",
+  "for a dead owner's files is freed at once, although another process has them open",
   async () => {
     const daemon = await start();
     const owner = new Shell([...as(NOBODY), 'bash']);
@@ -141,8 +151,12 @@ memory(
     assert.ok(held(daemon, 'BYTES') >= count * 60_000);
     const before = rssOf(daemon);
     await owner.kill();
-    await until(() => held(daemon, 'BYTES') === 0, 'its bytes stay');
-    await until(() => before - rssOf(daemon) > 0.75 * count * 60_000, 'its pages stay', 5000);
+    await until(() => held(daemon, 'BYTES') === 0, 'the bytes stay charged');
+    await until(
+      () => before - rssOf(daemon) > 0.75 * count * 60_000,
+      'the pages stay resident',
+      5000,
+    );
     assert.is(statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`], undefined);
     await reader.kill();
     await daemon.stop();
@@ -150,7 +164,7 @@ memory(
   120_000,
 );
 
-// ---- what all can hold
+// ---- the memory that all users can take
 
 const FLOODS = [
   'create',
@@ -168,7 +182,7 @@ const FLOODS = [
 
 for (const uid of [0, NOBODY]) {
   memory(
-    `with a heap of 64 MiB is enough for any flood by ${uid === 0 ? 'root' : 'a user'}`,
+    `with a heap of 64 MiB suffices for as many objects as ${uid === 0 ? 'root' : 'a user'} can make`,
     async () => {
       const daemon = await start({ NODE_OPTIONS: '--max-old-space-size=64' });
       const most = held(daemon, 'MOST_MEMORY');
@@ -181,7 +195,7 @@ for (const uid of [0, NOBODY]) {
           `${what}: ${errors.join(' ')}`,
         );
         if (uid !== 0) {
-          // Everybody else is served
+          // Other users are served.
           assert.ok(held(daemon, 'MEMORY') <= most, what);
           publish(daemon.path, eventText('/x'));
           assert.is(
@@ -200,17 +214,17 @@ for (const uid of [0, NOBODY]) {
         await flood.kill();
         await until(
           () => held(daemon, 'EVENTS') === 0 && held(daemon, 'MEMORY') < MIB,
-          `${what}: it stays`,
+          `${what}: memory stays charged`,
           20_000,
         );
       }
       const all = FLOODS.map((what) => Flood.of(what, daemon, uid));
       for (const flood of all) await flood.said;
-      if (uid !== 0) publishNumbered(daemon.path, 1000); // root has nothing left to open `publish` with
+      if (uid !== 0) publishNumbered(daemon.path, 1000); // root could not open `publish` now
       for (const flood of all) await flood.kill();
       await until(
         () => held(daemon, 'EVENTS') === 0 && held(daemon, 'MEMORY') < MIB,
-        'something stays',
+        'memory stays charged',
         20_000,
       );
       assert.is(await daemon.stop(), 0);
@@ -220,7 +234,7 @@ for (const uid of [0, NOBODY]) {
 }
 
 memory(
-  'is given back within 5 s when 16 users with 60 MB each have died',
+  'is freed within 5 s after the death of 16 users with 60 MB each',
   async () => {
     const daemon = await start();
     const before = rssOf(daemon);
@@ -229,10 +243,10 @@ memory(
       `mkdir ${daemon.path}/${user.pid} && cd ${daemon.path}/${user.pid} && head -c 60000 /dev/zero > 0 && for i in $(seq 999); do cp 0 $i; done; cd /`;
     await Promise.all(users.map((user) => user.run(fill(user), 120_000)));
     assert.is(held(daemon, 'BYTES'), 16 * 60_000_000);
-    assert.ok(rssOf(daemon) - before > 16 * 60_000_000, 'it is not there');
+    assert.ok(rssOf(daemon) - before > 16 * 60_000_000, 'the files take no memory');
     for (const user of users) await user.kill();
-    await until(() => held(daemon, 'BYTES') === 0, 'its bytes stay');
-    await sleep(5000); // nobody asks for anything
+    await until(() => held(daemon, 'BYTES') === 0, 'the bytes stay charged');
+    await sleep(5000); // without any request
     const after = rssOf(daemon);
     const { COLLECTIONS, COLLECTION_MS } = statusOf(`${daemon.path}/log`);
     assert.ok(
@@ -240,7 +254,7 @@ memory(
       `${after / MIB} MiB, ${before / MIB} before, ${COLLECTIONS} collections`,
     );
     assert.ok(Number(COLLECTIONS) <= 1, `${COLLECTIONS} collections`);
-    // While others have the CPUs it takes as long as they let it
+    // On a busy machine a collection takes longer.
     if (loadavg()[0] < availableParallelism()) {
       assert.ok(Number(COLLECTION_MS) <= 50, `${COLLECTION_MS} ms`);
       assert.is(daemon.log(), '');
@@ -250,10 +264,10 @@ memory(
   240_000,
 );
 
-// ---- the books against the truth
+// ---- the ledger compared with the memory
 
 memory(
-  'is at most twice what the books say, and 32 MiB, whatever a user does',
+  'is at most 32 MiB above twice what the ledger says, while a user does everything',
   async () => {
     const daemon = await start();
     const before = rssOf(daemon);
@@ -271,7 +285,7 @@ memory(
       }
       const paused = new Promise((done) => churn.stdout.once('data', done));
       churn.stdin.write('\n');
-      await within(10_000, paused, 'it did not pause');
+      await within(10_000, paused, 'the program did not pause');
       await sleep(1500);
       const account = statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`];
       const [bytes, heap] = ['bytes', 'memory'].map((item) =>
@@ -293,10 +307,10 @@ memory(
         held(daemon, 'EVENTS') === 0 &&
         held(daemon, 'BYTES') === 0 &&
         held(daemon, 'HANDLES') === 0,
-      'something stays',
+      'memory stays charged',
       10_000,
     );
-    // Its last directories are charged until the helper has told the kernel of their end.
+    // The last directories are charged until the notifier has told the kernel of their end.
     await until(
       () => statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`] === undefined,
       'something is still charged',

@@ -1,4 +1,4 @@
-/** Quotas, policies and the configuration on a real mount: who takes too much is refused, and everybody else is served. */
+/** Quotas, overflow policies and the configuration file on a real mount. */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,22 +33,22 @@ bytes = "1 MiB"
 `;
 writeFileSync(file, CONFIG);
 
-const quota = mounted('a quota on a mount', ['--source', 'none', '--config', file]);
+const quota = mounted('a quota', ['--source', 'none', '--config', file]);
 
-/** Writes the file anew, has it read, and waits for what the daemon says of that. */
+/** Writes the file, and sends SIGHUP. @returns the daemon's log line that matches `says` */
 async function reload(text: string, says: RegExp): Promise<string> {
   const before = daemon.log().length;
   writeFileSync(file, text);
   process.kill(daemon.pid, 'SIGHUP');
   return until(
     () => says.exec(daemon.log().slice(before))?.[0] ?? '',
-    `it did not say ${says}, but ${daemon.log().slice(before)}`,
+    `the daemon did not log ${says}, but ${daemon.log().slice(before)}`,
     20_000,
   );
 }
 
 quota(
-  'refuses 100,000 creates by one user, and everyone else is served meanwhile',
+  'refuses most of 100,000 creates by one user, and others are served meanwhile',
   async () => {
     const user = new Shell([...asUser(NOBODY), 'bash']);
     await user.run(`mkdir ${daemon.path}/$$.own`);
@@ -68,7 +68,7 @@ quota(
     } while (!isOver);
     const { out, err, code } = await greedy;
     assert.is(code, 0, err);
-    // Each event that was published made a file's room, or was lost.
+    // Each published event either pushed out a file, which made room, or was lost.
     assert.match(out, /^created \d+, EDQUOT \d+\n$/);
     const [created, refused] = out.match(/\d+/g)!.map(Number);
     assert.is(created + refused, 100_000);
@@ -80,14 +80,14 @@ quota(
     await user.kill();
     await until(
       () => statusOf(`${daemon.path}/log`)[`QUOTA_UID_${NOBODY}`] === undefined,
-      'its account was not closed',
+      "the user's account was not closed",
     );
   },
   150_000,
 );
 
 quota(
-  'refuses the directory and the stream that are too many, until one ends',
+  'refuses a fourth directory and a third stream until another one ends',
   async () => {
     const user = new Shell([...asUser(NOBODY), 'bash']);
     const made = await user.run(`cd ${daemon.path}; mkdir $$.1 $$.2 $$.3 $$.4`);
@@ -106,7 +106,7 @@ quota(
 );
 
 quota(
-  'is what df shows, of bytes and of events',
+  'is shown by df, in bytes and in events',
   async () => {
     const user = new Shell([...asUser(NOBODY), 'bash']);
     await user.run(`cd ${daemon.path}; mkdir $$; head -c 51200 /dev/zero > $$/file`);
@@ -128,7 +128,7 @@ quota(
 );
 
 quota(
-  'file that is read again holds for what there is, at once',
+  'that SIGHUP changes applies to existing queues at once',
   async () => {
     const own = await directory();
     for (let n = 1; n <= 6; n++) await shell.run(`echo ${n} > ${own}/${n}`);
@@ -153,7 +153,7 @@ quota(
 );
 
 quota(
-  'file that is broken is refused with line and reason, and the old settings stay',
+  'that is invalid is refused with line and reason, and the old settings stay',
   async () => {
     const own = await directory();
     const broken = {
@@ -183,7 +183,7 @@ quota(
 );
 
 quota(
-  'file that is broken resets nothing to its default',
+  'that is invalid resets no setting to its default',
   async () => {
     const own = await directory();
     await reload(
@@ -223,7 +223,7 @@ quota(
 );
 
 quota(
-  'policy tells a reader of .stream at the place of the loss',
+  'with drop-newest puts an overflow record into .stream at the place of the loss',
   async () => {
     await reload(
       CONFIG.replace('events = 4096', 'events = 3\noverflow = "drop-newest"'),
@@ -249,7 +249,7 @@ quota(
 );
 
 quota(
-  'bounds a writer that never closes and a reader that never reads; others are unharmed',
+  'bounds a writer that never closes and a reader that never reads; others are served',
   async () => {
     const own = await directory('0733');
     const writer = new Calls(asUser(NOBODY));
@@ -266,7 +266,7 @@ quota(
     await reader.has(1, 20_000);
     const { PENDING, LOST } = statusOf(own);
     assert.is(PENDING, '4096');
-    assert.is(Number(LOST), 20_002 - 4096); // the unfinished file too
+    assert.is(Number(LOST), 20_002 - 4096); // with the unfinished file
     assert.ok(rssKiB() - before < 64 * 1024, `${rssKiB() - before} KiB more`);
     await reader.kill();
     await idle.end();
@@ -282,7 +282,7 @@ function rssKiB(): number {
 }
 
 quota(
-  'aside, owners up to the descriptor limit are refused cleanly, and when they are dead it works again',
+  'is not needed to refuse owners beyond the descriptor limit with ENFILE until some are dead',
   async () => {
     const small: Daemon = await startDaemon(['--source', 'none'], undefined, {
       under: ['prlimit', '--nofile=64:64'],
@@ -296,13 +296,13 @@ quota(
     const told = await until(
       async () =>
         (await bomb.run(`mkdir ${small.path}/$$.x; rmdir ${small.path}/$$.x`)).out.includes(full),
-      'the limit was not met',
+      'the descriptor limit was not reached',
       20_000,
     );
     assert.ok(told);
     const owners = readdirSync(small.path).filter((name) => /^\d+$/.test(name));
     assert.ok(owners.length > 20 && owners.length < 64, `${owners.length} owners`);
-    // Who is there already is served: events come, streams open.
+    // Existing owners are served: they get events, and streams open.
     const reader = await Reader.on(`${small.path}/stream`);
     publish(small.path, eventText('/x', { A: 'b' }));
     await reader.has(1);
@@ -311,13 +311,13 @@ quota(
     await bomb.run('kill -9 $(jobs -p); wait', 20_000);
     await until(
       () => readdirSync(small.path).every((name) => !/^\d+$/.test(name)),
-      'their directories stay',
+      'the directories of dead owners stay',
       20_000,
     );
     assert.is((await bomb.run(`mkdir ${small.path}/$$`)).out, '');
     assert.not.match(small.log(), /EIO|^\s+at /m);
     await bomb.kill();
-    await within(20_000, small.stop(), 'it did not stop');
+    await within(20_000, small.stop(), 'the daemon did not stop');
   },
   90_000,
 );

@@ -1,4 +1,6 @@
-/** Real uevents on a real mount, compared with what a bare netlink listener gets; and what only looks like the kernel's. */
+/**
+ * Uevents on a mount, compared with those of a bare netlink listener; forged and malformed ones.
+ */
 import * as assert from 'uvu/assert';
 import {
   existsSync,
@@ -18,19 +20,19 @@ import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
 
 const NULL_DEVICE = '/sys/class/mem/null/uevent';
 
-/** A bare netlink listener, once it listens. Its first record says so. */
+/** Starts a bare netlink listener. Resolves once it listens: its first record reports that. */
 async function listen(): Promise<Reader> {
   const reader = new Reader('listen', [compile('stream-netlink')]);
   await reader.has(1);
   return reader;
 }
 
-/** The records that are about an event with that SYNTH_UUID. */
+/** @returns the records with that SYNTH_UUID */
 const about = (records: readonly string[], uuid: string): string[] =>
   records.filter((record) => valuesOf('SYNTH_UUID', [record])[0] === uuid);
 
 let serial = 0;
-/** A number that no other event has: what `echo "add <uuid>" > uevent` brings back as SYNTH_UUID. */
+/** @returns a UUID that no other event has: `echo "add <uuid>" > uevent` sets SYNTH_UUID to it */
 function newUuid(): string {
   return `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-${(++serial).toString(16).padStart(12, '0')}`;
 }
@@ -52,14 +54,14 @@ kernel(
     );
     const uuid = newUuid();
     writeFileSync(NULL_DEVICE, `add ${uuid} KEY=value`);
-    await until(() => about(bare.records, uuid).length > 0, 'the bare listener got nothing');
+    await until(() => about(bare.records, uuid).length > 0, 'the bare listener got no event');
     const [text] = about(bare.records, uuid);
     assert.match(
       text,
       /^add@\/devices\/virtual\/mem\/null\nACTION=add\n[^]*SYNTH_ARG_KEY=value\n[^]*SEQNUM=\d+$/,
     );
     for (const reader of readers) {
-      await until(() => about(reader.records, uuid).length > 0, `${reader.path} got nothing`);
+      await until(() => about(reader.records, uuid).length > 0, `${reader.path} got no event`);
       assert.is(about(reader.records, uuid)[0], text, reader.path);
     }
     const [seqnum] = valuesOf('SEQNUM', [text]);
@@ -68,20 +70,23 @@ kernel(
   },
 );
 
-kernel('is named by its SEQNUM, which published events follow', async () => {
-  await makeUevent();
-  const { SEQNUM } = (await until(() => {
-    const status = statusOf(`${daemon.path}/log`);
-    return status.KERNEL !== '0' && status;
-  }, 'no event came')) as Record<string, string>;
-  assert.ok(Number(SEQNUM) > 0);
-  assert.ok(Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) >= Number(SEQNUM));
-});
+kernel(
+  'is named by its SEQNUM, and a published event after it by the same with a count',
+  async () => {
+    await makeUevent();
+    const { SEQNUM } = (await until(() => {
+      const status = statusOf(`${daemon.path}/log`);
+      return status.KERNEL !== '0' && status;
+    }, 'no event came')) as Record<string, string>;
+    assert.ok(Number(SEQNUM) > 0);
+    assert.ok(Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) >= Number(SEQNUM));
+  },
+);
 
-kernel('is not delivered to whom its filter is not for', async () => {
+kernel('is not delivered to a directory whose filter it does not match', async () => {
   const own = await directory();
   writeFileSync(`${own}/.filter`, 'SUBSYSTEM==nothing\n');
-  const before = readdirSync(own); // others may make events at any time
+  const before = readdirSync(own); // Other programs may cause events at any time.
   const reader = await Reader.on(`${daemon.path}/stream`);
   await makeUevent();
   await reader.has(1);
@@ -89,7 +94,7 @@ kernel('is not delivered to whom its filter is not for', async () => {
 });
 
 kernel(
-  'comes after the other, all of 2,000 that come fast, in order and as the bare listener gets them',
+  'reaches every reader in order, as 2,000 fast ones reach the bare listener',
   async () => {
     const bare = await listen();
     const own = await directory();
@@ -107,14 +112,14 @@ kernel(
       records.filter((record) => ours.has(valuesOf('SYNTH_UUID', [record])[0]));
     await until(
       () => mine(bare.records).length === uuids.length,
-      'the bare listener did not get all',
+      'the bare listener did not get all events',
       10_000,
     );
     const texts = mine(bare.records);
     for (const reader of readers) {
       await until(
         () => mine(reader.records).length >= uuids.length,
-        `${reader.path} did not get all`,
+        `${reader.path} did not get all events`,
         10_000,
       );
       assert.equal(mine(reader.records), texts);
@@ -138,7 +143,7 @@ kernel(
 
 const LOOP = '/dev/loop-control';
 (existsSync(LOOP) ? kernel : kernel.skip)(
-  'comes of a loop device that is set up and taken down',
+  'comes from a loop device that is set up and taken down',
   async () => {
     const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==block,KERNEL==loop*`);
     const image = join(
@@ -154,16 +159,16 @@ const LOOP = '/dev/loop-control';
       reader.records.filter(
         (record) => record.startsWith('change@') && record.includes(`\nDEVNAME=${name}\n`),
       ).length;
-    await until(() => changes() > 0, 'no event of the set-up');
+    await until(() => changes() > 0, 'no event came from the set-up');
     const before = changes();
     await run(['losetup', '--detach', `/dev/${name}`]);
-    await until(() => changes() > before, 'no event of the take-down');
+    await until(() => changes() > before, 'no event came from the take-down');
   },
 );
 
 const ZRAM = '/sys/class/zram-control';
 (existsSync(ZRAM) ? kernel : kernel.skip)(
-  'comes of a zram device that is made and removed',
+  'comes from a zram device that is made and removed',
   async () => {
     const own = await directory();
     writeFileSync(`${own}/.filter`, 'SUBSYSTEM==block, KERNEL==zram*\n');
@@ -183,7 +188,7 @@ const ZRAM = '/sys/class/zram-control';
 
 kernel.run();
 
-/** The port of the daemon's netlink socket. */
+/** @returns the port of the daemon's netlink socket */
 function portOf(pid: number): number {
   const inodes = readdirSync(`/proc/${pid}/fd`).map((fd) => {
     try {
@@ -219,33 +224,36 @@ async function send(
 }
 
 const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
-/** No machine has sent so many uevents. */
+/** A SEQNUM that no machine reaches. */
 const FORGED_SEQNUM = 8_000_000_000_000_000;
 const FORGED = `add@/forged\0ACTION=add\0DEVPATH=/forged\0SUBSYSTEM=forged\0SEQNUM=${FORGED_SEQNUM}\0`;
 
-// A network namespace of the daemon's own, so that no other test gets what is sent here.
+// The daemon has its own network namespace, so that no other test gets the datagrams.
 const IN_NAMESPACE = { under: ['unshare', '--net'] };
 
 const forged = mounted('a forged uevent', ['--source', 'kernel'], IN_NAMESPACE);
 
-forged("is dropped and counted, sent to the daemon alone or to the kernel's group", async () => {
-  const reader = await Reader.on(`${daemon.path}/stream`);
-  const port = portOf(daemon.pid);
-  assert.is(await send('unicast', port, FORGED), '');
-  await until(() => status('KERNEL_FORGED') === 1, 'it was not counted');
-  assert.is(await send('multicast', 1, FORGED, 3), '');
-  await until(() => status('KERNEL_FORGED') === 4, 'they were not counted');
-  await makeUevent('change');
-  await until(
-    () => reader.text.includes('change@/devices/virtual/mem/null'),
-    'the real event did not come',
-  );
-  assert.not.match(reader.text, 'forged');
-  assert.ok(status('SEQNUM') < FORGED_SEQNUM);
-  assert.not.match(readdirSync(`${daemon.path}/log`).join(' '), String(FORGED_SEQNUM));
-});
+forged(
+  "is dropped and counted if it is sent to the daemon alone, or to the kernel's group",
+  async () => {
+    const reader = await Reader.on(`${daemon.path}/stream`);
+    const port = portOf(daemon.pid);
+    assert.is(await send('unicast', port, FORGED), '');
+    await until(() => status('KERNEL_FORGED') === 1, 'the forged event was not counted');
+    assert.is(await send('multicast', 1, FORGED, 3), '');
+    await until(() => status('KERNEL_FORGED') === 4, 'the forged events were not counted');
+    await makeUevent('change');
+    await until(
+      () => reader.text.includes('change@/devices/virtual/mem/null'),
+      'the real event did not come',
+    );
+    assert.not.match(reader.text, 'forged');
+    assert.ok(status('SEQNUM') < FORGED_SEQNUM);
+    assert.not.match(readdirSync(`${daemon.path}/log`).join(' '), String(FORGED_SEQNUM));
+  },
+);
 
-forged('cannot be sent at all by who is not root', async () => {
+forged('can be sent by root only', async () => {
   const before = status('KERNEL_FORGED');
   assert.match(
     await send('unicast', portOf(daemon.pid), FORGED, 1, AS_NOBODY_FOR_EVER),
@@ -255,26 +263,22 @@ forged('cannot be sent at all by who is not root', async () => {
   assert.is(status('KERNEL_FORGED'), before);
 });
 
-forged('storm does not keep real ones away', async () => {
+forged('does not delay real events, although 20,000 come', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const before = status('KERNEL_FORGED');
   const storm = send('multicast', 1, FORGED, 20_000);
   for (let n = 0; n < 20; n++) await makeUevent('change');
   await storm;
-  await until(() => status('KERNEL_FORGED') === before + 20_000, 'not all were counted');
+  await until(() => status('KERNEL_FORGED') === before + 20_000, 'not all events were counted');
   assert.ok((await reader.has(20)).length >= 20);
   assert.not.match(reader.text, 'forged');
 });
 
 forged.run();
 
-const malformed = mounted(
-  "a malformed uevent of the kernel's",
-  ['--source', 'kernel'],
-  IN_NAMESPACE,
-);
+const malformed = mounted('a malformed uevent of the kernel', ['--source', 'kernel'], IN_NAMESPACE);
 
-malformed('is dropped, counted and complained of in one line, and the next one comes', async () => {
+malformed('is dropped, counted and logged in one line, and the next one is delivered', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const bad = [
     '',
@@ -289,11 +293,11 @@ malformed('is dropped, counted and complained of in one line, and the next one c
     '\0\0',
   ];
   for (const datagram of bad) await send('kernel', 0, datagram);
-  await until(() => status('KERNEL_MALFORMED') === bad.length, 'not all were counted');
+  await until(() => status('KERNEL_MALFORMED') === bad.length, 'not all events were counted');
   await send('kernel', 0, 'add@/good\0ACTION=add\0');
   await until(
     () => /^add@\/good\nACTION=add\nSEQNUM=\d+$/m.test(reader.text),
-    'the next one did not come',
+    'the next event did not come',
   );
   assert.is(
     daemon
@@ -305,23 +309,20 @@ malformed('is dropped, counted and complained of in one line, and the next one c
   );
 });
 
-malformed("storm does not fill the daemon's log", async () => {
+malformed("does not fill the daemon's log, although many come", async () => {
   const before = status('KERNEL_MALFORMED');
   const length = daemon.log().length;
   await send('kernel', 0, 'garbage\0', 5000);
-  await until(() => status('KERNEL_MALFORMED') >= before + 5000, 'not all were counted');
-  assert.ok(
-    daemon.log().length - length < 10_000,
-    `${daemon.log().length - length} bytes of complaint`,
-  );
+  await until(() => status('KERNEL_MALFORMED') >= before + 5000, 'not all events were counted');
+  assert.ok(daemon.log().length - length < 10_000, `${daemon.log().length - length} bytes of log`);
 });
 
-malformed('passes any byte in a value, and a line end as \\x0a', async () => {
+malformed('may have any byte in a value; a newline becomes \\x0a', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   await send('kernel', 0, 'add@/caf\xe9\0VALUE=\x01\xff=\n\ttwo\0');
   await until(
     () => reader.text.includes('add@/caf\xe9\nVALUE=\x01\xff=\\x0a\ttwo\nSEQNUM='),
-    'it did not come so',
+    'the event did not come unchanged',
   );
 });
 
@@ -331,7 +332,10 @@ const overrun = mounted('an overrun of the socket', ['--source', 'kernel'], IN_N
 
 const lastSeqnum = (): number => Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
 
-/** Stops the daemon and sends more than its socket holds; gives how many SEQNUMs that took. */
+/**
+ * Stops the daemon, and sends more than its socket holds. @returns the number of SEQNUMs that this
+ * took
+ */
 async function overflow(): Promise<number> {
   const before = lastSeqnum();
   daemon.process.kill('SIGSTOP');
@@ -346,7 +350,7 @@ async function overflow(): Promise<number> {
 interface Account {
   readonly taken: number;
   readonly lost: number;
-  /** The last SEQNUM a moment before and a moment after: others may make events at any time. */
+  /** @returns the last SEQNUM from two reads: other programs may cause events in between */
   readonly before: number;
   readonly after: number;
 }
@@ -357,7 +361,7 @@ function account(): Account {
   return { taken: Number(KERNEL), lost: Number(LOST), before, after: lastSeqnum() };
 }
 
-/** How many were lost since `before`, once `all` that were sent are taken or lost: no fewer, and no more than there were. */
+/** @returns the events lost since `before`, once all of `all` sent events are received or lost */
 async function accounted(before: Account, all: number): Promise<number> {
   const now = await until(
     () => {
@@ -373,7 +377,7 @@ async function accounted(before: Account, all: number): Promise<number> {
 }
 
 overrun(
-  'is told to every queue with the exact number, though nothing comes after it',
+  'is reported to every queue with the exact number, although no event follows',
   async () => {
     const never = await Reader.on(`${daemon.path}/match/KERNEL==never`);
     const own = await directory();
@@ -408,17 +412,21 @@ overrun(
 );
 
 overrun(
-  'is told before the events that come after it',
+  'is reported before later events',
   async () => {
     const reader = await Reader.on(`${daemon.path}/match/KERNEL==after`);
     const before = account();
     const overruns = status('KERNEL_OVERRUNS');
     const sent = await overflow();
-    // The kernel queues nothing more until the socket has run empty.
-    await until(() => status('KERNEL_OVERRUNS') > overruns, 'the socket did not run empty', 20_000);
+    // The kernel queues no further event until the socket is empty.
+    await until(
+      () => status('KERNEL_OVERRUNS') > overruns,
+      'the socket did not become empty',
+      20_000,
+    );
     await send('kernel', 0, 'add@/after\0');
     const lost = await accounted(before, sent + 1);
-    await until(() => reader.text.includes('add@/after'), 'the event after it did not come');
+    await until(() => reader.text.includes('add@/after'), 'the next event did not come');
     const [first, ...rest] = reader.records.map((record) => record.split('\n')[0]);
     assert.equal([first, rest.at(-1)], ['overflow@/eventfs', 'add@/after']);
     assert.is(

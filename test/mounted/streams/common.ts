@@ -8,8 +8,8 @@ export const numbers = (count: number, first = 0): string[] =>
   Array.from({ length: count }, (_, i) => String(first + i));
 
 /**
- * Yields the path of a stream of each kind. Each of them takes every event. The last one belongs to a
- * new directory.
+ * Yields the path of a stream of each kind. Each of them takes every event. The last one belongs to
+ * a new directory.
  */
 export async function* eachKind(): AsyncGenerator<string> {
   yield `${daemon.path}/stream`;

@@ -1,4 +1,6 @@
-/** Readers of streams that are too slow: each lost event is counted, and the reader gets the number. */
+/**
+ * Readers of streams that are too slow: each lost event is counted, and the reader gets the number.
+ */
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { basename } from 'node:path';

@@ -1,10 +1,11 @@
 /**
- * Everything at once on one mount: processes that do whatever can be done and are killed at any moment, publishers,
- * uevents, and readers that check what they get. EVENTFS_SOAK_SECONDS says for how long (make soak: half an hour).
+ * Everything at once on one mount: processes that call all operations and are killed at any moment,
+ * publishers, uevents, and readers that check each record. EVENTFS_SOAK_SECONDS is the time (`make
+ * soak`: half an hour).
  *
- * What holds all the while: nothing of a dead process is reached; no reader gets an event twice or out of order, and what
- * was published is what it has read and what it was told that it lost; the daemon does not grow. In the end it has
- * given everything back.
+ * These hold throughout: no operation reaches an object of a dead process. No reader gets an event
+ * twice or out of order, and the events that it has read and lost add up to those published. The
+ * daemon does not grow. In the end it has freed everything.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
@@ -26,15 +27,15 @@ const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
 const PUBLISHERS = 3;
 const EVENTS_A_SECOND = 2000;
 const UEVENTS_A_SECOND = 20;
-const MEMBERS = 16;
+const OPERATORS = 16;
 const DEATHS_A_SECOND = 100;
-/** How long slow readers stop reading at most: until their queue has overflowed. */
+/** The longest pause of a slow reader: long enough for its queue to overflow. */
 const PAUSE_MS = 3000;
-/** Far more than it needs, and far less than what a leak would come to in half an hour. */
+/** Far more than the daemon needs, and far less than a leak would take in half an hour. */
 const MOST_RESIDENT_MB = 400;
-/** What it has open besides owners: the mount, sockets, epoll sets, Node's own. */
+/** The daemon's descriptors besides pidfds: the mount, sockets, epoll sets, those of Node. */
 const MOST_DESCRIPTORS = 64;
-/** The kernel may know all of `log/`, and what is always there. */
+/** The kernel may know all of `log/`, and the permanent files. */
 const MOST_NODES = 1024 + 64;
 const SAMPLE_MS = 500;
 const END_TIMEOUT_MS = 60_000;
@@ -56,7 +57,7 @@ class Worker {
     Worker.all.push(this);
   }
 
-  /** SIGTERM; gives what it has counted. */
+  /** Sends SIGTERM. @returns the counts that the program prints */
   async end(): Promise<Counts> {
     this.process.kill('SIGTERM');
     const said = await within(END_TIMEOUT_MS, this.#said, `${this.args.join(' ')} did not end`);
@@ -86,13 +87,13 @@ soak.after(async () => {
 const residentMb = (): number =>
   Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))![1]) / 1024;
 
-/** All events that the bus has had. */
+/** @returns the number of all events so far */
 function published(): number {
   const { KERNEL, PUBLISHED } = statusOf(`${daemon.path}/log`);
   return Number(KERNEL) + Number(PUBLISHED);
 }
 
-/** Readers that have their streams open. */
+/** Starts the readers; resolves once all have their streams open. */
 async function startReaders(): Promise<{
   checked: Worker[];
   all: Worker;
@@ -118,7 +119,7 @@ async function startReaders(): Promise<{
   return { checked, all, before: [least, published()] };
 }
 
-/** Looks at the daemon until the time is over; gives the most that it had. */
+/** Samples the daemon until the time is over. @returns the largest samples */
 async function watch(): Promise<{ mb: number; descriptors: number }> {
   const most = { mb: 0, descriptors: 0 };
   for (const end = Date.now() + SECONDS * 1000; Date.now() < end;) {
@@ -134,7 +135,7 @@ async function watch(): Promise<{ mb: number; descriptors: number }> {
 }
 
 soak(
-  `of ${SECONDS} seconds leaves nothing of the dead, loses nothing unsaid, and is given back`,
+  `of ${SECONDS} seconds reaches no dead process, counts every loss, and leaves no object`,
   async () => {
     const { checked, all, before } = await startReaders();
     const publishers = Array.from(
@@ -142,10 +143,10 @@ soak(
       (_, id) => new Worker(['publish', daemon.path, id, EVENTS_A_SECOND]),
     );
     const uevents = new Worker(['uevents', UEVENTS_A_SECOND]);
-    const herd = new Worker(['herd', daemon.path, MEMBERS, SEED, DEATHS_A_SECOND]);
+    const operators = new Worker(['operate', daemon.path, OPERATORS, SEED, DEATHS_A_SECOND]);
     const most = await watch();
 
-    const done = await herd.end();
+    const done = await operators.end();
     const sent = (await uevents.end()).sent;
     let events = 0;
     for (const publisher of publishers) events += Number((await publisher.end()).published);
@@ -164,7 +165,8 @@ soak(
         what,
       );
       const sum = Number(got.read) + Number(got.lost);
-      // Others may flood the kernel's socket. A source's loss is told in an event of its own, which counts as one when it is lost itself.
+      // Other programs may fill the kernel's socket. A source reports its loss by an event, which
+      // counts as one if it is lost itself.
       assert.ok(
         sum >= events && sum <= events + sourceLost,
         `${what}, and ${sourceLost} at the source`,
@@ -179,7 +181,7 @@ soak(
       ['0', '0', '0', '0'],
       JSON.stringify(got),
     );
-    // Others' uevents come at any time, also while it opens and ends.
+    // Uevents of other programs come at any time, also while the reader opens and ends.
     const { LOST, KERNEL_OVERRUNS } = statusOf(`${daemon.path}/log`);
     if (KERNEL_OVERRUNS === '0')
       assert.ok(
@@ -187,7 +189,7 @@ soak(
         `${sum}: ${least} to ${published() - before[0]}, ${LOST} lost`,
       );
 
-    await givenBack();
+    await allIsFreed();
     console.log(
       `\n  figure: ${SECONDS} s: ${done.operations} operations, ${done.deaths} deaths, ${events} published events, ${sent} uevents; read+lost ${totals.join(' ')}`,
     );
@@ -198,17 +200,17 @@ soak(
   (SECONDS + 120) * 1000,
 );
 
-/** The books are empty, and the daemon has said nothing. */
-async function givenBack(): Promise<void> {
-  const books = (): Record<string, string> => statusOf(`${daemon.path}/log`);
+/** Asserts that the ledger is empty, and that the daemon has logged nothing. */
+async function allIsFreed(): Promise<void> {
+  const status = (): Record<string, string> => statusOf(`${daemon.path}/log`);
   await until(
-    () => ['DIRECTORIES', 'OWNERS', 'STREAMS', 'HANDLES'].every((key) => books()[key] === '0'),
-    'not everything is given back',
+    () => ['DIRECTORIES', 'OWNERS', 'STREAMS', 'HANDLES'].every((key) => status()[key] === '0'),
+    'the daemon still holds objects',
     20_000,
   ).catch((error: unknown) => {
-    throw new Error(JSON.stringify(books()), { cause: error });
+    throw new Error(JSON.stringify(status()), { cause: error });
   });
-  assert.ok(Number(books().NODES) < MOST_NODES, `${books().NODES} nodes are left`);
+  assert.ok(Number(status().NODES) < MOST_NODES, `${status().NODES} nodes are left`);
   assert.ok(descriptors(daemon.pid).length < MOST_DESCRIPTORS, descriptors(daemon.pid).join(' '));
   assert.not.match(daemon.log(), STACK_TRACE);
   assert.is(daemon.log(), '');

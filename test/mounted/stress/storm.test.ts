@@ -1,6 +1,7 @@
 /**
- * Uevents as fast as the kernel gives them, by test/programs/storm.c: 16 subscribers of four kinds, each of which gets every event in
- * order, or is told how many it did not get. A listener of its own says how many there were, other senders' included.
+ * Uevents as fast as the kernel sends them (test/programs/storm.c). Each of 16 subscribers of four
+ * kinds gets every event in order, or the number of lost ones. The program's own listener counts
+ * all events, also those of other senders.
  */
 import * as assert from 'uvu/assert';
 import { mkdtempSync } from 'node:fs';
@@ -19,7 +20,7 @@ const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'stor
 
 const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
 
-/** Runs a storm to its end; gives what it printed. */
+/** Runs the program to its end. @returns the numbers that it prints */
 async function storm(
   count: number,
   socket: string,
@@ -36,7 +37,7 @@ async function storm(
       .split(' ')
       .map((pair): [string, number] => [pair.split('=')[0], Number(pair.split('=')[1])]),
   );
-  assert.ok(sums.get('sent')! > count, out); // and a mark
+  assert.ok(sums.get('sent')! > count, out); // a mark follows the last event
   assert.is(sums.get('disorder'), 0, out);
   assert.is(sums.get('mismatches'), 0, `${out}${err}`);
   return sums;
@@ -47,10 +48,10 @@ const all = mounted('a storm of uevents', ['--source', 'kernel', '--socket', SOC
 all.before(buildClients);
 
 all(
-  'comes to 16 subscribers in order, and what came and what was lost are what there was',
+  'reaches 16 subscribers in order, and for each the received and lost events add up',
   async () => {
     const sums = await storm(10_000, SOCKET);
-    // With an overrun the numbers of other namespaces' events count as lost: nobody can tell.
+    // After an overrun the daemon also counts the numbers of other namespaces' events as lost.
     if (status('KERNEL_OVERRUNS') === 0) assert.is(sums.get('inexact'), 0);
   },
   TIMEOUT_MS,
@@ -64,16 +65,17 @@ const UNPRIVILEGED = {
   under: ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'],
 };
 const few = mounted(
-  'a storm that the socket has no room for',
+  'a storm of uevents larger than the socket buffer',
   ['--source', 'kernel', '--socket', SMALL_SOCKET],
   UNPRIVILEGED,
 );
 
 few(
-  'is told as lost by its exact number, though the kernel sends in another order than it counts',
+  'loses an exact number of events, although the kernel sends them out of order',
   async () => {
-    await storm(20_000, SMALL_SOCKET, daemon.pid); // stopped meanwhile
-    if (status('KERNEL_BUFFER') <= 8 << 20) assert.ok(status('LOST') > 0, 'it had room');
+    await storm(20_000, SMALL_SOCKET, daemon.pid); // the program stops the daemon meanwhile
+    if (status('KERNEL_BUFFER') <= 8 << 20)
+      assert.ok(status('LOST') > 0, 'the buffer had room for all events');
     await storm(20_000, SMALL_SOCKET);
   },
   TIMEOUT_MS,

@@ -1,4 +1,6 @@
-/** The programs that everybody has, on a process directory: what they read, write and say is what they do on any filesystem. */
+/**
+ * GNU coreutils and other common programs in a process directory: they behave as on any filesystem.
+ */
 import { spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import {
@@ -19,21 +21,21 @@ import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { AS_NOBODY } from '../../support/other-user.js';
 
 const EVENT = 'add@/devices/x\nACTION=add\nSUBSYSTEM=mine\nSEQNUM=41\n';
-/** More than a page and not a multiple of one. */
+/** A text of more than a page, and not of whole pages. */
 const LARGE = Array.from({ length: 3000 }, (_, n) => `line ${n}\n`).join('');
 
 let own: string;
-/** A directory on another filesystem. */
+/** A directory of another filesystem. */
 let elsewhere: string;
 
-/** Runs commands in a new directory of the mount; gives what they print. They must succeed. */
+/** Runs commands in `own`, which must succeed. @returns their output */
 async function sh(commands: string): Promise<string> {
   const { out, code } = await shell.run(`cd ${own}; ${commands}`, 10_000);
   assert.is(code, 0, `${commands}: ${out}`);
   return out;
 }
 
-/** The same for commands that must fail; gives what they complain. */
+/** Runs commands in `own`, which must fail. @returns their output */
 async function fails(commands: string): Promise<string> {
   const { out, code } = await shell.run(`cd ${own}; ${commands}`, 10_000);
   assert.is.not(code, 0, `'${commands}' succeeded: ${out}`);
@@ -47,12 +49,12 @@ coreutils.before(() => {
 });
 coreutils.after(() => rmSync(elsewhere, { recursive: true }));
 
-/** A test with a delivered event, `41`, and a user's file, `large`, in `own`. */
+/** Adds a test that begins with a delivered event, `41`, and a file, `large`, in `own`. */
 function tool(sentence: string, body: () => Promise<void> | void): void {
   coreutils(sentence, async () => {
     own = await directory();
     publish(daemon.path, EVENT);
-    const [name] = readdirSync(own); // the log has had its name since the first test
+    const [name] = readdirSync(own); // log/ has an event of this name since the first test.
     renameSync(`${own}/${name}`, `${own}/41`);
     writeFileSync(`${own}/large`, LARGE);
     await body();
@@ -60,7 +62,7 @@ function tool(sentence: string, body: () => Promise<void> | void): void {
   });
 }
 
-tool('cp copies in, out and within, with mode and times by -p', async () => {
+tool('cp copies into, out of and within the mount, with mode and times by -p', async () => {
   await sh(
     `cp 41 ${elsewhere}/out; cp large ${elsewhere}/large; cp 41 copy; cp ${elsewhere}/large in`,
   );
@@ -76,7 +78,7 @@ tool('cp copies in, out and within, with mode and times by -p', async () => {
   await sh(`cp --sparse=always large sparse; cmp large sparse`);
 });
 
-tool('cp -a and rsync -a take a whole directory along', async () => {
+tool('cp -a and rsync -a copy a whole directory', async () => {
   await sh(`cp -a . ${elsewhere}/all`);
   assert.is(await sh(`diff -r . ${elsewhere}/all && ls ${elsewhere}/all`), '41\nlarge\n');
   if (spawnSync('rsync', ['--version']).error !== undefined)
@@ -87,7 +89,7 @@ tool('cp -a and rsync -a take a whole directory along', async () => {
   assert.is(await sh('ls -A'), '41\nlarge\n');
 });
 
-tool('mv moves out of the mount and in', async () => {
+tool('mv moves files out of the mount and into it', async () => {
   await sh(`mv 41 ${elsewhere}/moved; mv ${elsewhere}/moved back`);
   assert.is(readFileSync(`${own}/back`, 'latin1'), EVENT);
   assert.is(await sh('ls -A'), 'back\nlarge\n');
@@ -115,7 +117,7 @@ tool('cat, wc, head, tail, od and dd agree on every byte, and on the size', asyn
   );
 });
 
-tool("busybox's cat, wc, head and tail agree with them", async () => {
+tool('cat, wc, head and tail of busybox agree with those of GNU', async () => {
   if (spawnSync('busybox', ['true']).error !== undefined)
     return console.log('skipped: busybox is not installed');
   assert.is(await sh('busybox cat large'), LARGE);
@@ -130,30 +132,24 @@ tool("busybox's cat, wc, head and tail agree with them", async () => {
   );
 });
 
-tool(
-  'splice and sendfile say EINVAL, so that no page cache answers for a dead owner, and programs read(2) instead',
-  async () => {
-    const sequences = compile('sequences');
-    await sh(`cat large > ${elsewhere}/cat; cp large ${elsewhere}/cp`);
-    for (const how of ['cat', 'cp'])
-      assert.is(readFileSync(`${elsewhere}/${how}`, 'latin1'), LARGE, how);
-    for (const how of ['sendfile', 'splice'])
-      assert.match(await sh(`${sequences} ${how} large 2>&1 | cat`), `${how}: EINVAL`);
-  },
-);
+tool('cat and cp read with read(2), because splice and sendfile return EINVAL', async () => {
+  const sequences = compile('sequences');
+  await sh(`cat large > ${elsewhere}/cat; cp large ${elsewhere}/cp`);
+  for (const how of ['cat', 'cp'])
+    assert.is(readFileSync(`${elsewhere}/${how}`, 'latin1'), LARGE, how);
+  for (const how of ['sendfile', 'splice'])
+    assert.match(await sh(`${sequences} ${how} large 2>&1 | cat`), `${how}: EINVAL`);
+});
 
-tool(
-  'splice, sendfile and a private mapping give the bytes of an event in log/, which does not end',
-  async () => {
-    const sequences = compile('sequences');
-    const newest = `${daemon.path}/log/tail`;
-    const text = readFileSync(newest, 'latin1');
-    for (const how of ['sendfile', 'splice', 'mmap'])
-      assert.is(await sh(`${sequences} ${how} ${newest} | cat`), text, how);
-  },
-);
+tool('splice, sendfile and a private mapping return the bytes of an event in log/', async () => {
+  const sequences = compile('sequences');
+  const newest = `${daemon.path}/log/tail`;
+  const text = readFileSync(newest, 'latin1');
+  for (const how of ['sendfile', 'splice', 'mmap'])
+    assert.is(await sh(`${sequences} ${how} ${newest} | cat`), text, how);
+});
 
-tool('find and grep -r meet events only', async () => {
+tool('find and grep -r find events only', async () => {
   assert.is(
     await sh("find . -type f -printf '%P %s\\n'"),
     `41 ${EVENT.length}\nlarge ${LARGE.length}\n`,
@@ -164,7 +160,7 @@ tool('find and grep -r meet events only', async () => {
   assert.is(await sh('du -b --apparent-size -s . | cut -f1'), `${EVENT.length + LARGE.length}\n`);
 });
 
-tool('tar packs what is there, and unpacks it with modes and times', async () => {
+tool('tar packs a directory, and unpacks it with modes and times', async () => {
   assert.is(await sh('tar c . | tar t | sort'), './\n./41\n./large\n');
   await sh(
     "chmod 640 large; touch -d '2001-02-03 04:05:06' large; tar cf - 41 large > /dev/shm/eventfs-test.tar; rm large; tar xf /dev/shm/eventfs-test.tar large; rm /dev/shm/eventfs-test.tar",
@@ -191,7 +187,7 @@ tool('tail -f follows a growing file', async () => {
   }
 });
 
-tool('dd conv=fsync, sync and truncate', async () => {
+tool('dd conv=fsync, sync and truncate work', async () => {
   await sh(
     'dd if=/dev/zero of=zeros bs=1000 count=3 conv=fsync status=none; sync zeros; sync -d zeros; sync .; sync -f .',
   );
@@ -216,7 +212,7 @@ tool('dd conv=fsync, sync and truncate', async () => {
 });
 
 tool(
-  'touch sets either time of a file or a directory to the nanosecond, before 1970 too',
+  'touch sets both times of a file or directory to the nanosecond, also before 1970',
   async () => {
     for (const time of [
       '2001-02-03 04:05:06.123456789',
@@ -256,7 +252,7 @@ tool('chmod and chown change a file and a directory, not a delivered event', asy
   await sh('chown 0:0 .; chmod 755 .');
 });
 
-tool('test -r and -w say what may be done', async () => {
+tool('test -r and -w report the permissions', async () => {
   await sh(
     'chmod 604 large; test -r large && test -w large && test -r 41 && test -s 41 && test -f head && test -L head && test ! -e .none',
   );
@@ -268,7 +264,7 @@ tool('test -r and -w say what may be done', async () => {
   );
 });
 
-tool('stat -f and df know the filesystem', async () => {
+tool('stat -f and df show the filesystem', async () => {
   assert.is(await sh("stat -f -c '%l' ."), '255\n');
   await sh('df . ; df -i .');
   assert.is(
@@ -279,7 +275,7 @@ tool('stat -f and df know the filesystem', async () => {
   );
 });
 
-tool('two writers with O_APPEND lose nothing of each other', async () => {
+tool('two writers with O_APPEND overwrite no line of each other', async () => {
   const sequences = compile('sequences');
   const lines = 1000;
   const writers = await Promise.all(
@@ -299,14 +295,14 @@ tool('two writers with O_APPEND lose nothing of each other', async () => {
     );
 });
 
-/** Lines by their first word. */
+/** @returns the lines, grouped by their first word */
 function group(lines: string[][]): Map<string, string[][]> {
   const groups = new Map<string, string[][]>();
   for (const line of lines) groups.set(line[0], [...(groups.get(line[0]) ?? []), line]);
   return groups;
 }
 
-tool('sed -i, install, flock and mktemp do what they do anywhere', async () => {
+tool('sed -i, install, flock and mktemp work as on any filesystem', async () => {
   assert.is(await sh('sed -i s/line/LINE/ large; head -n 1 large; ls -A'), 'LINE 0\n41\nlarge\n');
   assert.is(
     await sh(`install -m 640 /dev/null made; stat -c '%a %s' made; flock -n made echo locked`),
@@ -315,7 +311,7 @@ tool('sed -i, install, flock and mktemp do what they do anywhere', async () => {
   await sh('f=$(mktemp ./XXXXXX) && rm $f; set -C; ! echo > large; set +C');
 });
 
-tool('what there is none of is refused by name', async () => {
+tool('mkdir, mknod, fallocate and others print the error of any filesystem', async () => {
   assert.match(await fails('mkdir sub'), 'Operation not permitted');
   assert.match(await fails('ln -s a ../b'), 'Operation not permitted');
   assert.match(await fails('mknod null c 1 3'), 'Operation not permitted');

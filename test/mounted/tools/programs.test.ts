@@ -1,4 +1,6 @@
-/** Programs that work on whole directories, of GNU and of busybox, on a process directory: each agrees with the others. */
+/**
+ * Programs of GNU and busybox that work on whole directories, in a process directory: they agree.
+ */
 import * as assert from 'uvu/assert';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
@@ -9,16 +11,16 @@ import { Reader, Storm, eventText, publish, publishNumbered } from '../../suppor
 import { run, until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 
-/** More than a page and not a multiple of one, in no order. */
+/** A text of more than a page, and not of whole pages, not sorted. */
 const LARGE = Array.from({ length: 3000 }, (_, n) => `line ${(n * 7919) % 3000}\n`).join('');
 
 let own: string;
-/** A directory on another filesystem. */
+/** A directory of another filesystem. */
 let elsewhere: string;
-/** The name of the event that each test begins with. */
+/** The name of the event at the start of each test. */
 let event: string;
 
-/** Runs commands in the test's directory; gives what they print. They must succeed. */
+/** Runs commands in the test's directory, which must succeed. @returns their output */
 async function sh(commands: string, timeoutMs = 10_000): Promise<string> {
   const { out, code } = await shell.run(`cd ${own}; ${commands}`, timeoutMs);
   assert.is(code, 0, `${commands}: ${out}`);
@@ -32,7 +34,7 @@ programs.before(() => {
 });
 programs.after(() => rmSync(elsewhere, { recursive: true }));
 
-/** A test with a delivered event, and a user's files `large` and, the same with another name, `link`. */
+/** Adds a test that begins with a delivered event, a file `large`, and its hard link `link`. */
 function tool(sentence: string, body: () => Promise<void> | void, timeoutMs?: number): void {
   programs(
     sentence,
@@ -52,7 +54,7 @@ function tool(sentence: string, body: () => Promise<void> | void, timeoutMs?: nu
 
 const BOTH = ['', 'busybox '] as const;
 
-/** Walkers that read all they find, as root: what they read, and what the copy then has of each event. */
+/** Commands that read all files that they find, as root; most make a copy. */
 const WALKERS = [
   'cp -r MOUNT OUT',
   'cp -a MOUNT OUT',
@@ -74,7 +76,7 @@ const WALKERS = [
 ] as const;
 
 tool(
-  'a shared mapping shows an event of log/, also one that the history has dropped, and is refused of the same event elsewhere',
+  'mmap shares an event of log/, also a dropped one, and returns ENODEV for it in a queue',
   async () => {
     const script = `
 import errno, mmap, os, sys
@@ -104,11 +106,12 @@ print(mapped[:] == text, os.pread(fd, 65536, 0) == text, shared(fd, size)[:] == 
 );
 
 tool(
-  'walkers over the whole mount end, with every event',
+  'cp, tar, rsync, grep and others read the whole mount, and end',
   async () => {
     for (const walker of WALKERS) {
       const [program] = walker.replace('mkdir -p OUT; ', '').split(' ');
-      if (spawnSync('which', [program]).status !== 0) continue; // not all of them are set up everywhere
+      // Not every machine has all of them.
+      if (spawnSync('which', [program]).status !== 0) continue;
       const command = walker.replaceAll('MOUNT', daemon.path).replaceAll('OUT', `${elsewhere}/out`);
       const { code, out, err } = await run(['timeout', '-s', 'KILL', '20', 'sh', '-c', command]);
       assert.is.not(code, 137, `${walker} does not end`);
@@ -126,7 +129,7 @@ tool(
   120_000,
 );
 
-tool('walkers that count links find everything, with and without that', async () => {
+tool('find of programs that count links finds every directory', async () => {
   const names = (await sh(`find ${daemon.path} -noleaf | sort`)).trim().split('\n');
   assert.ok(names.includes(`${own}/large`) && names.includes(`${daemon.path}/log/${event}`));
   const find =
@@ -178,14 +181,15 @@ tool(
   },
 );
 
-tool('cp, mv, ln and touch do what they do anywhere', async () => {
+tool('cp, mv, ln and touch work as on any filesystem', async () => {
   for (const box of BOTH) {
     await sh(
       `${box}cp large a; ${box}cp -p large b; ${box}cp large ${elsewhere}/out; ${box}cp ${elsewhere}/out in`,
     );
     for (const name of ['a', 'b', 'in'])
       assert.is(readFileSync(`${own}/${name}`, 'latin1'), LARGE, name);
-    const seconds = (name: string): number => Math.floor(statSync(`${own}/${name}`).mtimeMs / 1000); // busybox copies no more than that
+    // Busybox copies only the mode and whole seconds.
+    const seconds = (name: string): number => Math.floor(statSync(`${own}/${name}`).mtimeMs / 1000);
     assert.is(seconds('b'), seconds('large'));
     assert.is(
       await sh(`${box}ln a c; ${box}mv c d; stat -c %h a d; ${box}ln -f b d; stat -c %h a b`),
@@ -232,7 +236,7 @@ tool('find selects by size, links, inode, age, type and permission', async () =>
   );
 });
 
-tool('grep -r, sort, uniq, comm, diff, sed, awk, cut and xargs read what cat does', async () => {
+tool('grep -r, sort, uniq, comm, diff, sed, awk, cut and xargs read the same as cat', async () => {
   const sorted = [...LARGE.split('\n').slice(0, -1)]
     .sort()
     .map((line) => `${line}\n`)
@@ -261,7 +265,7 @@ tool('grep -r, sort, uniq, comm, diff, sed, awk, cut and xargs read what cat doe
   }
 });
 
-tool('tar keeps hard links, modes and times, out and in', async () => {
+tool('tar keeps hard links, modes and times in both directions', async () => {
   await sh("chmod 640 large; touch -d '2001-02-03 04:05:06' large");
   for (const [make, take] of [
     ['tar', 'tar'],
@@ -284,7 +288,7 @@ tool('tar keeps hard links, modes and times, out and in', async () => {
   }
 });
 
-tool('rsync -aH goes out and in, and finds nothing to do the second time', async () => {
+tool('rsync -aH copies in both directions, and finds no change the second time', async () => {
   await sh(
     `rsync -aH ./ ${elsewhere}/out/; diff -r . ${elsewhere}/out; stat -c %h ${elsewhere}/out/large`,
   );
@@ -300,7 +304,7 @@ tool('rsync -aH goes out and in, and finds nothing to do the second time', async
   );
 });
 
-tool('du and df count what is there, a linked file once', async () => {
+tool('du and df count each file once, also if it has links', async () => {
   const all = LARGE.length + statSync(`${own}/${event}`).size;
   assert.is(await sh('du -b --apparent-size -s . | cut -f1'), `${all}\n`);
   assert.is(await sh('du -l -b --apparent-size -s . | cut -f1'), `${all + LARGE.length}\n`);
@@ -310,11 +314,12 @@ tool('du and df count what is there, a linked file once', async () => {
   }
 });
 
-tool('a shell loops over its events and takes them off', async () => {
+tool('sh loops over its events and removes them', async () => {
   await sh(`rm ${event} large link`);
   for (const shells of ['bash', 'dash', 'busybox sh']) {
     publishNumbered(daemon.path, 20);
-    const loop = 'for f in *; do grep ^N= "$f" && rm "$f"; done | sort -t= -k2n; ls -A'; // `*` is in order of names, 0.10 before 0.2
+    // `*` is in order of names, 0.10 before 0.2.
+    const loop = 'for f in *; do grep ^N= "$f" && rm "$f"; done | sort -t= -k2n; ls -A';
     assert.is(
       await sh(`${shells} -c '${loop}'`),
       Array.from({ length: 20 }, (_, n) => `N=${n}\n`).join(''),
@@ -331,7 +336,7 @@ tool('a shell loops over its events and takes them off', async () => {
   }
 });
 
-tool('tail -f of busybox and of GNU follow a file that grows', async () => {
+tool('tail -f of busybox and of GNU follows a growing file', async () => {
   for (const command of [
     ['tail', '-f', '-n', '+1'],
     ['busybox', 'tail', '-f', '-n', '+1'],
@@ -350,7 +355,7 @@ tool('tail -f of busybox and of GNU follow a file that grows', async () => {
   }
 });
 
-/** Python, in the test's directory. */
+/** Runs lines of Python in the test's directory. */
 async function python(lines: readonly string[]): Promise<string> {
   const { out, err, code } = await run([
     'python3',
@@ -398,7 +403,7 @@ tool('python lists, copies, renames and removes', async () => {
 });
 
 tool(
-  'python finds out that an event cannot be mapped or sent, and that one of log/ can',
+  'python gets ENODEV and EINVAL for mmap and sendfile of an event, but not in log/',
   async () => {
     const logged = `${daemon.path}/log/tail`;
     const said = await python([
@@ -415,9 +420,9 @@ tool(
   },
 );
 
-// -f: on a busy machine the queue may overflow meanwhile, and what was listed is gone.
+// With -f, because the queue may overflow on a busy machine, and listed events vanish.
 tool(
-  'rm -rf of either takes a directory away while a thousand events a second come',
+  'rm -rf of GNU and of busybox removes a directory while a thousand events a second come',
   async () => {
     const storm = new Storm(daemon.path);
     try {
@@ -435,7 +440,8 @@ tool(
           assert.not.ok(readdirSync(daemon.path).includes(basename(path)));
         }
       }
-      await sh('ls -f | wc -l; find . | wc -l; busybox find . | wc -l', 20_000); // each comes to an end
+      // Each of them ends.
+      await sh('ls -f | wc -l; find . | wc -l; busybox find . | wc -l', 20_000);
     } finally {
       storm.end();
     }

@@ -1,6 +1,6 @@
 /**
- * The daemon wakes a reader once for several events while requests follow each other, but only for a
- * limited time (native/addon/fuse/serve_loop.cc, kMaxDeferredNs).
+ * The daemon wakes a reader once for several events while requests follow each other, but only for
+ * a limited time (native/addon/fuse/serve_loop.cc, kMaxDeferredNs).
  *
  * close(2) returns although the daemon is stopped, and the kernel queues the RELEASE. So the daemon
  * finds another request behind each when it continues. Each RELEASE of a `publish` that holds an
@@ -15,15 +15,18 @@ import { until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
 /**
- * RELEASEs without an event. By them the daemon learns that another request follows: it looks at the
- * 32nd (native/addon/fuse/read_again.h).
+ * RELEASEs without an event. By them the daemon learns that another request follows: it looks at
+ * the 32nd (native/addon/fuse/read_again.h).
  */
 const PLAIN = 40;
-/** With the rest of those, fewer requests than the daemon serves at one wake-up (kRequestsPerWakeUp). */
+/**
+ * With the rest of those, fewer requests than the daemon serves at one wake-up
+ * (kRequestsPerWakeUp).
+ */
 const EVENTS = 90;
 /**
- * Streams whose filters make an event cost about 0.4 ms, so that all events take far longer than the
- * daemon may hold one.
+ * Streams whose filters make an event cost about 0.4 ms, so that all events take far longer than
+ * the daemon may hold one.
  */
 const STREAMS = 10;
 const SEARCHES = 8;

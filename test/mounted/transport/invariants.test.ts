@@ -1,6 +1,6 @@
 /**
- * The addon's invariants (native/addon/invariant.h). With EVENTFS_ASSERT a broken one ends the process,
- * as in TypeScript.
+ * The addon's invariants (native/addon/invariant.h). With EVENTFS_ASSERT a broken one ends the
+ * process, as in TypeScript.
  */
 import * as assert from 'uvu/assert';
 import { spawnSync } from 'node:child_process';
@@ -9,7 +9,9 @@ import { suite } from '../../support/suite.js';
 
 const invariants = suite('a broken invariant of the addon');
 
-/** A script that answers a parked request of a connection without a mount: the kernel refuses it. */
+/**
+ * A script that answers a parked request of a connection without a mount: the kernel refuses it.
+ */
 const script = (unique: number): string => `
   import { ControlWord, DeathWatch, DrainWord, FuseChannel, openFuse } from '#native';
   const channel = new FuseChannel({

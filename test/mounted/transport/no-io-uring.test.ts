@@ -1,6 +1,6 @@
 /**
- * A daemon without io_uring(7): it makes a system call for each reply and for each look for deaths, and
- * behaves the same otherwise.
+ * A daemon without io_uring(7): it makes a system call for each reply and for each look for deaths,
+ * and behaves the same otherwise.
  */
 import * as assert from 'uvu/assert';
 import { buildClients, client } from '../../support/actor.js';

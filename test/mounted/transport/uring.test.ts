@@ -1,6 +1,6 @@
 /**
- * READs by io_uring(7) and libaio of each kind of file, with either transport: a READ returns the same
- * as read(2), it waits without delaying other processes, and its process can be killed
+ * READs by io_uring(7) and libaio of each kind of file, with either transport: a READ returns the
+ * same as read(2), it waits without delaying other processes, and its process can be killed
  * (fs/tree/uring-reads.ts).
  */
 import * as assert from 'uvu/assert';
@@ -68,7 +68,9 @@ async function result(calls: Calls, tag = 0, ms = WAIT_MS): Promise<string> {
   return errno === '' ? bytes : errno;
 }
 
-/** Makes a directory. @returns the paths of files that have an end, most of them in the directory */
+/**
+ * Makes a directory. @returns the paths of files that have an end, most of them in the directory
+ */
 async function files(): Promise<string[]> {
   const own = await directory();
   publish(daemon.path, EVENT);
@@ -342,8 +344,8 @@ const get = (fd, position) => new Promise((done) => read(fd, Buffer.alloc(4096),
       await calls.call('ring', DEFER_TASKRUN);
       await calls.open(1, `${own}/.stream`);
       await calls.call('ring_read', 0, 1, SIZE, 0, 0);
-      // The kernel polls 128 times for a READ (APOLL_MAX_RETRY), and is late each time. Then a worker
-      // reads and waits.
+      // The kernel polls 128 times for a READ (APOLL_MAX_RETRY), and is late each time. Then a
+      // worker reads and waits.
       const isParked = (): boolean => statusOf(`${daemon.path}/log`).PARKED === '1';
       for (let n = 0; n < 3000 && !isParked(); n++) {
         const other = calls.begin('read', 1, SIZE);

@@ -1,4 +1,7 @@
-/** inotify where one user's processes are slow to look at, and where a watch goes ways that are hard to find. */
+/**
+ * How the notifier finds watches: beside processes that take long to inspect, and where descriptors
+ * have been passed on.
+ */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
 import { buildClients, client } from '../../support/actor.js';
@@ -6,19 +9,23 @@ import { Calls, compile, publishNumbered, spawnClient, statusOf } from '../../su
 import { run, until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { type How, Watcher, helperOf } from '../../support/watcher.js';
+import { listed } from './common.js';
 
-const HOARDER_UID = 4321;
+const OTHER_UID = 4321;
 const PROCESSES = 16;
 const DESCRIPTORS = 20_000;
 const EVENTS = 60;
 const MOST_MS = 20;
 
-/** The line goes past uvu's dots to the runner. */
+/** Prints a figure on a line of its own, which the runner repeats. */
 function figure(text: string): void {
   console.log(`\n  figure: ${text}`);
 }
 
-/** Publishes events one by one; gives how long each took to be heard of, in milliseconds, sorted. */
+/**
+ * Publishes events one by one.
+ * @returns the times until the watcher heard of each, in ms, sorted
+ */
 async function latencies(watcher: Watcher, count: number): Promise<number[]> {
   const took: number[] = [];
   for (let n = 0; n < count; n++) {
@@ -36,16 +43,15 @@ async function latencies(watcher: Watcher, count: number): Promise<number[]> {
 const middle = (sorted: readonly number[]): number => sorted[sorted.length >> 1];
 const told = (sorted: readonly number[]): string =>
   `${middle(sorted).toFixed(2)} ms at the median, ${sorted.at(-1)!.toFixed(1)} ms at most`;
-/** The names in a directory, in its own order. */
-const listed = async (path: string): Promise<string[]> =>
-  (await run(['ls', '-U', path])).out.split('\n').slice(0, -1);
 
 buildClients();
 
 /**
- * A new directory that nobody watches as far as the helper knows, and how many events it has. Until then the helper looks at
- * everybody, since the process that has made the directory has ended, and finds each watch. So it does where a process asks that ends,
- * or one that has the watcher as a child, as this one: the shell asks instead.
+ * Makes a directory that has no watcher as far as the notifier knows. Before that the notifier
+ * looks at all processes and finds each watch, because the process that made the directory has
+ * ended. It also looks at all if a process asks and ends, or if the watcher is a child of the
+ * asking process. So the shell asks instead of this process.
+ * @returns its path, and the number of its events
  */
 async function quietDirectory(): Promise<{ path: string; count: number }> {
   const path = await directory();
@@ -71,29 +77,29 @@ async function quietDirectory(): Promise<{ path: string; count: number }> {
 const crowded = mounted("a watched directory beside another user's processes");
 
 crowded(
-  'is told soon, whatever descriptors they have open, and misses nothing',
+  'raises each notice, within 20 ms at the median, however many descriptors they have',
   async () => {
     const path = await directory();
     const watcher = await Watcher.on(path);
     figure(`a notice takes ${told(await latencies(watcher, EVENTS))}`);
-    const hoarder = spawnClient(
+    const others = spawnClient(
       [
         compile('many-descriptors'),
         daemon.path,
-        String(HOARDER_UID),
+        String(OTHER_UID),
         String(PROCESSES),
         String(DESCRIPTORS),
       ],
       ['pipe', 'pipe', 'inherit'],
     );
     let said = '';
-    hoarder.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    others.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await until(() => said === 'ready\n', 'the other user is not ready', 40_000);
     const beside = await latencies(watcher, EVENTS);
     figure(
       `beside ${PROCESSES} processes of another user with ${DESCRIPTORS} descriptors each it takes ${told(beside)}`,
     );
-    // A watch that is added now is found among all of these.
+    // The notifier must find a new watch among all these descriptors.
     const late = await directory();
     const next = await Watcher.on(late);
     figure(`and to a new watcher ${told(await latencies(next, EVENTS))}`);
@@ -101,8 +107,8 @@ crowded(
     await watcher.creates(3 * EVENTS);
     assert.equal(watcher.created, await listed(path));
     assert.ok(middle(beside) < MOST_MS, told(beside));
-    const ended = new Promise((done) => hoarder.once('close', done));
-    hoarder.stdin!.end();
+    const ended = new Promise((done) => others.once('close', done));
+    others.stdin!.end();
     await ended;
     await watcher.end();
     await next.end();
@@ -111,11 +117,11 @@ crowded(
 );
 
 crowded(
-  'is told when it is their own, and they watch it',
+  'raises each notice if the watching descriptor is the last of 19,000',
   async () => {
-    // As a user's whose descriptor is the last of many: notices come though the look at it is not done, and after it.
+    // Notices must come while the notifier looks at the process, and afterwards.
     const path = await directory('0777');
-    const many = `ulimit -n $(ulimit -H -n); exec setpriv --reuid ${HOARDER_UID} --clear-groups "$@"`;
+    const many = `ulimit -n $(ulimit -H -n); exec setpriv --reuid ${OTHER_UID} --clear-groups "$@"`;
     const watcher = await Watcher.on(path, 'many', ['19000'], ['bash', '-c', many, 'bash']);
     for (let n = 0; n < 40; n++) {
       publishNumbered(daemon.path, 1, n);
@@ -129,7 +135,7 @@ crowded(
 );
 
 crowded(
-  'is told though the descriptor has been handed on, or its process sleeps in state D',
+  'raises each notice although the descriptor was handed on, or its process is in state D',
   async () => {
     for (const how of ['child', 'handed', 'handed-later', 'vfork'] as How[]) {
       const { path, count } = await quietDirectory();
@@ -139,7 +145,8 @@ crowded(
       if (how === 'handed-later') await watcher.says(/^closed$/m);
       for (let n = 2; n <= 30; n++) {
         publishNumbered(daemon.path, 1);
-        if (n % 10 === 0) await new Promise((done) => setTimeout(done, 300)); // so that looks end between events
+        // Lets looks end between events.
+        if (n % 10 === 0) await new Promise((done) => setTimeout(done, 300));
         await watcher.creates(n);
       }
       assert.equal(watcher.created, (await listed(path)).slice(count), how);
@@ -149,26 +156,23 @@ crowded(
   },
 );
 
-crowded(
-  'is told though more processes have asked before its watcher than are told apart',
-  async () => {
-    const { path, count } = await quietDirectory();
-    const others = Array.from({ length: 20 }, () => new Calls());
-    for (const calls of others) await calls.call('stat', path);
-    const watcher = await Watcher.on(path);
-    for (let n = 1; n <= 5; n++) {
-      publishNumbered(daemon.path, 1);
-      await watcher.creates(n);
-      await new Promise((done) => setTimeout(done, 300)); // so that looks end between events
-    }
-    assert.equal(watcher.created, (await listed(path)).slice(count));
-    await watcher.end();
-    for (const calls of others) await calls.end();
-  },
-);
+crowded('raises each notice although more processes have asked than are told apart', async () => {
+  const { path, count } = await quietDirectory();
+  const others = Array.from({ length: 20 }, () => new Calls());
+  for (const calls of others) await calls.call('stat', path);
+  const watcher = await Watcher.on(path);
+  for (let n = 1; n <= 5; n++) {
+    publishNumbered(daemon.path, 1);
+    await watcher.creates(n);
+    await new Promise((done) => setTimeout(done, 300)); // lets looks end between events
+  }
+  assert.equal(watcher.created, (await listed(path)).slice(count));
+  await watcher.end();
+  for (const calls of others) await calls.end();
+});
 
 crowded(
-  'is told though more descriptors watch than are kept, and those that were found first are closed',
+  'raises each notice although more descriptors watch than are kept, and the first are closed',
   async () => {
     const path = await directory();
     const watcher = await Watcher.on(path, 'dups', ['500']);
@@ -179,39 +183,37 @@ crowded(
       }
       publishNumbered(daemon.path, 1);
       await watcher.creates(n);
-      if (n % 5 === 0) await new Promise((done) => setTimeout(done, 200)); // so that looks end between events
+      // Lets looks end between events.
+      if (n % 5 === 0) await new Promise((done) => setTimeout(done, 200));
     }
     assert.equal(watcher.created, await listed(path));
     await watcher.end();
   },
 );
 
-crowded(
-  'is told of what comes after a watch that was asked for while the helper was busy',
-  async () => {
-    const helper = helperOf(daemon.pid);
-    for (let round = 0; round < 20; round++) {
-      const path = await directory();
-      await run(['stat', path]); // so that a batch is under way
-      process.kill(helper, 'SIGSTOP');
-      publishNumbered(daemon.path, 1);
-      await until(() => Number(statusOf(`${daemon.path}/log`).UNTOLD) > 0, 'no batch is under way');
-      const watcher = await Watcher.on(path);
-      process.kill(helper, 'SIGCONT');
-      publishNumbered(daemon.path, 1);
-      const [, second] = await listed(path);
-      await until(() => watcher.created.includes(second), 'the event was not heard of');
-      await watcher.end();
-      await shell.run(`rm -r ${path}`);
-    }
-  },
-);
+crowded('raises each notice after a watch that was added while the notifier was busy', async () => {
+  const helper = helperOf(daemon.pid);
+  for (let round = 0; round < 20; round++) {
+    const path = await directory();
+    await run(['stat', path]); // causes a batch
+    process.kill(helper, 'SIGSTOP');
+    publishNumbered(daemon.path, 1);
+    await until(() => Number(statusOf(`${daemon.path}/log`).UNTOLD) > 0, 'no batch is under way');
+    const watcher = await Watcher.on(path);
+    process.kill(helper, 'SIGCONT');
+    publishNumbered(daemon.path, 1);
+    const [, second] = await listed(path);
+    await until(() => watcher.created.includes(second), 'the watcher did not hear of the event');
+    await watcher.end();
+    await shell.run(`rm -r ${path}`);
+  }
+});
 
 crowded(
-  'is told of what comes after a watch that was added while its process was being looked at',
+  'raises each notice after a watch that was added while its process was being looked at',
   async () => {
     const { path, count } = await quietDirectory();
-    // The look passes the descriptor that will watch, and takes longer than the batch for those behind it.
+    // The look has passed the descriptor that will watch, and continues after the batch.
     const many = 'ulimit -n $(ulimit -H -n); exec "$@"';
     const watcher = new Watcher([
       'bash',
@@ -225,7 +227,7 @@ crowded(
     ]);
     await watcher.says(/^asked$/m);
     publishNumbered(daemon.path, 1);
-    await until(() => statusOf(`${daemon.path}/log`).UNTOLD === '0', 'the helper is busy');
+    await until(() => statusOf(`${daemon.path}/log`).UNTOLD === '0', 'the notifier is busy');
     watcher.tell('watch');
     await watcher.says(/^ready$/m);
     for (let n = 1; n <= 30; n++) {
@@ -239,7 +241,7 @@ crowded(
   60_000,
 );
 
-crowded('leaves what is mounted over it alone', async () => {
+crowded('raises no notice in a filesystem that is mounted over it', async () => {
   const path = await directory();
   const other = await directory();
   const watcher = await Watcher.on(path);
@@ -252,7 +254,7 @@ crowded('leaves what is mounted over it alone', async () => {
     const before = watcher.created.length;
     assert.is((await run(mount)).code, 0);
     try {
-      // The daemon's events come to both directories of the mount; what is seen at the path is what covers it.
+      // Both directories of the mount get the event. The path shows the mount that covers it.
       publishNumbered(daemon.path, 1);
       await watcher.creates(before + 1);
       assert.is(
@@ -268,7 +270,7 @@ crowded('leaves what is mounted over it alone', async () => {
 });
 
 crowded(
-  'is told what it has missed once the daemon has descriptors for its helper again',
+  'gets its missed notices once the daemon has descriptors for the notifier again',
   async () => {
     const path = await directory();
     const watcher = await Watcher.on(path);
@@ -290,15 +292,21 @@ crowded(
       .split(/\s+/);
     await run(['prlimit', '--pid', String(daemon.pid), `--nofile=5:${limits[1]}`]);
     process.kill(helperOf(daemon.pid), 'SIGKILL');
-    await until(() => daemon.log().includes("the notifier can't be run yet"), 'it did not say so');
+    await until(
+      () => daemon.log().includes("the notifier can't be run yet"),
+      'the daemon did not log it',
+    );
     publishNumbered(daemon.path, 100);
     await new Promise((done) => setTimeout(done, 1000));
     assert.is(watcher.created.length, 1);
     await run(['prlimit', '--pid', String(daemon.pid), `--nofile=${limits.join(':')}`]);
     await watcher.creates(101);
     assert.equal(watcher.created, await listed(path));
-    await until(() => daemon.log().includes('the notifier runs again'), 'it did not say so');
-    assert.is(daemon.log().split("can't be run yet").length, 2, 'it was said more than once');
+    await until(
+      () => daemon.log().includes('the notifier runs again'),
+      'the daemon did not log it',
+    );
+    assert.is(daemon.log().split("can't be run yet").length, 2, 'the daemon logged it once');
     await watcher.end();
   },
 );
@@ -306,11 +314,14 @@ crowded(
 const { glibcVersionRuntime } = (
   process.report.getReport() as { header: { glibcVersionRuntime?: string } }
 ).header;
-/** A thread's stack is as large as RLIMIT_STACK says, and there is no room for one of that size. Other C libraries do not ask. */
+/**
+ * An RLIMIT_STACK for which a thread's stack finds no room. Only glibc makes stacks of that size;
+ * other C libraries ignore the limit.
+ */
 const NO_ROOM = 2 ** 47;
 
 (glibcVersionRuntime === undefined ? crowded.skip : crowded)(
-  'is told what it has missed once its helper can have its thread again',
+  'gets its missed notices once the notifier can have its thread again',
   async () => {
     const path = await directory();
     const watcher = await Watcher.on(path);
@@ -335,21 +346,22 @@ const NO_ROOM = 2 ** 47;
     process.kill(helperOf(daemon.pid), 'SIGKILL');
     await until(
       () => daemon.log().slice(said).includes("the notifier can't be run yet"),
-      `it did not say so: ${daemon.log()}`,
+      `the daemon did not log it: ${daemon.log()}`,
     );
     publishNumbered(daemon.path, 100);
-    await new Promise((done) => setTimeout(done, 1500)); // it is tried again, more often than it may die
+    // The daemon tries again, more often than the notifier may die.
+    await new Promise((done) => setTimeout(done, 1500));
     await run(['prlimit', '--pid', String(daemon.pid), `--stack=${limits.join(':')}`]);
     await watcher.creates(101);
     assert.equal(watcher.created, await listed(path));
     await until(
       () => daemon.log().slice(said).includes('the notifier runs again'),
-      'it did not say so',
+      'the daemon did not log it',
     );
     assert.is(
       daemon.log().slice(said).split('is started again').length,
       2,
-      'it counts as one that has died more than once',
+      'the daemon counts one death',
     );
     await watcher.end();
   },
@@ -357,11 +369,15 @@ const NO_ROOM = 2 ** 47;
 
 crowded.run();
 
-const plain = mounted('a watched directory whose helper can have no mount of its own', undefined, {
-  under: [client('refuses'), 'open_tree'],
-});
+const plain = mounted(
+  'a watched directory whose notifier can have no mount of its own',
+  undefined,
+  {
+    under: [client('refuses'), 'open_tree'],
+  },
+);
 
-plain('is told, and what is mounted over it is left alone', async () => {
+plain('raises its notices, but none in a filesystem that is mounted over it', async () => {
   const path = await directory();
   const watcher = await Watcher.on(path);
   publishNumbered(daemon.path, 1);
@@ -369,14 +385,18 @@ plain('is told, and what is mounted over it is left alone', async () => {
   assert.is((await run(['mount', '-t', 'tmpfs', 'none', path])).code, 0);
   try {
     publishNumbered(daemon.path, 3);
-    await until(() => statusOf(`${daemon.path}/log`).UNTOLD === '0', 'the helper is busy');
+    await until(() => statusOf(`${daemon.path}/log`).UNTOLD === '0', 'the notifier is busy');
     assert.equal(readdirSync(path), []);
   } finally {
     await run(['umount', path]);
   }
   publishNumbered(daemon.path, 1);
   const last = (await listed(path)).at(-1)!;
-  await until(() => watcher.created.includes(last), 'the event after it was not heard of', 20_000);
+  await until(
+    () => watcher.created.includes(last),
+    'the watcher did not hear of the next event',
+    20_000,
+  );
   await watcher.end();
 });
 
