@@ -7,7 +7,7 @@ import { type Difference, conforms, differs } from '../../conformance/system.js'
 import { daemon, mounted } from '../../support/mounted.js';
 
 const NO_CALLER =
-  'no caller is passed on: a file belongs to its directory’s user, and anybody may make a directory for a process';
+  'no caller is passed on: a file belongs to its directory’s user, and any user may make a directory for a process';
 const NO_FLAGS = 'flags of rename and write are not passed on';
 const NAMES = 'names are UTF-8, and those of directories begin with a PID';
 const TIMES =
