@@ -39,7 +39,7 @@ test: all $(if $(UNIT_ONLY),,test/build/deaths)
 # Stress with deaths, for SECONDS; `make test` has a minute of it.
 SECONDS ?= 1800
 soak: all
-	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/mount/soak
+	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/stress/soak
 
 # Whether the tests notice mistakes (docs/testing.md): the edits of test/mutants whose list, file or reason has one of these in it
 # (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.
@@ -82,7 +82,7 @@ $(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test $
 	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 
-test/build/deaths: $(wildcard test/programs/*)
+test/build/deaths: $(wildcard test/programs/* test/programs/*/*)
 	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C test/programs
 
 benchmarks/build/client: $(wildcard benchmarks/programs/* test/programs/*)

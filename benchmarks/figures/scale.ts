@@ -49,7 +49,7 @@ class Owners {
   #said = '';
 
   private constructor(daemon: Daemon, count: number) {
-    this.#process = spawn(client('herd'), [daemon.path, String(count)], {
+    this.#process = spawn(client('spawn-owners'), [daemon.path, String(count)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));
@@ -140,9 +140,9 @@ async function costUs(operation: string, path: string): Promise<number> {
  * Measures from the first SIGKILL until the daemon has closed the last pidfd. The mount gets no
  * request meanwhile.
  */
-async function reclaimFigure(daemon: Daemon, herd: Owners): Promise<Figure> {
+async function reclaimFigure(daemon: Daemon, owners: Owners): Promise<Figure> {
   const start = performance.now();
-  await herd.end();
+  await owners.end();
   await until(
     () => descriptors(daemon.pid, /pidfd/).length === 0,
     'descriptors of dead owners are left',

@@ -4,7 +4,7 @@
  * event, and waits for a full socket. With --lock-step the next event waits until every reader has
  * the one before.
  */
-#include "gate.h"
+#include "lockstep-gate.h"
 #include "record.h"
 #include "tally.h"
 
@@ -14,11 +14,11 @@
 #define LIMIT_MARGIN_S 30
 
 __attribute__((noreturn)) static void read_messages(int fd, struct tally *tally,
-                                                    struct gate *gate) {
+                                                    struct lockstep_gate *gate) {
   static char message[READ_BYTES];
   tally->ready = true;
   for (;;) {
-    if (gate) gate_pass(gate, 1);
+    if (gate) lockstep_gate_pass(gate, 1);
     ssize_t length = read(fd, message, sizeof message);
     if (length <= 0) die("read: %m");
     tally->reads++;
@@ -28,7 +28,7 @@ __attribute__((noreturn)) static void read_messages(int fd, struct tally *tally,
 }
 
 /* Forks a reader. Returns the pushing end of its socket. */
-static int start_reader(struct tally *tally, struct gate *gate, pid_t *reader) {
+static int start_reader(struct tally *tally, struct lockstep_gate *gate, pid_t *reader) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) die("socketpair: %m");
   *reader = fork_child();
@@ -50,9 +50,9 @@ static void push(int fd, const char *message, size_t bytes) {
 }
 
 static void push_until(uint64_t end_ns, const int *fds, long count, char *message, size_t bytes,
-                       struct gate *gate) {
+                       struct lockstep_gate *gate) {
   for (uint32_t number = 0; now_ns() < end_ns; number++) {
-    if (gate) gate_await_and_close(gate);
+    if (gate) lockstep_gate_await_and_close(gate);
     record_set_number(message, number % RECORD_NUMBERS);
     for (long i = 0; i < count; i++) push(fds[i], message, bytes);
   }
@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
 
   limit_time((unsigned)seconds + LIMIT_MARGIN_S);
   struct tally *tallies = map_tallies((size_t)count);
-  struct gate *gate = lock_step ? gate_new((uint32_t)count) : NULL;
+  struct lockstep_gate *gate = lock_step ? lockstep_gate_new((uint32_t)count) : NULL;
   pid_t readers[TALLIES_MOST];
   int fds[TALLIES_MOST];
   for (long i = 0; i < count; i++) fds[i] = start_reader(&tallies[i], gate, &readers[i]);

@@ -1,6 +1,6 @@
 /**
  * READs of io_uring, asked as the kernel asks them: which polls and reads it makes is in
- * fs/tree/uring-reads.ts, and was seen on Linux 6.18 (test/mounted/mount/uring.test.ts). Older kernels are
+ * fs/tree/uring-reads.ts, and was seen on Linux 6.18 (test/mounted/transport/uring.test.ts). Older kernels are
  * played here.
  */
 import * as assert from 'uvu/assert';
