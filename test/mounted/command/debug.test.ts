@@ -126,12 +126,12 @@ requests('is switched by SIGUSR1 while the daemon runs', async () => {
   process.kill(daemon.pid, 'SIGUSR1');
   await line(
     daemon,
-    /^eventfs: mount: SIGUSR1: requests are traced from now on, until the next one$/,
+    /^eventfs: mount: SIGUSR1: the daemon traces requests until the next SIGUSR1$/,
   );
   probe(daemon, 'while');
   await line(daemon, /<- .*ENOENT/);
   process.kill(daemon.pid, 'SIGUSR1');
-  await line(daemon, /^eventfs: mount: SIGUSR1: requests are traced no more$/);
+  await line(daemon, /^eventfs: mount: SIGUSR1: the daemon no longer traces requests$/);
   probe(daemon, 'after');
   const names = (await ended(daemon)).flatMap(
     (each) => /"(before|while|after)"/.exec(each)?.[1] ?? [],
@@ -250,7 +250,7 @@ kinds('that is none, and a level that is none, are one line and 100', async () =
     [
       ['--debug=requests,deads'],
       {},
-      /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. There is no kind "deads"; there are requests, deaths, events, outlets, inotify\. .*\n$/,
+      /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. "deads" is not a kind\. Use requests, deaths, events, outlets, inotify\. .*\n$/,
     ],
     [
       ['--log-level', 'loud'],
@@ -260,7 +260,7 @@ kinds('that is none, and a level that is none, are one line and 100', async () =
     [
       [],
       { EVENTFS_DEBUG: 'x' },
-      /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. There is no kind "x"; .*\n$/,
+      /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. "x" is not a kind\. .*\n$/,
     ],
   ] as const) {
     const { out, err, code } = await eventfs(['mount', ...args, path], {
@@ -282,7 +282,7 @@ kinds('that is none, and a level that is none, are one line and 100', async () =
   writeFileSync(config, 'log_level = "loud"\n');
   const { err, code } = await eventfs(['mount', '--config', config, path]);
   assert.is(code, 100);
-  assert.match(err, /^eventfs: mount: .*:1: log_level: "loud" is not right: .*\n$/);
+  assert.match(err, /^eventfs: mount: .*:1: log_level: "loud" is not valid: .*\n$/);
 });
 
 kinds.run();
@@ -305,7 +305,7 @@ levels(
     };
     writeFileSync(config, 'log_level = "error"\n');
     const daemon = await startDaemon([...NONE, '--config', config]);
-    await reload('log_level = "error"\nbusy_poll = 7', 1001); // else: source: for the next mount only
+    await reload('log_level = "error"\nbusy_poll = 7', 1001); // else: source: only the next mount applies this change
     await reload('log_level = "info"\nlog_json = true\nbusy_poll = 7', 1002);
     assert.is(daemon.log(), '');
     await reload('log_level = "warn"\nlog_json = true\nbusy_poll = 7', 1003);
@@ -317,9 +317,9 @@ levels(
     assert.equal(
       said.map(({ level, msg, pid }) => [level, msg.replace(/.*: /, ''), pid]),
       [
-        ['info', 'read again', daemon.pid],
-        ['warn', 'for the next mount only', daemon.pid],
-        ['warn', 'for the next mount only', daemon.pid],
+        ['info', 'configuration read again', daemon.pid],
+        ['warn', 'only the next mount applies this change', daemon.pid],
+        ['warn', 'only the next mount applies this change', daemon.pid],
       ],
     );
   },
@@ -330,7 +330,7 @@ levels('is one JSON object a line with --log-json, a failed start included', asy
   mkdirSync(`${daemon.path}/${process.pid}.\n"\xff`);
   rmdirSync(`${daemon.path}/${process.pid}.\n"\xff`);
   process.kill(daemon.pid, 'SIGHUP');
-  await line(daemon, /there is no such file to read|read again/);
+  await line(daemon, /No such file or directory|read again/);
   assert.is(await daemon.stop(), 0);
   const objects = linesOf(daemon).map((each) => JSON.parse(each) as Record<string, unknown>);
   for (const { time, level, msg } of objects)

@@ -399,7 +399,7 @@ command('ends, with what it runs, when the daemon ends', async () => {
 command("refuses a command that is not there or can't be run, before the first event", async () => {
   for (const [name, expected, why] of [
     ['no-such-command-at-all', 127, 'No such file or directory (check its name and PATH)'],
-    ['/etc/passwd', 126, 'Permission denied (try chmod +x)'],
+    ['/etc/passwd', 126, 'Permission denied (it must be an executable file)'],
   ] as const) {
     const { code, err } = await eventfs(['run', '--mount', daemon.path, '', '--', name]);
     assert.equal([code, err], [expected, `eventfs: run: ${name}: ${why}\n`]);

@@ -107,8 +107,8 @@ signals('opens no port of a daemon that serves, and ends neither it nor its noti
     assert.match(
       line,
       index % 2 === 0
-        ? /^eventfs: mount: SIGUSR1: requests are traced from now on/
-        : /^eventfs: mount: SIGUSR1: requests are traced no more$/,
+        ? /^eventfs: mount: SIGUSR1: the daemon traces requests until the next SIGUSR1/
+        : /^eventfs: mount: SIGUSR1: the daemon no longer traces requests$/,
     ),
   );
 });

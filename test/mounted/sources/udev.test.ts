@@ -326,9 +326,15 @@ both('is shown in status for each', () => {
 });
 
 both('needs a source that there is, and none stands alone', async () => {
-  assert.match(await refused(['--source', 'mdev']), 'It is kernel, udev or none');
-  assert.match(await refused(['--source', 'none', '--source', 'udev']), 'none stands alone');
-  assert.match(await refused(['--source', 'kernel', '--source', 'none']), 'none stands alone');
+  assert.match(await refused(['--source', 'mdev']), 'Use kernel, udev or none');
+  assert.match(
+    await refused(['--source', 'none', '--source', 'udev']),
+    'Use none without any other source',
+  );
+  assert.match(
+    await refused(['--source', 'kernel', '--source', 'none']),
+    'Use none without any other source',
+  );
 });
 
 both.run();

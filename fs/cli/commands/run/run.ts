@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { parseFilter } from '../../../client/event-text.js';
 import { requireMount } from '../../../client/mounted.js';
 import type { SeqNum } from '../../../uevent/text.js';
-import { ExitCode } from '../../terminal/explain.js';
+import { ExitCode, RUN_HINTS } from '../../terminal/explain.js';
 import { EventDirectories } from './event-directories.js';
 import { Runner } from './runner.js';
 
@@ -60,9 +60,6 @@ function whyNotRunnable(command: string): { why: string; code: number } | null {
     }
   }
   return found
-    ? { why: 'Permission denied (try chmod +x)', code: ExitCode.notRun }
-    : {
-        why: `No such file or directory (check its name${command.includes('/') ? '' : ' and PATH'})`,
-        code: ExitCode.notFound,
-      };
+    ? { why: `Permission denied (${RUN_HINTS.EACCES})`, code: ExitCode.notRun }
+    : { why: `No such file or directory (${RUN_HINTS.ENOENT})`, code: ExitCode.notFound };
 }
