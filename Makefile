@@ -7,6 +7,8 @@ MODULES := node_modules/.package-lock.json
 COMPILED := dist/.tsbuildinfo
 # The C and C++ of the product.
 NATIVE := $(shell find native/addon native/emit native/notifier -name '*.[ch]' -o -name '*.cc')
+# The shell scripts; of bin/eventfs, which is for Node too, the lines up to the first empty one.
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples -name '*.sh' -o -name '*.openrc' -o -path '*/s6/*/run')
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
@@ -65,6 +67,8 @@ lint: $(MODULES)
 	$(BIN)/prettier --check --log-level=warn .
 	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(NATIVE); \
 	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS) && sed -n '/^$$/q;p' bin/eventfs | shellcheck --shell=sh -; \
+	else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
 	$(BIN)/depcruise --config .dependency-cruiser.cjs fs
 
 types: $(MODULES)
@@ -100,7 +104,7 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # What only the tests and the benchmarks need.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format shellcheck=shellcheck
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)

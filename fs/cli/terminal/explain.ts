@@ -14,6 +14,12 @@ export const ExitCode = {
   notFound: 127,
 } as const;
 
+/** The hints for a command that can't be run, by errno name. */
+export const RUN_HINTS = {
+  ENOENT: 'check its name and PATH',
+  EACCES: 'it must be an executable file',
+} as const;
+
 /**
  * Reports an error in one line.
  *

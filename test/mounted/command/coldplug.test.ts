@@ -16,7 +16,7 @@ const command = mounted('eventfs coldplug', ['--source', 'kernel']);
 command('makes the kernel send an event for each device that matches', async () => {
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==mem,ACTION==add`);
   const { code, out, err } = await eventfs(['coldplug', 'SUBSYSTEM==mem, DEVNAME==null|zero']);
-  assert.equal([code, out, err], [0, '', 'eventfs: coldplug: 2 of 2 devices\n']);
+  assert.equal([code, out, err], [0, '', 'eventfs: coldplug: triggered 2 of 2 devices\n']);
   const records = await reader.has(2, 20_000);
   for (const name of ['null', 'zero'])
     assert.ok(records.some((record) => record.startsWith(`add@/devices/virtual/mem/${name}\n`)));
@@ -88,7 +88,7 @@ command(
       [nobody.code, nobody.err],
       [
         111,
-        `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may ask the kernel for events)\n`,
+        `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may trigger events: try as root)\n`,
       ],
     );
     const { code, err } = await run([
@@ -106,7 +106,7 @@ command(
     assert.is(code, 111);
     assert.match(
       err,
-      /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys, or outside of the container\)\n$/i,
+      /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys; in a container try outside of it\)\n$/i,
     );
   },
 );
@@ -161,8 +161,8 @@ command(
     ]);
     assert.equal(err.toLowerCase().split('\n'), [
       'eventfs: coldplug: /sys/devices/d2: no space left on device',
-      'eventfs: coldplug: 3 of 4 devices',
-      'eventfs: coldplug: 1 devices have refused',
+      'eventfs: coldplug: triggered 3 of 4 devices',
+      'eventfs: coldplug: 1 devices rejected the write (the lines above have the reasons)',
       '',
     ]);
     assert.match(
@@ -173,7 +173,7 @@ command(
       `${OWN_SYS}; rm /sys/devices/d1/uevent; rm -r /sys/devices/d4`,
       'coldplug',
     );
-    assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: 2 of 2 devices\n']);
+    assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: triggered 2 of 2 devices\n']);
   },
 );
 
@@ -187,7 +187,7 @@ command('ends at the first device if the kernel does not understand the action',
     [code, err.toLowerCase()],
     [
       111,
-      "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel does not understand 'add')\n",
+      "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel rejects 'add': check --action and --synth-arg)\n",
     ],
   );
 });
@@ -217,7 +217,7 @@ command(
     }
     assert.equal(
       (await eventfs(['coldplug', '--synth-arg', 'A=1', '--dry-run'])).err,
-      'eventfs: coldplug: --synth-arg needs --synth-uuid\n',
+      'eventfs: coldplug: --synth-arg needs --synth-uuid (uuidgen prints one)\n',
     );
   },
 );

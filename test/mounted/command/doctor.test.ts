@@ -72,8 +72,8 @@ command('finds nothing to mend on a working mount', async () => {
     /^Linux \d/,
     /\/dev\/fuse can be opened/,
     /\/proc shows/,
-    /can be listened to/,
-    /\/nowhere\/eventfs.toml is not there/,
+    /can receive the kernel's events/,
+    /\/nowhere\/eventfs.toml does not exist/,
     new RegExp(`served by process ${daemon.pid}$`),
     /^requests (come through io_uring|are read from \/dev\/fuse)/,
     /none lags/,
@@ -126,7 +126,7 @@ command('finds a broken configuration file, and names the line', async () => {
   const { code, find } = await doctor(['--config', file]);
   assert.equal([code, find(/eventfs\.toml\b.*\b2\b/).level], [1, 'fail']);
   writeFileSync(file, 'list_links = true\n');
-  assert.is((await doctor(['--config', file])).find(/eventfs.toml can be read/).level, 'ok');
+  assert.is((await doctor(['--config', file])).find(/eventfs.toml is valid/).level, 'ok');
 });
 
 command(
@@ -137,7 +137,7 @@ command(
     const stuck = await doctor(['--mount', other.path]);
     assert.equal(
       [stuck.code, stuck.find(/does not answer/).mend],
-      [1, `eventfs umount ${other.path}, which aborts it; then mount again`],
+      [1, `eventfs umount ${other.path}, which aborts the mount; then eventfs mount ${other.path}`],
     );
     other.process.kill('SIGCONT');
     await other.kill();
@@ -235,7 +235,7 @@ command(
       under: ['prlimit', '--nofile=64'],
     });
     assert.is(
-      (await findings(other.path)).find(({ what }) => what === 'no limit has refused anything')
+      (await findings(other.path)).find(({ what }) => what === 'no limit has refused a request')
         ?.level,
       'ok',
     );
@@ -315,7 +315,7 @@ command(
       const reads = found.find(({ what }) => /^\d+ reads could not wait/.test(what));
       assert.equal(
         [reads?.level, reads?.mend],
-        ['warn', 'block in fewer reads at once; poll(2) waits for many'],
+        ['warn', 'block in fewer reads at once, or wait with poll(2)'],
       );
       assert.is(
         found.find(({ what }) => what.startsWith('inotify: eventfs-notify does not run'))?.level,
@@ -353,7 +353,7 @@ command(
       'CAP_NET_ADMIN',
     );
     assert.match(
-      found.find(({ what }) => /^\d+ events of the kernel's were lost in \d+ overruns/.test(what))
+      found.find(({ what }) => /^\d+ events of the kernel were lost in \d+ overruns/.test(what))
         ?.mend ?? '',
       /^eventfs coldplug/,
     );
@@ -380,7 +380,7 @@ const WARNINGS: readonly (readonly [
     'a /sys that is read only',
     inside('mount -o remount,bind,ro /sys'),
     'warn',
-    /^\/sys can't be written by us/,
+    /^\/sys is not writable/,
     /^mount -o remount,rw \/sys$/,
   ],
   [
@@ -388,7 +388,7 @@ const WARNINGS: readonly (readonly [
     inside(`mount --bind /dev/null ${join(PROJECT, 'build/Release/eventfs.node')}`),
     'fail',
     /^the addon can't be loaded/,
-    /^build it: make all/,
+    /^run make all/,
   ],
   [
     "a /proc that hides other users' processes",
@@ -401,7 +401,7 @@ const WARNINGS: readonly (readonly [
     'a user namespace',
     ['unshare', '--user', '--map-root-user'],
     'ok',
-    /^we are in a user namespace.*EINVAL/,
+    /^this process is in a user namespace.*EINVAL/,
     /hostUsers: true/,
   ],
 ];

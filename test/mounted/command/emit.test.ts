@@ -107,19 +107,19 @@ both(
     const cases: readonly (readonly [string, RegExp])[] = [
       [
         'nonsense\n',
-        /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/,
+        /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events were published\n$/,
       ],
       [
         'add@/z\nnonsense\n',
-        /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/,
+        /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events were published\n$/,
       ],
       [
         `add@/z\nV=${'v'.repeat(70_000)}\n`,
-        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i,
+        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events were published\n$/i,
       ],
       [
         `add@/z\nV=${'v'.repeat(300_000)}\n`,
-        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i,
+        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events were published\n$/i,
       ],
     ];
     const good = ['add@/x\nN=1', 'add@/y\nN=2', 'add@/y\nN=3'];
@@ -146,7 +146,7 @@ both('refuses a malformed, an empty and a too large standard input', async () =>
       /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/,
     ],
     [Buffer.from('add@/x\nnonsense\n'), 111, /malformed/],
-    [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty\n$/],
+    [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty \([^\n]*\)\n$/],
     [
       Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`),
       111,
@@ -208,9 +208,15 @@ both('refuses missing or wrong arguments with one line', async () => {
     [[], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
     [['ACTION=add'], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
     [['DEVPATH=/x'], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
-    [['ACTION=add', 'DEVPATH=x'], /^eventfs: emit: DEVPATH=x: it begins with \/\n$/],
-    [['ACTION=add', 'DEVPATH=/x', 'nonsense'], /^eventfs: emit: nonsense: not KEY=VALUE\n$/],
-    [['ACTION=add', 'DEVPATH=/x', '=x'], /^eventfs: emit: =x: not KEY=VALUE\n$/],
+    [['ACTION=add', 'DEVPATH=x'], /^eventfs: emit: DEVPATH=x: it must begin with \/\n$/],
+    [
+      ['ACTION=add', 'DEVPATH=/x', 'nonsense'],
+      /^eventfs: emit: nonsense: an argument must be KEY=VALUE, or - alone\n$/,
+    ],
+    [
+      ['ACTION=add', 'DEVPATH=/x', '=x'],
+      /^eventfs: emit: =x: an argument must be KEY=VALUE, or - alone\n$/,
+    ],
   ];
   for (const [args, message] of cases) {
     const { err, code, records } = await emit(args);
@@ -234,7 +240,7 @@ both('tells a user without permission who may publish', async () => {
   assert.equal([code, records], [111, []]);
   assert.is(
     err,
-    `eventfs: emit: ${daemon.path}/publish: Permission denied (publish is for its owner only: try as root, or have root chmod it)\n`,
+    `eventfs: emit: ${daemon.path}/publish: Permission denied (you may not write to publish: try as root, or ask root to chmod it)\n`,
   );
 });
 

@@ -143,10 +143,10 @@ command(
   'exits with 127 for a missing command, and with 126 for a command that cannot be run',
   async () => {
     const cases: readonly (readonly [string, number, string])[] = [
-      ['/nowhere/at-all', 127, 'No such file or directory'],
-      ['no-such-command-at-all', 127, 'No such file or directory'],
-      ['/etc/passwd', 126, 'Permission denied'],
-      ['/', 126, 'Permission denied'],
+      ['/nowhere/at-all', 127, 'No such file or directory (check its name and PATH)'],
+      ['no-such-command-at-all', 127, 'No such file or directory (check its name and PATH)'],
+      ['/etc/passwd', 126, 'Permission denied (it must be an executable file)'],
+      ['/', 126, 'Permission denied (it must be an executable file)'],
     ];
     for (const [name, expected, why] of cases) {
       const { code, err } = await exec(['--', name]);
@@ -163,7 +163,11 @@ command('refuses wrong arguments before it makes a directory', async () => {
       1,
       /^eventfs: exec: bad filter: column 4: expected [^\n]*\n$/,
     ],
-    [['--label', 'a/b', '--', 'true'], 1, /^eventfs: exec: --label a\/b: a name has no \/\n$/],
+    [
+      ['--label', 'a/b', '--', 'true'],
+      1,
+      /^eventfs: exec: --label a\/b: a label can not contain \/\n$/,
+    ],
     [
       ['--since', 'x', '--', 'true'],
       100,

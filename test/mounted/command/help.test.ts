@@ -73,11 +73,11 @@ help('refuses unknown commands, options and values with one line, a hint and 100
     [['status', '--mount'], "option '--mount <dir>' argument missing"],
     [
       ['mount', '--source', 'nowhere', '/tmp'],
-      "option '--source <source>' argument 'nowhere' is invalid. It is kernel, udev or none.",
+      "option '--source <source>' argument 'nowhere' is invalid. Use kernel, udev or none.",
     ],
     [
       ['mount', '--ready-fd', 'x', '/tmp'],
-      "option '--ready-fd <fd>' argument 'x' is invalid. It is a descriptor number, 1 or more.",
+      "option '--ready-fd <fd>' argument 'x' is invalid. Use a descriptor number, 1 or more.",
     ],
     [['umount', '/a', '/b'], "too many arguments for 'umount'. Expected 1 argument but got 2."],
   ];

@@ -234,7 +234,7 @@ command(
     );
     assert.match(
       child.err,
-      /^eventfs: run: sh for add \/slow \(\S+\): not done after 0.3 s\neventfs: run: sh for add \/slow \(\S+\): ended by SIGTERM\n$/,
+      /^eventfs: run: sh for add \/slow \(\S+\): still running after 0.3 s \(--timeout\): ending it\neventfs: run: sh for add \/slow \(\S+\): ended by SIGTERM\n$/,
     );
     await child.stop();
   },
@@ -402,13 +402,13 @@ command('ends with its commands when the daemon ends', async () => {
   await other.kill();
   await child.ended;
   assert.is((await eventfs(['umount', other.path])).code, 0);
-  assert.match(child.err, /^eventfs: run: the daemon has ended\n$/);
+  assert.match(child.err, /^eventfs: run: the daemon has ended \(try eventfs doctor\)\n$/);
 });
 
 command('refuses a command that is missing or cannot be run, before the first event', async () => {
   for (const [name, expected, why] of [
-    ['no-such-command-at-all', 127, 'No such file or directory'],
-    ['/etc/passwd', 126, 'Permission denied'],
+    ['no-such-command-at-all', 127, 'No such file or directory (check its name and PATH)'],
+    ['/etc/passwd', 126, 'Permission denied (it must be an executable file)'],
   ] as const) {
     const { code, err } = await eventfs(['run', '--mount', daemon.path, '', '--', name]);
     assert.equal([code, err], [expected, `eventfs: run: ${name}: ${why}\n`]);

@@ -29,7 +29,7 @@ command('names the processes that lag and their number of events at its time-out
   assert.match(
     err,
     new RegExp(
-      `^eventfs: settle: after 0.2 s events of before the call wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`,
+      `^eventfs: settle: after 0.2 s, events from before the call still wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`,
     ),
   );
   await shell.run(`rm -r ${daemon.path}/${shell.pid}.*`);
@@ -175,7 +175,7 @@ command('works without /sys', async () => {
   assert.match(
     (await inside('.2')).err,
     new RegExp(
-      `^eventfs: settle: after 0.2 s events of before the call wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`,
+      `^eventfs: settle: after 0.2 s, events from before the call still wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`,
     ),
   );
   await other.stop();
@@ -198,7 +198,7 @@ command('tells other users that a process lags, but not which', async () => {
   await shell.run(`rm -rf ${daemon.path}/global/*`);
   const { code, err } = await run(nobody);
   assert.is(code, 1);
-  assert.match(err, /wait for directories that are not yours to look into \(try as root\): \d+\n$/);
+  assert.match(err, /wait for directories that you may not read \(try as root\): \d+\n$/);
   await shell.run(`rm -r ${daemon.path}/$$.secret`);
 });
 

@@ -113,8 +113,8 @@ signals(
       assert.match(
         line,
         index % 2 === 0
-          ? /^eventfs: mount: SIGUSR1: requests are traced from now on/
-          : /^eventfs: mount: SIGUSR1: requests are traced no more$/,
+          ? /^eventfs: mount: SIGUSR1: the daemon traces requests until the next SIGUSR1/
+          : /^eventfs: mount: SIGUSR1: the daemon no longer traces requests$/,
       ),
     );
   },

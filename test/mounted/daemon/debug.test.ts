@@ -128,12 +128,12 @@ requests('is switched on and off by SIGUSR1 while the daemon runs', async () => 
   process.kill(daemon.pid, 'SIGUSR1');
   await line(
     daemon,
-    /^eventfs: mount: SIGUSR1: requests are traced from now on, until the next one$/,
+    /^eventfs: mount: SIGUSR1: the daemon traces requests until the next SIGUSR1$/,
   );
   probe(daemon, 'while');
   await line(daemon, /<- .*ENOENT/);
   process.kill(daemon.pid, 'SIGUSR1');
-  await line(daemon, /^eventfs: mount: SIGUSR1: requests are traced no more$/);
+  await line(daemon, /^eventfs: mount: SIGUSR1: the daemon no longer traces requests$/);
   probe(daemon, 'after');
   const names = (await ended(daemon)).flatMap(
     (each) => /"(before|while|after)"/.exec(each)?.[1] ?? [],
@@ -254,7 +254,7 @@ kinds(
       [
         ['--debug=requests,deads'],
         {},
-        /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. There is no kind "deads"; there are requests, deaths, events, outlets, inotify\. .*\n$/,
+        /^eventfs: option '--debug \[kinds\]' argument 'requests,deads' is invalid\. "deads" is not a kind\. Use requests, deaths, events, outlets, inotify\. .*\n$/,
       ],
       [
         ['--log-level', 'loud'],
@@ -264,7 +264,7 @@ kinds(
       [
         [],
         { EVENTFS_DEBUG: 'x' },
-        /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. There is no kind "x"; .*\n$/,
+        /^eventfs: option '--debug \[kinds\]' value 'x' from env 'EVENTFS_DEBUG' is invalid\. "x" is not a kind\. .*\n$/,
       ],
     ] as const) {
       const { out, err, code } = await eventfs(['mount', ...args, path], {
@@ -286,7 +286,7 @@ kinds(
     writeFileSync(config, 'log_level = "loud"\n');
     const { err, code } = await eventfs(['mount', '--config', config, path]);
     assert.is(code, 100);
-    assert.match(err, /^eventfs: mount: .*:1: log_level: "loud" is not right: .*\n$/);
+    assert.match(err, /^eventfs: mount: .*:1: log_level: "loud" is not valid: .*\n$/);
   },
 );
 
@@ -323,9 +323,9 @@ levels(
     assert.equal(
       lines.map(({ level, msg, pid }) => [level, msg.replace(/.*: /, ''), pid]),
       [
-        ['info', 'read again', daemon.pid],
-        ['warn', 'for the next mount only', daemon.pid],
-        ['warn', 'for the next mount only', daemon.pid],
+        ['info', 'configuration read again', daemon.pid],
+        ['warn', 'only the next mount applies this change', daemon.pid],
+        ['warn', 'only the next mount applies this change', daemon.pid],
       ],
     );
   },
@@ -336,7 +336,7 @@ levels('has one JSON object a line with --log-json, also for a start that fails'
   mkdirSync(`${daemon.path}/${process.pid}.\n"\xff`);
   rmdirSync(`${daemon.path}/${process.pid}.\n"\xff`);
   process.kill(daemon.pid, 'SIGHUP');
-  await line(daemon, /there is no such file to read|read again/);
+  await line(daemon, /No such file or directory|read again/);
   assert.is(await daemon.stop(), 0);
   const objects = linesOf(daemon).map((each) => JSON.parse(each) as Record<string, unknown>);
   for (const { time, level, msg } of objects)

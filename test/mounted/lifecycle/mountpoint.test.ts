@@ -205,7 +205,7 @@ command('refuses to start where /proc shows the processes of another PID namespa
   told(
     ended,
     Exit.failed,
-    '/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)',
+    '/proc: it shows another PID namespace than that of this process (try mount -t proc proc /proc)',
   );
   assert.not(isMounted(path));
 });

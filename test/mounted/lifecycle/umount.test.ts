@@ -71,12 +71,12 @@ umount('says that eventfs is not mounted there', async () => {
   const missing = join(path, 'missing');
   assert.equal(await eventfs('umount', path), {
     out: '',
-    err: `eventfs: umount: ${path}: eventfs is not mounted here\n`,
+    err: `eventfs: umount: ${path}: eventfs is not mounted here (try findmnt -t fuse.eventfs)\n`,
     code: 1,
   });
   assert.equal(await eventfs('umount', missing), {
     out: '',
-    err: `eventfs: umount: ${missing}: eventfs is not mounted here\n`,
+    err: `eventfs: umount: ${missing}: eventfs is not mounted here (try findmnt -t fuse.eventfs)\n`,
     code: 1,
   });
 });
@@ -88,7 +88,7 @@ umount('leaves another filesystem alone', async () => {
     mkdirSync(join(path, 'kept'));
     assert.equal(await eventfs('umount', path), {
       out: '',
-      err: `eventfs: umount: ${path}: tmpfs is not eventfs (try umount)\n`,
+      err: `eventfs: umount: ${path}: tmpfs is mounted here, not eventfs (try umount ${path})\n`,
       code: 1,
     });
     assert.is(reach(join(path, 'kept')), 'ok');

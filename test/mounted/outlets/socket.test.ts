@@ -54,7 +54,7 @@ file('is refused with a mode that is no octal mode', async () => {
       const path = join(scratch, 'mode');
       assert.match(
         await refused(['--source', 'none', option, `${path}:${mode}`]),
-        'It is PATH or PATH:MODE',
+        'Use PATH or PATH:MODE',
         mode,
       );
       assert.not(existsSync(`${path}:${mode}`) || existsSync(path));

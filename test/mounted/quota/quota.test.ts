@@ -174,7 +174,10 @@ quota(
         assert.is(statusOf(own).MOST_EVENTS, '4096');
       }
     }
-    await reload(CONFIG.replace('kept:1777', 'other'), /sticky: for the next mount only\n/);
+    await reload(
+      CONFIG.replace('kept:1777', 'other'),
+      /sticky: only the next mount applies this change\n/,
+    );
     assert.ok(readdirSync(daemon.path).includes('kept'));
     await reload(CONFIG, /read again\n/);
     process.kill(daemon.pid, 'SIGHUP');
