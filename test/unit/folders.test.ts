@@ -1,4 +1,6 @@
-/** How fs/ is laid out. Which folder may import which is dependency-cruiser's to check (`make lint`). */
+/**
+ * The layout of the folders. dependency-cruiser checks which folder may import which (`make lint`).
+ */
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -7,7 +9,7 @@ import { suite } from '../support/suite.js';
 
 const folders = suite('fs/');
 
-/** The most files of one folder: as many as a reader takes in at one look. */
+/** The largest number of files in a folder, so that one look takes it in. */
 const MOST_FILES = 15;
 
 folders('has at most 15 files in each folder', () => {

@@ -1,4 +1,6 @@
-/** The list of edits does not rot: each still applies to the present sources, and names test files that there are. */
+/**
+ * The list of edits follows the sources: each edit still applies, and names existing test files.
+ */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -17,7 +19,7 @@ edits('applies exactly once, and changes something', () => {
   }
 });
 
-edits('says why it matters, and names test files that there are', () => {
+edits('has a reason, and names existing test files', () => {
   const files = (readdirSync(join(PROJECT, 'test'), { recursive: true }) as string[]).filter(
     (file) => file.endsWith('.test.ts'),
   );
@@ -32,7 +34,7 @@ edits('says why it matters, and names test files that there are', () => {
   }
 });
 
-edits('stands once in the list', () => {
+edits('is in the list once', () => {
   const keys = all.map((edit) => `${edit.file}\n${edit.old}\n${edit.new}`);
   assert.is(new Set(keys).size, keys.length);
 });
