@@ -181,7 +181,7 @@ export class MemoryConnection implements ReplyPort, Reads {
     const body = this.#withSlice(
       this.session.reply.bytes.slice(OUT_HEADER_BYTES, OUT_HEADER_BYTES + this.#sink.copied),
     );
-    assert.ok(reads.length > 0, 'an answer for nobody');
+    assert.ok(reads.length > 0, 'an answer without a read');
     this.batches.push(reads.length);
     for (const read of reads) {
       assert.ok(body.length <= read.size, `${body.length} bytes for a read of ${read.size}`);
@@ -227,7 +227,7 @@ export class MemoryConnection implements ReplyPort, Reads {
   #finish(unique: number, answer: Answer): void {
     assert.ok(
       this.#open.has(unique),
-      `a second answer to request ${unique}, or one that nobody asked for`,
+      `a second answer to request ${unique}, or one without a request`,
     );
     const pending = this.#open.get(unique) ?? null;
     this.#open.delete(unique);

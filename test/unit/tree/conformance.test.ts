@@ -31,8 +31,8 @@ conforms(memory, () => Promise.resolve(new MemorySystem()), {
   'mknod: makes a FIFO that carries bytes': KERNELS_OWN,
   'mknod: of a socket is bind': KERNELS_OWN,
   'other calls: ioctl': KERNELS_OWN,
-  'permissions: of the root let nobody make a directory':
-    'whom it may signal is asked of the process that calls, which is root’s here',
+  'permissions: of the root let a user make a directory':
+    'the caller’s permission to signal is that of the test process, which is root’s',
 });
 
 memory(

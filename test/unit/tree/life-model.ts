@@ -429,7 +429,7 @@ export class World {
     }
     for (const key of kernel.wakeUps.splice(0)) {
       const open = this.opens.find(({ armed }) => armed === key);
-      assert.ok(open, 'woken though nobody asked, or asked twice');
+      assert.ok(open, 'a wake-up without a poll');
       open.armed = null;
     }
     assert.is(kernel.parked.size, this.waiting.length);
