@@ -29,7 +29,7 @@ const DIFFERENCES: Readonly<Record<string, Difference>> = {
     gives: 'mmap 2 1 = ENODEV',
     why: 'fuse-native has no flags for single opens',
   },
-  'a directory: that somebody has open': { gives: 'fsize 1 = ENOENT', why: BY_PATH },
+  'a directory: that is open': { gives: 'fsize 1 = ENOENT', why: BY_PATH },
   'mknod: of a FIFO takes chmod, chown, times': { gives: 'atime f = 1.000000000', why: TIMES },
   'symlinks: lead to any bytes': { gives: 'symlink %01%0A%FE%FF c = EILSEQ', why: NAMES },
   'symlinks: take times': { gives: 'atime a = 1.000000000', why: TIMES },
@@ -43,7 +43,7 @@ const DIFFERENCES: Readonly<Record<string, Difference>> = {
   'utimens: leaves what is UTIME_OMIT': { gives: 'mtime a = 1.000000000', why: TIMES },
   'utimens: sets the time that it is': { gives: 'changed a = nothing', why: TIMES },
   'utimens: sets those of a directory': { gives: 'atime . = 1.000000000', why: TIMES },
-  'set-id bits: are dropped when somebody without rights writes': {
+  'set-id bits: are cleared by a write of an unprivileged user': {
     gives: 'mode a = 6777',
     why: NO_FLAGS,
   },
@@ -57,7 +57,7 @@ const DIFFERENCES: Readonly<Record<string, Difference>> = {
     why: PAGE_CACHE,
   },
   'permissions: of the sticky bit': { gives: 'bob: unlink b = EPERM', why: NO_CALLER },
-  'permissions: of the root let nobody make a directory for a process': {
+  'permissions: of the root let a user make a directory only for a process': {
     gives: 'size ../1 = 0',
     why: NO_CALLER,
   },
