@@ -8,7 +8,9 @@ import type { EventQuota } from './quota.js';
 import { type Event, type Holder, heapOf } from './event.js';
 import type { QueueLimits } from './limits.js';
 import { Losses } from './losses.js';
+import { checkQueue } from './queue-invariant.js';
 import { Sequence } from './sequence.js';
+import { ASSERTS } from '../shared/invariant.js';
 
 export type { Overflow, QueueLimits } from './limits.js';
 
@@ -52,11 +54,6 @@ export class Queue<E extends Entry> implements Holder {
     private readonly onComplete: (() => void) | null = null,
   ) {}
 
-  /** How many lost events no stream reader has been told of. */
-  get untold(): number {
-    return this.losses.untold;
-  }
-
   /**
    * Adds an entry behind all others, after dropping the oldest entries if they exceed the limits.
    * @param entry its name must be free
@@ -81,12 +78,12 @@ export class Queue<E extends Entry> implements Holder {
     event.link(this);
     this.bytes += event.length;
     this.heap += heapOf(entry.name, event);
+    if (ASSERTS) checkQueue(this);
   }
 
   /** Whether the queue drops its oldest event when it is full. */
   get dropsOldest(): boolean {
-    const { overflow } = this.limits;
-    return overflow === undefined || overflow === 'drop-oldest';
+    return (this.limits.overflow ?? 'drop-oldest') === 'drop-oldest';
   }
 
   /**
@@ -156,6 +153,7 @@ export class Queue<E extends Entry> implements Holder {
     this.lost += lost;
     if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
     else this.losses.atEnd(this.entries, lost);
+    if (ASSERTS) checkQueue(this);
     return kept;
   }
 
@@ -244,6 +242,7 @@ export class Queue<E extends Entry> implements Holder {
     this.entries.rename(name, newName);
     this.heap += longer;
     this.quota?.forceCharge(0, 0, longer);
+    if (ASSERTS) checkQueue(this);
   }
 
   /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */
@@ -264,6 +263,7 @@ export class Queue<E extends Entry> implements Holder {
   #letGo(name: string, event: Event): void {
     this.#refund(name, event);
     event.unlink(this);
+    if (ASSERTS) checkQueue(this);
   }
 
   /** Returns whether the event's own name is known to be free here without a lookup. */

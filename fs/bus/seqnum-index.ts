@@ -5,6 +5,7 @@
 import type { SeqNum } from '../uevent/text.js';
 import type { LogIndex } from './event.js';
 import { WEIGHED } from './log.js';
+import { lowerBound } from '../shared/lower-bound.js';
 
 /** For how many of the last events it knows them: as many as the log knows weights of. */
 const PLACES = WEIGHED;
@@ -47,13 +48,7 @@ export class SeqnumIndex {
   ): { readonly number: LogIndex; readonly unknown: number } {
     if (this.#next === 0) return { number: 0 as LogIndex, unknown: last - seqnum };
     const oldest = Math.max(0, this.#next - PLACES);
-    let low = oldest;
-    let high = this.#next;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.#seqnumBefore[middle % PLACES] < seqnum) low = middle + 1;
-      else high = middle;
-    }
+    let low = oldest + lowerBound(this.#seqnumBefore, oldest % PLACES, this.#next - oldest, seqnum);
     const isKnown = low > oldest || low === this.#next;
     const passedBy = low === this.#next ? newest : this.#seqnumBefore[low % PLACES];
     if (low > oldest && passedBy > seqnum) {

@@ -4,16 +4,21 @@
  * A cursor counts the events that the ring overwrites before the stream has read them, exactly,
  * with a filter or without. The group of all streams with one filter counts the events that match
  * (`matched`), a cursor those that it has passed (`#passed`). An event that is neither passed nor
- * in the ring is lost. At any time:
- *
- *   group.matched = #passed + #overtaken() + pending
+ * in the ring is lost.
  */
 import type { Event, LogIndex } from '../event.js';
 import type { FilterGroup } from './filter-group.js';
 import { PartialRecord, overflowRecord } from './record.js';
 import type { Sink } from '../sink.js';
+import { ASSERTS, broken } from '../../shared/invariant.js';
 
-/** One stream's place in the log, with the count of what the stream has lost. */
+/**
+ * One stream's place in the log, with the count of the events that the stream has lost. Whenever
+ * the group has seen all events of the log:
+ *
+ *   group.matched = #passed + #overtaken() + group.countFrom(#number)
+ *   #standIns     = log.standInsBefore(#number), while `#number` is in the ring
+ */
 export class Cursor {
   /** The number of the next event to look at. */
   #number: LogIndex;
@@ -82,6 +87,7 @@ export class Cursor {
    * @param sink the reader's buffer
    */
   read(sink: Sink): void {
+    if (ASSERTS) this.#check();
     const room = sink.room;
     if (!this.#rest.finish(sink)) return;
     if (!this.#tellLoss(sink, room)) return;
@@ -117,6 +123,7 @@ export class Cursor {
    * @returns the event, or undefined if there is none
    */
   next(): Event | undefined {
+    if (ASSERTS) this.#check();
     const { group } = this;
     const number = group.filter.all ? this.#number : group.nextMatch(this.#number);
     if (number < 0 || number === group.log.next) return undefined;
@@ -137,6 +144,7 @@ export class Cursor {
     this.#number = event.number;
     this.#passed = other.#passed - 1 - after;
     this.#standIns = this.group.log.standInsBefore(event.number);
+    if (ASSERTS) this.#check();
   }
 
   /**
@@ -151,6 +159,19 @@ export class Cursor {
     this.#standIns = other.#standIns;
     this.#rest.follow(other.#rest);
     this.toldLost += lost;
+    if (ASSERTS) this.#check();
+  }
+
+  #check(): void {
+    const { group } = this;
+    const { log } = group;
+    const [overtaken, waiting] = [this.#overtaken(), group.countFrom(this.#number)];
+    if (group.matched !== this.#passed + overtaken + waiting)
+      broken(
+        `of ${group.matched} events a cursor has passed ${this.#passed}, ${overtaken} are overtaken, and ${waiting} wait`,
+      );
+    if (this.#number >= log.oldest && this.#standIns !== log.standInsBefore(this.#number))
+      broken(`a cursor at ${this.#number} counts ${this.#standIns} stand-ins`);
   }
 
   /** Reads without a filter: each contiguous run of records is one `put`. */

@@ -2,6 +2,7 @@
 import type { Event, LogIndex } from '../event.js';
 import type { Filter } from '../../uevent/filter/filter.js';
 import type { Log } from '../log.js';
+import { lowerBound } from '../../shared/lower-bound.js';
 
 /** The initial capacity of `#numbers`. */
 const FEWEST_NUMBERS = 16;
@@ -51,16 +52,17 @@ export class FilterGroup {
     return this.#count;
   }
 
+  /** Returns how many matched events from `number` on are in the ring. */
+  countFrom(number: LogIndex): number {
+    const { log } = this;
+    if (this.filter.all) return log.next - Math.max(number, log.oldest);
+    return this.inRing - lowerBound(this.#numbers, this.#first, this.#count, number);
+  }
+
   /** Returns the number of the first matched event from `number` on, or NO_MATCH. */
   nextMatch(number: LogIndex): LogIndex {
-    let low = 0;
-    let high = this.#count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#at(middle) < number) low = middle + 1;
-      else high = middle;
-    }
-    return low < this.#count ? this.#at(low) : NO_MATCH;
+    const index = lowerBound(this.#numbers, this.#first, this.#count, number);
+    return index < this.#count ? this.#at(index) : NO_MATCH;
   }
 
   #at(index: number): LogIndex {

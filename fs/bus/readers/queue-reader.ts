@@ -18,7 +18,9 @@ export class QueueReader {
 
   /** Whether `read` would put any bytes. */
   get ready(): boolean {
-    return this.#rest.waiting || this.queue.untold > 0 || this.queue.firstComplete() !== undefined;
+    return (
+      this.#rest.waiting || this.queue.losses.untold > 0 || this.queue.firstComplete() !== undefined
+    );
   }
 
   /**
@@ -29,7 +31,7 @@ export class QueueReader {
     const next = this.queue.firstComplete();
     return (
       !this.#rest.waiting &&
-      this.queue.untold === 0 &&
+      this.queue.losses.untold === 0 &&
       next !== undefined &&
       next.event.number >= number
     );
@@ -47,7 +49,7 @@ export class QueueReader {
     if (!this.#rest.finish(sink)) return;
     for (let taken = 0; taken < most && sink.room > 0; taken++) {
       const entry = queue.firstComplete();
-      if (queue.untold > 0 && !this.#tellLoss(sink, roomAtFirst, entry)) return;
+      if (queue.losses.untold > 0 && !this.#tellLoss(sink, roomAtFirst, entry)) return;
       if (entry === undefined || sink.room === 0) return;
       const { bytes, start, recordLength } = entry.event;
       if (recordLength > sink.room && sink.room !== roomAtFirst) return;

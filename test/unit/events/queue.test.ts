@@ -236,7 +236,7 @@ class World {
     );
     assert.is(real.bytes, this.size);
     assert.is(real.lost, this.lost);
-    assert.is(real.untold, this.untold);
+    assert.is(real.losses.untold, this.untold);
     assert.is(real.complete, model.filter(({ event }) => event.done).length);
     assert.is(real.firstComplete()?.name, model.find(({ event }) => event.done)?.name);
     assert.ok(
@@ -348,7 +348,7 @@ queue('tells one reader of a loss, before what came after it', () => {
   assert.is(readOf(other, overflow(1).length), overflow(1));
   assert.is(readOf(one), 'add@/7\n\nadd@/8\n\n');
   assert.is(made.lost, 4);
-  assert.is(made.untold, 0);
+  assert.is(made.losses.untold, 0);
 });
 
 queue('tells of what found no room at the place where it is missing', () => {
