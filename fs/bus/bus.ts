@@ -50,7 +50,7 @@ export class Bus {
   /** How many events without SEQNUM have come since `#lastSeqnum`. */
   #numberless = 0;
   /** The highest SEQNUM that is the name of an event. */
-  #highest = 0;
+  #highest = 0 as SeqNum;
   /** Whether an event had to be named `<name>.<n>`, because its own name was taken. */
   #hasRenamed = false;
 

@@ -17,7 +17,7 @@ export class SeqnumIndex {
   /** By number: 1 for an overflow record. */
   readonly #isLoss = new Uint8Array(PLACES);
   /** The number of the next event. */
-  #next = 0;
+  #next = 0 as LogIndex;
 
   /**
    * Notes that an event was logged.
@@ -28,7 +28,7 @@ export class SeqnumIndex {
   note(number: LogIndex, seqnumBefore: SeqNum, isLoss: boolean): void {
     this.#seqnumBefore[number % PLACES] = seqnumBefore;
     this.#isLoss[number % PLACES] = isLoss ? 1 : 0;
-    this.#next = number + 1;
+    this.#next = (number + 1) as LogIndex;
   }
 
   /**
@@ -47,7 +47,7 @@ export class SeqnumIndex {
     newest: SeqNum,
   ): { readonly number: LogIndex; readonly unknown: number } {
     if (this.#next === 0) return { number: 0 as LogIndex, unknown: last - seqnum };
-    const oldest = Math.max(0, this.#next - PLACES);
+    const oldest = Math.max(0, this.#next - PLACES) as LogIndex;
     let low = oldest + lowerBound(this.#seqnumBefore, oldest % PLACES, this.#next - oldest, seqnum);
     const isKnown = low > oldest || low === this.#next;
     const passedBy = low === this.#next ? newest : this.#seqnumBefore[low % PLACES];
