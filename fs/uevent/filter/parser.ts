@@ -90,7 +90,7 @@ export class Parser {
 
     const { key } = terms[terms.length - 1];
     const afterBlank = isBlank(this.text.charAt(this.at - 1));
-    const hint = afterBlank ? ' (outside quotes a space ends the pattern)' : '';
+    const hint = afterBlank ? ' (a space ends a pattern without quotes)' : '';
     throw this.expected(`, or ; or a new line after the pattern of ${key}${hint}`);
   }
 
@@ -99,7 +99,9 @@ export class Parser {
     const key = this.key(expectedKey);
     const negated = this.operator(key);
     if (this.next() === ',' || this.ruleEnds()) {
-      throw this.expected(`a pattern after ${key}${negated ? '!=' : '=='} ("" is the empty one)`);
+      throw this.expected(
+        `a pattern after ${key}${negated ? '!=' : '=='} ("" is the empty pattern)`,
+      );
     }
 
     const alternatives: Glob[] = [];
@@ -128,7 +130,7 @@ export class Parser {
     this.skipBlanks();
     const operator = ['==', '!=', '='].find((text) => this.text.startsWith(text, this.at));
     if (operator === undefined) {
-      const hint = braced ? ' (a property goes by its name alone: ID_BUS==usb)' : '';
+      const hint = braced ? ' (write only the name of a property: ID_BUS==usb)' : '';
       throw this.expected(`== or != after ${key}${hint}`);
     }
     this.at += operator.length;
@@ -142,9 +144,7 @@ export class Parser {
     } else {
       const word = this.word();
       if (word !== '' && this.next() === '"') {
-        throw this.expected(
-          'quotes around all of the pattern, or \\" for a quote that belongs to it',
-        );
+        throw this.expected('quotes around the whole pattern, or \\" for a quote within it');
       }
       alternatives.push(compileGlob(word));
     }
@@ -159,7 +159,7 @@ export class Parser {
       while (!endsAlternative(this.next())) this.skipByte();
       alternatives.push(compileGlob(this.text.slice(start, this.at)));
     } while (this.next() === '|');
-    if (this.next() !== '"') throw this.expected(`" to close the one at column ${open + 1}`);
+    if (this.next() !== '"') throw this.expected(`" to close the quote at column ${open + 1}`);
     this.at += 1;
   }
 

@@ -212,7 +212,7 @@ command('says that the readiness descriptor is not open, and does not stay', asy
   told(
     await fail([path, '--ready-fd', '77']),
     Exit.systemCall,
-    '--ready-fd 77: Bad file descriptor (that descriptor is not open)',
+    '--ready-fd 77: Bad file descriptor (start the daemon with this descriptor open)',
   );
   assert.not(isMounted(path));
 });
