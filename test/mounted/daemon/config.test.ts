@@ -67,7 +67,7 @@ config('may not ask for a history larger than the ring', () => {
   });
   assert.is(
     messageFor('[log]\nring_events = 100\nhistory_events = 200'),
-    'f.toml:3: log.history_events: 200 is more than log.ring_events, 100',
+    'f.toml:3: log.history_events: 200 exceeds log.ring_events, which is 100',
   );
 });
 
@@ -75,8 +75,9 @@ config('is refused with the line, the key, the value and the allowed values', ()
   const whole = 'is not a whole number from 1 to 1048576';
   const bytes = 'is not a size from 64 KiB to 1 GiB, as in 65536 or "4 MiB"';
   const count = 'is not a whole number from 0 to 1000000000000, or "unlimited"';
-  const ids = 'there is no such key (there is default, and numbers from 0 to 4294967294)';
-  const known = 'there is no such key (there is source, queue, log, filter, limits, quota)';
+  const ids = 'there is no such key (the known keys are default, and numbers from 0 to 4294967294)';
+  const known =
+    'there is no such key (the known keys are source, queue, log, filter, limits, quota)';
   const cases: Record<string, string> = {
     '\n\n[queue]\n# events = 4\nevents = -3': `5: queue.events: -3 ${whole}`,
     'queue.events = 0': `1: queue.events: 0 ${whole}`,
@@ -94,16 +95,16 @@ config('is refused with the line, the key, the value and the allowed values', ()
     '[queue]\nbytes = "-1 MiB"': `2: queue.bytes: "-1 MiB" ${bytes}`,
     '[queue]\nbytes = "9999999999999999 GiB"': `2: queue.bytes: "9999999999999999 GiB" ${bytes}`,
     '[queue]\noverflow = "panic"':
-      '2: queue.overflow: "panic" is none of "drop-oldest", "drop-newest", "refuse"',
+      '2: queue.overflow: "panic" is not one of "drop-oldest", "drop-newest", "refuse"',
     '[queue]\nevnets = 1':
-      '2: queue.evnets: there is no such key (there is events, bytes, overflow)',
+      '2: queue.evnets: there is no such key (the known keys are events, bytes, overflow)',
     '[filter]\ntext = "1 GiB"':
       '2: filter.text: "1 GiB" is not a size from 256 B to 64 KiB, as in 65536 or "4 MiB"',
     '[filter]\nterms = 0': '2: filter.terms: 0 is not a whole number from 1 to 16384',
     '[filter]\nalternatives = "unlimited"':
       '2: filter.alternatives: "unlimited" is not a whole number from 1 to 32768',
     '[filter]\nbytes = 1':
-      '2: filter.bytes: there is no such key (there is text, terms, alternatives)',
+      '2: filter.bytes: there is no such key (the known keys are text, terms, alternatives)',
     'queue = 3': '1: queue: 3 is not a table',
     '[[queue]]\nevents = 1': '1: queue: a list is not a table',
     'events = 3': `1: events: ${known}`,
@@ -111,14 +112,14 @@ config('is refused with the line, the key, the value and the allowed values', ()
     '"qu\\u0065ue2" = 1\nx = 2': `1: queue2: ${known}`,
     '__proto__ = 3': `1: __proto__: ${known}`,
     'constructor = 3': `1: constructor: ${known}`,
-    'source = "net"': '1: source: "net" is none of "kernel", "none"',
+    'source = "net"': '1: source: "net" is not one of "kernel", "none"',
     '[limits]\ndirectories = -1': `2: limits.directories: -1 ${count}`,
     '[quota.uid.1000]\nevents = 1e300': `2: quota.uid.1000.events: 1e+300 ${count}`,
     '[quota.gid.default]\nstreams = "none"': `2: quota.gid.default.streams: "none" ${count}`,
     '[quota.uid.alice]': `1: quota.uid.alice: ${ids}`,
     '[quota.uid.4294967295]': `1: quota.uid.4294967295: ${ids}`,
     '[quota.uid.007]': `1: quota.uid.007: ${ids}`,
-    '[quota.pid.1]': '1: quota.pid: there is no such key (there is uid, gid)',
+    '[quota.pid.1]': '1: quota.pid: there is no such key (the known keys are uid, gid)',
     '[quota.uid.5]\nevents = 1\n[quota.uid.6]\nevents = -1': `4: quota.uid.6.events: -1 ${count}`,
   };
   for (const [text, message] of Object.entries(cases))
@@ -184,7 +185,7 @@ config('is accepted as the reference shows it, and options of the command line w
   await daemon.stop();
   const shown = parse(example);
   for (const table of ['queue', 'log', 'filter', 'limits', 'quota.uid.default']) {
-    const [, keys] = /\(there is (.*)\)/.exec(messageFor(`[${table}]\nx = 1`))!;
+    const [, keys] = /\(the known keys are (.*)\)/.exec(messageFor(`[${table}]\nx = 1`))!;
     const there = table
       .split('.')
       .reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], shown);

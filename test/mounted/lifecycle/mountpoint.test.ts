@@ -215,7 +215,7 @@ command('refuses a readiness descriptor that is not open, and leaves no mount', 
   told(
     await fail([path, '--ready-fd', '77']),
     Exit.systemCall,
-    '--ready-fd 77: Bad file descriptor (that descriptor is not open)',
+    '--ready-fd 77: Bad file descriptor (start the daemon with this descriptor open)',
   );
   assert.not(isMounted(path));
 });

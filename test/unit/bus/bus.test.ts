@@ -2,7 +2,8 @@ import * as assert from 'uvu/assert';
 import { Bus, type BusListener } from '../../../fs/bus/bus.js';
 import type { Event } from '../../../fs/bus/event.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
-import { FilterGroup, Cursor } from '../../../fs/bus/cursor.js';
+import { Cursor } from '../../../fs/bus/readers/cursor.js';
+import { FilterGroup } from '../../../fs/bus/readers/filter-group.js';
 import { Log } from '../../../fs/bus/log.js';
 import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import { UeventText } from '../../../fs/uevent/text.js';
@@ -199,6 +200,19 @@ bus('passes a loss to every listener, whatever its filter', () => {
   cursor.read(room);
   assert.match(room.text, /^overflow@\/eventfs\n[^]*LOST=42\n\n$/);
   assert.is(room.text.split('\n\n').length, 2);
+});
+
+bus('detaches only a listener that is attached', () => {
+  const { bus: own, notes } = makeBus();
+  const other = new Notes();
+  own.detach(other);
+  own.attach(other);
+  kernel(own, 1);
+  own.detach(other);
+  own.detach(other);
+  kernel(own, 2);
+  assert.equal(notes.names, ['1', '2']);
+  assert.equal(other.names, ['1']);
 });
 
 bus.run();

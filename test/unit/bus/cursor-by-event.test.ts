@@ -4,7 +4,8 @@
  */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { FilterGroup, Cursor } from '../../../fs/bus/cursor.js';
+import { Cursor } from '../../../fs/bus/readers/cursor.js';
+import { FilterGroup } from '../../../fs/bus/readers/filter-group.js';
 import type { Event } from '../../../fs/bus/event.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { Log } from '../../../fs/bus/log.js';

@@ -168,10 +168,7 @@ pipe('does not block a trace, whose lines are whole and in order, or counted', a
     .filter((count) => count !== undefined)
     .map(Number);
   const lost = all
-    .flatMap(
-      (text) =>
-        /^eventfs: mount: (\d+) lines of the trace were not written: /.exec(text)?.[1] ?? [],
-    )
+    .flatMap((text) => /^eventfs: mount: the trace dropped (\d+) lines: /.exec(text)?.[1] ?? [])
     .map(Number);
   assert.equal(
     counts,
@@ -201,7 +198,10 @@ limit('ends after fifty, and the number of suppressed messages is logged', () =>
     );
     nowMs += 10_000;
     own.error('the next');
-    assert.equal(messages.slice(50), ['10 more messages were not shown', 'the next']);
+    assert.equal(messages.slice(50), [
+      'the log dropped 10 messages: more than 50 in 10 s',
+      'the next',
+    ]);
   } finally {
     Date.now = realNow;
   }

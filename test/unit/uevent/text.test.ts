@@ -52,7 +52,7 @@ function refusal(form: Form, data: string): string {
   return 'none';
 }
 
-const NO_HEADER = 'malformed: its first line is not ACTION@/DEVPATH';
+const NO_HEADER = 'malformed: the first line is not ACTION@/DEVPATH';
 const NO_PROPERTY = 'malformed: a line is not KEY=VALUE';
 
 // ---- the kernel's form
@@ -71,15 +71,15 @@ uevent('needs no property', () => {
 });
 
 uevent('without bytes is refused', () => {
-  assert.is(refusal('datagram', ''), 'malformed: it is empty');
-  assert.is(refusal('published', ''), 'malformed: it is empty');
+  assert.is(refusal('datagram', ''), 'malformed: the event is empty');
+  assert.is(refusal('published', ''), 'malformed: the event is empty');
 });
 
 uevent('with a cut end is refused', () => {
   for (let length = 1; length < NULL_ADDED.length; length++) {
     const cut = NULL_ADDED.slice(0, length);
     if (!cut.endsWith('\0'))
-      assert.is(refusal('datagram', cut), 'malformed: it does not end with a NUL', cut);
+      assert.is(refusal('datagram', cut), 'malformed: the datagram does not end with a NUL', cut);
   }
 });
 
@@ -129,7 +129,7 @@ uevent('with a line end in its first line is refused', () => {
   for (const header of ['add@/x\ny', '\nadd@/x', 'add\n@/x', 'add@/x\n']) {
     assert.is(
       refusal('datagram', `${header}\0A=B\0`),
-      'malformed: its first line has a line end in it',
+      'malformed: the first line contains a line end',
     );
   }
 });
@@ -146,9 +146,9 @@ uevent('has the SEQNUM of its property', () => {
 
 uevent('with an invalid SEQNUM is refused', () => {
   const wrong = (value: string) => refusal('datagram', `${HEADER}\0SEQNUM=${value}\0`);
-  assert.is(wrong(''), 'malformed: its SEQNUM is empty');
+  assert.is(wrong(''), 'malformed: the value of SEQNUM is empty');
   for (const value of ['x', '-1', '+1', '1 ', ' 1', '1.0', '0x1', '1e3', '1\n', '\xb2']) {
-    assert.is(wrong(value), 'malformed: its SEQNUM is not a number', value);
+    assert.is(wrong(value), 'malformed: the value of SEQNUM is not a number', value);
   }
   for (const value of [
     '9007199254740992',
@@ -156,7 +156,7 @@ uevent('with an invalid SEQNUM is refused', () => {
     '9'.repeat(400),
     '1'.repeat(5000),
   ]) {
-    assert.is(wrong(value), 'malformed: its SEQNUM is too large', value);
+    assert.is(wrong(value), 'malformed: the value of SEQNUM is above 2^53 - 1', value);
   }
 });
 
@@ -200,11 +200,14 @@ uevent("may be published in the kernel's form", () => {
 uevent('in neither form is refused', () => {
   assert.is(
     refusal('published', `${HEADER}\nA=B\0`),
-    'malformed: its first line has a line end in it',
+    'malformed: the first line contains a line end',
   );
-  assert.is(refusal('published', `${HEADER}\0A=B\n`), 'malformed: it does not end with a NUL');
-  assert.is(refusal('published', '\n'), 'malformed: it is empty');
-  assert.is(refusal('published', '\n\n\n'), 'malformed: it is empty');
+  assert.is(
+    refusal('published', `${HEADER}\0A=B\n`),
+    'malformed: the datagram does not end with a NUL',
+  );
+  assert.is(refusal('published', '\n'), 'malformed: the event is empty');
+  assert.is(refusal('published', '\n\n\n'), 'malformed: the event is empty');
   assert.is(refusal('published', `\n${HEADER}\n`), NO_HEADER);
   assert.is(refusal('published', `${HEADER}\n\nA=B\n`), NO_PROPERTY);
 });

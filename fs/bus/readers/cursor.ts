@@ -4,100 +4,21 @@
  * A cursor counts the events that the ring overwrites before the stream has read them, exactly,
  * with a filter or without. The group of all streams with one filter counts the events that match
  * (`matched`), a cursor those that it has passed (`#passed`). An event that is neither passed nor
- * in the ring is lost. At any time:
- *
- *   group.matched = #passed + #overtaken() + pending
+ * in the ring is lost.
  */
-import type { Event, LogIndex } from './event.js';
-import type { Filter } from '../uevent/filter/filter.js';
-import type { Log } from './log.js';
+import type { Event, LogIndex } from '../event.js';
+import type { FilterGroup } from './filter-group.js';
 import { PartialRecord, overflowRecord } from './record.js';
-import type { Sink } from './sink.js';
+import type { Sink } from '../sink.js';
+import { ASSERTS, broken } from '../../shared/invariant.js';
 
-/** The initial capacity of `#numbers`. */
-const FEWEST_NUMBERS = 16;
-/** The result of `nextMatch` if no such event has come: below every number. */
-const NO_MATCH = -1 as LogIndex;
-
-/** All streams that have the same filter. An event is matched once for all of them. */
-export class FilterGroup {
-  /** How many events have matched since the group's first stream was opened. */
-  matched = 0;
-  /**
-   * The numbers of the matched events in the ring, ascending: a circular buffer of `#count` numbers
-   * from index `#first` on. Unused without a filter.
-   */
-  #numbers = new Float64Array(FEWEST_NUMBERS);
-  #first = 0;
-  #count = 0;
-
-  /**
-   * @param log the log that the streams read
-   * @param filter the filter of all the streams
-   */
-  constructor(
-    readonly log: Log,
-    readonly filter: Filter,
-  ) {}
-
-  /**
-   * Matches and counts an event that was just appended.
-   * @returns whether the streams get it
-   */
-  take(event: Event): boolean {
-    const { filter } = this;
-    const wanted = filter.all || event.always || filter.matches(event);
-    if (!wanted) return false;
-    this.matched++;
-    if (filter.all) return true;
-    this.#forgetOvertaken();
-    if (this.#count === this.#numbers.length) this.#grow();
-    this.#numbers[(this.#first + this.#count++) % this.#numbers.length] = event.number;
-    return true;
-  }
-
-  /** How many matched events are in the ring. Only with a filter. */
-  get inRing(): number {
-    this.#forgetOvertaken();
-    return this.#count;
-  }
-
-  /** Returns the number of the first matched event from `number` on, or NO_MATCH. */
-  nextMatch(number: LogIndex): LogIndex {
-    let low = 0;
-    let high = this.#count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#at(middle) < number) low = middle + 1;
-      else high = middle;
-    }
-    return low < this.#count ? this.#at(low) : NO_MATCH;
-  }
-
-  #at(index: number): LogIndex {
-    return this.#numbers[(this.#first + index) % this.#numbers.length] as LogIndex;
-  }
-
-  #forgetOvertaken(): void {
-    const { oldest } = this.log;
-    while (this.#count > 0 && this.#numbers[this.#first] < oldest) {
-      this.#first = (this.#first + 1) % this.#numbers.length;
-      this.#count--;
-    }
-  }
-
-  /** Grows to one number for each event that the ring can hold, the amount charged per stream. */
-  #grow(): void {
-    const larger = new Float64Array(
-      Math.min(2 * this.#count, Math.max(this.log.limits.events, FEWEST_NUMBERS)),
-    );
-    for (let i = 0; i < this.#count; i++) larger[i] = this.#at(i);
-    this.#numbers = larger;
-    this.#first = 0;
-  }
-}
-
-/** One stream's place in the log, with the count of what the stream has lost. */
+/**
+ * One stream's place in the log, with the count of the events that the stream has lost. Whenever
+ * the group has seen all events of the log:
+ *
+ *   group.matched = #passed + #overtaken() + group.countFrom(#number)
+ *   #standIns     = log.standInsBefore(#number), while `#number` is in the ring
+ */
 export class Cursor {
   /** The number of the next event to look at. */
   #number: LogIndex;
@@ -166,6 +87,7 @@ export class Cursor {
    * @param sink the reader's buffer
    */
   read(sink: Sink): void {
+    if (ASSERTS) this.#check();
     const room = sink.room;
     if (!this.#rest.finish(sink)) return;
     if (!this.#tellLoss(sink, room)) return;
@@ -201,6 +123,7 @@ export class Cursor {
    * @returns the event, or undefined if there is none
    */
   next(): Event | undefined {
+    if (ASSERTS) this.#check();
     const { group } = this;
     const number = group.filter.all ? this.#number : group.nextMatch(this.#number);
     if (number < 0 || number === group.log.next) return undefined;
@@ -221,6 +144,7 @@ export class Cursor {
     this.#number = event.number;
     this.#passed = other.#passed - 1 - after;
     this.#standIns = this.group.log.standInsBefore(event.number);
+    if (ASSERTS) this.#check();
   }
 
   /**
@@ -235,6 +159,19 @@ export class Cursor {
     this.#standIns = other.#standIns;
     this.#rest.follow(other.#rest);
     this.toldLost += lost;
+    if (ASSERTS) this.#check();
+  }
+
+  #check(): void {
+    const { group } = this;
+    const { log } = group;
+    const [overtaken, waiting] = [this.#overtaken(), group.countFrom(this.#number)];
+    if (group.matched !== this.#passed + overtaken + waiting)
+      broken(
+        `of ${group.matched} events a cursor has passed ${this.#passed}, ${overtaken} are overtaken, and ${waiting} wait`,
+      );
+    if (this.#number >= log.oldest && this.#standIns !== log.standInsBefore(this.#number))
+      broken(`a cursor at ${this.#number} counts ${this.#standIns} stand-ins`);
   }
 
   /** Reads without a filter: each contiguous run of records is one `put`. */

@@ -1,7 +1,7 @@
 /** Puts records into a reader's buffer, which may be smaller than a record. */
-import type { Sink } from './sink.js';
-import { overflowText } from '../uevent/text.js';
-import { LF } from '../shared/ascii.js';
+import type { Sink } from '../sink.js';
+import { overflowText } from '../../uevent/text.js';
+import { LF } from '../../shared/ascii.js';
 
 /** The rest of a record whose beginning one reader has read. */
 export class PartialRecord {
