@@ -270,6 +270,6 @@ export class Session {
 
 function byOpcode(handlers: Handlers): (Handler | undefined)[] {
   const serve: (Handler | undefined)[] = [];
-  for (const { opcode, method } of OPERATIONS) serve[opcode] = handlers[method].bind(handlers);
+  for (const { opcode, method } of OPERATIONS) serve[opcode] = handlers[method];
   return serve;
 }

@@ -1,6 +1,6 @@
 /**
- * A kernel in memory: it writes requests as /dev/fuse would, passes them to Session and
- * TreeHandlers as drivers/devfuse/devfuse.ts does, and reads the replies. There is no mount and no
+ * A kernel in memory: it writes requests as /dev/fuse would, passes them to Session and the tree's
+ * handlers as drivers/devfuse/devfuse.ts does, and reads the replies. There is no mount and no
  * channel; only owners are real processes.
  *
  * It keeps the kernel's guarantees: it releases a handle once, and not while a read on it waits; it
@@ -10,8 +10,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { ControlWord } from '#native';
-import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
-import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/inotify-helper-handlers.js';
+import { treeHandlers } from '../../fs/drivers/devfuse/handlers/handlers.js';
+import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/handlers/inotify-helper.js';
+import type { Reads } from '../../fs/drivers/devfuse/handlers/reads.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
 import { TracedPort } from '../../fs/drivers/devfuse/traced-port.js';
@@ -147,8 +148,8 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
-    const handlers = new TreeHandlers(this.tree, this);
-    const helper = new InotifyHelperHandlers(this.tree, this);
+    const handlers = treeHandlers(this.tree, this);
+    const helper = new InotifyHelperHandlers(this.tree, handlers);
     this.session = new Session(
       new Uint8Array(REQUEST_BYTES),
       reply,

@@ -22,8 +22,9 @@ import { type ReplyPort, interruptRead } from '../../tree/ports.js';
 import type { Handle, NodeId, ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
-import { type Reads, TreeHandlers } from './handlers.js';
-import { InotifyHelperHandlers } from './inotify-helper-handlers.js';
+import { treeHandlers } from './handlers/handlers.js';
+import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
+import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { clearMountPoint, detachOrTell, mountFuse } from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
@@ -86,12 +87,13 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#control);
+    const handlers = treeHandlers(tree, this);
     this.#session = new Session(
       request,
       reply,
-      new TreeHandlers(tree, this),
+      handlers,
       logger,
-      new InotifyHelperHandlers(tree, this),
+      new InotifyHelperHandlers(tree, handlers),
     );
     trace.watch(() => this.#traceTo(trace.requests));
     tree.report(() => [
