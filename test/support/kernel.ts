@@ -189,7 +189,7 @@ export class MemoryKernel implements ReplyPort, Reads {
     this.owners.close();
   }
 
-  // ---- Reads and ReplyPort, as in drivers/devfuse/devfuse.ts, with memory as the channel
+  // ---- Reads and ReplyPort, as in drivers/devfuse/blocking-reads.ts, with memory as the channel
 
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));
