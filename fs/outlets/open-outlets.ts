@@ -10,7 +10,7 @@ import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
 import { Listener } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
-import { SocketOutlet } from './socket.js';
+import { SocketOutlet } from './socket/socket-outlet.js';
 import { UdevControl } from './udev-control.js';
 import type { Outlet } from './outlet.js';
 

@@ -7,8 +7,8 @@
  * ring overwrites before the client reads them are lost, and their number is known. An idle client
  * costs nothing.
  */
-import { FilterGroup, Cursor } from '../bus/cursor.js';
-import type { QuotaAccount } from '../tree/quota.js';
+import { FilterGroup, Cursor } from '../../bus/cursor.js';
+import type { QuotaAccount } from '../../tree/quota.js';
 
 /** The process at the other end of a connection, and its user (SO_PEERCRED). */
 export interface Peer {
