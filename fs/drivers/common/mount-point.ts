@@ -15,6 +15,9 @@ const MS_NOEXEC = 8;
 /** A flag of umount2(2). */
 const MNT_DETACH = 2;
 
+/** How long the kernel may take to send INIT after mount(2), in milliseconds. It sends it at once. */
+export const INIT_TIMEOUT_MS = 5000;
+
 /** The root's st_mode in octal: a sticky directory in which every user may make directories. */
 const ROOT_MODE = '41777';
 
@@ -95,6 +98,11 @@ export function mountFuse(path: string, source: string): number {
     throw error;
   }
   return fd;
+}
+
+/** Returns the error of a mount that gets no INIT within INIT_TIMEOUT_MS. */
+export function noInit(path: string): UserError {
+  return new UserError(`${path}: no INIT from the kernel within ${INIT_TIMEOUT_MS / 1000} s`);
 }
 
 /**

@@ -23,15 +23,18 @@ import type { DevFuseOptions, Driver } from '../driver.js';
 import { BlockingReads } from './blocking-reads.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
-import { clearMountPoint, detachOrTell, mountFuse } from '../common/mount-point.js';
+import {
+  INIT_TIMEOUT_MS,
+  clearMountPoint,
+  detachOrTell,
+  mountFuse,
+  noInit,
+} from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
-
-/** How long the kernel may take to send INIT, in milliseconds. It sends it at once. */
-const INIT_TIMEOUT_MS = 5000;
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
@@ -93,10 +96,7 @@ export class DevFuse implements Driver {
     this.#connection = connectionAt(path);
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
-      const late = setTimeout(
-        () => failed(new UserError(`${path}: the kernel did not begin to talk`)),
-        INIT_TIMEOUT_MS,
-      );
+      const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
       session.attach({
         onNegotiated: () => {
           clearTimeout(late);
