@@ -27,7 +27,7 @@ import {
   operationOf,
 } from './opcodes.js';
 import { Reply } from './reply.js';
-import type { RequestTracer } from './request-tracer.js';
+import type { RequestTracer } from './describe/request-tracer.js';
 import { Request, ShortRequest } from './request.js';
 import type { Logger } from '../shared/logger.js';
 

@@ -30,7 +30,7 @@ import {
   FUSE_ROOT_ID,
   Opcode,
 } from '../../fs/fuse/abi.js';
-import { RequestTracer } from '../../fs/fuse/request-tracer.js';
+import { RequestTracer } from '../../fs/fuse/describe/request-tracer.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';

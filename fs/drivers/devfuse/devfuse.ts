@@ -14,7 +14,7 @@ import { UserError, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
-import { RequestTracer } from '../../fuse/request-tracer.js';
+import { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace, TraceLine } from '../../shared/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';

@@ -1,7 +1,7 @@
 /** The reply port while requests are traced: it adds a line for each answer to a parked read. */
 import { Errno } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
-import type { RequestTracer } from '../../fuse/request-tracer.js';
+import type { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import type { ReplyPort } from '../../tree/ports.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { errnoName } from '../../../fs/shared/errors.js';
 import { FUSE_ROOT_ID, Opcode } from '../../../fs/fuse/abi.js';
-import { describeReply, describeRequest } from '../../../fs/fuse/describe.js';
+import { describeReply } from '../../../fs/fuse/describe/reply.js';
+import { describeRequest } from '../../../fs/fuse/describe/request.js';
 import { OPERATIONS, operationOf } from '../../../fs/fuse/opcodes.js';
 import { runs } from '../../support/budget.js';
 import {
