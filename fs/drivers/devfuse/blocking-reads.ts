@@ -107,7 +107,7 @@ export class BlockingReads implements Reads, ReplyPort {
     const read = this.parked.park(this.#requestWords, handle, size);
     if (read === undefined) {
       this.tree.ledger.countRefusal('reads');
-      throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
+      throw new FsError(Errno.EAGAIN, 'too many reads block already, in all or of this user');
     }
     this.control[ControlWord.outcome] = RequestOutcome.parked;
     if (this.#isRing) this.#missedInterrupts.watch();

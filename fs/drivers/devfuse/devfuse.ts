@@ -122,7 +122,7 @@ export class DevFuse implements Driver {
           this.#detach(); // an aborted connection is still mounted
           this.#notifier?.stop();
           clearTimeout(late);
-          failed(new UserError(`${path}: the kernel ended the connection at once`));
+          failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
           onEnd();
         },
       });
@@ -157,7 +157,7 @@ export class DevFuse implements Driver {
 
   #warnNoRing(): void {
     this.logger.warn(
-      `io_uring is not available, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
+      `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );
   }
 
@@ -167,7 +167,7 @@ export class DevFuse implements Driver {
    */
   #warnRefused(errno: number, isParked: boolean): void {
     const operation = isParked ? 'FUSE_READ' : this.#session.current;
-    this.logger.warn(`${operation}: the kernel refused the reply: ${errnoName(errno)}`);
+    this.logger.warn(`${operation}: the kernel rejected the reply: ${errnoName(errno)}`);
   }
 
   /**

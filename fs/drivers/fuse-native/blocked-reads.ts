@@ -66,7 +66,7 @@ export class BlockedReads implements ReplyPort {
       this.ledger.countRefusal('reads');
       throw new FsError(
         Errno.EAGAIN,
-        `${MOST_PARKED} reads wait already, or too many of this user`,
+        `${MOST_PARKED} reads block already, or too many of this user`,
       );
     }
     const slot = this.#nextSlot++;

@@ -36,7 +36,7 @@ export class CallTrace {
         result >= 0
           ? undefined
           : isParked
-            ? 'a signal came for the reader, or its read was in the way of others'
+            ? 'a signal interrupted the reader, or its read blocked another call'
             : this.reason(rest[0]);
       const outcome =
         result < 0

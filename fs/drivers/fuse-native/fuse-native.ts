@@ -43,8 +43,8 @@ const LINGER_MS = 2000;
 
 /** A warning that the log gets at each mount. */
 const LIMITS =
-  'fuse-native: process directories go by PID only (mkdir <pid>[.label]) and are private until chmod; no poll, no inotify by the daemon; ' +
-  `at most ${MOST_PARKED} blocked reads; docs/drivers.md has the rest`;
+  'fuse-native: mkdir takes only <pid> and <pid>.<label>; process directories are private until chmod; no poll; no inotify events by the daemon; ' +
+  `at most ${MOST_PARKED} blocked reads (docs/drivers.md lists all limits)`;
 
 /** The driver `fuse-native`. */
 export class FuseNative implements Driver, SessionEnds {
@@ -103,7 +103,7 @@ export class FuseNative implements Driver, SessionEnds {
       await inTime(session.begin(), path);
     } catch (error) {
       if (error instanceof UserError) throw error;
-      throw new UserError(`${path}: libfuse could not mount (${MOUNT_HINTS.EPERM})`, true);
+      throw new UserError(`${path}: libfuse can't mount here (${MOUNT_HINTS.EPERM})`, true);
     }
     this.#connection = connectionAt(path);
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;

@@ -134,7 +134,7 @@ export class LibfuseMount extends Fuse {
   #failed(name: string, path: string, error: unknown): number {
     if (!(error instanceof FsError)) {
       this.ends.logger.error(`${name} of ${path}`, error);
-      this.#why = `the daemon has failed: ${String(error)}`;
+      this.#why = `internal error: ${String(error)}`;
       return Errno.EIO;
     }
     this.#why = error.why;

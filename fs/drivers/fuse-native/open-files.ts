@@ -14,6 +14,7 @@ import {
   type Node,
 } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
+import { NO_EVENT_YET } from '../common/calls.js';
 import { attributesOf, ownerOf } from './attributes.js';
 
 /** Serves the operations of libfuse on open files. */
@@ -66,11 +67,7 @@ export class OpenFiles {
       if (sink.room > 0 && sink.room < size) handle.gotShort(0, offset, sink.room, false);
       return undefined;
     }
-    if ((this.#flags[fh] & O_NONBLOCK) !== 0)
-      throw new FsError(
-        Errno.EAGAIN,
-        'no event has come yet, and the caller does not wait (O_NONBLOCK)',
-      );
+    if ((this.#flags[fh] & O_NONBLOCK) !== 0) throw new FsError(Errno.EAGAIN, NO_EVENT_YET);
     return handle;
   }
 

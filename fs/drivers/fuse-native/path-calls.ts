@@ -230,7 +230,7 @@ export class PathCalls {
       work();
     } catch (error) {
       throw error instanceof FsError && error.errno === Errno.ENOENT
-        ? new FsError(Errno.ESTALE, 'what is open there has ended, with its owner or by rmdir')
+        ? new FsError(Errno.ESTALE, 'the open directory has ended, with its owner or by rmdir')
         : error;
     }
   }

@@ -2,7 +2,7 @@
 import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import { Directory, type Node } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
-import { refuseLong, refuseTaken } from '../common/calls.js';
+import { NOT_DIRECTORY, refuseLong, refuseTaken } from '../common/calls.js';
 import { toBytes } from './values.js';
 
 /** A name in a directory: the directory's node, and the name's bytes as characters. */
@@ -20,7 +20,7 @@ export class Paths {
     let node: Node = this.tree.root;
     for (const name of parts(path)) {
       if (!(node instanceof Directory))
-        throw new FsError(Errno.ENOTDIR, 'a part of the path is no directory');
+        throw new FsError(Errno.ENOTDIR, 'a component of the path is not a directory');
       refuseLong(name);
       const next = node.lookup(name);
       if (next === undefined) throw new FsError(Errno.ENOENT, NOT_FOUND);
@@ -32,7 +32,7 @@ export class Paths {
   /** Returns the directory that a path leads to. Throws ENOENT, ENOTDIR, ENAMETOOLONG, EILSEQ. */
   directory(path: string): Directory {
     const node = this.node(path);
-    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, 'it is no directory');
+    if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, NOT_DIRECTORY);
     return node;
   }
 

@@ -1,6 +1,7 @@
 /** Converts values between the tree and fuse-native. */
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Attributes } from '../../tree/nodes/node.js';
+import { VALUE_TOO_LONG } from '../common/calls.js';
 
 /** The number of 32-bit words that fuse-native makes a struct stat of. */
 export const STAT_WORDS = 18;
@@ -45,8 +46,7 @@ export function fillStat(stat: Uint32Array, attributes: Attributes): void {
  */
 export function sized(room: Buffer, value: string): number {
   if (room.length === 0) return value.length;
-  if (room.length < value.length)
-    throw new FsError(Errno.ERANGE, 'the caller has no room for the value');
+  if (room.length < value.length) throw new FsError(Errno.ERANGE, VALUE_TOO_LONG);
   return room.write(value, 'latin1');
 }
 
@@ -56,8 +56,7 @@ export function sized(room: Buffer, value: string): number {
  */
 export function toBytes(text: string): string {
   if (/^[\0-\x7f]*$/.test(text)) return text;
-  if (text.includes(REPLACEMENT))
-    throw new FsError(Errno.EILSEQ, 'fuse-native passes on UTF-8 only');
+  if (text.includes(REPLACEMENT)) throw new FsError(Errno.EILSEQ, 'fuse-native passes only UTF-8');
   return Buffer.from(text).toString('latin1');
 }
 

@@ -57,7 +57,7 @@ export class Shortage {
     if (!isSystemError(error)) throw error;
     if (!this.#isLogged)
       this.logger.warn(
-        `${this.path}: ${errnoText(error.errno)}: subscribers wait until that is over`,
+        `${this.path}: ${errnoText(error.errno)}: subscribers wait for descriptors or memory`,
       );
     this.#isLogged = true;
   }

@@ -129,14 +129,16 @@ export class SocketOutlet implements Outlet, Connections {
 
   /** Traces that a client's socket is full. */
   isFull(client: SocketClient): void {
-    this.trace.outlets?.(`${this.#nameOf(client)} is full: ${client.pending} events wait for it`);
+    this.trace.outlets?.(
+      `${this.#nameOf(client)}: its socket is full, ${client.pending} events are pending`,
+    );
   }
 
   /** Drops a client, and logs it unless the client has closed the connection. */
   dropAfter(client: SocketClient, errno: number): void {
     if (!ENDED.has(errno))
       this.logger.warn(
-        `${this.listener.path}: dropped the subscriber ${client.peer.pid}: ${errnoText(errno)}`,
+        `${this.listener.path}: dropped subscriber ${client.peer.pid}: ${errnoText(errno)}`,
       );
     this.#drop(client);
   }
@@ -202,9 +204,9 @@ export class SocketOutlet implements Outlet, Connections {
     this.#clients.set(token, client);
     client.group.members++;
     const others = this.#ofUser.add(peer.uid);
-    this.trace.outlets?.(`${this.#nameOf(client)} has come`);
+    this.trace.outlets?.(`${this.#nameOf(client)} connected`);
     if (others >= MOST_OF_ONE_USER && peer.uid !== 0)
-      return this.#refuse(client, `you have ${others} connections already`);
+      return this.#refuse(client, `this user has ${others} connections already, the most allowed`);
     if (client.group.fresh) this.#delivery.push(client.group);
     client.group.join(client);
   }
@@ -246,7 +248,7 @@ export class SocketOutlet implements Outlet, Connections {
     this.#groups.move(client, filter);
     client.cursor = new Cursor(client.group);
     client.notice = { bytes: filterAnswer(filter), isRecord: false };
-    this.trace.outlets?.(`${this.#nameOf(client)} has the filter ${quoted(filter.text)}`);
+    this.trace.outlets?.(`${this.#nameOf(client)} set the filter ${quoted(filter.text)}`);
     if (!this.#delivery.isStarved(client)) this.#delivery.serve(client);
   }
 
@@ -259,7 +261,7 @@ export class SocketOutlet implements Outlet, Connections {
 
   #drop(client: SocketClient): void {
     this.trace.outlets?.(
-      `${this.#nameOf(client)} has gone: ${client.pending} events waited for it, ${client.lost} were lost`,
+      `${this.#nameOf(client)} disconnected: ${client.pending} events were pending, ${client.lost} were lost`,
     );
     this.#groups.leave(client);
     this.#delivery.forget(client);

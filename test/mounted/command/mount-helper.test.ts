@@ -136,7 +136,7 @@ helper('passes on what a start that goes well has to say', async () => {
   const { err, code } = await eventfs('none', path, '-o', 'source=none');
   assert.equal(
     [err, code],
-    [`eventfs: mount: ${path}: took away the mount of a daemon that was killed\n`, 0],
+    [`eventfs: mount: ${path}: detached the mount of a killed daemon\n`, 0],
   );
   const pid = daemonAt(path);
   assert.is((await eventfs('umount', path)).code, 0);

@@ -487,11 +487,11 @@ life('takes away the mount that a killed one has left, and so does the other dri
   await killed.kill();
   assert.ok(isMounted(killed.path));
   const again = await startDaemon(DRIVER, killed.path);
-  assert.match(again.log(), /took away the mount/);
+  assert.match(again.log(), /detached the mount/);
   assert.ok(readdirSync(again.path).includes('publish'));
   await again.kill();
   const other = await startDaemon(['--source', 'none'], killed.path);
-  assert.match(other.log(), /took away the mount/);
+  assert.match(other.log(), /detached the mount/);
   assert.is(await other.stop(), 0);
 });
 

@@ -629,7 +629,7 @@ helper('is started again when it is killed, and nothing is missed', async () => 
   publishNumbered(served.path, 5);
   assert.equal(await watcher.creates(510), await listed(path));
   assert.is.not(helperOf(served.pid), first);
-  assert.match(served.log(), /the notifier is started again: it ended by SIGKILL/);
+  assert.match(served.log(), /the daemon restarts the notifier: SIGKILL ended it/);
   await watcher.end();
   await owner.kill();
   await served.stop();
@@ -645,7 +645,7 @@ helper('that dies again and again is given up, and the daemon lives', async () =
         last = now;
         process.kill(now, 'SIGKILL');
       }
-      return served.log().includes("can't be run");
+      return served.log().includes("can't run");
     },
     'it was not given up',
     20_000,

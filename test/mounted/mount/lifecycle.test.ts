@@ -202,7 +202,7 @@ daemonSuite('leaves alone what somebody else has mounted in its place or over it
   assert.is(mountedAt(second.path)?.type, 'tmpfs');
   unmount(second.path, 0);
   const third = await startDaemon(undefined, second.path);
-  assert.match(third.log(), 'took away the mount');
+  assert.match(third.log(), 'detached the mount');
   await third.stop();
 });
 
@@ -316,7 +316,7 @@ daemonSuite(
     const next = await startDaemon(undefined, daemon.path);
     assert.is(
       next.log(),
-      `eventfs: mount: ${daemon.path}: took away the mount of a daemon that was killed\n`,
+      `eventfs: mount: ${daemon.path}: detached the mount of a killed daemon\n`,
     );
     assert.is(reach(`${next.path}/${shell.pid}`), 'ENOENT');
     assert.equal(await shell.run(`mkdir ${next.path}/$$`), { out: '', code: 0 });
@@ -332,7 +332,7 @@ daemonSuite('clears a pile of stale mounts, a line for each', async () => {
   await run(['mount', '--bind', path, path]);
   await dead.kill();
   const next = await startDaemon(undefined, path);
-  const line = `eventfs: mount: ${path}: took away the mount of a daemon that was killed\n`;
+  const line = `eventfs: mount: ${path}: detached the mount of a killed daemon\n`;
   assert.is(next.log(), line + line);
   assert.is(await next.stop(), 0);
   assert.not(isMounted(path));

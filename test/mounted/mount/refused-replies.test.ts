@@ -30,7 +30,7 @@ refused.after(async () => {
 
 /** How often the daemon has said that a reply was refused. */
 const complaints = (): number =>
-  daemon.log().split('the kernel refused the reply: EINVAL\n').length - 1;
+  daemon.log().split('the kernel rejected the reply: EINVAL\n').length - 1;
 
 for (const [name, what] of [
   ['user.longer', 'that is longer than its header says'],

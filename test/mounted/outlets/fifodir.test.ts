@@ -221,7 +221,7 @@ fifodir('is refused where it cannot be', async () => {
   );
   assert.match(
     await refused(['--source', 'none', '--fifodir', daemon.path]),
-    'it is on a FUSE mount',
+    'the directory is on a FUSE mount',
   );
   const path = mountPoint();
   chmodSync(path, 0o755);
@@ -235,7 +235,7 @@ fifodir('is refused where it cannot be', async () => {
     '--fifodir',
     path,
   ]);
-  assert.match(err, 'it would be below the mount');
+  assert.match(err, 'the path is below the mount');
   assert.is(code, 1);
 });
 

@@ -17,7 +17,7 @@ file('of a killed daemon is replaced, and that of a live one refused', async () 
   const first = await startDaemon(['--source', 'none', '--socket', path]);
   assert.match(
     await refused(['--source', 'none', '--socket', path]),
-    `${path}: somebody listens there (another server has it`,
+    `${path}: another server listens on this socket; eventfs refuses to start (stop that server`,
   );
   assert.ok(existsSync(path), 'the refused one has removed it');
   await first.kill();
@@ -65,10 +65,10 @@ file('has the mode behind its path, and a mode that is none is refused', async (
 file('is refused where it cannot be', async () => {
   const plain = join(scratch, 'plain');
   writeFileSync(plain, 'mine');
-  assert.match(await refused(['--source', 'none', '--socket', plain]), 'a file that is no socket');
+  assert.match(await refused(['--source', 'none', '--socket', plain]), 'the file is not a socket');
   assert.match(
     await refused(['--source', 'none', '--socket', join(scratch, 'no/such')]),
-    'its directory is not there',
+    'its directory does not exist',
   );
   assert.match(
     await refused(['--source', 'none', '--socket', join(scratch, 'x'.repeat(120))]),
@@ -86,7 +86,7 @@ file('is refused where it cannot be', async () => {
     '--fd-socket',
     `${below}/s`,
   ]);
-  assert.match(err, 'it would be below the mount');
+  assert.match(err, 'the path is below the mount');
   assert.is(code, 1);
 });
 

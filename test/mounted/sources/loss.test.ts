@@ -104,7 +104,7 @@ large('has a datagram that is larger than a slot dropped, with its length', asyn
     `it was not counted: ${daemon.log()}`,
   );
   await until(
-    () => daemon.log().includes(`dropped a uevent of udev's: it has ${length} bytes\n`),
+    () => daemon.log().includes(`dropped one of udev's uevents: it has ${length} bytes\n`),
     `its length was not said: ${daemon.log()}`,
   );
   assert.is(reader.text, '');

@@ -173,10 +173,13 @@ pair('has two lines, and a refusal its reason', () => {
     refused('FUSE_GETATTR', 2 ** 40, encode('fuse_getattr_in', {})),
     '<- # ESTALE (it has ended, with its owner or by rmdir)',
   );
-  assert.is(refused('FUSE_FLUSH', own, Buffer.alloc(24)), '<- # ENOSYS (it is not served)');
+  assert.is(
+    refused('FUSE_FLUSH', own, Buffer.alloc(24)),
+    '<- # ENOSYS (eventfs does not support it)',
+  );
   assert.is(
     refused('FUSE_MKDIR', FUSE_ROOT_ID, Buffer.alloc(3)),
-    '<- # EIO (it has only 3 bytes behind its header)',
+    '<- # EIO (the request has only 3 bytes behind its header)',
   );
   assert.match(
     refused('FUSE_LOOKUP', kernel.lookup(FUSE_ROOT_ID, 'match').nodeid, cstring('SUBSYSTEM=')),
@@ -205,14 +208,15 @@ pair('shows a read that waits, and its answer later', () => {
     words(second.unique % 2 ** 32, Math.floor(second.unique / 2 ** 32)),
   );
   assert.is(
-    lines.filter((text) => text.includes(`#${second.unique} EINTR (a signal came for the reader)`))
-      .length,
+    lines.filter((text) =>
+      text.includes(`#${second.unique} EINTR (a signal interrupted the reader)`),
+    ).length,
     1,
   );
   assert.is(lines.at(-1)!.replace(/#\d+/, '#'), '<- # (no reply)');
   const idle = kernel.open(stream, O_NONBLOCK);
   assert.throws(() => kernel.read(idle, 4096, 0, O_NONBLOCK));
-  assert.match(lines.at(-1)!, /EAGAIN \(no event has come yet/);
+  assert.match(lines.at(-1)!, /EAGAIN \(no event to read yet/);
   kernel.close();
 });
 

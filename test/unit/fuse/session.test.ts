@@ -342,7 +342,7 @@ session('refuses a kernel before 7.31 with EPROTO, and says why once', () => {
     });
     assert.is(own.minor, -1);
     assert.is(complaints.length, 1);
-    assert.match(complaints[0], `FUSE ${major}.${minor};`);
+    assert.match(complaints[0], `FUSE ${major}.${minor},`);
   }
 });
 

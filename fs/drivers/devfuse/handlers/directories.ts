@@ -6,7 +6,8 @@ import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
 import { type Directory, type FileHandle, Handle } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import { NO_DIRECTORY, directoryOf, handleOf } from './operands.js';
+import { NOT_DIRECTORY } from '../../common/calls.js';
+import { directoryOf, handleOf } from './operands.js';
 
 type Methods = 'opendir' | 'readdir' | 'releasedir' | 'fsyncdir';
 
@@ -39,7 +40,7 @@ export class DirectoryHandlers implements Pick<Handlers, Methods> {
   /** getdents64(2), lseek(2) of a directory. Replies fuse_dirents, none at the end. */
   readdir(request: Request, reply: Reply): Outcome {
     const handle = handleOf(this.tree, request);
-    if (!(handle instanceof DirectoryHandle)) return reply.refuse(Errno.ENOTDIR, NO_DIRECTORY);
+    if (!(handle instanceof DirectoryHandle)) return reply.refuse(Errno.ENOTDIR, NOT_DIRECTORY);
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
     if (offset === 0) handle.end = handle.node.listingEnd;

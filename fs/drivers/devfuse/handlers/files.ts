@@ -10,15 +10,14 @@ import { EventFile } from '../../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../../tree/nodes/log-directory.js';
 import { APPEND, FOREVER, type FileHandle, type Handle } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import { refuseTaken } from '../../common/calls.js';
+import { NO_EVENT_YET, refuseTaken } from '../../common/calls.js';
 import { directoryOf, handleOf, nameOf, nodeOf, replyEntry } from './operands.js';
 import type { Reads } from './reads.js';
 
 type Methods = 'open' | 'create' | 'read' | 'write' | 'release' | 'fsync' | 'poll';
 
 const NOT_CACHED =
-  'what can end is not read into the page cache (sendfile, splice, mmap): read(2) it';
-const NOTHING_YET = 'no event has come yet, and the caller does not wait (O_NONBLOCK)';
+  'a file that can end has no page cache: use read(2), not sendfile, splice or mmap';
 
 /** Serves the requests about open files. */
 export class FileHandlers implements Pick<Handlers, Methods> {
@@ -104,7 +103,7 @@ export class FileHandlers implements Pick<Handlers, Methods> {
         handle.park(this.reads.park(handle, size));
         return NO_REPLY;
       }
-      if (!this.reads.ending) return reply.refuse(Errno.EAGAIN, NOTHING_YET);
+      if (!this.reads.ending) return reply.refuse(Errno.EAGAIN, NO_EVENT_YET);
     }
     sink.end();
     reply.filled(sink.copied);

@@ -11,7 +11,7 @@ import type { Request } from '../../../fuse/request.js';
 import { EventDirectory } from '../../../tree/nodes/event-directory.js';
 import type { AttributeChanges } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import { NAME_MAX, STATFS_BLOCK_BYTES, setXattr } from '../../common/calls.js';
+import { NAME_MAX, STATFS_BLOCK_BYTES, VALUE_TOO_LONG, setXattr } from '../../common/calls.js';
 import { nodeOf, replyAttributes } from './operands.js';
 
 type Methods =
@@ -125,8 +125,7 @@ export class InodeHandlers implements Pick<Handlers, Methods> {
  * @param room the caller's buffer in bytes
  */
 function sized(reply: Reply, room: number, value: string): Outcome {
-  if (room !== 0 && room < value.length)
-    return reply.refuse(Errno.ERANGE, 'the caller has no room for the value');
+  if (room !== 0 && room < value.length) return reply.refuse(Errno.ERANGE, VALUE_TOO_LONG);
   if (room === 0) {
     reply.u32(value.length);
     reply.u32(0);

@@ -18,8 +18,8 @@ import { NAME_MAX, NAME_TOO_LONG } from '../../common/calls.js';
 import { directoryOf, nameOf, replyEntry } from './operands.js';
 
 /** The reasons of errors. */
-const TO_BE_MADE = 'the helper is to make it';
-const TAKEN = 'the event has been taken meanwhile';
+const TO_BE_MADE = 'the notifier has to make the event';
+const POPPED = 'a process has popped the event since';
 
 /** Serves the requests of the notifier. */
 export class InotifyHelperHandlers implements SpecialCaller {
@@ -56,7 +56,7 @@ export class InotifyHelperHandlers implements SpecialCaller {
     if (directory instanceof EventDirectory)
       return inotify.isUnmade(directory, name)
         ? reply.refuse(Errno.ENOENT, TO_BE_MADE)
-        : reply.refuse(Errno.EALREADY, TAKEN);
+        : reply.refuse(Errno.EALREADY, POPPED);
     const node = inotify.ghost(name) ?? directory.lookup(name);
     if (node === undefined) return reply.refuse(Errno.ENOENT, NOT_FOUND);
     replyEntry(this.tree, reply, node);
@@ -73,10 +73,10 @@ export class InotifyHelperHandlers implements SpecialCaller {
     request.skip(16); // mode, rdev, umask, padding
     const name = nameOf(request);
     if (!(directory instanceof EventDirectory) || !inotify.made(directory, name))
-      return reply.refuse(Errno.ENOENT, TAKEN);
+      return reply.refuse(Errno.ENOENT, POPPED);
     const node = directory.lookup(name);
     if (!(node instanceof EventFile) || node.event instanceof WrittenEvent)
-      return reply.refuse(Errno.ENOENT, TAKEN);
+      return reply.refuse(Errno.ENOENT, POPPED);
     inotify.wasRaised(directory);
     replyEntry(this.tree, reply, node);
     return DONE;
@@ -90,6 +90,6 @@ export class InotifyHelperHandlers implements SpecialCaller {
     directoryOf(this.tree, request);
     return this.tree.inotify.removeGhost(nameOf(request))
       ? DONE
-      : reply.refuse(Errno.ENOTEMPTY, 'it is no ghost');
+      : reply.refuse(Errno.ENOTEMPTY, 'not a ghost');
   }
 }

@@ -6,8 +6,14 @@ import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
 import { Directory, type NodeId } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import { NAME_MAX, NAME_TOO_LONG, refuseTaken, refuseTarget } from '../../common/calls.js';
-import { NO_DIRECTORY, directoryOf, nameOf, replyEntry } from './operands.js';
+import {
+  NAME_MAX,
+  NAME_TOO_LONG,
+  NOT_DIRECTORY,
+  refuseTaken,
+  refuseTarget,
+} from '../../common/calls.js';
+import { directoryOf, nameOf, replyEntry } from './operands.js';
 
 type Methods =
   'lookup' | 'mkdir' | 'mknod' | 'symlink' | 'link' | 'rename' | 'rename2' | 'unlink' | 'rmdir';
@@ -98,10 +104,10 @@ export class NamespaceHandlers implements Pick<Handlers, Methods> {
 
   #rename(request: Request, toId: NodeId, flags: number): Outcome {
     if ((flags & ~RenameFlag.RENAME_NOREPLACE) !== 0)
-      throw new FsError(Errno.EINVAL, 'names are neither exchanged nor whited out here');
+      throw new FsError(Errno.EINVAL, 'RENAME_EXCHANGE and RENAME_WHITEOUT are not supported');
     const from = directoryOf(this.tree, request);
     const to = this.tree.node(toId);
-    if (!(to instanceof Directory)) throw new FsError(Errno.ENOTDIR, NO_DIRECTORY);
+    if (!(to instanceof Directory)) throw new FsError(Errno.ENOTDIR, NOT_DIRECTORY);
     const name = nameOf(request);
     from.rename(name, to, nameOf(request), (flags & RenameFlag.RENAME_NOREPLACE) !== 0);
     return DONE;

@@ -16,16 +16,13 @@ import {
   emptyAttributes,
 } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
-import { refuseLong } from '../../common/calls.js';
+import { NOT_DIRECTORY, refuseLong } from '../../common/calls.js';
 
 /**
  * How long the kernel may cache the root's attributes, in seconds. It caches no others: only the
  * root's are such that no owner's death makes them stale.
  */
 const ROOT_ATTR_VALID_SECONDS = 1;
-
-/** The reason of ENOTDIR. */
-export const NO_DIRECTORY = 'it is no directory';
 
 /** The attributes of the node that is being replied: one object, so that no reply allocates. */
 const attributes = emptyAttributes();
@@ -44,7 +41,7 @@ export function nodeOf(tree: Tree, request: Request): Node {
  */
 export function directoryOf(tree: Tree, request: Request): Directory {
   const node = nodeOf(tree, request);
-  if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, NO_DIRECTORY);
+  if (!(node instanceof Directory)) throw new FsError(Errno.ENOTDIR, NOT_DIRECTORY);
   if (node instanceof EventDirectory) tree.inotify.entered(node, request.pid);
   return node;
 }
