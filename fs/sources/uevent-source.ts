@@ -120,7 +120,7 @@ export class UeventSource {
   #receive(count: number, overrun: boolean, dry: boolean): void {
     for (let slot = 0; slot < count; slot++) this.#take(slot);
     if (overrun) {
-      this.trace.events?.(`the socket for ${this.group.owner} events was full: some are lost`);
+      this.trace.events?.(`the socket for ${this.group.owner} events overflowed: events are lost`);
       this.#counted.overruns++;
       this.#lossUntold = true;
       if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
@@ -135,7 +135,9 @@ export class UeventSource {
     const length = this.#meta[at + DatagramWord.length];
     if (!this.#isGenuine(at)) {
       this.#counted.forged++;
-      this.trace.events?.(`dropped ${length} bytes: they are not ${this.group.owner}`);
+      this.trace.events?.(
+        `dropped a datagram of ${length} bytes: it is not one of ${this.group.owner} uevents`,
+      );
       return;
     }
     try {
@@ -145,7 +147,7 @@ export class UeventSource {
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;
       this.#counted.malformed++;
-      this.logger.warn(`dropped a uevent of ${this.group.owner}: ${error.message}`);
+      this.logger.warn(`dropped one of ${this.group.owner} uevents: ${error.message}`);
       return;
     }
     if (!this.#noteSeqnum(this.#text.seqnum)) return;

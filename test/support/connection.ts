@@ -5,8 +5,9 @@
  */
 import * as assert from 'uvu/assert';
 import { ControlWord } from '#native';
-import { type Reads, TreeHandlers } from '../../fs/drivers/devfuse/handlers.js';
-import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/inotify-helper-handlers.js';
+import { treeHandlers } from '../../fs/drivers/devfuse/handlers/handlers.js';
+import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/handlers/inotify-helper.js';
+import type { Reads } from '../../fs/drivers/devfuse/handlers/reads.js';
 import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
 import { TracedPort } from '../../fs/drivers/devfuse/traced-port.js';
@@ -16,7 +17,7 @@ import { Log } from '../../fs/bus/log.js';
 import { IdAllocator } from '../../fs/shared/id-allocator.js';
 import type { Sink } from '../../fs/bus/sink.js';
 import { FUSE_NOTIFY_POLL, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
-import { RequestTracer } from '../../fs/fuse/request-tracer.js';
+import { RequestTracer } from '../../fs/fuse/describe/request-tracer.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
 import { Owners } from '../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';
@@ -116,8 +117,8 @@ export class MemoryConnection implements ReplyPort, Reads {
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
-    const handlers = new TreeHandlers(this.tree, this);
-    const helper = new InotifyHelperHandlers(this.tree, this);
+    const handlers = treeHandlers(this.tree, this);
+    const helper = new InotifyHelperHandlers(this.tree, handlers);
     this.session = new Session(
       new Uint8Array(REQUEST_BYTES),
       reply,
@@ -145,7 +146,7 @@ export class MemoryConnection implements ReplyPort, Reads {
     this.owners.close();
   }
 
-  // ---- Reads and ReplyPort, as in drivers/devfuse/devfuse.ts, with memory as the channel
+  // ---- Reads and ReplyPort, as in drivers/devfuse/blocking-reads.ts, with memory as the channel
 
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));

@@ -38,7 +38,7 @@ export class Notifier {
   readonly #deathsMs: number[] = [];
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
-  /** Whether the log says that the notifier can't be run yet, and not yet that it runs again. */
+  /** Whether the last line of the log about it says that the notifier can't run yet. */
   #isLacking = false;
   readonly #work = (): void => {
     this.#isScheduled = false;
@@ -93,11 +93,11 @@ export class Notifier {
     this.#child = child;
     this.#isBusy = false;
     this.inotify.helperStarted(child.pid);
-    this.trace.inotify?.(`the helper is process ${child.pid}`);
+    this.trace.inotify?.(`the notifier is process ${child.pid}`);
     child.stdin!.on('error', () => undefined); // the notifier has died: `exit` reports it
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     child.once('exit', (code, signal) =>
-      this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`),
+      this.#ended(code, signal === null ? `it exited with ${code}` : `${signal} ended it`),
     );
   }
 
@@ -116,9 +116,7 @@ export class Notifier {
     this.#isBusy = true; // no batch is sent until a notifier runs
     this.inotify.helperEnded();
     if (!this.#isLacking)
-      this.logger.warn(
-        `the notifier can't be run yet, and inotify tells of delivered events later: ${why}`,
-      );
+      this.logger.warn(`the notifier can't run yet, so inotify events come late: ${why}`);
     this.#isLacking = true;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = null;
@@ -139,7 +137,7 @@ export class Notifier {
     this.#isOver = true;
     this.inotify.giveUp();
     this.logger.error(
-      `the notifier can't be run, and inotify will not tell of delivered events: ${why}`,
+      `the notifier can't run, so there are no inotify events until the next mount: ${why}`,
     );
   }
 
@@ -159,7 +157,7 @@ export class Notifier {
       nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS
     )
       return this.#failed(why);
-    this.logger.warn(`the notifier is started again: ${why}`);
+    this.logger.warn(`the daemon restarts the notifier: ${why}`);
     this.#restart();
   }
 
@@ -193,7 +191,7 @@ export class Notifier {
     this.#worked();
     const quiet = lines.map((line) => Number(line.slice(1)));
     this.trace.inotify?.(
-      `<- done${quiet.length === 0 ? '' : `, and nobody watches ${quiet.join(' ')}`}`,
+      `<- done${quiet.length === 0 ? '' : `, no watcher of inode ${quiet.join(' ')}`}`,
     );
     this.inotify.done(quiet);
     this.#sendNext();

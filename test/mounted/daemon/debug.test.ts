@@ -105,7 +105,7 @@ requests('shows a blocked read when it is parked and when it is answered', async
   writeFileSync(`${daemon.path}/publish`, 'add@/x\nACTION=add\n');
   assert.match(await line(daemon, new RegExp(`<- #${unique} OK`)), /OK \d+ bytes \(was parked\)$/);
   await reader.kill();
-  await line(daemon, /EINTR \(a signal came for the reader\)$/);
+  await line(daemon, /EINTR \(a signal interrupted the reader\)$/);
   await ended(daemon);
 });
 
@@ -207,7 +207,7 @@ kinds('has all kinds if EVENTFS_DEBUG is `all`', async () => {
       `owner ${pid} is dead: "${pid}" ends: events=[1-9]\\d* bytes=\\d+ special_files=0 open_streams=0 blocked_reads=0 freed_memory=[1-9]\\d*$`,
     ),
   );
-  await line(daemon, /^eventfs: inotify: the helper is process \d+$/);
+  await line(daemon, /^eventfs: inotify: the notifier is process \d+$/);
   await line(daemon, /^eventfs: requests: -> #\d+ INIT version=7\.\d+ /);
   await ended(daemon);
 });
@@ -217,14 +217,14 @@ kinds('shows the clients of a socket, and the reason of a refusal', async () => 
   const daemon = await startDaemon([...NONE, '--debug=outlets', '--socket', socket]);
   await run([compile('subscriber'), '!empty', socket], { timeoutMs: 500 });
   await run([compile('subscriber'), 'SUBSYSTEM', socket]);
-  await line(daemon, /^eventfs: outlets: socket client 1 \(pid=\d+ uid=0\) has come$/);
+  await line(daemon, /^eventfs: outlets: socket client 1 \(pid=\d+ uid=0\) connected$/);
   await line(
     daemon,
     /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) is refused: column \d+: /,
   );
   await line(
     daemon,
-    /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) has gone: 0 events waited for it, 0 were lost$/,
+    /^eventfs: outlets: socket client 2 \(pid=\d+ uid=0\) disconnected: 0 events were pending, 0 were lost$/,
   );
   for (const each of await ended(daemon)) assert.match(each, /^eventfs: outlets: /);
 });

@@ -101,7 +101,7 @@ helper(
         /missing: No such file or directory \(try mkdir -p .*\)\n$/,
         111,
       ],
-      [['/proc', '-o', 'source=none'], /^eventfs: mount: \/proc: proc is mounted here already/, 1],
+      [['/proc', '-o', 'source=none'], /^eventfs: mount: \/proc: proc is mounted here, not eventfs/, 1],
       [
         [path, '-o', 'source=none,config=/nowhere/eventfs.toml'],
         /^eventfs: mount: \/nowhere\/eventfs.toml: No such file/,
@@ -140,7 +140,7 @@ helper('passes on the messages of a start that succeeds', async () => {
   const { err, code } = await eventfs('none', path, '-o', 'source=none');
   assert.equal(
     [err, code],
-    [`eventfs: mount: ${path}: took away the mount of a daemon that was killed\n`, 0],
+    [`eventfs: mount: ${path}: detached the mount of a killed daemon\n`, 0],
   );
   const pid = daemonAt(path);
   assert.is((await eventfs('umount', path)).code, 0);

@@ -58,11 +58,11 @@ life('removes the mount of a killed daemon, and so does the other driver', async
   await killed.kill();
   assert.ok(isMounted(killed.path));
   const again = await startDaemon(DRIVER, killed.path);
-  assert.match(again.log(), /took away the mount/);
+  assert.match(again.log(), /detached the mount/);
   assert.ok(readdirSync(again.path).includes('publish'));
   await again.kill();
   const other = await startDaemon(['--source', 'none'], killed.path);
-  assert.match(other.log(), /took away the mount/);
+  assert.match(other.log(), /detached the mount/);
   assert.is(await other.stop(), 0);
 });
 

@@ -172,7 +172,7 @@ for (const driver of DRIVERS) {
           bind(daemon, at);
           assert.is(below(at).length, 2);
           assert.is(await daemon.stop(), 0);
-          assert.not.match(daemon.log(), 'its mount stays');
+          assert.not.match(daemon.log(), 'the mount stays');
         });
       },
     );
@@ -192,7 +192,7 @@ moved(
       assert.is(statusOf(`${daemon.path}/log`).DAEMON, String(daemon.pid));
       assert.is(await daemon.stop(), 0);
       for (const name of ['new', 'above/new'])
-        assert.match(daemon.log(), `${join(at, name)}: its mount stays`);
+        assert.match(daemon.log(), `${join(at, name)}: the mount stays`);
       assert.equal(below(at), [join(at, 'new'), join(at, 'above/new')]);
       for (const name of ['new', 'above']) unmount(join(at, name), 0);
       for (const name of ['new', 'above/new']) unmount(join(at, name), 0);

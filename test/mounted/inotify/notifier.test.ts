@@ -103,7 +103,7 @@ helper('is started again when it is killed, and no notice is lost', async () => 
   publishNumbered(served.path, 5);
   assert.equal(await watcher.creates(510), await listed(path));
   assert.is.not(helperOf(served.pid), first);
-  assert.match(served.log(), /the notifier is started again: it ended by SIGKILL/);
+  assert.match(served.log(), /the daemon restarts the notifier: SIGKILL ended it/);
   await watcher.end();
   await owner.kill();
   await served.stop();
@@ -119,7 +119,7 @@ helper('is given up after repeated deaths, and the daemon goes on serving', asyn
         last = now;
         process.kill(now, 'SIGKILL');
       }
-      return served.log().includes("can't be run");
+      return served.log().includes("can't run");
     },
     'the daemon did not give the notifier up',
     20_000,

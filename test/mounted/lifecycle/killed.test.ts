@@ -45,7 +45,7 @@ daemonSuite(
     const next = await startDaemon(undefined, daemon.path);
     assert.is(
       next.log(),
-      `eventfs: mount: ${daemon.path}: took away the mount of a daemon that was killed\n`,
+      `eventfs: mount: ${daemon.path}: detached the mount of a killed daemon\n`,
     );
     assert.is(reach(`${next.path}/${shell.pid}`), 'ENOENT');
     assert.equal(await shell.run(`mkdir ${next.path}/$$`), { out: '', code: 0 });
@@ -61,7 +61,7 @@ daemonSuite('removes several stale mounts, and logs a line for each', async () =
   await run(['mount', '--bind', path, path]);
   await dead.kill();
   const next = await startDaemon(undefined, path);
-  const line = `eventfs: mount: ${path}: took away the mount of a daemon that was killed\n`;
+  const line = `eventfs: mount: ${path}: detached the mount of a killed daemon\n`;
   assert.is(next.log(), line + line);
   assert.is(await next.stop(), 0);
   assert.not(isMounted(path));

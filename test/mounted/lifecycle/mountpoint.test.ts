@@ -149,7 +149,7 @@ command('refuses a directory where another filesystem is mounted, which stays', 
     told(
       await fail([path]),
       Exit.failed,
-      `${path}: tmpfs is mounted here already, and it is not ours (choose another directory)`,
+      `${path}: tmpfs is mounted here, not eventfs (choose another directory)`,
     );
     assert.is(reach(join(path, 'kept')), 'ok');
   } finally {
@@ -167,7 +167,7 @@ command('leaves the stale mount of another FUSE filesystem alone', async () => {
     told(
       await fail([path]),
       Exit.failed,
-      `${path}: fuse.other is mounted here already, and it is not ours (choose another directory)`,
+      `${path}: fuse.other is mounted here, not eventfs (choose another directory)`,
     );
     assert.is(mountedAt(path)?.type, 'fuse.other');
   } finally {
@@ -270,7 +270,7 @@ for (const [what, name] of [
     assert.match(again.err, 'is mounted here already');
     await daemon.kill();
     const next = await startDaemon(undefined, path);
-    assert.match(next.log(), 'took away the mount of a daemon that was killed');
+    assert.match(next.log(), 'detached the mount of a killed daemon');
     assert.equal(await run([process.execPath, EVENTFS, 'umount', '--', path]), {
       out: '',
       err: '',
@@ -300,7 +300,7 @@ command('resolves relative names, doubled and trailing slashes, and symbolic lin
     assert.ok(isMounted(path), name);
     await daemon.kill();
     const next = await startDaemon(undefined, name);
-    assert.match(next.log(), `${path}: took away the mount`);
+    assert.match(next.log(), `${path}: detached the mount`);
     assert.is((await run([process.execPath, EVENTFS, 'umount', name])).code, 0);
     assert.is(await next.ended, 0);
     assert.not(isMounted(path), name);

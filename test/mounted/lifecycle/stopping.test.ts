@@ -135,7 +135,7 @@ daemonSuite('leaves mounts of other processes in its place or over it alone', as
   assert.is(mountedAt(second.path)?.type, 'tmpfs');
   unmount(second.path, 0);
   const third = await startDaemon(undefined, second.path);
-  assert.match(third.log(), 'took away the mount');
+  assert.match(third.log(), 'detached the mount');
   await third.stop();
 });
 

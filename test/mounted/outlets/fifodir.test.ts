@@ -224,7 +224,7 @@ fifodir('is refused if it is missing, no directory, on FUSE or below the mount',
   );
   assert.match(
     await refused(['--source', 'none', '--fifodir', daemon.path]),
-    'it is on a FUSE mount',
+    'the directory is on a FUSE mount',
   );
   const path = mountPoint();
   chmodSync(path, 0o755);
@@ -238,7 +238,7 @@ fifodir('is refused if it is missing, no directory, on FUSE or below the mount',
     '--fifodir',
     path,
   ]);
-  assert.match(err, 'it would be below the mount');
+  assert.match(err, 'the path is below the mount');
   assert.is(code, 1);
 });
 

@@ -17,7 +17,7 @@ file('is replaced if its daemon was killed, and is refused if its daemon lives',
   const first = await startDaemon(['--source', 'none', '--socket', path]);
   assert.match(
     await refused(['--source', 'none', '--socket', path]),
-    `${path}: somebody listens there (another server has it`,
+    `${path}: another server listens on this socket; eventfs refuses to start (stop that server`,
   );
   assert.ok(existsSync(path), 'the refused daemon has removed the file');
   await first.kill();
@@ -69,11 +69,11 @@ file(
     writeFileSync(plain, 'mine');
     assert.match(
       await refused(['--source', 'none', '--socket', plain]),
-      'a file that is no socket',
+      'the file is not a socket',
     );
     assert.match(
       await refused(['--source', 'none', '--socket', join(scratch, 'no/such')]),
-      'its directory is not there',
+      'its directory does not exist',
     );
     assert.match(
       await refused(['--source', 'none', '--socket', join(scratch, 'x'.repeat(120))]),
@@ -91,7 +91,7 @@ file(
       '--fd-socket',
       `${below}/s`,
     ]);
-    assert.match(err, 'it would be below the mount');
+    assert.match(err, 'the path is below the mount');
     assert.is(code, 1);
   },
 );

@@ -106,7 +106,7 @@ large('drops a datagram that is larger than a slot, and logs its length', async 
     `the daemon did not count it: ${daemon.log()}`,
   );
   await until(
-    () => daemon.log().includes(`dropped a uevent of udev's: it has ${length} bytes\n`),
+    () => daemon.log().includes(`dropped one of udev's uevents: it has ${length} bytes\n`),
     `the daemon did not log its length: ${daemon.log()}`,
   );
   assert.is(reader.text, '');

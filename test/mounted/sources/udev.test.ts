@@ -195,7 +195,7 @@ udev(
     await until(() => lines().length >= bad.length, 'the daemon did not log all');
     assert.is(lines().length, bad.length, lines().join('\n'));
     for (const line of lines())
-      assert.match(line, /^eventfs: mount: dropped a uevent of udev's: (its?|a line) /);
+      assert.match(line, /^eventfs: mount: dropped one of udev's uevents: (its?|a line) /);
     await send(properties('/devices/u/good', lastSeqnum() + 12));
     await until(
       () => about(reader.records, '/devices/u/good').length === 1,

@@ -33,7 +33,7 @@ refused.after(async () => {
 
 /** @returns how many refused replies the daemon has logged */
 const complaints = (): number =>
-  daemon.log().split('the kernel refused the reply: EINVAL\n').length - 1;
+  daemon.log().split('the kernel rejected the reply: EINVAL\n').length - 1;
 
 for (const [name, what] of [
   ['user.longer', 'that is longer than its header says'],

@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { errnoName } from '../../../fs/shared/errors.js';
 import { FUSE_ROOT_ID, Opcode } from '../../../fs/fuse/abi.js';
-import { describeReply, describeRequest } from '../../../fs/fuse/describe.js';
+import { describeReply } from '../../../fs/fuse/describe/reply.js';
+import { describeRequest } from '../../../fs/fuse/describe/request.js';
 import { OPERATIONS, operationOf } from '../../../fs/fuse/opcodes.js';
 import { runs } from '../../support/budget.js';
 import type { OpcodeName } from '../../support/connection.js';
@@ -170,10 +171,13 @@ pair('has two lines, and a refusal has its reason', () => {
     refused('FUSE_GETATTR', 2 ** 40, encode('fuse_getattr_in', {})),
     '<- # ESTALE (it has ended, with its owner or by rmdir)',
   );
-  assert.is(refused('FUSE_FLUSH', own, Buffer.alloc(24)), '<- # ENOSYS (it is not served)');
+  assert.is(
+    refused('FUSE_FLUSH', own, Buffer.alloc(24)),
+    '<- # ENOSYS (eventfs does not support it)',
+  );
   assert.is(
     refused('FUSE_MKDIR', FUSE_ROOT_ID, Buffer.alloc(3)),
-    '<- # EIO (it has only 3 bytes behind its header)',
+    '<- # EIO (the request has only 3 bytes behind its header)',
   );
   assert.match(
     refused('FUSE_LOOKUP', kernel.lookup(FUSE_ROOT_ID, 'match').nodeid, cstring('SUBSYSTEM=')),
@@ -202,14 +206,15 @@ pair('has a line when a read is parked, and one for its reply later', () => {
     words(second.unique % 2 ** 32, Math.floor(second.unique / 2 ** 32)),
   );
   assert.is(
-    lines.filter((text) => text.includes(`#${second.unique} EINTR (a signal came for the reader)`))
-      .length,
+    lines.filter((text) =>
+      text.includes(`#${second.unique} EINTR (a signal interrupted the reader)`),
+    ).length,
     1,
   );
   assert.is(lines.at(-1)!.replace(/#\d+/, '#'), '<- # (no reply)');
   const idle = kernel.open(stream, O_NONBLOCK);
   assert.throws(() => kernel.read(idle, 4096, 0, O_NONBLOCK));
-  assert.match(lines.at(-1)!, /EAGAIN \(no event has come yet/);
+  assert.match(lines.at(-1)!, /EAGAIN \(no event to read yet/);
   kernel.close();
 });
 

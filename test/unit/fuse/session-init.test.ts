@@ -281,7 +281,7 @@ session('refuses a kernel before 7.31 with EPROTO, and logs the reason once', ()
     });
     assert.is(own.minor, -1);
     assert.is(warnings.length, 1);
-    assert.match(warnings[0], `FUSE ${major}.${minor};`);
+    assert.match(warnings[0], `FUSE ${major}.${minor},`);
   }
 });
 

@@ -78,12 +78,15 @@ libudev('may have a longer header, and bytes behind its properties', () => {
 
 libudev('is refused if its header is wrong', () => {
   const good = 'ACTION=add\0DEVPATH=/x\0';
-  assert.match(refusal(Buffer.alloc(0)), 'fewer than a header');
-  assert.match(refusal(message(good).subarray(0, LIBUDEV_HEADER_BYTES - 1)), 'fewer than a header');
+  assert.match(refusal(Buffer.alloc(0)), "fewer than libudev's header");
+  assert.match(
+    refusal(message(good).subarray(0, LIBUDEV_HEADER_BYTES - 1)),
+    "fewer than libudev's header",
+  );
   assert.match(refusal(message(good, { prefix: 'libudeb\0' })), 'does not begin with libudev');
   assert.match(refusal(message(good, { prefix: 'libudevx' })), 'does not begin with libudev');
   assert.match(refusal(message(good, { magic: 0xcafefeed })), 'magic is 0xcafefeed');
-  assert.match(refusal(message(good, { size: 39 })), 'header claims 39');
+  assert.match(refusal(message(good, { size: 39 })), 'header states 39');
   assert.match(refusal(message(good, { off: 0 })), 'begin at 0');
   assert.match(refusal(message(good, { off: 39 })), 'begin at 39');
   assert.match(refusal(message(good, { off: 4000 })), 'begin at 4000');

@@ -5,50 +5,61 @@
  * The notifier finds ghosts, the directories of dead owners, and removes them. It finds no event
  * that it has to announce: a file that exists can't be made (fs/tree/inotify-queue.ts).
  */
-import { Errno, NOT_FOUND } from '../../shared/errors.js';
-import { DONE } from '../../fuse/opcodes.js';
-import type { Outcome, Reply } from '../../fuse/reply.js';
-import type { Request } from '../../fuse/request.js';
-import type { SpecialCaller } from '../../fuse/session.js';
-import { EventDirectory } from '../../tree/nodes/event-directory.js';
-import { EventFile } from '../../tree/nodes/event-file.js';
-import { WrittenEvent } from '../../tree/written-event.js';
-import { NAME_MAX, NAME_TOO_LONG } from '../common/calls.js';
-import { TreeHandlers } from './handlers.js';
+import { Errno, NOT_FOUND } from '../../../shared/errors.js';
+import { DONE, type Handlers } from '../../../fuse/opcodes.js';
+import type { Outcome, Reply } from '../../../fuse/reply.js';
+import type { Request } from '../../../fuse/request.js';
+import type { SpecialCaller } from '../../../fuse/session.js';
+import { EventDirectory } from '../../../tree/nodes/event-directory.js';
+import { EventFile } from '../../../tree/nodes/event-file.js';
+import type { Tree } from '../../../tree/tree.js';
+import { WrittenEvent } from '../../../tree/written-event.js';
+import { NAME_MAX, NAME_TOO_LONG } from '../../common/calls.js';
+import { directoryOf, nameOf, replyEntry } from './operands.js';
 
 /** The reasons of errors. */
-const TO_BE_MADE = 'the helper is to make it';
-const TAKEN = 'the event has been taken meanwhile';
+const TO_BE_MADE = 'the notifier has to make the event';
+const POPPED = 'a process has popped the event since';
 
 /** Serves the requests of the notifier. */
-export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller {
+export class InotifyHelperHandlers implements SpecialCaller {
+  readonly handlers: Handlers;
+
+  /** @param others the handlers of other processes' requests; most of them serve the notifier too */
+  constructor(
+    private readonly tree: Tree,
+    others: Handlers,
+  ) {
+    this.handlers = {
+      ...others,
+      lookup: this.#lookup.bind(this),
+      mknod: this.#mknod.bind(this),
+      rmdir: this.#rmdir.bind(this),
+    };
+  }
+
   /** The notifier's PID; -1 while there is none. */
   get pid(): number {
     return this.tree.inotify.helper;
-  }
-
-  /** The handlers of the notifier's requests. */
-  get handlers(): this {
-    return this;
   }
 
   /**
    * Replies fuse_entry_out of a ghost or a file. Fails with ENOENT for an event that the notifier
    * has to make, and with EALREADY for an event that a process has popped since.
    */
-  override lookup(request: Request, reply: Reply): Outcome {
+  #lookup(request: Request, reply: Reply): Outcome {
     const { inotify } = this.tree;
-    const directory = this.directory(request);
+    const directory = directoryOf(this.tree, request);
     const name = request.name();
     if (name.length > NAME_MAX) return reply.refuse(Errno.ENAMETOOLONG, NAME_TOO_LONG);
     // After EALREADY the notifier does not try mknod(2).
     if (directory instanceof EventDirectory)
       return inotify.isUnmade(directory, name)
         ? reply.refuse(Errno.ENOENT, TO_BE_MADE)
-        : reply.refuse(Errno.EALREADY, TAKEN);
+        : reply.refuse(Errno.EALREADY, POPPED);
     const node = inotify.ghost(name) ?? directory.lookup(name);
     if (node === undefined) return reply.refuse(Errno.ENOENT, NOT_FOUND);
-    this.entry(reply, node);
+    replyEntry(this.tree, reply, node);
     return DONE;
   }
 
@@ -56,18 +67,18 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
    * Replies fuse_entry_out of an event that exists already. The kernel then raises IN_CREATE. Fails
    * with ENOENT if a process has popped the event since.
    */
-  override mknod(request: Request, reply: Reply): Outcome {
+  #mknod(request: Request, reply: Reply): Outcome {
     const { inotify } = this.tree;
-    const directory = this.directory(request);
+    const directory = directoryOf(this.tree, request);
     request.skip(16); // mode, rdev, umask, padding
-    const name = this.name(request);
+    const name = nameOf(request);
     if (!(directory instanceof EventDirectory) || !inotify.made(directory, name))
-      return reply.refuse(Errno.ENOENT, TAKEN);
+      return reply.refuse(Errno.ENOENT, POPPED);
     const node = directory.lookup(name);
     if (!(node instanceof EventFile) || node.event instanceof WrittenEvent)
-      return reply.refuse(Errno.ENOENT, TAKEN);
+      return reply.refuse(Errno.ENOENT, POPPED);
     inotify.wasRaised(directory);
-    this.entry(reply, node);
+    replyEntry(this.tree, reply, node);
     return DONE;
   }
 
@@ -75,10 +86,10 @@ export class InotifyHelperHandlers extends TreeHandlers implements SpecialCaller
    * Removes a ghost. Empty reply; fails with ENOTEMPTY for anything else. ENOENT would drop a new
    * directory of that name from the kernel's cache.
    */
-  override rmdir(request: Request, reply: Reply): Outcome {
-    this.directory(request);
-    return this.tree.inotify.removeGhost(this.name(request))
+  #rmdir(request: Request, reply: Reply): Outcome {
+    directoryOf(this.tree, request);
+    return this.tree.inotify.removeGhost(nameOf(request))
       ? DONE
-      : reply.refuse(Errno.ENOTEMPTY, 'it is no ghost');
+      : reply.refuse(Errno.ENOTEMPTY, 'not a ghost');
   }
 }

@@ -1,11 +1,13 @@
 /** Writes the trace of requests: one line for each request, and one for its reply. */
-import { NOT_FOUND, errnoName } from '../shared/errors.js';
-import type { TraceLine } from '../shared/trace.js';
-import { Size } from './abi.js';
-import { type RequestHeader, describeReply, describeRequest, headerOf } from './describe.js';
+import { NOT_FOUND, errnoName } from '../../shared/errors.js';
+import type { TraceLine } from '../../shared/trace.js';
+import { Size } from '../abi.js';
 import { decimal } from './fields.js';
-import { operationOf } from './opcodes.js';
-import type { Reply } from './reply.js';
+import { type RequestHeader, headerOf } from './header.js';
+import { describeReply } from './reply.js';
+import { describeRequest } from './request.js';
+import { operationOf } from '../opcodes.js';
+import type { Reply } from '../reply.js';
 
 /** Writes a line for each request, each reply and each wake-up of pollers. */
 export class RequestTracer {

@@ -2,7 +2,7 @@
  * Reads the fields of a request or reply in order, for the trace. A missing field becomes `?`;
  * nothing throws.
  */
-import { quoted } from '../shared/escape.js';
+import { quoted } from '../../shared/escape.js';
 
 const TWO_32 = 2 ** 32;
 /** The smallest upper half of a 64-bit number that JavaScript cannot hold exactly (2^53). */
