@@ -21,7 +21,7 @@
  * set a watch, and forgets the thread.
  */
 import type { Entry, Queue } from '../bus/queue.js';
-import type { Directory } from './nodes/node.js';
+import type { Directory } from './nodes/directory.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
 /**

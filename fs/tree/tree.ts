@@ -15,12 +15,12 @@ import { descriptorRefusals } from '../owners/process.js';
 import type { TreeContext, TreeSettings } from './context.js';
 import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
-import { EVENT_DIRECTORY_INODES } from './nodes/event-directory.js';
+import { EVENT_DIRECTORY_INODES } from './nodes/fixed/fixed-names.js';
 import type { FilterHost } from './filter-charge.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
+import { Directory } from './nodes/directory.js';
 import {
-  Directory,
   FOREVER,
   type FileHandle,
   type Handle,
@@ -167,7 +167,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    */
   addSticky(name: string, mode: number): void {
     const daemon = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, pid: process.pid };
-    this.root.mkdir(name, mode, daemon).makeSticky();
+    this.root.mkdir(name, mode, daemon).setSticky(true);
   }
 
   // ---- events
@@ -270,8 +270,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * @returns the number
    */
   enter(handle: Handle, account: QuotaAccount, heap: number): FileHandle {
-    handle.account = account;
-    handle.heap = heap;
+    handle.chargedTo(account, heap);
     handle.node.opens++;
     const free = this.#freeHandles.pop();
     if (free === undefined) return (this.#handles.push(handle) - 1) as FileHandle;

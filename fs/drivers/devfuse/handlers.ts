@@ -23,10 +23,10 @@ import type { Request } from '../../fuse/request.js';
 import { EventDirectory } from '../../tree/nodes/event-directory.js';
 import { EventFile } from '../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../tree/nodes/log-directory.js';
+import { Directory } from '../../tree/nodes/directory.js';
 import {
   APPEND,
   type AttributeChanges,
-  Directory,
   FOREVER,
   type FileHandle,
   Handle,

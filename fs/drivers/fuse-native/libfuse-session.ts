@@ -14,7 +14,8 @@ import { Errno, FsError, NOT_FOUND, errnoName } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/logger.js';
 import type { TraceLine } from '../../shared/trace.js';
-import type { Attributes, Listing } from '../../tree/nodes/node.js';
+import type { Attributes } from '../../tree/nodes/attributes.js';
+import type { Listing } from '../../tree/nodes/directory.js';
 import { type PathCalls, toUtf8 } from './path-calls.js';
 
 /** The addon of fuse-native, as far as eventfs uses it. */

@@ -10,14 +10,13 @@ import { Errno, FsError, NOT_FOUND } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
+import { Directory, type Listing } from '../../tree/nodes/directory.js';
 import {
   APPEND,
   type AttributeChanges,
   type Attributes,
-  Directory,
   type FileHandle,
   type Handle,
-  type Listing,
   type Node,
   emptyAttributes,
 } from '../../tree/nodes/node.js';

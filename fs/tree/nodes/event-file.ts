@@ -78,15 +78,11 @@ export class EventFile extends Node implements Entry {
   attributes(to: Attributes): void {
     const { event } = this;
     const owned = event instanceof WrittenEvent ? event : this.directory;
-    to.ino = event.ino;
-    to.size = event.length;
-    to.mode = this.mode;
-    to.nlink = event.links;
-    to.uid = owned.uid;
-    to.gid = owned.gid;
-    to.atime = event instanceof WrittenEvent ? event.accessed : event.time;
-    to.mtime = event.time;
-    to.ctime = event instanceof WrittenEvent ? event.changed : event.time;
+    const { time } = event;
+    to.setFile(event.ino, this.mode, event.links, event.length);
+    to.setOwner(owned.uid, owned.gid);
+    if (event instanceof WrittenEvent) to.setTimes(event.accessed, time, event.changed);
+    else to.setTimes(time, time, time);
   }
 
   /**

@@ -6,7 +6,7 @@ import type { Caller } from '../../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
-import { StatusFile } from './text-file.js';
+import { StatusFile } from './fixed/text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
 

@@ -3,10 +3,10 @@
  * earlier one links the kept events from between the two into the queue, before all others:
  * `echo 1041 > .since`.
  */
-import { Errno, FsError } from '../../shared/errors.js';
-import type { Timestamp } from '../../bus/event.js';
-import type { SeqNum } from '../../uevent/text.js';
-import type { AttributeChanges, Handle } from './node.js';
+import { Errno, FsError } from '../../../shared/errors.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { SeqNum } from '../../../uevent/text.js';
+import type { AttributeChanges, Handle } from '../node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
 const SEQNUM = /^\s*(\d{1,15})\s*$/;

@@ -2,16 +2,16 @@
  * `.filter`: the filter of a process directory. A write replaces the filter; an append adds
  * alternatives to it.
  */
-import { Errno, FsError } from '../../shared/errors.js';
-import type { Timestamp } from '../../bus/event.js';
-import type { Caller } from '../../owners/owners.js';
-import { EVERYTHING, parse } from '../filter-charge.js';
-import { APPEND, type AttributeChanges, type Handle } from './node.js';
-import type { QuotaAccount } from '../quota.js';
-import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
+import { Errno, FsError } from '../../../shared/errors.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { Caller } from '../../../owners/owners.js';
+import { EVERYTHING, parse } from '../../filter-charge.js';
+import { APPEND, type AttributeChanges, type Handle } from '../node.js';
+import type { QuotaAccount } from '../../quota.js';
+import type { Filter, FilterLimits } from '../../../uevent/filter/filter.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
-import { LF } from '../../shared/ascii.js';
-import { O_TRUNC } from '../../shared/open-flags.js';
+import { LF } from '../../../shared/ascii.js';
+import { O_TRUNC } from '../../../shared/open-flags.js';
 
 const LINE_END = Uint8Array.of(LF);
 /** A text of up to this size is parsed at each write: that takes a millisecond. */
