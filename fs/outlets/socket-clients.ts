@@ -8,7 +8,7 @@
  * costs nothing.
  */
 import { FilterGroup, Cursor } from '../bus/cursor.js';
-import type { QuotaAccount } from '../tree/quota.js';
+import type { QuotaAccount } from '../tree/quota/account.js';
 
 /** The process at the other end of a connection, and its user (SO_PEERCRED). */
 export interface Peer {

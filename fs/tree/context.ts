@@ -7,7 +7,7 @@ import type { DrainCheck } from './drain-check.js';
 import type { InotifyQueue } from './inotify-queue.js';
 import type { Node, NodeId } from './nodes/node.js';
 import type { ReplyPort } from './ports.js';
-import type { QuotaLedger } from './quota.js';
+import type { QuotaLedger } from './quota/ledger.js';
 import type { Streams } from './streams/streams.js';
 import type { Turns } from './turns.js';
 import type { Logger } from '../shared/logger.js';

@@ -31,7 +31,8 @@ import {
 import { InotifyQueue } from './inotify-queue.js';
 import { PublishFile } from './nodes/publish-file.js';
 import { NO_PORT, type ReplyPort } from './ports.js';
-import { QuotaLedger, type QuotaAccount } from './quota.js';
+import type { QuotaAccount } from './quota/account.js';
+import { QuotaLedger } from './quota/ledger.js';
 import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';

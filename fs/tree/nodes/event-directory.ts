@@ -11,7 +11,7 @@ import { inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
 import type { DotFileHost } from './fixed/text-file.js';
 import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
 import type { WatchCandidates, WatchedDirectory } from '../inotify-queue.js';
-import type { QuotaLedger } from '../quota.js';
+import type { QuotaLedger } from '../quota/ledger.js';
 import { SpecialFiles } from './special-files.js';
 import type { TreeContext } from '../context.js';
 

@@ -11,7 +11,7 @@ import type { StatusLines } from '../../shared/status-lines.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { TreeContext } from '../context.js';
 import type { Ghost } from '../inotify-queue.js';
-import type { QuotaAccount } from '../quota.js';
+import type { QuotaAccount } from '../quota/account.js';
 import { QueueStreamFile } from '../streams/queue-stream.js';
 import type { Task } from '../turns.js';
 import { WrittenEvent } from '../written-event.js';

@@ -11,7 +11,7 @@ import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import { Listener } from '../../../fs/outlets/listener.js';
 import { type Deliver, SocketOutlet } from '../../../fs/outlets/socket.js';
-import { QuotaLedger } from '../../../fs/tree/quota.js';
+import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
 import { Reader, compile, killClients, valuesOf } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
 import { collecting } from '../../support/logger.js';

@@ -2,7 +2,12 @@
 import { HANDLE_BYTES, QUEUE_STREAM_PRICE } from '../../../fs/tree/prices.js';
 import * as assert from 'uvu/assert';
 import { FILTER_LIMITS, Filter, type FilterLimits } from '../../../fs/uevent/filter/filter.js';
-import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type Quotas } from '../../../fs/tree/quota.js';
+import {
+  type Bounds,
+  DEFAULT_QUOTAS,
+  NO_BOUNDS,
+  type Quotas,
+} from '../../../fs/tree/quota/bounds.js';
 import {
   type By,
   Child,

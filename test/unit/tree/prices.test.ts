@@ -14,7 +14,7 @@ import { Owner, Owners } from '../../../fs/owners/owners.js';
 import type { Pid } from '../../../fs/owners/process.js';
 import type { FileHandle, Handle, Node } from '../../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../../fs/tree/nodes/process-directory.js';
-import { NO_BOUNDS } from '../../../fs/tree/quota.js';
+import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { Tree } from '../../../fs/tree/tree.js';
 import { suite } from '../../support/suite.js';
 

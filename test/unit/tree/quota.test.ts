@@ -1,13 +1,9 @@
 /** The ledger: who holds how much, recounted, and who is refused when that is too much. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import {
-  type Bounds,
-  QuotaLedger,
-  NO_BOUNDS,
-  type Quotas,
-  type QuotaAccount,
-} from '../../../fs/tree/quota.js';
+import type { QuotaAccount } from '../../../fs/tree/quota/account.js';
+import { type Bounds, NO_BOUNDS, type Quotas } from '../../../fs/tree/quota/bounds.js';
+import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
 import { ITEMS } from '../../../fs/shared/quota-items.js';
 import { EventFile } from '../../../fs/tree/nodes/event-file.js';
 import {

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { FUSE_POLL_SCHEDULE_NOTIFY } from '../../../fs/fuse/abi.js';
 import { PAYLOAD_BYTES } from '../../../fs/fuse/session.js';
-import { NO_BOUNDS } from '../../../fs/tree/quota.js';
+import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { runs } from '../../support/budget.js';
 import { type By, Child, MemoryKernel, O_NONBLOCK, type Pending } from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';

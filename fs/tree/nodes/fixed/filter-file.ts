@@ -7,7 +7,7 @@ import type { Timestamp } from '../../../bus/event.js';
 import type { Caller } from '../../../owners/owners.js';
 import { EVERYTHING, parse } from '../../filter-charge.js';
 import { APPEND, type AttributeChanges, type Handle } from '../node.js';
-import type { QuotaAccount } from '../../quota.js';
+import type { QuotaAccount } from '../../quota/account.js';
 import type { Filter, FilterLimits } from '../../../uevent/filter/filter.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 import { LF } from '../../../shared/ascii.js';

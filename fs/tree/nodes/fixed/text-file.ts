@@ -5,7 +5,8 @@ import type { Caller } from '../../../owners/owners.js';
 import { FixedNode, type FixedNodeHost } from './fixed-node.js';
 import { type Attributes, FileType, Handle, Node } from '../node.js';
 import { textHeap } from '../../prices.js';
-import type { QuotaLedger, QuotaAccount } from '../../quota.js';
+import type { QuotaAccount } from '../../quota/account.js';
+import type { QuotaLedger } from '../../quota/ledger.js';
 import type { StatusLines } from '../../../shared/status-lines.js';
 
 /** The directory that a dot file is in. */

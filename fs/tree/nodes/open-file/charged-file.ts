@@ -1,7 +1,7 @@
 /** The charge for an open file. */
 import { MAX_EVENT_BYTES } from '../../../uevent/text.js';
 import { restHeap } from '../../prices.js';
-import type { QuotaAccount } from '../../quota.js';
+import type { QuotaAccount } from '../../quota/account.js';
 
 /** An open file that an account is charged for. */
 export abstract class ChargedFile {

@@ -3,7 +3,7 @@ import { type Entry, type Queue, heapOf } from '../../../bus/queue.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import { LINK_BYTES, directoryPrice } from '../../prices.js';
-import type { QuotaAccount } from '../../quota.js';
+import type { QuotaAccount } from '../../quota/account.js';
 import { EventFile } from '../event-file.js';
 import type { Node } from '../node.js';
 import { SpecialFile } from '../special-file.js';

@@ -6,7 +6,7 @@ import { Errno, FsError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import type { TreeContext } from '../../context.js';
 import { WRITTEN_EVENT_BYTES } from '../../prices.js';
-import type { QuotaAccount } from '../../quota.js';
+import type { QuotaAccount } from '../../quota/account.js';
 import { WrittenEvent } from '../../written-event.js';
 import {
   type AttributeChanges,
