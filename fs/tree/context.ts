@@ -4,7 +4,7 @@ import type { QueueLimits } from '../bus/queue.js';
 import type { FilterLimits } from '../uevent/filter/filter.js';
 import type { Deliveries } from './deliveries.js';
 import type { DrainCheck } from './drain-check.js';
-import type { InotifyQueue } from './inotify-queue.js';
+import type { InotifyQueue } from './inotify/inotify-queue.js';
 import type { Node, NodeId } from './nodes/node.js';
 import type { ReplyPort } from './ports.js';
 import type { QuotaLedger } from './quota/ledger.js';

@@ -28,7 +28,7 @@ import {
   type NodeId,
   ROOT_ID,
 } from './nodes/node.js';
-import { InotifyQueue } from './inotify-queue.js';
+import { InotifyQueue } from './inotify/inotify-queue.js';
 import { PublishFile } from './nodes/publish-file.js';
 import { NO_PORT, type ReplyPort } from './ports.js';
 import type { QuotaAccount } from './quota/account.js';

@@ -10,7 +10,7 @@ import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
 import { inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
 import type { DotFileHost } from './fixed/text-file.js';
 import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
-import type { WatchCandidates, WatchedDirectory } from '../inotify-queue.js';
+import { WatchState, type WatchedDirectory } from '../inotify/watch-state.js';
 import type { QuotaLedger } from '../quota/ledger.js';
 import { SpecialFiles } from './special-files.js';
 import type { TreeContext } from '../context.js';
@@ -38,19 +38,7 @@ export abstract class EventDirectory
    * process has done so.
    */
   protected listedTo = -1;
-  /**
-   * The watch candidates. Set once a thread that may watch the directory has asked for its
-   * attributes: then delivered events have to be announced.
-   */
-  candidates: WatchCandidates | null = null;
-  /**
-   * The asker: the thread that last asked for the attributes, while it may be about to watch the
-   * directory; else -1. `askedMs` is the time when it asked (performance.now()).
-   */
-  asker = -1;
-  askedMs = 0;
-  /** The number of delivered events that inotify was told of. */
-  noticed = 0;
+  #watch: WatchState | null = null;
 
   /** @param queue the entries that the directory shows */
   constructor(
@@ -70,6 +58,15 @@ export abstract class EventDirectory
   /** The FIFOs, sockets and symlinks; null if a user has made none. */
   get specials(): SpecialFiles | null {
     return this.#specials;
+  }
+
+  /** What the daemon knows of the watches; null until a thread asks for the attributes. */
+  get watch(): WatchState | null {
+    return this.#watch;
+  }
+
+  startWatch(): WatchState {
+    return (this.#watch ??= new WatchState());
   }
 
   /** Returns the inode number of a fixed name. */
@@ -186,7 +183,7 @@ export abstract class EventDirectory
 
   /** Queues the newest event for the notifier, if a process may watch the directory. */
   announceNewest(): void {
-    if (this.candidates !== null || this.asker >= 0)
+    if (this.#watch !== null)
       this.context.inotify.announce(this, this.queue.entries.nextPosition - 1);
   }
 

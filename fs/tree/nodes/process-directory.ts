@@ -10,7 +10,7 @@ import { quoted } from '../../shared/escape.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { TreeContext } from '../context.js';
-import type { Ghost } from '../inotify-queue.js';
+import type { Ghost } from '../inotify/ghosts.js';
 import type { QuotaAccount } from '../quota/account.js';
 import { QueueStreamFile } from '../streams/queue-stream.js';
 import type { Task } from '../turns.js';
@@ -238,7 +238,7 @@ export class ProcessDirectory
 
   /**
    * Charges the memory that the ended directory keeps until the notifier has removed it
-   * (inotify-queue.ts).
+   * (fs/tree/inotify/ghosts.ts).
    */
   chargeGhost(): void {
     this.charge.chargeOwnMemory();
@@ -263,7 +263,7 @@ export class ProcessDirectory
       ['OVERFLOW', this.queue.limits.overflow ?? 'drop-oldest'],
       ['STREAMS', this.readers.opened],
       ['WAITING', this.readers.reads.size],
-      ['NOTICES', this.noticed],
+      ['NOTICES', this.watch?.raised ?? 0],
       ['FILTER', this.filter.text.replaceAll('\n', '; ')],
     ];
   }

@@ -1,6 +1,6 @@
 /**
  * inotify of what the daemon does by itself: IN_CREATE for each event that it delivers, IN_DELETE_SELF and IN_DELETE when
- * an owner dies, raised by the notifier (fs/tree/inotify-queue.ts). Debian's inotifywait, and a client of ours.
+ * an owner dies, raised by the notifier (fs/tree/inotify/inotify-queue.ts). Debian's inotifywait, and a client of ours.
  */
 import * as assert from 'uvu/assert';
 import {

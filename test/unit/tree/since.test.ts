@@ -261,7 +261,7 @@ withKernel('has inotify tell of what it brings in, and of nothing else', (kernel
   kernel.getattr(late); // as inotify_add_watch(2) does
   kernel.event(14);
   assert.match(kernel.tree.inotify.nextBatch()!.toString('latin1'), '\0N14\0');
-  kernel.tree.inotify.done([]);
+  kernel.tree.inotify.batchDone([]);
   write(kernel, 'late/.since', '11');
   const told: string[] = [];
   for (
@@ -275,7 +275,7 @@ withKernel('has inotify tell of what it brings in, and of nothing else', (kernel
         .split('\0')
         .filter((part) => part.startsWith('N')),
     );
-    kernel.tree.inotify.done([]);
+    kernel.tree.inotify.batchDone([]);
   }
   assert.equal(told, ['N12', 'N13']);
 });
