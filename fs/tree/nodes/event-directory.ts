@@ -4,7 +4,7 @@ import type { Entry, Queue } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Attributes } from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
-import { EventFile, type EventFileHost } from './event-file.js';
+import { EventFile, type EventFileHost, closeSomeEarly } from './event-file.js';
 import { listEnds, listEvents, listSpecials } from './event-listing.js';
 import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
 import { inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
@@ -14,6 +14,8 @@ import { WatchState, type WatchedDirectory } from '../inotify/watch-state.js';
 import type { QuotaLedger } from '../quota/ledger.js';
 import { SpecialFiles } from './special-files.js';
 import type { TreeContext } from '../context.js';
+
+const NO_ENTRY = 'no event and no special file has that name';
 
 /** A directory whose entries are the events of a queue. */
 export abstract class EventDirectory
@@ -50,7 +52,7 @@ export abstract class EventDirectory
     super(id, lifetime);
   }
 
-  /** The ledger that says who holds how much of the mount. */
+  /** The accounts of all users, of all groups and of the mount. */
   get ledger(): QuotaLedger {
     return this.context.ledger;
   }
@@ -65,6 +67,7 @@ export abstract class EventDirectory
     return this.#watch;
   }
 
+  /** Returns `watch`, made if it is null. */
   startWatch(): WatchState {
     return (this.#watch ??= new WatchState());
   }
@@ -151,7 +154,9 @@ export abstract class EventDirectory
       const file = this.#specials?.shift();
       if (file === undefined) {
         this.#specials = null;
-        return this.#closeSomeFiles(left);
+        if (this.#openFiles !== null && !closeSomeEarly(this.#openFiles, left)) return false;
+        this.#openFiles = null;
+        return true;
       }
       context.disown(file);
     }
@@ -205,17 +210,18 @@ export abstract class EventDirectory
   override unlink(name: string): void {
     const entry =
       name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
-    if (entry !== undefined) this.removeEntry(entry.name);
-    else if (this.#unlinkSpecial(name)) this.changed();
-    else if (this.#fixture(name) !== undefined)
-      throw new FsError(Errno.EPERM, 'a name that the directory always has cannot be removed');
-    else throw new FsError(Errno.ENOENT, 'nothing in the queue has that name');
+    if (entry !== undefined) return this.removeEntry(entry.name);
+    const file = this.#specials?.take(name);
+    if (file === undefined)
+      throw this.#fixture(name) === undefined
+        ? new FsError(Errno.ENOENT, NO_ENTRY)
+        : new FsError(Errno.EPERM, 'a name that the directory always has cannot be removed');
+    file.unlinked();
+    this.changed();
   }
 
   override whyNotFound(name: string): string {
-    return name === 'head' || name === 'tail'
-      ? 'the queue is empty'
-      : 'nothing in the queue has that name';
+    return name === 'head' || name === 'tail' ? 'the queue is empty' : NO_ENTRY;
   }
 
   /**
@@ -224,13 +230,6 @@ export abstract class EventDirectory
    * @throws FsError EPERM if no user may remove it
    */
   protected abstract removeEntry(name: string): void;
-
-  /** @returns whether there was such a special file */
-  #unlinkSpecial(name: string): boolean {
-    const file = this.#specials?.take(name);
-    file?.unlinked();
-    return file !== undefined;
-  }
 
   /** Returns the special files, for a file that the caller is about to add. */
   protected specialsToFill(): SpecialFiles {
@@ -245,23 +244,6 @@ export abstract class EventDirectory
   /** Runs when the last handle of a file is closed, or the file moves to another directory. */
   fileClosed(file: EventFile): void {
     this.#openFiles?.delete(file);
-  }
-
-  /**
-   * Frees events that only open files of this ended directory hold. No process can use them,
-   * because every request for such a file fails with ESTALE.
-   * @param most the most files
-   * @returns whether none is left
-   */
-  #closeSomeFiles(most: number): boolean {
-    let left = most;
-    for (const file of this.#openFiles ?? []) {
-      if (left-- === 0) return false;
-      this.#openFiles!.delete(file);
-      file.closeEarly();
-    }
-    this.#openFiles = null;
-    return true;
   }
 
   /** Runs after the contents have changed. */
