@@ -117,7 +117,10 @@ export class Owners {
     }
     if (pid <= 0 || pid > MAX_PID) throw new FsError(Errno.ESRCH, `no process can have PID ${pid}`);
     if (!isAtHome)
-      throw new FsError(Errno.EPERM, `${pid} is no ancestor of the caller in its PID namespace`);
+      throw new FsError(
+        Errno.EPERM,
+        `process ${pid} is no ancestor of the caller in the PID namespace of the caller`,
+      );
     const target = readStatus(pid);
     if (target === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     return this.#open(target.pid, () => this.#rights.maySignal(status, target.pid));

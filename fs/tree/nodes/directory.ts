@@ -54,7 +54,7 @@ export abstract class Directory extends Node {
    * @throws FsError EISDIR
    */
   override open(): Handle {
-    throw new FsError(Errno.EISDIR, 'a directory is not opened like a file');
+    throw new FsError(Errno.EISDIR, 'a directory cannot be opened as a file; use opendir');
   }
 
   /**
@@ -65,7 +65,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   create(_name: string, _mode: number, _flags: number, _caller: Caller): Handle {
-    throw new FsError(Errno.EPERM, 'no files can be made here');
+    throw new FsError(Errno.EPERM, 'files can be made only in a process directory');
   }
 
   /**
@@ -74,7 +74,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   mknod(_name: string, _mode: number, _caller: Caller): Node {
-    throw new FsError(Errno.EPERM, 'no files can be made here');
+    throw new FsError(Errno.EPERM, 'files can be made only in a process directory');
   }
 
   /**
@@ -83,7 +83,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   symlink(_name: string, _target: string, _caller: Caller): Node {
-    throw new FsError(Errno.EPERM, 'no symlinks can be made here');
+    throw new FsError(Errno.EPERM, 'symlinks can be made only in a process directory');
   }
 
   /**
@@ -93,7 +93,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   link(_name: string, _node: Node): Node {
-    throw new FsError(Errno.EPERM, 'no files can be made here');
+    throw new FsError(Errno.EPERM, 'files can be made only in a process directory');
   }
 
   /**
@@ -103,7 +103,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   rename(_name: string, _to: Directory, _newName: string, _noReplace: boolean): void {
-    throw new FsError(Errno.EPERM, 'nothing can be renamed here');
+    throw new FsError(Errno.EPERM, 'files can be renamed only in a process directory');
   }
 
   /**
@@ -112,7 +112,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   mkdir(_name: string, _mode: number, _caller: Caller): Directory {
-    throw new FsError(Errno.EPERM, 'no directories can be made here');
+    throw new FsError(Errno.EPERM, 'mkdir works only in the root of the mount');
   }
 
   /**
@@ -120,7 +120,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   unlink(_name: string): void {
-    throw new FsError(Errno.EPERM, 'nothing can be removed here');
+    throw new FsError(Errno.EPERM, 'this directory has no entry that can be removed');
   }
 
   /**
@@ -128,7 +128,7 @@ export abstract class Directory extends Node {
    * @throws FsError EPERM unless a class overrides this
    */
   rmdir(_name: string): void {
-    throw new FsError(Errno.EPERM, 'nothing can be removed here');
+    throw new FsError(Errno.EPERM, 'this directory has no entry that can be removed');
   }
 }
 

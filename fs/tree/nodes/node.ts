@@ -34,7 +34,7 @@ export const FOREVER = new Lifetime();
 
 /** The root's node id: FUSE_ROOT_ID. */
 export const ROOT_ID = 1 as NodeId;
-const NO_ATTRIBUTE = 'it has no attribute of that name';
+const NO_ATTRIBUTE = 'the file has no attribute of that name';
 
 /**
  * A file or directory that the kernel knows by number. An operation that a class does not override
@@ -84,7 +84,7 @@ export abstract class Node {
    * @throws FsError EPERM unless a class overrides this
    */
   change(_changes: AttributeChanges): void {
-    throw new FsError(Errno.EPERM, 'its attributes do not change');
+    throw new FsError(Errno.EPERM, 'the attributes of this file cannot be changed');
   }
 
   /** The memory that the daemon charges for one open file of this node, in bytes. */
@@ -108,7 +108,7 @@ export abstract class Node {
    * @throws FsError EINVAL unless the node is a symlink
    */
   readlink(): string {
-    throw new FsError(Errno.EINVAL, 'it is no symlink');
+    throw new FsError(Errno.EINVAL, 'the file is not a symlink');
   }
 
   /**
@@ -125,7 +125,7 @@ export abstract class Node {
    * @throws FsError EOPNOTSUPP for a name that has no meaning here
    */
   setXattr(_name: string, _value: string, _caller: Caller): void {
-    throw new FsError(Errno.EOPNOTSUPP, 'no such attribute here');
+    throw new FsError(Errno.EOPNOTSUPP, 'no attribute of that name can be set here');
   }
 
   /**
@@ -195,7 +195,7 @@ export abstract class Handle extends UringFile {
    * @throws FsError EINVAL unless a class overrides this
    */
   read(_offset: number, _sink: Sink): boolean {
-    throw new FsError(Errno.EINVAL, 'it can not be read');
+    throw new FsError(Errno.EINVAL, 'the file cannot be read');
   }
 
   /**
@@ -217,7 +217,7 @@ export abstract class Handle extends UringFile {
    * @throws FsError EINVAL unless a class overrides this
    */
   write(_bytes: Uint8Array, _start: number, _length: number, _offset: number): number {
-    throw new FsError(Errno.EINVAL, 'it can not be written');
+    throw new FsError(Errno.EINVAL, 'the file cannot be written');
   }
 
   /**
@@ -225,7 +225,7 @@ export abstract class Handle extends UringFile {
    * @throws FsError EAGAIN unless a class overrides this
    */
   park(_read: ParkedRead): void {
-    throw new FsError(Errno.EAGAIN, 'its reads never wait');
+    throw new FsError(Errno.EAGAIN, 'a read of this file never waits');
   }
 
   /** Ends the wait of a parked read that was interrupted. */

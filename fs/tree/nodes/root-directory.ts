@@ -87,7 +87,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
   override whyNotFound(name: string): string {
     const pid = pidOf(name);
     if (this.directories.get(name) !== undefined)
-      return 'a directory of that name gives way to the caller, whose PID it has';
+      return 'the directory of that name is hidden from the caller, whose PID it has';
     if (pid === undefined) return 'no directory has that name';
     return this.owners.isAlive(pid)
       ? `process ${pid} has made no directory of that name`

@@ -89,7 +89,7 @@ export class FilterFile extends DotFile<FilteredDirectory> {
   override change(changes: AttributeChanges): void {
     if (changes.size === 0) this.directory.setFilter(EVERYTHING);
     else if (changes.size !== undefined)
-      throw new FsError(Errno.EINVAL, 'a filter is cut to nothing or not at all');
+      throw new FsError(Errno.EINVAL, 'a filter can only be truncated to 0 bytes');
     else super.change(changes);
   }
 }
@@ -179,7 +179,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     if (offset !== 0) directory.parseUnparsed(); // a filter written through another open file
     const text = Buffer.from(offset === 0 ? '' : this.node.text, 'latin1');
     if (offset !== APPEND && offset !== text.length)
-      throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
+      throw new FsError(
+        Errno.EINVAL,
+        'a write to .filter must begin at offset 0 or at the end of the file',
+      );
     this.#length = this.#parsed = 0;
     this.#add(text, 0, text.length);
   }

@@ -68,7 +68,7 @@ class SinceHandle extends LiveTextHandle {
   override write(bytes: Uint8Array, start: number, length: number): number {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
     const found = SEQNUM.exec(text);
-    if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM, as in 1041');
+    if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM to .since, as in 1041');
     this.node.directory.replay(Number(found[1]) as SeqNum);
     return length;
   }
