@@ -3,7 +3,7 @@
  * streams of `match/`.
  */
 import { Filter } from '../../fs/uevent/filter/filter.js';
-import { DEFAULT_QUOTAS } from '../../fs/tree/quota.js';
+import { DEFAULT_QUOTAS } from '../../fs/tree/quota/bounds.js';
 import { eventText, publish } from '../../test/support/clients.js';
 import { type Daemon, Shell } from '../../test/support/daemon.js';
 import {

@@ -16,7 +16,7 @@ import {
   NO_BOUNDS,
   type QuotaRules,
   type Quotas,
-} from '../../tree/quota.js';
+} from '../../tree/quota/bounds.js';
 import { QUEUE_LIMITS } from '../../tree/tree.js';
 import { Document } from './document.js';
 import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';

@@ -5,7 +5,8 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
-import type { Directory, Node } from '../../tree/nodes/node.js';
+import type { Directory } from '../../tree/nodes/directory.js';
+import type { Node } from '../../tree/nodes/node.js';
 
 /** The longest name, in bytes (f_namelen of statfs(2)). */
 export const NAME_MAX = 255;

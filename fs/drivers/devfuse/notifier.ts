@@ -9,7 +9,7 @@ import { isSystemError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
-import type { InotifyQueue } from '../../tree/inotify-queue.js';
+import type { InotifyQueue } from '../../tree/inotify/inotify-queue.js';
 
 /** The notifier is restarted at most this often within RESTARTS_WINDOW_MS. */
 const MOST_RESTARTS = 5;
@@ -92,7 +92,7 @@ export class Notifier {
     if (child.pid === undefined) return; // spawn has failed, and emits `error` next
     this.#child = child;
     this.#isBusy = false;
-    this.inotify.helperStarted(child.pid);
+    this.inotify.notifierStarted(child.pid);
     this.trace.inotify?.(`the notifier is process ${child.pid}`);
     child.stdin!.on('error', () => undefined); // the notifier has died: `exit` reports it
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
@@ -114,7 +114,7 @@ export class Notifier {
   #retry(why: string): void {
     this.#child = null;
     this.#isBusy = true; // no batch is sent until a notifier runs
-    this.inotify.helperEnded();
+    this.inotify.notifierEnded();
     if (!this.#isLacking)
       this.logger.warn(`the notifier can't run yet, so inotify events come late: ${why}`);
     this.#isLacking = true;
@@ -127,7 +127,7 @@ export class Notifier {
 
   #restart(): void {
     this.#start();
-    this.inotify.again();
+    this.inotify.requeue();
     this.#sendNext();
   }
 
@@ -149,7 +149,7 @@ export class Notifier {
     if (this.#isOver) return;
     if (code === EXIT_TRY_LATER) return this.#retry(why);
     this.#child = null;
-    this.inotify.helperEnded();
+    this.inotify.notifierEnded();
     const nowMs = performance.now();
     this.#deathsMs.push(nowMs);
     if (
@@ -193,7 +193,7 @@ export class Notifier {
     this.trace.inotify?.(
       `<- done${quiet.length === 0 ? '' : `, no watcher of inode ${quiet.join(' ')}`}`,
     );
-    this.inotify.done(quiet);
+    this.inotify.batchDone(quiet);
     this.#sendNext();
   }
 }

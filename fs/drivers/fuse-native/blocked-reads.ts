@@ -7,8 +7,8 @@ import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { FOREVER, type Handle, type ParkedRead } from '../../tree/nodes/node.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
-import type { QuotaLedger } from '../../tree/quota.js';
 import { BufferSink } from './buffer-sink.js';
+import type { QuotaLedger } from '../../tree/quota/ledger.js';
 
 /**
  * How many reads may be parked at once. Further reads get EAGAIN. libfuse ends a thread if more

@@ -6,9 +6,9 @@
  * answers getxattr(2) with more bytes than were asked for, and unmounts by a shell command.
  */
 import type { Signal } from 'fuse-native';
-import type { Listing } from '../../tree/nodes/node.js';
 import { LibfuseMount } from './libfuse-mount.js';
 import { STAT_WORDS, fillStat, joined, sized, toUtf8 } from './values.js';
+import type { Listing } from '../../tree/nodes/directory.js';
 
 /** The operations of one mount by libfuse. */
 export class LibfuseSession extends LibfuseMount {

@@ -8,13 +8,7 @@
  */
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
-import type {
-  AttributeChanges,
-  Attributes,
-  FileHandle,
-  Listing,
-  Node,
-} from '../../tree/nodes/node.js';
+import type { AttributeChanges, Attributes, FileHandle, Node } from '../../tree/nodes/node.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import type { Tree } from '../../tree/tree.js';
 import { NAME_MAX, STATFS_BLOCK_BYTES, refuseTarget, setXattr } from '../common/calls.js';
@@ -23,6 +17,7 @@ import { attributesOf, ownerOf, writerOf } from './attributes.js';
 import type { OpenFiles } from './open-files.js';
 import { Paths } from './paths.js';
 import { toBytes, toUtf8 } from './values.js';
+import type { Listing } from '../../tree/nodes/directory.js';
 
 /** An id that chown(2) leaves as it is. */
 const UNCHANGED = 0xffffffff;

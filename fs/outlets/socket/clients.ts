@@ -9,7 +9,7 @@
  */
 import { Cursor } from '../../bus/readers/cursor.js';
 import { FilterGroup } from '../../bus/readers/filter-group.js';
-import type { QuotaAccount } from '../../tree/quota.js';
+import type { QuotaAccount } from '../../tree/quota/account.js';
 
 /** The process at the other end of a connection, and its user (SO_PEERCRED). */
 export interface Peer {

@@ -7,9 +7,9 @@ import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
 import { Handle, type ParkedRead, Poll } from '../nodes/node.js';
 import { QUEUE_STREAM_PRICE } from '../prices.js';
-import type { QuotaAccount } from '../quota.js';
+import type { QuotaAccount } from '../quota/account.js';
 import { STREAM_BYTES } from './streams.js';
-import { DotFile, type DotFileHost } from '../nodes/text-file.js';
+import { DotFile, type DotFileHost } from '../nodes/fixed/text-file.js';
 import { Waiters } from './waiters.js';
 
 /** A directory with a queue that a process can read. */

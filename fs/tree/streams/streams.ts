@@ -22,7 +22,8 @@ import {
   Poll,
 } from '../nodes/node.js';
 import { streamPrice } from '../prices.js';
-import type { QuotaLedger, QuotaAccount } from '../quota.js';
+import type { QuotaAccount } from '../quota/account.js';
+import type { QuotaLedger } from '../quota/ledger.js';
 import { RootFile } from '../nodes/root-file.js';
 import { type StatusLine, type StatusLines, subscriberText } from '../../shared/status-lines.js';
 import { Waiters } from './waiters.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { DEFAULT_CONFIG, readConfig } from '../../../fs/daemon/config/config.js';
 import { oneOf } from '../../../fs/daemon/config/kinds.js';
-import { NO_BOUNDS } from '../../../fs/tree/quota.js';
+import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { UsageError } from '../../../fs/shared/errors.js';
 import { EVENTFS, PROJECT, mountPoint, run, startDaemon } from '../../support/daemon.js';
 import { statusOf } from '../../support/clients.js';

@@ -101,7 +101,11 @@ helper(
         /missing: No such file or directory \(try mkdir -p .*\)\n$/,
         111,
       ],
-      [['/proc', '-o', 'source=none'], /^eventfs: mount: \/proc: proc is mounted here, not eventfs/, 1],
+      [
+        ['/proc', '-o', 'source=none'],
+        /^eventfs: mount: \/proc: proc is mounted here, not eventfs/,
+        1,
+      ],
       [
         [path, '-o', 'source=none,config=/nowhere/eventfs.toml'],
         /^eventfs: mount: \/nowhere\/eventfs.toml: No such file/,

@@ -416,7 +416,10 @@ udev(
     );
     assert.is(await stale.stop(), 0);
     const err = await refused(['--source', 'none', '--udev'], [...apart.enter]);
-    assert.match(err, `${CONTROL}: another server listens on this socket; eventfs refuses to start (stop udevd`);
+    assert.match(
+      err,
+      `${CONTROL}: another server listens on this socket; eventfs refuses to start (stop udevd`,
+    );
     assert.ok(existsSync(at(CONTROL)), 'the refused daemon has removed the socket');
   },
 );

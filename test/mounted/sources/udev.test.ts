@@ -330,8 +330,14 @@ both('is counted in .status for each source', () => {
 
 both('needs known sources: an unknown name, and none beside another, are refused', async () => {
   assert.match(await refused(['--source', 'mdev']), 'Use kernel, udev or none');
-  assert.match(await refused(['--source', 'none', '--source', 'udev']), 'Use none without any other source');
-  assert.match(await refused(['--source', 'kernel', '--source', 'none']), 'Use none without any other source');
+  assert.match(
+    await refused(['--source', 'none', '--source', 'udev']),
+    'Use none without any other source',
+  );
+  assert.match(
+    await refused(['--source', 'kernel', '--source', 'none']),
+    'Use none without any other source',
+  );
 });
 
 both.run();

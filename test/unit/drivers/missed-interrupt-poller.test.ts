@@ -9,7 +9,8 @@ import { MissedInterruptPoller } from '../../../fs/drivers/devfuse/io-uring/miss
 import { ParkedReads } from '../../../fs/drivers/devfuse/parked-reads.js';
 import { InHeader } from '../../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../../fs/tree/nodes/node.js';
-import { QuotaLedger, NO_BOUNDS } from '../../../fs/tree/quota.js';
+import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
+import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
 import { childrenOf, stateOf } from '../../support/actor.js';
 import { until } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';

@@ -161,7 +161,7 @@ pair('has two lines, and a refusal has its reason', () => {
   assert.is(refused('FUSE_LOOKUP', own, cstring('head')), '<- # ENOENT (the queue is empty)');
   assert.is(
     refused('FUSE_LOOKUP', own, cstring('7')),
-    '<- # ENOENT (nothing in the queue has that name)',
+    '<- # ENOENT (no event and no special file has that name)',
   );
   assert.is(
     refused('FUSE_LOOKUP', own, cstring('x'.repeat(256))),
@@ -169,7 +169,7 @@ pair('has two lines, and a refusal has its reason', () => {
   );
   assert.is(
     refused('FUSE_GETATTR', 2 ** 40, encode('fuse_getattr_in', {})),
-    '<- # ESTALE (it has ended, with its owner or by rmdir)',
+    '<- # ESTALE (the directory has ended, with its owner or by rmdir)',
   );
   assert.is(
     refused('FUSE_FLUSH', own, Buffer.alloc(24)),

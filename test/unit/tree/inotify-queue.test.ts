@@ -1,4 +1,4 @@
-/** The inotify queue (fs/tree/inotify-queue.ts) on the tree in memory, without a notifier. */
+/** The inotify queue (fs/tree/inotify/inotify-queue.ts) on the tree in memory, without a notifier. */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../fs/fuse/abi.js';
 import type { EventDirectory } from '../../../fs/tree/nodes/event-directory.js';
@@ -18,7 +18,7 @@ const MOST_NAMES = 256;
 function withKernel(sentence: string, body: (kernel: MemoryKernel) => void): void {
   notices(sentence, () => {
     const kernel = MemoryKernel.started();
-    kernel.tree.inotify.helperStarted(HELPER);
+    kernel.tree.inotify.notifierStarted(HELPER);
     kernel.tree.inotify.attach(() => undefined);
     try {
       body(kernel);
@@ -47,7 +47,7 @@ function batch(kernel: MemoryKernel): { askers: number[]; names: string[]; direc
 
 /** Completes a batch, and reports no watcher. */
 function done(kernel: MemoryKernel, quiet: readonly number[] = []): void {
-  kernel.tree.inotify.done(quiet);
+  kernel.tree.inotify.batchDone(quiet);
 }
 
 /** Makes the requests of inotify_add_watch(2) and stat(2). */
@@ -134,10 +134,10 @@ withKernel(
     for (let n = 2; n <= 5 * limits.events; n++) {
       publish(kernel, n, n);
       if (n % 100 === 0) ask(kernel, directory, OTHER + n);
-      most = Math.max(most, one(kernel).candidates!.pending.length);
+      most = Math.max(most, one(kernel).watch!.candidates!.pending.length);
     }
     assert.ok(most <= 2 * limits.events, `${most} are kept`);
-    assert.ok(one(kernel).candidates!.askers.length <= 16);
+    assert.ok(one(kernel).watch!.candidates!.askers.length <= 16);
     // Afterwards it names the events that are still there.
     done(kernel);
     const { names } = batch(kernel);
@@ -193,7 +193,7 @@ withKernel('names the events again that the notifier had not made when it died',
   assert.ok(kernel.tree.inotify.made(one(kernel), '11'));
   kernel.unlink(directory, '12');
   publish(kernel, 14, 14);
-  kernel.tree.inotify.again();
+  kernel.tree.inotify.requeue();
   assert.equal(batch(kernel).names, ['13', '14']);
 });
 

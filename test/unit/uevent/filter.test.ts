@@ -210,10 +210,7 @@ filter('reports the column of an error and the expected token', () => {
       'column 6: expected , or ; or a new line after the pattern of A (a space ends a pattern without quotes)',
     ],
     ['A=="b"c', 'column 7: expected , or ; or a new line after the pattern of A'],
-    [
-      'A==b"c"',
-      'column 5: expected quotes around the whole pattern, or \\" for a quote within it',
-    ],
+    ['A==b"c"', 'column 5: expected quotes around the whole pattern, or \\" for a quote within it'],
     ['A=="b', 'column 6: expected " to close the quote at column 4'],
     ['A=="b|c\\"', 'column 10: expected " to close the quote at column 4'],
     ['A==b\\', 'column 6: expected a character after \\'],

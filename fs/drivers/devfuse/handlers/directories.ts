@@ -4,10 +4,11 @@ import { Size } from '../../../fuse/abi.js';
 import { DONE, type Handlers } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
-import { type Directory, type FileHandle, Handle } from '../../../tree/nodes/node.js';
+import { type FileHandle, Handle } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
 import { NOT_DIRECTORY } from '../../common/calls.js';
 import { directoryOf, handleOf } from './operands.js';
+import type { Directory } from '../../../tree/nodes/directory.js';
 
 type Methods = 'opendir' | 'readdir' | 'releasedir' | 'fsyncdir';
 

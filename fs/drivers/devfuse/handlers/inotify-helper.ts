@@ -3,7 +3,7 @@
  * (native/notifier/). Some of its requests mean something else than those of other processes.
  *
  * The notifier finds ghosts, the directories of dead owners, and removes them. It finds no event
- * that it has to announce: a file that exists can't be made (fs/tree/inotify-queue.ts).
+ * that it has to announce: a file that exists can't be made (fs/tree/inotify/inotify-queue.ts).
  */
 import { Errno, NOT_FOUND } from '../../../shared/errors.js';
 import { DONE, type Handlers } from '../../../fuse/opcodes.js';
@@ -40,7 +40,7 @@ export class InotifyHelperHandlers implements SpecialCaller {
 
   /** The notifier's PID; -1 while there is none. */
   get pid(): number {
-    return this.tree.inotify.helper;
+    return this.tree.inotify.notifierPid;
   }
 
   /**
@@ -77,7 +77,7 @@ export class InotifyHelperHandlers implements SpecialCaller {
     const node = directory.lookup(name);
     if (!(node instanceof EventFile) || node.event instanceof WrittenEvent)
       return reply.refuse(Errno.ENOENT, POPPED);
-    inotify.wasRaised(directory);
+    inotify.countRaised(directory);
     replyEntry(this.tree, reply, node);
     return DONE;
   }

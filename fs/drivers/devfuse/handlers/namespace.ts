@@ -4,7 +4,7 @@ import { RenameFlag } from '../../../fuse/abi.js';
 import { DONE, type Handlers } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
-import { Directory, type NodeId } from '../../../tree/nodes/node.js';
+import type { NodeId } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
 import {
   NAME_MAX,
@@ -14,6 +14,7 @@ import {
   refuseTarget,
 } from '../../common/calls.js';
 import { directoryOf, nameOf, replyEntry } from './operands.js';
+import { Directory } from '../../../tree/nodes/directory.js';
 
 type Methods =
   'lookup' | 'mkdir' | 'mknod' | 'symlink' | 'link' | 'rename' | 'rename2' | 'unlink' | 'rmdir';

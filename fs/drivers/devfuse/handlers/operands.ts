@@ -8,7 +8,6 @@ import type { Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
 import { EventDirectory } from '../../../tree/nodes/event-directory.js';
 import {
-  Directory,
   type FileHandle,
   type Handle,
   type Node,
@@ -17,6 +16,7 @@ import {
 } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
 import { NOT_DIRECTORY, refuseLong } from '../../common/calls.js';
+import { Directory } from '../../../tree/nodes/directory.js';
 
 /**
  * How long the kernel may cache the root's attributes, in seconds. It caches no others: only the

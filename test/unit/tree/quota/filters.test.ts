@@ -2,11 +2,16 @@
 import { HANDLE_BYTES, QUEUE_STREAM_PRICE } from '../../../../fs/tree/prices.js';
 import * as assert from 'uvu/assert';
 import { FILTER_LIMITS, Filter, type FilterLimits } from '../../../../fs/uevent/filter/filter.js';
-import { type Bounds, DEFAULT_QUOTAS, NO_BOUNDS, type Quotas } from '../../../../fs/tree/quota.js';
 import { Child } from '../../../support/child.js';
 import { type By, refusal } from '../../../support/connection.js';
 import { MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY, cstring } from '../../../support/kernel.js';
 import { suite } from '../../../support/suite.js';
+import {
+  type Bounds,
+  DEFAULT_QUOTAS,
+  NO_BOUNDS,
+  type Quotas,
+} from '../../../../fs/tree/quota/bounds.js';
 
 const filter = suite("a filter's charge");
 

@@ -1,10 +1,4 @@
 /** The ledger's accounts, a recount of them, and a kernel with quotas. */
-import {
-  type Bounds,
-  NO_BOUNDS,
-  type Quotas,
-  type QuotaAccount,
-} from '../../../../fs/tree/quota.js';
 import { ITEMS } from '../../../../fs/shared/quota-items.js';
 import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../../../../fs/tree/prices.js';
 import { FileType } from '../../../../fs/tree/nodes/node.js';
@@ -13,6 +7,8 @@ import { WrittenEvent } from '../../../../fs/tree/written-event.js';
 import { Child } from '../../../support/child.js';
 import type { By } from '../../../support/connection.js';
 import { MemoryKernel } from '../../../support/kernel.js';
+import { type Bounds, NO_BOUNDS, type Quotas } from '../../../../fs/tree/quota/bounds.js';
+import type { QuotaAccount } from '../../../../fs/tree/quota/account.js';
 
 export const S_IFIFO = 0o010644;
 export const FATTR = { uid: 2, gid: 4, size: 8 };

@@ -4,7 +4,6 @@
  */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { type QuotaAccount } from '../../../../fs/tree/quota.js';
 import { EventFile } from '../../../../fs/tree/nodes/event-file.js';
 import {
   HANDLE_BYTES,
@@ -31,6 +30,7 @@ import {
   quotasOf,
   recount,
 } from './ledger.js';
+import type { QuotaAccount } from '../../../../fs/tree/quota/account.js';
 
 /** One operation; the numbers choose among the existing objects. */
 interface Step {

@@ -256,7 +256,7 @@ withKernel('announces the added events to inotify, and no others', (kernel) => {
   kernel.getattr(late); // as inotify_add_watch(2) does
   kernel.event(14);
   assert.match(kernel.tree.inotify.nextBatch()!.toString('latin1'), '\0N14\0');
-  kernel.tree.inotify.done([]);
+  kernel.tree.inotify.batchDone([]);
   write(kernel, 'late/.since', '11');
   const told: string[] = [];
   for (
@@ -270,7 +270,7 @@ withKernel('announces the added events to inotify, and no others', (kernel) => {
         .split('\0')
         .filter((part) => part.startsWith('N')),
     );
-    kernel.tree.inotify.done([]);
+    kernel.tree.inotify.batchDone([]);
   }
   assert.equal(told, ['N12', 'N13']);
 });

@@ -2,16 +2,16 @@
  * `.filter`: the filter of a process directory. A write replaces the filter; an append adds
  * alternatives to it.
  */
-import { Errno, FsError } from '../../shared/errors.js';
-import type { Timestamp } from '../../bus/event.js';
-import type { Caller } from '../../owners/owners.js';
-import { EVERYTHING, parse } from '../filter-charge.js';
-import { APPEND, type AttributeChanges, type Handle } from './node.js';
-import type { QuotaAccount } from '../quota.js';
-import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
+import { Errno, FsError } from '../../../shared/errors.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { Caller } from '../../../owners/owners.js';
+import { EVERYTHING, parse } from '../../filter-charge.js';
+import { APPEND, type AttributeChanges, type Handle } from '../node.js';
+import type { QuotaAccount } from '../../quota/account.js';
+import type { Filter, FilterLimits } from '../../../uevent/filter/filter.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
-import { LF } from '../../shared/ascii.js';
-import { O_TRUNC } from '../../shared/open-flags.js';
+import { LF } from '../../../shared/ascii.js';
+import { O_TRUNC } from '../../../shared/open-flags.js';
 
 const LINE_END = Uint8Array.of(LF);
 /** A text of up to this size is parsed at each write: that takes a millisecond. */
@@ -89,7 +89,7 @@ export class FilterFile extends DotFile<FilteredDirectory> {
   override change(changes: AttributeChanges): void {
     if (changes.size === 0) this.directory.setFilter(EVERYTHING);
     else if (changes.size !== undefined)
-      throw new FsError(Errno.EINVAL, 'a filter is cut to nothing or not at all');
+      throw new FsError(Errno.EINVAL, 'a filter can only be truncated to 0 bytes');
     else super.change(changes);
   }
 }
@@ -179,7 +179,10 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     if (offset !== 0) directory.parseUnparsed(); // a filter written through another open file
     const text = Buffer.from(offset === 0 ? '' : this.node.text, 'latin1');
     if (offset !== APPEND && offset !== text.length)
-      throw new FsError(Errno.EINVAL, 'write a filter whole, or append to it');
+      throw new FsError(
+        Errno.EINVAL,
+        'a write to .filter must begin at offset 0 or at the end of the file',
+      );
     this.#length = this.#parsed = 0;
     this.#add(text, 0, text.length);
   }

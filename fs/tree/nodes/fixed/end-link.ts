@@ -2,11 +2,11 @@
  * `head` and `tail`: symlinks to a directory's oldest and newest event. They exist while the queue
  * has an event.
  */
-import type { Timestamp } from '../../bus/event.js';
-import type { Entry } from '../../bus/queue.js';
-import { Errno, FsError } from '../../shared/errors.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { Entry } from '../../../bus/queue.js';
+import { Errno, FsError } from '../../../shared/errors.js';
 import { FixedNode, type FixedNodeHost } from './fixed-node.js';
-import { type Attributes, FileType, type Handle, type NodeId } from './node.js';
+import { type Attributes, FileType, type Handle, type NodeId } from '../node.js';
 
 /** The end of a queue: `head` is the oldest event, `tail` the newest. */
 export type End = 'head' | 'tail';
@@ -47,13 +47,10 @@ export class EndLink extends FixedNode<EndsHost> {
   attributes(to: Attributes): void {
     const { directory } = this;
     const entry = directory.atEnd(this.end);
-    to.ino = this.ino;
-    to.size = entry?.name.length ?? 0;
-    to.mode = this.mode;
-    to.nlink = entry === undefined ? 0 : 1;
-    to.uid = directory.uid;
-    to.gid = directory.gid;
-    to.atime = to.mtime = to.ctime = entry?.event.time ?? directory.born;
+    const time = entry?.event.time ?? directory.born;
+    to.setFile(this.ino, this.mode, entry === undefined ? 0 : 1, entry?.name.length);
+    to.setOwner(directory.uid, directory.gid);
+    to.setTimes(time, time, time);
   }
 
   /**
@@ -61,6 +58,6 @@ export class EndLink extends FixedNode<EndsHost> {
    * @throws FsError ELOOP
    */
   override open(): Handle {
-    throw new FsError(Errno.ELOOP, 'it is a symlink');
+    throw new FsError(Errno.ELOOP, 'a symlink cannot be opened; open its target');
   }
 }

@@ -1,5 +1,5 @@
 /** What the files have in common whose names a directory always has: `.filter`, `head` and others. */
-import { type Lifetime, Node, type NodeId } from './node.js';
+import { type Lifetime, Node, type NodeId } from '../node.js';
 
 /** A directory with such names. */
 export interface FixedNodeHost {

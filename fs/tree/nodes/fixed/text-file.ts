@@ -1,12 +1,13 @@
 /** Base classes of the dot files and of open files that show a text, and the file `.status`. */
-import type { Timestamp } from '../../bus/event.js';
-import type { Sink } from '../../bus/sink.js';
-import type { Caller } from '../../owners/owners.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { Sink } from '../../../bus/sink.js';
+import type { Caller } from '../../../owners/owners.js';
 import { FixedNode, type FixedNodeHost } from './fixed-node.js';
-import { type Attributes, FileType, Handle, Node } from './node.js';
-import { textHeap } from '../prices.js';
-import type { QuotaLedger, QuotaAccount } from '../quota.js';
-import type { StatusLines } from '../../shared/status-lines.js';
+import { type Attributes, FileType, Handle, Node } from '../node.js';
+import { textHeap } from '../../prices.js';
+import type { QuotaAccount } from '../../quota/account.js';
+import type { QuotaLedger } from '../../quota/ledger.js';
+import type { StatusLines } from '../../../shared/status-lines.js';
 
 /** The directory that a dot file is in. */
 export interface DotFileHost extends FixedNodeHost {
@@ -48,15 +49,10 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Fixed
 
   /** stat(2): owner and group are those of the directory. */
   attributes(to: Attributes): void {
-    to.ino = this.ino;
-    to.size = this.size;
-    to.mode = this.mode;
-    to.nlink = 1;
-    to.uid = this.directory.uid;
-    to.gid = this.directory.gid;
-    to.atime = this.directory.born;
-    to.mtime = this.modified;
-    to.ctime = laterOf(to.mtime, this.directory.permitted);
+    const { directory, modified } = this;
+    to.setFile(this.ino, this.mode, 1, this.size);
+    to.setOwner(directory.uid, directory.gid);
+    to.setTimes(directory.born, modified, laterOf(modified, directory.permitted));
   }
 }
 

@@ -3,10 +3,10 @@
  * earlier one links the kept events from between the two into the queue, before all others:
  * `echo 1041 > .since`.
  */
-import { Errno, FsError } from '../../shared/errors.js';
-import type { Timestamp } from '../../bus/event.js';
-import type { SeqNum } from '../../uevent/text.js';
-import type { AttributeChanges, Handle } from './node.js';
+import { Errno, FsError } from '../../../shared/errors.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { SeqNum } from '../../../uevent/text.js';
+import type { AttributeChanges, Handle } from '../node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
 const SEQNUM = /^\s*(\d{1,15})\s*$/;
@@ -68,7 +68,7 @@ class SinceHandle extends LiveTextHandle {
   override write(bytes: Uint8Array, start: number, length: number): number {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
     const found = SEQNUM.exec(text);
-    if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM, as in 1041');
+    if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM to .since, as in 1041');
     this.node.directory.replay(Number(found[1]) as SeqNum);
     return length;
   }
