@@ -9,10 +9,8 @@
  *   reads too slowly           sends overflow@/eventfs with LOST=<n>, then what the log has
  *   calls shutdown(SHUT_WR)    goes on sending
  *
- * A filter is in udev's match syntax. An empty message is the filter that matches all events.
- *
- * The daemon never waits for a client: an event that does not fit the client's socket stays in the
- * log.
+ * A filter is in udev's match syntax. An empty message is the filter that matches all events. The
+ * daemon never waits for a client: an event that does not fit the client's socket stays in the log.
  */
 import { closeSync } from 'node:fs';
 import { PeerWord, Readiness, ReadyWord, acceptSeqpacket, receiveSeqpacket } from '#native';
@@ -35,8 +33,7 @@ import { SocketGroups } from './groups.js';
 import { Shortage } from './shortage.js';
 import { UserCounts } from './user-counts.js';
 
-/** Event bits of epoll_ctl(2). */
-const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const;
+const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const; // epoll_ctl(2)
 /** The token of the listening socket in the epoll set. Clients have tokens from 1 on. */
 const LISTENER = 0;
 /**

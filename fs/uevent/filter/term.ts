@@ -6,7 +6,7 @@ import type { Glob } from './glob.js';
 const TAGS_COST = 400;
 
 /*
- * Bytes of heap, as measured. test/unit/events/filter-memory.test.ts compares the sum with a real
+ * Bytes of heap, as measured. test/unit/bus/filter-memory.test.ts compares the sum with a real
  * heap.
  */
 const POINTER_BYTES = 8;

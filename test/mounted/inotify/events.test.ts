@@ -1,4 +1,4 @@
-/** inotify of delivered events: the notifier raises IN_CREATE (fs/tree/inotify-queue.ts). */
+/** inotify of delivered events: the notifier raises IN_CREATE (fs/tree/inotify/inotify-queue.ts). */
 import * as assert from 'uvu/assert';
 import {
   appendFileSync,

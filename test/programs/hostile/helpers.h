@@ -1,4 +1,4 @@
-/* What the attacks share: their counts, directories, files, and owners that die. */
+/* Shared by the attacks: their counts, directories, files, and owners that die. */
 #ifndef PROGRAMS_HOSTILE_HELPERS_H
 #define PROGRAMS_HOSTILE_HELPERS_H
 

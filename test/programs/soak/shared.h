@@ -1,4 +1,4 @@
-/* What the processes of the soak share: their limits, their end by SIGTERM, their rate. */
+/* Shared by the processes of the soak: their limits, their end by SIGTERM, their rate. */
 #ifndef PROGRAMS_SOAK_SHARED_H
 #define PROGRAMS_SOAK_SHARED_H
 
