@@ -17,7 +17,10 @@ const CLEAN: readonly string[] = [
   'test/mounted/docs',
   'test/support/markdown.ts',
   'test/support/sessions.ts',
+  'test/support/shells.ts',
+  'test/unit/manual',
   'test/unit/markdown.test.ts',
+  'tools',
 ];
 
 /** The folders of sources. */
@@ -28,6 +31,7 @@ const SOURCES = [
   'bench',
   'benchmarks',
   'compare',
+  'tools',
   'bin',
   '.ci',
   'examples',
@@ -106,7 +110,7 @@ function namedFiles(text: string): string[] {
   return words.filter((word) => {
     if (/\.d\.ts$|^index\.ts$/.test(word)) return false;
     if (/\.(ts|md)$/.test(word)) return true;
-    return /^(native|test|bench|benchmarks|compare|examples)\//.test(word);
+    return /^(native|test|bench|benchmarks|compare|tools|examples)\//.test(word);
   });
 }
 
@@ -128,7 +132,7 @@ tidy('names only files that exist, in documents', () => {
         .map(([, code]) => code)
         .filter(
           (code) =>
-            /^(fs|native|test|bench|benchmarks|compare|examples|docs|bin|\.ci)\/[\w./*-]*$/.test(
+            /^(fs|native|test|bench|benchmarks|compare|tools|examples|docs|bin|\.ci)\/[\w./*-]*$/.test(
               code,
             ) && !isKernels(code),
         )
