@@ -79,6 +79,15 @@ packages('of the benchmarks has exactly what these import, of the same versions'
   assert.is(BENCHMARKS.dependencies, undefined);
 });
 
+packages('has among its devDependencies all that the build tools import', () => {
+  const known = Object.keys({ ...PRODUCT.devDependencies, ...PRODUCT.dependencies });
+  // Of mdast there are only types.
+  const missing = imported('tools').filter(
+    (name) => !known.includes(name) && !known.includes(`@types/${name}`),
+  );
+  assert.equal(missing, []);
+});
+
 packages('is not needed by any file of fs and native for tests or benchmarks', () => {
   for (const file of [...sources('fs'), ...sources('native')]) {
     for (const name of imports(file).filter((each) => each.startsWith('.'))) {
