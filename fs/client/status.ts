@@ -1,6 +1,7 @@
 /** Reads what a mount reports: the `.status` files, and the subscribers. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { isSystemError } from '../shared/errors.js';
+import { parseProperties } from '../uevent/values.js';
 import {
   type Status,
   type StatusKey,
@@ -22,15 +23,10 @@ export function readStatusFile(
   directory: string,
   encoding: BufferEncoding = 'utf8',
 ): Map<StatusKey, string> {
-  const lines = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding)
-    .split('\n')
-    .filter((line) => line !== '');
-  return new Map(
-    lines.map((line) => [
-      line.slice(0, line.indexOf('=')) as StatusKey,
-      line.slice(line.indexOf('=') + 1),
-    ]),
-  );
+  const text = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding);
+  const status = new Map<StatusKey, string>();
+  parseProperties(text, 0, status);
+  return status;
 }
 
 /**

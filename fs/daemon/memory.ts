@@ -118,7 +118,7 @@ export class GiveBack {
     if (isFull) this.#msAMiB = this.#lastMs / (this.#heapAfter / MIB);
     if (this.#lastMs > MOST_MS)
       this.logger.warn(
-        `a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`,
+        `a ${isFull ? 'full' : 'minor'} garbage collection took ${Math.round(this.#lastMs)} ms: the daemon served no request`,
       );
   }
 }

@@ -7,7 +7,8 @@
  * ring overwrites before the client reads them are lost, and their number is known. An idle client
  * costs nothing.
  */
-import { FilterGroup, Cursor } from '../bus/cursor.js';
+import { Cursor } from '../bus/readers/cursor.js';
+import { FilterGroup } from '../bus/readers/filter-group.js';
 import type { QuotaAccount } from '../tree/quota.js';
 
 /** The process at the other end of a connection, and its user (SO_PEERCRED). */

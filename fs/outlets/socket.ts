@@ -25,7 +25,7 @@ import {
   receiveSeqpacket,
   sendToAll,
 } from '#native';
-import { Cursor } from '../bus/cursor.js';
+import { Cursor } from '../bus/readers/cursor.js';
 import type { Event } from '../bus/event.js';
 import { FilterIndex } from '../bus/filter-index.js';
 import type { Filter } from '../uevent/filter/filter.js';

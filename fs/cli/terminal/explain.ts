@@ -24,6 +24,12 @@ export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>>
   notFound: 'The command that exec or run starts does not exist.',
 };
 
+/** The hints for a command that can't be run, by errno name. */
+export const RUN_HINTS = {
+  ENOENT: 'check its name and PATH',
+  EACCES: 'it must be an executable file',
+} as const;
+
 /**
  * Reports an error in one line.
  *

@@ -135,7 +135,10 @@ function withinRing(
   ring: number,
 ): number {
   if (wanted !== undefined && wanted > ring)
-    document.refuse(['log', `history_${unit}`], `${wanted} is more than log.ring_${unit}, ${ring}`);
+    document.refuse(
+      ['log', `history_${unit}`],
+      `${wanted} exceeds log.ring_${unit}, which is ${ring}`,
+    );
   return wanted ?? Math.min(usual, ring);
 }
 

@@ -384,7 +384,7 @@ export abstract class EventDirectory
    */
   protected entryFor(event: Event): Entry {
     if (this.specials === null && this.queue.surelyTakes(event)) return event;
-    const name = this.queue.freeName(event.name, this.specials);
+    const name = this.queue.entries.freeName(event.name, this.specials);
     return name === event.name ? event : new EventFile(this.context.newNodeId(), this, name, event);
   }
 

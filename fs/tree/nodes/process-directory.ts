@@ -2,10 +2,10 @@
  * Process directories. A process directory belongs to one process, is a queue, and ends with the
  * process.
  */
-import { type Event, type LogIndex, type Timestamp, now } from '../../bus/event.js';
+import { type Event, type LogIndex, type Timestamp, heapOf, now } from '../../bus/event.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { Filter, FilterLimits } from '../../uevent/filter/filter.js';
-import { Queue, heapOf } from '../../bus/queue.js';
+import { Queue } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { quoted } from '../../shared/escape.js';

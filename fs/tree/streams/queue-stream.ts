@@ -1,5 +1,6 @@
 /** A process directory's `.stream`: a read(2) takes events off the directory's queue. */
-import { type Entry, type Queue, QueueReader } from '../../bus/queue.js';
+import type { Entry, Queue } from '../../bus/queue.js';
+import { QueueReader } from '../../bus/readers/queue-reader.js';
 import type { LogIndex } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';

@@ -2,7 +2,8 @@
  * The files `stream` and `match/<filter>`. Each open file reads events independently of the others:
  * it has its own cursor into the log.
  */
-import { FilterGroup, Cursor } from '../../bus/cursor.js';
+import { Cursor } from '../../bus/readers/cursor.js';
+import { FilterGroup } from '../../bus/readers/filter-group.js';
 import type { Event, LogIndex } from '../../bus/event.js';
 import { FilterIndex } from '../../bus/filter-index.js';
 import type { Filter } from '../../uevent/filter/filter.js';
