@@ -22,7 +22,7 @@ BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
-.PHONY: all mount test soak mutants bench compare lint types deps clean
+.PHONY: all mount test soak mutants bench compare man completions lint types deps clean
 
 # The comparison's programs where there is a comparison: benchmarks/ is no part of what is served.
 all: deps $(ADDON) $(COMPILED) $(if $(wildcard benchmarks/programs/Makefile),benchmarks/build/subscribers)
@@ -62,6 +62,18 @@ compare: all
 	@$(KEEP_OWNER)bin/eventfs compare $(if $(FULL),--full --out benchmarks/compare/report,--out benchmarks/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
 	@$(if $(FULL),node dist/benchmarks/compare/answer.js)
 
+# The manual's pages and the completions of shells: docs/decisions/090-manual.md. node-gyp empties build/ before it builds the addon.
+MANUAL := $(addprefix build/man/,eventfs.1 eventfs.5 eventfs.toml.5 eventfs-filter.7)
+COMPLETIONS := $(addprefix build/completions/,eventfs.bash _eventfs eventfs.fish)
+man: $(MANUAL)
+completions: $(COMPLETIONS)
+
+$(MANUAL) &: $(COMPILED) $(wildcard docs/reference/*.md) | $(ADDON)
+	$(KEEP_OWNER)node dist/tools/manual/main.js man build/man
+
+$(COMPLETIONS) &: $(COMPILED) | $(ADDON)
+	$(KEEP_OWNER)node dist/tools/manual/main.js completions build/completions
+
 lint: $(MODULES)
 	$(BIN)/eslint .
 	$(BIN)/prettier --check --log-level=warn .
@@ -82,7 +94,7 @@ $(ADDON): binding.gyp $(NATIVE) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
-$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test $(wildcard benchmarks) -name '*.ts') $(MODULES)
+$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs tools test $(wildcard benchmarks) -name '*.ts') $(MODULES)
 	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 
@@ -104,7 +116,7 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # What only the tests and the benchmarks need.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format shellcheck=shellcheck
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)

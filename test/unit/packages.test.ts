@@ -85,6 +85,15 @@ packages(
   },
 );
 
+packages('has among its devDependencies all that the build tools import', () => {
+  const known = Object.keys({ ...PRODUCT.devDependencies, ...PRODUCT.dependencies });
+  // Of mdast there are only types.
+  const missing = imported('tools').filter(
+    (name) => !known.includes(name) && !known.includes(`@types/${name}`),
+  );
+  assert.equal(missing, []);
+});
+
 packages('has no package for tests or benchmarks that a file of fs and native needs', () => {
   for (const file of [...sources('fs'), ...sources('native')]) {
     for (const name of imports(file).filter((each) => each.startsWith('.'))) {

@@ -36,6 +36,7 @@ const CLEAN: readonly string[] = [
   'test/programs',
   'test/support',
   'test/unit',
+  'tools',
 ];
 
 /** The folders of sources. */
@@ -46,6 +47,7 @@ const SOURCES = [
   'bench',
   'benchmarks',
   'compare',
+  'tools',
   'bin',
   '.ci',
   'examples',
@@ -124,7 +126,7 @@ function namedFiles(text: string): string[] {
   return words.filter((word) => {
     if (/\.d\.ts$|^index\.ts$/.test(word)) return false;
     if (/\.(ts|md)$/.test(word)) return true;
-    return /^(native|test|bench|benchmarks|compare|examples)\//.test(word);
+    return /^(native|test|bench|benchmarks|compare|tools|examples)\//.test(word);
   });
 }
 
@@ -146,7 +148,7 @@ tidy('names only files that exist, in documents', () => {
         .map(([, code]) => code)
         .filter(
           (code) =>
-            /^(fs|native|test|bench|benchmarks|compare|examples|docs|bin|\.ci)\/[\w./*-]*$/.test(
+            /^(fs|native|test|bench|benchmarks|compare|tools|examples|docs|bin|\.ci)\/[\w./*-]*$/.test(
               code,
             ) && !isKernels(code),
         )
