@@ -62,7 +62,7 @@ compare: all
 	@$(KEEP_OWNER)bin/eventfs compare $(if $(FULL),--full --out benchmarks/compare/report,--out benchmarks/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
 	@$(if $(FULL),node dist/benchmarks/compare/answer.js)
 
-# The manual's pages and the completions of shells: docs/decisions/090-manual.md. node-gyp empties build/ before it builds the addon.
+# The manual's pages and the completions of shells: docs/decisions/089-manual.md. node-gyp empties build/ before it builds the addon.
 MANUAL := $(addprefix build/man/,eventfs.1 eventfs.5 eventfs.toml.5 eventfs-filter.7)
 COMPLETIONS := $(addprefix build/completions/,eventfs.bash _eventfs eventfs.fish)
 man: $(MANUAL)

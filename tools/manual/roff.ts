@@ -1,6 +1,6 @@
 /**
  * Renders Markdown's syntax tree as a man page. remark-man does it; this file hides from it what it
- * gets wrong (docs/decisions/090-manual.md): characters with a meaning in roff, tables, links, and
+ * gets wrong (docs/decisions/089-manual.md): characters with a meaning in roff, tables, links, and
  * the header.
  */
 import type { PhrasingContent, Root, RootContent, Table, TableRow } from 'mdast';
