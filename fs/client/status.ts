@@ -16,7 +16,7 @@ const FIXED = new Set(['log', 'match', 'publish', 'stream']);
  * Reads the file `.status` of a directory.
  *
  * @param directory the directory's path
- * @param encoding of the path and of the values; `latin1` means one byte a character
+ * @param encoding of the path and of the values; `latin1` means one character for each byte
  * @throws SystemError with the errno of open(2) or read(2)
  */
 export function readStatusFile(

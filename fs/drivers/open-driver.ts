@@ -39,7 +39,9 @@ export async function openDriver(
   }
 }
 
-/** Returns an error with the reason of dlopen(3) in one line, and the package to install. */
+/**
+ * Returns an error with the reason that dlopen(3) gives, in one line, and the package to install.
+ */
 function cannotLoad(error: unknown): UserError {
   if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') {
     return new UserError(

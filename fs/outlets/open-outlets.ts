@@ -99,7 +99,7 @@ function check(
 ): void {
   if ((rebroadcast & readMask) !== 0) {
     throw new UserError(
-      `--rebroadcast ${rebroadcast}: a source reads group mask ${rebroadcast & readMask}, so the events would come back (leave that bit out)`,
+      `--rebroadcast ${rebroadcast}: a source reads group mask ${rebroadcast & readMask}, so the events would come back (leave these groups out)`,
     );
   }
   if (udev && (readMask & UDEV_GROUP_MASK) !== 0)
@@ -108,7 +108,7 @@ function check(
     );
   if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0)
     throw new UserError(
-      '--udev: it sends to group mask 2 itself (leave that bit out of --rebroadcast)',
+      '--udev: it sends to group mask 2 itself (leave group 2 out of --rebroadcast)',
     );
   for (const path of [socket?.path, fdSocket?.path, fifodir]) {
     if (path !== undefined && isBelow(path, mount))

@@ -11,7 +11,7 @@ export interface Matchable {
   /** The action, from the header line or from ACTION. */
   readonly action: string;
   readonly devpath: string;
-  /** {@link kernelName} of devpath, if the event computes it once for all filters. */
+  /** The result of {@link kernelName} for devpath, if the event keeps it for all filters. */
   readonly kernel?: string;
   /** {@link tagsOf} TAGS, if the event computes them once for all filters. */
   readonly tags?: ReadonlySet<string>;
@@ -46,7 +46,7 @@ export function parseProperties(
   }
 }
 
-/** The values of one text, parsed once for all filters. */
+/** The values of one event's text, parsed once for all filters. */
 export class EventValues<P extends Properties> implements Matchable {
   /** The header line up to its first `@/`; empty if it has none. */
   readonly action: string;

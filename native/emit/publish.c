@@ -15,10 +15,13 @@
 /* The longest time that a daemon may take for one write, in seconds. */
 enum { WRITE_TIMEOUT_S = 10 };
 
-/* The kernel splits larger writes. The daemon refuses a single event of more than half of that. */
+/*
+ * The kernel splits a write(2) of more than 128 KiB. The daemon refuses an event of more than 64
+ * KiB.
+ */
 enum { MAX_EVENT_BYTES = 128 * 1024 };
 
-/* linux/magic.h; f_type is signed on some machines. */
+/* From linux/magic.h. UL, because f_type is signed on some machines. */
 #define FUSE_SUPER_MAGIC 0x65735546UL
 
 /* One event, or several with an empty line after each. */

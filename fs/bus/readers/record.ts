@@ -7,7 +7,7 @@ import { LF } from '../../shared/ascii.js';
 export class PartialRecord {
   #rest: Uint8Array | null = null;
 
-  /** The length of the rest in bytes, 0 if there is none. */
+  /** The number of bytes of the record that are not read yet; 0 without a record. */
   get length(): number {
     return this.#rest?.length ?? 0;
   }

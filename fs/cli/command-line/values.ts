@@ -26,7 +26,7 @@ export function parseSeconds(text: string): number {
   return seconds;
 }
 
-/** Parses a number of things, 1 or more. */
+/** Parses a count of at least 1. */
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,4}$/.test(text))
     throw new InvalidArgumentError('Use a whole number from 1 to 99999.');

@@ -61,7 +61,7 @@ interface Lagging {
   readonly pid: number | null;
   /** The directory's name or the kind of stream, one byte a character. */
   readonly what: string;
-  /** The number of older events. */
+  /** The number of events that the queue had before the command began to wait. */
   readonly count: number;
 }
 

@@ -9,14 +9,14 @@ import {
 } from '../../shared/status-lines.js';
 import { type Finding, mendFor } from './finding.js';
 
-/** The part of a limit from which on its use is worth a warning. */
+/** The fraction of a limit above which doctor warns. */
 export const MUCH = 0.8;
 
 /** The remedy for a daemon that lacks descriptors. */
 export const MORE_DESCRIPTORS =
   'ulimit -Hn 1048576, or LimitNOFILE=1048576, before the daemon starts';
 
-/** The remedies that a refused user has, by item. */
+/** By item of a quota: how a user makes room who is refused more of it. */
 const LET_GO: Readonly<Record<Item, string>> = {
   directories: 'end processes that own directories, or rmdir the directories',
   streams: 'close streams that no process reads',

@@ -22,7 +22,7 @@ export const STATFS_BLOCK_BYTES = 512;
 export const NAME_TOO_LONG = 'a name has at most 255 bytes';
 /** The reason of ENOTDIR. */
 export const NOT_DIRECTORY = 'not a directory';
-/** The reason of EAGAIN for a read that would wait. */
+/** The reason that goes with EAGAIN, for a read that would wait. */
 export const NO_EVENT_YET = 'no event to read yet, and the read must not block (O_NONBLOCK)';
 /** The reason of ERANGE. */
 export const VALUE_TOO_LONG = "the value does not fit the caller's buffer";

@@ -99,7 +99,7 @@ export class Fields {
     return low === undefined || high === undefined ? MISSING : decimal(low, high);
   }
 
-  /** Reads a file mode as octal text. */
+  /** Reads a file mode, and returns it as octal text. */
   octal(): string {
     const value = this.word();
     return value === undefined ? MISSING : `0${value.toString(8)}`;

@@ -17,7 +17,7 @@ export type Deliver = typeof sendToAll;
 
 /** The connections of the clients, as far as the delivery needs them. */
 export interface Connections {
-  /** Polls a client's socket for room, or not. */
+  /** Polls a client's socket. @param forRoom whether to poll it for room, too */
   watch(client: SocketClient, forRoom: boolean): void;
   /** Reports that a client's socket is full. */
   isFull(client: SocketClient): void;

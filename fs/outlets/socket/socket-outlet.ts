@@ -116,7 +116,10 @@ export class SocketOutlet implements Outlet, Connections {
 
   // ---- Connections
 
-  /** Polls a client's socket for a filter while it may send one, and for room if `forRoom`. */
+  /**
+   * Polls a client's socket: for input as long as the client may send a filter, and for room if
+   * `forRoom`.
+   */
   watch(client: SocketClient, forRoom: boolean): void {
     const events = (client.speaks ? Epoll.in : 0) | (forRoom ? Epoll.out : 0);
     if (events === client.watched) return;

@@ -82,7 +82,10 @@ export class Ghosts {
     }
   }
 
-  /** Ends the batch. The notifier cannot remove a ghost that something is mounted on. */
+  /**
+   * Ends the batch of ghosts that the notifier was told to remove. Some may remain: the notifier
+   * cannot remove a ghost that is a mount point.
+   */
   batchDone(): void {
     for (const name of this.#inBatch) this.remove(name);
     this.#inBatch = [];

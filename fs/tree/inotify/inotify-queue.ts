@@ -129,7 +129,7 @@ export class InotifyQueue {
     if (this.#ghosts.nameTaken(name)) this.#onDue?.();
   }
 
-  // ---- calls from the notifier's requests
+  // ---- the handlers of the notifier's requests call these
 
   /** @returns the ghost that the notifier finds by that name */
   ghost(name: string): Ghost | undefined {

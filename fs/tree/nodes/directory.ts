@@ -11,7 +11,7 @@ export interface Listing {
    * @param ino its inode number
    * @param type its type bits of st_mode
    * @param name bytes as characters
-   * @param next the offset behind the entry
+   * @param next the offset after the entry
    * @returns false if the reply has no room left
    */
   add(ino: number, type: number, name: string, next: number): boolean;

@@ -95,8 +95,9 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   /**
-   * Ends a directory of that name that gives way to the caller, so that the name is free.
-   * @throws FsError EEXIST if the name is taken and nothing gives way
+   * Frees a name for the caller: ends the directory of that name if it must yield to the caller
+   * (pid-names.ts).
+   * @throws FsError EEXIST if the directory of that name stays
    */
   #clear(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);

@@ -166,7 +166,7 @@ export class Glob {
     return cost + search;
   }
 
-  /** The most heap that the glob takes without its pattern's text, in bytes. */
+  /** The most heap that the glob takes in bytes, not counting the text of its pattern. */
   get memory(): number {
     let memory = GLOB_BYTES;
     if (this.literal !== null && this.literal !== this.pattern) memory += textMemory(this.literal);

@@ -103,7 +103,7 @@ rebroadcast(
   async () => {
     assert.match(
       await refused(['--rebroadcast', '5']),
-      '--rebroadcast 5: events come from group mask 1',
+      '--rebroadcast 5: a source reads group mask 1',
     );
     assert.match(await refused(['--source', 'udev', '--rebroadcast', '2']), 'group mask 2');
     assert.match(await refused(['--source', 'udev', '--udev']), 'would come back');

@@ -3,8 +3,8 @@
  */
 import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
-import { OWN_NETWORK, sendNetlink } from '../../support/apart.js';
-import { Reader, statusOf, valuesOf } from '../../support/clients.js';
+import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/apart.js';
+import { Calls, Reader, statusOf, valuesOf } from '../../support/clients.js';
 import { EVENTFS, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 import { preload } from '../../support/project.js';
@@ -47,6 +47,33 @@ loss(
     assert.ok(valuesOf('LOST', reader.records).length > 0);
   },
   120_000,
+);
+
+loss(
+  'keeps no request waiting while a storm overruns it again and again',
+  async () => {
+    const overruns = status('KERNEL_OVERRUNS');
+    const calls = new Calls();
+    const storms = [1, 2].map(() =>
+      stormNetlink(daemon, `change@/storm\0VALUE=${'v'.repeat(900)}\0`),
+    );
+    let worstMs = 0;
+    let seen = overruns;
+    for (const end = performance.now() + 20_000; performance.now() < end && seen < overruns + 4;) {
+      const begin = performance.now();
+      assert.is((await calls.call('stat', `${daemon.path}/log`)).errno, '');
+      worstMs = Math.max(worstMs, performance.now() - begin);
+      seen = status('KERNEL_OVERRUNS');
+    }
+    for (const storm of storms) storm.kill('SIGKILL');
+    console.log(
+      `  figure: a stat waited at most ${Math.round(worstMs)} ms, ${seen - overruns} overruns`,
+    );
+    assert.ok(seen >= overruns + 2, `the storm overran the socket ${seen - overruns} times`);
+    assert.ok(worstMs < 1000, `a stat waited ${worstMs} ms`);
+    await calls.end();
+  },
+  60_000,
 );
 
 loss.run();

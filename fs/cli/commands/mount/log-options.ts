@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/log-levels.js';
 import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/trace.js';
 
-/** The values of these options. */
+/** The values of the log options as the command line gives them. */
 export interface SaidOptions {
   readonly debug?: readonly TraceKind[];
   readonly logLevel: LogLevel;

@@ -12,7 +12,10 @@ import { type Job, RunOrder } from './run-order.js';
 
 /** The most events to hold in search of one that may run. All others wait in the filesystem. */
 const MOST_TAKEN = 256;
-/** The most bytes of their text: far less than a queue holds. */
+/**
+ * The most bytes of event text that the runner takes off its queue in advance: far less than a
+ * queue holds.
+ */
 const MOST_TAKEN_BYTES = 1024 * 1024;
 
 /** What to run for the events. */

@@ -83,8 +83,9 @@ export class InotifyHelperHandlers implements SpecialCaller {
   }
 
   /**
-   * Removes a ghost. Empty reply; fails with ENOTEMPTY for anything else. ENOENT would drop a new
-   * directory of that name from the kernel's cache.
+   * Removes a ghost, the name of a dead owner's directory. Empty reply; fails with ENOTEMPTY for
+   * anything else. It does not fail with ENOENT, because the kernel would then drop a new directory
+   * of that name from its cache.
    */
   #rmdir(request: Request, reply: Reply): Outcome {
     directoryOf(this.tree, request);

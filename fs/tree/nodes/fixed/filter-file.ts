@@ -151,8 +151,8 @@ class FilterHandle extends LiveTextHandle implements UnparsedFilter {
     if (!continues) this.#begin(offset);
     const [before, parsed] = [this.#length, this.#parsed];
     try {
-      // An append ends a last line that has no line end, as for a program that reads the file and
-      // writes it anew.
+      // If the last line has no line end, an append adds one first, so that the appended text is a
+      // line of its own.
       if (offset === APPEND && before > 0 && this.#written[before - 1] !== LF)
         this.#add(LINE_END, 0, 1);
       this.#add(bytes, start, length);

@@ -34,9 +34,9 @@ export abstract class ChargedFile {
   }
 
   /**
-   * Refuses a read whose rest the opener could not be charged for. A stream calls it before each
-   * read. If a whole record does not fit `room`, the handle keeps its rest for the next read. That
-   * read must not fail, so this one fails instead.
+   * A stream calls this before each read. If a record does not fit `room`, the handle keeps the
+   * rest of the record for the next read, and charges the opener for it. This read fails if the
+   * opener cannot be charged, because the next read must not fail.
    * @param room the bytes that the read takes
    * @throws FsError EDQUOT or ENOSPC
    */

@@ -113,8 +113,8 @@ export abstract class ReceivingDirectory
   }
 
   /**
-   * Runs when streams can take events that they could not take before. Has the next settle of the
-   * bus answer the blocked readers.
+   * Called when streams can take events that they could not take before. Marks the blocked readers,
+   * so that the bus answers them when it settles next.
    */
   override fileComplete(): void {
     if (this.lifetime.over) return;

@@ -43,7 +43,7 @@ const READABLE: ReadonlyMap<string, (directory: AttributedDirectory) => string> 
 /** @throws FsError EPERM unless the caller is uid 0 or the user of the directory */
 function refuseOthers(directory: AttributedDirectory, caller: Caller): void {
   if (caller.uid !== 0 && caller.uid !== directory.uid)
-    throw new FsError(Errno.EPERM, 'only the user of the directory and root may do that');
+    throw new FsError(Errno.EPERM, "only the directory's user and root may change this attribute");
 }
 
 /** @throws FsError EPERM for an attribute that only the daemon changes */
