@@ -69,10 +69,10 @@ module.exports = {
     },
     {
       name: 'product-only',
-      comment: 'the product never imports tests or benchmarks',
+      comment: 'the product never imports tests, benchmarks or build tools',
       severity: 'error',
       from: { path: '^(fs|native)/' },
-      to: { path: '^(test|bench|benchmarks|compare)/' },
+      to: { path: '^(test|bench|benchmarks|compare|tools)/' },
     },
     {
       name: 'no-dead-files',
@@ -86,7 +86,7 @@ module.exports = {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     doNotFollow: { path: 'node_modules' },
-    includeOnly: '^(fs|native|test|bench|benchmarks|compare)/',
+    includeOnly: '^(fs|native|test|bench|benchmarks|compare|tools)/',
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'default'] },
   },
 };

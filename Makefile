@@ -7,6 +7,8 @@ MODULES := node_modules/.package-lock.json
 COMPILED := dist/.tsbuildinfo
 # The C and C++ of the product.
 NATIVE := $(shell find native/addon native/emit native/notifier -name '*.[ch]' -o -name '*.cc')
+# The shell scripts; of bin/eventfs, which is for Node too, the lines up to the first empty one.
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -name '*.openrc' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/run') packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/prerm packaging/debian/postrm
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
@@ -20,7 +22,7 @@ BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
-.PHONY: all mount test soak mutants bench compare lint types deps clean
+.PHONY: all mount test soak mutants bench compare man completions lint types deps clean
 
 # The comparison's programs where there is a comparison: benchmarks/ is no part of what is served.
 all: deps $(ADDON) $(COMPILED) $(if $(wildcard benchmarks/programs/Makefile),benchmarks/build/subscribers)
@@ -39,7 +41,7 @@ test: all $(if $(UNIT_ONLY),,test/build/deaths)
 # Stress with deaths, for SECONDS; `make test` has a minute of it.
 SECONDS ?= 1800
 soak: all
-	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/mount/soak
+	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/stress/soak
 
 # Whether the tests notice mistakes (docs/testing.md): the edits of test/mutants whose list, file or reason has one of these in it
 # (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.
@@ -60,11 +62,25 @@ compare: all
 	@$(KEEP_OWNER)bin/eventfs compare $(if $(FULL),--full --out benchmarks/compare/report,--out benchmarks/build/report) $(if $(DESIGNS),--designs $(DESIGNS)) $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(BYTES),--bytes $(BYTES))
 	@$(if $(FULL),node dist/benchmarks/compare/answer.js)
 
+# The manual's pages and the completions of shells: docs/decisions/089-manual.md. node-gyp empties build/ before it builds the addon.
+MANUAL := $(addprefix build/man/,eventfs.1 eventfs.5 eventfs.toml.5 eventfs-filter.7)
+COMPLETIONS := $(addprefix build/completions/,eventfs.bash _eventfs eventfs.fish)
+man: $(MANUAL)
+completions: $(COMPLETIONS)
+
+$(MANUAL) &: $(COMPILED) $(wildcard docs/reference/*.md) | $(ADDON)
+	$(KEEP_OWNER)node dist/tools/manual/main.js man build/man
+
+$(COMPLETIONS) &: $(COMPILED) | $(ADDON)
+	$(KEEP_OWNER)node dist/tools/manual/main.js completions build/completions
+
 lint: $(MODULES)
 	$(BIN)/eslint .
 	$(BIN)/prettier --check --log-level=warn .
 	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(NATIVE); \
 	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS) && sed -n '/^$$/q;p' bin/eventfs | shellcheck --shell=sh -; \
+	else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
 	$(BIN)/depcruise --config .dependency-cruiser.cjs fs
 
 types: $(MODULES)
@@ -78,11 +94,11 @@ $(ADDON): binding.gyp $(NATIVE) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
-$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs test $(wildcard benchmarks) -name '*.ts') $(MODULES)
+$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs tools test $(wildcard benchmarks) -name '*.ts') $(MODULES)
 	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 
-test/build/deaths: $(wildcard test/programs/*)
+test/build/deaths: $(wildcard test/programs/* test/programs/*/*)
 	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C test/programs
 
 benchmarks/build/client: $(wildcard benchmarks/programs/* test/programs/*)
@@ -100,7 +116,7 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # What only the tests and the benchmarks need.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse mount.fuse=fuse pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)

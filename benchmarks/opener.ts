@@ -1,4 +1,4 @@
-/** A process that has a file open many times and does not read it. */
+/** A process that opens a file many times and does not read it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { within } from '../test/support/daemon.js';
 
@@ -23,7 +23,7 @@ export class Opener {
     await within(
       TIMEOUT_MS,
       new Promise<void>((done) => child.stdout.once('data', () => done())),
-      'the files were not opened',
+      'the process did not open the files',
     );
     return new Opener(child);
   }
@@ -32,6 +32,6 @@ export class Opener {
   async end(): Promise<void> {
     const ended = new Promise<void>((done) => this.process.once('exit', () => done()));
     this.process.stdin!.end();
-    await within(TIMEOUT_MS, ended, 'it did not end');
+    await within(TIMEOUT_MS, ended, 'the process did not end');
   }
 }

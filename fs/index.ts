@@ -30,9 +30,9 @@
  *                                 the request
  *   owners/owners.ts              ends what a dead process owned (docs/design.md, section 4)
  *   fuse/session.ts               finds the handler, and makes sure that there is exactly one reply
- *   drivers/devfuse/handlers.ts   executes the request on the tree: one method a request, with the
+ *   drivers/devfuse/handlers/     execute the request on the tree: one method a request, with the
  *                                 system call that causes it
- *   tree/quota.ts                 charges users for what they hold, at the prices of tree/prices.ts
+ *   tree/quota/ledger.ts          charges users for what they hold, at the prices of tree/prices.ts
  *   daemon/memory.ts              returns freed memory to the system
  *   (drivers/fuse-native/ is the other driver, by libfuse and paths: docs/drivers.md)
  *

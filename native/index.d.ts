@@ -106,7 +106,7 @@ export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonl
 /** Ends the process at once (_exit(2)), even if one of its threads hangs in a system call. */
 export function exitNow(code: number): never;
 
-/** The words of {@link DeathWatchOptions.drains}. */
+/** The index of each word in the array {@link DeathWatchOptions.drains}. */
 export const DrainWord: {
   /**
    * How many drains have happened, modulo 2^32. Two equal values show that no drain came between.
@@ -389,8 +389,12 @@ export class UeventSocket {
    * slots.
    */
   start(): void;
-  /** Reads all datagrams that wait now, without blocking. */
-  read(): void;
+  /**
+   * Reads a batch at once. It does not read to the end: in a storm the queue has no end.
+   *
+   * @returns whether the socket's queue is empty now
+   */
+  readBatch(): boolean;
   close(): void;
 }
 

@@ -1,10 +1,6 @@
 # What users install: npm's package, Debian's package, and `make install` for other systems.
 
 PREFIX ?= /usr/local
-# Where `make install` puts everything but the links into it.
-LIBRARY = $(DESTDIR)$(PREFIX)/lib/eventfs
-# The service files name the installed command.
-SERVICES := packaging/systemd/eventfs.service packaging/openrc/eventfs packaging/runit/eventfs/run packaging/s6/eventfs/run
 NODE_HEADERS := $(if $(NODEDIR),$(NODE_PREFIX))
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 
@@ -19,12 +15,12 @@ prebuilds: deps $(MODULES)
 package: all
 	@npm pack
 
-install: all
+install: all man completions
 	@packaging/install '$(DESTDIR)' '$(PREFIX)'
 
 uninstall:
 	@packaging/uninstall '$(DESTDIR)' '$(PREFIX)'
 
 # Debian's package: build/eventfs_$(VERSION)_ARCHITECTURE.deb, with a Node of its own.
-deb: all
+deb: all man completions
 	@packaging/deb $(VERSION)

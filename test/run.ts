@@ -121,7 +121,7 @@ async function resultOf(file: string, why: string | null): Promise<Result> {
   }
   // io_uring is on for the tests that need it, or for all if all run on it.
   const needsRing =
-    /^mounted\/mount\/(transport|uring)/.test(file) ||
+    /^mounted\/transport\/(transport|uring)/.test(file) ||
     (process.env.EVENTFS_TRANSPORT === 'io-uring' && !isUnit(file));
   return (needsRing ? withRing(() => runFile(file)) : runFile(file)).catch(
     (error: unknown): Result => {

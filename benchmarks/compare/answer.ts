@@ -1,9 +1,12 @@
 /**
- * Writes docs/comparison.md: benchmarks/compare/answer.md with the figures of benchmarks/compare/report/results.json in their places.
+ * Writes docs/comparison.md: benchmarks/compare/answer.md with the figures of
+ * benchmarks/compare/report/results.json.
  *
- *   {{deliveries DESIGN SUBSCRIBERS BYTES}}     also p50, p99, p999, manager, all, saturated, stored, lost, least, most, perread
+ *   {{deliveries DESIGN SUBSCRIBERS BYTES}}     also p50, p99, p999, manager, all, saturated,
+ * stored, lost, least, most, perread
  *   {{ratio WHAT DESIGN OTHER SUBSCRIBERS BYTES}}
- *   {{reached DESIGN SUBSCRIBERS [VICTIMS]}}    also held, left, gone; VICTIMS is wrappers or catch-all
+ *   {{reached DESIGN SUBSCRIBERS [VICTIMS]}}    also held, left, gone; VICTIMS is wrappers or
+ * catch-all
  *   {{laggard DESIGN SUBSCRIBERS}}
  *   {{machine}}, {{load}}, {{when}}, {{rounds}}, ...
  */
@@ -25,9 +28,9 @@ import {
   storedBytes,
 } from './results.js';
 
-const EVERYBODY = ['manager', 'publisher', 'subscriber'] as const;
+const ALL_PAYERS = ['manager', 'publisher', 'subscriber'] as const;
 
-/** Figures of one cell: how they are got, and how they are written. */
+/** The figures of one cell: their values and their formats. */
 const FIGURES: Readonly<
   Record<string, { of: (measured: Measured) => number; write: (value: number) => string }>
 > = {
@@ -38,8 +41,8 @@ const FIGURES: Readonly<
   p99: { of: (measured) => latencyUs(measured, 0.99), write: us },
   p999: { of: (measured) => latencyUs(measured, 0.999), write: us },
   manager: { of: (measured) => cpuUs(measured, 'latency', ['manager']).median, write: us },
-  all: { of: (measured) => cpuUs(measured, 'latency', EVERYBODY).median, write: us },
-  saturated: { of: (measured) => cpuUs(measured, 'throughput', EVERYBODY).median, write: us },
+  all: { of: (measured) => cpuUs(measured, 'latency', ALL_PAYERS).median, write: us },
+  saturated: { of: (measured) => cpuUs(measured, 'throughput', ALL_PAYERS).median, write: us },
   stored: { of: storedBytes, write: bytes },
   lost: {
     of: ({ throughput }) => spreadOf(throughput.map(({ lostShare }) => lostShare)).median,
@@ -51,7 +54,7 @@ const FIGURES: Readonly<
   },
 };
 
-/** Microseconds, or milliseconds where they are many. */
+/** Formats microseconds, or milliseconds from 1,000. */
 function us(value: number): string {
   return value >= 1000 ? ms(value / 1000) : `${digits(value)} µs`;
 }
@@ -79,7 +82,7 @@ const WHOLE: Readonly<Record<string, (results: Results) => string>> = {
   measurements: ({ measured }) => String(measured.flatMap(({ throughput }) => throughput).length),
 };
 
-/** How far the rounds of a measurement of deliveries are from their median, in the middle of all measurements. */
+/** Returns the median, over all measurements of deliveries, of the largest deviation of a round. */
 function noise({ measured }: Results): number {
   const spreads = measured.map(deliveriesPerS).filter(({ median }) => median > 0);
   return spreadOf(
@@ -95,7 +98,9 @@ const DEATHS: Readonly<Record<string, (deaths: Deaths) => string>> = {
   killed: ({ killed }) => String(killed),
 };
 
-/** The template with its figures. Throws where it asks for what there is not. */
+/**
+ * Returns the template with its figures. @throws Error if it asks for a figure that is not measured
+ */
 export function answer(template: string, results: Results): string {
   return template.replaceAll(/\{\{([^}]+)\}\}/g, (_, words: string) =>
     quote(words.trim().split(/\s+/), results),
@@ -118,7 +123,7 @@ function quote([what, ...rest]: string[], results: Results): string {
     each.victims.startsWith(victims),
   );
   if (!(what in DEATHS) || deaths === undefined)
-    throw new Error(`the answer quotes '${what} ${rest.join(' ')}', which nobody has measured`);
+    throw new Error(`the answer quotes '${what} ${rest.join(' ')}', which is not measured`);
   return DEATHS[what](deaths);
 }
 
@@ -126,12 +131,12 @@ function cell(results: Results, [design, subscribers, size]: readonly string[]):
   const found = find(results, design, Number(subscribers), Number(size));
   if (found === undefined)
     throw new Error(
-      `the answer quotes ${design} with ${subscribers} subscribers and ${size} B, which nobody has measured`,
+      `the answer quotes ${design} with ${subscribers} subscribers and ${size} B, which is not measured`,
     );
   return found;
 }
 
-/** What docs/comparison.md must be. */
+/** Returns the text that docs/comparison.md must have. */
 export function writtenAnswer(): string {
   const results = JSON.parse(
     readFileSync(join(PROJECT, 'benchmarks/compare/report/results.json'), 'utf8'),

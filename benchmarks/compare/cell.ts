@@ -1,4 +1,4 @@
-/** One number of subscribers and one size of event: all designs, in turns. */
+/** Measures a cell: all designs in turns, with one number of subscribers and one size of event. */
 import type { Design } from './designs/designs.js';
 import type { Peer } from './designs/peer.js';
 import { measureDeaths } from './measures/deaths.js';
@@ -13,7 +13,7 @@ const WARM_UP_MS = 50;
 
 export type Say = (progress: string) => void;
 
-/** How often `say` is called for a cell. */
+/** Returns the number of calls of `say` for a cell. */
 export function stepCount(
   designs: readonly Design[],
   { laggard, storage, deaths }: Cell,
@@ -60,13 +60,13 @@ export async function measureCell(
   return entrants.map(({ measured }) => measured);
 }
 
-/** Waits for all of them, and only then fails if one has: what is still starting could not be stopped. */
+/** Waits for all, then fails if one has failed: a design that still starts cannot be stopped. */
 async function allOf(promises: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(promises))
     if (result.status === 'rejected') throw result.reason;
 }
 
-/** Each round begins with another design, so that none always comes after the same one. */
+/** Begins each round with another design, so that none always comes first. */
 async function measureRounds(entrants: readonly Entrant[], plan: Plan, say: Say): Promise<void> {
   for (let round = 0; round < plan.rounds; round++) {
     for (let turn = 0; turn < entrants.length; turn++) {
@@ -85,11 +85,11 @@ async function measureOnce(
   say: Say,
 ): Promise<void> {
   if (cell.storage) {
-    say(`${design.title}: what is stored`);
+    say(`${design.title}: stored bytes`);
     measured.storage = await measureStorage(peer);
   }
   if (cell.laggard) {
-    say(`${design.title}: one that never reads`);
+    say(`${design.title}: a subscriber that never reads`);
     measured.laggard = await measureLaggard(peer, plan.floodMs);
   }
   if (cell.deaths) {

@@ -9,7 +9,7 @@ import { page } from './page/page.js';
 import type { Cell, Plan } from './plan.js';
 import { type Results, toJson } from './results.js';
 
-/** What is left of a plan. */
+/** A selection of a plan; absent fields select all. */
 export interface Subset {
   readonly designs?: readonly string[] | undefined;
   readonly subscribers?: readonly number[] | undefined;
@@ -24,7 +24,7 @@ export function subsetOf(plan: Plan, { subscribers, bytes }: Subset): Plan {
   return { ...plan, cells };
 }
 
-/** The designs that can be run here. */
+/** Returns the selected designs that can run here. */
 export function runnable({ designs }: Subset): Design[] {
   return DESIGNS.filter(
     (design) => (designs?.includes(design.id) ?? true) && design.unavailable?.() === undefined,
@@ -32,7 +32,7 @@ export function runnable({ designs }: Subset): Design[] {
 }
 
 export interface Progress {
-  /** Before the first step. */
+  /** Called before the first step. */
   begin(steps: number): void;
   step(what: string): void;
 }
@@ -81,10 +81,11 @@ function saying({ subscribers, bytes }: Cell, progress: Progress): Say {
   return (what) => progress.step(`${subscribers} x ${bytes} B, ${what}`);
 }
 
-/** results.json and index.html. */
+/** Writes results.json and index.html. */
 export function writeReport(results: Results, directory: string): void {
   mkdirSync(directory, { recursive: true });
   const json = toJson(results);
   writeFileSync(join(directory, 'results.json'), json);
-  writeFileSync(join(directory, 'index.html'), page(JSON.parse(json) as Results)); // of the same digits
+  // The page shows the digits of the JSON.
+  writeFileSync(join(directory, 'index.html'), page(JSON.parse(json) as Results));
 }

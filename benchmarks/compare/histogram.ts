@@ -1,19 +1,20 @@
 /**
- * Times in nanoseconds, each kept to within 1/32 of itself: the buckets of benchmarks/programs/histogram.h, read back.
+ * Times in nanoseconds, each kept to within 1/32 of itself: the buckets of
+ * benchmarks/programs/histogram.h, read back.
  *
  * A bucket's value is its middle, so that a quantile is off by at most 1/64.
  */
 const STEP_BITS = 5;
 const STEPS = 2 ** STEP_BITS;
 
-/** The bucket that `ns` counts in. */
+/** Returns the bucket of `ns`. */
 export function bucketOf(ns: number): number {
   if (ns < STEPS) return ns;
   const shift = Math.floor(Math.log2(ns)) - STEP_BITS;
   return shift * STEPS + Math.floor(ns / 2 ** shift);
 }
 
-/** The lowest value of a bucket, and how many values there are. */
+/** Returns the lowest value of a bucket, and its number of values. */
 export function rangeOf(bucket: number): { lowest: number; width: number } {
   if (bucket < STEPS) return { lowest: bucket, width: 1 };
   const shift = Math.floor(bucket / STEPS) - 1;
@@ -22,10 +23,10 @@ export function rangeOf(bucket: number): { lowest: number; width: number } {
 
 export class Histogram {
   readonly #counts = new Map<number, number>();
-  /** How many values there are. */
+  /** The number of values. */
   count = 0;
 
-  /** `bucket:count ...`, as benchmarks/programs/subscribers.c prints it. */
+  /** Parses `bucket:count ...`, as benchmarks/programs/subscribers.c prints it. */
   static parse(line: string): Histogram {
     const histogram = new Histogram();
     for (const [, bucket, count] of line.matchAll(/(\d+):(\d+)/g))
@@ -42,7 +43,7 @@ export class Histogram {
     for (const [bucket, count] of other.#counts) this.add(bucket, count);
   }
 
-  /** The value that `fraction` of all do not exceed; NaN of nothing. */
+  /** Returns the value that a `fraction` of all do not exceed; NaN if there are none. */
   quantile(fraction: number): number {
     let left = Math.max(1, Math.ceil(fraction * this.count));
     for (const bucket of [...this.#counts.keys()].sort((a, b) => a - b)) {

@@ -1,4 +1,4 @@
-/** What the figures were measured on. */
+/** Describes the machine that the figures were measured on. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
@@ -22,7 +22,7 @@ export function machine(): Machine {
   };
 }
 
-/** What a command says first; `unknown` where it isn't there. */
+/** Returns the first line of a command's output; `unknown` if the command is missing. */
 function firstLine(command: string, args: readonly string[]): string {
   try {
     return execFileSync(command, args, {

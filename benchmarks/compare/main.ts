@@ -1,4 +1,4 @@
-/** `eventfs compare`: the designs of the discussion side by side, and the report. The command line hands over to `main`. */
+/** `eventfs compare`: measures the designs of the discussion, and writes the report. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SingleBar } from 'cli-progress';
@@ -22,7 +22,7 @@ interface CompareOptions extends Subset {
  *
  * @param command an empty command that prints as the others do (fs/cli/commands/compare.ts)
  * @param args what follows `compare` on the command line
- * @throws UserError where it can't be run
+ * @throws UserError if it cannot run
  */
 export async function main(command: Command, args: readonly string[]): Promise<void> {
   await command
@@ -30,9 +30,15 @@ export async function main(command: Command, args: readonly string[]): Promise<v
       'measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots',
     )
     .option('--full', 'all sizes and numbers of subscribers: 12 minutes instead of 2')
-    .option('--out <dir>', 'where index.html and results.json go', 'eventfs-compare')
-    .option('--designs <names>', 'only these, with commas between them', (text) => text.split(','))
-    .option('--subscribers <numbers>', 'only with so many, as in 16,256', parseNumbers)
+    .option('--out <dir>', 'the directory of index.html and results.json', 'eventfs-compare')
+    .option('--designs <names>', 'only these designs, with commas between them', (text) =>
+      text.split(','),
+    )
+    .option(
+      '--subscribers <numbers>',
+      'only these numbers of subscribers, as in 16,256',
+      parseNumbers,
+    )
     .option('--bytes <numbers>', 'only with events of these sizes, as in 300,2048', parseNumbers)
     .addHelpText(
       'after',
@@ -73,7 +79,7 @@ function check({ designs }: Subset, cells: number): void {
     );
   if (cells === 0)
     throw new UserError(
-      'nothing is left to measure (see --subscribers and --bytes in eventfs compare --help)',
+      'the plan has no such cell (see --subscribers and --bytes in eventfs compare --help)',
     );
   if (process.getuid?.() !== 0)
     throw new UserError('it mounts, and opens network namespaces (try as root)');
@@ -83,7 +89,10 @@ function check({ designs }: Subset, cells: number): void {
     );
 }
 
-/** A bar on a terminal, a line a cell elsewhere. An interrupt ends the run at the next step, with nothing left behind. */
+/**
+ * Shows progress: a bar on a terminal, else a line a cell. An interrupt ends the run at the next
+ * step.
+ */
 class Bar implements Progress {
   readonly #bar = new SingleBar({
     format: ' {bar} {percentage}% | {value}/{total} | {eta_formatted} left | {what}',

@@ -1,33 +1,33 @@
-/** What is measured, how often and for how long. */
+/** The plans: what is measured, how often and for how long. */
 
 export interface Plan {
   readonly name: string;
   readonly cells: readonly Cell[];
   readonly publishers: number;
-  /** How often each design has its turn; they take turns. */
+  /** The number of rounds, in each of which every design has one turn. */
   readonly rounds: number;
   readonly floodMs: number;
   readonly latencyMs: number;
 }
 
-/** One number of subscribers and one size of event, for all designs. */
+/** A cell of the plan: one number of subscribers and one size of event, for all designs. */
 export interface Cell {
   readonly subscribers: number;
-  /** Of an event's record. */
+  /** The size of an event's record. */
   readonly bytes: number;
-  /** Whether a subscriber that never reads is tried. */
+  /** Whether a subscriber that never reads is measured. */
   readonly laggard: boolean;
-  /** Whether what is stored is weighed: with few subscribers the daemon's heap changes by more than that. */
+  /** Whether stored bytes are measured: with few subscribers the noise of the heap is larger. */
   readonly storage: boolean;
-  /** Whether half of them are killed at the end. */
+  /** Whether half of the subscribers are killed at the end. */
   readonly deaths: boolean;
 }
 
-/** The others among whom one never reads. */
+/** The number of subscribers, of which one never reads. */
 const LAGGARD_AMONG = 64;
 const BYTES = [300, 2048, 16_384];
 const SUBSCRIBERS = [1, 4, 16, 64, 256, 1024];
-/** As many as it takes until they are not what is waited for (benchmarks/figures/fanout.ts). */
+/** Enough that publishers do not limit deliveries (benchmarks/figures/fanout.ts). */
 const PUBLISHERS = 4;
 
 export const FULL: Plan = {

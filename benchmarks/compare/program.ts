@@ -1,11 +1,11 @@
-/** The C programs of benchmarks/programs, each a process that is told what to do line by line, and answers each with a line. */
+/** Runs the C programs of benchmarks/programs, which answer each command line with a line. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UserError } from '../../fs/shared/errors.js';
 import { PROJECT, within } from '../../test/support/daemon.js';
 
-/** Where benchmarks/programs/Makefile puts them. */
+/** The folder in which benchmarks/programs/Makefile builds them. */
 export const PROGRAMS = join(PROJECT, 'benchmarks/build');
 
 const READY_TIMEOUT_MS = 60_000;
@@ -25,7 +25,7 @@ export class Program {
     createInterface({ input: process.stdout! }).on('line', (line) =>
       this.#waiting.shift()?.done(line),
     );
-    process.stdin!.on('error', () => undefined); // it says so below
+    process.stdin!.on('error', () => undefined); // The read below reports it.
     this.#ended = new Promise((done) =>
       process.on('close', (code, signal) =>
         done(this.#end(`${this.name} ended with ${code ?? signal}`)),
@@ -34,7 +34,7 @@ export class Program {
     process.on('error', (error) => this.#end(`${this.name}: ${error.message}`));
   }
 
-  /** Starts a program and waits until it says that it is ready. */
+  /** Starts a program, and resolves once it prints `ready`. */
   static async start(
     name: string,
     args: readonly (string | number)[],
@@ -58,16 +58,16 @@ export class Program {
   async ask(line: string, timeoutMs: number): Promise<string> {
     const answer = this.#answer();
     this.process.stdin!.write(`${line}\n`);
-    return within(timeoutMs, answer, `${this.name}: '${line}' had no answer`);
+    return within(timeoutMs, answer, `${this.name} did not answer '${line}'`);
   }
 
-  /** The `KEY=VALUE` pairs of an answer. */
+  /** Sends a command. @returns the `KEY=VALUE` pairs of the answer */
   async askNumbers(line: string, timeoutMs: number): Promise<Answer> {
     const pairs = (await this.ask(line, timeoutMs)).split(' ').map((pair) => pair.split('='));
     return new Map(pairs.map(([key, value]) => [key, Number(value)]));
   }
 
-  /** Kills it, and with it its children (PR_SET_PDEATHSIG); resolves when it is gone. */
+  /** Kills the program, and by PR_SET_PDEATHSIG its children, and resolves when it is gone. */
   async end(): Promise<void> {
     this.process.kill('SIGKILL');
     await within(END_TIMEOUT_MS, this.#ended, `${this.name} did not end`);

@@ -1,4 +1,4 @@
-/** What was measured: as it stands in results.json, and as it is shown. */
+/** The results: as results.json holds them, and the values that are shown. */
 import { Histogram } from './histogram.js';
 import type { Deaths } from './measures/deaths.js';
 import type { Laggard } from './measures/laggard.js';
@@ -6,12 +6,12 @@ import type { Latency } from './measures/latency.js';
 import type { Storage } from './measures/storage.js';
 import type { Throughput } from './measures/throughput.js';
 
-/** One design with one number of subscribers and one size of event. */
+/** The results of one design with one number of subscribers and one size of event. */
 export interface Measured {
   readonly design: string;
   readonly subscribers: number;
   readonly bytes: number;
-  /** One a round. */
+  /** One entry a round, as in `latency`. */
   readonly throughput: Throughput[];
   readonly latency: Latency[];
   storage?: Storage;
@@ -41,13 +41,13 @@ export interface Results {
   readonly startedAt: string;
   seconds: number;
   readonly machine: Machine;
-  /** What one CPU was busy with before and after, processes of others: 1, 5 and 15 minutes. */
+  /** The load averages of 1, 5 and 15 minutes, before and after the run. */
   readonly load: { readonly before: readonly number[]; after: readonly number[] };
   readonly designs: readonly { readonly id: string; readonly unavailable?: string }[];
   readonly measured: Measured[];
 }
 
-/** The middle of several rounds, and how far they are apart. */
+/** The median and the range of several rounds. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
@@ -64,14 +64,14 @@ export function deliveriesPerS(measured: Measured): Spread {
   return spreadOf(measured.throughput.map((round) => round.deliveriesPerS));
 }
 
-/** All rounds' times together. */
+/** Returns a quantile of the times of all rounds together. */
 export function latencyUs(measured: Measured, fraction: number): number {
   const all = new Histogram();
   for (const { histogram } of measured.latency) all.merge(Histogram.parse(histogram));
   return all.quantile(fraction) / 1000;
 }
 
-/** Each round's quantile. */
+/** Returns the spread of the rounds' quantiles. */
 export function latencySpreadUs(measured: Measured, fraction: number): Spread {
   return spreadOf(
     measured.latency.map(({ histogram }) => Histogram.parse(histogram).quantile(fraction) / 1000),
@@ -87,7 +87,7 @@ export function sampleCount(measured: Measured): number {
 
 export type Payer = 'manager' | 'publisher' | 'subscriber';
 
-/** CPU time for a delivery, at a modest rate or at saturation. */
+/** Returns the CPU time of a delivery, at a modest rate or at saturation. */
 export function cpuUs(
   measured: Measured,
   phase: 'latency' | 'throughput',
@@ -112,7 +112,7 @@ export function find(
   );
 }
 
-/** JSON without figures that nobody needs: four digits are more than a round is good for. */
+/** Returns JSON with four significant digits, which is more than the noise of a round allows. */
 export function toJson(results: Results): string {
   const round = (_key: string, value: unknown): unknown =>
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;

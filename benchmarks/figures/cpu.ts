@@ -19,7 +19,7 @@ const ROUNDS = 5;
 const TIMEOUT_MS = 30_000;
 
 /** The modes of benchmarks/programs/subscribers.c. */
-const WAYS = ['messages', 'stream', 'own-stream'] as const;
+const MODES = ['messages', 'stream', 'own-stream'] as const;
 const FILES = [
   ['stream', 'stream'],
   ['own-stream', '.stream of its own directory'],
@@ -32,7 +32,7 @@ export const cpu: Benchmark = {
     const socket = `${path}.socket`;
     const daemon = await startDaemon(['--source', 'none', '--socket', socket], path);
     try {
-      const costs: Record<(typeof WAYS)[number], number[]> = {
+      const costs: Record<(typeof MODES)[number], number[]> = {
         messages: [],
         stream: [],
         'own-stream': [],
@@ -45,14 +45,14 @@ export const cpu: Benchmark = {
       ]);
       try {
         for (let round = 0; round < ROUNDS; round++) {
-          for (const way of WAYS) {
-            say(`${SUBSCRIBERS} subscribers, ${way}, round ${round + 1} of ${ROUNDS}`);
-            costs[way].push(
+          for (const mode of MODES) {
+            say(`${SUBSCRIBERS} subscribers, ${mode}, round ${round + 1} of ${ROUNDS}`);
+            costs[mode].push(
               await cpuPerDeliveryUs(
                 daemon.pid,
                 publisher,
-                way,
-                way === 'messages' ? socket : path,
+                mode,
+                mode === 'messages' ? socket : path,
               ),
             );
           }
@@ -68,15 +68,15 @@ export const cpu: Benchmark = {
   },
 };
 
-function figuresOf(costs: Record<(typeof WAYS)[number], number[]>): Figure[] {
+function figuresOf(costs: Record<(typeof MODES)[number], number[]>): Figure[] {
   const label = `${SUBSCRIBERS} subscribers, ${EVENTS_PER_S} events/s, daemon CPU a delivery`;
   return [
     figure(`${label}: --socket`, median(costs.messages), ' us'),
-    ...FILES.flatMap(([way, title]) => [
-      figure(`${label}: ${title}`, median(costs[way]), ' us'),
+    ...FILES.flatMap(([mode, title]) => [
+      figure(`${label}: ${title}`, median(costs[mode]), ' us'),
       figure(
         `${label}: ${title}, against --socket`,
-        median(ratios(costs[way], costs.messages)),
+        median(ratios(costs[mode], costs.messages)),
         ' x',
         { atMost: 1 },
       ),
@@ -91,13 +91,15 @@ function figuresOf(costs: Record<(typeof WAYS)[number], number[]>): Figure[] {
 async function cpuPerDeliveryUs(
   pid: number,
   publisher: Program,
-  way: (typeof WAYS)[number],
+  mode: (typeof MODES)[number],
   place: string,
 ): Promise<number> {
-  const herd = await Program.start('subscribers', [way, SUBSCRIBERS, place]);
+  const subscribers = await Program.start('subscribers', [mode, SUBSCRIBERS, place]);
   try {
     const got = async (published: number): Promise<number> =>
-      (await herd.askNumbers(`await ${TIMEOUT_MS} ${published}`, 2 * TIMEOUT_MS)).get('events')!;
+      (await subscribers.askNumbers(`await ${TIMEOUT_MS} ${published}`, 2 * TIMEOUT_MS)).get(
+        'events',
+      )!;
     const publish = async (line: string): Promise<number> =>
       (await publisher.askNumbers(line, TIMEOUT_MS)).get('published')!;
     const before = await got(await publish('burst 1'));
@@ -108,7 +110,7 @@ async function cpuPerDeliveryUs(
       throw new Error(`${after - before} of ${SUBSCRIBERS * EVENTS} deliveries`);
     return usedNs / (after - before) / 1000;
   } finally {
-    await herd.end();
+    await subscribers.end();
   }
 }
 

@@ -77,7 +77,7 @@ async function saturationFigures(
       figure(`bare C loop, ${readers} parked readers, reads`, median(parked), ' /s'),
       figure(`bare C push over ${readers} sockets, events`, median(pushed), ' /s'),
       figure(
-        `${readers} readers that take one event a read, and so lag: against the push`,
+        `${readers} readers that take one event a read: against the push`,
         median(ratios(single, pushed)),
         ' x',
       ),
@@ -136,12 +136,16 @@ const IDLE_ROUNDS = 9;
 async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
   const [one, many]: number[][] = [[], []];
   for (let round = 0; round < IDLE_ROUNDS; round++) {
-    say(`streams that nobody reads, round ${round + 1} of ${IDLE_ROUNDS}`);
+    say(`streams without a reader, round ${round + 1} of ${IDLE_ROUNDS}`);
     one.push(await cpuWithIdleUs(daemon, 1));
     many.push(await cpuWithIdleUs(daemon, IDLE));
   }
   return [
-    figure('publishing to one stream that nobody reads, daemon CPU an event', median(one), ' us'),
+    figure(
+      'publishing to one stream without a blocked reader, daemon CPU an event',
+      median(one),
+      ' us',
+    ),
     figure(`publishing to ${IDLE} of them, against that`, median(ratios(many, one)), ' x', {
       atMost: 1.2,
     }),
@@ -151,7 +155,8 @@ async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
 async function cpuWithIdleUs(daemon: Daemon, count: number): Promise<number> {
   const events = Array.from({ length: EVENTS }, (_, n) => eventText('/devices/n', { N: n }));
   const opener = await Opener.of(`${daemon.path}/stream`, count);
-  publish(daemon.path, ...events); // work left from opening so many is not an event's cost
+  // The work that is left from opening so many is not an event's cost.
+  publish(daemon.path, ...events);
   const before = cpuNs(daemon.pid);
   publish(daemon.path, ...events);
   const us = (cpuNs(daemon.pid) - before) / EVENTS / 1000;

@@ -3,7 +3,7 @@
  * streams of `match/`.
  */
 import { Filter } from '../../fs/uevent/filter/filter.js';
-import { DEFAULT_QUOTAS } from '../../fs/tree/quota.js';
+import { DEFAULT_QUOTAS } from '../../fs/tree/quota/bounds.js';
 import { eventText, publish } from '../../test/support/clients.js';
 import { type Daemon, Shell } from '../../test/support/daemon.js';
 import {
@@ -106,7 +106,7 @@ const WORST = [
 
 const WORST_EVENTS = 40;
 const MOST_DIRECTORIES = 250;
-/** The size of the value that they look at, in bytes. */
+/** The size of the value that they match, in bytes. */
 const VALUE_BYTES = [1900, 60_000];
 const HOLD_MS = 5;
 

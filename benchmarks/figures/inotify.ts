@@ -29,13 +29,13 @@ export const inotify: Benchmark = {
           of('notice_daemon_us'),
           ' us',
         ),
-        figure('the same, of the helper', of('notice_helper_us'), ' us'),
+        figure('the same, of the notifier', of('notice_helper_us'), ' us'),
         figure(
-          'an event that nobody watches, publish and a stat, CPU time of the daemon',
+          'an event without a watcher, publish and a stat, CPU time of the daemon',
           of('unasked_us'),
           ' us',
         ),
-        figure('more, if that stat is of the directory it comes to', extra, ' us'),
+        figure('more, if that stat is of the directory that gets the event', extra, ' us'),
       ];
     }),
 };

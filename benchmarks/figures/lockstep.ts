@@ -59,11 +59,7 @@ async function figuresOf(
     const label = `${readers} blocked readers, one event a read`;
     return [
       figure(`bare C push over ${readers} sockets, events`, median(pushed), ' /s'),
-      figure(
-        `the same, when the next waits until all have the one before`,
-        median(pushedInStep),
-        ' /s',
-      ),
+      figure(`the same, when the push waits for all before the next`, median(pushedInStep), ' /s'),
       figure(`bare C loop, ${readers} parked readers, reads`, median(parked), ' /s'),
       figure(`${label}: events delivered`, median(ours), ' /s'),
       figure(`${label}: against the push`, median(ratios(ours, pushed)), ' x', { atLeast: 0.8 }),
@@ -79,7 +75,7 @@ async function figuresOf(
       ),
       figure(`${label}: against the loop`, median(ratios(ours, parked)), ' x'),
       figure(`${label}: the loop against the push`, median(ratios(parked, pushed)), ' x'),
-      figure(`${label}: share of reads that gave exactly one`, median(singles), '', {
+      figure(`${label}: share of reads that returned exactly one`, median(singles), '', {
         atLeast: 0.99,
       }),
       figure(`${label}: out of order, or missing without LOST`, unexplained, '', { atMost: 0 }),

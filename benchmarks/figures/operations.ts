@@ -71,8 +71,8 @@ interface Paths {
   readonly cached?: string;
   readonly example?: string;
 }
-type Way = keyof Paths;
-type Costs = Readonly<Record<Way, readonly number[]>>;
+type Filesystem = keyof Paths;
+type Costs = Readonly<Record<Filesystem, readonly number[]>>;
 type Say = (progress: string) => void;
 
 export const operations: Benchmark = {
@@ -91,7 +91,7 @@ export const operations: Benchmark = {
       : [
           unmeasured(
             "libfuse's own hello_ll",
-            'not there: install libfuse3-dev (make -C bench says more)',
+            'not there: install libfuse3-dev (see benchmarks/programs/Makefile)',
           ),
         ]),
   ],
@@ -143,7 +143,7 @@ function twoCpuRows(place: Place, { what }: Operation, { ours, floor }: Costs): 
   ];
 }
 
-/** There are no bars: the example does not get the same requests, with any options. */
+/** The rows have no bars: no option makes the kernel send the example the same requests. */
 function exampleRows(
   place: Place,
   { what, requests, example, cached }: Operation,
@@ -161,7 +161,7 @@ function exampleRows(
     figure(`${label}: hello_ll without caches: ${example.join(' ')}`, median(costs.example), ' us'),
     figure(`${label}: ours: ${requests.join(' ')}`, median(costs.ours), ' us'),
     figure(
-      `${label}: a request of ours, against one of that`,
+      `${label}: a request of ours, against a request of hello_ll without caches`,
       median(ratios(each(costs.ours, requests), each(costs.example, example))),
       ' x',
     ),
@@ -216,7 +216,7 @@ async function figuresAt(
   const figures: Figure[] = [];
   const examples: Figure[] = [];
   for (const operation of OPERATIONS) {
-    const costs: Record<Way, number[]> = {
+    const costs: Record<Filesystem, number[]> = {
       floor: [],
       ours: [],
       fuseNative: [],
@@ -225,8 +225,8 @@ async function figuresAt(
     };
     for (let round = 0; round < ROUNDS; round++) {
       say(`${operation.what}, ${place.label}, round ${round + 1} of ${ROUNDS}`);
-      for (const [way, path] of Object.entries(paths) as [Way, string][]) {
-        costs[way].push(
+      for (const [filesystem, path] of Object.entries(paths) as [Filesystem, string][]) {
+        costs[filesystem].push(
           await measureOne('client', [operation.name, path, place.count], 'us', place.client),
         );
       }

@@ -29,13 +29,15 @@ export const promise: Benchmark = {
           atMost: 0,
         }),
         figure(
-          'death to release, nobody touching the mount, median',
+          'death to release, no access to the mount, median',
           reap.get('median_ms') ?? NaN,
           ' ms',
           { atMost: 10 },
         ),
         figure('the same, 99th percentile', reap.get('p99_ms') ?? NaN, ' ms'),
-        figure(`still listed after it, of ${REAPED}`, reap.get('listed') ?? NaN, '', { atMost: 0 }),
+        figure(`still listed after the release, of ${REAPED}`, reap.get('listed') ?? NaN, '', {
+          atMost: 0,
+        }),
       ];
     }),
 };

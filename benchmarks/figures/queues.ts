@@ -73,13 +73,13 @@ async function popFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** The last is the largest number that a queue holds. */
+/** Numbers of waiting events; the last is the largest that a queue holds. */
 const DEPTHS = [1, 100, 4096];
 const DEEP_OPERATIONS = 1000;
 const LISTINGS = 50;
 
 const LISTING = 'listing, an event';
-const DEEP_WAYS = [
+const DEEP_LABELS = [
   'read through head',
   'read by name',
   'read and pop through head',
@@ -92,7 +92,7 @@ async function depthFigures(say: Say): Promise<Figure[]> {
   try {
     return await withDaemon('none', ONE_CPU, async (daemon) => {
       const directory = `${daemon.path}/${owner.pid}`;
-      const rounds: number[][][] = []; // by round, depth and way
+      const rounds: number[][][] = []; // By round, depth and label.
       for (let round = 0; round < ROUNDS; round++) {
         rounds.push([]);
         for (const depth of DEPTHS) {
@@ -100,13 +100,13 @@ async function depthFigures(say: Say): Promise<Figure[]> {
           rounds[round].push(await costsAt(directory, owner, depth));
         }
       }
-      return DEEP_WAYS.flatMap((what, way) => {
-        const costs = DEPTHS.map((_, at) => rounds.map((depths) => depths[at][way]));
+      return DEEP_LABELS.flatMap((what, index) => {
+        const costs = DEPTHS.map((_, at) => rounds.map((depths) => depths[at][index]));
         const last = DEPTHS.length - 1;
         const rows = DEPTHS.map((depth, at) =>
           figure(`${what}, ${depth.toLocaleString('en')} waiting`, median(costs[at]), ' us'),
         );
-        if (what === LISTING) return rows; // of one event it is only opendir and closedir
+        if (what === LISTING) return rows; // Of one event it is mostly opendir and closedir.
         return [
           ...rows,
           figure(
@@ -122,7 +122,7 @@ async function depthFigures(say: Say): Promise<Figure[]> {
   }
 }
 
-/** Returns microseconds for each of DEEP_WAYS, in a queue in which `depth` events wait. */
+/** Returns microseconds for each of DEEP_LABELS, in a queue in which `depth` events wait. */
 async function costsAt(directory: string, owner: Shell, depth: number): Promise<number[]> {
   const us = (operation: string, path: string, count: number): Promise<number> =>
     measureOne('client', [operation, path, count], 'us', ONE_CPU);
@@ -133,7 +133,8 @@ async function costsAt(directory: string, owner: Shell, depth: number): Promise<
   const head = await us('open', `${directory}/head`, DEEP_OPERATIONS);
   const named = await us('open', `${directory}/${names[depth >> 1]}`, DEEP_OPERATIONS);
   const listed = (await us('list', directory, LISTINGS)) / depth;
-  await owner.run(`rm ${directory}/head`); // room for the one that is published before each
+  // Makes room for the event that is published before each.
+  await owner.run(`rm ${directory}/head`);
   const popped = await us('pop-each', directory, DEEP_OPERATIONS);
   return [head, named, popped, listed];
 }
@@ -178,10 +179,10 @@ async function deliveryFigures(say: Say): Promise<Figure[]> {
   const owner = new Shell();
   try {
     return await withDaemon('none', [], async (daemon) => {
-      say('events that nobody takes');
+      say('events without a recipient');
       publish(daemon.path, ...texts(EVENTS_AFTER, 'mine'));
       const alone = cpuPerEventUs(daemon, 'mine');
-      const figures = [figure('one event to nobody, daemon CPU', alone, ' us')];
+      const figures = [figure('one event without a recipient, daemon CPU', alone, ' us')];
       for (const [index, count] of DELIVERED_TO.entries()) {
         say(`deliveries to ${count} directories`);
         await makeDirectories(daemon, owner, count, () => '', DELIVERED_TO[index - 1]);

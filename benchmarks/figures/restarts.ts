@@ -1,6 +1,6 @@
 /**
- * Runs the lifecycle test (start, mount, use, SIGKILL, start again) with more rounds than a test
- * run has time for.
+ * Runs the test of killed daemons (start, mount, use, SIGKILL, start again) with more rounds than a
+ * test run has time for.
  */
 import { join } from 'node:path';
 import { type Benchmark, type Figure } from '../figure.js';
@@ -13,7 +13,7 @@ export const restarts: Benchmark = {
   name: 'restarts',
   run: async (say) => {
     say(`${ROUNDS} rounds`);
-    const file = join(PROJECT, 'dist/test/mounted/mount/lifecycle.test.js');
+    const file = join(PROJECT, 'dist/test/mounted/lifecycle/killed.test.js');
     const { out, err, code } = await run([process.execPath, file], {
       timeoutMs: TIMEOUT_MS,
       env: { ...process.env, EVENTFS_ROUNDS: String(ROUNDS), NO_COLOR: '1' },
@@ -27,7 +27,7 @@ export const restarts: Benchmark = {
     return [
       ...figures,
       {
-        what: `${ROUNDS} rounds leave nothing behind`,
+        what: `${ROUNDS} starts after a kill leave nothing behind`,
         measured: code === 0 ? 'yes' : 'no',
         bar: 'yes',
         met: code === 0,

@@ -14,7 +14,7 @@ const FEW = 10;
 const MANY = 10_000;
 const COUNT = 5000;
 const ROUNDS = 5;
-const HERD_TIMEOUT_MS = 120_000;
+const OWNERS_TIMEOUT_MS = 120_000;
 const MIB = 1024 * 1024;
 
 export const scale: Benchmark = {
@@ -24,7 +24,7 @@ export const scale: Benchmark = {
     return withDaemon('none', ONE_CPU, (few) =>
       withDaemon('none', ONE_CPU, async (many) => {
         say(`${MANY} owners`);
-        const herds = [await Herd.on(few, FEW), await Herd.on(many, MANY)];
+        const owners = [await Owners.on(few, FEW), await Owners.on(many, MANY)];
         const figures = await operationFigures(say, few, many);
         figures.push(
           figure(
@@ -34,42 +34,42 @@ export const scale: Benchmark = {
             { atMost: 200 },
           ),
         );
-        await herds[0].end();
+        await owners[0].end();
         say(`the end of ${MANY} owners`);
-        figures.push(await reclaimFigure(many, herds[1]));
+        figures.push(await reclaimFigure(many, owners[1]));
         return figures;
       }),
     );
   },
 };
 
-/** Processes that own a directory each: test/programs/herd.c. */
-class Herd {
+/** Processes that own a directory each, which a program of test/programs starts. */
+class Owners {
   readonly #process: ChildProcess;
   #said = '';
 
   private constructor(daemon: Daemon, count: number) {
-    this.#process = spawn(client('herd'), [daemon.path, String(count)], {
+    this.#process = spawn(client('spawn-owners'), [daemon.path, String(count)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#process.stdout!.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));
   }
 
-  static async on(daemon: Daemon, count: number): Promise<Herd> {
-    const herd = new Herd(daemon, count);
+  static async on(daemon: Daemon, count: number): Promise<Owners> {
+    const owners = new Owners(daemon, count);
     await until(
-      () => herd.#said.includes('ready'),
+      () => owners.#said.includes('ready'),
       `${count} owners were not ready`,
-      HERD_TIMEOUT_MS,
+      OWNERS_TIMEOUT_MS,
     );
-    return herd;
+    return owners;
   }
 
-  /** Kills all processes; resolves when they have been waited for. */
+  /** Kills all processes, and resolves when their parent has waited for them. */
   async end(): Promise<void> {
     const ended = new Promise<void>((done) => this.#process.once('exit', () => done()));
     this.#process.stdin!.end();
-    await within(HERD_TIMEOUT_MS, ended, 'the owners did not end');
+    await within(OWNERS_TIMEOUT_MS, ended, 'the owners did not end');
   }
 }
 
@@ -140,13 +140,13 @@ async function costUs(operation: string, path: string): Promise<number> {
  * Measures from the first SIGKILL until the daemon has closed the last pidfd. The mount gets no
  * request meanwhile.
  */
-async function reclaimFigure(daemon: Daemon, herd: Herd): Promise<Figure> {
+async function reclaimFigure(daemon: Daemon, owners: Owners): Promise<Figure> {
   const start = performance.now();
-  await herd.end();
+  await owners.end();
   await until(
     () => descriptors(daemon.pid, /pidfd/).length === 0,
     'descriptors of dead owners are left',
-    HERD_TIMEOUT_MS,
+    OWNERS_TIMEOUT_MS,
   );
   const seconds = (performance.now() - start) / 1000;
   const { DIRECTORIES, OWNERS } = statusOf(`${daemon.path}/log`);

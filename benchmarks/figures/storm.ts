@@ -44,7 +44,11 @@ async function figuresOf(label: string, under: readonly string[]): Promise<Figur
         of('sent_per_s'),
         ' /s',
       ),
-      figure(`${label}the same, until all 16 subscribers had all`, of('delivered_per_s'), ' /s'),
+      figure(
+        `${label}the same, until all 16 subscribers had all events`,
+        of('delivered_per_s'),
+        ' /s',
+      ),
       figure(
         `${label}lost by overruns of the netlink socket (${status.KERNEL_OVERRUNS})`,
         Number(status.LOST),
@@ -53,8 +57,8 @@ async function figuresOf(label: string, under: readonly string[]): Promise<Figur
       ...Object.entries(KINDS).map(([kind, name]) =>
         figure(`${label}lost by each of 4 on ${name}, mean`, of(`${kind}_lost`) / 4, ''),
       ),
-      figure(`${label}events that the kernel sent after a later number`, of('reordered'), ''),
-      figure(`${label}numbers of other namespaces' events`, of('foreign'), ''),
+      figure(`${label}events that the kernel sent after a later SEQNUM`, of('reordered'), ''),
+      figure(`${label}SEQNUMs of other namespaces' events`, of('foreign'), ''),
       figure(`${label}events out of their writer's order`, of('disorder'), '', { atMost: 0 }),
       figure(`${label}subscribers whose sums do not match`, of('mismatches'), '', { atMost: 0 }),
     ];

@@ -1,8 +1,9 @@
 /*
- * The catch-all: `cleaner EVENTS FIFODIR PERIOD_MS` looks every PERIOD_MS for directories whose process is dead, for those
- * whose wrapper has died too. A PID that has been given to somebody else since keeps them.
+ * The catch-all: `cleaner EVENTS FIFODIR PERIOD_MS` removes the directories of dead processes every
+ * PERIOD_MS, for subscribers whose wrapper has died too. The files of a PID that another process
+ * has since stay.
  */
-#include "leavings.h"
+#include "leftovers.h"
 
 #define LIMIT_S 1800
 

@@ -1,16 +1,18 @@
 /*
- * What one operation costs: `client OPERATION PATH COUNT`.
+ * Measures one operation: `client OPERATION PATH COUNT`.
  *
  *   open FILE     open, read, close          list DIR      opendir, readdir to the end, closedir
  *   stat PATH     stat                       create DIR    create, write 300 bytes, close, unlink
  *   getxattr DIR  user.eventfs.pending       link FILE     link beside it, unlink
- *   mkdir ROOT    mkdir and rmdir of ours    rename FILE   rename and back
- *   pop DIR       open head, read, close, unlink head; DIR is filled first, which is not counted
- *   pop-each DIR  the same, but before each an event is published, which is not counted: as many wait every time
+ *   mkdir ROOT    mkdir, rmdir               rename FILE   rename and back
+ *   pop DIR       open head, read, close, unlink head, after DIR was filled
+ *   pop-each DIR  the same, with an event published before each, so that as many wait each time
  *
- * Runs COUNT operations in ten slices after a warm-up: the median slice is the figure, the best one tells the noise.
+ * Runs COUNT operations in ten slices after a warm-up, and prints the median and the best slice.
+ * Preparations are not counted.
  */
 #include "record.h"
+
 #include <dirent.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -20,7 +22,8 @@
 #define LIMIT_S 120
 #define EVENT_BYTES 300
 
-static char other_path[PATH_MAX + 32]; /* made from PATH by `prepare`, for operations that need a second name */
+static char
+    other_path[PATH_MAX + 32]; /* The second name that some operations need: PATH and a suffix. */
 
 static void open_read_close(const char *path) {
   char text[4096];
@@ -37,7 +40,8 @@ static void stat_path(const char *path) {
 
 static void get_attribute(const char *path) {
   char value[64];
-  if (getxattr(path, "user.eventfs.pending", value, sizeof value) < 0) die("%s: getxattr: %m", path);
+  if (getxattr(path, "user.eventfs.pending", value, sizeof value) < 0)
+    die("%s: getxattr: %m", path);
 }
 
 static void list(const char *path) {
@@ -93,7 +97,7 @@ static void fill(const char *path, long count) {
   }
 }
 
-/* To every queue of the mount that DIR is in. */
+/* Publishes to the mount that DIR is in. */
 static void publish(const char *path, long count) {
   static int fd = -1;
   static char *record;
@@ -111,15 +115,20 @@ static void publish(const char *path, long count) {
 static const struct operation {
   const char *name;
   void (*run)(const char *path);
-  const char *other; /* what `other_path` is behind PATH; %d is our PID */
+  const char *other; /* The suffix that makes `other_path` of PATH; %d is the PID. */
   void (*prepare)(const char *path, long count);
-  bool prepares_each; /* one before each, instead of all first */
+  bool prepares_each; /* Prepares one before each operation, instead of all first. */
 } operations[] = {
-    {"open", open_read_close, "", NULL, false},       {"stat", stat_path, "", NULL, false},
-    {"getxattr", get_attribute, "", NULL, false},     {"list", list, "", NULL, false},
-    {"mkdir", make_and_remove, "/%d.x", NULL, false}, {"create", create_and_unlink, "/made", NULL, false},
-    {"link", link_and_unlink, ".2", NULL, false},     {"rename", rename_and_back, ".2", NULL, false},
-    {"pop", pop, "/head", fill, false},               {"pop-each", pop, "/head", publish, true},
+    {"open", open_read_close, "", NULL, false},
+    {"stat", stat_path, "", NULL, false},
+    {"getxattr", get_attribute, "", NULL, false},
+    {"list", list, "", NULL, false},
+    {"mkdir", make_and_remove, "/%d.x", NULL, false},
+    {"create", create_and_unlink, "/made", NULL, false},
+    {"link", link_and_unlink, ".2", NULL, false},
+    {"rename", rename_and_back, ".2", NULL, false},
+    {"pop", pop, "/head", fill, false},
+    {"pop-each", pop, "/head", publish, true},
 };
 
 static const struct operation *find_operation(const char *name) {
@@ -128,7 +137,7 @@ static const struct operation *find_operation(const char *name) {
   die("no operation '%s'", name);
 }
 
-/* Microseconds for one operation, the mean of `count`. */
+/* Returns the microseconds of one operation, the mean of `count`. */
 static double time_operations(const struct operation *operation, const char *path, long count) {
   uint64_t prepared_ns = 0;
   if (operation->prepare && !operation->prepares_each) operation->prepare(path, count);
@@ -149,7 +158,7 @@ int main(int argc, char **argv) {
   const struct operation *operation = find_operation(argv[1]);
   long slice_count = parse_number(argv[3], "COUNT", SLICES, 1000000000) / SLICES;
   char other[32];
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* from the table above */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* The format is in the table above. */
   snprintf(other, sizeof other, operation->other, (int)getpid());
   snprintf(other_path, sizeof other_path, "%s%s", argv[2], other);
 
@@ -158,6 +167,7 @@ int main(int argc, char **argv) {
   double slices_us[SLICES];
   for (int i = 0; i < SLICES; i++) slices_us[i] = time_operations(operation, argv[2], slice_count);
   sort_doubles(slices_us, SLICES);
-  printf("us=%.3f best=%.3f count=%ld\n", quantile(slices_us, SLICES, 0.5), slices_us[0], slice_count * SLICES);
+  printf("us=%.3f best=%.3f count=%ld\n", quantile(slices_us, SLICES, 0.5), slices_us[0],
+         slice_count * SLICES);
   return 0;
 }

@@ -1,4 +1,5 @@
-/* What the harness says on standard input, a line each: a verb and numbers. Every line gets one line back. */
+/* The commands of the harness on standard input: a verb and numbers a line. Each line gets one line
+ * of answer. */
 #ifndef COMPARE_COMMANDS_H
 #define COMPARE_COMMANDS_H
 
@@ -8,11 +9,11 @@
 
 struct command {
   char verb[32];
-  long long numbers[COMMAND_NUMBERS]; /* 0 where none was given */
+  long long numbers[COMMAND_NUMBERS]; /* 0 for those that were not given. */
   size_t count;
 };
 
-/* False at the end: the harness is gone, or has had enough. */
+/* Reads the next command. Returns false at the end of the input. */
 static inline bool next_command(struct command *command) {
   static char line[1024];
   fflush(stdout);
@@ -25,9 +26,12 @@ static inline bool next_command(struct command *command) {
   return true;
 }
 
-static inline bool is_verb(const struct command *command, const char *verb) { return strcmp(command->verb, verb) == 0; }
+static inline bool is_verb(const struct command *command, const char *verb) {
+  return strcmp(command->verb, verb) == 0;
+}
 
-/* CPU time of a process's only thread, nanoseconds, time in the kernel included; 0 when it is gone. */
+/* Returns the CPU time of a process's only thread in nanoseconds, kernel time included; 0 if it is
+ * gone. */
 static inline uint64_t cpu_ns_of(pid_t pid) {
   char path[64], text[64] = "";
   snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);

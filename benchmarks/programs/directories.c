@@ -1,5 +1,6 @@
-/* Events as files in a directory of the subscriber's own, of an eventfs or of a tmpfs. */
+/* The modes that take events as files in the subscriber's own directory, of eventfs or a tmpfs. */
 #include "subscriber.h"
+
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -9,12 +10,12 @@ void make_directory(struct subscriber *subscriber) {
   if (mkdir(subscriber->directory, 0700) != 0) die("mkdir %s: %m", subscriber->directory);
 }
 
-/* Works in its directory from now on: a whole path would be walked anew for each call. */
+/* Enters the directory: the kernel would walk a whole path at each call. */
 static void enter_directory(const struct subscriber *subscriber) {
   if (chdir(subscriber->directory) != 0) die("cd %s: %m", subscriber->directory);
 }
 
-/* Takes an event's file: open, read, close, unlink. False when it isn't there. */
+/* Takes an event's file: open, read, close, unlink. Returns false if the file is not there. */
 static bool take_file(struct subscriber *subscriber, const char *name) {
   static char text[RECORD_BYTES_MOST + 1];
   int fd = open(name, O_RDONLY | O_CLOEXEC);
@@ -22,12 +23,13 @@ static bool take_file(struct subscriber *subscriber, const char *name) {
   ssize_t length = read_again(fd, text, sizeof text);
   subscriber->arrived_ns = now_ns();
   close(fd);
-  if (length < 0 || unlink(name) != 0) return false; /* a full queue has let go of it meanwhile, and counts it */
+  /* A full queue may have dropped the event meanwhile, and counts it as lost. */
+  if (length < 0 || unlink(name) != 0) return false;
   take_event(subscriber, text, (size_t)length);
   return true;
 }
 
-/* eventfs: the directory's .status knows. */
+/* Reads the number of lost events in .status of an eventfs directory. */
 static void read_losses(struct subscriber *subscriber, uint64_t missing) {
   static uint64_t learnt;
   char text[1024] = "";
@@ -42,8 +44,8 @@ static void read_losses(struct subscriber *subscriber, uint64_t missing) {
   learnt = lost;
 }
 
-/* eventfs: takes all that the directory holds through its .stream. What was lost, .status tells. */
-static void take_in_a_hurry(struct subscriber *subscriber) {
+/* Takes all events of an eventfs directory through its .stream. Losses are read in .status. */
+static void take_by_stream(struct subscriber *subscriber) {
   static char records[RECORD_BYTES_MOST + 1];
   int fd = open(".stream", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) die("%s/.stream: %m", subscriber->directory);
@@ -51,13 +53,14 @@ static void take_in_a_hurry(struct subscriber *subscriber) {
     subscriber->arrived_ns = now_ns();
     const char *text = records, *end = records + length, *next;
     for (; text < end && (next = memmem(text, (size_t)(end - text), "\n\n", 2)); text = next + 2)
-      if (!begins_with(text, (size_t)(end - text), OVERFLOW_HEAD)) take_event(subscriber, text, (size_t)(next + 1 - text));
+      if (!begins_with(text, (size_t)(end - text), OVERFLOW_HEAD))
+        take_event(subscriber, text, (size_t)(next + 1 - text));
   }
   close(fd);
 }
 
-/* eventfs: poll(2) says that there is something, `head` says what. The name is asked for once, so that a full queue can't
- * make it another event's between read and unlink. */
+/* Mode of eventfs: poll(2) waits for an event, `head` names the next. It reads the name once: a
+ * full queue could make `head` another event between read and unlink. */
 void pop_head(struct subscriber *subscriber) {
   char name[NAME_MAX + 1];
   make_directory(subscriber);
@@ -67,7 +70,7 @@ void pop_head(struct subscriber *subscriber) {
   subscriber->learn_losses = read_losses;
   say_ready(subscriber);
   for (;;) {
-    if (*subscriber->in_a_hurry) take_in_a_hurry(subscriber);
+    if (*subscriber->drains) take_by_stream(subscriber);
     ssize_t length = readlink("head", name, sizeof name - 1);
     if (length < 0) {
       if (errno != ENOENT) die("%s/head: %m", subscriber->directory);
@@ -79,9 +82,14 @@ void pop_head(struct subscriber *subscriber) {
   }
 }
 
-static int by_name(const void *left, const void *right) { return strcmp(*(char *const *)left, *(char *const *)right); }
+static int by_name(const void *left, const void *right) {
+  return strcmp(*(char *const *)left, *(char *const *)right);
+}
 
-/* The names in its directory, from malloc: in the order of the listing, which in an eventfs is that of arrival, or by name. */
+/*
+ * Lists the names of the current directory, sorted or in the order of the listing (in eventfs the
+ * order of arrival). The caller frees each name.
+ */
 static size_t list(bool sorted, char ***names) {
   static char **found;
   static size_t room;
@@ -90,7 +98,8 @@ static size_t list(bool sorted, char ***names) {
   if (!directory) die("opendir: %m");
   for (struct dirent *entry; (entry = readdir(directory));) {
     if (entry->d_name[0] == '.') continue;
-    if (count == room && !(found = realloc(found, (room = room * 2 + 64) * sizeof *found))) die("realloc: %m");
+    if (count == room && !(found = realloc(found, (room = room * 2 + 64) * sizeof *found)))
+      die("realloc: %m");
     if (!(found[count++] = strdup(entry->d_name))) die("strdup: %m");
   }
   closedir(directory);
@@ -99,19 +108,19 @@ static size_t list(bool sorted, char ***names) {
   return count;
 }
 
-/* Takes everything that the directory holds. */
+/* Takes all events of the current directory. */
 static void take_listed(struct subscriber *subscriber, bool is_eventfs) {
   char **names;
   size_t count = list(!is_eventfs, &names);
   for (size_t i = 0; i < count; i++) {
-    bool hurries = is_eventfs && *subscriber->in_a_hurry;
-    if (!hurries) take_file(subscriber, names[i]);
+    bool by_stream = is_eventfs && *subscriber->drains;
+    if (!by_stream) take_file(subscriber, names[i]);
     free(names[i]);
   }
-  if (is_eventfs && *subscriber->in_a_hurry) take_in_a_hurry(subscriber);
+  if (is_eventfs && *subscriber->drains) take_by_stream(subscriber);
 }
 
-/* eventfs: inotify says that there is something, and a listing what. */
+/* Mode of eventfs: inotify reports a new event, and a listing names the events. */
 void watch_directory(struct subscriber *subscriber) {
   static char notices[READ_BYTES];
   make_directory(subscriber);
@@ -126,7 +135,8 @@ void watch_directory(struct subscriber *subscriber) {
   }
 }
 
-/* tmpfs: a byte in a FIFO says that there is something, a listing what. Its own writing end keeps the FIFO open. */
+/* Mode of a tmpfs: a byte in a FIFO reports a new event, and a listing names the events. The
+ * subscriber's own writing end keeps the FIFO open. */
 void take_links(struct subscriber *subscriber) {
   static char notices[4096];
   char path[PATH_MAX];
@@ -134,7 +144,8 @@ void take_links(struct subscriber *subscriber) {
   enter_directory(subscriber);
   print_path(path, "%s/%s%d", subscriber->fifodir, FIFO_PREFIX, (int)getpid());
   if (mkfifo(path, 0622) != 0) die("mkfifo %s: %m", path);
-  int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC),
+      own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0 || own < 0 || fcntl(fd, F_SETFL, 0) != 0) die("%s: %m", path);
   subscriber->learn_losses = count_missing;
   say_ready(subscriber);

@@ -1,5 +1,5 @@
 /*
- * A histogram of times that keeps every value to within 1/32 of itself: 32 buckets for each power of two, as HDR
+ * A histogram of times that keeps each value within 1/32: 32 buckets for each power of two, as HDR
  * histograms have them. benchmarks/compare/histogram.ts reads it.
  */
 #ifndef COMPARE_HISTOGRAM_H
@@ -9,14 +9,17 @@
 
 #define HISTOGRAM_STEP_BITS 5
 #define HISTOGRAM_STEPS (1u << HISTOGRAM_STEP_BITS)
-#define HISTOGRAM_POWERS 40 /* 2^40 ns are 18 minutes; what takes longer counts as that */
+#define HISTOGRAM_POWERS 40 /* 2^40 ns are 18 minutes; longer times count as that. */
 #define HISTOGRAM_BUCKETS ((HISTOGRAM_POWERS - HISTOGRAM_STEP_BITS + 1) * HISTOGRAM_STEPS)
 
 struct histogram {
   volatile uint32_t counts[HISTOGRAM_BUCKETS];
 };
 
-/* Below HISTOGRAM_STEPS each value has a bucket; above, the highest HISTOGRAM_STEP_BITS + 1 bits tell. */
+/*
+ * Returns the bucket of a time. Values below HISTOGRAM_STEPS have a bucket each; for others the
+ * highest HISTOGRAM_STEP_BITS + 1 bits decide.
+ */
 static inline unsigned histogram_bucket(uint64_t ns) {
   if (ns < HISTOGRAM_STEPS) return (unsigned)ns;
   if (ns >= 1ull << HISTOGRAM_POWERS) return HISTOGRAM_BUCKETS - 1;
@@ -24,6 +27,8 @@ static inline unsigned histogram_bucket(uint64_t ns) {
   return shift * HISTOGRAM_STEPS + (unsigned)(ns >> shift);
 }
 
-static inline void histogram_add(struct histogram *histogram, uint64_t ns) { histogram->counts[histogram_bucket(ns)]++; }
+static inline void histogram_add(struct histogram *histogram, uint64_t ns) {
+  histogram->counts[histogram_bucket(ns)]++;
+}
 
 #endif

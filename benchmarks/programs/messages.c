@@ -1,11 +1,12 @@
-/* Events as messages: a Unix socket, descriptors passed over one, a netlink group. */
+/* The modes that take events as messages: of a Unix socket, as passed descriptors, of netlink. */
 #include "subscriber.h"
+
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #define REBROADCAST_MASK 4
-#define KEPT_BYTES (4 << 20) /* as an eventfs queue */
+#define KEPT_BYTES (4 << 20) /* As many as a queue of eventfs. */
 
 static char message[RECORD_BYTES_MOST + 1];
 
@@ -15,7 +16,7 @@ static int connect_to(const char *path) {
   strcpy(address.sun_path, path);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (fd < 0) die("socket: %m");
-  /* Hundreds come at once, and the listener takes them in turn. */
+  /* Hundreds connect at once, and the backlog of the listener fills. */
   while (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
     if (errno != EAGAIN && errno != EINTR) die("%s: %m", path);
     sleep_ns(NS_PER_MS);
@@ -34,14 +35,15 @@ void receive_messages(struct subscriber *subscriber) {
   }
 }
 
-/* The descriptor that came with a message. */
+/* Returns the descriptor that comes with a message. */
 static int receive_descriptor(int socket_fd) {
   union {
     char space[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;
   } control;
   struct iovec part = {.iov_base = message, .iov_len = sizeof message};
-  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  struct msghdr header = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t length;
   do length = recvmsg(socket_fd, &header, MSG_CMSG_CLOEXEC);
   while (length < 0 && errno == EINTR);
@@ -70,10 +72,11 @@ void receive_netlink(struct subscriber *subscriber) {
   struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = REBROADCAST_MASK};
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
   if (fd < 0) die("socket: %m");
-  int kept = KEPT_BYTES / 2; /* the kernel doubles it */
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kept, sizeof kept) != 0) die("SO_RCVBUFFORCE: %m");
+  int kept = KEPT_BYTES / 2; /* The kernel doubles it. */
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kept, sizeof kept) != 0)
+    die("SO_RCVBUFFORCE: %m");
   if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) die("bind: %m");
-  subscriber->learn_losses = count_missing; /* ENOBUFS says that something is lost, not how much */
+  subscriber->learn_losses = count_missing; /* ENOBUFS does not say how much is lost. */
   say_ready(subscriber);
   for (;;) {
     ssize_t length = recv(fd, message, sizeof message, 0);

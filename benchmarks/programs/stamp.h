@@ -1,4 +1,7 @@
-/* When an event was published: CLOCK_MONOTONIC nanoseconds in 20 digits, where the padding of test/programs/record.h begins. */
+/*
+ * The time at which an event was published: CLOCK_MONOTONIC nanoseconds in 20 digits, at the begin
+ * of the padding of test/programs/record.h.
+ */
 #ifndef COMPARE_STAMP_H
 #define COMPARE_STAMP_H
 

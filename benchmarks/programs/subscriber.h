@@ -1,13 +1,13 @@
-/* A subscriber: a process that takes events in one of the ways that are compared, and writes down when they came. */
+/* A subscriber: a process that takes events in one mode, and records when they came. */
 #ifndef COMPARE_SUBSCRIBER_H
 #define COMPARE_SUBSCRIBER_H
 
-#include "order.h"
 #include "histogram.h"
-#include "leavings.h"
+#include "leftovers.h"
+#include "order.h"
 #include "stamp.h"
 
-/* What the herd and the subscriber share. */
+/* The memory that a subscriber shares with the process that commands all subscribers. */
 struct shared {
   volatile pid_t pid;
   volatile uint32_t next_number[PUBLISHERS_MOST];
@@ -15,30 +15,32 @@ struct shared {
 };
 
 struct subscriber {
-  struct order order; /* first: see note_arrival */
+  struct order order; /* The first field: note_arrival casts its pointer. */
   struct shared *shared;
-  const volatile bool *in_a_hurry; /* the herd's: nobody measures, what waits is to be taken as fast as it goes */
-  uint64_t arrived_ns; /* when the system call returned that handed over what is being checked */
-  /* Adds to the order what it has lost. By default streams and messages tell by themselves. */
+  /* Shared: waiting events are taken in the fastest way, and are not measured. */
+  const volatile bool *drains;
+  uint64_t arrived_ns; /* When the read of the event under check returned. */
+  /* Adds the lost events to `order`; NULL in modes whose records state losses. */
   void (*learn_losses)(struct subscriber *subscriber, uint64_t missing);
-  const char *place, *fifodir; /* the command line's */
-  char directory[PATH_MAX]; /* its own, where the way has one */
+  const char *place, *fifodir; /* From the command line. */
+  char directory[PATH_MAX];    /* Its own directory, in modes that have one. */
 };
 
-/* How a way takes events. It says that it is ready, and never returns. */
-typedef void way(struct subscriber *subscriber);
+/* A mode: it calls say_ready, then takes events and never returns. */
+typedef void mode(struct subscriber *subscriber);
 
-way follow_own_stream, follow_stream, pop_head, watch_directory, take_links;  /* directories.c, ways.c */
-way receive_messages, receive_descriptors, receive_netlink;                   /* messages.c */
+mode follow_own_stream, follow_stream;                       /* subscriber.c */
+mode pop_head, watch_directory, take_links;                  /* directories.c */
+mode receive_messages, receive_descriptors, receive_netlink; /* messages.c */
 
-/* Nobody tells it what is lost: what is missing is. */
+/* Counts the missing events as lost, in modes that learn no number. */
 void count_missing(struct subscriber *subscriber, uint64_t missing);
-/* read(2), and again where a SIGSTOP or SIGCONT has ended it: FUSE and inotify can't go on by themselves. */
+/* read(2) that goes on after EINTR: SIGCONT interrupts reads of FUSE and inotify. */
 ssize_t read_again(int fd, void *buffer, size_t bytes);
 void say_ready(struct subscriber *subscriber);
-/* One event by itself, or a record of losses. */
+/* Checks and counts one event or overflow record. */
 void take_event(struct subscriber *subscriber, const char *text, size_t bytes);
-/* read(2) of whole records from a stream, for ever. */
+/* Reads records of a stream, for ever. */
 __attribute__((noreturn)) void follow(struct subscriber *subscriber, int fd);
 void make_directory(struct subscriber *subscriber);
 

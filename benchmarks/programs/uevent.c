@@ -1,30 +1,32 @@
 /*
- * How soon a real uevent arrives: `uevent COUNT STREAM`, STREAM a stream of an eventfs fed by the kernel, or `-`.
- * COUNT times for each of two ways, a bare netlink listener and a reader blocked in read(2) of STREAM: from just
- * before the write to /sys/class/mem/null/uevent until the event is in the receiver's hands. The ways take turns in
- * blocks, one receiver alive at a time, so that neither wakes the other and both see the same machine.
+ * Measures how soon a real uevent arrives: `uevent COUNT STREAM`; STREAM is a stream of eventfs
+ * with the source kernel, or `-`. It takes COUNT times for each of two receivers, a bare netlink
+ * listener and a reader blocked in read(2) of STREAM: from just before the write to
+ * /sys/class/mem/null/uevent until the receiver's read returns. The receivers take turns in blocks,
+ * one alive at a time, so that neither wakes the other.
  */
 #include "common.h"
+
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
 #define UEVENT_FILE "/sys/class/mem/null/uevent"
 #define KERNEL_GROUP 1
 #define BLOCK_COUNT 50
-#define WARM_UP_COUNT 5 /* of a block, not counted: a receiver fresh from fork(2) takes page faults */
+#define WARM_UP_COUNT 5 /* Not counted: a receiver takes page faults after fork(2). */
 #define COUNT_MOST 100000l
 #define ARRIVAL_MOST_NS (2 * NS_PER_S)
 #define READY_MOST_NS (5 * NS_PER_S)
 #define LIMIT_S 300
 #define UUID_KEY "SYNTH_UUID="
-#define UUID_FORMAT "%08x-0000-0000-0000-%012x" /* who writes, which event: an event says what it is */
+#define UUID_FORMAT "%08x-0000-0000-0000-%012x" /* The writer, and the index of the event. */
 #define UUID_BYTES 36
 #define UUID_INDEX_AT 24
 
-/* The block under way, shared with its receiver. Times are CLOCK_MONOTONIC nanoseconds; 0 is not yet. */
+/* A block, shared with its receiver. Times are CLOCK_MONOTONIC nanoseconds; 0 is not yet. */
 struct block {
   volatile bool ready;
-  unsigned writer; /* in the UUIDs: not somebody else's synthetic events */
+  unsigned writer; /* It is in the UUIDs, and tells these events from other synthetic ones. */
   unsigned first_index;
   unsigned count;
   volatile uint64_t sent_ns[BLOCK_COUNT + WARM_UP_COUNT];
@@ -42,8 +44,10 @@ static void note_arrival(struct block *block, const char *uuid, uint64_t arrived
   block->arrived_ns[index - block->first_index] = arrived_ns;
 }
 
-/* Both ways hand over KEY=VALUE texts, ended by NUL or newline: what matters is the same in both. */
-static void note_arrivals(struct block *block, const char *text, size_t bytes, uint64_t arrived_ns) {
+/* Finds the UUIDs in KEY=VALUE texts, which end with NUL on netlink and with a newline in a stream.
+ */
+static void note_arrivals(struct block *block, const char *text, size_t bytes,
+                          uint64_t arrived_ns) {
   const char *end = text + bytes;
   while ((text = memmem(text, (size_t)(end - text), UUID_KEY, strlen(UUID_KEY)))) {
     text += strlen(UUID_KEY);
@@ -70,7 +74,7 @@ static int open_netlink(void) {
   return fd;
 }
 
-/* A process directory's .stream holds what came while nobody read: take it off, then begin. */
+/* Reads the events away that a process directory's .stream has kept. */
 static void drain_stream(const char *path) {
   char text[65536];
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -87,7 +91,7 @@ static int open_stream(const char *path) {
   return fd;
 }
 
-/* Forks a receiver of one way (netlink where `stream` is NULL); returns when it is blocked. */
+/* Forks a receiver (of netlink if `stream` is NULL), and returns when it is blocked. */
 static pid_t start_receiver(struct block *block, const char *stream) {
   block->ready = false;
   pid_t receiver = fork_child();
@@ -95,7 +99,7 @@ static pid_t start_receiver(struct block *block, const char *stream) {
   uint64_t end_ns = now_ns() + READY_MOST_NS;
   while (!block->ready || !is_blocked_in_read(receiver)) {
     expect_children_alive();
-    if (now_ns() > end_ns) die("the receiver isn't waiting after %llu s", READY_MOST_NS / NS_PER_S);
+    if (now_ns() > end_ns) die("the receiver does not wait after %llu s", READY_MOST_NS / NS_PER_S);
     sleep_ns(100 * NS_PER_US);
   }
   return receiver;
@@ -103,12 +107,15 @@ static pid_t start_receiver(struct block *block, const char *stream) {
 
 /* --- the sender --- */
 
-/* 0.5 to 1.5 ms, so that no timer of anybody's keeps in step. */
-static void pause_jittered(void) { sleep_ns(NS_PER_MS / 2 + (uint64_t)(rand() % 1000) * NS_PER_US); }
+/* Sleeps 0.5 to 1.5 ms, so that no periodic timer keeps in step. */
+static void pause_jittered(void) {
+  sleep_ns(NS_PER_MS / 2 + (uint64_t)(rand() % 1000) * NS_PER_US);
+}
 
 static void send_uevent(int uevent_fd, struct block *block, unsigned i) {
   char text[64];
-  int length = snprintf(text, sizeof text, "add " UUID_FORMAT, block->writer, block->first_index + i);
+  int length =
+      snprintf(text, sizeof text, "add " UUID_FORMAT, block->writer, block->first_index + i);
   block->sent_ns[i] = now_ns();
   if (write(uevent_fd, text, (size_t)length) != length) die(UEVENT_FILE ": write: %m");
 }
@@ -119,18 +126,19 @@ static void await_arrivals(const struct block *block) {
     while (block->arrived_ns[i] == 0 && now_ns() < end_ns) sleep_ns(NS_PER_MS);
 }
 
-/* What one way took, over all its blocks. */
-struct way {
-  const char *stream; /* NULL is netlink */
+/* The latencies of one kind of receiver, over all its blocks. */
+struct series {
+  const char *stream; /* NULL for netlink. */
   double *latencies_us;
   size_t count, missing;
 };
 
-static void run_block(struct way *way, struct block *block, int uevent_fd, unsigned measured) {
+static void run_block(struct series *series, struct block *block, int uevent_fd,
+                      unsigned measured) {
   block->first_index += block->count;
   block->count = measured + WARM_UP_COUNT;
   memset((void *)block->arrived_ns, 0, sizeof block->arrived_ns);
-  pid_t receiver = start_receiver(block, way->stream);
+  pid_t receiver = start_receiver(block, series->stream);
   for (unsigned i = 0; i < block->count; i++) {
     pause_jittered();
     send_uevent(uevent_fd, block, i);
@@ -138,22 +146,26 @@ static void run_block(struct way *way, struct block *block, int uevent_fd, unsig
   await_arrivals(block);
   end_child(receiver);
   for (unsigned i = WARM_UP_COUNT; i < block->count; i++) {
-    if (block->arrived_ns[i] == 0) way->missing++;
-    else way->latencies_us[way->count++] = (double)(block->arrived_ns[i] - block->sent_ns[i]) / (double)NS_PER_US;
+    if (block->arrived_ns[i] == 0) series->missing++;
+    else
+      series->latencies_us[series->count++] =
+          (double)(block->arrived_ns[i] - block->sent_ns[i]) / (double)NS_PER_US;
   }
 }
 
-static struct way new_way(const char *stream, long count) {
-  struct way way = {.stream = stream, .latencies_us = calloc((size_t)count, sizeof(double))};
-  if (!way.latencies_us) die("calloc: %m");
-  return way;
+static struct series new_series(const char *stream, long count) {
+  struct series series = {.stream = stream, .latencies_us = calloc((size_t)count, sizeof(double))};
+  if (!series.latencies_us) die("calloc: %m");
+  return series;
 }
 
-static double median_us(const struct way *way) { return quantile(way->latencies_us, way->count, 0.5); }
+static double median_us(const struct series *series) {
+  return quantile(series->latencies_us, series->count, 0.5);
+}
 
-static void print_way(const char *name, const struct way *way) {
-  printf("%s_us=%.1f %s_p99_us=%.1f %s_missing=%zu ", name, median_us(way), name,
-         quantile(way->latencies_us, way->count, 0.99), name, way->missing);
+static void print_series(const char *name, const struct series *series) {
+  printf("%s_us=%.1f %s_p99_us=%.1f %s_missing=%zu ", name, median_us(series), name,
+         quantile(series->latencies_us, series->count, 0.99), name, series->missing);
 }
 
 int main(int argc, char **argv) {
@@ -166,7 +178,7 @@ int main(int argc, char **argv) {
 
   struct block *block = map_shared(sizeof *block);
   block->writer = (unsigned)getpid();
-  struct way netlink = new_way(NULL, count), streamed = new_way(stream, count);
+  struct series netlink = new_series(NULL, count), streamed = new_series(stream, count);
   for (long left = count; left > 0; left -= BLOCK_COUNT) {
     unsigned measured = left < BLOCK_COUNT ? (unsigned)left : BLOCK_COUNT;
     run_block(&netlink, block, uevent_fd, measured);
@@ -175,8 +187,8 @@ int main(int argc, char **argv) {
 
   sort_doubles(netlink.latencies_us, netlink.count);
   sort_doubles(streamed.latencies_us, streamed.count);
-  print_way("netlink", &netlink);
-  if (stream) print_way("stream", &streamed);
+  print_series("netlink", &netlink);
+  if (stream) print_series("stream", &streamed);
   if (stream) printf("ratio=%.3f ", median_us(&streamed) / median_us(&netlink));
   printf("count=%ld\n", count);
   return 0;

@@ -10,6 +10,7 @@ set -eu
 : "${EVENTS:=/dev/events}"
 
 # A PID namespace, a network without the host's uevents, and mounts of its own.
+# shellcheck disable=SC2016 # the inner shell expands them
 exec unshare --mount --pid --fork --net --mount-proc sh -c '
   set -eu
   events=$1

@@ -174,7 +174,10 @@ export class Arena {
   /** Returns the open segment, after opening a free one if `capacity` bytes do not fit the old. */
   #openFor(capacity: number): Segment {
     const { segmentBytes } = this.sizes;
-    if (capacity > segmentBytes) throw new RangeError(`a block of ${capacity} bytes`);
+    if (capacity > segmentBytes)
+      throw new RangeError(
+        `a block of ${capacity} bytes exceeds a segment of ${segmentBytes} bytes`,
+      );
     const full = this.#open;
     if (full !== null && this.#end + capacity <= segmentBytes) return full;
     if (this.#free.length === 0) this.#map();

@@ -50,7 +50,7 @@ export class Bus {
   /** How many events without SEQNUM have come since `#lastSeqnum`. */
   #numberless = 0;
   /** The highest SEQNUM that is the name of an event. */
-  #highest = 0;
+  #highest = 0 as SeqNum;
   /** Whether an event had to be named `<name>.<n>`, because its own name was taken. */
   #hasRenamed = false;
 
@@ -72,9 +72,10 @@ export class Bus {
     this.#listeners.push(listener);
   }
 
-  /** Sends no more events to the listener. */
+  /** Sends no more events to the listener. Does nothing if it is not attached. */
   detach(listener: BusListener): void {
-    this.#listeners.splice(this.#listeners.indexOf(listener), 1);
+    const at = this.#listeners.indexOf(listener);
+    if (at >= 0) this.#listeners.splice(at, 1);
   }
 
   /**
@@ -209,7 +210,7 @@ export class Bus {
   }
 
   #freeName(wanted: string): string {
-    const name = this.history.freeName(wanted);
+    const name = this.history.entries.freeName(wanted);
     if (name !== wanted) this.#hasRenamed = true;
     return name;
   }

@@ -10,7 +10,7 @@
 
 import type { Arena, Block, Segment } from './arena.js';
 import type { EventQuota } from './quota.js';
-import { kernelName, tagsOf } from '../uevent/filter/filter.js';
+import { EventValues } from '../uevent/values.js';
 import { LF } from '../shared/ascii.js';
 
 declare const logIndex: unique symbol;
@@ -55,7 +55,7 @@ export interface Holder {
 }
 
 /** The bytes of an event without text: two line ends. Never written to. */
-export const NO_TEXT = new Uint8Array(2).fill(0x0a);
+export const NO_TEXT = new Uint8Array(2).fill(LF);
 
 /** An event, with counts of the links and open files that hold it. */
 export class Event implements Block {
@@ -79,7 +79,7 @@ export class Event implements Block {
   segment: Segment | null = null;
   slot = 0;
   #textCache: string | null = null;
-  #factsCache: Facts | null = null;
+  #valuesCache: EventValues<Map<string, string>> | null = null;
 
   /**
    * @param name the name of its file, the SEQNUM for most; latin1, one character a byte
@@ -138,31 +138,31 @@ export class Event implements Block {
    */
   dropCaches(): void {
     this.#textCache = null;
-    this.#factsCache = null;
+    this.#valuesCache = null;
   }
 
-  get #facts(): Facts {
-    return (this.#factsCache ??= new Facts(this.text));
+  get #values(): EventValues<Map<string, string>> {
+    return (this.#valuesCache ??= new EventValues(this.text, new Map<string, string>()));
   }
 
   /** The action: the header line up to its first `@/`. */
   get action(): string {
-    return this.#facts.action;
+    return this.#values.action;
   }
 
   /** The devpath: the header line from the `/` of its first `@/` on. */
   get devpath(): string {
-    return this.#facts.devpath;
+    return this.#values.devpath;
   }
 
   /** The device's name: the last part of the devpath, with `/` for each `!`. */
   get kernel(): string {
-    return this.#facts.kernel;
+    return this.#values.kernel;
   }
 
   /** The tags of the property TAGS, as `tagsOf` splits them for filters. */
   get tags(): ReadonlySet<string> {
-    return this.#facts.tags;
+    return this.#values.tags;
   }
 
   /**
@@ -170,12 +170,12 @@ export class Event implements Block {
    * value counts, as for udev.
    */
   get properties(): ReadonlyMap<string, string> {
-    return this.#facts.properties;
+    return this.#values.properties;
   }
 
   /** Returns the value of a property, or undefined. */
   property(key: string): string | undefined {
-    return this.#facts.properties.get(key);
+    return this.#values.properties.get(key);
   }
 
   /** Counts a new link from a queue. */
@@ -236,38 +236,12 @@ export class Event implements Block {
   }
 }
 
-/** The values of a text that filters match, parsed once for all filters. */
-class Facts {
-  readonly action: string;
-  readonly devpath: string;
-  readonly properties = new Map<string, string>();
-  #kernel: string | null = null;
-  #tags: ReadonlySet<string> | null = null;
-
-  constructor(text: string) {
-    const at = text.indexOf('@/');
-    let end = lineEnd(text, 0);
-    this.action = at < 0 ? '' : text.slice(0, at);
-    this.devpath = at < 0 ? '' : text.slice(at + 1, lineEnd(text, at));
-    while (end < text.length) {
-      const start = end + 1;
-      end = lineEnd(text, start);
-      const equals = text.indexOf('=', start);
-      if (equals > start && equals < end)
-        this.properties.set(text.slice(start, equals), text.slice(equals + 1, end));
-    }
-  }
-
-  get kernel(): string {
-    return (this.#kernel ??= kernelName(this.devpath));
-  }
-
-  get tags(): ReadonlySet<string> {
-    return (this.#tags ??= tagsOf(this.properties.get('TAGS')));
-  }
-}
-
-function lineEnd(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end < 0 ? text.length : end;
+/**
+ * Returns what an entry costs beyond the price that all entries have.
+ * @param name the entry's name
+ * @param event its event
+ * @returns bytes of heap
+ */
+export function heapOf(name: string, event: Event): number {
+  return name.length + event.heapBytes;
 }

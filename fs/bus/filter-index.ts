@@ -17,7 +17,7 @@ export interface Subscriber {
 /** A subscriber's place in the index. */
 interface Place<T> {
   readonly subscriber: T;
-  /** The serial number of the last event that it was offered. */
+  /** The serial number of the last event that the index offered to this subscriber. */
   offered: number;
   /** Its buckets: key, value, key, value and so on. */
   readonly found: string[];

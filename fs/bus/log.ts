@@ -8,6 +8,7 @@
 import { Arena } from './arena.js';
 import { Event, type LogIndex, type Timestamp } from './event.js';
 import { LF } from '../shared/ascii.js';
+import { ASSERTS, broken } from '../shared/invariant.js';
 
 /**
  * For how many of the last events the log knows the weights, even if the ring holds fewer events.
@@ -23,7 +24,14 @@ export interface LogLimits {
   readonly events: number;
 }
 
-/** The ring, and the events whose text it holds. */
+/**
+ * The ring, and the events whose text it holds. At any time:
+ *
+ *   0 <= next - oldest <= limits.events
+ *   at(number).number = number, for all numbers from `oldest` up to but not including `next`
+ *   at(number + 1).start = at(number).start + at(number).recordLength, or 0: no record wraps
+ *   weightBefore(next) - weightBefore(oldest) >= next - oldest
+ */
 export class Log {
   /** The ring. The addon shares this memory and writes slices of it to readers. */
   readonly memory: Uint8Array;
@@ -116,6 +124,7 @@ export class Log {
     this.#weight += weight;
     this.#next++;
     this.#end = start + length + 1;
+    if (ASSERTS) this.#check(event);
     return event;
   }
 
@@ -156,6 +165,29 @@ export class Log {
       if (at < start || at >= end) return;
       this.#overtake();
     }
+  }
+
+  /** Checks the invariant at the ring's ends, which is where it changes. */
+  #check(newest: Event): void {
+    const oldest = this.at(this.#oldest);
+    const count = this.#next - this.#oldest;
+    if (count > this.limits.events) broken(`the log has ${count} events, more than its limit`);
+    if (!oldest.inRing)
+      broken(`event ${oldest.number} has left the ring, and the log has it still`);
+    if (oldest.number !== this.#oldest)
+      broken(`event ${oldest.number} is in the place of the log's oldest, ${this.#oldest}`);
+    if (this.#end > this.memory.length) broken(`a record ends at ${this.#end}, behind the ring`);
+    if (oldest.start > newest.start && oldest.start < this.#end)
+      broken(`the record of event ${newest.number} is in that of event ${oldest.number}`);
+    const before = count > 1 ? this.at((newest.number - 1) as LogIndex) : null;
+    if (
+      before !== null &&
+      newest.start !== 0 &&
+      newest.start !== before.start + before.recordLength
+    )
+      broken(`the record of event ${newest.number} is not behind the one before`);
+    if (this.#weight - this.weightBefore(this.#oldest) < count)
+      broken(`${count} events weigh less than one each`);
   }
 
   #overtake(): void {

@@ -50,7 +50,10 @@ export class Losses {
     if (last > entries.size + 1) this.#join(entries);
   }
 
-  /** Returns how many events are missing before the entry at `position`, and no reader was told. */
+  /**
+   * Returns how many events are missing before the entry at `position` that no reader has been told
+   * of.
+   */
   before(position: number): number {
     let count = 0;
     for (let i = 0; i < this.#places.length && this.#places[i] <= position; i++)

@@ -5,11 +5,14 @@
  * it in one directory and keeps more about it (tree/nodes/event-file.ts).
  */
 import type { EventQuota } from './quota.js';
-import type { Event, Holder, LogIndex } from './event.js';
+import { type Event, type Holder, heapOf } from './event.js';
+import type { QueueLimits } from './limits.js';
 import { Losses } from './losses.js';
-import { PartialRecord, overflowRecord } from './record.js';
+import { checkQueue } from './queue-invariant.js';
 import { Sequence } from './sequence.js';
-import type { Sink } from './sink.js';
+import { ASSERTS } from '../shared/invariant.js';
+
+export type { Overflow, QueueLimits } from './limits.js';
 
 /** One entry of a queue: a name for an event. */
 export interface Entry {
@@ -19,41 +22,10 @@ export interface Entry {
   dropped?(): void;
 }
 
-/**
- * The behaviour of a full queue when one more event comes. `drop-oldest` drops the oldest event,
- * the others drop the new one; the dropped event is lost. With `drop-newest` and `refuse`, the
- * queue drops no event that a user puts in: `Queue.refuses` says beforehand that there is no room.
- * For events from the bus these two are the same.
- */
-export type Overflow = 'drop-oldest' | 'drop-newest' | 'refuse';
-
-/** The bounds of a queue. */
-export interface QueueLimits {
-  /** The most events. */
-  readonly events: number;
-  /** The most bytes of text. */
-  readonly bytes: number;
-  /** Default: `drop-oldest`. */
-  readonly overflow?: Overflow;
-}
-
 /** How many entries `prepend` can add in a queue's lifetime: more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
 
-/** How many numbered names `freeName` tries before it uses random numbers. */
-const MOST_NUMBERED = 8;
-
 const nameOf = ({ name }: Entry): string => name;
-
-/**
- * Returns what an entry costs beyond the price that all entries have.
- * @param name the entry's name
- * @param event its event
- * @returns bytes of heap
- */
-export function heapOf(name: string, event: Event): number {
-  return name.length + event.heapBytes;
-}
 
 /** The bounded events of one directory, charged to an account. */
 export class Queue<E extends Entry> implements Holder {
@@ -82,11 +54,6 @@ export class Queue<E extends Entry> implements Holder {
     private readonly onComplete: (() => void) | null = null,
   ) {}
 
-  /** How many lost events no stream reader has been told of. */
-  get untold(): number {
-    return this.losses.untold;
-  }
-
   /**
    * Adds an entry behind all others, after dropping the oldest entries if they exceed the limits.
    * @param entry its name must be free
@@ -111,12 +78,12 @@ export class Queue<E extends Entry> implements Holder {
     event.link(this);
     this.bytes += event.length;
     this.heap += heapOf(entry.name, event);
+    if (ASSERTS) checkQueue(this);
   }
 
   /** Whether the queue drops its oldest event when it is full. */
   get dropsOldest(): boolean {
-    const { overflow } = this.limits;
-    return overflow === undefined || overflow === 'drop-oldest';
+    return (this.limits.overflow ?? 'drop-oldest') === 'drop-oldest';
   }
 
   /**
@@ -186,6 +153,7 @@ export class Queue<E extends Entry> implements Holder {
     this.lost += lost;
     if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
     else this.losses.atEnd(this.entries, lost);
+    if (ASSERTS) checkQueue(this);
     return kept;
   }
 
@@ -274,6 +242,7 @@ export class Queue<E extends Entry> implements Holder {
     this.entries.rename(name, newName);
     this.heap += longer;
     this.quota?.forceCharge(0, 0, longer);
+    if (ASSERTS) checkQueue(this);
   }
 
   /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */
@@ -294,25 +263,12 @@ export class Queue<E extends Entry> implements Holder {
   #letGo(name: string, event: Event): void {
     this.#refund(name, event);
     event.unlink(this);
+    if (ASSERTS) checkQueue(this);
   }
 
   /** Returns whether the event's own name is known to be free here without a lookup. */
   surelyTakes(event: Event): boolean {
     return event.isUnique && !this.entries.isIndexed;
-  }
-
-  /**
-   * Finds a free name for an event: `wanted`, or `wanted.1`, `wanted.2`, ... if it is taken. A user
-   * may have taken thousands of these, so after MOST_NUMBERED tries the suffix is a random number.
-   * @param wanted the event's own name
-   * @param others further names that are taken
-   */
-  freeName<T>(wanted: string, others: Sequence<T> | null = null): string {
-    let name = wanted;
-    for (let n = 1; this.entries.has(name) || others?.has(name) === true; n++) {
-      name = `${wanted}.${n <= MOST_NUMBERED ? n : Math.floor(Math.random() * 2 ** 48)}`;
-    }
-    return name;
   }
 
   /** How many events a stream reader could take now. */
@@ -338,77 +294,5 @@ export class Queue<E extends Entry> implements Holder {
       position = entries.seek(position + 1);
     this.#incompleteTo = position < 0 ? entries.nextPosition : position;
     return position < 0 ? undefined : entries.at(position);
-  }
-}
-
-/** One open `.stream`. It takes events off the queue, so each event goes to one reader only. */
-export class QueueReader {
-  readonly #rest = new PartialRecord();
-
-  /** @param queue the queue of the stream's directory */
-  constructor(readonly queue: Queue<Entry>) {}
-
-  /** How many bytes are kept of a record whose beginning the reader has. */
-  get restLength(): number {
-    return this.#rest.length;
-  }
-
-  /** Whether `read` would put any bytes. */
-  get ready(): boolean {
-    return this.#rest.waiting || this.queue.untold > 0 || this.queue.firstComplete() !== undefined;
-  }
-
-  /**
-   * Returns whether the next event has a number of at least `number`, and neither the rest of a
-   * record nor a loss comes before it.
-   */
-  isFrom(number: LogIndex): boolean {
-    const next = this.queue.firstComplete();
-    return (
-      !this.#rest.waiting &&
-      this.queue.untold === 0 &&
-      next !== undefined &&
-      next.event.number >= number
-    );
-  }
-
-  /**
-   * Takes events off the queue and puts their records. All records are whole but the first, which
-   * may be cut: the next read begins with its rest.
-   * @param sink the reader's buffer
-   * @param most how many events to take
-   */
-  read(sink: Sink, most = Infinity): void {
-    const { queue } = this;
-    const roomAtFirst = sink.room;
-    if (!this.#rest.finish(sink)) return;
-    for (let taken = 0; taken < most && sink.room > 0; taken++) {
-      const entry = queue.firstComplete();
-      if (queue.untold > 0 && !this.#tellLoss(sink, roomAtFirst, entry)) return;
-      if (entry === undefined || sink.room === 0) return;
-      const { bytes, start, recordLength } = entry.event;
-      if (recordLength > sink.room && sink.room !== roomAtFirst) return;
-      const whole = this.#rest.put(sink, bytes, start, recordLength);
-      queue.drop(entry.name);
-      if (!whole) return;
-    }
-  }
-
-  /**
-   * Puts an overflow record if events are missing before `next`.
-   * @param sink the reader's buffer
-   * @param roomAtFirst the room with which the read began, in bytes
-   * @param next the next entry, or undefined if there is none
-   * @returns false if there is no room for more
-   */
-  #tellLoss(sink: Sink, roomAtFirst: number, next: Entry | undefined): boolean {
-    const { losses, entries } = this.queue;
-    const position = next === undefined ? Infinity : entries.positionOf(next.name);
-    const lost = losses.before(position);
-    if (lost === 0) return true;
-    const record = overflowRecord(lost);
-    if (record.length > sink.room && sink.room !== roomAtFirst) return false;
-    losses.tell(position);
-    return this.#rest.put(sink, record, 0, record.length);
   }
 }

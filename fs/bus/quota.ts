@@ -1,6 +1,6 @@
 /**
- * The account of a queue's events and bytes. tree/quota.ts implements it, with usages per user, per
- * group and for the mount.
+ * The account of a queue's events and bytes. tree/quota/account.ts implements it, with usages per
+ * user, per group and for the mount.
  */
 export interface EventQuota {
   /**

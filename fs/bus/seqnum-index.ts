@@ -5,6 +5,7 @@
 import type { SeqNum } from '../uevent/text.js';
 import type { LogIndex } from './event.js';
 import { WEIGHED } from './log.js';
+import { lowerBound } from '../shared/lower-bound.js';
 
 /** For how many of the last events it knows them: as many as the log knows weights of. */
 const PLACES = WEIGHED;
@@ -16,7 +17,7 @@ export class SeqnumIndex {
   /** By number: 1 for an overflow record. */
   readonly #isLoss = new Uint8Array(PLACES);
   /** The number of the next event. */
-  #next = 0;
+  #next = 0 as LogIndex;
 
   /**
    * Notes that an event was logged.
@@ -27,7 +28,7 @@ export class SeqnumIndex {
   note(number: LogIndex, seqnumBefore: SeqNum, isLoss: boolean): void {
     this.#seqnumBefore[number % PLACES] = seqnumBefore;
     this.#isLoss[number % PLACES] = isLoss ? 1 : 0;
-    this.#next = number + 1;
+    this.#next = (number + 1) as LogIndex;
   }
 
   /**
@@ -46,14 +47,8 @@ export class SeqnumIndex {
     newest: SeqNum,
   ): { readonly number: LogIndex; readonly unknown: number } {
     if (this.#next === 0) return { number: 0 as LogIndex, unknown: last - seqnum };
-    const oldest = Math.max(0, this.#next - PLACES);
-    let low = oldest;
-    let high = this.#next;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if (this.#seqnumBefore[middle % PLACES] < seqnum) low = middle + 1;
-      else high = middle;
-    }
+    const oldest = Math.max(0, this.#next - PLACES) as LogIndex;
+    let low = oldest + lowerBound(this.#seqnumBefore, oldest % PLACES, this.#next - oldest, seqnum);
     const isKnown = low > oldest || low === this.#next;
     const passedBy = low === this.#next ? newest : this.#seqnumBefore[low % PLACES];
     if (low > oldest && passedBy > seqnum) {

@@ -46,7 +46,7 @@ export function eventPath(directory: string, name: string): Buffer {
 /**
  * Reads an event's file.
  *
- * @returns the event's text, one byte a character; null if the file is not a regular file
+ * @returns the event's text, one character for each byte; null if the file is not a regular file
  * @throws SystemError ENOENT if there is no such file, and other errors of open(2) and read(2)
  */
 export function readEvent(path: Buffer): string | null {

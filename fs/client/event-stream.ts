@@ -18,6 +18,9 @@ export class EventStream {
   readonly #rest: Filter | null;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   #watch: ReadableWatch | null = null;
+  /** Resolves the promise of {@link forEach}. */
+  #end: (() => void) | null = null;
+  #isClosed = false;
 
   /**
    * Opens a stream. It contains every matching event from now on.
@@ -37,35 +40,49 @@ export class EventStream {
   }
 
   /**
-   * Passes events on as they come, until the callback returns false or the daemon ends.
+   * Passes events on as they come, until the callback returns false, the daemon ends, or
+   * {@link close} is called.
    *
    * @param take receives the events of one read(2); returns false to stop
+   * @throws SystemError with the errno of read(2), or the error that the callback has thrown
    */
   async forEach(take: (events: EventText[]) => boolean): Promise<void> {
-    await new Promise<void>((end, failed) => {
-      this.#watch = new ReadableWatch(this.#fd, () => {
-        try {
-          const length = readSome(this.#fd, this.#buffer);
-          if (length < 0) return;
-          const events = [...records(this.#buffer.subarray(0, length))].filter((event) =>
-            this.#wants(event),
-          );
-          if (length === 0 || !take(events)) end();
-        } catch (error) {
-          failed(error instanceof Error ? error : new Error(String(error)));
-        }
+    if (this.#isClosed) return;
+    try {
+      await new Promise<void>((end, failed) => {
+        this.#end = end;
+        this.#watch = new ReadableWatch(this.#fd, () => {
+          try {
+            const length = readSome(this.#fd, this.#buffer);
+            if (length < 0) return;
+            const events = [...records(this.#buffer.subarray(0, length))].filter((event) =>
+              this.#wants(event),
+            );
+            if (length === 0 || !take(events)) end();
+          } catch (error) {
+            failed(error instanceof Error ? error : new Error(String(error)));
+          }
+        });
       });
-    });
+    } finally {
+      this.#watch?.close();
+      this.#watch = null;
+    }
   }
 
   #wants(event: EventText): boolean {
     return this.#rest === null || tellsOfLoss(event) || this.#rest.matches(event);
   }
 
-  /** Closes the stream. A pending {@link forEach} never resolves then. */
+  /** Closes the stream, and ends a pending {@link forEach}. A second call has no effect. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    // The descriptor must stay open until nothing watches it.
     this.#watch?.close();
+    this.#watch = null;
     closeSync(this.#fd);
+    this.#end?.();
   }
 }
 

@@ -3,6 +3,7 @@
  * character.
  */
 import { Filter, FilterError } from '../uevent/filter/filter.js';
+import { EventValues, type Properties } from '../uevent/values.js';
 import { UserError } from '../shared/errors.js';
 import { LF } from '../shared/ascii.js';
 
@@ -39,24 +40,33 @@ export function* records(bytes: Buffer): Generator<EventText> {
   }
 }
 
+/** The properties of an event, in order. A key may occur more than once. */
+class PropertyList implements Properties {
+  readonly list: (readonly [string, string])[] = [];
+
+  get(key: string): string | undefined {
+    return this.list.findLast(([name]) => name === key)?.[1];
+  }
+
+  set(key: string, value: string): void {
+    this.list.push([key, value]);
+  }
+}
+
 /**
  * Parses the text of one event.
  *
  * @param text one byte a character
- * @returns the event; a header without `@/` is not an error
+ * @returns the event. If its first line has no `@/`, action and devpath are empty.
  */
 export function parseEvent(text: string): EventText {
-  const [header, ...lines] = text.split('\n').filter((line) => line !== '');
-  const at = (header ?? '').indexOf('@/');
-  const properties = lines.map(
-    (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
-  );
+  const { action, devpath, properties } = new EventValues(text, new PropertyList());
   return {
     text,
-    action: header?.slice(0, at) ?? '',
-    devpath: header?.slice(at + 1) ?? '',
-    properties,
-    property: (key) => properties.findLast(([name]) => name === key)?.[1],
+    action,
+    devpath,
+    properties: properties.list,
+    property: (key) => properties.get(key),
   };
 }
 

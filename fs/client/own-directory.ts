@@ -5,10 +5,11 @@ import type { Filter } from '../uevent/filter/filter.js';
 import type { SeqNum } from '../uevent/text.js';
 
 const HINTS = {
-  EACCES: 'the mount lets you make no directory',
-  EDQUOT: 'a quota is used up: see eventfs status',
-  ENFILE: 'the daemon is at its limit of open files: see eventfs doctor',
-  ESRCH: 'the daemon does not see this process: it is in another PID namespace, beside its own',
+  EACCES: 'you may not make a directory in this mount',
+  EDQUOT: 'a quota is used up: eventfs doctor names it',
+  ENFILE: 'the daemon is at its limit of open files: eventfs doctor says how to raise it',
+  ESRCH:
+    'the daemon does not see the PID namespace of this process: run it in the namespace of the daemon, or in one below',
 };
 
 /**
@@ -61,7 +62,7 @@ function writeTo(path: string, text: Buffer): void {
     }
   } catch (error) {
     if (isSystemError(error))
-      throw UserError.from(error, path, { ENOENT: 'the daemon is of an older version' });
+      throw UserError.from(error, path, { ENOENT: 'the daemon has an older version: mount again' });
     throw error;
   }
 }

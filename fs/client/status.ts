@@ -1,6 +1,7 @@
 /** Reads what a mount reports: the `.status` files, and the subscribers. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { isSystemError } from '../shared/errors.js';
+import { parseProperties } from '../uevent/values.js';
 import {
   type Status,
   type StatusKey,
@@ -15,22 +16,17 @@ const FIXED = new Set(['log', 'match', 'publish', 'stream']);
  * Reads the file `.status` of a directory.
  *
  * @param directory the directory's path
- * @param encoding of the path and of the values; `latin1` means one byte a character
+ * @param encoding of the path and of the values; `latin1` means one character for each byte
  * @throws SystemError with the errno of open(2) or read(2)
  */
 export function readStatusFile(
   directory: string,
   encoding: BufferEncoding = 'utf8',
 ): Map<StatusKey, string> {
-  const lines = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding)
-    .split('\n')
-    .filter((line) => line !== '');
-  return new Map(
-    lines.map((line) => [
-      line.slice(0, line.indexOf('=')) as StatusKey,
-      line.slice(line.indexOf('=') + 1),
-    ]),
-  );
+  const text = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding);
+  const status = new Map<StatusKey, string>();
+  parseProperties(text, 0, status);
+  return status;
 }
 
 /**

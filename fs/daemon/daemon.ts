@@ -74,7 +74,7 @@ export class Daemon {
     } catch (error) {
       if (error instanceof FsError)
         throw new UsageError(
-          `sticky: ${name}: ${errnoText(error.errno)} (give each another name that means nothing yet)`,
+          `sticky: ${name}: ${errnoText(error.errno)} (choose a name that the mount does not use)`,
         );
       throw error;
     }

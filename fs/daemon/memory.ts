@@ -104,7 +104,8 @@ export class GiveBack {
   #run(held: number): void {
     this.#collect ??= collector();
     const startMs = performance.now();
-    // The duration depends on the live bytes: the program's own, and at most what clients hold.
+    // The duration of a collection depends on the live bytes. These are the program's own, and at
+    // most the bytes that are held for clients.
     const live = Math.max(this.#heapAfter - this.#heldAfter, 0) + held;
     const isFull = (live / MIB) * this.#msAMiB <= MOST_MS;
     if (isFull) this.#collect();
@@ -118,7 +119,7 @@ export class GiveBack {
     if (isFull) this.#msAMiB = this.#lastMs / (this.#heapAfter / MIB);
     if (this.#lastMs > MOST_MS)
       this.logger.warn(
-        `a collection of ${isFull ? 'all' : 'young'} garbage took ${Math.round(this.#lastMs)} ms`,
+        `a ${isFull ? 'full' : 'minor'} garbage collection took ${Math.round(this.#lastMs)} ms: the daemon served no request`,
       );
   }
 }

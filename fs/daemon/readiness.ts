@@ -14,7 +14,9 @@ export function tellReady(fd: number): void {
     closeSync(fd);
   } catch (error) {
     if (isSystemError(error))
-      throw UserError.from(error, `--ready-fd ${fd}`, { EBADF: 'that descriptor is not open' });
+      throw UserError.from(error, `--ready-fd ${fd}`, {
+        EBADF: 'start the daemon with this descriptor open',
+      });
     throw error;
   }
 }

@@ -39,16 +39,18 @@ export async function openDriver(
   }
 }
 
-/** Returns an error with the reason of dlopen(3) in one line, and the package to install. */
+/**
+ * Returns an error with the reason that dlopen(3) gives, in one line, and the package to install.
+ */
 function cannotLoad(error: unknown): UserError {
   if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') {
     return new UserError(
-      '--driver fuse-native: the npm package fuse-native is not installed (it is optional: npm ci --include=optional; or leave it at devfuse)',
+      '--driver fuse-native: the npm package fuse-native is not installed (it is optional: run npm ci --include=optional, or use --driver devfuse)',
     );
   }
   const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
   const hint = reason.includes('libfuse.so.2')
     ? 'install libfuse2 on Debian, libfuse2t64 on newer ones, fuse on Alpine'
-    : 'npm ci; it comes compiled for x86-64 and glibc';
-  return new UserError(`--driver fuse-native: ${reason} (${hint}; or leave it at devfuse)`);
+    : 'run npm ci; the package is compiled for x86-64 and glibc';
+  return new UserError(`--driver fuse-native: ${reason} (${hint}; or use --driver devfuse)`);
 }

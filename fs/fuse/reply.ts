@@ -8,7 +8,8 @@ const S_IFMT_SHIFT = 12;
 
 declare const outcome: unique symbol;
 /**
- * The value that a handler returns: `DONE` or `NO_REPLY` (opcodes.ts), or the value of `refuse`.
+ * The value that a handler returns: `DONE` or `NO_REPLY` (opcodes.ts), or the value that `refuse`
+ * returns.
  */
 export type Outcome = number & { readonly [outcome]: true };
 

@@ -41,7 +41,7 @@ export class Request {
    */
   begin(length: number): void {
     if (length < Size.fuse_in_header)
-      throw new ShortRequest(`a request of ${length} bytes has no header`);
+      throw new ShortRequest(`the request has ${length} bytes, fewer than its header`);
     this.#at = Size.fuse_in_header;
     this.#end = length;
   }
@@ -121,7 +121,7 @@ export class Request {
    */
   skip(bytes: number): void {
     if (this.#at + bytes > this.#end)
-      throw new ShortRequest(`it ends ${this.#at + bytes - this.#end} bytes early`);
+      throw new ShortRequest(`the request ends ${this.#at + bytes - this.#end} bytes early`);
     this.#at += bytes;
   }
 
@@ -149,7 +149,7 @@ export class Request {
     let hash = 0;
     for (; end < this.#end && bytes[end] !== NUL; end++)
       hash = (Math.imul(hash, 31) + bytes[end]) | 0;
-    if (end === this.#end) throw new ShortRequest('a name does not end');
+    if (end === this.#end) throw new ShortRequest('a name has no NUL at its end');
     this.#at = end + 1;
     return this.#intern(start, end, hash & NAME_MASK);
   }
@@ -165,7 +165,7 @@ export class Request {
     const start = this.#at;
     let end = start;
     while (end < this.#end && bytes[end] !== NUL) end++;
-    if (end === this.#end) throw new ShortRequest('a target does not end');
+    if (end === this.#end) throw new ShortRequest('a target has no NUL at its end');
     this.#at = end + 1;
     return this.#text.toString('latin1', start, end);
   }

@@ -27,7 +27,7 @@ import {
   operationOf,
 } from './opcodes.js';
 import { Reply } from './reply.js';
-import type { RequestTracer } from './request-tracer.js';
+import type { RequestTracer } from './describe/request-tracer.js';
 import { Request, ShortRequest } from './request.js';
 import type { Logger } from '../shared/logger.js';
 
@@ -149,9 +149,9 @@ export class Session {
       reply.begin();
       const operation = operationOf[opcode];
       if (operation === undefined)
-        return reply.error(reply.refuse(Errno.ENOSYS, 'it is not served'));
+        return reply.error(reply.refuse(Errno.ENOSYS, 'eventfs does not support it'));
       if (request.rest < operation.inBytes)
-        throw new ShortRequest(`it has only ${request.rest} bytes behind its header`);
+        throw new ShortRequest(`the request has only ${request.rest} bytes behind its header`);
       const serve = request.pid === this.special.pid ? this.#serveSpecial : this.#serve;
       const outcome = serve[opcode]!(request, reply);
       if (outcome === DONE) return reply.end();
@@ -187,7 +187,7 @@ export class Session {
       ? error.why
       : error instanceof ShortRequest
         ? error.message
-        : `the daemon has failed: ${String(error)}`;
+        : `internal error: ${String(error)}`;
     if (opcode < 0 || operationOf[opcode]?.answered === false) return 0;
     return this.reply.error(expected ? error.errno : Errno.EIO);
   }
@@ -205,8 +205,9 @@ export class Session {
     try {
       this.request.begin(length);
       this.reply.begin();
-      if (opcode !== Opcode.FUSE_INIT) throw new FsError(Errno.EIO, 'INIT comes first');
-      if (this.request.rest < Size.fuse_init_in) throw new ShortRequest('FUSE_INIT is cut short');
+      if (opcode !== Opcode.FUSE_INIT)
+        throw new FsError(Errno.EIO, 'the first request must be INIT');
+      if (this.request.rest < Size.fuse_init_in) throw new ShortRequest('FUSE_INIT is too short');
       return this.#init(this.request, this.reply);
     } catch (error) {
       return this.#failed(opcode, error);
@@ -229,7 +230,7 @@ export class Session {
       (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)
     ) {
       this.logger.error(
-        `the kernel speaks FUSE ${major}.${minor}; ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4) is needed`,
+        `the kernel has FUSE ${major}.${minor}, but eventfs needs ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4 or later)`,
       );
       return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
     }
@@ -270,6 +271,6 @@ export class Session {
 
 function byOpcode(handlers: Handlers): (Handler | undefined)[] {
   const serve: (Handler | undefined)[] = [];
-  for (const { opcode, method } of OPERATIONS) serve[opcode] = handlers[method].bind(handlers);
+  for (const { opcode, method } of OPERATIONS) serve[opcode] = handlers[method];
   return serve;
 }

@@ -75,7 +75,7 @@ export class FifodirOutlet implements Outlet {
     if (statfsSync(path).type === FUSE_SUPER_MAGIC) {
       closeSync(this.#directoryFd);
       throw new UserError(
-        `${path}: it is on a FUSE mount, and the daemon must not wait for one (take a directory in /run)`,
+        `${path}: the directory is on a FUSE mount, for which the daemon must not wait (choose one in /run)`,
       );
     }
   }

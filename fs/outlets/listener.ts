@@ -22,7 +22,7 @@ export class Listener {
   constructor(
     readonly path: string,
     mode: number,
-    liveHint = 'another server has it: stop that, or take another path',
+    liveHint = 'stop that server, or choose another path',
   ) {
     this.#clear(liveHint);
     try {
@@ -30,7 +30,7 @@ export class Listener {
     } catch (error) {
       if (isSystemError(error))
         throw UserError.from(error, path, {
-          ENOENT: 'its directory is not there',
+          ENOENT: 'its directory does not exist',
           ENAMETOOLONG: 'at most 107 bytes',
         });
       throw error;
@@ -54,16 +54,17 @@ export class Listener {
     if (found === undefined) return;
     if (!found.isSocket())
       throw new UserError(
-        `${this.path}: there is a file that is no socket (take another path, or remove it)`,
+        `${this.path}: the file is not a socket (remove it, or choose another path)`,
       );
     const errno = probeSeqpacket(this.path);
-    if (errno !== Errno.ECONNREFUSED && errno !== Errno.ENOENT) {
-      const why =
-        errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN
-          ? liveHint
-          : errnoText(errno);
-      throw new UserError(`${this.path}: somebody listens there (${why})`);
-    }
+    if (errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN)
+      throw new UserError(
+        `${this.path}: another server listens on this socket; eventfs refuses to start (${liveHint})`,
+      );
+    if (errno !== Errno.ECONNREFUSED && errno !== Errno.ENOENT)
+      throw new UserError(
+        `${this.path}: another server may listen on this socket: ${errnoText(errno)} (choose another path)`,
+      );
     try {
       unlinkSync(this.path); // a killed server has left the file
     } catch (error) {

@@ -148,7 +148,7 @@ export class NetlinkOutlet implements Outlet {
       this.#sent--;
       this.#refused++;
       this.logger.warn(
-        `${this.format.key.toLowerCase()}: netlink refused an event: ${errnoName(-failed[FailureWord.outcome])}`,
+        `${this.format.key.toLowerCase()}: the kernel rejected an event: ${errnoName(-failed[FailureWord.outcome])}`,
       );
     }
   }

@@ -10,7 +10,7 @@ import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
 import { Listener } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
-import { SocketOutlet } from './socket.js';
+import { SocketOutlet } from './socket/socket-outlet.js';
 import { UdevControl } from './udev-control.js';
 import type { Outlet } from './outlet.js';
 
@@ -99,18 +99,20 @@ function check(
 ): void {
   if ((rebroadcast & readMask) !== 0) {
     throw new UserError(
-      `--rebroadcast ${rebroadcast}: events come from group mask ${rebroadcast & readMask}, and would come back (take that bit out)`,
+      `--rebroadcast ${rebroadcast}: a source reads group mask ${rebroadcast & readMask}, so the events would come back (leave these groups out)`,
     );
   }
   if (udev && (readMask & UDEV_GROUP_MASK) !== 0)
     throw new UserError(
-      '--udev: with --source udev its events would come back (leave one of them out)',
+      '--udev: its events would come back through --source udev (leave out one of the two)',
     );
   if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0)
-    throw new UserError('--udev: group mask 2 is its own (take that bit out of --rebroadcast)');
+    throw new UserError(
+      '--udev: it sends to group mask 2 itself (leave group 2 out of --rebroadcast)',
+    );
   for (const path of [socket?.path, fdSocket?.path, fifodir]) {
     if (path !== undefined && isBelow(path, mount))
-      throw new UserError(`${path}: it would be below the mount ${mount} (take a path outside)`);
+      throw new UserError(`${path}: the path is below the mount ${mount} (choose a path outside)`);
   }
 }
 

@@ -38,7 +38,7 @@ export class UdevControl {
         : new Listener(
             CONTROL,
             0o600,
-            'udevd, or another eventfs --udev: stop it, or listen to it with --source udev',
+            'stop udevd or the other eventfs --udev, or read its events with --source udev',
           );
     } catch (error) {
       this.#removeDirectory();
@@ -46,7 +46,9 @@ export class UdevControl {
     }
     const listener = this.#listener;
     this.#watch =
-      listener === null ? null : new ReadableWatch(listener.fd, () => this.#turnAway(listener));
+      listener === null
+        ? null
+        : new ReadableWatch(listener.fd, () => this.#closeConnections(listener));
   }
 
   /** Removes the socket, and the directory if the constructor has created it. */
@@ -56,7 +58,7 @@ export class UdevControl {
     this.#removeDirectory();
   }
 
-  #turnAway({ fd: listening }: Listener): void {
+  #closeConnections({ fd: listening }: Listener): void {
     try {
       const peer = new Uint32Array(PeerWord.count);
       for (
@@ -66,7 +68,7 @@ export class UdevControl {
       ) {
         closeSync(fd);
         this.trace.outlets?.(
-          `${CONTROL}: a client (pid=${peer[PeerWord.pid]} uid=${peer[PeerWord.uid]}) is turned away`,
+          `${CONTROL}: closed the connection of a client (pid=${peer[PeerWord.pid]} uid=${peer[PeerWord.uid]})`,
         );
       }
     } catch (error) {

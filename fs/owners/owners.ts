@@ -11,6 +11,8 @@ import { DeathWatch, DrainWord, openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
+import { ownOrAncestor } from './ancestors.js';
+import { SignalRights } from './signal-rights.js';
 import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
 import { namespaceOf } from '../shared/kernel/namespaces.js';
 
@@ -52,7 +54,7 @@ export class Owners {
   });
   readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
-  readonly #userNamespace = namespaceOf('self', 'user');
+  readonly #rights = new SignalRights();
 
   /** @param onDeath called after an owner's death, when everything that it owned has ended */
   constructor(
@@ -102,23 +104,26 @@ export class Owners {
    */
   named(pid: number, caller: Caller): Owner {
     const status = this.#callerStatus(caller);
-    const isAtHome = this.#isAtHome(status);
+    const isAtHome = namespaceOf(status.pid, 'pid') === this.#pidNamespace;
     // In the daemon's own namespace `pid` needs no translation, so no search among the ancestors.
-    const relative = isAtHome ? undefined : this.#ownOrAncestor(pid, status);
+    const relative = isAtHome ? undefined : ownOrAncestor(pid, status);
     // The search runs again with the pidfd open: if it finds the same PID and the process lives,
     // both searches found the same process.
     if (relative !== undefined) {
       return this.#open(
         relative,
-        () => this.#ownOrAncestor(pid, status) === relative && this.#maySignal(status, relative),
+        () => ownOrAncestor(pid, status) === relative && this.#rights.maySignal(status, relative),
       );
     }
     if (pid <= 0 || pid > MAX_PID) throw new FsError(Errno.ESRCH, `no process can have PID ${pid}`);
     if (!isAtHome)
-      throw new FsError(Errno.EPERM, `${pid} is no ancestor of the caller in its PID namespace`);
+      throw new FsError(
+        Errno.EPERM,
+        `process ${pid} is no ancestor of the caller in the PID namespace of the caller`,
+      );
     const target = readStatus(pid);
     if (target === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
-    return this.#open(target.pid, () => this.#maySignal(status, target.pid));
+    return this.#open(target.pid, () => this.#rights.maySignal(status, target.pid));
   }
 
   /**
@@ -146,7 +151,7 @@ export class Owners {
    */
   isSelfOrAncestor(pid: number, caller: Caller): boolean {
     const status = caller.pid === 0 ? undefined : readStatus(caller.pid);
-    return status !== undefined && this.#ownOrAncestor(pid, status) !== undefined;
+    return status !== undefined && ownOrAncestor(pid, status) !== undefined;
   }
 
   /**
@@ -228,56 +233,6 @@ export class Owners {
     }
   }
 
-  /**
-   * Searches the caller's process and its ancestors for the PID `pid` in the caller's PID
-   * namespace.
-   *
-   * @returns its PID in the daemon's PID namespace; undefined if there is none
-   */
-  #ownOrAncestor(pid: number, caller: ProcessStatus): Pid | undefined {
-    const namespace = namespaceOf(caller.pid, 'pid');
-    let process: ProcessStatus | undefined = caller;
-    for (let generation = 0; process !== undefined && generation < MOST_GENERATIONS; generation++) {
-      // An ancestor is in the same PID namespace or in an outer one. In an outer one, the same
-      // number can belong to another process.
-      if (process.namespacePids.length < caller.namespacePids.length) return undefined;
-      const innermost = process.namespacePids[process.namespacePids.length - 1];
-      if (
-        innermost === pid &&
-        (process.pid === caller.pid || namespaceOf(process.pid, 'pid') === namespace)
-      ) {
-        return process.pid;
-      }
-      if (process.parent === 0) return undefined;
-      process = readStatus(process.parent);
-    }
-    return undefined;
-  }
-
-  /** Returns whether the caller is in the daemon's PID namespace. */
-  #isAtHome(caller: ProcessStatus): boolean {
-    return namespaceOf(caller.pid, 'pid') === this.#pidNamespace;
-  }
-
-  /**
-   * Returns whether the caller may signal a process, as kill_ok_by_cred() in kernel/signal.c does.
-   * CAP_KILL counts only in the target's user namespace or one around it.
-   */
-  #maySignal(caller: ProcessStatus, pid: Pid): boolean {
-    if (caller.pid === pid) return true;
-    const target = readStatus(pid);
-    if (target === undefined) return false;
-    const { realUid, effectiveUid } = caller;
-    if ([realUid, effectiveUid].some((uid) => uid === target.savedUid || uid === target.realUid))
-      return true;
-    if (!caller.mayKill) return false;
-    const namespace = namespaceOf(caller.pid, 'user');
-    return (
-      namespace !== undefined &&
-      (namespace === this.#userNamespace || namespace === namespaceOf(pid, 'user'))
-    );
-  }
-
   #died(pid: Pid): void {
     const owner = this.#owners.get(pid);
     if (owner === undefined) return;
@@ -299,12 +254,6 @@ export class Owners {
     closeSync(owner.pidfd);
   }
 }
-
-/**
- * The most generations of ancestors to search: each costs a read of /proc, and a user can create
- * thousands.
- */
-const MOST_GENERATIONS = 32;
 
 /**
  * The largest int, and so the largest PID that a system call can take. PID_MAX_LIMIT of

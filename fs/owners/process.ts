@@ -102,7 +102,10 @@ export function asFull(error: unknown): unknown {
   const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
   if (!isFull) return error;
   descriptorRefusals.count++;
-  return new FsError(Errno.ENFILE, 'out of descriptors');
+  return new FsError(
+    Errno.ENFILE,
+    'the daemon has no file descriptor left; raise its limit (ulimit -n)',
+  );
 }
 
 function field(text: string, name: string): string {

@@ -39,7 +39,7 @@ export class FsError extends Error {
 }
 
 /** The reason of a lookup that finds nothing. The trace replaces it by a better one. */
-export const NOT_FOUND = 'there is nothing of that name';
+export const NOT_FOUND = 'no entry has this name';
 
 /** The error of a failed system call, as the addon and Node throw it. */
 export interface SystemError extends Error {

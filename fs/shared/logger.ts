@@ -139,7 +139,7 @@ export class LineLogger implements Logger {
 
   /** Returns the line that reports dropped lines of the trace. */
   #lost(count: number): string {
-    const message = `${count} lines of the trace were not written: the reader of standard error does not keep up`;
+    const message = `the trace dropped ${count} lines: the reader of standard error is too slow`;
     return this.#text([this.#options.isJson ? json({ ...base('warn'), msg: message }) : message]);
   }
 }

@@ -14,7 +14,10 @@ export function rateLimited(logger: Logger): Logger {
   let said = 0;
   let kept = 0;
   const sayKept = (): void => {
-    if (kept > 0) logger.warn(`${kept} more messages were not shown`);
+    if (kept > 0)
+      logger.warn(
+        `the log dropped ${kept} messages: more than ${MOST_AT_ONCE} in ${WINDOW_MS / 1000} s`,
+      );
     kept = 0;
   };
   const passes = (): boolean => {

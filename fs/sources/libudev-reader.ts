@@ -36,7 +36,7 @@ export function readLibudev(
   const from = propertiesOffset(view, data, start);
   const block = view.getUint32(Header.propertiesLen, IS_LITTLE);
   if (block > length - from)
-    throw new MalformedUevent(`its ${block} bytes of properties go past the end of ${length}`);
+    throw new MalformedUevent(`its properties (${block} bytes) go past the end of the message`);
   if (block === 0 || data[start + from + block - 1] !== NUL)
     throw new MalformedUevent('its properties do not end with a NUL');
   readProperties(data, start + from, start + from + block, text);
@@ -44,17 +44,17 @@ export function readLibudev(
 
 function propertiesOffset(view: DataView, data: Uint8Array, start: number): number {
   if (view.byteLength < LIBUDEV_HEADER_BYTES)
-    throw new MalformedUevent(`it has ${view.byteLength} bytes, fewer than a header of libudev's`);
+    throw new MalformedUevent(`it has ${view.byteLength} bytes, fewer than libudev's header`);
   for (let i = 0; i < PREFIX.length; i++)
     if (data[start + i] !== PREFIX[i]) throw new MalformedUevent('it does not begin with libudev');
   const magic = view.getUint32(Header.magic);
   if (magic !== MAGIC)
     throw new MalformedUevent(`its magic is 0x${magic.toString(16)}, not 0xfeedcafe`);
   const size = view.getUint32(Header.size, IS_LITTLE);
-  if (size < LIBUDEV_HEADER_BYTES) throw new MalformedUevent(`its header claims ${size} bytes`);
+  if (size < LIBUDEV_HEADER_BYTES) throw new MalformedUevent(`its header states ${size} bytes`);
   const from = view.getUint32(Header.propertiesOff, IS_LITTLE);
   if (from < LIBUDEV_HEADER_BYTES || from > view.byteLength)
-    throw new MalformedUevent(`its properties begin at ${from}, outside of it`);
+    throw new MalformedUevent(`its properties begin at ${from}, outside of the message`);
   return from;
 }
 
@@ -71,7 +71,7 @@ function readProperties(data: Uint8Array, start: number, end: number, text: Ueve
   const actionEnd = data.indexOf(NUL, action);
   const devpathEnd = data.indexOf(NUL, devpath);
   if (data.subarray(action, actionEnd).includes(AT))
-    throw new MalformedUevent('its ACTION has an @ in it');
+    throw new MalformedUevent('its ACTION contains an @');
   const bytes = actionEnd - action + 1 + (devpathEnd - devpath) + 1 + (end - start);
   if (bytes > datagram.length) datagram = new Uint8Array(bytes);
   let to = put(data, action, actionEnd, 0);

@@ -24,6 +24,8 @@ import { SeqnumTracker } from './seqnum-tracker.js';
 const SLOT_BYTES = 16 * 1024;
 const SLOTS = 32;
 const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
+/** The least of the receive buffer that one datagram takes: the kernel's own structures. */
+const LEAST_DATAGRAM_BYTES = 512;
 
 /** The differences between one netlink group and the other. */
 export interface NetlinkGroup {
@@ -62,9 +64,19 @@ export class UeventSource {
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
   readonly #tracker: SeqnumTracker;
-  /** Whether there was an overrun and no later event has come, so that its loss is not reported. */
+  /**
+   * Whether the socket has overrun and no event has come since. The loss is reported with that
+   * event.
+   */
   #lossUntold = false;
   #lossTimer: NodeJS.Timeout | null = null;
+  /**
+   * The last SEQNUM when a count of losses began; null while none is under way. The events up to it
+   * that still wait in the socket are not lost.
+   */
+  #countedTo: SeqNum | null = null;
+  /** How many datagrams may wait from before the count began. */
+  #unread = 0;
 
   /**
    * Opens the socket.
@@ -120,12 +132,14 @@ export class UeventSource {
   #receive(count: number, overrun: boolean, dry: boolean): void {
     for (let slot = 0; slot < count; slot++) this.#take(slot);
     if (overrun) {
-      this.trace.events?.(`the socket for ${this.group.owner} events was full: some are lost`);
+      this.trace.events?.(`the socket for ${this.group.owner} events overflowed: events are lost`);
       this.#counted.overruns++;
       this.#lossUntold = true;
       if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
       this.#lossTimer = setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
     }
+    this.#unread -= count;
+    if (this.#countedTo !== null && (dry || this.#unread <= 0)) this.#endCount(this.#countedTo);
     // Readers are woken once for the whole batch.
     if (dry || count > 0) this.bus.settle();
   }
@@ -135,7 +149,9 @@ export class UeventSource {
     const length = this.#meta[at + DatagramWord.length];
     if (!this.#isGenuine(at)) {
       this.#counted.forged++;
-      this.trace.events?.(`dropped ${length} bytes: they are not ${this.group.owner}`);
+      this.trace.events?.(
+        `dropped a datagram of ${length} bytes: it is not one of ${this.group.owner} uevents`,
+      );
       return;
     }
     try {
@@ -145,7 +161,7 @@ export class UeventSource {
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;
       this.#counted.malformed++;
-      this.logger.warn(`dropped a uevent of ${this.group.owner}: ${error.message}`);
+      this.logger.warn(`dropped one of ${this.group.owner} uevents: ${error.message}`);
       return;
     }
     if (!this.#noteSeqnum(this.#text.seqnum)) return;
@@ -186,17 +202,27 @@ export class UeventSource {
   }
 
   /**
-   * Counts the last losses of an overrun, some time after it: the kernel's last SEQNUM shows the
-   * events that no later event reveals.
+   * Begins to count the last losses of an overrun, some time after it: the kernel's last SEQNUM
+   * shows the events that no later event reveals. The count ends when the datagrams that wait now
+   * have been read. They are read in the event loop as always: reading to the end of the queue here
+   * would serve no request as long as a storm lasts.
    */
   #countLoss(): void {
     this.#lossTimer = null;
-    const seqnum = currentSeqnum();
-    this.#socket.read(); // events that came before this SEQNUM was read are not lost
+    this.#countedTo = currentSeqnum();
+    this.#unread = this.#socket.receiveBufferBytes / LEAST_DATAGRAM_BYTES;
+    if (this.#socket.readBatch() && this.#countedTo !== null) {
+      this.#endCount(this.#countedTo);
+      this.bus.settle();
+    }
+  }
+
+  /** @param seqnum the kernel's last SEQNUM when the count began */
+  #endCount(seqnum: SeqNum): void {
+    this.#countedTo = null;
     if (!this.#lossUntold && this.group.disorderMs === 0) return;
     this.#tracker.skipTo(seqnum, performance.now());
     this.#tellLoss(this.#lossUntold ? this.group.leastLoss : 0);
-    this.bus.settle();
   }
 }
 

@@ -9,7 +9,7 @@ import type { Lifetime } from './nodes/node.js';
 /** A directory that receives events. */
 export interface Recipient extends Subscriber {
   readonly lifetime: Lifetime;
-  /** Whether a blocked read or a poller waits for its events. */
+  /** Whether a blocked read or a poller waits for events of this recipient. */
   readonly isAwaited: boolean;
   /** Links the event into the directory's queue if the directory's filter matches it. */
   deliver(event: Event): void;

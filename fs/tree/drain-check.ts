@@ -28,6 +28,6 @@ export class DrainCheck {
    */
   beforeAnswer(): void {
     if (ASSERTS && this.owners.drains === this.#drainsAtData)
-      broken('an answer goes out, and the deaths were not drained after the last event');
+      broken('the daemon answers a reader, but has not drained the deaths after the last event');
   }
 }

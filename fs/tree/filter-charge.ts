@@ -6,7 +6,8 @@ import {
   OversizedFilter,
 } from '../uevent/filter/filter.js';
 import { Errno, FsError } from '../shared/errors.js';
-import type { QuotaLedger, QuotaAccount } from './quota.js';
+import type { QuotaAccount } from './quota/account.js';
+import type { QuotaLedger } from './quota/ledger.js';
 
 /** The needs of code that accepts filters from users. The tree implements it. */
 export interface FilterHost {

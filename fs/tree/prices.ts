@@ -2,9 +2,9 @@
  * The prices of objects: bytes of V8's heap and of buffers that the ledger charges as `memory`.
  *
  * The comments have the measured bytes: Node 20, 64 bits, after a garbage collection.
- * test/unit/tree/prices.test.ts measures them. It fails if an object costs more than its price, and
- * shows both with EVENTFS_SHOW_PRICES=1. An object with a name is charged the name's length in
- * addition.
+ * test/unit/tree/quota/prices.test.ts measures them. It fails if an object costs more than its
+ * price, and shows both with EVENTFS_SHOW_PRICES=1. An object with a name is charged the name's
+ * length in addition.
  */
 import type { Filter } from '../uevent/filter/filter.js';
 

@@ -11,16 +11,16 @@ import { FILTER_LIMITS, type FilterLimits } from '../uevent/filter/filter.js';
 import type { QueueLimits } from '../bus/queue.js';
 import { Errno, FsError } from '../shared/errors.js';
 import type { Caller, Owners } from '../owners/owners.js';
-import { descriptorRefusals } from '../owners/process.js';
 import type { TreeContext, TreeSettings } from './context.js';
+import { DaemonStatus } from './daemon-status.js';
 import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
-import { EVENT_DIRECTORY_INODES } from './nodes/event-directory.js';
+import { EVENT_DIRECTORY_INODES } from './nodes/fixed/fixed-names.js';
 import type { FilterHost } from './filter-charge.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
+import { Directory } from './nodes/directory.js';
 import {
-  Directory,
   FOREVER,
   type FileHandle,
   type Handle,
@@ -28,10 +28,12 @@ import {
   type NodeId,
   ROOT_ID,
 } from './nodes/node.js';
-import { InotifyQueue } from './inotify-queue.js';
+import { InotifyQueue } from './inotify/inotify-queue.js';
 import { PublishFile } from './nodes/publish-file.js';
+import { HandleTable, chargeOpen } from './handle-table.js';
 import { NO_PORT, type ReplyPort } from './ports.js';
-import { QuotaLedger, type QuotaAccount } from './quota.js';
+import type { QuotaAccount } from './quota/account.js';
+import { QuotaLedger } from './quota/ledger.js';
 import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
@@ -45,24 +47,8 @@ export const QUEUE_LIMITS: QueueLimits = {
   overflow: 'drop-oldest',
 };
 
-// The reasons in an ESTALE. They are constants, because a thousand readers may get one at once.
-const NODE_ENDED = 'it has ended, with its owner or by rmdir';
-const HANDLE_ENDED = 'what is open there has ended, with its owner or by rmdir';
-
-/**
- * Throws the error of an open(2) without memory. If the mount has none, the errno is ENFILE, as
- * open(2) has for a limit of the whole system; if the user or group has none, EDQUOT.
- */
-function refuseOpen(account: QuotaAccount, heap: number): never {
-  try {
-    account.chargeItem('memory', heap);
-  } catch (error) {
-    if (error instanceof FsError && error.errno === Errno.ENOSPC)
-      throw new FsError(Errno.ENFILE, error.why);
-    throw error;
-  }
-  throw new FsError(Errno.ENFILE, 'the memory of the mount is used up');
-}
+/** The reason in an ESTALE. A constant, because a thousand readers may get one at once. */
+const NODE_ENDED = 'the directory has ended, with its owner or by rmdir';
 
 /** The tree of one mount. */
 export class Tree implements TreeContext, BusListener, FilterHost {
@@ -82,14 +68,8 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   #port: ReplyPort = NO_PORT;
   /** The nodes that the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
-  /**
-   * The open files. The index is the number by which the kernel calls the file; undefined if it is
-   * free.
-   */
-  readonly #handles: (Handle | undefined)[] = [];
-  /** The free indices of `#handles`. */
-  readonly #freeHandles: FileHandle[] = [];
-  readonly #counters: (() => StatusLines)[] = [];
+  readonly #handles = new HandleTable();
+  readonly #status = new DaemonStatus(this);
 
   /**
    * @param bus the source of the events
@@ -167,7 +147,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    */
   addSticky(name: string, mode: number): void {
     const daemon = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, pid: process.pid };
-    this.root.mkdir(name, mode, daemon).makeSticky();
+    this.root.mkdir(name, mode, daemon).setSticky(true);
   }
 
   // ---- events
@@ -250,14 +230,13 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   /**
    * Charges the caller for an open file of `node`, before the open. `enter` or a refund must
-   * follow. If the mount has no memory left, root can use a reserve, to look into the mount.
+   * follow.
    * @returns the charged account
-   * @throws FsError EDQUOT if a quota of the user or group refuses it, ENFILE if the mount has no
-   * memory left
+   * @throws FsError the errors of `chargeOpen` (handle-table.ts)
    */
   chargeOpen(node: Node, { uid, gid }: Caller): QuotaAccount {
     const account = this.ledger.account(uid, gid);
-    if (!account.tryChargeOpen(node.openHeap)) refuseOpen(account, node.openHeap);
+    chargeOpen(account, node.openHeap);
     return account;
   }
 
@@ -270,13 +249,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * @returns the number
    */
   enter(handle: Handle, account: QuotaAccount, heap: number): FileHandle {
-    handle.account = account;
-    handle.heap = heap;
-    handle.node.opens++;
-    const free = this.#freeHandles.pop();
-    if (free === undefined) return (this.#handles.push(handle) - 1) as FileHandle;
-    this.#handles[free] = handle;
-    return free;
+    return this.#handles.enter(handle, account, heap);
   }
 
   /**
@@ -284,23 +257,12 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * @throws FsError ESTALE if the open node has ended, EBADF if no file has that number
    */
   handle(fh: FileHandle): Handle {
-    const handle = this.#handles[fh];
-    if (handle === undefined) throw new FsError(Errno.EBADF, 'no such file is open');
-    if (handle.node.lifetime.over) throw new FsError(Errno.ESTALE, HANDLE_ENDED);
-    return handle;
+    return this.#handles.get(fh);
   }
 
   /** RELEASE: the last descriptor is closed. Removes the open file and refunds its memory. */
   leave(fh: FileHandle): void {
-    const handle = this.#handles[fh];
-    if (handle === undefined) return;
-    this.#handles[fh] = undefined;
-    this.#freeHandles.push(fh);
-    if (this.#freeHandles.length === this.#handles.length)
-      this.#handles.length = this.#freeHandles.length = 0;
-    handle.node.opens--;
-    handle.release();
-    handle.account?.refundItem('memory', handle.heap);
+    this.#handles.leave(fh);
   }
 
   /**
@@ -320,33 +282,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * @param counters returns the lines; called each time the daemon makes the file's text
    */
   report(counters: () => StatusLines): void {
-    this.#counters.push(counters);
+    this.#status.add(counters);
   }
 
   /** @returns the lines of `log/.status` */
   statusLines(): StatusLines {
-    const { bus } = this;
-    return [
-      ['DAEMON', process.pid],
-      ['SEQNUM', bus.lastSeqnum],
-      ['KERNEL', bus.counted.kernel],
-      ['UDEV', bus.counted.udev],
-      ['PUBLISHED', bus.counted.published],
-      ['PUBLISH_CUT', bus.counted.cut],
-      ['LOST', bus.lost],
-      ['KEPT', bus.log.next - bus.log.oldest],
-      ['DIRECTORIES', this.root.directories.size],
-      ['OWNERS', this.owners.size],
-      ['STREAMS', this.streams.size],
-      ['NODES', this.#nodes.size],
-      ['HANDLES', this.#handles.length - this.#freeHandles.length],
-      ...this.ledger.statusLines(),
-      ...(descriptorRefusals.count > 0
-        ? ([['REFUSED_DESCRIPTORS', descriptorRefusals.count]] as const)
-        : []),
-      ...this.inotify.statusLines(),
-      ...this.#counters.flatMap((lines) => lines()),
-      ...this.streams.statusLines(),
-    ];
+    return this.#status.lines(this.#nodes.size, this.#handles.size);
   }
 }

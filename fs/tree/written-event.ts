@@ -9,6 +9,7 @@ import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
+import { assertGrowthFits } from './growth-check.js';
 import { LF } from '../shared/ascii.js';
 
 /** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
@@ -25,13 +26,6 @@ const TRAILER_BYTES = 2;
  * spare room, so that it is not moved at each write.
  */
 const SPARE_BYTES = 64;
-
-/**
- * The most full queues that may drop other events to make room for an event that grows. Each queue
- * may drop 4,096 events, and a user may have 256 queues: without this bound, one write(2) would
- * take a third of a second.
- */
-const MOST_FULL_QUEUES = 2;
 
 /** Returns the bytes to reserve for a text of `size` bytes that must be moved. */
 function roomFor(size: number): number {
@@ -237,43 +231,8 @@ export class WrittenEvent extends Event {
    * then it refunds the old length.
    */
   #grow(bytes: number): void {
-    const holders = [...this.#holders];
-    const charged: [EventQuota, number][] = [];
-    const undo = (): void => {
-      // A trial charge shows only whether the bytes fit. If they do, `#resizeInAll` charges them
-      // after each queue has made room. If not, `assertFits` throws the reason.
-      for (const [quota, amount] of charged) quota.refund(0, amount, 0);
-    };
-    let full = 0;
-    for (const [holder, links] of holders) {
-      if (holder.refuses(0, bytes * links))
-        throw new FsError(Errno.EDQUOT, 'a queue that holds it is full');
-      if (holder.overflows(0, bytes * links) && ++full > MOST_FULL_QUEUES) {
-        throw new FsError(
-          Errno.EDQUOT,
-          `more than ${MOST_FULL_QUEUES} queues that hold it are full`,
-        );
-      }
-    }
-    const owed: [EventQuota | null, number][] = [
-      ...holders.map(([holder, links]): [EventQuota | null, number] => [
-        holder.quota,
-        bytes * links,
-      ]),
-      [this.keeper, bytes],
-    ];
-    for (const [quota, amount] of owed) {
-      if (quota === null) continue;
-      if (quota.tryCharge(0, amount, 0)) {
-        charged.push([quota, amount]);
-        continue;
-      }
-      undo();
-      quota.assertFits(0, amount, 0);
-      throw new FsError(Errno.EDQUOT, 'it is held more than once, and that is too much');
-    }
-    undo();
-    for (const [holder] of holders) this.#makeRoomIn(holder, bytes);
+    assertGrowthFits(this.#holders, this.keeper, bytes);
+    for (const holder of [...this.#holders.keys()]) this.#makeRoomIn(holder, bytes);
     this.#resizeInAll(bytes);
     this.keeper?.forceCharge(0, bytes, 0);
   }

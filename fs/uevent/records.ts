@@ -4,7 +4,7 @@
  */
 import { LF } from '../shared/ascii.js';
 
-/** What ends a record: the end of its last line, and an empty line. */
+/** A record ends with these bytes: the end of its last line, and an empty line. */
 export const EMPTY_LINE = Buffer.from('\n\n');
 
 /** Returns where the record at `from` ends, without its empty line; -1 if no empty line ends it. */

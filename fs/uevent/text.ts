@@ -53,8 +53,9 @@ export class UeventText {
    * @throws OversizedUevent if its text exceeds {@link MAX_EVENT_BYTES}
    */
   readDatagram(data: Uint8Array, start: number, length: number): void {
-    if (length === 0) throw new MalformedUevent('it is empty');
-    if (data[start + length - 1] !== NUL) throw new MalformedUevent('it does not end with a NUL');
+    if (length === 0) throw new MalformedUevent('the event is empty');
+    if (data[start + length - 1] !== NUL)
+      throw new MalformedUevent('the datagram does not end with a NUL');
     this.#read(data, start, start + length, NUL);
   }
 
@@ -83,7 +84,7 @@ export class UeventText {
     let end = start + length;
     // A text may have its last line unended, or end with the empty line of a stream's record.
     while (end > start && data[end - 1] === LF) end--;
-    if (end === start) throw new MalformedUevent('it is empty');
+    if (end === start) throw new MalformedUevent('the event is empty');
     this.#read(data, start, end, LF);
   }
 
@@ -116,7 +117,7 @@ export class UeventText {
       )
         mark = to;
       if (byte === LF) {
-        if (header) throw new MalformedUevent('its first line has a line end in it');
+        if (header) throw new MalformedUevent('the first line contains a line end');
         out[to++] = BACKSLASH;
         out[to++] = 0x78;
         out[to++] = ZERO;
@@ -125,7 +126,7 @@ export class UeventText {
     }
     if (mark <= lineStart) {
       throw new MalformedUevent(
-        header ? 'its first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE',
+        header ? 'the first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE',
       );
     }
     out[to++] = LF;
@@ -140,19 +141,21 @@ export class UeventText {
     for (let i = 0; i < SEQNUM.length; i++) if (this.bytes[start + i] !== SEQNUM[i]) return;
     let value = 0;
     const digits = start + SEQNUM.length;
-    if (digits === end) throw new MalformedUevent('its SEQNUM is empty');
+    if (digits === end) throw new MalformedUevent('the value of SEQNUM is empty');
     for (let at = digits; at < end; at++) {
       const byte = this.bytes[at];
-      if (byte < ZERO || byte > NINE) throw new MalformedUevent('its SEQNUM is not a number');
+      if (byte < ZERO || byte > NINE)
+        throw new MalformedUevent('the value of SEQNUM is not a number');
       value = value * 10 + (byte - ZERO);
     }
-    if (value > Number.MAX_SAFE_INTEGER) throw new MalformedUevent('its SEQNUM is too large');
+    if (value > Number.MAX_SAFE_INTEGER)
+      throw new MalformedUevent('the value of SEQNUM is above 2^53 - 1');
     this.seqnum = value as SeqNum;
   }
 }
 
 function oversized(): OversizedUevent {
-  return new OversizedUevent(`it has more than ${MAX_EVENT_BYTES} bytes of text`);
+  return new OversizedUevent(`the event has more than ${MAX_EVENT_BYTES} bytes of text`);
 }
 
 /** Returns the text of the overflow record for `lost` events. */

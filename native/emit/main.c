@@ -46,7 +46,8 @@ static char *read_input(size_t *length) {
     if (got == 0) break;
     have += (size_t)got;
   }
-  if (have == 0) die(EXIT_FAILED, "standard input is empty");
+  if (have == 0)
+    die(EXIT_FAILED, "standard input is empty (write an event to it, or give KEY=VALUE)");
   *length = have;
   return text;
 }
@@ -68,7 +69,7 @@ int main(int argc, char **argv) {
     }
   }
   size_t length;
-  if (input && given > 0) die(EXIT_FAILED, "-: not KEY=VALUE");
+  if (input && given > 0) die(EXIT_FAILED, "-: an argument must be KEY=VALUE, or - alone");
   if (input) {
     char *event = read_input(&length);
     publish(event, length);
@@ -78,7 +79,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < given; i++) {
     const char *equals = strchr(arguments[i], '=');
     if (equals == NULL || equals == arguments[i]) {
-      die(EXIT_FAILED, "%s: not KEY=VALUE", arguments[i]);
+      die(EXIT_FAILED, "%s: an argument must be KEY=VALUE, or - alone", arguments[i]);
     }
     set(arguments[i], (size_t)(equals - arguments[i]), equals + 1);
   }

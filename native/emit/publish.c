@@ -15,10 +15,13 @@
 /* The longest time that a daemon may take for one write, in seconds. */
 enum { WRITE_TIMEOUT_S = 10 };
 
-/* The kernel splits larger writes. The daemon refuses a single event of more than half of that. */
+/*
+ * The kernel splits a write(2) of more than 128 KiB. The daemon refuses an event of more than 64
+ * KiB.
+ */
 enum { MAX_EVENT_BYTES = 128 * 1024 };
 
-/* linux/magic.h; f_type is signed on some machines. */
+/* From linux/magic.h. UL, because f_type is signed on some machines. */
 #define FUSE_SUPER_MAGIC 0x65735546UL
 
 /* One event, or several with an empty line after each. */
@@ -42,7 +45,7 @@ static size_t empty_lines(const char *text, size_t length) {
 static const char *progress(void) {
   static char text[64];
   if (outgoing_events > 1) {
-    snprintf(text, sizeof text, "; %zu of %zu events came", empty_lines(outgoing, *taken),
+    snprintf(text, sizeof text, "; %zu of %zu events were published", empty_lines(outgoing, *taken),
              outgoing_events);
   }
   return text;
@@ -114,9 +117,11 @@ __attribute__((noreturn)) static void fail(const char *path) {
     die(EXIT_FAILED, "%s: its daemon was killed (try eventfs mount %s)", mount_path, mount_path);
   }
   if (errno == EACCES) {
-    hint = " (publish is for its owner only: try as root, or have root chmod it)";
+    hint = " (you may not write to publish: try as root, or ask root to chmod it)";
   }
-  if (errno == EINVAL) hint = " (the event is malformed: ACTION@/DEVPATH, then KEY=VALUE lines)";
+  if (errno == EINVAL) {
+    hint = " (the event is malformed: write ACTION@/DEVPATH, then KEY=VALUE lines)";
+  }
   if (errno == EFBIG) hint = " (an event has at most 64 KiB)";
   die(EXIT_SYSTEM_CALL, "%s: %s%s%s", path, strerror(errno), hint, progress());
 }
@@ -141,7 +146,10 @@ __attribute__((noreturn)) static void write_all(const char *path, const char *ev
     ssize_t written = write(fd, event + *taken, length - *taken);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail(path);
-    if (written == 0) die(EXIT_FAILED, "%s: it takes nothing more%s", path, progress());
+    if (written == 0) {
+      die(EXIT_FAILED, "%s: the daemon accepts no more bytes (try eventfs doctor)%s", path,
+          progress());
+    }
     *taken += (size_t)written;
   }
   if (close(fd) < 0) fail(path);

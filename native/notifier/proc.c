@@ -177,7 +177,9 @@ int read_numbers(const char *path, long *place, int *numbers, int max) {
   return count;
 }
 
-/* Reads the beginning of a file, and ends it by a NUL. Returns false if it can't be read. */
+/*
+ * Reads the beginning of a file, and ends the text with a NUL. Returns false if it can't be read.
+ */
 static bool read_short(const char *path, char *text, size_t room) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;

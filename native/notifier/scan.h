@@ -13,7 +13,10 @@ enum kind {
   ALL,       /* all processes, because an unknown one may have got a watch */
 };
 
-/* A candidate: the directories that wait for this scan, and those that wait for the next one. */
+/*
+ * The scan of one process that may watch: the directories that wait for this scan of it, and those
+ * that wait for the next scan.
+ */
 struct candidate_scan {
   uint64_t *current;
   size_t current_count;

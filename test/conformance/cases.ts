@@ -1,5 +1,5 @@
 /**
- * The cases: statements of POSIX and Linux's manual pages about file system calls. system.ts
+ * A data table, and so exempt from the bound of 500 lines: statements of POSIX and Linux's manual pages about file system calls. system.ts
  * describes their syntax and runs them. go-fuse's posixtest and pjdfstest served as lists of
  * topics.
  *
@@ -642,7 +642,7 @@ const DIRECTORIES = group('a directory', {
     unlink c
     put c 3
     names . = a c f`,
-  'that somebody has open stays usable by nobody once it is removed': `
+  'that is open is unusable once it is removed': `
     open 1 ../other r|directory
     rmdir ../other
     fsize 1 = ESTALE
@@ -985,7 +985,7 @@ const TIMES = group('utimens', {
     times .. 5 0 6 0
     mtime .. = 6.000000000
     atime .. = 5.000000000`,
-  'is refused to all but the user, who may set any time, and to those who may write, who may set it to now': `
+  'lets the owner set any time, and a user with write permission the present time': `
     put a 1 666
     chown a 1001 1001
     alice: times a 1 0 1 0
@@ -1086,7 +1086,7 @@ const OWNERSHIP = group('chown', {
 });
 
 const SETID = group('set-id bits', {
-  'are dropped when somebody without rights writes': `
+  'are cleared by a write of an unprivileged user': `
     put a 1 666
     chmod a 6777
     alice: open 1 a w
@@ -1242,7 +1242,7 @@ const PERMISSIONS = group('permissions', {
     alice: rmdir ../alice = ENOTEMPTY
     bob: unlink ../alice/x
     alice: rmdir ../alice`,
-  'of the root let nobody make a directory for a process that he could not signal': `
+  'of the root let a user make a directory only for a process that the user may signal': `
     alice: mkdir ../1 = EPERM
     alice: mkdir ../1.label 755 = EPERM
     alice: mkdir ../0 = ESRCH
@@ -1276,7 +1276,7 @@ const PERMISSIONS = group('permissions', {
     carol: put d 1 = EACCES
     carol: put .filter A=c = EACCES
     chmod . 755`,
-  'keep .filter and the attributes to those who may write': `
+  'restrict .filter and the attributes to users with write permission': `
     alice: put .filter A=b = EACCES
     alice: open 1 .filter w|append = EACCES
     alice: truncate .filter 0 = EACCES

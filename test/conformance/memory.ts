@@ -4,45 +4,32 @@
  * need it.
  */
 import type { Answer } from '../support/clients.js';
-import {
-  type By,
-  MemoryKernel,
-  O_APPEND,
-  O_CREAT,
-  O_TRUNC,
-  Refused,
-  cstring,
-} from '../support/kernel.js';
-import { FUSE_ROOT_ID, SetattrValid as Valid } from '../../fs/fuse/abi.js';
+import { type By, Refused } from '../support/connection.js';
+import { MemoryKernel, O_APPEND, O_CREAT, O_TRUNC, cstring } from '../support/kernel.js';
+import { SetattrValid as Valid } from '../../fs/fuse/abi.js';
 import { type Values, encode } from '../unit/fuse/structs.js';
 import type { Caller, System, User } from './system.js';
+import {
+  DIRECTORY,
+  type Found,
+  MOST_SYMLINKS,
+  PATH_MAX,
+  Paths,
+  type Place,
+  REGULAR,
+  SYMLINK,
+  typeOf,
+} from './memory-paths.js';
 
 const O_EXCL = 0o200;
 const O_DIRECTORY = 0o200000;
 const O_NOFOLLOW = 0o400000;
-const DIRECTORY = 0o04;
-const REGULAR = 0o10;
-const SYMLINK = 0o12;
 const NOREPLACE = 1;
 const EXCHANGE = 2;
 const WHITEOUT = 4;
 const SEEK = { set: 0, current: 1, end: 2 } as const;
-const MOST_SYMLINKS = 40;
-const PATH_MAX = 4096;
 
 type Attributes = Values<'fuse_attr_out'>;
-
-interface Found {
-  readonly id: number;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-interface Place {
-  readonly parent: number;
-  readonly name: string;
-}
 
 interface OpenFile {
   readonly id: number;
@@ -66,16 +53,16 @@ export class MemorySystem implements System {
   }
 }
 
-const typeOf = (mode: number): number => mode >> 12;
-
 class MemoryCaller implements Caller {
-  #cwd = FUSE_ROOT_ID as number;
+  readonly #paths: Paths;
   readonly #slots = new Map<number, OpenFile>();
 
   constructor(
     readonly kernel: MemoryKernel,
     readonly user: User,
-  ) {}
+  ) {
+    this.#paths = new Paths(kernel, user);
+  }
 
   get #by(): By {
     return { uid: this.user.uid, gid: this.user.gid };
@@ -108,7 +95,7 @@ class MemoryCaller implements Caller {
       case 'umask':
         return 0;
       case 'chdir':
-        this.#cwd = this.#directory(first);
+        this.#paths.chdir(first);
         return 0;
       case 'open':
         return this.#open(Number(first), rest[0], number(1), number(2));
@@ -125,7 +112,7 @@ class MemoryCaller implements Caller {
       case 'lseek':
         return this.#seek(this.#file(first), number(0), number(1));
       case 'attributes':
-        return show(this.kernel.getattr(this.#find(first, false).id));
+        return show(this.kernel.getattr(this.#paths.find(first, false).id));
       case 'fattributes':
         return show(this.kernel.getattr(this.#file(first).id));
       case 'getdents':
@@ -136,7 +123,7 @@ class MemoryCaller implements Caller {
         this.#slots.set(number(0), this.#file(first));
         return 0;
       case 'statfs':
-        this.#find(first, true);
+        this.#paths.find(first, true);
         this.kernel.statfs();
         return 0;
       case 'fsync':
@@ -144,7 +131,7 @@ class MemoryCaller implements Caller {
         this.#file(first);
         return 0;
       case 'access':
-        return this.#access(this.#find(first, true), number(0));
+        return this.#access(this.#paths.find(first, true), number(0));
       default:
         return this.#change(verb, first, rest);
     }
@@ -167,7 +154,7 @@ class MemoryCaller implements Caller {
           this.kernel.symlink(parent, name, first, this.#by);
         });
       case 'link':
-        return this.#link(this.#find(first, false), rest[0]);
+        return this.#link(this.#paths.find(first, false), rest[0]);
       case 'rename':
         return this.#rename(first, rest[0], number(1) || 0);
       case 'unlink':
@@ -182,26 +169,28 @@ class MemoryCaller implements Caller {
       case 'chmod':
       case 'fchmod':
         return this.#chmod(
-          verb === 'chmod' ? this.#find(first, true) : this.#found(this.#file(first).id),
+          verb === 'chmod'
+            ? this.#paths.find(first, true)
+            : this.#paths.found(this.#file(first).id),
           number(0),
         );
       case 'chown':
-        return this.#chown(this.#find(first, false), number(0), number(1));
+        return this.#chown(this.#paths.find(first, false), number(0), number(1));
       case 'utimens':
-        return this.#times(this.#find(first, false), [0, -1, 0, -1]);
+        return this.#times(this.#paths.find(first, false), [0, -1, 0, -1]);
       case 'times':
-        return this.#times(this.#find(first, false), rest.map(Number));
+        return this.#times(this.#paths.find(first, false), rest.map(Number));
       default:
         return this.#xattr(verb, first, rest);
     }
   }
 
   #xattr(verb: string, path: string, [name, value]: string[]): number | string {
-    const { id } = this.#find(path, false);
+    const { id } = this.#paths.find(path, false);
     const sized = encode('fuse_getxattr_in', { size: 65536 });
     switch (verb) {
       case 'setxattr': {
-        if (!this.#may(this.#found(id), 2)) throw new Refused('EACCES');
+        if (!this.#paths.may(this.#paths.found(id), 2)) throw new Refused('EACCES');
         // The short fuse_setxattr_in, which is valid without FUSE_SETXATTR_EXT.
         const head = Buffer.from(Uint32Array.of(value.length, 0).buffer);
         return this.kernel.ask(
@@ -212,123 +201,29 @@ class MemoryCaller implements Caller {
         ).length;
       }
       case 'getxattr':
-        if (!this.#may(this.#found(id), 4)) throw new Refused('EACCES');
+        if (!this.#paths.may(this.#paths.found(id), 4)) throw new Refused('EACCES');
         return this.kernel
           .ask('FUSE_GETXATTR', id, Buffer.concat([sized, cstring(name)]), this.#by)
           .toString('latin1');
       case 'listxattr':
         return this.kernel.ask('FUSE_LISTXATTR', id, sized, this.#by).toString('latin1');
       case 'removexattr':
-        if (!this.#may(this.#found(id), 2)) throw new Refused('EACCES');
+        if (!this.#paths.may(this.#paths.found(id), 2)) throw new Refused('EACCES');
         return this.kernel.ask('FUSE_REMOVEXATTR', id, cstring(name), this.#by).length;
       default:
         throw new Error(`the kernel in memory has no ${verb}`);
     }
   }
 
-  // ---- paths
-
-  #found(id: number): Found {
-    const { 'attr.mode': mode, 'attr.uid': uid, 'attr.gid': gid } = this.kernel.getattr(id);
-    return { id, mode, uid, gid };
-  }
-
-  /** Resolves a path as path_resolution(7), up to the directory of its last component. */
-  #place(path: string, from = this.#cwd): Place {
-    if (path.length >= PATH_MAX) throw new Refused('ENAMETOOLONG');
-    if (path === '') throw new Refused('ENOENT');
-    const parts = path.split('/').filter((part) => part !== '');
-    let parent = from;
-    for (const part of parts.slice(0, -1)) parent = this.#step(parent, part);
-    return { parent, name: parts[parts.length - 1] };
-  }
-
-  #step(directory: number, name: string): number {
-    const found = this.#found(directory);
-    if (typeOf(found.mode) !== DIRECTORY) throw new Refused('ENOTDIR');
-    if (!this.#may(found, 1)) throw new Refused('EACCES');
-    if (name === '.') return directory;
-    if (name === '..') return FUSE_ROOT_ID;
-    return this.#through({ parent: directory, name }, 0).id;
-  }
-
-  #lookup({ parent, name }: Place): Found {
-    const found = this.#found(parent);
-    if (typeOf(found.mode) !== DIRECTORY) throw new Refused('ENOTDIR');
-    if (!this.#may(found, 1)) throw new Refused('EACCES');
-    if (name === '.' || name === '..') return this.#found(name === '.' ? parent : FUSE_ROOT_ID);
-    const entry = this.kernel.lookup(parent, name);
-    return {
-      id: entry.nodeid,
-      mode: entry['attr.mode'],
-      uid: entry['attr.uid'],
-      gid: entry['attr.gid'],
-    };
-  }
-
-  /**
-   * Looks up a place, and follows symlinks.
-   * @throws Refused ELOOP after too many
-   */
-  #through(place: Place, depth: number): Found {
-    if (depth > MOST_SYMLINKS) throw new Refused('ELOOP');
-    const found = this.#lookup(place);
-    if (typeOf(found.mode) !== SYMLINK) return found;
-    return this.#through(this.#place(this.kernel.readlink(found.id), place.parent), depth + 1);
-  }
-
-  #find(path: string, follow: boolean): Found {
-    const place = this.#place(path);
-    return follow ? this.#through(place, 0) : this.#lookup(place);
-  }
-
-  #at(place: Place): Found | undefined {
-    try {
-      return this.#lookup(place);
-    } catch (error) {
-      if (error instanceof Refused && error.code === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
-  #directory(path: string): number {
-    const found = this.#find(path, true);
-    if (typeOf(found.mode) !== DIRECTORY) throw new Refused('ENOTDIR');
-    if (!this.#may(found, 1)) throw new Refused('EACCES');
-    return found.id;
-  }
-
-  /**
-   * Checks the user's permissions.
-   * @param bits 4 to read, 2 to write, 1 to search
-   */
-  #may({ mode, uid, gid }: Found, bits: number): boolean {
-    const { user } = this;
-    if (user.uid === 0) return true;
-    const shift = uid === user.uid ? 6 : gid === user.gid || user.groups.includes(gid) ? 3 : 0;
-    return ((mode >> shift) & bits) === bits;
-  }
-
   #access(found: Found, bits: number): number {
-    if (!this.#may(found, bits)) throw new Refused('EACCES');
+    if (!this.#paths.may(found, bits)) throw new Refused('EACCES');
     return 0;
   }
 
-  /** Checks what may_delete() of fs/namei.c checks. */
-  #mayRemove(place: Place, victim: Found, isDirectory: boolean): void {
-    const parent = this.#found(place.parent);
-    if (!this.#may(parent, 3)) throw new Refused('EACCES');
-    const { uid } = this.user;
-    if ((parent.mode & 0o1000) !== 0 && uid !== 0 && uid !== parent.uid && uid !== victim.uid)
-      throw new Refused('EPERM');
-    if (isDirectory && typeOf(victim.mode) !== DIRECTORY) throw new Refused('ENOTDIR');
-    if (!isDirectory && typeOf(victim.mode) === DIRECTORY) throw new Refused('EISDIR');
-  }
-
   #make(path: string, make: (parent: number, name: string) => unknown): number {
-    const place = this.#place(path);
-    if (this.#at(place) !== undefined) throw new Refused('EEXIST');
-    if (!this.#may(this.#found(place.parent), 3)) throw new Refused('EACCES');
+    const place = this.#paths.place(path);
+    if (this.#paths.at(place) !== undefined) throw new Refused('EEXIST');
+    if (!this.#paths.may(this.#paths.found(place.parent), 3)) throw new Refused('EACCES');
     make(place.parent, place.name);
     return 0;
   }
@@ -341,21 +236,21 @@ class MemoryCaller implements Caller {
   #rename(from: string, to: string, flags: number): number {
     if ((flags & EXCHANGE) !== 0 && (flags & (NOREPLACE | WHITEOUT)) !== 0)
       throw new Refused('EINVAL');
-    const [source, target] = [this.#place(from), this.#place(to)];
-    const victim = this.#at(target);
-    const found = this.#lookup(source);
-    if (victim !== undefined && (flags & NOREPLACE) !== 0) throw new Refused('EEXIST');
-    if (found.id === victim?.id) return 0;
+    const [source, target] = [this.#paths.place(from), this.#paths.place(to)];
+    const removed = this.#paths.at(target);
+    const found = this.#paths.lookup(source);
+    if (removed !== undefined && (flags & NOREPLACE) !== 0) throw new Refused('EEXIST');
+    if (found.id === removed?.id) return 0;
     const isDirectory = typeOf(found.mode) === DIRECTORY;
-    this.#mayRemove(source, found, isDirectory);
-    if (victim !== undefined) this.#mayRemove(target, victim, isDirectory);
-    else if (!this.#may(this.#found(target.parent), 3)) throw new Refused('EACCES');
+    this.#paths.mayRemove(source, found, isDirectory);
+    if (removed !== undefined) this.#paths.mayRemove(target, removed, isDirectory);
+    else if (!this.#paths.may(this.#paths.found(target.parent), 3)) throw new Refused('EACCES');
     this.kernel.rename(source.parent, source.name, target.parent, target.name, flags);
     return 0;
   }
 
   #remove(path: string, isDirectory: boolean): number {
-    const place = this.#place(path);
+    const place = this.#paths.place(path);
     if (place.name === '.' || place.name === '..')
       throw new Refused(
         place.name === '.'
@@ -366,14 +261,14 @@ class MemoryCaller implements Caller {
             ? 'ENOTEMPTY'
             : 'EISDIR',
       );
-    this.#mayRemove(place, this.#lookup(place), isDirectory);
+    this.#paths.mayRemove(place, this.#paths.lookup(place), isDirectory);
     if (isDirectory) this.kernel.rmdir(place.name, place.parent);
     else this.kernel.unlink(place.parent, place.name);
     return 0;
   }
 
   #readlink(path: string): string {
-    const { id, mode } = this.#find(path, false);
+    const { id, mode } = this.#paths.find(path, false);
     if (typeOf(mode) !== SYMLINK) throw new Refused('EINVAL');
     return this.kernel.readlink(id);
   }
@@ -381,13 +276,13 @@ class MemoryCaller implements Caller {
   // ---- open files
 
   #open(slot: number, path: string, flags: number, mode: number): number {
-    let place = this.#place(path);
-    let found = this.#at(place);
+    let place = this.#paths.place(path);
+    let found = this.#paths.at(place);
     for (let depth = 0; found !== undefined && typeOf(found.mode) === SYMLINK; depth++) {
       if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0) throw new Refused('EEXIST');
       if ((flags & O_NOFOLLOW) !== 0 || depth > MOST_SYMLINKS) throw new Refused('ELOOP');
-      place = this.#place(this.kernel.readlink(found.id), place.parent);
-      found = this.#at(place);
+      place = this.#paths.place(this.kernel.readlink(found.id), place.parent);
+      found = this.#paths.at(place);
     }
     if (found === undefined) return this.#create(slot, place, flags, mode);
     if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0) throw new Refused('EEXIST');
@@ -395,7 +290,7 @@ class MemoryCaller implements Caller {
     const access = [4, 2, 6][flags & 3] | ((flags & O_TRUNC) !== 0 ? 2 : 0);
     if (isDirectory && (access !== 4 || (flags & O_CREAT) !== 0)) throw new Refused('EISDIR');
     if (!isDirectory && (flags & O_DIRECTORY) !== 0) throw new Refused('ENOTDIR');
-    if (!this.#may(found, access)) throw new Refused('EACCES');
+    if (!this.#paths.may(found, access)) throw new Refused('EACCES');
     const fh = isDirectory
       ? this.kernel.opendir(found.id)
       : this.kernel.open(found.id, flags & ~O_CREAT, this.#by);
@@ -405,7 +300,7 @@ class MemoryCaller implements Caller {
 
   #create(slot: number, place: Place, flags: number, mode: number): number {
     if ((flags & O_CREAT) === 0) throw new Refused('ENOENT');
-    if (!this.#may(this.#found(place.parent), 3)) throw new Refused('EACCES');
+    if (!this.#paths.may(this.#paths.found(place.parent), 3)) throw new Refused('EACCES');
     const { nodeid, fh } = this.kernel.create(place.parent, place.name, flags, mode, this.#by);
     this.#slots.set(slot, { id: nodeid, fh, flags, isDirectory: false, offset: 0 });
     return 0;
@@ -484,10 +379,10 @@ class MemoryCaller implements Caller {
   }
 
   #truncate(path: string, size: number): number {
-    const found = this.#find(path, true);
+    const found = this.#paths.find(path, true);
     if (typeOf(found.mode) === DIRECTORY) throw new Refused('EISDIR');
     if (size < 0 || typeOf(found.mode) !== REGULAR) throw new Refused('EINVAL');
-    if (!this.#may(found, 2)) throw new Refused('EACCES');
+    if (!this.#paths.may(found, 2)) throw new Refused('EACCES');
     return this.#set(found.id, { valid: Valid.FATTR_SIZE, size, ...this.#withoutSetIds(found) });
   }
 
@@ -497,7 +392,7 @@ class MemoryCaller implements Caller {
       valid: Valid.FATTR_SIZE,
       size,
       fh,
-      ...this.#withoutSetIds(this.#found(id)),
+      ...this.#withoutSetIds(this.#paths.found(id)),
     });
   }
 
@@ -545,7 +440,11 @@ class MemoryCaller implements Caller {
   #times(found: Found, [atime, atimensec, mtime, mtimensec]: number[]): number {
     const allNow = atimensec === -1 && mtimensec === -1;
     if (atimensec === -2 && mtimensec === -2) return 0;
-    if (this.user.uid !== 0 && this.user.uid !== found.uid && !(allNow && this.#may(found, 2)))
+    if (
+      this.user.uid !== 0 &&
+      this.user.uid !== found.uid &&
+      !(allNow && this.#paths.may(found, 2))
+    )
       throw new Refused(allNow ? 'EACCES' : 'EPERM');
     const bits = (nsec: number, set: number, now: number): number =>
       nsec === -2 ? 0 : nsec === -1 ? set | now : set;

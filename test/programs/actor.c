@@ -136,7 +136,8 @@ static void do_fstatfs(int fd) {
 
 static void do_statx(int fd) {
   struct statx attributes;
-  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &attributes) != 0) failed(errno);
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &attributes) != 0)
+    failed(errno);
   else ok_number((long)attributes.stx_size);
 }
 
@@ -224,8 +225,9 @@ static void start_child(pid_t wanted, const char *path) {
   int answer[2];
   if (pipe2(answer, O_CLOEXEC) != 0) return failed(errno);
   pid_t ids[] = {wanted};
-  struct clone_args arguments = {
-      .exit_signal = SIGCHLD, .set_tid = wanted ? (uint64_t)(uintptr_t)ids : 0, .set_tid_size = wanted ? 1 : 0};
+  struct clone_args arguments = {.exit_signal = SIGCHLD,
+                                 .set_tid = wanted ? (uint64_t)(uintptr_t)ids : 0,
+                                 .set_tid_size = wanted ? 1 : 0};
   /* Fork(2) can't choose the PID */
   pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
   if (child < 0) return failed(errno);
@@ -233,7 +235,9 @@ static void start_child(pid_t wanted, const char *path) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     char name[PATH_MAX];
     const char *place = path ? strchr(path, '%') : NULL;
-    if (place) snprintf(name, sizeof name, "%.*s%ld%s", (int)(place - path), path, syscall(SYS_getpid), place + 1);
+    if (place)
+      snprintf(name, sizeof name, "%.*s%ld%s", (int)(place - path), path, syscall(SYS_getpid),
+               place + 1);
     int error = path && mkdir(place ? name : path, 0755) != 0 ? errno : 0;
     if (write(answer[1], &error, sizeof error) != sizeof error) _exit(1);
     for (;;) pause();
@@ -249,7 +253,6 @@ static void start_child(pid_t wanted, const char *path) {
 /* --- threads --- */
 
 static void serve(void);
-
 
 static bool is_zombie(pid_t tid) {
   char path[64], text[256];

@@ -30,7 +30,8 @@ static const char *path_of(long directory, long file, const char *dot) {
   memset(pad, 'p', sizeof pad);
   int length = snprintf(path, 1024, "%s/%d.%ld", mount_path, (int)getpid(), directory);
   if (dot) snprintf(path + length, 1024 - (size_t)length, "/%s", dot);
-  else if (file >= 0) snprintf(path + length, 1024 - (size_t)length, "/%ld-%.*s", file, (int)(file * 37 % 190), pad);
+  else if (file >= 0)
+    snprintf(path + length, 1024 - (size_t)length, "/%ld-%.*s", file, (int)(file * 37 % 190), pad);
   return path;
 }
 
@@ -55,7 +56,8 @@ static void set_filter(void) {
   char *text = NULL;
   size_t length = 0;
   FILE *to = open_memstream(&text, &length);
-  for (long n = pick(pick(20) == 0 ? 2000 : 30); n >= 0; n--) fprintf(to, "KEY%ld==%ld|%ld*\n", n, random(), pick(9));
+  for (long n = pick(pick(20) == 0 ? 2000 : 30); n >= 0; n--)
+    fprintf(to, "KEY%ld==%ld|%ld*\n", n, random(), pick(9));
   fclose(to);
   int fd = open(path_of(pick(DIRECTORIES), 0, ".filter"), O_WRONLY | O_TRUNC);
   if (fd >= 0 && pick(3) > 0 && write(fd, text, length) < 0) errno = 0;
@@ -66,7 +68,8 @@ static void set_filter(void) {
 static void open_stream(void) {
   char path[1024];
   if (pick(3) == 0) snprintf(path, sizeof path, "%s/stream", mount_path);
-  else if (pick(2) == 0) snprintf(path, sizeof path, "%s/match/KEY%ld!=%ld", mount_path, pick(30), random());
+  else if (pick(2) == 0)
+    snprintf(path, sizeof path, "%s/match/KEY%ld!=%ld", mount_path, pick(30), random());
   else snprintf(path, sizeof path, "%s", path_of(pick(DIRECTORIES), 0, ".stream"));
   keep(open(path, O_RDONLY | O_NONBLOCK));
 }
@@ -102,39 +105,63 @@ static void make_symlink(void) {
 
 static void act(void) {
   switch (pick(25)) {
-    case 0: if (mkdir(path_of(pick(DIRECTORIES), -1, NULL), 0755) < 0) errno = 0; break;
+    case 0:
+      if (mkdir(path_of(pick(DIRECTORIES), -1, NULL), 0755) < 0) errno = 0;
+      break;
     case 1: {
       long directory = pick(DIRECTORIES);
       for (long n = 0; n < NAMES; n++) unlink(path_of(directory, n, NULL));
       rmdir(path_of(directory, -1, NULL));
       break;
     }
-    case 2: case 3: case 4: case 5: {
+    case 2:
+    case 3:
+    case 4:
+    case 5: {
       int fd = open(any_file(), O_RDWR | O_CREAT | O_NONBLOCK, 0644); /* it may be a FIFO */
       write_some(fd);
       if (pick(3) == 0) keep(fd);
       else if (fd >= 0) close(fd);
       break;
     }
-    case 6: case 7: if (truncate(any_file(), pick(2) * pick(65537)) < 0) errno = 0; break;
-    case 8: case 9: unlink(any_file()); break;
-    case 10: case 11: if (link(any_file(), any_file()) < 0) errno = 0; break;
-    case 12: if (rename(any_file(), any_file()) < 0) errno = 0; break;
+    case 6:
+    case 7:
+      if (truncate(any_file(), pick(2) * pick(65537)) < 0) errno = 0;
+      break;
+    case 8:
+    case 9: unlink(any_file()); break;
+    case 10:
+    case 11:
+      if (link(any_file(), any_file()) < 0) errno = 0;
+      break;
+    case 12:
+      if (rename(any_file(), any_file()) < 0) errno = 0;
+      break;
     case 13: keep(open(any_file(), (pick(2) ? O_RDONLY : O_RDWR) | O_NONBLOCK)); break;
     case 14: open_stream(); break;
-    case 15: keep(open(path_of(pick(DIRECTORIES), 0, pick(2) ? ".status" : ".since"), O_RDONLY)); break;
+    case 15:
+      keep(open(path_of(pick(DIRECTORIES), 0, pick(2) ? ".status" : ".since"), O_RDONLY));
+      break;
     case 16: set_filter(); break;
-    case 17: if (mkfifo(any_file(), 0644) < 0) errno = 0; break;
+    case 17:
+      if (mkfifo(any_file(), 0644) < 0) errno = 0;
+      break;
     case 24: make_symlink(); break;
     case 18: keep(open(path_of(pick(DIRECTORIES), -1, NULL), O_RDONLY | O_DIRECTORY)); break;
-    case 19: if (pick(20) == 0) die(); break;
+    case 19:
+      if (pick(20) == 0) die();
+      break;
     case 20: {
       char path[1024];
       snprintf(path, sizeof path, "%s/log/.status", mount_path);
       keep(open(path, O_RDONLY));
       break;
     }
-    case 21: case 22: if (count_open > 0 && read(open_files[pick(count_open)], bytes, (size_t)(1 + pick(500))) < 0) errno = 0; break;
+    case 21:
+    case 22:
+      if (count_open > 0 && read(open_files[pick(count_open)], bytes, (size_t)(1 + pick(500))) < 0)
+        errno = 0;
+      break;
     default:
       if (count_open == 0) break;
       long which = pick(count_open);

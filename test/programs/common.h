@@ -98,7 +98,9 @@ static inline int compare_doubles(const void *left, const void *right) {
   return (a > b) - (a < b);
 }
 
-static inline void sort_doubles(double *values, size_t count) { qsort(values, count, sizeof *values, compare_doubles); }
+static inline void sort_doubles(double *values, size_t count) {
+  qsort(values, count, sizeof *values, compare_doubles);
+}
 
 /*
  * Returns the value below which `fraction` of the sorted values lie, interpolated: 0.5 is the

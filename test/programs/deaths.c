@@ -21,7 +21,8 @@
 #define EVENT_TEXT "ten bytes\n"
 
 enum access { STAT, OPEN, READDIR, READ, READDIR_HELD, BLOCKED, LISTING, ACCESSES };
-static const char *const access_names[] = {"stat", "open", "readdir", "read", "readdir_held", "blocked", "listing"};
+static const char *const access_names[] = {"stat",         "open",    "readdir", "read",
+                                           "readdir_held", "blocked", "listing"};
 
 static struct {
   long rounds, stuck, wrong_errno;
@@ -94,10 +95,12 @@ static void reader_enter(int state) {
 /* Waits for the reader's state; returns false if it did not become `state` within `most_ns`. */
 static bool reader_await(int state, uint64_t most_ns) {
   uint64_t end_ns = now_ns() + most_ns;
-  struct timespec end = {.tv_sec = (time_t)(end_ns / NS_PER_S), .tv_nsec = (long)(end_ns % NS_PER_S)};
+  struct timespec end = {.tv_sec = (time_t)(end_ns / NS_PER_S),
+                         .tv_nsec = (long)(end_ns % NS_PER_S)};
   int error = 0;
   pthread_mutex_lock(&reader.lock);
-  while ((int)reader.state != state && error == 0) error = pthread_cond_timedwait(&reader.changed, &reader.lock, &end);
+  while ((int)reader.state != state && error == 0)
+    error = pthread_cond_timedwait(&reader.changed, &reader.lock, &end);
   bool became = (int)reader.state == state;
   pthread_mutex_unlock(&reader.lock);
   return became;
@@ -136,7 +139,8 @@ static void start_reader_thread(void) {
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&reader.changed, &monotonic);
   pthread_mutex_init(&reader.lock, NULL);
-  if ((errno = pthread_create(&reader.thread, NULL, run_reader, NULL)) != 0) die("pthread_create: %m");
+  if ((errno = pthread_create(&reader.thread, NULL, run_reader, NULL)) != 0)
+    die("pthread_create: %m");
 }
 
 /* Makes the reader read its stream; returns when the reader sleeps in read(2). */
@@ -221,7 +225,8 @@ static int open_held(const char *path, int flags) {
 
 /* Removes what is left of an owner. It would be in the way of a later process with the same PID. */
 static void remove_leftovers(const char *mount, pid_t owner) {
-  static const char *const files[] = {DIR_FORMAT "/e", STREAM_DIR_FORMAT "/.filter", STREAM_DIR_FORMAT "/.stream"};
+  static const char *const files[] = {DIR_FORMAT "/e", STREAM_DIR_FORMAT "/.filter",
+                                      STREAM_DIR_FORMAT "/.stream"};
   static const char *const directories[] = {DIR_FORMAT, STREAM_DIR_FORMAT};
   char path[PATH_MAX];
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -268,7 +273,8 @@ static void print_results(void) {
   printf("rounds=%ld accesses=%ld stale=%ld ", results.rounds, results.rounds * ACCESSES, stale);
   for (int i = 0; i < ACCESSES; i++) printf("%s=%ld ", access_names[i], results.stale[i]);
   printf("stuck=%ld wrong_errno=%ld first_wrong=", results.stuck, results.wrong_errno);
-  if (results.wrong_errno) printf("%s:%d\n", access_names[results.first_wrong_access], results.first_wrong_errno);
+  if (results.wrong_errno)
+    printf("%s:%d\n", access_names[results.first_wrong_access], results.first_wrong_errno);
   else printf("none\n");
 }
 

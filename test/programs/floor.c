@@ -30,7 +30,8 @@ struct node {
   const char *name;
   uint32_t mode;
 };
-static const struct node files_nodes[] = {{0}, {"", S_IFDIR | 01777}, {"1234", S_IFDIR | 0755}, {"1041", S_IFREG | 0444}};
+static const struct node files_nodes[] = {
+    {0}, {"", S_IFDIR | 01777}, {"1234", S_IFDIR | 0755}, {"1041", S_IFREG | 0444}};
 static const struct node park_nodes[] = {{0}, {"", S_IFDIR | 01777}, {"stream", S_IFREG | 0444}};
 #define NODES_MOST 4
 
@@ -116,7 +117,8 @@ static void make_replies(void) {
         .attr = {.attr_valid = node == FUSE_ROOT_ID ? 1 : 0, .attr = make_attr(node)},
     };
   }
-  open_reply = (struct open_reply){.header.len = sizeof open_reply, .open.open_flags = FOPEN_DIRECT_IO};
+  open_reply =
+      (struct open_reply){.header.len = sizeof open_reply, .open.open_flags = FOPEN_DIRECT_IO};
   if (floor_options.parks) open_reply.open.open_flags |= FOPEN_NONSEEKABLE | FOPEN_STREAM;
   opendir_reply = (struct open_reply){.header.len = sizeof opendir_reply};
 }
@@ -130,7 +132,8 @@ static void answer_init(const struct request *request) {
       .major = FUSE_KERNEL_VERSION,
       .minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION,
       .max_readahead = in->max_readahead,
-      .flags = in->flags & (FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES),
+      .flags = in->flags &
+               (FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES),
       .max_write = MAX_WRITE_BYTES,
       .max_pages = MAX_WRITE_BYTES / PAGE_BYTES,
       .time_gran = 1,
@@ -143,10 +146,10 @@ static void answer_init(const struct request *request) {
 
 static void answer_lookup(const struct request *request) {
   uint64_t child = request->header.nodeid + 1;
-  if (child <= floor_options.last_node && strcmp(request->body, floor_options.nodes[child].name) == 0)
+  if (child <= floor_options.last_node &&
+      strcmp(request->body, floor_options.nodes[child].name) == 0)
     send_made(&entry_replies[child].header, request->header.unique);
-  else
-    send_error(request->header.unique, ENOENT);
+  else send_error(request->header.unique, ENOENT);
 }
 
 static void answer_getattr(const struct request *request) {
@@ -182,12 +185,15 @@ static void answer_readdir(const struct request *request) {
 
 static void answer_file_read(const struct request *request) {
   const struct fuse_read_in *in = (const void *)request->body;
-  uint64_t left = in->offset < floor_options.record_bytes ? floor_options.record_bytes - in->offset : 0;
-  send_data(request->header.unique, floor_options.record + in->offset, left < in->size ? left : in->size);
+  uint64_t left =
+      in->offset < floor_options.record_bytes ? floor_options.record_bytes - in->offset : 0;
+  send_data(request->header.unique, floor_options.record + in->offset,
+            left < in->size ? left : in->size);
 }
 
 static void answer_all_parked(void) {
-  for (size_t i = 0; i < parked_count; i++) send_data(parked[i], floor_options.record, floor_options.record_bytes);
+  for (size_t i = 0; i < parked_count; i++)
+    send_data(parked[i], floor_options.record, floor_options.record_bytes);
   parked_count = 0;
 }
 
@@ -236,7 +242,7 @@ static void serve(void) {
     } else if (length >= 0) {
       die("/dev/fuse: a request of %zd bytes", length);
     } else if (errno == ENODEV) {
-      return; /* the mount has been unmounted */
+      return;                                       /* the mount has been unmounted */
     } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller was killed meanwhile */
       die("/dev/fuse: read: %m");
     }
@@ -261,37 +267,48 @@ static void mount_self(void) {
   char options[128];
   floor_options.fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   if (floor_options.fuse_fd < 0) die("/dev/fuse: %m");
-  snprintf(options, sizeof options, "fd=%d,rootmode=41777,user_id=0,group_id=0,default_permissions,allow_other",
+  snprintf(options, sizeof options,
+           "fd=%d,rootmode=41777,user_id=0,group_id=0,default_permissions,allow_other",
            floor_options.fuse_fd);
-  if (mount("floor", floor_options.mountpoint, "fuse.floor", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+  if (mount("floor", floor_options.mountpoint, "fuse.floor", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            options) != 0)
     die("mount: %s: %m", floor_options.mountpoint);
   before_death = unmount_self;
 }
 
 static void parse_options(int argc, char **argv) {
   static const struct option options[] = {
-      {"readers", required_argument, NULL, 'r'},  {"bytes", required_argument, NULL, 'b'},
-      {"ready-fd", required_argument, NULL, 'f'}, {"limit", required_argument, NULL, 'l'},
+      {"readers", required_argument, NULL, 'r'},
+      {"bytes", required_argument, NULL, 'b'},
+      {"ready-fd", required_argument, NULL, 'f'},
+      {"limit", required_argument, NULL, 'l'},
       {0},
   };
   floor_options.record_bytes = FILE_BYTES;
   unsigned limit_s = LIMIT_S;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (option) {
-      case 'r': floor_options.readers = (size_t)parse_number(optarg, "--readers", 1, READERS_MOST); break;
+      case 'r':
+        floor_options.readers = (size_t)parse_number(optarg, "--readers", 1, READERS_MOST);
+        break;
       case 'b': floor_options.record_bytes = (size_t)parse_record_bytes(optarg); break;
-      case 'f': floor_options.ready_fd = (int)parse_number(optarg, "--ready-fd", 0, INT32_MAX); break;
+      case 'f':
+        floor_options.ready_fd = (int)parse_number(optarg, "--ready-fd", 0, INT32_MAX);
+        break;
       case 'l': limit_s = (unsigned)parse_number(optarg, "--limit", 1, 86400); break;
       default: _exit(1); /* getopt has printed the error */
     }
   if (argc - optind != 2)
-    die("usage: floor MOUNTPOINT files|park [--readers N] [--bytes N] [--ready-fd N] [--limit SECONDS]");
+    die("usage: floor MOUNTPOINT files|park [--readers N] [--bytes N] [--ready-fd N] [--limit "
+        "SECONDS]");
   floor_options.mountpoint = argv[optind];
   const char *mode = argv[optind + 1];
   floor_options.parks = strcmp(mode, "park") == 0;
-  if (!floor_options.parks && strcmp(mode, "files") != 0) die("'%s' is neither files nor park", mode);
+  if (!floor_options.parks && strcmp(mode, "files") != 0)
+    die("'%s' is neither files nor park", mode);
   if (floor_options.parks && floor_options.readers == 0) die("park: --readers is missing");
   floor_options.nodes = floor_options.parks ? park_nodes : files_nodes;
-  floor_options.last_node = (floor_options.parks ? sizeof park_nodes : sizeof files_nodes) / sizeof(struct node) - 1;
+  floor_options.last_node =
+      (floor_options.parks ? sizeof park_nodes : sizeof files_nodes) / sizeof(struct node) - 1;
   limit_time(limit_s);
 }
 

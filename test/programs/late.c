@@ -78,7 +78,8 @@ static void see_death(pid_t owner, long round) {
   kill(owner, SIGKILL);
   if (round % 3 == 0) waitpid(owner, NULL, 0);
   else if (round % 3 == 1) waitid(P_PID, (id_t)owner, &information, WEXITED | WNOWAIT);
-  else while (poll(&watched, 1, 0) < 1) continue;
+  else
+    while (poll(&watched, 1, 0) < 1) continue;
   close(pidfd);
 }
 
@@ -92,7 +93,8 @@ static int open_event(pid_t owner) {
   if (fd < 0) die("%s: %m", path);
   static const char file[] = "add@/late\nA=b\n", header[] = "change@/late";
   if (is_kind("file") && write(fd, file, sizeof file - 1) < 0) die("%s: write: %m", path);
-  if ((is_kind("header") || is_kind("exit")) && write(fd, header, sizeof header - 1) < 0) die("%s: write: %m", path);
+  if ((is_kind("header") || is_kind("exit")) && write(fd, header, sizeof header - 1) < 0)
+    die("%s: write: %m", path);
   if (!is_kind("exit")) return fd;
   pid_t holder = fork_child();
   if (holder == 0)
@@ -105,7 +107,8 @@ static void send_event(int source, pid_t owner) {
   char uevent[128];
   static const char whole[] = "change@/late\nACTION=change\nA=b\n";
   if (is_kind("uevent")) {
-    int length = snprintf(uevent, sizeof uevent, "change 12345678-1234-1234-1234-%012d OWNER=%d", (int)owner, (int)owner);
+    int length = snprintf(uevent, sizeof uevent, "change 12345678-1234-1234-1234-%012d OWNER=%d",
+                          (int)owner, (int)owner);
     if (pwrite(zero_uevent, uevent, (size_t)length, 0) != length) die("uevent: %m");
   } else if (is_kind("exit")) {
     end_child(source);
@@ -118,7 +121,8 @@ static void send_event(int source, pid_t owner) {
 int main(int argc, char **argv) {
   if (argc != 5) die("usage: late MOUNT ROUNDS LOAD uevent|publish|header|exit|file");
   mount_path = argv[1];
-  long rounds = parse_number(argv[2], "ROUNDS", 1, 1000000), load = parse_number(argv[3], "LOAD", 0, MOST_LOAD);
+  long rounds = parse_number(argv[2], "ROUNDS", 1, 1000000),
+       load = parse_number(argv[3], "LOAD", 0, MOST_LOAD);
   kind = argv[4];
   limit_time(LIMIT_S);
   pid_t loads[MOST_LOAD];
@@ -137,12 +141,14 @@ int main(int argc, char **argv) {
     pthread_t reader;
     if (pthread_create(&reader, NULL, read_stream, NULL) != 0) die("pthread_create: %m");
     while (!__atomic_load_n(&reader_tid, __ATOMIC_ACQUIRE)) sched_yield();
-    while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE) && !is_blocked_in_read(reader_tid)) sleep_ns(50 * NS_PER_US);
+    while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE) && !is_blocked_in_read(reader_tid))
+      sleep_ns(50 * NS_PER_US);
     sleep_ns(200 * NS_PER_US); /* until the daemon has the request */
     see_death(owner, round);
     send_event(source, owner);
     uint64_t end_ns = now_ns() + ROUND_LIMIT_NS;
-    while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE) && now_ns() < end_ns) sleep_ns(20 * NS_PER_US);
+    while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE) && now_ns() < end_ns)
+      sleep_ns(20 * NS_PER_US);
     if (!is_done) stuck++;
     else if (pthread_join(reader, NULL) == 0 && result > 0) stale++;
     else if (result < 0 && result_errno == ESTALE) refused++;
@@ -151,6 +157,7 @@ int main(int argc, char **argv) {
     waitpid(owner, NULL, 0);
   }
   for (long i = 0; i < load; i++) end_child(loads[i]);
-  printf("rounds=%ld stale=%ld estale=%ld other=%ld stuck=%ld\n", rounds, stale, refused, other, stuck);
+  printf("rounds=%ld stale=%ld estale=%ld other=%ld stuck=%ld\n", rounds, stale, refused, other,
+         stuck);
   return 0;
 }

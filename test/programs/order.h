@@ -18,7 +18,7 @@
 struct order {
   struct tally *tally;
   uint32_t next_number[PUBLISHERS_MOST];
-  uint64_t lost; /* stated, but not yet seen to be missing */
+  uint64_t lost;       /* stated, but not yet seen to be missing */
   size_t record_bytes; /* the last record's size, most likely the next one's too */
   /* Called for each numbered event, if set */
   void (*arrived)(struct order *order, const char *record);
@@ -67,8 +67,8 @@ static inline void check_record(struct order *order, const char *record, size_t 
  */
 static inline bool is_usual_record(const struct order *order, const char *text, size_t bytes) {
   size_t expected = order->record_bytes;
-  return expected > 0 && bytes >= expected && text[expected - 1] == '\n' && text[expected - 2] == '\n' &&
-         memcmp(text, RECORD_HEAD, RECORD_HEAD_BYTES) == 0;
+  return expected > 0 && bytes >= expected && text[expected - 1] == '\n' &&
+         text[expected - 2] == '\n' && memcmp(text, RECORD_HEAD, RECORD_HEAD_BYTES) == 0;
 }
 
 /* Checks the whole records in `text`; returns the number of bytes left, which begin a record. */

@@ -23,7 +23,8 @@ static inline pid_t start_owner(const char *mount, void (*make)(const char *moun
   return owner;
 }
 
-__attribute__((format(printf, 2, 3))) static inline void format_path(char path[PATH_MAX], const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static inline void format_path(char path[PATH_MAX],
+                                                                     const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   if (vsnprintf(path, PATH_MAX, format, arguments) >= PATH_MAX) die("path too long");

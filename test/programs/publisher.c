@@ -15,7 +15,9 @@ int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   char *text = calloc(1, value_bytes + 256);
   if (!text) die("calloc: %m");
-  int length = sprintf(text, "change@/devices/fairness\nACTION=change\nDEVPATH=/devices/fairness\nSUBSYSTEM=fairness\nV=");
+  int length = sprintf(
+      text,
+      "change@/devices/fairness\nACTION=change\nDEVPATH=/devices/fairness\nSUBSYSTEM=fairness\nV=");
   memset(text + length, 'a', value_bytes);
   text[(size_t)length + value_bytes] = '\n';
   size_t bytes = (size_t)length + value_bytes + 1;

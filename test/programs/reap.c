@@ -117,7 +117,8 @@ int main(int argc, char **argv) {
     else delays_ms[measured++] = delay_ms;
   }
   sort_doubles(delays_ms, measured);
-  printf("median_ms=%.3f p99_ms=%.3f max_ms=%.3f listed=%ld never=%ld count=%ld\n", quantile(delays_ms, measured, 0.5),
-         quantile(delays_ms, measured, 0.99), quantile(delays_ms, measured, 1), listed, never, count);
+  printf("median_ms=%.3f p99_ms=%.3f max_ms=%.3f listed=%ld never=%ld count=%ld\n",
+         quantile(delays_ms, measured, 0.5), quantile(delays_ms, measured, 0.99),
+         quantile(delays_ms, measured, 1), listed, never, count);
   return 0;
 }

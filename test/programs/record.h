@@ -15,12 +15,14 @@
 #define RECORD_NUMBERS 100000000u
 #define RECORD_PAD "\nPAD="
 #define RECORD_END_BYTES 2 /* the end of the last line, and the empty line */
-#define RECORD_BYTES_LEAST ((long)(RECORD_HEAD_BYTES + RECORD_DIGITS + sizeof RECORD_PAD - 1 + RECORD_END_BYTES))
+#define RECORD_BYTES_LEAST \
+  ((long)(RECORD_HEAD_BYTES + RECORD_DIGITS + sizeof RECORD_PAD - 1 + RECORD_END_BYTES))
 #define RECORD_BYTES_MOST 65536l
 
 /* Writes only the number of a record. */
 static inline void record_set_number(char *record, uint32_t number) {
-  for (char *digit = record + RECORD_HEAD_BYTES + RECORD_DIGITS - 1; digit >= record + RECORD_HEAD_BYTES; digit--) {
+  for (char *digit = record + RECORD_HEAD_BYTES + RECORD_DIGITS - 1;
+       digit >= record + RECORD_HEAD_BYTES; digit--) {
     *digit = (char)('0' + number % 10);
     number /= 10;
   }

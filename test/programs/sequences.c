@@ -40,14 +40,18 @@ static long said(const char *call, long got) {
 
 #define TRY(call, ...) said(#call, call(__VA_ARGS__))
 
-static int is_dot(const struct dirent *entry) { return strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0; }
+static int is_dot(const struct dirent *entry) {
+  return strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+}
 
 /* ---- libudev-compat: udev_monitor_new, _receive_device and _unref */
 
 static char udev_dir[4096];
 static int udev_inotify = -1;
 
-static void udev_watch(void) { TRY(inotify_add_watch, udev_inotify, udev_dir, IN_CREATE | IN_ONESHOT); }
+static void udev_watch(void) {
+  TRY(inotify_add_watch, udev_inotify, udev_dir, IN_CREATE | IN_ONESHOT);
+}
 
 static void udev_start(const char *events, int slot) {
   if (mkdir(events, 0700) != 0 && errno != EEXIST) said("mkdir", -1);
@@ -79,7 +83,8 @@ static void udev_take(void) {
       if (st.st_size >= LARGEST_UDEV_EVENT) printf("dropped %s\n", names[i]->d_name);
       else {
         ssize_t got = TRY(read, fd, text, (size_t)st.st_size);
-        printf("event %s %ld of %ld type %d: %.*s", names[i]->d_name, (long)got, (long)st.st_size, names[i]->d_type, (int)got, text);
+        printf("event %s %ld of %ld type %d: %.*s", names[i]->d_name, (long)got, (long)st.st_size,
+               names[i]->d_type, (int)got, text);
       }
     }
     TRY(close, fd);
@@ -173,7 +178,8 @@ static int put(const char *mount, const char *name) {
   closedir(dir);
   TRY(unlink, path);
   struct stat st;
-  if (TRY(fstat, fd, &st) == 0) printf("then nlink %ld, size %ld\n", (long)st.st_nlink, (long)st.st_size);
+  if (TRY(fstat, fd, &st) == 0)
+    printf("then nlink %ld, size %ld\n", (long)st.st_nlink, (long)st.st_size);
   TRY(close, fd);
   return 0;
 }
@@ -231,7 +237,9 @@ static int thread(char *path) {
 
 static int executes(char *path) {
   TRY(mkdir, path, 0700);
-  TRY(execl, "/bin/sh", "sh", "-c", "cd \"$1\" && echo through > exec && cat exec && exec stat -c '%F' \"$1\"", "sh", path, (char *)NULL);
+  TRY(execl, "/bin/sh", "sh", "-c",
+      "cd \"$1\" && echo through > exec && cat exec && exec stat -c '%F' \"$1\"", "sh", path,
+      (char *)NULL);
   return 1;
 }
 

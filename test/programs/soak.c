@@ -1,5 +1,5 @@
 /*
- * The processes of the soak (test/mounted/mount/soak.test.ts). Each runs until SIGTERM or the end
+ * The processes of the soak (test/mounted/stress/soak.test.ts). Each runs until SIGTERM or the end
  * of its parent, and prints its counts in one line of KEY=VALUE words.
  *
  *   soak publish MOUNT ID RATE            publishes events ID,0 ID,1 ..., about RATE a second
@@ -8,43 +8,18 @@
  *                                         now and then, and so falls behind. `%` in PATH stands for
  *                                         its PID; then it makes the directory of that name first,
  *                                         with a filter. After SIGTERM it reads the rest
- *   soak herd MOUNT COUNT SEED DEATHS     starts COUNT processes that call all operations on the
+ *   soak operate MOUNT COUNT SEED DEATHS  starts COUNT processes that call all operations on the
  *                                         mount; DEATHS times a second it kills one, and then looks
  *                                         for its things
  *   soak uevents RATE                     makes the kernel send an event, about RATE times a second
  */
-#include "common.h"
+#include "soak/reading.h"
 #include <dirent.h>
 #include <limits.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
-
-enum { MOST_PUBLISHERS = 16, MOST_NUMBERS = 1 << 27, MOST_MEMBERS = 256, HELD = 8, MOST_THREADS = 16, RECORD_BYTES = 128 * 1024 };
-
-static atomic_bool finishing;
-
-static void on_term(int signal_number) {
-  (void)signal_number;
-  finishing = true;
-}
-
-static void until_term(void) {
-  /* No SA_RESTART: it interrupts a blocked read */
-  struct sigaction action = {.sa_handler = on_term};
-  sigaction(SIGTERM, &action, NULL);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
-/* Sleeps so that the number of operations `done` grows by `rate` a second, counted from `start`. */
-static void keep_pace(uint64_t start, uint64_t done, uint64_t rate) {
-  uint64_t due = start + done * NS_PER_S / rate, now = now_ns();
-  if (due > now + NS_PER_MS) usleep((useconds_t)((due - now) / 1000));
-}
 
 /* ---- publish */
 
@@ -56,8 +31,10 @@ static int publish(const char *mount, long id, uint64_t rate) {
   memset(padding, 'p', sizeof padding);
   uint64_t start = now_ns(), n = 0;
   for (; !finishing && n < MOST_NUMBERS; n++) {
-    int length = snprintf(text, sizeof text, "add@/devices/soak\nACTION=add\nSUBSYSTEM=soak\nID=%ld\nN=%llu\nPADDING=%.*s\n", id,
-                          (unsigned long long)n, (int)(n * 7919 % 400), padding);
+    int length =
+        snprintf(text, sizeof text,
+                 "add@/devices/soak\nACTION=add\nSUBSYSTEM=soak\nID=%ld\nN=%llu\nPADDING=%.*s\n",
+                 id, (unsigned long long)n, (int)(n * 7919 % 400), padding);
     while (write(fd, text, (size_t)length) != length)
       if (errno != EINTR) die("publish: %m");
     if (n % 16 == 0) keep_pace(start, n, rate);
@@ -66,177 +43,36 @@ static int publish(const char *mount, long id, uint64_t rate) {
   return 0;
 }
 
-/* ---- read */
+/* ---- operators */
 
-/*
- * The numbers of each publisher that any thread has read. Zero pages cost nothing until they are
- * used.
- */
-static _Atomic uint64_t *seen[MOST_PUBLISHERS];
-
-static struct {
-  const char *path;
-  int pause_ms;
-  bool takes_all;
-  atomic_ulong read, others, lost, repeated, disordered, malformed, failed;
-} reading;
-
-struct reader {
-  pthread_t thread;
-  int number;
-  long last[MOST_PUBLISHERS];
-};
-
-static const char *property(const char *record, const char *key) {
-  const char *found = strstr(record, key);
-  return found ? found + strlen(key) : NULL;
-}
-
-static void take(struct reader *reader, const char *record) {
-  if (strncmp(record, "overflow@/eventfs\n", 18) == 0) {
-    const char *lost = property(record, "\nLOST=");
-    if (!lost) reading.malformed++;
-    else reading.lost += strtoul(lost, NULL, 10);
-    return;
-  }
-  if (reading.takes_all && !strstr(record, "\nSUBSYSTEM=soak\n")) {
-    reading.others++;
-    return;
-  }
-  const char *id_text = property(record, "\nID="), *n_text = property(record, "\nN=");
-  if (strncmp(record, "add@/devices/soak\n", 18) != 0 || !id_text || !n_text) {
-    reading.malformed++;
-    return;
-  }
-  long id = atol(id_text), n = atol(n_text);
-  if (id < 0 || id >= MOST_PUBLISHERS || n < 0 || n >= MOST_NUMBERS) {
-    reading.malformed++;
-    return;
-  }
-  if (n <= reader->last[id]) reading.disordered++;
-  reader->last[id] = n;
-  if (atomic_fetch_or(&seen[id][n / 64], 1ull << n % 64) & 1ull << n % 64) reading.repeated++;
-  reading.read++;
-}
-
-/* Takes whole records off the front of `buffer`; returns the number of bytes that are left. */
-static size_t take_all(struct reader *reader, char *buffer, size_t length) {
-  char *at = buffer;
-  for (char *end; (end = memmem(at, (size_t)(buffer + length - at), "\n\n", 2)) != NULL; at = end + 2) {
-    end[1] = '\0';
-    take(reader, at);
-  }
-  size_t left = (size_t)(buffer + length - at);
-  memmove(buffer, at, left);
-  return left;
-}
-
-static void *read_stream(void *argument) {
-  struct reader *reader = argument;
-  static const size_t sizes[] = {65536, 4096, 700, 131072};
-  size_t size = sizes[reader->number % 4], have = 0;
-  bool polls = reader->number % 2 == 1;
-  char *buffer = malloc(2 * RECORD_BYTES);
-  int fd = open(reading.path, O_RDONLY | O_CLOEXEC | (polls ? O_NONBLOCK : 0));
-  if (!buffer || fd < 0) die("%s: %m", reading.path);
-  unsigned random = (unsigned)reader->number + 1;
-  for (bool last = false;;) {
-    if (finishing && !last) {
-      last = true; /* the rest, and no more */
-      if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) die("fcntl: %m");
-    }
-    if (polls && !last) poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 100);
-    ssize_t got = read(fd, buffer + have, size);
-    if (got < 0 && errno == EAGAIN && last) break;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (got <= 0) {
-      reading.failed++;
-      break;
-    }
-    have = take_all(reader, buffer, have + (size_t)got);
-    if (have > RECORD_BYTES) die("a record without an end");
-    if (reading.pause_ms > 0 && !last && rand_r(&random) % 200 == 0) usleep((useconds_t)(rand_r(&random) % (unsigned)reading.pause_ms) * 1000);
-  }
-  if (have > 0) reading.malformed++; /* a record that was cut */
-  free(buffer);
-  close(fd);
-  return NULL;
-}
-
-static void make_queue(const char *path) {
-  char directory[PATH_MAX], filter[PATH_MAX + 16];
-  static const char text[] = "SUBSYSTEM==soak\n";
-  snprintf(directory, sizeof directory, "%s", path);
-  *strrchr(directory, '/') = '\0';
-  if (mkdir(directory, 0700) != 0) die("%s: %m", directory);
-  snprintf(filter, sizeof filter, "%s/.filter", directory);
-  int fd = open(filter, O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || write(fd, text, sizeof text - 1) != sizeof text - 1) die("%s: %m", filter);
-  close(fd);
-}
-
-static void on_nudge(int signal_number) { (void)signal_number; }
-
-static int read_checked(const char *pattern, int threads, int pause_ms) {
-  static char path[PATH_MAX];
-  const char *place = strchr(pattern, '%');
-  if (place) snprintf(path, sizeof path, "%.*s%d%s", (int)(place - pattern), pattern, (int)getpid(), place + 1);
-  else snprintf(path, sizeof path, "%s", pattern);
-  reading.path = path;
-  reading.pause_ms = pause_ms;
-  reading.takes_all = strcmp(strrchr(path, '/'), "/stream") == 0;
-  if (place) make_queue(path);
-  for (int i = 0; i < MOST_PUBLISHERS; i++) {
-    seen[i] = mmap(NULL, MOST_NUMBERS / 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (seen[i] == MAP_FAILED) die("mmap: %m");
-  }
-  struct sigaction nudge = {.sa_handler = on_nudge};
-  sigaction(SIGUSR1, &nudge, NULL);
-  static struct reader readers[MOST_THREADS];
-  for (int i = 0; i < threads; i++) {
-    readers[i].number = i;
-    for (int id = 0; id < MOST_PUBLISHERS; id++) readers[i].last[id] = -1;
-    if (pthread_create(&readers[i].thread, NULL, read_stream, &readers[i]) != 0) die("pthread_create: %m");
-  }
-  while (!finishing) usleep(10000);
-  for (int i = 0; i < threads; i++)
-    while (pthread_tryjoin_np(readers[i].thread, NULL) == EBUSY) {
-      /* One may block, because another has taken its event */
-      pthread_kill(readers[i].thread, SIGUSR1);
-      usleep(1000);
-    }
-  printf("read=%lu others=%lu lost=%lu repeated=%lu disordered=%lu malformed=%lu failed=%lu\n", reading.read, reading.others, reading.lost,
-         reading.repeated, reading.disordered, reading.malformed, reading.failed);
-  return 0;
-}
-
-/* ---- herd */
-
-/* The counts and PIDs that all members share. */
+/* The counts and PIDs that all operators share. */
 static struct common {
   atomic_ulong operations, unexpected;
   atomic_int errors[256];
-  _Atomic pid_t members[MOST_MEMBERS];
-} *common;
+  _Atomic pid_t operators[MOST_OPERATORS];
+} * common;
 
 static const char *mount_path;
 static unsigned seed;
 
 static unsigned below(unsigned limit) { return (unsigned)rand_r(&seed) % limit; }
 
-/* Returns the path of a member's directory, mostly of this process's. */
-static void somebodys(char *path, long count) {
-  pid_t pid = below(3) > 0 ? getpid() : common->members[below((unsigned)count)];
+/* Returns the path of an operator's directory, mostly of this process's. */
+static void any_directory(char *path, long count) {
+  pid_t pid = below(3) > 0 ? getpid() : common->operators[below((unsigned)count)];
   snprintf(path, PATH_MAX, "%s/%d%s", mount_path, (int)pid, below(4) == 0 ? ".b" : "");
 }
 
-/* Returns one of a few names in such a directory, so that the members' names collide. */
-static void some_file(char *path, long count) {
-  static const char *const names[] = {"a", "b", "c", "d", "e", "head", "tail", "a", "b", "c", ".filter", ".status", "fifo", "socket"};
+/* Returns one of a few names in such a directory, so that the operators' names collide. */
+static void any_file(char *path, long count) {
+  static const char *const names[] = {"a", "b", "c", "d",       "e",       "head", "tail",
+                                      "a", "b", "c", ".filter", ".status", "fifo", "socket"};
   char directory[PATH_MAX];
-  somebodys(directory, count);
-  if (below(20) == 0) snprintf(path, PATH_MAX + 16, "%s/log/%s", mount_path, below(2) ? "head" : "tail");
-  else snprintf(path, PATH_MAX + 16, "%s/%s", directory, names[below(sizeof names / sizeof *names)]);
+  any_directory(directory, count);
+  if (below(20) == 0)
+    snprintf(path, PATH_MAX + 16, "%s/log/%s", mount_path, below(2) ? "head" : "tail");
+  else
+    snprintf(path, PATH_MAX + 16, "%s/%s", directory, names[below(sizeof names / sizeof *names)]);
 }
 
 /* Counts a result, and the errnos that only a broken filesystem returns. */
@@ -244,7 +80,9 @@ static void did(long result) {
   common->operations++;
   if (result >= 0 || errno <= 0 || errno >= 256) return;
   common->errors[errno]++;
-  if (errno == EIO || errno == ENOSYS || errno == EPROTO || errno == ENOTCONN || errno == EFAULT || errno == ENOMEM) common->unexpected++;
+  if (errno == EIO || errno == ENOSYS || errno == EPROTO || errno == ENOTCONN || errno == EFAULT ||
+      errno == ENOMEM)
+    common->unexpected++;
 }
 
 static void pop(const char *directory) {
@@ -269,7 +107,8 @@ static void write_file(const char *path, int flags) {
 }
 
 static void write_filter(const char *directory) {
-  static const char *const filters[] = {"SUBSYSTEM==soak, N==*7\n", "SUBSYSTEM==mem\n", "ACTION==change|some\n", "nonsense", "SUBSYSTEM==none\n"};
+  static const char *const filters[] = {"SUBSYSTEM==soak, N==*7\n", "SUBSYSTEM==mem\n",
+                                        "ACTION==change|some\n", "nonsense", "SUBSYSTEM==none\n"};
   char path[PATH_MAX + 16];
   const char *filter = filters[below(5)];
   snprintf(path, sizeof path, "%s/.filter", directory);
@@ -303,7 +142,8 @@ static void list(const char *directory) {
  * killed or an event comes.
  */
 static void hold(int *held, long count) {
-  static const char *const streams[] = {"stream", "match/SUBSYSTEM=soak", "match/ACTION=change", "match/N==*99"};
+  static const char *const streams[] = {"stream", "match/SUBSYSTEM=soak", "match/ACTION=change",
+                                        "match/N==*99"};
   char path[PATH_MAX + 32], directory[PATH_MAX];
   int *slot = &held[below(HELD)];
   if (*slot >= 0) {
@@ -315,27 +155,32 @@ static void hold(int *held, long count) {
     *slot = -1;
     return;
   }
-  somebodys(directory, count);
+  any_directory(directory, count);
   if (below(2)) snprintf(path, sizeof path, "%s/%s", mount_path, streams[below(4)]);
   else if (below(2)) snprintf(path, sizeof path, "%s/.stream", directory);
-  else some_file(path, count);
+  else any_file(path, count);
   *slot = open(path, O_RDONLY | O_CLOEXEC | (below(40) > 0 ? O_NONBLOCK : 0));
   did(*slot);
 }
 
 static void make_socket(const char *directory) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", directory) >= sizeof address.sun_path) return;
+  if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", directory) >=
+      sizeof address.sun_path)
+    return;
   int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   did(bind(server, (struct sockaddr *)&address, sizeof address));
   close(server);
 }
 
-static void publish_something(void) {
+static void publish_one(void) {
   char path[PATH_MAX], text[6000];
   snprintf(path, sizeof path, "%s/publish", mount_path);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
-  int length = snprintf(text, sizeof text, "change@/devices/herd\nACTION=change\nSUBSYSTEM=herd\nPADDING=%0*d\n", (int)below(4000) + 1, 0);
+  int length =
+      snprintf(text, sizeof text,
+               "change@/devices/soak-operator\nACTION=change\nSUBSYSTEM=operator\nPADDING=%0*d\n",
+               (int)below(4000) + 1, 0);
   did(write(fd, text, (size_t)length));
   close(fd);
 }
@@ -343,9 +188,9 @@ static void publish_something(void) {
 static void act(int *held, long count) {
   char directory[PATH_MAX], one[PATH_MAX + 16], other[PATH_MAX + 16];
   struct stat info;
-  somebodys(directory, count);
-  some_file(one, count);
-  some_file(other, count);
+  any_directory(directory, count);
+  any_file(one, count);
+  any_file(other, count);
   switch (below(20)) {
     case 0: did(mkdir(directory, 0777)); break;
     case 1: pop(directory); break;
@@ -368,19 +213,21 @@ static void act(int *held, long count) {
     case 13: did(chmod(one, 0666)); break;
     case 14: did(below(2) ? mkfifo(one, 0666) : symlink(other, one)); break;
     case 15: make_socket(directory); break;
-    case 16: if (below(10) == 0) did(rmdir(directory)); break;
-    case 17: publish_something(); break;
+    case 16:
+      if (below(10) == 0) did(rmdir(directory));
+      break;
+    case 17: publish_one(); break;
     default: hold(held, count); break;
   }
 }
 
-static void member(long number, long count) {
+static void operator(long number, long count) {
   int held[HELD];
   for (int i = 0; i < HELD; i++) held[i] = -1;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGTERM, SIG_DFL);
   umask(0);
-  common->members[number] = getpid();
+  common->operators[number] = getpid();
   seed = seed * 31 + (unsigned)getpid();
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/%d", mount_path, (int)getpid());
@@ -391,12 +238,12 @@ static void member(long number, long count) {
   }
 }
 
-static pid_t start_member(long number, long count) {
+static pid_t start_operator(long number, long count) {
   seed++;
   pid_t pid = fork();
   if (pid < 0) die("fork: %m");
-  if (pid == 0) member(number, count);
-  common->members[number] = pid;
+  if (pid == 0) operator(number, count);
+  common->operators[number] = pid;
   return pid;
 }
 
@@ -419,30 +266,31 @@ static int reachable(pid_t pid, int held) {
   return found;
 }
 
-static int herd(long count, uint64_t deaths_a_second) {
+static int operate(long count, uint64_t deaths_a_second) {
   common = mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (common == MAP_FAILED) die("mmap: %m");
-  pid_t members[MOST_MEMBERS];
-  for (long i = 0; i < count; i++) members[i] = start_member(i, count);
+  pid_t operators[MOST_OPERATORS];
+  for (long i = 0; i < count; i++) operators[i] = start_operator(i, count);
   uint64_t start = now_ns(), deaths = 0, stale = 0;
   while (!finishing) {
     keep_pace(start, deaths, deaths_a_second);
     long victim = (long)below((unsigned)count);
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/%d", mount_path, (int)members[victim]);
+    snprintf(path, sizeof path, "%s/%d", mount_path, (int)operators[victim]);
     int held = open(path, O_PATH | O_CLOEXEC);
-    kill(members[victim], SIGKILL);
-    if (waitpid(members[victim], NULL, 0) < 0) die("waitpid: %m");
-    stale += (uint64_t)reachable(members[victim], held);
+    kill(operators[victim], SIGKILL);
+    if (waitpid(operators[victim], NULL, 0) < 0) die("waitpid: %m");
+    stale += (uint64_t)reachable(operators[victim], held);
     deaths++;
-    members[victim] = start_member(victim, count);
+    operators[victim] = start_operator(victim, count);
   }
-  for (long i = 0; i < count; i++) kill(members[i], SIGKILL);
-  for (long i = 0; i < count; i++) waitpid(members[i], NULL, 0);
-  printf("operations=%lu unexpected=%lu deaths=%llu stale=%llu errors=", common->operations, common->unexpected, (unsigned long long)deaths,
-         (unsigned long long)stale);
+  for (long i = 0; i < count; i++) kill(operators[i], SIGKILL);
+  for (long i = 0; i < count; i++) waitpid(operators[i], NULL, 0);
+  printf("operations=%lu unexpected=%lu deaths=%llu stale=%llu errors=", common->operations,
+         common->unexpected, (unsigned long long)deaths, (unsigned long long)stale);
   for (int i = 1, any = 0; i < 256; i++)
-    if (common->errors[i] > 0) printf("%s%s:%d", any++ ? "," : "", strerrorname_np(i), common->errors[i]);
+    if (common->errors[i] > 0)
+      printf("%s%s:%d", any++ ? "," : "", strerrorname_np(i), common->errors[i]);
   putchar('\n');
   return 0;
 }
@@ -464,13 +312,19 @@ static int uevents(uint64_t rate) {
 int main(int argc, char **argv) {
   until_term();
   const char *role = argc > 2 ? argv[1] : "";
-  if (strcmp(role, "publish") == 0 && argc == 5) return publish(argv[2], parse_number(argv[3], "ID", 0, MOST_PUBLISHERS - 1), (uint64_t)parse_number(argv[4], "RATE", 1, 1000000));
-  if (strcmp(role, "read") == 0 && argc == 5) return read_checked(argv[2], (int)parse_number(argv[3], "THREADS", 1, MOST_THREADS), (int)parse_number(argv[4], "PAUSE_MS", 0, 10000));
-  if (strcmp(role, "herd") == 0 && argc == 6) {
+  if (strcmp(role, "publish") == 0 && argc == 5)
+    return publish(argv[2], parse_number(argv[3], "ID", 0, MOST_PUBLISHERS - 1),
+                   (uint64_t)parse_number(argv[4], "RATE", 1, 1000000));
+  if (strcmp(role, "read") == 0 && argc == 5)
+    return read_checked(argv[2], (int)parse_number(argv[3], "THREADS", 1, MOST_THREADS),
+                        (int)parse_number(argv[4], "PAUSE_MS", 0, 10000));
+  if (strcmp(role, "operate") == 0 && argc == 6) {
     mount_path = argv[2];
     seed = (unsigned)parse_number(argv[4], "SEED", 0, INT_MAX);
-    return herd(parse_number(argv[3], "COUNT", 1, MOST_MEMBERS), (uint64_t)parse_number(argv[5], "DEATHS", 1, 10000));
+    return operate(parse_number(argv[3], "COUNT", 1, MOST_OPERATORS),
+                   (uint64_t)parse_number(argv[5], "DEATHS", 1, 10000));
   }
-  if (strcmp(role, "uevents") == 0 && argc == 3) return uevents((uint64_t)parse_number(argv[2], "RATE", 1, 100000));
-  die("usage: soak publish|read|herd|uevents ...");
+  if (strcmp(role, "uevents") == 0 && argc == 3)
+    return uevents((uint64_t)parse_number(argv[2], "RATE", 1, 100000));
+  die("usage: soak publish|read|operate|uevents ...");
 }

@@ -49,7 +49,8 @@ static void *measure(void *argument) {
     uint64_t took_ns = now_ns() - start_ns;
     add(&series->made, took_ns);
     add(&series->due, took_ns);
-    for (due_ns = start_ns; took_ns > PERIOD_NS; due_ns += PERIOD_NS) add(&series->due, took_ns -= PERIOD_NS);
+    for (due_ns = start_ns; took_ns > PERIOD_NS; due_ns += PERIOD_NS)
+      add(&series->due, took_ns -= PERIOD_NS);
   }
   return NULL;
 }
@@ -58,9 +59,9 @@ static void print(const char *name, struct series *series) {
   const struct times *made = &series->made, *due = &series->due;
   sort_doubles(made->us, made->count);
   sort_doubles(due->us, due->count);
-  printf("%s_count=%zu %s_median=%.0f %s_p99=%.0f %s_max=%.0f %s_anytime=%.0f", name, made->count, name,
-         quantile(made->us, made->count, 0.5), name, quantile(made->us, made->count, 0.99), name,
-         quantile(made->us, made->count, 1), name, quantile(due->us, due->count, 0.99));
+  printf("%s_count=%zu %s_median=%.0f %s_p99=%.0f %s_max=%.0f %s_anytime=%.0f", name, made->count,
+         name, quantile(made->us, made->count, 0.5), name, quantile(made->us, made->count, 0.99),
+         name, quantile(made->us, made->count, 1), name, quantile(due->us, due->count, 0.99));
 }
 
 int main(int argc, char **argv) {

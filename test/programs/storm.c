@@ -36,7 +36,8 @@
 #define UUID_FORMAT "%08x-0000-%04x-0000-%012x"
 #define UUID_KEY "SYNTH_UUID="
 
-static const char *const DEVICES[WRITERS_MOST] = {"null", "zero", "full", "random", "urandom", "kmsg"};
+static const char *const DEVICES[WRITERS_MOST] = {"null",   "zero",    "full",
+                                                  "random", "urandom", "kmsg"};
 static const char *const FILTER = "DEVPATH==*"; /* of every event of the kernel */
 
 /* The counts of one subscriber, from the beginning's mark to the end's. */
@@ -51,7 +52,7 @@ struct tally {
 /* The events that the kernel has sent. */
 struct truth {
   volatile bool ready, begun;
-  uint64_t from; /* the beginning's SEQNUM, as in `place` */
+  uint64_t from;               /* the beginning's SEQNUM, as in `place` */
   uint32_t arrived, reordered; /* reordered: after one with a higher SEQNUM */
   uint32_t place[SPAN];        /* by SEQNUM minus the first: its place since the beginning, or 0 */
 };
@@ -63,7 +64,9 @@ static unsigned storm_id;
 static int parse_own(const char *text, size_t bytes, unsigned *index) {
   unsigned storm, writer;
   const char *uuid = memmem(text, bytes, UUID_KEY, strlen(UUID_KEY));
-  if (!uuid || sscanf(uuid + strlen(UUID_KEY), "%8x-0000-%4x-0000-%12x", &storm, &writer, index) != 3) return -1;
+  if (!uuid ||
+      sscanf(uuid + strlen(UUID_KEY), "%8x-0000-%4x-0000-%12x", &storm, &writer, index) != 3)
+    return -1;
   return storm == storm_id && writer <= WRITERS_MOST ? (int)writer : -1;
 }
 
@@ -79,9 +82,11 @@ static uint64_t read_seqnum(void) {
 
 __attribute__((noreturn)) static void listen_to_kernel(struct truth *truth) {
   static char text[READ_BYTES];
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT), bytes = LISTENER_BUFFER_BYTES;
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT),
+      bytes = LISTENER_BUFFER_BYTES;
   struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = KERNEL_GROUP};
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) die("netlink: %m");
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+    die("netlink: %m");
   if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) die("bind: %m");
   truth->ready = true;
   for (uint64_t highest = 0;;) {
@@ -141,7 +146,8 @@ __attribute__((noreturn)) static void subscribe(int fd, bool is_socket, struct t
       else check_record(tally, text, bytes);
       continue;
     }
-    for (const char *end; (end = memmem(text + done, bytes - done, "\n\n", 2)); done = (size_t)(end + 2 - text))
+    for (const char *end; (end = memmem(text + done, bytes - done, "\n\n", 2));
+         done = (size_t)(end + 2 - text))
       check_record(tally, text + done, (size_t)(end + 1 - text) - done);
     kept = bytes - done;
     if (kept > READ_BYTES) die("a record without an end");
@@ -159,7 +165,8 @@ static int connect_socket(const char *path) {
   return fd;
 }
 
-__attribute__((noreturn)) static void run_subscriber(int kind, const char *mount, const char *socket_path, struct tally *tally) {
+__attribute__((noreturn)) static void run_subscriber(int kind, const char *mount,
+                                                     const char *socket_path, struct tally *tally) {
   char path[4096];
   if (kind == 3) subscribe(connect_socket(socket_path), true, tally);
   if (kind == 0) snprintf(path, sizeof path, "%s/stream", mount);
@@ -187,7 +194,8 @@ static int open_uevent(unsigned writer) {
 
 static void send_uevent(int fd, unsigned writer, unsigned index) {
   char text[96];
-  int length = snprintf(text, sizeof text, "add " UUID_FORMAT " A=%u", storm_id, writer, index, index);
+  int length =
+      snprintf(text, sizeof text, "add " UUID_FORMAT " A=%u", storm_id, writer, index, index);
   if (write(fd, text, (size_t)length) != length) die("uevent: write: %m");
 }
 
@@ -233,8 +241,10 @@ static int count_begun(const struct truth *truth, const struct tally *tallies) {
   return begun;
 }
 
-static void await_all(int (*count)(const struct truth *, const struct tally *), const struct truth *truth, const struct tally *tallies) {
-  for (uint64_t end_ns = now_ns() + READY_MOST_NS; count(truth, tallies) < SUBSCRIBERS + 1; sleep_ns(NS_PER_MS)) {
+static void await_all(int (*count)(const struct truth *, const struct tally *),
+                      const struct truth *truth, const struct tally *tallies) {
+  for (uint64_t end_ns = now_ns() + READY_MOST_NS; count(truth, tallies) < SUBSCRIBERS + 1;
+       sleep_ns(NS_PER_MS)) {
     expect_children_alive();
     if (now_ns() > end_ns) die("%d of %d are ready", count(truth, tallies), SUBSCRIBERS + 1);
   }
@@ -256,7 +266,8 @@ static void await_marks(const struct tally *tallies) {
   for (unsigned mark = 1; marked < SUBSCRIBERS; sleep_ns(NS_PER_MS)) {
     if (now_ns() >= next_ns) send_uevent(fd, WRITERS_MOST, mark++), next_ns += MARK_EACH_NS;
     expect_children_alive();
-    if (now_ns() > start_ns + MARKED_MOST_NS) die("%d of %d have come to the end", marked, SUBSCRIBERS);
+    if (now_ns() > start_ns + MARKED_MOST_NS)
+      die("%d of %d have come to the end", marked, SUBSCRIBERS);
     marked = 0;
     for (int i = 0; i < SUBSCRIBERS; i++) marked += tallies[i].mark != 0;
   }
@@ -272,7 +283,8 @@ struct sums {
 /*
  * Compares the events that a subscriber got, and its stated losses, with those sent until its mark.
  */
-static void judge(struct sums *sums, const struct truth *truth, const struct tally *tally, int kind) {
+static void judge(struct sums *sums, const struct truth *truth, const struct tally *tally,
+                  int kind) {
   uint64_t until = tally->mark - first_seqnum, foreign = 0;
   if (until >= SPAN) die("%llu events of others came in between", (unsigned long long)until);
   /* The listener may be late */
@@ -283,8 +295,9 @@ static void judge(struct sums *sums, const struct truth *truth, const struct tal
   sums->inexact += sum != sent;
   if (sum < sent || sum > sent + foreign) {
     sums->mismatches++;
-    dprintf(STDERR_FILENO, "storm: a subscriber got %llu and lost %llu of %llu\n", (unsigned long long)tally->received,
-            (unsigned long long)tally->lost, (unsigned long long)sent);
+    dprintf(STDERR_FILENO, "storm: a subscriber got %llu and lost %llu of %llu\n",
+            (unsigned long long)tally->received, (unsigned long long)tally->lost,
+            (unsigned long long)sent);
   }
   if (sent > sums->sent) sums->sent = sent;
   if (foreign > sums->foreign) sums->foreign = foreign;
@@ -324,9 +337,12 @@ int main(int argc, char **argv) {
   for (int i = 0; i <= SUBSCRIBERS; i++) end_child(children[i]);
   static const char *const kinds[KINDS] = {"stream", "match", "directory", "socket"};
   printf("sent=%llu sent_per_s=%.0f delivered_per_s=%.0f ", (unsigned long long)sums.sent,
-         (double)count * 1e9 / (double)(written_ns - start_ns), (double)count * 1e9 / (double)(sums.last_ns - start_ns));
-  for (int kind = 0; kind < KINDS; kind++) printf("%s_lost=%llu ", kinds[kind], (unsigned long long)sums.lost[kind]);
-  printf("disorder=%llu mismatches=%llu inexact=%llu foreign=%llu reordered=%u\n", (unsigned long long)sums.disorder,
-         (unsigned long long)sums.mismatches, (unsigned long long)sums.inexact, (unsigned long long)sums.foreign, truth->reordered);
+         (double)count * 1e9 / (double)(written_ns - start_ns),
+         (double)count * 1e9 / (double)(sums.last_ns - start_ns));
+  for (int kind = 0; kind < KINDS; kind++)
+    printf("%s_lost=%llu ", kinds[kind], (unsigned long long)sums.lost[kind]);
+  printf("disorder=%llu mismatches=%llu inexact=%llu foreign=%llu reordered=%u\n",
+         (unsigned long long)sums.disorder, (unsigned long long)sums.mismatches,
+         (unsigned long long)sums.inexact, (unsigned long long)sums.foreign, truth->reordered);
   return 0;
 }

@@ -88,6 +88,7 @@ static void answerBytes(ssize_t length) {
 }
 
 #include "uring.h"
+#include "poll-calls.h"
 
 static void keep(int i, int got) {
   if (got >= 0) *slot(i) = got;
@@ -123,60 +124,6 @@ static void doAlarm(void) {
   struct sigaction action = {.sa_handler = onSignal, .sa_flags = number(2) ? SA_RESTART : 0};
   alarmMs = number(1);
   answer(sigaction(SIGALRM, &action, NULL));
-}
-
-/* poll <ms> <events> <slot>...: answers the revents of each */
-static void doPoll(void) {
-  struct pollfd polled[MOST_WORDS];
-  int count = wordCount - 3;
-  for (int i = 0; i < count; i++) polled[i] = (struct pollfd){.fd = fd(3 + i), .events = (short)number(2)};
-  int ready = poll(polled, (nfds_t)count, (int)number(1));
-  if (ready < 0) {
-    answer(-1);
-    return;
-  }
-  printf("%d", ready);
-  for (int i = 0; i < count; i++) printf(" %d", polled[i].revents);
-  putchar('\n');
-}
-
-/* select <ms> <slot>...: answers for each whether it is readable */
-static void doSelect(void) {
-  fd_set readable;
-  FD_ZERO(&readable);
-  int highest = 0;
-  for (int i = 2; i < wordCount; i++) {
-    FD_SET(fd(i), &readable);
-    if (fd(i) > highest) highest = fd(i);
-  }
-  struct timeval limit = {number(1) / 1000, number(1) % 1000 * 1000};
-  int ready = select(highest + 1, &readable, NULL, NULL, &limit);
-  if (ready < 0) {
-    answer(-1);
-    return;
-  }
-  printf("%d", ready);
-  for (int i = 2; i < wordCount; i++) printf(" %d", FD_ISSET(fd(i), &readable) ? 1 : 0);
-  putchar('\n');
-}
-
-/* epoll_add <epoll slot> <slot> <events>: the event carries the slot's number */
-static void doEpollAdd(void) {
-  struct epoll_event event = {.events = (uint32_t)number(3), .data.u32 = (uint32_t)number(2)};
-  answer(epoll_ctl(fd(1), EPOLL_CTL_ADD, fd(2), &event));
-}
-
-/* epoll_wait <epoll slot> <ms>: answers the number of events, and slot:events of each */
-static void doEpollWait(void) {
-  struct epoll_event events[MOST_WORDS];
-  int ready = epoll_wait(fd(1), events, MOST_WORDS, (int)number(2));
-  if (ready < 0) {
-    answer(-1);
-    return;
-  }
-  printf("%d", ready);
-  for (int i = 0; i < ready; i++) printf(" %u:%u", events[i].data.u32, events[i].events);
-  putchar('\n');
 }
 
 static struct {
@@ -332,10 +279,12 @@ static void doAttributes(int got, const struct stat *info) {
     answer(-1);
     return;
   }
-  printf("0 %llu %lld %o %llu %u %u", (unsigned long long)info->st_ino, (long long)info->st_size, info->st_mode,
-         (unsigned long long)info->st_nlink, info->st_uid, info->st_gid);
+  printf("0 %llu %lld %o %llu %u %u", (unsigned long long)info->st_ino, (long long)info->st_size,
+         info->st_mode, (unsigned long long)info->st_nlink, info->st_uid, info->st_gid);
   for (int i = 0; i < 3; i++) {
-    const struct timespec *time = i == 0 ? &info->st_atim : i == 1 ? &info->st_mtim : &info->st_ctim;
+    const struct timespec *time = i == 0   ? &info->st_atim
+                                  : i == 1 ? &info->st_mtim
+                                           : &info->st_ctim;
     printf(" %lld.%09ld", (long long)time->tv_sec, time->tv_nsec);
   }
   printf(" %lld\n", (long long)info->st_blocks);
@@ -356,7 +305,8 @@ static void doTimes(void) {
 
 /* lock <slot> <type> <start> <length>: fcntl(2) with F_SETLK */
 static void doLock(void) {
-  struct flock lock = {.l_type = (short)number(2), .l_whence = SEEK_SET, .l_start = number(3), .l_len = number(4)};
+  struct flock lock = {
+      .l_type = (short)number(2), .l_whence = SEEK_SET, .l_start = number(3), .l_len = number(4)};
   answer(fcntl(fd(1), F_SETLK, &lock));
 }
 
@@ -396,7 +346,9 @@ static void doReadv(void) {
 
 static void doStat(int got, const struct stat *info) {
   if (got < 0) answer(-1);
-  else printf("0 %llu %lld %o %llu\n", (unsigned long long)info->st_ino, (long long)info->st_size, info->st_mode, (unsigned long long)info->st_nlink);
+  else
+    printf("0 %llu %lld %o %llu\n", (unsigned long long)info->st_ino, (long long)info->st_size,
+           info->st_mode, (unsigned long long)info->st_nlink);
 }
 
 static void call(const char *verb, size_t dataLength) {
@@ -412,7 +364,8 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("pipe")) doPipe();
   else if (IS("write")) answer(write(fd(1), words[2], dataLength));
   else if (IS("pwrite")) answer(pwrite(fd(1), words[2], dataLength, number(3)));
-  else if (IS("fill")) answer(pwrite(fd(1), memset(bytes, 'x', (size_t)number(2)), (size_t)number(2), number(3)));
+  else if (IS("fill"))
+    answer(pwrite(fd(1), memset(bytes, 'x', (size_t)number(2)), (size_t)number(2), number(3)));
   else if (IS("lseek")) answer(lseek(fd(1), number(2), (int)number(3)));
   else if (IS("nonblock")) answer(fcntl(fd(1), F_SETFL, number(2) ? O_NONBLOCK : 0));
   else if (IS("alarm")) doAlarm();
@@ -432,7 +385,8 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("mknod")) answer(mknod(word(1), (mode_t)number(2), (dev_t)number(3)));
   else if (IS("symlink")) answer(symlink(word(1), word(2)));
   else if (IS("link")) answer(link(word(1), word(2)));
-  else if (IS("rename")) answer(renameat2(AT_FDCWD, word(1), AT_FDCWD, word(2), (unsigned int)number(3)));
+  else if (IS("rename"))
+    answer(renameat2(AT_FDCWD, word(1), AT_FDCWD, word(2), (unsigned int)number(3)));
   else if (IS("unlink")) answer(unlink(word(1)));
   else if (IS("rmdir")) answer(rmdir(word(1)));
   else if (IS("readlink")) answerBytes(readlink(word(1), bytes, 4096));
@@ -462,7 +416,8 @@ static void call(const char *verb, size_t dataLength) {
   else if (IS("getxattr")) answerBytes(lgetxattr(word(1), word(2), bytes, 4096));
   else if (IS("listxattr")) answerBytes(llistxattr(word(1), bytes, 4096));
   else if (IS("removexattr")) answer(lremovexattr(word(1), word(2)));
-  else if (IS("copy_file_range")) answer(copy_file_range(fd(1), NULL, fd(2), NULL, (size_t)number(3), 0));
+  else if (IS("copy_file_range"))
+    answer(copy_file_range(fd(1), NULL, fd(2), NULL, (size_t)number(3), 0));
   else if (IS("sendfile")) answer(sendfile(fd(2), fd(1), NULL, (size_t)number(3)));
   else if (IS("bind")) doBind();
   else if (IS("ring")) answer(openRing((uint32_t)number(1)));
@@ -487,7 +442,8 @@ int main(void) {
     size_t dataLength = 0;
     wordCount = 0;
     char *rest = line;
-    for (char *next; (next = strsep(&rest, " ")) != NULL && wordCount < MOST_WORDS;) words[wordCount++] = next;
+    for (char *next; (next = strsep(&rest, " ")) != NULL && wordCount < MOST_WORDS;)
+      words[wordCount++] = next;
     for (int i = 0; i < wordCount; i++) {
       size_t unescaped = unescape(words[i]);
       if (i == 2) dataLength = unescaped;

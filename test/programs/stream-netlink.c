@@ -53,7 +53,9 @@ static int listenTo(int fd, uint32_t groups) {
 static int sendTo(int fd, const char *how, uint32_t to, long times) {
   size_t length = fread(bytes + NLMSG_HDRLEN, 1, MOST_BYTES, stdin);
   int asKernel = strcmp(how, "kernel") == 0;
-  struct nlmsghdr header = {.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + length), .nlmsg_type = NLMSG_MIN_TYPE, .nlmsg_flags = NLM_F_REQUEST};
+  struct nlmsghdr header = {.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + length),
+                            .nlmsg_type = NLMSG_MIN_TYPE,
+                            .nlmsg_flags = NLM_F_REQUEST};
   memcpy(bytes, &header, sizeof header);
   struct sockaddr_nl address = {.nl_family = AF_NETLINK};
   if (strcmp(how, "multicast") == 0) address.nl_groups = to;
@@ -62,7 +64,9 @@ static int sendTo(int fd, const char *how, uint32_t to, long times) {
   size_t all = asKernel ? NLMSG_HDRLEN + length : length;
   for (long i = 0; i < times; i++) {
     // Some tests want a full receiver
-    if (sendto(fd, start, all, 0, (struct sockaddr *)&address, sizeof address) < 0 && errno != ENOBUFS) return fail("sendto");
+    if (sendto(fd, start, all, 0, (struct sockaddr *)&address, sizeof address) < 0 &&
+        errno != ENOBUFS)
+      return fail("sendto");
   }
   return 0;
 }
@@ -73,6 +77,8 @@ int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "listen") == 0) return listenTo(fd, 1);
   if (argc > 2 && strcmp(argv[1], "groups") == 0) return listenTo(fd, (uint32_t)atoll(argv[2]));
   if (argc > 3) return sendTo(fd, argv[1], (uint32_t)atoll(argv[2]), atol(argv[3]));
-  fprintf(stderr, "usage: stream-netlink listen | groups MASK | unicast PORT N | multicast MASK N | kernel 0 N\n");
+  fprintf(stderr,
+          "usage: stream-netlink listen | groups MASK | unicast PORT N | multicast MASK N | kernel "
+          "0 N\n");
   return 100;
 }

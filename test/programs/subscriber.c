@@ -52,11 +52,15 @@ static ssize_t receive(int fd, int flags, int *passed) {
     struct cmsghdr align;
   } control;
   struct iovec part = {bytes, sizeof bytes};
-  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  struct msghdr header = {.msg_iov = &part,
+                          .msg_iovlen = 1,
+                          .msg_control = control.space,
+                          .msg_controllen = sizeof control.space};
   *passed = -1;
   ssize_t got = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
   struct cmsghdr *found = got < 0 ? NULL : CMSG_FIRSTHDR(&header);
-  if (found != NULL && found->cmsg_type == SCM_RIGHTS) memcpy(passed, CMSG_DATA(found), sizeof(int));
+  if (found != NULL && found->cmsg_type == SCM_RIGHTS)
+    memcpy(passed, CMSG_DATA(found), sizeof(int));
   return got;
 }
 
@@ -69,7 +73,7 @@ static int follow(int fd) {
       return 0;
     }
     if (passed >= 0) {
-      got = pread(passed, bytes, sizeof bytes, 0); // all receivers share the position
+      got = pread(passed, bytes, sizeof bytes, 0);  // all receivers share the position
       close(passed);
     }
     fwrite(bytes, 1, (size_t)got, stdout);
@@ -87,10 +91,12 @@ static int showSeals(int fd) {
   int flags = fcntl(passed, F_GETFL);
   int written = write(passed, "x", 1) < 0 ? errno : 0;
   int truncated = ftruncate(passed, 0) < 0 ? errno : 0;
-  int mapped = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0) == MAP_FAILED ? errno : 0;
+  int mapped =
+      mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0) == MAP_FAILED ? errno : 0;
   int again = open(path, O_RDWR);
   int rewritten = again < 0 || write(again, "x", 1) < 0 ? errno : 0;
-  printf("seals@/\nSEALS=%d\nACCESS=%d\nWRITE=%d\nTRUNCATE=%d\nMAP=%d\nREWRITE=%d\n\n", seals, flags & O_ACCMODE, written, truncated, mapped, rewritten);
+  printf("seals@/\nSEALS=%d\nACCESS=%d\nWRITE=%d\nTRUNCATE=%d\nMAP=%d\nREWRITE=%d\n\n", seals,
+         flags & O_ACCMODE, written, truncated, mapped, rewritten);
   return 0;
 }
 
@@ -110,22 +116,29 @@ static void misbehave(const char *path, long round) {
     case 5: shutdown(fd, SHUT_RDWR); break;
     // An empty message is a filter too
     case 6: send(fd, "", 0, MSG_NOSIGNAL); break;
-    case 7: send(fd, "\xff\0\xfe", 3, MSG_NOSIGNAL); receive(fd, 0, &passed); break;
+    case 7:
+      send(fd, "\xff\0\xfe", 3, MSG_NOSIGNAL);
+      receive(fd, 0, &passed);
+      break;
     // Takes one message and leaves the rest in the socket
     case 8:
       receive(fd, MSG_DONTWAIT, &passed);
       if (passed >= 0) close(passed);
       break;
     // Sends a descriptor of its own
-    case 9:
-    {
+    case 9: {
       union {
         char space[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
-      } control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+      } control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                             .cmsg_level = SOL_SOCKET,
+                             .cmsg_type = SCM_RIGHTS}};
       memcpy(CMSG_DATA(&control.align), &fd, sizeof fd);
       struct iovec part = {"\n", 1};
-      struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+      struct msghdr header = {.msg_iov = &part,
+                              .msg_iovlen = 1,
+                              .msg_control = control.space,
+                              .msg_controllen = sizeof control.space};
       sendmsg(fd, &header, MSG_NOSIGNAL);
       receive(fd, 0, &passed);
       if (passed >= 0) close(passed);
@@ -168,8 +181,10 @@ int main(int argc, char **argv) {
   }
   if (strcmp(argv[1], "!half") == 0) shutdown(fd, SHUT_WR);
   else if (strcmp(argv[1], "!empty") == 0) {
-    if (send(fd, "A==b", 4, MSG_NOSIGNAL) < 0 || send(fd, "", 0, MSG_NOSIGNAL) < 0 || send(fd, "A==c", 4, MSG_NOSIGNAL) < 0) fail("send");
-  }
-  else if (argv[1][0] != '\0' && send(fd, argv[1], strlen(argv[1]), MSG_NOSIGNAL) < 0) fail("send");
+    if (send(fd, "A==b", 4, MSG_NOSIGNAL) < 0 || send(fd, "", 0, MSG_NOSIGNAL) < 0 ||
+        send(fd, "A==c", 4, MSG_NOSIGNAL) < 0)
+      fail("send");
+  } else if (argv[1][0] != '\0' && send(fd, argv[1], strlen(argv[1]), MSG_NOSIGNAL) < 0)
+    fail("send");
   return follow(fd);
 }

@@ -26,7 +26,9 @@ struct totals {
   uint64_t reads, single_reads, bytes, events, lost, disorder;
 };
 
-static inline struct tally *map_tallies(size_t count) { return map_shared(count * sizeof(struct tally)); }
+static inline struct tally *map_tallies(size_t count) {
+  return map_shared(count * sizeof(struct tally));
+}
 
 static inline struct totals sum_tallies(const struct tally *tallies, size_t count) {
   struct totals totals = {.at_ns = now_ns()};

@@ -57,9 +57,12 @@ static long openRing(uint32_t flags) {
   const struct io_uring_params *params = &ring.params;
   ring.sqBytes = params->sq_off.array + params->sq_entries * sizeof(uint32_t);
   ring.cqBytes = params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe);
-  ring.sq = mmap(NULL, ring.sqBytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_SQ_RING);
-  ring.cq = mmap(NULL, ring.cqBytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_CQ_RING);
-  ring.sqes = mmap(NULL, RING_ENTRIES * sizeof *ring.sqes, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_SQES);
+  ring.sq =
+      mmap(NULL, ring.sqBytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_SQ_RING);
+  ring.cq =
+      mmap(NULL, ring.cqBytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, IORING_OFF_CQ_RING);
+  ring.sqes = mmap(NULL, RING_ENTRIES * sizeof *ring.sqes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   ring.fd, IORING_OFF_SQES);
   ring.isOpen = true;
   return ring.sq == MAP_FAILED || ring.cq == MAP_FAILED || ring.sqes == MAP_FAILED ? -1 : 0;
 }
@@ -84,8 +87,10 @@ static void pushEntry(void) {
 
 static long enterRing(uint32_t count, uint32_t flags) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  bool sleeps = __atomic_load_n(ringWord(ring.sq, ring.params.sq_off.flags), __ATOMIC_RELAXED) & IORING_SQ_NEED_WAKEUP;
-  return syscall(SYS_io_uring_enter, ring.fd, count, 0, flags | (sleeps ? IORING_ENTER_SQ_WAKEUP : 0), NULL, 0);
+  bool sleeps = __atomic_load_n(ringWord(ring.sq, ring.params.sq_off.flags), __ATOMIC_RELAXED) &
+                IORING_SQ_NEED_WAKEUP;
+  return syscall(SYS_io_uring_enter, ring.fd, count, 0,
+                 flags | (sleeps ? IORING_ENTER_SQ_WAKEUP : 0), NULL, 0);
 }
 
 /** Returns a new buffer of a tag. */
@@ -190,8 +195,10 @@ static void reapRing(void) {
   uint32_t *head = ringWord(ring.cq, ring.params.cq_off.head);
   uint32_t *tail = ringWord(ring.cq, ring.params.cq_off.tail);
   uint32_t mask = *ringWord(ring.cq, ring.params.cq_off.ring_mask);
-  const struct io_uring_cqe *cqes = (const struct io_uring_cqe *)(ring.cq + ring.params.cq_off.cqes);
-  for (; *head != __atomic_load_n(tail, __ATOMIC_ACQUIRE); __atomic_store_n(head, *head + 1, __ATOMIC_RELEASE)) {
+  const struct io_uring_cqe *cqes =
+      (const struct io_uring_cqe *)(ring.cq + ring.params.cq_off.cqes);
+  for (; *head != __atomic_load_n(tail, __ATOMIC_ACQUIRE);
+       __atomic_store_n(head, *head + 1, __ATOMIC_RELEASE)) {
     const struct io_uring_cqe *cqe = &cqes[*head & mask];
     asked[cqe->user_data].isDone = true;
     asked[cqe->user_data].result = cqe->res;
@@ -212,7 +219,8 @@ static void doRingWait(void) {
     if (!asked[tag].isDone) usleep(1000);
   }
   int result = asked[tag].result;
-  if (result > 0 && result <= MOST_BYTES && asked[tag].bytes != NULL) memcpy(bytes, asked[tag].bytes + BUFFER_AT, (size_t)result);
+  if (result > 0 && result <= MOST_BYTES && asked[tag].bytes != NULL)
+    memcpy(bytes, asked[tag].bytes + BUFFER_AT, (size_t)result);
   errno = result < 0 ? -result : 0;
   answerBytes(result < 0 ? -1 : result);
 }

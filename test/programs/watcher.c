@@ -73,9 +73,14 @@ static void say(const struct inotify_event *event) {
   static const struct {
     uint32_t mask;
     const char *name;
-  } kinds[] = {{IN_CREATE, "CREATE"}, {IN_DELETE, "DELETE"}, {IN_DELETE_SELF, "DELETE_SELF"}, {IN_IGNORED, "IGNORED"}, {IN_Q_OVERFLOW, "OVERFLOW"}};
+  } kinds[] = {{IN_CREATE, "CREATE"},
+               {IN_DELETE, "DELETE"},
+               {IN_DELETE_SELF, "DELETE_SELF"},
+               {IN_IGNORED, "IGNORED"},
+               {IN_Q_OVERFLOW, "OVERFLOW"}};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (event->mask & kinds[i].mask) printf("%s%s%s\n", kinds[i].name, event->len ? " " : "", event->len ? event->name : "");
+    if (event->mask & kinds[i].mask)
+      printf("%s%s%s\n", kinds[i].name, event->len ? " " : "", event->len ? event->name : "");
 }
 
 static void hear(void) {
@@ -106,10 +111,12 @@ static int listen_until_told(void) {
 static void pass(int socket, int is_sent) {
   char byte = 'x', control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
   struct iovec text = {&byte, 1};
-  struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct msghdr message = {
+      .msg_iov = &text, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   if (is_sent) {
-    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    *header = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(header), &inotify, sizeof(int));
     if (sendmsg(socket, &message, 0) != 1) fail("sendmsg");
   } else {
@@ -230,7 +237,8 @@ int main(int count, char **arguments) {
     take_oneshot(atol(arguments[3]));
     return 0;
   }
-  if (strcmp(how, "path") == 0 || strcmp(how, "many") == 0 || strcmp(how, "fork") == 0) watch(path, MASK);
+  if (strcmp(how, "path") == 0 || strcmp(how, "many") == 0 || strcmp(how, "fork") == 0)
+    watch(path, MASK);
   if (strcmp(how, "dot") == 0) {
     if (chdir(path) != 0) fail("chdir");
     watch(".", MASK);

@@ -3,8 +3,9 @@
  * messages or their files in /run. The kernel sends uevents of real devices to every network
  * namespace, so tests look only for their own events.
  */
+import type { ChildProcess } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { compile, Reader } from './clients.js';
+import { compile, Reader, spawnClient } from './clients.js';
 import { type Daemon, EVENTFS, mountPoint, run, startDaemon } from './daemon.js';
 
 /** A command that runs another one in a new network namespace. */
@@ -78,6 +79,24 @@ export async function sendNetlink(
     input: typeof datagram === 'string' ? Buffer.from(datagram, 'latin1') : datagram,
   });
   return err;
+}
+
+/**
+ * Starts a process that sends the kernel's group one datagram after the other, until it is killed.
+ * @returns the process, which `killClients` ends too
+ */
+export function stormNetlink(daemon: Daemon, datagram: string): ChildProcess {
+  const command = [
+    'nsenter',
+    `--net=/proc/${daemon.pid}/ns/net`,
+    compile('stream-netlink'),
+    'kernel',
+    '0',
+    String(2 ** 31 - 1),
+  ];
+  const storm = spawnClient(command, ['pipe', 'ignore', 'inherit']);
+  storm.stdin!.end(Buffer.from(datagram, 'latin1'));
+  return storm;
 }
 
 /**

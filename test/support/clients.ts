@@ -306,4 +306,4 @@ export function statusOf(directory: string): Record<string, string> {
 }
 
 /** Matches the daemon's stderr after an unexpected error. */
-export const STACK_TRACE = /^\s+at |EIO|refused the reply/m;
+export const STACK_TRACE = /^\s+at |EIO|rejected the reply/m;

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { PROJECT } from './project.js';
 
-/** The user id, and group id, of the user nobody. */
+/** The user id and group id of the user `nobody`. */
 export const NOBODY = 65534;
 
 /**

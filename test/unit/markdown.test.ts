@@ -1,4 +1,7 @@
-/** How documents are read: their blocks, their sessions, and when an output is the expected one. */
+/**
+ * The reader of documents (test/support/markdown.ts): blocks, sessions, and the comparison of an
+ * output with the expected one.
+ */
 import * as assert from 'uvu/assert';
 import { blocks, fits, isNotRun, sessionOf } from '../support/markdown.js';
 import { suite } from '../support/suite.js';
@@ -42,7 +45,7 @@ markdown('is split into its blocks', () => {
   assert.throws(() => blocks('```\nx'), 'the block of line 1 has no end');
 });
 
-markdown('has a session of commands, files and what the reader does not see, in order', () => {
+markdown('has a session of commands, files and hidden blocks, in order', () => {
   assert.equal(sessionOf(DOCUMENT), {
     prepare: ['mkdir /run/x'],
     mountOptions: '--source none',
@@ -61,7 +64,7 @@ markdown('has a session of commands, files and what the reader does not see, in 
   );
 });
 
-markdown('expects an output as it is, but for what differs from machine to machine', () => {
+markdown('expects its output exactly, but for the parts that differ between machines', () => {
   const right: readonly (readonly [string, string])[] = [
     ['', ''],
     ['a\nb', 'a\nb\n'],

@@ -1,4 +1,7 @@
-/** What is installed for whom: each package is named where it is imported, and the product imports nothing of tests and benchmarks. */
+/**
+ * The npm packages: package.json names each package that sources import, and the product imports
+ * nothing of tests and benchmarks.
+ */
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -18,7 +21,7 @@ const read = (path: string): string => readFileSync(join(PROJECT, path), 'utf8')
 const PRODUCT = JSON.parse(read('package.json')) as Package;
 const BENCHMARKS = JSON.parse(read('benchmarks/package.json')) as Package;
 
-/** The source files of a folder, from the project's root. */
+/** Returns the source files of a folder, from the project's root. */
 function sources(folder: string): string[] {
   const names = readdirSync(join(PROJECT, folder), { recursive: true }) as string[];
   return names
@@ -26,7 +29,7 @@ function sources(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** What a file imports or requires, types included, as it says it. */
+/** Returns the module names that a file imports or requires, types included. */
 function imports(file: string): string[] {
   const text = read(file);
   return [
@@ -36,7 +39,7 @@ function imports(file: string): string[] {
   ].map(([, name]) => name);
 }
 
-/** The npm packages that files of these folders import. */
+/** Returns the npm packages that the files of these folders import. */
 function imported(...folders: readonly string[]): string[] {
   const names = folders
     .flatMap(sources)
@@ -54,13 +57,14 @@ function imported(...folders: readonly string[]): string[] {
   ].sort();
 }
 
-packages('has for its dependencies exactly what the product imports', () => {
+packages('has as dependencies exactly the packages that the product imports', () => {
   const named = Object.keys({ ...PRODUCT.dependencies, ...PRODUCT.optionalDependencies }).sort();
-  assert.equal(imported('fs', 'native'), named);
+  // node-addon-api has the headers for a machine that no prebuilt binary fits.
+  assert.equal([...imported('fs', 'native'), 'node-addon-api'].sort(), named);
 });
 
 packages(
-  'has as optional what only a driver by choice loads, and does not import it with the file',
+  'has as optional the packages that only an optional driver loads, and no file imports them statically',
   () => {
     assert.equal(Object.keys(PRODUCT.optionalDependencies!), ['fuse-native']);
     for (const file of sources('fs'))
@@ -68,18 +72,30 @@ packages(
   },
 );
 
-packages('of the benchmarks has exactly what these import, of the same versions', () => {
-  const versions = Object.entries(BENCHMARKS.devDependencies!);
-  const named = versions.map(([name]) => name).filter((name) => !name.startsWith('@types/'));
-  assert.equal(imported('benchmarks'), named.sort());
-  const product: Versions = { ...PRODUCT.devDependencies, ...PRODUCT.dependencies };
-  for (const [name, version] of versions)
-    if (name in product) assert.is(version, product[name], name);
-  // As dependencies `npm ci --omit=dev` would install them.
-  assert.is(BENCHMARKS.dependencies, undefined);
+packages(
+  'of the benchmarks has exactly the packages that they import, in the same versions',
+  () => {
+    const versions = Object.entries(BENCHMARKS.devDependencies!);
+    const named = versions.map(([name]) => name).filter((name) => !name.startsWith('@types/'));
+    assert.equal(imported('benchmarks'), named.sort());
+    const product: Versions = { ...PRODUCT.devDependencies, ...PRODUCT.dependencies };
+    for (const [name, version] of versions)
+      if (name in product) assert.is(version, product[name], name);
+    // As dependencies, `npm ci --omit=dev` would install them.
+    assert.is(BENCHMARKS.dependencies, undefined);
+  },
+);
+
+packages('has among its devDependencies all that the build tools import', () => {
+  const known = Object.keys({ ...PRODUCT.devDependencies, ...PRODUCT.dependencies });
+  // Of mdast there are only types.
+  const missing = imported('tools').filter(
+    (name) => !known.includes(name) && !known.includes(`@types/${name}`),
+  );
+  assert.equal(missing, []);
 });
 
-packages('is not needed by any file of fs and native for tests or benchmarks', () => {
+packages('has no package for tests or benchmarks that a file of fs and native needs', () => {
   for (const file of [...sources('fs'), ...sources('native')]) {
     for (const name of imports(file).filter((each) => each.startsWith('.'))) {
       assert.match(
@@ -91,7 +107,7 @@ packages('is not needed by any file of fs and native for tests or benchmarks', (
   }
 });
 
-packages('is locked without the address of any registry', () => {
+packages('is locked without the address of a registry', () => {
   assert.not.match(read('package-lock.json'), /"resolved": "\w+:/);
 });
 

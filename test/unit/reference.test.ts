@@ -1,11 +1,11 @@
-/** docs/reference/cli.md has a section for each command, with each of its options, and none that the command does not have. */
+/** docs/reference/cli.md has a section for each command with each of its options, and no other. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
 import { readDocument } from '../support/markdown.js';
 import { EVENTFS } from '../support/project.js';
 import { suite } from '../support/suite.js';
 
-/** The options that every command has, and the comparison, which only a clone has. */
+/** The options that every command has, and `compare`, which only a clone has. */
 const COMMON = ['--help', '--mount'];
 const OF_A_CLONE = 'compare';
 
@@ -16,14 +16,14 @@ const help = (...args: readonly string[]): string =>
 const sorted = (options: Iterable<string>): string[] =>
   [...new Set(options)].filter((option) => !COMMON.includes(option)).sort();
 
-/** The options that a command has. */
+/** Returns the options of a command. */
 function declared(command: string): string[] {
   return sorted(
     [...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option),
   );
 }
 
-/** The options that a command's section names, but for those in its examples. */
+/** Returns the options that a command's section names outside of its examples. */
 function described(command: string): string[] {
   return sorted(
     section(command)
@@ -32,7 +32,7 @@ function described(command: string): string[] {
   );
 }
 
-/** The text of a command's section, without the commands of its examples. */
+/** Returns the text of a command's section without the commands of its examples. */
 function section(command: string): string {
   const [, text] = readDocument('docs/reference/cli.md').split(
     new RegExp(`^## eventfs ${command}\\b.*$`, 'm'),

@@ -1,13 +1,13 @@
-/** Designs whose event manager is an eventfs: its tree, or one of its outlets. */
+/** The designs whose event manager is eventfs: its tree, or one of its outlets. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type WeighedDaemon, startWeighedDaemon } from '../../daemon-costs.js';
 import { descriptors } from '../../../test/support/daemon.js';
 import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel-memory.js';
 import { raiseInotifyLimit } from './inotify-limit.js';
-import { type Left, Peer, type Stored, childrenOf, sum } from './peer.js';
+import { type Leftovers, Peer, type Stored, childrenOf, sum } from './peer.js';
 
-/** How many files a flood makes, of all subscribers. */
+/** The number of files that a flood makes, for all subscribers. */
 const FILES_FLOODED = 16_384;
 
 abstract class DaemonPeer extends Peer {
@@ -23,7 +23,7 @@ abstract class DaemonPeer extends Peer {
     return [];
   }
 
-  /** A command that runs the daemon. */
+  /** Returns a command that runs the daemon. */
   protected daemonUnder(): readonly string[] {
     return [];
   }
@@ -40,7 +40,7 @@ abstract class DaemonPeer extends Peer {
     return ['file', `${this.daemon.path}/publish`];
   }
 
-  /** The daemon, and its helper processes. */
+  /** Returns the PIDs of the daemon and its helpers. */
   protected override managerPids(): readonly number[] {
     const { pid } = this.daemon;
     return [pid, ...childrenOf(pid)];
@@ -50,10 +50,10 @@ abstract class DaemonPeer extends Peer {
     this.#idleFds = descriptors(this.daemon.pid).length;
   }
 
-  /** Descriptors of the daemon's for each subscriber. */
+  /** The number of descriptors that the daemon has for each subscriber. */
   protected abstract readonly fdsEach: number;
 
-  protected override look(dead: readonly number[], alive: number): Left {
+  protected override look(dead: readonly number[], alive: number): Leftovers {
     const { bytes, inodes } = this.lookAt(dead);
     const fds = descriptors(this.daemon.pid).length;
     return {
@@ -64,7 +64,7 @@ abstract class DaemonPeer extends Peer {
     };
   }
 
-  /** What is left of dead ones outside of the daemon's descriptors. */
+  /** Returns what dead subscribers leave besides descriptors of the daemon. */
   protected abstract lookAt(dead: readonly number[]): { bytes: number; inodes: number };
 
   override async store(events: number): Promise<Stored> {
@@ -79,19 +79,19 @@ abstract class DaemonPeer extends Peer {
   protected abstract kernelBytes(events: number): number;
 }
 
-/** Subscribers on the mount: their directories are looked at by name. */
+/** Subscribers on the mount: leftover directories are found by name. */
 export class TreePeer extends DaemonPeer {
   #restoreLimit: () => void = () => undefined;
 
   constructor(
     setting: Peer['setting'],
-    private readonly way: 'own-stream' | 'stream' | 'head' | 'inotify',
+    private readonly mode: 'own-stream' | 'stream' | 'head' | 'inotify',
   ) {
     super(setting);
   }
 
   protected override async startManager(): Promise<void> {
-    if (this.way === 'inotify') this.#restoreLimit = raiseInotifyLimit(this.setting.subscribers);
+    if (this.mode === 'inotify') this.#restoreLimit = raiseInotifyLimit(this.setting.subscribers);
     await super.startManager();
   }
 
@@ -100,21 +100,24 @@ export class TreePeer extends DaemonPeer {
     this.#restoreLimit();
   }
 
-  /** Who takes files one by one still has some when the time is up, and would need minutes for the rest. */
+  /**
+   * Subscribers that take files one by one have some left after the flood, and need minutes for
+   * more.
+   */
   protected override get floodMost(): number {
     const { subscribers, publishers } = this.setting;
-    return this.way === 'head' || this.way === 'inotify'
+    return this.mode === 'head' || this.mode === 'inotify'
       ? Math.ceil(FILES_FLOODED / subscribers / publishers)
       : super.floodMost;
   }
 
-  /** A pidfd of each owner. */
+  /** One pidfd an owner. */
   protected override get fdsEach(): number {
-    return this.way === 'stream' ? 0 : 1;
+    return this.mode === 'stream' ? 0 : 1;
   }
 
-  protected override subscriberArgs(): { way: string; rest: readonly string[] } {
-    return { way: this.way, rest: [this.daemon.path] };
+  protected override subscriberArgs(): { mode: string; rest: readonly string[] } {
+    return { mode: this.mode, rest: [this.daemon.path] };
   }
 
   protected override lookAt(dead: readonly number[]): { bytes: number; inodes: number } {
@@ -125,7 +128,7 @@ export class TreePeer extends DaemonPeer {
       .reduce(add, { bytes: 0, inodes: 0 });
   }
 
-  /** The text stands once in the daemon's ring, whoever has read it. */
+  /** The daemon's ring holds the text once, for all readers. */
   protected override kernelBytes(events: number): number {
     return events * this.setting.bytes;
   }
@@ -139,7 +142,7 @@ function weighDirectory(path: string): { bytes: number; inodes: number } {
       inodes: 1 + names.length,
     };
   } catch {
-    return { bytes: 0, inodes: existsSync(path) ? 1 : 0 }; // it has gone meanwhile
+    return { bytes: 0, inodes: existsSync(path) ? 1 : 0 }; // It has gone meanwhile.
   }
 }
 
@@ -150,11 +153,11 @@ function add(
   return { bytes: a.bytes + b.bytes, inodes: a.inodes + b.inodes };
 }
 
-/** Subscribers on a Unix socket: bytes, or descriptors. */
+/** Subscribers on a Unix socket, which get bytes or descriptors. */
 export class SocketPeer extends DaemonPeer {
   constructor(
     setting: Peer['setting'],
-    private readonly way: 'messages' | 'descriptors',
+    private readonly mode: 'messages' | 'descriptors',
     private readonly scratch: string,
   ) {
     super(setting);
@@ -163,15 +166,15 @@ export class SocketPeer extends DaemonPeer {
   protected readonly fdsEach = 1;
 
   get #path(): string {
-    return join(this.scratch, `${this.way}.sock`);
+    return join(this.scratch, `${this.mode}.sock`);
   }
 
   protected override daemonArgs(): readonly string[] {
-    return [this.way === 'messages' ? '--socket' : '--fd-socket', this.#path];
+    return [this.mode === 'messages' ? '--socket' : '--fd-socket', this.#path];
   }
 
-  protected override subscriberArgs(): { way: string; rest: readonly string[] } {
-    return { way: this.way, rest: [this.#path] };
+  protected override subscriberArgs(): { mode: string; rest: readonly string[] } {
+    return { mode: this.mode, rest: [this.#path] };
   }
 
   protected override lookAt(): { bytes: number; inodes: number } {
@@ -181,12 +184,12 @@ export class SocketPeer extends DaemonPeer {
   protected override kernelBytes(events: number): number {
     return (
       socketBytes(this.#path) +
-      (this.way === 'descriptors' ? events * memfdBytes(this.setting.bytes) : 0)
+      (this.mode === 'descriptors' ? events * memfdBytes(this.setting.bytes) : 0)
     );
   }
 }
 
-/** Subscribers on a netlink group, in a network namespace of their own, so that only our events come. */
+/** Subscribers on a netlink group, in a network namespace without other events. */
 export class NetlinkPeer extends DaemonPeer {
   protected readonly fdsEach = 0;
   #idleSockets = 0;
@@ -205,19 +208,19 @@ export class NetlinkPeer extends DaemonPeer {
   }
 
   protected override subscriberArgs(): {
-    way: string;
+    mode: string;
     rest: readonly string[];
     under: readonly string[];
   } {
     return {
-      way: 'netlink',
+      mode: 'netlink',
       rest: ['4'],
       under: ['nsenter', `--net=/proc/${this.daemon.pid}/ns/net`, '--'],
     };
   }
 
-  protected override look(dead: readonly number[], alive: number): Left {
-    // The manager has no descriptor for a listener: what could be left is the listener's socket.
+  protected override look(dead: readonly number[], alive: number): Leftovers {
+    // The manager has no descriptor for a listener, so it counts sockets that are left.
     const { sockets } = netlinkCharge(this.daemon.pid);
     return {
       ...super.look(dead, alive),
@@ -229,7 +232,10 @@ export class NetlinkPeer extends DaemonPeer {
     return { bytes: netlinkCharge(this.daemon.pid).bytes, inodes: 0 };
   }
 
-  /** All receivers share the bytes of a message, though each is charged for them: a clone has a head of its own only. */
+  /**
+   * Receivers share the bytes of a message, but each is charged for them; each has a head of its
+   * own.
+   */
   protected override kernelBytes(events: number): number {
     if (events === 0) return 0;
     const copies = this.setting.subscribers * events;

@@ -1,4 +1,4 @@
-/** The designs of the discussion, and what each does not deliver whatever its figures are. */
+/** The designs of the discussion, and their properties that figures do not show. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROJECT } from '../../../test/support/daemon.js';
@@ -12,15 +12,15 @@ export interface Design {
   readonly id: string;
   readonly title: string;
   readonly family: Family;
-  /** How a subscriber takes events. */
+  /** The system calls by which a subscriber takes events. */
   readonly how: string;
   readonly traits: Traits;
-  /** Why it can't be run here; nothing where it can. */
+  /** Returns the reason why the design cannot run here; undefined if it can. */
   unavailable?(): string | undefined;
   make(setting: Setting, scratch: string): Peer;
 }
 
-/** What figures do not show. */
+/** Properties that figures do not show. */
 export interface Traits {
   readonly filters: string;
   readonly order: string;
@@ -29,7 +29,7 @@ export interface Traits {
   readonly shell: string;
 }
 
-const FILTERED_BEFORE = 'before anything is queued';
+const FILTERED_BEFORE = 'before an event is queued';
 const KERNEL_RIGHTS = 'mode, owner, group of each directory';
 const IN_ORDER = 'yes';
 const TOLD = 'told in place, with its number';
@@ -41,9 +41,9 @@ const EVENTFS: Traits = {
   shell: 'ls, cat, rm',
 };
 const FILES: Traits = {
-  filters: 'none: everybody gets everything',
+  filters: 'none: every subscriber gets every event',
   order: 'by name, where names sort',
-  loss: 'none told; grows until the tmpfs is full, and then everybody loses',
+  loss: 'none told; files grow until the tmpfs is full, then all subscribers lose',
   permissions: KERNEL_RIGHTS,
   shell: 'ls, cat, rm',
 };
@@ -121,7 +121,7 @@ export const DESIGNS: readonly Design[] = [
       filters: 'in the receiver (BPF in its socket)',
       order: IN_ORDER,
       loss: 'told (ENOBUFS), not how much',
-      permissions: 'none: whoever may bind gets all',
+      permissions: 'none: every listener gets all',
       shell: 'none',
     },
     make: (setting) => new NetlinkPeer(setting),

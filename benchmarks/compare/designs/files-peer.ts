@@ -1,14 +1,16 @@
-/** vdev without eventfs: hard-linked files in a tmpfs, and an s6 fifodir for the notice. With cleaners, or without. */
+/**
+ * The design of vdev: hard-linked files in a tmpfs, and an s6 fifodir, with or without cleaners.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { mount, unmount } from '#native';
 import { Program } from '../program.js';
 import { DENTRY_BYTES, INODE_BYTES } from './kernel-memory.js';
-import { type Left, Peer, type Stored } from './peer.js';
+import { type Leftovers, Peer, type Stored } from './peer.js';
 
 const MNT_DETACH = 2;
 const TMPFS_OPTIONS = 'size=2g,nr_inodes=8m,mode=0755';
-/** How often the catch-all looks. */
+/** The period in which the catch-all looks for dead processes. */
 export const CLEANER_PERIOD_MS = 1000;
 
 export class FilesPeer extends Peer {
@@ -53,7 +55,7 @@ export class FilesPeer extends Peer {
     rmdirSync(this.#root);
   }
 
-  /** The catch-all dies too. */
+  /** Ends the catch-all. */
   async killCleaner(): Promise<void> {
     await this.#cleaner?.end();
     this.#cleaner = null;
@@ -63,14 +65,14 @@ export class FilesPeer extends Peer {
     return ['links', this.#events, this.#fifodir];
   }
 
-  protected override subscriberArgs(): { way: string; rest: readonly string[] } {
+  protected override subscriberArgs(): { mode: string; rest: readonly string[] } {
     return {
-      way: 'links',
+      mode: 'links',
       rest: [this.#events, this.#fifodir, ...(this.cleaned ? ['wrapped'] : [])],
     };
   }
 
-  /** The publisher is the event manager. */
+  /** Returns no PID: the publisher is the event manager. */
   protected override managerPids(): readonly number[] {
     return [];
   }
@@ -79,11 +81,11 @@ export class FilesPeer extends Peer {
     this.#idle = this.#used();
   }
 
-  /** Each live one has a directory and a FIFO; what is more is a dead one's. */
-  protected override look(_dead: readonly number[], alive: number): Left {
+  /** Counts the directories and FIFOs beyond those of live subscribers. */
+  protected override look(_dead: readonly number[], alive: number): Leftovers {
     const { bytes, inodes } = this.#used();
     const fifos = readdirSync(this.#fifodir).length;
-    const directories = readdirSync(this.#events).length - 1; // without global
+    const directories = readdirSync(this.#events).length - 1; // Without global.
     const ofLive = Math.min(alive, fifos) + Math.min(alive, directories);
     return {
       bytes: bytes - this.#idle.bytes,

@@ -1,11 +1,11 @@
-/** inotify(7): a user has 128 instances unless root says otherwise, and each subscriber needs one. */
+/** Raises the limit of inotify instances a user (inotify(7): 128): each subscriber needs one. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const FILE = '/proc/sys/fs/inotify/max_user_instances';
-/** Others of the same user have some too. */
+/** The number of instances for other processes of the same user. */
 const OTHERS = 256;
 
-/** Raises the limit if that is needed; gives what puts it back. */
+/** Raises the limit if it is too low. @returns a function that restores it */
 export function raiseInotifyLimit(subscribers: number): () => void {
   const before = Number(readFileSync(FILE, 'latin1'));
   if (before >= subscribers + OTHERS) return () => undefined;

@@ -1,4 +1,4 @@
-/** What the kernel holds for events that nobody has read, counted from outside. */
+/** Estimates the kernel memory of unread events. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -6,7 +6,9 @@ const PAGE_BYTES = 4096;
 /** <linux/netlink.h> */
 const NETLINK_KOBJECT_UEVENT = 15;
 
-/** What objects of a slab cache take: slabinfo(5). `otherwise` where that can't be read. */
+/**
+ * Returns the bytes of an object of a slab cache: slabinfo(5); `otherwise` if that is unreadable.
+ */
 export function slabObjectBytes(cache: string, otherwise: number): number {
   try {
     const line = readFileSync('/proc/slabinfo', 'latin1')
@@ -18,7 +20,7 @@ export function slabObjectBytes(cache: string, otherwise: number): number {
   }
 }
 
-/** A file without a name of a tmpfs: whole pages, an inode, a dentry and an open file. */
+/** Returns the bytes of a memfd: whole pages, an inode, a dentry and an open file. */
 export function memfdBytes(size: number): number {
   return pagesBytes(size) + INODE_BYTES + DENTRY_BYTES + slabObjectBytes('filp', 256);
 }
@@ -31,7 +33,10 @@ export const INODE_BYTES = slabObjectBytes('shmem_inode_cache', 800);
 export const DENTRY_BYTES = slabObjectBytes('dentry', 192);
 export const SKB_HEAD_BYTES = slabObjectBytes('skbuff_head_cache', 256);
 
-/** What is on its way from a Unix socket's server to its clients: ss(8), skmem, `t`: with the kernel's own overhead. */
+/**
+ * Returns the bytes between a Unix socket's server and its clients, with overhead: ss(8), skmem,
+ * `t`.
+ */
 export function socketBytes(path: string): number {
   const out = execFileSync('ss', ['-xaHm', 'src', path], {
     encoding: 'latin1',
@@ -43,7 +48,7 @@ export function socketBytes(path: string): number {
   );
 }
 
-/** What uevent sockets hold in the network namespace of a process, as their receivers are charged, and how many they are. */
+/** Returns the charged bytes and the number of uevent sockets in a process's network namespace. */
 export function netlinkCharge(pid: number): { bytes: number; sockets: number } {
   const rows = readFileSync(`/proc/${pid}/net/netlink`, 'latin1')
     .trim()

@@ -1,6 +1,7 @@
 /**
- * A design that is measured, behind one small interface: start it, subscribe clients, publish, kill some, look what is
- * left, stop it. All subscribers are processes of benchmarks/programs/subscribers.c and all publishers of publisher.c.
+ * The interface to a measured design: start it, subscribe clients, publish, kill some, find
+ * leftovers, stop it. Subscribers are processes of benchmarks/programs/subscribers.c, publishers of
+ * publisher.c.
  */
 import { readFileSync } from 'node:fs';
 import { cpuNs } from '../../daemon-costs.js';
@@ -9,25 +10,25 @@ import { type Answer, Program } from '../program.js';
 
 const ANSWER_TIMEOUT_MS = 60_000;
 
-/** What is still there of subscribers that are dead. */
-export interface Left {
+/** The leftovers of dead subscribers. */
+export interface Leftovers {
   readonly bytes: number;
-  /** Inodes and names: directories, FIFOs, links. */
+  /** The number of directories, FIFOs and links. */
   readonly inodes: number;
-  /** Descriptors of the event manager's. */
+  /** Descriptors of the event manager. */
   readonly descriptors: number;
-  /** Processes that were there for them alone. */
+  /** Processes that served dead subscribers only. */
   readonly processes: number;
 }
 
-/** What the death of some was, as seen at once from another process. */
+/** The death of some subscribers, as another process sees it at once. */
 export interface Death {
-  /** When the last one was dead: CLOCK_MONOTONIC, nanoseconds. */
+  /** The time at which the last one was dead, in nanoseconds of CLOCK_MONOTONIC. */
   readonly deadNs: number;
-  /** Accesses by name to what was theirs, each made as soon as that process was dead. */
+  /** Accesses by name to their files, each as soon as the process was dead. */
   readonly tried: number;
   readonly reached: number;
-  /** Reads that succeeded on descriptors of theirs which the prober had opened before. */
+  /** Reads that succeeded on descriptors which the prober had opened before the death. */
   readonly held: number;
 }
 
@@ -37,62 +38,67 @@ export interface Totals {
   readonly reads: number;
   readonly events: number;
   readonly lost: number;
-  /** Events out of order, or missing though nobody has owned up to it. */
+  /** Events that were out of order, or missing without a record of the loss. */
   readonly disorder: number;
   readonly cpuNs: number;
   readonly alive: number;
 }
 
-/** Bytes that are held for events nobody has read yet. */
+/** Bytes that are held for events that no subscriber has read. */
 export interface Stored {
-  /** The event manager's memory after a collection, text in its ring not counted. */
+  /** The event manager's memory after a collection, without the text in its ring. */
   readonly manager: number;
   readonly kernel: number;
 }
 
 export interface Setting {
   readonly subscribers: number;
-  /** Of an event's record: its text and an empty line. */
+  /** The size of an event's record: its text and an empty line. */
   readonly bytes: number;
   readonly publishers: number;
 }
 
 export abstract class Peer {
-  #herd: Program | null = null;
+  #subscribers: Program | null = null;
   readonly #publishers: Program[] = [];
-  /** What each publisher has published so far. */
+  /** The number of events that each publisher has published. */
   readonly published: number[] = [];
-  /** Events of theirs that the system had no room for. */
+  /** The number of events of each publisher that the system had no room for. */
   readonly #failed: number[] = [];
   readonly #publisherCpuNs: number[] = [];
 
   constructor(readonly setting: Setting) {}
 
-  /** Command line of a publisher after BYTES and PLACE. */
+  /** Returns the arguments of a publisher after BYTES and PLACE. */
   protected abstract publisherArgs(): readonly string[];
-  /** Command line of the subscribers: the way before their number, and the rest after it. */
+  /** Returns the arguments of the subscribers: the mode before their number, the rest after it. */
   protected abstract subscriberArgs(): {
-    way: string;
+    mode: string;
     rest: readonly string[];
     under?: readonly string[];
   };
-  /** The event manager's processes, none where the publisher is the manager. */
+  /** Returns the event manager's PIDs; none if the publisher is the manager. */
   protected abstract managerPids(): readonly number[];
   protected abstract startManager(): Promise<void>;
   protected abstract stopManager(): Promise<void>;
-  /** Called before any has subscribed: from here on what is there more is theirs. */
+  /** Records the state before the first subscription, with which leftovers are compared. */
   protected abstract noteIdle(): void;
-  /** What is left of those whose PIDs are `dead`, while `alive` are alive and have read everything. */
-  protected abstract look(dead: readonly number[], alive: number): Left;
-  /** What is held now for events that nobody has read. `events` were published since the subscribers stopped. */
+  /**
+   * Returns the leftovers of the PIDs `dead`, while `alive` others live and have read everything.
+   */
+  protected abstract look(dead: readonly number[], alive: number): Leftovers;
+  /**
+   * Returns the memory for unread events. @param events the number that was published since the
+   * pause
+   */
   abstract store(events: number): Promise<Stored>;
 
-  /** The most events of each publisher's in a flood. */
+  /** The most events of each publisher in a flood. */
   protected get floodMost(): number {
     return 1e6;
   }
 
-  // ---- the six
+  // ---- running
 
   async start(): Promise<void> {
     await this.startManager();
@@ -107,16 +113,16 @@ export abstract class Peer {
   }
 
   async subscribe(): Promise<void> {
-    const { way, rest, under } = this.subscriberArgs();
+    const { mode, rest, under } = this.subscriberArgs();
     this.noteIdle();
-    this.#herd = await Program.start(
+    this.#subscribers = await Program.start(
       'subscribers',
-      [way, this.setting.subscribers, ...rest],
+      [mode, this.setting.subscribers, ...rest],
       under,
     );
   }
 
-  /** All publishers at once as fast as they can; resolves after `ms`. */
+  /** Makes all publishers publish as fast as they can for `ms`. */
   async flood(ms: number): Promise<void> {
     const window = new Promise((done) => setTimeout(done, ms));
     await Promise.all(
@@ -125,42 +131,45 @@ export abstract class Peer {
     await window;
   }
 
-  /** `count` events of one publisher's at an even rate. */
+  /** Makes one publisher publish `count` events at an even rate. */
   async publishEvenly(perSecond: number, count: number): Promise<void> {
     await this.#publish(0, `rate ${perSecond} ${count}`, (count / perSecond) * 1000);
   }
 
-  /** `count` events of every publisher's. */
+  /** Makes every publisher publish `count` events. */
   async burst(count: number): Promise<void> {
     await Promise.all(
       this.#publishers.map((_, place) => this.#publish(place, `burst ${count}`, 0)),
     );
   }
 
-  /** SIGKILL for the first `count` live ones; with those who would clean up after them. */
+  /** Kills the first `count` live subscribers, and their wrappers if `cleanersToo`. */
   async kill(count: number, cleanersToo = false): Promise<Death> {
-    const answer = await this.#askHerd(`${cleanersToo ? 'kill-both' : 'kill'} ${count}`);
+    const answer = await this.#askSubscribers(`${cleanersToo ? 'kill-both' : 'kill'} ${count}`);
     const [deadNs, tried, reached, held] = ['dead_ns', 'tried', 'reached', 'held'].map((key) =>
       answer.get(key)!,
     );
     return { deadNs, tried, reached, held };
   }
 
-  async left(): Promise<Left> {
-    const dead = (await this.#herd!.ask('dead', ANSWER_TIMEOUT_MS))
+  async left(): Promise<Leftovers> {
+    const dead = (await this.#subscribers!.ask('dead', ANSWER_TIMEOUT_MS))
       .split(' ')
       .filter((pid) => pid !== '')
       .map(Number);
     const left = this.look(dead, this.setting.subscribers - dead.length);
     return {
       ...left,
-      processes: childrenOf(this.#herd!.pid).length - (this.setting.subscribers - dead.length),
+      processes:
+        childrenOf(this.#subscribers!.pid).length - (this.setting.subscribers - dead.length),
     };
   }
 
   async stop(): Promise<void> {
     try {
-      await Promise.all([this.#herd, ...this.#publishers].map(async (program) => program?.end()));
+      await Promise.all(
+        [this.#subscribers, ...this.#publishers].map(async (program) => program?.end()),
+      );
     } finally {
       await this.stopManager();
     }
@@ -169,35 +178,35 @@ export abstract class Peer {
   // ---- counting
 
   async totals(): Promise<Totals> {
-    return asTotals(await this.#askHerd('totals'));
+    return asTotals(await this.#askSubscribers('totals'));
   }
 
-  /** Waits until every subscriber that runs has got or lost what was published. */
+  /** Waits until every running subscriber has got or lost each published event. */
   async caughtUp(timeoutMs: number): Promise<Totals> {
     return asTotals(
-      await this.#askHerd(`await ${timeoutMs} ${this.published.join(' ')}`, timeoutMs),
+      await this.#askSubscribers(`await ${timeoutMs} ${this.published.join(' ')}`, timeoutMs),
     );
   }
 
-  /** Lets the subscribers take what waits for them in the fastest way there is, until they have it or nothing comes any more. */
+  /** Makes the subscribers take waiting events in the fastest way, until none comes any more. */
   async drain(timeoutMs: number): Promise<Totals> {
     return asTotals(
-      await this.#askHerd(`hurry ${timeoutMs} ${this.published.join(' ')}`, timeoutMs),
+      await this.#askSubscribers(`drain ${timeoutMs} ${this.published.join(' ')}`, timeoutMs),
     );
   }
 
-  /** Times from publish to read since the last time. */
+  /** Returns the times from publish to read since the last call. */
   async latencies(): Promise<Histogram> {
-    return Histogram.parse(await this.#herd!.ask('latencies', ANSWER_TIMEOUT_MS));
+    return Histogram.parse(await this.#subscribers!.ask('latencies', ANSWER_TIMEOUT_MS));
   }
 
   /** Makes the first `count` live subscribers stop reading. */
   async pause(count: number): Promise<void> {
-    await this.#herd!.ask(`stop ${count}`, ANSWER_TIMEOUT_MS);
+    await this.#subscribers!.ask(`stop ${count}`, ANSWER_TIMEOUT_MS);
   }
 
   async resume(): Promise<void> {
-    await this.#herd!.ask('continue', ANSWER_TIMEOUT_MS);
+    await this.#subscribers!.ask('continue', ANSWER_TIMEOUT_MS);
   }
 
   get publishedInAll(): number {
@@ -208,7 +217,10 @@ export abstract class Peer {
     return sum(this.#failed);
   }
 
-  /** CPU time of the publishers, and of the event manager; where they are one it is the manager's. */
+  /**
+   * Returns the CPU times of publishers and manager; a publisher that is the manager counts as
+   * manager.
+   */
   cpuTimes(): { publisherNs: number; managerNs: number } {
     const publisherNs = sum(this.#publisherCpuNs);
     const pids = this.managerPids();
@@ -224,8 +236,8 @@ export abstract class Peer {
     this.#publisherCpuNs[place] = answer.get('cpu_ns')!;
   }
 
-  #askHerd(line: string, ms = 0): Promise<Answer> {
-    return this.#herd!.askNumbers(line, ms + ANSWER_TIMEOUT_MS);
+  #askSubscribers(line: string, ms = 0): Promise<Answer> {
+    return this.#subscribers!.askNumbers(line, ms + ANSWER_TIMEOUT_MS);
   }
 }
 
@@ -242,7 +254,7 @@ function asTotals(answer: Answer): Totals {
   };
 }
 
-/** 0 of a process that has ended. */
+/** Returns the CPU time of a process; 0 if it has ended. */
 function cpuNsOrNone(pid: number): number {
   try {
     return cpuNs(pid);
@@ -251,7 +263,7 @@ function cpuNsOrNone(pid: number): number {
   }
 }
 
-/** The children of a process's first thread, zombies included: proc_pid_task(5). */
+/** Returns the children of a process's first thread, zombies included: proc_pid_task(5). */
 export function childrenOf(pid: number): number[] {
   const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ');
   return pids.filter((word) => word !== '').map(Number);

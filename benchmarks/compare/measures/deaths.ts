@@ -1,12 +1,15 @@
-/** What is left of subscribers that were killed, for how long, and what of it could still be reached. */
+/**
+ * Measures the leftovers of killed subscribers: how long they stay, and whether they can be
+ * reached.
+ */
 import { FilesPeer } from '../designs/files-peer.js';
-import type { Left, Peer } from '../designs/peer.js';
+import type { Leftovers, Peer } from '../designs/peer.js';
 
 const CATCH_UP_TIMEOUT_MS = 20_000;
-/** What is still there then stays. */
+/** Leftovers that are there after this time count as permanent. */
 export const WATCHED_MS = 2000;
 const LOOK_EVERY_MS = 5;
-/** Events that wait for each of those who will be killed. */
+/** Events that wait for each subscriber that will be killed. */
 const WAITING_EVENTS = 8;
 
 export type Victims = 'subscribers' | 'wrappers too' | 'catch-all too';
@@ -17,15 +20,18 @@ export interface Deaths {
   readonly tried: number;
   readonly reached: number;
   readonly held: number;
-  /** As soon as the last one was dead. */
-  readonly leftAtOnce: Left;
-  /** After everything was gone, or after WATCHED_MS. */
-  readonly leftAtLast: Left;
-  /** From the last death until nothing was left, 0 where that was so at once; null where something stayed. */
+  /** The leftovers as soon as the last one was dead. */
+  readonly leftAtOnce: Leftovers;
+  /** The leftovers after WATCHED_MS, or nothing if all went before. */
+  readonly leftAtLast: Leftovers;
+  /** The time from the last death until nothing was left: 0 for at once, null for never. */
   readonly goneMs: number | null;
 }
 
-/** Half of the subscribers; where there are cleaners, then a quarter and their wrappers, then the rest and the catch-all. */
+/**
+ * Kills half of the subscribers; with cleaners also a quarter and their wrappers, then the rest and
+ * the catch-all.
+ */
 export async function measureDeaths(peer: Peer, withCleaners: boolean): Promise<Deaths[]> {
   const { subscribers } = peer.setting;
   const half = Math.max(1, subscribers >> 1);
@@ -57,11 +63,11 @@ async function killSome(peer: Peer, count: number, victims: Victims): Promise<De
   return { victims, killed: count, tried, reached, held, leftAtOnce, leftAtLast, goneMs };
 }
 
-function isNothing({ bytes, inodes, descriptors, processes }: Left): boolean {
+function isNothing({ bytes, inodes, descriptors, processes }: Leftovers): boolean {
   return bytes <= 0 && inodes <= 0 && descriptors <= 0 && processes <= 0;
 }
 
-/** CLOCK_MONOTONIC, as the C programs read it. */
+/** Returns CLOCK_MONOTONIC in nanoseconds, as the C programs read it. */
 function nowNs(): number {
   return Number(process.hrtime.bigint());
 }

@@ -1,4 +1,4 @@
-/** What one subscriber that never reads costs the others. */
+/** Measures the harm of one subscriber that never reads to the others. */
 import { Histogram } from '../histogram.js';
 import type { Peer } from '../designs/peer.js';
 import { measureLatency } from './latency.js';
@@ -7,9 +7,9 @@ import { measureThroughput } from './throughput.js';
 const CATCH_UP_TIMEOUT_MS = 60_000;
 
 export interface Laggard {
-  /** Deliveries to each of the others, against those to each when all read. */
+  /** Deliveries to each of the others, against deliveries to each when all read. */
   readonly throughputRatio: number;
-  /** The others' median time from publish to read, against that when all read. */
+  /** The others' median time from publish to read, against the median when all read. */
   readonly latencyRatio: number;
 }
 

@@ -1,9 +1,9 @@
-/** From publish to read, at a rate that none of the designs minds. */
+/** Measures the time from publish to read, at a rate that saturates no design. */
 import type { Peer } from '../designs/peer.js';
 import { type CpuPerDelivery, begin, cpuSince } from './throughput.js';
 
 const CATCH_UP_TIMEOUT_MS = 20_000;
-/** So that the CPUs are never full, however many subscribe. */
+/** The limit that keeps CPUs idle most of the time, for any number of subscribers. */
 const MOST_DELIVERIES_PER_S = 3000;
 const MOST_EVENTS_PER_S = 200;
 const LEAST_EVENTS_PER_S = 4;

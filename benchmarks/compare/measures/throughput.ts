@@ -1,23 +1,25 @@
-/** As many deliveries a second as it gets: all publishers at once, as fast as they can. */
+/** Measures deliveries a second while all publishers publish as fast as they can. */
 import type { Peer, Totals } from '../designs/peer.js';
 
 const DRAIN_TIMEOUT_MS = 60_000;
-/** A manager that uses less than that share of a CPU for so long is idle. */
+/** A manager is idle if it uses less than IDLE_SHARE of a CPU for IDLE_MS. */
 const IDLE_MS = 30;
 const IDLE_SHARE = 0.2;
-/** One turn of so many processes takes a good part of a short measurement. */
+/**
+ * Above MANY subscribers a measurement takes LONGER times as long: one turn of all takes a while.
+ */
 const MANY = 100;
 const LONGER = 3;
 
 export interface Throughput {
-  /** Events that subscribers got while the publishers published, a second. */
+  /** Events that subscribers got a second while the publishers published. */
   readonly deliveriesPerS: number;
   readonly publishedPerS: number;
-  /** How much of what subscribers should have got in all they did not get. */
+  /** The share of events that subscribers did not get. */
   readonly lostShare: number;
-  /** Out of order, or missing without a record of it. */
+  /** Events that were out of order, or missing without a record of the loss. */
   readonly disorder: number;
-  /** Whether what was received and what was lost are all that was published. */
+  /** Whether received and lost events are all that was published. */
   readonly accounted: boolean;
   readonly eventsPerRead: number;
   readonly cpu: CpuPerDelivery;
@@ -25,7 +27,7 @@ export interface Throughput {
 
 /** Microseconds of CPU time for each event that one subscriber got. */
 export interface CpuPerDelivery {
-  /** The event manager: daemon and its helpers, or the publisher where that is it. */
+  /** The event manager: the daemon and its helpers, or the publisher if it is the manager. */
   readonly managerUs: number;
   readonly publisherUs: number;
   readonly subscriberUs: number;
@@ -41,7 +43,7 @@ export async function measureThroughput(peer: Peer, ms: number, paused = 0): Pro
   const publishedByFlood = peer.publishedInAll - published;
   const cpu = cpuSince(peer, before, after);
   await peer.drain(DRAIN_TIMEOUT_MS);
-  // One more of each publisher's, so that a subscriber that has lost the last ones notices.
+  // A subscriber notices the loss of the last events by one more event of each publisher.
   await peer.burst(1);
   const end = await peer.caughtUp(DRAIN_TIMEOUT_MS);
   await becomeIdle(peer);
@@ -58,7 +60,7 @@ export async function measureThroughput(peer: Peer, ms: number, paused = 0): Pro
   };
 }
 
-/** Waits until the event manager has nothing to do any more: else what comes next would be measured beside it. */
+/** Waits until the event manager is idle: its work would disturb the next measurement. */
 async function becomeIdle(peer: Peer): Promise<void> {
   const deadline = Date.now() + DRAIN_TIMEOUT_MS;
   for (let before = peer.cpuTimes().managerNs; Date.now() < deadline;) {
@@ -69,7 +71,7 @@ async function becomeIdle(peer: Peer): Promise<void> {
   }
 }
 
-/** Where the counts stand before a measurement. */
+/** The counts before a measurement. */
 export interface Begun {
   readonly totals: Totals;
   readonly times: ReturnType<Peer['cpuTimes']>;

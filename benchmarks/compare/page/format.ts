@@ -1,6 +1,6 @@
-/** Figures as people read them: three digits are more than the noise allows. */
+/** Formats figures with three digits, which is more than the noise allows. */
 
-/** 1,234,567 as 1.23 M. */
+/** Formats 1,234,567 as 1.23 M. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '-';
   const size = Math.abs(value);
@@ -9,7 +9,7 @@ export function short(value: number): string {
   return digits(value);
 }
 
-/** Three digits, and no more behind the point than they are good for. */
+/** Formats a number with three significant digits. */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (value === 0) return '0';
@@ -18,19 +18,19 @@ export function digits(value: number): string {
   return String(Number(value.toPrecision(size < 1 ? 2 : 3)));
 }
 
-/** Bytes, as B, kB or MB of 1,000. */
+/** Formats bytes as B, kB or MB, in steps of 1,000. */
 export function bytes(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (value >= 1e6) return `${digits(value / 1e6)} MB`;
   return value >= 1e4 ? `${digits(value / 1e3)} kB` : `${digits(value)} B`;
 }
 
-/** Of the sizes of events. */
+/** Formats the size of an event, in steps of 1,024. */
 export function eventSize(size: number): string {
   return size >= 1024 ? `${size / 1024} kB` : `${size} B`;
 }
 
-/** Milliseconds. */
+/** Formats milliseconds. */
 export function ms(value: number): string {
   return value >= 1000 ? `${digits(value / 1000)} s` : `${digits(value)} ms`;
 }
@@ -41,7 +41,7 @@ export function percent(share: number): string {
   return share < 0.001 ? '<0.1%' : `${digits(share * 100)}%`;
 }
 
-/** 0.5 of one as 0.5x. */
+/** Formats a ratio of 0.5 as 0.5x. */
 export function times(ratio: number): string {
   return Number.isFinite(ratio) ? `${digits(ratio)}x` : '-';
 }

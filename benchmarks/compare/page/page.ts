@@ -1,4 +1,4 @@
-/** The report: one HTML file that needs nothing else. */
+/** Makes the report: one HTML file without references to others. */
 import { DESIGNS, designOf } from '../designs/designs.js';
 import { WATCHED_MS } from '../measures/deaths.js';
 import { modestRate } from '../measures/latency.js';
@@ -36,7 +36,7 @@ export function page(results: Results): string {
     ...chapters(results).map(chapterHtml),
     laggards(results),
     deaths(results),
-    `<h2>What figures do not show</h2>${table(traitTable(), 'words')}`,
+    `<h2>Properties that figures do not show</h2>${table(traitTable(), 'words')}`,
     `<h2>All figures</h2><p class="note">µs of CPU time are for each delivery at the modest rate; <i>all</i> is event manager, publisher and subscriber together.</p>`,
     ...cellTables(results).map(
       (rows) =>
@@ -72,16 +72,16 @@ function chapters(results: Results): Chapter[] {
     format,
   });
   const cpuText =
-    'Time in the kernel is in it, and so is what the publishing system calls cost the event manager.';
+    'It includes time in the kernel, and the work of the publishing system calls in the event manager.';
   return [
     {
       title: 'Deliveries a second at saturation',
-      text: 'Events that all subscribers together got while the publishers published as fast as they could. Only what was received counts. Those who take files one by one are given 16,384 in all, more than they can take meanwhile.',
+      text: 'Events that all subscribers together got while the publishers published as fast as they could. Only received events count. Subscribers that take files one by one get 16,384 in all, more than they can take meanwhile.',
       figure: figure('deliveries/s', short, deliveriesPerS),
     },
     {
       title: 'From publish to read, the median',
-      text: `At a rate that leaves the CPUs idle most of the time, so that nobody waits in a line: ${modestRate(1)} events a second to one subscriber, ${modestRate(1024)} to 1,024.`,
+      text: `At a rate that leaves the CPUs idle most of the time, so that no event waits in a line: ${modestRate(1)} events a second to one subscriber, ${modestRate(1024)} to 1,024.`,
       figure: figure('p50, µs', short, (each) => latencySpreadUs(each, 0.5)),
     },
     {
@@ -95,22 +95,22 @@ function chapters(results: Results): Chapter[] {
       figure: figure('µs a delivery', digits, (each) => cpuUs(each, 'latency', ['manager'])),
     },
     {
-      title: 'CPU time of everybody for a delivery',
+      title: 'CPU time of all processes for a delivery',
       text: 'Event manager, publisher and subscriber together, at the modest rate.',
       figure: figure('µs a delivery', digits, (each) =>
         cpuUs(each, 'latency', ['manager', 'publisher', 'subscriber']),
       ),
     },
     {
-      title: 'CPU time of everybody for a delivery at saturation',
-      text: 'The same while the publishers published as fast as they could: here many events go along in one read, where a design lets them.',
+      title: 'CPU time of all processes for a delivery at saturation',
+      text: 'The same while the publishers published as fast as they could: one read takes many events in the designs that allow it.',
       figure: figure('µs a delivery', digits, (each) =>
         cpuUs(each, 'throughput', ['manager', 'publisher', 'subscriber']),
       ),
     },
     {
       title: 'Bytes stored for an event and subscriber',
-      text: `${STORED_EVENTS} events while nobody reads. The event manager's memory is weighed after a collection; the kernel's is counted: pages, inodes, dentries, socket buffers with their overhead. The daemon's ring (4 MiB, always there) is counted with the text that stands in it, once, where subscribers read from it.`,
+      text: `${STORED_EVENTS} events while no subscriber reads. The event manager's memory is weighed after a collection; the kernel's is counted: pages, inodes, dentries, socket buffers with their overhead. The daemon's ring (4 MiB, always there) is counted once, by the text in it, in the designs that read from it.`,
       figure: figure('B an event and subscriber', bytes, storedBytes),
     },
   ];
@@ -144,7 +144,7 @@ function laggards(results: Results): string {
   const rows = laggardTable(results);
   if (rows.rows.length === 0) return '';
   const text =
-    'One subscriber is stopped and everybody else goes on. 1x is no harm. One pair of measurements each: differences below a half are noise.';
+    'One subscriber is stopped and all others go on. 1x is no harm. One pair of measurements each: differences below a half are noise.';
   return `<h2>One subscriber that never reads</h2><p>${text}</p>${table({ ...rows, title: '' })}`;
 }
 
@@ -153,7 +153,7 @@ function deaths(results: Results): string {
   if (rows.rows.length === 0) return '';
   return [
     '<h2>After SIGKILL</h2><p>Half of the subscribers are killed while events wait for them. Each access is made as soon as that process is dead: by name, and through a descriptor that ',
-    `the prober opened before. What was still there after ${ms(WATCHED_MS)} stays. Where there are cleaners, a quarter is killed together with the wrappers, and another quarter when the catch-all is dead too.</p>`,
+    `the prober opened before. Leftovers after ${ms(WATCHED_MS)} stay. In the design with cleaners a quarter is killed together with the wrappers, and another quarter when the catch-all is dead too.</p>`,
     table({ ...rows, title: '' }),
   ].join('');
 }

@@ -1,4 +1,4 @@
-/** Plots as SVG text, made without a browser: lines over the number of subscribers, both axes logarithmic. */
+/** Makes plots as SVG text: lines over the number of subscribers, with logarithmic axes. */
 import { type ScaleLogarithmic, scaleLog } from 'd3-scale';
 import {
   line,
@@ -15,7 +15,7 @@ import {
 export interface Point {
   readonly x: number;
   readonly y: number;
-  /** The least and the most of several rounds. */
+  /** The least and the greatest value of several rounds. */
   readonly least?: number;
   readonly most?: number;
 }
@@ -33,15 +33,15 @@ export interface Panel {
 export interface Figure {
   readonly panels: readonly Panel[];
   readonly yLabel: string;
-  /** How a value is written beside the axis and where the mouse is. */
+  /** Formats a value for the axis and for the marker's title. */
   readonly format: (value: number) => string;
 }
 
 const PANEL = { width: 372, height: 300, left: 66, right: 10, top: 30, bottom: 46 } as const;
 const MARKER_AREA = 44;
-/** Further than the points, so that no marker lies on the frame. */
+/** The factor by which the axes exceed the points, so that no marker lies on the frame. */
 const MARGIN = 1.25;
-/** Markers tell designs apart where colours don't. */
+/** The markers of the designs. */
 const SHAPES: Readonly<Record<string, typeof symbolCircle>> = {
   'own-stream': symbolCircle,
   stream: symbolSquare,
@@ -62,12 +62,12 @@ export function escapeHtml(text: string): string {
     .replaceAll('"', '&quot;');
 }
 
-/** The marker alone, with a piece of line: what the legend shows. */
+/** Returns a design's marker with a piece of its line, for the legend. */
 export function swatch(design: string): string {
   return `<svg class="swatch" width="38" height="14" viewBox="-19 -7 38 14" aria-hidden="true"><g class="d-${design}"><path class="line" d="M-19 0H19"/>${marker(design)}</g></svg>`;
 }
 
-/** All panels of a figure have the same axes. */
+/** Returns the panels of a figure, which have the same axes. */
 export function figureSvgs(figure: Figure): string[] {
   const points = figure.panels.flatMap(({ series }) => series.flatMap((each) => each.points));
   const x = scaleLog(domainOf(points.map((point) => point.x)), [
@@ -119,7 +119,7 @@ function xAxis(x: Scale, ticks: readonly number[]): string {
   return `${marks.join('')}<text class="axis" x="${middle}" y="${PANEL.height - 10}" text-anchor="middle">subscribers (log)</text>`;
 }
 
-/** Powers of ten, and between them 2 and 5 where few powers are in sight. */
+/** Returns powers of ten, with 2 and 5 times these if there are few. */
 export function logTicks(least: number, most: number): number[] {
   const ticks: number[] = [];
   const steps = Math.log10(most / least) > 3 ? [1] : [1, 2, 5];

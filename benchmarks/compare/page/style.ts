@@ -1,4 +1,4 @@
-/** The page's style. Colours can be told apart by the colour-blind, and markers and dashes say the same once more. */
+/** The page's style. Markers and dashes tell designs apart too, for the colour-blind. */
 
 const LIGHT: Readonly<Record<string, string>> = {
   'own-stream': '#0b5fa5',

@@ -1,6 +1,6 @@
-/** The figures as rows and columns, for the terminal and for the page. */
+/** Makes tables of the figures, for the terminal and for the page. */
 import { DESIGNS, type Design, designOf } from '../designs/designs.js';
-import type { Left } from '../designs/peer.js';
+import type { Leftovers } from '../designs/peer.js';
 import type { Deaths } from '../measures/deaths.js';
 import {
   type Measured,
@@ -33,7 +33,7 @@ const CELL_HEAD = [
   'B stored',
 ] as const;
 
-/** One table for each number of subscribers and size of event. */
+/** Returns a table for each number of subscribers and size of event. */
 export function cellTables(results: Results): Rows[] {
   const cells = new Map<string, Measured[]>();
   for (const each of results.measured) {
@@ -97,7 +97,7 @@ function titleOf(design: string, { victims }: Deaths): string {
   return victims === 'subscribers' ? title : `${title}, ${victims}`;
 }
 
-/** What has no name can't be reached by one. */
+/** Returns the share of names that could be opened; some designs have no names. */
 function reachedText({ tried, reached }: Deaths): string {
   return tried === 0 ? 'no names' : `${reached} of ${tried}`;
 }
@@ -106,7 +106,7 @@ function heldText({ tried, held, killed }: Deaths): string {
   return tried === 0 ? 'no files' : `${held} of ${killed}`;
 }
 
-export function leftText(left: Left): string {
+export function leftText(left: Leftovers): string {
   const parts: string[] = [];
   if (left.bytes > 0) parts.push(bytes(left.bytes));
   if (left.inodes > 0) parts.push(`${left.inodes.toLocaleString('en')} inodes`);
@@ -125,16 +125,16 @@ export function laggardTable(results: Results): Rows {
       times(laggard!.latencyRatio),
     ]);
   return {
-    title: 'One subscriber that never reads: what the others get, against when all read',
+    title: 'One subscriber that never reads: the others, against the same when all read',
     head: ['design', 'subscribers', 'deliveries to each', 'median latency'],
     rows,
   };
 }
 
-/** What figures do not show. */
+/** Returns the properties of the designs that figures do not show. */
 export function traitTable(designs: readonly Design[] = DESIGNS): Rows {
   return {
-    title: 'What each delivers besides',
+    title: 'Properties that figures do not show',
     head: [
       'design',
       'how a subscriber takes events',

@@ -30,7 +30,7 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
     ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg]),
   ].join(' ');
   if (options.synthUuid === undefined && options.synthArg.length > 0)
-    throw new UserError('--synth-arg needs --synth-uuid');
+    throw new UserError('--synth-arg needs --synth-uuid (uuidgen prints one)');
   const everything = [...(options.subsystems === true ? subsystems() : []), ...devices()];
   const wanted = everything.filter(({ event }) => filter.matches(event));
   if (options.dryRun === true) {
@@ -38,8 +38,11 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
     return;
   }
   const refused = triggerAll(wanted, asked);
-  console.error(`eventfs: coldplug: ${wanted.length - refused} of ${wanted.length} devices`);
-  if (refused > 0) throw new UserError(`${refused} devices have refused`);
+  console.error(
+    `eventfs: coldplug: triggered ${wanted.length - refused} of ${wanted.length} devices`,
+  );
+  if (refused > 0)
+    throw new UserError(`${refused} devices rejected the write (the lines above have the reasons)`);
 }
 
 /** Returns the number of devices that rejected the write. */
@@ -82,15 +85,15 @@ function trigger(path: string, asked: string): boolean {
     if (code === 'ENOENT' || code === 'ENODEV') return true;
     if (code === 'EACCES' || code === 'EPERM')
       throw UserError.from(error, `${path}/uevent`, {
-        [code]: 'only root may ask the kernel for events',
+        [code]: 'only root may trigger events: try as root',
       });
     if (code === 'EROFS')
       throw UserError.from(error, `${path}/uevent`, {
-        EROFS: 'try mount -o remount,rw /sys, or outside of the container',
+        EROFS: 'try mount -o remount,rw /sys; in a container try outside of it',
       });
     if (code === 'EINVAL')
       throw UserError.from(error, `${path}/uevent`, {
-        EINVAL: `the kernel does not understand '${asked}'`,
+        EINVAL: `the kernel rejects '${asked}': check --action and --synth-arg`,
       });
     console.error(`eventfs: coldplug: ${printable(path)}: ${errnoText(error.errno)}`);
     return false;

@@ -25,7 +25,7 @@ export function addCompare(program: Command): void {
   program
     .command('compare')
     .description(
-      'measure eventfs side by side with sockets, netlink, passed descriptors and plain files; writes a report with plots',
+      'compare eventfs with sockets, netlink, passed descriptors and plain files, and write a report with plots',
     )
     .usage('[options]')
     .argument('[ARGUMENT...]', 'eventfs compare --help lists the options')
@@ -54,7 +54,7 @@ async function load(): Promise<Program> {
         `the npm package ${name} is not installed (try npm ci in the project's directory)`,
       );
     throw new UserError(
-      'its program is not here, or not built: it comes with a clone of the project, in benchmarks/ (try make there)',
+      'the comparison program is missing or not built: it comes with a clone of the project (try make there)',
     );
   }
 }

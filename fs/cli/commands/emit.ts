@@ -26,8 +26,8 @@ const LF = 0x0a;
 const NUL = 0;
 
 const HINTS = {
-  EACCES: 'publish is for its owner only: try as root, or have root chmod it',
-  EINVAL: 'the event is malformed: ACTION@/DEVPATH, then KEY=VALUE lines',
+  EACCES: 'you may not write to publish: try as root, or ask root to chmod it',
+  EINVAL: 'the event is malformed: write ACTION@/DEVPATH, then KEY=VALUE lines',
   EFBIG: 'an event has at most 64 KiB',
 };
 
@@ -83,7 +83,8 @@ export async function emit(properties: readonly string[], options: EmitOptions):
       ? readFileSync(0)
       : fromProperties(collect(properties, options.environment === true));
   // write(2) of nothing would succeed
-  if (event.length === 0) throw new UserError('standard input is empty');
+  if (event.length === 0)
+    throw new UserError('standard input is empty (write an event to it, or give KEY=VALUE)');
   const text = new Outgoing(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
     throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
@@ -120,12 +121,12 @@ class Outgoing {
 
   /**
    * The end of an error message: how many of several events were accepted, as in `; 1 of 3 events
-   * came`.
+   * were published`.
    */
   get progress(): string {
     return this.count === 1
       ? ''
-      : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events came`;
+      : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events were published`;
   }
 }
 
@@ -150,7 +151,10 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
       const taken = await call<number>((done) =>
         write(fd, bytes, text.taken, bytes.length - text.taken, null, done),
       );
-      if (taken === 0) throw new UserError(`${path}: it takes nothing more${text.progress}`);
+      if (taken === 0)
+        throw new UserError(
+          `${path}: the daemon accepts no more bytes (try eventfs doctor)${text.progress}`,
+        );
       text.taken += taken;
       onProgress();
     }
@@ -203,7 +207,7 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
   const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
     const [key, value] = split(Buffer.from(property).toString('latin1'));
-    if (key === '') throw new UserError(`${property}: not KEY=VALUE`);
+    if (key === '') throw new UserError(`${property}: an argument must be KEY=VALUE, or - alone`);
     all.set(key, value);
   }
   return all;
@@ -224,7 +228,7 @@ function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
       'ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)',
     );
   }
-  if (!devpath.startsWith('/')) throw new UserError(`DEVPATH=${devpath}: it begins with /`);
+  if (!devpath.startsWith('/')) throw new UserError(`DEVPATH=${devpath}: it must begin with /`);
   const lines = [
     `${action}@${devpath}`,
     ...[...properties].map(([key, value]) => `${key}=${value}`),

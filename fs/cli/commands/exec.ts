@@ -2,14 +2,14 @@
 import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
 import { execute } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
-import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
 import { eventNames, eventPath, readEvent } from '../../client/event-files.js';
 import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
 import type { SeqNum } from '../../uevent/text.js';
 import { O_ACCMODE } from '../../shared/open-flags.js';
-import { ExitCode } from '../terminal/explain.js';
+import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
 
 /** The last of the three standard descriptors: standard error. */
 const LAST_STANDARD = 2;
@@ -33,7 +33,7 @@ export interface ExecOptions {
 export async function exec(command: readonly string[], options: ExecOptions): Promise<void> {
   const filter = parseFilter(options.filter);
   if (options.label?.includes('/') === true)
-    throw new UserError(`--label ${options.label}: a name has no /`);
+    throw new UserError(`--label ${options.label}: a label can not contain /`);
   const mount = await requireMount(options.mount);
   const directory = makeOwnDirectory(
     mount,
@@ -50,7 +50,7 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
     );
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    console.error(`eventfs: exec: ${command[0]}: ${errnoText(error.errno)}`);
+    console.error(`eventfs: exec: ${UserError.from(error, command[0], RUN_HINTS).message}`);
     process.exitCode = error.code === 'ENOENT' ? ExitCode.notFound : ExitCode.notRun;
   }
 }

@@ -48,7 +48,7 @@ export async function settle(options: {
     if (lagging.length === 0) return;
     if (Date.now() >= end) {
       throw new UserError(
-        `after ${options.timeout} s events of before the call wait for ${lagging.map(describe).join(', ')}`,
+        `after ${options.timeout} s, events from before the call still wait for ${lagging.map(describe).join(', ')}`,
       );
     }
     await sleep(Math.max(0, Math.min(POLL_MS, end - Date.now())));
@@ -61,7 +61,7 @@ interface Lagging {
   readonly pid: number | null;
   /** The directory's name or the kind of stream, one byte a character. */
   readonly what: string;
-  /** The number of older events. */
+  /** The number of events that the queue had before the command began to wait. */
   readonly count: number;
 }
 
@@ -133,7 +133,7 @@ class Call {
       : [
           {
             pid: null,
-            what: 'directories that are not yours to look into (try as root)',
+            what: 'directories that you may not read (try as root)',
             count: held,
           },
         ];

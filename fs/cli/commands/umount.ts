@@ -20,10 +20,11 @@ const STOP_TIMEOUT_MS = 5000;
 export async function umount(directory: string): Promise<void> {
   const path = mountPath(directory);
   const state = await probe(path);
-  if (state === 'none') throw new UserError(`${path}: eventfs is not mounted here`);
+  if (state === 'none')
+    throw new UserError(`${path}: eventfs is not mounted here (try findmnt -t fuse.eventfs)`);
   if (state === 'other')
     throw new UserError(
-      `${path}: ${mountedAt(path)?.type ?? 'what is mounted here'} is not eventfs (try umount)`,
+      `${path}: ${mountedAt(path)?.type ?? 'another filesystem'} is mounted here, not eventfs (try umount ${path})`,
     );
   try {
     const connection = mountedAt(path)?.minor;

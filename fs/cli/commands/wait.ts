@@ -45,7 +45,8 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
     });
     const outcome = await Promise.race([late, firstOf(stream)]);
     if (outcome === 'late') process.exitCode = ExitCode.failed;
-    else if (outcome === 'ended') throw new UserError(`${options.mount}: its daemon has ended`);
+    else if (outcome === 'ended')
+      throw new UserError(`${options.mount}: its daemon has ended (try eventfs doctor)`);
   } finally {
     clearTimeout(timer);
     stream.close();
@@ -58,7 +59,7 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
     for (const event of events) {
       if (tellsOfLoss(event)) {
         console.error(
-          `eventfs: wait: ${event.property('LOST')} events are lost, and it may have been among them`,
+          `eventfs: wait: ${event.property('LOST')} events were lost, and the awaited event may be one of them (try --existing)`,
         );
         continue;
       }

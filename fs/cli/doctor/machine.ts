@@ -30,7 +30,7 @@ export async function checkAddon(): Promise<Finding[]> {
       {
         level: 'fail',
         what: `the addon can't be loaded by Node.js ${process.versions.node}: ${why}`,
-        mend: 'build it: make all, in the directory of eventfs',
+        mend: 'run make all in the directory of eventfs',
       },
     ];
   }
@@ -48,7 +48,7 @@ export function checkKernel(): Finding[] {
       {
         level: 'fail',
         what: `Linux ${release()} is too old`,
-        mend: `eventfs needs Linux ${OLDEST_KERNEL.join('.')} or newer`,
+        mend: `run Linux ${OLDEST_KERNEL.join('.')} or newer`,
       },
     ];
   return [{ level: 'ok', what: `Linux ${release()}` }];
@@ -65,10 +65,10 @@ export function checkFuse(): Finding[] {
     const mend = !isThere
       ? 'modprobe fuse'
       : error.code === 'ENOENT'
-        ? 'mknod -m 666 /dev/fuse c 10 229, or give the container the device: --device /dev/fuse'
-        : 'chmod 666 /dev/fuse; in a container also allow the device (c 10:229 rwm)';
+        ? 'mknod -m 666 /dev/fuse c 10 229; for a container use --device /dev/fuse'
+        : 'chmod 666 /dev/fuse; for a container also allow the device (c 10:229 rwm)';
     // Only a process that mounts needs /dev/fuse.
-    const asUser = `to use a mount of root's it is not needed; to mount, ask the administrator: ${mend}`;
+    const asUser = `a mount of root works without it; to mount, ask the administrator: ${mend}`;
     return [
       {
         level: 'fail',
@@ -85,7 +85,7 @@ export function checkProc(): Finding[] {
     return [
       {
         level: 'fail',
-        what: '/proc shows another PID namespace than ours',
+        what: '/proc shows another PID namespace than that of this process',
         mend: mendFor('mount -t proc proc /proc'),
       },
     ];
@@ -98,7 +98,7 @@ export function checkProc(): Finding[] {
     return [
       {
         level: 'warn',
-        what: `/proc hides other users' processes (hidepid=${hidden}): a daemon that is not root does not know who makes directories`,
+        what: `/proc hides other users' processes (hidepid=${hidden}): only a daemon that runs as root can tell which process makes a directory`,
         mend: 'ask the administrator: run the daemon as root, or mount -o remount,hidepid=0 /proc',
       },
     ];
@@ -112,21 +112,23 @@ export function checkSysfs(): Finding[] {
     return [
       {
         level: 'warn',
-        what: '/sys is not mounted: losses are not counted at the start, and coldplug finds no devices',
+        what: '/sys is not mounted: the daemon can not count losses at its start, and eventfs coldplug finds no devices',
         mend: mendFor('mount -t sysfs sysfs /sys'),
       },
     ];
   }
   try {
     accessSync('/sys/class/mem/null/uevent', constants.W_OK);
-    return [{ level: 'ok', what: '/sys can be written: coldplug works' }];
+    return [{ level: 'ok', what: '/sys is writable: eventfs coldplug works' }];
   } catch {
     if (process.getuid?.() !== 0)
-      return [{ level: 'ok', what: '/sys is written by root only: coldplug is for root' }];
+      return [
+        { level: 'ok', what: 'only root may write /sys: only root may run eventfs coldplug' },
+      ];
     return [
       {
         level: 'warn',
-        what: "/sys can't be written by us: coldplug does not work",
+        what: '/sys is not writable: eventfs coldplug does not work',
         mend: 'mount -o remount,rw /sys',
       },
     ];
@@ -143,12 +145,12 @@ const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 export function checkUserNamespace(): Finding[] {
   if (INITIAL_UID_MAP.test(readFileSync('/proc/self/uid_map', 'latin1'))) return [];
   const what =
-    'we are in a user namespace: users outside have other numbers here, and an idmapped mount of eventfs is refused (EINVAL)';
+    'this process is in a user namespace: uids differ from those outside, and the kernel refuses an idmapped mount of eventfs (EINVAL)';
   return [
     {
       level: 'ok',
       what,
-      mend: 'bind it without idmap; in Kubernetes hostUsers: true, or --socket PATH:0666 below a volume that can be idmapped',
+      mend: 'bind-mount it without idmap; in Kubernetes set hostUsers: true, or use --socket PATH:0666 below a volume that can be idmapped',
     },
   ];
 }
@@ -166,31 +168,35 @@ export async function checkNetlink(): Promise<Finding[]> {
       meta: new Uint32Array(6),
       onBatch: () => undefined,
     }).close();
-    return [{ level: 'ok', what: "the kernel's events can be listened to" }];
+    return [{ level: 'ok', what: "this process can receive the kernel's events" }];
   } catch (error) {
     if (!isSystemError(error)) throw error;
     return [
       {
         level: 'fail',
-        what: `the kernel's events can't be listened to: ${error.message}`,
-        mend: 'outside of a sandbox that forbids netlink (systemd: RestrictAddressFamilies=AF_NETLINK), or mount with --source none',
+        what: `this process can't receive the kernel's events: ${error.message}`,
+        mend: 'allow netlink in the sandbox (systemd: RestrictAddressFamilies=AF_NETLINK), or mount with --source none',
       },
     ];
   }
 }
 
-/** Other programs that act on device events, and how they relate to eventfs. */
+/** The device managers, and how each relates to eventfs. */
 const MANAGERS: Readonly<Record<string, string>> = {
-  'systemd-udevd':
-    "events are here before its rules have run; udev's own group has them after (mount --source udev)",
-  udevd:
-    "events are here before its rules have run; udev's own group has them after (mount --source udev)",
-  mdevd:
-    'events are here while it works on them; its mdevd.conf can tell when it has done (examples/mdevd.conf)',
-  mdev: 'events are here while it works on them; its mdev.conf can tell when it has done (examples/mdev.conf)',
-  vdevd:
-    'events are here while it works on them; an action can tell when it has done (examples/eventfs.act)',
+  'systemd-udevd': beforeRules('systemd-udevd'),
+  udevd: beforeRules('udevd'),
+  mdevd: meanwhile('mdevd', 'examples/mdevd.conf'),
+  mdev: meanwhile('mdev', 'examples/mdev.conf'),
+  vdevd: meanwhile('vdevd', 'examples/eventfs.act'),
 };
+
+function beforeRules(name: string): string {
+  return `eventfs has events before the rules of ${name} have run; with mount --source udev it has them after the rules`;
+}
+
+function meanwhile(name: string, example: string): string {
+  return `eventfs has events while ${name} handles them; with ${example} it has them afterwards`;
+}
 
 /** Finds the device managers that run: one finding for each program. */
 export function checkManagers(): Finding[] {
@@ -217,7 +223,7 @@ export async function checkConfiguration(
   read: () => Promise<unknown>,
 ): Promise<Finding[]> {
   if (!existsSync(path))
-    return [{ level: 'ok', what: `${path} is not there: everything has its default` }];
+    return [{ level: 'ok', what: `${path} does not exist: every setting has its default` }];
   try {
     accessSync(path, constants.R_OK);
   } catch (error) {
@@ -225,13 +231,13 @@ export async function checkConfiguration(
       return [
         {
           level: 'ok',
-          what: `${path} is for others to read: whether it is right, the daemon's user can ask`,
+          what: `you may not read ${path}: run eventfs doctor as the daemon's user to check it`,
         },
       ];
   }
   try {
     await read();
-    return [{ level: 'ok', what: `${path} can be read` }];
+    return [{ level: 'ok', what: `${path} is valid` }];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return [{ level: 'fail', what: error.message, mend: mendFor(`edit ${path}`) }];

@@ -14,6 +14,22 @@ export const ExitCode = {
   notFound: 127,
 } as const;
 
+/** What each exit code means to a user of the command line: eventfs(1) lists it. */
+export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>> = {
+  ok: 'The command did what it is for.',
+  failed: 'The command failed, or it ends after its time-out.',
+  usage: 'The command line or the configuration is wrong.',
+  systemCall: 'A system call failed.',
+  notRun: 'The command that exec or run starts cannot be run.',
+  notFound: 'The command that exec or run starts does not exist.',
+};
+
+/** The hints for a command that can't be run, by errno name. */
+export const RUN_HINTS = {
+  ENOENT: 'check its name and PATH',
+  EACCES: 'it must be an executable file',
+} as const;
+
 /**
  * Reports an error in one line.
  *

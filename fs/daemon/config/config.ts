@@ -16,7 +16,7 @@ import {
   NO_BOUNDS,
   type QuotaRules,
   type Quotas,
-} from '../../tree/quota.js';
+} from '../../tree/quota/bounds.js';
 import { QUEUE_LIMITS } from '../../tree/tree.js';
 import { Document } from './document.js';
 import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';
@@ -135,7 +135,10 @@ function withinRing(
   ring: number,
 ): number {
   if (wanted !== undefined && wanted > ring)
-    document.refuse(['log', `history_${unit}`], `${wanted} is more than log.ring_${unit}, ${ring}`);
+    document.refuse(
+      ['log', `history_${unit}`],
+      `${wanted} exceeds log.ring_${unit}, which is ${ring}`,
+    );
   return wanted ?? Math.min(usual, ring);
 }
 

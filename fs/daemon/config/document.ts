@@ -42,7 +42,8 @@ export class Document {
     const table = this.#at(path) ?? {};
     if (!isTable(table)) this.refuse(path, `${shown(table)} is not a table`);
     for (const key of Object.keys(table))
-      if (!knows(key)) this.refuse([...path, key], `there is no such key (there is ${known})`);
+      if (!knows(key))
+        this.refuse([...path, key], `there is no such key (the known keys are ${known})`);
     return table;
   }
 

@@ -67,7 +67,7 @@ export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   return (value) => {
     const found = words.find((word) => word === value);
     if (found === undefined)
-      throw new Unfit(`is none of ${words.map((word) => `"${word}"`).join(', ')}`);
+      throw new Unfit(`is not one of ${words.map((word) => `"${word}"`).join(', ')}`);
     return found;
   };
 }

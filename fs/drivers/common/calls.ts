@@ -5,7 +5,8 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { XattrFlag } from '../../fuse/abi.js';
 import type { Caller } from '../../owners/owners.js';
-import type { Directory, Node } from '../../tree/nodes/node.js';
+import type { Directory } from '../../tree/nodes/directory.js';
+import type { Node } from '../../tree/nodes/node.js';
 
 /** The longest name, in bytes (f_namelen of statfs(2)). */
 export const NAME_MAX = 255;
@@ -19,6 +20,12 @@ export const STATFS_BLOCK_BYTES = 512;
 
 /** The reason of ENAMETOOLONG. */
 export const NAME_TOO_LONG = 'a name has at most 255 bytes';
+/** The reason of ENOTDIR. */
+export const NOT_DIRECTORY = 'not a directory';
+/** The reason that goes with EAGAIN, for a read that would wait. */
+export const NO_EVENT_YET = 'no event to read yet, and the read must not block (O_NONBLOCK)';
+/** The reason of ERANGE. */
+export const VALUE_TOO_LONG = "the value does not fit the caller's buffer";
 
 /**
  * Checks the length of a name.
@@ -36,7 +43,8 @@ export function refuseLong(name: string): void {
  * @throws FsError EEXIST
  */
 export function refuseTaken(directory: Directory, name: string): void {
-  if (directory.lookup(name) !== undefined) throw new FsError(Errno.EEXIST, 'the name is taken');
+  if (directory.lookup(name) !== undefined)
+    throw new FsError(Errno.EEXIST, 'the name exists already');
 }
 
 /**
@@ -47,7 +55,7 @@ export function refuseTaken(directory: Directory, name: string): void {
 export function refuseTarget(target: string): void {
   if (target === '') throw new FsError(Errno.ENOENT, 'the target is empty');
   if (target.length >= PATH_MAX)
-    throw new FsError(Errno.ENAMETOOLONG, 'the target is longer than a path may be');
+    throw new FsError(Errno.ENAMETOOLONG, `a target has at most ${PATH_MAX - 1} bytes`);
 }
 
 /**
@@ -66,8 +74,8 @@ export function setXattr(
 ): void {
   const there = node.listXattrs().includes(name);
   if ((flags & XattrFlag.XATTR_CREATE) !== 0 && there)
-    throw new FsError(Errno.EEXIST, 'the attribute is set already (XATTR_CREATE)');
+    throw new FsError(Errno.EEXIST, 'the attribute exists already (XATTR_CREATE)');
   if ((flags & XattrFlag.XATTR_REPLACE) !== 0 && !there)
-    throw new FsError(Errno.ENODATA, 'the attribute is not set yet (XATTR_REPLACE)');
+    throw new FsError(Errno.ENODATA, 'the attribute does not exist (XATTR_REPLACE)');
   node.setXattr(name, value, caller);
 }

@@ -15,6 +15,9 @@ const MS_NOEXEC = 8;
 /** A flag of umount2(2). */
 const MNT_DETACH = 2;
 
+/** How long the kernel may take to send INIT after mount(2), in milliseconds. It sends it at once. */
+export const INIT_TIMEOUT_MS = 5000;
+
 /** The root's st_mode in octal: a sticky directory in which every user may make directories. */
 const ROOT_MODE = '41777';
 
@@ -42,7 +45,7 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
     if (state === 'other') {
       const type = mountedAt(path)?.type ?? 'another filesystem';
       throw new UserError(
-        `${path}: ${type} is mounted here already, and it is not ours (choose another directory)`,
+        `${path}: ${type} is mounted here, not eventfs (choose another directory)`,
       );
     }
     if (state !== 'stale')
@@ -54,11 +57,11 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
     } catch (error) {
       if (isSystemError(error))
         throw UserError.from(error, path, {
-          EPERM: 'a daemon that was killed has left a mount here: try as root',
+          EPERM: 'a killed daemon has left a mount here: try as root',
         });
       throw error;
     }
-    logger.warn(`${path}: took away the mount of a daemon that was killed`);
+    logger.warn(`${path}: detached the mount of a killed daemon`);
   }
   try {
     if (!statSync(path).isDirectory())
@@ -97,6 +100,13 @@ export function mountFuse(path: string, source: string): number {
   return fd;
 }
 
+/** Returns the error of a mount that gets no INIT within INIT_TIMEOUT_MS. */
+export function noInit(path: string): UserError {
+  return new UserError(
+    `${path}: no INIT from the kernel within ${INIT_TIMEOUT_MS / 1000} s (try again)`,
+  );
+}
+
 /**
  * Detaches every mount of a connection when its daemon ends. The log names each mount that stays.
  * If the kernel has given the device number to another filesystem since, there is nothing to do:
@@ -106,6 +116,6 @@ export function detachOrTell(connection: Connection, logger: Logger): void {
   if (!isSameConnection(connection)) return;
   for (const path of detachAll(connection.minor))
     logger.warn(
-      `${path}: its mount stays, beneath another one (try umount there once that is gone)`,
+      `${path}: the mount stays below another mount (unmount that, then try umount ${path})`,
     );
 }

@@ -7,64 +7,46 @@
  *
  * An event, with one answer for all parked reads at the same place of the log:
  *
- *   bus --take, settle--> tree --ReplyPort--> answer --> kernel
+ *   bus --take, settle--> tree --ReplyPort--> blocking-reads --> kernel
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
-import { Errno, FsError, UserError, errnoName } from '../../shared/errors.js';
+import { UserError, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
-import { RequestTracer } from '../../fuse/request-tracer.js';
+import { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace, TraceLine } from '../../shared/trace.js';
-import type { Sink } from '../../bus/sink.js';
-import { type ReplyPort, interruptRead } from '../../tree/ports.js';
-import type { Handle, NodeId, ParkedRead } from '../../tree/nodes/node.js';
+import type { Handle, NodeId } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
-import { type Reads, TreeHandlers } from './handlers.js';
-import { InotifyHelperHandlers } from './inotify-helper-handlers.js';
-import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
-import { clearMountPoint, detachOrTell, mountFuse } from '../common/mount-point.js';
+import { BlockingReads } from './blocking-reads.js';
+import { treeHandlers } from './handlers/handlers.js';
+import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
+import {
+  INIT_TIMEOUT_MS,
+  clearMountPoint,
+  detachOrTell,
+  mountFuse,
+  noInit,
+} from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
-import { ParkedReads } from './parked-reads.js';
-import { PollWakes } from './poll-wakes.js';
-import { ReplySink } from './reply-sink.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 
-/** How many reads may be parked at once. Further reads get EAGAIN. */
-const MOST_PARKED = 64 * 1024;
-/** The most data of one reply, in bytes. */
-const MOST_DATA = REPLY_BYTES - 4096;
-
-/** How long the kernel may take to send INIT, in milliseconds. It sends it at once. */
-const INIT_TIMEOUT_MS = 5000;
-
 /** The driver `devfuse`. */
-export class DevFuse implements Driver, ReplyPort, Reads {
-  /** Set once the daemon is ending: then a read of a stream returns end of file. */
-  ending = false;
+export class DevFuse implements Driver {
   readonly #session: Session;
-  readonly #parked: ParkedReads;
-  readonly #sink: ReplySink;
+  readonly #reads: BlockingReads;
   /** Memory that the channel shares: see FuseChannelOptions.control. */
   readonly #control = new Uint32Array(ControlWord.count);
-  readonly #slots = new Uint32Array(MOST_PARKED);
-  readonly #requestWords: Uint32Array;
   #channel: FuseChannel | null = null;
-  /** Whether answers may wait for `uncork`. */
-  #isCorked = false;
-  /**
-   * Whether requests come through io_uring. Then `#stallRescuer` and `#missedInterrupts` do what
-   * the kernel does not do there.
-   */
+  /** Whether requests come through io_uring. */
   #isRing = false;
+  /** Releases requests that are stuck, which happens with io_uring only. */
   #stallRescuer: RingStallRescuer | null = null;
-  readonly #missedInterrupts: MissedInterruptPoller;
-  readonly #pollWakes = new PollWakes((handle) => this.#notifyPoll(handle));
   /** Raises inotify events while the tree is mounted. */
   #notifier: Notifier | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
@@ -78,25 +60,23 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     private readonly options: DevFuseOptions,
     private readonly noteRequest: () => void,
   ) {
-    this.#parked = new ParkedReads(MOST_PARKED, tree.ledger);
-    this.#missedInterrupts = new MissedInterruptPoller(this.#parked, (read) =>
-      interruptRead(tree.port, read),
-    );
     const request = new Uint8Array(REQUEST_BYTES);
-    this.#requestWords = new Uint32Array(request.buffer);
     const reply = new Uint8Array(REPLY_BYTES);
-    this.#sink = new ReplySink(reply, tree.bus.log.memory, this.#control);
+    this.#reads = new BlockingReads(tree, request, reply, this.#control, (handle) =>
+      this.#notifyPoll(handle),
+    );
+    const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(
       request,
       reply,
-      new TreeHandlers(tree, this),
+      handlers,
       logger,
-      new InotifyHelperHandlers(tree, this),
+      new InotifyHelperHandlers(tree, handlers),
     );
     trace.watch(() => this.#traceTo(trace.requests));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
-      ['PARKED', this.#parked.size],
+      ['PARKED', this.#reads.parked.size],
       ['STARVED', this.#stallRescuer?.helped ?? 0],
     ]);
   }
@@ -116,19 +96,13 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     this.#connection = connectionAt(path);
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
-      const late = setTimeout(
-        () => failed(new UserError(`${path}: the kernel did not begin to talk`)),
-        INIT_TIMEOUT_MS,
-      );
+      const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
       session.attach({
         onNegotiated: () => {
           clearTimeout(late);
           done();
         },
-        onRingOffered: () =>
-          (this.#isRing =
-            wantsRing(this.options.transport) &&
-            this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES)),
+        onRingOffered: () => this.#useRing(),
       });
       this.#channel = new FuseChannel({
         fd,
@@ -138,7 +112,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         reply: session.reply.bytes,
         log: this.tree.bus.log.memory,
         control: this.#control,
-        parked: this.#parked.uniques,
+        parked: this.#reads.parked.uniques,
         onRequest: (length) => this.#serve(length),
         onSettle: () => this.tree.bus.settleSome(),
         onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
@@ -148,12 +122,13 @@ export class DevFuse implements Driver, ReplyPort, Reads {
           this.#detach(); // an aborted connection is still mounted
           this.#notifier?.stop();
           clearTimeout(late);
-          failed(new UserError(`${path}: the kernel ended the connection at once`));
+          failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
           onEnd();
         },
       });
     });
     const channel = this.#channel!;
+    this.#reads.open(channel);
     this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
     channel.start();
     await negotiated;
@@ -168,9 +143,21 @@ export class DevFuse implements Driver, ReplyPort, Reads {
       );
   }
 
+  /**
+   * Sets io_uring up if the options want it.
+   * @returns whether requests come through it
+   */
+  #useRing(): boolean {
+    this.#isRing =
+      wantsRing(this.options.transport) &&
+      this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES);
+    if (this.#isRing) this.#reads.useRing();
+    return this.#isRing;
+  }
+
   #warnNoRing(): void {
     this.logger.warn(
-      `io_uring is not available, and requests are read from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
+      `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );
   }
 
@@ -180,7 +167,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
    */
   #warnRefused(errno: number, isParked: boolean): void {
     const operation = isParked ? 'FUSE_READ' : this.#session.current;
-    this.logger.warn(`${operation}: the kernel refused the reply: ${errnoName(errno)}`);
+    this.logger.warn(`${operation}: the kernel rejected the reply: ${errnoName(errno)}`);
   }
 
   /**
@@ -190,7 +177,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   unmount(): void {
     const channel = this.#channel;
     if (channel === null) return;
-    this.ending = true;
+    this.#reads.end();
     this.tree.end();
     // The end of a mount waits for requests that are on their way to the daemon (fs/fuse/dev.c,
     // fuse_wait_aborted()). With io_uring they arrive only through this thread, so this thread must
@@ -207,8 +194,7 @@ export class DevFuse implements Driver, ReplyPort, Reads {
   #letGo(): void {
     this.#channel = null;
     this.#stallRescuer?.stop();
-    this.#pollWakes.stop();
-    this.#missedInterrupts.stop();
+    this.#reads.close();
   }
 
   #detach(): void {
@@ -228,7 +214,9 @@ export class DevFuse implements Driver, ReplyPort, Reads {
         : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
     this.#session.traceTo(tracer);
     tree.attach(
-      tracer === null ? this : new TracedPort(this, this.#parked.uniques, tracer),
+      tracer === null
+        ? this.#reads
+        : new TracedPort(this.#reads, this.#reads.parked.uniques, tracer),
       () => (this.#control[ControlWord.settle] = SettleState.pending),
     );
   }
@@ -245,93 +233,6 @@ export class DevFuse implements Driver, ReplyPort, Reads {
     if (replyLength === 0) return;
     control[ControlWord.replyLength] = replyLength;
     control[ControlWord.outcome] = RequestOutcome.replied;
-  }
-
-  // ---- Reads
-
-  /** Begins a reply with at most `size` bytes of data. */
-  sink(size: number): ReplySink {
-    return this.#sink.begin(Math.min(size, MOST_DATA));
-  }
-
-  /** Whether events have come that parked reads don't have yet. */
-  get holds(): boolean {
-    return this.#control[ControlWord.settle] !== SettleState.settled;
-  }
-
-  /**
-   * Parks the READ that is being served.
-   * @param size the most bytes that it takes
-   * @throws FsError EAGAIN if too many reads are parked, in all or of this user
-   */
-  park(handle: Handle, size: number): ParkedRead {
-    const read = this.#parked.park(this.#requestWords, handle, size);
-    if (read === undefined) {
-      this.tree.ledger.countRefusal('reads');
-      throw new FsError(Errno.EAGAIN, 'too many reads wait already, or too many of this user');
-    }
-    this.#control[ControlWord.outcome] = RequestOutcome.parked;
-    if (this.#isRing) this.#missedInterrupts.watch();
-    return read;
-  }
-
-  /** Ends the parked read with this `unique` with EINTR. */
-  interrupt(uniqueLow: number, uniqueHigh: number): void {
-    const read = this.#parked.find(uniqueLow, uniqueHigh);
-    // A read that is answered is not parked any more: the signal has come too late for it.
-    if (read !== undefined) interruptRead(this.tree.port, read);
-  }
-
-  /** Provides room in io_uring for the reads of all open streams. */
-  streamOpened(): void {
-    if (this.#isRing) this.#channel?.expectBlocked(this.tree.ledger.mount.streams);
-  }
-
-  // ---- ReplyPort
-
-  /**
-   * Begins an answer to parked reads.
-   * @param size the most bytes that each of them takes
-   */
-  begin(size: number): Sink {
-    return this.sink(size);
-  }
-
-  /** Answers `reads` with the bytes in the sink, and frees their slots. */
-  answer(reads: readonly ParkedRead[]): void {
-    const slots = this.#slots;
-    for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
-    this.#sink.end();
-    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
-    for (const read of reads) {
-      this.#parked.noteShort(read, this.#sink.length);
-      this.#parked.free(read);
-    }
-  }
-
-  /** Lets the channel hold answers back until `uncork`. */
-  cork(): void {
-    this.#isCorked = true;
-  }
-
-  /** Sends the answers that wait. */
-  uncork(): void {
-    this.#isCorked = false;
-    this.#channel?.uncork();
-  }
-
-  /**
-   * Ends a parked read with an error, and frees its slot.
-   * @param errno positive, as in errno(3)
-   */
-  fail(read: ParkedRead, errno: number): void {
-    this.#channel?.fail(read.slot, errno);
-    this.#parked.free(read);
-  }
-
-  /** Wakes the pollers of an open file: at once, or later if the last wake-up was slow. */
-  wake(handle: Handle): void {
-    this.#pollWakes.wake(handle);
   }
 
   /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */

@@ -9,7 +9,7 @@ import { isSystemError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
-import type { InotifyQueue } from '../../tree/inotify-queue.js';
+import type { InotifyQueue } from '../../tree/inotify/inotify-queue.js';
 
 /** The notifier is restarted at most this often within RESTARTS_WINDOW_MS. */
 const MOST_RESTARTS = 5;
@@ -38,7 +38,7 @@ export class Notifier {
   readonly #deathsMs: number[] = [];
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
-  /** Whether the log says that the notifier can't be run yet, and not yet that it runs again. */
+  /** Whether the last line of the log about it says that the notifier can't run yet. */
   #isLacking = false;
   readonly #work = (): void => {
     this.#isScheduled = false;
@@ -92,12 +92,12 @@ export class Notifier {
     if (child.pid === undefined) return; // spawn has failed, and emits `error` next
     this.#child = child;
     this.#isBusy = false;
-    this.inotify.helperStarted(child.pid);
-    this.trace.inotify?.(`the helper is process ${child.pid}`);
+    this.inotify.notifierStarted(child.pid);
+    this.trace.inotify?.(`the notifier is process ${child.pid}`);
     child.stdin!.on('error', () => undefined); // the notifier has died: `exit` reports it
     child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
     child.once('exit', (code, signal) =>
-      this.#ended(code, `it ended by ${signal ?? `exit ${code}`}`),
+      this.#ended(code, signal === null ? `it exited with ${code}` : `${signal} ended it`),
     );
   }
 
@@ -114,11 +114,9 @@ export class Notifier {
   #retry(why: string): void {
     this.#child = null;
     this.#isBusy = true; // no batch is sent until a notifier runs
-    this.inotify.helperEnded();
+    this.inotify.notifierEnded();
     if (!this.#isLacking)
-      this.logger.warn(
-        `the notifier can't be run yet, and inotify tells of delivered events later: ${why}`,
-      );
+      this.logger.warn(`the notifier can't run yet, so inotify events come late: ${why}`);
     this.#isLacking = true;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = null;
@@ -129,7 +127,7 @@ export class Notifier {
 
   #restart(): void {
     this.#start();
-    this.inotify.again();
+    this.inotify.requeue();
     this.#sendNext();
   }
 
@@ -139,7 +137,7 @@ export class Notifier {
     this.#isOver = true;
     this.inotify.giveUp();
     this.logger.error(
-      `the notifier can't be run, and inotify will not tell of delivered events: ${why}`,
+      `the notifier can't run, so there are no inotify events until the next mount: ${why}`,
     );
   }
 
@@ -151,7 +149,7 @@ export class Notifier {
     if (this.#isOver) return;
     if (code === EXIT_TRY_LATER) return this.#retry(why);
     this.#child = null;
-    this.inotify.helperEnded();
+    this.inotify.notifierEnded();
     const nowMs = performance.now();
     this.#deathsMs.push(nowMs);
     if (
@@ -159,7 +157,7 @@ export class Notifier {
       nowMs - this.#deathsMs.shift()! < RESTARTS_WINDOW_MS
     )
       return this.#failed(why);
-    this.logger.warn(`the notifier is started again: ${why}`);
+    this.logger.warn(`the daemon restarts the notifier: ${why}`);
     this.#restart();
   }
 
@@ -193,9 +191,9 @@ export class Notifier {
     this.#worked();
     const quiet = lines.map((line) => Number(line.slice(1)));
     this.trace.inotify?.(
-      `<- done${quiet.length === 0 ? '' : `, and nobody watches ${quiet.join(' ')}`}`,
+      `<- done${quiet.length === 0 ? '' : `, no watcher of inode ${quiet.join(' ')}`}`,
     );
-    this.inotify.done(quiet);
+    this.inotify.batchDone(quiet);
     this.#sendNext();
   }
 }

@@ -6,7 +6,8 @@ import { InHeader } from '../../fuse/abi.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { LONG_READ_BYTES } from '../../fuse/session.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
-import type { QuotaLedger, QuotaAccount } from '../../tree/quota.js';
+import type { QuotaAccount } from '../../tree/quota/account.js';
+import type { QuotaLedger } from '../../tree/quota/ledger.js';
 
 const UNIQUE_BYTES = 8;
 

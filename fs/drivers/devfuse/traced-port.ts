@@ -1,14 +1,14 @@
 /** The reply port while requests are traced: it adds a line for each answer to a parked read. */
 import { Errno } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
-import type { RequestTracer } from '../../fuse/request-tracer.js';
+import type { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import type { ReplyPort } from '../../tree/ports.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 
 /** Why a parked read fails, by errno. */
 const REASONS: ReadonlyMap<number, string> = new Map([
-  [Errno.EINTR, 'a signal came for the reader'],
-  [Errno.ESTALE, 'the directory that is read has ended, with its owner or by rmdir'],
+  [Errno.EINTR, 'a signal interrupted the reader'],
+  [Errno.ESTALE, 'the directory has ended, with its owner or by rmdir'],
 ]);
 
 /** Traces each call, and passes it on to another port. */
@@ -70,7 +70,7 @@ export class TracedPort implements ReplyPort {
       this.#low(slot),
       this.#high(slot),
       errno,
-      REASONS.get(errno) ?? 'it waited in vain',
+      REASONS.get(errno) ?? 'the read ends without an event',
     );
     this.port.fail(read, errno);
   }

@@ -7,43 +7,35 @@
  *
  * An event, with one answer for each parked read, whose thread then goes on:
  *
- *   bus --take, settle--> tree --ReplyPort--> answers --> threads of libfuse --> kernel
+ *   bus --take, settle--> tree --ReplyPort--> blocked-reads --> threads of libfuse --> kernel
  *
  * docs/drivers.md lists the limits of this driver.
  */
-import { closeSync, readSync, readdirSync, readlinkSync } from 'node:fs';
-import { ReadableWatch, addressOf, catchInterrupts, openFuse } from '#native';
-import { Errno, FsError, UserError, isSystemError } from '../../shared/errors.js';
-import type { Sink } from '../../bus/sink.js';
+import { readSync } from 'node:fs';
+import { ReadableWatch, catchInterrupts } from '#native';
+import { UserError } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
-import { type ReplyPort, interruptRead } from '../../tree/ports.js';
-import { FOREVER, type Handle, type ParkedRead } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
 import {
-  type AskedRead,
-  INTERRUPT_SIGNAL,
-  LONGEST_PATH_BYTES,
-  LibfuseSession,
-  type SessionEnds,
-} from './libfuse-session.js';
-import { stackWaiters } from './lock-waits.js';
-import { MOUNT_HINTS, OPEN_HINTS, clearMountPoint, detachOrTell } from '../common/mount-point.js';
+  INIT_TIMEOUT_MS,
+  MOUNT_HINTS,
+  clearMountPoint,
+  detachOrTell,
+  noInit,
+} from '../common/mount-point.js';
+import { type AskedRead, BlockedReads, MOST_PARKED } from './blocked-reads.js';
+import { BufferSink } from './buffer-sink.js';
+import { connections, isConnection, refuseWithoutFuse } from './device.js';
+import type { SessionEnds } from './libfuse-mount.js';
+import { LibfuseSession } from './libfuse-session.js';
+import { LockWatch } from './lock-waits.js';
+import { OpenFiles } from './open-files.js';
+import { INTERRUPT_SIGNAL, LONGEST_PATH_BYTES } from './package.js';
 import { PathCalls } from './path-calls.js';
 
-/**
- * How many reads may be parked at once. Further reads get EAGAIN. libfuse ends a thread if more
- * than ten are idle, and fuse-native never frees the memory that it keeps for a thread. So fewer
- * reads than that may wake together.
- */
-export const MOST_PARKED = 8;
-/** The most bytes that one READ of the kernel asks for. */
-const MOST_DATA = 128 * 1024;
-
-/** How long the kernel may take to send INIT. */
-const BEGIN_TIMEOUT_MS = 5000;
 /** How often the driver looks for changes that fuse-native does not report. */
 const LOOK_EVERY_MS = 200;
 /** How long the driver waits for the last replies to reach their callers. */
@@ -51,49 +43,15 @@ const LINGER_MS = 2000;
 
 /** A warning that the log gets at each mount. */
 const LIMITS =
-  'fuse-native: process directories go by PID only (mkdir <pid>[.label]) and are private until chmod; no poll, no inotify by the daemon; ' +
-  `at most ${MOST_PARKED} blocked reads; docs/drivers.md has the rest`;
-
-/** A parked read, and the call that it answers. */
-interface Parked extends ParkedRead {
-  readonly asked: AskedRead;
-}
-
-/** Copies the bytes of a read into a buffer. */
-class BufferSink implements Sink {
-  room = 0;
-  length = 0;
-  #to: Uint8Array = new Uint8Array(0);
-
-  /**
-   * Begins a read.
-   * @param to the buffer
-   * @param room the most bytes that the reader takes
-   */
-  begin(to: Uint8Array, room: number): this {
-    this.#to = to;
-    this.room = room;
-    this.length = 0;
-    return this;
-  }
-
-  put(bytes: Uint8Array, start: number, length: number): void {
-    this.#to.set(bytes.subarray(start, start + length), this.length);
-    this.length += length;
-    this.room -= length;
-  }
-}
+  'fuse-native: mkdir takes only <pid> and <pid>.<label>; process directories are private until chmod; no poll; no inotify events by the daemon; ' +
+  `at most ${MOST_PARKED} blocked reads (docs/drivers.md lists all limits)`;
 
 /** The driver `fuse-native`. */
-export class FuseNative implements Driver, ReplyPort, SessionEnds {
+export class FuseNative implements Driver, SessionEnds {
   readonly calls: PathCalls;
+  readonly files: OpenFiles;
   readonly #sink = new BufferSink();
-  /** The bytes of one answer to several parked reads. */
-  readonly #answer = new BufferSink();
-  readonly #answerBytes = new Uint8Array(MOST_DATA);
-  /** The parked reads, by slot. */
-  readonly #parked = new Map<number, Parked>();
-  #nextSlot = 0;
+  readonly #reads: BlockedReads;
   #ending = false;
   #session: LibfuseSession | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
@@ -101,10 +59,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   /** The descriptor of libfuse's /dev/fuse, which is open as long as libfuse serves. */
   #descriptor = -1;
   #looking: NodeJS.Timeout | null = null;
-  /** The threads that waited for a lock at the last look. */
-  #waiters = new Set<number>();
-  /** The thread of libfuse that waits for the end of the others. */
-  #idle: ReadonlySet<number> = new Set();
+  #locks: LockWatch | null = null;
   #interrupts: ReadableWatch | null = null;
   #isSettling = false;
 
@@ -115,10 +70,12 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     private readonly trace: Trace,
     private readonly noteRequest: () => void,
   ) {
-    this.calls = new PathCalls(tree);
-    tree.report(() => [['PARKED', this.#parked.size]]);
+    this.files = new OpenFiles(tree);
+    this.calls = new PathCalls(tree, this.files);
+    this.#reads = new BlockedReads(tree.ledger);
+    tree.report(() => [['PARKED', this.#reads.size]]);
     // Not at once: a publisher gets its reply before readers are woken
-    tree.attach(this, () => this.#settleSoon());
+    tree.attach(this.#reads, () => this.#settleSoon());
   }
 
   /**
@@ -146,11 +103,11 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
       await inTime(session.begin(), path);
     } catch (error) {
       if (error instanceof UserError) throw error;
-      throw new UserError(`${path}: libfuse could not mount (${MOUNT_HINTS.EPERM})`, true);
+      throw new UserError(`${path}: libfuse can't mount here (${MOUNT_HINTS.EPERM})`, true);
     }
     this.#connection = connectionAt(path);
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
-    this.#idle = new Set(stackWaiters());
+    this.#locks = new LockWatch();
     this.#looking = setInterval(() => this.#look(onEnd), LOOK_EVERY_MS);
     this.logger.warn(LIMITS);
   }
@@ -171,7 +128,7 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     // The event loop lives until the last replies are out: libfuse ends once all files are closed.
     const end = Date.now() + LINGER_MS;
     const lingering = setInterval(() => {
-      if (this.#isServed() && Date.now() < end) return;
+      if (isConnection(this.#descriptor) && Date.now() < end) return;
       clearInterval(lingering);
       session.letGo();
     }, 1);
@@ -202,111 +159,22 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
   read(asked: AskedRead): number | undefined {
     const { bytes } = asked;
     const sink = this.#sink.begin(bytes, bytes.length);
-    const handle = this.calls.read(asked.fh, asked.offset, sink);
+    const handle = this.files.read(asked.fh, asked.offset, sink);
     if (handle === undefined || this.#ending) return sink.length;
-    this.#park(handle, asked);
+    this.#reads.park(handle, asked);
     return undefined;
   }
-
-  #park(handle: Handle, asked: AskedRead): void {
-    // fuse-native does not pass the reader on, so the read is charged to the open file's account.
-    const { account } = handle;
-    if (
-      this.#parked.size >= MOST_PARKED ||
-      (account !== null && !account.tryChargeItem('reads', 1))
-    ) {
-      this.tree.ledger.countRefusal('reads');
-      throw new FsError(
-        Errno.EAGAIN,
-        `${MOST_PARKED} reads wait already, or too many of this user`,
-      );
-    }
-    const slot = this.#nextSlot++;
-    const read = { slot, handle, size: asked.bytes.length, asked };
-    handle.park(read);
-    this.#parked.set(slot, read);
-  }
-
-  // ---- ReplyPort
-
-  /**
-   * Begins an answer to parked reads.
-   * @param size the most bytes that each of them takes
-   */
-  begin(size: number): Sink {
-    return this.#answer.begin(this.#answerBytes, Math.min(size, MOST_DATA));
-  }
-
-  /** Answers each of `reads` with a copy of the bytes in the sink. */
-  answer(reads: readonly ParkedRead[]): void {
-    const { length } = this.#answer;
-    const bytes = this.#answerBytes.subarray(0, length);
-    for (const { slot } of reads) {
-      const { asked } = this.#free(slot);
-      asked.bytes.set(bytes);
-      asked.done(length);
-    }
-  }
-
-  /** Does nothing: each answer goes at once. */
-  cork(): void {}
-  /** Does nothing: each answer has gone already. */
-  uncork(): void {}
-
-  /**
-   * Ends a parked read with an error.
-   * @param errno positive, as in errno(3)
-   */
-  fail({ slot }: ParkedRead, errno: number): void {
-    this.#free(slot).asked.done(-errno);
-  }
-
-  /** Takes a read out of the table, and refunds its charge. */
-  #free(slot: number): Parked {
-    const read = this.#parked.get(slot)!;
-    this.#parked.delete(slot);
-    read.handle.account?.refundItem('reads');
-    return read;
-  }
-
-  /** Does nothing: fuse-native has no poll, though libfuse has. */
-  wake(): void {}
 
   // ---- changes that fuse-native does not report
 
   /** Checks whether libfuse still serves, and whether a parked read blocks another call. */
   #look(onEnd: () => void): void {
-    if (!this.#isServed()) {
+    if (!isConnection(this.#descriptor)) {
       if (this.#looking !== null) clearInterval(this.#looking);
       detachOrTell(this.#connection, this.logger); // an aborted connection is still mounted
       onEnd();
-    } else this.#endStuck();
-  }
-
-  /**
-   * Returns whether libfuse still serves. It closes its descriptor, and reports nothing, once all
-   * files are closed after an unmount or once the connection is aborted.
-   */
-  #isServed(): boolean {
-    return this.#descriptor >= 0 && linkOf(this.#descriptor) === '/dev/fuse';
-  }
-
-  /**
-   * Ends parked reads with EINTR if they block another call. A read holds libfuse's lock on its
-   * path as long as it waits. A rmdir(2) of its directory waits for that lock and can't be killed,
-   * and later calls wait too. libfuse does not report this to fuse-native. But if a thread waits
-   * for a lock at two looks in a row, it is stuck. The driver then ends the reads in process
-   * directories, which can be removed. Only if there are none, it ends all others.
-   */
-  #endStuck(): void {
-    if (this.#parked.size === 0) return this.#waiters.clear();
-    const waiters = stackWaiters().filter((thread) => !this.#idle.has(thread));
-    const isStuck = waiters.some((thread) => this.#waiters.has(thread));
-    this.#waiters = new Set(waiters);
-    if (!isStuck) return;
-    const reads = [...this.#parked.values()];
-    const mortal = reads.filter(({ handle }) => handle.node.lifetime !== FOREVER);
-    for (const read of mortal.length > 0 ? mortal : reads) interruptRead(this, read);
+    } else if (this.#reads.size === 0) this.#locks?.clear();
+    else if (this.#locks?.look() === true) this.#reads.endBlocking();
   }
 
   /**
@@ -319,66 +187,19 @@ export class FuseNative implements Driver, ReplyPort, SessionEnds {
     const addresses = new BigUint64Array(bytes.buffer);
     this.#interrupts = new ReadableWatch(fd, () => {
       const count = readSync(fd, bytes, 0, bytes.length, null) / BigUint64Array.BYTES_PER_ELEMENT;
-      for (let i = 0; i < count; i++) this.#interruptAt(Number(addresses[i]));
+      for (let i = 0; i < count; i++) this.#reads.interruptAt(Number(addresses[i]));
     });
-  }
-
-  /**
-   * Ends the read of an interrupted thread.
-   * @param address an address in the memory of the thread; 0 if this machine can't tell, which ends
-   *   all parked reads
-   */
-  #interruptAt(address: number): void {
-    for (const read of this.#parked.values()) {
-      const { thread } = read.asked;
-      const start = addressOf(thread);
-      if (address === 0 || (address >= start && address < start + thread.length))
-        interruptRead(this, read);
-    }
-  }
-}
-
-/**
- * Makes sure that /dev/fuse can be opened. Without it, libfuse prints the reason, but reports no
- * error that the driver could catch.
- * @throws UserError
- */
-function refuseWithoutFuse(): void {
-  try {
-    closeSync(openFuse());
-  } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, '/dev/fuse', OPEN_HINTS);
-    throw error;
-  }
-}
-
-/** Returns the daemon's descriptors of /dev/fuse. */
-function connections(): number[] {
-  return readdirSync('/proc/self/fd')
-    .map(Number)
-    .filter((fd) => linkOf(fd) === '/dev/fuse');
-}
-
-/** Returns the target of /proc/self/fd/<fd>, or undefined if the descriptor is not open. */
-function linkOf(fd: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return undefined;
   }
 }
 
 /**
  * Waits for `begun`.
- * @throws UserError after BEGIN_TIMEOUT_MS
+ * @throws UserError after INIT_TIMEOUT_MS
  */
 async function inTime(begun: Promise<void>, path: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, failed) => {
-    timer = setTimeout(
-      () => failed(new UserError(`${path}: the kernel did not begin to talk`)),
-      BEGIN_TIMEOUT_MS,
-    );
+    timer = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
   });
   await Promise.race([begun, late]).finally(() => clearTimeout(timer));
 }

@@ -8,8 +8,34 @@ import { readFileSync, readdirSync } from 'node:fs';
 /** How far above the stack pointer the object may lie, in bytes: a few frames of libfuse. */
 const NEAR_BYTES = 16 * 1024;
 
+/**
+ * Tells when a thread is stuck at the lock of a path. A read holds libfuse's lock on its path as
+ * long as it waits. A rmdir(2) of its directory waits for that lock and can't be killed, and later
+ * calls wait too. libfuse does not report this to fuse-native. But a thread that waits for a lock
+ * at two looks in a row is stuck.
+ */
+export class LockWatch {
+  /** The thread of libfuse that waits for the end of the others. */
+  readonly #idle: ReadonlySet<number> = new Set(stackWaiters());
+  /** The threads that waited for a lock at the last look. */
+  #waiters = new Set<number>();
+
+  /** Forgets the last look. */
+  clear(): void {
+    this.#waiters.clear();
+  }
+
+  /** Looks at all threads. Returns whether one waits for a lock that waited at the last look too. */
+  look(): boolean {
+    const waiters = stackWaiters().filter((thread) => !this.#idle.has(thread));
+    const isStuck = waiters.some((thread) => this.#waiters.has(thread));
+    this.#waiters = new Set(waiters);
+    return isStuck;
+  }
+}
+
 /** Returns the ids of the threads that wait for an object on their own stack now. */
-export function stackWaiters(): number[] {
+function stackWaiters(): number[] {
   return readdirSync('/proc/self/task').map(Number).filter(isStackWaiter);
 }
 

@@ -22,7 +22,7 @@ export function connectionAt(path: string): Connection {
 }
 
 /**
- * Tells whether a device number still stands for the same connection. The kernel gives the number
+ * Tells whether a device number still stands for the same connection. The kernel assigns the number
  * of a filesystem that was unmounted to the next one, at once.
  */
 export function isSameConnection({ minor, identity }: Connection): boolean {

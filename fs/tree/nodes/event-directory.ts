@@ -1,52 +1,21 @@
 /** Base class of the directories that are a queue: process directories and `log/`. */
 import type { Event, Timestamp } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
-import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { type End, EndLink, type EndsHost } from './end-link.js';
-import { EventFile, type EventFileHost } from './event-file.js';
-import {
-  type Attributes,
-  Directory,
-  FileType,
-  type Lifetime,
-  type Listing,
-  type Node,
-  type NodeId,
-  ROOT_ID,
-} from './node.js';
-import type { WatchCandidates, WatchedDirectory } from '../inotify-queue.js';
-import type { QuotaLedger } from '../quota.js';
-import type { SpecialFile } from './special-file.js';
-import type { DotFileHost } from './text-file.js';
+import type { Attributes } from './attributes.js';
+import { Directory, type Listing, listDots } from './directory.js';
+import { EventFile, type EventFileHost, closeSomeEarly } from './event-file.js';
+import { listEnds, listEvents, listSpecials } from './event-listing.js';
+import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
+import { inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
+import type { DotFileHost } from './fixed/text-file.js';
+import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
+import { WatchState, type WatchedDirectory } from '../inotify/watch-state.js';
+import type { QuotaLedger } from '../quota/ledger.js';
+import { SpecialFiles } from './special-files.js';
 import type { TreeContext } from '../context.js';
 
-/**
- * Offsets of readdir(3): 0 is the start, 1 is behind `.`, 2 is behind `..`. The offset behind an
- * event is 3 + its position.
- */
-const FIRST_ENTRY_OFFSET = 2;
-const LAST_FIXED_OFFSET = 3;
-/**
- * The offsets of special files begin here: they come after all events that the queue can ever have.
- */
-const FIRST_SPECIAL_OFFSET = 2 ** 50;
-/** The offsets of `head` and `tail` begin here: they come last, if they are listed. */
-const FIRST_LINK_OFFSET = 2 ** 51;
-const ENDS: readonly End[] = ['head', 'tail'];
-
-const FIXED_NAMES = ['head', 'tail', '.stream', '.filter', '.since', '.status'] as const;
-
-/**
- * Maps each fixed name to the difference between its inode number and that of the directory. A
- * fixed name is always there, or while the queue has an event. No event and no file of a user has
- * one. After a FORGET the next lookup makes a new node, and the difference gives it the same inode
- * number.
- */
-const FIXTURES: ReadonlyMap<string, number> = new Map(FIXED_NAMES.map((name, n) => [name, n + 1]));
-
-/** The number of inode numbers that a directory takes: its own, and those of the fixed names. */
-export const EVENT_DIRECTORY_INODES = 1 + FIXTURES.size;
+const NO_ENTRY = 'no event and no special file has that name';
 
 /** A directory whose entries are the events of a queue. */
 export abstract class EventDirectory
@@ -59,10 +28,8 @@ export abstract class EventDirectory
   abstract readonly gid: number;
   /** The nodes of the fixed names that the kernel knows. */
   #fixtures: Map<string, Node> | null = null;
-  /** The special files. They are not events and have no place in the order of the queue. */
-  protected specials: Sequence<SpecialFile> | null = null;
-  /** The memory that the special files are charged besides the price of an entry each, in bytes. */
-  protected specialsHeap = 0;
+  /** Null until a user makes the first one. */
+  #specials: SpecialFiles | null = null;
   /**
    * The files that were opened through this directory and are still open, also those that have left
    * the queue.
@@ -73,19 +40,7 @@ export abstract class EventDirectory
    * process has done so.
    */
   protected listedTo = -1;
-  /**
-   * The watch candidates. Set once a thread that may watch the directory has asked for its
-   * attributes: then delivered events have to be announced.
-   */
-  candidates: WatchCandidates | null = null;
-  /**
-   * The asker: the thread that last asked for the attributes, while it may be about to watch the
-   * directory; else -1. `askedMs` is the time when it asked (performance.now()).
-   */
-  asker = -1;
-  askedMs = 0;
-  /** The number of delivered events that inotify was told of. */
-  noticed = 0;
+  #watch: WatchState | null = null;
 
   /** @param queue the entries that the directory shows */
   constructor(
@@ -97,14 +52,29 @@ export abstract class EventDirectory
     super(id, lifetime);
   }
 
-  /** The ledger that says who holds how much of the mount. */
+  /** The accounts of all users, of all groups and of the mount. */
   get ledger(): QuotaLedger {
     return this.context.ledger;
   }
 
+  /** The FIFOs, sockets and symlinks; null if a user has made none. */
+  get specials(): SpecialFiles | null {
+    return this.#specials;
+  }
+
+  /** What the daemon knows of the watches; null until a thread asks for the attributes. */
+  get watch(): WatchState | null {
+    return this.#watch;
+  }
+
+  /** Returns `watch`, made if it is null. */
+  startWatch(): WatchState {
+    return (this.#watch ??= new WatchState());
+  }
+
   /** Returns the inode number of a fixed name. */
   inodeOf(name: string): number {
-    return this.id + FIXTURES.get(name)!;
+    return inodeOfFixed(this.id, name);
   }
 
   /** When the mode or owner changed last. The mode and owner of the dot files follow them. */
@@ -123,9 +93,9 @@ export abstract class EventDirectory
    * @returns its node, or undefined
    */
   lookup(name: string): Node | undefined {
-    if (FIXTURES.has(name)) return this.#fixture(name);
+    if (isFixedName(name)) return this.#fixture(name);
     const entry = this.queue.entries.get(name);
-    return entry === undefined ? this.specials?.get(name) : this.#fileOf(entry);
+    return entry === undefined ? this.#specials?.get(name) : this.#fileOf(entry);
   }
 
   /**
@@ -176,18 +146,19 @@ export abstract class EventDirectory
    * @returns whether nothing is left
    */
   protected freeSome(most: number): boolean {
-    const { context, queue, specials } = this;
+    const { context, queue } = this;
     for (let left = most; left > 0; left--) {
       const entry = queue.shift();
       if (entry instanceof EventFile) context.disown(entry);
       if (entry !== undefined) continue;
-      const file = specials?.shift();
+      const file = this.#specials?.shift();
       if (file === undefined) {
-        this.specials = null;
-        return this.#closeSomeFiles(left);
+        this.#specials = null;
+        if (this.#openFiles !== null && !closeSomeEarly(this.#openFiles, left)) return false;
+        this.#openFiles = null;
+        return true;
       }
       context.disown(file);
-      this.#refundSpecial(file);
     }
     return false;
   }
@@ -201,42 +172,12 @@ export abstract class EventDirectory
    * set.
    */
   list(offset: number, to: Listing, end = this.listingEnd): void {
-    if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (
-      offset < FIRST_ENTRY_OFFSET &&
-      !to.add(ROOT_ID, FileType.directory, '..', FIRST_ENTRY_OFFSET)
-    )
-      return;
-    const { entries } = this.queue;
-    let position =
-      offset >= FIRST_SPECIAL_OFFSET
-        ? -1
-        : entries.seek(Math.max(0, offset - LAST_FIXED_OFFSET + 1));
-    for (; position >= 0 && position < end; position = entries.seek(position + 1)) {
-      const entry = entries.at(position)!;
-      if (!to.add(entry.event.ino, FileType.regular, entry.name, position + LAST_FIXED_OFFSET))
-        return;
-    }
+    if (!listDots(this.ino, ROOT_ID, offset, to)) return;
+    if (!listEvents(this.queue.entries, offset, to, end)) return;
     this.listedTo = Math.max(this.listedTo, end);
-    if (!this.#listSpecials(offset, to) || !this.context.settings.listsLinks) return;
-    for (let n = Math.max(0, offset - FIRST_LINK_OFFSET); n < ENDS.length; n++) {
-      if (this.atEnd(ENDS[n]) === undefined) return;
-      if (!to.add(this.inodeOf(ENDS[n]), FileType.symlink, ENDS[n], FIRST_LINK_OFFSET + n + 1))
-        return;
-    }
-  }
-
-  /** @returns false if there is no room for all of them */
-  #listSpecials(offset: number, to: Listing): boolean {
-    const { specials } = this;
-    if (specials === null) return true;
-    let position = specials.seek(Math.max(0, offset - FIRST_SPECIAL_OFFSET));
-    for (; position >= 0; position = specials.seek(position + 1)) {
-      const file = specials.at(position)!;
-      if (!to.add(file.ino, file.type, file.name, FIRST_SPECIAL_OFFSET + position + 1))
-        return false;
-    }
-    return true;
+    if (this.#specials !== null && !listSpecials(this.#specials.entries, offset, to)) return;
+    if (this.context.settings.listsLinks && this.queue.entries.size > 0)
+      listEnds(this.id, offset, to);
   }
 
   /** Returns the file of an event in this queue, or undefined. */
@@ -247,7 +188,7 @@ export abstract class EventDirectory
 
   /** Queues the newest event for the notifier, if a process may watch the directory. */
   announceNewest(): void {
-    if (this.candidates !== null || this.asker >= 0)
+    if (this.#watch !== null)
       this.context.inotify.announce(this, this.queue.entries.nextPosition - 1);
   }
 
@@ -256,7 +197,7 @@ export abstract class EventDirectory
     if (this.queue.add(file)) file.position = this.queue.entries.nextPosition - 1;
   }
 
-  /** Whether the name has a meaning here, so that a user's file cannot have it. */
+  /** Whether the name is reserved: a user's file cannot have it. */
   isReserved(name: string): boolean {
     return name === 'head' || name === 'tail';
   }
@@ -269,17 +210,18 @@ export abstract class EventDirectory
   override unlink(name: string): void {
     const entry =
       name === 'head' || name === 'tail' ? this.atEnd(name) : this.queue.entries.get(name);
-    if (entry !== undefined) this.removeEntry(entry.name);
-    else if (this.#unlinkSpecial(name)) this.changed();
-    else if (this.#fixture(name) !== undefined)
-      throw new FsError(Errno.EPERM, `${name} is always there`);
-    else throw new FsError(Errno.ENOENT, 'nothing in the queue has that name');
+    if (entry !== undefined) return this.removeEntry(entry.name);
+    const file = this.#specials?.take(name);
+    if (file === undefined)
+      throw this.#fixture(name) === undefined
+        ? new FsError(Errno.ENOENT, NO_ENTRY)
+        : new FsError(Errno.EPERM, 'a name that the directory always has cannot be removed');
+    file.unlinked();
+    this.changed();
   }
 
   override whyNotFound(name: string): string {
-    return name === 'head' || name === 'tail'
-      ? 'the queue is empty'
-      : 'nothing in the queue has that name';
+    return name === 'head' || name === 'tail' ? 'the queue is empty' : NO_ENTRY;
   }
 
   /**
@@ -289,32 +231,9 @@ export abstract class EventDirectory
    */
   protected abstract removeEntry(name: string): void;
 
-  /** @returns whether there was such a special file */
-  #unlinkSpecial(name: string): boolean {
-    const file = this.takeSpecial(name);
-    file?.unlinked();
-    return file !== undefined;
-  }
-
-  /**
-   * Takes a special file out and refunds it.
-   * @returns the file, or undefined if no special file has that name
-   */
-  protected takeSpecial(name: string): SpecialFile | undefined {
-    const file = this.specials?.delete(name);
-    if (file !== undefined) this.#refundSpecial(file);
-    return file;
-  }
-
-  #refundSpecial({ heap }: SpecialFile): void {
-    this.specialsHeap -= heap;
-    this.queue.quota?.refund(1, 0, heap);
-  }
-
-  /** Puts a special file in. The caller has already charged the account for it. */
-  protected putSpecial(file: SpecialFile): void {
-    (this.specials ??= new Sequence()).push(file.name, file);
-    this.specialsHeap += file.heap;
+  /** Returns the special files, for a file that the caller is about to add. */
+  protected specialsToFill(): SpecialFiles {
+    return (this.#specials ??= new SpecialFiles(this.queue));
   }
 
   /** Runs when a file is opened by its name here. */
@@ -325,23 +244,6 @@ export abstract class EventDirectory
   /** Runs when the last handle of a file is closed, or the file moves to another directory. */
   fileClosed(file: EventFile): void {
     this.#openFiles?.delete(file);
-  }
-
-  /**
-   * Frees events that only open files of this ended directory hold. No process can use them,
-   * because every request for such a file fails with ESTALE.
-   * @param most the most files
-   * @returns whether none is left
-   */
-  #closeSomeFiles(most: number): boolean {
-    let left = most;
-    for (const file of this.#openFiles ?? []) {
-      if (left-- === 0) return false;
-      this.#openFiles!.delete(file);
-      file.closeEarly();
-    }
-    this.#openFiles = null;
-    return true;
   }
 
   /** Runs after the contents have changed. */
@@ -382,19 +284,15 @@ export abstract class EventDirectory
    * Returns an entry for an event: under its own name, or under another if a user has taken that
    * name.
    */
-  protected entryFor(event: Event): Entry {
-    if (this.specials === null && this.queue.surelyTakes(event)) return event;
-    const name = this.queue.freeName(event.name, this.specials);
+  entryFor(event: Event): Entry {
+    if (this.#specials === null && this.queue.surelyTakes(event)) return event;
+    const name = this.queue.entries.freeName(event.name, this.#specials?.entries);
     return name === event.name ? event : new EventFile(this.context.newNodeId(), this, name, event);
   }
 
   attributes(to: Attributes): void {
-    to.ino = this.ino;
-    to.size = 0;
-    to.mode = this.mode;
-    to.nlink = 2;
-    to.uid = this.uid;
-    to.gid = this.gid;
-    to.atime = to.mtime = to.ctime = this.born;
+    to.setFile(this.ino, this.mode, 2);
+    to.setOwner(this.uid, this.gid);
+    to.setTimes(this.born, this.born, this.born);
   }
 }

@@ -4,22 +4,16 @@ import type { Entry } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
-import {
-  APPEND,
-  type AttributeChanges,
-  type Attributes,
-  FileType,
-  Handle,
-  type Lifetime,
-  Node,
-  type NodeId,
-} from './node.js';
+import { type AttributeChanges, type Attributes, FileType } from './attributes.js';
+import { APPEND, Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 
 /** The mode of a delivered event: the directory's user and group may read it. */
 const DELIVERED_MODE = FileType.regular | 0o440;
+
+const DELIVERED = 'a delivered event cannot be changed';
 
 /** The directory that the file of an event is in. */
 export interface EventFileHost {
@@ -78,15 +72,11 @@ export class EventFile extends Node implements Entry {
   attributes(to: Attributes): void {
     const { event } = this;
     const owned = event instanceof WrittenEvent ? event : this.directory;
-    to.ino = event.ino;
-    to.size = event.length;
-    to.mode = this.mode;
-    to.nlink = event.links;
-    to.uid = owned.uid;
-    to.gid = owned.gid;
-    to.atime = event instanceof WrittenEvent ? event.accessed : event.time;
-    to.mtime = event.time;
-    to.ctime = event instanceof WrittenEvent ? event.changed : event.time;
+    const { time } = event;
+    to.setFile(event.ino, this.mode, event.links, event.length);
+    to.setOwner(owned.uid, owned.gid);
+    if (event instanceof WrittenEvent) to.setTimes(event.accessed, time, event.changed);
+    else to.setTimes(time, time, time);
   }
 
   /**
@@ -94,8 +84,7 @@ export class EventFile extends Node implements Entry {
    * @throws FsError EPERM for a delivered event
    */
   override change(changes: AttributeChanges): void {
-    if (!(this.event instanceof WrittenEvent))
-      throw new FsError(Errno.EPERM, 'a delivered event does not change');
+    if (!(this.event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, DELIVERED);
     this.event.change(changes);
   }
 
@@ -107,10 +96,9 @@ export class EventFile extends Node implements Entry {
   open(flags: number, caller: Caller): Handle {
     const { event } = this;
     if (event.links === 0 && event.opens === 0)
-      throw new FsError(Errno.ESTALE, 'the last queue has let the event go');
+      throw new FsError(Errno.ESTALE, 'no queue holds the event any more; open its name again');
     const writes = (flags & O_ACCMODE) !== O_RDONLY;
-    if (writes && !(event instanceof WrittenEvent))
-      throw new FsError(Errno.EPERM, 'a delivered event does not change');
+    if (writes && !(event instanceof WrittenEvent)) throw new FsError(Errno.EPERM, DELIVERED);
     if (writes && (flags & O_TRUNC) !== 0) {
       (event as WrittenEvent).truncate(0);
       this.written(caller);
@@ -177,6 +165,23 @@ export class EventFile extends Node implements Entry {
   }
 }
 
+/**
+ * Releases the events of some open files of an ended directory. No process can use them, because
+ * every request for such a file fails with ESTALE.
+ * @param files the open files; those that are done are removed
+ * @param most the most files
+ * @returns whether none is left
+ */
+export function closeSomeEarly(files: Set<EventFile>, most: number): boolean {
+  let left = most;
+  for (const file of files) {
+    if (left-- === 0) return false;
+    files.delete(file);
+    file.closeEarly();
+  }
+  return true;
+}
+
 /** An open event file. */
 export class EventHandle extends Handle {
   /** @param writes whether the file is open for writing */
@@ -206,7 +211,7 @@ export class EventHandle extends Handle {
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     const { event } = this.node;
     if (!this.writes || !(event instanceof WrittenEvent))
-      throw new FsError(Errno.EBADF, 'it is not open for writing');
+      throw new FsError(Errno.EBADF, 'the file is not open for writing');
     event.write(bytes, start, length, offset === APPEND ? event.length : offset);
     return length;
   }

@@ -6,7 +6,7 @@ import type { Caller } from '../../owners/owners.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
-import { StatusFile } from './text-file.js';
+import { StatusFile } from './fixed/text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
 
@@ -34,12 +34,12 @@ export class LogDirectory extends EventDirectory {
 
   /** @throws FsError EPERM: only the daemon removes entries of the log */
   protected removeEntry(): void {
-    throw new FsError(Errno.EPERM, 'the log forgets by itself');
+    throw new FsError(Errno.EPERM, 'only the daemon removes files from log/');
   }
 
   /** @throws FsError EPERM: only the daemon adds entries to the log */
   override create(_name: string, _mode: number, _flags: number, _caller: Caller): never {
-    throw new FsError(Errno.EPERM, 'only the daemon writes the log');
+    throw new FsError(Errno.EPERM, 'only the daemon adds files to log/');
   }
 
   /** Records nothing: `log/` never ends, so no open file has to be closed early. */

@@ -5,16 +5,9 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import { NAMED_COUNT, NAMED_FIRST } from '../../shared/id-allocator.js';
-import {
-  type Attributes,
-  Directory,
-  FOREVER,
-  FileType,
-  type Listing,
-  type Node,
-  type NodeId,
-  ROOT_ID,
-} from './node.js';
+import { type Attributes, FileType } from './attributes.js';
+import { Directory, type Listing, listDots } from './directory.js';
+import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { parse } from '../filter-charge.js';
 import { StreamFile } from '../streams/streams.js';
 import type { TreeContext } from '../context.js';
@@ -66,7 +59,8 @@ class MatchFile extends StreamFile {
   /** stat(2): the times are those of `match/`, so a FORGET does not change them. */
   override attributes(to: Attributes): void {
     super.attributes(to);
-    to.atime = to.mtime = to.ctime = this.directory.born;
+    const { born } = this.directory;
+    to.setTimes(born, born, born);
   }
 
   /**
@@ -74,7 +68,7 @@ class MatchFile extends StreamFile {
    * @throws FsError EPERM
    */
   override change(): void {
-    throw new FsError(Errno.EPERM, 'its name is all there is to it');
+    throw new FsError(Errno.EPERM, 'the attributes of a file of match/ cannot be changed');
   }
 
   override forgotten(): void {
@@ -132,16 +126,12 @@ export class MatchDirectory extends Directory {
 
   /** Lists `.` and `..` only. */
   list(offset: number, to: Listing): void {
-    if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (offset < 2) to.add(ROOT_ID, FileType.directory, '..', 2);
+    listDots(this.ino, ROOT_ID, offset, to);
   }
 
   attributes(to: Attributes): void {
-    to.ino = this.ino;
-    to.size = 0;
-    to.mode = this.mode;
-    to.nlink = 2;
-    to.uid = to.gid = 0;
-    to.atime = to.mtime = to.ctime = this.born;
+    to.setFile(this.ino, this.mode, 2);
+    to.setOwner(0, 0);
+    to.setTimes(this.born, this.born, this.born);
   }
 }

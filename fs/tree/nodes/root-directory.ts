@@ -1,24 +1,14 @@
 /** The root: the process directories, which processes make with mkdir(2), and the fixed names. */
 import { Sequence } from '../../bus/sequence.js';
-import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller, Owner, Owners } from '../../owners/owners.js';
-import {
-  type AttributeChanges,
-  type Attributes,
-  Directory,
-  FOREVER,
-  FileType,
-  type Listing,
-  type Node,
-  ROOT_ID,
-} from './node.js';
+import { type AttributeChanges, type Attributes, FileType, OwnAttributes } from './attributes.js';
+import { Directory, type Listing, listDots } from './directory.js';
+import { FOREVER, type Node, ROOT_ID } from './node.js';
+import { givesWay, pidOf } from './pid-names.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import type { TreeContext } from '../context.js';
-
-/** Matches `<pid>` and `<pid>.<label>`. The PID is a decimal number without leading zeros. */
-const PID_NAME = /^(0|[1-9][0-9]*)(\.[^]*)?$/;
 
 /** Permissions for the user of a directory only. */
 const OWNER_ONLY = 0o700;
@@ -48,12 +38,7 @@ interface Fixed {
 /** The root of the mount. */
 export class RootDirectory extends Directory implements DirectoryParent {
   /** Any user may make a directory here, and only its user may remove it. */
-  #permissions = 0o1777;
-  #uid = 0;
-  #gid = 0;
-  #accessed: Timestamp = this.born;
-  #modified: Timestamp = this.born;
-  #changed: Timestamp = this.born;
+  readonly #own = new OwnAttributes(0o1777, 0, 0, this.born);
   /** The fixed names, in the order of the listing. */
   readonly #fixed: Fixed[] = [];
   #fixedDirectories = 0;
@@ -84,70 +69,42 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   get mode(): number {
-    return FileType.directory | this.#permissions;
+    return FileType.directory | this.#own.permissions;
   }
 
   /**
    * Finds a process directory or a fixed name.
    * @param name bytes as characters
    * @param caller the process that looks the name up, if the driver knows it
-   * @returns undefined if there is none, or if the directory gives way to the caller (see
-   * `#isUsurped`)
+   * @returns undefined if there is none, or if the directory gives way to the caller
    */
   lookup(name: string, caller?: Caller): Node | undefined {
     const directory = this.directories.get(name);
     if (directory === undefined) return this.#fixedNode(name);
-    return this.#isUsurped(directory, caller) ? undefined : directory;
+    return givesWay(directory, caller, this.owners) ? undefined : directory;
   }
 
   override whyNotFound(name: string): string {
-    const pid = PID_NAME.exec(name)?.[1];
+    const pid = pidOf(name);
     if (this.directories.get(name) !== undefined)
-      return 'a directory of that name gives way to the caller, whose PID it has';
+      return 'the directory of that name is hidden from the caller, whose PID it has';
     if (pid === undefined) return 'no directory has that name';
-    return this.owners.isAlive(Number(pid))
+    return this.owners.isAlive(pid)
       ? `process ${pid} has made no directory of that name`
       : `no process ${pid}`;
   }
 
   /**
-   * Whether a directory gives way to the caller. A live process always gets an empty directory
-   * under its own PID. So a directory gives way if its name has the PID of the process and the
-   * process does not own it. There are two such cases: a sticky directory that a dead process of
-   * that PID has left, and a directory that a user made for the process before it gained rights (by
-   * execve(2) of a set-user-ID program). The process and its descendants (a shell makes its
-   * directory through mkdir(1)) do not see that directory, and their mkdir(2) ends it.
-   *
-   * To find the PID of the caller takes two or three reads of /proc, so the daemon looks only if
-   * the directory may be usurped.
-   */
-  #isUsurped(directory: ProcessDirectory, caller: Caller | undefined): boolean {
-    if (
-      !directory.isOrphaned &&
-      (directory.madeBy === 0 || caller === undefined || caller.uid === directory.madeBy)
-    )
-      return false;
-    const pid = PID_NAME.exec(directory.name)?.[1];
-    if (pid === undefined) return false;
-    const { owners } = this;
-    if (!directory.isOrphaned && owners.effectiveUidOf(directory.owner) === directory.madeBy)
-      return false;
-    // fuse-native does not tell the caller: then any live process of that PID is enough.
-    return caller === undefined
-      ? owners.isAlive(Number(pid))
-      : owners.isSelfOrAncestor(Number(pid), caller);
-  }
-
-  /**
-   * Ends the directory of a usurped name, so that the name is free.
-   * @throws FsError EEXIST if the name is taken and not usurped
+   * Frees a name for the caller: ends the directory of that name if it must yield to the caller
+   * (pid-names.ts).
+   * @throws FsError EEXIST if the directory of that name stays
    */
   #clear(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
     if (directory === undefined && this.#fixedNode(name) === undefined) return;
-    if (directory === undefined || !this.#isUsurped(directory, caller))
-      throw new FsError(Errno.EEXIST, 'the name is taken');
-    this.#end(directory, 'usurped');
+    if (directory === undefined || !givesWay(directory, caller, this.owners))
+      throw new FsError(Errno.EEXIST, 'a file or directory of that name exists');
+    this.#end(directory, 'gaveWay');
   }
 
   /**
@@ -173,13 +130,13 @@ export class RootDirectory extends Directory implements DirectoryParent {
    */
   mkdirForNamed(name: string, mode: number): ProcessDirectory {
     this.#clear(name);
-    const pid = PID_NAME.exec(name)?.[1];
+    const pid = pidOf(name);
     if (pid === undefined)
       throw new FsError(
         Errno.EPERM,
-        `${name}: only <pid> and <pid>.<label>, the caller is not known`,
+        `the name ${name} has no PID; the driver does not know the caller, so use <pid> or <pid>.<label>`,
       );
-    const { owner, uid, gid } = this.owners.anybody(Number(pid));
+    const { owner, uid, gid } = this.owners.anybody(pid);
     try {
       return this.#add(name, mode & OWNER_ONLY, uid, gid, () => owner);
     } catch (error) {
@@ -218,7 +175,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
       this.directories.push(name, directory);
       this.context.deliveries.add(directory);
       this.context.inotify.nameTaken(name);
-      this.#modified = this.#changed = now();
+      this.#own.contentsChanged();
       return directory;
     } catch (error) {
       account.refundAll(price);
@@ -228,10 +185,8 @@ export class RootDirectory extends Directory implements DirectoryParent {
 
   /** Returns the process that the name names, else the caller. */
   #ownerFor(name: string, caller: Caller): Owner {
-    const pid = PID_NAME.exec(name)?.[1];
-    return pid === undefined
-      ? this.owners.ofCaller(caller)
-      : this.owners.named(Number(pid), caller);
+    const pid = pidOf(name);
+    return pid === undefined ? this.owners.ofCaller(caller) : this.owners.named(pid, caller);
   }
 
   /**
@@ -242,11 +197,15 @@ export class RootDirectory extends Directory implements DirectoryParent {
   override rmdir(name: string): void {
     const directory = this.directories.get(name);
     if (directory === undefined) {
-      if (this.#fixedNode(name) !== undefined) throw new FsError(Errno.EPERM, 'it is always there');
+      if (this.#fixedNode(name) !== undefined)
+        throw new FsError(Errno.EPERM, 'a name that the mount always has cannot be removed');
       throw new FsError(Errno.ENOENT, 'no directory has that name');
     }
     if (!directory.removable)
-      throw new FsError(Errno.ENOTEMPTY, 'it holds what a listing has shown, or was never listed');
+      throw new FsError(
+        Errno.ENOTEMPTY,
+        'the directory is not empty: list it and remove its entries first',
+      );
     this.#end(directory, 'rmdir');
   }
 
@@ -261,10 +220,10 @@ export class RootDirectory extends Directory implements DirectoryParent {
    * @param cause rmdir(2), mkdir(2) by a process whose PID is in the name, or the death of the
    * owner, which by then owns nothing
    */
-  #end(directory: ProcessDirectory, cause: 'rmdir' | 'usurped' | 'ownerDied'): void {
+  #end(directory: ProcessDirectory, cause: 'rmdir' | 'gaveWay' | 'ownerDied'): void {
     if (cause !== 'ownerDied') this.owners.release(directory.owner, directory);
     this.directories.delete(directory.name);
-    this.#modified = this.#changed = now();
+    this.#own.contentsChanged();
     directory.end();
     // The kernel tells inotify of an rmdir(2) by itself.
     if (cause !== 'rmdir') this.context.inotify.queueDelete(directory);
@@ -276,12 +235,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
 
   /** readdir(3). Process directories come first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
-    if (offset < 1 && !to.add(this.ino, FileType.directory, '.', 1)) return;
-    if (
-      offset < FIRST_ENTRY_OFFSET &&
-      !to.add(this.ino, FileType.directory, '..', FIRST_ENTRY_OFFSET)
-    )
-      return;
+    if (!listDots(this.ino, this.ino, offset, to)) return;
     const { directories } = this;
     const isNarrow = directories.nextPosition + FIRST_DIRECTORY_OFFSET < NARROW_FIXED_OFFSET;
     const firstFixed = isNarrow ? NARROW_FIXED_OFFSET : WIDE_FIXED_OFFSET;
@@ -311,24 +265,13 @@ export class RootDirectory extends Directory implements DirectoryParent {
 
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */
   override change(changes: AttributeChanges): void {
-    if (changes.mode !== undefined) this.#permissions = changes.mode & 0o7777;
-    this.#uid = changes.uid ?? this.#uid;
-    this.#gid = changes.gid ?? this.#gid;
-    this.#accessed = changes.atime ?? this.#accessed;
-    this.#modified = changes.mtime ?? this.#modified;
-    this.#changed = now();
+    this.#own.change(changes);
   }
 
   /** stat(2): the link count includes the directories in the root. */
   attributes(to: Attributes): void {
-    to.ino = this.ino;
-    to.size = 0;
-    to.mode = this.mode;
-    to.nlink = 2 + this.#fixedDirectories + this.directories.size;
-    to.uid = this.#uid;
-    to.gid = this.#gid;
-    to.atime = this.#accessed;
-    to.mtime = this.#modified;
-    to.ctime = this.#changed;
+    const nlink = 2 + this.#fixedDirectories + this.directories.size;
+    to.setFile(this.ino, this.mode, nlink);
+    this.#own.show(to);
   }
 }

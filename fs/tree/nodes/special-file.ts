@@ -3,45 +3,44 @@
  * does all the work on them. The daemon keeps their names and attributes, and the target of a
  * symlink, which it never follows.
  */
-import { type Timestamp, now } from '../../bus/event.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import {
   type AttributeChanges,
   type Attributes,
   FileType,
-  type Handle,
-  type Lifetime,
-  Node,
-  type NodeId,
+  OwnAttributes,
   PERMISSION_BITS,
-} from './node.js';
+  TYPE_MASK,
+} from './attributes.js';
+import { type Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { specialHeap } from '../prices.js';
 
 /** A FIFO or socket, and the base class of a symlink. */
 export class SpecialFile extends Node {
-  mode: number;
-  uid: number;
-  gid: number;
-  #accessed: Timestamp = this.born;
-  #modified: Timestamp = this.born;
-  #changed: Timestamp = this.born;
+  readonly #type: number;
+  readonly #own: OwnAttributes;
   #links = 1;
 
   /**
    * @param mode type (S_IFIFO, S_IFSOCK or S_IFLNK) and permissions
-   * @param owner the user and group that own the file
+   * @param uid the user that owns the file
+   * @param gid the group that owns the file
    */
   constructor(
     id: NodeId,
     lifetime: Lifetime,
     public name: string,
     mode: number,
-    owner: { readonly uid: number; readonly gid: number },
+    uid: number,
+    gid: number,
   ) {
     super(id, lifetime);
-    this.mode = mode;
-    this.uid = owner.uid;
-    this.gid = owner.gid;
+    this.#type = mode & TYPE_MASK;
+    this.#own = new OwnAttributes(mode & PERMISSION_BITS, uid, gid, this.born);
+  }
+
+  get mode(): number {
+    return this.#type | this.#own.permissions;
   }
 
   /** The memory that the file is charged besides the price of an entry, in bytes. */
@@ -69,7 +68,7 @@ export class SpecialFile extends Node {
   moveTo(name: string, lifetime: Lifetime): void {
     this.name = name;
     this.lifetime = lifetime;
-    this.#changed = now();
+    this.#own.nameChanged();
   }
 
   /**
@@ -78,29 +77,17 @@ export class SpecialFile extends Node {
    */
   unlinked(): void {
     this.#links = 0;
-    this.#changed = now();
+    this.#own.nameChanged();
   }
 
   attributes(to: Attributes): void {
-    to.ino = this.ino;
-    to.size = this.size;
-    to.mode = this.mode;
-    to.nlink = this.#links;
-    to.uid = this.uid;
-    to.gid = this.gid;
-    to.atime = this.#accessed;
-    to.mtime = this.#modified;
-    to.ctime = this.#changed;
+    to.setFile(this.ino, this.mode, this.#links, this.size);
+    this.#own.show(to);
   }
 
   /** chmod(2), chown(2), utimensat(2). */
   override change(changes: AttributeChanges): void {
-    if (changes.mode !== undefined) this.mode = this.type | (changes.mode & PERMISSION_BITS);
-    this.uid = changes.uid ?? this.uid;
-    this.gid = changes.gid ?? this.gid;
-    this.#accessed = changes.atime ?? this.#accessed;
-    this.#modified = changes.mtime ?? this.#modified;
-    this.#changed = now();
+    this.#own.change(changes);
   }
 
   /**
@@ -108,7 +95,7 @@ export class SpecialFile extends Node {
    * @throws FsError ENXIO
    */
   override open(): Handle {
-    throw new FsError(Errno.ENXIO, 'FIFOs and sockets are opened by the kernel alone');
+    throw new FsError(Errno.ENXIO, 'only the kernel opens a FIFO or socket; the daemon cannot');
   }
 }
 
@@ -119,16 +106,18 @@ export class SymlinkFile extends SpecialFile {
 
   /**
    * @param target bytes as characters
-   * @param owner the user and group that own the symlink
+   * @param uid the user that owns the symlink
+   * @param gid the group that owns the symlink
    */
   constructor(
     id: NodeId,
     lifetime: Lifetime,
     name: string,
     target: string,
-    owner: { readonly uid: number; readonly gid: number },
+    uid: number,
+    gid: number,
   ) {
-    super(id, lifetime, name, FileType.symlink | 0o777, owner);
+    super(id, lifetime, name, FileType.symlink | 0o777, uid, gid);
     this.#target = target;
     this.#size = target.length;
   }
@@ -165,7 +154,7 @@ export class SymlinkFile extends SpecialFile {
    */
   override change(changes: AttributeChanges): void {
     if (changes.mode !== undefined)
-      throw new FsError(Errno.EOPNOTSUPP, 'a symlink has no mode of its own');
+      throw new FsError(Errno.EOPNOTSUPP, 'the mode of a symlink cannot be changed');
     super.change(changes);
   }
 
@@ -174,6 +163,6 @@ export class SymlinkFile extends SpecialFile {
    * @throws FsError ELOOP
    */
   override open(): Handle {
-    throw new FsError(Errno.ELOOP, 'it is a symlink');
+    throw new FsError(Errno.ELOOP, 'a symlink cannot be opened; open its target');
   }
 }

@@ -1,14 +1,15 @@
 /** A process directory's `.stream`: a read(2) takes events off the directory's queue. */
-import { type Entry, type Queue, QueueReader } from '../../bus/queue.js';
+import type { Entry, Queue } from '../../bus/queue.js';
+import { QueueReader } from '../../bus/readers/queue-reader.js';
 import type { LogIndex } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
 import { Handle, type ParkedRead, Poll } from '../nodes/node.js';
 import { QUEUE_STREAM_PRICE } from '../prices.js';
-import type { QuotaAccount } from '../quota.js';
+import type { QuotaAccount } from '../quota/account.js';
 import { STREAM_BYTES } from './streams.js';
-import { DotFile, type DotFileHost } from '../nodes/text-file.js';
+import { DotFile, type DotFileHost } from '../nodes/fixed/text-file.js';
 import { Waiters } from './waiters.js';
 
 /** A directory with a queue that a process can read. */

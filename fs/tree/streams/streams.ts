@@ -2,7 +2,8 @@
  * The files `stream` and `match/<filter>`. Each open file reads events independently of the others:
  * it has its own cursor into the log.
  */
-import { FilterGroup, Cursor } from '../../bus/cursor.js';
+import { Cursor } from '../../bus/readers/cursor.js';
+import { FilterGroup } from '../../bus/readers/filter-group.js';
 import type { Event, LogIndex } from '../../bus/event.js';
 import { FilterIndex } from '../../bus/filter-index.js';
 import type { Filter } from '../../uevent/filter/filter.js';
@@ -21,7 +22,8 @@ import {
   Poll,
 } from '../nodes/node.js';
 import { streamPrice } from '../prices.js';
-import type { QuotaLedger, QuotaAccount } from '../quota.js';
+import type { QuotaAccount } from '../quota/account.js';
+import type { QuotaLedger } from '../quota/ledger.js';
 import { RootFile } from '../nodes/root-file.js';
 import { type StatusLine, type StatusLines, subscriberText } from '../../shared/status-lines.js';
 import { Waiters } from './waiters.js';

@@ -16,7 +16,7 @@ void DeviceTransport::queueReply(uint64_t unique, const ReplyBody& body) {
 void DeviceTransport::releaseBodies() {
   if (!isOpen() || replies_.isEmpty()) return;
   uint32_t count = replies_.send(fd());
-  // The listener may close the channel
+  // The listener may close the channel during the loop
   for (uint32_t i = 0; i < count && isOpen(); ++i) {
     if (replies_.error(i) != 0) reject(replies_.unique(i), replies_.error(i));
   }

@@ -15,8 +15,8 @@ static constexpr uint32_t kRequestsPerWakeUp = 128;
 static constexpr uint32_t kTurnsPerWakeUp = 32;
 
 /**
- * The longest time between an event and the wake-up of its readers, in nanoseconds. It exceeds the
- * time for which readers that were woken before occupy the CPUs.
+ * The longest time between an event and the wake-up of its readers, in nanoseconds. Readers that
+ * were woken for the event before are off the CPUs by then.
  */
 static constexpr uint64_t kMaxDeferredNs = 2'000'000;
 

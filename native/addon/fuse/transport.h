@@ -23,7 +23,10 @@ struct ReplyBody {
   size_t bytes() const { return copied.iov_len + slice.iov_len; }
 };
 
-/** A reply as writev(2) takes it. `parts[0]` points to `header`, so a Reply stays where it is. */
+/**
+ * A reply as writev(2) takes it. `parts[0]` points to `header`, so a Reply must not be copied or
+ * moved.
+ */
 struct Reply {
   static constexpr int kParts = 3;
 

@@ -100,7 +100,10 @@ class FuseRing {
     uint32_t queued = 0;
     /** Counts how often entries were added. */
     uint32_t generation = 0;
-    /** How many entries are still idle of those that were idle when entries were added last. */
+    /**
+     * Of the entries that were idle when entries were added last: how many have been idle ever
+     * since.
+     */
     uint32_t oldIdle = 0;
     bool hasEntry = false;
     /** Whether requests may wait in the kernel for a reply on this queue. */

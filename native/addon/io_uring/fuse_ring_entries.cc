@@ -38,7 +38,10 @@ void FuseRing::keepAhead() {
   }
 }
 
-/** Returns private memory whose pages cost nothing until the first write; nullptr without room. */
+/**
+ * Returns private memory whose pages cost nothing until the first write; nullptr if memory is
+ * short.
+ */
 uint8_t* FuseRing::map(size_t bytes) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);

@@ -16,7 +16,8 @@ static Napi::Value openUeventSender(const Napi::CallbackInfo& info) {
   Descriptor sender(
       socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
   if (!sender) throw systemError(env, errno, "socket");
-  // Connected, so that sendmmsg(2) needs no address. The kernel uses only the lowest group's bit.
+  // The socket is connected, so that sendmmsg(2) needs no address. The kernel uses only the lowest
+  // group's bit.
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = uint32_t{1} << (group - 1);

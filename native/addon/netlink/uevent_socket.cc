@@ -130,9 +130,10 @@ void UeventSocket::onPoll(void* owner) {
   uevents->readUpTo(kBatchesPerWakeUp);
 }
 
-void UeventSocket::read(const Napi::CallbackInfo&) {
-  if (isReading_) return;  // called from onBatch: the loop goes on after onBatch
-  readUpTo(UINT32_MAX);
+Napi::Value UeventSocket::readBatch(const Napi::CallbackInfo& info) {
+  // Called from onBatch: the loop goes on after onBatch
+  if (!isReading_ && socket_) readUpTo(kBatchesPerWakeUp);
+  return Napi::Boolean::New(info.Env(), !isReading_ && (!socket_ || !hasMore()));
 }
 
 /**
@@ -142,7 +143,7 @@ void UeventSocket::read(const Napi::CallbackInfo&) {
  * messages. The kernel queues no more until the queue is empty (net/netlink/af_netlink.c,
  * netlink_overrun and netlink_rcv_wake). So all queued messages are older than the loss, and the
  * batch that empties the queue reports it. That batch may include a message that came after the
- * queue was empty and before recvmmsg(2) found it so: only its SEQNUM shows that the loss came
+ * queue was empty and before recvmmsg(2) found it empty: only its SEQNUM shows that the loss came
  * first.
  */
 void UeventSocket::readUpTo(uint32_t max) {
@@ -226,7 +227,7 @@ void exportUeventSocket(Napi::Env env, Napi::Object exports) {
                   {
                       Socket::InstanceAccessor<&Socket::receiveBufferBytes>("receiveBufferBytes"),
                       Socket::InstanceMethod<&Socket::start>("start"),
-                      Socket::InstanceMethod<&Socket::read>("read"),
+                      Socket::InstanceMethod<&Socket::readBatch>("readBatch"),
                       Socket::InstanceMethod<&Socket::close>("close"),
                   }));
 }

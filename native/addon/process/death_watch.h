@@ -29,16 +29,19 @@ class DeathWatch : public Napi::ObjectWrap<DeathWatch> {
   /** Reports all processes that have died. Returns how many there were. */
   uint32_t drainBy(Call& call);
   /**
-   * Drains before a request is handled or a reader is answered. Mostly no process has died. With
-   * io_uring(7) that costs no system call: the kernel sets a word in memory before another process
-   * can see the death (`mayHaveDied`).
+   * Drains the deaths before a request is handled or a reader is answered. Mostly no process has
+   * died. With io_uring(7) the check then costs no system call: the kernel sets a word in memory
+   * before another process can see the death (`mayHaveDied`).
    */
   void drainBefore(Call& call) {
     if (mayHaveDied()) drainBy(call);
     else ++drains_[DrainWord::drains];
   }
 
-  /** Returns the DeathWatch of a JavaScript value; throws a TypeError if it is another value. */
+  /**
+   * Returns the DeathWatch that a JavaScript value wraps; throws a TypeError if it is another
+   * value.
+   */
   static DeathWatch* from(Napi::Value value);
 
  private:

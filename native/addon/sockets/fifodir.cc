@@ -67,7 +67,7 @@ static int notifyAll(int directory, const std::string& bytes, uint32_t max, uint
   uint32_t seen = 0;
   for (const dirent* entry; listed < kMaxListed && (entry = readdir(listing)) != nullptr;
        ++listed) {
-    // A dot marks an unfinished FIFO: s6 renames it once its reader has opened it
+    // A dot marks an unfinished FIFO: s6 renames the FIFO after a reader has opened it
     if (entry->d_name[0] == '.') continue;
     if (entry->d_type != DT_FIFO && entry->d_type != DT_UNKNOWN) continue;
     if (seen++ < max) notify(directory, entry->d_name, bytes, counts);

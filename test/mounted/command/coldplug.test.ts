@@ -1,4 +1,6 @@
-/** `eventfs coldplug`: the kernel says `add` again. */
+/**
+ * Tests `eventfs coldplug`: it makes the kernel send `add` again for the devices that are there.
+ */
 import * as assert from 'uvu/assert';
 import { readFileSync, realpathSync } from 'node:fs';
 import { Reader } from '../../support/clients.js';
@@ -11,17 +13,17 @@ const NULL_DEVICE = '/devices/virtual/mem/null';
 
 const command = mounted('eventfs coldplug', ['--source', 'kernel']);
 
-command('has the kernel tell of the devices that match', async () => {
+command('makes the kernel send an event for each device that matches', async () => {
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==mem,ACTION==add`);
   const { code, out, err } = await eventfs(['coldplug', 'SUBSYSTEM==mem, DEVNAME==null|zero']);
-  assert.equal([code, out, err], [0, '', 'eventfs: coldplug: 2 of 2 devices\n']);
+  assert.equal([code, out, err], [0, '', 'eventfs: coldplug: triggered 2 of 2 devices\n']);
   const records = await reader.has(2, 20_000);
   for (const name of ['null', 'zero'])
     assert.ok(records.some((record) => record.startsWith(`add@/devices/virtual/mem/${name}\n`)));
   await reader.kill();
 });
 
-command('marks what it has asked for by a UUID and arguments', async () => {
+command('puts its UUID and its arguments into the events that it causes', async () => {
   const uuid = '8b0f2f0a-7d1c-4d0e-9b52-1c6c5a1f0e77';
   const reader = await Reader.on(`${daemon.path}/match/SYNTH_UUID==${uuid}`);
   const { code } = await eventfs([
@@ -44,7 +46,7 @@ command('marks what it has asked for by a UUID and arguments', async () => {
   await reader.kill();
 });
 
-command('only prints what it would do by --dry-run: each device once, parents first', async () => {
+command('only prints with --dry-run: each device once, parents before children', async () => {
   const before = readFileSync('/sys/class/mem/null/uevent', 'latin1');
   const { code, out } = await eventfs(['coldplug', '--dry-run']);
   assert.is(code, 0);
@@ -61,14 +63,14 @@ command('only prints what it would do by --dry-run: each device once, parents fi
   assert.is(readFileSync('/sys/class/mem/null/uevent', 'latin1'), before);
 });
 
-command('knows drivers and buses by --subsystems', async () => {
+command('finds drivers and buses with --subsystems', async () => {
   const { out } = await eventfs(['coldplug', '--dry-run', '--subsystems', 'SUBSYSTEM==drivers']);
   assert.match(out, /^\/sys\/bus\/[^/]+\/drivers\/[^/]+$/m);
   assert.is((await eventfs(['coldplug', '--dry-run', 'SUBSYSTEM==drivers'])).out, '');
 });
 
-command('finds the same devices as udevadm does', async () => {
-  // In a chroot udevadm does nothing, unless it is told that it is not in one.
+command('finds the same devices as udevadm trigger', async () => {
+  // udevadm does nothing in a chroot without SYSTEMD_IGNORE_CHROOT.
   const theirs = await run(
     ['udevadm', 'trigger', '--dry-run', '--verbose', '--subsystem-match=mem'],
     { env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' } },
@@ -78,35 +80,38 @@ command('finds the same devices as udevadm does', async () => {
   assert.equal(ours.out.trim().split('\n').sort(), theirs.out.trim().split('\n').sort());
 });
 
-command("says in one line that only root may, and where /sys can't be written", async () => {
-  const nobody = await run([...AS_NOBODY, ...eventfsForOthers(), 'coldplug', 'DEVNAME==null']);
-  assert.equal(
-    [nobody.code, nobody.err],
-    [
-      111,
-      `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may ask the kernel for events)\n`,
-    ],
-  );
-  const { code, err } = await run([
-    'unshare',
-    '--mount',
-    'sh',
-    '-c',
-    'mount -o remount,bind,ro /sys && exec "$@"',
-    'sh',
-    process.execPath,
-    EVENTFS,
-    'coldplug',
-    'DEVNAME==null',
-  ]);
-  assert.is(code, 111);
-  assert.match(
-    err,
-    /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys, or outside of the container\)\n$/i,
-  );
-});
+command(
+  'fails with 111 and one line for a user who is not root, and for a read-only /sys',
+  async () => {
+    const nobody = await run([...AS_NOBODY, ...eventfsForOthers(), 'coldplug', 'DEVNAME==null']);
+    assert.equal(
+      [nobody.code, nobody.err],
+      [
+        111,
+        `eventfs: coldplug: /sys${NULL_DEVICE}/uevent: Permission denied (only root may trigger events: try as root)\n`,
+      ],
+    );
+    const { code, err } = await run([
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      'mount -o remount,bind,ro /sys && exec "$@"',
+      'sh',
+      process.execPath,
+      EVENTFS,
+      'coldplug',
+      'DEVNAME==null',
+    ]);
+    assert.is(code, 111);
+    assert.match(
+      err,
+      /^eventfs: coldplug: \S+: Read-only file system \(try mount -o remount,rw \/sys; in a container try outside of it\)\n$/i,
+    );
+  },
+);
 
-/** Runs it in a mount namespace of its own, once `prepare` has been run there. */
+/** Runs eventfs in a mount namespace of its own, after the shell commands of `prepare`. */
 const prepared = (prepare: string, ...args: readonly string[]): ReturnType<typeof run> =>
   run([
     'unshare',
@@ -120,7 +125,7 @@ const prepared = (prepare: string, ...args: readonly string[]): ReturnType<typeo
     ...args,
   ]);
 
-command('fails where /sys is not mounted, and so does wait --existing', async () => {
+command('fails if /sys is not mounted, as wait --existing does', async () => {
   const hint =
     '/sys: sysfs is not mounted here, so no device can be found (try mount -t sysfs sysfs /sys)\n';
   for (const args of [
@@ -134,12 +139,12 @@ command('fails where /sys is not mounted, and so does wait --existing', async ()
   }
 });
 
-/** Makes a /sys with four devices, `d1` to `d4`, whose files `uevent` are as `files` says. */
+/** Shell commands that mount a /sys of four devices, `d1` to `d4`, with empty files `uevent`. */
 const OWN_SYS =
   'mount -t tmpfs none /sys; mkdir -p /sys/devices /sys/class/c; for d in d1 d2 d3 d4; do mkdir /sys/devices/$d; : > /sys/devices/$d/uevent; ln -s /sys/devices/$d /sys/class/c/$d; done';
 
 command(
-  'goes on when a device is gone or refuses, counts the ones that refuse, and fails for these',
+  'goes on after a device that is gone or refuses, and fails with the number of refusals',
   async () => {
     const written = 'grep -c add /sys/devices/d*/uevent';
     const script = `${OWN_SYS}; mount -t tmpfs -o size=4k none /sys/devices/d2; cd /sys/devices/d2; : > uevent; head -c 4096 /dev/zero > full; set +e; "$@"; echo $?; ${written}`;
@@ -156,8 +161,8 @@ command(
     ]);
     assert.equal(err.toLowerCase().split('\n'), [
       'eventfs: coldplug: /sys/devices/d2: no space left on device',
-      'eventfs: coldplug: 3 of 4 devices',
-      'eventfs: coldplug: 1 devices have refused',
+      'eventfs: coldplug: triggered 3 of 4 devices',
+      'eventfs: coldplug: 1 devices rejected the write (the lines above have the reasons)',
       '',
     ]);
     assert.match(
@@ -168,12 +173,12 @@ command(
       `${OWN_SYS}; rm /sys/devices/d1/uevent; rm -r /sys/devices/d4`,
       'coldplug',
     );
-    assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: 2 of 2 devices\n']);
+    assert.equal([gone.code, gone.err], [0, 'eventfs: coldplug: triggered 2 of 2 devices\n']);
   },
 );
 
-command('takes what the kernel does not understand for a reason to end', async () => {
-  // /proc/self/oom_score_adj: what is no number is EINVAL
+command('ends at the first device if the kernel does not understand the action', async () => {
+  // oom_score_adj(5) refuses a text that is no number with EINVAL.
   const { code, err } = await prepared(
     `${OWN_SYS}; mount --bind /proc/1/oom_score_adj /sys/devices/d1/uevent`,
     'coldplug',
@@ -182,7 +187,7 @@ command('takes what the kernel does not understand for a reason to end', async (
     [code, err.toLowerCase()],
     [
       111,
-      "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel does not understand 'add')\n",
+      "eventfs: coldplug: /sys/devices/d1/uevent: invalid argument (the kernel rejects 'add': check --action and --synth-arg)\n",
     ],
   );
 });
@@ -197,21 +202,24 @@ command('shows its progress on a terminal', async () => {
   assert.match(out, /\d+\/\d+ \/sys\/devices\/virtual\/mem\//);
 });
 
-command('refuses what the kernel would not understand', async () => {
-  for (const args of [
-    ['--action', 'frobnicate'],
-    ['--synth-uuid', 'x'],
-    ['--synth-arg', 'a-b=1'],
-    ['--synth-arg', 'a'],
-  ]) {
-    const { code, err } = await eventfs(['coldplug', ...args]);
-    assert.is(code, 100, args.join(' '));
-    assert.match(err, /^eventfs: option [^\n]* is invalid[^\n]*\n$/);
-  }
-  assert.equal(
-    (await eventfs(['coldplug', '--synth-arg', 'A=1', '--dry-run'])).err,
-    'eventfs: coldplug: --synth-arg needs --synth-uuid\n',
-  );
-});
+command(
+  'refuses an action, a UUID and arguments that the kernel would not understand',
+  async () => {
+    for (const args of [
+      ['--action', 'frobnicate'],
+      ['--synth-uuid', 'x'],
+      ['--synth-arg', 'a-b=1'],
+      ['--synth-arg', 'a'],
+    ]) {
+      const { code, err } = await eventfs(['coldplug', ...args]);
+      assert.is(code, 100, args.join(' '));
+      assert.match(err, /^eventfs: option [^\n]* is invalid[^\n]*\n$/);
+    }
+    assert.equal(
+      (await eventfs(['coldplug', '--synth-arg', 'A=1', '--dry-run'])).err,
+      'eventfs: coldplug: --synth-arg needs --synth-uuid (uuidgen prints one)\n',
+    );
+  },
+);
 
 command.run();

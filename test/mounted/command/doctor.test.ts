@@ -1,4 +1,4 @@
-/** `eventfs doctor`: it finds what we break. */
+/** Tests `eventfs doctor`: each test breaks something that the command must find. */
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import {
@@ -32,7 +32,7 @@ interface Finding {
   readonly mend?: string;
 }
 
-/** What it finds and its exit code, under a command that breaks something first. */
+/** Runs doctor under a command that breaks something first. */
 async function doctor(
   args: readonly string[],
   under: readonly string[] = [],
@@ -52,7 +52,7 @@ async function doctor(
   return { code, find };
 }
 
-/** A shell that runs `commands` in mounts of its own, and then what follows. */
+/** The words of a shell that runs `commands` in a mount namespace, then the command behind them. */
 const inside = (commands: string): string[] => [
   'unshare',
   '--mount',
@@ -64,7 +64,7 @@ const inside = (commands: string): string[] => [
 
 const command = mounted('eventfs doctor');
 
-command('finds nothing to mend on a mount that is well', async () => {
+command('finds nothing to mend on a working mount', async () => {
   const { code, find } = await doctor(['--config', '/nowhere/eventfs.toml']);
   assert.is(code, 0);
   for (const what of [
@@ -72,8 +72,8 @@ command('finds nothing to mend on a mount that is well', async () => {
     /^Linux \d/,
     /\/dev\/fuse can be opened/,
     /\/proc shows/,
-    /can be listened to/,
-    /\/nowhere\/eventfs.toml is not there/,
+    /can receive the kernel's events/,
+    /\/nowhere\/eventfs.toml does not exist/,
     new RegExp(`served by process ${daemon.pid}$`),
     /^requests (come through io_uring|are read from \/dev\/fuse)/,
     /none lags/,
@@ -83,7 +83,7 @@ command('finds nothing to mend on a mount that is well', async () => {
   }
 });
 
-command('prints a line for each, and what to type below what is wrong', async () => {
+command('prints a line for each finding, and the command that mends it below', async () => {
   const { code, out } = await eventfs(['doctor', '--mount', '/nowhere']);
   assert.is(code, 0);
   assert.match(
@@ -93,7 +93,7 @@ command('prints a line for each, and what to type below what is wrong', async ()
   assert.not.match(out, '\x1b');
 });
 
-command('finds a missing and a forbidden /dev/fuse', async () => {
+command('finds a /dev/fuse that is missing or not permitted', async () => {
   const missing = await doctor([], inside('mount -t tmpfs tmpfs /dev; : >/dev/null'));
   assert.equal(
     [missing.code, missing.find(/^\/dev\/fuse: No such file or directory/i).level],
@@ -117,7 +117,7 @@ command('finds a /proc of another namespace', async () => {
   );
 });
 
-command('finds a configuration that is none, by its line', async () => {
+command('finds a broken configuration file, and names the line', async () => {
   const file = join(
     mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')),
     'eventfs.toml',
@@ -126,18 +126,18 @@ command('finds a configuration that is none, by its line', async () => {
   const { code, find } = await doctor(['--config', file]);
   assert.equal([code, find(/eventfs\.toml\b.*\b2\b/).level], [1, 'fail']);
   writeFileSync(file, 'list_links = true\n');
-  assert.is((await doctor(['--config', file])).find(/eventfs.toml can be read/).level, 'ok');
+  assert.is((await doctor(['--config', file])).find(/eventfs.toml is valid/).level, 'ok');
 });
 
 command(
-  'finds a mount whose daemon was killed, is stopped, or that is no eventfs',
+  'finds a mount whose daemon was killed or is stopped, and a mount of another filesystem',
   async () => {
     const other = await startDaemon();
     other.process.kill('SIGSTOP');
     const stuck = await doctor(['--mount', other.path]);
     assert.equal(
       [stuck.code, stuck.find(/does not answer/).mend],
-      [1, `eventfs umount ${other.path}, which aborts it; then mount again`],
+      [1, `eventfs umount ${other.path}, which aborts the mount; then eventfs mount ${other.path}`],
     );
     other.process.kill('SIGCONT');
     await other.kill();
@@ -162,7 +162,7 @@ command('finds mounts on top of each other', async () => {
   );
 });
 
-command('names who does not keep up', async () => {
+command('names the processes that do not keep up', async () => {
   const path = await directory();
   const reader = await Reader.on(`${daemon.path}/stream`);
   reader.process.kill('SIGSTOP');
@@ -199,7 +199,7 @@ command('finds a daemon that is short of descriptors', async () => {
 
 // ---- limits
 
-/** What a user can't type: it needs root. */
+/** Commands that need root. */
 const AS_ROOT =
   /^(modprobe|mknod|chmod|mount|umount|echo|sysctl|ulimit|edit|raise|eventfs (u?mount|coldplug))\b/;
 
@@ -224,7 +224,7 @@ async function findings(mount: string, under: readonly string[] = []): Promise<F
 }
 
 command(
-  'tells each limit that the daemon has run into, and each user what helps him',
+  'lists each limit that refused something, and names to each user a remedy that he may use',
   async () => {
     const file = join(
       mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-')),
@@ -235,7 +235,7 @@ command(
       under: ['prlimit', '--nofile=64'],
     });
     assert.is(
-      (await findings(other.path)).find(({ what }) => what === 'no limit has refused anything')
+      (await findings(other.path)).find(({ what }) => what === 'no limit has refused a request')
         ?.level,
       'ok',
     );
@@ -247,7 +247,7 @@ command(
     other.process.kill('SIGHUP');
     await until(
       () => statusOf(`${other.path}/log`).MOST_DIRECTORIES === '1000',
-      'it was not read again',
+      'the daemon did not read the configuration again',
     );
     await root.run(
       `for i in $(seq 50); do (mkdir ${other.path}/$BASHPID; sleep 100) & done; sleep 2; grep -q REFUSED_DESCRIPTORS ${other.path}/log/.status`,
@@ -296,7 +296,7 @@ command(
 );
 
 command(
-  'tells of reads that could not wait, and of inotify without its notifier',
+  'finds reads that could not wait, and inotify without its notifier',
   async () => {
     const other = await startDaemon(['--source', 'none', '--driver', 'fuse-native']);
     const readers = await Promise.all(
@@ -315,7 +315,7 @@ command(
       const reads = found.find(({ what }) => /^\d+ reads could not wait/.test(what));
       assert.equal(
         [reads?.level, reads?.mend],
-        ['warn', 'block in fewer reads at once; poll(2) waits for many'],
+        ['warn', 'block in fewer reads at once, or wait with poll(2)'],
       );
       assert.is(
         found.find(({ what }) => what.startsWith('inotify: eventfs-notify does not run'))?.level,
@@ -332,13 +332,13 @@ command(
 // ---- warnings
 
 command(
-  'finds events that were lost on the way from the kernel, and why',
+  'finds events that were lost on the way from the kernel, and names the reason',
   async () => {
     const other = await startDaemon(['--source', 'kernel'], undefined, {
       under: ['setpriv', '--bounding-set', '-net_admin'],
     });
     other.process.kill('SIGSTOP');
-    // The kernel grants twice net.core.rmem_max, and counts more than 512 bytes for each.
+    // The kernel grants twice net.core.rmem_max, and charges more than 512 bytes for each event.
     const count = Number(readFileSync('/proc/sys/net/core/rmem_max', 'latin1')) / 256;
     for (let i = 0; i < count; i++) appendFileSync('/sys/class/mem/null/uevent', 'change');
     other.process.kill('SIGCONT');
@@ -353,7 +353,7 @@ command(
       'CAP_NET_ADMIN',
     );
     assert.match(
-      found.find(({ what }) => /^\d+ events of the kernel's were lost in \d+ overruns/.test(what))
+      found.find(({ what }) => /^\d+ events of the kernel were lost in \d+ overruns/.test(what))
         ?.mend ?? '',
       /^eventfs coldplug/,
     );
@@ -380,15 +380,15 @@ const WARNINGS: readonly (readonly [
     'a /sys that is read only',
     inside('mount -o remount,bind,ro /sys'),
     'warn',
-    /^\/sys can't be written by us/,
+    /^\/sys is not writable/,
     /^mount -o remount,rw \/sys$/,
   ],
   [
-    'an addon that is none',
+    'an addon that is no shared library',
     inside(`mount --bind /dev/null ${join(PROJECT, 'build/Release/eventfs.node')}`),
     'fail',
     /^the addon can't be loaded/,
-    /^build it: make all/,
+    /^run make all/,
   ],
   [
     "a /proc that hides other users' processes",
@@ -401,7 +401,7 @@ const WARNINGS: readonly (readonly [
     'a user namespace',
     ['unshare', '--user', '--map-root-user'],
     'ok',
-    /^we are in a user namespace.*EINVAL/,
+    /^this process is in a user namespace.*EINVAL/,
     /hostUsers: true/,
   ],
 ];
@@ -415,13 +415,14 @@ for (const [what, under, level, finding, mend] of WARNINGS) {
 }
 
 command(
-  'names each device manager that runs once, and a daemon in another PID namespace',
+  'names each running device manager once, and a daemon in another PID namespace',
   async () => {
     const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'doctor-'));
     const running = ['mdevd', 'vdevd', 'vdevd'].map((name) => {
       copyFileSync('/bin/sleep', join(folder, `${name}.new`));
       chmodSync(join(folder, `${name}.new`), 0o755);
-      renameSync(join(folder, `${name}.new`), join(folder, name)); // a running one is busy
+      // cp(1) onto a running program is ETXTBSY.
+      renameSync(join(folder, `${name}.new`), join(folder, name));
       return spawn(join(folder, name), ['100']);
     });
     const managers = (await findings(daemon.path)).flatMap(

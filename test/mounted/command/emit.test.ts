@@ -1,4 +1,4 @@
-/** `eventfs emit`, as a user, mdev or udev runs it. */
+/** Tests `eventfs emit`, as a user, mdev or udev runs it. */
 import * as assert from 'uvu/assert';
 import { Reader, publish } from '../../support/clients.js';
 import { execFileSync } from 'node:child_process';
@@ -8,11 +8,11 @@ import { EMIT_HELPER, EVENTFS, PROJECT, run, startDaemon, until } from '../../su
 import { daemon, mounted } from '../../support/mounted.js';
 import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/other-user.js';
 
-/** What `eventfs emit` is where Node runs it, and where its helper is built. */
+/** The two forms of `eventfs emit`: the program in TypeScript, and the helper in C. */
 const FORMS = { node: [process.execPath, EVENTFS, 'emit'], helper: [EMIT_HELPER] };
 let form: readonly string[] = FORMS.node;
 
-/** Runs it; gives what it says, its exit code and the events that it made. */
+/** Runs emit. @returns its standard error, its exit code and the events that it made */
 async function emit(
   args: readonly string[],
   options: { input?: Buffer; env?: NodeJS.ProcessEnv; program?: readonly string[] } = {},
@@ -35,7 +35,7 @@ async function emit(
 
 const command = mounted('eventfs emit');
 
-/** A test of either. */
+/** Adds a test of each form. */
 function both(sentence: string, body: () => Promise<void>): void {
   for (const [name, prefix] of Object.entries(FORMS)) {
     command(`(${name}) ${sentence}`, async () => {
@@ -60,13 +60,13 @@ both('makes an event of its arguments, in their order', async () => {
   ]);
 });
 
-both('writes a line end in a value as \\x0a', async () => {
+both('writes a newline in a value as \\x0a', async () => {
   assert.equal((await emit(['ACTION=add', 'DEVPATH=/x', 'TEXT=two\nlines'])).records, [
     'add@/x\nACTION=add\nDEVPATH=/x\nTEXT=two\\x0alines',
   ]);
 });
 
-both("takes an event from standard input by -, as text or in the kernel's form", async () => {
+both("reads an event from standard input with -, as text or in the kernel's form", async () => {
   for (const input of [
     'add@/x\nACTION=add\n',
     'add@/x\nACTION=add',
@@ -79,66 +79,66 @@ both("takes an event from standard input by -, as text or in the kernel's form",
   assert.equal((await emit(['-'], { input: Buffer.from('add@/x') })).records, ['add@/x']);
 });
 
-both(
-  'takes several events from standard input, each once and whole, however many there are',
-  async () => {
-    for (const lastEnd of ['', '\n', '\n\n', '\n\n\n']) {
-      const { records, err, code } = await emit(['-'], {
-        input: Buffer.from(`add@/x\nN=1\n\n\nadd@/y\nN=2${lastEnd}`),
-      });
-      assert.equal(
-        [err, code, records],
-        ['', 0, ['add@/x\nN=1', 'add@/y\nN=2']],
-        JSON.stringify(lastEnd),
-      );
-    }
-    const all = Array.from(
-      { length: 1500 },
-      (_, n) => `add@/x\nN=${n}\nX=${'y'.repeat(n % 7 === 0 ? 1000 : 33)}`,
-    );
-    const { records, err, code } = await emit(['-'], { input: Buffer.from(all.join('\n\n')) });
+both('publishes several events of standard input, each once and whole', async () => {
+  for (const lastEnd of ['', '\n', '\n\n', '\n\n\n']) {
+    const { records, err, code } = await emit(['-'], {
+      input: Buffer.from(`add@/x\nN=1\n\n\nadd@/y\nN=2${lastEnd}`),
+    });
     assert.equal(
-      [err, code, records.length, records.filter((record, n) => record !== all[n])],
-      ['', 0, 1500, []],
+      [err, code, records],
+      ['', 0, ['add@/x\nN=1', 'add@/y\nN=2']],
+      JSON.stringify(lastEnd),
     );
+  }
+  const all = Array.from(
+    { length: 1500 },
+    (_, n) => `add@/x\nN=${n}\nX=${'y'.repeat(n % 7 === 0 ? 1000 : 33)}`,
+  );
+  const { records, err, code } = await emit(['-'], { input: Buffer.from(all.join('\n\n')) });
+  assert.equal(
+    [err, code, records.length, records.filter((record, n) => record !== all[n])],
+    ['', 0, 1500, []],
+  );
+});
+
+both(
+  'prints how many of several events were published if one is malformed or too large',
+  async () => {
+    const cases: readonly (readonly [string, RegExp])[] = [
+      [
+        'nonsense\n',
+        /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events were published\n$/,
+      ],
+      [
+        'add@/z\nnonsense\n',
+        /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events were published\n$/,
+      ],
+      [
+        `add@/z\nV=${'v'.repeat(70_000)}\n`,
+        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events were published\n$/i,
+      ],
+      [
+        `add@/z\nV=${'v'.repeat(300_000)}\n`,
+        /File too large \(an event has at most 64 KiB\); (\d+) of 4 events were published\n$/i,
+      ],
+    ];
+    const good = ['add@/x\nN=1', 'add@/y\nN=2', 'add@/y\nN=3'];
+    for (const [bad, message] of cases) {
+      for (let at = 0; at <= good.length; at++) {
+        const input = [
+          ...good.slice(0, at).map((text) => `${text}\n`),
+          bad,
+          ...good.slice(at).map((text) => `${text}\n`),
+        ].join('\n');
+        const { records, err, code } = await emit(['-'], { input: Buffer.from(input) });
+        assert.equal([code, records], [111, good.slice(0, at)]);
+        assert.is(Number(message.exec(err)?.[1]), at, err);
+      }
+    }
   },
 );
 
-both('says how many of several events came, where one is none or too large', async () => {
-  const cases: readonly (readonly [string, RegExp])[] = [
-    [
-      'nonsense\n',
-      /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/,
-    ],
-    [
-      'add@/z\nnonsense\n',
-      /Invalid argument \(the event is malformed: [^\n]*\); (\d+) of 4 events came\n$/,
-    ],
-    [
-      `add@/z\nV=${'v'.repeat(70_000)}\n`,
-      /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i,
-    ],
-    [
-      `add@/z\nV=${'v'.repeat(300_000)}\n`,
-      /File too large \(an event has at most 64 KiB\); (\d+) of 4 events came\n$/i,
-    ],
-  ];
-  const good = ['add@/x\nN=1', 'add@/y\nN=2', 'add@/y\nN=3'];
-  for (const [bad, message] of cases) {
-    for (let at = 0; at <= good.length; at++) {
-      const input = [
-        ...good.slice(0, at).map((text) => `${text}\n`),
-        bad,
-        ...good.slice(at).map((text) => `${text}\n`),
-      ].join('\n');
-      const { records, err, code } = await emit(['-'], { input: Buffer.from(input) });
-      assert.equal([code, records], [111, good.slice(0, at)]);
-      assert.is(Number(message.exec(err)?.[1]), at, err);
-    }
-  }
-});
-
-both('refuses an event on standard input that is none, or nothing, or too much', async () => {
+both('refuses a malformed, an empty and a too large standard input', async () => {
   const cases: readonly (readonly [Buffer, number, RegExp])[] = [
     [
       Buffer.from('nonsense\n'),
@@ -146,7 +146,7 @@ both('refuses an event on standard input that is none, or nothing, or too much',
       /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/,
     ],
     [Buffer.from('add@/x\nnonsense\n'), 111, /malformed/],
-    [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty\n$/],
+    [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty \([^\n]*\)\n$/],
     [
       Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`),
       111,
@@ -160,7 +160,7 @@ both('refuses an event on standard input that is none, or nothing, or too much',
   }
 });
 
-both("takes the properties of the environment that are a device's", async () => {
+both("takes a device's properties from the environment, and no other variables", async () => {
   const env = {
     ACTION: 'add',
     DEVPATH: '/x',
@@ -194,7 +194,7 @@ both("takes the properties of the environment that are a device's", async () => 
   ]);
 });
 
-both('passes bytes of the environment unchanged', async () => {
+both('keeps the bytes of the environment unchanged', async () => {
   const script = `export ACTION=add DEVPATH=/x ID_MODEL=$'caf\\xe9 \\xff'; exec "$@"`;
   const { records, code } = await emit(['--environment'], {
     program: ['bash', '-c', script, 'bash', ...form],
@@ -203,14 +203,20 @@ both('passes bytes of the environment unchanged', async () => {
   assert.match(records[0], 'ID_MODEL=caf\xe9 \xff');
 });
 
-both('says in one line what is missing or wrong', async () => {
+both('refuses missing or wrong arguments with one line', async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
     [['ACTION=add'], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
     [['DEVPATH=/x'], /^eventfs: emit: ACTION and DEVPATH are required [^\n]*\n$/],
-    [['ACTION=add', 'DEVPATH=x'], /^eventfs: emit: DEVPATH=x: it begins with \/\n$/],
-    [['ACTION=add', 'DEVPATH=/x', 'nonsense'], /^eventfs: emit: nonsense: not KEY=VALUE\n$/],
-    [['ACTION=add', 'DEVPATH=/x', '=x'], /^eventfs: emit: =x: not KEY=VALUE\n$/],
+    [['ACTION=add', 'DEVPATH=x'], /^eventfs: emit: DEVPATH=x: it must begin with \/\n$/],
+    [
+      ['ACTION=add', 'DEVPATH=/x', 'nonsense'],
+      /^eventfs: emit: nonsense: an argument must be KEY=VALUE, or - alone\n$/,
+    ],
+    [
+      ['ACTION=add', 'DEVPATH=/x', '=x'],
+      /^eventfs: emit: =x: an argument must be KEY=VALUE, or - alone\n$/,
+    ],
   ];
   for (const [args, message] of cases) {
     const { err, code, records } = await emit(args);
@@ -224,7 +230,7 @@ both('says in one line what is missing or wrong', async () => {
   }
 });
 
-both('says who may publish to who may not', async () => {
+both('tells a user without permission who may publish', async () => {
   const { err, code, records } = await emit(['ACTION=add', 'DEVPATH=/x'], {
     program: [
       ...AS_NOBODY,
@@ -234,11 +240,11 @@ both('says who may publish to who may not', async () => {
   assert.equal([code, records], [111, []]);
   assert.is(
     err,
-    `eventfs: emit: ${daemon.path}/publish: Permission denied (publish is for its owner only: try as root, or have root chmod it)\n`,
+    `eventfs: emit: ${daemon.path}/publish: Permission denied (you may not write to publish: try as root, or ask root to chmod it)\n`,
   );
 });
 
-both('takes what vdevd gives its helpers', async () => {
+both("takes the variables of vdevd's helpers", async () => {
   const env = {
     VDEV_ACTION: 'add',
     VDEV_PATH: 'sda',
@@ -257,7 +263,7 @@ both('takes what vdevd gives its helpers', async () => {
   ]);
 });
 
-both('takes line ends in the environment, and a mebibyte of it', async () => {
+both('takes newlines in the environment, and an environment of 1 MiB', async () => {
   const env: NodeJS.ProcessEnv = { ACTION: 'add', DEVPATH: '/x', ID_TEXT: 'two\nlines\n' };
   for (let i = 0; i < 16; i++) env[`NOISE_${i}`] = 'n'.repeat(65_000);
   const { records, code } = await emit([], { env });
@@ -269,8 +275,8 @@ both('takes line ends in the environment, and a mebibyte of it', async () => {
   assert.match(refused.err, /File too large \(an event has at most 64 KiB\)\n$/i);
 });
 
-command('takes the same variables either way', () => {
-  // The helper's header is made of our list.
+command('takes the same variables in both forms', () => {
+  // The helper's header is generated from the list of DEVICE_VARIABLES.
   execFileSync(process.execPath, [join(PROJECT, 'native/emit/generate-header.mjs'), '--check']);
   for (const name of DEVICE_VARIABLES)
     assert.ok(isDeviceVariable(name.endsWith('_') ? `${name}X` : name), name);
@@ -278,7 +284,7 @@ command('takes the same variables either way', () => {
     assert.not.ok(isDeviceVariable(name), name);
 });
 
-command('is the helper by its own name, and Node for --help', async () => {
+command('runs the helper, and Node for --help and for wrong options', async () => {
   const reader = await Reader.on(`${daemon.path}/match/DEVPATH==\\/byname`.replaceAll('\\/', '?'));
   const { code, err } = await run([
     EVENTFS,
@@ -296,7 +302,7 @@ command('is the helper by its own name, and Node for --help', async () => {
 });
 
 command(
-  'gives up on a daemon that does not answer, either way',
+  'gives up on a daemon that does not answer, in both forms',
   async () => {
     const other = await startDaemon();
     other.process.kill('SIGSTOP');
@@ -319,7 +325,7 @@ command(
   120_000,
 );
 
-command('says where nothing is mounted', async () => {
+command('fails if nothing is mounted there', async () => {
   const { err, code } = await run([
     EVENTFS,
     'emit',

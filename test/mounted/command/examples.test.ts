@@ -1,4 +1,4 @@
-/** What stands in examples/: run where it can be, and read by the program that it is for. */
+/** Tests the files of examples/: runs each, or has the program read it that it is made for. */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -21,10 +21,10 @@ const example = (name: string): string => join(PROJECT, 'examples', name);
 const scratch = (): string =>
   mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'examples-'));
 const SHELLS = [['dash'], ['bash'], ['busybox', 'ash']];
-/** Where an administrator would have put it. */
+/** The path of the helper on an administrator's machine. */
 const INSTALLED = '/usr/local/bin/eventfs-emit';
 
-/** An example that consumes, once it has a directory and its stream is open. */
+/** A running example that consumes events from a directory of its own. */
 class Consumer {
   out = '';
   err = '';
@@ -46,7 +46,7 @@ class Consumer {
   async consumes(filter: string, ready: () => boolean): Promise<void> {
     await until(
       () => existsSync(this.directory) && statusOf(this.directory).FILTER === filter && ready(),
-      `it does not consume: ${this.err}`,
+      `the example does not consume: ${this.err}`,
       20_000,
     );
   }
@@ -55,7 +55,7 @@ class Consumer {
     await until(() => this.out === text, `not ${text} but ${this.out}${this.err}`, 20_000);
   }
 
-  /** By SIGKILL, after which nothing of it may be left. */
+  /** Kills it by SIGKILL, and checks that its directory is gone. */
   async kill(): Promise<void> {
     const gone = new Promise((done) => this.process.once('exit', done));
     this.process.kill('SIGKILL');
@@ -66,7 +66,7 @@ class Consumer {
 
 const examples = mounted('example');
 
-examples('publish.sh publishes one event from any shell, whatever its values are', async () => {
+examples('publish.sh publishes one event from each shell, with any values', async () => {
   for (const shell of SHELLS) {
     const reader = await Reader.on(`${daemon.path}/stream`);
     const long = 'x'.repeat(700);
@@ -92,7 +92,7 @@ examples('publish.sh publishes one event from any shell, whatever its values are
 });
 
 examples(
-  'consume.sh prints what comes to its stream, in any shell, and leaves nothing behind',
+  'consume.sh prints the events of its stream in each shell, and leaves no directory',
   async () => {
     for (const shell of SHELLS) {
       const consumer = new Consumer([...shell, example('consume.sh'), 'N==1|3']);
@@ -104,18 +104,18 @@ examples(
   },
 );
 
-examples('consume.sh works on events as files, and takes them off when it has done', async () => {
+examples('consume.sh works on event files, and removes each when it is done', async () => {
   for (const shell of SHELLS) {
     const consumer = new Consumer([...shell, example('consume.sh'), 'N==*'], { inotify: '1' });
     await consumer.consumes('N==*', () => true);
     publish(daemon.path, ...[1, 2, 3].map((n) => eventText(`/d${n}`, { N: n })));
     await consumer.prints('add /d1\nadd /d2\nadd /d3\n');
-    await until(() => statusOf(consumer.directory).PENDING === '0', 'it left events');
+    await until(() => statusOf(consumer.directory).PENDING === '0', 'consume.sh left events');
     await consumer.kill();
   }
 });
 
-examples('consume.py and consume.c print what comes, and leave nothing behind', async () => {
+examples('consume.py and consume.c print the events, and leave no directory', async () => {
   const program = join(scratch(), 'consume');
   execFileSync('cc', ['-Wall', '-Wextra', '-Werror', '-o', program, example('consume.c')]);
   const cases = [
@@ -135,7 +135,7 @@ examples('consume.py and consume.c print what comes, and leave nothing behind', 
   }
 });
 
-examples('mdev.conf has busybox mdev tell of an event', async () => {
+examples('mdev.conf makes busybox mdev publish an event', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const file = join(scratch(), 'mdev.conf');
   writeFileSync(
@@ -145,7 +145,7 @@ examples('mdev.conf has busybox mdev tell of an event', async () => {
       `${EMIT_HELPER} --mount /run/events`,
     ),
   );
-  // /dev and /etc of its own: mdev makes nodes in the one and reads its rules in the other
+  // mdev makes nodes in /dev and reads its rules in /etc: both are private here.
   const script = `mount -t tmpfs tmpfs /run; mkdir /run/events; mount --bind "$1" /run/events; cp "$2" /run/mdev.conf; mount -t tmpfs tmpfs /etc; cp /run/mdev.conf /etc; mount -t tmpfs tmpfs /dev; exec busybox mdev`;
   const env = {
     PATH: process.env.PATH,
@@ -189,14 +189,15 @@ examples('mdevd.conf has the same rules as mdev.conf', () => {
     assert.match(line, /^-?\S+\t+\d+:\d+ [0-7]{3}( \*\/\S+ --environment)?$/);
 });
 
-examples("eventfs.act is an action of vdevd's, and what it runs takes vdevd's variables", () => {
+examples('eventfs.act is an action of vdevd that runs the helper', () => {
   const lines = readFileSync(example('eventfs.act'), 'utf8').trim().split('\n');
   assert.is(lines[0], '[vdev-action]');
   for (const line of lines.slice(1)) assert.match(line, /^(event|OS_\w+|command)=/);
-  assert.ok(lines.includes(`command=${INSTALLED} --environment`)); // emit.test.ts has the variables
+  // emit.test.ts tests the variables.
+  assert.ok(lines.includes(`command=${INSTALLED} --environment`));
 });
 
-examples('99-eventfs.rules has udev run the helper for an event', async () => {
+examples('99-eventfs.rules makes udev run the helper for an event', async () => {
   const script =
     'mount -t tmpfs tmpfs /run; mkdir -p /run/udev/rules.d; cp "$1" /run/udev/rules.d; exec udevadm test --action=add /sys/class/mem/null';
   const { code, out, err } = await run([
@@ -209,7 +210,7 @@ examples('99-eventfs.rules has udev run the helper for an event', async () => {
     example('99-eventfs.rules'),
   ]);
   assert.is(code, 0, err);
-  // udev 252 says run: 'COMMAND', udev 257 has a list of RUN{program} : COMMAND.
+  // udev 252 prints run: 'COMMAND', udev 257 prints a list of RUN{program} : COMMAND.
   const queued = [...(out + err).matchAll(/(?:run: '([^'\n]*)'|RUN\{program\} : ([^\n]*))\n/g)].map(
     ([, older, newer]) => older ?? newer,
   );
@@ -236,7 +237,7 @@ examples(
 );
 
 examples(
-  's6/eventfs is a service that s6 starts, that says when it is ready, and stops',
+  's6/eventfs is a service that s6 starts, that notifies readiness, and that s6 stops',
   async () => {
     const services = scratch();
     const events = mountPoint();
@@ -252,7 +253,7 @@ examples(
     try {
       await until(
         () => existsSync(`${services}/eventfs/supervise/control`),
-        'it is not supervised',
+        's6-supervise does not supervise it',
       );
       const { code } = await run(['s6-svwait', '-U', '-t', '20000', `${services}/eventfs`], {
         timeoutMs: 30_000,
@@ -281,13 +282,13 @@ examples('eventfs.openrc and the other shell files are correct shell', async () 
   }
 });
 
-examples('container/run.sh gives a container events as files, and nothing more', async () => {
+examples('container/run.sh shows a container events as files, and no other devices', async () => {
   const script =
     'mkdir /dev/events/$$ && echo $$ && ls /dev && echo ready && exec cat /dev/events/$$/.stream';
   const container = new Consumer([example('container/run.sh'), 'sh', '-c', script]);
   await until(
     () => container.out.includes('ready') && statusOf(`${daemon.path}/1`).STREAMS === '1',
-    `it does not start: ${container.err}`,
+    `the container does not start: ${container.err}`,
     20_000,
   );
   assert.equal(container.out.split('\n').slice(0, 8), [
@@ -303,7 +304,7 @@ examples('container/run.sh gives a container events as files, and nothing more',
   publish(daemon.path, eventText('/for/all'));
   await until(() => container.out.includes('add@/for/all\n'), 'the event did not come');
   process.kill(Number(statusOf(`${daemon.path}/1`).OWNER), 'SIGKILL');
-  await until(() => !existsSync(`${daemon.path}/1`), 'its directory is left');
+  await until(() => !existsSync(`${daemon.path}/1`), "the container's directory is left");
 });
 
 examples.run();

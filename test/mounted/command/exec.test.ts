@@ -1,4 +1,4 @@
-/** `eventfs exec`: a command with a process directory of its own. */
+/** Tests `eventfs exec`: it runs a command that owns a process directory. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
 import { eventText, publish, spawnClient, statusOf } from '../../support/clients.js';
@@ -19,7 +19,7 @@ const command = mounted('eventfs exec');
 command.after(() => Background.killAll());
 
 command(
-  'becomes the command: its PID, its directory, its exit code, and nothing is left',
+  'becomes the command, which keeps the PID, owns the directory and sets the exit code',
   async () => {
     const child = new Background([
       'exec',
@@ -40,7 +40,7 @@ command(
   },
 );
 
-command('has the events in the directory, and only those of the filter', async () => {
+command('queues only the events of the filter', async () => {
   const child = new Background([
     'exec',
     '--mount',
@@ -55,18 +55,19 @@ command('has the events in the directory, and only those of the filter', async (
   await child.prints(/ready/);
   publish(daemon.path, ...[1, 2, 3, 4].map((n) => eventText('/x', { N: n })));
   await child.prints(/N==1\|3/);
-  assert.is(readdirSync(`${daemon.path}/${child.pid}`).length, 1); // `read` has taken the first
+  // The shell's `read` took the first.
+  assert.is(readdirSync(`${daemon.path}/${child.pid}`).length, 1);
   await child.stop('SIGKILL');
 });
 
 command(
-  'has no event in the directory that came before the filter was there',
+  'drops the events that came before its filter was set',
   async () => {
     const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
     const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
     await until(
       () => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100,
-      'nothing is published',
+      'the publishers do not publish',
     );
     for (let round = 0; round < 6; round++) {
       const { out, code } = await exec(['--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR']);
@@ -77,7 +78,7 @@ command(
   60_000,
 );
 
-command('begins with what is kept, by --since', async () => {
+command('replays kept events with --since', async () => {
   publish(
     daemon.path,
     eventText('/since', { SEQNUM: 7001, S: 0 }),
@@ -97,7 +98,7 @@ command('begins with what is kept, by --since', async () => {
   assert.is(out, '7002\n');
 });
 
-command('calls the directory by a label, and by another name where that is taken', async () => {
+command('names the directory by its label, and adds a number if the name is taken', async () => {
   const { out } = await exec([
     '--label',
     'mine',
@@ -120,7 +121,7 @@ command('calls the directory by a label, and by another name where that is taken
 });
 
 command(
-  'hands on arguments, environment and descriptors as they are, and none of its own',
+  'passes on arguments, environment and descriptors unchanged, and no descriptor of its own',
   async () => {
     const script = `exec 7</etc/passwd; X=$'\\xff' ${process.execPath} ${EVENTFS} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; ls -l /proc/$$/fd' bash $'\\xe9 -x --mount' 9>&1 | cat`;
     const { out, err } = await run(['bash', '-c', script]);
@@ -132,33 +133,41 @@ command(
   },
 );
 
-command('blocks and ignores no signal', async () => {
+command('starts the command with no signal blocked, and ignores no signal', async () => {
   const { out } = await exec(['--', 'grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status']);
-  assert.match(out, /^SigBlk:\t0{16}\nSigIgn:\t0{8}[08]0{7}\n$/); // the 8 is the C library's own signal, and not of our making
+  // The C library ignores the signal of the 8.
+  assert.match(out, /^SigBlk:\t0{16}\nSigIgn:\t0{8}[08]0{7}\n$/);
 });
 
-command("says by 127 and 126 that a command is not there or can't be run", async () => {
-  const cases: readonly (readonly [string, number, string])[] = [
-    ['/nowhere/at-all', 127, 'No such file or directory'],
-    ['no-such-command-at-all', 127, 'No such file or directory'],
-    ['/etc/passwd', 126, 'Permission denied'],
-    ['/', 126, 'Permission denied'],
-  ];
-  for (const [name, expected, why] of cases) {
-    const { code, err } = await exec(['--', name]);
-    assert.equal([code, err], [expected, `eventfs: exec: ${name}: ${why}\n`]);
-  }
-  assert.equal(directories(), []);
-});
+command(
+  'exits with 127 for a missing command, and with 126 for a command that cannot be run',
+  async () => {
+    const cases: readonly (readonly [string, number, string])[] = [
+      ['/nowhere/at-all', 127, 'No such file or directory (check its name and PATH)'],
+      ['no-such-command-at-all', 127, 'No such file or directory (check its name and PATH)'],
+      ['/etc/passwd', 126, 'Permission denied (it must be an executable file)'],
+      ['/', 126, 'Permission denied (it must be an executable file)'],
+    ];
+    for (const [name, expected, why] of cases) {
+      const { code, err } = await exec(['--', name]);
+      assert.equal([code, err], [expected, `eventfs: exec: ${name}: ${why}\n`]);
+    }
+    assert.equal(directories(), []);
+  },
+);
 
-command('refuses what is wrong before anything is made', async () => {
+command('refuses wrong arguments before it makes a directory', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [
       ['--filter', 'A==', '--', 'true'],
       1,
       /^eventfs: exec: bad filter: column 4: expected [^\n]*\n$/,
     ],
-    [['--label', 'a/b', '--', 'true'], 1, /^eventfs: exec: --label a\/b: a name has no \/\n$/],
+    [
+      ['--label', 'a/b', '--', 'true'],
+      1,
+      /^eventfs: exec: --label a\/b: a label can not contain \/\n$/,
+    ],
     [
       ['--since', 'x', '--', 'true'],
       100,
@@ -173,7 +182,7 @@ command('refuses what is wrong before anything is made', async () => {
   }
 });
 
-command('lets anybody have a directory', async () => {
+command('works for a user without privileges', async () => {
   const { out, code } = await run([
     ...AS_NOBODY,
     ...eventfsForOthers(),
@@ -188,7 +197,7 @@ command('lets anybody have a directory', async () => {
   assert.equal([code, out], [0, '65534.700\n']);
 });
 
-command('leaves no Node behind when the command daemonizes', async () => {
+command('leaves no Node process behind a command that daemonizes', async () => {
   const { out } = await exec(['--', 'sh', '-c', 'cat /proc/$$/comm; sleep 0.01 & echo started']);
   assert.is(out, 'sh\nstarted\n');
   await until(() => directories().length === 0, 'the directory is left');

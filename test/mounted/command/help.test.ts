@@ -1,4 +1,4 @@
-/** What the command says of itself, and of what it does not understand. */
+/** Tests the help of the commands, and the messages for wrong command lines. */
 import * as assert from 'uvu/assert';
 import { EVENTFS, run } from '../../support/daemon.js';
 import { eventfsForOthers } from '../../support/other-user.js';
@@ -22,7 +22,7 @@ const COMMANDS = [
 
 const help = suite('eventfs');
 
-help('says what its commands are by --help, -h and help', async () => {
+help('lists its commands with --help, -h and help', async () => {
   for (const args of [['--help'], ['-h'], ['help']]) {
     const { out, err, code } = await eventfs(...args);
     assert.equal([err, code], ['', 0]);
@@ -31,7 +31,7 @@ help('says what its commands are by --help, -h and help', async () => {
 });
 
 help(
-  'says what each command takes, by --help and help COMMAND alike',
+  'prints the same help of a command with --help and with help COMMAND',
   async () => {
     const check = async (command: string): Promise<void> => {
       const { out, err, code } = await eventfs(command, '--help');
@@ -50,19 +50,19 @@ help(
   120_000,
 );
 
-help('says its version', async () => {
+help('prints its version with --version', async () => {
   const { out, code } = await eventfs('--version');
   assert.is(code, 0);
   assert.match(out, /^\d+\.\d+\.\d+\n$/);
 });
 
-help('explains itself on stderr, with 100, when it is given nothing to do', async () => {
+help('prints its usage on standard error and exits with 100 without a command', async () => {
   const { out, err, code } = await eventfs();
   assert.equal([out, code], ['', 100]);
   assert.match(err, /^Usage: eventfs /);
 });
 
-help('refuses what it does not know with one line, a hint and 100', async () => {
+help('refuses unknown commands, options and values with one line, a hint and 100', async () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
     [['bogus'], "unknown command 'bogus'"],
     [['statu'], "unknown command 'statu' (Did you mean status?)"],
@@ -73,11 +73,11 @@ help('refuses what it does not know with one line, a hint and 100', async () => 
     [['status', '--mount'], "option '--mount <dir>' argument missing"],
     [
       ['mount', '--source', 'nowhere', '/tmp'],
-      "option '--source <source>' argument 'nowhere' is invalid. It is kernel, udev or none.",
+      "option '--source <source>' argument 'nowhere' is invalid. Use kernel, udev or none.",
     ],
     [
       ['mount', '--ready-fd', 'x', '/tmp'],
-      "option '--ready-fd <fd>' argument 'x' is invalid. It is a descriptor number, 1 or more.",
+      "option '--ready-fd <fd>' argument 'x' is invalid. Use a descriptor number, 1 or more.",
     ],
     [['umount', '/a', '/b'], "too many arguments for 'umount'. Expected 1 argument but got 2."],
   ];
@@ -87,28 +87,25 @@ help('refuses what it does not know with one line, a hint and 100', async () => 
   }
 });
 
-help(
-  'hands compare over to the program of a clone, and says in one line where there is none',
-  async () => {
-    const { out, code } = await eventfs('compare', '--help');
-    assert.is(code, 0);
-    assert.match(out, /^Usage: eventfs compare \[options\]\n/);
-    for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out'])
-      assert.match(out, new RegExp(`^  ${option} `, 'm'));
-    const wrong = await eventfs('compare', '--full', '--subscribers', 'x');
-    assert.equal([wrong.out, wrong.code], ['', 100]);
-    assert.match(
-      wrong.err,
-      /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/,
-    );
-    const unknown = await eventfs('compare', '--designs', 'bogus');
-    assert.equal([unknown.out, unknown.code], ['', 1]);
-    assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
-    // The copy has only what the product needs.
-    const without = await run([...eventfsForOthers(), 'compare', '--full']);
-    assert.equal([without.out, without.code], ['', 1]);
-    assert.match(without.err, /^eventfs: compare: [^\n]*a clone of the project[^\n]*\n$/);
-  },
-);
+help('runs compare from a clone, and fails with one line without the program', async () => {
+  const { out, code } = await eventfs('compare', '--help');
+  assert.is(code, 0);
+  assert.match(out, /^Usage: eventfs compare \[options\]\n/);
+  for (const option of ['--full', '--designs', '--subscribers', '--bytes', '--out'])
+    assert.match(out, new RegExp(`^  ${option} `, 'm'));
+  const wrong = await eventfs('compare', '--full', '--subscribers', 'x');
+  assert.equal([wrong.out, wrong.code], ['', 100]);
+  assert.match(
+    wrong.err,
+    /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/,
+  );
+  const unknown = await eventfs('compare', '--designs', 'bogus');
+  assert.equal([unknown.out, unknown.code], ['', 1]);
+  assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
+  // The copy holds the product's files only.
+  const without = await run([...eventfsForOthers(), 'compare', '--full']);
+  assert.equal([without.out, without.code], ['', 1]);
+  assert.match(without.err, /^eventfs: compare: [^\n]*a clone of the project[^\n]*\n$/);
+});
 
 help.run();

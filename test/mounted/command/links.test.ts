@@ -1,4 +1,4 @@
-/** Commands of root's in directories that other users control: no symlink there is followed. */
+/** Tests commands of root in directories that other users control: they follow no symlink there. */
 import * as assert from 'uvu/assert';
 import {
   existsSync,
@@ -21,7 +21,7 @@ import { AS_NOBODY } from '../../support/other-user.js';
 
 const SECRET = 'PENDING=666\nDEVPATH=/the/secret\n';
 
-/** A file that only root may read and write. */
+/** Makes a file that only root may read and write. @returns its path */
 function secretFile(): string {
   const path = join(
     mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'links-')),
@@ -32,38 +32,35 @@ function secretFile(): string {
 }
 
 const command = mounted(
-  'a symlink in the way of root',
+  'a symlink of another user',
   configured('sticky = ["global:1777"]\n[queue]\nevents = 8\n'),
 );
 command.after(() => Background.killAll());
 
-command(
-  'can be put under no name that a command opens in a directory of another user',
-  async () => {
-    const secret = secretFile();
-    const hostile = new Shell([...AS_NOBODY, 'bash']);
-    const path = `${daemon.path}/${hostile.pid}`;
-    assert.is((await hostile.run(`mkdir -m 777 ${path}`)).code, 0);
-    for (const name of ['.status', '.stream', '.filter', '.since']) {
-      assert.match((await hostile.run(`ln -s ${secret} ${path}/${name}`)).out, /File exists/);
-      assert.match(
-        (
-          await hostile.run(
-            `ln -s ${secret} ${path}/link; mv -T ${path}/link ${path}/${name}; rm ${path}/link`,
-          )
-        ).out,
-        /not permitted/,
-      );
-      assert.match((await hostile.run(`rm ${path}/${name}`)).out, /not permitted/);
-    }
-    for (const name of [`${hostile.pid}.link`, 'link', `${process.pid}`])
-      assert.match(
-        (await hostile.run(`ln -s ${secret} ${daemon.path}/${name}`)).out,
-        /not permitted/,
-      );
-    await hostile.kill();
-  },
-);
+command('cannot have a name that a command opens in a process directory', async () => {
+  const secret = secretFile();
+  const hostile = new Shell([...AS_NOBODY, 'bash']);
+  const path = `${daemon.path}/${hostile.pid}`;
+  assert.is((await hostile.run(`mkdir -m 777 ${path}`)).code, 0);
+  for (const name of ['.status', '.stream', '.filter', '.since']) {
+    assert.match((await hostile.run(`ln -s ${secret} ${path}/${name}`)).out, /File exists/);
+    assert.match(
+      (
+        await hostile.run(
+          `ln -s ${secret} ${path}/link; mv -T ${path}/link ${path}/${name}; rm ${path}/link`,
+        )
+      ).out,
+      /not permitted/,
+    );
+    assert.match((await hostile.run(`rm ${path}/${name}`)).out, /not permitted/);
+  }
+  for (const name of [`${hostile.pid}.link`, 'link', `${process.pid}`])
+    assert.match(
+      (await hostile.run(`ln -s ${secret} ${daemon.path}/${name}`)).out,
+      /not permitted/,
+    );
+  await hostile.kill();
+});
 
 command('is not followed by status, doctor and settle', async () => {
   const secret = secretFile();
@@ -95,7 +92,7 @@ command('is not followed by status, doctor and settle', async () => {
   execFileSync('rm', [`${daemon.path}/global/link`]);
 });
 
-command('is left alone by run, as a FIFO is, and events go on', async () => {
+command('is ignored by run, as a FIFO is, and run goes on', async () => {
   const secret = secretFile();
   const child = new Background([
     'run',
@@ -110,7 +107,7 @@ command('is left alone by run, as a FIFO is, and events go on', async () => {
   const queue = `${daemon.path}/${child.pid}.run`;
   await until(
     () => existsSync(`${queue}.taken`) && statusOf(queue).STREAMS === '1',
-    'it does not run',
+    'eventfs run did not begin',
     20_000,
   );
   symlinkSync(secret, `${queue}/0`);
@@ -119,7 +116,7 @@ command('is left alone by run, as a FIFO is, and events go on', async () => {
   publish(daemon.path, eventText('/a'), eventText('/b'));
   await until(
     () => child.out.includes('/b\nadd@/b\nACTION=add\n'),
-    `nothing was run: ${child.out}${child.err}`,
+    `run did not start its command: ${child.out}${child.err}`,
     20_000,
   );
   assert.is(child.out, `/a\n${eventText('/a')}/b\n${eventText('/b')}`);
@@ -128,7 +125,7 @@ command('is left alone by run, as a FIFO is, and events go on', async () => {
   child.process.kill('SIGCONT');
   await until(
     () => /^LOST=\d+$/m.test(child.out) && statusOf(`${queue}.taken`).PENDING === '0',
-    `the loss was not told: ${child.out}${child.err}`,
+    `run did not report the loss: ${child.out}${child.err}`,
     20_000,
   );
   assert.equal(readdirSync(queue), ['0', '00']);
@@ -137,7 +134,7 @@ command('is left alone by run, as a FIFO is, and events go on', async () => {
   assert.is(await child.stop(), 0);
 });
 
-command('is not followed by exec, which drops what came before its filter', async () => {
+command('is not followed by exec, which drops the events from before its filter', async () => {
   const secret = secretFile();
   const { out, code } = await eventfs([
     'exec',

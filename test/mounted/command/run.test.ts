@@ -1,4 +1,4 @@
-/** `eventfs run`: a command for each event. */
+/** Tests `eventfs run`: it runs a command for each event. */
 import * as assert from 'uvu/assert';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { daemon, mounted, nothingIsOpen } from '../../support/mounted.js';
 
 const scratch = (): string => mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'run-'));
 
-/** Starts it; resolves once it takes events. */
+/** Starts run, and resolves once it takes events. */
 async function runner(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Background> {
   const child = new Background(['run', '--mount', daemon.path, ...args], env);
   await until(
@@ -23,7 +23,7 @@ async function runner(args: readonly string[], env?: NodeJS.ProcessEnv): Promise
   return child;
 }
 
-/** The events that it has in hand or that wait for it. */
+/** Returns the number of events that run has taken or that wait for it. */
 function held({ pid }: Background): number {
   return ['run', 'run.taken'].reduce(
     (sum, name) => sum + Number(statusOf(`${daemon.path}/${pid}.${name}`).PENDING),
@@ -44,7 +44,7 @@ const command = mounted('eventfs run');
 command.after(() => Background.killAll());
 
 command(
-  'runs the command for each event that matches, with its properties and its text',
+  "runs the command for each event that matches, with the event's properties and text",
   async () => {
     const child = await runner([
       'SUBSYSTEM==block',
@@ -80,7 +80,7 @@ command(
 );
 
 command(
-  'gives nothing of an event to a shell, and no publisher control of the environment',
+  'passes no text of an event to a shell, and no variable that would let a publisher run code',
   async () => {
     const directory = scratch();
     const evil = `; touch ${directory}/evil #$(touch ${directory}/evil)\`touch ${directory}/evil\``;
@@ -106,37 +106,43 @@ command(
   },
 );
 
-command('keeps the order of each DEVPATH, and works on several devices at a time', async () => {
-  const file = `${scratch()}/log`;
-  const child = await runner([
-    '--jobs',
-    '4',
-    '',
-    '--',
-    'sh',
-    '-c',
-    'echo "$DEVPATH begin $EVENT_N" >>"$0"; sleep 0.02; echo "$DEVPATH end $EVENT_N" >>"$0"; echo',
-    file,
-  ]);
-  publish(daemon.path, ...Array.from({ length: 24 }, (_, n) => eventText(`/d${n % 3}`, { N: n })));
-  await done(child, 24);
-  const lines = readFileSync(file, 'utf8').trim().split('\n');
-  for (const device of [0, 1, 2]) {
-    const numbers = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => i * 3 + device);
-    assert.equal(
-      lines.filter((line) => line.startsWith(`/d${device} `)),
-      numbers.flatMap((n) => [`/d${device} begin ${n}`, `/d${device} end ${n}`]),
+command(
+  'keeps the order of the events of a DEVPATH, and works on several devices at a time',
+  async () => {
+    const file = `${scratch()}/log`;
+    const child = await runner([
+      '--jobs',
+      '4',
+      '',
+      '--',
+      'sh',
+      '-c',
+      'echo "$DEVPATH begin $EVENT_N" >>"$0"; sleep 0.02; echo "$DEVPATH end $EVENT_N" >>"$0"; echo',
+      file,
+    ]);
+    publish(
+      daemon.path,
+      ...Array.from({ length: 24 }, (_, n) => eventText(`/d${n % 3}`, { N: n })),
     );
-  }
-  const together = lines.some(
-    (line, i) => line.includes('begin') && lines[i + 1]?.includes('begin'),
-  );
-  assert.ok(together, 'never two at a time');
-  await child.stop();
-});
+    await done(child, 24);
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    for (const device of [0, 1, 2]) {
+      const numbers = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => i * 3 + device);
+      assert.equal(
+        lines.filter((line) => line.startsWith(`/d${device} `)),
+        numbers.flatMap((n) => [`/d${device} begin ${n}`, `/d${device} end ${n}`]),
+      );
+    }
+    const together = lines.some(
+      (line, i) => line.includes('begin') && lines[i + 1]?.includes('begin'),
+    );
+    assert.ok(together, 'the commands never ran side by side');
+    await child.stop();
+  },
+);
 
 command(
-  'works on no device while its parent or child is worked on, with DEVPATH_OLD too',
+  'works on no device while it works on its parent or child, also by DEVPATH_OLD',
   async () => {
     const file = `${scratch()}/log`;
     const child = await runner([
@@ -179,30 +185,33 @@ command(
   },
 );
 
-command('ends by SIGTERM when its commands have ended, and begins no more', async () => {
-  const directory = scratch();
-  const child = await runner([
-    '',
-    '--',
-    'sh',
-    '-c',
-    'echo begun; until [ -e "$0/go" ]; do sleep 0.02; done; echo ended',
-    directory,
-  ]);
-  publish(daemon.path, eventText('/a'), eventText('/b'));
-  await child.prints(/begun/);
-  child.process.kill('SIGTERM');
-  await until(
-    () => statusOf(`${daemon.path}/${child.pid}.run.taken`).PENDING !== '0',
-    'it did not wait for its command',
-  );
-  writeFileSync(`${directory}/go`, '');
-  assert.is(await child.ended, 0);
-  assert.is(child.out, 'begun\nended\n');
-});
+command(
+  'starts no more commands after SIGTERM, and ends when its commands have ended',
+  async () => {
+    const directory = scratch();
+    const child = await runner([
+      '',
+      '--',
+      'sh',
+      '-c',
+      'echo begun; until [ -e "$0/go" ]; do sleep 0.02; done; echo ended',
+      directory,
+    ]);
+    publish(daemon.path, eventText('/a'), eventText('/b'));
+    await child.prints(/begun/);
+    child.process.kill('SIGTERM');
+    await until(
+      () => statusOf(`${daemon.path}/${child.pid}.run.taken`).PENDING !== '0',
+      'run did not wait for its command',
+    );
+    writeFileSync(`${directory}/go`, '');
+    assert.is(await child.ended, 0);
+    assert.is(child.out, 'begun\nended\n');
+  },
+);
 
 command(
-  'ends the whole process group of a command that takes too long, says so, and goes on',
+  'ends the process group of a command that takes too long, reports it, and goes on',
   async () => {
     const child = await runner([
       '--timeout',
@@ -225,13 +234,13 @@ command(
     );
     assert.match(
       child.err,
-      /^eventfs: run: sh for add \/slow \(\S+\): not done after 0.3 s\neventfs: run: sh for add \/slow \(\S+\): ended by SIGTERM\n$/,
+      /^eventfs: run: sh for add \/slow \(\S+\): still running after 0.3 s \(--timeout\): ending it\neventfs: run: sh for add \/slow \(\S+\): ended by SIGTERM\n$/,
     );
     await child.stop();
   },
 );
 
-command('ends by SIGKILL what does not mind SIGTERM', async () => {
+command('kills a command that ignores SIGTERM', async () => {
   const child = await runner([
     '--timeout',
     '0.1',
@@ -246,7 +255,7 @@ command('ends by SIGKILL what does not mind SIGTERM', async () => {
   await child.stop();
 });
 
-command('says which command failed, and goes on', async () => {
+command('reports a command that fails, and goes on', async () => {
   const child = await runner(['', '--', 'sh', '-c', 'echo; exit $EVENT_CODE']);
   publish(daemon.path, eventText('/a', { CODE: 3 }), eventText('/b', { CODE: 0 }));
   await done(child, 2);
@@ -255,7 +264,7 @@ command('says which command failed, and goes on', async () => {
 });
 
 command(
-  'leaves what waits to the filesystem, and runs for the loss too, with the exact number',
+  'leaves waiting events in the mount, and runs the command for a loss with the exact number',
   async () => {
     const directory = scratch();
     const child = await runner([
@@ -273,7 +282,7 @@ command(
     const lost = Number(statusOf(`${daemon.path}/${child.pid}.run`).LOST);
     assert.ok(lost > 0);
     assert.ok(held(child) <= 4096 + 257, String(held(child)));
-    child.process.kill('SIGTERM'); // what is left need not be run through
+    child.process.kill('SIGTERM'); // The rest need not run.
     writeFileSync(`${directory}/go`, '');
     await child.ended;
     const next = await runner(['', '--', 'sh', '-c', 'echo "$ACTION $EVENT_LOST"']);
@@ -288,7 +297,7 @@ command(
 );
 
 command(
-  'adds up: what it has run and what it says is lost is all there was',
+  'accounts for every event: each is run or counted as lost',
   async () => {
     const directory = scratch();
     const file = `${directory}/log`;
@@ -302,7 +311,7 @@ command(
       'until [ -e "$0/go" ]; do sleep 0.02; done; echo "${EVENT_LOST:-one}" >>"$0/log"; echo',
       directory,
     ]);
-    const big = 'x'.repeat(40_000); // 4 MiB are a hundred of these
+    const big = 'x'.repeat(40_000); // 4 MiB hold a hundred of these.
     publish(
       daemon.path,
       ...Array.from({ length: 500 }, (_, n) => eventText('/d', { N: n, KEEP: 1, BIG: big })),
@@ -315,7 +324,7 @@ command(
       );
     await until(
       () => count() >= 500 && held(child) === 0,
-      `it does not add up: ${count()}, ${child.err}`,
+      `the sum is not right: ${count()}, ${child.err}`,
       60_000,
     );
     assert.is(count(), 500);
@@ -326,7 +335,7 @@ command(
 );
 
 command(
-  'takes no more than its directory holds: what it has run and what it says is lost is all there was',
+  'takes no more events than its directory holds, and accounts for every event',
   async () => {
     const config = `${scratch()}/config.toml`;
     for (const events of [1, 3, 8]) {
@@ -360,7 +369,7 @@ command(
         lines().reduce((sum, line) => sum + Number(/^lost (\d+)$/.exec(line)?.[1] ?? 1), 0);
       await until(
         () => told() >= 20 && of('run').PENDING === '0' && of('run.taken').PENDING === '0',
-        `it does not tell of all: ${child.out}${child.err}`,
+        `run does not account for all events: ${child.out}${child.err}`,
         10_000,
       );
       if (events > 1)
@@ -372,15 +381,15 @@ command(
   90_000,
 );
 
-command('begins with what is kept, by --since', async () => {
+command('replays kept events with --since', async () => {
   publish(daemon.path, eventText('/kept', { K: 1 }));
   const child = await runner(['--since', '0', 'K==1', '--', 'sh', '-c', 'echo "$DEVPATH"']);
-  await child.prints(/^\/kept$/m); // and of what is kept no more
+  await child.prints(/^\/kept$/m); // It replays no other.
   assert.match(child.out, /^(\/eventfs\n)?\/kept\n$/);
   await child.stop();
 });
 
-command('ends, with what it runs, when the daemon ends', async () => {
+command('ends with its commands when the daemon ends', async () => {
   const other = await startDaemon();
   const child = new Background(['run', '--mount', other.path, '', '--', 'true']);
   await until(
@@ -393,13 +402,13 @@ command('ends, with what it runs, when the daemon ends', async () => {
   await other.kill();
   await child.ended;
   assert.is((await eventfs(['umount', other.path])).code, 0);
-  assert.match(child.err, /^eventfs: run: the daemon has ended\n$/);
+  assert.match(child.err, /^eventfs: run: the daemon has ended \(try eventfs doctor\)\n$/);
 });
 
-command("refuses a command that is not there or can't be run, before the first event", async () => {
+command('refuses a command that is missing or cannot be run, before the first event', async () => {
   for (const [name, expected, why] of [
-    ['no-such-command-at-all', 127, 'No such file or directory'],
-    ['/etc/passwd', 126, 'Permission denied'],
+    ['no-such-command-at-all', 127, 'No such file or directory (check its name and PATH)'],
+    ['/etc/passwd', 126, 'Permission denied (it must be an executable file)'],
   ] as const) {
     const { code, err } = await eventfs(['run', '--mount', daemon.path, '', '--', name]);
     assert.equal([code, err], [expected, `eventfs: run: ${name}: ${why}\n`]);

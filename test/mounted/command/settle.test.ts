@@ -1,4 +1,4 @@
-/** `eventfs settle`: until everybody has done with the events that are there now. */
+/** Tests `eventfs settle`: it waits until the events from before its start are read. */
 import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
 import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
@@ -13,45 +13,56 @@ const settle = (seconds: string): ReturnType<typeof eventfs> =>
 const command = mounted('eventfs settle', ['--source', 'none', '--sticky', 'global:1777']);
 command.after(() => Background.killAll());
 
-command('ends at once when no queue holds anything', async () => {
+command('ends at once if all queues are empty', async () => {
   await directory();
   const { code, out, err } = await settle('60');
   assert.equal([code, out, err], [0, '', '']);
 });
 
-command('names who lags, and how far, when the time is up', async () => {
+command('names the processes that lag and their number of events at its time-out', async () => {
   const path = await directory();
   publish(daemon.path, eventText('/a'), eventText('/b'));
   const { code, err } = await settle('0.2');
-  const others = err.split(': 2, ').length; // the directory of the test before has them too
+  const others = err.split(': 2, ').length; // The directory of the test before has both events too.
   assert.is(others, 2);
   assert.is(code, 1);
   assert.match(
     err,
     new RegExp(
-      `^eventfs: settle: after 0.2 s events of before the call wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`,
+      `^eventfs: settle: after 0.2 s, events from before the call still wait for [^\\n]*bash \\(pid ${shell.pid}\\), ${path.split('/').pop()}: 2\\n$`,
     ),
   );
   await shell.run(`rm -r ${daemon.path}/${shell.pid}.*`);
 });
 
-command('ends once the events of before it are done with, whatever comes after', async () => {
-  const path = await directory();
-  publish(daemon.path, eventText('/old'));
-  const waiting = new Background(['settle', '--mount', daemon.path, '--timeout', '60']);
-  await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
-  publish(daemon.path, eventText('/new'), eventText('/new'));
-  await until(() => statusOf(path).PENDING === '3', 'the events did not come');
-  assert.is(waiting.process.exitCode, null);
-  await shell.run(`rm ${path}/head`);
-  assert.equal([await waiting.ended, waiting.err], [0, '']);
-  assert.is(statusOf(path).PENDING, '2');
-  await shell.run(`rm -r ${path}`);
-});
+command(
+  'ends once the events from before its start are read, and ignores later events',
+  async () => {
+    const path = await directory();
+    publish(daemon.path, eventText('/old'));
+    const waiting = new Background(['settle', '--mount', daemon.path, '--timeout', '60']);
+    await until(
+      () => existsSync(`${daemon.path}/${waiting.pid}.settle`),
+      'it does not wait',
+      20_000,
+    );
+    publish(daemon.path, eventText('/new'), eventText('/new'));
+    await until(() => statusOf(path).PENDING === '3', 'the events did not come');
+    assert.is(waiting.process.exitCode, null);
+    await shell.run(`rm ${path}/head`);
+    assert.equal([await waiting.ended, waiting.err], [0, '']);
+    assert.is(statusOf(path).PENDING, '2');
+    await shell.run(`rm -r ${path}`);
+  },
+);
 
-command('ends when who lags dies', async () => {
+command('ends when the owner of the last waiting queue dies', async () => {
   const owner = new Background(['exec', '--mount', daemon.path, '--', 'sleep', '1000']);
-  await until(() => existsSync(`${daemon.path}/${owner.pid}`), 'it has no directory', 20_000);
+  await until(
+    () => existsSync(`${daemon.path}/${owner.pid}`),
+    'the owner has no directory',
+    20_000,
+  );
   publish(daemon.path, eventText('/x'));
   const waiting = new Background(['settle', '--mount', daemon.path]);
   await until(() => existsSync(`${daemon.path}/${waiting.pid}.settle`), 'it does not wait', 20_000);
@@ -59,7 +70,7 @@ command('ends when who lags dies', async () => {
   assert.is(await waiting.ended, 0);
 });
 
-command('waits for what eventfs run has in hand', async () => {
+command('waits for the events that eventfs run has taken', async () => {
   const runner = new Background(
     [
       'run',
@@ -92,7 +103,7 @@ command('waits for what eventfs run has in hand', async () => {
   await runner.stop();
 });
 
-command('does not wait for sticky directories, in which nobody lags', async () => {
+command('does not wait for sticky directories, which have no owner', async () => {
   publish(daemon.path, eventText('/x'));
   assert.is(statusOf(`${daemon.path}/global`).PENDING !== '0', true);
   assert.is((await settle('60')).code, 0);
@@ -121,7 +132,7 @@ command('does not name a stopped stream for which only newer events wait', async
   publish(daemon.path, ...Array.from({ length: 5 }, () => eventText('/newer')));
   await until(
     () => /pending=[1-5] /.test(statusOf(`${daemon.path}/log`).STREAM_0),
-    'nothing waits for the stream',
+    'no event waits for the stream',
   );
   await shell.run(`rm -r ${blocker}`);
   assert.equal([await waiting.ended, waiting.err], [0, '']);
@@ -140,7 +151,7 @@ command('waits for a directory whose name is not UTF-8', async () => {
   assert.is((await settle('60')).code, 0);
 });
 
-command('works where /sys is not mounted', async () => {
+command('works without /sys', async () => {
   const other = await startDaemon(['--source', 'kernel']);
   const inside = (timeout: string): ReturnType<typeof run> =>
     run([
@@ -164,13 +175,13 @@ command('works where /sys is not mounted', async () => {
   assert.match(
     (await inside('.2')).err,
     new RegExp(
-      `^eventfs: settle: after 0.2 s events of before the call wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`,
+      `^eventfs: settle: after 0.2 s, events from before the call still wait for bash \\(pid ${shell.pid}\\), ${shell.pid}: \\d+\\n$`,
     ),
   );
   await other.stop();
 });
 
-command('tells others that somebody lags, though not who', async () => {
+command('tells other users that a process lags, but not which', async () => {
   await shell.run(`mkdir -m 700 ${daemon.path}/$$.secret`);
   const nobody = [
     ...AS_NOBODY,
@@ -187,7 +198,7 @@ command('tells others that somebody lags, though not who', async () => {
   await shell.run(`rm -rf ${daemon.path}/global/*`);
   const { code, err } = await run(nobody);
   assert.is(code, 1);
-  assert.match(err, /wait for directories that are not yours to look into \(try as root\): \d+\n$/);
+  assert.match(err, /wait for directories that you may not read \(try as root\): \d+\n$/);
   await shell.run(`rm -r ${daemon.path}/$$.secret`);
 });
 

@@ -1,4 +1,7 @@
-/** SIGUSR1, which service managers and log rotation send by habit: no command and no daemon opens Node's debugger. */
+/**
+ * Tests SIGUSR1, which service managers and log rotation send: it opens Node's debugger in no
+ * command and in no daemon.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +27,7 @@ const COMMANDS = [
   'compare',
 ];
 
-/** The TCP ports that a process listens on: /proc/net/tcp, state 0A, by the inodes of its sockets. */
+/** Returns the TCP ports that a process listens on: state 0A in /proc/net/tcp, by socket inode. */
 function listeningPorts(pid: number): string[] {
   const own = descriptors(pid, /^socket:/).map((target) => /\d+/.exec(target)![0]);
   return ['tcp', 'tcp6'].flatMap((table) =>
@@ -36,25 +39,25 @@ function listeningPorts(pid: number): string[] {
   );
 }
 
-/** Sends SIGUSR1 every millisecond until the command has printed what it was asked for. */
-async function pester(
+/** Sends SIGUSR1 every millisecond until the command prints, and resolves when it has ended. */
+async function signalUntilOutput(
   child: ChildProcess,
 ): Promise<{ code: number | null; signal: NodeJS.Signals | null; said: string }> {
   let said = '';
   for (const stream of [child.stdout!, child.stderr!])
     stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const pestering = setInterval(() => child.kill('SIGUSR1'), 1);
-  child.stdout!.once('data', () => clearInterval(pestering));
+  const timer = setInterval(() => child.kill('SIGUSR1'), 1);
+  child.stdout!.once('data', () => clearInterval(timer));
   const ended = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(
     (done) => {
       child.once('close', (code, signal) => done({ code, signal }));
     },
   );
-  clearInterval(pestering);
+  clearInterval(timer);
   return { ...ended, said };
 }
 
-/** Resolves once the shell that starts it ignores the signal: its first line has run. */
+/** Resolves once the shell of bin/eventfs ignores the signal, which its first line does. */
 async function ignores(child: ChildProcess): Promise<void> {
   await until(() => {
     const mask =
@@ -62,18 +65,18 @@ async function ignores(child: ChildProcess): Promise<void> {
       '0';
     const name = readFileSync(`/proc/${child.pid}/comm`, 'latin1').trim();
     return (BigInt(`0x${mask}`) & (1n << 9n)) !== 0n || name === 'node';
-  }, 'SIGUSR1 was not ignored');
+  }, 'the shell does not ignore SIGUSR1');
 }
 
 const signals = suite('SIGUSR1');
 
 signals(
-  'opens no port of any command, from its first line on',
+  'opens no debugger port in any command, from its first line on',
   async () => {
     for (const command of COMMANDS) {
       const child = spawn(EVENTFS, [command, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
       await ignores(child);
-      const { code, signal, said } = await pester(child);
+      const { code, signal, said } = await signalUntilOutput(child);
       assert.equal([code, signal], [0, null], `${command}: ${said}`);
       assert.not.match(said, 'Debugger listening', command);
     }
@@ -81,40 +84,44 @@ signals(
   120_000,
 );
 
-signals('opens no port of a daemon that serves, and ends neither it nor its notifier', async () => {
-  const daemon = await startDaemon();
-  const [notifier] = readFileSync(
-    `/proc/${daemon.pid}/task/${daemon.pid}/children`,
-    'latin1',
-  ).split(' ');
-  const reader = await Reader.on(`${daemon.path}/stream`);
-  for (let round = 0; round < 20; round++) {
-    for (const pid of [daemon.pid, Number(notifier)]) process.kill(pid, 'SIGUSR1');
-    await sleep(10);
-  }
-  assert.equal(listeningPorts(daemon.pid), []);
-  assert.equal([reader.process.exitCode, daemon.process.exitCode], [null, null]);
-  await reader.kill();
-  assert.is(await daemon.stop(), 0);
-  // Each has switched the trace of requests, and the daemon says nothing else. Two at once are one, and leave it on.
-  const lines = daemon
-    .log()
-    .trimEnd()
-    .split('\n')
-    .filter((line) => !line.startsWith('eventfs: requests: '));
-  assert.ok(lines.length >= 2 && lines.length <= 20, daemon.log());
-  lines.forEach((line, index) =>
-    assert.match(
-      line,
-      index % 2 === 0
-        ? /^eventfs: mount: SIGUSR1: requests are traced from now on/
-        : /^eventfs: mount: SIGUSR1: requests are traced no more$/,
-    ),
-  );
-});
+signals(
+  'opens no debugger port in a serving daemon, and ends neither it nor its notifier',
+  async () => {
+    const daemon = await startDaemon();
+    const [notifier] = readFileSync(
+      `/proc/${daemon.pid}/task/${daemon.pid}/children`,
+      'latin1',
+    ).split(' ');
+    const reader = await Reader.on(`${daemon.path}/stream`);
+    for (let round = 0; round < 20; round++) {
+      for (const pid of [daemon.pid, Number(notifier)]) process.kill(pid, 'SIGUSR1');
+      await sleep(10);
+    }
+    assert.equal(listeningPorts(daemon.pid), []);
+    assert.equal([reader.process.exitCode, daemon.process.exitCode], [null, null]);
+    await reader.kill();
+    assert.is(await daemon.stop(), 0);
+    // Each signal switches the trace of requests; two pending signals are one. No other line is
+    // logged.
+    const lines = daemon
+      .log()
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !line.startsWith('eventfs: requests: '));
+    assert.ok(lines.length >= 2 && lines.length <= 20, daemon.log());
+    lines.forEach((line, index) =>
+      assert.match(
+        line,
+        index % 2 === 0
+          ? /^eventfs: mount: SIGUSR1: the daemon traces requests until the next SIGUSR1/
+          : /^eventfs: mount: SIGUSR1: the daemon no longer traces requests$/,
+      ),
+    );
+  },
+);
 
 signals(
-  "is a listener's of the program that uses the library, and opens no port there either",
+  'goes to the listener of a program that uses the library, and opens no debugger port there',
   async () => {
     const serves = (first: string): string => `
     import { Daemon } from ${JSON.stringify(LIBRARY)};
@@ -134,7 +141,7 @@ signals(
   },
 );
 
-signals('leaves a debugger that NODE_OPTIONS asks for to the administrator', async () => {
+signals('leaves the debugger alone that NODE_OPTIONS asks for', async () => {
   const env = { ...process.env, NODE_OPTIONS: '--inspect=127.0.0.1:0' };
   const { err, code } = await run([EVENTFS, '--version'], { env });
   assert.is(code, 0);

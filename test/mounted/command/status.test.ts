@@ -1,4 +1,4 @@
-/** `eventfs status`: the numbers of a known situation. */
+/** Tests `eventfs status`: its numbers in known situations. */
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { Reader, publishNumbered, spawnClient } from '../../support/clients.js';
@@ -7,7 +7,7 @@ import { daemon, mounted, nothingIsOpen, shell } from '../../support/mounted.js'
 import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
 
 interface Subscriber {
-  /** An array of bytes where it is not UTF-8. */
+  /** An array of bytes if the text is not UTF-8. */
   readonly what: string | readonly number[];
   readonly pid: number;
   readonly command: string | readonly number[];
@@ -29,7 +29,7 @@ async function status(program: readonly string[] = [process.execPath, EVENTFS]):
 
 const command = mounted('eventfs status');
 
-command('shows an empty mount', async () => {
+command('shows zeros for an empty mount', async () => {
   await nothingIsOpen();
   const {
     mount,
@@ -47,7 +47,7 @@ command('shows an empty mount', async () => {
   assert.equal([directories, owners, streams, handles, subscribers], [0, 0, 0, 0, []]);
 });
 
-command('shows who subscribes, how deep and how much was lost', async () => {
+command('shows each subscriber with its waiting and lost events', async () => {
   const name = `${shell.pid}.of-mine`;
   await shell.run(
     `mkdir ${daemon.path}/${name}; echo 'N==*7; N==*8' > ${daemon.path}/${name}/.filter; mkdir ${daemon.path}/$$`,
@@ -69,7 +69,7 @@ command('shows who subscribes, how deep and how much was lost', async () => {
     },
     { what: name, pid: shell.pid, command: 'bash', pending: 1000, lost: 0, filter: 'N==*7; N==*8' },
   ]);
-  // How much the first has read by now, and lost, is chance; the other has no time to.
+  // The first stream may have read or lost any number by now; the second is stopped.
   const streamOf = ({ process: { pid } }: Reader, filter: string): unknown => ({
     what: 'stream',
     pid,
@@ -84,7 +84,7 @@ command('shows who subscribes, how deep and how much was lost', async () => {
   match.process.kill('SIGCONT');
 });
 
-command('prints a table that a person can read', async () => {
+command('prints a table', async () => {
   const { out, err, code } = await run([EVENTFS, 'status', '--mount', daemon.path]);
   assert.equal([code, err], [0, '']);
   const text = Buffer.from(out, 'latin1').toString();
@@ -103,7 +103,7 @@ command('prints a table that a person can read', async () => {
   assert.equal(rows[1], [String(shell.pid), String(shell.pid), 'bash', '4096', '904', '']);
 });
 
-command('shows a directory with any name, and lets none move the cursor', async () => {
+command('shows directories of any name, and escapes control characters', async () => {
   await shell.run(
     `cd ${daemon.path}; rm -rf $$*; mkdir $$.$'\\xff' $$.$'\\e[2J' "$$. blank"; cd /`,
   );
@@ -123,7 +123,7 @@ command('shows a directory with any name, and lets none move the cursor', async 
   await shell.run(`cd ${daemon.path}; rmdir $$.*; cd /`);
 });
 
-command('--json tells every name, command and filter, whatever bytes they have', async () => {
+command('prints every name, command and filter of any bytes with --json', async () => {
   const odd = ['caf\xe9', '\xef\xbf\xbd', '\xff', 'caf\xc3\xa9'];
   const script = `
 import os, sys, time
@@ -156,7 +156,7 @@ time.sleep(1000)`;
   await once(owner, 'close');
 });
 
-command('shows others what they may see', async () => {
+command('shows a user the directories that he may look into', async () => {
   const owner = new Shell();
   await owner.run(`mkdir -m 700 ${daemon.path}/$$; mkdir -m 755 ${daemon.path}/$$.open`);
   const { subscribers, directories } = await status([...AS_NOBODY, ...eventfsForOthers()]);
@@ -169,7 +169,7 @@ command('shows others what they may see', async () => {
   assert.is((await status()).directories, 0);
 });
 
-command('does not mind who reads no further', async () => {
+command('exits with 0 when the reader of its pipe ends, as --help and --version do', async () => {
   for (const args of ['status', 'status --json', '--help', 'help watch', '--version']) {
     const { err, code } = await run([
       'bash',
@@ -180,7 +180,7 @@ command('does not mind who reads no further', async () => {
   }
 });
 
-command('says where nothing is mounted', async () => {
+command('fails if nothing is mounted there', async () => {
   const { err, code } = await run([EVENTFS, 'status', '--mount', '/nowhere']);
   assert.equal(
     [code, err],

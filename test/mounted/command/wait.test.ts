@@ -1,11 +1,11 @@
-/** `eventfs wait`: end with an event, or when the time is up. */
+/** Tests `eventfs wait`: it ends with an event, or at its time-out. */
 import * as assert from 'uvu/assert';
 import { eventText, publish, statusOf } from '../../support/clients.js';
 import { Background, eventfs } from '../../support/command.js';
 import { EVENTFS, run, startDaemon, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
-/** Starts to wait; resolves once whatever comes is seen. */
+/** Starts wait, and resolves once its stream is open. */
 async function waiting(...args: readonly string[]): Promise<Background> {
   const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
   const child = new Background(['wait', '--mount', daemon.path, ...args]);
@@ -20,7 +20,7 @@ async function waiting(...args: readonly string[]): Promise<Background> {
 const command = mounted('eventfs wait');
 command.after(() => Background.killAll());
 
-command('ends with the first event that matches, which it prints', async () => {
+command('prints the first event that matches, and ends with 0', async () => {
   const child = await waiting('N==2|3', '--timeout', '60');
   publish(
     daemon.path,
@@ -33,7 +33,7 @@ command('ends with the first event that matches, which it prints', async () => {
 });
 
 command(
-  'waits as long as it takes without a time-out, and for anything without a filter',
+  'waits without end if it has no time-out, and for any event if it has no filter',
   async () => {
     const child = await waiting();
     publish(daemon.path, eventText('/any'));
@@ -41,7 +41,7 @@ command(
   },
 );
 
-command('ends with 1 when the time is up, and says nothing', async () => {
+command('ends with 1 at its time-out, and prints nothing', async () => {
   for (const seconds of ['0', '0.05', '.05', '0.']) {
     const { code, out, err } = await eventfs([
       'wait',
@@ -55,7 +55,7 @@ command('ends with 1 when the time is up, and says nothing', async () => {
   }
 });
 
-command('sees by --since what came before it was started', async () => {
+command('finds kept events with --since', async () => {
   publish(daemon.path, eventText('/before', { B: 1 }), eventText('/before', { B: 2 }));
   const found = await eventfs([
     'wait',
@@ -79,7 +79,7 @@ command('sees by --since what came before it was started', async () => {
   assert.is(code, 1);
 });
 
-command('takes by --existing a device that is there already', async () => {
+command('ends at once with --existing if a device matches', async () => {
   const found = await eventfs([
     'wait',
     '--mount',
@@ -106,7 +106,7 @@ command('takes by --existing a device that is there already', async () => {
   assert.is(code, 1);
 });
 
-command('tells of lost events, and goes on', async () => {
+command('reports lost events, and goes on', async () => {
   const child = await waiting('N==last', '--timeout', '60');
   publish(
     daemon.path,
@@ -117,7 +117,7 @@ command('tells of lost events, and goes on', async () => {
   assert.match(child.out, /^add@\/x\n/);
 });
 
-command('ends by a signal, like a sleep', async () => {
+command('ends by a signal', async () => {
   assert.is(await (await waiting('N==never')).stop('SIGINT'), 'SIGINT');
 });
 
@@ -128,11 +128,11 @@ command('fails when the daemon ends', async () => {
   await other.stop();
   assert.equal(
     [await child.ended, child.err],
-    [1, `eventfs: wait: ${other.path}: its daemon has ended\n`],
+    [1, `eventfs: wait: ${other.path}: its daemon has ended (try eventfs doctor)\n`],
   );
 });
 
-command('refuses a time-out that is none', async () => {
+command('refuses a time-out that is no number of seconds', async () => {
   for (const seconds of ['x', '-1', '1e99', '', '.', '1.2.3', '.5s']) {
     const { code, err } = await eventfs(['wait', '--mount', daemon.path, '--timeout', seconds]);
     assert.is(code, 100);
@@ -141,7 +141,7 @@ command('refuses a time-out that is none', async () => {
 });
 
 command(
-  'replaces check-then-wait in a script',
+  'misses no event between a check and its start with --since',
   async () => {
     const other = await startDaemon([]);
     const made = 'DEVPATH==/devices/virtual/mem/null, ACTION==change';

@@ -1,4 +1,4 @@
-/** `eventfs watch`, as a user types it. */
+/** Tests `eventfs watch`. */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, symlinkSync } from 'node:fs';
@@ -6,12 +6,12 @@ import { eventText, publish, publishNumbered, statusOf } from '../../support/cli
 import { EVENTFS, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
-/** What `sh -c` runs with `eventfs` as a command. */
+/** Defines the shell function `eventfs`. */
 const SHELL = `eventfs() { ${process.execPath} ${EVENTFS} "$@"; }; `;
 
 const PLAIN = { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined };
 
-/** An `eventfs watch` that is watching. */
+/** A running `eventfs watch` whose stream is open. */
 class Watch {
   out = '';
   err = '';
@@ -34,7 +34,7 @@ class Watch {
     );
   }
 
-  /** In a pipeline or with redirections. */
+  /** Starts it in a shell, for pipelines and redirections. */
   static async inShell(commands: string): Promise<Watch> {
     return Watch.watching(
       spawn('bash', ['-c', `${SHELL}${commands}`], {
@@ -72,7 +72,7 @@ class Watch {
 
 const command = mounted('eventfs watch');
 
-command('prints a line for each event as it comes', async () => {
+command('prints a line for each event at once', async () => {
   const watch = await Watch.start();
   publish(
     daemon.path,
@@ -96,7 +96,7 @@ command('prints a line for each event as it comes', async () => {
   assert.is(watch.err, '');
 });
 
-command('colours what it prints on a terminal only', async () => {
+command('prints colours on a terminal only', async () => {
   for (const [environment, line] of [
     ['FORCE_COLOR=1', '     - \x1b[32madd     \x1b[39m \x1b[1mnet       \x1b[22m /x'],
     ['TERM=xterm', '     - add      net        /x'],
@@ -143,7 +143,7 @@ command('prints one JSON object a line with --json', async () => {
   await watch.stop();
 });
 
-command('loses no value of a key that comes twice, in no form', async () => {
+command('prints both values of a key that comes twice, as JSON and as lines', async () => {
   const text =
     'change@/two\nACTION=change\nMODALIAS=acpi:A:\nSEQNUM=7\nSUBSYSTEM=old\nMODALIAS=of:N\nSUBSYSTEM=new\n';
   const [json, lines] = [await Watch.start('--json'), await Watch.start('--properties')];
@@ -167,7 +167,7 @@ command('loses no value of a key that comes twice, in no form', async () => {
 });
 
 command(
-  'prints only what its filter takes, with a / in it or longer than a file name too',
+  'prints only events that match its filter, also a filter with / or longer than a file name',
   async () => {
     const filters = [
       'SUBSYSTEM==block',
@@ -193,7 +193,7 @@ command(
   },
 );
 
-command('says where a bad filter is bad', async () => {
+command('refuses a bad filter with the column of the mistake', async () => {
   for (const [filter, column] of [
     ['SUBSYSTEM', 10],
     ['SUBSYSTEM==a b', 14],
@@ -209,7 +209,7 @@ command('says where a bad filter is bad', async () => {
   }
 });
 
-command('tells of a loss with its number, whatever the filter', async () => {
+command('prints a loss with its number, with and without a filter', async () => {
   for (const args of [[], ['KERNEL==never'], ['DEVPATH==/never/*']]) {
     const watch = await Watch.start(...args);
     watch.process.kill('SIGSTOP');
@@ -218,7 +218,7 @@ command('tells of a loss with its number, whatever the filter', async () => {
     watch.process.kill('SIGCONT');
     const lines = args[0] === 'KERNEL==never' ? await watch.prints(1) : await watch.prints(6);
     if (args[0] === 'KERNEL==never')
-      assert.match(lines[0], '/x/never'); // all that it lost was not for it
+      assert.match(lines[0], '/x/never'); // No lost event matched its filter.
     else
       assert.equal(
         [lines[0], lines.slice(1, 5).includes('       LOST=906')],
@@ -229,7 +229,7 @@ command('tells of a loss with its number, whatever the filter', async () => {
   }
 });
 
-command('ends with 0 when the daemon does, or is killed', async () => {
+command('exits with 0 when the daemon ends or is killed', async () => {
   for (const end of ['stop', 'kill'] as const) {
     const other = await startDaemon();
     const child = spawn(process.execPath, [EVENTFS, 'watch', '--mount', other.path], {
@@ -246,7 +246,7 @@ command('ends with 0 when the daemon does, or is killed', async () => {
   }
 });
 
-command('ends when who reads it does, before another event comes', async () => {
+command('exits with 0 when the reader of its pipe ends, before another event comes', async () => {
   const watch = await Watch.inShell(
     `eventfs watch --mount ${daemon.path} | head -n 1; echo \${PIPESTATUS[0]}`,
   );
@@ -256,7 +256,7 @@ command('ends when who reads it does, before another event comes', async () => {
   assert.is(watch.err, '');
 });
 
-command('waits for who reads it slowly', async () => {
+command('waits for a slow reader of its pipe, and loses nothing', async () => {
   const watch = await Watch.inShell(
     `eventfs watch --properties --mount ${daemon.path} | (sleep 1; head -n 4000 | wc -l)`,
   );
@@ -265,14 +265,14 @@ command('waits for who reads it slowly', async () => {
   assert.equal([watch.out.trim(), watch.err], ['4000', '']);
 });
 
-command('says in one line why it can not print', async () => {
+command('fails with one line if it cannot print', async () => {
   const watch = await Watch.inShell(`eventfs watch --mount ${daemon.path} > /dev/full`);
   publishNumbered(daemon.path, 1);
   assert.is(await within(5000, watch.ended, 'it did not end'), 111);
   assert.match(watch.err, /^eventfs: watch: [^\n]*No space left on device[^\n]*\n$/i);
 });
 
-command('lets no event move the cursor', async () => {
+command('escapes control characters of events', async () => {
   const watch = await Watch.start('--properties');
   publish(daemon.path, eventText('/x\x1b[2J', { NAME: '\x1b]0;title\x07', SUBSYSTEM: '\r\x1b[A' }));
   const text = (await watch.prints(4)).join('\n');
@@ -284,7 +284,7 @@ command('lets no event move the cursor', async () => {
   await watch.stop();
 });
 
-command('finds a mount by a symlink and says where there is none', async () => {
+command('finds a mount through a symlink, and fails if none is there', async () => {
   const [link, none] = [`${mountPoint()}-link`, mountPoint()];
   symlinkSync(daemon.path, link);
   const before = statusOf(`${daemon.path}/log`).STREAMS;
@@ -310,13 +310,13 @@ command('finds a mount by a symlink and says where there is none', async () => {
   await run(['umount', '-l', dead.path]);
 });
 
-command('begins with what is kept, by --since, and goes on with what comes', async () => {
+command('prints kept events with --since, then new ones', async () => {
   publish(daemon.path, eventText('/kept', { KEPT: 1 }), eventText('/other'));
   const watch = await Watch.start('--since', '0', 'KEPT==1');
   publish(daemon.path, eventText('/live', { KEPT: 1 }), eventText('/other'));
   await until(
     () => /\/live\n/.test(watch.out),
-    `not what was kept and what came, but ${watch.out}`,
+    `the kept and the new event are missing in ${watch.out}`,
   );
   const own = watch.out
     .split('\n')

@@ -1,4 +1,4 @@
-/** Every design for real, with a few subscribers: what is received and what is lost are all that was published. */
+/** Tests every design of the comparison with a few subscribers: received and lost events add up. */
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const designs = suite('the design');
 const SUBSCRIBERS = 4;
 const PUBLISHERS = 2;
 const EVENTS = 25;
-/** More than the log, a socket or a receive buffer of 4 MiB keeps. */
+/** More events than the log, a socket or a receive buffer of 4 MiB holds. */
 const TOO_MANY = 3500;
 const TIMEOUT_MS = 20_000;
 const TEST_TIMEOUT_MS = 60_000;
@@ -30,7 +30,7 @@ async function withPeer(design: Design, work: (peer: Peer) => Promise<void>): Pr
     await work(peer);
   } finally {
     await peer.stop();
-    rmdirSync(scratch); // fails where something is left
+    rmdirSync(scratch); // Fails if a file is left.
   }
 }
 
@@ -38,7 +38,7 @@ for (const design of DESIGNS) {
   if (design.unavailable?.() !== undefined) continue;
 
   designs(
-    `'${design.title}' delivers everything once and in order, and leaves what it is known to leave`,
+    `'${design.title}' delivers every event once and in order, and leaves the files that it is known to leave`,
     async () => {
       await withPeer(design, async (peer) => {
         await peer.burst(EVENTS);
@@ -57,14 +57,14 @@ for (const design of DESIGNS) {
   );
 
   designs(
-    `'${design.title}' accounts for what subscribers lose that do not read`,
+    `'${design.title}' accounts for the events that paused subscribers lose`,
     async () => {
       await withPeer(design, async (peer) => {
         await peer.pause(SUBSCRIBERS - 1);
         await peer.burst(TOO_MANY);
         await peer.resume();
         await peer.drain(TIMEOUT_MS);
-        await peer.burst(1); // so that they notice what they lost last
+        await peer.burst(1); // Subscribers notice their last loss by the next event.
         const { events, lost, disorder } = await peer.caughtUp(TIMEOUT_MS);
         assert.is(events + lost, peer.publishedInAll * SUBSCRIBERS);
         assert.is(disorder, 0);
@@ -86,15 +86,15 @@ function checkDeaths(design: Design, deaths: readonly Deaths[]): void {
     assert.is(first.tried > 0, hasDirectory);
     return;
   }
-  assert.is(first.held, first.killed, 'a descriptor from before reads on');
+  assert.is(first.held, first.killed, 'a descriptor from before the death still reads');
   if (design.id === 'fifodir') {
     assert.is(first.reached, first.tried);
     assert.is(first.goneMs, null);
     return assert.ok(first.leftAtLast.inodes > first.killed);
   }
-  assert.is.not(first.goneMs, null, 'the wrapper cleans up');
+  assert.is.not(first.goneMs, null, 'the wrapper removes the files');
   assert.is(wrapped.reached, wrapped.tried);
-  assert.is.not(wrapped.goneMs, null, 'the catch-all cleans up');
+  assert.is.not(wrapped.goneMs, null, 'the catch-all removes the files');
   assert.is(unwatched.goneMs, null);
   assert.ok(unwatched.leftAtLast.inodes > unwatched.killed);
 }

@@ -1,4 +1,4 @@
-/** The commands in the documents do what the documents show (test/support/sessions.ts). */
+/** Tests that the commands in the documents print the output that the documents show. */
 import * as assert from 'uvu/assert';
 import { blocks, documents, isNotRun, readDocument, sessionOf } from '../../support/markdown.js';
 import { runSession } from '../../support/sessions.js';
@@ -6,7 +6,10 @@ import { suite } from '../../support/suite.js';
 
 const DOCUMENT_MS = 120_000;
 
-/** The commands that no test runs, by document: each needs another machine, or would run the tests in a test. */
+/**
+ * The commands that no test runs, by document: each needs another machine, or runs the tests
+ * itself.
+ */
 const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
   'CONTRIBUTING.md': ['sudo make', 'sudo make test ONLY=tree/quota'],
   'README.md': ['sudo make mount'],
@@ -22,10 +25,14 @@ const commands = suite('the documents');
 for (const path of documents()) {
   const session = sessionOf(readDocument(path));
   if (session?.isCopy === false)
-    commands(`show in ${path} what happens`, () => runSession(path, session), DOCUMENT_MS);
+    commands(
+      `show in ${path} the output that the commands print`,
+      () => runSession(path, session),
+      DOCUMENT_MS,
+    );
 }
 
-commands('have commands that no test runs in few places, which are listed', () => {
+commands('have no other commands that no test runs than the listed ones', () => {
   const found = documents().flatMap((path) => {
     const first = blocks(readDocument(path))
       .filter(isNotRun)
@@ -35,18 +42,18 @@ commands('have commands that no test runs in few places, which are listed', () =
   assert.equal(Object.fromEntries(found), NOT_RUN);
 });
 
-commands('have no session in a block that is not run by mistake', () => {
+commands('have sessions in console blocks only, and sh blocks that are marked as not run', () => {
   for (const path of documents()) {
     for (const { line, language, lines } of blocks(readDocument(path))) {
       if (language === 'console') continue;
       assert.not.ok(
         lines.some((text) => text.startsWith('$ ')),
-        `${path}:${line}: a block with commands is \`\`\`console`,
+        `${path}:${line}: a block with commands must begin with \`\`\`console`,
       );
       assert.ok(
         language !== 'sh' ||
           blocks(readDocument(path)).some((block) => block.line === line && isNotRun(block)),
-        `${path}:${line}: sh is for what is not run`,
+        `${path}:${line}: an sh block must be marked as not run`,
       );
     }
   }

@@ -1,4 +1,4 @@
-/** The newcomer's ten minutes of CONTRIBUTING.md, in a copy of the project: it compiles, which takes a while. */
+/** Runs the session of CONTRIBUTING.md in a copy of the project, which it compiles. */
 import * as assert from 'uvu/assert';
 import { documents, readDocument, sessionOf } from '../../support/markdown.js';
 import { runSession } from '../../support/sessions.js';
@@ -9,7 +9,7 @@ const COMPILED_MS = 270_000;
 const newcomer = suite('a newcomer');
 
 newcomer(
-  'changes what .status prints, and sees it',
+  'adds a line to .status, and the mount shows the line',
   async () => {
     const sessions = documents().flatMap((path) => {
       const session = sessionOf(readDocument(path));

@@ -1,4 +1,4 @@
-/** Events as descriptors of sealed memfds. */
+/** Tests --fd-socket: it passes events as descriptors of sealed memfds. */
 import * as assert from 'uvu/assert';
 import {
   Reader,
@@ -11,21 +11,21 @@ import {
 import { until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 import {
-  PATHS,
+  SOCKETS,
   accounts,
   descriptorsOf,
   status,
   subscribe,
   testSubscribers,
-  unusual,
+  openClient,
 } from './subscribers.js';
 
 testSubscribers('fd');
 
-const passed = mounted('a passed descriptor', ['--source', 'none', '--fd-socket', PATHS.fd]);
+const passed = mounted('a passed descriptor', ['--source', 'none', '--fd-socket', SOCKETS.fd]);
 
-passed('can be read, and changed by nobody in any way', async () => {
-  const client = await unusual('fd', '!seals');
+passed('can be read, and no client can change it', async () => {
+  const client = await openClient('fd', '!seals');
   publish(daemon.path, eventText('/devices/sealed'));
   const [record] = await client.has(1);
   const [seals] = valuesOf('SEALS', [record]).map(Number);
@@ -40,7 +40,7 @@ passed('can be read, and changed by nobody in any way', async () => {
   assert.ok([EPERM, EACCES].includes(value('REWRITE')), record);
 });
 
-passed('is nothing that the daemon keeps', async () => {
+passed('is closed in the daemon', async () => {
   const clients = await Promise.all([subscribe('fd'), subscribe('fd')]);
   const before = descriptorsOf(daemon.pid);
   publishNumbered(daemon.path, 1000);
@@ -50,24 +50,28 @@ passed('is nothing that the daemon keeps', async () => {
 
 passed.run();
 
-const scarce = mounted(
+const exhausted = mounted(
   'a daemon that runs out of descriptors',
-  ['--source', 'none', '--socket', PATHS.socket, '--fd-socket', PATHS.fd],
+  ['--source', 'none', '--socket', SOCKETS.socket, '--fd-socket', SOCKETS.fd],
   {
     under: ['prlimit', '--nofile=64'],
   },
 );
 
-scarce(
-  'serves those that it has, and the others once some have gone',
+exhausted(
+  'serves its clients, and accepts waiting clients once others have gone',
   async () => {
     const steady = await subscribe('socket');
     const file = await subscribe('fd');
     const many = Array.from(
       { length: 80 },
-      () => new Reader(PATHS.socket, [compile('subscriber'), '!silent']),
+      () => new Reader(SOCKETS.socket, [compile('subscriber'), '!silent']),
     );
-    await until(() => daemon.log().includes('Too many open files'), 'it did not run out', 20_000);
+    await until(
+      () => daemon.log().includes('Too many open files'),
+      'the daemon did not run out of descriptors',
+      20_000,
+    );
     publishNumbered(daemon.path, 100);
     await steady.has(101, 20_000);
     await Promise.all(many.slice(10).map((one) => one.kill()));
@@ -76,11 +80,11 @@ scarce(
     await accounts(file, 100);
     await until(
       () => status('SOCKET_SUBSCRIBERS') === 11,
-      'those who waited were not let in',
+      'the waiting clients were not accepted',
       20_000,
     );
   },
   60_000,
 );
 
-scarce.run();
+exhausted.run();

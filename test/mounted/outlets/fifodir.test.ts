@@ -1,4 +1,4 @@
-/** A fifodir that is written to: Debian's s6-ftrig-wait wakes on it, and nothing that somebody puts there does any harm. */
+/** Tests --fifodir: s6-ftrig-wait of Debian wakes on it, and no file of a user there does harm. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
 import {
@@ -31,7 +31,7 @@ const DIRECTORY = join(scratch, 'events');
 execFileSync('s6-mkfifodir', [DIRECTORY]);
 
 const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
-/** So many events as fast as they can come: as records of a few writes, each of which may be taken in part. */
+/** Publishes `count` events in a few writes, each of which the daemon may take in part. */
 function burst(count: number): void {
   const records = Buffer.from('change@/burst\nACTION=change\n\n'.repeat(count));
   const publish = openSync(`${daemon.path}/publish`, constants.O_WRONLY);
@@ -42,7 +42,10 @@ function burst(count: number): void {
 const act = (...actions: string[]): void =>
   publish(daemon.path, ...actions.map((action) => eventText('/devices/f', {}, action)));
 
-/** A FIFO of that name with a reader, which is this process; gives its descriptor. Until it is read it has another name, as s6 does it. */
+/**
+ * Makes a FIFO that this process reads, under a hidden name first, as s6 does. @returns the
+ * descriptor
+ */
 function reader(name: string): number {
   const making = join(DIRECTORY, `.${name}`);
   execFileSync('mkfifo', [making]);
@@ -53,7 +56,7 @@ function reader(name: string): number {
 
 const bytes = Buffer.alloc(64 * 1024);
 
-/** What a FIFO has by now. */
+/** Returns the bytes that a FIFO has now. */
 function contentOf(fd: number): string {
   try {
     return bytes.toString('latin1', 0, readSync(fd, bytes));
@@ -62,12 +65,12 @@ function contentOf(fd: number): string {
   }
 }
 
-/** The line goes past uvu's dots to the runner. */
+/** Prints a line that the runner picks out of the dots of uvu. */
 function figure(text: string): void {
   console.log(`\n  figure: ${text}`);
 }
 
-/** Reads until it is that. */
+/** Reads until as many bytes have come as expected, and compares them. */
 async function reads(fd: number, expected: string): Promise<void> {
   let got = '';
   await until(
@@ -79,12 +82,12 @@ async function reads(fd: number, expected: string): Promise<void> {
 
 const fifodir = mounted('a fifodir', ['--source', 'none', '--fifodir', DIRECTORY]);
 
-fifodir('wakes s6-ftrig-wait by the action that it waits for, and by no other', async () => {
+fifodir('wakes s6-ftrig-wait by the action that it waits for only', async () => {
   const added = new Reader('a', ['s6-ftrig-wait', '-t', '20000', DIRECTORY]);
   const removed = new Reader('.*r', ['s6-ftrig-wait', '-t', '20000', DIRECTORY]);
   await until(
     () => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:')).length === 2,
-    'they do not wait',
+    's6-ftrig-wait does not wait',
   );
   act('change');
   act('add');
@@ -96,7 +99,7 @@ fifodir('wakes s6-ftrig-wait by the action that it waits for, and by no other', 
   assert.equal(readdirSync(DIRECTORY), []);
 });
 
-fifodir('gets a byte for each action, in order, and nothing for others', async () => {
+fifodir('gets a byte for each known action, in order, and none for other actions', async () => {
   const [one, two] = [reader('one'), reader('two')];
   act('add', 'remove', 'change', 'move', 'bind', 'unbind', 'online', 'offline', 'dance', 'add');
   await reads(one, 'arcmbuofa');
@@ -105,11 +108,11 @@ fifodir('gets a byte for each action, in order, and nothing for others', async (
   closeSync(two);
 });
 
-fifodir('loses the FIFO of a waiter that was killed, and no other file', async () => {
+fifodir('loses the FIFO of a killed waiter, and no other file', async () => {
   const waiter = new Reader('x', ['s6-ftrig-wait', '-t', '60000', DIRECTORY]);
   const left = (): string[] => readdirSync(DIRECTORY).filter((name) => name.startsWith('ftrig1:'));
-  await until(() => left().length === 1, 'it does not wait');
-  // It is s6-ftrigrd, its helper, that has the FIFO open.
+  await until(() => left().length === 1, 's6-ftrig-wait does not wait');
+  // The helper s6-ftrigrd has the FIFO open.
   const children = readFileSync(
     `/proc/${waiter.process.pid}/task/${waiter.process.pid}/children`,
     'latin1',
@@ -124,12 +127,12 @@ fifodir('loses the FIFO of a waiter that was killed, and no other file', async (
   await until(() => {
     act('add');
     return left().length === 0;
-  }, 'its FIFO is still there');
+  }, "the killed waiter's FIFO is still there");
   assert.is(status('FIFODIR_STALE'), before + 1);
-  assert.ok(existsSync(join(DIRECTORY, 'unread')), "somebody's FIFO was removed");
+  assert.ok(existsSync(join(DIRECTORY, 'unread')), "another user's FIFO was removed");
 });
 
-fifodir('is written to through no symlink, and to no file or device', async () => {
+fifodir('is written to through no symlink, and only to FIFOs', async () => {
   const outside = join(scratch, 'outside');
   writeFileSync(outside, 'mine');
   execFileSync('mkfifo', [join(scratch, 'elsewhere')]);
@@ -162,21 +165,21 @@ fifodir('is written to through no symlink, and to no file or device', async () =
 });
 
 fifodir(
-  'is not held up by a FIFO that is full',
+  'gets its bytes on time beside a full FIFO',
   async () => {
     const [full, quick] = [reader('full'), reader('quick')];
     for (let n = 0; n < 700; n++) {
       act(...Array.from({ length: 100 }, () => 'change'));
       await reads(quick, 'c'.repeat(100));
     }
-    assert.ok(status('FIFODIR_FULL') > 0, 'it was never full');
+    assert.ok(status('FIFODIR_FULL') > 0, 'no FIFO was full');
     closeSync(full);
     closeSync(quick);
   },
   60_000,
 );
 
-fifodir('leaves no descriptor open, whoever comes and goes', async () => {
+fifodir('leaves no descriptor open in the daemon when waiters come and go', async () => {
   const count = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
   const before = count();
   for (let n = 0; n < 20; n++) {
@@ -188,11 +191,11 @@ fifodir('leaves no descriptor open, whoever comes and goes', async () => {
   await until(() => {
     act('add');
     return !readdirSync(DIRECTORY).some((name) => name.startsWith('ftrig1:round-'));
-  }, 'some are still there');
-  await until(() => count() === before, 'descriptors are left'); // the last job may be under way
+  }, 'some FIFOs are still there');
+  await until(() => count() === before, 'descriptors are left'); // The last job may still run.
 });
 
-fifodir('may be moved or removed while it is written to', async () => {
+fifodir('may be moved or removed while the daemon writes to it', async () => {
   const moved = join(scratch, 'moved');
   renameSync(DIRECTORY, moved);
   execFileSync('mkfifo', [join(moved, 'after')]);
@@ -209,7 +212,7 @@ fifodir('may be moved or removed while it is written to', async () => {
   assert.is(await second.stop(), 0);
 });
 
-fifodir('is refused where it cannot be', async () => {
+fifodir('is refused if it is missing, no directory, on FUSE or below the mount', async () => {
   assert.match(
     await refused(['--source', 'none', '--fifodir', join(scratch, 'none')]),
     `make it with s6-mkfifodir ${scratch}/none`,
@@ -221,7 +224,7 @@ fifodir('is refused where it cannot be', async () => {
   );
   assert.match(
     await refused(['--source', 'none', '--fifodir', daemon.path]),
-    'it is on a FUSE mount',
+    'the directory is on a FUSE mount',
   );
   const path = mountPoint();
   chmodSync(path, 0o755);
@@ -235,26 +238,26 @@ fifodir('is refused where it cannot be', async () => {
     '--fifodir',
     path,
   ]);
-  assert.match(err, 'it would be below the mount');
+  assert.match(err, 'the path is below the mount');
   assert.is(code, 1);
 });
 
 fifodir.run();
 
-const CROWDED = join(scratch, 'crowded');
-mkdirSync(CROWDED);
+const LARGE = join(scratch, 'large');
+mkdirSync(LARGE);
 
-const crowded = mounted('a fifodir of 70,000 FIFOs', ['--source', 'none', '--fifodir', CROWDED]);
+const large = mounted('a fifodir of 70,000 FIFOs', ['--source', 'none', '--fifodir', LARGE]);
 
-crowded(
-  'holds up nobody else, keeps the order, and tells by a ? what was too much',
+large(
+  'delays no other request, keeps the order, and gets a ? for bytes that were dropped',
   async () => {
     const MADE_AT_ONCE = 10_000;
     for (let from = 0; from < 70_000; from += MADE_AT_ONCE) {
       const names = Array.from({ length: MADE_AT_ONCE }, (_, n) => `f${from + n}`).join(' ');
       assert.is(
         (
-          await run(['sh', '-c', `cd ${CROWDED} && xargs mkfifo`], {
+          await run(['sh', '-c', `cd ${LARGE} && xargs mkfifo`], {
             input: names,
             timeoutMs: 60_000,
           })
@@ -262,9 +265,9 @@ crowded(
         0,
       );
     }
-    // Nobody reads them but this process, which has one open: the first of the listing, as the others may be beyond the bound.
-    const first = (await run(['ls', '-U', CROWDED], { timeoutMs: 60_000 })).out.split('\n', 1)[0];
-    const fd = openSync(join(CROWDED, first), constants.O_RDONLY | constants.O_NONBLOCK);
+    // This process reads the first FIFO of the listing: later ones may be beyond the bound.
+    const first = (await run(['ls', '-U', LARGE], { timeoutMs: 60_000 })).out.split('\n', 1)[0];
+    const fd = openSync(join(LARGE, first), constants.O_RDONLY | constants.O_NONBLOCK);
     const actions = ['add', 'remove', 'change', 'move', 'bind', 'unbind', 'online', 'offline'];
     const letters = 'arcmbuof';
 
@@ -286,14 +289,15 @@ crowded(
     assert.ok(took[100] < 2, `stat took ${took[100]} ms`);
     await until(
       () => (got += contentOf(fd)).length >= expected.length,
-      `only ${got.length} bytes came`,
+      `${got.length} bytes came`,
       20_000,
     );
     assert.is(got, expected);
     assert.is(status('FIFODIR_LOST'), 0);
     assert.ok(status('FIFODIR_SKIPPED') >= 65_000);
 
-    // Far more than PIPE_BUF while one job is under way. Read as it comes, or the FIFO is full.
+    // Far more than PIPE_BUF comes while one job runs. The test reads meanwhile, else the FIFO
+    // fills.
     await until(
       () => {
         for (let n = 0; n < 20; n++) {
@@ -307,7 +311,7 @@ crowded(
     );
     assert.ok(status('FIFODIR_LOST') > 0);
     assert.match(got.slice(expected.length), /^c+(\?+c*)+$/);
-    // And then all is as before.
+    // Then bytes come as before.
     got = '';
     act('remove');
     await until(() => (got += contentOf(fd)).endsWith('r'), 'the last byte did not come', 20_000);
@@ -317,8 +321,8 @@ crowded(
   240_000,
 );
 
-crowded(
-  'is written to the end when the daemon stops',
+large(
+  'gets all its bytes before the daemon ends',
   async () => {
     const small = join(scratch, 'small');
     mkdirSync(small);
@@ -335,10 +339,10 @@ crowded(
   60_000,
 );
 
-crowded.run();
+large.run();
 
 const lossy = mounted(
-  'a fifodir when events were lost at their source',
+  'a fifodir after a loss at the source',
   ['--source', 'udev', '--fifodir', join(scratch, 'lossy')],
   { under: ['sh', '-c', `mkdir -p ${scratch}/lossy; exec unshare --net "$@"`, 'sh'] },
 );

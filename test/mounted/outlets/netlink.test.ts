@@ -1,4 +1,7 @@
-/** Uevents on netlink groups: for bare listeners as mdevd -O does it, and for Debian's own udevadm and python3-pyudev. */
+/**
+ * Tests the netlink outlets: --rebroadcast for plain listeners, as mdevd -O sends, and --udev for
+ * udevadm and python3-pyudev of Debian.
+ */
 import * as assert from 'uvu/assert';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import {
@@ -23,7 +26,7 @@ const rebroadcast = mounted(
   { under: OWN_NETWORK },
 );
 
-rebroadcast("has the bytes of the kernel's, on every group of the mask", async () => {
+rebroadcast("has the bytes of the kernel's uevent, on every group of the mask", async () => {
   const listeners = await Promise.all(
     [1, 0b1000, 0b10000].map((groups) => listenNetlink(daemon, groups)),
   );
@@ -39,7 +42,7 @@ rebroadcast("has the bytes of the kernel's, on every group of the mask", async (
   for (const listener of listeners)
     await until(
       () => about(listener.records, '/devices/r/1').length === 1,
-      `group mask ${listener.path} got nothing`,
+      `no uevent came to group mask ${listener.path}`,
     );
   const [kernel, ...others] = listeners.map(
     (listener) => about(listener.records, '/devices/r/1')[0],
@@ -51,24 +54,30 @@ rebroadcast("has the bytes of the kernel's, on every group of the mask", async (
   assert.equal(others, [kernel, kernel]);
 });
 
-rebroadcast('is what programs publish, too', async () => {
+rebroadcast('is sent for published events too', async () => {
   const listener = await listenNetlink(daemon, 0b1000);
   publish(daemon.path, eventText('/devices/r/2', { N: 1 }, 'change'));
-  await until(() => about(listener.records, '/devices/r/2').length === 1, 'it did not come');
+  await until(
+    () => about(listener.records, '/devices/r/2').length === 1,
+    'the uevent did not come',
+  );
   assert.is(
     `${about(listener.records, '/devices/r/2')[0]}\n`,
     eventText('/devices/r/2', { N: 1 }, 'change'),
   );
 });
 
-rebroadcast('comes to no other group', async () => {
+rebroadcast('comes to the groups of the mask only', async () => {
   const [two, four] = [await listenNetlink(daemon, 0b10), await listenNetlink(daemon, 0b1000)];
   publish(daemon.path, eventText('/devices/r/3'));
-  await until(() => about(four.records, '/devices/r/3').length === 1, 'it did not come to 4');
+  await until(
+    () => about(four.records, '/devices/r/3').length === 1,
+    'the uevent did not come to group 4',
+  );
   assert.is(two.records.length, 1);
 });
 
-rebroadcast('comes after the other, all of 3,000 of any size, and is counted', async () => {
+rebroadcast('comes in order, all 3,000 of any size, and is counted', async () => {
   const listener = await listenNetlink(daemon, 0b1000);
   const before = Number(statusOf(`${daemon.path}/log`).REBROADCAST_SENT);
   const texts = Array.from({ length: 3000 }, (_, n) =>
@@ -77,7 +86,7 @@ rebroadcast('comes after the other, all of 3,000 of any size, and is counted', a
   publish(daemon.path, ...texts, eventText('/devices/r/large', { V: 'v'.repeat(65_000) }));
   await until(
     () => about(listener.records, '/devices/r/large').length === 1,
-    'the last one did not come',
+    'the last uevent did not come',
     20_000,
   );
   assert.equal(
@@ -89,21 +98,24 @@ rebroadcast('comes after the other, all of 3,000 of any size, and is counted', a
   assert.is(REBROADCAST_REFUSED, '0');
 });
 
-rebroadcast('is refused to the groups that the daemon reads, and to none', async () => {
-  assert.match(
-    await refused(['--rebroadcast', '5']),
-    '--rebroadcast 5: events come from group mask 1',
-  );
-  assert.match(await refused(['--source', 'udev', '--rebroadcast', '2']), 'group mask 2');
-  assert.match(await refused(['--source', 'udev', '--udev']), 'would come back');
-  assert.match(await refused(['--udev', '--rebroadcast', '6']), 'take that bit out');
-  for (const mask of ['0', '-1', '4294967296', 'four', '1.5', ''])
-    assert.match(await refused(['--rebroadcast', mask]), 'mask of netlink groups', mask);
-});
+rebroadcast(
+  'is refused for a group that the daemon reads, and for a mask without a group',
+  async () => {
+    assert.match(
+      await refused(['--rebroadcast', '5']),
+      '--rebroadcast 5: a source reads group mask 1',
+    );
+    assert.match(await refused(['--source', 'udev', '--rebroadcast', '2']), 'group mask 2');
+    assert.match(await refused(['--source', 'udev', '--udev']), 'would come back');
+    assert.match(await refused(['--udev', '--rebroadcast', '6']), 'take that bit out');
+    for (const mask of ['0', '-1', '4294967296', 'four', '1.5', ''])
+      assert.match(await refused(['--rebroadcast', mask]), 'mask of netlink groups', mask);
+  },
+);
 
 rebroadcast.run();
 
-/** An event that libudev takes for one of a device. */
+/** Returns the text of an event that libudev takes for a device's. */
 const deviceText = (
   name: string,
   subsystem: string,
@@ -126,16 +138,16 @@ udev.after(async () => {
   await apart.stop();
 });
 
-/** `udevadm monitor` once it hears: what it prints, apart from probes. */
+/** A running `udevadm monitor` and its output without the probes. */
 class Monitor {
   readonly #reader: Reader;
 
   constructor(args: readonly string[], command = ['udevadm', 'monitor', '--udev', '--property']) {
-    // The last of its arguments is where a Reader's path goes.
+    // A Reader appends its path as the last argument.
     this.#reader = new Reader(args.at(-1)!, [...apart.enter, ...command, ...args.slice(0, -1)]);
   }
 
-  /** @param more the properties that its filter looks for */
+  /** Publishes probes until the monitor prints one. @param more the properties of its filter */
   async hears(
     subsystem: string,
     more: Readonly<Record<string, string>> = {},
@@ -147,31 +159,36 @@ class Monitor {
         await new Promise((done) => setTimeout(done, 30));
         return this.#reader.text.includes('/probe');
       },
-      `it hears nothing: ${this.#reader.text}${this.#reader.err}`,
+      `the monitor prints no probe: ${this.#reader.text}${this.#reader.err}`,
       ms,
     );
     return this;
   }
 
-  /** Resolves once udevadm says what it listens to. */
+  /** Resolves once udevadm has printed its first lines. */
   async listens(): Promise<void> {
-    await until(() => this.#reader.text.includes('UDEV - the event'), 'it did not begin', 30_000);
+    await until(
+      () => this.#reader.text.includes('UDEV - the event'),
+      'udevadm monitor did not begin',
+      30_000,
+    );
   }
 
-  /** The devices so far, in order, as `subsystem/name`. */
+  /** The devices that were printed so far, in order, as `subsystem/name`. */
   get devices(): string[] {
     return [...this.#reader.text.matchAll(/^DEVPATH=\/devices\/virtual\/(\S+)$/gm)]
       .map(([, device]) => device)
       .filter((device) => !device.endsWith('/probe'));
   }
 
-  /** What it printed of a device: its properties, in order of name. */
+  /** Returns the printed properties of a device, sorted. */
   properties(device: string): string[] {
     const found = this.#reader.text
       .split('\n\n')
       .find((part) => part.includes(`DEVPATH=/devices/virtual/${device}\n`));
     const sortTags = (line: string): string =>
-      line.startsWith('TAGS=') ? `TAGS=${line.slice(5).split(':').sort().join(':')}` : line; // a set to libudev
+      // libudev keeps tags as a set.
+      line.startsWith('TAGS=') ? `TAGS=${line.slice(5).split(':').sort().join(':')}` : line;
     return (found ?? '')
       .split('\n')
       .filter((line) => /^[A-Z_]+=/.test(line))
@@ -215,7 +232,7 @@ udev('is printed by udevadm monitor with all of its properties', async () => {
   ]);
 });
 
-udev("is also a real device's of the kernel's", async () => {
+udev('is sent for a real device of the kernel too', async () => {
   const monitor = await new Monitor(['--udev']).hears('mem');
   await makeUevent('change');
   await monitor.has('mem/null');
@@ -225,9 +242,9 @@ udev("is also a real device's of the kernel's", async () => {
 });
 
 udev(
-  'passes the socket filter of udevadm for its subsystem and devtype, and no other',
+  'passes the socket filter of udevadm for its own subsystem and devtype only',
   async () => {
-    // Names of all lengths that a hash of four-byte words can end with.
+    // The hash works on words of four bytes: these lengths leave all rests.
     const names = [
       'x',
       'tt',
@@ -264,7 +281,7 @@ udev(
     for (const [at, name] of names.entries())
       assert.equal(monitors[at].devices, [`${name}/plain`, `${name}/disk`]);
     assert.equal(typed.devices, ['block/disk']);
-    // Real devices of this machine may have had events meanwhile.
+    // Real devices of this machine may have events too.
     assert.is(
       all.devices.filter((device) => /\/(plain|disk|part|bare)$/.test(device)).length,
       2 * names.length + 3,
@@ -274,7 +291,7 @@ udev(
 );
 
 udev(
-  'passes the socket filter of udevadm for its tags, and no other',
+  'passes the socket filter of udevadm for its own tags only',
   async () => {
     const tags = ['a', 'seat', 'power-switch', 'systemd', 'uaccess'];
     const monitors = await Promise.all(
@@ -294,7 +311,7 @@ udev(
   60_000,
 );
 
-/** A program for Debian's own Python, where python3-pyudev is. */
+/** A program for the Python of Debian, which has python3-pyudev. */
 const PYUDEV = `
 import pyudev, sys
 monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source='udev')
@@ -311,7 +328,7 @@ const pyudev = (filter: string): Monitor =>
   new Monitor([filter], ['/usr/bin/python3', '-c', PYUDEV]);
 
 (existsSync('/usr/lib/python3/dist-packages/pyudev') ? udev : udev.skip)(
-  'is seen by pyudev with all of its properties, filtered or not',
+  'is read by pyudev with all of its properties, with and without a filter',
   async () => {
     const all = await pyudev('none=').hears('mem');
     const net = await pyudev('subsystem=net').hears('net');
@@ -347,7 +364,7 @@ const pyudev = (filter: string): Monitor =>
   60_000,
 );
 
-udev('cannot be sent there by who is not root', async () => {
+udev('cannot be sent by a user who is not root', async () => {
   const monitor = await new Monitor(['--udev']).hears('mem');
   assert.match(
     await sendNetlink(apart, 'multicast', 2, 'libudev\0', { under: AS_NOBODY_FOR_EVER }),
@@ -358,30 +375,31 @@ udev('cannot be sent there by who is not root', async () => {
 });
 
 const CONTROL = '/run/udev/control';
-/** A path as the daemon sees it. */
+/** Returns a path in the daemon's mount namespace. */
 const at = (path: string): string => `/proc/${apart.pid}/root${path}`;
 
 udev(
-  'needs /run/udev/control, which is there as long as the daemon, and at which udevadm settle does not wait',
+  'comes with a socket /run/udev/control, which ends with the daemon and delays no udevadm',
   async () => {
     assert.ok(statSync(at(CONTROL)).isSocket());
     assert.is(statSync(at(CONTROL)).mode & 0o777, 0o600);
     const started = Date.now();
-    // In a chroot udevadm does nothing, unless it is told that it is not in one.
+    // udevadm does nothing in a chroot without SYSTEMD_IGNORE_CHROOT.
     await run([...apart.enter, 'udevadm', 'control', '--ping', '--timeout=20'], {
       env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' },
     });
     assert.ok(Date.now() - started < 15_000, 'udevadm control waited');
-    const holder = new Reader('60', [...apart.enter, 'sleep']); // keeps the mount namespace
+    // It keeps the mount namespace alive.
+    const holder = new Reader('60', [...apart.enter, 'sleep']);
     await until(() => existsSync(`/proc/${holder.process.pid}/root/run`), 'no holder');
     await until(
       () => statSync(`/proc/${holder.process.pid}/root/run`).ino === statSync(at('/run')).ino,
-      'the holder is not inside',
+      'the holder is not in the mount namespace',
     );
     assert.is(await apart.stop(), 0);
     assert.not(
       readdirSync(`/proc/${holder.process.pid}/root/run`).includes('udev'),
-      'something of it was left in /run',
+      '/run/udev was left',
     );
     await holder.kill();
     apart = await startApart(['--source', 'kernel', '--udev']);
@@ -389,22 +407,25 @@ udev(
 );
 
 udev(
-  'replaces what a killed daemon has left there, and is refused where a udevd listens',
+  'comes with a new socket in place of a stale one, and is refused beside a listening udevd',
   async () => {
-    // A daemon that is killed in this mount namespace, and another one after it.
+    // The socket is bound without a listener, as a killed daemon leaves it.
     const stale = await startApart(
       ['--source', 'none', '--udev'],
       `python3 -c 'import os, socket; os.mkdir("/run/udev"); socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind("${CONTROL}")';`,
     );
     assert.is(await stale.stop(), 0);
     const err = await refused(['--source', 'none', '--udev'], [...apart.enter]);
-    assert.match(err, `${CONTROL}: somebody listens there (udevd, or another eventfs --udev`);
-    assert.ok(existsSync(at(CONTROL)), 'the refused one has removed it');
+    assert.match(
+      err,
+      `${CONTROL}: another server listens on this socket; eventfs refuses to start (stop udevd`,
+    );
+    assert.ok(existsSync(at(CONTROL)), 'the refused daemon has removed the socket');
   },
 );
 
 udev(
-  'leaves a plain file there as it is, for which libudev listens too',
+  'comes beside a plain file /run/udev/control, which stays and is enough for libudev',
   async () => {
     const make = `mkdir /run/udev; echo mine > ${CONTROL}; chmod 604 ${CONTROL};`;
     const other = await startApart(['--source', 'none', '--udev'], make);
@@ -414,11 +435,12 @@ udev(
       await new Monitor(['--udev']).hears('mem');
       assert.is(readFileSync(at(CONTROL), 'latin1'), 'mine\n');
       assert.is(other.log(), '');
-      const holder = new Reader('60', [...other.enter, 'sleep']); // keeps the mount namespace
+      // It keeps the mount namespace alive.
+      const holder = new Reader('60', [...other.enter, 'sleep']);
       const left = (): string => `/proc/${holder.process.pid}/root${CONTROL}`;
       await until(
         () => existsSync(left()) && statSync(left()).ino === statSync(at(CONTROL)).ino,
-        'the holder is not inside',
+        'the holder is not in the mount namespace',
       );
       assert.is(await other.stop(), 0);
       assert.equal(
@@ -434,7 +456,7 @@ udev(
 );
 
 udev(
-  'is heard by nobody without --udev, in a place like a container',
+  'does not come without --udev, as in a container',
   async () => {
     const quiet = await startApart(['--source', 'kernel']);
     const before = apart;

@@ -1,4 +1,6 @@
-/** Subscribers of a socket and the log's ring: bursts larger than it, and falling behind more than once. */
+/**
+ * Tests the subscribers of a socket against the log's ring: bursts larger than it, repeated losses.
+ */
 import * as assert from 'uvu/assert';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,14 +12,15 @@ import { Log } from '../../../fs/bus/log.js';
 import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import { Listener } from '../../../fs/outlets/listener.js';
-import { type Deliver, SocketOutlet } from '../../../fs/outlets/socket.js';
-import { QuotaLedger } from '../../../fs/tree/quota.js';
+import type { Deliver } from '../../../fs/outlets/socket/delivery.js';
+import { SocketOutlet } from '../../../fs/outlets/socket/socket-outlet.js';
 import { Reader, compile, killClients, valuesOf } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';
 import { collecting } from '../../support/logger.js';
 import { suite } from '../../support/suite.js';
+import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
 
-const ring = suite('a subscriber and the ring');
+const ring = suite('a subscriber behind the ring');
 const RING_EVENTS = 64;
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'ring-'));
 let serial = 0;
@@ -26,16 +29,16 @@ const worlds = new Set<World>();
 class World {
   readonly bus = new Bus(new Log({ bytes: 64 * 1024, events: RING_EVENTS }), new IdAllocator(1));
   readonly path = join(scratch, String(++serial));
-  readonly complaints: string[] = [];
+  readonly warnings: string[] = [];
   readonly outlet: SocketOutlet;
-  /** How many messages a socket takes of a batch; the rest is for later. */
+  /** The most messages that a socket takes of a batch; the rest waits. */
   most = Infinity;
   #published = 0;
 
   constructor() {
     const deliver: Deliver = (sockets, count, memory, slices, messages, failed) => {
       if (messages <= this.most) return sendToAll(sockets, count, memory, slices, messages, failed);
-      // As where the buffer of each socket is full after some of them.
+      // The buffer of each socket is full after `most` messages.
       const incomplete = sendToAll(sockets, count, memory, slices, this.most, failed);
       assert.is(incomplete, 0, 'the sockets have no room');
       for (let i = 0; i < count; i++) failed.set([i, this.most], 2 * i);
@@ -48,13 +51,13 @@ class World {
       deliver,
       this.bus.log,
       host,
-      collecting(this.complaints),
+      collecting(this.warnings),
     );
     this.bus.attach(this.outlet);
     worlds.add(this);
   }
 
-  /** Publishes numbered events in one go. */
+  /** Publishes numbered events as one batch. */
   burst(count: number): void {
     for (let i = 0; i < count; i++) {
       const bytes = Buffer.from(`add@/n\nACTION=add\nN=${this.#published++}\n`, 'latin1');
@@ -68,7 +71,7 @@ class World {
   async subscribe(filter = '\n'): Promise<Reader> {
     const client = new Reader(this.path, [compile('subscriber'), filter]);
     await client.has(1, 20_000);
-    await until(() => this.row(client) !== undefined, 'it is not listed');
+    await until(() => this.row(client) !== undefined, 'the subscriber is not listed');
     return client;
   }
 
@@ -84,13 +87,13 @@ class World {
   }
 
   close(): void {
-    assert.equal(this.complaints, []);
+    assert.equal(this.warnings, []);
     worlds.delete(this);
     this.outlet.close();
   }
 }
 
-/** What a client has seen, without the answer to its filter: numbers, and losses as negative ones. */
+/** Returns the numbers of a client's events, and its losses as negative numbers, in order. */
 function seen(client: Reader): number[] {
   return client.records
     .slice(1)
@@ -105,13 +108,13 @@ const range = (first: number, end: number): number[] =>
   Array.from({ length: end - first }, (_, i) => first + i);
 
 ring.after(async () => {
-  for (const world of worlds) world.outlet.close(); // of tests that failed
+  for (const world of worlds) world.outlet.close(); // A failed test leaves its own.
   await killClients();
 });
 
 for (const filter of ['\n', 'ACTION==add']) {
   ring(
-    `is told of a burst larger than the ring, ${filter === '\n' ? 'without' : 'with'} a filter, and of the next one, and counts both`,
+    `gets the losses of two bursts larger than the ring, ${filter === '\n' ? 'without' : 'with'} a filter, and counts both`,
     async () => {
       const world = new World();
       const clients = [await world.subscribe(filter), await world.subscribe(filter)];
@@ -142,27 +145,30 @@ for (const filter of ['\n', 'ACTION==add']) {
   );
 }
 
-ring('gets nothing of a burst larger than the ring that came before it', async () => {
-  const world = new World();
-  const early = await world.subscribe('ACTION==add');
-  await early.kill();
-  await until(() => world.row(early) === undefined, 'it is still there');
-  world.burst(RING_EVENTS + 5);
-  const late = await world.subscribe('ACTION==add');
-  world.burst(2);
-  await late.has(3);
-  assert.equal(seen(late), [RING_EVENTS + 5, RING_EVENTS + 6]);
-  world.close();
-});
+ring(
+  'gets no event and no loss of a burst before its start that was larger than the ring',
+  async () => {
+    const world = new World();
+    const early = await world.subscribe('ACTION==add');
+    await early.kill();
+    await until(() => world.row(early) === undefined, 'the first subscriber is still there');
+    world.burst(RING_EVENTS + 5);
+    const late = await world.subscribe('ACTION==add');
+    world.burst(2);
+    await late.has(3);
+    assert.equal(seen(late), [RING_EVENTS + 5, RING_EVENTS + 6]);
+    world.close();
+  },
+);
 
-ring('gets each event once, however little its socket takes of a batch', async () => {
+ring('gets each event once if its socket takes only a part of a batch', async () => {
   const world = new World();
   const client = await world.subscribe();
   for (const most of [0, 1, 3, 7]) {
     world.most = most;
     world.burst(20);
     world.most = Infinity;
-    await until(() => world.row(client)!.includes(' pending=0 '), 'it is not given the rest');
+    await until(() => world.row(client)!.includes(' pending=0 '), 'the rest is not sent');
   }
   await client.has(81);
   assert.equal(seen(client), range(0, 80));

@@ -1,4 +1,4 @@
-/** Events over a Unix socket, and its file. */
+/** Tests --socket: events over a Unix socket, and the socket's file. */
 import * as assert from 'uvu/assert';
 import { existsSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,20 +6,20 @@ import { refused } from '../../support/apart.js';
 import { Reader, compile } from '../../support/clients.js';
 import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
 import { mounted } from '../../support/mounted.js';
-import { PATHS, scratch, testSubscribers } from './subscribers.js';
+import { SOCKETS, scratch, testSubscribers } from './subscribers.js';
 
 testSubscribers('socket');
 
-const file = mounted("a socket's file", ['--source', 'none', '--socket', PATHS.socket]);
+const file = mounted("a socket's file", ['--source', 'none', '--socket', SOCKETS.socket]);
 
-file('of a killed daemon is replaced, and that of a live one refused', async () => {
+file('is replaced if its daemon was killed, and is refused if its daemon lives', async () => {
   const path = join(scratch, 'left');
   const first = await startDaemon(['--source', 'none', '--socket', path]);
   assert.match(
     await refused(['--source', 'none', '--socket', path]),
-    `${path}: somebody listens there (another server has it`,
+    `${path}: another server listens on this socket; eventfs refuses to start (stop that server`,
   );
-  assert.ok(existsSync(path), 'the refused one has removed it');
+  assert.ok(existsSync(path), 'the refused daemon has removed the file');
   await first.kill();
   await run(['umount', '-l', first.path]);
   assert.ok(existsSync(path));
@@ -29,32 +29,32 @@ file('of a killed daemon is replaced, and that of a live one refused', async () 
   await second.stop();
   await until(
     () => client.records.some((record) => record.startsWith('end@')),
-    'the client was not told of the end',
+    'the client got no end@/eventfs',
   );
-  assert.not(existsSync(path), 'it was left');
+  assert.not(existsSync(path), 'the file was left');
 });
 
-file('of a daemon that has taken the path since is not removed by the one that stops', async () => {
+file('is not removed by a stopping daemon after another daemon has taken the path', async () => {
   const path = join(scratch, 'successor');
   const first = await startDaemon(['--source', 'none', '--socket', path]);
   renameSync(path, `${path}.old`);
   const second = await startDaemon(['--source', 'none', '--socket', path]);
   assert.is(await first.stop(), 0);
-  assert.ok(existsSync(path), 'the successor has no file any more');
+  assert.ok(existsSync(path), "the successor's file is gone");
   const client = new Reader(path, [compile('subscriber'), '\n']);
   await client.has(1);
   await second.stop();
-  assert.not(existsSync(path), 'it was left');
+  assert.not(existsSync(path), 'the file was left');
   unlinkSync(`${path}.old`);
 });
 
-file('has the mode behind its path, and a mode that is none is refused', async () => {
+file('is refused with a mode that is no octal mode', async () => {
   for (const mode of ['0999', '08', '8', '', '00600', '66']) {
     for (const option of ['--socket', '--fd-socket']) {
       const path = join(scratch, 'mode');
       assert.match(
         await refused(['--source', 'none', option, `${path}:${mode}`]),
-        'It is PATH or PATH:MODE',
+        'Use PATH or PATH:MODE',
         mode,
       );
       assert.not(existsSync(`${path}:${mode}`) || existsSync(path));
@@ -62,32 +62,38 @@ file('has the mode behind its path, and a mode that is none is refused', async (
   }
 });
 
-file('is refused where it cannot be', async () => {
-  const plain = join(scratch, 'plain');
-  writeFileSync(plain, 'mine');
-  assert.match(await refused(['--source', 'none', '--socket', plain]), 'a file that is no socket');
-  assert.match(
-    await refused(['--source', 'none', '--socket', join(scratch, 'no/such')]),
-    'its directory is not there',
-  );
-  assert.match(
-    await refused(['--source', 'none', '--socket', join(scratch, 'x'.repeat(120))]),
-    'at most 107 bytes',
-  );
-  assert.match(await refused(['--source', 'none', '--socket', '']), 'PATH or PATH:MODE');
-  const below = mountPoint();
-  const { err, code } = await run([
-    process.execPath,
-    EVENTFS,
-    'mount',
-    below,
-    '--source',
-    'none',
-    '--fd-socket',
-    `${below}/s`,
-  ]);
-  assert.match(err, 'it would be below the mount');
-  assert.is(code, 1);
-});
+file(
+  'is refused on a plain file, in a missing directory, with a long path and below the mount',
+  async () => {
+    const plain = join(scratch, 'plain');
+    writeFileSync(plain, 'mine');
+    assert.match(
+      await refused(['--source', 'none', '--socket', plain]),
+      'the file is not a socket',
+    );
+    assert.match(
+      await refused(['--source', 'none', '--socket', join(scratch, 'no/such')]),
+      'its directory does not exist',
+    );
+    assert.match(
+      await refused(['--source', 'none', '--socket', join(scratch, 'x'.repeat(120))]),
+      'at most 107 bytes',
+    );
+    assert.match(await refused(['--source', 'none', '--socket', '']), 'PATH or PATH:MODE');
+    const below = mountPoint();
+    const { err, code } = await run([
+      process.execPath,
+      EVENTFS,
+      'mount',
+      below,
+      '--source',
+      'none',
+      '--fd-socket',
+      `${below}/s`,
+    ]);
+    assert.match(err, 'the path is below the mount');
+    assert.is(code, 1);
+  },
+);
 
 file.run();

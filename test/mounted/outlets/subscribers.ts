@@ -1,4 +1,4 @@
-/** The tests that both sockets stand: test/mounted/outlets/socket.test.ts and fd-socket.test.ts. */
+/** The tests of both sockets, which socket.test.ts and fd-socket.test.ts run. */
 import * as assert from 'uvu/assert';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,18 +19,18 @@ import { daemon, mounted } from '../../support/mounted.js';
 import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
 
 export const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'sockets-'));
-chmodSync(scratch, 0o711); // clients that are not root must get through
-export const PATHS = { socket: join(scratch, 'socket'), fd: join(scratch, 'fd') } as const;
-export type Way = keyof typeof PATHS;
+chmodSync(scratch, 0o711); // Clients of other users must pass.
+export const SOCKETS = { socket: join(scratch, 'socket'), fd: join(scratch, 'fd') } as const;
+export type SocketKind = keyof typeof SOCKETS;
 const KEYS = { socket: 'SOCKET', fd: 'FDSOCKET' } as const;
 
 export const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
 export const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
-/** A client that is known to the daemon, with a filter or without. */
-export async function subscribe(way: Way, filter = '\n'): Promise<Reader> {
-  const client = new Reader(PATHS[way], [compile('subscriber'), filter]);
-  await client.has(1, 20_000); // the answer to its filter
+/** Starts a client that sends a filter, and resolves once the daemon has answered the filter. */
+export async function subscribe(kind: SocketKind, filter = '\n'): Promise<Reader> {
+  const client = new Reader(SOCKETS[kind], [compile('subscriber'), filter]);
+  await client.has(1, 20_000); // The answer to its filter.
   assert.match(
     client.records[0],
     /^filter@\/eventfs\nACTION=filter\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nFILTER=/,
@@ -38,14 +38,14 @@ export async function subscribe(way: Way, filter = '\n'): Promise<Reader> {
   return client;
 }
 
-/** A client that does something else, once the daemon knows of it. */
-export async function unusual(way: Way, what: string): Promise<Reader> {
-  const client = new Reader(PATHS[way], [compile('subscriber'), what]);
+/** Starts a client that behaves as `mode` says, and resolves once the daemon lists it. */
+export async function openClient(kind: SocketKind, mode: string): Promise<Reader> {
+  const client = new Reader(SOCKETS[kind], [compile('subscriber'), mode]);
   const known = (): boolean =>
     Object.values(statusOf(`${daemon.path}/log`)).some((row) =>
       row.startsWith(`pid=${client.process.pid} `),
     );
-  await until(known, 'the daemon does not know of it', 20_000);
+  await until(known, 'the daemon does not list the client', 20_000);
   return client;
 }
 
@@ -59,7 +59,7 @@ const lostOf = (client: Reader): number =>
     .map(Number)
     .reduce((a, b) => a + b, 0);
 
-/** Checks that a client has seen each of `count` numbered events in order, or was told at that place of so many that it has not. */
+/** Checks that a client got each of `count` numbered events in order, or its loss at that place. */
 export async function accounts(client: Reader, count: number, ms = 30_000): Promise<void> {
   await until(
     () => eventsOf(client).length + lostOf(client) >= count,
@@ -74,16 +74,16 @@ export async function accounts(client: Reader, count: number, ms = 30_000): Prom
   assert.is(next, count);
 }
 
-/** The suite of a socket. */
-export function testSubscribers(way: Way): void {
-  const option = way === 'socket' ? '--socket' : '--fd-socket';
-  const tests = mounted(`a subscriber of ${option}`, ['--source', 'none', option, PATHS[way]]);
+/** Adds the suite of one socket. */
+export function testSubscribers(kind: SocketKind): void {
+  const option = kind === 'socket' ? '--socket' : '--fd-socket';
+  const tests = mounted(`a subscriber of ${option}`, ['--source', 'none', option, SOCKETS[kind]]);
 
-  tests('gets each event as one message, and the others get the same', async () => {
+  tests('gets each event as one message, as the other subscribers do', async () => {
     const clients = [
-      await subscribe(way),
-      await subscribe(way),
-      await subscribe(way, 'SUBSYSTEM==net'),
+      await subscribe(kind),
+      await subscribe(kind),
+      await subscribe(kind, 'SUBSYSTEM==net'),
     ];
     const texts = [
       eventText('/devices/1', { SUBSYSTEM: 'net', V: '\x01\xff=' }),
@@ -104,17 +104,17 @@ export function testSubscribers(way: Way): void {
     );
   });
 
-  tests('needs no filter: it has everything from the moment that it is known', async () => {
-    const client = await unusual(way, '');
+  tests('gets every event from its connection on if it sends no filter', async () => {
+    const client = await openClient(kind, '');
     publish(daemon.path, eventText('/devices/all'));
     await client.has(1);
     assert.is(`${client.records[0]}\n`, eventText('/devices/all'));
   });
 
   tests('is shown in status with its PID, its user and its filter', async () => {
-    const client = await subscribe(way, 'SUBSYSTEM==net\nACTION==add');
+    const client = await subscribe(kind, 'SUBSYSTEM==net\nACTION==add');
     const rows = Object.entries(statusOf(`${daemon.path}/log`)).filter(([key]) =>
-      new RegExp(`^${KEYS[way]}_\\d+$`).test(key),
+      new RegExp(`^${KEYS[kind]}_\\d+$`).test(key),
     );
     assert.equal(
       rows.map(([, row]) => row),
@@ -135,7 +135,7 @@ export function testSubscribers(way: Way): void {
       subscribers.map(({ what, pid, filter }) => ({ what, pid, filter })),
       [
         {
-          what: KEYS[way].toLowerCase(),
+          what: KEYS[kind].toLowerCase(),
           pid: client.process.pid,
           filter: 'SUBSYSTEM==net; ACTION==add',
         },
@@ -143,22 +143,22 @@ export function testSubscribers(way: Way): void {
     );
   });
 
-  tests('that sends a bad filter is told what was expected, and sent off', async () => {
-    const before = status(`${KEYS[way]}_REFUSED`);
-    const client = new Reader(PATHS[way], [compile('subscriber'), 'SUBSYSTEM']);
+  tests('gets the expected token after a bad filter, and is disconnected', async () => {
+    const before = status(`${KEYS[kind]}_REFUSED`);
+    const client = new Reader(SOCKETS[kind], [compile('subscriber'), 'SUBSYSTEM']);
     await client.has(2);
     assert.match(
       client.records[0],
       /^error@\/eventfs\nACTION=error\nDEVPATH=\/eventfs\nSUBSYSTEM=eventfs\nERROR=column 10: expected == or != after SUBSYSTEM$/,
     );
     assert.match(client.records[1], /^end@/);
-    assert.is(status(`${KEYS[way]}_REFUSED`), before + 1);
-    await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 0, 'it is still there');
+    assert.is(status(`${KEYS[kind]}_REFUSED`), before + 1);
+    await until(() => status(`${KEYS[kind]}_SUBSCRIBERS`) === 0, 'the client is still there');
   });
 
-  tests('that sends an empty message takes everything, and is still heard', async () => {
-    const client = new Reader(PATHS[way], [compile('subscriber'), '!empty']);
-    await client.has(3); // A==b, nothing, A==c
+  tests('gets every event after an empty message, and may send a filter later', async () => {
+    const client = new Reader(SOCKETS[kind], [compile('subscriber'), '!empty']);
+    await client.has(3); // The answers to A==b, to nothing, to A==c.
     assert.equal(
       client.records.map((record) => /FILTER=(.*)$/m.exec(record)![1]),
       ['A==b', '', 'A==c'],
@@ -168,46 +168,57 @@ export function testSubscribers(way: Way): void {
     assert.match(client.records[3], /^add@\/devices\/c\n/);
   });
 
-  tests('whose filter is too large or costs too much is told why, and sent off', async () => {
-    for (const [filter, why] of [
-      [`A==${'b|'.repeat(32)}b`, 'a term has at most 32 alternatives'],
-      ['A==b\n'.repeat(65), 'a filter has at most 64 terms'],
-      ['#'.repeat(4097), 'a filter has at most 4096 bytes'],
-    ] as const) {
-      const client = new Reader(PATHS[way], [compile('subscriber'), filter]);
-      await client.has(2);
-      assert.match(client.records[0], `\nERROR=${why}`);
-      assert.match(client.records[1], /^end@/);
-    }
-  });
+  tests(
+    'gets the reason after a filter that is too large or too costly, and is disconnected',
+    async () => {
+      for (const [filter, why] of [
+        [`A==${'b|'.repeat(32)}b`, 'a term has at most 32 alternatives'],
+        ['A==b\n'.repeat(65), 'a filter has at most 64 terms'],
+        ['#'.repeat(4097), 'a filter has at most 4096 bytes'],
+      ] as const) {
+        const client = new Reader(SOCKETS[kind], [compile('subscriber'), filter]);
+        await client.has(2);
+        assert.match(client.records[0], `\nERROR=${why}`);
+        assert.match(client.records[1], /^end@/);
+      }
+    },
+  );
 
-  tests('that has shut down its side goes on being sent to', async () => {
-    const client = await unusual(way, '!half');
+  tests('gets events after it has shut down its side', async () => {
+    const client = await openClient(kind, '!half');
     publish(daemon.path, eventText('/devices/half'), eventText('/devices/half'));
     await client.has(2);
     const { utime } = cpuOf(daemon.pid);
     await new Promise((done) => setTimeout(done, 300));
-    assert.ok(cpuOf(daemon.pid).utime - utime < 20, 'the daemon is kept busy by it'); // of 30 ticks
-    // On a machine where others have the CPU one that is kept busy gets fewer, but does not sleep either.
+    // Of 30 ticks.
+    assert.ok(cpuOf(daemon.pid).utime - utime < 20, 'the client keeps the daemon busy');
+    // On a busy machine a spinning daemon gets fewer ticks, but it does not sleep either.
     let sleeps = 0;
     for (let n = 0; n < 30; n++) {
       if (stateOf(daemon.pid) === 'S') sleeps++;
       await new Promise((done) => setTimeout(done, 10));
     }
-    assert.ok(sleeps >= 15, `it slept at ${sleeps} of 30 looks`);
+    assert.ok(sleeps >= 15, `the daemon slept at ${sleeps} of 30 looks`);
     await client.kill();
-    await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 0, 'its death was not noticed');
+    await until(
+      () => status(`${KEYS[kind]}_SUBSCRIBERS`) === 0,
+      'the daemon did not notice its death',
+    );
   });
 
   tests(
-    'that falls behind loses a known number, at a known place, and the others nothing',
+    'gets the number of its lost events at their place when it falls behind; others lose none',
     async () => {
-      const [slow, fast] = [await subscribe(way), await subscribe(way)];
+      const [slow, fast] = [await subscribe(kind), await subscribe(kind)];
       slow.process.kill('SIGSTOP');
-      const count = 7000; // more than the log and the socket hold
+      const count = 7000; // More than the log and the socket hold.
       for (let first = 0; first < count; first += 100) {
         publishNumbered(daemon.path, 100, first, { V: 'v'.repeat(200) });
-        await until(() => eventsOf(fast).length >= first + 100, 'the fast one was held up', 20_000);
+        await until(
+          () => eventsOf(fast).length >= first + 100,
+          'the fast client was held up',
+          20_000,
+        );
       }
       const [, row] = Object.entries(statusOf(`${daemon.path}/log`)).find(([, value]) =>
         value.startsWith(`pid=${slow.process.pid} `),
@@ -215,7 +226,7 @@ export function testSubscribers(way: Way): void {
       assert.match(row, / pending=[1-9]\d* lost=[1-9]\d* /);
       slow.process.kill('SIGCONT');
       await Promise.all([accounts(slow, count), accounts(fast, count)]);
-      assert.ok(lostOf(slow) > 0, 'it lost nothing');
+      assert.ok(lostOf(slow) > 0, 'the slow client lost nothing');
       assert.is(lostOf(fast), 0);
       publishNumbered(daemon.path, 5, count);
       await Promise.all([accounts(slow, count + 5), accounts(fast, count + 5)]);
@@ -224,9 +235,9 @@ export function testSubscribers(way: Way): void {
   );
 
   tests(
-    'that falls behind with a filter loses a known number of what matches',
+    'gets the number of its lost matching events when it falls behind with a filter',
     async () => {
-      const [slow, fast] = [await subscribe(way, 'M==1'), await subscribe(way, 'M==1')];
+      const [slow, fast] = [await subscribe(kind, 'M==1'), await subscribe(kind, 'M==1')];
       slow.process.kill('SIGSTOP');
       const batches = 300;
       for (let batch = 0; batch < batches; batch++) {
@@ -239,56 +250,69 @@ export function testSubscribers(way: Way): void {
         publish(daemon.path, ...texts);
         await until(
           () => eventsOf(fast).length >= (batch + 1) * 10,
-          'the fast one was held up',
+          'the fast client was held up',
           20_000,
         );
       }
       slow.process.kill('SIGCONT');
       await Promise.all([accounts(slow, batches * 10), accounts(fast, batches * 10)]);
-      assert.ok(lostOf(slow) > 0, 'it lost nothing');
+      assert.ok(lostOf(slow) > 0, 'the slow client lost nothing');
     },
     90_000,
   );
 
   tests(
-    'that never reads holds up nobody, costs no memory, and can change its mind',
+    'delays no other client and costs no memory if it never reads',
     async () => {
-      const silent = await Promise.all(Array.from({ length: 30 }, () => unusual(way, '!silent')));
-      const client = await subscribe(way);
+      const silent = await Promise.all(
+        Array.from({ length: 30 }, () => openClient(kind, '!silent')),
+      );
+      const client = await subscribe(kind);
       const descriptors = descriptorsOf(daemon.pid);
       for (let first = 0; first < 2000; first += 100) {
         publishNumbered(daemon.path, 100, first, { V: 'v'.repeat(500) });
-        await until(() => eventsOf(client).length >= first + 100, 'it was held up', 20_000);
+        await until(
+          () => eventsOf(client).length >= first + 100,
+          'the reading client was held up',
+          20_000,
+        );
       }
       await accounts(client, 2000);
       assert.ok(
         descriptorsOf(daemon.pid) <= descriptors,
-        'descriptors wait for those who do not read',
+        'the daemon keeps descriptors for clients that do not read',
       );
       await Promise.all(silent.map((one) => one.kill()));
-      await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 1, 'they are still there');
+      await until(
+        () => status(`${KEYS[kind]}_SUBSCRIBERS`) === 1,
+        'the silent clients are still there',
+      );
     },
     60_000,
   );
 
   tests(
-    'that misbehaves leaves nothing behind, in 10,000 rounds under a storm of events',
+    'leaves nothing behind in 10,000 rounds of misbehaviour under a storm of events',
     async () => {
-      const steady = await subscribe(way);
+      const steady = await subscribe(kind);
       const before = descriptorsOf(daemon.pid);
       const storm = new Storm(daemon.path);
       try {
-        const { out, err } = await run([compile('subscriber'), '!rounds', '10000', PATHS[way]], {
+        const { out, err } = await run([compile('subscriber'), '!rounds', '10000', SOCKETS[kind]], {
           timeoutMs: 100_000,
         });
         assert.is(out, 'done@/\n\n', err);
       } finally {
         storm.end();
       }
-      await until(() => status(`${KEYS[way]}_SUBSCRIBERS`) === 1, 'some are still there', 20_000);
+      await until(
+        () => status(`${KEYS[kind]}_SUBSCRIBERS`) === 1,
+        'some clients are still there',
+        20_000,
+      );
       await until(
         () => eventsOf(steady).length + lostOf(steady) >= storm.published,
-        'the steady one did not get all',
+        'the steady client did not get all',
         20_000,
       );
       assert.is(eventsOf(steady).length + lostOf(steady), storm.published);
@@ -301,12 +325,12 @@ export function testSubscribers(way: Way): void {
   );
 
   tests(
-    "of another user is let in by the socket's mode only",
+    "needs permission by the socket's mode only if it belongs to another user",
     async () => {
-      const closed = await run([...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n', PATHS[way]]);
+      const closed = await run([...AS_NOBODY_FOR_EVER, compile('subscriber'), '\n', SOCKETS[kind]]);
       assert.match(closed.err, 'connect: Permission denied');
-      assert.is(statSync(PATHS[way]).mode & 0o777, 0o600);
-      const open = join(scratch, `open-${way}`);
+      assert.is(statSync(SOCKETS[kind]).mode & 0o777, 0o600);
+      const open = join(scratch, `open-${kind}`);
       const other = await startDaemon(['--source', 'none', option, `${open}:0666`], mountPoint());
       try {
         assert.is(statSync(open).mode & 0o777, 0o666);
@@ -339,7 +363,7 @@ export function testSubscribers(way: Way): void {
         await Promise.all(costly.map((one) => one.kill()));
         await until(
           () => account()?.includes('filter_cost=0/') ?? true,
-          'their filters are still charged',
+          'the daemon still charges their filters',
           20_000,
         );
         const others = Array.from(
@@ -347,17 +371,18 @@ export function testSubscribers(way: Way): void {
           () => new Reader(open, [...AS_NOBODY_FOR_EVER, compile('subscriber'), '!silent']),
         );
         const refusals = (): number =>
-          Number(statusOf(`${other.path}/log`)[`${KEYS[way]}_REFUSED`]) - 3; // without the costly three
+          // Without the three costly ones.
+          Number(statusOf(`${other.path}/log`)[`${KEYS[kind]}_REFUSED`]) - 3;
         await until(
           () => refusals() === 5,
-          `${refusals()} were refused, not the 5 above 256`,
+          `the daemon refused ${refusals()}, not the 5 above 256`,
           60_000,
         );
         await Promise.all([client, ...others].map((one) => one.kill()));
       } finally {
         await other.stop();
       }
-      assert.not(existsSync(open), 'the socket was left');
+      assert.not(existsSync(open), 'the socket file was left');
     },
     90_000,
   );
@@ -365,7 +390,7 @@ export function testSubscribers(way: Way): void {
   tests.run();
 }
 
-/** Ticks of the processor that a process has had, of 10 ms each. */
+/** Returns the CPU time of a process in ticks of 10 ms. */
 function cpuOf(pid: number): { utime: number } {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
   return { utime: Number(fields[11]) + Number(fields[12]) };

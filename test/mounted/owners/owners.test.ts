@@ -1,4 +1,7 @@
-/** Whom a caller may name as the owner of a directory: kill(2)'s rules, and callers whose /proc/<pid>/status is long. */
+/**
+ * The processes that a caller may name as the owner of a directory: the rules of kill(2), and
+ * callers whose /proc/<pid>/status is long.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -19,7 +22,7 @@ owner.after(async () => {
   }
 });
 
-/** A process that sleeps, once Python has run `prepare` in it; gives its PID. */
+/** Starts a process that runs `prepare` in Python and sleeps. @returns its PID */
 async function sleeper(prepare: string): Promise<number> {
   const child = spawn(
     'python3',
@@ -32,11 +35,12 @@ async function sleeper(prepare: string): Promise<number> {
 }
 
 owner(
-  'is named by who could signal it: of a process that has two users, the real and the saved one count',
+  'can be named by a process that may signal it: its real and saved user IDs count',
   async () => {
     const one = await sleeper('os.setresuid(2001, 2001, 2001)');
     const other = await sleeper('os.setresuid(2002, 2002, 2002)');
-    const borrowed = await sleeper('os.setresuid(2002, 2001, 2002)'); // runs as 2001, and belongs to 2002
+    // Its effective user is 2001; it belongs to 2002.
+    const borrowed = await sleeper('os.setresuid(2002, 2001, 2002)');
     const saved = await sleeper('os.setresuid(2002, 2002, 2001)');
     assert.equal([named(one, one), named(other, one)], ['ok', 'EPERM']);
     assert.is(named(borrowed, one), 'EPERM', 'the effective user of the target counts');
@@ -47,7 +51,7 @@ owner(
 );
 
 owner(
-  'is named by any process with CAP_KILL, and by none that has other capabilities only',
+  'can be named by a process with CAP_KILL, and by none with other capabilities only',
   async () => {
     const setpriv = (capability: string): number => {
       const kept = [
@@ -65,18 +69,18 @@ owner(
     for (const pid of [kill, fsetid])
       await until(
         () => readFileSync(`/proc/${pid}/comm`, 'latin1') === 'sleep\n',
-        'it did not start',
+        'the process did not start',
       );
     assert.equal([named(process.pid, kill), named(process.pid, fsetid)], ['ok', 'EPERM']);
   },
 );
 
-owner('in 4,000 groups is known as any other', async () => {
+owner('may be in 4,000 groups', async () => {
   const many = await sleeper(
     'os.setgroups(range(100000, 104000))\nos.setresgid(2005, 2005, 2005)\nos.setresuid(2004, 2004, 2004)',
   );
   const length = readFileSync(`/proc/${many}/status`, 'latin1').length;
-  assert.ok(length > 16 * 1024, `its status has ${length} bytes`);
+  assert.ok(length > 16 * 1024, `/proc/<pid>/status has ${length} bytes`);
   const { pid, parent, namespacePids, realUid, effectiveGid, mayKill } = readStatus(many)!;
   assert.equal(
     { pid, parent, namespacePids, realUid, effectiveGid, mayKill },

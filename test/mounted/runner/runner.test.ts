@@ -1,4 +1,6 @@
-/** The runner itself (test/run.ts): what a file leaves ends soon, whatever it is, and no error on the way ends the run. */
+/**
+ * Tests the runner (test/run.ts): it ends all that a test file leaves, and no error ends the run.
+ */
 import * as assert from 'uvu/assert';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,14 +24,14 @@ import { suite } from '${SUPPORT}/suite.js';
 const scratch = process.env.EVENTFS_TEST_DIR;
 const tests = suite('a file');
 `;
-/** A file with one test, and one that passes. */
+/** Returns the text of a test file with one test of that body, and one that passes. */
 const file = (body: string, more = ''): string =>
   `${IMPORTS}${more}tests('does it', async () => {${body}});\ntests('passes', () => {});\ntests.run();\n`;
 
 const place = mkdtempSync(join(tmpdir(), 'eventfs-runner-'));
 let serial = 0;
 
-/** Runs files of these texts, with a temporary directory of their own; gives what the runner says, and the seconds that it took. */
+/** Runs files of these texts in a temporary directory. @returns output, exit code and duration */
 async function runner(
   texts: readonly string[],
   temporary = place,
@@ -55,7 +57,7 @@ async function runner(
   return { out: out + err, code, seconds: (Date.now() - started) / 1000 };
 }
 
-const LEAVINGS = {
+const LEFTOVERS = {
   'a shell': 'await new Shell().run("true");',
   'a shell with a child that does not end by SIGTERM': `await new Shell().run("(trap '' TERM; while :; do sleep 0.1; done) & true");`,
   'an actor': 'await new Actor().ask("pid");',
@@ -65,8 +67,7 @@ const LEAVINGS = {
   'a daemon that is stopped': '(await startDaemon()).process.kill("SIGSTOP");',
   'a command in the background':
     'new Background(["watch", "--mount", (await startDaemon()).path]);',
-  'a process that was started in no way of test/support':
-    'spawn("sleep", ["1000"], { stdio: "inherit" });',
+  'a process that test/support did not start': 'spawn("sleep", ["1000"], { stdio: "inherit" });',
   'a process in a session of its own': 'spawn("setsid", ["sleep", "1000"], { stdio: "inherit" });',
   'a timer': 'setInterval(() => {}, 1000);',
   'a server': 'createServer().listen(scratch + "/socket");',
@@ -76,7 +77,7 @@ const runs = suite('the runner');
 runs.before(buildClients);
 runs.after(() => rmSync(place, { recursive: true, force: true }));
 
-for (const [what, code] of Object.entries(LEAVINGS)) {
+for (const [what, code] of Object.entries(LEFTOVERS)) {
   runs(
     `ends a file whose test fails and leaves ${what}, within seconds`,
     async () => {
@@ -96,7 +97,7 @@ for (const [what, code] of Object.entries(LEAVINGS)) {
 }
 
 runs(
-  'fails a file that passes and does not end, and says what it has left',
+  'fails a file that passes and does not end, and lists its leftover processes',
   async () => {
     const { out, seconds } = await runner([file('await new Shell().run("true");'), file('')]);
     assert.match(out, 'its tests have ended, but it did not');
@@ -121,23 +122,23 @@ runs(
 );
 
 runs(
-  'says an error of a hook, runs the other hooks and suites, and fails the file',
+  'prints an error of a hook, runs the other hooks and suites, and fails the file',
   async () => {
     const more = `tests.after(() => { throw new Error('after on purpose'); }); tests.after(() => console.log('the other hook'));\nconst second = suite('second');\n`;
     const { out } = await runner([
       `${file('', more)}second.before(() => { throw new Error('before on purpose'); });\nsecond('is not run', () => {});\nsecond.run();\n`,
     ]);
-    for (const said of ['after on purpose', 'the other hook', 'before on purpose'])
-      assert.match(out, said);
+    for (const text of ['after on purpose', 'the other hook', 'before on purpose'])
+      assert.match(out, text);
     assert.match(out, /\n2 passed, 1 failed\n$/);
   },
   100_000,
 );
 
 runs(
-  'clears mounts that hide each other, and goes on',
+  'unmounts mounts that hide each other, and goes on',
   async () => {
-    // The first one is moved above the second: the second can't be unmounted before it.
+    // The first mount is moved above the second, so the first must be unmounted first.
     const body = `
     for (const name of ['first', 'second']) { mkdirSync(scratch + '/' + name); }
     execFileSync('mount', ['-t', 'tmpfs', 'first', scratch + '/first']);
@@ -154,7 +155,7 @@ runs(
 );
 
 runs(
-  "says the file and counts it where clearing fails, and where the next one can't begin",
+  'counts a failure for a file that it cannot clear up after, and for the next that cannot begin',
   async () => {
     const temporary = join(place, 'temporary');
     mkdirSync(temporary);

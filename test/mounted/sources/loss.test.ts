@@ -1,8 +1,10 @@
-/** What the kernel's socket could not hold or was cut: what still waits in it is no loss, and a cut datagram no event. */
+/**
+ * Tests losses in a source's socket: a waiting event is not lost, and a truncated one is dropped.
+ */
 import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
-import { OWN_NETWORK, sendNetlink } from '../../support/apart.js';
-import { Reader, statusOf, valuesOf } from '../../support/clients.js';
+import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/apart.js';
+import { Calls, Reader, statusOf, valuesOf } from '../../support/clients.js';
 import { EVENTFS, until } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 import { preload } from '../../support/project.js';
@@ -13,7 +15,7 @@ const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[ke
 const lastSeqnum = (): number => Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
 
 loss(
-  'tells nothing as lost that waits in it when the loss is counted',
+  'counts no event as lost that waits in it at the count',
   async () => {
     const reader = await Reader.on(`${daemon.path}/match/KERNEL==never`);
     const late = status('KERNEL_LATE');
@@ -28,8 +30,8 @@ loss(
         '',
       );
       daemon.process.kill('SIGCONT');
-      await until(() => status('KERNEL_OVERRUNS') > overruns, 'there was no overrun', 20_000);
-      // The timer of the count runs out while these wait: when the daemon goes on it counts before it reads.
+      await until(() => status('KERNEL_OVERRUNS') > overruns, 'the socket did not overrun', 20_000);
+      // The timer of the count expires while these wait, so the daemon counts before it reads.
       daemon.process.kill('SIGSTOP');
       await sendNetlink(daemon, 'kernel', 0, 'add@/waits\0', { times: 500 });
       await new Promise((done) => setTimeout(done, 400));
@@ -37,14 +39,41 @@ loss(
       const sent = lastSeqnum() - before;
       const sum = (): number =>
         status('KERNEL') + status('LOST') - Number(account.KERNEL) - Number(account.LOST);
-      await until(() => sum() >= sent, 'not all are accounted for', 20_000);
+      await until(() => sum() >= sent, 'the daemon does not account for all events', 20_000);
       await new Promise((done) => setTimeout(done, 300));
       assert.ok(sum() <= lastSeqnum() - before, `${sum()} came or were lost, of ${sent}`);
-      assert.is(status('KERNEL_LATE'), late, 'what was told as lost came');
+      assert.is(status('KERNEL_LATE'), late, 'an event came that was counted as lost');
     }
     assert.ok(valuesOf('LOST', reader.records).length > 0);
   },
   120_000,
+);
+
+loss(
+  'keeps no request waiting while a storm overruns it again and again',
+  async () => {
+    const overruns = status('KERNEL_OVERRUNS');
+    const calls = new Calls();
+    const storms = [1, 2].map(() =>
+      stormNetlink(daemon, `change@/storm\0VALUE=${'v'.repeat(900)}\0`),
+    );
+    let worstMs = 0;
+    let seen = overruns;
+    for (const end = performance.now() + 20_000; performance.now() < end && seen < overruns + 4;) {
+      const begin = performance.now();
+      assert.is((await calls.call('stat', `${daemon.path}/log`)).errno, '');
+      worstMs = Math.max(worstMs, performance.now() - begin);
+      seen = status('KERNEL_OVERRUNS');
+    }
+    for (const storm of storms) storm.kill('SIGKILL');
+    console.log(
+      `  figure: a stat waited at most ${Math.round(worstMs)} ms, ${seen - overruns} overruns`,
+    );
+    assert.ok(seen >= overruns + 2, `the storm overran the socket ${seen - overruns} times`);
+    assert.ok(worstMs < 1000, `a stat waited ${worstMs} ms`);
+    await calls.end();
+  },
+  60_000,
 );
 
 loss.run();
@@ -54,13 +83,13 @@ const SETTING = {
   eventfs: [process.execPath, '--import', preload('event-with-count'), EVENTFS],
 };
 const counted = mounted(
-  'an event that comes while the loss is being counted',
+  'an event that comes during the count of a loss',
   ['--source', 'kernel'],
   SETTING,
 );
 
 counted(
-  'is none of the lost ones',
+  'is not counted as one of the lost',
   async () => {
     const reader = await Reader.on(`${daemon.path}/match/DEVNAME==full`);
     daemon.process.kill('SIGSTOP');
@@ -74,13 +103,13 @@ counted(
     } finally {
       daemon.process.kill('SIGCONT');
     }
-    await until(() => status('KERNEL_OVERRUNS') > 0, 'there was no overrun', 20_000);
-    await until(() => status('LOST') > 0, 'the loss was not counted', 20_000);
+    await until(() => status('KERNEL_OVERRUNS') > 0, 'the socket did not overrun', 20_000);
+    await until(() => status('LOST') > 0, 'the daemon did not count the loss', 20_000);
     await until(
       () => reader.records.some((record) => record.startsWith('change@')),
       'the event did not come',
     );
-    assert.is(status('KERNEL_LATE'), 0, 'what was told as lost came');
+    assert.is(status('KERNEL_LATE'), 0, 'an event came that was counted as lost');
   },
   120_000,
 );
@@ -91,7 +120,7 @@ const SLOT_BYTES = 16 * 1024;
 const UDEV_GROUP_MASK = 2;
 const large = mounted("udev's socket", ['--source', 'udev'], { under: OWN_NETWORK });
 
-large('has a datagram that is larger than a slot dropped, with its length', async () => {
+large('drops a datagram that is larger than a slot, and logs its length', async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   const malformed = status('UDEV_MALFORMED');
   const length = SLOT_BYTES + 4321;
@@ -101,11 +130,11 @@ large('has a datagram that is larger than a slot dropped, with its length', asyn
   );
   await until(
     () => status('UDEV_MALFORMED') === malformed + 1,
-    `it was not counted: ${daemon.log()}`,
+    `the daemon did not count it: ${daemon.log()}`,
   );
   await until(
-    () => daemon.log().includes(`dropped a uevent of udev's: it has ${length} bytes\n`),
-    `its length was not said: ${daemon.log()}`,
+    () => daemon.log().includes(`dropped one of udev's uevents: it has ${length} bytes\n`),
+    `the daemon did not log its length: ${daemon.log()}`,
   );
   assert.is(reader.text, '');
 });

@@ -1,4 +1,4 @@
-/** udev's group as a source: what root sends there in libudev's format, and what nobody should. */
+/** Tests the source udev: messages of root in libudev's format, and forged ones. */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
 import { OWN_NETWORK, about, listenNetlink, refused, sendNetlink } from '../../support/apart.js';
@@ -14,7 +14,7 @@ const SETTING = { under: OWN_NETWORK };
 const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[key]);
 const lastSeqnum = (): number => Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
 
-/** As udevd would send it. */
+/** Sends an event as udevd does. */
 const send = (properties: string, times = 1): Promise<string> =>
   sendNetlink(daemon, 'multicast', UDEV_MASK, libudevMessage(properties), { times });
 const properties = (devpath: string, seqnum: number, more = ''): string =>
@@ -22,7 +22,7 @@ const properties = (devpath: string, seqnum: number, more = ''): string =>
 
 const udev = mounted("an event of udev's", ['--source', 'udev'], SETTING);
 
-udev('comes to every queue with all of its properties, and is named by its SEQNUM', async () => {
+udev('comes to every queue with all of its properties, under its SEQNUM', async () => {
   const own = await directory();
   const readers = await Promise.all(
     ['stream', 'match/ID_BUS==usb,TAGS==systemd'].map((path) =>
@@ -43,23 +43,23 @@ udev('comes to every queue with all of its properties, and is named by its SEQNU
   assert.is(readFileSync(`${own}/${seqnum}`, 'latin1'), `${text}\n`);
   assert.is(readFileSync(`${daemon.path}/log/${seqnum}`, 'latin1'), `${text}\n`);
   assert.is(status('UDEV'), 1);
-  assert.ok(status('UDEV_GAPS') >= 1, 'the numbers that were skipped do not show');
-  assert.is(status('LOST'), 0, 'a gap alone is no loss');
+  assert.ok(status('UDEV_GAPS') >= 1, 'the skipped numbers are not counted as gaps');
+  assert.is(status('LOST'), 0, 'a gap alone is not a loss');
 });
 
-udev("is not the kernel's own", async () => {
+udev("comes without the kernel's own event", async () => {
   const reader = await Reader.on(`${daemon.path}/stream`);
   await makeUevent('change');
   await send(properties('/devices/u/after', lastSeqnum() + 1));
   await until(
     () => about(reader.records, '/devices/u/after').length === 1,
-    'the event after it did not come',
+    'the later event did not come',
   );
   assert.equal(about(reader.records, '/devices/virtual/mem/null'), []);
 });
 
 udev(
-  'is dropped and counted when it was sent to the daemon alone, or to another group as well',
+  'is dropped and counted if it was sent to the daemon alone, or to another group as well',
   async () => {
     const reader = await Reader.on(`${daemon.path}/stream`);
     const before = status('UDEV_FORGED');
@@ -77,7 +77,7 @@ udev(
       ),
       '',
     );
-    await until(() => status('UDEV_FORGED') === before + 1, 'it was not counted');
+    await until(() => status('UDEV_FORGED') === before + 1, 'the daemon did not count it');
     for (const how of ['unicast', 'multicast'] as const) {
       const to = how === 'unicast' ? Number(port) : UDEV_MASK;
       assert.match(
@@ -90,84 +90,84 @@ udev(
     await send(properties('/devices/u/genuine', lastSeqnum() + 10));
     await until(
       () => about(reader.records, '/devices/u/genuine').length === 1,
-      'the genuine one did not come',
+      'the genuine event did not come',
     );
     assert.equal(about(reader.records, '/devices/u/forged'), []);
     assert.is(status('UDEV_FORGED'), before + 1);
   },
 );
 
-udev(
-  'is dropped and counted when a user with CAP_NET_ADMIN in that network sends it, but who is not root',
-  async () => {
-    const before = status('UDEV_FORGED');
-    const reader = await Reader.on(`${daemon.path}/stream`);
-    const admin = [
-      ...AS_NOBODY,
-      '--inh-caps',
-      '-all,+net_admin',
-      '--ambient-caps',
-      '-all,+net_admin',
-    ];
-    assert.is(
-      await sendNetlink(
-        daemon,
-        'multicast',
-        UDEV_MASK,
-        libudevMessage(properties('/devices/u/forged', 1)),
-        { under: admin },
-      ),
-      '',
-    );
-    await until(() => status('UDEV_FORGED') === before + 1, 'it was not counted');
-    await send(properties('/devices/u/real', lastSeqnum() + 11));
-    await until(
-      () => about(reader.records, '/devices/u/real').length === 1,
-      'the real one did not come',
-    );
-    assert.equal(about(reader.records, '/devices/u/forged'), []);
-  },
-);
-
-udev("does not come from a network of the sender's own, in which a user may be root", async () => {
+udev('is dropped and counted if its sender has CAP_NET_ADMIN but is not root', async () => {
   const before = status('UDEV_FORGED');
   const reader = await Reader.on(`${daemon.path}/stream`);
-  const rootOfTheirs = [...AS_NOBODY, 'unshare', '--user', '--map-root-user', '--net'];
-  for (const to of [UDEV_MASK, 1]) {
-    assert.is(
-      await sendNetlink(
-        daemon,
-        'multicast',
-        to,
-        libudevMessage(properties('/devices/u/forged', 1)),
-        { under: rootOfTheirs },
-      ),
-      '',
-    );
-  }
-  // Root of theirs, but in the daemon's network: there it is nobody.
-  const rootOfNothing = rootOfTheirs.slice(0, -1);
-  assert.match(
+  const admin = [
+    ...AS_NOBODY,
+    '--inh-caps',
+    '-all,+net_admin',
+    '--ambient-caps',
+    '-all,+net_admin',
+  ];
+  assert.is(
     await sendNetlink(
       daemon,
       'multicast',
       UDEV_MASK,
       libudevMessage(properties('/devices/u/forged', 1)),
-      { under: rootOfNothing },
+      { under: admin },
     ),
-    'not permitted',
+    '',
   );
-  await send(properties('/devices/u/true', lastSeqnum() + 12));
+  await until(() => status('UDEV_FORGED') === before + 1, 'the daemon did not count it');
+  await send(properties('/devices/u/real', lastSeqnum() + 11));
   await until(
-    () => about(reader.records, '/devices/u/true').length === 1,
-    'the true one did not come',
+    () => about(reader.records, '/devices/u/real').length === 1,
+    'the real event did not come',
   );
   assert.equal(about(reader.records, '/devices/u/forged'), []);
-  assert.is(status('UDEV_FORGED'), before);
 });
 
 udev(
-  'that is malformed is dropped, counted and complained of in one line, and the next one comes',
+  "does not come from a sender's own network namespace, in which a user may be root",
+  async () => {
+    const before = status('UDEV_FORGED');
+    const reader = await Reader.on(`${daemon.path}/stream`);
+    const rootOfTheirs = [...AS_NOBODY, 'unshare', '--user', '--map-root-user', '--net'];
+    for (const to of [UDEV_MASK, 1]) {
+      assert.is(
+        await sendNetlink(
+          daemon,
+          'multicast',
+          to,
+          libudevMessage(properties('/devices/u/forged', 1)),
+          { under: rootOfTheirs },
+        ),
+        '',
+      );
+    }
+    // In the daemon's network namespace this root has no privileges.
+    const rootOfNothing = rootOfTheirs.slice(0, -1);
+    assert.match(
+      await sendNetlink(
+        daemon,
+        'multicast',
+        UDEV_MASK,
+        libudevMessage(properties('/devices/u/forged', 1)),
+        { under: rootOfNothing },
+      ),
+      'not permitted',
+    );
+    await send(properties('/devices/u/true', lastSeqnum() + 12));
+    await until(
+      () => about(reader.records, '/devices/u/true').length === 1,
+      'the true event did not come',
+    );
+    assert.equal(about(reader.records, '/devices/u/forged'), []);
+    assert.is(status('UDEV_FORGED'), before);
+  },
+);
+
+udev(
+  'is dropped, counted and logged in one line if it is malformed, and the next event comes',
   async () => {
     const reader = await Reader.on(`${daemon.path}/stream`);
     const good = properties('/devices/u/bad', 5);
@@ -186,24 +186,27 @@ udev(
     const length = daemon.log().length;
     for (const datagram of bad)
       assert.is(await sendNetlink(daemon, 'multicast', UDEV_MASK, datagram), '');
-    await until(() => status('UDEV_MALFORMED') === before + bad.length, 'not all were counted');
-    // What it says comes by another way than what it counts, and may be later
+    await until(
+      () => status('UDEV_MALFORMED') === before + bad.length,
+      'the daemon did not count all',
+    );
+    // The log comes through a pipe, and may be later than the counts.
     const lines = (): string[] => daemon.log().slice(length).trimEnd().split('\n');
-    await until(() => lines().length >= bad.length, 'not all were complained of');
+    await until(() => lines().length >= bad.length, 'the daemon did not log all');
     assert.is(lines().length, bad.length, lines().join('\n'));
     for (const line of lines())
-      assert.match(line, /^eventfs: mount: dropped a uevent of udev's: (its?|a line) /);
+      assert.match(line, /^eventfs: mount: dropped one of udev's uevents: (its?|a line) /);
     await send(properties('/devices/u/good', lastSeqnum() + 12));
     await until(
       () => about(reader.records, '/devices/u/good').length === 1,
-      'the next one did not come',
+      'the next event did not come',
     );
     assert.equal(about(reader.records, '/devices/u/bad'), []);
   },
 );
 
 udev(
-  'that the socket had no room for is told of in every queue',
+  'is recorded as a loss in every queue if the socket had no room for it',
   async () => {
     const never = await Reader.on(`${daemon.path}/match/KERNEL==never`);
     const own = await directory();
@@ -214,10 +217,10 @@ udev(
     } finally {
       daemon.process.kill('SIGCONT');
     }
-    await until(() => status('UDEV_OVERRUNS') > before, 'there was no overrun', 20_000);
+    await until(() => status('UDEV_OVERRUNS') > before, 'the socket did not overrun', 20_000);
     await until(
       () => never.records.some((record) => record.startsWith('overflow@/eventfs')),
-      'the stream was not told',
+      'the stream has no overflow record',
       20_000,
     );
     const lost = valuesOf('LOST', never.records)
@@ -227,22 +230,22 @@ udev(
     const texts = readdirSync(own).map((name) => readFileSync(`${own}/${name}`, 'latin1'));
     assert.ok(
       texts.some((text) => text.startsWith('overflow@/eventfs\n')),
-      'the directory was not told',
+      'the directory has no overflow record',
     );
   },
   60_000,
 );
 
 udev(
-  'that the socket had no room for is counted by the numbers around it',
+  'is counted as lost by the SEQNUMs around it if the socket had no room for it',
   async () => {
     const reader = await Reader.on(`${daemon.path}/match/KERNEL==after`);
     const [overruns, lostBefore] = [status('UDEV_OVERRUNS'), status('LOST')];
-    const first = lastSeqnum() + 1_000_000; // above all that the kernel will have counted by then
+    const first = lastSeqnum() + 1_000_000; // Above any number that the kernel reaches meanwhile.
     await send(properties('/devices/u/first', first));
     await until(
       () => statusOf(`${daemon.path}/log`).SEQNUM === String(first),
-      'the one before it did not come',
+      'the earlier event did not come',
     );
     daemon.process.kill('SIGSTOP');
     try {
@@ -250,17 +253,17 @@ udev(
     } finally {
       daemon.process.kill('SIGCONT');
     }
-    await until(() => status('UDEV_OVERRUNS') > overruns, 'there was no overrun', 20_000);
+    await until(() => status('UDEV_OVERRUNS') > overruns, 'the socket did not overrun', 20_000);
     await send(properties('/devices/u/after', first + 501));
     await until(
       () => about(reader.records, '/devices/u/after').length === 1,
-      'the one after it did not come',
+      'the later event did not come',
       20_000,
     );
     const lost = valuesOf('LOST', reader.records)
       .map(Number)
       .reduce((a, b) => a + b, 0);
-    // 500 when the one after came in time; else the loss was told before, as of at least one.
+    // 500 if the later event came in time; else the daemon has counted at least 1 before it came.
     assert.ok(lost === 500 || lost === 1, `${lost} lost`);
     assert.is(status('LOST') - lostBefore, lost);
   },
@@ -275,7 +278,7 @@ const both = mounted(
   SETTING,
 );
 
-both('comes twice, once from each, under two names', async () => {
+both('comes twice, once from each source, under two names', async () => {
   const own = await directory();
   const reader = await Reader.on(`${daemon.path}/stream`);
   const bare = await listenNetlink(daemon, 1);
@@ -295,12 +298,12 @@ both('comes twice, once from each, under two names', async () => {
   const [seqnum] = valuesOf('SEQNUM', about(bare.records, '/devices/both'));
   await until(
     () => about(reader.records, '/devices/both').length === 1,
-    'it did not come from the kernel',
+    'the event did not come from the kernel',
   );
   await send(properties('/devices/both', Number(seqnum)));
   await until(
     () => about(reader.records, '/devices/both').length === 2,
-    'it did not come from udev',
+    'the event did not come from udev',
   );
   assert.equal(valuesOf('SEQNUM', about(reader.records, '/devices/both')), [seqnum, seqnum]);
   assert.equal(valuesOf('USEC_INITIALIZED', about(reader.records, '/devices/both')), ['', '1']);
@@ -311,7 +314,7 @@ both('comes twice, once from each, under two names', async () => {
   assert.ok(names.includes(seqnum));
 });
 
-both('is shown in status for each', () => {
+both('is counted in .status for each source', () => {
   const lines = statusOf(`${daemon.path}/log`);
   for (const key of [
     'KERNEL_FORGED',
@@ -325,10 +328,16 @@ both('is shown in status for each', () => {
   assert.is(lines.UDEV, '1');
 });
 
-both('needs a source that there is, and none stands alone', async () => {
-  assert.match(await refused(['--source', 'mdev']), 'It is kernel, udev or none');
-  assert.match(await refused(['--source', 'none', '--source', 'udev']), 'none stands alone');
-  assert.match(await refused(['--source', 'kernel', '--source', 'none']), 'none stands alone');
+both('needs known sources: an unknown name, and none beside another, are refused', async () => {
+  assert.match(await refused(['--source', 'mdev']), 'Use kernel, udev or none');
+  assert.match(
+    await refused(['--source', 'none', '--source', 'udev']),
+    'Use none without any other source',
+  );
+  assert.match(
+    await refused(['--source', 'kernel', '--source', 'none']),
+    'Use none without any other source',
+  );
 });
 
 both.run();

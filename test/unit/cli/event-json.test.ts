@@ -1,4 +1,4 @@
-/** The JSON of an event: from it the event can be made again, whatever bytes it has. */
+/** The JSON of an event, from which a program can restore the event, whatever bytes it has. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { eventJson, jsonText, type JsonText } from '../../../fs/cli/terminal/event-json.js';
@@ -15,17 +15,17 @@ interface Parsed {
   readonly more?: readonly (readonly [JsonText, JsonText])[];
 }
 
-/** As a program with a JSON parser reads it. */
+/** Parses it as a program with a JSON parser does. */
 function parsed(text: string): Parsed {
   return JSON.parse(Buffer.from(eventJson(parseEvent(text)), 'latin1').toString('utf8')) as Parsed;
 }
 
-/** The bytes that a text stands for, one a character. */
+/** Returns the bytes of a text, one a character. */
 function bytesOf(text: JsonText): string {
   return Buffer.from(text as string).toString('latin1');
 }
 
-/** Any bytes but the ones in `without`, as characters: many are UTF-8, many are not. */
+/** Any bytes but those in `without`, as characters: many are UTF-8, many are not. */
 function bytes(without: RegExp): fc.Arbitrary<string> {
   const utf8 = fc
     .string({ unit: 'binary', maxLength: 6 })
@@ -56,7 +56,7 @@ const key = fc.oneof(
 );
 
 json(
-  'is reversible: all properties can be made of it again, and the last value of each key is in properties',
+  'is reversible: it has all properties, and the last value of each key is in properties',
   () => {
     fc.assert(
       fc.property(
@@ -92,7 +92,7 @@ json('has two texts for two byte strings', () => {
   );
 });
 
-json('has strings for UTF-8, arrays of bytes for the rest, and no more than is there', () => {
+json('has strings for UTF-8 and arrays of bytes for the rest, and nothing else', () => {
   assert.equal(parsed('add@/caf\xe9\nA=caf\xc3\xa9\nB=\xff\xfe\nC=\n'), {
     action: 'add',
     devpath: [...Buffer.from('/caf\xe9', 'latin1')],

@@ -1,4 +1,4 @@
-/** What of an event gets into the environment of the command that is run for it. */
+/** The environment of a command that `eventfs run` starts for an event. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { parseEvent } from '../../../fs/client/event-text.js';
@@ -18,7 +18,7 @@ const OWN = {
 const environment = suite("an event's environment");
 
 environment(
-  "has a device's variables under their own names, and every other with EVENT_ before it",
+  "has a device's variables under their own names, and every other with the prefix EVENT_",
   () => {
     const event = parseEvent(
       'add@/x\nACTION=add\nDEVPATH=/x\nSUBSYSTEM=block\nID_BUS=usb\nMINE=1\nPATH=/evil\nLD_PRELOAD=/evil.so\nIFS=/\nBASH_ENV=/evil\n',
@@ -40,12 +40,12 @@ environment(
   },
 );
 
-environment("has the header's action and devpath, whatever the properties say", () => {
+environment("has the header's action and devpath, whatever the properties are", () => {
   const { ACTION, DEVPATH } = environmentFor(parseEvent('add@/x\nACTION=remove\nDEVPATH=/y\n'), {});
   assert.equal([ACTION, DEVPATH], ['add', '/x']);
 });
 
-environment('has the last value of a key that comes more than once, as udev does', () => {
+environment('has the last value of a repeated key, as udev has', () => {
   const event = parseEvent('change@/x\nMODALIAS=acpi:A:\nMINE=1\nMODALIAS=of:N\nMINE=2\n');
   const { MODALIAS, EVENT_MINE } = environmentFor(event, {});
   assert.equal([MODALIAS, EVENT_MINE], ['of:N', '2']);
@@ -55,7 +55,7 @@ environment('has the last value of a key that comes more than once, as udev does
   );
 });
 
-environment('leaves out what is no name', () => {
+environment('omits properties that are no names of variables', () => {
   const names = Object.keys(
     environmentFor(
       parseEvent('add@/x\n1A=1\nA-B=1\nA B=1\nBASH_FUNC_ls%%=() { evil; }\n\xe9=1\n'),
@@ -65,7 +65,7 @@ environment('leaves out what is no name', () => {
   assert.equal(names.sort(), ['ACTION', 'DEVPATH']);
 });
 
-environment('writes bytes that are no UTF-8 as \\xff is', () => {
+environment('has bytes that are not UTF-8 as \\xff', () => {
   const { ID_MODEL, ID_VENDOR } = environmentFor(
     parseEvent('add@/x\nID_MODEL=caf\xe9 \xff\nID_VENDOR=caf\xc3\xa9\n'),
     {},
@@ -73,7 +73,7 @@ environment('writes bytes that are no UTF-8 as \\xff is', () => {
   assert.equal([ID_MODEL, ID_VENDOR], ['caf\\xe9 \\xff', 'caf\u00e9']);
 });
 
-environment('never changes a variable of ours, whatever an event has', () => {
+environment('never changes a variable of eventfs, whatever the event has', () => {
   const line = fc.tuple(
     fc.oneof(
       fc.constantFrom('PATH', 'HOME', 'IFS', 'LD_PRELOAD', 'NODE_OPTIONS', 'EVENT_', 'ID_'),

@@ -1,4 +1,4 @@
-/** In which order `eventfs run` works on events, without any event. */
+/** The order in which `eventfs run` starts commands, without any event. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { RunOrder } from '../../../fs/cli/commands/run/run-order.js';
@@ -10,7 +10,7 @@ interface Numbered {
   readonly devpaths: readonly string[];
 }
 
-/** As devices are below each other: `/a/b` is a child of `/a`, and `/ab` is not. */
+/** Devices are in a hierarchy: `/a/b` is a child of `/a`, and `/ab` is not. */
 function related(one: string, other: string): boolean {
   const [shorter, longer] = [one.split('/'), other.split('/')].sort((a, b) => a.length - b.length);
   return shorter.every((name, i) => longer[i] === name);
@@ -23,7 +23,7 @@ function inTheWay(one: Numbered, other: Numbered): boolean {
 const order = suite('run order');
 
 order(
-  'begins no event while one of the same device, its parents or its children is worked on, nor before an older one, and forgets none',
+  'starts no event while one of the same device, its parents or its children runs, nor before an older one, and omits none',
   () => {
     const devpaths = fc.array(
       fc.constantFrom('/a', '/a/b', '/a/b/c', '/a/bc', '/ab', '/ab/c', '/d'),
@@ -69,7 +69,7 @@ order(
   },
 );
 
-order('begins what may begin, whatever waits before it', () => {
+order('starts every event that may start, whatever waits before it', () => {
   const tested = new RunOrder<Numbered>(2);
   const [first, second, third] = ['/a', '/a', '/b'].map((path, n) => ({ n, devpaths: [path] }));
   for (const job of [first, second, third]) tested.add(job);
@@ -78,31 +78,28 @@ order('begins what may begin, whatever waits before it', () => {
   assert.equal([tested.begin(), tested.waiting], [second, 0]);
 });
 
-order(
-  'lets brothers be worked on at a time, and their parent neither before nor after its turn',
-  () => {
-    const tested = new RunOrder<Numbered>(8);
-    const jobs = ['/d/one', '/d/two', '/d', '/d/three', '/dd', '/e'].map((path, n) => ({
-      n,
-      devpaths: [path],
-    }));
-    for (const job of jobs) tested.add(job);
-    const begin = (): number[] => {
-      const begun: number[] = [];
-      for (let job = tested.begin(); job !== undefined; job = tested.begin()) begun.push(job.n);
-      return begun;
-    };
-    assert.equal(begin(), [0, 1, 4, 5]);
-    tested.end(jobs[0]);
-    assert.equal(begin(), []);
-    tested.end(jobs[1]);
-    assert.equal(begin(), [2]);
-    tested.end(jobs[2]);
-    assert.equal(begin(), [3]);
-  },
-);
+order('runs siblings in parallel, and their parent neither before nor after its turn', () => {
+  const tested = new RunOrder<Numbered>(8);
+  const jobs = ['/d/one', '/d/two', '/d', '/d/three', '/dd', '/e'].map((path, n) => ({
+    n,
+    devpaths: [path],
+  }));
+  for (const job of jobs) tested.add(job);
+  const begin = (): number[] => {
+    const begun: number[] = [];
+    for (let job = tested.begin(); job !== undefined; job = tested.begin()) begun.push(job.n);
+    return begun;
+  };
+  assert.equal(begin(), [0, 1, 4, 5]);
+  tested.end(jobs[0]);
+  assert.equal(begin(), []);
+  tested.end(jobs[1]);
+  assert.equal(begin(), [2]);
+  tested.end(jobs[2]);
+  assert.equal(begin(), [3]);
+});
 
-order("has a move wait for its old device and that one's children, and these for the move", () => {
+order('makes a move wait for its old device and its children, and these for the move', () => {
   const tested = new RunOrder<Numbered>(8);
   const jobs = [['/old/child'], ['/new', '/old'], ['/old'], ['/new/child']].map((devpaths, n) => ({
     n,

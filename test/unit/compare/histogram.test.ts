@@ -13,7 +13,7 @@ const MOST_NS = 2 ** 40 - 1;
 const times = (): fc.Arbitrary<number> =>
   fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: MOST_NS }));
 
-histogram('puts every time into the bucket whose range has it', () => {
+histogram('counts every time in the bucket whose range contains it', () => {
   fc.assert(
     fc.property(times(), (ns) => {
       const { lowest, width } = rangeOf(bucketOf(ns));
@@ -23,7 +23,7 @@ histogram('puts every time into the bucket whose range has it', () => {
   );
 });
 
-histogram('has buckets of at most 1/32 of their values, without gaps between them', () => {
+histogram('has buckets of at most 1/32 of their values, without gaps', () => {
   for (let bucket = 0, next = 0; next < MOST_NS; bucket++) {
     const { lowest, width } = rangeOf(bucket);
     assert.is(lowest, next);
@@ -32,7 +32,7 @@ histogram('has buckets of at most 1/32 of their values, without gaps between the
   }
 });
 
-histogram('is the one that the C programs fill', () => {
+histogram('equals the one that the C programs fill', () => {
   fc.assert(
     fc.property(fc.array(times(), { minLength: 1, maxLength: 200 }), (values) => {
       const out = execFileSync(join(PROGRAMS, 'subscribers'), ['buckets', ...values.map(String)], {
@@ -44,7 +44,7 @@ histogram('is the one that the C programs fill', () => {
   );
 });
 
-histogram('tells quantiles to within 1/64, and merges', () => {
+histogram('has quantiles to within 1/64, and merges', () => {
   fc.assert(
     fc.property(
       fc.array(times(), { minLength: 1, maxLength: 300 }),
@@ -66,7 +66,7 @@ histogram('tells quantiles to within 1/64, and merges', () => {
   );
 });
 
-histogram('survives being written down', () => {
+histogram('is the same after writing and reading', () => {
   const all = filled([1, 1, 70, 1_000_000]);
   assert.is(Histogram.parse(all.toString()).toString(), all.toString());
   assert.is(Histogram.parse('').count, 0);

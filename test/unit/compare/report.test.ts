@@ -1,4 +1,4 @@
-/** The report's pieces: plots, tables and the figures that the answer quotes. */
+/** The report's pieces: plots, tables, and the figures that the answer quotes. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -83,7 +83,7 @@ const RESULTS: Results = {
   ],
 };
 
-report('is well-formed, in itself complete, and escapes what others wrote', () => {
+report('is well-formed and self-contained, and escapes foreign text', () => {
   const html = page(RESULTS);
   assert.not.match(html, /NaN|undefined|<script|https?:\/\//);
   assert.match(html, '&lt;a&gt; &amp; b');
@@ -96,7 +96,7 @@ report('is well-formed, in itself complete, and escapes what others wrote', () =
   assert.equal(open, []);
 });
 
-report('draws a line and a marker for what was measured, and says what the axes are', () => {
+report('draws a line and a marker for each measurement, and labels the axes', () => {
   const series = [
     {
       design: 'stream',
@@ -153,7 +153,7 @@ report("shows medians with their spread, and all rounds' times together", () => 
   ]);
 });
 
-report('writes figures as people read them', () => {
+report('writes figures in a readable form', () => {
   assert.equal([1_234_567, 45_600, 1234, 12.34, 0.001234].map(short), [
     '1.23 M',
     '45.6 k',
@@ -167,7 +167,7 @@ report('writes figures as people read them', () => {
   assert.equal([0, 0.0001, 0.25].map(percent), ['0', '<0.1%', '25%']);
 });
 
-report('can be of a part of the plan', () => {
+report('can cover a part of the plan', () => {
   assert.equal(
     subsetOf(FULL, { subscribers: [16], bytes: [300, 2048] }).cells.map(
       ({ subscribers, bytes: size }) => [subscribers, size],
@@ -180,7 +180,7 @@ report('can be of a part of the plan', () => {
   assert.is(subsetOf(FULL, {}).cells.length, FULL.cells.length);
 });
 
-report('gives the answer its figures, and refuses to quote what was not measured', () => {
+report("provides the answer's figures, and refuses to quote a figure without a measurement", () => {
   assert.is(
     answer(
       '{{deliveries stream 64 300}}, {{ratio deliveries stream socket 64 300}}, {{p50 stream 1 300}}',
@@ -189,8 +189,8 @@ report('gives the answer its figures, and refuses to quote what was not measured
     '9,000, 2x, 0.01 µs',
   );
   assert.is(answer('{{reached stream 64}} {{gone stream 64}}', RESULTS), '0 of 10 at once');
-  assert.throws(() => answer('{{deliveries netlink 64 300}}', RESULTS), /nobody has measured/);
-  assert.throws(() => answer('{{what stream 64}}', RESULTS), /nobody has measured/);
+  assert.throws(() => answer('{{deliveries netlink 64 300}}', RESULTS), /is not measured/);
+  assert.throws(() => answer('{{what stream 64}}', RESULTS), /is not measured/);
 });
 
 report('is committed together with the answer that quotes it', () => {

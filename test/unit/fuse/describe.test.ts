@@ -1,18 +1,17 @@
-/** Requests and replies in words, as `--debug=requests` shows them: two lines a request, and a reason with each refusal. */
+/**
+ * The text of requests and replies as `--debug=requests` prints them: two lines a request, and a
+ * reason with each refusal.
+ */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { errnoName } from '../../../fs/shared/errors.js';
 import { FUSE_ROOT_ID, Opcode } from '../../../fs/fuse/abi.js';
-import { describeReply, describeRequest } from '../../../fs/fuse/describe.js';
+import { describeReply } from '../../../fs/fuse/describe/reply.js';
+import { describeRequest } from '../../../fs/fuse/describe/request.js';
 import { OPERATIONS, operationOf } from '../../../fs/fuse/opcodes.js';
 import { runs } from '../../support/budget.js';
-import {
-  MemoryKernel,
-  O_NONBLOCK,
-  O_WRONLY,
-  type OpcodeName,
-  cstring,
-} from '../../support/kernel.js';
+import type { OpcodeName } from '../../support/connection.js';
+import { MemoryKernel, O_NONBLOCK, O_WRONLY, cstring } from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';
 import { encode } from './structs.js';
 
@@ -38,9 +37,9 @@ function described(
 const words = (...values: readonly number[]): Buffer =>
   Buffer.from(Uint32Array.from(values).buffer);
 
-const line = suite('a request in words');
+const line = suite('the description of a request');
 
-line('has its opcode, node, flags by name, and caller', () => {
+line('has the opcode, the node, the names of the flags, and the caller', () => {
   const cases: readonly (readonly [string, string])[] = [
     [
       described('FUSE_LOOKUP', cstring('4711'), { nodeid: 1, uid: 0, gid: 0 }),
@@ -94,7 +93,7 @@ line('has its opcode, node, flags by name, and caller', () => {
   for (const [is, expected] of cases) assert.is(is, expected);
 });
 
-line('is there for every opcode, and its reply too', () => {
+line('exists for each opcode and its reply', () => {
   for (const [name, opcode] of Object.entries(Opcode)) {
     for (const length of [0, 1, 8, 16, 40, 88, 200]) {
       const bytes = request(opcode, Buffer.alloc(length, 0x61));
@@ -106,7 +105,7 @@ line('is there for every opcode, and its reply too', () => {
   }
 });
 
-line('never throws, and is one printable line, whatever the bytes are', () => {
+line('never throws and is one printable line for any bytes', () => {
   const opcodes = fc.oneof(
     fc.constantFrom(...Object.values(Opcode)),
     fc.integer({ min: 0, max: 2 ** 32 - 1 }),
@@ -127,7 +126,7 @@ line('never throws, and is one printable line, whatever the bytes are', () => {
 
 line.run();
 
-/** A kernel whose requests are traced, and the lines. */
+/** Returns a kernel that traces its requests, and the lines. */
 function traced(): { kernel: MemoryKernel; lines: string[] } {
   const kernel = MemoryKernel.started();
   const lines: string[] = [];
@@ -135,9 +134,9 @@ function traced(): { kernel: MemoryKernel; lines: string[] } {
   return { kernel, lines };
 }
 
-const pair = suite('a request that is traced');
+const pair = suite('a traced request');
 
-pair('has two lines, and a refusal its reason', () => {
+pair('has two lines, and a refusal has its reason', () => {
   const { kernel, lines } = traced();
   const last = (): string => lines[lines.length - 1].replace(/#\d+/, '#');
   const own = kernel.mkdir(String(process.pid));
@@ -162,7 +161,7 @@ pair('has two lines, and a refusal its reason', () => {
   assert.is(refused('FUSE_LOOKUP', own, cstring('head')), '<- # ENOENT (the queue is empty)');
   assert.is(
     refused('FUSE_LOOKUP', own, cstring('7')),
-    '<- # ENOENT (nothing in the queue has that name)',
+    '<- # ENOENT (no event and no special file has that name)',
   );
   assert.is(
     refused('FUSE_LOOKUP', own, cstring('x'.repeat(256))),
@@ -170,22 +169,25 @@ pair('has two lines, and a refusal its reason', () => {
   );
   assert.is(
     refused('FUSE_GETATTR', 2 ** 40, encode('fuse_getattr_in', {})),
-    '<- # ESTALE (it has ended, with its owner or by rmdir)',
+    '<- # ESTALE (the directory has ended, with its owner or by rmdir)',
   );
-  assert.is(refused('FUSE_FLUSH', own, Buffer.alloc(24)), '<- # ENOSYS (it is not served)');
+  assert.is(
+    refused('FUSE_FLUSH', own, Buffer.alloc(24)),
+    '<- # ENOSYS (eventfs does not support it)',
+  );
   assert.is(
     refused('FUSE_MKDIR', FUSE_ROOT_ID, Buffer.alloc(3)),
-    '<- # EIO (it has only 3 bytes behind its header)',
+    '<- # EIO (the request has only 3 bytes behind its header)',
   );
   assert.match(
     refused('FUSE_LOOKUP', kernel.lookup(FUSE_ROOT_ID, 'match').nodeid, cstring('SUBSYSTEM=')),
     /^<- # EINVAL \(column \d+: .*\)$/,
   );
-  kernel.complaints.length = 0;
+  kernel.warnings.length = 0;
   kernel.close();
 });
 
-pair('shows a read that waits, and its answer later', () => {
+pair('has a line when a read is parked, and one for its reply later', () => {
   const { kernel, lines } = traced();
   const stream = kernel.walk('stream');
   const fh = kernel.open(stream);
@@ -204,18 +206,19 @@ pair('shows a read that waits, and its answer later', () => {
     words(second.unique % 2 ** 32, Math.floor(second.unique / 2 ** 32)),
   );
   assert.is(
-    lines.filter((text) => text.includes(`#${second.unique} EINTR (a signal came for the reader)`))
-      .length,
+    lines.filter((text) =>
+      text.includes(`#${second.unique} EINTR (a signal interrupted the reader)`),
+    ).length,
     1,
   );
   assert.is(lines.at(-1)!.replace(/#\d+/, '#'), '<- # (no reply)');
   const idle = kernel.open(stream, O_NONBLOCK);
   assert.throws(() => kernel.read(idle, 4096, 0, O_NONBLOCK));
-  assert.match(lines.at(-1)!, /EAGAIN \(no event has come yet/);
+  assert.match(lines.at(-1)!, /EAGAIN \(no event to read yet/);
   kernel.close();
 });
 
-pair('is answered as one that is not, with a reason for every refusal, whatever it is', () => {
+pair('has the same reply as an untraced one, and each refusal has a reason', () => {
   const opcodes = fc.constantFrom(
     ...OPERATIONS.map(({ opcode }) => opcode),
     ...Object.values(Opcode),

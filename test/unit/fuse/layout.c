@@ -1,6 +1,7 @@
 /*
- * Prints what <linux/fuse.h> of this machine says as JSON, for test/unit/fuse/layout.test.ts:
- * sizes and offsets of the structures, opcodes, and constants. What an older header does not have is not printed.
+ * Prints the values of this machine's <linux/fuse.h> as JSON, for test/unit/fuse/layout.test.ts:
+ * sizes and offsets of the structures, opcodes, and constants. It omits values that an older header
+ * lacks.
  */
 #include <linux/fs.h>
 #include <linux/fuse.h>

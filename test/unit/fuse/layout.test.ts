@@ -1,4 +1,7 @@
-/** Every size, offset, opcode and flag of fs/fuse/abi.ts against `<linux/fuse.h>`, which test/unit/fuse/layout.c prints. */
+/**
+ * Compares every size, offset, opcode and flag of fs/fuse/abi.ts with `<linux/fuse.h>`, which
+ * test/unit/fuse/layout.c prints.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,8 +11,9 @@ import * as abi from '../../../fs/fuse/abi.js';
 import { MAX_WRITE_BYTES } from '../../../fs/fuse/session.js';
 import { type Attr, Reply } from '../../../fs/fuse/reply.js';
 import { PROJECT } from '../../support/daemon.js';
+import { Child } from '../../support/child.js';
+import { refusal } from '../../support/connection.js';
 import {
-  Child,
   MemoryKernel,
   O_APPEND,
   O_NONBLOCK,
@@ -17,7 +21,6 @@ import {
   O_TRUNC,
   O_WRONLY,
   cstring,
-  refusal,
 } from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';
 import { STRUCTS, type StructName, decode, encode, fieldsOf, offsetOf, sizeOf } from './structs.js';
@@ -41,7 +44,7 @@ layout.before(() => {
   header = JSON.parse(execFileSync(program, { encoding: 'utf8' })) as typeof header;
 });
 
-/** Compares each of `ours` with the header's; only a header that is older than ours may lack one. */
+/** Compares each value of `ours` with the header's. Only a header that is older may lack one. */
 function compare(ours: Table, theirs: Table): void {
   const isOlder = header.constants.FUSE_KERNEL_MINOR_VERSION < abi.FUSE_KERNEL_MINOR_VERSION;
   for (const [name, value] of Object.entries(ours)) {
@@ -53,7 +56,7 @@ function compare(ours: Table, theirs: Table): void {
 layout('has the sizes of the header', () => {
   const { fuse_init_in: initIn, ...sizes } = abi.Size;
   compare(sizes, header.sizes);
-  // Its beginning, which is all that a 7.31 kernel sends.
+  // Its first part, which is all that a 7.31 kernel sends.
   assert.is(initIn, header.offsets['fuse_init_in.flags2'] ?? header.sizes.fuse_init_in);
 });
 
@@ -93,7 +96,8 @@ layout('has the constants of the header', () => {
     Size: _s,
     ...constants
   } = abi;
-  // What we speak is ours to say. Headers have the 32 upper flags as 64-bit numbers, and from 7.40 and 7.42 on only.
+  // The daemon speaks its own version. Headers have the 32 upper flags as 64-bit numbers, and only
+  // from 7.40 and 7.42 on.
   const {
     FUSE_KERNEL_MINOR_VERSION: _minor,
     OLDEST_MINOR_VERSION: _oldest,
@@ -105,7 +109,7 @@ layout('has the constants of the header', () => {
   assert.ok(MAX_WRITE_BYTES + 4096 >= abi.FUSE_MIN_READ_BUFFER);
 });
 
-layout('is the one that the tests write and read with', () => {
+layout("equals the one of the tests' encoder and decoder", () => {
   const structs = Object.keys(STRUCTS) as StructName[];
   compare(Object.fromEntries(structs.map((struct) => [struct, sizeOf(struct)])), header.sizes);
   const fields = structs.flatMap((struct) =>
@@ -115,11 +119,11 @@ layout('is the one that the tests write and read with', () => {
   assert.is(header.offsets['fuse_dirent.name'], sizeOf('fuse_dirent'));
 });
 
-// ---- replies: known values are found where the header says
+// ---- replies: known values stand at the header's offsets
 
 const UNIQUE = [0x44332211, 0x88776655] as const;
 
-/** What `build` makes of a reply. */
+/** Returns the reply that `build` makes. */
 function replyOf(build: (reply: Reply) => number): Buffer {
   const request = new Uint8Array(64);
   new Uint32Array(request.buffer).set(UNIQUE, abi.InHeader.unique / 4);
@@ -128,7 +132,7 @@ function replyOf(build: (reply: Reply) => number): Buffer {
   return Buffer.from(reply.bytes.buffer, 0, build(reply));
 }
 
-/** The field at the header's offset in what follows the reply's header. */
+/** Returns the field at the header's offset, behind the reply's header. */
 function fieldAt(reply: Buffer, struct: StructName, field: string, width: 4 | 8): number {
   const at = sizeOf('fuse_out_header') + header.offsets[`${struct}.${field}`];
   return width === 4 ? reply.readUInt32LE(at) : Number(reply.readBigUInt64LE(at));
@@ -190,7 +194,7 @@ layout('of fuse_entry_out: the node, its attributes, and time-outs of zero', () 
   checkAttr(reply, 'fuse_entry_out');
 });
 
-layout('of fuse_attr_out: the attributes and how long they hold', () => {
+layout('of fuse_attr_out: the attributes and their time-out', () => {
   const reply = replyOf((to) => {
     to.attr(ATTR, 7);
     return to.end();
@@ -211,7 +215,7 @@ layout('of fuse_open_out: handle and flags', () => {
   assert.is(fieldAt(reply, 'fuse_open_out', 'open_flags', 4), 0x55);
 });
 
-layout('of fuse_dirent: names of every length, padded with zeros, none of them cut', () => {
+layout('of fuse_dirent: whole names of every length, padded with zeros', () => {
   for (const length of [1, 7, 8, 9, 15, 16, 254, 255]) {
     const names = [`${'n'.repeat(length - 1)}\xff`, 'a', `${'m'.repeat(length)}`];
     const whole = names.map((name) => 24 + Math.ceil(name.length / 8) * 8);
@@ -253,16 +257,16 @@ layout('of FUSE_NOTIFY_POLL: unique 0 and the poll key', () => {
   );
 });
 
-// ---- requests: each field has its effect, and only that
+// ---- requests: each field has its own effect
 
-/** A kernel with a directory of this process's, and a file in it. */
+/** Returns a kernel with a directory of this process and a file in it. */
 function withFile(): { kernel: MemoryKernel; directory: number; file: number } {
   const kernel = MemoryKernel.started();
   const directory = kernel.mkdir('mine');
   return { kernel, directory, file: kernel.make(directory, 'file', 'abcdefgh') };
 }
 
-layout('of fuse_init_in and fuse_init_out: what was agreed on', () => {
+layout('of fuse_init_in and fuse_init_out: the negotiated values', () => {
   const kernel = new MemoryKernel();
   const reply = kernel.ask(
     'FUSE_INIT',
@@ -294,7 +298,7 @@ layout('of fuse_init_in and fuse_init_out: what was agreed on', () => {
   kernel.close();
 });
 
-layout('of fuse_setattr_in: each valid bit takes its own field', () => {
+layout('of fuse_setattr_in: each valid bit selects its own field', () => {
   const { kernel, file } = withFile();
   const { FATTR_MODE, FATTR_UID, FATTR_GID, FATTR_SIZE, FATTR_MTIME, FATTR_MTIME_NOW } =
     header.constants;
@@ -417,7 +421,7 @@ layout('of fuse_poll_in and fuse_poll_out: handle, key and flags', () => {
   const kernel = MemoryKernel.started();
   const stream = kernel.walk('stream');
   const [first, second] = [kernel.open(stream), kernel.open(stream)];
-  assert.is(kernel.poll(first, 0x1234_0000_5678, 0), 0); // nobody asked to be told
+  assert.is(kernel.poll(first, 0x1234_0000_5678, 0), 0); // without FUSE_POLL_SCHEDULE_NOTIFY
   assert.is(kernel.poll(second, 0xabc_0000_0def), 0);
   kernel.event(1);
   assert.equal(kernel.wakeUps, [0xabc_0000_0def]);
@@ -425,7 +429,7 @@ layout('of fuse_poll_in and fuse_poll_out: handle, key and flags', () => {
   kernel.close();
 });
 
-layout('of fuse_interrupt_in: the unique of the request that it is about', () => {
+layout('of fuse_interrupt_in: the unique of the interrupted request', () => {
   const kernel = MemoryKernel.started();
   const fh = kernel.open(kernel.walk('stream'));
   const [one, other] = [kernel.startRead(fh), kernel.startRead(fh)];
@@ -434,7 +438,7 @@ layout('of fuse_interrupt_in: the unique of the request that it is about', () =>
   kernel.close();
 });
 
-layout('of fuse_forget_in and fuse_forget_one: whose lookups, and how many', () => {
+layout('of fuse_forget_in and fuse_forget_one: node and count', () => {
   const kernel = MemoryKernel.started();
   const [stream, log] = ['stream', 'log'].map((name) => kernel.lookup(1, name).nodeid);
   kernel.lookup(1, 'stream');

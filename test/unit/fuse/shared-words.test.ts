@@ -13,7 +13,7 @@ const words = suite('the shared words');
 const declared = readFileSync(join(PROJECT, 'native/index.d.ts'), 'utf8');
 const defined = readFileSync(join(PROJECT, 'native/addon/shared_words.h'), 'utf8');
 
-/** The lists that index.d.ts declares: their names, and the names of their words. */
+/** Returns the lists that index.d.ts declares: their names, and the names of their words. */
 const LISTS = [...declared.matchAll(/^export const (\w+): \{\n([\s\S]*?)^\};$/gm)].map(
   ([, name, body]) => ({
     name,
@@ -37,7 +37,7 @@ words('are declared for each list that C++ defines', () => {
   assert.equal(LISTS.map(({ name }) => name).sort(), lists.sort());
 });
 
-words('and all else that the addon exports are declared and loaded', () => {
+words('are declared and loaded, like every other export of the addon', () => {
   const names = [...declared.matchAll(/^export (?:const|function|class) (\w+)/gm)].map(
     ([, name]) => name,
   );

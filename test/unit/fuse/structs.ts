@@ -1,12 +1,15 @@
 /**
- * The structures of the FUSE protocol once more, spelt out field by field: the tests write requests and read replies
- * with these, and test/unit/fuse/layout.test.ts compares every field with `<linux/fuse.h>`. What the daemon's code does
- * with its own offsets is thereby proven against the header too.
+ * The structures of the FUSE protocol, spelt out again field by field. The tests write requests and
+ * read replies with these, and test/unit/fuse/layout.test.ts compares every field with
+ * `<linux/fuse.h>`. So the offsets in the daemon's code are checked against the header too.
  */
 
 type Width = 2 | 4 | 8;
 
-/** Field by field, with its width in bytes; 'signed' for those that are: fuse_out_header.error, and times (fuse.h says unsigned). */
+/**
+ * Each field has its width in bytes, or 'signed': fuse_out_header.error, and times (fuse.h says
+ * unsigned).
+ */
 type Fields = readonly (readonly [name: string, width: Width, signed?: 'signed' | undefined])[];
 
 const ATTR = [
@@ -213,7 +216,7 @@ export type StructName = keyof typeof STRUCTS;
 export type Field<S extends StructName> = (typeof STRUCTS)[S][number][0];
 export type Values<S extends StructName> = Record<Field<S>, number>;
 
-/** Structures of which a newer kernel sends or takes more than is spelt out above. */
+/** The structures of which a newer kernel sends or accepts more fields than these. */
 const WHOLE_BYTES: Partial<Record<StructName, number>> = {
   fuse_init_in: 64,
   fuse_init_out: 64,
@@ -237,7 +240,7 @@ export function offsetOf(struct: StructName, field: string): number {
   throw new Error(`${struct} has no ${field}`);
 }
 
-/** The structure's bytes; what is not named is 0. */
+/** Returns the structure's bytes; a field without a value is 0. */
 export function encode<S extends StructName>(struct: S, values: Partial<Values<S>>): Buffer {
   const to = Buffer.alloc(sizeOf(struct));
   let at = 0;
@@ -251,7 +254,7 @@ export function encode<S extends StructName>(struct: S, values: Partial<Values<S
   return to;
 }
 
-/** The fields of the structure that is at `at`. */
+/** Returns the fields of the structure at offset `at`. */
 export function decode<S extends StructName>(struct: S, from: Buffer, at = 0): Values<S> {
   const values: Record<string, number> = {};
   for (const [name, width, signed] of fieldsOf(struct)) {

@@ -1,6 +1,8 @@
-/** The list of edits does not rot: each still applies to the present sources, and names test files that there are. */
+/**
+ * The list of edits follows the sources: each edit still applies, and names existing test files.
+ */
 import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { PROJECT } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
@@ -17,10 +19,12 @@ edits('applies exactly once, and changes something', () => {
   }
 });
 
-edits('says why it matters, and names test files that there are', () => {
-  const files = (readdirSync(join(PROJECT, 'test'), { recursive: true }) as string[]).filter(
-    (file) => file.endsWith('.test.ts'),
-  );
+/** The test files of the project, by their paths below test/. */
+const files = (readdirSync(join(PROJECT, 'test'), { recursive: true }) as string[]).filter((file) =>
+  file.endsWith('.test.ts'),
+);
+
+edits('has a reason, and each of its test files exists', () => {
   for (const { file, why, tests } of all) {
     assert.ok(why.length > 20, `${file}: ${why}`);
     assert.ok(tests.length > 0, `${file}: ${why}`);
@@ -32,7 +36,27 @@ edits('says why it matters, and names test files that there are', () => {
   }
 });
 
-edits('stands once in the list', () => {
+/** Returns the files beside a test file that it imports: they may add tests. */
+function importsOf(name: string): string[] {
+  const text = readFileSync(join(PROJECT, 'test', name), 'utf8');
+  return [...text.matchAll(/ from '(\.\/[^']*)\.js'/g)].map(([, path]) =>
+    join(dirname(name), `${path}.ts`),
+  );
+}
+
+edits('has a pattern of test names of which each alternative occurs in its test files', () => {
+  for (const { file, why, tests, names } of all) {
+    const text = files
+      .filter((name) => tests.some((test) => name.includes(test)))
+      .flatMap((name) => [name, ...importsOf(name)])
+      .map((name) => readFileSync(join(PROJECT, 'test', name), 'utf8'))
+      .join('\n');
+    for (const name of names?.split('|') ?? [])
+      assert.match(text, new RegExp(`['"\`].*(?:${name}).*['"\`]`), `${file}: ${why}`);
+  }
+});
+
+edits('is in the list once', () => {
   const keys = all.map((edit) => `${edit.file}\n${edit.old}\n${edit.new}`);
   assert.is(new Set(keys).size, keys.length);
 });

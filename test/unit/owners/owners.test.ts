@@ -1,4 +1,4 @@
-/** What decides whether a process can be an owner, where no right is needed: processes that are dead. */
+/** The checks for an owner that need no privilege: dead processes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** pidfd_open(2): what it says of a process that is none, of a thread, and where there are no descriptors. */
+/** pidfd_open(2): a dead process, a thread, and a full table of descriptors. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, readdirSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { suite } from '../../support/suite.js';
 
 const pidfd = suite('pidfd_open');
 
-/** What a call throws. */
+/** Returns the error that a call throws. */
 function thrown(call: () => unknown): unknown {
   try {
     call();
@@ -23,7 +23,7 @@ function thrown(call: () => unknown): unknown {
   throw new Error('it went through');
 }
 
-/** The PID of a process that has ended and was waited for. */
+/** Returns the PID of a process that has ended and was waited for. */
 async function deadPid(): Promise<number> {
   const child = spawn('true');
   await once(child, 'exit');
@@ -32,7 +32,7 @@ async function deadPid(): Promise<number> {
 
 const us = { uid: process.getuid!(), gid: process.getgid!(), pid: process.pid };
 
-pidfd('says ESRCH for a process that has ended, and of no possible number', async () => {
+pidfd('fails with ESRCH for a dead process and for an impossible number', async () => {
   for (const pid of [await deadPid(), 2 ** 22 + 1]) {
     const error = thrown(() => openPidfd(pid)) as SystemError;
     assert.equal([error.code, error.errno, error.syscall], ['ESRCH', Errno.ESRCH, 'pidfd_open']);
@@ -40,7 +40,7 @@ pidfd('says ESRCH for a process that has ended, and of no possible number', asyn
   assert.is((thrown(() => openPidfd(-1)) as SystemError).code, 'EINVAL');
 });
 
-pidfd("refuses a thread, whose directory is its process's", async () => {
+pidfd('refuses a thread: a process owns the directory', async () => {
   const worker = new Worker('setInterval(() => 0, 1000)', { eval: true });
   await once(worker, 'online');
   const thread = readdirSync('/proc/self/task')
@@ -55,7 +55,7 @@ pidfd("refuses a thread, whose directory is its process's", async () => {
   owners.close();
 });
 
-pidfd('is ESRCH to who makes a directory, whichever way the process is none', async () => {
+pidfd('makes mkdir fail with ESRCH for each kind of missing process', async () => {
   const owners = new Owners();
   for (const pid of [await deadPid(), 0, -1, 2 ** 31, 2 ** 22 + 1]) {
     const error = thrown(() => owners.named(pid, us));
@@ -65,7 +65,7 @@ pidfd('is ESRCH to who makes a directory, whichever way the process is none', as
 });
 
 pidfd(
-  'is ENFILE to who makes a directory where the daemon has no descriptor left, and counted',
+  'makes mkdir fail with ENFILE if the daemon has no descriptor left, which is counted',
   async () => {
     const before = descriptorRefusals.count;
     for (const code of ['EMFILE', 'ENFILE']) {
@@ -95,6 +95,6 @@ pidfd(
   },
 );
 
-pidfd('gives a descriptor that closes', () => closeSync(openPidfd(process.pid)));
+pidfd('returns a descriptor that is closed on request', () => closeSync(openPidfd(process.pid)));
 
 pidfd.run();

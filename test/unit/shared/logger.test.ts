@@ -1,4 +1,4 @@
-/** What the daemon says is one line a message, whatever users have put into it. */
+/** The daemon's log: each message is one line, whatever users have put into it. */
 import { spawn } from 'node:child_process';
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
@@ -13,7 +13,7 @@ import { suite } from '../../support/suite.js';
 
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
-/** Text with whatever is hostile to a log. */
+/** Text with characters that could damage a log. */
 const hostile = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc
@@ -40,7 +40,9 @@ const bytes = fc
   .array(fc.integer({ min: 0, max: 255 }))
   .map((codes) => String.fromCharCode(...codes));
 
-/** A logger that sends its lines here instead of to standard error. */
+/**
+ * Returns a logger that appends its lines to an array instead of writing them to standard error.
+ */
 function logger(options: Partial<LogOptions> = {}): {
   own: LineLogger;
   lines: [string, LogLevel][];
@@ -53,7 +55,7 @@ function logger(options: Partial<LogOptions> = {}): {
 
 const names = suite('a name in the log');
 
-names('is printable ASCII between quotation marks, and no other name looks the same', () => {
+names('is printable ASCII between quotation marks, and differs from any other name', () => {
   const decode = (text: string): string =>
     text
       .slice(1, -1)
@@ -68,7 +70,7 @@ names('is printable ASCII between quotation marks, and no other name looks the s
   assert.is(quoted('a"b\\c\n\xff'), '"a\\"b\\\\c\\x0a\\xff"');
 });
 
-names('is left as it is but for controls where a message has it', () => {
+names('within a message is unchanged but for control characters', () => {
   fc.assert(
     fc.property(hostile, (text) => assert.not.match(visible(text), CONTROL)),
     runs(1000),
@@ -80,7 +82,7 @@ names.run();
 
 const lines = suite('a line of the log');
 
-lines('is one, whatever the message is', () => {
+lines('is one line for any message', () => {
   const property = fc.property(hostile, fc.constantFrom(...LOG_LEVELS), (message, level) => {
     const { own, lines: said } = logger();
     own[level](message);
@@ -94,7 +96,7 @@ lines('is one, whatever the message is', () => {
   fc.assert(property, runs(500));
 });
 
-lines('as JSON is one object without controls, with the message as it was', () => {
+lines('as JSON is one object without control characters, with the message unchanged', () => {
   const property = fc.property(hostile, fc.constantFrom(...LOG_LEVELS), (message, level) => {
     const { own, lines: said } = logger({ isJson: true });
     own[level](message);
@@ -112,7 +114,7 @@ lines('as JSON is one object without controls, with the message as it was', () =
   fc.assert(property, runs(500));
 });
 
-lines('is said where its level is as grave as is wanted, and a trace always', () => {
+lines('is written if its level is at least the configured one; a trace always is', () => {
   for (const [index, level] of LOG_LEVELS.entries()) {
     const { own, lines: said } = logger({ level });
     for (const each of LOG_LEVELS) own[each](each);
@@ -124,7 +126,7 @@ lines('is said where its level is as grave as is wanted, and a trace always', ()
   }
 });
 
-lines('of an unexpected error has its calls behind it', () => {
+lines('of an unexpected error has a stack trace', () => {
   const { own, lines: said } = logger();
   own.error('unexpected', new TypeError('it is\nbroken'));
   assert.is(said[0][0], 'unexpected: TypeError: it is\\x0abroken');
@@ -138,9 +140,9 @@ lines('of an unexpected error has its calls behind it', () => {
 
 lines.run();
 
-const pipe = suite('standard error that nobody reads');
+const pipe = suite('standard error without a reader');
 
-/** Says a long trace and a message, and then `done` on standard output. */
+/** A program that writes a long trace and a message, and then `done` to standard output. */
 const TALKER = `
   import { writeSync } from 'node:fs';
   const { LineLogger } = await import(process.argv[1]);
@@ -150,7 +152,7 @@ const TALKER = `
   own.warn('last');
   writeSync(1, 'done');`;
 
-pipe('does not hold up a trace, whose lines are whole, in order, or counted', async () => {
+pipe('does not block a trace, whose lines are whole and in order, or counted', async () => {
   const module = new URL('../../../fs/shared/logger.js', import.meta.url).href;
   const talker = spawn(process.execPath, ['--input-type=module', '-e', TALKER, module], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -166,10 +168,7 @@ pipe('does not hold up a trace, whose lines are whole, in order, or counted', as
     .filter((count) => count !== undefined)
     .map(Number);
   const lost = all
-    .flatMap(
-      (text) =>
-        /^eventfs: mount: (\d+) lines of the trace were not written: /.exec(text)?.[1] ?? [],
-    )
+    .flatMap((text) => /^eventfs: mount: the trace dropped (\d+) lines: /.exec(text)?.[1] ?? [])
     .map(Number);
   assert.equal(
     counts,
@@ -183,9 +182,9 @@ pipe('does not hold up a trace, whose lines are whole, in order, or counted', as
 
 pipe.run();
 
-const limit = suite('a storm of messages');
+const limit = suite('a series of messages');
 
-limit('is cut after fifty, and how many were not shown is said', () => {
+limit('ends after fifty, and the number of suppressed messages is logged', () => {
   const realNow = Date.now;
   let nowMs = realNow();
   Date.now = () => nowMs;
@@ -199,7 +198,10 @@ limit('is cut after fifty, and how many were not shown is said', () => {
     );
     nowMs += 10_000;
     own.error('the next');
-    assert.equal(messages.slice(50), ['10 more messages were not shown', 'the next']);
+    assert.equal(messages.slice(50), [
+      'the log dropped 10 messages: more than 50 in 10 s',
+      'the next',
+    ]);
   } finally {
     Date.now = realNow;
   }
@@ -209,7 +211,7 @@ limit.run();
 
 const trace = suite('a trace');
 
-trace('has its kinds named', () => {
+trace('has names for its kinds', () => {
   assert.equal(parseKinds('all'), TRACE_KINDS);
   assert.equal(parseKinds('none'), []);
   assert.equal(parseKinds(''), []);
@@ -219,7 +221,7 @@ trace('has its kinds named', () => {
   assert.equal(parseKinds('constructor'), { unknown: 'constructor' });
 });
 
-trace('is null where it is off, and those who watch are told of each switch', () => {
+trace('is null while it is off, and its subscribers get each switch', () => {
   const said: string[] = [];
   const own = new Trace((kind, text) => said.push(`${kind} ${text}`));
   let told = 0;

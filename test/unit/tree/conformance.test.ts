@@ -1,4 +1,7 @@
-/** The table of POSIX cases (test/conformance/cases.ts), and random reads and writes, on the tree in memory. */
+/**
+ * The table of POSIX cases (test/conformance/cases.ts) and random file operations, on the tree in
+ * memory.
+ */
 import * as assert from 'uvu/assert';
 import { exercise } from '../../conformance/fsx.js';
 import { MemorySystem } from '../../conformance/memory.js';
@@ -10,7 +13,7 @@ const OPERATIONS_TIMEOUT_MS = 120_000;
 const KERNELS_OWN = 'the kernel does it all by itself, or never asks';
 const OTHER_FILESYSTEMS = 'there is no other filesystem in memory';
 const PAGE_CACHE =
-  'there is no page cache in memory; test/unit/tree/tree.test.ts says what a READ for it gets';
+  'there is no page cache in memory; test/unit/tree/nodes/process-directory.test.ts tests such a READ';
 
 const memory = suite('in memory');
 
@@ -28,16 +31,16 @@ conforms(memory, () => Promise.resolve(new MemorySystem()), {
   'mknod: makes a FIFO that carries bytes': KERNELS_OWN,
   'mknod: of a socket is bind': KERNELS_OWN,
   'other calls: ioctl': KERNELS_OWN,
-  'permissions: of the root let nobody make a directory':
-    'whom it may signal is asked of the process that calls, which is root’s here',
+  'permissions: of the root let a user make a directory':
+    'the caller’s permission to signal is that of the test process, which is root’s',
 });
 
 memory(
-  'a file holds what was written, through any mix of reads, writes and truncations',
+  'a file returns the written bytes after any mix of reads, writes and truncations',
   async () => {
     const system = new MemorySystem();
     await exercise(system, OPERATIONS);
-    assert.equal(system.kernel.complaints, []);
+    assert.equal(system.kernel.warnings, []);
     await system.end();
   },
   OPERATIONS_TIMEOUT_MS,

@@ -1,15 +1,19 @@
-/** A death takes effect in one step, however much the dead process held; telling and freeing are cut into turns. */
+/**
+ * A death takes effect in one step, however much the dead process held. Wake-ups and freeing are
+ * cut into turns.
+ */
 import * as assert from 'uvu/assert';
 import { FsError, errnoName } from '../../../fs/shared/errors.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import type { FileHandle } from '../../../fs/tree/nodes/node.js';
 import { type Task, Turns } from '../../../fs/tree/turns.js';
-import { Child, MemoryKernel } from '../../support/kernel.js';
+import { Child } from '../../support/child.js';
+import { MemoryKernel } from '../../support/kernel.js';
 import { suite } from '../../support/suite.js';
 
-const turns = suite('long work');
+const turns = suite('postponed work');
 
-/** A task of so many steps, each of which takes the CPU for some time. */
+/** Returns a task of `steps` steps, each of which takes some CPU time. */
 class Steps implements Task {
   constructor(
     public left: number,
@@ -23,7 +27,7 @@ class Steps implements Task {
   }
 }
 
-turns('is done at once where it is short', () => {
+turns('is done at once if it is short', () => {
   const all = new Turns();
   const task = new Steps(3, 0);
   all.add(task);
@@ -50,7 +54,7 @@ turns('is cut into turns of about a millisecond, and ends', async () => {
   assert.ok(tasks.every(({ left }) => left === 0));
 });
 
-turns('is done to its end by finish()', () => {
+turns('is completed by finish()', () => {
   const all = new Turns();
   const tasks = Array.from({ length: 20 }, () => new Steps(10, 0.1));
   for (const task of tasks) all.add(task);
@@ -62,7 +66,7 @@ turns('is done to its end by finish()', () => {
 const FILES = 4000;
 const READERS = 50;
 
-turns("of a dead owner's leaves nothing within reach meanwhile", async () => {
+turns('after a death leaves nothing reachable meanwhile', async () => {
   const kernel = MemoryKernel.started();
   const child = new Child();
   const names = ['a', 'b', 'c'].map((label) => `${child.pid}.${label}`);
@@ -74,7 +78,7 @@ turns("of a dead owner's leaves nothing within reach meanwhile", async () => {
     Array.from({ length: READERS }, () => kernel.startRead(fh)),
   );
   await child.die();
-  kernel.owners.watch.drain(); // and none of the turns
+  kernel.owners.watch.drain(); // without any of the turns
   for (const name of names) assert.is(kernel.tree.root.lookup(name), undefined);
   assert.is(
     refusal(() => kernel.tree.handle(file as FileHandle)),

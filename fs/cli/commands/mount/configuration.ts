@@ -71,7 +71,7 @@ export class Configuration {
     try {
       const config = this.#read(true);
       if (config === null) {
-        logger.warn(`${this.#file}: there is no such file to read`);
+        logger.warn(`${this.#file}: No such file or directory (the old settings stay)`);
         return false;
       }
       this.config = config;
@@ -80,12 +80,12 @@ export class Configuration {
       logger.warn(`${error.message} (the old settings stay)`);
       return false;
     }
-    logger.info(`${this.#file}: read again`);
+    logger.info(`${this.#file}: configuration read again`);
     const changed = [...this.#fixed()]
       .filter(([key, value]) => value !== this.#mounted.get(key))
       .map(([key]) => key);
     if (changed.length > 0)
-      logger.warn(`${this.#file}: ${changed.join(', ')}: for the next mount only`);
+      logger.warn(`${this.#file}: ${changed.join(', ')}: only the next mount applies this change`);
     return true;
   }
 
@@ -127,7 +127,8 @@ export class Configuration {
         throw new UsageError(`${file}: only a regular file can be read again`);
       return new TextDecoder('utf-8', { fatal: true }).decode(readAll(fd, file));
     } catch (error) {
-      if (error instanceof TypeError) throw new UsageError(`${file}: it is not UTF-8`);
+      if (error instanceof TypeError)
+        throw new UsageError(`${file}: it is not UTF-8 (save it as UTF-8)`);
       throw isSystemError(error) ? UserError.from(error, file) : error;
     } finally {
       closeSync(fd);
@@ -140,7 +141,8 @@ function readAll(fd: number, file: string): Buffer {
   let length = 0;
   for (let got = -1; got !== 0 && length < bytes.length; length += got)
     got = readSync(fd, bytes, length, bytes.length - length, null);
-  if (length > MOST_BYTES) throw new UsageError(`${file}: it has more than ${MOST_BYTES} bytes`);
+  if (length > MOST_BYTES)
+    throw new UsageError(`${file}: a configuration has at most ${MOST_BYTES} bytes`);
   return bytes.subarray(0, length);
 }
 
@@ -163,7 +165,7 @@ function kindOf(option: Option): Kind<unknown> {
     } catch (error) {
       if (error instanceof InvalidArgumentError)
         throw new Unfit(
-          `is not right: ${error.message.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, '')}`,
+          `is not valid: ${error.message.replace(/^./, (first) => first.toLowerCase()).replace(/\.$/, '')}`,
         );
       throw error;
     }

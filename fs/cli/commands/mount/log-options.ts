@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/log-levels.js';
 import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/trace.js';
 
-/** The values of these options. */
+/** The values of the log options as the command line gives them. */
 export interface SaidOptions {
   readonly debug?: readonly TraceKind[];
   readonly logLevel: LogLevel;
@@ -20,24 +20,24 @@ export function logOptions(command: Command): Command {
     .addOption(
       new Option(
         `${DEBUG} [kinds]`,
-        `say what it does: ${TRACE_KINDS.join(', ')}, or only some, as in ${DEBUG}=requests,deaths; SIGUSR1 switches requests`,
+        `log each step of these kinds: ${TRACE_KINDS.join(', ')}; or only of some, as in ${DEBUG}=requests,deaths; SIGUSR1 switches requests on and off`,
       )
         .env('EVENTFS_DEBUG')
         .argParser(parseDebug),
     )
     .addOption(
-      new Option('--log-level <level>', 'what it says besides that: this and what is graver')
+      new Option('--log-level <level>', 'log messages of this level and of graver ones')
         .choices(LOG_LEVELS)
         .default(DEFAULT_LOG_LEVEL),
     )
-    .option('--log-json', 'each line that it says is a JSON object');
+    .option('--log-json', 'log each line as a JSON object');
 }
 
 function parseDebug(text: string): readonly TraceKind[] {
   const kinds = parseKinds(text);
   if ('unknown' in kinds)
     throw new InvalidArgumentError(
-      `There is no kind ${JSON.stringify(kinds.unknown)}; there are ${TRACE_KINDS.join(', ')}.`,
+      `${JSON.stringify(kinds.unknown)} is not a kind. Use ${TRACE_KINDS.join(', ')}.`,
     );
   return kinds;
 }

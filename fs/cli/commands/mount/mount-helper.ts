@@ -63,14 +63,16 @@ export function parseHelperCall(args: readonly string[]): HelperCall {
     else if (arg.startsWith('-o')) options.push(...splitOptions(valueOf(args, i)));
     else if (arg.startsWith('-t')) valueOf(args, i);
     else if (!/^-[fnsv]+$/.test(arg))
-      throw new UsageError(`unknown option '${arg}' (it is SOURCE DIR [-f] [-o OPTIONS])`);
+      throw new UsageError(`unknown option '${arg}' (usage: eventfs SOURCE DIR [-f] [-o OPTIONS])`);
     if (/^-[fnsv]+$/.test(arg)) {
       isForeground ||= arg.includes('f');
       isSloppy ||= arg.includes('s');
     } else if (arg === '-o' || arg === '-t') i++;
   }
   if (operands.length !== 2)
-    throw new UsageError(`${operands.length} arguments (it is SOURCE DIR [-f] [-o OPTIONS])`);
+    throw new UsageError(
+      `${operands.length} arguments instead of 2 (usage: eventfs SOURCE DIR [-f] [-o OPTIONS])`,
+    );
   return { source: operands[0], directory: operands[1], options, isForeground, isSloppy };
 }
 
@@ -105,21 +107,24 @@ function toArguments({ options, isSloppy }: HelperCall): string[] {
     if (option === undefined) {
       if (IGNORED.test(text) || isSloppy) return [];
       if (name === 'ro')
-        throw new UsageError('ro: it can not be read only: what is read from a queue is taken off');
+        throw new UsageError(
+          'ro: eventfs can not be mounted read-only, because a read changes a queue (leave ro out)',
+        );
       throw new UsageError(
-        `unknown option '${text}' (they are those of eventfs mount --help, as in source=none,sticky=global:1733)`,
+        `unknown option '${text}' (eventfs mount --help lists the options; write them as in source=none,sticky=global:1733)`,
       );
     }
     const long = option.long!;
     if (option.optional && text === name) return [long];
     if (!option.required && !option.optional) {
-      if (text !== name) throw new UsageError(`${name}: it takes no value`);
+      if (text !== name)
+        throw new UsageError(`${name}: the option takes no value (write ${name} alone)`);
       return [long];
     }
     if (text === name) throw new UsageError(`${name}: a value is missing, as in ${name}=...`);
     const value = text.slice(name.length + 1);
     if (PATHS.includes(long.slice(2)) && !value.startsWith('/'))
-      throw new UsageError(`${text}: it must be a path from the root`);
+      throw new UsageError(`${text}: the path must begin with /`);
     return [`${long}=${value}`];
   });
 }
@@ -191,7 +196,7 @@ async function remount(directory: string, own: readonly string[]): Promise<numbe
   const pid = servingProcess(path);
   if (pid === undefined)
     throw new UserError(
-      `${path}: its daemon can not be told from here (try as root, in the daemon's PID namespace)`,
+      `${path}: this process can not find the daemon (try as root, in the daemon's PID namespace)`,
     );
   const serving = configurationOf(pid, path);
   const wanted = mountOptions(new Command('mount'))
@@ -204,7 +209,7 @@ async function remount(directory: string, own: readonly string[]): Promise<numbe
       JSON.stringify(wanted.getOptionValue(name)) === JSON.stringify(serving.options[name]);
     if (!isSame)
       throw new UserError(
-        `${path}: ${long!.slice(2)} can not be changed by a remount (try umount, then mount)`,
+        `${path}: a remount can not change ${long!.slice(2)} (try umount, then mount)`,
       );
   }
   try {
@@ -233,7 +238,7 @@ function configurationOf(pid: number, path: string): Configuration {
     command.parse(words.slice(at + 1), { from: 'user' });
   } catch {
     throw new UserError(
-      `${path}: it is not served by eventfs mount, and has nothing to read again`,
+      `${path}: its daemon was not started by eventfs mount, and reads no configuration (try umount, then mount)`,
     );
   }
   return new Configuration(command);

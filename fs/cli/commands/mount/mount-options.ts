@@ -9,14 +9,14 @@ import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 export function mountOptions(command: Command): Command {
   return logOptions(sourceAndOutletOptions(command))
     .addOption(
-      new Option('--driver <driver>', 'how it reaches the kernel')
+      new Option('--driver <driver>', 'the way to the kernel')
         .choices(DRIVER_NAMES)
         .default(DRIVER_NAMES[0]),
     )
     .addOption(
       new Option(
         '--transport <transport>',
-        'how requests come to devfuse; auto: io-uring where the kernel offers it and there are CPUs for it',
+        'the way of requests to devfuse; auto: io-uring if the kernel offers it and there is more than one CPU',
       )
         .choices(TRANSPORT_NAMES)
         .default(TRANSPORT_NAMES[0]),
@@ -28,31 +28,28 @@ export function mountOptions(command: Command): Command {
     )
     .option(
       '--sticky <name[:mode]>',
-      'a directory that is there from the start and stays; may be repeated',
+      'make this directory at the start, and keep it without an owner; may be repeated',
       collectSticky,
       [],
     )
     .option(
       '--busy-poll <us>',
-      'how many microseconds to look for the next request before sleeping; 0: not at all',
+      'look for the next request so many microseconds before sleeping; 0: not at all',
       parseMicroseconds,
       DEFAULT_BUSY_POLL_US,
     )
-    .option(
-      '--list-links',
-      'stream, head and tail are listed too (then cp -r and grep -r do not end)',
-    )
+    .option('--list-links', 'list stream, head and tail too (then cp -r and grep -r do not end)')
     .option(
       '--fsname <name>',
-      'what mount tables show as the source, with devfuse',
+      'the source that mount tables show, with devfuse',
       DEFAULT_MOUNT_SOURCE,
     )
     .option(
       '--config <file>',
-      'a TOML file with these options, bounds and quotas; /etc/eventfs.toml if it is there',
+      'a TOML file with these options, bounds and quotas (default: /etc/eventfs.toml if it exists)',
     )
-    .option('--syslog', 'once mounted, send warnings to /dev/log instead of standard error')
-    .option('--hint', 'say what to try once mounted');
+    .option('--syslog', 'once mounted, send messages to /dev/log instead of standard error')
+    .option('--hint', 'once mounted, print commands to try');
 }
 
 /** Measured: docs/decisions/048-busy-poll.md. */
@@ -64,7 +61,7 @@ const DEFAULT_STICKY_MODE = 0o755;
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
   const found = /^([^/:]+)(?::([0-7]{1,4}))?$/.exec(text);
   if (found === null || found[1] === '.' || found[1] === '..')
-    throw new InvalidArgumentError('It is NAME or NAME:MODE, as in global:1733.');
+    throw new InvalidArgumentError('Use NAME or NAME:MODE, as in global:1733.');
   return [
     ...before,
     { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },
@@ -74,13 +71,13 @@ function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory
 function parseMicroseconds(text: string): number {
   const us = Number(text);
   if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US)
-    throw new InvalidArgumentError(`It is a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
+    throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
   return us;
 }
 
 function parseDescriptor(text: string): number {
   const fd = Number(text);
   if (!Number.isInteger(fd) || fd < 1)
-    throw new InvalidArgumentError('It is a descriptor number, 1 or more.');
+    throw new InvalidArgumentError('Use a descriptor number, 1 or more.');
   return fd;
 }

@@ -95,7 +95,7 @@ async function serve(
   const path = mountPath(directory);
   if (!seesOwnNamespace())
     throw new UserError(
-      '/proc: it shows another PID namespace than ours (try mount -t proc proc /proc)',
+      '/proc: it shows another PID namespace than that of this process (try mount -t proc proc /proc)',
     );
   const logger = rateLimited(log);
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
@@ -107,7 +107,7 @@ async function serve(
   const stop = (): void => {
     if (isStopping) return; // the connection's end causes a stop, and a stop causes that end
     isStopping = true;
-    logger.debug(`${path}: the end`);
+    logger.debug(`${path}: the daemon stops`);
     tellSystemd('STOPPING=1');
     daemon.stop();
     log.close();
@@ -128,7 +128,7 @@ async function serve(
     await daemon.start(stop);
     isUp = true;
     // Clients that block on the mount need a living daemon, even after an unexpected error.
-    process.on('uncaughtException', (error) => logger.error('unexpected', error));
+    process.on('uncaughtException', (error) => logger.error('unexpected error', error));
     if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
     if (options.syslog === true) log.sendTo(toSyslog);
   } catch (error) {
@@ -136,7 +136,7 @@ async function serve(
     throw error;
   }
   if (isToStop) return stop();
-  logger.debug(`${path}: served by ${options.driver}`);
+  logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
   if (options.hint === true) console.log(hint(path));
 }
@@ -160,16 +160,16 @@ function toggleRequests(logger: Logger, trace: Trace): void {
   const isOn = trace.toggle('requests');
   logger.info(
     isOn
-      ? 'SIGUSR1: requests are traced from now on, until the next one'
-      : 'SIGUSR1: requests are traced no more',
+      ? 'SIGUSR1: the daemon traces requests until the next SIGUSR1'
+      : 'SIGUSR1: the daemon no longer traces requests',
   );
 }
 
 function hint(path: string): string {
   return [
     `eventfs: serving ${path} until Ctrl-C. In another shell, try:`,
-    `  cat ${path}/stream &  echo add > /sys/class/mem/null/uevent    # an event, as it comes`,
-    `  ls ${path}                                     # ${path}/stream is found by its name; ls does not show it`,
-    `  mkdir ${path}/$$ && ls -la ${path}/$$                           # yours, as long as that shell lives`,
+    `  cat ${path}/stream &  echo add > /sys/class/mem/null/uevent    # prints each event as it comes`,
+    `  ls ${path}                                     # ls does not list ${path}/stream; open it by name`,
+    `  mkdir ${path}/$$ && ls -la ${path}/$$                           # belongs to that shell, and ends with it`,
   ].join('\n');
 }

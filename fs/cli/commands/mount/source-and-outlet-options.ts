@@ -7,7 +7,7 @@ export function sourceAndOutletOptions(command: Command): Command {
   return command
     .option(
       '--source <source>',
-      'what feeds the tree: kernel, udev (once its rules ran) or none; may be repeated',
+      'the source of events: kernel, udev (after its rules) or none; may be repeated',
       collectSource,
       DEFAULT_SOURCES,
     )
@@ -22,12 +22,12 @@ export function sourceAndOutletOptions(command: Command): Command {
     )
     .option(
       '--socket <path[:mode]>',
-      'push events to who connects to this SOCK_SEQPACKET socket (mode 0600)',
+      'push events to each client of this SOCK_SEQPACKET socket (mode 0600)',
       parseSocket,
     )
     .option(
       '--fd-socket <path[:mode]>',
-      'the same, each event as a descriptor of a sealed memfd',
+      'the same, with each event as a descriptor of a sealed memfd',
       parseSocket,
     )
     .option(
@@ -43,18 +43,18 @@ function collectSource(
   before: readonly (SourceName | 'none')[],
 ): readonly (SourceName | 'none')[] {
   if (text !== 'kernel' && text !== 'udev' && text !== 'none')
-    throw new InvalidArgumentError('It is kernel, udev or none.');
+    throw new InvalidArgumentError('Use kernel, udev or none.');
   if (before === DEFAULT_SOURCES || before.includes(text))
     return before === DEFAULT_SOURCES ? [text] : before;
   if (text === 'none' || before.includes('none'))
-    throw new InvalidArgumentError('none stands alone.');
+    throw new InvalidArgumentError('Use none without any other source.');
   return [...before, text];
 }
 
 function parseMask(text: string): number {
   const mask = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : NaN;
   if (!(mask >= 1 && mask <= 0xffffffff))
-    throw new InvalidArgumentError('It is a mask of netlink groups, 1 to 0xffffffff, as in 4.');
+    throw new InvalidArgumentError('Use a mask of netlink groups, 1 to 0xffffffff, as in 4.');
   return mask;
 }
 
@@ -67,7 +67,7 @@ const DEFAULT_SOCKET_MODE = 0o600;
 function parseSocket(text: string): SocketPlace {
   const [, path, mode] = /^(.+?)(?::(\d*))?$/s.exec(text) ?? ['', '', ''];
   if (path === '' || (mode !== undefined && !/^[0-7]{3,4}$/.test(mode))) {
-    throw new InvalidArgumentError('It is PATH or PATH:MODE, as in /run/eventfs.sock:0660.');
+    throw new InvalidArgumentError('Use PATH or PATH:MODE, as in /run/eventfs.sock:0660.');
   }
   return { path, mode: mode === undefined ? DEFAULT_SOCKET_MODE : parseInt(mode, 8) };
 }

@@ -34,7 +34,9 @@ export class MissedInterruptPoller {
     private readonly interrupt: (read: ParkedRead) => void,
   ) {}
 
-  /** Starts the timer, if it does not run. The driver calls it after it has parked a read. */
+  /**
+   * Starts the timer unless it is running. The driver calls this method after it has parked a read.
+   */
   watch(): void {
     this.#timer ??= setTimeout(this.#look, LOOK_EVERY_MS);
   }

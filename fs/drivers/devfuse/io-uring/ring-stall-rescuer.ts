@@ -5,7 +5,7 @@
  * reply to it brings the first request that waits. The daemon starts a process each time. A thread
  * of the daemon, or the notifier, could get stuck there itself, and no process would release it.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { type FuseChannel, notifierProgram } from '#native';
 
 /** How long to wait before the first look: replies may be under way that bring the requests. */
@@ -19,27 +19,35 @@ export class RingStallRescuer {
   /** How often a helper process was needed, for `.status`. */
   helped = 0;
   #timer: NodeJS.Timeout | null = null;
+  /** The helper process that runs. */
+  #helper: ChildProcess | null = null;
+  #isStopped = false;
 
   /**
    * @param path the mount point
    * @param minor the minor number of the mount's device; the helper touches no other mount there
+   * @param program the helper's program; a test has its own
    */
   constructor(
-    private readonly channel: FuseChannel,
+    private readonly channel: Pick<FuseChannel, 'starvedQueue'>,
     private readonly path: string,
     private readonly minor: number,
+    private readonly program: string = notifierProgram,
   ) {}
 
   /** Looks soon for a starved queue. The channel calls it when a queue may be starved. */
   readonly told = (): void => this.#lookIn(WAIT_MS);
 
-  /** Stops the timer. */
+  /** Stops the timer, and kills a helper process that runs. */
   stop(): void {
+    this.#isStopped = true;
+    this.#helper?.kill('SIGKILL');
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
   #lookIn(ms: number): void {
+    if (this.#isStopped) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       this.#look();
@@ -51,13 +59,20 @@ export class RingStallRescuer {
     if (cpu < 0) return;
     this.helped++;
     const args = [this.path, String(this.minor), String(cpu)];
-    const helper = spawn(notifierProgram, args, {
+    const helper = spawn(this.program, args, {
       stdio: 'ignore',
       cwd: '/',
       timeout: HELP_TIMEOUT_MS,
       killSignal: 'SIGKILL',
     });
-    helper.once('error', () => this.#lookIn(RETRY_MS));
-    helper.once('exit', (code) => this.#lookIn(code === 0 ? 0 : RETRY_MS));
+    this.#helper = helper;
+    helper.once('error', () => this.#ended(RETRY_MS));
+    helper.once('exit', (code) => this.#ended(code === 0 ? 0 : RETRY_MS));
+  }
+
+  /** Notes the end of the helper process, and looks again after `ms`. */
+  #ended(ms: number): void {
+    this.#helper = null;
+    this.#lookIn(ms);
   }
 }

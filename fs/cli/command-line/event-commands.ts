@@ -1,0 +1,115 @@
+/** Declares the commands that show, publish or handle events. */
+import type { Command } from 'commander';
+import type { EmitOptions } from '../commands/emit.js';
+import type { ExecOptions } from '../commands/exec.js';
+import type { RunOptions } from '../commands/run/run.js';
+import type { WaitOptions } from '../commands/wait.js';
+import type { WatchOptions } from '../commands/watch.js';
+import { MOUNT_OPTION } from '../defaults.js';
+import { parseCount, parseSeconds, parseSeqnum } from './values.js';
+
+/** Adds the commands that show, publish or handle events. */
+export function addEventCommands(program: Command): void {
+  addWatch(program);
+  addEmit(program);
+  addExec(program);
+  addRun(program);
+  addWait(program);
+}
+
+function addWatch(program: Command): void {
+  program
+    .command('watch')
+    .description('print events as they come')
+    .argument('[FILTER]', "the events to print, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
+    .option(
+      '--json',
+      'print one JSON object a line, with action, devpath and properties; more has earlier values of a repeated key; text that is not UTF-8 is an array of its bytes',
+    )
+    .option('--properties', 'print all properties of each event')
+    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(...MOUNT_OPTION)
+    .action(async (filter: string, options: WatchOptions) => {
+      await (await import('../commands/watch.js')).watch(filter, options);
+    });
+}
+
+function addEmit(program: Command): void {
+  program
+    .command('emit')
+    .description(
+      'publish one event from arguments or the environment, or events from standard input',
+    )
+    .argument(
+      '[KEY=VALUE...]',
+      'its properties; ACTION and DEVPATH are required; - reads events from standard input, with an empty line between them',
+    )
+    .option(
+      '--environment',
+      'take the properties from the environment, where mdev, mdevd and udev RUN+= set them',
+    )
+    .option(...MOUNT_OPTION)
+    .action(async (properties: string[], options: EmitOptions) => {
+      await (await import('../commands/emit.js')).emit(properties, options);
+    });
+}
+
+function addExec(program: Command): void {
+  program
+    .command('exec')
+    .description('run a command with a process directory of its own, in $EVENTS_DIR')
+    .usage('[options] -- COMMAND [ARGUMENT...]')
+    .argument(
+      '<COMMAND...>',
+      'the command; it replaces this process, so nothing is left to clean up',
+    )
+    .option('--filter <filter>', 'the events that the directory takes', '')
+    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option('--label <label>', 'call the directory <pid>.<label>')
+    .option(...MOUNT_OPTION)
+    .passThroughOptions()
+    .action(async (command: string[], options: ExecOptions) => {
+      await (await import('../commands/exec.js')).exec(command, options);
+    });
+}
+
+function addRun(program: Command): void {
+  program
+    .command('run')
+    .description(
+      "run a command for each event: a device's properties in its environment, the event on standard input",
+    )
+    .usage('[options] FILTER -- COMMAND [ARGUMENT...]')
+    .argument('<FILTER>', "the events, as in 'SUBSYSTEM==block'; '' takes every event")
+    .argument('<COMMAND...>', 'the command; no shell is involved')
+    .option(
+      '--jobs <n>',
+      'run so many commands at a time, but never two for one DEVPATH, or for a device and its parent or child',
+      parseCount,
+      1,
+    )
+    .option(
+      '--timeout <s>',
+      'end the command, and all of its process group, after so many seconds',
+      parseSeconds,
+    )
+    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(...MOUNT_OPTION)
+    .action(async (filter: string, command: string[], options: RunOptions) => {
+      await (await import('../commands/run/run.js')).run(filter, command, options);
+    });
+}
+
+function addWait(program: Command): void {
+  program
+    .command('wait')
+    .description('wait for an event and print it; the exit code is 1 after the time-out')
+    .argument('[FILTER]', "the event, as in 'SUBSYSTEM==block, DEVNAME==sd?1'", '')
+    .option('--timeout <s>', 'wait so many seconds at most', parseSeconds)
+    .option('--existing', 'accept a device that exists already')
+    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(...MOUNT_OPTION)
+    .action(async (filter: string, options: WaitOptions) => {
+      await (await import('../commands/wait.js')).wait(filter, options);
+    });
+}

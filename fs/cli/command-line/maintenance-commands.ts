@@ -1,0 +1,97 @@
+/** Declares the commands that maintain a mount or a machine. */
+import type { Command } from 'commander';
+import type { ColdplugOptions } from '../commands/coldplug.js';
+import type { DoctorOptions } from '../commands/doctor.js';
+import { mountOptions } from '../commands/mount/mount-options.js';
+import { DEFAULT_DIRECTORY, MOUNT_OPTION } from '../defaults.js';
+import { collectSynthArg, parseAction, parseSeconds, parseUuid } from './values.js';
+
+/** Adds the commands that start and stop a daemon. */
+export function addMountCommands(program: Command): void {
+  mountOptions(program.command('mount'))
+    .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
+    .argument('[DIR]', 'the directory to mount on', DEFAULT_DIRECTORY)
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('../commands/mount/mount.js')).mount(directory, command);
+    });
+
+  program
+    .command('umount')
+    .description('end the daemon that serves a directory, and unmount it')
+    .argument('[DIR]', 'the directory that eventfs is mounted on', DEFAULT_DIRECTORY)
+    .action(async (directory: string) => (await import('../commands/umount.js')).umount(directory));
+}
+
+/** Adds the commands for a mount that is served, and for the machine. */
+export function addMaintenanceCommands(program: Command): void {
+  addStatus(program);
+  addSettle(program);
+  addColdplug(program);
+  addDoctor(program);
+}
+
+function addStatus(program: Command): void {
+  program
+    .command('status')
+    .description('show the subscribers, how many events wait for each, and how many were lost')
+    .option('--json', 'print one JSON object')
+    .option(...MOUNT_OPTION)
+    .action(async (options: { json?: boolean; mount: string }) => {
+      await (await import('../commands/status.js')).status(options);
+    });
+}
+
+function addSettle(program: Command): void {
+  program
+    .command('settle')
+    .description('wait until no queue holds an event older than this call')
+    .option(
+      '--timeout <s>',
+      'wait so many seconds at most; then name the processes that lag',
+      parseSeconds,
+    )
+    .option(...MOUNT_OPTION)
+    .action(async (options: { timeout?: number; mount: string }) => {
+      await (await import('../commands/settle.js')).settle(options);
+    });
+}
+
+function addColdplug(program: Command): void {
+  program
+    .command('coldplug')
+    .description('make the kernel send add again for every device')
+    .argument('[FILTER]', "the devices, as in 'SUBSYSTEM==block'", '')
+    .option('--action <action>', 'the action that the kernel sends', parseAction, 'add')
+    .option('--subsystems', 'trigger buses and drivers too, before the devices')
+    .option(
+      '--synth-uuid <uuid>',
+      'put it into SYNTH_UUID of the events, to tell this replay from others',
+      parseUuid,
+    )
+    .option(
+      '--synth-arg <key=value>',
+      'put the value into SYNTH_ARG_<key> of the events; may be repeated',
+      collectSynthArg,
+      [],
+    )
+    .option('--dry-run', 'only print the devices')
+    .action(async (filter: string, options: ColdplugOptions) => {
+      (await import('../commands/coldplug.js')).coldplug(filter, options);
+    });
+}
+
+function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('check this machine and this mount, and name a remedy for each fault')
+    .option('--json', 'print one JSON array')
+    .option('--config <file>', 'the configuration to check', '/etc/eventfs.toml')
+    .option(...MOUNT_OPTION)
+    .action(async (options: DoctorOptions) => {
+      const mount = program.commands.find((command) => command.name() === 'mount')!;
+      mount.setOptionValue('config', options.config);
+      const readConfiguration = async (): Promise<unknown> =>
+        new (await import('../commands/mount/configuration.js')).Configuration(mount);
+      await (await import('../commands/doctor.js')).doctor(options, readConfiguration);
+    });
+}

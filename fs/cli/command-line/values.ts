@@ -1,0 +1,54 @@
+/**
+ * Parses the values of options. A parser throws InvalidArgumentError: commander prints its message
+ * after the option's name, as a usage error.
+ */
+import { InvalidArgumentError } from 'commander';
+import type { SeqNum } from '../../uevent/text.js';
+
+/** The longest time of a timer is 2^31 ms. */
+const MOST_SECONDS = 2_000_000;
+
+/** The actions that the kernel accepts: lib/kobject_uevent.c. */
+const ACTIONS = ['add', 'remove', 'change', 'move', 'online', 'offline', 'bind', 'unbind'];
+
+/** Parses a SEQNUM. */
+export function parseSeqnum(text: string): SeqNum {
+  if (!/^\d{1,15}$/.test(text))
+    throw new InvalidArgumentError('Use a SEQNUM, as in /sys/kernel/uevent_seqnum.');
+  return Number(text) as SeqNum;
+}
+
+/** Parses a time in seconds, which may have a fraction. */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > MOST_SECONDS)
+    throw new InvalidArgumentError(`Use a number of seconds, at most ${MOST_SECONDS}.`);
+  return seconds;
+}
+
+/** Parses a count of at least 1. */
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text))
+    throw new InvalidArgumentError('Use a whole number from 1 to 99999.');
+  return Number(text);
+}
+
+/** Parses an action of a uevent. */
+export function parseAction(text: string): string {
+  if (!ACTIONS.includes(text)) throw new InvalidArgumentError(`Use one of ${ACTIONS.join(', ')}.`);
+  return text;
+}
+
+/** Parses a UUID. */
+export function parseUuid(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
+    throw new InvalidArgumentError('Use a UUID, as uuidgen prints one.');
+  return text;
+}
+
+/** Parses KEY=VALUE of a synthetic event, and appends it to the earlier ones. */
+export function collectSynthArg(text: string, before: string[]): string[] {
+  if (!/^[0-9A-Za-z]+=[0-9A-Za-z]+$/.test(text))
+    throw new InvalidArgumentError('Use KEY=VALUE, of letters and digits only.');
+  return [...before, text];
+}

@@ -1,0 +1,175 @@
+/**
+ * The reads of streams, which may block: it parks READs for the handlers, and answers them for the
+ * tree.
+ */
+import { ControlWord, type FuseChannel, RequestOutcome, SettleState } from '#native';
+import type { Sink } from '../../bus/sink.js';
+import { REPLY_BYTES } from '../../fuse/session.js';
+import { Errno, FsError } from '../../shared/errors.js';
+import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
+import { type ReplyPort, interruptRead } from '../../tree/ports.js';
+import type { Tree } from '../../tree/tree.js';
+import type { Reads } from './handlers/reads.js';
+import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
+import { ParkedReads } from './parked-reads.js';
+import { PollWakes } from './poll-wakes.js';
+import { ReplySink } from './reply-sink.js';
+
+/** How many reads may be parked at once. Further reads get EAGAIN. */
+const MOST_PARKED = 64 * 1024;
+/** The most data of one reply, in bytes. */
+const MOST_DATA = REPLY_BYTES - 4096;
+
+/** Parks READs, and sends the replies to them through the channel. */
+export class BlockingReads implements Reads, ReplyPort {
+  /** Whether `end` was called. */
+  ending = false;
+  /** The reads that wait, by slot. */
+  readonly parked: ParkedReads;
+  readonly #sink: ReplySink;
+  /** The words of the request that is being served. */
+  readonly #requestWords: Uint32Array;
+  readonly #slots = new Uint32Array(MOST_PARKED);
+  #channel: FuseChannel | null = null;
+  #isRing = false;
+  /** Whether answers may wait for `uncork`. */
+  #isCorked = false;
+  /** Finds the interrupts that the kernel does not report with io_uring. */
+  readonly #missedInterrupts: MissedInterruptPoller;
+  readonly #pollWakes: PollWakes;
+
+  /**
+   * @param request the memory of the request that is being served
+   * @param reply the memory of replies
+   * @param control memory that the channel shares: see FuseChannelOptions.control
+   * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file, and returns when the kernel has woken
+   *   its pollers
+   */
+  constructor(
+    private readonly tree: Tree,
+    request: Uint8Array,
+    reply: Uint8Array,
+    private readonly control: Uint32Array,
+    notifyPoll: (handle: Handle) => void,
+  ) {
+    this.parked = new ParkedReads(MOST_PARKED, tree.ledger);
+    this.#sink = new ReplySink(reply, tree.bus.log.memory, control);
+    this.#requestWords = new Uint32Array(request.buffer);
+    this.#missedInterrupts = new MissedInterruptPoller(this.parked, (read) =>
+      interruptRead(tree.port, read),
+    );
+    this.#pollWakes = new PollWakes(notifyPoll);
+  }
+
+  /** Sends replies through `channel` from now on. */
+  open(channel: FuseChannel): void {
+    this.#channel = channel;
+  }
+
+  /**
+   * Notes that requests come through io_uring. The daemon then does for blocked readers what the
+   * kernel does not do there.
+   */
+  useRing(): void {
+    this.#isRing = true;
+  }
+
+  /** Ends the mount: no read blocks any more, and a read of a stream returns end of file. */
+  end(): void {
+    this.ending = true;
+  }
+
+  /** Stops the timers, after the channel is closed. */
+  close(): void {
+    this.#channel = null;
+    this.#pollWakes.stop();
+    this.#missedInterrupts.stop();
+  }
+
+  // ---- Reads
+
+  /** Begins a reply with at most `size` bytes of data. */
+  sink(size: number): ReplySink {
+    return this.#sink.begin(Math.min(size, MOST_DATA));
+  }
+
+  /** Whether events have come that parked reads don't have yet. */
+  get holds(): boolean {
+    return this.control[ControlWord.settle] !== SettleState.settled;
+  }
+
+  /**
+   * Parks the READ that is being served.
+   * @param size the most bytes that it takes
+   * @throws FsError EAGAIN if too many reads are parked, in all or of this user
+   */
+  park(handle: Handle, size: number): ParkedRead {
+    const read = this.parked.park(this.#requestWords, handle, size);
+    if (read === undefined) {
+      this.tree.ledger.countRefusal('reads');
+      throw new FsError(Errno.EAGAIN, 'too many reads block already, in all or of this user');
+    }
+    this.control[ControlWord.outcome] = RequestOutcome.parked;
+    if (this.#isRing) this.#missedInterrupts.watch();
+    return read;
+  }
+
+  /** Ends the parked read with this `unique` with EINTR. */
+  interrupt(uniqueLow: number, uniqueHigh: number): void {
+    const read = this.parked.find(uniqueLow, uniqueHigh);
+    // A read that is answered is not parked any more: the signal has come too late for it.
+    if (read !== undefined) interruptRead(this.tree.port, read);
+  }
+
+  /** Provides room in io_uring for the reads of all open streams. */
+  streamOpened(): void {
+    if (this.#isRing) this.#channel?.expectBlocked(this.tree.ledger.mount.streams);
+  }
+
+  // ---- ReplyPort
+
+  /**
+   * Begins an answer to parked reads.
+   * @param size the most bytes that each of them takes
+   */
+  begin(size: number): Sink {
+    return this.sink(size);
+  }
+
+  /** Answers `reads` with the bytes in the sink, and frees their slots. */
+  answer(reads: readonly ParkedRead[]): void {
+    const slots = this.#slots;
+    for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
+    this.#sink.end();
+    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
+    for (const read of reads) {
+      this.parked.noteShort(read, this.#sink.length);
+      this.parked.free(read);
+    }
+  }
+
+  /** Lets the channel hold answers back until `uncork`. */
+  cork(): void {
+    this.#isCorked = true;
+  }
+
+  /** Sends the answers that wait. */
+  uncork(): void {
+    this.#isCorked = false;
+    this.#channel?.uncork();
+  }
+
+  /**
+   * Ends a parked read with an error, and frees its slot.
+   * @param errno positive, as in errno(3)
+   */
+  fail(read: ParkedRead, errno: number): void {
+    this.#channel?.fail(read.slot, errno);
+    this.parked.free(read);
+  }
+
+  /** Wakes the pollers of an open file: at once, or later if the last wake-up was slow. */
+  wake(handle: Handle): void {
+    this.#pollWakes.wake(handle);
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * `.since`: the SEQNUM of the kernel's event after which a process directory begins. A write of an
+ * earlier one links the kept events from between the two into the queue, before all others:
+ * `echo 1041 > .since`.
+ */
+import { Errno, FsError } from '../../../shared/errors.js';
+import type { Timestamp } from '../../../bus/event.js';
+import type { SeqNum } from '../../../uevent/text.js';
+import type { AttributeChanges, Handle } from '../node.js';
+import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
+
+const SEQNUM = /^\s*(\d{1,15})\s*$/;
+
+/** A directory whose queue can be made to begin earlier. */
+export interface ReplayingDirectory extends DotFileHost {
+  /** The kernel's last SEQNUM before the first event that the queue was offered. */
+  readonly beginsAfter: SeqNum;
+  /** When earlier events were linked in last. */
+  readonly replayed: Timestamp;
+  /** Links the kept events that came after a SEQNUM into the queue, before all others. */
+  replay(seqnum: SeqNum): void;
+}
+
+/** The file `.since` of a process directory. */
+export class SinceFile extends DotFile<ReplayingDirectory> {
+  /**
+   * Only the directory's user may write it: other users who may put events into the queue must not
+   * decide where it begins.
+   */
+  get permissions(): number {
+    return this.directory.mode & 0o644;
+  }
+
+  /** The contents: one SEQNUM and a line end. */
+  get text(): string {
+    return `${this.directory.beginsAfter}\n`;
+  }
+
+  override get size(): number {
+    return this.text.length;
+  }
+
+  override get modified(): Timestamp {
+    return this.directory.replayed;
+  }
+
+  override open(): Handle {
+    return new SinceHandle(this);
+  }
+
+  /** truncate(2), as for the shell's `>`. It changes nothing; only a written number does. */
+  override change(changes: AttributeChanges): void {
+    if (changes.size === undefined) super.change(changes);
+  }
+}
+
+/** An open `.since`. */
+class SinceHandle extends LiveTextHandle {
+  constructor(override readonly node: SinceFile) {
+    super(node);
+  }
+
+  /**
+   * write(2) of one whole SEQNUM. A later one than the file shows changes nothing.
+   * @returns `length`
+   * @throws FsError EINVAL unless the text is one SEQNUM
+   */
+  override write(bytes: Uint8Array, start: number, length: number): number {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
+    const found = SEQNUM.exec(text);
+    if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM to .since, as in 1041');
+    this.node.directory.replay(Number(found[1]) as SeqNum);
+    return length;
+  }
+}

@@ -1,0 +1,143 @@
+/** Base classes of the dot files and of open files that show a text, and the file `.status`. */
+import type { Timestamp } from '../../../bus/event.js';
+import type { Sink } from '../../../bus/sink.js';
+import type { Caller } from '../../../owners/owners.js';
+import { FixedNode, type FixedNodeHost } from './fixed-node.js';
+import { type Attributes, FileType, Handle, Node } from '../node.js';
+import { textHeap } from '../../prices.js';
+import type { QuotaAccount } from '../../quota/account.js';
+import type { QuotaLedger } from '../../quota/ledger.js';
+import type { StatusLines } from '../../../shared/status-lines.js';
+
+/** The directory that a dot file is in. */
+export interface DotFileHost extends FixedNodeHost {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly born: Timestamp;
+  /** When the mode or owner of the directory changed last. */
+  readonly permitted: Timestamp;
+  readonly ledger: QuotaLedger;
+}
+
+/** Returns the later of two times. */
+function laterOf(a: Timestamp, b: Timestamp): Timestamp {
+  return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec) ? a : b;
+}
+
+/**
+ * A dot file of a directory. Its permissions follow the directory's, and its times are kept there,
+ * so that they stay after a FORGET.
+ */
+export abstract class DotFile<D extends DotFileHost = DotFileHost> extends FixedNode<D> {
+  /** When a write changed the text last. */
+  get modified(): Timestamp {
+    return this.directory.born;
+  }
+
+  /** The permission bits of st_mode. */
+  abstract get permissions(): number;
+
+  /** st_size. */
+  get size(): number {
+    return 0;
+  }
+
+  get mode(): number {
+    return FileType.regular | this.permissions;
+  }
+
+  /** stat(2): owner and group are those of the directory. */
+  attributes(to: Attributes): void {
+    const { directory, modified } = this;
+    to.setFile(this.ino, this.mode, 1, this.size);
+    to.setOwner(directory.uid, directory.gid);
+    to.setTimes(directory.born, modified, laterOf(modified, directory.permitted));
+  }
+}
+
+/** A text of more bytes than this is long, for example that of a thousand streams. */
+const LONG_TEXT = 4096;
+/** How long stat(2) may show a known length of a long text, in ms. */
+const LONG_TEXT_KNOWN_MS = 1000;
+
+/** An open file that shows its text as of open(2). */
+export class TextHandle extends Handle {
+  readonly #bytes: Uint8Array;
+
+  /**
+   * @param text bytes as characters
+   * @param textAccount the account that is charged for the text while the file is open
+   * @throws FsError EDQUOT or ENOSPC
+   */
+  constructor(
+    node: Node,
+    text: string,
+    private readonly textAccount: QuotaAccount,
+  ) {
+    super(node);
+    if (!textAccount.tryChargeOpen(textHeap(text.length)))
+      textAccount.chargeItem('memory', textHeap(text.length));
+    // Not from Buffer's pool: there a text of a few bytes keeps 8 KiB.
+    const bytes = Buffer.allocUnsafeSlow(text.length);
+    bytes.write(text, 'latin1');
+    this.#bytes = bytes;
+  }
+
+  override release(): void {
+    this.textAccount.refundItem('memory', textHeap(this.#bytes.length));
+  }
+
+  override read(offset: number, sink: Sink): boolean {
+    const rest = this.#bytes.length - offset;
+    if (rest > 0) sink.put(this.#bytes, offset, Math.min(rest, sink.room));
+    return true;
+  }
+}
+
+/** An open file that shows its text as of each read(2). It keeps no copy. */
+export class LiveTextHandle extends Handle {
+  constructor(override readonly node: Node & { readonly text: string }) {
+    super(node);
+  }
+
+  override read(offset: number, sink: Sink): boolean {
+    const part = Buffer.from(this.node.text.slice(offset, offset + sink.room), 'latin1');
+    if (part.length > 0) sink.put(part, 0, part.length);
+    return true;
+  }
+}
+
+/** The file `.status`: one KEY=VALUE a line, like an event. */
+export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLines }> {
+  #knownSize = 0;
+  #knownUntilMs = 0;
+
+  get permissions(): number {
+    return this.directory.mode & 0o444;
+  }
+
+  /** st_size. A long text is not made for each stat(2): its length may be a second old. */
+  override get size(): number {
+    const nowMs = performance.now();
+    if (nowMs < this.#knownUntilMs) return this.#knownSize;
+    this.#knownSize = this.#text().length;
+    this.#knownUntilMs = this.#knownSize > LONG_TEXT ? nowMs + LONG_TEXT_KNOWN_MS : 0;
+    return this.#knownSize;
+  }
+
+  /**
+   * open(2): makes the text and keeps it for this open file.
+   * @throws FsError EDQUOT or ENOSPC
+   */
+  override open(_flags: number, caller: Caller): Handle {
+    const text = this.#text();
+    return new TextHandle(this, text, this.directory.ledger.account(caller.uid, caller.gid));
+  }
+
+  #text(): string {
+    let text = '';
+    for (const [key, value] of this.directory.statusLines()) text += `${key}=${value}\n`;
+    return text;
+  }
+}

@@ -1,0 +1,130 @@
+/** The amounts that one user, one group or the mount holds. */
+import { Errno, FsError } from '../../shared/errors.js';
+import { ASSERTS, broken } from '../../shared/invariant.js';
+import { ITEMS, type Item, type QuotaKind } from '../../shared/quota-items.js';
+import type { Bounds } from './bounds.js';
+
+/** The amounts that one user, one group or the mount holds, and their bounds. */
+export class QuotaUsage {
+  directories = 0;
+  streams = 0;
+  reads = 0;
+  events = 0;
+  bytes = 0;
+  memory = 0;
+  filter_cost = 0;
+  /**
+   * Whether the ledger has dropped this usage, because it held nothing. The ledger may have another
+   * usage for the same id by now.
+   */
+  isForgotten = false;
+
+  constructor(
+    readonly kind: QuotaKind,
+    /** The uid or gid; 0 for the mount. */
+    readonly id: number,
+    public bounds: Bounds,
+  ) {}
+
+  /** A name for messages, as in `uid 1000`. */
+  get name(): string {
+    return this.kind === 'mount' ? 'the mount' : `${this.kind} ${this.id}`;
+  }
+
+  /** Whether no amount of any item is held. */
+  get isEmpty(): boolean {
+    // Memory first: nearly everything costs memory, so most calls end there.
+    return this.memory === 0 && ITEMS.every((item) => this[item] === 0);
+  }
+
+  /**
+   * Checks whether so much more is within the bounds. An amount of 0 or less always fits.
+   * @param events the number of events
+   * @param bytes bytes of text
+   * @param memory bytes of memory, the price of the entries included
+   */
+  fits(events: number, bytes: number, memory: number): boolean {
+    const { bounds } = this;
+    return (
+      (events <= 0 || this.events + events <= bounds.events) &&
+      (bytes <= 0 || this.bytes + bytes <= bounds.bytes) &&
+      (memory <= 0 || this.memory + memory <= bounds.memory)
+    );
+  }
+
+  /**
+   * As `fits`, but a negative amount stands for a refund that comes first: it does not fit if even
+   * then more is held than the bound allows.
+   */
+  fitsAfter(events: number, bytes: number, memory: number): boolean {
+    const { bounds } = this;
+    return (
+      this.events + events <= bounds.events &&
+      this.bytes + bytes <= bounds.bytes &&
+      this.memory + memory <= bounds.memory
+    );
+  }
+
+  /**
+   * Adds amounts without a check; negative amounts subtract. The parameters are those of `fits`.
+   */
+  add(events: number, bytes: number, memory: number): void {
+    this.events += events;
+    this.bytes += bytes;
+    this.memory += memory;
+    if (ASSERTS) this.#check();
+  }
+
+  /** Adds an amount of one item without a check; a negative amount subtracts. */
+  addItem(item: Item, amount: number): void {
+    this[item] += amount;
+    if (ASSERTS) this.#check();
+  }
+
+  /**
+   * Checks an invariant: no refund exceeds what was charged.
+   * @throws InvariantError if an amount is negative
+   */
+  #check(): void {
+    for (const item of ITEMS)
+      if (this[item] < 0)
+        broken(`${this.name} is charged ${this[item]} ${item}, which must not be negative`);
+  }
+
+  /** Checks whether `amount` more is within the bound. An amount of 0 or less always fits. */
+  fitsItem(item: Item, amount: number): boolean {
+    return amount <= 0 || this[item] + amount <= this.bounds[item];
+  }
+
+  /**
+   * Checks whether one more blocked read is within the bounds.
+   * @param memory the read's price, in bytes
+   */
+  fitsRead(memory: number): boolean {
+    const { bounds } = this;
+    return this.reads < bounds.reads && this.memory + memory <= bounds.memory;
+  }
+
+  /**
+   * Adds blocked reads and their memory without a check; negative amounts subtract.
+   * @param reads the number of reads
+   * @param memory bytes of memory
+   */
+  addRead(reads: number, memory: number): void {
+    this.reads += reads;
+    this.memory += memory;
+    if (ASSERTS) this.#check();
+  }
+
+  /**
+   * Makes the error for an amount that does not fit: EDQUOT, or ENOSPC if the mount's bound refuses
+   * it.
+   */
+  refusal(item: Item, amount: number): FsError {
+    const why = `${this.name} holds ${this[item]} of ${this.bounds[item]} ${item}`;
+    return new FsError(
+      this.kind === 'mount' ? Errno.ENOSPC : Errno.EDQUOT,
+      amount === 1 ? why : `${why}, and ${amount} more do not fit`,
+    );
+  }
+}

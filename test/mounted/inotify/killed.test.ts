@@ -1,0 +1,50 @@
+/** A daemon that is killed while its notifier works on the mount: no process hangs. */
+import { isDead, stateOf } from '../../support/actor.js';
+import { killClients, publishNumbered } from '../../support/clients.js';
+import {
+  Shell,
+  killDaemons,
+  removeMountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/daemon.js';
+import { suite } from '../../support/suite.js';
+import { Watcher, helperOf } from '../../support/watcher.js';
+
+const ROUNDS = 50;
+
+const killed = suite('a daemon that is killed');
+
+killed.after(async () => {
+  await killClients(); // clients of tests that failed
+  await killDaemons();
+});
+
+killed(
+  'ends its notifier too, with notices and ghosts under way, and lets no process hang',
+  async () => {
+    const owner = new Shell();
+    for (let round = 0; round < ROUNDS; round++) {
+      const served = await startDaemon();
+      const path = `${served.path}/${owner.pid}`;
+      await owner.run(`mkdir ${path}`);
+      const watcher = await Watcher.on(path);
+      publishNumbered(served.path, 300);
+      if (round % 2 === 0)
+        // Each of these becomes a ghost at once.
+        await owner.run(`for i in {1..5}; do mkdir ${served.path}/dead$i; done`, 20_000);
+      await watcher.creates(1 + round);
+      const pid = helperOf(served.pid);
+      await served.kill();
+      await until(() => isDead(pid), `the notifier lives, in state ${stateOf(pid)}`, 10_000);
+      await watcher.end();
+      await run(['umount', '-l', served.path]);
+      removeMountPoint(served.path);
+    }
+    await owner.kill();
+  },
+  280_000,
+);
+
+killed.run();

@@ -1,0 +1,70 @@
+/** How the daemon reports that it is ready: a descriptor, and sd_notify(3). */
+import * as assert from 'uvu/assert';
+import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { client, reach } from '../../support/actor.js';
+import { EVENTFS, mountPoint, startDaemon, until, within } from '../../support/daemon.js';
+import { suite } from '../../support/suite.js';
+import { cleanUp, prepare } from './common.js';
+
+const daemonSuite = suite('the daemon');
+daemonSuite.before(prepare);
+daemonSuite.after(cleanUp);
+
+daemonSuite(
+  'writes a newline to the readiness descriptor once it serves, and closes it',
+  async () => {
+    const path = mountPoint();
+    const child = spawn(
+      process.execPath,
+      [EVENTFS, 'mount', path, '--source', 'none', '--ready-fd', '5'],
+      {
+        stdio: ['ignore', 'inherit', 'inherit', 'ignore', 'ignore', 'pipe'],
+      },
+    );
+    let said = '';
+    const ready = new Promise<string>((done) => {
+      const pipe = (child.stdio as readonly (Readable | null)[])[5]!;
+      pipe.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      pipe.on('end', () => done(reach(`${path}/stream`)));
+    });
+    assert.is(await within(5000, ready, 'the descriptor was not closed'), 'ok');
+    assert.is(said, '\n');
+    assert.is(child.exitCode, null);
+    const ended = new Promise((done) => child.on('close', done));
+    child.kill();
+    assert.is(await within(5000, ended, 'it did not end'), 0);
+  },
+);
+
+for (const [what, address] of [
+  ['a path', (path: string) => `${path}.socket`],
+  ['an abstract name', (path: string) => `@${path}.socket`],
+] as const) {
+  daemonSuite(`tells systemd at ${what} that it is ready and that it stops`, async () => {
+    const path = mountPoint();
+    const socket = address(path);
+    const listener = spawn(client('notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const gone = new Promise((done) => listener.on('close', done));
+    let said = '';
+    listener.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await until(() => said === 'bound\n', 'the listener has not bound its socket');
+    const daemon = await startDaemon(undefined, path, { env: { NOTIFY_SOCKET: socket } });
+    await until(() => said === 'bound\nREADY=1\n', `READY=1 did not come: ${said}`);
+    assert.is(await daemon.stop(), 0);
+    await until(() => said === 'bound\nREADY=1\nSTOPPING=1\n', `STOPPING=1 did not come: ${said}`);
+    listener.kill();
+    await gone;
+  });
+}
+
+daemonSuite('serves although no process listens on NOTIFY_SOCKET', async () => {
+  for (const socket of ['/nowhere/socket', '@eventfs-test-nobody', 'x'.repeat(200), 'vsock:2:1']) {
+    const daemon = await startDaemon(undefined, undefined, { env: { NOTIFY_SOCKET: socket } });
+    assert.is(reach(`${daemon.path}/stream`), 'ok');
+    assert.is(await daemon.stop(), 0);
+    assert.is(daemon.log(), '');
+  }
+});
+
+daemonSuite.run();

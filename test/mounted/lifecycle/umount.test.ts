@@ -1,0 +1,112 @@
+/** `eventfs umount`. */
+import * as assert from 'uvu/assert';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { mount as mountFilesystem, unmount } from '#native';
+import { reach } from '../../support/actor.js';
+import { EVENTFS, isMounted, mountPoint, run, startDaemon, within } from '../../support/daemon.js';
+import { asUser, eventfsForOthers, NOBODY } from '../../support/other-user.js';
+import { suite } from '../../support/suite.js';
+import { blockedCat, cleanUp, eventfs, prepare } from './common.js';
+
+const umount = suite('eventfs umount');
+umount.before(prepare);
+umount.after(cleanUp);
+
+umount('ends the daemon with 0, and returns the end of the file to blocked readers', async () => {
+  const daemon = await startDaemon();
+  const cat = await blockedCat(`${daemon.path}/stream`);
+  assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
+  assert.not(isMounted(daemon.path));
+  assert.equal(await cat.ended, { out: '', err: '', code: 0 });
+  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+});
+
+umount('removes the mount of a killed daemon', async () => {
+  const daemon = await startDaemon();
+  await daemon.kill();
+  assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
+  assert.not(isMounted(daemon.path));
+  assert.is(reach(daemon.path), 'ok');
+});
+
+umount('aborts the connection of a daemon that does not answer', async () => {
+  const daemon = await startDaemon();
+  const cat = await blockedCat(`${daemon.path}/stream`);
+  process.kill(daemon.pid, 'SIGSTOP');
+  try {
+    assert.equal(await eventfs('umount', daemon.path), { out: '', err: '', code: 0 });
+    assert.not(isMounted(daemon.path));
+    assert.is((await within(5000, cat.ended, 'cat did not end')).code, 1);
+  } finally {
+    process.kill(daemon.pid, 'SIGCONT');
+  }
+  assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+});
+
+umount(
+  'aborts the connection from a PID namespace in which the PID belongs to another process',
+  async () => {
+    const daemon = await startDaemon();
+    const cat = await blockedCat(`${daemon.path}/stream`);
+    // unshare -p makes a PID namespace that keeps the outer /proc.
+    const ended = await run([
+      'unshare',
+      '-pf',
+      '--kill-child',
+      process.execPath,
+      EVENTFS,
+      'umount',
+      daemon.path,
+    ]);
+    assert.equal(ended, { out: '', err: '', code: 0 });
+    assert.not(isMounted(daemon.path));
+    assert.is((await within(5000, cat.ended, 'cat did not end')).code, 1);
+    assert.is(await within(5000, daemon.ended, 'the daemon did not end'), 0);
+  },
+);
+
+umount('says that eventfs is not mounted there', async () => {
+  const path = mountPoint();
+  const missing = join(path, 'missing');
+  assert.equal(await eventfs('umount', path), {
+    out: '',
+    err: `eventfs: umount: ${path}: eventfs is not mounted here (try findmnt -t fuse.eventfs)\n`,
+    code: 1,
+  });
+  assert.equal(await eventfs('umount', missing), {
+    out: '',
+    err: `eventfs: umount: ${missing}: eventfs is not mounted here (try findmnt -t fuse.eventfs)\n`,
+    code: 1,
+  });
+});
+
+umount('leaves another filesystem alone', async () => {
+  const path = mountPoint();
+  mountFilesystem('none', path, 'tmpfs', 0, '');
+  try {
+    mkdirSync(join(path, 'kept'));
+    assert.equal(await eventfs('umount', path), {
+      out: '',
+      err: `eventfs: umount: ${path}: tmpfs is mounted here, not eventfs (try umount ${path})\n`,
+      code: 1,
+    });
+    assert.is(reach(join(path, 'kept')), 'ok');
+  } finally {
+    unmount(path, 0);
+  }
+});
+
+umount('says what to try to a user who may not unmount', async () => {
+  const daemon = await startDaemon();
+  const ended = await run([...asUser(NOBODY, 0), ...eventfsForOthers(), 'umount', daemon.path]);
+  assert.equal(ended, {
+    out: '',
+    err: `eventfs: umount: ${daemon.path}: Operation not permitted (try as root)\n`,
+    code: 111,
+  });
+  assert.is(reach(`${daemon.path}/stream`), 'ok');
+  assert.is(await daemon.stop(), 0);
+});
+
+umount.run();

@@ -1,0 +1,11 @@
+/** Runs the system calls of programs for other event directories (test/programs/sequences.c). */
+import * as assert from 'uvu/assert';
+import { compile } from '../../support/clients.js';
+import { run } from '../../support/daemon.js';
+
+/** Runs a sequence to its end. @returns its output lines */
+export async function sequence(...args: string[]): Promise<string[]> {
+  const { out, err, code } = await run([compile('sequences'), ...args]);
+  assert.is(code, 0, out + err);
+  return out.split('\n').slice(0, -1);
+}

@@ -1,0 +1,73 @@
+/*
+ * Processes of one user that take the notifier long to inspect: `many-descriptors MOUNT UID
+ * PROCESSES DESCRIPTORS`.
+ *
+ * The first process makes its directory in the mount. Each opens that many descriptors, or as many
+ * as the machine allows, and asks for the directory's attributes again and again, as
+ * inotify_add_watch(2) does. The program prints `ready` once all run, and ends with its standard
+ * input.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAUSE_US 10000
+
+static void fail(const char *what) {
+  fprintf(stderr, "many-descriptors: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static void open_descriptors(const char *path, long descriptors, int ready) {
+  struct stat ignored;
+  int null = open("/dev/null", O_RDONLY);
+  for (long i = 0; i < descriptors; i++)
+    if (dup(null) < 0) {
+      if (errno == EMFILE) break; /* the machine allows no more */
+      fail("dup");
+    }
+  for (int is_first = 1;; is_first = 0) {
+    if (stat(path, &ignored) != 0 && is_first) fail(path);
+    if (is_first && write(ready, "", 1) != 1) fail("write");
+    usleep(PAUSE_US);
+  }
+}
+
+int main(int count, char **arguments) {
+  if (count != 5) return 2;
+  uid_t uid = (uid_t)atol(arguments[2]);
+  long processes = atol(arguments[3]), descriptors = atol(arguments[4]);
+  struct rlimit limit;
+  int ready[2];
+  char path[4096], byte;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
+  if (setresuid(uid, uid, uid) != 0) fail("setresuid");
+  snprintf(path, sizeof path, "%s/%d", arguments[1], (int)getpid());
+  if (mkdir(path, 0755) != 0) fail(path);
+  if (pipe(ready) != 0) fail("pipe");
+  for (long i = 0; i < processes; i++) {
+    pid_t child = fork();
+    if (child < 0) fail("fork");
+    if (child > 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    open_descriptors(path, descriptors, ready[1]);
+  }
+  close(ready[1]);
+  for (long i = 0; i < processes; i++)
+    if (read(ready[0], &byte, 1) != 1) fail("a child");
+  puts("ready");
+  fflush(stdout);
+  while (read(STDIN_FILENO, &byte, 1) > 0) continue;
+  return 0;
+}

@@ -1,0 +1,84 @@
+/** Compares the stated memory of a filter with the heap that it takes. */
+import * as assert from 'uvu/assert';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { FilterIndex } from '../../../fs/bus/filter-index.js';
+import { FILTER_LIMITS, Filter } from '../../../fs/uevent/filter/filter.js';
+import { suite } from '../../support/suite.js';
+
+const memory = suite('the memory of a filter');
+
+const COUNT = 100;
+const ROUNDS = 3;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** The largest texts that cost the most heap a byte. `n` makes each different. */
+const TEXTS: Readonly<Record<string, (n: number) => string>> = {
+  'one short term': (n) => `A==b${n}`,
+  'one long literal': (n) => `A==${n}${'x'.repeat(4000)}`,
+  'short alternatives': (n) =>
+    Array.from(
+      { length: 64 },
+      (_, i) =>
+        `K${i}==${Array.from({ length: 32 }, (__, j) => (j === 0 ? n : String.fromCharCode(97 + (j % 26)))).join('|')}`,
+    )
+      .join(', ')
+      .slice(0, 4096)
+      .replace(/[^a-z]*$/, ''),
+  'a value each': (n) => Array.from({ length: 60 }, (_, i) => `K==v${n}.${i}`).join('\n'),
+  stars: (n) => `A==${n}${'*a'.repeat(1900)}`,
+  'sets between stars': (n) => `A==${n}${'[ab]*'.repeat(800)}`,
+  sets: (n) => `A==${n}${'[ab]'.repeat(1000)}`,
+  'a comment': (n) => `A==b${n}\n${'#'.repeat(4000)}`,
+};
+
+type Filled = { index: unknown; filters: readonly Filter[] };
+
+function fill(textOf: (n: number) => string): Filled {
+  const index = new FilterIndex<{ filter: Filter }>();
+  const filters = Array.from({ length: COUNT }, (_, n) =>
+    Filter.parse(Buffer.from(textOf(n)).toString('latin1'), FILTER_LIMITS),
+  );
+  for (const filter of filters) index.add({ filter });
+  return { index, filters };
+}
+
+function heapBytes(): number {
+  collectGarbage();
+  collectGarbage();
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return heapUsed + external + arrayBuffers;
+}
+
+/**
+ * Returns the heap of a filter in bytes: the median of some measurements, since V8 may keep or free
+ * something of its own meanwhile.
+ */
+function heapOf(textOf: (n: number) => string): { real: number; stated: number } {
+  let stated = 0;
+  const grown = Array.from({ length: ROUNDS }, () => {
+    const before = heapBytes();
+    const { filters, index } = fill(textOf);
+    const bytes = (heapBytes() - before) / COUNT;
+    stated = filters.reduce((sum, { memory: each }) => sum + each, 0) / COUNT;
+    assert.ok(index);
+    return bytes;
+  });
+  return { real: grown.sort((one, other) => one - other)[ROUNDS >> 1], stated };
+}
+
+// V8 compiles code at the first parse, which must not count as a filter's heap.
+for (let round = 0; round < ROUNDS; round++)
+  for (const textOf of Object.values(TEXTS)) fill(textOf);
+
+for (const [what, textOf] of Object.entries(TEXTS)) {
+  memory(`with ${what} is at most the stated size`, () => {
+    const { real, stated } = heapOf(textOf);
+    assert.ok(real <= stated, `${real} bytes of heap, stated as ${stated}`);
+    assert.ok(stated <= 4 * real + 8192, `${real} bytes of heap, stated as ${stated}`);
+  });
+}
+
+memory.run();
