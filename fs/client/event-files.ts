@@ -12,7 +12,7 @@ import { isSystemError } from '../shared/errors.js';
  *
  * @param directory the directory's path
  * @param most the most names to return
- * @returns the first names, one byte a character
+ * @returns the first names, one character for each byte
  * @throws SystemError with the errno of opendir(3) or readdir(3)
  */
 export function eventNames(directory: string, most = Infinity): string[] {
@@ -36,7 +36,7 @@ export function eventNames(directory: string, most = Infinity): string[] {
  * Joins a directory and the name of a file in it.
  *
  * @param directory the directory's path
- * @param name the file's name, one byte a character
+ * @param name the file's name, one character for each byte
  * @returns the file's path
  */
 export function eventPath(directory: string, name: string): Buffer {

@@ -1,6 +1,6 @@
 /**
- * The text of an event as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; one byte a
- * character.
+ * The text of an event as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; one character
+ * for each byte.
  */
 import { Filter, FilterError } from '../uevent/filter/filter.js';
 import { EventValues, type Properties } from '../uevent/values.js';
@@ -56,7 +56,7 @@ class PropertyList implements Properties {
 /**
  * Parses the text of one event.
  *
- * @param text one byte a character
+ * @param text one character for each byte
  * @returns the event. If its first line has no `@/`, action and devpath are empty.
  */
 export function parseEvent(text: string): EventText {

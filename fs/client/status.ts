@@ -31,7 +31,7 @@ export function readStatusFile(
 
 /**
  * A subscriber: the owner of a process directory, an open stream, or a client of a socket. Its
- * texts have one byte a character: names, commands and filters need not be UTF-8.
+ * texts have one character for each byte: names, commands and filters need not be UTF-8.
  */
 export interface Subscriber {
   /** The directory's name, or `stream`, `socket`, `fdsocket`. */
@@ -97,7 +97,7 @@ export function streams(daemon: Status): Subscriber[] {
 /**
  * Reads the kernel's name of a process: at most 15 bytes (proc_pid_comm(5)).
  *
- * @returns one byte a character; `?` if the name can't be read
+ * @returns one character for each byte; `?` if the name can't be read
  */
 export function commandOf(pid: number): string {
   try {

@@ -98,7 +98,7 @@ export class Calls {
 
   /**
    * Begins a call that may block; resolves when the call ends.
-   * @param args numbers, or strings with one byte a character
+   * @param args numbers, or strings with one character for each byte
    */
   begin(verb: string, ...args: readonly (string | number)[]): Promise<Answer> {
     const answer = new Promise<string>((done, failed) => this.#answers.push({ done, failed }));
@@ -160,7 +160,7 @@ function parseAnswer(line: string): Answer {
 /** A process that reads a stream until the stream ends or the process is killed. */
 export class Reader {
   readonly process: ChildProcess;
-  /** The text read so far, one byte a character. */
+  /** The text read so far, one character for each byte. */
   text = '';
   err = '';
   readonly ended: Promise<number | NodeJS.Signals | null>;

@@ -233,7 +233,7 @@ export class MemoryKernel extends MemoryConnection {
 
   /**
    * Makes write(2).
-   * @param text one byte a character
+   * @param text one character for each byte
    * @param offset in bytes
    * @returns the number of bytes written
    */
@@ -423,7 +423,7 @@ function words(...values: number[]): Buffer {
   return Buffer.from(Uint32Array.from(values).buffer);
 }
 
-/** Returns a name and its NUL, one byte a character. */
+/** Returns a name and its NUL, one character for each byte. */
 export function cstring(name: string): Buffer {
   return Buffer.from(`${name}\0`, 'latin1');
 }

@@ -18,7 +18,7 @@ export interface LibudevFields {
   readonly extra?: number;
 }
 
-/** Returns a message with the given properties, one byte a character. */
+/** Returns a message with the given properties, one character for each byte. */
 export function libudevMessage(properties: string, fields: LibudevFields = {}): Buffer {
   const block = Buffer.from(properties, 'latin1');
   const header = Buffer.alloc(40 + (fields.extra ?? 0));

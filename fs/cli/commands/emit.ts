@@ -197,7 +197,7 @@ async function giveUp(mount: string, text: Outgoing): Promise<void> {
   );
 }
 
-/** Collects the properties of arguments and environment, one byte a character. */
+/** Collects the properties of arguments and environment, one character for each byte. */
 function collect(properties: readonly string[], environment: boolean): Map<string, string> {
   // process.env decodes all values as UTF-8, and loses other bytes
   const inherited =

@@ -59,7 +59,7 @@ export async function settle(options: {
 interface Lagging {
   /** The owner's PID; null for directories that this process may not read. */
   readonly pid: number | null;
-  /** The directory's name or the kind of stream, one byte a character. */
+  /** The directory's name or the kind of stream, one character for each byte. */
   readonly what: string;
   /** The number of events that the queue had before the command began to wait. */
   readonly count: number;
@@ -187,7 +187,7 @@ class Call {
   }
 }
 
-/** Converts a path, one byte a character, into bytes: a name need not be UTF-8. */
+/** Converts a path, one character for each byte, into bytes: a name need not be UTF-8. */
 function bytesOf(path: string): Buffer {
   return Buffer.from(path, 'latin1');
 }

@@ -20,7 +20,7 @@ export type JsonText = string | number[];
 /**
  * Formats an event.
  *
- * @returns JSON in UTF-8, one byte a character, without a line end
+ * @returns JSON in UTF-8, one character for each byte, without a line end
  */
 export function eventJson(event: EventText): string {
   const properties: [string, JsonText][] = [];
@@ -45,7 +45,7 @@ export function eventJson(event: EventText): string {
 /**
  * Converts a text for JSON.
  *
- * @param text one byte a character
+ * @param text one character for each byte
  * @returns a string if the bytes are UTF-8, else the bytes
  */
 export function jsonText(text: string): JsonText {

@@ -45,7 +45,7 @@ export function printable(text: string): string {
 /**
  * Decodes UTF-8; bytes that are not UTF-8 become U+FFFD.
  *
- * @param bytes one byte a character
+ * @param bytes one character for each byte
  */
 export function textOf(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString();

@@ -20,7 +20,7 @@ import { type SeqNum, overflowText } from '../../../uevent/text.js';
 
 /** An event that this process holds: a file of the directory `taken`. */
 export interface TakenEvent {
-  /** The file's name, one byte a character. */
+  /** The file's name, one character for each byte. */
   readonly name: string;
   readonly event: EventText;
 }
