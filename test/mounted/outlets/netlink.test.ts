@@ -107,7 +107,10 @@ rebroadcast(
     );
     assert.match(await refused(['--source', 'udev', '--rebroadcast', '2']), 'group mask 2');
     assert.match(await refused(['--source', 'udev', '--udev']), 'would come back');
-    assert.match(await refused(['--udev', '--rebroadcast', '6']), 'take that bit out');
+    assert.match(
+      await refused(['--udev', '--rebroadcast', '6']),
+      'leave group 2 out of --rebroadcast',
+    );
     for (const mask of ['0', '-1', '4294967296', 'four', '1.5', ''])
       assert.match(await refused(['--rebroadcast', mask]), 'mask of netlink groups', mask);
   },

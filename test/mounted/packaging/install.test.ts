@@ -25,45 +25,56 @@ function files(path: string): string[] {
     .sort();
 }
 
-install('puts a copy that runs below PREFIX, and make uninstall removes all of it', async () => {
-  const root = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'install-'));
-  packaging('install', root, PREFIX);
-  const below = join(root, PREFIX);
-  const command = join(below, 'bin/eventfs');
-  const there = files(below);
-  for (const name of [
-    'bin/eventfs',
-    'sbin/mount.fuse.eventfs',
-    'lib/eventfs/LICENSE',
-    'lib/eventfs/build/Release/eventfs.node',
-    'lib/systemd/system/eventfs.service',
-    'share/eventfs/openrc/eventfs',
-    'share/eventfs/runit/eventfs/run',
-    'share/eventfs/s6/eventfs/run',
-  ])
-    assert.ok(there.includes(name), `${name} is missing`);
-  assert.equal(
-    there.filter((name) => /\.(ts|map|gyp|cc|c|h)$|(^|\/)(test|benchmarks|tools)\//.test(name)),
-    [],
-  );
-  for (const name of there.filter((file) => /(service|run|openrc\/eventfs)$/.test(file))) {
-    const text = readFileSync(join(below, name), 'utf8');
-    assert.match(text, `${PREFIX}/bin/eventfs mount`.replace(/ mount$/, ''), name);
-    assert.not.match(text, '@PREFIX@', name);
-  }
+install(
+  'puts a copy that runs below PREFIX, and make uninstall removes all of it',
+  async () => {
+    const root = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'install-'));
+    packaging('install', root, PREFIX);
+    const below = join(root, PREFIX);
+    const command = join(below, 'bin/eventfs');
+    const there = files(below);
+    for (const name of [
+      'bin/eventfs',
+      'sbin/mount.fuse.eventfs',
+      'lib/eventfs/LICENSE',
+      'lib/eventfs/build/Release/eventfs.node',
+      'lib/systemd/system/eventfs.service',
+      'share/eventfs/openrc/eventfs',
+      'share/eventfs/runit/eventfs/run',
+      'share/eventfs/s6/eventfs/run',
+    ])
+      assert.ok(there.includes(name), `${name} is missing`);
+    assert.equal(
+      there.filter((name) => /\.(ts|map|gyp|cc|c|h)$|(^|\/)(test|benchmarks|tools)\//.test(name)),
+      [],
+    );
+    for (const name of there.filter((file) => /(service|run|openrc\/eventfs)$/.test(file))) {
+      const text = readFileSync(join(below, name), 'utf8');
+      assert.match(text, `${PREFIX}/bin/eventfs mount`.replace(/ mount$/, ''), name);
+      assert.not.match(text, '@PREFIX@', name);
+    }
 
-  const daemon = await startDaemon(undefined, mountPoint(), { eventfs: [command] });
-  const emitted = await run([command, 'emit', '--mount', daemon.path, 'ACTION=add', 'DEVPATH=/x']);
-  assert.equal([emitted.code, emitted.err], [0, '']);
-  assert.ok(readdirSync(`${daemon.path}/log`).length > 0);
-  assert.is((await run([command, 'umount', daemon.path])).code, 0);
-  assert.is(await daemon.ended, 0);
+    const daemon = await startDaemon(undefined, mountPoint(), { eventfs: [command] });
+    const emitted = await run([
+      command,
+      'emit',
+      '--mount',
+      daemon.path,
+      'ACTION=add',
+      'DEVPATH=/x',
+    ]);
+    assert.equal([emitted.code, emitted.err], [0, '']);
+    assert.ok(readdirSync(`${daemon.path}/log`).length > 0);
+    assert.is((await run([command, 'umount', daemon.path])).code, 0);
+    assert.is(await daemon.ended, 0);
 
-  packaging('uninstall', root, PREFIX);
-  assert.equal(files(root), []);
-  assert.not(existsSync(join(below, 'lib')));
-  rmSync(root, { recursive: true });
-}, 60_000);
+    packaging('uninstall', root, PREFIX);
+    assert.equal(files(root), []);
+    assert.not(existsSync(join(below, 'lib')));
+    rmSync(root, { recursive: true });
+  },
+  60_000,
+);
 
 install('refuses a relative PREFIX', async () => {
   const { code, err } = await run([join(PROJECT, 'packaging/install'), '', 'usr']);

