@@ -11,7 +11,7 @@
  * of the words in each group of an array with many groups.
  */
 
-/** What a failed system call throws: an Error with the message `<syscall>: <strerror>`. */
+/** A failed system call throws this: an Error with the message `<syscall>: <strerror>`. */
 export interface SystemError extends Error {
   /** The errno's name, as in `EPERM`. */
   code: string;
@@ -115,7 +115,7 @@ export const DrainWord: {
   readonly count: number;
 };
 
-/** What a {@link DeathWatch} works on. */
+/** The options of a {@link DeathWatch}. */
 export interface DeathWatchOptions {
   /**
    * Called once for each dead process, which has left the set by then, with its token from `add`.
@@ -182,7 +182,7 @@ export const ControlWord: {
   readonly count: number;
 };
 
-/** What has become of a request: the values of `ControlWord.outcome`. */
+/** The outcome of a request: the values of `ControlWord.outcome`. */
 export const RequestOutcome: {
   /** `onRequest` has not said. The channel fails the request with EIO. */
   readonly unset: number;
@@ -208,7 +208,7 @@ export const SettleState: {
   readonly count: number;
 };
 
-/** What a {@link FuseChannel} works on. Both sides share all memory, and neither copies it. */
+/** The options of a {@link FuseChannel}. Both sides share all memory, and neither copies it. */
 export interface FuseChannelOptions {
   /** A mounted /dev/fuse descriptor. The channel closes it. */
   fd: number;
@@ -353,7 +353,7 @@ export const DatagramWord: {
   readonly count: number;
 };
 
-/** What a {@link UeventSocket} works on. */
+/** The options of a {@link UeventSocket}. */
 export interface UeventSocketOptions {
   /**
    * The NETLINK_KOBJECT_UEVENT multicast group, 1 to 32: 1 is the kernel's, 2 is udev's
@@ -425,7 +425,7 @@ export const ReadyWord: {
   readonly count: number;
 };
 
-/** What a {@link Readiness} works on. */
+/** The options of a {@link Readiness}. */
 export interface ReadinessOptions {
   /** Room for groups of {@link ReadyWord}. */
   ready: Uint32Array;

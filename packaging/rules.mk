@@ -1,4 +1,4 @@
-# What users install: npm's package, Debian's package, and `make install` for other systems.
+# The packages for users: npm's package, Debian's package, and `make install` for other systems.
 
 PREFIX ?= /usr/local
 NODE_HEADERS := $(if $(NODEDIR),$(NODE_PREFIX))

@@ -1,4 +1,4 @@
-// What each part of the addon adds to its exports. index.d.ts documents the whole interface.
+// Each part of the addon has a function that adds its exports. index.d.ts documents the whole interface.
 #pragma once
 
 #include <napi.h>

@@ -85,7 +85,7 @@ struct directory {
   struct directory *next;
 };
 
-/* What a batch says about one directory. Names point into the input. */
+/* The part of a batch that is about one directory. Names point into the input. */
 struct part {
   struct directory *directory;
   size_t first_name;

@@ -14,7 +14,7 @@ export const ExitCode = {
   notFound: 127,
 } as const;
 
-/** What each exit code means to a user of the command line: eventfs(1) lists it. */
+/** The meaning of each exit code for a user of the command line: eventfs(1) lists it. */
 export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>> = {
   ok: 'The command did what it is for.',
   failed: 'The command failed, or it ends after its time-out.',

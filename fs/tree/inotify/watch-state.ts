@@ -91,7 +91,7 @@ export class WatchCandidates {
   }
 }
 
-/** What the daemon knows of the watches on one directory. */
+/** The daemon's knowledge of the inotify watches on one directory. */
 export class WatchState {
   /**
    * The id of the thread that asked last, as long as it may be about to watch the directory; else

@@ -62,7 +62,7 @@ export abstract class EventDirectory
     return this.#specials;
   }
 
-  /** What the daemon knows of the watches; null until a thread asks for the attributes. */
+  /** The state of the inotify watches; null until a thread asks for the attributes. */
   get watch(): WatchState | null {
     return this.#watch;
   }

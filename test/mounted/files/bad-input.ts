@@ -1,4 +1,4 @@
-/** What the tests of bad input share: the errnos that must not occur, and the state afterwards. */
+/** Shared by the tests of bad input: the errnos that must not occur, and the state afterwards. */
 import * as assert from 'uvu/assert';
 import { type Answer, statusOf } from '../../support/clients.js';
 import { until } from '../../support/daemon.js';

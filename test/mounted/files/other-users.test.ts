@@ -1,4 +1,4 @@
-/** What another user may do, and may not. */
+/** The rights of another user. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
 import { publishNumbered } from '../../support/clients.js';
@@ -9,7 +9,7 @@ import { enter, directory, own } from './common.js';
 
 const others = mounted('another user');
 
-/** Runs a command as the user nobody. */
+/** Runs a command as the user 65534. */
 const asNobody = (command: string): ReturnType<typeof run> =>
   run([...AS_NOBODY, 'sh', '-c', `cd ${own}; ${command}`]);
 

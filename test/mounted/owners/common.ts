@@ -1,4 +1,4 @@
-/** What the tests of process directories share: a daemon, an observer, shells. */
+/** Shared by the tests of process directories: a daemon, an observer, shells. */
 import { Actor, buildClients, untilAlone } from '../../support/actor.js';
 import { type Daemon, Shell, descriptors, killDaemons, startDaemon } from '../../support/daemon.js';
 import { type Suite, suite } from '../../support/suite.js';

@@ -99,7 +99,7 @@ async function killed(calls: Calls): Promise<number> {
   return performance.now() - started;
 }
 
-/** Starts the program of concurrent readers as the user nobody. */
+/** Starts the program of concurrent readers as the user 65534. */
 function libaioReaders(): ConcurrentReaders {
   return new ConcurrentReaders(cpus().length - 1, `${daemon.path}/stream`, AS_NOBODY);
 }

@@ -18,7 +18,7 @@ const MOST_TAKEN = 256;
  */
 const MOST_TAKEN_BYTES = 1024 * 1024;
 
-/** What to run for the events. */
+/** The command to run, and the events to run it for. */
 export interface RunnerOptions {
   /** The events to choose. */
   readonly filter: Filter;

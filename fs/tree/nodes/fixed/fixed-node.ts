@@ -1,4 +1,4 @@
-/** What the files have in common whose names a directory always has: `.filter`, `head` and others. */
+/** The base of the files whose names a directory always has: `.filter`, `head` and others. */
 import { type Lifetime, Node, type NodeId } from '../node.js';
 
 /** A directory with such names. */

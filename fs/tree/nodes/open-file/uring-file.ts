@@ -1,4 +1,4 @@
-/** What the daemon knows about the reads of an open file by io_uring(7). */
+/** An open file, with the daemon's knowledge of its reads by io_uring(7). */
 import { URING_THREAD_BYTES } from '../../prices.js';
 import { UringReads, type UringThread } from '../../uring-reads.js';
 import { ChargedFile } from './charged-file.js';

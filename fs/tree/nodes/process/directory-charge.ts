@@ -1,4 +1,4 @@
-/** What a process directory and its contents are charged, and to whom. */
+/** The charge for a process directory and its contents, and the account that pays it. */
 import type { Entry, Queue } from '../../../bus/queue.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
