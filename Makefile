@@ -17,7 +17,7 @@ NODEDIR := --nodedir=$(NODE_PREFIX)
 endif
 export npm_config_update_notifier := false
 
-# What root builds in a user's clone (sudo make) belongs to the clone's owner, also where a command fails or is interrupted.
+# Files that root builds in a user's clone (sudo make) belong to the clone's owner, also where a command fails or is interrupted.
 BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
@@ -112,7 +112,7 @@ clean:
 
 # ---- What must come from the system: command=package, and header=package after it.
 
-# What building and serving need.
+# Needed to build and serve.
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # Needed only by the tests and the benchmarks.
