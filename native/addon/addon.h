@@ -1,4 +1,4 @@
-// Each part of the addon has a function that adds its exports. index.d.ts documents the whole interface.
+// Each part of the addon has a function that adds its exports. index.d.ts documents them all.
 #pragma once
 
 #include <napi.h>
