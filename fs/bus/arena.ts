@@ -84,7 +84,7 @@ const MOST_MOVED_BLOCKS = 16;
 export class Segment {
   /** Bytes of live blocks. */
   live = 0;
-  /** Its live blocks. A freed block leaves a hole, `undefined`. */
+  /** The live blocks of the segment. A freed block leaves a hole, `undefined`. */
   readonly blocks: (Block | undefined)[] = [];
   /** Whether the segment waits to be emptied. */
   isSparse = false;

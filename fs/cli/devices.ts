@@ -11,7 +11,7 @@ const SYS = '/sys';
 
 /** A device, bus or driver in /sys. */
 export interface Device {
-  /** Its directory. It contains a file `uevent`. */
+  /** The device's directory in /sys. It contains a file `uevent`. */
   readonly path: string;
   /** The event that the kernel would send as `add`, but without SEQNUM. */
   readonly event: EventText;

@@ -33,6 +33,6 @@ export function tellSystemd(state: string): void {
   try {
     sendDatagram(socket, state);
   } catch {
-    // The supervisor no longer listens. The daemon serves all the same.
+    // The supervisor no longer listens. That is no error, and the daemon serves.
   }
 }

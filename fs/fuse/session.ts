@@ -105,7 +105,7 @@ export class Session {
   /**
    * @param requestBytes the memory for requests, at least REQUEST_BYTES
    * @param replyBytes the memory for replies, at least REPLY_BYTES
-   * @param special a caller whose requests go to its own handlers
+   * @param special a process whose requests go to other handlers
    * @throws Error on a big-endian machine
    */
   constructor(

@@ -80,7 +80,7 @@ export class FifodirOutlet implements Outlet {
     }
   }
 
-  /** Adds the event's byte to the next job. */
+  /** Adds the byte of the event to those that the thread writes to the FIFOs next. */
   take(event: Event): void {
     const byte = BYTES.get(event.action);
     if (byte === undefined) return;

@@ -26,7 +26,7 @@ export interface OutletOptions {
   readonly rebroadcast?: number;
   /** Whether udev's group gets libudev's messages. */
   readonly udev?: boolean;
-  /** The socket that sends events as bytes. */
+  /** The socket whose clients get events as text, not as descriptors. */
   readonly socket?: SocketPlace;
   /** The socket that sends events as descriptors. */
   readonly fdSocket?: SocketPlace;

@@ -9,7 +9,8 @@ import { LOG_LEVELS, type LogLevel } from './log-levels.js';
 import { StandardError } from './standard-error.js';
 
 /**
- * The log as the parts of the daemon see it. `console` implements it, and so does a logger of pino.
+ * The methods with which the parts of the daemon write messages. `console` implements it, and so
+ * does a logger of pino.
  */
 export interface Logger {
   /**

@@ -51,7 +51,7 @@ export class Trace {
    * an event by it.
    */
   events: TraceLine | null = null;
-  /** The clients of sockets, and the messages that outlets could not send. */
+  /** Traces the clients of sockets, and the messages that outlets could not send. */
   outlets: TraceLine | null = null;
   /** The messages to the notifier, and its answers. */
   inotify: TraceLine | null = null;

@@ -27,7 +27,7 @@ const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
 /** The least of the receive buffer that one datagram takes: the kernel's own structures. */
 const LEAST_DATAGRAM_BYTES = 512;
 
-/** The differences between one netlink group and the other. */
+/** The differences between the kernel's netlink group and udevd's. */
 export interface NetlinkGroup {
   /** The number of the group: 1 for the kernel's, 2 for udev's. */
   readonly number: number;

@@ -33,7 +33,7 @@
 /** The `failed` of sendToAll and passToAll: a group of words for each socket in it. */
 #define EVENTFS_FAILURE_WORDS(WORD) WORD(place) WORD(outcome)
 
-/** The `peer` of acceptSeqpacket. */
+/** The client's credentials, which acceptSeqpacket writes into `peer`. */
 #define EVENTFS_PEER_WORDS(WORD) WORD(pid) WORD(uid) WORD(gid)
 
 /** The `counts` of notifyFifos. */

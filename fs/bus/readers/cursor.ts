@@ -24,7 +24,10 @@ export class Cursor {
   #number: LogIndex;
   /** How many of the group's events the cursor has passed: read, or stated as lost. */
   #passed: number;
-  /** `Log.standInsBefore(#number)`, kept here because the log may have forgotten it since. */
+  /**
+   * The result of `Log.standInsBefore(#number)`. The cursor keeps it, because the log may have
+   * dropped that number since.
+   */
   #standIns: number;
   /** How many lost events the stream has stated. */
   toldLost = 0;
@@ -138,7 +141,7 @@ export class Cursor {
    * Moves this cursor to just before `event`.
    * @param event an event of the group, still in the ring
    * @param other a cursor of the same group that has passed the event; may be this one
-   * @param after how many of the group's events `other` has passed after `event`
+   * @param after the number of the group's events that lie between `event` and the place of `other`
    */
   standBefore(event: Event, other: Cursor, after: number): void {
     this.#number = event.number;

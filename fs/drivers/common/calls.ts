@@ -59,7 +59,7 @@ export function refuseTarget(target: string): void {
 }
 
 /**
- * Sets an extended attribute, and checks the flags of setxattr(2) before.
+ * Checks the flags of setxattr(2), then sets the extended attribute.
  * @param name bytes as characters
  * @param value bytes as characters
  * @param flags XATTR_CREATE, XATTR_REPLACE, or 0

@@ -50,7 +50,7 @@ export class TracedPort implements ReplyPort {
     this.port.answer(reads);
   }
 
-  /** Passes `cork` on; it has no line. */
+  /** Calls `cork` of the traced port. The trace writes no line for it. */
   cork(): void {
     this.port.cork();
   }

@@ -31,9 +31,10 @@ export class Batch {
   }
 
   /**
-   * Makes one message the whole batch.
+   * Makes the batch consist of one message.
    *
-   * @param length its length in bytes; it begins at the beginning of its memory
+   * @param length the message's length in bytes; the message begins at offset 0 of the batch's
+   *   memory
    */
   setOne(length: number): void {
     this.slices[SliceWord.start] = 0;

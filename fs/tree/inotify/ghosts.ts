@@ -97,7 +97,7 @@ export class Ghosts {
     this.#inBatch = [];
   }
 
-  /** Removes all ghosts: no notifier runs. */
+  /** Removes all ghosts. Called when no notifier runs. */
   clear(): void {
     for (const name of [...this.#ghosts.keys()]) this.remove(name);
     this.#unsent = [];

@@ -64,7 +64,7 @@ class MatchFile extends StreamFile {
   }
 
   /**
-   * A file of `match/` has nothing to change.
+   * Refuses to change the attributes of a file of `match/`.
    * @throws FsError EPERM
    */
   override change(): void {

@@ -64,7 +64,7 @@ export class Waiters {
   /**
    * Fails some blocked reads and wakes some pollers: their directory has ended.
    * @param errno positive, as in errno(3)
-   * @param most the most of each
+   * @param most the most reads, and the most pollers
    * @returns whether no read and no poller is left
    */
   failSome(port: ReplyPort, errno: number, most: number): boolean {

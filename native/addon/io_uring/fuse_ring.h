@@ -100,10 +100,7 @@ class FuseRing {
     uint32_t queued = 0;
     /** Counts how often entries were added. */
     uint32_t generation = 0;
-    /**
-     * Of the entries that were idle when entries were added last: how many have been idle ever
-     * since.
-     */
+    /** The number of entries that have been idle since entries were last added. */
     uint32_t oldIdle = 0;
     bool hasEntry = false;
     /** Whether requests may wait in the kernel for a reply on this queue. */

@@ -157,7 +157,7 @@ void UeventSocket::readUpTo(uint32_t max) {
     batch = receive(&count);
     int error = errno;
     bool dry = batch == Batch::kDry;
-    // A second overrun before an empty queue: the queue was empty in between, and the first is over
+    // A second overrun shows that the queue was empty in between, so the first overrun is over
     bool overrun = batch == Batch::kOverrun || (dry && isOverrun_);
     if (dry) isOverrun_ = false;
     // An empty batch is reported only if the last report has not said that the queue is empty

@@ -95,11 +95,11 @@ uint32_t DeathWatch::drainBy(Call& call) {
 /**
  * Whether a process of the set may have died since the last call.
  *
- * A dying process wakes the pollers of its pidfd before its parent can wait(2) for it. It wakes the
- * epoll set, and through that the ring's poll request (kernel/exit.c, do_notify_pidfd;
- * fs/eventpoll.c, ep_poll_callback; io_uring/poll.c, io_poll_wake). That sets IORING_SQ_TASKRUN at
- * once, in the dying process's own context. So the word is set before a client that knows of the
- * death can send a request.
+ * A dying process wakes the pollers of its pidfd before its parent can wait(2) for it. The wake-up
+ * reaches the epoll set, and through that the ring's poll request (kernel/exit.c, do_notify_pidfd;
+ * fs/eventpoll.c, ep_poll_callback; io_uring/poll.c, io_poll_wake). So the kernel sets the flag
+ * IORING_SQ_TASKRUN at once, in the dying process's own context. The flag is set before a client
+ * that knows of the death can send a request.
  */
 bool DeathWatch::mayHaveDied() {
   if (!ring_.isOpen()) return true;

@@ -30,7 +30,10 @@ static Descriptor openFifo(int directory, const char* name) {
 /** The most names that one call reads. */
 static constexpr uint32_t kMaxListed = 65536;
 
-/** Counts one FIFO under a word of FifoCount. The main thread reads the counts meanwhile. */
+/**
+ * Adds 1 to the word of FifoCount for this outcome. The main thread may read the words at the same
+ * time.
+ */
 static void count(uint32_t* counts, uint32_t outcome) {
   __atomic_add_fetch(&counts[outcome], 1, __ATOMIC_RELAXED);
 }

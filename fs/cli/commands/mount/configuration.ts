@@ -103,7 +103,7 @@ export class Configuration {
     ]);
   }
 
-  /** Returns null if there is no file, and the file may be missing. */
+  /** Returns null if the file does not exist and is not required. */
   #read(isAgain: boolean): Config | null {
     const text = this.#text(isAgain);
     if (text === null) return null;

@@ -116,7 +116,7 @@ export class EventDirectories {
   }
 
   /**
-   * Opens an event that was taken.
+   * Opens the file of an event in the directory `taken`.
    *
    * @returns a descriptor for reading; null if it is no regular file
    * @throws SystemError ENOENT if `taken` was full and has dropped the event

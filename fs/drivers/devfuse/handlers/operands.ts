@@ -19,8 +19,8 @@ import { NOT_DIRECTORY, refuseLong } from '../../common/calls.js';
 import { Directory } from '../../../tree/nodes/directory.js';
 
 /**
- * How long the kernel may cache the root's attributes, in seconds. It caches no others: only the
- * root's are such that no owner's death makes them stale.
+ * How long the kernel may cache the root's attributes, in seconds. The kernel caches no other
+ * attributes, because the death of an owner may make them stale.
  */
 const ROOT_ATTR_VALID_SECONDS = 1;
 

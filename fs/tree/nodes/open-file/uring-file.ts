@@ -75,7 +75,7 @@ export abstract class UringFile extends ChargedFile {
   }
 
   /**
-   * Records that a read got fewer bytes than it asked for, but some.
+   * Records a short read: it got at least one byte, but fewer than it asked for.
    * @param tid as in `pollFor`
    * @param offset where the read began; devfuse passes 0 for a stream
    * @param rest the number of bytes that the read lacked

@@ -166,8 +166,8 @@ export abstract class WritableDirectory extends EventDirectory {
   }
 
   /**
-   * Returns the owner of a new file. A directory with the set-group-ID bit passes its own group on
-   * (inode(7)).
+   * Returns the uid and gid of a new file. A directory with the set-group-ID bit passes its own
+   * group on (inode(7)).
    */
   #ownersOfNew({ uid, gid }: Caller): { uid: number; gid: number } {
     return { uid, gid: (this.mode & S_ISGID) !== 0 ? this.gid : gid };
