@@ -22,7 +22,7 @@ export type { Matchable } from '../values.js';
  * heap.
  */
 const RULE_BYTES = 40;
-const FILTER_BYTES = 512;
+const FILTER_BYTES = 640;
 
 /** A parsed filter. It matches events, and knows its cost. */
 export class Filter {
