@@ -26,7 +26,7 @@ const price = suite('the price of');
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-const MANY = 1500;
+const MANY = 5000;
 /** The number of directories of which some have a filter. */
 const SOME = 400;
 const CALLER = { uid: 1000, gid: 1000, pid: process.pid };
