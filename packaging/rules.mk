@@ -1,7 +1,6 @@
 # The packages for users: npm's package, Debian's package, and `make install` for other systems.
 
 PREFIX ?= /usr/local
-NODE_HEADERS := $(if $(NODEDIR),$(NODE_PREFIX))
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 
 .PHONY: prebuilds package install uninstall deb
@@ -9,7 +8,7 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 # Binaries for machines without a compiler, one folder an architecture; ARCHITECTURES='x64 arm64' for a release.
 ARCHITECTURES ?= $(shell node -p process.arch)
 prebuilds: deps $(MODULES)
-	@for arch in $(ARCHITECTURES); do packaging/prebuild $$arch $(NODE_HEADERS) || exit 1; done
+	@for arch in $(ARCHITECTURES); do packaging/prebuild $$arch || exit 1; done
 
 # npm's package: eventfs-$(VERSION).tgz.
 package: all

@@ -16,7 +16,7 @@ export const MUCH = 0.8;
 export const MORE_DESCRIPTORS =
   'ulimit -Hn 1048576, or LimitNOFILE=1048576, before the daemon starts';
 
-/** By item of a quota: how a user makes room who is refused more of it. */
+/** By item of a quota: the way to make room, for a user that the quota refuses more. */
 const LET_GO: Readonly<Record<Item, string>> = {
   directories: 'end processes that own directories, or rmdir the directories',
   streams: 'close streams that no process reads',

@@ -3,7 +3,8 @@
  * callers that fuse-native does not pass on.
  */
 import type { Caller } from '../../owners/owners.js';
-import { type Attributes, type Node, emptyAttributes } from '../../tree/nodes/node.js';
+import { Attributes } from '../../tree/nodes/attributes.js';
+import type { Node } from '../../tree/nodes/node.js';
 import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
 import { StreamFile } from '../../tree/streams/streams.js';
 
@@ -12,7 +13,7 @@ const GROUP_OR_OTHERS_WRITE = 0o022;
 const NOBODY = -1;
 
 /** The attributes that `attributesOf` returns: one object serves all calls. */
-const attributes = emptyAttributes();
+const attributes = new Attributes();
 
 /** Returns the attributes of a node, in an object that the next call overwrites. */
 export function attributesOf(node: Node): Attributes {

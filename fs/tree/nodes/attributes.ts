@@ -53,13 +53,6 @@ export class Attributes {
 }
 
 /**
- * Returns an object for {@link Node.attributes} to fill in. A caller may use it again and again.
- */
-export function emptyAttributes(): Attributes {
-  return new Attributes();
-}
-
-/**
  * The changes that chmod(2), chown(2), utimensat(2) or truncate(2) requests. An absent field stays
  * as it is.
  */

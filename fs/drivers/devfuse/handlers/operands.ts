@@ -7,15 +7,10 @@ import { FUSE_ROOT_ID } from '../../../fuse/abi.js';
 import type { Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
 import { EventDirectory } from '../../../tree/nodes/event-directory.js';
-import {
-  type FileHandle,
-  type Handle,
-  type Node,
-  type NodeId,
-  emptyAttributes,
-} from '../../../tree/nodes/node.js';
+import { type FileHandle, type Handle, type Node, type NodeId } from '../../../tree/nodes/node.js';
 import type { Tree } from '../../../tree/tree.js';
 import { NOT_DIRECTORY, refuseLong } from '../../common/calls.js';
+import { Attributes } from '../../../tree/nodes/attributes.js';
 import { Directory } from '../../../tree/nodes/directory.js';
 
 /**
@@ -25,7 +20,7 @@ import { Directory } from '../../../tree/nodes/directory.js';
 const ROOT_ATTR_VALID_SECONDS = 1;
 
 /** The attributes of the node that is being replied: one object, so that no reply allocates. */
-const attributes = emptyAttributes();
+const attributes = new Attributes();
 
 /**
  * Returns the node that the request is about.
