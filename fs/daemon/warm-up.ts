@@ -13,7 +13,7 @@ import { IdAllocator } from '../shared/id-allocator.js';
 import { UeventText } from '../uevent/text.js';
 import type { Owners } from '../owners/owners.js';
 import { NO_PORT, type ReplyPort } from '../tree/ports.js';
-import type { ParkedRead } from '../tree/nodes/node.js';
+import { ParkedRead } from '../tree/nodes/node.js';
 import { Tree } from '../tree/tree.js';
 
 /** So many runs make V8's optimizing compiler act; they take some 30 ms. */
@@ -41,7 +41,7 @@ export function warmUp(owners: Owners): void {
   };
   tree.attach(port, () => undefined);
   const stream = tree.root.lookup('stream')!.open(0, { uid: 0, gid: 0, pid: 0 });
-  const read: ParkedRead = { slot: 0, handle: stream, size: READ_BYTES };
+  const read = new ParkedRead(0, stream, READ_BYTES);
   const text = new UeventText();
   for (let seqnum = 1; seqnum <= TIMES; seqnum++) {
     stream.park(read);

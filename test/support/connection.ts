@@ -187,9 +187,8 @@ export class MemoryConnection implements ReplyPort, Reads {
     for (const read of reads) {
       assert.ok(body.length <= read.size, `${body.length} bytes for a read of ${read.size}`);
       this.#finish(this.#uniqueOf(read), { errno: 0, body });
-      this.parked.noteShort(read, body.length);
-      this.parked.free(read);
     }
+    this.parked.freeAnswered(reads, body.length);
   }
 
   /** Does nothing: each answer is sent at once. */

@@ -142,10 +142,7 @@ export class BlockingReads implements Reads, ReplyPort {
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
     this.#sink.end();
     this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
-    for (const read of reads) {
-      this.parked.noteShort(read, this.#sink.length);
-      this.parked.free(read);
-    }
+    this.parked.freeAnswered(reads, this.#sink.length);
   }
 
   /** Lets the channel hold answers back until `uncork`. */

@@ -3,7 +3,7 @@
  * answers from there.
  */
 import { InHeader } from '../../fuse/abi.js';
-import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
+import { type Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { LONG_READ_BYTES } from '../../fuse/session.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
 import type { QuotaAccount } from '../../tree/quota/account.js';
@@ -26,8 +26,8 @@ export class ParkedReads {
   readonly #free: number[] = [];
   readonly #tids: Uint32Array;
   readonly #ages: Uint8Array;
-  /** The account that each read is charged to, by slot. */
-  readonly #accounts: (QuotaAccount | undefined)[] = [];
+  /** The account that each read is charged to, by slot. A free slot keeps its last account. */
+  readonly #accounts: QuotaAccount[] = [];
   /**
    * A hash table of slots by `unique`, as linked lists: `#firsts` holds the first slot of each list
    * plus one, `#nexts` holds the slot after each slot plus one, and 0 ends a list. If a thousand
@@ -77,12 +77,12 @@ export class ParkedReads {
     const account = this.ledger.account(request[InHeader.uid >>> 2], request[InHeader.gid >>> 2]);
     if (!account.tryChargeRead(PARKED_READ_BYTES)) return undefined;
     const slot = this.#free.pop() ?? this.#reads.length;
-    this.#accounts[slot] = account;
+    if (this.#accounts[slot] !== account) this.#accounts[slot] = account;
     this.#words[slot * 2] = request[InHeader.unique >>> 2];
     this.#words[slot * 2 + 1] = request[(InHeader.unique >>> 2) + 1];
     this.#tids[slot] = request[InHeader.pid >>> 2];
     this.#ages[slot] = Age.new;
-    const read = { slot, handle, size };
+    const read = new ParkedRead(slot, handle, size);
     this.#reads[slot] = read;
     this.#enter(slot);
     return read;
@@ -162,22 +162,43 @@ export class ParkedReads {
   }
 
   /**
-   * Tells the open file if an answer was shorter than its read: io_uring then reads the rest.
+   * Frees the slots of reads that got the same answer, and refunds their charges.
    * @param length the bytes of the answer
    */
-  noteShort({ slot, handle, size }: ParkedRead, length: number): void {
-    if (length > 0 && length < size)
-      handle.gotShort(this.#tids[slot], 0, size - length, size >= LONG_READ_BYTES);
+  freeAnswered(reads: readonly ParkedRead[], length: number): void {
+    // Readers often belong to one user: one refund for many of them is faster.
+    let account: QuotaAccount | null = null;
+    let count = 0;
+    for (const read of reads) {
+      const { slot, handle, size } = read;
+      // The open file must know if the answer was shorter than its read: io_uring reads the rest.
+      if (length > 0 && length < size)
+        handle.gotShort(this.#tids[slot], 0, size - length, size >= LONG_READ_BYTES);
+      const charged = this.#vacate(slot);
+      if (charged === account) {
+        count++;
+        continue;
+      }
+      account?.refundReads(count, PARKED_READ_BYTES);
+      account = charged;
+      count = 1;
+    }
+    account?.refundReads(count, PARKED_READ_BYTES);
   }
 
   /** Frees the read's slot, and refunds its charge. */
   free(read: ParkedRead): void {
-    const { slot } = read;
+    this.#vacate(read.slot).refundReads(1, PARKED_READ_BYTES);
+  }
+
+  /**
+   * Frees a slot.
+   * @returns the account that its read is still charged to
+   */
+  #vacate(slot: number): QuotaAccount {
     this.#leave(slot);
     this.#reads[slot] = undefined;
     this.#free.push(slot);
-    const account = this.#accounts[slot]!;
-    this.#accounts[slot] = undefined;
-    account.refundRead(PARKED_READ_BYTES);
+    return this.#accounts[slot];
   }
 }

@@ -32,8 +32,14 @@ export interface AskedRead {
 }
 
 /** A parked read, and the call that it answers. */
-interface Parked extends ParkedRead {
-  readonly asked: AskedRead;
+class Parked extends ParkedRead {
+  constructor(
+    slot: number,
+    handle: Handle,
+    readonly asked: AskedRead,
+  ) {
+    super(slot, handle, asked.bytes.length);
+  }
 }
 
 /** Parks reads and answers them. */
@@ -70,7 +76,7 @@ export class BlockedReads implements ReplyPort {
       );
     }
     const slot = this.#nextSlot++;
-    const read = { slot, handle, size: asked.bytes.length, asked };
+    const read = new Parked(slot, handle, asked);
     handle.park(read);
     this.#parked.set(slot, read);
   }

@@ -158,11 +158,18 @@ export type FileHandle = number & { readonly [fileHandle]: true };
 export const APPEND = -1;
 
 /** A blocked read(2). Plain data: the driver finds the request by `slot`. */
-export interface ParkedRead {
-  readonly slot: number;
-  readonly handle: Handle;
-  /** The most bytes that the reader takes. */
-  readonly size: number;
+export class ParkedRead {
+  /** The list that holds the read, and its neighbours there (streams/read-list.ts). */
+  list: object | null = null;
+  previous: ParkedRead | null = null;
+  next: ParkedRead | null = null;
+
+  constructor(
+    readonly slot: number,
+    readonly handle: Handle,
+    /** The most bytes that the reader takes. */
+    readonly size: number,
+  ) {}
 }
 
 /**

@@ -194,12 +194,16 @@ export class QuotaAccount implements EventQuota {
     return true;
   }
 
-  /** Refunds a read that `tryChargeRead` has charged. */
-  refundRead(memory: number): void {
+  /**
+   * Refunds reads that `tryChargeRead` has charged.
+   * @param count the number of reads
+   * @param memory the price of each, in bytes
+   */
+  refundReads(count: number, memory: number): void {
     const { user, group, mount } = this;
-    user.addRead(-1, -memory);
-    group.addRead(-1, -memory);
-    mount.addRead(-1, -memory);
+    user.addRead(-count, -count * memory);
+    group.addRead(-count, -count * memory);
+    mount.addRead(-count, -count * memory);
     this.usages.forget(user, group);
   }
 

@@ -147,8 +147,9 @@ export class QueueReaders extends Waiters {
   settle(port: ReplyPort, complete: number, most: number): number {
     this.wakePollers(port, Infinity);
     let answered = 0;
-    for (const read of this.reads) {
-      if (answered === most) break;
+    let next: ParkedRead | null;
+    for (let read = this.reads.first; read !== null && answered < most; read = next) {
+      ({ next } = read);
       const handle = read.handle as QueueStreamHandle;
       // A later read may still be ready: its open file may keep the rest of a record.
       if (!handle.ready) continue;

@@ -72,8 +72,9 @@ export class StreamGroup extends FilterGroup {
     let begun = { place: -1, size: -1, lost: 0 };
     let answered = 0;
     const { waiters } = this;
-    for (const read of waiters.reads) {
-      if (answered === most) break;
+    let next: ParkedRead | null;
+    for (let read = waiters.reads.first; read !== null && answered < most; read = next) {
+      ({ next } = read);
       const handle = read.handle as StreamHandle;
       const { cursor } = handle;
       if (

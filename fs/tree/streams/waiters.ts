@@ -5,11 +5,11 @@
  */
 import type { Handle, ParkedRead } from '../nodes/node.js';
 import type { ReplyPort } from '../ports.js';
+import { ReadList } from './read-list.js';
 
 /** The blocked reads and pollers of one queue or filter. */
 export class Waiters {
-  /** The blocked reads. A loop over them may remove the read that it is at. */
-  readonly reads = new Set<ParkedRead>();
+  readonly reads = new ReadList();
   /** Null until the first poller comes: most directories are never polled. */
   #pollers: Set<Handle> | null = null;
 
@@ -69,7 +69,7 @@ export class Waiters {
    */
   failSome(port: ReplyPort, errno: number, most: number): boolean {
     let left = most;
-    for (const read of this.reads) {
+    for (let read = this.reads.first; read !== null; read = this.reads.first) {
       if (left-- === 0) return false;
       this.reads.delete(read);
       port.fail(read, errno);
@@ -80,10 +80,10 @@ export class Waiters {
 
   /** Answers every blocked read with the end of the file. Called when the daemon ends. */
   end(port: ReplyPort): void {
-    for (const read of this.reads) {
+    for (let read = this.reads.first; read !== null; read = this.reads.first) {
+      this.reads.delete(read);
       port.begin(0);
       port.answer([read]);
     }
-    this.reads.clear();
   }
 }

@@ -14,6 +14,9 @@ static constexpr uint32_t kRequestsPerWakeUp = 128;
 /** Rounds of a run and `settle` in one wake-up of the event loop. */
 static constexpr uint32_t kTurnsPerWakeUp = 32;
 
+/** Requests of a run between two looks at the clock. A look costs as much as a small copy. */
+static constexpr uint32_t kRequestsPerLook = 4;
+
 /**
  * The longest time between an event and the wake-up of its readers, in nanoseconds. Readers that
  * were woken for the event before are off the CPUs by then.
@@ -167,7 +170,9 @@ uint32_t ServeLoop::run(AnyTransport& transport, uint32_t max, Until until) {
 
     bool isReplied = serveOne(transport, call, static_cast<size_t>(length));
     if (ring_.ring().isPrepared()) startRing();
-    if (until == Until::kNothingIsLikely && isDeferredTooLong()) break;
+    if (until == Until::kNothingIsLikely && served % kRequestsPerLook == 0 && isDeferredTooLong()) {
+      break;
+    }
     if (!transport.isAnotherLikely(opcode, isReplied)) break;
   }
   if (isOpen()) endIfFailed(transport.endRun());
