@@ -5,7 +5,7 @@
 import { addressOf } from '#native';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { FOREVER, type Handle, type ParkedRead } from '../../tree/nodes/node.js';
+import { FOREVER, type Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
 import { BufferSink } from './buffer-sink.js';
 import type { QuotaLedger } from '../../tree/quota/ledger.js';
