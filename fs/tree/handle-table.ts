@@ -53,7 +53,7 @@ export class HandleTable {
     if (this.#free.length === this.#handles.length) this.#handles.length = this.#free.length = 0;
     handle.node.opens--;
     handle.release();
-    handle.account?.refundItem('memory', handle.heap);
+    handle.account?.refund(0, 0, handle.heap);
   }
 }
 

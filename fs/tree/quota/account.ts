@@ -214,7 +214,8 @@ export class QuotaAccount implements EventQuota {
    * @returns false, with nothing charged, if a quota refuses it
    */
   tryChargeOpen(heap: number): boolean {
-    if (this.tryChargeItem('memory', heap)) return true;
+    // Each open(2) comes here: this is faster than an item that is looked up by its name.
+    if (this.tryCharge(0, 0, heap)) return true;
     const { memory, bounds } = this.mount;
     const most = this.uid === 0 ? bounds.memory * (1 + RESERVE_SHARE) : bounds.memory;
     if (
