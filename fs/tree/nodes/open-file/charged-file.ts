@@ -28,8 +28,9 @@ export abstract class ChargedFile {
    * @throws FsError EDQUOT or ENOSPC
    */
   protected chargeHeap(more: number): void {
-    if (more > 0) this.account?.chargeItem('memory', more);
-    else this.account?.refundItem('memory', -more);
+    const { account } = this;
+    if (more < 0) account?.refund(0, 0, -more);
+    else if (account?.tryCharge(0, 0, more) === false) account.chargeItem('memory', more);
     this.heap += more;
   }
 
@@ -57,7 +58,7 @@ export abstract class ChargedFile {
     if (rest === this.#rest) return;
     const more = restHeap(rest) - restHeap(this.#rest);
     this.#rest = rest;
-    this.account?.forceChargeItem('memory', more);
+    this.account?.forceCharge(0, 0, more);
     this.heap += more;
   }
 }
