@@ -144,7 +144,7 @@ export class Streams {
       if (room === 0) break;
       this.#fresh.delete(group);
       room -= group.settle(port, room);
-      if (room === 0) this.#fresh.add(group); // behind the others
+      if (room === 0 && group.waiters.any) this.#fresh.add(group); // behind the others
     }
     return this.#fresh.size > 0;
   }

@@ -1,5 +1,6 @@
 /** Reads and polls of `stream` and `match/`. */
 import * as assert from 'uvu/assert';
+import { WOKEN_AT_ONCE } from '../../../../fs/tree/streams/streams.js';
 import { type Pending, refusal } from '../../../support/connection.js';
 import { O_NONBLOCK, O_WRONLY } from '../../../support/kernel.js';
 import { suite } from '../../../support/suite.js';
@@ -94,6 +95,22 @@ stream('wakes further readers while those that it has woken come back', (kernel)
   assert.ok(results(again).every((result) => result === record(2)));
   assert.ok(results(reads.slice(woken.length)).every((result) => result === recordsOf(1, 2)));
   assert.is(kernel.parked.size, 0);
+});
+
+stream('asks for a further round only while readers wait', (kernel) => {
+  const node = kernel.walk('stream');
+  kernel.settles = false;
+  for (const [readers, more] of [
+    [WOKEN_AT_ONCE, false],
+    [WOKEN_AT_ONCE + 1, true],
+  ] as const) {
+    const handles = Array.from({ length: readers }, () => kernel.open(node));
+    for (const fh of handles) kernel.startRead(fh);
+    kernel.event(readers);
+    assert.is(kernel.tree.settle(), more);
+    assert.is(kernel.parked.size, more ? 1 : 0);
+    assert.is(more && kernel.tree.settle(), false);
+  }
 });
 
 stream('cuts a record for each open file at the end of its read', (kernel) => {
