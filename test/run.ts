@@ -116,9 +116,9 @@ function add(total: Result, result: Result): void {
   total.skipped += result.skipped;
 }
 
-/** Returns true if a file may run beside others. A file with an absolute path may need a mount. */
+/** Returns true if a file may run beside others, and in one process with others. */
 function isUnit(file: string): boolean {
-  return file.startsWith('unit/');
+  return /^unit\/|^\/.*\/unit\/[^/]+$/.test(file);
 }
 
 async function resultOf(file: string, why: string | null): Promise<Result> {
