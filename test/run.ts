@@ -238,8 +238,9 @@ async function runShared(files: string[], total: Result): Promise<void> {
     file = isClean ? files.shift() : undefined;
   }
   child.stdin!.end();
+  if (!isClean) child.kill('SIGKILL');
   const linger = after(LINGER_MS);
-  if (isClean) await Promise.race([closed, linger.over]);
+  await Promise.race([closed, linger.over]);
   linger.stop();
   const released = release(scratch, child.pid!);
   for (const stream of [child.stdout!, child.stderr!]) stream.destroy();
