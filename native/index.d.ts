@@ -103,6 +103,14 @@ export function sendDatagram(path: string, message: string, waits?: boolean): vo
  */
 export function execute(argv: Uint8Array, environment: Uint8Array, kept: readonly number[]): never;
 
+/**
+ * Returns true if a write of at most PIPE_BUF bytes to a pipe or a socket does not wait, or fails
+ * (poll(2) with a timeout of 0).
+ *
+ * @throws SystemError EINVAL, ENOMEM
+ */
+export function isWritable(fd: number): boolean;
+
 /** Ends the process at once (_exit(2)), even if one of its threads hangs in a system call. */
 export function exitNow(code: number): never;
 

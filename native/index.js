@@ -33,6 +33,7 @@ export const {
   raiseFileLimit,
   sendDatagram,
   execute,
+  isWritable,
   exitNow,
   DeathWatch,
   FuseChannel,

@@ -1,7 +1,8 @@
 /**
- * Runs every test file in a process of its own, with a time limit, and counts. Files of test/unit
- * need no mount and no root; they run side by side. Files of test/mounted run one after the other,
- * as root.
+ * Runs every test file with a time limit, and counts. Files of test/unit need no mount and no root;
+ * as many processes as there are CPUs run them, most of them one after the other in one process
+ * (test/support/shared-process.ts). Files of test/mounted run one after the other, as root, in a
+ * process of their own.
  *
  * A file that does not end in time is stuck on a mount. Then the runner aborts the file's
  * connections through fusectl, kills its processes, and prints its daemon's log. It does the same
@@ -11,13 +12,14 @@
  *
  *     node dist/test/run.js [part of a file's name, or a file's absolute path ...]
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync, existsSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
 import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
+import { endLine } from './support/end-line.js';
 import { missingRing, withRing } from './support/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -32,6 +34,13 @@ const FUSECTL = '/sys/fs/fuse/connections';
 
 /** The largest number of files of test/unit that run at once. */
 const MOST_AT_ONCE = 8;
+/** The files of test/unit that measure the memory of their process. */
+const OWN_PROCESS = /^unit\/(bus\/filter-memory|tree\/quota\/prices)\./;
+/**
+ * V8's flags for test/unit. Without helper threads and without the flushing of old code the heap of
+ * a test is the same in each run, and processes side by side do not take each other's CPU.
+ */
+const UNIT_FLAGS = ['--single-threaded', '--no-flush-bytecode'];
 
 /** Returns the missing requirement of test/mounted (test/unit has none), or null. */
 function missing(): string | null {
@@ -66,16 +75,9 @@ async function main(): Promise<void> {
       ? await withRing(async () => Promise.resolve(missingRing()))
       : null);
   const total: Result = { passed: 0, failed: 0, skipped: 0 };
-  // In reverse order: the tree's files take longest, and the last file to start would run alone.
-  await runEach(
-    files.filter(isUnit).reverse(),
-    Math.min(availableParallelism(), MOST_AT_ONCE),
-    null,
-    total,
-  );
+  await runUnits(files.filter(isUnit), total);
   await runEach(
     files.filter((file) => !isUnit(file)),
-    1,
     why,
     total,
   );
@@ -85,32 +87,38 @@ async function main(): Promise<void> {
   process.exitCode = total.failed > 0 ? 1 : 0;
 }
 
-/**
- * Runs files and adds their results to `total`.
- * @param atOnce the number of files that run at once
- * @param why the reason why files of test/mounted can't run here; null if they can
- */
-async function runEach(
-  files: readonly string[],
-  atOnce: number,
-  why: string | null,
-  total: Result,
-): Promise<void> {
-  const rest = [...files];
+/** Runs files of test/unit side by side, and adds their results to `total`. */
+async function runUnits(files: readonly string[], total: Result): Promise<void> {
+  const own = files.filter((file) => OWN_PROCESS.test(file) || files.length === 1);
+  // In reverse order: the tree's files take longest, and the last file to start would run alone.
+  const shared = files.filter((file) => !own.includes(file)).reverse();
   const runSome = async (): Promise<void> => {
-    for (let file = rest.shift(); file !== undefined; file = rest.shift()) {
-      const result = await resultOf(file, isAbsolute(file) ? null : why);
-      total.passed += result.passed;
-      total.failed += result.failed;
-      total.skipped += result.skipped;
-    }
+    for (let file = own.pop(); file !== undefined; file = own.pop())
+      await runEach([file], null, total);
+    while (shared.length > 0) await runShared(shared, total);
   };
-  await Promise.all(Array.from({ length: atOnce }, runSome));
+  await Promise.all(
+    Array.from({ length: Math.min(availableParallelism(), MOST_AT_ONCE) }, runSome),
+  );
 }
 
-/** Returns true if a file may run beside others. A file with an absolute path may need a mount. */
+/**
+ * Runs files one after the other, and adds their results to `total`.
+ * @param why the reason why files of test/mounted can't run here; null if they can
+ */
+async function runEach(files: readonly string[], why: string | null, total: Result): Promise<void> {
+  for (const file of files) add(total, await resultOf(file, isAbsolute(file) ? null : why));
+}
+
+function add(total: Result, result: Result): void {
+  total.passed += result.passed;
+  total.failed += result.failed;
+  total.skipped += result.skipped;
+}
+
+/** Returns true if a file may run beside others, and in one process with others. */
 function isUnit(file: string): boolean {
-  return file.startsWith('unit/');
+  return /^unit\/|^\/.*\/unit\/[^/]+$/.test(file);
 }
 
 async function resultOf(file: string, why: string | null): Promise<Result> {
@@ -132,22 +140,8 @@ async function resultOf(file: string, why: string | null): Promise<Result> {
 }
 
 async function runFile(file: string): Promise<Result> {
-  const scratch = mkdtempSync(join(tmpdir(), 'eventfs-test-'));
-  const log = join(scratch, 'daemon.log');
-  writeFileSync(log, '');
   const started = Date.now();
-  const child = spawn(process.execPath, ['--enable-source-maps', resolve(HERE, file)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...process.env,
-      EVENTFS_TEST_DIR: scratch,
-      EVENTFS_TEST_LOG: log,
-      EVENTFS_ASSERT: 'throw',
-      FORCE_COLOR: '0',
-      NO_COLOR: '1',
-    },
-    detached: true, // a process group of its own, so that the runner can kill all of it
-  });
+  const { child, scratch, log } = start(file);
   const released: Released = { left: [], errors: [] };
   const clear = (): void => {
     const { left, errors } = release(scratch, child.pid!);
@@ -176,7 +170,7 @@ async function runFile(file: string): Promise<Result> {
         );
       lingering = what;
     };
-    for (const stream of [child.stdout, child.stderr]) {
+    for (const stream of [child.stdout!, child.stderr!]) {
       stream.on('data', (chunk: Buffer) => {
         output += chunk.toString();
         if (lingering === undefined && /^ {2}Duration: /m.test(output))
@@ -188,30 +182,151 @@ async function runFile(file: string): Promise<Result> {
     child.on('close', done);
   });
   for (const timer of timers) clearTimeout(timer);
-  for (const stream of [child.stdout, child.stderr]) stream.destroy();
+  for (const stream of [child.stdout!, child.stderr!]) stream.destroy();
   const result = judge(output, code, late !== null);
+  tell(file, result, { output, started, log, late });
+  clear();
+  tellLeft(file, result, released, scratch, late !== null);
+  return result;
+}
+
+/**
+ * Runs files of test/unit in one process, and adds their results to `total`. After a failure it
+ * leaves the other files to another process.
+ * @param files takes the files that it runs out of this
+ */
+async function runShared(files: string[], total: Result): Promise<void> {
+  const { child, scratch, log } = start('unit/shared', 'support/shared-process.js');
+  const ran: string[] = [];
+  let output = '';
+  let look: () => void = () => undefined;
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      look();
+    });
+  }
+  child.stdin!.on('error', () => undefined); // it has ended
+  const closed = new Promise<null>((done) => {
+    child.on('close', () => done(null));
+    child.on('error', (error) => {
+      output += messageOf(error);
+      done(null);
+    });
+  });
+  let isClean = true;
+  for (let file = files.shift(); file !== undefined;) {
+    ran.push(file);
+    const started = Date.now();
+    const path = resolve(HERE, file);
+    output = '';
+    const ended = new Promise<number>((done) => {
+      look = () => {
+        if (output.includes(endLine(path, 0))) done(0);
+        else if (output.includes(endLine(path, 1))) done(1);
+      };
+    });
+    child.stdin!.write(`${path}\n`);
+    const limit = after(FILE_TIMEOUT_MS);
+    const code = await Promise.race([ended, closed, limit.over]);
+    limit.stop();
+    const late = code === LATE ? `it did not end within ${FILE_TIMEOUT_MS / 1000} s` : null;
+    const result = judge(output, code === LATE ? null : code, late !== null);
+    tell(file, result, { output, started, log, late });
+    add(total, result);
+    isClean = result.failed === 0;
+    file = isClean ? files.shift() : undefined;
+  }
+  child.stdin!.end();
+  if (!isClean) child.kill('SIGKILL');
+  const linger = after(LINGER_MS);
+  await Promise.race([closed, linger.over]);
+  linger.stop();
+  const released = release(scratch, child.pid!);
+  for (const stream of [child.stdout!, child.stderr!]) stream.destroy();
+  const result: Result = { passed: 0, failed: 0, skipped: 0 };
+  tellLeft(`one of ${ran.join(' ')}`, result, released, scratch, !isClean);
+  add(total, result);
+}
+
+const LATE = 'late';
+
+/** Returns a promise that is LATE after a time, and a function that stops the time. */
+function after(milliseconds: number): { over: Promise<typeof LATE>; stop: () => void } {
+  let timer: NodeJS.Timeout;
+  const over = new Promise<typeof LATE>((done) => {
+    timer = setTimeout(() => done(LATE), milliseconds);
+  });
+  return { over, stop: () => clearTimeout(timer) };
+}
+
+/**
+ * Starts a process for a file.
+ * @param program the program below dist/test; a shared process reads the files' names from standard
+ *   input
+ */
+function start(
+  file: string,
+  program = file,
+): { child: ChildProcess; scratch: string; log: string } {
+  const scratch = mkdtempSync(join(tmpdir(), 'eventfs-test-'));
+  const log = join(scratch, 'daemon.log');
+  writeFileSync(log, '');
+  const flags = ['--enable-source-maps', ...(isUnit(file) ? UNIT_FLAGS : [])];
+  const child = spawn(process.execPath, [...flags, resolve(HERE, program)], {
+    stdio: [program === file ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      EVENTFS_TEST_DIR: scratch,
+      EVENTFS_TEST_LOG: log,
+      EVENTFS_ASSERT: 'throw',
+      FORCE_COLOR: '0',
+      NO_COLOR: '1',
+    },
+    detached: true, // a process group of its own, so that the runner can kill all of it
+  });
+  return { child, scratch, log };
+}
+
+/** Prints the result of a file; if it has failed, its output and its daemon's log too. */
+function tell(
+  file: string,
+  result: Result,
+  how: { output: string; started: number; log: string; late: string | null },
+): void {
+  const { output, started, log, late } = how;
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   console.log(
     `${result.failed > 0 ? 'FAILED ' : ''}${relative('.', file)}: ${result.passed} passed, ${result.failed} failed in ${seconds} s`,
   );
   for (const figure of output.split('\n').filter((line) => line.startsWith('  figure: ')))
     console.log(figure);
-  if (result.failed > 0) {
-    console.log(output);
-    if (late !== null) console.log(`${late}, and was aborted`);
-    console.log(`--- what its daemons said\n${readIfThere(log)}---`);
-  }
-  clear();
+  if (result.failed === 0) return;
+  console.log(output);
+  if (late !== null) console.log(`${late}, and was aborted`);
+  console.log(`--- what its daemons said\n${readIfThere(log)}---`);
+}
+
+/**
+ * Removes the scratch directory, and prints what a file has left behind.
+ * @param isCounted whether a failure of the file is counted already
+ */
+function tellLeft(
+  file: string,
+  result: Result,
+  released: Released,
+  scratch: string,
+  isCounted: boolean,
+): void {
   attempt(released.errors, scratch, () => rmSync(scratch, { recursive: true, force: true }));
   if (released.left.length > 0) {
     console.log(`FAILED ${file}: left behind: ${released.left.join(', ')}`);
-    if (late === null) result.failed++;
+    if (!isCounted) result.failed++;
   }
   if (released.errors.length > 0) {
     console.log(`FAILED ${file}: while it was cleared: ${released.errors.join(', ')}`);
     result.failed++;
   }
-  return result;
 }
 
 /** Reads the results: uvu prints `Total: n`, `Passed: n`, `Skipped: n` at the end of a file. */

@@ -3,8 +3,13 @@ import { type Event, heapOf } from './event.js';
 import type { Losses } from './losses.js';
 import { broken } from '../shared/invariant.js';
 
-/** A queue of more entries is checked only if their number is a power of two. */
+/** A queue of at most so many entries is checked each time. */
 const FEW = 64;
+/** The operations on larger queues between two checks, for each entry of the queue. */
+const PAUSE = 1 / 16;
+
+/** The operations on larger queues since the last check of one. */
+let unchecked = 0;
 
 /** The sums and counts that a queue keeps. */
 interface Sums {
@@ -32,7 +37,10 @@ export function checkQueue({ entries, bytes, heap, incomplete, lost, losses }: S
   const { size } = entries;
   if (losses.untold < 0 || losses.untold > lost)
     broken(`a queue has lost ${lost} events, and ${losses.untold} of them are untold`);
-  if (size > FEW && (size & (size - 1)) !== 0) return;
+  if (size > FEW) {
+    if (++unchecked < size * PAUSE) return;
+    unchecked = 0;
+  }
   let [bytesLeft, heapLeft, incompleteLeft] = [bytes, heap, incomplete];
   for (const { name, event } of entries) {
     bytesLeft -= event.length;

@@ -138,9 +138,9 @@ export class LineLogger implements Logger {
     return this.#options.isJson ? text : `eventfs: ${this.command}: ${text}`;
   }
 
-  /** Returns the line that reports dropped lines of the trace. */
+  /** Returns the line that reports dropped lines. */
   #lost(count: number): string {
-    const message = `the trace dropped ${count} lines: the reader of standard error is too slow`;
+    const message = `the log dropped ${count} lines: the reader of standard error is too slow`;
     return this.#text([this.#options.isJson ? json({ ...base('warn'), msg: message }) : message]);
   }
 }

@@ -1,16 +1,21 @@
 /**
  * Writes to standard error. Its reader may be a client of the mount, as in `eventfs mount --debug
- * 2>&1 | ...`: a daemon that waits for such a reader waits for itself.
+ * 2>&1 | ...`, and may have stopped: a daemon that waits for such a reader waits for ever.
  *
  * A message is written at once: it is short and rare, and must be out if the daemon crashes next.
- * Another thread writes the lines of the trace. If too many wait, further lines are dropped and
- * counted.
+ * If there is no room for it, and for each line of the trace, another thread writes. If too much
+ * text waits for that thread, further lines are dropped and counted.
  */
-import { write, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
+import { isWritable } from '#native';
 
 const STDERR = 2;
-/** The most text of a trace that may wait, in characters. */
-const MOST_WAITING = 1024 * 1024;
+/** A write of at most so many bytes to a pipe that has room does not wait (PIPE_BUF, pipe(7)). */
+const MOST_AT_ONCE = 4096;
+/** The most text that may wait when a line of the trace is added, in characters. */
+const MOST_BEFORE_TRACE = 1024 * 1024;
+/** The most text that may wait when a message is added, in characters. */
+const MOST_BEFORE_MESSAGE = 1.25 * MOST_BEFORE_TRACE;
 /** The delay before the next attempt if standard error is non-blocking and full. */
 const RETRY_MS = 10;
 /** The time that the waiting text has to be written after the daemon's end. */
@@ -21,19 +26,22 @@ export class StandardError {
   #waiting = '';
   #isWriting = false;
   #dropped = 0;
+  /** The descriptor of the messages; -1 before the first one. */
+  #direct = -1;
 
-  /** @param lost returns the line that reports how many lines of the trace were dropped */
+  /** @param lost returns the line that reports how many lines were dropped */
   constructor(private readonly lost: (count: number) => string) {}
 
-  /** Writes a message, after the text that waits. */
+  /** Writes a message, after the text that waits; or drops it if too much text waits. */
   message(text: string): void {
-    if (this.#isWriting) this.#waiting += text;
-    else this.#queue(writeSome(text));
+    if (!this.#isWriting) this.#queue(this.#writeSome(text));
+    else if (this.#waiting.length + text.length <= MOST_BEFORE_MESSAGE) this.#waiting += text;
+    else this.#dropped += text.split('\n').length - 1;
   }
 
   /** Queues a line of the trace, or drops it if too much text waits. */
   trace(line: string): void {
-    if (this.#waiting.length + line.length > MOST_WAITING) this.#dropped++;
+    if (this.#waiting.length + line.length > MOST_BEFORE_TRACE) this.#dropped++;
     else this.#queue(line);
   }
 
@@ -83,21 +91,40 @@ export class StandardError {
     }
     if (this.#waiting !== '') this.#writeWaiting();
   }
+
+  /**
+   * Writes as much as standard error accepts at once.
+   *
+   * @returns the rest
+   */
+  #writeSome(text: string): string {
+    if (this.#direct < 0) this.#direct = openDirect();
+    const bytes = Buffer.from(text);
+    let done = 0;
+    try {
+      while (done < bytes.length && isWritable(this.#direct))
+        done += writeSync(this.#direct, bytes, done, Math.min(MOST_AT_ONCE, bytes.length - done));
+    } catch (error) {
+      // standard error has no reader any more
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return '';
+    }
+    return done === bytes.length ? '' : bytes.toString('utf8', done);
+  }
 }
 
 /**
- * Writes as much as standard error accepts at once.
- *
- * @returns the rest
+ * Returns a descriptor of standard error. That of a pipe or a terminal has an open file description
+ * of its own, which is non-blocking: a terminal may have less room than a message takes, and other
+ * writers may fill a pipe after the check. A socket can't be opened again.
  */
-function writeSome(text: string): string {
-  const bytes = Buffer.from(text);
-  let done = 0;
+function openDirect(): number {
+  const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
   try {
-    while (done < bytes.length) done += writeSync(STDERR, bytes, done);
-  } catch (error) {
-    // standard error has no reader any more
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return '';
+    const status = fstatSync(STDERR);
+    if (status.isFIFO() || status.isCharacterDevice())
+      return openSync(`/proc/self/fd/${STDERR}`, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    // Without /proc, or the right to open the file, the check before each write must do.
   }
-  return done === bytes.length ? '' : bytes.toString('utf8', done);
+  return STDERR;
 }

@@ -12,6 +12,7 @@ import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
 import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
 import { TracedPort } from '../../fs/drivers/devfuse/traced-port.js';
 import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
+import { Arena, HEAP_PAGES, type Pages } from '../../fs/bus/arena.js';
 import { Bus } from '../../fs/bus/bus.js';
 import { Log } from '../../fs/bus/log.js';
 import { IdAllocator } from '../../fs/shared/id-allocator.js';
@@ -25,7 +26,7 @@ import type { TraceLine } from '../../fs/shared/trace.js';
 import type { Handle, NodeId, ParkedRead } from '../../fs/tree/nodes/node.js';
 import { Tree } from '../../fs/tree/tree.js';
 import { collecting } from './logger.js';
-import { decode, encode, sizeOf } from '../unit/fuse/structs.js';
+import { decode, encode, reader, sizeOf } from '../unit/fuse/structs.js';
 
 export type OpcodeName = keyof typeof Opcode;
 
@@ -41,6 +42,18 @@ export class Refused extends Error {
   constructor(readonly code: string) {
     super(code);
   }
+}
+
+/** Whether {@link refusal} waits for an error. */
+let isRefusalExpected = false;
+
+/** Returns the error of a refusal. It has no stack if it is expected, since a stack takes long. */
+function refused(code: string): Refused {
+  const { stackTraceLimit } = Error;
+  if (isRefusalExpected) Error.stackTraceLimit = 0;
+  const error = new Refused(code);
+  Error.stackTraceLimit = stackTraceLimit;
+  return error;
 }
 
 /** The answer to a request; `body` follows the header. */
@@ -70,7 +83,16 @@ export class Pending {
   }
 }
 
+const errorOf = reader('fuse_out_header', 'error');
+const lengthOf = reader('fuse_out_header', 'len');
+const uniqueOf = reader('fuse_out_header', 'unique');
+const requestUniqueOf = reader('fuse_in_header', 'unique');
+
 const OUT_HEADER_BYTES = sizeOf('fuse_out_header');
+/** The sizes of an arena's memory. */
+const ARENA = { segmentBytes: 4 * 1024 * 1024, regionSegments: 1 };
+/** The memory of kernels that have ended, by size in bytes. A new kernel gets it as it is. */
+const spareMemory = new Map<number, Uint8Array[]>();
 const MOST_DATA = REPLY_BYTES - 4096;
 
 /** The sizes of a kernel's log, of its table of parked reads and of its history. */
@@ -100,6 +122,9 @@ export class MemoryConnection implements ReplyPort, Reads {
   /** Whether blocked reads are answered after each request; otherwise only by `settle`. */
   settles = true;
   #unsettled = false;
+  /** The memory to reuse after the kernel's end. */
+  readonly #memory: Uint8Array[] = [];
+  readonly #pages: Pages = { ...HEAP_PAGES, allocate: (bytes) => this.#allocate(bytes) };
   readonly #sink: ReplySink;
   readonly #control = new Uint32Array(ControlWord.count);
   /** The requests that have no reply yet, by `unique`. */
@@ -109,18 +134,18 @@ export class MemoryConnection implements ReplyPort, Reads {
 
   constructor(options: KernelOptions = {}) {
     this.bus = new Bus(
-      new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }),
+      new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }, new Arena(this.#pages, ARENA)),
       new IdAllocator(FUSE_ROOT_ID),
       options.history,
     );
     this.tree = new Tree(this.bus, this.owners, collecting(this.treeWarnings));
     this.parked = new ParkedReads(options.mostParked ?? 1024, this.tree.ledger);
-    const reply = new Uint8Array(REPLY_BYTES);
+    const reply = this.#allocate(REPLY_BYTES);
     this.#sink = new ReplySink(reply, this.bus.log.memory, this.#control);
     const handlers = treeHandlers(this.tree, this);
     const helper = new InotifyHelperHandlers(this.tree, handlers);
     this.session = new Session(
-      new Uint8Array(REQUEST_BYTES),
+      this.#allocate(REQUEST_BYTES),
       reply,
       handlers,
       collecting(this.warnings),
@@ -141,9 +166,20 @@ export class MemoryConnection implements ReplyPort, Reads {
     );
   }
 
-  /** Closes the owners' pidfds. */
+  /** Closes the owners' pidfds. No request may follow. */
   close(): void {
     this.owners.close();
+    for (const memory of this.#memory.splice(0)) {
+      const spare = spareMemory.get(memory.length);
+      if (spare === undefined) spareMemory.set(memory.length, [memory]);
+      else spare.push(memory);
+    }
+  }
+
+  #allocate(bytes: number): Uint8Array {
+    const memory = spareMemory.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes);
+    this.#memory.push(memory);
+    return memory;
   }
 
   // ---- Reads and ReplyPort, as in drivers/devfuse/blocking-reads.ts, with memory as the channel
@@ -238,7 +274,7 @@ export class MemoryConnection implements ReplyPort, Reads {
 
   /** Drains the deaths, and frees the memory that the tree would free in later turns. */
   drain(): void {
-    this.owners.watch.drain();
+    this.owners.drain();
     this.tree.turns.finish();
   }
 
@@ -251,18 +287,20 @@ export class MemoryConnection implements ReplyPort, Reads {
     this.session.request.bytes.set(request);
     this.drain();
     const length = this.session.dispatch(request.length);
-    // The clock decides what is freed in later turns; a test must not depend on it.
-    this.tree.turns.finish();
     assert.ok(length === 0 || length >= OUT_HEADER_BYTES, `a reply of ${length} bytes`);
     if (length === 0)
       assert.is(this.#control[ControlWord.sliceLength], 0, 'a slice without a reply');
+    // The later turns write notifications to the reply's memory, so it is copied before.
     const reply = length === 0 ? null : this.#withSlice(this.session.reply.bytes.slice(0, length));
+    // The clock decides what is freed in later turns; a test must not depend on it.
+    this.tree.turns.finish();
     if (reply !== null) {
-      const { len, error, unique } = decode('fuse_out_header', reply);
+      const error = errorOf(reply);
+      const len = lengthOf(reply);
       assert.is(len, reply.length);
       assert.ok(error <= 0 && error > -512, `error ${error}`);
       assert.ok(error === 0 || len === OUT_HEADER_BYTES, 'an error with something behind it');
-      assert.is(unique, decode('fuse_in_header', Buffer.from(request)).unique);
+      assert.is(uniqueOf(reply), requestUniqueOf(bufferOf(request)));
     }
     if (this.settles) this.settle();
     return reply;
@@ -309,7 +347,7 @@ export class MemoryConnection implements ReplyPort, Reads {
     const reply = this.raw(this.request(opcode, nodeid, payload, by));
     assert.ok(reply !== null, `${opcode} was not answered`);
     return {
-      errno: -decode('fuse_out_header', reply).error,
+      errno: -errorOf(reply),
       body: reply.subarray(OUT_HEADER_BYTES),
     };
   }
@@ -321,7 +359,7 @@ export class MemoryConnection implements ReplyPort, Reads {
    */
   ask(opcode: OpcodeName | number, nodeid: number, payload: Uint8Array, by: By = {}): Buffer {
     const { errno, body } = this.try(opcode, nodeid, payload, by);
-    if (errno !== 0) throw new Refused(errnoName(errno));
+    if (errno !== 0) throw refused(errnoName(errno));
     return body;
   }
 
@@ -353,7 +391,7 @@ export class MemoryConnection implements ReplyPort, Reads {
       return pending;
     }
     const answer = {
-      errno: -decode('fuse_out_header', reply).error,
+      errno: -errorOf(reply),
       body: reply.subarray(OUT_HEADER_BYTES),
     };
     assert.ok(answer.body.length <= size, `${answer.body.length} bytes for a read of ${size}`);
@@ -367,16 +405,23 @@ export class MemoryConnection implements ReplyPort, Reads {
   }
 }
 
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 /**
  * Calls `call`.
  * @returns the errno's name that it is refused with, or 'none'
  */
 export function refusal(call: () => unknown): string {
+  isRefusalExpected = true;
   try {
     call();
     return 'none';
   } catch (error) {
     if (error instanceof Refused) return error.code;
     throw error;
+  } finally {
+    isRefusalExpected = false;
   }
 }

@@ -43,6 +43,7 @@ export interface DirectoryEntry {
 export class MemoryKernel extends MemoryConnection {
   /** The lookup count of each node: how often it was returned, less how often it was forgotten. */
   readonly known = new Map<number, number>();
+  readonly #text = new UeventText();
 
   /** Returns a kernel that has negotiated by FUSE_INIT. */
   static started(options: KernelOptions = {}): MemoryKernel {
@@ -389,9 +390,8 @@ export class MemoryKernel extends MemoryConnection {
   }
 
   #publish(data: string): void {
-    const text = new UeventText();
-    text.readPublished(Buffer.from(data, 'latin1'), 0, data.length);
-    this.bus.publishKernel(text);
+    this.#text.readPublished(Buffer.from(data, 'latin1'), 0, data.length);
+    this.bus.publishKernel(this.#text);
     this.bus.settleLater();
     if (this.settles) this.settle();
   }

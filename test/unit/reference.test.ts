@@ -1,6 +1,7 @@
 /** docs/reference/cli.md has a section for each command with each of its options, and no other. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
+import { createProgram } from '../../fs/cli/command-line/program.js';
 import { readDocument } from '../support/markdown.js';
 import { EVENTFS } from '../support/project.js';
 import { suite } from '../support/suite.js';
@@ -11,15 +12,19 @@ const OF_A_CLONE = 'compare';
 
 const reference = suite('the reference');
 
-const help = (...args: readonly string[]): string =>
-  execFileSync(process.execPath, [EVENTFS, 'help', ...args], { encoding: 'utf8' });
+const program = createProgram();
 const sorted = (options: Iterable<string>): string[] =>
   [...new Set(options)].filter((option) => !COMMON.includes(option)).sort();
+
+/** Returns the text of `eventfs help COMMAND`, without a start of Node for each. */
+function helpOf(command: string): string {
+  return program.commands.find((each) => each.name() === command)!.helpInformation();
+}
 
 /** Returns the options of a command. */
 function declared(command: string): string[] {
   return sorted(
-    [...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option),
+    [...helpOf(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option),
   );
 }
 
@@ -44,7 +49,8 @@ function section(command: string): string {
 reference(
   'has each command with its options',
   () => {
-    const commands = [...help().matchAll(/^ {2}(\w+) /gm)]
+    const help = execFileSync(process.execPath, [EVENTFS, 'help'], { encoding: 'utf8' });
+    const commands = [...help.matchAll(/^ {2}(\w+) /gm)]
       .map(([, name]) => name)
       .filter((name) => name !== 'help' && name !== OF_A_CLONE);
     assert.ok(commands.length > 10, commands.join(' '));

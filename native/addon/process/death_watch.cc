@@ -62,7 +62,11 @@ void DeathWatch::remove(const Napi::CallbackInfo& info) {
 
 Napi::Value DeathWatch::isDead(const Napi::CallbackInfo& info) {
   pollfd watched{info[0].As<Napi::Number>().Int32Value(), POLLIN, 0};
-  if (poll(&watched, 1, 0) < 0) throw systemError(info.Env(), errno, "poll");
+  int ready;
+  do {
+    ready = poll(&watched, 1, 0);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) throw systemError(info.Env(), errno, "poll");
   if (watched.revents & POLLNVAL) throw systemError(info.Env(), EBADF, "poll");
   return Napi::Boolean::New(info.Env(), (watched.revents & (POLLIN | POLLHUP)) != 0);
 }

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -100,6 +101,16 @@ static void execute(const Napi::CallbackInfo& info) {
   throw systemError(info.Env(), error, "execve");
 }
 
+static Napi::Value isWritable(const Napi::CallbackInfo& info) {
+  pollfd watched{info[0].As<Napi::Number>().Int32Value(), POLLOUT, 0};
+  int ready;
+  do {
+    ready = poll(&watched, 1, 0);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) throw systemError(info.Env(), errno, "poll");
+  return Napi::Boolean::New(info.Env(), watched.revents != 0);
+}
+
 static void exitNow(const Napi::CallbackInfo& info) {
   _exit(info[0].As<Napi::Number>().Int32Value());
 }
@@ -109,6 +120,7 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("raiseFileLimit", Napi::Function::New<raiseFileLimit>(env, "raiseFileLimit"));
   exports.Set("sendDatagram", Napi::Function::New<sendDatagram>(env, "sendDatagram"));
   exports.Set("execute", Napi::Function::New<execute>(env, "execute"));
+  exports.Set("isWritable", Napi::Function::New<isWritable>(env, "isWritable"));
   exports.Set("exitNow", Napi::Function::New<exitNow>(env, "exitNow"));
 }
 

@@ -3,7 +3,7 @@
  */
 import * as assert from 'uvu/assert';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mount, unmount } from '#native';
 import { buildClients } from '../../support/actor.js';
@@ -35,9 +35,10 @@ let serial = 0;
 async function runner(
   texts: readonly string[],
   temporary = place,
+  folder = place,
 ): Promise<{ out: string; code: number | null; seconds: number }> {
   const paths = texts.map((text) => {
-    const path = join(place, `file-${++serial}.mjs`);
+    const path = join(folder, `file-${++serial}.mjs`);
     writeFileSync(path, text);
     return path;
   });
@@ -49,6 +50,7 @@ async function runner(
       env: {
         ...process.env,
         TMPDIR: temporary,
+        EVENTFS_TEST_NAMES: '',
         EVENTFS_TEST_FILE_SECONDS: '60',
         EVENTFS_TEST_LINGER_SECONDS: '4',
       },
@@ -131,6 +133,38 @@ runs(
     for (const text of ['after on purpose', 'the other hook', 'before on purpose'])
       assert.match(out, text);
     assert.match(out, /\n2 passed, 1 failed\n$/);
+  },
+  100_000,
+);
+
+runs(
+  'runs the other files of test/unit in another process, if one fails in a shared process',
+  async () => {
+    const unit = join(place, 'unit');
+    mkdirSync(unit);
+    const print = 'console.log("  figure: process " + process.pid);';
+    const bad = ['throw new Error("on purpose");', 'process.exit(3);', 'process.env.LEFT = "x";'];
+    // A process for each CPU, and one more after each failure: fewer than good files.
+    const good = Math.min(availableParallelism(), 8) + bad.length + 1;
+    const bodies = [...new Array<string>(good).fill(print), ...bad];
+    const { out } = await runner(
+      bodies.map((body) => file(body)),
+      place,
+      unit,
+    );
+    assert.match(out, /file-\d+\.mjs: 1 passed, 1 failed/);
+    assert.match(out, /file-\d+\.mjs: 0 passed, 1 failed/);
+    assert.match(out, /file-\d+\.mjs leaves the environment, the directory or the umask changed/);
+    assert.match(out, new RegExp(`\n${2 * good + 3} passed, 3 failed\n$`));
+    const processes = new Set(out.match(/figure: process \d+/g));
+    assert.ok(processes.size < good, [...processes].join());
+    const left = await runner(
+      [file('spawn("sleep", ["1000"], { stdio: "ignore" }).unref();'), file('')],
+      place,
+      unit,
+    );
+    assert.match(left.out, /left behind: process \d+, sleep/);
+    assert.match(left.out, /\n4 passed, 1 failed\n$/);
   },
   100_000,
 );

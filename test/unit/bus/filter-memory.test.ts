@@ -8,7 +8,10 @@ import { suite } from '../../support/suite.js';
 
 const memory = suite('the memory of a filter');
 
-const COUNT = 100;
+/** The filters of one measurement: so many that they take some 2.5 MB. */
+const MOST = 100;
+const FEWEST = 8;
+const STATED_BYTES = 2_500_000;
 const ROUNDS = 3;
 
 setFlagsFromString('--expose-gc');
@@ -36,11 +39,18 @@ const TEXTS: Readonly<Record<string, (n: number) => string>> = {
 
 type Filled = { index: unknown; filters: readonly Filter[] };
 
-function fill(textOf: (n: number) => string): Filled {
+function parse(text: string): Filter {
+  return Filter.parse(Buffer.from(text).toString('latin1'), FILTER_LIMITS);
+}
+
+function countOf(textOf: (n: number) => string): number {
+  const { memory: bytes } = parse(textOf(0));
+  return Math.max(FEWEST, Math.min(MOST, Math.round(STATED_BYTES / bytes)));
+}
+
+function fill(textOf: (n: number) => string, count: number): Filled {
   const index = new FilterIndex<{ filter: Filter }>();
-  const filters = Array.from({ length: COUNT }, (_, n) =>
-    Filter.parse(Buffer.from(textOf(n)).toString('latin1'), FILTER_LIMITS),
-  );
+  const filters = Array.from({ length: count }, (_, n) => parse(textOf(n)));
   for (const filter of filters) index.add({ filter });
   return { index, filters };
 }
@@ -57,12 +67,13 @@ function heapBytes(): number {
  * something of its own meanwhile.
  */
 function heapOf(textOf: (n: number) => string): { real: number; stated: number } {
+  const count = countOf(textOf);
   let stated = 0;
   const grown = Array.from({ length: ROUNDS }, () => {
     const before = heapBytes();
-    const { filters, index } = fill(textOf);
-    const bytes = (heapBytes() - before) / COUNT;
-    stated = filters.reduce((sum, { memory: each }) => sum + each, 0) / COUNT;
+    const { filters, index } = fill(textOf, count);
+    const bytes = (heapBytes() - before) / count;
+    stated = filters.reduce((sum, { memory: each }) => sum + each, 0) / count;
     assert.ok(index);
     return bytes;
   });
@@ -71,7 +82,7 @@ function heapOf(textOf: (n: number) => string): { real: number; stated: number }
 
 // V8 compiles code at the first parse, which must not count as a filter's heap.
 for (let round = 0; round < ROUNDS; round++)
-  for (const textOf of Object.values(TEXTS)) fill(textOf);
+  for (const textOf of Object.values(TEXTS)) fill(textOf, countOf(textOf));
 
 for (const [what, textOf] of Object.entries(TEXTS)) {
   memory(`with ${what} is at most the stated size`, () => {

@@ -142,42 +142,59 @@ lines.run();
 
 const pipe = suite('standard error without a reader');
 
-/** A program that writes a long trace and a message, and then `done` to standard output. */
+/** A program that writes many long lines, and then `done` to standard output. */
 const TALKER = `
   import { writeSync } from 'node:fs';
   const { LineLogger } = await import(process.argv[1]);
   const own = new LineLogger('mount', { level: 'info', isJson: false });
+  const say = { trace: (text) => own.trace('events', text), warn: (text) => own.warn(text) };
   own.warn('first');
-  for (let n = 0; n < 20_000; n++) own.trace('events', String(n).padStart(100, '.'));
+  for (let n = 0; n < 20_000; n++) say[process.argv[2]](String(n).padStart(100, '.'));
   own.warn('last');
   writeSync(1, 'done');`;
 
-pipe('does not block a trace, whose lines are whole and in order, or counted', async () => {
+/** Starts it, and returns all lines of its standard error, which is read after `done`. */
+async function talk(how: 'trace' | 'warn'): Promise<string[]> {
   const module = new URL('../../../fs/shared/logger.js', import.meta.url).href;
-  const talker = spawn(process.execPath, ['--input-type=module', '-e', TALKER, module], {
+  const talker = spawn(process.execPath, ['--input-type=module', '-e', TALKER, module, how], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   await new Promise((done) => talker.stdout.once('data', done));
   let said = '';
   talker.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
   assert.is(await new Promise((done) => talker.once('close', done)), 0);
-  const all = said.trimEnd().split('\n');
+  return said.trimEnd().split('\n');
+}
+
+/** Checks that the lines are whole and in order, and that the others are counted. */
+function checkLines(all: readonly string[], isLine: RegExp): void {
   assert.is(all[0], 'eventfs: mount: first');
   const counts = all
-    .map((text) => /^eventfs: events: \.+(\d+)$/.exec(text)?.[1])
+    .map((text) => isLine.exec(text)?.[1])
     .filter((count) => count !== undefined)
     .map(Number);
   const lost = all
-    .flatMap((text) => /^eventfs: mount: the trace dropped (\d+) lines: /.exec(text)?.[1] ?? [])
+    .flatMap((text) => /^eventfs: mount: the log dropped (\d+) lines: /.exec(text)?.[1] ?? [])
     .map(Number);
   assert.equal(
     counts,
     [...counts].sort((a, b) => a - b),
   );
   assert.ok(lost.length > 0, 'all of it was kept in memory');
-  assert.is(counts.length + lost.reduce((sum, count) => sum + count, 0), 20_000);
-  assert.is(all.length, counts.length + lost.length + 2);
+  // `last` is a message, and may be lost with other messages.
+  const last = all.filter((text) => text === 'eventfs: mount: last').length;
+  assert.is(counts.length + last + lost.reduce((sum, count) => sum + count, 0), 20_001);
+  assert.is(all.length, counts.length + lost.length + 1 + last);
+}
+
+pipe('does not block a trace, whose lines are whole and in order, or counted', async () => {
+  const all = await talk('trace');
+  checkLines(all, /^eventfs: events: \.+(\d+)$/);
   assert.ok(all.includes('eventfs: mount: last'));
+});
+
+pipe('does not block messages, whose lines are whole and in order, or counted', async () => {
+  checkLines(await talk('warn'), /^eventfs: mount: \.+(\d+)$/);
 });
 
 pipe.run();
