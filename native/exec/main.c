@@ -99,7 +99,8 @@ static int are_plain(const struct options *options) {
                         strspn(since, "0123456789") != strlen(since))) {
     return 0;
   }
-  if (strchr(options->label, '/') != NULL) return 0;
+  const char *label = options->label;
+  if (label != NULL && (*label == '\0' || strchr(label, '/') != NULL)) return 0;
   if (strlen(options->filter) > MOST_FILTER_BYTES) return 0;
   return !has_lower_case_key(options->filter);
 }
@@ -128,7 +129,8 @@ static void remove_directory(const char *directory) {
 
 /* Makes MOUNT/PID[.LABEL], with a number behind it if the name is taken. Returns 0 if it fails. */
 static int make_free(char *path, const char *mount, pid_t owner, const char *label) {
-  const char *dot = label[0] == '\0' ? "" : ".";
+  const char *dot = label == NULL ? "" : ".";
+  if (label == NULL) label = "";
   for (int n = 0;; n++) {
     char number[16] = "";
     if (n > 0) snprintf(number, sizeof number, ".%d", n);
@@ -214,7 +216,7 @@ int main(int argc, char **argv) {
   char **node = argv + 1;
   char **arguments = argv + (strcmp(argv[3], "exec") == 0 ? 4 : 5);
   static char path[PATH_MAX];
-  struct options options = {"/dev/events", "", NULL, "", NULL};
+  struct options options = {"/dev/events", "", NULL, NULL, NULL};
   if (!parse(arguments, &options) || !are_plain(&options)) run_node(node);
   if (!make_directory_in_child(path, &options)) run_node(node);
   setenv("EVENTS_DIR", path, 1);

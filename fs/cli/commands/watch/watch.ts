@@ -1,99 +1,124 @@
-/** `eventfs watch`: prints events as they come. */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import picocolors from 'picocolors';
-import { ReadableWatch } from '#native';
-import { eventJson } from '../terminal/event-json.js';
-import { EventStream } from '../../client/event-stream.js';
-import { type EventText, parseFilter, tellsOfLoss } from '../../client/event-text.js';
-import { requireMount } from '../../client/mounted.js';
-import { STDOUT, print, printable } from '../terminal/output.js';
-import type { SeqNum } from '../../uevent/text.js';
-
-/**
- * The output is colored on a terminal, or if FORCE_COLOR is set. picocolors alone would color it
- * wherever CI is set.
- */
-const { env, stdout } = process;
-const isTerminal = stdout.isTTY === true && env.TERM !== 'dumb';
-const colors = picocolors.createColors(!env.NO_COLOR && (Boolean(env.FORCE_COLOR) || isTerminal));
+/** `eventfs watch`: prints events as they come, and records them. */
+import { EventClock } from '../../../client/event-clock.js';
+import { EventStream } from '../../../client/event-stream.js';
+import { parseFilter } from '../../../client/event-text.js';
+import { UserError } from '../../../shared/errors.js';
+import type { SeqNum } from '../../../uevent/text.js';
+import { ExitCode } from '../../terminal/explain.js';
+import { adviseOnFilter } from '../../terminal/filter-advice.js';
+import { announce } from '../../terminal/output.js';
+import { EventOutput } from './event-output.js';
+import { type FormatOptions, formatOf } from './event-lines.js';
+import type { Recorder } from './recorder.js';
+import { type WatchedEvent, watched } from './watched-event.js';
 
 /** The options of `eventfs watch`. */
-export interface WatchOptions {
-  readonly json?: boolean;
-  readonly properties?: boolean;
+export interface WatchOptions extends FormatOptions {
+  /** How many events to print. */
+  readonly count?: number;
+  /** In seconds. */
+  readonly timeout?: number;
+  /** The file of a recording. */
+  readonly record?: string;
   /** A SEQNUM: kept events after it come first. */
   readonly since?: SeqNum;
-  readonly mount: string;
 }
 
+/** How a watch ends. `unread`: the output has no reader. */
+type End = 'counted' | 'late' | 'unread' | 'ended';
+
 /**
- * Prints matching events until the daemon ends or the output has no reader.
+ * Prints matching events until `count` of them came, the time is over, or the output has no reader.
+ * The exit code is 1 if the time is over before `count` events came.
  *
  * @param filterText the events to print, as a filter
- * @throws UserError if the filter is invalid, or eventfs is not mounted there
+ * @param checkedMount the mount's path; rejected if eventfs is not mounted there
+ * @throws UsageError for a wrong format
+ * @throws UserError if the filter is invalid, eventfs is not mounted there, its daemon ends, or the
+ *   recording can't be written
  */
-export async function watch(filterText: string, options: WatchOptions): Promise<void> {
+export async function watch(
+  filterText: string,
+  options: WatchOptions,
+  checkedMount: Promise<string>,
+): Promise<void> {
   const filter = parseFilter(filterText);
-  const stream = new EventStream(
-    await requireMount(options.mount),
-    filter,
-    '.watch',
-    options.since,
-  );
-  const output = openOutput();
-  let watching: ReadableWatch | null = null;
-  try {
-    const unread = new Promise<void>((end) => {
-      if (output !== null) watching = new ReadableWatch(output, end);
-    });
-    await Promise.race([
-      unread,
-      stream.forEach((events) =>
-        print(Buffer.from(events.map((event) => format(event, options)).join(''), 'latin1')),
-      ),
-    ]);
-  } finally {
-    stream.close();
-    (watching as ReadableWatch | null)?.close();
-    if (output !== null) closeSync(output);
+  const format = await formatOf(options);
+  const mount = await checkedMount;
+  adviseOnFilter('watch', filter);
+  const recorder =
+    options.record === undefined
+      ? null
+      : new (await import('./recorder.js')).Recorder(options.record);
+  const stream = new EventStream(mount, filter, '.watch', options.since);
+  announce(`watch: waiting for ${filter.all ? 'events' : filterText} in ${mount}`);
+  const session = new WatchSession(mount, stream, format, recorder, options);
+  const end = await session.run();
+  if (end === 'ended') throw new UserError(`${mount}: its daemon has ended (try eventfs doctor)`);
+  const { count, timeout } = options;
+  if (end !== 'late' || count === undefined) return;
+  console.error(`eventfs: watch: ${session.shown} of ${count} events came within ${timeout} s`);
+  process.exitCode = ExitCode.failed;
+}
+
+/** One run of the command. */
+class WatchSession {
+  /** How many events were printed; overflow records do not count. */
+  shown = 0;
+  readonly #clock: EventClock;
+  readonly #output = new EventOutput();
+  /** As of performance.now(). */
+  readonly #deadline: number;
+  #end: End = 'ended';
+
+  constructor(
+    mount: string,
+    private readonly stream: EventStream,
+    private readonly format: (watched: WatchedEvent) => string,
+    private readonly recorder: Recorder | null,
+    private readonly options: WatchOptions,
+  ) {
+    const { json, format: template, record, since, timeout = Infinity } = options;
+    const showsTimes = json === true || template !== undefined || record !== undefined;
+    const directory = `${mount}/${stream.queue.replace(/\/\.stream$/, '')}`;
+    this.#clock = new EventClock(showsTimes && since !== undefined ? directory : null);
+    this.#deadline = performance.now() + timeout * 1000;
+  }
+
+  /** Prints until an end is reached, and closes everything. */
+  async run(): Promise<End> {
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const late = new Promise<End>((end) => {
+        const { timeout } = this.options;
+        if (timeout !== undefined) timer = setTimeout(() => end('late'), timeout * 1000);
+      });
+      const unread = this.#output.unread.then((): End => 'unread');
+      const stream = this.stream.forEach((events) => {
+        this.#clock.tick();
+        return this.#take(events.map((each) => watched(each, this.stream.queue, this.#clock)));
+      });
+      return await Promise.race([unread, late, stream.then(() => this.#end)]);
+    } finally {
+      clearTimeout(timer);
+      this.stream.close();
+      this.#output.close();
+      this.recorder?.close();
+    }
+  }
+
+  /** Prints and records events. @returns false at the end */
+  #take(events: readonly WatchedEvent[]): boolean {
+    const { count = Infinity } = this.options;
+    let taken = 0;
+    while (taken < events.length && this.shown < count)
+      if (events[taken++].loss === 0) this.shown++;
+    const chosen = events.slice(0, taken);
+    this.recorder?.write(chosen);
+    if (!this.#output.write(chosen.map(this.format).join(''), this.#deadline))
+      this.#end = performance.now() < this.#deadline ? 'unread' : 'late';
+    else if (this.shown >= count) this.#end = 'counted';
+    else return true;
+    return false;
   }
 }
-
-/**
- * Opens a descriptor that becomes ready when the output has no reader any more, as after
- * `| head -1`. Without it the process would notice that only at the next event. The pipe is opened
- * anew, because ReadableWatch makes its descriptor non-blocking.
- *
- * @returns null if the output is not a pipe
- */
-function openOutput(): number | null {
-  if (!fstatSync(STDOUT).isFIFO()) return null;
-  try {
-    return openSync(`/proc/self/fd/${STDOUT}`, constants.O_WRONLY | constants.O_NONBLOCK);
-  } catch {
-    return null; // EACCES, or no reader is left: then the write of the next event detects it
-  }
-}
-
-function format(event: EventText, options: WatchOptions): string {
-  if (options.json === true) return `${eventJson(event)}\n`;
-  const action = printable(event.action).padEnd(8);
-  const seqnum = printable(event.property('SEQNUM') ?? '-').padStart(6);
-  const subsystem = printable(event.property('SUBSYSTEM') ?? '-').padEnd(10);
-  const paint = COLORS[event.action] ?? colors.cyan;
-  const line = `${seqnum} ${paint(action)} ${colors.bold(subsystem)} ${printable(event.devpath)}\n`;
-  if (options.properties !== true && !tellsOfLoss(event)) return line;
-  return (
-    line +
-    event.properties
-      .map(([key, value]) => `       ${colors.dim(`${printable(key)}=`)}${printable(value)}\n`)
-      .join('')
-  );
-}
-
-const COLORS: Readonly<Record<string, (text: string) => string>> = {
-  add: colors.green,
-  remove: colors.red,
-  change: colors.yellow,
-  overflow: colors.magenta,
-};
