@@ -71,10 +71,10 @@ function rounded(seconds: number): number {
   return Math.round(seconds * US_PER_SECOND) / US_PER_SECOND;
 }
 
-function isFileOf({ name, size }: Waiting, { text, property }: EventText): boolean {
-  const seqnum = property('SEQNUM');
+function isFileOf({ name, size }: Waiting, event: EventText): boolean {
+  const seqnum = event.property('SEQNUM');
   // The text of a record lacks its last line end.
-  if (size !== text.length + 1) return false;
+  if (size !== event.text.length + 1) return false;
   return seqnum === undefined || name === seqnum || name.startsWith(`${seqnum}.`);
 }
 

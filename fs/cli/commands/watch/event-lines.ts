@@ -1,6 +1,6 @@
 /** The lines of `eventfs watch`: for people, as JSON, or after a template. */
 import { isatty } from 'node:tty';
-import picocolors from 'picocolors';
+import type { Colors } from 'picocolors/types.js';
 import { STDOUT, printable } from '../../terminal/output.js';
 import type { WatchedEvent } from './watched-event.js';
 
@@ -10,13 +10,13 @@ import type { WatchedEvent } from './watched-event.js';
  */
 const { env } = process;
 const isTerminal = env.TERM !== 'dumb' && isatty(STDOUT);
-const colors = picocolors.createColors(!env.NO_COLOR && (Boolean(env.FORCE_COLOR) || isTerminal));
+const isColored = !env.NO_COLOR && (Boolean(env.FORCE_COLOR) || isTerminal);
 
-const COLORS: Readonly<Record<string, (text: string) => string>> = {
-  add: colors.green,
-  remove: colors.red,
-  change: colors.yellow,
-  overflow: colors.magenta,
+const COLOR_OF: Readonly<Record<string, 'green' | 'red' | 'yellow' | 'magenta'>> = {
+  add: 'green',
+  remove: 'red',
+  change: 'yellow',
+  overflow: 'magenta',
 };
 
 /** The options of `eventfs watch` that choose the lines. */
@@ -46,20 +46,31 @@ export async function formatOf(options: FormatOptions): Promise<(watched: Watche
       return format(watched);
     };
   }
-  return (watched) => lineOf(watched, options.properties === true);
+  const colors = isColored ? (await import('picocolors')).default.createColors(true) : null;
+  return (watched) => lineOf(watched, options.properties === true, colors);
 }
 
-function lineOf({ event, loss }: WatchedEvent, showsProperties: boolean): string {
+function lineOf(
+  { event, loss }: WatchedEvent,
+  showsProperties: boolean,
+  colors: Colors | null,
+): string {
   const action = printable(event.action).padEnd(8);
   const seqnum = printable(event.property('SEQNUM') ?? '-').padStart(6);
   const subsystem = printable(event.property('SUBSYSTEM') ?? '-').padEnd(10);
-  const paint = COLORS[event.action] ?? colors.cyan;
-  const line = `${seqnum} ${paint(action)} ${colors.bold(subsystem)} ${printable(event.devpath)}\n`;
+  const paint = colors?.[COLOR_OF[event.action] ?? 'cyan'] ?? plain;
+  const bold = colors?.bold ?? plain;
+  const dim = colors?.dim ?? plain;
+  const line = `${seqnum} ${paint(action)} ${bold(subsystem)} ${printable(event.devpath)}\n`;
   if (!showsProperties && loss === 0) return line;
   return (
     line +
     event.properties
-      .map(([key, value]) => `       ${colors.dim(`${printable(key)}=`)}${printable(value)}\n`)
+      .map(([key, value]) => `       ${dim(`${printable(key)}=`)}${printable(value)}\n`)
       .join('')
   );
+}
+
+function plain(text: string): string {
+  return text;
 }
