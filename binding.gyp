@@ -59,6 +59,13 @@
       'cflags': ['-std=gnu11', '-O2', '<@(warnings)'],
     },
     {
+      # `eventfs exec` without the start of Node, in the usual case
+      'target_name': 'eventfs-exec',
+      'type': 'executable',
+      'sources': ['native/exec/main.c'],
+      'cflags': ['-std=gnu11', '-O2', '<@(warnings)'],
+    },
+    {
       'target_name': 'eventfs-notify',
       'type': 'executable',
       'product_extension': '',

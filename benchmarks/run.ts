@@ -11,10 +11,12 @@
  *   scale       10,000 directories                     storm     100,000 of them
  *   fanout      many readers of one stream             inotify   the cost of watchers
  *                                                      restarts  a daemon that starts again
+ *                                                      commands  the start of watch, emit, exec
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
 import type { Benchmark } from './figure.js';
+import { commands } from './figures/commands.js';
 import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
 import { filters } from './figures/filters.js';
@@ -41,6 +43,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   storm,
   inotify,
   restarts,
+  commands,
 ];
 
 async function main(): Promise<void> {

@@ -1,6 +1,5 @@
 /** Runs one command line. */
 import { type Command, CommanderError } from 'commander';
-import { createProgram } from './command-line/program.js';
 import { ExitCode, explain } from './terminal/explain.js';
 
 /** The first argument of a call by mount(8), if bin/eventfs runs under the name mount.TYPE. */
@@ -12,7 +11,7 @@ const MOUNT_HELPER = 'mount.fuse';
  * @param argv as process.argv: node, the program, its arguments
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  const program = createProgram();
+  const program = await programFor(argv[2]);
   try {
     if (!(await mountedByHelper(program, argv))) await program.parseAsync(argv);
   } catch (error) {
@@ -24,6 +23,16 @@ export async function main(argv: readonly string[]): Promise<void> {
         program.commands.some((command) => command.name() === argv[2]) ? argv[2] : 'mount',
       );
   }
+}
+
+/** The commands that a script starts often: they start without the declarations of the others. */
+const QUICK = new Set(['watch', 'emit', 'exec', 'run', 'wait']);
+
+/** Loads the parser for the first argument. */
+async function programFor(command: string | undefined): Promise<Command> {
+  if (command !== undefined && QUICK.has(command))
+    return (await import('./command-line/event-program.js')).createEventProgram();
+  return (await import('./command-line/program.js')).createProgram();
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Reads the events that match one filter as they come: from now on, or from an earlier SEQNUM. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
 import { ReadableWatch } from '#native';
 import type { Filter } from '../uevent/filter/filter.js';
 import type { SeqNum } from '../uevent/text.js';
@@ -11,15 +12,23 @@ const READ_BYTES = 1024 * 1024;
 /** The most bytes of a file name. This process applies a longer filter itself. */
 const NAME_MAX = 255;
 
+/**
+ * How {@link EventStream.forEach} ends: `stopped` by the callback, `closed` by
+ * {@link EventStream.close}, or `ended` because the daemon is gone or has removed the directory.
+ */
+export type StreamEnd = 'stopped' | 'closed' | 'ended';
+
 /** An open stream of a mount, filtered. */
 export class EventStream {
+  /** The queue's path below the mount, as in `match/SUBSYSTEM==block`; one character a byte. */
+  readonly queue: string;
   readonly #fd: number;
   /** The filter that this process applies, as the filesystem does not; null if there is none. */
   readonly #rest: Filter | null;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   #watch: ReadableWatch | null = null;
   /** Resolves the promise of {@link forEach}. */
-  #end: (() => void) | null = null;
+  #end: ((how: StreamEnd) => void) | null = null;
   #isClosed = false;
 
   /**
@@ -33,9 +42,11 @@ export class EventStream {
    * @throws SystemError with the errno of open(2)
    */
   constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
-    const { path, rest } =
-      since === undefined ? sharedStream(mount, filter) : ownStream(mount, filter, label, since);
+    const { queue, rest } =
+      since === undefined ? sharedStream(filter) : ownStream(mount, filter, label, since);
+    const path = Buffer.concat([Buffer.from(`${mount}/`), Buffer.from(queue, 'latin1')]);
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    this.queue = queue;
     this.#rest = rest;
   }
 
@@ -44,12 +55,13 @@ export class EventStream {
    * {@link close} is called.
    *
    * @param take receives the events of one read(2); returns false to stop
+   * @returns how it has ended
    * @throws SystemError with the errno of read(2), or the error that the callback has thrown
    */
-  async forEach(take: (events: EventText[]) => boolean): Promise<void> {
-    if (this.#isClosed) return;
+  async forEach(take: (events: EventText[]) => boolean): Promise<StreamEnd> {
+    if (this.#isClosed) return 'closed';
     try {
-      await new Promise<void>((end, failed) => {
+      return await new Promise<StreamEnd>((end, failed) => {
         this.#end = end;
         this.#watch = new ReadableWatch(this.#fd, () => {
           try {
@@ -58,7 +70,8 @@ export class EventStream {
             const events = [...records(this.#buffer.subarray(0, length))].filter((event) =>
               this.#wants(event),
             );
-            if (length === 0 || !take(events)) end();
+            if (length === 0) end('ended');
+            else if (!take(events)) end('stopped');
           } catch (error) {
             failed(error instanceof Error ? error : new Error(String(error)));
           }
@@ -82,7 +95,7 @@ export class EventStream {
     this.#watch?.close();
     this.#watch = null;
     closeSync(this.#fd);
-    this.#end?.();
+    this.#end?.('closed');
   }
 }
 
@@ -90,11 +103,12 @@ export class EventStream {
  * The shared stream that the filesystem filters. If the filter can't be a file name, it is the
  * stream of all events, and this process filters them.
  */
-function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filter | null } {
+function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
   const isName = !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
-  const name = isName ? `match/${filter.text}` : 'stream';
-  const path = Buffer.concat([Buffer.from(`${mount}/`), Buffer.from(name, 'latin1')]);
-  return { path, rest: isName || filter.all ? null : filter };
+  return {
+    queue: isName ? `match/${filter.text}` : 'stream',
+    rest: isName || filter.all ? null : filter,
+  };
 }
 
 /** The stream of a new process directory, whose queue begins with the kept events. */
@@ -103,11 +117,9 @@ function ownStream(
   filter: Filter,
   label: string,
   since: SeqNum,
-): { path: Buffer; rest: Filter } {
-  return {
-    path: Buffer.from(`${makeOwnDirectory(mount, label, filter, since)}/.stream`),
-    rest: filter,
-  };
+): { queue: string; rest: Filter } {
+  const directory = makeOwnDirectory(mount, label, filter, since);
+  return { queue: `${basename(directory)}/.stream`, rest: filter };
 }
 
 /** Returns how many bytes were read: 0 at the end, -1 if there are none yet. */

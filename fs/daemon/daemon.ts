@@ -31,6 +31,11 @@ function keepDebuggerShut(): void {
   if (process.listenerCount('SIGUSR1') === 0) process.on('SIGUSR1', () => undefined);
 }
 
+/** Returns the netlink groups that sources read, as a mask: bit 0 is group 1. */
+export function readMaskOf(sources: readonly SourceName[]): number {
+  return sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
+}
+
 /** One mount and everything that serves it. */
 export class Daemon {
   readonly tree: Tree;
@@ -126,7 +131,7 @@ export class Daemon {
   #openOutlets(): void {
     const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
     const { bus } = this.tree;
-    const readMask = sources.reduce((mask, name) => mask | (1 << (GROUPS[name].number - 1)), 0);
+    const readMask = readMaskOf(sources);
     this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace);
     for (const outlet of this.#outlets) {
       bus.attach(outlet);

@@ -50,21 +50,7 @@ export class Listener {
   }
 
   #clear(liveHint: string): void {
-    const found = lookAt(this.path);
-    if (found === undefined) return;
-    if (!found.isSocket())
-      throw new UserError(
-        `${this.path}: the file is not a socket (remove it, or choose another path)`,
-      );
-    const errno = probeSeqpacket(this.path);
-    if (errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN)
-      throw new UserError(
-        `${this.path}: another server listens on this socket; eventfs refuses to start (${liveHint})`,
-      );
-    if (errno !== Errno.ECONNREFUSED && errno !== Errno.ENOENT)
-      throw new UserError(
-        `${this.path}: another server may listen on this socket: ${errnoText(errno)} (choose another path)`,
-      );
+    if (!findSocket(this.path, liveHint)) return;
     try {
       unlinkSync(this.path); // a killed server has left the file
     } catch (error) {
@@ -72,6 +58,30 @@ export class Listener {
       if (!isSystemError(error)) throw error;
     }
   }
+}
+
+/**
+ * Looks for the socket that a killed server has left.
+ *
+ * @param liveHint tells the user what to do if another server listens there
+ * @returns false if there is no file
+ * @throws UserError if the file is not a socket, or if another server listens there
+ */
+export function findSocket(path: string, liveHint: string): boolean {
+  const found = lookAt(path);
+  if (found === undefined) return false;
+  if (!found.isSocket())
+    throw new UserError(`${path}: the file is not a socket (remove it, or choose another path)`);
+  const errno = probeSeqpacket(path);
+  if (errno === 0 || errno === Errno.EPROTOTYPE || errno === Errno.EAGAIN)
+    throw new UserError(
+      `${path}: another server listens on this socket; eventfs refuses to start (${liveHint})`,
+    );
+  if (errno !== Errno.ECONNREFUSED && errno !== Errno.ENOENT)
+    throw new UserError(
+      `${path}: another server may listen on this socket: ${errnoText(errno)} (choose another path)`,
+    );
+  return true;
 }
 
 function lookAt(path: string): Stats | undefined {

@@ -54,7 +54,7 @@ export function openOutlets(
   logger: Logger,
   trace: Trace,
 ): Outlet[] {
-  check(options, readMask, mount);
+  refuseConflicts(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
   const open: Outlet[] = [];
   try {
@@ -92,7 +92,12 @@ export function openOutlets(
   return open;
 }
 
-function check(
+/**
+ * Refuses options that exclude each other.
+ *
+ * @throws UserError with the reason
+ */
+export function refuseConflicts(
   { rebroadcast = 0, udev = false, socket, fdSocket, fifodir }: OutletOptions,
   readMask: number,
   mount: string,

@@ -84,7 +84,9 @@ export function projectForOthers(): string {
     'package.json',
     'native/index.js',
     'dist/fs',
-    ...['eventfs.node', 'eventfs-notify', 'eventfs-emit'].map((file) => `build/Release/${file}`),
+    ...['eventfs.node', 'eventfs-notify', 'eventfs-emit', 'eventfs-exec'].map(
+      (file) => `build/Release/${file}`,
+    ),
   ];
   for (const part of [...parts, ...packages()].filter((path) => existsSync(join(PROJECT, path)))) {
     mkdirSync(dirname(join(`${root}.new`, part)), { recursive: true });

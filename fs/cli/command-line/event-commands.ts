@@ -1,12 +1,13 @@
 /** Declares the commands that show, publish or handle events. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { EmitOptions } from '../commands/emit.js';
 import type { ExecOptions } from '../commands/exec.js';
+import type { ReplayOptions } from '../commands/replay.js';
 import type { RunOptions } from '../commands/run/run.js';
 import type { WaitOptions } from '../commands/wait.js';
-import type { WatchOptions } from '../commands/watch.js';
+import type { WatchOptions } from '../commands/watch/watch.js';
 import { MOUNT_OPTION } from '../defaults.js';
-import { parseCount, parseSeconds, parseSeqnum } from './values.js';
+import { parseCount, parseEventCount, parseSeconds, parseSeqnum, parseSpeed } from './values.js';
 
 /** Adds the commands that show, publish or handle events. */
 export function addEventCommands(program: Command): void {
@@ -22,15 +23,37 @@ function addWatch(program: Command): void {
     .command('watch')
     .description('print events as they come')
     .argument('[FILTER]', "the events to print, as in 'SUBSYSTEM==block, ACTION==add|remove'", '')
-    .option(
-      '--json',
-      'print one JSON object a line, with action, devpath and properties; more has earlier values of a repeated key; text that is not UTF-8 is an array of its bytes',
+    .addOption(
+      new Option(
+        '--json',
+        'print one JSON object a line: docs/reference/watch.schema.json describes it',
+      ).conflicts(['format', 'properties']),
+    )
+    .addOption(
+      new Option(
+        '--format <template>',
+        "print a line after a template, as in '{time} {action} {subsystem} {devpath}'",
+      ).conflicts(['properties']),
     )
     .option('--properties', 'print all properties of each event')
+    .option('--count <n>', 'end after so many events', parseEventCount)
+    .option(
+      '--timeout <s>',
+      'end after so many seconds; with --count, the exit code is 1 if fewer events came',
+      parseSeconds,
+    )
+    .option(
+      '--record <file>',
+      'write the events to a file too, with their times; emit --replay publishes them again',
+    )
     .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
     .option(...MOUNT_OPTION)
-    .action(async (filter: string, options: WatchOptions) => {
-      await (await import('../commands/watch.js')).watch(filter, options);
+    .action(async (filter: string, options: WatchOptions & { mount: string }) => {
+      // A child process asks the daemon, while this process loads the rest.
+      const { requireMount } = await import('../../client/mounted.js');
+      const mount = requireMount(options.mount);
+      mount.catch(() => undefined); // watch() awaits it
+      await (await import('../commands/watch/watch.js')).watch(filter, options, mount);
     });
 }
 
@@ -45,12 +68,19 @@ function addEmit(program: Command): void {
       'its properties; ACTION and DEVPATH are required; - reads events from standard input, with an empty line between them',
     )
     .option(
+      '--replay <file>',
+      'publish the events of a recording by watch --record, with the pauses between them',
+    )
+    .option('--speed <n>', 'replay n times as fast; 0: without pauses (default: 1)', parseSpeed)
+    .option(
       '--environment',
       'take the properties from the environment, where mdev, mdevd and udev RUN+= set them',
     )
     .option(...MOUNT_OPTION)
-    .action(async (properties: string[], options: EmitOptions) => {
-      await (await import('../commands/emit.js')).emit(properties, options);
+    .action(async (properties: string[], options: EmitOptions & ReplayOptions) => {
+      if (options.replay !== undefined || options.speed !== undefined)
+        await (await import('../commands/replay.js')).replay(properties, options);
+      else await (await import('../commands/emit.js')).emit(properties, options);
     });
 }
 

@@ -12,7 +12,9 @@ export function addMountCommands(program: Command): void {
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'the directory to mount on', DEFAULT_DIRECTORY)
     .action(async (directory: string, _options: unknown, command: Command) => {
-      await (await import('../commands/mount/mount.js')).mount(directory, command);
+      if (command.opts<{ check?: boolean }>().check === true)
+        await (await import('../commands/mount/check.js')).check(directory, command);
+      else await (await import('../commands/mount/mount.js')).mount(directory, command);
     });
 
   program

@@ -33,6 +33,20 @@ export function parseCount(text: string): number {
   return Number(text);
 }
 
+/** Parses a count of events, of at least 1. */
+export function parseEventCount(text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text))
+    throw new InvalidArgumentError('Use a whole number, 1 or more.');
+  return Number(text);
+}
+
+/** Parses a factor of speed; 0 means without pauses. */
+export function parseSpeed(text: string): number {
+  if (!/^(\d{1,6}\.?\d*|\.\d+)$/.test(text))
+    throw new InvalidArgumentError('Use a number from 0 to 999999, as in 2 or 0.5.');
+  return Number(text);
+}
+
 /** Parses an action of a uevent. */
 export function parseAction(text: string): string {
   if (!ACTIONS.includes(text)) throw new InvalidArgumentError(`Use one of ${ACTIONS.join(', ')}.`);

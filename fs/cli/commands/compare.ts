@@ -32,10 +32,13 @@ export function addCompare(program: Command): void {
     .helpOption(false) // --help goes to the program too
     .allowUnknownOption()
     .passThroughOptions()
-    .action(async (args: string[]) => {
+    .action(async (args: string[], _options: unknown, command: Command) => {
       const comparison = await load();
       await comparison.main(
-        program.createCommand('eventfs compare').copyInheritedSettings(program),
+        program
+          .createCommand('eventfs compare')
+          .copyInheritedSettings(program)
+          .configureOutput(command.configureOutput()),
         args,
       );
     });

@@ -88,20 +88,30 @@ export async function emit(properties: readonly string[], options: EmitOptions):
   const text = new Outgoing(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
     throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
-  const late = setTimeout(() => void giveUp(options.mount, text), PATIENCE_MS);
+  await send(options.mount, text);
+}
+
+/**
+ * Publishes events. If the daemon does not answer within 10 s, reports that and ends the process.
+ *
+ * @param isFirst whether it is the first request of this process to the daemon
+ * @throws UserError if the daemon refuses an event, or if eventfs is not mounted there
+ */
+export async function send(mount: string, text: Outgoing, isFirst = true): Promise<void> {
+  const late = setTimeout(() => void giveUp(mount, text), PATIENCE_MS);
   try {
     // A child process makes the first request: a thread of this process that waits for the daemon
     // could not be ended (docs/decisions/061-io-uring-gaps.md).
     const { answers } = await import('../../client/probe.js');
-    if (!(await answers(options.mount, PATIENCE_MS))) return await giveUp(options.mount, text);
-    await publish(options.mount, text, () => late.refresh());
+    if (isFirst && !(await answers(mount, PATIENCE_MS))) return await giveUp(mount, text);
+    await publish(mount, text, () => late.refresh());
   } finally {
     clearTimeout(late);
   }
 }
 
 /** The bytes for `publish`: one event, or several with an empty line after each. */
-class Outgoing {
+export class Outgoing {
   readonly bytes: Buffer;
   /** The number of events. */
   readonly count: number;
@@ -124,9 +134,12 @@ class Outgoing {
    * were published`.
    */
   get progress(): string {
-    return this.count === 1
-      ? ''
-      : `; ${emptyLines(this.bytes.subarray(0, this.taken))} of ${this.count} events were published`;
+    return this.count === 1 ? '' : `; ${this.published} of ${this.count} events were published`;
+  }
+
+  /** How many of several events the daemon has accepted. */
+  get published(): number {
+    return emptyLines(this.bytes.subarray(0, this.taken));
   }
 }
 

@@ -9,6 +9,7 @@ import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
 import type { SeqNum } from '../../uevent/text.js';
 import { O_ACCMODE } from '../../shared/open-flags.js';
+import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
 
 /** The last of the three standard descriptors: standard error. */
@@ -35,6 +36,7 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
   if (options.label?.includes('/') === true)
     throw new UserError(`--label ${options.label}: a label can not contain /`);
   const mount = await requireMount(options.mount);
+  adviseOnFilter('exec', filter);
   const directory = makeOwnDirectory(
     mount,
     options.label === undefined ? '' : `.${options.label}`,

@@ -3,6 +3,7 @@ import { UserError } from '../../shared/errors.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/event-stream.js';
 import { parseFilter, tellsOfLoss } from '../../client/event-text.js';
+import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
 import { print } from '../terminal/output.js';
@@ -30,6 +31,7 @@ export interface WaitOptions {
 export async function wait(filterText: string, options: WaitOptions): Promise<void> {
   const filter = parseFilter(filterText);
   const stream = new EventStream(await requireMount(options.mount), filter, '.wait', options.since);
+  adviseOnFilter('wait', filter);
   let timer: NodeJS.Timeout | undefined;
   try {
     if (options.existing === true) {

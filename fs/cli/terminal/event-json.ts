@@ -1,8 +1,9 @@
 /**
- * Formats an event as one JSON object (`eventfs watch --json`). Two different events always have
- * different objects.
+ * Formats an event as one JSON object (`eventfs watch --json`). Two events with different texts
+ * always have different objects. docs/reference/watch.schema.json is its schema.
  *
- *   { "action": TEXT, "devpath": TEXT, "properties": { KEY: TEXT, ... },
+ *   { "schema": 1, "time": SECONDS, "monotonic": SECONDS, "action": TEXT, "devpath": TEXT,
+ *     "source": TEXT, "queue": TEXT, "loss": NUMBER, "properties": { KEY: TEXT, ... },
  *     "more": [[TEXT, TEXT], ...] }
  *   TEXT = a string if the bytes are UTF-8, else an array of the bytes as numbers, as in
  *          `journalctl -o json`
@@ -12,7 +13,10 @@
  * missing if it would be empty.
  */
 import { isUtf8 } from 'node:buffer';
-import type { EventText } from '../../client/event-text.js';
+import type { WatchedEvent } from '../commands/watch/watched-event.js';
+
+/** The version of the schema. A change that breaks a reader of the last version increases it. */
+export const SCHEMA_VERSION = 1;
 
 /** A text, or its bytes if they are not UTF-8. */
 export type JsonText = string | number[];
@@ -22,7 +26,7 @@ export type JsonText = string | number[];
  *
  * @returns JSON in UTF-8, one character for each byte, without a line end
  */
-export function eventJson(event: EventText): string {
+export function eventJson({ event, at, source, queue, loss }: WatchedEvent): string {
   const properties: [string, JsonText][] = [];
   const more: [JsonText, JsonText][] = [];
   const last = new Map(event.properties.map(([key], place) => [key, place]));
@@ -32,10 +36,15 @@ export function eventJson(event: EventText): string {
       properties.push([name, jsonText(value)]);
     else more.push([name, jsonText(value)]);
   });
-  const { action, devpath } = event;
   const object = {
-    action: jsonText(action),
-    devpath: jsonText(devpath),
+    schema: SCHEMA_VERSION,
+    time: at.time,
+    monotonic: at.monotonic,
+    action: jsonText(event.action),
+    devpath: jsonText(event.devpath),
+    source: jsonText(source),
+    queue: jsonText(queue),
+    loss,
     properties: Object.fromEntries(properties),
     ...(more.length > 0 && { more }),
   };

@@ -72,6 +72,11 @@ export class Filter {
     return this.rules.length === 0;
   }
 
+  /** The keys of all terms, in order. */
+  get keys(): string[] {
+    return this.rules.flatMap((rule) => rule.map(({ key }) => key));
+  }
+
   /**
    * Returns the ways by which an index can find the filter's events: one list for each rule that
    * can match at all. For an event that matches the filter, there is a rule of which every way

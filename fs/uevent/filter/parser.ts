@@ -29,7 +29,7 @@ export class FilterError extends Error {
  *     rule        = term { "," term }                          every term: AND
  *     term        = key operator pattern
  *     key         = ( letter | "_" ) { letter | digit | "_" | "." }
- *     operator    = "==" | "=" | "!="                          "=" is "=="
+ *     operator    = "==" | "=" | "!="                          "=" is "=="; not "=>", "=<", "=~"
  *     pattern     = part { "|" part }                          one part or another
  *     part        = '"' alternative { "|" alternative } '"' | word
  *     alternative = { escape | any byte but '"' "|" }          "" matches the empty string
@@ -134,6 +134,13 @@ export class Parser {
       throw this.expected(`== or != after ${key}${hint}`);
     }
     this.at += operator.length;
+    // `=>` and `=~` are operators elsewhere: a pattern that begins so needs quotes.
+    if (operator === '=' && /[<>~]/.test(this.next())) {
+      this.at -= operator.length;
+      throw this.expected(
+        `== or != after ${key} (there is no =${this.text.charAt(this.at + 1)}; quote a pattern that begins with it)`,
+      );
+    }
     this.skipBlanks();
     return operator === '!=';
   }

@@ -83,7 +83,8 @@ help('refuses unknown commands, options and values with one line, a hint and 100
   ];
   for (const [args, message] of cases) {
     const { out, err, code } = await eventfs(...args);
-    assert.equal([out, err, code], ['', `eventfs: ${message} (try eventfs --help)\n`, 100]);
+    const help = COMMANDS.includes(args[0]) ? `eventfs ${args[0]} --help` : 'eventfs --help';
+    assert.equal([out, err, code], ['', `eventfs: ${message} (try ${help})\n`, 100]);
   }
 });
 
@@ -97,7 +98,7 @@ help('runs compare from a clone, and fails with one line without the program', a
   assert.equal([wrong.out, wrong.code], ['', 100]);
   assert.match(
     wrong.err,
-    /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs --help\)\n$/,
+    /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs compare --help\)\n$/,
   );
   const unknown = await eventfs('compare', '--designs', 'bogus');
   assert.equal([unknown.out, unknown.code], ['', 1]);

@@ -17,7 +17,14 @@ interface Parsed {
 
 /** Parses it as a program with a JSON parser does. */
 function parsed(text: string): Parsed {
-  return JSON.parse(Buffer.from(eventJson(parseEvent(text)), 'latin1').toString('utf8')) as Parsed;
+  const watched = {
+    event: parseEvent(text),
+    at: { time: 1.5, monotonic: 0.25 },
+    source: 'publish',
+    queue: 'match/A==caf\xc3\xa9',
+    loss: 0,
+  };
+  return JSON.parse(Buffer.from(eventJson(watched), 'latin1').toString('utf8')) as Parsed;
 }
 
 /** Returns the bytes of a text, one a character. */
@@ -94,8 +101,14 @@ json('has two texts for two byte strings', () => {
 
 json('has strings for UTF-8 and arrays of bytes for the rest, and nothing else', () => {
   assert.equal(parsed('add@/caf\xe9\nA=caf\xc3\xa9\nB=\xff\xfe\nC=\n'), {
+    schema: 1,
+    time: 1.5,
+    monotonic: 0.25,
     action: 'add',
     devpath: [...Buffer.from('/caf\xe9', 'latin1')],
+    source: 'publish',
+    queue: 'match/A==caf\u00e9',
+    loss: 0,
     properties: { A: 'caf\u00e9', B: [255, 254], C: '' },
   });
   assert.equal(parsed('add@/x\nA=1\nB=2\nA=3\nA=4\n\xff=5\n').more, [

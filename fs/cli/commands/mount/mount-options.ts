@@ -49,6 +49,10 @@ export function mountOptions(command: Command): Command {
       'a TOML file with these options, bounds and quotas (default: /etc/eventfs.toml if it exists)',
     )
     .option('--syslog', 'once mounted, send messages to /dev/log instead of standard error')
+    .option(
+      '--check',
+      'do not mount: check the options, the configuration and this machine, one line a finding',
+    )
     .option('--hint', 'once mounted, print commands to try');
 }
 

@@ -5,6 +5,7 @@ import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
 import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type {
+  DaemonOptions,
   DriverName,
   OutletOptions,
   SourceName,
@@ -61,16 +62,16 @@ function said({ logLevel, logJson }: SaidOptions): LogOptions {
   return { level: logLevel, isJson: logJson === true };
 }
 
-/** Makes the daemon for the options and the configuration. */
-function daemonOf(
+/** Returns the daemon's options for those of the command and the configuration. */
+export function daemonOptions(
   path: string,
   options: MountOptions,
   { config }: Configuration,
   logger: Logger,
-  trace: Trace,
-): Daemon {
+  trace?: Trace,
+): DaemonOptions {
   const { driver, transport, sticky, busyPoll, fsname } = options;
-  return new Daemon({
+  return {
     path,
     sources: options.source.filter((name) => name !== 'none'),
     outlets: options,
@@ -82,8 +83,8 @@ function daemonOf(
     config,
     listsLinks: options.listLinks === true,
     logger,
-    trace,
-  });
+    ...(trace !== undefined && { trace }),
+  };
 }
 
 async function serve(
@@ -100,7 +101,7 @@ async function serve(
   const logger = rateLimited(log);
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
-  const daemon = daemonOf(path, options, configuration, logger, trace);
+  const daemon = new Daemon(daemonOptions(path, options, configuration, logger, trace));
   let isUp = false;
   let isToStop = false;
   let isStopping = false;

@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import { parseFilter } from '../../../client/event-text.js';
 import { requireMount } from '../../../client/mounted.js';
 import type { SeqNum } from '../../../uevent/text.js';
+import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../../terminal/explain.js';
 import { EventDirectories } from './event-directories.js';
 import { Runner } from './runner.js';
@@ -18,7 +19,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a command for each matching event until SIGTERM, SIGINT or the daemon's end.
+ * Runs a command for each matching event until SIGTERM, SIGINT or the daemon's end. The exit code is
+ * 1 after the daemon's end.
  *
  * @param filterText the events to choose, as a filter
  * @param command the program and its arguments
@@ -38,9 +40,11 @@ export async function run(
   }
   const { jobs, timeout, since } = options;
   const directories = new EventDirectories(await requireMount(options.mount), filter, since);
+  adviseOnFilter('run', filter);
   const runner = new Runner(directories, { filter, command, jobs, timeout });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => runner.stop());
   await runner.ended;
+  if (runner.hasLostDaemon) process.exitCode = ExitCode.failed;
 }
 
 /** Returns why a command can't be run, or null: the user learns it before the first event. */

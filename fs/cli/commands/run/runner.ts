@@ -37,6 +37,8 @@ type EventJob = Job & TakenEvent;
 export class Runner {
   /** Resolves when all commands have ended after {@link stop}. */
   readonly ended: Promise<void>;
+  /** Whether the daemon's end is the reason to stop. */
+  hasLostDaemon = false;
   #end!: () => void;
   readonly #order: RunOrder<EventJob>;
   readonly #running = new Map<EventJob, CommandProcess>();
@@ -89,8 +91,10 @@ export class Runner {
       }
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (!this.#isStopping)
+      if (!this.#isStopping) {
+        this.hasLostDaemon = true;
         console.error('eventfs: run: the daemon has ended (try eventfs doctor)');
+      }
       return this.stop();
     }
     if (this.#room <= 0 || this.#takenBytes >= MOST_TAKEN_BYTES) this.#lookAway();

@@ -1,0 +1,82 @@
+/** The parts that every parser of the command line has: the program's own options, and the help. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { print } from '../terminal/output.js';
+
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  mount: ['eventfs mount --sticky global:1733 /dev/events'],
+  umount: ['eventfs umount /dev/events'],
+  watch: [
+    "eventfs watch 'SUBSYSTEM==block, ACTION==add|remove' --properties",
+    "eventfs watch --format '{time} {action} {subsystem} {devpath}' --count 5",
+    'eventfs watch SUBSYSTEM==usb --record plug.events',
+  ],
+  emit: [
+    'eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine',
+    'eventfs emit --replay plug.events --speed 10',
+  ],
+  status: ['eventfs status --json | jq .subscribers'],
+  exec: ["eventfs exec --filter SUBSYSTEM==usb -- sh -c 'ls $EVENTS_DIR'"],
+  run: ["eventfs run 'SUBSYSTEM==block, ACTION==add' --timeout 30 -- ./on-disk.sh"],
+  wait: ["eventfs wait 'DEVNAME==sd?1' --existing --timeout 10 && mount /mnt/stick"],
+  settle: ['eventfs coldplug && eventfs settle --timeout 30'],
+  coldplug: ['eventfs coldplug SUBSYSTEM==net'],
+  doctor: ['eventfs doctor --mount /dev/events'],
+};
+
+/** Creates a parser without commands. */
+export function emptyProgram(): Command {
+  return new Command('eventfs')
+    .enablePositionalOptions() // options after `exec COMMAND` belong to that command
+    .description(
+      'A filesystem in which a directory has the lifetime of a process. The kernel feeds it with device events.',
+    )
+    .version(version())
+    .addHelpText(
+      'after',
+      '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]',
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: print,
+      outputError: hintAt('eventfs --help'),
+    });
+}
+
+/** Gives each command its example, and the messages that name its help. */
+export function completeCommands(program: Command): Command {
+  for (const command of program.commands) {
+    command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`) });
+    const example = EXAMPLES[command.name()];
+    if (example !== undefined)
+      command.addHelpText(
+        'after',
+        `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd(),
+      );
+  }
+  return program;
+}
+
+/** Prints a usage error in one line, with the command that shows the help. */
+function hintAt(help: string): (text: string, write: (text: string) => void) => void {
+  return (text, write) => write(`eventfs: ${oneLine(text)} (try ${help})\n`);
+}
+
+/** Returns the version in package.json. This file is compiled to dist/fs/cli/command-line/. */
+function version(): string {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return version;
+}
+
+/**
+ * Joins the lines of a message of commander's and drops the prefix `error: `, as in `error: unknown
+ * command 'statu'\n(Did you mean status?)\n`.
+ */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ');
+}

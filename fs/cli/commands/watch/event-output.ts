@@ -1,0 +1,57 @@
+/** Standard output of `eventfs watch`, whose reader may be slow, or end before the next event. */
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { ReadableWatch } from '#native';
+import { STDOUT, print } from '../../terminal/output.js';
+
+/** Prints events to standard output. */
+export class EventOutput {
+  /** Resolves when the output is a pipe that has no reader any more, as after `| head -1`. */
+  readonly unread: Promise<void>;
+  /** A second descriptor of the output; null if the output is not a pipe. */
+  readonly #pipe: number | null;
+  #watch: ReadableWatch | null = null;
+
+  constructor() {
+    const pipe = openPipe();
+    this.#pipe = pipe;
+    this.unread = new Promise<void>((end) => {
+      if (pipe !== null) this.#watch = new ReadableWatch(pipe, end);
+    });
+  }
+
+  /**
+   * Prints everything, and waits for a slow reader.
+   *
+   * @param text one character for each byte
+   * @param deadline as of performance.now(): a pipe that is full until then gets no more
+   * @returns false if the output has no reader, or after the deadline
+   * @throws SystemError with the errno of write(2)
+   */
+  write(text: string, deadline: number): boolean {
+    const bytes = Buffer.from(text, 'latin1');
+    // A write to a descriptor that blocks would not end at the deadline.
+    const fd = deadline < Infinity ? (this.#pipe ?? STDOUT) : STDOUT;
+    return print(bytes, { fd, deadline });
+  }
+
+  /** Ends the watch for the reader's end. */
+  close(): void {
+    this.#watch?.close();
+    if (this.#pipe !== null) closeSync(this.#pipe);
+  }
+}
+
+/**
+ * Opens standard output anew if it is a pipe: ReadableWatch makes its descriptor non-blocking, and
+ * other processes may share standard output.
+ *
+ * @returns null if the output is not a pipe
+ */
+function openPipe(): number | null {
+  if (!fstatSync(STDOUT).isFIFO()) return null;
+  try {
+    return openSync(`/proc/self/fd/${STDOUT}`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    return null; // EACCES, or no reader is left: then the write of the next event detects it
+  }
+}

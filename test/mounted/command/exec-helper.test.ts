@@ -1,0 +1,139 @@
+/** Tests `eventfs exec` through the C program that replaces Node's start in the usual case. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { eventText, publish, spawnClient, statusOf } from '../../support/clients.js';
+import { EMIT_HELPER, EVENTFS, run, until } from '../../support/daemon.js';
+import { daemon, mounted } from '../../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+
+const HELPER = join(dirname(EMIT_HELPER), 'eventfs-exec');
+const FIXED = ['log', 'match', 'publish', 'stream'];
+const directories = (): string[] =>
+  readdirSync(daemon.path).filter((name) => !FIXED.includes(name));
+
+/** Runs the C program. It prints `node` and ends with 9 if it leaves the work to Node. */
+const helper = (...args: readonly string[]): ReturnType<typeof run> =>
+  run([HELPER, 'sh', '-c', 'echo node; exit 9', 'exec', '--mount', daemon.path, ...args]);
+
+/** Runs bin/eventfs, which starts the C program. */
+const exec = (...args: readonly string[]): ReturnType<typeof run> =>
+  run([EVENTFS, 'exec', '--mount', daemon.path, ...args]);
+
+const command = mounted('eventfs exec without Node');
+
+command('becomes the command, which owns the directory and sets the exit code', async () => {
+  const { out, code } = await helper(
+    '--',
+    'sh',
+    '-c',
+    'echo $$ $EVENTS_DIR; ls -A $EVENTS_DIR; exit 7',
+  );
+  assert.match(out, new RegExp(`^(\\d+) ${daemon.path}/\\1\\n$`));
+  assert.is(code, 7);
+  assert.equal(directories(), []);
+});
+
+command('sets the filter, the label and the start of the queue', async () => {
+  publish(daemon.path, eventText('/h', { SEQNUM: 8001, H: 1 }), eventText('/h', { SEQNUM: 8002 }));
+  const script = 'cat $EVENTS_DIR/.filter; echo ${EVENTS_DIR##*/}; ls $EVENTS_DIR';
+  const args = ['--since', '0', '--filter=H==1', '--label', 'mine', 'sh', '-c', script];
+  const { out } = await helper(...args);
+  assert.match(out, /^H==1\n\d+\.mine\n8001\n$/);
+  const nested = ['--label', 'a', '--', HELPER, 'x', 'y', 'exec', '--mount', daemon.path];
+  const twice = await helper(...nested, '--label', 'a', '--', 'sh', '-c', 'echo ${EVENTS_DIR##*/}');
+  assert.match(twice.out, /^\d+\.a\.1\n$/);
+});
+
+command(
+  'never has an event that came before its filter',
+  async () => {
+    const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
+    const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
+    await until(
+      () => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100,
+      'the publishers do not publish',
+    );
+    for (let round = 0; round < 40; round++) {
+      const { out } = await helper('--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR');
+      assert.ok(out === '' || out === 'node\n', out);
+    }
+    for (const publisher of publishers) publisher.kill('SIGKILL');
+  },
+  60_000,
+);
+
+command('leaves everything that needs a message to Node, and no directory', async () => {
+  for (const args of [
+    ['--bogus', '--', 'true'],
+    ['--help'],
+    [],
+    ['--filter', 'A==', '--', 'true'],
+    ['--filter', 'A==1, b==2', '--', 'true'],
+    ['--label', 'a/b', '--', 'true'],
+    ['--since', 'x', '--', 'true'],
+    ['--mount', '/nowhere', '--', 'true'],
+    ['--mount', '/tmp', '--', 'true'],
+    ['--mount', `${daemon.path}/log`, '--', 'true'],
+  ]) {
+    const { out, code } = await helper(...args);
+    assert.equal([out, code], ['node\n', 9], args.join(' '));
+    assert.equal(directories(), [], args.join(' '));
+  }
+  const { err, code } = await exec('--filter', 'A==', '--', 'true');
+  assert.is.not(code, 0);
+  assert.match(err, /^eventfs: exec: bad filter: column 4: [^\n]*\n$/);
+});
+
+command('says that a command is missing or cannot be run, as Node does', async () => {
+  for (const [name, expected, why] of [
+    ['/nowhere/at-all', 127, 'No such file or directory (check its name and PATH)'],
+    ['/etc/passwd', 126, 'Permission denied (it must be an executable file)'],
+  ] as const) {
+    const { code, err } = await exec('--', name);
+    assert.equal([code, err], [expected, `eventfs: exec: ${name}: ${why}\n`]);
+  }
+});
+
+command('passes on bytes, descriptors and signals', async () => {
+  const script = `exec 7</etc/passwd; X=$'\\xff' ${EVENTFS} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; grep -E "^Sig(Blk|Ign)" /proc/self/status; ls -l /proc/$$/fd' bash $'\\xe9 -x' | cat`;
+  const { out, err } = await run(['bash', '-c', script]);
+  assert.is(err, '');
+  assert.match(out, /^ e9 20 2d 78 ff\nSigBlk:\t0{16}\nSigIgn:\t0{16}\n/);
+  assert.match(out, / 7 -> \/etc\/passwd\n/);
+  assert.not.match(out, /fuse|eventfs-exec/);
+});
+
+command('gives up a daemon that does not answer, and leaves the message to Node', async () => {
+  process.kill(daemon.pid, 'SIGSTOP');
+  try {
+    const started = performance.now();
+    const { out, code } = await helper('--', 'true');
+    assert.equal([out, code], ['node\n', 9]);
+    assert.ok(performance.now() - started < 5000);
+  } finally {
+    process.kill(daemon.pid, 'SIGCONT');
+  }
+  await until(() => directories().length === 0, 'a directory is left');
+});
+
+command('works for a user without privileges', async () => {
+  const { out, code } = await run([
+    ...AS_NOBODY,
+    ...eventfsForOthers().slice(1),
+    'exec',
+    '--mount',
+    daemon.path,
+    '--',
+    'sh',
+    '-c',
+    'stat -c %u.%a $EVENTS_DIR; cat /proc/$$/comm',
+  ]);
+  assert.equal([code, out], [0, '65534.700\nsh\n']);
+});
+
+command('is what bin/eventfs starts', () => {
+  assert.match(readFileSync(EVENTFS, 'utf8'), 'exec "${emit%emit}exec"');
+});
+
+command.run();

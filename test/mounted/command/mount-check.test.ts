@@ -1,0 +1,84 @@
+/** Tests `eventfs mount --check`: one line a finding, an exit code, and no mount. */
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { eventfs } from '../../support/command.js';
+import { isMounted, mountPoint, run } from '../../support/daemon.js';
+import { daemon, mounted } from '../../support/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+
+const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'check-'));
+
+/** Runs the check of an empty directory; returns its failures without their level. */
+async function check(
+  args: readonly string[],
+  directory = mountPoint(),
+): Promise<{ failures: string[]; code: number | null; out: string }> {
+  const { out, err, code } = await eventfs(['mount', '--check', directory, ...args]);
+  assert.is(err, '');
+  const lines = out.trimEnd().split('\n');
+  for (const line of lines) assert.match(line, /^(ok {4}|warn {2}|fail {2})[^ ].*$/);
+  const failures = lines.filter((line) => line.startsWith('fail')).map((line) => line.slice(6));
+  return { failures, code, out };
+}
+
+const command = mounted('eventfs mount --check');
+
+command('finds nothing wrong with a start that would succeed, and does not mount', async () => {
+  const path = mountPoint();
+  const fifodir = join(folder, 'fifos');
+  mkdirSync(fifodir);
+  const config = join(folder, 'good.toml');
+  writeFileSync(config, 'list_links = true\n');
+  const args = ['--config', config, '--fifodir', fifodir, '--sticky', 'global'];
+  const { failures, code, out } = await check([...args, '--socket', join(folder, 's')], path);
+  assert.equal([failures, code], [[], 0], out);
+  assert.match(out, `ok    ${config} is valid\n`);
+  assert.match(out, `ok    --sticky global\n`);
+  assert.not.ok(isMounted(path));
+});
+
+command('exits with 100 if the configuration is wrong, and names the line', async () => {
+  const config = join(folder, 'bad.toml');
+  writeFileSync(config, 'list_links = true\nbogus = 1\n');
+  const { failures, code } = await check(['--config', config]);
+  assert.is(code, 100);
+  assert.is(failures.length, 1);
+  assert.match(failures[0], `${config}:2: `);
+});
+
+command('exits with 1 for each thing that would keep the daemon from its start', async () => {
+  const plain = join(folder, 'plain');
+  writeFileSync(plain, '');
+  const cases: readonly (readonly [readonly string[], string, RegExp])[] = [
+    [[], daemon.path, /: eventfs is mounted here already \(try eventfs umount /],
+    [[], '/proc', /^\/proc: another filesystem is mounted here \(choose another directory\)$/],
+    [[], '/nowhere/at-all', /^\/nowhere\/at-all: No such file or directory \(try mkdir -p /],
+    [[], plain, /: Not a directory \(give a directory to mount on\)$/],
+    [['--socket', plain], mountPoint(), /: the file is not a socket /],
+    [['--socket', '/nowhere/s'], mountPoint(), /^\/nowhere\/s: [^\n]*its directory does not exist/],
+    [['--fifodir', '/nowhere'], mountPoint(), /^\/nowhere: No such file or directory/],
+    [['--rebroadcast', '1'], mountPoint(), /^--rebroadcast 1: a source reads group mask 1/],
+    [['--sticky', 'log'], mountPoint(), /^sticky: log: File already exists/],
+  ];
+  for (const [args, directory, failure] of cases) {
+    const { failures, code, out } = await check(args, directory);
+    assert.equal([failures.length, code], [1, 1], out);
+    assert.match(failures[0], failure);
+  }
+});
+
+command('tells a user without privileges why the mount would fail', async () => {
+  const { out, code } = await run([
+    ...AS_NOBODY,
+    ...eventfsForOthers(),
+    'mount',
+    '--check',
+    mountPoint(),
+  ]);
+  assert.is(code, 1);
+  assert.match(out, /^fail {2}this process may not mount: it lacks CAP_SYS_ADMIN \(/m);
+});
+
+command.run();
