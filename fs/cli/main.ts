@@ -1,5 +1,6 @@
 /** Runs one command line. */
 import { type Command, CommanderError } from 'commander';
+import { fromCommand } from './command-line/mount-option.js';
 import { createProgram } from './command-line/program.js';
 import { ExitCode, explain } from './terminal/explain.js';
 
@@ -18,12 +19,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError)
       process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    else
-      process.exitCode = explain(
-        error,
-        program.commands.some((command) => command.name() === argv[2]) ? argv[2] : 'mount',
-      );
+    else process.exitCode = explain(error, nameOf(program, argv));
   }
+}
+
+/** Returns the name of the command that the arguments call. A call by mount(8) is `mount`. */
+function nameOf(program: Command, argv: readonly string[]): string {
+  const [name] = fromCommand(argv.slice(2));
+  return program.commands.some((command) => command.name() === name) ? name : 'mount';
 }
 
 /**

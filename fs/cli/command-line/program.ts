@@ -5,9 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCompare } from '../commands/compare.js';
+import { EXIT_CODE_MEANINGS, ExitCode } from '../terminal/explain.js';
 import { print } from '../terminal/output.js';
 import { addEventCommands } from './event-commands.js';
 import { addMaintenanceCommands, addMountCommands } from './maintenance-commands.js';
+import { mountBefore } from './mount-option.js';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   mount: ['eventfs mount --sticky global:1733 /dev/events'],
@@ -47,12 +49,13 @@ export function createProgram(): Command {
 }
 
 function emptyProgram(): Command {
-  return new Command('eventfs')
+  const program: Command = new Command('eventfs')
     .enablePositionalOptions() // options after `exec COMMAND` belong to that command
     .description(
       'A filesystem in which a directory has the lifetime of a process. The kernel feeds it with device events.',
     )
     .version(version())
+    .addHelpText('after', () => `\n${exitCodes(program)}`)
     .addHelpText(
       'after',
       '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]',
@@ -62,6 +65,19 @@ function emptyProgram(): Command {
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
+  mountBefore(program);
+  return program;
+}
+
+/** Returns the part of the help about exit codes. */
+function exitCodes(program: Command): string {
+  const help = program.createHelp();
+  help.prepareContext({ helpWidth: program.configureOutput().getOutHelpWidth?.() ?? 80 });
+  const names = Object.keys(ExitCode) as (keyof typeof ExitCode)[];
+  const lines = names.map((name) =>
+    help.formatItem(String(ExitCode[name]), 3, EXIT_CODE_MEANINGS[name], help),
+  );
+  return `Exit codes:\n${lines.join('\n')}`;
 }
 
 /** Returns the version in package.json. This file is compiled to dist/fs/cli/command-line/. */
