@@ -15,6 +15,8 @@ export const SourceId = {
   udev: -2,
   /** The daemon, for an overflow record. */
   eventfs: -3,
+  /** A program that wrote to `publish`, behind a driver that does not know the caller. */
+  unknown: -4,
 } as const;
 
 /** Returns the source as filters match it: `kernel`, `udev`, `eventfs` or `publish:UID`. */
@@ -26,6 +28,8 @@ export function sourceText(id: number): string {
       return 'udev';
     case SourceId.eventfs:
       return 'eventfs';
+    case SourceId.unknown:
+      return 'publish:unknown';
     default:
       return `publish:${id}`;
   }

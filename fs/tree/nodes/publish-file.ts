@@ -23,6 +23,7 @@ import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './nod
 import { restHeap } from '../prices.js';
 import { RootFile } from './root-file.js';
 import { LF, NUL } from '../../shared/ascii.js';
+import { SourceId } from '../../uevent/event-source.js';
 import { TOO_LONG } from '../written-event.js';
 
 /** The file `publish` of the root. */
@@ -39,7 +40,7 @@ export class PublishFile extends RootFile {
   }
 
   override open(_flags: number, caller: Caller): Handle {
-    return new PublishHandle(this, caller.uid);
+    return new PublishHandle(this, caller.uid < 0 ? SourceId.unknown : caller.uid);
   }
 
   /**
@@ -72,7 +73,7 @@ export class PublishFile extends RootFile {
   /**
    * Publishes a record that may be one of many. After the last one the caller calls
    * `bus.settleLater`. Parameters and errors are those of `take`.
-   * @param hasNul false if the record has no NUL: looking for one costs a view of the bytes
+   * @param hasNul false if the record has no NUL: a search costs a view of the bytes
    */
   takeOneOfMany(bytes: Buffer, start: number, length: number, uid: number, hasNul: boolean): void {
     this.#read(bytes, start, length, hasNul);
@@ -107,7 +108,6 @@ const MOST_MS = 1.5;
 
 /**
  * An open `publish`.
- *
  * A write(2) without an empty line is one event. In a write with empty lines each empty line ends a
  * record, and each record is an event. Two kinds of text wait for the next write:
  * - A header alone, because bash writes the output of its builtins line by line. Properties are

@@ -44,9 +44,9 @@ static constexpr int kUnknown = -2;
 static int exitStatusOf(int pidfd) {
   PidfdInfo answer{};
   answer.mask = kPidfdInfoExit;
-  if (ioctl(pidfd, kPidfdGetInfo, &answer) == 0 && (answer.mask & kPidfdInfoExit) != 0) {
-    return answer.exitCode;
-  }
+  // By number: the type of the request differs between glibc and musl
+  long failed = syscall(SYS_ioctl, pidfd, kPidfdGetInfo, &answer);
+  if (failed == 0 && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
   // Signal 0 only checks whether the process is there: a zombie is
   bool isThere = syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) == 0 || errno == EPERM;
   return isThere ? kNotReaped : kUnknown;
