@@ -7,6 +7,7 @@
       'target_name': 'eventfs',
       'sources': [
         'native/addon/addon.cc',
+        'native/addon/attributes.cc',
         'native/addon/callback.cc',
         'native/addon/fuse/device_transport.cc',
         'native/addon/fuse/fuse_channel.cc',

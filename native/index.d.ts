@@ -64,6 +64,15 @@ export function unmount(target: string, flags: number): void;
  */
 export function unmountApart(target: string, flags: number): void;
 
+/**
+ * Reads an extended attribute (lgetxattr(2)).
+ *
+ * @param path the file's path as bytes; a symlink is not followed
+ * @returns the value, as UTF-8
+ * @throws SystemError ENODATA if the file has no attribute of that name
+ */
+export function readAttribute(path: Uint8Array, name: string): string;
+
 // ---- processes
 
 /**
@@ -74,6 +83,16 @@ export function unmountApart(target: string, flags: number): void;
  *   on 6.18), if `pid` is a thread other than the first of its process
  */
 export function openPidfd(pid: number): number;
+
+/**
+ * Returns how a dead process has ended (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15 and newer).
+ * The kernel tells it only after the process has been reaped: after its parent has waited for it.
+ *
+ * @param pidfd a pidfd that was opened before the process was reaped
+ * @returns the status as wait(2) has it; -1 if the process is not reaped yet; -2 if it is reaped
+ *   and the kernel does not tell
+ */
+export function exitStatus(pidfd: number): number;
 
 /**
  * Raises the soft limit of RLIMIT_NOFILE to the hard limit (setrlimit(2)).

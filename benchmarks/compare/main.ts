@@ -5,7 +5,7 @@ import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import { type Command, InvalidArgumentError } from 'commander';
 import { print } from '../../fs/cli/terminal/output.js';
-import { UserError } from '../../fs/shared/errors.js';
+import { UsageError, UserError } from '../../fs/shared/errors.js';
 import { type Progress, type Subset, compare, runnable, subsetOf, writeReport } from './compare.js';
 import { DESIGNS } from './designs/designs.js';
 import { type Rows, cellTables, deathTable, laggardTable } from './page/tables.js';
@@ -70,7 +70,7 @@ function parseNumbers(text: string): number[] {
 function check({ designs }: Subset, cells: number): void {
   const unknown = (designs ?? []).filter((id) => !DESIGNS.some((design) => design.id === id));
   if (unknown.length > 0)
-    throw new UserError(
+    throw new UsageError(
       `there is no design ${unknown.join(', ')} (there are ${DESIGNS.map(({ id }) => id).join(', ')})`,
     );
   if (runnable({ designs }).length === 0)
@@ -78,7 +78,7 @@ function check({ designs }: Subset, cells: number): void {
       `none of them can be run: ${DESIGNS.find(({ id }) => designs?.includes(id))!.unavailable!()}`,
     );
   if (cells === 0)
-    throw new UserError(
+    throw new UsageError(
       'the plan has no such cell (see --subscribers and --bytes in eventfs compare --help)',
     );
   if (process.getuid?.() !== 0)

@@ -12,6 +12,7 @@ import { type Event, type LogIndex, now } from './event.js';
 import type { Log } from './log.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
+import { SourceId } from '../uevent/event-source.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
 
 /** A receiver of every event: the tree, or an outlet. */
@@ -107,7 +108,7 @@ export class Bus {
   /** Publishes an event of the kernel. */
   publishKernel(text: UeventText): void {
     this.counted.kernel++;
-    this.#publishNumbered(text);
+    this.#publishNumbered(text, SourceId.kernel);
   }
 
   /**
@@ -115,20 +116,23 @@ export class Bus {
    */
   publishUdev(text: UeventText): void {
     this.counted.udev++;
-    this.#publishNumbered(text);
+    this.#publishNumbered(text, SourceId.udev);
   }
 
-  #publishNumbered(text: UeventText): void {
-    this.#appendText(text);
+  #publishNumbered(text: UeventText, sourceId: number): void {
+    this.#appendText(text, sourceId);
     if (!(text.seqnum > this.#lastSeqnum)) return; // also if it has no SEQNUM: NaN
     this.#lastSeqnum = text.seqnum;
     this.#numberless = 0;
   }
 
-  /** Publishes an event of a program. */
-  publish(text: UeventText): void {
+  /**
+   * Publishes an event of a program.
+   * @param uid the user that opened `publish`
+   */
+  publish(text: UeventText, uid: number): void {
     this.counted.published++;
-    this.#appendText(text);
+    this.#appendText(text, uid);
   }
 
   /**
@@ -138,7 +142,7 @@ export class Bus {
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, NO_SEQNUM, count);
+    this.#append(this.#nameless(), text, text.length, NO_SEQNUM, SourceId.eventfs, count);
   }
 
   /** Wakes all waiting readers. A source calls it when it has no more events for now. */
@@ -220,17 +224,26 @@ export class Bus {
     return `${this.#lastSeqnum}.${++this.#numberless}`;
   }
 
-  #appendText({ seqnum, bytes, length }: UeventText): void {
-    this.#append(Number.isNaN(seqnum) ? this.#nameless() : String(seqnum), bytes, length, seqnum);
+  #appendText({ seqnum, bytes, length }: UeventText, sourceId: number): void {
+    const name = Number.isNaN(seqnum) ? this.#nameless() : String(seqnum);
+    this.#append(name, bytes, length, seqnum, sourceId);
   }
 
   /** @param lost how many lost events an overflow record states; 0 for an event */
-  #append(wanted: string, text: Uint8Array, length: number, seqnum: SeqNum, lost = 0): void {
+  #append(
+    wanted: string,
+    text: Uint8Array,
+    length: number,
+    seqnum: SeqNum,
+    sourceId: number,
+    lost = 0,
+  ): void {
     const isUnique = this.#isNew(seqnum);
     const name = isUnique ? wanted : this.#freeName(wanted);
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
     event.isUnique = isUnique;
+    event.sourceId = sourceId;
     this.#seqnums.note(event.number, this.#lastSeqnum, lost > 0);
     this.history.add(event);
     for (const listener of this.#listeners) listener.take(event);

@@ -10,6 +10,7 @@
 
 import type { Arena, Block, Segment } from './arena.js';
 import type { EventQuota } from './quota.js';
+import { SourceId, sourceText } from '../uevent/event-source.js';
 import { EventValues } from '../uevent/values.js';
 import { LF } from '../shared/ascii.js';
 
@@ -72,6 +73,8 @@ export class Event implements Block {
    * states, else 1.
    */
   weight = 1;
+  /** The way by which it came: a SourceId, or the uid of the user that made it. */
+  sourceId: number = SourceId.kernel;
   /** Whether no other event of the bus has or had this name. */
   isUnique = false;
   /** How many bytes in the arena belong to it; meaningless outside the arena. */
@@ -171,6 +174,11 @@ export class Event implements Block {
    */
   get properties(): ReadonlyMap<string, string> {
     return this.#values.properties;
+  }
+
+  /** The way by which the event came, as filters match it: see uevent/event-source.ts. */
+  get source(): string {
+    return sourceText(this.sourceId);
   }
 
   /** Returns the value of a property, or undefined. */

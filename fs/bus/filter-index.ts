@@ -35,7 +35,12 @@ const MOST_FOUND = 64;
  * wins while its values have few subscribers, and a term that all filters share (HOST==mine) loses
  * to one that differs between them.
  */
-const COMMONNESS: Readonly<Record<string, number>> = { ACTION: 1000, SUBSYSTEM: 10, DEVTYPE: 10 };
+const COMMONNESS: Readonly<Record<string, number>> = {
+  SOURCE: 2000,
+  ACTION: 1000,
+  SUBSYSTEM: 10,
+  DEVTYPE: 10,
+};
 
 /** All subscribers, indexed by their filters. */
 export class FilterIndex<T extends Subscriber> {
@@ -154,6 +159,7 @@ export class FilterIndex<T extends Subscriber> {
     this.#offerFound('ACTION', event.action, event, offer);
     this.#offerFound('DEVPATH', event.devpath, event, offer);
     if (this.#buckets.has('KERNEL')) this.#offerFound('KERNEL', event.kernel, event, offer);
+    if (this.#buckets.has('SOURCE')) this.#offerFound('SOURCE', event.source, event, offer);
     if (this.#buckets.has('TAGS'))
       for (const tag of event.tags) this.#offerFound('TAGS', tag, event, offer);
     for (const [key, value] of event.properties)
@@ -180,4 +186,4 @@ export class FilterIndex<T extends Subscriber> {
 }
 
 /** Keys of a filter that are not properties. A property with such a name is never looked up. */
-const VIRTUAL = new Set(['ACTION', 'DEVPATH', 'KERNEL', 'TAGS']);
+const VIRTUAL = new Set(['ACTION', 'DEVPATH', 'KERNEL', 'SOURCE', 'TAGS']);

@@ -13,7 +13,7 @@ const SYS = '/sys';
 export interface Device {
   /** The device's directory in /sys. It contains a file `uevent`. */
   readonly path: string;
-  /** The event that the kernel would send as `add`, but without SEQNUM. */
+  /** The event that the kernel would send as `add`, but without SEQNUM. Its source is `kernel`. */
   readonly event: EventText;
 }
 
@@ -97,7 +97,7 @@ function describe(path: string): EventText | undefined {
     `SUBSYSTEM=${subsystemOf(path)}`,
     properties,
   ];
-  return parseEvent(`${lines.join('\n').trimEnd()}\n`);
+  return parseEvent(`${lines.join('\n').trimEnd()}\n`, 'kernel');
 }
 
 function subsystemOf(path: string): string {

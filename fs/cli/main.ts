@@ -1,5 +1,6 @@
 /** Runs one command line. */
 import { type Command, CommanderError } from 'commander';
+import { fromCommand } from './command-line/mount-option.js';
 import { ExitCode, explain } from './terminal/explain.js';
 
 /** The first argument of a call by mount(8), if bin/eventfs runs under the name mount.TYPE. */
@@ -11,28 +12,30 @@ const MOUNT_HELPER = 'mount.fuse';
  * @param argv as process.argv: node, the program, its arguments
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  const program = await programFor(argv[2]);
+  const program = await programFor(fromCommand(argv.slice(2))[0]);
   try {
     if (!(await mountedByHelper(program, argv))) await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError)
       process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    else
-      process.exitCode = explain(
-        error,
-        program.commands.some((command) => command.name() === argv[2]) ? argv[2] : 'mount',
-      );
+    else process.exitCode = explain(error, nameOf(program, argv));
   }
 }
 
 /** The commands that a script starts often: they start without the declarations of the others. */
 const QUICK = new Set(['watch', 'emit', 'exec', 'run', 'wait']);
 
-/** Loads the parser for the first argument. */
+/** Loads the parser for a command. */
 async function programFor(command: string | undefined): Promise<Command> {
   if (command !== undefined && QUICK.has(command))
     return (await import('./command-line/event-program.js')).createEventProgram();
   return (await import('./command-line/program.js')).createProgram();
+}
+
+/** Returns the name of the command that the arguments call. A call by mount(8) is `mount`. */
+function nameOf(program: Command, argv: readonly string[]): string {
+  const [name] = fromCommand(argv.slice(2));
+  return program.commands.some((command) => command.name() === name) ? name : 'mount';
 }
 
 /**

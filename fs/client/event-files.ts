@@ -3,8 +3,20 @@
  * those of other users where its mode allows it. So commands open regular files only: they follow
  * no symlink and wait for no FIFO.
  */
-import { closeSync, constants, fstatSync, openSync, opendirSync, readFileSync } from 'node:fs';
-import { isSystemError } from '../shared/errors.js';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  opendirSync,
+  readFileSync,
+  unlinkSync,
+} from 'node:fs';
+import { readAttribute } from '#native';
+import { SOURCE_ATTRIBUTE } from '../uevent/event-source.js';
+import { UserError, isSystemError } from '../shared/errors.js';
+import type { Filter } from '../uevent/filter/filter.js';
+import { type EventText, parseEvent, tellsOfLoss } from './event-text.js';
 
 /**
  * Lists the events of a directory, oldest first: in the order of readdir(3). fs.readdir would sort
@@ -56,6 +68,46 @@ export function readEvent(path: Buffer): string | null {
     return fstatSync(fd).isFile() ? readFileSync(fd, 'latin1') : null;
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * Reads an event's file for a filter: with its source if the filter has the key SOURCE.
+ *
+ * @returns the event; null if the file is not a regular file
+ * @throws SystemError as {@link readEvent}
+ * @throws UserError if the filter has the key SOURCE and the daemon does not know it
+ */
+export function readEventFor(filter: Filter, path: Buffer): EventText | null {
+  const text = readEvent(path);
+  if (text === null) return null;
+  return parseEvent(text, filter.hasKey('SOURCE') ? sourceOf(path) : undefined);
+}
+
+function sourceOf(path: Buffer): string {
+  try {
+    return readAttribute(path, SOURCE_ATTRIBUTE);
+  } catch (error) {
+    if (!isSystemError(error, 'ENODATA')) throw error;
+    throw UserError.from(error, `${path.toString()}: ${SOURCE_ATTRIBUTE}`, {
+      ENODATA: 'the daemon has an older version: mount again',
+    });
+  }
+}
+
+/**
+ * Removes the events of a process directory that its filter does not match: they came before the
+ * filter was set.
+ *
+ * @param directory the directory's path
+ * @param filter the filter that the directory has now
+ * @throws SystemError with the errno of a system call on the directory or its files
+ */
+export function dropOthers(directory: string, filter: Filter): void {
+  for (const name of eventNames(directory)) {
+    const path = eventPath(directory, name);
+    const event = readEventFor(filter, path);
+    if (event !== null && !tellsOfLoss(event) && !filter.matches(event)) unlinkSync(path);
   }
 }
 

@@ -6,6 +6,7 @@ import type { Filter } from '../uevent/filter/filter.js';
 import type { SeqNum } from '../uevent/text.js';
 import { isSystemError } from '../shared/errors.js';
 import { type EventText, records, tellsOfLoss } from './event-text.js';
+import { dropOthers } from './event-files.js';
 import { makeOwnDirectory } from './own-directory.js';
 
 const READ_BYTES = 1024 * 1024;
@@ -43,7 +44,9 @@ export class EventStream {
    */
   constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
     const { queue, rest } =
-      since === undefined ? sharedStream(filter) : ownStream(mount, filter, label, since);
+      since === undefined && canShare(filter)
+        ? sharedStream(filter)
+        : ownStream(mount, filter, label, since);
     const path = Buffer.concat([Buffer.from(`${mount}/`), Buffer.from(queue, 'latin1')]);
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     this.queue = queue;
@@ -99,27 +102,45 @@ export class EventStream {
   }
 }
 
+/** Tells whether the filter can be a file name in `match/`. */
+function canBeName(filter: Filter): boolean {
+  return !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
+}
+
+/** Tells whether a shared stream will do. Only the daemon knows the SOURCE of an event. */
+function canShare(filter: Filter): boolean {
+  return canBeName(filter) || !filter.hasKey('SOURCE');
+}
+
 /**
  * The shared stream that the filesystem filters. If the filter can't be a file name, it is the
  * stream of all events, and this process filters them.
  */
 function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
-  const isName = !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
+  const isName = canBeName(filter);
   return {
     queue: isName ? `match/${filter.text}` : 'stream',
     rest: isName || filter.all ? null : filter,
   };
 }
 
-/** The stream of a new process directory, whose queue begins with the kept events. */
+/**
+ * The stream of a new process directory. With `since` its queue begins with the kept events.
+ *
+ * An event may have come before the directory had its filter. This process filters such events, or
+ * removes them if the filter has the key SOURCE.
+ */
 function ownStream(
   mount: string,
   filter: Filter,
   label: string,
-  since: SeqNum,
-): { queue: string; rest: Filter } {
+  since?: SeqNum,
+): { queue: string; rest: Filter | null } {
   const directory = makeOwnDirectory(mount, label, filter, since);
-  return { queue: `${basename(directory)}/.stream`, rest: filter };
+  const queue = `${basename(directory)}/.stream`;
+  if (!filter.hasKey('SOURCE')) return { queue, rest: filter };
+  dropOthers(directory, filter);
+  return { queue, rest: null };
 }
 
 /** Returns how many bytes were read: 0 at the end, -1 if there are none yet. */

@@ -4,7 +4,7 @@
  */
 import { Filter, FilterError } from '../uevent/filter/filter.js';
 import { EventValues, type Properties } from '../uevent/values.js';
-import { UserError } from '../shared/errors.js';
+import { UsageError } from '../shared/errors.js';
 import { LF } from '../shared/ascii.js';
 
 /** One event, parsed. */
@@ -14,6 +14,8 @@ export interface EventText {
   readonly devpath: string;
   /** All properties, in order. A key may occur more than once. */
   readonly properties: readonly (readonly [string, string])[];
+  /** The way by which the event came, for filters with SOURCE. The text does not tell it. */
+  readonly source?: string;
   /** Returns the value of a key: the last one if the key occurs more than once, as in udev. */
   property(key: string): string | undefined;
 }
@@ -57,15 +59,17 @@ class PropertyList implements Properties {
  * Parses the text of one event.
  *
  * @param text one character for each byte
+ * @param source the way by which the event came, if the caller knows it
  * @returns the event. If its first line has no `@/`, action and devpath are empty.
  */
-export function parseEvent(text: string): EventText {
+export function parseEvent(text: string, source?: string): EventText {
   const { action, devpath, properties } = new EventValues(text, new PropertyList());
   return {
     text,
     action,
     devpath,
     properties: properties.list,
+    ...(source !== undefined && { source }),
     property: (key) => properties.get(key),
   };
 }
@@ -73,13 +77,13 @@ export function parseEvent(text: string): EventText {
 /**
  * Parses a filter of the command line.
  *
- * @throws UserError with the column and what was expected there
+ * @throws UsageError with the column and what was expected there
  */
 export function parseFilter(typed: string): Filter {
   try {
     return Filter.parse(Buffer.from(typed, 'utf8').toString('latin1'));
   } catch (error) {
-    if (error instanceof FilterError) throw new UserError(`bad filter: ${error.message}`);
+    if (error instanceof FilterError) throw new UsageError(`bad filter: ${error.message}`);
     throw error;
   }
 }

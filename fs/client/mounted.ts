@@ -1,13 +1,13 @@
 /** Checks the mount for commands that need one. */
 import { mountPath, probe } from './probe.js';
-import { UserError } from '../shared/errors.js';
+import { NotServedError } from '../shared/errors.js';
 
 /**
  * Requires a mount that a daemon serves.
  *
  * @param directory the mount, or a symlink to it
  * @returns the mount's path
- * @throws UserError if eventfs is not mounted there, or if its daemon is dead or does not answer
+ * @throws NotServedError if eventfs is not mounted there, or if its daemon is dead or does not answer
  */
 export async function requireMount(directory: string): Promise<string> {
   const path = mountPath(directory);
@@ -15,11 +15,11 @@ export async function requireMount(directory: string): Promise<string> {
     case 'alive':
       return path;
     case 'stale':
-      throw new UserError(`${path}: its daemon was killed (try eventfs mount ${path})`);
+      throw new NotServedError(`${path}: its daemon was killed (try eventfs mount ${path})`);
     case 'stuck':
-      throw new UserError(`${path}: its daemon does not answer (try eventfs umount ${path})`);
+      throw new NotServedError(`${path}: its daemon does not answer (try eventfs umount ${path})`);
     default:
-      throw new UserError(
+      throw new NotServedError(
         `${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)`,
       );
   }

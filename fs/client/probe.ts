@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { readlinkSync, realpathSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError, isSystemError } from '../shared/errors.js';
+import { UsageError, isSystemError } from '../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../shared/kernel/mountinfo.js';
 
 /** How long a mount may take to answer statfs(2). */
@@ -15,11 +15,11 @@ const MOST_LINKS = 40;
  * Resolves a path into the form that mountinfo shows. Makes no request for its last part, which may
  * be a mount whose daemon is dead.
  *
- * @throws UserError for an empty path
+ * @throws UsageError for an empty path
  */
 export function mountPath(directory: string): string {
   if (directory === '')
-    throw new UserError("'': No such file or directory (give a directory to mount on)");
+    throw new UsageError("'': No such file or directory (give a directory to mount on)");
   let path = resolve(directory);
   try {
     for (let links = 0; links < MOST_LINKS; links++) {

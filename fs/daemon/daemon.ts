@@ -61,6 +61,7 @@ export class Daemon {
       new IdAllocator(FUSE_ROOT_ID),
     );
     this.tree = new Tree(bus, this.#owners, logger);
+    this.#owners.endings.postponeBy((task) => this.tree.turns.add(task));
     traceEvents(this.tree, trace);
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
-import { UserError, isSystemError } from '../shared/errors.js';
+import { UsageError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';
@@ -43,7 +43,7 @@ const UDEV_GROUP_MASK = 1 << 1;
  * @param readMask the netlink groups that the sources read, as a mask: an event sent there would
  *   come back
  * @param mount the mount point: the daemon cannot open paths below it
- * @throws UserError if two options exclude each other, or if an outlet cannot be opened
+ * @throws UsageError if two options exclude each other, or if an outlet cannot be opened
  */
 export function openOutlets(
   options: OutletOptions,
@@ -103,21 +103,21 @@ export function refuseConflicts(
   mount: string,
 ): void {
   if ((rebroadcast & readMask) !== 0) {
-    throw new UserError(
+    throw new UsageError(
       `--rebroadcast ${rebroadcast}: a source reads group mask ${rebroadcast & readMask}, so the events would come back (leave these groups out)`,
     );
   }
   if (udev && (readMask & UDEV_GROUP_MASK) !== 0)
-    throw new UserError(
+    throw new UsageError(
       '--udev: its events would come back through --source udev (leave out one of the two)',
     );
   if (udev && (rebroadcast & UDEV_GROUP_MASK) !== 0)
-    throw new UserError(
+    throw new UsageError(
       '--udev: it sends to group mask 2 itself (leave group 2 out of --rebroadcast)',
     );
   for (const path of [socket?.path, fdSocket?.path, fifodir]) {
     if (path !== undefined && isBelow(path, mount))
-      throw new UserError(`${path}: the path is below the mount ${mount} (choose a path outside)`);
+      throw new UsageError(`${path}: the path is below the mount ${mount} (choose a path outside)`);
   }
 }
 

@@ -7,13 +7,15 @@
  * before anything else happens (docs/design.md, section 4).
  */
 import { closeSync } from 'node:fs';
-import { DeathWatch, DrainWord, openPidfd } from '#native';
-import { Errno, FsError, isSystemError } from '../shared/errors.js';
+import { DeathWatch, DrainWord } from '#native';
+import { Errno, FsError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { ownOrAncestor } from './ancestors.js';
+import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
-import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
+import { ProcessFiles } from './process-files.js';
+import type { Pid, ProcessStatus } from './process.js';
 import { namespaceOf } from '../shared/kernel/namespaces.js';
 
 /** A thing that ends with its owner. */
@@ -55,6 +57,9 @@ export class Owners {
   readonly #owners = new RecyclingMap<Pid, Owner>();
   readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #rights = new SignalRights();
+  /** How the dead owners ended. */
+  readonly endings = new Endings();
+  readonly #processes = new ProcessFiles(this.endings);
 
   /** @param onDeath called after an owner's death, when everything that it owned has ended */
   constructor(
@@ -121,7 +126,7 @@ export class Owners {
         Errno.EPERM,
         `process ${pid} is no ancestor of the caller in the PID namespace of the caller`,
       );
-    const target = readStatus(pid);
+    const target = this.#processes.status(pid);
     if (target === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     return this.#open(target.pid, () => this.#rights.maySignal(status, target.pid));
   }
@@ -134,12 +139,15 @@ export class Owners {
    * @throws FsError ESRCH if there is no such process; ENFILE if the daemon has no descriptor left
    */
   anybody(pid: number): { owner: Owner; uid: number; gid: number } {
-    const status = pid <= 0 || pid > MAX_PID ? undefined : readStatus(pid);
+    const status = pid <= 0 || pid > MAX_PID ? undefined : this.#processes.status(pid);
     if (status === undefined) throw new FsError(Errno.ESRCH, `no process ${pid}`);
     let now: ProcessStatus | undefined;
     // The status is read again with the pidfd open, so that it is the status of the pidfd's
     // process.
-    const owner = this.#open(status.pid, () => (now = readStatus(status.pid)) !== undefined);
+    const owner = this.#open(
+      status.pid,
+      () => (now = this.#processes.status(status.pid)) !== undefined,
+    );
     return { owner, uid: now!.effectiveUid, gid: now!.effectiveGid };
   }
 
@@ -150,7 +158,7 @@ export class Owners {
    * @throws FsError ENFILE if the daemon has no descriptor left
    */
   isSelfOrAncestor(pid: number, caller: Caller): boolean {
-    const status = caller.pid === 0 ? undefined : readStatus(caller.pid);
+    const status = caller.pid === 0 ? undefined : this.#processes.status(caller.pid);
     return status !== undefined && ownOrAncestor(pid, status) !== undefined;
   }
 
@@ -160,7 +168,7 @@ export class Owners {
    * @throws FsError ENFILE if the daemon has no descriptor left
    */
   isAlive(pid: number): boolean {
-    return pid > 0 && pid <= MAX_PID && readStatus(pid) !== undefined;
+    return pid > 0 && pid <= MAX_PID && this.#processes.status(pid) !== undefined;
   }
 
   /**
@@ -170,7 +178,7 @@ export class Owners {
    * @throws FsError ENFILE if the daemon has no descriptor left
    */
   effectiveUidOf(owner: Owner): number | undefined {
-    return readStatus(owner.pid)?.effectiveUid;
+    return this.#processes.status(owner.pid)?.effectiveUid;
   }
 
   /** Makes `owner` the owner of `thing`, which then ends with it. */
@@ -191,6 +199,7 @@ export class Owners {
 
   /** Closes every pidfd and the epoll set. */
   close(): void {
+    this.endings.finish();
     for (const owner of this.#owners.values()) closeSync(owner.pidfd);
     this.#owners.clear();
     this.watch.close();
@@ -199,7 +208,7 @@ export class Owners {
   #callerStatus(caller: Caller): ProcessStatus {
     if (caller.pid === 0)
       throw new FsError(Errno.EPERM, "the caller has no PID in the daemon's PID namespace");
-    const status = readStatus(caller.pid);
+    const status = this.#processes.status(caller.pid);
     if (status === undefined)
       throw new FsError(Errno.ESRCH, `the caller, ${caller.pid}, has ended`);
     return status;
@@ -216,7 +225,7 @@ export class Owners {
       this.watch.drain();
       known = this.#owners.get(pid);
     }
-    const pidfd = known?.pidfd ?? openOwner(pid);
+    const pidfd = known?.pidfd ?? this.#processes.openPidfd(pid);
     let keep = known !== undefined;
     try {
       const allowed = check();
@@ -237,14 +246,25 @@ export class Owners {
     const owner = this.#owners.get(pid);
     if (owner === undefined) return;
     this.#owners.delete(pid);
-    closeSync(owner.pidfd);
-    this.trace.deaths?.(
-      `owner ${pid} is dead: ${[...owner.owned].map((thing) => thing.describe()).join('; ')}`,
-      { owner: pid },
-    );
+    const things =
+      this.trace.deaths === null
+        ? ''
+        : [...owner.owned].map((thing) => thing.describe()).join('; ');
     for (const thing of owner.owned) thing.ownerDied();
     owner.owned.clear();
+    this.endings.add(owner);
     this.onDeath();
+    if (this.trace.deaths !== null) this.#traceDeath(owner, things);
+  }
+
+  /** @param things describes the things that have ended with the owner, as they were before */
+  #traceDeath(owner: Owner, things: string): void {
+    const { pid } = owner;
+    const ending = readEnding(owner);
+    this.trace.deaths?.(`owner ${pid} is dead (${endingText(ending)}): ${things}`, {
+      owner: pid,
+      ...endingFields(ending),
+    });
   }
 
   #forget(owner: Owner): void {
@@ -260,13 +280,3 @@ export class Owners {
  * linux/threads.h is 2^22.
  */
 const MAX_PID = 2 ** 31 - 1;
-
-function openOwner(pid: Pid): number {
-  try {
-    return openPidfd(pid);
-  } catch (error) {
-    if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code)))
-      throw new FsError(Errno.ESRCH, `no process ${pid}`);
-    throw asFull(error);
-  }
-}

@@ -41,7 +41,7 @@ let scratch = Buffer.allocUnsafeSlow(16 * 1024);
  * Reads a whole file of /proc. readFileSync would allocate 64 KiB for a file of unknown size; after
  * a thousand of those V8 collects all garbage, and this costs more with each directory.
  */
-function readWhole(path: string): string {
+export function readWhole(path: string): string {
   const fd = openSync(path, 'r');
   try {
     let length = 0;

@@ -104,5 +104,11 @@ export class UserError extends Error {
   }
 }
 
-/** An error of usage: a wrong option or configuration file. */
+/** An error of usage: a wrong option, argument, filter or configuration file. */
 export class UsageError extends UserError {}
+
+/** No daemon serves the directory: there is no mount, or its daemon is dead or does not answer. */
+export class NotServedError extends UserError {}
+
+/** The daemon has ended while a command used its mount. */
+export class DaemonEndedError extends UserError {}

@@ -18,6 +18,7 @@ export type DaemonKey =
   | 'KEPT'
   | 'DIRECTORIES'
   | 'OWNERS'
+  | `OWNERS_${'EXITED' | 'SIGNALLED' | 'UNKNOWN'}`
   | 'STREAMS'
   | 'NODES'
   | 'HANDLES'

@@ -50,6 +50,7 @@ export class DaemonStatus {
       ['KEPT', bus.log.next - bus.log.oldest],
       ['DIRECTORIES', root.directories.size],
       ['OWNERS', owners.size],
+      ...owners.endings.statusLines(),
       ['STREAMS', streams.size],
       ['NODES', nodes],
       ['HANDLES', handles],

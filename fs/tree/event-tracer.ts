@@ -33,20 +33,17 @@ export function traceEvents(tree: Tree, trace: Trace): void {
 class EventTracer {
   /** The number of lost events of each reader, as of the last event. */
   readonly #lost = new WeakMap<Reader, number>();
-  /** The bus's counters as of the last event: a changed counter shows an event's source. */
-  #counted: { readonly kernel: number; readonly udev: number };
 
   constructor(
     private readonly tree: Tree,
     private readonly line: TraceLine,
   ) {
-    this.#counted = { ...tree.bus.counted };
     this.#losers();
   }
 
   /** Writes the trace line of an event that the tree has received already. */
   take(event: Event): void {
-    const source = this.#source(event);
+    const source = sourceOf(event);
     const directories = this.#directoriesWith(event);
     const streams = this.#streamsFor(event);
     const losers = this.#losers();
@@ -58,16 +55,6 @@ class EventTracer {
   /** Traces nothing: the answers to readers have their own lines. */
   settle(): boolean {
     return false;
-  }
-
-  /** Returns the event's source. The bus counts an event before it passes it to its listeners. */
-  #source({ always, weight }: Event): string {
-    const before = this.#counted;
-    const { counted } = this.tree.bus;
-    this.#counted = { ...counted };
-    if (always) return `the daemon, for ${weight} that a source lost`;
-    if (counted.kernel !== before.kernel) return 'the kernel';
-    return counted.udev !== before.udev ? 'udev' : 'publish';
   }
 
   #directoriesWith(event: Event): number {
@@ -96,4 +83,9 @@ class EventTracer {
       for (const handle of handles) note(handle, handle.cursor.lost);
     return count;
   }
+}
+
+function sourceOf({ always, weight, source }: Event): string {
+  if (always) return `the daemon, for ${weight} that a source lost`;
+  return source === 'kernel' ? 'the kernel' : source;
 }

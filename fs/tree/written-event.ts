@@ -65,6 +65,7 @@ export class WrittenEvent extends Event {
    * @param name the file's name, bytes as characters
    * @param ino the inode number
    * @param mode the permission bits; other bits are ignored
+   * @param uid the user that makes the event: its source for ever, and its owner until chown(2)
    */
   constructor(
     private readonly arena: Arena,
@@ -78,6 +79,11 @@ export class WrittenEvent extends Event {
     this.mode = FileType.regular | (mode & 0o7777);
     this.accessed = this.time;
     this.changed = this.time;
+    this.sourceId = uid;
+  }
+
+  override get source(): string {
+    return `file:${this.sourceId}`;
   }
 
   override get heapBytes(): number {

@@ -15,6 +15,8 @@ export interface Matchable {
   readonly kernel?: string;
   /** {@link tagsOf} TAGS, if the event computes them once for all filters. */
   readonly tags?: ReadonlySet<string>;
+  /** The way by which the event came (event-source.ts), if the reader knows it. */
+  readonly source?: string;
   /** Returns the value of a property, or undefined if the event has none. */
   property(key: string): string | undefined;
 }

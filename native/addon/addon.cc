@@ -27,6 +27,7 @@ static void exportSharedWords(Napi::Env env, Napi::Object exports) {
 
 static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportSharedWords(env, exports);
+  exportAttributes(env, exports);
   exportMount(env, exports);
   exportProcess(env, exports);
   exportDeathWatch(env, exports);

@@ -5,6 +5,7 @@
 
 namespace eventfs {
 
+void exportAttributes(Napi::Env env, Napi::Object exports);
 void exportMount(Napi::Env env, Napi::Object exports);
 void exportProcess(Napi::Env env, Napi::Object exports);
 void exportDeathWatch(Napi::Env env, Napi::Object exports);

@@ -18,7 +18,7 @@
 #include <stddef.h>
 
 /* EXIT_USAGE and EXIT_SYSTEM_CALL are s6's. */
-enum { EXIT_FAILED = 1, EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111 };
+enum { EXIT_FAILED = 1, EXIT_USAGE = 100, EXIT_NOT_SERVED = 102, EXIT_SYSTEM_CALL = 111 };
 
 /* The mount's path. */
 extern const char *mount_path;

@@ -81,11 +81,11 @@ void set_from_environment(void) {
 char *build_event(size_t *length) {
   const char *action = value_of("ACTION"), *devpath = value_of("DEVPATH");
   if (action == NULL || devpath == NULL) {
-    die(EXIT_FAILED,
+    die(EXIT_USAGE,
         "ACTION and DEVPATH are required "
         "(try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)");
   }
-  if (devpath[0] != '/') die(EXIT_FAILED, "DEVPATH=%s: it must begin with /", devpath);
+  if (devpath[0] != '/') die(EXIT_USAGE, "DEVPATH=%s: it must begin with /", devpath);
   size_t size = strlen(action) + 1 + strlen(devpath) + 1;
   for (size_t i = 0; i < count; i++) {
     size += properties[i].key_length + 1 + strlen(properties[i].value) + 1;

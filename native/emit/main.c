@@ -5,7 +5,8 @@
  * Without KEY=VALUE, or with --environment, the event has the device variables of the environment,
  * as mdev, mdevd, vdev and udev's RUN+= set them.
  *
- * Exit codes: 0; 1 the event was not published; 100 wrong usage; 111 a system call failed.
+ * Exit codes: 0; 1 the event was not published; 100 wrong usage; 102 no daemon serves the mount;
+ * 111 a system call failed.
  */
 #include "emit.h"
 
@@ -47,7 +48,7 @@ static char *read_input(size_t *length) {
     have += (size_t)got;
   }
   if (have == 0)
-    die(EXIT_FAILED, "standard input is empty (write an event to it, or give KEY=VALUE)");
+    die(EXIT_USAGE, "standard input is empty (write an event to it, or give KEY=VALUE)");
   *length = have;
   return text;
 }
@@ -69,7 +70,7 @@ int main(int argc, char **argv) {
     }
   }
   size_t length;
-  if (input && given > 0) die(EXIT_FAILED, "-: an argument must be KEY=VALUE, or - alone");
+  if (input && given > 0) die(EXIT_USAGE, "-: an argument must be KEY=VALUE, or - alone");
   if (input) {
     char *event = read_input(&length);
     publish(event, length);
@@ -79,7 +80,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < given; i++) {
     const char *equals = strchr(arguments[i], '=');
     if (equals == NULL || equals == arguments[i]) {
-      die(EXIT_FAILED, "%s: an argument must be KEY=VALUE, or - alone", arguments[i]);
+      die(EXIT_USAGE, "%s: an argument must be KEY=VALUE, or - alone", arguments[i]);
     }
     set(arguments[i], (size_t)(equals - arguments[i]), equals + 1);
   }

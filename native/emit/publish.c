@@ -64,7 +64,7 @@ static void copy_messages(int messages) {
       continue;
     }
     if (count == 0) {
-      die(EXIT_FAILED, "%s: its daemon does not answer (try eventfs umount %s)%s", mount_path,
+      die(EXIT_NOT_SERVED, "%s: its daemon does not answer (try eventfs umount %s)%s", mount_path,
           mount_path, progress());
     }
     ssize_t length = count < 0 ? -1 : read(messages, text, sizeof text);
@@ -114,7 +114,8 @@ static int enter_child(void) {
 __attribute__((noreturn)) static void fail(const char *path) {
   const char *hint = "";
   if (errno == ENOTCONN || errno == ECONNABORTED || errno == ECANCELED) {
-    die(EXIT_FAILED, "%s: its daemon was killed (try eventfs mount %s)", mount_path, mount_path);
+    die(EXIT_NOT_SERVED, "%s: its daemon was killed (try eventfs mount %s)", mount_path,
+        mount_path);
   }
   if (errno == EACCES) {
     hint = " (you may not write to publish: try as root, or ask root to chmod it)";
@@ -132,7 +133,7 @@ static void check_mount(void) {
   int failed = statfs(mount_path, &found);
   if (failed < 0 && errno != ENOENT) fail(mount_path);
   if (failed == 0 && (unsigned long)found.f_type == FUSE_SUPER_MAGIC) return;
-  die(EXIT_FAILED, "%s: eventfs is not mounted here (try eventfs mount %s, or --mount DIR)",
+  die(EXIT_NOT_SERVED, "%s: eventfs is not mounted here (try eventfs mount %s, or --mount DIR)",
       mount_path, mount_path);
 }
 

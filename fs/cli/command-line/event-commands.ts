@@ -133,7 +133,9 @@ function addRun(program: Command): void {
 function addWait(program: Command): void {
   program
     .command('wait')
-    .description('wait for an event and print it; the exit code is 1 after the time-out')
+    .description(
+      'wait for an event and print it; the exit code is 0 if it came, 1 after the time-out, 100 for a bad filter, 102 without a mount, 103 if the daemon has ended',
+    )
     .argument('[FILTER]', "the event, as in 'SUBSYSTEM==block, DEVNAME==sd?1'", '')
     .option('--timeout <s>', 'wait so many seconds at most', parseSeconds)
     .option('--existing', 'accept a device that exists already')

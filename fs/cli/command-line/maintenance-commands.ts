@@ -4,24 +4,27 @@ import type { ColdplugOptions } from '../commands/coldplug.js';
 import type { DoctorOptions } from '../commands/doctor.js';
 import { mountOptions } from '../commands/mount/mount-options.js';
 import { DEFAULT_DIRECTORY, MOUNT_OPTION } from '../defaults.js';
+import { directoryOf, mountInstead } from './mount-option.js';
 import { collectSynthArg, parseAction, parseSeconds, parseUuid } from './values.js';
 
 /** Adds the commands that start and stop a daemon. */
 export function addMountCommands(program: Command): void {
-  mountOptions(program.command('mount'))
+  mountInstead(mountOptions(program.command('mount')))
     .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
     .argument('[DIR]', 'the directory to mount on', DEFAULT_DIRECTORY)
     .action(async (directory: string, _options: unknown, command: Command) => {
+      const mountPoint = directoryOf(directory, command);
       if (command.opts<{ check?: boolean }>().check === true)
-        await (await import('../commands/mount/check.js')).check(directory, command);
-      else await (await import('../commands/mount/mount.js')).mount(directory, command);
+        await (await import('../commands/mount/check.js')).check(mountPoint, command);
+      else await (await import('../commands/mount/mount.js')).mount(mountPoint, command);
     });
 
-  program
-    .command('umount')
+  mountInstead(program.command('umount'))
     .description('end the daemon that serves a directory, and unmount it')
     .argument('[DIR]', 'the directory that eventfs is mounted on', DEFAULT_DIRECTORY)
-    .action(async (directory: string) => (await import('../commands/umount.js')).umount(directory));
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('../commands/umount.js')).umount(directoryOf(directory, command));
+    });
 }
 
 /** Adds the commands for a mount that is served, and for the machine. */
@@ -77,6 +80,7 @@ function addColdplug(program: Command): void {
       [],
     )
     .option('--dry-run', 'only print the devices')
+    .option('--mount <dir>', 'accepted as by every command; it changes nothing here')
     .action(async (filter: string, options: ColdplugOptions) => {
       (await import('../commands/coldplug.js')).coldplug(filter, options);
     });

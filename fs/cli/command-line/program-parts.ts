@@ -1,7 +1,9 @@
 /** The parts that every parser of the command line has: the program's own options, and the help. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { EXIT_CODE_MEANINGS, ExitCode } from '../terminal/explain.js';
 import { print } from '../terminal/output.js';
+import { mountBefore } from './mount-option.js';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   mount: ['eventfs mount --sticky global:1733 /dev/events'],
@@ -26,12 +28,13 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
 
 /** Creates a parser without commands. */
 export function emptyProgram(): Command {
-  return new Command('eventfs')
+  const program: Command = new Command('eventfs')
     .enablePositionalOptions() // options after `exec COMMAND` belong to that command
     .description(
       'A filesystem in which a directory has the lifetime of a process. The kernel feeds it with device events.',
     )
     .version(version())
+    .addHelpText('after', () => `\n${exitCodes(program)}`)
     .addHelpText(
       'after',
       '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]',
@@ -41,6 +44,19 @@ export function emptyProgram(): Command {
       writeOut: print,
       outputError: hintAt('eventfs --help'),
     });
+  mountBefore(program);
+  return program;
+}
+
+/** Returns the part of the help about exit codes. */
+function exitCodes(program: Command): string {
+  const help = program.createHelp();
+  help.prepareContext({ helpWidth: program.configureOutput().getOutHelpWidth?.() ?? 80 });
+  const names = Object.keys(ExitCode) as (keyof typeof ExitCode)[];
+  const lines = names.map((name) =>
+    help.formatItem(String(ExitCode[name]), 3, EXIT_CODE_MEANINGS[name], help),
+  );
+  return `Exit codes:\n${lines.join('\n')}`;
 }
 
 /** Gives each command its example, and the messages that name its help. */

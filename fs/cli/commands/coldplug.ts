@@ -1,7 +1,7 @@
 /** `eventfs coldplug`: makes the kernel send `add` again for every device. */
 import { writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
-import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
+import { UsageError, UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { type Device, devices, subsystems } from '../devices.js';
 import { parseFilter } from '../../client/event-text.js';
 import { print, printable } from '../terminal/output.js';
@@ -30,7 +30,7 @@ export function coldplug(filterText: string, options: ColdplugOptions): void {
     ...(options.synthUuid === undefined ? [] : [options.synthUuid, ...options.synthArg]),
   ].join(' ');
   if (options.synthUuid === undefined && options.synthArg.length > 0)
-    throw new UserError('--synth-arg needs --synth-uuid (uuidgen prints one)');
+    throw new UsageError('--synth-arg needs --synth-uuid (uuidgen prints one)');
   const everything = [...(options.subsystems === true ? subsystems() : []), ...devices()];
   const wanted = everything.filter(({ event }) => filter.matches(event));
   if (options.dryRun === true) {

@@ -6,7 +6,7 @@
  * is an error.
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
-import { UserError, isSystemError } from '../../shared/errors.js';
+import { NotServedError, UsageError, UserError, isSystemError } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
 import { explain } from '../terminal/explain.js';
@@ -84,7 +84,7 @@ export async function emit(properties: readonly string[], options: EmitOptions):
       : fromProperties(collect(properties, options.environment === true));
   // write(2) of nothing would succeed
   if (event.length === 0)
-    throw new UserError('standard input is empty (write an event to it, or give KEY=VALUE)');
+    throw new UsageError('standard input is empty (write an event to it, or give KEY=VALUE)');
   const text = new Outgoing(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
     throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
@@ -202,7 +202,7 @@ async function giveUp(mount: string, text: Outgoing): Promise<void> {
   const { exitNow } = await import('#native');
   exitNow(
     explain(
-      new UserError(
+      new NotServedError(
         `${mount}: its daemon does not answer (try eventfs umount ${mount})${text.progress}`,
       ),
       'emit',
@@ -220,7 +220,7 @@ function collect(properties: readonly string[], environment: boolean): Map<strin
   const all = deviceVariables(inherited.map(split));
   for (const property of properties) {
     const [key, value] = split(Buffer.from(property).toString('latin1'));
-    if (key === '') throw new UserError(`${property}: an argument must be KEY=VALUE, or - alone`);
+    if (key === '') throw new UsageError(`${property}: an argument must be KEY=VALUE, or - alone`);
     all.set(key, value);
   }
   return all;
@@ -237,11 +237,11 @@ function fromProperties(properties: ReadonlyMap<string, string>): Buffer {
   const action = properties.get('ACTION');
   const devpath = properties.get('DEVPATH');
   if (action === undefined || devpath === undefined) {
-    throw new UserError(
+    throw new UsageError(
       'ACTION and DEVPATH are required (try eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine)',
     );
   }
-  if (!devpath.startsWith('/')) throw new UserError(`DEVPATH=${devpath}: it must begin with /`);
+  if (!devpath.startsWith('/')) throw new UsageError(`DEVPATH=${devpath}: it must begin with /`);
   const lines = [
     `${action}@${devpath}`,
     ...[...properties].map(([key, value]) => `${key}=${value}`),

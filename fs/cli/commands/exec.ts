@@ -1,10 +1,9 @@
 /** `eventfs exec`: runs a command that has a process directory of its own. */
-import { readFileSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { execute } from '#native';
-import type { Filter } from '../../uevent/filter/filter.js';
-import { UserError, isSystemError } from '../../shared/errors.js';
-import { eventNames, eventPath, readEvent } from '../../client/event-files.js';
-import { parseEvent, parseFilter, tellsOfLoss } from '../../client/event-text.js';
+import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
+import { dropOthers } from '../../client/event-files.js';
+import { parseFilter } from '../../client/event-text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
 import type { SeqNum } from '../../uevent/text.js';
@@ -34,7 +33,7 @@ export interface ExecOptions {
 export async function exec(command: readonly string[], options: ExecOptions): Promise<void> {
   const filter = parseFilter(options.filter);
   if (options.label?.includes('/') === true)
-    throw new UserError(`--label ${options.label}: a label can not contain /`);
+    throw new UsageError(`--label ${options.label}: a label can not contain /`);
   const mount = await requireMount(options.mount);
   adviseOnFilter('exec', filter);
   const directory = makeOwnDirectory(
@@ -54,17 +53,6 @@ export async function exec(command: readonly string[], options: ExecOptions): Pr
     if (!isSystemError(error)) throw error;
     console.error(`eventfs: exec: ${UserError.from(error, command[0], RUN_HINTS).message}`);
     process.exitCode = error.code === 'ENOENT' ? ExitCode.notFound : ExitCode.notRun;
-  }
-}
-
-/** Removes events that came before the filter was set, and that do not match it. */
-function dropOthers(directory: string, filter: Filter): void {
-  for (const name of eventNames(directory)) {
-    const path = eventPath(directory, name);
-    const text = readEvent(path);
-    if (text === null) continue;
-    const event = parseEvent(text);
-    if (!tellsOfLoss(event) && !filter.matches(event)) unlinkSync(path);
   }
 }
 

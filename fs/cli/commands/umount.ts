@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abort, detach, detachAll } from '../../client/unmount.js';
 import { mountPath, probe } from '../../client/probe.js';
-import { UserError, isSystemError } from '../../shared/errors.js';
-import { mountedAt } from '../../shared/kernel/mountinfo.js';
+import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
+import { MOUNT_TYPE, mountedAt, mounts } from '../../shared/kernel/mountinfo.js';
+import { printable } from '../terminal/output.js';
 import { servingProcess } from '../../client/serving.js';
 
 const POLL_MS = 10;
@@ -15,15 +16,16 @@ const STOP_TIMEOUT_MS = 5000;
  * aborts the connection. If the daemon is dead already, only unmounts.
  *
  * @param directory the mount, or a symlink to it
- * @throws UserError if eventfs is not mounted there, or with the errno of kill(2) or umount2(2)
+ * @throws NotServedError if eventfs is not mounted there
+ * @throws UserError with the errno of kill(2) or umount2(2)
  */
 export async function umount(directory: string): Promise<void> {
   const path = mountPath(directory);
   const state = await probe(path);
   if (state === 'none')
-    throw new UserError(`${path}: eventfs is not mounted here (try findmnt -t fuse.eventfs)`);
+    throw new NotServedError(`${path}: eventfs is not mounted here (${whereMounted()})`);
   if (state === 'other')
-    throw new UserError(
+    throw new NotServedError(
       `${path}: ${mountedAt(path)?.type ?? 'another filesystem'} is mounted here, not eventfs (try umount ${path})`,
     );
   try {
@@ -54,4 +56,13 @@ async function stopDaemon(path: string): Promise<boolean> {
     await sleep(POLL_MS);
   }
   return false;
+}
+
+/** Says where eventfs is mounted in this mount namespace. */
+function whereMounted(): string {
+  const found = mounts().filter(({ type }) => type === MOUNT_TYPE);
+  const paths = [...new Set(found.map(({ mountPoint }) => printable(mountPoint)))];
+  return paths.length === 0
+    ? 'it is mounted nowhere in this mount namespace'
+    : `it is mounted on ${paths.join(', ')}`;
 }

@@ -1,5 +1,5 @@
 /** `eventfs wait`: waits for one event, or until a time-out. */
-import { UserError } from '../../shared/errors.js';
+import { DaemonEndedError } from '../../shared/errors.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/event-stream.js';
 import { parseFilter, tellsOfLoss } from '../../client/event-text.js';
@@ -20,13 +20,14 @@ export interface WaitOptions {
 
 /**
  * Prints the first event that matches, in the form of its file. The exit code is 1 after the
- * time-out.
+ * time-out, and only then.
  *
  * With `existing` a device that already exists counts too. The stream is opened before the devices
  * are listed: a new device can't be missed in between.
  *
  * @param filterText the events to wait for, as a filter
- * @throws UserError if the filter is invalid, eventfs is not mounted there, or its daemon ends
+ * @throws UsageError if the filter is invalid, NotServedError if eventfs is not mounted there,
+ *   DaemonEndedError if its daemon ends
  */
 export async function wait(filterText: string, options: WaitOptions): Promise<void> {
   const filter = parseFilter(filterText);
@@ -48,7 +49,7 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
     const outcome = await Promise.race([late, firstOf(stream)]);
     if (outcome === 'late') process.exitCode = ExitCode.failed;
     else if (outcome === 'ended')
-      throw new UserError(`${options.mount}: its daemon has ended (try eventfs doctor)`);
+      throw new DaemonEndedError(`${options.mount}: its daemon has ended (try eventfs doctor)`);
   } finally {
     clearTimeout(timer);
     stream.close();

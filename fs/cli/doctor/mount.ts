@@ -74,7 +74,17 @@ export async function checkMount(directory: string): Promise<Finding[]> {
     ...checkSubscribers(path, status),
     ...checkNotifier(Number(status.get('DAEMON'))),
     ...checkPublish(path),
+    firstLook(path),
   ];
+}
+
+/** Says what to type at a shell: a newcomer's first directory often ends at once. */
+function firstLook(path: string): Finding {
+  return {
+    level: 'ok',
+    what: `${path}/foo, made by the command mkdir, ends at once: its owner is that mkdir`,
+    mend: `mkdir ${path}/$$.foo belongs to the shell in which it is typed`,
+  };
 }
 
 /**

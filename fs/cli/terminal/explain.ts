@@ -1,5 +1,11 @@
 /** Reports a command's failure: one line, and an exit code (docs/design.md, section 6). */
-import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
+import {
+  DaemonEndedError,
+  NotServedError,
+  UsageError,
+  UserError,
+  isSystemError,
+} from '../../shared/errors.js';
 
 /**
  * The exit codes. As in env(1) and shells, `notRun` means that a command can't be run, and
@@ -9,6 +15,8 @@ export const ExitCode = {
   ok: 0,
   failed: 1,
   usage: 100,
+  notServed: 102,
+  daemonEnded: 103,
   systemCall: 111,
   notRun: 126,
   notFound: 127,
@@ -18,7 +26,10 @@ export const ExitCode = {
 export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>> = {
   ok: 'The command did what it is for.',
   failed: 'The command failed, or it ends after its time-out.',
-  usage: 'The command line or the configuration is wrong.',
+  usage: 'The command line, a filter or the configuration is wrong.',
+  notServed:
+    'No daemon serves the mount: eventfs is not mounted there, or its daemon does not answer.',
+  daemonEnded: 'The daemon has ended while the command waited.',
   systemCall: 'A system call failed.',
   notRun: 'The command that exec or run starts cannot be run.',
   notFound: 'The command that exec or run starts does not exist.',
@@ -45,12 +56,18 @@ export function explain(
 ): number {
   if (error instanceof UserError) {
     say(error.message);
-    if (error instanceof UsageError) return ExitCode.usage;
-    return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
+    return codeOf(error);
   }
   if (isSystemError(error)) {
     const path = 'path' in error ? `${String(error.path)}` : error.syscall;
     return explain(UserError.from(error, path), command, say);
   }
   throw error;
+}
+
+function codeOf(error: UserError): number {
+  if (error instanceof UsageError) return ExitCode.usage;
+  if (error instanceof NotServedError) return ExitCode.notServed;
+  if (error instanceof DaemonEndedError) return ExitCode.daemonEnded;
+  return error.failedCall ? ExitCode.systemCall : ExitCode.failed;
 }

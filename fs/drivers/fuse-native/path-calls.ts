@@ -9,6 +9,7 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Timestamp } from '../../bus/event.js';
 import type { AttributeChanges, Attributes, FileHandle, Node } from '../../tree/nodes/node.js';
+import { PublishFile } from '../../tree/nodes/publish-file.js';
 import { RootDirectory } from '../../tree/nodes/root-directory.js';
 import type { Tree } from '../../tree/tree.js';
 import { NAME_MAX, STATFS_BLOCK_BYTES, refuseTarget, setXattr } from '../common/calls.js';
@@ -190,7 +191,8 @@ export class PathCalls {
   /** open(2) of a file that exists. Throws EPERM, ELOOP, EISDIR. */
   open(path: string, flags: number): FileHandle {
     const node = this.paths.node(path);
-    return this.files.enter(node, (owner) => node.open(flags, owner), flags);
+    const opener = node instanceof PublishFile ? writerOf(node) : null;
+    return this.files.enter(node, (owner) => node.open(flags, opener ?? owner), flags);
   }
 
   /**

@@ -1,5 +1,6 @@
 /** The node of an event in one directory. The directory makes it at the first lookup. */
 import type { Event } from '../../bus/event.js';
+import { SOURCE_ATTRIBUTE } from '../../uevent/event-source.js';
 import type { Entry } from '../../bus/queue.js';
 import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
@@ -14,6 +15,8 @@ import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 const DELIVERED_MODE = FileType.regular | 0o440;
 
 const DELIVERED = 'a delivered event cannot be changed';
+const SET_BY_DAEMON = `the attribute ${SOURCE_ATTRIBUTE} is read-only`;
+const ATTRIBUTES: readonly string[] = [SOURCE_ATTRIBUTE];
 
 /** The directory that the file of an event is in. */
 export interface EventFileHost {
@@ -112,6 +115,36 @@ export class EventFile extends Node implements Entry {
    */
   override written(caller: Caller): void {
     if (caller.uid !== 0 && this.event instanceof WrittenEvent) this.event.dropSetIds();
+  }
+
+  override listXattrs(): readonly string[] {
+    return ATTRIBUTES;
+  }
+
+  /**
+   * getxattr(2).
+   * @throws FsError ENODATA for another name than SOURCE_ATTRIBUTE
+   */
+  override getXattr(name: string): string {
+    return name === SOURCE_ATTRIBUTE ? this.event.source : super.getXattr(name);
+  }
+
+  /**
+   * setxattr(2).
+   * @throws FsError EPERM for SOURCE_ATTRIBUTE, EOPNOTSUPP for another name
+   */
+  override setXattr(name: string, value: string, caller: Caller): void {
+    if (name === SOURCE_ATTRIBUTE) throw new FsError(Errno.EPERM, SET_BY_DAEMON);
+    super.setXattr(name, value, caller);
+  }
+
+  /**
+   * removexattr(2).
+   * @throws FsError EPERM for SOURCE_ATTRIBUTE, ENODATA for another name
+   */
+  override removeXattr(name: string, caller: Caller): void {
+    if (name === SOURCE_ATTRIBUTE) throw new FsError(Errno.EPERM, SET_BY_DAEMON);
+    super.removeXattr(name, caller);
   }
 
   /**

@@ -17,11 +17,13 @@ import {
   recordEnd,
   skipLineEnds,
 } from '../../uevent/records.js';
+import type { Caller } from '../../owners/owners.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './node.js';
 import { restHeap } from '../prices.js';
 import { RootFile } from './root-file.js';
 import { LF, NUL } from '../../shared/ascii.js';
+import { SourceId } from '../../uevent/event-source.js';
 import { TOO_LONG } from '../written-event.js';
 
 /** The file `publish` of the root. */
@@ -37,8 +39,8 @@ export class PublishFile extends RootFile {
     super(id, lifetime, 0o200);
   }
 
-  override open(): Handle {
-    return new PublishHandle(this);
+  override open(_flags: number, caller: Caller): Handle {
+    return new PublishHandle(this, caller.uid < 0 ? SourceId.unknown : caller.uid);
   }
 
   /**
@@ -62,20 +64,20 @@ export class PublishFile extends RootFile {
     this.#read(bytes, start, length, true);
   }
 
-  /** Publishes a record. Parameters and errors are those of `check`. */
-  take(bytes: Uint8Array, start: number, length: number): void {
-    this.takeOneOfMany(bytes, start, length, true);
+  /** Publishes a record of the user `uid`. Other parameters, and errors, are those of `check`. */
+  take(bytes: Buffer, start: number, length: number, uid: number): void {
+    this.takeOneOfMany(bytes, start, length, uid, true);
     this.bus.settleLater();
   }
 
   /**
    * Publishes a record that may be one of many. After the last one the caller calls
-   * `bus.settleLater`. Parameters and errors are those of `check`.
-   * @param mayBeDatagram false if the record has no NUL: looking for one costs a view of the bytes
+   * `bus.settleLater`. Parameters and errors are those of `take`.
+   * @param hasNul false if the record has no NUL: a search costs a view of the bytes
    */
-  takeOneOfMany(bytes: Uint8Array, start: number, length: number, mayBeDatagram: boolean): void {
-    this.#read(bytes, start, length, mayBeDatagram);
-    this.bus.publish(this.text);
+  takeOneOfMany(bytes: Buffer, start: number, length: number, uid: number, hasNul: boolean): void {
+    this.#read(bytes, start, length, hasNul);
+    this.bus.publish(this.text, uid);
   }
 
   /** Reads a record into `text`. Parameters and errors are those of `takeOneOfMany`. */
@@ -106,7 +108,6 @@ const MOST_MS = 1.5;
 
 /**
  * An open `publish`.
- *
  * A write(2) without an empty line is one event. In a write with empty lines each empty line ends a
  * record, and each record is an event. Two kinds of text wait for the next write:
  * - A header alone, because bash writes the output of its builtins line by line. Properties are
@@ -121,19 +122,18 @@ class PublishHandle extends Handle {
   #begun: Buffer | null = null;
   /** Whether a write has ended inside a record. */
   #isCut = false;
-  /**
-   * The number of bytes of the last write that were not taken because they followed other records.
-   * The next write begins with them.
-   */
+  /** How many bytes of the last write were not taken: the next write begins with them. */
   #rest = 0;
-  /**
-   * Whether blank lines may come before the next record, because an empty line ended the last one.
-   */
+  /** Whether an empty line ended the last record: more may come before the next one. */
   #isBetween = false;
   /** Whether the kernel may have cut the last write. */
   #wasLargest = false;
 
-  constructor(override readonly node: PublishFile) {
+  /** @param uid the user that opened the file: the source of each event, also if another writes */
+  constructor(
+    override readonly node: PublishFile,
+    private readonly uid: number,
+  ) {
     super(node);
   }
 
@@ -163,7 +163,7 @@ class PublishHandle extends Handle {
     }
     if (!written.includes(NUL))
       return this.#takeRecords(written, 0, lineEnd(written) >= length - 1, false);
-    this.node.take(written, 0, length);
+    this.node.take(written, 0, length, this.uid);
     return length;
   }
 
@@ -228,7 +228,7 @@ class PublishHandle extends Handle {
         // Most writes have one record, and need no clock.
         if (count === 1) began = performance.now();
         else if (count > 1 && performance.now() - began >= MOST_MS) break;
-        this.node.takeOneOfMany(text, from, end - from, hasNul);
+        this.node.takeOneOfMany(text, from, end - from, this.uid, hasNul);
         this.#isBetween = true;
         from = skipLineEnds(text, end);
         if (from === text.length) return from;
@@ -253,7 +253,7 @@ class PublishHandle extends Handle {
     this.#isCut ||= isTail;
     if (!this.#isCut && !waits) {
       this.#isBetween = false;
-      return this.node.take(text, from, text.length - from);
+      return this.node.take(text, from, text.length - from, this.uid);
     }
     const end = this.#isCut ? text.lastIndexOf(LF) + 1 : text.length; // the last line may be cut
     if (text.length - from > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
@@ -270,7 +270,7 @@ class PublishHandle extends Handle {
     const begun = this.#begun!;
     this.#wait(null);
     this.#isBetween = false;
-    this.node.take(begun, 0, begun.length);
+    this.node.take(begun, 0, begun.length, this.uid);
   }
 
   /**

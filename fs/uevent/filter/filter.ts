@@ -67,6 +67,11 @@ export class Filter {
     return this.cost * Math.min(1, bytes / SEARCHED_BYTES);
   }
 
+  /** Returns whether a term of the filter has this key. */
+  hasKey(key: string): boolean {
+    return this.rules.some((rule) => rule.some((term) => term.key === key));
+  }
+
   /** Whether the filter takes every event: no rule restricts it. */
   get all(): boolean {
     return this.rules.length === 0;

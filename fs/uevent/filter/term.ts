@@ -68,6 +68,8 @@ export class Term {
         return this.takesValue(event.devpath);
       case 'KERNEL':
         return this.takesValue(event.kernel ?? kernelName(event.devpath));
+      case 'SOURCE':
+        return this.takesValue(event.source ?? '');
       case 'TAGS':
         return this.takesTag(event.tags ?? tagsOf(event.property('TAGS')));
       default:

@@ -146,7 +146,7 @@ both('refuses a malformed, an empty and a too large standard input', async () =>
       /^eventfs: emit: \S+\/publish: Invalid argument \(the event is malformed: [^\n]*\)\n$/,
     ],
     [Buffer.from('add@/x\nnonsense\n'), 111, /malformed/],
-    [Buffer.alloc(0), 1, /^eventfs: emit: standard input is empty \([^\n]*\)\n$/],
+    [Buffer.alloc(0), 100, /^eventfs: emit: standard input is empty \([^\n]*\)\n$/],
     [
       Buffer.from(`add@/x\nV=${'v'.repeat(65536)}\n`),
       111,
@@ -220,7 +220,7 @@ both('refuses missing or wrong arguments with one line', async () => {
   ];
   for (const [args, message] of cases) {
     const { err, code, records } = await emit(args);
-    assert.equal([code, records], [1, []], args.join(' '));
+    assert.equal([code, records], [100, []], args.join(' '));
     assert.match(err, message);
   }
   for (const property of ['SEQNUM=x', 'ACTION=']) {
@@ -315,7 +315,7 @@ command(
       assert.equal(
         [code, err],
         [
-          1,
+          102,
           `eventfs: emit: ${other.path}: its daemon does not answer (try eventfs umount ${other.path})\n`,
         ],
       );
@@ -337,7 +337,7 @@ command('fails if nothing is mounted there', async () => {
   assert.equal(
     [code, err],
     [
-      1,
+      102,
       'eventfs: emit: /nowhere: eventfs is not mounted here (try eventfs mount /nowhere, or --mount DIR)\n',
     ],
   );

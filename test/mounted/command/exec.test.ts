@@ -160,12 +160,12 @@ command('refuses wrong arguments before it makes a directory', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [
       ['--filter', 'A==', '--', 'true'],
-      1,
+      100,
       /^eventfs: exec: bad filter: column 4: expected [^\n]*\n$/,
     ],
     [
       ['--label', 'a/b', '--', 'true'],
-      1,
+      100,
       /^eventfs: exec: --label a\/b: a label can not contain \/\n$/,
     ],
     [

@@ -101,7 +101,7 @@ help('runs compare from a clone, and fails with one line without the program', a
     /^eventfs: option '--subscribers <numbers>' argument 'x' is invalid\.[^\n]*\(try eventfs compare --help\)\n$/,
   );
   const unknown = await eventfs('compare', '--designs', 'bogus');
-  assert.equal([unknown.out, unknown.code], ['', 1]);
+  assert.equal([unknown.out, unknown.code], ['', 100]);
   assert.match(unknown.err, /^eventfs: compare: there is no design bogus [^\n]*\n$/);
   // The copy holds the product's files only.
   const without = await run([...eventfsForOthers(), 'compare', '--full']);

@@ -185,7 +185,7 @@ command('fails if nothing is mounted there', async () => {
   assert.equal(
     [code, err],
     [
-      1,
+      102,
       'eventfs: status: /nowhere: eventfs is not mounted here (try eventfs mount /nowhere, or --mount DIR)\n',
     ],
   );

@@ -128,7 +128,7 @@ command('fails when the daemon ends', async () => {
   await other.stop();
   assert.equal(
     [await child.ended, child.err],
-    [1, `eventfs: wait: ${other.path}: its daemon has ended (try eventfs doctor)\n`],
+    [103, `eventfs: wait: ${other.path}: its daemon has ended (try eventfs doctor)\n`],
   );
 });
 

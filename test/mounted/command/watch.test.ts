@@ -207,7 +207,7 @@ command('refuses a bad filter with the column of the mistake', async () => {
     ['caf\u00e9==x', 4],
   ] as const) {
     const { out, err, code } = await run([EVENTFS, 'watch', filter, '--mount', daemon.path]);
-    assert.equal([out, code], ['', 1]);
+    assert.equal([out, code], ['', 100]);
     assert.match(
       err,
       new RegExp(`^eventfs: watch: bad filter: column ${column}: expected [^\\n]*\\n$`),
@@ -282,7 +282,7 @@ command('finds a mount through a symlink, and fails if none is there', async () 
   child.kill();
   for (const path of [none, '/nowhere']) {
     const { err, code } = await run([EVENTFS, 'watch', '--mount', path]);
-    assert.is(code, 1);
+    assert.is(code, 102);
     assert.is(
       err,
       `eventfs: watch: ${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)\n`,
@@ -291,7 +291,7 @@ command('finds a mount through a symlink, and fails if none is there', async () 
   const dead = await startDaemon();
   await dead.kill();
   const { err, code } = await run([EVENTFS, 'watch', '--mount', dead.path]);
-  assert.is(code, 1);
+  assert.is(code, 102);
   assert.is(
     err,
     `eventfs: watch: ${dead.path}: its daemon was killed (try eventfs mount ${dead.path})\n`,

@@ -204,7 +204,7 @@ kinds('has all kinds if EVENTFS_DEBUG is `all`', async () => {
   assert.match(
     await line(daemon, /^eventfs: deaths: /),
     new RegExp(
-      `owner ${pid} is dead: "${pid}" ends: events=[1-9]\\d* bytes=\\d+ special_files=0 open_streams=0 blocked_reads=0 freed_memory=[1-9]\\d*$`,
+      `owner ${pid} is dead \\(killed by SIGKILL\\): "${pid}" ends: events=[1-9]\\d* bytes=\\d+ special_files=0 open_streams=0 blocked_reads=0 freed_memory=[1-9]\\d*$`,
     ),
   );
   await line(daemon, /^eventfs: inotify: the notifier is process \d+$/);
@@ -240,8 +240,8 @@ kinds('shows how many queues got an event, and how many lost another event by it
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM==mine`);
   for (const subsystem of ['other', 'mine'])
     writeFileSync(`${daemon.path}/publish`, `add@/x\nACTION=add\nSUBSYSTEM=${subsystem}\n`);
-  await line(daemon, /"add" "\/x" \d+ bytes from publish: directories=1 streams=0$/);
-  await line(daemon, /"add" "\/x" \d+ bytes from publish: directories=1 streams=1 lost_by=1$/);
+  await line(daemon, /"add" "\/x" \d+ bytes from publish:0: directories=1 streams=0$/);
+  await line(daemon, /"add" "\/x" \d+ bytes from publish:0: directories=1 streams=1 lost_by=1$/);
   await reader.kill();
   assert.is((await ended(daemon)).length, 2);
 });

@@ -111,7 +111,7 @@ helper(
         /^eventfs: mount: \/nowhere\/eventfs.toml: No such file/,
         111,
       ],
-      [[path, '-o', 'remount,source=none'], /eventfs is not mounted here/, 1],
+      [[path, '-o', 'remount,source=none'], /eventfs is not mounted here/, 102],
     ];
     for (const [args, message, code] of cases) {
       const ended = await eventfs('none', ...args);

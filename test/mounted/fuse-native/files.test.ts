@@ -34,6 +34,26 @@ native('shows a process its events, and removes them by head and tail', async ()
   assert.equal(readdirSync(path), []);
 });
 
+native('shows the source of an event, as far as it is known', async () => {
+  const path = await directory();
+  const shown = 'getfattr --absolute-names --only-values -n user.eventfs.source';
+  publishNumbered(daemon.path, 1);
+  await sh(`chmod 0222 ${daemon.path}/publish`);
+  publishNumbered(daemon.path, 1);
+  await sh(`chmod 0200 ${daemon.path}/publish; echo add@/x > ${path}/made`);
+  for (const [name, source] of [
+    ['head', 'publish:0'],
+    ['made', 'file:0'],
+  ])
+    assert.is(await sh(`${shown} ${path}/${name}`), source);
+  await sh(`rm ${path}/head`);
+  assert.is(await sh(`${shown} ${path}/head`), 'publish:unknown');
+  assert.match(
+    await sh(`setfattr -n user.eventfs.source -v x ${path}/made 2>&1 || true`),
+    /not permitted/,
+  );
+});
+
 native('shows the same inode number and the link count for all links', async () => {
   const [one, other] = [await directory(), await directory()];
   await sh(`printf hello > ${one}/event && ln ${one}/event ${other}/linked`);

@@ -98,7 +98,7 @@ command('refuses a file', async () => {
 command('refuses an empty name, and does not take it for the current directory', async () => {
   told(
     await fail(['']),
-    Exit.failed,
+    Exit.usage,
     "'': No such file or directory (give a directory to mount on)",
   );
 });

@@ -69,16 +69,24 @@ umount(
 umount('says that eventfs is not mounted there', async () => {
   const path = mountPoint();
   const missing = join(path, 'missing');
-  assert.equal(await eventfs('umount', path), {
-    out: '',
-    err: `eventfs: umount: ${path}: eventfs is not mounted here (try findmnt -t fuse.eventfs)\n`,
-    code: 1,
-  });
-  assert.equal(await eventfs('umount', missing), {
-    out: '',
-    err: `eventfs: umount: ${missing}: eventfs is not mounted here (try findmnt -t fuse.eventfs)\n`,
-    code: 1,
-  });
+  for (const directory of [path, missing]) {
+    const { out, err, code } = await eventfs('umount', directory);
+    assert.equal([out, code], ['', 102]);
+    const start = `eventfs: umount: ${directory}: eventfs is not mounted here (it is mounted `;
+    assert.ok(err.startsWith(start) && err.endsWith(')\n'), err);
+  }
+});
+
+umount('says where eventfs is mounted', async () => {
+  const [one, two] = [await startDaemon(), await startDaemon()];
+  const { err } = await eventfs('umount', mountPoint());
+  const listed = /\(it is mounted on (.*)\)\n$/.exec(err)?.[1].split(', ') ?? [];
+  assert.ok(listed.includes(one.path) && listed.includes(two.path), err);
+  await one.stop();
+  await two.stop();
+  const alone = ['unshare', '--mount', 'sh', '-c', 'umount -a -l -t fuse.eventfs; exec "$@"', 'sh'];
+  const nowhere = await run([...alone, process.execPath, EVENTFS, 'umount', mountPoint()]);
+  assert.match(nowhere.err, /\(it is mounted nowhere in this mount namespace\)\n$/);
 });
 
 umount('leaves another filesystem alone', async () => {
@@ -89,7 +97,7 @@ umount('leaves another filesystem alone', async () => {
     assert.equal(await eventfs('umount', path), {
       out: '',
       err: `eventfs: umount: ${path}: tmpfs is mounted here, not eventfs (try umount ${path})\n`,
-      code: 1,
+      code: 102,
     });
     assert.is(reach(join(path, 'kept')), 'ok');
   } finally {

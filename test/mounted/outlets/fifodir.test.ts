@@ -239,7 +239,7 @@ fifodir('is refused if it is missing, no directory, on FUSE or below the mount',
     path,
   ]);
   assert.match(err, 'the path is below the mount');
-  assert.is(code, 1);
+  assert.is(code, 100);
 });
 
 fifodir.run();

@@ -92,7 +92,7 @@ file(
       `${below}/s`,
     ]);
     assert.match(err, 'the path is below the mount');
-    assert.is(code, 1);
+    assert.is(code, 100);
   },
 );
 

@@ -48,7 +48,7 @@ function kernel(to: Bus, seqnum: number, more = ''): void {
 }
 
 function program(to: Bus, more = ''): void {
-  to.publish(textOf(`add@/program\n${more}`));
+  to.publish(textOf(`add@/program\n${more}`), 1000);
 }
 
 bus('names a kernel event by its SEQNUM', () => {
@@ -213,6 +213,16 @@ bus('detaches only a listener that is attached', () => {
   kernel(own, 2);
   assert.equal(notes.names, ['1', '2']);
   assert.equal(other.names, ['1']);
+});
+
+bus('knows the source of each event', () => {
+  const { bus: own } = makeBus();
+  kernel(own, 1);
+  own.publishUdev(textOf('add@/udev\nSEQNUM=2\n'));
+  program(own);
+  own.publishLoss(3);
+  const sources = [...own.history.entries].map(({ event }) => event.source);
+  assert.equal(sources, ['kernel', 'udev', 'publish:1000', 'eventfs']);
 });
 
 bus.run();

@@ -125,6 +125,23 @@ index("looks only at the filters with the event's value, for any key", () => {
   }
 });
 
+index('looks only at the filters with the source of the event, whatever its text says', () => {
+  const takers = new FilterIndex<Subscriber>();
+  const [mine, ...others] = [
+    'SOURCE==publish:7',
+    'SOURCE==kernel',
+    ...Array.from({ length: 99 }, (_, n) => `SOURCE==publish:1${n}`),
+  ].map((text) => new Subscriber(Filter.parse(text)));
+  for (const taker of [...others, mine]) takers.add(taker);
+  const come = eventOf('add@/d/x\nSOURCE=kernel\n');
+  come.sourceId = 7;
+  assert.equal(offered(takers, come), [mine]);
+  assert.equal(
+    [mine, ...others].filter(({ filter }) => filter.matches(come)),
+    [mine],
+  );
+});
+
 index('finds a filter by its rarest term', () => {
   const takers = new FilterIndex<Subscriber>();
   const all = Array.from(

@@ -84,7 +84,7 @@ turns('after a death leaves nothing reachable meanwhile', async () => {
     refusal(() => kernel.tree.handle(file as FileHandle)),
     'ESTALE',
   );
-  kernel.bus.publish(published());
+  kernel.bus.publish(published(), 0);
   kernel.bus.settle();
   kernel.tree.turns.finish();
   for (const pending of waiting) assert.is(pending.result, 'ESTALE');

@@ -230,6 +230,7 @@ function configurationOf(pid: number, path: string): Configuration {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   const at = words.indexOf('mount');
   const command = mountOptions(new Command('mount'))
+    .option('--mount <dir>')
     .argument('[DIR]')
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });

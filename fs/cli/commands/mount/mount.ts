@@ -172,5 +172,6 @@ function hint(path: string): string {
     `  cat ${path}/stream &  echo add > /sys/class/mem/null/uevent    # prints each event as it comes`,
     `  ls ${path}                                     # ls does not list ${path}/stream; open it by name`,
     `  mkdir ${path}/$$ && ls -la ${path}/$$                           # belongs to that shell, and ends with it`,
+    `  mkdir ${path}/$$.foo                             # the same with a name; ${path}/foo ends with mkdir(1), at once`,
   ].join('\n');
 }

@@ -10,7 +10,12 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { eventNames, eventPath, openUnfollowed, readEvent } from '../../../client/event-files.js';
+import {
+  eventNames,
+  eventPath,
+  openUnfollowed,
+  readEventFor,
+} from '../../../client/event-files.js';
 import { type EventText, parseEvent } from '../../../client/event-text.js';
 import { makeOwnDirectory } from '../../../client/own-directory.js';
 import { readStatusFile } from '../../../client/status.js';
@@ -51,7 +56,11 @@ export class EventDirectories {
    * @param since a SEQNUM: the queue begins with the kept events after it
    * @throws UserError if the daemon refuses a directory
    */
-  constructor(mount: string, filter: Filter, since?: SeqNum) {
+  constructor(
+    mount: string,
+    private readonly filter: Filter,
+    since?: SeqNum,
+  ) {
     this.#queue = makeOwnDirectory(mount, '.run', filter, since);
     this.#taken = `${this.#queue}.taken`;
     mkdirSync(this.#taken, { mode: 0o700 });
@@ -80,8 +89,7 @@ export class EventDirectories {
       if (isSystemError(error, 'ENOENT') && statSync(this.#queue).isDirectory()) return null;
       throw error;
     }
-    const text = readEvent(path);
-    const event = text === null ? null : parseEvent(text);
+    const event = readEventFor(this.filter, path);
     if (event !== null && accepts(event)) return { name, event };
     unlinkSync(path);
     return null;

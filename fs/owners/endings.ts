@@ -1,0 +1,161 @@
+/**
+ * How owners have ended: by an exit code or by a signal. The daemon counts it for `log/.status`, and
+ * the trace of deaths shows it.
+ *
+ * A death takes effect first. The daemon asks how the owner ended later, in a turn between requests,
+ * and closes the pidfd then (docs/decisions/100-how-an-owner-ended.md).
+ */
+import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { exitStatus } from '#native';
+import { isSystemError } from '../shared/errors.js';
+import type { LogFields } from '../shared/logger.js';
+import type { StatusLines } from '../shared/status-lines.js';
+import { type Pid, readWhole } from './process.js';
+
+/** An owner that is dead, and whose pidfd is still open. */
+export interface DeadOwner {
+  readonly pid: Pid;
+  readonly pidfd: number;
+}
+
+/** How a process has ended, or null if the daemon cannot know it. */
+export type Ending =
+  { readonly exitCode: number } | { readonly signal: string; readonly dumped: boolean } | null;
+
+/** Results of `exitStatus` that are no status. */
+const NOT_REAPED = -1;
+
+const signalNames = new Map(
+  Object.entries(constants.signals)
+    .reverse() // so that the first of two names for one number remains: SIGABRT, not SIGIOT
+    .map(([name, number]) => [number, name]),
+);
+
+/** Decodes a status of wait(2). */
+export function endingOf(status: number): Ending {
+  const signal = status & 0x7f;
+  if (signal === 0) return { exitCode: (status >> 8) & 0xff };
+  return { signal: signalNames.get(signal) ?? `signal ${signal}`, dumped: (status & 0x80) !== 0 };
+}
+
+/** Describes an ending in words, as in `exit code 1`. */
+export function endingText(ending: Ending): string {
+  if (ending === null) return 'how it ended is unknown';
+  if ('exitCode' in ending) return `exit code ${ending.exitCode}`;
+  return `killed by ${ending.signal}${ending.dumped ? ', core dumped' : ''}`;
+}
+
+/** Returns the same for a program. Without a field the ending is unknown. */
+export function endingFields(ending: Ending): LogFields {
+  if (ending === null) return {};
+  return 'exitCode' in ending ? { exit_code: ending.exitCode } : { signal: ending.signal };
+}
+
+/** Returns how a dead process has ended. Its pidfd must still be open. */
+export function readEnding({ pid, pidfd }: DeadOwner): Ending {
+  let status = exitStatus(pidfd);
+  if (status === NOT_REAPED) {
+    const zombie = zombieStatus(pid);
+    // If the process is still not reaped, the file of /proc was its own.
+    status = exitStatus(pidfd);
+    if (status === NOT_REAPED && zombie !== null) status = zombie;
+  }
+  return status < 0 ? null : endingOf(status);
+}
+
+/** Places in /proc/<pid>/stat behind the process's name: proc_pid_stat(5). */
+const STATE = 0;
+const WCHAN = 32;
+const EXIT_CODE = 49;
+
+/** Returns the status of a zombie as wait(2) will have it, or null if the kernel hides it. */
+function zombieStatus(pid: Pid): number | null {
+  let text: string;
+  try {
+    text = readWhole(`/proc/${pid}/stat`);
+  } catch (error) {
+    if (isSystemError(error)) return null; // it is reaped, or /proc is hidden
+    throw error;
+  }
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  // A reader without the right to trace the process finds 0 in both fields (fs/proc/array.c,
+  // do_task_stat), and a zombie's wchan is 1.
+  if (fields[STATE] !== 'Z' || fields[WCHAN] === '0') return null;
+  return Number(fields[EXIT_CODE]);
+}
+
+/** A part of the work: it fits the time that a step of a task may take. */
+const OWNERS_A_STEP = 4;
+
+/** The dead owners that have not been counted yet, and the counts of the others. */
+export class Endings {
+  #waiting: DeadOwner[] = [];
+  #first = 0;
+  readonly #counted = { exited: 0, signalled: 0, unknown: 0 };
+  #isScheduled = false;
+  #postpone: (task: Endings) => void = (task) => task.finish();
+  readonly #start = (): void => {
+    this.#isScheduled = false;
+    if (this.pending > 0) this.#postpone(this);
+  };
+
+  /** @param postpone does the task in turns between requests (tree/turns.ts) */
+  postponeBy(postpone: (task: Endings) => void): void {
+    this.#postpone = postpone;
+  }
+
+  /** The number of dead owners whose pidfds are still open. */
+  get pending(): number {
+    return this.#waiting.length - this.#first;
+  }
+
+  /**
+   * Takes a dead owner, whose pidfd `step` will close: after the request that is being served, and
+   * after the turns that free what the owner held. By then its parent may have reaped it.
+   */
+  add(owner: DeadOwner): void {
+    this.#waiting.push(owner);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#start);
+  }
+
+  /**
+   * Counts some dead owners, and closes their pidfds.
+   *
+   * @returns whether none is left
+   */
+  step(): boolean {
+    for (let n = 0; n < OWNERS_A_STEP && this.pending > 0; n++) {
+      const owner = this.#waiting[this.#first++];
+      this.#count(readEnding(owner));
+      closeSync(owner.pidfd);
+    }
+    if (this.pending > 0) return false;
+    this.#waiting = [];
+    this.#first = 0;
+    return true;
+  }
+
+  #count(ending: Ending): void {
+    if (ending === null) this.#counted.unknown++;
+    else if ('exitCode' in ending) this.#counted.exited++;
+    else this.#counted.signalled++;
+  }
+
+  /** Counts all dead owners, and closes their pidfds. */
+  finish(): void {
+    while (!this.step());
+  }
+
+  /** Returns the lines of `log/.status`. */
+  statusLines(): StatusLines {
+    const { exited, signalled, unknown } = this.#counted;
+    return [
+      ['OWNERS_EXITED', exited],
+      ['OWNERS_SIGNALLED', signalled],
+      ['OWNERS_UNKNOWN', unknown],
+    ];
+  }
+}

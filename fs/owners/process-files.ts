@@ -1,0 +1,64 @@
+/**
+ * Opens the files by which the daemon knows a process: its status and its pidfd.
+ *
+ * The pidfds of dead owners stay open for a moment, until it is known how the owners ended. If the
+ * daemon has no descriptor left, these are closed first.
+ */
+import { openPidfd } from '#native';
+import { Errno, FsError, isSystemError } from '../shared/errors.js';
+import type { Endings } from './endings.js';
+import { type Pid, type ProcessStatus, asFull, descriptorRefusals, readStatus } from './process.js';
+
+/** The files of processes. */
+export class ProcessFiles {
+  /** @param endings holds the pidfds of dead owners */
+  constructor(private readonly endings: Endings) {}
+
+  /**
+   * Reads the status of a process or thread.
+   *
+   * @param id the id of a process or thread in the daemon's PID namespace
+   * @returns undefined if there is no such process or thread
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
+  status(id: number): ProcessStatus | undefined {
+    try {
+      return readStatus(id);
+    } catch (error) {
+      this.#makeRoom(error);
+      return readStatus(id);
+    }
+  }
+
+  /**
+   * Opens a pidfd.
+   *
+   * @throws FsError ESRCH if there is no such process; ENFILE if the daemon has no descriptor left
+   */
+  openPidfd(pid: Pid): number {
+    try {
+      return open(pid);
+    } catch (error) {
+      this.#makeRoom(error);
+      return open(pid);
+    }
+  }
+
+  /** Closes the pidfds of dead owners. Throws `error` if that does not help. */
+  #makeRoom(error: unknown): void {
+    const isFull = error instanceof FsError && error.errno === Errno.ENFILE;
+    if (!isFull || this.endings.pending === 0) throw error;
+    descriptorRefusals.count--; // no caller is refused yet
+    this.endings.finish();
+  }
+}
+
+function open(pid: Pid): number {
+  try {
+    return openPidfd(pid);
+  } catch (error) {
+    if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code)))
+      throw new FsError(Errno.ESRCH, `no process ${pid}`);
+    throw asFull(error);
+  }
+}
