@@ -12,7 +12,7 @@ struct NamespaceSender {
   /** The user and group that are 0 in the namespace's user namespace, as this process sees them. */
   uid_t uid = 0;
   gid_t gid = 0;
-  /** Whether the initial user namespace owns it: the kernel sends events of devices there itself. */
+  /** Whether the initial user namespace owns it: then the kernel sends events of devices there. */
   bool isInitial = false;
 };
 
