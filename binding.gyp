@@ -19,6 +19,8 @@
         'native/addon/io_uring/fuse_ring_entries.cc',
         'native/addon/io_uring/io_ring.cc',
         'native/addon/io_uring/ring_transport.cc',
+        'native/addon/netlink/inject.cc',
+        'native/addon/netlink/namespace_sender.cc',
         'native/addon/netlink/uevent_sender.cc',
         'native/addon/netlink/uevent_socket.cc',
         'native/addon/poll_handle.cc',

@@ -434,6 +434,65 @@ export class UeventSocket {
  */
 export function openUeventSender(group: number): number;
 
+/** The words of `found` in {@link openNamespaceSender}. */
+export const NamespaceWord: {
+  /** The uid that is 0 in the namespace's user namespace; the caller's if 0 is not mapped there. */
+  readonly uid: number;
+  /** The gid, likewise. */
+  readonly gid: number;
+  /** 1 if the initial user namespace owns it; else 0. */
+  readonly isInitial: number;
+  readonly count: number;
+};
+
+/**
+ * Opens a NETLINK_KOBJECT_UEVENT socket inside another network namespace. A child process enters
+ * the namespace (setns(2)), makes the socket, and sends it back (SCM_RIGHTS). This process stays in
+ * its namespace. The socket keeps the namespace alive until it is closed.
+ *
+ * @param namespace a descriptor of a network namespace, as of /proc/PID/ns/net
+ * @param found {@link NamespaceWord}
+ * @returns the descriptor of the socket
+ * @throws SystemError ENOTTY for a file that is no namespace; EINVAL of ioctl for a namespace of
+ *   another type; EPERM without the rights to enter it; ETIMEDOUT if the child does not answer
+ *   within 2 s
+ */
+export function openNamespaceSender(namespace: number, found: Uint32Array): number;
+
+/** The words of `outcome` in {@link injectUevents}. */
+export const InjectionWord: {
+  /** How many messages the kernel has sent to the namespace's group. */
+  readonly sent: number;
+  /** How many messages failed. */
+  readonly refused: number;
+  /** The errno of the last failure; 0 if there was none. */
+  readonly error: number;
+  readonly count: number;
+};
+
+/**
+ * Has the kernel send uevents to the uevent group of a socket's network namespace
+ * (lib/kobject_uevent.c, uevent_net_rcv_skb; Linux 4.18). The kernel adds a SEQNUM to each. Its
+ * clients see it as the sender (nl_pid 0). It rejects a message of more than 2 KiB (EINVAL). A
+ * client whose socket is full loses the message, and its own socket reports that (ENOBUFS). Never
+ * blocks.
+ *
+ * @param socket a descriptor of {@link openNamespaceSender}
+ * @param found what it has found
+ * @param memory holds all messages: text with a NUL behind each line, without SEQNUM
+ * @param slices {@link SliceWord} for each message
+ * @param messages how many, at most 64
+ * @param outcome {@link InjectionWord}
+ */
+export function injectUevents(
+  socket: number,
+  found: Uint32Array,
+  memory: Uint8Array,
+  slices: Uint32Array,
+  messages: number,
+  outcome: Uint32Array,
+): void;
+
 // ---- readiness
 
 /** Watches one descriptor for readability (uv_poll). The caller closes the descriptor. */

@@ -14,7 +14,7 @@ export {
   type DriverName,
   type TransportName,
 } from '../drivers/driver.js';
-export type { OutletOptions, SocketPlace } from '../outlets/open-outlets.js';
+export type { NetnsPlace, OutletOptions, SocketPlace } from '../outlets/open-outlets.js';
 
 /** A directory that exists from the start and stays without an owner. */
 export interface StickyDirectory {

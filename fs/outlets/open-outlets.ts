@@ -10,9 +10,12 @@ import type { FilterHost } from '../tree/filter-charge.js';
 import { FifodirOutlet } from './fifodir.js';
 import { Listener } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
+import { NetnsOutlet, type NetnsPlace } from './netns/netns-outlet.js';
 import { SocketOutlet } from './socket/socket-outlet.js';
 import { UdevControl } from './udev-control.js';
 import type { Outlet } from './outlet.js';
+
+export type { NetnsPlace } from './netns/netns-outlet.js';
 
 /** The file of a socket outlet, and its mode. */
 export interface SocketPlace {
@@ -32,8 +35,11 @@ export interface OutletOptions {
   readonly fdSocket?: SocketPlace;
   /** The path of the fifodir. */
   readonly fifodir?: string;
+  /** The network namespaces that get the kernel's events. */
+  readonly netns?: readonly NetnsPlace[];
 }
 
+const KERNEL_GROUP_MASK = 1 << 0;
 const UDEV_GROUP_MASK = 1 << 1;
 
 /**
@@ -55,7 +61,7 @@ export function openOutlets(
   trace: Trace,
 ): Outlet[] {
   refuseConflicts(options, readMask, mount);
-  const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
+  const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
   const open: Outlet[] = [];
   try {
     if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, logger));
@@ -85,6 +91,7 @@ export function openOutlets(
         ),
       );
     if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, logger));
+    if (netns.length > 0) open.push(new NetnsOutlet(netns, bus, host.filterLimits, logger, trace));
   } catch (error) {
     for (const outlet of open) outlet.close();
     throw error;
@@ -95,10 +102,10 @@ export function openOutlets(
 /**
  * Refuses options that exclude each other.
  *
- * @throws UserError with the reason
+ * @throws UsageError with the reason
  */
 export function refuseConflicts(
-  { rebroadcast = 0, udev = false, socket, fdSocket, fifodir }: OutletOptions,
+  { rebroadcast = 0, udev = false, socket, fdSocket, fifodir, netns = [] }: OutletOptions,
   readMask: number,
   mount: string,
 ): void {
@@ -115,7 +122,11 @@ export function refuseConflicts(
     throw new UsageError(
       '--udev: it sends to group mask 2 itself (leave group 2 out of --rebroadcast)',
     );
-  for (const path of [socket?.path, fdSocket?.path, fifodir]) {
+  if (netns.length > 0 && (readMask & KERNEL_GROUP_MASK) === 0)
+    throw new UsageError(
+      "--netns: it sends the kernel's events, and no source reads them (add --source kernel)",
+    );
+  for (const path of [socket?.path, fdSocket?.path, fifodir, ...netns.map(({ path }) => path)]) {
     if (path !== undefined && isBelow(path, mount))
       throw new UsageError(`${path}: the path is below the mount ${mount} (choose a path outside)`);
   }

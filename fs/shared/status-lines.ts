@@ -47,6 +47,7 @@ export type DaemonKey =
   | `${'REBROADCAST' | 'UDEV_OUT'}_${'SENT' | 'REFUSED'}`
   | `${Socket}_${'SUBSCRIBERS' | 'SENT' | 'LOST' | 'REFUSED'}`
   | `FIFODIR_${'WRITES' | 'FULL' | 'STALE' | 'SKIPPED' | 'LOST'}`
+  | `NETNS_${'OPEN' | 'SENT' | 'REFUSED' | number}`
   | SubscriberKey
   | 'STREAMS_NOT_LISTED';
 
@@ -136,6 +137,25 @@ export function parseSubscriber(text: string): SubscriberStatus {
     lost: Number(lost),
     filter,
   };
+}
+
+// ---- one line for each network namespace of --netns
+
+/** The values of a namespace's line. */
+export interface NetnsStatus {
+  readonly path: string;
+  /** Whether the path still names the namespace. */
+  readonly isOpen: boolean;
+  /** The number of events that the kernel has sent there. */
+  readonly sent: number;
+  /** The number of events that it has rejected. */
+  readonly refused: number;
+  readonly filter: string;
+}
+
+/** Formats a namespace's line. It joins the lines of the filter with `; `. */
+export function netnsText({ path, isOpen, sent, refused, filter }: NetnsStatus): string {
+  return `${isOpen ? 'open' : 'closed'} sent=${sent} refused=${refused} path=${path} filter=${filter.replaceAll('\n', '; ')}`;
 }
 
 // ---- one line for each user or group that has a bound and holds any item

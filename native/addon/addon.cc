@@ -34,6 +34,7 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportFuseChannel(env, exports);
   exportUeventSocket(env, exports);
   exportUeventSender(env, exports);
+  exportInjection(env, exports);
   exportReadableWatch(env, exports);
   exportReadiness(env, exports);
   exportSeqpacket(env, exports);

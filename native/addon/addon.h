@@ -12,6 +12,7 @@ void exportDeathWatch(Napi::Env env, Napi::Object exports);
 void exportFuseChannel(Napi::Env env, Napi::Object exports);
 void exportUeventSocket(Napi::Env env, Napi::Object exports);
 void exportUeventSender(Napi::Env env, Napi::Object exports);
+void exportInjection(Napi::Env env, Napi::Object exports);
 void exportReadableWatch(Napi::Env env, Napi::Object exports);
 void exportReadiness(Napi::Env env, Napi::Object exports);
 void exportSeqpacket(Napi::Env env, Napi::Object exports);

@@ -36,6 +36,12 @@
 /** The client's credentials, which acceptSeqpacket writes into `peer`. */
 #define EVENTFS_PEER_WORDS(WORD) WORD(pid) WORD(uid) WORD(gid)
 
+/** The `found` of openNamespaceSender: what it has found out about the namespace. */
+#define EVENTFS_NAMESPACE_WORDS(WORD) WORD(uid) WORD(gid) WORD(isInitial)
+
+/** The `outcome` of injectUevents. */
+#define EVENTFS_INJECTION_WORDS(WORD) WORD(sent) WORD(refused) WORD(error)
+
 /** The `counts` of notifyFifos. */
 #define EVENTFS_FIFO_COUNTS(WORD) WORD(notified) WORD(full) WORD(stale) WORD(skipped)
 
@@ -50,6 +56,8 @@
   LIST(SliceWord, EVENTFS_SLICE_WORDS)           \
   LIST(FailureWord, EVENTFS_FAILURE_WORDS)       \
   LIST(PeerWord, EVENTFS_PEER_WORDS)             \
+  LIST(NamespaceWord, EVENTFS_NAMESPACE_WORDS)   \
+  LIST(InjectionWord, EVENTFS_INJECTION_WORDS)   \
   LIST(FifoCount, EVENTFS_FIFO_COUNTS)
 
 namespace eventfs {

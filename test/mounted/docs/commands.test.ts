@@ -18,6 +18,24 @@ const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     "eventfs mount --debug=requests --log-json 2>&1 >/dev/null | jq -c 'select(.errno) | [.opcode, .errno, .reason]'",
   ],
   'docs/guide.md': ['sudo make install PREFIX=/usr/local'],
+  'docs/moving/libudev-zero.md': ['$ eventfs mount --rebroadcast 4 /dev/events'],
+  'docs/moving/vdev.md': [
+    '$ eventfs mount --source none --sticky global:1733 /dev/metadata/udev/events',
+  ],
+  'docs/recipes/docker.md': [
+    "docker run --rm -v /dev/events:/dev/events:rslave IMAGE sh -c 'mkdir /dev/events/$$; exec my-program'",
+    'docker run --rm -v /run/eventfs:/run/eventfs:rslave IMAGE COMMAND',
+    "mkdir /dev/events/$$.box; echo 'SUBSYSTEM==usb' > /dev/events/$$.box/.filter",
+    "box=$(docker inspect --format '{{.State.Pid}}' box)",
+  ],
+  'docs/recipes/lxc.md': [
+    'lxc.mount.entry = /run/eventfs run/eventfs none rbind,rslave,create=dir 0 0',
+    'lxc.hook.start-host = /usr/local/lib/eventfs/lxc-start',
+  ],
+  'docs/recipes/podman.md': [
+    "podman run --rm -v /dev/events:/dev/events:rslave IMAGE sh -c 'mkdir /dev/events/$$; exec my-program'",
+    "box=$(podman inspect --format '{{.State.Pid}}' box)",
+  ],
   'docs/reference/outlets.md': ['$ s6-mkfifodir /run/fifos'],
 };
 

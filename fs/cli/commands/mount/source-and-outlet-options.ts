@@ -1,6 +1,7 @@
 /** The options of `eventfs mount` for sources and outlets of events. */
 import { type Command, InvalidArgumentError } from 'commander';
-import type { SocketPlace, SourceName } from '../../../daemon/options.js';
+import type { NetnsPlace, SocketPlace, SourceName } from '../../../daemon/options.js';
+import { Filter, FilterError } from '../../../uevent/filter/filter.js';
 
 /** Adds the options to a command. */
 export function sourceAndOutletOptions(command: Command): Command {
@@ -33,6 +34,12 @@ export function sourceAndOutletOptions(command: Command): Command {
     .option(
       '--fifodir <dir>',
       'write one byte an event into every FIFO of this directory, as s6-ftrig-notify does',
+    )
+    .option(
+      '--netns <path[=filter]>',
+      "send the kernel's events, or those that match, into this network namespace: a name in /run/netns, or /proc/PID/ns/net; may be repeated",
+      collectNetns,
+      [],
     );
 }
 
@@ -70,4 +77,25 @@ function parseSocket(text: string): SocketPlace {
     throw new InvalidArgumentError('Use PATH or PATH:MODE, as in /run/eventfs.sock:0660.');
   }
   return { path, mode: mode === undefined ? DEFAULT_SOCKET_MODE : parseInt(mode, 8) };
+}
+
+/** Where `ip netns add` puts a namespace. */
+const NETNS_DIRECTORY = '/run/netns';
+
+/** Parses PATH or PATH=FILTER, and checks the filter. A word without `/` is a name of ip-netns(8). */
+function collectNetns(text: string, before: readonly NetnsPlace[]): readonly NetnsPlace[] {
+  const end = text.indexOf('=');
+  const name = end < 0 ? text : text.slice(0, end);
+  const filter = end < 0 ? '' : text.slice(end + 1);
+  if (name === '' || name === '.' || name === '..' || (name.includes('/') && !name.startsWith('/')))
+    throw new InvalidArgumentError(
+      'Use PATH or PATH=FILTER, as in /proc/4711/ns/net=SUBSYSTEM==usb.',
+    );
+  try {
+    Filter.parse(filter);
+  } catch (error) {
+    if (!(error instanceof FilterError)) throw error;
+    throw new InvalidArgumentError(`${error.message}.`);
+  }
+  return [...before, { path: name.includes('/') ? name : `${NETNS_DIRECTORY}/${name}`, filter }];
 }
