@@ -1,12 +1,33 @@
 // Loads the compiled addon: the prebuilt binary of a package, or the one that node-gyp has built
 // here.
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const load = createRequire(import.meta.url)('node-gyp-build');
 const root = fileURLToPath(new URL('..', import.meta.url));
-const addon = load(root);
+const addon = loadAddon();
+
+/**
+ * Loads the addon.
+ *
+ * @throws Error with the code ERR_ADDON: a message of one line, and a `hint` that says what to do
+ */
+function loadAddon() {
+  try {
+    return load(root);
+  } catch (error) {
+    const isMissing = error.message.startsWith('No native build was found');
+    const why = isMissing
+      ? `no binary fits this machine (${/libc=\w+/.exec(error.message)?.[0] ?? 'no libc'}, ${process.arch})`
+      : error.message.split('\n')[0];
+    const hint = existsSync(join(root, 'Makefile'))
+      ? `run make all in ${root}`
+      : 'install g++, make and python3, then run npm rebuild eventfs --build-from-source';
+    throw Object.assign(new Error(why, { cause: error }), { code: 'ERR_ADDON', hint });
+  }
+}
 
 /** The helper program is in the addon's directory. */
 export const notifierProgram = join(dirname(load.path(root)), 'eventfs-notify');

@@ -22,9 +22,9 @@ const MOST_MS = 50;
 const FREED_BYTES = 8 * 1024 * 1024;
 /**
  * Or the heap must have grown by so much more than the clients' holdings since the last collection.
- * Requests leave garbage, which V8 collects by itself in the end.
+ * Requests leave garbage, which V8 collects only when it needs room.
  */
-const UNEXPLAINED_BYTES = 32 * 1024 * 1024;
+const UNEXPLAINED_BYTES = 8 * 1024 * 1024;
 /** The assumed time of a full collection for each live MiB, until one has been measured. */
 const MS_A_MIB = 1.5;
 const MIB = 1024 * 1024;

@@ -3,6 +3,9 @@ import { closeSync, writeSync } from 'node:fs';
 import { sendDatagram } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
 
+/** The longest delay of a timer of Node, in milliseconds. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /**
  * Writes a newline to a descriptor and closes it: s6's readiness protocol.
  *
@@ -35,4 +38,17 @@ export function tellSystemd(state: string): void {
   } catch {
     // The supervisor no longer listens. That is no error, and the daemon serves.
   }
+}
+
+/**
+ * Pings systemd's watchdog at half of its time-out, as sd_watchdog_enabled(3) advises, until the
+ * process ends. Does nothing if $WATCHDOG_USEC is not set, or if $WATCHDOG_PID is another process.
+ * The pings stop if the event loop hangs, and systemd restarts the service.
+ */
+export function pingWatchdog(): void {
+  const { WATCHDOG_USEC: timeoutUs, WATCHDOG_PID: pid } = process.env;
+  if (!/^[1-9]\d*$/.test(timeoutUs ?? '')) return;
+  if (pid !== undefined && pid !== '' && pid !== String(process.pid)) return;
+  const periodMs = Math.min(Number(timeoutUs) / 2000, LONGEST_TIMER_MS);
+  setInterval(() => tellSystemd('WATCHDOG=1'), periodMs).unref();
 }

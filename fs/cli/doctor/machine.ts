@@ -12,6 +12,7 @@ import { release } from 'node:os';
 import { commandOf } from '../../client/status.js';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
+import { isAddonError } from '../terminal/explain.js';
 import { type Finding, mendFor } from './finding.js';
 
 /** pidfd_open(2) came with Linux 5.3, and the other required features with 5.4. */
@@ -25,12 +26,12 @@ export async function checkAddon(): Promise<Finding[]> {
       { level: 'ok', what: `Node.js ${process.versions.node}, and the addon is built for it` },
     ];
   } catch (error) {
-    const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    if (!isAddonError(error)) throw error;
     return [
       {
         level: 'fail',
-        what: `the addon can't be loaded by Node.js ${process.versions.node}: ${why}`,
-        mend: 'run make all in the directory of eventfs',
+        what: `the addon can't be loaded by Node.js ${process.versions.node}: ${error.message}`,
+        mend: error.hint,
       },
     ];
   }
@@ -185,17 +186,17 @@ export async function checkNetlink(): Promise<Finding[]> {
 const MANAGERS: Readonly<Record<string, string>> = {
   'systemd-udevd': beforeRules('systemd-udevd'),
   udevd: beforeRules('udevd'),
-  mdevd: meanwhile('mdevd', 'examples/mdevd.conf'),
-  mdev: meanwhile('mdev', 'examples/mdev.conf'),
-  vdevd: meanwhile('vdevd', 'examples/eventfs.act'),
+  mdevd: meanwhile('mdevd', 'mdevd.conf'),
+  mdev: meanwhile('mdev', 'mdev.conf'),
+  vdevd: meanwhile('vdevd', 'eventfs.act'),
 };
 
 function beforeRules(name: string): string {
   return `eventfs has events before the rules of ${name} have run; with mount --source udev it has them after the rules`;
 }
 
-function meanwhile(name: string, example: string): string {
-  return `eventfs has events while ${name} handles them; with ${example} it has them afterwards`;
+function meanwhile(name: string, rules: string): string {
+  return `eventfs has events while ${name} handles them; with ${rules} of share/eventfs/managers it has them afterwards`;
 }
 
 /** Finds the device managers that run: one finding for each program. */

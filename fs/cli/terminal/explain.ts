@@ -41,6 +41,16 @@ export const RUN_HINTS = {
   EACCES: 'it must be an executable file',
 } as const;
 
+/** The error of a machine for which the package has no addon: native/index.js. */
+export interface AddonError extends Error {
+  readonly hint: string;
+}
+
+/** Returns whether an error says that the addon can't be loaded. */
+export function isAddonError(error: unknown): error is AddonError {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_ADDON';
+}
+
 /**
  * Reports an error in one line.
  *
@@ -61,6 +71,10 @@ export function explain(
   if (isSystemError(error)) {
     const path = 'path' in error ? `${String(error.path)}` : error.syscall;
     return explain(UserError.from(error, path), command, say);
+  }
+  if (isAddonError(error)) {
+    say(`the addon can't be loaded: ${error.message} (${error.hint})`);
+    return ExitCode.systemCall;
   }
   throw error;
 }

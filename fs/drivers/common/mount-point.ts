@@ -1,5 +1,6 @@
 /** Mounts and unmounts for both drivers. Its errors tell the user what to do. */
-import { closeSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
 import { detachAll } from '../../client/unmount.js';
@@ -34,8 +35,24 @@ export const MOUNT_HINTS = {
 };
 
 /**
- * Makes sure that `path` is a directory to mount on. If a killed daemon has left a mount of eventfs
- * there, detaches it.
+ * Makes the directory to mount on if it does not exist and lies in devtmpfs, or in the tmpfs of a
+ * container's /dev: both are empty after each boot. The caller reports a failure, when it looks at
+ * the directory.
+ */
+function makeInDev(path: string): void {
+  const parent = dirname(path);
+  const type = mountedAt(parent)?.type;
+  if (type !== 'devtmpfs' && !(type === 'tmpfs' && parent === '/dev')) return;
+  try {
+    mkdirSync(path, 0o755);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
+}
+
+/**
+ * Makes sure that `path` is a directory to mount on. Makes it where it lies in /dev. If a killed
+ * daemon has left a mount of eventfs there, detaches it.
  * @param path as /proc/self/mountinfo shows it
  * @throws UserError if `path` is no directory, if a live daemon or another filesystem is mounted
  *   there, or if a stale mount can't be detached
@@ -63,6 +80,7 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
     }
     logger.warn(`${path}: detached the mount of a killed daemon`);
   }
+  makeInDev(path);
   try {
     if (!statSync(path).isDirectory())
       throw new UserError(`${path}: Not a directory (give a directory to mount on)`);

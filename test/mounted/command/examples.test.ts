@@ -1,28 +1,17 @@
-/** Tests the files of examples/: runs each, or has the program read it that it is made for. */
+/** Tests the files of examples/: runs each. */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
-import {
-  EMIT_HELPER,
-  EVENTFS,
-  PROJECT,
-  mountPoint,
-  removeMountPoint,
-  run,
-  until,
-  within,
-} from '../../support/daemon.js';
+import { PROJECT, run, until, within } from '../../support/daemon.js';
 import { daemon, mounted } from '../../support/mounted.js';
 
 const example = (name: string): string => join(PROJECT, 'examples', name);
 const scratch = (): string =>
   mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'examples-'));
 const SHELLS = [['dash'], ['bash'], ['busybox', 'ash']];
-/** The path of the helper on an administrator's machine. */
-const INSTALLED = '/usr/local/bin/eventfs-emit';
 
 /** A running example that consumes events from a directory of its own. */
 class Consumer {
@@ -135,147 +124,8 @@ examples('consume.py and consume.c print the events, and leave no directory', as
   }
 });
 
-examples('mdev.conf makes busybox mdev publish an event', async () => {
-  const reader = await Reader.on(`${daemon.path}/stream`);
-  const file = join(scratch(), 'mdev.conf');
-  writeFileSync(
-    file,
-    readFileSync(example('mdev.conf'), 'utf8').replaceAll(
-      INSTALLED,
-      `${EMIT_HELPER} --mount /run/events`,
-    ),
-  );
-  // mdev makes nodes in /dev and reads its rules in /etc: both are private here.
-  const script = `mount -t tmpfs tmpfs /run; mkdir /run/events; mount --bind "$1" /run/events; cp "$2" /run/mdev.conf; mount -t tmpfs tmpfs /etc; cp /run/mdev.conf /etc; mount -t tmpfs tmpfs /dev; exec busybox mdev`;
-  const env = {
-    PATH: process.env.PATH,
-    ACTION: 'add',
-    DEVPATH: '/devices/virtual/mem/null',
-    SUBSYSTEM: 'mem',
-    DEVNAME: 'null',
-    MAJOR: '1',
-    MINOR: '3',
-    SEQNUM: '4711',
-    HOME: '/root',
-  };
-  const { code, out, err } = await run(
-    ['unshare', '--mount', 'sh', '-ec', script, 'sh', daemon.path, file],
-    { env },
-  );
-  assert.equal([code, out, err], [0, '', '']);
-  const [record] = await reader.has(1);
-  const [header, ...properties] = record.split('\n');
-  assert.is(header, 'add@/devices/virtual/mem/null');
-  assert.equal(properties.sort(), [
-    'ACTION=add',
-    'DEVNAME=null',
-    'DEVPATH=/devices/virtual/mem/null',
-    'MAJOR=1',
-    'MDEV=null',
-    'MINOR=3',
-    'SEQNUM=4711',
-    'SUBSYSTEM=mem',
-  ]);
-  await reader.kill();
-});
-
-examples('mdevd.conf has the same rules as mdev.conf', () => {
-  const rules = (name: string): string[] =>
-    readFileSync(example(name), 'utf8')
-      .split('\n')
-      .filter((line) => line !== '' && !line.startsWith('#'));
-  assert.equal(rules('mdevd.conf'), rules('mdev.conf'));
-  for (const line of rules('mdevd.conf'))
-    assert.match(line, /^-?\S+\t+\d+:\d+ [0-7]{3}( \*\/\S+ --environment)?$/);
-});
-
-examples('eventfs.act is an action of vdevd that runs the helper', () => {
-  const lines = readFileSync(example('eventfs.act'), 'utf8').trim().split('\n');
-  assert.is(lines[0], '[vdev-action]');
-  for (const line of lines.slice(1)) assert.match(line, /^(event|OS_\w+|command)=/);
-  // emit.test.ts tests the variables.
-  assert.ok(lines.includes(`command=${INSTALLED} --environment`));
-});
-
-examples('99-eventfs.rules makes udev run the helper for an event', async () => {
-  const script =
-    'mount -t tmpfs tmpfs /run; mkdir -p /run/udev/rules.d; cp "$1" /run/udev/rules.d; exec udevadm test --action=add /sys/class/mem/null';
-  const { code, out, err } = await run([
-    'unshare',
-    '--mount',
-    'sh',
-    '-ec',
-    script,
-    'sh',
-    example('99-eventfs.rules'),
-  ]);
-  assert.is(code, 0, err);
-  // udev 252 prints run: 'COMMAND', udev 257 prints a list of RUN{program} : COMMAND.
-  const queued = [...(out + err).matchAll(/(?:run: '([^'\n]*)'|RUN\{program\} : ([^\n]*))\n/g)].map(
-    ([, older, newer]) => older ?? newer,
-  );
-  assert.ok(queued.includes(`${INSTALLED} --environment`), out + err);
-  assert.not.match(out + err, /99-eventfs\.rules:\d+[^\n]*(Invalid|invalid|error|Unknown)/);
-});
-
-examples(
-  'eventfs.service is a unit that systemd understands',
-  async () => {
-    const unit = join(scratch(), 'eventfs.service');
-    writeFileSync(
-      unit,
-      readFileSync(example('eventfs.service'), 'utf8')
-        .replace('/usr/local/bin/eventfs', EVENTFS)
-        .replace('file:///usr/local/lib/eventfs/README.md', 'man:udev(7)'),
-    );
-    const { out, err } = await run(['systemd-analyze', 'verify', '--man=no', unit], {
-      timeoutMs: 60_000,
-    });
-    assert.not.match(out + err, 'eventfs.service');
-  },
-  90_000,
-);
-
-examples(
-  's6/eventfs is a service that s6 starts, that notifies readiness, and that s6 stops',
-  async () => {
-    const services = scratch();
-    const events = mountPoint();
-    execFileSync('cp', ['-r', example('s6/eventfs'), services]);
-    const bin = join(scratch(), 'bin');
-    execFileSync('mkdir', [bin]);
-    execFileSync('ln', ['-s', EVENTFS, `${bin}/eventfs`]);
-    const supervise = spawn('s6-supervise', [`${services}/eventfs`], {
-      stdio: 'ignore',
-      env: { ...process.env, EVENTS: events, PATH: `${bin}:${process.env.PATH}` },
-    });
-    const gone = new Promise((done) => supervise.once('exit', done));
-    try {
-      await until(
-        () => existsSync(`${services}/eventfs/supervise/control`),
-        's6-supervise does not supervise it',
-      );
-      const { code } = await run(['s6-svwait', '-U', '-t', '20000', `${services}/eventfs`], {
-        timeoutMs: 30_000,
-      });
-      assert.is(code, 0);
-      assert.ok(statSync(`${events}/publish`).isFile());
-    } finally {
-      await run(['s6-svc', '-dx', `${services}/eventfs`]);
-      await within(20_000, gone, 's6-supervise did not end');
-    }
-    removeMountPoint(events);
-  },
-);
-
-examples('eventfs.openrc and the other shell files are correct shell', async () => {
-  for (const name of [
-    'eventfs.openrc',
-    'publish.sh',
-    'consume.sh',
-    's6/eventfs/run',
-    'container/run.sh',
-  ]) {
+examples('the shell files are correct shell', async () => {
+  for (const name of ['publish.sh', 'consume.sh', 'container/run.sh']) {
     for (const shell of SHELLS)
       assert.equal(await run([...shell, '-n', example(name)]), { out: '', err: '', code: 0 }, name);
     assert.ok((statSync(example(name)).mode & 0o111) !== 0, name);

@@ -40,6 +40,22 @@ command.after(async () => {
   await untilAlone();
 });
 
+command('makes its directory in /dev, which is empty after each boot', async () => {
+  const path = `/dev/eventfs-test-${process.pid}`;
+  try {
+    const daemon = await startDaemon(undefined, path);
+    assert.is(reach(`${path}/stream`), 'ok');
+    assert.is(await daemon.stop(), 0);
+    assert.is(statSync(path).mode & 0o7777, 0o755);
+    // A directory that is there stays as it is.
+    chmodSync(path, 0o700);
+    assert.is(await (await startDaemon(undefined, path)).stop(), 0);
+    assert.is(statSync(path).mode & 0o7777, 0o700);
+  } finally {
+    rmdirSync(path);
+  }
+});
+
 type Ended = Awaited<ReturnType<typeof run>>;
 
 /** Runs `eventfs mount`, which should fail. */

@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { client, reach } from '../../support/actor.js';
 import { EVENTFS, mountPoint, startDaemon, until, within } from '../../support/daemon.js';
 import { suite } from '../../support/suite.js';
@@ -57,6 +58,41 @@ for (const [what, address] of [
     await gone;
   });
 }
+
+/** Starts a daemon with a watchdog, and returns what it tells systemd in half a second. */
+async function toldWith(env: Readonly<Record<string, string>>): Promise<string> {
+  const path = mountPoint();
+  const socket = `@${path}.socket`;
+  const listener = spawn(client('notify'), [socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const gone = new Promise((done) => listener.on('close', done));
+  let said = '';
+  listener.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await until(() => said === 'bound\n', 'the listener has not bound its socket');
+  const daemon = await startDaemon(undefined, path, { env: { NOTIFY_SOCKET: socket, ...env } });
+  await until(() => said.includes('READY=1\n'), `READY=1 did not come: ${said}`);
+  await sleep(500);
+  const told = said;
+  await daemon.stop();
+  listener.kill();
+  await gone;
+  return told;
+}
+
+daemonSuite("pings systemd's watchdog at half of its time-out, after READY=1", async () => {
+  const told = await toldWith({ WATCHDOG_USEC: '200000' });
+  const pings = /^bound\nREADY=1\n((?:WATCHDOG=1\n)+)$/.exec(told)?.[1].split('\n').length ?? 0;
+  // Five in half a second, and the empty string behind the last; a busy machine is late.
+  assert.ok(pings >= 3 && pings <= 7, told);
+});
+
+daemonSuite('pings no watchdog that is off, or that is meant for another process', async () => {
+  for (const env of [
+    { WATCHDOG_USEC: '200000', WATCHDOG_PID: '1' },
+    { WATCHDOG_USEC: '0' },
+    { WATCHDOG_USEC: 'soon' },
+  ])
+    assert.is(await toldWith(env), 'bound\nREADY=1\n');
+});
 
 daemonSuite('serves although no process listens on NOTIFY_SOCKET', async () => {
   for (const socket of ['/nowhere/socket', '@eventfs-test-nobody', 'x'.repeat(200), 'vsock:2:1']) {

@@ -1,10 +1,10 @@
 /** `make install` and npm's package: what they put where, that it runs, and that it goes again. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mountPoint, run, startDaemon } from '../../support/daemon.js';
+import { EVENTFS, mountPoint, run, startDaemon } from '../../support/daemon.js';
 import { PROJECT } from '../../support/project.js';
 import { suite } from '../../support/suite.js';
 
@@ -35,10 +35,12 @@ install(
     const there = files(below);
     for (const name of [
       'bin/eventfs',
+      'bin/eventfs-emit',
       'sbin/mount.fuse.eventfs',
       'lib/eventfs/LICENSE',
       'lib/eventfs/build/Release/eventfs.node',
       'lib/systemd/system/eventfs.service',
+      'share/eventfs/managers/mdev.conf',
       'share/eventfs/openrc/eventfs',
       'share/eventfs/runit/eventfs/run',
       'share/eventfs/s6/eventfs/run',
@@ -48,9 +50,11 @@ install(
       there.filter((name) => /\.(ts|map|gyp|cc|c|h)$|(^|\/)(test|benchmarks|tools)\//.test(name)),
       [],
     );
-    for (const name of there.filter((file) => /(service|run|openrc\/eventfs)$/.test(file))) {
+    for (const name of there.filter((file) =>
+      /(service|run|openrc\/eventfs|managers\/.*)$/.test(file),
+    )) {
       const text = readFileSync(join(below, name), 'utf8');
-      assert.match(text, `${PREFIX}/bin/eventfs mount`.replace(/ mount$/, ''), name);
+      assert.match(text, `${PREFIX}/bin/eventfs`, name);
       assert.not.match(text, '@PREFIX@', name);
     }
 
@@ -68,6 +72,25 @@ install(
     assert.is((await run([command, 'umount', daemon.path])).code, 0);
     assert.is(await daemon.ended, 0);
 
+    const addon = join(below, 'lib/eventfs/build/Release/eventfs.node');
+    const mend = 'install g++, make and python3, then run npm rebuild eventfs --build-from-source';
+    writeFileSync(addon, 'no ELF file');
+    const broken = await run([command, 'mount', mountPoint()]);
+    assert.match(broken.err, /^eventfs: mount: the addon can't be loaded: [^\n]+\n$/);
+    assert.match(broken.err, mend);
+    assert.is(broken.code, 111);
+    rmSync(addon);
+    const other = await run([command, 'mount', mountPoint()], {
+      env: { ...process.env, LIBC: 'musl' },
+    });
+    assert.is(
+      other.err,
+      `eventfs: mount: the addon can't be loaded: no binary fits this machine (libc=musl, ${process.arch}) (${mend})\n`,
+    );
+    assert.is(other.code, 111);
+    const doctor = await run([command, 'doctor', '--mount', daemon.path]);
+    assert.match(doctor.out, mend);
+
     packaging('uninstall', root, PREFIX);
     assert.equal(files(root), []);
     assert.not(existsSync(join(below, 'lib')));
@@ -75,6 +98,27 @@ install(
   },
   60_000,
 );
+
+install('says that Node.js is too old', async () => {
+  const root = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'old-'));
+  const preload = join(root, 'old.cjs');
+  for (const [version, isOld] of [
+    ['18.20.8', true],
+    ['20.16.0', true],
+    ['20.17.0', false],
+    ['22.0.0', false],
+  ] as const) {
+    writeFileSync(
+      preload,
+      `Object.defineProperty(process.versions, 'node', { value: '${version}' });`,
+    );
+    const { code, err } = await run([EVENTFS, '--version'], {
+      env: { ...process.env, NODE_OPTIONS: `--require ${preload}` },
+    });
+    const line = `eventfs: Node.js ${version} is too old: install Node.js 20.17 or newer\n`;
+    assert.equal([code, err], isOld ? [111, line] : [0, ''], version);
+  }
+});
 
 install('refuses a relative PREFIX', async () => {
   const { code, err } = await run([join(PROJECT, 'packaging/install'), '', 'usr']);
@@ -103,6 +147,7 @@ npm('has what runs and what compiles, and nothing else', () => {
     'README.md',
     'CHANGELOG.md',
     'bin/eventfs',
+    'bin/package.json',
     'binding.gyp',
     'dist/fs/index.js',
     'native/index.js',
@@ -112,8 +157,12 @@ npm('has what runs and what compiles, and nothing else', () => {
     assert.ok(paths.includes(path), `${path} is missing`);
   const foreign = paths.filter(
     (path) =>
-      !/^(LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|package\.json|bin\/eventfs)$/.test(path) &&
-      !/^(dist\/fs\/.*\.(js|d\.ts)|native\/.*\.(cc|c|h|js|mjs|d\.ts)|prebuilds\/.*)$/.test(path),
+      !/^(LICENSE|README\.md|CHANGELOG\.md|binding\.gyp|package\.json|bin\/(eventfs|package\.json))$/.test(
+        path,
+      ) &&
+      !/^(dist\/fs\/.*\.(js|d\.ts)|native\/.*\.(cc|c|h|js|mjs|d\.ts)|prebuilds\/.*|man\/.*\.[157]|completions\/.*)$/.test(
+        path,
+      ),
   );
   assert.equal(foreign, []);
 });

@@ -3,7 +3,7 @@ import { exitNow } from '#native';
 import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
-import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
+import { pingWatchdog, tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type {
   DaemonOptions,
   DriverName,
@@ -139,6 +139,7 @@ async function serve(
   if (isToStop) return stop();
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
+  pingWatchdog();
   if (options.hint === true) console.log(hint(path));
 }
 

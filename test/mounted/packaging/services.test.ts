@@ -1,0 +1,89 @@
+/**
+ * Tests the service files: systemd reads its unit, s6 starts and stops its service. .ci/packages
+ * starts each of them under its own service manager on a clean machine.
+ */
+import * as assert from 'uvu/assert';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PROJECT, mountPoint, removeMountPoint, run, until, within } from '../../support/daemon.js';
+import { suite } from '../../support/suite.js';
+
+const service = (name: string): string => join(PROJECT, 'packaging', name);
+const scratch = (): string =>
+  mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'services-'));
+const SHELL_FILES = [
+  'openrc/eventfs',
+  'runit/eventfs/run',
+  'runit/eventfs/check',
+  's6/eventfs/run',
+] as const;
+
+/** Returns a service file as `make install` writes it. */
+function installed(name: string, prefix: string): string {
+  return readFileSync(service(name), 'utf8').replaceAll('@PREFIX@', prefix);
+}
+
+const services = suite('a service file');
+
+services(
+  'for systemd is a unit that systemd understands',
+  async () => {
+    const unit = join(scratch(), 'eventfs.service');
+    writeFileSync(unit, installed('systemd/eventfs.service', PROJECT));
+    const { out, err } = await run(['systemd-analyze', 'verify', '--man=no', unit], {
+      timeoutMs: 60_000,
+    });
+    assert.not.match(out + err, 'eventfs.service');
+  },
+  90_000,
+);
+
+services('for systemd confines the daemon as far as the manual says', async () => {
+  const unit = join(scratch(), 'eventfs.service');
+  writeFileSync(unit, installed('systemd/eventfs.service', PROJECT));
+  const { out } = await run(['systemd-analyze', 'security', '--offline=yes', '--no-pager', unit], {
+    timeoutMs: 60_000,
+  });
+  const rating = /exposure level for eventfs\.service: (\d+\.\d)/.exec(out)?.[1];
+  const guide = readFileSync(join(PROJECT, 'docs/guide.md'), 'utf8');
+  assert.is(rating, /exposure level for eventfs\.service: (\d+\.\d)/.exec(guide)?.[1]);
+});
+
+services('for s6 starts the daemon, notifies readiness, and stops it', async () => {
+  const directory = join(scratch(), 'eventfs');
+  const events = mountPoint();
+  execFileSync('cp', ['-r', service('s6/eventfs'), directory]);
+  writeFileSync(join(directory, 'run'), installed('s6/eventfs/run', PROJECT));
+  const supervise = spawn('s6-supervise', [directory], {
+    stdio: 'ignore',
+    env: { ...process.env, EVENTS: events },
+  });
+  const gone = new Promise((done) => supervise.once('exit', done));
+  try {
+    await until(
+      () => existsSync(`${directory}/supervise/control`),
+      's6-supervise does not supervise it',
+    );
+    const { code } = await run(['s6-svwait', '-U', '-t', '20000', directory], {
+      timeoutMs: 30_000,
+    });
+    assert.is(code, 0);
+    assert.ok(statSync(`${events}/publish`).isFile());
+  } finally {
+    await run(['s6-svc', '-dx', directory]);
+    await within(20_000, gone, 's6-supervise did not end');
+  }
+  removeMountPoint(events);
+});
+
+services('in shell is correct in each shell', async () => {
+  for (const name of SHELL_FILES) {
+    for (const shell of [['dash'], ['bash'], ['busybox', 'ash']])
+      assert.equal(await run([...shell, '-n', service(name)]), { out: '', err: '', code: 0 }, name);
+    assert.ok((statSync(service(name)).mode & 0o111) !== 0, name);
+  }
+});
+
+services.run();
