@@ -11,6 +11,11 @@ export interface Driver {
    * @throws UserError if the tree can't be mounted
    */
   mount(path: string, onEnd: () => void): Promise<void>;
+  /**
+   * What users can't do with this mount, and a remedy for each. The log gets it at the start. Known
+   * after `mount`.
+   */
+  readonly limits: readonly string[];
   /** Ends every blocked read with end of file, unmounts, and releases the connection. */
   unmount(): void;
 }

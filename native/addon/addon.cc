@@ -28,6 +28,8 @@ static void exportSharedWords(Napi::Env env, Napi::Object exports) {
 static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportSharedWords(env, exports);
   exportMount(env, exports);
+  exportFusermount(env, exports);
+  exportNamespaces(env, exports);
   exportProcess(env, exports);
   exportDeathWatch(env, exports);
   exportFuseChannel(env, exports);

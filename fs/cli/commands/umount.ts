@@ -29,7 +29,7 @@ export async function umount(directory: string): Promise<void> {
   try {
     const connection = mountedAt(path)?.minor;
     if (state === 'stale') detach(path);
-    else if (state === 'stuck' || !(await stopDaemon(path))) abort(path);
+    else if (state === 'stuck' || !(await stopDaemon(path))) await abort(path);
     else return;
     // the connection is dead in the other places too to which it was bound
     if (connection !== undefined) detachAll(connection);
