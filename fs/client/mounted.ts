@@ -1,5 +1,5 @@
 /** Checks the mount for commands that need one. */
-import { mountPath, probe } from './probe.js';
+import { KEPT_OUT, keepsOut, mountPath, probe } from './probe.js';
 import { UserError } from '../shared/errors.js';
 
 /**
@@ -13,6 +13,8 @@ export async function requireMount(directory: string): Promise<string> {
   const path = mountPath(directory);
   switch (await probe(path)) {
     case 'alive':
+      if (keepsOut(path))
+        throw new UserError(`${path}: ${KEPT_OUT} (run this as that user)`);
       return path;
     case 'stale':
       throw new UserError(`${path}: its daemon was killed (try eventfs mount ${path})`);

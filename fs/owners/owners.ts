@@ -14,7 +14,6 @@ import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { ownOrAncestor } from './ancestors.js';
 import { SignalRights } from './signal-rights.js';
 import { type Pid, type ProcessStatus, asFull, readStatus } from './process.js';
-import { namespaceOf } from '../shared/kernel/namespaces.js';
 
 /** A thing that ends with its owner. */
 export interface Mortal {
@@ -53,7 +52,6 @@ export class Owners {
     drains: this.#drains,
   });
   readonly #owners = new RecyclingMap<Pid, Owner>();
-  readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #rights = new SignalRights();
 
   /** @param onDeath called after an owner's death, when everything that it owned has ended */
@@ -104,7 +102,9 @@ export class Owners {
    */
   named(pid: number, caller: Caller): Owner {
     const status = this.#callerStatus(caller);
-    const isAtHome = namespaceOf(status.pid, 'pid') === this.#pidNamespace;
+    // A PID in one namespace only: the daemon's. The link ns/pid of another user's process can be
+    // read only by root.
+    const isAtHome = status.namespacePids.length === 1;
     // In the daemon's own namespace `pid` needs no translation, so no search among the ancestors.
     const relative = isAtHome ? undefined : ownOrAncestor(pid, status);
     // The search runs again with the pidfd open: if it finds the same PID and the process lives,

@@ -1,7 +1,7 @@
 /** `eventfs umount`: stops the daemon, or removes the mount that a dead daemon has left. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abort, detach, detachAll } from '../../client/unmount.js';
-import { mountPath, probe } from '../../client/probe.js';
+import { keepsOut, mountPath, probe } from '../../client/probe.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import { mountedAt } from '../../shared/kernel/mountinfo.js';
 import { servingProcess } from '../../client/serving.js';
@@ -46,7 +46,7 @@ export async function umount(directory: string): Promise<void> {
  */
 async function stopDaemon(path: string): Promise<boolean> {
   const connection = mountedAt(path)?.minor;
-  const pid = servingProcess(path);
+  const pid = keepsOut(path) ? undefined : servingProcess(path); // root may unmount it anyway
   if (pid === undefined) return false;
   process.kill(pid, 'SIGTERM');
   for (let waited = 0; waited < STOP_TIMEOUT_MS; waited += POLL_MS) {

@@ -10,6 +10,7 @@ import {
   noFusermount,
 } from '../../client/mounting/fusermount.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
+import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
 import { MOUNT_TYPE } from '../../shared/kernel/mountinfo.js';
 
 /** Flags of mount(2), from linux/mount.h. */
@@ -25,8 +26,15 @@ export const MOUNT_REMEDY = 'try as root, or a directory of your own in unshare 
 /** The remedy of a process with uid 0 that lacks the capability. */
 const CAPABILITY_REMEDY =
   'this process lacks CAP_SYS_ADMIN: try unshare -Urm, or for a container --cap-add SYS_ADMIN';
-/** The remedy of a user whom the user namespace does not map: the kernel refuses user_id. */
-const UNMAPPED_REMEDY = 'a user namespace must map your uid: try unshare -Urm';
+/**
+ * Returns the remedy of a mount that the kernel finds invalid: the user namespace does not map
+ * user_id, or the descriptor is not of FUSE.
+ */
+function invalidRemedy(): string {
+  return isInitialUserNamespace()
+    ? `/dev/fuse must be the device c 10:229: ${fuseDeviceRemedy('ENOENT')}`
+    : 'a user namespace must map your uid: try unshare -Urm';
+}
 
 /** A mounted connection. */
 export interface FuseMount {
@@ -69,7 +77,7 @@ export async function mountFuse(path: string, source: string): Promise<FuseMount
     closeSync(fd); // fusermount3 opens one of its own
     if (!isSystemError(error)) throw error;
     if (error.code !== 'EPERM' || process.geteuid?.() === 0)
-      throw UserError.from(error, path, { EPERM: CAPABILITY_REMEDY, EINVAL: UNMAPPED_REMEDY });
+      throw UserError.from(error, path, { EPERM: CAPABILITY_REMEDY, EINVAL: invalidRemedy() });
   }
   const program = findFusermount();
   if (program === undefined) throw noFusermount(path);
@@ -102,8 +110,10 @@ export function mountLimits({
   isOfUser,
   isShared,
 }: Pick<FuseMount, 'isOfUser' | 'isShared'>): readonly string[] {
-  if (!isOfUser || isShared) return [];
+  if (!isOfUser) return [];
   return [
-    "other users, root included, can't use this mount (root can add user_allow_other to /etc/fuse.conf)",
+    isShared
+      ? 'inotify reports no events in directories of other users (they can wait with poll(2) on .stream)'
+      : "other users, root included, can't use this mount (root can add user_allow_other to /etc/fuse.conf)",
   ];
 }

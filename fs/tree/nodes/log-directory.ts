@@ -14,7 +14,11 @@ import type { TreeContext } from '../context.js';
 /** The directory `log/`. It belongs to the daemon's user, and only the daemon changes it. */
 export class LogDirectory extends EventDirectory {
   readonly name = 'log';
-  readonly mode = FileType.directory | 0o555;
+  /**
+   * The daemon refuses each new file, whatever the mode says. A notifier without root raises inotify events
+   * only where the kernel lets its user write.
+   */
+  readonly mode = FileType.directory | (MOUNT_USER.uid === 0 ? 0o555 : 0o755);
   readonly uid = MOUNT_USER.uid;
   readonly gid = MOUNT_USER.gid;
 
