@@ -12,7 +12,7 @@ export interface Driver {
    */
   mount(path: string, onEnd: () => void): Promise<void>;
   /**
-   * What users can't do with this mount, and a remedy for each. The log gets it at the start. Known
+   * The limits of this mount, each with a remedy. The log gets them at the start. They are known
    * after `mount`.
    */
   readonly limits: readonly string[];

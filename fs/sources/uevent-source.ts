@@ -108,7 +108,7 @@ export class UeventSource {
     bus.beginAfter(this.#tracker.last);
   }
 
-  /** What the source can't do as well as it should, and a remedy. */
+  /** The limits of the source here, each with a remedy. */
   get limits(): readonly string[] {
     const bytes = this.#socket.receiveBufferBytes;
     if (bytes >= RECEIVE_BUFFER_BYTES) return [];

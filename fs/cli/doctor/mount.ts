@@ -63,15 +63,19 @@ export async function checkMount(directory: string): Promise<Finding[]> {
         },
       ];
     case 'alive':
-      if (keepsOut(path))
-        return [
-          {
-            level: 'warn',
-            what: `${path}: ${KEPT_OUT}`,
-            mend: 'run eventfs doctor as that user, or ask for a mount with allow_other',
-          },
-        ];
   }
+  return keepsOut(path) ? [keptOut(path)] : checkAlive(path);
+}
+
+function keptOut(path: string): Finding {
+  return {
+    level: 'warn',
+    what: `${path}: ${KEPT_OUT}`,
+    mend: 'run eventfs doctor as that user, or ask for a mount with allow_other',
+  };
+}
+
+function checkAlive(path: string): Finding[] {
   const status = readStatusFile(`${path}/log`);
   return [
     { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },

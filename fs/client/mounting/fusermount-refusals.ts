@@ -10,7 +10,7 @@ export interface Fusermount {
   readonly isSetuid: boolean;
 }
 
-/** What the program writes (util/fusermount.c), and the remedies. */
+/** The program's messages (util/fusermount.c), and the remedies. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/no write access|not owned by user/, 'choose a directory of your own'],
   [/filesystem type/, 'choose a directory on a local disk or on tmpfs'],

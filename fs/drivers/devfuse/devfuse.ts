@@ -146,7 +146,7 @@ export class DevFuse implements Driver {
       );
   }
 
-  /** What users can't do because an ordinary user has mounted the tree. */
+  /** The limits of a mount that an ordinary user has made. */
   get limits(): readonly string[] {
     return this.#mounted === null ? [] : mountLimits(this.#mounted);
   }

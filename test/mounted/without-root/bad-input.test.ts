@@ -1,4 +1,4 @@
-/** What `eventfs mount` says where something is missing for a user, or for a container. */
+/** The refusals of `eventfs mount` where a user or a container lacks something. */
 import * as assert from 'uvu/assert';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { isMounted, killDaemons, mountPoint, run, startDaemon } from '../../support/daemon.js';
