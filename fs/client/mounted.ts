@@ -13,8 +13,7 @@ export async function requireMount(directory: string): Promise<string> {
   const path = mountPath(directory);
   switch (await probe(path)) {
     case 'alive':
-      if (keepsOut(path))
-        throw new UserError(`${path}: ${KEPT_OUT} (run this as that user)`);
+      if (keepsOut(path)) throw new UserError(`${path}: ${KEPT_OUT} (run this as that user)`);
       return path;
     case 'stale':
       throw new UserError(`${path}: its daemon was killed (try eventfs mount ${path})`);

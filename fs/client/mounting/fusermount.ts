@@ -5,7 +5,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, closeSync, constants, readFileSync, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, join } from 'node:path';
 import { receiveDescriptor, socketPair } from '#native';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import { kernelsRoot } from '../../shared/kernel/kernels-root.js';
@@ -118,7 +118,9 @@ async function attempt(
 ): Promise<{ readonly fd: number; readonly said: string }> {
   const [own, its] = socketPair();
   try {
-    const said = await finished(program, mountArguments(path, source, more), its);
+    // fuse 2 refuses a directory that has files, as mount(2) and fuse 3 do not
+    const legacy = basename(program.path) === 'fusermount' ? ['nonempty'] : [];
+    const said = await finished(program, mountArguments(path, source, [...legacy, ...more]), its);
     return { fd: receiveDescriptor(own), said };
   } finally {
     closeSync(own);

@@ -45,9 +45,16 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
     if (!statSync(path).isDirectory())
       throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
   } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: `try mkdir -p ${path}` });
+    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: missingRemedy(path) });
     throw error;
   }
+}
+
+/** Returns the remedy for a mount point that is missing: /dev/events is none that a user can make. */
+function missingRemedy(path: string): string {
+  const own =
+    process.geteuid?.() === 0 ? '' : ', or a directory of your own: eventfs mount ~/events';
+  return `try mkdir -p ${path}${own}`;
 }
 
 /**
@@ -77,8 +84,10 @@ export function noInit(path: string): UserError {
  */
 export function detachOrTell(connection: Connection, logger: Logger): void {
   if (!isSameConnection(connection)) return;
+  const remedy =
+    process.geteuid?.() === 0
+      ? 'it is below another mount: unmount that, then try umount'
+      : 'fusermount3 does not unmount it: try fusermount3 -uz';
   for (const path of detachAll(connection.minor))
-    logger.warn(
-      `${path}: the mount stays below another mount (unmount that, then try umount ${path})`,
-    );
+    logger.warn(`${path}: the mount stays (${remedy} ${path})`);
 }
