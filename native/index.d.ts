@@ -73,7 +73,32 @@ export function unmountApart(target: string, flags: number): void;
  */
 export function readAttribute(path: Uint8Array, name: string): string;
 
+/**
+ * Makes two connected Unix stream sockets (socketpair(2)), for fusermount3 to pass a descriptor of
+ * /dev/fuse (libfuse, lib/mount.c).
+ *
+ * @returns their descriptors, which are close-on-exec
+ */
+export function socketPair(): [number, number];
+
+/**
+ * Receives the descriptor that waits in a socket (SCM_RIGHTS, unix(7)). Never blocks.
+ *
+ * @param socket the descriptor of a Unix stream socket
+ * @returns the received descriptor, which is close-on-exec; -1 if no descriptor waits
+ */
+export function receiveDescriptor(socket: number): number;
+
 // ---- processes
+
+/**
+ * Returns the inode number of the user namespace that owns a namespace (NS_GET_USERNS,
+ * ioctl_nsfs(2)).
+ *
+ * @param path as in /proc/self/ns/net
+ * @returns 0 if the owner is around this process's user namespace
+ */
+export function namespaceOwner(path: string): number;
 
 /**
  * Opens a pidfd of a process (pidfd_open(2)).

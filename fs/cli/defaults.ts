@@ -1,4 +1,6 @@
 /** Defaults that several commands share. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 
 /** The directory that eventfs is mounted on. */
 export const DEFAULT_DIRECTORY = '/dev/events';
@@ -9,3 +11,13 @@ export const MOUNT_OPTION = [
   'the directory that eventfs is mounted on',
   DEFAULT_DIRECTORY,
 ] as const;
+
+/**
+ * Returns the configuration file that `eventfs mount` reads if it exists: root's, or a user's own,
+ * because the administrator writes /etc/eventfs.toml for the machine's daemon.
+ */
+export function defaultConfiguration(): string {
+  if (process.geteuid?.() === 0) return '/etc/eventfs.toml';
+  const { XDG_CONFIG_HOME: given = '' } = process.env;
+  return join(given.startsWith('/') ? given : join(homedir(), '.config'), 'eventfs.toml');
+}

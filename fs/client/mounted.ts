@@ -1,6 +1,6 @@
 /** Checks the mount for commands that need one. */
-import { mountPath, probe } from './probe.js';
-import { NotServedError } from '../shared/errors.js';
+import { KEPT_OUT, keepsOut, mountPath, probe } from './probe.js';
+import { NotServedError, UserError } from '../shared/errors.js';
 
 /**
  * Requires a mount that a daemon serves.
@@ -13,6 +13,7 @@ export async function requireMount(directory: string): Promise<string> {
   const path = mountPath(directory);
   switch (await probe(path)) {
     case 'alive':
+      if (keepsOut(path)) throw new UserError(`${path}: ${KEPT_OUT} (run this as that user)`);
       return path;
     case 'stale':
       throw new NotServedError(`${path}: its daemon was killed (try eventfs mount ${path})`);

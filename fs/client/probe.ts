@@ -1,12 +1,15 @@
 /** Finds out whether a mount exists, and whether its daemon serves it. */
 import { spawn } from 'node:child_process';
-import { readlinkSync, realpathSync, statfsSync } from 'node:fs';
+import { accessSync, readlinkSync, realpathSync, statfsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError, isSystemError } from '../shared/errors.js';
 import { MOUNT_TYPE, mountedAt } from '../shared/kernel/mountinfo.js';
 
 /** How long a mount may take to answer statfs(2). */
 const PROBE_TIMEOUT_MS = 2000;
+
+/** The reason why a user can't use an alive mount. */
+export const KEPT_OUT = 'another user has mounted it, and it keeps other users out';
 
 /** The most symlinks that one path may contain: linux/namei.h, MAXSYMLINKS. */
 const MOST_LINKS = 40;
@@ -51,6 +54,21 @@ export async function probe(path: string): Promise<'alive' | 'stale' | 'stuck' |
       return 'stale';
   }
   return 'alive';
+}
+
+/**
+ * Tells whether an alive mount keeps this user out, root included: another user has mounted it
+ * without allow_other.
+ *
+ * @param path as mountinfo shows it
+ */
+export function keepsOut(path: string): boolean {
+  try {
+    accessSync(path);
+    return false;
+  } catch (error) {
+    return isSystemError(error, 'EACCES');
+  }
 }
 
 /**

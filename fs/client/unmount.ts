@@ -1,6 +1,7 @@
 /** Removes a mount, from outside or in its own daemon. */
 import { unmount, unmountApart } from '#native';
 import { isSystemError } from '../shared/errors.js';
+import { abortConnection, connectionAt } from '../shared/kernel/connection.js';
 import {
   MOUNT_TYPE,
   type Mounted,
@@ -9,12 +10,15 @@ import {
   mounts,
 } from '../shared/kernel/mountinfo.js';
 
+import { unmountByFusermount, unmountByFusermountApart } from './mounting/fusermount.js';
+
 /** Flags of umount2(2). */
 const MNT_FORCE = 1;
 const MNT_DETACH = 2;
 
 /**
- * Unmounts a path with MNT_DETACH: files that are still open keep working.
+ * Unmounts a path with MNT_DETACH: files that are still open keep working. A user who may not call
+ * umount2(2) does it by fusermount3.
  *
  * @returns false if nothing was mounted there
  * @throws SystemError with any other errno of umount2(2)
@@ -26,6 +30,7 @@ export function detach(path: string): boolean {
   } catch (error) {
     // there is no mount any more
     if (isSystemError(error, 'EINVAL') || isSystemError(error, 'ENOENT')) return false;
+    if (isSystemError(error, 'EPERM') && unmountByFusermount(path)) return true;
     throw error;
   }
 }
@@ -70,10 +75,17 @@ export function detachAll(minor: number): string[] {
 }
 
 /**
- * Unmounts a path and aborts the FUSE connection: waiting clients get ECONNABORTED.
+ * Unmounts a path and aborts the FUSE connection: waiting clients get ECONNABORTED. A user who may
+ * not call umount2(2) does it by fusectl and fusermount3.
  *
  * @throws SystemError with the errno of umount2(2)
  */
-export function abort(path: string): void {
-  unmountApart(path, MNT_FORCE | MNT_DETACH);
+export async function abort(path: string): Promise<void> {
+  try {
+    unmountApart(path, MNT_FORCE | MNT_DETACH);
+  } catch (error) {
+    if (!isSystemError(error, 'EPERM')) throw error;
+    abortConnection(connectionAt(path));
+    if (!(await unmountByFusermountApart(path))) throw error;
+  }
 }

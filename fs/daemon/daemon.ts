@@ -15,6 +15,7 @@ import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
+import { networkLimits } from '../shared/kernel/network-namespace.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
 import { NO_TRACE } from '../shared/trace.js';
@@ -117,6 +118,13 @@ export class Daemon {
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
     for (const source of this.#sources) source.start();
+    const limits = [
+      ...this.#driver.limits,
+      ...this.#sources.flatMap((source) => source.limits),
+      ...(this.#sources.length > 0 ? networkLimits() : []),
+    ];
+    if (limits.length > 0)
+      logger.warn(`${this.options.path}: ${limits.join('; ')} (docs/without-root.md)`);
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */

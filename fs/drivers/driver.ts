@@ -11,6 +11,11 @@ export interface Driver {
    * @throws UserError if the tree can't be mounted
    */
   mount(path: string, onEnd: () => void): Promise<void>;
+  /**
+   * The limits of this mount, each with a remedy. The log gets them at the start. They are known
+   * after `mount`.
+   */
+  readonly limits: readonly string[];
   /** Ends every blocked read with end of file, unmounts, and releases the connection. */
   unmount(): void;
 }

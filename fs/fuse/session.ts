@@ -82,6 +82,12 @@ export interface Negotiation {
   /** The kernel and the daemon have agreed on a version. */
   onNegotiated(): void;
   /**
+   * The kernel lacks what eventfs needs.
+   *
+   * @param why with a remedy
+   */
+  onUnsuitable(why: string): void;
+  /**
    * The kernel offers io_uring.
    *
    * @returns whether the driver accepts it; if so, the driver has already set it up
@@ -229,8 +235,8 @@ export class Session {
       major < FUSE_KERNEL_VERSION ||
       (major === FUSE_KERNEL_VERSION && minor < OLDEST_MINOR_VERSION)
     ) {
-      this.logger.error(
-        `the kernel has FUSE ${major}.${minor}, but eventfs needs ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (Linux 5.4 or later)`,
+      this.#negotiation?.onUnsuitable(
+        `the kernel has FUSE ${major}.${minor}, but eventfs needs ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (run Linux 5.4 or newer)`,
       );
       return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
     }

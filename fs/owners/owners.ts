@@ -16,7 +16,6 @@ import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { ProcessFiles } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
-import { namespaceOf } from '../shared/kernel/namespaces.js';
 
 /** A thing that ends with its owner. */
 export interface Mortal {
@@ -55,7 +54,6 @@ export class Owners {
     drains: this.#drains,
   });
   readonly #owners = new RecyclingMap<Pid, Owner>();
-  readonly #pidNamespace = namespaceOf('self', 'pid');
   readonly #rights = new SignalRights();
   /** How the dead owners ended. */
   readonly endings = new Endings();
@@ -109,7 +107,9 @@ export class Owners {
    */
   named(pid: number, caller: Caller): Owner {
     const status = this.#callerStatus(caller);
-    const isAtHome = namespaceOf(status.pid, 'pid') === this.#pidNamespace;
+    // A PID in one namespace only: the daemon's. The link ns/pid of another user's process can be
+    // read only by root.
+    const isAtHome = status.namespacePids.length === 1;
     // In the daemon's own namespace `pid` needs no translation, so no search among the ancestors.
     const relative = isAtHome ? undefined : ownOrAncestor(pid, status);
     // The search runs again with the pidfd open: if it finds the same PID and the process lives,

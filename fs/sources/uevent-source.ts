@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
+import { kernelsRoot } from '../shared/kernel/kernels-root.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
@@ -23,7 +24,9 @@ import { SeqnumTracker } from './seqnum-tracker.js';
  */
 const SLOT_BYTES = 16 * 1024;
 const SLOTS = 32;
-const RECEIVE_BUFFER_BYTES = 128 * 1024 * 1024;
+const MEBIBYTE = 1024 * 1024;
+/** More than net.core.rmem_max: the kernel grants it to a process with CAP_NET_ADMIN. */
+const RECEIVE_BUFFER_BYTES = 128 * MEBIBYTE;
 /** The least of the receive buffer that one datagram takes: the kernel's own structures. */
 const LEAST_DATAGRAM_BYTES = 512;
 
@@ -63,6 +66,7 @@ export class UeventSource {
   readonly #meta = new Uint32Array(SLOTS * DatagramWord.count);
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
+  readonly #rootUid = kernelsRoot.uid;
   readonly #tracker: SeqnumTracker;
   /**
    * Whether the socket has overrun and no event has come since. The loss is reported with that
@@ -102,6 +106,16 @@ export class UeventSource {
     // socket.
     this.#tracker = new SeqnumTracker(currentSeqnum(), group.disorderMs);
     bus.beginAfter(this.#tracker.last);
+  }
+
+  /** The limits of the source here, each with a remedy. */
+  get limits(): readonly string[] {
+    const bytes = this.#socket.receiveBufferBytes;
+    if (bytes >= RECEIVE_BUFFER_BYTES) return [];
+    const wanted = RECEIVE_BUFFER_BYTES / MEBIBYTE;
+    return [
+      `the socket for ${this.group.owner} events holds ${Math.floor(bytes / 1024)} KiB instead of ${wanted} MiB, so a storm of events may overrun it (as root: sysctl -w net.core.rmem_max=${RECEIVE_BUFFER_BYTES})`,
+    ];
   }
 
   /** Starts to read in the event loop. */
@@ -170,12 +184,16 @@ export class UeventSource {
 
   /**
    * Returns whether root has sent the datagram to the group and to no other address. A sender to
-   * the group needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
+   * the group needs CAP_NET_ADMIN in the user namespace that owns the network namespace. The kernel
+   * has port 0, which no process gets, and root's uid: of the first user namespace, or for the
+   * devices of a network namespace of the one that owns it (lib/kobject_uevent.c).
    */
   #isGenuine(at: number): boolean {
     const meta = this.#meta;
     if (this.group.kernelOnly && meta[at + DatagramWord.senderPort] !== 0) return false;
-    return meta[at + DatagramWord.groups] === this.#groupMask && meta[at + DatagramWord.uid] === 0;
+    if (meta[at + DatagramWord.groups] !== this.#groupMask) return false;
+    const uid = meta[at + DatagramWord.uid];
+    return uid === 0 || uid === this.#rootUid;
   }
 
   /**

@@ -29,6 +29,8 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportSharedWords(env, exports);
   exportAttributes(env, exports);
   exportMount(env, exports);
+  exportFusermount(env, exports);
+  exportNamespaces(env, exports);
   exportProcess(env, exports);
   exportDeathWatch(env, exports);
   exportFuseChannel(env, exports);

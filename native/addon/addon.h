@@ -7,6 +7,8 @@ namespace eventfs {
 
 void exportAttributes(Napi::Env env, Napi::Object exports);
 void exportMount(Napi::Env env, Napi::Object exports);
+void exportFusermount(Napi::Env env, Napi::Object exports);
+void exportNamespaces(Napi::Env env, Napi::Object exports);
 void exportProcess(Napi::Env env, Napi::Object exports);
 void exportDeathWatch(Napi::Env env, Napi::Object exports);
 void exportFuseChannel(Napi::Env env, Napi::Object exports);

@@ -11,6 +11,7 @@
  *     <!-- test: prepare COMMAND -->    a command before that
  *     <!-- test: run COMMAND -->        a command that the reader does not see
  *     <!-- test: copy -->               the session begins in a copy of the project
+ *     <!-- test: user -->               an unprivileged user runs the session, at home
  *
  * In an expected output, `...` stands for any text, and a line `...` for any lines. A number of
  * three or more digits stands for any number, and a time as in `Nov 23 18:49` for any time. The
@@ -50,6 +51,7 @@ export interface Session {
   readonly prepare: readonly string[];
   readonly mountOptions: string;
   readonly isCopy: boolean;
+  readonly isOfUser: boolean;
   /** Commands and files, in order. */
   readonly parts: readonly (Step | ShownFile)[];
 }
@@ -129,6 +131,7 @@ export function sessionOf(markdown: string): Session | undefined {
     prepare: of('prepare'),
     mountOptions: of('mount')[0] ?? '',
     isCopy: of('copy').length > 0,
+    isOfUser: of('user').length > 0,
     parts,
   };
 }

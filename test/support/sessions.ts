@@ -1,10 +1,11 @@
 /**
- * Runs a document's commands in one shell, as root, on a mount at /dev/events. No other process
- * uses the /dev, the /run and the network that the daemon and the shell see.
+ * Runs a document's commands in one shell, mostly as root, on a mount at /dev/events. No other
+ * process uses the /dev, the /run and the network that the daemon and the shell see.
  */
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
+  chownSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -14,10 +15,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { OWN_MOUNTS, enter } from './apart.js';
 import { type Daemon, PROJECT, startDaemon, until, within } from './daemon.js';
 import { type Session, type Step, fits } from './markdown.js';
+import { AS_NOBODY, NOBODY, nodeForOthers, projectForOthers } from './other-user.js';
 
 /** The time limit of one command; below, the time limit for a background job's output. */
 const COMMAND_MS = 180_000;
@@ -147,10 +149,17 @@ async function runOnce(path: string, session: Session): Promise<void> {
   const directory = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'docs-'));
   if (session.isCopy) copyProject(directory);
   const daemon = await startApart(session);
-  const terminal = new Terminal([...enter(daemon.pid), 'bash']);
+  if (session.isOfUser) chownSync(directory, NOBODY, NOBODY);
+  const terminal = new Terminal([
+    ...enter(daemon.pid),
+    ...(session.isOfUser ? AS_NOBODY : []),
+    'bash',
+  ]);
+  const root = session.isOfUser ? projectForOthers() : PROJECT;
+  const home = session.isOfUser ? `HOME=${directory} PATH=${dirname(nodeForOthers())}:$PATH; ` : '';
   try {
     await terminal.run(
-      `exec 2>&1; cd ${directory}; PATH=${PROJECT}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT CI MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES`,
+      `exec 2>&1; cd ${directory}; ${home}PATH=${root}/bin:$PATH; export LC_ALL=C; unset NO_COLOR FORCE_COLOR EVENTFS_ASSERT CI MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES`,
     );
     for (const part of session.parts) {
       if ('file' in part) writeFileSync(join(directory, part.file), part.text);

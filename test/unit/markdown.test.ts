@@ -50,6 +50,7 @@ markdown('has a session of commands, files and hidden blocks, in order', () => {
     prepare: ['mkdir /run/x'],
     mountOptions: '--source none',
     isCopy: false,
+    isOfUser: false,
     parts: [
       { line: 6, command: 'first', expected: ['output', ''] },
       { line: 9, command: 'second \\\ngoes on', expected: [] },

@@ -1,9 +1,9 @@
 /** Declares the commands that maintain a mount or a machine. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { ColdplugOptions } from '../commands/coldplug.js';
 import type { DoctorOptions } from '../commands/doctor.js';
 import { mountOptions } from '../commands/mount/mount-options.js';
-import { DEFAULT_DIRECTORY, MOUNT_OPTION } from '../defaults.js';
+import { DEFAULT_DIRECTORY, MOUNT_OPTION, defaultConfiguration } from '../defaults.js';
 import { directoryOf, mountInstead } from './mount-option.js';
 import { collectSynthArg, parseAction, parseSeconds, parseUuid } from './values.js';
 
@@ -91,7 +91,12 @@ function addDoctor(program: Command): void {
     .command('doctor')
     .description('check this machine and this mount, and name a remedy for each fault')
     .option('--json', 'print one JSON array')
-    .option('--config <file>', 'the configuration to check', '/etc/eventfs.toml')
+    .addOption(
+      new Option('--config <file>', 'the configuration to check').default(
+        defaultConfiguration(),
+        'that of eventfs mount',
+      ),
+    )
     .option(...MOUNT_OPTION)
     .action(async (options: DoctorOptions) => {
       const mount = program.commands.find((command) => command.name() === 'mount')!;

@@ -40,6 +40,7 @@ export async function doctor(
     ...checkProc(),
     ...checkSysfs(),
     ...checkUserNamespace(),
+    ...(isBuilt ? (await import('../doctor/without-root.js')).checkFusermount() : []),
     ...(isBuilt ? await checkNetlink() : []),
     ...checkManagers(),
     ...(await checkConfiguration(options.config, readConfiguration)),

@@ -1,7 +1,7 @@
 /** `eventfs umount`: stops the daemon, or removes the mount that a dead daemon has left. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abort, detach, detachAll } from '../../client/unmount.js';
-import { mountPath, probe } from '../../client/probe.js';
+import { keepsOut, mountPath, probe } from '../../client/probe.js';
 import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
 import { MOUNT_TYPE, mountedAt, mounts } from '../../shared/kernel/mountinfo.js';
 import { printable } from '../terminal/output.js';
@@ -31,7 +31,7 @@ export async function umount(directory: string): Promise<void> {
   try {
     const connection = mountedAt(path)?.minor;
     if (state === 'stale') detach(path);
-    else if (state === 'stuck' || !(await stopDaemon(path))) abort(path);
+    else if (state === 'stuck' || !(await stopDaemon(path))) await abort(path);
     else return;
     // the connection is dead in the other places too to which it was bound
     if (connection !== undefined) detachAll(connection);
@@ -48,7 +48,7 @@ export async function umount(directory: string): Promise<void> {
  */
 async function stopDaemon(path: string): Promise<boolean> {
   const connection = mountedAt(path)?.minor;
-  const pid = servingProcess(path);
+  const pid = keepsOut(path) ? undefined : servingProcess(path); // root may unmount it anyway
   if (pid === undefined) return false;
   process.kill(pid, 'SIGTERM');
   for (let waited = 0; waited < STOP_TIMEOUT_MS; waited += POLL_MS) {

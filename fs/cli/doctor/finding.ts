@@ -1,4 +1,5 @@
 /** The result of a check by `eventfs doctor`. */
+import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
 
 /** One thing that a check found. */
 export interface Finding {
@@ -17,4 +18,12 @@ export interface Finding {
  */
 export function mendFor(asRoot: string, asUser = `ask the administrator: ${asRoot}`): string {
   return process.getuid?.() === 0 ? asRoot : asUser;
+}
+
+/**
+ * Does the same for a remedy that root of a user namespace can't apply: it changes the whole
+ * machine.
+ */
+export function mendOnMachine(asRoot: string): string {
+  return isInitialUserNamespace() ? mendFor(asRoot) : `ask the administrator: ${asRoot}`;
 }

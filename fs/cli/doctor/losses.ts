@@ -3,7 +3,7 @@ import { processDirectories, streams } from '../../client/status.js';
 import { DEFAULT_CONFIG } from '../../daemon/config/config.js';
 import type { Status, StatusKey } from '../../shared/status-lines.js';
 import { textOf } from '../terminal/output.js';
-import { type Finding, mendFor } from './finding.js';
+import { type Finding, mendFor, mendOnMachine } from './finding.js';
 import { MUCH } from './limits.js';
 
 /** The receive buffer that the daemon asks for, in bytes (sources/kernel.ts). */
@@ -29,7 +29,7 @@ export function checkSource(status: Status): Finding[] {
     found.push({
       level: 'warn',
       what: `the kernel has granted a receive buffer of ${buffer} bytes, not of ${WANTED_BUFFER_BYTES}: a burst of events may overrun it`,
-      mend: mendFor(
+      mend: mendOnMachine(
         `give the daemon CAP_NET_ADMIN, or sysctl -w net.core.rmem_max=${WANTED_BUFFER_BYTES}`,
       ),
     });

@@ -9,8 +9,10 @@ import {
   readdirSync,
 } from 'node:fs';
 import { release } from 'node:os';
+import { fuseDeviceRemedy, kernelHasFuse } from '../../client/mounting/fuse-device.js';
 import { commandOf } from '../../client/status.js';
 import { UserError, errnoText, isSystemError } from '../../shared/errors.js';
+import { isInitialUserNamespace } from '../../shared/kernel/kernels-root.js';
 import { seesOwnNamespace } from '../../shared/kernel/namespaces.js';
 import { isAddonError } from '../terminal/explain.js';
 import { type Finding, mendFor } from './finding.js';
@@ -57,23 +59,18 @@ export function checkKernel(): Finding[] {
 
 /** Checks whether this process may open /dev/fuse. */
 export function checkFuse(): Finding[] {
-  const isThere = /^(nodev)?\tfuse$/m.test(readFileSync('/proc/filesystems', 'latin1'));
   try {
     closeSync(openSync('/dev/fuse', constants.O_RDWR));
     return [{ level: 'ok', what: '/dev/fuse can be opened' }];
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    const mend = !isThere
-      ? 'modprobe fuse'
-      : error.code === 'ENOENT'
-        ? 'mknod -m 666 /dev/fuse c 10 229; for a container use --device /dev/fuse'
-        : 'chmod 666 /dev/fuse; for a container also allow the device (c 10:229 rwm)';
+    const mend = fuseDeviceRemedy(error.code);
     // Only a process that mounts needs /dev/fuse.
     const asUser = `a mount of root works without it; to mount, ask the administrator: ${mend}`;
     return [
       {
         level: 'fail',
-        what: `/dev/fuse: ${errnoText(error.errno)}${isThere ? '' : ', and the kernel has no FUSE'}`,
+        what: `/dev/fuse: ${errnoText(error.errno)}${kernelHasFuse() ? '' : ', and the kernel has no FUSE'}`,
         mend: mendFor(mend, asUser),
       },
     ];
@@ -122,7 +119,7 @@ export function checkSysfs(): Finding[] {
     accessSync('/sys/class/mem/null/uevent', constants.W_OK);
     return [{ level: 'ok', what: '/sys is writable: eventfs coldplug works' }];
   } catch {
-    if (process.getuid?.() !== 0)
+    if (process.getuid?.() !== 0 || !isInitialUserNamespace())
       return [
         { level: 'ok', what: 'only root may write /sys: only root may run eventfs coldplug' },
       ];
@@ -136,15 +133,12 @@ export function checkSysfs(): Finding[] {
   }
 }
 
-/** The initial user namespace maps each uid to itself: user_namespaces(7). */
-const INITIAL_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
-
 /**
  * Reports a user namespace other than the initial one. A container with its own users can't have an
  * idmapped mount of eventfs (docs/decisions/072-idmapped-mounts.md).
  */
 export function checkUserNamespace(): Finding[] {
-  if (INITIAL_UID_MAP.test(readFileSync('/proc/self/uid_map', 'latin1'))) return [];
+  if (isInitialUserNamespace()) return [];
   const what =
     'this process is in a user namespace: uids differ from those outside, and the kernel refuses an idmapped mount of eventfs (EINVAL)';
   return [
@@ -169,7 +163,7 @@ export async function checkNetlink(): Promise<Finding[]> {
       meta: new Uint32Array(6),
       onBatch: () => undefined,
     }).close();
-    return [{ level: 'ok', what: "this process can receive the kernel's events" }];
+    return [await checkNetworkNamespace()];
   } catch (error) {
     if (!isSystemError(error)) throw error;
     return [
@@ -180,6 +174,19 @@ export async function checkNetlink(): Promise<Finding[]> {
       },
     ];
   }
+}
+
+/** Checks whether the kernel sends its events to this network namespace. */
+async function checkNetworkNamespace(): Promise<Finding> {
+  const { OTHER_NETWORK_REMEDY, getsKernelEvents } =
+    await import('../../shared/kernel/network-namespace.js');
+  if (getsKernelEvents())
+    return { level: 'ok', what: "this process can receive the kernel's events" };
+  return {
+    level: 'warn',
+    what: 'a user namespace owns this network namespace: the kernel sends it only events of its own network devices',
+    mend: OTHER_NETWORK_REMEDY,
+  };
 }
 
 /** The device managers, and how each relates to eventfs. */

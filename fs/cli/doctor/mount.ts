@@ -2,13 +2,14 @@
 import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { isSystemError } from '../../shared/errors.js';
-import { mountPath, probe } from '../../client/probe.js';
+import { KEPT_OUT, keepsOut, mountPath, probe } from '../../client/probe.js';
 import { commandOf, readStatusFile } from '../../client/status.js';
 import { RING_PARAMETER, isRingOffered } from '../../shared/kernel/ring-parameter.js';
 import { parseMountinfo } from '../../shared/kernel/mountinfo.js';
-import { type Finding, mendFor } from './finding.js';
+import { type Finding, mendFor, mendOnMachine } from './finding.js';
 import { MORE_DESCRIPTORS, MUCH, checkLimits } from './limits.js';
 import { checkSource, checkSubscribers } from './losses.js';
+import { checkSharing } from './without-root.js';
 
 /** The notifier's name in /proc; the kernel keeps 15 bytes. */
 const NOTIFIER = 'eventfs-notify';
@@ -28,7 +29,7 @@ export async function checkMount(directory: string): Promise<Finding[]> {
           what: `${path}: eventfs is not mounted here`,
           mend: mendFor(
             `eventfs mount ${path}`,
-            `ask the administrator: eventfs mount ${path}; or mount one for your own processes: unshare -rm, then eventfs mount DIR in its shell`,
+            `mount one in a directory of your own: eventfs mount ~/events, then --mount ~/events; or ask the administrator: eventfs mount ${path}`,
           ),
         },
       ];
@@ -63,6 +64,18 @@ export async function checkMount(directory: string): Promise<Finding[]> {
       ];
     case 'alive':
   }
+  return keepsOut(path) ? [keptOut(path)] : checkAlive(path);
+}
+
+function keptOut(path: string): Finding {
+  return {
+    level: 'warn',
+    what: `${path}: ${KEPT_OUT}`,
+    mend: 'run eventfs doctor as that user, or ask for a mount with allow_other',
+  };
+}
+
+function checkAlive(path: string): Finding[] {
   const status = readStatusFile(`${path}/log`);
   return [
     { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },
@@ -100,7 +113,9 @@ function checkTransport(transport: string | undefined): Finding[] {
     {
       level: 'ok',
       what: `${what}; the kernel offers io_uring, but it is switched off`,
-      mend: mendFor(`echo Y > ${RING_PARAMETER}, and mount again: this saves work for each reader`),
+      mend: mendOnMachine(
+        `echo Y > ${RING_PARAMETER}, and mount again: this saves work for each reader`,
+      ),
     },
   ];
 }
@@ -120,17 +135,13 @@ function checkOptions(path: string): Finding[] {
     });
   }
   const options = lines[lines.length - 1].split(' ').pop()!.split(',');
-  for (const [option, without] of [
-    ['default_permissions', 'the kernel checks no permissions'],
-    ['allow_other', 'the kernel keeps out other users, root included'],
-  ]) {
-    if (!options.includes(option))
-      found.push({
-        level: 'warn',
-        what: `${path}: mounted without ${option}: ${without}`,
-        mend: mendFor(`eventfs umount ${path}; eventfs mount ${path}`),
-      });
-  }
+  if (!options.includes('default_permissions'))
+    found.push({
+      level: 'warn',
+      what: `${path}: mounted without default_permissions: the kernel checks no permissions`,
+      mend: mendFor(`eventfs umount ${path}; eventfs mount ${path}`),
+    });
+  if (!options.includes('allow_other')) found.push(checkSharing(path));
   return found;
 }
 

@@ -1,38 +1,15 @@
 /** Mounts and unmounts for both drivers. Its errors tell the user what to do. */
-import { closeSync, mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { mount, openFuse, unmount } from '#native';
 import { probe } from '../../client/probe.js';
-import { detachAll } from '../../client/unmount.js';
+import { detach, detachAll } from '../../client/unmount.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import { type Connection, isSameConnection } from '../../shared/kernel/connection.js';
-import { MOUNT_TYPE, mountedAt } from '../../shared/kernel/mountinfo.js';
+import { MOUNT_TYPE, enclosing, mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/logger.js';
-
-/** Flags of mount(2), from linux/mount.h. */
-const MS_NOSUID = 2;
-const MS_NODEV = 4;
-const MS_NOEXEC = 8;
-/** A flag of umount2(2). */
-const MNT_DETACH = 2;
 
 /** How long the kernel may take to send INIT after mount(2), in milliseconds. It sends it at once. */
 export const INIT_TIMEOUT_MS = 5000;
-
-/** The root's st_mode in octal: a sticky directory in which every user may make directories. */
-const ROOT_MODE = '41777';
-
-/** Hints for the errors of opening /dev/fuse, by errno. */
-export const OPEN_HINTS = {
-  ENOENT: 'the kernel has no FUSE: try modprobe fuse',
-  ENXIO: 'the kernel has no FUSE: try modprobe fuse',
-  EPERM: 'try as root',
-  EACCES: 'try as root, or a directory of your own in a user namespace: unshare -rm',
-};
-/** Hints for the errors of mount(2), by errno. */
-export const MOUNT_HINTS = {
-  EPERM: 'try as root, or a directory of your own in a user namespace: unshare -rm',
-};
 
 /**
  * Makes the directory to mount on if it does not exist and lies in devtmpfs, or in the tmpfs of a
@@ -70,7 +47,7 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
         `${path}: eventfs is mounted here already (try eventfs umount ${path} first)`,
       );
     try {
-      unmount(path, MNT_DETACH);
+      detach(path);
     } catch (error) {
       if (isSystemError(error))
         throw UserError.from(error, path, {
@@ -80,42 +57,35 @@ export async function clearMountPoint(path: string, logger: Logger): Promise<voi
     }
     logger.warn(`${path}: detached the mount of a killed daemon`);
   }
+  refuseInside(path);
   makeInDev(path);
   try {
     if (!statSync(path).isDirectory())
       throw new UserError(`${path}: Not a directory (give a directory to mount on)`);
   } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: `try mkdir -p ${path}` });
+    if (isSystemError(error)) throw UserError.from(error, path, { ENOENT: missingRemedy(path) });
     throw error;
   }
 }
 
+/** Returns the remedy for a mount point that is missing: /dev/events is none that a user can make. */
+function missingRemedy(path: string): string {
+  const own =
+    process.geteuid?.() === 0 ? '' : ', or a directory of your own: eventfs mount ~/events';
+  return `try mkdir -p ${path}${own}`;
+}
+
 /**
- * Opens /dev/fuse and mounts the connection with mount(2).
- * @param path the mount point
- * @param source the source that mount tables show
- * @returns the descriptor of /dev/fuse to serve
- * @throws UserError if /dev/fuse can't be opened or mount(2) fails
+ * Refuses a directory inside an eventfs: a mount there ends with the directory's owner, and inside
+ * itself the daemon would wait for its own replies.
+ * @throws UserError
  */
-export function mountFuse(path: string, source: string): number {
-  let fd: number;
-  try {
-    fd = openFuse();
-  } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, '/dev/fuse', OPEN_HINTS);
-    throw error;
-  }
-  const uid = process.getuid?.() ?? 0;
-  const gid = process.getgid?.() ?? 0;
-  const options = `fd=${fd},rootmode=${ROOT_MODE},user_id=${uid},group_id=${gid},default_permissions,allow_other`;
-  try {
-    mount(source, path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
-  } catch (error) {
-    closeSync(fd);
-    if (isSystemError(error)) throw UserError.from(error, path, MOUNT_HINTS);
-    throw error;
-  }
-  return fd;
+function refuseInside(path: string): void {
+  const around = enclosing(path);
+  if (around?.type === MOUNT_TYPE)
+    throw new UserError(
+      `${path}: it is inside the eventfs at ${around.mountPoint} (choose a directory outside of it)`,
+    );
 }
 
 /** Returns the error of a mount that gets no INIT within INIT_TIMEOUT_MS. */
@@ -132,8 +102,10 @@ export function noInit(path: string): UserError {
  */
 export function detachOrTell(connection: Connection, logger: Logger): void {
   if (!isSameConnection(connection)) return;
+  const remedy =
+    process.geteuid?.() === 0
+      ? 'it is below another mount: unmount that, then try umount'
+      : 'fusermount3 does not unmount it: try fusermount3 -uz';
   for (const path of detachAll(connection.minor))
-    logger.warn(
-      `${path}: the mount stays below another mount (unmount that, then try umount ${path})`,
-    );
+    logger.warn(`${path}: the mount stays (${remedy} ${path})`);
 }

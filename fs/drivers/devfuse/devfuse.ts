@@ -23,13 +23,8 @@ import type { DevFuseOptions, Driver } from '../driver.js';
 import { BlockingReads } from './blocking-reads.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
-import {
-  INIT_TIMEOUT_MS,
-  clearMountPoint,
-  detachOrTell,
-  mountFuse,
-  noInit,
-} from '../common/mount-point.js';
+import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
+import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
@@ -51,6 +46,9 @@ export class DevFuse implements Driver {
   #notifier: Notifier | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection: Connection = NO_CONNECTION;
+
+  /** How the tree was mounted; null before. */
+  #mounted: FuseMount | null = null;
 
   /** @param noteRequest called for each request before the driver serves it */
   constructor(
@@ -92,7 +90,8 @@ export class DevFuse implements Driver {
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.logger);
-    const fd = mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
+    this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
+    const { fd } = this.#mounted;
     this.#connection = connectionAt(path);
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
@@ -101,6 +100,10 @@ export class DevFuse implements Driver {
         onNegotiated: () => {
           clearTimeout(late);
           done();
+        },
+        onUnsuitable: (why) => {
+          clearTimeout(late);
+          failed(new UserError(`${path}: ${why}`));
         },
         onRingOffered: () => this.#useRing(),
       });
@@ -141,6 +144,11 @@ export class DevFuse implements Driver {
         path,
         this.#connection.minor,
       );
+  }
+
+  /** The limits of a mount that an ordinary user has made. */
+  get limits(): readonly string[] {
+    return this.#mounted === null ? [] : mountLimits(this.#mounted);
   }
 
   /**

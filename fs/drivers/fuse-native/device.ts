@@ -1,8 +1,6 @@
 /** The descriptor of /dev/fuse that libfuse opens. libfuse does not report when it closes it. */
 import { closeSync, readdirSync, readlinkSync } from 'node:fs';
-import { openFuse } from '#native';
-import { UserError, isSystemError } from '../../shared/errors.js';
-import { OPEN_HINTS } from '../common/mount-point.js';
+import { openDevice } from '../common/mount-fuse.js';
 
 /**
  * Makes sure that /dev/fuse can be opened. Without it, libfuse prints the reason, but reports no
@@ -10,12 +8,7 @@ import { OPEN_HINTS } from '../common/mount-point.js';
  * @throws UserError
  */
 export function refuseWithoutFuse(): void {
-  try {
-    closeSync(openFuse());
-  } catch (error) {
-    if (isSystemError(error)) throw UserError.from(error, '/dev/fuse', OPEN_HINTS);
-    throw error;
-  }
+  closeSync(openDevice());
 }
 
 /** Returns the daemon's descriptors of /dev/fuse. */

@@ -13,19 +13,15 @@
  */
 import { readSync } from 'node:fs';
 import { ReadableWatch, catchInterrupts } from '#native';
+import { permitsAllowOther } from '../../client/mounting/fusermount.js';
 import { UserError } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
-import {
-  INIT_TIMEOUT_MS,
-  MOUNT_HINTS,
-  clearMountPoint,
-  detachOrTell,
-  noInit,
-} from '../common/mount-point.js';
+import { MOUNT_REMEDY, mountLimits, refuseWithoutFusermount } from '../common/mount-fuse.js';
+import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
 import { type AskedRead, BlockedReads, MOST_PARKED } from './blocked-reads.js';
 import { BufferSink } from './buffer-sink.js';
 import { connections, isConnection, refuseWithoutFuse } from './device.js';
@@ -50,6 +46,9 @@ const LIMITS =
 export class FuseNative implements Driver, SessionEnds {
   readonly calls: PathCalls;
   readonly files: OpenFiles;
+  /** Whether libfuse mounts by fusermount, because this process may not call mount(2). */
+  readonly #isOfUser = process.geteuid?.() !== 0;
+  readonly isShared = !this.#isOfUser || permitsAllowOther() === true;
   readonly #sink = new BufferSink();
   readonly #reads: BlockedReads;
   #ending = false;
@@ -94,6 +93,7 @@ export class FuseNative implements Driver, SessionEnds {
       );
     await clearMountPoint(path, this.logger);
     refuseWithoutFuse();
+    if (this.#isOfUser) refuseWithoutFusermount(path);
     this.#catchInterrupts();
     const session = new LibfuseSession(path, this);
     this.trace.watch(() => session.traceTo(this.trace.requests));
@@ -103,13 +103,17 @@ export class FuseNative implements Driver, SessionEnds {
       await inTime(session.begin(), path);
     } catch (error) {
       if (error instanceof UserError) throw error;
-      throw new UserError(`${path}: libfuse can't mount here (${MOUNT_HINTS.EPERM})`, true);
+      throw new UserError(`${path}: libfuse can't mount here (${MOUNT_REMEDY})`, true);
     }
     this.#connection = connectionAt(path);
     this.#descriptor = connections().find((fd) => !before.has(fd)) ?? -1;
     this.#locks = new LockWatch();
     this.#looking = setInterval(() => this.#look(onEnd), LOOK_EVERY_MS);
     this.logger.warn(LIMITS);
+  }
+
+  get limits(): readonly string[] {
+    return mountLimits({ isOfUser: this.#isOfUser, isShared: this.isShared });
   }
 
   /**

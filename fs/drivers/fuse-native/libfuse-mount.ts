@@ -9,7 +9,7 @@ import type { TraceLine } from '../../shared/trace.js';
 import type { AskedRead } from './blocked-reads.js';
 import { CallTrace } from './call-trace.js';
 import type { OpenFiles } from './open-files.js';
-import { Fuse, OPERATIONS, OPTIONS, addon } from './package.js';
+import { Fuse, OPERATIONS, addon, libfuseOptions } from './package.js';
 import type { PathCalls } from './path-calls.js';
 
 /** The driver, as far as a session needs it. */
@@ -17,6 +17,8 @@ export interface SessionEnds {
   readonly calls: PathCalls;
   readonly files: OpenFiles;
   readonly logger: Logger;
+  /** Whether other users can use the mount. */
+  readonly isShared: boolean;
   /** Drains the deaths. The session calls it before it looks at a call. */
   drain(): void;
   /**
@@ -77,7 +79,7 @@ export class LibfuseMount extends Fuse {
 
   /** Returns the options for libfuse, in the place of fuse-native's. */
   override _fuseOptions(): string {
-    return `-o${OPTIONS.join(',')}`;
+    return libfuseOptions(this.ends.isShared);
   }
 
   /**

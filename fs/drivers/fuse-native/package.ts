@@ -35,12 +35,11 @@ export const INTERRUPT_SIGNAL = 40;
 /** The longest path that the addon takes, in bytes. It cuts longer paths off. */
 export const LONGEST_PATH_BYTES = 1023;
 
-/** The options of libfuse. */
-export const OPTIONS = [
+/** The options of libfuse, without allow_other. */
+const OPTIONS = [
   'fsname=eventfs',
   'subtype=eventfs',
   'default_permissions',
-  'allow_other',
   'noexec',
   'use_ino',
   // The kernel caches nothing (docs/design.md, section 4)
@@ -56,6 +55,14 @@ export const OPTIONS = [
   'intr',
   `intr_signal=${INTERRUPT_SIGNAL}`,
 ];
+
+/**
+ * Returns the options of libfuse.
+ * @param isShared whether other users can use the mount
+ */
+export function libfuseOptions(isShared: boolean): string {
+  return `-o${[...OPTIONS, ...(isShared ? ['allow_other'] : [])].join(',')}`;
+}
 
 /** The operations that eventfs serves, by fuse-native's names. */
 export const OPERATIONS = [

@@ -1,5 +1,5 @@
 /** FUSE connections, told apart by what fusectl shows of them (fs/fuse/control.c). */
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { isSystemError } from '../errors.js';
 import { mountedAt } from './mountinfo.js';
 
@@ -28,6 +28,18 @@ export function connectionAt(path: string): Connection {
 export function isSameConnection({ minor, identity }: Connection): boolean {
   const now = identityOf(minor);
   return identity === null || now === null || now === identity;
+}
+
+/**
+ * Aborts a connection by fusectl, which lets the user of the mount do it. Does nothing where fusectl
+ * is not mounted.
+ */
+export function abortConnection({ minor }: Connection): void {
+  try {
+    writeFileSync(`${CONNECTIONS}/${minor}/abort`, '1');
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
 }
 
 /** The directory of a connection: the kernel makes it with the connection, and never reuses it. */

@@ -68,6 +68,21 @@ export function mountedAt(path: string): Mounted | undefined {
 }
 
 /**
+ * Returns the mount that a path lies in, without a look at the path itself.
+ *
+ * @param path an absolute path without symlinks
+ * @returns undefined if no mount holds it
+ * @throws SystemError if /proc/self/mountinfo cannot be read
+ */
+export function enclosing(path: string): Mounted | undefined {
+  const all = mounts();
+  const holders = all.filter(
+    (mounted) => path.startsWith(slashed(mounted.mountPoint)) && isReachable(mounted, all),
+  );
+  return holders.sort((a, b) => b.mountPoint.length - a.mountPoint.length)[0];
+}
+
+/**
  * Returns whether a mount's path leads to it: no other mount covers it or a directory above it.
  *
  * @param all all mounts of the namespace

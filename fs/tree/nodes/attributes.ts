@@ -14,6 +14,15 @@ export const TYPE_MASK = 0o170000;
 /** The bits of st_mode that hold permissions, set-user-ID, set-group-ID and sticky (inode(7)). */
 export const PERMISSION_BITS = 0o7777;
 
+/**
+ * The user that the mount's own files belong to: the daemon's. That is root, or without root the
+ * user who mounts.
+ */
+export const MOUNT_USER = {
+  uid: process.geteuid?.() ?? 0,
+  gid: process.getegid?.() ?? 0,
+} as const;
+
 /** The fields of stat(2) (fuse_attr). A node fills them in anew at each request. */
 export class Attributes {
   ino = 0;

@@ -3,6 +3,7 @@
  * mount.
  */
 import type { Caller } from '../../owners/owners.js';
+import { MOUNT_USER } from './attributes.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
@@ -10,12 +11,16 @@ import { StatusFile } from './fixed/text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
 
-/** The directory `log/`. It belongs to uid 0, and only the daemon changes it. */
+/** The directory `log/`. It belongs to the daemon's user, and only the daemon changes it. */
 export class LogDirectory extends EventDirectory {
   readonly name = 'log';
-  readonly mode = FileType.directory | 0o555;
-  readonly uid = 0;
-  readonly gid = 0;
+  /**
+   * The daemon refuses each new file, whatever the mode says. A notifier without root raises inotify events
+   * only where the kernel lets its user write.
+   */
+  readonly mode = FileType.directory | (MOUNT_USER.uid === 0 ? 0o555 : 0o755);
+  readonly uid = MOUNT_USER.uid;
+  readonly gid = MOUNT_USER.gid;
 
   /** @param daemonLines returns the lines of `log/.status` */
   constructor(

@@ -5,7 +5,7 @@
 import { Errno, FsError } from '../../shared/errors.js';
 import { Filter } from '../../uevent/filter/filter.js';
 import { NAMED_COUNT, NAMED_FIRST } from '../../shared/id-allocator.js';
-import { type Attributes, FileType } from './attributes.js';
+import { type Attributes, FileType, MOUNT_USER } from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
 import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { parse } from '../filter-charge.js';
@@ -131,7 +131,7 @@ export class MatchDirectory extends Directory {
 
   attributes(to: Attributes): void {
     to.setFile(this.ino, this.mode, 2);
-    to.setOwner(0, 0);
+    to.setOwner(MOUNT_USER.uid, MOUNT_USER.gid);
     to.setTimes(this.born, this.born, this.born);
   }
 }

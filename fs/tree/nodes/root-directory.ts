@@ -2,7 +2,13 @@
 import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller, Owner, Owners } from '../../owners/owners.js';
-import { type AttributeChanges, type Attributes, FileType, OwnAttributes } from './attributes.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  FileType,
+  MOUNT_USER,
+  OwnAttributes,
+} from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
 import { FOREVER, type Node, ROOT_ID } from './node.js';
 import { givesWay, pidOf } from './pid-names.js';
@@ -38,7 +44,7 @@ interface Fixed {
 /** The root of the mount. */
 export class RootDirectory extends Directory implements DirectoryParent {
   /** Any user may make a directory here, and only its user may remove it. */
-  readonly #own = new OwnAttributes(0o1777, 0, 0, this.born);
+  readonly #own = new OwnAttributes(0o1777, MOUNT_USER.uid, MOUNT_USER.gid, this.born);
   /** The fixed names, in the order of the listing. */
   readonly #fixed: Fixed[] = [];
   #fixedDirectories = 0;

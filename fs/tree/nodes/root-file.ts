@@ -1,5 +1,11 @@
 /** Base class of the files of the root. */
-import { type AttributeChanges, type Attributes, FileType, OwnAttributes } from './attributes.js';
+import {
+  type AttributeChanges,
+  type Attributes,
+  FileType,
+  MOUNT_USER,
+  OwnAttributes,
+} from './attributes.js';
 import { type Lifetime, Node, type NodeId } from './node.js';
 
 /** A file of the root whose mode, owner and times the administrator may change. */
@@ -9,7 +15,7 @@ export abstract class RootFile extends Node {
   /** @param permissions the permission bits of st_mode */
   constructor(id: NodeId, lifetime: Lifetime, permissions: number) {
     super(id, lifetime);
-    this.#own = new OwnAttributes(permissions, 0, 0, this.born);
+    this.#own = new OwnAttributes(permissions, MOUNT_USER.uid, MOUNT_USER.gid, this.born);
   }
 
   get mode(): number {

@@ -22,7 +22,11 @@ const NO_OPENDIR_SUPPORT = 2 ** 24;
 session('reads the INIT of Linux 6.18 from its bytes', () => {
   const { own } = withHandlers(nothing);
   let negotiated = 0;
-  own.attach({ onNegotiated: () => negotiated++, onRingOffered: () => false });
+  own.attach({
+    onNegotiated: () => negotiated++,
+    onUnsuitable: assert.unreachable,
+    onRingOffered: () => false,
+  });
   const reply = dispatch(
     own,
     Uint8Array.from([
@@ -231,7 +235,11 @@ session(
       [0xffffffff - EXTENDED, 0xffffffff, true, false],
     ] as const) {
       const { own } = withHandlers(nothing);
-      own.attach({ onNegotiated: () => undefined, onRingOffered: () => isThere });
+      own.attach({
+        onNegotiated: () => undefined,
+        onUnsuitable: assert.unreachable,
+        onRingOffered: () => isThere,
+      });
       const request = bytesOf(
         Opcode.FUSE_INIT,
         encode('fuse_init_in', { major: 7, minor: 45, flags, flags2 }),
@@ -267,21 +275,28 @@ session('accepts the 16 bytes of INIT that a kernel before 7.36 sends', () => {
   assert.is(own.minor, 31);
 });
 
-session('refuses a kernel before 7.31 with EPROTO, and logs the reason once', () => {
+session('refuses a kernel before 7.31 with EPROTO, and tells the driver the reason', () => {
   for (const [major, minor] of [
     ...Array.from({ length: 31 }, (_, older) => [7, older]),
     [6, 99],
     [0, 0],
   ]) {
     const { own, warnings } = withHandlers(nothing);
+    const reasons: string[] = [];
+    own.attach({
+      onNegotiated: assert.unreachable,
+      onUnsuitable: (why) => reasons.push(why),
+      onRingOffered: () => false,
+    });
     assert.equal(decode('fuse_out_header', dispatch(own, init(major, minor))!), {
       len: 16,
       error: -Errno.EPROTO,
       unique: 0x1234_5678_9abc,
     });
     assert.is(own.minor, -1);
-    assert.is(warnings.length, 1);
-    assert.match(warnings[0], `FUSE ${major}.${minor},`);
+    assert.equal(warnings, []);
+    assert.is(reasons.length, 1);
+    assert.match(reasons[0], `FUSE ${major}.${minor},`);
   }
 });
 

@@ -7,9 +7,9 @@ import { type Command, InvalidArgumentError, type Option } from 'commander';
 import type { Logger } from '../../../shared/logger.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
+import { defaultConfiguration } from '../../defaults.js';
 import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
 
-const DEFAULT_FILE = '/etc/eventfs.toml';
 /** The most bytes of a file: more than a person writes by hand. */
 const MOST_BYTES = 1024 * 1024;
 /** Options that concern one start, not the mount: a file can't set them. */
@@ -29,14 +29,14 @@ export class Configuration {
   readonly #mounted: ReadonlyMap<string, string>;
 
   /**
-   * Reads the file that `--config` names, or /etc/eventfs.toml if it exists.
+   * Reads the file that `--config` names, or the default one if it exists.
    *
    * @param command `eventfs mount` with its options parsed
    * @throws UsageError for an invalid file, UserError for a file that can't be read
    */
   constructor(private readonly command: Command) {
     const { config: file } = command.opts<{ config?: string }>();
-    this.#file = file ?? DEFAULT_FILE;
+    this.#file = file ?? defaultConfiguration();
     this.#isOptional = file === undefined;
     const options = command.options.filter(
       ({ long }) => long?.startsWith('--') === true && !COMMAND_LINE_ONLY.includes(long.slice(2)),
@@ -123,6 +123,9 @@ export class Configuration {
       fd = openSync(file, 'r');
     } catch (error) {
       if (this.#isOptional && isSystemError(error, 'ENOENT')) return null;
+      // setpriv(1) keeps HOME, which then belongs to another user
+      if (this.#isOptional && isSystemError(error, 'EACCES') && process.geteuid?.() !== 0)
+        return null;
       throw isSystemError(error) ? UserError.from(error, file) : error;
     }
     try {

@@ -46,7 +46,7 @@ export function mountOptions(command: Command): Command {
     )
     .option(
       '--config <file>',
-      'a TOML file with these options, bounds and quotas (default: /etc/eventfs.toml if it exists)',
+      'a TOML file with these options, bounds and quotas (default: /etc/eventfs.toml, or without root ~/.config/eventfs.toml, if it exists)',
     )
     .option('--syslog', 'once mounted, send messages to /dev/log instead of standard error')
     .option(

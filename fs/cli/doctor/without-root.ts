@@ -1,0 +1,44 @@
+/** The checks of `eventfs doctor` for users who mount without root. */
+import { hindrance } from '../../client/mounting/fusermount-refusals.js';
+import { findFusermount, permitsAllowOther } from '../../client/mounting/fusermount.js';
+import type { Finding } from './finding.js';
+
+/** Checks whether an ordinary user may mount. Root needs no fusermount3. */
+export function checkFusermount(): Finding[] {
+  if (process.geteuid?.() === 0) return [];
+  const program = findFusermount();
+  if (program === undefined)
+    return [
+      {
+        level: 'warn',
+        what: 'fusermount3 is missing: only root can mount',
+        mend: 'ask the administrator to install fuse3, or mount in unshare -Urm',
+      },
+    ];
+  const obstacle = hindrance(program);
+  if (obstacle !== undefined) return [{ level: 'warn', ...obstacle }];
+  return [
+    {
+      level: 'ok',
+      what: `you may mount on a directory of your own, by ${program.path}; ${sharing()}`,
+    },
+  ];
+}
+
+function sharing(): string {
+  return permitsAllowOther() === true
+    ? '/etc/fuse.conf lets other users use it'
+    : 'other users, root included, will not see into it (no user_allow_other in /etc/fuse.conf)';
+}
+
+/** Explains why a mount keeps other users out. */
+export function checkSharing(path: string): Finding {
+  const what = `${path}: mounted without allow_other: the kernel keeps out other users, root included`;
+  if (permitsAllowOther() === true)
+    return { level: 'warn', what, mend: `eventfs umount ${path}; eventfs mount ${path}` };
+  return {
+    level: 'ok',
+    what,
+    mend: 'ask the administrator: add user_allow_other to /etc/fuse.conf; then mount again',
+  };
+}
