@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { addCompare } from '../commands/compare.js';
 import { print } from '../terminal/output.js';
 import { addEventCommands } from './event-commands.js';
+import { HELP, example, helpColumns, note } from './help.js';
 import { addMaintenanceCommands, addMountCommands } from './maintenance-commands.js';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
@@ -15,6 +16,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   watch: ["eventfs watch 'SUBSYSTEM==block, ACTION==add|remove' --properties"],
   emit: ['eventfs emit ACTION=change DEVPATH=/my/thing SUBSYSTEM=mine'],
   status: ['eventfs status --json | jq .subscribers'],
+  top: ['eventfs top --sort lost'],
   exec: ["eventfs exec --filter SUBSYSTEM==usb -- sh -c 'ls $EVENTS_DIR'"],
   run: ["eventfs run 'SUBSYSTEM==block, ACTION==add' --timeout 30 -- ./on-disk.sh"],
   wait: ["eventfs wait 'DEVNAME==sd?1' --existing --timeout 10 && mount /mnt/stick"],
@@ -36,12 +38,8 @@ export function createProgram(): Command {
   addMaintenanceCommands(program);
   addCompare(program);
   for (const command of program.commands) {
-    const example = EXAMPLES[command.name()];
-    if (example !== undefined)
-      command.addHelpText(
-        'after',
-        `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd(),
-      );
+    const commands = EXAMPLES[command.name()];
+    if (commands !== undefined) command.addHelpText('after', () => example(commands));
   }
   return program;
 }
@@ -53,12 +51,14 @@ function emptyProgram(): Command {
       'A filesystem in which a directory has the lifetime of a process. The kernel feeds it with device events.',
     )
     .version(version())
-    .addHelpText(
-      'after',
-      '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]',
+    .addHelpText('after', () =>
+      note('mount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]'),
     )
+    .configureHelp(HELP)
     .exitOverride()
     .configureOutput({
+      getOutHelpWidth: helpColumns,
+      getErrHelpWidth: () => helpColumns(process.stderr),
       writeOut: print,
       outputError: (text, write) => write(`eventfs: ${oneLine(text)} (try eventfs --help)\n`),
     });
