@@ -23,10 +23,19 @@ export function readStatusFile(
   directory: string,
   encoding: BufferEncoding = 'utf8',
 ): Map<StatusKey, string> {
-  const text = readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding);
+  return parseStatus(readFileSync(Buffer.from(`${directory}/.status`, encoding), encoding));
+}
+
+/** Parses the text of a file `.status`. */
+export function parseStatus(text: string): Map<StatusKey, string> {
   const status = new Map<StatusKey, string>();
   parseProperties(text, 0, status);
   return status;
+}
+
+/** Tells whether a name in the root is that of a process directory. */
+export function isProcessDirectory(name: string): boolean {
+  return !FIXED.has(name);
 }
 
 /**
@@ -40,7 +49,23 @@ export interface Subscriber {
   readonly command: string;
   readonly pending: number;
   readonly lost: number;
+  /** How many events have come for it. Those that a process directory had no room for are left out. */
+  readonly added: number;
+  /** When its oldest waiting event came, in seconds since the epoch; unknown for a stream. */
+  readonly oldest?: number;
   readonly filter: string;
+  /** The most events that may wait for it. */
+  readonly most: number;
+  /** Identifies it as long as the daemon lives. */
+  readonly key: string;
+}
+
+/** The fraction of its bound above which a queue lags. */
+const MUCH = 0.8;
+
+/** Tells whether a subscriber does not keep up: it has lost events, or its queue is nearly full. */
+export function lags({ pending, lost, most }: Subscriber): boolean {
+  return lost > 0 || pending > most * MUCH;
 }
 
 /**
@@ -54,11 +79,11 @@ export function processDirectories(path: string): { readable: Subscriber[]; unre
   const bytes = Buffer.from(path).toString('latin1'); // a name need not be UTF-8
   let unreadable = 0;
   const readable = readdirSync(path, 'latin1')
-    .filter((name) => !FIXED.has(name))
+    .filter(isProcessDirectory)
     .flatMap((name) => {
       try {
         const lines = readStatusFile(`${bytes}/${name}`, 'latin1');
-        return [subscriberOf(name, lines)];
+        return [directoryOwner(name, lines)];
       } catch (error) {
         if (!isSystemError(error)) throw error; // the directory has ended, or is not readable
         if (error.code === 'EACCES') unreadable++;
@@ -68,15 +93,26 @@ export function processDirectories(path: string): { readable: Subscriber[]; unre
   return { readable, unreadable };
 }
 
-function subscriberOf(what: string, lines: Status): Subscriber {
-  const pid = Number(lines.get('OWNER'));
+/**
+ * Returns the subscriber that owns a process directory.
+ *
+ * @param what the directory's name
+ * @param lines the directory's `.status`
+ */
+export function directoryOwner(what: string, lines: Status): Subscriber {
+  const number = (key: StatusKey): number => Number(lines.get(key) ?? 0);
+  const pid = number('OWNER');
   return {
     what,
     pid,
     command: commandOf(pid),
-    pending: Number(lines.get('PENDING')),
-    lost: Number(lines.get('LOST')),
+    pending: number('PENDING'),
+    lost: number('LOST'),
+    added: number('ADDED'),
+    oldest: number('OLDEST'),
     filter: lines.get('FILTER') ?? '',
+    most: number('MOST_EVENTS'),
+    key: `directory ${what} ${pid}`,
   };
 }
 
@@ -86,11 +122,13 @@ function subscriberOf(what: string, lines: Status): Subscriber {
  * @param daemon the lines of `log/.status`
  */
 export function streams(daemon: Status): Subscriber[] {
-  return [...daemon].flatMap(([key, text]) => {
-    const what = subscriberKind(key);
+  const most = Number(daemon.get('MOST_KEPT'));
+  return [...daemon].flatMap(([line, text]) => {
+    const what = subscriberKind(line);
     if (what === undefined) return [];
-    const { pid, pending, lost, filter } = parseSubscriber(text);
-    return [{ what, pid, command: commandOf(pid), pending, lost, filter }];
+    const { pid, id, pending, lost, added, filter } = parseSubscriber(text);
+    const key = `${what} ${id}`;
+    return [{ what, pid, command: commandOf(pid), pending, lost, added, filter, most, key }];
   });
 }
 

@@ -10,12 +10,16 @@ type Socket = 'SOCKET' | 'FDSOCKET';
 /** The keys of `log/.status`. */
 export type DaemonKey =
   | 'DAEMON'
+  | 'STARTED'
   | 'SEQNUM'
+  | 'RATE'
   | Source
   | 'PUBLISHED'
   | 'PUBLISH_CUT'
   | 'LOST'
   | 'KEPT'
+  | 'MOST_KEPT'
+  | `${'DIRECTORIES' | 'STREAMS'}_${'PENDING' | 'LOST'}`
   | 'DIRECTORIES'
   | 'OWNERS'
   | `OWNERS_${'EXITED' | 'SIGNALLED' | 'UNKNOWN'}`
@@ -47,7 +51,8 @@ export type DaemonKey =
   | `${'REBROADCAST' | 'UDEV_OUT'}_${'SENT' | 'REFUSED'}`
   | `${Socket}_${'SUBSCRIBERS' | 'SENT' | 'LOST' | 'REFUSED'}`
   | `FIFODIR_${'WRITES' | 'FULL' | 'STALE' | 'SKIPPED' | 'LOST'}`
-  | `NETNS_${'OPEN' | 'SENT' | 'REFUSED' | number}`
+  | `NETNS_${'OPEN' | 'SENT' | 'REFUSED'}`
+  | NamespaceKey
   | SubscriberKey
   | 'STREAMS_NOT_LISTED';
 
@@ -55,6 +60,8 @@ export type DaemonKey =
 export type DirectoryKey =
   | 'OWNER'
   | 'PENDING'
+  | 'OLDEST'
+  | 'ADDED'
   | 'BYTES'
   | 'LOST'
   | 'UID'
@@ -84,26 +91,38 @@ export function upperCase<T extends string>(text: T): Uppercase<T> {
 
 // ---- one line for each subscriber: an open stream, or a client of a socket
 
+/** The key of a network namespace's line, of the option `--netns`. */
+export type NamespaceKey = `NETNS_${number}`;
+
 /** The key of a subscriber's line. */
 export type SubscriberKey = `${'STREAM' | Socket}_${number}`;
 
 const SUBSCRIBER_KEY = /^(STREAM|SOCKET|FDSOCKET)_\d+$/;
 
+const SUBSCRIBER =
+  /^pid=(?<pid>\d+) (?:uid=(?<uid>\d+) )?id=(?<id>\d+) pending=(?<pending>\d+) lost=(?<lost>\d+) added=(?<added>\d+) filter=(?<filter>.*)$/;
+
 /** The values of a subscriber's line. */
 export interface SubscriberStatus {
   readonly pid: number;
+  /** Its number: no other subscriber of the same kind has had it. */
+  readonly id: number;
   /** The user of a client of a socket. The user of an open stream is unknown. */
   readonly uid?: number;
   /** The number of events that wait for it. */
   readonly pending: number;
   /** The number of events that it has lost. */
   readonly lost: number;
+  /** The number of events that have come for it, lost ones included. */
+  readonly added: number;
   readonly filter: string;
 }
 
 /** Formats a subscriber's line. It joins the lines of the filter with `; `. */
-export function subscriberText({ pid, uid, pending, lost, filter }: SubscriberStatus): string {
-  return `pid=${pid} ${uid === undefined ? '' : `uid=${uid} `}pending=${pending} lost=${lost} filter=${filter.replaceAll('\n', '; ')}`;
+export function subscriberText(subscriber: SubscriberStatus): string {
+  const { pid, id, uid, pending, lost, added, filter } = subscriber;
+  const user = uid === undefined ? '' : `uid=${uid} `;
+  return `pid=${pid} ${user}id=${id} pending=${pending} lost=${lost} added=${added} filter=${filter.replaceAll('\n', '; ')}`;
 }
 
 /**
@@ -121,21 +140,15 @@ export function subscriberKind(key: string): string | undefined {
  * @returns zeros and an empty filter if the text has another form
  */
 export function parseSubscriber(text: string): SubscriberStatus {
-  const [, pid, uid, pending, lost, filter] =
-    /^pid=(\d+) (?:uid=(\d+) )?pending=(\d+) lost=(\d+) filter=(.*)$/.exec(text) ?? [
-      '',
-      '0',
-      undefined,
-      '0',
-      '0',
-      '',
-    ];
+  const { pid, id, uid, pending, lost, added, filter } = SUBSCRIBER.exec(text)?.groups ?? {};
   return {
-    pid: Number(pid),
+    pid: Number(pid ?? 0),
+    id: Number(id ?? 0),
     ...(uid !== undefined && { uid: Number(uid) }),
-    pending: Number(pending),
-    lost: Number(lost),
-    filter,
+    pending: Number(pending ?? 0),
+    lost: Number(lost ?? 0),
+    added: Number(added ?? 0),
+    filter: filter ?? '',
   };
 }
 

@@ -35,6 +35,17 @@ export class Deliveries {
   readonly #unparsed = new Set<Recipient>();
   /** Directories with new events for blocked reads or pollers. */
   readonly #unsettled = new Set<Recipient>();
+  /** How many events the directories have lost that have ended. */
+  #lostByEnded = 0;
+
+  get lostByEnded(): number {
+    return this.#lostByEnded;
+  }
+
+  /** Notes the losses of a directory that ends. */
+  noteEnd(lost: number): void {
+    this.#lostByEnded += lost;
+  }
 
   /**
    * Starts delivery to the directory. To change the directory's filter, the caller withdraws the

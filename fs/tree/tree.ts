@@ -85,7 +85,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
-    this.log = new LogDirectory(this, this.newDirectoryId(), () => this.statusLines());
+    this.log = new LogDirectory(this, this.newDirectoryId(), this);
     this.root.fix(this.log.name, this.log);
     this.root.fix('match', new MatchDirectory(this, this.newNodeId()));
     this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
@@ -288,5 +288,10 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   /** @returns the lines of `log/.status` */
   statusLines(): StatusLines {
     return this.#status.lines(this.#nodes.size, this.#handles.size);
+  }
+
+  /** @returns the text of `log/.metrics` */
+  metrics(): string {
+    return this.#status.metrics(this.statusLines());
   }
 }

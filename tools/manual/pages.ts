@@ -32,6 +32,7 @@ const PAGE_OF: Readonly<Record<string, string>> = {
   'config.md': 'eventfs.toml(5)',
   'tree.md': 'eventfs(5)',
   'outlets.md': 'eventfs(5)',
+  'status.md': 'eventfs(5)',
   'filter.md': 'eventfs-filter(7)',
 };
 
@@ -69,6 +70,8 @@ export function pages(sources: Sources): Page[] {
       ...description(reference['tree.md']),
       heading(2, 'Sources and outlets'),
       ...prose(reference['outlets.md']),
+      heading(2, 'Counters'),
+      ...prose(reference['status.md']),
     ]),
     make('eventfs-filter(7)', 'the filters of eventfs', description(reference['filter.md'])),
   ];

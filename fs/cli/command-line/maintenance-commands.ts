@@ -3,9 +3,12 @@ import { type Command, Option } from 'commander';
 import type { ColdplugOptions } from '../commands/coldplug.js';
 import type { DoctorOptions } from '../commands/doctor.js';
 import { mountOptions } from '../commands/mount/mount-options.js';
+import type { StatusOptions } from '../commands/status/status.js';
+import { SORTS } from '../commands/top/sorts.js';
+import type { TopOptions } from '../commands/top/top.js';
 import { DEFAULT_DIRECTORY, MOUNT_OPTION, defaultConfiguration } from '../defaults.js';
 import { directoryOf, mountInstead } from './mount-option.js';
-import { collectSynthArg, parseAction, parseSeconds, parseUuid } from './values.js';
+import { collectSynthArg, parseAction, parseInterval, parseSeconds, parseUuid } from './values.js';
 
 /** Adds the commands that start and stop a daemon. */
 export function addMountCommands(program: Command): void {
@@ -30,6 +33,7 @@ export function addMountCommands(program: Command): void {
 /** Adds the commands for a mount that is served, and for the machine. */
 export function addMaintenanceCommands(program: Command): void {
   addStatus(program);
+  addTop(program);
   addSettle(program);
   addColdplug(program);
   addDoctor(program);
@@ -38,11 +42,35 @@ export function addMaintenanceCommands(program: Command): void {
 function addStatus(program: Command): void {
   program
     .command('status')
-    .description('show the subscribers, how many events wait for each, and how many were lost')
+    .description(
+      'show the mount, its subscribers, how many events wait and were lost, and who lags',
+    )
+    .option(
+      '--lagging',
+      'show only subscribers that have lost events, or whose queue is nearly full',
+    )
+    .option('--all', 'show all subscribers, quotas and counters, each with its meaning')
     .option('--json', 'print one JSON object')
     .option(...MOUNT_OPTION)
-    .action(async (options: { json?: boolean; mount: string }) => {
-      await (await import('../commands/status.js')).status(options);
+    .action(async (options: StatusOptions) => {
+      await (await import('../commands/status/status.js')).status(options);
+    });
+}
+
+function addTop(program: Command): void {
+  program
+    .command('top')
+    .description('show subscribers, rates, losses and the latest events, redrawn in place')
+    .option('--interval <s>', 'the time between two screens, in seconds', parseInterval, 1)
+    .addOption(
+      new Option('--sort <order>', 'the order of the subscribers; the key s changes it')
+        .choices(SORTS)
+        .default('waiting'),
+    )
+    .option('--once', 'print one screen and end, as without a terminal')
+    .option(...MOUNT_OPTION)
+    .action(async (options: TopOptions) => {
+      await (await import('../commands/top/top.js')).top(options);
     });
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT_CODE_MEANINGS, ExitCode } from '../terminal/explain.js';
 import { print } from '../terminal/output.js';
+import { HELP, example, helpColumns, note } from './help.js';
 import { mountBefore } from './mount-option.js';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
@@ -18,6 +19,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'eventfs emit --replay plug.events --speed 10',
   ],
   status: ['eventfs status --json | jq .subscribers'],
+  top: ['eventfs top --sort lost'],
   exec: ["eventfs exec --filter SUBSYSTEM==usb -- sh -c 'ls $EVENTS_DIR'"],
   run: ["eventfs run 'SUBSYSTEM==block, ACTION==add' --timeout 30 -- ./on-disk.sh"],
   wait: ["eventfs wait 'DEVNAME==sd?1' --existing --timeout 10 && mount /mnt/stick"],
@@ -35,12 +37,14 @@ export function emptyProgram(): Command {
     )
     .version(version())
     .addHelpText('after', () => `\n${exitCodes(program)}`)
-    .addHelpText(
-      'after',
-      '\nmount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]',
+    .addHelpText('after', () =>
+      note('mount(8) and /etc/fstab call it as: eventfs SOURCE DIR [-f] [-o OPTIONS]'),
     )
+    .configureHelp(HELP)
     .exitOverride()
     .configureOutput({
+      getOutHelpWidth: helpColumns,
+      getErrHelpWidth: () => helpColumns(process.stderr),
       writeOut: print,
       outputError: hintAt('eventfs --help'),
     });
@@ -63,12 +67,8 @@ function exitCodes(program: Command): string {
 export function completeCommands(program: Command): Command {
   for (const command of program.commands) {
     command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`) });
-    const example = EXAMPLES[command.name()];
-    if (example !== undefined)
-      command.addHelpText(
-        'after',
-        `\nExample:\n${example.map((line) => `  ${line}\n`).join('')}`.trimEnd(),
-      );
+    const commands = EXAMPLES[command.name()];
+    if (commands !== undefined) command.addHelpText('after', () => example(commands));
   }
   return program;
 }

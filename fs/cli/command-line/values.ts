@@ -8,6 +8,9 @@ import type { SeqNum } from '../../uevent/text.js';
 /** The longest time of a timer is 2^31 ms. */
 const MOST_SECONDS = 2_000_000;
 
+/** The shortest time between two readings of a mount, in seconds. */
+const LEAST_INTERVAL = 0.1;
+
 /** The actions that the kernel accepts: lib/kobject_uevent.c. */
 const ACTIONS = ['add', 'remove', 'change', 'move', 'online', 'offline', 'bind', 'unbind'];
 
@@ -23,6 +26,14 @@ export function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > MOST_SECONDS)
     throw new InvalidArgumentError(`Use a number of seconds, at most ${MOST_SECONDS}.`);
+  return seconds;
+}
+
+/** Parses a time between two readings, in seconds: at least a tenth. */
+export function parseInterval(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds < LEAST_INTERVAL)
+    throw new InvalidArgumentError(`Use a number of seconds, at least ${LEAST_INTERVAL}.`);
   return seconds;
 }
 

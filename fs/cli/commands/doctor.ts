@@ -1,5 +1,4 @@
 /** `eventfs doctor`: finds faults of this machine or mount, and names remedies. */
-import picocolors from 'picocolors';
 import {
   checkAddon,
   checkConfiguration,
@@ -14,6 +13,7 @@ import {
 import { ExitCode } from '../terminal/explain.js';
 import type { Finding } from '../doctor/finding.js';
 import { print, printable } from '../terminal/output.js';
+import { type Colors, screenOf } from '../terminal/screen.js';
 
 /** The options of `eventfs doctor`. */
 export interface DoctorOptions {
@@ -47,12 +47,14 @@ export async function doctor(
     ...(isBuilt ? await (await import('../doctor/mount.js')).checkMount(options.mount) : []),
   ];
   if (options.json === true) print(`${JSON.stringify(findings)}\n`);
-  else print(findings.map(format).join(''));
+  else {
+    const { colors } = screenOf();
+    print(findings.map((finding) => format(finding, colors)).join(''));
+  }
   if (findings.some(({ level }) => level === 'fail')) process.exitCode = ExitCode.failed;
 }
 
-function format({ level, what, mend }: Finding): string {
-  const colors = picocolors.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
+function format({ level, what, mend }: Finding, colors: Colors): string {
   const paint = { ok: colors.green, warn: colors.yellow, fail: colors.red }[level];
   return `${paint(level.padEnd(4))}  ${printable(what)}\n${mend === undefined ? '' : `      ${printable(mend)}\n`}`;
 }

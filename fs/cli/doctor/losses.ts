@@ -1,10 +1,8 @@
 /** The checks of `eventfs doctor` that concern lost events: in the netlink socket, and in queues. */
-import { processDirectories, streams } from '../../client/status.js';
-import { DEFAULT_CONFIG } from '../../daemon/config/config.js';
+import { lags, processDirectories, streams } from '../../client/status.js';
 import type { Status, StatusKey } from '../../shared/status-lines.js';
 import { textOf } from '../terminal/output.js';
 import { type Finding, mendFor, mendOnMachine } from './finding.js';
-import { MUCH } from './limits.js';
 
 /** The receive buffer that the daemon asks for, in bytes (sources/kernel.ts). */
 const WANTED_BUFFER_BYTES = 128 * 1024 * 1024;
@@ -71,9 +69,7 @@ export function checkSource(status: Status): Finding[] {
  */
 export function checkSubscribers(path: string, status: Status): Finding[] {
   const subscribers = [...processDirectories(path).readable, ...streams(status)];
-  const lagging = subscribers.filter(
-    ({ pending, lost }) => lost > 0 || pending > DEFAULT_CONFIG.queue.events * MUCH,
-  );
+  const lagging = subscribers.filter(lags);
   if (lagging.length === 0)
     return [{ level: 'ok', what: `${subscribers.length} subscribers, and none lags` }];
   return lagging.map(({ what, pid, command, pending, lost }) => ({

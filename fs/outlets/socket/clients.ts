@@ -47,14 +47,37 @@ export class SocketClient {
   account: QuotaAccount | null = null;
   /** The losses of all its earlier cursors. */
   #lostBefore = 0;
+  /** The events of its earlier groups. */
+  #addedBefore = 0;
+  /** How many events had matched the group's filter when the client came to it. */
+  #begin: number;
 
   constructor(
     /** Its number in the epoll set. Unlike its descriptor, it is never used again. */
     readonly token: number,
     readonly fd: number,
     readonly peer: Peer,
-    public group: SocketGroup,
-  ) {}
+    private own: SocketGroup,
+  ) {
+    this.#begin = own.matched;
+  }
+
+  /** The group of the clients with the same filter. */
+  get group(): SocketGroup {
+    return this.own;
+  }
+
+  /** Moves the client to another group: its filter has changed. */
+  moveTo(group: SocketGroup): void {
+    this.#addedBefore = this.added;
+    this.own = group;
+    this.#begin = group.matched;
+  }
+
+  /** How many events have come for it, lost ones included. */
+  get added(): number {
+    return this.#addedBefore + this.own.matched - this.#begin;
+  }
 
   /** The number of events that the ring has overwritten before the client read them. */
   get lost(): number {

@@ -61,13 +61,13 @@ export class SocketGroups {
   move(client: SocketClient, filter: Filter): void {
     const { uid, gid } = client.peer;
     this.leave(client);
-    client.group = this.of(EVERYTHING);
+    client.moveTo(this.of(EVERYTHING));
     client.group.members++;
     const account = this.host.ledger.account(uid, gid);
     account.chargeAll(filteredPrice(filter, this.log.limits.events));
     this.leave(client);
     if (!filter.all) client.account = account;
-    client.group = this.of(filter);
+    client.moveTo(this.of(filter));
     client.group.members++;
   }
 

@@ -282,11 +282,12 @@ export class SocketOutlet implements Outlet, Connections {
       [`${this.key}_SENT`, sent],
       [`${this.key}_LOST`, lostInAll],
       [`${this.key}_REFUSED`, this.#refused],
-      ...subscribers.map(({ peer, group, pending, lost }, index) => {
+      ...subscribers.map(({ token: id, peer, group, pending, lost, added }, index) => {
         const { pid, uid } = peer;
+        const { text: filter } = group.filter;
         return [
           `${this.key}_${index}`,
-          subscriberText({ pid, uid, pending, lost, filter: group.filter.text }),
+          subscriberText({ pid, id, uid, pending, lost, added, filter }),
         ] as const;
       }),
     ];

@@ -93,7 +93,7 @@ export abstract class EventDirectory
    * @returns its node, or undefined
    */
   lookup(name: string): Node | undefined {
-    if (isFixedName(name)) return this.#fixture(name);
+    if (isFixedName(name)) return this.fixture(name);
     const entry = this.queue.entries.get(name);
     return entry === undefined ? this.#specials?.get(name) : this.#fileOf(entry);
   }
@@ -112,7 +112,7 @@ export abstract class EventDirectory
   /**
    * Returns the known node of a fixed name, or makes it; undefined if the name does not exist now.
    */
-  #fixture(name: string): Node | undefined {
+  protected fixture(name: string): Node | undefined {
     const known = this.#fixtures?.get(name);
     if (known !== undefined)
       return known instanceof EndLink && this.atEnd(known.end) === undefined ? undefined : known;
@@ -213,7 +213,7 @@ export abstract class EventDirectory
     if (entry !== undefined) return this.removeEntry(entry.name);
     const file = this.#specials?.take(name);
     if (file === undefined)
-      throw this.#fixture(name) === undefined
+      throw this.fixture(name) === undefined
         ? new FsError(Errno.ENOENT, NO_ENTRY)
         : new FsError(Errno.EPERM, 'a name that the directory always has cannot be removed');
     file.unlinked();

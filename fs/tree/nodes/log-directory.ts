@@ -7,9 +7,18 @@ import { MOUNT_USER } from './attributes.js';
 import { EventDirectory } from './event-directory.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
+import { METRICS, MetricsFile } from './fixed/metrics-file.js';
 import { StatusFile } from './fixed/text-file.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
+
+/** The source of the reports in `log/`: the tree. */
+export interface Reports {
+  /** Returns the lines of `log/.status`. */
+  statusLines(): StatusLines;
+  /** Returns the text of `log/.metrics`, one character for each byte. */
+  metrics(): string;
+}
 
 /** The directory `log/`. It belongs to the daemon's user, and only the daemon changes it. */
 export class LogDirectory extends EventDirectory {
@@ -22,16 +31,30 @@ export class LogDirectory extends EventDirectory {
   readonly uid = MOUNT_USER.uid;
   readonly gid = MOUNT_USER.gid;
 
-  /** @param daemonLines returns the lines of `log/.status` */
+  /** The inode number of `.metrics`; 0 before the first lookup. */
+  #metricsIno = 0;
+
   constructor(
     context: TreeContext,
     id: NodeId,
-    private readonly daemonLines: () => StatusLines,
+    private readonly reports: Reports,
   ) {
     super(context, id, FOREVER, context.bus.history);
   }
 
+  /** Only `log/` has the name `.metrics`. In a process directory it is a name like any other. */
+  override lookup(name: string): Node | undefined {
+    return name === METRICS ? this.fixture(name) : super.lookup(name);
+  }
+
+  override inodeOf(name: string): number {
+    if (name !== METRICS) return super.inodeOf(name);
+    if (this.#metricsIno === 0) this.#metricsIno = this.context.newInode();
+    return this.#metricsIno;
+  }
+
   protected override makeFixture(name: string): Node | undefined {
+    if (name === METRICS) return new MetricsFile(this.context.newNodeId(), this, name);
     return name === '.status'
       ? new StatusFile(this.context.newNodeId(), this, name)
       : super.makeFixture(name);
@@ -59,6 +82,11 @@ export class LogDirectory extends EventDirectory {
 
   /** Returns the lines of `log/.status`. */
   statusLines(): StatusLines {
-    return this.daemonLines();
+    return this.reports.statusLines();
+  }
+
+  /** Returns the text of `log/.metrics`. */
+  metrics(): string {
+    return this.reports.metrics();
   }
 }

@@ -208,6 +208,7 @@ export class ProcessDirectory
    */
   end(): void {
     this.lifetime.over = true;
+    this.context.deliveries.noteEnd(this.queue.lost);
     this.context.inotify.ended(this);
     // The user may make another directory at once; the contents are charged until they are freed.
     this.charge.refundDirectory();
@@ -256,6 +257,8 @@ export class ProcessDirectory
       ['PENDING', this.queue.entries.size],
       ['BYTES', this.queue.bytes],
       ['LOST', this.queue.lost],
+      ['ADDED', this.queue.added],
+      ['OLDEST', this.queue.entries.first()?.event.time.sec ?? 0],
       ['UID', this.uid],
       ['GID', this.gid],
       ['MOST_EVENTS', this.queue.limits.events],

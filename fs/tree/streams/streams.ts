@@ -25,7 +25,6 @@ import { streamPrice } from '../prices.js';
 import type { QuotaAccount } from '../quota/account.js';
 import type { QuotaLedger } from '../quota/ledger.js';
 import { RootFile } from '../nodes/root-file.js';
-import { type StatusLine, type StatusLines, subscriberText } from '../../shared/status-lines.js';
 import { Waiters } from './waiters.js';
 
 /**
@@ -43,9 +42,6 @@ export const WOKEN_AT_ONCE = 64;
  * would end.
  */
 export const STREAM_BYTES = 4096;
-
-/** The most streams that `.status` lists. */
-const MOST_LISTED = 256;
 
 /** All streams with one filter: the daemon matches an event once for all of them. */
 export class StreamGroup extends FilterGroup {
@@ -110,6 +106,14 @@ export class Streams {
   readonly groups = new Map<string, StreamGroup>();
   /** The number of open streams. */
   size = 0;
+  /** How many streams were opened, ever: the id of the next one. */
+  #opened = 0;
+  #lostByClosed = 0;
+
+  /** How many events the streams have lost that are closed. */
+  get lostByClosed(): number {
+    return this.#lostByClosed;
+  }
   /** Finds the groups whose filter may match an event. */
   readonly #index = new FilterIndex<StreamGroup>();
   /** The groups with new events, whose readers are not all answered yet. */
@@ -165,33 +169,10 @@ export class Streams {
       this.groups.set(filter.text, group);
       this.#index.add(group);
     }
-    const handle = new StreamHandle(node, group, this, caller.pid, account);
+    const handle = new StreamHandle(node, group, this, caller.pid, this.#opened++, account);
     group.handles.add(handle);
     this.size++;
     return handle;
-  }
-
-  /**
-   * Returns a line `STREAM_0=pid=...` for each of the first 256 streams, and the number of the
-   * others.
-   */
-  statusLines(): StatusLines {
-    const lines: StatusLine[] = [];
-    for (const group of this.groups.values()) {
-      const filter = group.filter.text;
-      for (const { openerPid, cursor } of group.handles) {
-        const { pending, lost } = cursor;
-        lines.push([
-          `STREAM_${lines.length}`,
-          subscriberText({ pid: openerPid, pending, lost, filter }),
-        ]);
-        if (lines.length === MOST_LISTED && this.size > MOST_LISTED) {
-          lines.push(['STREAMS_NOT_LISTED', this.size - MOST_LISTED]);
-          return lines;
-        }
-      }
-    }
-    return lines;
   }
 
   /** Closes a stream and refunds its charge. The last stream of a group ends the group. */
@@ -199,6 +180,7 @@ export class Streams {
     const { group } = handle;
     group.handles.delete(handle);
     this.size--;
+    this.#lostByClosed += handle.cursor.lost;
     handle.streamAccount.refundAll(streamPrice(group.filter, this.log.limits.events));
     group.waiters.unwatch(handle);
     if (group.handles.size > 0) return;
@@ -211,6 +193,8 @@ export class Streams {
 /** An open `stream` or file of `match/`. */
 export class StreamHandle extends Handle {
   readonly cursor: Cursor;
+  /** How many events had matched the filter when the stream was opened. */
+  readonly #begin: number;
 
   constructor(
     node: Node,
@@ -218,11 +202,19 @@ export class StreamHandle extends Handle {
     readonly streams: Streams,
     /** The id of the thread that opened it, for `.status`. */
     readonly openerPid: number,
+    /** The number of streams that were opened before it. */
+    readonly id: number,
     /** The account charged for the stream, in addition to the open file. */
     readonly streamAccount: QuotaAccount,
   ) {
     super(node);
     this.cursor = new Cursor(group);
+    this.#begin = group.matched;
+  }
+
+  /** How many events have come for this stream, lost ones included. */
+  get added(): number {
+    return this.group.matched - this.#begin;
   }
 
   override get isStream(): boolean {

@@ -189,11 +189,11 @@ command('names the processes that do not keep up', async () => {
 });
 
 command('finds a daemon that is short of descriptors', async () => {
-  const other = await startDaemon(undefined, undefined, { under: ['prlimit', '--nofile=64'] });
+  const other = await startDaemon(undefined, undefined, { under: ['prlimit', '--nofile=96'] });
   const { find } = await doctor(['--mount', other.path]);
   assert.match(
     find(/processes own directories/).what,
-    /^0 processes own directories, of at most 64 /,
+    /^0 processes own directories, of at most 96 /,
   );
   await other.stop();
 });
@@ -233,7 +233,7 @@ command(
     );
     writeFileSync(file, '[limits]\ndirectories = 6\n[quota.uid.65534]\ndirectories = 2\n');
     const other = await startDaemon(['--source', 'none', '--config', file], undefined, {
-      under: ['prlimit', '--nofile=64'],
+      under: ['prlimit', '--nofile=96'],
     });
     assert.is(
       (await findings(other.path)).find(({ what }) => what === 'no limit has refused a request')
@@ -251,7 +251,7 @@ command(
       'the daemon did not read the configuration again',
     );
     await root.run(
-      `for i in $(seq 50); do (mkdir ${other.path}/$BASHPID; sleep 100) & done; sleep 2; grep -q REFUSED_DESCRIPTORS ${other.path}/log/.status`,
+      `for i in $(seq 90); do (mkdir ${other.path}/$BASHPID; sleep 100) & done; sleep 2; grep -q REFUSED_DESCRIPTORS ${other.path}/log/.status`,
       20_000,
     );
 

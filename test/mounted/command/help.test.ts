@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { EVENTFS, run } from '../../support/daemon.js';
 import { eventfsForOthers } from '../../support/other-user.js';
 import { suite } from '../../support/suite.js';
+import { Terminal } from '../../support/terminal.js';
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> =>
   run([process.execPath, EVENTFS, ...args]);
@@ -12,6 +13,7 @@ const COMMANDS = [
   'watch',
   'emit',
   'status',
+  'top',
   'exec',
   'run',
   'wait',
@@ -49,6 +51,26 @@ help(
   },
   120_000,
 );
+
+help('has lines of 40 columns on such a terminal', async () => {
+  const check = async (command: string): Promise<void> => {
+    const terminal = new Terminal([process.execPath, EVENTFS, 'help', command], {
+      columns: 40,
+      rows: 200,
+      env: { TERM: 'dumb' },
+    });
+    assert.is(await terminal.ended, 0);
+    const [text, example = ''] = terminal.raw.replaceAll('\r', '').split('\nExample:\n');
+    assert.equal(
+      text.split('\n').filter((line) => line.length > 40),
+      [],
+      command,
+    );
+    // Pasted into a shell, the example is one command: only quoted words may be longer.
+    assert.match(example.replaceAll(/ \\\n +/g, ' '), new RegExp(`^  eventfs [^\n]*${command}`));
+  };
+  for (const command of ['watch', 'run', 'mount', 'top']) await check(command);
+});
 
 help('prints its version with --version', async () => {
   const { out, code } = await eventfs('--version');

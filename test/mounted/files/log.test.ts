@@ -61,7 +61,10 @@ log('shows the counts of the daemon in .status', async () => {
   const reader = await Reader.on(`${daemon.path}/match/SUBSYSTEM=net`);
   const { DIRECTORIES, OWNERS, STREAMS, STREAM_0 } = statusOf(`${daemon.path}/log`);
   assert.equal([DIRECTORIES, OWNERS, STREAMS], ['1', '1', '1']);
-  assert.is(STREAM_0, `pid=${reader.process.pid} pending=0 lost=0 filter=SUBSYSTEM==net`);
+  assert.is(
+    STREAM_0,
+    `pid=${reader.process.pid} id=0 pending=0 lost=0 added=0 filter=SUBSYSTEM==net`,
+  );
   await reader.kill();
 });
 

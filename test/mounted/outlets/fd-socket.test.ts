@@ -54,7 +54,7 @@ const exhausted = mounted(
   'a daemon that runs out of descriptors',
   ['--source', 'none', '--socket', SOCKETS.socket, '--fd-socket', SOCKETS.fd],
   {
-    under: ['prlimit', '--nofile=64'],
+    under: ['prlimit', '--nofile=96'],
   },
 );
 

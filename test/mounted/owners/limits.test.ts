@@ -48,7 +48,7 @@ directory('costs no further descriptor if its owner has another directory', asyn
 directory(
   'is refused with ENFILE if the daemon has no descriptors left, until owners die',
   async () => {
-    const small = await startDaemon(undefined, undefined, { under: ['prlimit', '--nofile=64:64'] });
+    const small = await startDaemon(undefined, undefined, { under: ['prlimit', '--nofile=96:96'] });
     try {
       const owners: number[] = [];
       let answer: string;

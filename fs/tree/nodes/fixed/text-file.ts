@@ -108,8 +108,8 @@ export class LiveTextHandle extends Handle {
   }
 }
 
-/** The file `.status`: one KEY=VALUE a line, like an event. */
-export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLines }> {
+/** A file whose text the daemon makes at each open(2). */
+export abstract class ReportFile<D extends DotFileHost> extends DotFile<D> {
   #knownSize = 0;
   #knownUntilMs = 0;
 
@@ -121,7 +121,7 @@ export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLin
   override get size(): number {
     const nowMs = performance.now();
     if (nowMs < this.#knownUntilMs) return this.#knownSize;
-    this.#knownSize = this.#text().length;
+    this.#knownSize = this.makeText().length;
     this.#knownUntilMs = this.#knownSize > LONG_TEXT ? nowMs + LONG_TEXT_KNOWN_MS : 0;
     return this.#knownSize;
   }
@@ -131,11 +131,17 @@ export class StatusFile extends DotFile<DotFileHost & { statusLines(): StatusLin
    * @throws FsError EDQUOT or ENOSPC
    */
   override open(_flags: number, caller: Caller): Handle {
-    const text = this.#text();
+    const text = this.makeText();
     return new TextHandle(this, text, this.directory.ledger.account(caller.uid, caller.gid));
   }
 
-  #text(): string {
+  /** Returns the text as of now, one character for each byte. */
+  protected abstract makeText(): string;
+}
+
+/** The file `.status`: one KEY=VALUE a line, like an event. */
+export class StatusFile extends ReportFile<DotFileHost & { statusLines(): StatusLines }> {
+  protected makeText(): string {
     let text = '';
     for (const [key, value] of this.directory.statusLines()) text += `${key}=${value}\n`;
     return text;

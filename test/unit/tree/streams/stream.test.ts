@@ -190,7 +190,7 @@ stream('shows its readers and their lag in log/.status', (kernel) => {
   kernel.event(2, 'SUBSYSTEM=net\n');
   assert.match(
     kernel.cat(kernel.walk('log/.status')),
-    'STREAM_0=pid=4711 pending=1 lost=0 filter=SUBSYSTEM==mem\n',
+    'STREAM_0=pid=4711 id=0 pending=1 lost=0 added=1 filter=SUBSYSTEM==mem\n',
   );
   kernel.read(fh);
   assert.match(kernel.cat(kernel.walk('log/.status')), 'pending=0');

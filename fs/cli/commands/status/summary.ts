@@ -1,0 +1,110 @@
+/** The first lines of `eventfs status`: the mount in sentences. */
+import type { MountStatus } from '../../../client/sample.js';
+import { lags } from '../../../client/status.js';
+import type { Status, StatusKey } from '../../../shared/status-lines.js';
+import { count, counted, duration, rateText } from '../../terminal/numbers.js';
+import { type Screen, shown } from '../../terminal/screen.js';
+import { labelled } from '../../terminal/table.js';
+import { wrap } from '../../terminal/wrap.js';
+
+/** The kinds of subscribers: the line with their number, and the noun. */
+const KINDS: readonly (readonly [StatusKey, string, string])[] = [
+  ['DIRECTORIES', 'process directory', 'process directories'],
+  ['STREAMS', 'stream', 'streams'],
+  ['SOCKET_SUBSCRIBERS', 'client of --socket', 'clients of --socket'],
+  ['FDSOCKET_SUBSCRIBERS', 'client of --fd-socket', 'clients of --fd-socket'],
+];
+
+/**
+ * Describes a mount.
+ *
+ * @param path the mount's path
+ */
+export function summary(path: string, now: MountStatus, screen: Screen): string[] {
+  const { daemon, subscribers, unreadable } = now;
+  const { bold, yellow } = screen.colors;
+  const lagging = subscribers.filter(lags).length;
+  const refused = numberOf(daemon, 'REFUSED');
+  const facts: [label: string, text: string, isWarning?: boolean][] = [
+    ['daemon', daemonText(daemon)],
+    ['source', sourceText(daemon), numberOf(daemon, 'LOST') > 0],
+    ['published', `${counted(numberOf(daemon, 'PUBLISHED'), 'event')} by programs`],
+    ['rate', `${rateText(numberOf(daemon, 'RATE'))} events/s in the last minute`],
+    ['readers', readersText(daemon, unreadable)],
+    ['waiting', `${counted(waiting(now), 'event')} for all readers together`],
+    ['lost', lostText(lostByAll(daemon)), lostByAll(daemon) > 0],
+    ['lagging', laggingText(lagging), lagging > 0],
+  ];
+  if (refused > 0)
+    facts.push(['refused', `${counted(refused, 'operation')} by limits (eventfs doctor)`, true]);
+  return [
+    ...wrap(
+      `eventfs on ${shown(Buffer.from(path).toString('latin1'), screen)}`,
+      screen.columns,
+    ).map((line) => bold(line)),
+    ...facts.flatMap(([label, text, isWarning = false]) =>
+      labelled(label, text, screen).map((line) => (isWarning ? yellow(line) : line)),
+    ),
+  ];
+}
+
+/** Returns a line's number; 0 without the line. */
+export function numberOf(daemon: Status, key: StatusKey): number {
+  return Number(daemon.get(key) ?? 0);
+}
+
+/** Returns how many events wait for all subscribers, also for those that this user can't read. */
+export function waiting({ daemon, subscribers }: MountStatus): number {
+  return subscribers
+    .filter(({ what, key }) => key.startsWith(`${what} `) && what !== 'stream')
+    .reduce(
+      (sum, { pending }) => sum + pending,
+      numberOf(daemon, 'DIRECTORIES_PENDING') + numberOf(daemon, 'STREAMS_PENDING'),
+    );
+}
+
+/** Returns how many events all subscribers have lost, those that have ended included. */
+export function lostByAll(daemon: Status): number {
+  const keys = ['DIRECTORIES_LOST', 'STREAMS_LOST', 'SOCKET_LOST', 'FDSOCKET_LOST'] as const;
+  return keys.reduce((sum, key) => sum + numberOf(daemon, key), 0);
+}
+
+function daemonText(daemon: Status): string {
+  const seconds = Date.now() / 1000 - numberOf(daemon, 'STARTED');
+  const transport = daemon.get('TRANSPORT');
+  const how = transport === 'io-uring' ? ', requests by io_uring' : '';
+  return `process ${daemon.get('DAEMON') ?? '?'}, for ${duration(seconds)}${how}`;
+}
+
+/** A source has a line for its socket's buffer as long as the daemon reads from it. */
+function sourceText(daemon: Status): string {
+  const sources = [
+    ...(daemon.has('KERNEL_BUFFER')
+      ? [`the kernel, ${counted(numberOf(daemon, 'KERNEL'), 'event')}`]
+      : []),
+    ...(daemon.has('UDEV_BUFFER') ? [`udevd, ${counted(numberOf(daemon, 'UDEV'), 'event')}`] : []),
+  ];
+  if (sources.length === 0) return 'none: only programs publish events here';
+  const lost = numberOf(daemon, 'LOST');
+  return `${sources.join('; ')}; ${lost === 0 ? 'none lost' : `${count(lost)} lost (eventfs coldplug)`}`;
+}
+
+function readersText(daemon: Status, unreadable: number): string {
+  const kinds = KINDS.flatMap(([key, one, many]) => {
+    const number = numberOf(daemon, key);
+    return number > 0 ? [counted(number, one, many)] : [];
+  });
+  const hidden =
+    unreadable === 0
+      ? ''
+      : ` (${counted(unreadable, 'directory', 'directories')} you may not read)`;
+  return `${kinds.length === 0 ? 'none' : kinds.join(', ')}${hidden}`;
+}
+
+function lostText(lost: number): string {
+  return lost === 0 ? 'none' : `${counted(lost, 'event')}, because readers were too slow`;
+}
+
+function laggingText(lagging: number): string {
+  return lagging === 0 ? 'none' : `${counted(lagging, 'reader')} (eventfs status --lagging)`;
+}

@@ -1,0 +1,146 @@
+/** Tests `eventfs top` on a real pseudoterminal, and without one. */
+import * as assert from 'uvu/assert';
+import { Reader, publishNumbered } from '../../support/clients.js';
+import { eventfs } from '../../support/command.js';
+import { EVENTFS, startDaemon, until } from '../../support/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { Terminal, type TerminalSetting } from '../../support/terminal.js';
+
+const top = mounted('eventfs top');
+
+function start(setting: TerminalSetting = {}, ...args: readonly string[]): Terminal {
+  const all = ['top', '--interval', '0.2', '--mount', daemon.path, ...args];
+  return new Terminal([process.execPath, EVENTFS, ...all], setting);
+}
+
+/** Ends the program by a key, and checks that it gives the terminal back. */
+async function quit(terminal: Terminal, key = 'q'): Promise<void> {
+  terminal.type(key);
+  assert.is(await terminal.ended, 0);
+  assert.match(terminal.raw, /\x1b\[\?25h[\r\n]+$/); // eslint-disable-line no-control-regex
+}
+
+top('shows rates, depths, losses and the newest events, and redraws them in place', async () => {
+  await directory();
+  const reader = await Reader.on(`${daemon.path}/match/N=none`);
+  const terminal = start();
+  await terminal.shows(/^NAME .*\n.* 0 +0 +0 +0 +\(all\)/m);
+  publishNumbered(daemon.path, 5000);
+  await terminal.shows(/published [1-9]/);
+  await terminal.shows(
+    new RegExp(`^${shell.pid}\\.\\d+ +${shell.pid} +bash +4,096 +0 +0 +904`, 'm'),
+  );
+  const { screen } = terminal;
+  assert.is(screen.length, 24);
+  assert.match(screen[0], `eventfs top: ${daemon.path}, daemon ${daemon.pid}, for`);
+  assert.match(screen[2], '2 readers, 1 lags; 4,096 wait, 904 lost');
+  assert.match(terminal.text, /^stream +\d+ +cat +0 .* N==none$/m);
+  assert.match(terminal.text, /^LATEST +ACTION[^]*\n\d\d:\d\d:\d\d +add +- +\/devices\/n$/m);
+  assert.is(screen.filter((line) => line.startsWith('NAME')).length, 1);
+  await quit(terminal);
+  await reader.kill();
+});
+
+top('sorts by the key s, and by the first letter of an order', async () => {
+  const reader = await Reader.on(`${daemon.path}/stream`);
+  const terminal = start({}, '--sort', 'lost');
+  await terminal.shows(/sorts \(by lost\)/);
+  terminal.type('s');
+  await terminal.shows(/sorts \(by name\)/);
+  await terminal.shows(/^NAME .*\n\d/m);
+  terminal.type('r');
+  await terminal.shows(/sorts \(by rate\)/);
+  terminal.type('x');
+  terminal.type('w');
+  await terminal.shows(/sorts \(by waiting\)/);
+  await quit(terminal, '\x03');
+  await reader.kill();
+});
+
+top('fits 20 columns, a low screen, and a change of the size', async () => {
+  const terminal = start({ columns: 20, rows: 8 });
+  await terminal.shows(/^NAME +WAIT +EV\/S +LOST\n\d+/m);
+  assert.match(terminal.screen[0], /^top: /);
+  assert.match(terminal.screen[7], /^q quits/);
+  terminal.resize(100, 30);
+  await terminal.shows(/^eventfs top: .*\n[^]*LATEST/);
+  terminal.resize(20, 3);
+  await until(
+    () => /^top: .*\n.*\nq quits.*$/.test(terminal.text),
+    `three lines: ${terminal.text}`,
+  );
+  await quit(terminal);
+});
+
+top('stops by Ctrl-Z and continues by SIGCONT', async () => {
+  const script = 'set -m; "$@"; echo stopped; fg >/dev/null; echo "ended $?"';
+  const command = [process.execPath, EVENTFS, 'top', '--interval', '0.2', '--mount', daemon.path];
+  const terminal = new Terminal(['bash', '-c', script, 'bash', ...command]);
+  await terminal.shows(/q quits/);
+  terminal.type('\x1a');
+  await until(() => terminal.raw.includes('stopped'), 'bash goes on');
+  await terminal.shows(/q quits/);
+  terminal.type('q');
+  await terminal.ended;
+  assert.match(terminal.raw, 'ended 0');
+});
+
+top('prints one screen where the cursor cannot be moved, and with --once', async () => {
+  const plain = await eventfs(['top', '--interval', '0.1', '--mount', daemon.path]);
+  assert.equal([plain.code, plain.err], [0, '']);
+  assert.not.match(plain.out, '\x1b');
+  assert.match(plain.out, /^NAME .*\n.*bash .* 4,096 +0 +0 +904/m);
+  for (const [args, env] of [
+    [[], { TERM: 'dumb' }],
+    [['--once'], {}],
+  ] as const) {
+    const terminal = start({ env }, ...args);
+    assert.is(await terminal.ended, 0);
+    assert.not.match(terminal.raw, '\x1b[H');
+    assert.match(terminal.text, /^NAME /m);
+  }
+});
+
+top('ends with one line when the daemon ends', async () => {
+  const other = await startDaemon();
+  const command = ['top', '--interval', '0.2', '--mount', other.path];
+  const terminal = new Terminal([process.execPath, EVENTFS, ...command]);
+  await terminal.shows(/q quits/);
+  await other.stop();
+  assert.is(await terminal.ended, 1);
+  assert.match(
+    terminal.raw.replaceAll('\r', ''),
+    `\x1b[?25h\neventfs: top: ${other.path}: the daemon has ended (try eventfs mount ${other.path})`,
+  );
+});
+
+top('still hears q while the daemon does not answer', async () => {
+  const other = await startDaemon();
+  const command = ['top', '--interval', '0.2', '--mount', other.path];
+  const terminal = new Terminal([process.execPath, EVENTFS, ...command]);
+  await terminal.shows(/q quits/);
+  other.process.kill('SIGSTOP');
+  await terminal.shows(/the daemon does not answer; q quits/);
+  terminal.type('q');
+  assert.is(await terminal.ended, 128 + 15);
+  assert.match(
+    terminal.raw,
+    `eventfs: top: ${other.path}: its daemon does not answer (try eventfs umount ${other.path})`,
+  );
+  other.process.kill('SIGCONT');
+  await other.stop();
+});
+
+top('refuses a wrong interval or order with one line', async () => {
+  const interval = await eventfs(['top', '--interval', '0.01']);
+  assert.is(interval.code, 100);
+  assert.match(
+    interval.err,
+    /^eventfs: option '--interval <s>' argument '0.01' is invalid. [^\n]*\n$/,
+  );
+  const sort = await eventfs(['top', '--sort', 'size']);
+  assert.is(sort.code, 100);
+  assert.match(sort.err, /^eventfs: option '--sort <order>' argument 'size' is invalid. [^\n]*\n$/);
+});
+
+top.run();
