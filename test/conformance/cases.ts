@@ -1310,9 +1310,9 @@ const XATTRS = group('xattr', {
     getxattr . user.other = ENODATA
     removexattr . user.other = ENODATA
     setxattr . user.eventfs.filter nonsense = EINVAL`,
-  'of a file there are none': `
+  'of a file there is only its source': `
     put a 1
-    listxattr a = nothing
+    listxattr a = user.eventfs.source%00
     getxattr a user.x = ENODATA
     setxattr a user.x 1 = EOPNOTSUPP`,
 });
