@@ -160,7 +160,8 @@ command('ends at its time-out while a pipe is full', async () => {
   const since = statusOf(`${daemon.path}/log`).SEQNUM;
   publishNumbered(daemon.path, 900, 0, { P: 'x'.repeat(400) });
   const watches = `${process.execPath} ${EVENTFS} watch --mount ${daemon.path} --since ${since} --json --timeout 1`;
-  const script = `${watches} > >(exec sleep 30 >/dev/null 2>&1); code=$?; kill $!; echo "code $code"`;
+  const fifo = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'full-')), 'fifo');
+  const script = `mkfifo ${fifo}; sleep 30 < ${fifo} > /dev/null 2>&1 & ${watches} > ${fifo}; code=$?; kill $!; echo "code $code"`;
   const started = performance.now();
   const { out } = await run(['bash', '-c', script]);
   assert.is(out, 'code 0\n');
