@@ -58,7 +58,10 @@ container('with the whole mount has shells with directories of their own', async
   assert.equal([owner], childrenOf(shell.pid));
   await makeUevent('add');
   await makeUevent('change');
-  assert.is(await ask(`head -n 1 ${events}/$$/head; rm ${events}/$$/head`), 'change@/devices/virtual/mem/null\n');
+  assert.is(
+    await ask(`head -n 1 ${events}/$$/head; rm ${events}/$$/head`),
+    'change@/devices/virtual/mem/null\n',
+  );
   assert.is(await ask(`ls ${events}/$$`), '');
   assert.is(
     await ask(
