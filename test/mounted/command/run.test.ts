@@ -400,7 +400,7 @@ command('ends with its commands when the daemon ends', async () => {
     20_000,
   );
   await other.kill();
-  await child.ended;
+  assert.is(await child.ended, 103);
   assert.is((await eventfs(['umount', other.path])).code, 0);
   assert.match(child.err, /^eventfs: run: the daemon has ended \(try eventfs doctor\)\n$/);
 });

@@ -107,7 +107,7 @@ top('ends with one line when the daemon ends', async () => {
   const terminal = new Terminal([process.execPath, EVENTFS, ...command]);
   await terminal.shows(/q quits/);
   await other.stop();
-  assert.is(await terminal.ended, 1);
+  assert.is(await terminal.ended, 103);
   assert.match(
     terminal.raw.replaceAll('\r', ''),
     `\x1b[?25h\neventfs: top: ${other.path}: the daemon has ended (try eventfs mount ${other.path})`,

@@ -243,7 +243,7 @@ command('and run end with 1 and one line when the daemon ends', async () => {
       20_000,
     );
     await other[end]();
-    assert.equal(await Promise.all(children.map(({ ended }) => ended)), [1, 1]);
+    assert.equal(await Promise.all(children.map(({ ended }) => ended)), [103, 103]);
     assert.match(children[0].err, /^eventfs: watch: \/[^\n]*: its daemon has ended \([^\n]*\)\n$/);
     assert.match(children[1].err, /^eventfs: run: the daemon has ended \([^\n]*\)\n$/);
     if (end === 'kill') await run(['umount', '-l', other.path]);

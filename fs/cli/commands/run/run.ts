@@ -44,7 +44,7 @@ export async function run(
   const runner = new Runner(directories, { filter, command, jobs, timeout });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => runner.stop());
   await runner.ended;
-  if (runner.hasLostDaemon) process.exitCode = ExitCode.failed;
+  if (runner.hasLostDaemon) process.exitCode = ExitCode.daemonEnded;
 }
 
 /** Returns why a command can't be run, or null: the user learns it before the first event. */

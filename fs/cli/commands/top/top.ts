@@ -8,7 +8,7 @@ import {
   readMountStatus,
   readNewest,
 } from '../../../client/sample.js';
-import { UserError, isSystemError } from '../../../shared/errors.js';
+import { DaemonEndedError, isSystemError } from '../../../shared/errors.js';
 import { print } from '../../terminal/output.js';
 import { movesCursor, screenOf } from '../../terminal/screen.js';
 import { MOST_NEWEST, frame } from './frame.js';
@@ -47,7 +47,7 @@ export async function top(options: TopOptions): Promise<void> {
     } else await new Loop(path, reading, options).run();
   } catch (error) {
     if (isSystemError(error) && ENDED.includes(error.code))
-      throw new UserError(`${path}: the daemon has ended (try eventfs mount ${path})`);
+      throw new DaemonEndedError(`${path}: the daemon has ended (try eventfs mount ${path})`);
     throw error;
   }
 }
