@@ -1310,11 +1310,13 @@ const XATTRS = group('xattr', {
     getxattr . user.other = ENODATA
     removexattr . user.other = ENODATA
     setxattr . user.eventfs.filter nonsense = EINVAL`,
-  'of a file there is only its source': `
+  'of a file there is only its source, which is read-only': `
     put a 1
     listxattr a = user.eventfs.source%00
     getxattr a user.x = ENODATA
-    setxattr a user.x 1 = EOPNOTSUPP`,
+    setxattr a user.x 1 = EOPNOTSUPP
+    setxattr a user.eventfs.source 1 = EPERM
+    removexattr a user.eventfs.source = EPERM`,
 });
 
 const OTHERS = group('other calls', {
