@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import {
+  type Daemon,
   Shell,
   isMounted,
   killDaemons,
@@ -140,20 +141,23 @@ own('raises inotify events in directories of the user, in the root and in log/',
   assert.is(await daemon.stop(), 0);
 });
 
-own('is open to other users if /etc/fuse.conf permits it, and their deaths are seen', async () => {
+/** Starts a daemon where /etc/fuse.conf has a text and a mode. */
+async function startWith(text: string, mode: number): Promise<Daemon> {
   const conf = `${mountPoint()}/fuse.conf`;
-  writeFileSync(conf, '# theirs\n  user_allow_other # yes\n');
-  const daemon = await startAsUser(['--source', 'none'], {
-    under: [
-      'unshare',
-      '-m',
-      'sh',
-      '-ec',
-      `mount --bind ${conf} /etc/fuse.conf; exec "$@"`,
-      'sh',
-      ...AS_NOBODY,
-    ],
-  });
+  writeFileSync(conf, text, { mode });
+  const change = `mount --bind ${conf} /etc/fuse.conf; exec "$@"`;
+  const under = ['unshare', '-m', 'sh', '-ec', change, 'sh', ...AS_NOBODY];
+  return startAsUser(['--source', 'none'], { under });
+}
+
+own('is for its user alone if that user may not read /etc/fuse.conf', async () => {
+  const daemon = await startWith('# nothing\n', 0o600);
+  assert.match(daemon.log(), "can't use this mount");
+  assert.is(await daemon.stop(), 0);
+});
+
+own('is open to other users if /etc/fuse.conf permits it, and their deaths are seen', async () => {
+  const daemon = await startWith('# theirs\n  user_allow_other # yes\n', 0o644);
   assert.not.match(daemon.log(), "can't use this mount");
   assert.match(daemon.log(), 'inotify reports no events in directories of other users');
   const enter = ['nsenter', `--mount=/proc/${daemon.pid}/ns/mnt`];
