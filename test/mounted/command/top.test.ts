@@ -1,8 +1,9 @@
 /** Tests `eventfs top` on a real pseudoterminal, and without one. */
 import * as assert from 'uvu/assert';
+import { childrenOf } from '../../support/actor.js';
 import { Reader, publishNumbered } from '../../support/clients.js';
 import { eventfs } from '../../support/command.js';
-import { EVENTFS, startDaemon, until } from '../../support/daemon.js';
+import { EVENTFS, exists, startDaemon, until } from '../../support/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mounted.js';
 import { Terminal, type TerminalSetting } from '../../support/terminal.js';
 
@@ -129,6 +130,15 @@ top('still hears q while the daemon does not answer', async () => {
   );
   other.process.kill('SIGCONT');
   await other.stop();
+});
+
+top('ends when its terminal is gone', async () => {
+  const terminal = start();
+  await terminal.shows(/q quits/);
+  const [pid] = childrenOf(terminal.process.pid!);
+  assert.ok(pid !== undefined, 'the program runs');
+  terminal.process.kill('SIGKILL'); // its end of the pseudoterminal is closed
+  await until(() => !exists(pid), 'the program outlives its terminal');
 });
 
 top('refuses a wrong interval or order with one line', async () => {

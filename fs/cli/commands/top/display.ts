@@ -51,7 +51,9 @@ export class Display {
         this.#onResize();
       },
     });
-    process.stdin.once('end', this.#onSignal); // the terminal is gone
+    // The terminal is gone: a read returns the end of the file, or EIO.
+    process.stdin.once('end', this.#onSignal);
+    process.stdin.once('error', this.#onSignal);
   }
 
   /** Shows a screen in the place of the last one. */
@@ -67,6 +69,7 @@ export class Display {
     this.#isOpen = false;
     this.#keyboard?.close();
     process.stdin.off('end', this.#onSignal);
+    process.stdin.off('error', this.#onSignal);
     process.stdout.off('resize', this.#onResize);
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
     print(`${SHOW_CURSOR}\r\n`);
