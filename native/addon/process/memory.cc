@@ -12,12 +12,20 @@
 
 namespace eventfs {
 
+/** The first major version of Node.js whose V8 checks the sum of external memory. */
+static constexpr uint32_t kFirstWithCheck = 23;
+
 /**
  * Changes the memory that V8 counts as external. V8 counts each new buffer, and collects garbage
  * when the sum grows. No collection can free these buffers, so their bytes are subtracted
  * beforehand, and added again at the end.
+ *
+ * From Node.js 23 on V8 ends the process if the sum would fall below zero, also for a moment. There
+ * each buffer of 256 MiB costs one collection.
  */
 static void adjustExternal(napi_env env, int64_t bytes) {
+  const napi_node_version* version = nullptr;
+  if (napi_get_node_version(env, &version) != napi_ok || version->major >= kFirstWithCheck) return;
   int64_t total;
   napi_adjust_external_memory(env, bytes, &total);
 }
