@@ -34,6 +34,7 @@ export const {
   sendDatagram,
   execute,
   exitNow,
+  CallThread,
   DeathWatch,
   FuseChannel,
   UeventSocket,

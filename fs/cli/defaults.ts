@@ -1,7 +1,8 @@
 /** Defaults that several commands share. */
 
-/** The directory that eventfs is mounted on. */
-export const DEFAULT_DIRECTORY = '/dev/events';
+import { DEFAULT_DIRECTORY } from '../shared/kernel/mountinfo.js';
+
+export { DEFAULT_DIRECTORY };
 
 /** The option of commands that work on a mount. */
 export const MOUNT_OPTION = [

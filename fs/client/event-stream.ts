@@ -87,10 +87,13 @@ export class EventStream {
 }
 
 /**
- * The shared stream that the filesystem filters. If the filter can't be a file name, it is the
- * stream of all events, and this process filters them.
+ * Finds the shared stream that the filesystem filters. If the filter can't be a file name, it is
+ * the stream of all events, and this process filters them.
+ *
+ * @param mount the mount's path
+ * @returns its path, and the filter that this process applies; null if there is none
  */
-function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filter | null } {
+export function sharedStream(mount: string, filter: Filter): { path: Buffer; rest: Filter | null } {
   const isName = !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
   const name = isName ? `match/${filter.text}` : 'stream';
   const path = Buffer.concat([Buffer.from(`${mount}/`), Buffer.from(name, 'latin1')]);

@@ -4,13 +4,17 @@ import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import type { SeqNum } from '../uevent/text.js';
 
-const HINTS = {
+/** What to do if the daemon refuses the directory, by errno name. */
+export const MKDIR_HINTS = {
   EACCES: 'you may not make a directory in this mount',
   EDQUOT: 'a quota is used up: eventfs doctor names it',
   ENFILE: 'the daemon is at its limit of open files: eventfs doctor says how to raise it',
   ESRCH:
     'the daemon does not see the PID namespace of this process: run it in the namespace of the daemon, or in one below',
 };
+
+/** What to do if the daemon refuses a write to a file of the directory, by errno name. */
+export const WRITE_HINTS = { ENOENT: 'the daemon has an older version: mount again' };
 
 /**
  * Makes a process directory by mkdir(2) of `<mount>/<pid><label>`. If that name is taken, a number
@@ -46,7 +50,7 @@ function makeFree(wanted: string): string {
       return path;
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (error.code !== 'EEXIST') throw UserError.from(error, path, HINTS);
+      if (error.code !== 'EEXIST') throw UserError.from(error, path, MKDIR_HINTS);
     }
   }
 }
@@ -61,8 +65,7 @@ function writeTo(path: string, text: Buffer): void {
       closeSync(fd);
     }
   } catch (error) {
-    if (isSystemError(error))
-      throw UserError.from(error, path, { ENOENT: 'the daemon has an older version: mount again' });
+    if (isSystemError(error)) throw UserError.from(error, path, WRITE_HINTS);
     throw error;
   }
 }

@@ -29,6 +29,7 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportSharedWords(env, exports);
   exportMount(env, exports);
   exportProcess(env, exports);
+  exportCallThread(env, exports);
   exportDeathWatch(env, exports);
   exportFuseChannel(env, exports);
   exportUeventSocket(env, exports);

@@ -7,6 +7,7 @@ namespace eventfs {
 
 void exportMount(Napi::Env env, Napi::Object exports);
 void exportProcess(Napi::Env env, Napi::Object exports);
+void exportCallThread(Napi::Env env, Napi::Object exports);
 void exportDeathWatch(Napi::Env env, Napi::Object exports);
 void exportFuseChannel(Napi::Env env, Napi::Object exports);
 void exportUeventSocket(Napi::Env env, Napi::Object exports);

@@ -13,7 +13,7 @@ const DEFAULT_FILE = '/etc/eventfs.toml';
 /** The most bytes of a file: more than a person writes by hand. */
 const MOST_BYTES = 1024 * 1024;
 /** Options that concern one start, not the mount: a file can't set them. */
-const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint', 'syslog', 'fsname'];
+const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'stop-fd', 'hint', 'syslog', 'fsname'];
 /** The options that take effect at once when the file is read again. */
 const LIVE = new Set(['list_links', 'log_level', 'log_json', 'debug']);
 

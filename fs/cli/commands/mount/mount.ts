@@ -1,5 +1,5 @@
 /** `eventfs mount`: serves in the foreground until a signal stops it. */
-import { exitNow } from '#native';
+import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
@@ -11,7 +11,7 @@ import type {
   StickyDirectory,
   TransportName,
 } from '../../../daemon/options.js';
-import { UserError } from '../../../shared/errors.js';
+import { UserError, isSystemError } from '../../../shared/errors.js';
 import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/rate-limit.js';
@@ -27,6 +27,7 @@ export interface MountOptions extends OutletOptions, SaidOptions {
   readonly driver: DriverName;
   readonly transport: TransportName;
   readonly readyFd?: number;
+  readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
   readonly listLinks?: boolean;
@@ -120,6 +121,7 @@ async function serve(
     if (isUp) stop();
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
+  if (options.stopFd !== undefined) watchStop(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
   process.on('SIGHUP', () => reload(configuration, daemon, log, logger, trace));
@@ -139,6 +141,26 @@ async function serve(
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
   if (options.hint === true) console.log(hint(path));
+}
+
+/**
+ * Stops the daemon once a pipe has no writer any more, or has data.
+ *
+ * @throws UserError if the descriptor can't be watched
+ */
+function watchStop(fd: number, stop: () => void): void {
+  try {
+    const watch = new ReadableWatch(fd, () => {
+      watch.close();
+      stop();
+    });
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw UserError.from(error, `--stop-fd ${fd}`, {
+      EBADF: 'start the daemon with this descriptor open',
+      EPERM: 'use a pipe or a socket',
+    });
+  }
 }
 
 function reload(
