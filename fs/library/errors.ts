@@ -28,6 +28,7 @@ export type EventfsErrorCode =
  * what to do.
  */
 export class EventfsError extends Error {
+  /** The name of the class. */
   override readonly name = 'EventfsError';
 
   /** The errno's name if a system call failed, as in `EACCES`. */

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import type { Socket } from 'node:net';
 import { EventfsError } from './errors.js';
 import { mountPath } from '../client/probe.js';
 
@@ -80,7 +80,7 @@ export const COMMAND_OPTIONS = [
 /** The options of {@link MountOptions} that only the library has. */
 const OWN_OPTIONS: readonly string[] = ['onLog', 'signal', 'outlives'];
 
-/** A mount that {@link mount} has made. It keeps the process alive until it ends. */
+/** A mount that {@link mount} has made. It keeps this process alive, unless it outlives it. */
 export interface Mount {
   /** The directory that it is mounted on. */
   readonly path: string;
@@ -117,7 +117,8 @@ export async function mount(directory: string, options: MountOptions = {}): Prom
   const args = mountArguments(options);
   signal?.throwIfAborted();
   const path = mountPath(directory);
-  const daemon = start([...args, ...(outlives ? [] : [`--stop-fd=${STOP_FD}`]), '--', path]);
+  const stopFd = outlives ? [] : [`--stop-fd=${STOP_FD}`];
+  const daemon = start([...args, ...stopFd, '--', path], outlives);
   const lines: string[] = [];
   createInterface({ input: daemon.stderr! }).on('line', (line) => {
     if (isStarting) lines.push(line);
@@ -135,6 +136,7 @@ export async function mount(directory: string, options: MountOptions = {}): Prom
   }
   isStarting = false;
   for (const line of lines) report(line, onLog);
+  if (outlives) unref(daemon);
   const unmount = async (): Promise<void> => {
     stop();
     await ended;
@@ -166,13 +168,19 @@ export function mountArguments(options: MountOptions): string[] {
 }
 
 /** Starts the daemon. Node's debugger gets an address that no machine has, as in bin/eventfs. */
-function start(args: readonly string[]): ChildProcess {
+function start(args: readonly string[], outlives: boolean): ChildProcess {
   const { NOTIFY_SOCKET: _, ...env } = process.env; // a supervisor expects messages of this process
   return spawn(
     process.execPath,
     ['--inspect-port=0.0.0.1:0', PROGRAM, 'mount', `--ready-fd=${READY_FD}`, ...args],
-    { env, stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] },
+    { env, detached: outlives, stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] },
   );
+}
+
+/** Lets this process end although the daemon runs. */
+function unref(daemon: ChildProcess): void {
+  daemon.unref();
+  for (const pipe of daemon.stdio) (pipe as Socket | null)?.unref();
 }
 
 function endOf(daemon: ChildProcess): Promise<number | null> {
@@ -187,7 +195,7 @@ async function untilReady(
   ended: Promise<number | null>,
   lines: readonly string[],
 ): Promise<void> {
-  const ready = daemon.stdio[READY_FD] as Readable;
+  const ready = daemon.stdio[READY_FD] as Socket;
   const failed = ended.then(async (code) => {
     await lastWords(daemon);
     const reason = lines.at(-1)?.replace(/^eventfs: mount: /, '');

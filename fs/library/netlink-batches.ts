@@ -5,16 +5,16 @@ import { SILENT } from '../shared/logger.js';
 import { NO_TRACE } from '../shared/trace.js';
 import { KERNEL } from '../sources/kernel.js';
 import { UDEV } from '../sources/udev.js';
-import { type UeventSink, UeventSource } from '../sources/uevent-source.js';
+import { type NetlinkGroup, type UeventSink, UeventSource } from '../sources/uevent-source.js';
 import type { Filter as ParsedFilter } from '../uevent/filter/filter.js';
 import { type UeventText, overflowText } from '../uevent/text.js';
 import { refused } from './errors.js';
 import type { EventBatches } from './subscription.js';
 
-const GROUPS = { kernel: KERNEL, udev: UDEV };
-
 /** The name of a netlink group: the kernel's, or udevd's (after its rules). */
-export type NetlinkName = keyof typeof GROUPS;
+export type NetlinkName = 'kernel' | 'udev';
+
+const GROUPS: Readonly<Record<NetlinkName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
 
 /** The names of the netlink groups. */
 export const NETLINK_NAMES = Object.keys(GROUPS) as readonly NetlinkName[];

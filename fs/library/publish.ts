@@ -101,7 +101,7 @@ function recordsIn(bytes: Buffer): number {
 }
 
 /** Formats an event as a record. A line end in a value is written `\x0a`, as the daemon does it. */
-function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer {
+export function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer {
   check(typeof action === 'string' && /^[^\n\0@]+$/.test(action), 'action', action, 'a text without @ and line ends');
   check(typeof devpath === 'string' && /^\/[^\n\0]*$/.test(devpath), 'devpath', devpath, 'a path that begins with /');
   const lines = [`${action}@${devpath}`, `ACTION=${action}`, `DEVPATH=${devpath}`];

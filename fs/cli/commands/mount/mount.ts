@@ -111,6 +111,7 @@ async function serve(
     logger.debug(`${path}: the daemon stops`);
     tellSystemd('STOPPING=1');
     daemon.stop();
+    starter?.close();
     log.close();
   };
   // A signal that comes while the daemon starts takes effect once it serves. The handler stays
@@ -121,7 +122,7 @@ async function serve(
     if (isUp) stop();
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
-  if (options.stopFd !== undefined) watchStop(options.stopFd, onSignal);
+  const starter = options.stopFd === undefined ? null : watchStarter(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
   process.on('SIGHUP', () => reload(configuration, daemon, log, logger, trace));
@@ -135,6 +136,7 @@ async function serve(
     if (options.syslog === true) log.sendTo(toSyslog);
   } catch (error) {
     daemon.stop();
+    starter?.close();
     throw error;
   }
   if (isToStop) return stop();
@@ -144,16 +146,17 @@ async function serve(
 }
 
 /**
- * Stops the daemon once a pipe has no writer any more, or has data.
+ * Stops the daemon once a pipe of the process that started it has no writer any more, or has data.
  *
  * @throws UserError if the descriptor can't be watched
  */
-function watchStop(fd: number, stop: () => void): void {
+function watchStarter(fd: number, stop: () => void): ReadableWatch {
   try {
     const watch = new ReadableWatch(fd, () => {
       watch.close();
       stop();
     });
+    return watch;
   } catch (error) {
     if (!isSystemError(error)) throw error;
     throw UserError.from(error, `--stop-fd ${fd}`, {
