@@ -39,7 +39,8 @@ function print(source: string, event: EventOrLoss): void {
     `${head} ${event.action.padEnd(8)} ${event.devpath} (${event.subsystem ?? ''})`,
   );
   if (!values.property) return;
-  for (const [key, value] of Object.entries(event.properties)) console.log(`${key}=${value}`);
+  for (const [key, value = ''] of Object.entries(event.properties))
+    console.log(`${key}=${key === 'DEVNAME' ? value.replace(/^(?!\/)/, '/dev/') : value}`);
   console.log();
 }
 

@@ -25,9 +25,10 @@ const TIMEOUT_MS = 120_000;
 
 const consumer = suite('a program that uses the package');
 
-/** Runs Node, and returns its output and exit code. */
-function node(...args: readonly string[]): { out: string; code: number | null } {
+/** Runs Node in a directory, and returns its output and exit code. */
+function node(cwd: string, ...args: readonly string[]): { out: string; code: number | null } {
   const { stdout, stderr, status } = spawnSync(process.execPath, args, {
+    cwd,
     encoding: 'utf8',
     timeout: TIMEOUT_MS,
   });
@@ -47,6 +48,7 @@ function installed(): string {
     });
   symlinkSync(join(PROJECT, 'build'), join(there, 'build'));
   const declared = node(
+    home,
     TSC,
     ...['-p', join(PROJECT, 'packaging/api/tsconfig.json'), '--emitDeclarationOnly'],
     ...['--outDir', join(there, 'dist')],
@@ -66,6 +68,7 @@ function installed(): string {
 function compile(home: string): { out: string; code: number | null } {
   const files = readdirSync(home).filter((name) => name.endsWith('.ts'));
   return node(
+    home, // where no tsconfig.json is
     TSC,
     ...['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
     ...['--target', 'ES2022', '--module', 'NodeNext', '--types', 'node', '--outDir', home],
@@ -124,7 +127,7 @@ consumer(
         writeFileSync(join(home, `document-${index}.ts`), lines.join('\n')),
       );
       assert.equal(compile(home), { out: '', code: 0 });
-      assert.equal(node(join(home, 'program.js')), {
+      assert.equal(node(home, 'program.js'), {
         out: 'Error: enough\nNOT_MOUNTED\nfunction function\n',
         code: 0,
       });
@@ -140,6 +143,7 @@ consumer(
   () => {
     const out = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'api-'));
     const made = node(
+      PROJECT,
       join(PROJECT, 'node_modules/typedoc/bin/typedoc'),
       ...['--options', join(PROJECT, 'packaging/api/typedoc.json'), '--out', out],
       ...['--logLevel', 'Warn'],
