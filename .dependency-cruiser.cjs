@@ -51,16 +51,7 @@ module.exports = {
       severity: 'error',
       from: { path: anyOf(['cli', 'bridge']) },
       to: {
-        path: anyOf([
-          'library',
-          'drivers',
-          'sources',
-          'outlets',
-          'tree',
-          'bus',
-          'owners',
-          'fuse',
-        ]),
+        path: anyOf(['library', 'drivers', 'sources', 'outlets', 'tree', 'bus', 'owners', 'fuse']),
       },
     },
     {

@@ -35,9 +35,7 @@ function print(source: string, event: EventOrLoss): void {
   const fraction = String(Math.trunc(nanoseconds / 1000)).padStart(6, '0');
   const head = `${source.padEnd(6)}[${seconds}.${fraction}]`;
   if (event.type === 'loss') return console.log(`${head} ${event.lost} events were lost`);
-  console.log(
-    `${head} ${event.action.padEnd(8)} ${event.devpath} (${event.subsystem ?? ''})`,
-  );
+  console.log(`${head} ${event.action.padEnd(8)} ${event.devpath} (${event.subsystem ?? ''})`);
   if (!values.property) return;
   for (const [key, value = ''] of Object.entries(event.properties))
     console.log(`${key}=${key === 'DEVNAME' ? value.replace(/^(?!\/)/, '/dev/') : value}`);

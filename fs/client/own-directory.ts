@@ -14,7 +14,10 @@ export const MKDIR_HINTS = {
 };
 
 /** What to do if the daemon refuses a write to a file of the directory, by errno name. */
-export const WRITE_HINTS = { ENOENT: 'the daemon has an older version: mount again' };
+export const WRITE_HINTS = {
+  EFBIG: 'shorten the filter, or raise text below [filter] in the configuration',
+  ENOENT: 'the daemon has an older version: mount again',
+};
 
 /**
  * Makes a process directory by mkdir(2) of `<mount>/<pid><label>`. If that name is taken, a number

@@ -127,9 +127,7 @@ export class MountBatches implements EventBatches {
 
   #error(error: unknown, path: Buffer, hints?: Readonly<Record<string, string>>): unknown {
     if (!isSystemError(error)) return error;
-    return tellsOfEnd(error)
-      ? daemonEnded(this.#path)
-      : refused(error, path.toString(), hints);
+    return tellsOfEnd(error) ? daemonEnded(this.#path) : refused(error, path.toString(), hints);
   }
 }
 

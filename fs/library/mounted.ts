@@ -51,7 +51,10 @@ const THREAD_HINTS = {
  */
 export function findMount(directory: string): string {
   if (typeof directory !== 'string' || directory === '')
-    throw new EventfsError('BAD_OPTION', 'mount: it is not a path (name the mount, as in /dev/events)');
+    throw new EventfsError(
+      'BAD_OPTION',
+      'mount: it is not a path (name the mount, as in /dev/events)',
+    );
   const path = mountPath(directory);
   if (mountedAt(path)?.type !== MOUNT_TYPE)
     throw new EventfsError(
@@ -68,7 +71,11 @@ export function findMount(directory: string): string {
  * @param ms the time limit
  * @throws EventfsError `DAEMON_STUCK` if none comes in time, and the error of the answer
  */
-export async function inTime<T>(answer: Promise<T>, path: string, ms = ANSWER_TIMEOUT_MS): Promise<T> {
+export async function inTime<T>(
+  answer: Promise<T>,
+  path: string,
+  ms = ANSWER_TIMEOUT_MS,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, failed) => {
     const error = new EventfsError(

@@ -91,7 +91,9 @@ async function write(thread: CallThread, mount: string, bytes: Buffer): Promise<
 /** Returns how many of several events the daemon has accepted, for the end of a message. */
 function progress(bytes: Buffer, taken: number): string {
   const count = recordsIn(bytes);
-  return count === 1 ? '' : `; ${recordsIn(bytes.subarray(0, taken))} of ${count} events were published`;
+  return count === 1
+    ? ''
+    : `; ${recordsIn(bytes.subarray(0, taken))} of ${count} events were published`;
 }
 
 function recordsIn(bytes: Buffer): number {
@@ -102,8 +104,18 @@ function recordsIn(bytes: Buffer): number {
 
 /** Formats an event as a record. A line end in a value is written `\x0a`, as the daemon does it. */
 export function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer {
-  check(typeof action === 'string' && /^[^\n\0@]+$/.test(action), 'action', action, 'a text without @ and line ends');
-  check(typeof devpath === 'string' && /^\/[^\n\0]*$/.test(devpath), 'devpath', devpath, 'a path that begins with /');
+  check(
+    typeof action === 'string' && /^[^\n\0@]+$/.test(action),
+    'action',
+    action,
+    'a text without @ and line ends',
+  );
+  check(
+    typeof devpath === 'string' && /^\/[^\n\0]*$/.test(devpath),
+    'devpath',
+    devpath,
+    'a path that begins with /',
+  );
   const lines = [`${action}@${devpath}`, `ACTION=${action}`, `DEVPATH=${devpath}`];
   for (const [key, value] of Object.entries(properties)) {
     if (key === 'ACTION' || key === 'DEVPATH' || value === undefined) continue;
@@ -123,7 +135,10 @@ export function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer
 
 function check(isValid: boolean, name: string, value: string, wanted: string): void {
   if (!isValid)
-    throw new EventfsError('BAD_EVENT', `${name}: ${JSON.stringify(value)} is not valid (use ${wanted})`);
+    throw new EventfsError(
+      'BAD_EVENT',
+      `${name}: ${JSON.stringify(value)} is not valid (use ${wanted})`,
+    );
 }
 
 /** Rejects once the signal aborts; `stop` removes the listener. */

@@ -157,7 +157,10 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
   } catch (error) {
     if (!isSystemError(error)) throw error;
     if (!(error.code in PUBLISH_HINTS)) await explainMount(mount);
-    throw new UserError(`${UserError.from(error, path, PUBLISH_HINTS).message}${text.progress}`, true);
+    throw new UserError(
+      `${UserError.from(error, path, PUBLISH_HINTS).message}${text.progress}`,
+      true,
+    );
   }
 }
 

@@ -56,17 +56,25 @@ struct Call {
   bool returnsBytes = false;
 };
 
+void settlePromise(Napi::Env env, const Call& call) {
+  if (call.outcome < 0) {
+    auto error = static_cast<int>(-call.outcome);
+    call.promise.Reject(systemError(env, error, call.syscall).Value());
+  } else if (call.returnsBytes) {
+    call.promise.Resolve(Napi::Buffer<uint8_t>::Copy(env, call.bytes.data(), call.bytes.size()));
+  } else {
+    call.promise.Resolve(Napi::Number::New(env, static_cast<double>(call.outcome)));
+  }
+}
+
 void settle(Napi::Env env, Napi::Function, void*, Call* made) {
   std::unique_ptr<Call> call(made);
-  if (static_cast<napi_env>(env) == nullptr) return;  // the environment ends
+  if (static_cast<napi_env>(env) == nullptr) return;  // the environment has ended
   Napi::HandleScope scope(env);
-  if (call->outcome < 0) {
-    auto error = static_cast<int>(-call->outcome);
-    call->promise.Reject(systemError(env, error, call->syscall).Value());
-  } else if (call->returnsBytes) {
-    call->promise.Resolve(Napi::Buffer<uint8_t>::Copy(env, call->bytes.data(), call->bytes.size()));
-  } else {
-    call->promise.Resolve(Napi::Number::New(env, static_cast<double>(call->outcome)));
+  try {
+    settlePromise(env, *call);
+  } catch (const Napi::Error&) {
+    // A worker thread that is terminated can't run JavaScript, and has no reader of the promise
   }
 }
 
@@ -78,11 +86,12 @@ class Worker {
   /** Throws a SystemError. */
   explicit Worker(Napi::Env env) : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_) throw systemError(env, errno, "eventfd");
-    report_ = Report::New(env, "eventfs.CallThread", 0, 1);
   }
 
   /** Starts the thread, which keeps `worker` alive. Throws a SystemError. */
   static void start(Napi::Env env, const std::shared_ptr<Worker>& worker) {
+    auto* reported = new std::shared_ptr<Worker>(worker);
+    worker->report_ = Report::New(env, "eventfs.CallThread", 0, 1, nullptr, onReportGone, reported);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -163,15 +172,28 @@ class Worker {
     return nullptr;
   }
 
+  /** Node frees the function, also while the thread runs: at the end of a worker thread. */
+  static void onReportGone(Napi::Env, std::shared_ptr<Worker>* reported, void*) {
+    std::unique_ptr<std::shared_ptr<Worker>> kept(reported);
+    std::lock_guard<std::mutex> lock((*kept)->reportMutex_);
+    (*kept)->canReport_ = false;
+  }
+
   void work() {
-    bool isHeard = true;
     while (std::unique_ptr<Call> call = next()) {
       call->outcome = call->run(*this, *call);
-      if (isHeard && report_.BlockingCall(call.get()) == napi_ok) call.release();
-      else isHeard = false;  // the environment ends, and counts the thread as gone
+      report(std::move(call));
     }
     files_.clear();
-    if (isHeard) report_.Release();
+    std::lock_guard<std::mutex> lock(reportMutex_);
+    if (canReport_) report_.Release();
+  }
+
+  void report(std::unique_ptr<Call> call) {
+    std::lock_guard<std::mutex> lock(reportMutex_);
+    // The queue has no bound, so the call does not block
+    if (canReport_ && report_.BlockingCall(call.get()) == napi_ok) call.release();
+    else canReport_ = false;  // the environment ends, and no longer counts the thread
   }
 
   /** Waits for the next call; null once the thread is to end. */
@@ -186,6 +208,10 @@ class Worker {
 
   Descriptor wake_;
   Report report_;
+  std::mutex reportMutex_;
+  /** Guarded by reportMutex_. */
+  bool canReport_ = true;
+  /** Guards `calls_` and `isClosing_`. */
   std::mutex mutex_;
   std::condition_variable hasWork_;
   std::deque<std::unique_ptr<Call>> calls_;

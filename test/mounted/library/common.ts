@@ -52,7 +52,10 @@ export function waitingBytes(group: number): number {
   const rows = readFileSync('/proc/net/netlink', 'latin1').trim().split('\n').slice(1);
   return rows
     .map((row) => row.trim().split(/\s+/))
-    .filter(([, protocol, , groups]) => protocol === NETLINK_KOBJECT_UEVENT && Number(`0x${groups}`) === 1 << (group - 1))
+    .filter(
+      ([, protocol, , groups]) =>
+        protocol === NETLINK_KOBJECT_UEVENT && Number(`0x${groups}`) === 1 << (group - 1),
+    )
     .filter((fields) => own.includes(fields[9]))
     .reduce((sum, fields) => sum + Number(fields[4]), 0);
 }

@@ -52,15 +52,17 @@ examples('monitor.ts prints the lines of udevadm monitor', async () => {
   ];
   await Promise.all(both.map((one) => one.prints('KERNEL - the kernel uevent\n\n')));
   // The header of udevadm comes before its socket is bound.
-  await until(async () => {
-    await makeUevent('add');
-    return both.every(({ out }) => out.includes('SUBSYSTEM=mem\n'));
-  }, 'no event came', 15_000);
+  await until(
+    async () => {
+      await makeUevent('add');
+      return both.every(({ out }) => out.includes('SUBSYSTEM=mem\n'));
+    },
+    'no event came',
+    15_000,
+  );
   await makeUevent('unbind');
   await Promise.all(both.map((one) => one.prints(/unbind[^]*\n\n/)));
-  const [ours, theirs] = both.map(({ out }) =>
-    /\] (unbind[^]*?)\n\n/.exec(out)![1],
-  );
+  const [ours, theirs] = both.map(({ out }) => /\] (unbind[^]*?)\n\n/.exec(out)![1]);
   const lines = (text: string): string[] => text.split('\n').sort();
   assert.equal(lines(ours), lines(theirs));
   assert.is(ours.split('\n')[0], theirs.split('\n')[0]);
@@ -69,7 +71,11 @@ examples('monitor.ts prints the lines of udevadm monitor', async () => {
 
 examples('monitor.ts prints what programs publish on a mount, by tag', async () => {
   const monitor = new Running([...MONITOR, '--mount', daemon.path, '--tag-match=seat']);
-  await until(() => statusOf(`${daemon.path}/log`).STREAMS === '1', 'it does not subscribe', 15_000);
+  await until(
+    () => statusOf(`${daemon.path}/log`).STREAMS === '1',
+    'it does not subscribe',
+    15_000,
+  );
   for (const [n, TAGS] of [':seat:uaccess:', ':other:', ':seat:'].entries())
     await publish(
       { action: 'add', devpath: `/d${n}`, properties: { SUBSYSTEM: 'input', TAGS } },

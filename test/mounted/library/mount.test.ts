@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { Worker } from 'node:worker_threads';
 import * as assert from 'uvu/assert';
 import { type Mount, mount, publish, subscribe } from '../../../fs/index.js';
 import { EVENTFS, isMounted, mountPoint, run, until, within } from '../../support/daemon.js';
@@ -111,10 +112,7 @@ library('ends the loop with DAEMON_ENDED when the daemon stops or is killed', as
 library('reports why the daemon could not start, and passes on its log', async () => {
   const missing = await failure(mount('/no/where'));
   assert.is(missing.code, 'MOUNT_FAILED');
-  assert.is(
-    missing.message,
-    '/no/where: No such file or directory (try mkdir -p /no/where)',
-  );
+  assert.is(missing.message, '/no/where: No such file or directory (try mkdir -p /no/where)');
   const wrong = await failure(mount(mountPoint(), { sticky: '..' }));
   assert.match(wrong.message, /Use NAME or NAME:MODE, as in global:1733/);
 
@@ -143,6 +141,45 @@ library('ends by its signal, while it starts and later', async () => {
   late.abort();
   assert.is(await within(10_000, other.ended, 'the daemon did not end'), 0);
   assert.not.ok(isMounted(path));
+});
+
+library('reads a mount of fuse-native, which has no poll', async () => {
+  const other = await mount(mountPoint(), {
+    source: 'none',
+    driver: 'fuse-native',
+    onLog: () => undefined,
+  });
+  const all = subscribe({ mount: other.path, filter: 'SUBSYSTEM==mine' });
+  await all.ready;
+  const waiting = take(all, 1);
+  await new Promise((done) => setTimeout(done, 50));
+  await publish(
+    { action: 'add', devpath: '/x', properties: { SUBSYSTEM: 'mine' } },
+    { mount: other.path },
+  );
+  assert.equal(await waiting, ['/x']);
+  await all.return();
+  await other.unmount();
+});
+
+library('ends its threads and sockets with a worker that is terminated', async () => {
+  const text = `
+    import { parentPort } from 'node:worker_threads';
+    import { subscribe } from ${JSON.stringify(LIBRARY)};
+    const all = [{ mount: ${JSON.stringify(events.path)} }, { netlink: 'kernel' }].map(subscribe);
+    for (const one of all) await one.ready;
+    for (const one of all) void one.next();
+    parentPort.postMessage('reading');
+    setInterval(() => undefined, 1000);`;
+  const before = held();
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`));
+  await within(10_000, once(worker, 'message'), 'the worker does not read');
+  assert.ok(held().threads > before.threads);
+  await worker.terminate();
+  await until(
+    () => JSON.stringify(held()) === JSON.stringify(before),
+    'the worker leaves something',
+  );
 });
 
 /** Runs a program that mounts, and returns its PID and that of the daemon once it has. */

@@ -157,7 +157,10 @@ subscription('leaves no listener at the signal after its end', async () => {
   const add = signal.addEventListener.bind(signal);
   const remove = signal.removeEventListener.bind(signal);
   signal.addEventListener = (...args: Parameters<typeof add>) => (listeners++, add(...args));
-  signal.removeEventListener = (...args: Parameters<typeof remove>) => (listeners--, remove(...args));
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => (
+    listeners--,
+    remove(...args)
+  );
   const events = new BatchSubscription(new Memory(), signal);
   assert.is(listeners, 1);
   await events.return();

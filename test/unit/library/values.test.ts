@@ -63,10 +63,7 @@ library('refuses an event that is none, and says what to use', () => {
   const cases: (readonly [object, string])[] = [
     [{ action: '', devpath: '/a' }, 'action: "" is not valid (use a text without @ and line ends)'],
     [{ devpath: '/a' }, 'action: undefined is not valid (use a text without @ and line ends)'],
-    [
-      { action: 'add', devpath: 'a' },
-      'devpath: "a" is not valid (use a path that begins with /)',
-    ],
+    [{ action: 'add', devpath: 'a' }, 'devpath: "a" is not valid (use a path that begins with /)'],
     [
       { action: 'add', devpath: '/a', properties: { 'A=B': '' } },
       'key: "A=B" is not valid (use a text without = and line ends)',
@@ -81,7 +78,10 @@ library('refuses an event that is none, and says what to use', () => {
     ],
   ];
   for (const [event, message] of cases)
-    assert.equal(thrown(() => recordOf(event as never)), ['BAD_EVENT', message]);
+    assert.equal(
+      thrown(() => recordOf(event as never)),
+      ['BAD_EVENT', message],
+    );
 });
 
 library('decodes UTF-8, keeps other bytes, and takes the last value of a key', () => {
@@ -111,20 +111,20 @@ library('matches filters with the bytes of an event', () => {
 });
 
 library('refuses bad filters and options at once', () => {
-  assert.equal(thrown(() => new Filter('SUBSYSTEM')), [
-    'BAD_FILTER',
-    'bad filter: column 10: expected == or != after SUBSYSTEM',
-  ]);
+  assert.equal(
+    thrown(() => new Filter('SUBSYSTEM')),
+    ['BAD_FILTER', 'bad filter: column 10: expected == or != after SUBSYSTEM'],
+  );
   assert.is(thrown(() => subscribe({ filter: 7 as never }))[0], 'BAD_FILTER');
-  assert.equal(thrown(() => subscribe({ since: -1 })), [
-    'BAD_OPTION',
-    'since: it is not a SEQNUM (use a whole number)',
-  ]);
+  assert.equal(
+    thrown(() => subscribe({ since: -1 })),
+    ['BAD_OPTION', 'since: it is not a SEQNUM (use a whole number)'],
+  );
   assert.is(thrown(() => subscribe({ netlink: 'udevd' as never }))[0], 'BAD_OPTION');
-  assert.equal(thrown(() => subscribe({ netlink: 'udev', mount: '/dev/events' })), [
-    'BAD_OPTION',
-    'netlink: netlink excludes mount (leave one of them out)',
-  ]);
+  assert.equal(
+    thrown(() => subscribe({ netlink: 'udev', mount: '/dev/events' })),
+    ['BAD_OPTION', 'netlink: netlink excludes mount (leave one of them out)'],
+  );
 });
 
 library('has only options of a mount that the command has', () => {
@@ -144,10 +144,10 @@ library('has only options of a mount that the command has', () => {
     }),
     ['--source=kernel', '--source=udev', '--udev', '--fd-socket=/run/x', '--busy-poll=0'],
   );
-  assert.equal(thrown(() => mountArguments({ sources: 'none' } as never)), [
-    'BAD_OPTION',
-    'sources: mount has no such option (see MountOptions)',
-  ]);
+  assert.equal(
+    thrown(() => mountArguments({ sources: 'none' } as never)),
+    ['BAD_OPTION', 'sources: mount has no such option (see MountOptions)'],
+  );
 });
 
 library.run();
