@@ -14,8 +14,8 @@ export interface DeviceEvent {
   /** The kernel's number of the event; undefined if a program has published it without one. */
   readonly seqnum: number | undefined;
   /**
-   * All properties, ACTION and DEVPATH included; of a key that occurs more than once the last value.
-   * Bytes that are not UTF-8 are U+FFFD here and in the other strings.
+   * All properties, ACTION and DEVPATH included; of a key that occurs more than once the last
+   * value. Bytes that are not UTF-8 are U+FFFD here and in the other strings.
    */
   readonly properties: Readonly<Record<string, string | undefined>>;
   /** The event's text as its sender wrote it: `ACTION@DEVPATH`, then one `KEY=VALUE` a line. */

@@ -101,8 +101,8 @@ export interface Mount {
  * @param directory the directory to mount on, which exists
  * @param options as those of `eventfs mount`
  * @returns the mount, once programs can use it
- * @throws EventfsError `BAD_OPTION`, or `MOUNT_FAILED` with the daemon's reason; the signal's reason
- *   after its abort
+ * @throws EventfsError `BAD_OPTION`, or `MOUNT_FAILED` with the daemon's reason; the signal's
+ *   reason after its abort
  *
  * @example
  * ```ts

@@ -13,8 +13,8 @@ export interface SubscribeOptions {
   /** The directory that eventfs is mounted on (default `/dev/events`). */
   readonly mount?: string | undefined;
   /**
-   * Reads the kernel's or udevd's netlink group itself, without a mount. Events that programs publish
-   * on a mount are not there.
+   * Reads the kernel's or udevd's netlink group itself, without a mount. Events that programs
+   * publish on a mount are not there.
    */
   readonly netlink?: NetlinkName | undefined;
   /** A SEQNUM: the events after it that the daemon has kept come first. Only with a mount. */
