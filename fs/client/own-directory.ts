@@ -4,7 +4,7 @@ import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import type { SeqNum } from '../uevent/text.js';
 
-/** What to do if the daemon refuses the directory, by errno name. */
+/** Hints for a directory that the daemon refuses, by errno name. */
 export const MKDIR_HINTS = {
   EACCES: 'you may not make a directory in this mount',
   EDQUOT: 'a quota is used up: eventfs doctor names it',
@@ -13,7 +13,7 @@ export const MKDIR_HINTS = {
     'the daemon does not see the PID namespace of this process: run it in the namespace of the daemon, or in one below',
 };
 
-/** What to do if the daemon refuses a write to a file of the directory, by errno name. */
+/** Hints for a write to a file of the directory that the daemon refuses, by errno name. */
 export const WRITE_HINTS = {
   EFBIG: 'shorten the filter, or raise text below [filter] in the configuration',
   ENOENT: 'the daemon has an older version: mount again',

@@ -5,7 +5,7 @@ import { type EventText, tellsOfLoss } from '../client/event-text.js';
 export interface DeviceEvent {
   /** Tells an event from a {@link Loss}. */
   readonly type: 'event';
-  /** What happened, as in `add`, `remove`, `change`, `bind`. */
+  /** The change, as in `add`, `remove`, `change`, `bind`. */
   readonly action: string;
   /** The device's path below `/sys`, which begins with a slash. */
   readonly devpath: string;
@@ -33,7 +33,7 @@ export interface Loss {
   readonly lost: number;
 }
 
-/** What a {@link Subscription} returns: mostly an event. */
+/** One item of a {@link Subscription}: mostly an event. */
 export type EventOrLoss = DeviceEvent | Loss;
 
 /** Converts a parsed record. */

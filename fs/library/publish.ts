@@ -13,7 +13,7 @@ const WRITE_TIMEOUT_MS = 10_000;
 
 /** An event to publish. A {@link DeviceEvent} is one too. */
 export interface NewEvent {
-  /** What happened, as in `change`. */
+  /** The change, as in `change`. */
   readonly action: string;
   /** The device's path, which begins with a slash. */
   readonly devpath: string;

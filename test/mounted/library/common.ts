@@ -1,4 +1,4 @@
-/** What the tests of the library share. */
+/** Code that the tests of the library share. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { EventfsError, type EventOrLoss, type Subscription } from '../../../fs/index.js';
@@ -28,7 +28,7 @@ export async function failure(promise: Promise<unknown>): Promise<EventfsError> 
   return assert.unreachable('it did not fail') as never;
 }
 
-/** What this process holds: descriptors, threads, and handles of the event loop. */
+/** Counts the things that this process holds: descriptors, threads, and handles of the event loop. */
 export function held(): { descriptors: number; threads: number; handles: number } {
   return {
     descriptors: readdirSync('/proc/self/fd').filter((fd) => existsSync(`/proc/self/fd/${fd}`))
