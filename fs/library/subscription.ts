@@ -81,7 +81,7 @@ export class BatchSubscription implements Subscription {
     if (this.#isEnded) {
       const failure = this.#failure;
       this.#failure = null;
-      return failure === null ? Promise.resolve(DONE) : Promise.reject(failure.error as Error);
+      return failure === null ? Promise.resolve(DONE) : Promise.reject(failure.error);
     }
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });

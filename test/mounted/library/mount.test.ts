@@ -171,15 +171,18 @@ library('ends its threads and sockets with a worker that is terminated', async (
     for (const one of all) void one.next();
     parentPort.postMessage('reading');
     setInterval(() => undefined, 1000);`;
-  const before = held();
-  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`));
-  await within(10_000, once(worker, 'message'), 'the worker does not read');
-  assert.ok(held().threads > before.threads);
-  await worker.terminate();
-  await until(
-    () => JSON.stringify(held()) === JSON.stringify(before),
-    'the worker leaves something',
-  );
+  const url = new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+  const left: ReturnType<typeof held>[] = [];
+  // The first worker of a process leaves threads and descriptors of Node's own.
+  for (let n = 0; n < 3; n++) {
+    const worker = new Worker(url);
+    await within(10_000, once(worker, 'message'), 'the worker does not read');
+    const { threads } = held();
+    await worker.terminate();
+    await until(() => held().threads <= threads - 2, 'a thread is left');
+    left.push(held());
+  }
+  assert.equal(left[2], left[1]);
 });
 
 /** Runs a program that mounts, and returns its PID and that of the daemon once it has. */

@@ -113,7 +113,7 @@ subscription('passes an error to the first reader, and is at its end then', asyn
   await turn();
   source.fail(new Error('the end'));
   const [first, second] = await Promise.allSettled(waiting);
-  assert.is((first as PromiseRejectedResult).reason.message, 'the end');
+  assert.is(String((first as PromiseRejectedResult).reason), 'Error: the end');
   assert.equal(second, { status: 'fulfilled', value: { done: true, value: undefined } });
   assert.ok(source.isClosed);
   assert.equal(names([await events.next()]), ['done']);
