@@ -22,7 +22,7 @@ BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
-.PHONY: all mount test soak mutants bench compare man completions lint types deps clean
+.PHONY: all mount test soak mutants bench compare man completions api lint types deps clean
 
 # The comparison's programs where there is a comparison: benchmarks/ is no part of what is served.
 all: deps $(ADDON) $(COMPILED) $(if $(wildcard benchmarks/programs/Makefile),benchmarks/build/subscribers)
@@ -74,6 +74,10 @@ $(MANUAL) &: $(COMPILED) $(wildcard docs/reference/*.md) | $(ADDON)
 $(COMPLETIONS) &: $(COMPILED) | $(ADDON)
 	$(KEEP_OWNER)node dist/tools/manual/main.js completions build/completions
 
+# The reference of the library, as HTML in build/api, from the comments of fs/index.ts and what it exports.
+api: $(MODULES)
+	$(KEEP_OWNER)$(BIN)/typedoc --options packaging/api/typedoc.json
+
 lint: $(MODULES)
 	$(BIN)/eslint .
 	$(BIN)/prettier --check --log-level=warn .
@@ -94,7 +98,7 @@ $(ADDON): binding.gyp $(NATIVE) $(MODULES)
 	$(KEEP_OWNER)$(BIN)/node-gyp rebuild --jobs=max --loglevel=error $(NODEDIR)
 	@touch $@
 
-$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs tools test $(wildcard benchmarks) -name '*.ts') $(MODULES)
+$(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs tools test examples $(wildcard benchmarks) -name '*.ts') $(MODULES)
 	$(KEEP_OWNER)$(BIN)/tsc -p .
 	@touch $@
 

@@ -25,6 +25,7 @@
         'native/addon/netlink/uevent_sender.cc',
         'native/addon/netlink/uevent_socket.cc',
         'native/addon/poll_handle.cc',
+        'native/addon/process/call_thread.cc',
         'native/addon/process/death_watch.cc',
         'native/addon/process/memory.cc',
         'native/addon/process/namespaces.cc',

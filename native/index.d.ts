@@ -158,6 +158,54 @@ export function isWritable(fd: number): boolean;
 /** Ends the process at once (_exit(2)), even if one of its threads hangs in a system call. */
 export function exitNow(code: number): never;
 
+/**
+ * A thread that makes system calls, one after the other. So neither the event loop nor a thread of
+ * libuv's pool waits for a FUSE daemon.
+ *
+ * Each method returns a promise, and rejects it with a SystemError. The loop stays alive until
+ * `close`.
+ */
+export class CallThread {
+  /** @throws SystemError with an errno of eventfd(2) or pthread_create(3) */
+  constructor();
+  /**
+   * Opens a file (open(2)). The thread closes it when it ends.
+   *
+   * @param flags O_* bits
+   * @returns the descriptor
+   */
+  open(path: Uint8Array, flags: number): Promise<number>;
+  /**
+   * Waits for data (poll(2)), and reads once (read(2)).
+   *
+   * @param fd a descriptor from `open`, with O_NONBLOCK
+   * @param size the most bytes
+   * @returns the bytes; none at the end of the file
+   * @throws SystemError ECANCELED after `close`, and the errnos of poll(2) and read(2)
+   */
+  read(fd: number, size: number): Promise<Buffer>;
+  /**
+   * Writes once (write(2)). The bytes are copied first.
+   *
+   * @returns how many bytes were written
+   */
+  write(fd: number, bytes: Uint8Array): Promise<number>;
+  /** Closes a descriptor from `open` (close(2)). */
+  release(fd: number): Promise<number>;
+  /** Makes a directory (mkdir(2)), whose owner in a mount of eventfs is this process. */
+  mkdir(path: Uint8Array, mode: number): Promise<number>;
+  /** Removes a directory (rmdir(2)). */
+  rmdir(path: Uint8Array): Promise<number>;
+  /** Returns the type of a filesystem (statfs(2), f_type). */
+  statfs(path: Uint8Array): Promise<number>;
+  /**
+   * Ends the thread after the calls that wait; reads fail with ECANCELED. The thread closes its
+   * files. If a daemon does not answer, the thread ends only when the daemon answers or dies, and
+   * the event loop does not wait for it. A second call has no effect.
+   */
+  close(): void;
+}
+
 /** The index of each word in the array {@link DeathWatchOptions.drains}. */
 export const DrainWord: {
   /**
@@ -441,6 +489,8 @@ export class UeventSocket {
    * slots.
    */
   start(): void;
+  /** Leaves the event loop until the next `start`. The socket's queue keeps what comes. */
+  stop(): void;
   /**
    * Reads a batch at once. It does not read to the end: in a storm the queue has no end.
    *

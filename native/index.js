@@ -63,6 +63,7 @@ export const {
   execute,
   isWritable,
   exitNow,
+  CallThread,
   DeathWatch,
   FuseChannel,
   UeventSocket,

@@ -2,8 +2,9 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** The directory that eventfs is mounted on. */
-export const DEFAULT_DIRECTORY = '/dev/events';
+import { DEFAULT_DIRECTORY } from '../shared/kernel/mountinfo.js';
+
+export { DEFAULT_DIRECTORY };
 
 /** The option of commands that work on a mount. */
 export const MOUNT_OPTION = [

@@ -108,15 +108,18 @@ function canBeName(filter: Filter): boolean {
 }
 
 /** Tells whether a shared stream will do. Only the daemon knows the SOURCE of an event. */
-function canShare(filter: Filter): boolean {
+export function canShare(filter: Filter): boolean {
   return canBeName(filter) || !filter.hasKey('SOURCE');
 }
 
 /**
- * The shared stream that the filesystem filters. If the filter can't be a file name, it is the
- * stream of all events, and this process filters them.
+ * Finds the shared stream that the filesystem filters. If the filter can't be a file name, it is
+ * the stream of all events, and this process filters them.
+ *
+ * @returns its path below the mount, one character a byte, and the filter that this process applies;
+ *   null if there is none
  */
-function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
+export function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
   const isName = canBeName(filter);
   return {
     queue: isName ? `match/${filter.text}` : 'stream',

@@ -4,12 +4,19 @@ import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import type { SeqNum } from '../uevent/text.js';
 
-const HINTS = {
+/** Hints for a directory that the daemon refuses, by errno name. */
+export const MKDIR_HINTS = {
   EACCES: 'you may not make a directory in this mount',
   EDQUOT: 'a quota is used up: eventfs doctor names it',
   ENFILE: 'the daemon is at its limit of open files: eventfs doctor says how to raise it',
   ESRCH:
     'the daemon does not see the PID namespace of this process: run it in the namespace of the daemon, or in one below',
+};
+
+/** Hints for a write to a file of the directory that the daemon refuses, by errno name. */
+export const WRITE_HINTS = {
+  EFBIG: 'shorten the filter, or raise text below [filter] in the configuration',
+  ENOENT: 'the daemon has an older version: mount again',
 };
 
 /**
@@ -46,7 +53,7 @@ function makeFree(wanted: string): string {
       return path;
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (error.code !== 'EEXIST') throw UserError.from(error, path, HINTS);
+      if (error.code !== 'EEXIST') throw UserError.from(error, path, MKDIR_HINTS);
     }
   }
 }
@@ -61,8 +68,7 @@ function writeTo(path: string, text: Buffer): void {
       closeSync(fd);
     }
   } catch (error) {
-    if (isSystemError(error))
-      throw UserError.from(error, path, { ENOENT: 'the daemon has an older version: mount again' });
+    if (isSystemError(error)) throw UserError.from(error, path, WRITE_HINTS);
     throw error;
   }
 }

@@ -10,7 +10,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
-import type { Bus } from '../bus/bus.js';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import { kernelsRoot } from '../shared/kernel/kernels-root.js';
 import type { Logger } from '../shared/logger.js';
@@ -29,6 +28,18 @@ const MEBIBYTE = 1024 * 1024;
 const RECEIVE_BUFFER_BYTES = 128 * MEBIBYTE;
 /** The least of the receive buffer that one datagram takes: the kernel's own structures. */
 const LEAST_DATAGRAM_BYTES = 512;
+
+/** The receiver of a source's events and losses: the bus, or a subscription of the library. */
+export interface UeventSink {
+  /** @param seqnum the last SEQNUM before the source's first event */
+  beginAfter(seqnum: SeqNum): void;
+  publishKernel(text: UeventText): void;
+  publishUdev(text: UeventText): void;
+  /** @param count how many events are lost */
+  publishLoss(count: number): void;
+  /** A batch ends. */
+  settle(): void;
+}
 
 /** The differences between the kernel's netlink group and udevd's. */
 export interface NetlinkGroup {
@@ -55,7 +66,7 @@ export interface NetlinkGroup {
    */
   readonly read: (data: Uint8Array, start: number, length: number, text: UeventText) => void;
   /** Publishes an event of this group on the bus. */
-  readonly publish: (bus: Bus, text: UeventText) => void;
+  readonly publish: (bus: UeventSink, text: UeventText) => void;
 }
 
 /** A source of events: the socket of one netlink group. */
@@ -89,7 +100,7 @@ export class UeventSource {
    */
   constructor(
     private readonly group: NetlinkGroup,
-    private readonly bus: Bus,
+    private readonly bus: UeventSink,
     private readonly logger: Logger,
     private readonly trace: Trace,
   ) {
@@ -121,6 +132,11 @@ export class UeventSource {
   /** Starts to read in the event loop. */
   start(): void {
     this.#socket.start();
+  }
+
+  /** Stops to read until the next {@link start}. The kernel keeps the events, up to its bound. */
+  pause(): void {
+    this.#socket.stop();
   }
 
   /** Closes the socket, and drops the final count of a loss. */

@@ -6,6 +6,7 @@
  * is an error.
  */
 import { type StatsFs, close, constants, open, readFileSync, statfs, write } from 'node:fs';
+import { PUBLISH_HINTS } from '../../client/publish-hints.js';
 import { NotServedError, UsageError, UserError, isSystemError } from '../../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../../shared/kernel/mountinfo.js';
 import { deviceVariables } from '../device-variables.js';
@@ -24,12 +25,6 @@ const MOST_BYTES = 128 * 1024;
 // Not imported: each file that Node loads makes its start longer.
 const LF = 0x0a;
 const NUL = 0;
-
-const HINTS = {
-  EACCES: 'you may not write to publish: try as root, or ask root to chmod it',
-  EINVAL: 'the event is malformed: write ACTION@/DEVPATH, then KEY=VALUE lines',
-  EFBIG: 'an event has at most 64 KiB',
-};
 
 /** The options of `eventfs emit`. */
 export interface EmitOptions {
@@ -87,7 +82,7 @@ export async function emit(properties: readonly string[], options: EmitOptions):
     throw new UsageError('standard input is empty (write an event to it, or give KEY=VALUE)');
   const text = new Outgoing(event);
   if (text.count === 1 && event.length >= MOST_BYTES)
-    throw new UserError(`${options.mount}/publish: File too large (${HINTS.EFBIG})`, true);
+    throw new UserError(`${options.mount}/publish: File too large (${PUBLISH_HINTS.EFBIG})`, true);
   await send(options.mount, text);
 }
 
@@ -174,8 +169,11 @@ async function publish(mount: string, text: Outgoing, onProgress: () => void): P
     await call<null>((done) => close(fd, (error) => done(error ?? null, null)));
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    if (!(error.code in HINTS)) await explainMount(mount);
-    throw new UserError(`${UserError.from(error, path, HINTS).message}${text.progress}`, true);
+    if (!(error.code in PUBLISH_HINTS)) await explainMount(mount);
+    throw new UserError(
+      `${UserError.from(error, path, PUBLISH_HINTS).message}${text.progress}`,
+      true,
+    );
   }
 }
 

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 /** The file system type that eventfs passes to mount(2), and that mountinfo shows. */
 export const MOUNT_TYPE = 'fuse.eventfs';
 
+/** The directory that eventfs is mounted on unless a user names another. */
+export const DEFAULT_DIRECTORY = '/dev/events';
+
 /** The default source of the mount in mount tables. */
 export const DEFAULT_MOUNT_SOURCE = 'eventfs';
 

@@ -122,6 +122,12 @@ void UeventSocket::start(const Napi::CallbackInfo& info) {
   Ref();  // keeps this alive while the event loop refers to it
 }
 
+void UeventSocket::stop(const Napi::CallbackInfo&) {
+  if (!poll_.isActive()) return;
+  poll_.close();
+  Unref();
+}
+
 void UeventSocket::onPoll(void* owner) {
   auto* uevents = static_cast<UeventSocket*>(owner);
   Napi::HandleScope scope(uevents->Env());
@@ -227,6 +233,7 @@ void exportUeventSocket(Napi::Env env, Napi::Object exports) {
                   {
                       Socket::InstanceAccessor<&Socket::receiveBufferBytes>("receiveBufferBytes"),
                       Socket::InstanceMethod<&Socket::start>("start"),
+                      Socket::InstanceMethod<&Socket::stop>("stop"),
                       Socket::InstanceMethod<&Socket::readBatch>("readBatch"),
                       Socket::InstanceMethod<&Socket::close>("close"),
                   }));

@@ -19,6 +19,7 @@ class UeventSocket : public Napi::ObjectWrap<UeventSocket> {
 
   Napi::Value receiveBufferBytes(const Napi::CallbackInfo& info);
   void start(const Napi::CallbackInfo& info);
+  void stop(const Napi::CallbackInfo& info);
   Napi::Value readBatch(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

@@ -11,7 +11,7 @@ import { EVENTFS, descriptors, run, startDaemon, until } from '../../support/dae
 import { Reader } from '../../support/clients.js';
 import { suite } from '../../support/suite.js';
 
-const LIBRARY = fileURLToPath(new URL('../../../fs/index.js', import.meta.url));
+const DAEMON = fileURLToPath(new URL('../../../fs/daemon/daemon.js', import.meta.url));
 const COMMANDS = [
   'mount',
   'umount',
@@ -124,9 +124,9 @@ signals(
   'goes to the listener of a program that uses the library, and opens no debugger port there',
   async () => {
     const serves = (first: string): string => `
-    import { Daemon } from ${JSON.stringify(LIBRARY)};
+    import { Daemon } from ${JSON.stringify(DAEMON)};
     ${first}
-    const { DEFAULT_CONFIG } = await import(${JSON.stringify(LIBRARY.replace('index.js', 'daemon/config/config.js'))});
+    const { DEFAULT_CONFIG } = await import(${JSON.stringify(DAEMON.replace('daemon.js', 'config/config.js'))});
     new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, config: DEFAULT_CONFIG, listsLinks: false, logger: console });
     process.kill(process.pid, 'SIGUSR1');
     setTimeout(() => process.exit(0), 200);`;

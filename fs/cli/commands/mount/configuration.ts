@@ -13,7 +13,16 @@ import { type Kind, Unfit, whole } from '../../../daemon/config/kinds.js';
 /** The most bytes of a file: more than a person writes by hand. */
 const MOST_BYTES = 1024 * 1024;
 /** Options that concern one start, not the mount: a file can't set them. */
-const COMMAND_LINE_ONLY = ['config', 'ready-fd', 'hint', 'syslog', 'fsname', 'check', 'mount'];
+const COMMAND_LINE_ONLY = [
+  'config',
+  'ready-fd',
+  'stop-fd',
+  'hint',
+  'syslog',
+  'fsname',
+  'check',
+  'mount',
+];
 /** The options that take effect at once when the file is read again. */
 const LIVE = new Set(['list_links', 'log_level', 'log_json', 'debug']);
 

@@ -36,7 +36,7 @@ const IGNORED =
   /^(rw|defaults|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime|lazytime|iversion|mand|user|users|owner|group|auto|fail)|a?sync|dirsync|silent|loud|remount|_netdev|allow_other|default_permissions|blkdev|(user_id|group_id|rootmode|max_read|fd|subtype|comment|uhelper|helper)=.*|[xX]-.*)$/;
 
 /** Options that concern one start: `-o` does not accept them. */
-const NOT_HERE = ['ready-fd', 'hint', 'syslog', 'fsname', 'check'];
+const NOT_HERE = ['ready-fd', 'stop-fd', 'hint', 'syslog', 'fsname', 'check'];
 /** Options whose values are paths: the daemon's working directory is `/`. */
 const PATHS = ['config', 'socket', 'fd-socket', 'fifodir'];
 

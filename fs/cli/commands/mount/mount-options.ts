@@ -27,6 +27,11 @@ export function mountOptions(command: Command): Command {
       parseDescriptor,
     )
     .option(
+      '--stop-fd <fd>',
+      'unmount once this descriptor, a pipe, has no writer any more',
+      parseDescriptor,
+    )
+    .option(
       '--sticky <name[:mode]>',
       'make this directory at the start, and keep it without an owner; may be repeated',
       collectSticky,

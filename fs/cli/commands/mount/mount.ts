@@ -1,5 +1,5 @@
 /** `eventfs mount`: serves in the foreground until a signal stops it. */
-import { exitNow } from '#native';
+import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
 import { Daemon } from '../../../daemon/daemon.js';
@@ -12,7 +12,7 @@ import type {
   StickyDirectory,
   TransportName,
 } from '../../../daemon/options.js';
-import { UserError } from '../../../shared/errors.js';
+import { UserError, isSystemError } from '../../../shared/errors.js';
 import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/rate-limit.js';
@@ -28,6 +28,7 @@ export interface MountOptions extends OutletOptions, SaidOptions {
   readonly driver: DriverName;
   readonly transport: TransportName;
   readonly readyFd?: number;
+  readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
   readonly listLinks?: boolean;
@@ -111,6 +112,7 @@ async function serve(
     logger.debug(`${path}: the daemon stops`);
     tellSystemd('STOPPING=1');
     daemon.stop();
+    starter?.close();
     log.close();
   };
   // A signal that comes while the daemon starts takes effect once it serves. The handler stays
@@ -121,6 +123,7 @@ async function serve(
     if (isUp) stop();
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
+  const starter = options.stopFd === undefined ? null : watchStarter(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
   process.on('SIGHUP', () => reload(configuration, daemon, log, logger, trace));
@@ -134,6 +137,7 @@ async function serve(
     if (options.syslog === true) log.sendTo(toSyslog);
   } catch (error) {
     daemon.stop();
+    starter?.close();
     throw error;
   }
   if (isToStop) return stop();
@@ -141,6 +145,27 @@ async function serve(
   tellSystemd('READY=1');
   pingWatchdog();
   if (options.hint === true) console.log(hint(path));
+}
+
+/**
+ * Stops the daemon once a pipe of the process that started it has no writer any more, or has data.
+ *
+ * @throws UserError if the descriptor can't be watched
+ */
+function watchStarter(fd: number, stop: () => void): ReadableWatch {
+  try {
+    const watch = new ReadableWatch(fd, () => {
+      watch.close();
+      stop();
+    });
+    return watch;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw UserError.from(error, `--stop-fd ${fd}`, {
+      EBADF: 'start the daemon with this descriptor open',
+      EPERM: 'use a pipe or a socket',
+    });
+  }
 }
 
 function reload(
