@@ -4,7 +4,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
+import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
 import {
   EMIT_HELPER,
   EVENTFS,
@@ -14,8 +14,8 @@ import {
   run,
   until,
   within,
-} from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+} from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const example = (name: string): string => join(PROJECT, 'examples', name);
 const scratch = (): string =>

@@ -1,10 +1,10 @@
 /** Tests `eventfs status`: its numbers in known situations. */
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { Reader, publishNumbered, spawnClient } from '../../support/clients.js';
-import { EVENTFS, Shell, run } from '../../support/daemon.js';
-import { daemon, mounted, nothingIsOpen, shell } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+import { Reader, publishNumbered, spawnClient } from '../../support/clients/clients.js';
+import { EVENTFS, Shell, run } from '../../support/mount/daemon.js';
+import { daemon, mounted, nothingIsOpen, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 interface Subscriber {
   /** An array of bytes if the text is not UTF-8. */

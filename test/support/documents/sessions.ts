@@ -15,8 +15,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { OWN_MOUNTS, enter } from './apart.js';
-import { type Daemon, PROJECT, startDaemon, until, within } from './daemon.js';
+import { OWN_MOUNTS, enter } from '../mount/apart.js';
+import { type Daemon, PROJECT, startDaemon, until, within } from '../mount/daemon.js';
 import { type Session, type Step, fits } from './markdown.js';
 
 /** The time limit of one command; below, the time limit for a background job's output. */
