@@ -105,10 +105,10 @@ $(COMPILED): tsconfig.json package.json native/index.d.ts $(shell find fs tools 
 test/build/deaths: $(wildcard test/programs/* test/programs/*/*)
 	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C test/programs
 
-benchmarks/build/client: $(wildcard benchmarks/programs/* test/programs/*)
+benchmarks/build/client: $(wildcard benchmarks/programs/* test/programs/* test/programs/*/*)
 	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C benchmarks/programs figures
 
-benchmarks/build/subscribers: $(wildcard benchmarks/programs/* test/programs/*.h)
+benchmarks/build/subscribers: $(wildcard benchmarks/programs/* test/programs/*/*.h)
 	@$(KEEP_OWNER)$(MAKE) --no-print-directory -C benchmarks/programs compare
 
 clean:

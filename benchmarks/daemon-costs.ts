@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, rmdirSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Daemon, startDaemon, until } from '../test/support/daemon.js';
+import { type Daemon, startDaemon, until } from '../test/support/mount/daemon.js';
 
 const COLLECTION_TIMEOUT_MS = 30_000;
 

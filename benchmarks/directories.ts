@@ -2,8 +2,8 @@
  * Creates directories by the thousand, with or without filters, and measures the daemon's CPU time
  * an event.
  */
-import { eventText, publish } from '../test/support/clients.js';
-import type { Daemon, Shell } from '../test/support/daemon.js';
+import { eventText, publish } from '../test/support/clients/clients.js';
+import type { Daemon, Shell } from '../test/support/mount/daemon.js';
 import { cpuNs } from './daemon-costs.js';
 import { median } from './programs.js';
 

@@ -1,6 +1,6 @@
 /** A process that opens a file many times and does not read it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { within } from '../test/support/daemon.js';
+import { within } from '../test/support/mount/daemon.js';
 
 const SCRIPT =
   'import os, sys\nfor n in range(int(sys.argv[2])): os.open(sys.argv[1], os.O_RDONLY)\nprint("open", flush=True)\nsys.stdin.read()';

@@ -13,8 +13,8 @@ import {
   startDaemon,
   until,
   within,
-} from '../test/support/daemon.js';
-import { type Floor, startFloor } from '../test/support/floor.js';
+} from '../test/support/mount/daemon.js';
+import { type Floor, startFloor } from '../test/support/mount/floor.js';
 
 const PROGRAM_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 10_000;

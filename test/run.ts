@@ -1,7 +1,7 @@
 /**
  * Runs every test file with a time limit, and counts. Files of test/unit need no mount and no root;
  * as many processes as there are CPUs run them, most of them one after the other in one process
- * (test/support/shared-process.ts). Files of test/mounted run one after the other, as root, in a
+ * (test/support/runner/shared-process.ts). Files of test/mounted run one after the other, as root, in a
  * process of their own.
  *
  * A file that does not end in time is stuck on a mount. Then the runner aborts the file's
@@ -19,8 +19,8 @@ import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
 import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
-import { endLine } from './support/end-line.js';
-import { missingRing, withRing } from './support/transport.js';
+import { endLine } from './support/runner/end-line.js';
+import { missingRing, withRing } from './support/mount/transport.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 /** The time limit of a file. A soak may take longer (make soak). */
@@ -56,7 +56,7 @@ interface Result {
 }
 
 async function main(): Promise<void> {
-  // Other users run copies of the build (test/support/other-user.ts), so it must not depend on the
+  // Other users run copies of the build (test/support/mount/other-user.ts), so it must not depend on the
   // caller's umask.
   process.umask(0o022);
   const wanted = process.argv.slice(2);
@@ -196,7 +196,7 @@ async function runFile(file: string): Promise<Result> {
  * @param files takes the files that it runs out of this
  */
 async function runShared(files: string[], total: Result): Promise<void> {
-  const { child, scratch, log } = start('unit/shared', 'support/shared-process.js');
+  const { child, scratch, log } = start('unit/shared', 'support/runner/shared-process.js');
   const ran: string[] = [];
   let output = '';
   let look: () => void = () => undefined;

@@ -13,7 +13,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PROJECT } from '../../test/support/daemon.js';
+import { PROJECT } from '../../test/support/mount/daemon.js';
 import type { Deaths } from './measures/deaths.js';
 import { bytes, digits, ms, percent, short, times } from './page/format.js';
 import { leftText } from './page/tables.js';

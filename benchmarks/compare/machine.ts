@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { PROJECT } from '../../test/support/daemon.js';
+import { PROJECT } from '../../test/support/mount/daemon.js';
 import type { Machine } from './results.js';
 
 export function machine(): Machine {

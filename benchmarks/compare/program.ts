@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UserError } from '../../fs/shared/errors.js';
-import { PROJECT, within } from '../../test/support/daemon.js';
+import { PROJECT, within } from '../../test/support/mount/daemon.js';
 
 /** The folder in which benchmarks/programs/Makefile builds them. */
 export const PROGRAMS = join(PROJECT, 'benchmarks/build');

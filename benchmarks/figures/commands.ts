@@ -7,8 +7,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Benchmark, figure, unmeasured } from '../figure.js';
-import { publishNumbered } from '../../test/support/clients.js';
-import { EMIT_HELPER, EVENTFS, startDaemon } from '../../test/support/daemon.js';
+import { publishNumbered } from '../../test/support/clients/clients.js';
+import { EMIT_HELPER, EVENTFS, startDaemon } from '../../test/support/mount/daemon.js';
 
 const ROUNDS = 21;
 /** The time that `watch` may take longer than Node's start, in milliseconds. */

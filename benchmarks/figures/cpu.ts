@@ -6,7 +6,7 @@
 import { rmdirSync } from 'node:fs';
 import { childrenOf, sum } from '../compare/designs/peer.js';
 import { Program } from '../compare/program.js';
-import { mountPoint, startDaemon } from '../../test/support/daemon.js';
+import { mountPoint, startDaemon } from '../../test/support/mount/daemon.js';
 import { cpuNs } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { median, ratios } from '../programs.js';

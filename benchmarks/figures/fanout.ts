@@ -5,8 +5,8 @@
 import { cpuNs } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measure, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
-import { eventText, publish } from '../../test/support/clients.js';
-import { type Daemon } from '../../test/support/daemon.js';
+import { eventText, publish } from '../../test/support/clients/clients.js';
+import { type Daemon } from '../../test/support/mount/daemon.js';
 import { Opener } from '../opener.js';
 
 const EVENT_BYTES = 300;

@@ -4,8 +4,8 @@
  */
 import { Filter } from '../../fs/uevent/filter/filter.js';
 import { DEFAULT_QUOTAS } from '../../fs/tree/quota/bounds.js';
-import { eventText, publish } from '../../test/support/clients.js';
-import { type Daemon, Shell } from '../../test/support/daemon.js';
+import { eventText, publish } from '../../test/support/clients/clients.js';
+import { type Daemon, Shell } from '../../test/support/mount/daemon.js';
 import {
   EVENTS,
   EVENTS_AFTER,

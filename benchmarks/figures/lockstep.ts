@@ -6,7 +6,7 @@
  */
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measure, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
-import type { Daemon } from '../../test/support/daemon.js';
+import type { Daemon } from '../../test/support/mount/daemon.js';
 
 const EVENT_BYTES = 300;
 const SECONDS = 2;

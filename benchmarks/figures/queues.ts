@@ -15,8 +15,8 @@ import {
 } from '../directories.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { ONE_CPU, measureOne, median, ratios, withDaemon, withFloor } from '../programs.js';
-import { publish, statusOf } from '../../test/support/clients.js';
-import { Shell } from '../../test/support/daemon.js';
+import { publish, statusOf } from '../../test/support/clients/clients.js';
+import { Shell } from '../../test/support/mount/daemon.js';
 
 const POPS = 20_000;
 const ROUNDS = 5;

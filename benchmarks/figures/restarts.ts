@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { type Benchmark, type Figure } from '../figure.js';
-import { PROJECT, run } from '../../test/support/daemon.js';
+import { PROJECT, run } from '../../test/support/mount/daemon.js';
 
 const ROUNDS = 1000;
 const TIMEOUT_MS = 1_800_000;

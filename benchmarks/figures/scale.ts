@@ -6,9 +6,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { residentBytes } from '../daemon-costs.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { ONE_CPU, measure, median, withDaemon } from '../programs.js';
-import { buildClients, client } from '../../test/support/actor.js';
-import { statusOf } from '../../test/support/clients.js';
-import { type Daemon, Shell, descriptors, until, within } from '../../test/support/daemon.js';
+import { buildClients, client } from '../../test/support/clients/actor.js';
+import { statusOf } from '../../test/support/clients/clients.js';
+import { type Daemon, Shell, descriptors, until, within } from '../../test/support/mount/daemon.js';
 
 const FEW = 10;
 const MANY = 10_000;

@@ -5,8 +5,8 @@
  * overruns.
  */
 import { rmdirSync } from 'node:fs';
-import { statusOf } from '../../test/support/clients.js';
-import { mountPoint, startDaemon } from '../../test/support/daemon.js';
+import { statusOf } from '../../test/support/clients/clients.js';
+import { mountPoint, startDaemon } from '../../test/support/mount/daemon.js';
 import { type Benchmark, type Figure, figure } from '../figure.js';
 import { measure } from '../programs.js';
 

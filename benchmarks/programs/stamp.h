@@ -1,6 +1,6 @@
 /*
  * The time at which an event was published: CLOCK_MONOTONIC nanoseconds in 20 digits, at the begin
- * of the padding of test/programs/record.h.
+ * of the padding of test/programs/shared/record.h.
  */
 #ifndef COMPARE_STAMP_H
 #define COMPARE_STAMP_H

@@ -38,6 +38,8 @@ export interface MountOptions {
   readonly fdSocket?: string | undefined;
   /** A directory of FIFOs that get one byte an event. */
   readonly fifodir?: string | undefined;
+  /** Network namespaces that get the kernel's events, as in `/proc/42/ns/net=SUBSYSTEM==usb`. */
+  readonly netns?: string | readonly string[] | undefined;
   /** Lists `stream`, `head` and `tail` too. */
   readonly listLinks?: boolean | undefined;
   /** How long to look for the next request before sleeping, in microseconds. */
@@ -70,6 +72,7 @@ export const COMMAND_OPTIONS = [
   'socket',
   'fdSocket',
   'fifodir',
+  'netns',
   'listLinks',
   'busyPoll',
   'fsname',
@@ -172,7 +175,7 @@ function start(args: readonly string[], outlives: boolean): ChildProcess {
   const { NOTIFY_SOCKET: _, ...env } = process.env; // a supervisor expects messages of this process
   return spawn(
     process.execPath,
-    ['--inspect-port=0.0.0.1:0', PROGRAM, 'mount', `--ready-fd=${READY_FD}`, ...args],
+    ['--no-memory-reducer', '--inspect-port=0.0.0.1:0', PROGRAM, 'mount', `--ready-fd=${READY_FD}`, ...args],
     { env, detached: outlives, stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] },
   );
 }

@@ -4,7 +4,7 @@
  * names that begin with their maker's PID, and their mode by chmod(2), as mkdir(1) with `-m` sets
  * it.
  */
-import type { Answer, Calls } from '../support/clients.js';
+import type { Answer, Calls } from '../support/clients/clients.js';
 import { MountedSystem } from './processes.js';
 import type { Caller, System, User } from './system.js';
 

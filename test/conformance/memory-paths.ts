@@ -2,8 +2,8 @@
  * Path resolution and permissions as the kernel does them (path_resolution(7), fs/namei.c), on the
  * tree in memory.
  */
-import { Refused } from '../support/connection.js';
-import { MemoryKernel } from '../support/kernel.js';
+import { Refused } from '../support/memory/connection.js';
+import { MemoryKernel } from '../support/memory/kernel.js';
 import { FUSE_ROOT_ID } from '../../fs/fuse/abi.js';
 import type { User } from './system.js';
 

@@ -1,11 +1,11 @@
 /**
- * Makes the calls of test/programs/stream-calls.c on the tree in memory. It does the kernel's part
+ * Makes the calls of test/programs/clients/stream-calls.c on the tree in memory. It does the kernel's part
  * of each call (fs/namei.c, fs/open.c: paths, symlinks, flags, permissions), as far as the cases
  * need it.
  */
-import type { Answer } from '../support/clients.js';
-import { type By, Refused } from '../support/connection.js';
-import { MemoryKernel, O_APPEND, O_CREAT, O_TRUNC, cstring } from '../support/kernel.js';
+import type { Answer } from '../support/clients/clients.js';
+import { type By, Refused } from '../support/memory/connection.js';
+import { MemoryKernel, O_APPEND, O_CREAT, O_TRUNC, cstring } from '../support/memory/kernel.js';
 import { SetattrValid as Valid } from '../../fs/fuse/abi.js';
 import { type Values, encode } from '../unit/fuse/structs.js';
 import type { Caller, System, User } from './system.js';

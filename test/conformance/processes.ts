@@ -1,10 +1,10 @@
 /**
- * A real mount for the cases: the callers are processes of test/programs/stream-calls.c, whose
+ * A real mount for the cases: the callers are processes of test/programs/clients/stream-calls.c, whose
  * directories end with them.
  */
-import { Calls } from '../support/clients.js';
+import { Calls } from '../support/clients/clients.js';
 import type { Caller, System, User } from './system.js';
-import { asUser } from '../support/other-user.js';
+import { asUser } from '../support/mount/other-user.js';
 
 /** Makes callers on the mount at `path`. */
 export class MountedSystem implements System {

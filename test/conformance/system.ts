@@ -12,8 +12,8 @@
  * of the file. `{255}` is a name of that length.
  */
 import * as assert from 'uvu/assert';
-import type { Answer } from '../support/clients.js';
-import { type Suite } from '../support/suite.js';
+import type { Answer } from '../support/clients/clients.js';
+import { type Suite } from '../support/runner/suite.js';
 import { CASES } from './cases.js';
 
 /** The user who makes calls; root by default. */
@@ -32,7 +32,7 @@ export const USERS: Readonly<Record<string, User>> = {
   carol: { uid: 1003, gid: 1003, groups: [7777, 1001] },
 };
 
-/** Makes the calls of test/programs/stream-calls.c. */
+/** Makes the calls of test/programs/clients/stream-calls.c. */
 export interface Caller {
   call(verb: string, ...args: readonly (string | number)[]): Promise<Answer>;
 }

@@ -6,7 +6,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
-import { PROJECT } from '../support/daemon.js';
+import { PROJECT } from '../support/mount/daemon.js';
 
 const DIRECTORY = join(PROJECT, 'test/mutants');
 

@@ -26,7 +26,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { PROJECT } from '../support/daemon.js';
+import { PROJECT } from '../support/mount/daemon.js';
 import { type Edit, apply, readEdits } from './edits.js';
 
 /** A test file that hangs counts as having noticed. */

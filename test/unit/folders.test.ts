@@ -5,19 +5,19 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { PROJECT } from '../support/project.js';
-import { suite } from '../support/suite.js';
+import { suite } from '../support/runner/suite.js';
 
-const folders = suite('fs/ and test/unit/');
+const folders = suite('the source');
 
 /** The largest number of files in a folder, so that one look takes it in. */
 const MOST_FILES = 15;
 
-folders('have at most 15 files in each folder', () => {
+folders('has at most 15 files in each folder', () => {
   const counts = new Map<string, number>();
-  for (const top of ['fs', 'test/unit']) {
+  for (const top of ['fs', 'test/unit', 'test/support', 'test/programs']) {
     for (const name of readdirSync(join(PROJECT, top), { recursive: true, encoding: 'utf8' })) {
       const folder = dirname(join(top, name));
-      if (name.endsWith('.ts')) counts.set(folder, (counts.get(folder) ?? 0) + 1);
+      if (/\.(ts|c|h)$/.test(name)) counts.set(folder, (counts.get(folder) ?? 0) + 1);
     }
   }
   assert.equal(

@@ -1,10 +1,10 @@
 /**
- * The reader of documents (test/support/markdown.ts): blocks, sessions, and the comparison of an
+ * The reader of documents (test/support/documents/markdown.ts): blocks, sessions, and the comparison of an
  * output with the expected one.
  */
 import * as assert from 'uvu/assert';
-import { blocks, fits, isNotRun, sessionOf } from '../support/markdown.js';
-import { suite } from '../support/suite.js';
+import { blocks, fits, isNotRun, sessionOf } from '../support/documents/markdown.js';
+import { suite } from '../support/runner/suite.js';
 
 const markdown = suite('a document');
 

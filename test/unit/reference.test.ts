@@ -2,9 +2,9 @@
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
 import { createProgram } from '../../fs/cli/command-line/program.js';
-import { readDocument } from '../support/markdown.js';
+import { readDocument } from '../support/documents/markdown.js';
 import { EVENTFS } from '../support/project.js';
-import { suite } from '../support/suite.js';
+import { suite } from '../support/runner/suite.js';
 
 /** The options that every command has, and `compare`, which only a clone has. */
 const COMMON = ['--help', '--mount'];

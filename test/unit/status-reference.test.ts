@@ -6,8 +6,8 @@ import {
   PATTERN_MEANINGS,
 } from '../../fs/client/status-meanings.js';
 import { FAMILIES } from '../../fs/tree/metrics/families.js';
-import { readDocument } from '../support/markdown.js';
-import { suite } from '../support/suite.js';
+import { readDocument } from '../support/documents/markdown.js';
+import { suite } from '../support/runner/suite.js';
 
 const reference = suite('the reference of counters');
 

@@ -5,9 +5,9 @@
 import * as assert from 'uvu/assert';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
-import { documents, readDocument } from '../support/markdown.js';
+import { documents, readDocument } from '../support/documents/markdown.js';
 import { PROJECT } from '../support/project.js';
-import { suite } from '../support/suite.js';
+import { suite } from '../support/runner/suite.js';
 
 const MOST_COLUMNS = 100;
 const MOST_README_LINES = 150;

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type WeighedDaemon, startWeighedDaemon } from '../../daemon-costs.js';
-import { descriptors } from '../../../test/support/daemon.js';
+import { descriptors } from '../../../test/support/mount/daemon.js';
 import { SKB_HEAD_BYTES, memfdBytes, netlinkCharge, socketBytes } from './kernel-memory.js';
 import { raiseInotifyLimit } from './inotify-limit.js';
 import { type Leftovers, Peer, type Stored, childrenOf, sum } from './peer.js';

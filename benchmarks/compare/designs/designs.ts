@@ -1,7 +1,7 @@
 /** The designs of the discussion, and their properties that figures do not show. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { PROJECT } from '../../../test/support/daemon.js';
+import { PROJECT } from '../../../test/support/mount/daemon.js';
 import { NetlinkPeer, SocketPeer, TreePeer } from './daemon-peer.js';
 import { FilesPeer } from './files-peer.js';
 import type { Peer, Setting } from './peer.js';

@@ -3,11 +3,11 @@
  */
 import * as assert from 'uvu/assert';
 import { readFileSync, realpathSync } from 'node:fs';
-import { Reader } from '../../support/clients.js';
-import { eventfs } from '../../support/command.js';
-import { EVENTFS, run } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+import { Reader } from '../../support/clients/clients.js';
+import { eventfs } from '../../support/mount/command.js';
+import { EVENTFS, run } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const NULL_DEVICE = '/devices/virtual/mem/null';
 

@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, publishNumbered, statusOf } from '../../support/clients.js';
-import { eventfs } from '../../support/command.js';
+import { Reader, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import { eventfs } from '../../support/mount/command.js';
 import {
   EVENTFS,
   PROJECT,
@@ -22,9 +22,9 @@ import {
   run,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+} from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 interface Finding {
   readonly level: 'ok' | 'warn' | 'fail';

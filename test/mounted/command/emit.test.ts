@@ -1,12 +1,19 @@
 /** Tests `eventfs emit`, as a user, mdev or udev runs it. */
 import * as assert from 'uvu/assert';
-import { Reader, publish } from '../../support/clients.js';
+import { Reader, publish } from '../../support/clients/clients.js';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { DEVICE_VARIABLES, isDeviceVariable } from '../../../fs/cli/device-variables.js';
-import { EMIT_HELPER, EVENTFS, PROJECT, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/other-user.js';
+import {
+  EMIT_HELPER,
+  EVENTFS,
+  PROJECT,
+  run,
+  startDaemon,
+  until,
+} from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/mount/other-user.js';
 
 /** The two forms of `eventfs emit`: the program in TypeScript, and the helper in C. */
 const FORMS = { node: [process.execPath, EVENTFS, 'emit'], helper: [EMIT_HELPER] };

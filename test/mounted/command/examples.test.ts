@@ -4,9 +4,9 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
-import { PROJECT, run, until, within } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { PROJECT, run, until, within } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const example = (name: string): string => join(PROJECT, 'examples', name);
 const scratch = (): string =>

@@ -2,10 +2,10 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventText, publish, spawnClient, statusOf } from '../../support/clients.js';
-import { EMIT_HELPER, EVENTFS, run, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+import { eventText, publish, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { EMIT_HELPER, EVENTFS, run, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const HELPER = join(dirname(EMIT_HELPER), 'eventfs-exec');
 const FIXED = ['log', 'match', 'publish', 'stream'];

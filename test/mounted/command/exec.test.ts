@@ -1,11 +1,11 @@
 /** Tests `eventfs exec`: it runs a command that owns a process directory. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { eventText, publish, spawnClient, statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { EVENTFS, run, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+import { eventText, publish, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { EVENTFS, run, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const FIXED = ['log', 'match', 'publish', 'stream'];
 const exec = (

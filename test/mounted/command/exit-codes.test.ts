@@ -1,10 +1,10 @@
 /** The exit codes that scripts tell apart, and `--mount` before each command and behind it. */
 import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
-import { statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { EVENTFS, isMounted, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { EVENTFS, isMounted, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const codes = mounted('the exit code');
 codes.after(() => Background.killAll());

@@ -1,9 +1,9 @@
 /** Tests the help of the commands, and the messages for wrong command lines. */
 import * as assert from 'uvu/assert';
-import { EVENTFS, run } from '../../support/daemon.js';
-import { eventfsForOthers } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
-import { Terminal } from '../../support/terminal.js';
+import { EVENTFS, run } from '../../support/mount/daemon.js';
+import { eventfsForOthers } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
+import { Terminal } from '../../support/clients/terminal.js';
 
 const eventfs = (...args: readonly string[]): ReturnType<typeof run> =>
   run([process.execPath, EVENTFS, ...args]);

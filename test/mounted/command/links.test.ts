@@ -12,12 +12,12 @@ import {
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { eventText, publish, statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { configured } from '../../support/config.js';
-import { Shell, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import { eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { configured } from '../../support/mount/config.js';
+import { Shell, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 
 const SECRET = 'PENDING=666\nDEVPATH=/the/secret\n';
 

@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventfs } from '../../support/command.js';
-import { isMounted, mountPoint, run } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+import { eventfs } from '../../support/mount/command.js';
+import { isMounted, mountPoint, run } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const folder = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'check-'));
 

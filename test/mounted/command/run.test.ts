@@ -3,10 +3,10 @@ import * as assert from 'uvu/assert';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { eventText, publish, statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { exists, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted, nothingIsOpen } from '../../support/mounted.js';
+import { eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { exists, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
 
 const scratch = (): string => mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'run-'));
 

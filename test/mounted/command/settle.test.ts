@@ -1,11 +1,11 @@
 /** Tests `eventfs settle`: it waits until the events from before its start are read. */
 import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
-import { Reader, eventText, publish, statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { EVENTFS, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
+import { Reader, eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { EVENTFS, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const settle = (seconds: string): ReturnType<typeof eventfs> =>
   eventfs(['settle', '--mount', daemon.path, '--timeout', seconds]);

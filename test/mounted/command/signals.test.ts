@@ -7,9 +7,9 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import * as assert from 'uvu/assert';
-import { EVENTFS, descriptors, run, startDaemon, until } from '../../support/daemon.js';
-import { Reader } from '../../support/clients.js';
-import { suite } from '../../support/suite.js';
+import { EVENTFS, descriptors, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { Reader } from '../../support/clients/clients.js';
+import { suite } from '../../support/runner/suite.js';
 
 const DAEMON = fileURLToPath(new URL('../../../fs/daemon/daemon.js', import.meta.url));
 const COMMANDS = [

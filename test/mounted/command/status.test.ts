@@ -1,12 +1,12 @@
 /** Tests `eventfs status`: its numbers in known situations. */
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { Reader, publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
-import { eventfs } from '../../support/command.js';
-import { EVENTFS, Shell, run } from '../../support/daemon.js';
-import { daemon, mounted, nothingIsOpen, shell } from '../../support/mounted.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
-import { Terminal } from '../../support/terminal.js';
+import { Reader, publishNumbered, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { eventfs } from '../../support/mount/command.js';
+import { EVENTFS, Shell, run } from '../../support/mount/daemon.js';
+import { daemon, mounted, nothingIsOpen, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
+import { Terminal } from '../../support/clients/terminal.js';
 
 interface Subscriber {
   /** An array of bytes if the text is not UTF-8. */

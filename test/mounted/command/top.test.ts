@@ -1,11 +1,11 @@
 /** Tests `eventfs top` on a real pseudoterminal, and without one. */
 import * as assert from 'uvu/assert';
-import { childrenOf } from '../../support/actor.js';
-import { Reader, publishNumbered } from '../../support/clients.js';
-import { eventfs } from '../../support/command.js';
-import { EVENTFS, exists, startDaemon, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { Terminal, type TerminalSetting } from '../../support/terminal.js';
+import { childrenOf } from '../../support/clients/actor.js';
+import { Reader, publishNumbered } from '../../support/clients/clients.js';
+import { eventfs } from '../../support/mount/command.js';
+import { EVENTFS, exists, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { Terminal, type TerminalSetting } from '../../support/clients/terminal.js';
 
 const top = mounted('eventfs top');
 

@@ -1,9 +1,9 @@
 /** Tests `eventfs wait`: it ends with an event, or at its time-out. */
 import * as assert from 'uvu/assert';
-import { eventText, publish, statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { EVENTFS, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { EVENTFS, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 /** Starts wait, and resolves once its stream is open. */
 async function waiting(...args: readonly string[]): Promise<Background> {

@@ -4,10 +4,10 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventText, publish, publishNumbered, statusOf } from '../../support/clients.js';
-import { Background, eventfs } from '../../support/command.js';
-import { EVENTFS, PROJECT, makeUevent, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import { Background, eventfs } from '../../support/mount/command.js';
+import { EVENTFS, PROJECT, makeUevent, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 interface Shown {
   readonly time: number;

@@ -2,9 +2,16 @@
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, symlinkSync } from 'node:fs';
-import { eventText, publish, publishNumbered, statusOf } from '../../support/clients.js';
-import { EVENTFS, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import {
+  EVENTFS,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 /** Defines the shell function `eventfs`. */
 const SHELL = `eventfs() { ${process.execPath} ${EVENTFS} "$@"; }; `;

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { DESIGNS, type Design } from '../../../benchmarks/compare/designs/designs.js';
 import type { Peer } from '../../../benchmarks/compare/designs/peer.js';
 import { type Deaths, measureDeaths } from '../../../benchmarks/compare/measures/deaths.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const designs = suite('the design');
 const SUBSCRIBERS = 4;

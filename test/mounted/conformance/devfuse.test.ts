@@ -4,7 +4,7 @@
 import { exercise } from '../../conformance/fsx.js';
 import { MountedSystem } from '../../conformance/processes.js';
 import { conforms } from '../../conformance/system.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const OPERATIONS = 10_000;
 const OPERATIONS_TIMEOUT_MS = 180_000;

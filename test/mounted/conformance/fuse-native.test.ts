@@ -4,7 +4,7 @@
  */
 import { MountByPid } from '../../conformance/by-pid.js';
 import { type Difference, conforms, differs } from '../../conformance/system.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const NO_CALLER =
   'no caller is passed on: a file belongs to its directory’s user, and any user may make a directory for a process';

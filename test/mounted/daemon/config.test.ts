@@ -8,9 +8,9 @@ import { DEFAULT_CONFIG, readConfig } from '../../../fs/daemon/config/config.js'
 import { oneOf } from '../../../fs/daemon/config/kinds.js';
 import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { UsageError } from '../../../fs/shared/errors.js';
-import { EVENTFS, PROJECT, mountPoint, run, startDaemon } from '../../support/daemon.js';
-import { statusOf } from '../../support/clients.js';
-import { suite } from '../../support/suite.js';
+import { EVENTFS, PROJECT, mountPoint, run, startDaemon } from '../../support/mount/daemon.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { suite } from '../../support/runner/suite.js';
 
 const config = suite('the configuration file');
 

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Reader, compile, killClients, statusOf } from '../../support/clients.js';
-import { eventfs } from '../../support/command.js';
+import { Reader, compile, killClients, statusOf } from '../../support/clients/clients.js';
+import { eventfs } from '../../support/mount/command.js';
 import {
   type Daemon,
   EVENTFS,
@@ -24,9 +24,9 @@ import {
   run,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { AS_NOBODY } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 
 const NONE = ['--source', 'none'];
 

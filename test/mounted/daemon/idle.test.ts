@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EVENTFS, mountPoint, startDaemon } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { EVENTFS, mountPoint, startDaemon } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 /** Calls that are closer to each other belong to one wake-up. */
 const BURST_MS = 20;

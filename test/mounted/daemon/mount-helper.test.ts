@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { statusOf } from '../../support/clients.js';
+import { statusOf } from '../../support/clients/clients.js';
 import {
   EVENTFS,
   descriptors,
@@ -13,9 +13,9 @@ import {
   run,
   until,
   within,
-} from '../../support/daemon.js';
-import { Background } from '../../support/command.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { Background } from '../../support/mount/command.js';
+import { suite } from '../../support/runner/suite.js';
 
 const daemons = new Set<number>();
 

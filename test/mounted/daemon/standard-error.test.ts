@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, readSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Shell, startDaemon, until } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { Shell, startDaemon, until } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const { O_RDWR, O_NONBLOCK } = constants;
 

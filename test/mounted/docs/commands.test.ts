@@ -1,8 +1,14 @@
 /** Tests that the commands in the documents print the output that the documents show. */
 import * as assert from 'uvu/assert';
-import { blocks, documents, isNotRun, readDocument, sessionOf } from '../../support/markdown.js';
-import { runSession } from '../../support/sessions.js';
-import { suite } from '../../support/suite.js';
+import {
+  blocks,
+  documents,
+  isNotRun,
+  readDocument,
+  sessionOf,
+} from '../../support/documents/markdown.js';
+import { runSession } from '../../support/documents/sessions.js';
+import { suite } from '../../support/runner/suite.js';
 
 const DOCUMENT_MS = 120_000;
 

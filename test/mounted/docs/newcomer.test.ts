@@ -1,8 +1,8 @@
 /** Runs the session of CONTRIBUTING.md in a copy of the project, which it compiles. */
 import * as assert from 'uvu/assert';
-import { documents, readDocument, sessionOf } from '../../support/markdown.js';
-import { runSession } from '../../support/sessions.js';
-import { suite } from '../../support/suite.js';
+import { documents, readDocument, sessionOf } from '../../support/documents/markdown.js';
+import { runSession } from '../../support/documents/sessions.js';
+import { suite } from '../../support/runner/suite.js';
 
 const COMPILED_MS = 270_000;
 

@@ -3,9 +3,9 @@
  * filesystems, and a refused call changes nothing.
  */
 import * as assert from 'uvu/assert';
-import { Calls, eventText, publish } from '../../support/clients.js';
-import { configured } from '../../support/config.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { Calls, eventText, publish } from '../../support/clients/clients.js';
+import { configured } from '../../support/mount/config.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 
 const attributes = mounted(
   'an attribute',

@@ -1,9 +1,9 @@
 /** Invalid calls: each returns an errno, but never EIO, and the daemon logs nothing. */
 import * as assert from 'uvu/assert';
 import { constants, readdirSync } from 'node:fs';
-import { type Answer, Calls, publishNumbered } from '../../support/clients.js';
-import { configured } from '../../support/config.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { type Answer, Calls, publishNumbered } from '../../support/clients/clients.js';
+import { configured } from '../../support/mount/config.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { LONG_FILTERS, NODE_MODES, errnos, leavesNothing, noneIsOurFault } from './bad-input.js';
 
 const {

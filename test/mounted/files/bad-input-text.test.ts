@@ -12,10 +12,10 @@ import {
   publish,
   publishNumbered,
   statusOf,
-} from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { configured } from '../../support/config.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+} from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { configured } from '../../support/mount/config.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { LONG_FILTERS, NODE_MODES, errnos, leavesNothing, noneIsOurFault } from './bad-input.js';
 
 const { O_CREAT, O_TRUNC, O_NONBLOCK, O_WRONLY, O_RDWR, O_RDONLY } = constants;

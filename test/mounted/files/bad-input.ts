@@ -1,9 +1,9 @@
 /** Shared by the tests of bad input: the errnos that must not occur, and the state afterwards. */
 import * as assert from 'uvu/assert';
-import { type Answer, statusOf } from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
-import { daemon, shell } from '../../support/mounted.js';
-import { type Suite } from '../../support/suite.js';
+import { type Answer, statusOf } from '../../support/clients/clients.js';
+import { until } from '../../support/mount/daemon.js';
+import { daemon, shell } from '../../support/mount/mounted.js';
+import { type Suite } from '../../support/runner/suite.js';
 
 export const NODE_MODES = {
   regular: 0o100644,

@@ -1,6 +1,6 @@
 /** Helpers of the tests of files: a directory for each test, and commands of a shell in it. */
 import * as assert from 'uvu/assert';
-import { directory as newDirectory, shell } from '../../support/mounted.js';
+import { directory as newDirectory, shell } from '../../support/mount/mounted.js';
 
 /** The directory of the running test. */
 export let own: string;

@@ -1,8 +1,8 @@
 /** `head` and `tail` while others change the queue: who resolves them always meets an end as it was at some moment. */
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
-import { Calls } from '../../support/clients.js';
-import { directory, mounted } from '../../support/mounted.js';
+import { Calls } from '../../support/clients/clients.js';
+import { directory, mounted } from '../../support/mount/mounted.js';
 
 const ROUNDS = 3000;
 /** How many events the queue holds at least. */

@@ -10,9 +10,9 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
-import { daemon, mounted, shell } from '../../support/mounted.js';
+} from '../../support/clients/clients.js';
+import { until } from '../../support/mount/daemon.js';
+import { daemon, mounted, shell } from '../../support/mount/mounted.js';
 import { directory, fails, lines, own, sh } from './common.js';
 
 const files = mounted('a process directory');

@@ -1,8 +1,8 @@
 /** `.filter` of a process directory. */
 import * as assert from 'uvu/assert';
 import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
-import { Reader, eventText, publish, valuesOf } from '../../support/clients.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { Reader, eventText, publish, valuesOf } from '../../support/clients/clients.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 import { directory, fails, own, sh } from './common.js';
 
 const filter = mounted('.filter');

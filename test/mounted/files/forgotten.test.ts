@@ -4,9 +4,9 @@
  */
 import * as assert from 'uvu/assert';
 import { type BigIntStats, lstatSync, readdirSync, writeFileSync } from 'node:fs';
-import { eventText, publish, statusOf } from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 
 const forgotten = mounted('a node that the kernel has forgotten');
 

@@ -2,8 +2,8 @@
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { type Daemon, Shell, run, startDaemon } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { type Daemon, Shell, run, startDaemon } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const links = suite('a hard link');
 let daemon: Daemon;

@@ -1,8 +1,14 @@
 /** `log/`: the last events, and the daemon's status. */
 import * as assert from 'uvu/assert';
 import { readdirSync, statSync } from 'node:fs';
-import { Reader, eventText, publish, publishNumbered, statusOf } from '../../support/clients.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import {
+  Reader,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+} from '../../support/clients/clients.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 import { enter, directory, fails, own, sh } from './common.js';
 
 const log = mounted('log/');

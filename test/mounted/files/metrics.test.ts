@@ -1,10 +1,10 @@
 /** `log/.metrics`: Prometheus' text format, checked by Debian's promtool. */
 import * as assert from 'uvu/assert';
 import { readFileSync, rmSync, statSync } from 'node:fs';
-import { Reader, publishNumbered, statusOf } from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import { Reader, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 
 /** The name of a sticky directory that the format must escape. */
 const ODD = 'a"b\\c d';

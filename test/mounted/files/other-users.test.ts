@@ -1,10 +1,10 @@
 /** The rights of another user. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { publishNumbered } from '../../support/clients.js';
-import { Shell, run } from '../../support/daemon.js';
-import { daemon, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import { publishNumbered } from '../../support/clients/clients.js';
+import { Shell, run } from '../../support/mount/daemon.js';
+import { daemon, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { enter, directory, own } from './common.js';
 
 const others = mounted('another user');

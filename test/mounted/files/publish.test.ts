@@ -12,10 +12,17 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Calls, Reader, eventText, publish, statusOf, valuesOf } from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { daemon, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import {
+  Calls,
+  Reader,
+  eventText,
+  publish,
+  statusOf,
+  valuesOf,
+} from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { daemon, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 
 /**
  * Runs a command in the mount. @returns its stderr, its exit code, and the events that it published

@@ -1,9 +1,9 @@
 /** The root: its permanent files, and the list of directories. */
 import * as assert from 'uvu/assert';
 import { chmodSync, constants, readdirSync, statSync } from 'node:fs';
-import { Calls } from '../../support/clients.js';
-import { run } from '../../support/daemon.js';
-import { daemon, mounted, shell } from '../../support/mounted.js';
+import { Calls } from '../../support/clients/clients.js';
+import { run } from '../../support/mount/daemon.js';
+import { daemon, mounted, shell } from '../../support/mount/mounted.js';
 import { enter, directory, fails, lines } from './common.js';
 
 const root = mounted('the root');

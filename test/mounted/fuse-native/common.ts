@@ -1,10 +1,10 @@
 /** Helpers of the tests of fuse-native. */
 import * as assert from 'uvu/assert';
-import { Actor, buildClients } from '../../support/actor.js';
-import { statusOf } from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { mounted, shell } from '../../support/mounted.js';
-import { type Suite } from '../../support/suite.js';
+import { Actor, buildClients } from '../../support/clients/actor.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { mounted, shell } from '../../support/mount/mounted.js';
+import { type Suite } from '../../support/runner/suite.js';
 
 export const DRIVER = ['--source', 'none', '--driver', 'fuse-native'] as const;
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader } from '../../support/clients.js';
+import { Reader } from '../../support/clients/clients.js';
 import {
   EVENTFS,
   isMounted,
@@ -15,9 +15,9 @@ import {
   startDaemon,
   until,
   within,
-} from '../../support/daemon.js';
-import { AS_NOBODY, eventfsForOthers, projectForOthers } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { AS_NOBODY, eventfsForOthers, projectForOthers } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 import { DRIVER } from './common.js';
 
 const life = suite('a daemon with fuse-native');

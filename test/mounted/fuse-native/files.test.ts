@@ -1,11 +1,11 @@
 /** Files and directories of a mount of fuse-native, where it behaves like devfuse and where not. */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
-import { reach } from '../../support/actor.js';
-import { eventText, publish, publishNumbered } from '../../support/clients.js';
-import { Shell, until } from '../../support/daemon.js';
-import { daemon, directory, nothingIsOpen, shell } from '../../support/mounted.js';
-import { AS_NOBODY, NOBODY } from '../../support/other-user.js';
+import { reach } from '../../support/clients/actor.js';
+import { eventText, publish, publishNumbered } from '../../support/clients/clients.js';
+import { Shell, until } from '../../support/mount/daemon.js';
+import { daemon, directory, nothingIsOpen, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY, NOBODY } from '../../support/mount/other-user.js';
 import { fuseNative, python, sh } from './common.js';
 
 const native = fuseNative();

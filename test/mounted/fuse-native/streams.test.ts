@@ -1,11 +1,17 @@
 /** Streams and the promise on a mount of fuse-native. */
 import * as assert from 'uvu/assert';
 import { statSync } from 'node:fs';
-import { Actor, reach } from '../../support/actor.js';
-import { Calls, Reader, eventText, publishNumbered, valuesOf } from '../../support/clients.js';
-import { run } from '../../support/daemon.js';
-import { measuring } from '../../support/measure.js';
-import { daemon, directory, nothingIsOpen } from '../../support/mounted.js';
+import { Actor, reach } from '../../support/clients/actor.js';
+import {
+  Calls,
+  Reader,
+  eventText,
+  publishNumbered,
+  valuesOf,
+} from '../../support/clients/clients.js';
+import { run } from '../../support/mount/daemon.js';
+import { measuring } from '../../support/mount/measure.js';
+import { daemon, directory, nothingIsOpen } from '../../support/mount/mounted.js';
 import { fuseNative, observer, python, restartObserver, sh, untilWaiting } from './common.js';
 
 /** The limit of fs/drivers/fuse-native/fuse-native.ts. */

@@ -1,7 +1,7 @@
 /** Helpers of the tests of inotify. */
-import { statusOf } from '../../support/clients.js';
-import { run } from '../../support/daemon.js';
-import { daemon } from '../../support/mounted.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { run } from '../../support/mount/daemon.js';
+import { daemon } from '../../support/mount/mounted.js';
 
 /** @returns the number of messages to the notifier so far */
 export const batches = (): number => Number(statusOf(`${daemon.path}/log`).NOTICE_BATCHES);

@@ -2,11 +2,11 @@
 import * as assert from 'uvu/assert';
 import { readdirSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { buildClients, client, reach } from '../../support/actor.js';
-import { publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
-import { Shell, run, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { Watcher, helperOf } from '../../support/watcher.js';
+import { buildClients, client, reach } from '../../support/clients/actor.js';
+import { publishNumbered, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { Shell, run, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { Watcher, helperOf } from '../../support/clients/watcher.js';
 
 const dead = mounted("a dead owner's directory");
 

@@ -12,11 +12,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename } from 'node:path';
-import { eventText, publish, publishNumbered, statusOf } from '../../support/clients.js';
-import { mountPoint, removeMountPoint, run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
-import { type How, Watcher, helperOf } from '../../support/watcher.js';
+import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import { mountPoint, removeMountPoint, run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { type How, Watcher, helperOf } from '../../support/clients/watcher.js';
 import { batches, listed } from './common.js';
 
 const watched = mounted('a watched directory');

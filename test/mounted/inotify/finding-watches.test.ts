@@ -4,11 +4,17 @@
  */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { buildClients, client } from '../../support/actor.js';
-import { Calls, compile, publishNumbered, spawnClient, statusOf } from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { type How, Watcher, helperOf } from '../../support/watcher.js';
+import { buildClients, client } from '../../support/clients/actor.js';
+import {
+  Calls,
+  compile,
+  publishNumbered,
+  spawnClient,
+  statusOf,
+} from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { type How, Watcher, helperOf } from '../../support/clients/watcher.js';
 import { listed } from './common.js';
 
 const OTHER_UID = 4321;

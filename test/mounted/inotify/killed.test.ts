@@ -1,6 +1,6 @@
 /** A daemon that is killed while its notifier works on the mount: no process hangs. */
-import { isDead, stateOf } from '../../support/actor.js';
-import { killClients, publishNumbered } from '../../support/clients.js';
+import { isDead, stateOf } from '../../support/clients/actor.js';
+import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
   Shell,
   killDaemons,
@@ -8,9 +8,9 @@ import {
   run,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
-import { Watcher, helperOf } from '../../support/watcher.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { Watcher, helperOf } from '../../support/clients/watcher.js';
 
 const ROUNDS = 50;
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { mount as mountFilesystem, unmount } from '#native';
 import { MOUNT_TYPE, parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
-import { killClients, publishNumbered, statusOf } from '../../support/clients.js';
+import { killClients, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import {
   EVENTFS,
   type Daemon,
@@ -17,9 +17,9 @@ import {
   mountPoint,
   run,
   startDaemon,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
-import { Watcher } from '../../support/watcher.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { Watcher } from '../../support/clients/watcher.js';
 
 const MNT_DETACH = 2;
 const MS_BIND = 4096;

@@ -1,8 +1,8 @@
 /** The notifier's process: its descriptors, its deaths, and its end. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { isDead, reach } from '../../support/actor.js';
-import { killClients, publishNumbered } from '../../support/clients.js';
+import { isDead, reach } from '../../support/clients/actor.js';
+import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
   type Daemon,
   Shell,
@@ -14,9 +14,9 @@ import {
   run,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
-import { Watcher, helperOf } from '../../support/watcher.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { Watcher, helperOf } from '../../support/clients/watcher.js';
 import { listed } from './common.js';
 
 const helper = suite('the notifier');

@@ -1,10 +1,10 @@
 /** Directories without a watcher, which cost no notices. */
 import * as assert from 'uvu/assert';
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
-import { publishNumbered, statusOf } from '../../support/clients.js';
-import { mountPoint, removeMountPoint, run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { Watcher } from '../../support/watcher.js';
+import { publishNumbered, statusOf } from '../../support/clients/clients.js';
+import { mountPoint, removeMountPoint, run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { Watcher } from '../../support/clients/watcher.js';
 import { batches } from './common.js';
 
 const unwatched = mounted('a directory without a watcher');

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { EventfsError, type EventOrLoss, type Subscription } from '../../../fs/index.js';
-import { within } from '../../support/daemon.js';
+import { within } from '../../support/mount/daemon.js';
 
 const NEXT_MS = 10_000;
 

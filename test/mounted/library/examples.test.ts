@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { publish } from '../../../fs/index.js';
-import { makeUevent, PROJECT, until, within } from '../../support/daemon.js';
-import { configured } from '../../support/config.js';
-import { daemon, mounted, nothingIsOpen } from '../../support/mounted.js';
-import { statusOf } from '../../support/clients.js';
+import { makeUevent, PROJECT, until, within } from '../../support/mount/daemon.js';
+import { configured } from '../../support/mount/config.js';
+import { daemon, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
+import { statusOf } from '../../support/clients/clients.js';
 
 const example = (name: string): string => join(PROJECT, 'dist/examples/library', `${name}.js`);
 const MONITOR = [process.execPath, example('monitor')];

@@ -6,8 +6,8 @@ import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import * as assert from 'uvu/assert';
 import { type Mount, mount, publish, subscribe } from '../../../fs/index.js';
-import { EVENTFS, isMounted, mountPoint, run, until, within } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { EVENTFS, isMounted, mountPoint, run, until, within } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 import { failure, held, take } from './common.js';
 
 setFlagsFromString('--expose-gc');

@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { type DeviceEvent, Filter, type NewEvent, publish, subscribe } from '../../../fs/index.js';
-import { statusOf } from '../../support/clients.js';
-import { makeUevent, run, until, within } from '../../support/daemon.js';
-import { configured } from '../../support/config.js';
-import { daemon, mounted, nothingIsOpen } from '../../support/mounted.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { makeUevent, run, until, within } from '../../support/mount/daemon.js';
+import { configured } from '../../support/mount/config.js';
+import { daemon, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
 import { failure, take, waitingBytes } from './common.js';
 
 const RING_EVENTS = 1024;

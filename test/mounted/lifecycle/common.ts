@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mount as mountFilesystem } from '#native';
-import { Actor, buildClients, untilAlone, untilBlocked } from '../../support/actor.js';
+import { Actor, buildClients, untilAlone, untilBlocked } from '../../support/clients/actor.js';
 import {
   type Daemon,
   EVENTFS,
@@ -16,7 +16,7 @@ import {
   killDaemons,
   run,
   until,
-} from '../../support/daemon.js';
+} from '../../support/mount/daemon.js';
 
 export const CONNECTIONS = '/sys/fs/fuse/connections';
 /**

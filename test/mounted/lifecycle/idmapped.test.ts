@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { mountPoint, run, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { mountPoint, run, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 /**
  * Calls open_tree(2) and mount_setattr(2) by their numbers, which all machines share. Prints the

@@ -2,9 +2,16 @@
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor, childrenOf, reach } from '../../support/actor.js';
-import { isMounted, mountPoint, run, startDaemon, until, within } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
+import {
+  isMounted,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 import {
   CUT_OFF,
   blockedCat,

@@ -18,7 +18,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { mount as mountFilesystem, openFuse, unmount } from '#native';
 import { mountFuse } from '../../../fs/drivers/common/mount-fuse.js';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { reach, untilAlone } from '../../support/actor.js';
+import { reach, untilAlone } from '../../support/clients/actor.js';
 import {
   EVENTFS,
   isMounted,
@@ -27,9 +27,9 @@ import {
   run,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { AS_NOBODY, eventfsForOthers } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 
 const Exit = { failed: 1, usage: 100, systemCall: 111 } as const;
 const MNT_DETACH = 2;

@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { client, reach } from '../../support/actor.js';
-import { EVENTFS, mountPoint, startDaemon, until, within } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { client, reach } from '../../support/clients/actor.js';
+import { EVENTFS, mountPoint, startDaemon, until, within } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 import { cleanUp, prepare } from './common.js';
 
 const daemonSuite = suite('the daemon');

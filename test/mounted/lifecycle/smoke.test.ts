@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
-import { type Daemon, Shell, makeUevent, startDaemon, until } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { type Daemon, Shell, makeUevent, startDaemon, until } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const directory = suite('a process directory');
 let daemon: Daemon;

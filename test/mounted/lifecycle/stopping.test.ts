@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mount as mountFilesystem, unmount } from '#native';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor, reach } from '../../support/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
 import {
   EVENTFS,
   isMounted,
@@ -13,8 +13,8 @@ import {
   startDaemon,
   until,
   within,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 import {
   CONNECTIONS,
   CUT_OFF,

@@ -3,10 +3,17 @@ import * as assert from 'uvu/assert';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { mount as mountFilesystem, unmount } from '#native';
-import { reach } from '../../support/actor.js';
-import { EVENTFS, isMounted, mountPoint, run, startDaemon, within } from '../../support/daemon.js';
-import { asUser, eventfsForOthers, NOBODY } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+import { reach } from '../../support/clients/actor.js';
+import {
+  EVENTFS,
+  isMounted,
+  mountPoint,
+  run,
+  startDaemon,
+  within,
+} from '../../support/mount/daemon.js';
+import { asUser, eventfsForOthers, NOBODY } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 import { blockedCat, cleanUp, eventfs, prepare } from './common.js';
 
 const umount = suite('eventfs umount');

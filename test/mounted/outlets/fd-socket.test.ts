@@ -7,9 +7,9 @@ import {
   publish,
   publishNumbered,
   valuesOf,
-} from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+} from '../../support/clients/clients.js';
+import { until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 import {
   SOCKETS,
   accounts,

@@ -21,10 +21,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { refused } from '../../support/apart.js';
-import { Reader, compile, eventText, publish, statusOf } from '../../support/clients.js';
-import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { refused } from '../../support/mount/apart.js';
+import { Reader, compile, eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'fifodir-'));
 const DIRECTORY = join(scratch, 'events');

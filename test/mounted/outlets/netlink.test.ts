@@ -12,12 +12,18 @@ import {
   refused,
   sendNetlink,
   startApart,
-} from '../../support/apart.js';
-import { Reader, eventText, killClients, publish, statusOf } from '../../support/clients.js';
-import { makeUevent, run, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/apart.js';
+import {
+  Reader,
+  eventText,
+  killClients,
+  publish,
+  statusOf,
+} from '../../support/clients/clients.js';
+import { makeUevent, run, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 
 const FOUR_AND_FIVE = 0b11000;
 const rebroadcast = mounted(

@@ -5,7 +5,7 @@ import { closeSync, existsSync, openSync, readlinkSync, symlinkSync, writeFileSy
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { InjectionWord, NamespaceWord, injectUevents, openNamespaceSender } from '#native';
-import { about, refused, sendNetlink, startApart } from '../../support/apart.js';
+import { about, refused, sendNetlink, startApart } from '../../support/mount/apart.js';
 import {
   Reader,
   compile,
@@ -13,8 +13,8 @@ import {
   killClients,
   publish,
   statusOf,
-} from '../../support/clients.js';
-import { Container } from '../../support/container.js';
+} from '../../support/clients/clients.js';
+import { Container } from '../../support/mount/container.js';
 import {
   type Daemon,
   descriptors,
@@ -24,9 +24,9 @@ import {
   run,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { AS_NOBODY } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 
 const netns = suite('an event in another network namespace');
 

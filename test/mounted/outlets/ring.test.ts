@@ -14,10 +14,10 @@ import { UeventText } from '../../../fs/uevent/text.js';
 import { Listener } from '../../../fs/outlets/listener.js';
 import type { Deliver } from '../../../fs/outlets/socket/delivery.js';
 import { SocketOutlet } from '../../../fs/outlets/socket/socket-outlet.js';
-import { Reader, compile, killClients, valuesOf } from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
-import { collecting } from '../../support/logger.js';
-import { suite } from '../../support/suite.js';
+import { Reader, compile, killClients, valuesOf } from '../../support/clients/clients.js';
+import { until } from '../../support/mount/daemon.js';
+import { collecting } from '../../support/memory/logger.js';
+import { suite } from '../../support/runner/suite.js';
 import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
 
 const ring = suite('a subscriber behind the ring');

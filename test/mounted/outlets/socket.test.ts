@@ -2,10 +2,10 @@
 import * as assert from 'uvu/assert';
 import { existsSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { refused } from '../../support/apart.js';
-import { Reader, compile } from '../../support/clients.js';
-import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
-import { mounted } from '../../support/mounted.js';
+import { refused } from '../../support/mount/apart.js';
+import { Reader, compile } from '../../support/clients/clients.js';
+import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { mounted } from '../../support/mount/mounted.js';
 import { SOCKETS, scratch, testSubscribers } from './subscribers.js';
 
 testSubscribers('socket');

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stateOf } from '../../support/actor.js';
+import { stateOf } from '../../support/clients/actor.js';
 import {
   Reader,
   Storm,
@@ -13,10 +13,10 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
-import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
+} from '../../support/clients/clients.js';
+import { EVENTFS, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
 
 export const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'sockets-'));
 chmodSync(scratch, 0o711); // Clients of other users must pass.

@@ -1,7 +1,13 @@
 /** Shared by the tests of process directories: a daemon, an observer, shells. */
-import { Actor, buildClients, untilAlone } from '../../support/actor.js';
-import { type Daemon, Shell, descriptors, killDaemons, startDaemon } from '../../support/daemon.js';
-import { type Suite, suite } from '../../support/suite.js';
+import { Actor, buildClients, untilAlone } from '../../support/clients/actor.js';
+import {
+  type Daemon,
+  Shell,
+  descriptors,
+  killDaemons,
+  startDaemon,
+} from '../../support/mount/daemon.js';
+import { type Suite, suite } from '../../support/runner/suite.js';
 
 export const SIGKILL = 9;
 export const SIGSTOP = 19;

@@ -5,9 +5,9 @@
 import * as assert from 'uvu/assert';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { childrenOf, reach } from '../../support/actor.js';
-import { statusOf } from '../../support/clients.js';
-import { Container } from '../../support/container.js';
+import { childrenOf, reach } from '../../support/clients/actor.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { Container } from '../../support/mount/container.js';
 import {
   type Daemon,
   Shell,
@@ -15,8 +15,8 @@ import {
   mountPoint,
   startDaemon,
   until,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const container = suite('a container');
 let daemon: Daemon;

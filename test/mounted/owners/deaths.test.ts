@@ -1,8 +1,8 @@
 /** The end of a process directory: stops, zombies, exec, threads and children of its owner. */
 import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
-import { Actor, reach, stateOf, statusOf } from '../../support/actor.js';
-import { until } from '../../support/daemon.js';
+import { Actor, reach, stateOf, statusOf } from '../../support/clients/actor.js';
+import { until } from '../../support/mount/daemon.js';
 import {
   SIGCONT,
   SIGKILL,

@@ -2,9 +2,9 @@
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { descriptors, until } from '../../support/daemon.js';
-import { statusOf } from '../../support/clients.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { descriptors, until } from '../../support/mount/daemon.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const endings = mounted('the end of an owner', ['--source', 'none', '--debug=deaths']);
 

@@ -1,8 +1,8 @@
 /** Many owners, and the daemon's descriptors. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { Actor, client, reach } from '../../support/actor.js';
-import { startDaemon, until } from '../../support/daemon.js';
+import { Actor, client, reach } from '../../support/clients/actor.js';
+import { startDaemon, until } from '../../support/mount/daemon.js';
 import { SIGKILL, mount, observer, pidfds, processDirectories, withShell } from './common.js';
 
 const directory = processDirectories();

@@ -1,8 +1,15 @@
 /** Process directories and PID namespaces. */
 import * as assert from 'uvu/assert';
-import { Actor, childrenOf, isDead, reach, stateOf, statusOf } from '../../support/actor.js';
-import { startDaemon, until } from '../../support/daemon.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import {
+  Actor,
+  childrenOf,
+  isDead,
+  reach,
+  stateOf,
+  statusOf,
+} from '../../support/clients/actor.js';
+import { startDaemon, until } from '../../support/mount/daemon.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 import {
   AS_SECOND,
   IN_PID_NAMESPACE,

@@ -1,9 +1,9 @@
 /** The names of process directories, and the owners that a caller may name. */
 import * as assert from 'uvu/assert';
 import { statSync } from 'node:fs';
-import { Actor, reach, statusOf } from '../../support/actor.js';
-import { run } from '../../support/daemon.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import { Actor, reach, statusOf } from '../../support/clients/actor.js';
+import { run } from '../../support/mount/daemon.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 import {
   SIGKILL,
   daemon,

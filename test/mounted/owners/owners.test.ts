@@ -7,9 +7,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { readStatus } from '../../../fs/owners/process.js';
-import { until } from '../../support/daemon.js';
-import { named } from '../../support/owners.js';
-import { suite } from '../../support/suite.js';
+import { until } from '../../support/mount/daemon.js';
+import { named } from '../../support/memory/owners.js';
+import { suite } from '../../support/runner/suite.js';
 
 const owner = suite('an owner');
 const children: ChildProcess[] = [];

@@ -11,9 +11,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Actor, reach, stateOf, statusOf } from '../../support/actor.js';
-import { run, until } from '../../support/daemon.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import { Actor, reach, stateOf, statusOf } from '../../support/clients/actor.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { SIGKILL, daemon, mount, observer, pidfds, processDirectories } from './common.js';
 
 const directory = processDirectories();

@@ -4,9 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EVENTFS, mountPoint, run, startDaemon } from '../../support/daemon.js';
+import { EVENTFS, mountPoint, run, startDaemon } from '../../support/mount/daemon.js';
 import { PROJECT } from '../../support/project.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const PREFIX = '/opt/eventfs-test';
 

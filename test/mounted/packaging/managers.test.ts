@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader } from '../../support/clients.js';
-import { EMIT_HELPER, PROJECT, run } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { Reader } from '../../support/clients/clients.js';
+import { EMIT_HELPER, PROJECT, run } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const rules = (name: string): string => join(PROJECT, 'packaging/managers', name);
 const scratch = (): string =>

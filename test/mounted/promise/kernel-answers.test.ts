@@ -6,9 +6,9 @@ import * as assert from 'uvu/assert';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Actor, buildClients, untilAlone } from '../../support/actor.js';
-import { type Daemon, killDaemons, startDaemon } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { Actor, buildClients, untilAlone } from '../../support/clients/actor.js';
+import { type Daemon, killDaemons, startDaemon } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const SIGKILL = 9;
 

@@ -1,14 +1,14 @@
 /**
  * The promise for blocked reads: an event that comes after the owner's death reaches no read of its
- * `.stream`, whichever way the event is published (test/programs/late.c). The daemon also asserts
+ * `.stream`, whichever way the event is published (test/programs/measure/late.c). The daemon also asserts
  * that it drains the deaths before each reply (fs/tree/drain-check.ts).
  */
 import * as assert from 'uvu/assert';
 import { rmdirSync } from 'node:fs';
-import { buildClients, client, untilAlone } from '../../support/actor.js';
-import { killDaemons, run, startDaemon } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
-import { missingRing, withRing } from '../../support/transport.js';
+import { buildClients, client, untilAlone } from '../../support/clients/actor.js';
+import { killDaemons, run, startDaemon } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { missingRing, withRing } from '../../support/mount/transport.js';
 
 const ROUNDS = process.env.EVENTFS_LATE_ROUNDS ?? '150';
 const TIMEOUT_MS = 600_000;

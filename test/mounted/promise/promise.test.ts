@@ -4,11 +4,18 @@
  */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
-import { Actor, buildClients, reach, stateOf, untilAlone } from '../../support/actor.js';
-import { Calls, killClients } from '../../support/clients.js';
-import { measure } from '../../support/measure.js';
-import { type Daemon, Shell, killDaemons, run, startDaemon, until } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { Actor, buildClients, reach, stateOf, untilAlone } from '../../support/clients/actor.js';
+import { Calls, killClients } from '../../support/clients/clients.js';
+import { measure } from '../../support/mount/measure.js';
+import {
+  type Daemon,
+  Shell,
+  killDaemons,
+  run,
+  startDaemon,
+  until,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const SIGKILL = 9;
 const EPOLLERR = 8;

@@ -1,8 +1,8 @@
 /**
  * Fairness: no request, event or death of one user delays another user for long, or ends the
- * daemon. An unprivileged user runs each attack of test/programs/hostile.c on at most one CPU.
+ * daemon. An unprivileged user runs each attack of test/programs/hostile/hostile.c on at most one CPU.
  * Another user's stat(2) is timed meanwhile, and beside it the stat(2) of a filesystem that is not
- * attacked, a bare C loop (test/programs/floor.c). Delays by the machine itself affect both.
+ * attacked, a bare C loop (test/programs/measure/floor.c). Delays by the machine itself affect both.
  *
  * EVENTFS_FAIRNESS_SECONDS is the time for which each attack is measured. EVENTFS_FAIRNESS_ONLY
  * names attacks, separated by blanks.
@@ -10,11 +10,11 @@
 import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { buildClients, client } from '../../support/actor.js';
-import { Attacker, OneCpu } from '../../support/confined.js';
-import { type Floor, startFloor } from '../../support/floor.js';
-import { measuring } from '../../support/measure.js';
-import { forOthers } from '../../support/other-user.js';
+import { buildClients, client } from '../../support/clients/actor.js';
+import { Attacker, OneCpu } from '../../support/mount/confined.js';
+import { type Floor, startFloor } from '../../support/mount/floor.js';
+import { measuring } from '../../support/mount/measure.js';
+import { forOthers } from '../../support/mount/other-user.js';
 import {
   type Daemon,
   Shell,
@@ -24,8 +24,8 @@ import {
   startDaemon,
   until,
   within,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 /** The largest delay beyond the bare loop's: of 99 calls in 100, and of the slowest call. */
 const STRICT_P99_US = 5000;

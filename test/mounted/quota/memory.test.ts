@@ -6,9 +6,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compile, eventText, publish, publishNumbered, statusOf } from '../../support/clients.js';
-import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import {
+  compile,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+} from '../../support/clients/clients.js';
+import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const memory = suite("the daemon's memory");
 

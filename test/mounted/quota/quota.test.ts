@@ -12,10 +12,10 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { asUser, NOBODY } from '../../support/other-user.js';
+} from '../../support/clients/clients.js';
+import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { asUser, NOBODY } from '../../support/mount/other-user.js';
 
 const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `eventfs-${process.pid}.toml`);
 const CONFIG = `

@@ -13,10 +13,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, compile, statusOf, valuesOf } from '../../support/clients.js';
-import { makeUevent, run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted } from '../../support/mounted.js';
-import { AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
+import { Reader, compile, statusOf, valuesOf } from '../../support/clients/clients.js';
+import { makeUevent, run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
 
 const NULL_DEVICE = '/sys/class/mem/null/uevent';
 
@@ -205,7 +205,7 @@ function portOf(pid: number): number {
   return Number(row[2]);
 }
 
-/** Sends a datagram with test/programs/stream-netlink.c, in the daemon's network namespace. */
+/** Sends a datagram with test/programs/clients/stream-netlink.c, in the daemon's network namespace. */
 async function send(
   how: 'unicast' | 'multicast' | 'kernel',
   to: number,

@@ -3,10 +3,10 @@
  */
 import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
-import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/apart.js';
-import { Calls, Reader, statusOf, valuesOf } from '../../support/clients.js';
-import { EVENTFS, until } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/mount/apart.js';
+import { Calls, Reader, statusOf, valuesOf } from '../../support/clients/clients.js';
+import { EVENTFS, until } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 import { preload } from '../../support/project.js';
 
 const loss = mounted("the kernel's socket", ['--source', 'kernel'], { under: OWN_NETWORK });

@@ -1,12 +1,18 @@
 /** Tests the source udev: messages of root in libudev's format, and forged ones. */
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync } from 'node:fs';
-import { OWN_NETWORK, about, listenNetlink, refused, sendNetlink } from '../../support/apart.js';
-import { Reader, statusOf, valuesOf } from '../../support/clients.js';
-import { makeUevent, until } from '../../support/daemon.js';
-import { libudevMessage } from '../../support/libudev.js';
-import { daemon, directory, mounted } from '../../support/mounted.js';
-import { AS_NOBODY, AS_NOBODY_FOR_EVER } from '../../support/other-user.js';
+import {
+  OWN_NETWORK,
+  about,
+  listenNetlink,
+  refused,
+  sendNetlink,
+} from '../../support/mount/apart.js';
+import { Reader, statusOf, valuesOf } from '../../support/clients/clients.js';
+import { makeUevent, until } from '../../support/mount/daemon.js';
+import { libudevMessage } from '../../support/clients/libudev.js';
+import { daemon, directory, mounted } from '../../support/mount/mounted.js';
+import { AS_NOBODY, AS_NOBODY_FOR_EVER } from '../../support/mount/other-user.js';
 
 const UDEV_MASK = 2;
 const SETTING = { under: OWN_NETWORK };

@@ -10,9 +10,9 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { Shell, startDaemon, until, within } from '../../support/daemon.js';
-import { daemon, directory, mounted, nothingIsOpen } from '../../support/mounted.js';
+} from '../../support/clients/clients.js';
+import { Shell, startDaemon, until, within } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
 import { eachKind, numbers } from './common.js';
 
 const stream = mounted('a stream');

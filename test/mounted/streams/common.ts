@@ -1,7 +1,7 @@
 /** Helpers of the tests of streams. */
 import * as assert from 'uvu/assert';
-import { type Calls } from '../../support/clients.js';
-import { daemon, directory } from '../../support/mounted.js';
+import { type Calls } from '../../support/clients/clients.js';
+import { daemon, directory } from '../../support/mount/mounted.js';
 
 /** @returns `count` numbers from `first`, as values of events have them */
 export const numbers = (count: number, first = 0): string[] =>

@@ -4,9 +4,9 @@
  */
 import * as assert from 'uvu/assert';
 import { constants, readFileSync } from 'node:fs';
-import { Calls, eventText, publish, statusOf } from '../../support/clients.js';
-import { Shell } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { Calls, eventText, publish, statusOf } from '../../support/clients/clients.js';
+import { Shell } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 
 const filters = mounted('a user who writes filters');
 

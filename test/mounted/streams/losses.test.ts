@@ -12,9 +12,9 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { until } from '../../support/daemon.js';
-import { daemon, directory, mounted } from '../../support/mounted.js';
+} from '../../support/clients/clients.js';
+import { until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted } from '../../support/mount/mounted.js';
 import { drain, drainText, numbers } from './common.js';
 
 const lagging = mounted('a slow reader');

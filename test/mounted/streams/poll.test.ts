@@ -2,9 +2,9 @@
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
 import { basename } from 'node:path';
-import { Calls, eventText, publish, publishNumbered } from '../../support/clients.js';
-import { Shell, startDaemon } from '../../support/daemon.js';
-import { daemon, directory, mounted } from '../../support/mounted.js';
+import { Calls, eventText, publish, publishNumbered } from '../../support/clients/clients.js';
+import { Shell, startDaemon } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted } from '../../support/mount/mounted.js';
 import { drain, drainText, eachKind } from './common.js';
 
 const EPOLLIN = 0x001;

@@ -11,10 +11,10 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { run, until, within } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+} from '../../support/clients/clients.js';
+import { run, until, within } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { eachKind, numbers } from './common.js';
 
 const stream = mounted('a stream');

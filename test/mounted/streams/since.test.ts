@@ -1,10 +1,10 @@
 /** `.since` on a real mount: a shell asks for events that came before it made its directory. */
 import * as assert from 'uvu/assert';
-import { publishNumbered, valuesOf } from '../../support/clients.js';
-import { run } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
-import { Watcher } from '../../support/watcher.js';
+import { publishNumbered, valuesOf } from '../../support/clients/clients.js';
+import { run } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { Watcher } from '../../support/clients/watcher.js';
 
 const since = mounted('.since');
 

@@ -6,11 +6,11 @@ import * as assert from 'uvu/assert';
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Reader, compile, eventText, publish, valuesOf } from '../../support/clients.js';
-import { eventfs } from '../../support/command.js';
-import { EVENTFS, Shell, makeUevent, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { NOBODY, asUser } from '../../support/other-user.js';
+import { Reader, compile, eventText, publish, valuesOf } from '../../support/clients/clients.js';
+import { eventfs } from '../../support/mount/command.js';
+import { EVENTFS, Shell, makeUevent, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { NOBODY, asUser } from '../../support/mount/other-user.js';
 
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'source-'));
 const SOCKET = join(scratch, 'socket');

@@ -10,8 +10,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
-import { buildClients, client } from '../../support/actor.js';
-import { STACK_TRACE, statusOf } from '../../support/clients.js';
+import { buildClients, client } from '../../support/clients/actor.js';
+import { STACK_TRACE, statusOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
   descriptors,
@@ -19,8 +19,8 @@ import {
   startDaemon,
   until,
   within,
-} from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 60);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
@@ -42,7 +42,7 @@ const END_TIMEOUT_MS = 60_000;
 
 type Counts = Readonly<Record<string, string>>;
 
-/** A process of test/programs/soak.c. */
+/** A process of test/programs/soak/soak.c. */
 class Worker {
   static readonly all: Worker[] = [];
   readonly process: ChildProcess;

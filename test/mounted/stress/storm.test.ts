@@ -1,5 +1,5 @@
 /**
- * Uevents as fast as the kernel sends them (test/programs/storm.c). Each of 16 subscribers of four
+ * Uevents as fast as the kernel sends them (test/programs/measure/storm.c). Each of 16 subscribers of four
  * kinds gets every event in order, or the number of lost ones. The program's own listener counts
  * all events, also those of other senders.
  */
@@ -7,11 +7,11 @@ import * as assert from 'uvu/assert';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildClients } from '../../support/actor.js';
-import { statusOf } from '../../support/clients.js';
-import { run } from '../../support/daemon.js';
-import { measuring } from '../../support/measure.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { buildClients } from '../../support/clients/actor.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { run } from '../../support/mount/daemon.js';
+import { measuring } from '../../support/mount/measure.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const PROGRAM = measuring('storm');
 const WRITERS = 4;

@@ -11,8 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename } from 'node:path';
-import { Shell, run, until, within } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import { Shell, run, until, within } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { sequence } from './sequences.js';
 
 const NAME_MAX = 255;

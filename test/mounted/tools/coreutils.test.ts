@@ -15,10 +15,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
-import { Reader, compile, publish } from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
+import { Reader, compile, publish } from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
 
 const EVENT = 'add@/devices/x\nACTION=add\nSUBSYSTEM=mine\nSEQNUM=41\n';
 /** A text of more than a page, and not of whole pages. */

@@ -7,9 +7,15 @@ import { createHash } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { basename, join } from 'node:path';
 import { tmpdir } from 'node:os';
-import { Reader, Storm, eventText, publish, publishNumbered } from '../../support/clients.js';
-import { run, until } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
+import {
+  Reader,
+  Storm,
+  eventText,
+  publish,
+  publishNumbered,
+} from '../../support/clients/clients.js';
+import { run, until } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 
 /** A text of more than a page, and not of whole pages, not sorted. */
 const LARGE = Array.from({ length: 3000 }, (_, n) => `line ${(n * 7919) % 3000}\n`).join('');

@@ -4,8 +4,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { Shell, run, until, within } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { Shell, run, until, within } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const MISSING = ['s6-mkfifodir', 's6-ftrig-wait', 's6-ftrig-notify', 's6-cleanfifodir'].filter(
   (name) => spawnSync(name, []).error !== undefined,

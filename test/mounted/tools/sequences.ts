@@ -1,7 +1,7 @@
-/** Runs the system calls of programs for other event directories (test/programs/sequences.c). */
+/** Runs the system calls of programs for other event directories (test/programs/clients/sequences.c). */
 import * as assert from 'uvu/assert';
-import { compile } from '../../support/clients.js';
-import { run } from '../../support/daemon.js';
+import { compile } from '../../support/clients/clients.js';
+import { run } from '../../support/mount/daemon.js';
 
 /** Runs a sequence to its end. @returns its output lines */
 export async function sequence(...args: string[]): Promise<string[]> {

@@ -1,14 +1,14 @@
 /**
- * libudev-compat and event-put of vdev, system call by system call (test/programs/sequences.c).
+ * libudev-compat and event-put of vdev, system call by system call (test/programs/clients/sequences.c).
  * Neither knows of eventfs.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import * as assert from 'uvu/assert';
 import { existsSync, readdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { compile, publishNumbered } from '../../support/clients.js';
-import { run, until, within } from '../../support/daemon.js';
-import { daemon, mounted } from '../../support/mounted.js';
+import { compile, publishNumbered } from '../../support/clients/clients.js';
+import { run, until, within } from '../../support/mount/daemon.js';
+import { daemon, mounted } from '../../support/mount/mounted.js';
 
 /**
  * `global` as the administrator of vdev makes it: every user may put events there, and only root

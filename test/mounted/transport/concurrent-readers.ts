@@ -1,8 +1,8 @@
-/** Runs test/programs/concurrent-readers.c: many readers of one file on one CPU. */
+/** Runs test/programs/measure/concurrent-readers.c: many readers of one file on one CPU. */
 import { spawn } from 'node:child_process';
 import { type Interface, createInterface } from 'node:readline';
-import { client } from '../../support/actor.js';
-import { within } from '../../support/daemon.js';
+import { client } from '../../support/clients/actor.js';
+import { within } from '../../support/mount/daemon.js';
 
 const ANSWER_MS = 60_000;
 const END_MS = 10_000;

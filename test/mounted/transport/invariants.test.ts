@@ -4,8 +4,8 @@
  */
 import * as assert from 'uvu/assert';
 import { spawnSync } from 'node:child_process';
-import { PROJECT } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { PROJECT } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const invariants = suite('a broken invariant of the addon');
 

@@ -3,10 +3,10 @@
  * and behaves the same otherwise.
  */
 import * as assert from 'uvu/assert';
-import { buildClients, client } from '../../support/actor.js';
-import { measure } from '../../support/measure.js';
-import { type Daemon, descriptors, killDaemons, startDaemon } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { buildClients, client } from '../../support/clients/actor.js';
+import { measure } from '../../support/mount/measure.js';
+import { type Daemon, descriptors, killDaemons, startDaemon } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const TIMEOUT_MS = 60_000;
 const RINGS = /io_uring/;

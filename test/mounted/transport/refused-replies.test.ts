@@ -4,7 +4,7 @@
  */
 import * as assert from 'uvu/assert';
 import { constants } from 'node:fs';
-import { Calls, killClients } from '../../support/clients.js';
+import { Calls, killClients } from '../../support/clients/clients.js';
 import {
   type Daemon,
   EVENTFS,
@@ -12,9 +12,9 @@ import {
   mountPoint,
   startDaemon,
   until,
-} from '../../support/daemon.js';
+} from '../../support/mount/daemon.js';
 import { preload } from '../../support/project.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const refused = suite('a malformed reply');
 let daemon: Daemon;

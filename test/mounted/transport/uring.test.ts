@@ -6,7 +6,7 @@
 import * as assert from 'uvu/assert';
 import { constants, readFileSync, readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { buildClients } from '../../support/actor.js';
+import { buildClients } from '../../support/clients/actor.js';
 import {
   Calls,
   eventText,
@@ -14,12 +14,12 @@ import {
   publishNumbered,
   statusOf,
   valuesOf,
-} from '../../support/clients.js';
-import { run, until, within } from '../../support/daemon.js';
-import { daemon, directory, mounted, shell } from '../../support/mounted.js';
-import { AS_NOBODY } from '../../support/other-user.js';
-import { type Suite, suite } from '../../support/suite.js';
-import { missingRing } from '../../support/transport.js';
+} from '../../support/clients/clients.js';
+import { run, until, within } from '../../support/mount/daemon.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
+import { AS_NOBODY } from '../../support/mount/other-user.js';
+import { type Suite, suite } from '../../support/runner/suite.js';
+import { missingRing } from '../../support/mount/transport.js';
 import { ConcurrentReaders } from './concurrent-readers.js';
 
 /** IORING_SETUP_ flags. */

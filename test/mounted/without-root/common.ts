@@ -7,8 +7,8 @@ import {
   mountPoint,
   run,
   startDaemon,
-} from '../../support/daemon.js';
-import { AS_NOBODY, NOBODY, eventfsForOthers } from '../../support/other-user.js';
+} from '../../support/mount/daemon.js';
+import { AS_NOBODY, NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 /** fusermount3 looks the user's name up, so the user must have one. */
 export const FUSERMOUNT = '/usr/bin/fusermount3';

@@ -11,11 +11,11 @@ import {
   run,
   until,
   within,
-} from '../../support/daemon.js';
-import { AS_NOBODY, asUser as commandAs } from '../../support/other-user.js';
+} from '../../support/mount/daemon.js';
+import { AS_NOBODY, asUser as commandAs } from '../../support/mount/other-user.js';
 import { EVENTFS } from '../../support/project.js';
-import { missingRing, withRing } from '../../support/transport.js';
-import { suite } from '../../support/suite.js';
+import { missingRing, withRing } from '../../support/mount/transport.js';
+import { suite } from '../../support/runner/suite.js';
 import { MISSING, asUser, findings, ownMountPoint, seenIn, sh, startAsUser } from './common.js';
 
 /** An id of no user: another one than root and than the user who mounts. */

@@ -1,9 +1,9 @@
 /** `eventfs mount` of an unprivileged user in a user namespace: unshare -Urm. */
 import * as assert from 'uvu/assert';
-import { compile } from '../../support/clients.js';
-import { killDaemons, makeUevent, run } from '../../support/daemon.js';
-import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/other-user.js';
-import { suite } from '../../support/suite.js';
+import { compile } from '../../support/clients/clients.js';
+import { killDaemons, makeUevent, run } from '../../support/mount/daemon.js';
+import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/mount/other-user.js';
+import { suite } from '../../support/runner/suite.js';
 import { startAsUser } from './common.js';
 
 const IN_USER_NAMESPACE = ['unshare', '-Urm'];

@@ -2,7 +2,7 @@
 #ifndef PROGRAMS_HOSTILE_HELPERS_H
 #define PROGRAMS_HOSTILE_HELPERS_H
 
-#include "../common.h"
+#include "common.h"
 #include <limits.h>
 #include <pthread.h>
 #include <sys/stat.h>

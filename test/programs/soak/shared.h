@@ -2,7 +2,7 @@
 #ifndef PROGRAMS_SOAK_SHARED_H
 #define PROGRAMS_SOAK_SHARED_H
 
-#include "../common.h"
+#include "common.h"
 #include <stdatomic.h>
 
 enum {

@@ -5,8 +5,8 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Arena, type Block, type Pages, type Segment } from '../../../fs/bus/arena.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const arena = suite('an arena');
 

@@ -7,7 +7,7 @@ import { FilterGroup } from '../../../fs/bus/readers/filter-group.js';
 import { Log } from '../../../fs/bus/log.js';
 import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import { UeventText } from '../../../fs/uevent/text.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 import { Room, bytes } from './reading.js';
 
 const bus = suite('the bus');

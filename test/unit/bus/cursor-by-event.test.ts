@@ -9,8 +9,8 @@ import { FilterGroup } from '../../../fs/bus/readers/filter-group.js';
 import type { Event } from '../../../fs/bus/event.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { Log } from '../../../fs/bus/log.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const messages = suite('a cursor that is read event by event');
 

@@ -5,8 +5,8 @@ import { FilterIndex } from '../../../fs/bus/filter-index.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { now } from '../../../fs/bus/event.js';
 import { Log } from '../../../fs/bus/log.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { bytes } from './reading.js';
 
 const index = suite('an index of filters');

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { FilterIndex } from '../../../fs/bus/filter-index.js';
 import { FILTER_LIMITS, Filter } from '../../../fs/uevent/filter/filter.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const memory = suite('the memory of a filter');
 

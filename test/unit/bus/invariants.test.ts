@@ -7,7 +7,7 @@ import { Cursor } from '../../../fs/bus/readers/cursor.js';
 import { FilterGroup } from '../../../fs/bus/readers/filter-group.js';
 import { InvariantError } from '../../../fs/shared/invariant.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 import { Room, bytes } from './reading.js';
 
 const invariants = suite('an invariant');

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { type Event, type Holder, type LogIndex, now } from '../../../fs/bus/event.js';
 import { Log } from '../../../fs/bus/log.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { bytes, latin1 } from './reading.js';
 
 const log = suite('the log');

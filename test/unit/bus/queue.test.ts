@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import { Event, type Holder, NOT_LOGGED, now } from '../../../fs/bus/event.js';
 import { type Entry, type Overflow, Queue } from '../../../fs/bus/queue.js';
 import { QueueReader } from '../../../fs/bus/readers/queue-reader.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { Reader, Room, bytes, overflow } from './reading.js';
 
 const queue = suite('a queue');

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Log } from '../../../fs/bus/log.js';
 import { RATE_SECONDS, recentRate } from '../../../fs/bus/rate.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { bytes } from './reading.js';
 
 const rate = suite('the rate');

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parseFormat } from '../../../fs/cli/commands/watch/line-format.js';
 import { parseEvent } from '../../../fs/client/event-text.js';
 import { UsageError } from '../../../fs/shared/errors.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const format = suite('a template of lines');
 

@@ -2,8 +2,8 @@
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { RunOrder } from '../../../fs/cli/commands/run/run-order.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 interface Numbered {
   readonly n: number;

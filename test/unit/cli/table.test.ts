@@ -6,8 +6,8 @@ import { age, count, duration, rateText, short } from '../../../fs/cli/terminal/
 import { type Screen, hasColors, screenOf, shown } from '../../../fs/cli/terminal/screen.js';
 import { labelled, table } from '../../../fs/cli/terminal/table.js';
 import { wrap } from '../../../fs/cli/terminal/wrap.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const tables = suite('a table');
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { EventStream } from '../../../fs/client/event-stream.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const ALL = Filter.parse('');
 

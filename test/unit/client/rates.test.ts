@@ -4,7 +4,7 @@ import { Rates } from '../../../fs/client/rates.js';
 import type { MountStatus } from '../../../fs/client/sample.js';
 import { type Subscriber, lags, streams } from '../../../fs/client/status.js';
 import type { StatusKey } from '../../../fs/shared/status-lines.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const rates = suite('a rate');
 

@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert';
 import { RECORDING_HEADER, RecordingParser, recordText } from '../../../fs/client/recording.js';
 import { parseEvent } from '../../../fs/client/event-text.js';
 import { UsageError, UserError } from '../../../fs/shared/errors.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const recording = suite('a recording');
 

@@ -5,8 +5,8 @@ import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { Histogram, bucketOf, rangeOf } from '../../../benchmarks/compare/histogram.js';
 import { PROGRAMS } from '../../../benchmarks/compare/program.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const histogram = suite('a histogram');
 const MOST_NS = 2 ** 40 - 1;

@@ -18,9 +18,9 @@ import {
   spreadOf,
   toJson,
 } from '../../../benchmarks/compare/results.js';
-import { runs } from '../../support/budget.js';
-import { PROJECT } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { PROJECT } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const report = suite('the report');
 const CPU = { managerUs: 2, publisherUs: 1, subscriberUs: 3 };

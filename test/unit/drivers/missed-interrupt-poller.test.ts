@@ -11,9 +11,9 @@ import { InHeader } from '../../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../../fs/tree/nodes/node.js';
 import { NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
-import { childrenOf, stateOf } from '../../support/actor.js';
-import { until } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { childrenOf, stateOf } from '../../support/clients/actor.js';
+import { until } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const lost = suite('the poller for missed interrupts');
 const children: ChildProcess[] = [];

@@ -6,9 +6,9 @@ import { InHeader } from '../../../fs/fuse/abi.js';
 import type { Handle, ParkedRead } from '../../../fs/tree/nodes/node.js';
 import { type Bounds, NO_BOUNDS } from '../../../fs/tree/quota/bounds.js';
 import { QuotaLedger } from '../../../fs/tree/quota/ledger.js';
-import { cpuMs, runs } from '../../support/budget.js';
-import { MemoryKernel } from '../../support/kernel.js';
-import { suite } from '../../support/suite.js';
+import { cpuMs, runs } from '../../support/runner/budget.js';
+import { MemoryKernel } from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
 
 const reads = suite('parked reads');
 

@@ -1,9 +1,9 @@
 /** A session without a tree, and requests as bytes. */
-import type { OpcodeName } from '../../support/connection.js';
+import type { OpcodeName } from '../../support/memory/connection.js';
 import { Opcode } from '../../../fs/fuse/abi.js';
 import { DONE, type Handler, type Handlers, OPERATIONS } from '../../../fs/fuse/opcodes.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
-import { collecting } from '../../support/logger.js';
+import { collecting } from '../../support/memory/logger.js';
 import { encode } from './structs.js';
 
 /** The bytes of fuse_in_header. */

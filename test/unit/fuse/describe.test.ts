@@ -9,10 +9,10 @@ import { FUSE_ROOT_ID, Opcode } from '../../../fs/fuse/abi.js';
 import { describeReply } from '../../../fs/fuse/describe/reply.js';
 import { describeRequest } from '../../../fs/fuse/describe/request.js';
 import { OPERATIONS, operationOf } from '../../../fs/fuse/opcodes.js';
-import { runs } from '../../support/budget.js';
-import type { OpcodeName } from '../../support/connection.js';
-import { MemoryKernel, O_NONBLOCK, O_WRONLY, cstring } from '../../support/kernel.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import type { OpcodeName } from '../../support/memory/connection.js';
+import { MemoryKernel, O_NONBLOCK, O_WRONLY, cstring } from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
 import { encode } from './structs.js';
 
 const LINE = /^[\x20-\x7e]+$/;

@@ -10,9 +10,9 @@ import * as assert from 'uvu/assert';
 import * as abi from '../../../fs/fuse/abi.js';
 import { MAX_WRITE_BYTES } from '../../../fs/fuse/session.js';
 import { type Attr, Reply } from '../../../fs/fuse/reply.js';
-import { PROJECT } from '../../support/daemon.js';
-import { Child } from '../../support/child.js';
-import { refusal } from '../../support/connection.js';
+import { PROJECT } from '../../support/mount/daemon.js';
+import { Child } from '../../support/memory/child.js';
+import { refusal } from '../../support/memory/connection.js';
 import {
   MemoryKernel,
   O_APPEND,
@@ -21,8 +21,8 @@ import {
   O_TRUNC,
   O_WRONLY,
   cstring,
-} from '../../support/kernel.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
 import { STRUCTS, type StructName, decode, encode, fieldsOf, offsetOf, sizeOf } from './structs.js';
 
 const layout = suite('the layout of requests and replies');

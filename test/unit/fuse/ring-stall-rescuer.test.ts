@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { RingStallRescuer } from '../../../fs/drivers/devfuse/io-uring/ring-stall-rescuer.js';
-import { until } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { until } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const rescuer = suite('a rescuer of starved queues');
 

@@ -8,9 +8,9 @@ import {
   OLDEST_MINOR_VERSION,
   Opcode,
 } from '../../../fs/fuse/abi.js';
-import type { OpcodeName } from '../../support/connection.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import type { OpcodeName } from '../../support/memory/connection.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { decode, encode } from './structs.js';
 import { UNANSWERED, bytesOf, dispatch, init, nothing, withHandlers } from './bare-session.js';
 

@@ -4,10 +4,10 @@ import * as assert from 'uvu/assert';
 import { Errno } from '../../../fs/shared/errors.js';
 import { FUSE_READ_LOCKOWNER, Opcode } from '../../../fs/fuse/abi.js';
 import { OPERATIONS } from '../../../fs/fuse/opcodes.js';
-import { type OpcodeName, refusal } from '../../support/connection.js';
-import { MemoryKernel, O_RDWR, cstring } from '../../support/kernel.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { type OpcodeName, refusal } from '../../support/memory/connection.js';
+import { MemoryKernel, O_RDWR, cstring } from '../../support/memory/kernel.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { decode, encode } from './structs.js';
 import { UNANSWERED, HEADER_BYTES, dispatch, init, nothing, withHandlers } from './bare-session.js';
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { Errno, FsError } from '../../../fs/shared/errors.js';
 import { Opcode } from '../../../fs/fuse/abi.js';
 import { DONE, type Handler, NO_REPLY, OPERATIONS } from '../../../fs/fuse/opcodes.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 import { decode } from './structs.js';
 import { UNANSWERED, allHandlers, bytesOf, dispatch, started } from './bare-session.js';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import * as native from '#native';
 import { PROJECT } from '../../support/project.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const words = suite('the shared words');
 const declared = readFileSync(join(PROJECT, 'native/index.d.ts'), 'utf8');

@@ -16,9 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { blocks, readDocument } from '../../support/markdown.js';
+import { blocks, readDocument } from '../../support/documents/markdown.js';
 import { PROJECT } from '../../support/project.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const TSC = join(PROJECT, 'node_modules/typescript/bin/tsc');
 const TIMEOUT_MS = 120_000;

@@ -4,7 +4,7 @@ import { type EventText, parseEvent } from '../../../fs/client/event-text.js';
 import { BatchSubscription, type EventBatches } from '../../../fs/library/subscription.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { overflowText } from '../../../fs/uevent/text.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const subscription = suite('a subscription');
 

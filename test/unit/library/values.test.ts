@@ -9,7 +9,7 @@ import { type DeviceEvent, eventOrLoss } from '../../../fs/library/event.js';
 import { COMMAND_OPTIONS, mountArguments } from '../../../fs/library/mount.js';
 import { recordOf } from '../../../fs/library/publish.js';
 import { UeventText, overflowText } from '../../../fs/uevent/text.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const library = suite('the library');
 

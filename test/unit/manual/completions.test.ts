@@ -11,8 +11,8 @@ import {
   askFish,
   askZsh,
   isInstalled,
-} from '../../support/shells.js';
-import { suite } from '../../support/suite.js';
+} from '../../support/clients/shells.js';
+import { suite } from '../../support/runner/suite.js';
 
 const COMMANDS = commandLine.commands.map(({ name }) => name);
 

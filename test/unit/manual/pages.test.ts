@@ -8,9 +8,9 @@ import * as assert from 'uvu/assert';
 import { EXIT_CODE_MEANINGS, ExitCode } from '../../../fs/cli/terminal/explain.js';
 import { commandLine, manual } from '../../../tools/manual/product.js';
 import { heading, paragraph, parse, render, text } from '../../../tools/manual/roff.js';
-import { readDocument } from '../../support/markdown.js';
-import { isInstalled } from '../../support/shells.js';
-import { suite } from '../../support/suite.js';
+import { readDocument } from '../../support/documents/markdown.js';
+import { isInstalled } from '../../support/clients/shells.js';
+import { suite } from '../../support/runner/suite.js';
 
 const page = suite('the manual');
 const scratch = mkdtempSync(join(tmpdir(), 'eventfs-manual-'));

@@ -4,8 +4,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { PROJECT } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { PROJECT } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 import { apply, readEdits } from '../../mutants/edits.js';
 
 const edits = suite('each edit of test/mutants');

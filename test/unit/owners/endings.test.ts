@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { exitStatus, openPidfd } from '#native';
 import { Endings, endingOf, endingText, readEnding } from '../../../fs/owners/endings.js';
 import type { Pid } from '../../../fs/owners/process.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const ending = suite('how a process ended');
 

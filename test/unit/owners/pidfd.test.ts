@@ -8,8 +8,8 @@ import { type SystemError, openPidfd } from '#native';
 import { Errno, FsError } from '../../../fs/shared/errors.js';
 import { Owners } from '../../../fs/owners/owners.js';
 import { asFull, descriptorRefusals } from '../../../fs/owners/process.js';
-import { run } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { run } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const pidfd = suite('pidfd_open');
 

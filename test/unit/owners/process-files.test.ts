@@ -7,8 +7,8 @@ import { openPidfd } from '#native';
 import { Endings } from '../../../fs/owners/endings.js';
 import { ProcessFiles } from '../../../fs/owners/process-files.js';
 import { type Pid, descriptorRefusals } from '../../../fs/owners/process.js';
-import { run } from '../../support/daemon.js';
-import { suite } from '../../support/suite.js';
+import { run } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
 
 const files = suite('the files of a process');
 

@@ -1,7 +1,7 @@
 /** Numbers for nodes and inodes: each is returned once, and no reserved one. */
 import * as assert from 'uvu/assert';
 import { IdAllocator, NAMED_COUNT, NAMED_FIRST } from '../../../fs/shared/id-allocator.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const mint = suite('the id allocator');
 

@@ -7,9 +7,9 @@ import { LOG_LEVELS, type LogLevel } from '../../../fs/shared/log-levels.js';
 import { LineLogger, type LogOptions } from '../../../fs/shared/logger.js';
 import { rateLimited } from '../../../fs/shared/rate-limit.js';
 import { TRACE_KINDS, Trace, type TraceKind, parseKinds } from '../../../fs/shared/trace.js';
-import { runs } from '../../support/budget.js';
-import { collecting } from '../../support/logger.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { collecting } from '../../support/memory/logger.js';
+import { suite } from '../../support/runner/suite.js';
 
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;

@@ -2,8 +2,8 @@
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { lowerBound } from '../../../fs/shared/lower-bound.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const search = suite('lowerBound');
 

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import { isReachable, mountedAt, parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const mountinfo = suite('mountinfo');
 

@@ -1,8 +1,8 @@
 /** RecyclingMap, for keys that come and go, beside V8's Map. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { RecyclingMap } from '../../../fs/shared/recycling-map.js';
 
 const steady = suite('a recycling map');

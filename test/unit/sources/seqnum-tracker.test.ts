@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { SeqnumTracker } from '../../../fs/sources/seqnum-tracker.js';
 import type { SeqNum } from '../../../fs/uevent/text.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const OPEN_MS = 1000;
 const numbers = suite('a SEQNUM');

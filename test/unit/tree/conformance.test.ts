@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { exercise } from '../../conformance/fsx.js';
 import { MemorySystem } from '../../conformance/memory.js';
 import { conforms } from '../../conformance/system.js';
-import { suite } from '../../support/suite.js';
+import { suite } from '../../support/runner/suite.js';
 
 const OPERATIONS = 20_000;
 const OPERATIONS_TIMEOUT_MS = 120_000;

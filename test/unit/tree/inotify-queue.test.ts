@@ -2,9 +2,9 @@
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../fs/fuse/abi.js';
 import type { EventDirectory } from '../../../fs/tree/nodes/event-directory.js';
-import { refusal } from '../../support/connection.js';
-import { MemoryKernel } from '../../support/kernel.js';
-import { suite } from '../../support/suite.js';
+import { refusal } from '../../support/memory/connection.js';
+import { MemoryKernel } from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
 import { encode } from '../fuse/structs.js';
 
 const notices = suite('the inotify queue');

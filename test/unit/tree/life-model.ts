@@ -4,9 +4,9 @@
  */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../fs/fuse/abi.js';
-import { Child } from '../../support/child.js';
-import { type Pending, refusal } from '../../support/connection.js';
-import { MemoryKernel, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../../support/kernel.js';
+import { Child } from '../../support/memory/child.js';
+import { type Pending, refusal } from '../../support/memory/connection.js';
+import { MemoryKernel, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../../support/memory/kernel.js';
 import {
   CHILDREN,
   type Directory,

@@ -1,6 +1,6 @@
 /** The random steps of processes in life.test.ts, and the objects of its model. */
 import fc from 'fast-check';
-import { Child } from '../../support/child.js';
+import { Child } from '../../support/memory/child.js';
 
 /** The number of processes. */
 export const CHILDREN = 3;

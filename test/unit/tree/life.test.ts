@@ -3,9 +3,9 @@
  * model predicts each result. At the end all counts are zero.
  */
 import fc from 'fast-check';
-import { runs } from '../../support/budget.js';
-import { Child } from '../../support/child.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { Child } from '../../support/memory/child.js';
+import { suite } from '../../support/runner/suite.js';
 import { World } from './life-model.js';
 import { CHILDREN, steps } from './life-steps.js';
 

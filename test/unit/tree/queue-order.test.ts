@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { runs } from '../../support/budget.js';
-import { refusal } from '../../support/connection.js';
-import { MemoryKernel } from '../../support/kernel.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { refusal } from '../../support/memory/connection.js';
+import { MemoryKernel } from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
 
 const RENAME_NOREPLACE = 1;
 const S_IFIFO = 0o010000;

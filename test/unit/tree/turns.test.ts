@@ -7,9 +7,9 @@ import { FsError, errnoName } from '../../../fs/shared/errors.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import type { FileHandle } from '../../../fs/tree/nodes/node.js';
 import { type Task, Turns } from '../../../fs/tree/turns.js';
-import { Child } from '../../support/child.js';
-import { MemoryKernel } from '../../support/kernel.js';
-import { suite } from '../../support/suite.js';
+import { Child } from '../../support/memory/child.js';
+import { MemoryKernel } from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
 
 const turns = suite('postponed work');
 

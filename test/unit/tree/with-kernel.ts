@@ -1,8 +1,8 @@
 /** Tests of the mounted tree without a mount: each has a kernel in memory of its own. */
 import * as assert from 'uvu/assert';
-import type { KernelOptions } from '../../support/connection.js';
-import { MemoryKernel } from '../../support/kernel.js';
-import type { Suite } from '../../support/suite.js';
+import type { KernelOptions } from '../../support/memory/connection.js';
+import { MemoryKernel } from '../../support/memory/kernel.js';
+import type { Suite } from '../../support/runner/suite.js';
 
 /** A function that adds a test with a kernel of its own and the node id of its directory `own`. */
 export type TestWithKernel = (

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cpuMs } from '../../support/budget.js';
+import { cpuMs } from '../../support/runner/budget.js';
 import {
   FILTER_LIMITS,
   Filter,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cpuMs } from '../../support/budget.js';
+import { cpuMs } from '../../support/runner/budget.js';
 import { compileGlob } from '../../../fs/uevent/filter/glob-compiler.js';
 
 const glob = suite('a glob pattern');

@@ -14,9 +14,9 @@ import {
   writeLibudev,
 } from '../../../fs/outlets/libudev-writer.js';
 import { MalformedUevent, OversizedUevent, UeventText } from '../../../fs/uevent/text.js';
-import { runs } from '../../support/budget.js';
-import { libudevMessage as message } from '../../support/libudev.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { libudevMessage as message } from '../../support/clients/libudev.js';
+import { suite } from '../../support/runner/suite.js';
 
 const libudev = suite('a message of libudev');
 

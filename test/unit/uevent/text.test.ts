@@ -7,8 +7,8 @@ import {
   UeventText,
   overflowText,
 } from '../../../fs/uevent/text.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 import { bytes, latin1, overflow } from '../bus/reading.js';
 
 const uevent = suite('a uevent');

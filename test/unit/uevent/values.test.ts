@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { parseEvent } from '../../../fs/client/event-text.js';
 import { EventValues, parseProperties } from '../../../fs/uevent/values.js';
-import { runs } from '../../support/budget.js';
-import { suite } from '../../support/suite.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
 
 const values = suite("the values of an event's text");
 

@@ -5,8 +5,8 @@
 import * as assert from 'uvu/assert';
 import { SetattrValid as Valid } from '../../../../fs/fuse/abi.js';
 import { NAMED_COUNT, NAMED_FIRST } from '../../../../fs/shared/id-allocator.js';
-import { O_APPEND, O_WRONLY, MemoryKernel, cstring } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { O_APPEND, O_WRONLY, MemoryKernel, cstring } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 
 const attributes = suite('an attribute');
 

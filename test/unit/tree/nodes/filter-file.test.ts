@@ -1,9 +1,9 @@
 /** The file `.filter`. */
 import * as assert from 'uvu/assert';
 import { SetattrValid } from '../../../../fs/fuse/abi.js';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 
 const filterSuite = suite('.filter');

@@ -1,7 +1,7 @@
 /** readdir(3) of a process directory. */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID } from '../../../../fs/fuse/abi.js';
-import { suite } from '../../../support/suite.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 
 const DT_DIR = 4;

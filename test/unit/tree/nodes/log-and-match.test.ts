@@ -1,8 +1,8 @@
 /** The directories `log/` and `match/`. */
 import * as assert from 'uvu/assert';
 import { SetattrValid } from '../../../../fs/fuse/abi.js';
-import { refusal } from '../../../support/connection.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { suite } from '../../../support/runner/suite.js';
 import { eventText, withKernel } from '../with-kernel.js';
 
 const logSuite = suite('log/');

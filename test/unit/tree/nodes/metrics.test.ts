@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert';
 import { metricsText } from '../../../../fs/tree/metrics/exposition.js';
 import { samplesOf } from '../../../../fs/tree/metrics/samples.js';
 import type { StatusLines } from '../../../../fs/shared/status-lines.js';
-import { runs } from '../../../support/budget.js';
-import { suite } from '../../../support/suite.js';
+import { runs } from '../../../support/runner/budget.js';
+import { suite } from '../../../support/runner/suite.js';
 
 const metrics = suite('the metrics');
 

@@ -1,9 +1,9 @@
 /** A process directory: delivered events, head and tail, dot files, names and nodes. */
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID, SetattrValid } from '../../../../fs/fuse/abi.js';
-import { refusal } from '../../../support/connection.js';
-import { O_RDWR, O_TRUNC, O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { O_RDWR, O_TRUNC, O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { eventText, withKernel } from '../with-kernel.js';
 
 const NAME_MAX = 255;

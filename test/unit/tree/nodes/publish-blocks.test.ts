@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { MAX_EVENT_BYTES } from '../../../../fs/uevent/text.js';
 import { MAX_WRITE_BYTES } from '../../../../fs/fuse/session.js';
-import { runs } from '../../../support/budget.js';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { runs } from '../../../support/runner/budget.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 
 const publishing = suite('publish in blocks');
 

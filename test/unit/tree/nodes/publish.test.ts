@@ -1,8 +1,8 @@
 /** The file `publish`. */
 import * as assert from 'uvu/assert';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_RDWR, O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_RDWR, O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 
 const publishSuite = suite('publish');

@@ -3,10 +3,10 @@
  * write into it.
  */
 import * as assert from 'uvu/assert';
-import { Child } from '../../../support/child.js';
-import { type By, refusal } from '../../../support/connection.js';
-import { MemoryKernel, cstring } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { Child } from '../../../support/memory/child.js';
+import { type By, refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, cstring } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 
 const rights = suite('another user');
 const STICKY = 'user.eventfs_sticky';

@@ -1,8 +1,8 @@
 /** rmdir(2) of a process directory. */
 import * as assert from 'uvu/assert';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 
 const rmdirSuite = suite('rmdir');

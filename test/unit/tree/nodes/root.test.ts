@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { FUSE_ROOT_ID, SetattrValid } from '../../../../fs/fuse/abi.js';
-import { Child } from '../../../support/child.js';
-import { refusal } from '../../../support/connection.js';
-import { suite } from '../../../support/suite.js';
+import { Child } from '../../../support/memory/child.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 
 const NAME_MAX = 255;

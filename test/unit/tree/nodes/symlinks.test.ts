@@ -1,9 +1,9 @@
 /** Symlinks that users make: their targets and lifetime. They are no events. */
 import * as assert from 'uvu/assert';
-import { Child } from '../../../support/child.js';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_NONBLOCK, cstring } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { Child } from '../../../support/memory/child.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_NONBLOCK, cstring } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 
 const symlinks = suite('a symlink');
 

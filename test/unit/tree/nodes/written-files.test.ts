@@ -1,9 +1,15 @@
 /** Files that users write into a process directory. */
 import * as assert from 'uvu/assert';
 import { SetattrValid } from '../../../../fs/fuse/abi.js';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_APPEND, O_RDONLY, O_RDWR, O_TRUNC } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import {
+  MemoryKernel,
+  O_APPEND,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+} from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { encode, offsetOf } from '../../fuse/structs.js';
 import { eventText, withKernel } from '../with-kernel.js';
 

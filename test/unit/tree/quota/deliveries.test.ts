@@ -1,7 +1,7 @@
 /** A full quota and the events that are delivered. */
 import * as assert from 'uvu/assert';
-import { refusal } from '../../../support/connection.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withQuotas } from './ledger.js';
 
 const quota = suite('a quota');

@@ -2,10 +2,16 @@
 import { HANDLE_BYTES, QUEUE_STREAM_PRICE } from '../../../../fs/tree/prices.js';
 import * as assert from 'uvu/assert';
 import { FILTER_LIMITS, Filter, type FilterLimits } from '../../../../fs/uevent/filter/filter.js';
-import { Child } from '../../../support/child.js';
-import { type By, refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY, cstring } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { Child } from '../../../support/memory/child.js';
+import { type By, refusal } from '../../../support/memory/connection.js';
+import {
+  MemoryKernel,
+  O_APPEND,
+  O_TRUNC,
+  O_WRONLY,
+  cstring,
+} from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import {
   type Bounds,
   DEFAULT_QUOTAS,

@@ -4,9 +4,9 @@ import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../../../../fs/
 import { FileType } from '../../../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
 import { WrittenEvent } from '../../../../fs/tree/written-event.js';
-import { Child } from '../../../support/child.js';
-import type { By } from '../../../support/connection.js';
-import { MemoryKernel } from '../../../support/kernel.js';
+import { Child } from '../../../support/memory/child.js';
+import type { By } from '../../../support/memory/connection.js';
+import { MemoryKernel } from '../../../support/memory/kernel.js';
 import { type Bounds, NO_BOUNDS, type Quotas } from '../../../../fs/tree/quota/bounds.js';
 import type { QuotaAccount } from '../../../../fs/tree/quota/account.js';
 

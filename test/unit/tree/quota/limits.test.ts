@@ -2,9 +2,9 @@
 import * as assert from 'uvu/assert';
 import { directoryPrice } from '../../../../fs/tree/prices.js';
 import { FsError } from '../../../../fs/shared/errors.js';
-import { type By, refusal } from '../../../support/connection.js';
-import { O_RDWR } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { type By, refusal } from '../../../support/memory/connection.js';
+import { O_RDWR } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import {
   FATTR,
   S_IFIFO,

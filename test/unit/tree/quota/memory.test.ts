@@ -1,9 +1,9 @@
 /** Quotas of memory. */
 import * as assert from 'uvu/assert';
 import { HANDLE_BYTES, LINK_BYTES, specialHeap } from '../../../../fs/tree/prices.js';
-import { refusal } from '../../../support/connection.js';
-import { cstring } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { cstring } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { S_IFIFO, accountsOf, fileOf, ownDirectory, withQuotas } from './ledger.js';
 
 const quota = suite('a quota');

@@ -18,7 +18,7 @@ import type { Pid } from '../../../../fs/owners/process.js';
 import type { FileHandle, Handle, Node } from '../../../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
 import { Tree } from '../../../../fs/tree/tree.js';
-import { suite } from '../../../support/suite.js';
+import { suite } from '../../../support/runner/suite.js';
 import { NO_BOUNDS } from '../../../../fs/tree/quota/bounds.js';
 
 const price = suite('the price of');

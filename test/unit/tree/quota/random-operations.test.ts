@@ -1,8 +1,8 @@
 /** The quota ledger equals a recount at any time, and is empty at the end. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { runs } from '../../../support/budget.js';
-import { suite } from '../../../support/suite.js';
+import { runs } from '../../../support/runner/budget.js';
+import { suite } from '../../../support/runner/suite.js';
 import { accountsOf } from './ledger.js';
 import { World, step } from './world.js';
 

@@ -1,9 +1,9 @@
 /** Refunds at the end of owners, open files and accounts. */
 import * as assert from 'uvu/assert';
-import { cpuMs } from '../../../support/budget.js';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_RDWR } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { cpuMs } from '../../../support/runner/budget.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_RDWR } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { FATTR, accountsOf, quotasOf, withQuotas } from './ledger.js';
 import { QuotaLedger } from '../../../../fs/tree/quota/ledger.js';
 

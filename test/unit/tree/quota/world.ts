@@ -16,9 +16,9 @@ import { StreamHandle } from '../../../../fs/tree/streams/streams.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
 import { WrittenEvent } from '../../../../fs/tree/written-event.js';
 import type { Overflow, QueueLimits } from '../../../../fs/bus/queue.js';
-import { Child } from '../../../support/child.js';
-import { type By, type Pending, Refused } from '../../../support/connection.js';
-import { MemoryKernel, O_RDWR, cstring } from '../../../support/kernel.js';
+import { Child } from '../../../support/memory/child.js';
+import { type By, type Pending, Refused } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_RDWR, cstring } from '../../../support/memory/kernel.js';
 import { encode } from '../../fuse/structs.js';
 import {
   FATTR,

@@ -1,8 +1,8 @@
 /** Reads and polls of `stream`, `match/` and `.stream`. */
 import * as assert from 'uvu/assert';
-import { refusal } from '../../../support/connection.js';
-import { O_NONBLOCK } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { O_NONBLOCK } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { withKernel } from '../with-kernel.js';
 import { POLLIN, record, recordsOf, results } from './records.js';
 

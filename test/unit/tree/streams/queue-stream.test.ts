@@ -1,9 +1,9 @@
 /** Reads and polls of a directory's `.stream`, and its end. */
 import * as assert from 'uvu/assert';
-import { Child } from '../../../support/child.js';
-import { refusal } from '../../../support/connection.js';
-import { O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { Child } from '../../../support/memory/child.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { lostIn, records } from '../../bus/reading.js';
 import { withKernel } from '../with-kernel.js';
 import { record, recordsOf, results } from './records.js';

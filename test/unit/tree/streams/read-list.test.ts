@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { type Handle, ParkedRead } from '../../../../fs/tree/nodes/node.js';
 import { ReadList } from '../../../../fs/tree/streams/read-list.js';
-import { suite } from '../../../support/suite.js';
+import { suite } from '../../../support/runner/suite.js';
 
 const readList = suite('the list of blocked reads');
 const NO_FILE = undefined as unknown as Handle;

@@ -1,5 +1,5 @@
 /** The records and results that tests of streams compare. */
-import type { Pending } from '../../../support/connection.js';
+import type { Pending } from '../../../support/memory/connection.js';
 
 /** The readiness of a stream with an event: POLLIN and POLLRDNORM. */
 export const POLLIN = 0x41;

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import type { LogIndex } from '../../../../fs/bus/event.js';
 import type { SeqNum } from '../../../../fs/uevent/text.js';
-import { runs } from '../../../support/budget.js';
-import { refusal } from '../../../support/connection.js';
-import { MemoryKernel, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { runs } from '../../../support/runner/budget.js';
+import { refusal } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
 import { lostIn, records } from '../../bus/reading.js';
 

@@ -1,9 +1,9 @@
 /** Reads and polls of `stream` and `match/`. */
 import * as assert from 'uvu/assert';
 import { WOKEN_AT_ONCE } from '../../../../fs/tree/streams/streams.js';
-import { type Pending, refusal } from '../../../support/connection.js';
-import { O_NONBLOCK, O_WRONLY } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { type Pending, refusal } from '../../../support/memory/connection.js';
+import { O_NONBLOCK, O_WRONLY } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { lostIn, records } from '../../bus/reading.js';
 import { withKernel } from '../with-kernel.js';
 import { record, recordsOf, results } from './records.js';

@@ -7,11 +7,11 @@ import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { FUSE_POLL_SCHEDULE_NOTIFY } from '../../../../fs/fuse/abi.js';
 import { PAYLOAD_BYTES } from '../../../../fs/fuse/session.js';
-import { runs } from '../../../support/budget.js';
-import { Child } from '../../../support/child.js';
-import type { By, Pending } from '../../../support/connection.js';
-import { MemoryKernel, O_NONBLOCK } from '../../../support/kernel.js';
-import { suite } from '../../../support/suite.js';
+import { runs } from '../../../support/runner/budget.js';
+import { Child } from '../../../support/memory/child.js';
+import type { By, Pending } from '../../../support/memory/connection.js';
+import { MemoryKernel, O_NONBLOCK } from '../../../support/memory/kernel.js';
+import { suite } from '../../../support/runner/suite.js';
 import { NO_BOUNDS } from '../../../../fs/tree/quota/bounds.js';
 
 /** The events that io_uring polls for: before a read attempt, and after a short read. */

@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { PROJECT } from './project.js';
+import { PROJECT } from '../project.js';
 
 /** The user id and group id of the user `nobody`. */
 export const NOBODY = 65534;
@@ -111,7 +111,7 @@ export function refuseUnreadable(command: readonly string[]): void {
   const named = command.find((word) => word.includes(PROJECT));
   if (named !== undefined && command.some((word) => word.includes('--reuid'))) {
     throw new Error(
-      `another user may not be able to read ${named}: use a copy (test/support/other-user.ts)`,
+      `another user may not be able to read ${named}: use a copy (test/support/mount/other-user.ts)`,
     );
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { spawnClient } from './clients.js';
-import { until } from './daemon.js';
+import { until } from '../mount/daemon.js';
 
 /** Relays bytes; 0xFF and two bytes change the size to so many columns and rows. */
 const PTY = `

@@ -13,7 +13,7 @@
  *                                         for its things
  *   soak uevents RATE                     makes the kernel send an event, about RATE times a second
  */
-#include "soak/reading.h"
+#include "reading.h"
 #include <dirent.h>
 #include <limits.h>
 #include <sys/socket.h>

@@ -6,12 +6,12 @@
  * ERRNO M1 ...`: the numbers of the attack's system calls that have succeeded and failed so far,
  * with the errnos. It runs until it is killed, or for LIMIT_S. Its children die with it.
  */
-#include "hostile/events.h"
-#include "hostile/filters.h"
-#include "hostile/memory.h"
-#include "hostile/processes.h"
-#include "hostile/readers.h"
-#include "hostile/requests.h"
+#include "events.h"
+#include "filters.h"
+#include "memory.h"
+#include "processes.h"
+#include "readers.h"
+#include "requests.h"
 #include <sys/resource.h>
 
 #define LIMIT_S 120

@@ -1,13 +1,13 @@
 /**
- * Programs that watch a directory with inotify: Debian's inotifywait, and test/programs/watcher.c
+ * Programs that watch a directory with inotify: Debian's inotifywait, and test/programs/clients/watcher.c
  * for cases that inotifywait can't show.
  */
 import { childrenOf } from './actor.js';
 import { compile, spawnClient } from './clients.js';
-import { until, within } from './daemon.js';
+import { until, within } from '../mount/daemon.js';
 import type { ChildProcess } from 'node:child_process';
 
-/** The modes of test/programs/watcher.c. */
+/** The modes of test/programs/clients/watcher.c. */
 export type How =
   | 'path'
   | 'dot'
@@ -49,7 +49,7 @@ export class Watcher {
   }
 
   /**
-   * Starts test/programs/watcher.c, and resolves once it watches.
+   * Starts test/programs/clients/watcher.c, and resolves once it watches.
    * @param more further arguments
    * @param under a command that runs it
    */

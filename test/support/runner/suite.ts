@@ -4,7 +4,7 @@
  * readers, daemons, timers and servers would keep it alive.
  */
 import { suite as uvuSuite, type Test } from 'uvu';
-import { within } from './daemon.js';
+import { within } from '../mount/daemon.js';
 import { endDescendants } from './descendants.js';
 
 const TIMEOUT_MS = 30_000;

@@ -16,10 +16,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { OWN_MOUNTS, enter } from './apart.js';
-import { type Daemon, PROJECT, startDaemon, until, within } from './daemon.js';
+import { OWN_MOUNTS, enter } from '../mount/apart.js';
+import { type Daemon, PROJECT, startDaemon, until, within } from '../mount/daemon.js';
 import { type Session, type Step, fits } from './markdown.js';
-import { AS_NOBODY, NOBODY, nodeForOthers, projectForOthers } from './other-user.js';
+import { AS_NOBODY, NOBODY, nodeForOthers, projectForOthers } from '../mount/other-user.js';
 
 /** The time limit of one command; below, the time limit for a background job's output. */
 const COMMAND_MS = 180_000;

@@ -1,6 +1,6 @@
 /** Says whether the machine has FUSE over io_uring, and why a test that needs it can't run. */
 import { writeFileSync } from 'node:fs';
-import { RING_PARAMETER, isRingOffered } from '../../fs/shared/kernel/ring-parameter.js';
+import { RING_PARAMETER, isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 
 /** Returns the reason why tests of io_uring can't run; null if they can. */
 export function missingRing(): string | null {

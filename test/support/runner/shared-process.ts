@@ -6,7 +6,7 @@
  * A file must leave the process as it was. Its failure may leave timers and processes, so the
  * runner then starts a new process for the next file.
  *
- *     node dist/test/support/shared-process.js
+ *     node dist/test/support/runner/shared-process.js
  */
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';

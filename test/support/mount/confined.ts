@@ -119,7 +119,7 @@ export interface Tally {
   readonly refused: string;
 }
 
-/** An attacking program (test/programs/hostile.c) with all its children. */
+/** An attacking program (test/programs/hostile/hostile.c) with all its children. */
 export class Attacker {
   readonly #process: ChildProcess;
   #errors = '';

@@ -1,6 +1,6 @@
 /** Suites with a daemon and a shell of their own. */
 import * as assert from 'uvu/assert';
-import { STACK_TRACE, killClients, statusOf } from './clients.js';
+import { STACK_TRACE, killClients, statusOf } from '../clients/clients.js';
 import {
   type Daemon,
   type DaemonSetting,
@@ -9,7 +9,7 @@ import {
   startDaemon,
   until,
 } from './daemon.js';
-import { type Suite, suite } from './suite.js';
+import { type Suite, suite } from '../runner/suite.js';
 
 /** The daemon of the suite that runs. */
 export let daemon: Daemon;

@@ -1,12 +1,12 @@
-/** Clients of the mount that make one system call for each command: test/programs/actor.c. */
+/** Clients of the mount that make one system call for each command: test/programs/clients/actor.c. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../fs/shared/errors.js';
-import { PROJECT, run, until, within } from './daemon.js';
-import { forOthers, refuseUnreadable } from './other-user.js';
+import { errnoName } from '../../../fs/shared/errors.js';
+import { PROJECT, run, until, within } from '../mount/daemon.js';
+import { forOthers, refuseUnreadable } from '../mount/other-user.js';
 
-export { AS_NOBODY } from './other-user.js';
+export { AS_NOBODY } from '../mount/other-user.js';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 

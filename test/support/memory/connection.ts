@@ -5,28 +5,33 @@
  */
 import * as assert from 'uvu/assert';
 import { ControlWord } from '#native';
-import { treeHandlers } from '../../fs/drivers/devfuse/handlers/handlers.js';
-import { InotifyHelperHandlers } from '../../fs/drivers/devfuse/handlers/inotify-helper.js';
-import type { Reads } from '../../fs/drivers/devfuse/handlers/reads.js';
-import { ParkedReads } from '../../fs/drivers/devfuse/parked-reads.js';
-import { ReplySink } from '../../fs/drivers/devfuse/reply-sink.js';
-import { TracedPort } from '../../fs/drivers/devfuse/traced-port.js';
-import { Errno, FsError, errnoName } from '../../fs/shared/errors.js';
-import { Arena, HEAP_PAGES, type Pages } from '../../fs/bus/arena.js';
-import { Bus } from '../../fs/bus/bus.js';
-import { Log } from '../../fs/bus/log.js';
-import { IdAllocator } from '../../fs/shared/id-allocator.js';
-import type { Sink } from '../../fs/bus/sink.js';
-import { FUSE_NOTIFY_POLL, FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../fs/fuse/abi.js';
-import { RequestTracer } from '../../fs/fuse/describe/request-tracer.js';
-import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../fs/fuse/session.js';
-import { Owners } from '../../fs/owners/owners.js';
-import { type ReplyPort, interruptRead } from '../../fs/tree/ports.js';
-import type { TraceLine } from '../../fs/shared/trace.js';
-import type { Handle, NodeId, ParkedRead } from '../../fs/tree/nodes/node.js';
-import { Tree } from '../../fs/tree/tree.js';
+import { treeHandlers } from '../../../fs/drivers/devfuse/handlers/handlers.js';
+import { InotifyHelperHandlers } from '../../../fs/drivers/devfuse/handlers/inotify-helper.js';
+import type { Reads } from '../../../fs/drivers/devfuse/handlers/reads.js';
+import { ParkedReads } from '../../../fs/drivers/devfuse/parked-reads.js';
+import { ReplySink } from '../../../fs/drivers/devfuse/reply-sink.js';
+import { TracedPort } from '../../../fs/drivers/devfuse/traced-port.js';
+import { Errno, FsError, errnoName } from '../../../fs/shared/errors.js';
+import { Arena, HEAP_PAGES, type Pages } from '../../../fs/bus/arena.js';
+import { Bus } from '../../../fs/bus/bus.js';
+import { Log } from '../../../fs/bus/log.js';
+import { IdAllocator } from '../../../fs/shared/id-allocator.js';
+import type { Sink } from '../../../fs/bus/sink.js';
+import {
+  FUSE_NOTIFY_POLL,
+  FUSE_READ_LOCKOWNER,
+  FUSE_ROOT_ID,
+  Opcode,
+} from '../../../fs/fuse/abi.js';
+import { RequestTracer } from '../../../fs/fuse/describe/request-tracer.js';
+import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
+import { Owners } from '../../../fs/owners/owners.js';
+import { type ReplyPort, interruptRead } from '../../../fs/tree/ports.js';
+import type { TraceLine } from '../../../fs/shared/trace.js';
+import type { Handle, NodeId, ParkedRead } from '../../../fs/tree/nodes/node.js';
+import { Tree } from '../../../fs/tree/tree.js';
 import { collecting } from './logger.js';
-import { decode, encode, reader, sizeOf } from '../unit/fuse/structs.js';
+import { decode, encode, reader, sizeOf } from '../../unit/fuse/structs.js';
 
 export type OpcodeName = keyof typeof Opcode;
 

@@ -1,7 +1,7 @@
 /** Tests without a mount which process a caller may name as the owner of a directory. */
 import * as assert from 'uvu/assert';
-import { Errno, FsError } from '../../fs/shared/errors.js';
-import { Owners } from '../../fs/owners/owners.js';
+import { Errno, FsError } from '../../../fs/shared/errors.js';
+import { Owners } from '../../../fs/owners/owners.js';
 
 /**
  * Asks whether `caller` may make a directory that `target` owns.

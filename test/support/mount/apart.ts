@@ -5,7 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import * as assert from 'uvu/assert';
-import { compile, Reader, spawnClient } from './clients.js';
+import { compile, Reader, spawnClient } from '../clients/clients.js';
 import { type Daemon, EVENTFS, mountPoint, run, startDaemon } from './daemon.js';
 
 /** A command that runs another one in a new network namespace. */
@@ -55,7 +55,7 @@ export function enter(pid: number): readonly string[] {
 }
 
 /**
- * Sends a datagram with test/programs/stream-netlink.c, in a daemon's network namespace.
+ * Sends a datagram with test/programs/clients/stream-netlink.c, in a daemon's network namespace.
  * @param to the port id for `unicast`, a bit mask of groups for `multicast`, 0 for `kernel`
  * @param under a command that runs the sender
  * @returns the sender's stderr

@@ -19,7 +19,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { PROJECT } from './project.js';
+import { PROJECT } from '../project.js';
 
 /** A fenced block. */
 export interface Block {

@@ -1,11 +1,19 @@
 /** Clients of a mount as separate processes: C programs, readers of streams, a publisher. */
 import { type ChildProcess, type StdioOptions, execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  writeSync,
+  readdirSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PROJECT, descriptors, until, within } from './daemon.js';
-import { refuseUnreadable } from './other-user.js';
+import { PROJECT, descriptors, until, within } from '../mount/daemon.js';
+import { refuseUnreadable } from '../mount/other-user.js';
 
 /** Every client that has not ended. */
 const clients = new Set<ChildProcess>();
@@ -29,6 +37,16 @@ export async function killClients(): Promise<void> {
   await within(5000, Promise.all(ends), 'clients did not end by SIGKILL');
 }
 
+const PROGRAMS = join(PROJECT, 'test/programs');
+
+/** Returns the path of a program's source, whose name no other folder has. */
+function sourceOf(name: string): string {
+  const files = readdirSync(PROGRAMS, { recursive: true }) as string[];
+  const source = files.find((file) => basename(file) === `${name}.c`);
+  if (source === undefined) throw new Error(`test/programs has no ${name}.c`);
+  return join(PROGRAMS, source);
+}
+
 /**
  * Compiles a program of test/programs/, once for each test file.
  * @returns the program's path
@@ -41,9 +59,10 @@ export function compile(name: string): string {
       '-Wall',
       '-Werror',
       '-pthread',
+      `-I${join(PROGRAMS, 'shared')}`,
       '-o',
       program,
-      join(PROJECT, `test/programs/${name}.c`),
+      sourceOf(name),
     ]);
   }
   return program;
@@ -63,7 +82,7 @@ export interface Answer {
 
 const CALL_TIMEOUT_MS = 10_000;
 
-/** A process that makes system calls on command (test/programs/stream-calls.c). */
+/** A process that makes system calls on command (test/programs/clients/stream-calls.c). */
 export class Calls {
   readonly process: ChildProcess;
   readonly #answers: { done: (line: string) => void; failed: (error: Error) => void }[] = [];

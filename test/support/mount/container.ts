@@ -1,5 +1,5 @@
 /** Containers made by unshare(1): namespaces of their own, with a shell as their first process. */
-import { childrenOf } from './actor.js';
+import { childrenOf } from '../clients/actor.js';
 import { Shell, exists, until } from './daemon.js';
 
 /** Every namespace that a container usually has. Root in it is the user who starts it. */

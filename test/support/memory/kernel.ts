@@ -6,15 +6,15 @@
  * forgets a node as often as it was told of it.
  */
 import * as assert from 'uvu/assert';
-import { errnoName } from '../../fs/shared/errors.js';
-import { UeventText } from '../../fs/uevent/text.js';
+import { errnoName } from '../../../fs/shared/errors.js';
+import { UeventText } from '../../../fs/uevent/text.js';
 import {
   FUSE_KERNEL_VERSION,
   FUSE_POLL_SCHEDULE_NOTIFY,
   FUSE_READ_LOCKOWNER,
   FUSE_ROOT_ID,
-} from '../../fs/fuse/abi.js';
-import { type StructName, type Values, decode, encode, sizeOf } from '../unit/fuse/structs.js';
+} from '../../../fs/fuse/abi.js';
+import { type StructName, type Values, decode, encode, sizeOf } from '../../unit/fuse/structs.js';
 import {
   MemoryConnection,
   Refused,

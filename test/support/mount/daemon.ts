@@ -17,11 +17,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseMountinfo } from '../../fs/shared/kernel/mountinfo.js';
+import { parseMountinfo } from '../../../fs/shared/kernel/mountinfo.js';
 import { refuseUnreadable } from './other-user.js';
-import { EVENTFS } from './project.js';
+import { EVENTFS } from '../project.js';
 
-export { EMIT_HELPER, EVENTFS, PROJECT } from './project.js';
+export { EMIT_HELPER, EVENTFS, PROJECT } from '../project.js';
 
 const READY_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;

@@ -1,5 +1,5 @@
 /**
- * Starts the bare C loop of test/programs/floor.c, the lower bound that the daemon is compared
+ * Starts the bare C loop of test/programs/measure/floor.c, the lower bound that the daemon is compared
  * with.
  */
 import { spawn } from 'node:child_process';
