@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
-import { type EventText, parseEvent } from '../client/event-text.js';
+import { type EventText, parseEvent } from '../client/events/text.js';
 
 const SYS = '/sys';
 

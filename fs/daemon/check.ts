@@ -12,8 +12,8 @@ import type { DaemonOptions } from './options.js';
  * @returns the parts that were checked, each with the error of its start or null
  */
 export async function checkDaemon(options: DaemonOptions): Promise<OutletCheck[]> {
-  const { driver, outlets, sources, path, sticky, logger } = options;
-  const checks = checkOutlets(outlets, readMaskOf(sources), path, logger);
+  const { driver, outlets, sources, path, sticky, config, logger } = options;
+  const checks = checkOutlets(outlets, readMaskOf(sources), path, config.filter, logger);
   let daemon: Daemon | null = null;
   const names = sticky.map(({ name }) => name).join(', ');
   try {

@@ -1,5 +1,5 @@
 /** The events of the library: what the stream of a mount or a netlink socket holds, decoded. */
-import { type EventText, tellsOfLoss } from '../client/event-text.js';
+import { type EventText, tellsOfLoss } from '../client/events/text.js';
 
 /** One event of a device, or one that a program has published. */
 export interface DeviceEvent {

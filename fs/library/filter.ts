@@ -1,5 +1,5 @@
 /** The filter of the library: text in, text out, and a match. */
-import { parseEvent, tellsOfLoss } from '../client/event-text.js';
+import { parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { FilterError, Filter as ParsedFilter } from '../uevent/filter/filter.js';
 import { EventfsError } from './errors.js';
 import type { DeviceEvent } from './event.js';

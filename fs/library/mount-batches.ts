@@ -1,7 +1,7 @@
 /** The events of a mount: a stream that the daemon filters, read in a thread of its own. */
 import { constants } from 'node:fs';
-import { canShare, sharedStream } from '../client/event-stream.js';
-import { type EventText, records } from '../client/event-text.js';
+import { canShare, sharedStream } from '../client/events/stream.js';
+import { type EventText, records } from '../client/events/text.js';
 import { MKDIR_HINTS, WRITE_HINTS } from '../client/own-directory.js';
 import { isSystemError } from '../shared/errors.js';
 import type { Filter as ParsedFilter } from '../uevent/filter/filter.js';

@@ -1,5 +1,5 @@
 /** The events of a netlink group, without a mount. */
-import { type EventText, parseEvent } from '../client/event-text.js';
+import { type EventText, parseEvent } from '../client/events/text.js';
 import { isSystemError } from '../shared/errors.js';
 import { SILENT } from '../shared/logger.js';
 import { NO_TRACE } from '../shared/trace.js';

@@ -1,5 +1,5 @@
 /** The async iterator of {@link subscribe}: takes batches from a source when its reader waits. */
-import { type EventText, tellsOfLoss } from '../client/event-text.js';
+import { type EventText, tellsOfLoss } from '../client/events/text.js';
 import type { Filter as ParsedFilter } from '../uevent/filter/filter.js';
 import { type EventOrLoss, eventOrLoss } from './event.js';
 

@@ -3,9 +3,11 @@ import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/logger.js';
+import type { FilterLimits } from '../uevent/filter/limits.js';
 import { FifodirOutlet } from './fifodir.js';
 import { findSocket } from './listener.js';
 import { NetlinkOutlet } from './netlink.js';
+import { NetnsOutlet } from './netns/netns-outlet.js';
 import { type OutletOptions, refuseConflicts } from './open-outlets.js';
 
 /** udev's netlink group as a mask. */
@@ -24,14 +26,16 @@ export interface OutletCheck {
  *
  * @param readMask the netlink groups that the sources read, as a mask
  * @param mount the mount point
+ * @param limits the limits of the filters of `--netns`
  */
 export function checkOutlets(
   options: OutletOptions,
   readMask: number,
   mount: string,
+  limits: FilterLimits,
   logger: Logger,
 ): OutletCheck[] {
-  const { rebroadcast, udev, socket, fdSocket, fifodir } = options;
+  const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
   const sends = (mask: number) => () => NetlinkOutlet.rebroadcast(mask, logger).close();
   const checks: readonly (readonly [string, boolean, () => void])[] = [
     ['the outlets go together', true, () => refuseConflicts(options, readMask, mount)],
@@ -44,6 +48,10 @@ export function checkOutlets(
       fifodir !== undefined,
       () => new FifodirOutlet(fifodir!, logger).close(),
     ],
+    ...netns.map(
+      (place) =>
+        [`--netns ${place.path}`, true, () => NetnsOutlet.check(place, limits, logger)] as const,
+    ),
   ];
   return checks
     .filter(([, isOn]) => isOn)

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import { UsageError, UserError, errnoText, isSystemError } from '../../shared/errors.js';
 import { type Device, devices, subsystems } from '../devices.js';
-import { parseFilter } from '../../client/event-text.js';
+import { parseFilter } from '../../client/events/text.js';
 import { print, printable } from '../terminal/output.js';
 
 /** The options of `eventfs coldplug`. */

@@ -2,8 +2,8 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { execute } from '#native';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
-import { dropOthers } from '../../client/event-files.js';
-import { parseFilter } from '../../client/event-text.js';
+import { dropOthers } from '../../client/events/files.js';
+import { parseFilter } from '../../client/events/text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
 import type { SeqNum } from '../../uevent/text.js';

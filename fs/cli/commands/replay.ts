@@ -1,8 +1,8 @@
 /** `eventfs emit --replay`: publishes the events of a recording, with the pauses between them. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tellsOfLoss } from '../../client/event-text.js';
-import { type RecordedEvent, RecordingParser } from '../../client/recording.js';
+import { tellsOfLoss } from '../../client/events/text.js';
+import { type RecordedEvent, RecordingParser } from '../../client/events/recording.js';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
 import { type EmitOptions, Outgoing, send } from './emit.js';
 

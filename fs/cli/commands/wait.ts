@@ -1,8 +1,8 @@
 /** `eventfs wait`: waits for one event, or until a time-out. */
 import { DaemonEndedError } from '../../shared/errors.js';
 import { devices } from '../devices.js';
-import { EventStream } from '../../client/event-stream.js';
-import { parseFilter, tellsOfLoss } from '../../client/event-text.js';
+import { EventStream } from '../../client/events/stream.js';
+import { parseFilter, tellsOfLoss } from '../../client/events/text.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';

@@ -12,7 +12,7 @@ import type { Event } from '../../bus/event.js';
 import { UsageError, UserError } from '../../shared/errors.js';
 import type { Logger } from '../../shared/logger.js';
 import { type StatusLines, netnsText } from '../../shared/status-lines.js';
-import type { Trace } from '../../shared/trace.js';
+import { NO_TRACE, type Trace } from '../../shared/trace.js';
 import {
   Filter,
   FilterError,
@@ -75,6 +75,15 @@ export class NetnsOutlet implements Outlet {
       this.close();
       throw error;
     }
+  }
+
+  /**
+   * Checks whether a namespace could be opened.
+   *
+   * @throws UserError with the reason
+   */
+  static check({ path, filter }: NetnsPlace, limits: FilterLimits, logger: Logger): void {
+    new Namespace(path, parse(path, filter, limits), logger, NO_TRACE).close();
   }
 
   /** Adds a kernel's event to the batch of each namespace whose filter matches. */

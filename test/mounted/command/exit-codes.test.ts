@@ -3,7 +3,14 @@ import * as assert from 'uvu/assert';
 import { existsSync } from 'node:fs';
 import { statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS, isMounted, mountPoint, run, startDaemon, until } from '../../support/mount/daemon.js';
+import {
+  EVENTFS,
+  isMounted,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+} from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
 const codes = mounted('the exit code');

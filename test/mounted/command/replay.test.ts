@@ -3,7 +3,13 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Reader, eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
+import {
+  Reader,
+  eventText,
+  publish,
+  publishNumbered,
+  statusOf,
+} from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
 import { EVENTFS, makeUevent, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventText, publish, publishNumbered, statusOf } from '../../support/clients/clients.js';
 import { Background, eventfs } from '../../support/mount/command.js';
-import { EVENTFS, PROJECT, makeUevent, run, startDaemon, until } from '../../support/mount/daemon.js';
+import {
+  EVENTFS,
+  PROJECT,
+  makeUevent,
+  run,
+  startDaemon,
+  until,
+} from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
 interface Shown {
@@ -227,7 +234,7 @@ command('fails with one line if standard output is closed', async () => {
   );
 });
 
-command('and run end with 1 and one line when the daemon ends', async () => {
+command('and run end with 103 and one line when the daemon ends', async () => {
   for (const end of ['stop', 'kill'] as const) {
     const other = await startDaemon();
     const children = [

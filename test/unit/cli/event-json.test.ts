@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { eventJson, jsonText, type JsonText } from '../../../fs/cli/terminal/event-json.js';
-import { parseEvent } from '../../../fs/client/event-text.js';
+import { parseEvent } from '../../../fs/client/events/text.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
 

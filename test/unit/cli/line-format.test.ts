@@ -1,7 +1,7 @@
 /** The templates of `eventfs watch --format`. */
 import * as assert from 'uvu/assert';
 import { parseFormat } from '../../../fs/cli/commands/watch/line-format.js';
-import { parseEvent } from '../../../fs/client/event-text.js';
+import { parseEvent } from '../../../fs/client/events/text.js';
 import { UsageError } from '../../../fs/shared/errors.js';
 import { suite } from '../../support/runner/suite.js';
 

@@ -1,7 +1,7 @@
 /** The environment of a command that `eventfs run` starts for an event. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { parseEvent } from '../../../fs/client/event-text.js';
+import { parseEvent } from '../../../fs/client/events/text.js';
 import { environmentFor } from '../../../fs/cli/commands/run/run-environment.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';

@@ -4,7 +4,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { EventStream } from '../../../fs/client/event-stream.js';
+import { EventStream } from '../../../fs/client/events/stream.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { suite } from '../../support/runner/suite.js';
 

@@ -1,6 +1,6 @@
 /** The iterator of a subscription, with batches from memory. */
 import * as assert from 'uvu/assert';
-import { type EventText, parseEvent } from '../../../fs/client/event-text.js';
+import { type EventText, parseEvent } from '../../../fs/client/events/text.js';
 import { BatchSubscription, type EventBatches } from '../../../fs/library/subscription.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
 import { overflowText } from '../../../fs/uevent/text.js';

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { Command } from 'commander';
 import * as assert from 'uvu/assert';
 import { mountOptions } from '../../../fs/cli/commands/mount/mount-options.js';
-import { parseEvent } from '../../../fs/client/event-text.js';
+import { parseEvent } from '../../../fs/client/events/text.js';
 import { EventfsError, Filter, subscribe } from '../../../fs/index.js';
 import { type DeviceEvent, eventOrLoss } from '../../../fs/library/event.js';
 import { COMMAND_OPTIONS, mountArguments } from '../../../fs/library/mount.js';

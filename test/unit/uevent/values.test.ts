@@ -1,7 +1,7 @@
 /** The parser of an event's text, which the daemon and the commands share. */
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
-import { parseEvent } from '../../../fs/client/event-text.js';
+import { parseEvent } from '../../../fs/client/events/text.js';
 import { EventValues, parseProperties } from '../../../fs/uevent/values.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';

@@ -15,8 +15,8 @@ import {
   eventPath,
   openUnfollowed,
   readEventFor,
-} from '../../../client/event-files.js';
-import { type EventText, parseEvent } from '../../../client/event-text.js';
+} from '../../../client/events/files.js';
+import { type EventText, parseEvent } from '../../../client/events/text.js';
 import { makeOwnDirectory } from '../../../client/own-directory.js';
 import { readStatusFile } from '../../../client/status.js';
 import { isSystemError } from '../../../shared/errors.js';

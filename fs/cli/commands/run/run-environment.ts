@@ -8,7 +8,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { isDeviceVariable } from '../../device-variables.js';
-import type { EventText } from '../../../client/event-text.js';
+import type { EventText } from '../../../client/events/text.js';
 
 const PREFIX = 'EVENT_';
 /** A name that a shell accepts. */

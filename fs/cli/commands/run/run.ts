@@ -1,7 +1,7 @@
 /** `eventfs run`: runs a command for each event. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { parseFilter } from '../../../client/event-text.js';
+import { parseFilter } from '../../../client/events/text.js';
 import { requireMount } from '../../../client/mounted.js';
 import type { SeqNum } from '../../../uevent/text.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';

@@ -1,7 +1,7 @@
 /** Takes events, and runs a command for each. */
 import { closeSync } from 'node:fs';
 import { ReadableWatch } from '#native';
-import { tellsOfLoss } from '../../../client/event-text.js';
+import { tellsOfLoss } from '../../../client/events/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import { printable } from '../../terminal/output.js';

@@ -1,5 +1,5 @@
 /** One screen of `eventfs top`, as lines. */
-import { parseEvent } from '../../../client/event-text.js';
+import { parseEvent } from '../../../client/events/text.js';
 import type { Rate, Rates } from '../../../client/rates.js';
 import type { LoggedEvent, MountStatus } from '../../../client/sample.js';
 import { type Subscriber, lags } from '../../../client/status.js';

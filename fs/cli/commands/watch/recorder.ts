@@ -1,6 +1,6 @@
 /** `eventfs watch --record`: writes events to a file that `emit --replay` reads. */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { RECORDING_HEADER, recordText } from '../../../client/recording.js';
+import { RECORDING_HEADER, recordText } from '../../../client/events/recording.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import type { WatchedEvent } from './watched-event.js';
 

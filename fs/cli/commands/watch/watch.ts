@@ -1,7 +1,7 @@
 /** `eventfs watch`: prints events as they come, and records them. */
-import { EventClock } from '../../../client/event-clock.js';
-import { EventStream } from '../../../client/event-stream.js';
-import { parseFilter } from '../../../client/event-text.js';
+import { EventClock } from '../../../client/events/clock.js';
+import { EventStream } from '../../../client/events/stream.js';
+import { parseFilter } from '../../../client/events/text.js';
 import { DaemonEndedError } from '../../../shared/errors.js';
 import type { SeqNum } from '../../../uevent/text.js';
 import { ExitCode } from '../../terminal/explain.js';
@@ -54,7 +54,8 @@ export async function watch(
   announce(`watch: waiting for ${filter.all ? 'events' : filterText} in ${mount}`);
   const session = new WatchSession(mount, stream, format, recorder, options);
   const end = await session.run();
-  if (end === 'ended') throw new DaemonEndedError(`${mount}: its daemon has ended (try eventfs doctor)`);
+  if (end === 'ended')
+    throw new DaemonEndedError(`${mount}: its daemon has ended (try eventfs doctor)`);
   const { count, timeout } = options;
   if (end !== 'late' || count === undefined) return;
   console.error(`eventfs: watch: ${session.shown} of ${count} events came within ${timeout} s`);

@@ -1,7 +1,7 @@
 /** An event as `eventfs watch` shows it: the text, and the facts that the text lacks. */
-import type { EventClock, EventTime } from '../../../client/event-clock.js';
-import { sourceOf } from '../../../client/event-source.js';
-import { type EventText, tellsOfLoss } from '../../../client/event-text.js';
+import type { EventClock, EventTime } from '../../../client/events/clock.js';
+import { sourceOf } from '../../../client/events/source.js';
+import { type EventText, tellsOfLoss } from '../../../client/events/text.js';
 
 /** One event of a stream. */
 export interface WatchedEvent {

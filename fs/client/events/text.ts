@@ -2,10 +2,10 @@
  * The text of an event as commands see it: `ACTION@DEVPATH`, then `KEY=VALUE` lines; one character
  * for each byte.
  */
-import { Filter, FilterError } from '../uevent/filter/filter.js';
-import { EventValues, type Properties } from '../uevent/values.js';
-import { UsageError } from '../shared/errors.js';
-import { LF } from '../shared/ascii.js';
+import { Filter, FilterError } from '../../uevent/filter/filter.js';
+import { EventValues, type Properties } from '../../uevent/values.js';
+import { UsageError } from '../../shared/errors.js';
+import { LF } from '../../shared/ascii.js';
 
 /** One event, parsed. */
 export interface EventText {

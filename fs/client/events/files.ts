@@ -13,10 +13,10 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { readAttribute } from '#native';
-import { SOURCE_ATTRIBUTE } from '../uevent/event-source.js';
-import { UserError, isSystemError } from '../shared/errors.js';
-import type { Filter } from '../uevent/filter/filter.js';
-import { type EventText, parseEvent, tellsOfLoss } from './event-text.js';
+import { SOURCE_ATTRIBUTE } from '../../uevent/event-source.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
+import type { Filter } from '../../uevent/filter/filter.js';
+import { type EventText, parseEvent, tellsOfLoss } from './text.js';
 
 /**
  * Lists the events of a directory, oldest first: in the order of readdir(3). fs.readdir would sort

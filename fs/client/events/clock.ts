@@ -7,9 +7,9 @@
  *   of its file: the daemon sets it when the event comes.
  */
 import { type Stats, lstatSync } from 'node:fs';
-import { isSystemError } from '../shared/errors.js';
-import { eventNames, eventPath } from './event-files.js';
-import { type EventText, tellsOfLoss } from './event-text.js';
+import { isSystemError } from '../../shared/errors.js';
+import { eventNames, eventPath } from './files.js';
+import { type EventText, tellsOfLoss } from './text.js';
 
 const MS_PER_SECOND = 1000;
 const US_PER_SECOND = 1_000_000;

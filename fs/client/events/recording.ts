@@ -11,9 +11,9 @@
  * Two recordings one behind the other are a recording. A recording that ends in the middle of a
  * record or stamp is a recording that was cut: all events before are whole.
  */
-import { UsageError, UserError } from '../shared/errors.js';
-import type { EventTime } from './event-clock.js';
-import { type EventText, parseEvent } from './event-text.js';
+import { UsageError, UserError } from '../../shared/errors.js';
+import type { EventTime } from './clock.js';
+import { type EventText, parseEvent } from './text.js';
 
 const VERSION = 1;
 const HEADER = '# eventfs recording ';

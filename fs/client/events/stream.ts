@@ -2,12 +2,12 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ReadableWatch } from '#native';
-import type { Filter } from '../uevent/filter/filter.js';
-import type { SeqNum } from '../uevent/text.js';
-import { isSystemError } from '../shared/errors.js';
-import { type EventText, records, tellsOfLoss } from './event-text.js';
-import { dropOthers } from './event-files.js';
-import { makeOwnDirectory } from './own-directory.js';
+import type { Filter } from '../../uevent/filter/filter.js';
+import type { SeqNum } from '../../uevent/text.js';
+import { isSystemError } from '../../shared/errors.js';
+import { type EventText, records, tellsOfLoss } from './text.js';
+import { dropOthers } from './files.js';
+import { makeOwnDirectory } from '../own-directory.js';
 
 const READ_BYTES = 1024 * 1024;
 /** The most bytes of a file name. This process applies a longer filter itself. */

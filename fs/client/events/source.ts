@@ -1,5 +1,5 @@
 /** Tells where an event comes from, as far as a reader of a stream can know it. */
-import { type EventText, tellsOfLoss } from './event-text.js';
+import { type EventText, tellsOfLoss } from './text.js';
 
 /** A key that udevd adds to each event that it passes on. */
 const UDEV_KEY = 'USEC_INITIALIZED';
