@@ -81,7 +81,9 @@ export class BatchSubscription implements Subscription {
     if (this.#isEnded) {
       const failure = this.#failure;
       this.#failure = null;
-      return failure === null ? Promise.resolve(DONE) : Promise.reject(failure.error);
+      if (failure === null) return Promise.resolve(DONE);
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a signal's reason
+      return Promise.reject(failure.error);
     }
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });

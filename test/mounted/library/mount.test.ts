@@ -14,8 +14,9 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 const ROUNDS = 1000;
-/** The growth that is no leak, in bytes: 50 KiB for each round of a kind would be 16 MiB. */
-const MOST_GROWTH = 16 * 1024 * 1024;
+/** The growth that is no leak, in bytes. 256 KiB for each round of a kind would be 83 MiB. */
+const MOST_GROWTH = 4 * 1024 * 1024;
+const MOST_RESIDENT = 64 * 1024 * 1024;
 const LIBRARY = new URL('../../../fs/index.js', import.meta.url).href;
 
 const library = suite('mount() of the library');
@@ -78,11 +79,13 @@ library(
       // As many as below: the process keeps the memory that it needs at once, and not for each.
       await rounds(ROUNDS / Object.keys(kinds).length, open);
       const before = await settled();
-      const memory = process.memoryUsage.rss();
+      const memory = process.memoryUsage();
       await rounds(ROUNDS / Object.keys(kinds).length, open);
       assert.equal(await settled(), before);
-      const grown = process.memoryUsage.rss() - memory;
+      const { heapUsed, external, rss } = process.memoryUsage();
+      const grown = heapUsed + external - memory.heapUsed - memory.external;
       assert.ok(grown < MOST_GROWTH, `${grown} bytes more`);
+      assert.ok(rss - memory.rss < MOST_RESIDENT, `${rss - memory.rss} resident bytes more`);
     }
   },
   60_000,
