@@ -175,7 +175,14 @@ function start(args: readonly string[], outlives: boolean): ChildProcess {
   const { NOTIFY_SOCKET: _, ...env } = process.env; // a supervisor expects messages of this process
   return spawn(
     process.execPath,
-    ['--no-memory-reducer', '--inspect-port=0.0.0.1:0', PROGRAM, 'mount', `--ready-fd=${READY_FD}`, ...args],
+    [
+      '--no-memory-reducer',
+      '--inspect-port=0.0.0.1:0',
+      PROGRAM,
+      'mount',
+      `--ready-fd=${READY_FD}`,
+      ...args,
+    ],
     { env, detached: outlives, stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] },
   );
 }

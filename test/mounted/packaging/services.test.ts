@@ -7,7 +7,14 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PROJECT, mountPoint, removeMountPoint, run, until, within } from '../../support/mount/daemon.js';
+import {
+  PROJECT,
+  mountPoint,
+  removeMountPoint,
+  run,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
 const service = (name: string): string => join(PROJECT, 'packaging', name);

@@ -1,7 +1,13 @@
 /** The refusals of `eventfs mount` where a user or a container lacks something. */
 import * as assert from 'uvu/assert';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { isMounted, killDaemons, mountPoint, run, startDaemon } from '../../support/mount/daemon.js';
+import {
+  isMounted,
+  killDaemons,
+  mountPoint,
+  run,
+  startDaemon,
+} from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { EVENTFS, preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';

@@ -1,7 +1,11 @@
 /** The format of recordings: what is written is read again, wherever the file is cut. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
-import { RECORDING_HEADER, RecordingParser, recordText } from '../../../fs/client/events/recording.js';
+import {
+  RECORDING_HEADER,
+  RecordingParser,
+  recordText,
+} from '../../../fs/client/events/recording.js';
 import { parseEvent } from '../../../fs/client/events/text.js';
 import { UsageError, UserError } from '../../../fs/shared/errors.js';
 import { runs } from '../../support/runner/budget.js';
