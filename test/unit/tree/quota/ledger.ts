@@ -76,7 +76,10 @@ export function recount(
     const { uid, gid } = event.keeper as QuotaAccount;
     charge(uid, gid, { events: 1, bytes: event.length, memory: LINK_BYTES + WRITTEN_EVENT_BYTES });
   }
-  return held;
+  // The ledger drops an account that holds nothing, as after the answer to a read that waited.
+  return Object.fromEntries(
+    Object.entries(held).filter(([, amounts]) => ITEMS.some((item) => amounts[item] !== 0)),
+  );
 }
 
 function listedNames(directory: ProcessDirectory): string[] {
