@@ -98,8 +98,9 @@ command('says that a command is missing or cannot be run, as Node does', async (
 command('passes on bytes, descriptors and signals', async () => {
   const script = `exec 7</etc/passwd; X=$'\\xff' ${EVENTFS} exec --mount ${daemon.path} -- bash -c 'printf %s "$1$X" | od -An -tx1; grep -E "^Sig(Blk|Ign)" /proc/self/status; ls -l /proc/$$/fd' bash $'\\xe9 -x' | cat`;
   const { out, err } = await run(['bash', '-c', script]);
+  const signals = await run(['bash', '-c', 'grep -E "^Sig(Blk|Ign)" /proc/self/status']);
   assert.is(err, '');
-  assert.match(out, /^ e9 20 2d 78 ff\nSigBlk:\t0{16}\nSigIgn:\t0{16}\n/);
+  assert.ok(out.startsWith(` e9 20 2d 78 ff\n${signals.out}`), out);
   assert.match(out, / 7 -> \/etc\/passwd\n/);
   assert.not.match(out, /fuse|eventfs-exec/);
 });

@@ -197,7 +197,7 @@ config('is accepted as the reference shows it, and options of the command line w
   }
   const { queue, ring, history, filter } = readConfig(
     'config.md',
-    example.replace(/^(sticky|list_links|log_level|log_json|debug).*$/gm, ''),
+    example.replace(/^(sticky|netns|list_links|log_level|log_json|debug).*$/gm, ''),
     KEYS,
   );
   const {
