@@ -64,10 +64,18 @@ export function readEnding({ pid, pidfd }: DeadOwner): Ending {
   return status < 0 ? null : endingOf(status);
 }
 
+/** Whether the process has not been waited for yet. */
+function isUnreaped({ pidfd }: DeadOwner): boolean {
+  return exitStatus(pidfd) === NOT_REAPED;
+}
+
 /** Places in /proc/<pid>/stat behind the process's name: proc_pid_stat(5). */
 const STATE = 0;
 const WCHAN = 32;
 const EXIT_CODE = 49;
+
+/** The states of a process that has ended: a zombie, and one that its parent is just reaping. */
+const ENDED_STATES = ['Z', 'X'];
 
 /** Returns the status of a zombie as wait(2) will have it, or null if the kernel hides it. */
 function zombieStatus(pid: Pid): number | null {
@@ -81,16 +89,31 @@ function zombieStatus(pid: Pid): number | null {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   // A reader without the right to trace the process finds 0 in both fields (fs/proc/array.c,
   // do_task_stat), and a zombie's wchan is 1.
-  if (fields[STATE] !== 'Z' || fields[WCHAN] === '0') return null;
+  if (!ENDED_STATES.includes(fields[STATE]) || fields[WCHAN] === '0') return null;
   return Number(fields[EXIT_CODE]);
 }
 
 /** A part of the work: it fits the time that a step of a task may take. */
 const OWNERS_A_STEP = 4;
 
+/**
+ * How often the daemon asks again. For a moment the kernel does not tell: the process is a zombie
+ * that still runs the end of do_exit(). It needs a CPU, which the daemon may have.
+ */
+const MOST_ATTEMPTS = 5;
+const ATTEMPT_INTERVAL_MS = 10;
+
+/** A dead owner that is not counted yet. */
+interface Uncounted extends DeadOwner {
+  attempts: number;
+}
+
 /** The dead owners that have not been counted yet, and the counts of the others. */
 export class Endings {
-  #waiting: DeadOwner[] = [];
+  #waiting: Uncounted[] = [];
+  /** Those whose ending the kernel does not tell yet. */
+  #dying: Uncounted[] = [];
+  #retry: NodeJS.Timeout | undefined;
   #first = 0;
   readonly #counted = { exited: 0, signalled: 0, unknown: 0 };
   #isScheduled = false;
@@ -107,15 +130,19 @@ export class Endings {
 
   /** The number of dead owners whose pidfds are still open. */
   get pending(): number {
-    return this.#waiting.length - this.#first;
+    return this.#waiting.length - this.#first + this.#dying.length;
   }
 
   /**
    * Takes a dead owner, whose pidfd `step` will close: after the request that is being served, and
    * after the turns that free what the owner held. By then its parent may have reaped it.
    */
-  add(owner: DeadOwner): void {
-    this.#waiting.push(owner);
+  add({ pid, pidfd }: DeadOwner): void {
+    this.#waiting.push({ pid, pidfd, attempts: 1 });
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(this.#start);
@@ -124,18 +151,32 @@ export class Endings {
   /**
    * Counts some dead owners, and closes their pidfds.
    *
-   * @returns whether none is left
+   * @returns whether none is left for now
    */
   step(): boolean {
-    for (let n = 0; n < OWNERS_A_STEP && this.pending > 0; n++) {
+    for (let n = 0; n < OWNERS_A_STEP && this.#first < this.#waiting.length; n++) {
       const owner = this.#waiting[this.#first++];
-      this.#count(readEnding(owner));
+      const ending = readEnding(owner);
+      if (ending === null && owner.attempts < MOST_ATTEMPTS && isUnreaped(owner)) {
+        owner.attempts++;
+        this.#dying.push(owner);
+        continue;
+      }
+      this.#count(ending);
       closeSync(owner.pidfd);
     }
-    if (this.pending > 0) return false;
+    if (this.#first < this.#waiting.length) return false;
     this.#waiting = [];
     this.#first = 0;
+    if (this.#dying.length > 0)
+      this.#retry ??= setTimeout(() => this.#tryAgain(), ATTEMPT_INTERVAL_MS);
     return true;
+  }
+
+  #tryAgain(): void {
+    this.#retry = undefined;
+    this.#waiting.push(...this.#dying.splice(0));
+    this.#schedule();
   }
 
   #count(ending: Ending): void {
@@ -146,6 +187,10 @@ export class Endings {
 
   /** Counts all dead owners, and closes their pidfds. */
   finish(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#waiting.push(...this.#dying.splice(0));
+    for (const owner of this.#waiting) owner.attempts = MOST_ATTEMPTS;
     while (!this.step());
   }
 

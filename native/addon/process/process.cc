@@ -44,10 +44,15 @@ static constexpr int kUnknown = -2;
 
 static int exitStatusOf(int pidfd) {
   PidfdInfo answer{};
-  answer.mask = kPidfdInfoExit;
-  // By number: the type of the request differs between glibc and musl
-  long failed = syscall(SYS_ioctl, pidfd, kPidfdGetInfo, &answer);
-  if (failed == 0 && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
+  // Twice: a parent may reap the process between the kernel's look for the status and its look for
+  // the process (fs/pidfs.c, pidfd_info), and the kernel then finds neither.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    answer.mask = kPidfdInfoExit;
+    // By number: the type of the request differs between glibc and musl
+    long failed = syscall(SYS_ioctl, pidfd, kPidfdGetInfo, &answer);
+    if (failed == 0 && (answer.mask & kPidfdInfoExit) != 0) return answer.exitCode;
+    if (failed == 0 || errno != ESRCH) break;
+  }
   // Signal 0 only checks whether the process is there: a zombie is
   bool isThere = syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) == 0 || errno == EPERM;
   return isThere ? kNotReaped : kUnknown;
