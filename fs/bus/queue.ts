@@ -54,11 +54,6 @@ export class Queue<E extends Entry> implements Holder {
     private readonly onComplete: (() => void) | null = null,
   ) {}
 
-  /** How many entries were added at the end, ever. */
-  get added(): number {
-    return this.entries.nextPosition - ROOM_IN_FRONT;
-  }
-
   /**
    * Adds an entry behind all others, after dropping the oldest entries if they exceed the limits.
    * @param entry its name must be free

@@ -31,15 +31,15 @@ export class Sequence<T> {
 
   /**
    * @param nameOf returns the name of an item; without it there is an index from the start
-   * @param firstPosition the position of the first item, and how many items `prepend` can add in
+   * @param start the position of the first item, and how many items `prepend` can add in
    *   total
    */
   constructor(
     readonly nameOf: ((item: T) => string) | null = null,
-    firstPosition = 0,
+    private readonly start = 0,
   ) {
     if (nameOf === null) this.#index = new RecyclingMap();
-    this.#lowest = this.#next = firstPosition;
+    this.#lowest = this.#next = start;
   }
 
   /** How many items there are. */
@@ -69,6 +69,11 @@ export class Sequence<T> {
   /** The position of the next item. All present items come before it. */
   get nextPosition(): number {
     return this.#next;
+  }
+
+  /** How many items were added at the end, ever. */
+  get added(): number {
+    return this.#next - this.start;
   }
 
   /** Returns whether there is an item called `name`. */

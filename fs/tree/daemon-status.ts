@@ -113,7 +113,7 @@ export class DaemonStatus {
       const labels = { directory: name };
       samples.push(
         { family: 'directory_pending_events', labels, value: queue.entries.size },
-        { family: 'directory_added_events_total', labels, value: queue.added },
+        { family: 'directory_added_events_total', labels, value: queue.entries.added },
         { family: 'directory_lost_events_total', labels, value: queue.lost },
       );
     }

@@ -36,10 +36,7 @@ import { UserCounts } from './user-counts.js';
 const Epoll = { in: 0x1, out: 0x4, error: 0x8, hangup: 0x10 } as const; // epoll_ctl(2)
 /** The token of the listening socket in the epoll set. Clients have tokens from 1 on. */
 const LISTENER = 0;
-/**
- * The most clients to serve in one turn of the event loop. Each may have sent a filter, which takes
- * a millisecond to parse.
- */
+/** The most clients to serve in one turn: each may have sent a filter, 1 ms to parse. */
 const MOST_READY = 4;
 /** The most connections to accept in one turn. */
 const MOST_ACCEPTED = 32;

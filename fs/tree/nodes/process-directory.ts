@@ -257,7 +257,7 @@ export class ProcessDirectory
       ['PENDING', this.queue.entries.size],
       ['BYTES', this.queue.bytes],
       ['LOST', this.queue.lost],
-      ['ADDED', this.queue.added],
+      ['ADDED', this.queue.entries.added],
       ['OLDEST', this.queue.entries.first()?.event.time.sec ?? 0],
       ['UID', this.uid],
       ['GID', this.gid],

@@ -196,7 +196,6 @@ export class QuotaAccount implements EventQuota {
 
   /**
    * Refunds reads that `tryChargeRead` has charged.
-   * @param count the number of reads
    * @param memory the price of each, in bytes
    */
   refundReads(count: number, memory: number): void {
