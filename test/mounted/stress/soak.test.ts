@@ -29,7 +29,7 @@ const PUBLISHERS = 3;
  * Of each publisher. The daemon keeps up with it, so that its memory does not depend on the speed
  * of the machine: each event lies in some hundred directories.
  */
-const EVENTS_A_SECOND = 1200;
+const EVENTS_A_SECOND = 1000;
 const UEVENTS_A_SECOND = 20;
 const OPERATORS = 16;
 const DEATHS_A_SECOND = 100;
