@@ -2,7 +2,7 @@
 import { type Command, Help } from 'commander';
 import { wrap } from '../terminal/wrap.js';
 
-/** The width of what is no terminal, or of a terminal that does not say its size. */
+/** The width of a pipe or a file, or of a terminal that does not say its size. */
 const DEFAULT_COLUMNS = 80;
 const ITEM_INDENT = 2;
 const TEXT_INDENT = 6;

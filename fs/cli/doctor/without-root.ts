@@ -3,25 +3,41 @@ import { hindrance } from '../../client/mounting/fusermount-refusals.js';
 import { findFusermount, permitsAllowOther } from '../../client/mounting/fusermount.js';
 import type { Finding } from './finding.js';
 
+/** The words of a finding about fusermount3. */
+interface FusermountWords {
+  /** The finding if the machine has no such program. */
+  readonly missing: { readonly what: string; readonly mend: string };
+  /** Returns what the program at a path can do. */
+  readonly works: (path: string) => string;
+}
+
+/**
+ * Checks whether fusermount3 could mount for this process.
+ *
+ * @param failure the level of a finding that it could not
+ */
+export function fusermountFinding(
+  failure: 'warn' | 'fail',
+  { missing, works }: FusermountWords,
+): Finding {
+  const program = findFusermount();
+  if (program === undefined) return { level: failure, ...missing };
+  const obstacle = hindrance(program);
+  if (obstacle !== undefined) return { level: failure, ...obstacle };
+  return { level: 'ok', what: works(program.path) };
+}
+
 /** Checks whether an ordinary user may mount. Root needs no fusermount3. */
 export function checkFusermount(): Finding[] {
   if (process.geteuid?.() === 0) return [];
-  const program = findFusermount();
-  if (program === undefined)
-    return [
-      {
-        level: 'warn',
+  return [
+    fusermountFinding('warn', {
+      missing: {
         what: 'fusermount3 is missing: only root can mount',
         mend: 'ask the administrator to install fuse3, or mount in unshare -Urm',
       },
-    ];
-  const obstacle = hindrance(program);
-  if (obstacle !== undefined) return [{ level: 'warn', ...obstacle }];
-  return [
-    {
-      level: 'ok',
-      what: `you may mount on a directory of your own, by ${program.path}; ${sharing()}`,
-    },
+      works: (path) => `you may mount on a directory of your own, by ${path}; ${sharing()}`,
+    }),
   ];
 }
 

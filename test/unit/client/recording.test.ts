@@ -1,4 +1,4 @@
-/** The format of recordings: what is written is read again, wherever the file is cut. */
+/** The format of recordings: a reader finds each written event, wherever the file is cut. */
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import {

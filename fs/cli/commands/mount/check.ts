@@ -1,8 +1,6 @@
 /** `eventfs mount --check`: says whether a daemon could start here, and does not mount. */
 import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { hindrance } from '../../../client/mounting/fusermount-refusals.js';
-import { findFusermount } from '../../../client/mounting/fusermount.js';
 import { mountPath, probe } from '../../../client/probe.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import { SILENT } from '../../../shared/logger.js';
@@ -16,6 +14,7 @@ import {
   checkProc,
   checkSysfs,
 } from '../../doctor/machine.js';
+import { fusermountFinding } from '../../doctor/without-root.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { print, printable } from '../../terminal/output.js';
 import { Configuration } from './configuration.js';
@@ -77,19 +76,14 @@ function checkPrivilege(): Finding[] {
   const [, set] = /^CapEff:\t([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))!;
   if ((BigInt(`0x${set}`) & CAP_SYS_ADMIN) !== 0n)
     return [{ level: 'ok', what: 'this process may mount' }];
-  const program = findFusermount();
-  if (program === undefined)
-    return [
-      {
-        level: 'fail',
+  return [
+    fusermountFinding('fail', {
+      missing: {
         what: 'this process may not mount: it lacks CAP_SYS_ADMIN, and there is no fusermount3',
         mend: 'install fuse3, or try as root',
       },
-    ];
-  const obstacle = hindrance(program);
-  if (obstacle !== undefined) return [{ level: 'fail', ...obstacle }];
-  return [
-    { level: 'ok', what: `${program.path} mounts for this user, with limits: see the manual` },
+      works: (path) => `${path} mounts for this user, with limits: see the manual`,
+    }),
   ];
 }
 

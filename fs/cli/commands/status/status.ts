@@ -27,7 +27,7 @@ const FEWEST_ROWS = 5;
 const OTHER_LINES = 4;
 
 /**
- * Prints one screen; on what is no terminal, every subscriber.
+ * Prints one screen; to a pipe or a file, every subscriber.
  *
  * @throws UserError if eventfs is not mounted there
  */
