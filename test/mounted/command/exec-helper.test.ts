@@ -1,16 +1,14 @@
 /** Tests `eventfs exec` through the C program that replaces Node's start in the usual case. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventText, publish, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { eventText, publish } from '../../support/clients/clients.js';
+import { directories, whilePublishing } from '../../support/clients/exec.js';
 import { EMIT_HELPER, EVENTFS, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
 const HELPER = join(dirname(EMIT_HELPER), 'eventfs-exec');
-const FIXED = ['log', 'match', 'publish', 'stream'];
-const directories = (): string[] =>
-  readdirSync(daemon.path).filter((name) => !FIXED.includes(name));
 
 /** Runs the C program. It prints `node` and ends with 9 if it leaves the work to Node. */
 const helper = (...args: readonly string[]): ReturnType<typeof run> =>
@@ -48,17 +46,12 @@ command('sets the filter, the label and the start of the queue', async () => {
 command(
   'never has an event that came before its filter',
   async () => {
-    const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
-    const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
-    await until(
-      () => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100,
-      'the publishers do not publish',
-    );
-    for (let round = 0; round < 40; round++) {
-      const { out } = await helper('--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR');
-      assert.ok(out === '' || out === 'node\n', out);
-    }
-    for (const publisher of publishers) publisher.kill('SIGKILL');
+    await whilePublishing(async () => {
+      for (let round = 0; round < 40; round++) {
+        const { out } = await helper('--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR');
+        assert.ok(out === '' || out === 'node\n', out);
+      }
+    });
   },
   60_000,
 );

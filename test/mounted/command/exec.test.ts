@@ -1,19 +1,17 @@
 /** Tests `eventfs exec`: it runs a command that owns a process directory. */
 import * as assert from 'uvu/assert';
 import { readdirSync } from 'node:fs';
-import { eventText, publish, spawnClient, statusOf } from '../../support/clients/clients.js';
+import { eventText, publish } from '../../support/clients/clients.js';
+import { directories, whilePublishing } from '../../support/clients/exec.js';
 import { Background, eventfs } from '../../support/mount/command.js';
 import { EVENTFS, run, until } from '../../support/mount/daemon.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 
-const FIXED = ['log', 'match', 'publish', 'stream'];
 const exec = (
   args: readonly string[],
   options?: Parameters<typeof eventfs>[1],
 ): ReturnType<typeof eventfs> => eventfs(['exec', '--mount', daemon.path, ...args], options);
-const directories = (): string[] =>
-  readdirSync(daemon.path).filter((name) => !FIXED.includes(name));
 
 const command = mounted('eventfs exec');
 command.after(() => Background.killAll());
@@ -63,17 +61,19 @@ command('queues only the events of the filter', async () => {
 command(
   'drops the events that came before its filter was set',
   async () => {
-    const loop = `while :; do printf 'add@/x\\nN=no\\n' > ${daemon.path}/publish; done`;
-    const publishers = [1, 2].map(() => spawnClient(['bash', '-c', loop], 'ignore'));
-    await until(
-      () => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > 100,
-      'the publishers do not publish',
-    );
-    for (let round = 0; round < 6; round++) {
-      const { out, code } = await exec(['--filter', 'N==yes', '--', 'sh', '-c', 'ls $EVENTS_DIR']);
-      assert.equal([code, out], [0, '']);
-    }
-    for (const publisher of publishers) publisher.kill('SIGKILL');
+    await whilePublishing(async () => {
+      for (let round = 0; round < 6; round++) {
+        const { out, code } = await exec([
+          '--filter',
+          'N==yes',
+          '--',
+          'sh',
+          '-c',
+          'ls $EVENTS_DIR',
+        ]);
+        assert.equal([code, out], [0, '']);
+      }
+    });
   },
   60_000,
 );
