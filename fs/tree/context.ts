@@ -11,6 +11,7 @@ import type { QuotaLedger } from './quota/ledger.js';
 import type { Streams } from './streams/streams.js';
 import type { Turns } from './turns.js';
 import type { Logger } from '../shared/logger.js';
+import type { Recorder } from '../state/recorder.js';
 
 /** The configured settings of the tree. They can change while the mount exists. */
 export interface TreeSettings {
@@ -50,4 +51,6 @@ export interface TreeContext {
   disown(node: Node): void;
   /** Reports errors and warnings that no system call's errno can carry. */
   readonly logger: Logger;
+  /** Records the changes for a later daemon; null without a guardian. */
+  readonly recorder: Recorder | null;
 }

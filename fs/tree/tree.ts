@@ -35,9 +35,11 @@ import { NO_PORT, type ReplyPort } from './ports.js';
 import type { QuotaAccount } from './quota/account.js';
 import { QuotaLedger } from './quota/ledger.js';
 import { RootDirectory } from './nodes/root-directory.js';
-import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
+import { StreamFile } from './streams/stream-file.js';
+import { Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
+import type { Recorder } from '../state/recorder.js';
 import { Turns } from './turns.js';
 
 /** The default bounds of a queue (docs/design.md, section 3). */
@@ -68,21 +70,24 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   #port: ReplyPort = NO_PORT;
   /** The nodes that the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
-  readonly #handles = new HandleTable();
+  readonly #handles: HandleTable;
   readonly #status = new DaemonStatus(this);
 
   /**
    * @param bus the source of the events
    * @param owners the death watch of the owners
    * @param logger reports errors and warnings that no system call's errno can carry
+   * @param recorder records the changes for a later daemon; null without a guardian
    */
   constructor(
     readonly bus: Bus,
     readonly owners: Owners,
     readonly logger: Logger = SILENT,
+    readonly recorder: Recorder | null = null,
   ) {
     this.drainCheck = new DrainCheck(owners);
-    this.streams = new Streams(bus.log, this.ledger);
+    this.#handles = new HandleTable(recorder);
+    this.streams = new Streams(bus.log, this.ledger, recorder);
     this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
     this.log = new LogDirectory(this, this.newDirectoryId(), this);
@@ -258,6 +263,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    */
   handle(fh: FileHandle): Handle {
     return this.#handles.get(fh);
+  }
+
+  /** All open files, for the restoring of the tree and for a compaction of its state. */
+  get handles(): HandleTable {
+    return this.#handles;
   }
 
   /** RELEASE: the last descriptor is closed. Removes the open file and refunds its memory. */
