@@ -1,5 +1,7 @@
 /** The interface of a driver, which connects the tree to the kernel. */
 
+import type { Recovery } from './devfuse/recovery.js';
+
 /** Connects one tree to the kernel at one mount point. */
 export interface Driver {
   /**
@@ -38,4 +40,6 @@ export interface DevFuseOptions {
   readonly transport: TransportName;
   /** The source that mount tables show. Default: eventfs. */
   readonly fsname?: string;
+  /** The replies of the daemon before this one; none by default. */
+  readonly recovery?: Recovery;
 }

@@ -13,7 +13,9 @@ import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
+import type { Recovery } from './recovery.js';
 import { ReplySink } from './reply-sink.js';
+import type { Transactions } from './transactions.js';
 
 /** How many reads may be parked at once. Further reads get EAGAIN. */
 const MOST_PARKED = 64 * 1024;
@@ -42,6 +44,8 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param request the memory of the request that is being served
    * @param reply the memory of replies
    * @param control memory that the channel shares: see FuseChannelOptions.control
+   * @param transactions records the replies; null without a guardian
+   * @param recovery the time in which the kernel sends requests again
    * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file, and returns when the kernel has woken
    *   its pollers
    */
@@ -50,6 +54,8 @@ export class BlockingReads implements Reads, ReplyPort {
     request: Uint8Array,
     reply: Uint8Array,
     private readonly control: Uint32Array,
+    private readonly transactions: Transactions | null,
+    private readonly recovery: Recovery,
     notifyPoll: (handle: Handle) => void,
   ) {
     this.parked = new ParkedReads(MOST_PARKED, tree.ledger);
@@ -98,13 +104,18 @@ export class BlockingReads implements Reads, ReplyPort {
     return this.control[ControlWord.settle] !== SettleState.settled;
   }
 
+  /** Whether older reads than the present one may still come. */
+  get parksAll(): boolean {
+    return !this.recovery.isOver;
+  }
+
   /**
    * Parks the READ that is being served.
    * @param size the most bytes that it takes
    * @throws FsError EAGAIN if too many reads are parked, in all or of this user
    */
   park(handle: Handle, size: number): ParkedRead {
-    const read = this.parked.park(this.#requestWords, handle, size);
+    const read = this.parked.park(this.#requestWords, handle, size, this.parksAll);
     if (read === undefined) {
       this.tree.ledger.countRefusal('reads');
       throw new FsError(Errno.EAGAIN, 'too many reads block already, in all or of this user');
@@ -141,8 +152,9 @@ export class BlockingReads implements Reads, ReplyPort {
     const slots = this.#slots;
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
     this.#sink.end();
-    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
     this.parked.freeAnswered(reads, this.#sink.length);
+    this.transactions?.answers(reads, this.parked.words, this.#sink.copied);
+    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
   }
 
   /** Lets the channel hold answers back until `uncork`. */
@@ -154,6 +166,7 @@ export class BlockingReads implements Reads, ReplyPort {
   uncork(): void {
     this.#isCorked = false;
     this.#channel?.uncork();
+    this.transactions?.sent();
   }
 
   /**
@@ -161,6 +174,16 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param errno positive, as in errno(3)
    */
   fail(read: ParkedRead, errno: number): void {
+    const { transactions } = this;
+    if (transactions === null || !transactions.fails(read, this.parked.words, errno))
+      this.failNow(read, errno);
+  }
+
+  /**
+   * Sends the error of a parked read, and frees its slot.
+   * @param errno positive, as in errno(3)
+   */
+  failNow(read: ParkedRead, errno: number): void {
     this.#channel?.fail(read.slot, errno);
     this.parked.free(read);
   }

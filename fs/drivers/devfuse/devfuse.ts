@@ -26,7 +26,9 @@ import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
 import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
 import { Notifier } from './notifier.js';
+import { Recovery } from './recovery.js';
 import { TracedPort } from './traced-port.js';
+import { Transactions } from './transactions.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
@@ -35,6 +37,9 @@ import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 export class DevFuse implements Driver {
   readonly #session: Session;
   readonly #reads: BlockingReads;
+  /** Records the replies; null without a guardian. */
+  readonly #transactions: Transactions | null;
+  readonly #recovery: Recovery;
   /** Memory that the channel shares: see FuseChannelOptions.control. */
   readonly #control = new Uint32Array(ControlWord.count);
   #channel: FuseChannel | null = null;
@@ -60,9 +65,21 @@ export class DevFuse implements Driver {
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
-    this.#reads = new BlockingReads(tree, request, reply, this.#control, (handle) =>
-      this.#notifyPoll(handle),
+    const { recorder } = tree;
+    const recovery = options.recovery ?? new Recovery();
+    this.#transactions =
+      recorder && new Transactions(recorder, request, reply, this.#control, recovery);
+    this.#reads = new BlockingReads(
+      tree,
+      request,
+      reply,
+      this.#control,
+      this.#transactions,
+      recovery,
+      (handle) => this.#notifyPoll(handle),
     );
+    this.#recovery = recovery;
+    if (!recovery.isOver) recovery.whenOver(() => this.#recovered());
     const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(
       request,
@@ -117,9 +134,10 @@ export class DevFuse implements Driver {
         control: this.#control,
         parked: this.#reads.parked.uniques,
         onRequest: (length) => this.#serve(length),
-        onSettle: () => this.tree.bus.settleSome(),
+        onSettle: () => this.#settle(),
         onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
         onStarved: () => this.#stallRescuer?.told(),
+        onDry: () => this.#recovery.end(),
         onEnd: () => {
           this.#letGo();
           this.#detach(); // an aborted connection is still mounted
@@ -237,10 +255,30 @@ export class DevFuse implements Driver {
     this.noteRequest();
     const control = this.#control;
     control[ControlWord.outcome] = RequestOutcome.noReply; // `park` changes it
-    const replyLength = this.#session.dispatch(length);
+    const transactions = this.#transactions;
+    const replyLength =
+      transactions === null
+        ? this.#session.dispatch(length)
+        : transactions.serve(this.#session, length, this.#reads);
     if (replyLength === 0) return;
     control[ControlWord.replyLength] = replyLength;
     control[ControlWord.outcome] = RequestOutcome.replied;
+  }
+
+  /** Wakes readers for which events have come, unless older readers may still come. */
+  #settle(): void {
+    if (this.#recovery.isOver) this.tree.bus.settleSome();
+  }
+
+  /**
+   * All requests are here that the last daemon had not answered. Readers wait in their old order,
+   * and get what has come since; pollers look again.
+   */
+  #recovered(): void {
+    this.#reads.parked.sort();
+    this.tree.streams.unsettle();
+    this.#control[ControlWord.settle] = SettleState.pending;
+    for (const handle of this.tree.handles) if (handle.hasPollKey) this.#reads.wake(handle);
   }
 
   /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */

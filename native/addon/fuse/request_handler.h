@@ -78,6 +78,7 @@ class RequestHandler {
   /** Calls `onRefused`. @param isParked the reply was not to the request in memory */
   void reportRejected(int error, bool isParked);
   void reportStarved();
+  void reportDry();
   /** Returns `onEnd`, which outlives `release` within the current handle scope. */
   napi_value onEnd() const { return onEnd_.Value(); }
 
@@ -97,6 +98,7 @@ class RequestHandler {
   Napi::FunctionReference onSettle_;
   Napi::FunctionReference onRefused_;
   Napi::FunctionReference onStarved_;
+  Napi::FunctionReference onDry_;
   Napi::FunctionReference onEnd_;
 };
 

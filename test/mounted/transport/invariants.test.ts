@@ -27,6 +27,7 @@ const script = (unique: number): string => `
     onSettle() {},
     onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
+    onDry() {},
     onEnd() {},
   });
   channel.answer(Uint32Array.of(0), 1, 0, false);
