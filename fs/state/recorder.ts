@@ -15,6 +15,14 @@ export interface Recorded {
   record(journal: Journal): void;
 }
 
+/** The text of an event. */
+export interface RecordedText {
+  readonly ino: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly length: number;
+}
+
 /** How many things one step of a compaction records: about 10 us of work. */
 const THINGS_A_STEP = 16;
 
@@ -27,6 +35,13 @@ export class Recorder {
   #hasReplies = false;
   /** Walks over all that lives, for a compaction; null while there is none. */
   #walk: Iterator<Recorded> | null = null;
+  /** The numbers of the tree as a whole; set by the tree. */
+  counters: Recorded | null = null;
+  /**
+   * Called after each commit: frees the room that the next transaction needs. What it records is a
+   * transaction of its own.
+   */
+  makeRoom: () => void = () => undefined;
   /** Returns all that lives; set by the tree. */
   living: () => Iterable<Recorded> = () => [];
   /** Called when a compaction is due: the tree then calls `step` in its turns. */
@@ -82,6 +97,18 @@ export class Recorder {
       .end();
   }
 
+  /** Records the text of an event that is not in the ring any more. */
+  text(event: RecordedText): void {
+    this.#isDirty = true;
+    const { ino, bytes, start, length } = event;
+    this.journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
+  }
+
+  /** Marks the numbers of the tree as a whole. */
+  counted(): void {
+    if (this.counters !== null) this.changed(this.counters);
+  }
+
   /** Notes that records were written to the journal by another way. */
   wrote(): void {
     this.#isDirty = true;
@@ -135,6 +162,11 @@ export class Recorder {
     this.#isDirty = false;
     this.journal.commit();
     this.#transaction++;
+    this.makeRoom();
+    if (this.#isDirty) {
+      this.#isDirty = false;
+      this.journal.commit();
+    }
     if (this.journal.isDueForCompaction) this.compact();
   }
 

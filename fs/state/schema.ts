@@ -50,6 +50,12 @@ export const SCHEMA = {
       rootMode: N,
       rootUid: N,
       rootGid: N,
+      rootAccessedSec: N,
+      rootAccessedNsec: N,
+      rootModifiedSec: N,
+      rootModifiedNsec: N,
+      rootChangedSec: N,
+      rootChangedNsec: N,
       /** How many streams were opened, ever. */
       opened: N,
       lostByClosed: N,
@@ -114,6 +120,16 @@ export const SCHEMA = {
       movedSec: N,
       movedNsec: N,
       listedTo: N,
+      /** The number of the next event when this was recorded: later ones have changed the mtime. */
+      asOf: N,
+    },
+  },
+  /** The queue of a directory, by the directory's node id. */
+  queue: {
+    id: 15,
+    keys: 1,
+    fields: {
+      directory: N,
       nextPosition: N,
       lost: N,
       /** The losses that no reader was told of: `position count ...`. */
@@ -279,4 +295,26 @@ export function schemaText(schema: Readonly<Record<string, KindSchema>> = SCHEMA
       return `${id} ${name} ${keys} ${all.join(' ')}\n`;
     })
     .join('');
+}
+
+/** A time of a thing. */
+interface Time {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
+/** The two fields of a time. */
+type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
+
+/** Returns the two fields of a time. */
+export function timeFields<Name extends string>(
+  name: Name,
+  { sec, nsec }: Time,
+): TimeFields<Name> {
+  return { [`${name}Sec`]: sec, [`${name}Nsec`]: nsec } as TimeFields<Name>;
+}
+
+/** Returns the time that two fields have. */
+export function timeOf<Name extends string>(fields: TimeFields<Name>, name: Name): Time {
+  return { sec: fields[`${name}Sec`], nsec: fields[`${name}Nsec`] };
 }

@@ -38,6 +38,7 @@ import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
+import type { Recorder } from '../state/recorder.js';
 import { Turns } from './turns.js';
 
 /** The default bounds of a queue (docs/design.md, section 3). */
@@ -60,6 +61,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   readonly inotify = new InotifyQueue();
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
+  readonly recorder: Recorder | null;
   #settings: TreeSettings = {
     queueLimits: QUEUE_LIMITS,
     filterLimits: FILTER_LIMITS,
@@ -81,6 +83,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     readonly owners: Owners,
     readonly logger: Logger = SILENT,
   ) {
+    this.recorder = bus.log.recorder;
     this.drainCheck = new DrainCheck(owners);
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this, owners);
@@ -124,6 +127,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   /** @returns an unused node id */
   newNodeId(): NodeId {
+    this.recorder?.counted();
     return this.bus.inodes.next() as NodeId;
   }
 
@@ -132,11 +136,13 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * reserved for the names that are always in the directory
    */
   newDirectoryId(): NodeId {
+    this.recorder?.counted();
     return this.bus.inodes.nextOf(EVENT_DIRECTORY_INODES) as NodeId;
   }
 
   /** @returns an unused inode number for a new event */
   newInode(): number {
+    this.recorder?.counted();
     return this.bus.inodes.next();
   }
 

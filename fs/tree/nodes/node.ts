@@ -51,13 +51,16 @@ export abstract class Node {
   /** The node is stale once this lifetime is over. */
   lifetime: Lifetime;
   /** When the daemon made the node. */
-  readonly born: Timestamp = now();
+  readonly born: Timestamp;
 
+  /** @param born the time, for a node that another daemon has made; else now */
   constructor(
     readonly id: NodeId,
     lifetime: Lifetime,
+    born: Timestamp = now(),
   ) {
     this.lifetime = lifetime;
+    this.born = born;
   }
 
   /** st_ino. */
