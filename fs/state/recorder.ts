@@ -149,6 +149,15 @@ export class Recorder {
 
   /** Makes all changes since the last commit count, in one step. */
   commit(): void {
+    if (!this.#commitOnce()) return;
+    this.#transaction++;
+    this.makeRoom();
+    this.#commitOnce();
+    if (this.journal.isDueForCompaction) this.compact();
+  }
+
+  /** @returns whether there was anything to commit */
+  #commitOnce(): boolean {
     const marked = this.#marked;
     if (marked.length > 0) {
       for (let i = 0; i < marked.length; i++) {
@@ -158,16 +167,10 @@ export class Recorder {
       marked.length = 0;
       this.#isDirty = true;
     }
-    if (!this.#isDirty) return;
+    if (!this.#isDirty) return false;
     this.#isDirty = false;
     this.journal.commit();
-    this.#transaction++;
-    this.makeRoom();
-    if (this.#isDirty) {
-      this.#isDirty = false;
-      this.journal.commit();
-    }
-    if (this.journal.isDueForCompaction) this.compact();
+    return true;
   }
 
   /** Begins a compaction, between two transactions. */

@@ -38,7 +38,9 @@ import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
-import type { Recorder } from '../state/recorder.js';
+import type { Recorded, Recorder } from '../state/recorder.js';
+import { TreeCounters } from './restore/counters.js';
+import { living } from './restore/living.js';
 import { Turns } from './turns.js';
 
 /** The default bounds of a queue (docs/design.md, section 3). */
@@ -62,6 +64,8 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
   readonly recorder: Recorder | null;
+  /** The numbers of the tree as a whole, for a later daemon. */
+  readonly counters = new TreeCounters(this);
   #settings: TreeSettings = {
     queueLimits: QUEUE_LIMITS,
     filterLimits: FILTER_LIMITS,
@@ -94,6 +98,24 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
     this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
     bus.attach(this);
+    if (this.recorder !== null) this.#recordBy(this.recorder);
+  }
+
+  #recordBy(recorder: Recorder): void {
+    recorder.counters = this.counters;
+    recorder.living = () => living(this);
+    recorder.onDue = () => this.turns.add(recorder);
+    recorder.makeRoom = () => {
+      if (this.bus.log.reserve()) recorder.counted();
+    };
+  }
+
+  /**
+   * Returns what a compaction records of the open files.
+   * @param _recorded the events that it has recorded
+   */
+  livingOpenFiles(_recorded: Set<Event>): Iterable<Recorded> {
+    return [];
   }
 
   /**

@@ -114,6 +114,23 @@ export class WrittenEvent extends Event implements Recorded {
     });
   }
 
+  /**
+   * Takes up the times that the event had in another daemon.
+   * @param keeper the account that is charged while only open files hold it; null for none
+   */
+  restore(
+    accessed: Timestamp,
+    modified: Timestamp,
+    changed: Timestamp,
+    keeper: EventQuota | null,
+  ): void {
+    this.accessed = accessed;
+    this.time = modified;
+    this.changed = changed;
+    this.keeper = keeper;
+    keeper?.forceCharge(1, this.length, this.heapBytes);
+  }
+
   /** Writes the record of the text. */
   recordText(journal: Journal): void {
     this.#hasNewText = false;

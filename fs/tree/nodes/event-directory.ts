@@ -249,7 +249,7 @@ export abstract class EventDirectory
   protected abstract removeEntry(name: string): void;
 
   /** Returns the special files, for a file that the caller is about to add. */
-  protected specialsToFill(): SpecialFiles {
+  specialsToFill(): SpecialFiles {
     return (this.#specials ??= new SpecialFiles(this.queue, this.id, this.context.recorder));
   }
 

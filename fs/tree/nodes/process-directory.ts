@@ -128,6 +128,11 @@ export class ProcessDirectory
     });
   }
 
+  /** Sets the times of an event that came after the directory was recorded. */
+  contentsChanged(time: Timestamp): void {
+    this.own.contentsChanged(time);
+  }
+
   /** Takes up what a directory was in another daemon. The filter comes with `setFilter`. */
   restore(state: Fields<'directory'>): void {
     this.position = state.position;
