@@ -47,6 +47,9 @@ export const SCHEMA = {
       lost: N,
       /** The position of the root's next directory. */
       nextDirectory: N,
+      /** When the first daemon made the mount's own files. */
+      bornSec: N,
+      bornNsec: N,
       rootMode: N,
       rootUid: N,
       rootGid: N,
@@ -171,6 +174,23 @@ export const SCHEMA = {
       /** The user and group that are charged while only open files hold it; -1 for none. */
       keeperUid: N,
       keeperGid: N,
+    },
+  },
+  /** A file of the root that always exists, by node id. */
+  rootFile: {
+    id: 16,
+    keys: 1,
+    fields: {
+      id: N,
+      mode: N,
+      uid: N,
+      gid: N,
+      accessedSec: N,
+      accessedNsec: N,
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
     },
   },
   /** A FIFO, socket or symlink, by node id. */

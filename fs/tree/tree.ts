@@ -104,6 +104,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   #recordBy(recorder: Recorder): void {
     recorder.counters = this.counters;
     recorder.living = () => living(this);
+    recorder.counted();
     recorder.onDue = () => this.turns.add(recorder);
     recorder.makeRoom = () => {
       if (this.bus.log.reserve()) recorder.counted();

@@ -50,8 +50,8 @@ export abstract class Node {
   opens = 0;
   /** The node is stale once this lifetime is over. */
   lifetime: Lifetime;
-  /** When the daemon made the node. */
-  readonly born: Timestamp;
+  /** When the daemon made the node, or an earlier daemon did. */
+  born: Timestamp;
 
   /** @param born the time, for a node that another daemon has made; else now */
   constructor(

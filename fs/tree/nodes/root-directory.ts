@@ -14,6 +14,7 @@ import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { givesWay, pidOf } from './pid-names.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
+import { RootFile } from './root-file.js';
 import type { TreeContext } from '../context.js';
 import { type Fields, timeFields, timeOf } from '../../state/schema.js';
 import type { Filter } from '../../uevent/filter/filter.js';
@@ -47,6 +48,8 @@ interface Fixed {
 export type RootCounters = Pick<
   Fields<'counters'>,
   | 'nextDirectory'
+  | 'bornSec'
+  | 'bornNsec'
   | 'rootMode'
   | 'rootUid'
   | 'rootGid'
@@ -82,8 +85,18 @@ export class RootDirectory extends Directory implements DirectoryParent {
    * program that reads every file it finds would never end with such a file.
    */
   fix(name: string, node: Node, isLink = false): void {
+    node.born = this.born;
     this.#fixed.push({ name, node, isLink });
+    if (node instanceof RootFile) {
+      node.recorder = this.context.recorder;
+      node.recorder?.changed(node);
+    }
     if (node.type === FileType.directory) this.#fixedDirectories++;
+  }
+
+  /** The files that always exist. */
+  get files(): RootFile[] {
+    return this.#fixed.map(({ node }) => node).filter((node) => node instanceof RootFile);
   }
 
   #fixedNode(name: string): Node | undefined {
@@ -298,6 +311,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     const own = this.#own;
     return {
       nextDirectory: this.directories.nextPosition,
+      ...timeFields('born', this.born),
       rootMode: own.permissions,
       rootUid: own.uid,
       rootGid: own.gid,
@@ -310,6 +324,8 @@ export class RootDirectory extends Directory implements DirectoryParent {
   /** Takes up the root's attributes of another daemon, after its directories. */
   restoreCounters(counters: RootCounters): void {
     this.directories.goOnAt(counters.nextDirectory);
+    this.born = timeOf(counters, 'born');
+    for (const { node } of this.#fixed) node.born = this.born;
     Object.assign(this.#own, {
       permissions: counters.rootMode,
       uid: counters.rootUid,

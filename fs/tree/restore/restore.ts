@@ -63,6 +63,10 @@ export function restoreTree(
     directories.set(state.id, makeDirectory(tree, state, owner));
   }
   tree.root.restoreCounters(counters);
+  for (const file of tree.root.files) {
+    const state = table.get('rootFile', file.id);
+    if (state !== undefined) file.restore(state);
+  }
   const restored = { tree, table, events, directories, files: new Map<number, EventFile>() };
   for (const directory of directories.values()) restoreQueue(restored, directory);
   restoreSpecials(restored);
