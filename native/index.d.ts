@@ -110,6 +110,26 @@ export function namespaceOwner(path: string): number;
 export function openPidfd(pid: number): number;
 
 /**
+ * Reads the file handle of a pidfd (name_to_handle_at(2) in pidfs, Linux 6.14 and newer). The
+ * handle names the process and no later one with the same PID. It takes no descriptor.
+ *
+ * @param handle receives the first 8 bytes
+ * @returns false if the kernel or a seccomp filter does not offer handles of pidfds; then only the
+ *   pidfd itself names the process
+ * @throws RangeError if `handle` is shorter than 8 bytes
+ */
+export function readPidfdHandle(pidfd: number, handle: Uint8Array): boolean;
+
+/**
+ * Opens a pidfd of the process that a handle names (open_by_handle_at(2)).
+ *
+ * @param handle the 8 bytes of {@link readPidfdHandle}
+ * @returns the descriptor, also of a zombie, whose pidfd is readable; -1 if the process has been
+ *   reaped
+ */
+export function openPidfdByHandle(handle: Uint8Array): number;
+
+/**
  * Returns how a dead process has ended (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15 and newer).
  * The kernel tells it only after the process has been reaped: after its parent has waited for it.
  *
@@ -785,6 +805,44 @@ export function allocatePages(bytes: number): Uint8Array;
  * @param length in bytes
  */
 export function discardPages(memory: Uint8Array, start: number, length: number): void;
+
+/**
+ * Makes a file in memory whose size no process can change (memfd_create(2), F_SEAL_SHRINK and
+ * F_SEAL_GROW). It is sparse: the kernel provides each page at its first write.
+ *
+ * @param bytes the size, a multiple of the page size
+ * @returns the descriptor
+ */
+export function createStateMemfd(bytes: number): number;
+
+/**
+ * Maps a part of a file into shared memory (mmap(2), MAP_SHARED), for reading and writing. The
+ * mapping outlives the descriptor. The first read of a page of a hole makes the page too. V8 does
+ * not count this memory, because no collection can free it.
+ *
+ * @param offset in bytes, a multiple of the page size
+ * @param length in bytes
+ * @throws RangeError if the file is shorter: access behind the end would end the process (SIGBUS)
+ */
+export function mapShared(fd: number, offset: number, length: number): Uint8Array;
+
+/**
+ * Has the kernel provide the pages of a range now (fallocate(2)). Bytes that are there stay.
+ *
+ * @param offset in bytes
+ * @param length in bytes
+ * @throws SystemError ENOSPC or ENOMEM; a write to the mapping would end the process instead
+ */
+export function reserveRange(fd: number, offset: number, length: number): void;
+
+/**
+ * Returns the pages of a range to the kernel (fallocate(2), FALLOC_FL_PUNCH_HOLE). The range reads
+ * as zeros afterwards, also in mappings.
+ *
+ * @param offset in bytes
+ * @param length in bytes
+ */
+export function punchHole(fd: number, offset: number, length: number): void;
 
 /** Gives memory that free(3) has kept back to the kernel (malloc_trim(3)). Only glibc has this. */
 export function trimHeap(): void;

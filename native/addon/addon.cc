@@ -43,6 +43,8 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportSeqpacket(env, exports);
   exportMemfd(env, exports);
   exportMemory(env, exports);
+  exportPidfdHandles(env, exports);
+  exportSharedMemory(env, exports);
   exportFifodir(env, exports);
   exportThreadInterrupts(env, exports);
   return exports;

@@ -21,6 +21,8 @@ void exportReadiness(Napi::Env env, Napi::Object exports);
 void exportSeqpacket(Napi::Env env, Napi::Object exports);
 void exportMemfd(Napi::Env env, Napi::Object exports);
 void exportMemory(Napi::Env env, Napi::Object exports);
+void exportPidfdHandles(Napi::Env env, Napi::Object exports);
+void exportSharedMemory(Napi::Env env, Napi::Object exports);
 void exportFifodir(Napi::Env env, Napi::Object exports);
 void exportThreadInterrupts(Napi::Env env, Napi::Object exports);
 
