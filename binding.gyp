@@ -37,6 +37,7 @@
         'native/addon/sockets/fan_out.cc',
         'native/addon/sockets/fifodir.cc',
         'native/addon/sockets/memfd.cc',
+        'native/addon/sockets/messages.cc',
         'native/addon/sockets/readiness.cc',
         'native/addon/sockets/seqpacket.cc',
         'native/addon/system_error.cc',
@@ -72,6 +73,23 @@
       'type': 'executable',
       'sources': ['native/exec/main.c'],
       'cflags': ['-std=gnu11', '-O2', '<@(warnings)'],
+    },
+    {
+      # the guardian of `eventfs mount --guard`
+      'target_name': 'eventfs-guard',
+      'type': 'executable',
+      'sources': [
+        'native/guard/control.c',
+        'native/guard/end.c',
+        'native/guard/handover.c',
+        'native/guard/kept.c',
+        'native/guard/main.c',
+        'native/guard/message.c',
+        'native/guard/start.c',
+        'native/guard/supervisor.c',
+      ],
+      'cflags': ['-std=gnu11', '-O2', '<@(warnings)'],
+      'defines': ['_GNU_SOURCE'],
     },
     {
       'target_name': 'eventfs-notify',

@@ -24,6 +24,9 @@ export interface SystemError extends Error {
 /** The path of the program that raises inotify events on a mount (native/notifier/main.c). */
 export const notifierProgram: string;
 
+/** The path of the guardian (native/guard/main.c). */
+export const guardProgram: string;
+
 // ---- mounts
 
 /**
@@ -151,9 +154,31 @@ export function raiseFileLimit(): number;
  *
  * @param path the socket's file; an abstract name if it begins with `@` (unix(7))
  * @param waits whether to wait for room in the receiver's queue (default true)
+ * @param descriptor a descriptor that goes with it (SCM_RIGHTS); -1 for none (default)
  * @throws SystemError EAGAIN if there is no room and `waits` is false
  */
-export function sendDatagram(path: string, message: string, waits?: boolean): void;
+export function sendDatagram(
+  path: string,
+  message: string,
+  waits?: boolean,
+  descriptor?: number,
+): void;
+
+/**
+ * Sends one message to a connected SOCK_SEQPACKET Unix socket, and waits for room (sendmsg(2)).
+ *
+ * @param descriptor a descriptor that goes with it (SCM_RIGHTS, unix(7)); -1 for none
+ * @throws SystemError EPIPE, ECONNRESET if the receiver has ended
+ */
+export function sendMessage(socket: number, text: string, descriptor: number): void;
+
+/**
+ * Receives one message of such a socket, without blocking (recvmsg(2)).
+ *
+ * @param descriptor receives the descriptor that came with it, which is close-on-exec; or -1
+ * @returns the first 512 bytes of the message, as UTF-8; empty at the end; null if none waits
+ */
+export function receiveMessage(socket: number, descriptor: Int32Array): string | null;
 
 /**
  * Replaces this process by a program (execve(2), with the PATH search of execvpe(3)). Only the PID
@@ -256,6 +281,8 @@ export class DeathWatch {
   constructor(options: DeathWatchOptions);
   /** Watches in the event loop too (uv_poll on the set). */
   start(): void;
+  /** Leaves the event loop until the next `start`. */
+  stop(): void;
   /**
    * Adds a pidfd (epoll_ctl(2)). The caller closes the descriptor.
    *
@@ -395,6 +422,11 @@ export class FuseChannel {
   /** Starts to serve in the event loop. */
   start(): void;
   /**
+   * Leaves the event loop until the next `start`: requests wait in the kernel. Only for requests by
+   * read(2).
+   */
+  pause(): void;
+  /**
    * Serves all requests that wait now, without blocking. Must not be called from a callback.
    *
    * @returns how many it has served
@@ -480,6 +512,8 @@ export interface UeventSocketOptions {
    * (netlink(7)).
    */
   group: number;
+  /** A socket of an earlier daemon, which is taken over as it is (default: a new socket). */
+  fd?: number;
   /**
    * The size to request with SO_RCVBUFFORCE, or with SO_RCVBUF without CAP_NET_ADMIN (socket(7)).
    */
@@ -504,6 +538,8 @@ export class UeventSocket {
   constructor(options: UeventSocketOptions);
   /** The granted receive buffer in bytes: SO_RCVBUF doubles the requested size (socket(7)). */
   readonly receiveBufferBytes: number;
+  /** The socket's descriptor. */
+  readonly fd: number;
   /**
    * Reads in the event loop, one batch in each turn. A batch has at most as many datagrams as
    * slots.
@@ -654,6 +690,14 @@ export function listenSeqpacket(path: string, mode: number): number;
  *   it listens with another type of socket
  */
 export function probeSeqpacket(path: string): number;
+
+/**
+ * Connects to a SOCK_SEQPACKET Unix socket (connect(2)).
+ *
+ * @returns the descriptor
+ * @throws SystemError ENOENT, ECONNREFUSED, EACCES
+ */
+export function connectSeqpacket(path: string): number;
 
 /** The words of `peer` in {@link acceptSeqpacket} (SO_PEERCRED). */
 export const PeerWord: {

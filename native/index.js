@@ -29,8 +29,9 @@ function loadAddon() {
   }
 }
 
-/** The helper program is in the addon's directory. */
+/** The helper programs are in the addon's directory. */
 export const notifierProgram = join(dirname(load.path(root)), 'eventfs-notify');
+export const guardProgram = join(dirname(load.path(root)), 'eventfs-guard');
 
 export const {
   ControlWord,
@@ -66,6 +67,8 @@ export const {
   exitStatus,
   raiseFileLimit,
   sendDatagram,
+  sendMessage,
+  receiveMessage,
   execute,
   isWritable,
   exitNow,
@@ -77,6 +80,7 @@ export const {
   Readiness,
   listenSeqpacket,
   probeSeqpacket,
+  connectSeqpacket,
   acceptSeqpacket,
   receiveSeqpacket,
   sendToAll,

@@ -5,6 +5,7 @@ import { Arena } from '../bus/arena.js';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
 import { IdAllocator } from '../shared/id-allocator.js';
+import { MemfdInit } from '../drivers/devfuse/kept-init.js';
 import type { Driver } from '../drivers/driver.js';
 import { openDriver } from '../drivers/open-driver.js';
 import { FUSE_ROOT_ID } from '../fuse/abi.js';
@@ -15,6 +16,7 @@ import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
+import { NO_KEEPER } from '../shared/keeper.js';
 import { networkLimits } from '../shared/kernel/network-namespace.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
@@ -69,9 +71,11 @@ export class Daemon {
     this.configure(options);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map(
-      (name) => new UeventSource(GROUPS[name], bus, logger, trace),
+      (name) => new UeventSource(GROUPS[name], bus, logger, trace, options.holder),
     );
-    if (this.#sources.length > 0) warmUp(this.#owners);
+    if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
+    const { holder } = options;
+    if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
 
@@ -106,18 +110,18 @@ export class Daemon {
    */
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
-    const { driver, logger, trace = NO_TRACE } = this.options;
+    const { driver, logger, holder: keeper = NO_KEEPER, trace = NO_TRACE } = this.options;
     this.#driver = await openDriver(
       driver,
       this.tree,
       logger,
       trace,
-      this.options,
+      { ...this.options, keeper, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
       this.#giveBack.note,
     );
     await this.#driver.mount(this.options.path, onEnd);
-    this.#owners.watch.start();
-    for (const source of this.#sources) source.start();
+    await keeper.ready();
+    this.resume();
     const limits = [
       ...this.#driver.limits,
       ...this.#sources.flatMap((source) => source.limits),
@@ -125,6 +129,20 @@ export class Daemon {
     ];
     if (limits.length > 0)
       logger.warn(`${this.options.path}: ${limits.join('; ')} (docs/without-root.md)`);
+  }
+
+  /** Serves requests, deaths and events. */
+  resume(): void {
+    this.#owners.watch.start();
+    this.#driver?.serve?.();
+    for (const source of this.#sources) source.start();
+  }
+
+  /** Serves none of them until {@link resume}: the next daemon may take over. */
+  pause(): void {
+    for (const source of this.#sources) source.pause();
+    this.#driver?.pause?.();
+    this.#owners.watch.stop();
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */
@@ -135,13 +153,14 @@ export class Daemon {
     this.#outlets = [];
     this.#owners.close();
     this.#giveBack.stop();
+    this.options.holder?.release();
   }
 
   #openOutlets(): void {
     const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
     const { bus } = this.tree;
     const readMask = readMaskOf(sources);
-    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace);
+    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace, this.options.holder);
     for (const outlet of this.#outlets) {
       bus.attach(outlet);
       this.tree.report(() => outlet.statusLines());

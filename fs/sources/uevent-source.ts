@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import { kernelsRoot } from '../shared/kernel/kernels-root.js';
+import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
@@ -94,8 +95,9 @@ export class UeventSource {
   #unread = 0;
 
   /**
-   * Opens the socket.
+   * Opens the socket, or takes over that of the last daemon: the kernel has queued events since.
    *
+   * @param keeper keeps the socket for the next daemon
    * @throws SystemError if the socket cannot be opened
    */
   constructor(
@@ -103,16 +105,21 @@ export class UeventSource {
     private readonly bus: UeventSink,
     private readonly logger: Logger,
     private readonly trace: Trace,
+    keeper: Keeper = NO_KEEPER,
   ) {
+    const name = group.key.toLowerCase();
+    const kept = keeper.take(name);
     this.#groupMask = 1 << (group.number - 1);
     this.#socket = new UeventSocket({
       group: group.number,
+      ...(kept !== undefined && { fd: kept }),
       receiveBufferBytes: RECEIVE_BUFFER_BYTES,
       data: this.#data,
       slotBytes: SLOT_BYTES,
       meta: this.#meta,
       onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
     });
+    if (kept === undefined) keeper.keep(name, this.#socket.fd);
     // The SEQNUM is read after the socket is open, so that every later event comes through the
     // socket.
     this.#tracker = new SeqnumTracker(currentSeqnum(), group.disorderMs);

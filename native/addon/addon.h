@@ -19,6 +19,7 @@ void exportInjection(Napi::Env env, Napi::Object exports);
 void exportReadableWatch(Napi::Env env, Napi::Object exports);
 void exportReadiness(Napi::Env env, Napi::Object exports);
 void exportSeqpacket(Napi::Env env, Napi::Object exports);
+void exportMessages(Napi::Env env, Napi::Object exports);
 void exportMemfd(Napi::Env env, Napi::Object exports);
 void exportMemory(Napi::Env env, Napi::Object exports);
 void exportPidfdHandles(Napi::Env env, Napi::Object exports);

@@ -42,7 +42,21 @@ UeventSocket::UeventSocket(const Napi::CallbackInfo& info)
   slots_.resize(count);
   messages_.resize(count);
   for (size_t slot = 0; slot < count; ++slot) arm(slot);
-  open(env, group);
+  Napi::Value kept = optionsArgument(info).Get("fd");
+  if (kept.IsNumber()) {
+    adopt(env, kept.As<Napi::Number>().Int32Value());
+  } else {
+    open(env, group);
+  }
+}
+
+/** Takes the socket of an earlier daemon over, with its options and the datagrams that wait. */
+void UeventSocket::adopt(Napi::Env env, int fd) {
+  socklen_t length = sizeof(receiveBufferBytes_);
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receiveBufferBytes_, &length) < 0) {
+    throw systemError(env, errno, "getsockopt");
+  }
+  socket_.reset(fd);
 }
 
 void UeventSocket::open(Napi::Env env, uint32_t group) {
@@ -113,6 +127,10 @@ void UeventSocket::describe(size_t slot) {
 
 Napi::Value UeventSocket::receiveBufferBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), receiveBufferBytes_);
+}
+
+Napi::Value UeventSocket::descriptor(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), socket_.get());
 }
 
 void UeventSocket::start(const Napi::CallbackInfo& info) {
@@ -232,6 +250,7 @@ void exportUeventSocket(Napi::Env env, Napi::Object exports) {
                   env, "UeventSocket",
                   {
                       Socket::InstanceAccessor<&Socket::receiveBufferBytes>("receiveBufferBytes"),
+                      Socket::InstanceAccessor<&Socket::descriptor>("fd"),
                       Socket::InstanceMethod<&Socket::start>("start"),
                       Socket::InstanceMethod<&Socket::stop>("stop"),
                       Socket::InstanceMethod<&Socket::readBatch>("readBatch"),

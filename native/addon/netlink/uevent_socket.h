@@ -18,6 +18,7 @@ class UeventSocket : public Napi::ObjectWrap<UeventSocket> {
   explicit UeventSocket(const Napi::CallbackInfo& info);
 
   Napi::Value receiveBufferBytes(const Napi::CallbackInfo& info);
+  Napi::Value descriptor(const Napi::CallbackInfo& info);
   void start(const Napi::CallbackInfo& info);
   void stop(const Napi::CallbackInfo& info);
   Napi::Value readBatch(const Napi::CallbackInfo& info);
@@ -35,6 +36,7 @@ class UeventSocket : public Napi::ObjectWrap<UeventSocket> {
 
   static void onPoll(void* owner);
   void open(Napi::Env env, uint32_t group);
+  void adopt(Napi::Env env, int fd);
   void arm(size_t slot);
   void describe(size_t slot);
   void readUpTo(uint32_t max);
