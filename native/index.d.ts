@@ -524,6 +524,12 @@ export interface UeventSocketOptions {
   /** {@link DatagramWord} for each slot. */
   meta: Uint32Array;
   /**
+   * Memory for the kernel's headers of the slots, at least 256 bytes and 160 a slot; zeros at first.
+   * If a guardian keeps it together with `data`, {@link UeventSocket.recover} finds what an earlier
+   * process has received.
+   */
+  headers: Uint8Array;
+  /**
    * `count` datagrams are in `data`.
    *
    * @param overrun whether the kernel has dropped messages since the last call (ENOBUFS); they
@@ -540,6 +546,15 @@ export class UeventSocket {
   readonly receiveBufferBytes: number;
   /** The socket's descriptor. */
   readonly fd: number;
+  /** The number of the batch of datagrams in `data`, modulo 2^32. */
+  readonly batch: number;
+  /**
+   * Describes in `meta` the datagrams that an earlier process has received. To be called before
+   * `start`.
+   *
+   * @returns how many there are
+   */
+  recover(): number;
   /**
    * Reads in the event loop, one batch in each turn. A batch has at most as many datagrams as
    * slots.

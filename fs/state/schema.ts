@@ -47,6 +47,8 @@ export const SCHEMA = {
       lost: N,
       /** The position of the root's next directory. */
       nextDirectory: N,
+      /** The most events that the ring has. */
+      ringEvents: N,
       /** When the first daemon made the mount's own files. */
       bornSec: N,
       bornNsec: N,
@@ -269,6 +271,8 @@ export const SCHEMA = {
       forged: N,
       malformed: N,
       lossUntold: N,
+      /** The runs of numbers that have not come: `from to told ...`. */
+      skipped: T,
       /** The batch of datagrams in the mailbox, and how many of its slots are done. */
       batch: N,
       done: N,

@@ -34,6 +34,7 @@ export class TreeCounters implements Recorded {
       next: log.next,
       ringEnd: log.end,
       weight: log.weight,
+      ringEvents: log.limits.events,
       ...bus.counters,
       ...root.counters,
       opened: streams.opened,
