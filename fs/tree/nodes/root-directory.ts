@@ -94,6 +94,16 @@ export class RootDirectory extends Directory implements DirectoryParent {
     if (node.type === FileType.directory) this.#fixedDirectories++;
   }
 
+  /** Returns the node that always exists with this id, or undefined. */
+  fixed(id: NodeId): Node | undefined {
+    return id === this.id ? this : this.#fixed.find(({ node }) => node.id === id)?.node;
+  }
+
+  /** The files and directories that always exist. */
+  get fixedNodes(): Node[] {
+    return this.#fixed.map(({ node }) => node);
+  }
+
   /** The files that always exist. */
   get files(): RootFile[] {
     return this.#fixed.map(({ node }) => node).filter((node) => node instanceof RootFile);
