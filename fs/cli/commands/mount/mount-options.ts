@@ -43,6 +43,12 @@ export function mountOptions(command: Command): Command {
       parseMicroseconds,
       DEFAULT_BUSY_POLL_US,
     )
+    .option(
+      '--request-bound <s>',
+      'answer EIO if the daemon works on one request for so many seconds, with devfuse; 0: never',
+      parseBound,
+      DEFAULT_REQUEST_BOUND_S,
+    )
     .option('--list-links', 'list stream, head and tail too (then cp -r and grep -r do not end)')
     .option(
       '--fsname <name>',
@@ -65,6 +71,10 @@ export function mountOptions(command: Command): Command {
 const DEFAULT_BUSY_POLL_US = 50;
 const MOST_BUSY_POLL_US = 1000;
 
+/** Far longer than any request takes, and shorter than a user waits. */
+const DEFAULT_REQUEST_BOUND_S = 10;
+const MOST_REQUEST_BOUND_S = 3600;
+
 const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
@@ -82,6 +92,13 @@ function parseMicroseconds(text: string): number {
   if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US)
     throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
   return us;
+}
+
+function parseBound(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds > MOST_REQUEST_BOUND_S)
+    throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_REQUEST_BOUND_S}.`);
+  return seconds;
 }
 
 function parseDescriptor(text: string): number {

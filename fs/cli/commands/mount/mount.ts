@@ -31,6 +31,7 @@ export interface MountOptions extends OutletOptions, SaidOptions {
   readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
+  readonly requestBound: number;
   readonly listLinks?: boolean;
   readonly fsname: string;
   readonly syslog?: boolean;
@@ -71,7 +72,7 @@ export function daemonOptions(
   logger: Logger,
   trace?: Trace,
 ): DaemonOptions {
-  const { driver, transport, sticky, busyPoll, fsname } = options;
+  const { driver, transport, sticky, busyPoll, requestBound, fsname } = options;
   return {
     path,
     sources: options.source.filter((name) => name !== 'none'),
@@ -80,6 +81,8 @@ export function daemonOptions(
     transport,
     sticky,
     busyPollUs: busyPoll,
+    requestBoundMs: requestBound * 1000,
+    linePrefix: options.logJson === true || options.syslog === true ? '' : 'eventfs: mount: ',
     fsname,
     config,
     listsLinks: options.listLinks === true,
