@@ -9,7 +9,7 @@ import { parseMountinfo } from '../../shared/kernel/mountinfo.js';
 import { type Finding, mendFor, mendOnMachine } from './finding.js';
 import { MORE_DESCRIPTORS, MUCH, checkLimits } from './limits.js';
 import { checkSource, checkSubscribers } from './losses.js';
-import { abort, checkRequests, stuckText } from './requests.js';
+import { checkRequests, stuckText } from './requests.js';
 import { checkSharing } from './without-root.js';
 
 /** The notifier's name in /proc; the kernel keeps 15 bytes. */
@@ -58,7 +58,9 @@ export async function checkMount(directory: string): Promise<Finding[]> {
         {
           level: 'fail',
           what: `${path}: its daemon does not answer; ${stuckText(path)}`,
-          mend: mendFor(`kill -CONT its process if it is stopped; else ${abort(path)}`),
+          mend: mendFor(
+            `eventfs umount ${path}, which aborts the mount; then eventfs mount ${path}`,
+          ),
         },
       ];
     case 'alive':

@@ -57,12 +57,12 @@ export async function checkRequests(path: string, status: Status): Promise<Findi
   else if (waiting.stuck === 0)
     found.push({
       level: 'ok',
-      what: `${counted(waiting.blocked, 'read')} wait for events, and no other request waits`,
+      what: `${counted(waiting.blocked, 'blocked read')}, and no other request waits`,
     });
   else
     found.push({
       level: 'warn',
-      what: `${counted(waiting.stuck, 'request')} got no answer for most of a second, besides ${counted(waiting.blocked, 'read')} that wait for events`,
+      what: `${counted(waiting.stuck, 'request')} got no answer for most of a second, besides ${counted(waiting.blocked, 'blocked read')}`,
       mend: mendFor(abort(path)),
     });
   if (hung > 0)
@@ -87,7 +87,7 @@ export function stuckText(path: string): string {
 }
 
 /** Returns the remedy for root: how to end all requests of a mount. */
-export function abort(path: string): string {
+function abort(path: string): string {
   return `echo 1 > ${abortFile(path)}, which ends all requests and the mount; then eventfs mount ${path}`;
 }
 

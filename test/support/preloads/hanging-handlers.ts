@@ -1,8 +1,10 @@
 /**
  * Loaded into a daemon (node --import): some requests hang, as by a bug in the daemon. getxattr(2)
  * of `user.hang.MS` runs for so long; of `user.hang-read.MS` makes the next READ do so; of
- * `user.forgotten` ends without a reply.
+ * `user.forgotten` ends without a reply; of `user.lost` makes the daemon lose the next read that it
+ * parks: no event and no signal ends it.
  */
+import { BlockingReads } from '../../../fs/drivers/devfuse/blocking-reads.js';
 import { InHeader, Opcode } from '../../../fs/fuse/abi.js';
 import { Session } from '../../../fs/fuse/session.js';
 
@@ -10,9 +12,19 @@ import { Session } from '../../../fs/fuse/session.js';
 const NAME_AT = 48;
 
 let nextReadMs = 0;
+let isNextLost = false;
 
-// eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with its own `this`
+/* eslint-disable @typescript-eslint/unbound-method -- they are called with their own `this` */
 const { dispatch } = Session.prototype;
+const { park } = BlockingReads.prototype;
+/* eslint-enable @typescript-eslint/unbound-method */
+
+BlockingReads.prototype.park = function (handle, size) {
+  const read = park.call(this, handle, size);
+  if (isNextLost) this.parked.free(read);
+  isNextLost = false;
+  return read;
+};
 
 Session.prototype.dispatch = function (length) {
   const { bytes } = this.request;
@@ -24,6 +36,7 @@ Session.prototype.dispatch = function (length) {
   }
   if (opcode !== Opcode.FUSE_GETXATTR) return dispatch.call(this, length);
   const [, name, ms] = request.toString('latin1', NAME_AT, length - 1).split('.');
+  if (name === 'lost') isNextLost = true;
   if (name === 'hang') hang(Number(ms));
   if (name === 'hang-read') nextReadMs = Number(ms);
   const got = dispatch.call(this, length);
