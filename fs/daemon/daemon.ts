@@ -117,7 +117,12 @@ export class Daemon {
     );
     await this.#driver.mount(this.options.path, onEnd);
     this.#owners.watch.start();
-    for (const source of this.#sources) source.start();
+    for (const source of this.#sources) {
+      // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
+      // than each directory, and must not come into one.
+      source.readWaiting();
+      source.start();
+    }
     const limits = [
       ...this.#driver.limits,
       ...this.#sources.flatMap((source) => source.limits),

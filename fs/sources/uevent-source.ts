@@ -129,6 +129,11 @@ export class UeventSource {
     ];
   }
 
+  /** Publishes the events that wait in the socket, at most a few batches of them. */
+  readWaiting(): void {
+    this.#socket.readBatch();
+  }
+
   /** Starts to read in the event loop. */
   start(): void {
     this.#socket.start();
