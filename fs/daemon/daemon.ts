@@ -153,7 +153,12 @@ export class Daemon {
   resume(): void {
     this.#owners.watch.start();
     this.#driver?.serve?.();
-    for (const source of this.#sources) source.start();
+    for (const source of this.#sources) {
+      source.start();
+      // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
+      // than each directory, and must not come into one.
+      source.readWaiting();
+    }
   }
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */
