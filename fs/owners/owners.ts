@@ -6,8 +6,7 @@
  * and the event loop watches it too. Either way `#died` ends everything that the process owned
  * before anything else happens (docs/design.md, section 4).
  */
-import { closeSync } from 'node:fs';
-import { DeathWatch, DrainWord } from '#native';
+import { DrainWord } from '#native';
 import { Errno, FsError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
@@ -16,6 +15,7 @@ import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { ProcessFiles } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
+import { system } from './system.js';
 
 /** A thing that ends with its owner. */
 export interface Mortal {
@@ -49,7 +49,7 @@ export class Owners {
   /** The number of drains, which the addon counts. */
   readonly #drains = new Uint32Array(DrainWord.count);
   /** The epoll set of all owners' pidfds. */
-  readonly watch = new DeathWatch({
+  readonly watch = system.newDeathWatch({
     onDeath: (pid) => this.#died(pid as Pid),
     drains: this.#drains,
   });
@@ -200,7 +200,7 @@ export class Owners {
   /** Closes every pidfd and the epoll set. */
   close(): void {
     this.endings.finish();
-    for (const owner of this.#owners.values()) closeSync(owner.pidfd);
+    for (const owner of this.#owners.values()) system.closePidfd(owner.pidfd);
     this.#owners.clear();
     this.watch.close();
   }
@@ -238,7 +238,7 @@ export class Owners {
       keep = true;
       return owner;
     } finally {
-      if (!keep) closeSync(pidfd);
+      if (!keep) system.closePidfd(pidfd);
     }
   }
 
@@ -271,7 +271,7 @@ export class Owners {
     if (this.#owners.get(owner.pid) !== owner) return;
     this.#owners.delete(owner.pid);
     this.watch.remove(owner.pidfd);
-    closeSync(owner.pidfd);
+    system.closePidfd(owner.pidfd);
   }
 }
 

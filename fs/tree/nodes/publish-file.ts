@@ -23,6 +23,7 @@ import { type Attributes, Handle, type Lifetime, type NodeId, Poll } from './nod
 import { restHeap } from '../prices.js';
 import { RootFile } from './root-file.js';
 import { LF, NUL } from '../../shared/ascii.js';
+import { clock } from '../../shared/clock.js';
 import { SourceId } from '../../uevent/event-source.js';
 import { TOO_LONG } from '../written-event.js';
 
@@ -98,10 +99,7 @@ export class PublishFile extends RootFile {
 
 const LINE_END = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
-/**
- * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/session.ts,
- * MAX_WRITE_BYTES).
- */
+/** The kernel splits a larger write(2) into pieces of this many bytes: MAX_WRITE_BYTES. */
 const LARGEST_WRITE = 128 * 1024;
 /** How long the records of one write may hold the daemon, in ms; the next write takes the rest. */
 const MOST_MS = 1.5;
@@ -226,8 +224,8 @@ class PublishHandle extends Handle {
     try {
       for (let end = recordEnd(text, from); end >= 0; end = recordEnd(text, from)) {
         // Most writes have one record, and need no clock.
-        if (count === 1) began = performance.now();
-        else if (count > 1 && performance.now() - began >= MOST_MS) break;
+        if (count === 1) began = clock.monotonicMs();
+        else if (count > 1 && clock.monotonicMs() - began >= MOST_MS) break;
         this.node.takeOneOfMany(text, from, end - from, this.uid, hasNul);
         this.#isBetween = true;
         from = skipLineEnds(text, end);
@@ -258,8 +256,8 @@ class PublishHandle extends Handle {
     const end = this.#isCut ? text.lastIndexOf(LF) + 1 : text.length; // the last line may be cut
     if (text.length - from > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     if (end > from) this.node.check(text, from, end - from);
-    // A copy, because the next request overwrites the memory. Not from the pool of Buffer, because
-    // the whole pool would stay in memory with it.
+    // A copy, because the next request overwrites the memory; not from Buffer's pool, all of which
+    // would stay in memory with it.
     const kept = Buffer.allocUnsafeSlow(text.length - from);
     text.copy(kept, 0, from);
     this.#wait(kept);
