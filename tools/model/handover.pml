@@ -190,6 +190,10 @@ proctype daemon(byte me) {
 #ifdef OUTBOX_DROPPED_AT_START
     forget_outbox();
 #endif
+#ifdef WRITES_BEFORE_SERVE
+    begin();
+    d_step { version++; known = version };
+#endif
     if
     :: said[me] = READY
     :: atomic { failures < FAILURES -> failures++; hangs[me] = true };
@@ -303,13 +307,11 @@ served:
   await_ready(next);
   if
   :: is_alive[next] ->
-     is_killed[current] = true;
-     !is_alive[current];
 #ifndef NO_RESEND
      resend();
 #endif
-     current = next;
-     go[current] = true;
+     /* The old one stays paused until its end */
+     d_step { go[next] = true; is_killed[current] = is_alive[current]; current = next };
      goto served
   :: else ->
      /* The next one never served: the old one goes on with the reads that wait. */
