@@ -1,4 +1,6 @@
 /** The interface of a driver, which connects the tree to the kernel. */
+import type { Keeper } from '../shared/keeper.js';
+import type { KeptInit } from './devfuse/kept-init.js';
 
 /** Connects one tree to the kernel at one mount point. */
 export interface Driver {
@@ -11,6 +13,10 @@ export interface Driver {
    * @throws UserError if the tree can't be mounted
    */
   mount(path: string, onEnd: () => void): Promise<void>;
+  /** Begins to serve a mount that was taken over. A mount that is new is served already. */
+  serve?(): void;
+  /** Stops to serve until the next `serve`: requests wait in the kernel. */
+  pause?(): void;
   /**
    * The limits of this mount, each with a remedy. The log gets them at the start. They are known
    * after `mount`.
@@ -38,4 +44,8 @@ export interface DevFuseOptions {
   readonly transport: TransportName;
   /** The source that mount tables show. Default: eventfs. */
   readonly fsname?: string;
+  /** Keeps the mount for the next daemon (default: nothing is kept). */
+  readonly keeper?: Keeper;
+  /** The place for the result of INIT; needed with a keeper. */
+  readonly keptInit?: KeptInit;
 }

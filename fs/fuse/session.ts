@@ -9,6 +9,7 @@ import { endianness } from 'node:os';
 import { Errno, FsError } from '../shared/errors.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
+  FUSE_HAS_RESEND,
   FUSE_KERNEL_VERSION,
   FUSE_NO_EXPORT_SUPPORT,
   FUSE_OVER_IO_URING,
@@ -93,6 +94,8 @@ export interface Negotiation {
    * @returns whether the driver accepts it; if so, the driver has already set it up
    */
   onRingOffered(): boolean;
+  /** Whether a kernel without FUSE_NOTIFY_RESEND is unsuitable (default: no). */
+  readonly needsResend?: boolean;
 }
 
 /** The protocol state of one FUSE connection. */
@@ -132,6 +135,16 @@ export class Session {
   /** Attaches the driver. The driver calls this before INIT comes. */
   attach(negotiation: Negotiation): void {
     this.#negotiation = negotiation;
+  }
+
+  /**
+   * Continues a connection that another daemon has negotiated.
+   *
+   * @param minor the negotiated minor version
+   */
+  adopt(minor: number): void {
+    this.minor = minor;
+    this.#isPlain = this.#tracer === null;
   }
 
   /** Sets the tracer of all later requests; null switches the trace off. */
@@ -239,6 +252,12 @@ export class Session {
         `the kernel has FUSE ${major}.${minor}, but eventfs needs ${FUSE_KERNEL_VERSION}.${OLDEST_MINOR_VERSION} (run Linux 5.4 or newer)`,
       );
       return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
+    }
+    if (this.#negotiation?.needsResend === true && (offered2 & FUSE_HAS_RESEND) === 0) {
+      this.#negotiation.onUnsuitable(
+        'the kernel can not send unanswered requests again, so no daemon can take over (run Linux 6.9 or newer, or mount without --guard)',
+      );
+      return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old for --guard'));
     }
     reply.u32(FUSE_KERNEL_VERSION);
     // A node may end, so a client has no use for its file handle (name_to_handle_at(2)). Without

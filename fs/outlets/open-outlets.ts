@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { UsageError, isSystemError } from '../shared/errors.js';
+import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';
@@ -49,6 +50,7 @@ const UDEV_GROUP_MASK = 1 << 1;
  * @param readMask the netlink groups that the sources read, as a mask: an event sent there would
  *   come back
  * @param mount the mount point: the daemon cannot open paths below it
+ * @param keeper keeps listening sockets for the next daemon
  * @throws UsageError if two options exclude each other, or if an outlet cannot be opened
  */
 export function openOutlets(
@@ -59,6 +61,7 @@ export function openOutlets(
   mount: string,
   logger: Logger,
   trace: Trace,
+  keeper: Keeper = NO_KEEPER,
 ): Outlet[] {
   refuseConflicts(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
@@ -70,7 +73,7 @@ export function openOutlets(
       open.push(
         new SocketOutlet(
           'SOCKET',
-          new Listener(socket.path, socket.mode),
+          new Listener(socket.path, socket.mode, undefined, keeper),
           sendToAll,
           bus.log,
           host,
@@ -82,7 +85,7 @@ export function openOutlets(
       open.push(
         new SocketOutlet(
           'FDSOCKET',
-          new Listener(fdSocket.path, fdSocket.mode),
+          new Listener(fdSocket.path, fdSocket.mode, undefined, keeper),
           passToAll,
           bus.log,
           host,

@@ -8,6 +8,7 @@
  */
 import { closeSync } from 'node:fs';
 import { DeathWatch, DrainWord } from '#native';
+import { handleOf, openByHandle } from './pidfd-handle.js';
 import { Errno, FsError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
@@ -29,11 +30,20 @@ export interface Mortal {
 export class Owner {
   /** The things that end with the process. */
   readonly owned = new Set<Mortal>();
+  #handle: string | null = null;
 
   constructor(
     readonly pid: Pid,
     readonly pidfd: number,
   ) {}
+
+  /**
+   * The pidfs file handle, by which a later daemon finds the process, and never another one with
+   * its PID: hexadecimal digits; empty if the kernel has none.
+   */
+  get handle(): string {
+    return (this.#handle ??= this.pidfd < 0 ? '' : handleOf(this.pidfd));
+  }
 }
 
 /** The caller of a request, from fuse_in_header. */
@@ -179,6 +189,23 @@ export class Owners {
    */
   effectiveUidOf(owner: Owner): number | undefined {
     return this.#processes.status(owner.pid)?.effectiveUid;
+  }
+
+  /**
+   * Finds an owner of another daemon again.
+   * @param pid its PID
+   * @param handle its pidfs file handle
+   * @returns an owner that is dead (`pidfd` is -1) if the process has ended
+   */
+  restore(pid: Pid, handle: string): Owner {
+    const known = this.#owners.get(pid);
+    if (known !== undefined && known.handle === handle) return known;
+    const pidfd = openByHandle(handle);
+    const owner = new Owner(pid, pidfd);
+    if (pidfd < 0) return owner;
+    this.watch.add(pidfd, pid);
+    this.#owners.set(pid, owner);
+    return owner;
   }
 
   /** Makes `owner` the owner of `thing`, which then ends with it. */

@@ -38,6 +38,9 @@ import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
+import type { Recorded, Recorder } from '../state/recorder.js';
+import { TreeCounters } from './restore/counters.js';
+import { living } from './restore/living.js';
 import { Turns } from './turns.js';
 
 /** The default bounds of a queue (docs/design.md, section 3). */
@@ -60,6 +63,9 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   readonly inotify = new InotifyQueue();
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
+  readonly recorder: Recorder | null;
+  /** The numbers of the tree as a whole, for a later daemon. */
+  readonly counters = new TreeCounters(this);
   #settings: TreeSettings = {
     queueLimits: QUEUE_LIMITS,
     filterLimits: FILTER_LIMITS,
@@ -81,6 +87,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     readonly owners: Owners,
     readonly logger: Logger = SILENT,
   ) {
+    this.recorder = bus.log.recorder;
     this.drainCheck = new DrainCheck(owners);
     this.streams = new Streams(bus.log, this.ledger);
     this.root = new RootDirectory(this, owners);
@@ -91,6 +98,25 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
     this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
     bus.attach(this);
+    if (this.recorder !== null) this.#recordBy(this.recorder);
+  }
+
+  #recordBy(recorder: Recorder): void {
+    recorder.counters = this.counters;
+    recorder.living = () => living(this);
+    recorder.counted();
+    recorder.onDue = () => this.turns.add(recorder);
+    recorder.makeRoom = () => {
+      if (this.bus.log.reserve()) recorder.counted();
+    };
+  }
+
+  /**
+   * Returns what a compaction records of the open files.
+   * @param _recorded the events that it has recorded
+   */
+  livingOpenFiles(_recorded: Set<Event>): Iterable<Recorded> {
+    return [];
   }
 
   /**
@@ -124,6 +150,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   /** @returns an unused node id */
   newNodeId(): NodeId {
+    this.recorder?.counted();
     return this.bus.inodes.next() as NodeId;
   }
 
@@ -132,11 +159,13 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * reserved for the names that are always in the directory
    */
   newDirectoryId(): NodeId {
+    this.recorder?.counted();
     return this.bus.inodes.nextOf(EVENT_DIRECTORY_INODES) as NodeId;
   }
 
   /** @returns an unused inode number for a new event */
   newInode(): number {
+    this.recorder?.counted();
     return this.bus.inodes.next();
   }
 

@@ -15,6 +15,7 @@ import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kerne
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import { RequestTracer } from '../../fuse/describe/request-tracer.js';
+import { type Keeper, NO_KEEPER } from '../../shared/keeper.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace, TraceLine } from '../../shared/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';
@@ -25,6 +26,7 @@ import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
 import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
+import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
 import { Notifier } from './notifier.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
@@ -47,6 +49,9 @@ export class DevFuse implements Driver {
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection: Connection = NO_CONNECTION;
 
+  #path = '';
+  /** Whether the kernel must send unanswered requests again before the first read. */
+  #needsResend = false;
   /** How the tree was mounted; null before. */
   #mounted: FuseMount | null = null;
 
@@ -89,9 +94,17 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
+    const { keeper = NO_KEEPER, keptInit } = this.options;
+    const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
+    this.#path = adopted === null ? path : pathOf(adopted.connection, path);
+    if (adopted === null) await this.#mountNew(path, keeper, onEnd);
+    else this.#adopt(adopted, keeper, onEnd);
+    if (adopted === null) this.#startNotifier();
+  }
+
+  async #mountNew(path: string, keeper: Keeper, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
-    const { fd } = this.#mounted;
     this.#connection = connectionAt(path);
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
@@ -106,44 +119,84 @@ export class DevFuse implements Driver {
           failed(new UserError(`${path}: ${why}`));
         },
         onRingOffered: () => this.#useRing(),
+        needsResend: keeper.keeps,
       });
-      this.#channel = new FuseChannel({
-        fd,
-        busyPollUs: this.options.busyPollUs,
-        deaths: this.tree.owners.watch,
-        request: session.request.bytes,
-        reply: session.reply.bytes,
-        log: this.tree.bus.log.memory,
-        control: this.#control,
-        parked: this.#reads.parked.uniques,
-        onRequest: (length) => this.#serve(length),
-        onSettle: () => this.tree.bus.settleSome(),
-        onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
-        onStarved: () => this.#stallRescuer?.told(),
-        onEnd: () => {
-          this.#letGo();
-          this.#detach(); // an aborted connection is still mounted
-          this.#notifier?.stop();
-          clearTimeout(late);
-          failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
-          onEnd();
-        },
+      this.#open(this.#mounted!.fd, path, () => {
+        clearTimeout(late);
+        failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
+        onEnd();
       });
     });
-    const channel = this.#channel!;
-    this.#reads.open(channel);
-    this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
-    channel.start();
+    this.#channel!.start();
     await negotiated;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
-    if (this.#channel !== null)
-      this.#notifier = new Notifier(
-        this.tree.inotify,
-        this.logger,
-        this.trace,
-        path,
-        this.#connection.minor,
-      );
+    if (keeper.keeps) this.#keep(keeper);
+  }
+
+  /** Lets the next daemon take this mount over. */
+  #keep(keeper: Keeper): void {
+    const { fd, isOfUser, isShared } = this.#mounted!;
+    const { minor: device, identity } = this.#connection;
+    const protocolMinor = this.#session.minor;
+    this.options.keptInit?.write({ protocolMinor, device, identity, isOfUser, isShared });
+    keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
+  }
+
+  #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
+    this.#mounted = adopted;
+    this.#connection = adopted.connection;
+    this.#session.adopt(adopted.protocolMinor);
+    this.#open(adopted.fd, this.#path, onEnd);
+    this.#needsResend = !keeper.resends;
+  }
+
+  /** Makes the channel. It serves once it is started. */
+  #open(fd: number, path: string, onEnd: () => void): void {
+    const channel = new FuseChannel({
+      fd,
+      busyPollUs: this.options.busyPollUs,
+      deaths: this.tree.owners.watch,
+      request: this.#session.request.bytes,
+      reply: this.#session.reply.bytes,
+      log: this.tree.bus.log.memory,
+      control: this.#control,
+      parked: this.#reads.parked.uniques,
+      onRequest: (length) => this.#serve(length),
+      onSettle: () => this.tree.bus.settleSome(),
+      onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
+      onStarved: () => this.#stallRescuer?.told(),
+      onEnd: () => {
+        this.#letGo();
+        this.#detach(); // an aborted connection is still mounted
+        this.#notifier?.stop();
+        onEnd();
+      },
+    });
+    this.#channel = channel;
+    this.#reads.open(channel);
+    this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
+  }
+
+  #startNotifier(): void {
+    if (this.#channel === null) return;
+    this.#notifier = new Notifier(
+      this.tree.inotify,
+      this.logger,
+      this.trace,
+      this.#path,
+      this.#connection.minor,
+    );
+  }
+
+  serve(): void {
+    if (this.#needsResend) this.#channel?.notify(this.#session.reply.resend());
+    this.#needsResend = false;
+    this.#channel?.start();
+    if (this.#notifier === null) this.#startNotifier();
+  }
+
+  pause(): void {
+    this.#channel?.pause();
   }
 
   /** The limits of a mount that an ordinary user has made. */
@@ -185,6 +238,7 @@ export class DevFuse implements Driver {
   unmount(): void {
     const channel = this.#channel;
     if (channel === null) return;
+    this.options.keeper?.drop(KEPT_DEVICE);
     this.#reads.end();
     this.tree.end();
     // The end of a mount waits for requests that are on their way to the daemon (fs/fuse/dev.c,

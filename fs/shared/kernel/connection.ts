@@ -42,8 +42,13 @@ export function abortConnection({ minor }: Connection): void {
   }
 }
 
-/** The directory of a connection: the kernel makes it with the connection, and never reuses it. */
-function identityOf(minor: number): string | null {
+/**
+ * Returns the identity of the connection that has a device number now: that of its directory, which
+ * the kernel makes with the connection and never reuses.
+ *
+ * @returns null without fusectl
+ */
+export function identityOf(minor: number): string | null {
   try {
     const { ino, ctimeNs } = statSync(`${CONNECTIONS}/${minor}`, { bigint: true });
     return `${ino} ${ctimeNs}`;

@@ -114,6 +114,18 @@ export class Streams {
   get lostByClosed(): number {
     return this.#lostByClosed;
   }
+
+  /** How many streams were opened, ever. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  /** Takes up the counts of another daemon. */
+  restoreCounts(opened: number, lostByClosed: number): void {
+    this.#opened = opened;
+    this.#lostByClosed = lostByClosed;
+  }
+
   /** Finds the groups whose filter may match an event. */
   readonly #index = new FilterIndex<StreamGroup>();
   /** The groups with new events, whose readers are not all answered yet. */

@@ -28,9 +28,11 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
   if (loop_.isStarted()) return;
   if (!loop_.isOpen()) throw systemError(info.Env(), EBADF, "epoll_ctl");
   loop_.start(info.Env());
-  Ref();  // keeps this alive while the event loop refers to it
+  if (!isReferenced_) Ref();  // keeps this alive while the event loop refers to it
   isReferenced_ = true;
 }
+
+void FuseChannel::pause(const Napi::CallbackInfo&) { loop_.pause(); }
 
 Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
   if (loop_.isOpen() && loop_.isServing()) {
@@ -130,6 +132,7 @@ void exportFuseChannel(Napi::Env env, Napi::Object exports) {
       Channel::DefineClass(env, "FuseChannel",
                            {
                                Channel::InstanceMethod<&Channel::start>("start"),
+                               Channel::InstanceMethod<&Channel::pause>("pause"),
                                Channel::InstanceMethod<&Channel::serve>("serve"),
                                Channel::InstanceMethod<&Channel::answer>("answer"),
                                Channel::InstanceMethod<&Channel::uncork>("uncork"),

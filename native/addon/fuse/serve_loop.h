@@ -31,6 +31,8 @@ class ServeLoop final : private Transport::Listener {
   bool isOpen() const { return device_.isOpen(); }
   /** Serves in the event loop; throws a SystemError. */
   void start(Napi::Env env) { device_.watch(env, onDeviceReadable, this); }
+  /** Leaves the event loop until the next `start`. */
+  void pause() { device_.unwatch(); }
   bool isStarted() const { return device_.isWatched(); }
   /** Sets the ring up. The INIT reply switches to it. False if io_uring is not available. */
   bool prepareRing(Napi::Env env, uint32_t queues, size_t payloadBytes) {

@@ -21,6 +21,19 @@ export function mountOptions(command: Command): Command {
         .choices(TRANSPORT_NAMES)
         .default(TRANSPORT_NAMES[0]),
     )
+    .option('--guard', 'keep the mount if the daemon dies: a guardian starts it again')
+    .option('--standby', 'with --guard: start the next daemon before it is needed')
+    .option(
+      '--guard-limit <deaths:seconds>',
+      'with --guard: unmount once so many daemons have died in so many seconds',
+      parseLimit,
+      DEFAULT_LIMIT,
+    )
+    .option(
+      '--fd-holder <holder>',
+      'keep the mount if the daemon dies: in the store of systemd, or in s6-fdholder-daemon by s6:SOCKET',
+      parseHolder,
+    )
     .option(
       '--ready-fd <fd>',
       'write a newline to this descriptor and close it once mounted',
@@ -65,6 +78,11 @@ export function mountOptions(command: Command): Command {
 const DEFAULT_BUSY_POLL_US = 50;
 const MOST_BUSY_POLL_US = 1000;
 
+/** Ten daemons in ten seconds: a request or an event ends each of them. */
+const DEFAULT_LIMIT = '10:10';
+/** MOST_DEATHS in native/guard/guard.h. */
+const MOST_DEATHS = 1000;
+
 const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
@@ -75,6 +93,22 @@ function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory
     ...before,
     { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },
   ];
+}
+
+/** Returns the limit in the form of the guardian. */
+function parseLimit(text: string): string {
+  const [, deaths, seconds] = /^(\d{1,4}):(\d{1,6})$/.exec(text) ?? [];
+  if (!(Number(deaths) >= 1 && Number(deaths) <= MOST_DEATHS && Number(seconds) >= 1))
+    throw new InvalidArgumentError(
+      `Use DEATHS:SECONDS, as in ${DEFAULT_LIMIT}, with 1 to ${MOST_DEATHS} deaths.`,
+    );
+  return text;
+}
+
+function parseHolder(text: string): string {
+  if (text !== 'systemd' && !/^s6:./.test(text))
+    throw new InvalidArgumentError('Use systemd or s6:SOCKET.');
+  return text;
 }
 
 function parseMicroseconds(text: string): number {

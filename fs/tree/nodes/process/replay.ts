@@ -48,6 +48,18 @@ export class QueueStart {
     return this.#after;
   }
 
+  /** The number in the log of the first event that the queue was offered. */
+  get first(): LogIndex {
+    return this.#first;
+  }
+
+  /** Takes up the place that the queue had in another daemon. */
+  restore(first: LogIndex, after: SeqNum, moved: Timestamp): void {
+    this.#first = first;
+    this.#after = after;
+    this.#moved = moved;
+  }
+
   /** When the place was moved last. */
   get moved(): Timestamp {
     return this.#moved;
