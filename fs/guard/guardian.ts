@@ -5,12 +5,13 @@
  *   daemon --> guardian                        guardian --> daemon
  *   HELLO <protocol>                           HELLO <protocol> first|restart|next
  *   WARM            it waits for TAKE          FD <name>, with a descriptor
- *   KEEP <name>, with a descriptor             TAKE <restarts> <reloads> <how the last one ended>
- *   DROP <name>                                SERVE     no other daemon serves
- *   READY           it has restored the tree   YIELD     stop between two requests
- *   NACK <why>      it can't                   RESUME    the next daemon could not take over
- *   YIELDED                                    FAILED <why>, for the log
- *   NOTIFY <state>  for systemd                QUIT      end without an unmount
+ *   KEEP <name>, with a descriptor             TAKE      all descriptors are sent
+ *   DROP <name>
+ *   READY           it has restored the tree   SERVE <restarts> <reloads> <how the last one ended>
+ *   NACK <why>      it can't                   YIELD     stop between two requests
+ *   YIELDED                                    RESUME    the next daemon could not take over
+ *   NOTIFY <state>  for systemd                FAILED <why>, for the log
+ *                                              QUIT      end without an unmount
  *                                              STANDBY 0|1, REFUSED <name>, UNKNOWN <message>
  */
 import { ReadableWatch, receiveMessage, sendMessage } from '#native';
@@ -184,7 +185,7 @@ export class Guardian implements Holder {
     const rest = blank < 0 ? '' : text.slice(blank + 1);
     const fd = this.#received[0];
     if (fd >= 0) this.#descriptors.add(rest, fd);
-    else if (word === 'TAKE') this.#noteTake(rest);
+    else if (word === 'SERVE') this.#noteServe(rest);
     else if (word === 'YIELD') this.#yield();
     else if (word === 'RESUME') this.#replaceable?.resume();
     else if (word === 'QUIT') this.#replaceable?.quit();
@@ -196,14 +197,13 @@ export class Guardian implements Holder {
     this.#awaited.get(word)?.();
   }
 
-  #noteTake(rest: string): void {
-    const [restarts, reloads, ...ending] = rest.split(' ');
+  #noteServe(rest: string): void {
+    const [restarts, reloads, ...words] = rest.split(' ');
+    const ending = words.join(' ');
     this.#restarts = Number(restarts);
-    this.#reloads = Number(reloads) + (this.role === 'next' && ending.length === 0 ? 1 : 0);
-    if (this.#restarts > 0 && ending.join(' ') !== '')
-      this.logger.warn(
-        `the daemon ${ending.join(' ')}; this one goes on (restart ${this.#restarts})`,
-      );
+    this.#reloads = Number(reloads);
+    if (ending !== '')
+      this.logger.warn(`the daemon ${ending}; this one goes on (restart ${restarts})`);
   }
 
   #yield(): void {

@@ -55,6 +55,12 @@ static void hand(struct daemon *daemon, bool serves_at_once) {
   hand_more(daemon);
 }
 
+/* The daemon logs how the last one ended. */
+static bool send_serve(struct daemon *daemon) {
+  return send_format(daemon->socket, "SERVE %d %d %s", restarts, reloads,
+                     daemon->serves_at_once ? ending : "");
+}
+
 void hand_more(struct daemon *daemon) {
   while (daemon->handed >= 0) {
     int at = daemon->handed;
@@ -64,9 +70,9 @@ void hand_more(struct daemon *daemon) {
       snprintf(text, sizeof text, "FD %s", kept[at].name);
       is_sent = send_message(daemon->socket, text, kept[at].fd);
     } else if (at == kept_count) {
-      is_sent = send_format(daemon->socket, "TAKE %d %d %s", restarts, reloads, ending);
+      is_sent = send_message(daemon->socket, "TAKE", -1);
     } else {
-      is_sent = send_message(daemon->socket, "SERVE", -1);
+      is_sent = send_serve(daemon);
     }
     if (!is_sent) return; /* again when there is room */
     bool is_last = at == kept_count + (daemon->serves_at_once ? 1 : 0);
@@ -123,7 +129,8 @@ static void yield_active(void) {
 /* The next daemon has restored the tree: it serves from now on. */
 static void replace_active(void) {
   resend_requests();
-  send_message(next.socket, "SERVE", -1);
+  reloads++;
+  send_serve(&next);
   send_message(active.socket, "QUIT", -1);
   leaving = active;
   leaving.phase = LEAVING;
@@ -133,7 +140,6 @@ static void replace_active(void) {
   active.phase = SERVING;
   active.deadline_ms = 0;
   is_reloading = false;
-  reloads++;
   standby_due_ms = now_ms() + STANDBY_DELAY_MS;
   answer_client("RELOADED %d", active.pid);
 }
@@ -251,7 +257,7 @@ static void replace_dead(void) {
     next = (struct daemon){.socket = -1, .handed = -1};
     if (active.phase == TAKING) {
       active.serves_at_once = true;
-      if (active.handed < 0) send_message(active.socket, "SERVE", -1);
+      if (active.handed < 0) send_serve(&active);
     } else {
       hand(&active, true);
     }

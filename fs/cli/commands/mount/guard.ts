@@ -20,6 +20,7 @@ export interface GuardOptions {
   readonly guard?: boolean;
   readonly standby?: boolean;
   readonly guardLimit: string;
+  readonly guardDeadline: number;
   readonly fdHolder?: string;
 }
 
@@ -63,6 +64,7 @@ export function becomeGuardian(path: string, options: MountOptions): void {
   const own = [
     guardProgram,
     ...['--mount', path, '--socket', socket, '--lock', lock, '--limit', options.guardLimit],
+    ...['--deadline', String(options.guardDeadline)],
     ...(options.standby === true ? ['--standby'] : []),
     ...(options.logJson === true ? ['--json'] : []),
     ...(options.readyFd === undefined ? [] : ['--ready-fd', String(options.readyFd)]),

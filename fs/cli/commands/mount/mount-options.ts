@@ -30,6 +30,12 @@ export function mountOptions(command: Command): Command {
       DEFAULT_LIMIT,
     )
     .option(
+      '--guard-deadline <seconds>',
+      'with --guard: kill a daemon that takes longer to start, to restore or to stop',
+      parseDeadline,
+      DEFAULT_DEADLINE_S,
+    )
+    .option(
       '--fd-holder <holder>',
       'keep the mount if the daemon dies: in the store of systemd, or in s6-fdholder-daemon by s6:SOCKET',
       parseHolder,
@@ -83,6 +89,9 @@ const DEFAULT_LIMIT = '10:10';
 /** MOST_DEATHS in native/guard/guard.h. */
 const MOST_DEATHS = 1000;
 
+const DEFAULT_DEADLINE_S = 30;
+const MOST_DEADLINE_S = 3600;
+
 const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
@@ -103,6 +112,13 @@ function parseLimit(text: string): string {
       `Use DEATHS:SECONDS, as in ${DEFAULT_LIMIT}, with 1 to ${MOST_DEATHS} deaths.`,
     );
   return text;
+}
+
+function parseDeadline(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds < 1 || seconds > MOST_DEADLINE_S)
+    throw new InvalidArgumentError(`Use a whole number from 1 to ${MOST_DEADLINE_S}.`);
+  return seconds;
 }
 
 function parseHolder(text: string): string {
