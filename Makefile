@@ -6,7 +6,7 @@ ADDON := build/Release/eventfs.node
 MODULES := node_modules/.package-lock.json
 COMPILED := dist/.tsbuildinfo
 # The C and C++ of the product.
-NATIVE := $(shell find native/addon native/emit native/exec native/notifier -name '*.[ch]' -o -name '*.cc')
+NATIVE := $(shell find native/addon native/emit native/exec native/guard native/notifier -name '*.[ch]' -o -name '*.cc')
 # The shell scripts; of bin/eventfs, which is for Node too, the lines up to the first empty one.
 SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/*' -type f) packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/prerm packaging/debian/postrm
 

@@ -1,5 +1,5 @@
 /** Builds replies in the memory that the channel writes from. */
-import { FUSE_NOTIFY_POLL, InHeader, Size } from './abi.js';
+import { FUSE_NOTIFY_POLL, FUSE_NOTIFY_RESEND, InHeader, Size } from './abi.js';
 
 const TWO_32 = 2 ** 32;
 const BLOCK_BYTES = 512;
@@ -266,6 +266,15 @@ export class Reply {
     to[4] = keyLow;
     to[5] = keyHigh;
     return length;
+  }
+
+  /** Builds the notification that has the kernel send unanswered requests again. */
+  resend(): number {
+    const to = this.#words;
+    to[0] = Size.fuse_out_header;
+    to[1] = FUSE_NOTIFY_RESEND;
+    to[2] = to[3] = 0;
+    return Size.fuse_out_header;
   }
 }
 

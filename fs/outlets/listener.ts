@@ -4,7 +4,11 @@
  */
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
+import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
+
+/** The names of listening sockets in the keeper begin with it. */
+const KEPT_PREFIX = 'socket=';
 
 /** A listening socket and its file. */
 export class Listener {
@@ -16,6 +20,7 @@ export class Listener {
    * @param path the socket's file
    * @param mode the file's mode
    * @param liveHint tells the user what to do if another server listens there
+   * @param keeper keeps the socket for the next daemon: clients that connect meanwhile wait
    * @throws UserError if the file is not a socket, if another server listens there, or if a system
    *   call fails
    */
@@ -23,10 +28,12 @@ export class Listener {
     readonly path: string,
     mode: number,
     liveHint = 'stop that server, or choose another path',
+    private readonly keeper: Keeper = NO_KEEPER,
   ) {
-    this.#clear(liveHint);
+    const kept = keeper.take(KEPT_PREFIX + path);
+    if (kept === undefined) this.#clear(liveHint);
     try {
-      this.fd = listenSeqpacket(path, mode);
+      this.fd = kept ?? listenSeqpacket(path, mode);
     } catch (error) {
       if (isSystemError(error))
         throw UserError.from(error, path, {
@@ -35,12 +42,14 @@ export class Listener {
         });
       throw error;
     }
+    if (kept === undefined) keeper.keep(KEPT_PREFIX + path, this.fd);
     this.#ino = lookAt(path)?.ino ?? -1;
   }
 
   /** Closes the socket, and removes the file if it is still the daemon's own. */
   close(): void {
     closeSync(this.fd);
+    this.keeper.drop(KEPT_PREFIX + this.path);
     if (lookAt(this.path)?.ino !== this.#ino) return;
     try {
       unlinkSync(this.path);

@@ -8,6 +8,7 @@
  * also gets one record of each thing that lives, and then takes over.
  */
 import { checksumWords } from './checksum.js';
+import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
 import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
 
 /** The largest record, in 8-byte words: a reply of 1 MiB with room for its fields. */
@@ -34,11 +35,6 @@ interface Tail {
   reserved: number;
 }
 
-/** The error of a journal that has no memory left. */
-export class JournalFull extends Error {
-  override readonly name = 'JournalFull';
-}
-
 /** The journal of one state. One record is written at a time: `begin`, the fields, `end`. */
 export class Journal {
   readonly #numbers: Float64Array;
@@ -53,6 +49,10 @@ export class Journal {
   #at = 0;
   /** The size of the half after the last compaction, in 8-byte words. */
   #compacted = 0;
+  /** Whether the memory is used up: then the state is void, and nothing is recorded any more. */
+  #isLost = false;
+  /** Called when the memory is used up. */
+  onLost: (why: string) => void = () => undefined;
   /** Called before each store that counts; a test kills the daemon there. */
   onStore: (() => void) | null = null;
 
@@ -90,7 +90,9 @@ export class Journal {
   /** Whether there is so much to leave out that it is time for a compaction. */
   get isDueForCompaction(): boolean {
     return (
-      this.#next === null && this.length > Math.max(LEAST_COMPACTED_WORDS, 3 * this.#compacted)
+      this.#next === null &&
+      !this.#isLost &&
+      this.length > Math.max(LEAST_COMPACTED_WORDS, 3 * this.#compacted)
     );
   }
 
@@ -104,11 +106,10 @@ export class Journal {
   /**
    * Begins a record.
    * @param kind its number in the schema, with DROP_BIT for a drop
-   * @throws JournalFull if the memory is used up
    */
   begin(kind: number): this {
+    if (this.#main.at + LARGEST_WORDS > this.#main.reserved) this.#reserve(this.#main);
     const { at } = this.#main;
-    if (at + LARGEST_WORDS > this.#main.reserved) this.#reserve(this.#main);
     this.onStore?.();
     this.#start = at;
     this.#at = at + 1;
@@ -150,6 +151,20 @@ export class Journal {
     return this;
   }
 
+  /** Writes a whole record. The hot path writes its fields by itself. */
+  put<K extends KindName>(kind: K, values: Fields<K>): void {
+    this.begin(Kind[kind]);
+    const types: Readonly<Record<string, FieldType>> = SCHEMA[kind].fields;
+    const all: Readonly<Record<string, unknown>> = values;
+    for (const field in types) {
+      const value = all[field];
+      if (types[field] === 'number') this.number(value as number);
+      else if (types[field] === 'text') this.text(value as string);
+      else this.bytes(value as Uint8Array, 0, (value as Uint8Array).length);
+    }
+    this.end();
+  }
+
   /** Ends the record. It counts from the next `commit` on. */
   end(): void {
     const start = this.#start;
@@ -170,7 +185,7 @@ export class Journal {
   /** Makes all records since the last commit count. */
   commit(): void {
     this.onStore?.();
-    this.layout.commit(this.#main.half, this.length);
+    if (!this.#isLost) this.layout.commit(this.#main.half, this.length);
   }
 
   // ---- compaction
@@ -201,6 +216,10 @@ export class Journal {
   /** Ends the compaction: the other half takes over, in one step. */
   endCompaction(): void {
     const [old, next] = [this.#main, this.#next!];
+    if (this.#isLost) {
+      this.#next = null;
+      return;
+    }
     this.layout.commit(next.half, next.at - next.base);
     this.onStore?.();
     this.layout.active = next.half;
@@ -214,10 +233,22 @@ export class Journal {
   #reserve(tail: Tail): void {
     const end = tail.base + this.layout.sizes.half / 8;
     const wanted = Math.min(end, tail.at + LARGEST_WORDS + PIECE_BYTES / 8);
-    if (tail.at + LARGEST_WORDS > end)
-      throw new JournalFull('the journal of the state has no room left');
-    if (!this.#memory.reserve(tail.reserved * 8, (wanted - tail.reserved) * 8))
-      throw new JournalFull('the machine has no memory left for the state');
-    tail.reserved = wanted;
+    if (tail.at + LARGEST_WORDS > end) this.#lose(tail, 'its journal has no room left');
+    else if (!this.#memory.reserve(tail.reserved * 8, (wanted - tail.reserved) * 8))
+      this.#lose(tail, 'the machine has no memory left for it');
+    else tail.reserved = wanted;
+  }
+
+  /**
+   * Gives the state up: the daemon goes on, and a later one begins anew. Records go to the beginning
+   * of the half from now on, and never count.
+   */
+  #lose(tail: Tail, why: string): void {
+    if (!this.#isLost) {
+      this.#isLost = true;
+      this.layout.invalidate();
+      this.onLost(why);
+    }
+    tail.at = tail.base;
   }
 }

@@ -15,6 +15,14 @@ export interface Recorded {
   record(journal: Journal): void;
 }
 
+/** The text of an event. */
+export interface RecordedText {
+  readonly ino: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly length: number;
+}
+
 /** How many things one step of a compaction records: about 10 us of work. */
 const THINGS_A_STEP = 16;
 const NO_BYTES = new Uint8Array(0);
@@ -30,6 +38,13 @@ export class Recorder {
   #isHolding = false;
   /** Walks over all that lives, for a compaction; null while there is none. */
   #walk: Iterator<Recorded> | null = null;
+  /** The numbers of the tree as a whole; set by the tree. */
+  counters: Recorded | null = null;
+  /**
+   * Called after each commit: frees the room that the next transaction needs. What it records is a
+   * transaction of its own.
+   */
+  makeRoom: () => void = () => undefined;
   /** Returns all that lives; set by the tree. */
   living: () => Iterable<Recorded> = () => [];
   /** Called when a compaction is due: the tree then calls `step` in its turns. */
@@ -85,6 +100,18 @@ export class Recorder {
       .end();
   }
 
+  /** Records the text of an event that is not in the ring any more. */
+  text(event: RecordedText): void {
+    this.#isDirty = true;
+    const { ino, bytes, start, length } = event;
+    this.journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
+  }
+
+  /** Marks the numbers of the tree as a whole. */
+  counted(): void {
+    if (this.counters !== null) this.changed(this.counters);
+  }
+
   /** Notes that records were written to the journal by another way. */
   wrote(): void {
     this.#isDirty = true;
@@ -106,7 +133,7 @@ export class Recorder {
     length: number,
     sliceStart: number,
     sliceLength: number,
-    others = NO_BYTES,
+    others: Uint8Array = NO_BYTES,
     othersLength = 0,
   ): void {
     this.#isDirty = true;
@@ -130,6 +157,15 @@ export class Recorder {
 
   /** Makes all changes since the last commit count, in one step. */
   commit(): void {
+    if (!this.#commitOnce()) return;
+    this.#transaction++;
+    this.makeRoom();
+    this.#commitOnce();
+    if (!this.#hasReplies) this.#compactIfDue();
+  }
+
+  /** @returns whether there was anything to commit */
+  #commitOnce(): boolean {
     const marked = this.#marked;
     if (marked.length > 0) {
       for (let i = 0; i < marked.length; i++) {
@@ -139,11 +175,10 @@ export class Recorder {
       marked.length = 0;
       this.#isDirty = true;
     }
-    if (!this.#isDirty) return;
+    if (!this.#isDirty) return false;
     this.#isDirty = false;
     this.journal.commit();
-    this.#transaction++;
-    if (!this.#hasReplies) this.#compactIfDue();
+    return true;
   }
 
   /**

@@ -37,9 +37,7 @@ export const SCHEMA = {
       ringEnd: N,
       weight: N,
       lastSeqnum: N,
-      numberless: N,
       highest: N,
-      hasRenamed: N,
       kernel: N,
       udev: N,
       published: N,
@@ -47,12 +45,20 @@ export const SCHEMA = {
       lost: N,
       /** The position of the root's next directory. */
       nextDirectory: N,
+      /** The most events that the ring has. */
+      ringEvents: N,
+      /** When the first daemon made the mount's own files. */
+      bornSec: N,
+      bornNsec: N,
       rootMode: N,
       rootUid: N,
       rootGid: N,
-      /** How many streams were opened, ever. */
-      opened: N,
-      lostByClosed: N,
+      rootAccessedSec: N,
+      rootAccessedNsec: N,
+      rootModifiedSec: N,
+      rootModifiedNsec: N,
+      rootChangedSec: N,
+      rootChangedNsec: N,
       lostByEnded: N,
     },
   },
@@ -111,9 +117,20 @@ export const SCHEMA = {
       filteredNsec: N,
       first: N,
       after: N,
+      shown: T,
       movedSec: N,
       movedNsec: N,
       listedTo: N,
+      /** The number of the next event when this was recorded: later ones have changed the mtime. */
+      asOf: N,
+    },
+  },
+  /** The queue of a directory, by the directory's node id. */
+  queue: {
+    id: 15,
+    keys: 1,
+    fields: {
+      directory: N,
       nextPosition: N,
       lost: N,
       /** The losses that no reader was told of: `position count ...`. */
@@ -155,6 +172,23 @@ export const SCHEMA = {
       /** The user and group that are charged while only open files hold it; -1 for none. */
       keeperUid: N,
       keeperGid: N,
+    },
+  },
+  /** A file of the root that always exists, by node id. */
+  rootFile: {
+    id: 16,
+    keys: 1,
+    fields: {
+      id: N,
+      mode: N,
+      uid: N,
+      gid: N,
+      accessedSec: N,
+      accessedNsec: N,
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
     },
   },
   /** A FIFO, socket or symlink, by node id. */
@@ -258,6 +292,8 @@ export const SCHEMA = {
       forged: N,
       malformed: N,
       lossUntold: N,
+      /** The runs of numbers that have not come: `from to told ...`. */
+      skipped: T,
       /** The batch of datagrams in the mailbox, and how many of its slots are done. */
       batch: N,
       done: N,
@@ -306,4 +342,26 @@ export function schemaText(schema: Readonly<Record<string, KindSchema>> = SCHEMA
       return `${id} ${name} ${keys} ${all.join(' ')}\n`;
     })
     .join('');
+}
+
+/** A time of a thing. */
+interface Time {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
+/** The two fields of a time. */
+type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
+
+/** Returns the two fields of a time. */
+export function timeFields<Name extends string>(
+  name: Name,
+  { sec, nsec }: Time,
+): TimeFields<Name> {
+  return { [`${name}Sec`]: sec, [`${name}Nsec`]: nsec } as TimeFields<Name>;
+}
+
+/** Returns the time that two fields have. */
+export function timeOf<Name extends string>(fields: TimeFields<Name>, name: Name): Time {
+  return { sec: fields[`${name}Sec`], nsec: fields[`${name}Nsec`] };
 }

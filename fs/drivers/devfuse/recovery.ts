@@ -38,6 +38,8 @@ export class Recovery {
     if (recorder === null || table === null) return;
     const { sent, ring } = recorder.journal.layout;
     let last = sent;
+    /** The replies that a third daemon would not find in the ring any more. */
+    const sliced: (RecordedReply & { unique: number; others: Uint8Array })[] = [];
     for (const record of table.all('reply')) {
       last = Math.max(last, record.transaction);
       if (record.transaction <= sent) continue;
@@ -46,11 +48,14 @@ export class Recovery {
       const slice = ring.subarray(sliceStart, sliceStart + sliceLength);
       const reply = { error: record.error, bytes: Buffer.concat([record.bytes, slice]) };
       this.#replies.set(record.unique, reply);
+      if (sliceLength > 0) sliced.push({ unique: record.unique, others, ...reply });
       const { buffer, byteOffset, length } = others;
       const uniques = new Float64Array(buffer.slice(byteOffset, byteOffset + length));
       for (let n = 0; n < length / BYTES_A_UNIQUE; n++) this.#replies.set(uniques[n], reply);
     }
     recorder.hold(last);
+    for (const { unique, error, bytes, others } of sliced)
+      recorder.reply(unique, error, bytes, 0, bytes.length, 0, 0, others, others.length);
   }
 
   /** Whether the kernel has sent all requests again. */

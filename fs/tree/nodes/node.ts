@@ -51,14 +51,17 @@ export abstract class Node {
   opens = 0;
   /** The node is stale once this lifetime is over. */
   lifetime: Lifetime;
-  /** When the daemon made the node. */
-  readonly born: Timestamp = now();
+  /** When the daemon made the node, or an earlier daemon did. */
+  born: Timestamp;
 
+  /** @param born the time, for a node that another daemon has made; else now */
   constructor(
     readonly id: NodeId,
     lifetime: Lifetime,
+    born: Timestamp = now(),
   ) {
     this.lifetime = lifetime;
+    this.born = born;
   }
 
   /** st_ino. */

@@ -117,7 +117,8 @@ function fixture<F extends Node>(
   if (known !== undefined) return known instanceof type ? known : undefined;
   const host = tree.directory(directory);
   if (!(host instanceof ProcessDirectory)) return undefined;
-  const file = new type(node as NodeId, host, name);
+  const file = host.lookup(name);
+  if (!(file instanceof type)) return undefined;
   tree.adopt(file);
   return file;
 }

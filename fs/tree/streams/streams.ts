@@ -43,6 +43,7 @@ export class Streams implements Recorded, StreamOwner {
   get lostByClosed(): number {
     return this.#lostByClosed;
   }
+
   /** Finds the groups whose filter may match an event. */
   readonly #index = new FilterIndex<StreamGroup>();
   /** The groups with new events, whose readers are not all answered yet. */

@@ -25,6 +25,8 @@ class DeviceTransport final : public Transport {
   void watch(Napi::Env env, PollHandle::OnReadable onReadable, void* owner) {
     poll_.start(env, fd(), onReadable, owner);
   }
+  /** Leaves the event loop until the next `watch`. */
+  void unwatch() { poll_.close(); }
   bool isWatched() const { return poll_.isActive(); }
 
   /** epoll reports the device readable. */

@@ -13,6 +13,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, private ServeLoop::Own
   explicit FuseChannel(const Napi::CallbackInfo& info);
 
   void start(const Napi::CallbackInfo& info);
+  void pause(const Napi::CallbackInfo& info);
   Napi::Value serve(const Napi::CallbackInfo& info);
   void serveTurn(const Napi::CallbackInfo& info);
   void answer(const Napi::CallbackInfo& info);

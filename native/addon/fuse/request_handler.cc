@@ -21,6 +21,7 @@ RequestHandler::RequestHandler(Napi::Object options)
       onRefused_(functionOption(options, "onRefused")),
       onStarved_(functionOption(options, "onStarved")),
       onDry_(functionOption(options, "onDry")),
+      onHung_(functionOption(options, "onHung")),
       onEnd_(functionOption(options, "onEnd")) {
   if (request_.size() < FUSE_MIN_READ_BUFFER) {
     throw Napi::RangeError::New(options.Env(), "request has fewer than 8192 bytes");
@@ -110,6 +111,11 @@ void RequestHandler::reportDry() {
   callFunction(env_, onDry_.Value(), {});
 }
 
+void RequestHandler::reportHung(uint32_t ms) {
+  Napi::HandleScope scope(env_);
+  callFunction(env_, onHung_.Value(), {Napi::Number::New(env_, ms)});
+}
+
 void RequestHandler::release() {
   deathsReference_.Reset();
   request_.release();
@@ -122,6 +128,7 @@ void RequestHandler::release() {
   onRefused_.Reset();
   onStarved_.Reset();
   onDry_.Reset();
+  onHung_.Reset();
   onEnd_.Reset();
 }
 

@@ -79,6 +79,8 @@ class RequestHandler {
   void reportRejected(int error, bool isParked);
   void reportStarved();
   void reportDry();
+  /** Calls `onHung`. @param ms how long the handler of the request in memory has run */
+  void reportHung(uint32_t ms);
   /** Returns `onEnd`, which outlives `release` within the current handle scope. */
   napi_value onEnd() const { return onEnd_.Value(); }
 
@@ -99,6 +101,7 @@ class RequestHandler {
   Napi::FunctionReference onRefused_;
   Napi::FunctionReference onStarved_;
   Napi::FunctionReference onDry_;
+  Napi::FunctionReference onHung_;
   Napi::FunctionReference onEnd_;
 };
 

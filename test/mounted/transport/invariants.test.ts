@@ -28,6 +28,8 @@ const script = (unique: number): string => `
     onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
     onDry() {},
+    hang: { boundMs: 0, prefix: '', names: [] },
+    onHung() {},
     onEnd() {},
   });
   channel.answer(Uint32Array.of(0), 1, 0, false);

@@ -7,6 +7,7 @@ import { type Attributes, FileType, Handle, type HandleType, Node } from '../nod
 import { textHeap } from '../../prices.js';
 import type { QuotaAccount } from '../../quota/account.js';
 import type { QuotaLedger } from '../../quota/ledger.js';
+import { clock } from '../../../shared/clock.js';
 import type { StatusLines } from '../../../shared/status-lines.js';
 
 /** The directory that a dot file is in. */
@@ -138,7 +139,7 @@ export abstract class ReportFile<D extends DotFileHost> extends DotFile<D> {
 
   /** st_size. A long text is not made for each stat(2): its length may be a second old. */
   override get size(): number {
-    const nowMs = performance.now();
+    const nowMs = clock.monotonicMs();
     if (nowMs < this.#knownUntilMs) return this.#knownSize;
     this.#knownSize = this.makeText().length;
     this.#knownUntilMs = this.#knownSize > LONG_TEXT ? nowMs + LONG_TEXT_KNOWN_MS : 0;

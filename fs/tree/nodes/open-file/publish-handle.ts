@@ -1,4 +1,5 @@
 /** An open file `publish`: it takes the records of each write(2), and keeps what waits for the next. */
+import { clock } from '../../../shared/clock.js';
 import { NUL, LF } from '../../../shared/ascii.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import {
@@ -209,8 +210,8 @@ export class PublishHandle extends Handle {
     try {
       for (let end = recordEnd(text, from); end >= 0; end = recordEnd(text, from)) {
         // Most writes have one record, and need no clock.
-        if (count === 1) began = performance.now();
-        else if (count > 1 && performance.now() - began >= MOST_MS) break;
+        if (count === 1) began = clock.monotonicMs();
+        else if (count > 1 && clock.monotonicMs() - began >= MOST_MS) break;
         this.node.takeOneOfMany(text, from, end - from, this.uid, hasNul);
         this.#isBetween = true;
         from = skipLineEnds(text, end);

@@ -87,6 +87,7 @@ export abstract class ReceivingDirectory
     deliveries.add(this);
     this.lastWriter = writer;
     deliveries.parsed(this);
+    this.recordChange();
   }
 
   /**
