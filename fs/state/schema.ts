@@ -354,10 +354,7 @@ interface Time {
 type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
 
 /** Returns the two fields of a time. */
-export function timeFields<Name extends string>(
-  name: Name,
-  { sec, nsec }: Time,
-): TimeFields<Name> {
+export function timeFields<Name extends string>(name: Name, { sec, nsec }: Time): TimeFields<Name> {
   return { [`${name}Sec`]: sec, [`${name}Nsec`]: nsec } as TimeFields<Name>;
 }
 

@@ -74,13 +74,8 @@ export class DevFuse implements Driver {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#recovery = options.recovery ?? new Recovery();
-    this.#reads = new BlockingReads(
-      tree,
-      request,
-      reply,
-      this.#control,
-      this.#recovery,
-      (handle) => this.#notifyPoll(handle),
+    this.#reads = new BlockingReads(tree, request, reply, this.#control, this.#recovery, (handle) =>
+      this.#notifyPoll(handle),
     );
     const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(
