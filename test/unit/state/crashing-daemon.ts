@@ -110,6 +110,8 @@ export class CrashingDaemon {
   readonly #control = new Uint32Array(ControlWord.count);
   readonly #reply = new Uint8Array(REPLY_BYTES);
   #queued: Buffer[] = [];
+  /** The daemon crashes after so many stores; never if it is negative. */
+  #stores = -1;
 
   /**
    * @param kernel its requests are served
@@ -159,16 +161,20 @@ export class CrashingDaemon {
 
   /** Lets the daemon crash at one of the next stores to the journal, or now with 0. */
   crashAfter(stores: number): void {
-    let left = stores;
-    if (left === 0) this.left = copyOf(this.memory);
-    this.#journal.onStore = () => {
-      if (left-- === 0 && this.left === null) this.left = copyOf(this.memory);
-    };
+    this.#stores = stores;
+    this.#mayCrash();
+    this.#journal.onStore = () => this.#mayCrash();
+  }
+
+  /** Crashes if it is time. */
+  #mayCrash(): void {
+    if (this.#stores-- === 0 && this.left === null) this.left = copyOf(this.memory);
   }
 
   /** Takes the crash back, if it has not happened. */
   survive(): void {
     this.#journal.onStore = null;
+    this.#stores = -1;
   }
 
   /**
@@ -201,6 +207,7 @@ export class CrashingDaemon {
 
   /** Sends a reply whose last part is the slice that `control` describes. */
   #send(copied: Uint8Array): void {
+    this.#mayCrash();
     if (this.left === null) this.kernel.reply(this.#withSlice(copied));
   }
 
@@ -220,9 +227,11 @@ export class CrashingDaemon {
     uncork: (): void => {
       const queued = this.#queued;
       this.#queued = [];
+      this.#mayCrash();
       if (this.left === null) for (const reply of queued) this.kernel.reply(reply);
     },
     fail: (slot: number, errno: number): void => {
+      this.#mayCrash();
       if (this.left === null) this.kernel.reply(this.#answer(slot, -errno, Buffer.alloc(0)));
     },
   };

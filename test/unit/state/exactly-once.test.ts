@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { FUSE_READ_LOCKOWNER, FUSE_ROOT_ID, Opcode } from '../../../fs/fuse/abi.js';
+import { Errno } from '../../../fs/shared/errors.js';
 import { cstring } from '../../support/memory/kernel.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
@@ -86,13 +87,47 @@ class Clients {
 
   #make(): void {
     const name = `${process.pid}.x`;
-    this.kernel.send('FUSE_MKDIR', FUSE_ROOT_ID, mkdir(name), (errno) => {
+    this.kernel.send('FUSE_MKDIR', FUSE_ROOT_ID, mkdir(name), (errno, body) => {
       assert.is(errno, 0, 'mkdir');
       this.made++;
-      this.kernel.send('FUSE_RMDIR', FUSE_ROOT_ID, cstring(name), (error) => {
-        assert.is(error, 0, 'rmdir');
-        this.#make();
+      const { nodeid } = decode('fuse_entry_out', Buffer.from(body, 'latin1'));
+      this.#openToRemove(nodeid, () =>
+        this.kernel.send('FUSE_RMDIR', FUSE_ROOT_ID, cstring(name), (error) => {
+          assert.is(error, 0, 'rmdir');
+          this.#make();
+        }),
+      );
+    });
+  }
+
+  /**
+   * Opens the stream of a directory and lets a read block on it until the directory ends.
+   * @param then runs when the read is sent
+   */
+  #openToRemove(directory: number, then: () => void): void {
+    this.kernel.send('FUSE_LOOKUP', directory, cstring('.stream'), (errno, body) => {
+      assert.is(errno, 0, 'lookup');
+      const { nodeid } = decode('fuse_entry_out', Buffer.from(body, 'latin1'));
+      this.kernel.send('FUSE_OPEN', nodeid, encode('fuse_open_in', {}), (error, opened) => {
+        // A restart has lost the node: the kernel looks the name up again.
+        if (error === Errno.ESTALE) return this.#openToRemove(directory, then);
+        assert.is(error, 0, 'open');
+        const { fh } = decode('fuse_open_out', Buffer.from(opened, 'latin1'));
+        this.#readToEnd(fh);
+        then();
       });
+    });
+  }
+
+  /** Reads until the directory ends, and closes the file. */
+  #readToEnd(fh: number): void {
+    const payload = encode('fuse_read_in', { fh, size: 9000, read_flags: FUSE_READ_LOCKOWNER });
+    this.kernel.send('FUSE_READ', 0, payload, (errno) => {
+      if (errno === 0) return this.#readToEnd(fh);
+      assert.is(errno, Errno.ESTALE);
+      this.kernel.send('FUSE_RELEASE', 0, encode('fuse_release_in', { fh }), (error) =>
+        assert.is(error, 0, 'release'),
+      );
     });
   }
 
@@ -177,6 +212,19 @@ function readAll({ kernel, daemon }: Clients): void {
     if (!daemon.serveOne()) daemon.settle();
   }
 }
+
+once('is answered with the others, if one answer is for several', () => {
+  for (let stores = 0; stores < 40; stores++) {
+    const clients = new Clients();
+    for (let n = 0; n < 5; n++) clients.daemon.serveOne(); // four reads and a write
+    clients.daemon.crashAfter(stores);
+    clients.daemon.settle();
+    clients.restartIfDead(() => 0);
+    readAll(clients);
+    clients.check();
+    clients.daemon.close();
+  }
+});
 
 once('waits in its old place, if it is a blocked read', () => {
   for (const isReversed of [false, true]) {
