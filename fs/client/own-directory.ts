@@ -29,7 +29,8 @@ export const WRITE_HINTS = {
  * @param mount the mount's path
  * @param label '' or `.<label>`
  * @param filter the events to link into the directory
- * @param since a SEQNUM: the queue begins with the events after it that the bus has kept
+ * @param since a SEQNUM, or another event's name: the queue begins with the events after it that
+ *   the bus has kept
  * @returns the directory's path
  * @throws UserError with the errno of mkdir(2), open(2) or write(2)
  */
@@ -37,7 +38,7 @@ export function makeOwnDirectory(
   mount: string,
   label: string,
   filter: Filter,
-  since?: SeqNum,
+  since?: SeqNum | string,
 ): string {
   const path = makeFree(`${mount}/${process.pid}${label}`);
   if (!filter.all) writeTo(`${path}/.filter`, Buffer.from(`${filter.text}\n`, 'latin1'));
