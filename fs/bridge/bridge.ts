@@ -1,40 +1,32 @@
 /**
  * The bridge between mounts and a broker.
  *
- *   local mount --local-events.ts--> outgoing.ts --> link.ts (the broker)
+ *   local mount --local-events.ts--> outgoing.ts --> mqtt/link.ts (the broker)
  *   fleet mount <--fleet-mount.ts-- protocol/fleet.ts <-----+
  */
 import type { Logger } from '../shared/logger.js';
 import { FleetMount } from './fleet-mount.js';
 import type { Arrived, Codec } from './mqtt/connection.js';
-import { Link } from './mqtt/link.js';
+import { Link, type LinkEvents } from './mqtt/link.js';
 import { TAKEN_OVER } from './mqtt/reasons.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';
 import { Outgoing } from './outgoing.js';
+import { Presence } from './presence.js';
 import { Fleet } from './protocol/fleet.js';
-import { askTopic, eventTopic, parseTopic, stateTopic } from './protocol/names.js';
-import { OwnName } from './protocol/own-name.js';
+import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.js';
 import { parseMessage } from './protocol/payload.js';
-import {
-  callText,
-  parseCall,
-  parseQuestion,
-  parseState,
-  questionText,
-  type Question,
-} from './protocol/state.js';
-import { SavedFile } from './saved.js';
+import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
+import { metricsOf, statusOf } from './report.js';
+import { SavedFile, replaceFile } from './saved.js';
+import { Subscriptions } from './subscriptions.js';
 
 /** How long no event must have come before the state is published and saved, in ms. */
 const QUIET_MS = 2000;
 /** How long it may take at most while events come, in ms. */
 const BUSY_MS = 10_000;
-/** How long a host waits whose name another machine has, in ms. */
-const REFUSED_MS = 60_000;
 /** How long the broker may take for the last message, in ms. */
 const GOODBYE_MS = 2000;
-/** The most topics of one subscription. */
-const MOST_TOPICS = 500;
+const MS_PER_SECOND = 1000;
 
 /** A running bridge. */
 export class Bridge {
@@ -42,13 +34,10 @@ export class Bridge {
   readonly fleet: Fleet | null;
   readonly mount: FleetMount | null;
   readonly link: Link;
+  readonly presence: Presence;
   readonly counted = { malformed: 0, messages: 0 };
   readonly #saved: SavedFile;
-  readonly #machine: string;
-  #name: OwnName | null = null;
-  #lastRefusal = '';
-  /** Changes of subscriptions that wait for the end of a read. */
-  readonly #wanted = new Map<string, boolean>();
+  readonly #subscriptions = new Subscriptions();
   #timer: NodeJS.Timeout | null = null;
   #timerDue = Infinity;
   #quiet: NodeJS.Timeout | null = null;
@@ -57,7 +46,7 @@ export class Bridge {
   #isStopping = false;
 
   /**
-   * @param failed called once if a mount of this machine has ended
+   * @param failed called if a mount of this machine has ended
    * @throws UserError if a mount or the state directory refuses
    */
   constructor(
@@ -66,22 +55,31 @@ export class Bridge {
     private readonly logger: Logger,
     private readonly failed: (error: unknown) => void,
   ) {
+    const { host, keepAlive, broker, in: from } = options;
     this.#saved = new SavedFile(options.stateDirectory);
     const saved = this.#saved.load();
-    this.#machine = machineId() ?? saved?.machine ?? randomId();
-    this.mount = options.in === undefined ? null : new FleetMount(options.in.mount, logger);
-    this.fleet = options.in === undefined ? null : this.#makeFleet(options.in.filter);
+    const machine = machineId() ?? saved?.machine ?? randomId();
+    this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
+    this.fleet = from === undefined ? null : this.#makeFleet(from.filter);
     this.outgoing = new Outgoing(
       options,
-      this.#machine,
+      machine,
       saved,
       logger,
       () => this.#localEvents(),
       (error) => this.failed(error),
     );
-    const { host, keepAlive, broker } = options;
-    const clientId = `eventfs-${host}-${this.#machine.slice(0, 8)}`;
+    const clientId = `eventfs-${host}-${machine.slice(0, 8)}`;
     this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
+    this.presence = new Presence(
+      host,
+      machine,
+      2 * keepAlive * MS_PER_SECOND,
+      () => this.link,
+      () => this.outgoing,
+      logger,
+      () => this.#online(),
+    );
   }
 
   #makeFleet(filter: NonNullable<BridgeOptions['in']>['filter']): Fleet {
@@ -92,19 +90,12 @@ export class Bridge {
       event: (host: string, text: Buffer) => mount.event(host, text),
       lost: (host: string, count: number) => mount.lost(host, count),
       ask: (host: string, question: Question) => this.#ask(host, question),
-      want: (host: string, isWanted: boolean) => void this.#wanted.set(host, isWanted),
+      want: (host: string, isWanted: boolean) => this.#subscriptions.want(host, isWanted),
     };
-    return new Fleet(filter, sink, 2000 * this.options.keepAlive);
+    return new Fleet(filter, sink, 2 * this.options.keepAlive * MS_PER_SECOND);
   }
 
-  #linkEvents(): ConstructorParameters<typeof Link>[3] {
-    const guarded = (work: () => void): void => {
-      try {
-        work();
-      } catch (error) {
-        this.failed(error);
-      }
-    };
+  #linkEvents(): LinkEvents {
     return {
       will: () => {
         this.outgoing.connects();
@@ -112,21 +103,25 @@ export class Bridge {
         return { topic, payload: this.outgoing.state(false) };
       },
       opened: () => this.#opened(),
-      message: (message) => guarded(() => this.#message(message)),
-      settled: () => guarded(() => this.#settled()),
+      message: (message) => this.#guarded(() => this.#message(message)),
+      settled: () => this.#guarded(() => this.#settled()),
       drained: () => this.#send(),
+      beat: () => this.#writeMetrics(),
       closed: (reason) => this.#closed(reason),
     };
   }
 
-  /** Whether this host may use its name now. */
-  get isOnline(): boolean {
-    return this.link.isOpen && this.#name?.state === 'online';
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
-  /** The state of this host's name; `offline` without a connection. */
-  get nameState(): string {
-    return this.link.isOpen ? (this.#name?.state ?? 'offline') : this.#lastRefusal || 'offline';
+  /** Whether this host publishes now. */
+  get isOnline(): boolean {
+    return this.link.isOpen && this.presence.isOnline;
   }
 
   /** Connects to the broker. */
@@ -136,25 +131,23 @@ export class Bridge {
   }
 
   #opened(): void {
-    const { host, keepAlive } = this.options;
+    const { host } = this.options;
     const now = performance.now();
-    this.#name = new OwnName(this.#machine, now, 2000 * keepAlive);
+    this.presence.connected(now);
     this.fleet?.connected(now);
     this.#save();
-    const topics = [
-      this.fleet === null ? stateTopic(host) : stateTopic('+'),
-      askTopic('+', host),
-      `eventfs/1/+/answer/${host}`,
-    ];
+    const states = stateTopic(this.fleet === null ? host : '+');
     const connection = this.link.connection!;
-    connection.subscribe(topics, () => {
-      // It comes back behind the retained states.
-      connection.publish(
-        { topic: askTopic(host, host), payload: callText(this.#machine) },
-        () => undefined,
-      );
-    });
+    connection.subscribe([states, askTopic('+', host), answerTopic('+', host)], () =>
+      this.presence.call(connection),
+    );
     this.#arm();
+  }
+
+  /** This host uses its name from now on. */
+  #online(): void {
+    this.#send();
+    this.#writeMetrics();
   }
 
   #message({ topic: name, payload, retain, properties }: Arrived): void {
@@ -175,70 +168,29 @@ export class Bridge {
 
   #takeState(from: string, payload: Buffer, isRetained: boolean, now: number): void {
     const state = parseState(payload);
-    if (state === null) {
-      // An empty payload is a state that an administrator has removed.
-      if (payload.length > 0) this.counted.malformed++;
-      return;
-    }
-    if (from === this.options.host) {
-      const isAgain = this.#name?.takeState(state, isRetained) ?? false;
-      // A host that stops hears its own farewell.
-      if (isAgain && !this.#isStopping) this.outgoing.say(this.link.connection!, true);
-      if (!this.#isStopping) this.#checkName();
-      if (state.machine !== this.#machine) return;
-    }
+    // An empty payload is a state that an administrator has removed.
+    if (state === null) return void (this.counted.malformed += payload.length > 0 ? 1 : 0);
+    const isOwn = from === this.options.host;
+    // A host that stops hears its own farewell.
+    if (isOwn && (this.#isStopping || !this.presence.takeState(state, isRetained))) return;
     this.fleet?.takeState(from, state, now);
   }
 
   #takeAsk(from: string, payload: Buffer): void {
-    if (from !== this.options.host) {
-      const question = parseQuestion(payload);
-      if (question === null) this.counted.malformed++;
-      else this.outgoing.takeQuestion(from, question);
-      return this.#send();
+    if (from === this.options.host) {
+      if (!this.presence.takeCall(payload)) this.counted.malformed++;
+      return;
     }
-    const machine = parseCall(payload);
-    if (machine === null || this.#name === null) return;
-    const wasOnline = this.#name.state === 'online';
-    if (this.#name.takeCall(machine)) this.outgoing.say(this.link.connection!, true);
-    if (!wasOnline) this.#checkName();
-  }
-
-  /** Begins to use the name, or leaves the broker if it is that of another machine. */
-  #checkName(): void {
-    const { host } = this.options;
-    if (this.#name?.state === 'refused') {
-      const refusal = `the name ${host} belongs to another machine, ${this.#name.rival}, which is online`;
-      if (refusal !== this.#lastRefusal)
-        this.logger.error(`${refusal} (use another --host; the bridge tries again each minute)`);
-      this.#lastRefusal = refusal;
-      this.link.leave(refusal, REFUSED_MS * (1 + Math.random() / 2));
-    } else if (this.#name?.state === 'online') {
-      this.#lastRefusal = '';
-      this.outgoing.say(this.link.connection!);
-      this.#send();
-    }
+    const question = parseQuestion(payload);
+    if (question === null) this.counted.malformed++;
+    else this.outgoing.takeQuestion(from, question);
+    this.#send();
   }
 
   #settled(): void {
     this.mount?.flush();
-    this.#subscribe();
+    this.#subscriptions.flush(this.link.connection);
     this.#arm();
-  }
-
-  #subscribe(): void {
-    const { connection } = this.link;
-    if (this.#wanted.size === 0) return;
-    const changes = [...this.#wanted];
-    this.#wanted.clear();
-    if (connection === null) return;
-    const topics = (isWanted: boolean): string[] =>
-      changes.filter(([, each]) => each === isWanted).map(([host]) => eventTopic(host));
-    for (const [all, call] of [
-      [topics(true), (some: string[]) => connection.subscribe(some)],
-      [topics(false), (some: string[]) => connection.unsubscribe(some)],
-    ] as const)
-      for (let at = 0; at < all.length; at += MOST_TOPICS) call(all.slice(at, at + MOST_TOPICS));
   }
 
   #ask(host: string, question: Question): void {
@@ -248,19 +200,19 @@ export class Bridge {
 
   #closed(reason: string): void {
     if (reason.includes(TAKEN_OVER)) this.link.slowDown();
-    this.#name = null;
-    this.#wanted.clear();
+    this.presence.disconnected();
+    this.#subscriptions.clear();
     this.fleet?.disconnected(performance.now());
     this.#arm();
+    this.#writeMetrics();
   }
 
   #localEvents(): void {
     this.#changedMs = performance.now();
     this.#send();
-    if (this.#quiet === null && !this.#isStopping) {
-      this.#saidMs = this.#changedMs;
-      this.#quiet = setTimeout(() => this.#lookQuiet(), QUIET_MS);
-    }
+    if (this.#quiet !== null || this.#isStopping) return;
+    this.#saidMs = this.#changedMs;
+    this.#quiet = setTimeout(() => this.#lookQuiet(), QUIET_MS);
   }
 
   /** Publishes and saves the state if no event has come for a moment, or not for long. */
@@ -281,37 +233,36 @@ export class Bridge {
 
   /** Sets the timer for what is due next. */
   #arm(): void {
-    const isChecking = this.#name?.state === 'checking';
-    const due = Math.min(this.fleet?.due ?? Infinity, isChecking ? this.#name!.due : Infinity);
+    if (this.#isStopping) return;
+    const due = Math.min(this.fleet?.due ?? Infinity, this.presence.due);
     if (due === this.#timerDue) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerDue = due;
-    this.#timer =
-      due === Infinity
-        ? null
-        : setTimeout(() => this.#tick(), Math.max(1, Math.ceil(due - performance.now())));
+    const ms = Math.max(1, Math.ceil(due - performance.now()));
+    this.#timer = due === Infinity ? null : setTimeout(() => this.#tick(), ms);
   }
 
   #tick(): void {
     this.#timerDue = Infinity;
     const now = performance.now();
-    try {
+    this.#guarded(() => {
       this.fleet?.tick(now);
-      if (this.#name?.state === 'checking') {
-        this.#name.tick(now);
-        this.#checkName();
-      }
+      this.presence.tick(now);
       this.#settled();
-    } catch (error) {
-      this.failed(error);
-    }
+    });
   }
 
   #save(): void {
     this.#saved.save(this.outgoing.saved()).catch((error: unknown) => {
-      this.logger.warn(
-        `the state is not saved: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.logger.warn(`the state is not saved: ${messageOf(error)}`);
+    });
+  }
+
+  #writeMetrics(): void {
+    const { metrics } = this.options;
+    if (metrics === undefined) return;
+    replaceFile(metrics, metricsOf(statusOf(this, this.options))).catch((error: unknown) => {
+      this.logger.warn(`the metrics are not written: ${messageOf(error)}`);
     });
   }
 
@@ -320,7 +271,6 @@ export class Bridge {
     if (this.#isStopping) return;
     this.#isStopping = true;
     for (const timer of [this.#quiet, this.#timer]) if (timer !== null) clearTimeout(timer);
-    this.#timerDue = -Infinity;
     const { connection } = this.link;
     if (this.isOnline && connection !== null) {
       let timer: NodeJS.Timeout | undefined;
@@ -333,10 +283,10 @@ export class Bridge {
     this.link.close();
     this.#saved.saveNow(this.outgoing.saved());
     this.outgoing.close();
-    try {
-      this.mount?.close();
-    } catch {
-      // The daemon of the fleet's mount has ended, and the directories with it.
-    }
+    this.mount?.close();
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

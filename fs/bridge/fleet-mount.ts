@@ -16,6 +16,8 @@ import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js'
 import type { Logger } from '../shared/logger.js';
 import { MKDIR_HINTS } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
+import { EventStream } from '../client/events/stream.js';
+import { Filter } from '../uevent/filter/filter.js';
 import { EMPTY_LINE } from '../uevent/records.js';
 import { lossWithHost, recordWithHost } from './protocol/payload.js';
 
@@ -23,10 +25,15 @@ import { lossWithHost, recordWithHost } from './protocol/payload.js';
 const MOST_BATCH = 512 * 1024;
 const ENDED = ['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'];
 
+/** A filter that takes overflow records only. */
+const NONE = Filter.parse('ACTION==none, ACTION!=none');
+
 /** The fleet's mount. */
 export class FleetMount {
   readonly counted = { published: 0, lost: 0, refused: 0 };
   readonly #fd: number;
+  /** A stream without events, which tells of the daemon's end. */
+  readonly #end: EventStream;
   #waiting: Buffer[] = [];
   #bytes = 0;
   readonly #directories = new Set<string>();
@@ -35,18 +42,26 @@ export class FleetMount {
    * Opens the mount's `publish`.
    *
    * @param path the mount's path
+   * @param failed called if the mount's daemon ends
    * @throws UserError with the errno of open(2)
    */
   constructor(
     private readonly path: string,
     private readonly logger: Logger,
+    failed: (error: unknown) => void,
   ) {
     try {
       this.#fd = openSync(`${path}/publish`, constants.O_WRONLY);
+      this.#end = new EventStream(path, NONE, '');
     } catch (error) {
       if (isSystemError(error)) throw UserError.from(error, `${path}/publish`, PUBLISH_HINTS);
       throw error;
     }
+    this.#end.forEach(() => true).then((how) => how === 'ended' && failed(this.#ended()), failed);
+  }
+
+  #ended(): DaemonEndedError {
+    return new DaemonEndedError(`${this.path}: its daemon has ended (mount it again)`);
   }
 
   /** The number of directories. */
@@ -131,14 +146,18 @@ export class FleetMount {
   /** @throws DaemonEndedError if the daemon has ended; logs any other failure */
   #fails(error: unknown, subject: string, hints: Readonly<Record<string, string>> = {}): void {
     if (!isSystemError(error)) throw error;
-    if (ENDED.includes(error.code))
-      throw new DaemonEndedError(`${this.path}: its daemon has ended (mount it again)`);
+    if (ENDED.includes(error.code)) throw this.#ended();
     this.logger.warn(UserError.from(error, subject, hints).message);
   }
 
   /** Closes `publish`, and removes the directories. */
   close(): void {
-    for (const host of [...this.#directories]) this.vanishes(host);
+    this.#end.close();
+    try {
+      for (const host of [...this.#directories]) this.vanishes(host);
+    } catch {
+      // The daemon has ended, and the directories with it.
+    }
     closeSync(this.#fd);
   }
 }

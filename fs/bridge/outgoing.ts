@@ -6,7 +6,7 @@ import { UserError } from '../shared/errors.js';
 import { LocalEvents } from './local-events.js';
 import type { Connection } from './mqtt/connection.js';
 import { type BridgeOptions, bootId, randomId } from './options.js';
-import { History, type Message } from './protocol/history.js';
+import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
 import { type EndedSession, MOST_ENDED, type Question, stateText } from './protocol/state.js';
 import type { Place, Saved } from './saved.js';
@@ -192,7 +192,7 @@ export class Outgoing {
     if (first === undefined) return false;
     const [asker, { session, from, to }] = first;
     this.#questions.delete(asker);
-    const message = this.#history.range(from, to, this.options.message);
+    const message = this.#history.range(from, to, MESSAGE_LIMITS);
     if (message === null) return true;
     const rest = message.seq + message.count;
     // To the end of the order: each asker has its turn.

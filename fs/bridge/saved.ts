@@ -93,26 +93,35 @@ export class SavedFile {
     this.#next = saved;
     if (this.#isWriting) return;
     this.#isWriting = true;
-    const temporary = `${this.#path}.next`;
     try {
       while (this.#next !== null) {
         const text = textOf(this.#next);
         this.#next = null;
         if (text === this.#last) continue;
-        const file = await open(temporary, 'w', 0o600);
-        try {
-          await file.writeFile(text);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        await rename(temporary, this.#path);
+        await replaceFile(this.#path, text, 0o600);
         this.#last = text;
       }
     } finally {
       this.#isWriting = false;
     }
   }
+}
+
+/**
+ * Replaces a file as a whole, without blocking.
+ *
+ * @throws SystemError with the errno of a system call
+ */
+export async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
+  const temporary = `${path}.${process.pid}.new`;
+  const file = await open(temporary, 'w', mode);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
 }
 
 function textOf(saved: Omit<Saved, 'version'>): string {

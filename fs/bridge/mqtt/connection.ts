@@ -51,6 +51,8 @@ export interface ConnectionEvents {
   settled(): void;
   /** Messages can be sent again. */
   drained(): void;
+  /** The keep-alive time has passed once more. */
+  beat(): void;
   /** The connection has ended. Called once. */
   closed(reason: string): void;
 }
@@ -58,7 +60,7 @@ export interface ConnectionEvents {
 /** The options of a connection. */
 export interface ConnectionOptions {
   readonly clientId: string;
-  readonly will: Will;
+  readonly will?: Will;
   /** In seconds. */
   readonly keepAlive: number;
 }
@@ -186,8 +188,10 @@ export class Connection {
       clean: true,
       clientId,
       keepalive: keepAlive,
-      will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: true },
       properties: { maximumPacketSize: MOST_PACKET, sessionExpiryInterval: 0 },
+      ...(will !== undefined && {
+        will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: true },
+      }),
       ...(user !== undefined && { username: user }),
       ...(password !== undefined && { password }),
     });
@@ -239,6 +243,7 @@ export class Connection {
     if (this.#awaitsPong || isLate) return this.#end('the broker does not answer');
     this.#awaitsPong = true;
     this.#write({ cmd: 'pingreq' });
+    this.events.beat();
   }
 
   #arrived(packet: IPublishPacket): void {

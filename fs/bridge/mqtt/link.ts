@@ -23,6 +23,7 @@ export function backoffMs(failures: number, random = Math.random()): number {
 export interface LinkEvents extends Omit<ConnectionEvents, 'closed'> {
   /** Returns the will of the next connection. */
   will(): Will;
+  /** A connection has ended, or could not be made. */
   closed(reason: string): void;
 }
 
@@ -37,7 +38,8 @@ export class Link {
   #openedMs = 0;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
-  #lastReason = '';
+  /** Why the last connection has ended; empty while one is open. */
+  lastReason = '';
   /** The pause that {@link leave} has asked for, in ms. */
   #pauseMs: number | null = null;
 
@@ -75,6 +77,7 @@ export class Link {
       message: (message) => events.message(message),
       settled: () => events.settled(),
       drained: () => events.drained(),
+      beat: () => events.beat(),
     };
   }
 
@@ -82,7 +85,7 @@ export class Link {
     this.isOpen = true;
     this.#openedMs = performance.now();
     this.counted.connections++;
-    this.#lastReason = '';
+    this.lastReason = '';
     this.logger.info(`connected to ${this.broker.name}`);
     this.events.opened();
   }
@@ -91,23 +94,23 @@ export class Link {
     const wasOpen = this.isOpen;
     this.connection = null;
     this.isOpen = false;
-    if (wasOpen) this.events.closed(reason);
+    this.events.closed(reason);
     if (this.#isClosed) return;
     if (wasOpen && performance.now() - this.#openedMs >= SUCCESS_MS) this.#failures = 0;
     const ms = this.#pauseMs ?? backoffMs(this.#failures);
     this.#pauseMs = null;
     this.#failures++;
     this.counted.failures++;
-    if (reason !== this.#lastReason)
+    if (reason !== this.lastReason)
       this.logger.warn(`${this.broker.name}: ${reason} (the bridge connects again)`);
-    this.#lastReason = reason;
+    this.lastReason = reason;
     this.#timer = setTimeout(() => this.start(), ms);
   }
 
   /** Ends the present connection without its will, and connects again after a pause, in ms. */
   leave(reason: string, pauseMs: number): void {
     this.#pauseMs = pauseMs;
-    this.#lastReason = reason;
+    this.lastReason = reason;
     this.connection?.disconnect(reason);
   }
 

@@ -1,21 +1,20 @@
 /** `eventfs bridge` between two mounts, with Debian's mosquitto. */
 import { closeSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from 'node:fs';
-import { type Server, createServer } from 'node:net';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { Watcher } from '../../support/clients/watcher.js';
 import { killClients } from '../../support/clients/clients.js';
 import { isSystemError } from '../../../fs/shared/errors.js';
+import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { type Host, startHost } from '../../support/fleet/network.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   Bridge,
-  Mosquitto,
   PATIENCE_MS,
   Reader,
   forgets,
-  freePort,
   knows,
   publish,
   scratch,
@@ -35,32 +34,35 @@ function bridge(sentence: string, body: () => Promise<void>, timeoutMs?: number)
 
 let local: Daemon;
 let fleet: Daemon;
-let broker: Mosquitto;
-let url: string;
+let broker: Broker;
+/** The machines that publish and that follow. */
+let web: Host;
+let watching: Host;
 
 tests.before(async () => {
-  const port = await freePort();
-  url = `mqtt://127.0.0.1:${port}`;
-  broker = new Mosquitto(port, ['allow_anonymous true', 'max_queued_messages 50']);
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon(), broker.start()]);
+  broker = await startBroker({ lines: ['max_queued_messages 50'] });
+  [web, watching] = [await startHost('web'), await startHost('watching')];
+  [local, fleet] = await Promise.all([startDaemon(), startDaemon()]);
 });
 
 tests.after(async () => {
   await killClients();
   await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), broker.kill()]);
+  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
 });
 
 /** Starts a bridge that publishes the local mount as a host. */
 function host(name: string, args: readonly string[] = [], under: readonly string[] = []): Bridge {
   const own = ['--host', name, '--mount', local.path, '--publish', 'SUBSYSTEM==mine'];
-  return new Bridge(['--broker', url, ...own, '--state', scratch(), ...args], under);
+  const whole = ['--broker', broker.url, ...own, '--state', scratch(), ...args];
+  return new Bridge(whole, [...web.enter, ...under]);
 }
 
 /** Starts a bridge that follows hosts. */
 function follower(...args: readonly string[]): Bridge {
   const own = ['--host', 'watcher', '--fleet', fleet.path, '--subscribe', 'web*'];
-  return new Bridge(['--broker', url, ...own, '--state', scratch(), ...args]);
+  const whole = ['--broker', broker.url, ...own, '--state', scratch(), ...args];
+  return new Bridge(whole, watching.enter);
 }
 
 bridge('brings the events of other hosts, with HOST, into a directory of each', async () => {
@@ -130,51 +132,30 @@ bridge('counts or brings again each event that the broker drops', async () => {
   await Promise.all([one.stop(), other.stop()]);
 });
 
-bridge(
-  'survives its broker, and brings the events of the time without it',
-  async () => {
-    const [one, other] = [host('web1', ['--history', '1']), follower('--keep-alive', '2')];
-    await knows(fleet.path, 'web1');
-    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
-    publish(local, 0, 10);
-    await reader.reaches(10);
-    await broker.kill();
-    publish(local, 10, 2000);
-    const silent = await silentServer(broker.port);
-    await until(() => silent.visits() >= 2, 'the bridges do not try again', PATIENCE_MS);
-    await forgets(fleet.path, 'web1', 10_000); // it is not known whether the host is there
-    silent.close();
-    await broker.start();
-    await knows(fleet.path, 'web1');
-    await reader.reaches(2000);
-    assert.is(reader.lost, 0);
-    // More than the history has.
-    await broker.kill('SIGTERM');
-    publish(local, 2000, 12_000);
-    await broker.start();
-    await reader.reaches(12_000);
-    assert.ok(reader.lost > 0, 'the history is bounded');
-    reader.end();
-    await Promise.all([one.stop(), other.stop()]);
-  },
-  90_000,
-);
-
-/** A server that accepts connections and never answers. */
-async function silentServer(port: number): Promise<{ visits: () => number; close: () => void }> {
-  let visits = 0;
-  const sockets: { destroy(): void }[] = [];
-  const server: Server = createServer((socket) => {
-    visits++;
-    sockets.push(socket.on('error', () => undefined));
-  });
-  await new Promise<void>((done) => server.listen(port, '127.0.0.1', done));
-  const close = (): void => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  };
-  return { visits: () => visits, close };
-}
+bridge('survives its broker, and brings the events of the time without it', async () => {
+  const [one, other] = [host('web1', ['--history', '1']), follower('--keep-alive', '1')];
+  await knows(fleet.path, 'web1');
+  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  publish(local, 0, 10);
+  await reader.reaches(10);
+  broker.pause(); // the kernel accepts connections, and no answer comes
+  publish(local, 10, 2000);
+  await other.says(/does not answer/);
+  await forgets(fleet.path, 'web1'); // it is not known whether the host is there
+  await broker.stop('SIGKILL');
+  await broker.start();
+  await knows(fleet.path, 'web1');
+  await reader.reaches(2000);
+  assert.is(reader.lost, 0);
+  // More than the history has.
+  await broker.stop();
+  publish(local, 2000, 12_000);
+  await broker.start();
+  await reader.reaches(12_000);
+  assert.ok(reader.lost > 0, 'the history is bounded');
+  reader.end();
+  await Promise.all([one.stop(), other.stop()]);
+}, 90_000);
 
 /** Runs a command with another machine id. */
 function otherMachine(id: string): string[] {
@@ -198,35 +179,24 @@ bridge(
     const state = `{"online":true,"session":"dead-1","connection":1,"machine":"ff","first":1,"next":9}`;
     const topic = 'eventfs/1/web1/state';
     const { code } = await import('../../support/mount/daemon.js').then(({ run }) =>
-      run(['mosquitto_pub', '-p', String(broker.port), '-r', '-q', '1', '-t', topic, '-m', state]),
-    );
-    assert.is(code, 0);
-    const three = host('web1', ['--keep-alive', '1'], otherMachine('b'));
-    await three.says(/connected/);
-    publish(local, 0, 1);
-    await until(
-      () => readFileSync(`${fleet.path}/web1/head`, 'utf8').includes('HOST=web1'),
-      'the host does not get its name',
-      PATIENCE_MS,
-    ).catch(() => undefined);
-    assert.not.match(three.log, /belongs to another/);
-    await Promise.all([three.stop(), other.stop()]);
+      run([
+    ...[...web.enter, 'mosquitto_pub', ...broker.clientArguments],
+    ...['-r', '-q', '1', '-t', topic, '-m', state],
+  ]);
   },
   60_000,
 );
 
 bridge('ends with 103 when the daemon of a mount ends, and says so', async () => {
   const own = await startDaemon();
-  const one = new Bridge([
-    '--broker',
-    url,
+  const one = new Bridge(['--broker', broker.url,
     '--host',
     'web9',
     '--fleet',
     own.path,
     '--state',
     scratch(),
-  ]);
+  ], web.enter);
   await knows(own.path, 'web9');
   await own.stop();
   const three = host('web1');
@@ -246,10 +216,10 @@ bridge('explains wrong options', async () => {
   await fails(/--broker is missing/, ...out);
   await fails(/it is no address/, '--broker', 'http://x', ...out);
   await fails(/every user can read a command line/, '--broker', 'mqtt://a:b@x', ...out);
-  await fails(/nothing to do/, '--broker', url, '--host', 'a');
-  await fails(/would name a process/, '--broker', url, '--host', '4711', ...out);
-  await fails(/no pattern/, '--broker', url, '--host', 'a', '--fleet', 'x', '--subscribe', 'a, b');
-  await fails(/certificates need TLS/, '--broker', url, '--host', 'a', '--ca', 'x', ...out);
+  await fails(/nothing to do/, '--broker', 'mqtt://localhost', '--host', 'a');
+  await fails(/would name a process/, '--broker', 'mqtt://localhost', '--host', '4711', ...out);
+  await fails(/no pattern/, '--broker', 'mqtt://localhost', '--host', 'a', '--fleet', 'x', '--subscribe', 'a, b');
+  await fails(/certificates need TLS/, '--broker', 'mqtt://localhost', '--host', 'a', '--ca', 'x', ...out);
 });
 
 tests.run();

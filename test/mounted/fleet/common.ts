@@ -1,7 +1,6 @@
-/** Brokers, bridges and readers of a fleet's mount. */
+/** Bridges, and readers of a fleet's mount. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -13,51 +12,6 @@ export const PATIENCE_MS = 20_000;
 /** Makes an empty directory that the runner removes. */
 export function scratch(): string {
   return mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'fleet-'));
-}
-
-/** Returns a TCP port that is free. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-/** Debian's mosquitto. */
-export class Mosquitto {
-  process!: ChildProcess;
-  log = '';
-  readonly #file: string;
-
-  /** @param lines of the configuration, before or behind the listener's */
-  constructor(
-    readonly port: number,
-    lines: readonly string[] = ['allow_anonymous true'],
-    address = '127.0.0.1',
-  ) {
-    this.#file = join(scratch(), 'mosquitto.conf');
-    const text = ['user root', `listener ${port} ${address}`, ...lines, ''].join('\n');
-    writeFileSync(this.#file, text);
-  }
-
-  /** Starts it, and waits until it listens. @param under a command that runs it */
-  async start(under: readonly string[] = []): Promise<this> {
-    const command = [...under, 'mosquitto', '-c', this.#file];
-    this.process = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.process.stdout!, this.process.stderr!])
-      stream.on('data', (chunk: Buffer) => (this.log += chunk.toString()));
-    await until(() => /mosquitto version \S+ running/.test(this.log), this.log, PATIENCE_MS);
-    return this;
-  }
-
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    const gone = new Promise((done) => this.process.once('exit', done));
-    this.process.kill(signal);
-    await within(PATIENCE_MS, gone, 'mosquitto did not end');
-    this.log = '';
-  }
 }
 
 /** A running `eventfs bridge`. */
@@ -174,16 +128,5 @@ export class Reader {
 
   end(): void {
     this.#process.kill('SIGKILL');
-  }
-}
-
-/** Opens a file, and reads it once: the errno's name, or the text. */
-export function readOnce(path: string): string {
-  const fd = openSync(path, 'r');
-  try {
-    const bytes = Buffer.alloc(1000);
-    return bytes.toString('latin1', 0, readSync(fd, bytes));
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,13 +1,15 @@
 /** `eventfs bridge`: joins the mounts of many hosts through a broker. */
 import { Bridge } from '../../../bridge/bridge.js';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
+import { statusOf } from '../../../bridge/report.js';
+import { StatusSocket } from '../../../bridge/status-socket.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { requireMount } from '../../../client/mounted.js';
 import { LineLogger } from '../../../shared/logger.js';
 import { UserError } from '../../../shared/errors.js';
 import { rateLimited } from '../../../shared/rate-limit.js';
 import { explain } from '../../terminal/explain.js';
-import { type BridgeArguments, bridgeOptions } from './bridge-options.js';
+import { type BridgeArguments, bridgeOptions, stateDirectory } from './bridge-options.js';
 
 /**
  * Runs until SIGTERM, SIGINT or the end of a mount's daemon. A broker that fails is no end.
@@ -16,7 +18,11 @@ import { type BridgeArguments, bridgeOptions } from './bridge-options.js';
  */
 export async function bridge(given: BridgeArguments): Promise<void> {
   const log = new LineLogger('bridge', { level: given.logLevel, isJson: given.logJson === true });
-  const options = await withMounts(bridgeOptions(given));
+  if (given.status === true)
+    return (await import('./status.js')).bridgeStatus(stateDirectory(given));
+  const checked = bridgeOptions(given);
+  if (given.check === true) return (await import('./check.js')).checkBridge(checked, loadCodec);
+  const options = await withMounts(checked);
   const codec = await loadCodec();
   let fail = (_error: unknown): void => undefined;
   const failed = new Promise<unknown>((done) => (fail = done));
@@ -24,9 +30,15 @@ export async function bridge(given: BridgeArguments): Promise<void> {
   const stopped = new Promise<null>((done) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => done(null));
   });
+  const socket = new StatusSocket(options.stateDirectory, () => statusOf(running, options));
+  await socket.open().catch(async (error: unknown) => {
+    await running.stop();
+    throw error;
+  });
   running.start();
   const error = await Promise.race([failed, stopped]);
   await running.stop();
+  socket.close();
   log.close();
   if (error !== null) process.exitCode = explain(error, 'bridge', (text) => log.error(text));
 }
