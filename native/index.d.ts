@@ -763,6 +763,17 @@ export function notifyFifos(
  */
 export function catchInterrupts(signal: number): number;
 
+/**
+ * Asks a thread of libfuse for the caller of the call that it serves. The thread must wait for a
+ * semaphore. The first question sets the action of the signal.
+ *
+ * @param thread the id of the thread
+ * @param signal a real-time signal that no other part of the process uses
+ * @returns the id of the calling thread in the PID namespace of the mount; 0 if it has none there,
+ *   or if the thread does not tell
+ */
+export function callerOfThread(thread: number, signal: number): number;
+
 /** Returns the address of a buffer's memory, to tell whether another address is in it. */
 export function addressOf(buffer: Uint8Array): number;
 

@@ -81,4 +81,5 @@ export const {
   notifyFifos,
   catchInterrupts,
   addressOf,
+  callerOfThread,
 } = addon;

@@ -7,9 +7,7 @@ import {
   constants,
   mkdirSync,
   openSync,
-  readdirSync,
   rmdirSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
@@ -91,7 +89,7 @@ export class FleetMount {
     if (!this.#directories.delete(host)) return;
     const path = `${this.path}/${host}`;
     try {
-      removeDirectory(path);
+      rmdirSync(path);
     } catch (error) {
       if (!isSystemError(error, 'ENOENT')) this.#fails(error, path);
     }
@@ -159,17 +157,5 @@ export class FleetMount {
       // The daemon has ended, and the directories with it.
     }
     closeSync(this.#fd);
-  }
-}
-
-/** Removes a directory. A daemon of an earlier version wants it to be empty. */
-function removeDirectory(path: string): void {
-  for (let tries = 0; ; tries++) {
-    try {
-      return rmdirSync(path);
-    } catch (error) {
-      if (!isSystemError(error, 'ENOTEMPTY') || tries === 3) throw error;
-    }
-    for (const name of readdirSync(path)) unlinkSync(`${path}/${name}`);
   }
 }

@@ -32,6 +32,15 @@ export class SeqnumIndex {
   }
 
   /**
+   * Returns the kernel's last SEQNUM before an event, or before the oldest event that it knows.
+   * @returns undefined for the next event
+   */
+  before(number: LogIndex): SeqNum | undefined {
+    if (number >= this.#next) return undefined;
+    return this.#seqnumBefore[Math.max(number, this.#next - PLACES, 0) % PLACES] as SeqNum;
+  }
+
+  /**
    * Finds the first event after the kernel's event `seqnum`. If that event never came, the result
    * is the first later event that did, or the first of the overflow records just before it: they
    * may state the loss of SEQNUMs in between.

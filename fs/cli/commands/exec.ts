@@ -6,7 +6,6 @@ import { dropOthers } from '../../client/events/files.js';
 import { parseFilter } from '../../client/events/text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
-import type { SeqNum } from '../../uevent/text.js';
 import { O_ACCMODE } from '../../shared/open-flags.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
@@ -17,7 +16,7 @@ const LAST_STANDARD = 2;
 /** The options of `eventfs exec`. */
 export interface ExecOptions {
   readonly filter: string;
-  readonly since?: SeqNum;
+  readonly since?: string;
   readonly label?: string;
   readonly mount: string;
 }

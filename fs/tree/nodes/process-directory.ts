@@ -8,7 +8,6 @@ import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { Errno } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
 import type { StatusLines } from '../../shared/status-lines.js';
-import type { SeqNum } from '../../uevent/text.js';
 import type { TreeContext } from '../context.js';
 import type { Ghost } from '../inotify/ghosts.js';
 import type { QuotaAccount } from '../quota/account.js';
@@ -84,8 +83,8 @@ export class ProcessDirectory
     );
   }
 
-  /** The kernel's last SEQNUM before the first event that the queue was offered. */
-  get beginsAfter(): SeqNum {
+  /** The name of the event after which the queue begins. */
+  get beginsAfter(): string {
     return this.#start.after;
   }
 
@@ -95,12 +94,12 @@ export class ProcessDirectory
   }
 
   /**
-   * Links the kept events that came after the kernel's event `seqnum` into the queue (QueueStart).
-   * @param seqnum a SEQNUM; one later than `beginsAfter` changes nothing
+   * Links the kept events that came after the event `name` into the queue (QueueStart).
+   * @param name an event's name; that of an event later than `beginsAfter` changes nothing
+   * @throws FsError ENOENT if no event can have had the name
    */
-  replay(seqnum: SeqNum): void {
-    if (seqnum > this.beginsAfter) return;
-    const linked = this.#start.moveTo(seqnum, this);
+  replay(name: string): void {
+    const linked = this.#start.moveTo(name, this);
     const { firstPosition } = this.queue.entries;
     for (let n = 0; n < linked; n++) this.context.inotify.announce(this, firstPosition + n);
     this.changed();

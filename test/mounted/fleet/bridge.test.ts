@@ -10,15 +10,7 @@ import { type Host, startHost } from '../../support/fleet/network.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import {
-  Bridge,
-  PATIENCE_MS,
-  Reader,
-  forgets,
-  knows,
-  publish,
-  scratch,
-} from './common.js';
+import { Bridge, PATIENCE_MS, Reader, forgets, knows, publish, scratch } from './common.js';
 
 const tests = suite('eventfs bridge');
 
@@ -42,7 +34,7 @@ let watching: Host;
 tests.before(async () => {
   broker = await startBroker({ lines: ['max_queued_messages 50'] });
   [web, watching] = [await startHost('web'), await startHost('watching')];
-  [local, fleet] = await Promise.all([startDaemon(), startDaemon()]);
+  [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
 });
 
 tests.after(async () => {
@@ -132,30 +124,34 @@ bridge('counts or brings again each event that the broker drops', async () => {
   await Promise.all([one.stop(), other.stop()]);
 });
 
-bridge('survives its broker, and brings the events of the time without it', async () => {
-  const [one, other] = [host('web1', ['--history', '1']), follower('--keep-alive', '1')];
-  await knows(fleet.path, 'web1');
-  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
-  publish(local, 0, 10);
-  await reader.reaches(10);
-  broker.pause(); // the kernel accepts connections, and no answer comes
-  publish(local, 10, 2000);
-  await other.says(/does not answer/);
-  await forgets(fleet.path, 'web1'); // it is not known whether the host is there
-  await broker.stop('SIGKILL');
-  await broker.start();
-  await knows(fleet.path, 'web1');
-  await reader.reaches(2000);
-  assert.is(reader.lost, 0);
-  // More than the history has.
-  await broker.stop();
-  publish(local, 2000, 12_000);
-  await broker.start();
-  await reader.reaches(12_000);
-  assert.ok(reader.lost > 0, 'the history is bounded');
-  reader.end();
-  await Promise.all([one.stop(), other.stop()]);
-}, 90_000);
+bridge(
+  'survives its broker, and brings the events of the time without it',
+  async () => {
+    const [one, other] = [host('web1', ['--history', '1']), follower('--keep-alive', '1')];
+    await knows(fleet.path, 'web1');
+    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    publish(local, 0, 10);
+    await reader.reaches(10);
+    broker.pause(); // the kernel accepts connections, and no answer comes
+    publish(local, 10, 2000);
+    await other.says(/does not answer/);
+    await forgets(fleet.path, 'web1'); // it is not known whether the host is there
+    await broker.stop('SIGKILL');
+    await broker.start();
+    await knows(fleet.path, 'web1');
+    await reader.reaches(2000);
+    assert.is(reader.lost, 0);
+    // More than the history has.
+    await broker.stop();
+    publish(local, 2000, 12_000);
+    await broker.start();
+    await reader.reaches(12_000);
+    assert.ok(reader.lost > 0, 'the history is bounded');
+    reader.end();
+    await Promise.all([one.stop(), other.stop()]);
+  },
+  90_000,
+);
 
 /** Runs a command with another machine id. */
 function otherMachine(id: string): string[] {
@@ -178,25 +174,34 @@ bridge(
     await one.stop();
     const state = `{"online":true,"session":"dead-1","connection":1,"machine":"ff","first":1,"next":9}`;
     const topic = 'eventfs/1/web1/state';
-    const { code } = await import('../../support/mount/daemon.js').then(({ run }) =>
-      run([
-    ...[...web.enter, 'mosquitto_pub', ...broker.clientArguments],
-    ...['-r', '-q', '1', '-t', topic, '-m', state],
-  ]);
+    const { code } = await run([
+      ...[...web.enter, 'mosquitto_pub', ...broker.clientArguments],
+      ...['-r', '-q', '1', '-t', topic, '-m', state],
+    ]);
+    assert.is(code, 0);
+    const three = host('web1', ['--keep-alive', '1'], otherMachine('b'));
+    await three.says(/connected/);
+    await until(
+      async () => {
+        publish(local, 0, 1);
+        await new Promise((done) => setTimeout(done, 300));
+        return readdirSync(`${fleet.path}/web1`).length > 0;
+      },
+      'the host does not get its name',
+      PATIENCE_MS,
+    );
+    assert.not.match(three.log, /belongs to another/);
+    await Promise.all([three.stop(), other.stop()]);
   },
   60_000,
 );
 
 bridge('ends with 103 when the daemon of a mount ends, and says so', async () => {
   const own = await startDaemon();
-  const one = new Bridge(['--broker', broker.url,
-    '--host',
-    'web9',
-    '--fleet',
-    own.path,
-    '--state',
-    scratch(),
-  ], web.enter);
+  const one = new Bridge(
+    ['--broker', broker.url, '--host', 'web9', '--fleet', own.path, '--state', scratch()],
+    web.enter,
+  );
   await knows(own.path, 'web9');
   await own.stop();
   const three = host('web1');
@@ -218,8 +223,27 @@ bridge('explains wrong options', async () => {
   await fails(/every user can read a command line/, '--broker', 'mqtt://a:b@x', ...out);
   await fails(/nothing to do/, '--broker', 'mqtt://localhost', '--host', 'a');
   await fails(/would name a process/, '--broker', 'mqtt://localhost', '--host', '4711', ...out);
-  await fails(/no pattern/, '--broker', 'mqtt://localhost', '--host', 'a', '--fleet', 'x', '--subscribe', 'a, b');
-  await fails(/certificates need TLS/, '--broker', 'mqtt://localhost', '--host', 'a', '--ca', 'x', ...out);
+  await fails(
+    /no pattern/,
+    '--broker',
+    'mqtt://localhost',
+    '--host',
+    'a',
+    '--fleet',
+    'x',
+    '--subscribe',
+    'a, b',
+  );
+  await fails(
+    /certificates need TLS/,
+    '--broker',
+    'mqtt://localhost',
+    '--host',
+    'a',
+    '--ca',
+    'x',
+    ...out,
+  );
 });
 
 tests.run();

@@ -20,6 +20,7 @@ import { Trace } from '../../../shared/trace.js';
 import { explain } from '../../terminal/explain.js';
 import { Configuration } from './configuration.js';
 import type { SaidOptions } from './log-options.js';
+import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
 import { toSyslog } from '../../terminal/syslog.js';
 
 /** The values of the options of `eventfs mount`, of the command line or the file. */
@@ -71,10 +72,11 @@ export function daemonOptions(
   logger: Logger,
   trace?: Trace,
 ): DaemonOptions {
-  const { driver, transport, sticky, busyPoll, fsname } = options;
+  const { driver, transport, sticky, busyPoll, fsname, source } = options;
+  const hasNoSource = options.fleet === true && source === DEFAULT_SOURCES;
   return {
     path,
-    sources: options.source.filter((name) => name !== 'none'),
+    sources: hasNoSource ? [] : source.filter((name) => name !== 'none'),
     outlets: options,
     driver,
     transport,
