@@ -3,7 +3,7 @@
  *
  *   index.ts > library > client, sources
  *   cli, bridge > client
- *   index.ts, cli > daemon > drivers, sources, outlets > tree > bus > uevent, owners, fuse > shared
+ *   index.ts, cli > daemon > drivers, sources, outlets > tree > bus > uevent, owners, fuse, state > shared
  *
  * The client knows no part of the daemon. The drivers, which look at a mount point before they mount, may use it.
  */
@@ -17,7 +17,7 @@ const LAYERS = [
   ['tree'],
   ['bus'],
   ['client'],
-  ['uevent', 'owners', 'fuse'],
+  ['uevent', 'owners', 'fuse', 'state'],
   ['shared'],
 ];
 

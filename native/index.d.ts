@@ -356,6 +356,16 @@ export const SettleState: {
 };
 
 /** The options of a {@link FuseChannel}. Both sides share all memory, and neither copies it. */
+/** The options for a handler that hangs. A signal handler reads them: JavaScript can't run then. */
+export interface HangOptions {
+  /** How long `onRequest` may take, in milliseconds; 0 for any time. */
+  boundMs: number;
+  /** The beginning of the line on standard error that reports a hang at once; '' for no line. */
+  prefix: string;
+  /** The name of each opcode, by number. */
+  names: readonly string[];
+}
+
 export interface FuseChannelOptions {
   /** A mounted /dev/fuse descriptor. The channel closes it. */
   fd: number;
@@ -394,7 +404,8 @@ export interface FuseChannelOptions {
    * The kernel has rejected a reply, and the channel has failed the request with EIO. Not called
    * for ENOENT: the request is gone because its caller was killed.
    *
-   * @param errno EINVAL for a malformed reply
+   * @param errno EINVAL for a malformed reply; ENOMSG if `onRequest` has returned without the reply
+   *   that the caller waits for
    * @param isParked whether it was the reply to a parked request instead of the one in `request`
    */
   onRefused: (errno: number, isParked: boolean) => void;
@@ -403,6 +414,15 @@ export interface FuseChannelOptions {
    * -1.
    */
   onStarved: () => void;
+  /** What the channel does while `onRequest` hangs: it answers EIO after a bound. */
+  hang: HangOptions;
+  /**
+   * `onRequest` has returned after the channel had answered its request with EIO. The reply is
+   * dropped; if the request is parked, it is to be ended.
+   *
+   * @param ms how long `onRequest` has run, at least, in milliseconds
+   */
+  onHung: (ms: number) => void;
   /**
    * The connection is over, and the channel is closed.
    *
@@ -524,6 +544,12 @@ export interface UeventSocketOptions {
   /** {@link DatagramWord} for each slot. */
   meta: Uint32Array;
   /**
+   * Memory for the kernel's headers of the slots, at least 256 bytes and 160 a slot; zeros at first.
+   * If a guardian keeps it together with `data`, {@link UeventSocket.recover} finds what an earlier
+   * process has received.
+   */
+  headers: Uint8Array;
+  /**
    * `count` datagrams are in `data`.
    *
    * @param overrun whether the kernel has dropped messages since the last call (ENOBUFS); they
@@ -540,6 +566,15 @@ export class UeventSocket {
   readonly receiveBufferBytes: number;
   /** The socket's descriptor. */
   readonly fd: number;
+  /** The number of the batch of datagrams in `data`, modulo 2^32. */
+  readonly batch: number;
+  /**
+   * Describes in `meta` the datagrams that an earlier process has received. To be called before
+   * `start`.
+   *
+   * @returns how many there are
+   */
+  recover(): number;
   /**
    * Reads in the event loop, one batch in each turn. A batch has at most as many datagrams as
    * slots.

@@ -12,6 +12,8 @@ import { type Event, type LogIndex, now } from './event.js';
 import type { Log } from './log.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
+import type { Journal } from '../state/journal.js';
+import { recordEvent } from './event-record.js';
 import { SourceId } from '../uevent/event-source.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
 
@@ -24,6 +26,19 @@ export interface BusListener {
    * @returns whether more readers wait to be woken
    */
   settle(): boolean;
+}
+
+/** The numbers of a bus that a later daemon needs. */
+export interface BusCounters {
+  readonly kernel: number;
+  readonly udev: number;
+  readonly published: number;
+  readonly cut: number;
+  readonly lost: number;
+  readonly lastSeqnum: number;
+  readonly numberless: number;
+  readonly highest: number;
+  readonly hasRenamed: number;
 }
 
 /** The limits of `log/` (docs/design.md, section 3). */
@@ -145,6 +160,53 @@ export class Bus {
     this.#append(this.#nameless(), text, text.length, NO_SEQNUM, SourceId.eventfs, count);
   }
 
+  // ---- a later daemon
+
+  /** Writes the record of a delivered event. */
+  record(event: Event, journal: Journal): void {
+    const { log } = this;
+    const { number, inRing } = event;
+    recordEvent(
+      journal,
+      event,
+      this.#seqnums.before(number),
+      inRing ? log.weightBefore(number) : 0,
+      inRing ? log.checksumOf(event) : 0,
+    );
+  }
+
+  /** The bus's part of the record `counters`. */
+  get counters(): BusCounters {
+    return {
+      ...this.counted,
+      lost: this.lost,
+      lastSeqnum: this.#lastSeqnum,
+      numberless: this.#numberless,
+      highest: this.#highest,
+      hasRenamed: this.#hasRenamed ? 1 : 0,
+    };
+  }
+
+  /**
+   * Takes up the counters of the last daemon, and its index of SEQNUMs.
+   * @param events those in the ring, oldest first, with the kernel's last SEQNUM before each
+   */
+  restore(
+    counters: BusCounters,
+    events: readonly { readonly event: Event; readonly seqnumBefore: number }[],
+  ): void {
+    const { kernel, udev, published, cut } = counters;
+    Object.assign(this.counted, { kernel, udev, published, cut });
+    this.lost = counters.lost;
+    this.#lastSeqnum = counters.lastSeqnum as SeqNum;
+    this.#numberless = counters.numberless;
+    this.#highest = counters.highest as SeqNum;
+    this.#hasRenamed = counters.hasRenamed === 1;
+    this.#seqnums.beginAt(this.log.oldest);
+    for (const { event, seqnumBefore } of events)
+      this.#seqnums.note(event.number, seqnumBefore as SeqNum, event.always);
+  }
+
   /** Wakes all waiting readers. A source calls it when it has no more events for now. */
   settle(): void {
     while (this.#settleRound());
@@ -245,6 +307,11 @@ export class Bus {
     event.isUnique = isUnique;
     event.sourceId = sourceId;
     this.#seqnums.note(event.number, this.#lastSeqnum, lost > 0);
+    const { recorder } = this.log;
+    if (recorder !== null) {
+      this.record(event, recorder.journal);
+      recorder.counted();
+    }
     this.history.add(event);
     for (const listener of this.#listeners) listener.take(event);
     event.dropCaches();

@@ -12,6 +12,7 @@ import { FUSE_ROOT_ID } from '../fuse/abi.js';
 import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
+import { openState, sourceState } from './state.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
@@ -22,6 +23,7 @@ import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
 import { NO_TRACE } from '../shared/trace.js';
 import { traceEvents } from '../tree/event-tracer.js';
+import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 
 const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
@@ -59,8 +61,13 @@ export class Daemon {
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
     this.#owners = new Owners(() => this.#giveBack.note(), trace);
+    const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
-      new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })),
+      new Log(
+        state?.ring ?? options.config.ring,
+        new Arena({ allocate: allocatePages, discard: discardPages }),
+        state?.recorder,
+      ),
       new IdAllocator(FUSE_ROOT_ID),
     );
     this.tree = new Tree(bus, this.#owners, logger);
@@ -69,10 +76,20 @@ export class Daemon {
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
+    if (state !== null && state.table !== null) restoreTree(this.tree, state.table);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map(
-      (name) => new UeventSource(GROUPS[name], bus, logger, trace, options.holder),
+      (name) =>
+        new UeventSource(
+          GROUPS[name],
+          bus,
+          logger,
+          trace,
+          options.holder,
+          state === null ? null : sourceState(state, GROUPS[name].number),
+        ),
     );
+    state?.recorder.commit();
     if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
     const { holder } = options;
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
@@ -80,6 +97,7 @@ export class Daemon {
   }
 
   #addSticky({ name, mode }: StickyDirectory): void {
+    if (this.tree.root.directories.get(name)?.isSticky === true) return; // of the last daemon
     try {
       this.tree.addSticky(name, mode);
     } catch (error) {
@@ -135,7 +153,12 @@ export class Daemon {
   resume(): void {
     this.#owners.watch.start();
     this.#driver?.serve?.();
-    for (const source of this.#sources) source.start();
+    for (const source of this.#sources) {
+      source.start();
+      // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
+      // than each directory, and must not come into one.
+      source.readWaiting();
+    }
   }
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */

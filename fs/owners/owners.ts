@@ -6,8 +6,7 @@
  * and the event loop watches it too. Either way `#died` ends everything that the process owned
  * before anything else happens (docs/design.md, section 4).
  */
-import { closeSync } from 'node:fs';
-import { DeathWatch, DrainWord } from '#native';
+import { DrainWord } from '#native';
 import { Errno, FsError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
@@ -16,6 +15,7 @@ import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { ProcessFiles } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
+import { system } from './system.js';
 
 /** A thing that ends with its owner. */
 export interface Mortal {
@@ -29,11 +29,20 @@ export interface Mortal {
 export class Owner {
   /** The things that end with the process. */
   readonly owned = new Set<Mortal>();
+  #handle: string | null = null;
 
   constructor(
     readonly pid: Pid,
     readonly pidfd: number,
   ) {}
+
+  /**
+   * The pidfs file handle, by which a later daemon finds the process, and never another one with
+   * its PID: hexadecimal digits; empty if the kernel has none.
+   */
+  get handle(): string {
+    return (this.#handle ??= this.pidfd < 0 ? '' : system.pidfdHandle(this.pidfd));
+  }
 }
 
 /** The caller of a request, from fuse_in_header. */
@@ -49,7 +58,7 @@ export class Owners {
   /** The number of drains, which the addon counts. */
   readonly #drains = new Uint32Array(DrainWord.count);
   /** The epoll set of all owners' pidfds. */
-  readonly watch = new DeathWatch({
+  readonly watch = system.newDeathWatch({
     onDeath: (pid) => this.#died(pid as Pid),
     drains: this.#drains,
   });
@@ -181,6 +190,23 @@ export class Owners {
     return this.#processes.status(owner.pid)?.effectiveUid;
   }
 
+  /**
+   * Finds an owner of another daemon again.
+   * @param pid its PID
+   * @param handle its pidfs file handle
+   * @returns an owner that is dead (`pidfd` is -1) if the process has ended
+   */
+  restore(pid: Pid, handle: string): Owner {
+    const known = this.#owners.get(pid);
+    if (known !== undefined && known.handle === handle) return known;
+    const pidfd = system.openPidfdHandle(handle);
+    const owner = new Owner(pid, pidfd);
+    if (pidfd < 0) return owner;
+    this.watch.add(pidfd, pid);
+    this.#owners.set(pid, owner);
+    return owner;
+  }
+
   /** Makes `owner` the owner of `thing`, which then ends with it. */
   bind(owner: Owner, thing: Mortal): void {
     owner.owned.add(thing);
@@ -200,7 +226,7 @@ export class Owners {
   /** Closes every pidfd and the epoll set. */
   close(): void {
     this.endings.finish();
-    for (const owner of this.#owners.values()) closeSync(owner.pidfd);
+    for (const owner of this.#owners.values()) system.closePidfd(owner.pidfd);
     this.#owners.clear();
     this.watch.close();
   }
@@ -238,7 +264,7 @@ export class Owners {
       keep = true;
       return owner;
     } finally {
-      if (!keep) closeSync(pidfd);
+      if (!keep) system.closePidfd(pidfd);
     }
   }
 
@@ -271,7 +297,7 @@ export class Owners {
     if (this.#owners.get(owner.pid) !== owner) return;
     this.#owners.delete(owner.pid);
     this.watch.remove(owner.pidfd);
-    closeSync(owner.pidfd);
+    system.closePidfd(owner.pidfd);
   }
 }
 

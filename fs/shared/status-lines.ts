@@ -49,6 +49,9 @@ export type DaemonKey =
   | 'TRANSPORT'
   | 'PARKED'
   | 'STARVED'
+  | 'HUNG'
+  | 'REQUEST_TIMEOUT'
+  | 'EXPIRED'
   | 'COLLECTIONS'
   | 'COLLECTION_MS'
   | `${Source}_${'BUFFER' | 'OVERRUNS' | 'GAPS' | 'LATE' | 'FORGED' | 'MALFORMED'}`

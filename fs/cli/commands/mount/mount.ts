@@ -43,6 +43,7 @@ export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
   readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
+  readonly requestBound: number;
   readonly listLinks?: boolean;
   readonly fsname: string;
   readonly syslog?: boolean;
@@ -83,7 +84,7 @@ export function daemonOptions(
   logger: Logger,
   trace?: Trace,
 ): DaemonOptions {
-  const { driver, sticky, busyPoll, fsname } = options;
+  const { driver, sticky, busyPoll, requestBound, fsname } = options;
   return {
     path,
     sources: options.source.filter((name) => name !== 'none'),
@@ -93,6 +94,8 @@ export function daemonOptions(
     transport: wantsHolder(options) ? 'read' : options.transport,
     sticky,
     busyPollUs: busyPoll,
+    requestBoundMs: requestBound * 1000,
+    linePrefix: options.logJson === true || options.syslog === true ? '' : 'eventfs: mount: ',
     fsname,
     config,
     listsLinks: options.listLinks === true,

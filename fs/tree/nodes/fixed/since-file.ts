@@ -6,7 +6,7 @@
 import { Errno, FsError } from '../../../shared/errors.js';
 import type { Timestamp } from '../../../bus/event.js';
 import type { SeqNum } from '../../../uevent/text.js';
-import type { AttributeChanges, Handle } from '../node.js';
+import type { AttributeChanges, Handle, HandleType } from '../node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
 
 const SEQNUM = /^\s*(\d{1,15})\s*$/;
@@ -55,9 +55,13 @@ export class SinceFile extends DotFile<ReplayingDirectory> {
 }
 
 /** An open `.since`. */
-class SinceHandle extends LiveTextHandle {
+export class SinceHandle extends LiveTextHandle {
   constructor(override readonly node: SinceFile) {
     super(node);
+  }
+
+  override get recordType(): HandleType {
+    return 'since';
   }
 
   /**

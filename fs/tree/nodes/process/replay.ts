@@ -3,6 +3,7 @@ import { type Event, type LogIndex, type Timestamp, now } from '../../../bus/eve
 import type { Bus } from '../../../bus/bus.js';
 import type { Entry, Queue } from '../../../bus/queue.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
+import { clock } from '../../../shared/clock.js';
 import type { SeqNum } from '../../../uevent/text.js';
 
 /**
@@ -48,6 +49,18 @@ export class QueueStart {
     return this.#after;
   }
 
+  /** The number in the log of the first event that the queue was offered. */
+  get first(): LogIndex {
+    return this.#first;
+  }
+
+  /** Takes up the place that the queue had in another daemon. */
+  restore(first: LogIndex, after: SeqNum, moved: Timestamp): void {
+    this.#first = first;
+    this.#after = after;
+    this.#moved = moved;
+  }
+
   /** When the place was moved last. */
   get moved(): Timestamp {
     return this.#moved;
@@ -86,13 +99,13 @@ function wantedOf(
 ): { readonly wanted: readonly Event[]; readonly skipped: number } {
   const { filter, queue } = target;
   const wanted: Event[] = [];
-  const startMs = performance.now();
+  const startMs = clock.monotonicMs();
   let cost = 0;
   let skipped = 0;
   for (const event of events.toReversed()) {
     if (queue.entries.get(event.name)?.event === event) continue;
     cost += filter.costOf(event.length);
-    if (cost > MOST_REPLAY_COST && (skipped > 0 || performance.now() - startMs > MOST_REPLAY_MS)) {
+    if (cost > MOST_REPLAY_COST && (skipped > 0 || clock.monotonicMs() - startMs > MOST_REPLAY_MS)) {
       skipped += event.weight;
       continue;
     }
