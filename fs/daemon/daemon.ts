@@ -183,7 +183,16 @@ export class Daemon {
     const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
     const { bus } = this.tree;
     const readMask = readMaskOf(sources);
-    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace, this.options.holder);
+    this.#outlets = openOutlets(
+      outlets,
+      bus,
+      this.tree,
+      readMask,
+      path,
+      logger,
+      trace,
+      this.options.holder,
+    );
     for (const outlet of this.#outlets) {
       bus.attach(outlet);
       this.tree.report(() => outlet.statusLines());
