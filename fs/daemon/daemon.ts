@@ -76,7 +76,10 @@ export class Daemon {
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
-    if (state !== null && state.table !== null) restoreTree(this.tree, state.table);
+    if (state !== null && state.table !== null) {
+      this.tree.inotify.expect();
+      restoreTree(this.tree, state.table);
+    }
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map(
       (name) =>
