@@ -13,6 +13,7 @@ import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
 import { openState, sourceState } from './state.js';
+import type { Recorder } from '../state/recorder.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
@@ -47,6 +48,8 @@ export class Daemon {
   readonly tree: Tree;
   readonly #owners: Owners;
   readonly #giveBack: GiveBack;
+  /** Null if no later daemon can take over. */
+  readonly #recorder: Recorder | null;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly Outlet[] = [];
@@ -80,6 +83,9 @@ export class Daemon {
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
+    this.#recorder = state?.recorder ?? null;
+    // The last daemon may have to go on: until `resume` nothing counts
+    this.#recorder?.freeze();
     if (state !== null && state.table !== null) {
       this.tree.inotify.expect();
       restoreTree(this.tree, state.table);
@@ -97,7 +103,6 @@ export class Daemon {
           state === null ? null : sourceState(state, GROUPS[name].number),
         ),
     );
-    state?.recorder.commit();
     if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
     const { holder } = options;
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
@@ -160,6 +165,7 @@ export class Daemon {
   /** Serves requests, deaths and events. */
   resume(): void {
     this.#isPaused = false;
+    this.#recorder?.thaw();
     this.#owners.watch.start();
     this.#driver?.serve?.();
     if (this.#recovery.isOver) this.#startSources();
@@ -182,6 +188,8 @@ export class Daemon {
     for (const source of this.#sources) source.pause();
     this.#driver?.pause?.();
     this.#owners.watch.stop();
+    this.#recorder?.commit();
+    this.#recorder?.freeze();
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */
