@@ -25,7 +25,13 @@ import { BlockingReads } from './blocking-reads.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
-import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
+import {
+  INIT_TIMEOUT_MS,
+  clearMountPoint,
+  detachOrTell,
+  noInit,
+  tellEnd,
+} from '../common/mount-point.js';
 import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
 import { Notifier } from './notifier.js';
 import { TracedPort } from './traced-port.js';
@@ -165,7 +171,8 @@ export class DevFuse implements Driver {
       onSettle: () => this.tree.bus.settleSome(),
       onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
       onStarved: () => this.#stallRescuer?.told(),
-      onEnd: () => {
+      onEnd: (errno) => {
+        tellEnd(path, errno, this.logger);
         this.#letGo();
         this.#detach(); // an aborted connection is still mounted
         this.#notifier?.stop();
