@@ -356,6 +356,22 @@ export const SettleState: {
 };
 
 /** The options of a {@link FuseChannel}. Both sides share all memory, and neither copies it. */
+/** The options for a handler that hangs. A signal handler reads them: JavaScript can't run then. */
+export interface HangOptions {
+  /** How long `onRequest` may take, in milliseconds; 0 for any time. */
+  boundMs: number;
+  /** The beginning of the line on standard error that reports a hang at once; '' for no line. */
+  prefix: string;
+  /** The name of each opcode, by number. */
+  names: readonly string[];
+  /**
+   * There is no timer for it (timer_create(2)), so a hang is not noticed.
+   *
+   * @param errno EAGAIN if the user has too many
+   */
+  onNoTimer: (errno: number) => void;
+}
+
 export interface FuseChannelOptions {
   /** A mounted /dev/fuse descriptor. The channel closes it. */
   fd: number;
@@ -394,7 +410,8 @@ export interface FuseChannelOptions {
    * The kernel has rejected a reply, and the channel has failed the request with EIO. Not called
    * for ENOENT: the request is gone because its caller was killed.
    *
-   * @param errno EINVAL for a malformed reply
+   * @param errno EINVAL for a malformed reply; ENOMSG if `onRequest` has returned without the reply
+   *   that the caller waits for
    * @param isParked whether it was the reply to a parked request instead of the one in `request`
    */
   onRefused: (errno: number, isParked: boolean) => void;
@@ -403,6 +420,15 @@ export interface FuseChannelOptions {
    * -1.
    */
   onStarved: () => void;
+  /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
+  hang: HangOptions;
+  /**
+   * `onRequest` has returned after the channel had answered its request with EIO. The reply is
+   * dropped; if the request is parked, it is to be ended.
+   *
+   * @param ms how long `onRequest` has run, at least, in milliseconds
+   */
+  onHung: (ms: number) => void;
   /**
    * The connection is over, and the channel is closed.
    *
@@ -841,6 +867,17 @@ export function notifyFifos(
  *   they are 0.
  */
 export function catchInterrupts(signal: number): number;
+
+/**
+ * Asks a thread of libfuse for the caller of the call that it serves. The thread must wait for a
+ * semaphore. The first question sets the action of the signal.
+ *
+ * @param thread the id of the thread
+ * @param signal a real-time signal that no other part of the process uses
+ * @returns the id of the calling thread in the PID namespace of the mount; 0 if it has none there,
+ *   or if the thread does not tell
+ */
+export function callerOfThread(thread: number, signal: number): number;
 
 /** Returns the address of a buffer's memory, to tell whether another address is in it. */
 export function addressOf(buffer: Uint8Array): number;

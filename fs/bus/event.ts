@@ -13,6 +13,7 @@ import type { EventQuota } from './quota.js';
 import { SourceId, sourceText } from '../uevent/event-source.js';
 import { EventValues } from '../uevent/values.js';
 import { LF } from '../shared/ascii.js';
+import { clock } from '../shared/clock.js';
 
 declare const logIndex: unique symbol;
 /**
@@ -32,7 +33,7 @@ export interface Timestamp {
 
 /** Returns the current time, in whole milliseconds. */
 export function now(): Timestamp {
-  const ms = Date.now();
+  const ms = clock.epochMs();
   const sec = Math.floor(ms / 1000);
   return { sec, nsec: (ms - sec * 1000) * 1_000_000 };
 }

@@ -10,6 +10,7 @@
  * bytes. An index by name costs about 30 bytes an item more. It is made at the first lookup of a
  * name that is neither the first nor the last. Most queues change only at their ends and need none.
  */
+import { clock } from '../shared/clock.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 
 /** How many numbered names `freeName` tries before it uses random numbers. */
@@ -106,7 +107,7 @@ export class Sequence<T> {
   freeName<U>(wanted: string, others: Sequence<U> | null = null): string {
     let name = wanted;
     for (let n = 1; this.has(name) || others?.has(name) === true; n++) {
-      name = `${wanted}.${n <= MOST_NUMBERED ? n : Math.floor(Math.random() * 2 ** 48)}`;
+      name = `${wanted}.${n <= MOST_NUMBERED ? n : Math.floor(clock.random() * 2 ** 48)}`;
     }
     return name;
   }

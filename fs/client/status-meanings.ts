@@ -48,10 +48,11 @@ function ofSource<Key extends 'KERNEL' | 'UDEV'>(
 function ofNetlink<Key extends 'REBROADCAST' | 'UDEV_OUT'>(
   key: Key,
   option: string,
-): Meanings<`${Key}_${'SENT' | 'REFUSED'}`> {
+): Meanings<`${Key}_${'SENT' | 'REFUSED' | 'REMOTE'}`> {
   const meanings = {
     [`${key}_SENT`]: `events that ${option} has sent`,
     [`${key}_REFUSED`]: `events of ${option} that the kernel refused`,
+    [`${key}_REMOTE`]: `published events with a HOST, which ${option} never sends`,
   };
   return meanings as ReturnType<typeof ofNetlink<Key>>;
 }
@@ -114,6 +115,9 @@ export const DAEMON_MEANINGS: Meanings<NamedKey> = {
   TRANSPORT: 'how requests come: read from /dev/fuse, or by io-uring',
   PARKED: 'read requests that have no reply yet',
   STARVED: 'how often a queue of io_uring needed help',
+  HUNG: 'requests that were answered EIO, because the daemon worked on one for too long',
+  REQUEST_TIMEOUT: 'age of a request at which the kernel ends the mount, in seconds; 0: none',
+  EXPIRED: 'blocked reads that ended with EINTR before that age',
   COLLECTIONS: 'garbage collections of an idle daemon',
   COLLECTION_MS: 'how long the last of these collections took, in ms',
   ...ofSource('KERNEL', "the kernel's"),

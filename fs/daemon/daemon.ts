@@ -153,7 +153,12 @@ export class Daemon {
   resume(): void {
     this.#owners.watch.start();
     this.#driver?.serve?.();
-    for (const source of this.#sources) source.start();
+    for (const source of this.#sources) {
+      source.start();
+      // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
+      // than each directory, and must not come into one.
+      source.readWaiting();
+    }
   }
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */
@@ -178,7 +183,16 @@ export class Daemon {
     const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
     const { bus } = this.tree;
     const readMask = readMaskOf(sources);
-    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace, this.options.holder);
+    this.#outlets = openOutlets(
+      outlets,
+      bus,
+      this.tree,
+      readMask,
+      path,
+      logger,
+      trace,
+      this.options.holder,
+    );
     for (const outlet of this.#outlets) {
       bus.attach(outlet);
       this.tree.report(() => outlet.statusLines());

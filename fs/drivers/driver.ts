@@ -42,6 +42,10 @@ export interface DevFuseOptions {
   readonly busyPollUs: number;
   /** How devfuse receives requests. */
   readonly transport: TransportName;
+  /** How long a handler may take before its request is answered EIO, in milliseconds; 0: no bound. */
+  readonly requestBoundMs: number;
+  /** The beginning of a line of text on standard error; '' if the log is not such text. */
+  readonly linePrefix: string;
   /** The source that mount tables show. Default: eventfs. */
   readonly fsname?: string;
   /** Keeps the mount for the next daemon (default: nothing is kept). */

@@ -90,6 +90,11 @@ export const InitFlag = {
 export const FUSE_NO_EXPORT_SUPPORT = 1 << (38 - 32);
 /** Bit 41 of the flags, in flags2: the kernel can send requests through io_uring (7.42). */
 export const FUSE_OVER_IO_URING = 1 << (41 - 32);
+/**
+ * Bit 42 of the flags, in flags2: the field request_timeout of fuse_init_out is set (7.43). The
+ * kernel ends the connection if a request is older than so many seconds.
+ */
+export const FUSE_REQUEST_TIMEOUT = 1 << (42 - 32);
 
 /**
  * Bit 39 of the flags, in flags2: the kernel can send all requests again that have no reply

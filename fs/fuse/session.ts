@@ -13,6 +13,7 @@ import {
   FUSE_KERNEL_VERSION,
   FUSE_NO_EXPORT_SUPPORT,
   FUSE_OVER_IO_URING,
+  FUSE_REQUEST_TIMEOUT,
   InitFlag,
   OLDEST_MINOR_VERSION,
   Opcode,
@@ -105,6 +106,7 @@ export class Session {
   /** The negotiated minor version; -1 before INIT. */
   minor = -1;
   #negotiation: Negotiation | null = null;
+  #requestTimeoutS = 0;
   readonly #serve: (Handler | undefined)[];
   readonly #serveSpecial: (Handler | undefined)[];
   #tracer: RequestTracer | null = null;
@@ -132,9 +134,15 @@ export class Session {
     this.#serveSpecial = byOpcode(special.handlers);
   }
 
-  /** Attaches the driver. The driver calls this before INIT comes. */
-  attach(negotiation: Negotiation): void {
+  /**
+   * Attaches the driver. The driver calls this before INIT comes.
+   *
+   * @param requestTimeoutS the age of a request at which the kernel shall end the connection, in
+   *   seconds; 0 for the kernel's own choice
+   */
+  attach(negotiation: Negotiation, requestTimeoutS = 0): void {
     this.#negotiation = negotiation;
+    this.#requestTimeoutS = requestTimeoutS;
   }
 
   /**
@@ -263,6 +271,7 @@ export class Session {
     // A node may end, so a client has no use for its file handle (name_to_handle_at(2)). Without
     // export support the kernel creates none.
     let flags2 = offered2 & FUSE_NO_EXPORT_SUPPORT;
+    if (this.#requestTimeoutS > 0) flags2 |= offered2 & FUSE_REQUEST_TIMEOUT;
     if (major > FUSE_KERNEL_VERSION) {
       // If the kernel's major version is newer, the daemon replies with its own, and the kernel
       // sends INIT again in that version.
@@ -283,8 +292,9 @@ export class Session {
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment
     reply.u32(flags2);
-    // max_stack_depth, unused
-    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0);
+    reply.u32(0); // max_stack_depth
+    reply.u32((flags2 & FUSE_REQUEST_TIMEOUT) === 0 ? 0 : this.#requestTimeoutS); // u16, and unused
+    for (let word = 11; word < Size.fuse_init_out >>> 2; word++) reply.u32(0);
     return reply.end();
   }
 

@@ -191,7 +191,8 @@ export class Guardian implements Holder {
     else if (word === 'QUIT') this.#replaceable?.quit();
     else if (word === 'STANDBY') this.#hasStandby = rest === '1';
     else if (word === 'FAILED') this.logger.warn(`reload: this daemon goes on: ${rest}`);
-    else if (word === 'REFUSED') this.logger.warn(`the guardian can't keep ${rest}: it has no room`);
+    else if (word === 'REFUSED')
+      this.logger.warn(`the guardian can't keep ${rest}: it has no room`);
     else if (word === 'UNKNOWN') this.logger.warn(`the guardian does not know the message ${rest}`);
     this.#seen.add(word);
     this.#awaited.get(word)?.();

@@ -1,6 +1,6 @@
 /** Searches a process and its ancestors for a PID. */
-import { namespaceOf } from '../shared/kernel/namespaces.js';
 import { type Pid, type ProcessStatus, readStatus } from './process.js';
+import { system } from './system.js';
 
 /**
  * The most generations of ancestors to search: each costs a read of /proc, and a user can create
@@ -15,7 +15,7 @@ const MOST_GENERATIONS = 32;
  * @throws FsError ENFILE if the daemon has no descriptor left
  */
 export function ownOrAncestor(pid: number, caller: ProcessStatus): Pid | undefined {
-  const namespace = namespaceOf(caller.pid, 'pid');
+  const namespace = system.namespaceOf(caller.pid, 'pid');
   let process: ProcessStatus | undefined = caller;
   for (let generation = 0; process !== undefined && generation < MOST_GENERATIONS; generation++) {
     // An ancestor is in the same PID namespace or in an outer one. In an outer one, the same number
@@ -24,7 +24,7 @@ export function ownOrAncestor(pid: number, caller: ProcessStatus): Pid | undefin
     const innermost = process.namespacePids[process.namespacePids.length - 1];
     if (
       innermost === pid &&
-      (process.pid === caller.pid || namespaceOf(process.pid, 'pid') === namespace)
+      (process.pid === caller.pid || system.namespaceOf(process.pid, 'pid') === namespace)
     ) {
       return process.pid;
     }

@@ -5,13 +5,13 @@
  * A death takes effect first. The daemon asks how the owner ended later, in a turn between requests,
  * and closes the pidfd then (docs/decisions/100-how-an-owner-ended.md).
  */
-import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { exitStatus } from '#native';
+import { clock } from '../shared/clock.js';
 import { isSystemError } from '../shared/errors.js';
 import type { LogFields } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
-import { type Pid, readWhole } from './process.js';
+import type { Pid } from './process.js';
+import { system } from './system.js';
 
 /** An owner that is dead, and whose pidfd is still open. */
 export interface DeadOwner {
@@ -54,11 +54,11 @@ export function endingFields(ending: Ending): LogFields {
 
 /** Returns how a dead process has ended. Its pidfd must still be open. */
 export function readEnding({ pid, pidfd }: DeadOwner): Ending {
-  let status = exitStatus(pidfd);
+  let status = system.exitStatus(pidfd);
   if (status === NOT_REAPED) {
     const zombie = zombieStatus(pid);
     // If the process is still not reaped, the file of /proc was its own.
-    status = exitStatus(pidfd);
+    status = system.exitStatus(pidfd);
     if (status === NOT_REAPED && zombie !== null) status = zombie;
   }
   return status < 0 ? null : endingOf(status);
@@ -66,7 +66,7 @@ export function readEnding({ pid, pidfd }: DeadOwner): Ending {
 
 /** Whether the process has not been waited for yet. */
 function isUnreaped({ pidfd }: DeadOwner): boolean {
-  return exitStatus(pidfd) === NOT_REAPED;
+  return system.exitStatus(pidfd) === NOT_REAPED;
 }
 
 /** Places in /proc/<pid>/stat behind the process's name: proc_pid_stat(5). */
@@ -81,7 +81,7 @@ const ENDED_STATES = ['Z', 'X'];
 function zombieStatus(pid: Pid): number | null {
   let text: string;
   try {
-    text = readWhole(`/proc/${pid}/stat`);
+    text = system.readWhole(`/proc/${pid}/stat`);
   } catch (error) {
     if (isSystemError(error)) return null; // it is reaped, or /proc is hidden
     throw error;
@@ -145,7 +145,7 @@ export class Endings {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(this.#start);
+    clock.soon(this.#start);
   }
 
   /**
@@ -163,7 +163,7 @@ export class Endings {
         continue;
       }
       this.#count(ending);
-      closeSync(owner.pidfd);
+      system.closePidfd(owner.pidfd);
     }
     if (this.#first < this.#waiting.length) return false;
     this.#waiting = [];

@@ -6,9 +6,7 @@
  * and the event loop watches it too. Either way `#died` ends everything that the process owned
  * before anything else happens (docs/design.md, section 4).
  */
-import { closeSync } from 'node:fs';
-import { DeathWatch, DrainWord } from '#native';
-import { handleOf, openByHandle } from './pidfd-handle.js';
+import { DrainWord } from '#native';
 import { Errno, FsError } from '../shared/errors.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
@@ -17,6 +15,7 @@ import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { ProcessFiles } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
+import { system } from './system.js';
 
 /** A thing that ends with its owner. */
 export interface Mortal {
@@ -42,7 +41,7 @@ export class Owner {
    * its PID: hexadecimal digits; empty if the kernel has none.
    */
   get handle(): string {
-    return (this.#handle ??= this.pidfd < 0 ? '' : handleOf(this.pidfd));
+    return (this.#handle ??= this.pidfd < 0 ? '' : system.pidfdHandle(this.pidfd));
   }
 }
 
@@ -59,7 +58,7 @@ export class Owners {
   /** The number of drains, which the addon counts. */
   readonly #drains = new Uint32Array(DrainWord.count);
   /** The epoll set of all owners' pidfds. */
-  readonly watch = new DeathWatch({
+  readonly watch = system.newDeathWatch({
     onDeath: (pid) => this.#died(pid as Pid),
     drains: this.#drains,
   });
@@ -173,6 +172,16 @@ export class Owners {
   }
 
   /**
+   * Returns whether the caller is a thread of the owner's process. An unknown caller is none.
+   *
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
+  isCaller(owner: Owner, caller: Caller): boolean {
+    if (caller.pid === owner.pid) return true;
+    return caller.pid !== 0 && this.#processes.status(caller.pid)?.pid === owner.pid;
+  }
+
+  /**
    * Returns whether a process has that PID in the daemon's own PID namespace.
    *
    * @throws FsError ENFILE if the daemon has no descriptor left
@@ -200,7 +209,7 @@ export class Owners {
   restore(pid: Pid, handle: string): Owner {
     const known = this.#owners.get(pid);
     if (known !== undefined && known.handle === handle) return known;
-    const pidfd = openByHandle(handle);
+    const pidfd = system.openPidfdHandle(handle);
     const owner = new Owner(pid, pidfd);
     if (pidfd < 0) return owner;
     this.watch.add(pidfd, pid);
@@ -227,7 +236,7 @@ export class Owners {
   /** Closes every pidfd and the epoll set. */
   close(): void {
     this.endings.finish();
-    for (const owner of this.#owners.values()) closeSync(owner.pidfd);
+    for (const owner of this.#owners.values()) system.closePidfd(owner.pidfd);
     this.#owners.clear();
     this.watch.close();
   }
@@ -265,7 +274,7 @@ export class Owners {
       keep = true;
       return owner;
     } finally {
-      if (!keep) closeSync(pidfd);
+      if (!keep) system.closePidfd(pidfd);
     }
   }
 
@@ -298,7 +307,7 @@ export class Owners {
     if (this.#owners.get(owner.pid) !== owner) return;
     this.#owners.delete(owner.pid);
     this.watch.remove(owner.pidfd);
-    closeSync(owner.pidfd);
+    system.closePidfd(owner.pidfd);
   }
 }
 

@@ -4,10 +4,10 @@
  * The pidfds of dead owners stay open for a moment, until it is known how the owners ended. If the
  * daemon has no descriptor left, these are closed first.
  */
-import { openPidfd } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import type { Endings } from './endings.js';
 import { type Pid, type ProcessStatus, asFull, descriptorRefusals, readStatus } from './process.js';
+import { system } from './system.js';
 
 /** The files of processes. */
 export class ProcessFiles {
@@ -55,7 +55,7 @@ export class ProcessFiles {
 
 function open(pid: Pid): number {
   try {
-    return openPidfd(pid);
+    return system.openPidfd(pid);
   } catch (error) {
     if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code)))
       throw new FsError(Errno.ESRCH, `no process ${pid}`);

@@ -5,8 +5,8 @@
  * whose process is alive afterwards, proves that it is the status of the intended process
  * (owners.ts).
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
+import { system } from './system.js';
 
 declare const pid: unique symbol;
 /** A thread group's PID in the daemon's own PID namespace. */
@@ -34,28 +34,6 @@ export interface ProcessStatus {
 /** CAP_KILL is bit 5 of the capability sets: linux/capability.h. */
 const CAP_KILL_MASK = 1 << 5;
 
-/** The buffer for a file of /proc. It grows, because a process in many groups has a long status. */
-let scratch = Buffer.allocUnsafeSlow(16 * 1024);
-
-/**
- * Reads a whole file of /proc. readFileSync would allocate 64 KiB for a file of unknown size; after
- * a thousand of those V8 collects all garbage, and this costs more with each directory.
- */
-export function readWhole(path: string): string {
-  const fd = openSync(path, 'r');
-  try {
-    let length = 0;
-    for (;;) {
-      const got = readSync(fd, scratch, length, scratch.length - length, null);
-      if (got === 0) return scratch.toString('latin1', 0, length);
-      length += got;
-      if (length === scratch.length) scratch = Buffer.concat([scratch], 2 * length);
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /**
  * Reads the status of a process or thread (/proc/<id>/status).
  *
@@ -66,7 +44,7 @@ export function readWhole(path: string): string {
 export function readStatus(id: number): ProcessStatus | undefined {
   let text: string;
   try {
-    text = readWhole(`/proc/${id}/status`);
+    text = system.readWhole(`/proc/${id}/status`);
   } catch (error) {
     // ESRCH: the process ended after open(2)
     if (isSystemError(error, 'ENOENT') || isSystemError(error, 'ESRCH')) return undefined;

@@ -1,10 +1,10 @@
 /** Which process may send a signal to which, as kill(2) decides it. */
-import { namespaceOf } from '../shared/kernel/namespaces.js';
 import { type Pid, type ProcessStatus, readStatus } from './process.js';
+import { system } from './system.js';
 
 /** The rights of callers to signal processes. */
 export class SignalRights {
-  readonly #userNamespace = namespaceOf('self', 'user');
+  readonly #userNamespace = system.namespaceOf('self', 'user');
 
   /**
    * Returns whether the caller may signal a process, as kill_ok_by_cred() in kernel/signal.c does.
@@ -20,10 +20,10 @@ export class SignalRights {
     if ([realUid, effectiveUid].some((uid) => uid === target.savedUid || uid === target.realUid))
       return true;
     if (!caller.mayKill) return false;
-    const namespace = namespaceOf(caller.pid, 'user');
+    const namespace = system.namespaceOf(caller.pid, 'user');
     return (
       namespace !== undefined &&
-      (namespace === this.#userNamespace || namespace === namespaceOf(pid, 'user'))
+      (namespace === this.#userNamespace || namespace === system.namespaceOf(pid, 'user'))
     );
   }
 }

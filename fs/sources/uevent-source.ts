@@ -187,6 +187,11 @@ export class UeventSource implements Recorded {
     ];
   }
 
+  /** Publishes the events that wait in the socket, at most a few batches of them. */
+  readWaiting(): void {
+    this.#socket.readBatch();
+  }
+
   /** Starts to read in the event loop. */
   start(): void {
     if (this.#left > this.#done) this.#takeAll(this.#left);

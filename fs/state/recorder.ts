@@ -25,6 +25,7 @@ export interface RecordedText {
 
 /** How many things one step of a compaction records: about 10 us of work. */
 const THINGS_A_STEP = 16;
+const NO_BYTES = new Uint8Array(0);
 
 /** Records the changes of one tree. */
 export class Recorder {
@@ -33,6 +34,8 @@ export class Recorder {
   /** The number of the transaction that goes on. */
   #transaction: number;
   #hasReplies = false;
+  /** Whether the replies of the last daemon may still be asked for. */
+  #isHolding = false;
   /** Walks over all that lives, for a compaction; null while there is none. */
   #walk: Iterator<Recorded> | null = null;
   /** The numbers of the tree as a whole; set by the tree. */
@@ -119,6 +122,8 @@ export class Recorder {
    * follow them.
    * @param unique the request's number, without the bit of a resent one
    * @param error 0, or a negative errno
+   * @param others the numbers of more requests that get the same reply, 8 bytes each
+   * @param othersLength the length of `others`, in bytes
    */
   reply(
     unique: number,
@@ -128,6 +133,8 @@ export class Recorder {
     length: number,
     sliceStart: number,
     sliceLength: number,
+    others = NO_BYTES,
+    othersLength = 0,
   ): void {
     this.#isDirty = true;
     this.#hasReplies = true;
@@ -139,6 +146,7 @@ export class Recorder {
       .number(sliceStart)
       .number(sliceLength)
       .bytes(bytes, start, length)
+      .bytes(others, 0, othersLength)
       .end();
   }
 
@@ -153,7 +161,7 @@ export class Recorder {
     this.#transaction++;
     this.makeRoom();
     this.#commitOnce();
-    if (this.journal.isDueForCompaction) this.compact();
+    if (!this.#hasReplies) this.#compactIfDue();
   }
 
   /** @returns whether there was anything to commit */
@@ -173,6 +181,15 @@ export class Recorder {
     return true;
   }
 
+  /**
+   * Begins a compaction if one is due. It keeps no replies, so it may end only after all of them
+   * are sent.
+   */
+  #compactIfDue(): void {
+    if (this.#isHolding || !this.journal.isDueForCompaction) return;
+    this.compact();
+  }
+
   /** Begins a compaction, between two transactions. */
   compact(): void {
     this.#walk = this.living()[Symbol.iterator]();
@@ -182,9 +199,25 @@ export class Recorder {
 
   /** Notes that all replies of committed transactions are sent: none will be asked for again. */
   sent(): void {
-    if (!this.#hasReplies) return;
+    if (!this.#hasReplies || this.#isHolding) return;
     this.#hasReplies = false;
     this.journal.layout.sent = this.#transaction - 1;
+    if (!this.isDirty) this.#compactIfDue();
+  }
+
+  /**
+   * Keeps the replies that the last daemon may not have sent, until `letGo`.
+   * @param transaction the number of its last transaction
+   */
+  hold(transaction: number): void {
+    this.#isHolding = true;
+    this.#hasReplies = true;
+    this.#transaction = Math.max(this.#transaction, transaction + 1);
+  }
+
+  /** Lets go of the replies of the last daemon: no request asks for them any more. */
+  letGo(): void {
+    this.#isHolding = false;
   }
 
   /**

@@ -37,9 +37,7 @@ export const SCHEMA = {
       ringEnd: N,
       weight: N,
       lastSeqnum: N,
-      numberless: N,
       highest: N,
-      hasRenamed: N,
       kernel: N,
       udev: N,
       published: N,
@@ -61,9 +59,6 @@ export const SCHEMA = {
       rootModifiedNsec: N,
       rootChangedSec: N,
       rootChangedNsec: N,
-      /** How many streams were opened, ever. */
-      opened: N,
-      lostByClosed: N,
       lostByEnded: N,
     },
   },
@@ -122,6 +117,7 @@ export const SCHEMA = {
       filteredNsec: N,
       first: N,
       after: N,
+      shown: T,
       movedSec: N,
       movedNsec: N,
       listedTo: N,
@@ -224,20 +220,24 @@ export const SCHEMA = {
     keys: 1,
     fields: {
       fh: N,
-      /** What it is: see fs/tree/restore/handles.ts. */
+      /** The type of the open file (fs/tree/restore/handles.ts). */
       type: T,
       node: N,
+      /** The node id of the directory that the open node is in, and its name there. */
+      directory: N,
+      name: T,
       /** The account that pays it. */
       uid: N,
       gid: N,
+      /** The charged memory, without that of a partly read record. */
       heap: N,
+      /** The key by which the kernel wakes its pollers; 0 if no process has polled it. */
       pollKeyLow: N,
       pollKeyHigh: N,
-      isWatched: N,
       /** The type's own numbers, separated by spaces. */
       numbers: T,
-      /** The type's own text. */
-      text: T,
+      /** The type's own bytes. */
+      bytes: B,
     },
   },
   /** A stream's place, by file handle: it changes with each read. */
@@ -247,16 +247,37 @@ export const SCHEMA = {
     fields: { fh: N, number: N, passed: N, standIns: N, toldLost: N, rest: B },
   },
   /** The streams with one filter, by the number of the group. */
-  group: { id: 10, keys: 1, fields: { id: N, filter: T, firstNumber: N, matched: N } },
+  group: {
+    id: 10,
+    keys: 1,
+    fields: {
+      id: N,
+      filter: T,
+      /** The number of the first event that came after the group began. */
+      since: N,
+      /** How many events had matched when the next event had this number. */
+      number: N,
+      matched: N,
+    },
+  },
   /** A reply that may not have been sent, by the request's unique number. */
   reply: {
     id: 11,
     keys: 1,
-    fields: { unique: N, transaction: N, error: N, sliceStart: N, sliceLength: N, bytes: B },
+    fields: {
+      unique: N,
+      transaction: N,
+      error: N,
+      sliceStart: N,
+      sliceLength: N,
+      bytes: B,
+      /** The unique numbers of more requests that get the same reply, 8 bytes each. */
+      others: B,
+    },
   },
-  /** A blocked read, by the request's unique number: only its place among the others. */
-  parked: { id: 12, keys: 1, fields: { unique: N, order: N } },
-  /** What INIT has negotiated. */
+  /** The threads that read an open file with io_uring(7), by file handle. */
+  uring: { id: 12, keys: 1, fields: { fh: N, threads: T } },
+  /** The result of INIT. */
   init: { id: 13, keys: 0, fields: { minor: N, flags: N, flags2: N, maxWrite: N, maxPages: N } },
   /** A source of uevents, by its netlink group. */
   source: {
@@ -278,6 +299,8 @@ export const SCHEMA = {
       done: N,
     },
   },
+  /** How many streams were opened, and how many events the closed ones have lost. */
+  streams: { id: 20, keys: 0, fields: { opened: N, lostByClosed: N } },
 } as const satisfies Readonly<Record<string, KindSchema>>;
 
 /** The name of a kind. */

@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.js';
 import type { Owners } from '../owners/owners.js';
 import { descriptorRefusals } from '../owners/process.js';
 import { recentRate } from '../bus/rate.js';
+import { clock } from '../shared/clock.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Deliveries } from './deliveries.js';
 import { metricsText } from './metrics/exposition.js';
@@ -39,7 +40,7 @@ export function directoryTotals({ root, deliveries }: StatusSources): Totals {
 /** Makes the lines, which parts of the daemon outside the tree can add to. */
 export class DaemonStatus {
   readonly #counters: (() => StatusLines)[] = [];
-  readonly #startMs = Date.now();
+  readonly #startMs = clock.epochMs();
 
   constructor(private readonly sources: StatusSources) {}
 
@@ -64,7 +65,7 @@ export class DaemonStatus {
       ['DAEMON', process.pid],
       ['STARTED', Math.floor(this.#startMs / 1000)],
       ['SEQNUM', bus.lastSeqnum],
-      ['RATE', Number(recentRate(bus.log, Date.now(), this.#startMs).toFixed(3))],
+      ['RATE', Number(recentRate(bus.log, clock.epochMs(), this.#startMs).toFixed(3))],
       ['KERNEL', bus.counted.kernel],
       ['UDEV', bus.counted.udev],
       ['PUBLISHED', bus.counted.published],

@@ -17,6 +17,7 @@ import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
 import { EVENT_DIRECTORY_INODES } from './nodes/fixed/fixed-names.js';
 import type { FilterHost } from './filter-charge.js';
+import { EventHandle } from './nodes/event-file.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
 import { Directory } from './nodes/directory.js';
@@ -35,12 +36,13 @@ import { NO_PORT, type ReplyPort } from './ports.js';
 import type { QuotaAccount } from './quota/account.js';
 import { QuotaLedger } from './quota/ledger.js';
 import { RootDirectory } from './nodes/root-directory.js';
-import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
+import { StreamFile } from './streams/stream-file.js';
+import { Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Recorded, Recorder } from '../state/recorder.js';
 import { TreeCounters } from './restore/counters.js';
-import { living } from './restore/living.js';
+import { heldEvent, living } from './restore/living.js';
 import { Turns } from './turns.js';
 
 /** The default bounds of a queue (docs/design.md, section 3). */
@@ -57,6 +59,7 @@ const NODE_ENDED = 'the directory has ended, with its owner or by rmdir';
 export class Tree implements TreeContext, BusListener, FilterHost {
   readonly root: RootDirectory;
   readonly log: LogDirectory;
+  readonly match: MatchDirectory;
   readonly streams: Streams;
   readonly ledger = new QuotaLedger();
   readonly deliveries = new Deliveries();
@@ -74,13 +77,14 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   #port: ReplyPort = NO_PORT;
   /** The nodes that the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
-  readonly #handles = new HandleTable();
+  readonly #handles: HandleTable;
   readonly #status = new DaemonStatus(this);
 
   /**
    * @param bus the source of the events
    * @param owners the death watch of the owners
    * @param logger reports errors and warnings that no system call's errno can carry
+   * @param recorder records the changes for a later daemon; null without a guardian
    */
   constructor(
     readonly bus: Bus,
@@ -89,12 +93,14 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   ) {
     this.recorder = bus.log.recorder;
     this.drainCheck = new DrainCheck(owners);
-    this.streams = new Streams(bus.log, this.ledger);
+    this.#handles = new HandleTable(this.recorder);
+    this.streams = new Streams(bus.log, this.ledger, this.recorder);
     this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
     this.log = new LogDirectory(this, this.newDirectoryId(), this);
     this.root.fix(this.log.name, this.log);
-    this.root.fix('match', new MatchDirectory(this, this.newNodeId()));
+    this.match = new MatchDirectory(this, this.newNodeId());
+    this.root.fix('match', this.match);
     this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
     this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
     bus.attach(this);
@@ -115,8 +121,12 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * Returns what a compaction records of the open files.
    * @param _recorded the events that it has recorded
    */
-  livingOpenFiles(_recorded: Set<Event>): Iterable<Recorded> {
-    return [];
+  *livingOpenFiles(recorded: Set<Event>): Iterable<Recorded> {
+    yield* this.streams.recorded();
+    for (const handle of this.#handles) {
+      yield handle;
+      if (handle instanceof EventHandle) yield heldEvent(handle.node.event, this, recorded);
+    }
   }
 
   /**
@@ -218,6 +228,12 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     return node;
   }
 
+  /** Returns the node that the kernel knows by a number, or undefined; the root is always known. */
+  known(id: NodeId): Node | undefined {
+    const fixed = this.root.fixed(id);
+    return fixed ?? this.#nodes.get(id);
+  }
+
   /**
    * Returns the reason, in words, that a lookup found nothing. For the trace.
    * @param parent the directory's node id
@@ -287,6 +303,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    */
   handle(fh: FileHandle): Handle {
     return this.#handles.get(fh);
+  }
+
+  /** All open files, for the restoring of the tree and for a compaction of its state. */
+  get handles(): HandleTable {
+    return this.#handles;
   }
 
   /** RELEASE: the last descriptor is closed. Removes the open file and refunds its memory. */

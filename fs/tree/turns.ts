@@ -4,6 +4,8 @@
  * waits for a turn.
  */
 
+import { clock } from '../shared/clock.js';
+
 /** Work that can be done in steps. */
 export interface Task {
   /**
@@ -47,7 +49,7 @@ export class Turns {
   add(task: Task): void {
     this.#tasks.push(task);
     if (this.#isScheduled) return;
-    const nowMs = performance.now();
+    const nowMs = clock.monotonicMs();
     if (nowMs - this.#windowStartMs > WINDOW_MS) {
       this.#windowStartMs = nowMs;
       this.#spentInWindowMs = 0;
@@ -68,11 +70,11 @@ export class Turns {
    * @returns the time spent, in milliseconds
    */
   #work(mostMs: number): number {
-    const startMs = performance.now();
+    const startMs = clock.monotonicMs();
     let spentMs = 0;
     while (this.#first < this.#tasks.length && spentMs < mostMs) {
       if (this.#tasks[this.#first].step()) this.#first++;
-      spentMs = performance.now() - startMs;
+      spentMs = clock.monotonicMs() - startMs;
     }
     if (this.#first === this.#tasks.length) {
       this.#tasks = [];
@@ -84,6 +86,6 @@ export class Turns {
   #schedule(): void {
     if (this.pending === 0 || this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(this.#turn);
+    clock.soon(this.#turn);
   }
 }

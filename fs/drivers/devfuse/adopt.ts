@@ -45,6 +45,10 @@ export function adoptMount(keeper: Keeper, init: KeptInit): AdoptedMount | null 
 export function pathOf(connection: Connection, otherwise: string): string {
   const now = identityOf(connection.minor);
   if (connection.identity !== null && now !== null && now !== connection.identity) return otherwise;
-  const all = mounts().filter(({ type, minor }) => type === MOUNT_TYPE && minor === connection.minor);
-  return (all.find(({ mountPoint }) => mountPoint === otherwise) ?? all[0])?.mountPoint ?? otherwise;
+  const all = mounts().filter(
+    ({ type, minor }) => type === MOUNT_TYPE && minor === connection.minor,
+  );
+  return (
+    (all.find(({ mountPoint }) => mountPoint === otherwise) ?? all[0])?.mountPoint ?? otherwise
+  );
 }

@@ -13,6 +13,7 @@ import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
+import { ReadExpiry } from './read-expiry.js';
 import { ReplySink } from './reply-sink.js';
 
 /** How many reads may be parked at once. Further reads get EAGAIN. */
@@ -37,6 +38,8 @@ export class BlockingReads implements Reads, ReplyPort {
   /** Finds the interrupts that the kernel does not report with io_uring. */
   readonly #missedInterrupts: MissedInterruptPoller;
   readonly #pollWakes: PollWakes;
+  /** Ends reads before the kernel's limit; null without a limit. */
+  #expiry: ReadExpiry | null = null;
 
   /**
    * @param request the memory of the request that is being served
@@ -74,6 +77,19 @@ export class BlockingReads implements Reads, ReplyPort {
     this.#isRing = true;
   }
 
+  /** Ends each read that has blocked for so long, in milliseconds; 0 for any time. */
+  limitLife(ms: number): void {
+    if (ms === 0) return;
+    this.#expiry = new ReadExpiry(this.parked, MOST_PARKED, ms, (read) =>
+      interruptRead(this.tree.port, read),
+    );
+  }
+
+  /** How many reads were ended because they had blocked for too long. */
+  get expired(): number {
+    return this.#expiry?.ended ?? 0;
+  }
+
   /** Ends the mount: no read blocks any more, and a read of a stream returns end of file. */
   end(): void {
     this.ending = true;
@@ -84,6 +100,7 @@ export class BlockingReads implements Reads, ReplyPort {
     this.#channel = null;
     this.#pollWakes.stop();
     this.#missedInterrupts.stop();
+    this.#expiry?.stop();
   }
 
   // ---- Reads
@@ -111,6 +128,7 @@ export class BlockingReads implements Reads, ReplyPort {
     }
     this.control[ControlWord.outcome] = RequestOutcome.parked;
     if (this.#isRing) this.#missedInterrupts.watch();
+    this.#expiry?.note(read.slot);
     return read;
   }
 

@@ -10,7 +10,7 @@
  *   bus --take, settle--> tree --ReplyPort--> blocking-reads --> kernel
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
-import { UserError, errnoName } from '../../shared/errors.js';
+import { Errno, UserError, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
@@ -22,6 +22,7 @@ import type { Handle, NodeId } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
 import { BlockingReads } from './blocking-reads.js';
+import { Hangs } from './hangs.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
@@ -33,11 +34,13 @@ import {
   tellEnd,
 } from '../common/mount-point.js';
 import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
+import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
+import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
@@ -48,6 +51,9 @@ export class DevFuse implements Driver {
   #channel: FuseChannel | null = null;
   /** Whether requests come through io_uring. */
   #isRing = false;
+  /** How long reads may block, by the kernel's limit. */
+  #readLife = ENDLESS;
+  readonly #hangs: Hangs;
   /** Releases requests that are stuck, which happens with io_uring only. */
   #stallRescuer: RingStallRescuer | null = null;
   /** Raises inotify events while the tree is mounted. */
@@ -82,11 +88,15 @@ export class DevFuse implements Driver {
       logger,
       new InotifyHelperHandlers(tree, handlers),
     );
+    this.#hangs = new Hangs(this.#session, this.#reads, logger, options);
     trace.watch(() => this.#traceTo(trace.requests));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', this.#reads.parked.size],
       ['STARVED', this.#stallRescuer?.helped ?? 0],
+      ['HUNG', this.#hangs.count],
+      ['REQUEST_TIMEOUT', this.#readLife.limit],
+      ['EXPIRED', this.#reads.expired],
     ]);
   }
 
@@ -100,6 +110,8 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
+    this.#readLife = readLife(readRequestTimeouts(), true);
+    this.#reads.limitLife(this.#readLife.ms);
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
@@ -115,18 +127,21 @@ export class DevFuse implements Driver {
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach({
-        onNegotiated: () => {
-          clearTimeout(late);
-          done();
+      session.attach(
+        {
+          onNegotiated: () => {
+            clearTimeout(late);
+            done();
+          },
+          onUnsuitable: (why) => {
+            clearTimeout(late);
+            failed(new UserError(`${path}: ${why}`));
+          },
+          onRingOffered: () => this.#useRing(),
+          needsResend: keeper.keeps,
         },
-        onUnsuitable: (why) => {
-          clearTimeout(late);
-          failed(new UserError(`${path}: ${why}`));
-        },
-        onRingOffered: () => this.#useRing(),
-        needsResend: keeper.keeps,
-      });
+        this.#readLife.asked,
+      );
       this.#open(this.#mounted!.fd, path, () => {
         clearTimeout(late);
         failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
@@ -135,6 +150,7 @@ export class DevFuse implements Driver {
     });
     this.#channel!.start();
     await negotiated;
+    warnOfLife(this.#readLife, this.logger);
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps) this.#keep(keeper);
   }
@@ -171,6 +187,8 @@ export class DevFuse implements Driver {
       onSettle: () => this.tree.bus.settleSome(),
       onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
       onStarved: () => this.#stallRescuer?.told(),
+      hang: this.#hangs.options,
+      onHung: this.#hangs.told,
       onEnd: (errno) => {
         tellEnd(path, errno, this.logger);
         this.#letGo();
@@ -235,7 +253,11 @@ export class DevFuse implements Driver {
    */
   #warnRefused(errno: number, isParked: boolean): void {
     const operation = isParked ? 'FUSE_READ' : this.#session.current;
-    this.logger.warn(`${operation}: the kernel rejected the reply: ${errnoName(errno)}`);
+    this.logger.warn(
+      errno === Errno.ENOMSG
+        ? `${operation}: its handler returned no reply, so the daemon answers EIO (report this bug)`
+        : `${operation}: the kernel rejected the reply: ${errnoName(errno)}`,
+    );
   }
 
   /**

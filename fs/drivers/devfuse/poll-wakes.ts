@@ -5,6 +5,7 @@
  * milliseconds, in which the daemon serves no request. So the daemon wakes such a slow file less
  * often: its pollers wait longer, and other users do not.
  */
+import { clock } from '../../shared/clock.js';
 import type { Handle } from '../../tree/nodes/node.js';
 
 /**
@@ -22,7 +23,7 @@ const LOOK_EVERY_MS = 20;
 
 /** Wakes the pollers of open files, and pauses after slow wake-ups. */
 export class PollWakes {
-  /** The end of each slow file's pause (performance.now()). */
+  /** The end of each slow file's pause (clock.monotonicMs()). */
   readonly #notBeforeMs = new Map<Handle, number>();
   /** The slow files to wake after their pause. */
   readonly #due = new Set<Handle>();
@@ -49,14 +50,13 @@ export class PollWakes {
   }
 
   #wakeNow(handle: Handle): void {
-    const before = process.cpuUsage();
+    const before = clock.cpuMs();
     this.notify(handle);
-    const { user, system } = process.cpuUsage(before);
-    const tookMs = (user + system) / 1000;
+    const tookMs = clock.cpuMs() - before;
     if (tookMs <= SLOW_MS) return;
     this.#notBeforeMs.set(
       handle,
-      performance.now() + Math.min(tookMs * PAUSE_FACTOR, MOST_PAUSE_MS),
+      clock.monotonicMs() + Math.min(tookMs * PAUSE_FACTOR, MOST_PAUSE_MS),
     );
     this.#lookLater();
   }
@@ -70,7 +70,7 @@ export class PollWakes {
 
   /** Ends each pause that is over, until one file is woken. */
   #look(): void {
-    const nowMs = performance.now();
+    const nowMs = clock.monotonicMs();
     for (const [handle, notBeforeMs] of this.#notBeforeMs) {
       if (notBeforeMs > nowMs) continue;
       this.#notBeforeMs.delete(handle);

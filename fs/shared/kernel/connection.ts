@@ -3,7 +3,8 @@ import { statSync, writeFileSync } from 'node:fs';
 import { isSystemError } from '../errors.js';
 import { mountedAt } from './mountinfo.js';
 
-const CONNECTIONS = '/sys/fs/fuse/connections';
+/** Where fusectl is mounted: a directory for each connection. */
+export const CONNECTIONS = '/sys/fs/fuse/connections';
 
 /** A mount's connection to its daemon. */
 export interface Connection {

@@ -1,4 +1,5 @@
 /** A batch of work for the notifier, and the share that each user has of it. */
+import { clock } from '../../shared/clock.js';
 import type { WatchCandidates, WatchedDirectory } from './watch-state.js';
 
 /** Stands in a batch for an asker's thread id if a directory had too many askers. */
@@ -23,7 +24,7 @@ export class Batch {
     names: Iterable<string>,
   ): void {
     this.#parts.push(`D${ino} ${name}`);
-    const nowMs = performance.now();
+    const nowMs = clock.monotonicMs();
     candidates.askers.forEach((tid, i) =>
       this.#parts.push(`S${tid} ${Math.floor(nowMs - candidates.askedMs[i])}`),
     );

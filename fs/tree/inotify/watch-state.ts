@@ -1,6 +1,7 @@
 /** The threads that may watch one directory, and the events to announce to them. */
 import type { Entry, Queue } from '../../bus/queue.js';
 import type { Sequence } from '../../bus/sequence.js';
+import { clock } from '../../shared/clock.js';
 
 /**
  * The most askers that a directory keeps until its next event. If more ask, the notifier looks at
@@ -33,7 +34,7 @@ export interface WatchedDirectory {
 export class WatchCandidates {
   /** The ids of the threads that have asked for the directory since the last batch. */
   readonly askers: number[] = [];
-  /** The time of each asker's request: milliseconds of performance.now(). */
+  /** The time of each asker's request: milliseconds of clock.monotonicMs(). */
   readonly askedMs: number[] = [];
   /** Whether more threads have asked than `askers` keeps. */
   hasMore = false;
@@ -47,7 +48,7 @@ export class WatchCandidates {
   /**
    * Adds a thread that has asked for the directory.
    * @param tid the thread's id
-   * @param ms the time of its request, in milliseconds of performance.now()
+   * @param ms the time of its request, in milliseconds of clock.monotonicMs()
    */
   add(tid: number, ms: number): void {
     if (this.hasMore || this.askers.includes(tid)) return;
@@ -98,7 +99,7 @@ export class WatchState {
    * NO_THREAD.
    */
   #asker = NO_THREAD;
-  /** When `#asker` asked first: milliseconds of performance.now(). */
+  /** When `#asker` asked first: milliseconds of clock.monotonicMs(). */
   #askedMs = 0;
   #candidates: WatchCandidates | null = null;
   #raised = 0;
@@ -131,7 +132,7 @@ export class WatchState {
     const isAgain = this.#asker === tid;
     this.noteAsker();
     this.#asker = tid;
-    if (!isAgain) this.#askedMs = performance.now();
+    if (!isAgain) this.#askedMs = clock.monotonicMs();
   }
 
   /** Notes that a thread sends a further request for the directory: it asked on the way to that. */

@@ -14,7 +14,6 @@ export interface CountingTree {
     readonly counters: BusCounters;
   };
   readonly root: { readonly counters: RootCounters };
-  readonly streams: { readonly opened: number; readonly lostByClosed: number };
   readonly deliveries: { readonly lostByEnded: number };
 }
 
@@ -26,7 +25,7 @@ export class TreeCounters implements Recorded {
 
   /** Writes the record. */
   record(journal: Journal): void {
-    const { bus, root, streams, deliveries } = this.tree;
+    const { bus, root, deliveries } = this.tree;
     const { log, inodes } = bus;
     journal.put('counters', {
       lastId: inodes.last,
@@ -37,8 +36,6 @@ export class TreeCounters implements Recorded {
       ringEvents: log.limits.events,
       ...bus.counters,
       ...root.counters,
-      opened: streams.opened,
-      lostByClosed: streams.lostByClosed,
       lostByEnded: deliveries.lostByEnded,
     });
   }

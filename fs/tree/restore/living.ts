@@ -60,11 +60,16 @@ function queueOf(directory: EventDirectory, tree: LivingTree, recorded: Set<Even
   });
 }
 
+/** An event that an open file holds. */
+export function heldEvent(event: Event, tree: LivingTree, recorded: Set<Event>): Recorded {
+  return once((journal) => recordHeld(event, tree, journal, recorded));
+}
+
 /**
  * Writes the records of an event that the ring does not have, once.
  * @param recorded the events that this walk has recorded
  */
-export function recordHeld(
+function recordHeld(
   event: Event,
   tree: LivingTree,
   journal: Journal,

@@ -20,30 +20,25 @@ import type { ProcessDirectory } from '../nodes/process-directory.js';
 import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
 import type { Tree } from '../tree.js';
 import { RestoredEvents } from './events.js';
+import { restoreHandles } from './handles.js';
+import type { RestoredTree } from './restored-tree.js';
 
-/** What the open files find again. */
-export interface RestoredTree {
+/** What is being restored. */
+interface Restoring {
   readonly tree: Tree;
   readonly table: StateTable;
   readonly events: RestoredEvents;
   /** The directories with events, by node id. */
   readonly directories: ReadonlyMap<number, EventDirectory>;
-  /** The files of events that the kernel knew, by node id. */
-  readonly files: Map<number, EventFile>;
 }
 
 /**
  * Fills a tree that is empty.
  * @param tree the tree of the new daemon
  * @param table the records of the last daemon's state
- * @param restoreOpenFiles makes the open files, after all else
  * @throws UserError if the records contradict each other
  */
-export function restoreTree(
-  tree: Tree,
-  table: StateTable,
-  restoreOpenFiles: (restored: RestoredTree) => void = () => undefined,
-): void {
+export function restoreTree(tree: Tree, table: StateTable): void {
   const counters = table.get('counters');
   if (counters === undefined) return; // the last daemon has not done anything yet
   const { bus } = tree;
@@ -53,7 +48,6 @@ export function restoreTree(
   bus.log.restore(counters, ring);
   bus.restore(counters, ring);
   tree.deliveries.noteEnd(counters.lostByEnded);
-  tree.streams.restoreCounts(counters.opened, counters.lostByClosed);
 
   const owners: Owner[] = [];
   const directories = new Map<number, EventDirectory>([[tree.log.id, tree.log]]);
@@ -63,17 +57,32 @@ export function restoreTree(
     directories.set(state.id, makeDirectory(tree, state, owner));
   }
   tree.root.restoreCounters(counters);
+  for (const node of tree.root.fixedNodes) tree.remember(node);
   for (const file of tree.root.files) {
     const state = table.get('rootFile', file.id);
     if (state !== undefined) file.restore(state);
   }
-  const restored = { tree, table, events, directories, files: new Map<number, EventFile>() };
-  for (const directory of directories.values()) restoreQueue(restored, directory);
-  restoreSpecials(restored);
-  restoreOpenFiles(restored);
+  const restoring = { tree, table, events, directories };
+  for (const directory of directories.values()) restoreQueue(restoring, directory);
+  restoreSpecials(restoring);
+  restoreHandles(table, openFilesOf(restoring));
   events.finish();
   for (const owner of owners)
     if (owner.pidfd < 0) for (const thing of [...owner.owned]) thing.ownerDied();
+}
+
+/** The tree, as the restoring of open files sees it. */
+function openFilesOf({ tree, events, directories }: Restoring): RestoredTree {
+  return {
+    ledger: tree.ledger,
+    streams: tree.streams,
+    handles: tree.handles,
+    node: (id) => tree.known(id as NodeId),
+    event: (ino) => events.get(ino),
+    directory: (id) => directories.get(id),
+    match: () => tree.match,
+    adopt: (node) => tree.remember(node),
+  };
 }
 
 function makeDirectory(tree: Tree, state: Fields<'directory'>, owner: Owner): ProcessDirectory {
@@ -82,8 +91,8 @@ function makeDirectory(tree: Tree, state: Fields<'directory'>, owner: Owner): Pr
   return directory;
 }
 
-function restoreQueue(restored: RestoredTree, directory: EventDirectory): void {
-  const { tree, table, files } = restored;
+function restoreQueue(restored: Restoring, directory: EventDirectory): void {
+  const { tree, table } = restored;
   const queue: Queue<Entry> = directory.queue;
   const links = table.under('link', directory.id).sort((a, b) => a.position - b.position);
   let newest: Event | null = null;
@@ -97,7 +106,6 @@ function restoreQueue(restored: RestoredTree, directory: EventDirectory): void {
     const file = new EventFile(node as NodeId, directory, name === '' ? event.name : name, event);
     file.position = position;
     queue.restore(position, file);
-    files.set(node, file);
     tree.remember(file);
   }
   const state = table.get('queue', directory.id);
@@ -111,7 +119,7 @@ function restoreQueue(restored: RestoredTree, directory: EventDirectory): void {
     (directory as ProcessDirectory).contentsChanged(newest.time);
 }
 
-function restoreSpecials({ tree, table, directories }: RestoredTree): void {
+function restoreSpecials({ tree, table, directories }: Restoring): void {
   for (const state of [...table.all('special')].sort((a, b) => a.position - b.position)) {
     const directory = directories.get(state.directory);
     if (directory === undefined) continue; // it has ended

@@ -21,6 +21,12 @@ FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
     throw systemError(info.Env(), errno, "fcntl");
   }
+  Napi::Object hang = optionsArgument(info).Get("hang").As<Napi::Object>();
+  int error = loop_.watchFor(numberOption(hang, "boundMs"), HangReport(hang));
+  if (error != 0) {
+    auto onNoTimer = hang.Get("onNoTimer").As<Napi::Function>();
+    onNoTimer.Call({Napi::Number::New(info.Env(), error)});
+  }
   loop_.open(fd);  // last: the caller keeps the descriptor if the constructor fails
 }
 
@@ -57,6 +63,7 @@ void FuseChannel::answer(const Napi::CallbackInfo& info) {
   }
   if (!handler_.takeSlice(&body.slice)) throw Napi::RangeError::New(env, "slice exceeds the log");
 
+  RequestWatchdog::Pause pause(loop_.watchdog());
   const uint32_t* slot = slots.Data();
   for (uint32_t i = 0; i < count && loop_.isOpen(); ++i) {
     loop_.transport().queueReply(parkedUnique(env, slot[i]), body);
@@ -70,6 +77,7 @@ void FuseChannel::answer(const Napi::CallbackInfo& info) {
 }
 
 void FuseChannel::uncork(const Napi::CallbackInfo&) {
+  RequestWatchdog::Pause pause(loop_.watchdog());
   if (loop_.isOpen()) loop_.uncork();
 }
 
@@ -78,6 +86,7 @@ void FuseChannel::fail(const Napi::CallbackInfo& info) {
   int error = info[1].As<Napi::Number>().Int32Value();
   if (!loop_.isOpen()) return;
   fuse_out_header header = errorReply(parkedUnique(info.Env(), slot), error);
+  RequestWatchdog::Pause pause(loop_.watchdog());
   iovec part{&header, sizeof(header)};
   loop_.transport().send(header.unique, &part, 1);
   loop_.flush();
@@ -103,6 +112,7 @@ Napi::Value FuseChannel::usesRing(const Napi::CallbackInfo& info) {
 }
 
 void FuseChannel::expectBlocked(const Napi::CallbackInfo& info) {
+  RequestWatchdog::Pause pause(loop_.watchdog());
   loop_.ring().ring().expectBlocked(info[0].As<Napi::Number>().Uint32Value());
 }
 
@@ -110,7 +120,10 @@ Napi::Value FuseChannel::starvedQueue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), loop_.ring().takeStarvedQueue());
 }
 
-void FuseChannel::close(const Napi::CallbackInfo&) { loop_.close(); }
+void FuseChannel::close(const Napi::CallbackInfo&) {
+  RequestWatchdog::Pause pause(loop_.watchdog());
+  loop_.close();
+}
 
 uint64_t FuseChannel::parkedUnique(Napi::Env env, uint32_t slot) const {
   uint64_t unique;

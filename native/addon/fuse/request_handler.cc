@@ -20,6 +20,7 @@ RequestHandler::RequestHandler(Napi::Object options)
       onSettle_(functionOption(options, "onSettle")),
       onRefused_(functionOption(options, "onRefused")),
       onStarved_(functionOption(options, "onStarved")),
+      onHung_(functionOption(options, "onHung")),
       onEnd_(functionOption(options, "onEnd")) {
   if (request_.size() < FUSE_MIN_READ_BUFFER) {
     throw Napi::RangeError::New(options.Env(), "request has fewer than 8192 bytes");
@@ -104,6 +105,11 @@ void RequestHandler::reportStarved() {
   callFunction(env_, onStarved_.Value(), {});
 }
 
+void RequestHandler::reportHung(uint32_t ms) {
+  Napi::HandleScope scope(env_);
+  callFunction(env_, onHung_.Value(), {Napi::Number::New(env_, ms)});
+}
+
 void RequestHandler::release() {
   deathsReference_.Reset();
   request_.release();
@@ -115,6 +121,7 @@ void RequestHandler::release() {
   onSettle_.Reset();
   onRefused_.Reset();
   onStarved_.Reset();
+  onHung_.Reset();
   onEnd_.Reset();
 }
 

@@ -4,14 +4,16 @@
 
 #include "fuse/busy_poll.h"
 #include "fuse/device_transport.h"
+#include "fuse/hang_report.h"
 #include "fuse/request_handler.h"
+#include "fuse/request_watchdog.h"
 #include "fuse/transport.h"
 #include "io_uring/ring_transport.h"
 
 namespace eventfs {
 
 /** Decides which requests are served when, and when waiting readers are woken. */
-class ServeLoop final : private Transport::Listener {
+class ServeLoop final : private Transport::Listener, private RequestWatchdog::Owner {
  public:
   class Owner {
    public:
@@ -26,6 +28,13 @@ class ServeLoop final : private Transport::Listener {
   ServeLoop(Owner& owner, RequestHandler& handler, napi_env env, uint32_t busyPollUs)
       : owner_(owner), handler_(handler), env_(env), busyPoll_(busyPollUs) {}
 
+  /**
+   * Answers requests whose handlers hang from now on.
+   * @param boundMs see RequestWatchdog @param report writes the first line about each
+   * @returns 0, or the errno if the machine has no timer left
+   */
+  int watchFor(uint32_t boundMs, HangReport report);
+  RequestWatchdog& watchdog() { return watchdog_; }
   /** Takes a /dev/fuse descriptor over. */
   void open(int fd) { device_.open(fd); }
   bool isOpen() const { return device_.isOpen(); }
@@ -62,6 +71,7 @@ class ServeLoop final : private Transport::Listener {
   static void onRingReadable(void* owner);
   void onReplyRejected(uint64_t unique, int error) override;
   void onStarved() override { handler_.reportStarved(); }
+  void onHung(bool isFirst) override;
 
   void serveInTurns();
   void pollForMore();
@@ -85,6 +95,8 @@ class ServeLoop final : private Transport::Listener {
   DeviceTransport device_{*this};
   RingTransport ring_{*this, device_};
   BusyPoll busyPoll_;
+  RequestWatchdog watchdog_{*this};
+  HangReport hangReport_;
   /** Whether it pays to let readers wait for the next event, and then wake them once for both. */
   Backoff<63> coalesce_;
   /** When the oldest event came that readers have not been woken for; 0 without such an event. */

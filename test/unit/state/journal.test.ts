@@ -24,7 +24,7 @@ function reopened(journal: Journal): StateTable {
 }
 
 function group(journal: Journal, id: number, filter: string, matched: number): void {
-  journal.begin(Kind.group).number(id).text(filter).number(0).number(matched).end();
+  journal.begin(Kind.group).number(id).text(filter).number(0).number(0).number(matched).end();
 }
 
 journals('returns the last committed record of each thing', () => {
@@ -36,7 +36,7 @@ journals('returns the last committed record of each thing', () => {
   journal.commit();
   group(journal, 1, 'ACTION==add', 5);
   const table = reopened(journal);
-  assert.equal(table.get('group', 1), { id: 1, filter: 'ACTION==add', firstNumber: 0, matched: 4 });
+  assert.equal(table.get('group', 1), { id: 1, filter: 'ACTION==add', since: 0, number: 0, matched: 4 });
   assert.equal(
     [...table.all('group')].map(({ id }) => id),
     [1, 2],
@@ -49,12 +49,12 @@ journals('keeps texts and bytes of any length', () => {
       const journal = made();
       const text = Buffer.from(value).toString('latin1');
       journal.begin(Kind.text).number(7).bytes(value, 0, value.length).end();
-      journal.begin(Kind.group).number(8).text(text).number(number).number(1).end();
+      journal.begin(Kind.group).number(8).text(text).number(number).number(0).number(1).end();
       journal.commit();
       const table = reopened(journal);
       assert.equal(table.get('text', 7)?.bytes, value);
       assert.is(table.get('group', 8)?.filter, text);
-      assert.ok(Object.is(table.get('group', 8)?.firstNumber, number));
+      assert.ok(Object.is(table.get('group', 8)?.since, number));
     }),
     runs(200),
   );

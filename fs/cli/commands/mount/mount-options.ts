@@ -62,6 +62,12 @@ export function mountOptions(command: Command): Command {
       parseMicroseconds,
       DEFAULT_BUSY_POLL_US,
     )
+    .option(
+      '--request-bound <s>',
+      'answer EIO if the daemon works on one request for so many seconds, with devfuse; 0: never',
+      parseBound,
+      DEFAULT_REQUEST_BOUND_S,
+    )
     .option('--list-links', 'list stream, head and tail too (then cp -r and grep -r do not end)')
     .option(
       '--fsname <name>',
@@ -91,6 +97,10 @@ const MOST_DEATHS = 1000;
 
 const DEFAULT_DEADLINE_S = 30;
 const MOST_DEADLINE_S = 3600;
+
+/** Far longer than any request takes, and shorter than a user waits. */
+const DEFAULT_REQUEST_BOUND_S = 10;
+const MOST_REQUEST_BOUND_S = 3600;
 
 const DEFAULT_STICKY_MODE = 0o755;
 
@@ -132,6 +142,13 @@ function parseMicroseconds(text: string): number {
   if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US)
     throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
   return us;
+}
+
+function parseBound(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds > MOST_REQUEST_BOUND_S)
+    throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_REQUEST_BOUND_S}.`);
+  return seconds;
 }
 
 function parseDescriptor(text: string): number {

@@ -157,8 +157,7 @@ export class FileHandlers implements Pick<Handlers, Methods> {
    */
   poll(request: Request, reply: Reply): Outcome {
     const handle = handleOf(this.tree, request);
-    handle.pollKeyLow = request.u32();
-    handle.pollKeyHigh = request.u32();
+    handle.polledBy(request.u32(), request.u32());
     const flags = request.u32();
     const isWatched = (flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0;
     const ready = handle.pollFor(request.pid, request.u32(), isWatched);

@@ -1,0 +1,65 @@
+/**
+ * The system calls about processes. One object holds them, so that a simulation can replace the
+ * machine's processes by its own.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { DeathWatch, type DeathWatchOptions, exitStatus, openPidfd } from '#native';
+import { handleOf, openByHandle } from './pidfd-handle.js';
+import { namespaceOf } from '../shared/kernel/namespaces.js';
+
+/** The system calls about processes. */
+export interface ProcessSystem {
+  newDeathWatch: (options: DeathWatchOptions) => DeathWatch;
+  /** As pidfd_open(2). */
+  openPidfd: (pid: number) => number;
+  closePidfd: (pidfd: number) => void;
+  /** As `exitStatus` of the addon. */
+  exitStatus: (pidfd: number) => number;
+  /** Returns the file handle of a pidfd: 16 hexadecimal digits, or none (fs/owners/pidfd-handle.ts). */
+  pidfdHandle: (pidfd: number) => string;
+  /** Opens a pidfd of the process that a handle names; -1 if it has ended. */
+  openPidfdHandle: (handle: string) => number;
+  /** Returns the text of a file of /proc. */
+  readWhole: (path: string) => string;
+  /** As `namespaceOf` of fs/shared/kernel/namespaces.ts. */
+  namespaceOf: (id: number | 'self', kind: 'pid' | 'user') => string | undefined;
+}
+
+/** The buffer for a file of /proc. It grows, because a process in many groups has a long status. */
+let scratch = Buffer.allocUnsafeSlow(16 * 1024);
+
+/**
+ * Reads a whole file of /proc. readFileSync would allocate 64 KiB for a file of unknown size; after
+ * a thousand of those V8 collects all garbage, and this costs more with each directory.
+ */
+function readWhole(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    let length = 0;
+    for (;;) {
+      const got = readSync(fd, scratch, length, scratch.length - length, null);
+      if (got === 0) return scratch.toString('latin1', 0, length);
+      length += got;
+      if (length === scratch.length) scratch = Buffer.concat([scratch], 2 * length);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The system calls of this process. */
+export const system: ProcessSystem = {
+  newDeathWatch: (options) => new DeathWatch(options),
+  openPidfd,
+  closePidfd: closeSync,
+  exitStatus,
+  pidfdHandle: handleOf,
+  openPidfdHandle: openByHandle,
+  readWhole,
+  namespaceOf,
+};
+
+/** Replaces the system calls, for all code of this process. */
+export function replaceProcesses(by: ProcessSystem): void {
+  Object.assign(system, by);
+}
