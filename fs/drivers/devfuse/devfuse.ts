@@ -26,7 +26,13 @@ import { Hangs } from './hangs.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
-import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
+import {
+  INIT_TIMEOUT_MS,
+  clearMountPoint,
+  detachOrTell,
+  noInit,
+  tellEnd,
+} from '../common/mount-point.js';
 import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
@@ -192,7 +198,8 @@ export class DevFuse implements Driver {
       onDry: () => this.#recovery.end(),
       hang: this.#hangs.options,
       onHung: this.#hangs.told,
-      onEnd: () => {
+      onEnd: (errno) => {
+        tellEnd(path, errno, this.logger);
         this.#letGo();
         this.#detach(); // an aborted connection is still mounted
         this.#notifier?.stop();
