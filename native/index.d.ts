@@ -364,6 +364,12 @@ export interface HangOptions {
   prefix: string;
   /** The name of each opcode, by number. */
   names: readonly string[];
+  /**
+   * There is no timer for it (timer_create(2)), so a hang is not noticed.
+   *
+   * @param errno EAGAIN if the user has too many
+   */
+  onNoTimer: (errno: number) => void;
 }
 
 export interface FuseChannelOptions {
@@ -414,7 +420,7 @@ export interface FuseChannelOptions {
    * -1.
    */
   onStarved: () => void;
-  /** What the channel does while `onRequest` hangs: it answers EIO after a bound. */
+  /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
   hang: HangOptions;
   /**
    * `onRequest` has returned after the channel had answered its request with EIO. The reply is
@@ -861,6 +867,17 @@ export function notifyFifos(
  *   they are 0.
  */
 export function catchInterrupts(signal: number): number;
+
+/**
+ * Asks a thread of libfuse for the caller of the call that it serves. The thread must wait for a
+ * semaphore. The first question sets the action of the signal.
+ *
+ * @param thread the id of the thread
+ * @param signal a real-time signal that no other part of the process uses
+ * @returns the id of the calling thread in the PID namespace of the mount; 0 if it has none there,
+ *   or if the thread does not tell
+ */
+export function callerOfThread(thread: number, signal: number): number;
 
 /** Returns the address of a buffer's memory, to tell whether another address is in it. */
 export function addressOf(buffer: Uint8Array): number;

@@ -91,4 +91,5 @@ export const {
   notifyFifos,
   catchInterrupts,
   addressOf,
+  callerOfThread,
 } = addon;

@@ -33,15 +33,18 @@ export class SeqnumIndex {
     this.#next = (number + 1) as LogIndex;
   }
 
-  /** Returns the kernel's last SEQNUM before an event; 0 if the index does not know it. */
-  before(number: LogIndex): SeqNum {
-    const isKnown = number >= this.#from && number >= this.#next - PLACES;
-    return (isKnown ? this.#seqnumBefore[number % PLACES] : 0) as SeqNum;
-  }
-
   /** Begins with the event of that number, which is noted next. */
   beginAt(number: LogIndex): void {
     this.#from = this.#next = number;
+  }
+
+  /**
+   * Returns the kernel's last SEQNUM before an event, or before the oldest event that it knows.
+   * @returns undefined for the next event
+   */
+  before(number: LogIndex): SeqNum | undefined {
+    if (number >= this.#next) return undefined;
+    return this.#seqnumBefore[Math.max(number, this.#next - PLACES, this.#from) % PLACES] as SeqNum;
   }
 
   /**

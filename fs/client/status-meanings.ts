@@ -48,10 +48,11 @@ function ofSource<Key extends 'KERNEL' | 'UDEV'>(
 function ofNetlink<Key extends 'REBROADCAST' | 'UDEV_OUT'>(
   key: Key,
   option: string,
-): Meanings<`${Key}_${'SENT' | 'REFUSED'}`> {
+): Meanings<`${Key}_${'SENT' | 'REFUSED' | 'REMOTE'}`> {
   const meanings = {
     [`${key}_SENT`]: `events that ${option} has sent`,
     [`${key}_REFUSED`]: `events of ${option} that the kernel refused`,
+    [`${key}_REMOTE`]: `published events with a HOST, which ${option} never sends`,
   };
   return meanings as ReturnType<typeof ofNetlink<Key>>;
 }

@@ -172,6 +172,16 @@ export class Owners {
   }
 
   /**
+   * Returns whether the caller is a thread of the owner's process. An unknown caller is none.
+   *
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
+  isCaller(owner: Owner, caller: Caller): boolean {
+    if (caller.pid === owner.pid) return true;
+    return caller.pid !== 0 && this.#processes.status(caller.pid)?.pid === owner.pid;
+  }
+
+  /**
    * Returns whether a process has that PID in the daemon's own PID namespace.
    *
    * @throws FsError ENFILE if the daemon has no descriptor left

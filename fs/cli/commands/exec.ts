@@ -6,7 +6,6 @@ import { dropOthers } from '../../client/events/files.js';
 import { parseFilter } from '../../client/events/text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
-import type { SeqNum } from '../../uevent/text.js';
 import { inheritedDescriptors } from '../inherited-descriptors.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
@@ -14,7 +13,7 @@ import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
 /** The options of `eventfs exec`. */
 export interface ExecOptions {
   readonly filter: string;
-  readonly since?: SeqNum;
+  readonly since?: string;
   readonly label?: string;
   readonly mount: string;
 }

@@ -3,7 +3,6 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ReadableWatch } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
-import type { SeqNum } from '../../uevent/text.js';
 import { isSystemError } from '../../shared/errors.js';
 import { type EventText, records, tellsOfLoss } from './text.js';
 import { dropOthers } from './files.js';
@@ -38,11 +37,11 @@ export class EventStream {
    * @param mount the mount's path
    * @param filter the events to return
    * @param label the label of the process directory, as in `.watch`; used only with `since`
-   * @param since a SEQNUM: kept events after it come first
+   * @param since an event's name: kept events after it come first
    * @throws UserError if the daemon refuses the process directory
    * @throws SystemError with the errno of open(2)
    */
-  constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
+  constructor(mount: string, filter: Filter, label: string, since?: string) {
     const { queue, rest } =
       since === undefined && canShare(filter)
         ? sharedStream(filter)
@@ -137,7 +136,7 @@ function ownStream(
   mount: string,
   filter: Filter,
   label: string,
-  since?: SeqNum,
+  since?: string,
 ): { queue: string; rest: Filter | null } {
   const directory = makeOwnDirectory(mount, label, filter, since);
   const queue = `${basename(directory)}/.stream`;

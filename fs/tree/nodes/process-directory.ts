@@ -121,7 +121,8 @@ export class ProcessDirectory
       filter: this.filter.text,
       ...timeFields('filtered', this.filtered),
       first: this.#start.first,
-      after: this.#start.after,
+      after: this.#start.seqnum,
+      shown: this.#start.after,
       ...timeFields('moved', this.#start.moved),
       listedTo: this.listedTo,
       asOf: this.context.bus.log.next,
@@ -145,12 +146,17 @@ export class ProcessDirectory
     });
     this.restorePermitted(timeOf(state, 'permitted'));
     this.filtered = timeOf(state, 'filtered');
-    this.#start.restore(state.first as LogIndex, state.after as SeqNum, timeOf(state, 'moved'));
+    this.#start.restore(
+      state.first as LogIndex,
+      state.after as SeqNum,
+      state.shown,
+      timeOf(state, 'moved'),
+    );
     this.listedTo = state.listedTo;
   }
 
-  /** The kernel's last SEQNUM before the first event that the queue was offered. */
-  get beginsAfter(): SeqNum {
+  /** The name of the event after which the queue begins. */
+  get beginsAfter(): string {
     return this.#start.after;
   }
 
@@ -160,12 +166,12 @@ export class ProcessDirectory
   }
 
   /**
-   * Links the kept events that came after the kernel's event `seqnum` into the queue (QueueStart).
-   * @param seqnum a SEQNUM; one later than `beginsAfter` changes nothing
+   * Links the kept events that came after the event `name` into the queue (QueueStart).
+   * @param name an event's name; that of an event later than `beginsAfter` changes nothing
+   * @throws FsError ENOENT if no event can have had the name
    */
-  replay(seqnum: SeqNum): void {
-    if (seqnum > this.beginsAfter) return;
-    const linked = this.#start.moveTo(seqnum, this);
+  replay(name: string): void {
+    const linked = this.#start.moveTo(name, this);
     this.recordChange();
     const { firstPosition } = this.queue.entries;
     for (let n = 0; n < linked; n++) this.context.inotify.announce(this, firstPosition + n);

@@ -236,23 +236,29 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   /**
-   * rmdir(2).
+   * rmdir(2). The owner ends its directory whatever the directory holds. A sticky directory has no
+   * owner.
+   * @param caller the process that removes the directory, if the driver knows it
    * @throws FsError ENOENT if no directory has the name; EPERM for a fixed name; ENOTEMPTY if the
-   * directory is not `removable`
+   * directory is not `removable` and the caller does not own it
    */
-  override rmdir(name: string): void {
+  override rmdir(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
     if (directory === undefined) {
       if (this.#fixedNode(name) !== undefined)
         throw new FsError(Errno.EPERM, 'a name that the mount always has cannot be removed');
       throw new FsError(Errno.ENOENT, 'no directory has that name');
     }
-    if (!directory.removable)
+    if (!directory.removable && !this.#isOwner(directory, caller))
       throw new FsError(
         Errno.ENOTEMPTY,
-        'the directory is not empty: list it and remove its entries first',
+        'the directory is not empty, and the caller does not own it: list it and remove its entries first',
       );
     this.#end(directory, 'rmdir');
+  }
+
+  #isOwner({ isSticky, owner }: ProcessDirectory, caller?: Caller): boolean {
+    return caller !== undefined && !isSticky && this.owners.isCaller(owner, caller);
   }
 
   /** Ends a directory whose owner is dead. */

@@ -6,7 +6,6 @@
 #include "callback.h"
 #include "clock.h"
 #include "invariant.h"
-#include "system_error.h"
 
 namespace eventfs {
 
@@ -243,9 +242,9 @@ void ServeLoop::onReplyRejected(uint64_t unique, int error) {
 
 // ---- Handlers that hang
 
-void ServeLoop::watchFor(uint32_t boundMs, HangReport report) {
+int ServeLoop::watchFor(uint32_t boundMs, HangReport report) {
   hangReport_ = std::move(report);
-  if (!watchdog_.start(boundMs)) throw systemError(env_, errno, "timer_create");
+  return watchdog_.start(boundMs) ? 0 : errno;
 }
 
 /**

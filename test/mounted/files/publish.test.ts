@@ -147,7 +147,7 @@ shells('passes any other byte unchanged', async () => {
   assert.equal(records, [`add@/x\nBYTES=${bytes.toString('latin1')}`]);
 });
 
-shells('names an event by its SEQNUM, or else by the last SEQNUM and a count', () => {
+shells('names an event by its SEQNUM if it is new, or else by a SEQNUM and its place', () => {
   const nameOf = (properties: Readonly<Record<string, string | number>>): string => {
     publish(daemon.path, eventText('/x', properties));
     return readlinkSync(`${daemon.path}/log/tail`);
@@ -155,8 +155,8 @@ shells('names an event by its SEQNUM, or else by the last SEQNUM and a count', (
   assert.is(nameOf({ SEQNUM: 12345 }), '12345');
   const first = /^0\.(\d+)$/.exec(nameOf({}))?.[1];
   assert.is(nameOf({}), `0.${Number(first) + 1}`);
-  assert.is(nameOf({ SEQNUM: 12345 }), '12345.1');
-  assert.is(nameOf({ SEQNUM: '00012345' }), '12345.2');
+  assert.is(nameOf({ SEQNUM: 12345 }), `12345.${Number(first) + 2}`);
+  assert.is(nameOf({ SEQNUM: '00012345' }), `12345.${Number(first) + 3}`);
 });
 
 shells('takes many events in one write, as a read of a stream returns them', async () => {

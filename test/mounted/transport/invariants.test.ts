@@ -27,7 +27,7 @@ const script = (unique: number): string => `
     onSettle() {},
     onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
-    hang: { boundMs: 0, prefix: '', names: [] },
+    hang: { boundMs: 0, prefix: '', names: [], onNoTimer() {} },
     onHung() {},
     onEnd() {},
   });

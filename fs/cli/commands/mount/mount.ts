@@ -32,6 +32,7 @@ import {
   wantsHolder,
 } from './guard.js';
 import type { SaidOptions } from './log-options.js';
+import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
 import { toSyslog } from '../../terminal/syslog.js';
 
 /** The values of the options of `eventfs mount`, of the command line or the file. */
@@ -84,10 +85,11 @@ export function daemonOptions(
   logger: Logger,
   trace?: Trace,
 ): DaemonOptions {
-  const { driver, sticky, busyPoll, requestBound, fsname } = options;
+  const { driver, sticky, busyPoll, requestBound, fsname, source } = options;
+  const hasNoSource = options.fleet === true && source === DEFAULT_SOURCES;
   return {
     path,
-    sources: options.source.filter((name) => name !== 'none'),
+    sources: hasNoSource ? [] : source.filter((name) => name !== 'none'),
     outlets: options,
     driver,
     // the kernel can't give a ring to the next daemon

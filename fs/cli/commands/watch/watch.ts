@@ -3,7 +3,6 @@ import { EventClock } from '../../../client/events/clock.js';
 import { EventStream } from '../../../client/events/stream.js';
 import { parseFilter } from '../../../client/events/text.js';
 import { DaemonEndedError } from '../../../shared/errors.js';
-import type { SeqNum } from '../../../uevent/text.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { announce } from '../../terminal/output.js';
@@ -21,7 +20,7 @@ export interface WatchOptions extends FormatOptions {
   /** The file of a recording. */
   readonly record?: string;
   /** A SEQNUM: kept events after it come first. */
-  readonly since?: SeqNum;
+  readonly since?: string;
 }
 
 /** How a watch ends. `unread`: the output has no reader. */
