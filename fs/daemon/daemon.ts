@@ -24,6 +24,7 @@ import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
 import { NO_TRACE } from '../shared/trace.js';
 import { traceEvents } from '../tree/event-tracer.js';
+import { Recovery } from '../drivers/devfuse/recovery.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 
@@ -52,6 +53,9 @@ export class Daemon {
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly Outlet[] = [];
+  /** The time in which the kernel sends the requests of the last daemon again. */
+  readonly #recovery: Recovery;
+  #isPaused = false;
 
   /**
    * Makes the tree with its sticky directories, and warms up the path of an event. Raises the limit
@@ -82,7 +86,11 @@ export class Daemon {
     this.#recorder = state?.recorder ?? null;
     // The last daemon may have to go on: until `resume` nothing counts
     this.#recorder?.freeze();
-    if (state !== null && state.table !== null) restoreTree(this.tree, state.table);
+    if (state !== null && state.table !== null) {
+      this.tree.inotify.expect();
+      restoreTree(this.tree, state.table);
+    }
+    this.#recovery = new Recovery(state?.recorder, state?.table);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map(
       (name) =>
@@ -139,7 +147,7 @@ export class Daemon {
       this.tree,
       logger,
       trace,
-      { ...this.options, keeper, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
+      { ...this.options, keeper, recovery: this.#recovery, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
       this.#giveBack.note,
     );
     await this.#driver.mount(this.options.path, onEnd);
@@ -156,9 +164,16 @@ export class Daemon {
 
   /** Serves requests, deaths and events. */
   resume(): void {
+    this.#isPaused = false;
     this.#recorder?.thaw();
     this.#owners.watch.start();
     this.#driver?.serve?.();
+    if (this.#recovery.isOver) this.#startSources();
+    else this.#recovery.whenOver(() => setImmediate(() => this.#startSources()));
+  }
+
+  #startSources(): void {
+    if (this.#isPaused) return;
     for (const source of this.#sources) {
       source.start();
       // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
@@ -169,6 +184,7 @@ export class Daemon {
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */
   pause(): void {
+    this.#isPaused = true;
     for (const source of this.#sources) source.pause();
     this.#driver?.pause?.();
     this.#owners.watch.stop();

@@ -136,7 +136,7 @@ export class Recorder {
     length: number,
     sliceStart: number,
     sliceLength: number,
-    others = NO_BYTES,
+    others: Uint8Array = NO_BYTES,
     othersLength = 0,
   ): void {
     this.#isDirty = true;

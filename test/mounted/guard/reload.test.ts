@@ -83,7 +83,7 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
 ];
 
 reload('leaves the old daemon in place on every failure of the new one', async () => {
-  const guarded = await startVersion(['--guard-deadline', '1']);
+  const guarded = await startVersion(['--guard-deadline', '2']);
   const { path } = guarded;
   const before = await daemonPid(path);
   const reader = await Reader.blocked(path);
