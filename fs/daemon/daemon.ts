@@ -103,8 +103,9 @@ export class Daemon {
           state === null ? null : sourceState(state, GROUPS[name].number),
         ),
     );
-    if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
     const { holder } = options;
+    // Requests wait for a daemon that takes over; a standby has warmed up before
+    if (this.#sources.length > 0 && holder?.takesOver !== true) warmUp(this.#owners);
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
@@ -147,7 +148,12 @@ export class Daemon {
       this.tree,
       logger,
       trace,
-      { ...this.options, keeper, recovery: this.#recovery, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
+      {
+        ...this.options,
+        keeper,
+        recovery: this.#recovery,
+        ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }),
+      },
       this.#giveBack.note,
     );
     await this.#driver.mount(this.options.path, onEnd);

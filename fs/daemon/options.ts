@@ -49,8 +49,6 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly logger: Logger;
   /** Keeps descriptors for the next daemon (default: nothing is kept). */
   readonly holder?: Holder;
-  /** Whether the path of an event has been warmed up in this process. */
-  readonly isWarm?: boolean;
   /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

@@ -5,6 +5,7 @@ import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
+  EVENTFS,
   isMounted,
   mountPoint,
   run,
@@ -189,7 +190,7 @@ print(code, own.recv(512).decode())`;
     '-c',
     hello,
     process.execPath,
-    'bin/eventfs',
+    EVENTFS,
     'mount',
     '--guard',
     path,
@@ -198,7 +199,7 @@ print(code, own.recv(512).decode())`;
     'the guardian has protocol 2, this daemon 1 (start the guardian again: eventfs umount, eventfs mount --guard)';
   assert.is(err, `eventfs: mount: ${why}\n`);
   assert.is(out, `1 NACK ${why}\n`);
-  const alone = await run([process.execPath, 'bin/eventfs', 'mount', '--guard', path], {
+  const alone = await run([process.execPath, EVENTFS, 'mount', '--guard', path], {
     env: { ...process.env, EVENTFS_GUARD: '0' },
   });
   assert.is(alone.code, 1);

@@ -145,8 +145,3 @@ export function failTakeover(error: unknown, holder: Holder, log: LineLogger): n
   log.close();
   exitNow(code);
 }
-
-/** Whether this daemon has been warmed up before it took over. */
-export function isWarm(holder: Holder | undefined): boolean {
-  return holder instanceof Guardian && holder.role === 'next';
-}

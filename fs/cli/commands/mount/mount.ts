@@ -27,7 +27,6 @@ import {
   failTakeover,
   holderOf,
   isReplacement,
-  isWarm,
   refuseGuardConflicts,
   wantsHolder,
 } from './guard.js';
@@ -142,7 +141,7 @@ async function run(
   trace.set(options.debug ?? []);
   const daemon = new Daemon({
     ...daemonOptions(path, options, configuration, logger, trace),
-    ...(holder !== undefined && { holder, isWarm: isWarm(holder) }),
+    ...(holder !== undefined && { holder }),
   });
   let isUp = false;
   let isToStop = false;
