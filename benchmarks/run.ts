@@ -12,6 +12,7 @@
  *   fanout      many readers of one stream             inotify   the cost of watchers
  *                                                      restarts  a daemon that starts again
  *                                                      commands  the start of watch, emit, exec
+ *   guard       a guardian: time without service, cost
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
@@ -20,6 +21,7 @@ import { commands } from './figures/commands.js';
 import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
 import { filters } from './figures/filters.js';
+import { guard } from './figures/guard.js';
 import { inotify } from './figures/inotify.js';
 import { lockstep } from './figures/lockstep.js';
 import { operations } from './figures/operations.js';
@@ -44,6 +46,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   inotify,
   restarts,
   commands,
+  guard,
 ];
 
 async function main(): Promise<void> {

@@ -24,6 +24,9 @@ export interface SystemError extends Error {
 /** The path of the program that raises inotify events on a mount (native/notifier/main.c). */
 export const notifierProgram: string;
 
+/** The path of the guardian (native/guard/main.c). */
+export const guardProgram: string;
+
 // ---- mounts
 
 /**
@@ -110,6 +113,26 @@ export function namespaceOwner(path: string): number;
 export function openPidfd(pid: number): number;
 
 /**
+ * Reads the file handle of a pidfd (name_to_handle_at(2) in pidfs, Linux 6.14 and newer). The
+ * handle names the process and no later one with the same PID. It takes no descriptor.
+ *
+ * @param handle receives the first 8 bytes
+ * @returns false if the kernel or a seccomp filter does not offer handles of pidfds; then only the
+ *   pidfd itself names the process
+ * @throws RangeError if `handle` is shorter than 8 bytes
+ */
+export function readPidfdHandle(pidfd: number, handle: Uint8Array): boolean;
+
+/**
+ * Opens a pidfd of the process that a handle names (open_by_handle_at(2)).
+ *
+ * @param handle the 8 bytes of {@link readPidfdHandle}
+ * @returns the descriptor, also of a zombie, whose pidfd is readable; -1 if the process has been
+ *   reaped
+ */
+export function openPidfdByHandle(handle: Uint8Array): number;
+
+/**
  * Returns how a dead process has ended (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15 and newer).
  * The kernel tells it only after the process has been reaped: after its parent has waited for it.
  *
@@ -131,9 +154,31 @@ export function raiseFileLimit(): number;
  *
  * @param path the socket's file; an abstract name if it begins with `@` (unix(7))
  * @param waits whether to wait for room in the receiver's queue (default true)
+ * @param descriptor a descriptor that goes with it (SCM_RIGHTS); -1 for none (default)
  * @throws SystemError EAGAIN if there is no room and `waits` is false
  */
-export function sendDatagram(path: string, message: string, waits?: boolean): void;
+export function sendDatagram(
+  path: string,
+  message: string,
+  waits?: boolean,
+  descriptor?: number,
+): void;
+
+/**
+ * Sends one message to a connected SOCK_SEQPACKET Unix socket, and waits for room (sendmsg(2)).
+ *
+ * @param descriptor a descriptor that goes with it (SCM_RIGHTS, unix(7)); -1 for none
+ * @throws SystemError EPIPE, ECONNRESET if the receiver has ended
+ */
+export function sendMessage(socket: number, text: string, descriptor: number): void;
+
+/**
+ * Receives one message of such a socket, without blocking (recvmsg(2)).
+ *
+ * @param descriptor receives the descriptor that came with it, which is close-on-exec; or -1
+ * @returns the first 512 bytes of the message, as UTF-8; empty at the end; null if none waits
+ */
+export function receiveMessage(socket: number, descriptor: Int32Array): string | null;
 
 /**
  * Replaces this process by a program (execve(2), with the PATH search of execvpe(3)). Only the PID
@@ -236,6 +281,8 @@ export class DeathWatch {
   constructor(options: DeathWatchOptions);
   /** Watches in the event loop too (uv_poll on the set). */
   start(): void;
+  /** Leaves the event loop until the next `start`. */
+  stop(): void;
   /**
    * Adds a pidfd (epoll_ctl(2)). The caller closes the descriptor.
    *
@@ -309,6 +356,22 @@ export const SettleState: {
 };
 
 /** The options of a {@link FuseChannel}. Both sides share all memory, and neither copies it. */
+/** The options for a handler that hangs. A signal handler reads them: JavaScript can't run then. */
+export interface HangOptions {
+  /** How long `onRequest` may take, in milliseconds; 0 for any time. */
+  boundMs: number;
+  /** The beginning of the line on standard error that reports a hang at once; '' for no line. */
+  prefix: string;
+  /** The name of each opcode, by number. */
+  names: readonly string[];
+  /**
+   * There is no timer for it (timer_create(2)), so a hang is not noticed.
+   *
+   * @param errno EAGAIN if the user has too many
+   */
+  onNoTimer: (errno: number) => void;
+}
+
 export interface FuseChannelOptions {
   /** A mounted /dev/fuse descriptor. The channel closes it. */
   fd: number;
@@ -347,7 +410,8 @@ export interface FuseChannelOptions {
    * The kernel has rejected a reply, and the channel has failed the request with EIO. Not called
    * for ENOENT: the request is gone because its caller was killed.
    *
-   * @param errno EINVAL for a malformed reply
+   * @param errno EINVAL for a malformed reply; ENOMSG if `onRequest` has returned without the reply
+   *   that the caller waits for
    * @param isParked whether it was the reply to a parked request instead of the one in `request`
    */
   onRefused: (errno: number, isParked: boolean) => void;
@@ -356,6 +420,17 @@ export interface FuseChannelOptions {
    * -1.
    */
   onStarved: () => void;
+  /** No request waits. Called once, at the first time. */
+  onDry: () => void;
+  /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
+  hang: HangOptions;
+  /**
+   * `onRequest` has returned after the channel had answered its request with EIO. The reply is
+   * dropped; if the request is parked, it is to be ended.
+   *
+   * @param ms how long `onRequest` has run, at least, in milliseconds
+   */
+  onHung: (ms: number) => void;
   /**
    * The connection is over, and the channel is closed.
    *
@@ -375,11 +450,21 @@ export class FuseChannel {
   /** Starts to serve in the event loop. */
   start(): void;
   /**
+   * Leaves the event loop until the next `start`: requests wait in the kernel. Only for requests by
+   * read(2).
+   */
+  pause(): void;
+  /**
    * Serves all requests that wait now, without blocking. Must not be called from a callback.
    *
    * @returns how many it has served
    */
   serve(): number;
+  /**
+   * Serves requests that wait, as the event loop does when the device is readable. Must not be
+   * called from a callback.
+   */
+  serveTurn(): void;
   /**
    * Replies to parked requests, all with the same bytes: a header, then `length` bytes of `reply`
    * from byte 16 on, then the slice that `control` describes. The channel passes over requests that
@@ -460,6 +545,8 @@ export interface UeventSocketOptions {
    * (netlink(7)).
    */
   group: number;
+  /** A socket of an earlier daemon, which is taken over as it is (default: a new socket). */
+  fd?: number;
   /**
    * The size to request with SO_RCVBUFFORCE, or with SO_RCVBUF without CAP_NET_ADMIN (socket(7)).
    */
@@ -469,6 +556,12 @@ export interface UeventSocketOptions {
   slotBytes: number;
   /** {@link DatagramWord} for each slot. */
   meta: Uint32Array;
+  /**
+   * Memory for the kernel's headers of the slots, at least 256 bytes and 160 a slot; zeros at first.
+   * If a guardian keeps it together with `data`, {@link UeventSocket.recover} finds what an earlier
+   * process has received.
+   */
+  headers: Uint8Array;
   /**
    * `count` datagrams are in `data`.
    *
@@ -484,6 +577,17 @@ export class UeventSocket {
   constructor(options: UeventSocketOptions);
   /** The granted receive buffer in bytes: SO_RCVBUF doubles the requested size (socket(7)). */
   readonly receiveBufferBytes: number;
+  /** The socket's descriptor. */
+  readonly fd: number;
+  /** The number of the batch of datagrams in `data`, modulo 2^32. */
+  readonly batch: number;
+  /**
+   * Describes in `meta` the datagrams that an earlier process has received. To be called before
+   * `start`.
+   *
+   * @returns how many there are
+   */
+  recover(): number;
   /**
    * Reads in the event loop, one batch in each turn. A batch has at most as many datagrams as
    * slots.
@@ -635,6 +739,14 @@ export function listenSeqpacket(path: string, mode: number): number;
  */
 export function probeSeqpacket(path: string): number;
 
+/**
+ * Connects to a SOCK_SEQPACKET Unix socket (connect(2)).
+ *
+ * @returns the descriptor
+ * @throws SystemError ENOENT, ECONNREFUSED, EACCES
+ */
+export function connectSeqpacket(path: string): number;
+
 /** The words of `peer` in {@link acceptSeqpacket} (SO_PEERCRED). */
 export const PeerWord: {
   readonly pid: number;
@@ -763,6 +875,17 @@ export function notifyFifos(
  */
 export function catchInterrupts(signal: number): number;
 
+/**
+ * Asks a thread of libfuse for the caller of the call that it serves. The thread must wait for a
+ * semaphore. The first question sets the action of the signal.
+ *
+ * @param thread the id of the thread
+ * @param signal a real-time signal that no other part of the process uses
+ * @returns the id of the calling thread in the PID namespace of the mount; 0 if it has none there,
+ *   or if the thread does not tell
+ */
+export function callerOfThread(thread: number, signal: number): number;
+
 /** Returns the address of a buffer's memory, to tell whether another address is in it. */
 export function addressOf(buffer: Uint8Array): number;
 
@@ -785,6 +908,44 @@ export function allocatePages(bytes: number): Uint8Array;
  * @param length in bytes
  */
 export function discardPages(memory: Uint8Array, start: number, length: number): void;
+
+/**
+ * Makes a file in memory whose size no process can change (memfd_create(2), F_SEAL_SHRINK and
+ * F_SEAL_GROW). It is sparse: the kernel provides each page at its first write.
+ *
+ * @param bytes the size, a multiple of the page size
+ * @returns the descriptor
+ */
+export function createStateMemfd(bytes: number): number;
+
+/**
+ * Maps a part of a file into shared memory (mmap(2), MAP_SHARED), for reading and writing. The
+ * mapping outlives the descriptor. The first read of a page of a hole makes the page too. V8 does
+ * not count this memory, because no collection can free it.
+ *
+ * @param offset in bytes, a multiple of the page size
+ * @param length in bytes
+ * @throws RangeError if the file is shorter: access behind the end would end the process (SIGBUS)
+ */
+export function mapShared(fd: number, offset: number, length: number): Uint8Array;
+
+/**
+ * Has the kernel provide the pages of a range now (fallocate(2)). Bytes that are there stay.
+ *
+ * @param offset in bytes
+ * @param length in bytes
+ * @throws SystemError ENOSPC or ENOMEM; a write to the mapping would end the process instead
+ */
+export function reserveRange(fd: number, offset: number, length: number): void;
+
+/**
+ * Returns the pages of a range to the kernel (fallocate(2), FALLOC_FL_PUNCH_HOLE). The range reads
+ * as zeros afterwards, also in mappings.
+ *
+ * @param offset in bytes
+ * @param length in bytes
+ */
+export function punchHole(fd: number, offset: number, length: number): void;
 
 /** Gives memory that free(3) has kept back to the kernel (malloc_trim(3)). Only glibc has this. */
 export function trimHeap(): void;

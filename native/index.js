@@ -29,8 +29,9 @@ function loadAddon() {
   }
 }
 
-/** The helper program is in the addon's directory. */
+/** The helper programs are in the addon's directory. */
 export const notifierProgram = join(dirname(load.path(root)), 'eventfs-notify');
+export const guardProgram = join(dirname(load.path(root)), 'eventfs-guard');
 
 export const {
   ControlWord,
@@ -48,6 +49,10 @@ export const {
   allocatePages,
   discardPages,
   trimHeap,
+  createStateMemfd,
+  mapShared,
+  reserveRange,
+  punchHole,
   openFuse,
   mount,
   unmount,
@@ -57,9 +62,13 @@ export const {
   receiveDescriptor,
   namespaceOwner,
   openPidfd,
+  readPidfdHandle,
+  openPidfdByHandle,
   exitStatus,
   raiseFileLimit,
   sendDatagram,
+  sendMessage,
+  receiveMessage,
   execute,
   isWritable,
   exitNow,
@@ -71,6 +80,7 @@ export const {
   Readiness,
   listenSeqpacket,
   probeSeqpacket,
+  connectSeqpacket,
   acceptSeqpacket,
   receiveSeqpacket,
   sendToAll,
@@ -81,4 +91,5 @@ export const {
   notifyFifos,
   catchInterrupts,
   addressOf,
+  callerOfThread,
 } = addon;

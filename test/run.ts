@@ -6,7 +6,8 @@
  *
  * A file that does not end in time is stuck on a mount. Then the runner aborts the file's
  * connections through fusectl, kills its processes, and prints its daemon's log. It does the same
- * if the file's tests have ended and the file does not. An error on the way does not end the run:
+ * if the file's tests have ended and the file does not. A file's working directory is its scratch
+ * directory, and a file that leaves new files in the checkout has failed. An error on the way does not end the run:
  * it is printed with the file's name, and counted. The last line is `N passed, N failed`,
  * and `, N skipped` if a test was skipped.
  *
@@ -19,6 +20,7 @@ import { isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mount, unmountApart } from '#native';
 import { type Mounted, parseMountinfo } from '../fs/shared/kernel/mountinfo.js';
+import { Untracked } from './support/runner/checkout.js';
 import { endLine } from './support/runner/end-line.js';
 import { missingRing, withRing } from './support/mount/transport.js';
 
@@ -48,6 +50,8 @@ function missing(): string | null {
   if (!existsSync('/dev/fuse')) return 'they need /dev/fuse (try modprobe fuse)';
   return null;
 }
+
+const untracked = new Untracked();
 
 interface Result {
   passed: number;
@@ -100,6 +104,7 @@ async function runUnits(files: readonly string[], total: Result): Promise<void> 
   await Promise.all(
     Array.from({ length: Math.min(availableParallelism(), MOST_AT_ONCE) }, runSome),
   );
+  tellUntracked('a file of test/unit', total);
 }
 
 /**
@@ -107,7 +112,18 @@ async function runUnits(files: readonly string[], total: Result): Promise<void> 
  * @param why the reason why files of test/mounted can't run here; null if they can
  */
 async function runEach(files: readonly string[], why: string | null, total: Result): Promise<void> {
-  for (const file of files) add(total, await resultOf(file, isAbsolute(file) ? null : why));
+  for (const file of files) {
+    add(total, await resultOf(file, isAbsolute(file) ? null : why));
+    if (!isUnit(file)) tellUntracked(file, total);
+  }
+}
+
+/** Counts a failure if tests have left files in the checkout. */
+function tellUntracked(what: string, total: Result): void {
+  const left = untracked.takeNew();
+  if (left.length === 0) return;
+  console.log(`FAILED ${what}: left in the checkout: ${left.join(', ')}`);
+  total.failed++;
 }
 
 function add(total: Result, result: Result): void {
@@ -275,6 +291,7 @@ function start(
   const flags = ['--enable-source-maps', ...(isUnit(file) ? UNIT_FLAGS : [])];
   const child = spawn(process.execPath, [...flags, resolve(HERE, program)], {
     stdio: [program === file ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    cwd: scratch, // a relative path leads to a place that the runner removes
     env: {
       ...process.env,
       EVENTFS_TEST_DIR: scratch,

@@ -9,9 +9,12 @@
  */
 import { SeqnumIndex } from './seqnum-index.js';
 import { type Event, type LogIndex, now } from './event.js';
-import type { Log } from './log.js';
+import { type Log, WEIGHED } from './log.js';
+import { NameIndex } from './name-index.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
+import type { Journal } from '../state/journal.js';
+import { recordEvent } from './event-record.js';
 import { SourceId } from '../uevent/event-source.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
 
@@ -24,6 +27,27 @@ export interface BusListener {
    * @returns whether more readers wait to be woken
    */
   settle(): boolean;
+}
+
+/** The numbers of a bus that a later daemon needs. */
+export interface BusCounters {
+  readonly kernel: number;
+  readonly udev: number;
+  readonly published: number;
+  readonly cut: number;
+  readonly lost: number;
+  readonly lastSeqnum: number;
+  readonly highest: number;
+}
+
+/** A range of the log, of which some events are gone. */
+export interface LogRange {
+  /** The number at which it begins. */
+  readonly first: LogIndex;
+  /** Those of its events that `log/` still has. */
+  readonly events: readonly Event[];
+  /** How many events of the range came before these and are gone. */
+  readonly lost: number;
 }
 
 /** The limits of `log/` (docs/design.md, section 3). */
@@ -48,12 +72,7 @@ export class Bus {
   lost = 0;
   /** Tells the driver to call `settleSome` soon; null while no driver is attached. */
   #settleSoon: (() => void) | null = null;
-  /** How many events without SEQNUM have come since `#lastSeqnum`. */
-  #numberless = 0;
-  /** The highest SEQNUM that is the name of an event. */
-  #highest = 0 as SeqNum;
-  /** Whether an event had to be named `<name>.<n>`, because its own name was taken. */
-  #hasRenamed = false;
+  readonly #names = new NameIndex();
 
   /**
    * @param log the log that events are appended to
@@ -100,7 +119,7 @@ export class Bus {
     this.#lastSeqnum = seqnum;
   }
 
-  /** The kernel's last SEQNUM. An event without its own SEQNUM is named `<lastSeqnum>.<n>`. */
+  /** The kernel's last SEQNUM. An event without its own SEQNUM has a name that begins with it. */
   get lastSeqnum(): SeqNum {
     return this.#lastSeqnum;
   }
@@ -123,7 +142,6 @@ export class Bus {
     this.#appendText(text, sourceId);
     if (!(text.seqnum > this.#lastSeqnum)) return; // also if it has no SEQNUM: NaN
     this.#lastSeqnum = text.seqnum;
-    this.#numberless = 0;
   }
 
   /**
@@ -142,7 +160,53 @@ export class Bus {
   publishLoss(count: number): void {
     this.lost += count;
     const text = overflowText(count);
-    this.#append(this.#nameless(), text, text.length, NO_SEQNUM, SourceId.eventfs, count);
+    this.#append(text, text.length, NO_SEQNUM, SourceId.eventfs, count);
+  }
+
+  // ---- a later daemon
+
+  /** Writes the record of a delivered event. */
+  record(event: Event, journal: Journal): void {
+    const { log } = this;
+    const { number, inRing } = event;
+    recordEvent(
+      journal,
+      event,
+      this.#seqnums.before(number) ?? 0,
+      inRing ? log.weightBefore(number) : 0,
+      inRing ? log.checksumOf(event) : 0,
+    );
+  }
+
+  /** The bus's part of the record `counters`. */
+  get counters(): BusCounters {
+    return {
+      ...this.counted,
+      lost: this.lost,
+      lastSeqnum: this.#lastSeqnum,
+      highest: this.#names.highest,
+    };
+  }
+
+  /**
+   * Takes up the counters of the last daemon, and its index of SEQNUMs.
+   * @param events those in the ring, oldest first, with the kernel's last SEQNUM before each
+   */
+  restore(
+    counters: BusCounters,
+    events: readonly { readonly event: Event; readonly seqnumBefore: number }[],
+  ): void {
+    const { kernel, udev, published, cut } = counters;
+    Object.assign(this.counted, { kernel, udev, published, cut });
+    this.lost = counters.lost;
+    this.#lastSeqnum = counters.lastSeqnum as SeqNum;
+    this.#seqnums.beginAt(this.log.oldest);
+    this.#names.beginAt(this.log.oldest);
+    for (const { event, seqnumBefore } of events) {
+      this.#seqnums.note(event.number, seqnumBefore as SeqNum, event.always);
+      this.#names.note(event.number, Number(event.name) as SeqNum);
+    }
+    this.#names.goOnAfter(counters.highest as SeqNum);
   }
 
   /** Wakes all waiting readers. A source calls it when it has no more events for now. */
@@ -168,31 +232,52 @@ export class Bus {
   }
 
   /**
+   * Finds the number of an event by its name, also if `log/` no longer has the event.
+   * @returns undefined if no event of that name is known. For the SEQNUM of a published event that
+   *   came before all known names: the number before these
+   */
+  numberOf(name: string): LogIndex | undefined {
+    const kept = this.history.entries.get(name)?.event.number;
+    return kept ?? this.#names.find(name, this.log, this.#lastSeqnum);
+  }
+
+  /**
    * Finds the events that came after the kernel's event `seqnum`, up to a later place in the log.
    * @param seqnum the SEQNUM of the event before the first one wanted
    * @param last the kernel's SEQNUM at `end`; events behind it are not wanted
    * @param end the number in the log before which the events must be
-   * @returns `first`: the number at which the range begins; `events`: those of the range that
-   *   `log/` still has; `lost`: how many events of the range came before these and are gone
    */
-  since(
-    seqnum: SeqNum,
-    last: SeqNum,
-    end: LogIndex,
-  ): { readonly first: LogIndex; readonly events: readonly Event[]; readonly lost: number } {
-    const named = this.history.entries.get(String(seqnum))?.event;
-    const after =
-      named === undefined
-        ? this.#seqnums.after(seqnum, last, this.#lastSeqnum)
-        : { number: (named.number + 1) as LogIndex, unknown: 0 };
-    const first = Math.min(after.number, end) as LogIndex;
+  since(seqnum: SeqNum, last: SeqNum, end: LogIndex): LogRange {
+    const { number, unknown } = this.#seqnums.after(seqnum, last, this.#lastSeqnum);
+    return this.between(number, end, unknown);
+  }
+
+  /**
+   * Finds the events of a range of the log.
+   * @param begin the number of the first event
+   * @param end the number behind the last event
+   * @param unknown how many events came before `begin` and are lost too
+   */
+  between(begin: LogIndex, end: LogIndex, unknown = 0): LogRange {
+    const first = Math.min(begin, end) as LogIndex;
     const kept = [...this.history.entries].map(({ event }) => event);
     const oldest = Math.max(first, Math.min(end, kept[0]?.number ?? end)) as LogIndex;
+    const weighed = Math.min(oldest, Math.max(first, this.log.next - WEIGHED)) as LogIndex;
     return {
       first,
       events: kept.filter(({ number }) => number >= first && number < end),
-      lost: after.unknown + this.log.weightBefore(oldest) - this.log.weightBefore(first),
+      // From before the known weights each record counts as one.
+      lost:
+        unknown +
+        (weighed - first) +
+        this.log.weightBefore(oldest) -
+        this.log.weightBefore(weighed),
     };
+  }
+
+  /** Returns the kernel's last SEQNUM before an event; the oldest that is known for an old event. */
+  seqnumBefore(number: LogIndex): SeqNum {
+    return this.#seqnums.before(number) ?? this.#lastSeqnum;
   }
 
   #settleRound(): boolean {
@@ -201,50 +286,29 @@ export class Bus {
     return more;
   }
 
-  /**
-   * Returns whether the name of an event with this SEQNUM is certainly free: the SEQNUM is above
-   * all others, or there is none and no event was ever renamed, so that no name of `#nameless` is
-   * taken.
-   */
-  #isNew(seqnum: SeqNum): boolean {
-    if (Number.isNaN(seqnum)) return !this.#hasRenamed;
-    if (seqnum <= this.#highest) return false;
-    this.#highest = seqnum;
-    return true;
-  }
-
-  #freeName(wanted: string): string {
-    const name = this.history.entries.freeName(wanted);
-    if (name !== wanted) this.#hasRenamed = true;
-    return name;
-  }
-
-  /** Returns the name of an event without SEQNUM. */
-  #nameless(): string {
-    return `${this.#lastSeqnum}.${++this.#numberless}`;
-  }
-
   #appendText({ seqnum, bytes, length }: UeventText, sourceId: number): void {
-    const name = Number.isNaN(seqnum) ? this.#nameless() : String(seqnum);
-    this.#append(name, bytes, length, seqnum, sourceId);
+    this.#append(bytes, length, seqnum, sourceId);
   }
 
   /** @param lost how many lost events an overflow record states; 0 for an event */
-  #append(
-    wanted: string,
-    text: Uint8Array,
-    length: number,
-    seqnum: SeqNum,
-    sourceId: number,
-    lost = 0,
-  ): void {
-    const isUnique = this.#isNew(seqnum);
-    const name = isUnique ? wanted : this.#freeName(wanted);
+  #append(text: Uint8Array, length: number, seqnum: SeqNum, sourceId: number, lost = 0): void {
+    const { next } = this.log;
+    const isNew = this.#names.note(next, seqnum);
+    const hasSeqnum = !Number.isNaN(seqnum);
+    // The kernel may send events in another order than it counts them.
+    const isPlain =
+      isNew || (hasSeqnum && sourceId < 0 && !this.history.entries.has(String(seqnum)));
+    const name = isPlain ? String(seqnum) : `${hasSeqnum ? seqnum : this.#lastSeqnum}.${next + 1}`;
     const event = this.log.append(name, this.inodes.next(), text, length, now(), Math.max(1, lost));
     event.always = lost > 0;
-    event.isUnique = isUnique;
+    event.isUnique = isNew || !isPlain;
     event.sourceId = sourceId;
     this.#seqnums.note(event.number, this.#lastSeqnum, lost > 0);
+    const { recorder } = this.log;
+    if (recorder !== null) {
+      this.record(event, recorder.journal);
+      recorder.counted();
+    }
     this.history.add(event);
     for (const listener of this.#listeners) listener.take(event);
     event.dropCaches();

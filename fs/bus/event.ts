@@ -56,6 +56,9 @@ export interface Holder {
   becameComplete(): void;
 }
 
+/** The line ends behind a text in the arena: the most that an event needs (tree/written-event.ts). */
+const ROOM_BEHIND = 2;
+
 /** The bytes of an event without text: two line ends. Never written to. */
 export const NO_TEXT = new Uint8Array(2).fill(LF);
 
@@ -208,12 +211,27 @@ export class Event implements Block {
    * Moves the bytes to the arena if a queue or an open file holds the event, else drops them. The
    * log calls it before the ring overwrites them.
    * @param arena the log's arena
+   * @returns whether the event is held
    */
-  detach(arena: Arena): void {
+  detach(arena: Arena): boolean {
     this.inRing = false;
-    if (this.#dropIfUnheld()) return;
+    if (this.#dropIfUnheld()) return false;
     arena.resize(this, this.length + 1, this.length);
     this.bytes[this.start + this.length] = LF;
+    return true;
+  }
+
+  /**
+   * Takes a text from the state of the last daemon into the arena.
+   * @param arena the log's arena
+   */
+  restoreText(arena: Arena, text: Uint8Array): void {
+    if (text.length === 0) return;
+    this.bytes = text;
+    this.start = 0;
+    this.length = text.length;
+    arena.resize(this, text.length + ROOM_BEHIND, text.length);
+    this.bytes.fill(LF, this.start + text.length, this.start + text.length + ROOM_BEHIND);
   }
 
   /**

@@ -8,7 +8,15 @@
 import { Arena } from './arena.js';
 import { Event, type LogIndex, type Timestamp } from './event.js';
 import { LF } from '../shared/ascii.js';
+import { checksumBytes } from '../state/checksum.js';
 import { ASSERTS, broken } from '../shared/invariant.js';
+import type { Recorder } from '../state/recorder.js';
+
+/**
+ * How many bytes of the ring are free before each request, if the log is recorded: more than one
+ * request can add. The ring must not overwrite what the last commit still refers to.
+ */
+export const RESERVE_BYTES = 320 * 1024;
 
 /**
  * For how many of the last events the log knows the weights, even if the ring holds fewer events.
@@ -35,6 +43,7 @@ export interface LogLimits {
 export class Log {
   /** The ring. The addon shares this memory and writes slices of it to readers. */
   readonly memory: Uint8Array;
+  readonly #view: DataView;
   readonly #events: (Event | undefined)[];
   /** By number: the sum of the weights of all events before it. */
   readonly #weightBefore: Float64Array;
@@ -48,12 +57,15 @@ export class Log {
   /**
    * @param limits the ring's size
    * @param arena gets the text of events that are still held when the ring overwrites them
+   * @param recorder records what a later daemon needs; null if there will be none
    */
   constructor(
     readonly limits: LogLimits,
     readonly arena = new Arena(),
+    readonly recorder: Recorder | null = null,
   ) {
-    this.memory = new Uint8Array(limits.bytes);
+    this.memory = recorder?.journal.layout.ring ?? new Uint8Array(limits.bytes);
+    this.#view = new DataView(this.memory.buffer, this.memory.byteOffset, this.memory.length);
     this.#events = new Array<Event | undefined>(limits.events).fill(undefined);
     this.#weightBefore = new Float64Array(Math.max(limits.events, WEIGHED));
   }
@@ -192,8 +204,59 @@ export class Log {
 
   #overtake(): void {
     const slot = this.#oldest % this.limits.events;
-    this.#events[slot]!.detach(this.arena);
+    const event = this.#events[slot]!;
+    if (event.detach(this.arena)) this.recorder?.text(event);
     this.#events[slot] = undefined;
     this.#oldest++;
+  }
+
+  // ---- a later daemon
+
+  /** The offset in the ring at which the next record goes. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** The sum of the weights of all events. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  /** Returns the checksum of the text of an event in the ring. */
+  checksumOf({ start, length }: Event): number {
+    return checksumBytes(this.#view, start, length);
+  }
+
+  /**
+   * Overwrites the oldest events until RESERVE_BYTES are free behind the newest one.
+   * @returns whether it has overwritten any
+   */
+  reserve(): boolean {
+    const before = this.#oldest;
+    const { length } = this.memory;
+    const end = this.#end + RESERVE_BYTES;
+    this.#overtakeFrom(this.#end, Math.min(end, length));
+    if (end > length) this.#overtakeFrom(0, RESERVE_BYTES);
+    return this.#oldest !== before;
+  }
+
+  /**
+   * Takes up the ring of the last daemon.
+   * @param place the log's numbers
+   * @param events those in the ring, oldest first, with the weight of all events before each
+   */
+  restore(
+    place: { oldest: number; next: number; ringEnd: number; weight: number },
+    events: readonly { readonly event: Event; readonly weightBefore: number }[],
+  ): void {
+    this.#oldest = place.oldest as LogIndex;
+    this.#next = place.next as LogIndex;
+    this.#end = place.ringEnd;
+    this.#weight = place.weight;
+    for (const { event, weightBefore } of events) {
+      event.inRing = true;
+      this.#events[event.number % this.limits.events] = event;
+      this.#weightBefore[event.number % this.#weightBefore.length] = weightBefore;
+    }
   }
 }

@@ -70,6 +70,22 @@ export class Losses {
     this.#counts.splice(0, told);
   }
 
+  /** Returns the losses as text: `position count ...`. */
+  toText(): string {
+    return this.#places.map((place, i) => `${place} ${this.#counts[i]}`).join(' ');
+  }
+
+  /** Takes up losses that `toText` has written. */
+  restore(text: string): void {
+    if (text === '') return;
+    const numbers = text.split(' ').map(Number);
+    for (let i = 0; i < numbers.length; i += 2) {
+      this.#places.push(numbers[i]);
+      this.#counts.push(numbers[i + 1]);
+      this.untold += numbers[i + 1];
+    }
+  }
+
   /** Joins losses that have no entry between them. */
   #join<T>(entries: Sequence<T>): void {
     const places: number[] = [];

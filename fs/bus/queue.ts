@@ -22,6 +22,16 @@ export interface Entry {
   dropped?(): void;
 }
 
+/** Records the changes of one queue for a later daemon. */
+export interface QueueJournal {
+  /** An entry was added, or its name has changed. */
+  linked(position: number, entry: Entry): void;
+  /** The entry at a position has left the queue. */
+  unlinked(position: number): void;
+  /** The losses, or what the watchers know, have changed. */
+  hasChanged(): void;
+}
+
 /** How many entries `prepend` can add in a queue's lifetime: more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
 
@@ -42,6 +52,8 @@ export class Queue<E extends Entry> implements Holder {
   lost = 0;
   /** The losses that no stream reader has been told of yet. */
   readonly losses = new Losses();
+  /** Records the changes; null if there will be no later daemon, or the directory has ended. */
+  journal: QueueJournal | null = null;
 
   /**
    * @param limits the queue's bounds
@@ -64,6 +76,7 @@ export class Queue<E extends Entry> implements Holder {
     if (!this.#admit(event.length, heapOf(entry.name, event))) {
       this.lost += event.weight;
       this.losses.atEnd(this.entries, event.weight);
+      this.journal?.hasChanged();
       return false;
     }
     this.#append(entry);
@@ -74,7 +87,8 @@ export class Queue<E extends Entry> implements Holder {
     const { event } = entry;
     // Another event may want this name later: then a lookup must find that it is taken.
     if (!event.isUnique || entry.name !== event.name) this.entries.index();
-    this.entries.push(entry.name, entry);
+    const position = this.entries.push(entry.name, entry);
+    this.journal?.linked(position, entry);
     event.link(this);
     this.bytes += event.length;
     this.heap += heapOf(entry.name, event);
@@ -148,13 +162,35 @@ export class Queue<E extends Entry> implements Holder {
       kept.map(({ name }) => name),
       kept,
     );
+    if (this.journal !== null && kept.length > 0) this.#recordFirst(kept);
     for (const { event } of entries.slice(0, first)) lost += event.weight;
     if (lost === 0) return kept;
     this.lost += lost;
     if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
     else this.losses.atEnd(this.entries, lost);
+    this.journal?.hasChanged();
     if (ASSERTS) checkQueue(this);
     return kept;
+  }
+
+  #recordFirst(entries: readonly E[]): void {
+    const { firstPosition } = this.entries;
+    entries.forEach((entry, at) => this.journal?.linked(firstPosition + at, entry));
+  }
+
+  /**
+   * Adds an entry that the queue had in another daemon, and charges it even beyond a quota.
+   * @param position higher than that of all other entries
+   */
+  restore(position: number, entry: E): void {
+    const { event } = entry;
+    const heap = heapOf(entry.name, event);
+    if (!event.isUnique || entry.name !== event.name) this.entries.index();
+    this.entries.restore(position, entry.name, entry);
+    event.link(this);
+    this.bytes += event.length;
+    this.heap += heap;
+    this.quota?.forceCharge(1, event.length, heap);
   }
 
   /**
@@ -193,6 +229,7 @@ export class Queue<E extends Entry> implements Holder {
     this.drop(name);
     this.lost += event.weight;
     this.losses.atHead(position, event.weight);
+    this.journal?.hasChanged();
     return event;
   }
 
@@ -201,6 +238,7 @@ export class Queue<E extends Entry> implements Holder {
    * @returns the entry, or undefined if there is none
    */
   remove(name: string): E | undefined {
+    if (this.journal !== null) this.#recordRemoved(name);
     const entry = this.entries.delete(name);
     if (entry !== undefined) this.#letGo(name, entry.event);
     return entry;
@@ -214,6 +252,7 @@ export class Queue<E extends Entry> implements Holder {
    * @param name the name that this queue knows the entry by
    */
   moveTo(to: Queue<E>, name: string): void {
+    if (this.journal !== null) this.#recordRemoved(name);
     const entry = this.entries.delete(name);
     if (entry === undefined) return;
     const { event } = entry;
@@ -240,9 +279,19 @@ export class Queue<E extends Entry> implements Holder {
   rename(name: string, newName: string): void {
     const longer = newName.length - name.length;
     this.entries.rename(name, newName);
+    if (this.journal !== null) this.#recordRenamed(newName);
     this.heap += longer;
     this.quota?.forceCharge(0, 0, longer);
     if (ASSERTS) checkQueue(this);
+  }
+
+  #recordRemoved(name: string): void {
+    if (this.entries.has(name)) this.journal?.unlinked(this.entries.positionOf(name));
+  }
+
+  #recordRenamed(name: string): void {
+    const entry = this.entries.get(name);
+    if (entry !== undefined) this.journal?.linked(this.entries.positionOf(name), entry);
   }
 
   /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */
@@ -255,6 +304,7 @@ export class Queue<E extends Entry> implements Holder {
    * @returns the entry, or undefined if the queue is empty
    */
   shift(): E | undefined {
+    if (this.entries.size > 0) this.journal?.unlinked(this.entries.firstPosition);
     const entry = this.entries.shift();
     if (entry !== undefined) this.#letGo(entry.name, entry.event);
     return entry;

@@ -3,6 +3,9 @@
  * user, per group and for the mount.
  */
 export interface EventQuota {
+  /** The user and group of the account. */
+  readonly uid: number;
+  readonly gid: number;
   /**
    * Charges events that a queue takes in.
    * @param events how many

@@ -18,6 +18,8 @@ export class SeqnumIndex {
   readonly #isLoss = new Uint8Array(PLACES);
   /** The number of the next event. */
   #next = 0 as LogIndex;
+  /** The first number that the index knows. */
+  #from = 0 as LogIndex;
 
   /**
    * Notes that an event was logged.
@@ -29,6 +31,20 @@ export class SeqnumIndex {
     this.#seqnumBefore[number % PLACES] = seqnumBefore;
     this.#isLoss[number % PLACES] = isLoss ? 1 : 0;
     this.#next = (number + 1) as LogIndex;
+  }
+
+  /** Begins with the event of that number, which is noted next. */
+  beginAt(number: LogIndex): void {
+    this.#from = this.#next = number;
+  }
+
+  /**
+   * Returns the kernel's last SEQNUM before an event, or before the oldest event that it knows.
+   * @returns undefined for the next event
+   */
+  before(number: LogIndex): SeqNum | undefined {
+    if (number >= this.#next) return undefined;
+    return this.#seqnumBefore[Math.max(number, this.#next - PLACES, this.#from) % PLACES] as SeqNum;
   }
 
   /**
@@ -46,8 +62,8 @@ export class SeqnumIndex {
     last: SeqNum,
     newest: SeqNum,
   ): { readonly number: LogIndex; readonly unknown: number } {
-    if (this.#next === 0) return { number: 0 as LogIndex, unknown: last - seqnum };
-    const oldest = Math.max(0, this.#next - PLACES) as LogIndex;
+    if (this.#next === this.#from) return { number: this.#next, unknown: last - seqnum };
+    const oldest = Math.max(this.#from, this.#next - PLACES) as LogIndex;
     let low = oldest + lowerBound(this.#seqnumBefore, oldest % PLACES, this.#next - oldest, seqnum);
     const isKnown = low > oldest || low === this.#next;
     const passedBy = low === this.#next ? newest : this.#seqnumBefore[low % PLACES];

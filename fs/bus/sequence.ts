@@ -140,6 +140,24 @@ export class Sequence<T> {
     this.#start = 0;
   }
 
+  /**
+   * Adds an item behind all others, at the position that it had in another daemon.
+   * @param position higher than that of all other items
+   */
+  restore(position: number, name: string, item: T): void {
+    this.#index?.set(name, position);
+    if (this.#size === 0) this.#lowest = Math.min(position, this.start);
+    this.#positions.push(position);
+    this.#items.push(item);
+    this.#size++;
+    this.#next = position + 1;
+  }
+
+  /** Sets the position of the next item. Lower ones than the last item's are ignored. */
+  goOnAt(position: number): void {
+    this.#next = Math.max(this.#next, position);
+  }
+
   /** Replaces the item at a position that is taken. */
   set(position: number, item: T): void {
     this.#items[this.#indexOf(position)] = item;

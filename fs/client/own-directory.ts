@@ -2,7 +2,6 @@
 import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
-import type { SeqNum } from '../uevent/text.js';
 
 /** Hints for a directory that the daemon refuses, by errno name. */
 export const MKDIR_HINTS = {
@@ -16,7 +15,8 @@ export const MKDIR_HINTS = {
 /** Hints for a write to a file of the directory that the daemon refuses, by errno name. */
 export const WRITE_HINTS = {
   EFBIG: 'shorten the filter, or raise text below [filter] in the configuration',
-  ENOENT: 'the daemon has an older version: mount again',
+  ENOENT:
+    'no event of this mount has had that name, or the daemon has an older version: mount again',
 };
 
 /**
@@ -29,7 +29,7 @@ export const WRITE_HINTS = {
  * @param mount the mount's path
  * @param label '' or `.<label>`
  * @param filter the events to link into the directory
- * @param since a SEQNUM: the queue begins with the events after it that the bus has kept
+ * @param since an event's name: the queue begins with the events after it that the bus has kept
  * @returns the directory's path
  * @throws UserError with the errno of mkdir(2), open(2) or write(2)
  */
@@ -37,7 +37,7 @@ export function makeOwnDirectory(
   mount: string,
   label: string,
   filter: Filter,
-  since?: SeqNum,
+  since?: string,
 ): string {
   const path = makeFree(`${mount}/${process.pid}${label}`);
   if (!filter.all) writeTo(`${path}/.filter`, Buffer.from(`${filter.text}\n`, 'latin1'));

@@ -48,10 +48,11 @@ function ofSource<Key extends 'KERNEL' | 'UDEV'>(
 function ofNetlink<Key extends 'REBROADCAST' | 'UDEV_OUT'>(
   key: Key,
   option: string,
-): Meanings<`${Key}_${'SENT' | 'REFUSED'}`> {
+): Meanings<`${Key}_${'SENT' | 'REFUSED' | 'REMOTE'}`> {
   const meanings = {
     [`${key}_SENT`]: `events that ${option} has sent`,
     [`${key}_REFUSED`]: `events of ${option} that the kernel refused`,
+    [`${key}_REMOTE`]: `published events with a HOST, which ${option} never sends`,
   };
   return meanings as ReturnType<typeof ofNetlink<Key>>;
 }
@@ -107,9 +108,16 @@ export const DAEMON_MEANINGS: Meanings<NamedKey> = {
   WATCHED: 'directories that a process may watch',
   UNTOLD: 'directories whose notices wait for the helper',
   GHOSTS: 'ended directories that wait for the helper',
+  GUARDED: 'holder of the mount while no daemon runs: guardian, systemd or s6; lost if the guardian has ended',
+  RESTARTS: 'daemons that died, and that the guardian replaced',
+  RELOADS: 'daemons that eventfs reload replaced',
+  STANDBY: 'whether the next daemon has started and waits: 1 or 0',
   TRANSPORT: 'how requests come: read from /dev/fuse, or by io-uring',
   PARKED: 'read requests that have no reply yet',
   STARVED: 'how often a queue of io_uring needed help',
+  HUNG: 'requests that were answered EIO, because the daemon worked on one for too long',
+  REQUEST_TIMEOUT: 'age of a request at which the kernel ends the mount, in seconds; 0: none',
+  EXPIRED: 'blocked reads that ended with EINTR before that age',
   COLLECTIONS: 'garbage collections of an idle daemon',
   COLLECTION_MS: 'how long the last of these collections took, in ms',
   ...ofSource('KERNEL', "the kernel's"),

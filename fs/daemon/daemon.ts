@@ -5,21 +5,27 @@ import { Arena } from '../bus/arena.js';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
 import { IdAllocator } from '../shared/id-allocator.js';
+import { MemfdInit } from '../drivers/devfuse/kept-init.js';
 import type { Driver } from '../drivers/driver.js';
 import { openDriver } from '../drivers/open-driver.js';
 import { FUSE_ROOT_ID } from '../fuse/abi.js';
 import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
+import { openState, sourceState } from './state.js';
+import type { Recorder } from '../state/recorder.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
+import { NO_KEEPER } from '../shared/keeper.js';
 import { networkLimits } from '../shared/kernel/network-namespace.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
 import { NO_TRACE } from '../shared/trace.js';
 import { traceEvents } from '../tree/event-tracer.js';
+import { Recovery } from '../drivers/devfuse/recovery.js';
+import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 
 const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
@@ -42,9 +48,14 @@ export class Daemon {
   readonly tree: Tree;
   readonly #owners: Owners;
   readonly #giveBack: GiveBack;
+  /** Null if no later daemon can take over. */
+  readonly #recorder: Recorder | null;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly Outlet[] = [];
+  /** The time in which the kernel sends the requests of the last daemon again. */
+  readonly #recovery: Recovery;
+  #isPaused = false;
 
   /**
    * Makes the tree with its sticky directories, and warms up the path of an event. Raises the limit
@@ -57,8 +68,13 @@ export class Daemon {
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
     this.#owners = new Owners(() => this.#giveBack.note(), trace);
+    const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
-      new Log(options.config.ring, new Arena({ allocate: allocatePages, discard: discardPages })),
+      new Log(
+        state?.ring ?? options.config.ring,
+        new Arena({ allocate: allocatePages, discard: discardPages }),
+        state?.recorder,
+      ),
       new IdAllocator(FUSE_ROOT_ID),
     );
     this.tree = new Tree(bus, this.#owners, logger);
@@ -67,15 +83,34 @@ export class Daemon {
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
+    this.#recorder = state?.recorder ?? null;
+    // The last daemon may have to go on: until `resume` nothing counts
+    this.#recorder?.freeze();
+    if (state !== null && state.table !== null) {
+      this.tree.inotify.expect();
+      restoreTree(this.tree, state.table);
+    }
+    this.#recovery = new Recovery(state?.recorder, state?.table);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map(
-      (name) => new UeventSource(GROUPS[name], bus, logger, trace),
+      (name) =>
+        new UeventSource(
+          GROUPS[name],
+          bus,
+          logger,
+          trace,
+          options.holder,
+          state === null ? null : sourceState(state, GROUPS[name].number),
+        ),
     );
-    if (this.#sources.length > 0) warmUp(this.#owners);
+    if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
+    const { holder } = options;
+    if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
 
   #addSticky({ name, mode }: StickyDirectory): void {
+    if (this.tree.root.directories.get(name)?.isSticky === true) return; // of the last daemon
     try {
       this.tree.addSticky(name, mode);
     } catch (error) {
@@ -106,18 +141,18 @@ export class Daemon {
    */
   async start(onEnd: () => void): Promise<void> {
     this.#openOutlets();
-    const { driver, logger, trace = NO_TRACE } = this.options;
+    const { driver, logger, holder: keeper = NO_KEEPER, trace = NO_TRACE } = this.options;
     this.#driver = await openDriver(
       driver,
       this.tree,
       logger,
       trace,
-      this.options,
+      { ...this.options, keeper, recovery: this.#recovery, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
       this.#giveBack.note,
     );
     await this.#driver.mount(this.options.path, onEnd);
-    this.#owners.watch.start();
-    for (const source of this.#sources) source.start();
+    await keeper.ready();
+    this.resume();
     const limits = [
       ...this.#driver.limits,
       ...this.#sources.flatMap((source) => source.limits),
@@ -125,6 +160,36 @@ export class Daemon {
     ];
     if (limits.length > 0)
       logger.warn(`${this.options.path}: ${limits.join('; ')} (docs/without-root.md)`);
+  }
+
+  /** Serves requests, deaths and events. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#recorder?.thaw();
+    this.#owners.watch.start();
+    this.#driver?.serve?.();
+    if (this.#recovery.isOver) this.#startSources();
+    else this.#recovery.whenOver(() => setImmediate(() => this.#startSources()));
+  }
+
+  #startSources(): void {
+    if (this.#isPaused) return;
+    for (const source of this.#sources) {
+      source.start();
+      // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
+      // than each directory, and must not come into one.
+      source.readWaiting();
+    }
+  }
+
+  /** Serves none of them until {@link resume}: the next daemon may take over. */
+  pause(): void {
+    this.#isPaused = true;
+    for (const source of this.#sources) source.pause();
+    this.#driver?.pause?.();
+    this.#owners.watch.stop();
+    this.#recorder?.commit();
+    this.#recorder?.freeze();
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */
@@ -135,13 +200,23 @@ export class Daemon {
     this.#outlets = [];
     this.#owners.close();
     this.#giveBack.stop();
+    this.options.holder?.release();
   }
 
   #openOutlets(): void {
     const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
     const { bus } = this.tree;
     const readMask = readMaskOf(sources);
-    this.#outlets = openOutlets(outlets, bus, this.tree, readMask, path, logger, trace);
+    this.#outlets = openOutlets(
+      outlets,
+      bus,
+      this.tree,
+      readMask,
+      path,
+      logger,
+      trace,
+      this.options.holder,
+    );
     for (const outlet of this.#outlets) {
       bus.attach(outlet);
       this.tree.report(() => outlet.statusLines());

@@ -3,6 +3,7 @@
  * command line can offer the options without the daemon's code.
  */
 import type { DevFuseOptions, DriverName } from '../drivers/driver.js';
+import type { Holder } from '../guard/holder.js';
 import type { OutletOptions } from '../outlets/open-outlets.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
@@ -46,6 +47,10 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly sticky: readonly StickyDirectory[];
   /** Receives warnings and unexpected errors; the `console` is good enough. */
   readonly logger: Logger;
+  /** Keeps descriptors for the next daemon (default: nothing is kept). */
+  readonly holder?: Holder;
+  /** Whether the path of an event has been warmed up in this process. */
+  readonly isWarm?: boolean;
   /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

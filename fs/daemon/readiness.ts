@@ -24,6 +24,14 @@ export function tellReady(fd: number): void {
   }
 }
 
+/** Sends states in place of this process: the guardian is the service's main process. */
+let through: ((state: string) => void) | null = null;
+
+/** Sends all later states through another process. */
+export function tellSystemdThrough(send: (state: string) => void): void {
+  through = send;
+}
+
 /**
  * Sends a state to systemd's notification socket: sd_notify(3). Does nothing without
  * $NOTIFY_SOCKET.
@@ -31,6 +39,10 @@ export function tellReady(fd: number): void {
  * @param state as in `READY=1`
  */
 export function tellSystemd(state: string): void {
+  if (through !== null) {
+    through(state);
+    return;
+  }
   const socket = process.env.NOTIFY_SOCKET;
   if (socket === undefined || socket === '') return;
   try {

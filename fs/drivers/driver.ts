@@ -1,4 +1,7 @@
 /** The interface of a driver, which connects the tree to the kernel. */
+import type { Keeper } from '../shared/keeper.js';
+import type { KeptInit } from './devfuse/kept-init.js';
+import type { Recovery } from './devfuse/recovery.js';
 
 /** Connects one tree to the kernel at one mount point. */
 export interface Driver {
@@ -11,6 +14,10 @@ export interface Driver {
    * @throws UserError if the tree can't be mounted
    */
   mount(path: string, onEnd: () => void): Promise<void>;
+  /** Begins to serve a mount that was taken over. A mount that is new is served already. */
+  serve?(): void;
+  /** Stops to serve until the next `serve`: requests wait in the kernel. */
+  pause?(): void;
   /**
    * The limits of this mount, each with a remedy. The log gets them at the start. They are known
    * after `mount`.
@@ -36,6 +43,16 @@ export interface DevFuseOptions {
   readonly busyPollUs: number;
   /** How devfuse receives requests. */
   readonly transport: TransportName;
+  /** How long a handler may take before its request is answered EIO, in milliseconds; 0: no bound. */
+  readonly requestBoundMs: number;
+  /** The beginning of a line of text on standard error; '' if the log is not such text. */
+  readonly linePrefix: string;
   /** The source that mount tables show. Default: eventfs. */
   readonly fsname?: string;
+  /** The replies of the daemon before this one; none by default. */
+  readonly recovery?: Recovery;
+  /** Keeps the mount for the next daemon (default: nothing is kept). */
+  readonly keeper?: Keeper;
+  /** The place for the result of INIT; needed with a keeper. */
+  readonly keptInit?: KeptInit;
 }

@@ -90,6 +90,17 @@ export const InitFlag = {
 export const FUSE_NO_EXPORT_SUPPORT = 1 << (38 - 32);
 /** Bit 41 of the flags, in flags2: the kernel can send requests through io_uring (7.42). */
 export const FUSE_OVER_IO_URING = 1 << (41 - 32);
+/**
+ * Bit 42 of the flags, in flags2: the field request_timeout of fuse_init_out is set (7.43). The
+ * kernel ends the connection if a request is older than so many seconds.
+ */
+export const FUSE_REQUEST_TIMEOUT = 1 << (42 - 32);
+
+/**
+ * Bit 39 of the flags, in flags2: the kernel can send all requests again that have no reply
+ * (FUSE_NOTIFY_RESEND; 7.40, Linux 6.9).
+ */
+export const FUSE_HAS_RESEND = 1 << (39 - 32);
 
 /** Flags of fuse_open_out. */
 export const OpenFlag = {
@@ -127,6 +138,7 @@ export const FUSE_POLL_SCHEDULE_NOTIFY = 1 << 0;
  * `error`.
  */
 export const FUSE_NOTIFY_POLL = 1;
+export const FUSE_NOTIFY_RESEND = 7;
 
 /** Offsets of the fields of fuse_in_header. */
 export const InHeader = {

@@ -1,5 +1,5 @@
 /** Builds replies in the memory that the channel writes from. */
-import { FUSE_NOTIFY_POLL, InHeader, Size } from './abi.js';
+import { FUSE_NOTIFY_POLL, FUSE_NOTIFY_RESEND, InHeader, Size } from './abi.js';
 
 const TWO_32 = 2 ** 32;
 const BLOCK_BYTES = 512;
@@ -92,6 +92,21 @@ export class Reply {
     this.begin();
     this.#header(Size.fuse_out_header, -errno);
     return Size.fuse_out_header;
+  }
+
+  /**
+   * Builds a recorded reply again.
+   *
+   * @param error 0, or a negative errno
+   * @param body the bytes behind the header
+   * @returns the length in bytes
+   */
+  repeat(error: number, body: Uint8Array): number {
+    this.begin();
+    this.bytes.set(body, Size.fuse_out_header);
+    const length = Size.fuse_out_header + body.length;
+    this.#header(length, error);
+    return length;
   }
 
   /**
@@ -251,6 +266,15 @@ export class Reply {
     to[4] = keyLow;
     to[5] = keyHigh;
     return length;
+  }
+
+  /** Builds the notification that has the kernel send unanswered requests again. */
+  resend(): number {
+    const to = this.#words;
+    to[0] = Size.fuse_out_header;
+    to[1] = FUSE_NOTIFY_RESEND;
+    to[2] = to[3] = 0;
+    return Size.fuse_out_header;
   }
 }
 

@@ -9,9 +9,11 @@ import { endianness } from 'node:os';
 import { Errno, FsError } from '../shared/errors.js';
 import {
   FUSE_KERNEL_MINOR_VERSION,
+  FUSE_HAS_RESEND,
   FUSE_KERNEL_VERSION,
   FUSE_NO_EXPORT_SUPPORT,
   FUSE_OVER_IO_URING,
+  FUSE_REQUEST_TIMEOUT,
   InitFlag,
   OLDEST_MINOR_VERSION,
   Opcode,
@@ -93,6 +95,8 @@ export interface Negotiation {
    * @returns whether the driver accepts it; if so, the driver has already set it up
    */
   onRingOffered(): boolean;
+  /** Whether a kernel without FUSE_NOTIFY_RESEND is unsuitable (default: no). */
+  readonly needsResend?: boolean;
 }
 
 /** The protocol state of one FUSE connection. */
@@ -102,6 +106,7 @@ export class Session {
   /** The negotiated minor version; -1 before INIT. */
   minor = -1;
   #negotiation: Negotiation | null = null;
+  #requestTimeoutS = 0;
   readonly #serve: (Handler | undefined)[];
   readonly #serveSpecial: (Handler | undefined)[];
   #tracer: RequestTracer | null = null;
@@ -129,9 +134,25 @@ export class Session {
     this.#serveSpecial = byOpcode(special.handlers);
   }
 
-  /** Attaches the driver. The driver calls this before INIT comes. */
-  attach(negotiation: Negotiation): void {
+  /**
+   * Attaches the driver. The driver calls this before INIT comes.
+   *
+   * @param requestTimeoutS the age of a request at which the kernel shall end the connection, in
+   *   seconds; 0 for the kernel's own choice
+   */
+  attach(negotiation: Negotiation, requestTimeoutS = 0): void {
     this.#negotiation = negotiation;
+    this.#requestTimeoutS = requestTimeoutS;
+  }
+
+  /**
+   * Continues a connection that another daemon has negotiated.
+   *
+   * @param minor the negotiated minor version
+   */
+  adopt(minor: number): void {
+    this.minor = minor;
+    this.#isPlain = this.#tracer === null;
   }
 
   /** Sets the tracer of all later requests; null switches the trace off. */
@@ -165,6 +186,23 @@ export class Session {
     } catch (error) {
       return this.#failed(opcode, error);
     }
+  }
+
+  /**
+   * Answers the request in memory with a reply that a daemon before this one has recorded.
+   *
+   * @param length the request's length in bytes
+   * @param error 0, or a negative errno
+   * @param body the reply's bytes behind the header
+   * @returns the reply's length in bytes
+   */
+  repeat(length: number, error: number, body: Uint8Array): number {
+    const { request, reply } = this;
+    this.#tracer?.received(request.bytes, length);
+    reply.why = 'the daemon before this one has carried the request out';
+    const replyLength = reply.repeat(error, body);
+    this.#tracer?.answered(request.bytes, length, reply, replyLength);
+    return replyLength;
   }
 
   /** Serves a request before INIT, or with the trace on. */
@@ -240,10 +278,17 @@ export class Session {
       );
       return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old'));
     }
+    if (this.#negotiation?.needsResend === true && (offered2 & FUSE_HAS_RESEND) === 0) {
+      this.#negotiation.onUnsuitable(
+        'the kernel can not send unanswered requests again, so no daemon can take over (run Linux 6.9 or newer, or mount without --guard)',
+      );
+      return reply.error(reply.refuse(Errno.EPROTO, 'the kernel is too old for --guard'));
+    }
     reply.u32(FUSE_KERNEL_VERSION);
     // A node may end, so a client has no use for its file handle (name_to_handle_at(2)). Without
     // export support the kernel creates none.
     let flags2 = offered2 & FUSE_NO_EXPORT_SUPPORT;
+    if (this.#requestTimeoutS > 0) flags2 |= offered2 & FUSE_REQUEST_TIMEOUT;
     if (major > FUSE_KERNEL_VERSION) {
       // If the kernel's major version is newer, the daemon replies with its own, and the kernel
       // sends INIT again in that version.
@@ -264,8 +309,9 @@ export class Session {
     reply.u32(1); // time_gran: nanoseconds
     reply.u32(MAX_PAGES); // u16 max_pages, u16 map_alignment
     reply.u32(flags2);
-    // max_stack_depth, unused
-    for (let word = 9; word < Size.fuse_init_out >>> 2; word++) reply.u32(0);
+    reply.u32(0); // max_stack_depth
+    reply.u32((flags2 & FUSE_REQUEST_TIMEOUT) === 0 ? 0 : this.#requestTimeoutS); // u16, and unused
+    for (let word = 11; word < Size.fuse_init_out >>> 2; word++) reply.u32(0);
     return reply.end();
   }
 

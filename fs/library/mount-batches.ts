@@ -34,13 +34,13 @@ export class MountBatches implements EventBatches {
 
   /**
    * @param directory the mount, or a symlink to it
-   * @param since a SEQNUM: kept events after it come first
+   * @param since an event's name: kept events after it come first
    * @throws SystemError if no thread can be started
    */
   constructor(
     directory: string,
     private readonly filter: ParsedFilter,
-    private readonly since?: number,
+    private readonly since?: number | string,
   ) {
     this.#path = directory;
   }
@@ -62,7 +62,7 @@ export class MountBatches implements EventBatches {
     return rest;
   }
 
-  async #openOwn(since: number): Promise<ParsedFilter | null> {
+  async #openOwn(since: number | string): Promise<ParsedFilter | null> {
     const own = await this.#makeDirectory();
     if (!this.filter.all) await this.#write(own, '.filter', `${this.filter.text}\n`);
     await this.#write(own, '.since', `${since}\n`);

@@ -1,4 +1,5 @@
 /** `subscribe`: events as an async iterator, from a mount or from netlink. */
+import { isEventName } from '../uevent/event-name.js';
 import { DEFAULT_DIRECTORY } from '../shared/kernel/mountinfo.js';
 import { EventfsError } from './errors.js';
 import { Filter, parsedFilter } from './filter.js';
@@ -17,8 +18,11 @@ export interface SubscribeOptions {
    * publish on a mount are not there.
    */
   readonly netlink?: NetlinkName | undefined;
-  /** A SEQNUM: the events after it that the daemon has kept come first. Only with a mount. */
-  readonly since?: number | undefined;
+  /**
+   * A SEQNUM, or the name of an event's file, as in `1041.7`: the events after it that the daemon
+   * has kept come first. Only with a mount.
+   */
+  readonly since?: number | string | undefined;
   /** Ends the subscription: the iterator throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -49,8 +53,11 @@ export interface SubscribeOptions {
 export function subscribe(options: SubscribeOptions = {}): Subscription {
   const { filter = '', mount, netlink, since, signal } = options;
   const parsed = parsedFilter(filter instanceof Filter ? filter : new Filter(filter));
-  if (since !== undefined && !(Number.isSafeInteger(since) && since >= 0))
-    throw new EventfsError('BAD_OPTION', 'since: it is not a SEQNUM (use a whole number)');
+  if (since !== undefined && !isEventName(String(since)))
+    throw new EventfsError(
+      'BAD_OPTION',
+      "since: it is neither a SEQNUM nor an event's name (use 1041 or '1041.7')",
+    );
   if (netlink === undefined)
     return new BatchSubscription(
       new MountBatches(mount ?? DEFAULT_DIRECTORY, parsed, since),

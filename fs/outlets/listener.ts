@@ -2,9 +2,14 @@
  * A listening SOCK_SEQPACKET socket and its file. A stale file of a dead server is replaced; if
  * another server listens on it, eventfs refuses to start. The file is removed at the end.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
+import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
+
+/** How many hexadecimal digits of a hash tell the sockets of a keeper apart. */
+const HASH_DIGITS = 12;
 
 /** A listening socket and its file. */
 export class Listener {
@@ -16,6 +21,7 @@ export class Listener {
    * @param path the socket's file
    * @param mode the file's mode
    * @param liveHint tells the user what to do if another server listens there
+   * @param keeper keeps the socket for the next daemon: clients that connect meanwhile wait
    * @throws UserError if the file is not a socket, if another server listens there, or if a system
    *   call fails
    */
@@ -23,10 +29,12 @@ export class Listener {
     readonly path: string,
     mode: number,
     liveHint = 'stop that server, or choose another path',
+    private readonly keeper: Keeper = NO_KEEPER,
   ) {
-    this.#clear(liveHint);
+    const kept = keeper.take(keptName(path));
+    if (kept === undefined) this.#clear(liveHint);
     try {
-      this.fd = listenSeqpacket(path, mode);
+      this.fd = kept ?? listenSeqpacket(path, mode);
     } catch (error) {
       if (isSystemError(error))
         throw UserError.from(error, path, {
@@ -35,12 +43,14 @@ export class Listener {
         });
       throw error;
     }
+    if (kept === undefined) keeper.keep(keptName(path), this.fd);
     this.#ino = lookAt(path)?.ino ?? -1;
   }
 
   /** Closes the socket, and removes the file if it is still the daemon's own. */
   close(): void {
     closeSync(this.fd);
+    this.keeper.drop(keptName(this.path));
     if (lookAt(this.path)?.ino !== this.#ino) return;
     try {
       unlinkSync(this.path);
@@ -58,6 +68,11 @@ export class Listener {
       if (!isSystemError(error)) throw error;
     }
   }
+}
+
+/** Returns the name of a socket in the keeper. A path may be too long for one. */
+function keptName(path: string): string {
+  return `socket-${createHash('sha256').update(path).digest('hex').slice(0, HASH_DIGITS)}`;
 }
 
 /**

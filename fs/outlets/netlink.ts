@@ -2,6 +2,9 @@
  * Outlet to netlink groups: in the kernel's format as mdevd -O sends it (libudev-zero listens on
  * group 4), or in libudev's format as udevd does.
  *
+ * Events of other hosts are never sent: a program would take their devices for those of this
+ * machine. An event is of another host if it was published and has the property HOST.
+ *
  * The outlet never waits. A receiver whose socket is full loses events, and its own socket reports
  * that (ENOBUFS).
  */
@@ -39,6 +42,7 @@ export class NetlinkOutlet implements Outlet {
   #end = 0;
   #sent = 0;
   #refused = 0;
+  #remote = 0;
 
   private constructor(
     groups: readonly number[],
@@ -92,6 +96,10 @@ export class NetlinkOutlet implements Outlet {
 
   /** Adds the event's message to the batch. A full batch is sent first. */
   take(event: Event): void {
+    if (event.sourceId >= 0 && event.property('HOST') !== undefined) {
+      this.#remote++;
+      return;
+    }
     if (this.#messages === MOST_MESSAGES || this.#end + this.format.bytes(event) > MEMORY_BYTES)
       this.settle();
     const length = this.format.write(event, this.#memory, this.#end);
@@ -159,6 +167,7 @@ export class NetlinkOutlet implements Outlet {
     return [
       [`${key}_SENT`, this.#sent],
       [`${key}_REFUSED`, this.#refused],
+      [`${key}_REMOTE`, this.#remote],
     ];
   }
 

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { UsageError, isSystemError } from '../shared/errors.js';
+import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';
@@ -25,6 +26,8 @@ export interface SocketPlace {
 
 /** The options that switch outlets on. */
 export interface OutletOptions {
+  /** Whether the mount is for events of other hosts, which few outlets may send. */
+  readonly fleet?: boolean;
   /** The netlink groups that get the kernel's datagrams, as a mask: bit 0 is group 1. */
   readonly rebroadcast?: number;
   /** Whether udev's group gets libudev's messages. */
@@ -49,6 +52,7 @@ const UDEV_GROUP_MASK = 1 << 1;
  * @param readMask the netlink groups that the sources read, as a mask: an event sent there would
  *   come back
  * @param mount the mount point: the daemon cannot open paths below it
+ * @param keeper keeps listening sockets for the next daemon
  * @throws UsageError if two options exclude each other, or if an outlet cannot be opened
  */
 export function openOutlets(
@@ -59,6 +63,7 @@ export function openOutlets(
   mount: string,
   logger: Logger,
   trace: Trace,
+  keeper: Keeper = NO_KEEPER,
 ): Outlet[] {
   refuseConflicts(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
@@ -70,7 +75,7 @@ export function openOutlets(
       open.push(
         new SocketOutlet(
           'SOCKET',
-          new Listener(socket.path, socket.mode),
+          new Listener(socket.path, socket.mode, undefined, keeper),
           sendToAll,
           bus.log,
           host,
@@ -82,7 +87,7 @@ export function openOutlets(
       open.push(
         new SocketOutlet(
           'FDSOCKET',
-          new Listener(fdSocket.path, fdSocket.mode),
+          new Listener(fdSocket.path, fdSocket.mode, undefined, keeper),
           passToAll,
           bus.log,
           host,
@@ -105,10 +110,19 @@ export function openOutlets(
  * @throws UsageError with the reason
  */
 export function refuseConflicts(
-  { rebroadcast = 0, udev = false, socket, fdSocket, fifodir, netns = [] }: OutletOptions,
+  {
+    fleet = false,
+    rebroadcast = 0,
+    udev = false,
+    socket,
+    fdSocket,
+    fifodir,
+    netns = [],
+  }: OutletOptions,
   readMask: number,
   mount: string,
 ): void {
+  if (fleet) refuseLocal(readMask, { rebroadcast, udev, netns });
   if ((rebroadcast & readMask) !== 0) {
     throw new UsageError(
       `--rebroadcast ${rebroadcast}: a source reads group mask ${rebroadcast & readMask}, so the events would come back (leave these groups out)`,
@@ -130,6 +144,31 @@ export function refuseConflicts(
     if (path !== undefined && isBelow(path, mount))
       throw new UsageError(`${path}: the path is below the mount ${mount} (choose a path outside)`);
   }
+}
+
+/**
+ * Refuses options that do not fit a mount for events of other hosts.
+ *
+ * @throws UsageError with the reason
+ */
+function refuseLocal(
+  readMask: number,
+  { rebroadcast, udev, netns }: Pick<Required<OutletOptions>, 'rebroadcast' | 'udev' | 'netns'>,
+): void {
+  if (readMask !== 0)
+    throw new UsageError(
+      '--fleet: its events are those of other hosts (leave out --source; mount a second directory for this machine)',
+    );
+  const options = {
+    '--rebroadcast': rebroadcast !== 0,
+    '--udev': udev,
+    '--netns': netns.length > 0,
+  };
+  for (const [option, isOn] of Object.entries(options))
+    if (isOn)
+      throw new UsageError(
+        `--fleet: with ${option} programs would take devices of other hosts for those of this machine (leave out ${option})`,
+      );
 }
 
 function isBelow(path: string, mount: string): boolean {

@@ -29,11 +29,20 @@ export interface Mortal {
 export class Owner {
   /** The things that end with the process. */
   readonly owned = new Set<Mortal>();
+  #handle: string | null = null;
 
   constructor(
     readonly pid: Pid,
     readonly pidfd: number,
   ) {}
+
+  /**
+   * The pidfs file handle, by which a later daemon finds the process, and never another one with
+   * its PID: hexadecimal digits; empty if the kernel has none.
+   */
+  get handle(): string {
+    return (this.#handle ??= this.pidfd < 0 ? '' : system.pidfdHandle(this.pidfd));
+  }
 }
 
 /** The caller of a request, from fuse_in_header. */
@@ -163,6 +172,16 @@ export class Owners {
   }
 
   /**
+   * Returns whether the caller is a thread of the owner's process. An unknown caller is none.
+   *
+   * @throws FsError ENFILE if the daemon has no descriptor left
+   */
+  isCaller(owner: Owner, caller: Caller): boolean {
+    if (caller.pid === owner.pid) return true;
+    return caller.pid !== 0 && this.#processes.status(caller.pid)?.pid === owner.pid;
+  }
+
+  /**
    * Returns whether a process has that PID in the daemon's own PID namespace.
    *
    * @throws FsError ENFILE if the daemon has no descriptor left
@@ -179,6 +198,23 @@ export class Owners {
    */
   effectiveUidOf(owner: Owner): number | undefined {
     return this.#processes.status(owner.pid)?.effectiveUid;
+  }
+
+  /**
+   * Finds an owner of another daemon again.
+   * @param pid its PID
+   * @param handle its pidfs file handle
+   * @returns an owner that is dead (`pidfd` is -1) if the process has ended
+   */
+  restore(pid: Pid, handle: string): Owner {
+    const known = this.#owners.get(pid);
+    if (known !== undefined && known.handle === handle) return known;
+    const pidfd = system.openPidfdHandle(handle);
+    const owner = new Owner(pid, pidfd);
+    if (pidfd < 0) return owner;
+    this.watch.add(pidfd, pid);
+    this.#owners.set(pid, owner);
+    return owner;
   }
 
   /** Makes `owner` the owner of `thing`, which then ends with it. */

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { DeathWatch, type DeathWatchOptions, exitStatus, openPidfd } from '#native';
+import { handleOf, openByHandle } from './pidfd-handle.js';
 import { namespaceOf } from '../shared/kernel/namespaces.js';
 
 /** The system calls about processes. */
@@ -14,6 +15,10 @@ export interface ProcessSystem {
   closePidfd: (pidfd: number) => void;
   /** As `exitStatus` of the addon. */
   exitStatus: (pidfd: number) => number;
+  /** Returns the file handle of a pidfd: 16 hexadecimal digits, or none (fs/owners/pidfd-handle.ts). */
+  pidfdHandle: (pidfd: number) => string;
+  /** Opens a pidfd of the process that a handle names; -1 if it has ended. */
+  openPidfdHandle: (handle: string) => number;
   /** Returns the text of a file of /proc. */
   readWhole: (path: string) => string;
   /** As `namespaceOf` of fs/shared/kernel/namespaces.ts. */
@@ -48,6 +53,8 @@ export const system: ProcessSystem = {
   openPidfd,
   closePidfd: closeSync,
   exitStatus,
+  pidfdHandle: handleOf,
+  openPidfdHandle: openByHandle,
   readWhole,
   namespaceOf,
 };

@@ -22,6 +22,16 @@ export class IdAllocator {
     this.#last = last;
   }
 
+  /** The last number in use. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Goes on after a number that another daemon has used. */
+  goOnAfter(last: number): void {
+    this.#last = Math.max(this.#last, last);
+  }
+
   /** Returns the next number. 2^53 numbers last for 285 years at a million a second. */
   next(): number {
     if (++this.#last === NAMED_FIRST) this.#last += NAMED_COUNT;

@@ -42,13 +42,20 @@ export type DaemonKey =
   | 'WATCHED'
   | 'UNTOLD'
   | 'GHOSTS'
+  | 'GUARDED'
+  | 'RESTARTS'
+  | 'RELOADS'
+  | 'STANDBY'
   | 'TRANSPORT'
   | 'PARKED'
   | 'STARVED'
+  | 'HUNG'
+  | 'REQUEST_TIMEOUT'
+  | 'EXPIRED'
   | 'COLLECTIONS'
   | 'COLLECTION_MS'
   | `${Source}_${'BUFFER' | 'OVERRUNS' | 'GAPS' | 'LATE' | 'FORGED' | 'MALFORMED'}`
-  | `${'REBROADCAST' | 'UDEV_OUT'}_${'SENT' | 'REFUSED'}`
+  | `${'REBROADCAST' | 'UDEV_OUT'}_${'SENT' | 'REFUSED' | 'REMOTE'}`
   | `${Socket}_${'SUBSCRIBERS' | 'SENT' | 'LOST' | 'REFUSED'}`
   | `FIFODIR_${'WRITES' | 'FULL' | 'STALE' | 'SKIPPED' | 'LOST'}`
   | `NETNS_${'OPEN' | 'SENT' | 'REFUSED'}`

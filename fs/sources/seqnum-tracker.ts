@@ -87,6 +87,29 @@ export class SeqnumTracker {
     return count;
   }
 
+  /** Returns the runs of numbers that have not come, as text: `from to told ...`. */
+  toText(): string {
+    return this.#skipped.map(({ from, to, told }) => `${from} ${to} ${told ? 1 : 0}`).join(' ');
+  }
+
+  /**
+   * Takes up what the tracker of another daemon knew.
+   * @param text what `toText` has returned
+   * @param nowMs the time in ms: from then on the open numbers grow old
+   */
+  restore(last: SeqNum, gaps: number, text: string, nowMs: number): void {
+    this.last = last;
+    this.gaps = gaps;
+    const numbers = text === '' ? [] : text.split(' ').map(Number);
+    for (let i = 0; i < numbers.length; i += 3)
+      this.#skipped.push({
+        from: numbers[i],
+        to: numbers[i + 1],
+        sinceMs: nowMs,
+        told: numbers[i + 2] === 1,
+      });
+  }
+
   #fill(seqnum: SeqNum): boolean {
     for (let place = this.#skipped.length - 1; place >= 0; place--) {
       const { from, to, sinceMs, told } = this.#skipped[place];

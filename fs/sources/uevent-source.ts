@@ -12,17 +12,16 @@ import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import { kernelsRoot } from '../shared/kernel/kernels-root.js';
+import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
+import type { Journal } from '../state/journal.js';
+import type { Recorded, Recorder } from '../state/recorder.js';
+import type { Fields } from '../state/schema.js';
+import { type Mailbox, SLOTS, SLOT_BYTES, ownMailbox } from './mailbox.js';
 import { SeqnumTracker } from './seqnum-tracker.js';
 
-/**
- * The space for one datagram in bytes. An event of the kernel has at most 2 KiB of properties
- * (UEVENT_BUFFER_SIZE) and a devpath; a message of libudev has at most 8 KiB.
- */
-const SLOT_BYTES = 16 * 1024;
-const SLOTS = 32;
 const MEBIBYTE = 1024 * 1024;
 /** More than net.core.rmem_max: the kernel grants it to a process with CAP_NET_ADMIN. */
 const RECEIVE_BUFFER_BYTES = 128 * MEBIBYTE;
@@ -69,11 +68,25 @@ export interface NetlinkGroup {
   readonly publish: (bus: UeventSink, text: UeventText) => void;
 }
 
+/** What a source needs so that a later daemon can go on. */
+export interface SourceState {
+  readonly recorder: Recorder;
+  /** Memory that outlives the daemon. */
+  readonly mailbox: Mailbox;
+  /** The record of the last daemon's source, if there was one. */
+  readonly last: Fields<'source'> | undefined;
+}
+
 /** A source of events: the socket of one netlink group. */
-export class UeventSource {
+export class UeventSource implements Recorded {
+  isMarked = false;
   readonly #socket: UeventSocket;
   readonly #text = new UeventText();
-  readonly #data = new Uint8Array(SLOTS * SLOT_BYTES);
+  readonly #mailbox: Mailbox;
+  /** How many slots of the present batch are done. */
+  #done = 0;
+  /** How many slots the last daemon has left. */
+  #left = 0;
   readonly #meta = new Uint32Array(SLOTS * DatagramWord.count);
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
   readonly #groupMask: number;
@@ -94,8 +107,10 @@ export class UeventSource {
   #unread = 0;
 
   /**
-   * Opens the socket.
+   * Opens the socket, or takes over that of the last daemon: the kernel has queued events since.
    *
+   * @param keeper keeps the socket for the next daemon
+   * @param state keeps all else for it; null for nothing
    * @throws SystemError if the socket cannot be opened
    */
   constructor(
@@ -103,20 +118,63 @@ export class UeventSource {
     private readonly bus: UeventSink,
     private readonly logger: Logger,
     private readonly trace: Trace,
+    keeper: Keeper = NO_KEEPER,
+    private readonly state: SourceState | null = null,
   ) {
+    this.#mailbox = state?.mailbox ?? ownMailbox();
+    const name = group.key.toLowerCase();
+    const kept = keeper.take(name);
     this.#groupMask = 1 << (group.number - 1);
     this.#socket = new UeventSocket({
       group: group.number,
+      ...(kept !== undefined && { fd: kept }),
       receiveBufferBytes: RECEIVE_BUFFER_BYTES,
-      data: this.#data,
+      data: this.#mailbox.data,
+      headers: this.#mailbox.headers,
       slotBytes: SLOT_BYTES,
       meta: this.#meta,
       onBatch: (count, overrun, dry) => this.#receive(count, overrun, dry),
     });
+    if (kept === undefined) keeper.keep(name, this.#socket.fd);
     // The SEQNUM is read after the socket is open, so that every later event comes through the
     // socket.
     this.#tracker = new SeqnumTracker(currentSeqnum(), group.disorderMs);
-    bus.beginAfter(this.#tracker.last);
+    const last = state?.last;
+    if (kept === undefined || last === undefined) bus.beginAfter(this.#tracker.last);
+    else this.#goOn(last);
+  }
+
+  /** Goes on where the last daemon has ended. */
+  #goOn(last: Fields<'source'>): void {
+    const { overruns, late, forged, malformed } = last;
+    Object.assign(this.#counted, { overruns, late, forged, malformed });
+    this.#tracker.restore(last.last as SeqNum, last.gaps, last.skipped, performance.now());
+    this.#lossUntold = last.lossUntold === 1;
+    this.#left = this.#socket.recover();
+    if (last.batch === this.#socket.batch) this.#done = last.done;
+  }
+
+  /** Writes the record of the source. */
+  record(journal: Journal): void {
+    const tracker = this.#tracker;
+    journal.put('source', {
+      group: this.group.number,
+      last: tracker.last,
+      gaps: tracker.gaps,
+      ...this.#counted,
+      lossUntold: this.#lossUntold ? 1 : 0,
+      skipped: tracker.toText(),
+      batch: this.#socket.batch,
+      done: this.#done,
+    });
+  }
+
+  /** Makes what the source has done count for a later daemon. */
+  #commit(): void {
+    const recorder = this.state?.recorder;
+    if (recorder === undefined) return;
+    recorder.changed(this);
+    recorder.commit();
   }
 
   /** The limits of the source here, each with a remedy. */
@@ -129,9 +187,24 @@ export class UeventSource {
     ];
   }
 
+  /** Publishes the events that wait in the socket, at most a few batches of them. */
+  readWaiting(): void {
+    this.#socket.readBatch();
+  }
+
   /** Starts to read in the event loop. */
   start(): void {
+    if (this.#left > this.#done) this.#takeAll(this.#left);
+    this.#left = 0;
     this.#socket.start();
+  }
+
+  /** Takes the slots of the batch up to `count` that are not done. */
+  #takeAll(count: number): void {
+    while (this.#done < count) {
+      this.#take(this.#done++);
+      this.#commit();
+    }
   }
 
   /** Stops to read until the next {@link start}. The kernel keeps the events, up to its bound. */
@@ -160,13 +233,15 @@ export class UeventSource {
   }
 
   #receive(count: number, overrun: boolean, dry: boolean): void {
-    for (let slot = 0; slot < count; slot++) this.#take(slot);
+    this.#done = 0;
+    this.#takeAll(count);
     if (overrun) {
       this.trace.events?.(`the socket for ${this.group.owner} events overflowed: events are lost`);
       this.#counted.overruns++;
       this.#lossUntold = true;
       if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
       this.#lossTimer = setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
+      this.#commit();
     }
     this.#unread -= count;
     if (this.#countedTo !== null && (dry || this.#unread <= 0)) this.#endCount(this.#countedTo);
@@ -187,7 +262,7 @@ export class UeventSource {
     try {
       if (this.#meta[at + DatagramWord.truncated] !== 0)
         throw new OversizedUevent(`it has ${length} bytes`);
-      this.group.read(this.#data, slot * SLOT_BYTES, length, this.#text);
+      this.group.read(this.#mailbox.data, slot * SLOT_BYTES, length, this.#text);
     } catch (error) {
       if (!(error instanceof MalformedUevent || error instanceof OversizedUevent)) throw error;
       this.#counted.malformed++;
@@ -233,6 +308,7 @@ export class UeventSource {
     this.#lossUntold = false;
     const count = Math.max(this.#tracker.tell(performance.now()), least);
     if (count > 0) this.bus.publishLoss(count);
+    this.#commit();
   }
 
   /**

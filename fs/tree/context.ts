@@ -9,6 +9,7 @@ import type { Node, NodeId } from './nodes/node.js';
 import type { ReplyPort } from './ports.js';
 import type { QuotaLedger } from './quota/ledger.js';
 import type { Streams } from './streams/streams.js';
+import type { Recorder } from '../state/recorder.js';
 import type { Turns } from './turns.js';
 import type { Logger } from '../shared/logger.js';
 
@@ -35,6 +36,8 @@ export interface TreeContext {
   /** Frees the memory of ended directories, in turns of 1 ms. */
   readonly turns: Turns;
   readonly drainCheck: DrainCheck;
+  /** Records the changes for a later daemon; null without a guardian. */
+  readonly recorder: Recorder | null;
   /** The driver's port, through which the tree answers blocked reads. */
   readonly port: ReplyPort;
   /** @returns an unused node id */

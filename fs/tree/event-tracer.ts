@@ -6,7 +6,7 @@ import type { Event } from '../bus/event.js';
 import { quoted } from '../shared/escape.js';
 import type { Trace, TraceLine } from '../shared/trace.js';
 import type { ProcessDirectory } from './nodes/process-directory.js';
-import type { StreamHandle } from './streams/streams.js';
+import type { StreamHandle } from './streams/stream-handle.js';
 import type { Tree } from './tree.js';
 
 /** A receiver that can lose events: a process directory by its bounds, a stream by the ring. */

@@ -2,6 +2,7 @@
 import { Errno, FsError } from '../shared/errors.js';
 import type { FileHandle, Handle } from './nodes/node.js';
 import type { QuotaAccount } from './quota/account.js';
+import type { Recorder } from '../state/recorder.js';
 
 /** The reason in an ESTALE. A constant, because a thousand readers may get one at once. */
 const ENDED = 'the directory of the open file has ended, with its owner or by rmdir';
@@ -12,6 +13,9 @@ export class HandleTable {
   readonly #handles: (Handle | undefined)[] = [];
   /** The free indices of `#handles`. */
   readonly #free: FileHandle[] = [];
+
+  /** @param recorder records the open files; null without a guardian */
+  constructor(private readonly recorder: Recorder | null = null) {}
 
   /** The number of open files. */
   get size(): number {
@@ -38,10 +42,41 @@ export class HandleTable {
   enter(handle: Handle, account: QuotaAccount, heap: number): FileHandle {
     handle.chargedTo(account, heap);
     handle.node.opens++;
-    const free = this.#free.pop();
-    if (free === undefined) return (this.#handles.push(handle) - 1) as FileHandle;
-    this.#handles[free] = handle;
-    return free;
+    const fh = this.#free.pop() ?? (this.#handles.length as FileHandle);
+    this.#handles[fh] = handle;
+    if (this.recorder !== null) handle.recordAs(fh, this.recorder);
+    return fh;
+  }
+
+  /**
+   * Enters an open file of the last daemon. `restored` must follow when all are entered.
+   * @param fh the number by which the kernel calls it
+   * @param handle the open file
+   * @param account the account that pays it
+   * @param heap the memory to charge, in bytes
+   */
+  restore(fh: FileHandle, handle: Handle, account: QuotaAccount, heap: number): void {
+    account.forceCharge(0, 0, heap);
+    handle.chargedTo(account, heap);
+    handle.node.opens++;
+    while (this.#handles.length <= fh) this.#handles.push(undefined);
+    this.#handles[fh] = handle;
+    handle.restoredAs(fh, this.recorder);
+  }
+
+  /** Frees the numbers that no restored file has. */
+  restored(): void {
+    const handles = this.#handles;
+    for (let fh = handles.length - 1; fh >= 0; fh--)
+      if (handles[fh] === undefined) this.#free.push(fh as FileHandle);
+  }
+
+  /** Iterates over all open files. */
+  *[Symbol.iterator](): IterableIterator<Handle> {
+    for (let fh = 0; fh < this.#handles.length; fh++) {
+      const handle = this.#handles[fh];
+      if (handle !== undefined) yield handle;
+    }
   }
 
   /** Removes an open file and refunds its memory. */
@@ -52,6 +87,7 @@ export class HandleTable {
     this.#free.push(fh);
     if (this.#free.length === this.#handles.length) this.#handles.length = this.#free.length = 0;
     handle.node.opens--;
+    if (this.recorder !== null) handle.forgetRecord();
     handle.release();
     handle.account?.refund(0, 0, handle.heap);
   }

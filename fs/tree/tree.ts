@@ -17,6 +17,7 @@ import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
 import { EVENT_DIRECTORY_INODES } from './nodes/fixed/fixed-names.js';
 import type { FilterHost } from './filter-charge.js';
+import { EventHandle } from './nodes/event-file.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
 import { Directory } from './nodes/directory.js';
@@ -35,9 +36,13 @@ import { NO_PORT, type ReplyPort } from './ports.js';
 import type { QuotaAccount } from './quota/account.js';
 import { QuotaLedger } from './quota/ledger.js';
 import { RootDirectory } from './nodes/root-directory.js';
-import { StreamFile, Streams, WOKEN_AT_ONCE } from './streams/streams.js';
+import { StreamFile } from './streams/stream-file.js';
+import { Streams, WOKEN_AT_ONCE } from './streams/streams.js';
 import { SILENT, type Logger } from '../shared/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
+import type { Recorded, Recorder } from '../state/recorder.js';
+import { TreeCounters } from './restore/counters.js';
+import { heldEvent, living } from './restore/living.js';
 import { Turns } from './turns.js';
 
 /** The default bounds of a queue (docs/design.md, section 3). */
@@ -54,12 +59,16 @@ const NODE_ENDED = 'the directory has ended, with its owner or by rmdir';
 export class Tree implements TreeContext, BusListener, FilterHost {
   readonly root: RootDirectory;
   readonly log: LogDirectory;
+  readonly match: MatchDirectory;
   readonly streams: Streams;
   readonly ledger = new QuotaLedger();
   readonly deliveries = new Deliveries();
   readonly inotify = new InotifyQueue();
   readonly turns = new Turns();
   readonly drainCheck: DrainCheck;
+  readonly recorder: Recorder | null;
+  /** The numbers of the tree as a whole, for a later daemon. */
+  readonly counters = new TreeCounters(this);
   #settings: TreeSettings = {
     queueLimits: QUEUE_LIMITS,
     filterLimits: FILTER_LIMITS,
@@ -68,29 +77,58 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   #port: ReplyPort = NO_PORT;
   /** The nodes that the kernel knows. */
   readonly #nodes = new Map<NodeId, Node>();
-  readonly #handles = new HandleTable();
+  readonly #handles: HandleTable;
   readonly #status = new DaemonStatus(this);
 
   /**
    * @param bus the source of the events
    * @param owners the death watch of the owners
    * @param logger reports errors and warnings that no system call's errno can carry
+   * @param recorder records the changes for a later daemon; null without a guardian
    */
   constructor(
     readonly bus: Bus,
     readonly owners: Owners,
     readonly logger: Logger = SILENT,
   ) {
+    this.recorder = bus.log.recorder;
     this.drainCheck = new DrainCheck(owners);
-    this.streams = new Streams(bus.log, this.ledger);
+    this.#handles = new HandleTable(this.recorder);
+    this.streams = new Streams(bus.log, this.ledger, this.recorder);
     this.root = new RootDirectory(this, owners);
     this.#nodes.set(ROOT_ID, this.root);
     this.log = new LogDirectory(this, this.newDirectoryId(), this);
     this.root.fix(this.log.name, this.log);
-    this.root.fix('match', new MatchDirectory(this, this.newNodeId()));
+    this.match = new MatchDirectory(this, this.newNodeId());
+    this.root.fix('match', this.match);
     this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
     this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
     bus.attach(this);
+    if (this.recorder !== null) this.#recordBy(this.recorder);
+  }
+
+  #recordBy(recorder: Recorder): void {
+    recorder.counters = this.counters;
+    recorder.living = () => living(this);
+    recorder.counted();
+    recorder.onDue = () => this.turns.add(recorder);
+    recorder.makeRoom = () => {
+      if (!this.bus.log.reserve()) return;
+      recorder.counted();
+      this.streams.recordGroupsIfDue();
+    };
+  }
+
+  /**
+   * Returns what a compaction records of the open files.
+   * @param _recorded the events that it has recorded
+   */
+  *livingOpenFiles(recorded: Set<Event>): Iterable<Recorded> {
+    yield* this.streams.recorded();
+    for (const handle of this.#handles) {
+      yield handle;
+      if (handle instanceof EventHandle) yield heldEvent(handle.node.event, this, recorded);
+    }
   }
 
   /**
@@ -124,6 +162,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
 
   /** @returns an unused node id */
   newNodeId(): NodeId {
+    this.recorder?.counted();
     return this.bus.inodes.next() as NodeId;
   }
 
@@ -132,11 +171,13 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * reserved for the names that are always in the directory
    */
   newDirectoryId(): NodeId {
+    this.recorder?.counted();
     return this.bus.inodes.nextOf(EVENT_DIRECTORY_INODES) as NodeId;
   }
 
   /** @returns an unused inode number for a new event */
   newInode(): number {
+    this.recorder?.counted();
     return this.bus.inodes.next();
   }
 
@@ -187,6 +228,12 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     const node = this.#nodes.get(id);
     if (node === undefined || node.lifetime.over) throw new FsError(Errno.ESTALE, NODE_ENDED);
     return node;
+  }
+
+  /** Returns the node that the kernel knows by a number, or undefined; the root is always known. */
+  known(id: NodeId): Node | undefined {
+    const fixed = this.root.fixed(id);
+    return fixed ?? this.#nodes.get(id);
   }
 
   /**
@@ -258,6 +305,11 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    */
   handle(fh: FileHandle): Handle {
     return this.#handles.get(fh);
+  }
+
+  /** All open files, for the restoring of the tree and for a compaction of its state. */
+  get handles(): HandleTable {
+    return this.#handles;
   }
 
   /** RELEASE: the last descriptor is closed. Removes the open file and refunds its memory. */

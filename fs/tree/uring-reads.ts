@@ -28,6 +28,10 @@
  * another's only if both read the same open file with the same sizes.
  */
 
+import type { Journal } from '../state/journal.js';
+import type { Recorded } from '../state/recorder.js';
+import { Kind } from '../state/schema.js';
+
 /** The most threads of an open file whose reads the daemon tracks at a time. */
 const MOST_THREADS = 16;
 /** The most rests of different sizes or offsets that the daemon tracks for a thread. */
@@ -45,6 +49,9 @@ interface Rest {
   /** The number of equal reads that the daemon expects. */
   count: number;
 }
+
+/** A thread's id, its four flags, the rest that its last read left, and the expected rests. */
+type ThreadRecord = [number, boolean[], Rest | null, readonly Rest[]];
 
 /** A thread that reads an open file with io_uring. */
 export class UringThread {
@@ -78,6 +85,21 @@ export class UringThread {
 
   /** @param tid the thread's id in the daemon's PID namespace; 0 for a thread outside it */
   constructor(readonly tid: number) {}
+
+  /** All that the daemon knows of the thread, as JSON can carry it. */
+  get known(): ThreadRecord {
+    const flags = [this.#isReading, this.#isTrying, this.#triesFirst, this.#hasWaited];
+    return [this.tid, flags, this.#short, this.#rests];
+  }
+
+  /** Makes a thread of what the last daemon knew of it. */
+  static from([tid, flags, short, rests]: ThreadRecord): UringThread {
+    const thread = new UringThread(tid);
+    [thread.#isReading, thread.#isTrying, thread.#triesFirst, thread.#hasWaited] = flags;
+    thread.#short = short;
+    thread.#rests.push(...rests);
+    return thread;
+  }
 
   /** Whether the daemon expects a read of a rest. */
   get hasRest(): boolean {
@@ -153,8 +175,27 @@ export class UringThread {
 }
 
 /** The threads that read one open file with io_uring. */
-export class UringReads {
+export class UringReads implements Recorded {
   readonly #threads: UringThread[] = [];
+  /** Whether the next commit records the threads. */
+  isMarked = false;
+  /** The number of the open file; -1 while it is not recorded. */
+  fh = -1;
+
+  /** Makes the threads of what the last daemon has recorded. */
+  static from(text: string): UringReads {
+    const reads = new UringReads();
+    for (const known of JSON.parse(text) as ThreadRecord[])
+      reads.#threads.push(UringThread.from(known));
+    return reads;
+  }
+
+  /** Writes all that is known of the threads. */
+  record(journal: Journal): void {
+    if (this.fh < 0) return;
+    const text = JSON.stringify(this.#threads.map(({ known }) => known));
+    journal.begin(Kind.uring).number(this.fh).text(text).end();
+  }
 
   /** Whether the next thread takes the place of another one. */
   get isFull(): boolean {

@@ -11,6 +11,9 @@ import { type AttributeChanges, FileType } from './nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from './prices.js';
 import { assertGrowthFits } from './growth-check.js';
 import { LF } from '../shared/ascii.js';
+import type { Journal } from '../state/journal.js';
+import type { Recorded, Recorder } from '../state/recorder.js';
+import { Kind, timeFields } from '../state/schema.js';
 
 /** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
 export const TOO_LONG = `an event has at most ${MAX_EVENT_BYTES} bytes`;
@@ -41,7 +44,10 @@ function mostRoomFor(size: number): number {
 }
 
 /** An event that a user makes as a file. */
-export class WrittenEvent extends Event {
+export class WrittenEvent extends Event implements Recorded {
+  isMarked = false;
+  /** Whether the text has changed since it was recorded. */
+  #hasNewText = false;
   /**
    * The number of open files that may write it. While there is one, streams leave it in the queue.
    */
@@ -66,6 +72,7 @@ export class WrittenEvent extends Event {
    * @param ino the inode number
    * @param mode the permission bits; other bits are ignored
    * @param uid the user that makes the event: its source for ever, and its owner until chown(2)
+   * @param recorder records the event for a later daemon; null if there will be none
    */
   constructor(
     private readonly arena: Arena,
@@ -74,12 +81,61 @@ export class WrittenEvent extends Event {
     mode: number,
     public uid: number,
     public gid: number,
+    private readonly recorder: Recorder | null = null,
   ) {
     super(name, ino, NOT_LOGGED, NO_TEXT, 0, 0, now());
     this.mode = FileType.regular | (mode & 0o7777);
     this.accessed = this.time;
     this.changed = this.time;
     this.sourceId = uid;
+    this.#recordChange();
+  }
+
+  #recordChange(): void {
+    this.recorder?.changed(this);
+  }
+
+  /** Writes the records of the event: its attributes, and its text if that has changed. */
+  record(journal: Journal): void {
+    if (this.#hasNewText) this.recordText(journal);
+    const { keeper } = this;
+    journal.put('written', {
+      ino: this.ino,
+      name: this.name,
+      mode: this.mode,
+      uid: this.uid,
+      gid: this.gid,
+      madeBy: this.sourceId,
+      ...timeFields('accessed', this.accessed),
+      ...timeFields('modified', this.time),
+      ...timeFields('changed', this.changed),
+      keeperUid: keeper?.uid ?? -1,
+      keeperGid: keeper?.gid ?? -1,
+    });
+  }
+
+  /**
+   * Takes up the times that the event had in another daemon.
+   * @param keeper the account that is charged while only open files hold it; null for none
+   */
+  restore(
+    accessed: Timestamp,
+    modified: Timestamp,
+    changed: Timestamp,
+    keeper: EventQuota | null,
+  ): void {
+    this.accessed = accessed;
+    this.time = modified;
+    this.changed = changed;
+    this.keeper = keeper;
+    keeper?.forceCharge(1, this.length, this.heapBytes);
+  }
+
+  /** Writes the record of the text. */
+  recordText(journal: Journal): void {
+    this.#hasNewText = false;
+    const { ino, bytes, start, length } = this;
+    journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
   }
 
   override get source(): string {
@@ -119,6 +175,7 @@ export class WrittenEvent extends Event {
     // The queue dropped the event to make room, and now links it again.
     this.keeper?.refund(1, this.length, this.heapBytes);
     this.keeper = null;
+    this.#recordChange();
   }
 
   override unlink(holder: Holder): void {
@@ -137,6 +194,7 @@ export class WrittenEvent extends Event {
   /** Sets ctime, and nothing else: a name of the event was added, changed or removed (inode(7)). */
   renamed(): void {
     this.changed = now();
+    this.#recordChange();
   }
 
   /**
@@ -146,6 +204,7 @@ export class WrittenEvent extends Event {
    */
   dropSetIds(): void {
     this.mode &= (this.mode & S_IXGRP) === 0 ? ~S_ISUID : ~(S_ISUID | S_ISGID);
+    this.#recordChange();
   }
 
   override close(count = 1): void {
@@ -208,6 +267,7 @@ export class WrittenEvent extends Event {
     this.accessed = changes.atime ?? this.accessed;
     this.time = changes.mtime ?? this.time;
     this.changed = now();
+    this.#recordChange();
   }
 
   #resize(size: number): void {
@@ -266,5 +326,7 @@ export class WrittenEvent extends Event {
     this.dropCaches();
     this.time = now();
     this.changed = this.time;
+    this.#hasNewText = true;
+    this.#recordChange();
   }
 }

@@ -41,8 +41,11 @@ static Napi::Object exportAll(Napi::Env env, Napi::Object exports) {
   exportReadableWatch(env, exports);
   exportReadiness(env, exports);
   exportSeqpacket(env, exports);
+  exportMessages(env, exports);
   exportMemfd(env, exports);
   exportMemory(env, exports);
+  exportPidfdHandles(env, exports);
+  exportSharedMemory(env, exports);
   exportFifodir(env, exports);
   exportThreadInterrupts(env, exports);
   return exports;

@@ -19,8 +19,11 @@ void exportInjection(Napi::Env env, Napi::Object exports);
 void exportReadableWatch(Napi::Env env, Napi::Object exports);
 void exportReadiness(Napi::Env env, Napi::Object exports);
 void exportSeqpacket(Napi::Env env, Napi::Object exports);
+void exportMessages(Napi::Env env, Napi::Object exports);
 void exportMemfd(Napi::Env env, Napi::Object exports);
 void exportMemory(Napi::Env env, Napi::Object exports);
+void exportPidfdHandles(Napi::Env env, Napi::Object exports);
+void exportSharedMemory(Napi::Env env, Napi::Object exports);
 void exportFifodir(Napi::Env env, Napi::Object exports);
 void exportThreadInterrupts(Napi::Env env, Napi::Object exports);
 

@@ -2,6 +2,7 @@
  * A real mount for the cases: the callers are processes of test/programs/clients/stream-calls.c, whose
  * directories end with them.
  */
+import * as assert from 'uvu/assert';
 import { Calls } from '../support/clients/clients.js';
 import type { Caller, System, User } from './system.js';
 import { asUser } from '../support/mount/other-user.js';
@@ -15,7 +16,9 @@ export class MountedSystem implements System {
   async caller({ uid, gid, groups }: User): Promise<Caller> {
     const calls = new Calls(uid === 0 ? [] : asUser(uid, gid, groups));
     this.#calls.push(calls);
-    await calls.call('chdir', this.path);
+    // Without a daemon the cases would run in the directory in which the caller starts.
+    const { errno } = await calls.call('chdir', this.path);
+    assert.is(errno, '', `chdir ${this.path}`);
     return calls;
   }
 

@@ -132,7 +132,7 @@ class Run {
     if (known !== undefined) return known;
     const made = this.system.caller(USERS[who]).then(async (caller) => {
       await caller.call('umask', 0);
-      if (this.#callers.size > 1) await caller.call('chdir', 'own');
+      if (this.#callers.size > 1) assert.is((await caller.call('chdir', 'own')).errno, '');
       return caller;
     });
     this.#callers.set(who, made);

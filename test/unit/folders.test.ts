@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { PROJECT } from '../support/project.js';
+import { trackedFiles } from '../support/runner/checkout.js';
 import { suite } from '../support/runner/suite.js';
 
 const folders = suite('the source');
@@ -22,6 +23,24 @@ folders('has at most 15 files in each folder', () => {
   }
   assert.equal(
     [...counts].filter(([, count]) => count > MOST_FILES),
+    [],
+  );
+});
+
+/** The entries of the top level: a new one goes in here with the commit that adds it. */
+const TOP_LEVEL = [
+  ...['.ci', '.clang-format', '.dependency-cruiser.cjs', '.editorconfig', '.gitignore'],
+  ...['.prettierignore', '.prettierrc.json', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE'],
+  ...['Makefile', 'README.md', 'SECURITY.md', 'benchmarks', 'bin', 'binding.gyp', 'docs'],
+  ...['eslint.config.js', 'examples', 'fs', 'native', 'package-lock.json', 'package.json'],
+  ...['packaging', 'test', 'tools', 'tsconfig.json'],
+];
+
+folders('has no entry at the top level that is not on the list', () => {
+  const tracked = trackedFiles() ?? [];
+  const entries = [...new Set(tracked.map((path) => path.split('/')[0]))];
+  assert.equal(
+    entries.filter((entry) => !TOP_LEVEL.includes(entry)),
     [],
   );
 });

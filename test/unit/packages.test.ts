@@ -1,6 +1,6 @@
 /**
- * The npm packages: package.json names each package that sources import, and the product imports
- * nothing of tests and benchmarks.
+ * The packages: package.json names each npm package that sources import, the product imports
+ * nothing of tests and benchmarks, and eventfs's own packages have all its programs.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -105,6 +105,21 @@ packages('has no package for tests or benchmarks that a file of fs and native ne
       );
     }
   }
+});
+
+packages('has each program of binding.gyp, and the checks of both packages know it', () => {
+  const targets = [...read('binding.gyp').matchAll(/'target_name': '(eventfs-\w+)'/g)];
+  const programs = targets.map(([, name]) => name).sort();
+  assert.ok(programs.length > 0, 'binding.gyp names programs');
+  for (const script of ['packaging/prebuild', 'packaging/install'])
+    for (const name of programs) assert.ok(read(script).includes(name), `${script}: ${name}`);
+  const known = [...read('.ci/packages-inside').matchAll(/eventfs-\(([\w|]+)\)/g)];
+  assert.is(known.length, 2, 'npm’s package and Debian’s');
+  for (const [, names] of known)
+    assert.equal(
+      names.split('|').map((name) => `eventfs-${name}`),
+      programs,
+    );
 });
 
 packages('is locked without the address of a registry', () => {

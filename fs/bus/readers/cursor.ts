@@ -9,6 +9,8 @@
 import type { Event, LogIndex } from '../event.js';
 import type { FilterGroup } from './filter-group.js';
 import { PartialRecord, overflowRecord } from './record.js';
+import type { Journal } from '../../state/journal.js';
+import { type Fields, Kind } from '../../state/schema.js';
 import type { Sink } from '../sink.js';
 import { ASSERTS, broken } from '../../shared/invariant.js';
 
@@ -162,6 +164,31 @@ export class Cursor {
     this.#standIns = other.#standIns;
     this.#rest.follow(other.#rest);
     this.toldLost += lost;
+    if (ASSERTS) this.#check();
+  }
+
+  /**
+   * Records the place.
+   * @param fh the number of the open file, which is the key of the record
+   */
+  record(journal: Journal, fh: number): void {
+    journal
+      .begin(Kind.cursor)
+      .number(fh)
+      .number(this.#number)
+      .number(this.#passed)
+      .number(this.#standIns)
+      .number(this.toldLost);
+    this.#rest.record(journal).end();
+  }
+
+  /** Moves to a place that the last daemon has recorded. */
+  restore({ number, passed, standIns, toldLost, rest }: Fields<'cursor'>): void {
+    this.#number = number as LogIndex;
+    this.#passed = passed;
+    this.#standIns = standIns;
+    this.toldLost = toldLost;
+    this.#rest.restore(rest);
     if (ASSERTS) this.#check();
   }
 

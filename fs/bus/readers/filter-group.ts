@@ -46,6 +46,23 @@ export class FilterGroup {
     return true;
   }
 
+  /**
+   * Matches the events of the ring again that a daemon before this one has matched.
+   * @param since the number of the first event that came after the group began
+   * @param number the number before which `matched` events had matched
+   */
+  matchAgain(since: number, number: number, matched: number): void {
+    const { log } = this;
+    let more = 0;
+    for (let n = Math.max(since, log.oldest); n < log.next; n++) {
+      const event = log.at(n as LogIndex);
+      const isMatch = this.take(event);
+      event.dropCaches();
+      if (isMatch && n >= number) more++;
+    }
+    this.matched = matched + more;
+  }
+
   /** How many matched events are in the ring. Only with a filter. */
   get inRing(): number {
     this.#forgetOvertaken();

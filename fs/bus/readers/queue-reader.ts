@@ -2,6 +2,8 @@
 import type { LogIndex } from '../event.js';
 import type { Entry, Queue } from '../queue.js';
 import { PartialRecord, overflowRecord } from './record.js';
+import type { Journal } from '../../state/journal.js';
+import { type Fields, Kind } from '../../state/schema.js';
 import type { Sink } from '../sink.js';
 
 /** One open `.stream`. It takes events off the queue, so each event goes to one reader only. */
@@ -14,6 +16,20 @@ export class QueueReader {
   /** How many bytes are kept of a record whose beginning the reader has. */
   get restLength(): number {
     return this.#rest.length;
+  }
+
+  /**
+   * Records the rest.
+   * @param fh the number of the open file, which is the key of the record
+   */
+  record(journal: Journal, fh: number): void {
+    journal.begin(Kind.cursor).number(fh).number(0).number(0).number(0).number(0);
+    this.#rest.record(journal).end();
+  }
+
+  /** Takes over the rest that the last daemon has recorded. */
+  restore({ rest }: Fields<'cursor'>): void {
+    this.#rest.restore(rest);
   }
 
   /** Whether `read` would put any bytes. */

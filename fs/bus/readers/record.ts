@@ -1,7 +1,10 @@
 /** Puts records into a reader's buffer, which may be smaller than a record. */
+import type { Journal } from '../../state/journal.js';
 import type { Sink } from '../sink.js';
 import { overflowText } from '../../uevent/text.js';
 import { LF } from '../../shared/ascii.js';
+
+const NOTHING = new Uint8Array(0);
 
 /** The rest of a record whose beginning one reader has read. */
 export class PartialRecord {
@@ -44,6 +47,17 @@ export class PartialRecord {
     // A copy: the ring may overwrite the record before the next read.
     this.#rest = bytes.slice(start + fits, start + length);
     return false;
+  }
+
+  /** Writes the rest into a record of the state. */
+  record(journal: Journal): Journal {
+    const rest = this.#rest ?? NOTHING;
+    return journal.bytes(rest, 0, rest.length);
+  }
+
+  /** Takes over a rest that the last daemon has recorded; none if it is empty. */
+  restore(rest: Uint8Array): void {
+    this.#rest = rest.length === 0 ? null : rest;
   }
 
   /** Takes over the rest of `other`, which has read the same bytes. */

@@ -7,7 +7,7 @@ import type { RunOptions } from '../commands/run/run.js';
 import type { WaitOptions } from '../commands/wait.js';
 import type { WatchOptions } from '../commands/watch/watch.js';
 import { MOUNT_OPTION } from '../defaults.js';
-import { parseCount, parseEventCount, parseSeconds, parseSeqnum, parseSpeed } from './values.js';
+import { parseCount, parseEventCount, parseSeconds, parseEventName, parseSpeed } from './values.js';
 
 /** Adds the commands that show, publish or handle events. */
 export function addEventCommands(program: Command): void {
@@ -46,7 +46,11 @@ function addWatch(program: Command): void {
       '--record <file>',
       'write the events to a file too, with their times; emit --replay publishes them again',
     )
-    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(
+      '--since <seqnum>',
+      "begin with the kept events after this SEQNUM or event's name",
+      parseEventName,
+    )
     .option(...MOUNT_OPTION)
     .action(async (filter: string, options: WatchOptions & { mount: string }) => {
       // A child process asks the daemon, while this process loads the rest.
@@ -94,7 +98,11 @@ function addExec(program: Command): void {
       'the command; it replaces this process, so nothing is left to clean up',
     )
     .option('--filter <filter>', 'the events that the directory takes', '')
-    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(
+      '--since <seqnum>',
+      "begin with the kept events after this SEQNUM or event's name",
+      parseEventName,
+    )
     .option('--label <label>', 'call the directory <pid>.<label>')
     .option(...MOUNT_OPTION)
     .passThroughOptions()
@@ -123,7 +131,11 @@ function addRun(program: Command): void {
       'end the command, and all of its process group, after so many seconds',
       parseSeconds,
     )
-    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(
+      '--since <seqnum>',
+      "begin with the kept events after this SEQNUM or event's name",
+      parseEventName,
+    )
     .option(...MOUNT_OPTION)
     .action(async (filter: string, command: string[], options: RunOptions) => {
       await (await import('../commands/run/run.js')).run(filter, command, options);
@@ -139,7 +151,11 @@ function addWait(program: Command): void {
     .argument('[FILTER]', "the event, as in 'SUBSYSTEM==block, DEVNAME==sd?1'", '')
     .option('--timeout <s>', 'wait so many seconds at most', parseSeconds)
     .option('--existing', 'accept a device that exists already')
-    .option('--since <seqnum>', 'begin with the kept events after this SEQNUM', parseSeqnum)
+    .option(
+      '--since <seqnum>',
+      "begin with the kept events after this SEQNUM or event's name",
+      parseEventName,
+    )
     .option(...MOUNT_OPTION)
     .action(async (filter: string, options: WaitOptions) => {
       await (await import('../commands/wait.js')).wait(filter, options);

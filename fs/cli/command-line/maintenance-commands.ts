@@ -22,6 +22,13 @@ export function addMountCommands(program: Command): void {
       else await (await import('../commands/mount/mount.js')).mount(mountPoint, command);
     });
 
+  mountInstead(program.command('reload'))
+    .description('with mount --guard: replace the daemon by a newly started one, unnoticed')
+    .argument('[DIR]', 'the directory that eventfs is mounted on', DEFAULT_DIRECTORY)
+    .action(async (directory: string, _options: unknown, command: Command) => {
+      await (await import('../commands/reload.js')).reload(directoryOf(directory, command));
+    });
+
   mountInstead(program.command('umount'))
     .description('end the daemon that serves a directory, and unmount it')
     .argument('[DIR]', 'the directory that eventfs is mounted on', DEFAULT_DIRECTORY)

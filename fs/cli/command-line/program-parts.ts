@@ -8,6 +8,7 @@ import { mountBefore } from './mount-option.js';
 
 const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   mount: ['eventfs mount --sticky global:1733 /dev/events'],
+  reload: ['eventfs reload /dev/events'],
   umount: ['eventfs umount /dev/events'],
   watch: [
     "eventfs watch 'SUBSYSTEM==block, ACTION==add|remove' --properties",

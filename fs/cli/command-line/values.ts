@@ -3,7 +3,7 @@
  * after the option's name, as a usage error.
  */
 import { InvalidArgumentError } from 'commander';
-import type { SeqNum } from '../../uevent/text.js';
+import { isEventName } from '../../uevent/event-name.js';
 
 /** The longest time of a timer is 2^31 ms. */
 const MOST_SECONDS = 2_000_000;
@@ -14,11 +14,13 @@ const LEAST_INTERVAL = 0.1;
 /** The actions that the kernel accepts: lib/kobject_uevent.c. */
 const ACTIONS = ['add', 'remove', 'change', 'move', 'online', 'offline', 'bind', 'unbind'];
 
-/** Parses a SEQNUM. */
-export function parseSeqnum(text: string): SeqNum {
-  if (!/^\d{1,15}$/.test(text))
-    throw new InvalidArgumentError('Use a SEQNUM, as in /sys/kernel/uevent_seqnum.');
-  return Number(text) as SeqNum;
+/** Parses an event's name. */
+export function parseEventName(text: string): string {
+  if (!isEventName(text))
+    throw new InvalidArgumentError(
+      "Use a SEQNUM, as in /sys/kernel/uevent_seqnum, or an event's name, as in 1041.7.",
+    );
+  return text;
 }
 
 /** Parses a time in seconds, which may have a fraction. */

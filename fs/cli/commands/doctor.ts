@@ -12,6 +12,7 @@ import {
 } from '../doctor/machine.js';
 import { ExitCode } from '../terminal/explain.js';
 import type { Finding } from '../doctor/finding.js';
+import { checkRequestTimeouts } from '../doctor/requests.js';
 import { print, printable } from '../terminal/output.js';
 import { type Colors, screenOf } from '../terminal/screen.js';
 
@@ -37,6 +38,7 @@ export async function doctor(
     ...addon,
     ...checkKernel(),
     ...checkFuse(),
+    ...checkRequestTimeouts(),
     ...checkProc(),
     ...checkSysfs(),
     ...checkUserNamespace(),

@@ -1,23 +1,19 @@
 /** `eventfs exec`: runs a command that has a process directory of its own. */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { execute } from '#native';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
 import { dropOthers } from '../../client/events/files.js';
 import { parseFilter } from '../../client/events/text.js';
 import { requireMount } from '../../client/mounted.js';
 import { makeOwnDirectory } from '../../client/own-directory.js';
-import type { SeqNum } from '../../uevent/text.js';
-import { O_ACCMODE } from '../../shared/open-flags.js';
+import { inheritedDescriptors } from '../inherited-descriptors.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../terminal/explain.js';
-
-/** The last of the three standard descriptors: standard error. */
-const LAST_STANDARD = 2;
 
 /** The options of `eventfs exec`. */
 export interface ExecOptions {
   readonly filter: string;
-  readonly since?: SeqNum;
+  readonly since?: string;
   readonly label?: string;
   readonly mount: string;
 }
@@ -81,33 +77,4 @@ function environmentWith(name: string, value: string): Buffer {
       .join(''),
     'latin1',
   );
-}
-
-/**
- * Finds the descriptors that this process inherited. Node sets close-on-exec on all of them. Node
- * also opens descriptors of its own: anonymous inodes of event loops, and pipes that have both ends
- * in this process.
- */
-function inheritedDescriptors(): number[] {
-  const found = readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const flags = /^flags:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))![1];
-      return [
-        {
-          fd: Number(fd),
-          target: readlinkSync(`/proc/self/fd/${fd}`),
-          access: parseInt(flags, 8) & O_ACCMODE,
-        },
-      ];
-    } catch {
-      return []; // the descriptor of the listing itself is closed by now
-    }
-  });
-  const isOurs = ({ target, access }: (typeof found)[number]): boolean =>
-    target.startsWith('anon_inode:') ||
-    (target.startsWith('pipe:') &&
-      found.some((other) => other.target === target && other.access !== access));
-  return found
-    .filter((opened) => opened.fd <= LAST_STANDARD || !isOurs(opened))
-    .map(({ fd }) => fd);
 }

@@ -7,13 +7,12 @@ import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
 import { print } from '../terminal/output.js';
-import type { SeqNum } from '../../uevent/text.js';
 
 /** The options of `eventfs wait`. */
 export interface WaitOptions {
   /** In seconds. */
   readonly timeout?: number;
-  readonly since?: SeqNum;
+  readonly since?: string;
   readonly existing?: boolean;
   readonly mount: string;
 }

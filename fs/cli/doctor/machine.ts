@@ -161,6 +161,7 @@ export async function checkNetlink(): Promise<Finding[]> {
       data: new Uint8Array(slotBytes),
       slotBytes,
       meta: new Uint32Array(6),
+      headers: new Uint8Array(512),
       onBatch: () => undefined,
     }).close();
     return [await checkNetworkNamespace()];

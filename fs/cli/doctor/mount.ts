@@ -9,6 +9,7 @@ import { parseMountinfo } from '../../shared/kernel/mountinfo.js';
 import { type Finding, mendFor, mendOnMachine } from './finding.js';
 import { MORE_DESCRIPTORS, MUCH, checkLimits } from './limits.js';
 import { checkSource, checkSubscribers } from './losses.js';
+import { checkRequests, stuckText } from './requests.js';
 import { checkSharing } from './without-root.js';
 
 /** The notifier's name in /proc; the kernel keeps 15 bytes. */
@@ -56,7 +57,7 @@ export async function checkMount(directory: string): Promise<Finding[]> {
       return [
         {
           level: 'fail',
-          what: `${path}: its daemon does not answer`,
+          what: `${path}: its daemon does not answer; ${stuckText(path)}`,
           mend: mendFor(
             `eventfs umount ${path}, which aborts the mount; then eventfs mount ${path}`,
           ),
@@ -75,7 +76,7 @@ function keptOut(path: string): Finding {
   };
 }
 
-function checkAlive(path: string): Finding[] {
+async function checkAlive(path: string): Promise<Finding[]> {
   const status = readStatusFile(`${path}/log`);
   return [
     { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },
@@ -83,6 +84,7 @@ function checkAlive(path: string): Finding[] {
     ...checkOptions(path),
     ...checkDaemon(Number(status.get('DAEMON')), Number(status.get('OWNERS'))),
     ...checkLimits(status),
+    ...(await checkRequests(path, status)),
     ...checkSource(status),
     ...checkSubscribers(path, status),
     ...checkNotifier(Number(status.get('DAEMON'))),

@@ -3,7 +3,6 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ReadableWatch } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
-import type { SeqNum } from '../../uevent/text.js';
 import { isSystemError } from '../../shared/errors.js';
 import { type EventText, records, tellsOfLoss } from './text.js';
 import { dropOthers } from './files.js';
@@ -38,11 +37,11 @@ export class EventStream {
    * @param mount the mount's path
    * @param filter the events to return
    * @param label the label of the process directory, as in `.watch`; used only with `since`
-   * @param since a SEQNUM: kept events after it come first
+   * @param since an event's name: kept events after it come first
    * @throws UserError if the daemon refuses the process directory
    * @throws SystemError with the errno of open(2)
    */
-  constructor(mount: string, filter: Filter, label: string, since?: SeqNum) {
+  constructor(mount: string, filter: Filter, label: string, since?: string) {
     const { queue, rest } =
       since === undefined && canShare(filter)
         ? sharedStream(filter)
@@ -102,14 +101,14 @@ export class EventStream {
   }
 }
 
-/** Tells whether the filter can be a file name in `match/`. */
-function canBeName(filter: Filter): boolean {
-  return !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
+/** Tells whether the text of a filter can be a file name in `match/`. */
+export function canBeName(text: string): boolean {
+  return text !== '' && !text.includes('/') && text.length <= NAME_MAX;
 }
 
 /** Tells whether a shared stream will do. Only the daemon knows the SOURCE of an event. */
 export function canShare(filter: Filter): boolean {
-  return canBeName(filter) || !filter.hasKey('SOURCE');
+  return canBeName(filter.text) || !filter.hasKey('SOURCE');
 }
 
 /**
@@ -120,7 +119,7 @@ export function canShare(filter: Filter): boolean {
  *   null if there is none
  */
 export function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
-  const isName = canBeName(filter);
+  const isName = canBeName(filter.text);
   return {
     queue: isName ? `match/${filter.text}` : 'stream',
     rest: isName || filter.all ? null : filter,
@@ -137,7 +136,7 @@ function ownStream(
   mount: string,
   filter: Filter,
   label: string,
-  since?: SeqNum,
+  since?: string,
 ): { queue: string; rest: Filter | null } {
   const directory = makeOwnDirectory(mount, label, filter, since);
   const queue = `${basename(directory)}/.stream`;
@@ -146,8 +145,13 @@ function ownStream(
   return { queue, rest: null };
 }
 
-/** Returns how many bytes were read: 0 at the end, -1 if there are none yet. */
-function readSome(fd: number, buffer: Buffer): number {
+/**
+ * Reads from a stream without waiting.
+ *
+ * @returns how many bytes were read: 0 at the end, -1 if there are none yet
+ * @throws SystemError with the errno of read(2), unless it tells of the stream's end
+ */
+export function readSome(fd: number, buffer: Buffer): number {
   try {
     return readSync(fd, buffer);
   } catch (error) {

@@ -10,36 +10,52 @@
  *   bus --take, settle--> tree --ReplyPort--> blocking-reads --> kernel
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
-import { UserError, errnoName } from '../../shared/errors.js';
+import { Errno, UserError, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import { RequestTracer } from '../../fuse/describe/request-tracer.js';
+import { type Keeper, NO_KEEPER } from '../../shared/keeper.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace, TraceLine } from '../../shared/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
 import { BlockingReads } from './blocking-reads.js';
+import { Hangs } from './hangs.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
-import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
+import {
+  INIT_TIMEOUT_MS,
+  clearMountPoint,
+  detachOrTell,
+  noInit,
+  tellEnd,
+} from '../common/mount-point.js';
+import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
+import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
+import { Recovery } from './recovery.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
+import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
   readonly #session: Session;
   readonly #reads: BlockingReads;
+  readonly #recovery: Recovery;
   /** Memory that the channel shares: see FuseChannelOptions.control. */
   readonly #control = new Uint32Array(ControlWord.count);
   #channel: FuseChannel | null = null;
   /** Whether requests come through io_uring. */
   #isRing = false;
+  /** How long reads may block, by the kernel's limit. */
+  #readLife = ENDLESS;
+  readonly #hangs: Hangs;
   /** Releases requests that are stuck, which happens with io_uring only. */
   #stallRescuer: RingStallRescuer | null = null;
   /** Raises inotify events while the tree is mounted. */
@@ -47,6 +63,9 @@ export class DevFuse implements Driver {
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection: Connection = NO_CONNECTION;
 
+  #path = '';
+  /** Whether the kernel must send unanswered requests again before the first read. */
+  #needsResend = false;
   /** How the tree was mounted; null before. */
   #mounted: FuseMount | null = null;
 
@@ -60,8 +79,14 @@ export class DevFuse implements Driver {
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
-    this.#reads = new BlockingReads(tree, request, reply, this.#control, (handle) =>
-      this.#notifyPoll(handle),
+    this.#recovery = options.recovery ?? new Recovery();
+    this.#reads = new BlockingReads(
+      tree,
+      request,
+      reply,
+      this.#control,
+      this.#recovery,
+      (handle) => this.#notifyPoll(handle),
     );
     const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(
@@ -71,11 +96,15 @@ export class DevFuse implements Driver {
       logger,
       new InotifyHelperHandlers(tree, handlers),
     );
+    this.#hangs = new Hangs(this.#session, this.#reads, logger, options);
     trace.watch(() => this.#traceTo(trace.requests));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', this.#reads.parked.size],
       ['STARVED', this.#stallRescuer?.helped ?? 0],
+      ['HUNG', this.#hangs.count],
+      ['REQUEST_TIMEOUT', this.#readLife.limit],
+      ['EXPIRED', this.#reads.expired],
     ]);
   }
 
@@ -89,61 +118,120 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
+    this.#readLife = readLife(readRequestTimeouts(), true);
+    this.#reads.limitLife(this.#readLife.ms);
+    const { keeper = NO_KEEPER, keptInit } = this.options;
+    const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
+    this.#path = adopted === null ? path : pathOf(adopted.connection, path);
+    if (adopted === null) await this.#mountNew(path, keeper, onEnd);
+    else this.#adopt(adopted, keeper, onEnd);
+    if (adopted === null) this.#startNotifier();
+  }
+
+  async #mountNew(path: string, keeper: Keeper, onEnd: () => void): Promise<void> {
     await clearMountPoint(path, this.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
-    const { fd } = this.#mounted;
     this.#connection = connectionAt(path);
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach({
-        onNegotiated: () => {
-          clearTimeout(late);
-          done();
+      session.attach(
+        {
+          onNegotiated: () => {
+            clearTimeout(late);
+            done();
+          },
+          onUnsuitable: (why) => {
+            clearTimeout(late);
+            failed(new UserError(`${path}: ${why}`));
+          },
+          onRingOffered: () => this.#useRing(),
+          needsResend: keeper.keeps,
         },
-        onUnsuitable: (why) => {
-          clearTimeout(late);
-          failed(new UserError(`${path}: ${why}`));
-        },
-        onRingOffered: () => this.#useRing(),
-      });
-      this.#channel = new FuseChannel({
-        fd,
-        busyPollUs: this.options.busyPollUs,
-        deaths: this.tree.owners.watch,
-        request: session.request.bytes,
-        reply: session.reply.bytes,
-        log: this.tree.bus.log.memory,
-        control: this.#control,
-        parked: this.#reads.parked.uniques,
-        onRequest: (length) => this.#serve(length),
-        onSettle: () => this.tree.bus.settleSome(),
-        onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
-        onStarved: () => this.#stallRescuer?.told(),
-        onEnd: () => {
-          this.#letGo();
-          this.#detach(); // an aborted connection is still mounted
-          this.#notifier?.stop();
-          clearTimeout(late);
-          failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
-          onEnd();
-        },
+        this.#readLife.asked,
+      );
+      this.#open(this.#mounted!.fd, path, () => {
+        clearTimeout(late);
+        failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
+        onEnd();
       });
     });
-    const channel = this.#channel!;
+    this.#channel!.start();
+    await negotiated;
+    warnOfLife(this.#readLife, this.logger);
+    if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
+    if (keeper.keeps) this.#keep(keeper);
+  }
+
+  /** Lets the next daemon take this mount over. */
+  #keep(keeper: Keeper): void {
+    const { fd, isOfUser, isShared } = this.#mounted!;
+    const { minor: device, identity } = this.#connection;
+    const protocolMinor = this.#session.minor;
+    this.options.keptInit?.write({ protocolMinor, device, identity, isOfUser, isShared });
+    keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
+  }
+
+  #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
+    this.#mounted = adopted;
+    this.#connection = adopted.connection;
+    this.#session.adopt(adopted.protocolMinor);
+    this.#open(adopted.fd, this.#path, onEnd);
+    this.#needsResend = !keeper.resends;
+  }
+
+  /** Makes the channel. It serves once it is started. */
+  #open(fd: number, path: string, onEnd: () => void): void {
+    const channel = new FuseChannel({
+      fd,
+      busyPollUs: this.options.busyPollUs,
+      deaths: this.tree.owners.watch,
+      request: this.#session.request.bytes,
+      reply: this.#session.reply.bytes,
+      log: this.tree.bus.log.memory,
+      control: this.#control,
+      parked: this.#reads.parked.uniques,
+      onRequest: (length) => this.#serve(length),
+      onSettle: () => this.#settle(),
+      onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
+      onStarved: () => this.#stallRescuer?.told(),
+      onDry: () => this.#recovery.end(),
+      hang: this.#hangs.options,
+      onHung: this.#hangs.told,
+      onEnd: (errno) => {
+        tellEnd(path, errno, this.logger);
+        this.#letGo();
+        this.#detach(); // an aborted connection is still mounted
+        this.#notifier?.stop();
+        onEnd();
+      },
+    });
+    this.#channel = channel;
     this.#reads.open(channel);
     this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
-    channel.start();
-    await negotiated;
-    if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
-    if (this.#channel !== null)
-      this.#notifier = new Notifier(
-        this.tree.inotify,
-        this.logger,
-        this.trace,
-        path,
-        this.#connection.minor,
-      );
+  }
+
+  #startNotifier(): void {
+    if (this.#channel === null) return;
+    this.#notifier = new Notifier(
+      this.tree.inotify,
+      this.logger,
+      this.trace,
+      this.#path,
+      this.#connection.minor,
+    );
+  }
+
+  serve(): void {
+    if (this.#needsResend) this.#channel?.notify(this.#session.reply.resend());
+    this.#needsResend = false;
+    this.#channel?.start();
+    if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
+    if (this.#notifier === null) this.#startNotifier();
+  }
+
+  pause(): void {
+    this.#channel?.pause();
   }
 
   /** The limits of a mount that an ordinary user has made. */
@@ -175,7 +263,11 @@ export class DevFuse implements Driver {
    */
   #warnRefused(errno: number, isParked: boolean): void {
     const operation = isParked ? 'FUSE_READ' : this.#session.current;
-    this.logger.warn(`${operation}: the kernel rejected the reply: ${errnoName(errno)}`);
+    this.logger.warn(
+      errno === Errno.ENOMSG
+        ? `${operation}: its handler returned no reply, so the daemon answers EIO (report this bug)`
+        : `${operation}: the kernel rejected the reply: ${errnoName(errno)}`,
+    );
   }
 
   /**
@@ -185,6 +277,7 @@ export class DevFuse implements Driver {
   unmount(): void {
     const channel = this.#channel;
     if (channel === null) return;
+    this.options.keeper?.drop(KEPT_DEVICE);
     this.#reads.end();
     this.tree.end();
     // The end of a mount waits for requests that are on their way to the daemon (fs/fuse/dev.c,
@@ -237,10 +330,19 @@ export class DevFuse implements Driver {
     this.noteRequest();
     const control = this.#control;
     control[ControlWord.outcome] = RequestOutcome.noReply; // `park` changes it
-    const replyLength = this.#session.dispatch(length);
+    const { transactions } = this.#reads;
+    const replyLength =
+      transactions === null
+        ? this.#session.dispatch(length)
+        : transactions.serve(this.#session, length, this.#reads);
     if (replyLength === 0) return;
     control[ControlWord.replyLength] = replyLength;
     control[ControlWord.outcome] = RequestOutcome.replied;
+  }
+
+  /** Wakes readers for which events have come, unless older readers may still come. */
+  #settle(): void {
+    if (this.#recovery.isOver) this.tree.bus.settleSome();
   }
 
   /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */

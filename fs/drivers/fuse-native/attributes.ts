@@ -6,7 +6,7 @@ import type { Caller } from '../../owners/owners.js';
 import { Attributes } from '../../tree/nodes/attributes.js';
 import type { Node } from '../../tree/nodes/node.js';
 import { QueueStreamFile } from '../../tree/streams/queue-stream.js';
-import { StreamFile } from '../../tree/streams/streams.js';
+import { StreamFile } from '../../tree/streams/stream-file.js';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
 /** The uid of an unknown user. */

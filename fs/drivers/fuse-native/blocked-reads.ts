@@ -37,6 +37,8 @@ class Parked extends ParkedRead {
     slot: number,
     handle: Handle,
     readonly asked: AskedRead,
+    /** Ends the read before the kernel's limit. */
+    readonly timer: NodeJS.Timeout | null,
   ) {
     super(slot, handle, asked.bytes.length);
   }
@@ -50,8 +52,17 @@ export class BlockedReads implements ReplyPort {
   /** The parked reads, by slot. */
   readonly #parked = new Map<number, Parked>();
   #nextSlot = 0;
+  /** How long a read may be parked; 0 for any time. */
+  #lifeMs = 0;
+  /** How many reads were ended because they had blocked for too long. */
+  expired = 0;
 
   constructor(private readonly ledger: QuotaLedger) {}
+
+  /** Ends each read that has blocked for so long, in milliseconds; 0 for any time. */
+  limitLife(ms: number): void {
+    this.#lifeMs = ms;
+  }
 
   /** How many reads are parked. */
   get size(): number {
@@ -76,7 +87,8 @@ export class BlockedReads implements ReplyPort {
       );
     }
     const slot = this.#nextSlot++;
-    const read = new Parked(slot, handle, asked);
+    const timer = this.#lifeMs === 0 ? null : setTimeout(() => this.#expire(slot), this.#lifeMs);
+    const read = new Parked(slot, handle, asked, timer);
     handle.park(read);
     this.#parked.set(slot, read);
   }
@@ -119,8 +131,14 @@ export class BlockedReads implements ReplyPort {
   #free(slot: number): Parked {
     const read = this.#parked.get(slot)!;
     this.#parked.delete(slot);
+    if (read.timer !== null) clearTimeout(read.timer);
     read.handle.account?.refundItem('reads');
     return read;
+  }
+
+  #expire(slot: number): void {
+    this.expired++;
+    interruptRead(this, this.#parked.get(slot)!);
   }
 
   /** Does nothing: fuse-native has no poll, though libfuse has. */

@@ -16,12 +16,14 @@ import { ReadableWatch, catchInterrupts } from '#native';
 import { permitsAllowOther } from '../../client/mounting/fusermount.js';
 import { UserError } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
+import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace } from '../../shared/trace.js';
 import type { Tree } from '../../tree/tree.js';
 import type { Driver } from '../driver.js';
 import { MOUNT_REMEDY, mountLimits, refuseWithoutFusermount } from '../common/mount-fuse.js';
 import { INIT_TIMEOUT_MS, clearMountPoint, detachOrTell, noInit } from '../common/mount-point.js';
+import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { type AskedRead, BlockedReads, MOST_PARKED } from './blocked-reads.js';
 import { BufferSink } from './buffer-sink.js';
 import { connections, isConnection, refuseWithoutFuse } from './device.js';
@@ -51,6 +53,8 @@ export class FuseNative implements Driver, SessionEnds {
   readonly isShared = !this.#isOfUser || permitsAllowOther() === true;
   readonly #sink = new BufferSink();
   readonly #reads: BlockedReads;
+  /** How long reads may block, by the kernel's limit. */
+  #readLife = ENDLESS;
   #ending = false;
   #session: LibfuseSession | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
@@ -72,7 +76,11 @@ export class FuseNative implements Driver, SessionEnds {
     this.files = new OpenFiles(tree);
     this.calls = new PathCalls(tree, this.files);
     this.#reads = new BlockedReads(tree.ledger);
-    tree.report(() => [['PARKED', this.#reads.size]]);
+    tree.report(() => [
+      ['PARKED', this.#reads.size],
+      ['REQUEST_TIMEOUT', this.#readLife.limit],
+      ['EXPIRED', this.#reads.expired],
+    ]);
     // Not at once: a publisher gets its reply before readers are woken
     tree.attach(this.#reads, () => this.#settleSoon());
   }
@@ -91,6 +99,8 @@ export class FuseNative implements Driver, SessionEnds {
       throw new UserError(
         `${path}: Path too long for fuse-native (choose one of at most ${LONGEST_PATH_BYTES} bytes)`,
       );
+    this.#readLife = readLife(readRequestTimeouts(), false);
+    this.#reads.limitLife(this.#readLife.ms);
     await clearMountPoint(path, this.logger);
     refuseWithoutFuse();
     if (this.#isOfUser) refuseWithoutFusermount(path);
@@ -110,6 +120,7 @@ export class FuseNative implements Driver, SessionEnds {
     this.#locks = new LockWatch();
     this.#looking = setInterval(() => this.#look(onEnd), LOOK_EVERY_MS);
     this.logger.warn(LIMITS);
+    warnOfLife(this.#readLife, this.logger);
   }
 
   get limits(): readonly string[] {

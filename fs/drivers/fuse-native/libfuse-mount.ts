@@ -33,7 +33,7 @@ type Operation = (this: LibfuseMount, signal: Signal, ...rest: readonly unknown[
 
 /** The class of fuse-native with a mount of its own. */
 export class LibfuseMount extends Fuse {
-  /** The memory of the libfuse thread whose read(2) is being served. */
+  /** The memory of the libfuse thread whose read(2) or rmdir(2) is being served. */
   protected waiting: Uint8Array = new Uint8Array(0);
   /** Why the last failed call has failed, for the trace. */
   #why: string | undefined = undefined;
@@ -44,11 +44,13 @@ export class LibfuseMount extends Fuse {
     protected readonly ends: SessionEnds,
   ) {
     super(path, Object.fromEntries(OPERATIONS.map((name) => [name, true])), { timeout: false });
-    const read = this._handlers[addon.op_read];
-    this._handlers[addon.op_read] = (thread, ...rest) => {
-      this.waiting = thread;
-      read(thread, ...rest);
-    };
+    for (const operation of [addon.op_read, addon.op_rmdir]) {
+      const serve = this._handlers[operation];
+      this._handlers[operation] = (thread, ...rest) => {
+        this.waiting = thread;
+        serve(thread, ...rest);
+      };
+    }
   }
 
   /**

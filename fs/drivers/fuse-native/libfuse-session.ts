@@ -217,6 +217,6 @@ export class LibfuseSession extends LibfuseMount {
   }
 
   _op_rmdir(signal: Signal, path: string): void {
-    this.serve('rmdir', path, signal, () => this.ends.calls.rmdir(path));
+    this.serve('rmdir', path, signal, () => this.ends.calls.rmdir(path, this.waiting));
   }
 }

@@ -8,6 +8,7 @@ import type loadAddonOf from 'node-gyp-build';
 interface Addon {
   readonly sizeof_fuse_thread_t: number;
   readonly op_read: number;
+  readonly op_rmdir: number;
   fuse_native_mount(
     path: string,
     options: string,

@@ -15,6 +15,7 @@ import type { Tree } from '../../tree/tree.js';
 import { NAME_MAX, STATFS_BLOCK_BYTES, refuseTarget, setXattr } from '../common/calls.js';
 import { O_RDWR } from '../../shared/open-flags.js';
 import { attributesOf, ownerOf, writerOf } from './attributes.js';
+import { callerOf } from './lock-waits.js';
 import type { OpenFiles } from './open-files.js';
 import { Paths } from './paths.js';
 import { toBytes, toUtf8 } from './values.js';
@@ -152,10 +153,18 @@ export class PathCalls {
     directory.unlink(name);
   }
 
-  /** rmdir(2). Throws ENOENT, ENOTEMPTY, EPERM. */
-  rmdir(path: string): void {
+  /**
+   * rmdir(2). Throws ENOENT, ENOTEMPTY, EPERM.
+   * @param thread the memory of the libfuse thread, which tells the caller if that decides
+   */
+  rmdir(path: string, thread: Uint8Array): void {
     const { directory, name } = this.paths.place(path);
-    directory.rmdir(name);
+    try {
+      directory.rmdir(name);
+    } catch (error) {
+      if (!(error instanceof FsError) || error.errno !== Errno.ENOTEMPTY) throw error;
+      directory.rmdir(name, callerOf(thread));
+    }
   }
 
   /**

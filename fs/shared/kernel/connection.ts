@@ -3,7 +3,8 @@ import { statSync, writeFileSync } from 'node:fs';
 import { isSystemError } from '../errors.js';
 import { mountedAt } from './mountinfo.js';
 
-const CONNECTIONS = '/sys/fs/fuse/connections';
+/** Where fusectl is mounted: a directory for each connection. */
+export const CONNECTIONS = '/sys/fs/fuse/connections';
 
 /** A mount's connection to its daemon. */
 export interface Connection {
@@ -42,8 +43,13 @@ export function abortConnection({ minor }: Connection): void {
   }
 }
 
-/** The directory of a connection: the kernel makes it with the connection, and never reuses it. */
-function identityOf(minor: number): string | null {
+/**
+ * Returns the identity of the connection that has a device number now: that of its directory, which
+ * the kernel makes with the connection and never reuses.
+ *
+ * @returns null without fusectl
+ */
+export function identityOf(minor: number): string | null {
   try {
     const { ino, ctimeNs } = statSync(`${CONNECTIONS}/${minor}`, { bigint: true });
     return `${ino} ${ctimeNs}`;

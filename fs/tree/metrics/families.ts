@@ -61,6 +61,7 @@ export const FAMILIES = {
   collections_total: ['counter', 'Garbage collections of an idle daemon.'],
   last_collection_seconds: ['gauge', 'How long the last of these collections took.'],
   outlet_sent_events_total: ['counter', 'Events that an outlet has sent.'],
+  outlet_remote_events_total: ['counter', 'Events of other hosts, which an outlet never sends.'],
   outlet_refused_total: ['counter', 'Events or connections that an outlet could not serve.'],
   open_namespaces: ['gauge', 'Network namespaces of the option --netns that are open.'],
   fifodir_writes_total: ['counter', 'Writes to FIFOs of a fifodir.'],

@@ -71,6 +71,10 @@ const PLACES: ReadonlyMap<string, Place> = new Map<DaemonKey, Place>([
     [`${key}_SENT`, ['outlet_sent_events_total', { outlet: key.toLowerCase() }]],
     [`${key}_REFUSED`, ['outlet_refused_total', { outlet: key.toLowerCase() }]],
   ]),
+  ...(['REBROADCAST', 'UDEV_OUT'] as const).map((key): [DaemonKey, Place] => [
+    `${key}_REMOTE`,
+    ['outlet_remote_events_total', { outlet: key.toLowerCase() }],
+  ]),
   ...SOCKETS.flatMap((key): [DaemonKey, Place][] => [
     [`${key}_SUBSCRIBERS`, ['subscribers', { kind: key.toLowerCase() }]],
     [`${key}_SENT`, ['outlet_sent_events_total', { outlet: key.toLowerCase() }]],

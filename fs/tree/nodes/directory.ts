@@ -125,9 +125,10 @@ export abstract class Directory extends Node {
 
   /**
    * rmdir(2).
+   * @param _caller the process that removes the directory, if the driver knows it
    * @throws FsError EPERM unless a class overrides this
    */
-  rmdir(_name: string): void {
+  rmdir(_name: string, _caller?: Caller): void {
     throw new FsError(Errno.EPERM, 'this directory has no entry that can be removed');
   }
 }

@@ -10,6 +10,7 @@ import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
 import { inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
 import type { DotFileHost } from './fixed/text-file.js';
 import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
+import { QueueRecord } from '../restore/queue-record.js';
 import { WatchState, type WatchedDirectory } from '../inotify/watch-state.js';
 import type { QuotaLedger } from '../quota/ledger.js';
 import { SpecialFiles } from './special-files.js';
@@ -40,6 +41,8 @@ export abstract class EventDirectory
    * process has done so.
    */
   protected listedTo = -1;
+  /** Records the queue; null if there will be no later daemon. */
+  readonly queueRecord: QueueRecord | null = null;
   #watch: WatchState | null = null;
 
   /** @param queue the entries that the directory shows */
@@ -48,9 +51,15 @@ export abstract class EventDirectory
     id: NodeId,
     lifetime: Lifetime,
     readonly queue: Queue<Entry>,
+    born?: Timestamp,
   ) {
-    super(id, lifetime);
+    super(id, lifetime, born);
+    const { recorder } = context;
+    if (recorder !== null) queue.journal = this.queueRecord = new QueueRecord(recorder, id, queue, this);
   }
+
+  /** Marks the directory: the next commit records it. */
+  protected recordChange(): void {}
 
   /** The accounts of all users, of all groups and of the mount. */
   get ledger(): QuotaLedger {
@@ -106,7 +115,12 @@ export abstract class EventDirectory
     if (name !== 'head' && name !== 'tail') return undefined;
     return this.atEnd(name) === undefined
       ? undefined
-      : new EndLink(this.context.newNodeId(), this, name);
+      : new EndLink(this.fixtureId(name), this, name);
+  }
+
+  /** Returns the node id of a fixed name: its inode number, so that a later daemon knows it. */
+  protected fixtureId(name: string): NodeId {
+    return this.inodeOf(name) as NodeId;
   }
 
   /**
@@ -174,7 +188,10 @@ export abstract class EventDirectory
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (!listDots(this.ino, ROOT_ID, offset, to)) return;
     if (!listEvents(this.queue.entries, offset, to, end)) return;
-    this.listedTo = Math.max(this.listedTo, end);
+    if (end > this.listedTo) {
+      this.listedTo = end;
+      this.recordChange();
+    }
     if (this.#specials !== null && !listSpecials(this.#specials.entries, offset, to)) return;
     if (this.context.settings.listsLinks && this.queue.entries.size > 0)
       listEnds(this.id, offset, to);
@@ -232,8 +249,8 @@ export abstract class EventDirectory
   protected abstract removeEntry(name: string): void;
 
   /** Returns the special files, for a file that the caller is about to add. */
-  protected specialsToFill(): SpecialFiles {
-    return (this.#specials ??= new SpecialFiles(this.queue));
+  specialsToFill(): SpecialFiles {
+    return (this.#specials ??= new SpecialFiles(this.queue, this.id, this.context.recorder));
   }
 
   /** Runs when a file is opened by its name here. */
@@ -259,6 +276,7 @@ export abstract class EventDirectory
     const file = new EventFile(this.context.newNodeId(), this, entry.name, entry.event);
     file.position = entries.positionOf(entry.name);
     entries.set(file.position, file);
+    this.queueRecord?.linked(file.position, file);
     return file;
   }
 

@@ -6,7 +6,7 @@ import type { Sink } from '../../bus/sink.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Caller } from '../../owners/owners.js';
 import { type AttributeChanges, type Attributes, FileType } from './attributes.js';
-import { APPEND, Handle, type Lifetime, Node, type NodeId } from './node.js';
+import { APPEND, Handle, type HandleType, type Lifetime, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { WrittenEvent } from '../written-event.js';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
@@ -20,6 +20,7 @@ const ATTRIBUTES: readonly string[] = [SOURCE_ATTRIBUTE];
 
 /** The directory that the file of an event is in. */
 export interface EventFileHost {
+  readonly id: NodeId;
   readonly lifetime: Lifetime;
   readonly uid: number;
   readonly gid: number;
@@ -42,6 +43,8 @@ export class EventFile extends Node implements Entry {
   #isDropped = false;
   /** Whether the directory has ended and `closeEarly` has released the event. */
   isClosedEarly = false;
+  /** The open file that was opened last; the others follow it. */
+  firstOpen: EventHandle | null = null;
 
   /**
    * @param directory the directory that the file is in
@@ -56,10 +59,15 @@ export class EventFile extends Node implements Entry {
     super(id, directory.lifetime);
   }
 
-  /**
-   * The inode number of the event: all links to an event show the same one, whatever their node
-   * ids.
-   */
+  override get parentId(): number {
+    return this.directory.id;
+  }
+
+  override get nameInParent(): string {
+    return this.name;
+  }
+
+  /** The inode number of the event, which all links to the event show. */
   override get ino(): number {
     return this.event.ino;
   }
@@ -109,10 +117,7 @@ export class EventFile extends Node implements Entry {
     return new EventHandle(this, writes);
   }
 
-  /**
-   * A write by a user other than uid 0 takes set-user-ID and set-group-ID off a written event (see
-   * `dropSetIds`).
-   */
+  /** A write by a user other than uid 0 takes set-user-ID and set-group-ID off a written event. */
   override written(caller: Caller): void {
     if (caller.uid !== 0 && this.event instanceof WrittenEvent) this.event.dropSetIds();
   }
@@ -159,6 +164,7 @@ export class EventFile extends Node implements Entry {
     this.directory = directory;
     this.lifetime = directory.lifetime;
     this.name = name;
+    this.firstOpen?.nodeMoved();
     if (this.event instanceof WrittenEvent) this.event.renamed();
   }
 
@@ -217,6 +223,10 @@ export function closeSomeEarly(files: Set<EventFile>, most: number): boolean {
 
 /** An open event file. */
 export class EventHandle extends Handle {
+  /** The neighbours in the list of the open files of the same node. */
+  #previous: EventHandle | null = null;
+  #next: EventHandle | null;
+
   /** @param writes whether the file is open for writing */
   constructor(
     override readonly node: EventFile,
@@ -225,6 +235,9 @@ export class EventHandle extends Handle {
     super(node);
     if (node.opens === 0) node.directory.fileOpened(node);
     node.event.opens++;
+    this.#next = node.firstOpen;
+    if (this.#next !== null) this.#next.#previous = this;
+    node.firstOpen = this;
     if (node.event instanceof WrittenEvent && writes) node.event.writerOpened();
   }
 
@@ -249,9 +262,31 @@ export class EventHandle extends Handle {
     return length;
   }
 
+  override get recordType(): HandleType {
+    return 'event';
+  }
+
+  protected override get recordNumbers(): string {
+    return `${this.node.event.ino} ${this.writes ? 1 : 0}`;
+  }
+
+  /** Has the next commit record this open file of a node that has moved, and all that follow. */
+  nodeMoved(): void {
+    for (let handle: EventHandle | null = this as EventHandle; handle !== null; handle = handle.#next)
+      handle.changed();
+  }
+
+  #leaveNode(): void {
+    const [previous, next] = [this.#previous, this.#next];
+    if (previous === null) this.node.firstOpen = next;
+    else previous.#next = next;
+    if (next !== null) next.#previous = previous;
+  }
+
   /** close(2). Releases the event, unless `closeEarly` has done so. */
   override release(): void {
     const { node } = this;
+    this.#leaveNode();
     const { event, directory } = node;
     if (event instanceof WrittenEvent && this.writes) event.writerClosed();
     if (node.isClosedEarly) return;

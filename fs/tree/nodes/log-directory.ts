@@ -56,7 +56,7 @@ export class LogDirectory extends EventDirectory {
   protected override makeFixture(name: string): Node | undefined {
     if (name === METRICS) return new MetricsFile(this.context.newNodeId(), this, name);
     return name === '.status'
-      ? new StatusFile(this.context.newNodeId(), this, name)
+      ? new StatusFile(this.fixtureId(name), this, name)
       : super.makeFixture(name);
   }
 

@@ -9,7 +9,7 @@ import { type Attributes, FileType, MOUNT_USER } from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
 import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { parse } from '../filter-charge.js';
-import { StreamFile } from '../streams/streams.js';
+import { StreamFile } from '../streams/stream-file.js';
 import type { TreeContext } from '../context.js';
 
 /** The most names that the directory remembers, besides those of open files. */
@@ -42,6 +42,14 @@ class MatchFile extends StreamFile {
   ) {
     super(id, directory.lifetime, directory.context.streams);
     this.#ino = inodeOf(name);
+  }
+
+  override get parentId(): number {
+    return this.directory.id;
+  }
+
+  override get nameInParent(): string {
+    return this.name;
   }
 
   override get ino(): number {
@@ -102,6 +110,13 @@ export class MatchDirectory extends Directory {
     this.#makeRoom();
     const file = new MatchFile(context.newNodeId(), this, name);
     this.#known.set(name, file);
+    return file;
+  }
+
+  /** Makes a file of the last daemon, which is open still. */
+  restore(id: NodeId, name: string): StreamFile {
+    const file = new MatchFile(id, this, name);
+    if (!this.#known.has(name)) this.#known.set(name, file);
     return file;
   }
 

@@ -9,10 +9,11 @@ import { Errno, FsError } from '../../shared/errors.js';
 import { HANDLE_BYTES } from '../prices.js';
 import { type AttributeChanges, type Attributes, TYPE_MASK } from './attributes.js';
 import { ALWAYS_READY } from './open-file/poll.js';
-import { UringFile } from './open-file/uring-file.js';
+import { RecordedFile } from './open-file/recorded-file.js';
 
 export * from './attributes.js';
 export { ALWAYS_READY, Poll } from './open-file/poll.js';
+export type { HandleType } from './open-file/recorded-file.js';
 
 declare const nodeId: unique symbol;
 /**
@@ -50,19 +51,32 @@ export abstract class Node {
   opens = 0;
   /** The node is stale once this lifetime is over. */
   lifetime: Lifetime;
-  /** When the daemon made the node. */
-  readonly born: Timestamp = now();
+  /** When the daemon made the node, or an earlier daemon did. */
+  born: Timestamp;
 
+  /** @param born the time, for a node that another daemon has made; else now */
   constructor(
     readonly id: NodeId,
     lifetime: Lifetime,
+    born: Timestamp = now(),
   ) {
     this.lifetime = lifetime;
+    this.born = born;
   }
 
   /** st_ino. */
   get ino(): number {
     return this.id;
+  }
+
+  /** The node id of the directory that has the node, for a record; 0 if `id` alone finds it. */
+  get parentId(): number {
+    return 0;
+  }
+
+  /** The name there. */
+  get nameInParent(): string {
+    return '';
   }
 
   /** st_mode: type and permissions. */
@@ -176,20 +190,18 @@ export class ParkedRead {
  * An open file of the mount. An operation that a class does not override fails with the documented
  * errno.
  */
-export abstract class Handle extends UringFile {
-  /**
-   * The key by which the kernel wakes pollers of this file (fuse_poll_in.kh), as two 32-bit words.
-   * It is set while a process polls.
-   */
-  pollKeyLow = 0;
-  pollKeyHigh = 0;
-
+export abstract class Handle extends RecordedFile {
   constructor(readonly node: Node) {
     super();
   }
 
   /** Whether the file is a stream: it has no position to seek, and its reads block. */
   get isStream(): boolean {
+    return false;
+  }
+
+  /** Whether a read may wait for events. */
+  get mayBlock(): boolean {
     return false;
   }
 

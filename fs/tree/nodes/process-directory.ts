@@ -2,12 +2,15 @@
  * Process directories. A process directory belongs to one process, is a queue, and ends with the
  * process.
  */
-import type { Timestamp } from '../../bus/event.js';
+import type { LogIndex, Timestamp } from '../../bus/event.js';
 import { Queue } from '../../bus/queue.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { Errno } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
 import type { StatusLines } from '../../shared/status-lines.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded } from '../../state/recorder.js';
+import { type Fields, Kind, timeFields, timeOf } from '../../state/schema.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { TreeContext } from '../context.js';
 import type { Ghost } from '../inotify/ghosts.js';
@@ -43,8 +46,11 @@ export interface DirectoryParent {
 /** A directory that belongs to one process and ends with it. */
 export class ProcessDirectory
   extends ReceivingDirectory
-  implements Mortal, Task, Ghost, ReplayingDirectory, AttributedDirectory
+  implements Mortal, Task, Ghost, ReplayingDirectory, AttributedDirectory, Recorded
 {
+  isMarked = false;
+  /** The position in the root. */
+  position = -1;
   readonly #start = new QueueStart(this.context.bus, this.born);
   /** Whether the directory stays after its owner has died. */
   #isSticky = false;
@@ -73,6 +79,7 @@ export class ProcessDirectory
     account: QuotaAccount,
     /** The uid of the user that made the directory. chown(2) does not change it. */
     readonly madeBy: number,
+    born?: Timestamp,
   ) {
     super(
       context,
@@ -81,11 +88,75 @@ export class ProcessDirectory
       new Queue(context.settings.queueLimits, account, () => this.fileComplete()),
       mode & PERMISSION_BITS,
       account,
+      born,
     );
+    this.recordChange();
   }
 
-  /** The kernel's last SEQNUM before the first event that the queue was offered. */
-  get beginsAfter(): SeqNum {
+  protected override recordChange(): void {
+    this.context.recorder?.changed(this);
+  }
+
+  /** Writes the record of the directory, without its entries. */
+  record(journal: Journal): void {
+    if (this.lifetime.over) return; // `end` has dropped it
+    const { own } = this;
+    journal.put('directory', {
+      id: this.id,
+      position: this.position,
+      name: this.name,
+      ownerPid: this.owner.pid,
+      ownerHandle: this.owner.handle,
+      mode: own.permissions,
+      uid: own.uid,
+      gid: own.gid,
+      madeBy: this.madeBy,
+      isSticky: this.#isSticky ? 1 : 0,
+      isOrphaned: this.#isOrphaned ? 1 : 0,
+      ...timeFields('born', this.born),
+      ...timeFields('accessed', own.accessed),
+      ...timeFields('modified', own.modified),
+      ...timeFields('changed', own.changed),
+      ...timeFields('permitted', this.permitted),
+      filter: this.filter.text,
+      ...timeFields('filtered', this.filtered),
+      first: this.#start.first,
+      after: this.#start.seqnum,
+      shown: this.#start.after,
+      ...timeFields('moved', this.#start.moved),
+      listedTo: this.listedTo,
+      asOf: this.context.bus.log.next,
+    });
+  }
+
+  /** Sets the times of an event that came after the directory was recorded. */
+  contentsChanged(time: Timestamp): void {
+    this.own.contentsChanged(time);
+  }
+
+  /** Takes up what a directory was in another daemon. The filter comes with `setFilter`. */
+  restore(state: Fields<'directory'>): void {
+    this.position = state.position;
+    this.#isSticky = state.isSticky === 1;
+    this.#isOrphaned = state.isOrphaned === 1;
+    Object.assign(this.own, {
+      accessed: timeOf(state, 'accessed'),
+      modified: timeOf(state, 'modified'),
+      changed: timeOf(state, 'changed'),
+    });
+    this.restorePermitted(timeOf(state, 'permitted'));
+    this.filtered = timeOf(state, 'filtered');
+    this.#start.restore(
+      state.first as LogIndex,
+      state.after as SeqNum,
+      state.shown,
+      timeOf(state, 'moved'),
+    );
+    this.listedTo = state.listedTo;
+  }
+
+  /** The name of the event after which the queue begins. */
+  get beginsAfter(): string {
     return this.#start.after;
   }
 
@@ -95,12 +166,13 @@ export class ProcessDirectory
   }
 
   /**
-   * Links the kept events that came after the kernel's event `seqnum` into the queue (QueueStart).
-   * @param seqnum a SEQNUM; one later than `beginsAfter` changes nothing
+   * Links the kept events that came after the event `name` into the queue (QueueStart).
+   * @param name an event's name; that of an event later than `beginsAfter` changes nothing
+   * @throws FsError ENOENT if no event can have had the name
    */
-  replay(seqnum: SeqNum): void {
-    if (seqnum > this.beginsAfter) return;
-    const linked = this.#start.moveTo(seqnum, this);
+  replay(name: string): void {
+    const linked = this.#start.moveTo(name, this);
+    this.recordChange();
     const { firstPosition } = this.queue.entries;
     for (let n = 0; n < linked; n++) this.context.inotify.announce(this, firstPosition + n);
     this.changed();
@@ -110,13 +182,13 @@ export class ProcessDirectory
   protected override makeFixture(name: string): Node | undefined {
     switch (name) {
       case '.stream':
-        return new QueueStreamFile(this.context.newNodeId(), this, name);
+        return new QueueStreamFile(this.fixtureId(name), this, name);
       case '.filter':
-        return new FilterFile(this.context.newNodeId(), this, name);
+        return new FilterFile(this.fixtureId(name), this, name);
       case '.since':
-        return new SinceFile(this.context.newNodeId(), this, name);
+        return new SinceFile(this.fixtureId(name), this, name);
       case '.status':
-        return new StatusFile(this.context.newNodeId(), this, name);
+        return new StatusFile(this.fixtureId(name), this, name);
       default:
         return super.makeFixture(name);
     }
@@ -161,6 +233,7 @@ export class ProcessDirectory
    */
   setSticky(isSticky: boolean): void {
     this.#isSticky = isSticky;
+    this.recordChange();
     if (!isSticky && this.#isOrphaned) this.ownerDied();
   }
 
@@ -197,6 +270,7 @@ export class ProcessDirectory
    */
   ownerDied(): void {
     this.#isOrphaned = true;
+    this.recordChange();
     if (this.#isSticky) return;
     this.parent.ownerDied(this);
   }
@@ -208,6 +282,8 @@ export class ProcessDirectory
    */
   end(): void {
     this.lifetime.over = true;
+    this.queue.journal = null;
+    this.context.recorder?.dropped(Kind.directory, this.id);
     this.context.deliveries.noteEnd(this.queue.lost);
     this.context.inotify.ended(this);
     // The user may make another directory at once; the contents are charged until they are freed.
@@ -243,11 +319,23 @@ export class ProcessDirectory
    */
   chargeGhost(): void {
     this.charge.chargeOwnMemory();
+    const { recorder } = this.context;
+    if (recorder === null) return;
+    recorder.wrote();
+    this.recordGhost(recorder.journal);
+  }
+
+  /** Writes the record of the ghost. */
+  recordGhost(journal: Journal): void {
+    const { id, name, uid, gid, born } = this;
+    const mode = this.own.permissions;
+    journal.put('ghost', { id, name, mode, uid, gid, ...timeFields('born', born) });
   }
 
   /** Refunds the charge of `chargeGhost`. */
   refundGhost(): void {
     this.charge.refundOwnMemory();
+    this.context.recorder?.dropped(Kind.ghost, this.id);
   }
 
   /** Returns the lines of `.status`. */

@@ -1,7 +1,7 @@
 /** The root: the process directories, which processes make with mkdir(2), and the fixed names. */
 import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import type { Caller, Owner, Owners } from '../../owners/owners.js';
+import { type Caller, Owner, type Owners } from '../../owners/owners.js';
 import {
   type AttributeChanges,
   type Attributes,
@@ -10,11 +10,15 @@ import {
   OwnAttributes,
 } from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
-import { FOREVER, type Node, ROOT_ID } from './node.js';
+import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { givesWay, pidOf } from './pid-names.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
+import { RootFile } from './root-file.js';
 import type { TreeContext } from '../context.js';
+import { type Fields, timeFields, timeOf } from '../../state/schema.js';
+import type { Pid } from '../../owners/process.js';
+import type { Filter } from '../../uevent/filter/filter.js';
 
 /** Permissions for the user of a directory only. */
 const OWNER_ONLY = 0o700;
@@ -41,6 +45,23 @@ interface Fixed {
   readonly isLink: boolean;
 }
 
+/** The numbers of the root that a later daemon needs. */
+export type RootCounters = Pick<
+  Fields<'counters'>,
+  | 'nextDirectory'
+  | 'bornSec'
+  | 'bornNsec'
+  | 'rootMode'
+  | 'rootUid'
+  | 'rootGid'
+  | 'rootAccessedSec'
+  | 'rootAccessedNsec'
+  | 'rootModifiedSec'
+  | 'rootModifiedNsec'
+  | 'rootChangedSec'
+  | 'rootChangedNsec'
+>;
+
 /** The root of the mount. */
 export class RootDirectory extends Directory implements DirectoryParent {
   /** Any user may make a directory here, and only its user may remove it. */
@@ -65,8 +86,28 @@ export class RootDirectory extends Directory implements DirectoryParent {
    * program that reads every file it finds would never end with such a file.
    */
   fix(name: string, node: Node, isLink = false): void {
+    node.born = this.born;
     this.#fixed.push({ name, node, isLink });
+    if (node instanceof RootFile) {
+      node.recorder = this.context.recorder;
+      node.recorder?.changed(node);
+    }
     if (node.type === FileType.directory) this.#fixedDirectories++;
+  }
+
+  /** Returns the node that always exists with this id, or undefined. */
+  fixed(id: NodeId): Node | undefined {
+    return id === this.id ? this : this.#fixed.find(({ node }) => node.id === id)?.node;
+  }
+
+  /** The files and directories that always exist. */
+  get fixedNodes(): Node[] {
+    return this.#fixed.map(({ node }) => node);
+  }
+
+  /** The files that always exist. */
+  get files(): RootFile[] {
+    return this.#fixed.map(({ node }) => node).filter((node) => node instanceof RootFile);
   }
 
   #fixedNode(name: string): Node | undefined {
@@ -178,7 +219,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
         uid,
       );
       this.owners.bind(owner, directory);
-      this.directories.push(name, directory);
+      directory.position = this.directories.push(name, directory);
       this.context.deliveries.add(directory);
       this.context.inotify.nameTaken(name);
       this.#own.contentsChanged();
@@ -196,23 +237,29 @@ export class RootDirectory extends Directory implements DirectoryParent {
   }
 
   /**
-   * rmdir(2).
+   * rmdir(2). The owner ends its directory whatever the directory holds. A sticky directory has no
+   * owner.
+   * @param caller the process that removes the directory, if the driver knows it
    * @throws FsError ENOENT if no directory has the name; EPERM for a fixed name; ENOTEMPTY if the
-   * directory is not `removable`
+   * directory is not `removable` and the caller does not own it
    */
-  override rmdir(name: string): void {
+  override rmdir(name: string, caller?: Caller): void {
     const directory = this.directories.get(name);
     if (directory === undefined) {
       if (this.#fixedNode(name) !== undefined)
         throw new FsError(Errno.EPERM, 'a name that the mount always has cannot be removed');
       throw new FsError(Errno.ENOENT, 'no directory has that name');
     }
-    if (!directory.removable)
+    if (!directory.removable && !this.#isOwner(directory, caller))
       throw new FsError(
         Errno.ENOTEMPTY,
-        'the directory is not empty: list it and remove its entries first',
+        'the directory is not empty, and the caller does not own it: list it and remove its entries first',
       );
     this.#end(directory, 'rmdir');
+  }
+
+  #isOwner({ isSticky, owner }: ProcessDirectory, caller?: Caller): boolean {
+    return caller !== undefined && !isSticky && this.owners.isCaller(owner, caller);
   }
 
   /** Ends a directory whose owner is dead. */
@@ -230,6 +277,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     if (cause !== 'ownerDied') this.owners.release(directory.owner, directory);
     this.directories.delete(directory.name);
     this.#own.contentsChanged();
+    this.context.recorder?.counted();
     directory.end();
     // The kernel tells inotify of an rmdir(2) by itself.
     if (cause !== 'rmdir') this.context.inotify.queueDelete(directory);
@@ -272,6 +320,91 @@ export class RootDirectory extends Directory implements DirectoryParent {
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */
   override change(changes: AttributeChanges): void {
     this.#own.change(changes);
+    this.context.recorder?.counted();
+  }
+
+  /** The root's part of the record `counters`. */
+  get counters(): RootCounters {
+    const own = this.#own;
+    return {
+      nextDirectory: this.directories.nextPosition,
+      ...timeFields('born', this.born),
+      rootMode: own.permissions,
+      rootUid: own.uid,
+      rootGid: own.gid,
+      ...timeFields('rootAccessed', own.accessed),
+      ...timeFields('rootModified', own.modified),
+      ...timeFields('rootChanged', own.changed),
+    };
+  }
+
+  /** Takes up the root's attributes of another daemon, after its directories. */
+  restoreCounters(counters: RootCounters): void {
+    this.directories.goOnAt(counters.nextDirectory);
+    this.born = timeOf(counters, 'born');
+    for (const { node } of this.#fixed) node.born = this.born;
+    Object.assign(this.#own, {
+      permissions: counters.rootMode,
+      uid: counters.rootUid,
+      gid: counters.rootGid,
+      accessed: timeOf(counters, 'rootAccessed'),
+      modified: timeOf(counters, 'rootModified'),
+      changed: timeOf(counters, 'rootChanged'),
+    });
+  }
+
+  /** Makes the ghost of a directory that had ended while another daemon ran. */
+  restoreGhost({ id, name, mode, uid, gid, ...times }: Fields<'ghost'>): void {
+    const { context } = this;
+    const nobody = new Owner(0 as Pid, -1);
+    const account = context.ledger.account(uid, gid);
+    const born = timeOf(times, 'born');
+    const ghost = new ProcessDirectory(
+      context,
+      this,
+      id as NodeId,
+      name,
+      nobody,
+      mode,
+      account,
+      uid,
+      born,
+    );
+    ghost.lifetime.over = true;
+    ghost.queue.journal = null;
+    context.inotify.queueDelete(ghost);
+  }
+
+  /**
+   * Makes a process directory that another daemon had, and charges it even beyond a quota. Its
+   * entries come later.
+   * @param filter its filter
+   */
+  restore(state: Fields<'directory'>, owner: Owner, filter: Filter): ProcessDirectory {
+    const { context } = this;
+    const account = context.ledger.account(state.uid, state.gid);
+    const { directories, memory } = directoryPrice(state.name);
+    account.forceChargeItem('directories', directories);
+    account.forceChargeItem('memory', memory + filter.memory);
+    account.forceChargeItem('filter_cost', filter.cost);
+    const directory = new ProcessDirectory(
+      context,
+      this,
+      state.id as NodeId,
+      state.name,
+      owner,
+      state.mode,
+      account,
+      state.madeBy,
+      timeOf(state, 'born'),
+    );
+    directory.filter = filter;
+    directory.restore(state);
+    this.owners.bind(owner, directory);
+    this.directories.restore(state.position, state.name, directory);
+    context.deliveries.add(directory);
+    context.inotify.nameTaken(state.name);
+    return directory;
   }
 
   /** stat(2): the link count includes the directories in the root. */

@@ -6,11 +6,17 @@ import {
   MOUNT_USER,
   OwnAttributes,
 } from './attributes.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded, Recorder } from '../../state/recorder.js';
+import { type Fields, timeFields, timeOf } from '../../state/schema.js';
 import { type Lifetime, Node, type NodeId } from './node.js';
 
 /** A file of the root whose mode, owner and times the administrator may change. */
-export abstract class RootFile extends Node {
+export abstract class RootFile extends Node implements Recorded {
   readonly #own: OwnAttributes;
+  isMarked = false;
+  /** Records the attributes for a later daemon; null if there will be none. */
+  recorder: Recorder | null = null;
 
   /** @param permissions the permission bits of st_mode */
   constructor(id: NodeId, lifetime: Lifetime, permissions: number) {
@@ -25,6 +31,33 @@ export abstract class RootFile extends Node {
   /** chmod(2), chown(2) and utimensat(2). A size is accepted and ignored. */
   override change(changes: AttributeChanges): void {
     this.#own.change(changes);
+    this.recorder?.changed(this);
+  }
+
+  /** Writes the record of the attributes. */
+  record(journal: Journal): void {
+    const { permissions, uid, gid, accessed, modified, changed } = this.#own;
+    journal.put('rootFile', {
+      id: this.id,
+      mode: permissions,
+      uid,
+      gid,
+      ...timeFields('accessed', accessed),
+      ...timeFields('modified', modified),
+      ...timeFields('changed', changed),
+    });
+  }
+
+  /** Takes up the attributes that the file had in another daemon. */
+  restore(state: Fields<'rootFile'>): void {
+    Object.assign(this.#own, {
+      permissions: state.mode,
+      uid: state.uid,
+      gid: state.gid,
+      accessed: timeOf(state, 'accessed'),
+      modified: timeOf(state, 'modified'),
+      changed: timeOf(state, 'changed'),
+    });
   }
 
   attributes(to: Attributes): void {

@@ -14,12 +14,20 @@ import {
 } from './attributes.js';
 import { type Handle, type Lifetime, Node, type NodeId } from './node.js';
 import { specialHeap } from '../prices.js';
+import type { Timestamp } from '../../bus/event.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded, Recorder } from '../../state/recorder.js';
+import { Kind, timeFields } from '../../state/schema.js';
 
 /** A FIFO or socket, and the base class of a symlink. */
-export class SpecialFile extends Node {
+export class SpecialFile extends Node implements Recorded {
   readonly #type: number;
   readonly #own: OwnAttributes;
   #links = 1;
+  isMarked = false;
+  #recorder: Recorder | null = null;
+  #directory = 0;
+  #position = 0;
 
   /**
    * @param mode type (S_IFIFO, S_IFSOCK or S_IFLNK) and permissions
@@ -33,8 +41,9 @@ export class SpecialFile extends Node {
     mode: number,
     uid: number,
     gid: number,
+    born?: Timestamp,
   ) {
-    super(id, lifetime);
+    super(id, lifetime, born);
     this.#type = mode & TYPE_MASK;
     this.#own = new OwnAttributes(mode & PERMISSION_BITS, uid, gid, this.born);
   }
@@ -69,6 +78,55 @@ export class SpecialFile extends Node {
     this.name = name;
     this.lifetime = lifetime;
     this.#own.nameChanged();
+    this.#recorder?.changed(this);
+  }
+
+  /**
+   * Runs after a directory has taken the file in.
+   * @param recorder records the file for a later daemon; null if there will be none
+   * @param directory the node id of the directory
+   */
+  joined(recorder: Recorder | null, directory: number, position: number): void {
+    this.#recorder = recorder;
+    this.#directory = directory;
+    this.#position = position;
+    recorder?.changed(this);
+  }
+
+  /** Runs after the file has left its directory. */
+  left(): void {
+    this.#recorder?.dropped(Kind.special, this.id);
+    this.#recorder = null;
+  }
+
+  /** Writes the record of the file for a later daemon. */
+  record(journal: Journal): void {
+    if (this.#recorder === null) return; // it has left its directory since it was marked
+    const own = this.#own;
+    journal.put('special', {
+      id: this.id,
+      directory: this.#directory,
+      position: this.#position,
+      name: this.name,
+      mode: this.mode,
+      uid: own.uid,
+      gid: own.gid,
+      target: this.target,
+      ...timeFields('born', this.born),
+      ...timeFields('accessed', own.accessed),
+      ...timeFields('modified', own.modified),
+      ...timeFields('changed', own.changed),
+    });
+  }
+
+  /** Takes up the times that the file had in another daemon. */
+  restoreTimes(accessed: Timestamp, modified: Timestamp, changed: Timestamp): void {
+    Object.assign(this.#own, { accessed, modified, changed });
+  }
+
+  /** The target of a symlink; else empty. */
+  protected get target(): string {
+    return '';
   }
 
   /**
@@ -88,6 +146,7 @@ export class SpecialFile extends Node {
   /** chmod(2), chown(2), utimensat(2). */
   override change(changes: AttributeChanges): void {
     this.#own.change(changes);
+    this.#recorder?.changed(this);
   }
 
   /**
@@ -116,10 +175,15 @@ export class SymlinkFile extends SpecialFile {
     target: string,
     uid: number,
     gid: number,
+    born?: Timestamp,
   ) {
-    super(id, lifetime, name, FileType.symlink | 0o777, uid, gid);
+    super(id, lifetime, name, FileType.symlink | 0o777, uid, gid, born);
     this.#target = target;
     this.#size = target.length;
+  }
+
+  protected override get target(): string {
+    return this.#target;
   }
 
   /** As `heap`, under another name; the target counts too. */

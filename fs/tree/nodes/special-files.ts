@@ -4,6 +4,7 @@
  */
 import type { EventQuota } from '../../bus/quota.js';
 import { Sequence } from '../../bus/sequence.js';
+import type { Recorder } from '../../state/recorder.js';
 import type { SpecialFile } from './special-file.js';
 
 /** The queue whose account is charged for the special files too. */
@@ -16,7 +17,15 @@ export class SpecialFiles {
   readonly entries = new Sequence<SpecialFile>();
   #heap = 0;
 
-  constructor(private readonly queue: ChargedQueue) {}
+  /**
+   * @param directory the node id of the directory
+   * @param recorder records the files for a later daemon; null if there will be none
+   */
+  constructor(
+    private readonly queue: ChargedQueue,
+    private readonly directory: number,
+    private readonly recorder: Recorder | null,
+  ) {}
 
   /** The number of files. */
   get size(): number {
@@ -35,8 +44,17 @@ export class SpecialFiles {
 
   /** Adds a file. The caller has already charged the account for it. */
   put(file: SpecialFile): void {
-    this.entries.push(file.name, file);
+    const position = this.entries.push(file.name, file);
     this.#heap += file.heap;
+    file.joined(this.recorder, this.directory, position);
+  }
+
+  /** Adds a file at the position that it had in another daemon, and charges it. */
+  restore(file: SpecialFile, position: number): void {
+    this.entries.restore(position, file.name, file);
+    this.#heap += file.heap;
+    this.queue.quota?.forceCharge(1, 0, file.heap);
+    file.joined(this.recorder, this.directory, position);
   }
 
   /**
@@ -58,6 +76,7 @@ export class SpecialFiles {
   #refund(file: SpecialFile | undefined): SpecialFile | undefined {
     if (file === undefined) return undefined;
     this.#heap -= file.heap;
+    file.left();
     this.queue.quota?.refund(1, 0, file.heap);
     return file;
   }

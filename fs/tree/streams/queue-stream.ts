@@ -5,10 +5,13 @@ import type { LogIndex } from '../../bus/event.js';
 import type { Sink } from '../../bus/sink.js';
 import type { Caller } from '../../owners/owners.js';
 import type { ReplyPort } from '../ports.js';
-import { Handle, type ParkedRead, Poll } from '../nodes/node.js';
+import type { Journal } from '../../state/journal.js';
+import { type Fields, Kind } from '../../state/schema.js';
+import { Handle, type HandleType, type ParkedRead, Poll } from '../nodes/node.js';
 import { QUEUE_STREAM_PRICE } from '../prices.js';
 import type { QuotaAccount } from '../quota/account.js';
-import { STREAM_BYTES } from './streams.js';
+import { forceChargeAll } from '../quota/force-charge.js';
+import { STREAM_BYTES } from './stream-file.js';
 import { DotFile, type DotFileHost } from '../nodes/fixed/text-file.js';
 import { Waiters } from './waiters.js';
 
@@ -68,7 +71,47 @@ export class QueueStreamHandle extends Handle {
     this.node.directory.readers.opened++;
   }
 
+  override get recordType(): HandleType {
+    return 'queue';
+  }
+
+  override record(journal: Journal): void {
+    super.record(journal);
+    if (this.recorder !== null && this.restLength > 0) this.#reader.record(journal, this.fh);
+  }
+
+  override forgetRecord(): void {
+    this.recorder?.dropped(Kind.cursor, this.fh);
+    super.forgetRecord();
+  }
+
+  /** Makes an open file of the last daemon, and charges it. */
+  static restore(node: QueueStreamFile, account: QuotaAccount): QueueStreamHandle {
+    forceChargeAll(account, QUEUE_STREAM_PRICE);
+    return new QueueStreamHandle(node, account);
+  }
+
+  override restorePlace(place: Fields<'cursor'>): void {
+    this.#reader.restore(place);
+    this.chargeRest();
+  }
+
+  /**
+   * Records the rest of a record after a read.
+   * @param before the length of the rest before the read, in bytes
+   */
+  #recordRest(before: number): void {
+    const { recorder } = this;
+    if (recorder === null || (before === 0 && this.restLength === 0)) return;
+    this.#reader.record(recorder.journal, this.fh);
+    recorder.wrote();
+  }
+
   override get isStream(): boolean {
+    return true;
+  }
+
+  override get mayBlock(): boolean {
     return true;
   }
 
@@ -81,8 +124,10 @@ export class QueueStreamHandle extends Handle {
     if (!this.#reader.ready) return false;
     this.node.directory.beforeAnswer();
     this.assertRestFits(sink.room);
+    const rest = this.restLength;
     this.#reader.read(sink);
     this.chargeRest();
+    this.#recordRest(rest);
     this.node.directory.changed();
     return true;
   }
@@ -94,8 +139,10 @@ export class QueueStreamHandle extends Handle {
    */
   readShare(sink: Sink, most: number): void {
     this.node.directory.beforeAnswer();
+    const rest = this.restLength;
     this.#reader.read(sink, most);
     this.chargeRest();
+    this.#recordRest(rest);
   }
 
   override get isFresh(): boolean {

@@ -21,6 +21,12 @@ FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
     throw systemError(info.Env(), errno, "fcntl");
   }
+  Napi::Object hang = optionsArgument(info).Get("hang").As<Napi::Object>();
+  int error = loop_.watchFor(numberOption(hang, "boundMs"), HangReport(hang));
+  if (error != 0) {
+    auto onNoTimer = hang.Get("onNoTimer").As<Napi::Function>();
+    onNoTimer.Call({Napi::Number::New(info.Env(), error)});
+  }
   loop_.open(fd);  // last: the caller keeps the descriptor if the constructor fails
 }
 
@@ -28,15 +34,24 @@ void FuseChannel::start(const Napi::CallbackInfo& info) {
   if (loop_.isStarted()) return;
   if (!loop_.isOpen()) throw systemError(info.Env(), EBADF, "epoll_ctl");
   loop_.start(info.Env());
-  Ref();  // keeps this alive while the event loop refers to it
+  if (!isReferenced_) Ref();  // keeps this alive while the event loop refers to it
   isReferenced_ = true;
 }
+
+void FuseChannel::pause(const Napi::CallbackInfo&) { loop_.pause(); }
 
 Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
   if (loop_.isOpen() && loop_.isServing()) {
     throw Napi::Error::New(info.Env(), "serve() must not be called while a request is served");
   }
   return Napi::Number::New(info.Env(), loop_.serveAll());
+}
+
+void FuseChannel::serveTurn(const Napi::CallbackInfo& info) {
+  if (loop_.isOpen() && loop_.isServing()) {
+    throw Napi::Error::New(info.Env(), "serveTurn() must not be called while a request is served");
+  }
+  loop_.serveTurn();
 }
 
 void FuseChannel::answer(const Napi::CallbackInfo& info) {
@@ -55,6 +70,7 @@ void FuseChannel::answer(const Napi::CallbackInfo& info) {
   }
   if (!handler_.takeSlice(&body.slice)) throw Napi::RangeError::New(env, "slice exceeds the log");
 
+  RequestWatchdog::Pause pause(loop_.watchdog());
   const uint32_t* slot = slots.Data();
   for (uint32_t i = 0; i < count && loop_.isOpen(); ++i) {
     loop_.transport().queueReply(parkedUnique(env, slot[i]), body);
@@ -68,6 +84,7 @@ void FuseChannel::answer(const Napi::CallbackInfo& info) {
 }
 
 void FuseChannel::uncork(const Napi::CallbackInfo&) {
+  RequestWatchdog::Pause pause(loop_.watchdog());
   if (loop_.isOpen()) loop_.uncork();
 }
 
@@ -76,6 +93,7 @@ void FuseChannel::fail(const Napi::CallbackInfo& info) {
   int error = info[1].As<Napi::Number>().Int32Value();
   if (!loop_.isOpen()) return;
   fuse_out_header header = errorReply(parkedUnique(info.Env(), slot), error);
+  RequestWatchdog::Pause pause(loop_.watchdog());
   iovec part{&header, sizeof(header)};
   loop_.transport().send(header.unique, &part, 1);
   loop_.flush();
@@ -101,6 +119,7 @@ Napi::Value FuseChannel::usesRing(const Napi::CallbackInfo& info) {
 }
 
 void FuseChannel::expectBlocked(const Napi::CallbackInfo& info) {
+  RequestWatchdog::Pause pause(loop_.watchdog());
   loop_.ring().ring().expectBlocked(info[0].As<Napi::Number>().Uint32Value());
 }
 
@@ -108,7 +127,10 @@ Napi::Value FuseChannel::starvedQueue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), loop_.ring().takeStarvedQueue());
 }
 
-void FuseChannel::close(const Napi::CallbackInfo&) { loop_.close(); }
+void FuseChannel::close(const Napi::CallbackInfo&) {
+  RequestWatchdog::Pause pause(loop_.watchdog());
+  loop_.close();
+}
 
 uint64_t FuseChannel::parkedUnique(Napi::Env env, uint32_t slot) const {
   uint64_t unique;
@@ -130,7 +152,9 @@ void exportFuseChannel(Napi::Env env, Napi::Object exports) {
       Channel::DefineClass(env, "FuseChannel",
                            {
                                Channel::InstanceMethod<&Channel::start>("start"),
+                               Channel::InstanceMethod<&Channel::pause>("pause"),
                                Channel::InstanceMethod<&Channel::serve>("serve"),
+                               Channel::InstanceMethod<&Channel::serveTurn>("serveTurn"),
                                Channel::InstanceMethod<&Channel::answer>("answer"),
                                Channel::InstanceMethod<&Channel::uncork>("uncork"),
                                Channel::InstanceMethod<&Channel::fail>("fail"),

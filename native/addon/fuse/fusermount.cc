@@ -2,10 +2,9 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "addon.h"
-#include "descriptor.h"
+#include "sockets/rights.h"
 #include "system_error.h"
 
 namespace eventfs {
@@ -25,24 +24,19 @@ static Napi::Value receiveDescriptor(const Napi::CallbackInfo& info) {
   int socketFd = info[0].As<Napi::Number>().Int32Value();
   char byte;
   iovec part{&byte, sizeof(byte)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  RightsControl control;
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof(control);
+  header.msg_control = control.bytes;
+  header.msg_controllen = sizeof(control.bytes);
   ssize_t length;
   do {
     length = recvmsg(socketFd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (length < 0 && errno == EINTR);
   if (length < 0 && errno != EAGAIN) throw systemError(info.Env(), errno, "recvmsg");
 
-  int fd = -1;
-  cmsghdr* first = length > 0 ? CMSG_FIRSTHDR(&header) : nullptr;
-  if (first != nullptr && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_RIGHTS &&
-      first->cmsg_len >= CMSG_LEN(sizeof(fd))) {
-    memcpy(&fd, CMSG_DATA(first), sizeof(fd));
-  }
+  int fd = length > 0 ? receivedDescriptor(&header) : -1;
   return Napi::Number::New(info.Env(), fd);
 }
 

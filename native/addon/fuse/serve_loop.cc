@@ -1,6 +1,7 @@
 #include "fuse/serve_loop.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "callback.h"
 #include "clock.h"
@@ -129,6 +130,19 @@ void ServeLoop::settleAll() {
   while (isOpen() && handler_.settleState() != SettleState::settled) settle();
 }
 
+void ServeLoop::serveTurn() {
+  if (!isOpen()) return;
+  device_.markReadable();
+  serveInTurns();
+}
+
+/** Tells JavaScript once that no request waits: those that were sent again are all served. */
+void ServeLoop::tellDry() {
+  if (isDryTold_) return;
+  isDryTold_ = true;
+  handler_.reportDry();
+}
+
 uint32_t ServeLoop::serveAll() {
   if (!isOpen()) return 0;
   uint32_t served = serveUpTo(UINT32_MAX, Until::kNothingIsLeft);
@@ -159,9 +173,11 @@ uint32_t ServeLoop::run(AnyTransport& transport, uint32_t max, Until until) {
   while (isOpen() && served < max) {
     ssize_t length = transport.receive(handler_.requestBytes(), handler_.requestRoom());
     if (length < 0) end(static_cast<int>(-length));
+    if (length == 0) tellDry();
     if (length <= 0) break;
     ++served;
 
+    watchdog_.begin();
     uint32_t opcode = handler_.request()->opcode;
     // Deaths come first: the reply must not show a process that died before the request. An earlier
     // request of the run may also have published an event that this one reads.
@@ -184,6 +200,7 @@ template <typename AnyTransport>
 bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& call, size_t length) {
   hasParked_ = false;
   uint32_t outcome = handler_.handle(call, length);
+  bool isHung = watchdog_.end();
   uint64_t unique = handler_.request()->unique;
   if (outcome == RequestHandler::kThrew) {
     if (isOpen()) {
@@ -194,8 +211,13 @@ bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& ca
     return true;
   }
   if (!isOpen()) return false;
+  if (isHung) {
+    handler_.clearSlice();
+    handler_.reportHung(watchdog_.ageMs());
+    return true;
+  }
   EVENTFS_INVARIANT(outcome != RequestOutcome::unset);
-  if (outcome == RequestOutcome::noReply) return false;
+  if (outcome == RequestOutcome::noReply && !hasReply(handler_.request()->opcode)) return false;
   if (outcome == RequestOutcome::parked) {
     hasParked_ = true;
     return false;
@@ -205,7 +227,7 @@ bool ServeLoop::serveOne(AnyTransport& transport, const RequestHandler::Call& ca
   if (outcome == RequestOutcome::replied && handler_.takeReply(parts, &count)) {
     transport.send(unique, parts, count);
   } else {
-    onReplyRejected(unique, EINVAL);
+    onReplyRejected(unique, outcome == RequestOutcome::noReply ? ENOMSG : EINVAL);
   }
   return true;
 }
@@ -232,6 +254,27 @@ void ServeLoop::onReplyRejected(uint64_t unique, int error) {
   handler_.reportRejected(error, unique != handler_.request()->unique);
 }
 
+// ---- Handlers that hang
+
+int ServeLoop::watchFor(uint32_t boundMs, HangReport report) {
+  hangReport_ = std::move(report);
+  return watchdog_.start(boundMs) ? 0 : errno;
+}
+
+/**
+ * Answers the request in memory, in a signal handler. Through io_uring, requests behind it have
+ * been fetched already, and no signal ends their callers: they are answered too.
+ */
+void ServeLoop::onHung(bool isFirst) {
+  if (!isOpen()) return;
+  const fuse_in_header* request = handler_.request();
+  if (isFirst) {
+    if (hasReply(request->opcode)) transport().sendError(request->unique, EIO);
+    hangReport_.write(*request);
+  }
+  if (usesRing()) ring_.ring().failFetched(EIO);
+}
+
 // ---- The end
 
 void ServeLoop::endIfFailed(int error) {
@@ -247,6 +290,7 @@ void ServeLoop::end(int error) {
 
 void ServeLoop::close() {
   if (!isOpen()) return;
+  watchdog_.stop();
   // Before the device: otherwise the kernel still sends requests to the ring, which has no reader
   ring_.close();
   device_.close();

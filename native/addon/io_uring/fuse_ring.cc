@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "fuse/transport.h"
 #include "invariant.h"
 #include "io_uring/fuse_ring_entry.h"
 
@@ -198,7 +199,8 @@ const fuse_in_header* FuseRing::peek() {
   return nullptr;
 }
 
-size_t FuseRing::take(uint8_t* to, size_t room) {
+/** Takes the request that `peek` has returned out of the batch, and holds its entry. */
+FuseRing::Entry* FuseRing::hold() {
   EVENTFS_INVARIANT(ring_.head() != batchEnd_);
   uint32_t head = ring_.head();
   auto* entry = reinterpret_cast<Entry*>(static_cast<uintptr_t>(ring_.at(head).user_data));
@@ -217,7 +219,22 @@ size_t FuseRing::take(uint8_t* to, size_t room) {
   entry->next = *link;
   entry->isHeld = true;
   *link = entry;
+  return entry;
+}
 
+void FuseRing::failFetched(int error) {
+  batchEnd_ = ring_.tail();
+  while (peek() != nullptr) {
+    uint64_t unique = hold()->request()->unique;
+    fuse_out_header header = errorReply(unique, error);
+    iovec part{&header, sizeof(header)};
+    send(unique, &part, 1);
+  }
+  submit(IORING_ENTER_GETEVENTS);
+}
+
+size_t FuseRing::take(uint8_t* to, size_t room) {
+  Entry* entry = hold();
   size_t payload = std::min<size_t>(entry->headers.entry.payloadBytes, payloadBytes_);
   noteLargePayload(entry, payload);
   // The operation's fixed part lies apart from the payload; the request's length tells its size

@@ -83,6 +83,12 @@ class FuseRing {
    */
   size_t take(uint8_t* to, size_t room);
 
+  /**
+   * Fails each request that was fetched and not taken, hands queued replies over, and fetches more
+   * requests. Calls only async-signal-safe functions.
+   */
+  void failFetched(int error);
+
   /** Queues the reply to a held request: a fuse_out_header at the start of `parts`. */
   Sent send(uint64_t unique, const iovec* parts, int count);
 
@@ -121,6 +127,7 @@ class FuseRing {
     size_t bytes;
   };
 
+  Entry* hold();
   uint8_t* map(size_t bytes);
   void command(Entry* entry, uint32_t operation, uint64_t commitId);
   bool addEntries(uint32_t queue, uint32_t count);

@@ -19,6 +19,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "sockets/rights.h"
+
 #ifndef NSFS_MAGIC
 #define NSFS_MAGIC 0x6e736673
 #endif
@@ -64,19 +66,11 @@ static bool isOwnUserNamespace(const struct stat& other) {
 /** Sends an answer, with a descriptor if it is 0 or more. The kernel adds the credentials. */
 static void reply(int to, Answer answer, int descriptor) {
   iovec part{&answer, sizeof(answer)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  RightsControl control;
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (descriptor >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
-  }
+  if (descriptor >= 0) attachDescriptor(&message, &control, descriptor);
   sendmsg(to, &message, MSG_NOSIGNAL);
 }
 
@@ -143,12 +137,10 @@ static FailedCall receive(int from, NamespaceSender* sender) {
   if (got != sizeof(answer)) return {EPERM, "setns"};
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET) continue;
-    if (header->cmsg_type == SCM_RIGHTS) {
-      int fd;
-      memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+    int fd = descriptorOf(header);
+    if (fd >= 0) {
       sender->socket.reset(fd);
-    } else if (header->cmsg_type == SCM_CREDENTIALS) {
+    } else if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
       ucred child;
       memcpy(&child, CMSG_DATA(header), sizeof(child));
       sender->uid = child.uid;

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -29,20 +30,33 @@ UeventSocket::UeventSocket(const Napi::CallbackInfo& info)
       data_(optionsArgument(info), "data"),
       slotBytes_(numberOption(optionsArgument(info), "slotBytes")),
       meta_(optionsArgument(info), "meta"),
-      onBatch_(functionOption(optionsArgument(info), "onBatch")) {
+      onBatch_(functionOption(optionsArgument(info), "onBatch")),
+      headers_(optionsArgument(info), "headers"),
+      count_(slotBytes_ == 0 ? 0 : data_.size() / slotBytes_) {
   Napi::Env env = info.Env();
   uint32_t group = numberOption(optionsArgument(info), "group");
   if (group < 1 || group > 32) throw Napi::RangeError::New(env, "group must be 1 to 32");
-  size_t count = slotBytes_ == 0 ? 0 : data_.size() / slotBytes_;
-  if (count == 0) throw Napi::RangeError::New(env, "data is smaller than one slot");
-  if (!meta_.holds(0, count * DatagramWord::count)) {
+  if (count_ == 0) throw Napi::RangeError::New(env, "data is smaller than one slot");
+  if (!meta_.holds(0, count_ * DatagramWord::count)) {
     throw Napi::RangeError::New(env, "meta has fewer than DatagramWord.count words for each slot");
   }
 
-  slots_.resize(count);
-  messages_.resize(count);
-  for (size_t slot = 0; slot < count; ++slot) arm(slot);
-  open(env, group);
+  placeSlots(env);
+  Napi::Value kept = optionsArgument(info).Get("fd");
+  if (kept.IsNumber()) {
+    adopt(env, kept.As<Napi::Number>().Int32Value());
+  } else {
+    open(env, group);
+  }
+}
+
+/** Takes the socket of an earlier daemon over, with its options and the datagrams that wait. */
+void UeventSocket::adopt(Napi::Env env, int fd) {
+  socklen_t length = sizeof(receiveBufferBytes_);
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receiveBufferBytes_, &length) < 0) {
+    throw systemError(env, errno, "getsockopt");
+  }
+  socket_.reset(fd);
 }
 
 void UeventSocket::open(Napi::Env env, uint32_t group) {
@@ -77,6 +91,30 @@ void UeventSocket::open(Napi::Env env, uint32_t group) {
   }
 }
 
+/** Places slots and messages in the shared memory, and arms them. */
+void UeventSocket::placeSlots(Napi::Env env) {
+  size_t needed = sizeof(Head) + count_ * (sizeof(Slot) + sizeof(mmsghdr));
+  if (!headers_.holds(0, needed)) throw Napi::RangeError::New(env, "headers is too small");
+  head_ = reinterpret_cast<Head*>(headers_.data());
+  slots_ = reinterpret_cast<Slot*>(head_->end);
+  messages_ = reinterpret_cast<mmsghdr*>(slots_ + count_);
+  for (size_t slot = 0; slot < count_; ++slot) arm(slot);
+}
+
+/**
+ * Forgets the messages of the last batch. The order counts if the process is killed in between: a
+ * message without a length is no message, whatever the number of the batch.
+ */
+void UeventSocket::beginBatch() {
+  for (size_t slot = 0; slot < count_; ++slot) {
+    messages_[slot].msg_len = 0;
+    messages_[slot].msg_hdr.msg_flags = 0;
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  ++head_->batch;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
 /** Prepares a slot for recvmmsg(2), which overwrites the lengths. */
 void UeventSocket::arm(size_t slot) {
   Slot& place = slots_[slot];
@@ -88,7 +126,6 @@ void UeventSocket::arm(size_t slot) {
   header.msg_iovlen = 1;
   header.msg_control = place.control;
   header.msg_controllen = sizeof(place.control);
-  header.msg_flags = 0;
 }
 
 /** Fills in the words of a received datagram, and arms its slot again. */
@@ -113,6 +150,21 @@ void UeventSocket::describe(size_t slot) {
 
 Napi::Value UeventSocket::receiveBufferBytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), receiveBufferBytes_);
+}
+
+Napi::Value UeventSocket::batch(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), head_->batch);
+}
+
+/** The messages that an earlier process has received, and may not have handed on. */
+Napi::Value UeventSocket::recover(const Napi::CallbackInfo& info) {
+  size_t slot = 0;
+  while (slot < count_ && messages_[slot].msg_len > 0) describe(slot++);
+  return Napi::Number::New(info.Env(), static_cast<double>(slot));
+}
+
+Napi::Value UeventSocket::descriptor(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), socket_.get());
 }
 
 void UeventSocket::start(const Napi::CallbackInfo& info) {
@@ -164,8 +216,8 @@ void UeventSocket::readUpTo(uint32_t max) {
     int error = errno;
     bool dry = batch == Batch::kDry;
     // A second overrun shows that the queue was empty in between, so the first overrun is over
-    bool overrun = batch == Batch::kOverrun || (dry && isOverrun_);
-    if (dry) isOverrun_ = false;
+    bool overrun = batch == Batch::kOverrun || (dry && head_->isOverrun);
+    if (dry) head_->isOverrun = 0;
     // An empty batch is reported only if the last report has not said that the queue is empty
     if (count > 0 || overrun || (dry && !reportedDry)) report(count, overrun, dry);
     reportedDry = dry;
@@ -184,7 +236,8 @@ bool UeventSocket::hasMore() const {
 
 /** Receives until the slots are full or the queue is empty. Sets errno for kFailed. */
 UeventSocket::Batch UeventSocket::receive(uint32_t* count) {
-  auto slots = static_cast<uint32_t>(messages_.size());
+  auto slots = static_cast<uint32_t>(count_);
+  beginBatch();
   while (*count < slots) {
     // MSG_TRUNC: msg_len is the datagram's full length, even if its slot is shorter
     int received = recvmmsg(socket_.get(), &messages_[*count], slots - *count,
@@ -200,8 +253,8 @@ UeventSocket::Batch UeventSocket::receive(uint32_t* count) {
     if (errno == EINTR) continue;
     if (errno == EAGAIN) return Batch::kDry;
     if (errno != ENOBUFS) return Batch::kFailed;
-    if (isOverrun_) return Batch::kOverrun;
-    isOverrun_ = true;
+    if (head_->isOverrun) return Batch::kOverrun;
+    head_->isOverrun = 1;
   }
   return Batch::kFull;
 }
@@ -221,6 +274,7 @@ void UeventSocket::close(const Napi::CallbackInfo&) {
   socket_.reset();
   data_.release();
   meta_.release();
+  headers_.release();
   onBatch_.Reset();
   if (isStarted) Unref();
 }
@@ -232,6 +286,9 @@ void exportUeventSocket(Napi::Env env, Napi::Object exports) {
                   env, "UeventSocket",
                   {
                       Socket::InstanceAccessor<&Socket::receiveBufferBytes>("receiveBufferBytes"),
+                      Socket::InstanceAccessor<&Socket::descriptor>("fd"),
+                      Socket::InstanceAccessor<&Socket::batch>("batch"),
+                      Socket::InstanceMethod<&Socket::recover>("recover"),
                       Socket::InstanceMethod<&Socket::start>("start"),
                       Socket::InstanceMethod<&Socket::stop>("stop"),
                       Socket::InstanceMethod<&Socket::readBatch>("readBatch"),

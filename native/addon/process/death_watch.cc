@@ -135,6 +135,12 @@ void DeathWatch::onPoll(void* owner) {
   watch->drainBy(makeCallback);
 }
 
+void DeathWatch::stop(const Napi::CallbackInfo&) {
+  if (!poll_.isActive()) return;
+  poll_.close();
+  Unref();
+}
+
 void DeathWatch::close(const Napi::CallbackInfo&) {
   if (!epoll_) return;
   bool isStarted = poll_.isActive();
@@ -152,6 +158,7 @@ void exportDeathWatch(Napi::Env env, Napi::Object exports) {
               Watch::DefineClass(env, "DeathWatch",
                                  {
                                      Watch::InstanceMethod<&Watch::start>("start"),
+                                     Watch::InstanceMethod<&Watch::stop>("stop"),
                                      Watch::InstanceMethod<&Watch::add>("add"),
                                      Watch::InstanceMethod<&Watch::remove>("remove"),
                                      Watch::InstanceMethod<&Watch::isDead>("isDead"),

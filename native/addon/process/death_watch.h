@@ -17,6 +17,7 @@ class DeathWatch : public Napi::ObjectWrap<DeathWatch> {
   explicit DeathWatch(const Napi::CallbackInfo& info);
 
   void start(const Napi::CallbackInfo& info);
+  void stop(const Napi::CallbackInfo& info);
   void add(const Napi::CallbackInfo& info);
   void remove(const Napi::CallbackInfo& info);
   Napi::Value isDead(const Napi::CallbackInfo& info);

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "addon.h"
+#include "process/memory.h"
 #include "system_error.h"
 
 namespace eventfs {
@@ -15,19 +16,21 @@ namespace eventfs {
 /** The first major version of Node.js whose V8 checks the sum of external memory. */
 static constexpr uint32_t kFirstWithCheck = 23;
 
-/**
- * Changes the memory that V8 counts as external. V8 counts each new buffer, and collects garbage
- * when the sum grows. No collection can free these buffers, so their bytes are subtracted
- * beforehand, and added again at the end.
- *
- * From Node.js 23 on V8 ends the process if the sum would fall below zero, also for a moment. There
- * each buffer of 256 MiB costs one collection.
- */
-static void adjustExternal(napi_env env, int64_t bytes) {
+void adjustExternal(napi_env env, int64_t bytes) {
   const napi_node_version* version = nullptr;
   if (napi_get_node_version(env, &version) != napi_ok || version->major >= kFirstWithCheck) return;
   int64_t total;
   napi_adjust_external_memory(env, bytes, &total);
+}
+
+Napi::Value pagesAsArray(Napi::Env env, void* memory, size_t bytes) {
+  adjustExternal(env, -static_cast<int64_t>(bytes));
+  auto buffer =
+      Napi::ArrayBuffer::New(env, memory, bytes, [bytes](Napi::Env finalEnv, void* pages) {
+        munmap(pages, bytes);
+        adjustExternal(finalEnv, static_cast<int64_t>(bytes));
+      });
+  return Napi::Uint8Array::New(env, bytes, buffer, 0);
 }
 
 static Napi::Value allocatePages(const Napi::CallbackInfo& info) {
@@ -38,13 +41,7 @@ static Napi::Value allocatePages(const Napi::CallbackInfo& info) {
   if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
   // With huge pages one event would take 2 MiB, and discarded pages might stay
   madvise(memory, bytes, MADV_NOHUGEPAGE);
-  adjustExternal(env, -static_cast<int64_t>(bytes));
-  auto buffer =
-      Napi::ArrayBuffer::New(env, memory, bytes, [bytes](Napi::Env finalEnv, void* pages) {
-        munmap(pages, bytes);
-        adjustExternal(finalEnv, static_cast<int64_t>(bytes));
-      });
-  return Napi::Uint8Array::New(env, bytes, buffer, 0);
+  return pagesAsArray(env, memory, bytes);
 }
 
 static void discardPages(const Napi::CallbackInfo& info) {

@@ -3,21 +3,17 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "addon.h"
-#include "descriptor.h"
 #include "system_error.h"
 
 namespace eventfs {
@@ -70,29 +66,6 @@ static Napi::Value raiseFileLimit(const Napi::CallbackInfo& info) {
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0) throw systemError(info.Env(), errno, "setrlimit");
   }
   return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
-}
-
-static void sendDatagram(const Napi::CallbackInfo& info) {
-  std::string path = info[0].As<Napi::String>().Utf8Value();
-  std::string message = info[1].As<Napi::String>().Utf8Value();
-  bool waits = !info[2].IsBoolean() || info[2].As<Napi::Boolean>().Value();
-
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    throw systemError(info.Env(), ENAMETOOLONG, "sendto");
-  }
-  memcpy(address.sun_path, path.data(), path.size());
-  // unix(7): an abstract name begins with a NUL, and the length ends it without another NUL
-  if (path[0] == '@') address.sun_path[0] = '\0';
-  auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-
-  Descriptor socketFd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socketFd) throw systemError(info.Env(), errno, "socket");
-  int flags = MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT);
-  ssize_t sent = sendto(socketFd.get(), message.data(), message.size(), flags,
-                        reinterpret_cast<const sockaddr*>(&address), length);
-  if (sent < 0) throw systemError(info.Env(), errno, "sendto");
 }
 
 /** Splits "a\0b\0" into {"a", "b", nullptr}, the form of argv and envp of execve(2). */
@@ -154,7 +127,6 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("openPidfd", Napi::Function::New<openPidfd>(env, "openPidfd"));
   exports.Set("exitStatus", Napi::Function::New<exitStatus>(env, "exitStatus"));
   exports.Set("raiseFileLimit", Napi::Function::New<raiseFileLimit>(env, "raiseFileLimit"));
-  exports.Set("sendDatagram", Napi::Function::New<sendDatagram>(env, "sendDatagram"));
   exports.Set("execute", Napi::Function::New<execute>(env, "execute"));
   exports.Set("isWritable", Napi::Function::New<isWritable>(env, "isWritable"));
   exports.Set("exitNow", Napi::Function::New<exitNow>(env, "exitNow"));

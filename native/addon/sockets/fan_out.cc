@@ -56,13 +56,7 @@ void FanOut::attach(uint32_t i, int descriptor) {
   if (end != nullptr) length = static_cast<size_t>(static_cast<const char*>(end) + 1 - start);
   passing.line = {slices_[i].iov_base, length};
   header.msg_iov = &passing.line;
-  header.msg_control = passing.control;
-  header.msg_controllen = sizeof(passing.control);
-  cmsghdr* part = CMSG_FIRSTHDR(&header);
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(part), &descriptor, sizeof(int));
+  attachDescriptor(&header, &passing.control, descriptor);
 }
 
 uint32_t FanOut::send(const int* descriptors) {

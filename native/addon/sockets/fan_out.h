@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "sockets/rights.h"
+
 namespace eventfs {
 
 /** The same messages to many sockets: the arguments of `sendToAll` and `passToAll` (index.d.ts). */
@@ -43,7 +45,7 @@ class FanOut {
   mmsghdr headers_[kMaxMessages];
   /** A message that carries a descriptor. */
   struct Passing {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    RightsControl control;
     iovec line;
   };
   Passing passings_[kMaxMessages];

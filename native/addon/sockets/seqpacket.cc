@@ -58,6 +58,20 @@ static Napi::Value probeSeqpacket(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), failed < 0 ? errno : 0);
 }
 
+static Napi::Value connectSeqpacket(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  sockaddr_un address{};
+  if (!toAddress(info[0].As<Napi::String>().Utf8Value(), &address)) {
+    throw systemError(env, ENAMETOOLONG, "connect");
+  }
+  Descriptor server(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!server) throw systemError(env, errno, "socket");
+  if (connect(server.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) {
+    throw systemError(env, errno, "connect");
+  }
+  return Napi::Number::New(env, server.release());
+}
+
 static Napi::Value acceptSeqpacket(const Napi::CallbackInfo& info) {
   int listener = info[0].As<Napi::Number>().Int32Value();
   auto peer = info[1].As<Napi::Uint32Array>();
@@ -118,6 +132,7 @@ static Napi::Value sendToAll(const Napi::CallbackInfo& info) {
 void exportSeqpacket(Napi::Env env, Napi::Object exports) {
   exports.Set("listenSeqpacket", Napi::Function::New<listenSeqpacket>(env, "listenSeqpacket"));
   exports.Set("probeSeqpacket", Napi::Function::New<probeSeqpacket>(env, "probeSeqpacket"));
+  exports.Set("connectSeqpacket", Napi::Function::New<connectSeqpacket>(env, "connectSeqpacket"));
   exports.Set("acceptSeqpacket", Napi::Function::New<acceptSeqpacket>(env, "acceptSeqpacket"));
   exports.Set("receiveSeqpacket", Napi::Function::New<receiveSeqpacket>(env, "receiveSeqpacket"));
   exports.Set("sendToAll", Napi::Function::New<sendToAll>(env, "sendToAll"));

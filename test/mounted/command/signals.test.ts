@@ -127,7 +127,7 @@ signals(
     import { Daemon } from ${JSON.stringify(DAEMON)};
     ${first}
     const { DEFAULT_CONFIG } = await import(${JSON.stringify(DAEMON.replace('daemon.js', 'config/config.js'))});
-    new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, config: DEFAULT_CONFIG, listsLinks: false, logger: console });
+    new Daemon({ path: '/nowhere', sources: [], outlets: { socket: [], fdSocket: [], fifodir: [] }, driver: 'devfuse', transport: 'auto', sticky: [], busyPollUs: 0, requestBoundMs: 0, linePrefix: '', config: DEFAULT_CONFIG, listsLinks: false, logger: console });
     process.kill(process.pid, 'SIGUSR1');
     setTimeout(() => process.exit(0), 200);`;
     const program = (first: string): ReturnType<typeof run> =>

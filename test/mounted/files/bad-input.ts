@@ -19,7 +19,8 @@ export const errnos = (answers: readonly Answer[]): Set<string> =>
 
 /** Asserts that no answer has an errno that shows a mistake of the daemon or of the test. */
 export function noneIsOurFault(answers: readonly Answer[]): void {
-  for (const errno of ['EIO', 'unknown', 'EPROTO', 'ENOTCONN', 'ECONNABORTED', 'EFAULT']) {
+  const faults = ['EIO', 'unknown', 'EPROTO', 'ENOTCONN', 'ECONNABORTED', 'ECANCELED', 'EFAULT'];
+  for (const errno of faults) {
     assert.not(errnos(answers).has(errno), `${errno} among ${[...errnos(answers)].join(' ')}`);
   }
 }

@@ -19,11 +19,7 @@ import {
 } from '../../support/mount/daemon.js';
 
 export const CONNECTIONS = '/sys/fs/fuse/connections';
-/**
- * The errnos of a read when its daemon was killed. ECANCELED comes from io_uring, if the daemon had
- * not taken the request yet.
- */
-export const CUT_OFF = /^(ECONNABORTED|ENOTCONN|ECANCELED)$/;
+export { CUT_OFF } from '../../support/mount/transport.js';
 
 export let observer: Actor;
 const shells = new Set<Shell>();

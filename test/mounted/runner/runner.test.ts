@@ -124,6 +124,26 @@ runs(
 );
 
 runs(
+  'fails a file that leaves a file in the checkout, and removes those of a relative path',
+  async () => {
+    const left = join(PROJECT, 'left-by-a-test');
+    try {
+      const { out } = await runner([
+        file("appendFileSync('relative', ''); mkdirSync('folder');"),
+        file(`appendFileSync('${left}', '');`),
+        file(''),
+      ]);
+      assert.is(out.match(/left in the checkout/g)?.length, 1);
+      assert.match(out, /FAILED [^\n]*file-\d+\.mjs: left in the checkout: left-by-a-test\n/);
+      assert.match(out, /\n6 passed, 1 failed\n$/);
+    } finally {
+      rmSync(left, { force: true });
+    }
+  },
+  100_000,
+);
+
+runs(
   'prints an error of a hook, runs the other hooks and suites, and fails the file',
   async () => {
     const more = `tests.after(() => { throw new Error('after on purpose'); }); tests.after(() => console.log('the other hook'));\nconst second = suite('second');\n`;

@@ -2,11 +2,11 @@
  * Tests losses in a source's socket: a waiting event is not lost, and a truncated one is dropped.
  */
 import * as assert from 'uvu/assert';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { OWN_NETWORK, sendNetlink, stormNetlink } from '../../support/mount/apart.js';
 import { Calls, Reader, statusOf, valuesOf } from '../../support/clients/clients.js';
 import { EVENTFS, until } from '../../support/mount/daemon.js';
-import { daemon, mounted } from '../../support/mount/mounted.js';
+import { daemon, directory, mounted } from '../../support/mount/mounted.js';
 import { preload } from '../../support/project.js';
 
 const loss = mounted("the kernel's socket", ['--source', 'kernel'], { under: OWN_NETWORK });
@@ -140,3 +140,26 @@ large('drops a datagram that is larger than a slot, and logs its length', async 
 });
 
 large.run();
+
+const deaf = mounted('a daemon that has just mounted', ['--source', 'kernel'], {
+  eventfs: [process.execPath, '--import', preload('no-event-loop'), EVENTFS],
+});
+
+deaf('has read the event of its own mount before a directory can be made', async () => {
+  const { dev } = statSync(daemon.path);
+  const device = `${dev >> 8}:${dev & 0xff}`; // the major number of FUSE mounts is 0
+  const texts = readdirSync(`${daemon.path}/log`)
+    .filter((name) => /^\d/.test(name))
+    .map((name) => readFileSync(`${daemon.path}/log/${name}`, 'latin1'));
+  assert.ok(
+    texts.some((text) => text.startsWith(`add@/devices/virtual/bdi/${device}\n`)),
+    `${device}: ${texts.map((text) => text.split('\n')[0]).join(' ')}`,
+  );
+  const own = await directory();
+  assert.equal(
+    readdirSync(own).filter((name) => /^\d/.test(name)),
+    [],
+  );
+});
+
+deaf.run();

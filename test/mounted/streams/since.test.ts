@@ -1,6 +1,6 @@
 /** `.since` on a real mount: a shell asks for events that came before it made its directory. */
 import * as assert from 'uvu/assert';
-import { publishNumbered, valuesOf } from '../../support/clients/clients.js';
+import { eventText, publish, publishNumbered, valuesOf } from '../../support/clients/clients.js';
 import { run } from '../../support/mount/daemon.js';
 import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
@@ -24,6 +24,25 @@ since('puts the events from before the mkdir in order, ahead of those after it',
     `echo 0 > ${own}/.since; ls ${own} | wc -l; rm ${own}/*; cat ${own}/.since`,
   );
   assert.is(again.out, '7\n0\n');
+});
+
+since('takes names of events that have one SEQNUM, as those of a fleet', async () => {
+  const first = await directory();
+  for (let n = 0; n < 4; n++)
+    for (const HOST of ['web1', 'web2', 'web3'])
+      publish(daemon.path, eventText('/devices/x', { HOST, N: n, SEQNUM: 5_000_000 }));
+  const listed = async (path: string): Promise<string[]> =>
+    (await shell.run(`ls -f ${path}`)).out.split('\n').filter((name) => /^\d/.test(name));
+  const names = await listed(first);
+  assert.is(names.length, 12);
+  assert.is(names[0], '5000000');
+  for (const [at, name] of names.entries()) {
+    const own = await directory();
+    const { out } = await shell.run(`echo ${name} > ${own}/.since; cat ${own}/.since`);
+    assert.is(out, `${name}\n`);
+    assert.equal(await listed(own), names.slice(at + 1));
+  }
+  assert.match((await shell.run(`echo 5000000.1 > ${first}/.since`)).out, 'No such file');
 });
 
 since("can be written by the directory's user only", async () => {

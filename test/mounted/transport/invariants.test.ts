@@ -27,6 +27,9 @@ const script = (unique: number): string => `
     onSettle() {},
     onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
+      onDry() {},
+    hang: { boundMs: 0, prefix: '', names: [], onNoTimer() {} },
+    onHung() {},
     onEnd() {},
   });
   channel.answer(Uint32Array.of(0), 1, 0, false);

@@ -81,7 +81,7 @@ static void did(long result) {
   if (result >= 0 || errno <= 0 || errno >= 256) return;
   common->errors[errno]++;
   if (errno == EIO || errno == ENOSYS || errno == EPROTO || errno == ENOTCONN || errno == EFAULT ||
-      errno == ENOMEM)
+      errno == ENOMEM || errno == ECONNABORTED || errno == ECANCELED)
     common->unexpected++;
 }
 

@@ -25,6 +25,7 @@ import {
 } from '../../../fs/fuse/abi.js';
 import { RequestTracer } from '../../../fs/fuse/describe/request-tracer.js';
 import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
+import type { Recorder } from '../../../fs/state/recorder.js';
 import { Owners } from '../../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../../fs/tree/ports.js';
 import type { TraceLine } from '../../../fs/shared/trace.js';
@@ -104,6 +105,8 @@ const MOST_DATA = REPLY_BYTES - 4096;
 export interface KernelOptions {
   readonly log?: { bytes: number; events: number };
   readonly mostParked?: number;
+  /** Records the changes for a later kernel. */
+  readonly recorder?: Recorder;
   /** The limits of the history that the bus keeps for `.since`. */
   readonly history?: { bytes: number; events: number };
 }
@@ -139,7 +142,11 @@ export class MemoryConnection implements ReplyPort, Reads {
 
   constructor(options: KernelOptions = {}) {
     this.bus = new Bus(
-      new Log(options.log ?? { bytes: 1024 * 1024, events: 4096 }, new Arena(this.#pages, ARENA)),
+      new Log(
+        options.log ?? { bytes: 1024 * 1024, events: 4096 },
+        new Arena(this.#pages, ARENA),
+        options.recorder,
+      ),
       new IdAllocator(FUSE_ROOT_ID),
       options.history,
     );
@@ -192,6 +199,9 @@ export class MemoryConnection implements ReplyPort, Reads {
   sink(size: number): ReplySink {
     return this.#sink.begin(Math.min(size, MOST_DATA));
   }
+
+  /** Whether each read that may wait is parked: never, since there was no daemon before. */
+  readonly parksAll = false;
 
   get holds(): boolean {
     return this.#unsettled;

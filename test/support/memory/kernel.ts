@@ -137,8 +137,8 @@ export class MemoryKernel extends MemoryConnection {
   }
 
   /** Makes rmdir(2), in the root by default. */
-  rmdir(name: string, parent = FUSE_ROOT_ID as number): void {
-    assert.is(this.ask('FUSE_RMDIR', parent, cstring(name)).length, 0);
+  rmdir(name: string, parent = FUSE_ROOT_ID as number, by: By = {}): void {
+    assert.is(this.ask('FUSE_RMDIR', parent, cstring(name), by).length, 0);
   }
 
   /**

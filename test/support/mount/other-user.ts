@@ -84,7 +84,7 @@ export function projectForOthers(): string {
     'package.json',
     'native/index.js',
     'dist/fs',
-    ...['eventfs.node', 'eventfs-notify', 'eventfs-emit', 'eventfs-exec'].map(
+    ...['eventfs.node', 'eventfs-notify', 'eventfs-emit', 'eventfs-exec', 'eventfs-guard'].map(
       (file) => `build/Release/${file}`,
     ),
   ];

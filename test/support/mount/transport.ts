@@ -2,6 +2,16 @@
 import { writeFileSync } from 'node:fs';
 import { RING_PARAMETER, isRingOffered } from '../../../fs/shared/kernel/ring-parameter.js';
 
+/**
+ * The errnos of a read when its daemon was killed. ECANCELED comes from io_uring, if the daemon had
+ * not taken the request yet: the kernel's fuse_uring_entry_teardown ends those requests itself.
+ */
+export const CUT_OFF = /^(ECONNABORTED|ENOTCONN|ECANCELED)$/;
+
+/** The messages of programs about these errnos (strerror(3)). */
+export const CUT_OFF_MESSAGE =
+  /: (Software caused connection abort|Transport endpoint is not connected|Operation canceled)$/m;
+
 /** Returns the reason why tests of io_uring can't run; null if they can. */
 export function missingRing(): string | null {
   const offered = isRingOffered();

@@ -60,7 +60,7 @@ bus('names a kernel event by its SEQNUM', () => {
   assert.equal(own.counted, { kernel: 2, udev: 0, published: 0, cut: 0 });
 });
 
-bus('names a published event <last kernel seqnum>.<n>', () => {
+bus('names a published event <last kernel seqnum>.<its place in the log>', () => {
   const { bus: own, notes } = makeBus();
   program(own);
   kernel(own, 7);
@@ -68,7 +68,7 @@ bus('names a published event <last kernel seqnum>.<n>', () => {
   program(own);
   kernel(own, 8);
   program(own);
-  assert.equal(notes.names, ['0.1', '7', '7.1', '7.2', '8', '8.1']);
+  assert.equal(notes.names, ['0.1', '7', '7.3', '7.4', '8', '8.6']);
   assert.equal(own.counted, { kernel: 2, udev: 0, published: 4, cut: 0 });
 });
 
@@ -79,7 +79,7 @@ bus('keeps the highest SEQNUM if two CPUs send in another order than they count'
   kernel(own, 8);
   program(own);
   assert.is(own.lastSeqnum, 9);
-  assert.equal(notes.names, ['9', '9.1', '8', '9.2']);
+  assert.equal(notes.names, ['9', '9.2', '8', '9.4']);
 });
 
 bus("keeps the SEQNUM of a published event, and does not take it for the kernel's", () => {
@@ -87,7 +87,7 @@ bus("keeps the SEQNUM of a published event, and does not take it for the kernel'
   kernel(own, 5);
   program(own, 'SEQNUM=900\n');
   program(own);
-  assert.equal(notes.names, ['5', '900', '5.1']);
+  assert.equal(notes.names, ['5', '900', '5.3']);
   assert.is(own.lastSeqnum, 5);
 });
 
@@ -109,7 +109,7 @@ bus('names a kernel event without SEQNUM too', () => {
   const { bus: own, notes } = makeBus();
   kernel(own, 3);
   own.publishKernel(textOf('add@/kernel\n'));
-  assert.equal(notes.names, ['3', '3.1']);
+  assert.equal(notes.names, ['3', '3.2']);
 });
 
 bus('assigns an inode number of its own to each event', () => {
@@ -160,7 +160,7 @@ bus(
       '1 add@/kernel',
       '2 add@/kernel',
       'settled',
-      '2.1 add@/program',
+      '2.3 add@/program',
       'settled',
     ]);
     assert.equal(other.taken, notes.taken);
@@ -193,9 +193,9 @@ bus('passes a loss to every listener, whatever its filter', () => {
   kernel(own, 10);
   own.publishLoss(42);
   kernel(own, 53);
-  assert.equal(notes.taken, ['10 add@/kernel', '10.1 overflow@/eventfs', '53 add@/kernel']);
+  assert.equal(notes.taken, ['10 add@/kernel', '10.2 overflow@/eventfs', '53 add@/kernel']);
   assert.is(own.lost, 42);
-  assert.is(own.history.entries.get('10.1')?.event.weight, 42);
+  assert.is(own.history.entries.get('10.2')?.event.weight, 42);
   const room = new Room(1000);
   cursor.read(room);
   assert.match(room.text, /^overflow@\/eventfs\n[^]*LOST=42\n\n$/);

@@ -253,6 +253,33 @@ session(
   },
 );
 
+session('asks for a request time-out if the driver has one and the kernel knows it', () => {
+  const REQUEST_TIMEOUT = 2 ** 10;
+  for (const [flags2, asked, agreed] of [
+    [REQUEST_TIMEOUT, 65_535, 65_535],
+    [REQUEST_TIMEOUT, 0, 0],
+    [0, 65_535, 0],
+  ] as const) {
+    const { own } = withHandlers(nothing);
+    const negotiation = {
+      onNegotiated: () => undefined,
+      onUnsuitable: assert.unreachable,
+      onRingOffered: () => false,
+    };
+    own.attach(negotiation, asked);
+    const request = bytesOf(
+      Opcode.FUSE_INIT,
+      encode('fuse_init_in', { major: 7, minor: 45, flags: 2 ** 30, flags2 }),
+    );
+    const reply = dispatch(own, request)!;
+    const { flags2: got } = decode('fuse_init_out', reply, 16);
+    assert.is(got, agreed === 0 ? 0 : REQUEST_TIMEOUT);
+    assert.is(Buffer.from(reply).readUInt32LE(16 + 36), 0); // max_stack_depth
+    assert.is(Buffer.from(reply).readUInt32LE(16 + 40), agreed); // u16, and two unused bytes
+    assert.is(reply.length, 80);
+  }
+});
+
 session('negotiates the lower of two minor versions, from 7.31 on', () => {
   for (let minor = OLDEST_MINOR_VERSION; minor <= 45; minor++) {
     const { own, warnings } = withHandlers(nothing);

@@ -118,7 +118,7 @@ library('refuses bad filters and options at once', () => {
   assert.is(thrown(() => subscribe({ filter: 7 as never }))[0], 'BAD_FILTER');
   assert.equal(
     thrown(() => subscribe({ since: -1 })),
-    ['BAD_OPTION', 'since: it is not a SEQNUM (use a whole number)'],
+    ['BAD_OPTION', "since: it is neither a SEQNUM nor an event's name (use 1041 or '1041.7')"],
   );
   assert.is(thrown(() => subscribe({ netlink: 'udevd' as never }))[0], 'BAD_OPTION');
   assert.equal(

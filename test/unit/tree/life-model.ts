@@ -108,6 +108,8 @@ export class World {
       }
       case 'rmdir':
         return this.rmdir(directory);
+      case 'rmdirByOwner':
+        return this.rmdir(directory, directory.owner);
       case 'openQueue':
         return this.openQueue(directory);
       case 'openDirectory':
@@ -157,13 +159,14 @@ export class World {
     });
   }
 
-  rmdir(directory: Directory): void {
+  rmdir(directory: Directory, by?: Child): void {
     const { entries, listedTo } = directory;
     const removable =
+      by !== undefined ||
       entries.length === 0 ||
       entries.every(({ position, written }) => listedTo >= 0 && position >= listedTo && !written);
     assert.is(
-      refusal(() => this.kernel.rmdir(directory.name)),
+      refusal(() => this.kernel.rmdir(directory.name, FUSE_ROOT_ID, by?.by)),
       removable ? 'none' : 'ENOTEMPTY',
     );
     if (removable) this.end(directory);

@@ -64,6 +64,7 @@ export type Step =
   | {
       do:
         | 'rmdir'
+        | 'rmdirByOwner'
         | 'openQueue'
         | 'openDirectory'
         | 'list'
@@ -113,7 +114,7 @@ export const steps = fc.array(
     step(14, ['openQueue', 'openDirectory', 'list', 'release', 'interrupt', 'poll', 'forget'], {
       which,
     }),
-    step(1, ['rmdir'], { which }),
+    step(2, ['rmdir', 'rmdirByOwner'], { which }),
     step(2, ['die'], { which }),
     step(2, ['hold', 'settle']),
   ),

@@ -14,6 +14,7 @@ import {
   checkProc,
   checkSysfs,
 } from '../../doctor/machine.js';
+import { checkRequestTimeouts } from '../../doctor/requests.js';
 import { fusermountFinding } from '../../doctor/without-root.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { print, printable } from '../../terminal/output.js';
@@ -40,6 +41,7 @@ export async function check(directory: string, command: Command): Promise<void> 
     ...addon,
     ...checkKernel(),
     ...checkFuse(),
+    ...checkRequestTimeouts(),
     ...checkPrivilege(),
     ...checkProc(),
     ...checkSysfs(),

@@ -21,6 +21,25 @@ export function mountOptions(command: Command): Command {
         .choices(TRANSPORT_NAMES)
         .default(TRANSPORT_NAMES[0]),
     )
+    .option('--guard', 'keep the mount if the daemon dies: a guardian starts it again')
+    .option('--standby', 'with --guard: start the next daemon before it is needed')
+    .option(
+      '--guard-limit <deaths:seconds>',
+      'with --guard: unmount once so many daemons have died in so many seconds',
+      parseLimit,
+      DEFAULT_LIMIT,
+    )
+    .option(
+      '--guard-deadline <seconds>',
+      'with --guard: kill a daemon that takes longer to start, to restore or to stop',
+      parseDeadline,
+      DEFAULT_DEADLINE_S,
+    )
+    .option(
+      '--fd-holder <holder>',
+      'keep the mount if the daemon dies: in the store of systemd, or in s6-fdholder-daemon by s6:SOCKET',
+      parseHolder,
+    )
     .option(
       '--ready-fd <fd>',
       'write a newline to this descriptor and close it once mounted',
@@ -42,6 +61,12 @@ export function mountOptions(command: Command): Command {
       'look for the next request so many microseconds before sleeping; 0: not at all',
       parseMicroseconds,
       DEFAULT_BUSY_POLL_US,
+    )
+    .option(
+      '--request-bound <s>',
+      'answer EIO if the daemon works on one request for so many seconds, with devfuse; 0: never',
+      parseBound,
+      DEFAULT_REQUEST_BOUND_S,
     )
     .option('--list-links', 'list stream, head and tail too (then cp -r and grep -r do not end)')
     .option(
@@ -65,6 +90,18 @@ export function mountOptions(command: Command): Command {
 const DEFAULT_BUSY_POLL_US = 50;
 const MOST_BUSY_POLL_US = 1000;
 
+/** Ten daemons in ten seconds: a request or an event ends each of them. */
+const DEFAULT_LIMIT = '10:10';
+/** MOST_DEATHS in native/guard/guard.h. */
+const MOST_DEATHS = 1000;
+
+const DEFAULT_DEADLINE_S = 30;
+const MOST_DEADLINE_S = 3600;
+
+/** Far longer than any request takes, and shorter than a user waits. */
+const DEFAULT_REQUEST_BOUND_S = 10;
+const MOST_REQUEST_BOUND_S = 3600;
+
 const DEFAULT_STICKY_MODE = 0o755;
 
 function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory[] {
@@ -77,11 +114,41 @@ function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory
   ];
 }
 
+/** Returns the limit in the form of the guardian. */
+function parseLimit(text: string): string {
+  const [, deaths, seconds] = /^(\d{1,4}):(\d{1,6})$/.exec(text) ?? [];
+  if (!(Number(deaths) >= 1 && Number(deaths) <= MOST_DEATHS && Number(seconds) >= 1))
+    throw new InvalidArgumentError(
+      `Use DEATHS:SECONDS, as in ${DEFAULT_LIMIT}, with 1 to ${MOST_DEATHS} deaths.`,
+    );
+  return text;
+}
+
+function parseDeadline(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds < 1 || seconds > MOST_DEADLINE_S)
+    throw new InvalidArgumentError(`Use a whole number from 1 to ${MOST_DEADLINE_S}.`);
+  return seconds;
+}
+
+function parseHolder(text: string): string {
+  if (text !== 'systemd' && !/^s6:./.test(text))
+    throw new InvalidArgumentError('Use systemd or s6:SOCKET.');
+  return text;
+}
+
 function parseMicroseconds(text: string): number {
   const us = Number(text);
   if (!/^\d+$/.test(text) || us > MOST_BUSY_POLL_US)
     throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_BUSY_POLL_US}.`);
   return us;
+}
+
+function parseBound(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds > MOST_REQUEST_BOUND_S)
+    throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_REQUEST_BOUND_S}.`);
+  return seconds;
 }
 
 function parseDescriptor(text: string): number {

@@ -12,6 +12,7 @@ import type {
   StickyDirectory,
   TransportName,
 } from '../../../daemon/options.js';
+import type { Holder } from '../../../guard/holder.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
@@ -19,11 +20,23 @@ import { rateLimited } from '../../../shared/rate-limit.js';
 import { Trace } from '../../../shared/trace.js';
 import { explain } from '../../terminal/explain.js';
 import { Configuration } from './configuration.js';
+import {
+  type GuardOptions,
+  allowReplacement,
+  becomeGuardian,
+  failTakeover,
+  holderOf,
+  isReplacement,
+  isWarm,
+  refuseGuardConflicts,
+  wantsHolder,
+} from './guard.js';
 import type { SaidOptions } from './log-options.js';
+import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
 import { toSyslog } from '../../terminal/syslog.js';
 
 /** The values of the options of `eventfs mount`, of the command line or the file. */
-export interface MountOptions extends OutletOptions, SaidOptions {
+export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
   readonly source: readonly (SourceName | 'none')[];
   readonly driver: DriverName;
   readonly transport: TransportName;
@@ -31,6 +44,7 @@ export interface MountOptions extends OutletOptions, SaidOptions {
   readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
   readonly busyPoll: number;
+  readonly requestBound: number;
   readonly listLinks?: boolean;
   readonly fsname: string;
   readonly syslog?: boolean;
@@ -71,15 +85,19 @@ export function daemonOptions(
   logger: Logger,
   trace?: Trace,
 ): DaemonOptions {
-  const { driver, transport, sticky, busyPoll, fsname } = options;
+  const { driver, sticky, busyPoll, requestBound, fsname, source } = options;
+  const hasNoSource = options.fleet === true && source === DEFAULT_SOURCES;
   return {
     path,
-    sources: options.source.filter((name) => name !== 'none'),
+    sources: hasNoSource ? [] : source.filter((name) => name !== 'none'),
     outlets: options,
     driver,
-    transport,
+    // the kernel can't give a ring to the next daemon
+    transport: wantsHolder(options) ? 'read' : options.transport,
     sticky,
     busyPollUs: busyPoll,
+    requestBoundMs: requestBound * 1000,
+    linePrefix: options.logJson === true || options.syslog === true ? '' : 'eventfs: mount: ',
     fsname,
     config,
     listsLinks: options.listLinks === true,
@@ -99,10 +117,33 @@ async function serve(
     throw new UserError(
       '/proc: it shows another PID namespace than that of this process (try mount -t proc proc /proc)',
     );
+  refuseGuardConflicts(options);
+  becomeGuardian(path, options);
   const logger = rateLimited(log);
+  const holder = await holderOf(path, options, logger);
+  try {
+    await run(path, configuration, log, logger, holder);
+  } catch (error) {
+    if (holder?.takesOver === true) failTakeover(error, holder, log);
+    throw error;
+  }
+}
+
+/** Runs the daemon. Resolves once clients can use the mount. */
+async function run(
+  path: string,
+  configuration: Configuration,
+  log: LineLogger,
+  logger: Logger,
+  holder: Holder | undefined,
+): Promise<void> {
+  const options = configuration.options as unknown as MountOptions;
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
-  const daemon = new Daemon(daemonOptions(path, options, configuration, logger, trace));
+  const daemon = new Daemon({
+    ...daemonOptions(path, options, configuration, logger, trace),
+    ...(holder !== undefined && { holder, isWarm: isWarm(holder) }),
+  });
   let isUp = false;
   let isToStop = false;
   let isStopping = false;
@@ -133,10 +174,12 @@ async function serve(
     isUp = true;
     // Clients that block on the mount need a living daemon, even after an unexpected error.
     process.on('uncaughtException', (error) => logger.error('unexpected error', error));
-    if (options.readyFd !== undefined && !isToStop) tellReady(options.readyFd);
+    allowReplacement(holder, daemon, log);
+    const isAwaited = !isToStop && !isReplacement(holder); // the first daemon has written it
+    if (options.readyFd !== undefined && isAwaited) tellReady(options.readyFd);
     if (options.syslog === true) log.sendTo(toSyslog);
   } catch (error) {
-    daemon.stop();
+    if (holder?.takesOver !== true) daemon.stop(); // the next attempt needs the mount
     starter?.close();
     throw error;
   }

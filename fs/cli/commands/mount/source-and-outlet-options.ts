@@ -13,6 +13,10 @@ export function sourceAndOutletOptions(command: Command): Command {
       DEFAULT_SOURCES,
     )
     .option(
+      '--fleet',
+      'the events are those of other hosts, as eventfs bridge publishes them: no source by default, and neither --rebroadcast nor --udev nor --netns',
+    )
+    .option(
       '--rebroadcast <mask>',
       "send the kernel's datagrams to these netlink groups too, as mdevd -O does (libudev-zero listens on 4)",
       parseMask,
@@ -43,7 +47,8 @@ export function sourceAndOutletOptions(command: Command): Command {
     );
 }
 
-const DEFAULT_SOURCES: readonly (SourceName | 'none')[] = ['kernel'];
+/** The value of `--source` if neither the command line nor a file sets it. */
+export const DEFAULT_SOURCES: readonly (SourceName | 'none')[] = ['kernel'];
 
 function collectSource(
   text: string,

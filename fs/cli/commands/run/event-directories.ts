@@ -21,7 +21,7 @@ import { makeOwnDirectory } from '../../../client/own-directory.js';
 import { readStatusFile } from '../../../client/status.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
-import { type SeqNum, overflowText } from '../../../uevent/text.js';
+import { overflowText } from '../../../uevent/text.js';
 
 /** An event that this process holds: a file of the directory `taken`. */
 export interface TakenEvent {
@@ -53,13 +53,13 @@ export class EventDirectories {
    * Makes the directories.
    *
    * @param mount the mount's path
-   * @param since a SEQNUM: the queue begins with the kept events after it
+   * @param since an event's name: the queue begins with the kept events after it
    * @throws UserError if the daemon refuses a directory
    */
   constructor(
     mount: string,
     private readonly filter: Filter,
-    since?: SeqNum,
+    since?: string,
   ) {
     this.#queue = makeOwnDirectory(mount, '.run', filter, since);
     this.#taken = `${this.#queue}.taken`;

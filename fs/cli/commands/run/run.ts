@@ -3,7 +3,6 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseFilter } from '../../../client/events/text.js';
 import { requireMount } from '../../../client/mounted.js';
-import type { SeqNum } from '../../../uevent/text.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../../terminal/explain.js';
 import { EventDirectories } from './event-directories.js';
@@ -14,7 +13,7 @@ export interface RunOptions {
   readonly jobs: number;
   /** In seconds. */
   readonly timeout?: number;
-  readonly since?: SeqNum;
+  readonly since?: string;
   readonly mount: string;
 }
 

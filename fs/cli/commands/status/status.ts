@@ -4,6 +4,11 @@ import { type MountStatus, readMountStatus } from '../../../client/sample.js';
 import { type Subscriber, lags } from '../../../client/status.js';
 import { quotaOwner, subscriberKind } from '../../../shared/status-lines.js';
 import { jsonText, type JsonText } from '../../terminal/event-json.js';
+import {
+  type Unknown,
+  type WaitingRequests,
+  readWaiting,
+} from '../../../client/waiting-requests.js';
 import { count, counted } from '../../terminal/numbers.js';
 import { print } from '../../terminal/output.js';
 import { type Screen, screenOf } from '../../terminal/screen.js';
@@ -36,15 +41,16 @@ export async function status(options: StatusOptions): Promise<void> {
   const now = await readMountStatus(path);
   const wanted = now.subscribers.filter((one) => options.lagging !== true || lags(one));
   const quotas = readQuotas(now.daemon);
+  const waiting = await readWaiting(path);
   if (options.json === true) {
-    print(`${JSON.stringify(statusJson(path, now, wanted, quotas))}\n`);
+    print(`${JSON.stringify(statusJson(path, now, wanted, quotas, waiting))}\n`);
     return;
   }
   const screen = screenOf();
   const lines =
     options.lagging === true
       ? laggingLines(wanted, now, screen)
-      : screenLines(path, now, quotas, options.all === true, screen);
+      : screenLines(path, now, quotas, waiting, options.all === true, screen);
   print(lines.map((line) => `${line}\n`).join(''));
 }
 
@@ -52,10 +58,11 @@ function screenLines(
   path: string,
   now: MountStatus,
   quotas: readonly Quota[],
+  waiting: WaitingRequests | Unknown,
   isAll: boolean,
   screen: Screen,
 ): string[] {
-  const lines = summary(path, now, screen);
+  const lines = summary(path, now, stuckOf(waiting), screen);
   const subscribers = laggingFirst(now.subscribers);
   const room = Math.max(FEWEST_ROWS, screen.rows - lines.length - OTHER_LINES);
   const listed = isAll || subscribers.length <= room ? subscribers : subscribers.slice(0, room);
@@ -89,12 +96,18 @@ function laggingLines(
   return [...subscriberTable(laggingFirst(lagging), screen), ...wrap(totals, screen.columns)];
 }
 
+/** Returns how many requests are stuck; undefined if this user can't see it. */
+function stuckOf(waiting: WaitingRequests | Unknown): number | undefined {
+  return typeof waiting === 'string' ? undefined : waiting.stuck;
+}
+
 /** The object of `--json`. Numbers are numbers; text that is not UTF-8 is an array of its bytes. */
 function statusJson(
   mount: string,
   { daemon, unreadable }: MountStatus,
   subscribers: readonly Subscriber[],
   quotas: readonly Quota[],
+  waiting: WaitingRequests | Unknown,
 ): unknown {
   const lines = [...daemon]
     .filter(([key]) => subscriberKind(key) === undefined && quotaOwner(key) === undefined)
@@ -103,6 +116,7 @@ function statusJson(
     mount,
     ...Object.fromEntries(lines),
     unreadable_directories: unreadable,
+    stuck_requests: stuckOf(waiting) ?? null,
     subscribers: subscribers.map(subscriberJson),
     quotas,
   };

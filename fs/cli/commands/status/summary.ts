@@ -19,8 +19,14 @@ const KINDS: readonly (readonly [StatusKey, string, string])[] = [
  * Describes a mount.
  *
  * @param path the mount's path
+ * @param stuck how many requests got no answer; undefined if that is unknown
  */
-export function summary(path: string, now: MountStatus, screen: Screen): string[] {
+export function summary(
+  path: string,
+  now: MountStatus,
+  stuck: number | undefined,
+  screen: Screen,
+): string[] {
   const { daemon, subscribers, unreadable } = now;
   const { bold, yellow } = screen.colors;
   const lagging = subscribers.filter(lags).length;
@@ -35,6 +41,8 @@ export function summary(path: string, now: MountStatus, screen: Screen): string[
     ['lost', lostText(lostByAll(daemon)), lostByAll(daemon) > 0],
     ['lagging', laggingText(lagging), lagging > 0],
   ];
+  if ((stuck ?? 0) > 0)
+    facts.push(['stuck', `${counted(stuck!, 'request')} without an answer (eventfs doctor)`, true]);
   if (refused > 0)
     facts.push(['refused', `${counted(refused, 'operation')} by limits (eventfs doctor)`, true]);
   return [

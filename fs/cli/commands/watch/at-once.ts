@@ -3,7 +3,7 @@
  * Node's own: for the options that users type most.
  */
 import { requireMount } from '../../../client/mounted.js';
-import type { SeqNum } from '../../../uevent/text.js';
+import { isEventName } from '../../../uevent/event-name.js';
 import { DEFAULT_DIRECTORY } from '../../defaults.js';
 import { explain } from '../../terminal/explain.js';
 import type { WatchOptions } from './watch.js';
@@ -40,14 +40,13 @@ function plainArguments(args: readonly string[]): PlainArguments | null {
   let mount = DEFAULT_DIRECTORY;
   let json = false;
   let properties = false;
-  let since: SeqNum | undefined;
+  let since: string | undefined;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     if (arg === '--json') json = true;
     else if (arg === '--properties') properties = true;
     else if (arg === '--mount' && i + 1 < args.length) mount = args[++i];
-    else if (arg === '--since' && /^\d{1,15}$/.test(args[i + 1] ?? ''))
-      since = Number(args[++i]) as SeqNum;
+    else if (arg === '--since' && isEventName(args[i + 1] ?? '')) since = args[++i];
     else if (arg.startsWith('-') || filters.push(arg) > 1) return null;
   }
   if (json && properties) return null; // the parser says that they exclude each other

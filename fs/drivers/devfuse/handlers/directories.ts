@@ -4,24 +4,13 @@ import { Size } from '../../../fuse/abi.js';
 import { DONE, type Handlers } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
-import { type FileHandle, Handle } from '../../../tree/nodes/node.js';
+import type { FileHandle } from '../../../tree/nodes/node.js';
+import { DirectoryHandle } from '../../../tree/nodes/open-file/directory-handle.js';
 import type { Tree } from '../../../tree/tree.js';
 import { NOT_DIRECTORY } from '../../common/calls.js';
 import { directoryOf, handleOf } from './operands.js';
-import type { Directory } from '../../../tree/nodes/directory.js';
 
 type Methods = 'opendir' | 'readdir' | 'releasedir' | 'fsyncdir';
-
-/** An open directory. */
-class DirectoryHandle extends Handle {
-  /** The end of the listing, as it was when the listing began: at opendir(3) or rewinddir(3). */
-  end: number;
-
-  constructor(override readonly node: Directory) {
-    super(node);
-    this.end = node.listingEnd;
-  }
-}
 
 /** Serves the requests about open directories. */
 export class DirectoryHandlers implements Pick<Handlers, Methods> {
@@ -44,8 +33,7 @@ export class DirectoryHandlers implements Pick<Handlers, Methods> {
     if (!(handle instanceof DirectoryHandle)) return reply.refuse(Errno.ENOTDIR, NOT_DIRECTORY);
     const offset = request.u64();
     reply.room = Math.min(request.u32(), reply.bytes.length - Size.fuse_out_header);
-    if (offset === 0) handle.end = handle.node.listingEnd;
-    handle.node.list(offset, reply, handle.end);
+    handle.node.list(offset, reply, handle.endFor(offset));
     return DONE;
   }
 

@@ -3,6 +3,7 @@ import { type Lifetime, Node, type NodeId } from '../node.js';
 
 /** A directory with such names. */
 export interface FixedNodeHost {
+  readonly id: NodeId;
   readonly lifetime: Lifetime;
   /** Returns the inode number of a name that the directory always has. */
   inodeOf(name: string): number;
@@ -22,6 +23,14 @@ export abstract class FixedNode<Host extends FixedNodeHost> extends Node {
   ) {
     super(id, directory.lifetime);
     this.#ino = directory.inodeOf(name);
+  }
+
+  override get parentId(): number {
+    return this.directory.id;
+  }
+
+  override get nameInParent(): string {
+    return this.name;
   }
 
   override get ino(): number {

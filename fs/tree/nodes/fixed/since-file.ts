@@ -1,24 +1,22 @@
 /**
- * `.since`: the SEQNUM of the kernel's event after which a process directory begins. A write of an
- * earlier one links the kept events from between the two into the queue, before all others:
- * `echo 1041 > .since`.
+ * `.since`: the name of the event after which a process directory begins: a SEQNUM, or SEQNUM.n. A
+ * write of an earlier one links the kept events from between the two into the queue, before all
+ * others: `echo 1041 > .since`.
  */
 import { Errno, FsError } from '../../../shared/errors.js';
 import type { Timestamp } from '../../../bus/event.js';
-import type { SeqNum } from '../../../uevent/text.js';
-import type { AttributeChanges, Handle } from '../node.js';
+import { isEventName } from '../../../uevent/event-name.js';
+import type { AttributeChanges, Handle, HandleType } from '../node.js';
 import { DotFile, type DotFileHost, LiveTextHandle } from './text-file.js';
-
-const SEQNUM = /^\s*(\d{1,15})\s*$/;
 
 /** A directory whose queue can be made to begin earlier. */
 export interface ReplayingDirectory extends DotFileHost {
-  /** The kernel's last SEQNUM before the first event that the queue was offered. */
-  readonly beginsAfter: SeqNum;
+  /** The name of the event after which the queue begins. */
+  readonly beginsAfter: string;
   /** When earlier events were linked in last. */
   readonly replayed: Timestamp;
-  /** Links the kept events that came after a SEQNUM into the queue, before all others. */
-  replay(seqnum: SeqNum): void;
+  /** Links the kept events that came after the event of a name into the queue, before all others. */
+  replay(name: string): void;
 }
 
 /** The file `.since` of a process directory. */
@@ -31,7 +29,7 @@ export class SinceFile extends DotFile<ReplayingDirectory> {
     return this.directory.mode & 0o644;
   }
 
-  /** The contents: one SEQNUM and a line end. */
+  /** The contents: one name and a line end. */
   get text(): string {
     return `${this.directory.beginsAfter}\n`;
   }
@@ -55,21 +53,29 @@ export class SinceFile extends DotFile<ReplayingDirectory> {
 }
 
 /** An open `.since`. */
-class SinceHandle extends LiveTextHandle {
+export class SinceHandle extends LiveTextHandle {
   constructor(override readonly node: SinceFile) {
     super(node);
   }
 
+  override get recordType(): HandleType {
+    return 'since';
+  }
+
   /**
-   * write(2) of one whole SEQNUM. A later one than the file shows changes nothing.
+   * write(2) of one whole name. The name of a later event than the file shows changes nothing.
    * @returns `length`
-   * @throws FsError EINVAL unless the text is one SEQNUM
+   * @throws FsError EINVAL unless the text is one name; ENOENT if no event can have had the name
    */
   override write(bytes: Uint8Array, start: number, length: number): number {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
-    const found = SEQNUM.exec(text);
-    if (found === null) throw new FsError(Errno.EINVAL, 'write one SEQNUM to .since, as in 1041');
-    this.node.directory.replay(Number(found[1]) as SeqNum);
+    const name = text.trim().replace(/^0+(?=\d)/, '');
+    if (!isEventName(name))
+      throw new FsError(
+        Errno.EINVAL,
+        "write one event's name to .since: a SEQNUM, or SEQNUM.n, as in 1041 or 1041.7",
+      );
+    this.node.directory.replay(name);
     return length;
   }
 }

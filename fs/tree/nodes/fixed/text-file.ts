@@ -3,7 +3,7 @@ import type { Timestamp } from '../../../bus/event.js';
 import type { Sink } from '../../../bus/sink.js';
 import type { Caller } from '../../../owners/owners.js';
 import { FixedNode, type FixedNodeHost } from './fixed-node.js';
-import { type Attributes, FileType, Handle, Node } from '../node.js';
+import { type Attributes, FileType, Handle, type HandleType, Node } from '../node.js';
 import { textHeap } from '../../prices.js';
 import type { QuotaAccount } from '../../quota/account.js';
 import type { QuotaLedger } from '../../quota/ledger.js';
@@ -66,23 +66,42 @@ const LONG_TEXT_KNOWN_MS = 1000;
 export class TextHandle extends Handle {
   readonly #bytes: Uint8Array;
 
-  /**
-   * @param text bytes as characters
-   * @param textAccount the account that is charged for the text while the file is open
-   * @throws FsError EDQUOT or ENOSPC
-   */
-  constructor(
+  /** @param textAccount the account that is charged for the text while the file is open */
+  private constructor(
     node: Node,
-    text: string,
+    text: Uint8Array,
     private readonly textAccount: QuotaAccount,
   ) {
     super(node);
-    if (!textAccount.tryChargeOpen(textHeap(text.length)))
-      textAccount.chargeItem('memory', textHeap(text.length));
+    this.#bytes = text;
+  }
+
+  /**
+   * Opens a file and charges its text.
+   * @param text bytes as characters
+   * @throws FsError EDQUOT or ENOSPC
+   */
+  static open(node: Node, text: string, account: QuotaAccount): TextHandle {
+    if (!account.tryChargeOpen(textHeap(text.length)))
+      account.chargeItem('memory', textHeap(text.length));
     // Not from Buffer's pool: there a text of a few bytes keeps 8 KiB.
     const bytes = Buffer.allocUnsafeSlow(text.length);
     bytes.write(text, 'latin1');
-    this.#bytes = bytes;
+    return new TextHandle(node, bytes, account);
+  }
+
+  /** Makes an open file of the last daemon, with the text that it shows, and charges it. */
+  static restore(node: Node, text: Uint8Array, account: QuotaAccount): TextHandle {
+    account.forceCharge(0, 0, textHeap(text.length));
+    return new TextHandle(node, text, account);
+  }
+
+  override get recordType(): HandleType {
+    return 'text';
+  }
+
+  protected override get recordBytes(): Uint8Array {
+    return this.#bytes;
   }
 
   override release(): void {
@@ -97,7 +116,7 @@ export class TextHandle extends Handle {
 }
 
 /** An open file that shows its text as of each read(2). It keeps no copy. */
-export class LiveTextHandle extends Handle {
+export abstract class LiveTextHandle extends Handle {
   constructor(override readonly node: Node & { readonly text: string }) {
     super(node);
   }
@@ -133,7 +152,7 @@ export abstract class ReportFile<D extends DotFileHost> extends DotFile<D> {
    */
   override open(_flags: number, caller: Caller): Handle {
     const text = this.makeText();
-    return new TextHandle(this, text, this.directory.ledger.account(caller.uid, caller.gid));
+    return TextHandle.open(this, text, this.directory.ledger.account(caller.uid, caller.gid));
   }
 
   /** Returns the text as of now, one character for each byte. */

@@ -34,6 +34,11 @@ export abstract class ChargedFile {
     this.heap += more;
   }
 
+  /** The charged memory without that of the rest of a record, in bytes. */
+  get heapWithoutRest(): number {
+    return this.heap - restHeap(this.#rest);
+  }
+
   /**
    * A stream calls this before each read. If a record does not fit `room`, the handle keeps the
    * rest of the record for the next read, and charges the opener for it. This read fails if the

@@ -13,9 +13,9 @@ const URING_MASK = Poll.in | Poll.hangUp;
 /** An open file whose reads by io_uring the daemon recognizes (fs/tree/uring-reads.ts). */
 export abstract class UringFile extends ChargedFile {
   /** The threads that read the file by io_uring, or null before the first one does. */
-  #uring: UringReads | null = null;
+  protected uring: UringReads | null = null;
   /**
-   * The last short read of a thread that `#uring` does not hold: the thread, the offset, and the
+   * The last short read of a thread that `uring` does not hold: the thread, the offset, and the
    * number of bytes that the read lacked. Without a poll before the read, the daemon can see that
    * io_uring reads only when a read gets too few bytes.
    */
@@ -43,7 +43,7 @@ export abstract class UringFile extends ChargedFile {
   pollFor(tid: number, events: number, isWatched: boolean): number {
     const ready = this.poll();
     if ((events & URING_MASK) !== Poll.in) return ready;
-    const thread = this.#uring?.find(tid) ?? this.#addUringThread(tid);
+    const thread = this.uringThread(tid) ?? this.#addUringThread(tid);
     const isReady = thread?.poll(events === Poll.in, isWatched, (ready & Poll.in) !== 0) === true;
     return isReady ? ready | Poll.in | Poll.readNormal : ready;
   }
@@ -54,7 +54,24 @@ export abstract class UringFile extends ChargedFile {
    * @returns undefined for any other thread
    */
   uringThread(tid: number): UringThread | undefined {
-    return this.#uring === null ? undefined : this.#uring.find(tid);
+    if (this.uring === null) return undefined;
+    const thread = this.uring.find(tid);
+    if (thread !== undefined) this.uringChanged(this.uring);
+    return thread;
+  }
+
+  /** Runs before what is known of the threads changes. */
+  protected uringChanged(_uring: UringReads): void {}
+
+  /** Runs when the memory that the file is charged for has changed. */
+  protected heapChanged(): void {}
+
+  /**
+   * Takes over what the last daemon knew of the threads. Their memory is charged already.
+   * @param text the text that `UringReads` has recorded
+   */
+  restoreUring(text: string): void {
+    this.uring = UringReads.from(text);
   }
 
   /**
@@ -63,12 +80,14 @@ export abstract class UringFile extends ChargedFile {
    * any other
    */
   #addUringThread(tid: number): UringThread | undefined {
-    this.#uring ??= new UringReads();
-    if (!this.#uring.isFull) {
+    this.uring ??= new UringReads();
+    if (!this.uring.isFull) {
       if (this.account?.tryChargeItem('memory', URING_THREAD_BYTES) !== true) return undefined;
       this.heap += URING_THREAD_BYTES;
+      this.heapChanged();
     }
-    const thread = this.#uring.add(tid);
+    const thread = this.uring.add(tid);
+    this.uringChanged(this.uring);
     if (this.#shortTid === tid && this.#shortRest > 0)
       thread.gotShort(this.#shortOffset, this.#shortRest, false);
     return thread;

@@ -4,7 +4,7 @@ import type { Filter, FilterLimits } from '../../../uevent/filter/filter.js';
 import type { Recipient } from '../../deliveries.js';
 import { EVERYTHING, chargeFilter, refundFilter } from '../../filter-charge.js';
 import { type QueueDirectory, QueueReaders } from '../../streams/queue-stream.js';
-import type { FilteredDirectory, UnparsedFilter } from '../fixed/filter-file.js';
+import type { FilteredDirectory, UnparsedFilter } from '../fixed/filter-handle.js';
 import type { ReplayTarget } from './replay.js';
 import { WritableDirectory } from './writable-directory.js';
 
@@ -87,6 +87,7 @@ export abstract class ReceivingDirectory
     deliveries.add(this);
     this.lastWriter = writer;
     deliveries.parsed(this);
+    this.recordChange();
   }
 
   /**

@@ -1,7 +1,8 @@
 /** Where the queue of a process directory begins, and the replay of earlier events (`.since`). */
 import { type Event, type LogIndex, type Timestamp, now } from '../../../bus/event.js';
-import type { Bus } from '../../../bus/bus.js';
+import type { Bus, LogRange } from '../../../bus/bus.js';
 import type { Entry, Queue } from '../../../bus/queue.js';
+import { Errno, FsError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import { clock } from '../../../shared/clock.js';
 import type { SeqNum } from '../../../uevent/text.js';
@@ -29,6 +30,8 @@ export class QueueStart {
   #first: LogIndex;
   /** The kernel's last SEQNUM before that event. */
   #after: SeqNum;
+  /** The name of the event that it begins after, as `.since` shows it. */
+  #shown: string;
   #moved: Timestamp;
 
   /**
@@ -41,12 +44,31 @@ export class QueueStart {
   ) {
     this.#first = bus.log.next;
     this.#after = bus.lastSeqnum;
+    this.#shown = String(bus.lastSeqnum);
     this.#moved = born;
   }
 
-  /** The kernel's last SEQNUM before the first event that the queue was offered. */
-  get after(): SeqNum {
+  /** The name of the event after which the queue begins; at first the kernel's last SEQNUM. */
+  get after(): string {
+    return this.#shown;
+  }
+
+  /** The number in the log of the first event that the queue was offered. */
+  get first(): LogIndex {
+    return this.#first;
+  }
+
+  /** The kernel's last SEQNUM before that event. */
+  get seqnum(): SeqNum {
     return this.#after;
+  }
+
+  /** Takes up the place that the queue had in another daemon. */
+  restore(first: LogIndex, after: SeqNum, shown: string, moved: Timestamp): void {
+    this.#first = first;
+    this.#after = after;
+    this.#shown = shown;
+    this.#moved = moved;
   }
 
   /** When the place was moved last. */
@@ -55,25 +77,53 @@ export class QueueStart {
   }
 
   /**
-   * Moves the place to an earlier one: links the kept events that came after the kernel's event
-   * `seqnum` into the queue, before all others. It leaves out those that the queue was offered
-   * already. Events that are no longer kept count as lost, whether or not the filter would match.
-   * If the filter is so costly that matching all kept events would hold the daemon for too long,
-   * the oldest count as lost too.
-   * @param seqnum a SEQNUM, not later than `after`
+   * Moves the place to an earlier one: links the kept events that came after the event `name` into
+   * the queue, before all others. It leaves out those that the queue was offered already. Events
+   * that are no longer kept count as lost, whether or not the filter would match. If the filter is
+   * so costly that matching all kept events would hold the daemon for too long, the oldest count as
+   * lost too. A later event changes nothing.
+   * @param name the event's name: a SEQNUM, or `SEQNUM.n`
    * @returns the number of events that the queue has linked
+   * @throws FsError ENOENT if no event can have had the name
    */
-  moveTo(seqnum: SeqNum, target: ReplayTarget): number {
-    const { first, events, lost } = this.bus.since(seqnum, this.#after, this.#first);
-    const { wanted, skipped } = wantedOf(events, target);
+  moveTo(name: string, target: ReplayTarget): number {
+    const range = this.#rangeAfter(name);
+    if (range === null) return 0;
+    const { wanted, skipped } = wantedOf(range.events, target);
     const linked = target.queue.prepend(
       wanted.map((event) => target.entryFor(event)),
-      lost + skipped,
+      range.lost + skipped,
     );
-    this.#first = first;
-    this.#after = seqnum;
+    this.#first = range.first;
+    this.#shown = name;
     this.#moved = now();
     return linked.length;
+  }
+
+  /**
+   * Returns the events between the event `name` and the place, or null if the event came later.
+   * Moves `#after`.
+   */
+  #rangeAfter(name: string): LogRange | null {
+    const { bus } = this;
+    const number = bus.numberOf(name);
+    if (number !== undefined) {
+      const begin = (number + 1) as LogIndex;
+      if (begin > this.#first) return null;
+      const range = bus.between(begin, this.#first);
+      this.#after = bus.seqnumBefore(begin);
+      return range;
+    }
+    if (name.includes('.'))
+      throw new FsError(
+        Errno.ENOENT,
+        `no event of this mount has had the name ${name}; the daemon may have been restarted since`,
+      );
+    const seqnum = Number(name) as SeqNum;
+    if (seqnum > this.#after) return null;
+    const range = bus.since(seqnum, this.#after, this.#first);
+    this.#after = seqnum;
+    return range;
   }
 }
 

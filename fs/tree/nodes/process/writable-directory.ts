@@ -47,8 +47,9 @@ export abstract class WritableDirectory extends EventDirectory {
     queue: Queue<Entry>,
     permissions: number,
     account: QuotaAccount,
+    born?: Timestamp,
   ) {
-    super(context, id, lifetime, queue);
+    super(context, id, lifetime, queue, born);
     this.own = new OwnAttributes(permissions, account.uid, account.gid, this.born);
     this.charge = new DirectoryCharge(account, this);
   }
@@ -77,6 +78,7 @@ export abstract class WritableDirectory extends EventDirectory {
   /** Runs after the contents have changed: sets mtime and ctime. */
   override changed(): void {
     this.own.contentsChanged();
+    this.recordChange();
   }
 
   /**
@@ -93,6 +95,12 @@ export abstract class WritableDirectory extends EventDirectory {
     own.change(changes);
     if (mode !== undefined || changes.uid !== undefined || changes.gid !== undefined)
       this.#permitted = own.changed;
+    this.recordChange();
+  }
+
+  /** Takes up the times that the directory had in another daemon. */
+  protected restorePermitted(permitted: Timestamp): void {
+    this.#permitted = permitted;
   }
 
   /**
@@ -158,7 +166,15 @@ export abstract class WritableDirectory extends EventDirectory {
     const { context } = this;
     const { uid, gid } = this.#ownersOfNew(caller);
     const { arena } = context.bus.log;
-    const event = new WrittenEvent(arena, name, context.newInode(), mode, uid, gid);
+    const event = new WrittenEvent(
+      arena,
+      name,
+      context.newInode(),
+      mode,
+      uid,
+      gid,
+      context.recorder,
+    );
     const file = new EventFile(context.newNodeId(), this, name, event);
     this.join(file);
     this.changed();

@@ -111,8 +111,8 @@ filter('admits overflow records', (kernel, own) => {
   kernel.put(kernel.walk('own/.filter'), 'SUBSYSTEM==none\n');
   kernel.event(1);
   kernel.bus.publishLoss(5);
-  assert.equal(kernel.names(own), ['1.1']);
-  assert.match(kernel.cat(kernel.walk('own/1.1')), /^overflow@\/eventfs\n[^]*LOST=5\n$/);
+  assert.equal(kernel.names(own), ['1.2']);
+  assert.match(kernel.cat(kernel.walk('own/1.2')), /^overflow@\/eventfs\n[^]*LOST=5\n$/);
 });
 
 filterSuite.run();

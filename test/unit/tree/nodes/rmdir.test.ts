@@ -1,5 +1,6 @@
 /** rmdir(2) of a process directory. */
 import * as assert from 'uvu/assert';
+import { FUSE_ROOT_ID } from '../../../../fs/fuse/abi.js';
 import { refusal } from '../../../support/memory/connection.js';
 import { MemoryKernel } from '../../../support/memory/kernel.js';
 import { suite } from '../../../support/runner/suite.js';
@@ -7,7 +8,11 @@ import { withKernel } from '../with-kernel.js';
 
 const rmdirSuite = suite('rmdir');
 const rmdir = withKernel(rmdirSuite);
-const remove = (kernel: MemoryKernel) => refusal(() => kernel.rmdir('own'));
+/** Removes `own` as a process that does not own it. */
+const remove = (kernel: MemoryKernel) =>
+  refusal(() => kernel.rmdir('own', FUSE_ROOT_ID, { pid: process.ppid }));
+/** Removes `own` as this process, its owner. */
+const end = (kernel: MemoryKernel) => refusal(() => kernel.rmdir('own'));
 
 rmdir('removes an empty directory, listed or not', (kernel, own) => {
   kernel.names(own);
@@ -84,6 +89,54 @@ rmdir("refuses a directory with a user's file, listed or not", (kernel, own) => 
   kernel.names(own);
   kernel.make(own, 'file', 'x');
   assert.is(remove(kernel), 'ENOTEMPTY');
+});
+
+rmdir('by the owner ends a directory, whatever it holds', (kernel, own) => {
+  kernel.event(1);
+  kernel.event(2);
+  kernel.make(own, 'file', 'x');
+  kernel.mknod(own, 'fifo', 0o010644);
+  const [event, stream] = [kernel.walk('own/1'), kernel.walk('own/.stream')];
+  const open = kernel.open(event);
+  const reader = kernel.open(stream);
+  kernel.read(reader);
+  kernel.create(own, 'unfinished');
+  const parked = kernel.startRead(reader);
+  assert.is(parked.answer, null);
+  assert.is(remove(kernel), 'ENOTEMPTY');
+  assert.is(end(kernel), 'none');
+  assert.is(
+    refusal(() => kernel.lookup(FUSE_ROOT_ID, 'own')),
+    'ENOENT',
+  );
+  for (const node of [own, event, stream])
+    assert.is(
+      refusal(() => kernel.getattr(node)),
+      'ESTALE',
+    );
+  assert.is(
+    refusal(() => kernel.read(open)),
+    'ESTALE',
+  );
+  kernel.tree.turns.finish();
+  assert.is(parked.result, 'ESTALE');
+  assert.is(kernel.counts.owners, 0);
+});
+
+rmdir('by the owner does not end a sticky directory, which has no owner', (kernel, own) => {
+  kernel.event(1);
+  kernel.tree.root.directories.get('own')!.setSticky(true);
+  assert.is(end(kernel), 'ENOTEMPTY');
+  kernel.unlink(own, '1');
+  assert.is(end(kernel), 'none');
+});
+
+rmdir('refuses a caller that is in no PID namespace of the daemon', (kernel) => {
+  kernel.event(1);
+  assert.is(
+    refusal(() => kernel.rmdir('own', FUSE_ROOT_ID, { pid: 0 })),
+    'ENOTEMPTY',
+  );
 });
 
 rmdir('frees the name for a new directory, which inherits nothing', (kernel, own) => {

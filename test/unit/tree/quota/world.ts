@@ -12,7 +12,7 @@ import {
   streamPrice,
   textHeap,
 } from '../../../../fs/tree/prices.js';
-import { StreamHandle } from '../../../../fs/tree/streams/streams.js';
+import { StreamHandle } from '../../../../fs/tree/streams/stream-handle.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
 import { WrittenEvent } from '../../../../fs/tree/written-event.js';
 import type { Overflow, QueueLimits } from '../../../../fs/bus/queue.js';

@@ -153,7 +153,7 @@ withKernel('keeps the bounds of the queue: the oldest events are lost', (kernel)
 
 withKernel('refuses text that is no SEQNUM', (kernel) => {
   kernel.mkdir('late');
-  for (const text of ['', 'x', '-1', '1.5', '12 13', '9'.repeat(30), '1\n2\n']) {
+  for (const text of ['', 'x', '-1', '1.5.2', '1.', '12 13', '9'.repeat(30), '1\n2\n']) {
     if (text !== '')
       assert.is(
         refusal(() => write(kernel, 'late/.since', text)),

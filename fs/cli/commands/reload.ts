@@ -1,0 +1,68 @@
+/** `eventfs reload`: asks the guardian of a mount to replace the daemon. */
+import { closeSync } from 'node:fs';
+import { ReadableWatch, connectSeqpacket, receiveMessage, sendMessage } from '#native';
+import { mountPath } from '../../client/probe.js';
+import { controlDirectories, controlFiles } from '../../guard/control-files.js';
+import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
+import { print, printable } from '../terminal/output.js';
+
+/** Longer than all time limits of the guardian together. */
+const TIMEOUT_MS = 120_000;
+
+/**
+ * Replaces the daemon of a mount by a newly started one, of the version that is installed now. The
+ * old daemon goes on if the new one fails.
+ *
+ * @param directory the mount, or a symlink to it
+ * @throws NotServedError if no guardian serves it
+ * @throws UserError if the old daemon goes on
+ */
+export async function reload(directory: string): Promise<void> {
+  const path = mountPath(directory);
+  const guardian = connect(path);
+  try {
+    sendMessage(guardian, 'RELOAD', -1);
+    const [word, ...rest] = (await answerOf(guardian, path)).split(' ');
+    const text = rest.join(' ');
+    if (word !== 'RELOADED')
+      throw new UserError(`${path}: the old daemon goes on: ${text || 'the guardian has ended'}`);
+    print(`process ${text} serves ${printable(path)}\n`);
+  } finally {
+    closeSync(guardian);
+  }
+}
+
+/** @returns the descriptor of a socket */
+function connect(path: string): number {
+  let denied: UserError | null = null;
+  for (const directory of controlDirectories()) {
+    const { socket } = controlFiles(path, directory);
+    try {
+      return connectSeqpacket(socket);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      if (error.code === 'EACCES')
+        denied = UserError.from(error, socket, { EACCES: 'try as root' });
+    }
+  }
+  if (denied !== null) throw denied;
+  throw new NotServedError(
+    `${path}: no guardian of this user serves it (only eventfs mount --guard can be reloaded)`,
+  );
+}
+
+async function answerOf(guardian: number, path: string): Promise<string> {
+  return new Promise((done, failed) => {
+    const late = setTimeout(() => {
+      watch.close();
+      failed(new UserError(`${path}: the guardian does not answer (see its messages)`));
+    }, TIMEOUT_MS);
+    const watch = new ReadableWatch(guardian, () => {
+      const answer = receiveMessage(guardian, new Int32Array(1));
+      if (answer === null) return;
+      clearTimeout(late);
+      watch.close();
+      done(answer);
+    });
+  });
+}

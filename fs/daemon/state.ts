@@ -1,0 +1,100 @@
+/** The state that outlives the daemon: its memory, its journal, and what the last daemon has left. */
+import { createStateMemfd, mapShared, punchHole, reserveRange } from '#native';
+import { fstatSync } from 'node:fs';
+import type { LogLimits } from '../bus/log.js';
+import { RESERVE_BYTES } from '../bus/log.js';
+import { UsageError, isSystemError } from '../shared/errors.js';
+import type { Keeper } from '../shared/keeper.js';
+import type { Logger } from '../shared/logger.js';
+import { Journal } from '../state/journal.js';
+import { StateLayout, type StateMemory } from '../state/layout.js';
+import { Recorder } from '../state/recorder.js';
+import { StateTable } from '../state/table.js';
+import { MAILBOX_BYTES, mailboxOf } from '../sources/mailbox.js';
+import type { SourceState } from '../sources/uevent-source.js';
+
+/** The name under which the keeper has the memory. */
+const NAME = 'state';
+const MIB = 1024 * 1024;
+/** The size of each half of the journal. The memory is sparse: only what is written costs. */
+const HALF_BYTES = 512 * MIB;
+/** The smallest ring: several times what one request may add. */
+const LEAST_RING_BYTES = 4 * RESERVE_BYTES;
+
+/** The state of one mount. */
+export interface DaemonState {
+  readonly recorder: Recorder;
+  /** The records of the last daemon; null if there was none. */
+  readonly table: StateTable | null;
+  /** The sizes of the log's ring: those of the last daemon, if there was one. */
+  readonly ring: LogLimits;
+}
+
+/**
+ * Opens the state that the keeper has, or makes a new one for it.
+ *
+ * @param ring the configured sizes of the log's ring
+ * @returns null if the keeper keeps nothing
+ * @throws UserError if the state is damaged or of another version
+ * @throws UsageError if the ring is too small
+ */
+export function openState(keeper: Keeper, ring: LogLimits, logger: Logger): DaemonState | null {
+  if (!keeper.keeps) return null;
+  const kept = keeper.take(NAME);
+  const opened = kept === undefined ? create(keeper, ring) : open(kept, ring);
+  opened.recorder.journal.onLost = (why) =>
+    logger.error(`the state is given up: ${why}; a restart would begin with an empty tree`);
+  return opened;
+}
+
+function create(keeper: Keeper, ring: LogLimits): DaemonState {
+  if (ring.bytes < LEAST_RING_BYTES)
+    throw new UsageError(
+      `ring.bytes: ${ring.bytes} is too small for --guard (at least ${LEAST_RING_BYTES})`,
+    );
+  const sizes = { ring: ring.bytes, mailbox: MAILBOX_BYTES, half: HALF_BYTES };
+  const bytes = StateLayout.bytes(sizes);
+  const fd = createStateMemfd(bytes);
+  const journal = Journal.create(memoryOf(fd, bytes), sizes);
+  keeper.keep(NAME, fd);
+  return { recorder: new Recorder(journal), table: null, ring };
+}
+
+function open(fd: number, ring: LogLimits): DaemonState {
+  const layout = StateLayout.open(memoryOf(fd, fstatSync(fd).size));
+  const table = new StateTable(layout);
+  return {
+    recorder: new Recorder(new Journal(layout)),
+    table,
+    ring: {
+      bytes: layout.sizes.ring,
+      events: table.get('counters')?.ringEvents ?? ring.events,
+    },
+  };
+}
+
+function memoryOf(fd: number, bytes: number): StateMemory {
+  return {
+    bytes: mapShared(fd, 0, bytes),
+    reserve(start, length) {
+      try {
+        reserveRange(fd, start, length);
+        return true;
+      } catch (error) {
+        if (isSystemError(error, 'ENOSPC') || isSystemError(error, 'ENOMEM')) return false;
+        throw error;
+      }
+    },
+    discard: (start, length) => punchHole(fd, start, length),
+  };
+}
+
+/**
+ * Returns what a source needs for a later daemon.
+ *
+ * @param group the source's netlink group: 1 or 2
+ */
+export function sourceState({ recorder, table }: DaemonState, group: number): SourceState {
+  const { mailbox } = recorder.journal.layout;
+  return { recorder, mailbox: mailboxOf(mailbox, group - 1), last: table?.get('source', group) };
+}

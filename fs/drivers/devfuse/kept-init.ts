@@ -1,0 +1,60 @@
+/**
+ * The result of INIT, for the next daemon: the kernel sends INIT once for a connection, so a daemon
+ * that takes the connection over must know what the first one has negotiated.
+ */
+import { createStateMemfd, mapShared } from '#native';
+import type { Keeper } from '../../shared/keeper.js';
+
+/** What a later daemon must know of a connection. */
+export interface InitState {
+  /** The negotiated minor version of the protocol. */
+  readonly protocolMinor: number;
+  /** The minor number of the mount's device. */
+  readonly device: number;
+  /** The connection's identity: see Connection. */
+  readonly identity: string | null;
+  /** How it was mounted: see FuseMount. */
+  readonly isOfUser: boolean;
+  readonly isShared: boolean;
+}
+
+/** The place of an {@link InitState} that outlives the daemon. */
+export interface KeptInit {
+  /** @returns null if no daemon has written one */
+  read(): InitState | null;
+  write(state: InitState): void;
+}
+
+const NAME = 'init';
+const BYTES = 4096;
+/** The offset of the text: the length in bytes, a Uint32, is before it. */
+const TEXT = 4;
+
+/** Keeps it as JSON in a memfd of its own. */
+export class MemfdInit implements KeptInit {
+  readonly #bytes: Uint8Array;
+  readonly #length: Uint32Array;
+
+  constructor(keeper: Keeper) {
+    let fd = keeper.take(NAME);
+    if (fd === undefined) {
+      fd = createStateMemfd(BYTES);
+      keeper.keep(NAME, fd);
+    }
+    this.#bytes = mapShared(fd, 0, BYTES);
+    this.#length = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, 1);
+  }
+
+  read(): InitState | null {
+    const [length] = this.#length;
+    if (length === 0 || length > BYTES - TEXT) return null;
+    const text = Buffer.from(this.#bytes.subarray(TEXT, TEXT + length)).toString('utf8');
+    return JSON.parse(text) as InitState;
+  }
+
+  write(state: InitState): void {
+    const text = Buffer.from(JSON.stringify(state));
+    this.#bytes.set(text, TEXT);
+    this.#length[0] = text.length; // last: a crash before it leaves nothing
+  }
+}

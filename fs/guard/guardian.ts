@@ -1,0 +1,223 @@
+/**
+ * The daemon's side of the guardian's protocol (native/guard/guard.h). Each message is one line of
+ * text on a SOCK_SEQPACKET socket, and may carry a descriptor.
+ *
+ *   daemon --> guardian                        guardian --> daemon
+ *   HELLO <protocol>                           HELLO <protocol> first|restart|next
+ *   WARM            it waits for TAKE          FD <name>, with a descriptor
+ *   KEEP <name>, with a descriptor             TAKE      all descriptors are sent
+ *   DROP <name>
+ *   READY           it has restored the tree   SERVE <restarts> <reloads> <how the last one ended>
+ *   NACK <why>      it can't                   YIELD     stop between two requests
+ *   YIELDED                                    RESUME    the next daemon could not take over
+ *   NOTIFY <state>  for systemd                FAILED <why>, for the log
+ *                                              QUIT      end without an unmount
+ *                                              STANDBY 0|1, REFUSED <name>, UNKNOWN <message>
+ */
+import { ReadableWatch, receiveMessage, sendMessage } from '#native';
+import { UserError, isSystemError } from '../shared/errors.js';
+import type { Logger } from '../shared/logger.js';
+import type { StatusLines } from '../shared/status-lines.js';
+import { Descriptors } from './descriptors.js';
+import type { Holder } from './holder.js';
+
+/** The protocol's number: PROTOCOL in native/guard/guard.h. */
+const PROTOCOL = 1;
+/** The variable in which the guardian names the daemon's end of the socket. */
+export const GUARD_VARIABLE = 'EVENTFS_GUARD';
+
+/** The calls by which a guardian replaces a daemon that lives. */
+export interface Replaceable {
+  /** Stops to serve and to change the state, until `resume`. */
+  yield(): void;
+  /** Serves again: the next daemon could not take over. */
+  resume(): void;
+  /** Ends this process without an unmount: the next daemon serves. */
+  quit(): void;
+}
+
+/** The guardian that has started this daemon. */
+export class Guardian implements Holder {
+  readonly keeps = true;
+  readonly resends = true;
+  /**
+   * The place of this daemon: the `first` one mounts, `restart` follows a dead one, `next` warms up
+   * and waits.
+   */
+  readonly role: string;
+  readonly #descriptors = new Descriptors();
+  readonly #received = new Int32Array(1);
+  readonly #watch: ReadableWatch;
+  #replaceable: Replaceable | null = null;
+  #isConnected = true;
+  #restarts = 0;
+  #reloads = 0;
+  #hasStandby = false;
+  /** Resolves the promise for TAKE or SERVE that is awaited. */
+  readonly #awaited = new Map<string, () => void>();
+  readonly #seen = new Set<string>();
+
+  /**
+   * Says HELLO.
+   *
+   * @param socket the descriptor that GUARD_VARIABLE names
+   * @throws UserError if there is no guardian, or one with another protocol
+   */
+  constructor(
+    private readonly socket: number,
+    private readonly logger: Logger,
+  ) {
+    this.role = this.#hello();
+    this.#watch = new ReadableWatch(socket, () => this.#receive());
+    this.#send(`HELLO ${PROTOCOL}`);
+  }
+
+  get takesOver(): boolean {
+    return this.role !== 'first';
+  }
+
+  /** Says that this daemon has warmed up. Resolves once it has the descriptors of the last one. */
+  async taken(): Promise<void> {
+    if (this.role === 'next') this.#send('WARM');
+    await this.#message('TAKE');
+  }
+
+  take(name: string): number | undefined {
+    return this.#descriptors.take(name);
+  }
+
+  keep(name: string, fd: number): void {
+    this.#descriptors.keep(name);
+    this.#send(`KEEP ${name}`, fd);
+  }
+
+  drop(name: string): void {
+    if (this.#descriptors.drop(name)) this.#send(`DROP ${name}`);
+  }
+
+  async ready(): Promise<void> {
+    for (const name of this.#descriptors.closeRest()) this.drop(name);
+    this.#send('READY');
+    await this.#message('SERVE');
+  }
+
+  /** Says that this daemon can't take over. */
+  nack(why: string): void {
+    this.#send(`NACK ${why}`);
+  }
+
+  /** Sends a state to systemd: only the guardian may. */
+  notify(state: string): void {
+    this.#send(`NOTIFY ${state}`);
+  }
+
+  /** Lets the guardian replace this daemon. */
+  allowReplacement(replaceable: Replaceable): void {
+    this.#replaceable = replaceable;
+  }
+
+  statusLines(): StatusLines {
+    return [
+      ['GUARDED', this.#isConnected ? 'guardian' : 'lost'],
+      ['RESTARTS', this.#restarts],
+      ['RELOADS', this.#reloads],
+      ['STANDBY', this.#hasStandby ? 1 : 0],
+    ];
+  }
+
+  release(): void {
+    for (const name of this.#descriptors.names) this.drop(name);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#isConnected = false;
+    this.#watch.close();
+  }
+
+  /** @returns the role */
+  #hello(): string {
+    let hello: string | null = null;
+    try {
+      hello = receiveMessage(this.socket, this.#received);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+    }
+    const [word, protocol, role] = (hello ?? '').split(' ');
+    if (word !== 'HELLO')
+      throw new UserError(
+        `${GUARD_VARIABLE}=${this.socket}: there is no guardian (unset this variable)`,
+      );
+    if (protocol === String(PROTOCOL)) return role;
+    const why = `the guardian has protocol ${protocol}, this daemon ${PROTOCOL} (start the guardian again: eventfs umount, eventfs mount --guard)`;
+    sendMessage(this.socket, `NACK ${why}`, -1);
+    throw new UserError(why);
+  }
+
+  /** Resolves once the guardian has sent a message of this kind. */
+  async #message(word: string): Promise<void> {
+    if (this.#seen.has(word)) return;
+    await new Promise<void>((done) => this.#awaited.set(word, done));
+  }
+
+  #send(text: string, fd = -1): void {
+    if (!this.#isConnected) return;
+    try {
+      sendMessage(this.socket, text, fd);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#lost();
+    }
+  }
+
+  #receive(): void {
+    for (;;) {
+      const text = this.#isConnected ? receiveMessage(this.socket, this.#received) : null;
+      if (text === null) return;
+      if (text === '') this.#lost();
+      else this.#understand(text);
+    }
+  }
+
+  #understand(text: string): void {
+    const blank = text.indexOf(' ');
+    const word = blank < 0 ? text : text.slice(0, blank);
+    const rest = blank < 0 ? '' : text.slice(blank + 1);
+    const fd = this.#received[0];
+    if (fd >= 0) this.#descriptors.add(rest, fd);
+    else if (word === 'SERVE') this.#noteServe(rest);
+    else if (word === 'YIELD') this.#yield();
+    else if (word === 'RESUME') this.#replaceable?.resume();
+    else if (word === 'QUIT') this.#replaceable?.quit();
+    else if (word === 'STANDBY') this.#hasStandby = rest === '1';
+    else if (word === 'FAILED') this.logger.warn(`reload: this daemon goes on: ${rest}`);
+    else if (word === 'REFUSED')
+      this.logger.warn(`the guardian can't keep ${rest}: it has no room`);
+    else if (word === 'UNKNOWN') this.logger.warn(`the guardian does not know the message ${rest}`);
+    this.#seen.add(word);
+    this.#awaited.get(word)?.();
+  }
+
+  #noteServe(rest: string): void {
+    const [restarts, reloads, ...words] = rest.split(' ');
+    const ending = words.join(' ');
+    this.#restarts = Number(restarts);
+    this.#reloads = Number(reloads);
+    if (ending !== '')
+      this.logger.warn(`the daemon ${ending}; this one goes on (restart ${restarts})`);
+  }
+
+  #yield(): void {
+    if (this.#replaceable === null) return; // it is not ready, and the time limit ends the reload
+    this.#replaceable.yield();
+    this.#send('YIELDED');
+  }
+
+  #lost(): void {
+    this.#close();
+    this.logger.error(
+      'the guardian has ended: the daemon goes on, but nothing restarts it (later: eventfs umount, eventfs mount --guard)',
+    );
+    for (const done of this.#awaited.values()) done();
+  }
+}

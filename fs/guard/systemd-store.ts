@@ -1,0 +1,105 @@
+/**
+ * systemd's file descriptor store (sd_notify(3), sd_listen_fds(3)): FDSTORE=1 keeps a descriptor,
+ * and the next start of the service has it from number 3 on, named in $LISTEN_FDNAMES.
+ *
+ * FDPOLL=0: else systemd drops a /dev/fuse whose connection has ended only for a moment, and any
+ * socket whose peer has gone. No FileDescriptorStorePreserve=yes: a mount of a service that was
+ * stopped would hang.
+ */
+import { fstatSync } from 'node:fs';
+import { sendDatagram } from '#native';
+import { UsageError, UserError, isSystemError } from '../shared/errors.js';
+import type { StatusLines } from '../shared/status-lines.js';
+import { Descriptors } from './descriptors.js';
+import type { Holder } from './holder.js';
+
+const FIRST_PASSED = 3;
+
+/** The store of the service that this process is. */
+export class SystemdStore implements Holder {
+  readonly keeps = true;
+  readonly resends = false;
+  readonly takesOver: boolean;
+  readonly #descriptors = new Descriptors();
+  readonly #socket: string;
+
+  /** @throws UsageError if this is no service of systemd, UserError if it has no store */
+  constructor(environment: NodeJS.ProcessEnv = process.env) {
+    const { NOTIFY_SOCKET: socket = '', FDSTORE: room } = environment;
+    if (socket === '')
+      throw new UsageError(
+        '--fd-holder systemd: $NOTIFY_SOCKET is not set (run it as a service with Type=notify)',
+      );
+    if (room === '0')
+      throw new UserError(
+        '--fd-holder systemd: the service has no store (set FileDescriptorStoreMax=64)',
+      );
+    this.#socket = socket;
+    this.#takePassed(environment);
+    this.takesOver = this.#descriptors.has('fuse');
+  }
+
+  take(name: string): number | undefined {
+    return this.#descriptors.take(name);
+  }
+
+  keep(name: string, fd: number): void {
+    this.drop(name); // a second FDSTORE=1 of a name adds a second descriptor
+    this.#descriptors.keep(name);
+    this.#notify(`FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`, fd);
+  }
+
+  drop(name: string): void {
+    if (this.#descriptors.drop(name)) this.#notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
+  }
+
+  ready(): Promise<void> {
+    for (const name of this.#descriptors.closeRest()) this.drop(name);
+    return Promise.resolve();
+  }
+
+  nack(): void {
+    // the supervisor sees the exit code
+  }
+
+  statusLines(): StatusLines {
+    return [['GUARDED', 'systemd']];
+  }
+
+  release(): void {
+    for (const name of this.#descriptors.names) this.drop(name);
+    this.#descriptors.closeRest();
+  }
+
+  #takePassed({
+    LISTEN_PID: pid,
+    LISTEN_FDS: count = '0',
+    LISTEN_FDNAMES: names = '',
+  }: NodeJS.ProcessEnv): void {
+    if (pid !== String(process.pid)) return;
+    const parts = names.split(':');
+    for (let i = 0; i < Number(count); i++) {
+      const fd = FIRST_PASSED + i;
+      if (isOpen(fd)) this.#descriptors.add(parts[i] ?? `unnamed-${i}`, fd);
+    }
+  }
+
+  #notify(state: string, fd = -1): void {
+    try {
+      sendDatagram(this.#socket, state, true, fd);
+    } catch (error) {
+      if (isSystemError(error)) throw UserError.from(error, this.#socket, {});
+      throw error;
+    }
+  }
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EBADF')) return false;
+    throw error;
+  }
+}

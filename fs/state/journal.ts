@@ -1,0 +1,254 @@
+/**
+ * Writes the journal: one record a change, with a checksum, in memory that outlives the process.
+ *
+ * A record is `kind and length, checksum, fields`, in 8-byte words. Nothing counts before `commit`,
+ * which stores one number: so a crash at any instruction leaves what was committed, and no more.
+ *
+ * While the journal is compacted, each record goes to both halves of the memory. The other half
+ * also gets one record of each thing that lives, and then takes over.
+ */
+import { checksumWords } from './checksum.js';
+import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
+import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
+
+/** The largest record, in 8-byte words: a reply of 1 MiB with room for its fields. */
+const LARGEST_WORDS = (1024 * 1024 + 128 * 1024) / 8;
+/** The journal asks for memory in pieces of this size, in bytes. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+/** A half keeps this much memory when it is emptied, in bytes. */
+const KEPT_BYTES = 8 * 1024 * 1024;
+/** The first half is compacted when it exceeds this, in 8-byte words. */
+const LEAST_COMPACTED_WORDS = (4 * 1024 * 1024) / 8;
+/** A drop has this bit in its kind. */
+export const DROP_BIT = 0x80;
+/** A length has 24 bits. */
+export const LENGTH_MASK = 0xffffff;
+
+/** The end of one half. */
+interface Tail {
+  readonly half: 0 | 1;
+  /** The offset of the half, in 8-byte words. */
+  readonly base: number;
+  /** The end of the records, in 8-byte words from the beginning of the memory. */
+  at: number;
+  /** The end of the memory that the half may write to, in 8-byte words. */
+  reserved: number;
+}
+
+/** The journal of one state. One record is written at a time: `begin`, the fields, `end`. */
+export class Journal {
+  readonly #numbers: Float64Array;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #memory: StateMemory;
+  #main: Tail;
+  /** The half that is to take over; null while none is. */
+  #next: Tail | null = null;
+  /** The start of the record that is being written, and its end so far. */
+  #start = 0;
+  #at = 0;
+  /** The size of the half after the last compaction, in 8-byte words. */
+  #compacted = 0;
+  /** Whether the memory is used up: then the state is void, and nothing is recorded any more. */
+  #isLost = false;
+  /** Called when the memory is used up. */
+  onLost: (why: string) => void = () => undefined;
+  /** Called before each store that counts; a test kills the daemon there. */
+  onStore: (() => void) | null = null;
+
+  /** @param layout a state that is empty, or whose active half is to be continued */
+  constructor(readonly layout: StateLayout) {
+    const { bytes } = layout.memory;
+    this.#memory = layout.memory;
+    this.#bytes = bytes;
+    const length = Math.floor(bytes.length / 8);
+    this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, length);
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, length * 2);
+    this.#main = this.#tail(layout.active);
+    this.#compacted = this.length;
+  }
+
+  /**
+   * Makes the journal of a new state.
+   * @param memory all zeros
+   */
+  static create(memory: StateMemory, sizes: StateSizes): Journal {
+    return new Journal(StateLayout.create(memory, sizes));
+  }
+
+  #tail(half: 0 | 1): Tail {
+    const base = this.layout.halves[half] / 8;
+    const at = base + this.layout.committed(half);
+    return { half, base, at, reserved: at };
+  }
+
+  /** How many 8-byte words the records have. */
+  get length(): number {
+    return this.#main.at - this.#main.base;
+  }
+
+  /** Whether there is so much to leave out that it is time for a compaction. */
+  get isDueForCompaction(): boolean {
+    return (
+      this.#next === null &&
+      !this.#isLost &&
+      this.length > Math.max(LEAST_COMPACTED_WORDS, 3 * this.#compacted)
+    );
+  }
+
+  /** Whether a compaction goes on. */
+  get isCompacting(): boolean {
+    return this.#next !== null;
+  }
+
+  // ---- records
+
+  /**
+   * Begins a record.
+   * @param kind its number in the schema, with DROP_BIT for a drop
+   */
+  begin(kind: number): this {
+    if (this.#main.at + LARGEST_WORDS > this.#main.reserved) this.#reserve(this.#main);
+    const { at } = this.#main;
+    this.onStore?.();
+    this.#start = at;
+    this.#at = at + 1;
+    this.#words[2 * at] = kind << 24;
+    return this;
+  }
+
+  /** Writes a number. */
+  number(value: number): this {
+    this.#numbers[this.#at++] = value;
+    return this;
+  }
+
+  /** Writes a text: one byte a character. */
+  text(value: string): this {
+    const { length } = value;
+    this.#numbers[this.#at++] = length;
+    const words = (length + 7) >>> 3;
+    if (words === 0) return this;
+    this.#numbers[this.#at + words - 1] = 0;
+    const bytes = this.#bytes;
+    const start = this.#at * 8;
+    for (let i = 0; i < length; i++) bytes[start + i] = value.charCodeAt(i);
+    this.#at += words;
+    return this;
+  }
+
+  /** Writes `length` bytes from `start` on. */
+  bytes(from: Uint8Array, start: number, length: number): this {
+    this.#numbers[this.#at++] = length;
+    const words = (length + 7) >>> 3;
+    if (words === 0) return this;
+    this.#numbers[this.#at + words - 1] = 0;
+    this.#bytes.set(
+      start === 0 && length === from.length ? from : from.subarray(start, start + length),
+      this.#at * 8,
+    );
+    this.#at += words;
+    return this;
+  }
+
+  /** Writes a whole record. The hot path writes its fields by itself. */
+  put<K extends KindName>(kind: K, values: Fields<K>): void {
+    this.begin(Kind[kind]);
+    const types: Readonly<Record<string, FieldType>> = SCHEMA[kind].fields;
+    const all: Readonly<Record<string, unknown>> = values;
+    for (const field in types) {
+      const value = all[field];
+      if (types[field] === 'number') this.number(value as number);
+      else if (types[field] === 'text') this.text(value as string);
+      else this.bytes(value as Uint8Array, 0, (value as Uint8Array).length);
+    }
+    this.end();
+  }
+
+  /** Ends the record. It counts from the next `commit` on. */
+  end(): void {
+    const start = this.#start;
+    const words = this.#words;
+    words[2 * start] |= this.#at - start;
+    words[2 * start + 1] = 0;
+    words[2 * start + 1] = checksumWords(words, 2 * start, 2 * this.#at);
+    this.#main.at = this.#at;
+    if (this.#next !== null) this.#copyTo(this.#next, start, this.#at);
+  }
+
+  #copyTo(tail: Tail, start: number, end: number): void {
+    if (tail.at + LARGEST_WORDS > tail.reserved) this.#reserve(tail);
+    this.#numbers.copyWithin(tail.at, start, end);
+    tail.at += end - start;
+  }
+
+  /** Makes all records since the last commit count. */
+  commit(): void {
+    this.onStore?.();
+    if (!this.#isLost) this.layout.commit(this.#main.half, this.length);
+  }
+
+  // ---- compaction
+
+  /** Begins a compaction. All that was written must be committed. */
+  beginCompaction(): void {
+    const half = this.#main.half === 0 ? 1 : 0;
+    this.layout.commit(half, 0);
+    this.#next = this.#tail(half);
+  }
+
+  /**
+   * Writes the records of a thing that lives, for the compaction only.
+   * @param write writes them
+   */
+  keep(write: () => void): void {
+    const main = this.#main;
+    this.#main = this.#next!;
+    this.#next = null;
+    try {
+      write();
+    } finally {
+      this.#next = this.#main;
+      this.#main = main;
+    }
+  }
+
+  /** Ends the compaction: the other half takes over, in one step. */
+  endCompaction(): void {
+    const [old, next] = [this.#main, this.#next!];
+    if (this.#isLost) {
+      this.#next = null;
+      return;
+    }
+    this.layout.commit(next.half, next.at - next.base);
+    this.onStore?.();
+    this.layout.active = next.half;
+    this.#main = next;
+    this.#next = null;
+    this.#compacted = this.length;
+    const used = (old.reserved - old.base) * 8;
+    if (used > KEPT_BYTES) this.#memory.discard(old.base * 8 + KEPT_BYTES, used - KEPT_BYTES);
+  }
+
+  #reserve(tail: Tail): void {
+    const end = tail.base + this.layout.sizes.half / 8;
+    const wanted = Math.min(end, tail.at + LARGEST_WORDS + PIECE_BYTES / 8);
+    if (tail.at + LARGEST_WORDS > end) this.#lose(tail, 'its journal has no room left');
+    else if (!this.#memory.reserve(tail.reserved * 8, (wanted - tail.reserved) * 8))
+      this.#lose(tail, 'the machine has no memory left for it');
+    else tail.reserved = wanted;
+  }
+
+  /**
+   * Gives the state up: the daemon goes on, and a later one begins anew. Records go to the beginning
+   * of the half from now on, and never count.
+   */
+  #lose(tail: Tail, why: string): void {
+    if (!this.#isLost) {
+      this.#isLost = true;
+      this.layout.invalidate();
+      this.onLost(why);
+    }
+    tail.at = tail.base;
+  }
+}

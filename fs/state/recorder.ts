@@ -1,0 +1,263 @@
+/**
+ * Records the changes of the tree in the journal: one transaction a request, an uevent, a death or
+ * a turn.
+ *
+ *   changed(thing) ... linked(...) ... reply(...) --commit--> the reply goes out --sent-->
+ */
+import { DROP_BIT, type Journal } from './journal.js';
+import { Kind } from './schema.js';
+
+/** A thing whose state is recorded. */
+export interface Recorded {
+  /** Whether the next commit records it. */
+  isMarked: boolean;
+  /** Writes the records of the thing as it is now: its drop, if it has ended. */
+  record(journal: Journal): void;
+}
+
+/** The text of an event. */
+export interface RecordedText {
+  readonly ino: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** How many things one step of a compaction records: about 10 us of work. */
+const THINGS_A_STEP = 16;
+const NO_BYTES = new Uint8Array(0);
+
+/** Records the changes of one tree. */
+export class Recorder {
+  #marked: Recorded[] = [];
+  #isDirty = false;
+  /** The number of the transaction that goes on. */
+  #transaction: number;
+  #hasReplies = false;
+  /** Whether the replies of the last daemon may still be asked for. */
+  #isHolding = false;
+  /** Walks over all that lives, for a compaction; null while there is none. */
+  #walk: Iterator<Recorded> | null = null;
+  /** The numbers of the tree as a whole; set by the tree. */
+  counters: Recorded | null = null;
+  /**
+   * Called after each commit: frees the room that the next transaction needs. What it records is a
+   * transaction of its own.
+   */
+  makeRoom: () => void = () => undefined;
+  /** Returns all that lives; set by the tree. */
+  living: () => Iterable<Recorded> = () => [];
+  /** Called when a compaction is due: the tree then calls `step` in its turns. */
+  onDue: () => void = () => undefined;
+
+  /** Whether another daemon may use the state. */
+  #isFrozen = false;
+
+  /** @param journal the journal of the state */
+  constructor(readonly journal: Journal) {
+    this.#transaction = journal.layout.sent + 1;
+  }
+
+  /** Marks a thing: the next commit records it. */
+  changed(thing: Recorded): void {
+    if (thing.isMarked) return;
+    thing.isMarked = true;
+    this.#marked.push(thing);
+  }
+
+  /** Drops a thing with one key. */
+  dropped(kind: number, key: number): void {
+    this.#isDirty = true;
+    this.journal
+      .begin(kind | DROP_BIT)
+      .number(key)
+      .end();
+  }
+
+  /**
+   * Records a new entry of a queue, or a change of it.
+   * @param directory the directory's node id
+   * @param ino the inode number of the event
+   * @param name the name in the directory; empty if it is that of the event
+   * @param node the node id of its file; 0 if it has none
+   */
+  linked(directory: number, position: number, ino: number, name: string, node: number): void {
+    this.#isDirty = true;
+    this.journal
+      .begin(Kind.link)
+      .number(directory)
+      .number(position)
+      .number(ino)
+      .text(name)
+      .number(node)
+      .end();
+  }
+
+  /** Records that an entry has left its queue. */
+  unlinked(directory: number, position: number): void {
+    this.#isDirty = true;
+    this.journal
+      .begin(Kind.link | DROP_BIT)
+      .number(directory)
+      .number(position)
+      .end();
+  }
+
+  /** Records the text of an event that is not in the ring any more. */
+  text(event: RecordedText): void {
+    this.#isDirty = true;
+    const { ino, bytes, start, length } = event;
+    this.journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
+  }
+
+  /** Marks the numbers of the tree as a whole. */
+  counted(): void {
+    if (this.counters !== null) this.changed(this.counters);
+  }
+
+  /** Notes that records were written to the journal by another way. */
+  wrote(): void {
+    this.#isDirty = true;
+  }
+
+  /**
+   * Records a reply before it is sent. Its bytes are those behind the header; a slice of the log may
+   * follow them.
+   * @param unique the request's number, without the bit of a resent one
+   * @param error 0, or a negative errno
+   * @param others the numbers of more requests that get the same reply, 8 bytes each
+   * @param othersLength the length of `others`, in bytes
+   */
+  reply(
+    unique: number,
+    error: number,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    sliceStart: number,
+    sliceLength: number,
+    others: Uint8Array = NO_BYTES,
+    othersLength = 0,
+  ): void {
+    this.#isDirty = true;
+    this.#hasReplies = true;
+    this.journal
+      .begin(Kind.reply)
+      .number(unique)
+      .number(this.#transaction)
+      .number(error)
+      .number(sliceStart)
+      .number(sliceLength)
+      .bytes(bytes, start, length)
+      .bytes(others, 0, othersLength)
+      .end();
+  }
+
+  /** Whether anything has changed since the last commit. */
+  get isDirty(): boolean {
+    return this.#isDirty || this.#marked.length > 0;
+  }
+
+  /** Makes all changes since the last commit count, in one step. */
+  commit(): void {
+    if (this.#isFrozen || !this.#commitOnce()) return;
+    this.#transaction++;
+    this.makeRoom();
+    this.#commitOnce();
+    if (!this.#hasReplies) this.#compactIfDue();
+  }
+
+  /**
+   * Makes nothing count until `thaw`: while one daemon hands the mount over to another, either of
+   * them may go on from what was committed last.
+   */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  /** Uses the state alone from now on. The end that the other daemon has stored does not count. */
+  thaw(): void {
+    this.#isFrozen = false;
+    this.journal.commit();
+    this.commit();
+  }
+
+  /** @returns whether there was anything to commit */
+  #commitOnce(): boolean {
+    const marked = this.#marked;
+    if (marked.length > 0) {
+      for (let i = 0; i < marked.length; i++) {
+        marked[i].isMarked = false;
+        marked[i].record(this.journal);
+      }
+      marked.length = 0;
+      this.#isDirty = true;
+    }
+    if (!this.#isDirty) return false;
+    this.#isDirty = false;
+    this.journal.commit();
+    return true;
+  }
+
+  /**
+   * Begins a compaction if one is due. It keeps no replies, so it may end only after all of them
+   * are sent.
+   */
+  #compactIfDue(): void {
+    if (this.#isHolding || !this.journal.isDueForCompaction) return;
+    this.compact();
+  }
+
+  /** Begins a compaction, between two transactions. */
+  compact(): void {
+    this.#walk = this.living()[Symbol.iterator]();
+    this.journal.beginCompaction();
+    this.onDue();
+  }
+
+  /** Notes that all replies of committed transactions are sent: none will be asked for again. */
+  sent(): void {
+    if (!this.#hasReplies || this.#isHolding) return;
+    this.#hasReplies = false;
+    this.journal.layout.sent = this.#transaction - 1;
+    if (!this.isDirty) this.#compactIfDue();
+  }
+
+  /**
+   * Keeps the replies that the last daemon may not have sent, until `letGo`.
+   * @param transaction the number of its last transaction
+   */
+  hold(transaction: number): void {
+    this.#isHolding = true;
+    this.#hasReplies = true;
+    this.#transaction = Math.max(this.#transaction, transaction + 1);
+  }
+
+  /** Lets go of the replies of the last daemon: no request asks for them any more. */
+  letGo(): void {
+    this.#isHolding = false;
+  }
+
+  /**
+   * Does a small part of a compaction, between two transactions.
+   * @returns whether it is done
+   */
+  step(): boolean {
+    const walk = this.#walk;
+    if (walk === null) return true;
+    if (this.#isFrozen) return false;
+    this.commit();
+    let isDone = false;
+    this.journal.keep(() => {
+      for (let n = 0; n < THINGS_A_STEP && !isDone; n++) {
+        const { done, value } = walk.next();
+        if (done === true) isDone = true;
+        else value.record(this.journal);
+      }
+    });
+    if (!isDone) return false;
+    this.#walk = null;
+    this.journal.endCompaction();
+    return true;
+  }
+}

@@ -1,0 +1,375 @@
+/**
+ * The kinds of records of the state, and their fields. The text of this schema lies in the state
+ * itself, so that a daemon of another version refuses fields that it does not know.
+ *
+ * A record is the last state of one thing, under its key: the first fields. A field is a number, a
+ * text (bytes as characters), or bytes.
+ */
+
+/** The type of a field. */
+export type FieldType = 'number' | 'text' | 'bytes';
+
+/** One kind of record. */
+export interface KindSchema {
+  /** Its number in a record. */
+  readonly id: number;
+  /** How many of the first fields are the key. 0: there is one such thing. */
+  readonly keys: 0 | 1 | 2;
+  readonly fields: Readonly<Record<string, FieldType>>;
+}
+
+const N = 'number';
+const T = 'text';
+const B = 'bytes';
+
+/** All kinds. A time is two fields: seconds, and nanoseconds. */
+export const SCHEMA = {
+  /** The numbers that the tree as a whole keeps. */
+  counters: {
+    id: 1,
+    keys: 0,
+    fields: {
+      /** The last node id or inode number in use. */
+      lastId: N,
+      oldest: N,
+      next: N,
+      /** The offset in the ring at which the next record goes. */
+      ringEnd: N,
+      weight: N,
+      lastSeqnum: N,
+      highest: N,
+      kernel: N,
+      udev: N,
+      published: N,
+      cut: N,
+      lost: N,
+      /** The position of the root's next directory. */
+      nextDirectory: N,
+      /** The most events that the ring has. */
+      ringEvents: N,
+      /** When the first daemon made the mount's own files. */
+      bornSec: N,
+      bornNsec: N,
+      rootMode: N,
+      rootUid: N,
+      rootGid: N,
+      rootAccessedSec: N,
+      rootAccessedNsec: N,
+      rootModifiedSec: N,
+      rootModifiedNsec: N,
+      rootChangedSec: N,
+      rootChangedNsec: N,
+      lostByEnded: N,
+    },
+  },
+  /** A delivered event, by inode number. Its text is in the ring, or in a record `text`. */
+  event: {
+    id: 2,
+    keys: 1,
+    fields: {
+      ino: N,
+      number: N,
+      name: T,
+      start: N,
+      length: N,
+      sec: N,
+      nsec: N,
+      weight: N,
+      always: N,
+      isUnique: N,
+      source: N,
+      seqnumBefore: N,
+      weightBefore: N,
+      checksum: N,
+    },
+  },
+  /** The text of an event that is not in the ring. */
+  text: { id: 3, keys: 1, fields: { ino: N, bytes: B } },
+  /** A process directory, by node id. */
+  directory: {
+    id: 4,
+    keys: 1,
+    fields: {
+      id: N,
+      position: N,
+      name: T,
+      ownerPid: N,
+      /** The pidfs file handle of the owner, 16 hexadecimal digits; empty if the kernel has none. */
+      ownerHandle: T,
+      mode: N,
+      uid: N,
+      gid: N,
+      madeBy: N,
+      isSticky: N,
+      isOrphaned: N,
+      bornSec: N,
+      bornNsec: N,
+      accessedSec: N,
+      accessedNsec: N,
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
+      permittedSec: N,
+      permittedNsec: N,
+      filter: T,
+      filteredSec: N,
+      filteredNsec: N,
+      first: N,
+      after: N,
+      shown: T,
+      movedSec: N,
+      movedNsec: N,
+      listedTo: N,
+      /** The number of the next event when this was recorded: later ones have changed the mtime. */
+      asOf: N,
+    },
+  },
+  /** A dead owner's directory that the notifier has not removed yet, by node id. */
+  ghost: {
+    id: 21,
+    keys: 1,
+    fields: { id: N, name: T, mode: N, uid: N, gid: N, bornSec: N, bornNsec: N },
+  },
+  /** The queue of a directory, by the directory's node id. */
+  queue: {
+    id: 15,
+    keys: 1,
+    fields: {
+      directory: N,
+      nextPosition: N,
+      lost: N,
+      /** The losses that no reader was told of: `position count ...`. */
+      losses: T,
+      /** The position before which all events were announced; -1 if no process may watch. */
+      announcedTo: N,
+    },
+  },
+  /** An entry of a queue, by directory and position. */
+  link: {
+    id: 5,
+    keys: 2,
+    fields: {
+      directory: N,
+      position: N,
+      /** The inode number of the event. */
+      ino: N,
+      /** The name in the directory; empty if it is that of the event. */
+      name: T,
+      /** The node id of its file; 0 if no process has looked it up. */
+      node: N,
+    },
+  },
+  /** An event that a user made as a file, by inode number. */
+  written: {
+    id: 6,
+    keys: 1,
+    fields: {
+      ino: N,
+      name: T,
+      mode: N,
+      uid: N,
+      gid: N,
+      madeBy: N,
+      accessedSec: N,
+      accessedNsec: N,
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
+      /** The user and group that are charged while only open files hold it; -1 for none. */
+      keeperUid: N,
+      keeperGid: N,
+    },
+  },
+  /** A file of the root that always exists, by node id. */
+  rootFile: {
+    id: 16,
+    keys: 1,
+    fields: {
+      id: N,
+      mode: N,
+      uid: N,
+      gid: N,
+      accessedSec: N,
+      accessedNsec: N,
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
+    },
+  },
+  /** A FIFO, socket or symlink, by node id. */
+  special: {
+    id: 7,
+    keys: 1,
+    fields: {
+      id: N,
+      directory: N,
+      position: N,
+      name: T,
+      mode: N,
+      uid: N,
+      gid: N,
+      target: T,
+      bornSec: N,
+      bornNsec: N,
+      accessedSec: N,
+      accessedNsec: N,
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
+    },
+  },
+  /** An open file, by the number by which the kernel calls it. */
+  handle: {
+    id: 8,
+    keys: 1,
+    fields: {
+      fh: N,
+      /** The type of the open file (fs/tree/restore/handles.ts). */
+      type: T,
+      node: N,
+      /** The node id of the directory that the open node is in, and its name there. */
+      directory: N,
+      name: T,
+      /** The account that pays it. */
+      uid: N,
+      gid: N,
+      /** The charged memory, without that of a partly read record. */
+      heap: N,
+      /** The key by which the kernel wakes its pollers; 0 if no process has polled it. */
+      pollKeyLow: N,
+      pollKeyHigh: N,
+      /** The type's own numbers, separated by spaces. */
+      numbers: T,
+      /** The type's own bytes. */
+      bytes: B,
+    },
+  },
+  /** A stream's place, by file handle: it changes with each read. */
+  cursor: {
+    id: 9,
+    keys: 1,
+    fields: { fh: N, number: N, passed: N, standIns: N, toldLost: N, rest: B },
+  },
+  /** The streams with one filter, by the number of the group. */
+  group: {
+    id: 10,
+    keys: 1,
+    fields: {
+      id: N,
+      filter: T,
+      /** The number of the first event that came after the group began. */
+      since: N,
+      /** How many events had matched when the next event had this number. */
+      number: N,
+      matched: N,
+    },
+  },
+  /** A reply that may not have been sent, by the request's unique number. */
+  reply: {
+    id: 11,
+    keys: 1,
+    fields: {
+      unique: N,
+      transaction: N,
+      error: N,
+      sliceStart: N,
+      sliceLength: N,
+      bytes: B,
+      /** The unique numbers of more requests that get the same reply, 8 bytes each. */
+      others: B,
+    },
+  },
+  /** The threads that read an open file with io_uring(7), by file handle. */
+  uring: { id: 12, keys: 1, fields: { fh: N, threads: T } },
+  /** The result of INIT. */
+  init: { id: 13, keys: 0, fields: { minor: N, flags: N, flags2: N, maxWrite: N, maxPages: N } },
+  /** A source of uevents, by its netlink group. */
+  source: {
+    id: 14,
+    keys: 1,
+    fields: {
+      group: N,
+      last: N,
+      gaps: N,
+      overruns: N,
+      late: N,
+      forged: N,
+      malformed: N,
+      lossUntold: N,
+      /** The runs of numbers that have not come: `from to told ...`. */
+      skipped: T,
+      /** The batch of datagrams in the mailbox, and how many of its slots are done. */
+      batch: N,
+      done: N,
+    },
+  },
+  /** How many streams were opened, and how many events the closed ones have lost. */
+  streams: { id: 20, keys: 0, fields: { opened: N, lostByClosed: N } },
+} as const satisfies Readonly<Record<string, KindSchema>>;
+
+/** The name of a kind. */
+export type KindName = keyof typeof SCHEMA;
+
+interface TypeOf {
+  readonly number: number;
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The fields of a kind, as a record has them. */
+export type Fields<K extends KindName> = {
+  -readonly [
+    F in keyof (typeof SCHEMA)[K]['fields']
+  ]: (typeof SCHEMA)[K]['fields'][F] extends FieldType
+    ? TypeOf[(typeof SCHEMA)[K]['fields'][F]]
+    : never;
+};
+
+/** The numbers of the kinds, for the writer. */
+export const Kind = Object.fromEntries(
+  Object.entries(SCHEMA).map(([name, { id }]) => [name, id]),
+) as { readonly [K in KindName]: number };
+
+/** The kinds by number. */
+export const KIND_NAMES: readonly (KindName | undefined)[] = Object.entries(SCHEMA).reduce<
+  (KindName | undefined)[]
+>((names, [name, { id }]) => {
+  names[id] = name as KindName;
+  return names;
+}, []);
+
+/** Returns the schema as text: a line `id name keys field:type ...` a kind. */
+export function schemaText(schema: Readonly<Record<string, KindSchema>> = SCHEMA): string {
+  return Object.entries(schema)
+    .map(([name, { id, keys, fields }]) => {
+      const all = Object.entries(fields).map(([field, type]) => `${field}:${type}`);
+      return `${id} ${name} ${keys} ${all.join(' ')}\n`;
+    })
+    .join('');
+}
+
+/** A time of a thing. */
+interface Time {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
+/** The two fields of a time. */
+type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
+
+/** Returns the two fields of a time. */
+export function timeFields<Name extends string>(
+  name: Name,
+  { sec, nsec }: Time,
+): TimeFields<Name> {
+  return { [`${name}Sec`]: sec, [`${name}Nsec`]: nsec } as TimeFields<Name>;
+}
+
+/** Returns the time that two fields have. */
+export function timeOf<Name extends string>(fields: TimeFields<Name>, name: Name): Time {
+  return { sec: fields[`${name}Sec`], nsec: fields[`${name}Nsec`] };
+}

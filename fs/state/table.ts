@@ -1,0 +1,114 @@
+/** Reads a journal: the last record of each thing. */
+import { checksumWords } from './checksum.js';
+import { DROP_BIT, LENGTH_MASK } from './journal.js';
+import { type StateLayout, refused } from './layout.js';
+import { type Fields, type FieldType, KIND_NAMES, type KindName, SCHEMA } from './schema.js';
+
+/** Where a record is, in 8-byte words. */
+type Place = number;
+
+/** All things that a state has. */
+export class StateTable {
+  readonly #numbers: Float64Array;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  /** By kind, by key. A kind with two keys has a map of maps. */
+  readonly #places = new Map<KindName, Map<number, Place | Map<number, Place>>>();
+
+  /**
+   * Reads the active half of a journal.
+   * @throws UserError if a record is damaged, or of a kind that this version does not know
+   */
+  constructor(layout: StateLayout) {
+    const { bytes } = layout.memory;
+    const length = Math.floor(bytes.length / 8);
+    this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, length);
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, length * 2);
+    this.#bytes = bytes;
+    const { active } = layout;
+    const base = layout.halves[active] / 8;
+    const end = base + layout.committed(active);
+    for (let at = base; at < end;) at += this.#take(at, end);
+  }
+
+  /** Notes the record at a place, and returns its length. */
+  #take(at: Place, end: Place): number {
+    const words = this.#words;
+    const head = words[2 * at];
+    const length = head & LENGTH_MASK;
+    if (length === 0 || at + length > end) throw refused('a record of its journal has no end');
+    const sum = words[2 * at + 1];
+    words[2 * at + 1] = 0;
+    const right = checksumWords(words, 2 * at, 2 * (at + length));
+    words[2 * at + 1] = sum;
+    if (right !== sum) throw refused('a record of its journal is damaged');
+    const kind = head >>> 24;
+    const name = KIND_NAMES[kind & ~DROP_BIT];
+    if (name === undefined) throw refused(`this version does not know records of kind ${kind}`);
+    this.#note(name, at, (kind & DROP_BIT) !== 0);
+    return length;
+  }
+
+  #note(name: KindName, at: Place, isDrop: boolean): void {
+    let places = this.#places.get(name);
+    if (places === undefined) this.#places.set(name, (places = new Map()));
+    const { keys } = SCHEMA[name];
+    const key = keys === 0 ? 0 : this.#numbers[at + 1];
+    if (keys < 2) {
+      if (isDrop) places.delete(key);
+      else places.set(key, at);
+      return;
+    }
+    let inner = places.get(key) as Map<number, Place> | undefined;
+    if (inner === undefined) places.set(key, (inner = new Map()));
+    if (isDrop) inner.delete(this.#numbers[at + 2]);
+    else inner.set(this.#numbers[at + 2], at);
+  }
+
+  /** Returns the last record of a thing, or undefined if there is none. */
+  get<K extends KindName>(name: K, key = 0): Fields<K> | undefined {
+    const place = this.#places.get(name)?.get(key);
+    return typeof place === 'number' ? this.#decode(name, place) : undefined;
+  }
+
+  /** Iterates over all things of a kind with one key. */
+  *all<K extends KindName>(name: K): IterableIterator<Fields<K>> {
+    for (const place of this.#places.get(name)?.values() ?? [])
+      if (typeof place === 'number') yield this.#decode(name, place);
+  }
+
+  /** Returns how many things of a kind there are; with two keys, how many first keys. */
+  count(name: KindName): number {
+    return this.#places.get(name)?.size ?? 0;
+  }
+
+  /** Returns the things of a kind with two keys that have this first key. */
+  under<K extends KindName>(name: K, key: number): Fields<K>[] {
+    const inner = this.#places.get(name)?.get(key);
+    return inner instanceof Map
+      ? [...inner.values()].map((place) => this.#decode(name, place))
+      : [];
+  }
+
+  #decode<K extends KindName>(name: K, place: Place): Fields<K> {
+    const fields: Record<string, number | string | Uint8Array> = {};
+    let at = place + 1;
+    const types: Readonly<Record<string, FieldType>> = SCHEMA[name].fields;
+    for (const field in types) {
+      const value = this.#numbers[at++];
+      if (types[field] === 'number') {
+        fields[field] = value;
+        continue;
+      }
+      const start = at * 8;
+      at += (value + 7) >>> 3;
+      fields[field] =
+        types[field] === 'text'
+          ? Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, value).toString(
+              'latin1',
+            )
+          : this.#bytes.slice(start, start + value);
+    }
+    return fields as Fields<K>;
+  }
+}

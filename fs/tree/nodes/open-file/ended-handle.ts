@@ -1,0 +1,34 @@
+/** Open files of a daemon before this one, whose directory has ended. */
+import { Errno, FsError } from '../../../shared/errors.js';
+import { Handle, type HandleType, Lifetime, Node, type NodeId } from '../node.js';
+
+const ENDED = 'the directory has ended';
+
+/** A node that has ended. */
+class EndedNode extends Node {
+  readonly mode = 0;
+
+  /** @throws FsError ESTALE */
+  attributes(): never {
+    throw new FsError(Errno.ESTALE, ENDED);
+  }
+
+  /** @throws FsError ESTALE */
+  open(): never {
+    throw new FsError(Errno.ESTALE, ENDED);
+  }
+}
+
+/** An open file of which only the number is left: each request for it fails until it is closed. */
+export class EndedHandle extends Handle {
+  /** @param id the id that the node had */
+  constructor(id: NodeId) {
+    const lifetime = new Lifetime();
+    lifetime.over = true;
+    super(new EndedNode(id, lifetime));
+  }
+
+  override get recordType(): HandleType {
+    return 'ended';
+  }
+}

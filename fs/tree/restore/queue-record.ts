@@ -1,0 +1,76 @@
+/** Records the queue of one directory for a later daemon. */
+import type { Entry, Queue, QueueJournal } from '../../bus/queue.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded, Recorder } from '../../state/recorder.js';
+import { Kind } from '../../state/schema.js';
+
+/** An entry that is the node of a file: the kernel knows it by its id. */
+interface FileEntry extends Entry {
+  readonly id: number;
+}
+
+function nodeOf(entry: Entry): number {
+  return 'id' in entry ? (entry as FileEntry).id : 0;
+}
+
+/** The record of one queue, and those of its entries. */
+export class QueueRecord implements QueueJournal, Recorded {
+  isMarked = false;
+
+  /**
+   * @param directory the node id of the queue's directory
+   * @param queue the queue
+   * @param watched the directory, which processes may watch
+   */
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly directory: number,
+    private readonly queue: Queue<Entry>,
+    private readonly watched: { readonly watch: { readonly announcedTo: number } | null },
+  ) {}
+
+  /** An entry was added, or its name or node has changed. */
+  linked(position: number, entry: Entry): void {
+    const { event, name } = entry;
+    this.recorder.linked(
+      this.directory,
+      position,
+      event.ino,
+      name === event.name ? '' : name,
+      nodeOf(entry),
+    );
+  }
+
+  /** The entry at a position has left the queue. */
+  unlinked(position: number): void {
+    this.recorder.unlinked(this.directory, position);
+    // Else the next position could not be told from the entries that are left.
+    if (position + 1 === this.queue.entries.nextPosition) this.recorder.changed(this);
+  }
+
+  /** The losses have changed. */
+  hasChanged(): void {
+    this.recorder.changed(this);
+  }
+
+  /** Writes the losses, and the position of the next entry. */
+  record(journal: Journal): void {
+    const { queue } = this;
+    if (queue.journal !== this) return; // the directory has ended
+    journal
+      .begin(Kind.queue)
+      .number(this.directory)
+      .number(queue.entries.nextPosition)
+      .number(queue.lost)
+      .text(queue.losses.toText())
+      .number(this.watched.watch?.announcedTo ?? -1)
+      .end();
+  }
+
+  /** Writes the records of all entries: for a compaction. */
+  recordEntries(): void {
+    const { entries } = this.queue;
+    for (let at = entries.seek(0); at >= 0; at = entries.seek(at + 1))
+      this.linked(at, entries.at(at)!);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Makes the tree of the last daemon again, from the records of its state.
+ *
+ * The order: the log and the bus, the process directories, their entries, the special files, the
+ * open files, the deaths. Nothing is refused for a quota: it was there.
+ */
+import type { Event } from '../../bus/event.js';
+import type { Entry, Queue } from '../../bus/queue.js';
+import type { Owner } from '../../owners/owners.js';
+import type { Pid } from '../../owners/process.js';
+import { refused } from '../../state/layout.js';
+import { type Fields, timeOf } from '../../state/schema.js';
+import type { StateTable } from '../../state/table.js';
+import { Filter } from '../../uevent/filter/filter.js';
+import { FileType, TYPE_MASK } from '../nodes/attributes.js';
+import type { EventDirectory } from '../nodes/event-directory.js';
+import { EventFile } from '../nodes/event-file.js';
+import type { NodeId } from '../nodes/node.js';
+import type { ProcessDirectory } from '../nodes/process-directory.js';
+import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
+import type { Tree } from '../tree.js';
+import { RestoredEvents } from './events.js';
+import { restoreHandles } from './handles.js';
+import type { RestoredTree } from './restored-tree.js';
+
+/** What is being restored. */
+interface Restoring {
+  readonly tree: Tree;
+  readonly table: StateTable;
+  readonly events: RestoredEvents;
+  /** The directories with events, by node id. */
+  readonly directories: ReadonlyMap<number, EventDirectory>;
+}
+
+/**
+ * Fills a tree that is empty.
+ * @param tree the tree of the new daemon
+ * @param table the records of the last daemon's state
+ * @throws UserError if the records contradict each other
+ */
+export function restoreTree(tree: Tree, table: StateTable): void {
+  const counters = table.get('counters');
+  if (counters === undefined) return; // the last daemon has not done anything yet
+  const { bus } = tree;
+  const events = new RestoredEvents(table, bus.log, tree.ledger, tree.recorder!);
+  bus.inodes.goOnAfter(counters.lastId);
+  const ring = events.ring(counters.oldest, counters.next);
+  bus.log.restore(counters, ring);
+  bus.restore(counters, ring);
+  tree.deliveries.noteEnd(counters.lostByEnded);
+
+  for (const state of table.all('ghost')) tree.root.restoreGhost(state);
+  const owners: Owner[] = [];
+  const directories = new Map<number, EventDirectory>([[tree.log.id, tree.log]]);
+  for (const state of [...table.all('directory')].sort((a, b) => a.position - b.position)) {
+    const owner = tree.owners.restore(state.ownerPid as Pid, state.ownerHandle);
+    owners.push(owner);
+    directories.set(state.id, makeDirectory(tree, state, owner));
+  }
+  tree.root.restoreCounters(counters);
+  for (const node of tree.root.fixedNodes) tree.remember(node);
+  for (const file of tree.root.files) {
+    const state = table.get('rootFile', file.id);
+    if (state !== undefined) file.restore(state);
+  }
+  const restoring = { tree, table, events, directories };
+  for (const directory of directories.values()) restoreQueue(restoring, directory);
+  restoreSpecials(restoring);
+  restoreHandles(table, openFilesOf(restoring));
+  events.finish();
+  for (const owner of owners)
+    if (owner.pidfd < 0) for (const thing of [...owner.owned]) thing.ownerDied();
+}
+
+/** The tree, as the restoring of open files sees it. */
+function openFilesOf({ tree, events, directories }: Restoring): RestoredTree {
+  return {
+    ledger: tree.ledger,
+    streams: tree.streams,
+    handles: tree.handles,
+    node: (id) => tree.known(id as NodeId),
+    event: (ino) => events.get(ino),
+    directory: (id) => directories.get(id),
+    match: () => tree.match,
+    adopt: (node) => tree.remember(node),
+  };
+}
+
+function makeDirectory(tree: Tree, state: Fields<'directory'>, owner: Owner): ProcessDirectory {
+  const directory = tree.root.restore(state, owner, Filter.parse(state.filter));
+  tree.remember(directory);
+  return directory;
+}
+
+function restoreQueue(restored: Restoring, directory: EventDirectory): void {
+  const { tree, table } = restored;
+  const queue: Queue<Entry> = directory.queue;
+  const links = table.under('link', directory.id).sort((a, b) => a.position - b.position);
+  let newest: Event | null = null;
+  for (const { position, ino, name, node } of links) {
+    const event = restored.events.get(ino);
+    if (event.number >= (newest?.number ?? 0)) newest = event;
+    if (node === 0) {
+      queue.restore(position, event);
+      continue;
+    }
+    const file = new EventFile(node as NodeId, directory, name === '' ? event.name : name, event);
+    file.position = position;
+    queue.restore(position, file);
+    tree.remember(file);
+  }
+  const state = table.get('queue', directory.id);
+  if (state !== undefined) {
+    queue.entries.goOnAt(state.nextPosition);
+    queue.lost = state.lost;
+    queue.losses.restore(state.losses);
+    if (state.announcedTo >= 0) tree.inotify.restore(directory, state.announcedTo);
+  }
+  const made = table.get('directory', directory.id);
+  if (made !== undefined && newest !== null && newest.number >= made.asOf)
+    (directory as ProcessDirectory).contentsChanged(newest.time);
+}
+
+function restoreSpecials({ tree, table, directories }: Restoring): void {
+  for (const state of [...table.all('special')].sort((a, b) => a.position - b.position)) {
+    const directory = directories.get(state.directory);
+    if (directory === undefined) continue; // it has ended
+    const { name, mode, uid, gid, target, position } = state;
+    const born = timeOf(state, 'born');
+    const id = state.id as NodeId;
+    const { lifetime } = directory;
+    if ((mode & TYPE_MASK) === FileType.regular) throw refused(`file ${id} has no special type`);
+    const file =
+      (mode & TYPE_MASK) === FileType.symlink
+        ? new SymlinkFile(id, lifetime, name, target, uid, gid, born)
+        : new SpecialFile(id, lifetime, name, mode, uid, gid, born);
+    file.restoreTimes(
+      timeOf(state, 'accessed'),
+      timeOf(state, 'modified'),
+      timeOf(state, 'changed'),
+    );
+    directory.specialsToFill().restore(file, position);
+    tree.remember(file);
+  }
+}

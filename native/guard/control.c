@@ -1,0 +1,106 @@
+/* One guardian for a mount, by a lock; and the socket of `eventfs reload`. */
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int listener = -1;
+static int client = -1;
+static bool is_reloading;
+
+__attribute__((noreturn)) static void refuse(const char *path, const char *hint) {
+  say("error", "%s: %s (%s)", path, strerror(errno), hint);
+  _exit(EXIT_SYSTEM_CALL);
+}
+
+/* The lock ends with the process. */
+static void lock(void) {
+  int fd = open(options.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) refuse(options.lock, "the guardian needs a directory for its lock");
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) refuse(options.lock, "the lock must be a file");
+  say("error", "%s: another guardian serves it (try eventfs umount %s first)", options.mount,
+      options.mount);
+  _exit(EXIT_FAILURE);
+}
+
+void open_control(void) {
+  lock();
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", options.socket);
+  unlink(options.socket); /* a killed guardian has left it */
+  listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  mode_t mask = umask(0177);
+  int failed = bind(listener, (struct sockaddr *)&address, sizeof address);
+  umask(mask);
+  if (failed != 0 || listen(listener, 4) != 0) {
+    refuse(options.socket, "the guardian needs a directory for its socket");
+  }
+}
+
+int control_socket(void) { return client < 0 ? listener : -1; }
+int client_socket(void) { return client; }
+
+static void close_client(void) {
+  if (client >= 0) close(client);
+  client = -1;
+  is_reloading = false;
+}
+
+/* Whether the client may ask: root, and the guardian's own user. */
+static bool is_allowed(int fd) {
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  return peer.uid == 0 || peer.uid == geteuid();
+}
+
+void accept_client(void) {
+  client = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (client >= 0 && !is_allowed(client)) close_client();
+}
+
+void serve_client(void) {
+  char text[MESSAGE_BYTES];
+  int fd, length = receive_message(client, text, &fd);
+  if (fd >= 0) close(fd);
+  if (length < 0) return;
+  if (length == 0) { /* a client that ends does not end its reload */
+    close_client();
+    return;
+  }
+  if (is_reloading) return;
+  if (argument_of(text, "RELOAD") == NULL) {
+    answer_client("FAILED the guardian has protocol %d, and does not know: %.100s", PROTOCOL, text);
+    return;
+  }
+  is_reloading = true;
+  const char *why = begin_reload();
+  if (why != NULL) answer_client("FAILED %s", why);
+}
+
+void answer_client(const char *format, ...) {
+  if (client < 0) return;
+  char text[MESSAGE_BYTES];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  send_message(client, text, -1);
+  close_client();
+}
+
+void close_control(void) {
+  if (listener < 0) return;
+  unlink(options.socket);
+  unlink(options.lock);
+}

@@ -1,0 +1,150 @@
+/*
+ * eventfs-guard: the guardian. It is the parent of the daemon under `eventfs mount --guard`, holds
+ * the descriptors of the mount, and starts the daemon again. docs/decisions/103-guardian.md.
+ *
+ * All memory is static: a machine without memory must not end the guardian.
+ *
+ *   main.c      the command line and the loop
+ *   kept.c      the descriptors that it holds
+ *   message.c   messages to and from a daemon
+ *   start.c     starts and ends daemons
+ *   handover.c  which daemon serves, and which one is next
+ *   control.c   one guardian for a mount, and `eventfs reload`
+ *   end.c       RESEND, and the end of the mount
+ *   supervisor.c  sd_notify(3) for the daemon
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* fs/guard/protocol.ts has the same number. Another number is refused. */
+enum { PROTOCOL = 1 };
+/* The longest message, with its NUL. */
+enum { MESSAGE_BYTES = 512 };
+/* The most descriptors that a guardian holds, and the longest name of one, with its NUL. */
+enum { MOST_KEPT = 16384, NAME_BYTES = 64 };
+/* The most deaths of --limit. */
+enum { MOST_DEATHS = 1000 };
+/* How long a standby waits for its start after the last one has begun to serve. */
+enum { STANDBY_DELAY_MS = 1000 };
+
+enum { EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126 };
+
+/* The way of a daemon. The states are in the order of the way. */
+enum phase {
+  GONE,
+  STARTING, /* HELLO is sent */
+  WARM,     /* it waits for TAKE */
+  TAKING,   /* it gets the descriptors, and restores the tree */
+  SERVING,
+  YIELDING, /* it shall stop to serve */
+  YIELDED,
+  LEAVING, /* another daemon serves; this one ends */
+};
+
+struct daemon {
+  pid_t pid;
+  int socket;
+  enum phase phase;
+  uint64_t deadline_ms; /* 0: none */
+  uint64_t ping_ms;     /* the time limit of the next ping of the watchdog; 0: none */
+  int handed;           /* the next message of the hand-over; -1: none */
+  bool serves_at_once;  /* SERVE follows TAKE: no other daemon can go on */
+};
+
+/* The command line. */
+struct options {
+  const char *mount, *socket, *lock;
+  int ready_fd; /* -1: none */
+  int deaths;
+  uint64_t within_ms;
+  uint64_t start_ms, take_ms, yield_ms; /* time limits */
+  bool standby, json;
+  char **command;
+};
+extern struct options options;
+
+/* main.c */
+uint64_t now_ms(void);
+/* Writes a message for the administrator to standard error. */
+__attribute__((format(printf, 2, 3))) void say(const char *level, const char *format, ...);
+
+/* kept.c */
+struct kept {
+  int fd;
+  char name[NAME_BYTES];
+};
+extern struct kept kept[MOST_KEPT];
+extern int kept_count;
+/* Takes the descriptor over. Returns false and closes it if there is no room. */
+bool keep(const char *name, int fd);
+void drop(const char *name);
+/* Returns -1 if there is none. */
+int find_kept(const char *name);
+void drop_all(void);
+
+/* message.c */
+/* Sends one message, with a descriptor unless `fd` is -1. Returns false if there is no room now. */
+bool send_message(int socket, const char *text, int fd);
+__attribute__((format(printf, 2, 3))) bool send_format(int socket, const char *format, ...);
+/*
+ * Receives one message. Returns its length; 0 at the end, -1 if none waits. `*fd` is -1 without a
+ * descriptor.
+ */
+int receive_message(int socket, char text[MESSAGE_BYTES], int *fd);
+/* Returns the text behind `word` and a blank; NULL if the message is another one. */
+const char *argument_of(const char *text, const char *word);
+
+/* start.c */
+void copy_environment(char **environment);
+/* Returns false if it fails, after a message. */
+bool start_daemon(struct daemon *daemon, const char *role, enum phase phase);
+void close_socket(struct daemon *daemon);
+void kill_daemon(struct daemon *daemon);
+
+/* handover.c */
+extern struct daemon active, next, leaving;
+extern bool is_ready; /* a daemon has served */
+extern bool is_stopping;
+extern int restarts, reloads;
+void start_first(void);
+void on_message(struct daemon *daemon, const char *text, int fd);
+void on_end_of_socket(struct daemon *daemon);
+void on_death(pid_t pid, int status);
+void on_deadline(struct daemon *daemon);
+/* Sends more messages of the hand-over. */
+void hand_more(struct daemon *daemon);
+/* Begins a reload. Returns NULL, or why it can't. */
+const char *begin_reload(void);
+/* Starts the standby if it is time. Returns when to call again; 0: not by time. */
+uint64_t keep_standby(void);
+/* Starts the standby anew, because the configuration has changed. */
+void renew_standby(void);
+
+/* control.c */
+/* Ends the process, after a message, if another guardian serves the mount. */
+void open_control(void);
+int control_socket(void);
+int client_socket(void);
+void accept_client(void);
+void serve_client(void);
+__attribute__((format(printf, 1, 2))) void answer_client(const char *format, ...);
+void close_control(void);
+
+/* end.c */
+/* Has the kernel send all requests again that no daemon has answered: FUSE_NOTIFY_RESEND. */
+void resend_requests(void);
+/* Ends the connection and its mount, and the process with `code`. */
+__attribute__((noreturn)) void end(int code);
+/* Ends because the daemon can't serve. */
+__attribute__((noreturn, format(printf, 1, 2))) void give_up(const char *format, ...);
+/* Ends without a look at the mount, which the daemon has unmounted. */
+__attribute__((noreturn)) void leave(int code);
+
+/* supervisor.c */
+void find_supervisor(void);
+void notify_supervisor(const char *state);
+/* The time limit for pings of the daemon; 0: none. */
+uint64_t watchdog_ms(void);

@@ -1,0 +1,187 @@
+/**
+ * Faults of the machine under a daemon that serves clients of all kinds: it is stopped, frozen,
+ * system calls fail, its helper dies or hangs. Each client writes down its calls, and the history
+ * checker looks at all of them at the end.
+ */
+import * as assert from 'uvu/assert';
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { buildClients } from '../../support/clients/actor.js';
+import { spawnClient, statusOf } from '../../support/clients/clients.js';
+import { Fault, FreezableGroup, childrenNamed } from '../../support/clients/fault.js';
+import { Historians } from '../../support/clients/history.js';
+import {
+  type Daemon,
+  killDaemons,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+
+/** The time of each stop, in milliseconds: 10 s by hand. */
+const STOP_MS = Number(process.env.EVENTFS_FAULT_SECONDS ?? 1) * 1000;
+/** The time between faults. */
+const BREATH_MS = 300;
+const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
+/** A fault lasts as long as three stops, on a busy machine. */
+const LONGEST_MS = 3 * STOP_MS + 5000;
+
+const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+const faults = suite('a daemon under load');
+let daemon: Daemon;
+let historians: Historians;
+
+faults.before(async () => {
+  buildClients();
+  // With io_uring requests do not come by read(2).
+  daemon = await startDaemon(['--source', 'kernel', '--transport', 'read']);
+  historians = new Historians(daemon.path);
+  await historians.start({
+    publishers: 3,
+    rate: 100,
+    uevents: 10,
+    deaths: 10,
+    names: 2,
+    calls: 100,
+    seed: SEED,
+  });
+});
+faults.after(async () => {
+  historians.kill();
+  await killDaemons();
+});
+
+/** Asserts that the daemon and all clients go on. */
+async function goesOn(): Promise<void> {
+  await sleep(BREATH_MS);
+  const before = Number(statusOf(`${daemon.path}/log`).PUBLISHED);
+  await until(
+    () => Number(statusOf(`${daemon.path}/log`).PUBLISHED) > before,
+    'no more events come',
+    10_000,
+  );
+  assert.is(daemon.process.exitCode, null, daemon.log());
+  assert.equal(historians.ended, []);
+}
+
+faults(
+  'goes on after a stop by SIGSTOP, during which a caller can be killed',
+  async () => {
+    daemon.process.kill('SIGSTOP');
+    await sleep(STOP_MS / 2);
+    const caller = spawnClient(['stat', `${daemon.path}/log`], 'ignore');
+    const ended = new Promise<void>((done) => caller.once('exit', () => done()));
+    await sleep(STOP_MS / 2);
+    assert.is(caller.exitCode, null, 'a stopped daemon has answered');
+    caller.kill('SIGKILL');
+    await within(1000, ended, 'the caller did not end by SIGKILL');
+    daemon.process.kill('SIGCONT');
+    await goesOn();
+  },
+  60_000,
+);
+
+for (const first of ['readers', 'daemon'] as const)
+  faults(
+    `goes on after a freezer that takes the ${first} first`,
+    async () => {
+      const readers = FreezableGroup.make('eventfs-readers');
+      const served = FreezableGroup.make('eventfs-daemon');
+      if (readers === null || served === null)
+        return console.log('\n  skipped: no cgroup2 can be written here');
+      for (const pid of historians.readers) readers.add(pid);
+      served.add(daemon.pid);
+      const [one, other] = first === 'readers' ? [readers, served] : [served, readers];
+      await one.freeze();
+      await sleep(STOP_MS / 4);
+      await other.freeze();
+      await sleep(STOP_MS / 4);
+      one.thaw();
+      await sleep(STOP_MS / 4);
+      other.thaw();
+      await readers.remove();
+      await served.remove();
+      await goesOn();
+    },
+    90_000,
+  );
+
+faults(
+  'starts a notifier that was killed anew, and gets by with one that hangs',
+  async () => {
+    const notifier = (): number | undefined => childrenNamed(daemon.pid, 'eventfs-notify')[0];
+    await until(() => notifier() !== undefined, 'there is no notifier');
+    const before = notifier()!;
+    process.kill(before, 'SIGKILL');
+    await until(() => notifier() !== undefined && notifier() !== before, 'no new notifier comes');
+    const hanging = notifier()!;
+    process.kill(hanging, 'SIGSTOP');
+    await sleep(STOP_MS);
+    await goesOn();
+    process.kill(hanging, 'SIGCONT');
+    await goesOn();
+  },
+  60_000,
+);
+
+for (const error of ['EINTR', 'EAGAIN', 'ENOENT', 'ENOMEM', 'EIO'] as const)
+  faults(`goes on after ${error} from a read of /dev/fuse`, async () => {
+    const fault = await Fault.fail(daemon.pid, 'read', error, 3, '/dev/fuse');
+    await sleep(BREATH_MS);
+    const { matching } = await fault.end();
+    assert.ok(matching >= 3, `only ${matching} calls`);
+    await goesOn();
+  });
+
+for (const error of ['ENOBUFS', 'ENOMEM', 'EINTR'] as const)
+  faults(`goes on after ${error} from its netlink socket`, async () => {
+    const fault = await Fault.fail(daemon.pid, 'recvmmsg', error, 2);
+    await sleep(BREATH_MS);
+    const { matching } = await fault.end();
+    assert.ok(matching >= 2, `only ${matching} calls`);
+    await goesOn();
+  });
+
+for (const [call, error] of [
+  ['pidfd_open', 'EMFILE'],
+  ['pidfd_open', 'ENOMEM'],
+  ['epoll_ctl', 'ENOSPC'],
+  ['epoll_ctl', 'ENOMEM'],
+] as const)
+  faults(`makes a directory after ${error} from ${call}(2)`, async () => {
+    const mine = `${daemon.path}/${process.pid}.${call}-${error}`;
+    const handles = statusOf(`${daemon.path}/log`).HANDLES;
+    const fault = await Fault.fail(daemon.pid, call, error, 1);
+    const refused: string[] = [];
+    // Another client may get the error instead.
+    try {
+      mkdirSync(mine);
+    } catch (thrown) {
+      refused.push((thrown as NodeJS.ErrnoException).code!);
+      mkdirSync(mine);
+    }
+    await fault.end();
+    assert.ok(
+      refused.every((code) => ['EMFILE', 'ENFILE', 'ENOSPC', 'ENOMEM'].includes(code)),
+      refused[0],
+    );
+    rmdirSync(mine);
+    assert.ok(Math.abs(Number(handles) - Number(statusOf(`${daemon.path}/log`).HANDLES)) < 20);
+    await goesOn();
+  });
+
+faults(
+  'has given each client the right results',
+  async () => {
+    await historians.end();
+    await historians.close();
+    const found = historians.check(LONGEST_MS);
+    assert.equal(found.violations, [], `seed ${SEED}: ${historians.out}\n${found.report()}`);
+    console.log(`\n  figure: ${found.report()}`);
+    assert.is(await daemon.stop(), 0);
+  },
+  90_000,
+);
+
+faults.run();

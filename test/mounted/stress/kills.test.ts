@@ -1,0 +1,78 @@
+/**
+ * The daemon of a guarded mount is killed at random moments, under clients that write down each
+ * call: no call of theirs fails or hangs, each reader gets each event once, and no dead owner's
+ * directory can be reached. EVENTFS_KILLS is the number of kills.
+ */
+import * as assert from 'uvu/assert';
+import { buildClients } from '../../support/clients/actor.js';
+import { Historians } from '../../support/clients/history.js';
+import { killDaemons } from '../../support/mount/daemon.js';
+import { GuardedMount, median, randomNumbers } from '../../support/mount/guarded.js';
+import { suite } from '../../support/runner/suite.js';
+
+const KILLS = Number(process.env.EVENTFS_KILLS ?? 50);
+const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
+/** The longest time between a restart and the next kill. */
+const PAUSE_MS = 400;
+/** One kill in so many is followed by another one, while the next daemon starts. */
+const TWICE = 5;
+const START_MS = 200;
+/** Clients, the daemon and its start share two CPUs. */
+const LONGEST_MS = 10_000;
+
+const kills = suite('the clients of a guarded mount');
+let mount: GuardedMount;
+let historians: Historians | null = null;
+
+kills.before(async () => {
+  buildClients();
+  mount = await GuardedMount.start(['--source', 'kernel']);
+});
+kills.after(async () => {
+  historians?.kill();
+  await killDaemons();
+});
+
+kills(
+  `get each result as if the daemon had lived through ${KILLS} kills`,
+  async () => {
+    historians = new Historians(mount.path);
+    await historians.start({
+      publishers: 4,
+      rate: 125,
+      uevents: 10,
+      deaths: 20,
+      names: 2,
+      calls: 200,
+      seed: SEED,
+    });
+    const { guardian } = mount;
+    const next = randomNumbers(SEED);
+    const gaps: number[] = [];
+    for (let n = 0; n < KILLS; n++) {
+      await new Promise((done) => setTimeout(done, next() * PAUSE_MS));
+      const isTwice = next() < 1 / TWICE;
+      const gap = await mount.kill(isTwice ? next() * START_MS : undefined);
+      if (!isTwice) gaps.push(gap);
+      assert.is(guardian.process.exitCode, null, guardian.log());
+      assert.equal(historians.ended, [], guardian.log());
+    }
+    await historians.end();
+    await historians.close();
+    const found = historians.check(LONGEST_MS);
+    const log = guardian.log().slice(-2000);
+    assert.equal(
+      found.violations,
+      [],
+      `seed ${SEED}: ${historians.out}\n${found.report()}\n${log}`,
+    );
+    console.log(
+      `\n  figure: ${KILLS} kills; no service for ${median(gaps).toFixed(0)} ms at the median, at most ${Math.max(...gaps).toFixed(0)} ms`,
+    );
+    console.log(`  figure: ${found.report()}`);
+    assert.is(await guardian.stop(), 0);
+  },
+  KILLS * 3000 + 120_000,
+);
+
+kills.run();
