@@ -420,6 +420,8 @@ export interface FuseChannelOptions {
    * -1.
    */
   onStarved: () => void;
+  /** No request waits. Called once, at the first time. */
+  onDry: () => void;
   /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
   hang: HangOptions;
   /**
@@ -458,6 +460,11 @@ export class FuseChannel {
    * @returns how many it has served
    */
   serve(): number;
+  /**
+   * Serves requests that wait, as the event loop does when the device is readable. Must not be
+   * called from a callback.
+   */
+  serveTurn(): void;
   /**
    * Replies to parked requests, all with the same bytes: a header, then `length` bytes of `reply`
    * from byte 16 on, then the slice that `control` describes. The channel passes over requests that

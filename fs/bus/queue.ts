@@ -28,8 +28,8 @@ export interface QueueJournal {
   linked(position: number, entry: Entry): void;
   /** The entry at a position has left the queue. */
   unlinked(position: number): void;
-  /** The losses have changed. */
-  hasLost(): void;
+  /** The losses, or what the watchers know, have changed. */
+  hasChanged(): void;
 }
 
 /** How many entries `prepend` can add in a queue's lifetime: more than any history has. */
@@ -76,7 +76,7 @@ export class Queue<E extends Entry> implements Holder {
     if (!this.#admit(event.length, heapOf(entry.name, event))) {
       this.lost += event.weight;
       this.losses.atEnd(this.entries, event.weight);
-      this.journal?.hasLost();
+      this.journal?.hasChanged();
       return false;
     }
     this.#append(entry);
@@ -168,7 +168,7 @@ export class Queue<E extends Entry> implements Holder {
     this.lost += lost;
     if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
     else this.losses.atEnd(this.entries, lost);
-    this.journal?.hasLost();
+    this.journal?.hasChanged();
     if (ASSERTS) checkQueue(this);
     return kept;
   }
@@ -229,7 +229,7 @@ export class Queue<E extends Entry> implements Holder {
     this.drop(name);
     this.lost += event.weight;
     this.losses.atHead(position, event.weight);
-    this.journal?.hasLost();
+    this.journal?.hasChanged();
     return event;
   }
 

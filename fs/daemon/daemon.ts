@@ -13,6 +13,7 @@ import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
 import { openState, sourceState } from './state.js';
+import type { Recorder } from '../state/recorder.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
@@ -23,6 +24,7 @@ import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
 import { NO_TRACE } from '../shared/trace.js';
 import { traceEvents } from '../tree/event-tracer.js';
+import { Recovery } from '../drivers/devfuse/recovery.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 
@@ -46,9 +48,14 @@ export class Daemon {
   readonly tree: Tree;
   readonly #owners: Owners;
   readonly #giveBack: GiveBack;
+  /** Null if no later daemon can take over. */
+  readonly #recorder: Recorder | null;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly Outlet[] = [];
+  /** The time in which the kernel sends the requests of the last daemon again. */
+  readonly #recovery: Recovery;
+  #isPaused = false;
 
   /**
    * Makes the tree with its sticky directories, and warms up the path of an event. Raises the limit
@@ -76,7 +83,14 @@ export class Daemon {
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
-    if (state !== null && state.table !== null) restoreTree(this.tree, state.table);
+    this.#recorder = state?.recorder ?? null;
+    // The last daemon may have to go on: until `resume` nothing counts
+    this.#recorder?.freeze();
+    if (state !== null && state.table !== null) {
+      this.tree.inotify.expect();
+      restoreTree(this.tree, state.table);
+    }
+    this.#recovery = new Recovery(state?.recorder, state?.table);
     for (const directory of options.sticky) this.#addSticky(directory);
     this.#sources = options.sources.map(
       (name) =>
@@ -89,7 +103,6 @@ export class Daemon {
           state === null ? null : sourceState(state, GROUPS[name].number),
         ),
     );
-    state?.recorder.commit();
     if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
     const { holder } = options;
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
@@ -134,7 +147,7 @@ export class Daemon {
       this.tree,
       logger,
       trace,
-      { ...this.options, keeper, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
+      { ...this.options, keeper, recovery: this.#recovery, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
       this.#giveBack.note,
     );
     await this.#driver.mount(this.options.path, onEnd);
@@ -151,8 +164,16 @@ export class Daemon {
 
   /** Serves requests, deaths and events. */
   resume(): void {
+    this.#isPaused = false;
+    this.#recorder?.thaw();
     this.#owners.watch.start();
     this.#driver?.serve?.();
+    if (this.#recovery.isOver) this.#startSources();
+    else this.#recovery.whenOver(() => setImmediate(() => this.#startSources()));
+  }
+
+  #startSources(): void {
+    if (this.#isPaused) return;
     for (const source of this.#sources) {
       source.start();
       // The kernel has announced the mount's own device (bdi) during mount(2). That event is older
@@ -163,9 +184,12 @@ export class Daemon {
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */
   pause(): void {
+    this.#isPaused = true;
     for (const source of this.#sources) source.pause();
     this.#driver?.pause?.();
     this.#owners.watch.stop();
+    this.#recorder?.commit();
+    this.#recorder?.freeze();
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */

@@ -1,6 +1,7 @@
 /** The interface of a driver, which connects the tree to the kernel. */
 import type { Keeper } from '../shared/keeper.js';
 import type { KeptInit } from './devfuse/kept-init.js';
+import type { Recovery } from './devfuse/recovery.js';
 
 /** Connects one tree to the kernel at one mount point. */
 export interface Driver {
@@ -48,6 +49,8 @@ export interface DevFuseOptions {
   readonly linePrefix: string;
   /** The source that mount tables show. Default: eventfs. */
   readonly fsname?: string;
+  /** The replies of the daemon before this one; none by default. */
+  readonly recovery?: Recovery;
   /** Keeps the mount for the next daemon (default: nothing is kept). */
   readonly keeper?: Keeper;
   /** The place for the result of INIT; needed with a keeper. */

@@ -95,6 +95,21 @@ export class Reply {
   }
 
   /**
+   * Builds a recorded reply again.
+   *
+   * @param error 0, or a negative errno
+   * @param body the bytes behind the header
+   * @returns the length in bytes
+   */
+  repeat(error: number, body: Uint8Array): number {
+    this.begin();
+    this.bytes.set(body, Size.fuse_out_header);
+    const length = Size.fuse_out_header + body.length;
+    this.#header(length, error);
+    return length;
+  }
+
+  /**
    * Refuses a request: a handler returns this value instead of throwing an FsError.
    *
    * @param errno a positive errno

@@ -188,6 +188,23 @@ export class Session {
     }
   }
 
+  /**
+   * Answers the request in memory with a reply that a daemon before this one has recorded.
+   *
+   * @param length the request's length in bytes
+   * @param error 0, or a negative errno
+   * @param body the reply's bytes behind the header
+   * @returns the reply's length in bytes
+   */
+  repeat(length: number, error: number, body: Uint8Array): number {
+    const { request, reply } = this;
+    this.#tracer?.received(request.bytes, length);
+    reply.why = 'the daemon before this one has carried the request out';
+    const replyLength = reply.repeat(error, body);
+    this.#tracer?.answered(request.bytes, length, reply, replyLength);
+    return replyLength;
+  }
+
   /** Serves a request before INIT, or with the trace on. */
   #dispatchNotPlain(length: number): number {
     const { request, reply } = this;

@@ -50,6 +50,9 @@ export class Recorder {
   /** Called when a compaction is due: the tree then calls `step` in its turns. */
   onDue: () => void = () => undefined;
 
+  /** Whether another daemon may use the state. */
+  #isFrozen = false;
+
   /** @param journal the journal of the state */
   constructor(readonly journal: Journal) {
     this.#transaction = journal.layout.sent + 1;
@@ -133,7 +136,7 @@ export class Recorder {
     length: number,
     sliceStart: number,
     sliceLength: number,
-    others = NO_BYTES,
+    others: Uint8Array = NO_BYTES,
     othersLength = 0,
   ): void {
     this.#isDirty = true;
@@ -157,11 +160,26 @@ export class Recorder {
 
   /** Makes all changes since the last commit count, in one step. */
   commit(): void {
-    if (!this.#commitOnce()) return;
+    if (this.#isFrozen || !this.#commitOnce()) return;
     this.#transaction++;
     this.makeRoom();
     this.#commitOnce();
     if (!this.#hasReplies) this.#compactIfDue();
+  }
+
+  /**
+   * Makes nothing count until `thaw`: while one daemon hands the mount over to another, either of
+   * them may go on from what was committed last.
+   */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  /** Uses the state alone from now on. The end that the other daemon has stored does not count. */
+  thaw(): void {
+    this.#isFrozen = false;
+    this.journal.commit();
+    this.commit();
   }
 
   /** @returns whether there was anything to commit */
@@ -227,6 +245,7 @@ export class Recorder {
   step(): boolean {
     const walk = this.#walk;
     if (walk === null) return true;
+    if (this.#isFrozen) return false;
     this.commit();
     let isDone = false;
     this.journal.keep(() => {

@@ -125,6 +125,12 @@ export const SCHEMA = {
       asOf: N,
     },
   },
+  /** A dead owner's directory that the notifier has not removed yet, by node id. */
+  ghost: {
+    id: 21,
+    keys: 1,
+    fields: { id: N, name: T, mode: N, uid: N, gid: N, bornSec: N, bornNsec: N },
+  },
   /** The queue of a directory, by the directory's node id. */
   queue: {
     id: 15,
@@ -135,6 +141,8 @@ export const SCHEMA = {
       lost: N,
       /** The losses that no reader was told of: `position count ...`. */
       losses: T,
+      /** The position before which all events were announced; -1 if no process may watch. */
+      announcedTo: N,
     },
   },
   /** An entry of a queue, by directory and position. */

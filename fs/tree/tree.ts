@@ -113,7 +113,9 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     recorder.counted();
     recorder.onDue = () => this.turns.add(recorder);
     recorder.makeRoom = () => {
-      if (this.bus.log.reserve()) recorder.counted();
+      if (!this.bus.log.reserve()) return;
+      recorder.counted();
+      this.streams.recordGroupsIfDue();
     };
   }
 

@@ -13,8 +13,10 @@ import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
+import type { Recovery } from './recovery.js';
 import { ReadExpiry } from './read-expiry.js';
 import { ReplySink } from './reply-sink.js';
+import { Transactions } from './transactions.js';
 
 /** How many reads may be parked at once. Further reads get EAGAIN. */
 const MOST_PARKED = 64 * 1024;
@@ -25,6 +27,8 @@ const MOST_DATA = REPLY_BYTES - 4096;
 export class BlockingReads implements Reads, ReplyPort {
   /** Whether `end` was called. */
   ending = false;
+  /** Records the replies; null without a guardian. */
+  readonly transactions: Transactions | null;
   /** The reads that wait, by slot. */
   readonly parked: ParkedReads;
   readonly #sink: ReplySink;
@@ -45,6 +49,7 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param request the memory of the request that is being served
    * @param reply the memory of replies
    * @param control memory that the channel shares: see FuseChannelOptions.control
+   * @param recovery the time in which the kernel sends requests again
    * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file, and returns when the kernel has woken
    *   its pollers
    */
@@ -53,8 +58,12 @@ export class BlockingReads implements Reads, ReplyPort {
     request: Uint8Array,
     reply: Uint8Array,
     private readonly control: Uint32Array,
+    private readonly recovery: Recovery,
     notifyPoll: (handle: Handle) => void,
   ) {
+    const { recorder } = tree;
+    this.transactions = recorder && new Transactions(recorder, request, reply, control, recovery);
+    if (!recovery.isOver) recovery.whenOver(() => this.#recovered());
     this.parked = new ParkedReads(MOST_PARKED, tree.ledger);
     this.#sink = new ReplySink(reply, tree.bus.log.memory, control);
     this.#requestWords = new Uint32Array(request.buffer);
@@ -116,12 +125,28 @@ export class BlockingReads implements Reads, ReplyPort {
   }
 
   /**
+   * All requests are here that the last daemon had not answered. Readers wait in their old order,
+   * and get the events that have come since; pollers look again.
+   */
+  #recovered(): void {
+    this.parked.sort();
+    this.tree.streams.unsettle();
+    this.control[ControlWord.settle] = SettleState.pending;
+    for (const handle of this.tree.handles) if (handle.hasPollKey) this.wake(handle);
+  }
+
+  /** Whether older reads than the present one may still come. */
+  get parksAll(): boolean {
+    return !this.recovery.isOver;
+  }
+
+  /**
    * Parks the READ that is being served.
    * @param size the most bytes that it takes
    * @throws FsError EAGAIN if too many reads are parked, in all or of this user
    */
   park(handle: Handle, size: number): ParkedRead {
-    const read = this.parked.park(this.#requestWords, handle, size);
+    const read = this.parked.park(this.#requestWords, handle, size, this.parksAll);
     if (read === undefined) {
       this.tree.ledger.countRefusal('reads');
       throw new FsError(Errno.EAGAIN, 'too many reads block already, in all or of this user');
@@ -159,8 +184,9 @@ export class BlockingReads implements Reads, ReplyPort {
     const slots = this.#slots;
     for (let i = 0; i < reads.length; i++) slots[i] = reads[i].slot;
     this.#sink.end();
-    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
     this.parked.freeAnswered(reads, this.#sink.length);
+    this.transactions?.answers(reads, this.parked.words, this.#sink.copied);
+    this.#channel?.answer(slots, reads.length, this.#sink.copied, this.#isCorked);
   }
 
   /** Lets the channel hold answers back until `uncork`. */
@@ -172,6 +198,7 @@ export class BlockingReads implements Reads, ReplyPort {
   uncork(): void {
     this.#isCorked = false;
     this.#channel?.uncork();
+    this.transactions?.sent();
   }
 
   /**
@@ -179,6 +206,16 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param errno positive, as in errno(3)
    */
   fail(read: ParkedRead, errno: number): void {
+    const { transactions } = this;
+    if (transactions === null || !transactions.fails(read, this.parked.words, errno))
+      this.failNow(read, errno);
+  }
+
+  /**
+   * Sends the error of a parked read, and frees its slot.
+   * @param errno positive, as in errno(3)
+   */
+  failNow(read: ParkedRead, errno: number): void {
     this.#channel?.fail(read.slot, errno);
     this.parked.free(read);
   }

@@ -36,6 +36,7 @@ import {
 import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
+import { Recovery } from './recovery.js';
 import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
@@ -46,6 +47,7 @@ import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 export class DevFuse implements Driver {
   readonly #session: Session;
   readonly #reads: BlockingReads;
+  readonly #recovery: Recovery;
   /** Memory that the channel shares: see FuseChannelOptions.control. */
   readonly #control = new Uint32Array(ControlWord.count);
   #channel: FuseChannel | null = null;
@@ -77,8 +79,14 @@ export class DevFuse implements Driver {
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
-    this.#reads = new BlockingReads(tree, request, reply, this.#control, (handle) =>
-      this.#notifyPoll(handle),
+    this.#recovery = options.recovery ?? new Recovery();
+    this.#reads = new BlockingReads(
+      tree,
+      request,
+      reply,
+      this.#control,
+      this.#recovery,
+      (handle) => this.#notifyPoll(handle),
     );
     const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(
@@ -184,9 +192,10 @@ export class DevFuse implements Driver {
       control: this.#control,
       parked: this.#reads.parked.uniques,
       onRequest: (length) => this.#serve(length),
-      onSettle: () => this.tree.bus.settleSome(),
+      onSettle: () => this.#settle(),
       onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
       onStarved: () => this.#stallRescuer?.told(),
+      onDry: () => this.#recovery.end(),
       hang: this.#hangs.options,
       onHung: this.#hangs.told,
       onEnd: (errno) => {
@@ -217,6 +226,7 @@ export class DevFuse implements Driver {
     if (this.#needsResend) this.#channel?.notify(this.#session.reply.resend());
     this.#needsResend = false;
     this.#channel?.start();
+    if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     if (this.#notifier === null) this.#startNotifier();
   }
 
@@ -320,10 +330,19 @@ export class DevFuse implements Driver {
     this.noteRequest();
     const control = this.#control;
     control[ControlWord.outcome] = RequestOutcome.noReply; // `park` changes it
-    const replyLength = this.#session.dispatch(length);
+    const { transactions } = this.#reads;
+    const replyLength =
+      transactions === null
+        ? this.#session.dispatch(length)
+        : transactions.serve(this.#session, length, this.#reads);
     if (replyLength === 0) return;
     control[ControlWord.replyLength] = replyLength;
     control[ControlWord.outcome] = RequestOutcome.replied;
+  }
+
+  /** Wakes readers for which events have come, unless older readers may still come. */
+  #settle(): void {
+    if (this.#recovery.isOver) this.tree.bus.settleSome();
   }
 
   /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */

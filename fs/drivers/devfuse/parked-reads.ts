@@ -7,7 +7,9 @@ import { type Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { LONG_READ_BYTES } from '../../fuse/session.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
 import type { QuotaAccount } from '../../tree/quota/account.js';
+import { forceChargeAll } from '../../tree/quota/force-charge.js';
 import type { QuotaLedger } from '../../tree/quota/ledger.js';
+import { uniqueOf } from './unique.js';
 
 const UNIQUE_BYTES = 8;
 
@@ -21,7 +23,8 @@ const Age = { new: 0, old: 1, interruptible: 2 } as const;
 export class ParkedReads {
   /** The `unique` of slot i as the kernel sent it: bytes 8i to 8i+7. */
   readonly uniques: Uint8Array;
-  readonly #words: Uint32Array;
+  /** The same as words, the lower one first. */
+  readonly words: Uint32Array;
   readonly #reads: (ParkedRead | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #tids: Uint32Array;
@@ -51,7 +54,7 @@ export class ParkedReads {
     this.#nexts = new Int32Array(most);
     this.#mask = places - 1;
     this.uniques = new Uint8Array(most * UNIQUE_BYTES);
-    this.#words = new Uint32Array(this.uniques.buffer);
+    this.words = new Uint32Array(this.uniques.buffer);
     this.#tids = new Uint32Array(most);
     this.#ages = new Uint8Array(most);
   }
@@ -70,16 +73,23 @@ export class ParkedReads {
    * Parks a READ.
    * @param request the words of the READ request
    * @param size the most bytes that it takes
+   * @param isResent whether the last daemon has parked the read already: then no quota refuses it
    * @returns undefined if too many reads are parked, in all or of the reader's user
    */
-  park(request: Uint32Array, handle: Handle, size: number): ParkedRead | undefined {
+  park(
+    request: Uint32Array,
+    handle: Handle,
+    size: number,
+    isResent = false,
+  ): ParkedRead | undefined {
     if (this.size >= this.most) return undefined;
     const account = this.ledger.account(request[InHeader.uid >>> 2], request[InHeader.gid >>> 2]);
-    if (!account.tryChargeRead(PARKED_READ_BYTES)) return undefined;
+    if (isResent) forceChargeAll(account, { reads: 1, memory: PARKED_READ_BYTES });
+    else if (!account.tryChargeRead(PARKED_READ_BYTES)) return undefined;
     const slot = this.#free.pop() ?? this.#reads.length;
     if (this.#accounts[slot] !== account) this.#accounts[slot] = account;
-    this.#words[slot * 2] = request[InHeader.unique >>> 2];
-    this.#words[slot * 2 + 1] = request[(InHeader.unique >>> 2) + 1];
+    this.words[slot * 2] = request[InHeader.unique >>> 2];
+    this.words[slot * 2 + 1] = request[(InHeader.unique >>> 2) + 1];
     this.#tids[slot] = request[InHeader.pid >>> 2];
     this.#ages[slot] = Age.new;
     const read = new ParkedRead(slot, handle, size);
@@ -90,7 +100,7 @@ export class ParkedReads {
 
   /** Returns the parked read with this `unique`, or undefined. */
   find(uniqueLow: number, uniqueHigh: number): ParkedRead | undefined {
-    const words = this.#words;
+    const words = this.words;
     for (
       let slot = this.#firsts[this.#listOf(uniqueLow, uniqueHigh)] - 1;
       slot >= 0;
@@ -112,14 +122,14 @@ export class ParkedReads {
   }
 
   #enter(slot: number): void {
-    const list = this.#listOf(this.#words[slot * 2], this.#words[slot * 2 + 1]);
+    const list = this.#listOf(this.words[slot * 2], this.words[slot * 2 + 1]);
     this.#nexts[slot] = this.#firsts[list];
     this.#firsts[list] = slot + 1;
   }
 
   #leave(slot: number): void {
     const nexts = this.#nexts;
-    const list = this.#listOf(this.#words[slot * 2], this.#words[slot * 2 + 1]);
+    const list = this.#listOf(this.words[slot * 2], this.words[slot * 2 + 1]);
     if (this.#firsts[list] === slot + 1) {
       this.#firsts[list] = nexts[slot];
       return;
@@ -132,6 +142,21 @@ export class ParkedReads {
   /** Returns the parked read in a slot, or undefined if the slot is free. */
   at(slot: number): ParkedRead | undefined {
     return this.#reads[slot];
+  }
+
+  /**
+   * Parks all reads again, in the order in which the kernel has numbered their requests. That is
+   * the order in which they came (fs/fuse/dev.c, fuse_dev_queue_req).
+   */
+  sort(): void {
+    const { words } = this;
+    const order = ({ slot }: ParkedRead): number => uniqueOf(words[2 * slot], words[2 * slot + 1]);
+    const reads = this.#reads.filter((read) => read !== undefined);
+    reads.sort((a, b) => order(a) - order(b));
+    for (const read of reads) {
+      read.handle.unpark(read);
+      read.handle.park(read);
+    }
   }
 
   /** Returns the id of the thread that waits; 0 if it has none in the daemon's PID namespace. */

@@ -319,11 +319,23 @@ export class ProcessDirectory
    */
   chargeGhost(): void {
     this.charge.chargeOwnMemory();
+    const { recorder } = this.context;
+    if (recorder === null) return;
+    recorder.wrote();
+    this.recordGhost(recorder.journal);
+  }
+
+  /** Writes the record of the ghost. */
+  recordGhost(journal: Journal): void {
+    const { id, name, uid, gid, born } = this;
+    const mode = this.own.permissions;
+    journal.put('ghost', { id, name, mode, uid, gid, ...timeFields('born', born) });
   }
 
   /** Refunds the charge of `chargeGhost`. */
   refundGhost(): void {
     this.charge.refundOwnMemory();
+    this.context.recorder?.dropped(Kind.ghost, this.id);
   }
 
   /** Returns the lines of `.status`. */

@@ -1,7 +1,7 @@
 /** The root: the process directories, which processes make with mkdir(2), and the fixed names. */
 import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import type { Caller, Owner, Owners } from '../../owners/owners.js';
+import { type Caller, Owner, type Owners } from '../../owners/owners.js';
 import {
   type AttributeChanges,
   type Attributes,
@@ -17,6 +17,7 @@ import { directoryPrice } from '../prices.js';
 import { RootFile } from './root-file.js';
 import type { TreeContext } from '../context.js';
 import { type Fields, timeFields, timeOf } from '../../state/schema.js';
+import type { Pid } from '../../owners/process.js';
 import type { Filter } from '../../uevent/filter/filter.js';
 
 /** Permissions for the user of a directory only. */
@@ -352,6 +353,28 @@ export class RootDirectory extends Directory implements DirectoryParent {
     });
   }
 
+  /** Makes the ghost of a directory that had ended while another daemon ran. */
+  restoreGhost({ id, name, mode, uid, gid, ...times }: Fields<'ghost'>): void {
+    const { context } = this;
+    const nobody = new Owner(0 as Pid, -1);
+    const account = context.ledger.account(uid, gid);
+    const born = timeOf(times, 'born');
+    const ghost = new ProcessDirectory(
+      context,
+      this,
+      id as NodeId,
+      name,
+      nobody,
+      mode,
+      account,
+      uid,
+      born,
+    );
+    ghost.lifetime.over = true;
+    ghost.queue.journal = null;
+    context.inotify.queueDelete(ghost);
+  }
+
   /**
    * Makes a process directory that another daemon had, and charges it even beyond a quota. Its
    * entries come later.
@@ -380,6 +403,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     this.owners.bind(owner, directory);
     this.directories.restore(state.position, state.name, directory);
     context.deliveries.add(directory);
+    context.inotify.nameTaken(state.name);
     return directory;
   }
 

@@ -49,6 +49,7 @@ export function restoreTree(tree: Tree, table: StateTable): void {
   bus.restore(counters, ring);
   tree.deliveries.noteEnd(counters.lostByEnded);
 
+  for (const state of table.all('ghost')) tree.root.restoreGhost(state);
   const owners: Owner[] = [];
   const directories = new Map<number, EventDirectory>([[tree.log.id, tree.log]]);
   for (const state of [...table.all('directory')].sort((a, b) => a.position - b.position)) {
@@ -113,6 +114,7 @@ function restoreQueue(restored: Restoring, directory: EventDirectory): void {
     queue.entries.goOnAt(state.nextPosition);
     queue.lost = state.lost;
     queue.losses.restore(state.losses);
+    if (state.announcedTo >= 0) tree.inotify.restore(directory, state.announcedTo);
   }
   const made = table.get('directory', directory.id);
   if (made !== undefined && newest !== null && newest.number >= made.asOf)

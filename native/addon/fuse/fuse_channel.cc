@@ -47,6 +47,13 @@ Napi::Value FuseChannel::serve(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), loop_.serveAll());
 }
 
+void FuseChannel::serveTurn(const Napi::CallbackInfo& info) {
+  if (loop_.isOpen() && loop_.isServing()) {
+    throw Napi::Error::New(info.Env(), "serveTurn() must not be called while a request is served");
+  }
+  loop_.serveTurn();
+}
+
 void FuseChannel::answer(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto slots = info[0].As<Napi::Uint32Array>();
@@ -147,6 +154,7 @@ void exportFuseChannel(Napi::Env env, Napi::Object exports) {
                                Channel::InstanceMethod<&Channel::start>("start"),
                                Channel::InstanceMethod<&Channel::pause>("pause"),
                                Channel::InstanceMethod<&Channel::serve>("serve"),
+                               Channel::InstanceMethod<&Channel::serveTurn>("serveTurn"),
                                Channel::InstanceMethod<&Channel::answer>("answer"),
                                Channel::InstanceMethod<&Channel::uncork>("uncork"),
                                Channel::InstanceMethod<&Channel::fail>("fail"),

@@ -20,6 +20,7 @@ RequestHandler::RequestHandler(Napi::Object options)
       onSettle_(functionOption(options, "onSettle")),
       onRefused_(functionOption(options, "onRefused")),
       onStarved_(functionOption(options, "onStarved")),
+      onDry_(functionOption(options, "onDry")),
       onHung_(functionOption(options, "onHung")),
       onEnd_(functionOption(options, "onEnd")) {
   if (request_.size() < FUSE_MIN_READ_BUFFER) {
@@ -105,6 +106,11 @@ void RequestHandler::reportStarved() {
   callFunction(env_, onStarved_.Value(), {});
 }
 
+void RequestHandler::reportDry() {
+  Napi::HandleScope scope(env_);
+  callFunction(env_, onDry_.Value(), {});
+}
+
 void RequestHandler::reportHung(uint32_t ms) {
   Napi::HandleScope scope(env_);
   callFunction(env_, onHung_.Value(), {Napi::Number::New(env_, ms)});
@@ -121,6 +127,7 @@ void RequestHandler::release() {
   onSettle_.Reset();
   onRefused_.Reset();
   onStarved_.Reset();
+  onDry_.Reset();
   onHung_.Reset();
   onEnd_.Reset();
 }

@@ -78,6 +78,7 @@ class RequestHandler {
   /** Calls `onRefused`. @param isParked the reply was not to the request in memory */
   void reportRejected(int error, bool isParked);
   void reportStarved();
+  void reportDry();
   /** Calls `onHung`. @param ms how long the handler of the request in memory has run */
   void reportHung(uint32_t ms);
   /** Returns `onEnd`, which outlives `release` within the current handle scope. */
@@ -99,6 +100,7 @@ class RequestHandler {
   Napi::FunctionReference onSettle_;
   Napi::FunctionReference onRefused_;
   Napi::FunctionReference onStarved_;
+  Napi::FunctionReference onDry_;
   Napi::FunctionReference onHung_;
   Napi::FunctionReference onEnd_;
 };

@@ -130,6 +130,19 @@ void ServeLoop::settleAll() {
   while (isOpen() && handler_.settleState() != SettleState::settled) settle();
 }
 
+void ServeLoop::serveTurn() {
+  if (!isOpen()) return;
+  device_.markReadable();
+  serveInTurns();
+}
+
+/** Tells JavaScript once that no request waits: those that were sent again are all served. */
+void ServeLoop::tellDry() {
+  if (isDryTold_) return;
+  isDryTold_ = true;
+  handler_.reportDry();
+}
+
 uint32_t ServeLoop::serveAll() {
   if (!isOpen()) return 0;
   uint32_t served = serveUpTo(UINT32_MAX, Until::kNothingIsLeft);
@@ -160,6 +173,7 @@ uint32_t ServeLoop::run(AnyTransport& transport, uint32_t max, Until until) {
   while (isOpen() && served < max) {
     ssize_t length = transport.receive(handler_.requestBytes(), handler_.requestRoom());
     if (length < 0) end(static_cast<int>(-length));
+    if (length == 0) tellDry();
     if (length <= 0) break;
     ++served;
 

@@ -52,6 +52,8 @@ class ServeLoop final : private Transport::Listener, private RequestWatchdog::Ow
 
   /** Serves all requests that wait, without blocking. Returns how many there were. */
   uint32_t serveAll();
+  /** Serves requests that wait, as if the event loop had found the device readable. */
+  void serveTurn();
   bool isServing() const { return isServing_; }
 
   /** The transport of the requests that come now. */
@@ -85,6 +87,7 @@ class ServeLoop final : private Transport::Listener, private RequestWatchdog::Ow
   uint32_t run(AnyTransport& transport, uint32_t max, Until until);
   template <typename AnyTransport>
   bool serveOne(AnyTransport& transport, const RequestHandler::Call& call, size_t length);
+  void tellDry();
   void startRing();
   void endIfFailed(int error);
   void end(int error);
@@ -103,6 +106,7 @@ class ServeLoop final : private Transport::Listener, private RequestWatchdog::Ow
   uint64_t unsettledSinceNs_ = 0;
   /** The last request is a read that waits for an event: its caller sends no other one soon. */
   bool hasParked_ = false;
+  bool isDryTold_ = false;
   /** JavaScript runs for a request or for `settle`. */
   bool isServing_ = false;
 };

@@ -27,6 +27,7 @@ const script = (unique: number): string => `
     onSettle() {},
     onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
+      onDry() {},
     hang: { boundMs: 0, prefix: '', names: [], onNoTimer() {} },
     onHung() {},
     onEnd() {},

@@ -200,6 +200,9 @@ export class MemoryConnection implements ReplyPort, Reads {
     return this.#sink.begin(Math.min(size, MOST_DATA));
   }
 
+  /** Whether each read that may wait is parked: never, since there was no daemon before. */
+  readonly parksAll = false;
+
   get holds(): boolean {
     return this.#unsettled;
   }

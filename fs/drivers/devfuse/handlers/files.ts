@@ -98,7 +98,7 @@ export class FileHandlers implements Pick<Handlers, Methods> {
     // kernel would read the next part of the buffer, at another offset, before it asks for a rest.
     const sink = this.reads.sink(isLong && uring !== undefined ? size - 1 : size);
     const mayWait = (flags & O_NONBLOCK) === 0 && !this.reads.ending && uring?.mayWait !== false;
-    if ((mayWait && this.reads.holds && handle.isFresh) || !handle.read(offset, sink)) {
+    if ((mayWait && this.#mustWait(handle)) || !handle.read(offset, sink)) {
       if (mayWait) {
         handle.park(this.reads.park(handle, size));
         return NO_REPLY;
@@ -112,6 +112,12 @@ export class FileHandlers implements Pick<Handlers, Methods> {
     if (length > 0 && length < size && !isCached)
       handle.gotShort(pid, place, size - length, isLong);
     return DONE;
+  }
+
+  /** Whether a read of a file waits even if there are events for it. */
+  #mustWait(handle: Handle): boolean {
+    const { reads } = this;
+    return reads.parksAll ? handle.mayBlock : reads.holds && handle.isFresh;
   }
 
   /** write(2). Replies fuse_write_out; fails with EINVAL, EFBIG, EBADF. */

@@ -19,6 +19,11 @@ export interface Reads {
   /** Whether events have come that the driver will soon hand to parked reads. */
   readonly holds: boolean;
   /**
+   * Whether each read that may wait is parked, even if there are events for it: reads that have
+   * waited for longer come later.
+   */
+  readonly parksAll: boolean;
+  /**
    * Whether the daemon is ending: then no read blocks, and a read of a stream returns end of file.
    */
   readonly ending: boolean;

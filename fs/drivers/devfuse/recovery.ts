@@ -1,0 +1,90 @@
+/**
+ * The time after a restart in which the kernel sends the requests again that the last daemon may
+ * not have answered: bit 63 of `unique` marks them (FUSE_NOTIFY_RESEND, fs/fuse/dev.c). They come
+ * before all others, in no order.
+ *
+ * A request that the last daemon has carried out is answered from its record, without carrying it
+ * out again. The time ends with the first request without the bit, or when the device is empty.
+ */
+import type { Recorder } from '../../state/recorder.js';
+import type { StateTable } from '../../state/table.js';
+
+const BYTES_A_UNIQUE = 8;
+
+/** A reply that the last daemon has recorded and maybe not sent. */
+export interface RecordedReply {
+  /** 0, or a negative errno. */
+  readonly error: number;
+  /** The bytes behind the header. */
+  readonly bytes: Uint8Array;
+}
+
+/** The recorded replies, until no request asks for them any more. */
+export class Recovery {
+  readonly #replies = new Map<number, RecordedReply>();
+  #isOver: boolean;
+  #calls: (() => void)[] = [];
+
+  /**
+   * Takes the replies of the last daemon from its state.
+   * @param recorder goes on with that state; null without a guardian
+   * @param table the state; null if there was no daemon before
+   */
+  constructor(
+    private readonly recorder: Recorder | null = null,
+    table: StateTable | null = null,
+  ) {
+    this.#isOver = recorder === null || table === null;
+    if (recorder === null || table === null) return;
+    const { sent, ring } = recorder.journal.layout;
+    let last = sent;
+    /** The replies that a third daemon would not find in the ring any more. */
+    const sliced: (RecordedReply & { unique: number; others: Uint8Array })[] = [];
+    for (const record of table.all('reply')) {
+      last = Math.max(last, record.transaction);
+      if (record.transaction <= sent) continue;
+      const { sliceStart, sliceLength, others } = record;
+      // A copy: the ring overwrites the slice when events come.
+      const slice = ring.subarray(sliceStart, sliceStart + sliceLength);
+      const reply = { error: record.error, bytes: Buffer.concat([record.bytes, slice]) };
+      this.#replies.set(record.unique, reply);
+      if (sliceLength > 0) sliced.push({ unique: record.unique, others, ...reply });
+      const { buffer, byteOffset, length } = others;
+      const uniques = new Float64Array(buffer.slice(byteOffset, byteOffset + length));
+      for (let n = 0; n < length / BYTES_A_UNIQUE; n++) this.#replies.set(uniques[n], reply);
+    }
+    recorder.hold(last);
+    for (const { unique, error, bytes, others } of sliced)
+      recorder.reply(unique, error, bytes, 0, bytes.length, 0, 0, others, others.length);
+  }
+
+  /** Whether the kernel has sent all requests again. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /**
+   * Returns the reply that the last daemon has recorded for a request, or undefined.
+   * @param unique the request's number, without the bit of a resent one
+   */
+  reply(unique: number): RecordedReply | undefined {
+    return this.#replies.get(unique);
+  }
+
+  /** Calls a function when the time is over: at once if it is over already. */
+  whenOver(call: () => void): void {
+    if (this.#isOver) call();
+    else this.#calls.push(call);
+  }
+
+  /** Ends the time: no request will ask for a recorded reply any more. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#replies.clear();
+    this.recorder?.letGo();
+    const calls = this.#calls;
+    this.#calls = [];
+    for (const call of calls) call();
+  }
+}
