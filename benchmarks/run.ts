@@ -11,7 +11,7 @@
  *   scale       10,000 directories                     storm     100,000 of them
  *   fanout      many readers of one stream             inotify   the cost of watchers
  *                                                      restarts  a daemon that starts again
- *                                                      commands  the start of watch, emit, exec
+ *   fleet       hosts, a broker and bridges            commands  the start of watch, emit, exec
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
@@ -20,6 +20,7 @@ import { commands } from './figures/commands.js';
 import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
 import { filters } from './figures/filters.js';
+import { fleet } from './figures/fleet.js';
 import { inotify } from './figures/inotify.js';
 import { lockstep } from './figures/lockstep.js';
 import { operations } from './figures/operations.js';
@@ -44,6 +45,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   inotify,
   restarts,
   commands,
+  fleet,
 ];
 
 async function main(): Promise<void> {
