@@ -106,9 +106,7 @@ export async function cables(say: (progress: string) => void): Promise<Figure[]>
     const name = version === 'own' ? "this Debian's mosquitto" : "Debian 13's mosquitto";
     const what = `cable pulled, ${name}: the directory ends after mosquitto_sub sees the will`;
     try {
-      figures.push(
-        await onStage({ version: version as 'own' }, (stage) => ofCables(stage, what, say)),
-      );
+      figures.push(await onStage({ version }, (stage) => ofCables(stage, what, say)));
     } catch (error) {
       figures.push(unmeasured(what, (error as Error).message));
     }

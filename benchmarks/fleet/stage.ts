@@ -51,6 +51,25 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM
   await within(PATIENCE_MS, gone, 'a bridge did not end');
 }
 
+type Start = (host: Host, args: readonly string[]) => Promise<ChildProcess>;
+
+/** Returns a function that starts bridges, and adds them to `running`. */
+function starter(broker: Broker, folder: string, running: ChildProcess[]): Start {
+  return async (host, args) => {
+    const node = [process.execPath, '--no-memory-reducer', EVENTFS];
+    const state = mkdtempSync(join(folder, 'state-'));
+    const own = ['bridge', '--broker', broker.url, '--state', state, ...args];
+    const [command, ...rest] = [...host.enter, ...node, ...own];
+    const child = spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
+    running.push(child);
+    let log = '';
+    child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    const isUp = (): boolean => log.includes('connected');
+    await until(isUp, `the bridge does not connect: ${log}`, PATIENCE_MS);
+    return child;
+  };
+}
+
 /** Runs `work` on a stage, and takes the stage down even if `work` fails. */
 export async function onStage<T>(
   setting: BrokerSetting & { readonly source?: 'kernel' | 'none' },
@@ -62,39 +81,14 @@ export async function onStage<T>(
   const config = join(folder, 'roomy.toml');
   writeFileSync(config, ROOMY);
   try {
-    const broker = await startBroker({
-      ...setting,
-      lines: ['max_queued_messages 0', 'max_packet_size 262144', ...(setting.lines ?? [])],
-    });
+    const broker = await startBroker({ ...setting, lines: ['max_queued_messages 0'] });
     const web = await startHost('web');
     const watching = await startHost('watching');
     const local = await startDaemon(['--source', setting.source ?? 'none', '--config', config]);
     daemons.push(local);
     const fleet = await startDaemon(['--fleet', '--config', config]);
     daemons.push(fleet);
-    const bridge = async (host: Host, args: readonly string[]): Promise<ChildProcess> => {
-      const command = [
-        ...host.enter,
-        process.execPath,
-        '--no-memory-reducer',
-        EVENTFS,
-        'bridge',
-        '--broker',
-        broker.url,
-      ];
-      const state = mkdtempSync(join(folder, 'state-'));
-      const whole = [...command, '--state', state, ...args];
-      const child = spawn(whole[0], whole.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
-      running.push(child);
-      let log = '';
-      child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
-      await until(
-        () => log.includes('connected'),
-        `the bridge does not connect: ${log}`,
-        PATIENCE_MS,
-      );
-      return child;
-    };
+    const bridge = starter(broker, folder, running);
     return await work({
       broker,
       web,

@@ -23,7 +23,7 @@ function record(n: number): string {
 }
 
 const RECORDS = Array.from({ length: EVENTS }, (_, n) => record(n));
-/** What HOST adds. */
+/** The bytes of all records with HOST. */
 const FLEET_BYTES = RECORDS.join('').length + EVENTS * 'HOST=web1\n'.length;
 
 /** Runs a reader until it has all bytes. @returns the time of its end, as of performance.now() */
