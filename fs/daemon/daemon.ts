@@ -67,7 +67,7 @@ export class Daemon {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
-    this.#owners = new Owners(() => this.#giveBack.note(), trace);
+    this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
     const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
       new Log(

@@ -2,10 +2,11 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor } from '../../support/clients/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
   EVENTFS,
+  Shell,
   isMounted,
   mountPoint,
   run,
@@ -13,6 +14,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, hasEnded, killDaemon, startGuarded, statusOf } from './common.js';
 
@@ -174,6 +176,25 @@ guardian('leaves no descriptor and no file behind', async () => {
     readdirSync('/run/eventfs').filter((file) => file.startsWith(name.slice(-32))),
     [],
   );
+});
+
+guardian('holds the pidfds of owners where the kernel has no handles of them', async () => {
+  const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS];
+  const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
+  const { path } = guarded;
+  const [owner, brief] = [new Shell(), new Shell()];
+  for (const shell of [owner, brief]) await shell.run(`mkdir ${path}/$$`);
+  await killDaemon(path);
+  assert.is(reach(`${path}/${owner.pid}`), 'ok');
+  const pid = await daemonPid(path);
+  process.kill(pid, 'SIGSTOP');
+  await brief.kill();
+  process.kill(pid, 'SIGKILL');
+  assert.is(reach(`${path}/${brief.pid}`), 'ENOENT');
+  assert.is(reach(`${path}/${owner.pid}`), 'ok');
+  await owner.kill();
+  assert.is(reach(`${path}/${owner.pid}`), 'ENOENT');
+  assert.is(await guarded.stop(), 0);
 });
 
 guardian('has a protocol, and a daemon of another one does not serve', async () => {
