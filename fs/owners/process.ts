@@ -77,6 +77,8 @@ export const descriptorRefusals = { count: 0 };
  * @returns an FsError with ENFILE, or `error` unchanged
  */
 export function asFull(error: unknown): unknown {
+  if (isSystemError(error, 'ENOMEM'))
+    return new FsError(Errno.ENOMEM, 'the machine has no memory left for another owner');
   const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
   if (!isFull) return error;
   descriptorRefusals.count++;

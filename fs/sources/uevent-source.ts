@@ -68,7 +68,7 @@ export interface NetlinkGroup {
   readonly publish: (bus: UeventSink, text: UeventText) => void;
 }
 
-/** What a source needs so that a later daemon can go on. */
+/** The parts of a source that outlive the daemon. */
 export interface SourceState {
   readonly recorder: Recorder;
   /** Memory that outlives the daemon. */

@@ -41,8 +41,8 @@ export class Recorder {
   /** The numbers of the tree as a whole; set by the tree. */
   counters: Recorded | null = null;
   /**
-   * Called after each commit: frees the room that the next transaction needs. What it records is a
-   * transaction of its own.
+   * Called after each commit: frees the room that the next transaction needs. Its records are a
+   * transaction of their own.
    */
   makeRoom: () => void = () => undefined;
   /** Returns all that lives; set by the tree. */

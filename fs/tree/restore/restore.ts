@@ -23,7 +23,7 @@ import { RestoredEvents } from './events.js';
 import { restoreHandles } from './handles.js';
 import type { RestoredTree } from './restored-tree.js';
 
-/** What is being restored. */
+/** The tree that is being restored. */
 interface Restoring {
   readonly tree: Tree;
   readonly table: StateTable;

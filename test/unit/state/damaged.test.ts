@@ -28,8 +28,8 @@ const start = (journal: Journal): MemoryKernel =>
 function smallState(): StateMemory {
   const memory = heapMemory(StateLayout.bytes(SIZES));
   const kernel = start(Journal.create(memory, SIZES));
-  const directory = kernel.mkdir(`${process.pid}.a`).nodeid;
-  const other = kernel.mkdir(`${process.pid}.b`).nodeid;
+  const directory = kernel.mkdir(`${process.pid}.a`);
+  const other = kernel.mkdir(`${process.pid}.b`);
   kernel.put(kernel.lookup(other, '.filter').nodeid, 'SUBSYSTEM==none');
   kernel.put(kernel.lookup(1, 'publish').nodeid, 'add@/x\nACTION=add\nDEVPATH=/x\n');
   kernel.make(directory, 'mine', 'add@/y\nACTION=add\n');
