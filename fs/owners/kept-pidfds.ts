@@ -2,7 +2,7 @@
  * Names owners for the next daemon. A pidfs file handle costs no descriptor. A kernel without such
  * handles (before Linux 6.14) needs the pidfd itself, which the keeper then holds.
  */
-import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { system } from './system.js';
 
 /** The handle of an owner whose pidfd is kept. */

@@ -8,7 +8,7 @@
  */
 import { DrainWord } from '#native';
 import { Errno, FsError } from '../shared/errors.js';
-import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { ownOrAncestor } from './ancestors.js';

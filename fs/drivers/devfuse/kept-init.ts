@@ -3,7 +3,7 @@
  * that takes the connection over must know what the first one has negotiated.
  */
 import { createStateMemfd, mapShared } from '#native';
-import type { Keeper } from '../../shared/keeper.js';
+import type { Keeper } from '../../shared/kernel/keeper.js';
 
 /** What a later daemon must know of a connection. */
 export interface InitState {
