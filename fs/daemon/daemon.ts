@@ -18,7 +18,7 @@ import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
-import { NO_KEEPER } from '../shared/keeper.js';
+import { NO_KEEPER } from '../shared/kernel/keeper.js';
 import { networkLimits } from '../shared/kernel/network-namespace.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
@@ -67,7 +67,7 @@ export class Daemon {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
-    this.#owners = new Owners(() => this.#giveBack.note(), trace);
+    this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
     const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
       new Log(

@@ -137,6 +137,8 @@ class SimDeathWatch implements DeathWatch {
 
   start(): void {}
 
+  stop(): void {}
+
   add(pidfd: number, token: number): void {
     this.#tokens.set(pidfd, token);
     if (!this.processes.at(pidfd).isAlive) this.#dead.push(pidfd);
