@@ -13,7 +13,7 @@ import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { ownOrAncestor } from './ancestors.js';
 import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
-import { ProcessFiles } from './process-files.js';
+import { ProcessFiles, addToWatch } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
 import { system } from './system.js';
 
@@ -269,7 +269,7 @@ export class Owners {
       if (!allowed) throw new FsError(Errno.EPERM, `the caller may not signal process ${pid}`);
       if (known !== undefined) return known;
       const owner = new Owner(pid, pidfd);
-      this.watch.add(pidfd, pid);
+      addToWatch(this.watch, pidfd, pid);
       this.#owners.set(pid, owner);
       keep = true;
       return owner;
