@@ -37,12 +37,15 @@ const services = suite('a service file');
 services(
   'for systemd is a unit that systemd understands',
   async () => {
-    const unit = join(scratch(), 'eventfs.service');
-    writeFileSync(unit, installed('systemd/eventfs.service', PROJECT));
-    const { out, err } = await run(['systemd-analyze', 'verify', '--man=no', unit], {
+    const folder = scratch();
+    const units = ['eventfs.service', 'eventfs-fleet.service'];
+    for (const unit of units)
+      writeFileSync(join(folder, unit), installed(`systemd/${unit}`, PROJECT));
+    const paths = units.map((unit) => join(folder, unit));
+    const { out, err } = await run(['systemd-analyze', 'verify', '--man=no', ...paths], {
       timeoutMs: 60_000,
     });
-    assert.not.match(out + err, 'eventfs.service');
+    assert.not.match(out + err, /eventfs(-fleet)?\.service/);
   },
   90_000,
 );
