@@ -15,7 +15,7 @@ import { ownOrAncestor } from './ancestors.js';
 import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { KeptPidfds, NO_KEPT_PIDFDS } from './kept-pidfds.js';
-import { ProcessFiles } from './process-files.js';
+import { ProcessFiles, addToWatch } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
 import { system } from './system.js';
 
@@ -284,7 +284,7 @@ export class Owners {
       if (!allowed) throw new FsError(Errno.EPERM, `the caller may not signal process ${pid}`);
       if (known !== undefined) return known;
       const owner = new Owner(pid, pidfd, this.#pidfds);
-      this.watch.add(pidfd, pid);
+      addToWatch(this.watch, pidfd, pid);
       this.#owners.set(pid, owner);
       keep = true;
       return owner;

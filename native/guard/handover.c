@@ -22,6 +22,8 @@ int restarts, reloads;
 /* Whether `next` shall replace an active daemon that lives. */
 static bool is_reloading;
 static uint64_t standby_due_ms;
+/* How many daemons in a row have ended before they served. */
+static int failed_starts;
 /* The times of the last deaths, as a ring. */
 static uint64_t deaths_ms[MOST_DEATHS];
 static int death_count;
@@ -169,6 +171,7 @@ static void on_ready(struct daemon *daemon) {
   daemon->deadline_ms = 0;
   if (!is_ready && options.ready_fd >= 0) close(options.ready_fd); /* the daemon has written */
   is_ready = true;
+  failed_starts = 0;
   standby_due_ms = now_ms() + STANDBY_DELAY_MS;
 }
 
@@ -285,7 +288,7 @@ uint64_t keep_active(void) {
 }
 
 static void on_active_death(int status) {
-  bool has_served = is_ready;
+  bool has_served = is_ready, had_served = active.phase >= SERVING;
   describe(status, ending, sizeof ending);
   forget(&active);
   if (has_served && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
@@ -294,6 +297,11 @@ static void on_active_death(int status) {
     leave(0);
   }
   if (!has_served || is_stopping) end(exit_code(status));
+  /* On a slow machine such daemons end too seldom for the limit */
+  if (!had_served && ++failed_starts >= options.deaths) {
+    give_up("%d daemons in a row have ended before they served, the last one %s", failed_starts,
+            ending);
+  }
   if (is_one_too_many()) {
     give_up("%d daemons have ended in %llu s, the last one %s%s%s", options.deaths,
             (unsigned long long)options.within_ms / 1000, ending, refusal[0] ? ": " : "", refusal);

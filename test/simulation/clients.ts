@@ -143,6 +143,7 @@ export class Clients {
       this.#advance(task, { errno: Errno.EINTR, body: Buffer.alloc(0) });
     } else if (request !== null && this.simulation.device.interrupt(request, isFatal)) {
       task.request = null;
+      this.simulation.abandoned(request);
       this.#advance(task, { errno: Errno.EINTR, body: Buffer.alloc(0) });
     }
   }

@@ -5,7 +5,9 @@ import type { ModelSettings } from './model/model.js';
 /** Returns the configuration of a run. */
 export function settingsFrom(random: Random): ModelSettings {
   const isTight = random.once(2);
+  const isGuarded = !random.once(4);
   return {
+    isGuarded,
     queue: {
       events: random.between(2, 12),
       bytes: random.between(300, 1500),
@@ -13,7 +15,10 @@ export function settingsFrom(random: Random): ModelSettings {
     },
     history: { events: random.between(3, 20), bytes: random.between(500, 3000) },
     // The history must be younger than the ring: the bus relies on it.
-    ring: { events: random.between(24, 64), bytes: random.between(4096, 16384) },
+    ring: {
+      events: random.between(24, 64),
+      bytes: isGuarded ? 512 * 1024 : random.between(4096, 16384),
+    },
     mount: {
       directories: isTight ? random.between(4, 10) : 1000,
       streams: isTight ? random.between(4, 12) : 1000,

@@ -4,13 +4,14 @@
  * checker looks at all of them at the end.
  */
 import * as assert from 'uvu/assert';
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { buildClients } from '../../support/clients/actor.js';
 import { spawnClient, statusOf } from '../../support/clients/clients.js';
 import { Fault, FreezableGroup, childrenNamed } from '../../support/clients/fault.js';
 import { Historians } from '../../support/clients/history.js';
 import {
   type Daemon,
+  isMounted,
   killDaemons,
   startDaemon,
   until,
@@ -24,6 +25,8 @@ const STOP_MS = Number(process.env.EVENTFS_FAULT_SECONDS ?? 1) * 1000;
 /** The time between faults. */
 const BREATH_MS = 300;
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
+/** By hand: on a guarded mount, whose daemon is another process. */
+const GUARD = process.env.EVENTFS_FAULT_GUARD === undefined ? [] : ['--guard'];
 /** A fault lasts as long as three stops, on a busy machine. */
 const LONGEST_MS = 3 * STOP_MS + 5000;
 
@@ -31,12 +34,15 @@ const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(do
 
 const faults = suite('a daemon under load');
 let daemon: Daemon;
+/** The PID of the process that serves. */
+let served: number;
 let historians: Historians;
 
 faults.before(async () => {
   buildClients();
   // With io_uring requests do not come by read(2).
-  daemon = await startDaemon(['--source', 'kernel', '--transport', 'read']);
+  daemon = await startDaemon(['--source', 'kernel', '--transport', 'read', ...GUARD]);
+  served = GUARD.length === 0 ? daemon.pid : childrenNamed(daemon.pid, '')[0];
   historians = new Historians(daemon.path);
   await historians.start({
     publishers: 3,
@@ -69,7 +75,7 @@ async function goesOn(): Promise<void> {
 faults(
   'goes on after a stop by SIGSTOP, during which a caller can be killed',
   async () => {
-    daemon.process.kill('SIGSTOP');
+    process.kill(served, 'SIGSTOP');
     await sleep(STOP_MS / 2);
     const caller = spawnClient(['stat', `${daemon.path}/log`], 'ignore');
     const ended = new Promise<void>((done) => caller.once('exit', () => done()));
@@ -77,7 +83,7 @@ faults(
     assert.is(caller.exitCode, null, 'a stopped daemon has answered');
     caller.kill('SIGKILL');
     await within(1000, ended, 'the caller did not end by SIGKILL');
-    daemon.process.kill('SIGCONT');
+    process.kill(served, 'SIGCONT');
     await goesOn();
   },
   60_000,
@@ -88,12 +94,12 @@ for (const first of ['readers', 'daemon'] as const)
     `goes on after a freezer that takes the ${first} first`,
     async () => {
       const readers = FreezableGroup.make('eventfs-readers');
-      const served = FreezableGroup.make('eventfs-daemon');
-      if (readers === null || served === null)
+      const group = FreezableGroup.make('eventfs-daemon');
+      if (readers === null || group === null)
         return console.log('\n  skipped: no cgroup2 can be written here');
       for (const pid of historians.readers) readers.add(pid);
-      served.add(daemon.pid);
-      const [one, other] = first === 'readers' ? [readers, served] : [served, readers];
+      group.add(served);
+      const [one, other] = first === 'readers' ? [readers, group] : [group, readers];
       await one.freeze();
       await sleep(STOP_MS / 4);
       await other.freeze();
@@ -102,7 +108,7 @@ for (const first of ['readers', 'daemon'] as const)
       await sleep(STOP_MS / 4);
       other.thaw();
       await readers.remove();
-      await served.remove();
+      await group.remove();
       await goesOn();
     },
     90_000,
@@ -111,7 +117,7 @@ for (const first of ['readers', 'daemon'] as const)
 faults(
   'starts a notifier that was killed anew, and gets by with one that hangs',
   async () => {
-    const notifier = (): number | undefined => childrenNamed(daemon.pid, 'eventfs-notify')[0];
+    const notifier = (): number | undefined => childrenNamed(served, 'eventfs-notify')[0];
     await until(() => notifier() !== undefined, 'there is no notifier');
     const before = notifier()!;
     process.kill(before, 'SIGKILL');
@@ -128,7 +134,7 @@ faults(
 
 for (const error of ['EINTR', 'EAGAIN', 'ENOENT', 'ENOMEM', 'EIO'] as const)
   faults(`goes on after ${error} from a read of /dev/fuse`, async () => {
-    const fault = await Fault.fail(daemon.pid, 'read', error, 3, '/dev/fuse');
+    const fault = await Fault.fail(served, 'read', error, 3, '/dev/fuse');
     await fault.spent();
     await fault.end();
     await goesOn();
@@ -136,7 +142,7 @@ for (const error of ['EINTR', 'EAGAIN', 'ENOENT', 'ENOMEM', 'EIO'] as const)
 
 for (const error of ['ENOBUFS', 'ENOMEM', 'EINTR'] as const)
   faults(`goes on after ${error} from its netlink socket`, async () => {
-    const fault = await Fault.fail(daemon.pid, 'recvmmsg', error, 2);
+    const fault = await Fault.fail(served, 'recvmmsg', error, 2);
     await fault.spent();
     await fault.end();
     await goesOn();
@@ -176,3 +182,39 @@ for (const [call, error, refusal] of [
   });
 
 refusing.run();
+
+/** More than the memory of the state that the daemon asks for at once. */
+const MANY_FILES = 150;
+const FILE_BYTES = 60_000;
+
+const guarded = suite('a guarded daemon whose state gets no more memory');
+let guardian: Daemon;
+
+guarded.before(async () => {
+  guardian = await startDaemon(['--source', 'none', '--guard', '--guard-limit', '3:1']);
+});
+guarded.after(killDaemons);
+
+guarded('goes on, and says so', async () => {
+  const fault = await Fault.fail(childrenNamed(guardian.pid, '')[0], 'fallocate', 'ENOSPC', 1e6);
+  const mine = `${guardian.path}/${process.pid}.full`;
+  mkdirSync(mine);
+  const text = `add@/x\n${'x'.repeat(FILE_BYTES)}\n`;
+  for (let n = 0; n < MANY_FILES; n++) writeFileSync(`${mine}/f${n}`, text);
+  assert.is(readFileSync(`${mine}/f${MANY_FILES - 1}`, 'latin1'), text);
+  await fault.end();
+  await until(() => /the state is given up: /.test(guardian.log()), 'it does not say so');
+});
+
+guarded(
+  'ends with its mount if it is killed then',
+  async () => {
+    process.kill(childrenNamed(guardian.pid, '')[0], 'SIGKILL');
+    assert.is(await within(30_000, guardian.ended, 'the guardian does not give up'), 1);
+    assert.match(guardian.log(), /3 daemons in a row have ended before they served/);
+    assert.is(isMounted(guardian.path), false);
+  },
+  40_000,
+);
+
+guarded.run();

@@ -140,7 +140,8 @@ static bool on_stop(pid_t thread, int status) {
 
 /* Without a trace the process goes on; a tracer that ends does that too. */
 static void trace(void) {
-  for (int status; !ending;) {
+  /* A call that was skipped still needs its result */
+  for (int status; !ending || skipped_count > 0;) {
     pid_t thread = waitpid(-1, &status, __WALL);
     if (thread < 0 && errno == EINTR) continue;
     if (thread < 0 || !on_stop(thread, status)) break;

@@ -12,6 +12,8 @@ export class SimProcess {
   /** Whether SIGKILL was sent. It ends once its system call returns. */
   isKilled = false;
   effectiveUid: number;
+  /** The file handle of its pidfds: 16 hexadecimal digits that no other process ever has. */
+  identity = '';
 
   constructor(
     readonly pid: number,
@@ -44,6 +46,9 @@ function systemError(code: string, syscall: string): Error {
 /** All processes, by PID. The daemon's pidfds outlive the process that a PID belongs to. */
 export class Processes {
   readonly byPid = new Map<number, SimProcess>();
+  /** The living processes, by identity. */
+  readonly #byIdentity = new Map<string, SimProcess>();
+  #born = 0;
   /** The living processes, in the order of their births. */
   living: SimProcess[] = [];
   readonly #pidfds = new Map<number, SimProcess>();
@@ -64,7 +69,9 @@ export class Processes {
     do this.#nextPid = FIRST_PID + ((this.#nextPid - FIRST_PID + 1) % PIDS);
     while (this.byPid.has(this.#nextPid));
     const process = new SimProcess(this.#nextPid, parent, uid, gid);
+    process.identity = (++this.#born).toString(16).padStart(16, '0');
     this.byPid.set(process.pid, process);
+    this.#byIdentity.set(process.identity, process);
     this.living.push(process);
     return process;
   }
@@ -74,6 +81,7 @@ export class Processes {
     process.isAlive = false;
     this.living = this.living.filter((other) => other !== process);
     this.byPid.delete(process.pid);
+    this.#byIdentity.delete(process.identity);
     this.#watch?.noteDeath(process);
   }
 
@@ -87,6 +95,8 @@ export class Processes {
         if (!this.#pidfds.delete(pidfd)) throw systemError('EBADF', 'close');
       },
       exitStatus: (pidfd) => (this.at(pidfd).isAlive ? -1 : 9),
+      pidfdHandle: (pidfd) => this.at(pidfd).identity,
+      openPidfdHandle: (handle) => this.#openHandle(handle),
       readWhole: (path) => this.#readWhole(path),
       namespaceOf: (_, kind) => `${kind}:[1]`,
     };
@@ -107,6 +117,13 @@ export class Processes {
   #openPidfd(pid: number): number {
     const process = this.byPid.get(pid);
     if (process === undefined) throw systemError('ESRCH', 'pidfd_open');
+    this.#pidfds.set(++this.#nextPidfd, process);
+    return this.#nextPidfd;
+  }
+
+  #openHandle(handle: string): number {
+    const process = this.#byIdentity.get(handle);
+    if (process === undefined) return -1;
     this.#pidfds.set(++this.#nextPidfd, process);
     return this.#nextPidfd;
   }

@@ -42,6 +42,10 @@ export class SimRequest {
   isSent = false;
   isInterrupted = false;
   reply: SimReply | null = null;
+  /** The reply that a killed daemon has recorded. */
+  recorded: SimReply | null = null;
+  /** Whether the model has taken the reply already. */
+  isTaken = false;
   /** Called with the reply. */
   onReply: (reply: SimReply) => void = () => undefined;
 

@@ -145,16 +145,23 @@ export class Collected {
 interface Logged {
   readonly number: number;
   readonly seqnumBefore: number;
+  /** The highest SEQNUM that is a name, up to and including the event. */
+  readonly highest: number;
+  readonly name: string;
   readonly weight: number;
   readonly isLoss: boolean;
 }
 
 /** How far back `.since` can look. */
 const INDEXED = 16 * 1024;
+/** How much of the ring a guarded daemon keeps free. */
+const RESERVE_BYTES = 320 * 1024;
 
 /** The log: its ring, its index, and its streams. */
 export class ModelLog {
   next = 0;
+  /** The highest SEQNUM that is a name. */
+  highest = -1;
   /** The events whose text is in the ring, oldest first, with their places. */
   readonly ring: { readonly event: ModelEvent; readonly start: number }[] = [];
   #end = 0;
@@ -178,8 +185,9 @@ export class ModelLog {
     this.ring.push({ event, start: this.#end });
     this.#end += size;
     this.next++;
-    const { number, weight, isLoss } = event;
-    this.index.push({ number, seqnumBefore, weight, isLoss });
+    const { number, name, weight, isLoss } = event;
+    const { highest } = this;
+    this.index.push({ number, name, seqnumBefore, highest, weight, isLoss });
     if (this.index.length > 2 * INDEXED) this.index.splice(0, INDEXED);
   }
 
@@ -197,6 +205,30 @@ export class ModelLog {
     }
     event.isInRing = false;
     event.free();
+  }
+
+  /** Overwrites old events, so that the next transaction has room (Log.reserve). */
+  reserve(): void {
+    const end = this.#end + RESERVE_BYTES;
+    this.#overtakeIn(this.#end, Math.min(end, this.bytes));
+    if (end > this.bytes) this.#overtakeIn(0, RESERVE_BYTES);
+  }
+
+  /** After a restart the index begins with the ring. */
+  restarted(): void {
+    const oldest = this.ring.length > 0 ? this.ring[0].event.number : this.next;
+    this.index.splice(0, this.index.findIndex(({ number }) => number >= oldest) >>> 0);
+  }
+
+  /** Returns the number of an event that has had the name, or undefined. */
+  numberOf(name: string, newest: number): number | undefined {
+    const known = this.index.slice(-INDEXED);
+    if (name.includes('.')) return known.find((logged) => logged.name === name)?.number;
+    const seqnum = Number(name);
+    const at = known.findIndex(({ highest }) => highest >= seqnum);
+    if (at === 0 && known[0].number > 0)
+      return seqnum > newest ? known[0].number - 1 : undefined;
+    return at >= 0 && known[at].highest === seqnum ? known[at].number : undefined;
   }
 
   /** Whether a read of the stream returns bytes. */

@@ -123,12 +123,13 @@ export class ModelFiles {
         model.log.streams.delete(use.stream);
         return use.account.add({ streams: -1 });
       case 'queue':
-        return use.account.add({ streams: -1 });
+        return use.account?.add({ streams: -1 });
       case 'event':
         return this.#closeEntry(use.entry, use.writes, isOver);
       case 'publish': {
         const { event } = use.publish.release();
         if (event !== null) model.published(event, use.publish.uid);
+        model.committed();
         return;
       }
       case 'filter':
@@ -192,7 +193,7 @@ export class ModelFiles {
 
   #textOf({ use, directory }: ModelHandle): string | null {
     if (use.kind === 'event') return use.entry.event.text;
-    if (use.kind === 'since') return `${directory!.after}\n`;
+    if (use.kind === 'since') return `${directory!.shown}\n`;
     if (use.kind === 'filter') return directory!.filter === '' ? '' : `${directory!.filter}\n`;
     return null;
   }
@@ -209,6 +210,14 @@ export class ModelFiles {
     const errno = model.quotas.account(request.uid, request.gid).charge({ reads: 1 });
     check(errno === 0, () => `${describe(request)}: too many reads wait`);
     model.reads.push({ request, handle });
+  }
+
+  /** A READ that the kernel sends again is taken back. */
+  abandoned(request: SimRequest): void {
+    const { model } = this;
+    if (!model.reads.some((read) => read.request === request)) return;
+    model.reads = model.reads.filter((read) => read.request !== request);
+    model.quotas.account(request.uid, request.gid).add({ reads: -1 });
   }
 
   /** Whether the directory of a READ that waits has ended. */
@@ -262,14 +271,13 @@ export class ModelFiles {
         const { events, isRefused } = use.publish.write(data, taken);
         model.expect(request, reply, isRefused ? Errno.EINVAL : 0);
         for (const text of events) model.published(text, use.publish.uid);
+        model.committed();
         return;
       }
       case 'filter':
         return this.#writeFilter(request, reply, handle);
       case 'since': {
-        const seqnum = /^\s*(\d{1,15})\s*$/.exec(data)?.[1];
-        if (!model.expect(request, reply, seqnum === undefined ? Errno.EINVAL : 0)) return;
-        return this.#replay(handle.directory!, Number(seqnum));
+        return this.#replay(request, reply, handle.directory!);
       }
       default:
         model.expect(request, reply, Errno.EINVAL);
@@ -332,14 +340,24 @@ export class ModelFiles {
     directory.stamp = this.model.nextStamp();
   }
 
-  #replay(directory: ModelDirectory, seqnum: number): void {
+  #replay(request: SimRequest, reply: SimReply, directory: ModelDirectory): void {
     const { log, history, lastSeqnum } = this.model;
-    if (seqnum > directory.after) return;
-    const named = history.find(String(seqnum));
+    const name = request.data.trim();
+    const seqnum = Number(name);
+    const named = history.find(name);
+    const number =
+      named?.kind === 'entry' ? named.event.number : log.numberOf(name, lastSeqnum);
+    const isUnknown = number === undefined && name.includes('.');
+    if (!this.model.expect(request, reply, isUnknown ? Errno.ENOENT : 0)) return;
+    if (number === undefined ? seqnum > directory.after : number + 1 > directory.first) return;
     const after =
-      named?.kind === 'entry'
-        ? { number: named.event.number + 1, unknown: 0 }
-        : log.after(seqnum, directory.after, lastSeqnum);
+      number === undefined
+        ? log.after(seqnum, directory.after, lastSeqnum)
+        : { number: number + 1, unknown: 0 };
+    directory.after =
+      number === undefined
+        ? seqnum
+        : (log.index.find((logged) => logged.number >= number + 1)?.seqnumBefore ?? lastSeqnum);
     const end = directory.first;
     const first = Math.min(after.number, end);
     const kept = history.entries.map(({ event }) => event);
@@ -353,7 +371,7 @@ export class ModelFiles {
     );
     directory.prepend(wanted, after.unknown + log.weight(first, oldest));
     directory.first = first;
-    directory.after = seqnum;
+    directory.shown = name;
     this.model.dataCame(directory);
   }
 

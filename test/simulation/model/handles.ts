@@ -8,7 +8,7 @@ import type { Account } from './quota.js';
 /** What an open file does. */
 export type Use =
   | { readonly kind: 'stream'; readonly stream: ModelStream; readonly account: Account }
-  | { readonly kind: 'queue'; rest: string; readonly account: Account }
+  | { readonly kind: 'queue'; rest: string; account: Account | null }
   | { readonly kind: 'event'; readonly entry: ModelEntry; readonly writes: boolean }
   | { readonly kind: 'publish'; readonly publish: ModelPublish }
   | { readonly kind: 'list'; end: number; readonly positions: Map<number, number> | null }

@@ -23,6 +23,8 @@ export function check(isTrue: boolean, what: () => string): void {
 
 /** The configuration of one run. */
 export interface ModelSettings {
+  /** Whether the daemon records its state. */
+  readonly isGuarded: boolean;
   readonly queue: ModelLimits;
   readonly history: { readonly events: number; readonly bytes: number };
   readonly ring: { readonly events: number; readonly bytes: number };
@@ -60,8 +62,8 @@ export class Model {
   readonly matchFiles = new Map<string, ModelNode>();
   rootModes = new Map<string, { mode: number; uid: number; gid: number }>();
   lastSeqnum = 0;
-  #numberless = 0;
   #stamp = 0;
+  #restarts = 0;
   readonly #inodes = new Map<number, object>();
   /** The place in the root of each directory, by offset of a listing. */
   readonly rootOffsets = new Map<number, ModelDirectory>();
@@ -104,6 +106,10 @@ export class Model {
   named(request: SimRequest, body: Buffer, target: Target): ModelNode {
     const nodeid = u64(body, 0);
     let node = this.nodeFor(target);
+    if (node !== null && node.mayBeGone && node.nodeid !== nodeid) {
+      this.#lose(node);
+      node = null;
+    }
     if (node === null) {
       check(!this.nodes.has(nodeid), () => `${describe(request)}: node ${nodeid} is another file`);
       node = new ModelNode(nodeid, target);
@@ -115,6 +121,7 @@ export class Model {
         () => `${describe(request)}: node ${nodeid} instead of ${node!.nodeid}`,
       );
     node.lookups++;
+    node.mayBeGone = false;
     this.checkAttributes(request, body, 40, node);
     return node;
   }
@@ -154,10 +161,55 @@ export class Model {
     const node = this.nodes.get(nodeid);
     if (node === undefined || nodeid === 1) return;
     node.lookups -= count;
-    check(node.lookups >= 0, () => `node ${nodeid} is forgotten more often than it was named`);
-    if (node.lookups > 0) return;
-    this.nodes.delete(nodeid);
+    // A daemon that was restarted has forgotten some, and the kernel has not.
+    check(node.lookups >= 0 || this.#restarts > 0, () => `node ${nodeid} is forgotten more often than it was named`);
+    if (node.lookups > 0) {
+      node.mayBeGone ||= node.isInexact;
+      return;
+    }
+    this.#lose(node);
+  }
+
+  #lose(node: ModelNode): void {
+    this.nodes.delete(node.nodeid);
     if (this.nodeFor(node.target) === node) this.#remember(node.target, null);
+  }
+
+  /** A request fails with ESTALE: a restarted daemon may have forgotten its nodes. */
+  stale({ nodeid, target, op }: SimRequest): void {
+    const named = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [nodeid, target] : [nodeid];
+    for (const id of named) {
+      const node = this.nodes.get(id);
+      if (node?.mayBeGone === true) this.#lose(node);
+    }
+  }
+
+  /**
+   * The daemon was killed, and another one goes on.
+   *
+   * @param ended the open files whose directories had ended by what the dead daemon has recorded
+   */
+  restarted(ended: ReadonlySet<number>): void {
+    this.#restarts++;
+    this.log.restarted();
+    for (const node of this.nodes.values()) {
+      const { target } = node;
+      node.isInexact = true;
+      const isKnown =
+        target.kind === 'entry' || target.kind === 'special'
+          ? target.isLinked
+          : target.kind !== 'fixed' && target.kind !== 'matchFile';
+      node.mayBeGone = !isKnown;
+    }
+    for (const { use, node } of this.handles.values())
+      if (use.kind !== 'text' || !node.isOver) node.mayBeGone = false;
+    for (const directory of this.directories) directory.stamp = this.nextStamp();
+    for (const { use, fh } of this.handles.values()) {
+      // An open file of a directory that had ended before is not a stream any more.
+      if (use.kind !== 'queue' || !ended.has(fh)) continue;
+      use.account?.add({ streams: -1 });
+      use.account = null;
+    }
   }
 
   /** Checks the attributes in a reply. */
@@ -253,7 +305,7 @@ export class Model {
         return { mode: EVENT_FILE | readers | (mode & 0o222 & (readers >> 1)), size };
       }
       case '.since':
-        return { mode: EVENT_FILE | (mode & 0o644), size: `${directory.after}\n`.length };
+        return { mode: EVENT_FILE | (mode & 0o644), size: `${directory.shown}\n`.length };
       default:
         return {};
     }
@@ -263,32 +315,42 @@ export class Model {
 
   /** An event comes through netlink. */
   kernelEvent(text: string, seqnum: number): void {
-    this.#append(text, String(seqnum), 1, false, 'kernel');
-    if (seqnum > this.lastSeqnum) {
-      this.lastSeqnum = seqnum;
-      this.#numberless = 0;
-    }
+    this.#append(text, seqnum, 1, false, 'kernel');
+    if (seqnum > this.lastSeqnum) this.lastSeqnum = seqnum;
+    this.committed();
   }
 
   /** A source has lost events. */
   loss(count: number): void {
-    this.#append(overflowText(count), this.#nameless(), count, true, 'eventfs');
+    this.#append(overflowText(count), NaN, count, true, 'eventfs');
+    this.committed();
   }
 
   /** A program publishes an event. */
   published(text: string, uid: number): void {
     const trimmed = `${text.replace(/\n+$/, '')}\n`;
     const seqnum = /^SEQNUM=(\d+)$/m.exec(trimmed)?.[1];
-    const name = seqnum === undefined ? this.#nameless() : String(Number(seqnum));
-    this.#append(trimmed, name, 1, false, `publish:${uid}`);
+    this.#append(trimmed, Number(seqnum ?? NaN), 1, false, `publish:${uid}`);
   }
 
-  #nameless(): string {
-    return `${this.lastSeqnum}.${++this.#numberless}`;
+  /** A transaction ends: the log of a guarded daemon makes room for the next one. */
+  committed(): void {
+    if (this.settings.isGuarded) this.log.reserve();
   }
 
-  #append(text: string, wanted: string, weight: number, isLoss: boolean, source: string): void {
-    const name = this.history.freeName(wanted);
+  /** The rule of the names: fs/bus/name-index.ts. */
+  #nameOf(seqnum: number, source: string): string {
+    const { log } = this;
+    const isNew = seqnum > log.highest;
+    if (isNew) log.highest = seqnum;
+    const isPlain =
+      isNew || (source === 'kernel' && this.history.find(String(seqnum)) === undefined);
+    if (isPlain) return String(seqnum);
+    return `${Number.isNaN(seqnum) ? this.lastSeqnum : seqnum}.${log.next + 1}`;
+  }
+
+  #append(text: string, seqnum: number, weight: number, isLoss: boolean, source: string): void {
+    const name = this.#nameOf(seqnum, source);
     const event = new ModelEvent(name, text, this.log.next, weight, isLoss, source);
     this.log.append(event, this.lastSeqnum);
     this.history.add(name, event);

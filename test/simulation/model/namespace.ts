@@ -95,6 +95,7 @@ export class ModelNamespace {
       model.settings.queue,
     );
     directory.after = model.lastSeqnum;
+    directory.shown = String(model.lastSeqnum);
     directory.first = model.log.next;
     directory.stamp = model.nextStamp();
     model.directories.push(directory);
@@ -125,10 +126,15 @@ export class ModelNamespace {
         ? FIXED_ROOT.includes(request.name)
           ? Errno.EPERM
           : Errno.ENOENT
-        : directory.isRemovable
+        : directory.isRemovable || this.#isOwner(directory, request)
           ? 0
           : Errno.ENOTEMPTY;
     if (model.expect(request, reply, errno)) model.end(directory!);
+  }
+
+  /** Whether the caller owns a directory that ends with it. */
+  #isOwner({ isSticky, owner }: ModelDirectory, request: SimRequest): boolean {
+    return !isSticky && this.#caller(request) === owner;
   }
 
   unlink(request: SimRequest, reply: SimReply): void {

@@ -21,6 +21,10 @@ export class ModelNode {
   lookups = 0;
   /** Whether every request for it fails with ESTALE. */
   isGone = false;
+  /** Whether a restarted daemon may not know it any more: it has no entry and no open file. */
+  mayBeGone = false;
+  /** Whether a restarted daemon does not know how often the kernel has looked it up. */
+  isInexact = false;
 
   constructor(
     readonly nodeid: number,
