@@ -72,7 +72,7 @@ function* records(tree: Tree): Iterable<string> {
   journal.commit();
   const table = new StateTable(journal.layout);
   for (const kind of Object.values(KIND_NAMES)) {
-    if (LEFT_OUT.includes(kind)) continue;
+    if (kind === undefined || LEFT_OUT.includes(kind)) continue;
     const lines = [...everyOf(table, kind)].map((fields) => `${kind} ${JSON.stringify(fields)}`);
     yield* lines.sort();
   }
