@@ -99,8 +99,7 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    this.#readLife = readLife(readRequestTimeouts(), true);
-    this.#reads.limitLife(this.#readLife.ms);
+    this.#limitReads();
     await clearMountPoint(path, this.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     const { fd } = this.#mounted;
@@ -108,20 +107,17 @@ export class DevFuse implements Driver {
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach(
-        {
-          onNegotiated: () => {
-            clearTimeout(late);
-            done();
-          },
-          onUnsuitable: (why) => {
-            clearTimeout(late);
-            failed(new UserError(`${path}: ${why}`));
-          },
-          onRingOffered: () => this.#useRing(),
+      session.attach({
+        onNegotiated: () => {
+          clearTimeout(late);
+          done();
         },
-        this.#readLife.asked,
-      );
+        onUnsuitable: (why) => {
+          clearTimeout(late);
+          failed(new UserError(`${path}: ${why}`));
+        },
+        onRingOffered: () => this.#useRing(),
+      });
       this.#channel = new FuseChannel({
         fd,
         busyPollUs: this.options.busyPollUs,
@@ -152,8 +148,7 @@ export class DevFuse implements Driver {
     this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
     channel.start();
     await negotiated;
-    warnOfLife(this.#readLife, this.logger);
-    if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
+    this.#warnNoRing();
     if (this.#channel !== null)
       this.#notifier = new Notifier(
         this.tree.inotify,
@@ -162,6 +157,17 @@ export class DevFuse implements Driver {
         path,
         this.#connection.minor,
       );
+  }
+
+  /**
+   * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
+   * @throws UserError if the kernel's limit is too short
+   */
+  #limitReads(): void {
+    this.#readLife = readLife(readRequestTimeouts(), true);
+    this.#reads.limitLife(this.#readLife.ms);
+    this.#session.limitRequests(this.#readLife.asked);
+    warnOfLife(this.#readLife, this.logger);
   }
 
   /** The limits of a mount that an ordinary user has made. */
@@ -182,6 +188,7 @@ export class DevFuse implements Driver {
   }
 
   #warnNoRing(): void {
+    if (this.#isRing || this.options.transport !== 'io-uring') return;
     this.logger.warn(
       `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );

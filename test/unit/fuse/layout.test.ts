@@ -97,12 +97,13 @@ layout('has the constants of the header', () => {
     ...constants
   } = abi;
   // The daemon speaks its own version. Headers have the 32 upper flags as 64-bit numbers, and only
-  // from 7.40 and 7.42 on.
+  // from 7.40, 7.42 and 7.43 on.
   const {
     FUSE_KERNEL_MINOR_VERSION: _minor,
     OLDEST_MINOR_VERSION: _oldest,
     FUSE_OVER_IO_URING: _ring,
     FUSE_NO_EXPORT_SUPPORT: _export,
+    FUSE_REQUEST_TIMEOUT: _timeout,
     ...named
   } = constants;
   compare(named, header.constants);
