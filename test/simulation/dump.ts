@@ -12,6 +12,7 @@ import type { EventDirectory } from '../../fs/tree/nodes/event-directory.js';
 import { EventFile } from '../../fs/tree/nodes/event-file.js';
 import type { Node } from '../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../fs/tree/nodes/process-directory.js';
+import { WrittenEvent } from '../../fs/tree/written-event.js';
 import type { Tree } from '../../fs/tree/tree.js';
 import { living } from '../../fs/tree/restore/living.js';
 
@@ -34,7 +35,9 @@ function* linesOf(directory: EventDirectory): Iterable<string> {
   for (let at = entries.seek(0); at >= 0; at = entries.seek(at + 1)) {
     const entry = entries.at(at)!;
     const { event } = entry;
-    const shown = entry instanceof EventFile ? showAttributes(entry) : '';
+    // A restored daemon may know a node of a delivered event that the kernel has forgotten.
+    const isWritten = entry instanceof EventFile && event instanceof WrittenEvent;
+    const shown = isWritten ? showAttributes(entry) : '';
     yield `${name}/${entry.name} at=${at} ino=${event.ino} links=${event.links} opens=${event.opens} source=${event.source} weight=${event.weight} ${JSON.stringify(event.text)} ${shown}`;
     event.dropCaches();
   }
