@@ -12,8 +12,8 @@
  *   fanout      many readers of one stream             inotify   the cost of watchers
  *   hosts       10,000 directories with HOST filters
  *                                                      restarts  a daemon that starts again
+ *   guard       a guardian: time without service, cost  fleet     hosts, a broker and bridges
  *                                                      commands  the start of watch, emit, exec
- *   guard       a guardian: time without service, cost
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
@@ -22,6 +22,7 @@ import { commands } from './figures/commands.js';
 import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
 import { filters } from './figures/filters.js';
+import { fleet } from './figures/fleet.js';
 import { guard } from './figures/guard.js';
 import { hosts } from './figures/hosts.js';
 import { inotify } from './figures/inotify.js';
@@ -50,6 +51,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   hosts,
   commands,
   guard,
+  fleet,
 ];
 
 async function main(): Promise<void> {

@@ -4,7 +4,7 @@ import { fstatSync } from 'node:fs';
 import type { LogLimits } from '../bus/log.js';
 import { RESERVE_BYTES } from '../bus/log.js';
 import { UsageError, isSystemError } from '../shared/errors.js';
-import type { Keeper } from '../shared/keeper.js';
+import type { Keeper } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import { Journal } from '../state/journal.js';
 import { StateLayout, type StateMemory } from '../state/layout.js';

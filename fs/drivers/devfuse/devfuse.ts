@@ -15,7 +15,7 @@ import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kerne
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import { RequestTracer } from '../../fuse/describe/request-tracer.js';
-import { type Keeper, NO_KEEPER } from '../../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace, TraceLine } from '../../shared/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';
@@ -80,13 +80,8 @@ export class DevFuse implements Driver {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#recovery = options.recovery ?? new Recovery();
-    this.#reads = new BlockingReads(
-      tree,
-      request,
-      reply,
-      this.#control,
-      this.#recovery,
-      (handle) => this.#notifyPoll(handle),
+    this.#reads = new BlockingReads(tree, request, reply, this.#control, this.#recovery, (handle) =>
+      this.#notifyPoll(handle),
     );
     const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(

@@ -8,6 +8,7 @@ import {
   InstalledVersion,
   daemonPid,
   hasEnded,
+  Reader,
   killDaemon,
   startGuarded,
   statusOf,
@@ -33,6 +34,7 @@ reload('replaces the daemon by one of the installed version', async () => {
   const guarded = await startVersion();
   const { path } = guarded;
   const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
   version.install("process.stderr.write('the new version\\n');");
   const { out, code } = await eventfs('reload', path);
   const after = await daemonPid(path);
@@ -46,6 +48,7 @@ reload('replaces the daemon by one of the installed version', async () => {
   await eventfs('reload', path);
   await killDaemon(path);
   assert.is(await statusOf(path, 'RELOADS'), '2');
+  await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
 
@@ -80,9 +83,10 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
 ];
 
 reload('leaves the old daemon in place on every failure of the new one', async () => {
-  const guarded = await startVersion(['--guard-deadline', '1']);
+  const guarded = await startVersion(['--guard-deadline', '2']);
   const { path } = guarded;
   const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
   for (const [begin, why] of FAILURES) {
     version.install(begin);
     const { err, code } = await eventfs('reload', path);
@@ -90,9 +94,11 @@ reload('leaves the old daemon in place on every failure of the new one', async (
     assert.ok(err.startsWith(`eventfs: reload: ${path}: the old daemon goes on: `), err);
     assert.match(err.trim(), why);
     assert.is(await daemonPid(path), before);
+    await reader.getsNext(path);
   }
   version.install('');
   assert.is((await eventfs('reload', path)).code, 0);
+  await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
 
@@ -112,6 +118,7 @@ reload('goes on with the new daemon if the old one dies meanwhile', async () => 
   const guarded = await startVersion();
   const { path } = guarded;
   const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
   version.install('await new Promise((done) => setTimeout(done, 500));');
   const reloading = eventfs('reload', path);
   await new Promise((done) => setTimeout(done, 400));
@@ -119,6 +126,7 @@ reload('goes on with the new daemon if the old one dies meanwhile', async () => 
   const { out, code } = await reloading;
   assert.is(code, 0);
   assert.is(out, `process ${await daemonPid(path)} serves ${path}\n`);
+  await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
 
@@ -128,7 +136,9 @@ standby('takes over, and the next one follows', async () => {
   await untilStandby(path);
   version.install('process.exit(3);'); // only a standby that has started before can serve
   const client = new Actor();
+  const reader = await Reader.blocked(path);
   const next = await killDaemon(path);
+  await reader.getsNext(path);
   assert.match(await client.ask(`mkdir ${path}/${client.pid}`), /^ok/);
   assert.is(await statusOf(path, 'STANDBY'), '0');
   version.install('');
