@@ -27,8 +27,10 @@ static int failed_starts;
 /* The times of the last deaths, as a ring. */
 static uint64_t deaths_ms[MOST_DEATHS];
 static int death_count;
-/* How the last daemon ended. */
-static char ending[128] = "";
+/* How the last daemon ended, and why it could not take over. */
+static char ending[128], refusal[MESSAGE_BYTES];
+/* When to try again to start a daemon; 0: one runs. */
+static uint64_t retry_ms;
 
 static void forget(struct daemon *daemon) {
   close_socket(daemon);
@@ -190,7 +192,7 @@ static void on_yielded(struct daemon *daemon) {
 
 static void on_nack(struct daemon *daemon, const char *why) {
   if (daemon == &next) fail_next(why);
-  else if (daemon == &active) say("warn", "%s: the daemon can't take over: %s", options.mount, why);
+  else snprintf(refusal, sizeof refusal, "%s", why); /* the daemon has logged it */
 }
 
 static void on_notify(struct daemon *daemon, const char *state) {
@@ -254,6 +256,7 @@ void start_first(void) {
 /* The active daemon has died. */
 static void replace_dead(void) {
   resend_requests();
+  refusal[0] = '\0';
   restarts++;
   if (next.phase != GONE && next.phase != LEAVING) {
     active = next;
@@ -269,8 +272,19 @@ static void replace_dead(void) {
     return;
   }
   fail_reload("the old daemon has died meanwhile");
-  if (!start_daemon(&active, "restart", STARTING)) give_up("no daemon can be started");
-  hand(&active, true);
+  retry_ms = now_ms();
+  keep_active();
+}
+
+uint64_t keep_active(void) {
+  if (retry_ms == 0 || retry_ms > now_ms()) return retry_ms;
+  if (start_daemon(&active, "restart", STARTING)) {
+    retry_ms = 0;
+    hand(&active, true);
+  } else {
+    retry_ms = now_ms() + RETRY_MS; /* no memory or no room for a process: clients wait */
+  }
+  return retry_ms;
 }
 
 static void on_active_death(int status) {
@@ -289,8 +303,8 @@ static void on_active_death(int status) {
             ending);
   }
   if (is_one_too_many()) {
-    give_up("%d daemons have ended in %llu s, the last one %s", options.deaths,
-            (unsigned long long)options.within_ms / 1000, ending);
+    give_up("%d daemons have ended in %llu s, the last one %s%s%s", options.deaths,
+            (unsigned long long)options.within_ms / 1000, ending, refusal[0] ? ": " : "", refusal);
   }
   replace_dead();
 }

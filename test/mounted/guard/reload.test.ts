@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { type Daemon, until, within } from '../../support/mount/daemon.js';
+import { type Daemon, isMounted, until, within } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
@@ -52,6 +52,8 @@ reload('replaces the daemon by one of the installed version', async () => {
   assert.is(await guarded.stop(), 0);
 });
 
+const NATIVE = new URL('../../../../native/index.js', import.meta.url).href;
+
 /** Versions that fail at some step, and how the failure reads. */
 const FAILURES: readonly (readonly [string, RegExp])[] = [
   ['process.exit(3);', /the new daemon ended with exit code 3$/],
@@ -62,19 +64,19 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
   ],
   [
     // It restores nothing and says nothing
-    `const native = await import(${JSON.stringify(new URL('../../../../native/index.js', import.meta.url).href)});
+    `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'WARM', -1);
     await new Promise(() => setInterval(() => {}, 1000));`,
     /the new daemon did not restore the tree in time$/,
   ],
   [
-    `const native = await import(${JSON.stringify(new URL('../../../../native/index.js', import.meta.url).href)});
+    `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
     await new Promise(() => setInterval(() => {}, 1000));`,
     /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
   ],
   [
-    `const native = await import(${JSON.stringify(new URL('../../../../native/index.js', import.meta.url).href)});
+    `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'WARM', -1);
     setTimeout(() => native.sendMessage(Number(process.env.EVENTFS_GUARD), 'NACK the state is of another version', -1), 100);
     await new Promise(() => setInterval(() => {}, 1000));`,
@@ -129,6 +131,29 @@ reload('goes on with the new daemon if the old one dies meanwhile', async () => 
   await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
+
+reload(
+  'has no old daemon after a death: a version that can not take over ends the mount',
+  async () => {
+    for (const [begin, why] of [
+      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/],
+      [
+        `const native = await import(${JSON.stringify(NATIVE)});
+      native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
+      await new Promise(() => setInterval(() => {}, 1000));`,
+        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+      ],
+    ] as const) {
+      const guarded = await startVersion(['--guard-limit', '2:60']);
+      version.install(begin);
+      process.kill(await daemonPid(guarded.path), 'SIGKILL');
+      assert.is(await within(10_000, guarded.ended, 'the guardian did not end'), 1);
+      assert.match(guarded.log().trim(), /the guardian gives up and unmounts/);
+      assert.match(guarded.log().trim(), why);
+      assert.not(isMounted(guarded.path));
+    }
+  },
+);
 
 standby('takes over, and the next one follows', async () => {
   const guarded = await startVersion(['--standby']);
