@@ -8,7 +8,7 @@ COMPILED := dist/.tsbuildinfo
 # The C and C++ of the product.
 NATIVE := $(shell find native/addon native/emit native/exec native/guard native/notifier -name '*.[ch]' -o -name '*.cc')
 # The shell scripts; of bin/eventfs, which is for Node too, the lines up to the first empty one.
-SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/*' -type f) packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/prerm packaging/debian/postrm
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/*' -type f) tools/model/verify packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
@@ -22,7 +22,7 @@ BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
-.PHONY: all mount test soak mutants bench compare man completions api lint types deps clean
+.PHONY: all mount test soak simulate model mutants bench compare man completions api lint types deps clean
 
 # The comparison's programs where there is a comparison: benchmarks/ is no part of what is served.
 all: deps $(ADDON) $(COMPILED) $(if $(wildcard benchmarks/programs/Makefile),benchmarks/build/subscribers)
@@ -42,6 +42,16 @@ test: all $(if $(UNIT_ONLY),,test/build/deaths)
 SECONDS ?= 1800
 soak: all
 	@$(KEEP_OWNER)EVENTFS_SOAK_SECONDS=$(SECONDS) EVENTFS_TEST_FILE_SECONDS=$$(($(SECONDS) + 300)) node dist/test/run.js mounted/stress/soak
+
+# Verifies the model of the hand-over from one daemon to the next with Spin; FULL=1 searches more deaths at once.
+model: deps
+	@$(if $(FULL),FULL=1) tools/model/verify
+
+# The simulated daemon (docs/testing.md), for STEPS from the seed SEED on; `make test` has a million steps.
+STEPS ?= 1000000
+SEED ?= 1
+simulate: all
+	@$(KEEP_OWNER)EVENTFS_ASSERT=throw node --enable-source-maps dist/test/simulation/main.js --steps $(STEPS) --seed $(SEED)
 
 # Whether the tests notice mistakes (docs/testing.md): the edits of test/mutants whose list, file or reason has one of these in it
 # (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.
@@ -120,13 +130,16 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # Needed only by the tests and the benchmarks.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse3 fusermount3=fuse3 mount.fuse=fuse3 pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck strace=strace promtool=prometheus prometheus-node-exporter=prometheus-node-exporter curl=curl
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse3 fusermount3=fuse3 mount.fuse=fuse3 pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck strace=strace promtool=prometheus prometheus-node-exporter=prometheus-node-exporter curl=curl mosquitto=mosquitto mosquitto_pub=mosquitto-clients mosquitto_sub=mosquitto-clients ip=iproute2 openssl=openssl
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)
 HEADERS += $(TEST_HEADERS)
 # For --driver fuse-native; where it lies differs.
 LIBFUSE := $(if $(wildcard /usr/lib/*/libfuse.so.2 /usr/lib*/libfuse.so.2 /lib/*/libfuse.so.2),,libfuse2)
+endif
+ifneq ($(filter model,$(MAKECMDGOALS)),)
+COMMANDS += spin=spin
 endif
 LACKING := $(foreach pair,$(COMMANDS),$(if $(shell command -v $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \
            $(foreach pair,$(HEADERS),$(if $(wildcard $(firstword $(subst =, ,$(pair)))),,$(lastword $(subst =, ,$(pair))))) \

@@ -364,6 +364,12 @@ export interface HangOptions {
   prefix: string;
   /** The name of each opcode, by number. */
   names: readonly string[];
+  /**
+   * There is no timer for it (timer_create(2)), so a hang is not noticed.
+   *
+   * @param errno EAGAIN if the user has too many
+   */
+  onNoTimer: (errno: number) => void;
 }
 
 export interface FuseChannelOptions {
@@ -416,7 +422,7 @@ export interface FuseChannelOptions {
   onStarved: () => void;
   /** No request waits. Called once, at the first time. */
   onDry: () => void;
-  /** What the channel does while `onRequest` hangs: it answers EIO after a bound. */
+  /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
   hang: HangOptions;
   /**
    * `onRequest` has returned after the channel had answered its request with EIO. The reply is

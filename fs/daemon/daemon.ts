@@ -13,11 +13,12 @@ import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
 import { openState, sourceState } from './state.js';
+import type { Recorder } from '../state/recorder.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
-import { NO_KEEPER } from '../shared/keeper.js';
+import { NO_KEEPER } from '../shared/kernel/keeper.js';
 import { networkLimits } from '../shared/kernel/network-namespace.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
@@ -47,6 +48,8 @@ export class Daemon {
   readonly tree: Tree;
   readonly #owners: Owners;
   readonly #giveBack: GiveBack;
+  /** Null if no later daemon can take over. */
+  readonly #recorder: Recorder | null;
   #driver: Driver | null = null;
   readonly #sources: readonly UeventSource[];
   #outlets: readonly Outlet[] = [];
@@ -64,7 +67,7 @@ export class Daemon {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
-    this.#owners = new Owners(() => this.#giveBack.note(), trace);
+    this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
     const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
       new Log(
@@ -80,9 +83,17 @@ export class Daemon {
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
-    if (state !== null && state.table !== null) restoreTree(this.tree, state.table);
+    this.#recorder = state?.recorder ?? null;
+    // The last daemon may have to go on: until `resume` nothing counts
+    this.#recorder?.freeze();
+    if (state !== null && state.table !== null) {
+      this.tree.inotify.expect();
+      restoreTree(this.tree, state.table);
+    }
     this.#recovery = new Recovery(state?.recorder, state?.table);
     for (const directory of options.sticky) this.#addSticky(directory);
+    if (options.publisher !== undefined)
+      this.tree.root.lookup('publish')!.change({ uid: options.publisher });
     this.#sources = options.sources.map(
       (name) =>
         new UeventSource(
@@ -94,9 +105,9 @@ export class Daemon {
           state === null ? null : sourceState(state, GROUPS[name].number),
         ),
     );
-    state?.recorder.commit();
-    if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
     const { holder } = options;
+    // Requests wait for a daemon that takes over; a standby has warmed up before
+    if (this.#sources.length > 0 && holder?.takesOver !== true) warmUp(this.#owners);
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
@@ -162,6 +173,7 @@ export class Daemon {
   /** Serves requests, deaths and events. */
   resume(): void {
     this.#isPaused = false;
+    this.#recorder?.thaw();
     this.#owners.watch.start();
     this.#driver?.serve?.();
     if (this.#recovery.isOver) this.#startSources();
@@ -184,6 +196,8 @@ export class Daemon {
     for (const source of this.#sources) source.pause();
     this.#driver?.pause?.();
     this.#owners.watch.stop();
+    this.#recorder?.commit();
+    this.#recorder?.freeze();
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */

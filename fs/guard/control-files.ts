@@ -25,7 +25,10 @@ export function controlFiles(path: string, directory: string): ControlFiles {
   // Two containers may have a mount at the same path, and share the directory
   const namespace = readlinkSync('/proc/self/ns/mnt');
   const hash = createHash('sha256').update(`${namespace} ${path}`).digest('hex');
-  const readable = path.slice(1).replace(/[^A-Za-z0-9.]+/g, '-').slice(-NAME_CHARACTERS);
+  const readable = path
+    .slice(1)
+    .replace(/[^A-Za-z0-9.]+/g, '-')
+    .slice(-NAME_CHARACTERS);
   const name = join(directory, `${readable}-${hash.slice(0, HASH_CHARACTERS)}`);
   return { lock: `${name}.lock`, socket: `${name}.socket` };
 }

@@ -71,7 +71,11 @@ export class SystemdStore implements Holder {
     this.#descriptors.closeRest();
   }
 
-  #takePassed({ LISTEN_PID: pid, LISTEN_FDS: count = '0', LISTEN_FDNAMES: names = '' }: NodeJS.ProcessEnv): void {
+  #takePassed({
+    LISTEN_PID: pid,
+    LISTEN_FDS: count = '0',
+    LISTEN_FDNAMES: names = '',
+  }: NodeJS.ProcessEnv): void {
     if (pid !== String(process.pid)) return;
     const parts = names.split(':');
     for (let i = 0; i < Number(count); i++) {

@@ -2,13 +2,14 @@
  * A listening SOCK_SEQPACKET socket and its file. A stale file of a dead server is replaced; if
  * another server listens on it, eventfs refuses to start. The file is removed at the end.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
-import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
 
-/** The names of listening sockets in the keeper begin with it. */
-const KEPT_PREFIX = 'socket=';
+/** How many hexadecimal digits of a hash tell the sockets of a keeper apart. */
+const HASH_DIGITS = 12;
 
 /** A listening socket and its file. */
 export class Listener {
@@ -30,7 +31,7 @@ export class Listener {
     liveHint = 'stop that server, or choose another path',
     private readonly keeper: Keeper = NO_KEEPER,
   ) {
-    const kept = keeper.take(KEPT_PREFIX + path);
+    const kept = keeper.take(keptName(path));
     if (kept === undefined) this.#clear(liveHint);
     try {
       this.fd = kept ?? listenSeqpacket(path, mode);
@@ -42,14 +43,14 @@ export class Listener {
         });
       throw error;
     }
-    if (kept === undefined) keeper.keep(KEPT_PREFIX + path, this.fd);
+    if (kept === undefined) keeper.keep(keptName(path), this.fd);
     this.#ino = lookAt(path)?.ino ?? -1;
   }
 
   /** Closes the socket, and removes the file if it is still the daemon's own. */
   close(): void {
     closeSync(this.fd);
-    this.keeper.drop(KEPT_PREFIX + this.path);
+    this.keeper.drop(keptName(this.path));
     if (lookAt(this.path)?.ino !== this.#ino) return;
     try {
       unlinkSync(this.path);
@@ -67,6 +68,11 @@ export class Listener {
       if (!isSystemError(error)) throw error;
     }
   }
+}
+
+/** Returns the name of a socket in the keeper. A path may be too long for one. */
+function keptName(path: string): string {
+  return `socket-${createHash('sha256').update(path).digest('hex').slice(0, HASH_DIGITS)}`;
 }
 
 /**

@@ -41,14 +41,17 @@ export class Recorder {
   /** The numbers of the tree as a whole; set by the tree. */
   counters: Recorded | null = null;
   /**
-   * Called after each commit: frees the room that the next transaction needs. What it records is a
-   * transaction of its own.
+   * Called after each commit: frees the room that the next transaction needs. Its records are a
+   * transaction of their own.
    */
   makeRoom: () => void = () => undefined;
   /** Returns all that lives; set by the tree. */
   living: () => Iterable<Recorded> = () => [];
   /** Called when a compaction is due: the tree then calls `step` in its turns. */
   onDue: () => void = () => undefined;
+
+  /** Whether another daemon may use the state. */
+  #isFrozen = false;
 
   /** @param journal the journal of the state */
   constructor(readonly journal: Journal) {
@@ -157,11 +160,26 @@ export class Recorder {
 
   /** Makes all changes since the last commit count, in one step. */
   commit(): void {
-    if (!this.#commitOnce()) return;
+    if (this.#isFrozen || !this.#commitOnce()) return;
     this.#transaction++;
     this.makeRoom();
     this.#commitOnce();
     if (!this.#hasReplies) this.#compactIfDue();
+  }
+
+  /**
+   * Makes nothing count until `thaw`: while one daemon hands the mount over to another, either of
+   * them may go on from what was committed last.
+   */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  /** Uses the state alone from now on. The end that the other daemon has stored does not count. */
+  thaw(): void {
+    this.#isFrozen = false;
+    this.journal.commit();
+    this.commit();
   }
 
   /** @returns whether there was anything to commit */
@@ -227,13 +245,14 @@ export class Recorder {
   step(): boolean {
     const walk = this.#walk;
     if (walk === null) return true;
+    if (this.#isFrozen) return false;
     this.commit();
     let isDone = false;
     this.journal.keep(() => {
       for (let n = 0; n < THINGS_A_STEP && !isDone; n++) {
-        const { done, value } = walk.next();
-        if (done === true) isDone = true;
-        else value.record(this.journal);
+        const next = walk.next();
+        if (next.done === true) isDone = true;
+        else next.value.record(this.journal);
       }
     });
     if (!isDone) return false;

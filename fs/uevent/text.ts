@@ -17,6 +17,9 @@ export const MAX_EVENT_BYTES = 64 * 1024;
 /** The bytes are not a uevent. The message says why. Other events are not affected. */
 export class MalformedUevent extends Error {}
 
+/** The bytes are an overflow record, which only the daemon makes. */
+export class CopiedOverflow extends MalformedUevent {}
+
 /** The bytes are a uevent, but its text exceeds {@link MAX_EVENT_BYTES}. */
 export class OversizedUevent extends Error {}
 
@@ -31,6 +34,9 @@ export type SeqNum = number & { readonly [seqnum]: true };
 export const NO_SEQNUM = NaN as SeqNum;
 
 const SEQNUM = Buffer.from('SEQNUM=');
+/** The end of the headers of the daemon's own records. */
+const OWN_DEVPATH = Buffer.from('@/eventfs');
+const OVERFLOW = 'overflow';
 
 /**
  * A buffer for the text of the uevent read last. One buffer is enough for all uevents, because the
@@ -129,11 +135,22 @@ export class UeventText {
         header ? 'the first line is not ACTION@/DEVPATH' : 'a line is not KEY=VALUE',
       );
     }
+    if (header && to - mark === OWN_DEVPATH.length) this.#refuseOwn(lineStart, mark);
     out[to++] = LF;
     if (to > MAX_EVENT_BYTES) throw oversized();
     this.length = to;
     if (!header && mark - lineStart === SEQNUM.length - 1) this.#noteSeqnum(lineStart, to - 1);
     return at + 1;
+  }
+
+  /** Refuses a header that is one of the daemon's records. Its `@` is at `mark` in `bytes`. */
+  #refuseOwn(start: number, mark: number): void {
+    for (let i = 0; i < OWN_DEVPATH.length; i++)
+      if (this.bytes[mark + i] !== OWN_DEVPATH[i]) return;
+    const action = Buffer.from(this.bytes.subarray(start, mark)).toString('latin1');
+    throw new (action === OVERFLOW ? CopiedOverflow : MalformedUevent)(
+      'the devpath /eventfs belongs to the daemon',
+    );
   }
 
   /** Sets `seqnum` if the property from `start` to `end` in `bytes` is SEQNUM. */

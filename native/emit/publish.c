@@ -121,7 +121,9 @@ __attribute__((noreturn)) static void fail(const char *path) {
     hint = " (you may not write to publish: try as root, or ask root to chmod it)";
   }
   if (errno == EINVAL) {
-    hint = " (the event is malformed: write ACTION@/DEVPATH, then KEY=VALUE lines)";
+    hint =
+        " (the event is malformed: write ACTION@/DEVPATH, then KEY=VALUE lines; /eventfs is "
+        "the daemon's devpath)";
   }
   if (errno == EFBIG) hint = " (an event has at most 64 KiB)";
   die(EXIT_SYSTEM_CALL, "%s: %s%s%s", path, strerror(errno), hint, progress());

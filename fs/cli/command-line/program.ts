@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { addCompare } from '../commands/compare.js';
+import { addBridge } from './bridge-command.js';
 import { addEventCommands } from './event-commands.js';
 import { addMaintenanceCommands, addMountCommands } from './maintenance-commands.js';
 import { completeCommands, emptyProgram } from './program-parts.js';
@@ -19,6 +20,7 @@ export function createProgram(): Command {
   addMountCommands(program);
   addEventCommands(program);
   addMaintenanceCommands(program);
+  addBridge(program);
   addCompare(program);
   return completeCommands(program);
 }

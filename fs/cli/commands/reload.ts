@@ -41,7 +41,8 @@ function connect(path: string): number {
       return connectSeqpacket(socket);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      if (error.code === 'EACCES') denied = UserError.from(error, socket, { EACCES: 'try as root' });
+      if (error.code === 'EACCES')
+        denied = UserError.from(error, socket, { EACCES: 'try as root' });
     }
   }
   if (denied !== null) throw denied;

@@ -6,9 +6,9 @@
  * - An event that a queue held before the first read, as with `--since`, has the modification time
  *   of its file: the daemon sets it when the event comes.
  */
-import { type Stats, lstatSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { isSystemError } from '../../shared/errors.js';
-import { eventNames, eventPath } from './files.js';
+import { eventNames, eventPath, sourceOf } from './files.js';
 import { type EventText, tellsOfLoss } from './text.js';
 
 const MS_PER_SECOND = 1000;
@@ -23,6 +23,12 @@ export interface EventTime {
   readonly monotonic: number;
 }
 
+/** The time of an event, and the facts that the file of a kept event tells. */
+export interface Arrival extends EventTime {
+  /** As {@link sourceOf} returns it; missing if the event has no file. */
+  readonly source?: string;
+}
+
 /** A file of an event that waits in a queue. */
 interface Waiting {
   readonly name: string;
@@ -30,13 +36,14 @@ interface Waiting {
   readonly size: number;
   /** In milliseconds since the epoch. */
   readonly modified: number;
+  readonly source: string;
 }
 
 /** The times of the events of one stream. */
 export class EventClock {
   /** The files that the queue held at the start and that no record was found for, oldest first. */
   #waiting: readonly Waiting[];
-  #now: EventTime = { time: 0, monotonic: 0 };
+  #now: Arrival = { time: 0, monotonic: 0 };
 
   /** @param directory the process directory whose `.stream` is read; null for a shared stream */
   constructor(directory: string | null) {
@@ -54,7 +61,7 @@ export class EventClock {
   }
 
   /** Returns when an event came. To be called for the events of a stream in their order. */
-  of(event: EventText): EventTime {
+  of(event: EventText): Arrival {
     if (this.#waiting.length === 0) return this.#now;
     const at = this.#waiting.findIndex((file) => isFileOf(file, event));
     // A queue's own overflow record has no file, and the events behind it still wait.
@@ -63,7 +70,8 @@ export class EventClock {
     this.#waiting = at < 0 ? [] : this.#waiting.slice(at + 1);
     if (at < 0) return this.#now;
     const time = file.modified / MS_PER_SECOND;
-    return { time, monotonic: rounded(this.#now.monotonic - (this.#now.time - time)) };
+    const monotonic = rounded(this.#now.monotonic - (this.#now.time - time));
+    return { time, monotonic, source: file.source };
   }
 }
 
@@ -79,16 +87,15 @@ function isFileOf({ name, size }: Waiting, event: EventText): boolean {
 }
 
 function waitingIn(directory: string): Waiting[] {
-  return eventNames(directory).flatMap((name) => {
-    const stats = lookAt(eventPath(directory, name));
-    return stats === null ? [] : [{ name, size: stats.size, modified: stats.mtimeMs }];
-  });
+  return eventNames(directory).flatMap((name) => lookAt(directory, name) ?? []);
 }
 
 /** Returns null if the queue has dropped the event since. */
-function lookAt(path: Buffer): Stats | null {
+function lookAt(directory: string, name: string): Waiting | null {
+  const path = eventPath(directory, name);
   try {
-    return lstatSync(path);
+    const { size, mtimeMs: modified } = lstatSync(path);
+    return { name, size, modified, source: sourceOf(path) };
   } catch (error) {
     if (isSystemError(error)) return null;
     throw error;

@@ -84,7 +84,13 @@ export function readEventFor(filter: Filter, path: Buffer): EventText | null {
   return parseEvent(text, filter.hasKey('SOURCE') ? sourceOf(path) : undefined);
 }
 
-function sourceOf(path: Buffer): string {
+/**
+ * Returns the source of an event's file, as the daemon knows it.
+ *
+ * @throws UserError if the daemon does not know it
+ * @throws SystemError with other errnos of getxattr(2)
+ */
+export function sourceOf(path: Buffer): string {
   try {
     return readAttribute(path, SOURCE_ATTRIBUTE);
   } catch (error) {

@@ -101,14 +101,14 @@ export class EventStream {
   }
 }
 
-/** Tells whether the filter can be a file name in `match/`. */
-function canBeName(filter: Filter): boolean {
-  return !filter.all && !filter.text.includes('/') && filter.text.length <= NAME_MAX;
+/** Tells whether the text of a filter can be a file name in `match/`. */
+export function canBeName(text: string): boolean {
+  return text !== '' && !text.includes('/') && text.length <= NAME_MAX;
 }
 
 /** Tells whether a shared stream will do. Only the daemon knows the SOURCE of an event. */
 export function canShare(filter: Filter): boolean {
-  return canBeName(filter) || !filter.hasKey('SOURCE');
+  return canBeName(filter.text) || !filter.hasKey('SOURCE');
 }
 
 /**
@@ -119,7 +119,7 @@ export function canShare(filter: Filter): boolean {
  *   null if there is none
  */
 export function sharedStream(filter: Filter): { queue: string; rest: Filter | null } {
-  const isName = canBeName(filter);
+  const isName = canBeName(filter.text);
   return {
     queue: isName ? `match/${filter.text}` : 'stream',
     rest: isName || filter.all ? null : filter,
@@ -145,8 +145,13 @@ function ownStream(
   return { queue, rest: null };
 }
 
-/** Returns how many bytes were read: 0 at the end, -1 if there are none yet. */
-function readSome(fd: number, buffer: Buffer): number {
+/**
+ * Reads from a stream without waiting.
+ *
+ * @returns how many bytes were read: 0 at the end, -1 if there are none yet
+ * @throws SystemError with the errno of read(2), unless it tells of the stream's end
+ */
+export function readSome(fd: number, buffer: Buffer): number {
   try {
     return readSync(fd, buffer);
   } catch (error) {

@@ -34,10 +34,20 @@ export function tellsOfLoss({ action, devpath }: EventText): boolean {
  * @param bytes whole records; an empty line ends each
  */
 export function* records(bytes: Buffer): Generator<EventText> {
+  for (const text of recordTexts(bytes)) yield parseEvent(text);
+}
+
+/**
+ * Splits what one read of a stream returned.
+ *
+ * @param bytes whole records; an empty line ends each
+ * @returns the text of each event without its last line end, one character for each byte
+ */
+export function* recordTexts(bytes: Buffer): Generator<string> {
   for (let start = 0; start < bytes.length;) {
     let end = bytes.indexOf('\n\n', start);
     if (end < 0) end = bytes.length;
-    yield parseEvent(bytes.toString('latin1', start, end));
+    yield bytes.toString('latin1', start, end);
     for (start = end; bytes[start] === LF; start++);
   }
 }

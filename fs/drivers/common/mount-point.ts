@@ -3,7 +3,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { probe } from '../../client/probe.js';
 import { detach, detachAll } from '../../client/unmount.js';
-import { UserError, isSystemError } from '../../shared/errors.js';
+import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
 import { type Connection, isSameConnection } from '../../shared/kernel/connection.js';
 import { MOUNT_TYPE, enclosing, mountedAt } from '../../shared/kernel/mountinfo.js';
 import type { Logger } from '../../shared/logger.js';
@@ -108,4 +108,14 @@ export function detachOrTell(connection: Connection, logger: Logger): void {
       : 'fusermount3 does not unmount it: try fusermount3 -uz';
   for (const path of detachAll(connection.minor))
     logger.warn(`${path}: the mount stays (${remedy} ${path})`);
+}
+
+/**
+ * Logs the error that has ended the connection, unless it is that of an unmount or abort.
+ * @param path the mount point
+ * @param errno of the daemon's read of /dev/fuse
+ */
+export function tellEnd(path: string, errno: number, logger: Logger): void {
+  if (errno === Errno.ENODEV || errno === Errno.ECONNABORTED || errno === 0) return;
+  logger.error(`${path}: reading requests fails: ${errnoName(errno)} (mount again)`);
 }

@@ -17,7 +17,7 @@ const MARGIN_S = 30;
 /** The shortest limit that the daemon accepts: half of it is left for a read to block. */
 const SHORTEST_LIMIT_S = 2 * MARGIN_S;
 
-/** What the limit of a connection means for its blocked reads. */
+/** How long the reads of a connection may block, and why. */
 export interface ReadLife {
   /** The limit to ask for in the reply to INIT, in seconds; 0 for none. */
   readonly asked: number;

@@ -6,6 +6,7 @@ import type { HangOptions } from '#native';
 import { InHeader, Opcode } from '../../fuse/abi.js';
 import { opcodeName } from '../../fuse/opcodes.js';
 import type { Session } from '../../fuse/session.js';
+import { errnoText } from '../../shared/errors.js';
 import type { Logger } from '../../shared/logger.js';
 import type { DevFuseOptions } from '../driver.js';
 import type { Reads } from './handlers/reads.js';
@@ -26,7 +27,15 @@ export class Hangs {
     const names = Array.from({ length: Math.max(...Object.values(Opcode)) + 1 }, (_, opcode) =>
       opcodeName(opcode),
     );
-    this.options = { boundMs: requestBoundMs, prefix: linePrefix, names };
+    this.options = {
+      boundMs: requestBoundMs,
+      prefix: linePrefix,
+      names,
+      onNoTimer: (errno) =>
+        logger.warn(
+          `timer_create: ${errnoText(errno)}: no bound applies to requests (try ulimit -i unlimited)`,
+        ),
+    };
   }
 
   /**

@@ -30,6 +30,11 @@ export class Ghosts {
     return this.#ghosts.size;
   }
 
+  /** Iterates over all ghosts. */
+  all(): IterableIterator<Ghost> {
+    return this.#ghosts.values();
+  }
+
   /** Finds a ghost by its name. */
   get(name: string): Ghost | undefined {
     return this.#ghosts.get(name);

@@ -60,6 +60,21 @@ export class InotifyQueue {
    */
   attach(onDue: () => void): void {
     this.#onDue = onDue;
+    if (this.#due.size > 0 || this.#ghosts.size > 0) onDue();
+  }
+
+  /** Collects work for a notifier that will be attached. */
+  expect(): void {
+    this.#onDue = () => undefined;
+  }
+
+  /**
+   * Takes up the watches of a directory of the last daemon.
+   * @param announcedTo the position before which all events were announced
+   */
+  restore(directory: WatchedDirectory, announcedTo: number): void {
+    if (directory.startWatch().restore(announcedTo, directory.queue.entries))
+      this.#due.add(directory);
   }
 
   /** The notifier's PID; -1 while none runs. */
@@ -85,6 +100,7 @@ export class InotifyQueue {
    */
   onGetattr(directory: WatchedDirectory, tid: number): void {
     if (this.#onDue === null || tid === this.#notifierPid) return;
+    if (directory.watch === null) directory.queue.journal?.hasChanged();
     (directory.watch ?? directory.startWatch()).askedBy(tid);
   }
 
@@ -131,6 +147,11 @@ export class InotifyQueue {
 
   // ---- the handlers of the notifier's requests call these
 
+  /** All ghosts. */
+  get ghosts(): IterableIterator<Ghost> {
+    return this.#ghosts.all();
+  }
+
   /** @returns the ghost that the notifier finds by that name */
   ghost(name: string): Ghost | undefined {
     return this.#ghosts.get(name);
@@ -159,7 +180,13 @@ export class InotifyQueue {
    */
   made(directory: WatchedDirectory, name: string): boolean {
     const isUnmade = this.isUnmade(directory, name);
-    directory.watch?.candidates?.inBatch?.delete(name);
+    const { watch } = directory;
+    const inBatch = watch?.candidates?.inBatch;
+    const position = inBatch?.get(name);
+    if (watch == null || inBatch == null || position === undefined) return isUnmade;
+    inBatch.delete(name);
+    watch.announcedTo = Math.max(watch.announcedTo, position + 1);
+    directory.queue.journal?.hasChanged();
     return isUnmade;
   }
 

@@ -103,6 +103,8 @@ export class WatchState {
   #askedMs = 0;
   #candidates: WatchCandidates | null = null;
   #raised = 0;
+  /** All events before this position have been announced, or need not be. */
+  announcedTo = 0;
 
   /**
    * Not null if a thread that may watch the directory has asked for its attributes: then its events
@@ -158,9 +160,11 @@ export class WatchState {
    * @returns whether a process may watch the directory
    */
   announce(position: number, entries: Sequence<Entry>): boolean {
+    const hadNone = this.#candidates === null;
     this.noteAsker();
     const candidates = this.#candidates;
     if (candidates === null) return false;
+    if (hadNone) this.announcedTo = position;
     candidates.pending.push(position);
     if (candidates.pending.length > Math.max(2 * entries.size, FEWEST_PENDING))
       candidates.pending = candidates.pending.filter((at) => entries.at(at) !== undefined);
@@ -177,6 +181,21 @@ export class WatchState {
     candidates.hasMore = true;
     candidates.pending.unshift(...(candidates.inBatch?.values() ?? []));
     candidates.inBatch = null;
+    return candidates.pending.length > 0;
+  }
+
+  /**
+   * Takes up the watches of a directory of the last daemon: the notifier looks at all processes.
+   * @param announcedTo the position before which all events were announced
+   * @returns whether events are pending
+   */
+  restore(announcedTo: number, entries: Sequence<Entry>): boolean {
+    this.announcedTo = announcedTo;
+    const candidates = new WatchCandidates();
+    candidates.hasMore = true;
+    for (let at = entries.seek(announcedTo); at >= 0; at = entries.seek(at + 1))
+      if (entries.at(at)!.event.number >= 0) candidates.pending.push(at);
+    this.#candidates = candidates;
     return candidates.pending.length > 0;
   }
 

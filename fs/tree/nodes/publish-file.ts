@@ -4,6 +4,7 @@
  */
 import type { Bus } from '../../bus/bus.js';
 import {
+  CopiedOverflow,
   MAX_EVENT_BYTES,
   MalformedUevent,
   OversizedUevent,
@@ -68,19 +69,23 @@ export class PublishFile extends RootFile implements PublishTarget {
    * @param hasNul false if the record has no NUL: a search costs a view of the bytes
    */
   takeOneOfMany(bytes: Buffer, start: number, length: number, uid: number, hasNul: boolean): void {
-    this.#read(bytes, start, length, hasNul);
-    this.bus.publish(this.text, uid);
+    if (this.#read(bytes, start, length, hasNul)) this.bus.publish(this.text, uid);
   }
 
-  /** Reads a record into `text`. Parameters and errors are those of `takeOneOfMany`. */
-  #read(bytes: Uint8Array, start: number, length: number, mayBeDatagram: boolean): void {
+  /**
+   * Reads a record into `text`. Parameters and errors are those of `takeOneOfMany`.
+   * @returns false for an overflow record: a saved stream may have one, which is left out
+   */
+  #read(bytes: Uint8Array, start: number, length: number, mayBeDatagram: boolean): boolean {
     let end = start + length;
     while (end > start && bytes[end - 1] === LF) end--;
     if (end - start > MAX_EVENT_BYTES) throw new FsError(Errno.EFBIG, TOO_LONG);
     try {
       if (mayBeDatagram) this.text.readPublished(bytes, start, length);
       else this.text.readText(bytes, start, length);
+      return true;
     } catch (error) {
+      if (error instanceof CopiedOverflow) return false;
       if (error instanceof MalformedUevent) throw new FsError(Errno.EINVAL, error.message);
       if (error instanceof OversizedUevent) throw new FsError(Errno.EFBIG, error.message);
       throw error;

@@ -99,8 +99,9 @@ function eventFile(tree: RestoredTree, record: HandleRecord, ino: number): Event
   const known = tree.node(record.node);
   if (known !== undefined) return known instanceof EventFile ? known : undefined;
   const directory = tree.directory(record.directory);
+  if (directory === undefined) return undefined; // its events are gone, or nothing holds them
   const event = tree.event(ino);
-  if (directory === undefined || event === undefined) return undefined;
+  if (event === undefined) return undefined;
   const file = new EventFile(record.node as NodeId, directory, record.name, event);
   file.dropped();
   tree.adopt(file);

@@ -5,6 +5,8 @@ import type { Recorded } from '../../state/recorder.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
 import type { Bus } from '../../bus/bus.js';
 import type { RootDirectory } from '../nodes/root-directory.js';
+import type { InotifyQueue } from '../inotify/inotify-queue.js';
+import { ProcessDirectory } from '../nodes/process-directory.js';
 import { WrittenEvent } from '../written-event.js';
 import { recordText } from '../../bus/event-record.js';
 
@@ -14,6 +16,7 @@ export interface LivingTree {
   readonly root: RootDirectory;
   readonly log: EventDirectory;
   readonly counters: Recorded;
+  readonly inotify: InotifyQueue;
   /**
    * Returns what is to be recorded of the open files.
    * @param recorded the events that the walk has recorded
@@ -43,6 +46,8 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
     yield queueOf(directory, tree, recorded);
     for (const file of directory.specials?.entries ?? []) yield file;
   }
+  for (const ghost of tree.inotify.ghosts)
+    if (ghost instanceof ProcessDirectory) yield once((journal) => ghost.recordGhost(journal));
   yield* tree.livingOpenFiles(recorded);
 }
 

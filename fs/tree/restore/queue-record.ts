@@ -20,11 +20,13 @@ export class QueueRecord implements QueueJournal, Recorded {
   /**
    * @param directory the node id of the queue's directory
    * @param queue the queue
+   * @param watched the directory, which processes may watch
    */
   constructor(
     private readonly recorder: Recorder,
     private readonly directory: number,
     private readonly queue: Queue<Entry>,
+    private readonly watched: { readonly watch: { readonly announcedTo: number } | null },
   ) {}
 
   /** An entry was added, or its name or node has changed. */
@@ -47,7 +49,7 @@ export class QueueRecord implements QueueJournal, Recorded {
   }
 
   /** The losses have changed. */
-  hasLost(): void {
+  hasChanged(): void {
     this.recorder.changed(this);
   }
 
@@ -61,6 +63,7 @@ export class QueueRecord implements QueueJournal, Recorded {
       .number(queue.entries.nextPosition)
       .number(queue.lost)
       .text(queue.losses.toText())
+      .number(this.watched.watch?.announcedTo ?? -1)
       .end();
   }
 

@@ -110,8 +110,12 @@ export class Streams implements Recorded, StreamOwner {
     forceChargeAll(streamAccount, price);
   }
 
-  /** Has the next settle wake all readers for which events have come. */
+  /**
+   * Has the next settle wake all readers for which events have come, after a restart. A reader that
+   * comes before it is answered at once: the settle would not find its group.
+   */
   unsettle(): void {
+    this.settled = this.log.next;
     for (const group of this.groups.values()) if (group.waiters.any) this.#fresh.add(group);
   }
 

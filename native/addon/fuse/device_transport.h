@@ -43,12 +43,16 @@ class DeviceTransport final : public Transport {
     for (;;) {
       ssize_t length = read(fd(), to, room);
       if (length >= 0) {
+        failures_ = 0;
         if (isTry_) readAgain_.record(triedAfter_, true);
         return length;
       }
       // ENOENT: a signal interrupted the caller during the read (fs/fuse/dev.c, fuse_dev_do_read)
       if (errno == ENOENT || errno == EINTR) continue;
-      if (errno != EAGAIN) return -errno;
+      // Any other error than that of a connection that is over may pass: a machine without memory.
+      // The event loop tries again.
+      if (errno != EAGAIN) return isEnd(errno) || ++failures_ > kMostFailures ? -errno : 0;
+      failures_ = 0;
       if (isTry_) readAgain_.record(triedAfter_, false);
       isReadable_ = false;
       return 0;
@@ -76,12 +80,21 @@ class DeviceTransport final : public Transport {
   void close() override;
 
  private:
+  /** The most failures of read(2) in a row that may pass. */
+  static constexpr uint32_t kMostFailures = 1000;
+
+  /** Whether an error of read(2) says that the connection is over (fs/fuse/dev.c). */
+  static bool isEnd(int error) {
+    return error == ENODEV || error == ECONNABORTED || error == EPERM || error == EBADF;
+  }
+
   void reject(uint64_t unique, int error);
 
   Listener& listener_;
   Descriptor fuse_;
   PollHandle poll_;
   bool isReadable_ = false;
+  uint32_t failures_ = 0;
   Until until_ = Until::kNothingIsLikely;
   /** Whether the next read follows a reply to `triedAfter_`: readAgain_ records what it finds. */
   bool isTry_ = false;

@@ -22,7 +22,11 @@ FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
     throw systemError(info.Env(), errno, "fcntl");
   }
   Napi::Object hang = optionsArgument(info).Get("hang").As<Napi::Object>();
-  loop_.watchFor(numberOption(hang, "boundMs"), HangReport(hang));
+  int error = loop_.watchFor(numberOption(hang, "boundMs"), HangReport(hang));
+  if (error != 0) {
+    auto onNoTimer = hang.Get("onNoTimer").As<Napi::Function>();
+    onNoTimer.Call({Napi::Number::New(info.Env(), error)});
+  }
   loop_.open(fd);  // last: the caller keeps the descriptor if the constructor fails
 }
 

@@ -6,7 +6,6 @@
 #include "callback.h"
 #include "clock.h"
 #include "invariant.h"
-#include "system_error.h"
 
 namespace eventfs {
 
@@ -174,7 +173,8 @@ uint32_t ServeLoop::run(AnyTransport& transport, uint32_t max, Until until) {
   while (isOpen() && served < max) {
     ssize_t length = transport.receive(handler_.requestBytes(), handler_.requestRoom());
     if (length < 0) end(static_cast<int>(-length));
-    if (length == 0) tellDry();
+    // A read that fails for a while does not show that the device is empty
+    if (length == 0 && !device_.isReadable()) tellDry();
     if (length <= 0) break;
     ++served;
 
@@ -257,9 +257,9 @@ void ServeLoop::onReplyRejected(uint64_t unique, int error) {
 
 // ---- Handlers that hang
 
-void ServeLoop::watchFor(uint32_t boundMs, HangReport report) {
+int ServeLoop::watchFor(uint32_t boundMs, HangReport report) {
   hangReport_ = std::move(report);
-  if (!watchdog_.start(boundMs)) throw systemError(env_, errno, "timer_create");
+  return watchdog_.start(boundMs) ? 0 : errno;
 }
 
 /**

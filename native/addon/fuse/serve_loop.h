@@ -29,10 +29,11 @@ class ServeLoop final : private Transport::Listener, private RequestWatchdog::Ow
       : owner_(owner), handler_(handler), env_(env), busyPoll_(busyPollUs) {}
 
   /**
-   * Answers requests whose handlers hang from now on; throws a SystemError.
+   * Answers requests whose handlers hang from now on.
    * @param boundMs see RequestWatchdog @param report writes the first line about each
+   * @returns 0, or the errno if the machine has no timer left
    */
-  void watchFor(uint32_t boundMs, HangReport report);
+  int watchFor(uint32_t boundMs, HangReport report);
   RequestWatchdog& watchdog() { return watchdog_; }
   /** Takes a /dev/fuse descriptor over. */
   void open(int fd) { device_.open(fd); }

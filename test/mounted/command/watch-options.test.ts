@@ -1,6 +1,6 @@
 /** Tests what `eventfs watch` tells of an event besides its text, and when it ends. */
 import Ajv from 'ajv';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -50,8 +50,10 @@ const watch = (...args: readonly string[]): ReturnType<typeof eventfs> =>
 async function watching(...args: readonly string[]): Promise<Background> {
   const before = Number(statusOf(`${daemon.path}/log`).STREAMS);
   const child = new Background(['watch', '--mount', daemon.path, ...args]);
+  // Where the source is shown, it opens the stream of the kernel's events first.
+  const more = args.some((arg) => /^--(json|record)$|\{source/.test(arg)) ? 2 : 1;
   await until(
-    () => Number(statusOf(`${daemon.path}/log`).STREAMS) > before,
+    () => Number(statusOf(`${daemon.path}/log`).STREAMS) >= before + more,
     'it does not watch',
     20_000,
   );
@@ -94,6 +96,47 @@ command('prints JSON that fits its schema: times, source, queue and loss', async
         `${clock}: ${before[clock]} ${event[clock]} ${after[clock]}`,
       );
   await child.stop();
+});
+
+command('has the source from the daemon, whatever a publisher writes', async () => {
+  const filter = 'KERNEL==null|imitated';
+  const since = statusOf(`${daemon.path}/log`).SEQNUM;
+  const children = [
+    await watching('--json', filter),
+    await watching('--format', '{source} {devpath}', `${filter}, DEVPATH!=/${'no'.repeat(120)}`),
+  ];
+  const next = Number(since) + 1;
+  publish(
+    daemon.path,
+    eventText('/imitated', { SEQNUM: next }),
+    eventText('/imitated', { SEQNUM: next, USEC_INITIALIZED: 1, SOURCE: 'kernel' }),
+  );
+  await makeUevent('change');
+  const copied = await until(() => {
+    const names = readdirSync(`${daemon.path}/log`).filter((name) => /^\d/.test(name));
+    const texts = names.map((name) => readFileSync(`${daemon.path}/log/${name}`, 'latin1'));
+    const own = texts.filter((one) => /^(add|change)@.*\/(null|imitated)\n/.test(one)).slice(-3);
+    return own.at(-1)!.startsWith('change@') ? own : null;
+  }, 'the event of the kernel did not come');
+  publish(daemon.path, copied!.at(-1)!); // The same bytes once more.
+  await makeUevent('change');
+  const expected = ['publish', 'publish', 'kernel', 'publish', 'kernel'];
+  for (const child of children) await child.prints(/(.*\n){5}/);
+  assert.equal(
+    shown(children[0].out).map(({ source }) => source),
+    expected,
+  );
+  assert.equal(
+    children[1].out.split('\n').map((line) => line.split(' ')[0]),
+    [...expected, ''],
+  );
+  // The files of kept events tell it too.
+  const kept = await watch('--json', '--since', since, '--count', '5', filter);
+  assert.equal(
+    shown(kept.out).map(({ source }) => source),
+    expected,
+  );
+  for (const child of children) await child.stop();
 });
 
 command('prints the loss of an overflow record, in JSON and beside a template', async () => {
@@ -184,7 +227,7 @@ command('ends by Ctrl-C as by SIGTERM, and a recording is whole then', async () 
     assert.is(await child.stop(signal), signal);
     assert.match(
       readFileSync(file, 'latin1'),
-      /^# eventfs recording 1\n@ \d+\.\d{3} \d+\.\d{6} kernel\nadd@\/r\nACTION=add\nR=1\nSEQNUM=7\n\n$/,
+      /^# eventfs recording 1\n@ \d+\.\d{3} \d+\.\d{6} publish\nadd@\/r\nACTION=add\nR=1\nSEQNUM=7\n\n$/,
     );
   }
 });

@@ -6,6 +6,7 @@ import {
   constants,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   statSync,
   writeFileSync,
@@ -21,7 +22,7 @@ import {
   valuesOf,
 } from '../../support/clients/clients.js';
 import { run, until } from '../../support/mount/daemon.js';
-import { daemon, mounted, shell } from '../../support/mount/mounted.js';
+import { daemon, directory, mounted, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
 
 /**
@@ -250,6 +251,27 @@ shells('refuses a text that ends with a NUL, as sizeof of a C string counts it',
   assert.match(err, 'Invalid argument');
   assert.equal(records, []);
 });
+
+shells(
+  'publishes no record of the daemon itself, and the other events of a saved stream',
+  async () => {
+    const own = await directory();
+    const calls = new Calls();
+    await calls.open(1, `${daemon.path}/publish`, constants.O_WRONLY);
+    const loss = 'overflow@/eventfs\nACTION=overflow\nDEVPATH=/eventfs\nLOST=3\n';
+    assert.is((await calls.call('write', 1, loss)).value, loss.length);
+    const saved = `${eventText('/one')}\n${loss}\n${eventText('/two')}\n`;
+    assert.is((await calls.call('write', 1, saved)).value, saved.length);
+    for (const action of ['error', 'filter'])
+      assert.is((await calls.call('write', 1, `${action}@/eventfs\n`)).errno, 'EINVAL');
+    await calls.end();
+    const names = readdirSync(own).filter((name) => /^\d/.test(name));
+    assert.equal(
+      names.map((name) => readFileSync(`${own}/${name}`, 'latin1').split('\n')[0]),
+      ['add@/one', 'add@/two'],
+    );
+  },
+);
 
 shells('publishes nothing of an event with a malformed line', async () => {
   const { records, code, err } = await published(

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { isDead, reach } from '../../support/clients/actor.js';
 import { killClients, publishNumbered } from '../../support/clients/clients.js';
 import {
+  EVENTFS,
   type Daemon,
   Shell,
   descriptors,
@@ -178,7 +179,7 @@ helper('ends with eventfs umount and with SIGTERM', async () => {
     const pid = helperOf(served.pid);
     if (end === 'SIGTERM') assert.is(await served.stop(), 0);
     else {
-      await run([process.execPath, 'bin/eventfs', 'umount', served.path]);
+      await run([process.execPath, EVENTFS, 'umount', served.path]);
       assert.is(await served.ended, 0);
     }
     assert.ok(isDead(pid), end);

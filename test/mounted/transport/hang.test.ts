@@ -149,4 +149,16 @@ hang('ends with EIO at once if the handler returns and has no reply', async () =
   });
 });
 
+hang('is not noticed without a timer, and the log says so', async () => {
+  const daemon = await startDaemon(['--source', 'none'], mountPoint(), {
+    under: ['prlimit', '--sigpending=0'],
+  });
+  assert.match(
+    daemon.log(),
+    'timer_create: Resource temporarily unavailable: no bound applies to requests (try ulimit -i unlimited)',
+  );
+  assert.is(statusOf(`${daemon.path}/log`).HUNG, '0');
+  await daemon.stop();
+});
+
 hang.run();

@@ -27,8 +27,8 @@ const script = (unique: number): string => `
     onSettle() {},
     onRefused(...refused) { console.log('refused', ...refused); },
     onStarved() {},
-    onDry() {},
-    hang: { boundMs: 0, prefix: '', names: [] },
+      onDry() {},
+    hang: { boundMs: 0, prefix: '', names: [], onNoTimer() {} },
     onHung() {},
     onEnd() {},
   });

@@ -13,6 +13,8 @@
  *   history names MOUNT OUT SEED RATE               makes, links, renames, reads, removes files
  *   history owners MOUNT OUT SEED LIVE RATE COUNT   has LIVE owners, and kills RATE a second, COUNT
  *                                                   in all (0: until SIGTERM)
+ *   history script MOUNT OUT SEED CALLS             makes CALLS calls, the same for a seed, and
+ * ends
  */
 #include "publishing.h"
 #include "reading.h"
@@ -22,6 +24,29 @@
 
 static long number(char **argv, int at, const char *name, long least, long most) {
   return parse_number(argv[at], name, least, most);
+}
+
+/* A publisher, a reader that waits for its events, and a client of the namespace, by turns. */
+static int run_script(const char *out, unsigned seed, long calls) {
+  static struct reading reading;
+  struct names names;
+  struct history published;
+  char path[PATH_MAX];
+  uint64_t n = 0;
+  reading = (struct reading){.path = below_mount(path, "match/SYNTH_ARG_HID==0"), .ids = "0"};
+  snprintf(reading.queue, sizeof reading.queue, "script-%d", (int)getpid());
+  int fd = open_publisher(&published, out, 0);
+  start_reader(&reading, out);
+  begin_names(&names, out, seed);
+  tell_ready();
+  for (long i = 0; i < calls; i++) {
+    if (i % 3 == 0) publish_some(&published, fd, 0, &n, 1 + i % 5);
+    act_on_names(&names);
+  }
+  close(fd);
+  finishing = true;
+  end_reader(&reading);
+  return 0;
 }
 
 int main(int argc, char **argv) {
@@ -47,5 +72,8 @@ int main(int argc, char **argv) {
                        number(argv, 5, "LIVE", 1, MOST_OWNERS),
                        (uint64_t)number(argv, 6, "RATE", 1, 10000),
                        (uint64_t)number(argv, 7, "COUNT", 0, LONG_MAX));
-  die("usage: history publish|send|read|names|owners MOUNT OUT ...");
+  if (strcmp(role, "script") == 0 && argc == 6)
+    return run_script(out, (unsigned)number(argv, 4, "SEED", 0, INT_MAX),
+                      number(argv, 5, "CALLS", 1, 1000000));
+  die("usage: history publish|send|read|names|owners|script MOUNT OUT ...");
 }

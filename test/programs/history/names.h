@@ -204,13 +204,18 @@ static inline void act_on_names(struct names *names) {
   }
 }
 
-/* Acts `rate` times a second until SIGTERM. */
-static inline int use_names(const char *out, unsigned seed, uint64_t rate) {
+static inline void begin_names(struct names *names, const char *out, unsigned seed) {
   char name[64];
   snprintf(name, sizeof name, "names-%d", (int)getpid());
-  struct names names = {.history = history_open(out, name, "names"), .seed = seed};
-  for (int i = 0; i < DIRECTORIES; i++) names.streams[i] = -1;
-  for (int i = 0; i < DIRECTORIES; i++) make_directory(&names, i);
+  *names = (struct names){.history = history_open(out, name, "names"), .seed = seed};
+  for (int i = 0; i < DIRECTORIES; i++) names->streams[i] = -1;
+  for (int i = 0; i < DIRECTORIES; i++) make_directory(names, i);
+}
+
+/* Acts `rate` times a second until SIGTERM. */
+static inline int use_names(const char *out, unsigned seed, uint64_t rate) {
+  struct names names;
+  begin_names(&names, out, seed);
   tell_ready();
   uint64_t start = now_ns();
   for (uint64_t done = 1; !finishing; done++) {

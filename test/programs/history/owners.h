@@ -174,6 +174,7 @@ static inline int kill_owners(const char *out, unsigned seed, long live, uint64_
     kill_owner(&deaths, place);
     start_owner(&lives, place, seed++);
   }
+  if (!finishing && write(STDOUT_FILENO, "done\n", 5) != 5) die("standard output: %m");
   while (!finishing) pause();
   pthread_join(looker, NULL);
   for (long i = 0; i < live; i++) kill_owner(&deaths, &places[i]);

@@ -26,37 +26,52 @@ static inline long count_records(const char *text, size_t bytes) {
 }
 
 /*
- * Publishes `rate` events a second, `burst` of them with one write(2), until SIGTERM, or `count` of
- * them if that is not 0; then it waits for SIGTERM. The event's numbers go on after an error: the
- * line says which events it concerned.
+ * Publishes `burst` events with one write(2), or with more if that takes fewer. The numbers go on
+ * after an error: the line says which events it concerned.
  */
-static inline int publish(const char *out, long id, uint64_t rate, long burst, uint64_t count) {
-  char name[64], path[PATH_MAX];
+static inline void publish_some(struct history *history, int fd, long id, uint64_t *n, long burst) {
   static char text[MOST_BURST * EVENT_BYTES];
+  size_t bytes = 0;
+  for (long i = 0; i < burst; i++) {
+    uint64_t number = *n + (uint64_t)i;
+    bytes += (size_t)snprintf(text + bytes, sizeof text - bytes, EVENT_FORMAT, id,
+                              (unsigned long long)number, (int)(number * 7919 % 256), padding);
+  }
+  for (size_t done = 0; done < bytes;) {
+    uint64_t began = now_ns();
+    long written = result_of(write(fd, text + done, bytes - done));
+    long whole = count_records(text + done, written > 0 ? (size_t)written : bytes - done);
+    record(history, began, "publish", written, "%ld %llu %ld", id, (unsigned long long)*n, whole);
+    *n += (uint64_t)whole;
+    if (written < 0) sleep_ns(10 * NS_PER_MS);
+    done += written > 0 ? (size_t)written : bytes - done;
+  }
+}
+
+/* Begins a publisher's history, and opens `publish`. */
+static inline int open_publisher(struct history *history, const char *out, long id) {
+  char name[64], path[PATH_MAX];
   snprintf(name, sizeof name, "publish-%ld", id);
-  struct history history = history_open(out, name, "publish");
+  *history = history_open(out, name, "publish");
   int fd = open(below_mount(path, "publish"), O_WRONLY | O_CLOEXEC);
   if (fd < 0) die("%s: %m", path);
+  return fd;
+}
+
+/*
+ * Publishes `rate` events a second, `burst` of them at once, until SIGTERM, or `count` of them if
+ * that is not 0; then it waits for SIGTERM.
+ */
+static inline int publish(const char *out, long id, uint64_t rate, long burst, uint64_t count) {
+  struct history history;
+  int fd = open_publisher(&history, out, id);
   tell_ready();
   uint64_t start = now_ns(), n = 0;
   while (!finishing && (count == 0 || n < count)) {
-    size_t bytes = 0;
-    for (long i = 0; i < burst; i++) {
-      uint64_t number = n + (uint64_t)i;
-      bytes += (size_t)snprintf(text + bytes, sizeof text - bytes, EVENT_FORMAT, id,
-                                (unsigned long long)number, (int)(number * 7919 % 256), padding);
-    }
-    for (size_t done = 0; done < bytes;) {
-      uint64_t began = now_ns();
-      long written = result_of(write(fd, text + done, bytes - done));
-      long whole = count_records(text + done, written > 0 ? (size_t)written : bytes - done);
-      record(&history, began, "publish", written, "%ld %llu %ld", id, (unsigned long long)n, whole);
-      n += (uint64_t)whole;
-      if (written < 0) sleep_ns(10 * NS_PER_MS);
-      done += written > 0 ? (size_t)written : bytes - done;
-    }
+    publish_some(&history, fd, id, &n, burst);
     keep_pace(start, n, rate);
   }
+  if (!finishing && write(STDOUT_FILENO, "done\n", 5) != 5) die("standard output: %m");
   while (!finishing) pause();
   close(fd);
   return 0;

@@ -120,6 +120,28 @@ static inline void *read_to_the_end(void *argument) {
 
 static inline void on_nudge(int signal_number) { (void)signal_number; }
 
+/* Starts a reader; returns once its file is open. */
+static inline void start_reader(struct reading *reading, const char *out) {
+  char name[64];
+  snprintf(name, sizeof name, "read-%d-%d", (int)getpid(), reading->number);
+  reading->history = history_open(out, name, "read");
+  if (pthread_create(&reading->thread, NULL, read_to_the_end, reading) != 0)
+    die("pthread_create: %m");
+  while (!reading->ready) usleep(1000);
+}
+
+/* Waits until a reader has read the rest. */
+static inline void end_reader(struct reading *reading) {
+  struct sigaction nudge = {.sa_handler = on_nudge};
+  sigaction(SIGUSR1, &nudge, NULL);
+  while (!reading->ended) {
+    /* It may block: another reader has taken the event, or the signal came before the read */
+    pthread_kill(reading->thread, SIGUSR1);
+    usleep(1000);
+  }
+  pthread_join(reading->thread, NULL);
+}
+
 /*
  * Reads `what`, which is `stream`, `match` or `queue`, in `count` open files. With `queue` these
  * are of one own directory, and share its events. `ids` are the publishers whose events the filter
@@ -128,9 +150,9 @@ static inline void on_nudge(int signal_number) { (void)signal_number; }
 static inline int read_streams(const char *out, const char *what, const char *ids, int count,
                                int pause_ms) {
   static struct reading readings[MOST_READERS];
-  char path[PATH_MAX], directory[PATH_MAX], filter[128], name[64];
+  char path[PATH_MAX], directory[PATH_MAX], filter[128], name[160];
   bool is_queue = strcmp(what, "queue") == 0;
-  snprintf(filter, sizeof filter, "SYNTH_ARG_HID==%s\n", strcmp(ids, "*") == 0 ? "?*" : ids);
+  snprintf(filter, sizeof filter, "SYNTH_ARG_HID==%.64s\n", strcmp(ids, "*") == 0 ? "?*" : ids);
   if (is_queue) {
     snprintf(name, sizeof name, "%d.reader", (int)getpid());
     if (mkdir(below_mount(directory, name), 0700) != 0) die("%s: %m", directory);
@@ -140,29 +162,16 @@ static inline int read_streams(const char *out, const char *what, const char *id
     snprintf(name, sizeof name, "match/%.*s", (int)strcspn(filter, "\n"), filter);
   else snprintf(name, sizeof name, "stream");
   below_mount(path, name);
-  struct sigaction nudge = {.sa_handler = on_nudge};
-  sigaction(SIGUSR1, &nudge, NULL);
   for (int i = 0; i < count; i++) {
     struct reading *reading = &readings[i];
     *reading = (struct reading){.path = path, .ids = ids, .number = i, .pause_ms = pause_ms};
-    snprintf(name, sizeof name, "read-%d-%d", (int)getpid(), i);
     snprintf(reading->queue, sizeof reading->queue, "%s-%d-%d", what, (int)getpid(),
              is_queue ? 0 : i);
-    reading->history = history_open(out, name, "read");
-    if (pthread_create(&reading->thread, NULL, read_to_the_end, reading) != 0)
-      die("pthread_create: %m");
-    while (!reading->ready) usleep(1000);
+    start_reader(reading, out);
   }
   tell_ready();
   while (!finishing) usleep(10000);
-  for (int i = 0; i < count; i++) {
-    while (!readings[i].ended) {
-      /* It may block: another reader has taken the event, or the signal came before the read */
-      pthread_kill(readings[i].thread, SIGUSR1);
-      usleep(1000);
-    }
-    pthread_join(readings[i].thread, NULL);
-  }
+  for (int i = 0; i < count; i++) end_reader(&readings[i]);
   return 0;
 }
 

@@ -28,7 +28,7 @@ const BOOKS = [
   'PARKED',
 ] as const;
 
-/** What a load consists of. */
+/** The parts of a load. */
 export interface Load {
   /** Publishers by program; each has the number of its place. */
   readonly publishers: number;
@@ -57,6 +57,8 @@ class HistoryClient {
   readonly process: ChildProcess;
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
+  /** Whether the client has made all calls that it was to make. */
+  isDone = false;
 
   constructor(readonly args: readonly string[]) {
     this.process = spawn(client('history'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -66,7 +68,10 @@ class HistoryClient {
     );
     this.process.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
     this.ready = new Promise((done, failed) => {
-      this.process.stdout!.once('data', () => done());
+      this.process.stdout!.on('data', (chunk: Buffer) => {
+        this.isDone ||= chunk.toString().includes('done');
+        done();
+      });
       void this.ended.then((how) => failed(new Error(`${args.join(' ')} ended with ${how}`)));
     });
     this.ready.catch(() => undefined);
@@ -78,6 +83,30 @@ class HistoryClient {
     const how = await within(END_TIMEOUT_MS, this.ended, `${this.args.join(' ')} did not end`);
     if (how !== '0: ') throw new Error(`${this.args.join(' ')} ended with ${how}`);
   }
+}
+
+/**
+ * Runs a publisher, a reader and a client of the namespace by turns, to their end.
+ * @param calls the number of calls of the namespace; the same seed makes the same calls
+ * @param timeoutMs the time limit, in milliseconds
+ * @returns the check of their histories
+ */
+export async function runScript(
+  mount: string,
+  seed: number,
+  calls: number,
+  timeoutMs: number,
+): Promise<Findings> {
+  const out = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'script-'));
+  const script = new HistoryClient(['script', mount, out, String(seed), String(calls)]);
+  const how = await within(timeoutMs, script.ended, 'the script did not end').catch(
+    (error: unknown) => {
+      script.process.kill('SIGKILL');
+      throw error;
+    },
+  );
+  if (how !== '0: ') throw new Error(`the script ended with ${how}`);
+  return checkHistories(readHistories(out), { longest: timeoutMs * NS_PER_MS });
 }
 
 /** The clients of one run. */
@@ -96,6 +125,13 @@ export class Historians {
 
   get #all(): readonly HistoryClient[] {
     return [...this.#publishers, ...this.#others, ...this.#readers];
+  }
+
+  /** Whether all clients that were to make a number of calls have made them. */
+  get areDone(): boolean {
+    return [...this.#publishers, ...this.#others].every(
+      ({ args: [role], isDone }) => isDone || (role !== 'publish' && role !== 'owners'),
+    );
   }
 
   /** The PIDs of the readers. */

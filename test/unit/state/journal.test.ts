@@ -4,7 +4,7 @@ import { checked, uncheck } from '../../../fs/state/checksum.js';
 import { Journal } from '../../../fs/state/journal.js';
 import { StateLayout, heapMemory } from '../../../fs/state/layout.js';
 import { type Recorded, Recorder } from '../../../fs/state/recorder.js';
-import { Kind, schemaText } from '../../../fs/state/schema.js';
+import { Kind, SCHEMA, schemaText } from '../../../fs/state/schema.js';
 import { StateTable } from '../../../fs/state/table.js';
 import { UserError } from '../../../fs/shared/errors.js';
 import { runs } from '../../support/runner/budget.js';
@@ -171,6 +171,11 @@ journals('a checked number survives no flipped bit', () => {
       words[bit >> 5] ^= 1 << (bit & 31);
     }
   }
+});
+
+journals('each kind has a number of its own', () => {
+  const ids = Object.values(SCHEMA).map(({ id }) => id);
+  assert.is(new Set(ids).size, ids.length);
 });
 
 journals.run();

@@ -212,6 +212,15 @@ uevent('in neither form is refused', () => {
   assert.is(refusal('published', `${HEADER}\n\nA=B\n`), NO_PROPERTY);
 });
 
+uevent('of the daemon can be published by no other program', () => {
+  const own = 'malformed: the devpath /eventfs belongs to the daemon';
+  for (const action of ['overflow', 'error', 'x@y'])
+    for (const end of ['\nLOST=3\n', '\0'])
+      assert.is(refusal('published', `${action}@/eventfs${end}`), own);
+  for (const devpath of ['/eventfs/x', '/eventf', '/Eventfs', '/x/eventfs', '//eventfs'])
+    assert.is(text('published', `overflow@${devpath}`), `overflow@${devpath}\n`);
+});
+
 // ---- size
 
 uevent('may have 64 KiB of text and no more', () => {
@@ -360,10 +369,11 @@ uevent('of a random length near the limit never overruns its memory', () => {
   fc.assert(property, runs(300));
 });
 
-uevent('that reports a loss is one like others', () => {
+uevent('that reports a loss has the form of others', () => {
   const told = latin1(overflowText(42));
   assert.is(`${told}\n`, overflow(42));
-  assert.is(text('published', told), told);
+  const other = told.replace('@/eventfs', '@/other');
+  assert.is(text('published', other), other);
 });
 
 uevent.run();

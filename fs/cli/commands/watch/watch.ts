@@ -1,5 +1,6 @@
 /** `eventfs watch`: prints events as they come, and records them. */
 import { EventClock } from '../../../client/events/clock.js';
+import type { EventSources } from '../../../client/events/sources.js';
 import { EventStream } from '../../../client/events/stream.js';
 import { parseFilter } from '../../../client/events/text.js';
 import { DaemonEndedError } from '../../../shared/errors.js';
@@ -49,9 +50,12 @@ export async function watch(
     options.record === undefined
       ? null
       : new (await import('./recorder.js')).Recorder(options.record);
+  const sources = showsSources(options)
+    ? new (await import('../../../client/events/sources.js')).EventSources(mount, filter)
+    : null;
   const stream = new EventStream(mount, filter, '.watch', options.since);
   announce(`watch: waiting for ${filter.all ? 'events' : filterText} in ${mount}`);
-  const session = new WatchSession(mount, stream, format, recorder, options);
+  const session = new WatchSession(mount, { stream, sources }, format, recorder, options);
   const end = await session.run();
   if (end === 'ended')
     throw new DaemonEndedError(`${mount}: its daemon has ended (try eventfs doctor)`);
@@ -59,6 +63,10 @@ export async function watch(
   if (end !== 'late' || count === undefined) return;
   console.error(`eventfs: watch: ${session.shown} of ${count} events came within ${timeout} s`);
   process.exitCode = ExitCode.failed;
+}
+
+function showsSources({ json, format, record }: WatchOptions): boolean {
+  return json === true || format?.includes('{source') === true || record !== undefined;
 }
 
 /** One run of the command. */
@@ -73,14 +81,14 @@ class WatchSession {
 
   constructor(
     mount: string,
-    private readonly stream: EventStream,
+    private readonly input: { readonly stream: EventStream; readonly sources: EventSources | null },
     private readonly format: (watched: WatchedEvent) => string,
     private readonly recorder: Recorder | null,
     private readonly options: WatchOptions,
   ) {
     const { json, format: template, record, since, timeout = Infinity } = options;
     const showsTimes = json === true || template !== undefined || record !== undefined;
-    const directory = `${mount}/${stream.queue.replace(/\/\.stream$/, '')}`;
+    const directory = `${mount}/${input.stream.queue.replace(/\/\.stream$/, '')}`;
     this.#clock = new EventClock(showsTimes && since !== undefined ? directory : null);
     this.#deadline = performance.now() + timeout * 1000;
   }
@@ -94,14 +102,17 @@ class WatchSession {
         if (timeout !== undefined) timer = setTimeout(() => end('late'), timeout * 1000);
       });
       const unread = this.#output.unread.then((): End => 'unread');
-      const stream = this.stream.forEach((events) => {
+      const { stream, sources } = this.input;
+      const read = stream.forEach((events) => {
         this.#clock.tick();
-        return this.#take(events.map((each) => watched(each, this.stream.queue, this.#clock)));
+        sources?.tick();
+        return this.#take(events.map((each) => watched(each, stream.queue, this.#clock, sources)));
       });
-      return await Promise.race([unread, late, stream.then(() => this.#end)]);
+      return await Promise.race([unread, late, read.then(() => this.#end)]);
     } finally {
       clearTimeout(timer);
-      this.stream.close();
+      this.input.stream.close();
+      this.input.sources?.close();
       this.#output.close();
       this.recorder?.close();
     }

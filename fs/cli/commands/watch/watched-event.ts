@@ -1,13 +1,13 @@
 /** An event as `eventfs watch` shows it: the text, and the facts that the text lacks. */
 import type { EventClock, EventTime } from '../../../client/events/clock.js';
-import { sourceOf } from '../../../client/events/source.js';
+import type { EventSources } from '../../../client/events/sources.js';
 import { type EventText, tellsOfLoss } from '../../../client/events/text.js';
 
 /** One event of a stream. */
 export interface WatchedEvent {
   readonly event: EventText;
   readonly at: EventTime;
-  /** As {@link sourceOf} returns it. */
+  /** `kernel`, `udev`, `publish`, `eventfs`, or `unknown`: the daemon's knowledge, not the text's. */
   readonly source: string;
   /** The queue's path below the mount; one character a byte. */
   readonly queue: string;
@@ -15,8 +15,20 @@ export interface WatchedEvent {
   readonly loss: number;
 }
 
-/** Describes an event of a queue. */
-export function watched(event: EventText, queue: string, clock: EventClock): WatchedEvent {
+/**
+ * Describes an event of a queue.
+ *
+ * @param sources null if the output does not show the source
+ */
+export function watched(
+  event: EventText,
+  queue: string,
+  clock: EventClock,
+  sources: EventSources | null,
+): WatchedEvent {
   const loss = tellsOfLoss(event) ? Number(event.property('LOST') ?? 0) : 0;
-  return { event, at: clock.of(event), source: sourceOf(event), queue, loss };
+  const at = clock.of(event);
+  const source = sources?.of(event) ?? 'unknown';
+  // The file of a kept event says publish:UID; a stream does not tell the user.
+  return { event, at, source: at.source?.replace(/:.*/, '') ?? source, queue, loss };
 }

@@ -1,0 +1,292 @@
+/**
+ * The bridge between mounts and a broker.
+ *
+ *   local mount --local-events.ts--> outgoing.ts --> mqtt/link.ts (the broker)
+ *   fleet mount <--fleet-mount.ts-- protocol/fleet.ts <-----+
+ */
+import type { Logger } from '../shared/logger.js';
+import { FleetMount } from './fleet-mount.js';
+import type { Arrived, Codec } from './mqtt/connection.js';
+import { Link, type LinkEvents } from './mqtt/link.js';
+import { TAKEN_OVER } from './mqtt/reasons.js';
+import { type BridgeOptions, machineId, randomId } from './options.js';
+import { Outgoing } from './outgoing.js';
+import { Presence } from './presence.js';
+import { Fleet } from './protocol/fleet.js';
+import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.js';
+import { parseMessage } from './protocol/payload.js';
+import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
+import { metricsOf, statusOf } from './report.js';
+import { SavedFile, replaceFile } from './saved.js';
+import { Subscriptions } from './subscriptions.js';
+
+/** How long no event must have come before the state is published and saved, in ms. */
+const QUIET_MS = 2000;
+/** How long it may take at most while events come, in ms. */
+const BUSY_MS = 10_000;
+/** How long the broker may take for the last message, in ms. */
+const GOODBYE_MS = 2000;
+const MS_PER_SECOND = 1000;
+
+/** A running bridge. */
+export class Bridge {
+  readonly outgoing: Outgoing;
+  readonly fleet: Fleet | null;
+  readonly mount: FleetMount | null;
+  readonly link: Link;
+  readonly presence: Presence;
+  readonly counted = { malformed: 0, messages: 0 };
+  readonly #saved: SavedFile;
+  readonly #subscriptions = new Subscriptions();
+  #timer: NodeJS.Timeout | null = null;
+  #timerDue = Infinity;
+  #quiet: NodeJS.Timeout | null = null;
+  #changedMs = 0;
+  #saidMs = 0;
+  #isStopping = false;
+
+  /**
+   * @param failed called if a mount of this machine has ended
+   * @throws UserError if a mount or the state directory refuses
+   */
+  constructor(
+    private readonly options: BridgeOptions,
+    codec: Codec,
+    private readonly logger: Logger,
+    private readonly failed: (error: unknown) => void,
+  ) {
+    const { host, keepAlive, broker, in: from } = options;
+    this.#saved = new SavedFile(options.stateDirectory);
+    const saved = this.#saved.load();
+    const machine = machineId() ?? saved?.machine ?? randomId();
+    this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
+    this.fleet = from === undefined ? null : this.#makeFleet(from.filter);
+    this.outgoing = new Outgoing(
+      options,
+      machine,
+      saved,
+      logger,
+      () => this.#localEvents(),
+      (error) => this.failed(error),
+    );
+    const clientId = `eventfs-${host}-${machine.slice(0, 8)}`;
+    this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
+    this.presence = new Presence(
+      host,
+      machine,
+      2 * keepAlive * MS_PER_SECOND,
+      () => this.link,
+      () => this.outgoing,
+      logger,
+      () => this.#online(),
+    );
+  }
+
+  #makeFleet(filter: NonNullable<BridgeOptions['in']>['filter']): Fleet {
+    const mount = this.mount!;
+    const sink = {
+      appears: (host: string) => mount.appears(host),
+      vanishes: (host: string) => mount.vanishes(host),
+      event: (host: string, text: Buffer) => mount.event(host, text),
+      lost: (host: string, count: number) => mount.lost(host, count),
+      ask: (host: string, question: Question) => this.#ask(host, question),
+      want: (host: string, isWanted: boolean) => this.#subscriptions.want(host, isWanted),
+    };
+    return new Fleet(filter, sink, 2 * this.options.keepAlive * MS_PER_SECOND);
+  }
+
+  #linkEvents(): LinkEvents {
+    return {
+      will: () => {
+        this.outgoing.connects();
+        const topic = stateTopic(this.options.host);
+        return { topic, payload: this.outgoing.state(false) };
+      },
+      opened: () => this.#opened(),
+      message: (message) => this.#guarded(() => this.#message(message)),
+      settled: () => this.#guarded(() => this.#settled()),
+      drained: () => this.#send(),
+      beat: () => this.#writeMetrics(),
+      closed: (reason) => this.#closed(reason),
+    };
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** Whether this host publishes now. */
+  get isOnline(): boolean {
+    return this.link.isOpen && this.presence.isOnline;
+  }
+
+  /** Connects to the broker. */
+  start(): void {
+    this.#save();
+    this.link.start();
+  }
+
+  #opened(): void {
+    const { host } = this.options;
+    const now = performance.now();
+    this.presence.connected(now);
+    this.fleet?.connected(now);
+    this.#save();
+    const states = stateTopic(this.fleet === null ? host : '+');
+    const connection = this.link.connection!;
+    connection.subscribe([states, askTopic('+', host), answerTopic('+', host)], () =>
+      this.presence.call(connection),
+    );
+    this.#arm();
+  }
+
+  /** This host uses its name from now on. */
+  #online(): void {
+    this.#send();
+    this.#writeMetrics();
+  }
+
+  #message({ topic: name, payload, retain, properties }: Arrived): void {
+    this.counted.messages++;
+    const topic = parseTopic(name);
+    const now = performance.now();
+    const { host } = this.options;
+    if (topic === null) this.counted.malformed++;
+    else if (topic.kind === 'state') this.#takeState(topic.from, payload, retain, now);
+    else if (topic.kind === 'ask') {
+      if (topic.to === host) this.#takeAsk(topic.from, payload);
+    } else if (topic.kind === 'event' || topic.to === host) {
+      const message = parseMessage(payload, properties?.userProperties);
+      if (message === null) this.counted.malformed++;
+      else this.fleet?.takeMessage(topic.from, message, now);
+    }
+  }
+
+  #takeState(from: string, payload: Buffer, isRetained: boolean, now: number): void {
+    const state = parseState(payload);
+    // An empty payload is a state that an administrator has removed.
+    if (state === null) return void (this.counted.malformed += payload.length > 0 ? 1 : 0);
+    const isOwn = from === this.options.host;
+    // A host that stops hears its own farewell.
+    if (isOwn && (this.#isStopping || !this.presence.takeState(state, isRetained))) return;
+    this.fleet?.takeState(from, state, now);
+  }
+
+  #takeAsk(from: string, payload: Buffer): void {
+    if (from === this.options.host) {
+      if (!this.presence.takeCall(payload)) this.counted.malformed++;
+      return;
+    }
+    const question = parseQuestion(payload);
+    if (question === null) this.counted.malformed++;
+    else this.outgoing.takeQuestion(from, question);
+    this.#send();
+  }
+
+  #settled(): void {
+    this.mount?.flush();
+    this.#subscriptions.flush(this.link.connection);
+    this.#arm();
+  }
+
+  #ask(host: string, question: Question): void {
+    const topic = askTopic(this.options.host, host);
+    this.link.connection?.publish({ topic, payload: questionText(question) }, () => undefined);
+  }
+
+  #closed(reason: string): void {
+    if (reason.includes(TAKEN_OVER)) this.link.slowDown();
+    this.presence.disconnected();
+    this.#subscriptions.clear();
+    this.fleet?.disconnected(performance.now());
+    this.#arm();
+    this.#writeMetrics();
+  }
+
+  #localEvents(): void {
+    this.#changedMs = performance.now();
+    this.#send();
+    if (this.#quiet !== null || this.#isStopping) return;
+    this.#saidMs = this.#changedMs;
+    this.#quiet = setTimeout(() => this.#lookQuiet(), QUIET_MS);
+  }
+
+  /** Publishes and saves the state if no event has come for a moment, or not for long. */
+  #lookQuiet(): void {
+    const now = performance.now();
+    const isQuiet = now - this.#changedMs >= QUIET_MS - 1;
+    if (isQuiet || now - this.#saidMs >= BUSY_MS) {
+      if (this.isOnline) this.outgoing.say(this.link.connection!);
+      this.#save();
+      this.#saidMs = now;
+    }
+    this.#quiet = isQuiet ? null : setTimeout(() => this.#lookQuiet(), QUIET_MS);
+  }
+
+  #send(): void {
+    if (this.isOnline) this.outgoing.send(this.link.connection!);
+  }
+
+  /** Sets the timer for what is due next. */
+  #arm(): void {
+    if (this.#isStopping) return;
+    const due = Math.min(this.fleet?.due ?? Infinity, this.presence.due);
+    if (due === this.#timerDue) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerDue = due;
+    const ms = Math.max(1, Math.ceil(due - performance.now()));
+    this.#timer = due === Infinity ? null : setTimeout(() => this.#tick(), ms);
+  }
+
+  #tick(): void {
+    this.#timerDue = Infinity;
+    const now = performance.now();
+    this.#guarded(() => {
+      this.fleet?.tick(now);
+      this.presence.tick(now);
+      this.#settled();
+    });
+  }
+
+  #save(): void {
+    this.#saved.save(this.outgoing.saved()).catch((error: unknown) => {
+      this.logger.warn(`the state is not saved: ${messageOf(error)}`);
+    });
+  }
+
+  #writeMetrics(): void {
+    const { metrics } = this.options;
+    if (metrics === undefined) return;
+    replaceFile(metrics, metricsOf(statusOf(this, this.options))).catch((error: unknown) => {
+      this.logger.warn(`the metrics are not written: ${messageOf(error)}`);
+    });
+  }
+
+  /** Says that this host is gone, saves the state, and removes the directories. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    for (const timer of [this.#quiet, this.#timer]) if (timer !== null) clearTimeout(timer);
+    const { connection } = this.link;
+    if (this.isOnline && connection !== null) {
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([
+        new Promise<void>((done) => this.outgoing.sayGoodbye(connection, done)),
+        new Promise<void>((done) => (timer = setTimeout(done, GOODBYE_MS))),
+      ]);
+      clearTimeout(timer);
+    }
+    this.link.close();
+    this.#saved.saveNow(this.outgoing.saved());
+    this.outgoing.close();
+    this.mount?.close();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

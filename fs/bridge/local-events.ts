@@ -1,0 +1,131 @@
+/**
+ * The events of the local mount that pass the filter, in a process directory of the bridge: its
+ * queue counts each of them that it loses.
+ *
+ * A place in the events is the name of an event and the number of the last event of the filter that
+ * came up to it. `log/tail` is such a name at a moment when the queue is empty before and after.
+ */
+import { closeSync, constants, openSync, readSync, readlinkSync, rmdirSync } from 'node:fs';
+import { ReadableWatch } from '#native';
+import { makeOwnDirectory } from '../client/own-directory.js';
+import { parseEvent, tellsOfLoss } from '../client/events/text.js';
+import { dropOthers } from '../client/events/files.js';
+import { DaemonEndedError, isSystemError } from '../shared/errors.js';
+import { tellsOfEnd } from './ended.js';
+import type { Filter } from '../uevent/filter/filter.js';
+import { recordEnd, skipLineEnds } from '../uevent/records.js';
+
+const READ_BYTES = 1024 * 1024;
+const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
+
+/** The receiver of the events. */
+export interface LocalSink {
+  /** @param record with its empty line; @param weight how many events it stands for */
+  add(record: Buffer, weight: number): void;
+  /** All events of one read are added. */
+  settled(): void;
+  /** The mount's daemon has ended, or reading fails. */
+  failed(error: Error): void;
+}
+
+/** The local mount's events. */
+export class LocalEvents {
+  readonly #directory: string;
+  readonly #fd: number;
+  readonly #watch: ReadableWatch;
+  readonly #buffer = Buffer.alloc(READ_BYTES);
+  /** The filter for events that came before the directory had it; null if it takes all. */
+  readonly #filter: Filter | null;
+
+  /**
+   * Makes the process directory, and reads it until {@link close}.
+   *
+   * @param mount the mount's path
+   * @param since the name of an event: kept events after it come first
+   * @throws UserError if the daemon refuses
+   */
+  constructor(
+    private readonly mount: string,
+    filter: Filter,
+    private readonly sink: LocalSink,
+    since?: string,
+  ) {
+    this.#directory = makeOwnDirectory(mount, '.bridge', filter, since);
+    const knowsSource = filter.hasKey('SOURCE');
+    if (knowsSource) dropOthers(this.#directory, filter);
+    this.#filter = filter.all || knowsSource ? null : filter;
+    const path = `${this.#directory}/.stream`;
+    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    this.#watch = new ReadableWatch(this.#fd, () => this.#take());
+  }
+
+  #take(): void {
+    try {
+      if (this.#read()) this.sink.settled();
+    } catch (error) {
+      this.#watch.close();
+      this.sink.failed(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** Reads once. @returns whether something was there */
+  #read(): boolean {
+    let length: number;
+    try {
+      length = readSync(this.#fd, this.#buffer);
+    } catch (error) {
+      if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return false;
+      if (!tellsOfEnd(error)) throw error;
+      length = 0;
+    }
+    if (length === 0)
+      throw new DaemonEndedError(`${this.mount}: its daemon has ended (mount it again)`);
+    const bytes = Buffer.from(this.#buffer.subarray(0, length));
+    for (let at = 0; at < length;) {
+      const found = recordEnd(bytes, at);
+      const end = found < 0 ? length : skipLineEnds(bytes, found);
+      this.#add(bytes.subarray(at, end));
+      at = end;
+    }
+    return true;
+  }
+
+  #add(record: Buffer): void {
+    const isLoss = record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER);
+    if (!isLoss && this.#filter === null) return this.sink.add(record, 1);
+    const event = parseEvent(record.toString('latin1'));
+    if (tellsOfLoss(event)) this.sink.add(record, Math.max(1, Number(event.property('LOST'))));
+    else if (this.#filter === null || this.#filter.matches(event)) this.sink.add(record, 1);
+  }
+
+  /**
+   * Returns the name of an event up to which all events were added, and no later one; null if
+   * events come at this moment.
+   */
+  place(): string | null {
+    try {
+      if (this.#read()) {
+        this.sink.settled();
+        return null;
+      }
+      const name = readlinkSync(`${this.mount}/log/tail`);
+      if (!this.#read()) return name;
+      this.sink.settled();
+    } catch (error) {
+      // ENOENT: no event has come yet.
+      if (!isSystemError(error) && !(error instanceof DaemonEndedError)) throw error;
+    }
+    return null;
+  }
+
+  /** Ends the reading, and removes the directory. */
+  close(): void {
+    this.#watch.close();
+    closeSync(this.#fd);
+    try {
+      rmdirSync(this.#directory);
+    } catch {
+      // It ends with this process.
+    }
+  }
+}

@@ -1,0 +1,295 @@
+/**
+ * One connection to a broker: MQTT 5, with mqtt-packet for the bytes.
+ *
+ * The connection ends itself if the broker does not answer: neither to the connect request, nor to
+ * a ping, nor to a message. It wakes up for nothing else than the ping of each keep-alive time.
+ */
+import type { Socket } from 'node:net';
+import type { IConnackPacket, IDisconnectPacket, IPublishPacket, Packet } from 'mqtt-packet';
+import type { Broker } from './broker.js';
+import { reasonText } from './reasons.js';
+
+/** The functions of the package mqtt-packet. */
+export type Codec = typeof import('mqtt-packet');
+
+const VERSION = { protocolVersion: 5 } as const;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** The most bytes that a packet of the broker may have. */
+const MOST_PACKET = 128 * 1024;
+/** How many messages may wait for the broker's acknowledgement. */
+const MOST_IN_FLIGHT = 32;
+const MOST_ID = 65_535;
+/** The least payload that a broker must take, and room for topic and properties. */
+const LEAST_PAYLOAD = 1024;
+const MOST_HEADER = 1024;
+/** MQTT 5, 2.4: reason codes from here on are failures. */
+const FAILURES = 0x80;
+
+/** The message that the broker publishes if the connection breaks. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: string;
+}
+
+/** A message from the broker. */
+export type Arrived = Pick<IPublishPacket, 'topic' | 'retain' | 'properties'> & {
+  readonly payload: Buffer;
+};
+
+/** A message for the broker. */
+export interface Outgoing {
+  readonly topic: string;
+  readonly payload: Buffer | string;
+  readonly retain?: boolean;
+  readonly userProperties?: Readonly<Record<string, string>>;
+}
+
+/** The receiver of what happens on a connection. */
+export interface ConnectionEvents {
+  /** The broker has accepted the connection. */
+  opened(): void;
+  /** A message has come. */
+  message(message: Arrived): void;
+  /** The bytes of one read are worked on. */
+  settled(): void;
+  /** Messages can be sent again. */
+  drained(): void;
+  /** The keep-alive time has passed once more. */
+  beat(): void;
+  /** The connection has ended. Called once. */
+  closed(reason: string): void;
+}
+
+/** The options of a connection. */
+export interface ConnectionOptions {
+  readonly clientId: string;
+  readonly will?: Will;
+  /** In seconds. */
+  readonly keepAlive: number;
+}
+
+/** A message that waits for its acknowledgement. */
+interface InFlight {
+  readonly topic: string;
+  readonly sentMs: number;
+  readonly done: () => void;
+}
+
+/** A connection. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #timer: NodeJS.Timeout;
+  #ping: NodeJS.Timeout | null = null;
+  readonly #inFlight = new Map<number, InFlight>();
+  #most = MOST_IN_FLIGHT;
+  /** The most bytes of a payload that the broker takes. */
+  mostPayload = Infinity;
+  #id = 0;
+  #isOpen = false;
+  #isEnded = false;
+  #awaitsPong = false;
+  #keepAliveMs: number;
+  /** How many bytes have come since the last whole packet. */
+  #unparsed = 0;
+
+  /** @throws UserError if a file of the broker's options can't be read */
+  constructor(
+    private readonly codec: Codec,
+    private readonly broker: Broker,
+    private readonly options: ConnectionOptions,
+    private readonly events: ConnectionEvents,
+  ) {
+    this.#keepAliveMs = options.keepAlive * 1000;
+    const password = broker.password();
+    this.#socket = broker.open();
+    this.#timer = setTimeout(
+      () => this.#end(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`),
+      CONNECT_TIMEOUT_MS,
+    );
+    const parser = codec.parser(VERSION);
+    parser.on('packet', (packet) => {
+      this.#unparsed = 0;
+      if (!this.#isEnded) this.#take(packet);
+    });
+    parser.on('error', (error: Error) => this.#end(`malformed packet: ${error.message}`));
+    this.#socket
+      .once(broker.isTls ? 'secureConnect' : 'connect', () => this.#greet(password))
+      .on('data', (bytes: Buffer) => {
+        this.#unparsed += bytes.length;
+        this.#socket.cork();
+        parser.parse(bytes);
+        if (!this.#isEnded) this.events.settled();
+        this.#socket.uncork();
+        if (this.#unparsed > MOST_PACKET + bytes.length) this.#end('a packet is too large');
+      })
+      .on('error', (error) => this.#end(error.message))
+      .on('close', () => this.#end('the broker has closed the connection'));
+  }
+
+  /** How many messages can be sent now. */
+  get room(): number {
+    return this.#isOpen ? this.#most - this.#inFlight.size : 0;
+  }
+
+  /** How many messages wait for the broker. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /**
+   * Sends a message with QoS 1.
+   *
+   * @param done called when the broker has the message
+   */
+  publish({ topic, payload, retain = false, userProperties }: Outgoing, done: () => void): void {
+    if (this.#isEnded) return;
+    const messageId = this.#nextId();
+    this.#inFlight.set(messageId, { topic, sentMs: performance.now(), done });
+    this.#write({
+      cmd: 'publish',
+      topic,
+      payload,
+      retain,
+      qos: 1,
+      dup: false,
+      messageId,
+      ...(userProperties !== undefined && {
+        properties: { userProperties: { ...userProperties } },
+      }),
+    });
+  }
+
+  /** Subscribes to topics, with QoS 1. @param done called when the broker has accepted them */
+  subscribe(topics: readonly string[], done: () => void = () => undefined): void {
+    if (this.#isEnded || topics.length === 0) return;
+    const messageId = this.#nextId();
+    this.#inFlight.set(messageId, { topic: topics[0], sentMs: performance.now(), done });
+    const subscriptions = topics.map((topic) => ({ topic, qos: 1 as const }));
+    this.#write({ cmd: 'subscribe', messageId, subscriptions });
+  }
+
+  /** Ends subscriptions. */
+  unsubscribe(topics: readonly string[]): void {
+    if (this.#isEnded || topics.length === 0) return;
+    const messageId = this.#nextId();
+    const done = (): void => undefined;
+    this.#inFlight.set(messageId, { topic: topics[0], sentMs: performance.now(), done });
+    this.#write({ cmd: 'unsubscribe', messageId, unsubscriptions: [...topics] });
+  }
+
+  /** Takes leave: the broker does not publish the will. */
+  disconnect(reason: string): void {
+    if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode: 0 });
+    this.#end(reason, true);
+  }
+
+  #greet(password: Buffer | undefined): void {
+    const { clientId, will, keepAlive } = this.options;
+    const { user } = this.broker;
+    this.#write({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: 5,
+      clean: true,
+      clientId,
+      keepalive: keepAlive,
+      properties: { maximumPacketSize: MOST_PACKET, sessionExpiryInterval: 0 },
+      ...(will !== undefined && {
+        will: { ...will, payload: Buffer.from(will.payload), qos: 1, retain: true },
+      }),
+      ...(user !== undefined && { username: user }),
+      ...(password !== undefined && { password }),
+    });
+  }
+
+  #take(packet: Packet): void {
+    switch (packet.cmd) {
+      case 'connack':
+        return this.#accepted(packet);
+      case 'publish':
+        return this.#arrived(packet);
+      case 'puback':
+        return this.#acknowledged(packet.messageId, packet.reasonCode ?? 0);
+      case 'suback':
+      case 'unsuback': {
+        const codes = packet.granted as number[];
+        return this.#acknowledged(packet.messageId, codes.find((code) => code >= FAILURES) ?? 0);
+      }
+      case 'pingresp':
+        this.#awaitsPong = false;
+        return;
+      case 'disconnect':
+        return this.#end(this.#farewell(packet));
+      default:
+        return this.#end(`unexpected packet ${packet.cmd}`);
+    }
+  }
+
+  #accepted({ reasonCode = 0, properties }: IConnackPacket): void {
+    if (reasonCode !== 0) return this.#end(`the broker refuses: ${reasonText(reasonCode)}`);
+    clearTimeout(this.#timer);
+    this.#isOpen = true;
+    this.#most = Math.min(MOST_IN_FLIGHT, properties?.receiveMaximum ?? MOST_IN_FLIGHT);
+    if (properties?.maximumPacketSize !== undefined)
+      this.mostPayload = Math.max(LEAST_PAYLOAD, properties.maximumPacketSize - MOST_HEADER);
+    if (properties?.serverKeepAlive !== undefined && properties.serverKeepAlive > 0)
+      this.#keepAliveMs = properties.serverKeepAlive * 1000;
+    this.#ping = setInterval(() => this.#beat(), this.#keepAliveMs);
+    this.events.opened();
+  }
+
+  #farewell({ reasonCode = 0 }: IDisconnectPacket): string {
+    return `the broker ends the connection: ${reasonText(reasonCode)}`;
+  }
+
+  /** Sends a ping, unless an earlier one or a message has no answer yet. */
+  #beat(): void {
+    const [oldest] = this.#inFlight.values();
+    const isLate =
+      oldest !== undefined && performance.now() - oldest.sentMs > 2 * this.#keepAliveMs;
+    if (this.#awaitsPong || isLate) return this.#end('the broker does not answer');
+    this.#awaitsPong = true;
+    this.#write({ cmd: 'pingreq' });
+    this.events.beat();
+  }
+
+  #arrived(packet: IPublishPacket): void {
+    const { topic, payload, qos, messageId = 0 } = packet;
+    if (typeof payload !== 'string') this.events.message({ ...packet, topic, payload });
+    if (this.#isEnded || qos === 0) return;
+    this.#socket.write(Buffer.from([0x40, 2, messageId >> 8, messageId & 0xff]));
+  }
+
+  #acknowledged(id: number | undefined, code: number): void {
+    const found = this.#inFlight.get(id ?? 0);
+    if (found === undefined) return;
+    if (code >= FAILURES)
+      return this.#end(`the broker refuses ${found.topic}: ${reasonText(code)}`);
+    this.#inFlight.delete(id!);
+    found.done();
+    if (!this.#isEnded) this.events.drained();
+  }
+
+  #nextId(): number {
+    do this.#id = (this.#id % MOST_ID) + 1;
+    while (this.#inFlight.has(this.#id));
+    return this.#id;
+  }
+
+  #write(packet: Packet): void {
+    this.#socket.cork();
+    this.codec.writeToStream(packet, this.#socket, VERSION);
+    this.#socket.uncork();
+  }
+
+  #end(reason: string, isPolite = false): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#isOpen = false;
+    clearTimeout(this.#timer);
+    if (this.#ping !== null) clearInterval(this.#ping);
+    if (isPolite) this.#socket.end(() => this.#socket.destroy());
+    else this.#socket.destroy();
+    this.events.closed(reason);
+  }
+}

@@ -1,0 +1,36 @@
+/** The reason codes of MQTT 5, section 2.4, that a broker refuses with. */
+const REASONS: Readonly<Record<number, string>> = {
+  0x00: 'Normal disconnection',
+  0x81: 'Malformed packet',
+  0x82: 'Protocol error',
+  0x83: 'Implementation specific error',
+  0x84: 'Unsupported protocol version (use a broker with MQTT 5)',
+  0x85: 'Client identifier not valid',
+  0x86: 'Bad user name or password (check --user and --password-file)',
+  0x87: 'Not authorized (let the host write its topics: docs/reference/fleet.md has the rules)',
+  0x88: 'Server unavailable',
+  0x89: 'Server busy',
+  0x8a: 'Banned',
+  0x8b: 'Server shutting down',
+  0x8d: 'Keep alive timeout',
+  0x8e: 'Session taken over (another host has the same name and machine id: rename one)',
+  0x8f: 'Topic filter invalid',
+  0x90: 'Topic name invalid',
+  0x93: 'Receive maximum exceeded',
+  0x95: 'Packet too large (raise the size that the broker allows)',
+  0x96: 'Message rate too high',
+  0x97: 'Quota exceeded',
+  0x98: 'Administrative action',
+  0x99: 'Payload format invalid',
+  0x9a: 'Retain not supported (use a broker that keeps retained messages)',
+  0x9b: 'QoS not supported (use a broker with QoS 1)',
+  0x9f: 'Connection rate exceeded',
+};
+
+/** Returns the meaning of a reason code, with what to do if there is something. */
+export function reasonText(code: number): string {
+  return REASONS[code] ?? `reason 0x${code.toString(16)}`;
+}
+
+/** The beginning of the reason of {@link reasonText} for a connection that another one replaces. */
+export const TAKEN_OVER = 'Session taken over';

@@ -1,0 +1,105 @@
+/** This host's name at the broker: it is used, or left to the machine that has it. */
+import type { Logger } from '../shared/logger.js';
+import type { Connection } from './mqtt/connection.js';
+import type { Link } from './mqtt/link.js';
+import type { Outgoing } from './outgoing.js';
+import { askTopic } from './protocol/names.js';
+import { OwnName } from './protocol/own-name.js';
+import { type HostState, callText, parseCall } from './protocol/state.js';
+
+/** How long a host waits whose name another machine has, in ms. */
+const REFUSED_MS = 60_000;
+
+/** The name of this host, over all connections. */
+export class Presence {
+  #name: OwnName | null = null;
+  /** Why the name is refused; empty if it is not. */
+  #refusal = '';
+
+  /** @param waitMs how long another machine may take to show itself: two keep-alive times */
+  constructor(
+    private readonly host: string,
+    private readonly machine: string,
+    private readonly waitMs: number,
+    private readonly link: () => Link,
+    private readonly outgoing: () => Outgoing,
+    private readonly logger: Logger,
+    private readonly changed: () => void,
+  ) {}
+
+  /** Whether this host uses its name. */
+  get isOnline(): boolean {
+    return this.#name?.state === 'online';
+  }
+
+  /** The state of the name, for the status. */
+  get text(): string {
+    return this.#name?.state ?? (this.#refusal === '' ? 'offline' : this.#refusal);
+  }
+
+  /** When {@link tick} is due, in ms. */
+  get due(): number {
+    return this.#name?.state === 'checking' ? this.#name.due : Infinity;
+  }
+
+  /** A connection begins. */
+  connected(nowMs: number): void {
+    this.#name = new OwnName(this.machine, nowMs, this.waitMs);
+  }
+
+  /** Calls the hosts of this name. The call comes back behind the retained states. */
+  call(connection: Connection): void {
+    const topic = askTopic(this.host, this.host);
+    connection.publish({ topic, payload: callText(this.machine) }, () => undefined);
+  }
+
+  /** The connection has ended. */
+  disconnected(): void {
+    this.#name = null;
+  }
+
+  /** Takes a state with this name. @returns whether it is of this machine */
+  takeState(state: HostState, isRetained: boolean): boolean {
+    this.#follow((name) => name.takeState(state, isRetained));
+    return state.machine === this.machine;
+  }
+
+  /** Takes a call. @returns false if it is malformed */
+  takeCall(payload: Buffer): boolean {
+    const machine = parseCall(payload);
+    if (machine !== null) this.#follow((name) => name.takeCall(machine));
+    return machine !== null;
+  }
+
+  /** Takes the name if its owner is silent. */
+  tick(nowMs: number): void {
+    if (nowMs < this.due) return;
+    this.#follow((name) => {
+      name.tick(nowMs);
+      return false;
+    });
+  }
+
+  /** Does a step, and what follows from it. @param step returns whether to say the state again */
+  #follow(step: (name: OwnName) => boolean): void {
+    const name = this.#name;
+    const { connection } = this.link();
+    if (name === null || connection === null) return;
+    const wasOnline = name.state === 'online';
+    const isAgain = step(name);
+    if (name.state === 'refused') this.#leave(name.rival);
+    else if (name.state === 'online' && (isAgain || !wasOnline)) {
+      this.#refusal = '';
+      this.outgoing().say(connection, true);
+      if (!wasOnline) this.changed();
+    }
+  }
+
+  #leave(rival: string): void {
+    const refusal = `the name ${this.host} belongs to another machine, ${rival}, which is online`;
+    if (refusal !== this.#refusal)
+      this.logger.error(`${refusal} (use another --host; the bridge tries again each minute)`);
+    this.#refusal = refusal;
+    this.link().leave(refusal, REFUSED_MS * (1 + Math.random() / 2));
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * All other hosts. Pure, as {@link RemoteHost}.
+ *
+ * The broker says which hosts are there. Without a connection this host does not know: two
+ * keep-alive times later all hosts are gone. A new connection must confirm each host in that time.
+ */
+import type { Filter } from '../../uevent/filter/filter.js';
+import { takesHost } from './names.js';
+import type { EventMessage } from './payload.js';
+import { type HostSink, REMOTE_LIMITS, RemoteHost, type RemoteLimits } from './remote-host.js';
+import type { HostState } from './state.js';
+
+/** The most hosts that are known at a time. */
+const MOST_HOSTS = 20_000;
+
+/** The receiver of what comes of all hosts. */
+export interface FleetSink extends HostSink {
+  /** The events of a host are wanted, or no longer. */
+  want(host: string, isWanted: boolean): void;
+}
+
+/** The other hosts. */
+export class Fleet {
+  readonly #hosts = new Map<string, RemoteHost>();
+  /** Hosts that wait for something: their {@link RemoteHost.due} is not Infinity. */
+  readonly #waiting = new Set<RemoteHost>();
+  /** When hosts that are not confirmed are gone, in ms. */
+  #confirmBy = Infinity;
+  /** States of hosts that were refused because there are too many. */
+  refused = 0;
+
+  /**
+   * @param filter the hosts to follow; its only key is HOST
+   * @param confirmMs how long hosts stay without the broker's word, in ms
+   */
+  constructor(
+    private readonly filter: Filter,
+    private readonly sink: FleetSink,
+    private readonly confirmMs: number,
+    private readonly limits: RemoteLimits = REMOTE_LIMITS,
+  ) {}
+
+  /** The hosts that are there. */
+  get online(): readonly RemoteHost[] {
+    return [...this.#hosts.values()].filter(({ isOnline }) => isOnline);
+  }
+
+  /** All hosts that are known. */
+  get hosts(): readonly RemoteHost[] {
+    return [...this.#hosts.values()];
+  }
+
+  /** When {@link tick} is due, in ms; Infinity if nothing waits. */
+  get due(): number {
+    let due = this.#confirmBy;
+    for (const host of this.#waiting) due = Math.min(due, host.due);
+    return due;
+  }
+
+  /** Takes a host's state. */
+  takeState(name: string, state: HostState, nowMs: number): void {
+    const host = this.#hosts.get(name) ?? this.#meet(name, state);
+    if (host === null) return;
+    const wasOnline = host.isOnline;
+    const wasConfirmed = host.isConfirmed;
+    host.takeState(state, nowMs);
+    if (host.isOnline && !(wasOnline && wasConfirmed)) this.sink.want(name, true);
+    else if (wasOnline && !host.isOnline) this.sink.want(name, false);
+    this.#note(host);
+  }
+
+  /** Returns a new host; null if it is not wanted, or not there. */
+  #meet(name: string, state: HostState): RemoteHost | null {
+    if (!state.online || !takesHost(this.filter, name)) return null;
+    if (this.#hosts.size >= MOST_HOSTS && !this.#forgetOne()) {
+      this.refused++;
+      return null;
+    }
+    const host = new RemoteHost(name, this.sink, this.limits);
+    this.#hosts.set(name, host);
+    return host;
+  }
+
+  /** Forgets the host that was met first of those that are gone. */
+  #forgetOne(): boolean {
+    for (const [name, host] of this.#hosts) if (!host.isOnline) return this.#hosts.delete(name);
+    return false;
+  }
+
+  /** Takes a host's events, or its answer. */
+  takeMessage(name: string, message: EventMessage, nowMs: number): void {
+    const host = this.#hosts.get(name);
+    if (host === undefined) return;
+    host.takeMessage(message, nowMs);
+    this.#note(host);
+  }
+
+  /** A connection to the broker has begun. */
+  connected(nowMs: number): void {
+    this.#confirmBy = this.#hosts.size > 0 ? nowMs + this.confirmMs : Infinity;
+  }
+
+  /** The connection has ended. */
+  disconnected(nowMs: number): void {
+    for (const host of this.#hosts.values()) host.pause();
+    this.#waiting.clear();
+    if (this.online.length > 0) this.#confirmBy = nowMs + this.confirmMs;
+  }
+
+  /** Does what is due. */
+  tick(nowMs: number): void {
+    if (nowMs >= this.#confirmBy) {
+      this.#confirmBy = Infinity;
+      for (const host of this.#hosts.values()) {
+        if (host.isConfirmed || !host.isOnline) continue;
+        host.end();
+        this.sink.want(host.host, false);
+        this.#note(host);
+      }
+    }
+    for (const host of [...this.#waiting]) {
+      host.tick(nowMs);
+      this.#note(host);
+    }
+  }
+
+  #note(host: RemoteHost): void {
+    if (host.due === Infinity) this.#waiting.delete(host);
+    else this.#waiting.add(host);
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * The payload of a message with events: one or more records as a stream returns them. An overflow
+ * record stands for so many events as its LOST says. The user properties `session`, `seq` and
+ * `count` say which events these are.
+ */
+import { parseEvent, tellsOfLoss } from '../../client/events/text.js';
+import { recordEnd, skipLineEnds } from '../../uevent/records.js';
+import { MAX_EVENT_BYTES, UeventText, overflowText } from '../../uevent/text.js';
+
+/** The largest payload: the largest event, and the empty line that ends it. */
+export const MOST_PAYLOAD = MAX_EVENT_BYTES + 1;
+
+/** Some events of a host, in order: an event, or a loss of several. */
+export interface Piece {
+  /** How many events it stands for. */
+  readonly weight: number;
+  /** The event's text with its last line end; null for a loss. */
+  readonly text: Buffer | null;
+}
+
+/** The events of a message. */
+export interface EventMessage {
+  readonly session: string;
+  /** The number of the first event. */
+  readonly seq: number;
+  readonly pieces: readonly Piece[];
+}
+
+const LINE_END = Buffer.from('\n');
+
+/**
+ * Parses a message of the network.
+ *
+ * @param properties the user properties of the message
+ * @returns null if it is malformed: then its events are missing, and asked for again
+ */
+export function parseMessage(
+  payload: Buffer,
+  properties: Readonly<Record<string, unknown>> | undefined,
+): EventMessage | null {
+  const { session, seq, count } = properties ?? {};
+  if (typeof session !== 'string' || payload.length > MOST_PAYLOAD) return null;
+  const from = numberOf(seq);
+  const weight = numberOf(count);
+  if (from < 1 || weight < 0 || !Number.isSafeInteger(from + weight)) return null;
+  const pieces = parsePieces(payload);
+  if (pieces.reduce((sum, piece) => sum + piece.weight, 0) !== weight) return null;
+  return { session, seq: from, pieces };
+}
+
+function numberOf(text: unknown): number {
+  return typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : -1;
+}
+
+/** Parses records. An event that the mount would refuse is a loss of one. */
+function parsePieces(payload: Buffer): Piece[] {
+  const pieces: Piece[] = [];
+  for (let at = skipLineEnds(payload, 0); at < payload.length;) {
+    const found = recordEnd(payload, at);
+    const end = found < 0 ? payload.length : found;
+    pieces.push(pieceOf(payload.subarray(at, end)));
+    at = skipLineEnds(payload, end);
+  }
+  return pieces;
+}
+
+/** The text that the parser below has read. */
+const TEXT = new UeventText();
+/** The longest header that a loss can have. */
+const LOSS_BYTES = 256;
+
+/** Returns the piece of a record. @param record the text, with or without its last line end */
+export function pieceOf(record: Buffer): Piece {
+  if (record.length < LOSS_BYTES) {
+    const event = parseEvent(record.toString('latin1'));
+    if (tellsOfLoss(event)) {
+      const lost = numberOf(event.property('LOST'));
+      return { weight: Math.max(1, lost), text: null };
+    }
+  }
+  try {
+    if (record.includes(0)) return { weight: 1, text: null };
+    TEXT.readText(record, 0, record.length);
+  } catch {
+    return { weight: 1, text: null };
+  }
+  const header = record.toString('latin1', 0, record.indexOf(LINE_END[0]));
+  // A program may join DEVPATH to /sys.
+  // eslint-disable-next-line no-control-regex
+  if (/[\x00-\x1f\x7f]|\/\.\.(\/|$)/.test(header)) return { weight: 1, text: null };
+  const isEnded = record[record.length - 1] === LINE_END[0];
+  return { weight: 1, text: isEnded ? record : Buffer.concat([record, LINE_END]) };
+}
+
+/** Returns the record of a loss, with the empty line that ends it. */
+export function lossRecord(count: number): Buffer {
+  return Buffer.concat([overflowText(count), LINE_END]);
+}
+
+const HOST_LINE = Buffer.from('\nHOST=');
+
+/**
+ * Makes the record that the fleet's mount gets: the event with the property HOST, which no property
+ * of the event replaces.
+ *
+ * @returns null if the event would be too large
+ */
+export function recordWithHost(text: Buffer, host: string): Buffer | null {
+  const own = withoutHost(text);
+  if (own.length + HOST_LINE.length + host.length > MAX_EVENT_BYTES) return null;
+  return Buffer.concat([own, Buffer.from(`HOST=${host}\n\n`)]);
+}
+
+/** Returns the record of a loss with the property HOST. */
+export function lossWithHost(count: number, host: string): Buffer {
+  return recordWithHost(overflowText(count), host)!;
+}
+
+/** Removes lines with the key HOST. */
+function withoutHost(text: Buffer): Buffer {
+  let own = text;
+  for (let at = own.indexOf(HOST_LINE); at >= 0; at = own.indexOf(HOST_LINE, at)) {
+    const end = own.indexOf('\n', at + 1);
+    own = Buffer.concat([own.subarray(0, at), own.subarray(end)]);
+  }
+  return own;
+}

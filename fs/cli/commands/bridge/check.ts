@@ -1,0 +1,130 @@
+/** `eventfs bridge --check`: says what would keep a bridge from its work, and does not run. */
+import { accessSync, constants, mkdirSync, rmdirSync } from 'node:fs';
+import type { Codec } from '../../../bridge/mqtt/connection.js';
+import type { BridgeOptions } from '../../../bridge/options.js';
+import { probeBroker } from '../../../bridge/probe-broker.js';
+import { SavedFile } from '../../../bridge/saved.js';
+import { requireMount } from '../../../client/mounted.js';
+import { UserError, isSystemError } from '../../../shared/errors.js';
+import type { Finding } from '../../doctor/finding.js';
+import { ExitCode } from '../../terminal/explain.js';
+import { print, printable } from '../../terminal/output.js';
+
+/**
+ * Checks the mounts, the state directory and the broker. Prints one line a finding. The exit code
+ * is 1 if something would keep the bridge from its work.
+ *
+ * @param loadCodec loads the package for MQTT
+ */
+export async function checkBridge(
+  options: BridgeOptions,
+  loadCodec: () => Promise<Codec>,
+): Promise<void> {
+  const findings = [
+    ...(options.out === undefined ? [] : await checkLocal(options.out.mount)),
+    ...(options.in === undefined ? [] : await checkFleet(options.in.mount)),
+    checkState(options.stateDirectory),
+    ...(await checkBroker(options, loadCodec)),
+  ];
+  for (const { level, what, mend } of findings) {
+    const remedy = mend === undefined ? '' : ` (${mend})`;
+    print(`${level.padEnd(4)}  ${printable(`${what}${remedy}`)}\n`);
+  }
+  if (findings.some(({ level }) => level === 'fail')) process.exitCode = ExitCode.failed;
+}
+
+/** Returns a failure with its message. @throws the error itself if it is not for users */
+function failure(error: unknown): Finding {
+  if (error instanceof UserError) return { level: 'fail', what: error.message };
+  if (isSystemError(error)) return { level: 'fail', what: error.message };
+  throw error;
+}
+
+async function checkLocal(mount: string): Promise<Finding[]> {
+  try {
+    const path = await requireMount(mount);
+    return [
+      { level: 'ok', what: `${path}: eventfs is mounted there` },
+      tryDirectory(path, `${path}/${process.pid}.bridge-check`),
+    ];
+  } catch (error) {
+    return [failure(error)];
+  }
+}
+
+async function checkFleet(mount: string): Promise<Finding[]> {
+  try {
+    const path = await requireMount(mount);
+    return [
+      { level: 'ok', what: `${path}: eventfs is mounted there` },
+      tryDirectory(path, `${path}/${process.pid}.bridge-check`),
+      tryPublish(`${path}/publish`),
+    ];
+  } catch (error) {
+    return [failure(error)];
+  }
+}
+
+function tryDirectory(mount: string, path: string): Finding {
+  try {
+    mkdirSync(path);
+    rmdirSync(path);
+    return { level: 'ok', what: `${mount}: this user can make directories` };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function tryPublish(path: string): Finding {
+  try {
+    accessSync(path, constants.W_OK);
+    return { level: 'ok', what: `${path}: this user can write it` };
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    const mend = 'as root: chown it to the user of the bridge';
+    return { level: 'fail', what: UserError.from(error, path).message, mend };
+  }
+}
+
+function checkState(directory: string): Finding {
+  try {
+    new SavedFile(directory).load();
+    accessSync(directory, constants.W_OK);
+    return { level: 'ok', what: `${directory}: the state can be saved there` };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+async function checkBroker(
+  { broker, host }: BridgeOptions,
+  loadCodec: () => Promise<Codec>,
+): Promise<Finding[]> {
+  let codec: Codec;
+  try {
+    codec = await loadCodec();
+  } catch (error) {
+    return [failure(error)];
+  }
+  const { connection, own, isConfined } = await probeBroker(codec, broker, host);
+  if (connection !== null) return [{ level: 'fail', what: `${broker.name}: ${connection}` }];
+  const findings: Finding[] = [{ level: 'ok', what: `${broker.name}: it accepts this host` }];
+  if (!broker.isTls)
+    findings.push({
+      level: 'warn',
+      what: `${broker.name}: events and passwords are readable on the way`,
+      mend: 'use mqtts://',
+    });
+  if (own !== null) return [...findings, { level: 'fail', what: `the topics of ${host}: ${own}` }];
+  findings.push({ level: 'ok', what: `the topics of ${host}: it can write and read them` });
+  findings.push(
+    isConfined
+      ? { level: 'ok', what: 'the topics of other hosts: it can not write them' }
+      : {
+          level: 'warn',
+          what: 'the topics of other hosts: this host can write them too',
+          mend: 'add an ACL with: pattern write eventfs/1/%u/#',
+        },
+  );
+  return findings;
+}

@@ -1,0 +1,164 @@
+/** systemd's file descriptor store and s6-fdholder: other holders of the mount. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
+import { cleanUp, prepare } from '../lifecycle/common.js';
+import {
+  EVENTFS,
+  PROJECT,
+  isMounted,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { daemonPid, statusOf } from './common.js';
+
+const FAKE = join(PROJECT, 'test/programs/clients/fake-systemd.py');
+
+/** A service of the fake systemd. */
+class Service {
+  readonly process: ChildProcess;
+  readonly ended: Promise<void>;
+  #out = '';
+  #err = '';
+
+  /** @param room FileDescriptorStoreMax= */
+  constructor(room: number, args: readonly string[]) {
+    const command = [process.execPath, EVENTFS, 'mount', ...args];
+    this.process = spawn('python3', [FAKE, String(room), ...command]);
+    this.process.stdout!.on('data', (chunk: Buffer) => (this.#out += chunk.toString()));
+    this.process.stderr!.on('data', (chunk: Buffer) => (this.#err += chunk.toString()));
+    this.ended = new Promise((done) => this.process.on('close', () => done()));
+  }
+
+  order(text: string): void {
+    this.process.stdin!.write(`${text}\n`);
+  }
+
+  /** Waits until it has printed a line, and forgets what came before it. */
+  async says(line: string): Promise<void> {
+    await until(
+      () => this.#out.includes(`${line}\n`),
+      `'${line}' did not come: ${this.text}`,
+      10_000,
+    );
+    this.#out = this.#out.slice(this.#out.indexOf(line) + line.length + 1);
+  }
+
+  get text(): string {
+    return this.#out + this.#err;
+  }
+}
+
+const systemd = suite('the store of systemd');
+const s6 = suite('s6-fdholder');
+systemd.before(prepare);
+systemd.after(cleanUp);
+s6.before(prepare);
+s6.after(cleanUp);
+
+systemd('keeps the mount while the service is started again', async () => {
+  const path = mountPoint();
+  const socket = `${path}.socket`;
+  const service = new Service(8, [
+    '--fd-holder',
+    'systemd',
+    '--source',
+    'kernel',
+    '--socket',
+    socket,
+    path,
+  ]);
+  const hash = createHash('sha256').update(socket).digest('hex').slice(0, 12);
+  const names = `store fuse init kernel socket-${hash} state`;
+  await service.says(names);
+  const mounted = mountedAt(path)!;
+  assert.is(await statusOf(path, 'GUARDED'), 'systemd');
+  assert.is(await statusOf(path, 'TRANSPORT'), 'read');
+  for (let round = 0; round < 2; round++) {
+    const before = await daemonPid(path);
+    service.order('kill');
+    assert.is.not(await daemonPid(path), before); // the read waits for the next daemon
+    await service.says(names);
+    assert.is(mountedAt(path)!.id, mounted.id);
+  }
+  assert.ok(existsSync(socket));
+  service.order('stop');
+  await service.says('store ');
+  await service.says('ended 0');
+  await within(5000, service.ended, 'the service did not end');
+  assert.not(isMounted(path));
+  assert.not(existsSync(socket));
+});
+
+systemd('must be there and have room', async () => {
+  const path = mountPoint();
+  const { err, code } = await run(
+    [process.execPath, EVENTFS, 'mount', '--fd-holder', 'systemd', path],
+    {
+      env: { ...process.env, NOTIFY_SOCKET: '' },
+    },
+  );
+  assert.is(code, 100);
+  assert.match(err, /\$NOTIFY_SOCKET is not set \(run it as a service with Type=notify\)/);
+  const service = new Service(0, ['--fd-holder', 'systemd', path]);
+  await service.says('ended 1');
+  assert.match(service.text, /the service has no store \(set FileDescriptorStoreMax=64\)/);
+});
+
+s6('keeps the mount while the daemon is started again', async () => {
+  const path = mountPoint();
+  const socket = `${path}.fdholder`;
+  const holder = spawn('s6-fdholder-daemon', ['-i', rules(`${path}.rules`), socket], {
+    stdio: 'inherit',
+  });
+  try {
+    await until(() => existsSync(socket), 'no s6-fdholder');
+    const args = ['--fd-holder', `s6:${socket}`, '--source', 'kernel'];
+    const first = await startDaemon(args, path);
+    const mounted = mountedAt(path)!;
+    assert.is(await statusOf(path, 'GUARDED'), 's6');
+    await first.kill();
+    const waiting = daemonPid(path);
+    const next = await startDaemon(args, path);
+    assert.is(await waiting, next.pid);
+    assert.is(mountedAt(path)!.id, mounted.id);
+    assert.is(next.log(), '');
+    assert.is(await next.stop(), 0);
+    assert.not(isMounted(path));
+    assert.equal((await run(['s6-fdholder-list', socket])).out, '');
+    const { err, code } = await run([
+      process.execPath,
+      EVENTFS,
+      'mount',
+      '--fd-holder',
+      's6:/nowhere',
+      path,
+    ]);
+    assert.is(code, 1);
+    assert.match(err, /^eventfs: mount: \/nowhere: .*\(start s6-fdholder-daemon \/nowhere\)\n$/);
+  } finally {
+    holder.kill('SIGKILL');
+    rmSync(`${path}.rules`, { recursive: true, force: true });
+  }
+});
+
+/** Makes rules that let root store, retrieve and list descriptors: s6-fdholderd(8). */
+function rules(directory: string): string {
+  const environment = join(directory, 'uid/0/env');
+  mkdirSync(environment, { recursive: true });
+  writeFileSync(join(directory, 'uid/0/allow'), '');
+  writeFileSync(join(environment, 'S6_FDHOLDER_LIST'), '1');
+  writeFileSync(join(environment, 'S6_FDHOLDER_STORE_REGEX'), '^eventfs:');
+  writeFileSync(join(environment, 'S6_FDHOLDER_RETRIEVE_REGEX'), '^eventfs:');
+  return directory;
+}
+
+systemd.run();
+s6.run();

@@ -1,0 +1,191 @@
+/** `eventfs reload` and the standby: another daemon takes over from one that lives. */
+import * as assert from 'uvu/assert';
+import { Actor } from '../../support/clients/actor.js';
+import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import { type Daemon, isMounted, until, within } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import {
+  InstalledVersion,
+  daemonPid,
+  hasEnded,
+  Reader,
+  killDaemon,
+  startGuarded,
+  statusOf,
+  untilStandby,
+} from './common.js';
+
+const reload = suite('reload');
+const standby = suite('a standby');
+const version = new InstalledVersion();
+reload.before(prepare);
+standby.before(prepare);
+standby.after(async () => {
+  version.remove();
+  await cleanUp();
+});
+
+async function startVersion(args: readonly string[] = []): Promise<Daemon> {
+  version.install('');
+  return startGuarded(args, undefined, { eventfs: version.command });
+}
+
+reload('replaces the daemon by one of the installed version', async () => {
+  const guarded = await startVersion();
+  const { path } = guarded;
+  const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
+  version.install("process.stderr.write('the new version\\n');");
+  const { out, code } = await eventfs('reload', path);
+  const after = await daemonPid(path);
+  assert.is(code, 0);
+  assert.is(out, `process ${after} serves ${path}\n`);
+  assert.is.not(after, before);
+  await until(() => hasEnded(before), 'the old daemon did not end');
+  assert.is(await statusOf(path, 'RELOADS'), '1');
+  assert.is(await statusOf(path, 'RESTARTS'), '0');
+  assert.is(guarded.log(), 'the new version\n');
+  await eventfs('reload', path);
+  await killDaemon(path);
+  assert.is(await statusOf(path, 'RELOADS'), '2');
+  await reader.getsNext(path);
+  assert.is(await guarded.stop(), 0);
+});
+
+const NATIVE = new URL('../../../../native/index.js', import.meta.url).href;
+
+/** Versions that fail at some step, and how the failure reads. */
+const FAILURES: readonly (readonly [string, RegExp])[] = [
+  ['process.exit(3);', /the new daemon ended with exit code 3$/],
+  ["process.kill(process.pid, 'SIGKILL');", /the new daemon was killed by signal 9 \(Killed\)$/],
+  [
+    'await new Promise(() => setInterval(() => {}, 1000));',
+    /the new daemon did not start in time$/,
+  ],
+  [
+    // It restores nothing and says nothing
+    `const native = await import(${JSON.stringify(NATIVE)});
+    native.sendMessage(Number(process.env.EVENTFS_GUARD), 'WARM', -1);
+    await new Promise(() => setInterval(() => {}, 1000));`,
+    /the new daemon did not restore the tree in time$/,
+  ],
+  [
+    `const native = await import(${JSON.stringify(NATIVE)});
+    native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
+    await new Promise(() => setInterval(() => {}, 1000));`,
+    /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+  ],
+  [
+    `const native = await import(${JSON.stringify(NATIVE)});
+    native.sendMessage(Number(process.env.EVENTFS_GUARD), 'WARM', -1);
+    setTimeout(() => native.sendMessage(Number(process.env.EVENTFS_GUARD), 'NACK the state is of another version', -1), 100);
+    await new Promise(() => setInterval(() => {}, 1000));`,
+    /the state is of another version$/,
+  ],
+];
+
+reload('leaves the old daemon in place on every failure of the new one', async () => {
+  const guarded = await startVersion(['--guard-deadline', '2']);
+  const { path } = guarded;
+  const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
+  for (const [begin, why] of FAILURES) {
+    version.install(begin);
+    const { err, code } = await eventfs('reload', path);
+    assert.is(code, 1, err);
+    assert.ok(err.startsWith(`eventfs: reload: ${path}: the old daemon goes on: `), err);
+    assert.match(err.trim(), why);
+    assert.is(await daemonPid(path), before);
+    await reader.getsNext(path);
+  }
+  version.install('');
+  assert.is((await eventfs('reload', path)).code, 0);
+  await reader.getsNext(path);
+  assert.is(await guarded.stop(), 0);
+});
+
+reload('is one at a time, and ends with an unmount', async () => {
+  const guarded = await startVersion();
+  const { path } = guarded;
+  version.install('await new Promise((done) => setTimeout(done, 2000));');
+  const first = eventfs('reload', path);
+  await new Promise((done) => setTimeout(done, 500));
+  assert.is(await guarded.stop(), 0);
+  const { err, code } = await first;
+  assert.is(code, 1);
+  assert.match(err, /the daemon has unmounted|the guardian has ended/);
+});
+
+reload('goes on with the new daemon if the old one dies meanwhile', async () => {
+  const guarded = await startVersion();
+  const { path } = guarded;
+  const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
+  version.install('await new Promise((done) => setTimeout(done, 500));');
+  const reloading = eventfs('reload', path);
+  await new Promise((done) => setTimeout(done, 400));
+  process.kill(before, 'SIGKILL');
+  const { out, code } = await reloading;
+  assert.is(code, 0);
+  assert.is(out, `process ${await daemonPid(path)} serves ${path}\n`);
+  await reader.getsNext(path);
+  assert.is(await guarded.stop(), 0);
+});
+
+reload(
+  'has no old daemon after a death: a version that can not take over ends the mount',
+  async () => {
+    for (const [begin, why] of [
+      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/],
+      [
+        `const native = await import(${JSON.stringify(NATIVE)});
+      native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
+      await new Promise(() => setInterval(() => {}, 1000));`,
+        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+      ],
+    ] as const) {
+      const guarded = await startVersion(['--guard-limit', '2:60']);
+      version.install(begin);
+      process.kill(await daemonPid(guarded.path), 'SIGKILL');
+      assert.is(await within(10_000, guarded.ended, 'the guardian did not end'), 1);
+      assert.match(guarded.log().trim(), /the guardian gives up and unmounts/);
+      assert.match(guarded.log().trim(), why);
+      assert.not(isMounted(guarded.path));
+    }
+  },
+);
+
+standby('takes over, and the next one follows', async () => {
+  const guarded = await startVersion(['--standby']);
+  const { path } = guarded;
+  await untilStandby(path);
+  version.install('process.exit(3);'); // only a standby that has started before can serve
+  const client = new Actor();
+  const reader = await Reader.blocked(path);
+  const next = await killDaemon(path);
+  await reader.getsNext(path);
+  assert.match(await client.ask(`mkdir ${path}/${client.pid}`), /^ok/);
+  assert.is(await statusOf(path, 'STANDBY'), '0');
+  version.install('');
+  await untilStandby(path);
+  assert.is(await daemonPid(path), next);
+  await client.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+standby('starts anew after SIGHUP and before a reload', async () => {
+  const guarded = await startVersion(['--standby']);
+  const { path } = guarded;
+  await untilStandby(path);
+  version.install("process.stderr.write('the new version\\n');");
+  guarded.process.kill('SIGHUP');
+  await until(() => guarded.log().includes('the new version'), 'no new standby', 10_000);
+  await untilStandby(path);
+  version.install("process.stderr.write('a newer version\\n');");
+  assert.is((await eventfs('reload', path)).code, 0);
+  assert.match(guarded.log(), /a newer version/);
+  assert.is(await within(10_000, guarded.stop(), 'the guardian did not end'), 0);
+});
+
+reload.run();
+standby.run();

@@ -1,0 +1,612 @@
+/**
+ * One run of the simulation: random steps of processes, of the kernel and of the daemon from a
+ * seed, and the model beside them.
+ */
+import * as assert from 'uvu/assert';
+import { Errno } from '../../fs/shared/errors.js';
+import { type Clock, replaceClock } from '../../fs/shared/clock.js';
+import { Journal } from '../../fs/state/journal.js';
+import { StateLayout, type StateMemory, type StateSizes, heapMemory } from '../../fs/state/layout.js';
+import { StateTable } from '../../fs/state/table.js';
+import { replaceProcesses } from '../../fs/owners/system.js';
+import { EndedHandle } from '../../fs/tree/nodes/open-file/ended-handle.js';
+import { Clients, type Task } from './clients.js';
+import { differenceOf, dumpTree } from './dump.js';
+import {
+  Crash,
+  Mail,
+  type MailItem,
+  type Observer,
+  SimDaemon,
+  requestMemory,
+} from './machine/daemon.js';
+import { Device, type Read } from './machine/device.js';
+import { Processes, type SimProcess } from './machine/processes.js';
+import { Random } from './machine/random.js';
+import { type OpcodeName, RequestWriter, type SimReply, SimRequest } from './machine/request.js';
+import { Vfs } from './machine/vfs.js';
+import { ModelFiles } from './model/files.js';
+import { Mismatch, Model, type ModelSettings, check, describe } from './model/model.js';
+import { ModelInodes } from './model/inodes.js';
+import { ModelNamespace } from './model/namespace.js';
+import { COUNTED } from './model/quota.js';
+import { settingsFrom } from './settings.js';
+
+/** The most kernel events of one batch. */
+const MOST_EVENTS = 4;
+/** How often the whole state is compared, in steps. */
+const COMPARE_EVERY = 16;
+
+/** One in so many works of the daemon ends with its death, and one in so many comes after it. */
+const CRASH_ONCE_IN = 120;
+/** The most points of one work at which the daemon is killed. */
+const MOST_POINTS = 12;
+
+function sizesOf({ ring }: ModelSettings): StateSizes {
+  return { ring: ring.bytes, mailbox: 4096, half: 16 * 1024 * 1024 };
+}
+
+/** The counts of a run, for the report. */
+export interface Counts {
+  steps: number;
+  requests: number;
+  calls: number;
+  events: number;
+  deaths: number;
+  crashes: number;
+}
+
+/** One run. */
+export class Simulation implements Observer {
+  readonly random: Random;
+  readonly processes: Processes;
+  readonly device: Device;
+  readonly vfs: Vfs;
+  readonly model: Model;
+  readonly clients: Clients;
+  daemon: SimDaemon;
+  readonly counts: Counts = { steps: 0, requests: 0, calls: 0, events: 0, deaths: 0, crashes: 0 };
+  readonly #names: ModelNamespace;
+  readonly #files: ModelFiles;
+  readonly #inodes: ModelInodes;
+  #epochMs = 1_800_000_000_000;
+  #monotonicMs = 0;
+  #soon: (() => void)[] = [];
+  #seqnum = 0;
+  /** The READs that have failed because the request that is served ends their directory. */
+  readonly #early: SimRequest[] = [];
+  /** The last steps, for the message of a failure. */
+  readonly trace: string[] = [];
+  readonly #memory: StateMemory | null;
+  #isDead = false;
+  #isFaulty = true;
+  #pointsLeft = Infinity;
+  #mail: Mail | null = null;
+  #taken = 0;
+  #batches = 0;
+
+  constructor(
+    readonly seed: number,
+    private readonly keepsTrace = false,
+  ) {
+    this.random = new Random(seed);
+    const settings = settingsFrom(this.random);
+    this.model = new Model(settings);
+    this.processes = new Processes((process) => this.model.died(process));
+    this.#names = new ModelNamespace(this.model, this.processes);
+    this.#files = new ModelFiles(this.model, this.#names);
+    this.#inodes = new ModelInodes(this.model);
+    this.device = new Device(new RequestWriter(requestMemory), (key) => this.#woken(key));
+    this.vfs = new Vfs(this.device);
+    this.#memory = settings.isGuarded ? heapMemory(StateLayout.bytes(sizesOf(settings))) : null;
+    replaceClock(this.#clock());
+    replaceProcesses(this.processes.system());
+    this.daemon = this.#boot();
+    this.model.isUnsettled = () =>
+      this.daemon.isUnsettled || !this.daemon.recovery.isOver;
+    this.device.send(new SimRequest('FUSE_INIT'));
+    this.daemon.serve();
+    this.clients = new Clients(this);
+  }
+
+  #clock(): Clock {
+    return {
+      epochMs: () => this.#epochMs,
+      monotonicMs: () => (this.#monotonicMs += 0.0001),
+      cpuMs: () => 0,
+      random: () => this.random.fraction(),
+      soon: (callback) => this.#soon.push(callback),
+    };
+  }
+
+  #boot(): SimDaemon {
+    const { settings } = this.model;
+    const journal = settings.isGuarded ? Journal.create(this.#memory!, sizesOf(settings)) : null;
+    const daemon = new SimDaemon(settings, this.device, this, journal);
+    daemon.begin();
+    return daemon;
+  }
+
+  // ---- crashes
+
+  /** Called at each point at which the daemon can be killed. */
+  atPoint(): void {
+    if (this.#isDead || --this.#pointsLeft <= 0) {
+      this.#isDead = true;
+      throw new Crash(`the daemon is killed`);
+    }
+  }
+
+  /** Runs a part of the daemon's work; the daemon may be killed in it. */
+  #mortal(work: () => void): void {
+    const { random } = this;
+    const isDoomed = this.#isFaulty && this.model.settings.isGuarded && random.once(CRASH_ONCE_IN);
+    this.#pointsLeft = isDoomed ? random.between(1, MOST_POINTS) : Infinity;
+    try {
+      work();
+    } catch (error) {
+      if (!this.#isDead) throw error;
+    }
+    this.#pointsLeft = Infinity;
+    if (this.#isDead) this.#crash();
+  }
+
+  /** The daemon is dead. The kernel sends unanswered requests again, and another daemon starts. */
+  #crash(): void {
+    const { model, device, random } = this;
+    this.counts.crashes++;
+    const before = this.#isDead || this.daemon.recorder!.isDirty ? null : this.#dump();
+    this.note(() => 'THE DAEMON IS KILLED');
+    this.#isDead = true;
+    this.#soon = [];
+    // What happens while no daemon runs.
+    for (let n = random.below(4); n > 0; n--) {
+      const choice = random.below(4);
+      if (choice === 0) this.clients.kill();
+      else if (choice === 1) this.clients.begin();
+      else if (choice === 2) this.clients.signal();
+      else this.clients.birth();
+    }
+    replaceProcesses(this.processes.system());
+    device.resend();
+    const layout = StateLayout.open(this.#memory!);
+    const table = new StateTable(layout);
+    this.#isDead = false;
+    this.#takeRecorded(table);
+    const hasDied = model.directories.some(({ owner }) => !owner!.isAlive);
+    for (const { owner } of [...model.directories]) if (!owner!.isAlive) model.died(owner!);
+    this.daemon = new SimDaemon(model.settings, device, this, new Journal(layout), table);
+    if (before !== null && !hasDied) this.#compareDumps(before);
+    this.daemon.begin();
+    const ended = [...this.daemon.tree.handles].filter((handle) => handle instanceof EndedHandle);
+    model.restarted(new Set(ended.map((handle) => (handle as unknown as { fh: number }).fh)));
+    const source = table.get('source', 1);
+    const mail = this.#mail;
+    if (mail !== null) {
+      const done = source?.batch === mail.batch ? source.done : 0;
+      for (let n = this.#taken; n < done; n++) this.#tookMail(mail.items[n]);
+      mail.done = done;
+      mail.isMarked = false;
+    }
+    if (random.once(3)) device.resend(); // after every attempt
+    this.clients.proceed();
+  }
+
+  /** Returns the text of the tree; null if open files of ended directories would differ. */
+  #dump(): string | null {
+    const { tree } = this.daemon;
+    for (const handle of tree.handles) if (handle.node.lifetime.over) return null;
+    return dumpTree(tree);
+  }
+
+  #compareDumps(before: string): void {
+    const difference = differenceOf(before, dumpTree(this.daemon.tree));
+    check(difference === null, () => `the restored tree differs: ${difference}`);
+  }
+
+  /** Takes the replies that the dead daemon has recorded and not sent over to the model. */
+  #takeRecorded(table: StateTable): void {
+    const { sent, ring } = StateLayout.open(this.#memory!);
+    const replies: { request: SimRequest; transaction: number; reply: SimReply }[] = [];
+    for (const record of table.all('reply')) {
+      const { unique, transaction, error, bytes, sliceStart, sliceLength, others } = record;
+      if (transaction <= sent) continue;
+      const slice = ring.subarray(sliceStart, sliceStart + sliceLength);
+      const reply = { errno: -error, body: Buffer.concat([bytes, slice]) };
+      const numbers = new Float64Array(new Uint8Array(others).buffer);
+      for (const one of [unique, ...numbers]) {
+        const request = this.device.pending.find((other) => other.unique === one);
+        if (request !== undefined && request.isResent)
+          replies.push({ request, transaction, reply });
+      }
+    }
+    replies.sort((a, b) => a.transaction - b.transaction);
+    // The request that was served ends directories before their readers fail.
+    const isWaiting = (request: SimRequest): boolean =>
+      this.model.reads.some((read) => read.request === request);
+    replies.sort((a, b) => a.transaction - b.transaction || Number(isWaiting(a.request)) - Number(isWaiting(b.request)));
+    for (const { request, reply } of replies) {
+      if (request.isTaken || request.recorded !== null) continue;
+      this.note(() => `  recorded: ${describe(request)} = ${reply.errno}`);
+      request.reply = request.recorded = reply;
+      if (isWaiting(request)) this.#files.answered(request, reply);
+      else if (request.op !== 'FUSE_INIT') this.#check(request);
+      request.reply = null;
+    }
+  }
+
+  // ---- Observer
+
+  beforeRequest(): void {}
+
+  served(read: Read, outcome: 'replied' | 'parked' | 'noReply'): void {
+    this.counts.requests++;
+    if (read.kind === 'forget') {
+      this.note(() => `  FORGET ${read.nodes.map(([nodeid, count]) => `${nodeid} x${count}`).join(' ')}`);
+      for (const [nodeid, count] of read.nodes) this.model.forget(nodeid, count);
+    }
+    if (read.kind !== 'request' || read.request.op === 'FUSE_INIT') return;
+    const { request } = read;
+    if (outcome === 'parked') {
+      if (!this.model.reads.some((read) => read.request === request)) this.#files.parked(request);
+      return;
+    }
+    if (request.isTaken) return;
+    if (request.recorded !== null) return this.#checkRepeated(request);
+    check(outcome === 'replied', () => `${describe(request)}: no reply`);
+    this.#check(request);
+    for (const early of this.#early.splice(0)) this.#files.answered(early, early.reply!);
+  }
+
+  logged(message: string): void {
+    if (this.#isDead) return;
+    throw new Mismatch(`the daemon logs: ${message}`);
+  }
+
+  #woken(key: number): void {
+    this.model.woken(key);
+    const file = this.vfs.files.get(key);
+    if (file !== undefined) file.isWoken = true;
+  }
+
+  #check(request: SimRequest): void {
+    const reply = request.reply!;
+    const { op } = request;
+    this.note(
+      () =>
+        `  ${describe(request)} = ${reply.errno} ${reply.body.length} bytes${reply.body.length >= 128 ? ` node ${reply.body.readUInt32LE(0)}` : ''}`,
+    );
+    if (reply.errno === Errno.ESTALE) this.model.stale(request);
+    const handler = this.#handlers[op];
+    if (handler === undefined) assert.unreachable(`the model has no ${op}`);
+    else handler(request, reply);
+  }
+
+  readonly #handlers: Partial<
+    Record<OpcodeName, (request: SimRequest, reply: NonNullable<SimRequest['reply']>) => void>
+  > = {
+    FUSE_LOOKUP: (request, reply) => this.#names.lookup(request, reply),
+    FUSE_MKDIR: (request, reply) => this.#names.mkdir(request, reply),
+    FUSE_RMDIR: (request, reply) => this.#names.rmdir(request, reply),
+    FUSE_UNLINK: (request, reply) => this.#names.unlink(request, reply),
+    FUSE_MKNOD: (request, reply) => this.#names.mknod(request, reply),
+    FUSE_SYMLINK: (request, reply) => this.#names.mknod(request, reply),
+    FUSE_LINK: (request, reply) => this.#names.link(request, reply),
+    FUSE_RENAME2: (request, reply) => this.#names.rename(request, reply),
+    FUSE_OPEN: (request, reply) => this.#files.open(request, reply),
+    FUSE_CREATE: (request, reply) => this.#files.create(request, reply),
+    FUSE_RELEASE: (request, reply) => this.#files.release(request, reply),
+    FUSE_RELEASEDIR: (request, reply) => this.#files.release(request, reply),
+    FUSE_READ: (request, reply) => this.#files.read(request, reply),
+    FUSE_WRITE: (request, reply) => this.#files.write(request, reply),
+    FUSE_SETATTR: (request, reply) => this.#files.setattr(request, reply),
+    FUSE_POLL: (request, reply) => this.#files.poll(request, reply),
+    FUSE_OPENDIR: (request, reply) => this.#files.opendir(request, reply),
+    FUSE_READDIR: (request, reply) => this.#files.readdir(request, reply),
+    FUSE_GETATTR: (request, reply) => this.#inodes.getattr(request, reply),
+    FUSE_READLINK: (request, reply) => this.#inodes.readlink(request, reply),
+    FUSE_SETXATTR: (request, reply) => this.#inodes.setxattr(request, reply),
+    FUSE_GETXATTR: (request, reply) => this.#inodes.getxattr(request, reply),
+    FUSE_REMOVEXATTR: (request, reply) => this.#inodes.removexattr(request, reply),
+    FUSE_FSYNC: (request, reply) => this.#inodes.fsync(request, reply),
+  };
+
+  /** Checks that a reply is the one that a killed daemon has recorded. */
+  #checkRepeated(request: SimRequest): void {
+    const { recorded, reply } = request;
+    check(
+      recorded!.errno === reply!.errno && reply!.body.equals(recorded!.body),
+      () => `${describe(request)}: a reply that differs from the recorded one`,
+    );
+  }
+
+  /** The kernel sends a request of a process, and the reply goes to the process's task. */
+  send(task: Task, request: SimRequest): void {
+    task.request = request;
+    request.onReply = (reply) => {
+      const { model } = this;
+      if (request.op === 'FUSE_READ' && model.reads.some((read) => read.request === request)) {
+        request.isTaken = true;
+        this.note(() => `  answer to ${describe(request)} = ${reply.errno} ${reply.body.length}`);
+        // A request that ends a directory fails its readers before its own reply.
+        if (reply.errno === Errno.ESTALE && !this.#files.isOver(request)) this.#early.push(request);
+        else this.#files.answered(request, reply);
+      }
+      // The next request is on its way only after this one is done.
+      this.clients.replied(task, { errno: reply.errno, body: Buffer.from(reply.body) });
+    };
+    this.device.send(request);
+  }
+
+  /** A killed process takes a request back that no daemon has read since it was sent again. */
+  abandoned(request: SimRequest): void {
+    if (request.recorded === null) this.#files.abandoned(request);
+  }
+
+  /** Notes a step for the message of a failure. */
+  note(what: () => string): void {
+    if (!this.keepsTrace) return;
+    this.trace.push(what());
+    if (this.trace.length > 400) this.trace.shift();
+  }
+
+  // ---- steps
+
+  /** Makes `count` steps. */
+  run(count: number): void {
+    for (let n = 0; n < count; n++) this.step();
+  }
+
+  /** Makes one step. */
+  step(): void {
+    const { random } = this;
+    this.counts.steps++;
+    const choice = random.below(100);
+    if (choice < 55) this.#daemonStep();
+    else if (choice < 84) this.clients.begin();
+    else if (choice < 89) this.#events();
+    else if (choice < 91) this.clients.birth();
+    else if (choice < 93) this.clients.kill();
+    else if (choice < 95) this.clients.signal();
+    else if (choice < 97) this.#shrink();
+    else if (choice < 98) this.#epochMs += random.below(2000);
+    else this.#later();
+    if (this.keepsTrace || this.counts.steps % COMPARE_EVERY === 0) this.compare();
+  }
+
+  #daemonStep(): void {
+    const { random, daemon, model } = this;
+    if (model.settings.isGuarded && this.#isFaulty && random.once(CRASH_ONCE_IN)) this.#crash();
+    else if (daemon.recorder !== null && random.once(50)) this.#mortal(() => this.#compact());
+    else if (daemon.isUnsettled && random.once(3)) {
+      this.note(() => 'settle');
+      this.#mortal(() => daemon.settle());
+    } else this.#mortal(() => void daemon.serve());
+    this.clients.proceed();
+    this.#checkWaiting();
+  }
+
+  /** Checks that no reader waits for what is there. */
+  #checkWaiting(): void {
+    if (!this.daemon.isUnsettled && this.daemon.recovery.isOver && this.#early.length === 0)
+      this.model.checkWaiting();
+  }
+
+  /** The daemon compacts its journal. */
+  #compact(): void {
+    const { recorder, recovery, tree } = this.daemon;
+    if (recorder === null || !recovery.isOver || recorder.journal.isCompacting) return;
+    this.note(() => 'a compaction');
+    recorder.commit();
+    recorder.sent();
+    recorder.compact();
+    tree.turns.finish();
+  }
+
+  /** Runs what the daemon has put off. */
+  #later(): void {
+    this.#mortal(() => {
+      for (const callback of this.#soon.splice(0)) callback();
+      this.daemon.owners.drain();
+    });
+    this.clients.proceed();
+  }
+
+  /** The kernel sends uevents, and the daemon reads them. */
+  #events(): void {
+    const { random, daemon } = this;
+    if (!daemon.recovery.isOver) return; // the sources start later
+    if (this.#mail === null || this.#mail.done === this.#mail.items.length) {
+      const items: MailItem[] = [];
+      for (let n = random.between(1, MOST_EVENTS); n > 0; n--) items.push(this.#mailItem());
+      this.#mail = new Mail(++this.#batches, items);
+      this.#taken = 0;
+    }
+    const mail = this.#mail;
+    this.note(() => `${mail.items.length - mail.done} events up to ${this.#seqnum}`);
+    this.#mortal(() => daemon.take(mail, (one) => this.#tookMail(one)));
+    this.clients.proceed();
+    this.#checkWaiting();
+  }
+
+  #mailItem(): MailItem {
+    const { random } = this;
+    if (random.once(40)) {
+      const count = random.between(1, 9);
+      this.#seqnum += count;
+      return { datagram: count, text: '', seqnum: 0 };
+    }
+    this.#seqnum += random.once(10) ? random.between(2, 5) : 1;
+    const devpath = `/devices/${'x'.repeat(random.below(30))}`;
+    const lines = [`add@${devpath}`, 'ACTION=add', `DEVPATH=${devpath}`];
+    if (!random.once(4)) lines.push(`K=${random.between(1, 3)}`);
+    lines.push(`SEQNUM=${this.#seqnum}`);
+    return {
+      datagram: Buffer.from(`${lines.join('\0')}\0`, 'latin1'),
+      text: `${lines.join('\n')}\n`,
+      seqnum: this.#seqnum,
+    };
+  }
+
+  #tookMail({ datagram, text, seqnum }: MailItem): void {
+    this.#taken++;
+    if (typeof datagram === 'number') return this.model.loss(datagram);
+    this.model.kernelEvent(text, seqnum);
+    this.counts.events++;
+  }
+
+  /** The kernel's last SEQNUM. */
+  get seqnum(): number {
+    return this.#seqnum;
+  }
+
+  /** The kernel needs memory: it drops a dentry that no process uses. */
+  #shrink(): void {
+    const { vfs, random } = this;
+    const parent = random.of([vfs.root, ...vfs.parents()]);
+    const names = [...parent.children.keys()];
+    if (names.length === 0) return;
+    const name = random.of(names);
+    const inode = parent.children.get(name)!;
+    if (inode.references - inode.children.size > 1) return;
+    this.note(() => `the kernel drops the dentry ${name}`);
+    vfs.drop(parent, name);
+  }
+
+  /** Notes a death for the counts. */
+  exited(process: SimProcess): void {
+    this.counts.deaths++;
+    this.note(() => `process ${process.pid} has ended`);
+    this.processes.exit(process);
+  }
+
+  // ---- comparisons
+
+  /** Compares the state of the daemon with the model's. */
+  compare(): void {
+    const { model, daemon } = this;
+    const { tree } = daemon;
+    const { queues, ...rest } = { queues: model.directories, count: model.directories.length };
+    void rest;
+    // The daemon has not drained the deaths yet that came since its last step.
+    if ([...tree.root.directories].length !== queues.length) return;
+    if (!daemon.recovery.isOver) return;
+    this.#compareQuotas();
+    for (const directory of queues) {
+      const real = tree.root.directories.get(directory.name);
+      check(real !== undefined, () => `the daemon has no directory ${directory.name}`);
+      const [names, wanted] = [
+        [...real!.queue.entries].map(({ name }) => name),
+        directory.entries.map(({ name }) => name),
+      ];
+      check(
+        names.join('/') === wanted.join('/'),
+        () => `${directory.name} has ${names.join(' ')} instead of ${wanted.join(' ')}`,
+      );
+      check(
+        real!.queue.lost === directory.lost,
+        () => `${directory.name} has lost ${real!.queue.lost} instead of ${directory.lost}`,
+      );
+      for (const entry of real!.queue.entries) {
+        const { event } = entry;
+        const found = directory.find(entry.name);
+        if (found?.kind !== 'entry') continue;
+        check(
+          event.text === found.event.text,
+          () => `${directory.name}/${entry.name}: ${event.text} instead of ${found.event.text}`,
+        );
+        event.dropCaches();
+      }
+    }
+  }
+
+  #compareQuotas(): void {
+    const { model, daemon } = this;
+    const { ledger } = daemon.tree;
+    for (const item of COUNTED) {
+      const [held, wanted] = [ledger.mount[item], model.quotas.mount.held[item]];
+      check(held === wanted, () => `the mount holds ${held} ${item} instead of ${wanted}`);
+      for (const [uid, sum] of model.quotas.users) {
+        const user = ledger.users.get(uid)?.[item] ?? 0;
+        check(
+          user === sum.held[item],
+          () => `uid ${uid} holds ${user} ${item} instead of ${sum.held[item]}`,
+        );
+      }
+    }
+  }
+
+  // ---- the end
+
+  /**
+   * Liveness: without further faults the daemon serves everything. Then every process ends, and
+   * nothing may be left.
+   */
+  finish(): void {
+    this.note(() => 'the end begins');
+    this.#isFaulty = false;
+    this.#serveAll();
+    for (const { request } of this.model.reads)
+      check(this.device.processing.has(request.unique), () => `${describe(request)} is lost`);
+    // One event for every queue and stream: each reader that waits gets it.
+    const waiting = this.model.reads.filter(({ handle }) => !handle.isOver);
+    this.#events();
+    this.#serveAll();
+    for (const { request, handle } of waiting)
+      check(
+        request.reply !== null || !this.model.isReady(handle),
+        () => `${describe(request)} is never answered`,
+      );
+    for (const process of [...this.processes.living]) this.clients.killAt(process);
+    this.#serveAll();
+    this.daemon.owners.drain();
+    this.#serveAll();
+    this.#leaveNothing();
+  }
+
+  #serveAll(): void {
+    for (let n = 0; n < 100_000; n++) {
+      for (const callback of this.#soon.splice(0)) callback();
+      const hasServed = this.daemon.serve();
+      if (!hasServed && this.daemon.isUnsettled) this.daemon.settle();
+      else if (!hasServed) {
+        this.clients.proceed();
+        if (!this.device.isReadable) break;
+      }
+      this.clients.proceed();
+    }
+    assert.not(this.device.isReadable, 'the daemon never ends to serve');
+    this.model.checkWaiting();
+    this.compare();
+  }
+
+  #leaveNothing(): void {
+    const { model, daemon, processes, vfs } = this;
+    vfs.dropAll();
+    this.#serveAll();
+    check(processes.living.length === 0, () => `${processes.living.length} processes live`);
+    check(model.reads.length === 0, () => 'a read waits for ever');
+    check(vfs.files.size === 0, () => `${vfs.files.size} files are open`);
+    check(vfs.inodes.size === 0, () => `the kernel knows ${vfs.inodes.size} nodes`);
+    for (const directory of [...daemon.tree.root.directories]) {
+      check(directory.isSticky, () => `the directory ${directory.name} is left`);
+      directory.setSticky(false);
+    }
+    daemon.tree.turns.finish();
+    for (const callback of this.#soon.splice(0)) callback();
+    daemon.tree.turns.finish();
+    check(daemon.owners.size === 0, () => `${daemon.owners.size} owners are left`);
+    check(processes.pidfds === 0, () => `${processes.pidfds} pidfds are open`);
+    const { ledger } = daemon.tree;
+    check(ledger.mount.isEmpty, () => `the ledger holds ${JSON.stringify(ledger.mount)}`);
+    const status = new Map(daemon.tree.statusLines());
+    check(status.get('HANDLES') === 0, () => `${status.get('HANDLES')} handles are left`);
+    // A restarted daemon may know nodes that the kernel has forgotten: a FORGET is sent only once.
+    if (this.counts.crashes === 0)
+      check(status.get('NODES') === 1, () => `${status.get('NODES')} nodes are left`);
+    for (const { event } of daemon.bus.history.entries)
+      check(event.links === 1 && event.opens === 0, () => `event ${event.name} is held`);
+  }
+}
+
+export { Errno };

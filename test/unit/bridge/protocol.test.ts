@@ -1,0 +1,180 @@
+/** The names and payloads of the fleet's protocol, also those that a hostile host sends. */
+import fc from 'fast-check';
+import * as assert from 'uvu/assert';
+import { backoffMs } from '../../../fs/bridge/mqtt/link.js';
+import { Fleet, type FleetSink } from '../../../fs/bridge/protocol/fleet.js';
+import { badHostName, parseTopic } from '../../../fs/bridge/protocol/names.js';
+import { OwnName } from '../../../fs/bridge/protocol/own-name.js';
+import { lossRecord, parseMessage, recordWithHost } from '../../../fs/bridge/protocol/payload.js';
+import {
+  type HostState,
+  parseQuestion,
+  parseState,
+  stateText,
+} from '../../../fs/bridge/protocol/state.js';
+import { Filter } from '../../../fs/uevent/filter/filter.js';
+import { runs } from '../../support/runner/budget.js';
+import { suite } from '../../support/runner/suite.js';
+
+const protocol = suite('the protocol of a fleet');
+
+protocol('has names of hosts that are good names of directories', () => {
+  for (const good of ['web1', 'a', 'node-3.rack_2', '3com']) assert.is(badHostName(good), null);
+  const bad = ['', '..', '.x', 'a/b', 'a b', 'a\n', 'a\0', '+', '#', '4711', '10.0.0.1', 'log'];
+  for (const name of [...bad, 'publish', 'x'.repeat(129)])
+    assert.ok(badHostName(name) !== null, JSON.stringify(name));
+});
+
+protocol('has topics of four kinds', () => {
+  assert.equal(parseTopic('eventfs/1/web1/state'), { kind: 'state', from: 'web1' });
+  assert.equal(parseTopic('eventfs/1/a/ask/b'), { kind: 'ask', from: 'a', to: 'b' });
+  for (const bad of [
+    'eventfs/2/web1/state',
+    'eventfs/1/web1',
+    'eventfs/1/../state',
+    'eventfs/1/web1/state/x',
+    'eventfs/1/web1/ask',
+    'eventfs/1/web1/ask/..',
+    'eventfs/1/web1/answer/b/c',
+    'eventfs/1//event',
+  ])
+    assert.is(parseTopic(bad), null, bad);
+});
+
+const STATE: HostState = {
+  online: true,
+  session: 'boot-1',
+  connection: 1,
+  machine: 'm1',
+  first: 1,
+  next: 1,
+  ended: [],
+};
+
+protocol('survives any payload', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.string(), (bytes, text) => {
+      const payload = Buffer.from(bytes);
+      parseState(payload);
+      parseQuestion(payload);
+      parseMessage(payload, { session: 'a-1', seq: text, count: '1' });
+      parseState(Buffer.from(text));
+    }),
+    runs(300),
+  );
+  assert.equal(parseState(Buffer.from(stateText(STATE))), STATE);
+  const wrong = [{ first: 2 }, { next: 0 }, { session: 'a b' }, { machine: '' }, { online: 1 }];
+  for (const each of wrong)
+    assert.is(parseState(Buffer.from(JSON.stringify({ ...STATE, ...each }))), null);
+});
+
+const properties = { session: 'a-1', seq: '5', count: '2' };
+
+protocol('counts a record that the mount would refuse as lost', () => {
+  const parse = (text: string): unknown =>
+    parseMessage(Buffer.from(text), properties)?.pieces.map((piece) => piece.text?.toString());
+  const good = 'add@/x\nA=1\n';
+  assert.equal(parse(`${good}\n${good}\n`), [good, good]);
+  for (const bad of [
+    'add@/../x\nA=1\n',
+    'add@/a/..\nA=1\n',
+    'no header\n',
+    'add@/x\nno property\n',
+    'add@/x\x1b\nA=1\n',
+    'add@/x\nA=\0\n',
+  ])
+    assert.equal(parse(`${bad}\n${good}\n`), [undefined, good], JSON.stringify(bad));
+  assert.is(parse(`${good}\n`), undefined, 'the count must be right');
+  assert.is(parse(`${good}\n`.repeat(3)), undefined);
+  assert.equal(parse('overflow@/eventfs\nLOST=2\n\n'), [undefined]);
+  assert.is(parse('overflow@/eventfs\nLOST=9007199254740993\n\n'), undefined);
+});
+
+protocol('sets HOST, whatever the event says', () => {
+  const record = Buffer.from('add@/x\nHOST=liar\nA=1\nHOST=liar\n');
+  assert.is(recordWithHost(record, 'web1')!.toString(), 'add@/x\nA=1\nHOST=web1\n\n');
+  const large = Buffer.from(`add@/x\nA=${'x'.repeat(64 * 1024 - 12)}\n`);
+  assert.is(recordWithHost(large, 'web1'), null);
+});
+
+/** A sink that writes down what happens. */
+function noting(): { sink: FleetSink; said: string[] } {
+  const said: string[] = [];
+  const note =
+    (what: string) =>
+    (...args: unknown[]): void =>
+      void said.push([what, ...args.map((each) => JSON.stringify(each))].join(' '));
+  const sink = {
+    appears: note('appears'),
+    vanishes: note('vanishes'),
+    event: note('event'),
+    lost: note('lost'),
+    ask: note('ask'),
+    want: note('want'),
+  };
+  return { sink, said };
+}
+
+protocol('follows the hosts that match, while the broker knows them', () => {
+  const { sink, said } = noting();
+  const fleet = new Fleet(Filter.parse('HOST==web*'), sink, 1000);
+  fleet.connected(0);
+  fleet.takeState('db1', STATE, 0);
+  fleet.takeState('web1', STATE, 0);
+  fleet.takeState('web2', STATE, 0);
+  assert.equal(said.splice(0), [
+    'appears "web1"',
+    'want "web1" true',
+    'appears "web2"',
+    'want "web2" true',
+  ]);
+  fleet.disconnected(100);
+  fleet.tick(1000);
+  assert.equal(said, [], 'a short interruption ends no directory');
+  fleet.connected(1000);
+  fleet.takeState('web1', { ...STATE, connection: 2 }, 1001);
+  fleet.tick(2000);
+  assert.equal(said.splice(0), ['want "web1" true', 'vanishes "web2"', 'want "web2" false']);
+  fleet.disconnected(3000);
+  fleet.tick(4000);
+  assert.equal(said.splice(0), ['vanishes "web1"', 'want "web1" false'], 'nobody knows any more');
+});
+
+protocol('refuses a name that another machine uses, and takes one whose owner is silent', () => {
+  const other = { ...STATE, machine: 'm2' };
+  const silent = new OwnName('m1', 0, 100);
+  silent.takeState(other, true);
+  silent.takeCall('m1');
+  silent.tick(99);
+  assert.is(silent.state, 'checking');
+  silent.tick(100);
+  assert.is(silent.state, 'online', 'a will that no broker has sent');
+  const alive = new OwnName('m1', 0, 100);
+  alive.takeState(other, true);
+  alive.takeState(other, false);
+  assert.is(alive.state, 'refused');
+  const free = new OwnName('m1', 0, 100);
+  free.takeState({ ...other, online: false }, true);
+  free.takeCall('m1');
+  assert.is(free.state, 'online');
+  assert.ok(free.takeCall('m2'), 'it answers another one');
+  assert.ok(free.takeState({ ...STATE, online: false }, false), 'its own late will');
+  assert.ok(free.takeState(other, false), 'of two that began at once one stays');
+  assert.is(free.state, 'online');
+  const both = new OwnName('m2', 0, 100);
+  both.takeCall('m2');
+  both.takeState(STATE, false);
+  assert.is(both.state, 'refused');
+});
+
+protocol('connects again later and later, and never at once', () => {
+  for (let failures = 0; failures < 40; failures++)
+    for (const random of [0, 0.5, 1]) {
+      const ms = backoffMs(failures, random);
+      assert.ok(ms >= 250 && ms <= 30_000, `${failures}: ${ms}`);
+      assert.ok(failures === 0 || ms >= backoffMs(failures - 1, random));
+    }
+  assert.is(lossRecord(3).toString().split('\n').includes('LOST=3'), true);
+});
+
+protocol.run();
