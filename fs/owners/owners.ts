@@ -31,13 +31,16 @@ export interface Mortal {
 export class Owner {
   /** The things that end with the process. */
   readonly owned = new Set<Mortal>();
-  #handle: string | null = null;
+  #handle: string | null;
 
   constructor(
     readonly pid: Pid,
     readonly pidfd: number,
     private readonly pidfds = NO_KEPT_PIDFDS,
-  ) {}
+    handle: string | null = null,
+  ) {
+    this.#handle = handle;
+  }
 
   /**
    * The handle by which a later daemon finds the process, and never another one with its PID: see
@@ -225,7 +228,7 @@ export class Owners {
     const known = this.#owners.get(pid);
     if (known !== undefined && known.handle === handle) return known;
     const pidfd = this.#pidfds.open(pid, handle);
-    const owner = new Owner(pid, pidfd, this.#pidfds);
+    const owner = new Owner(pid, pidfd, this.#pidfds, pidfd < 0 ? null : handle);
     if (pidfd < 0) return owner;
     this.watch.add(pidfd, pid);
     this.#owners.set(pid, owner);

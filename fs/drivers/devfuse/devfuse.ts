@@ -43,6 +43,9 @@ import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 
+/** How long the notifier of a mount that was taken over waits for its start, in milliseconds. */
+const NOTIFIER_DELAY_MS = 50;
+
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
   readonly #session: Session;
@@ -207,7 +210,7 @@ export class DevFuse implements Driver {
   }
 
   #startNotifier(): void {
-    if (this.#channel === null) return;
+    if (this.#channel === null || this.#notifier !== null) return;
     this.#notifier = new Notifier(
       this.tree.inotify,
       this.logger,
@@ -222,7 +225,8 @@ export class DevFuse implements Driver {
     this.#needsResend = false;
     this.#channel?.start();
     if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
-    if (this.#notifier === null) this.#startNotifier();
+    // Not at once: the start of a process takes some ms, and clients have waited
+    if (this.#notifier === null) setTimeout(() => this.#startNotifier(), NOTIFIER_DELAY_MS);
   }
 
   pause(): void {
