@@ -6,7 +6,7 @@ import { type Figure, figure, unmeasured } from '../figure.js';
 import { median } from '../programs.js';
 import { cut, restore } from '../../test/support/fleet/network.js';
 import { until, within } from '../../test/support/mount/daemon.js';
-import { forgets, knows } from '../../test/mounted/fleet/common.js';
+import { forgets, knows } from '../../test/support/fleet/bridges.js';
 import { type Stage, end, onStage } from './stage.js';
 
 const EVENTS = 500;

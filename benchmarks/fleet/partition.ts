@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, figure } from '../figure.js';
 import { cut, restore } from '../../test/support/fleet/network.js';
-import { Reader, knows, publish } from '../../test/mounted/fleet/common.js';
+import { Reader, knows, publish } from '../../test/support/fleet/bridges.js';
 import { end, onStage } from './stage.js';
 
 const CUT_MS = 30_000;

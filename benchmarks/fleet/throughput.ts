@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Figure, figure } from '../figure.js';
 import { cpuNs } from '../daemon-costs.js';
 import { median } from '../programs.js';
-import { knows } from '../../test/mounted/fleet/common.js';
+import { knows } from '../../test/support/fleet/bridges.js';
 import { within } from '../../test/support/mount/daemon.js';
 import { type Stage, end, onStage } from './stage.js';
 

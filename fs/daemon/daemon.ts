@@ -92,6 +92,8 @@ export class Daemon {
     }
     this.#recovery = new Recovery(state?.recorder, state?.table);
     for (const directory of options.sticky) this.#addSticky(directory);
+    if (options.publisher !== undefined)
+      this.tree.root.lookup('publish')!.change({ uid: options.publisher });
     this.#sources = options.sources.map(
       (name) =>
         new UeventSource(

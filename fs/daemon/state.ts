@@ -43,7 +43,9 @@ export function openState(keeper: Keeper, ring: LogLimits, logger: Logger): Daem
   const kept = keeper.take(NAME);
   const opened = kept === undefined ? create(keeper, ring) : open(kept, ring);
   opened.recorder.journal.onLost = (why) =>
-    logger.error(`the state is given up: ${why}; a restart would begin with an empty tree`);
+    logger.error(
+      `the state is given up: ${why} (unmount and mount again: the mount ends with this daemon)`,
+    );
   return opened;
 }
 

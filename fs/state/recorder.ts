@@ -250,9 +250,9 @@ export class Recorder {
     let isDone = false;
     this.journal.keep(() => {
       for (let n = 0; n < THINGS_A_STEP && !isDone; n++) {
-        const { done, value } = walk.next();
-        if (done === true) isDone = true;
-        else value.record(this.journal);
+        const next = walk.next();
+        if (next.done === true) isDone = true;
+        else next.value.record(this.journal);
       }
     });
     if (!isDone) return false;

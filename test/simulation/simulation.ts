@@ -11,6 +11,7 @@ import { StateTable } from '../../fs/state/table.js';
 import { replaceProcesses } from '../../fs/owners/system.js';
 import { EndedHandle } from '../../fs/tree/nodes/open-file/ended-handle.js';
 import { Clients, type Task } from './clients.js';
+import { differenceOf, dumpTree } from './dump.js';
 import {
   Crash,
   Mail,
@@ -37,7 +38,7 @@ const MOST_EVENTS = 4;
 const COMPARE_EVERY = 16;
 
 /** One in so many works of the daemon ends with its death, and one in so many comes after it. */
-const CRASH_ONCE_IN = 60;
+const CRASH_ONCE_IN = 120;
 /** The most points of one work at which the daemon is killed. */
 const MOST_POINTS = 12;
 
@@ -154,6 +155,7 @@ export class Simulation implements Observer {
   #crash(): void {
     const { model, device, random } = this;
     this.counts.crashes++;
+    const before = this.#isDead || this.daemon.recorder!.isDirty ? null : this.#dump();
     this.note(() => 'THE DAEMON IS KILLED');
     this.#isDead = true;
     this.#soon = [];
@@ -171,8 +173,10 @@ export class Simulation implements Observer {
     const table = new StateTable(layout);
     this.#isDead = false;
     this.#takeRecorded(table);
+    const hasDied = model.directories.some(({ owner }) => !owner!.isAlive);
     for (const { owner } of [...model.directories]) if (!owner!.isAlive) model.died(owner!);
     this.daemon = new SimDaemon(model.settings, device, this, new Journal(layout), table);
+    if (before !== null && !hasDied) this.#compareDumps(before);
     this.daemon.begin();
     const ended = [...this.daemon.tree.handles].filter((handle) => handle instanceof EndedHandle);
     model.restarted(new Set(ended.map((handle) => (handle as unknown as { fh: number }).fh)));
@@ -186,6 +190,18 @@ export class Simulation implements Observer {
     }
     if (random.once(3)) device.resend(); // after every attempt
     this.clients.proceed();
+  }
+
+  /** Returns the text of the tree; null if open files of ended directories would differ. */
+  #dump(): string | null {
+    const { tree } = this.daemon;
+    for (const handle of tree.handles) if (handle.node.lifetime.over) return null;
+    return dumpTree(tree);
+  }
+
+  #compareDumps(before: string): void {
+    const difference = differenceOf(before, dumpTree(this.daemon.tree));
+    check(difference === null, () => `the restored tree differs: ${difference}`);
   }
 
   /** Takes the replies that the dead daemon has recorded and not sent over to the model. */

@@ -8,7 +8,7 @@ import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
 import { type Daemon, makeUevent, startDaemon } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import { Bridge, Reader, forgets, knows, publish, scratch } from './common.js';
+import { Bridge, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
 
 const tests = suite('a host without a network');
 

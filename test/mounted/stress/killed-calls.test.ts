@@ -12,7 +12,7 @@ import { killDaemons, until } from '../../support/mount/daemon.js';
 import { GuardedMount } from '../../support/mount/guarded.js';
 import { suite } from '../../support/runner/suite.js';
 
-const TRIED = Number(process.env.EVENTFS_KILLED_CALLS ?? 12);
+const TRIED = Number(process.env.EVENTFS_KILLED_CALLS ?? 20);
 const SEED = 14;
 const CALLS = 60;
 const TIMEOUT_MS = 20_000;

@@ -18,7 +18,7 @@ const LIMIT = ['--guard-limit', '1000:1'];
 const RESTART_TIMEOUT_MS = 20_000;
 const BLOCK_BYTES = 512;
 
-/** What the daemon and its guardian hold, in MiB and descriptors. */
+/** The memory and descriptors of the daemon and its guardian. */
 export interface Holdings {
   readonly residentMb: number;
   readonly guardianMb: number;

@@ -42,6 +42,7 @@ export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
   readonly readyFd?: number;
   readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
+  readonly publisher?: number;
   readonly busyPoll: number;
   readonly requestBound: number;
   readonly listLinks?: boolean;
@@ -100,6 +101,7 @@ export function daemonOptions(
     fsname,
     config,
     listsLinks: options.listLinks === true,
+    ...(options.publisher !== undefined && { publisher: options.publisher }),
     logger,
     ...(trace !== undefined && { trace }),
   };

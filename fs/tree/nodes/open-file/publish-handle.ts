@@ -125,11 +125,11 @@ export class PublishHandle extends Handle {
    * may be, EDQUOT or ENOSPC if the opener cannot be charged for a text that waits
    */
   override write(bytes: Uint8Array, start: number, length: number): number {
-    const before = this.#state;
+    const [before, rest] = [this.#state, this.#rest];
     try {
       return this.#write(bytes, start, length);
     } finally {
-      if (this.#begun !== null || this.#state !== before) this.changed();
+      if (this.#begun !== null || this.#state !== before || this.#rest !== rest) this.changed();
     }
   }
 
