@@ -10,7 +10,7 @@
  *   bus --take, settle--> tree --ReplyPort--> blocking-reads --> kernel
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
-import { Errno, UserError, errnoName } from '../../shared/errors.js';
+import { Errno, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
@@ -26,14 +26,9 @@ import { Hangs } from './hangs.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
-import {
-  INIT_TIMEOUT_MS,
-  clearMountPoint,
-  detachOrTell,
-  noInit,
-  tellEnd,
-} from '../common/mount-point.js';
-import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
+import { clearMountPoint, detachOrTell, tellEnd } from '../common/mount-point.js';
+import { type AdoptedMount, KEPT_DEVICE, adoptMount, keepMount, pathOf } from './adopt.js';
+import { negotiate } from './negotiation.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
 import { Recovery } from './recovery.js';
@@ -65,7 +60,6 @@ export class DevFuse implements Driver {
   #notifier: Notifier | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection: Connection = NO_CONNECTION;
-
   #path = '';
   /** Whether the kernel must send unanswered requests again before the first read. */
   #needsResend = false;
@@ -120,49 +114,26 @@ export class DevFuse implements Driver {
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
-    if (adopted === null) await this.#mountNew(path, keeper, onEnd);
+    if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
     if (adopted === null) this.#startNotifier();
   }
 
-  async #mountNew(path: string, keeper: Keeper, onEnd: () => void): Promise<void> {
+  async #mountNew(path: string, onEnd: () => void): Promise<void> {
+    const { keeper = NO_KEEPER, keptInit } = this.options;
     await clearMountPoint(path, this.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = connectionAt(path);
-    const session = this.#session;
-    const negotiated = new Promise<void>((done, failed) => {
-      const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach({
-        onNegotiated: () => {
-          clearTimeout(late);
-          done();
-        },
-        onUnsuitable: (why) => {
-          clearTimeout(late);
-          failed(new UserError(`${path}: ${why}`));
-        },
-        onRingOffered: () => this.#useRing(),
-        needsResend: keeper.keeps,
-      });
-      this.#open(this.#mounted!.fd, path, () => {
-        clearTimeout(late);
-        failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
-        onEnd();
-      });
+    const negotiating = negotiate(this.#session, path, keeper.keeps, () => this.#useRing());
+    this.#open(this.#mounted.fd, path, () => {
+      negotiating.ended();
+      onEnd();
     });
     this.#channel!.start();
-    await negotiated;
+    await negotiating.done;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
-    if (keeper.keeps) this.#keep(keeper);
-  }
-
-  /** Lets the next daemon take this mount over. */
-  #keep(keeper: Keeper): void {
-    const { fd, isOfUser, isShared } = this.#mounted!;
-    const { minor: device, identity } = this.#connection;
-    const protocolMinor = this.#session.minor;
-    this.options.keptInit?.write({ protocolMinor, device, identity, isOfUser, isShared });
-    keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
+    if (keeper.keeps && keptInit !== undefined)
+      keepMount(keeper, keptInit, this.#mounted, this.#connection, this.#session.minor);
   }
 
   #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
