@@ -111,7 +111,11 @@ export class SimDaemon {
     const recorder = journal === null ? null : new Recorder(journal);
     this.recorder = recorder;
     if (journal !== null) journal.onStore = () => observer.atPoint();
-    this.bus = new Bus(new Log(ring, new Arena(), recorder), new IdAllocator(FUSE_ROOT_ID), history);
+    this.bus = new Bus(
+      new Log(ring, new Arena(), recorder),
+      new IdAllocator(FUSE_ROOT_ID),
+      history,
+    );
     this.tree = new Tree(this.bus, this.owners, logger);
     this.owners.endings.postponeBy((task) => this.tree.turns.add(task));
     this.tree.configure({
@@ -135,7 +139,8 @@ export class SimDaemon {
       replyMemory,
       this.#control,
       this.recovery,
-      (handle) => this.#notify(this.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh)),
+      (handle) =>
+        this.#notify(this.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh)),
     );
     this.session = new Session(
       requestMemory,

@@ -5,7 +5,9 @@ export function normalized(text: string): string | null {
   const trimmed = text.replace(/\n+$/, '');
   if (!/^[^\n@]+@\//.test(trimmed)) return null;
   const [, ...lines] = trimmed.split('\n');
-  return lines.every((line) => line.indexOf('=') > 0 && !/^SEQNUM=(\D|\d+\D|$)/.test(line)) ? `${trimmed}\n` : null;
+  return lines.every((line) => line.indexOf('=') > 0 && !/^SEQNUM=(\D|\d+\D|$)/.test(line))
+    ? `${trimmed}\n`
+    : null;
 }
 
 /** An open `publish`. */
