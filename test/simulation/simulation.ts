@@ -30,13 +30,11 @@ import { Device, type Read } from './machine/device.js';
 import { KernelEvents } from './machine/kernel-events.js';
 import { Processes, type SimProcess } from './machine/processes.js';
 import { Random } from './machine/random.js';
-import { type OpcodeName, RequestWriter, SimRequest } from './machine/request.js';
+import { RequestWriter, SimRequest } from './machine/request.js';
 import { Vfs } from './machine/vfs.js';
-import { ModelFiles } from './model/files.js';
+import type { ModelFiles } from './model/files.js';
+import { type ModelHandlers, handlersOf } from './model/handlers.js';
 import { Mismatch, Model, type ModelSettings, check, describe } from './model/model.js';
-import { ModelInodes } from './model/inodes.js';
-import { ModelListings } from './model/listing.js';
-import { ModelNamespace } from './model/namespace.js';
 import { recordedReplies } from './recorded.js';
 import { settingsFrom } from './settings.js';
 
@@ -74,10 +72,8 @@ export class Simulation implements Observer {
   readonly clients: Clients;
   daemon: SimDaemon;
   readonly counts: Counts = { steps: 0, requests: 0, calls: 0, events: 0, deaths: 0, crashes: 0 };
-  readonly #names: ModelNamespace;
+  readonly #handlers: ModelHandlers;
   readonly #files: ModelFiles;
-  readonly #inodes: ModelInodes;
-  readonly #listings: ModelListings;
   #epochMs = 1_800_000_000_000;
   #monotonicMs = 0;
   #soon: (() => void)[] = [];
@@ -103,10 +99,8 @@ export class Simulation implements Observer {
     const settings = settingsFrom(this.random);
     this.model = new Model(settings);
     this.processes = new Processes((process) => this.model.died(process));
-    this.#names = new ModelNamespace(this.model, this.processes);
-    this.#files = new ModelFiles(this.model, this.#names);
-    this.#inodes = new ModelInodes(this.model);
-    this.#listings = new ModelListings(this.model, this.#files);
+    this.#handlers = handlersOf(this.model, this.processes);
+    this.#files = this.#handlers.files;
     this.device = new Device(new RequestWriter(requestMemory), (key) => this.#woken(key));
     this.vfs = new Vfs(this.device);
     this.#memory = settings.isGuarded ? heapMemory(StateLayout.bytes(sizesOf(settings))) : null;
@@ -273,39 +267,10 @@ export class Simulation implements Observer {
         `  ${describe(request)} = ${reply.errno} ${reply.body.length} bytes${reply.body.length >= 128 ? ` node ${reply.body.readUInt32LE(0)}` : ''}`,
     );
     if (reply.errno === Errno.ESTALE) this.model.stale(request);
-    const handler = this.#handlers[op];
+    const handler = this.#handlers.of[op];
     if (handler === undefined) assert.unreachable(`the model has no ${op}`);
     else handler(request, reply);
   }
-
-  readonly #handlers: Partial<
-    Record<OpcodeName, (request: SimRequest, reply: NonNullable<SimRequest['reply']>) => void>
-  > = {
-    FUSE_LOOKUP: (request, reply) => this.#names.lookup(request, reply),
-    FUSE_MKDIR: (request, reply) => this.#names.mkdir(request, reply),
-    FUSE_RMDIR: (request, reply) => this.#names.rmdir(request, reply),
-    FUSE_UNLINK: (request, reply) => this.#names.unlink(request, reply),
-    FUSE_MKNOD: (request, reply) => this.#names.mknod(request, reply),
-    FUSE_SYMLINK: (request, reply) => this.#names.mknod(request, reply),
-    FUSE_LINK: (request, reply) => this.#names.link(request, reply),
-    FUSE_RENAME2: (request, reply) => this.#names.rename(request, reply),
-    FUSE_OPEN: (request, reply) => this.#files.open(request, reply),
-    FUSE_CREATE: (request, reply) => this.#files.create(request, reply),
-    FUSE_RELEASE: (request, reply) => this.#files.release(request, reply),
-    FUSE_RELEASEDIR: (request, reply) => this.#files.release(request, reply),
-    FUSE_READ: (request, reply) => this.#files.read(request, reply),
-    FUSE_WRITE: (request, reply) => this.#files.write(request, reply),
-    FUSE_SETATTR: (request, reply) => this.#files.setattr(request, reply),
-    FUSE_POLL: (request, reply) => this.#files.poll(request, reply),
-    FUSE_OPENDIR: (request, reply) => this.#listings.opendir(request, reply),
-    FUSE_READDIR: (request, reply) => this.#listings.readdir(request, reply),
-    FUSE_GETATTR: (request, reply) => this.#inodes.getattr(request, reply),
-    FUSE_READLINK: (request, reply) => this.#inodes.readlink(request, reply),
-    FUSE_SETXATTR: (request, reply) => this.#inodes.setxattr(request, reply),
-    FUSE_GETXATTR: (request, reply) => this.#inodes.getxattr(request, reply),
-    FUSE_REMOVEXATTR: (request, reply) => this.#inodes.removexattr(request, reply),
-    FUSE_FSYNC: (request, reply) => this.#inodes.fsync(request, reply),
-  };
 
   /** Checks that a reply is the one that a killed daemon has recorded. */
   #checkRepeated(request: SimRequest): void {
