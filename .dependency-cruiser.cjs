@@ -4,7 +4,7 @@
  *   index.ts > library > client, sources
  *   cli > bridge > client
  *   cli > client
- *   index.ts, cli > daemon > drivers, sources, outlets > tree > bus > uevent, owners, fuse, state > shared
+ *   index.ts, cli > daemon > drivers, sources, outlets > tree > bus > uevent, owners, fuse, state, guard > shared
  *
  * The client knows no part of the daemon. The drivers, which look at a mount point before they mount, may use it.
  */
@@ -19,7 +19,7 @@ const LAYERS = [
   ['tree'],
   ['bus'],
   ['client'],
-  ['uevent', 'owners', 'fuse', 'state'],
+  ['uevent', 'owners', 'fuse', 'state', 'guard'],
   ['shared'],
 ];
 

@@ -8,7 +8,7 @@ COMPILED := dist/.tsbuildinfo
 # The C and C++ of the product.
 NATIVE := $(shell find native/addon native/emit native/exec native/guard native/notifier -name '*.[ch]' -o -name '*.cc')
 # The shell scripts; of bin/eventfs, which is for Node too, the lines up to the first empty one.
-SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/*' -type f) tools/model/verify packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/prerm packaging/debian/postrm
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/*' -type f) tools/model/verify packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)
@@ -130,7 +130,7 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # Needed only by the tests and the benchmarks.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse3 fusermount3=fuse3 mount.fuse=fuse3 pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck strace=strace promtool=prometheus prometheus-node-exporter=prometheus-node-exporter curl=curl
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse3 fusermount3=fuse3 mount.fuse=fuse3 pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck strace=strace promtool=prometheus prometheus-node-exporter=prometheus-node-exporter curl=curl mosquitto=mosquitto mosquitto_pub=mosquitto-clients mosquitto_sub=mosquitto-clients ip=iproute2 openssl=openssl
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)

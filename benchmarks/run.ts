@@ -10,9 +10,10 @@
  *   filters     events that few of many want                     netlink listener
  *   scale       10,000 directories                     storm     100,000 of them
  *   fanout      many readers of one stream             inotify   the cost of watchers
+ *   hosts       10,000 directories with HOST filters
  *                                                      restarts  a daemon that starts again
+ *   guard       a guardian: time without service, cost  fleet     hosts, a broker and bridges
  *                                                      commands  the start of watch, emit, exec
- *   guard       a guardian: time without service, cost
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';
@@ -21,7 +22,9 @@ import { commands } from './figures/commands.js';
 import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
 import { filters } from './figures/filters.js';
+import { fleet } from './figures/fleet.js';
 import { guard } from './figures/guard.js';
+import { hosts } from './figures/hosts.js';
 import { inotify } from './figures/inotify.js';
 import { lockstep } from './figures/lockstep.js';
 import { operations } from './figures/operations.js';
@@ -45,8 +48,10 @@ const BENCHMARKS: readonly Benchmark[] = [
   storm,
   inotify,
   restarts,
+  hosts,
   commands,
   guard,
+  fleet,
 ];
 
 async function main(): Promise<void> {

@@ -2,14 +2,7 @@
  * The mount that has the events of other hosts: a directory for each host that is there, and all
  * events through `publish`, many in one write.
  */
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  rmdirSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/logger.js';
 import { MKDIR_HINTS } from '../client/own-directory.js';
@@ -17,11 +10,11 @@ import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';
 import { Filter } from '../uevent/filter/filter.js';
 import { EMPTY_LINE } from '../uevent/records.js';
+import { tellsOfEnd } from './ended.js';
 import { lossWithHost, recordWithHost } from './protocol/payload.js';
 
 /** The most bytes that wait for the end of a batch. */
 const MOST_BATCH = 512 * 1024;
-const ENDED = ['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'];
 
 /** A filter that takes overflow records only. */
 const NONE = Filter.parse('ACTION==none, ACTION!=none');
@@ -144,7 +137,7 @@ export class FleetMount {
   /** @throws DaemonEndedError if the daemon has ended; logs any other failure */
   #fails(error: unknown, subject: string, hints: Readonly<Record<string, string>> = {}): void {
     if (!isSystemError(error)) throw error;
-    if (ENDED.includes(error.code)) throw this.#ended();
+    if (tellsOfEnd(error)) throw this.#ended();
     this.logger.warn(UserError.from(error, subject, hints).message);
   }
 

@@ -11,12 +11,12 @@ import { makeOwnDirectory } from '../client/own-directory.js';
 import { parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
 import { DaemonEndedError, isSystemError } from '../shared/errors.js';
+import { tellsOfEnd } from './ended.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import { recordEnd, skipLineEnds } from '../uevent/records.js';
 
 const READ_BYTES = 1024 * 1024;
 const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
-const ENDED = ['ECONNABORTED', 'ECANCELED', 'ENOTCONN', 'ESTALE'];
 
 /** The receiver of the events. */
 export interface LocalSink {
@@ -75,7 +75,7 @@ export class LocalEvents {
       length = readSync(this.#fd, this.#buffer);
     } catch (error) {
       if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return false;
-      if (!ENDED.some((code) => isSystemError(error, code))) throw error;
+      if (!tellsOfEnd(error)) throw error;
       length = 0;
     }
     if (length === 0)

@@ -5,7 +5,7 @@ import type { Filter } from '../uevent/filter/filter.js';
 import type { Broker } from './mqtt/broker.js';
 import type { HistoryLimits, MessageLimits } from './protocol/history.js';
 
-/** What a bridge does. */
+/** The checked options of a bridge. */
 export interface BridgeOptions {
   readonly broker: Broker;
   /** This host's name. */

@@ -6,7 +6,7 @@ import { UserError } from '../shared/errors.js';
 import { LocalEvents } from './local-events.js';
 import type { Connection } from './mqtt/connection.js';
 import { type BridgeOptions, bootId, randomId } from './options.js';
-import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
+import { History, MESSAGE_LIMITS, type Message, type MessageLimits } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
 import { type EndedSession, MOST_ENDED, type Question, stateText } from './protocol/state.js';
 import type { Place, Saved } from './saved.js';
@@ -35,7 +35,7 @@ export class Outgoing {
   #nextPlace: Place | null = null;
   /** In the order of their numbers. */
   #unacknowledged: Unacknowledged[] = [];
-  /** What is to be answered, by asker. */
+  /** The questions without an answer, by asker. */
   readonly #questions = new Map<string, Question>();
   /** The state that was published last. */
   #said = '';
@@ -58,7 +58,7 @@ export class Outgoing {
     const { out, host } = options;
     const boot = bootId();
     const isOwn = saved?.host === host && saved.boot.startsWith(boot);
-    this.#boot = isOwn ? saved.boot : `${boot}${saved === null ? randomId(4) : ''}`;
+    this.#boot = isOwn ? saved.boot : `${boot}${randomId(4)}`;
     this.#connection = isOwn ? saved.connection : 0;
     this.#number = isOwn ? saved.number : 1;
     this.#ended = saved?.host === host ? saved.ended : [];
@@ -174,7 +174,7 @@ export class Outgoing {
   }
 
   #sendEvents(connection: Connection): boolean {
-    const message = this.#history.take(this.options.message);
+    const message = this.#history.take(limitsFor(connection, this.options.message));
     if (message === null) return false;
     const waits = { end: message.seq + message.count, isDone: false };
     this.#unacknowledged.push(waits);
@@ -192,7 +192,7 @@ export class Outgoing {
     if (first === undefined) return false;
     const [asker, { session, from, to }] = first;
     this.#questions.delete(asker);
-    const message = this.#history.range(from, to, MESSAGE_LIMITS);
+    const message = this.#history.range(from, to, limitsFor(connection, MESSAGE_LIMITS));
     if (message === null) return true;
     const rest = message.seq + message.count;
     // To the end of the order: each asker has its turn.
@@ -238,4 +238,10 @@ export class Outgoing {
   close(): void {
     this.#local?.close();
   }
+}
+
+/** Returns the bounds of a message that the broker takes too. */
+function limitsFor({ mostPayload }: Connection, limits: MessageLimits): MessageLimits {
+  const { bytes, largest, events } = limits;
+  return { bytes: Math.min(bytes, mostPayload), largest: Math.min(largest, mostPayload), events };
 }

@@ -1,6 +1,20 @@
-/** What a bridge tells about itself: the status, and counters in Prometheus' text format. */
-import type { Bridge } from './bridge.js';
+/** The reports of a bridge: the status, and counters in Prometheus' text format. */
+import type { FleetMount } from './fleet-mount.js';
+import type { Link } from './mqtt/link.js';
 import type { BridgeOptions } from './options.js';
+import type { Outgoing } from './outgoing.js';
+import type { Presence } from './presence.js';
+import type { Fleet } from './protocol/fleet.js';
+
+/** The parts of a bridge that have counters. */
+export interface BridgeParts {
+  readonly link: Link;
+  readonly outgoing: Outgoing;
+  readonly presence: Presence;
+  readonly fleet: Fleet | null;
+  readonly mount: FleetMount | null;
+  readonly counted: { readonly malformed: number };
+}
 
 /** The status of a running bridge, as `--status` gets it. */
 export interface BridgeStatus {
@@ -42,7 +56,7 @@ export interface BridgeStatus {
 }
 
 /** Describes a bridge at this moment. */
-export function statusOf(bridge: Bridge, options: BridgeOptions): BridgeStatus {
+export function statusOf(bridge: BridgeParts, options: BridgeOptions): BridgeStatus {
   const { link, outgoing, counted } = bridge;
   return {
     pid: process.pid,
@@ -61,7 +75,7 @@ export function statusOf(bridge: Bridge, options: BridgeOptions): BridgeStatus {
   };
 }
 
-function outOf({ outgoing }: Bridge, mount: string): BridgeStatus['out'] {
+function outOf({ outgoing }: BridgeParts, mount: string): BridgeStatus['out'] {
   const { history, counted } = outgoing;
   return {
     mount,
@@ -77,7 +91,7 @@ function outOf({ outgoing }: Bridge, mount: string): BridgeStatus['out'] {
   };
 }
 
-function inOf({ fleet, mount: target }: Bridge, mount: string): BridgeStatus['in'] {
+function inOf({ fleet, mount: target }: BridgeParts, mount: string): BridgeStatus['in'] {
   const sum = { events: 0, lost: 0, duplicates: 0, questions: 0 };
   const hosts = fleet!.hosts;
   let online = 0;
@@ -99,35 +113,21 @@ type Family = readonly [
 
 const PREFIX = 'eventfs_bridge_';
 
-/** Formats a status for Prometheus. */
-export function metricsOf(status: BridgeStatus): string {
-  const { out, in: from } = status;
-  const families: readonly Family[] = [
-    [
-      'connected',
-      'gauge',
-      'Whether the broker has accepted the connection.',
-      flag(status.isConnected),
-    ],
-    ['online', 'gauge', 'Whether this host uses its name.', flag(status.name === 'online')],
-    [
-      'connections_total',
-      'counter',
-      'Connections that the broker has accepted.',
-      status.connections,
-    ],
-    [
-      'connection_failures_total',
-      'counter',
-      'Connections that have failed or ended.',
-      status.failures,
-    ],
-    [
-      'malformed_messages_total',
-      'counter',
-      'Messages that are not of the protocol.',
-      status.malformed,
-    ],
+/** The connection, and the way out. */
+function outFamilies({
+  isConnected,
+  name,
+  connections,
+  failures,
+  malformed,
+  out,
+}: BridgeStatus): Family[] {
+  return [
+    ['connected', 'gauge', 'Whether the broker has accepted the connection.', flag(isConnected)],
+    ['online', 'gauge', 'Whether this host uses its name.', flag(name === 'online')],
+    ['connections_total', 'counter', 'Connections that the broker has accepted.', connections],
+    ['connection_failures_total', 'counter', 'Connections that have failed or ended.', failures],
+    ['malformed_messages_total', 'counter', 'Messages that are not of the protocol.', malformed],
     ['published_events_total', 'counter', 'Local events that passed the filter.', out?.events],
     [
       'published_lost_events_total',
@@ -137,6 +137,12 @@ export function metricsOf(status: BridgeStatus): string {
     ],
     ['published_messages_total', 'counter', 'Messages with local events.', out?.messages],
     ['unacknowledged_events', 'gauge', 'Local events that the broker does not have.', out?.waiting],
+  ];
+}
+
+/** The history, and the way in. */
+function moreFamilies({ out, in: from }: BridgeStatus): Family[] {
+  return [
     [
       'unsent_lost_events_total',
       'counter',
@@ -157,7 +163,11 @@ export function metricsOf(status: BridgeStatus): string {
       from?.refused,
     ],
   ];
-  return families
+}
+
+/** Formats a status for Prometheus. */
+export function metricsOf(status: BridgeStatus): string {
+  return [...outFamilies(status), ...moreFamilies(status)]
     .filter(([, , , value]) => value !== undefined)
     .map(
       ([name, type, help, value]) =>

@@ -23,7 +23,7 @@ export interface Place {
   readonly seq: number;
 }
 
-/** What the file has. */
+/** The content of the file. */
 export interface Saved {
   readonly version: typeof VERSION;
   readonly host: string;

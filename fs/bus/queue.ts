@@ -5,6 +5,7 @@
  * it in one directory and keeps more about it (tree/nodes/event-file.ts).
  */
 import type { EventQuota } from './quota.js';
+import type { Entry, QueueJournal } from './entry.js';
 import { type Event, type Holder, heapOf } from './event.js';
 import type { QueueLimits } from './limits.js';
 import { Losses } from './losses.js';
@@ -12,25 +13,8 @@ import { checkQueue } from './queue-invariant.js';
 import { Sequence } from './sequence.js';
 import { ASSERTS } from '../shared/invariant.js';
 
+export type { Entry, QueueJournal } from './entry.js';
 export type { Overflow, QueueLimits } from './limits.js';
-
-/** One entry of a queue: a name for an event. */
-export interface Entry {
-  readonly name: string;
-  readonly event: Event;
-  /** Called after the queue has dropped the entry on its own, without unlink(2) by a process. */
-  dropped?(): void;
-}
-
-/** Records the changes of one queue for a later daemon. */
-export interface QueueJournal {
-  /** An entry was added, or its name has changed. */
-  linked(position: number, entry: Entry): void;
-  /** The entry at a position has left the queue. */
-  unlinked(position: number): void;
-  /** The losses, or what the watchers know, have changed. */
-  hasChanged(): void;
-}
 
 /** How many entries `prepend` can add in a queue's lifetime: more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
@@ -176,21 +160,6 @@ export class Queue<E extends Entry> implements Holder {
   #recordFirst(entries: readonly E[]): void {
     const { firstPosition } = this.entries;
     entries.forEach((entry, at) => this.journal?.linked(firstPosition + at, entry));
-  }
-
-  /**
-   * Adds an entry that the queue had in another daemon, and charges it even beyond a quota.
-   * @param position higher than that of all other entries
-   */
-  restore(position: number, entry: E): void {
-    const { event } = entry;
-    const heap = heapOf(entry.name, event);
-    if (!event.isUnique || entry.name !== event.name) this.entries.index();
-    this.entries.restore(position, entry.name, entry);
-    event.link(this);
-    this.bytes += event.length;
-    this.heap += heap;
-    this.quota?.forceCharge(1, event.length, heap);
   }
 
   /**

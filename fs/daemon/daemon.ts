@@ -18,7 +18,7 @@ import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
-import { NO_KEEPER } from '../shared/keeper.js';
+import { NO_KEEPER } from '../shared/kernel/keeper.js';
 import { networkLimits } from '../shared/kernel/network-namespace.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, UeventSource } from '../sources/uevent-source.js';
@@ -67,7 +67,7 @@ export class Daemon {
     raiseFileLimit(); // each owner costs a descriptor
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
-    this.#owners = new Owners(() => this.#giveBack.note(), trace);
+    this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
     const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
       new Log(
@@ -92,6 +92,8 @@ export class Daemon {
     }
     this.#recovery = new Recovery(state?.recorder, state?.table);
     for (const directory of options.sticky) this.#addSticky(directory);
+    if (options.publisher !== undefined)
+      this.tree.root.lookup('publish')!.change({ uid: options.publisher });
     this.#sources = options.sources.map(
       (name) =>
         new UeventSource(
@@ -103,8 +105,9 @@ export class Daemon {
           state === null ? null : sourceState(state, GROUPS[name].number),
         ),
     );
-    if (this.#sources.length > 0 && options.isWarm !== true) warmUp(this.#owners);
     const { holder } = options;
+    // Requests wait for a daemon that takes over; a standby has warmed up before
+    if (this.#sources.length > 0 && holder?.takesOver !== true) warmUp(this.#owners);
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
   }
@@ -147,7 +150,12 @@ export class Daemon {
       this.tree,
       logger,
       trace,
-      { ...this.options, keeper, recovery: this.#recovery, ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }) },
+      {
+        ...this.options,
+        keeper,
+        recovery: this.#recovery,
+        ...(keeper.keeps && { keptInit: new MemfdInit(keeper) }),
+      },
       this.#giveBack.note,
     );
     await this.#driver.mount(this.options.path, onEnd);

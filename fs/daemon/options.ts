@@ -45,12 +45,12 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly driver: DriverName;
   /** The sticky directories, with their modes. */
   readonly sticky: readonly StickyDirectory[];
+  /** The uid that the file `publish` belongs to (default: that of root, or of the mount's user). */
+  readonly publisher?: number;
   /** Receives warnings and unexpected errors; the `console` is good enough. */
   readonly logger: Logger;
   /** Keeps descriptors for the next daemon (default: nothing is kept). */
   readonly holder?: Holder;
-  /** Whether the path of an event has been warmed up in this process. */
-  readonly isWarm?: boolean;
   /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

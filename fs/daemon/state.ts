@@ -4,7 +4,7 @@ import { fstatSync } from 'node:fs';
 import type { LogLimits } from '../bus/log.js';
 import { RESERVE_BYTES } from '../bus/log.js';
 import { UsageError, isSystemError } from '../shared/errors.js';
-import type { Keeper } from '../shared/keeper.js';
+import type { Keeper } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import { Journal } from '../state/journal.js';
 import { StateLayout, type StateMemory } from '../state/layout.js';
@@ -43,7 +43,9 @@ export function openState(keeper: Keeper, ring: LogLimits, logger: Logger): Daem
   const kept = keeper.take(NAME);
   const opened = kept === undefined ? create(keeper, ring) : open(kept, ring);
   opened.recorder.journal.onLost = (why) =>
-    logger.error(`the state is given up: ${why}; a restart would begin with an empty tree`);
+    logger.error(
+      `the state is given up: ${why} (unmount and mount again: the mount ends with this daemon)`,
+    );
   return opened;
 }
 

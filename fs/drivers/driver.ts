@@ -1,5 +1,5 @@
 /** The interface of a driver, which connects the tree to the kernel. */
-import type { Keeper } from '../shared/keeper.js';
+import type { Keeper } from '../shared/kernel/keeper.js';
 import type { KeptInit } from './devfuse/kept-init.js';
 import type { Recovery } from './devfuse/recovery.js';
 

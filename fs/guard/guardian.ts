@@ -50,11 +50,12 @@ export class Guardian implements Holder {
   readonly #watch: ReadableWatch;
   #replaceable: Replaceable | null = null;
   #isConnected = true;
+  #hasYielded = false;
   #restarts = 0;
   #reloads = 0;
   #hasStandby = false;
-  /** Resolves the promise for TAKE or SERVE that is awaited. */
-  readonly #awaited = new Map<string, () => void>();
+  /** The promises for TAKE and SERVE that are awaited. */
+  readonly #awaited = new Map<string, { done: () => void; failed: (error: UserError) => void }>();
   readonly #seen = new Set<string>();
 
   /**
@@ -157,7 +158,7 @@ export class Guardian implements Holder {
   /** Resolves once the guardian has sent a message of this kind. */
   async #message(word: string): Promise<void> {
     if (this.#seen.has(word)) return;
-    await new Promise<void>((done) => this.#awaited.set(word, done));
+    await new Promise<void>((done, failed) => this.#awaited.set(word, { done, failed }));
   }
 
   #send(text: string, fd = -1): void {
@@ -187,7 +188,7 @@ export class Guardian implements Holder {
     if (fd >= 0) this.#descriptors.add(rest, fd);
     else if (word === 'SERVE') this.#noteServe(rest);
     else if (word === 'YIELD') this.#yield();
-    else if (word === 'RESUME') this.#replaceable?.resume();
+    else if (word === 'RESUME') this.#resume();
     else if (word === 'QUIT') this.#replaceable?.quit();
     else if (word === 'STANDBY') this.#hasStandby = rest === '1';
     else if (word === 'FAILED') this.logger.warn(`reload: this daemon goes on: ${rest}`);
@@ -195,7 +196,7 @@ export class Guardian implements Holder {
       this.logger.warn(`the guardian can't keep ${rest}: it has no room`);
     else if (word === 'UNKNOWN') this.logger.warn(`the guardian does not know the message ${rest}`);
     this.#seen.add(word);
-    this.#awaited.get(word)?.();
+    this.#awaited.get(word)?.done();
   }
 
   #noteServe(rest: string): void {
@@ -209,15 +210,27 @@ export class Guardian implements Holder {
 
   #yield(): void {
     if (this.#replaceable === null) return; // it is not ready, and the time limit ends the reload
+    this.#hasYielded = true;
     this.#replaceable.yield();
     this.#send('YIELDED');
   }
 
+  #resume(): void {
+    this.#hasYielded = false;
+    this.#replaceable?.resume();
+  }
+
   #lost(): void {
     this.#close();
+    if (!this.#seen.has('SERVE') && (this.role === 'next' || !this.#seen.has('TAKE'))) {
+      const error = new UserError('the guardian has ended before this daemon could serve');
+      for (const { failed } of this.#awaited.values()) failed(error);
+      return;
+    }
+    if (this.#hasYielded) this.#resume(); // the next daemon ends
     this.logger.error(
       'the guardian has ended: the daemon goes on, but nothing restarts it (later: eventfs umount, eventfs mount --guard)',
     );
-    for (const done of this.#awaited.values()) done();
+    for (const { done } of this.#awaited.values()) done();
   }
 }

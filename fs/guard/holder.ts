@@ -2,7 +2,7 @@
  * The three ways in which descriptors outlive the daemon: the guardian (native/guard), systemd's
  * file descriptor store, and s6-fdholder.
  */
-import type { Keeper } from '../shared/keeper.js';
+import type { Keeper } from '../shared/kernel/keeper.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
 /** A process that holds descriptors for the next daemon. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
-import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
 
 /** How many hexadecimal digits of a hash tell the sockets of a keeper apart. */

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
 import { UsageError, isSystemError } from '../shared/errors.js';
-import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';

@@ -8,12 +8,14 @@
  */
 import { DrainWord } from '#native';
 import { Errno, FsError } from '../shared/errors.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { ownOrAncestor } from './ancestors.js';
 import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
-import { ProcessFiles } from './process-files.js';
+import { KeptPidfds, NO_KEPT_PIDFDS } from './kept-pidfds.js';
+import { ProcessFiles, addToWatch } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
 import { system } from './system.js';
 
@@ -34,14 +36,20 @@ export class Owner {
   constructor(
     readonly pid: Pid,
     readonly pidfd: number,
+    private readonly pidfds = NO_KEPT_PIDFDS,
   ) {}
 
   /**
-   * The pidfs file handle, by which a later daemon finds the process, and never another one with
-   * its PID: hexadecimal digits; empty if the kernel has none.
+   * The handle by which a later daemon finds the process, and never another one with its PID: see
+   * KeptPidfds.
    */
   get handle(): string {
-    return (this.#handle ??= this.pidfd < 0 ? '' : system.pidfdHandle(this.pidfd));
+    return (this.#handle ??= this.pidfd < 0 ? '' : this.pidfds.handleOf(this.pid, this.pidfd));
+  }
+
+  /** Lets go of the handle: the process has ended, or owns nothing any more. */
+  dropHandle(): void {
+    this.pidfds.drop(this.pid, this.#handle);
   }
 }
 
@@ -67,12 +75,19 @@ export class Owners {
   /** How the dead owners ended. */
   readonly endings = new Endings();
   readonly #processes = new ProcessFiles(this.endings);
+  readonly #pidfds: KeptPidfds;
 
-  /** @param onDeath called after an owner's death, when everything that it owned has ended */
+  /**
+   * @param onDeath called after an owner's death, when everything that it owned has ended
+   * @param keeper keeps pidfds for the next daemon where the kernel has no handles of them
+   */
   constructor(
     private readonly onDeath: () => void = () => undefined,
     private readonly trace: Trace = NO_TRACE,
-  ) {}
+    keeper: Keeper = NO_KEEPER,
+  ) {
+    this.#pidfds = new KeptPidfds(keeper);
+  }
 
   /** The number of owners. */
   get size(): number {
@@ -203,14 +218,14 @@ export class Owners {
   /**
    * Finds an owner of another daemon again.
    * @param pid its PID
-   * @param handle its pidfs file handle
+   * @param handle the handle that the last daemon has recorded
    * @returns an owner that is dead (`pidfd` is -1) if the process has ended
    */
   restore(pid: Pid, handle: string): Owner {
     const known = this.#owners.get(pid);
     if (known !== undefined && known.handle === handle) return known;
-    const pidfd = system.openPidfdHandle(handle);
-    const owner = new Owner(pid, pidfd);
+    const pidfd = this.#pidfds.open(pid, handle);
+    const owner = new Owner(pid, pidfd, this.#pidfds);
     if (pidfd < 0) return owner;
     this.watch.add(pidfd, pid);
     this.#owners.set(pid, owner);
@@ -268,8 +283,8 @@ export class Owners {
       if (this.watch.isDead(pidfd)) throw new FsError(Errno.ESRCH, `process ${pid} has ended`);
       if (!allowed) throw new FsError(Errno.EPERM, `the caller may not signal process ${pid}`);
       if (known !== undefined) return known;
-      const owner = new Owner(pid, pidfd);
-      this.watch.add(pidfd, pid);
+      const owner = new Owner(pid, pidfd, this.#pidfds);
+      addToWatch(this.watch, pidfd, pid);
       this.#owners.set(pid, owner);
       keep = true;
       return owner;
@@ -288,6 +303,7 @@ export class Owners {
         : [...owner.owned].map((thing) => thing.describe()).join('; ');
     for (const thing of owner.owned) thing.ownerDied();
     owner.owned.clear();
+    owner.dropHandle();
     this.endings.add(owner);
     this.onDeath();
     if (this.trace.deaths !== null) this.#traceDeath(owner, things);
@@ -307,6 +323,7 @@ export class Owners {
     if (this.#owners.get(owner.pid) !== owner) return;
     this.#owners.delete(owner.pid);
     this.watch.remove(owner.pidfd);
+    owner.dropHandle();
     system.closePidfd(owner.pidfd);
   }
 }

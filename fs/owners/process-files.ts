@@ -4,6 +4,7 @@
  * The pidfds of dead owners stay open for a moment, until it is known how the owners ended. If the
  * daemon has no descriptor left, these are closed first.
  */
+import type { DeathWatch } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import type { Endings } from './endings.js';
 import { type Pid, type ProcessStatus, asFull, descriptorRefusals, readStatus } from './process.js';
@@ -59,6 +60,19 @@ function open(pid: Pid): number {
   } catch (error) {
     if (['ESRCH', 'EINVAL', 'ENOENT'].some((code) => isSystemError(error, code)))
       throw new FsError(Errno.ESRCH, `no process ${pid}`);
+    throw asFull(error);
+  }
+}
+
+/**
+ * Adds a pidfd to the death watch.
+ *
+ * @throws FsError ENOSPC or ENOMEM if the kernel watches no more
+ */
+export function addToWatch(watch: DeathWatch, pidfd: number, pid: Pid): void {
+  try {
+    watch.add(pidfd, pid);
+  } catch (error) {
     throw asFull(error);
   }
 }

@@ -74,9 +74,16 @@ export const descriptorRefusals = { count: 0 };
  * caller gets ENFILE instead of EMFILE, because the limit is not the caller's; the refusal is
  * counted.
  *
- * @returns an FsError with ENFILE, or `error` unchanged
+ * @returns an FsError with ENFILE, ENOMEM or ENOSPC, or `error` unchanged
  */
 export function asFull(error: unknown): unknown {
+  if (isSystemError(error, 'ENOMEM'))
+    return new FsError(Errno.ENOMEM, 'the machine has no memory left for another owner');
+  if (isSystemError(error, 'ENOSPC'))
+    return new FsError(
+      Errno.ENOSPC,
+      'the daemon may watch no more owners; raise fs.epoll.max_user_watches (sysctl)',
+    );
   const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
   if (!isFull) return error;
   descriptorRefusals.count++;

@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import { kernelsRoot } from '../shared/kernel/kernels-root.js';
-import { type Keeper, NO_KEEPER } from '../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/logger.js';
 import type { Trace } from '../shared/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
@@ -68,7 +68,7 @@ export interface NetlinkGroup {
   readonly publish: (bus: UeventSink, text: UeventText) => void;
 }
 
-/** What a source needs so that a later daemon can go on. */
+/** The parts of a source that outlive the daemon. */
 export interface SourceState {
   readonly recorder: Recorder;
   /** Memory that outlives the daemon. */

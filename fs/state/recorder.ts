@@ -41,8 +41,8 @@ export class Recorder {
   /** The numbers of the tree as a whole; set by the tree. */
   counters: Recorded | null = null;
   /**
-   * Called after each commit: frees the room that the next transaction needs. What it records is a
-   * transaction of its own.
+   * Called after each commit: frees the room that the next transaction needs. Its records are a
+   * transaction of their own.
    */
   makeRoom: () => void = () => undefined;
   /** Returns all that lives; set by the tree. */
@@ -250,9 +250,9 @@ export class Recorder {
     let isDone = false;
     this.journal.keep(() => {
       for (let n = 0; n < THINGS_A_STEP && !isDone; n++) {
-        const { done, value } = walk.next();
-        if (done === true) isDone = true;
-        else value.record(this.journal);
+        const next = walk.next();
+        if (next.done === true) isDone = true;
+        else next.value.record(this.journal);
       }
     });
     if (!isDone) return false;

@@ -22,6 +22,17 @@ const N = 'number';
 const T = 'text';
 const B = 'bytes';
 
+/** The times of a file. */
+const TIMES = {
+  accessedSec: N,
+  accessedNsec: N,
+  modifiedSec: N,
+  modifiedNsec: N,
+  changedSec: N,
+  changedNsec: N,
+} as const;
+const BORN = { bornSec: N, bornNsec: N } as const;
+
 /** All kinds. A time is two fields: seconds, and nanoseconds. */
 export const SCHEMA = {
   /** The numbers that the tree as a whole keeps. */
@@ -48,8 +59,7 @@ export const SCHEMA = {
       /** The most events that the ring has. */
       ringEvents: N,
       /** When the first daemon made the mount's own files. */
-      bornSec: N,
-      bornNsec: N,
+      ...BORN,
       rootMode: N,
       rootUid: N,
       rootGid: N,
@@ -102,14 +112,8 @@ export const SCHEMA = {
       madeBy: N,
       isSticky: N,
       isOrphaned: N,
-      bornSec: N,
-      bornNsec: N,
-      accessedSec: N,
-      accessedNsec: N,
-      modifiedSec: N,
-      modifiedNsec: N,
-      changedSec: N,
-      changedNsec: N,
+      ...BORN,
+      ...TIMES,
       permittedSec: N,
       permittedNsec: N,
       filter: T,
@@ -171,12 +175,7 @@ export const SCHEMA = {
       uid: N,
       gid: N,
       madeBy: N,
-      accessedSec: N,
-      accessedNsec: N,
-      modifiedSec: N,
-      modifiedNsec: N,
-      changedSec: N,
-      changedNsec: N,
+      ...TIMES,
       /** The user and group that are charged while only open files hold it; -1 for none. */
       keeperUid: N,
       keeperGid: N,
@@ -191,12 +190,7 @@ export const SCHEMA = {
       mode: N,
       uid: N,
       gid: N,
-      accessedSec: N,
-      accessedNsec: N,
-      modifiedSec: N,
-      modifiedNsec: N,
-      changedSec: N,
-      changedNsec: N,
+      ...TIMES,
     },
   },
   /** A FIFO, socket or symlink, by node id. */
@@ -212,14 +206,8 @@ export const SCHEMA = {
       uid: N,
       gid: N,
       target: T,
-      bornSec: N,
-      bornNsec: N,
-      accessedSec: N,
-      accessedNsec: N,
-      modifiedSec: N,
-      modifiedNsec: N,
-      changedSec: N,
-      changedNsec: N,
+      ...BORN,
+      ...TIMES,
     },
   },
   /** An open file, by the number by which the kernel calls it. */
@@ -350,26 +338,4 @@ export function schemaText(schema: Readonly<Record<string, KindSchema>> = SCHEMA
       return `${id} ${name} ${keys} ${all.join(' ')}\n`;
     })
     .join('');
-}
-
-/** A time of a thing. */
-interface Time {
-  readonly sec: number;
-  readonly nsec: number;
-}
-
-/** The two fields of a time. */
-type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
-
-/** Returns the two fields of a time. */
-export function timeFields<Name extends string>(
-  name: Name,
-  { sec, nsec }: Time,
-): TimeFields<Name> {
-  return { [`${name}Sec`]: sec, [`${name}Nsec`]: nsec } as TimeFields<Name>;
-}
-
-/** Returns the time that two fields have. */
-export function timeOf<Name extends string>(fields: TimeFields<Name>, name: Name): Time {
-  return { sec: fields[`${name}Sec`], nsec: fields[`${name}Nsec`] };
 }

@@ -51,7 +51,8 @@ export class StateTable {
 
   #note(name: KindName, at: Place, isDrop: boolean): void {
     let places = this.#places.get(name);
-    if (places === undefined) this.#places.set(name, (places = new Map()));
+    if (places === undefined)
+      this.#places.set(name, (places = new Map<number, Place | Map<number, Place>>()));
     const { keys } = SCHEMA[name];
     const key = keys === 0 ? 0 : this.#numbers[at + 1];
     if (keys < 2) {
@@ -60,7 +61,7 @@ export class StateTable {
       return;
     }
     let inner = places.get(key) as Map<number, Place> | undefined;
-    if (inner === undefined) places.set(key, (inner = new Map()));
+    if (inner === undefined) places.set(key, (inner = new Map<number, Place>()));
     if (isDrop) inner.delete(this.#numbers[at + 2]);
     else inner.set(this.#numbers[at + 2], at);
   }

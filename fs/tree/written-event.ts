@@ -13,7 +13,8 @@ import { assertGrowthFits } from './growth-check.js';
 import { LF } from '../shared/ascii.js';
 import type { Journal } from '../state/journal.js';
 import type { Recorded, Recorder } from '../state/recorder.js';
-import { Kind, timeFields } from '../state/schema.js';
+import { Kind } from '../state/schema.js';
+import { timeFields } from '../state/times.js';
 
 /** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
 export const TOO_LONG = `an event has at most ${MAX_EVENT_BYTES} bytes`;

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* fs/guard/protocol.ts has the same number. Another number is refused. */
+/* fs/guard/guardian.ts has the same number. Another number is refused. */
 enum { PROTOCOL = 1 };
 /* The longest message, with its NUL. */
 enum { MESSAGE_BYTES = 512 };
@@ -29,6 +29,8 @@ enum { MOST_KEPT = 16384, NAME_BYTES = 64 };
 enum { MOST_DEATHS = 1000 };
 /* How long a standby waits for its start after the last one has begun to serve. */
 enum { STANDBY_DELAY_MS = 1000 };
+/* How long to wait if no process can be started. */
+enum { RETRY_MS = 1000 };
 
 enum { EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126 };
 
@@ -118,6 +120,8 @@ void on_deadline(struct daemon *daemon);
 void hand_more(struct daemon *daemon);
 /* Begins a reload. Returns NULL, or why it can't. */
 const char *begin_reload(void);
+/* Tries again to start a daemon if it is time. Returns when to call again; 0: not by time. */
+uint64_t keep_active(void);
 /* Starts the standby if it is time. Returns when to call again; 0: not by time. */
 uint64_t keep_standby(void);
 /* Starts the standby anew, because the configuration has changed. */

@@ -22,11 +22,15 @@ int restarts, reloads;
 /* Whether `next` shall replace an active daemon that lives. */
 static bool is_reloading;
 static uint64_t standby_due_ms;
+/* How many daemons in a row have ended before they served. */
+static int failed_starts;
 /* The times of the last deaths, as a ring. */
 static uint64_t deaths_ms[MOST_DEATHS];
 static int death_count;
-/* How the last daemon ended. */
-static char ending[128] = "";
+/* How the last daemon ended, and why it could not take over. */
+static char ending[128], refusal[MESSAGE_BYTES];
+/* When to try again to start a daemon; 0: one runs. */
+static uint64_t retry_ms;
 
 static void forget(struct daemon *daemon) {
   close_socket(daemon);
@@ -167,6 +171,7 @@ static void on_ready(struct daemon *daemon) {
   daemon->deadline_ms = 0;
   if (!is_ready && options.ready_fd >= 0) close(options.ready_fd); /* the daemon has written */
   is_ready = true;
+  failed_starts = 0;
   standby_due_ms = now_ms() + STANDBY_DELAY_MS;
 }
 
@@ -187,7 +192,7 @@ static void on_yielded(struct daemon *daemon) {
 
 static void on_nack(struct daemon *daemon, const char *why) {
   if (daemon == &next) fail_next(why);
-  else if (daemon == &active) say("warn", "%s: the daemon can't take over: %s", options.mount, why);
+  else snprintf(refusal, sizeof refusal, "%s", why); /* the daemon has logged it */
 }
 
 static void on_notify(struct daemon *daemon, const char *state) {
@@ -251,6 +256,7 @@ void start_first(void) {
 /* The active daemon has died. */
 static void replace_dead(void) {
   resend_requests();
+  refusal[0] = '\0';
   restarts++;
   if (next.phase != GONE && next.phase != LEAVING) {
     active = next;
@@ -266,12 +272,23 @@ static void replace_dead(void) {
     return;
   }
   fail_reload("the old daemon has died meanwhile");
-  if (!start_daemon(&active, "restart", STARTING)) give_up("no daemon can be started");
-  hand(&active, true);
+  retry_ms = now_ms();
+  keep_active();
+}
+
+uint64_t keep_active(void) {
+  if (retry_ms == 0 || retry_ms > now_ms()) return retry_ms;
+  if (start_daemon(&active, "restart", STARTING)) {
+    retry_ms = 0;
+    hand(&active, true);
+  } else {
+    retry_ms = now_ms() + RETRY_MS; /* no memory or no room for a process: clients wait */
+  }
+  return retry_ms;
 }
 
 static void on_active_death(int status) {
-  bool has_served = is_ready;
+  bool has_served = is_ready, had_served = active.phase >= SERVING;
   describe(status, ending, sizeof ending);
   forget(&active);
   if (has_served && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
@@ -280,9 +297,14 @@ static void on_active_death(int status) {
     leave(0);
   }
   if (!has_served || is_stopping) end(exit_code(status));
+  /* On a slow machine such daemons end too seldom for the limit */
+  if (!had_served && ++failed_starts >= options.deaths) {
+    give_up("%d daemons in a row have ended before they served, the last one %s", failed_starts,
+            ending);
+  }
   if (is_one_too_many()) {
-    give_up("%d daemons have ended in %llu s, the last one %s", options.deaths,
-            (unsigned long long)options.within_ms / 1000, ending);
+    give_up("%d daemons have ended in %llu s, the last one %s%s%s", options.deaths,
+            (unsigned long long)options.within_ms / 1000, ending, refusal[0] ? ": " : "", refusal);
   }
   replace_dead();
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -109,6 +110,14 @@ static bool parse(char **arguments) {
          options.command != NULL && options.command[0] != NULL;
 }
 
+/* Each owner may cost a descriptor: kept.c. */
+static void raise_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int watch_signals(void) {
   static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
   sigset_t signals;
@@ -124,6 +133,7 @@ static void forward(int number) {
   if (number == SIGTERM || number == SIGINT) is_stopping = true;
   if (number == SIGHUP) renew_standby();
   if (active.phase != GONE) kill(active.pid, number);
+  else if (is_stopping) end(0);
 }
 
 static void on_signals(int fd) {
@@ -176,7 +186,8 @@ static short wanted(const struct daemon *daemon) {
 
 __attribute__((noreturn)) static void loop(int signals) {
   for (;;) {
-    uint64_t due = keep_standby();
+    uint64_t due = keep_active();
+    if (due == 0) due = keep_standby();
     struct pollfd polled[] = {
         {signals, POLLIN, 0},
         {active.socket, wanted(&active), 0},
@@ -206,6 +217,7 @@ int main(int argc, char **argv) {
     say("error", "signalfd: %s", strerror(errno));
     return EXIT_SYSTEM_CALL;
   }
+  raise_file_limit();
   open_control();
   find_supervisor();
   copy_environment(environ);

@@ -39,8 +39,9 @@ void copy_environment(char **from) {
 __attribute__((noreturn)) static void run(int socket) {
   sigset_t none;
   sigemptyset(&none);
-  /* Else a SIGUSR1 before Node has its handler would end the daemon (bin/eventfs). */
+  /* Else they would end the daemon before Node has its handlers (bin/eventfs). */
   signal(SIGUSR1, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
   signal(SIGPIPE, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, NULL);
   fcntl(socket, F_SETFD, 0);

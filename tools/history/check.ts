@@ -33,6 +33,12 @@ const FORBIDDEN: ReadonlySet<number> = new Set(
 /** The files of a directory that are there as long as its owner lives. */
 const ALWAYS_THERE = /^[^/]+(\/(\.stream|\.status))?$/;
 
+/** How many calls of a client stand in a violation of its model. */
+const MOST_RECENT = 16;
+
+const shown = ({ operation, words, result }: Call): string =>
+  `${operation} ${words.join(' ')} = ${result}`;
+
 /** The bounds of a check. */
 export interface Bounds {
   /** The longest call, and the longest wait for an event that is there, in nanoseconds. */
@@ -102,6 +108,7 @@ class Check {
     if (history.role === 'books') return this.#checkBooks(history);
     const model = history.role === 'names' ? new NamesModel() : null;
     let isKnown = true;
+    const recent: Call[] = [];
     for (const call of history.calls) {
       this.findings.figures.calls++;
       if (call.operation === 'death') continue;
@@ -109,9 +116,11 @@ class Check {
       const isRight = this.#checkResult(history, call);
       // After such an error the model does not know whether the call was carried out.
       isKnown &&= isRight;
+      recent.push(call);
+      if (recent.length > MOST_RECENT) recent.shift();
       const why = model !== null && isKnown ? model.apply(call) : null;
       if (why === null) continue;
-      this.findings.add('names', history, call, why);
+      this.findings.add('names', history, call, `${why}, after ${recent.map(shown).join('; ')}`);
       isKnown = false;
     }
   }

@@ -8,7 +8,7 @@ const MOST_KEPT = 10;
 export type Rule =
   'dead' | 'alive' | 'order' | 'repeat' | 'sum' | 'late' | 'hung' | 'failed' | 'names' | 'books';
 
-/** What the checker has counted. */
+/** The figures of a check. */
 export interface Figures {
   calls: number;
   published: number;

@@ -19,6 +19,9 @@ const MOST_PACKET = 128 * 1024;
 /** How many messages may wait for the broker's acknowledgement. */
 const MOST_IN_FLIGHT = 32;
 const MOST_ID = 65_535;
+/** The least payload that a broker must take, and room for topic and properties. */
+const LEAST_PAYLOAD = 1024;
+const MOST_HEADER = 1024;
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
 
@@ -79,6 +82,8 @@ export class Connection {
   #ping: NodeJS.Timeout | null = null;
   readonly #inFlight = new Map<number, InFlight>();
   #most = MOST_IN_FLIGHT;
+  /** The most bytes of a payload that the broker takes. */
+  mostPayload = Infinity;
   #id = 0;
   #isOpen = false;
   #isEnded = false;
@@ -225,6 +230,8 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#isOpen = true;
     this.#most = Math.min(MOST_IN_FLIGHT, properties?.receiveMaximum ?? MOST_IN_FLIGHT);
+    if (properties?.maximumPacketSize !== undefined)
+      this.mostPayload = Math.max(LEAST_PAYLOAD, properties.maximumPacketSize - MOST_HEADER);
     if (properties?.serverKeepAlive !== undefined && properties.serverKeepAlive > 0)
       this.#keepAliveMs = properties.serverKeepAlive * 1000;
     this.#ping = setInterval(() => this.#beat(), this.#keepAliveMs);

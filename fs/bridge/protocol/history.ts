@@ -16,7 +16,10 @@ export interface HistoryLimits {
 
 /** The bounds of a message. */
 export interface MessageLimits {
+  /** The most bytes of several records. */
   readonly bytes: number;
+  /** The most bytes of one record; a larger event is a loss. */
+  readonly largest: number;
   readonly events: number;
 }
 
@@ -138,7 +141,7 @@ export class History {
     let bytes = 0;
     let seq = from;
     const put = (record: Buffer, upTo: number): boolean => {
-      const most = records.length === 0 ? MOST_PAYLOAD : limits.bytes;
+      const most = records.length === 0 ? limits.largest : limits.bytes;
       if (bytes + record.length > most || records.length >= limits.events) return false;
       records.push(record);
       bytes += record.length;
@@ -152,7 +155,7 @@ export class History {
     for (let at = this.#find(seq); seq < end && at < this.#kept.length; at++) {
       const { seq: own, weight, record } = this.#kept[at];
       const upTo = Math.min(own + weight, end);
-      const isWhole = own === seq && upTo === own + weight;
+      const isWhole = own === seq && upTo === own + weight && record.length <= limits.largest;
       if (!put(isWhole ? record : lossRecord(upTo - seq), upTo)) break;
     }
     return { seq: from, count: seq - from, payload: Buffer.concat(records, bytes) };
@@ -174,5 +177,6 @@ export class History {
 /** The bounds of a message by default: what one read of a busy stream mostly has. */
 export const MESSAGE_LIMITS: MessageLimits = {
   bytes: MOST_PAYLOAD - LOSS_BYTES,
+  largest: MOST_PAYLOAD,
   events: 1024,
 };

@@ -1,7 +1,7 @@
 /**
  * Finds out whether another machine uses this host's name. Pure, as {@link RemoteHost}.
  *
- *   checking --nobody has it, or its owner is silent for two keep-alive times--> online
+ *   checking --it is free, or its owner is silent for two keep-alive times--> online
  *   checking, online --another machine has it--> refused
  *
  * A host that begins to use its name calls the others of that name. A call comes back to the caller
@@ -9,7 +9,7 @@
  */
 import type { HostState } from './state.js';
 
-/** What a host may do: `checking`: wait; `online`: use the name; `refused`: not use it. */
+/** The state of a name: `checking` before it may be used, `online`, or `refused`. */
 export type NameState = 'checking' | 'online' | 'refused';
 
 /** The name of this host, for one connection. */

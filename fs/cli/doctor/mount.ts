@@ -80,6 +80,7 @@ async function checkAlive(path: string): Promise<Finding[]> {
   const status = readStatusFile(`${path}/log`);
   return [
     { level: 'ok', what: `${path}: served by process ${status.get('DAEMON')}` },
+    ...checkGuardian(status.get('GUARDED'), path),
     ...checkTransport(status.get('TRANSPORT')),
     ...checkOptions(path),
     ...checkDaemon(Number(status.get('DAEMON')), Number(status.get('OWNERS'))),
@@ -100,6 +101,20 @@ function firstLook(path: string): Finding {
     what: `${path}/foo, made by the command mkdir, ends at once: its owner is that mkdir`,
     mend: `mkdir ${path}/$$.foo belongs to the shell in which it is typed`,
   };
+}
+
+/** Reports whether the mount outlives its daemon. */
+function checkGuardian(holder: string | undefined, path: string): Finding[] {
+  if (holder === undefined) return [];
+  if (holder !== 'lost')
+    return [{ level: 'ok', what: `${path}: the mount outlives its daemon (${holder})` }];
+  return [
+    {
+      level: 'warn',
+      what: `${path}: its guardian has ended, so nothing starts the daemon again`,
+      mend: `eventfs umount ${path}; then eventfs mount --guard ${path}`,
+    },
+  ];
 }
 
 /**

@@ -15,7 +15,7 @@ import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kerne
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
 import { RequestTracer } from '../../fuse/describe/request-tracer.js';
-import { type Keeper, NO_KEEPER } from '../../shared/keeper.js';
+import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/logger.js';
 import type { Trace, TraceLine } from '../../shared/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';
@@ -80,13 +80,8 @@ export class DevFuse implements Driver {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
     this.#recovery = options.recovery ?? new Recovery();
-    this.#reads = new BlockingReads(
-      tree,
-      request,
-      reply,
-      this.#control,
-      this.#recovery,
-      (handle) => this.#notifyPoll(handle),
+    this.#reads = new BlockingReads(tree, request, reply, this.#control, this.#recovery, (handle) =>
+      this.#notifyPoll(handle),
     );
     const handlers = treeHandlers(tree, this.#reads);
     this.#session = new Session(
@@ -118,8 +113,7 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    this.#readLife = readLife(readRequestTimeouts(), true);
-    this.#reads.limitLife(this.#readLife.ms);
+    this.#limitReads();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
@@ -135,21 +129,18 @@ export class DevFuse implements Driver {
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach(
-        {
-          onNegotiated: () => {
-            clearTimeout(late);
-            done();
-          },
-          onUnsuitable: (why) => {
-            clearTimeout(late);
-            failed(new UserError(`${path}: ${why}`));
-          },
-          onRingOffered: () => this.#useRing(),
-          needsResend: keeper.keeps,
+      session.attach({
+        onNegotiated: () => {
+          clearTimeout(late);
+          done();
         },
-        this.#readLife.asked,
-      );
+        onUnsuitable: (why) => {
+          clearTimeout(late);
+          failed(new UserError(`${path}: ${why}`));
+        },
+        onRingOffered: () => this.#useRing(),
+        needsResend: keeper.keeps,
+      });
       this.#open(this.#mounted!.fd, path, () => {
         clearTimeout(late);
         failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
@@ -158,7 +149,6 @@ export class DevFuse implements Driver {
     });
     this.#channel!.start();
     await negotiated;
-    warnOfLife(this.#readLife, this.logger);
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps) this.#keep(keeper);
   }
@@ -234,6 +224,17 @@ export class DevFuse implements Driver {
     this.#channel?.pause();
   }
 
+  /**
+   * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
+   * @throws UserError if the kernel's limit is too short
+   */
+  #limitReads(): void {
+    this.#readLife = readLife(readRequestTimeouts(), true);
+    this.#reads.limitLife(this.#readLife.ms);
+    this.#session.limitRequests(this.#readLife.asked);
+    warnOfLife(this.#readLife, this.logger);
+  }
+
   /** The limits of a mount that an ordinary user has made. */
   get limits(): readonly string[] {
     return this.#mounted === null ? [] : mountLimits(this.#mounted);
@@ -252,6 +253,7 @@ export class DevFuse implements Driver {
   }
 
   #warnNoRing(): void {
+    if (this.#isRing || this.options.transport !== 'io-uring') return;
     this.logger.warn(
       `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );

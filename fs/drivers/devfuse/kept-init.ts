@@ -3,9 +3,9 @@
  * that takes the connection over must know what the first one has negotiated.
  */
 import { createStateMemfd, mapShared } from '#native';
-import type { Keeper } from '../../shared/keeper.js';
+import type { Keeper } from '../../shared/kernel/keeper.js';
 
-/** What a later daemon must know of a connection. */
+/** The part of a connection that a later daemon must know. */
 export interface InitState {
   /** The negotiated minor version of the protocol. */
   readonly protocolMinor: number;

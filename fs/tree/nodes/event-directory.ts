@@ -55,7 +55,8 @@ export abstract class EventDirectory
   ) {
     super(id, lifetime, born);
     const { recorder } = context;
-    if (recorder !== null) queue.journal = this.queueRecord = new QueueRecord(recorder, id, queue, this);
+    if (recorder !== null)
+      queue.journal = this.queueRecord = new QueueRecord(recorder, id, queue, this);
   }
 
   /** Marks the directory: the next commit records it. */

@@ -272,7 +272,7 @@ export class EventHandle extends Handle {
 
   /** Has the next commit record this open file of a node that has moved, and all that follow. */
   nodeMoved(): void {
-    for (let handle: EventHandle | null = this as EventHandle; handle !== null; handle = handle.#next)
+    for (let handle: EventHandle | null = this; handle !== null; handle = handle.#next)
       handle.changed();
   }
 

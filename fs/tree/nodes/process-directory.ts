@@ -10,7 +10,8 @@ import { quoted } from '../../shared/escape.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
-import { type Fields, Kind, timeFields, timeOf } from '../../state/schema.js';
+import { type Fields, Kind } from '../../state/schema.js';
+import { timeFields, timeOf } from '../../state/times.js';
 import type { SeqNum } from '../../uevent/text.js';
 import type { TreeContext } from '../context.js';
 import type { Ghost } from '../inotify/ghosts.js';
@@ -24,6 +25,7 @@ import { type ReplayingDirectory, SinceFile } from './fixed/since-file.js';
 import { StatusFile } from './fixed/text-file.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
 import { ReceivingDirectory } from './process/receiving-directory.js';
+import { directoryFields } from './process/directory-record.js';
 import { QueueStart } from './process/replay.js';
 import {
   type AttributedDirectory,
@@ -100,33 +102,9 @@ export class ProcessDirectory
   /** Writes the record of the directory, without its entries. */
   record(journal: Journal): void {
     if (this.lifetime.over) return; // `end` has dropped it
-    const { own } = this;
-    journal.put('directory', {
-      id: this.id,
-      position: this.position,
-      name: this.name,
-      ownerPid: this.owner.pid,
-      ownerHandle: this.owner.handle,
-      mode: own.permissions,
-      uid: own.uid,
-      gid: own.gid,
-      madeBy: this.madeBy,
-      isSticky: this.#isSticky ? 1 : 0,
-      isOrphaned: this.#isOrphaned ? 1 : 0,
-      ...timeFields('born', this.born),
-      ...timeFields('accessed', own.accessed),
-      ...timeFields('modified', own.modified),
-      ...timeFields('changed', own.changed),
-      ...timeFields('permitted', this.permitted),
-      filter: this.filter.text,
-      ...timeFields('filtered', this.filtered),
-      first: this.#start.first,
-      after: this.#start.seqnum,
-      shown: this.#start.after,
-      ...timeFields('moved', this.#start.moved),
-      listedTo: this.listedTo,
-      asOf: this.context.bus.log.next,
-    });
+    const { next } = this.context.bus.log;
+    const fields = directoryFields(this, this.own, this.#start, this.listedTo, next);
+    journal.put('directory', fields);
   }
 
   /** Sets the times of an event that came after the directory was recorded. */

@@ -1,7 +1,7 @@
 /** The root: the process directories, which processes make with mkdir(2), and the fixed names. */
 import { Sequence } from '../../bus/sequence.js';
 import { Errno, FsError } from '../../shared/errors.js';
-import { type Caller, Owner, type Owners } from '../../owners/owners.js';
+import type { Caller, Owner, Owners } from '../../owners/owners.js';
 import {
   type AttributeChanges,
   type Attributes,
@@ -16,9 +16,8 @@ import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import { RootFile } from './root-file.js';
 import type { TreeContext } from '../context.js';
-import { type Fields, timeFields, timeOf } from '../../state/schema.js';
-import type { Pid } from '../../owners/process.js';
-import type { Filter } from '../../uevent/filter/filter.js';
+import type { Fields } from '../../state/schema.js';
+import { timeFields, timeOf } from '../../state/times.js';
 
 /** Permissions for the user of a directory only. */
 const OWNER_ONLY = 0o700;
@@ -353,58 +352,13 @@ export class RootDirectory extends Directory implements DirectoryParent {
     });
   }
 
-  /** Makes the ghost of a directory that had ended while another daemon ran. */
-  restoreGhost({ id, name, mode, uid, gid, ...times }: Fields<'ghost'>): void {
-    const { context } = this;
-    const nobody = new Owner(0 as Pid, -1);
-    const account = context.ledger.account(uid, gid);
-    const born = timeOf(times, 'born');
-    const ghost = new ProcessDirectory(
-      context,
-      this,
-      id as NodeId,
-      name,
-      nobody,
-      mode,
-      account,
-      uid,
-      born,
-    );
-    ghost.lifetime.over = true;
-    ghost.queue.journal = null;
-    context.inotify.queueDelete(ghost);
-  }
-
-  /**
-   * Makes a process directory that another daemon had, and charges it even beyond a quota. Its
-   * entries come later.
-   * @param filter its filter
-   */
-  restore(state: Fields<'directory'>, owner: Owner, filter: Filter): ProcessDirectory {
-    const { context } = this;
-    const account = context.ledger.account(state.uid, state.gid);
-    const { directories, memory } = directoryPrice(state.name);
-    account.forceChargeItem('directories', directories);
-    account.forceChargeItem('memory', memory + filter.memory);
-    account.forceChargeItem('filter_cost', filter.cost);
-    const directory = new ProcessDirectory(
-      context,
-      this,
-      state.id as NodeId,
-      state.name,
-      owner,
-      state.mode,
-      account,
-      state.madeBy,
-      timeOf(state, 'born'),
-    );
-    directory.filter = filter;
-    directory.restore(state);
+  /** Takes in a directory of the last daemon, at its position. */
+  adopt(directory: ProcessDirectory): void {
+    const { owner, name, position } = directory;
     this.owners.bind(owner, directory);
-    this.directories.restore(state.position, state.name, directory);
-    context.deliveries.add(directory);
-    context.inotify.nameTaken(state.name);
-    return directory;
+    this.directories.restore(position, name, directory);
+    this.context.deliveries.add(directory);
+    this.context.inotify.nameTaken(name);
   }
 
   /** stat(2): the link count includes the directories in the root. */

@@ -8,7 +8,8 @@ import {
 } from './attributes.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
-import { type Fields, timeFields, timeOf } from '../../state/schema.js';
+import type { Fields } from '../../state/schema.js';
+import { timeFields, timeOf } from '../../state/times.js';
 import { type Lifetime, Node, type NodeId } from './node.js';
 
 /** A file of the root whose mode, owner and times the administrator may change. */

@@ -17,7 +17,8 @@ import { specialHeap } from '../prices.js';
 import type { Timestamp } from '../../bus/event.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
-import { Kind, timeFields } from '../../state/schema.js';
+import { Kind } from '../../state/schema.js';
+import { timeFields } from '../../state/times.js';
 
 /** A FIFO or socket, and the base class of a symlink. */
 export class SpecialFile extends Node implements Recorded {

@@ -74,12 +74,7 @@ export function heldEvent(event: Event, tree: LivingTree, recorded: Set<Event>):
  * Writes the records of an event that the ring does not have, once.
  * @param recorded the events that this walk has recorded
  */
-function recordHeld(
-  event: Event,
-  tree: LivingTree,
-  journal: Journal,
-  recorded: Set<Event>,
-): void {
+function recordHeld(event: Event, tree: LivingTree, journal: Journal, recorded: Set<Event>): void {
   if (event.inRing || recorded.has(event)) return;
   recorded.add(event);
   if (event instanceof WrittenEvent) {

@@ -9,9 +9,8 @@ import type { Entry, Queue } from '../../bus/queue.js';
 import type { Owner } from '../../owners/owners.js';
 import type { Pid } from '../../owners/process.js';
 import { refused } from '../../state/layout.js';
-import { type Fields, timeOf } from '../../state/schema.js';
+import { timeOf } from '../../state/times.js';
 import type { StateTable } from '../../state/table.js';
-import { Filter } from '../../uevent/filter/filter.js';
 import { FileType, TYPE_MASK } from '../nodes/attributes.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
 import { EventFile } from '../nodes/event-file.js';
@@ -19,11 +18,13 @@ import type { NodeId } from '../nodes/node.js';
 import type { ProcessDirectory } from '../nodes/process-directory.js';
 import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
 import type { Tree } from '../tree.js';
+import { restoreDirectory, restoreGhost } from './directories.js';
+import { restoreEntry } from './entries.js';
 import { RestoredEvents } from './events.js';
 import { restoreHandles } from './handles.js';
 import type { RestoredTree } from './restored-tree.js';
 
-/** What is being restored. */
+/** The tree that is being restored. */
 interface Restoring {
   readonly tree: Tree;
   readonly table: StateTable;
@@ -49,13 +50,13 @@ export function restoreTree(tree: Tree, table: StateTable): void {
   bus.restore(counters, ring);
   tree.deliveries.noteEnd(counters.lostByEnded);
 
-  for (const state of table.all('ghost')) tree.root.restoreGhost(state);
+  for (const state of table.all('ghost')) restoreGhost(tree, state);
   const owners: Owner[] = [];
   const directories = new Map<number, EventDirectory>([[tree.log.id, tree.log]]);
   for (const state of [...table.all('directory')].sort((a, b) => a.position - b.position)) {
     const owner = tree.owners.restore(state.ownerPid as Pid, state.ownerHandle);
     owners.push(owner);
-    directories.set(state.id, makeDirectory(tree, state, owner));
+    directories.set(state.id, restoreDirectory(tree, state, owner));
   }
   tree.root.restoreCounters(counters);
   for (const node of tree.root.fixedNodes) tree.remember(node);
@@ -86,12 +87,6 @@ function openFilesOf({ tree, events, directories }: Restoring): RestoredTree {
   };
 }
 
-function makeDirectory(tree: Tree, state: Fields<'directory'>, owner: Owner): ProcessDirectory {
-  const directory = tree.root.restore(state, owner, Filter.parse(state.filter));
-  tree.remember(directory);
-  return directory;
-}
-
 function restoreQueue(restored: Restoring, directory: EventDirectory): void {
   const { tree, table } = restored;
   const queue: Queue<Entry> = directory.queue;
@@ -101,12 +96,12 @@ function restoreQueue(restored: Restoring, directory: EventDirectory): void {
     const event = restored.events.get(ino);
     if (event.number >= (newest?.number ?? 0)) newest = event;
     if (node === 0) {
-      queue.restore(position, event);
+      restoreEntry(queue, position, event);
       continue;
     }
     const file = new EventFile(node as NodeId, directory, name === '' ? event.name : name, event);
     file.position = position;
-    queue.restore(position, file);
+    restoreEntry(queue, position, file);
     tree.remember(file);
   }
   const state = table.get('queue', directory.id);

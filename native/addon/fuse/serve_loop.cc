@@ -173,7 +173,8 @@ uint32_t ServeLoop::run(AnyTransport& transport, uint32_t max, Until until) {
   while (isOpen() && served < max) {
     ssize_t length = transport.receive(handler_.requestBytes(), handler_.requestRoom());
     if (length < 0) end(static_cast<int>(-length));
-    if (length == 0) tellDry();
+    // A read that fails for a while does not show that the device is empty
+    if (length == 0 && !device_.isReadable()) tellDry();
     if (length <= 0) break;
     ++served;
 

@@ -1,5 +1,6 @@
 /** `eventfs bridge` between two mounts, with Debian's mosquitto. */
 import { closeSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { Watcher } from '../../support/clients/watcher.js';
@@ -10,7 +11,7 @@ import { type Host, startHost } from '../../support/fleet/network.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import { Bridge, PATIENCE_MS, Reader, forgets, knows, publish, scratch } from './common.js';
+import { Bridge, PATIENCE_MS, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
 
 const tests = suite('eventfs bridge');
 
@@ -91,7 +92,7 @@ bridge("ends a host's directory when its bridge is killed, as its owner's death 
   for (const each of [fd, stream]) {
     assert.throws(
       () => readSync(each, Buffer.alloc(10)),
-      (error: unknown) => isSystemError(error, 'ESTALE'),
+      (error: unknown) => isSystemError(error) && error.errno === -constants.errno.ESTALE,
     );
     closeSync(each);
   }

@@ -1,4 +1,5 @@
 /** Helpers of the tests of `eventfs mount --guard` and `--fd-holder`. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,4 +82,36 @@ export class InstalledVersion {
 export function hasEnded(pid: number): boolean {
   if (!existsSync(`/proc/${pid}`)) return true;
   return /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+}
+
+/** A cat(1) of `stream`, whose descriptor must outlive each daemon. */
+export class Reader {
+  static #serial = 0;
+  readonly #process: ChildProcess;
+  #out = '';
+
+  private constructor(path: string) {
+    this.#process = spawn('cat', [`${path}/stream`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#process.stdout!.on('data', (chunk: Buffer) => (this.#out += chunk.toString()));
+  }
+
+  /** Starts a reader. Resolves once it has read an event, and so waits for the next one. */
+  static async blocked(path: string): Promise<Reader> {
+    const reader = new Reader(path);
+    await until(async () => (await statusOf(path, 'STREAMS')) !== '0', 'the reader did not open');
+    await reader.getsNext(path);
+    return reader;
+  }
+
+  /** Publishes an event, and waits until the reader has it. */
+  async getsNext(path: string): Promise<void> {
+    this.#out = '';
+    const devpath = `/next/${++Reader.#serial}`;
+    const event = `add@${devpath}\nACTION=add\nDEVPATH=${devpath}\n`;
+    const { code } = await run(['tee', `${path}/publish`], { input: event });
+    if (code !== 0) throw new Error('the event could not be published');
+    await until(() => this.#out.includes(`DEVPATH=${devpath}\n`), 'the reader did not get it');
+    const copies = this.#out.split(`DEVPATH=${devpath}\n`).length - 1;
+    if (copies !== 1) throw new Error(`the reader got the event ${copies} times`);
+  }
 }

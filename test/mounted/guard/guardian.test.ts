@@ -2,9 +2,12 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
-import { Actor } from '../../support/clients/actor.js';
+import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
+import { sh, startAsUser } from '../without-root/common.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
+  EVENTFS,
+  Shell,
   isMounted,
   mountPoint,
   run,
@@ -12,8 +15,9 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
-import { daemonPid, hasEnded, killDaemon, startGuarded, statusOf } from './common.js';
+import { daemonPid, hasEnded, killDaemon, startGuarded, statusOf, untilStandby } from './common.js';
 
 const guardian = suite('the guardian');
 guardian.before(prepare);
@@ -109,10 +113,13 @@ guardian('is one for a mount', async () => {
 });
 
 guardian('may die: the daemon says so and goes on, and a later start clears up', async () => {
-  const guarded = await startGuarded();
+  const guarded = await startGuarded(['--standby']);
   const { path } = guarded;
   const pid = await daemonPid(path);
+  await untilStandby(path);
+  const standby = childrenOf(guarded.pid).find((child) => child !== pid)!;
   process.kill(guarded.pid, 'SIGKILL');
+  await until(() => hasEnded(standby), 'the standby did not end');
   await until(
     () => guarded.log().includes('eventfs: mount: the guardian has ended: the daemon goes on'),
     'the daemon does not say so',
@@ -175,6 +182,25 @@ guardian('leaves no descriptor and no file behind', async () => {
   );
 });
 
+guardian('holds the pidfds of owners where the kernel has no handles of them', async () => {
+  const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS];
+  const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
+  const { path } = guarded;
+  const [owner, brief] = [new Shell(), new Shell()];
+  for (const shell of [owner, brief]) await shell.run(`mkdir ${path}/$$`);
+  await killDaemon(path);
+  assert.is(reach(`${path}/${owner.pid}`), 'ok');
+  const pid = await daemonPid(path);
+  process.kill(pid, 'SIGSTOP');
+  await brief.kill();
+  process.kill(pid, 'SIGKILL');
+  assert.is(reach(`${path}/${brief.pid}`), 'ENOENT');
+  assert.is(reach(`${path}/${owner.pid}`), 'ok');
+  await owner.kill();
+  assert.is(reach(`${path}/${owner.pid}`), 'ENOENT');
+  assert.is(await guarded.stop(), 0);
+});
+
 guardian('has a protocol, and a daemon of another one does not serve', async () => {
   const path = mountPoint();
   const hello = `
@@ -189,7 +215,7 @@ print(code, own.recv(512).decode())`;
     '-c',
     hello,
     process.execPath,
-    'bin/eventfs',
+    EVENTFS,
     'mount',
     '--guard',
     path,
@@ -198,7 +224,7 @@ print(code, own.recv(512).decode())`;
     'the guardian has protocol 2, this daemon 1 (start the guardian again: eventfs umount, eventfs mount --guard)';
   assert.is(err, `eventfs: mount: ${why}\n`);
   assert.is(out, `1 NACK ${why}\n`);
-  const alone = await run([process.execPath, 'bin/eventfs', 'mount', '--guard', path], {
+  const alone = await run([process.execPath, EVENTFS, 'mount', '--guard', path], {
     env: { ...process.env, EVENTFS_GUARD: '0' },
   });
   assert.is(alone.code, 1);
@@ -220,6 +246,24 @@ guardian('refuses options that exclude it', async () => {
     assert.is(code, 100, err);
     assert.match(err, why);
   }
+});
+
+guardian('works for an ordinary user, and by mount(8)', async () => {
+  const user = await startAsUser(['--guard', '--guard-limit', '2:60', '--source', 'none']);
+  const { path } = user;
+  const pidOf = async (): Promise<number> =>
+    Number(/^DAEMON=(\d+)$/m.exec(await sh(`cat ${path}/log/.status`))![1]);
+  const before = await pidOf();
+  process.kill(before, 'SIGKILL');
+  await until(async () => (await pidOf()) !== before, 'no other daemon serves');
+  process.kill(await pidOf(), 'SIGKILL');
+  assert.is(await within(5000, user.ended, 'the guardian did not end'), 1);
+  assert.not(isMounted(path));
+  const mounted = mountPoint();
+  const { code } = await eventfs('none', mounted, '-o', 'source=none,guard');
+  assert.is(code, 0);
+  await killDaemon(mounted);
+  assert.is((await eventfs('umount', mounted)).code, 0);
 });
 
 guardian('is not there without the option', async () => {

@@ -2,12 +2,13 @@
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { type Daemon, until, within } from '../../support/mount/daemon.js';
+import { type Daemon, isMounted, until, within } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
   daemonPid,
   hasEnded,
+  Reader,
   killDaemon,
   startGuarded,
   statusOf,
@@ -33,6 +34,7 @@ reload('replaces the daemon by one of the installed version', async () => {
   const guarded = await startVersion();
   const { path } = guarded;
   const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
   version.install("process.stderr.write('the new version\\n');");
   const { out, code } = await eventfs('reload', path);
   const after = await daemonPid(path);
@@ -46,8 +48,11 @@ reload('replaces the daemon by one of the installed version', async () => {
   await eventfs('reload', path);
   await killDaemon(path);
   assert.is(await statusOf(path, 'RELOADS'), '2');
+  await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
+
+const NATIVE = new URL('../../../../native/index.js', import.meta.url).href;
 
 /** Versions that fail at some step, and how the failure reads. */
 const FAILURES: readonly (readonly [string, RegExp])[] = [
@@ -59,19 +64,19 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
   ],
   [
     // It restores nothing and says nothing
-    `const native = await import(${JSON.stringify(new URL('../../../../native/index.js', import.meta.url).href)});
+    `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'WARM', -1);
     await new Promise(() => setInterval(() => {}, 1000));`,
     /the new daemon did not restore the tree in time$/,
   ],
   [
-    `const native = await import(${JSON.stringify(new URL('../../../../native/index.js', import.meta.url).href)});
+    `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
     await new Promise(() => setInterval(() => {}, 1000));`,
     /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
   ],
   [
-    `const native = await import(${JSON.stringify(new URL('../../../../native/index.js', import.meta.url).href)});
+    `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'WARM', -1);
     setTimeout(() => native.sendMessage(Number(process.env.EVENTFS_GUARD), 'NACK the state is of another version', -1), 100);
     await new Promise(() => setInterval(() => {}, 1000));`,
@@ -80,9 +85,10 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
 ];
 
 reload('leaves the old daemon in place on every failure of the new one', async () => {
-  const guarded = await startVersion(['--guard-deadline', '1']);
+  const guarded = await startVersion(['--guard-deadline', '2']);
   const { path } = guarded;
   const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
   for (const [begin, why] of FAILURES) {
     version.install(begin);
     const { err, code } = await eventfs('reload', path);
@@ -90,9 +96,11 @@ reload('leaves the old daemon in place on every failure of the new one', async (
     assert.ok(err.startsWith(`eventfs: reload: ${path}: the old daemon goes on: `), err);
     assert.match(err.trim(), why);
     assert.is(await daemonPid(path), before);
+    await reader.getsNext(path);
   }
   version.install('');
   assert.is((await eventfs('reload', path)).code, 0);
+  await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
 
@@ -112,6 +120,7 @@ reload('goes on with the new daemon if the old one dies meanwhile', async () => 
   const guarded = await startVersion();
   const { path } = guarded;
   const before = await daemonPid(path);
+  const reader = await Reader.blocked(path);
   version.install('await new Promise((done) => setTimeout(done, 500));');
   const reloading = eventfs('reload', path);
   await new Promise((done) => setTimeout(done, 400));
@@ -119,8 +128,32 @@ reload('goes on with the new daemon if the old one dies meanwhile', async () => 
   const { out, code } = await reloading;
   assert.is(code, 0);
   assert.is(out, `process ${await daemonPid(path)} serves ${path}\n`);
+  await reader.getsNext(path);
   assert.is(await guarded.stop(), 0);
 });
+
+reload(
+  'has no old daemon after a death: a version that can not take over ends the mount',
+  async () => {
+    for (const [begin, why] of [
+      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/],
+      [
+        `const native = await import(${JSON.stringify(NATIVE)});
+      native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
+      await new Promise(() => setInterval(() => {}, 1000));`,
+        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+      ],
+    ] as const) {
+      const guarded = await startVersion(['--guard-limit', '2:60']);
+      version.install(begin);
+      process.kill(await daemonPid(guarded.path), 'SIGKILL');
+      assert.is(await within(10_000, guarded.ended, 'the guardian did not end'), 1);
+      assert.match(guarded.log().trim(), /the guardian gives up and unmounts/);
+      assert.match(guarded.log().trim(), why);
+      assert.not(isMounted(guarded.path));
+    }
+  },
+);
 
 standby('takes over, and the next one follows', async () => {
   const guarded = await startVersion(['--standby']);
@@ -128,7 +161,9 @@ standby('takes over, and the next one follows', async () => {
   await untilStandby(path);
   version.install('process.exit(3);'); // only a standby that has started before can serve
   const client = new Actor();
+  const reader = await Reader.blocked(path);
   const next = await killDaemon(path);
+  await reader.getsNext(path);
   assert.match(await client.ask(`mkdir ${path}/${client.pid}`), /^ok/);
   assert.is(await statusOf(path, 'STANDBY'), '0');
   version.install('');

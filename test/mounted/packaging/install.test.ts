@@ -40,12 +40,17 @@ install(
       'lib/eventfs/LICENSE',
       'lib/eventfs/build/Release/eventfs.node',
       'lib/systemd/system/eventfs.service',
+      'lib/systemd/system/eventfs-bridge.service',
+      'lib/systemd/system/eventfs-fleet.service',
+      'lib/sysusers.d/eventfs-bridge.conf',
+      'share/eventfs/fleet.toml',
       'share/eventfs/managers/mdev.conf',
       'share/eventfs/openrc/eventfs',
       'share/eventfs/runit/eventfs/run',
       'share/eventfs/s6/eventfs/run',
     ])
       assert.ok(there.includes(name), `${name} is missing`);
+    assert.ok(existsSync(join(below, 'lib/eventfs/node_modules/mqtt-packet/package.json')));
     assert.equal(
       there.filter((name) => /\.(ts|map|gyp|cc|c|h)$|(^|\/)(test|benchmarks|tools)\//.test(name)),
       [],

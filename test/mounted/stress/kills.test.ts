@@ -1,7 +1,8 @@
 /**
  * The daemon of a guarded mount is killed at random moments, under clients that write down each
  * call: no call of theirs fails or hangs, each reader gets each event once, and no dead owner's
- * directory can be reached. EVENTFS_KILLS is the number of kills.
+ * directory can be reached. Reloads come in between, and some of the new daemons are killed.
+ * EVENTFS_KILLS is the number of kills.
  */
 import * as assert from 'uvu/assert';
 import { buildClients } from '../../support/clients/actor.js';
@@ -17,6 +18,8 @@ const PAUSE_MS = 400;
 /** One kill in so many is followed by another one, while the next daemon starts. */
 const TWICE = 5;
 const START_MS = 200;
+/** One reload for so many kills. */
+const RELOAD_EVERY = 10;
 /** Clients, the daemon and its start share two CPUs. */
 const LONGEST_MS = 10_000;
 
@@ -54,6 +57,12 @@ kills(
       const isTwice = next() < 1 / TWICE;
       const gap = await mount.kill(isTwice ? next() * START_MS : undefined);
       if (!isTwice) gaps.push(gap);
+      if (n % RELOAD_EVERY === 0) {
+        // A new daemon that is killed: the old one goes on, or it has been killed for it
+        const killsNew = next() < 0.5;
+        const code = await mount.reload(killsNew ? next() * 2 * START_MS : undefined);
+        if (!killsNew) assert.is(code, 0, guardian.log());
+      }
       assert.is(guardian.process.exitCode, null, guardian.log());
       assert.equal(historians.ended, [], guardian.log());
     }

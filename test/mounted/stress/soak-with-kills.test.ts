@@ -11,7 +11,7 @@ import { killDaemons } from '../../support/mount/daemon.js';
 import { GuardedMount, type Holdings, median } from '../../support/mount/guarded.js';
 import { suite } from '../../support/runner/suite.js';
 
-const EVENTS = Number(process.env.EVENTFS_SOAK_EVENTS ?? 100_000);
+const EVENTS = Number(process.env.EVENTFS_SOAK_EVENTS ?? 50_000);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
 const EVENTS_A_KILL = 10_000;
 const EVENTS_AN_OWNER = 100;

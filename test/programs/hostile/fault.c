@@ -1,6 +1,7 @@
 /*
  * Has a running process fail at one of its system calls, by ptrace(2). All threads are traced, and
- * those that start later. Prints `armed` once it traces, and what it has done at the end.
+ * those that start later. Prints `armed` once it traces, `spent` after the last call that fails,
+ * and what it has done at the end.
  *
  *   fault PID count                     counts the system calls until SIGTERM
  *   fault PID kill N                    kills the process by SIGKILL at the entry of its Nth call
@@ -115,7 +116,10 @@ static void on_call(pid_t thread) {
   }
   if (!plan.fails || info.entry.nr != plan.call || !is_path(info.entry.args[0])) return;
   matching++;
-  if (matching >= plan.at && matching < plan.at + plan.count) skip_call(thread);
+  if (matching < plan.at || matching >= plan.at + plan.count) return;
+  skip_call(thread);
+  if (matching == plan.at + plan.count - 1 && write(STDOUT_FILENO, "spent\n", 6) != 6)
+    die("standard output: %m");
 }
 
 /* Handles one stop of a thread. Returns false after the end of the process. */
@@ -136,7 +140,8 @@ static bool on_stop(pid_t thread, int status) {
 
 /* Without a trace the process goes on; a tracer that ends does that too. */
 static void trace(void) {
-  for (int status; !ending;) {
+  /* A call that was skipped still needs its result */
+  for (int status; !ending || skipped_count > 0;) {
     pid_t thread = waitpid(-1, &status, __WALL);
     if (thread < 0 && errno == EINTR) continue;
     if (thread < 0 || !on_stop(thread, status)) break;

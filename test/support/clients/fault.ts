@@ -79,7 +79,12 @@ export class Fault {
 
   /** The line that the program prints at its end; '' before. */
   get said(): string {
-    return this.#said.replace('armed\n', '').trim();
+    return this.#said.replace(/^(armed|spent)\n/gm, '').trim();
+  }
+
+  /** Waits until all calls have failed that were to fail. */
+  async spent(): Promise<void> {
+    await until(() => this.#said.includes('spent\n'), 'the calls were not made', ARMED_TIMEOUT_MS);
   }
 
   /** Ends the trace. @returns the numbers of all calls, and of those of the wanted kind */
@@ -143,7 +148,7 @@ export class FreezableGroup {
     await until(
       () => readFileSync(join(this.#path, 'cgroup.events'), 'latin1').includes('frozen 1'),
       'the group does not freeze',
-      2000,
+      500,
     ).catch(() => undefined);
   }
 

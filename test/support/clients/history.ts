@@ -28,7 +28,7 @@ const BOOKS = [
   'PARKED',
 ] as const;
 
-/** What a load consists of. */
+/** The parts of a load. */
 export interface Load {
   /** Publishers by program; each has the number of its place. */
   readonly publishers: number;

@@ -2,14 +2,23 @@
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { childrenNamed } from '../clients/fault.js';
-import { type Daemon, descriptors, mountPoint, startDaemon, until, within } from './daemon.js';
+import {
+  type Daemon,
+  EVENTFS,
+  descriptors,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from './daemon.js';
 
 /** The guardian must not give up: a test kills more often than an error does. */
 const LIMIT = ['--guard-limit', '1000:1'];
 const RESTART_TIMEOUT_MS = 20_000;
 const BLOCK_BYTES = 512;
 
-/** What the daemon and its guardian hold, in MiB and descriptors. */
+/** The memory and descriptors of the daemon and its guardian. */
 export interface Holdings {
   readonly residentMb: number;
   readonly guardianMb: number;
@@ -55,6 +64,25 @@ export class GuardedMount {
     }
     await within(RESTART_TIMEOUT_MS, stat(`${this.path}/publish`), 'no daemon serves');
     return performance.now() - began;
+  }
+
+  /**
+   * Hands the mount to a new daemon by `eventfs reload`.
+   * @param killAfter when the new daemon is killed, in milliseconds; without it, it lives
+   * @returns the exit code
+   */
+  async reload(killAfter?: number): Promise<number | null> {
+    const before = await this.daemon();
+    const reloaded = run([process.execPath, EVENTFS, 'reload', this.path]);
+    if (killAfter !== undefined) {
+      const next = (): number | undefined =>
+        childrenNamed(this.guardian.pid, '').find((pid) => pid !== before);
+      await until(() => next() !== undefined, 'no new daemon is started', RESTART_TIMEOUT_MS);
+      await new Promise((done) => setTimeout(done, killAfter));
+      const pid = next();
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    }
+    return (await reloaded).code;
   }
 
   /** Measures the daemon and its guardian. */

@@ -10,7 +10,7 @@ import { suite } from '../../support/runner/suite.js';
 
 const remote = suite('the events of another host');
 
-const LIMITS = { bytes: 400, events: 4 };
+const LIMITS = { bytes: 400, largest: 400, events: 4 };
 const KEPT = { bytes: 10_000, events: 12 };
 const REMOTE = { heldBytes: 1500, graceMs: 10, answerMs: 50, questions: 3 };
 

@@ -261,12 +261,7 @@ session('asks for a request time-out if the driver has one and the kernel knows 
     [0, 65_535, 0],
   ] as const) {
     const { own } = withHandlers(nothing);
-    const negotiation = {
-      onNegotiated: () => undefined,
-      onUnsuitable: assert.unreachable,
-      onRingOffered: () => false,
-    };
-    own.attach(negotiation, asked);
+    own.limitRequests(asked);
     const request = bytesOf(
       Opcode.FUSE_INIT,
       encode('fuse_init_in', { major: 7, minor: 45, flags: 2 ** 30, flags2 }),
@@ -279,6 +274,36 @@ session('asks for a request time-out if the driver has one and the kernel knows 
     assert.is(reply.length, 80);
   }
 });
+
+session(
+  'refuses a kernel that can not send requests again, if a later daemon is to take over',
+  () => {
+    const HAS_RESEND = 2 ** 7;
+    for (const [flags2, needsResend, isSuitable] of [
+      [HAS_RESEND, true, true],
+      [0, true, false],
+      [0, false, true],
+    ] as const) {
+      const { own } = withHandlers(nothing);
+      let why = '';
+      own.attach({
+        onNegotiated: () => undefined,
+        onUnsuitable: (reason) => (why = reason),
+        onRingOffered: () => false,
+        needsResend,
+      });
+      const request = bytesOf(
+        Opcode.FUSE_INIT,
+        encode('fuse_init_in', { major: 7, minor: 40, flags: 2 ** 30, flags2 }),
+      );
+      assert.is(
+        Buffer.from(dispatch(own, request)!).readInt32LE(4),
+        isSuitable ? 0 : -Errno.EPROTO,
+      );
+      assert.is(why.includes('run Linux 6.9 or newer, or mount without --guard'), !isSuitable);
+    }
+  },
+);
 
 session('negotiates the lower of two minor versions, from 7.31 on', () => {
   for (let minor = OLDEST_MINOR_VERSION; minor <= 45; minor++) {

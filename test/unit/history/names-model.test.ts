@@ -10,7 +10,9 @@ const names = suite('the model of names');
 function wrong(...lines: readonly string[]): string[] {
   const calls = lines.map((line, at) => parseCall(`1 2 ${line}`, at + 1));
   const { violations } = checkHistories([{ client: 'c', role: 'names', calls }], { longest: 10 });
-  return violations.map(({ text }) => text.replace(/^(\w+): c:(\d+): .* = /, '$1 $2 '));
+  return violations.map(({ text }) =>
+    text.replace(/^(\w+): c:(\d+): .*? = /, '$1 $2 ').replace(/, after .*/, ''),
+  );
 }
 
 /** Two directories: d has the files 1 (as a) and 2 (as b), e has 1 (as x). */

@@ -82,7 +82,8 @@ pidfd(
     const other = new Error('another');
     assert.is(asFull(other), other);
     assert.is(descriptorRefusals.count, before + 2);
-    const program = `import { openPidfd } from '#native'; try { for (;;) openPidfd(process.pid); } catch (error) { console.log(error.code, error.syscall); }`;
+    const native = new URL('../../../../native/index.js', import.meta.url).href;
+    const program = `import { openPidfd } from '${native}'; try { for (;;) openPidfd(process.pid); } catch (error) { console.log(error.code, error.syscall); }`;
     const { out, err } = await run([
       'prlimit',
       '--nofile=64',

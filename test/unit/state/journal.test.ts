@@ -36,7 +36,13 @@ journals('returns the last committed record of each thing', () => {
   journal.commit();
   group(journal, 1, 'ACTION==add', 5);
   const table = reopened(journal);
-  assert.equal(table.get('group', 1), { id: 1, filter: 'ACTION==add', since: 0, number: 0, matched: 4 });
+  assert.equal(table.get('group', 1), {
+    id: 1,
+    filter: 'ACTION==add',
+    since: 0,
+    number: 0,
+    matched: 4,
+  });
   assert.equal(
     [...table.all('group')].map(({ id }) => id),
     [1, 2],

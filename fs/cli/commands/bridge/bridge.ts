@@ -5,6 +5,7 @@ import { statusOf } from '../../../bridge/report.js';
 import { StatusSocket } from '../../../bridge/status-socket.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { requireMount } from '../../../client/mounted.js';
+import { tellSystemd } from '../../../daemon/readiness.js';
 import { LineLogger } from '../../../shared/logger.js';
 import { UserError } from '../../../shared/errors.js';
 import { rateLimited } from '../../../shared/rate-limit.js';
@@ -36,6 +37,7 @@ export async function bridge(given: BridgeArguments): Promise<void> {
     throw error;
   });
   running.start();
+  tellSystemd('READY=1');
   const error = await Promise.race([failed, stopped]);
   await running.stop();
   socket.close();

@@ -1,6 +1,7 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
 import { readFileSync } from 'node:fs';
 import { execute, exitNow, guardProgram } from '#native';
+import type { DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
 import { prepare } from '../../../daemon/prepare.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
@@ -13,10 +14,13 @@ import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
 import { inheritedDescriptors } from '../../inherited-descriptors.js';
-import type { MountOptions } from './mount.js';
 
 /** The options that this file knows. */
 export interface GuardOptions {
+  readonly driver: DriverName;
+  readonly transport: TransportName;
+  readonly readyFd?: number;
+  readonly logJson?: boolean;
   readonly guard?: boolean;
   readonly standby?: boolean;
   readonly guardLimit: string;
@@ -25,7 +29,10 @@ export interface GuardOptions {
 }
 
 /** Whether the options ask for a holder of the mount. */
-export function wantsHolder({ guard, fdHolder }: GuardOptions): boolean {
+export function wantsHolder({
+  guard,
+  fdHolder,
+}: Pick<GuardOptions, 'guard' | 'fdHolder'>): boolean {
   return guard === true || fdHolder !== undefined;
 }
 
@@ -34,7 +41,7 @@ export function wantsHolder({ guard, fdHolder }: GuardOptions): boolean {
  *
  * @throws UsageError with the reason
  */
-export function refuseGuardConflicts(options: MountOptions): void {
+export function refuseGuardConflicts(options: GuardOptions): void {
   if (options.standby === true && options.guard !== true)
     throw new UsageError('--standby: it needs --guard (add --guard)');
   if (!wantsHolder(options)) return;
@@ -58,7 +65,7 @@ export function refuseGuardConflicts(options: MountOptions): void {
  * @param path the mount point, as mountinfo shows it
  * @throws UserError if the guardian can't have its lock
  */
-export function becomeGuardian(path: string, options: MountOptions): void {
+export function becomeGuardian(path: string, options: GuardOptions): void {
   if (options.guard !== true || process.env[GUARD_VARIABLE] !== undefined) return;
   const { lock, socket } = controlFiles(path, controlDirectory());
   const own = [
@@ -144,9 +151,4 @@ export function failTakeover(error: unknown, holder: Holder, log: LineLogger): n
   }
   log.close();
   exitNow(code);
-}
-
-/** Whether this daemon has been warmed up before it took over. */
-export function isWarm(holder: Holder | undefined): boolean {
-  return holder instanceof Guardian && holder.role === 'next';
 }

@@ -2,12 +2,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
+import { guardOptions } from './guard-options.js';
 import { logOptions } from './log-options.js';
 import { sourceAndOutletOptions } from './source-and-outlet-options.js';
 
 /** Adds all options of `eventfs mount` to a command. */
 export function mountOptions(command: Command): Command {
-  return logOptions(sourceAndOutletOptions(command))
+  return logOptions(guardOptions(sourceAndOutletOptions(command)))
     .addOption(
       new Option('--driver <driver>', 'the way to the kernel')
         .choices(DRIVER_NAMES)
@@ -20,25 +21,6 @@ export function mountOptions(command: Command): Command {
       )
         .choices(TRANSPORT_NAMES)
         .default(TRANSPORT_NAMES[0]),
-    )
-    .option('--guard', 'keep the mount if the daemon dies: a guardian starts it again')
-    .option('--standby', 'with --guard: start the next daemon before it is needed')
-    .option(
-      '--guard-limit <deaths:seconds>',
-      'with --guard: unmount once so many daemons have died in so many seconds',
-      parseLimit,
-      DEFAULT_LIMIT,
-    )
-    .option(
-      '--guard-deadline <seconds>',
-      'with --guard: kill a daemon that takes longer to start, to restore or to stop',
-      parseDeadline,
-      DEFAULT_DEADLINE_S,
-    )
-    .option(
-      '--fd-holder <holder>',
-      'keep the mount if the daemon dies: in the store of systemd, or in s6-fdholder-daemon by s6:SOCKET',
-      parseHolder,
     )
     .option(
       '--ready-fd <fd>',
@@ -90,14 +72,6 @@ export function mountOptions(command: Command): Command {
 const DEFAULT_BUSY_POLL_US = 50;
 const MOST_BUSY_POLL_US = 1000;
 
-/** Ten daemons in ten seconds: a request or an event ends each of them. */
-const DEFAULT_LIMIT = '10:10';
-/** MOST_DEATHS in native/guard/guard.h. */
-const MOST_DEATHS = 1000;
-
-const DEFAULT_DEADLINE_S = 30;
-const MOST_DEADLINE_S = 3600;
-
 /** Far longer than any request takes, and shorter than a user waits. */
 const DEFAULT_REQUEST_BOUND_S = 10;
 const MOST_REQUEST_BOUND_S = 3600;
@@ -112,29 +86,6 @@ function collectSticky(text: string, before: StickyDirectory[]): StickyDirectory
     ...before,
     { name: found[1], mode: found[2] === undefined ? DEFAULT_STICKY_MODE : parseInt(found[2], 8) },
   ];
-}
-
-/** Returns the limit in the form of the guardian. */
-function parseLimit(text: string): string {
-  const [, deaths, seconds] = /^(\d{1,4}):(\d{1,6})$/.exec(text) ?? [];
-  if (!(Number(deaths) >= 1 && Number(deaths) <= MOST_DEATHS && Number(seconds) >= 1))
-    throw new InvalidArgumentError(
-      `Use DEATHS:SECONDS, as in ${DEFAULT_LIMIT}, with 1 to ${MOST_DEATHS} deaths.`,
-    );
-  return text;
-}
-
-function parseDeadline(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d+$/.test(text) || seconds < 1 || seconds > MOST_DEADLINE_S)
-    throw new InvalidArgumentError(`Use a whole number from 1 to ${MOST_DEADLINE_S}.`);
-  return seconds;
-}
-
-function parseHolder(text: string): string {
-  if (text !== 'systemd' && !/^s6:./.test(text))
-    throw new InvalidArgumentError('Use systemd or s6:SOCKET.');
-  return text;
 }
 
 function parseMicroseconds(text: string): number {

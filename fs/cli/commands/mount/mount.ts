@@ -27,7 +27,6 @@ import {
   failTakeover,
   holderOf,
   isReplacement,
-  isWarm,
   refuseGuardConflicts,
   wantsHolder,
 } from './guard.js';
@@ -43,6 +42,7 @@ export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
   readonly readyFd?: number;
   readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
+  readonly publisher?: number;
   readonly busyPoll: number;
   readonly requestBound: number;
   readonly listLinks?: boolean;
@@ -101,6 +101,7 @@ export function daemonOptions(
     fsname,
     config,
     listsLinks: options.listLinks === true,
+    ...(options.publisher !== undefined && { publisher: options.publisher }),
     logger,
     ...(trace !== undefined && { trace }),
   };
@@ -142,7 +143,7 @@ async function run(
   trace.set(options.debug ?? []);
   const daemon = new Daemon({
     ...daemonOptions(path, options, configuration, logger, trace),
-    ...(holder !== undefined && { holder, isWarm: isWarm(holder) }),
+    ...(holder !== undefined && { holder }),
   });
   let isUp = false;
   let isToStop = false;

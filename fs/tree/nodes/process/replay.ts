@@ -143,7 +143,10 @@ function wantedOf(
   for (const event of events.toReversed()) {
     if (queue.entries.get(event.name)?.event === event) continue;
     cost += filter.costOf(event.length);
-    if (cost > MOST_REPLAY_COST && (skipped > 0 || clock.monotonicMs() - startMs > MOST_REPLAY_MS)) {
+    if (
+      cost > MOST_REPLAY_COST &&
+      (skipped > 0 || clock.monotonicMs() - startMs > MOST_REPLAY_MS)
+    ) {
       skipped += event.weight;
       continue;
     }

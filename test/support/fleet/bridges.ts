@@ -4,8 +4,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { spawnClient } from '../../support/clients/clients.js';
-import { type Daemon, EVENTFS, run, until, within } from '../../support/mount/daemon.js';
+import { spawnClient } from '../clients/clients.js';
+import { type Daemon, EVENTFS, run, until, within } from '../mount/daemon.js';
 
 export const PATIENCE_MS = 20_000;
 

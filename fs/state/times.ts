@@ -1,0 +1,20 @@
+/** Times in records: two fields each, seconds and nanoseconds. */
+
+/** A time of a thing. */
+interface Time {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
+/** The two fields of a time. */
+type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
+
+/** Returns the two fields of a time. */
+export function timeFields<Name extends string>(name: Name, { sec, nsec }: Time): TimeFields<Name> {
+  return { [`${name}Sec`]: sec, [`${name}Nsec`]: nsec } as TimeFields<Name>;
+}
+
+/** Returns the time that two fields have. */
+export function timeOf<Name extends string>(fields: TimeFields<Name>, name: Name): Time {
+  return { sec: fields[`${name}Sec`], nsec: fields[`${name}Nsec`] };
+}

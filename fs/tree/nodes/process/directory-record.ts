@@ -1,0 +1,65 @@
+/** The record of a process directory for a later daemon. */
+import type { LogIndex, Timestamp } from '../../../bus/event.js';
+import type { Fields } from '../../../state/schema.js';
+import { timeFields } from '../../../state/times.js';
+import type { Filter } from '../../../uevent/filter/filter.js';
+import type { OwnAttributes } from '../attributes.js';
+import type { QueueStart } from './replay.js';
+
+/** A directory that is recorded. */
+export interface RecordedDirectory {
+  readonly id: number;
+  /** The position in the root. */
+  readonly position: number;
+  readonly name: string;
+  readonly owner: { readonly pid: number; readonly handle: string };
+  readonly madeBy: number;
+  readonly isSticky: boolean;
+  readonly isOrphaned: boolean;
+  readonly born: Timestamp;
+  readonly permitted: Timestamp;
+  readonly filter: Filter;
+  readonly filtered: Timestamp;
+}
+
+/**
+ * Returns the fields of a directory's record.
+ * @param start the place in the log at which its queue begins
+ * @param listedTo see EventDirectory
+ * @param next the number of the next event in the log
+ */
+export function directoryFields(
+  directory: RecordedDirectory,
+  own: OwnAttributes,
+  start: QueueStart,
+  listedTo: number,
+  next: LogIndex,
+): Fields<'directory'> {
+  const { id, position, name, owner, madeBy, isSticky, isOrphaned, filter } = directory;
+  return {
+    id,
+    position,
+    name,
+    ownerPid: owner.pid,
+    ownerHandle: owner.handle,
+    mode: own.permissions,
+    uid: own.uid,
+    gid: own.gid,
+    madeBy,
+    isSticky: isSticky ? 1 : 0,
+    isOrphaned: isOrphaned ? 1 : 0,
+    ...timeFields('born', directory.born),
+    ...timeFields('accessed', own.accessed),
+    ...timeFields('modified', own.modified),
+    ...timeFields('changed', own.changed),
+    ...timeFields('permitted', directory.permitted),
+    filter: filter.text,
+    ...timeFields('filtered', directory.filtered),
+    first: start.first,
+    after: start.seqnum,
+    shown: start.after,
+    ...timeFields('moved', start.moved),
+    listedTo,
+    asOf: next,
+  };
+}

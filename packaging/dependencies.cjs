@@ -1,0 +1,26 @@
+// Prints the folders of npm packages and of all that they need, one a line: packaging/dependencies.cjs NAME...
+// packaging/install copies them. Packages of types are left out.
+const { existsSync, readFileSync } = require('fs');
+const { dirname, join } = require('path');
+
+const root = dirname(__dirname);
+const found = new Set();
+
+function find(name, from) {
+  for (let folder = from; folder.length >= root.length; folder = dirname(folder)) {
+    const path = join(folder, 'node_modules', name);
+    if (existsSync(join(path, 'package.json'))) return path;
+  }
+  throw new Error(`${name} is not installed: run npm ci --include=optional`);
+}
+
+function add(name, from) {
+  const path = find(name, from);
+  if (found.has(path)) return;
+  found.add(path);
+  const { dependencies = {} } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'));
+  for (const each of Object.keys(dependencies)) if (!each.startsWith('@types/')) add(each, path);
+}
+
+for (const name of process.argv.slice(2)) add(name, root);
+for (const path of found) console.log(path);

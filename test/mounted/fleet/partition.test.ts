@@ -1,0 +1,105 @@
+/** Hosts whose cable is pulled, and bridges that start again: each event comes once, or is counted. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as assert from 'uvu/assert';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { killClients } from '../../support/clients/clients.js';
+import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
+import { type Daemon, makeUevent, startDaemon } from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { Bridge, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
+
+const tests = suite('a host without a network');
+
+let local: Daemon;
+let fleet: Daemon;
+let broker: Broker;
+let web: Host;
+let watching: Host;
+
+tests.before(async () => {
+  broker = await startBroker();
+  [web, watching] = [await startHost('web'), await startHost('watching')];
+  [local, fleet] = await Promise.all([
+    startDaemon(['--source', 'kernel']),
+    startDaemon(['--fleet']),
+  ]);
+});
+
+tests.after(async () => {
+  await killClients();
+  await Bridge.killAll();
+  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
+});
+
+function bridges(state = scratch(), ...args: readonly string[]): [Bridge, Bridge] {
+  const both = ['--broker', broker.url, '--keep-alive', '2', ...args];
+  const out = ['--host', 'web1', '--mount', local.path, '--publish', 'SUBSYSTEM==mine'];
+  const from = ['--host', 'watcher', '--fleet', fleet.path];
+  return [
+    new Bridge([...both, ...out, '--state', state], web.enter),
+    new Bridge([...both, ...from, '--state', scratch()], watching.enter),
+  ];
+}
+
+tests(
+  'is gone on the others, and brings what it has when it is back',
+  async () => {
+    const [one, other] = bridges();
+    await knows(fleet.path, 'web1');
+    await delay(web, 5);
+    const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+    publish(local, 0, 100);
+    await reader.reaches(100);
+    for (const cable of [web, watching]) {
+      const before = reader.next;
+      await cut(cable);
+      for (let n = 0; n < 20; n++) {
+        publish(local, before + n * 50, before + (n + 1) * 50);
+        await sleep(100);
+      }
+      await forgets(fleet.path, 'web1', 30_000);
+      await restore(cable);
+      await knows(fleet.path, 'web1');
+      await reader.reaches(before + 1000, 30_000);
+    }
+    assert.is(reader.lost, 0);
+    reader.end();
+    await Promise.all([one.stop(), other.stop()]);
+  },
+  120_000,
+);
+
+tests('goes on with its session when its bridge starts again, also after SIGKILL', async () => {
+  const state = scratch();
+  const [first, other] = bridges(state);
+  let one = first;
+  await knows(fleet.path, 'web1');
+  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  const saved = (): { boot: string; number: number } =>
+    JSON.parse(readFileSync(join(state, 'bridge.json'), 'utf8')) as never;
+  const { number } = saved();
+  let published = 0;
+  const more = (count: number): void => publish(local, published, (published += count));
+  for (const signal of ['SIGTERM', 'SIGKILL', 'SIGTERM'] as const) {
+    await makeUevent();
+    more(50);
+    await reader.reaches(published);
+    if (signal === 'SIGKILL') await sleep(2500); // the state is saved 2 s after the last event
+    more(1); // after the last save
+    await reader.reaches(published);
+    await one.stop(signal);
+    more(70);
+    await makeUevent();
+    more(30);
+    one = new Bridge(one.args, web.enter);
+    await reader.reaches(published);
+    assert.is(saved().number, number, 'the session is the same');
+  }
+  assert.is(reader.lost, 0);
+  reader.end();
+  await Promise.all([one.stop(), other.stop()]);
+});
+
+tests.run();
