@@ -22,7 +22,7 @@ BUILT := node_modules build dist benchmarks/build test/build
 OWNER := $(shell stat -c %u:%g .)
 KEEP_OWNER := $(if $(filter 0,$(shell id -u)),$(if $(filter-out 0:%,$(OWNER)),trap 'chown -fhR $(OWNER) $(BUILT)' EXIT; trap 'exit 130' INT TERM; ))
 
-.PHONY: all mount test soak model mutants bench compare man completions api lint types deps clean
+.PHONY: all mount test soak simulate model mutants bench compare man completions api lint types deps clean
 
 # The comparison's programs where there is a comparison: benchmarks/ is no part of what is served.
 all: deps $(ADDON) $(COMPILED) $(if $(wildcard benchmarks/programs/Makefile),benchmarks/build/subscribers)
@@ -46,6 +46,12 @@ soak: all
 # Verifies the model of the hand-over from one daemon to the next with Spin; FULL=1 searches more deaths at once.
 model: deps
 	@$(if $(FULL),FULL=1) tools/model/verify
+
+# The simulated daemon (docs/testing.md), for STEPS from the seed SEED on; `make test` has a million steps.
+STEPS ?= 1000000
+SEED ?= 1
+simulate: all
+	@$(KEEP_OWNER)EVENTFS_ASSERT=throw node --enable-source-maps dist/test/simulation/main.js --steps $(STEPS) --seed $(SEED)
 
 # Whether the tests notice mistakes (docs/testing.md): the edits of test/mutants whose list, file or reason has one of these in it
 # (`make mutants ONLY='owners raise.c'`), or StrykerJS over one file of fs/ (`make mutants STRYKER=bus/queue`). Takes long.

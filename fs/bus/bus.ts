@@ -204,7 +204,7 @@ export class Bus {
     this.#names.beginAt(this.log.oldest);
     for (const { event, seqnumBefore } of events) {
       this.#seqnums.note(event.number, seqnumBefore as SeqNum, event.always);
-      this.#names.note(event.number, Number(event.name) as SeqNum);
+      this.#names.noteName(event.number, event.name);
     }
     this.#names.goOnAfter(counters.highest as SeqNum);
   }

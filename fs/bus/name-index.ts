@@ -8,7 +8,7 @@
  * longer has was published under that SEQNUM before.
  */
 import { partsOf } from '../uevent/event-name.js';
-import type { SeqNum } from '../uevent/text.js';
+import { NO_SEQNUM, type SeqNum } from '../uevent/text.js';
 import type { LogIndex } from './event.js';
 import { type Log, WEIGHED } from './log.js';
 import { lowerBound } from '../shared/lower-bound.js';
@@ -53,6 +53,17 @@ export class NameIndex {
     this.#highest[number % PLACES] = this.#last;
     this.#next = number + 1;
     return isNew;
+  }
+
+  /**
+   * Notes an event of the last daemon.
+   * @param number as in `note`
+   */
+  noteName(number: LogIndex, name: string): void {
+    // `24.18` is no SEQNUM: the event had none, or one that was used before.
+    const parts = partsOf(name);
+    const isPlain = parts !== null && Number.isNaN(parts.place);
+    this.note(number, isPlain ? (parts.seqnum as SeqNum) : NO_SEQNUM);
   }
 
   /**

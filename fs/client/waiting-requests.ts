@@ -13,6 +13,8 @@ import { readStatusFile } from './status.js';
 /** How often to look before a request counts as stuck, and the pauses between. */
 const LOOKS = 8;
 const PAUSE_MS = 100;
+/** The pause of the first look, mostly the only one. */
+const RELEASE_MS = 10;
 
 /** The requests of a mount that wait. */
 export interface WaitingRequests {
@@ -54,9 +56,10 @@ export async function readWaiting(path: string): Promise<WaitingRequests | Unkno
   let blocked = 0;
   let stuck = Infinity;
   for (let look = 0; look < LOOKS && stuck > 0; look++) {
-    if (look > 0) await sleep(PAUSE_MS);
     // A read that blocks or ends between the two counts is in one of them only
     const before = Number(readStatusFile(`${path}/log`).get('PARKED') ?? 0);
+    // The RELEASE of the file is a request too, and close(2) does not wait for it
+    await sleep(look === 0 ? RELEASE_MS : PAUSE_MS);
     const all = countWaiting(path);
     if (typeof all !== 'number') return all;
     blocked = Number(readStatusFile(`${path}/log`).get('PARKED') ?? 0);

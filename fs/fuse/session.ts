@@ -134,15 +134,18 @@ export class Session {
     this.#serveSpecial = byOpcode(special.handlers);
   }
 
-  /**
-   * Attaches the driver. The driver calls this before INIT comes.
-   *
-   * @param requestTimeoutS the age of a request at which the kernel shall end the connection, in
-   *   seconds; 0 for the kernel's own choice
-   */
-  attach(negotiation: Negotiation, requestTimeoutS = 0): void {
+  /** Attaches the driver. The driver calls this before INIT comes. */
+  attach(negotiation: Negotiation): void {
     this.#negotiation = negotiation;
-    this.#requestTimeoutS = requestTimeoutS;
+  }
+
+  /**
+   * Sets the age of a request at which the kernel shall end the connection, before INIT comes.
+   *
+   * @param seconds 0 for the kernel's own choice
+   */
+  limitRequests(seconds: number): void {
+    this.#requestTimeoutS = seconds;
   }
 
   /**

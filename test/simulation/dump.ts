@@ -9,9 +9,9 @@ import { KIND_NAMES, type KindName, SCHEMA } from '../../fs/state/schema.js';
 import { StateTable } from '../../fs/state/table.js';
 import { Attributes } from '../../fs/tree/nodes/attributes.js';
 import type { EventDirectory } from '../../fs/tree/nodes/event-directory.js';
-import { EventFile } from '../../fs/tree/nodes/event-file.js';
 import type { Node } from '../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../fs/tree/nodes/process-directory.js';
+import { WrittenEvent } from '../../fs/tree/written-event.js';
 import type { Tree } from '../../fs/tree/tree.js';
 import { living } from '../../fs/tree/restore/living.js';
 
@@ -27,6 +27,10 @@ function showAttributes(node: Node): string {
   return JSON.stringify(to);
 }
 
+function showWritten({ mode, uid, gid, accessed, time, changed }: WrittenEvent): string {
+  return JSON.stringify({ mode, uid, gid, accessed, time, changed });
+}
+
 function* linesOf(directory: EventDirectory): Iterable<string> {
   const { name, queue } = directory;
   yield `${name} ${showAttributes(directory)} lost=${queue.lost} losses=${queue.losses.toText()} untold=${queue.losses.untold} bytes=${queue.bytes} heap=${queue.heap} incomplete=${queue.incomplete} added=${queue.entries.added}`;
@@ -34,7 +38,7 @@ function* linesOf(directory: EventDirectory): Iterable<string> {
   for (let at = entries.seek(0); at >= 0; at = entries.seek(at + 1)) {
     const entry = entries.at(at)!;
     const { event } = entry;
-    const shown = entry instanceof EventFile ? showAttributes(entry) : '';
+    const shown = event instanceof WrittenEvent ? showWritten(event) : '';
     yield `${name}/${entry.name} at=${at} ino=${event.ino} links=${event.links} opens=${event.opens} source=${event.source} weight=${event.weight} ${JSON.stringify(event.text)} ${shown}`;
     event.dropCaches();
   }

@@ -38,7 +38,7 @@ const MOST_EVENTS = 4;
 const COMPARE_EVERY = 16;
 
 /** One in so many works of the daemon ends with its death, and one in so many comes after it. */
-const CRASH_ONCE_IN = 60;
+const CRASH_ONCE_IN = 120;
 /** The most points of one work at which the daemon is killed. */
 const MOST_POINTS = 12;
 

@@ -113,8 +113,7 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    this.#readLife = readLife(readRequestTimeouts(), true);
-    this.#reads.limitLife(this.#readLife.ms);
+    this.#limitReads();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
@@ -130,21 +129,18 @@ export class DevFuse implements Driver {
     const session = this.#session;
     const negotiated = new Promise<void>((done, failed) => {
       const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach(
-        {
-          onNegotiated: () => {
-            clearTimeout(late);
-            done();
-          },
-          onUnsuitable: (why) => {
-            clearTimeout(late);
-            failed(new UserError(`${path}: ${why}`));
-          },
-          onRingOffered: () => this.#useRing(),
-          needsResend: keeper.keeps,
+      session.attach({
+        onNegotiated: () => {
+          clearTimeout(late);
+          done();
         },
-        this.#readLife.asked,
-      );
+        onUnsuitable: (why) => {
+          clearTimeout(late);
+          failed(new UserError(`${path}: ${why}`));
+        },
+        onRingOffered: () => this.#useRing(),
+        needsResend: keeper.keeps,
+      });
       this.#open(this.#mounted!.fd, path, () => {
         clearTimeout(late);
         failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
@@ -153,7 +149,6 @@ export class DevFuse implements Driver {
     });
     this.#channel!.start();
     await negotiated;
-    warnOfLife(this.#readLife, this.logger);
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps) this.#keep(keeper);
   }
@@ -229,6 +224,17 @@ export class DevFuse implements Driver {
     this.#channel?.pause();
   }
 
+  /**
+   * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
+   * @throws UserError if the kernel's limit is too short
+   */
+  #limitReads(): void {
+    this.#readLife = readLife(readRequestTimeouts(), true);
+    this.#reads.limitLife(this.#readLife.ms);
+    this.#session.limitRequests(this.#readLife.asked);
+    warnOfLife(this.#readLife, this.logger);
+  }
+
   /** The limits of a mount that an ordinary user has made. */
   get limits(): readonly string[] {
     return this.#mounted === null ? [] : mountLimits(this.#mounted);
@@ -247,6 +253,7 @@ export class DevFuse implements Driver {
   }
 
   #warnNoRing(): void {
+    if (this.#isRing || this.options.transport !== 'io-uring') return;
     this.logger.warn(
       `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );

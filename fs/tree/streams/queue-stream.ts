@@ -143,6 +143,7 @@ export class QueueStreamHandle extends Handle {
     this.#reader.read(sink, most);
     this.chargeRest();
     this.#recordRest(rest);
+    this.node.directory.changed();
   }
 
   override get isFresh(): boolean {

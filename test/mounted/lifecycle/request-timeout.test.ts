@@ -115,10 +115,30 @@ timeout(
   60_000,
 );
 
+timeout(
+  'ends blocked reads before it with fuse-native too, which can not ask for another',
+  async () => {
+    if (!isThere) return;
+    const daemon = await withLimits(LIMIT_S, 0, () =>
+      startDaemon(['--source', 'none', '--driver', 'fuse-native'], mountPoint(), { env: MARGIN }),
+    );
+    const calls = new Calls();
+    await calls.open(1, `${daemon.path}/stream`);
+    const startMs = Date.now();
+    assert.is((await calls.call('read', 1, 4096)).errno, 'EINTR');
+    assert.ok(Date.now() - startMs > LIFE_MS / 2);
+    const { REQUEST_TIMEOUT, EXPIRED, PARKED } = statusOf(`${daemon.path}/log`);
+    assert.equal([REQUEST_TIMEOUT, EXPIRED, PARKED], [String(LIMIT_S), '1', '0']);
+    await calls.end();
+    await daemon.stop();
+  },
+);
+
 timeout('by default does not apply: the daemon asks for 65535 s', async () => {
-  await each(LIMIT_S, 0, async (daemon) => {
+  await each(LIMIT_S, 0, (daemon) => {
     assert.is(statusOf(`${daemon.path}/log`).REQUEST_TIMEOUT, '65535');
     assert.not.match(daemon.log(), 'EINTR');
+    return Promise.resolve();
   });
 });
 
@@ -146,9 +166,10 @@ timeout('of less than 60 s is refused, by mount and by mount --check', async () 
 timeout('does not apply to a mount that exists', async () => {
   if (!isThere) return;
   const daemon = await startDaemon(['--source', 'none'], mountPoint(), { env: MARGIN });
-  await withLimits(0, LIMIT_S, async () => {
-    assert.is(statusOf(`${daemon.path}/log`).REQUEST_TIMEOUT, '0');
-  });
+  const status = await withLimits(0, LIMIT_S, () =>
+    Promise.resolve(statusOf(`${daemon.path}/log`)),
+  );
+  assert.is(status.REQUEST_TIMEOUT, '0');
   await daemon.stop();
 });
 

@@ -41,6 +41,8 @@ export class ModelSpecial {
   readonly kind = 'special';
   node: ModelNode | null = null;
   isLinked = true;
+  /** A removed symlink keeps its size. */
+  readonly size: number;
 
   constructor(
     public directory: ModelDirectory,
@@ -51,7 +53,9 @@ export class ModelSpecial {
     public gid: number,
     public target: string,
     public position: number,
-  ) {}
+  ) {
+    this.size = target.length;
+  }
 }
 
 /** The names that a process directory always has. */

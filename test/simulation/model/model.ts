@@ -177,10 +177,11 @@ export class Model {
 
   /** A request fails with ESTALE: a restarted daemon may have forgotten its nodes. */
   stale({ nodeid, target, op }: SimRequest): void {
-    const named = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [nodeid, target] : [nodeid];
+    const named = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [target, nodeid] : [nodeid];
     for (const id of named) {
       const node = this.nodes.get(id);
-      if (node?.mayBeGone === true) this.#lose(node);
+      if (node?.mayBeGone === true) return this.#lose(node); // one of them is enough
+      if (node === undefined || node.isGone || node.isOver) return;
     }
   }
 
@@ -269,7 +270,7 @@ export class Model {
           nlink: target.isLinked ? 1 : 0,
           uid: target.uid,
           gid: target.gid,
-          size: target.target.length,
+          size: target.size,
         };
       case 'entry':
         return this.#attributesOfEntry(target);

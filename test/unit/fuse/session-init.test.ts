@@ -261,12 +261,7 @@ session('asks for a request time-out if the driver has one and the kernel knows 
     [0, 65_535, 0],
   ] as const) {
     const { own } = withHandlers(nothing);
-    const negotiation = {
-      onNegotiated: () => undefined,
-      onUnsuitable: assert.unreachable,
-      onRingOffered: () => false,
-    };
-    own.attach(negotiation, asked);
+    own.limitRequests(asked);
     const request = bytesOf(
       Opcode.FUSE_INIT,
       encode('fuse_init_in', { major: 7, minor: 45, flags: 2 ** 30, flags2 }),

@@ -1,5 +1,6 @@
 /** Open files of a daemon before this one, whose directory has ended. */
 import { Errno, FsError } from '../../../shared/errors.js';
+import { Kind } from '../../../state/schema.js';
 import { Handle, type HandleType, Lifetime, Node, type NodeId } from '../node.js';
 
 const ENDED = 'the directory has ended';
@@ -30,5 +31,11 @@ export class EndedHandle extends Handle {
 
   override get recordType(): HandleType {
     return 'ended';
+  }
+
+  /** Also drops the rest of a record: the next open file may get the same number. */
+  override forgetRecord(): void {
+    this.recorder?.dropped(Kind.cursor, this.fh);
+    super.forgetRecord();
   }
 }

@@ -29,8 +29,10 @@ export abstract class ReceivingDirectory
     this.context.drainCheck.dataCame();
     const entry = this.entryFor(event);
     const isAdded = this.queue.add(entry);
-    if (isAdded) this.announceNewest();
-    this.own.contentsChanged(event.time);
+    if (isAdded) {
+      this.announceNewest();
+      this.own.contentsChanged(event.time);
+    }
     if (this.readers.any) this.unsettle();
   }
 
