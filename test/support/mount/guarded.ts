@@ -119,7 +119,9 @@ export class GuardedMount {
 
 /** Without shared memory: that is the state. */
 function residentMb(pid: number): number {
-  return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024;
+  return (
+    Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024
+  );
 }
 
 /** Returns the middle value. */
