@@ -24,7 +24,7 @@ export async function crowd(say: (progress: string) => void): Promise<Figure[]> 
     const follower = await stage.follower();
     const count = (): number => readdirSync(fleet.path).length - FIXED;
     say(`${HOSTS} hosts`);
-    const command = [...web.enter, 'prlimit', '--nofile=65536', process.execPath, PROGRAM];
+    const command = [...web.enter, process.execPath, PROGRAM];
     const args = [...command.slice(1), broker.address, String(broker.port), String(HOSTS)];
     const hosts = spawn(command[0], args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await until(() => count() === HOSTS, `${count()} of ${HOSTS} hosts came`, START_MS);
