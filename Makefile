@@ -120,7 +120,7 @@ clean:
 COMMANDS := python3=python3 g++=g++ cc=gcc
 HEADERS := /usr/include/linux/fuse.h=libc6-dev
 # Needed only by the tests and the benchmarks.
-TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse3 fusermount3=fuse3 mount.fuse=fuse3 pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck strace=strace promtool=prometheus prometheus-node-exporter=prometheus-node-exporter curl=curl mosquitto=mosquitto mosquitto_pub=mosquitto-clients ip=iproute2 openssl=openssl
+TEST_COMMANDS := unshare=util-linux setpriv=util-linux nsenter=util-linux mount=mount find=findutils setfattr=attr s6-mkfifodir=s6 busybox=busybox rsync=rsync inotifywait=inotify-tools fusermount=fuse3 fusermount3=fuse3 mount.fuse=fuse3 pgrep=procps udevadm=udev ss=iproute2 clang-format=clang-format mandoc=mandoc man=man-db zsh=zsh fish=fish shellcheck=shellcheck strace=strace promtool=prometheus prometheus-node-exporter=prometheus-node-exporter curl=curl mosquitto=mosquitto mosquitto_sub=mosquitto-clients openssl=openssl
 TEST_HEADERS := /usr/include/fuse3/fuse_lowlevel.h=libfuse3-dev /usr/lib/python3/dist-packages/pyudev/__init__.py=python3-pyudev
 ifneq ($(filter $(if $(UNIT_ONLY),,test) soak bench compare,$(MAKECMDGOALS)),)
 COMMANDS += $(TEST_COMMANDS)

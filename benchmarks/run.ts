@@ -10,7 +10,7 @@
  *   filters     events that few of many want                     netlink listener
  *   scale       10,000 directories                     storm     100,000 of them
  *   fanout      many readers of one stream             inotify   the cost of watchers
- *                                                      restarts  a daemon that starts again
+ *   hosts       10,000 directories with HOST filters   restarts  a daemon that starts again
  *   fleet       hosts, a broker and bridges            commands  the start of watch, emit, exec
  */
 import { cpus, release } from 'node:os';
@@ -21,6 +21,7 @@ import { cpu } from './figures/cpu.js';
 import { fanout } from './figures/fanout.js';
 import { filters } from './figures/filters.js';
 import { fleet } from './figures/fleet.js';
+import { hosts } from './figures/hosts.js';
 import { inotify } from './figures/inotify.js';
 import { lockstep } from './figures/lockstep.js';
 import { operations } from './figures/operations.js';
@@ -44,6 +45,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   storm,
   inotify,
   restarts,
+  hosts,
   commands,
   fleet,
 ];

@@ -8,6 +8,7 @@
 import { closeSync, constants, openSync, readSync, readlinkSync, rmdirSync } from 'node:fs';
 import { ReadableWatch } from '#native';
 import { makeOwnDirectory } from '../client/own-directory.js';
+import { readStatusFile } from '../client/status.js';
 import { parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
 import { DaemonEndedError, isSystemError } from '../shared/errors.js';
@@ -128,4 +129,10 @@ export class LocalEvents {
       // It ends with this process.
     }
   }
+}
+
+/** Returns a text that tells a mount's daemon from every other one. */
+export function daemonOf(mount: string): string {
+  const status = readStatusFile(`${mount}/log`);
+  return `${status.get('DAEMON') ?? ''} ${status.get('STARTED') ?? ''}`;
 }

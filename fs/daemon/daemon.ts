@@ -68,6 +68,8 @@ export class Daemon {
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
     for (const directory of options.sticky) this.#addSticky(directory);
+    if (options.publisher !== undefined)
+      this.tree.root.lookup('publish')!.change({ uid: options.publisher });
     this.#sources = options.sources.map(
       (name) => new UeventSource(GROUPS[name], bus, logger, trace),
     );

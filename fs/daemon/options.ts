@@ -44,6 +44,8 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly driver: DriverName;
   /** The sticky directories, with their modes. */
   readonly sticky: readonly StickyDirectory[];
+  /** The uid that the file `publish` belongs to (default: that of root, or of the mount's user). */
+  readonly publisher?: number;
   /** Receives warnings and unexpected errors; the `console` is good enough. */
   readonly logger: Logger;
   /** Chooses what to trace, and the place of the output (default: no trace). */

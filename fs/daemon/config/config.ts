@@ -18,6 +18,7 @@ import {
   type Quotas,
 } from '../../tree/quota/bounds.js';
 import { QUEUE_LIMITS } from '../../tree/tree.js';
+import { MOST_ID, accountId } from './account-ids.js';
 import { Document } from './document.js';
 import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';
 
@@ -82,8 +83,6 @@ const BOUNDS = {
   filter_cost: count,
 };
 
-/** (uid_t) -1 is no user: chown(2). */
-const MOST_ID = 2 ** 32 - 2;
 const EVERYBODY = 'default';
 
 /**
@@ -157,20 +156,22 @@ function readQuotas(document: Document): Quotas {
  */
 function readRules(document: Document, kind: 'uid' | 'gid'): QuotaRules {
   const path = ['quota', kind];
-  const isId = (key: string): boolean => /^(0|[1-9]\d{0,9})$/.test(key) && Number(key) <= MOST_ID;
+  const idOf = (key: string): number | undefined =>
+    accountId(kind === 'uid' ? 'passwd' : 'group', key);
   const table = document.table(
     path,
-    (key) => key === EVERYBODY || isId(key),
-    `${EVERYBODY}, and numbers from 0 to ${MOST_ID}`,
+    (key) => key === EVERYBODY || idOf(key) !== undefined,
+    `${EVERYBODY}, numbers from 0 to ${MOST_ID}, and names of ${kind === 'uid' ? 'users' : 'groups'} that exist`,
   );
   const others: Bounds = {
     ...DEFAULT_QUOTAS[kind].others,
     ...document.values([...path, EVERYBODY], BOUNDS),
   };
   const ids = Object.keys(table).filter((key) => key !== EVERYBODY);
-  const of = ids.map((id): [number, Bounds] => {
-    const own = document.values([...path, id], BOUNDS);
-    return [Number(id), { ...(id === '0' ? NO_BOUNDS : others), ...own }];
+  const of = ids.map((name): [number, Bounds] => {
+    const own = document.values([...path, name], BOUNDS);
+    const id = idOf(name)!;
+    return [id, { ...(id === 0 ? NO_BOUNDS : others), ...own }];
   });
   return { others, of: new Map(of) };
 }

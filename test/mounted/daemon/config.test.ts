@@ -75,7 +75,8 @@ config('is refused with the line, the key, the value and the allowed values', ()
   const whole = 'is not a whole number from 1 to 1048576';
   const bytes = 'is not a size from 64 KiB to 1 GiB, as in 65536 or "4 MiB"';
   const count = 'is not a whole number from 0 to 1000000000000, or "unlimited"';
-  const ids = 'there is no such key (the known keys are default, and numbers from 0 to 4294967294)';
+  const ids =
+    'there is no such key (the known keys are default, numbers from 0 to 4294967294, and names of users that exist)';
   const known =
     'there is no such key (the known keys are source, queue, log, filter, limits, quota)';
   const cases: Record<string, string> = {
@@ -197,7 +198,7 @@ config('is accepted as the reference shows it, and options of the command line w
   }
   const { queue, ring, history, filter } = readConfig(
     'config.md',
-    example.replace(/^(sticky|netns|list_links|log_level|log_json|debug).*$/gm, ''),
+    example.replace(/^(fleet|publisher|sticky|netns|list_links|log_level|log_json|debug).*$/gm, ''),
     KEYS,
   );
   const {

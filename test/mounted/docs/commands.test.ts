@@ -34,6 +34,10 @@ const NOT_RUN: Readonly<Record<string, readonly string[]>> = {
     "mkdir /dev/events/$$.box; echo 'SUBSYSTEM==usb' > /dev/events/$$.box/.filter",
     "box=$(docker inspect --format '{{.State.Pid}}' box)",
   ],
+  'docs/recipes/fleet-mount.md': [
+    'useradd --system --no-create-home --shell /usr/sbin/nologin eventfs-bridge',
+    'systemctl enable --now eventfs-fleet.service',
+  ],
   'docs/recipes/lxc.md': [
     'lxc.mount.entry = /run/eventfs run/eventfs none rbind,rslave,create=dir 0 0',
     'lxc.hook.start-host = /usr/local/lib/eventfs/lxc-start',

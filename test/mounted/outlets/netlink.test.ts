@@ -73,6 +73,18 @@ rebroadcast('is sent for published events too', async () => {
   );
 });
 
+rebroadcast('is never an event of another host: one that was published with a HOST', async () => {
+  const listener = await listenNetlink(daemon, 0b1000);
+  const remote = { HOST: 'web1', SUBSYSTEM: 'block' };
+  publish(daemon.path, eventText('/devices/r/remote', remote), eventText('/devices/r/local'));
+  await until(
+    () => about(listener.records, '/devices/r/local').length === 1,
+    'the uevent did not come',
+  );
+  assert.equal(about(listener.records, '/devices/r/remote'), []);
+  assert.is(statusOf(`${daemon.path}/log`).REBROADCAST_REMOTE, '1');
+});
+
 rebroadcast('comes to the groups of the mask only', async () => {
   const [two, four] = [await listenNetlink(daemon, 0b10), await listenNetlink(daemon, 0b1000)];
   publish(daemon.path, eventText('/devices/r/3'));
@@ -113,6 +125,12 @@ rebroadcast(
     );
     assert.match(await refused(['--source', 'udev', '--rebroadcast', '2']), 'group mask 2');
     assert.match(await refused(['--source', 'udev', '--udev']), 'would come back');
+    for (const option of [['--udev'], ['--rebroadcast', '4'], ['--netns', '/proc/1/ns/net']])
+      assert.match(
+        await refused(['--fleet', ...option]),
+        `--fleet: with ${option[0]} programs would take devices of other hosts`,
+      );
+    assert.match(await refused(['--fleet', '--source', 'kernel']), 'leave out --source');
     assert.match(
       await refused(['--udev', '--rebroadcast', '6']),
       'leave group 2 out of --rebroadcast',

@@ -31,6 +31,7 @@ export interface MountOptions extends OutletOptions, SaidOptions {
   readonly readyFd?: number;
   readonly stopFd?: number;
   readonly sticky: readonly StickyDirectory[];
+  readonly publisher?: number;
   readonly busyPoll: number;
   readonly listLinks?: boolean;
   readonly fsname: string;
@@ -85,6 +86,7 @@ export function daemonOptions(
     fsname,
     config,
     listsLinks: options.listLinks === true,
+    ...(options.publisher !== undefined && { publisher: options.publisher }),
     logger,
     ...(trace !== undefined && { trace }),
   };

@@ -1,6 +1,7 @@
 /** The options of `eventfs mount` for sources and outlets of events. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { NetnsPlace, SocketPlace, SourceName } from '../../../daemon/options.js';
+import { accountId } from '../../../daemon/config/account-ids.js';
 import { Filter, FilterError } from '../../../uevent/filter/filter.js';
 
 /** Adds the options to a command. */
@@ -15,6 +16,11 @@ export function sourceAndOutletOptions(command: Command): Command {
     .option(
       '--fleet',
       'the events are those of other hosts, as eventfs bridge publishes them: no source by default, and neither --rebroadcast nor --udev nor --netns',
+    )
+    .option(
+      '--publisher <user>',
+      'the user that the file publish belongs to, and so may publish besides root: a name or a uid',
+      parseUser,
     )
     .option(
       '--rebroadcast <mask>',
@@ -61,6 +67,13 @@ function collectSource(
   if (text === 'none' || before.includes('none'))
     throw new InvalidArgumentError('Use none without any other source.');
   return [...before, text];
+}
+
+function parseUser(text: string): number {
+  const uid = accountId('passwd', text);
+  if (uid === undefined)
+    throw new InvalidArgumentError('Use the name of a user that exists, or a uid.');
+  return uid;
 }
 
 function parseMask(text: string): number {
