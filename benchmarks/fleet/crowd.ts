@@ -21,7 +21,7 @@ const FIXED = 3;
 export async function crowd(say: (progress: string) => void): Promise<Figure[]> {
   return onStage({}, async (stage) => {
     const { fleet, broker, web } = stage;
-    const follower = await stage.follower();
+    const follower = await stage.follower('--subscribe', 'crowd*');
     const count = (): number => readdirSync(fleet.path).length - FIXED;
     say(`${HOSTS} hosts`);
     const command = [...web.enter, process.execPath, PROGRAM];

@@ -212,6 +212,12 @@ export class Outgoing {
     connection.publish({ topic, payload, userProperties }, done);
   }
 
+  /** Whether the saved place is behind all events that the broker has. */
+  get isSaved(): boolean {
+    const { acknowledged } = this.#history;
+    return this.#local === null || acknowledged <= (this.#place?.seq ?? 0);
+  }
+
   /** Returns what is to be saved now. */
   saved(): Omit<Saved, 'version'> {
     const { acknowledged } = this.#history;
