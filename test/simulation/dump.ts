@@ -5,7 +5,7 @@
  */
 import { Journal } from '../../fs/state/journal.js';
 import { StateLayout, type StateMemory, heapMemory } from '../../fs/state/layout.js';
-import { KIND_NAMES, type KindName, SCHEMA } from '../../fs/state/schema.js';
+import { type KindName, SCHEMA } from '../../fs/state/schema.js';
 import { StateTable } from '../../fs/state/table.js';
 import { Attributes } from '../../fs/tree/nodes/attributes.js';
 import type { EventDirectory } from '../../fs/tree/nodes/event-directory.js';
@@ -75,8 +75,8 @@ function* records(tree: Tree): Iterable<string> {
   for (const thing of living(tree)) thing.record(journal);
   journal.commit();
   const table = new StateTable(journal.layout);
-  for (const kind of Object.values(KIND_NAMES)) {
-    if (kind === undefined || LEFT_OUT.includes(kind)) continue;
+  for (const kind of Object.keys(SCHEMA) as KindName[]) {
+    if (LEFT_OUT.includes(kind)) continue;
     const lines = [...everyOf(table, kind)].map((fields) => `${kind} ${JSON.stringify(fields)}`);
     yield* lines.sort();
   }

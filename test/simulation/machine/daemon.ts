@@ -8,7 +8,7 @@ import { BlockingReads } from '../../../fs/drivers/devfuse/blocking-reads.js';
 import { treeHandlers } from '../../../fs/drivers/devfuse/handlers/handlers.js';
 import { Bus } from '../../../fs/bus/bus.js';
 import { Log } from '../../../fs/bus/log.js';
-import { Arena } from '../../../fs/bus/arena.js';
+import { Arena, HEAP_PAGES } from '../../../fs/bus/arena.js';
 import { Recovery } from '../../../fs/drivers/devfuse/recovery.js';
 import type { Journal } from '../../../fs/state/journal.js';
 import { type Recorded, Recorder } from '../../../fs/state/recorder.js';
@@ -27,6 +27,8 @@ import type { Most } from '../model/quota.js';
 import type { Device, Read } from './device.js';
 
 const OUT_HEADER_BYTES = 16;
+/** A segment holds a few of the largest events: a simulated daemon lives for a moment only. */
+const ARENA = { segmentBytes: 256 * 1024, regionSegments: 1 };
 /** The minor version that INIT negotiates. */
 const protocolMinor = FUSE_KERNEL_MINOR_VERSION;
 
@@ -111,7 +113,11 @@ export class SimDaemon {
     const recorder = journal === null ? null : new Recorder(journal);
     this.recorder = recorder;
     if (journal !== null) journal.onStore = () => observer.atPoint();
-    this.bus = new Bus(new Log(ring, new Arena(), recorder), new IdAllocator(FUSE_ROOT_ID), history);
+    this.bus = new Bus(
+      new Log(ring, new Arena(HEAP_PAGES, ARENA), recorder),
+      new IdAllocator(FUSE_ROOT_ID),
+      history,
+    );
     this.tree = new Tree(this.bus, this.owners, logger);
     this.owners.endings.postponeBy((task) => this.tree.turns.add(task));
     this.tree.configure({
@@ -135,7 +141,8 @@ export class SimDaemon {
       replyMemory,
       this.#control,
       this.recovery,
-      (handle) => this.#notify(this.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh)),
+      (handle) =>
+        this.#notify(this.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh)),
     );
     this.session = new Session(
       requestMemory,

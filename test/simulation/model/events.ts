@@ -226,8 +226,7 @@ export class ModelLog {
     if (name.includes('.')) return known.find((logged) => logged.name === name)?.number;
     const seqnum = Number(name);
     const at = known.findIndex(({ highest }) => highest >= seqnum);
-    if (at === 0 && known[0].number > 0)
-      return seqnum > newest ? known[0].number - 1 : undefined;
+    if (at === 0 && known[0].number > 0) return seqnum > newest ? known[0].number - 1 : undefined;
     return at >= 0 && known[at].highest === seqnum ? known[at].number : undefined;
   }
 

@@ -2,17 +2,16 @@
 import { Errno } from '../../../fs/shared/errors.js';
 import type { SimReply, SimRequest } from '../machine/request.js';
 import { type ModelDirectory, ModelEntry } from './directory.js';
-import { type ModelEvent, ModelStream } from './events.js';
+import { ModelStream } from './events.js';
 import { ModelHandle, type Use } from './handles.js';
 import { type Model, type ModelRead, check, describe, u64 } from './model.js';
 import type { ModelNamespace } from './namespace.js';
 import type { ModelNode, Target } from './nodes.js';
+import { dropSetIds, moveCharge, refusalOfGrowth, resize } from './written.js';
 import { ModelPublish } from './publish.js';
 
 const [O_ACCMODE, O_TRUNC, O_APPEND, O_NONBLOCK] = [3, 0o1000, 0o2000, 0o4000];
 const LARGEST_EVENT = 64 * 1024;
-/** The most full queues that may drop events for one that grows. */
-const MOST_FULL_QUEUES = 2;
 
 /** Requests about open files. */
 export class ModelFiles {
@@ -29,7 +28,7 @@ export class ModelFiles {
     if (node === undefined) return void model.expect(request, reply, Errno.ESTALE);
     const errno = this.#refusalOfOpen(request, node.target);
     if (!model.expect(request, reply, errno)) return;
-    this.#enter(request, u64(reply.body, 0), node, this.#useOf(request, node.target));
+    this.enter(request, u64(reply.body, 0), node, this.#useOf(request, node.target));
   }
 
   create(request: SimRequest, reply: SimReply): void {
@@ -42,10 +41,11 @@ export class ModelFiles {
     if (writes) made.event.written!.writers++;
     else model.dataCame(made.directory);
     const node = model.named(request, reply.body, made);
-    this.#enter(request, u64(reply.body, 128), node, { kind: 'event', entry: made, writes });
+    this.enter(request, u64(reply.body, 128), node, { kind: 'event', entry: made, writes });
   }
 
-  #enter(request: SimRequest, fh: number, node: ModelNode, use: Use): void {
+  /** Enters an open file. */
+  enter(request: SimRequest, fh: number, node: ModelNode, use: Use): void {
     const { handles } = this.model;
     check(!handles.has(fh), () => `${describe(request)}: file handle ${fh} is in use`);
     const { target } = node;
@@ -155,7 +155,7 @@ export class ModelFiles {
   // ---- reads
 
   /** Returns the handle of a request, unless the request must fail. */
-  #handleOf(request: SimRequest, reply: SimReply): ModelHandle | null {
+  handleOf(request: SimRequest, reply: SimReply): ModelHandle | null {
     const handle = this.model.handles.get(request.fh);
     if (handle === undefined) return (this.model.expect(request, reply, Errno.EBADF), null);
     if (handle.isOver) return (this.model.expect(request, reply, Errno.ESTALE), null);
@@ -165,7 +165,7 @@ export class ModelFiles {
   /** A READ that the daemon has answered at once. */
   read(request: SimRequest, reply: SimReply): void {
     const { model } = this;
-    const handle = this.#handleOf(request, reply);
+    const handle = this.handleOf(request, reply);
     if (handle === null) return;
     const { use } = handle;
     const { size, offset } = request;
@@ -259,7 +259,7 @@ export class ModelFiles {
 
   write(request: SimRequest, reply: SimReply): void {
     const { model } = this;
-    const handle = this.#handleOf(request, reply);
+    const handle = this.handleOf(request, reply);
     if (handle === null) return;
     const { use } = handle;
     const { data } = request;
@@ -345,8 +345,7 @@ export class ModelFiles {
     const name = request.data.trim();
     const seqnum = Number(name);
     const named = history.find(name);
-    const number =
-      named?.kind === 'entry' ? named.event.number : log.numberOf(name, lastSeqnum);
+    const number = named?.kind === 'entry' ? named.event.number : log.numberOf(name, lastSeqnum);
     const isUnknown = number === undefined && name.includes('.');
     if (!this.model.expect(request, reply, isUnknown ? Errno.ENOENT : 0)) return;
     if (number === undefined ? seqnum > directory.after : number + 1 > directory.first) return;
@@ -447,7 +446,7 @@ export class ModelFiles {
 
   /** poll(2). */
   poll(request: SimRequest, reply: SimReply): void {
-    const handle = this.#handleOf(request, reply);
+    const handle = this.handleOf(request, reply);
     if (handle === null || !this.model.expect(request, reply, 0)) return;
     const revents = reply.body.readUInt32LE(0);
     const { kind } = handle.use;
@@ -466,114 +465,6 @@ export class ModelFiles {
     handle.isWatched = true;
     handle.isDue = !isReady;
   }
-
-  // ---- listings
-
-  opendir(request: SimRequest, reply: SimReply): void {
-    const { model } = this;
-    const node = model.nodeOf(request.nodeid);
-    if (node === undefined) return void model.expect(request, reply, Errno.ESTALE);
-    if (!model.expect(request, reply, 0)) return;
-    const use: Use = { kind: 'list', end: this.#endOf(node.target), positions: null };
-    this.#enter(request, u64(reply.body, 0), node, use);
-  }
-
-  #endOf(target: Target): number {
-    if (target.kind === 'root') return this.model.placed;
-    return target.kind === 'directory' ? target.directory.nextPosition : 0;
-  }
-
-  readdir(request: SimRequest, reply: SimReply): void {
-    const handle = this.#handleOf(request, reply);
-    if (handle === null || !this.model.expect(request, reply, 0)) return;
-    const { use, node } = handle;
-    if (use.kind !== 'list') return;
-    const { target } = node;
-    if (request.offset === 0) use.end = this.#endOf(target);
-    const got = direntsOf(reply.body);
-    const wanted = this.#listingOf(target, request, use.end);
-    const names = [...wanted.keys()];
-    check(
-      got.length === names.length && got.every(({ name }, at) => name === names[at]),
-      () =>
-        `${describe(request)}: lists ${got.map(({ name }) => name).join(' ')} instead of ${names.join(' ')}`,
-    );
-    for (const { name, off } of got) wanted.get(name)!(off);
-  }
-
-  /** Returns the names that a listing must show, each with a function that takes its offset. */
-  #listingOf(
-    target: Target,
-    { offset, size }: SimRequest,
-    end: number,
-  ): Map<string, (offset: number) => void> {
-    const names = new Map<string, (offset: number) => void>();
-    let room = size;
-    const add = (name: string, took: (offset: number) => void): boolean => {
-      const bytes = (24 + name.length + 7) & ~7;
-      if (bytes > room) return false;
-      room -= bytes;
-      names.set(name, took);
-      return true;
-    };
-    const ignored = (): void => undefined;
-    if (offset < 1 && !add('.', ignored)) return names;
-    if (offset < 2 && !add('..', ignored)) return names;
-    if (target.kind === 'root') this.#listRoot(offset, end, add);
-    else if (target.kind === 'directory') listDirectory(target.directory, offset, end, add);
-    return names;
-  }
-
-  #listRoot(
-    offset: number,
-    end: number,
-    add: (name: string, took: (offset: number) => void) => boolean,
-  ): void {
-    const { model } = this;
-    const fixed = ['log', 'match', 'publish'];
-    const last = model.rootOffsets.get(offset);
-    const from = last === undefined ? -1 : model.places.get(last)!;
-    const isInFixed = offset >= 2 ** 30;
-    if (!isInFixed) {
-      for (const directory of model.directories) {
-        const place = model.places.get(directory)!;
-        if (place <= from || place >= end) continue;
-        if (!add(directory.name, (off) => model.rootOffsets.set(off, directory))) return;
-      }
-    }
-    // `stream` has a place among the fixed names, but is not listed.
-    const places = [1, 2, 4];
-    for (let n = 0; n < fixed.length; n++)
-      if (!isInFixed || 2 ** 30 + places[n] > offset) if (!add(fixed[n], () => undefined)) return;
-  }
-}
-
-function listDirectory(
-  directory: ModelDirectory,
-  offset: number,
-  end: number,
-  add: (name: string, took: (offset: number) => void) => boolean,
-): void {
-  const from = offset < 3 ? -Infinity : (directory.offsets.get(offset) ?? -Infinity);
-  for (const { name, position } of directory.entries) {
-    if (position <= from || position >= end) continue;
-    if (!add(name, (off) => directory.offsets.set(off, position))) return;
-  }
-  directory.listedTo = Math.max(directory.listedTo, end);
-  for (const { name, position } of directory.specials)
-    if (position > from && !add(name, (off) => directory.offsets.set(off, position))) return;
-}
-
-/** Reads fuse_dirents. */
-export function direntsOf(body: Buffer): { readonly name: string; readonly off: number }[] {
-  const entries = [];
-  for (let at = 0; at < body.length;) {
-    const length = body.readUInt32LE(at + 16);
-    const name = body.toString('latin1', at + 24, at + 24 + length);
-    entries.push({ name, off: u64(body, at + 8) });
-    at += (24 + length + 7) & ~7;
-  }
-  return entries;
 }
 
 function statusOf(directory: ModelDirectory): string {
@@ -599,86 +490,4 @@ function expectText(request: SimRequest, reply: SimReply, text: string): void {
     got === text,
     () => `${describe(request)}: ${JSON.stringify(got)} instead of ${JSON.stringify(text)}`,
   );
-}
-
-/** A write by a user takes the set-ID bits. */
-function dropSetIds({ written }: ModelEvent, uid: number): void {
-  if (uid === 0 || written === null) return;
-  written.mode &= (written.mode & 0o010) === 0 ? ~0o4000 : ~0o6000;
-}
-
-/** Returns the errno if an event must not grow by so many bytes. */
-function refusalOfGrowth(event: ModelEvent, bytes: number): number {
-  if (bytes <= 0) return 0;
-  const owed: [ModelDirectory, number][] = holdersOf(event).map(([holder, links]) => [
-    holder,
-    bytes * links,
-  ]);
-  if (owed.some(([holder, amount]) => holder.refuses(0, amount))) return Errno.EDQUOT;
-  if (owed.filter(([holder, amount]) => holder.overflows(0, amount)).length > MOST_FULL_QUEUES)
-    return Errno.EDQUOT;
-  const charged: [{ addEvents: (events: number, bytes: number) => void }, number][] = [];
-  let errno = 0;
-  const accounts = [
-    ...owed.map(([{ account }, amount]) => [account, amount] as const),
-    ...(event.written!.keeper === null ? [] : [[event.written!.keeper, bytes] as const]),
-  ];
-  let refusing = null;
-  for (const [account, amount] of accounts) {
-    if (account.refusal({ bytes: amount }) !== 0) {
-      refusing = [account, amount] as const;
-      break;
-    }
-    account.addEvents(0, amount);
-    charged.push([account, amount]);
-  }
-  for (const [account, amount] of charged) account.addEvents(0, -amount);
-  if (refusing !== null) errno = refusing[0].refusal({ bytes: refusing[1] }) || Errno.EDQUOT;
-  return errno;
-}
-
-function holdersOf(event: ModelEvent): [ModelDirectory, number][] {
-  const links = new Map<ModelDirectory, number>();
-  for (const holder of event.holders)
-    if (holder !== null) links.set(holder, (links.get(holder) ?? 0) + 1);
-  return [...links];
-}
-
-/** Changes the size of a written event; full queues make room. */
-function resize(event: ModelEvent, size: number): void {
-  const grown = size - event.text.length;
-  if (grown > 0) {
-    for (const [holder] of holdersOf(event)) {
-      let before = -1;
-      for (let links = linksIn(event, holder); links > 0 && links !== before;) {
-        holder.makeRoom(0, grown * links, event);
-        before = links;
-        links = linksIn(event, holder);
-      }
-    }
-  }
-  for (const holder of event.holders) holder?.account.addEvents(0, grown);
-  event.written!.keeper?.addEvents(0, grown);
-  event.text = event.text.slice(0, size).padEnd(size, '\0');
-}
-
-function linksIn(event: ModelEvent, holder: ModelDirectory): number {
-  return event.holders.filter((other) => other === holder).length;
-}
-
-/** chown(2) of a directory moves the charge for it. */
-function moveCharge(directory: ModelDirectory, account: ModelDirectory['account']): number {
-  const { account: from, size, specials, bytes } = directory;
-  if (from.uid === account.uid && from.gid === account.gid) return 0;
-  const held = { directories: 1, events: size + specials.length, bytes };
-  const errno = account.refusalFrom(from, held);
-  if (errno !== 0) return errno;
-  account.add(held);
-  from.add({
-    directories: -held.directories,
-    events: -held.events,
-    bytes: -held.bytes,
-  });
-  directory.account = account;
-  return 0;
 }

@@ -162,7 +162,10 @@ export class Model {
     if (node === undefined || nodeid === 1) return;
     node.lookups -= count;
     // A daemon that was restarted has forgotten some, and the kernel has not.
-    check(node.lookups >= 0 || this.#restarts > 0, () => `node ${nodeid} is forgotten more often than it was named`);
+    check(
+      node.lookups >= 0 || this.#restarts > 0,
+      () => `node ${nodeid} is forgotten more often than it was named`,
+    );
     if (node.lookups > 0) {
       node.mayBeGone ||= node.isInexact;
       return;

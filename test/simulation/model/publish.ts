@@ -3,9 +3,11 @@
 /** The text of a record, as the log has it; null if it is no event. */
 export function normalized(text: string): string | null {
   const trimmed = text.replace(/\n+$/, '');
-  if (!/^[^\n@]+@\//.test(trimmed)) return null;
+  if (!/^[^\n]+?@\//.test(trimmed)) return null;
   const [, ...lines] = trimmed.split('\n');
-  return lines.every((line) => line.indexOf('=') > 0 && !/^SEQNUM=(\D|\d+\D|$)/.test(line)) ? `${trimmed}\n` : null;
+  return lines.every((line) => line.indexOf('=') > 0 && !/^SEQNUM=(\D|\d+\D|$)/.test(line))
+    ? `${trimmed}\n`
+    : null;
 }
 
 /** An open `publish`. */

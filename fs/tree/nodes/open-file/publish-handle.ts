@@ -279,6 +279,9 @@ export class PublishHandle extends Handle {
   override release(): void {
     if (this.#begun === null) return;
     if (!this.#isCut || (endsLine(this.#begun) && !this.#wasLargest)) this.#finish();
-    else this.node.bus.counted.cut++;
+    else {
+      this.node.bus.counted.cut++;
+      this.node.bus.log.recorder?.counted();
+    }
   }
 }

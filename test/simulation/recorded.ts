@@ -1,0 +1,44 @@
+/** The replies that a killed daemon has recorded, and that the kernel does not have. */
+import type { StateLayout } from '../../fs/state/layout.js';
+import type { StateTable } from '../../fs/state/table.js';
+import type { SimReply, SimRequest } from './machine/request.js';
+
+/** A request that is sent again, with its recorded reply. */
+export interface Recorded {
+  readonly request: SimRequest;
+  readonly transaction: number;
+  readonly reply: SimReply;
+}
+
+/**
+ * Returns the recorded replies of the requests that the kernel sends again, in the order in which
+ * they took effect.
+ *
+ * @param isWaiting whether a request is a blocked READ: those of an ended directory fail after the
+ *   request that has ended it
+ */
+export function recordedReplies(
+  layout: StateLayout,
+  table: StateTable,
+  pending: readonly SimRequest[],
+  isWaiting: (request: SimRequest) => boolean,
+): readonly Recorded[] {
+  const { sent, ring } = layout;
+  const resent = new Map<number, SimRequest>();
+  for (const request of pending) if (request.isResent) resent.set(request.unique, request);
+  const replies: Recorded[] = [];
+  for (const record of table.all('reply')) {
+    const { unique, transaction, error, bytes, sliceStart, sliceLength, others } = record;
+    if (transaction <= sent) continue;
+    const slice = ring.subarray(sliceStart, sliceStart + sliceLength);
+    const reply = { errno: -error, body: Buffer.concat([bytes, slice]) };
+    for (const one of [unique, ...new Float64Array(new Uint8Array(others).buffer)]) {
+      const request = resent.get(one);
+      if (request !== undefined) replies.push({ request, transaction, reply });
+    }
+  }
+  return replies.sort(
+    (a, b) =>
+      a.transaction - b.transaction || Number(isWaiting(a.request)) - Number(isWaiting(b.request)),
+  );
+}
