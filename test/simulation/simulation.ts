@@ -140,7 +140,7 @@ export class Simulation implements Observer {
   atPoint(): void {
     if (this.#isDead || --this.#pointsLeft <= 0) {
       this.#isDead = true;
-      throw new Crash(`the daemon is killed`);
+      throw new Crash('the daemon is killed');
     }
   }
 
@@ -228,8 +228,6 @@ export class Simulation implements Observer {
   }
 
   // ---- Observer
-
-  beforeRequest(): void {}
 
   served(read: Read, outcome: 'replied' | 'parked' | 'noReply'): void {
     this.counts.requests++;
