@@ -10,10 +10,9 @@
  *   filters     events that few of many want                     netlink listener
  *   scale       10,000 directories                     storm     100,000 of them
  *   fanout      many readers of one stream             inotify   the cost of watchers
- *   hosts       10,000 directories with HOST filters
- *                                                      restarts  a daemon that starts again
- *   guard       a guardian: time without service, cost  fleet     hosts, a broker and bridges
- *                                                      commands  the start of watch, emit, exec
+ *   hosts       10,000 directories with HOST filters   restarts  a daemon that starts again
+ *   fleet       hosts, a broker and bridges            commands  the start of watch, emit, exec
+ *   guard       a guardian: time without service, cost
  */
 import { cpus, release } from 'node:os';
 import Table from 'cli-table3';

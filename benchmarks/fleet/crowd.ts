@@ -21,10 +21,10 @@ const FIXED = 3;
 export async function crowd(say: (progress: string) => void): Promise<Figure[]> {
   return onStage({}, async (stage) => {
     const { fleet, broker, web } = stage;
-    const follower = await stage.follower();
+    const follower = await stage.follower('--subscribe', 'crowd*');
     const count = (): number => readdirSync(fleet.path).length - FIXED;
     say(`${HOSTS} hosts`);
-    const command = [...web.enter, 'prlimit', '--nofile=65536', process.execPath, PROGRAM];
+    const command = [...web.enter, process.execPath, PROGRAM];
     const args = [...command.slice(1), broker.address, String(broker.port), String(HOSTS)];
     const hosts = spawn(command[0], args, { stdio: ['pipe', 'pipe', 'inherit'] });
     await until(() => count() === HOSTS, `${count()} of ${HOSTS} hosts came`, START_MS);

@@ -67,7 +67,7 @@ export class Bridge {
       saved,
       logger,
       () => this.#localEvents(),
-      (error) => this.failed(error),
+      failed,
     );
     const clientId = `eventfs-${host}-${machine.slice(0, 8)}`;
     this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
@@ -105,7 +105,7 @@ export class Bridge {
       opened: () => this.#opened(),
       message: (message) => this.#guarded(() => this.#message(message)),
       settled: () => this.#guarded(() => this.#settled()),
-      drained: () => this.#send(),
+      drained: () => this.#drained(),
       beat: () => this.#writeMetrics(),
       closed: (reason) => this.#closed(reason),
     };
@@ -144,7 +144,6 @@ export class Bridge {
     this.#arm();
   }
 
-  /** This host uses its name from now on. */
   #online(): void {
     this.#send();
     this.#writeMetrics();
@@ -210,8 +209,17 @@ export class Bridge {
   #localEvents(): void {
     this.#changedMs = performance.now();
     this.#send();
+    this.#expectQuiet();
+  }
+
+  #drained(): void {
+    this.#send();
+    if (!this.outgoing.isSaved) this.#expectQuiet();
+  }
+
+  #expectQuiet(): void {
     if (this.#quiet !== null || this.#isStopping) return;
-    this.#saidMs = this.#changedMs;
+    this.#saidMs = performance.now();
     this.#quiet = setTimeout(() => this.#lookQuiet(), QUIET_MS);
   }
 

@@ -5,9 +5,9 @@
  * A place in the events is the name of an event and the number of the last event of the filter that
  * came up to it. `log/tail` is such a name at a moment when the queue is empty before and after.
  */
-import { closeSync, constants, openSync, readSync, readlinkSync, rmdirSync } from 'node:fs';
-import { ReadableWatch } from '#native';
+import { closeSync, constants, openSync, read, readlinkSync, rmdirSync } from 'node:fs';
 import { makeOwnDirectory } from '../client/own-directory.js';
+import { readStatusFile } from '../client/status.js';
 import { parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
 import { DaemonEndedError, isSystemError } from '../shared/errors.js';
@@ -32,7 +32,7 @@ export interface LocalSink {
 export class LocalEvents {
   readonly #directory: string;
   readonly #fd: number;
-  readonly #watch: ReadableWatch;
+  #isClosed = false;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   /** The filter for events that came before the directory had it; null if it takes all. */
   readonly #filter: Filter | null;
@@ -55,31 +55,36 @@ export class LocalEvents {
     if (knowsSource) dropOthers(this.#directory, filter);
     this.#filter = filter.all || knowsSource ? null : filter;
     const path = `${this.#directory}/.stream`;
-    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    this.#watch = new ReadableWatch(this.#fd, () => this.#take());
+    this.#fd = openSync(path, constants.O_RDONLY);
+    this.#next();
   }
 
-  #take(): void {
-    try {
-      if (this.#read()) this.sink.settled();
-    } catch (error) {
-      this.#watch.close();
-      this.sink.failed(error instanceof Error ? error : new Error(String(error)));
-    }
+  /** Reads once more, in a thread: a blocked read is answered with the event itself. */
+  #next(): void {
+    read(this.#fd, this.#buffer, 0, READ_BYTES, null, (error, length) => {
+      if (this.#isClosed) return closeSync(this.#fd);
+      try {
+        if (error === null) this.#take(length);
+        else if (!isSystemError(error, 'EINTR')) throw this.#failure(error);
+      } catch (failure) {
+        closeSync(this.#fd);
+        this.#isClosed = true;
+        return this.sink.failed(failure instanceof Error ? failure : new Error(String(failure)));
+      }
+      this.#next();
+    });
   }
 
-  /** Reads once. @returns whether something was there */
-  #read(): boolean {
-    let length: number;
-    try {
-      length = readSync(this.#fd, this.#buffer);
-    } catch (error) {
-      if (isSystemError(error, 'EAGAIN') || isSystemError(error, 'EINTR')) return false;
-      if (!tellsOfEnd(error)) throw error;
-      length = 0;
-    }
-    if (length === 0)
-      throw new DaemonEndedError(`${this.mount}: its daemon has ended (mount it again)`);
+  #failure(error: unknown): unknown {
+    return tellsOfEnd(error) ? this.#ended() : error;
+  }
+
+  #ended(): DaemonEndedError {
+    return new DaemonEndedError(`${this.mount}: its daemon has ended (mount it again)`);
+  }
+
+  #take(length: number): void {
+    if (length === 0) throw this.#ended();
     const bytes = Buffer.from(this.#buffer.subarray(0, length));
     for (let at = 0; at < length;) {
       const found = recordEnd(bytes, at);
@@ -87,7 +92,7 @@ export class LocalEvents {
       this.#add(bytes.subarray(at, end));
       at = end;
     }
-    return true;
+    this.sink.settled();
   }
 
   #add(record: Buffer): void {
@@ -100,32 +105,36 @@ export class LocalEvents {
 
   /**
    * Returns the name of an event up to which all events were added, and no later one; null if
-   * events come at this moment.
+   * events come at this moment. A read that waits has been begun after all earlier events were
+   * added.
    */
   place(): string | null {
+    if (this.#isClosed) return null;
     try {
-      if (this.#read()) {
-        this.sink.settled();
-        return null;
-      }
       const name = readlinkSync(`${this.mount}/log/tail`);
-      if (!this.#read()) return name;
-      this.sink.settled();
+      const status = readStatusFile(this.#directory);
+      return status.get('WAITING') === '1' && status.get('PENDING') === '0' ? name : null;
     } catch (error) {
       // ENOENT: no event has come yet.
-      if (!isSystemError(error) && !(error instanceof DaemonEndedError)) throw error;
+      if (!isSystemError(error)) throw error;
+      return null;
     }
-    return null;
   }
 
-  /** Ends the reading, and removes the directory. */
+  /** Ends the reading, and removes the directory: a read that waits ends with it. */
   close(): void {
-    this.#watch.close();
-    closeSync(this.#fd);
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     try {
       rmdirSync(this.#directory);
     } catch {
       // It ends with this process.
     }
   }
+}
+
+/** Returns a text that tells a mount's daemon from every other one. */
+export function daemonOf(mount: string): string {
+  const status = readStatusFile(`${mount}/log`);
+  return `${status.get('DAEMON') ?? ''} ${status.get('STARTED') ?? ''}`;
 }

@@ -3,7 +3,7 @@
  */
 import type { Logger } from '../shared/logger.js';
 import { UserError } from '../shared/errors.js';
-import { LocalEvents } from './local-events.js';
+import { LocalEvents, daemonOf } from './local-events.js';
 import type { Connection } from './mqtt/connection.js';
 import { type BridgeOptions, bootId, randomId } from './options.js';
 import { History, MESSAGE_LIMITS, type Message, type MessageLimits } from './protocol/history.js';
@@ -24,6 +24,8 @@ interface Unacknowledged {
 export class Outgoing {
   readonly counted = { events: 0, lost: 0, messages: 0, answers: 0 };
   #boot: string;
+  /** The daemon of the local mount, which a later one differs from. */
+  readonly #daemon: string;
   #number: number;
   #connection: number;
   #ended: readonly EndedSession[];
@@ -57,6 +59,7 @@ export class Outgoing {
   ) {
     const { out, host } = options;
     const boot = bootId();
+    this.#daemon = out === undefined ? '' : daemonOf(out.mount);
     const isOwn = saved?.host === host && saved.boot.startsWith(boot);
     this.#boot = isOwn ? saved.boot : `${boot}${randomId(4)}`;
     this.#connection = isOwn ? saved.connection : 0;
@@ -73,9 +76,9 @@ export class Outgoing {
     if (out !== undefined) this.#local = this.#open();
   }
 
-  #isSameSource({ filter, mount }: Saved): boolean {
+  #isSameSource({ filter, mount, daemon }: Saved): boolean {
     const { out } = this.options;
-    return out?.filter.text === filter && out.mount === mount;
+    return out?.filter.text === filter && out.mount === mount && daemon === this.#daemon;
   }
 
   /** Opens the local events behind a place. @returns false if the mount no longer knows it */
@@ -209,6 +212,12 @@ export class Outgoing {
     connection.publish({ topic, payload, userProperties }, done);
   }
 
+  /** Whether the saved place is behind all events that the broker has. */
+  get isSaved(): boolean {
+    const { acknowledged } = this.#history;
+    return this.#local === null || acknowledged <= (this.#place?.seq ?? 0);
+  }
+
   /** Returns what is to be saved now. */
   saved(): Omit<Saved, 'version'> {
     const { acknowledged } = this.#history;
@@ -228,6 +237,7 @@ export class Outgoing {
       connection: this.#connection,
       filter: this.options.out?.filter.text ?? '',
       mount: this.options.out?.mount ?? '',
+      daemon: this.#daemon,
       acknowledged,
       place: this.#place,
       ended: this.#ended,

@@ -36,6 +36,8 @@ export interface Saved {
   readonly connection: number;
   readonly filter: string;
   readonly mount: string;
+  /** The daemon of the mount: places are of this one. */
+  readonly daemon: string;
   /** The number of the last event that the broker has. */
   readonly acknowledged: number;
   readonly place: Place | null;
@@ -132,7 +134,7 @@ function isSaved(value: Saved): boolean {
   return (
     value.version === VERSION &&
     [value.number, value.connection, value.acknowledged].every(Number.isSafeInteger) &&
-    [value.host, value.machine, value.boot, value.filter, value.mount].every(
+    [value.host, value.machine, value.boot, value.filter, value.mount, value.daemon].every(
       (each) => typeof each === 'string',
     ) &&
     (value.place === null ||

@@ -14,44 +14,13 @@ import { NO_TRACE, type Trace } from '../shared/trace.js';
 import { ownOrAncestor } from './ancestors.js';
 import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';
-import { KeptPidfds, NO_KEPT_PIDFDS } from './kept-pidfds.js';
+import { KeptPidfds } from './kept-pidfds.js';
+import { type Mortal, Owner } from './owner.js';
 import { ProcessFiles, addToWatch } from './process-files.js';
 import type { Pid, ProcessStatus } from './process.js';
 import { system } from './system.js';
 
-/** A thing that ends with its owner. */
-export interface Mortal {
-  /** Ends the thing: its owner is dead. */
-  ownerDied(): void;
-  /** Describes the thing, and what its end frees, for the trace. */
-  describe(): string;
-}
-
-/** A living process that owns a thing. */
-export class Owner {
-  /** The things that end with the process. */
-  readonly owned = new Set<Mortal>();
-  #handle: string | null = null;
-
-  constructor(
-    readonly pid: Pid,
-    readonly pidfd: number,
-    private readonly pidfds = NO_KEPT_PIDFDS,
-  ) {}
-
-  /**
-   * The handle by which a later daemon finds the process, and never another one with its PID: see
-   * KeptPidfds.
-   */
-  get handle(): string {
-    return (this.#handle ??= this.pidfd < 0 ? '' : this.pidfds.handleOf(this.pid, this.pidfd));
-  }
-
-  /** Lets go of the handle: the process has ended, or owns nothing any more. */
-  dropHandle(): void {
-    this.pidfds.drop(this.pid, this.#handle);
-  }
-}
+export { type Mortal, Owner } from './owner.js';
 
 /** The caller of a request, from fuse_in_header. */
 export interface Caller {
@@ -225,7 +194,7 @@ export class Owners {
     const known = this.#owners.get(pid);
     if (known !== undefined && known.handle === handle) return known;
     const pidfd = this.#pidfds.open(pid, handle);
-    const owner = new Owner(pid, pidfd, this.#pidfds);
+    const owner = new Owner(pid, pidfd, this.#pidfds, pidfd < 0 ? null : handle);
     if (pidfd < 0) return owner;
     this.watch.add(pidfd, pid);
     this.#owners.set(pid, owner);

@@ -47,7 +47,10 @@ export class Journal {
   /** The start of the record that is being written, and its end so far. */
   #start = 0;
   #at = 0;
-  /** The size of the half after the last compaction, in 8-byte words. */
+  /**
+   * The size of the half after the last compaction, in 8-byte words. 0 in a later daemon: daemons
+   * that die often would otherwise never compact the journal.
+   */
   #compacted = 0;
   /** Whether the memory is used up: then the state is void, and nothing is recorded any more. */
   #isLost = false;
@@ -65,7 +68,6 @@ export class Journal {
     this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, length);
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, length * 2);
     this.#main = this.#tail(layout.active);
-    this.#compacted = this.length;
   }
 
   /**

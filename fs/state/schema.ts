@@ -240,7 +240,16 @@ export const SCHEMA = {
   cursor: {
     id: 9,
     keys: 1,
-    fields: { fh: N, number: N, passed: N, standIns: N, toldLost: N, rest: B },
+    fields: {
+      fh: N,
+      number: N,
+      passed: N,
+      standIns: N,
+      toldLost: N,
+      rest: B,
+      /** More file handles whose places are the same, 8 bytes each. */
+      others: B,
+    },
   },
   /** The streams with one filter, by the number of the group. */
   group: {

@@ -7,6 +7,10 @@ import { type Fields, type FieldType, KIND_NAMES, type KindName, SCHEMA } from '
 /** Where a record is, in 8-byte words. */
 type Place = number;
 
+const BYTES_A_WORD = 8;
+/** The place of the field `rest` in the record of a cursor, in 8-byte words. */
+const CURSOR_REST = 6;
+
 /** All things that a state has. */
 export class StateTable {
   readonly #numbers: Float64Array;
@@ -58,12 +62,22 @@ export class StateTable {
     if (keys < 2) {
       if (isDrop) places.delete(key);
       else places.set(key, at);
+      if (name === 'cursor' && !isDrop) this.#noteOthers(places, at);
       return;
     }
     let inner = places.get(key) as Map<number, Place> | undefined;
     if (inner === undefined) places.set(key, (inner = new Map<number, Place>()));
     if (isDrop) inner.delete(this.#numbers[at + 2]);
     else inner.set(this.#numbers[at + 2], at);
+  }
+
+  /** Notes the record of a cursor for the other cursors that it is a record of. */
+  #noteOthers(places: Map<number, Place | Map<number, Place>>, at: Place): void {
+    const numbers = this.#numbers;
+    const rest = at + CURSOR_REST;
+    const others = rest + 1 + ((numbers[rest] + 7) >>> 3);
+    const end = others + 1 + numbers[others] / BYTES_A_WORD;
+    for (let other = others + 1; other < end; other++) places.set(numbers[other], at);
   }
 
   /** Returns the last record of a thing, or undefined if there is none. */

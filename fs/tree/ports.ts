@@ -29,8 +29,9 @@ export interface ReplyPort {
   /**
    * Fails a parked read.
    * @param errno positive, as in errno(3)
+   * @param why the reason for the trace, if it is not the usual one of the errno
    */
-  fail(read: ParkedRead, errno: number): void;
+  fail(read: ParkedRead, errno: number, why?: string): void;
   /** Wakes the pollers of an open file, so that they poll it again. */
   wake(handle: Handle): void;
 }
@@ -50,8 +51,9 @@ export const NO_PORT: ReplyPort = {
  * waits in the read.
  * @param port the driver's port
  * @param read the interrupted read
+ * @param why the reason for the trace, if there was no signal
  */
-export function interruptRead(port: ReplyPort, read: ParkedRead): void {
+export function interruptRead(port: ReplyPort, read: ParkedRead, why?: string): void {
   read.handle.unpark(read);
-  port.fail(read, Errno.EINTR);
+  port.fail(read, Errno.EINTR, why);
 }

@@ -17,6 +17,7 @@ import { Deliveries } from './deliveries.js';
 import { DrainCheck } from './drain-check.js';
 import { EVENT_DIRECTORY_INODES } from './nodes/fixed/fixed-names.js';
 import type { FilterHost } from './filter-charge.js';
+import { EventDirectory } from './nodes/event-directory.js';
 import { EventHandle } from './nodes/event-file.js';
 import { LogDirectory } from './nodes/log-directory.js';
 import { MatchDirectory } from './nodes/match-directory.js';
@@ -225,9 +226,27 @@ export class Tree implements TreeContext, BusListener, FilterHost {
    * @throws FsError ESTALE if the node has ended
    */
   node(id: NodeId): Node {
-    const node = this.#nodes.get(id);
+    const node = this.#nodes.get(id) ?? this.#fixture(id);
     if (node === undefined || node.lifetime.over) throw new FsError(Errno.ESTALE, NODE_ENDED);
     return node;
+  }
+
+  /**
+   * Finds a fixed name that the kernel knows from the last daemon: its node id follows from that of
+   * its directory. The kernel repeats an open(2) that fails by ESTALE only once, and the daemon may
+   * die again meanwhile.
+   */
+  #fixture(id: NodeId): Node | undefined {
+    if (this.recorder === null) return undefined;
+    for (let offset = 1; offset < EVENT_DIRECTORY_INODES; offset++) {
+      const directory = this.#nodes.get((id - offset) as NodeId);
+      if (!(directory instanceof EventDirectory)) continue;
+      const node = directory.fixtureAt(offset);
+      if (node?.id !== id) return undefined;
+      this.remember(node);
+      return node;
+    }
+    return undefined;
   }
 
   /** Returns the node that the kernel knows by a number, or undefined; the root is always known. */

@@ -84,6 +84,13 @@ void hand_more(struct daemon *daemon) {
   }
 }
 
+/* Pings in place of a daemon, whose first ping is a while away. */
+static void ping_for(struct daemon *daemon) {
+  if (watchdog_ms() == 0) return;
+  notify_supervisor("WATCHDOG=1");
+  if (daemon->phase == SERVING) daemon->ping_ms = now_ms() + watchdog_ms();
+}
+
 /* ---- a reload */
 
 static void resume_active(void) {
@@ -143,6 +150,7 @@ static void replace_active(void) {
   next = (struct daemon){.socket = -1, .handed = -1};
   active.phase = SERVING;
   active.deadline_ms = 0;
+  ping_for(&active);
   is_reloading = false;
   standby_due_ms = now_ms() + STANDBY_DELAY_MS;
   answer_client("RELOADED %d", active.pid);
@@ -171,6 +179,7 @@ static void on_ready(struct daemon *daemon) {
   daemon->deadline_ms = 0;
   if (!is_ready && options.ready_fd >= 0) close(options.ready_fd); /* the daemon has written */
   is_ready = true;
+  ping_for(daemon);
   failed_starts = 0;
   standby_due_ms = now_ms() + STANDBY_DELAY_MS;
 }
@@ -257,6 +266,7 @@ void start_first(void) {
 static void replace_dead(void) {
   resend_requests();
   refusal[0] = '\0';
+  ping_for(&active);
   restarts++;
   if (next.phase != GONE && next.phase != LEAVING) {
     active = next;

@@ -141,7 +141,8 @@ class Copy {
 
   #build(file: string, source: string): boolean {
     writeFileSync(join(this.path, file), source);
-    return file.startsWith('native/') ? this.#gyp('build') : this.#transpile(file, source);
+    if (file.startsWith('native/')) return this.#gyp('build');
+    return file.endsWith('.ts') ? this.#transpile(file, source) : true; // a script needs no build
   }
 
   /** Compiles one file without a type check: a mistake need not have the right types. */

@@ -11,7 +11,7 @@ import { type HostSink, REMOTE_LIMITS, RemoteHost, type RemoteLimits } from './r
 import type { HostState } from './state.js';
 
 /** The most hosts that are known at a time. */
-const MOST_HOSTS = 20_000;
+const MOST_HOSTS = 50_000;
 
 /** The receiver of what comes of all hosts. */
 export interface FleetSink extends HostSink {

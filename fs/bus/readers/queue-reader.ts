@@ -6,6 +6,8 @@ import type { Journal } from '../../state/journal.js';
 import { type Fields, Kind } from '../../state/schema.js';
 import type { Sink } from '../sink.js';
 
+const NO_OTHERS = new Uint8Array(0);
+
 /** One open `.stream`. It takes events off the queue, so each event goes to one reader only. */
 export class QueueReader {
   readonly #rest = new PartialRecord();
@@ -24,7 +26,7 @@ export class QueueReader {
    */
   record(journal: Journal, fh: number): void {
     journal.begin(Kind.cursor).number(fh).number(0).number(0).number(0).number(0);
-    this.#rest.record(journal).end();
+    this.#rest.record(journal).bytes(NO_OTHERS, 0, 0).end();
   }
 
   /** Takes over the rest that the last daemon has recorded. */

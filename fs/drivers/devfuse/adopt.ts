@@ -38,6 +38,22 @@ export function adoptMount(keeper: Keeper, init: KeptInit): AdoptedMount | null 
 }
 
 /**
+ * Lets the next daemon take a mount over.
+ *
+ * @param protocolMinor the negotiated minor version of the protocol
+ */
+export function keepMount(
+  keeper: Keeper,
+  init: KeptInit,
+  { fd, isOfUser, isShared }: FuseMount,
+  { minor: device, identity }: Connection,
+  protocolMinor: number,
+): void {
+  init.write({ protocolMinor, device, identity, isOfUser, isShared });
+  keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
+}
+
+/**
  * Finds the mount of a connection: it may have been moved since.
  *
  * @param otherwise the result if it is nowhere in this mount namespace

@@ -90,7 +90,7 @@ export class BlockingReads implements Reads, ReplyPort {
   limitLife(ms: number): void {
     if (ms === 0) return;
     this.#expiry = new ReadExpiry(this.parked, MOST_PARKED, ms, (read) =>
-      interruptRead(this.tree.port, read),
+      interruptRead(this.tree.port, read, 'the kernel would end the mount for an older request'),
     );
   }
 

@@ -10,7 +10,7 @@
  *   bus --take, settle--> tree --ReplyPort--> blocking-reads --> kernel
  */
 import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
-import { Errno, UserError, errnoName } from '../../shared/errors.js';
+import { Errno, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
@@ -26,14 +26,9 @@ import { Hangs } from './hangs.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
-import {
-  INIT_TIMEOUT_MS,
-  clearMountPoint,
-  detachOrTell,
-  noInit,
-  tellEnd,
-} from '../common/mount-point.js';
-import { type AdoptedMount, KEPT_DEVICE, adoptMount, pathOf } from './adopt.js';
+import { clearMountPoint, detachOrTell, tellEnd } from '../common/mount-point.js';
+import { type AdoptedMount, KEPT_DEVICE, adoptMount, keepMount, pathOf } from './adopt.js';
+import { negotiate } from './negotiation.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
 import { Recovery } from './recovery.js';
@@ -42,6 +37,9 @@ import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
+
+/** How long the notifier of a mount that was taken over waits for its start, in milliseconds. */
+const NOTIFIER_DELAY_MS = 50;
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
@@ -62,7 +60,6 @@ export class DevFuse implements Driver {
   #notifier: Notifier | null = null;
   /** The minor number of the mount's device, which finds the mount even after it was moved. */
   #connection: Connection = NO_CONNECTION;
-
   #path = '';
   /** Whether the kernel must send unanswered requests again before the first read. */
   #needsResend = false;
@@ -117,49 +114,26 @@ export class DevFuse implements Driver {
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
-    if (adopted === null) await this.#mountNew(path, keeper, onEnd);
+    if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
     if (adopted === null) this.#startNotifier();
   }
 
-  async #mountNew(path: string, keeper: Keeper, onEnd: () => void): Promise<void> {
+  async #mountNew(path: string, onEnd: () => void): Promise<void> {
+    const { keeper = NO_KEEPER, keptInit } = this.options;
     await clearMountPoint(path, this.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = connectionAt(path);
-    const session = this.#session;
-    const negotiated = new Promise<void>((done, failed) => {
-      const late = setTimeout(() => failed(noInit(path)), INIT_TIMEOUT_MS);
-      session.attach({
-        onNegotiated: () => {
-          clearTimeout(late);
-          done();
-        },
-        onUnsuitable: (why) => {
-          clearTimeout(late);
-          failed(new UserError(`${path}: ${why}`));
-        },
-        onRingOffered: () => this.#useRing(),
-        needsResend: keeper.keeps,
-      });
-      this.#open(this.#mounted!.fd, path, () => {
-        clearTimeout(late);
-        failed(new UserError(`${path}: the kernel ended the connection before INIT (try again)`));
-        onEnd();
-      });
+    const negotiating = negotiate(this.#session, path, keeper.keeps, () => this.#useRing());
+    this.#open(this.#mounted.fd, path, () => {
+      negotiating.ended();
+      onEnd();
     });
     this.#channel!.start();
-    await negotiated;
+    await negotiating.done;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
-    if (keeper.keeps) this.#keep(keeper);
-  }
-
-  /** Lets the next daemon take this mount over. */
-  #keep(keeper: Keeper): void {
-    const { fd, isOfUser, isShared } = this.#mounted!;
-    const { minor: device, identity } = this.#connection;
-    const protocolMinor = this.#session.minor;
-    this.options.keptInit?.write({ protocolMinor, device, identity, isOfUser, isShared });
-    keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
+    if (keeper.keeps && keptInit !== undefined)
+      keepMount(keeper, keptInit, this.#mounted, this.#connection, this.#session.minor);
   }
 
   #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
@@ -202,7 +176,7 @@ export class DevFuse implements Driver {
   }
 
   #startNotifier(): void {
-    if (this.#channel === null) return;
+    if (this.#channel === null || this.#notifier !== null) return;
     this.#notifier = new Notifier(
       this.tree.inotify,
       this.logger,
@@ -217,7 +191,8 @@ export class DevFuse implements Driver {
     this.#needsResend = false;
     this.#channel?.start();
     if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
-    if (this.#notifier === null) this.#startNotifier();
+    // Not at once: the start of a process takes some ms, and clients have waited
+    if (this.#notifier === null) setTimeout(() => this.#startNotifier(), NOTIFIER_DELAY_MS);
   }
 
   pause(): void {

@@ -63,14 +63,15 @@ export class TracedPort implements ReplyPort {
   /**
    * Traces and ends a parked read with an error.
    * @param errno positive, as in errno(3)
+   * @param why the reason, if it is not the usual one of the errno
    */
-  fail(read: ParkedRead, errno: number): void {
+  fail(read: ParkedRead, errno: number, why?: string): void {
     const { slot } = read;
     this.tracer.failedLate(
       this.#low(slot),
       this.#high(slot),
       errno,
-      REASONS.get(errno) ?? 'the read ends without an event',
+      why ?? REASONS.get(errno) ?? 'the read ends without an event',
     );
     this.port.fail(read, errno);
   }

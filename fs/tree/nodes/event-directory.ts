@@ -7,7 +7,7 @@ import { Directory, type Listing, listDots } from './directory.js';
 import { EventFile, type EventFileHost, closeSomeEarly } from './event-file.js';
 import { listEnds, listEvents, listSpecials } from './event-listing.js';
 import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
-import { inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
+import { fixedNameAt, inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
 import type { DotFileHost } from './fixed/text-file.js';
 import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
 import { QueueRecord } from '../restore/queue-record.js';
@@ -134,6 +134,11 @@ export abstract class EventDirectory
     const made = this.makeFixture(name);
     if (made !== undefined) (this.#fixtures ??= new Map()).set(name, made);
     return made;
+  }
+
+  /** Returns the node of a fixed name by its place; undefined if the name does not exist now. */
+  fixtureAt(offset: number): Node | undefined {
+    return this.fixture(fixedNameAt(offset));
   }
 
   /** Runs after the kernel has forgotten the node of a fixed name. */

@@ -13,6 +13,10 @@ import type { Recorded } from '../../state/recorder.js';
 import { type Fields, Kind } from '../../state/schema.js';
 import { Waiters } from './waiters.js';
 
+/** The numbers of open files in one record: one buffer for all records. */
+let others = new Float64Array(64);
+let othersBytes = new Uint8Array(others.buffer);
+
 /** All streams with one filter: the daemon matches an event once for all of them. */
 export class StreamGroup extends FilterGroup implements Recorded {
   readonly handles = new Set<StreamHandle>();
@@ -79,7 +83,7 @@ export class StreamGroup extends FilterGroup implements Recorded {
       ) {
         cursor.follow(leader, leader.toldLost - begun.lost);
       } else if (cursor.ready) {
-        if (batch.length > 0) port.answer(batch);
+        if (batch.length > 0) this.#answer(port, batch);
         batch = [];
         leader = cursor;
         begun = { place: cursor.place, size: read.size, lost: cursor.toldLost };
@@ -89,13 +93,18 @@ export class StreamGroup extends FilterGroup implements Recorded {
         continue;
       }
       handle.chargeRest();
-      handle.recordRead();
       waiters.unpark(read);
       batch.push(read);
       answered++;
     }
-    if (batch.length > 0) port.answer(batch);
+    if (batch.length > 0) this.#answer(port, batch);
     return answered;
+  }
+
+  /** Answers reads with the same bytes, after their new places are recorded. */
+  #answer(port: ReplyPort, batch: readonly ParkedRead[]): void {
+    (batch[0].handle as StreamHandle).recordReads(batch);
+    port.answer(batch);
   }
 }
 
@@ -158,6 +167,27 @@ export class StreamHandle extends Handle {
     const { recorder } = this;
     if (recorder === null) return;
     this.cursor.record(recorder.journal, this.fh);
+    recorder.wrote();
+  }
+
+  /**
+   * Records the place of this stream and of those that have just got the same bytes.
+   * @param batch the reads, of which the first is this stream's
+   */
+  recordReads(batch: readonly ParkedRead[]): void {
+    const { recorder, cursor } = this;
+    if (recorder === null) return;
+    if (batch.length > others.length) {
+      others = new Float64Array(2 * batch.length);
+      othersBytes = new Uint8Array(others.buffer);
+    }
+    let count = 0;
+    for (let n = 1; n < batch.length; n++) {
+      const handle = batch[n].handle as StreamHandle;
+      if (handle.cursor.toldLost === cursor.toldLost) others[count++] = handle.fh;
+      else handle.recordRead();
+    }
+    cursor.record(recorder.journal, this.fh, othersBytes, count * others.BYTES_PER_ELEMENT);
     recorder.wrote();
   }
 

@@ -59,7 +59,8 @@ top('sorts by the key s, and by the first letter of an order', async () => {
 });
 
 top('fits 20 columns, a low screen, and a change of the size', async () => {
-  const terminal = start({ columns: 20, rows: 8 });
+  // Only the change of the size makes it draw again.
+  const terminal = start({ columns: 20, rows: 8 }, '--interval', '600');
   await terminal.shows(/^NAME +WAIT +EV\/S +LOST\n\d+/m);
   assert.match(terminal.screen[0], /^top: /);
   assert.match(terminal.screen[7], /^q quits/);

@@ -11,7 +11,15 @@ import { type Host, startHost } from '../../support/fleet/network.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import { Bridge, PATIENCE_MS, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
+import {
+  Bridge,
+  PATIENCE_MS,
+  Reader,
+  forgets,
+  knows,
+  publish,
+  scratch,
+} from '../../support/fleet/bridges.js';
 
 const tests = suite('eventfs bridge');
 

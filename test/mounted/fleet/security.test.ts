@@ -14,7 +14,14 @@ import {
   until,
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import { Bridge, PATIENCE_MS, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
+import {
+  Bridge,
+  PATIENCE_MS,
+  forgets,
+  knows,
+  publish,
+  scratch,
+} from '../../support/fleet/bridges.js';
 
 const tests = suite('the security of a fleet');
 

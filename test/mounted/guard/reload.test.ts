@@ -45,6 +45,7 @@ reload('replaces the daemon by one of the installed version', async () => {
   assert.is(await statusOf(path, 'RELOADS'), '1');
   assert.is(await statusOf(path, 'RESTARTS'), '0');
   assert.is(guarded.log(), 'the new version\n');
+  await reader.getsNext(path);
   await eventfs('reload', path);
   await killDaemon(path);
   assert.is(await statusOf(path, 'RELOADS'), '2');

@@ -188,6 +188,34 @@ library('ends its threads and sockets with a worker that is terminated', async (
   assert.equal(left[2], left[1]);
 });
 
+library('uses nothing that Node has freed with a worker that is terminated', async () => {
+  const subscriber = `
+    import { parentPort } from 'node:worker_threads';
+    import { subscribe } from ${JSON.stringify(LIBRARY)};
+    const one = subscribe({ mount: ${JSON.stringify(events.path)} });
+    await one.ready;
+    void one.next();
+    parentPort.postMessage('reading');
+    setInterval(() => undefined, 1000);`;
+  const program = `
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    const url = new URL('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(subscriber))});
+    for (let n = 0; n < 4; n++) {
+      const worker = new Worker(url);
+      await once(worker, 'message');
+      await worker.terminate();
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    console.log('ended');`;
+  // malloc(3) overwrites what is freed.
+  const env = { ...process.env, MALLOC_PERTURB_: '165' };
+  const { out, err, code } = await run([process.execPath, '--input-type=module', '-e', program], {
+    env,
+  });
+  assert.equal([out, err, code], ['ended\n', '', 0]);
+});
+
 /** Runs a program that mounts, and returns its PID and that of the daemon once it has. */
 async function program(path: string, outlives: boolean): Promise<{ pid: number; daemon: number }> {
   const text = `

@@ -44,6 +44,7 @@ install(
       'lib/systemd/system/eventfs-fleet.service',
       'lib/sysusers.d/eventfs-bridge.conf',
       'share/eventfs/fleet.toml',
+      'share/eventfs/eventfs-bridge.default',
       'share/eventfs/managers/mdev.conf',
       'share/eventfs/openrc/eventfs',
       'share/eventfs/runit/eventfs/run',

@@ -8,7 +8,7 @@ import { buildClients } from '../../support/clients/actor.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { Fault } from '../../support/clients/fault.js';
 import { runScript } from '../../support/clients/history.js';
-import { killDaemons, until } from '../../support/mount/daemon.js';
+import { until } from '../../support/mount/daemon.js';
 import { GuardedMount } from '../../support/mount/guarded.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -24,7 +24,7 @@ calls.before(async () => {
   buildClients();
   mount = await GuardedMount.start(['--source', 'none']);
 });
-calls.after(killDaemons);
+calls.after(() => mount.end());
 
 /** Counts the system calls of the script. */
 async function countCalls(): Promise<number> {

@@ -7,7 +7,6 @@
 import * as assert from 'uvu/assert';
 import { buildClients } from '../../support/clients/actor.js';
 import { Historians } from '../../support/clients/history.js';
-import { killDaemons } from '../../support/mount/daemon.js';
 import { GuardedMount, median, randomNumbers } from '../../support/mount/guarded.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -33,7 +32,7 @@ kills.before(async () => {
 });
 kills.after(async () => {
   historians?.kill();
-  await killDaemons();
+  await mount.end();
 });
 
 kills(

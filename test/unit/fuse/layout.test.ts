@@ -11,7 +11,6 @@ import * as abi from '../../../fs/fuse/abi.js';
 import { MAX_WRITE_BYTES } from '../../../fs/fuse/session.js';
 import { type Attr, Reply } from '../../../fs/fuse/reply.js';
 import { PROJECT } from '../../support/mount/daemon.js';
-import { Child } from '../../support/memory/child.js';
 import { refusal } from '../../support/memory/connection.js';
 import {
   MemoryKernel,
@@ -465,34 +464,6 @@ layout('of fuse_release_in: the handle', () => {
     'EBADF',
   );
   assert.is(kernel.read(other), 'abcdefgh');
-  kernel.close();
-});
-
-layout('of fuse_statfs_out: blocks of 512 bytes, names of 255', () => {
-  const kernel = MemoryKernel.started();
-  const statfs = kernel.statfs();
-  assert.equal([statfs['st.bsize'], statfs['st.namelen'], statfs['st.frsize']], [512, 255, 512]);
-  const { bytes, events } = kernel.tree.ledger.mount.bounds;
-  const counts = ['st.blocks', 'st.bfree', 'st.bavail', 'st.files', 'st.ffree'] as const;
-  const blocks = Math.floor(bytes / 512);
-  assert.equal(
-    counts.map((name) => statfs[name]),
-    [blocks, blocks, blocks, events, events],
-  );
-  kernel.close();
-});
-
-layout('of fuse_in_header: node, user and process', async () => {
-  const kernel = MemoryKernel.started();
-  const child = new Child();
-  kernel.mkdir(String(child.pid), { pid: child.pid, uid: 5, gid: 6 });
-  const { 'attr.uid': uid, 'attr.gid': gid } = kernel.lookup(1, String(child.pid));
-  assert.equal([uid, gid], [5, 6]);
-  await child.die();
-  assert.is(
-    refusal(() => kernel.lookup(1, String(child.pid))),
-    'ENOENT',
-  );
   kernel.close();
 });
 

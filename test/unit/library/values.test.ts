@@ -51,6 +51,7 @@ library('publishes properties that a subscriber gets back', () => {
         );
       },
     ),
+    { examples: [[{ A: 'one\nB=two', B: '\n\nadd@/other\n' }]] },
   );
 });
 

@@ -21,6 +21,14 @@ export function isFixedName(name: string): boolean {
 }
 
 /**
+ * Returns the fixed name whose inode number is `offset` behind that of its directory.
+ * @param offset from 1 to EVENT_DIRECTORY_INODES - 1
+ */
+export function fixedNameAt(offset: number): string {
+  return FIXED_NAMES[offset - 1];
+}
+
+/**
  * Returns the inode number of a fixed name.
  * @param directory the node id of the directory
  * @param name a fixed name

@@ -1,0 +1,43 @@
+/** The fixed names of a directory that the kernel knows from a daemon that has died. */
+import * as assert from 'uvu/assert';
+import { Journal } from '../../../fs/state/journal.js';
+import { StateLayout, heapMemory } from '../../../fs/state/layout.js';
+import { Recorder } from '../../../fs/state/recorder.js';
+import { StateTable } from '../../../fs/state/table.js';
+import { restoreTree } from '../../../fs/tree/restore/restore.js';
+import { MemoryKernel } from '../../support/memory/kernel.js';
+import { suite } from '../../support/runner/suite.js';
+
+const SIZES = { ring: 1024 * 1024, mailbox: 4096, half: 2 * 1024 * 1024 };
+const LOG = { bytes: SIZES.ring, events: 64 };
+
+const fixed = suite('a fixed name that the kernel knows from the last daemon');
+
+const start = (journal: Journal): MemoryKernel =>
+  MemoryKernel.started({ log: LOG, recorder: new Recorder(journal) });
+
+fixed('is opened without another lookup, as long as its directory lives', () => {
+  const memory = heapMemory(StateLayout.bytes(SIZES));
+  const before = start(Journal.create(memory, SIZES));
+  const directory = before.mkdir(`${process.pid}.a`);
+  const nodes = ['.status', '.filter', '.since'].map(
+    (name) => before.lookup(directory, name).nodeid,
+  );
+  const logStatus = before.lookup(before.lookup(1, 'log').nodeid, '.status').nodeid;
+  const head = before.lookup(before.lookup(1, 'log').nodeid, '.status').nodeid - 5; // log/head
+  before.tree.recorder!.commit();
+  before.close();
+
+  const layout = StateLayout.open(memory);
+  const after = start(new Journal(layout));
+  restoreTree(after.tree, new StateTable(layout));
+  for (const node of nodes) assert.type(after.cat(node), 'string');
+  assert.match(after.cat(logStatus), /^DAEMON=/);
+  assert.throws(() => after.cat(head), /ESTALE/); // the log is empty
+  assert.is(after.lookup(directory, '.status').nodeid, nodes[0]);
+  after.rmdir(`${process.pid}.a`);
+  for (const node of nodes) assert.throws(() => after.cat(node), /ESTALE/);
+  after.close();
+});
+
+fixed.run();
