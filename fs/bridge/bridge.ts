@@ -4,7 +4,7 @@
  *   local mount --local-events.ts--> outgoing.ts --> mqtt/link.ts (the broker)
  *   fleet mount <--fleet-mount.ts-- protocol/fleet.ts <-----+
  */
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import { FleetMount } from './fleet-mount.js';
 import type { Arrived, Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';

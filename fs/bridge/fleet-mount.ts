@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import { MKDIR_HINTS } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';

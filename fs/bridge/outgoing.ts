@@ -1,7 +1,7 @@
 /**
  * The way out: local events become messages, answers to questions, and this host's state.
  */
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import { UserError } from '../shared/errors.js';
 import { LocalEvents, daemonOf } from './local-events.js';
 import type { Connection } from './mqtt/connection.js';

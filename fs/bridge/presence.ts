@@ -1,5 +1,5 @@
 /** This host's name at the broker: it is used, or left to the machine that has it. */
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { Connection } from './mqtt/connection.js';
 import type { Link } from './mqtt/link.js';
 import type { Outgoing } from './outgoing.js';

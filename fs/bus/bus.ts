@@ -7,14 +7,14 @@
  * A source publishes all events that it has and then settles once, so that a reader that wakes
  * finds the whole batch.
  */
-import { SeqnumIndex } from './seqnum-index.js';
+import { SeqnumIndex } from './events/seqnum-index.js';
 import { type Event, type LogIndex, now } from './event.js';
 import { type Log, WEIGHED } from './log.js';
-import { NameIndex } from './name-index.js';
+import { NameIndex } from './events/name-index.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
 import type { Journal } from '../state/journal.js';
-import { recordEvent } from './event-record.js';
+import { recordEvent } from './events/event-record.js';
 import { SourceId } from '../uevent/event-source.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
 

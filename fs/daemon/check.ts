@@ -2,7 +2,7 @@
 import { openDriver } from '../drivers/open-driver.js';
 import { type OutletCheck, checkOutlets } from '../outlets/check-outlets.js';
 import { UserError } from '../shared/errors.js';
-import { NO_TRACE } from '../shared/trace.js';
+import { NO_TRACE } from '../shared/log/trace.js';
 import { Daemon, readMaskOf } from './daemon.js';
 import type { DaemonOptions } from './options.js';
 

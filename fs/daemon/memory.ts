@@ -9,7 +9,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { trimHeap } from '#native';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
 /** The daemon is idle after so long without a request. */

@@ -5,8 +5,8 @@
 import type { DevFuseOptions, DriverName } from '../drivers/driver.js';
 import type { Holder } from '../guard/holder.js';
 import type { OutletOptions } from '../outlets/open-outlets.js';
-import type { Logger } from '../shared/logger.js';
-import type { Trace } from '../shared/trace.js';
+import type { Logger } from '../shared/log/logger.js';
+import type { Trace } from '../shared/log/trace.js';
 import type { Config } from './config/config.js';
 
 export {

@@ -5,7 +5,7 @@ import type { LogLimits } from '../bus/log.js';
 import { RESERVE_BYTES } from '../bus/log.js';
 import { UsageError, isSystemError } from '../shared/errors.js';
 import type { Keeper } from '../shared/kernel/keeper.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import { Journal } from '../state/journal.js';
 import { StateLayout, type StateMemory } from '../state/layout.js';
 import { Recorder } from '../state/recorder.js';

@@ -1,7 +1,7 @@
 /** The interface of a driver, which connects the tree to the kernel. */
 import type { Keeper } from '../shared/kernel/keeper.js';
-import type { KeptInit } from './devfuse/kept-init.js';
-import type { Recovery } from './devfuse/recovery.js';
+import type { KeptInit } from './devfuse/hand-over/kept-init.js';
+import type { Recovery } from './devfuse/hand-over/recovery.js';
 
 /** Connects one tree to the kernel at one mount point. */
 export interface Driver {

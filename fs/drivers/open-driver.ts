@@ -1,7 +1,7 @@
 /** Opens a driver by its name. It loads only the driver that is asked for. */
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import { UserError } from '../shared/errors.js';
-import type { Trace } from '../shared/trace.js';
+import type { Trace } from '../shared/log/trace.js';
 import type { Tree } from '../tree/tree.js';
 import type { DevFuseOptions, Driver, DriverName } from './driver.js';
 

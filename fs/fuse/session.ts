@@ -31,7 +31,7 @@ import {
 import { Reply } from './reply.js';
 import type { RequestTracer } from './describe/request-tracer.js';
 import { Request, ShortRequest } from './request.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 
 /** The largest data of one WRITE in bytes: more than the largest event. */
 export const MAX_WRITE_BYTES = 128 * 1024;

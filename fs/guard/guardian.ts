@@ -16,7 +16,7 @@
  */
 import { ReadableWatch, receiveMessage, sendMessage } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';

@@ -1,8 +1,8 @@
 /** The events of a netlink group, without a mount. */
 import { type EventText, parseEvent } from '../client/events/text.js';
 import { isSystemError } from '../shared/errors.js';
-import { SILENT } from '../shared/logger.js';
-import { NO_TRACE } from '../shared/trace.js';
+import { SILENT } from '../shared/log/logger.js';
+import { NO_TRACE } from '../shared/log/trace.js';
 import { KERNEL } from '../sources/kernel.js';
 import { UDEV } from '../sources/udev.js';
 import { type NetlinkGroup, type UeventSink, UeventSource } from '../sources/uevent-source.js';

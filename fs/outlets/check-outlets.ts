@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { FilterLimits } from '../uevent/filter/limits.js';
 import { FifodirOutlet } from './fifodir.js';
 import { findSocket } from './listener.js';

@@ -18,7 +18,7 @@ import { FifoCount, notifyFifos } from '#native';
 import type { Event } from '../bus/event.js';
 import { UserError, errnoText, isSystemError } from '../shared/errors.js';
 import { FUSE_SUPER_MAGIC } from '../shared/kernel/mountinfo.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Outlet } from './outlet.js';
 

@@ -15,7 +15,7 @@ import type { Event } from '../bus/event.js';
 import { libudevBytes, writeLibudev, writeLines } from './libudev-writer.js';
 import { MAX_EVENT_BYTES } from '../uevent/text.js';
 import { Errno, UserError, errnoName, isSystemError } from '../shared/errors.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { MOST_MESSAGES, type Outlet } from './outlet.js';
 

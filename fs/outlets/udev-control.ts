@@ -13,7 +13,7 @@ import { closeSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PeerWord, ReadableWatch, acceptSeqpacket } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
-import type { Trace } from '../shared/trace.js';
+import type { Trace } from '../shared/log/trace.js';
 import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';

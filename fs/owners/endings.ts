@@ -8,7 +8,7 @@
 import { constants } from 'node:os';
 import { clock } from '../shared/clock.js';
 import { isSystemError } from '../shared/errors.js';
-import type { LogFields } from '../shared/logger.js';
+import type { LogFields } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Pid } from './process.js';
 import { system } from './system.js';

@@ -10,7 +10,7 @@ import { DrainWord } from '#native';
 import { Errno, FsError } from '../shared/errors.js';
 import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
-import { NO_TRACE, type Trace } from '../shared/trace.js';
+import { NO_TRACE, type Trace } from '../shared/log/trace.js';
 import { ownOrAncestor } from './ancestors.js';
 import { Endings, endingFields, endingText, readEnding } from './endings.js';
 import { SignalRights } from './signal-rights.js';

@@ -11,7 +11,7 @@ import type { QuotaLedger } from './quota/ledger.js';
 import type { Streams } from './streams/streams.js';
 import type { Recorder } from '../state/recorder.js';
 import type { Turns } from './turns.js';
-import type { Logger } from '../shared/logger.js';
+import type { Logger } from '../shared/log/logger.js';
 
 /** The configured settings of the tree. They can change while the mount exists. */
 export interface TreeSettings {

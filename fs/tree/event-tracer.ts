@@ -4,7 +4,7 @@
  */
 import type { Event } from '../bus/event.js';
 import { quoted } from '../shared/escape.js';
-import type { Trace, TraceLine } from '../shared/trace.js';
+import type { Trace, TraceLine } from '../shared/log/trace.js';
 import type { ProcessDirectory } from './nodes/process-directory.js';
 import type { StreamHandle } from './streams/stream-handle.js';
 import type { Tree } from './tree.js';

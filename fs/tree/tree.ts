@@ -39,7 +39,7 @@ import { QuotaLedger } from './quota/ledger.js';
 import { RootDirectory } from './nodes/root-directory.js';
 import { StreamFile } from './streams/stream-file.js';
 import { Streams, WOKEN_AT_ONCE } from './streams/streams.js';
-import { SILENT, type Logger } from '../shared/logger.js';
+import { SILENT, type Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Recorded, Recorder } from '../state/recorder.js';
 import { TreeCounters } from './restore/counters.js';

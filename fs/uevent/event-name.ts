@@ -1,4 +1,4 @@
-/** The names of events' files: `SEQNUM`, or `SEQNUM.n` (fs/bus/name-index.ts). */
+/** The names of events' files: `SEQNUM`, or `SEQNUM.n` (fs/bus/events/name-index.ts). */
 const EVENT_NAME = /^(\d{1,15})(?:\.(\d{1,15}))?$/;
 
 /** Returns whether a text has the form of an event's name. */

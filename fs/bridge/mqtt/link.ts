@@ -2,7 +2,7 @@
  * Keeps a connection to the broker: connects again after each end, later and later, and never at
  * the same moment as all other hosts.
  */
-import type { Logger } from '../../shared/logger.js';
+import type { Logger } from '../../shared/log/logger.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { Broker } from './broker.js';
 import { type Codec, Connection, type ConnectionEvents, type Will } from './connection.js';

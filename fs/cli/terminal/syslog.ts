@@ -1,6 +1,6 @@
 /** Sends the log of a daemon without a terminal to /dev/log, as syslog(3) does. */
 import { sendDatagram } from '#native';
-import type { LogLevel } from '../../shared/log-levels.js';
+import type { LogLevel } from '../../shared/log/log-levels.js';
 
 const SOCKET = '/dev/log';
 /** LOG_DAEMON of syslog(3). */

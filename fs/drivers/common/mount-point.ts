@@ -6,7 +6,7 @@ import { detach, detachAll } from '../../client/unmount.js';
 import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
 import { type Connection, isSameConnection } from '../../shared/kernel/connection.js';
 import { MOUNT_TYPE, enclosing, mountedAt } from '../../shared/kernel/mountinfo.js';
-import type { Logger } from '../../shared/logger.js';
+import type { Logger } from '../../shared/log/logger.js';
 
 /** How long the kernel may take to send INIT after mount(2), in milliseconds. It sends it at once. */
 export const INIT_TIMEOUT_MS = 5000;

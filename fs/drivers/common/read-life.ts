@@ -7,7 +7,7 @@ import {
   type RequestTimeouts,
   limitFor,
 } from '../../shared/kernel/request-timeout.js';
-import type { Logger } from '../../shared/logger.js';
+import type { Logger } from '../../shared/log/logger.js';
 
 /**
  * The daemon ends a blocked read so long before the kernel's limit, in seconds. The request is older

@@ -13,7 +13,7 @@ import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
-import type { Recovery } from './recovery.js';
+import type { Recovery } from './hand-over/recovery.js';
 import { ReadExpiry } from './read-expiry.js';
 import { ReplySink } from './reply-sink.js';
 import { Transactions } from './transactions.js';

@@ -7,7 +7,7 @@ import { InHeader, Opcode } from '../../fuse/abi.js';
 import { opcodeName } from '../../fuse/opcodes.js';
 import type { Session } from '../../fuse/session.js';
 import { errnoText } from '../../shared/errors.js';
-import type { Logger } from '../../shared/logger.js';
+import type { Logger } from '../../shared/log/logger.js';
 import type { DevFuseOptions } from '../driver.js';
 import type { Reads } from './handlers/reads.js';
 

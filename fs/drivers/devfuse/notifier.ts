@@ -7,8 +7,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { notifierProgram } from '#native';
 import { isSystemError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
-import type { Logger } from '../../shared/logger.js';
-import type { Trace } from '../../shared/trace.js';
+import type { Logger } from '../../shared/log/logger.js';
+import type { Trace } from '../../shared/log/trace.js';
 import type { InotifyQueue } from '../../tree/inotify/inotify-queue.js';
 
 /** The notifier is restarted at most this often within RESTARTS_WINDOW_MS. */

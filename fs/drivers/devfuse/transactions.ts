@@ -13,7 +13,7 @@ import type { Session } from '../../fuse/session.js';
 import type { Recorder } from '../../state/recorder.js';
 import type { ParkedRead } from '../../tree/nodes/node.js';
 import { isOfFormerNotifier } from './former-notifier.js';
-import type { Recovery } from './recovery.js';
+import type { Recovery } from './hand-over/recovery.js';
 import { RESENT, uniqueOf } from './unique.js';
 
 const UNIQUE = InHeader.unique >>> 2;

@@ -2,7 +2,7 @@
 import type { Signal } from 'fuse-native';
 import { errnoName } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
-import type { TraceLine } from '../../shared/trace.js';
+import type { TraceLine } from '../../shared/log/trace.js';
 
 /** Serves a call: the rest of the arguments are the call's. */
 type Work = (signal: Signal, ...rest: readonly unknown[]) => void;

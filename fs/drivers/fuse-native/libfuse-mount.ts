@@ -4,8 +4,8 @@
  */
 import type { Signal } from 'fuse-native';
 import { Errno, FsError, NOT_FOUND, errnoName } from '../../shared/errors.js';
-import type { Logger } from '../../shared/logger.js';
-import type { TraceLine } from '../../shared/trace.js';
+import type { Logger } from '../../shared/log/logger.js';
+import type { TraceLine } from '../../shared/log/trace.js';
 import type { AskedRead } from './blocked-reads.js';
 import { CallTrace } from './call-trace.js';
 import type { OpenFiles } from './open-files.js';

@@ -1,6 +1,6 @@
 /** Writes the trace of requests: one line for each request, and one for its reply. */
 import { NOT_FOUND, errnoName } from '../../shared/errors.js';
-import type { TraceLine } from '../../shared/trace.js';
+import type { TraceLine } from '../../shared/log/trace.js';
 import { Size } from '../abi.js';
 import { decimal } from './fields.js';
 import { type RequestHeader, headerOf } from './header.js';

@@ -10,8 +10,8 @@ import {
 import type { Filter } from '../../uevent/filter/filter.js';
 import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
 import { quoted } from '../../shared/escape.js';
-import type { Logger } from '../../shared/logger.js';
-import type { Trace } from '../../shared/trace.js';
+import type { Logger } from '../../shared/log/logger.js';
+import type { Trace } from '../../shared/log/trace.js';
 import { MOST_MESSAGES } from '../outlet.js';
 import { NamespaceName } from './namespace-name.js';
 

@@ -10,9 +10,9 @@
 import type { Bus } from '../../bus/bus.js';
 import type { Event } from '../../bus/event.js';
 import { UsageError, UserError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/logger.js';
+import type { Logger } from '../../shared/log/logger.js';
 import { type StatusLines, netnsText } from '../../shared/status-lines.js';
-import { NO_TRACE, type Trace } from '../../shared/trace.js';
+import { NO_TRACE, type Trace } from '../../shared/log/trace.js';
 import {
   Filter,
   FilterError,

@@ -3,7 +3,7 @@
  * again after a while.
  */
 import { Errno, errnoText, isSystemError } from '../../shared/errors.js';
-import type { Logger } from '../../shared/logger.js';
+import type { Logger } from '../../shared/log/logger.js';
 
 /** The delay before the next attempt. */
 const RETRY_MS = 100;

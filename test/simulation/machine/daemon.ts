@@ -9,7 +9,7 @@ import { treeHandlers } from '../../../fs/drivers/devfuse/handlers/handlers.js';
 import { Bus } from '../../../fs/bus/bus.js';
 import { Log } from '../../../fs/bus/log.js';
 import { Arena, HEAP_PAGES } from '../../../fs/bus/arena.js';
-import { Recovery } from '../../../fs/drivers/devfuse/recovery.js';
+import { Recovery } from '../../../fs/drivers/devfuse/hand-over/recovery.js';
 import type { Journal } from '../../../fs/state/journal.js';
 import { type Recorded, Recorder } from '../../../fs/state/recorder.js';
 import type { StateTable } from '../../../fs/state/table.js';
@@ -49,7 +49,7 @@ export class Crash extends Error {
   override readonly name = 'Crash';
 }
 
-/** What the daemon does, as the model must learn of it. */
+/** The model's view of the daemon's work. */
 export interface Observer {
   /** Called before everything that outlives the daemon: throws a Crash to kill it there. */
   atPoint(): void;

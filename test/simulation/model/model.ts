@@ -342,7 +342,7 @@ export class Model {
     if (this.settings.isGuarded) this.log.reserve();
   }
 
-  /** The rule of the names: fs/bus/name-index.ts. */
+  /** The rule of the names: fs/bus/events/name-index.ts. */
   #nameOf(seqnum: number, source: string): string {
     const { log } = this;
     const isNew = seqnum > log.highest;

@@ -28,7 +28,7 @@ import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js
 import type { Recorder } from '../../../fs/state/recorder.js';
 import { Owners } from '../../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../../fs/tree/ports.js';
-import type { TraceLine } from '../../../fs/shared/trace.js';
+import type { TraceLine } from '../../../fs/shared/log/trace.js';
 import type { Handle, NodeId, ParkedRead } from '../../../fs/tree/nodes/node.js';
 import { Tree } from '../../../fs/tree/tree.js';
 import { collecting } from './logger.js';

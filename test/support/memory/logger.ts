@@ -1,5 +1,5 @@
 /** A logger whose messages a test can read. */
-import type { Logger } from '../../../fs/shared/logger.js';
+import type { Logger } from '../../../fs/shared/log/logger.js';
 
 /** Returns a logger that appends each message, except of level debug, to `messages`. */
 export function collecting(messages: string[]): Logger {

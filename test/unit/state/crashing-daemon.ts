@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { ControlWord, type FuseChannel, RequestOutcome, SettleState } from '#native';
 import { BlockingReads } from '../../../fs/drivers/devfuse/blocking-reads.js';
 import { treeHandlers } from '../../../fs/drivers/devfuse/handlers/handlers.js';
-import { Recovery } from '../../../fs/drivers/devfuse/recovery.js';
+import { Recovery } from '../../../fs/drivers/devfuse/hand-over/recovery.js';
 import { Arena } from '../../../fs/bus/arena.js';
 import { Bus } from '../../../fs/bus/bus.js';
 import { Log } from '../../../fs/bus/log.js';

@@ -8,7 +8,7 @@ import { MESSAGE_LIMITS } from '../../../bridge/protocol/history.js';
 import { badHostName } from '../../../bridge/protocol/names.js';
 import { parseFilter } from '../../../client/events/text.js';
 import { UsageError } from '../../../shared/errors.js';
-import type { LogLevel } from '../../../shared/log-levels.js';
+import type { LogLevel } from '../../../shared/log/log-levels.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 
 /** The values of the command line. */

@@ -6,9 +6,9 @@ import { StatusSocket } from '../../../bridge/status-socket.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { requireMount } from '../../../client/mounted.js';
 import { tellSystemd } from '../../../daemon/readiness.js';
-import { LineLogger } from '../../../shared/logger.js';
+import { LineLogger } from '../../../shared/log/logger.js';
 import { UserError } from '../../../shared/errors.js';
-import { rateLimited } from '../../../shared/rate-limit.js';
+import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { explain } from '../../terminal/explain.js';
 import { type BridgeArguments, bridgeOptions, stateDirectory } from './bridge-options.js';
 

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { mountPath, probe } from '../../../client/probe.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
-import { SILENT } from '../../../shared/logger.js';
+import { SILENT } from '../../../shared/log/logger.js';
 import { isRingOffered } from '../../../shared/kernel/ring-parameter.js';
 import type { Finding } from '../../doctor/finding.js';
 import {

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
-import type { Logger } from '../../../shared/logger.js';
+import type { Logger } from '../../../shared/log/logger.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { type Config, DEFAULT_CONFIG, readConfig } from '../../../daemon/config/config.js';
 import { defaultConfiguration } from '../../defaults.js';

@@ -11,7 +11,7 @@ import type { Holder } from '../../../guard/holder.js';
 import { S6Fdholder } from '../../../guard/s6-fdholder.js';
 import { SystemdStore } from '../../../guard/systemd-store.js';
 import { UsageError } from '../../../shared/errors.js';
-import type { LineLogger, Logger } from '../../../shared/logger.js';
+import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
 import { inheritedDescriptors } from '../../inherited-descriptors.js';
 

@@ -1,7 +1,7 @@
 /** The options of `eventfs mount` for its log and trace. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/log-levels.js';
-import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/trace.js';
+import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/log/log-levels.js';
+import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/log/trace.js';
 
 /** The values of the log options as the command line gives them. */
 export interface SaidOptions {

@@ -14,10 +14,10 @@ import type {
 } from '../../../daemon/options.js';
 import type { Holder } from '../../../guard/holder.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
-import { LineLogger, type LogOptions, type Logger } from '../../../shared/logger.js';
+import { LineLogger, type LogOptions, type Logger } from '../../../shared/log/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
-import { rateLimited } from '../../../shared/rate-limit.js';
-import { Trace } from '../../../shared/trace.js';
+import { rateLimited } from '../../../shared/log/rate-limit.js';
+import { Trace } from '../../../shared/log/trace.js';
 import { explain } from '../../terminal/explain.js';
 import { Configuration } from './configuration.js';
 import {

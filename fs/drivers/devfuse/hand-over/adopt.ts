@@ -1,10 +1,10 @@
 /** Takes over the mount of a daemon that has ended. */
 import { closeSync } from 'node:fs';
-import { UserError } from '../../shared/errors.js';
-import { type Connection, identityOf } from '../../shared/kernel/connection.js';
-import type { Keeper } from '../../shared/kernel/keeper.js';
-import { MOUNT_TYPE, mounts } from '../../shared/kernel/mountinfo.js';
-import type { FuseMount } from '../common/mount-fuse.js';
+import { UserError } from '../../../shared/errors.js';
+import { type Connection, identityOf } from '../../../shared/kernel/connection.js';
+import type { Keeper } from '../../../shared/kernel/keeper.js';
+import { MOUNT_TYPE, mounts } from '../../../shared/kernel/mountinfo.js';
+import type { FuseMount } from '../../common/mount-fuse.js';
 import type { KeptInit } from './kept-init.js';
 
 /** The name under which the keeper has the descriptor of /dev/fuse. */

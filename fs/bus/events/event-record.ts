@@ -1,7 +1,7 @@
 /** Writes events to the journal of the state, and reads them. */
-import type { Journal } from '../state/journal.js';
-import { Kind } from '../state/schema.js';
-import type { Event } from './event.js';
+import type { Journal } from '../../state/journal.js';
+import { Kind } from '../../state/schema.js';
+import type { Event } from '../event.js';
 
 /**
  * Writes the record of a delivered event.

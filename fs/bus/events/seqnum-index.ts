@@ -2,10 +2,10 @@
  * Maps SEQNUMs to numbers in the log, for the last events: so a client that comes late can ask for
  * the events after a given SEQNUM.
  */
-import type { SeqNum } from '../uevent/text.js';
-import type { LogIndex } from './event.js';
-import { WEIGHED } from './log.js';
-import { lowerBound } from '../shared/lower-bound.js';
+import type { SeqNum } from '../../uevent/text.js';
+import type { LogIndex } from '../event.js';
+import { WEIGHED } from '../log.js';
+import { lowerBound } from '../../shared/lower-bound.js';
 
 /** For how many of the last events it knows them: as many as the log knows weights of. */
 const PLACES = WEIGHED;

@@ -7,11 +7,11 @@
  * with one exception: the kernel's event has its SEQNUM as its name even if an event that `log/` no
  * longer has was published under that SEQNUM before.
  */
-import { partsOf } from '../uevent/event-name.js';
-import { NO_SEQNUM, type SeqNum } from '../uevent/text.js';
-import type { LogIndex } from './event.js';
-import { type Log, WEIGHED } from './log.js';
-import { lowerBound } from '../shared/lower-bound.js';
+import { partsOf } from '../../uevent/event-name.js';
+import { NO_SEQNUM, type SeqNum } from '../../uevent/text.js';
+import type { LogIndex } from '../event.js';
+import { type Log, WEIGHED } from '../log.js';
+import { lowerBound } from '../../shared/lower-bound.js';
 
 /** For how many of the last events it knows the SEQNUMs that are names. */
 const PLACES = WEIGHED;

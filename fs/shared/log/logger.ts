@@ -4,7 +4,7 @@
  *   a part of the daemon --> Logger --rate-limit.ts--> LineLogger --> standard-error.ts, or syslog
  *   a line of the trace (trace.ts) -------------------------^
  */
-import { visible } from './escape.js';
+import { visible } from '../escape.js';
 import { LOG_LEVELS, type LogLevel } from './log-levels.js';
 import { StandardError } from './standard-error.js';
 

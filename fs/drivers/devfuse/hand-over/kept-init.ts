@@ -3,7 +3,7 @@
  * that takes the connection over must know what the first one has negotiated.
  */
 import { createStateMemfd, mapShared } from '#native';
-import type { Keeper } from '../../shared/kernel/keeper.js';
+import type { Keeper } from '../../../shared/kernel/keeper.js';
 
 /** The part of a connection that a later daemon must know. */
 export interface InitState {

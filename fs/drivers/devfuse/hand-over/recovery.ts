@@ -6,8 +6,8 @@
  * A request that the last daemon has carried out is answered from its record, without carrying it
  * out again. The time ends with the first request without the bit, or when the device is empty.
  */
-import type { Recorder } from '../../state/recorder.js';
-import type { StateTable } from '../../state/table.js';
+import type { Recorder } from '../../../state/recorder.js';
+import type { StateTable } from '../../../state/table.js';
 
 const BYTES_A_UNIQUE = 8;
 
