@@ -1,6 +1,6 @@
 /** How long an event takes from one host to a blocked reader on another, and a death. */
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync } from 'node:fs';
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, figure, unmeasured } from '../figure.js';
 import { median } from '../programs.js';
@@ -70,13 +70,20 @@ export async function latency(say: (progress: string) => void): Promise<Figure[]
     await sleep(1000);
     const event = (): void => appendFileSync('/sys/class/mem/null/uevent', 'change');
     const line = (): void => void sender.child.stdin.write(`${'x'.repeat(200)}\n`);
+    const local = new Listener(['cat', `${stage.local.path}/stream`]);
     const ours: number[] = [];
     const theirs: number[] = [];
+    const legs = { local: [] as number[], fleet: [] as number[] };
+    const remote = 'change@/x\nACTION=change\nDEVPATH=/x\nHOST=web1\n';
     for (let i = 0; i < 5; i++) {
       ours.push(await medianOf(EVENTS / 5, () => reader.after(event)));
       theirs.push(await medianOf(EVENTS / 5, () => subscriber.after(line)));
+      legs.local.push(await medianOf(EVENTS / 5, () => local.after(event)));
+      await sleep(100);
+      const write = (): void => writeFileSync(`${fleet.path}/publish`, remote);
+      legs.fleet.push(await medianOf(EVENTS / 5, () => reader.after(write)));
     }
-    for (const each of [reader, subscriber, sender]) each.end();
+    for (const each of [reader, subscriber, sender, local]) each.end();
     await end(publisher);
     const deaths = await ofDeaths(stage, say);
     await end(follower);
@@ -84,6 +91,16 @@ export async function latency(say: (progress: string) => void): Promise<Figure[]
     return [
       figure('mosquitto_pub to mosquitto_sub, median', median(theirs) * 1000, ' us'),
       figure("uevent to a blocked reader of another host's mount", median(ours) * 1000, ' us'),
+      figure(
+        '  of it: uevent to a blocked reader of the own mount',
+        median(legs.local) * 1000,
+        ' us',
+      ),
+      figure(
+        "  of it: publish to a blocked reader of the fleet's mount",
+        median(legs.fleet) * 1000,
+        ' us',
+      ),
       figure('ratio', ratio, ' x', { atMost: 2 }),
       ...deaths,
     ];

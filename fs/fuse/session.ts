@@ -202,7 +202,7 @@ export class Session {
   repeat(length: number, error: number, body: Uint8Array): number {
     const { request, reply } = this;
     this.#tracer?.received(request.bytes, length);
-    reply.why = 'the daemon before this one has carried the request out';
+    reply.why = 'the request is of the time of the daemon before this one';
     const replyLength = reply.repeat(error, body);
     this.#tracer?.answered(request.bytes, length, reply, replyLength);
     return replyLength;

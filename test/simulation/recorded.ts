@@ -2,6 +2,16 @@
 import type { StateLayout } from '../../fs/state/layout.js';
 import type { StateTable } from '../../fs/state/table.js';
 import type { SimReply, SimRequest } from './machine/request.js';
+import { check } from './model/model.js';
+
+/** Checks that no record of a reader's place has outlived its open file: another may get its number. */
+export function checkPlaces(table: StateTable): void {
+  for (const { fh } of table.all('cursor'))
+    check(
+      table.get('handle', fh) !== undefined,
+      () => `the state has a place of file ${fh}, which is closed`,
+    );
+}
 
 /** A request that is sent again, with its recorded reply. */
 export interface Recorded {

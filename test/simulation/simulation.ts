@@ -35,7 +35,7 @@ import { Vfs } from './machine/vfs.js';
 import type { ModelFiles } from './model/files.js';
 import { type ModelHandlers, handlersOf } from './model/handlers.js';
 import { Mismatch, Model, type ModelSettings, check, describe } from './model/model.js';
-import { recordedReplies } from './recorded.js';
+import { checkPlaces, recordedReplies } from './recorded.js';
 import { settingsFrom } from './settings.js';
 
 /** The requests that open a file. */
@@ -140,7 +140,7 @@ export class Simulation implements Observer {
   atPoint(): void {
     if (this.#isDead || --this.#pointsLeft <= 0) {
       this.#isDead = true;
-      throw new Crash(`the daemon is killed`);
+      throw new Crash('the daemon is killed');
     }
   }
 
@@ -178,6 +178,7 @@ export class Simulation implements Observer {
     device.resend();
     const layout = StateLayout.open(this.#memory!);
     const table = new StateTable(layout);
+    checkPlaces(table);
     this.#isDead = false;
     this.#takeRecorded(layout, table);
     const hasDied = model.directories.some(({ owner }) => !owner!.isAlive);
@@ -227,8 +228,6 @@ export class Simulation implements Observer {
   }
 
   // ---- Observer
-
-  beforeRequest(): void {}
 
   served(read: Read, outcome: 'replied' | 'parked' | 'noReply'): void {
     this.counts.requests++;

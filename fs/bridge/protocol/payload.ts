@@ -3,7 +3,7 @@
  * record stands for so many events as its LOST says. The user properties `session`, `seq` and
  * `count` say which events these are.
  */
-import { parseEvent, tellsOfLoss } from '../../client/events/text.js';
+import { parseEvent } from '../../client/events/text.js';
 import { recordEnd, skipLineEnds } from '../../uevent/records.js';
 import { MAX_EVENT_BYTES, UeventText, overflowText } from '../../uevent/text.js';
 
@@ -66,17 +66,13 @@ function parsePieces(payload: Buffer): Piece[] {
 
 /** The text that the parser below has read. */
 const TEXT = new UeventText();
-/** The longest header that a loss can have. */
-const LOSS_BYTES = 256;
+const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
 /** Returns the piece of a record. @param record the text, with or without its last line end */
 export function pieceOf(record: Buffer): Piece {
-  if (record.length < LOSS_BYTES) {
-    const event = parseEvent(record.toString('latin1'));
-    if (tellsOfLoss(event)) {
-      const lost = numberOf(event.property('LOST'));
-      return { weight: Math.max(1, lost), text: null };
-    }
+  if (record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER)) {
+    const lost = numberOf(parseEvent(record.toString('latin1')).property('LOST'));
+    return { weight: Math.max(1, lost), text: null };
   }
   try {
     if (record.includes(0)) return { weight: 1, text: null };

@@ -8,14 +8,17 @@
  */
 import { ControlWord } from '#native';
 import { InHeader, Opcode, Size } from '../../fuse/abi.js';
+import { Errno } from '../../shared/errors.js';
 import type { Session } from '../../fuse/session.js';
 import type { Recorder } from '../../state/recorder.js';
 import type { ParkedRead } from '../../tree/nodes/node.js';
+import { isOfFormerNotifier } from './former-notifier.js';
 import type { Recovery } from './recovery.js';
 import { RESENT, uniqueOf } from './unique.js';
 
 const UNIQUE = InHeader.unique >>> 2;
 const OPCODE = InHeader.opcode >>> 2;
+const PID = InHeader.pid >>> 2;
 const NO_BYTES = new Uint8Array(0);
 const BYTES_A_UNIQUE = 8;
 
@@ -96,7 +99,10 @@ export class Transactions {
       return 0;
     }
     const recorded = this.recovery.reply(uniqueOf(words[UNIQUE], words[UNIQUE + 1]));
-    return recorded === undefined ? 0 : session.repeat(length, recorded.error, recorded.bytes);
+    if (recorded !== undefined) return session.repeat(length, recorded.error, recorded.bytes);
+    return isOfFormerNotifier(words[OPCODE], words[PID])
+      ? session.repeat(length, -Errno.EINTR, NO_BYTES)
+      : 0;
   }
 
   #commit(replyLength: number): void {

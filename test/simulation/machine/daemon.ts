@@ -51,8 +51,6 @@ export class Crash extends Error {
 
 /** What the daemon does, as the model must learn of it. */
 export interface Observer {
-  /** Called before a request is served. */
-  beforeRequest(): void;
   /** Called before everything that outlives the daemon: throws a Crash to kill it there. */
   atPoint(): void;
   /** A request is served: with a reply, parked (null), or without a reply. */
@@ -212,7 +210,6 @@ export class SimDaemon {
       this.recovery.end();
       return false;
     }
-    this.observer.beforeRequest();
     this.owners.drain();
     this.tree.turns.finish(); // the clock decides what is freed in later turns
     const control = this.#control;

@@ -333,7 +333,7 @@ export class Model {
   /** A program publishes an event. */
   published(text: string, uid: number): void {
     const trimmed = `${text.replace(/\n+$/, '')}\n`;
-    const seqnum = /^SEQNUM=(\d+)$/m.exec(trimmed)?.[1];
+    const seqnum = [...trimmed.matchAll(/^SEQNUM=(\d+)$/gm)].at(-1)?.[1]; // the last one counts
     this.#append(trimmed, Number(seqnum ?? NaN), 1, false, `publish:${uid}`);
   }
 
