@@ -103,7 +103,7 @@ export class Clients {
     while (next.done !== true && task.process.isKilled)
       next = task.call!.next({ errno: Errno.EINTR, body: Buffer.alloc(0) });
     if (next.done === true) {
-      this.simulation.note(() => `  process ${task.process.pid}: ${next.value as number}`);
+      this.simulation.note(() => `  process ${task.process.pid}: ${next.value}`);
       task.call = null;
       if (task.process.isKilled) this.#exit(task);
     } else if (next.value instanceof SimRequest) this.simulation.send(task, next.value);
