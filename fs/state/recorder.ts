@@ -25,6 +25,8 @@ export interface RecordedText {
 
 /** How many things one step of a compaction records: about 10 us of work. */
 const THINGS_A_STEP = 16;
+/** How far the journal grows between two steps, at most: in 8-byte words, 16 small records. */
+const WORDS_A_STEP = 128;
 const NO_BYTES = new Uint8Array(0);
 
 /** Records the changes of one tree. */
@@ -38,6 +40,8 @@ export class Recorder {
   #isHolding = false;
   /** Walks over all that lives, for a compaction; null while there is none. */
   #walk: Iterator<Recorded> | null = null;
+  /** The length of the journal up to which the compaction has kept pace, in 8-byte words. */
+  #pacedTo = 0;
   /** The numbers of the tree as a whole; set by the tree. */
   counters: Recorded | null = null;
   /**
@@ -211,6 +215,7 @@ export class Recorder {
   /** Begins a compaction, between two transactions. */
   compact(): void {
     this.#walk = this.living()[Symbol.iterator]();
+    this.#pacedTo = this.journal.length;
     this.journal.beginCompaction();
     this.onDue();
   }
@@ -220,7 +225,19 @@ export class Recorder {
     if (!this.#hasReplies || this.#isHolding) return;
     this.#hasReplies = false;
     this.journal.layout.sent = this.#transaction - 1;
-    if (!this.isDirty) this.#compactIfDue();
+    if (this.#walk !== null) this.#keepPace();
+    else if (!this.isDirty) this.#compactIfDue();
+  }
+
+  /**
+   * Compacts as much as the journal has grown. Under load the turns between requests come too
+   * seldom, and the journal would grow faster than the compaction goes on.
+   */
+  #keepPace(): void {
+    const { length } = this.journal;
+    let left = length - this.#pacedTo;
+    this.#pacedTo = length;
+    for (; left > 0; left -= WORDS_A_STEP) if (this.step()) return;
   }
 
   /**

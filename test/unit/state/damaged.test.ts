@@ -18,7 +18,7 @@ import { suite } from '../../support/runner/suite.js';
 const SIZES = { ring: 1024 * 1024, mailbox: 4096, half: 2 * 1024 * 1024 };
 const LOG = { bytes: SIZES.ring, events: 64 };
 /** Restoring a tree takes a millisecond: of the bits that need it, one in so many is flipped. */
-const EVERY = Math.ceil(16 / Number(process.env.EVENTFS_TEST_RUNS ?? 1));
+const EVERY = Math.ceil(32 / Number(process.env.EVENTFS_TEST_RUNS ?? 1));
 
 const damaged = suite('a damaged state');
 
@@ -99,6 +99,8 @@ damaged('is refused or read right, whichever bit is flipped', () => {
   const isUsed = (at: number): boolean =>
     at < 256 || (at >= half && at < journalEnd + 64) || bytes[at] !== 0;
   const counts = { early: 0, late: 0, right: 0 };
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0; // stacks would take most of the time
   let turn = 0;
   for (let at = 0; at < journalEnd + 64; at++) {
     if (!isUsed(at)) continue;
@@ -116,6 +118,7 @@ damaged('is refused or read right, whichever bit is flipped', () => {
       bytes[at] ^= 1 << bit;
     }
   }
+  Error.stackTraceLimit = stackTraceLimit;
   assert.is(restored(memory), expected);
   assert.ok(counts.early > 8 * 1000 && counts.late > 0 && counts.right > 0, JSON.stringify(counts));
   console.log(`\n  figure: ${JSON.stringify(counts)}`);

@@ -1,7 +1,8 @@
-/** A journal that a later daemon goes on with. */
+/** When a journal is compacted, and how far. */
 import * as assert from 'uvu/assert';
 import { Journal } from '../../../fs/state/journal.js';
 import { StateLayout, heapMemory } from '../../../fs/state/layout.js';
+import { Recorder } from '../../../fs/state/recorder.js';
 import { Kind } from '../../../fs/state/schema.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -22,3 +23,27 @@ reopened('is due for a compaction once it is large, whichever daemon has filled 
 });
 
 reopened.run();
+
+const THINGS = 10_000;
+
+const compaction = suite('a compaction');
+
+compaction('ends while requests leave it no turn', () => {
+  const journal = Journal.create(heapMemory(StateLayout.bytes(SIZES)), SIZES);
+  const recorder = new Recorder(journal);
+  const thing = {
+    isMarked: false,
+    record: (to: Journal): void => to.begin(Kind.text).number(1).bytes(TEXT, 0, 40).end(),
+  };
+  recorder.living = () => Array<typeof thing>(THINGS).fill(thing);
+  recorder.compact();
+  let requests = 0;
+  for (; journal.isCompacting && requests < THINGS; requests++) {
+    recorder.reply(requests, 0, TEXT, 0, 40, 0, 0);
+    recorder.commit();
+    recorder.sent();
+  }
+  assert.ok(requests < THINGS / 10, `${requests} requests`);
+});
+
+compaction.run();
