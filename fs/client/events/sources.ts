@@ -2,7 +2,7 @@
  * Tells where the events of a stream come from. The text of an event does not tell it: a publisher
  * can write any property. So the reader opens one more stream for each source that the daemon has,
  * whose filter names that source. The daemon alone decides what comes through them
- * (docs/decisions/111-watch-sources.md).
+ * (docs/decisions/110-watch-sources.md).
  */
 import { closeSync, constants, openSync } from 'node:fs';
 import type { Filter } from '../../uevent/filter/filter.js';
