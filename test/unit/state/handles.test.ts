@@ -223,6 +223,28 @@ handles('return the same as before the restart, after any history', () => {
   );
 });
 
+handles('go on with a listing and with a header that were begun', () => {
+  const { kernel, memory } = new World();
+  const directory = kernel.mkdir(own(0));
+  for (const seqnum of [1, 2, 3]) kernel.event(seqnum);
+  const listing = kernel.opendir(directory);
+  const first = kernel.readdir(listing, 0, 100);
+  const publish = kernel.open(kernel.walk('publish'), O_WRONLY);
+  kernel.write(publish, 'add@/b\n');
+  kernel.event(4);
+  kernel.tree.recorder!.commit();
+  const next = startNext(copyOf(memory));
+  const rest = next.readdir(listing, first[first.length - 1].off);
+  assert.equal(
+    [...first, ...rest].map(({ name }) => name),
+    ['.', '..', '1', '2', '3'],
+  );
+  next.write(publish, 'SUBSYSTEM=m1\n\n');
+  assert.is(next.cat(nodeOf(next, 'log/tail')), 'add@/b\nSUBSYSTEM=m1\n');
+  next.close();
+  kernel.close();
+});
+
 handles('are those before or after a request, wherever the daemon is killed', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 15 }), step, (steps, last) => {
