@@ -108,7 +108,8 @@ export const DAEMON_MEANINGS: Meanings<NamedKey> = {
   WATCHED: 'directories that a process may watch',
   UNTOLD: 'directories whose notices wait for the helper',
   GHOSTS: 'ended directories that wait for the helper',
-  GUARDED: 'holder of the mount while no daemon runs: guardian, systemd or s6; lost if the guardian has ended',
+  GUARDED:
+    'holder of the mount while no daemon runs: guardian, systemd or s6; lost if the guardian has ended',
   RESTARTS: 'daemons that died, and that the guardian replaced',
   RELOADS: 'daemons that eventfs reload replaced',
   STANDBY: 'whether the next daemon has started and waits: 1 or 0',

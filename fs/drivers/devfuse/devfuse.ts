@@ -27,7 +27,13 @@ import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
 import { clearMountPoint, detachOrTell, tellEnd } from '../common/mount-point.js';
-import { type AdoptedMount, KEPT_DEVICE, adoptMount, keepMount, pathOf } from './hand-over/adopt.js';
+import {
+  type AdoptedMount,
+  KEPT_DEVICE,
+  adoptMount,
+  keepMount,
+  pathOf,
+} from './hand-over/adopt.js';
 import { negotiate } from './negotiation.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';

@@ -183,8 +183,8 @@ export class InotifyQueue {
     const { watch } = directory;
     const inBatch = watch?.candidates?.inBatch;
     const position = inBatch?.get(name);
-    if (watch == null || inBatch == null || position === undefined) return isUnmade;
-    inBatch.delete(name);
+    if (watch === null || position === undefined) return isUnmade;
+    inBatch?.delete(name);
     watch.announcedTo = Math.max(watch.announcedTo, position + 1);
     directory.queue.journal?.hasChanged();
     return isUnmade;

@@ -272,8 +272,8 @@ export class EventHandle extends Handle {
 
   /** Has the next commit record this open file of a node that has moved, and all that follow. */
   nodeMoved(): void {
-    for (let handle: EventHandle | null = this; handle !== null; handle = handle.#next)
-      handle.changed();
+    this.changed();
+    for (let handle = this.#next; handle !== null; handle = handle.#next) handle.changed();
   }
 
   #leaveNode(): void {

@@ -1,9 +1,10 @@
-// Prints the folders of npm packages and of all that they need, one a line: packaging/dependencies.cjs NAME...
+// Prints the folders of npm packages and of all that they need, one a line: packaging/dependencies.mjs NAME...
 // packaging/install copies them. Packages of types are left out.
-const { existsSync, readFileSync } = require('fs');
-const { dirname, join } = require('path');
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const root = dirname(__dirname);
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const found = new Set();
 
 function find(name, from) {
