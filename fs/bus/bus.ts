@@ -14,6 +14,7 @@ import { NameIndex } from './events/name-index.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
 import type { Journal } from '../state/journal.js';
+import type { Fields } from '../state/schema.js';
 import { recordEvent } from './events/event-record.js';
 import { SourceId } from '../uevent/event-source.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
@@ -30,15 +31,10 @@ export interface BusListener {
 }
 
 /** The numbers of a bus that a later daemon needs. */
-export interface BusCounters {
-  readonly kernel: number;
-  readonly udev: number;
-  readonly published: number;
-  readonly cut: number;
-  readonly lost: number;
-  readonly lastSeqnum: number;
-  readonly highest: number;
-}
+type BusCounters = Pick<
+  Fields<'counters'>,
+  'kernel' | 'udev' | 'published' | 'cut' | 'lost' | 'lastSeqnum' | 'highest'
+>;
 
 /** A range of the log, of which some events are gone. */
 export interface LogRange {
@@ -178,14 +174,17 @@ export class Bus {
     );
   }
 
-  /** The bus's part of the record `counters`. */
-  get counters(): BusCounters {
-    return {
-      ...this.counted,
-      lost: this.lost,
-      lastSeqnum: this.#lastSeqnum,
-      highest: this.#names.highest,
-    };
+  /** Writes the bus's part of the record `counters`. */
+  recordCounters(journal: Journal): void {
+    const { kernel, udev, published, cut } = this.counted;
+    journal
+      .number(this.#lastSeqnum)
+      .number(this.#names.highest)
+      .number(kernel)
+      .number(udev)
+      .number(published)
+      .number(cut)
+      .number(this.lost);
   }
 
   /**

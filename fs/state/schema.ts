@@ -54,22 +54,24 @@ export const SCHEMA = {
       published: N,
       cut: N,
       lost: N,
-      /** The position of the root's next directory. */
-      nextDirectory: N,
       /** The most events that the ring has. */
       ringEvents: N,
+      lostByEnded: N,
+    },
+  },
+  /** The root. */
+  root: {
+    id: 22,
+    keys: 0,
+    fields: {
+      /** The position of the next directory. */
+      nextDirectory: N,
+      mode: N,
+      uid: N,
+      gid: N,
       /** When the first daemon made the mount's own files. */
       ...BORN,
-      rootMode: N,
-      rootUid: N,
-      rootGid: N,
-      rootAccessedSec: N,
-      rootAccessedNsec: N,
-      rootModifiedSec: N,
-      rootModifiedNsec: N,
-      rootChangedSec: N,
-      rootChangedNsec: N,
-      lostByEnded: N,
+      ...TIMES,
     },
   },
   /** A delivered event, by inode number. Its text is in the ring, or in a record `text`. */
@@ -113,7 +115,8 @@ export const SCHEMA = {
       isSticky: N,
       isOrphaned: N,
       ...BORN,
-      ...TIMES,
+      accessedSec: N,
+      accessedNsec: N,
       permittedSec: N,
       permittedNsec: N,
       filter: T,
@@ -125,8 +128,6 @@ export const SCHEMA = {
       movedSec: N,
       movedNsec: N,
       listedTo: N,
-      /** The number of the next event when this was recorded: later ones have changed the mtime. */
-      asOf: N,
     },
   },
   /** A dead owner's directory that the notifier has not removed yet, by node id. */
@@ -147,6 +148,13 @@ export const SCHEMA = {
       losses: T,
       /** The position before which all events were announced; -1 if no process may watch. */
       announcedTo: N,
+      /** The times of the directory. */
+      modifiedSec: N,
+      modifiedNsec: N,
+      changedSec: N,
+      changedNsec: N,
+      /** The number of the next event when this was recorded: later ones have changed the times. */
+      asOf: N,
     },
   },
   /** An entry of a queue, by directory and position. */

@@ -112,6 +112,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     recorder.counters = this.counters;
     recorder.living = () => living(this);
     recorder.counted();
+    recorder.changed(this.root);
     recorder.onDue = () => this.turns.add(recorder);
     recorder.makeRoom = () => {
       if (!this.bus.log.reserve()) return;

@@ -55,7 +55,7 @@ function* observable(tree: Tree): Iterable<string> {
     yield* linesOf(directory);
     yield statusOf(directory);
   }
-  yield `bus ${JSON.stringify(bus.counters)} log=${bus.log.oldest}..${bus.log.next}`;
+  yield `bus ${JSON.stringify(bus.counted)} log=${bus.log.oldest}..${bus.log.next}`;
   const { directories, streams, events, bytes } = ledger.mount;
   yield `held ${JSON.stringify({ directories, streams, events, bytes })}`;
 }

@@ -1,5 +1,5 @@
 /** Base class of the directories that are a queue: process directories and `log/`. */
-import type { Event, Timestamp } from '../../bus/event.js';
+import type { Event, LogIndex, Timestamp } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Attributes } from './attributes.js';
@@ -85,6 +85,21 @@ export abstract class EventDirectory
   /** Returns the inode number of a fixed name. */
   inodeOf(name: string): number {
     return inodeOfFixed(this.id, name);
+  }
+
+  /** When the contents changed last. */
+  get modified(): Timestamp {
+    return this.born;
+  }
+
+  /** When the contents or an attribute changed last. */
+  get statusChanged(): Timestamp {
+    return this.born;
+  }
+
+  /** The number of the next event of the log. */
+  get nextEvent(): LogIndex {
+    return this.context.bus.log.next;
   }
 
   /** When the mode or owner changed last. The mode and owner of the dot files follow them. */

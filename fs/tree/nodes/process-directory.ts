@@ -97,14 +97,13 @@ export class ProcessDirectory
 
   protected override recordChange(): void {
     this.context.recorder?.changed(this);
+    this.queue.journal?.hasChanged();
   }
 
   /** Writes the record of the directory, without its entries. */
   record(journal: Journal): void {
     if (this.lifetime.over) return; // `end` has dropped it
-    const { next } = this.context.bus.log;
-    const fields = directoryFields(this, this.own, this.#start, this.listedTo, next);
-    journal.put('directory', fields);
+    journal.put('directory', directoryFields(this, this.own, this.#start, this.listedTo));
   }
 
   /** Sets the times of an event that came after the directory was recorded. */
@@ -112,16 +111,17 @@ export class ProcessDirectory
     this.own.contentsChanged(time);
   }
 
+  /** Takes up the times that the directory had in another daemon. */
+  restoreTimes(modified: Timestamp, changed: Timestamp): void {
+    Object.assign(this.own, { modified, changed });
+  }
+
   /** Takes up what a directory was in another daemon. The filter comes with `setFilter`. */
   restore(state: Fields<'directory'>): void {
     this.position = state.position;
     this.#isSticky = state.isSticky === 1;
     this.#isOrphaned = state.isOrphaned === 1;
-    Object.assign(this.own, {
-      accessed: timeOf(state, 'accessed'),
-      modified: timeOf(state, 'modified'),
-      changed: timeOf(state, 'changed'),
-    });
+    this.own.accessed = timeOf(state, 'accessed');
     this.restorePermitted(timeOf(state, 'permitted'));
     this.filtered = timeOf(state, 'filtered');
     this.#start.restore(
@@ -263,6 +263,7 @@ export class ProcessDirectory
     this.queue.journal = null;
     this.context.recorder?.dropped(Kind.directory, this.id);
     this.context.deliveries.noteEnd(this.queue.lost);
+    this.context.recorder?.counted();
     this.context.inotify.ended(this);
     // The user may make another directory at once; the contents are charged until they are freed.
     this.charge.refundDirectory();

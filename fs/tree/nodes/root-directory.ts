@@ -16,6 +16,8 @@ import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import { RootFile } from './root-file.js';
 import type { TreeContext } from '../context.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded } from '../../state/recorder.js';
 import type { Fields } from '../../state/schema.js';
 import { timeFields, timeOf } from '../../state/times.js';
 
@@ -44,25 +46,9 @@ interface Fixed {
   readonly isLink: boolean;
 }
 
-/** The numbers of the root that a later daemon needs. */
-export type RootCounters = Pick<
-  Fields<'counters'>,
-  | 'nextDirectory'
-  | 'bornSec'
-  | 'bornNsec'
-  | 'rootMode'
-  | 'rootUid'
-  | 'rootGid'
-  | 'rootAccessedSec'
-  | 'rootAccessedNsec'
-  | 'rootModifiedSec'
-  | 'rootModifiedNsec'
-  | 'rootChangedSec'
-  | 'rootChangedNsec'
->;
-
 /** The root of the mount. */
-export class RootDirectory extends Directory implements DirectoryParent {
+export class RootDirectory extends Directory implements DirectoryParent, Recorded {
+  isMarked = false;
   /** Any user may make a directory here, and only its user may remove it. */
   readonly #own = new OwnAttributes(0o1777, MOUNT_USER.uid, MOUNT_USER.gid, this.born);
   /** The fixed names, in the order of the listing. */
@@ -222,6 +208,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
       this.context.deliveries.add(directory);
       this.context.inotify.nameTaken(name);
       this.#own.contentsChanged();
+      this.context.recorder?.changed(this);
       return directory;
     } catch (error) {
       account.refundAll(price);
@@ -276,7 +263,7 @@ export class RootDirectory extends Directory implements DirectoryParent {
     if (cause !== 'ownerDied') this.owners.release(directory.owner, directory);
     this.directories.delete(directory.name);
     this.#own.contentsChanged();
-    this.context.recorder?.counted();
+    this.context.recorder?.changed(this);
     directory.end();
     // The kernel tells inotify of an rmdir(2) by itself.
     if (cause !== 'rmdir') this.context.inotify.queueDelete(directory);
@@ -319,36 +306,36 @@ export class RootDirectory extends Directory implements DirectoryParent {
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */
   override change(changes: AttributeChanges): void {
     this.#own.change(changes);
-    this.context.recorder?.counted();
+    this.context.recorder?.changed(this);
   }
 
-  /** The root's part of the record `counters`. */
-  get counters(): RootCounters {
-    const own = this.#own;
-    return {
+  /** Writes the record of the root, without its directories. */
+  record(journal: Journal): void {
+    const { permissions, uid, gid, accessed, modified, changed } = this.#own;
+    journal.put('root', {
       nextDirectory: this.directories.nextPosition,
+      mode: permissions,
+      uid,
+      gid,
       ...timeFields('born', this.born),
-      rootMode: own.permissions,
-      rootUid: own.uid,
-      rootGid: own.gid,
-      ...timeFields('rootAccessed', own.accessed),
-      ...timeFields('rootModified', own.modified),
-      ...timeFields('rootChanged', own.changed),
-    };
+      ...timeFields('accessed', accessed),
+      ...timeFields('modified', modified),
+      ...timeFields('changed', changed),
+    });
   }
 
   /** Takes up the root's attributes of another daemon, after its directories. */
-  restoreCounters(counters: RootCounters): void {
-    this.directories.goOnAt(counters.nextDirectory);
-    this.born = timeOf(counters, 'born');
+  restore(state: Fields<'root'>): void {
+    this.directories.goOnAt(state.nextDirectory);
+    this.born = timeOf(state, 'born');
     for (const { node } of this.#fixed) node.born = this.born;
     Object.assign(this.#own, {
-      permissions: counters.rootMode,
-      uid: counters.rootUid,
-      gid: counters.rootGid,
-      accessed: timeOf(counters, 'rootAccessed'),
-      modified: timeOf(counters, 'rootModified'),
-      changed: timeOf(counters, 'rootChanged'),
+      permissions: state.mode,
+      uid: state.uid,
+      gid: state.gid,
+      accessed: timeOf(state, 'accessed'),
+      modified: timeOf(state, 'modified'),
+      changed: timeOf(state, 'changed'),
     });
   }
 

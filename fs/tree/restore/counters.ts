@@ -1,19 +1,18 @@
 /** The numbers of the tree as a whole, for a later daemon. */
 import type { IdAllocator } from '../../shared/id-allocator.js';
 import type { Log } from '../../bus/log.js';
-import type { BusCounters } from '../../bus/bus.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
-import type { RootCounters } from '../nodes/root-directory.js';
+import { Kind } from '../../state/schema.js';
 
 /** The parts of the tree that count. */
 export interface CountingTree {
   readonly bus: {
     readonly log: Log;
     readonly inodes: IdAllocator;
-    readonly counters: BusCounters;
+    /** Writes the bus's part of the record. */
+    recordCounters(journal: Journal): void;
   };
-  readonly root: { readonly counters: RootCounters };
   readonly deliveries: { readonly lostByEnded: number };
 }
 
@@ -25,18 +24,16 @@ export class TreeCounters implements Recorded {
 
   /** Writes the record. */
   record(journal: Journal): void {
-    const { bus, root, deliveries } = this.tree;
+    const { bus, deliveries } = this.tree;
     const { log, inodes } = bus;
-    journal.put('counters', {
-      lastId: inodes.last,
-      oldest: log.oldest,
-      next: log.next,
-      ringEnd: log.end,
-      weight: log.weight,
-      ringEvents: log.limits.events,
-      ...bus.counters,
-      ...root.counters,
-      lostByEnded: deliveries.lostByEnded,
-    });
+    journal
+      .begin(Kind.counters)
+      .number(inodes.last)
+      .number(log.oldest)
+      .number(log.next)
+      .number(log.end)
+      .number(log.weight);
+    bus.recordCounters(journal);
+    journal.number(log.limits.events).number(deliveries.lostByEnded).end();
   }
 }

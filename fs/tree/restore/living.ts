@@ -34,6 +34,7 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
   const { bus, root, log } = tree;
   const recorded = new Set<Event>();
   yield tree.counters;
+  yield root;
   yield* root.files;
   for (let number = bus.log.oldest; number < bus.log.next; number = next(tree, number)) {
     const event = bus.log.at(number);

@@ -1,4 +1,5 @@
 /** Records the queue of one directory for a later daemon. */
+import type { Timestamp } from '../../bus/event.js';
 import type { Entry, Queue, QueueJournal } from '../../bus/queue.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
@@ -7,6 +8,16 @@ import { Kind } from '../../state/schema.js';
 /** An entry that is the node of a file: the kernel knows it by its id. */
 interface FileEntry extends Entry {
   readonly id: number;
+}
+
+/** The directory of a queue. */
+export interface RecordedHost {
+  /** The state of its watches; null if no process may watch it. */
+  readonly watch: { readonly announcedTo: number } | null;
+  readonly modified: Timestamp;
+  readonly statusChanged: Timestamp;
+  /** The number of the next event of the log. */
+  readonly nextEvent: number;
 }
 
 function nodeOf(entry: Entry): number {
@@ -20,13 +31,13 @@ export class QueueRecord implements QueueJournal, Recorded {
   /**
    * @param directory the node id of the queue's directory
    * @param queue the queue
-   * @param watched the directory, which processes may watch
+   * @param host the directory
    */
   constructor(
     private readonly recorder: Recorder,
     private readonly directory: number,
     private readonly queue: Queue<Entry>,
-    private readonly watched: { readonly watch: { readonly announcedTo: number } | null },
+    private readonly host: RecordedHost,
   ) {}
 
   /** An entry was added, or its name or node has changed. */
@@ -55,7 +66,7 @@ export class QueueRecord implements QueueJournal, Recorded {
 
   /** Writes the losses, and the position of the next entry. */
   record(journal: Journal): void {
-    const { queue } = this;
+    const { queue, host } = this;
     if (queue.journal !== this) return; // the directory has ended
     journal
       .begin(Kind.queue)
@@ -63,7 +74,12 @@ export class QueueRecord implements QueueJournal, Recorded {
       .number(queue.entries.nextPosition)
       .number(queue.lost)
       .text(queue.losses.toText())
-      .number(this.watched.watch?.announcedTo ?? -1)
+      .number(host.watch?.announcedTo ?? -1)
+      .number(host.modified.sec)
+      .number(host.modified.nsec)
+      .number(host.statusChanged.sec)
+      .number(host.statusChanged.nsec)
+      .number(host.nextEvent)
       .end();
   }
 

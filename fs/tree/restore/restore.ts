@@ -15,7 +15,7 @@ import { FileType, TYPE_MASK } from '../nodes/attributes.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
 import { EventFile } from '../nodes/event-file.js';
 import type { NodeId } from '../nodes/node.js';
-import type { ProcessDirectory } from '../nodes/process-directory.js';
+import { ProcessDirectory } from '../nodes/process-directory.js';
 import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
 import type { Tree } from '../tree.js';
 import { restoreDirectory, restoreGhost } from './directories.js';
@@ -58,7 +58,8 @@ export function restoreTree(tree: Tree, table: StateTable): void {
     owners.push(owner);
     directories.set(state.id, restoreDirectory(tree, state, owner));
   }
-  tree.root.restoreCounters(counters);
+  const root = table.get('root');
+  if (root !== undefined) tree.root.restore(root);
   for (const node of tree.root.fixedNodes) tree.remember(node);
   for (const file of tree.root.files) {
     const state = table.get('rootFile', file.id);
@@ -110,10 +111,11 @@ function restoreQueue(restored: Restoring, directory: EventDirectory): void {
     queue.lost = state.lost;
     queue.losses.restore(state.losses);
     if (state.announcedTo >= 0) tree.inotify.restore(directory, state.announcedTo);
+    if (directory instanceof ProcessDirectory) {
+      directory.restoreTimes(timeOf(state, 'modified'), timeOf(state, 'changed'));
+      if (newest !== null && newest.number >= state.asOf) directory.contentsChanged(newest.time);
+    }
   }
-  const made = table.get('directory', directory.id);
-  if (made !== undefined && newest !== null && newest.number >= made.asOf)
-    (directory as ProcessDirectory).contentsChanged(newest.time);
 }
 
 function restoreSpecials({ tree, table, directories }: Restoring): void {

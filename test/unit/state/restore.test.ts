@@ -62,7 +62,7 @@ function seen(kernel: MemoryKernel): unknown {
     string,
     number
   >;
-  return { list: list(1), directories, bus: kernel.bus.counters, quota: [events, bytes, memory] };
+  return { list: list(1), directories, bus: kernel.bus.counted, quota: [events, bytes, memory] };
 }
 
 /** Fails with the first line that differs: fast-check shows no difference of large values. */

@@ -1,5 +1,5 @@
 /** The record of a process directory for a later daemon. */
-import type { LogIndex, Timestamp } from '../../../bus/event.js';
+import type { Timestamp } from '../../../bus/event.js';
 import type { Fields } from '../../../state/schema.js';
 import { timeFields } from '../../../state/times.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
@@ -26,14 +26,12 @@ export interface RecordedDirectory {
  * Returns the fields of a directory's record.
  * @param start the place in the log at which its queue begins
  * @param listedTo see EventDirectory
- * @param next the number of the next event in the log
  */
 export function directoryFields(
   directory: RecordedDirectory,
   own: OwnAttributes,
   start: QueueStart,
   listedTo: number,
-  next: LogIndex,
 ): Fields<'directory'> {
   const { id, position, name, owner, madeBy, isSticky, isOrphaned, filter } = directory;
   return {
@@ -50,8 +48,6 @@ export function directoryFields(
     isOrphaned: isOrphaned ? 1 : 0,
     ...timeFields('born', directory.born),
     ...timeFields('accessed', own.accessed),
-    ...timeFields('modified', own.modified),
-    ...timeFields('changed', own.changed),
     ...timeFields('permitted', directory.permitted),
     filter: filter.text,
     ...timeFields('filtered', directory.filtered),
@@ -60,6 +56,5 @@ export function directoryFields(
     shown: start.after,
     ...timeFields('moved', start.moved),
     listedTo,
-    asOf: next,
   };
 }

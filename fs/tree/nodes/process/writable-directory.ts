@@ -66,6 +66,14 @@ export abstract class WritableDirectory extends EventDirectory {
     return this.own.gid;
   }
 
+  override get modified(): Timestamp {
+    return this.own.modified;
+  }
+
+  override get statusChanged(): Timestamp {
+    return this.own.changed;
+  }
+
   override get permitted(): Timestamp {
     return this.#permitted;
   }
@@ -78,7 +86,7 @@ export abstract class WritableDirectory extends EventDirectory {
   /** Runs after the contents have changed: sets mtime and ctime. */
   override changed(): void {
     this.own.contentsChanged();
-    this.recordChange();
+    this.queue.journal?.hasChanged();
   }
 
   /**
