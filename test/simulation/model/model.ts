@@ -207,7 +207,10 @@ export class Model {
     }
     for (const { use, node } of this.handles.values())
       if (use.kind !== 'text' || !node.isOver) node.mayBeGone = false;
-    for (const directory of this.directories) directory.stamp = this.nextStamp();
+    for (const directory of this.directories) {
+      directory.stamp = this.nextStamp();
+      directory.restarted();
+    }
     for (const { use, fh } of this.handles.values()) {
       // An open file of a directory that had ended before is not a stream any more.
       if (use.kind !== 'queue' || !ended.has(fh)) continue;
