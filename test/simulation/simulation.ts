@@ -166,7 +166,7 @@ export class Simulation implements Observer {
     this.note(() => 'THE DAEMON IS KILLED');
     this.#isDead = true;
     this.#soon = [];
-    // What happens while no daemon runs.
+    // Processes go on while no daemon runs.
     for (let n = random.below(4); n > 0; n--) {
       const choice = random.below(4);
       if (choice === 0) this.clients.kill();

@@ -24,7 +24,7 @@ function bucketOf({ unique, isResent }: SimRequest): number {
   return Number(((whole * GOLDEN_RATIO) & MASK_64) >> HASH_SHIFT);
 }
 
-/** What the device has read for the daemon. */
+/** The message that the device has read for the daemon. */
 export type Read =
   | { readonly kind: 'request'; readonly request: SimRequest }
   | { readonly kind: 'forget'; readonly nodes: readonly (readonly [number, number])[] }
@@ -40,7 +40,7 @@ export class Device {
   forgets: [nodeid: number, count: number][] = [];
   #forgetBatch = 0;
   #unique = TWO_32 * 3;
-  /** What `read` has put into the memory last. */
+  /** The message that `read` has put into the memory last. */
   last: Read | null = null;
 
   /** @param onPoll called when the daemon wakes the pollers of a file, with its poll key */

@@ -83,7 +83,7 @@ export class ModelDirectory {
   added = 0;
   /** The SEQNUM after which it begins, and the number of its first event in the log. */
   after = 0;
-  /** What `.since` shows. */
+  /** The text of `.since`. */
   shown = '';
   first = 0;
   /** The nodes of the fixed names, while the kernel knows them. */

@@ -5,7 +5,7 @@ import type { ModelNode } from './nodes.js';
 import type { ModelPublish } from './publish.js';
 import type { Account } from './quota.js';
 
-/** What an open file does. */
+/** The use of an open file. */
 export type Use =
   | { readonly kind: 'stream'; readonly stream: ModelStream; readonly account: Account }
   | { readonly kind: 'queue'; rest: string; account: Account | null }

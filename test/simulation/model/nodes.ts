@@ -1,7 +1,7 @@
 /** The model's nodes, by the kernel's numbers. */
 import type { ModelDirectory, ModelEntry, ModelSpecial } from './directory.js';
 
-/** What a node number stands for. */
+/** The file of a node number. */
 export type Target =
   | { readonly kind: 'root' | 'match' | 'stream' | 'publish' }
   | { readonly kind: 'matchFile'; readonly filter: string }
