@@ -14,7 +14,6 @@ import {
 } from '../../fs/state/layout.js';
 import { StateTable } from '../../fs/state/table.js';
 import { replaceProcesses } from '../../fs/owners/system.js';
-import { EndedHandle } from '../../fs/tree/nodes/open-file/ended-handle.js';
 import { Clients, type Task } from './clients.js';
 import { checkEmpty, compareState } from './compare.js';
 import { differenceOf, dumpTree } from './dump.js';
@@ -166,7 +165,7 @@ export class Simulation implements Observer {
     this.note(() => 'THE DAEMON IS KILLED');
     this.#isDead = true;
     this.#soon = [];
-    // Processes may die, and events come, while no daemon runs.
+    // Processes go on while no daemon runs.
     for (let n = random.below(4); n > 0; n--) {
       const choice = random.below(4);
       if (choice === 0) this.clients.kill();
@@ -186,8 +185,7 @@ export class Simulation implements Observer {
     this.daemon = new SimDaemon(model.settings, device, this, new Journal(layout), table);
     if (before !== null && !hasDied) this.#compareDumps(before);
     this.daemon.begin();
-    const ended = [...this.daemon.tree.handles].filter((handle) => handle instanceof EndedHandle);
-    model.restarted(new Set(ended.map((handle) => (handle as unknown as { fh: number }).fh)));
+    model.restarted();
     const source = table.get('source', 1);
     const mail = this.#mail;
     if (mail !== null) {

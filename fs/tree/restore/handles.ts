@@ -21,7 +21,9 @@ import { EndedHandle } from '../nodes/open-file/ended-handle.js';
 import { PublishHandle } from '../nodes/open-file/publish-handle.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
 import { PublishFile } from '../nodes/publish-file.js';
+import { QUEUE_STREAM_PRICE } from '../prices.js';
 import type { QuotaAccount } from '../quota/account.js';
+import { forceChargeAll } from '../quota/force-charge.js';
 import { QueueStreamFile, QueueStreamHandle } from '../streams/queue-stream.js';
 import type { StreamGroup } from '../streams/stream-handle.js';
 import type { RestoredTree } from './restored-tree.js';
@@ -37,7 +39,7 @@ export function restoreHandles(table: StateTable, tree: RestoredTree): void {
   const groups = restoreGroups(table, tree.streams);
   for (const record of table.all('handle')) {
     const account = tree.ledger.account(record.uid, record.gid);
-    const handle = open(tree, record, account, groups) ?? new EndedHandle(record.node as NodeId);
+    const handle = open(tree, record, account, groups) ?? ended(record, account);
     handle.pollKeyLow = record.pollKeyLow;
     handle.pollKeyHigh = record.pollKeyHigh;
     tree.handles.restore(record.fh as FileHandle, handle, account, record.heap);
@@ -47,6 +49,13 @@ export function restoreHandles(table: StateTable, tree: RestoredTree): void {
     if (uring !== undefined) handle.restoreUring(uring.threads);
   }
   tree.handles.restored();
+}
+
+/** Makes the open file of a record whose directory has ended. */
+function ended({ node, type, numbers }: HandleRecord, account: QuotaAccount): EndedHandle {
+  const isStream = type === 'queue' || (type === 'ended' && numbers === '1');
+  if (isStream) forceChargeAll(account, QUEUE_STREAM_PRICE);
+  return new EndedHandle(node as NodeId, isStream ? account : null);
 }
 
 /** Makes the open file of a record; undefined if its directory has ended. */

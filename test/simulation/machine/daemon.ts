@@ -49,7 +49,7 @@ export class Crash extends Error {
   override readonly name = 'Crash';
 }
 
-/** The model's view of the daemon's work. */
+/** The simulation, as a daemon tells it of its work. */
 export interface Observer {
   /** Called before everything that outlives the daemon: throws a Crash to kill it there. */
   atPoint(): void;

@@ -24,7 +24,7 @@ function bucketOf({ unique, isResent }: SimRequest): number {
   return Number(((whole * GOLDEN_RATIO) & MASK_64) >> HASH_SHIFT);
 }
 
-/** A message that the device has read for the daemon. */
+/** The message that the device has read for the daemon. */
 export type Read =
   | { readonly kind: 'request'; readonly request: SimRequest }
   | { readonly kind: 'forget'; readonly nodes: readonly (readonly [number, number])[] }

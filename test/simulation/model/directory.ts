@@ -104,6 +104,11 @@ export class ModelDirectory {
     public limits: ModelLimits,
   ) {}
 
+  /** A restarted daemon gives the places of removed special files again. */
+  restarted(): void {
+    this.nextSpecial = (this.specials.at(-1)?.position ?? SPECIALS_FROM - 1) + 1;
+  }
+
   get entries(): ModelEntry[] {
     const entries: ModelEntry[] = [];
     for (const item of this.items) if (item.kind === 'entry') entries.push(item);

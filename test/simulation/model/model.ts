@@ -188,12 +188,8 @@ export class Model {
     }
   }
 
-  /**
-   * The daemon was killed, and another one goes on.
-   *
-   * @param ended the open files whose directories had ended by what the dead daemon has recorded
-   */
-  restarted(ended: ReadonlySet<number>): void {
+  /** The daemon was killed, and another one goes on. */
+  restarted(): void {
     this.#restarts++;
     this.log.restarted();
     for (const node of this.nodes.values()) {
@@ -207,12 +203,9 @@ export class Model {
     }
     for (const { use, node } of this.handles.values())
       if (use.kind !== 'text' || !node.isOver) node.mayBeGone = false;
-    for (const directory of this.directories) directory.stamp = this.nextStamp();
-    for (const { use, fh } of this.handles.values()) {
-      // An open file of a directory that had ended before is not a stream any more.
-      if (use.kind !== 'queue' || !ended.has(fh)) continue;
-      use.account?.add({ streams: -1 });
-      use.account = null;
+    for (const directory of this.directories) {
+      directory.stamp = this.nextStamp();
+      directory.restarted();
     }
   }
 

@@ -1,7 +1,7 @@
 /** The model's nodes, by the kernel's numbers. */
 import type { ModelDirectory, ModelEntry, ModelSpecial } from './directory.js';
 
-/** The file or directory of a node number. */
+/** The file of a node number. */
 export type Target =
   | { readonly kind: 'root' | 'match' | 'stream' | 'publish' }
   | { readonly kind: 'matchFile'; readonly filter: string }

@@ -1,5 +1,7 @@
 /** Open files of a daemon before this one, whose directory has ended. */
 import { Errno, FsError } from '../../../shared/errors.js';
+import { QUEUE_STREAM_PRICE } from '../../prices.js';
+import type { QuotaAccount } from '../../quota/account.js';
 import { Kind } from '../../../state/schema.js';
 import { Handle, type HandleType, Lifetime, Node, type NodeId } from '../node.js';
 
@@ -22,8 +24,14 @@ class EndedNode extends Node {
 
 /** An open file of which only the number is left: each request for it fails until it is closed. */
 export class EndedHandle extends Handle {
-  /** @param id the id that the node had */
-  constructor(id: NodeId) {
+  /**
+   * @param id the id that the node had
+   * @param streamAccount the account that is charged for a `.stream` until it is closed; else null
+   */
+  constructor(
+    id: NodeId,
+    private readonly streamAccount: QuotaAccount | null,
+  ) {
     const lifetime = new Lifetime();
     lifetime.over = true;
     super(new EndedNode(id, lifetime));
@@ -31,6 +39,14 @@ export class EndedHandle extends Handle {
 
   override get recordType(): HandleType {
     return 'ended';
+  }
+
+  protected override get recordNumbers(): string {
+    return this.streamAccount === null ? '0' : '1';
+  }
+
+  override release(): void {
+    this.streamAccount?.refundAll(QUEUE_STREAM_PRICE);
   }
 
   /** Also drops the rest of a record: the next open file may get the same number. */
