@@ -4,6 +4,9 @@ import { DROP_BIT, LENGTH_MASK } from './journal.js';
 import { type StateLayout, refused } from './layout.js';
 import { type Fields, type FieldType, KIND_NAMES, type KindName, SCHEMA } from './schema.js';
 
+/** The longest text that is read character by character. */
+const MOST_SHORT = 16;
+
 /** Where a record is, in 8-byte words. */
 type Place = number;
 
@@ -105,6 +108,18 @@ export class StateTable {
       : [];
   }
 
+  /** Most texts are short names, for which a buffer costs more than the characters. */
+  #text(start: number, length: number): string {
+    if (length > MOST_SHORT)
+      return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, length).toString(
+        'latin1',
+      );
+    let text = '';
+    for (let at = start; at < start + length; at++) text += String.fromCharCode(this.#bytes[at]);
+    return text;
+  }
+
+  /** Decodes a record. The bytes of a `text` are those of the state: the caller copies them. */
   #decode<K extends KindName>(name: K, place: Place): Fields<K> {
     const fields: Record<string, number | string | Uint8Array> = {};
     let at = place + 1;
@@ -117,12 +132,9 @@ export class StateTable {
       }
       const start = at * 8;
       at += (value + 7) >>> 3;
-      fields[field] =
-        types[field] === 'text'
-          ? Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, value).toString(
-              'latin1',
-            )
-          : this.#bytes.slice(start, start + value);
+      if (types[field] === 'text') fields[field] = this.#text(start, value);
+      else if (name === 'text') fields[field] = this.#bytes.subarray(start, start + value);
+      else fields[field] = this.#bytes.slice(start, start + value);
     }
     return fields as Fields<K>;
   }

@@ -20,6 +20,8 @@ export interface RingEvent {
 export class RestoredEvents {
   readonly #events = new Map<number, Event>();
   readonly #written: WrittenEvent[] = [];
+  /** The records of the events that are not in the ring, and that no caller has asked for. */
+  readonly #others = new Map<number, Fields<'event'>>();
 
   constructor(
     private readonly table: StateTable,
@@ -35,7 +37,7 @@ export class RestoredEvents {
   get(ino: number): Event {
     const known = this.#events.get(ino);
     if (known !== undefined) return known;
-    const fields = this.table.get('event', ino);
+    const fields = this.#others.get(ino) ?? this.table.get('event', ino);
     const event = fields === undefined ? this.#makeWritten(ino) : this.#makeDelivered(fields);
     this.#events.set(ino, event);
     return event;
@@ -51,7 +53,10 @@ export class RestoredEvents {
     const { log } = this;
     const found: RingEvent[] = [];
     for (const fields of this.table.all('event')) {
-      if (fields.number < oldest || fields.number >= next) continue;
+      if (fields.number < oldest || fields.number >= next) {
+        this.#others.set(fields.ino, fields);
+        continue;
+      }
       const { start, length } = fields;
       if (start + length >= log.memory.length) throw refused(`event ${fields.name} has no place`);
       const event = this.#event(fields, log.memory, start, length);
