@@ -32,8 +32,8 @@ class UeventSocket : public Napi::ObjectWrap<UeventSocket> {
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
   };
   /**
-   * The head of the memory `headers`: it outlives the process, if a guardian keeps it. The slots and
-   * the messages follow it.
+   * The head of the memory `headers`: it outlives the process, if a guardian keeps it. The slots
+   * and the messages follow it.
    */
   struct Head {
     /** The number of the batch that the messages belong to. */
