@@ -8,43 +8,17 @@
  * finds the whole batch.
  */
 import { SeqnumIndex } from './events/seqnum-index.js';
+export type { BusListener, LogRange } from './bus-types.js';
+import type { BusCounters, BusListener, LogRange } from './bus-types.js';
 import { type Event, type LogIndex, now } from './event.js';
 import { type Log, WEIGHED } from './log.js';
 import { NameIndex } from './events/name-index.js';
 import type { IdAllocator } from '../shared/id-allocator.js';
 import { type Entry, Queue, type QueueLimits } from './queue.js';
 import type { Journal } from '../state/journal.js';
-import type { Fields } from '../state/schema.js';
 import { recordEvent } from './events/event-record.js';
 import { SourceId } from '../uevent/event-source.js';
 import { NO_SEQNUM, type SeqNum, type UeventText, overflowText } from '../uevent/text.js';
-
-/** A receiver of every event: the tree, or an outlet. */
-export interface BusListener {
-  /** Receives an event that was just logged. */
-  take(event: Event): void;
-  /**
-   * Wakes waiting readers, maybe only some of them, at the end of a batch.
-   * @returns whether more readers wait to be woken
-   */
-  settle(): boolean;
-}
-
-/** The numbers of a bus that a later daemon needs. */
-type BusCounters = Pick<
-  Fields<'counters'>,
-  'kernel' | 'udev' | 'published' | 'cut' | 'lost' | 'lastSeqnum' | 'highest'
->;
-
-/** A range of the log, of which some events are gone. */
-export interface LogRange {
-  /** The number at which it begins. */
-  readonly first: LogIndex;
-  /** Those of its events that `log/` still has. */
-  readonly events: readonly Event[];
-  /** How many events of the range came before these and are gone. */
-  readonly lost: number;
-}
 
 /** The limits of `log/` (docs/design.md, section 3). */
 export const HISTORY_LIMITS: QueueLimits = { events: 1024, bytes: 1024 * 1024 };

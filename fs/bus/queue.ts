@@ -146,7 +146,8 @@ export class Queue<E extends Entry> implements Holder {
       kept.map(({ name }) => name),
       kept,
     );
-    if (this.journal !== null && kept.length > 0) this.#recordFirst(kept);
+    const { firstPosition } = this.entries;
+    kept.forEach((entry, at) => this.journal?.linked(firstPosition + at, entry));
     for (const { event } of entries.slice(0, first)) lost += event.weight;
     if (lost === 0) return kept;
     this.lost += lost;
@@ -155,11 +156,6 @@ export class Queue<E extends Entry> implements Holder {
     this.journal?.hasChanged();
     if (ASSERTS) checkQueue(this);
     return kept;
-  }
-
-  #recordFirst(entries: readonly E[]): void {
-    const { firstPosition } = this.entries;
-    entries.forEach((entry, at) => this.journal?.linked(firstPosition + at, entry));
   }
 
   /**
@@ -207,7 +203,7 @@ export class Queue<E extends Entry> implements Holder {
    * @returns the entry, or undefined if there is none
    */
   remove(name: string): E | undefined {
-    if (this.journal !== null) this.#recordRemoved(name);
+    if (this.journal !== null) this.#recordOne(name, true);
     const entry = this.entries.delete(name);
     if (entry !== undefined) this.#letGo(name, entry.event);
     return entry;
@@ -221,7 +217,7 @@ export class Queue<E extends Entry> implements Holder {
    * @param name the name that this queue knows the entry by
    */
   moveTo(to: Queue<E>, name: string): void {
-    if (this.journal !== null) this.#recordRemoved(name);
+    if (this.journal !== null) this.#recordOne(name, true);
     const entry = this.entries.delete(name);
     if (entry === undefined) return;
     const { event } = entry;
@@ -248,19 +244,19 @@ export class Queue<E extends Entry> implements Holder {
   rename(name: string, newName: string): void {
     const longer = newName.length - name.length;
     this.entries.rename(name, newName);
-    if (this.journal !== null) this.#recordRenamed(newName);
+    if (this.journal !== null) this.#recordOne(newName, false);
     this.heap += longer;
     this.quota?.forceCharge(0, 0, longer);
     if (ASSERTS) checkQueue(this);
   }
 
-  #recordRemoved(name: string): void {
-    if (this.entries.has(name)) this.journal?.unlinked(this.entries.positionOf(name));
-  }
-
-  #recordRenamed(name: string): void {
+  /** Records that an entry has another name, or is about to leave. */
+  #recordOne(name: string, leaves: boolean): void {
     const entry = this.entries.get(name);
-    if (entry !== undefined) this.journal?.linked(this.entries.positionOf(name), entry);
+    if (entry === undefined) return;
+    const position = this.entries.positionOf(name);
+    if (leaves) this.journal?.unlinked(position);
+    else this.journal?.linked(position, entry);
   }
 
   /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */

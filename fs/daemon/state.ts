@@ -11,7 +11,7 @@ import { StateLayout, type StateMemory } from '../state/layout.js';
 import { Recorder } from '../state/recorder.js';
 import { StateTable } from '../state/table.js';
 import { MAILBOX_BYTES, mailboxOf } from '../sources/mailbox.js';
-import type { SourceState } from '../sources/uevent-source.js';
+import type { SourceState } from '../sources/source-types.js';
 
 /** The name under which the keeper has the memory. */
 const NAME = 'state';

@@ -2,7 +2,7 @@
  * The group of the kernel's uevents: NETLINK_KOBJECT_UEVENT, group 1 (lib/kobject_uevent.c). The
  * source accepts only datagrams that the kernel itself has sent.
  */
-import type { NetlinkGroup } from './uevent-source.js';
+import type { NetlinkGroup } from './source-types.js';
 
 /** The kernel's group. */
 export const KERNEL: NetlinkGroup = {

@@ -8,7 +8,7 @@
  * properties that udevd has added (USEC_INITIALIZED, for one) tell the two apart.
  */
 import { readLibudev } from './libudev-reader.js';
-import type { NetlinkGroup } from './uevent-source.js';
+import type { NetlinkGroup } from './source-types.js';
 
 /** udevd's group. */
 export const UDEV: NetlinkGroup = {

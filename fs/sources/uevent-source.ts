@@ -17,65 +17,17 @@ import type { Logger } from '../shared/log/logger.js';
 import type { Trace } from '../shared/log/trace.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import type { Journal } from '../state/journal.js';
-import type { Recorded, Recorder } from '../state/recorder.js';
+import type { Recorded } from '../state/recorder.js';
 import type { Fields } from '../state/schema.js';
 import { type Mailbox, SLOTS, SLOT_BYTES, ownMailbox } from './mailbox.js';
 import { SeqnumTracker } from './seqnum-tracker.js';
+import type { NetlinkGroup, SourceState, UeventSink } from './source-types.js';
 
 const MEBIBYTE = 1024 * 1024;
 /** More than net.core.rmem_max: the kernel grants it to a process with CAP_NET_ADMIN. */
 const RECEIVE_BUFFER_BYTES = 128 * MEBIBYTE;
 /** The least of the receive buffer that one datagram takes: the kernel's own structures. */
 const LEAST_DATAGRAM_BYTES = 512;
-
-/** The receiver of a source's events and losses: the bus, or a subscription of the library. */
-export interface UeventSink {
-  /** @param seqnum the last SEQNUM before the source's first event */
-  beginAfter(seqnum: SeqNum): void;
-  publishKernel(text: UeventText): void;
-  publishUdev(text: UeventText): void;
-  /** @param count how many events are lost */
-  publishLoss(count: number): void;
-  /** A batch ends. */
-  settle(): void;
-}
-
-/** The differences between the kernel's netlink group and udevd's. */
-export interface NetlinkGroup {
-  /** The number of the group: 1 for the kernel's, 2 for udev's. */
-  readonly number: number;
-  /** The prefix of its keys in `.status`. */
-  readonly key: 'KERNEL' | 'UDEV';
-  /** The owner of its events for messages, as in `the kernel's`. */
-  readonly owner: string;
-  /** Whether the source accepts only datagrams of the kernel itself. */
-  readonly kernelOnly: boolean;
-  /**
-   * The time from an overrun to the final count of its losses by the kernel's last SEQNUM, in ms.
-   */
-  readonly lossTimeoutMs: number;
-  /**
-   * The time after a higher SEQNUM in which a lower one may come, in ms; 0 if there is no limit.
-   */
-  readonly disorderMs: number;
-  /** The smallest loss of an overrun, in case the SEQNUMs show none. */
-  readonly leastLoss: number;
-  /**
-   * Reads the datagram at `start` in `data` into `text`. Throws MalformedUevent or OversizedUevent.
-   */
-  readonly read: (data: Uint8Array, start: number, length: number, text: UeventText) => void;
-  /** Publishes an event of this group on the bus. */
-  readonly publish: (bus: UeventSink, text: UeventText) => void;
-}
-
-/** The parts of a source that outlive the daemon. */
-export interface SourceState {
-  readonly recorder: Recorder;
-  /** Memory that outlives the daemon. */
-  readonly mailbox: Mailbox;
-  /** The record of the last daemon's source, if there was one. */
-  readonly last: Fields<'source'> | undefined;
-}
 
 /** A source of events: the socket of one netlink group. */
 export class UeventSource implements Recorded {

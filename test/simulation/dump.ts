@@ -11,7 +11,7 @@ import { Attributes } from '../../fs/tree/nodes/attributes.js';
 import type { EventDirectory } from '../../fs/tree/nodes/event-directory.js';
 import type { Node } from '../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../fs/tree/nodes/process-directory.js';
-import { WrittenEvent } from '../../fs/tree/written-event.js';
+import { WrittenEvent } from '../../fs/tree/written/written-event.js';
 import type { Tree } from '../../fs/tree/tree.js';
 import { living } from '../../fs/tree/restore/living.js';
 

@@ -5,7 +5,7 @@ import { Errno, FsError } from '../../shared/errors.js';
 import type { Attributes } from './attributes.js';
 import { Directory, type Listing, listDots } from './directory.js';
 import { EventFile, type EventFileHost, closeSomeEarly } from './event-file.js';
-import { listEnds, listEvents, listSpecials } from './event-listing.js';
+import { listEnds, listEvents, listSpecials } from './listing/event-listing.js';
 import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
 import { fixedNameAt, inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
 import type { DotFileHost } from './fixed/text-file.js';

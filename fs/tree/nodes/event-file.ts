@@ -8,7 +8,7 @@ import type { Caller } from '../../owners/owners.js';
 import { type AttributeChanges, type Attributes, FileType } from './attributes.js';
 import { APPEND, Handle, type HandleType, type Lifetime, Node, type NodeId } from './node.js';
 import { HANDLE_BYTES } from '../prices.js';
-import { WrittenEvent } from '../written-event.js';
+import { WrittenEvent } from '../written/written-event.js';
 import { O_ACCMODE, O_RDONLY, O_TRUNC } from '../../shared/open-flags.js';
 
 /** The mode of a delivered event: the directory's user and group may read it. */

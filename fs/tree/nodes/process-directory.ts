@@ -6,7 +6,6 @@ import type { LogIndex, Timestamp } from '../../bus/event.js';
 import { Queue } from '../../bus/queue.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { Errno } from '../../shared/errors.js';
-import { quoted } from '../../shared/escape.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
@@ -18,7 +17,6 @@ import type { Ghost } from '../inotify/ghosts.js';
 import type { QuotaAccount } from '../quota/account.js';
 import { QueueStreamFile } from '../streams/queue-stream.js';
 import type { Task } from '../turns.js';
-import { WrittenEvent } from '../written-event.js';
 import { PERMISSION_BITS } from './attributes.js';
 import { FilterFile } from './fixed/filter-file.js';
 import { type ReplayingDirectory, SinceFile } from './fixed/since-file.js';
@@ -26,6 +24,8 @@ import { StatusFile } from './fixed/text-file.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
 import { ReceivingDirectory } from './process/receiving-directory.js';
 import { directoryFields } from './process/directory-record.js';
+import { describeDirectory, directoryStatus } from './process/directory-status.js';
+import { isRemovable } from './process/removable.js';
 import { QueueStart } from './process/replay.js';
 import {
   type AttributedDirectory,
@@ -221,11 +221,7 @@ export class ProcessDirectory
    * comes between its last unlink and its rmdir.
    */
   get removable(): boolean {
-    const { entries } = this.queue;
-    if (entries.size === 0) return true;
-    if (this.listedTo < 0 || entries.seek(0) < this.listedTo) return false;
-    for (const entry of entries) if (entry.event instanceof WrittenEvent) return false;
-    return true;
+    return isRemovable(this.queue.entries, this.listedTo);
   }
 
   /** Whether the owner is dead and the directory stays because it is sticky. */
@@ -235,11 +231,7 @@ export class ProcessDirectory
 
   /** Returns what the death of the owner does to the directory, in words, for the trace. */
   describe(): string {
-    const name = quoted(this.name);
-    if (this.#isSticky) return `${name} stays because it is sticky`;
-    const { queue, readers } = this;
-    const events = `events=${queue.entries.size} bytes=${queue.bytes} special_files=${this.specials?.size ?? 0}`;
-    return `${name} ends: ${events} open_streams=${readers.opened} blocked_reads=${readers.reads.size} freed_memory=${this.charge.memory}`;
+    return describeDirectory(this, this.charge.memory);
   }
 
   /**
@@ -319,22 +311,6 @@ export class ProcessDirectory
 
   /** Returns the lines of `.status`. */
   statusLines(): StatusLines {
-    return [
-      ['OWNER', this.owner.pid],
-      ['PENDING', this.queue.entries.size],
-      ['BYTES', this.queue.bytes],
-      ['LOST', this.queue.lost],
-      ['ADDED', this.queue.entries.added],
-      ['OLDEST', this.queue.entries.first()?.event.time.sec ?? 0],
-      ['UID', this.uid],
-      ['GID', this.gid],
-      ['MOST_EVENTS', this.queue.limits.events],
-      ['MOST_BYTES', this.queue.limits.bytes],
-      ['OVERFLOW', this.queue.limits.overflow ?? 'drop-oldest'],
-      ['STREAMS', this.readers.opened],
-      ['WAITING', this.readers.reads.size],
-      ['NOTICES', this.watch?.raised ?? 0],
-      ['FILTER', this.filter.text.replaceAll('\n', '; ')],
-    ];
+    return directoryStatus(this);
   }
 }

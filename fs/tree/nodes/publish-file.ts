@@ -17,7 +17,7 @@ import { PublishHandle, type PublishTarget } from './open-file/publish-handle.js
 import { RootFile } from './root-file.js';
 import { LF } from '../../shared/ascii.js';
 import { SourceId } from '../../uevent/event-source.js';
-import { TOO_LONG } from '../written-event.js';
+import { TOO_LONG } from '../written/written-event.js';
 
 /** The file `publish` of the root. */
 export class PublishFile extends RootFile implements PublishTarget {

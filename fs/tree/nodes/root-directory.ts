@@ -15,6 +15,7 @@ import { givesWay, pidOf } from './pid-names.js';
 import { type DirectoryParent, ProcessDirectory } from './process-directory.js';
 import { directoryPrice } from '../prices.js';
 import { RootFile } from './root-file.js';
+import { type Fixed, listRoot } from './listing/root-listing.js';
 import type { TreeContext } from '../context.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
@@ -23,28 +24,6 @@ import { timeFields, timeOf } from '../../state/times.js';
 
 /** Permissions for the user of a directory only. */
 const OWNER_ONLY = 0o700;
-
-/**
- * Offsets of readdir(3): 1 is behind `.`, 2 is behind `..`. The offset behind a directory is 3 +
- * its position.
- */
-const FIRST_ENTRY_OFFSET = 2;
-const FIRST_DIRECTORY_OFFSET = 3;
-/**
- * The fixed names come after all directories that the root can ever have. Their offsets fit 31 bits
- * as long as those of the directories do: in a 32-bit program without large files readdir(3)
- * refuses a larger one with EOVERFLOW.
- */
-const NARROW_FIXED_OFFSET = 2 ** 30;
-const WIDE_FIXED_OFFSET = 2 ** 50;
-
-/** A file or directory of the root that is always there. */
-interface Fixed {
-  readonly name: string;
-  readonly node: Node;
-  /** Whether it is listed only if `list_links` is set. */
-  readonly isLink: boolean;
-}
 
 /** The root of the mount. */
 export class RootDirectory extends Directory implements DirectoryParent, Recorded {
@@ -276,31 +255,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
   /** readdir(3). Process directories come first, the fixed names last. */
   list(offset: number, to: Listing, end = this.listingEnd): void {
     if (!listDots(this.ino, this.ino, offset, to)) return;
-    const { directories } = this;
-    const isNarrow = directories.nextPosition + FIRST_DIRECTORY_OFFSET < NARROW_FIXED_OFFSET;
-    const firstFixed = isNarrow ? NARROW_FIXED_OFFSET : WIDE_FIXED_OFFSET;
-    let position =
-      offset >= firstFixed ? -1 : directories.seek(Math.max(0, offset - FIRST_ENTRY_OFFSET));
-    for (; position >= 0 && position < end; position = directories.seek(position + 1)) {
-      const directory = directories.at(position)!;
-      if (
-        !to.add(
-          directory.ino,
-          FileType.directory,
-          directory.name,
-          position + FIRST_DIRECTORY_OFFSET,
-        )
-      )
-        return;
-    }
-    for (let n = Math.max(0, offset - firstFixed); n < this.#fixed.length; n++) {
-      const { name, node, isLink } = this.#fixed[n];
-      if (
-        (!isLink || this.context.settings.listsLinks) &&
-        !to.add(node.ino, node.type, name, firstFixed + n + 1)
-      )
-        return;
-    }
+    listRoot(this.directories, this.#fixed, this.context.settings.listsLinks, offset, to, end);
   }
 
   /** chmod(2), chown(2), utimensat(2). A size is ignored. */

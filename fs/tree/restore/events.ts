@@ -7,7 +7,7 @@ import type { Fields } from '../../state/schema.js';
 import { timeOf } from '../../state/times.js';
 import type { StateTable } from '../../state/table.js';
 import type { QuotaLedger } from '../quota/ledger.js';
-import { WrittenEvent } from '../written-event.js';
+import { WrittenEvent } from '../written/written-event.js';
 
 /** An event of the ring, with what came before it. */
 export interface RingEvent {

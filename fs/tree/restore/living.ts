@@ -7,7 +7,7 @@ import type { Bus } from '../../bus/bus.js';
 import type { RootDirectory } from '../nodes/root-directory.js';
 import type { InotifyQueue } from '../inotify/inotify-queue.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
-import { WrittenEvent } from '../written-event.js';
+import { WrittenEvent } from '../written/written-event.js';
 import { recordText } from '../../bus/events/event-record.js';
 
 /** The tree, as the walk sees it. */

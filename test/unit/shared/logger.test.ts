@@ -155,7 +155,7 @@ const TALKER = `
 
 /** Starts it, and returns all lines of its standard error, which is read after `done`. */
 async function talk(how: 'trace' | 'warn'): Promise<string[]> {
-  const module = new URL('../../../fs/shared/logger.js', import.meta.url).href;
+  const module = new URL('../../../fs/shared/log/logger.js', import.meta.url).href;
   const talker = spawn(process.execPath, ['--input-type=module', '-e', TALKER, module, how], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

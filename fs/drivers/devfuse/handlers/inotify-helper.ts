@@ -13,7 +13,7 @@ import type { SpecialCaller } from '../../../fuse/session.js';
 import { EventDirectory } from '../../../tree/nodes/event-directory.js';
 import { EventFile } from '../../../tree/nodes/event-file.js';
 import type { Tree } from '../../../tree/tree.js';
-import { WrittenEvent } from '../../../tree/written-event.js';
+import { WrittenEvent } from '../../../tree/written/written-event.js';
 import { NAME_MAX, NAME_TOO_LONG } from '../../common/calls.js';
 import { directoryOf, nameOf, replyEntry } from './operands.js';
 

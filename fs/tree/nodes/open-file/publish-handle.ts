@@ -13,7 +13,7 @@ import {
 import { MAX_EVENT_BYTES } from '../../../uevent/text.js';
 import type { Bus } from '../../../bus/bus.js';
 import { restHeap } from '../../prices.js';
-import { TOO_LONG } from '../../written-event.js';
+import { TOO_LONG } from '../../written/written-event.js';
 import { Handle, type HandleType, type Node, Poll } from '../node.js';
 
 /** The file `publish`, as its open files see it. */

@@ -7,7 +7,7 @@ import type { Filter } from '../../../uevent/filter/filter.js';
 import type { TreeContext } from '../../context.js';
 import { WRITTEN_EVENT_BYTES } from '../../prices.js';
 import type { QuotaAccount } from '../../quota/account.js';
-import { WrittenEvent } from '../../written-event.js';
+import { WrittenEvent } from '../../written/written-event.js';
 import {
   type AttributeChanges,
   type Attributes,

@@ -3,7 +3,7 @@ import { ITEMS } from '../../../../fs/shared/quota-items.js';
 import { LINK_BYTES, WRITTEN_EVENT_BYTES, directoryPrice } from '../../../../fs/tree/prices.js';
 import { FileType } from '../../../../fs/tree/nodes/node.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
-import { WrittenEvent } from '../../../../fs/tree/written-event.js';
+import { WrittenEvent } from '../../../../fs/tree/written/written-event.js';
 import { Child } from '../../../support/memory/child.js';
 import type { By } from '../../../support/memory/connection.js';
 import { MemoryKernel } from '../../../support/memory/kernel.js';

@@ -14,7 +14,7 @@ import {
 } from '../../../../fs/tree/prices.js';
 import { StreamHandle } from '../../../../fs/tree/streams/stream-handle.js';
 import type { ProcessDirectory } from '../../../../fs/tree/nodes/process-directory.js';
-import { WrittenEvent } from '../../../../fs/tree/written-event.js';
+import { WrittenEvent } from '../../../../fs/tree/written/written-event.js';
 import type { Overflow, QueueLimits } from '../../../../fs/bus/queue.js';
 import { Child } from '../../../support/memory/child.js';
 import { type By, type Pending, Refused } from '../../../support/memory/connection.js';

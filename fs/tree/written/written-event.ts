@@ -2,48 +2,24 @@
  * An event that a user makes as a file of a process directory. Users can change its text, and it
  * has a uid, a gid and a mode.
  */
-import type { Arena } from '../bus/arena.js';
-import type { EventQuota } from '../bus/quota.js';
-import { Event, type Holder, NOT_LOGGED, NO_TEXT, type Timestamp, now } from '../bus/event.js';
-import { MAX_EVENT_BYTES } from '../uevent/text.js';
-import { Errno, FsError } from '../shared/errors.js';
-import { type AttributeChanges, FileType } from './nodes/node.js';
-import { WRITTEN_EVENT_BYTES } from './prices.js';
+import type { Arena } from '../../bus/arena.js';
+import type { EventQuota } from '../../bus/quota.js';
+import { Event, type Holder, NOT_LOGGED, NO_TEXT, type Timestamp, now } from '../../bus/event.js';
+import { MAX_EVENT_BYTES } from '../../uevent/text.js';
+import { Errno, FsError } from '../../shared/errors.js';
+import { type AttributeChanges, FileType } from '../nodes/node.js';
+import { WRITTEN_EVENT_BYTES } from '../prices.js';
+import { withoutSetIds } from './set-ids.js';
+import { TRAILER_BYTES, mostRoomFor, roomFor } from './text-room.js';
 import { assertGrowthFits } from './growth-check.js';
-import { LF } from '../shared/ascii.js';
-import type { Journal } from '../state/journal.js';
-import type { Recorded, Recorder } from '../state/recorder.js';
-import { Kind } from '../state/schema.js';
-import { timeFields } from '../state/times.js';
+import { LF } from '../../shared/ascii.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded, Recorder } from '../../state/recorder.js';
+import { Kind } from '../../state/schema.js';
+import { timeFields } from '../../state/times.js';
 
 /** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
 export const TOO_LONG = `an event has at most ${MAX_EVENT_BYTES} bytes`;
-const S_ISUID = 0o4000;
-const S_ISGID = 0o2000;
-const S_IXGRP = 0o010;
-/**
- * Bytes after the text: a line end, if the text lacks it, and the empty line that ends the record.
- */
-const TRAILER_BYTES = 2;
-/**
- * The spare room of a text is at most an eighth of its size and these bytes. An appended text needs
- * spare room, so that it is not moved at each write.
- */
-const SPARE_BYTES = 64;
-
-/** Returns the bytes to reserve for a text of `size` bytes that must be moved. */
-function roomFor(size: number): number {
-  return size === 0 ? 0 : size + TRAILER_BYTES + (size >>> 4);
-}
-
-/**
- * Returns the most bytes that a text of `size` bytes may occupy; a text that occupies more is
- * moved.
- */
-function mostRoomFor(size: number): number {
-  return size === 0 ? 0 : size + (size >>> 3) + SPARE_BYTES;
-}
-
 /** An event that a user makes as a file. */
 export class WrittenEvent extends Event implements Recorded {
   isMarked = false;
@@ -198,13 +174,9 @@ export class WrittenEvent extends Event implements Recorded {
     this.#recordChange();
   }
 
-  /**
-   * Clears the set-user-ID bit, and the set-group-ID bit if the group may execute (inode(7)): an
-   * unprivileged user has changed the text. For direct writes the kernel leaves that to the daemon
-   * (fs/fuse/file.c).
-   */
+  /** An unprivileged user has changed the text: see `withoutSetIds`. */
   dropSetIds(): void {
-    this.mode &= (this.mode & S_IXGRP) === 0 ? ~S_ISUID : ~(S_ISUID | S_ISGID);
+    this.mode = withoutSetIds(this.mode);
     this.#recordChange();
   }
 

@@ -2,14 +2,14 @@
  * The offsets of readdir(3) in a directory of events: 0 is the start, 1 is behind `.`, 2 is behind
  * `..`. The offset behind an event is 3 + its position in the queue.
  */
-import type { Entry } from '../../bus/queue.js';
-import type { Sequence } from '../../bus/sequence.js';
-import { FileType } from './attributes.js';
-import type { Listing } from './directory.js';
-import type { End } from './fixed/end-link.js';
-import { inodeOfFixed } from './fixed/fixed-names.js';
-import type { NodeId } from './node.js';
-import type { SpecialFile } from './special-file.js';
+import type { Entry } from '../../../bus/queue.js';
+import type { Sequence } from '../../../bus/sequence.js';
+import { FileType } from '../attributes.js';
+import type { Listing } from '../directory.js';
+import type { End } from '../fixed/end-link.js';
+import { inodeOfFixed } from '../fixed/fixed-names.js';
+import type { NodeId } from '../node.js';
+import type { SpecialFile } from '../special-file.js';
 
 const FIRST_EVENT_OFFSET = 3;
 /**

@@ -1,7 +1,7 @@
 /** The check, before a written event grows, that everything that holds the event has room. */
-import type { Holder } from '../bus/event.js';
-import type { EventQuota } from '../bus/quota.js';
-import { Errno, FsError } from '../shared/errors.js';
+import type { Holder } from '../../bus/event.js';
+import type { EventQuota } from '../../bus/quota.js';
+import { Errno, FsError } from '../../shared/errors.js';
 
 /**
  * The most full queues that may drop other events to make room for an event that grows. Each queue
