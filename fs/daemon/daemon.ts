@@ -92,7 +92,9 @@ export class Daemon {
       restoreTree(this.tree, state.table);
     }
     this.#recovery = new Recovery(state?.recorder, state?.table);
-    for (const directory of options.sticky) this.#addSticky(directory);
+    const kept = new Set([...this.tree.root.directories].map(({ name }) => name));
+    for (const directory of options.sticky)
+      if (!kept.has(directory.name)) this.#addSticky(directory);
     if (options.publisher !== undefined)
       this.tree.root.lookup('publish')!.change({ uid: options.publisher });
     this.#sources = options.sources.map(
@@ -114,7 +116,6 @@ export class Daemon {
   }
 
   #addSticky({ name, mode }: StickyDirectory): void {
-    if (this.tree.root.directories.get(name)?.isSticky === true) return; // of the last daemon
     try {
       this.tree.addSticky(name, mode);
     } catch (error) {
