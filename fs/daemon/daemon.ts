@@ -92,6 +92,7 @@ export class Daemon {
       restoreTree(this.tree, state.table);
     }
     this.#recovery = new Recovery(state?.recorder, state?.table);
+    this.tree.publish.text.takesLosses = options.outlets.fleet === true;
     const kept = new Set([...this.tree.root.directories].map(({ name }) => name));
     for (const directory of options.sticky)
       if (!kept.has(directory.name)) this.#addSticky(directory);

@@ -61,6 +61,7 @@ export class Tree implements TreeContext, BusListener, FilterHost {
   readonly root: RootDirectory;
   readonly log: LogDirectory;
   readonly match: MatchDirectory;
+  readonly publish: PublishFile;
   readonly streams: Streams;
   readonly ledger = new QuotaLedger();
   readonly deliveries = new Deliveries();
@@ -103,7 +104,8 @@ export class Tree implements TreeContext, BusListener, FilterHost {
     this.match = new MatchDirectory(this, this.newNodeId());
     this.root.fix('match', this.match);
     this.root.fix('stream', new StreamFile(this.newNodeId(), FOREVER, this.streams), true);
-    this.root.fix('publish', new PublishFile(this.newNodeId(), FOREVER, bus));
+    this.publish = new PublishFile(this.newNodeId(), FOREVER, bus);
+    this.root.fix('publish', this.publish);
     bus.attach(this);
     if (this.recorder !== null) this.#recordBy(this.recorder);
   }

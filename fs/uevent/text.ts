@@ -49,6 +49,10 @@ export class UeventText {
   length = 0;
   /** The value of SEQNUM, or NO_SEQNUM if there is none. */
   seqnum = NO_SEQNUM;
+  /** Whether overflow records are read: a fleet's mount has those of other hosts. */
+  takesLosses = false;
+  /** Whether the text is an overflow record. */
+  isLoss = false;
 
   /**
    * Reads a netlink datagram of the kernel (lib/kobject_uevent.c).
@@ -97,6 +101,7 @@ export class UeventText {
   #read(data: Uint8Array, start: number, end: number, separator: number): void {
     this.length = 0;
     this.seqnum = NO_SEQNUM;
+    this.isLoss = false;
     for (let at = start; at < end; at = this.#readLine(data, at, end, separator, at === start));
   }
 
@@ -148,6 +153,8 @@ export class UeventText {
     for (let i = 0; i < OWN_DEVPATH.length; i++)
       if (this.bytes[mark + i] !== OWN_DEVPATH[i]) return;
     const action = Buffer.from(this.bytes.subarray(start, mark)).toString('latin1');
+    this.isLoss = action === OVERFLOW && this.takesLosses;
+    if (this.isLoss) return;
     throw new (action === OVERFLOW ? CopiedOverflow : MalformedUevent)(
       'the devpath /eventfs belongs to the daemon',
     );

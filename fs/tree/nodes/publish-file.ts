@@ -19,6 +19,8 @@ import { LF } from '../../shared/ascii.js';
 import { SourceId } from '../../uevent/event-source.js';
 import { TOO_LONG } from '../written/written-event.js';
 
+const HOST = '\nHOST=';
+
 /** The file `publish` of the root. */
 export class PublishFile extends RootFile implements PublishTarget {
   /** The record that is being read. All writes share it. */
@@ -72,9 +74,16 @@ export class PublishFile extends RootFile implements PublishTarget {
     if (this.#read(bytes, start, length, hasNul)) this.bus.publish(this.text, uid);
   }
 
+  /** Whether the text names the host that it comes from. */
+  #namesHost(): boolean {
+    const { bytes, length } = this.text;
+    return Buffer.from(bytes.buffer, bytes.byteOffset, length).includes(HOST);
+  }
+
   /**
    * Reads a record into `text`. Parameters and errors are those of `takeOneOfMany`.
-   * @returns false for an overflow record: a saved stream may have one, which is left out
+   * @returns false for an overflow record: a saved stream may have one, which is left out. Only a
+   *   fleet's mount takes those of other hosts
    */
   #read(bytes: Uint8Array, start: number, length: number, mayBeDatagram: boolean): boolean {
     let end = start + length;
@@ -83,7 +92,7 @@ export class PublishFile extends RootFile implements PublishTarget {
     try {
       if (mayBeDatagram) this.text.readPublished(bytes, start, length);
       else this.text.readText(bytes, start, length);
-      return true;
+      return !this.text.isLoss || this.#namesHost();
     } catch (error) {
       if (error instanceof CopiedOverflow) return false;
       if (error instanceof MalformedUevent) throw new FsError(Errno.EINVAL, error.message);
