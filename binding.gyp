@@ -46,6 +46,8 @@
       ],
       'include_dirs': ['native/addon'],
       'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      # Node unloads an addon with its last worker, while a thread of the addon may still run in it.
+      'ldflags': ['-Wl,-z,nodelete'],
       'cflags_cc!': ['-fno-exceptions', '-O3'],
       'cflags_cc': [
         '-std=c++17', '-O2', '<@(warnings)', '-fexceptions', '-fvisibility=hidden',
