@@ -134,7 +134,7 @@ export class StateTable {
       at += (value + 7) >>> 3;
       if (types[field] === 'text') fields[field] = this.#text(start, value);
       else if (name === 'text') fields[field] = this.#bytes.subarray(start, start + value);
-      else fields[field] = this.#bytes.slice(start, start + value);
+      else fields[field] = new Uint8Array(this.#bytes.subarray(start, start + value));
     }
     return fields as Fields<K>;
   }

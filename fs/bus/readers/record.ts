@@ -44,8 +44,8 @@ export class PartialRecord {
     const fits = Math.min(length, sink.room);
     sink.put(bytes, start, fits);
     if (fits === length) return true;
-    // A copy: the ring may overwrite the record before the next read.
-    this.#rest = bytes.slice(start + fits, start + length);
+    // A copy: the ring may overwrite the record before the next read. `slice` of a Buffer is none.
+    this.#rest = new Uint8Array(bytes.subarray(start + fits, start + length));
     return false;
   }
 
