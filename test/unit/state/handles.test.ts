@@ -164,8 +164,11 @@ class World {
 /** Does with each open file what a client may do, and returns all that the client sees. */
 function probe(kernel: MemoryKernel, open: readonly Open[]): unknown[] {
   const { mount } = kernel.tree.ledger;
-  const held = (): unknown => ITEMS.map((item) => [item, mount[item]]);
-  const results: unknown[] = [held(), kernel.status('HANDLES'), kernel.status('STREAMS')];
+  // An open file of an ended directory has no text any more after a restart, and no charge for it.
+  const hasEnded = open.some(({ fh }) => outcome(() => kernel.poll(fh, fh + 1)) === 'ESTALE');
+  const held = (isExact = true): unknown =>
+    ITEMS.filter((item) => isExact || item !== 'memory').map((item) => [item, mount[item]]);
+  const results: unknown[] = [held(!hasEnded), kernel.status('HANDLES'), kernel.status('STREAMS')];
   for (const original of open) {
     const file = { ...original };
     const { fh, path } = file;
