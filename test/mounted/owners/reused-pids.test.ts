@@ -73,7 +73,8 @@ directory('belongs to the right one of 300 processes that get the same PID in tu
   await observer.ask(`signal ${pid} ${SIGKILL}`);
   await observer.ask(`wait ${pid}`);
   assert.is(reach(`${mount}/${pid}`), 'ENOENT');
-  await until(() => pidfds() === before, 'the daemon holds the pidfd of a dead process');
+  // Fewer, if the owners of the test before were still pending.
+  await until(() => pidfds() <= before, `more pidfds than ${before}`);
 });
 
 directory('replaces a sticky directory that a dead process of the same PID has left', async () => {
