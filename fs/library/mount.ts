@@ -177,6 +177,7 @@ function start(args: readonly string[], outlives: boolean): ChildProcess {
     process.execPath,
     [
       '--no-memory-reducer',
+      '--max-semi-space-size=8',
       '--inspect-port=0.0.0.1:0',
       PROGRAM,
       'mount',

@@ -13,7 +13,15 @@ import {
   publishNumbered,
   statusOf,
 } from '../../support/clients/clients.js';
-import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/mount/daemon.js';
+import {
+  type Daemon,
+  EVENTFS,
+  Shell,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
 const memory = suite("the daemon's memory");
@@ -31,7 +39,11 @@ const file = join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), `memory-${process.pi
 writeFileSync(file, '[queue]\nevents = 1048576\nbytes = "1 GiB"\n');
 
 function start(env: Readonly<Record<string, string>> = {}): Promise<Daemon> {
-  return startDaemon(['--source', 'none', '--config', file], undefined, { env });
+  // As users start it: bin/eventfs bounds V8's young generation.
+  return startDaemon(['--source', 'none', '--config', file], undefined, {
+    env,
+    eventfs: [EVENTFS],
+  });
 }
 
 function rssOf({ pid }: Daemon): number {
