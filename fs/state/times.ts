@@ -7,7 +7,7 @@ interface Time {
 }
 
 /** The two fields of a time. */
-type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
+export type TimeFields<Name extends string> = { [F in `${Name}Sec` | `${Name}Nsec`]: number };
 
 /** Returns the two fields of a time. */
 export function timeFields<Name extends string>(name: Name, { sec, nsec }: Time): TimeFields<Name> {

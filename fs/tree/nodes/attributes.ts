@@ -1,5 +1,6 @@
 /** The attributes of files and directories: what stat(2) shows and what chmod(2) and others change. */
 import { type Timestamp, now } from '../../bus/event.js';
+import { type TimeFields, timeFields, timeOf } from '../../state/times.js';
 
 /** The file types of st_mode (inode(7)). */
 export const FileType = {
@@ -75,6 +76,14 @@ export interface AttributeChanges {
   mtime?: Timestamp;
 }
 
+/** The fields of a record that hold attributes of a node. */
+export interface RecordedAttributes
+  extends TimeFields<'accessed'>, TimeFields<'modified'>, TimeFields<'changed'> {
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
 /** The attributes of one node that a user can change. */
 export class OwnAttributes {
   /** When the contents were read last; nothing but utimensat(2) sets it. */
@@ -118,6 +127,28 @@ export class OwnAttributes {
   /** Sets ctime: a name of the file was added, changed or removed. */
   nameChanged(): void {
     this.changed = now();
+  }
+
+  /** Their fields of a record, for a later daemon. */
+  get fields(): RecordedAttributes {
+    return {
+      mode: this.permissions,
+      uid: this.uid,
+      gid: this.gid,
+      ...timeFields('accessed', this.accessed),
+      ...timeFields('modified', this.modified),
+      ...timeFields('changed', this.changed),
+    };
+  }
+
+  /** Takes up the attributes that the node had in another daemon. */
+  restore(fields: RecordedAttributes): void {
+    this.permissions = fields.mode & PERMISSION_BITS;
+    this.uid = fields.uid;
+    this.gid = fields.gid;
+    this.accessed = timeOf(fields, 'accessed');
+    this.modified = timeOf(fields, 'modified');
+    this.changed = timeOf(fields, 'changed');
   }
 
   /** Fills in uid, gid and the times. */

@@ -266,16 +266,10 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
 
   /** Writes the record of the root, without its directories. */
   record(journal: Journal): void {
-    const { permissions, uid, gid, accessed, modified, changed } = this.#own;
     journal.put('root', {
       nextDirectory: this.directories.nextPosition,
-      mode: permissions,
-      uid,
-      gid,
       ...timeFields('born', this.born),
-      ...timeFields('accessed', accessed),
-      ...timeFields('modified', modified),
-      ...timeFields('changed', changed),
+      ...this.#own.fields,
     });
   }
 
@@ -284,14 +278,7 @@ export class RootDirectory extends Directory implements DirectoryParent, Recorde
     this.directories.goOnAt(state.nextDirectory);
     this.born = timeOf(state, 'born');
     for (const { node } of this.#fixed) node.born = this.born;
-    Object.assign(this.#own, {
-      permissions: state.mode,
-      uid: state.uid,
-      gid: state.gid,
-      accessed: timeOf(state, 'accessed'),
-      modified: timeOf(state, 'modified'),
-      changed: timeOf(state, 'changed'),
-    });
+    this.#own.restore(state);
   }
 
   /** Takes in a directory of the last daemon, at its position. */

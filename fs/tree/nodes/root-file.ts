@@ -9,7 +9,6 @@ import {
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
 import type { Fields } from '../../state/schema.js';
-import { timeFields, timeOf } from '../../state/times.js';
 import { type Lifetime, Node, type NodeId } from './node.js';
 
 /** A file of the root whose mode, owner and times the administrator may change. */
@@ -37,28 +36,12 @@ export abstract class RootFile extends Node implements Recorded {
 
   /** Writes the record of the attributes. */
   record(journal: Journal): void {
-    const { permissions, uid, gid, accessed, modified, changed } = this.#own;
-    journal.put('rootFile', {
-      id: this.id,
-      mode: permissions,
-      uid,
-      gid,
-      ...timeFields('accessed', accessed),
-      ...timeFields('modified', modified),
-      ...timeFields('changed', changed),
-    });
+    journal.put('rootFile', { id: this.id, ...this.#own.fields });
   }
 
   /** Takes up the attributes that the file had in another daemon. */
   restore(state: Fields<'rootFile'>): void {
-    Object.assign(this.#own, {
-      permissions: state.mode,
-      uid: state.uid,
-      gid: state.gid,
-      accessed: timeOf(state, 'accessed'),
-      modified: timeOf(state, 'modified'),
-      changed: timeOf(state, 'changed'),
-    });
+    this.#own.restore(state);
   }
 
   attributes(to: Attributes): void {

@@ -9,6 +9,7 @@ import {
   type Attributes,
   FileType,
   OwnAttributes,
+  type RecordedAttributes,
   PERMISSION_BITS,
   TYPE_MASK,
 } from './attributes.js';
@@ -103,26 +104,21 @@ export class SpecialFile extends Node implements Recorded {
   /** Writes the record of the file for a later daemon. */
   record(journal: Journal): void {
     if (this.#recorder === null) return; // it has left its directory since it was marked
-    const own = this.#own;
     journal.put('special', {
       id: this.id,
       directory: this.#directory,
       position: this.#position,
       name: this.name,
-      mode: this.mode,
-      uid: own.uid,
-      gid: own.gid,
       target: this.target,
       ...timeFields('born', this.born),
-      ...timeFields('accessed', own.accessed),
-      ...timeFields('modified', own.modified),
-      ...timeFields('changed', own.changed),
+      ...this.#own.fields,
+      mode: this.mode,
     });
   }
 
-  /** Takes up the times that the file had in another daemon. */
-  restoreTimes(accessed: Timestamp, modified: Timestamp, changed: Timestamp): void {
-    Object.assign(this.#own, { accessed, modified, changed });
+  /** Takes up the attributes that the file had in another daemon. */
+  restore(fields: RecordedAttributes): void {
+    this.#own.restore(fields);
   }
 
   /** The target of a symlink; else empty. */

@@ -131,11 +131,7 @@ function restoreSpecials({ tree, table, directories }: Restoring): void {
       (mode & TYPE_MASK) === FileType.symlink
         ? new SymlinkFile(id, lifetime, name, target, uid, gid, born)
         : new SpecialFile(id, lifetime, name, mode, uid, gid, born);
-    file.restoreTimes(
-      timeOf(state, 'accessed'),
-      timeOf(state, 'modified'),
-      timeOf(state, 'changed'),
-    );
+    file.restore(state);
     directory.specialsToFill().restore(file, position);
     tree.remember(file);
   }
