@@ -6,6 +6,7 @@
  */
 import { DROP_BIT, type Journal } from './journal.js';
 import { Kind } from './schema.js';
+import { type RecordedText, recordText } from './text-record.js';
 
 /** A thing whose state is recorded. */
 export interface Recorded {
@@ -13,14 +14,6 @@ export interface Recorded {
   isMarked: boolean;
   /** Writes the records of the thing as it is now: its drop, if it has ended. */
   record(journal: Journal): void;
-}
-
-/** The text of an event. */
-export interface RecordedText {
-  readonly ino: number;
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly length: number;
 }
 
 /** How many things one step of a compaction records: about 10 us of work. */
@@ -110,8 +103,7 @@ export class Recorder {
   /** Records the text of an event that is not in the ring any more. */
   text(event: RecordedText): void {
     this.#isDirty = true;
-    const { ino, bytes, start, length } = event;
-    this.journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
+    recordText(this.journal, event);
   }
 
   /** Marks the numbers of the tree as a whole. */

@@ -147,8 +147,6 @@ export const SCHEMA = {
   },
   /** The threads that read an open file with io_uring(7), by file handle. */
   uring: { id: 12, keys: 1, fields: { fh: N, threads: T } },
-  /** The result of INIT. */
-  init: { id: 13, keys: 0, fields: { minor: N, flags: N, flags2: N, maxWrite: N, maxPages: N } },
   /** A source of uevents, by its netlink group. */
   source: {
     id: 14,

@@ -34,8 +34,3 @@ export function recordEvent(
     .number(checksum)
     .end();
 }
-
-/** Writes the text of an event that is not in the ring. */
-export function recordText(journal: Journal, { ino, bytes, start, length }: Event): void {
-  journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
-}

@@ -8,7 +8,7 @@ import type { RootDirectory } from '../nodes/root-directory.js';
 import type { InotifyQueue } from '../inotify/inotify-queue.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
 import { WrittenEvent } from '../written/written-event.js';
-import { recordText } from '../../bus/events/event-record.js';
+import { recordText } from '../../state/text-record.js';
 
 /** The tree, as the walk sees it. */
 export interface LivingTree {
@@ -18,7 +18,7 @@ export interface LivingTree {
   readonly counters: Recorded;
   readonly inotify: InotifyQueue;
   /**
-   * Returns what is to be recorded of the open files.
+   * Returns the open files and all that they record.
    * @param recorded the events that the walk has recorded
    */
   livingOpenFiles(recorded: Set<Event>): Iterable<Recorded>;

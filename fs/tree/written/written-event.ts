@@ -15,7 +15,7 @@ import { assertGrowthFits } from './growth-check.js';
 import { LF } from '../../shared/ascii.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
-import { Kind } from '../../state/schema.js';
+import { recordText } from '../../state/text-record.js';
 import { timeFields } from '../../state/times.js';
 
 /** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
@@ -111,8 +111,7 @@ export class WrittenEvent extends Event implements Recorded {
   /** Writes the record of the text. */
   recordText(journal: Journal): void {
     this.#hasNewText = false;
-    const { ino, bytes, start, length } = this;
-    journal.begin(Kind.text).number(ino).bytes(bytes, start, length).end();
+    recordText(journal, this);
   }
 
   override get source(): string {
