@@ -239,7 +239,7 @@ export class Bridge {
     if (this.isOnline) this.outgoing.send(this.link.connection!);
   }
 
-  /** Sets the timer for what is due next. */
+  /** Sets the timer for the next work. */
   #arm(): void {
     if (this.#isStopping) return;
     const due = Math.min(this.fleet?.due ?? Infinity, this.presence.due);

@@ -218,7 +218,7 @@ export class Outgoing {
     return this.#local === null || acknowledged <= (this.#place?.seq ?? 0);
   }
 
-  /** Returns what is to be saved now. */
+  /** Returns the fields of the file, to be saved now. */
   saved(): Omit<Saved, 'version'> {
     const { acknowledged } = this.#history;
     if (this.#nextPlace === null && this.#place?.seq !== this.#history.next - 1) {

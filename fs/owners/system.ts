@@ -15,7 +15,7 @@ export interface ProcessSystem {
   closePidfd: (pidfd: number) => void;
   /** As `exitStatus` of the addon. */
   exitStatus: (pidfd: number) => number;
-  /** Returns the file handle of a pidfd: 16 hexadecimal digits, or none (fs/owners/pidfd-handle.ts). */
+  /** Returns the file handle of a pidfd, or an empty text: see fs/owners/pidfd-handle.ts. */
   pidfdHandle: (pidfd: number) => string;
   /** Opens a pidfd of the process that a handle names; -1 if it has ended. */
   openPidfdHandle: (handle: string) => number;

@@ -107,7 +107,7 @@ export class Fleet {
     if (this.online.length > 0) this.#confirmBy = nowMs + this.confirmMs;
   }
 
-  /** Does what is due. */
+  /** Does the work that is due. */
   tick(nowMs: number): void {
     if (nowMs >= this.#confirmBy) {
       this.#confirmBy = Infinity;

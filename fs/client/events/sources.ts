@@ -41,7 +41,7 @@ export class EventSources {
     );
   }
 
-  /** Reads what has come. To be called after each read of the stream. */
+  /** Reads the records that have come. To be called after each read of the stream. */
   tick(): void {
     for (const stream of this.#streams) stream.read();
   }

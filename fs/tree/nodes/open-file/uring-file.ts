@@ -60,7 +60,7 @@ export abstract class UringFile extends ChargedFile {
     return thread;
   }
 
-  /** Runs before what is known of the threads changes. */
+  /** Runs before the knowledge of the threads changes. */
   protected uringChanged(_uring: UringReads): void {}
 
   /** Runs when the memory that the file is charged for has changed. */
