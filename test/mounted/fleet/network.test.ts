@@ -41,7 +41,8 @@ for (const version of ['own', 'trixie'] as const) {
       ...[...web.enter, 'mosquitto_sub', ...broker.clientArguments, '-i', 'dying'],
       ...['--will-topic', 'gone', '--will-payload', 'web is gone', '-t'],
     ]);
-    await until(async () => (await publish(web, broker, 'here')) === 0, 'it could not publish');
+    const canPublish = async (): Promise<boolean> => (await publish(web, broker, 'here')) === 0;
+    await until(canPublish, 'it could not publish', 20_000);
     await until(() => reader.text.includes('here'), 'the message did not come');
     await until(() => broker.log().includes(' as dying '), 'the client did not connect');
     dying.process.kill('SIGKILL');
