@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { Reader, killClients } from '../../support/clients/clients.js';
 import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
-import { run, until } from '../../support/mount/daemon.js';
+import { run, until, hasSaid } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
 const network = suite('the network of a fleet');
@@ -34,7 +34,7 @@ for (const version of ['own', 'trixie'] as const) {
   network(`carries messages of mosquitto ${version}, and a killed client's will`, async () => {
     const broker: Broker | null = await startBroker({ version: version as 'trixie' });
     if (broker === null) return; // no mirror of Debian
-    assert.match(broker.log(), version === 'own' ? /version 2/ : /version 2\.0\.21 running/);
+    await hasSaid(broker, version === 'own' ? /version 2/ : /version 2\.0\.21 running/);
     const [web, db] = [await startHost(`web-${version}`), await startHost(`db-${version}`)];
     const reader = subscribe(db, broker);
     const dying = new Reader('never', [

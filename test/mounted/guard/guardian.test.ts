@@ -14,6 +14,7 @@ import {
   startDaemon,
   until,
   within,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
@@ -90,8 +91,8 @@ guardian('gives up and unmounts after repeated deaths', async () => {
   await killDaemon(path);
   process.kill(await daemonPid(path), 'SIGKILL');
   assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 1);
-  assert.match(
-    guarded.log(),
+  await hasSaid(
+    guarded,
     new RegExp(
       `eventfs: mount: ${path}: the guardian gives up and unmounts: 2 daemons have ended in 60 s, the last one was killed by signal 9 \\(Killed\\)\\n$`,
     ),
@@ -129,7 +130,7 @@ guardian('may die: the daemon says so and goes on, and a later start clears up',
   process.kill(pid, 'SIGKILL');
   await until(() => hasEnded(pid), 'the daemon did not end');
   const next = await startGuarded([], path);
-  assert.match(next.log(), /detached the mount of a killed daemon/);
+  await hasSaid(next, /detached the mount of a killed daemon/);
   assert.is(await next.stop(), 0);
 });
 
