@@ -13,7 +13,8 @@ import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
 import { Errno, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
-import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
+import { Session } from '../../fuse/session.js';
+import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES } from '../../fuse/sizes.js';
 import { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/log/logger.js';
@@ -139,7 +140,7 @@ export class DevFuse implements Driver {
     await negotiating.done;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps && keptInit !== undefined)
-      keepMount(keeper, keptInit, this.#mounted, this.#connection, this.#session.minor);
+      keepMount(keeper, keptInit, this.#mounted, this.#connection, this.#session.init.minor);
   }
 
   #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
@@ -212,7 +213,7 @@ export class DevFuse implements Driver {
   #limitReads(): void {
     this.#readLife = readLife(readRequestTimeouts(), true);
     this.#reads.limitLife(this.#readLife.ms);
-    this.#session.limitRequests(this.#readLife.asked);
+    this.#session.init.limitRequests(this.#readLife.asked);
     warnOfLife(this.#readLife, this.logger);
   }
 

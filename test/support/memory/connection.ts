@@ -24,7 +24,8 @@ import {
   Opcode,
 } from '../../../fs/fuse/abi.js';
 import { RequestTracer } from '../../../fs/fuse/describe/request-tracer.js';
-import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
+import { Session } from '../../../fs/fuse/session.js';
+import { REPLY_BYTES, REQUEST_BYTES } from '../../../fs/fuse/sizes.js';
 import type { Recorder } from '../../../fs/state/recorder.js';
 import { Owners } from '../../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../../fs/tree/ports.js';
