@@ -1,6 +1,6 @@
 /**
  * The kernel's end of /dev/fuse in memory: it writes requests as the kernel would, passes them to
- * Session and TreeHandlers as drivers/devfuse/devfuse.ts does, and reads the replies. It checks
+ * Session and TreeHandlers as drivers/devfuse/request-server.ts does, and reads the replies. It checks
  * every reply: one for each request, of the length in its header, with the request's `unique`.
  */
 import * as assert from 'uvu/assert';
