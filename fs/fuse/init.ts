@@ -84,6 +84,15 @@ export class Init {
   }
 
   /**
+   * Continues a connection that another daemon has negotiated.
+   *
+   * @param minor the negotiated minor version
+   */
+  adopt(minor: number): void {
+    this.minor = minor;
+  }
+
+  /**
    * Negotiates INIT, which mount(2) causes. The reply is a fuse_init_out, or EPROTO if the kernel
    * is older than 7.31.
    *

@@ -68,7 +68,7 @@ export class Session {
    * @param minor the negotiated minor version
    */
   adopt(minor: number): void {
-    this.init.minor = minor;
+    this.init.adopt(minor);
     this.#isPlain = this.#tracer === null;
   }
 
