@@ -4,18 +4,18 @@
  *
  * All memory is static: a machine without memory must not end the guardian.
  *
- *   main.c      the command line and the loop
- *   kept.c      the descriptors that it holds
- *   message.c   messages to and from a daemon
- *   start.c     starts and ends daemons
- *   handover.c  which daemon serves, and the descriptors for the next one
+ *   main.c             the command line and the loop
+ *   kept.c             the descriptors that it holds
+ *   message.c          messages to and from a daemon
+ *   start.c            starts and ends daemons
+ *   handover.c         which daemon serves, and the descriptors for the next one
  *   daemon_messages.c  what the messages of a daemon change
- *   death.c     the death of a daemon
- *   reload.c    a new daemon in place of one that lives
- *   standby.c   a daemon that is warm before it is needed
- *   control.c   one guardian for a mount, and `eventfs reload`
- *   end.c       RESEND, and the end of the mount
- *   supervisor.c  sd_notify(3) for the daemon
+ *   death.c            the death of a daemon
+ *   reload.c           a new daemon in place of one that lives
+ *   standby.c          a daemon that is warm before it is needed
+ *   control.c          one guardian for a mount, and `eventfs reload`
+ *   end.c              RESEND, and the end of the mount
+ *   supervisor.c       sd_notify(3) for the daemon
  */
 #pragma once
 
