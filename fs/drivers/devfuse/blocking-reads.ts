@@ -4,7 +4,7 @@
  */
 import { ControlWord, type FuseChannel, RequestOutcome, SettleState } from '#native';
 import type { Sink } from '../../bus/sink.js';
-import { REPLY_BYTES } from '../../fuse/session.js';
+import { REPLY_BYTES } from '../../fuse/sizes.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';

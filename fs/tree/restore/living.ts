@@ -3,10 +3,13 @@ import type { Event, LogIndex } from '../../bus/event.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
+import { EventHandle } from '../nodes/event-file.js';
+import type { Handle } from '../nodes/node.js';
 import type { Bus } from '../../bus/bus.js';
 import type { RootDirectory } from '../nodes/root-directory.js';
 import type { InotifyQueue } from '../inotify/inotify-queue.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
+import type { Streams } from '../streams/streams.js';
 import { WrittenEvent } from '../written/written-event.js';
 import { recordText } from '../../state/text-record.js';
 
@@ -17,11 +20,8 @@ export interface LivingTree {
   readonly log: EventDirectory;
   readonly counters: Recorded;
   readonly inotify: InotifyQueue;
-  /**
-   * Returns the open files and all that they record.
-   * @param recorded the events that the walk has recorded
-   */
-  livingOpenFiles(recorded: Set<Event>): Iterable<Recorded>;
+  readonly streams: Streams;
+  readonly handles: Iterable<Handle>;
 }
 
 /** Something that is recorded only by a compaction. */
@@ -49,7 +49,7 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
   }
   for (const ghost of tree.inotify.ghosts)
     if (ghost instanceof ProcessDirectory) yield once((journal) => ghost.recordGhost(journal));
-  yield* tree.livingOpenFiles(recorded);
+  yield* openFiles(tree, recorded);
 }
 
 /** Returns the number after `number`, or the oldest one in the ring if that is later. */
@@ -66,9 +66,15 @@ function queueOf(directory: EventDirectory, tree: LivingTree, recorded: Set<Even
   });
 }
 
-/** An event that an open file holds. */
-export function heldEvent(event: Event, tree: LivingTree, recorded: Set<Event>): Recorded {
-  return once((journal) => recordHeld(event, tree, journal, recorded));
+/** Yields the open files and all that they record. */
+function* openFiles(tree: LivingTree, recorded: Set<Event>): Iterable<Recorded> {
+  yield* tree.streams.recorded();
+  for (const handle of tree.handles) {
+    yield handle;
+    if (!(handle instanceof EventHandle)) continue;
+    const { event } = handle.node;
+    yield once((journal) => recordHeld(event, tree, journal, recorded));
+  }
 }
 
 /**

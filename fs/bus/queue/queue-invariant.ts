@@ -1,7 +1,7 @@
 /** The invariant of a queue. */
-import { type Event, heapOf } from './event.js';
+import { type Event, heapOf } from '../event.js';
 import type { Losses } from './losses.js';
-import { broken } from '../shared/invariant.js';
+import { broken } from '../../shared/invariant.js';
 
 /** A queue of at most so many entries is checked each time. */
 const FEW = 64;
