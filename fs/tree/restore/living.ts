@@ -18,6 +18,7 @@ export interface LivingTree {
   readonly bus: Bus;
   readonly root: RootDirectory;
   readonly log: EventDirectory;
+  readonly match: { readonly files: Iterable<Recorded> };
   readonly counters: Recorded;
   readonly inotify: InotifyQueue;
   readonly streams: Streams;
@@ -36,6 +37,7 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
   yield tree.counters;
   yield root;
   yield* root.files;
+  yield* tree.match.files;
   for (let number = bus.log.oldest; number < bus.log.next; number = next(tree, number)) {
     const event = bus.log.at(number);
     yield once((journal) => bus.record(event, journal));

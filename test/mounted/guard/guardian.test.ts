@@ -62,6 +62,24 @@ guardian('keeps system calls waiting while no daemon runs', async () => {
   assert.is(await guarded.stop(), 0);
 });
 
+guardian('keeps the files that a path names without an open one', async () => {
+  const guarded = await startGuarded();
+  const { path } = guarded;
+  const client = new Actor();
+  const names = ['match/ACTION==add', 'log/.status', 'stream'];
+  const fds: number[] = [];
+  for (const name of names) fds.push(await client.get(`openpath ${path}/${name}`));
+  for (let deaths = 0; deaths < 2; deaths++) {
+    await killDaemon(path);
+    for (const fd of fds) {
+      const opened = await client.get(`opennb /proc/self/fd/${fd}`); // no lookup comes before it
+      assert.is(await client.ask(`close ${opened}`), 'ok');
+    }
+  }
+  await client.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
 guardian('forwards SIGTERM, SIGINT and SIGHUP', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const guarded = await startGuarded();
