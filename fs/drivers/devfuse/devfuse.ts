@@ -116,9 +116,9 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    this.#limitReads();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
+    this.#limitReads(adopted);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -139,7 +139,14 @@ export class DevFuse implements Driver {
     await negotiating.done;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps && keptInit !== undefined)
-      keepMount(keeper, keptInit, this.#mounted, this.#connection, this.#session.minor);
+      keepMount(
+        keeper,
+        keptInit,
+        this.#mounted,
+        this.#connection,
+        this.#session.minor,
+        this.#readLife,
+      );
   }
 
   #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
@@ -207,13 +214,14 @@ export class DevFuse implements Driver {
 
   /**
    * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
+   * @param adopted the mount of the last daemon: its limit stays, whatever the kernel has for others
    * @throws UserError if the kernel's limit is too short
    */
-  #limitReads(): void {
-    this.#readLife = readLife(readRequestTimeouts(), true);
+  #limitReads(adopted: AdoptedMount | null): void {
+    this.#readLife = adopted?.readLife ?? readLife(readRequestTimeouts(), true);
     this.#reads.limitLife(this.#readLife.ms);
     this.#session.limitRequests(this.#readLife.asked);
-    warnOfLife(this.#readLife, this.logger);
+    if (adopted === null) warnOfLife(this.#readLife, this.logger);
   }
 
   /** The limits of a mount that an ordinary user has made. */
