@@ -22,8 +22,8 @@ int restarts, reloads;
 /* Whether `next` shall replace an active daemon that lives. */
 static bool is_reloading;
 static uint64_t standby_due_ms;
-/* How many daemons in a row have ended before they served. */
-static int failed_starts;
+/* How many daemons in a row have ended before they served, and standbys before they were warm. */
+static int failed_starts, failed_standbys;
 /* The times of the last deaths, as a ring. */
 static uint64_t deaths_ms[MOST_DEATHS];
 static int death_count;
@@ -109,15 +109,21 @@ static void fail_reload(const char *why) {
   answer_client("FAILED %s", why);
 }
 
+/* Sets the time of the next standby, after one that has not become warm. */
+static void delay_standby(void) {
+  standby_due_ms = now_ms() + ((uint64_t)STANDBY_DELAY_MS << failed_standbys);
+  if (failed_standbys < MOST_DOUBLED) failed_standbys++;
+}
+
 static void fail_next(const char *why) {
   kill_daemon(&next);
   next.phase = LEAVING;
   fail_reload(why);
-  standby_due_ms = now_ms() + STANDBY_DELAY_MS;
 }
 
 const char *begin_reload(void) {
   if (active.phase != SERVING) return "the daemon starts right now: try again";
+  if (is_stopping) return "the daemon stops";
   if (is_reloading) return "another reload is under way";
   if (leaving.phase != GONE) return "the last reload is not over: try again";
   if (next.phase != GONE) { /* a standby may be of the old version */
@@ -188,6 +194,7 @@ static void on_warm(struct daemon *daemon) {
   if (daemon->phase != STARTING) return; /* a crash has made it take over meanwhile */
   daemon->phase = WARM;
   daemon->deadline_ms = 0;
+  failed_standbys = 0;
   if (is_reloading) yield_active();
   else tell_standby(true);
 }
@@ -200,8 +207,12 @@ static void on_yielded(struct daemon *daemon) {
 }
 
 static void on_nack(struct daemon *daemon, const char *why) {
-  if (daemon == &next) fail_next(why);
-  else snprintf(refusal, sizeof refusal, "%s", why); /* the daemon has logged it */
+  if (daemon == &next) {
+    if (!is_reloading) say("warn", "no standby can start: %s", why);
+    fail_next(why);
+  } else {
+    snprintf(refusal, sizeof refusal, "%s", why); /* the daemon has logged it */
+  }
 }
 
 static void on_notify(struct daemon *daemon, const char *state) {
@@ -329,7 +340,7 @@ static void on_next_death(int status) {
     tell_standby(false);
     fail_reload(why);
   }
-  standby_due_ms = now_ms() + STANDBY_DELAY_MS;
+  delay_standby();
 }
 
 void on_death(pid_t pid, int status) {
@@ -359,7 +370,7 @@ void on_deadline(struct daemon *daemon) {
   } else if (daemon->phase == YIELDING) {
     fail_next("the old daemon did not stop between two requests in time");
   } else {
-    kill_daemon(daemon); /* it hangs, and its death starts the next one */
+    kill_daemon(daemon); /* it hangs; its death starts the next one, or ends the mount */
   }
 }
 
@@ -371,6 +382,8 @@ uint64_t keep_standby(void) {
 }
 
 void renew_standby(void) {
+  failed_standbys = 0; /* its reason may be gone */
+  if (standby_due_ms > now_ms() + STANDBY_DELAY_MS) standby_due_ms = now_ms() + STANDBY_DELAY_MS;
   if (next.phase == GONE || is_reloading) return;
   tell_standby(false);
   kill_daemon(&next);
