@@ -3,16 +3,12 @@ import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { createStateMemfd } from '#native';
 import type { Keeper } from '../shared/kernel/keeper.js';
 
-/** Keeps a text, which may be empty. */
+/** Keeps a text, which may be empty. The memfd stays open: the holder may get it later. */
 export function keepText(keeper: Keeper, name: string, text: string): void {
   const bytes = Buffer.from(`${text}\n`); // a memfd of no bytes can't be made
   const fd = createStateMemfd(bytes.length);
-  try {
-    writeSync(fd, bytes, 0, bytes.length, 0);
-    keeper.keep(name, fd);
-  } finally {
-    closeSync(fd);
-  }
+  writeSync(fd, bytes, 0, bytes.length, 0);
+  keeper.keep(name, fd);
 }
 
 /** Takes a text that another daemon has kept; undefined if there is none. */

@@ -17,6 +17,9 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { reach } from '../../support/clients/actor.js';
+import { preload } from '../../support/project.js';
+import { sh } from '../without-root/common.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
 
@@ -81,6 +84,32 @@ troubles('kills a daemon that does not stop in time', async () => {
   assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 137);
   assert.not(isMounted(path));
 });
+
+troubles(
+  'serves while the guardian is stopped, which learns later what it has to hold',
+  async () => {
+    // Each owner is a message to the guardian: the kernel has no handles
+    const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS];
+    const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
+    const { path } = guarded;
+    const [owner, other] = [new Shell(), new Shell()];
+    guarded.process.kill('SIGSTOP');
+    const often = `for n in $(seq 400); do mkdir ${path}/$$.x; rmdir ${path}/$$.x; done`;
+    assert.is((await within(20_000, owner.run(often), 'the daemon waits')).code, 0);
+    for (const shell of [owner, other]) await shell.run(`mkdir ${path}/$$`);
+    await other.kill();
+    assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
+    guarded.process.kill('SIGCONT');
+    const held = `ls -l /proc/${guarded.pid}/fd | grep -c pidfd`;
+    await until(async () => (await sh(held)) === '1', 'the guardian does not hold the owner');
+    await killDaemon(path);
+    assert.is(reach(`${path}/${owner.pid}`), 'ok');
+    assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
+    await owner.kill();
+    assert.is(reach(`${path}/${owner.pid}`), 'ENOENT');
+    assert.is(await guarded.stop(), 0);
+  },
+);
 
 troubles('tries a standby that can not start less and less often', async () => {
   const args = configured('');
