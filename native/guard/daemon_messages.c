@@ -36,6 +36,7 @@ static void on_warm(struct daemon *daemon) {
   if (daemon->phase != STARTING) return; /* a crash has made it take over meanwhile */
   daemon->phase = WARM;
   daemon->deadline_ms = 0;
+  clear_failed_standbys();
   if (reload_is_under_way()) yield_active();
   else tell_standby(true);
 }
@@ -48,8 +49,12 @@ static void on_yielded(struct daemon *daemon) {
 }
 
 static void on_nack(struct daemon *daemon, const char *why) {
-  if (daemon == &next) fail_next(why);
-  else note_refusal(why); /* the daemon has logged it */
+  if (daemon == &next) {
+    if (!reload_is_under_way()) say("warn", "no standby can start: %s", why);
+    fail_next(why);
+  } else {
+    note_refusal(why); /* the daemon has logged it */
+  }
 }
 
 static void on_notify(struct daemon *daemon, const char *state) {

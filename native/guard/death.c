@@ -125,7 +125,7 @@ static void on_next_death(int status) {
     tell_standby(false);
     fail_reload(why);
   }
-  schedule_standby();
+  delay_standby();
 }
 
 void on_death(pid_t pid, int status) {

@@ -31,8 +31,11 @@ enum { MESSAGE_BYTES = 512 };
 enum { MOST_KEPT = 16384, NAME_BYTES = 64 };
 /* The most deaths of --limit. */
 enum { MOST_DEATHS = 1000 };
-/* How long a standby waits for its start after the last one has begun to serve. */
-enum { STANDBY_DELAY_MS = 1000 };
+/*
+ * How long a standby waits for its start after the last one has begun to serve. After each failed
+ * start it waits twice as long, 2^MOST_DOUBLED times at most.
+ */
+enum { STANDBY_DELAY_MS = 1000, MOST_DOUBLED = 6 };
 /* How long to wait if no process can be started. */
 enum { RETRY_MS = 1000 };
 
@@ -66,7 +69,7 @@ struct options {
   int ready_fd; /* -1: none */
   int deaths;
   uint64_t within_ms;
-  uint64_t start_ms, take_ms, yield_ms; /* time limits */
+  uint64_t start_ms, take_ms, yield_ms, stop_ms; /* time limits */
   bool standby, json;
   char **command;
 };
@@ -159,6 +162,10 @@ void fail_next(const char *why);
 /* standby.c */
 /* Has `keep_standby` start a standby a while later. */
 void schedule_standby(void);
+/* Schedules the next standby after one that has not become warm. */
+void delay_standby(void);
+/* A standby is warm: the failed ones before it are no longer counted. */
+void clear_failed_standbys(void);
 /* Tells the active daemon whether a standby is warm. */
 void tell_standby(bool is_warm);
 /* Starts the standby if it is time. Returns when to call again; 0: not by time. */

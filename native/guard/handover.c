@@ -61,6 +61,6 @@ void on_deadline(struct daemon *daemon) {
   } else if (daemon->phase == YIELDING) {
     fail_next("the old daemon did not stop between two requests in time");
   } else {
-    kill_daemon(daemon); /* it hangs, and its death starts the next one */
+    kill_daemon(daemon); /* it hangs; its death starts the next one, or ends the mount */
   }
 }

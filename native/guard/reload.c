@@ -35,11 +35,11 @@ void fail_next(const char *why) {
   kill_daemon(&next);
   next.phase = LEAVING;
   fail_reload(why);
-  schedule_standby();
 }
 
 const char *begin_reload(void) {
   if (active.phase != SERVING) return "the daemon starts right now: try again";
+  if (is_stopping) return "the daemon stops";
   if (is_under_way) return "another reload is under way";
   if (leaving.phase != GONE) return "the last reload is not over: try again";
   if (next.phase != GONE) { /* a standby may be of the old version */

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { ReadableWatch, connectSeqpacket, receiveMessage, sendMessage } from '#native';
 import { mountPath } from '../../client/probe.js';
-import { controlDirectories, controlFiles } from '../../guard/control-files.js';
+import { controlDirectories, controlFiles, isOwn } from '../../guard/control-files.js';
 import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
 import { print, printable } from '../terminal/output.js';
 
@@ -26,7 +26,7 @@ export async function reload(directory: string): Promise<void> {
     const text = rest.join(' ');
     if (word !== 'RELOADED')
       throw new UserError(`${path}: the old daemon goes on: ${text || 'the guardian has ended'}`);
-    print(`process ${text} serves ${printable(path)}\n`);
+    print(`process ${printable(text)} serves ${printable(path)}\n`);
   } finally {
     closeSync(guardian);
   }
@@ -35,7 +35,7 @@ export async function reload(directory: string): Promise<void> {
 /** @returns the descriptor of a socket */
 function connect(path: string): number {
   let denied: UserError | null = null;
-  for (const directory of controlDirectories()) {
+  for (const directory of controlDirectories().filter(isOwn)) {
     const { socket } = controlFiles(path, directory);
     try {
       return connectSeqpacket(socket);

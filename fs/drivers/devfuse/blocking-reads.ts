@@ -13,6 +13,7 @@ import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
+import { ReadAges } from './hand-over/read-ages.js';
 import type { Recovery } from './hand-over/recovery.js';
 import { ReadExpiry } from './read-expiry.js';
 import { ReplySink } from './reply-sink.js';
@@ -89,8 +90,14 @@ export class BlockingReads implements Reads, ReplyPort {
   /** Ends each read that has blocked for so long, in milliseconds; 0 for any time. */
   limitLife(ms: number): void {
     if (ms === 0) return;
-    this.#expiry = new ReadExpiry(this.parked, MOST_PARKED, ms, (read) =>
-      interruptRead(this.tree.port, read, 'the kernel would end the mount for an older request'),
+    const pairs = this.tree.recorder?.journal.layout.readAges;
+    this.#expiry = new ReadExpiry(
+      this.parked,
+      MOST_PARKED,
+      ms,
+      (read) =>
+        interruptRead(this.tree.port, read, 'the kernel would end the mount for an older request'),
+      pairs && new ReadAges(pairs, ms),
     );
   }
 
@@ -130,6 +137,7 @@ export class BlockingReads implements Reads, ReplyPort {
    */
   #recovered(): void {
     this.parked.sort();
+    this.#expiry?.restored();
     this.tree.streams.unsettle();
     this.control[ControlWord.settle] = SettleState.pending;
     for (const handle of this.tree.handles) if (handle.hasPollKey) this.wake(handle);
@@ -153,7 +161,7 @@ export class BlockingReads implements Reads, ReplyPort {
     }
     this.control[ControlWord.outcome] = RequestOutcome.parked;
     if (this.#isRing) this.#missedInterrupts.watch();
-    this.#expiry?.note(read.slot);
+    this.#expiry?.note(read.slot, this.parksAll);
     return read;
   }
 

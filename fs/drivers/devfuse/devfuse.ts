@@ -101,9 +101,9 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    this.#limitReads();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
+    this.#limitReads(adopted);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -132,6 +132,7 @@ export class DevFuse implements Driver {
         this.#mounted,
         this.#connection,
         this.#requests.session.init.minor,
+        this.#readLife,
       );
   }
 
@@ -202,13 +203,14 @@ export class DevFuse implements Driver {
 
   /**
    * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
+   * @param adopted the mount of the last daemon: its limit stays, whatever the kernel has for others
    * @throws UserError if the kernel's limit is too short
    */
-  #limitReads(): void {
-    this.#readLife = readLife(readRequestTimeouts(), true);
+  #limitReads(adopted: AdoptedMount | null): void {
+    this.#readLife = adopted?.readLife ?? readLife(readRequestTimeouts(), true);
     this.#requests.reads.limitLife(this.#readLife.ms);
     this.#requests.session.init.limitRequests(this.#readLife.asked);
-    warnOfLife(this.#readLife, this.logger);
+    if (adopted === null) warnOfLife(this.#readLife, this.logger);
   }
 
   /** The limits of a mount that an ordinary user has made. */

@@ -42,11 +42,11 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
     const event = bus.log.at(number);
     yield once((journal) => bus.record(event, journal));
   }
-  yield queueOf(log, tree, recorded);
+  yield* queueOf(log, tree, recorded);
   for (let at = root.directories.seek(0); at >= 0; at = root.directories.seek(at + 1)) {
     const directory = root.directories.at(at)!;
     yield directory;
-    yield queueOf(directory, tree, recorded);
+    yield* queueOf(directory, tree, recorded);
     for (const file of directory.specials?.entries ?? []) yield file;
   }
   for (const ghost of tree.inotify.ghosts)
@@ -59,13 +59,27 @@ function next(tree: LivingTree, number: LogIndex): LogIndex {
   return Math.max(number + 1, tree.bus.log.oldest) as LogIndex;
 }
 
-/** The queue of a directory, with its entries and those events that the ring does not have. */
-function queueOf(directory: EventDirectory, tree: LivingTree, recorded: Set<Event>): Recorded {
-  return once((journal) => {
-    directory.queueRecord!.record(journal);
-    directory.queueRecord!.recordEntries();
-    for (const { event } of directory.queue.entries) recordHeld(event, tree, journal, recorded);
-  });
+/**
+ * The queue of a directory, and each of its entries with an event that the ring does not have. A
+ * user's queues may have thousands of entries, so each of them is a thing.
+ */
+function* queueOf(
+  directory: EventDirectory,
+  tree: LivingTree,
+  recorded: Set<Event>,
+): Iterable<Recorded> {
+  const { queue } = directory;
+  const { entries } = queue;
+  const record = directory.queueRecord!;
+  yield record;
+  for (let at = entries.seek(0); at >= 0; at = entries.seek(at + 1)) {
+    if (queue.journal !== record) return; // the directory has ended
+    const entry = entries.at(at)!;
+    yield once((journal) => {
+      record.linked(at, entry);
+      recordHeld(entry.event, tree, journal, recorded);
+    });
+  }
 }
 
 /** Yields the open files and all that they record. */

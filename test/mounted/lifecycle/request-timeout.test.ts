@@ -165,6 +165,25 @@ timeout('of less than 60 s is refused, by mount and by mount --check', async () 
   }
 });
 
+timeout('counts the age of a read across restarts, and stays that of the mount', async () => {
+  if (!isThere) return;
+  const daemon = await withLimits(0, LIMIT_S, () =>
+    startDaemon(['--source', 'none', '--guard'], mountPoint(), { env: MARGIN }),
+  );
+  const calls = new Calls();
+  await calls.open(1, `${daemon.path}/stream`);
+  const startMs = Date.now();
+  const reading = calls.call('read', 1, 4096);
+  await sleep(0.6 * LIFE_MS);
+  process.kill(Number(statusOf(`${daemon.path}/log`).DAEMON), 'SIGKILL');
+  assert.is((await reading).errno, 'EINTR');
+  const tookMs = Date.now() - startMs;
+  assert.ok(tookMs > LIFE_MS / 2 && tookMs < 1.5 * LIFE_MS, `it took ${tookMs} ms`);
+  assert.is(statusOf(`${daemon.path}/log`).REQUEST_TIMEOUT, String(LIMIT_S));
+  await calls.end();
+  await daemon.stop();
+});
+
 timeout('does not apply to a mount that exists', async () => {
   if (!isThere) return;
   const daemon = await startDaemon(['--source', 'none'], mountPoint(), { env: MARGIN });
