@@ -6,6 +6,7 @@
  */
 import type { Logger } from '../shared/log/logger.js';
 import { FleetMount } from './fleet-mount.js';
+import { MetricsFile } from './metrics-file.js';
 import type { Arrived, Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
 import { TAKEN_OVER } from './mqtt/reasons.js';
@@ -17,7 +18,7 @@ import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.
 import { parseMessage } from './protocol/payload.js';
 import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
 import { metricsOf, statusOf } from './report.js';
-import { SavedFile, replaceFile } from './saved.js';
+import { SavedFile } from './saved.js';
 import { Subscriptions } from './subscriptions.js';
 
 /** How long no event must have come before the state is published and saved, in ms. */
@@ -37,6 +38,7 @@ export class Bridge {
   readonly presence: Presence;
   readonly counted = { malformed: 0, messages: 0 };
   readonly #saved: SavedFile;
+  readonly #metrics: MetricsFile | null;
   readonly #subscriptions = new Subscriptions();
   #timer: NodeJS.Timeout | null = null;
   #timerDue = Infinity;
@@ -57,6 +59,8 @@ export class Bridge {
   ) {
     const { host, keepAlive, broker, in: from } = options;
     this.#saved = new SavedFile(options.stateDirectory);
+    const { metrics } = options;
+    this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
     const saved = this.#saved.load();
     const machine = machineId() ?? saved?.machine ?? randomId();
     this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
@@ -267,11 +271,7 @@ export class Bridge {
   }
 
   #writeMetrics(): void {
-    const { metrics } = this.options;
-    if (metrics === undefined) return;
-    replaceFile(metrics, metricsOf(statusOf(this, this.options))).catch((error: unknown) => {
-      this.logger.warn(`the metrics are not written: ${messageOf(error)}`);
-    });
+    this.#metrics?.write(metricsOf(statusOf(this, this.options)));
   }
 
   /** Says that this host is gone, saves the state, and removes the directories. */

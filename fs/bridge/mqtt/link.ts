@@ -99,10 +99,12 @@ export class Link {
     if (wasOpen && performance.now() - this.#openedMs >= SUCCESS_MS) this.#failures = 0;
     const ms = this.#pauseMs ?? backoffMs(this.#failures);
     this.#pauseMs = null;
-    this.#failures++;
-    this.counted.failures++;
+    if (ms > 0) {
+      this.#failures++;
+      this.counted.failures++;
+    }
     if (reason !== this.lastReason)
-      this.logger.warn(`${this.broker.name}: ${reason} (the bridge connects again)`);
+      this.logger.warn(`${this.broker.name}: ${reason}; the bridge connects again`);
     this.lastReason = reason;
     this.#timer = setTimeout(() => this.start(), ms);
   }
@@ -112,6 +114,14 @@ export class Link {
     this.#pauseMs = pauseMs;
     this.lastReason = reason;
     this.connection?.disconnect(reason);
+  }
+
+  /** Connects again now, with the files of the broker's options as they are now. */
+  renew(): void {
+    if (this.connection !== null) return this.leave('connects again', 0);
+    if (this.#timer === null || this.#isClosed) return;
+    clearTimeout(this.#timer);
+    this.start();
   }
 
   /** Makes the next pause the longest: the connection would end again. */

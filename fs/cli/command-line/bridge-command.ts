@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BridgeArguments } from '../commands/bridge/bridge-options.js';
 import { MOUNT_OPTION } from '../defaults.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS } from '../../shared/log/log-levels.js';
-import { parseCount } from './values.js';
+import { parseCount, parseDescriptor } from './values.js';
 
 const MOST_KEEP_ALIVE = 3600;
 const MOST_HISTORY_MIB = 1024;
@@ -34,6 +34,11 @@ export function addBridge(program: Command): void {
       'the directory of the state (default: $STATE_DIRECTORY, or /var/lib/eventfs-bridge)',
     )
     .option('--metrics <file>', 'write counters for Prometheus to this file at each keep-alive')
+    .option(
+      '--ready-fd <fd>',
+      'write a newline to this descriptor and close it once the bridge runs',
+      parseDescriptor,
+    )
     .option('--status', 'show what the running bridge does')
     .option('--check', 'do not run: check the options, the mounts and the broker')
     .addOption(

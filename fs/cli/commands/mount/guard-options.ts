@@ -2,10 +2,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Ten daemons in ten seconds: a request or an event ends each of them. */
-const DEFAULT_LIMIT = '10:10';
+export const DEFAULT_LIMIT = '10:10';
 /** MOST_DEATHS in native/guard/guard.h. */
 const MOST_DEATHS = 1000;
-const DEFAULT_DEADLINE_S = 30;
+export const DEFAULT_DEADLINE_S = 30;
 const MOST_DEADLINE_S = 3600;
 
 /** Adds the options to a command. */

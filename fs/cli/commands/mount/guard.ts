@@ -1,5 +1,5 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { execute, exitNow, guardProgram } from '#native';
 import type { DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
@@ -8,12 +8,13 @@ import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { controlDirectory, controlFiles } from '../../../guard/control-files.js';
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
-import { S6Fdholder } from '../../../guard/s6-fdholder.js';
+import { S6Fdholder, checkFdholder } from '../../../guard/s6-fdholder.js';
 import { SystemdStore } from '../../../guard/systemd-store.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
 import { inheritedDescriptors } from '../../inherited-descriptors.js';
+import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
 
 /** The options that this file knows. */
 export interface GuardOptions {
@@ -42,8 +43,13 @@ export function wantsHolder({
  * @throws UsageError with the reason
  */
 export function refuseGuardConflicts(options: GuardOptions): void {
-  if (options.standby === true && options.guard !== true)
-    throw new UsageError('--standby: it needs --guard (add --guard)');
+  const needsGuard = [
+    ...(options.standby === true ? ['--standby'] : []),
+    ...(options.guardLimit === DEFAULT_LIMIT ? [] : ['--guard-limit']),
+    ...(options.guardDeadline === DEFAULT_DEADLINE_S ? [] : ['--guard-deadline']),
+  ];
+  if (needsGuard.length > 0 && options.guard !== true)
+    throw new UsageError(`${needsGuard[0]}: it needs --guard (add --guard)`);
   if (!wantsHolder(options)) return;
   const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
   if (options.guard === true && options.fdHolder !== undefined)
@@ -112,6 +118,17 @@ export async function holderOf(
   if (guardian.role === 'next') await prepare();
   await guardian.taken();
   return guardian;
+}
+
+/**
+ * Checks whether there is a process that would hold the mount, for `eventfs mount --check`.
+ *
+ * @throws UserError if the process of --fd-holder is not there, SystemError without the guardian's program
+ */
+export function checkHolder({ guard, fdHolder }: GuardOptions): void {
+  if (guard === true) accessSync(guardProgram, constants.X_OK);
+  else if (fdHolder === 'systemd') void new SystemdStore();
+  else if (fdHolder !== undefined) checkFdholder(fdHolder.slice('s6:'.length));
 }
 
 /** Whether the guardian has started this daemon for one that has served. */
