@@ -123,6 +123,14 @@ async function checkDirectory(path: string): Promise<Finding[]> {
 function checkGuard(options: MountOptions): Finding[] {
   if (!wantsHolder(options)) return [];
   const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
+  if (options.fdHolder === 'systemd' && process.env.NOTIFY_SOCKET === undefined)
+    return [
+      {
+        level: 'warn',
+        what: `${option}: this process is no service of systemd, so the store is not checked`,
+        mend: 'set FileDescriptorStoreMax=64 and Type=notify in its unit',
+      },
+    ];
   try {
     checkHolder(options);
     return [{ level: 'ok', what: option }];
