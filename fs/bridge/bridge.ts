@@ -21,9 +21,9 @@ import { metricsOf, statusOf } from './report.js';
 import { SavedFile } from './saved.js';
 import { Subscriptions } from './subscriptions.js';
 
-/** How long no event must have come before the state is published and saved, in ms. */
+/** The time without events after which the state is published and saved, in ms. */
 const QUIET_MS = 2000;
-/** How long it may take at most while events come, in ms. */
+/** The longest time between two such states while events come, in ms. */
 const BUSY_MS = 10_000;
 /** How long the broker may take for the last message, in ms. */
 const GOODBYE_MS = 2000;

@@ -53,7 +53,7 @@ struct daemon {
   uint64_t deadline_ms; /* 0: none */
   uint64_t ping_ms;     /* the time limit of the next ping of the watchdog; 0: none */
   int handed;           /* the next message of the hand-over; -1: none */
-  bool serves_at_once;  /* SERVE follows TAKE: no other daemon can go on */
+  bool serves_at_once;  /* SERVE follows TAKE: no older daemon could serve again */
 };
 
 /* The command line. */
@@ -120,9 +120,9 @@ void on_deadline(struct daemon *daemon);
 void hand_more(struct daemon *daemon);
 /* Begins a reload. Returns NULL, or why it can't. */
 const char *begin_reload(void);
-/* Tries again to start a daemon if it is time. Returns when to call again; 0: not by time. */
+/* Tries again to start a daemon if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_active(void);
-/* Starts the standby if it is time. Returns when to call again; 0: not by time. */
+/* Starts the standby if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_standby(void);
 /* Starts the standby anew, because the configuration has changed. */
 void renew_standby(void);

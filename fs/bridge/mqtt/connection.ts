@@ -46,13 +46,13 @@ export interface Outgoing {
   readonly userProperties?: Readonly<Record<string, string>>;
 }
 
-/** The receiver of what happens on a connection. */
+/** The receiver of a connection's events. */
 export interface ConnectionEvents {
   /** The broker has accepted the connection. */
   opened(): void;
   /** A message has come. */
   message(message: Arrived): void;
-  /** The bytes of one read are worked on. */
+  /** All packets of one read are handled. */
   settled(): void;
   /** Messages can be sent again. */
   drained(): void;
@@ -180,7 +180,7 @@ export class Connection {
     this.#write({ cmd: 'unsubscribe', messageId, unsubscriptions: [...topics] });
   }
 
-  /** Takes leave: the broker does not publish the will. */
+  /** Ends the connection in such a way that the broker does not publish the will. */
   disconnect(reason: string): void {
     if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode: 0 });
     this.#end(reason, true);

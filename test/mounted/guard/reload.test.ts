@@ -105,7 +105,7 @@ reload('leaves the old daemon in place on every failure of the new one', async (
   assert.is(await guarded.stop(), 0);
 });
 
-reload('is one at a time, and ends with an unmount', async () => {
+reload('refuses a second one at the same time, and ends with an unmount', async () => {
   const guarded = await startVersion();
   const { path } = guarded;
   version.install('await new Promise((done) => setTimeout(done, 2000));');
@@ -156,7 +156,7 @@ reload(
   },
 );
 
-standby('takes over, and the next one follows', async () => {
+standby('takes over, and the guardian starts the next one', async () => {
   const guarded = await startVersion(['--standby']);
   const { path } = guarded;
   await untilStandby(path);

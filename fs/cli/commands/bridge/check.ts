@@ -1,4 +1,4 @@
-/** `eventfs bridge --check`: says what would keep a bridge from its work, and does not run. */
+/** `eventfs bridge --check`: names the obstacles to a bridge's work, and does not run. */
 import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Codec } from '../../../bridge/mqtt/connection.js';

@@ -1,4 +1,4 @@
-/** `eventfs bridge --status`: what the running bridge does. */
+/** `eventfs bridge --status`: the state and the counters of the running bridge. */
 import type { BridgeStatus } from '../../../bridge/report.js';
 import { askStatus } from '../../../bridge/status-socket.js';
 import { count, counted, duration } from '../../terminal/numbers.js';
