@@ -26,7 +26,12 @@ export function addBridge(program: Command): void {
     .option('--key <file>', "the certificate's key (PEM)")
     .option('--user <name>', "this host's user at the broker")
     .option('--password-file <file>', 'a file whose first line is the password')
-    .option('--keep-alive <s>', 'the time after which a silent host is dead', seconds, KEEP_ALIVE)
+    .option(
+      '--keep-alive <s>',
+      'the time between two signs of life; without one for 1.5 times that a host is dead',
+      seconds,
+      KEEP_ALIVE,
+    )
     .option('--batch <n>', 'the most events of a message', parseCount, BATCH)
     .option('--history <mib>', 'how many MiB of events to keep for questions', mib, HISTORY_MIB)
     .option(

@@ -15,7 +15,7 @@ export function guardOptions(command: Command): Command {
     .option('--standby', 'with --guard: start the next daemon before it is needed')
     .option(
       '--guard-limit <deaths:seconds>',
-      'with --guard: unmount once so many daemons have died in so many seconds',
+      'with --guard: unmount after this number of deaths of daemons within this time',
       parseLimit,
       DEFAULT_LIMIT,
     )

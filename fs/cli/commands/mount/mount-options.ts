@@ -41,13 +41,13 @@ export function mountOptions(command: Command): Command {
     )
     .option(
       '--busy-poll <us>',
-      'look for the next request so many microseconds before sleeping; 0: not at all',
+      'look for the next request for us microseconds before sleeping; 0: never',
       parseMicroseconds,
       DEFAULT_BUSY_POLL_US,
     )
     .option(
       '--request-bound <s>',
-      'answer EIO if the daemon works on one request for so many seconds, with devfuse; 0: never',
+      'answer EIO if the daemon works on one request for s seconds, with devfuse; 0: never',
       parseBound,
       DEFAULT_REQUEST_BOUND_S,
     )
