@@ -93,7 +93,11 @@ export class SavedFile {
     }
   }
 
-  /** Writes the file without blocking, the last state after an earlier write. */
+  /**
+   * Writes the file without blocking, the last state after an earlier write.
+   *
+   * @throws UserError with the errno of a system call
+   */
   async save(saved: Omit<Saved, 'version'>): Promise<void> {
     this.#next = saved;
     if (this.#isWriting) return;
@@ -106,6 +110,8 @@ export class SavedFile {
         await replaceFile(this.#path, text, 0o600);
         this.#last = text;
       }
+    } catch (error) {
+      throw refusal(error, this.#path);
     } finally {
       this.#isWriting = false;
     }

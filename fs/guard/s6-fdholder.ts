@@ -85,7 +85,10 @@ export class S6Fdholder implements Holder {
       );
       const received = new Int32Array(1);
       receiveMessage(here, received);
-      if (received[0] < 0) throw new UserError(`${this.socket}: ${id}: no descriptor came back`);
+      if (received[0] < 0)
+        throw new UserError(
+          `${this.socket}: ${id}: no descriptor came back (eventfs umount, and mount again)`,
+        );
       return received[0];
     } finally {
       closeSync(here);

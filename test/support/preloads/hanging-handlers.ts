@@ -43,7 +43,7 @@ Session.prototype.dispatch = function (length) {
   return name === 'forgotten' ? 0 : got;
 };
 
-/** Loops: a handler that never comes to its end. */
+/** Loops: the handler of the request does not return meanwhile. */
 function hang(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);
