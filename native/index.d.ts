@@ -422,11 +422,12 @@ export interface FuseChannelOptions {
    */
   onRefused: (errno: number, isParked: boolean) => void;
   /**
-   * Requests may wait in the kernel that no reply brings. Called once until `starvedQueue` returns
+   * Requests may wait in the kernel that no reply releases. Called once until `starvedQueue`
+   * returns
    * -1.
    */
   onStarved: () => void;
-  /** No request waits. Called once, at the first time. */
+  /** Called once: the first time that no request waits. */
   onDry: () => void;
   /** The bound of `onRequest`: if it hangs, the channel answers EIO. */
   hang: HangOptions;
@@ -515,8 +516,8 @@ export class FuseChannel {
    */
   expectBlocked(count: number): void;
   /**
-   * Returns a CPU where requests may wait that no reply brings, or -1. A request of another process
-   * on that CPU brings them.
+   * Returns a CPU where requests may wait that no reply releases, or -1. A request of another
+   * process on that CPU releases them.
    */
   starvedQueue(): number;
   /** Stops and closes the descriptor, which aborts the connection if it is still mounted. */
@@ -563,9 +564,9 @@ export interface UeventSocketOptions {
   /** {@link DatagramWord} for each slot. */
   meta: Uint32Array;
   /**
-   * Memory for the kernel's headers of the slots, at least 256 bytes and 160 a slot; zeros at first.
-   * If a guardian keeps it together with `data`, {@link UeventSocket.recover} finds what an earlier
-   * process has received.
+   * Memory for the kernel's headers of the slots, at least 256 bytes and 160 a slot; zeros at
+   * first. If a guardian keeps it together with `data`, {@link UeventSocket.recover} finds what an
+   * earlier process has received.
    */
   headers: Uint8Array;
   /**

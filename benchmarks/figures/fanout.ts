@@ -155,7 +155,8 @@ async function idleFigures(daemon: Daemon, say: Say): Promise<Figure[]> {
 async function cpuWithIdleUs(daemon: Daemon, count: number): Promise<number> {
   const events = Array.from({ length: EVENTS }, (_, n) => eventText('/devices/n', { N: n }));
   const opener = await Opener.of(`${daemon.path}/stream`, count);
-  // The work that is left from opening so many is not an event's cost.
+  // The first round also does the work that opening the streams has deferred, so it is not
+  // measured.
   publish(daemon.path, ...events);
   const before = cpuNs(daemon.pid);
   publish(daemon.path, ...events);

@@ -39,7 +39,7 @@ export interface Stage {
   readonly folder: string;
   /** Starts the bridge of `web`, as the host web1. */
   publisher(...args: readonly string[]): Promise<ChildProcess>;
-  /** Starts the bridge of `watching`. */
+  /** Starts a bridge on the host `watching`, which follows the others. */
   follower(...args: readonly string[]): Promise<ChildProcess>;
 }
 

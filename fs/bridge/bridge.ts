@@ -6,6 +6,7 @@
  */
 import type { Logger } from '../shared/log/logger.js';
 import { FleetMount } from './fleet-mount.js';
+import { MetricsFile } from './metrics-file.js';
 import type { Arrived, Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
 import { TAKEN_OVER } from './mqtt/reasons.js';
@@ -17,12 +18,12 @@ import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.
 import { parseMessage } from './protocol/payload.js';
 import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
 import { metricsOf, statusOf } from './report.js';
-import { SavedFile, replaceFile } from './saved.js';
+import { SavedFile } from './saved.js';
 import { Subscriptions } from './subscriptions.js';
 
-/** How long no event must have come before the state is published and saved, in ms. */
+/** The time without events after which the state is published and saved, in ms. */
 const QUIET_MS = 2000;
-/** How long it may take at most while events come, in ms. */
+/** The longest time between two such states while events come, in ms. */
 const BUSY_MS = 10_000;
 /** How long the broker may take for the last message, in ms. */
 const GOODBYE_MS = 2000;
@@ -37,6 +38,7 @@ export class Bridge {
   readonly presence: Presence;
   readonly counted = { malformed: 0, messages: 0 };
   readonly #saved: SavedFile;
+  readonly #metrics: MetricsFile | null;
   readonly #subscriptions = new Subscriptions();
   #timer: NodeJS.Timeout | null = null;
   #timerDue = Infinity;
@@ -57,6 +59,8 @@ export class Bridge {
   ) {
     const { host, keepAlive, broker, in: from } = options;
     this.#saved = new SavedFile(options.stateDirectory);
+    const { metrics } = options;
+    this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
     const saved = this.#saved.load();
     const machine = machineId() ?? saved?.machine ?? randomId();
     this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
@@ -267,11 +271,7 @@ export class Bridge {
   }
 
   #writeMetrics(): void {
-    const { metrics } = this.options;
-    if (metrics === undefined) return;
-    replaceFile(metrics, metricsOf(statusOf(this, this.options))).catch((error: unknown) => {
-      this.logger.warn(`the metrics are not written: ${messageOf(error)}`);
-    });
+    this.#metrics?.write(metricsOf(statusOf(this, this.options)));
   }
 
   /** Says that this host is gone, saves the state, and removes the directories. */

@@ -20,7 +20,7 @@ const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
 /** The receiver of the events. */
 export interface LocalSink {
-  /** @param record with its empty line; @param weight how many events it stands for */
+  /** @param record with its empty line; @param weight the number of events that it stands for */
   add(record: Buffer, weight: number): void;
   /** All events of one read are added. */
   settled(): void;

@@ -24,7 +24,7 @@ interface Unacknowledged {
 export class Outgoing {
   readonly counted = { events: 0, lost: 0, messages: 0, answers: 0 };
   #boot: string;
-  /** The daemon of the local mount, which a later one differs from. */
+  /** Identifies the daemon of the local mount: each later daemon has another text. */
   readonly #daemon: string;
   #number: number;
   #connection: number;
@@ -81,7 +81,7 @@ export class Outgoing {
     return out?.filter.text === filter && out.mount === mount && daemon === this.#daemon;
   }
 
-  /** Opens the local events behind a place. @returns false if the mount no longer knows it */
+  /** Opens the local events after a place. @returns false if the mount no longer knows the place */
   #resume(saved: Saved, place: Place): boolean {
     try {
       this.#local = this.#open(place.name);

@@ -5,7 +5,7 @@ import { randomId } from './options.js';
 import { answerTopic, askTopic, stateTopic } from './protocol/names.js';
 import { callText } from './protocol/state.js';
 
-/** The result: each `refusal` is null if the step worked. */
+/** The result. A text is the reason why a step failed; null if it worked. */
 export interface Probed {
   readonly connection: string | null;
   /** Whether this host may write its own topics and read those of others. */
@@ -14,7 +14,7 @@ export interface Probed {
   readonly isConfined: boolean;
 }
 
-/** Tries a broker. Nothing of it is retained. */
+/** Tries a broker. The broker retains none of the messages. */
 export async function probeBroker(codec: Codec, broker: Broker, host: string): Promise<Probed> {
   const nonce = randomId(8);
   const connection = await attempt(codec, broker, (_, done) => done());
@@ -31,7 +31,7 @@ export async function probeBroker(codec: Codec, broker: Broker, host: string): P
   return { connection, own, isConfined: other !== null };
 }
 
-/** Connects, and does one thing. @returns why it failed; null if it worked */
+/** Connects, and does one step. @returns the reason of a failure; null if it worked */
 function attempt(
   codec: Codec,
   broker: Broker,

@@ -4,14 +4,17 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { EndedSession } from './protocol/state.js';
 
@@ -52,10 +55,10 @@ export class SavedFile {
   #last = '';
 
   /** @throws UserError if the directory can't be made */
-  constructor(directory: string) {
+  constructor(readonly directory: string) {
     this.#path = `${directory}/bridge.json`;
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makeDirectory(directory);
     } catch (error) {
       throw refusal(error, directory);
     }
@@ -90,7 +93,11 @@ export class SavedFile {
     }
   }
 
-  /** Writes the file without blocking, the last state after an earlier write. */
+  /**
+   * Writes the file without blocking, the last state after an earlier write.
+   *
+   * @throws UserError with the errno of a system call
+   */
   async save(saved: Omit<Saved, 'version'>): Promise<void> {
     this.#next = saved;
     if (this.#isWriting) return;
@@ -103,6 +110,8 @@ export class SavedFile {
         await replaceFile(this.#path, text, 0o600);
         this.#last = text;
       }
+    } catch (error) {
+      throw refusal(error, this.#path);
     } finally {
       this.#isWriting = false;
     }
@@ -126,6 +135,22 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
   await rename(temporary, path);
 }
 
+/**
+ * Makes a directory and the directories above it. The option `recursive` of Node's mkdirSync does
+ * not return where the kernel refuses with ENOENT, as below /proc.
+ */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, 0o700);
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST') && statSync(path).isDirectory()) return;
+    const above = dirname(path);
+    if (!isSystemError(error, 'ENOENT') || existsSync(above)) throw error;
+    makeDirectory(above);
+    mkdirSync(path, 0o700);
+  }
+}
+
 function textOf(saved: Omit<Saved, 'version'>): string {
   return `${JSON.stringify({ version: VERSION, ...saved })}\n`;
 }
@@ -147,6 +172,9 @@ function refusal(error: unknown, path: string): unknown {
   if (!isSystemError(error)) return error;
   return UserError.from(error, path, {
     EACCES: 'let the user of the bridge write it, or use --state DIR',
+    EEXIST: 'it is no directory: use --state DIR',
+    ENOTDIR: 'use --state DIR',
+    ENOENT: 'use --state DIR',
     ENOSPC: 'make room',
     EROFS: 'use --state DIR',
   });

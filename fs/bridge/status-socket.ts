@@ -62,14 +62,14 @@ function refusal(error: unknown, path: string): unknown {
   return isSystemError(error) ? UserError.from(error, path, { EACCES: 'use --state DIR' }) : error;
 }
 
-/** Returns the answer of a socket; null if no bridge listens. */
+/** Returns the answer of a socket; null if no bridge listens. @throws SystemError EACCES */
 function ask(path: string): Promise<string | null> {
-  return new Promise((done) => {
+  return new Promise((done, failed) => {
     let text = '';
     const socket = connect(path);
     const timer = setTimeout(() => socket.destroy(), TIMEOUT_MS);
     socket.on('data', (chunk) => (text += chunk.toString()));
-    socket.on('error', () => undefined);
+    socket.on('error', (error) => isSystemError(error, 'EACCES') && failed(error));
     socket.on('close', () => {
       clearTimeout(timer);
       done(text === '' ? null : text);
@@ -81,10 +81,14 @@ function ask(path: string): Promise<string | null> {
  * Asks the running bridge for its status.
  *
  * @param directory the state directory
- * @throws UserError if no bridge runs with this directory
+ * @throws UserError if no bridge runs with this directory, or this user may not ask it
  */
 export async function askStatus(directory: string): Promise<BridgeStatus> {
-  const text = await ask(`${directory}/${NAME}`);
+  const path = `${directory}/${NAME}`;
+  const text = await ask(path).catch((error: unknown) => {
+    if (!isSystemError(error)) throw error;
+    throw UserError.from(error, path, { EACCES: 'try as the user of the bridge, or as root' });
+  });
   if (text === null)
     throw new UserError(`no bridge runs with the state in ${directory} (use --state DIR)`);
   return JSON.parse(text) as BridgeStatus;

@@ -45,7 +45,7 @@ export class Log {
   readonly memory: Uint8Array;
   readonly #view: DataView;
   readonly #events: (Event | undefined)[];
-  /** By number: the sum of the weights of all events before it. */
+  /** The sum of the weights of all events before each event, by its number. */
   readonly #weightBefore: Float64Array;
   /** The sum of the weights of all events. */
   #weight = 0;

@@ -234,7 +234,7 @@ export class Sequence<T> {
     }
   }
 
-  /** Removes all items. Positions go on from where they are. */
+  /** Removes all items. The next item gets the next position, as before. */
   clear(): void {
     this.#positions = [];
     this.#items = [];

@@ -6,10 +6,14 @@ import { NotServedError, UserError } from '../shared/errors.js';
  * Requires a mount that a daemon serves.
  *
  * @param directory the mount, or a symlink to it
+ * @param remedy returns the hint if eventfs is not mounted there
  * @returns the mount's path
  * @throws NotServedError if eventfs is not mounted there, or if its daemon is dead or does not answer
  */
-export async function requireMount(directory: string): Promise<string> {
+export async function requireMount(
+  directory: string,
+  remedy = (path: string) => `try eventfs mount ${path}, or --mount DIR`,
+): Promise<string> {
   const path = mountPath(directory);
   switch (await probe(path)) {
     case 'alive':
@@ -20,8 +24,6 @@ export async function requireMount(directory: string): Promise<string> {
     case 'stuck':
       throw new NotServedError(`${path}: its daemon does not answer (try eventfs umount ${path})`);
     default:
-      throw new NotServedError(
-        `${path}: eventfs is not mounted here (try eventfs mount ${path}, or --mount DIR)`,
-      );
+      throw new NotServedError(`${path}: eventfs is not mounted here (${remedy(path)})`);
   }
 }

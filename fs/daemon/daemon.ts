@@ -85,7 +85,7 @@ export class Daemon {
     this.tree.report(() => this.#giveBack.statusLines());
     this.configure(options);
     this.#recorder = state?.recorder ?? null;
-    // The last daemon may have to go on: until `resume` nothing counts
+    // Until `resume` no change counts: the last daemon may have to serve again
     this.#recorder?.freeze();
     if (state !== null && state.table !== null) {
       this.tree.inotify.expect();

@@ -12,16 +12,17 @@ import { trimHeap } from '#native';
 import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 
-/** The daemon is idle after so long without a request. */
+/** The time without a request after which the daemon is idle. */
 const IDLE_MS = 1000;
 /** The shortest time between two collections. */
 const PAUSE_MS = 10_000;
 /** The longest that a collection should take. A request that comes meanwhile waits for it. */
 const MOST_MS = 50;
-/** Clients must have released so much before a collection is worth it. */
+/** The least memory that clients must have released before a collection. */
 const FREED_BYTES = 8 * 1024 * 1024;
 /**
- * Or the heap must have grown by so much more than the clients' holdings since the last collection.
+ * The other reason for a collection: since the last one the heap has grown by this much more than
+ * the clients' holdings.
  * Requests leave garbage, which V8 collects only when it needs room.
  */
 const UNEXPLAINED_BYTES = 8 * 1024 * 1024;

@@ -92,7 +92,7 @@ export const FUSE_NO_EXPORT_SUPPORT = 1 << (38 - 32);
 export const FUSE_OVER_IO_URING = 1 << (41 - 32);
 /**
  * Bit 42 of the flags, in flags2: the field request_timeout of fuse_init_out is set (7.43). The
- * kernel ends the connection if a request is older than so many seconds.
+ * kernel ends the connection if a request is older than that field's seconds.
  */
 export const FUSE_REQUEST_TIMEOUT = 1 << (42 - 32);
 

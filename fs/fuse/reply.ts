@@ -268,7 +268,7 @@ export class Reply {
     return length;
   }
 
-  /** Builds the notification that has the kernel send unanswered requests again. */
+  /** Builds the notification after which the kernel sends unanswered requests again. */
   resend(): number {
     const to = this.#words;
     to[0] = Size.fuse_out_header;

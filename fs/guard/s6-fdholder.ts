@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { guardProgram, receiveMessage, socketPair } from '#native';
-import { UserError } from '../shared/errors.js';
+import { UserError, isSystemError } from '../shared/errors.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';
@@ -85,7 +85,10 @@ export class S6Fdholder implements Holder {
       );
       const received = new Int32Array(1);
       receiveMessage(here, received);
-      if (received[0] < 0) throw new UserError(`${this.socket}: ${id}: no descriptor came back`);
+      if (received[0] < 0)
+        throw new UserError(
+          `${this.socket}: ${id}: no descriptor came back (eventfs umount, and mount again)`,
+        );
       return received[0];
     } finally {
       closeSync(here);
@@ -93,20 +96,45 @@ export class S6Fdholder implements Holder {
     }
   }
 
-  /** @returns what the program prints */
   #run(program: string, args: readonly string[], passed?: number): string {
-    const { error, status, stdout, stderr } = spawnSync(program, args, {
-      stdio: ['ignore', 'pipe', 'pipe', ...(passed === undefined ? [] : [passed])],
-      timeout: TIMEOUT_MS,
-      encoding: 'utf8',
-    });
-    if (error !== undefined)
-      throw new UserError(
-        `${program}: ${error.message} (install s6, and start s6-fdholder-daemon ${this.socket})`,
-      );
-    if (status === 0) return stdout;
+    return run(this.socket, program, args, passed);
+  }
+}
+
+/**
+ * Checks whether an s6-fdholder-daemon listens, and lets this user list its descriptors.
+ *
+ * @param socket the path of its socket
+ * @throws UserError if not
+ */
+export function checkFdholder(socket: string): void {
+  run(socket, 's6-fdholder-list', [socket]);
+}
+
+/**
+ * Runs a program of s6.
+ *
+ * @param passed the descriptor that the program has as number 3
+ * @returns its output
+ * @throws UserError if it fails
+ */
+function run(socket: string, program: string, args: readonly string[], passed?: number): string {
+  const { error, status, stdout, stderr } = spawnSync(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe', ...(passed === undefined ? [] : [passed])],
+    timeout: TIMEOUT_MS,
+    encoding: 'utf8',
+  });
+  const start = `start s6-fdholder-daemon ${socket}`;
+  if (error !== undefined) {
+    const isMissing = isSystemError(error, 'ENOENT');
     throw new UserError(
-      `${this.socket}: ${stderr.trim() || `${program} ended with ${status}`} (start s6-fdholder-daemon ${this.socket})`,
+      isMissing
+        ? `${program}: it is not installed (install s6, and ${start})`
+        : `${program}: ${error.message} (${start})`,
     );
   }
+  if (status === 0) return stdout;
+  throw new UserError(
+    `${socket}: ${stderr.trim() || `${program} ended with ${status}`} (${start})`,
+  );
 }

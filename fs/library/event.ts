@@ -23,7 +23,7 @@ export interface DeviceEvent {
 }
 
 /**
- * A loss: so many events are missing here, because the subscriber or the daemon was too slow. A
+ * A loss: `lost` events are missing here, because the subscriber or the daemon was too slow. A
  * program that keeps a list of devices reads it again from `/sys` then.
  */
 export interface Loss {

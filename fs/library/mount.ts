@@ -55,8 +55,8 @@ export interface MountOptions {
   /** Ends the mount, also while it starts. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Lets the daemon go on when this process ends. Otherwise it unmounts then, also after SIGKILL
-   * (default `false`).
+   * Whether the daemon outlives this process. If not, it unmounts when this process ends, also by
+   * SIGKILL    * (default `false`).
    */
   readonly outlives?: boolean | undefined;
 }

@@ -64,7 +64,7 @@ export class NetlinkBatches implements EventBatches, UeventSink {
   }
 
   beginAfter(): void {
-    // Only a log needs to know where it begins.
+    // A socket of netlink has no earlier events to skip.
   }
 
   publishKernel(text: UeventText): void {

@@ -96,7 +96,7 @@ export class UeventSource implements Recorded {
     else this.#goOn(last);
   }
 
-  /** Goes on where the last daemon has ended. */
+  /** Continues at the place where the last daemon has ended. */
   #goOn(last: Fields<'source'>): void {
     const { overruns, late, forged, malformed } = last;
     Object.assign(this.#counted, { overruns, late, forged, malformed });

@@ -22,7 +22,7 @@ const LONG_WORDS = ROOM_WORDS / 16;
 const PIECE_BYTES = 4 * 1024 * 1024;
 /** A half keeps this much memory when it is emptied, in bytes. */
 const KEPT_BYTES = 8 * 1024 * 1024;
-/** The first half is compacted when it exceeds this, in 8-byte words. */
+/** The least length of a half for a compaction, in 8-byte words. */
 const LEAST_COMPACTED_WORDS = (4 * 1024 * 1024) / 8;
 /** A drop has this bit in its kind. */
 export const DROP_BIT = 0x80;
@@ -94,7 +94,7 @@ export class Journal {
     return this.#main.at - this.#main.base;
   }
 
-  /** Whether there is so much to leave out that it is time for a compaction. */
+  /** Whether so many records are outdated that a compaction shall begin. */
   get isDueForCompaction(): boolean {
     if (this.#next !== null || this.#isLost) return false;
     // The journal grows while it is compacted: a large one needs room for that
@@ -102,7 +102,7 @@ export class Journal {
     return this.length > Math.max(LEAST_COMPACTED_WORDS, Math.min(3 * this.#compacted, most));
   }
 
-  /** Whether a compaction goes on. */
+  /** Whether a compaction has begun and is not done. */
   get isCompacting(): boolean {
     return this.#next !== null;
   }
@@ -264,7 +264,7 @@ export class Journal {
   }
 
   /**
-   * Gives the state up: the daemon goes on, and a later one begins anew. Records go to the beginning
+   * Drops the state: the daemon serves, and a later one begins anew. Records go to the beginning
    * of the half from now on, and never count.
    */
   #lose(tail: Tail, why: string): void {

@@ -19,7 +19,7 @@ export interface StateMemory {
    * @returns false if the machine has no memory for it
    */
   reserve(start: number, length: number): boolean;
-  /** Gives a range back to the machine: it costs nothing, and reads as zeros. */
+  /** Frees the memory of a range, which then reads as zeros. */
   discard(start: number, length: number): void;
 }
 

@@ -26,7 +26,7 @@ const NO_BYTES = new Uint8Array(0);
 export class Recorder {
   #marked: Recorded[] = [];
   #isDirty = false;
-  /** The number of the transaction that goes on. */
+  /** The number of the present transaction. */
   #transaction: number;
   #hasReplies = false;
   /** Whether the replies of the last daemon may still be asked for. */
@@ -117,8 +117,8 @@ export class Recorder {
   }
 
   /**
-   * Records a reply before it is sent. Its bytes are those behind the header; a slice of the log may
-   * follow them.
+   * Records a reply before it is sent. Its bytes are those behind the header; a slice of the log
+   * may follow them.
    * @param unique the request's number, without the bit of a resent one
    * @param error 0, or a negative errno
    * @param others the numbers of more requests that get the same reply, 8 bytes each
@@ -164,8 +164,8 @@ export class Recorder {
   }
 
   /**
-   * Makes nothing count until `thaw`: while one daemon hands the mount over to another, either of
-   * them may go on from what was committed last.
+   * Commits nothing until `thaw`: while one daemon hands the mount over to another, either of them
+   * may continue from the last commit.
    */
   freeze(): void {
     this.#isFrozen = true;
@@ -223,7 +223,7 @@ export class Recorder {
 
   /**
    * Compacts as much as the journal has grown. Under load the turns between requests come too
-   * seldom, and the journal would grow faster than the compaction goes on.
+   * seldom, and the journal would grow faster than the compaction.
    */
   #keepPace(): void {
     const { length } = this.journal;
@@ -242,7 +242,7 @@ export class Recorder {
     this.#transaction = Math.max(this.#transaction, transaction + 1);
   }
 
-  /** Lets go of the replies of the last daemon: no request asks for them any more. */
+  /** Drops the replies of the last daemon: no request asks for them any more. */
   letGo(): void {
     this.#isHolding = false;
   }

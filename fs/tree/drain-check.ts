@@ -8,7 +8,7 @@ import type { Owners } from '../owners/owners.js';
 
 const NEVER = -1;
 
-/** Compares the number of drains at the last data with the number at each answer. */
+/** Checks at each answer to a reader that a drain has run since the last data came. */
 export class DrainCheck {
   /** The value of `owners.drains` when data came last. */
   #drainsAtData = NEVER;

@@ -60,7 +60,7 @@ struct daemon {
   uint64_t deadline_ms; /* 0: none */
   uint64_t ping_ms;     /* the time limit of the next ping of the watchdog; 0: none */
   int handed;           /* the next message of the hand-over; -1: none */
-  bool serves_at_once;  /* SERVE follows TAKE: no other daemon can go on */
+  bool serves_at_once;  /* SERVE follows TAKE: no older daemon could serve again */
 };
 
 /* The command line. */
@@ -135,7 +135,7 @@ void on_end_of_socket(struct daemon *daemon);
 /* death.c */
 void start_first(void);
 void on_death(pid_t pid, int status);
-/* Tries again to start a daemon if it is time. Returns when to call again; 0: not by time. */
+/* Tries again to start a daemon if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_active(void);
 /* A daemon serves: the ones before it that did not are no longer counted. */
 void clear_failed_starts(void);
@@ -168,7 +168,7 @@ void delay_standby(void);
 void clear_failed_standbys(void);
 /* Tells the active daemon whether a standby is warm. */
 void tell_standby(bool is_warm);
-/* Starts the standby if it is time. Returns when to call again; 0: not by time. */
+/* Starts the standby if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_standby(void);
 /* Starts the standby anew, because the configuration has changed. */
 void renew_standby(void);

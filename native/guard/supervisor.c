@@ -19,7 +19,7 @@ void find_supervisor(void) {
   if (path[0] == '@') address.sun_path[0] = '\0';
   address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
   const char *watchdog_us = getenv("WATCHDOG_USEC");
-  /* Earlier than systemd, which would end the guardian too. */
+  /* The guardian kills a daemon that hangs before systemd would kill both. */
   if (watchdog_us != NULL) ping_limit_ms = strtoull(watchdog_us, NULL, 10) / 1000 * 3 / 4;
 }
 

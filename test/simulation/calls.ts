@@ -46,7 +46,7 @@ function directoryName(simulation: Simulation, task: Task): string {
   return random.of([`${pid}`, `${pid}.x`, `name${pid % 3}`, 'log']);
 }
 
-/** A name in a directory: of an event or a file that is there, or another. */
+/** Returns the name of an event or file in a directory, or a name that is not there. */
 function nameIn(simulation: Simulation, directory: string): string {
   const { random, model } = simulation;
   const found =

@@ -22,7 +22,7 @@ export class Task {
   /** The reply that the call has not seen yet. */
   reply: SimReply | null = null;
   files: OpenFile[] = [];
-  /** The records that the process publishes by pieces. */
+  /** The text that the process publishes in several writes. */
   publishes = '';
 
   constructor(readonly process: SimProcess) {}
@@ -35,7 +35,7 @@ export class Task {
 /** All processes. */
 export class Clients {
   tasks: Task[] = [];
-  /** The tasks whose call goes on. */
+  /** The tasks whose call has a reply, and can proceed. */
   #ready: Task[] = [];
 
   constructor(readonly simulation: Simulation) {

@@ -1,6 +1,6 @@
 /**
- * Runs the simulation: many short runs, each from a seed of its own, until so many steps are made
- * or so many seconds are over. A failure prints the command that repeats it.
+ * Runs the simulation: many short runs, each from a seed of its own, until the number of steps is
+ * reached or the time is over. A failure prints the command that repeats it.
  *
  *     node dist/test/simulation/main.js [--seed N] [--steps N] [--length N] [--seconds N] [--trace]
  */

@@ -44,7 +44,7 @@ const MOST_EVENTS = 4;
 /** How often the whole state is compared, in steps. */
 const COMPARE_EVERY = 16;
 
-/** One in so many works of the daemon ends with its death, and one in so many comes after it. */
+/** The daemon is killed in one of 120 pieces of work, and before another one. */
 const CRASH_ONCE_IN = 120;
 /** The most points of one work at which the daemon is killed. */
 const MOST_POINTS = 12;
@@ -351,7 +351,7 @@ export class Simulation implements Observer {
     this.#checkWaiting();
   }
 
-  /** Checks that no reader waits for what is there. */
+  /** Checks that no reader waits while an event for it is there. */
   #checkWaiting(): void {
     if (!this.daemon.isUnsettled && this.daemon.recovery.isOver && this.#early.length === 0)
       this.model.checkWaiting();
@@ -368,7 +368,7 @@ export class Simulation implements Observer {
     tree.turns.finish();
   }
 
-  /** Runs what the daemon has put off. */
+  /** Runs the callbacks that the daemon has deferred. */
   #later(): void {
     this.#mortal(() => {
       for (const callback of this.#soon.splice(0)) callback();

@@ -16,7 +16,7 @@ const patterns = new Map(
     .map((line) => line.split('\t') as [string, string]),
 );
 
-others('has each file that imports the commands of other users, and its tests', () => {
+others('lists each test file that runs a command as another user, with its tests', () => {
   const files = (readdirSync(join(PROJECT, 'test/mounted'), { recursive: true }) as string[])
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => `mounted/${name}`);

@@ -1,8 +1,11 @@
 /** The address of a broker, and how this host proves who it is. */
 import { readFileSync } from 'node:fs';
 import { type Socket, connect as connectTcp } from 'node:net';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, createSecureContext } from 'node:tls';
 import { UsageError, UserError, isSystemError } from '../../shared/errors.js';
+
+/** The first line of a certificate in a PEM file, as OpenSSL reads it. */
+const CERTIFICATE = /^-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/m;
 
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 };
 
@@ -59,9 +62,25 @@ export class Broker {
   password(): Buffer | undefined {
     const { passwordFile } = this.options;
     if (passwordFile === undefined) return undefined;
-    const bytes = readSecret(passwordFile);
+    const bytes = readSecret('--password-file', passwordFile);
     const end = bytes.indexOf('\n');
     return end < 0 ? bytes : bytes.subarray(0, end);
+  }
+
+  /**
+   * Reads all files once, so that a bridge with a wrong one does not start.
+   *
+   * @throws UserError if a file can't be read, or is not what its option asks for
+   */
+  check(): void {
+    const { ca, cert, passwordFile } = this.options;
+    if (this.password()?.length === 0)
+      throw new UsageError(`--password-file ${passwordFile}: its first line is empty`);
+    if (!this.isTls) return;
+    for (const [option, path] of [['--ca', ca] as const, ['--cert', cert] as const])
+      if (path !== undefined && !CERTIFICATE.test(readSecret(option, path).toString('latin1')))
+        throw new UsageError(`${option} ${path}: it has no certificate (use a file in PEM format)`);
+    this.#orRefused(() => createSecureContext(this.#tls()));
   }
 
   /**
@@ -72,8 +91,12 @@ export class Broker {
   open(): Socket {
     const { host, port } = this;
     if (!this.isTls) return connectTcp({ host, port, noDelay: true });
+    return this.#orRefused(() => connectTls(this.#tls()).setNoDelay(true));
+  }
+
+  #orRefused<Result>(work: () => Result): Result {
     try {
-      return connectTls(this.#tls()).setNoDelay(true);
+      return work();
     } catch (error) {
       if (error instanceof UserError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
@@ -88,9 +111,9 @@ export class Broker {
       port: this.port,
       minVersion: 'TLSv1.2',
       ...(/^[\d.]+$|:/.test(this.host) ? {} : { servername: this.host }),
-      ...(ca !== undefined && { ca: readSecret(ca) }),
-      ...(cert !== undefined && { cert: readSecret(cert) }),
-      ...(key !== undefined && { key: readSecret(key) }),
+      ...(ca !== undefined && { ca: readSecret('--ca', ca) }),
+      ...(cert !== undefined && { cert: readSecret('--cert', cert) }),
+      ...(key !== undefined && { key: readSecret('--key', key) }),
     };
   }
 }
@@ -98,7 +121,9 @@ export class Broker {
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !(url.protocol in PORTS) || url.hostname === '')
-    throw new UsageError(`--broker ${text}: it is no address (use mqtts://HOST or mqtt://HOST)`);
+    throw new UsageError(
+      `--broker ${text}: it is no address (use mqtts://HOST[:PORT] or mqtt://HOST[:PORT])`,
+    );
   if (url.username !== '' || url.password !== '')
     throw new UsageError(
       '--broker: every user can read a command line (use --user and --password-file)',
@@ -108,11 +133,15 @@ function parseUrl(text: string): URL {
   return url;
 }
 
-function readSecret(path: string): Buffer {
+function readSecret(option: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    throw UserError.from(error, path, { EACCES: 'let the user of the bridge read it' });
+    throw UserError.from(error, `${option} ${path}`, {
+      EACCES: 'let the user of the bridge read it',
+      ENOENT: "check the file's name",
+      EISDIR: 'name a file',
+    });
   }
 }

@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import type { IConnackPacket, IDisconnectPacket, IPublishPacket, Packet } from 'mqtt-packet';
 import type { Broker } from './broker.js';
+import { CLOSED_AT_ONCE, failureText } from './failures.js';
 import { reasonText } from './reasons.js';
 
 /** The functions of the package mqtt-packet. */
@@ -22,6 +23,7 @@ const MOST_ID = 65_535;
 /** The least payload that a broker must take, and room for topic and properties. */
 const LEAST_PAYLOAD = 1024;
 const MOST_HEADER = 1024;
+const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
 
@@ -44,13 +46,13 @@ export interface Outgoing {
   readonly userProperties?: Readonly<Record<string, string>>;
 }
 
-/** The receiver of what happens on a connection. */
+/** The receiver of a connection's events. */
 export interface ConnectionEvents {
   /** The broker has accepted the connection. */
   opened(): void;
   /** A message has come. */
   message(message: Arrived): void;
-  /** The bytes of one read are worked on. */
+  /** All packets of one read are handled. */
   settled(): void;
   /** Messages can be sent again. */
   drained(): void;
@@ -103,7 +105,8 @@ export class Connection {
     const password = broker.password();
     this.#socket = broker.open();
     this.#timer = setTimeout(
-      () => this.#end(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`),
+      () =>
+        this.#end(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s (check the host and the port)`),
       CONNECT_TIMEOUT_MS,
     );
     const parser = codec.parser(VERSION);
@@ -122,8 +125,8 @@ export class Connection {
         this.#socket.uncork();
         if (this.#unparsed > MOST_PACKET + bytes.length) this.#end('a packet is too large');
       })
-      .on('error', (error) => this.#end(error.message))
-      .on('close', () => this.#end('the broker has closed the connection'));
+      .on('error', (error) => this.#end(failureText(error)))
+      .on('close', () => this.#end(this.#isOpen ? CLOSED : CLOSED_AT_ONCE));
   }
 
   /** How many messages can be sent now. */
@@ -177,7 +180,7 @@ export class Connection {
     this.#write({ cmd: 'unsubscribe', messageId, unsubscriptions: [...topics] });
   }
 
-  /** Takes leave: the broker does not publish the will. */
+  /** Ends the connection in such a way that the broker does not publish the will. */
   disconnect(reason: string): void {
     if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode: 0 });
     this.#end(reason, true);

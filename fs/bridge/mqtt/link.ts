@@ -9,7 +9,7 @@ import { type Codec, Connection, type ConnectionEvents, type Will } from './conn
 
 const FIRST_MS = 500;
 const MOST_MS = 30_000;
-/** A connection that has lived for so long was a success. */
+/** The age from which on a connection counts as a success, in ms. */
 const SUCCESS_MS = 10_000;
 
 /** Returns how long to wait before the next connection, in ms. @param failures in a row, from 0 */
@@ -40,7 +40,9 @@ export class Link {
   #isClosed = false;
   /** Why the last connection has ended; empty while one is open. */
   lastReason = '';
-  /** The pause that {@link leave} has asked for, in ms. */
+  /**
+   * The pause before the next connection, as {@link leave} sets it, in ms; null for the usual one.
+   */
   #pauseMs: number | null = null;
 
   constructor(
@@ -99,10 +101,12 @@ export class Link {
     if (wasOpen && performance.now() - this.#openedMs >= SUCCESS_MS) this.#failures = 0;
     const ms = this.#pauseMs ?? backoffMs(this.#failures);
     this.#pauseMs = null;
-    this.#failures++;
-    this.counted.failures++;
+    if (ms > 0) {
+      this.#failures++;
+      this.counted.failures++;
+    }
     if (reason !== this.lastReason)
-      this.logger.warn(`${this.broker.name}: ${reason} (the bridge connects again)`);
+      this.logger.warn(`${this.broker.name}: ${reason}; the bridge connects again`);
     this.lastReason = reason;
     this.#timer = setTimeout(() => this.start(), ms);
   }
@@ -114,7 +118,15 @@ export class Link {
     this.connection?.disconnect(reason);
   }
 
-  /** Makes the next pause the longest: the connection would end again. */
+  /** Connects again now, with the files of the broker's options as they are now. */
+  renew(): void {
+    if (this.connection !== null) return this.leave('connects again', 0);
+    if (this.#timer === null || this.#isClosed) return;
+    clearTimeout(this.#timer);
+    this.start();
+  }
+
+  /** Makes the next pause the longest, because another client would end the connection again. */
   slowDown(): void {
     this.#pauseMs = MOST_MS * (1 + Math.random());
   }

@@ -27,10 +27,10 @@ const REASONS: Readonly<Record<number, string>> = {
   0x9f: 'Connection rate exceeded',
 };
 
-/** Returns the meaning of a reason code, with what to do if there is something. */
+/** Returns the meaning of a reason code, with a remedy if there is one. */
 export function reasonText(code: number): string {
   return REASONS[code] ?? `reason 0x${code.toString(16)}`;
 }
 
-/** The beginning of the reason of {@link reasonText} for a connection that another one replaces. */
+/** The first words of {@link reasonText} for a connection that another client has replaced. */
 export const TAKEN_OVER = 'Session taken over';

@@ -13,7 +13,7 @@ import type { HostState } from './state.js';
 /** The most hosts that are known at a time. */
 const MOST_HOSTS = 50_000;
 
-/** The receiver of what comes of all hosts. */
+/** The receiver of the events of all hosts, and of their comings and goings. */
 export interface FleetSink extends HostSink {
   /** The events of a host are wanted, or no longer. */
   want(host: string, isWanted: boolean): void;
@@ -69,7 +69,7 @@ export class Fleet {
     this.#note(host);
   }
 
-  /** Returns a new host; null if it is not wanted, or not there. */
+  /** Returns a new host; null if the filter excludes it, or if it is not online. */
   #meet(name: string, state: HostState): RemoteHost | null {
     if (!state.online || !takesHost(this.filter, name)) return null;
     if (this.#hosts.size >= MOST_HOSTS && !this.#forgetOne()) {

@@ -46,7 +46,7 @@ export class OwnName {
     if (!isOther) return this.state === 'online' && !state.online;
     if (!state.online) return this.state === 'online';
     if (this.state === 'online') {
-      // Both began at the same time: one of them must give way, and both know which.
+      // Both began at the same time. The machine with the larger id leaves the name to the other.
       if (this.machine < state.machine) return true;
       this.#refuse(state.machine);
     } else if (isRetained) {

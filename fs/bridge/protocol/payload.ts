@@ -1,6 +1,6 @@
 /**
  * The payload of a message with events: one or more records as a stream returns them. An overflow
- * record stands for so many events as its LOST says. The user properties `session`, `seq` and
+ * record stands for as many events as its LOST says. The user properties `session`, `seq` and
  * `count` say which events these are.
  */
 import { parseEvent } from '../../client/events/text.js';
@@ -10,7 +10,7 @@ import { MAX_EVENT_BYTES, UeventText, overflowText } from '../../uevent/text.js'
 /** The largest payload: the largest event, and the empty line that ends it. */
 export const MOST_PAYLOAD = MAX_EVENT_BYTES + 1;
 
-/** Some events of a host, in order: an event, or a loss of several. */
+/** A piece of a message: one event, or a loss of several events. */
 export interface Piece {
   /** How many events it stands for. */
   readonly weight: number;
@@ -81,7 +81,7 @@ export function pieceOf(record: Buffer): Piece {
     return { weight: 1, text: null };
   }
   const header = record.toString('latin1', 0, record.indexOf(LINE_END[0]));
-  // A program may join DEVPATH to /sys.
+  // A program may append DEVPATH to /sys: a part `..` would lead out of it.
   // eslint-disable-next-line no-control-regex
   if (/[\x00-\x1f\x7f]|\/\.\.(\/|$)/.test(header)) return { weight: 1, text: null };
   const isEnded = record[record.length - 1] === LINE_END[0];

@@ -24,13 +24,13 @@ export interface HostSink {
   ask(host: string, question: Question): void;
 }
 
-/** The bounds of what one host may cost. */
+/** The bounds of one host's memory and questions. */
 export interface RemoteLimits {
   /** The most bytes that wait behind a gap. */
   readonly heldBytes: number;
   /** How long a gap may be before a question: messages may come in another order. In ms. */
   readonly graceMs: number;
-  /** How long an answer may take to begin or to go on, in ms. */
+  /** The longest pause before each message of an answer, in ms. */
   readonly answerMs: number;
   /** How many questions about one gap stay without an answer. */
   readonly questions: number;
@@ -66,7 +66,7 @@ export class RemoteHost {
   #expected = 1;
   /** The number of the next event of the host, as far as it is known. */
   #announced = 1;
-  /** By number. All are behind `#expected`. */
+  /** Pieces that came early, in the order of their numbers. All numbers exceed `#expected`. */
   #held: Held[] = [];
   #heldBytes = 0;
   /** Questions about the present gap without progress, and `#expected` at the last one. */
@@ -141,7 +141,7 @@ export class RemoteHost {
     this.sink.vanishes(this.host);
   }
 
-  /** Asks about a gap, or gives it up. To be called once the time `due` has come. */
+  /** Asks about a gap, or counts it as lost. To be called once the time `due` has come. */
   tick(nowMs: number): void {
     if (nowMs < this.due) return;
     const to = this.#held[0]?.seq ?? this.#announced;
@@ -157,7 +157,7 @@ export class RemoteHost {
     this.sink.ask(this.host, { session: this.#session!, from: this.#expected, to });
   }
 
-  /** Waits with questions until the host's next state: there is no connection. */
+  /** Asks nothing before the host's next state: there is no connection meanwhile. */
   pause(): void {
     this.isConfirmed = false;
     this.#rest();

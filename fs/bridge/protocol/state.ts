@@ -67,7 +67,7 @@ export function questionText(question: Question): string {
   return JSON.stringify(question);
 }
 
-/** Parses a question of the network. @returns null if it is malformed */
+/** Parses a question that came from the network. @returns null if it is malformed */
 export function parseQuestion(payload: Buffer): Question | null {
   const { session, from, to } = parseObject(payload) ?? {};
   if (!isSession(session) || !isNumber(from, 1) || !isNumber(to, 1) || from >= to) return null;

@@ -18,7 +18,7 @@ const PLACES = WEIGHED;
 
 /** The names of the last events. */
 export class NameIndex {
-  /** By number: the highest SEQNUM up to and including the event. Ascending. */
+  /** The highest SEQNUM up to and including each event, by its number. The values ascend. */
   readonly #highest = new Float64Array(PLACES);
   #last = -1 as SeqNum;
   /** The number of the next event. */

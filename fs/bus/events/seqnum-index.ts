@@ -12,9 +12,9 @@ const PLACES = WEIGHED;
 
 /** The kernel's last SEQNUM before each of the last events. */
 export class SeqnumIndex {
-  /** By number: the kernel's last SEQNUM before the event. Ascending. */
+  /** The kernel's last SEQNUM before each event, by the event's number. The values ascend. */
   readonly #seqnumBefore = new Float64Array(PLACES);
-  /** By number: 1 for an overflow record. */
+  /** 1 for each overflow record, by its number. */
   readonly #isLoss = new Uint8Array(PLACES);
   /** The number of the next event. */
   #next = 0 as LogIndex;

@@ -12,7 +12,7 @@ export class Losses {
   #places: number[] = [];
   #counts: number[] = [];
 
-  /** At how many places events are missing. */
+  /** The number of places at which events are missing. */
   get size(): number {
     return this.#places.length;
   }

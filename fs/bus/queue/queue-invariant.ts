@@ -3,7 +3,7 @@ import { type Event, heapOf } from '../event.js';
 import type { Losses } from './losses.js';
 import { broken } from '../../shared/invariant.js';
 
-/** A queue of at most so many entries is checked each time. */
+/** The most entries of a queue that is checked after each operation. */
 const FEW = 64;
 /** The operations on larger queues between two checks, for each entry of the queue. */
 const PAUSE = 1 / 16;

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BridgeArguments } from '../commands/bridge/bridge-options.js';
 import { MOUNT_OPTION } from '../defaults.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS } from '../../shared/log/log-levels.js';
-import { parseCount } from './values.js';
+import { parseCount, parseDescriptor } from './values.js';
 
 const MOST_KEEP_ALIVE = 3600;
 const MOST_HISTORY_MIB = 1024;
@@ -26,7 +26,12 @@ export function addBridge(program: Command): void {
     .option('--key <file>', "the certificate's key (PEM)")
     .option('--user <name>', "this host's user at the broker")
     .option('--password-file <file>', 'a file whose first line is the password')
-    .option('--keep-alive <s>', 'the time after which a silent host is dead', seconds, KEEP_ALIVE)
+    .option(
+      '--keep-alive <s>',
+      'the time between two signs of life; without one for 1.5 times that a host is dead',
+      seconds,
+      KEEP_ALIVE,
+    )
     .option('--batch <n>', 'the most events of a message', parseCount, BATCH)
     .option('--history <mib>', 'how many MiB of events to keep for questions', mib, HISTORY_MIB)
     .option(
@@ -34,6 +39,11 @@ export function addBridge(program: Command): void {
       'the directory of the state (default: $STATE_DIRECTORY, or /var/lib/eventfs-bridge)',
     )
     .option('--metrics <file>', 'write counters for Prometheus to this file at each keep-alive')
+    .option(
+      '--ready-fd <fd>',
+      'write a newline to this descriptor and close it once the bridge runs',
+      parseDescriptor,
+    )
     .option('--status', 'show what the running bridge does')
     .option('--check', 'do not run: check the options, the mounts and the broker')
     .addOption(

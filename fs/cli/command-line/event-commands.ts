@@ -36,10 +36,10 @@ function addWatch(program: Command): void {
       ).conflicts(['properties']),
     )
     .option('--properties', 'print all properties of each event')
-    .option('--count <n>', 'end after so many events', parseEventCount)
+    .option('--count <n>', 'end after n events', parseEventCount)
     .option(
       '--timeout <s>',
-      'end after so many seconds; with --count, the exit code is 1 if fewer events came',
+      'end after s seconds; with --count, the exit code is 1 if fewer events came',
       parseSeconds,
     )
     .option(
@@ -122,13 +122,13 @@ function addRun(program: Command): void {
     .argument('<COMMAND...>', 'the command; no shell is involved')
     .option(
       '--jobs <n>',
-      'run so many commands at a time, but never two for one DEVPATH, or for a device and its parent or child',
+      'run n commands at a time, but never two for one DEVPATH, or for a device and its parent or child',
       parseCount,
       1,
     )
     .option(
       '--timeout <s>',
-      'end the command, and all of its process group, after so many seconds',
+      'end the command, and all of its process group, after s seconds',
       parseSeconds,
     )
     .option(
@@ -149,7 +149,7 @@ function addWait(program: Command): void {
       'wait for an event and print it; the exit code is 0 if it came, 1 after the time-out, 100 for a bad filter, 102 without a mount, 103 if the daemon has ended',
     )
     .argument('[FILTER]', "the event, as in 'SUBSYSTEM==block, DEVNAME==sd?1'", '')
-    .option('--timeout <s>', 'wait so many seconds at most', parseSeconds)
+    .option('--timeout <s>', 'wait at most s seconds', parseSeconds)
     .option('--existing', 'accept a device that exists already')
     .option(
       '--since <seqnum>',

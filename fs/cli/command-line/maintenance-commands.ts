@@ -87,7 +87,7 @@ function addSettle(program: Command): void {
     .description('wait until no queue holds an event older than this call')
     .option(
       '--timeout <s>',
-      'wait so many seconds at most; then name the processes that lag',
+      'wait at most s seconds; then name the processes that lag',
       parseSeconds,
     )
     .option(...MOUNT_OPTION)

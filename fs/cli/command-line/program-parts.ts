@@ -64,7 +64,7 @@ function exitCodes(program: Command): string {
   return `Exit codes:\n${lines.join('\n')}`;
 }
 
-/** Gives each command its example, and the messages that name its help. */
+/** Adds to each command its example, and to its errors the name of its help. */
 export function completeCommands(program: Command): Command {
   for (const command of program.commands) {
     command.configureOutput({ outputError: hintAt(`eventfs ${command.name()} --help`) });

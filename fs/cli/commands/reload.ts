@@ -1,8 +1,10 @@
 /** `eventfs reload`: asks the guardian of a mount to replace the daemon. */
 import { closeSync } from 'node:fs';
 import { ReadableWatch, connectSeqpacket, receiveMessage, sendMessage } from '#native';
+import { requireMount } from '../../client/mounted.js';
 import { mountPath } from '../../client/probe.js';
 import { controlDirectories, controlFiles, isOwn } from '../../guard/control-files.js';
+import { readStatusFile } from '../../client/status.js';
 import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
 import { print, printable } from '../terminal/output.js';
 
@@ -14,12 +16,12 @@ const TIMEOUT_MS = 120_000;
  * old daemon goes on if the new one fails.
  *
  * @param directory the mount, or a symlink to it
- * @throws NotServedError if no guardian serves it
+ * @throws NotServedError if no guardian serves it, or eventfs is not mounted there
  * @throws UserError if the old daemon goes on
  */
 export async function reload(directory: string): Promise<void> {
   const path = mountPath(directory);
-  const guardian = connect(path);
+  const guardian = connect(path) ?? (await refuse(path));
   try {
     sendMessage(guardian, 'RELOAD', -1);
     const [word, ...rest] = (await answerOf(guardian, path)).split(' ');
@@ -32,8 +34,8 @@ export async function reload(directory: string): Promise<void> {
   }
 }
 
-/** @returns the descriptor of a socket */
-function connect(path: string): number {
+/** @returns the descriptor of a socket; null if no guardian of this user serves the mount */
+function connect(path: string): number | null {
   let denied: UserError | null = null;
   for (const directory of controlDirectories().filter(isOwn)) {
     const { socket } = controlFiles(path, directory);
@@ -46,9 +48,25 @@ function connect(path: string): number {
     }
   }
   if (denied !== null) throw denied;
-  throw new NotServedError(
-    `${path}: no guardian of this user serves it (only eventfs mount --guard can be reloaded)`,
-  );
+  return null;
+}
+
+/** Says why a mount can't be reloaded. @throws UserError always */
+async function refuse(path: string): Promise<never> {
+  await requireMount(path, () => `try eventfs mount --guard ${path}`);
+  const again = `eventfs umount ${path}, then eventfs mount --guard ${path}`;
+  const holder = readStatusFile(`${path}/log`).get('GUARDED');
+  if (holder === 'guardian')
+    throw new UserError(
+      `${path}: its guardian belongs to another user (try as the user who has mounted it)`,
+      true,
+    );
+  if (holder === 'lost') throw new NotServedError(`${path}: its guardian has ended (${again})`);
+  if (holder !== undefined)
+    throw new NotServedError(
+      `${path}: ${holder} holds it, not a guardian (let the service manager start the daemon again)`,
+    );
+  throw new NotServedError(`${path}: no guardian holds it, so it can't be reloaded (${again})`);
 }
 
 async function answerOf(guardian: number, path: string): Promise<string> {

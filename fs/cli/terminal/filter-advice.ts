@@ -6,12 +6,17 @@ import type { Filter } from '../../uevent/filter/filter.js';
  * that no event has matches the empty value only.
  *
  * @param command the subcommand that takes the filter
+ * @param say prints the message (default: on standard error)
  */
-export function adviseOnFilter(command: string, filter: Filter): void {
+export function adviseOnFilter(
+  command: string,
+  filter: Filter,
+  say = (message: string) => console.error(`eventfs: ${command}: ${message}`),
+): void {
   for (const key of new Set(filter.keys)) {
     if (!/^[a-z]/.test(key)) continue;
-    console.error(
-      `eventfs: ${command}: the filter's key ${key} is in lower case, and keys of uevents are in upper case (did you mean ${key.toUpperCase()}?)`,
+    say(
+      `the filter's key ${key} is in lower case, and keys of uevents are in upper case (did you mean ${key.toUpperCase()}?)`,
     );
   }
 }

@@ -105,7 +105,7 @@ export function refuseWithoutFusermount(path: string): void {
     throw new UserError(`${path}: ${obstacle.what} (${obstacle.mend})`, true);
 }
 
-/** Returns what users can't do with a mount of fusermount3, for the log at the start. */
+/** Returns the limits of a mount by fusermount3, for the log at the start. */
 export function mountLimits({
   isOfUser,
   isShared,

@@ -10,7 +10,7 @@ import {
 import type { Logger } from '../../shared/log/logger.js';
 
 /**
- * The daemon ends a blocked read so long before the kernel's limit, in seconds. The request is older
+ * The time from the end of a blocked read to the kernel's limit, in seconds. The request is older
  * than the daemon knows: it may have waited while the daemon was busy or stopped.
  */
 const MARGIN_S = 30;
@@ -32,8 +32,8 @@ export const ENDLESS: ReadLife = { asked: 0, limit: 0, ms: 0 };
 
 /**
  * Chooses what to ask the kernel for, and how long reads may block. A daemon that asks for the
- * longest limit is not bound by the default one. Without any limit it asks for none: the kernel then
- * looks for no old requests.
+ * longest limit is not bound by the default one. Without any limit it asks for none: the kernel
+ * then looks for no old requests.
  *
  * @param timeouts the sysctls
  * @param canAsk whether the driver sends the reply to INIT itself

@@ -51,7 +51,8 @@ export class BlockingReads implements Reads, ReplyPort {
    * @param reply the memory of replies
    * @param control memory that the channel shares: see FuseChannelOptions.control
    * @param recovery the time in which the kernel sends requests again
-   * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file, and returns when the kernel has woken
+   * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file, and returns when the kernel has
+   * woken
    *   its pollers
    */
   constructor(
@@ -87,7 +88,7 @@ export class BlockingReads implements Reads, ReplyPort {
     this.#isRing = true;
   }
 
-  /** Ends each read that has blocked for so long, in milliseconds; 0 for any time. */
+  /** Ends each read that has blocked for `ms` milliseconds; 0 sets no limit. */
   limitLife(ms: number): void {
     if (ms === 0) return;
     const pairs = this.tree.recorder?.journal.layout.readAges;

@@ -3,7 +3,7 @@ import type { Session } from '../../fuse/session.js';
 import { UserError } from '../../shared/errors.js';
 import { INIT_TIMEOUT_MS, noInit } from '../common/mount-point.js';
 
-/** A negotiation that goes on. */
+/** A negotiation without a result yet. */
 export interface Negotiating {
   /** Resolves once the kernel and the daemon agree; rejects with a UserError. */
   readonly done: Promise<void>;

@@ -57,7 +57,7 @@ export class Notifier {
     private readonly path: string,
     private readonly minor: number,
   ) {
-    // Not at once: the publisher gets its reply first, and more events may come.
+    // The next turn sends the batch: the publisher gets its reply first, and more events may come.
     inotify.attach(() => {
       if (this.#isScheduled || this.#isBusy) return;
       this.#isScheduled = true;

@@ -165,7 +165,7 @@ export class ParkedReads {
   }
 
   /**
-   * Ages the read in a slot.
+   * Marks the read in a slot as seen.
    * @returns false at the first call for a read, and true from then on
    */
   grow(slot: number): boolean {

@@ -55,7 +55,7 @@ export class TracedPort implements ReplyPort {
     this.port.cork();
   }
 
-  /** Passes `uncork` on; it has no line. */
+  /** Passes `uncork` on. The trace has no line for it. */
   uncork(): void {
     this.port.uncork();
   }

@@ -40,7 +40,7 @@ interface FailedReads {
 export class Transactions {
   readonly #request: Uint32Array;
   readonly #reply: Int32Array;
-  /** The numbers of the requests that get the same reply, all but the first. */
+  /** The `unique` of each request but the first that gets the same reply. */
   #others = new Float64Array(64);
   #othersBytes = new Uint8Array(this.#others.buffer);
   #isServing = false;

@@ -1,6 +1,6 @@
 /**
  * The blocked reads of libfuse's threads: it parks them, and answers them for the tree. Each answer
- * lets the thread go on that waits for it.
+ * releases the thread that waits for it.
  */
 import { addressOf } from '#native';
 import type { Sink } from '../../bus/sink.js';
@@ -59,7 +59,7 @@ export class BlockedReads implements ReplyPort {
 
   constructor(private readonly ledger: QuotaLedger) {}
 
-  /** Ends each read that has blocked for so long, in milliseconds; 0 for any time. */
+  /** Ends each read that has blocked for `ms` milliseconds; 0 sets no limit. */
   limitLife(ms: number): void {
     this.#lifeMs = ms;
   }

@@ -5,7 +5,7 @@
  *
  *   kernel --> thread of libfuse --> fuse-native --drain the deaths--> path-calls --> tree
  *
- * An event, with one answer for each parked read, whose thread then goes on:
+ * An event, with one answer for each parked read, which releases the read's thread:
  *
  *   bus --take, settle--> tree --ReplyPort--> blocked-reads --> threads of libfuse --> kernel
  *
@@ -81,7 +81,7 @@ export class FuseNative implements Driver, SessionEnds {
       ['REQUEST_TIMEOUT', this.#readLife.limit],
       ['EXPIRED', this.#reads.expired],
     ]);
-    // Not at once: a publisher gets its reply before readers are woken
+    // The next turn wakes readers: the publisher gets its reply first
     tree.attach(this.#reads, () => this.#settleSoon());
   }
 

@@ -7,7 +7,7 @@
  *   sends a filter             sends filter@/eventfs, and from then on only events that match;
  *                              or sends error@/eventfs and closes the connection
  *   reads too slowly           sends overflow@/eventfs with LOST=<n>, then what the log has
- *   calls shutdown(SHUT_WR)    goes on sending
+ *   calls shutdown(SHUT_WR)    still sends events
  *
  * A filter is in udev's match syntax. An empty message is the filter that matches all events. The
  * daemon never waits for a client: an event that does not fit the client's socket stays in the log.

@@ -10,7 +10,7 @@ import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 import { isWritable } from '#native';
 
 const STDERR = 2;
-/** A write of at most so many bytes to a pipe that has room does not wait (PIPE_BUF, pipe(7)). */
+/** The most bytes of a write that does not wait if the pipe has room (PIPE_BUF, pipe(7)). */
 const MOST_AT_ONCE = 4096;
 /** The most text that may wait when a line of the trace is added, in characters. */
 const MOST_BEFORE_TRACE = 1024 * 1024;

@@ -143,7 +143,7 @@ function pendingOfSocket(lines: StatusLines, key: (typeof SOCKETS)[number]): Sam
   );
 }
 
-/** Returns what a user or group holds of the items that have a bound. */
+/** Returns the amounts that a user or group holds of items with a bound. */
 function quotaSamples(
   { kind, id }: { readonly kind: string; readonly id: string },
   text: string,

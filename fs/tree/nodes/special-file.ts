@@ -73,7 +73,7 @@ export class SpecialFile extends Node implements Recorded {
   }
 
   /**
-   * rename(2): gives the file another name, in the same directory or another.
+   * rename(2): moves the file to another name, in the same directory or another.
    * @param lifetime the lifetime of its new directory
    */
   moveTo(name: string, lifetime: Lifetime): void {

@@ -81,7 +81,7 @@ export class SpecialFiles {
     return file;
   }
 
-  /** Gives a file a name that is free, and adapts the charge without a check. */
+  /** Renames a file to a name that is free, and adapts the charge without a check. */
   rename(file: SpecialFile, newName: string): void {
     const { name } = file;
     const longer = file.heapAs(newName) - file.heap;

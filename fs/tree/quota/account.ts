@@ -83,7 +83,7 @@ export class QuotaAccount implements EventQuota {
   }
 
   /**
-   * Checks whether so much more would be within the bounds, and charges nothing. A negative amount
+   * Checks whether these amounts would fit the bounds, and charges nothing. A negative amount
    * stands for a refund that comes first; it does not fit if even then more is held than the bound
    * allows.
    */

@@ -38,7 +38,7 @@ export class QuotaUsage {
   }
 
   /**
-   * Checks whether so much more is within the bounds. An amount of 0 or less always fits.
+   * Checks whether these amounts fit the bounds. An amount of 0 or less always fits.
    * @param events the number of events
    * @param bytes bytes of text
    * @param memory bytes of memory, the price of the entries included

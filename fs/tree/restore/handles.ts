@@ -108,7 +108,7 @@ function eventFile(tree: RestoredTree, record: HandleRecord, ino: number): Event
   const known = tree.node(record.node);
   if (known !== undefined) return known instanceof EventFile ? known : undefined;
   const directory = tree.directory(record.directory);
-  if (directory === undefined) return undefined; // its events are gone, or nothing holds them
+  if (directory === undefined) return undefined; // no directory: its queue has ended with its owner
   const event = tree.event(ino);
   if (event === undefined) return undefined;
   const file = new EventFile(record.node as NodeId, directory, record.name, event);

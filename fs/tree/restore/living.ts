@@ -1,4 +1,4 @@
-/** Walks over all that a later daemon needs, for a compaction of the journal. */
+/** Visits everything that a later daemon needs, for a compaction of the journal. */
 import type { Event, LogIndex } from '../../bus/event.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
@@ -30,7 +30,9 @@ function once(record: (journal: Journal) => void): Recorded {
   return { isMarked: false, record };
 }
 
-/** Yields all things of a tree. Others may change between two steps, and are recorded again then. */
+/**
+ * Yields all things of a tree. Others may change between two steps, and are recorded again then.
+ */
 export function* living(tree: LivingTree): Iterable<Recorded> {
   const { bus, root, log } = tree;
   const recorded = new Set<Event>();

@@ -55,7 +55,7 @@ export class QueueRecord implements QueueJournal, Recorded {
   /** The entry at a position has left the queue. */
   unlinked(position: number): void {
     this.recorder.unlinked(this.directory, position);
-    // Else the next position could not be told from the entries that are left.
+    // Otherwise the remaining entries would not show the next position.
     if (position + 1 === this.queue.entries.nextPosition) this.recorder.changed(this);
   }
 

@@ -10,8 +10,8 @@ namespace eventfs {
 /**
  * Replies that one system call writes to /dev/fuse, if the machine has io_uring(7).
  *
- * Each write wakes a reader. As a system call of its own it would also give that reader the CPU at
- * once, so a batch costs less than its calls alone would suggest
+ * Each write wakes a reader. After a system call of its own the kernel would also run that reader
+ * at once, so a batch costs less than its calls alone would suggest
  * (docs/decisions/008-wake-64-at-a-time.md).
  */
 class ReplyBatch {

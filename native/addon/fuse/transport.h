@@ -54,12 +54,12 @@ inline fuse_out_header errorReply(uint64_t unique, int error) {
  */
 class Transport {
  public:
-  /** Hears of problems, at any time while a transport works. */
+  /** The receiver of a transport's problems. They may come at any time while it works. */
   class Listener {
    public:
     /** The kernel rejected a reply, or it is too long for the kernel. `error` is the errno. */
     virtual void onReplyRejected(uint64_t unique, int error) = 0;
-    /** The kernel may hold requests that no reply of ours brings (FuseRing::starvedQueue). */
+    /** The kernel may hold requests that no reply of ours releases (FuseRing::starvedQueue). */
     virtual void onStarved() = 0;
 
    protected:

@@ -94,7 +94,7 @@ class FuseRing {
 
   /** Provides entries for `count` requests that may block at once, on every queue. */
   void expectBlocked(uint32_t count);
-  /** Returns a queue whose waiting requests no reply may bring, or -1. */
+  /** Returns a queue whose waiting requests no reply may release, or -1. */
   int32_t starvedQueue() const;
 
  private:

@@ -53,7 +53,7 @@ uint8_t* FuseRing::map(size_t bytes) {
 bool FuseRing::addEntries(uint32_t index, uint32_t count) {
   uint8_t* payloads = map(count * payloadBytes_);
   if (payloads == nullptr) return false;
-  // A huge page would give the first byte of a payload two megabytes
+  // With huge pages the first byte of a payload would take 2 MiB
   madvise(payloads, count * payloadBytes_, MADV_NOHUGEPAGE);
   uint8_t* entries = map(count * sizeof(Entry));
   if (entries == nullptr) return false;
@@ -104,7 +104,7 @@ void FuseRing::noteLargePayload(Entry* entry, size_t bytes) {
   entry->largeBytes = bytes;
 }
 
-/** Gives back the memory of large payloads, if they are many and the kernel reads none of them. */
+/** Frees the memory of large payloads, if they are many and the kernel reads none of them. */
 void FuseRing::discardLargePayloads() {
   if (largeBytes_ <= kMaxLargeBytes || isDue()) return;
   std::vector<Entry*> kept;

@@ -106,7 +106,7 @@ static Answer enterAndOpen(int networkNamespace, int userNamespace, int* opened)
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
   if (fd < 0) return {Step::open, errno};
   if (bindToPort(fd) < 0) return {Step::bind, errno};
-  // Answers about rejected messages do not repeat them
+  // An error reply then has only the header of the rejected message
   int on = 1;
   setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
   sockaddr_nl kernel{};

@@ -19,7 +19,7 @@
 namespace eventfs {
 
 static Napi::Value openPidfd(const Napi::CallbackInfo& info) {
-  // By number: glibc has a wrapper only since 2.36, musl has none. The kernel sets close-on-exec.
+  // syscall(2): glibc has a wrapper only since 2.36, musl has none. The kernel sets close-on-exec.
   long fd = syscall(SYS_pidfd_open, info[0].As<Napi::Number>().Int32Value(), 0);
   if (fd < 0) throw systemError(info.Env(), errno, "pidfd_open");
   return Napi::Number::New(info.Env(), fd);

@@ -48,6 +48,17 @@ command('exits with 100 if the configuration is wrong, and names the line', asyn
   assert.match(failures[0], `${config}:2: `);
 });
 
+command('exits with 100 if options exclude each other', async () => {
+  const { failures, code } = await check(['--standby']);
+  assert.equal([failures, code], [['--standby: it needs --guard (add --guard)'], 100]);
+});
+
+command('does not ask for the store of systemd outside of a service', async () => {
+  const { out, code } = await check(['--fd-holder', 'systemd']);
+  assert.match(out, /^warn {2}--fd-holder systemd: this process is no service of systemd/m);
+  assert.is(code, 0);
+});
+
 command('exits with 1 for each thing that would keep the daemon from its start', async () => {
   const plain = join(folder, 'plain');
   writeFileSync(plain, '');
@@ -61,6 +72,7 @@ command('exits with 1 for each thing that would keep the daemon from its start',
     [['--fifodir', '/nowhere'], mountPoint(), /^\/nowhere: No such file or directory/],
     [['--rebroadcast', '1'], mountPoint(), /^--rebroadcast 1: a source reads group mask 1/],
     [['--sticky', 'log'], mountPoint(), /^sticky: log: File already exists/],
+    [['--fd-holder', 's6:/nowhere'], mountPoint(), /^\/nowhere: .*\(start s6-fdholder-daemon/],
   ];
   for (const [args, directory, failure] of cases) {
     const { failures, code, out } = await check(args, directory);

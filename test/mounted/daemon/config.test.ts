@@ -1,5 +1,6 @@
 /** Tests the configuration file: its keys, their values, and the messages for a broken file. */
 import * as assert from 'uvu/assert';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -163,6 +164,29 @@ config(
   120_000,
 );
 
+config('is valid wherever the documents or packages have one', async () => {
+  const where = ['docs', 'examples', 'packaging'].map((name) => join(PROJECT, name));
+  const names = ['-name', '*.md', '-o', '-name', '*.toml'];
+  const found = execFileSync('find', [...where, '-type', 'f', '(', ...names, ')'], {
+    encoding: 'utf8',
+  });
+  const blocks = found
+    .trim()
+    .split('\n')
+    .flatMap((file) => {
+      const text = readFileSync(file, 'utf8');
+      if (file.endsWith('.toml')) return [[file, text] as const];
+      return [...text.matchAll(/```toml\n([^]*?)```/g)].map(([, block]) => [file, block] as const);
+    });
+  assert.ok(blocks.length >= 4);
+  for (const [file, block] of blocks) {
+    // The bridge's user need not be here.
+    const text = block.replaceAll('eventfs-bridge', 'root');
+    const { out, code } = await mount(fileOf(text), '--check');
+    assert.is.not(code, 100, `${file}: ${out}`);
+  }
+});
+
 config('is accepted as the reference shows it, and options of the command line win', async () => {
   const [, example] = /```toml\n([^]*?)```/.exec(
     readFileSync(join(PROJECT, 'docs/reference/config.md'), 'utf8'),
@@ -198,7 +222,10 @@ config('is accepted as the reference shows it, and options of the command line w
   }
   const { queue, ring, history, filter } = readConfig(
     'config.md',
-    example.replace(/^(fleet|publisher|sticky|netns|list_links|log_level|log_json|debug).*$/gm, ''),
+    example.replace(
+      /^(fleet|publisher|sticky|netns|guard|request_bound|list_links|log_level|log_json|debug).*$/gm,
+      '',
+    ),
     KEYS,
   );
   const {

@@ -54,7 +54,7 @@ sys.stdin.readline()
 `;
 
 fleet(
-  'gives the bridge its publish and 10,000 directories, which end with it',
+  'lets the bridge publish, and make 10,000 directories that end with it',
   async () => {
     const bridge = [...apart.enter, ...asUser(BRIDGE_UID), '/usr/bin/python3', '-uc', BRIDGE];
     const owner = spawnClient(

@@ -1,4 +1,6 @@
-/** Hosts whose cable is pulled, and bridges that start again: each event comes once, or is counted. */
+/**
+ * Hosts whose cable is pulled, and bridges that start again: each event comes once, or is counted.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { readFileSync } from 'node:fs';
@@ -44,7 +46,7 @@ function bridges(state = scratch(), ...args: readonly string[]): [Bridge, Bridge
 }
 
 tests(
-  'is gone on the others, and brings what it has when it is back',
+  'has no directory on the others while it is cut off, and sends its missed events later',
   async () => {
     const [one, other] = bridges();
     await knows(fleet.path, 'web1');

@@ -257,6 +257,8 @@ guardian('refuses options that exclude it', async () => {
     [['--guard', '--driver', 'fuse-native'], /--guard: the driver fuse-native can't take/],
     [['--guard', '--fd-holder', 'systemd'], /--guard: --fd-holder holds the mount too/],
     [['--standby'], /--standby: it needs --guard/],
+    [['--guard-limit', '3:3'], /--guard-limit: it needs --guard/],
+    [['--guard-deadline', '5'], /--guard-deadline: it needs --guard/],
     [['--guard', '--guard-limit', '0:1'], /Use DEATHS:SECONDS/],
     [['--guard', '--guard-deadline', '0'], /Use a whole number from 1 to 3600/],
     [['--fd-holder', 's6'], /Use systemd or s6:SOCKET/],
@@ -288,9 +290,14 @@ guardian('works for an ordinary user, and by mount(8)', async () => {
 guardian('is not there without the option', async () => {
   const daemon = await startDaemon();
   assert.is(await statusOf(daemon.path, 'GUARDED'), undefined);
-  const { err, code } = await eventfs('reload', daemon.path);
-  assert.is(code, 102);
-  assert.match(err, /no guardian of this user serves it/);
+  for (const [path, why] of [
+    [daemon.path, /no guardian holds it, so it can't be reloaded \(eventfs umount /],
+    ['/nowhere', /\/nowhere: eventfs is not mounted here \(try eventfs mount --guard \/nowhere\)/],
+  ] as const) {
+    const { err, code } = await eventfs('reload', path);
+    assert.is(code, 102);
+    assert.match(err, why);
+  }
   assert.is(await daemon.stop(), 0);
 });
 

@@ -57,7 +57,7 @@ const NATIVE = new URL('../../../../native/index.js', import.meta.url).href;
 
 /** Versions that fail at some step, and how the failure reads. */
 const FAILURES: readonly (readonly [string, RegExp])[] = [
-  ['process.exit(3);', /the new daemon ended with exit code 3$/],
+  ['process.exit(3);', /the new daemon ended with exit code 3$/m],
   ["process.kill(process.pid, 'SIGKILL');", /the new daemon was killed by signal 9 \(Killed\)$/],
   [
     'await new Promise(() => setInterval(() => {}, 1000));',
@@ -74,7 +74,7 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
     `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
     await new Promise(() => setInterval(() => {}, 1000));`,
-    /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+    /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/m,
   ],
   [
     `const native = await import(${JSON.stringify(NATIVE)});
@@ -105,7 +105,7 @@ reload('leaves the old daemon in place on every failure of the new one', async (
   assert.is(await guarded.stop(), 0);
 });
 
-reload('is one at a time, and ends with an unmount', async () => {
+reload('refuses a second one at the same time, and ends with an unmount', async () => {
   const guarded = await startVersion();
   const { path } = guarded;
   version.install('await new Promise((done) => setTimeout(done, 2000));');
@@ -137,12 +137,12 @@ reload(
   'has no old daemon after a death: a version that can not take over ends the mount',
   async () => {
     for (const [begin, why] of [
-      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/],
+      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/m],
       [
         `const native = await import(${JSON.stringify(NATIVE)});
       native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
       await new Promise(() => setInterval(() => {}, 1000));`,
-        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/m,
       ],
     ] as const) {
       const guarded = await startVersion(['--guard-limit', '2:60']);
@@ -156,7 +156,7 @@ reload(
   },
 );
 
-standby('takes over, and the next one follows', async () => {
+standby('takes over, and the guardian starts the next one', async () => {
   const guarded = await startVersion(['--standby']);
   const { path } = guarded;
   await untilStandby(path);

@@ -11,6 +11,7 @@ import {
   EVENTFS,
   type Daemon,
   Shell,
+  descriptors,
   isMounted,
   mountPoint,
   run,
@@ -19,7 +20,6 @@ import {
 } from '../../support/mount/daemon.js';
 import { reach } from '../../support/clients/actor.js';
 import { preload } from '../../support/project.js';
-import { sh } from '../without-root/common.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
 
@@ -100,8 +100,8 @@ troubles(
     await other.kill();
     assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
     guarded.process.kill('SIGCONT');
-    const held = `ls -l /proc/${guarded.pid}/fd | grep -c pidfd`;
-    await until(async () => (await sh(held)) === '1', 'the guardian does not hold the owner');
+    const held = (): number => descriptors(guarded.pid, /pidfd/).length;
+    await until(() => held() === 1, 'the guardian does not hold the owner');
     await killDaemon(path);
     assert.is(reach(`${path}/${owner.pid}`), 'ok');
     assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
@@ -117,7 +117,7 @@ troubles('tries a standby that can not start less and less often', async () => {
   writeFileSync(args[args.indexOf('--config') + 1], 'no settings at all\n');
   const tries = (): number => guarded.log().split(': no standby can start: ').length - 1;
   await until(() => tries() === 2, 'there is no second try', 10_000);
-  await sleep(2500);
+  await sleep(1700);
   assert.is(tries(), 2);
   writeFileSync(args[args.indexOf('--config') + 1], '');
   guarded.process.kill('SIGHUP');

@@ -151,7 +151,7 @@ crowded(
       if (how === 'handed-later') await watcher.says(/^closed$/m);
       for (let n = 2; n <= 30; n++) {
         publishNumbered(daemon.path, 1);
-        // Lets looks end between events.
+        // The notifier's scan ends between events.
         if (n % 10 === 0) await new Promise((done) => setTimeout(done, 300));
         await watcher.creates(n);
       }
@@ -170,7 +170,7 @@ crowded('raises each notice although more processes have asked than are told apa
   for (let n = 1; n <= 5; n++) {
     publishNumbered(daemon.path, 1);
     await watcher.creates(n);
-    await new Promise((done) => setTimeout(done, 300)); // lets looks end between events
+    await new Promise((done) => setTimeout(done, 300)); // the notifier's scan ends meanwhile
   }
   assert.equal(watcher.created, (await listed(path)).slice(count));
   await watcher.end();
@@ -189,7 +189,7 @@ crowded(
       }
       publishNumbered(daemon.path, 1);
       await watcher.creates(n);
-      // Lets looks end between events.
+      // The notifier's scan ends between events.
       if (n % 5 === 0) await new Promise((done) => setTimeout(done, 200));
     }
     assert.equal(watcher.created, await listed(path));

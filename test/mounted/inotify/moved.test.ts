@@ -61,7 +61,7 @@ async function within(
   }
 }
 
-/** Asserts that a watcher of the shell's directory hears of events. */
+/** Asserts that a watcher of the shell's directory gets notices of events. */
 async function hears(path: string, shell: Shell): Promise<void> {
   const own = `${path}/${shell.pid}`;
   const watcher = await Watcher.inotifywait(own, 'create', 'delete_self');

@@ -46,9 +46,13 @@ install(
       'share/eventfs/fleet.toml',
       'share/eventfs/eventfs-bridge.default',
       'share/eventfs/managers/mdev.conf',
-      'share/eventfs/openrc/eventfs',
-      'share/eventfs/runit/eventfs/run',
-      'share/eventfs/s6/eventfs/run',
+      ...['eventfs', 'eventfs-bridge'].flatMap((service) => [
+        `share/eventfs/openrc/${service}`,
+        `share/eventfs/runit/${service}/run`,
+        `share/eventfs/runit/${service}/check`,
+        `share/eventfs/s6/${service}/run`,
+        `share/eventfs/s6/${service}/notification-fd`,
+      ]),
     ])
       assert.ok(there.includes(name), `${name} is missing`);
     assert.ok(existsSync(join(below, 'lib/eventfs/node_modules/mqtt-packet/package.json')));
@@ -57,7 +61,7 @@ install(
       [],
     );
     for (const name of there.filter((file) =>
-      /(service|run|openrc\/eventfs|managers\/.*)$/.test(file),
+      /(service|run|openrc\/.*|managers\/.*)$/.test(file),
     )) {
       const text = readFileSync(join(below, name), 'utf8');
       assert.match(text, `${PREFIX}/bin/eventfs`, name);

@@ -4,28 +4,38 @@
  */
 import * as assert from 'uvu/assert';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   PROJECT,
   mountPoint,
   removeMountPoint,
   run,
+  startDaemon,
   until,
   within,
 } from '../../support/mount/daemon.js';
+import { eventfsForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 
 const service = (name: string): string => join(PROJECT, 'packaging', name);
 const scratch = (): string =>
   mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'services-'));
-const SHELL_FILES = [
-  'openrc/eventfs',
-  'runit/eventfs/run',
-  'runit/eventfs/check',
-  's6/eventfs/run',
-] as const;
+const SHELL_FILES = ['eventfs', 'eventfs-bridge'].flatMap((name) => [
+  `openrc/${name}`,
+  `runit/${name}/run`,
+  `runit/${name}/check`,
+  `s6/${name}/run`,
+]);
 
 /** Returns a service file as `make install` writes it. */
 function installed(name: string, prefix: string): string {
@@ -87,6 +97,60 @@ services('for s6 starts the daemon, notifies readiness, and stops it', async () 
   }
   removeMountPoint(events);
 });
+
+/** Runs its arguments in a mount namespace with a user, options and a state directory. */
+const BRIDGE_MACHINE = `
+sed '$aeventfs-bridge:x:4242:4242::/:/bin/sh' /etc/passwd >"$1/passwd"
+mount --bind "$1/passwd" /etc/passwd
+mount -t tmpfs tmpfs /etc/default
+printf '%s\\n' "OPTIONS='$2'" >/etc/default/eventfs-bridge
+mount -t tmpfs tmpfs /var/lib
+shift 2
+exec "$@"`;
+
+services(
+  'for s6 runs the bridge as its user without a broker, reloads and stops it',
+  async () => {
+    const daemon = await startDaemon();
+    const folder = scratch();
+    const directory = join(folder, 'eventfs-bridge');
+    execFileSync('cp', ['-r', service('s6/eventfs-bridge'), directory]);
+    // The bridge's user may not read the clone.
+    const text = readFileSync(service('s6/eventfs-bridge/run'), 'utf8');
+    const command = eventfsForOthers().join(' ');
+    writeFileSync(join(directory, 'run'), text.replaceAll('@PREFIX@/bin/eventfs', command));
+    const options = `--broker mqtt://127.0.0.1:1 --mount ${daemon.path} --publish "SUBSYSTEM==a, NAME==b"`;
+    const machine = ['unshare', '--mount', 'sh', '-ec', BRIDGE_MACHINE, 'sh', folder, options];
+    const supervise = spawn(machine[0], [...machine.slice(1), 's6-supervise', directory], {
+      stdio: 'ignore',
+    });
+    const gone = new Promise((done) => supervise.once('exit', done));
+    const directories = (): string[] =>
+      readdirSync(daemon.path).filter((name) => name.endsWith('.bridge'));
+    try {
+      await until(
+        () => existsSync(`${directory}/supervise/control`),
+        's6-supervise does not supervise it',
+      );
+      const { code } = await run(['s6-svwait', '-U', '-t', '20000', directory], {
+        timeoutMs: 30_000,
+      });
+      assert.is(code, 0);
+      const [own] = directories();
+      assert.is(statSync(join(daemon.path, own)).uid, 4242);
+      assert.is(readFileSync(join(daemon.path, own, '.filter'), 'utf8'), 'SUBSYSTEM==a, NAME==b\n');
+      await run(['s6-svc', '-h', directory]);
+      await sleep(500);
+      assert.equal(directories(), [own], 'SIGHUP ends it');
+    } finally {
+      await run(['s6-svc', '-dx', directory]);
+      await within(20_000, gone, 's6-supervise did not end');
+    }
+    assert.equal(directories(), []);
+    await daemon.stop();
+  },
+  60_000,
+);
 
 services('in shell is correct in each shell', async () => {
   for (const name of SHELL_FILES) {

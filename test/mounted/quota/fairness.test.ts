@@ -1,8 +1,9 @@
 /**
  * Fairness: no request, event or death of one user delays another user for long, or ends the
- * daemon. An unprivileged user runs each attack of test/programs/hostile/hostile.c on at most one CPU.
- * Another user's stat(2) is timed meanwhile, and beside it the stat(2) of a filesystem that is not
- * attacked, a bare C loop (test/programs/measure/floor.c). Delays by the machine itself affect both.
+ * daemon. An unprivileged user runs each attack of test/programs/hostile/hostile.c on at most one
+ * CPU. Another user's stat(2) is timed meanwhile, and beside it the stat(2) of a filesystem that is
+ * not attacked, a bare C loop (test/programs/measure/floor.c). Delays by the machine itself affect
+ * both.
  *
  * EVENTFS_FAIRNESS_SECONDS is the time for which each attack is measured. EVENTFS_FAIRNESS_ONLY
  * names attacks, separated by blanks.
@@ -50,10 +51,12 @@ const SECONDS = Number(process.env.EVENTFS_FAIRNESS_SECONDS ?? 0.7);
 const KILLED_AFTER = 0.7;
 /** The time for which the daemon with little memory is attacked. */
 const SMALL_SECONDS = SECONDS / 4;
-/** The time for an attack's preparations. The measurement begins then, even if they go on. */
+/**
+ * The time for an attack's preparations. The measurement begins then, even if they are not done.
+ */
 const MOST_PREPARATION_MS = 2000 + SECONDS * 1000;
 const MOST_SMALL_PREPARATION_MS = 300 + SMALL_SECONDS * 1000;
-/** An attack that delayed others for too long is measured so often. */
+/** The most measurements of an attack that delays others for too long. */
 const ATTEMPTS = Number(process.env.EVENTFS_FAIRNESS_ATTEMPTS ?? 3);
 const RECOVERY_MS = 10_000;
 const ANSWER_MS = 10_000;

@@ -15,7 +15,7 @@ const status = (key: string): number => Number(statusOf(`${daemon.path}/log`)[ke
 const lastSeqnum = (): number => Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1'));
 
 loss(
-  'counts no event as lost that waits in it at the count',
+  'does not count an event as lost while it waits in the socket',
   async () => {
     const reader = await Reader.on(`${daemon.path}/match/KERNEL==never`);
     const late = status('KERNEL_LATE');

@@ -1,6 +1,6 @@
 /**
  * A user who writes costly and oversized filters: a daemon with the default quotas refuses or
- * charges them, and goes on serving other users.
+ * charges them, and still serves other users.
  */
 import * as assert from 'uvu/assert';
 import { constants, readFileSync } from 'node:fs';

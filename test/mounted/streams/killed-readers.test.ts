@@ -100,8 +100,8 @@ async function parked(daemon: Daemon): Promise<Cat> {
 }
 
 /**
- * Checks a state in which the daemon does nothing: a parked reader stays until the daemon goes on,
- * and a reader that comes now can be killed unless io_uring has its request.
+ * Checks a state in which the daemon does nothing: a parked reader stays until the daemon
+ * continues, and a reader that comes now can be killed unless io_uring has its request.
  */
 async function doesNothing(
   daemon: Daemon,

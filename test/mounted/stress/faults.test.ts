@@ -26,7 +26,9 @@ const STOP_MS = Number(process.env.EVENTFS_FAULT_SECONDS ?? 1) * 1000;
 /** The time between faults. */
 const BREATH_MS = 300;
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
-/** By hand: on a guarded mount, whose daemon is another process. */
+/**
+ * EVENTFS_FAULT_GUARD, for runs by hand: the mount is guarded, so its daemon is another process.
+ */
 const GUARD = process.env.EVENTFS_FAULT_GUARD === undefined ? [] : ['--guard'];
 /** A fault lasts as long as three stops, on a busy machine. */
 const LONGEST_MS = 3 * STOP_MS + 5000;
@@ -60,7 +62,7 @@ faults.after(async () => {
   await killDaemons();
 });
 
-/** Asserts that the daemon and all clients go on. */
+/** Asserts that the daemon serves, and that all clients make progress. */
 async function goesOn(): Promise<void> {
   await sleep(BREATH_MS);
   const before = Number(statusOf(`${daemon.path}/log`).PUBLISHED);

@@ -14,10 +14,10 @@ const KILLS = Number(process.env.EVENTFS_KILLS ?? 50);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
 /** The longest time between a restart and the next kill. */
 const PAUSE_MS = 400;
-/** One kill in so many is followed by another one, while the next daemon starts. */
+/** After each fifth kill, the next daemon is killed too while it starts. */
 const TWICE = 5;
 const START_MS = 200;
-/** One reload for so many kills. */
+/** The number of kills between two reloads. */
 const RELOAD_EVERY = 10;
 /** Clients, the daemon and its start share two CPUs. */
 const LONGEST_MS = 10_000;

@@ -16,7 +16,7 @@ const EVENTS_A_KILL = 10_000;
 const EVENTS_AN_OWNER = 100;
 const PUBLISHERS = 4;
 const BURST = 32;
-/** Of each publisher. Readers that are too slow for it lose events, by a record. */
+/** The rate of each publisher. Readers that are too slow for it lose events, by a record. */
 const EVENTS_A_SECOND = 5000;
 const LONGEST_MS = 20_000;
 const GROWTH = 0.05;

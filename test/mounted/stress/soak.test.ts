@@ -26,8 +26,8 @@ const SECONDS = Number(process.env.EVENTFS_SOAK_SECONDS ?? 60);
 const SEED = Number(process.env.EVENTFS_TEST_SEED ?? Date.now() % 2 ** 31);
 const PUBLISHERS = 3;
 /**
- * Of each publisher. The daemon keeps up with it, so that its memory does not depend on the speed
- * of the machine: each event lies in some hundred directories.
+ * The rate of each publisher. The daemon keeps up with it, so that its memory does not depend on
+ * the speed of the machine: each event lies in some hundred directories.
  */
 const EVENTS_A_SECOND = 1000;
 const UEVENTS_A_SECOND = 20;

@@ -175,7 +175,7 @@ static inline void take_events(struct names *names, int directory) {
       sprintf(taken + strlen(taken), ",%ld", strtol(at + 6, NULL, 10));
   record(&names->history, began, "take", got, "%s %s", name, taken[0] ? taken + 1 : "-");
   if (got <= 0) return;
-  /* All of them are gone: so few fit one read */
+  /* The read took all events of the directory: its queue holds less than the buffer */
   memset(names->files[directory], 0, sizeof names->files[directory]);
 }
 

@@ -129,7 +129,7 @@ static bool on_stop(pid_t thread, int status) {
   bool is_call = signal_number == (SIGTRAP | 0x80);
   if (is_call) on_call(thread);
   if (event == PTRACE_EVENT_STOP && signal_number != SIGTRAP) {
-    /* A stop by SIGSTOP goes on */
+    /* SIGSTOP: the thread stays stopped until SIGCONT */
     ptrace(PTRACE_LISTEN, thread, NULL, NULL);
     return true;
   }
@@ -138,7 +138,7 @@ static bool on_stop(pid_t thread, int status) {
   return true;
 }
 
-/* Without a trace the process goes on; a tracer that ends does that too. */
+/* Without a trace the process runs freely, also after the end of its tracer. */
 static void trace(void) {
   /* A call that was skipped still needs its result */
   for (int status; !ending || skipped_count > 0;) {

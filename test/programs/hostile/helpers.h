@@ -13,7 +13,7 @@
 #define QUEUE_EVENTS 4096
 #define EVENT_BYTES 65536
 #define WRITE_BYTES (128 * 1024)
-#define FULL_DIRECTORIES 16 /* a user's quota of events has room for so many full queues */
+#define FULL_DIRECTORIES 16 /* the number of full queues that fit a user's quota of events */
 #define LONG_NAME 255
 #define ERRNOS 256
 #define STACK_BYTES (32 * 1024)

@@ -67,7 +67,7 @@ export interface MailItem {
   readonly seqnum: number;
 }
 
-/** The mailbox of the source: what outlives the daemon of a batch of datagrams. */
+/** The source's mailbox: the part of a batch of datagrams that outlives the daemon. */
 export class Mail implements Recorded {
   isMarked = false;
   /** How many of the items are done. */
@@ -194,7 +194,7 @@ export class SimDaemon {
     this.device.write(replyMemory.subarray(0, length));
   }
 
-  /** Begins to serve: from now on what the daemon does counts. */
+  /** Begins to serve: from now on the changes of the daemon count. */
   begin(): void {
     this.recorder?.thaw();
   }

@@ -33,7 +33,7 @@ export class SimProcess {
   }
 }
 
-/** The smallest PID: others are below it. */
+/** The smallest PID of a client. Smaller PIDs belong to other processes. */
 const FIRST_PID = 300;
 /** So few PIDs that they are soon used again. */
 const PIDS = 60;
@@ -56,7 +56,9 @@ export class Processes {
   #nextPid = FIRST_PID;
   #watch: SimDeathWatch | null = null;
 
-  /** @param onReported called when the death watch reports a death, before the daemon knows of it */
+  /**
+   * @param onReported called when the death watch reports a death, before the daemon knows of it
+   */
   constructor(private readonly onReported: (process: SimProcess) => void) {}
 
   /** The number of open pidfds. */

@@ -104,7 +104,7 @@ export class ModelDirectory {
     public limits: ModelLimits,
   ) {}
 
-  /** A restarted daemon gives the places of removed special files again. */
+  /** A restarted daemon reuses the places of removed special files. */
   restarted(): void {
     this.nextSpecial = (this.specials.at(-1)?.position ?? SPECIALS_FROM - 1) + 1;
   }
@@ -146,7 +146,7 @@ export class ModelDirectory {
     return name;
   }
 
-  /** Whether so much more exceeds the limits. */
+  /** Whether these amounts exceed the limits. */
   overflows(events: number, bytes: number): boolean {
     return (
       (events > 0 && this.size + events > this.limits.events) ||
@@ -199,7 +199,7 @@ export class ModelDirectory {
     return true;
   }
 
-  /** Drops the oldest entries until so much more fits; the newest stays. */
+  /** Drops the oldest entries until these amounts fit; the newest entry stays. */
   makeRoom(events: number, bytes: number, growing?: ModelEvent): void {
     while (
       this.size > 1 - events &&

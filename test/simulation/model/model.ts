@@ -188,7 +188,7 @@ export class Model {
     }
   }
 
-  /** The daemon was killed, and another one goes on. */
+  /** The daemon was killed, and the next one serves. */
   restarted(): void {
     this.#restarts++;
     this.log.restarted();
@@ -415,7 +415,7 @@ export class Model {
     return use.kind === 'queue' && directory!.isReady(use.rest);
   }
 
-  /** Checks that no reader waits for what is there, once the daemon has woken its readers. */
+  /** Checks that no reader waits while an event for it is there, once readers were woken. */
   checkWaiting(): void {
     for (const { request, handle } of this.reads) {
       check(!handle.isOver, () => `${describe(request)} waits for a directory that has ended`);

@@ -12,7 +12,7 @@ export function dropSetIds({ written }: ModelEvent, uid: number): void {
   written.mode &= (written.mode & 0o010) === 0 ? ~0o4000 : ~0o6000;
 }
 
-/** Returns the errno if an event must not grow by so many bytes. */
+/** Returns the errno if an event must not grow by `bytes`. */
 export function refusalOfGrowth(event: ModelEvent, bytes: number): number {
   if (bytes <= 0) return 0;
   const owed: [ModelDirectory, number][] = holdersOf(event).map(([holder, links]) => [

@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawnClient } from './clients.js';
 import { until } from '../mount/daemon.js';
 
-/** Relays bytes; 0xFF and two bytes change the size to so many columns and rows. */
+/** Relays bytes. 0xFF changes the size: the next two bytes are the columns and the rows. */
 const PTY = `
 import fcntl, os, pty, select, struct, sys, termios
 def resize(columns, rows): fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))

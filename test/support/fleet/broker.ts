@@ -104,7 +104,7 @@ export class Broker {
     this.#child!.kill('SIGSTOP');
   }
 
-  /** Lets a paused broker go on. */
+  /** Continues a paused broker. */
   resume(): void {
     this.#child!.kill('SIGCONT');
   }

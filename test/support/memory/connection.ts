@@ -98,7 +98,7 @@ const requestUniqueOf = reader('fuse_in_header', 'unique');
 const OUT_HEADER_BYTES = sizeOf('fuse_out_header');
 /** The sizes of an arena's memory. */
 const ARENA = { segmentBytes: 4 * 1024 * 1024, regionSegments: 1 };
-/** The memory of kernels that have ended, by size in bytes. A new kernel gets it as it is. */
+/** The memory of kernels that have ended, by size in bytes. A new kernel gets it with its old contents. */
 const spareMemory = new Map<number, Uint8Array[]>();
 const MOST_DATA = REPLY_BYTES - 4096;
 

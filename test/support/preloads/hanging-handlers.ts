@@ -1,6 +1,6 @@
 /**
  * Loaded into a daemon (node --import): some requests hang, as by a bug in the daemon. getxattr(2)
- * of `user.hang.MS` runs for so long; of `user.hang-read.MS` makes the next READ do so; of
+ * of `user.hang.MS` runs for MS ms; of `user.hang-read.MS` makes the next READ do so; of
  * `user.forgotten` ends without a reply; of `user.lost` makes the daemon lose the next read that it
  * parks: no event and no signal ends it.
  */
@@ -43,7 +43,7 @@ Session.prototype.dispatch = function (length) {
   return name === 'forgotten' ? 0 : got;
 };
 
-/** Loops: a handler that never comes to its end. */
+/** Loops: the handler of the request does not return meanwhile. */
 function hang(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);

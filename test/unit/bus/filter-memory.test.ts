@@ -8,7 +8,7 @@ import { suite } from '../../support/runner/suite.js';
 
 const memory = suite('the memory of a filter');
 
-/** The filters of one measurement: so many that they take some 2.5 MB. */
+/** The number of filters of one measurement: they take some 2.5 MB. */
 const MOST = 100;
 const FEWEST = 8;
 const STATED_BYTES = 2_500_000;

@@ -111,7 +111,7 @@ export class CrashingDaemon {
   readonly #control = new Uint32Array(ControlWord.count);
   readonly #reply = new Uint8Array(REPLY_BYTES);
   #queued: Buffer[] = [];
-  /** The daemon crashes after so many stores; never if it is negative. */
+  /** The number of stores before the daemon crashes; it never crashes if this is negative. */
   #stores = -1;
 
   /**

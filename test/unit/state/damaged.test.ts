@@ -17,7 +17,7 @@ import { suite } from '../../support/runner/suite.js';
 /** The ring is a little larger than the reserve that a log keeps free. */
 const SIZES = { ring: 1024 * 1024, mailbox: 4096, half: 2 * 1024 * 1024 };
 const LOG = { bytes: SIZES.ring, events: 64 };
-/** Restoring a tree takes a millisecond: of the bits that need it, one in so many is flipped. */
+/** Restoring a tree takes a millisecond, so only each 32nd of the bits that need it is flipped. */
 const EVERY = Math.ceil(32 / Number(process.env.EVENTFS_TEST_RUNS ?? 1));
 
 const damaged = suite('a damaged state');

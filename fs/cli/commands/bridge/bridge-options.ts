@@ -1,8 +1,7 @@
 /** The options of `eventfs bridge`, and what they mean together. */
-import { hostname } from 'node:os';
-import { homedir } from 'node:os';
+import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
-import { type BridgeOptions } from '../../../bridge/options.js';
+import type { BridgeOptions } from '../../../bridge/options.js';
 import { Broker, type BrokerOptions } from '../../../bridge/mqtt/broker.js';
 import { MESSAGE_LIMITS } from '../../../bridge/protocol/history.js';
 import { badHostName } from '../../../bridge/protocol/names.js';
@@ -26,6 +25,7 @@ export interface BridgeArguments extends Partial<BrokerOptions> {
   readonly history: number;
   readonly state?: string;
   readonly metrics?: string;
+  readonly readyFd?: number;
   readonly status?: boolean;
   readonly check?: boolean;
   readonly logLevel: LogLevel;
@@ -83,7 +83,7 @@ export function bridgeOptions(given: BridgeArguments): BridgeOptions {
 function hostsOf(patterns: string): Filter {
   if (!/^[\w.*?|[\]!^-]+$/.test(patterns))
     throw new UsageError(
-      `--subscribe ${patterns}: it is no pattern of names (use one as web*|db1)`,
+      `--subscribe ${JSON.stringify(patterns)}: it is no pattern of names (use one as in 'web*|db1')`,
     );
   return parseFilter(`HOST==${patterns}`);
 }

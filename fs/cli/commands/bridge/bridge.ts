@@ -2,18 +2,21 @@
 import { Bridge } from '../../../bridge/bridge.js';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
 import { statusOf } from '../../../bridge/report.js';
+import { SavedFile } from '../../../bridge/saved.js';
 import { StatusSocket } from '../../../bridge/status-socket.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
-import { requireMount } from '../../../client/mounted.js';
-import { tellSystemd } from '../../../daemon/readiness.js';
+import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import { LineLogger } from '../../../shared/log/logger.js';
 import { UserError } from '../../../shared/errors.js';
 import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { explain } from '../../terminal/explain.js';
+import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { type BridgeArguments, bridgeOptions, stateDirectory } from './bridge-options.js';
+import { fleetMount, localMount, refuseLoop } from './bridge-mounts.js';
 
 /**
- * Runs until SIGTERM, SIGINT or the end of a mount's daemon. A broker that fails is no end.
+ * Runs until SIGTERM, SIGINT or the end of a mount's daemon. A broker that fails is no end. SIGHUP
+ * makes it connect again, with renewed certificates or another password.
  *
  * @throws UserError if an option is wrong, or a mount is not there
  */
@@ -23,36 +26,64 @@ export async function bridge(given: BridgeArguments): Promise<void> {
     return (await import('./status.js')).bridgeStatus(stateDirectory(given));
   const checked = bridgeOptions(given);
   if (given.check === true) return (await import('./check.js')).checkBridge(checked, loadCodec);
+  checked.broker.check();
   const options = await withMounts(checked);
+  if (options.out !== undefined)
+    adviseOnFilter('bridge', options.out.filter, (text) => log.warn(text));
   const codec = await loadCodec();
-  let fail = (_error: unknown): void => undefined;
-  const failed = new Promise<unknown>((done) => (fail = done));
-  const running = new Bridge(options, codec, rateLimited(log), fail);
-  const stopped = new Promise<null>((done) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => done(null));
-  });
-  const socket = new StatusSocket(options.stateDirectory, () => statusOf(running, options));
-  await socket.open().catch(async (error: unknown) => {
-    await running.stop();
-    throw error;
-  });
-  running.start();
-  tellSystemd('READY=1');
-  const error = await Promise.race([failed, stopped]);
-  await running.stop();
-  socket.close();
+  const error = await runUntilStopped(options, codec, log, given.readyFd);
   log.close();
   if (error !== null) process.exitCode = explain(error, 'bridge', (text) => log.error(text));
 }
 
-/** Finds the mounts. @throws UserError if one is not served */
+/**
+ * Runs a bridge until a signal ends it.
+ *
+ * @param readyFd the descriptor that gets a newline once it runs
+ * @returns the error of a mount that has ended; null after a signal
+ * @throws UserError if a mount, the state directory or the descriptor refuses
+ */
+async function runUntilStopped(
+  options: BridgeOptions,
+  codec: Codec,
+  log: LineLogger,
+  readyFd: number | undefined,
+): Promise<unknown> {
+  let fail = (_error: unknown): void => undefined;
+  const failed = new Promise<unknown>((done) => (fail = done));
+  const stopped = new Promise<null>((done) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => done(null));
+  });
+  let running: Bridge | null = null;
+  // The socket first: a second bridge must not touch the state of the first.
+  const socket = new StatusSocket(new SavedFile(options.stateDirectory).directory, () =>
+    statusOf(running!, options),
+  );
+  await socket.open();
+  try {
+    running = new Bridge(options, codec, rateLimited(log), fail);
+    const { link } = running;
+    process.on('SIGHUP', () => link.renew());
+    running.start();
+    tellSystemd('READY=1');
+    if (readyFd !== undefined) tellReady(readyFd);
+    return await Promise.race([failed, stopped]);
+  } finally {
+    await running?.stop();
+    socket.close();
+  }
+}
+
+/** Finds the mounts. @throws UserError if one is not served, or both are one */
 async function withMounts(options: BridgeOptions): Promise<BridgeOptions> {
   const { out, in: from } = options;
-  return {
+  const found = {
     ...options,
-    out: out && { ...out, mount: await requireMount(out.mount) },
-    in: from && { ...from, mount: await requireMount(from.mount) },
+    out: out && { ...out, mount: await localMount(out.mount) },
+    in: from && { ...from, mount: await fleetMount(from.mount) },
   };
+  refuseLoop(found.out?.mount, found.in?.mount);
+  return found;
 }
 
 /** Loads the package for MQTT, which is optional. @throws UserError if it is not installed */

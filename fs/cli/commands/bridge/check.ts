@@ -1,14 +1,15 @@
-/** `eventfs bridge --check`: says what would keep a bridge from its work, and does not run. */
-import { accessSync, constants, mkdirSync, rmdirSync } from 'node:fs';
+/** `eventfs bridge --check`: names the obstacles to a bridge's work, and does not run. */
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { probeBroker } from '../../../bridge/probe-broker.js';
 import { SavedFile } from '../../../bridge/saved.js';
-import { requireMount } from '../../../client/mounted.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { print, printable } from '../../terminal/output.js';
+import { fleetMount, localMount, refuseLoop } from './bridge-mounts.js';
 
 /**
  * Checks the mounts, the state directory and the broker. Prints one line a finding. The exit code
@@ -22,7 +23,7 @@ export async function checkBridge(
 ): Promise<void> {
   const findings = [
     ...(options.out === undefined ? [] : await checkLocal(options.out.mount)),
-    ...(options.in === undefined ? [] : await checkFleet(options.in.mount)),
+    ...(options.in === undefined ? [] : await checkFleet(options.in.mount, options.out?.mount)),
     checkState(options.stateDirectory),
     ...(await checkBroker(options, loadCodec)),
   ];
@@ -42,7 +43,7 @@ function failure(error: unknown): Finding {
 
 async function checkLocal(mount: string): Promise<Finding[]> {
   try {
-    const path = await requireMount(mount);
+    const path = await localMount(mount);
     return [
       { level: 'ok', what: `${path}: eventfs is mounted there` },
       tryDirectory(path, `${path}/${process.pid}.bridge-check`),
@@ -52,9 +53,10 @@ async function checkLocal(mount: string): Promise<Finding[]> {
   }
 }
 
-async function checkFleet(mount: string): Promise<Finding[]> {
+async function checkFleet(mount: string, local: string | undefined): Promise<Finding[]> {
   try {
-    const path = await requireMount(mount);
+    const path = await fleetMount(mount);
+    if (local !== undefined && existsSync(local)) refuseLoop(local, path);
     return [
       { level: 'ok', what: `${path}: eventfs is mounted there` },
       tryDirectory(path, `${path}/${process.pid}.bridge-check`),
@@ -88,12 +90,19 @@ function tryPublish(path: string): Finding {
 
 function checkState(directory: string): Finding {
   try {
-    new SavedFile(directory).load();
-    accessSync(directory, constants.W_OK);
+    const isThere = existsSync(directory);
+    if (isThere) new SavedFile(directory).load();
+    accessSync(isThere ? directory : firstAbove(directory), constants.W_OK);
     return { level: 'ok', what: `${directory}: the state can be saved there` };
   } catch (error) {
     return failure(error);
   }
+}
+
+/** Returns the nearest directory above a path that is there. */
+function firstAbove(path: string): string {
+  const above = dirname(path);
+  return existsSync(above) ? above : firstAbove(above);
 }
 
 async function checkBroker(
@@ -103,6 +112,11 @@ async function checkBroker(
   let codec: Codec;
   try {
     codec = await loadCodec();
+  } catch (error) {
+    return [failure(error)];
+  }
+  try {
+    broker.check();
   } catch (error) {
     return [failure(error)];
   }

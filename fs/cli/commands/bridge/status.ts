@@ -1,6 +1,7 @@
-/** `eventfs bridge --status`: what the running bridge does. */
+/** `eventfs bridge --status`: the state and the counters of the running bridge. */
 import type { BridgeStatus } from '../../../bridge/report.js';
 import { askStatus } from '../../../bridge/status-socket.js';
+import { count, counted, duration } from '../../terminal/numbers.js';
 import { print, printable } from '../../terminal/output.js';
 
 /**
@@ -17,28 +18,46 @@ export async function bridgeStatus(directory: string): Promise<void> {
 export function statusText(status: BridgeStatus): string {
   const { out, in: from } = status;
   const lines: (readonly [string, string])[] = [
-    ['bridge', `${status.host}, process ${status.pid}, for ${status.seconds} s`],
+    ['bridge', `${status.host}, process ${status.pid}, for ${duration(status.seconds)}`],
     ['broker', `${status.broker}, ${connectionOf(status)}`],
     ['name', `${status.name}, session ${status.session}`],
   ];
   if (out !== null)
     lines.push(
-      ['published', `${out.events} events of ${out.mount} in ${out.messages} messages`],
-      ['waiting', `${out.waiting} for the broker`],
-      ['lost', `${out.lost} by the own queue, ${out.unsentLost} by the history`],
-      ['history', `${out.first} to ${out.next - 1}, ${out.bytes} bytes, ${out.answers} answers`],
+      [
+        'published',
+        `${counted(out.events, 'event')} of ${out.mount} in ${counted(out.messages, 'message')}`,
+      ],
+      ['waiting', `${counted(out.waiting, 'event')} for the broker`],
+      [
+        'lost',
+        `${count(out.lost)} in its queue of the mount, ${count(out.unsentLost)} in its history`,
+      ],
+      ['history', historyOf(out)],
     );
   if (from !== null)
     lines.push(
-      ['hosts', `${from.online} online of ${from.known} known, in ${from.mount}`],
-      ['received', `${from.events} events, ${from.lost} lost, ${from.duplicates} duplicates`],
-      ['questions', `${from.questions} about missing events`],
-      ['refused', `${from.refused} writes by the mount, ${status.malformed} messages malformed`],
+      ['hosts', `${count(from.online)} online of ${count(from.known)} known, in ${from.mount}`],
+      [
+        'received',
+        `${counted(from.events, 'event')}, ${count(from.lost)} lost, ${counted(from.duplicates, 'duplicate')}`,
+      ],
+      ['questions', `${count(from.questions)} about missing events`],
+      [
+        'refused',
+        `${counted(from.refused, 'write')} by the mount, ${counted(status.malformed, 'malformed message')}`,
+      ],
     );
   return lines.map(([name, text]) => `${name.padEnd(10)} ${printable(text)}\n`).join('');
 }
 
+function historyOf({ first, next, bytes, answers }: NonNullable<BridgeStatus['out']>): string {
+  if (next === first) return 'empty';
+  const kept = `${count(first)} to ${count(next - 1)}`;
+  return `events ${kept}, ${counted(bytes, 'byte')}, ${counted(answers, 'answer')}`;
+}
+
 function connectionOf({ isConnected, connections, failures, lastFailure }: BridgeStatus): string {
-  const counts = `${connections} connections, ${failures} failures`;
+  const counts = `${counted(connections, 'connection')}, ${counted(failures, 'failure')}`;
   return isConnected ? `connected; ${counts}` : `not connected: ${lastFailure}; ${counts}`;
 }

@@ -19,6 +19,7 @@ import { fusermountFinding } from '../../doctor/without-root.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { print, printable } from '../../terminal/output.js';
 import { Configuration } from './configuration.js';
+import { checkHolder, refuseGuardConflicts, wantsHolder } from './guard.js';
 import type { MountOptions } from './mount.js';
 
 /** The bit of CAP_SYS_ADMIN in a set of capabilities: capabilities(7). */
@@ -64,6 +65,7 @@ function lineOf({ level, what, mend }: Finding): string {
 function configured(command: Command): { finding: Finding; configuration: Configuration | null } {
   try {
     const configuration = new Configuration(command);
+    refuseGuardConflicts(configuration.options as unknown as MountOptions);
     const { file } = configuration;
     const what = file === null ? 'no configuration file: defaults apply' : `${file} is valid`;
     return { finding: { level: 'ok', what }, configuration };
@@ -117,6 +119,28 @@ async function checkDirectory(path: string): Promise<Finding[]> {
   }
 }
 
+/** Checks the process that holds the mount while no daemon runs. */
+function checkGuard(options: MountOptions): Finding[] {
+  if (!wantsHolder(options)) return [];
+  const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
+  if (options.fdHolder === 'systemd' && process.env.NOTIFY_SOCKET === undefined)
+    return [
+      {
+        level: 'warn',
+        what: `${option}: this process is no service of systemd, so the store is not checked`,
+        mend: 'set FileDescriptorStoreMax=64 and Type=notify in its unit',
+      },
+    ];
+  try {
+    checkHolder(options);
+    return [{ level: 'ok', what: option }];
+  } catch (error) {
+    if (error instanceof UserError) return [{ level: 'fail', what: error.message }];
+    if (!isSystemError(error)) throw error;
+    return [{ level: 'fail', what: UserError.from(error, option).message }];
+  }
+}
+
 /** Checks what the options ask for: sources, transport, driver, sticky directories, outlets. */
 async function checkOptions(
   directory: string,
@@ -140,5 +164,6 @@ async function checkOptions(
     ...(all.sources.length > 0 ? await checkNetlink() : []),
     ...(needsRing && isRingOffered() !== true ? [ring] : []),
     ...parts,
+    ...checkGuard(options),
   ];
 }

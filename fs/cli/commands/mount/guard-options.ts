@@ -2,10 +2,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Ten daemons in ten seconds: a request or an event ends each of them. */
-const DEFAULT_LIMIT = '10:10';
+export const DEFAULT_LIMIT = '10:10';
 /** MOST_DEATHS in native/guard/guard.h. */
 const MOST_DEATHS = 1000;
-const DEFAULT_DEADLINE_S = 30;
+export const DEFAULT_DEADLINE_S = 30;
 const MOST_DEADLINE_S = 3600;
 
 /** Adds the options to a command. */
@@ -15,7 +15,7 @@ export function guardOptions(command: Command): Command {
     .option('--standby', 'with --guard: start the next daemon before it is needed')
     .option(
       '--guard-limit <deaths:seconds>',
-      'with --guard: unmount once so many daemons have died in so many seconds',
+      'with --guard: unmount after this number of deaths of daemons within this time',
       parseLimit,
       DEFAULT_LIMIT,
     )

@@ -1,5 +1,5 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { execute, exitNow, guardProgram } from '#native';
 import type { DriverName, TransportName } from '../../../daemon/options.js';
@@ -10,13 +10,14 @@ import { controlDirectory, controlFiles } from '../../../guard/control-files.js'
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
 import { keepText, takeText } from '../../../guard/kept-text.js';
-import { S6Fdholder } from '../../../guard/s6-fdholder.js';
+import { S6Fdholder, checkFdholder } from '../../../guard/s6-fdholder.js';
 import { SystemdStore } from '../../../guard/systemd-store.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
 import { inheritedDescriptors } from '../../inherited-descriptors.js';
 import { Configuration } from './configuration.js';
+import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
 
 /** The name under which the guardian has the text of the configuration. */
 const CONFIGURATION = 'configuration';
@@ -48,8 +49,13 @@ export function wantsHolder({
  * @throws UsageError with the reason
  */
 export function refuseGuardConflicts(options: GuardOptions): void {
-  if (options.standby === true && options.guard !== true)
-    throw new UsageError('--standby: it needs --guard (add --guard)');
+  const needsGuard = [
+    ...(options.standby === true ? ['--standby'] : []),
+    ...(options.guardLimit === DEFAULT_LIMIT ? [] : ['--guard-limit']),
+    ...(options.guardDeadline === DEFAULT_DEADLINE_S ? [] : ['--guard-deadline']),
+  ];
+  if (needsGuard.length > 0 && options.guard !== true)
+    throw new UsageError(`${needsGuard[0]}: it needs --guard (add --guard)`);
   if (!wantsHolder(options)) return;
   const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
   if (options.guard === true && options.fdHolder !== undefined)
@@ -158,6 +164,17 @@ export async function configurationOf(
 export function keepConfiguration(holder: Holder | undefined, { text }: Configuration): void {
   if (holder instanceof Guardian && holder.role !== 'restart')
     keepText(holder, CONFIGURATION, JSON.stringify(text));
+}
+
+/**
+ * Checks whether there is a process that would hold the mount, for `eventfs mount --check`.
+ *
+ * @throws UserError if the process of --fd-holder is not there, SystemError without the guardian's program
+ */
+export function checkHolder({ guard, fdHolder }: GuardOptions): void {
+  if (guard === true) accessSync(guardProgram, constants.X_OK);
+  else if (fdHolder === 'systemd') void new SystemdStore();
+  else if (fdHolder !== undefined) checkFdholder(fdHolder.slice('s6:'.length));
 }
 
 /** Whether the guardian has started this daemon for one that has served. */

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
+import { parseDescriptor } from '../../command-line/values.js';
 import { guardOptions } from './guard-options.js';
 import { logOptions } from './log-options.js';
 import { sourceAndOutletOptions } from './source-and-outlet-options.js';
@@ -40,13 +41,13 @@ export function mountOptions(command: Command): Command {
     )
     .option(
       '--busy-poll <us>',
-      'look for the next request so many microseconds before sleeping; 0: not at all',
+      'look for the next request for us microseconds before sleeping; 0: never',
       parseMicroseconds,
       DEFAULT_BUSY_POLL_US,
     )
     .option(
       '--request-bound <s>',
-      'answer EIO if the daemon works on one request for so many seconds, with devfuse; 0: never',
+      'answer EIO if the daemon works on one request for s seconds, with devfuse; 0: never',
       parseBound,
       DEFAULT_REQUEST_BOUND_S,
     )
@@ -100,11 +101,4 @@ function parseBound(text: string): number {
   if (!/^\d+$/.test(text) || seconds > MOST_REQUEST_BOUND_S)
     throw new InvalidArgumentError(`Use a whole number from 0 to ${MOST_REQUEST_BOUND_S}.`);
   return seconds;
-}
-
-function parseDescriptor(text: string): number {
-  const fd = Number(text);
-  if (!Number.isInteger(fd) || fd < 1)
-    throw new InvalidArgumentError('Use a descriptor number, 1 or more.');
-  return fd;
 }

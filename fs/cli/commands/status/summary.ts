@@ -15,6 +15,9 @@ const KINDS: readonly (readonly [StatusKey, string, string])[] = [
   ['FDSOCKET_SUBSCRIBERS', 'client of --fd-socket', 'clients of --fd-socket'],
 ];
 
+/** A line of the summary. */
+type Fact = [label: string, text: string, isWarning?: boolean];
+
 /**
  * Describes a mount.
  *
@@ -31,8 +34,9 @@ export function summary(
   const { bold, yellow } = screen.colors;
   const lagging = subscribers.filter(lags).length;
   const refused = numberOf(daemon, 'REFUSED');
-  const facts: [label: string, text: string, isWarning?: boolean][] = [
+  const facts: Fact[] = [
     ['daemon', daemonText(daemon)],
+    ...holderFact(daemon),
     ['source', sourceText(daemon), numberOf(daemon, 'LOST') > 0],
     ['published', `${counted(numberOf(daemon, 'PUBLISHED'), 'event')} by programs`],
     ['rate', `${rateText(numberOf(daemon, 'RATE'))} events/s in the last minute`],
@@ -82,6 +86,19 @@ function daemonText(daemon: Status): string {
   const transport = daemon.get('TRANSPORT');
   const how = transport === 'io-uring' ? ', requests by io_uring' : '';
   return `process ${daemon.get('DAEMON') ?? '?'}, for ${duration(seconds)}${how}`;
+}
+
+/** The process that keeps the mount while no daemon runs; none without such a process. */
+function holderFact(daemon: Status): Fact[] {
+  const holder = daemon.get('GUARDED');
+  if (holder === undefined) return [];
+  if (holder === 'lost')
+    return [['kept', 'no longer: the guardian has ended (eventfs doctor)', true]];
+  if (holder !== 'guardian') return [['kept', `by ${holder}, if the daemon dies`]];
+  const restarts = counted(numberOf(daemon, 'RESTARTS'), 'restart');
+  const reloads = counted(numberOf(daemon, 'RELOADS'), 'reload');
+  const standby = daemon.get('STANDBY') === '1' ? '; the next daemon waits' : '';
+  return [['kept', `by a guardian, if the daemon dies; ${restarts}, ${reloads}${standby}`]];
 }
 
 /** A source has a line for its socket's buffer as long as the daemon reads from it. */

@@ -63,7 +63,7 @@ export class Display {
     if (!print(HOME + text + ERASE_BELOW)) this.handler.end();
   }
 
-  /** Gives the terminal back: the last screen stays, and the prompt is below it. */
+  /** Restores the terminal: the last screen stays, and the prompt is below it. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;

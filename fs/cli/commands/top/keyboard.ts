@@ -47,7 +47,7 @@ export class Keyboard {
     } else this.handler.key(key);
   }
 
-  /** Gives the terminal back as it was. */
+  /** Restores the settings of the terminal. */
   close(): void {
     process.off('SIGCONT', this.#onContinue);
     this.terminal.off('data', this.#onData);

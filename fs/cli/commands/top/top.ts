@@ -24,7 +24,7 @@ export interface TopOptions {
   readonly mount: string;
 }
 
-/** The daemon is late if it does not answer within so long, in ms. */
+/** The longest time of an answer of a daemon that is not late, in ms. */
 const LATE_MS = 2000;
 /** Errors of a mount whose daemon has ended, or that is unmounted. */
 const ENDED = ['ENOTCONN', 'ECONNABORTED', 'ECANCELED', 'ENOENT'];

@@ -20,7 +20,8 @@ export class Recorder {
   }
 
   /**
-   * Writes the events of one read: a process that is killed leaves all events but those whole.
+   * Writes the events of one read in one piece. If a signal kills this process during the write,
+   * all earlier events are whole in the file.
    *
    * @throws UserError with the errno of write(2)
    */

@@ -32,7 +32,7 @@ export function adoptMount(keeper: Keeper, init: KeptInit): AdoptedMount | null 
   if (state === null) {
     closeSync(fd);
     throw new UserError(
-      'the last daemon has left a mount, but not what it has negotiated (eventfs umount, and mount again)',
+      'the last daemon has left a mount, but no record of its negotiation with the kernel (eventfs umount, and mount again)',
     );
   }
   const { device: minor, identity, protocolMinor, isOfUser, isShared, readLife } = state;

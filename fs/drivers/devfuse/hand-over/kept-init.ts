@@ -12,7 +12,7 @@ export interface InitState {
   readonly protocolMinor: number;
   /** The minor number of the mount's device. */
   readonly device: number;
-  /** The connection's identity: see Connection. */
+  /** The connection's identity: fs/shared/kernel/connection.ts. */
   readonly identity: string | null;
   /** How it was mounted: see FuseMount. */
   readonly isOfUser: boolean;
@@ -58,6 +58,6 @@ export class MemfdInit implements KeptInit {
   write(state: InitState): void {
     const text = Buffer.from(JSON.stringify(state));
     this.#bytes.set(text, TEXT);
-    this.#length[0] = text.length; // last: a crash before it leaves nothing
+    this.#length[0] = text.length; // the length comes last: a crash before this leaves no state
   }
 }

@@ -27,7 +27,7 @@ export class Recovery {
 
   /**
    * Takes the replies of the last daemon from its state.
-   * @param recorder goes on with that state; null without a guardian
+   * @param recorder writes that state from now on; null without a guardian
    * @param table the state; null if there was no daemon before
    */
   constructor(
@@ -38,7 +38,7 @@ export class Recovery {
     if (recorder === null || table === null) return;
     const { sent, ring } = recorder.journal.layout;
     let last = sent;
-    /** The replies that a third daemon would not find in the ring any more. */
+    /** The replies whose text must be copied: a third daemon would not find it in the ring. */
     const sliced: (RecordedReply & { unique: number; others: Uint8Array })[] = [];
     for (const record of table.all('reply')) {
       last = Math.max(last, record.transaction);
@@ -77,7 +77,7 @@ export class Recovery {
     else this.#calls.push(call);
   }
 
-  /** Ends the time: no request will ask for a recorded reply any more. */
+  /** Forgets the recorded replies: no request will ask for them any more. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;

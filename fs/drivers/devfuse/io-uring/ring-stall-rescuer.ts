@@ -2,13 +2,14 @@
  * Releases requests that are stuck in the kernel with io_uring. A request may wait there for a
  * reply on its CPU's queue, while blocked readers hold all entries of that queue
  * (native/addon/io_uring/fuse_ring.h). Then another process has to make a request on that CPU: the
- * reply to it brings the first request that waits. The daemon starts a process each time. A thread
- * of the daemon, or the notifier, could get stuck there itself, and no process would release it.
+ * reply to it releases the first request that waits. The daemon starts a process each time. A
+ * thread of the daemon, or the notifier, could get stuck there itself, and no process would release
+ * it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type FuseChannel, notifierProgram } from '#native';
 
-/** How long to wait before the first look: replies may be under way that bring the requests. */
+/** The pause before the first check, in ms: replies on their way may release the requests. */
 const WAIT_MS = 10;
 /** How long the helper process may take, and the delay before the next try. */
 const HELP_TIMEOUT_MS = 500;

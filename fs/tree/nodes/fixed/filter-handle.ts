@@ -1,4 +1,6 @@
-/** An open `.filter`: it keeps the text that is written to it, and sets the filter of the directory. */
+/**
+ * An open `.filter`: it keeps the text that is written to it, and sets the filter of the directory.
+ */
 import { Errno, FsError } from '../../../shared/errors.js';
 import type { Timestamp } from '../../../bus/event.js';
 import type { Caller } from '../../../owners/owners.js';
@@ -114,8 +116,8 @@ export class FilterHandle extends LiveTextHandle implements UnparsedFilter {
   }
 
   /**
-   * Makes an open file of the last daemon. If it set the filter of its directory, it is the one
-   * that a later append goes on with.
+   * Makes an open file of the last daemon. If it set the filter of its directory, a later
+   * append through it adds to this filter.
    * @param numbers the numbers of its record
    * @param text the bytes of its record
    */

@@ -116,7 +116,7 @@ export class DirectoryCharge {
 
   /**
    * Moves the charge for the directory and its contents to another account.
-   * @throws FsError EDQUOT or ENOSPC if that account cannot hold so much
+   * @throws FsError EDQUOT or ENOSPC if the amount does not fit that account
    */
   moveTo(account: QuotaAccount): void {
     const { queue, filter } = this.directory;

@@ -1,0 +1,33 @@
+/** The file of `--metrics`. */
+import { UserError, isSystemError } from '../shared/errors.js';
+import type { Logger } from '../shared/log/logger.js';
+import { replaceFile } from './saved.js';
+
+/** A file that is replaced as a whole. A failure is logged once, until a write works again. */
+export class MetricsFile {
+  #failure = '';
+
+  constructor(
+    private readonly path: string,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Replaces the file, without blocking. */
+  write(text: string): void {
+    replaceFile(this.path, text).then(
+      () => (this.#failure = ''),
+      (error: unknown) => this.#fails(error),
+    );
+  }
+
+  #fails(error: unknown): void {
+    if (!isSystemError(error)) throw error;
+    const hints = {
+      ENOENT: 'make its directory, or use another --metrics',
+      EACCES: 'let the user of the bridge write its directory',
+    };
+    const { message } = UserError.from(error, this.path, hints);
+    if (message !== this.#failure) this.logger.warn(`the metrics are not written: ${message}`);
+    this.#failure = message;
+  }
+}
