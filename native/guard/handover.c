@@ -116,6 +116,14 @@ static void fail_next(const char *why) {
   standby_due_ms = now_ms() + STANDBY_DELAY_MS;
 }
 
+/* Starts the next daemon. It maps the state, and tries to restore it, while there is time. */
+static bool start_next(void) {
+  if (!start_daemon(&next, "next", STARTING)) return false;
+  int state = find_kept("state");
+  if (state >= 0) send_message(next.socket, "FD state", state);
+  return true;
+}
+
 const char *begin_reload(void) {
   if (active.phase != SERVING) return "the daemon starts right now: try again";
   if (is_reloading) return "another reload is under way";
@@ -126,7 +134,7 @@ const char *begin_reload(void) {
     leaving.phase = LEAVING;
     next = (struct daemon){.socket = -1, .handed = -1};
   }
-  if (!start_daemon(&next, "next", STARTING)) return "the new daemon could not be started";
+  if (!start_next()) return "the new daemon could not be started";
   is_reloading = true;
   return NULL;
 }
@@ -366,7 +374,7 @@ void on_deadline(struct daemon *daemon) {
 uint64_t keep_standby(void) {
   if (!options.standby || is_stopping || next.phase != GONE || active.phase != SERVING) return 0;
   if (standby_due_ms > now_ms()) return standby_due_ms;
-  if (start_daemon(&next, "next", STARTING)) return 0;
+  if (start_next()) return 0;
   return standby_due_ms = now_ms() + STANDBY_DELAY_MS;
 }
 

@@ -14,7 +14,6 @@ import { Errno, errnoName } from '../../shared/errors.js';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
 import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
-import { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/log/logger.js';
 import type { Trace, TraceLine } from '../../shared/log/trace.js';
@@ -38,14 +37,13 @@ import { negotiate } from './negotiation.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
 import { Recovery } from './hand-over/recovery.js';
-import { TracedPort } from './traced-port.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 
-/** How long the notifier of a mount that was taken over waits for its start, in milliseconds. */
-const NOTIFIER_DELAY_MS = 50;
+/** How long the parts wait for their start that no client needs at once, in milliseconds. */
+const LATER_MS = 50;
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
@@ -69,6 +67,8 @@ export class DevFuse implements Driver {
   #path = '';
   /** Whether the kernel must send unanswered requests again before the first read. */
   #needsResend = false;
+  /** The code of the trace, once it is loaded. */
+  #tracing: typeof import('./traced-port.js') | null = null;
   /** How the tree was mounted; null before. */
   #mounted: FuseMount | null = null;
 
@@ -117,6 +117,7 @@ export class DevFuse implements Driver {
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
     this.#limitReads();
+    if (this.trace.requests !== null) await this.#loadTracing();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
@@ -198,7 +199,10 @@ export class DevFuse implements Driver {
     this.#channel?.start();
     if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
-    if (this.#notifier === null) setTimeout(() => this.#startNotifier(), NOTIFIER_DELAY_MS);
+    setTimeout(() => {
+      this.#startNotifier();
+      void this.#loadTracing();
+    }, LATER_MS);
   }
 
   pause(): void {
@@ -287,22 +291,30 @@ export class DevFuse implements Driver {
 
   /**
    * Switches the trace of requests and answers on or off. While it is off, the path of a request
-   * has no branch for it.
+   * has no branch for it. If the code of the trace is not loaded yet, it begins later.
    * @param line writes a line of the trace; null for no trace
    */
   #traceTo(line: TraceLine | null): void {
+    const tracing = this.#tracing;
+    const isOn = line !== null && tracing !== null;
+    if (line !== null && tracing === null) void this.#loadTracing();
     const { tree } = this;
-    const tracer =
-      line === null
-        ? null
-        : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
+    const tracer = isOn
+      ? tracing.requestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name))
+      : null;
     this.#session.traceTo(tracer);
     tree.attach(
       tracer === null
         ? this.#reads
-        : new TracedPort(this.#reads, this.#reads.parked.uniques, tracer),
+        : new tracing!.TracedPort(this.#reads, this.#reads.parked.uniques, tracer),
       () => (this.#control[ControlWord.settle] = SettleState.pending),
     );
+  }
+
+  async #loadTracing(): Promise<void> {
+    if (this.#tracing !== null) return;
+    this.#tracing = await import('./traced-port.js');
+    if (this.trace.requests !== null) this.#traceTo(this.trace.requests);
   }
 
   /**

@@ -1,19 +1,15 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
 import { readFileSync } from 'node:fs';
 import { execute, exitNow, guardProgram } from '#native';
-import type { DriverName, TransportName } from '../../../daemon/options.js';
+import type { DaemonOptions, DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
-import { prepare } from '../../../daemon/prepare.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
-import { controlDirectory, controlFiles } from '../../../guard/control-files.js';
+import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.js';
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
-import { S6Fdholder } from '../../../guard/s6-fdholder.js';
-import { SystemdStore } from '../../../guard/systemd-store.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
-import { inheritedDescriptors } from '../../inherited-descriptors.js';
 
 /** The options that this file knows. */
 export interface GuardOptions {
@@ -65,8 +61,10 @@ export function refuseGuardConflicts(options: GuardOptions): void {
  * @param path the mount point, as mountinfo shows it
  * @throws UserError if the guardian can't have its lock
  */
-export function becomeGuardian(path: string, options: GuardOptions): void {
+export async function becomeGuardian(path: string, options: GuardOptions): Promise<void> {
   if (options.guard !== true || process.env[GUARD_VARIABLE] !== undefined) return;
+  const { controlDirectory, controlFiles } = await import('../../../guard/control-files.js');
+  const { inheritedDescriptors } = await import('../../inherited-descriptors.js');
   const { lock, socket } = controlFiles(path, controlDirectory());
   const own = [
     guardProgram,
@@ -92,26 +90,58 @@ function splitAfterNul(bytes: Buffer): [Buffer, Buffer] {
   return [bytes.subarray(0, end), bytes.subarray(end)];
 }
 
+/** The process that holds the mount, and the state that it has of the last daemon. */
+export interface Held {
+  readonly holder?: Holder;
+  readonly mapped?: MappedState;
+}
+
 /**
  * Connects to the process that holds the mount. A standby waits here until it is needed.
  *
  * @param path the mount point, as mountinfo shows it
- * @returns undefined if the options ask for none
+ * @param standby returns the options of the daemon, for a standby
+ * @returns nothing if the options ask for no holder
  * @throws UserError if there is none
  */
 export async function holderOf(
   path: string,
+  options: GuardOptions,
+  logger: Logger,
+  standby: () => DaemonOptions,
+): Promise<Held> {
+  const holder = await connect(path, options, logger);
+  if (holder === undefined) return {};
+  if (!(holder instanceof Guardian)) return { holder, ...mappedOf(holder) };
+  tellSystemdThrough((state) => holder.notify(state));
+  let held: Held = { holder };
+  if (holder.role === 'next') {
+    const { prepare } = await import('../../../daemon/prepare.js');
+    held = { holder, ...mappedOf(holder) };
+    await prepare(standby(), holder.look(STATE), () => holder.isCalled);
+  }
+  await holder.taken();
+  return held.mapped === undefined ? { holder, ...mappedOf(holder) } : held;
+}
+
+function mappedOf(holder: Holder): { mapped?: MappedState } {
+  const fd = holder.look(STATE);
+  return fd === undefined ? {} : { mapped: mapState(fd) };
+}
+
+async function connect(
+  path: string,
   { guard, fdHolder }: GuardOptions,
   logger: Logger,
 ): Promise<Holder | undefined> {
-  if (fdHolder === 'systemd') return new SystemdStore();
-  if (fdHolder !== undefined) return new S6Fdholder(fdHolder.slice('s6:'.length), path);
+  if (fdHolder === 'systemd')
+    return new (await import('../../../guard/systemd-store.js')).SystemdStore();
+  if (fdHolder !== undefined) {
+    const { S6Fdholder } = await import('../../../guard/s6-fdholder.js');
+    return new S6Fdholder(fdHolder.slice('s6:'.length), path);
+  }
   if (guard !== true) return undefined;
-  const guardian = new Guardian(Number(process.env[GUARD_VARIABLE]), logger);
-  tellSystemdThrough((state) => guardian.notify(state));
-  if (guardian.role === 'next') await prepare();
-  await guardian.taken();
-  return guardian;
+  return new Guardian(Number(process.env[GUARD_VARIABLE]), logger);
 }
 
 /** Whether the guardian has started this daemon for one that has served. */
