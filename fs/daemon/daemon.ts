@@ -14,6 +14,7 @@ import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
 import { openState, sourceState } from './state.js';
 import type { Recorder } from '../state/recorder.js';
+import type { StateTable } from '../state/table.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
@@ -89,7 +90,7 @@ export class Daemon {
     this.#recorder?.freeze();
     if (state !== null && state.table !== null) {
       this.tree.inotify.expect();
-      restoreTree(this.tree, state.table);
+      this.#restore(state.table);
     }
     this.#recovery = new Recovery(state?.recorder, state?.table);
     this.tree.publish.text.takesLosses = options.outlets.fleet === true;
@@ -112,6 +113,15 @@ export class Daemon {
     const { holder } = options;
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
+  }
+
+  #restore(table: StateTable): void {
+    try {
+      restoreTree(this.tree, table);
+    } catch (error) {
+      this.#owners.close();
+      throw error;
+    }
   }
 
   #addSticky({ name, mode }: StickyDirectory): void {

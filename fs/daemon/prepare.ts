@@ -3,6 +3,7 @@
  * that has run often, and clients wait while a daemon restores the tree.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { discardPages } from '#native';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
 import { Owners } from '../owners/owners.js';
@@ -62,13 +63,15 @@ export async function prepare(
 
 /** Restores the tree from a copy of a state, and throws it away. */
 function restoreCopy(options: DaemonOptions, fd: number): void {
+  let mapped: MappedState | undefined;
   try {
-    const mapped = copyState(fd);
+    mapped = copyState(fd);
     keepJournal(mapped);
     new Daemon({ ...options, sources: [], holder: holderOfCopy(fd), mapped }).stop();
   } catch {
     // The daemon that serves changes the state meanwhile. An error that stays shows when it counts.
   }
+  if (mapped !== undefined) discardPages(mapped.bytes, 0, mapped.bytes.length);
 }
 
 /** Has the copy keep header and journal as they are: a page that is written to is its own. */

@@ -126,7 +126,12 @@ export async function holderOf(
 
 function mappedOf(holder: Holder): { mapped?: MappedState } {
   const fd = holder.look(STATE);
-  return fd === undefined ? {} : { mapped: mapState(fd) };
+  if (fd === undefined) return {};
+  try {
+    return { mapped: mapState(fd) };
+  } catch {
+    return {}; // the daemon meets the error again when it opens the state, and reports it
+  }
 }
 
 async function connect(
