@@ -937,6 +937,12 @@ export function createStateMemfd(bytes: number): number;
 export function mapShared(fd: number, offset: number, length: number): Uint8Array;
 
 /**
+ * Maps a part of a file as a private copy (mmap(2), MAP_PRIVATE): writes do not reach the file. A
+ * page that was not written to may change with the file. See `mapShared`.
+ */
+export function mapPrivate(fd: number, offset: number, length: number): Uint8Array;
+
+/**
  * Has the kernel provide the pages of a range now (fallocate(2)). Bytes that are there stay.
  *
  * @param offset in bytes

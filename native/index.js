@@ -51,6 +51,7 @@ export const {
   trimHeap,
   createStateMemfd,
   mapShared,
+  mapPrivate,
   reserveRange,
   punchHole,
   openFuse,

@@ -23,12 +23,16 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 /** The commands that a script starts often: they start without the declarations of the others. */
-const QUICK = new Set(['watch', 'emit', 'exec', 'run', 'wait']);
+const EVENT_COMMANDS = new Set(['watch', 'emit', 'exec', 'run', 'wait']);
+/** The same for a guardian: clients wait while it starts a daemon. */
+const MOUNT_COMMANDS = new Set(['mount', 'reload', 'umount']);
 
 /** Loads the parser for a command. */
 async function programFor(command: string | undefined): Promise<Command> {
-  if (command !== undefined && QUICK.has(command))
+  if (command !== undefined && EVENT_COMMANDS.has(command))
     return (await import('./command-line/event-program.js')).createEventProgram();
+  if (command !== undefined && MOUNT_COMMANDS.has(command))
+    return (await import('./command-line/mount-program.js')).createMountProgram();
   return (await import('./command-line/program.js')).createProgram();
 }
 

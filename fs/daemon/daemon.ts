@@ -14,7 +14,7 @@ import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
 import { openState, quotasForState, sourceState } from './state.js';
 import type { Recorder } from '../state/recorder.js';
-import { warmUp } from './warm-up.js';
+import type { StateTable } from '../state/table.js';
 import { openOutlets } from '../outlets/open-outlets.js';
 import type { Outlet } from '../outlets/outlet.js';
 import { KERNEL } from '../sources/kernel.js';
@@ -59,8 +59,8 @@ export class Daemon {
   #isPaused = false;
 
   /**
-   * Makes the tree with its sticky directories, and warms up the path of an event. Raises the limit
-   * of open files. Does not mount: {@link start} does.
+   * Makes the tree with its sticky directories. Raises the limit of open files. Does not mount:
+   * {@link start} does.
    *
    * @throws UsageError if a sticky directory can't have its name
    */
@@ -69,7 +69,8 @@ export class Daemon {
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
     this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
-    const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
+    const { holder: keeper = NO_KEEPER, mapped } = options;
+    const state = openState(keeper, options.config.ring, logger, mapped);
     const bus = new Bus(
       new Log(
         state?.ring ?? options.config.ring,
@@ -89,7 +90,7 @@ export class Daemon {
     this.#recorder?.freeze();
     if (state !== null && state.table !== null) {
       this.tree.inotify.expect();
-      restoreTree(this.tree, state.table);
+      this.#restore(state.table);
     }
     this.#recovery = new Recovery(state?.recorder, state?.table);
     this.tree.publish.text.takesLosses = options.outlets.fleet === true;
@@ -110,10 +111,17 @@ export class Daemon {
         ),
     );
     const { holder } = options;
-    // Requests wait for a daemon that takes over; a standby has warmed up before
-    if (this.#sources.length > 0 && holder?.takesOver !== true) warmUp(this.#owners);
     if (holder !== undefined) this.tree.report(() => holder.statusLines());
     for (const source of this.#sources) this.tree.report(() => source.statusLines());
+  }
+
+  #restore(table: StateTable): void {
+    try {
+      restoreTree(this.tree, table);
+    } catch (error) {
+      this.#owners.close();
+      throw error;
+    }
   }
 
   #addSticky({ name, mode }: StickyDirectory): void {
@@ -140,13 +148,14 @@ export class Daemon {
   }
 
   /**
-   * Opens the outlets, mounts, and starts the sources. Resolves once clients can use the mount.
+   * Warms up the path of an event, opens the outlets, mounts, and starts the sources. Resolves once clients can use the mount.
    *
    * @param onEnd called when the connection ends without {@link stop}: another process unmounted
    * @throws UserError if the mount fails
    */
   async start(onEnd: () => void): Promise<void> {
-    this.#openOutlets();
+    await this.#warmUp();
+    await this.#openOutlets();
     const { driver, logger, holder: keeper = NO_KEEPER, trace = NO_TRACE } = this.options;
     this.#driver = await openDriver(
       driver,
@@ -214,20 +223,22 @@ export class Daemon {
     this.options.holder?.release();
   }
 
-  #openOutlets(): void {
-    const { sources, outlets, path, logger, trace = NO_TRACE } = this.options;
+  /** Requests wait for a daemon that takes over, so that does not warm up; a standby has done so. */
+  async #warmUp(): Promise<void> {
+    if (this.#sources.length === 0 || this.options.holder?.takesOver === true) return;
+    (await import('./warm-up.js')).warmUp(this.#owners);
+  }
+
+  async #openOutlets(): Promise<void> {
+    const { sources, outlets, path, logger, trace = NO_TRACE, holder: keeper } = this.options;
     const { bus } = this.tree;
-    const readMask = readMaskOf(sources);
-    this.#outlets = openOutlets(
-      outlets,
+    this.#outlets = await openOutlets(outlets, readMaskOf(sources), path, {
       bus,
-      this.tree,
-      readMask,
-      path,
+      filters: this.tree,
       logger,
       trace,
-      this.options.holder,
-    );
+      keeper,
+    });
     for (const outlet of this.#outlets) {
       bus.attach(outlet);
       this.tree.report(() => outlet.statusLines());

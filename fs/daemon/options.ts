@@ -8,6 +8,7 @@ import type { OutletOptions } from '../outlets/open-outlets.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { Trace } from '../shared/log/trace.js';
 import type { Config } from './config/config.js';
+import type { MappedState } from './state-memory.js';
 
 export {
   DRIVER_NAMES,
@@ -51,6 +52,8 @@ export interface DaemonOptions extends DevFuseOptions, LiveSettings {
   readonly logger: Logger;
   /** Keeps descriptors for the next daemon (default: nothing is kept). */
   readonly holder?: Holder;
+  /** The holder's state, if it is mapped already. */
+  readonly mapped?: MappedState;
   /** Chooses what to trace, and the place of the output (default: no trace). */
   readonly trace?: Trace;
 }

@@ -2,10 +2,15 @@
  * The part of a daemon's start that needs no mount: a standby does it beforehand. V8 compiles code
  * that has run often, and clients wait while a daemon restores the tree.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { discardPages } from '#native';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
 import { Owners } from '../owners/owners.js';
+import type { Holder } from '../guard/holder.js';
+import { loadOutlets } from '../outlets/open-outlets.js';
 import { IdAllocator } from '../shared/id-allocator.js';
+import { NO_KEEPER } from '../shared/kernel/keeper.js';
 import { Journal } from '../state/journal.js';
 import { StateLayout, heapMemory } from '../state/layout.js';
 import { Recorder } from '../state/recorder.js';
@@ -13,9 +18,13 @@ import { StateTable } from '../state/table.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 import { UeventText } from '../uevent/text.js';
+import { Daemon } from './daemon.js';
+import type { DaemonOptions } from './options.js';
+import { type MappedState, STATE, copyState } from './state-memory.js';
 import { warmUp } from './warm-up.js';
 
 const MIB = 1024 * 1024;
+const PAGE = 4096;
 /** The state of the tree that is restored. Its memory is sparse. */
 const SIZES = { ring: 2 * MIB, mailbox: 4096, half: 32 * MIB };
 const RING_EVENTS = 1024;
@@ -23,14 +32,71 @@ const RING_EVENTS = 1024;
 const DIRECTORIES = 20;
 const EVENTS = 100;
 const TIMES = 5;
+/** No copy of a large state is restored after so long, in milliseconds. */
+const MOST_COPIES_MS = 500;
 
-/** Loads the driver, and warms up the path of an event and the restoring of a tree. */
-export async function prepare(): Promise<void> {
+/**
+ * Loads the code of a daemon, and warms up the path of an event and the restoring of a tree.
+ *
+ * @param options of the daemon
+ * @param state the state of the daemon that serves now; undefined if it is not known yet
+ * @param isCalled tells whether clients wait for this daemon
+ */
+export async function prepare(
+  options: DaemonOptions,
+  state: number | undefined,
+  isCalled: () => boolean,
+): Promise<void> {
   await import('../drivers/devfuse/devfuse.js');
+  await loadOutlets(options.outlets);
   const owners = new Owners();
   warmUp(owners);
   warmRestoring(owners);
   owners.close();
+  if (state === undefined) return;
+  const end = performance.now() + MOST_COPIES_MS;
+  for (let time = 0; time < TIMES && !isCalled() && performance.now() < end; time++) {
+    restoreCopy(options, state);
+    await nextTurn(); // the guardian may call
+  }
+}
+
+/** Restores the tree from a copy of a state, and throws it away. */
+function restoreCopy(options: DaemonOptions, fd: number): void {
+  let mapped: MappedState | undefined;
+  try {
+    mapped = copyState(fd);
+    keepJournal(mapped);
+    new Daemon({ ...options, sources: [], holder: holderOfCopy(fd), mapped }).stop();
+  } catch {
+    // The daemon that serves changes the state meanwhile. An error that stays shows when it counts.
+  }
+  if (mapped !== undefined) discardPages(mapped.bytes, 0, mapped.bytes.length);
+}
+
+/** Has the copy keep header and journal as they are: a page that is written to is its own. */
+function keepJournal({ bytes, isCopy }: MappedState): void {
+  bytes.fill(bytes[0], 0, 1); // the page of the header, before the numbers in it are read
+  const layout = StateLayout.open({ bytes, reserve: () => isCopy, discard: () => undefined });
+  const { active } = layout;
+  const start = layout.halves[active];
+  const end = start + 8 * layout.committed(active);
+  for (let at = start; at < end; at += PAGE) bytes.fill(bytes[at], at, at + 1);
+}
+
+/** Holds a copy of a state, and keeps nothing. */
+function holderOfCopy(fd: number): Holder {
+  const look = (name: string): number | undefined => (name === STATE ? fd : undefined);
+  return {
+    ...NO_KEEPER,
+    keeps: true,
+    takesOver: true,
+    take: look,
+    look,
+    nack: () => undefined,
+    statusLines: () => [],
+    release: () => undefined,
+  };
 }
 
 /** Records a tree in memory of this process, and restores it. */

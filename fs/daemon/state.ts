@@ -1,9 +1,8 @@
 /** The state that outlives the daemon: its memory, its journal, and what the last daemon has left. */
-import { createStateMemfd, mapShared, punchHole, reserveRange } from '#native';
-import { fstatSync } from 'node:fs';
+import { createStateMemfd } from '#native';
 import type { LogLimits } from '../bus/log.js';
 import { RESERVE_BYTES } from '../bus/log.js';
-import { UsageError, isSystemError } from '../shared/errors.js';
+import { UsageError } from '../shared/errors.js';
 import type { Keeper } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/log/logger.js';
 import { Journal } from '../state/journal.js';
@@ -13,9 +12,8 @@ import { StateTable } from '../state/table.js';
 import { MAILBOX_BYTES, mailboxOf } from '../sources/mailbox.js';
 import type { SourceState } from '../sources/source-types.js';
 import type { Quotas } from '../tree/quota/bounds.js';
+import { type MappedState, STATE, memoryOf } from './state-memory.js';
 
-/** The name under which the keeper has the memory. */
-const NAME = 'state';
 const MIB = 1024 * 1024;
 /**
  * The size of each half of the journal. The memory is sparse: only what is written costs. Both
@@ -45,14 +43,20 @@ export interface DaemonState {
  * Opens the state that the keeper has, or makes a new one for it.
  *
  * @param ring the configured sizes of the log's ring
+ * @param mapped the keeper's state, if it is mapped already
  * @returns null if the keeper keeps nothing
  * @throws UserError if the state is damaged or of another version
  * @throws UsageError if the ring is too small
  */
-export function openState(keeper: Keeper, ring: LogLimits, logger: Logger): DaemonState | null {
+export function openState(
+  keeper: Keeper,
+  ring: LogLimits,
+  logger: Logger,
+  mapped?: MappedState,
+): DaemonState | null {
   if (!keeper.keeps) return null;
-  const kept = keeper.take(NAME);
-  const opened = kept === undefined ? create(keeper, ring) : open(kept, ring);
+  const kept = keeper.take(STATE);
+  const opened = kept === undefined ? create(keeper, ring) : open(memoryOf(kept, mapped), ring);
   opened.recorder.journal.onLost = (why) =>
     logger.error(
       `the state is given up: ${why} (unmount and mount again: the mount ends with this daemon)`,
@@ -79,15 +83,14 @@ function create(keeper: Keeper, ring: LogLimits): DaemonState {
       `ring.bytes: ${ring.bytes} is too small for --guard (at least ${LEAST_RING_BYTES})`,
     );
   const sizes = { ring: ring.bytes, mailbox: MAILBOX_BYTES, half: HALF_BYTES };
-  const bytes = StateLayout.bytes(sizes);
-  const fd = createStateMemfd(bytes);
-  const journal = Journal.create(memoryOf(fd, bytes), sizes);
-  keeper.keep(NAME, fd);
+  const fd = createStateMemfd(StateLayout.bytes(sizes));
+  const journal = Journal.create(memoryOf(fd), sizes);
+  keeper.keep(STATE, fd);
   return { recorder: new Recorder(journal), table: null, ring };
 }
 
-function open(fd: number, ring: LogLimits): DaemonState {
-  const layout = StateLayout.open(memoryOf(fd, fstatSync(fd).size));
+function open(memory: StateMemory, ring: LogLimits): DaemonState {
+  const layout = StateLayout.open(memory);
   const table = new StateTable(layout);
   return {
     recorder: new Recorder(new Journal(layout)),
@@ -96,22 +99,6 @@ function open(fd: number, ring: LogLimits): DaemonState {
       bytes: layout.sizes.ring,
       events: table.get('counters')?.ringEvents ?? ring.events,
     },
-  };
-}
-
-function memoryOf(fd: number, bytes: number): StateMemory {
-  return {
-    bytes: mapShared(fd, 0, bytes),
-    reserve(start, length) {
-      try {
-        reserveRange(fd, start, length);
-        return true;
-      } catch (error) {
-        if (isSystemError(error, 'ENOSPC') || isSystemError(error, 'ENOMEM')) return false;
-        throw error;
-      }
-    },
-    discard: (start, length) => punchHole(fd, start, length),
   };
 }
 

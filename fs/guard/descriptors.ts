@@ -21,6 +21,11 @@ export class Descriptors {
     return fd;
   }
 
+  /** Returns a descriptor that stays here; undefined if there is none of that name. */
+  get(name: string): number | undefined {
+    return this.#got.get(name);
+  }
+
   /** Whether the last daemon has left a descriptor of that name. */
   has(name: string): boolean {
     return this.#got.has(name);

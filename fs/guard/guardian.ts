@@ -84,10 +84,19 @@ export class Guardian implements Holder {
     return this.role !== 'first';
   }
 
+  /** Whether the descriptors of the last daemon have come: clients wait from now on. */
+  get isCalled(): boolean {
+    return this.#seen.has('TAKE');
+  }
+
   /** Says that this daemon has warmed up. Resolves once it has the descriptors of the last one. */
   async taken(): Promise<void> {
     if (this.role === 'next') this.#outbox.send('WARM');
     await this.#message('TAKE');
+  }
+
+  look(name: string): number | undefined {
+    return this.#descriptors.get(name);
   }
 
   take(name: string): number | undefined {

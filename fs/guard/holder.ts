@@ -9,6 +9,8 @@ import type { StatusLines } from '../shared/status-lines.js';
 export interface Holder extends Keeper {
   /** Whether the last daemon has left a mount. */
   readonly takesOver: boolean;
+  /** Returns the descriptor that `take` would return; it stays here. */
+  look(name: string): number | undefined;
   /** Says that this daemon can't take over. */
   nack(why: string): void;
   /** Returns the holder's lines of `log/.status`. */

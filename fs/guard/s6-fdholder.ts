@@ -42,6 +42,10 @@ export class S6Fdholder implements Holder {
     this.takesOver = this.#descriptors.has('fuse');
   }
 
+  look(name: string): number | undefined {
+    return this.#descriptors.get(name);
+  }
+
   take(name: string): number | undefined {
     return this.#descriptors.take(name);
   }

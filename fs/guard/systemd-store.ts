@@ -39,6 +39,10 @@ export class SystemdStore implements Holder {
     this.takesOver = this.#descriptors.has('fuse');
   }
 
+  look(name: string): number | undefined {
+    return this.#descriptors.get(name);
+  }
+
   take(name: string): number | undefined {
     return this.#descriptors.take(name);
   }

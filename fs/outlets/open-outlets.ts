@@ -8,12 +8,7 @@ import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { Trace } from '../shared/log/trace.js';
 import type { FilterHost } from '../tree/filter-charge.js';
-import { FifodirOutlet } from './fifodir.js';
-import { Listener } from './listener.js';
-import { NetlinkOutlet } from './netlink.js';
-import { NetnsOutlet, type NetnsPlace } from './netns/netns-outlet.js';
-import { SocketOutlet } from './socket/socket-outlet.js';
-import { UdevControl } from './udev-control.js';
+import type { NetnsPlace } from './netns/netns-outlet.js';
 import type { Outlet } from './outlet.js';
 
 export type { NetnsPlace } from './netns/netns-outlet.js';
@@ -45,63 +40,80 @@ export interface OutletOptions {
 const KERNEL_GROUP_MASK = 1 << 0;
 const UDEV_GROUP_MASK = 1 << 1;
 
+/** Loads the code of the outlets that the options switch on. A standby does it beforehand. */
+export async function loadOutlets(options: OutletOptions): Promise<void> {
+  const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
+  if (rebroadcast !== undefined || udev === true) await import('./netlink.js');
+  if (udev === true) await import('./udev-control.js');
+  if (socket !== undefined || fdSocket !== undefined) await import('./socket/socket-outlet.js');
+  if (fifodir !== undefined) await import('./fifodir.js');
+  if (netns.length > 0) await import('./netns/netns-outlet.js');
+}
+
+/** The parts of the daemon that outlets use. */
+export interface OutletHost {
+  readonly bus: Bus;
+  /** Limits and charges for the filters that clients send. */
+  readonly filters: FilterHost;
+  readonly logger: Logger;
+  readonly trace: Trace;
+  /** Keeps listening sockets for the next daemon (default: nothing is kept). */
+  readonly keeper?: Keeper | undefined;
+}
+
 /**
  * Opens all outlets, or none.
  *
- * @param host limits and charges for the filters that clients send
  * @param readMask the netlink groups that the sources read, as a mask: an event sent there would
  *   come back
  * @param mount the mount point: the daemon cannot open paths below it
- * @param keeper keeps listening sockets for the next daemon
  * @throws UsageError if two options exclude each other, or if an outlet cannot be opened
  */
-export function openOutlets(
+export async function openOutlets(
   options: OutletOptions,
-  bus: Bus,
-  host: FilterHost,
   readMask: number,
   mount: string,
-  logger: Logger,
-  trace: Trace,
-  keeper: Keeper = NO_KEEPER,
-): Outlet[] {
+  host: OutletHost,
+): Promise<Outlet[]> {
   refuseConflicts(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
+  const { bus, filters, logger, trace } = host;
   const open: Outlet[] = [];
   try {
-    if (rebroadcast !== undefined) open.push(NetlinkOutlet.rebroadcast(rebroadcast, logger));
-    if (udev === true) open.push(withControl(NetlinkOutlet.udev(bus, logger), trace));
-    if (socket !== undefined)
-      open.push(
-        new SocketOutlet(
-          'SOCKET',
-          new Listener(socket.path, socket.mode, undefined, keeper),
-          sendToAll,
-          bus.log,
-          host,
-          logger,
-          trace,
-        ),
-      );
-    if (fdSocket !== undefined)
-      open.push(
-        new SocketOutlet(
-          'FDSOCKET',
-          new Listener(fdSocket.path, fdSocket.mode, undefined, keeper),
-          passToAll,
-          bus.log,
-          host,
-          logger,
-          trace,
-        ),
-      );
-    if (fifodir !== undefined) open.push(new FifodirOutlet(fifodir, logger));
-    if (netns.length > 0) open.push(new NetnsOutlet(netns, bus, host.filterLimits, logger, trace));
+    if (rebroadcast !== undefined)
+      open.push((await import('./netlink.js')).NetlinkOutlet.rebroadcast(rebroadcast, logger));
+    if (udev === true) open.push(await openUdev(bus, logger, trace));
+    if (socket !== undefined) open.push(await openSocket('SOCKET', socket, host));
+    if (fdSocket !== undefined) open.push(await openSocket('FDSOCKET', fdSocket, host));
+    if (fifodir !== undefined)
+      open.push(new (await import('./fifodir.js')).FifodirOutlet(fifodir, logger));
+    if (netns.length > 0) {
+      const { NetnsOutlet } = await import('./netns/netns-outlet.js');
+      open.push(new NetnsOutlet(netns, bus, filters.filterLimits, logger, trace));
+    }
   } catch (error) {
     for (const outlet of open) outlet.close();
     throw error;
   }
   return open;
+}
+
+async function openSocket(
+  key: 'SOCKET' | 'FDSOCKET',
+  { path, mode }: SocketPlace,
+  { bus, filters, logger, trace, keeper = NO_KEEPER }: OutletHost,
+): Promise<Outlet> {
+  const { SocketOutlet } = await import('./socket/socket-outlet.js');
+  const { Listener } = await import('./listener.js');
+  return new SocketOutlet(
+    key,
+    new Listener(path, mode, undefined, keeper),
+    key === 'SOCKET' ? sendToAll : passToAll,
+    bus.log,
+    filters,
+    logger,
+    trace,
+  );
 }
 
 /**
@@ -182,11 +194,13 @@ function isBelow(path: string, mount: string): boolean {
 }
 
 /**
- * Combines the netlink outlet with the control socket without which libudev's clients do not
- * listen.
+ * Opens the netlink outlet with the control socket without which libudev's clients do not listen.
  */
-function withControl(outlet: NetlinkOutlet, trace: Trace): Outlet {
-  let control: UdevControl;
+async function openUdev(bus: Bus, logger: Logger, trace: Trace): Promise<Outlet> {
+  const { NetlinkOutlet } = await import('./netlink.js');
+  const { UdevControl } = await import('./udev-control.js');
+  const outlet = NetlinkOutlet.udev(bus, logger);
+  let control: InstanceType<typeof UdevControl>;
   try {
     control = new UdevControl(trace);
   } catch (error) {

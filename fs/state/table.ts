@@ -13,6 +13,13 @@ type Place = number;
 const BYTES_A_WORD = 8;
 /** The place of the field `rest` in the record of a cursor, in 8-byte words. */
 const CURSOR_REST = 6;
+/** The places of the fields of a link. */
+const LINK_POSITION = 2;
+const LINK_INO = 3;
+const LINK_NAME = 4;
+
+/** The record of an entry, without its directory. */
+export type LinkRecord = Omit<Fields<'link'>, 'directory'>;
 
 /** All things that a state has. */
 export class StateTable {
@@ -100,12 +107,27 @@ export class StateTable {
     return this.#places.get(name)?.size ?? 0;
   }
 
-  /** Returns the things of a kind with two keys that have this first key. */
-  under<K extends KindName>(name: K, key: number): Fields<K>[] {
-    const inner = this.#places.get(name)?.get(key);
-    return inner instanceof Map
-      ? [...inner.values()].map((place) => this.#decode(name, place))
-      : [];
+  /**
+   * Returns the entries of a directory in the order of their positions. A state has more of them
+   * than of all else, and clients wait: so this does without the schema.
+   */
+  links(directory: number): LinkRecord[] {
+    const inner = this.#places.get('link')?.get(directory);
+    const links: LinkRecord[] = [];
+    if (!(inner instanceof Map)) return links;
+    const numbers = this.#numbers;
+    let last = -Infinity;
+    let isSorted = true;
+    for (const place of inner.values()) {
+      const position = numbers[place + LINK_POSITION];
+      const length = numbers[place + LINK_NAME];
+      const name = length === 0 ? '' : this.#text((place + LINK_NAME + 1) * BYTES_A_WORD, length);
+      const node = numbers[place + LINK_NAME + 1 + ((length + 7) >>> 3)];
+      links.push({ position, ino: numbers[place + LINK_INO], name, node });
+      isSorted &&= position > last;
+      last = position;
+    }
+    return isSorted ? links : links.sort((a, b) => a.position - b.position);
   }
 
   /** Most texts are short names, for which a buffer costs more than the characters. */

@@ -160,6 +160,8 @@ void fail_reload(const char *why);
 void fail_next(const char *why);
 
 /* standby.c */
+/* Starts the next daemon. It maps the state, and tries to restore it, while there is time. */
+bool start_next(void);
 /* Has `keep_standby` start a standby a while later. */
 void schedule_standby(void);
 /* Schedules the next standby after one that has not become warm. */

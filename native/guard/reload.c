@@ -48,7 +48,7 @@ const char *begin_reload(void) {
     leaving.phase = LEAVING;
     next = (struct daemon){.socket = -1, .handed = -1};
   }
-  if (!start_daemon(&next, "next", STARTING)) return "the new daemon could not be started";
+  if (!start_next()) return "the new daemon could not be started";
   is_under_way = true;
   return NULL;
 }

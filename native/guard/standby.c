@@ -18,10 +18,17 @@ void tell_standby(bool is_warm) {
   if (active.phase == SERVING) send_format(active.socket, "STANDBY %d", is_warm);
 }
 
+bool start_next(void) {
+  if (!start_daemon(&next, "next", STARTING)) return false;
+  int state = find_kept("state");
+  if (state >= 0) send_message(next.socket, "FD state", state);
+  return true;
+}
+
 uint64_t keep_standby(void) {
   if (!options.standby || is_stopping || next.phase != GONE || active.phase != SERVING) return 0;
   if (due_ms > now_ms()) return due_ms;
-  if (start_daemon(&next, "next", STARTING)) return 0;
+  if (start_next()) return 0;
   return due_ms = now_ms() + STANDBY_DELAY_MS;
 }
 

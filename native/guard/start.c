@@ -13,8 +13,12 @@
 enum { MOST_VARIABLES = 4096 };
 /* The variable that names the daemon's end of the socket. */
 #define VARIABLE "EVENTFS_GUARD="
-/* Variables that are for the guardian itself: the daemon's messages go through it. */
-static const char *const own[] = {VARIABLE, "NOTIFY_SOCKET=", "WATCHDOG_PID="};
+/*
+ * Variables that the daemon does not get: those for the guardian itself, through which its messages
+ * go, and certificates, which Node would read at its start for up to 50 ms. A daemon has no TLS.
+ */
+static const char *const own[] = {VARIABLE,
+                                  "NOTIFY_SOCKET=", "WATCHDOG_PID=", "NODE_EXTRA_CA_CERTS="};
 
 static char *environment[MOST_VARIABLES + 2];
 static char variable[sizeof VARIABLE + 16];

@@ -2,40 +2,11 @@
 import { type Command, Option } from 'commander';
 import type { ColdplugOptions } from '../commands/coldplug.js';
 import type { DoctorOptions } from '../commands/doctor.js';
-import { mountOptions } from '../commands/mount/mount-options.js';
 import type { StatusOptions } from '../commands/status/status.js';
 import { SORTS } from '../commands/top/sorts.js';
 import type { TopOptions } from '../commands/top/top.js';
-import { DEFAULT_DIRECTORY, MOUNT_OPTION, defaultConfiguration } from '../defaults.js';
-import { directoryOf, mountInstead } from './mount-option.js';
+import { MOUNT_OPTION, defaultConfiguration } from '../defaults.js';
 import { collectSynthArg, parseAction, parseInterval, parseSeconds, parseUuid } from './values.js';
-
-/** Adds the commands that start and stop a daemon. */
-export function addMountCommands(program: Command): void {
-  mountInstead(mountOptions(program.command('mount')))
-    .description('serve the tree in the foreground until SIGTERM or SIGINT, then unmount')
-    .argument('[DIR]', 'the directory to mount on', DEFAULT_DIRECTORY)
-    .action(async (directory: string, _options: unknown, command: Command) => {
-      const mountPoint = directoryOf(directory, command);
-      if (command.opts<{ check?: boolean }>().check === true)
-        await (await import('../commands/mount/check.js')).check(mountPoint, command);
-      else await (await import('../commands/mount/mount.js')).mount(mountPoint, command);
-    });
-
-  mountInstead(program.command('reload'))
-    .description('with mount --guard: replace the daemon by a newly started one, unnoticed')
-    .argument('[DIR]', 'the directory that eventfs is mounted on', DEFAULT_DIRECTORY)
-    .action(async (directory: string, _options: unknown, command: Command) => {
-      await (await import('../commands/reload.js')).reload(directoryOf(directory, command));
-    });
-
-  mountInstead(program.command('umount'))
-    .description('end the daemon that serves a directory, and unmount it')
-    .argument('[DIR]', 'the directory that eventfs is mounted on', DEFAULT_DIRECTORY)
-    .action(async (directory: string, _options: unknown, command: Command) => {
-      await (await import('../commands/umount.js')).umount(directoryOf(directory, command));
-    });
-}
 
 /** Adds the commands for a mount that is served, and for the machine. */
 export function addMaintenanceCommands(program: Command): void {

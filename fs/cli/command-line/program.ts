@@ -6,7 +6,8 @@ import type { Command } from 'commander';
 import { addCompare } from '../commands/compare.js';
 import { addBridge } from './bridge-command.js';
 import { addEventCommands } from './event-commands.js';
-import { addMaintenanceCommands, addMountCommands } from './maintenance-commands.js';
+import { addMaintenanceCommands } from './maintenance-commands.js';
+import { addMountCommands } from './mount-commands.js';
 import { completeCommands, emptyProgram } from './program-parts.js';
 
 /**

@@ -1,7 +1,14 @@
 /** Parses a configuration file, and finds the lines of its values for error messages. */
-import { TomlError, parse } from 'smol-toml';
+import { createRequire } from 'node:module';
 import { UsageError } from '../../shared/errors.js';
 import { type Kind, Unfit, shown } from './kinds.js';
+
+const require = createRequire(import.meta.url);
+
+/** Loads the parser with the first file that is read: most daemons have none. */
+function loadToml(): typeof import('smol-toml') {
+  return require('smol-toml') as typeof import('smol-toml');
+}
 
 /** The keys that lead from the root to a value. */
 export type Path = readonly string[];
@@ -22,10 +29,11 @@ export class Document {
     text: string,
   ) {
     this.#lines = text.split('\n');
+    const toml = loadToml();
     try {
-      this.root = parse(text);
+      this.root = toml.parse(text);
     } catch (error) {
-      if (!(error instanceof TomlError)) throw error;
+      if (!(error instanceof toml.TomlError)) throw error;
       const [reason] = error.message.replace('Invalid TOML document: ', '').split('\n');
       throw new UsageError(`${file}:${error.line}: ${reason}`);
     }
@@ -120,7 +128,7 @@ export class Document {
 
   #has(lines: number, path: Path): boolean {
     try {
-      return valueAt(parse(this.#lines.slice(0, lines).join('\n')), path) !== undefined;
+      return valueAt(loadToml().parse(this.#lines.slice(0, lines).join('\n')), path) !== undefined;
     } catch {
       return false; // the text ends inside a value
     }

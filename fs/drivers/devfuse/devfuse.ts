@@ -39,8 +39,8 @@ import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
 import { readRequestTimeouts } from '../../shared/kernel/request-timeout.js';
 
-/** How long the notifier of a mount that was taken over waits for its start, in milliseconds. */
-const NOTIFIER_DELAY_MS = 50;
+/** How long the parts wait for their start that no client needs at once, in milliseconds. */
+const LATER_MS = 50;
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
@@ -77,10 +77,11 @@ export class DevFuse implements Driver {
       options.recovery ?? new Recovery(),
       noteRequest,
       (handle) => this.#notifyPoll(handle),
+      () => trace.requests,
     );
     this.#requests = requests;
     this.#hangs = new Hangs(requests.session, requests.reads, logger, options);
-    trace.watch(() => requests.traceTo(trace.requests));
+    trace.watch(() => requests.trace());
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
       ['PARKED', requests.reads.parked.size],
@@ -104,6 +105,7 @@ export class DevFuse implements Driver {
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#limitReads(adopted);
+    if (this.trace.requests !== null) await this.#requests.loadTracing();
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -194,7 +196,10 @@ export class DevFuse implements Driver {
     this.#channel?.start();
     if (!this.#requests.recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
-    if (this.#notifier === null) setTimeout(() => this.#startNotifier(), NOTIFIER_DELAY_MS);
+    setTimeout(() => {
+      this.#startNotifier();
+      void this.#requests.loadTracing();
+    }, LATER_MS);
   }
 
   pause(): void {

@@ -1,18 +1,18 @@
 /** Serves the requests that the channel has put in memory, and wakes blocked readers. */
 import { ControlWord, RequestOutcome, SettleState } from '#native';
-import { RequestTracer } from '../../fuse/describe/request-tracer.js';
+import type { RequestTracer } from '../../fuse/describe/request-tracer.js';
 import { Session } from '../../fuse/session.js';
 import { REPLY_BYTES, REQUEST_BYTES } from '../../fuse/sizes.js';
 import { Errno, errnoName } from '../../shared/errors.js';
 import type { Logger } from '../../shared/log/logger.js';
 import type { TraceLine } from '../../shared/log/trace.js';
 import type { Handle, NodeId } from '../../tree/nodes/node.js';
+import type { ReplyPort } from '../../tree/ports.js';
 import type { Tree } from '../../tree/tree.js';
 import { BlockingReads } from './blocking-reads.js';
 import type { Recovery } from './hand-over/recovery.js';
 import { treeHandlers } from './handlers/handlers.js';
 import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
-import { TracedPort } from './traced-port.js';
 
 /** The session of a connection, its handlers and its blocked reads. */
 export class RequestServer {
@@ -20,11 +20,14 @@ export class RequestServer {
   readonly reads: BlockingReads;
   /** Memory that the channel shares: see FuseChannelOptions.control. */
   readonly control = new Uint32Array(ControlWord.count);
+  /** The code of the trace, once it is loaded. */
+  #tracing: typeof import('./traced-port.js') | null = null;
 
   /**
    * @param recovery the replies of the daemon before this one
    * @param noteRequest called for each request before it is served
    * @param notifyPoll sends FUSE_NOTIFY_POLL for an open file
+   * @param requestTrace returns what writes a line of the trace; null for no trace
    */
   constructor(
     private readonly tree: Tree,
@@ -32,6 +35,7 @@ export class RequestServer {
     readonly recovery: Recovery,
     private readonly noteRequest: () => void,
     notifyPoll: (handle: Handle) => void,
+    private readonly requestTrace: () => TraceLine | null,
   ) {
     const request = new Uint8Array(REQUEST_BYTES);
     const reply = new Uint8Array(REPLY_BYTES);
@@ -71,20 +75,32 @@ export class RequestServer {
 
   /**
    * Switches the trace of requests and answers on or off. While it is off, the path of a request
-   * has no branch for it.
-   * @param line writes a line of the trace; null for no trace
+   * has no branch for it. If the code of the trace is not loaded yet, it begins later.
    */
-  traceTo(line: TraceLine | null): void {
-    const { tree } = this;
-    const tracer =
-      line === null
-        ? null
-        : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
+  trace(): void {
+    const line = this.requestTrace();
+    const tracing = this.#tracing;
+    if (line !== null && tracing === null) void this.loadTracing();
+    const { tree, reads } = this;
+    if (line === null || tracing === null) this.#report(reads, null);
+    else {
+      const tracer = tracing.requestTracer(line, (parent, name) =>
+        tree.whyNotFound(parent as NodeId, name),
+      );
+      this.#report(new tracing.TracedPort(reads, reads.parked.uniques, tracer), tracer);
+    }
+  }
+
+  #report(port: ReplyPort, tracer: RequestTracer | null): void {
     this.session.traceTo(tracer);
-    tree.attach(
-      tracer === null ? this.reads : new TracedPort(this.reads, this.reads.parked.uniques, tracer),
-      () => (this.control[ControlWord.settle] = SettleState.pending),
-    );
+    this.tree.attach(port, () => (this.control[ControlWord.settle] = SettleState.pending));
+  }
+
+  /** Loads the code of the trace, and begins a trace that waits for it. */
+  async loadTracing(): Promise<void> {
+    if (this.#tracing !== null) return;
+    this.#tracing = await import('./traced-port.js');
+    if (this.requestTrace() !== null) this.trace();
   }
 
   /**

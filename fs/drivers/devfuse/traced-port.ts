@@ -1,9 +1,21 @@
-/** The reply port while requests are traced: it adds a line for each answer to a parked read. */
+/**
+ * The reply port while requests are traced: it adds a line for each answer to a parked read. A
+ * driver loads this file, and with it all that describes requests, when a trace begins.
+ */
 import { Errno } from '../../shared/errors.js';
 import type { Sink } from '../../bus/sink.js';
-import type { RequestTracer } from '../../fuse/describe/request-tracer.js';
+import { RequestTracer } from '../../fuse/describe/request-tracer.js';
+import type { TraceLine } from '../../shared/log/trace.js';
 import type { ReplyPort } from '../../tree/ports.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
+
+/** Makes what writes the lines of requests: see RequestTracer. */
+export function requestTracer(
+  line: TraceLine,
+  whyNotFound: (nodeid: number, name: string) => string,
+): RequestTracer {
+  return new RequestTracer(line, whyNotFound);
+}
 
 /** Why a parked read fails, by errno. */
 const REASONS: ReadonlyMap<number, string> = new Map([

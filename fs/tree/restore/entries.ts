@@ -3,7 +3,7 @@ import { heapOf } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 
 /**
- * Adds an entry, and charges it even beyond a quota.
+ * Adds an entry. `chargeEntries` charges for it.
  * @param position the position that it had; higher than that of all other entries
  */
 export function restoreEntry(queue: Queue<Entry>, position: number, entry: Entry): void {
@@ -14,5 +14,9 @@ export function restoreEntry(queue: Queue<Entry>, position: number, entry: Entry
   event.link(queue);
   queue.bytes += event.length;
   queue.heap += heap;
-  queue.quota?.forceCharge(1, event.length, heap);
+}
+
+/** Charges for all entries of a queue that was empty, even beyond a quota. */
+export function chargeEntries({ quota, entries, bytes, heap }: Queue<Entry>): void {
+  quota?.forceCharge(entries.size, bytes, heap);
 }

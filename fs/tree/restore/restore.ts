@@ -19,7 +19,7 @@ import { ProcessDirectory } from '../nodes/process-directory.js';
 import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
 import type { Tree } from '../tree.js';
 import { restoreDirectory, restoreGhost } from './directories.js';
-import { restoreEntry } from './entries.js';
+import { chargeEntries, restoreEntry } from './entries.js';
 import { RestoredEvents } from './events.js';
 import { restoreHandles } from './handles.js';
 import type { RestoredTree } from './restored-tree.js';
@@ -93,9 +93,8 @@ function openFilesOf({ tree, events, directories }: Restoring): RestoredTree {
 function restoreQueue(restored: Restoring, directory: EventDirectory): void {
   const { tree, table } = restored;
   const queue: Queue<Entry> = directory.queue;
-  const links = table.under('link', directory.id).sort((a, b) => a.position - b.position);
   let newest: Event | null = null;
-  for (const { position, ino, name, node } of links) {
+  for (const { position, ino, name, node } of table.links(directory.id)) {
     const event = restored.events.get(ino);
     if (event.number >= (newest?.number ?? 0)) newest = event;
     if (node === 0) {
@@ -107,6 +106,7 @@ function restoreQueue(restored: Restoring, directory: EventDirectory): void {
     restoreEntry(queue, position, file);
     tree.remember(file);
   }
+  chargeEntries(queue);
   const state = table.get('queue', directory.id);
   if (state !== undefined) {
     queue.entries.goOnAt(state.nextPosition);

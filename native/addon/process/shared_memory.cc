@@ -37,7 +37,7 @@ static Napi::Value createStateMemfd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, file.release());
 }
 
-static Napi::Value mapShared(const Napi::CallbackInfo& info) {
+static Napi::Value map(const Napi::CallbackInfo& info, int flags) {
   Napi::Env env = info.Env();
   int fd = info[0].As<Napi::Number>().Int32Value();
   int64_t offset = info[1].As<Napi::Number>().Int64Value();
@@ -48,11 +48,17 @@ static Napi::Value mapShared(const Napi::CallbackInfo& info) {
     throw Napi::RangeError::New(env, "the range exceeds the file");
   }
   auto bytes = static_cast<size_t>(length);
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, offset);
   if (memory == MAP_FAILED) throw systemError(env, errno, "mmap");
   // With huge pages one record would take 2 MiB
   madvise(memory, bytes, MADV_NOHUGEPAGE);
   return pagesAsArray(env, memory, bytes);
+}
+
+static Napi::Value mapShared(const Napi::CallbackInfo& info) { return map(info, MAP_SHARED); }
+
+static Napi::Value mapPrivate(const Napi::CallbackInfo& info) {
+  return map(info, MAP_PRIVATE | MAP_NORESERVE);
 }
 
 static void allocate(const Napi::CallbackInfo& info, int mode) {
@@ -75,6 +81,7 @@ static void punchHole(const Napi::CallbackInfo& info) {
 void exportSharedMemory(Napi::Env env, Napi::Object exports) {
   exports.Set("createStateMemfd", Napi::Function::New<createStateMemfd>(env, "createStateMemfd"));
   exports.Set("mapShared", Napi::Function::New<mapShared>(env, "mapShared"));
+  exports.Set("mapPrivate", Napi::Function::New<mapPrivate>(env, "mapPrivate"));
   exports.Set("reserveRange", Napi::Function::New<reserveRange>(env, "reserveRange"));
   exports.Set("punchHole", Napi::Function::New<punchHole>(env, "punchHole"));
 }

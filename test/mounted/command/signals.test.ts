@@ -148,4 +148,18 @@ signals('leaves the debugger alone that NODE_OPTIONS asks for', async () => {
   assert.match(err, /Debugger listening on ws:\/\/127\.0\.0\.1:/);
 });
 
+signals('leaves certificates to the commands that have a use for them', async () => {
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: '/nonexistent' };
+  for (const [command, reads] of [
+    ['watch', false],
+    ['mount', false],
+    ['bridge', true],
+    ['run', true],
+  ] as const) {
+    const { err, code } = await run([EVENTFS, command, '--help'], { env });
+    assert.is(code, 0);
+    assert.is(/extra certs/.test(err), reads, `${command}: ${err}`);
+  }
+});
+
 signals.run();

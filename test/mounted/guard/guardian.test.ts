@@ -1,5 +1,5 @@
 /** The guardian: it holds the mount while no daemon runs, and starts the next one. */
-import { readdirSync, rmdirSync } from 'node:fs';
+import { readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
@@ -46,6 +46,17 @@ guardian('starts the daemon again on the same mount, and ends with it', async ()
   assert.equal(await eventfs('umount', path), { out: '', err: '', code: 0 });
   assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 0);
   assert.not(isMounted(path));
+});
+
+guardian('starts daemons without the certificates that Node would read', async () => {
+  const guarded = await startGuarded([], undefined, {
+    env: { NODE_EXTRA_CA_CERTS: '/nonexistent', KEPT: 'yes' },
+  });
+  const pid = await daemonPid(guarded.path);
+  const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
+  assert.ok(variables.includes('KEPT=yes'));
+  assert.not(variables.some((variable) => variable.startsWith('NODE_EXTRA_CA_CERTS=')));
+  assert.is(await guarded.stop(), 0);
 });
 
 guardian('keeps system calls waiting while no daemon runs', async () => {

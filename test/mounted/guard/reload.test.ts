@@ -1,8 +1,9 @@
 /** `eventfs reload` and the standby: another daemon takes over from one that lives. */
+import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { Actor } from '../../support/clients/actor.js';
+import { Actor, childrenOf } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { type Daemon, hasSaid, isMounted, until, within } from '../../support/mount/daemon.js';
+import { type Daemon, hasSaid, isMounted, run, until, within } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
@@ -170,6 +171,26 @@ standby('takes over, and the guardian starts the next one', async () => {
   version.install('');
   await untilStandby(path);
   assert.is(await daemonPid(path), next);
+  await client.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+standby('maps the state before it is needed, and leaves it as it is', async () => {
+  const guarded = await startVersion(['--standby']);
+  const { path } = guarded;
+  const daemon = await daemonPid(path);
+  const client = new Actor();
+  assert.match(await client.ask(`mkdir ${path}/${client.pid}`), /^ok/);
+  const reader = await Reader.blocked(path);
+  await untilStandby(path);
+  const next = childrenOf(guarded.pid).filter((pid) => pid !== daemon);
+  assert.is(next.length, 1);
+  assert.match(readFileSync(`/proc/${next[0]}/maps`, 'latin1'), /rw-s .*memfd:eventfs-state/);
+  await reader.getsNext(path);
+  assert.is(await killDaemon(path), next[0]);
+  const held = await run(['ls', `${path}/${client.pid}`]);
+  assert.is(held.out.trim().split('\n').length, 2);
+  await reader.getsNext(path);
   await client.kill();
   assert.is(await guarded.stop(), 0);
 });

@@ -138,7 +138,7 @@ journals('each flipped bit of a small state is refused, or changes nothing', () 
 });
 
 function contents(table: StateTable): unknown {
-  return [[...table.all('group')], table.under('link', 9)];
+  return [[...table.all('group')], table.links(9)];
 }
 
 journals('a truncated or foreign memory is refused', () => {

@@ -120,7 +120,7 @@ async function checkDirectory(path: string): Promise<Finding[]> {
 }
 
 /** Checks the process that holds the mount while no daemon runs. */
-function checkGuard(options: MountOptions): Finding[] {
+async function checkGuard(options: MountOptions): Promise<Finding[]> {
   if (!wantsHolder(options)) return [];
   const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
   if (options.fdHolder === 'systemd' && process.env.NOTIFY_SOCKET === undefined)
@@ -132,7 +132,7 @@ function checkGuard(options: MountOptions): Finding[] {
       },
     ];
   try {
-    checkHolder(options);
+    await checkHolder(options);
     return [{ level: 'ok', what: option }];
   } catch (error) {
     if (error instanceof UserError) return [{ level: 'fail', what: error.message }];
@@ -164,6 +164,6 @@ async function checkOptions(
     ...(all.sources.length > 0 ? await checkNetlink() : []),
     ...(needsRing && isRingOffered() !== true ? [ring] : []),
     ...parts,
-    ...checkGuard(options),
+    ...(await checkGuard(options)),
   ];
 }

@@ -2,20 +2,16 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { execute, exitNow, guardProgram } from '#native';
-import type { DriverName, TransportName } from '../../../daemon/options.js';
+import type { DaemonOptions, DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
-import { prepare } from '../../../daemon/prepare.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
-import { controlDirectory, controlFiles } from '../../../guard/control-files.js';
+import { type MappedState, STATE, mapState } from '../../../daemon/state-memory.js';
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
 import { keepText, takeText } from '../../../guard/kept-text.js';
-import { S6Fdholder, checkFdholder } from '../../../guard/s6-fdholder.js';
-import { SystemdStore } from '../../../guard/systemd-store.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
-import { inheritedDescriptors } from '../../inherited-descriptors.js';
 import { Configuration } from './configuration.js';
 import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
 
@@ -77,8 +73,10 @@ export function refuseGuardConflicts(options: GuardOptions): void {
  * @param path the mount point, as mountinfo shows it
  * @throws UserError if the guardian can't have its lock
  */
-export function becomeGuardian(path: string, options: GuardOptions): void {
+export async function becomeGuardian(path: string, options: GuardOptions): Promise<void> {
   if (options.guard !== true) return;
+  const { controlDirectory, controlFiles } = await import('../../../guard/control-files.js');
+  const { inheritedDescriptors } = await import('../../inherited-descriptors.js');
   const { lock, socket } = controlFiles(path, controlDirectory());
   const own = [
     guardProgram,
@@ -104,28 +102,59 @@ function splitAfterNul(bytes: Buffer): [Buffer, Buffer] {
   return [bytes.subarray(0, end), bytes.subarray(end)];
 }
 
+/** The process that holds the mount, and the state that it has of the last daemon. */
+export interface Held {
+  readonly holder?: Holder;
+  readonly mapped?: MappedState;
+}
+
 /**
  * Connects to the process that holds the mount. A standby waits here until it is needed.
  *
  * @param path the mount point, as mountinfo shows it
  * @param guardian a result of {@link ownGuardian}
- * @returns undefined if the options ask for none
+ * @param standby returns the options of the daemon, for a standby
+ * @returns nothing if the options ask for no holder
  * @throws UserError if there is none
  */
 export async function holderOf(
   path: string,
   { fdHolder }: GuardOptions,
   guardian: Guardian | undefined,
-): Promise<Holder | undefined> {
-  if (guardian !== undefined) {
-    if (guardian.role === 'next') await prepare();
-    await guardian.taken();
-    takeText(guardian, CONFIGURATION); // this one has read the file
-    return guardian;
+  standby: () => DaemonOptions,
+): Promise<Held> {
+  if (guardian === undefined) {
+    if (fdHolder === undefined) return {};
+    const holder = await connect(fdHolder, path);
+    return { holder, ...mappedOf(holder) };
   }
-  if (fdHolder === 'systemd') return new SystemdStore();
-  if (fdHolder !== undefined) return new S6Fdholder(fdHolder.slice('s6:'.length), path);
-  return undefined;
+  let mapped: { mapped?: MappedState } = {};
+  if (guardian.role === 'next') {
+    const { prepare } = await import('../../../daemon/prepare.js');
+    mapped = mappedOf(guardian);
+    await prepare(standby(), guardian.look(STATE), () => guardian.isCalled);
+  }
+  await guardian.taken();
+  takeText(guardian, CONFIGURATION); // this one has read the file
+  if (mapped.mapped === undefined) mapped = mappedOf(guardian);
+  return { holder: guardian, ...mapped };
+}
+
+function mappedOf(holder: Holder): { mapped?: MappedState } {
+  const fd = holder.look(STATE);
+  if (fd === undefined) return {};
+  try {
+    return { mapped: mapState(fd) };
+  } catch {
+    return {}; // the daemon meets the error again when it opens the state, and reports it
+  }
+}
+
+async function connect(fdHolder: string, path: string): Promise<Holder> {
+  if (fdHolder === 'systemd')
+    return new (await import('../../../guard/systemd-store.js')).SystemdStore();
+  const { S6Fdholder } = await import('../../../guard/s6-fdholder.js');
+  return new S6Fdholder(fdHolder.slice('s6:'.length), path);
 }
 
 /**
@@ -171,10 +200,13 @@ export function keepConfiguration(holder: Holder | undefined, { text }: Configur
  *
  * @throws UserError if the process of --fd-holder is not there, SystemError without the guardian's program
  */
-export function checkHolder({ guard, fdHolder }: GuardOptions): void {
+export async function checkHolder({ guard, fdHolder }: GuardOptions): Promise<void> {
   if (guard === true) accessSync(guardProgram, constants.X_OK);
-  else if (fdHolder === 'systemd') void new SystemdStore();
-  else if (fdHolder !== undefined) checkFdholder(fdHolder.slice('s6:'.length));
+  else if (fdHolder === 'systemd') await connect(fdHolder, '');
+  else if (fdHolder !== undefined) {
+    const { checkFdholder } = await import('../../../guard/s6-fdholder.js');
+    checkFdholder(fdHolder.slice('s6:'.length));
+  }
 }
 
 /** Whether the guardian has started this daemon for one that has served. */

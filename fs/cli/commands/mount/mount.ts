@@ -2,7 +2,7 @@
 import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
-import { Daemon } from '../../../daemon/daemon.js';
+import type { Daemon } from '../../../daemon/daemon.js';
 import { pingWatchdog, tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type {
   DaemonOptions,
@@ -13,9 +13,8 @@ import type {
   TransportName,
 } from '../../../daemon/options.js';
 import type { Guardian } from '../../../guard/guardian.js';
-import type { Holder } from '../../../guard/holder.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
-import { LineLogger, type LogOptions, type Logger } from '../../../shared/log/logger.js';
+import { LineLogger, type LogOptions, type Logger, SILENT } from '../../../shared/log/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { Trace } from '../../../shared/log/trace.js';
@@ -23,6 +22,7 @@ import { explain } from '../../terminal/explain.js';
 import type { Configuration } from './configuration.js';
 import {
   type GuardOptions,
+  type Held,
   allowReplacement,
   becomeGuardian,
   configurationOf,
@@ -36,7 +36,6 @@ import {
 } from './guard.js';
 import type { SaidOptions } from './log-options.js';
 import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
-import { toSyslog } from '../../terminal/syslog.js';
 
 /** The values of the options of `eventfs mount`, of the command line or the file. */
 export interface MountOptions extends OutletOptions, SaidOptions, GuardOptions {
@@ -134,11 +133,14 @@ async function serve(
     throw new UsageError(
       'guard: the mount has a guardian, and the configuration no longer asks for one (eventfs umount, and mount again)',
     );
-  if (guardian === undefined) becomeGuardian(path, options);
+  if (guardian === undefined) await becomeGuardian(path, options);
   const logger = rateLimited(log);
-  const holder = await holderOf(path, options, guardian);
+  const held = await holderOf(path, options, guardian, () =>
+    daemonOptions(path, options, configuration, SILENT),
+  );
+  const { holder } = held;
   try {
-    await run(path, configuration, log, logger, holder);
+    await run(path, configuration, log, logger, held);
   } catch (error) {
     if (holder?.takesOver === true) failTakeover(error, holder, log);
     throw error;
@@ -151,14 +153,18 @@ async function run(
   configuration: Configuration,
   log: LineLogger,
   logger: Logger,
-  holder: Holder | undefined,
+  held: Held,
 ): Promise<void> {
+  const { holder } = held;
   const options = configuration.options as unknown as MountOptions;
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
+  const syslog = options.syslog === true ? await import('../../terminal/syslog.js') : undefined;
+  // Only here: a guardian does not need it
+  const { Daemon } = await import('../../../daemon/daemon.js');
   const daemon = new Daemon({
     ...daemonOptions(path, options, configuration, logger, trace),
-    ...(holder !== undefined && { holder }),
+    ...held,
   });
   let isUp = false;
   let isToStop = false;
@@ -193,7 +199,7 @@ async function run(
     allowReplacement(holder, daemon, log);
     const isAwaited = !isToStop && !isReplacement(holder); // the first daemon has written it
     if (options.readyFd !== undefined && isAwaited) tellReady(options.readyFd);
-    if (options.syslog === true) log.sendTo(toSyslog);
+    if (syslog !== undefined) log.sendTo(syslog.toSyslog);
   } catch (error) {
     if (holder?.takesOver !== true) daemon.stop(); // the next attempt needs the mount
     starter?.close();
