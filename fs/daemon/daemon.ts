@@ -29,6 +29,12 @@ import { Recovery } from '../drivers/devfuse/hand-over/recovery.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 
+/**
+ * The descriptors that owners leave free for the next daemon: it has to hold the same owners, and
+ * may need a few more files for its start.
+ */
+const RESERVED_DESCRIPTORS = 32;
+
 const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
 
 /**
@@ -65,10 +71,15 @@ export class Daemon {
    * @throws UsageError if a sticky directory can't have its name
    */
   constructor(private readonly options: DaemonOptions) {
-    raiseFileLimit(); // each owner costs a descriptor
+    const descriptors = raiseFileLimit(); // each owner costs one
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
-    this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
+    this.#owners = new Owners(
+      () => this.#giveBack.note(),
+      trace,
+      options.holder,
+      options.holder === undefined ? Infinity : descriptors - RESERVED_DESCRIPTORS,
+    );
     const state = openState(options.holder ?? NO_KEEPER, options.config.ring, logger);
     const bus = new Bus(
       new Log(

@@ -24,9 +24,17 @@ const DIRECTORIES = 20;
 const EVENTS = 100;
 const TIMES = 5;
 
+/**
+ * Loads the driver. The loader opens many files at once, for which a daemon that has restored its
+ * owners may have no descriptors left.
+ */
+export async function loadDriver(): Promise<void> {
+  await import('../drivers/devfuse/devfuse.js');
+}
+
 /** Loads the driver, and warms up the path of an event and the restoring of a tree. */
 export async function prepare(): Promise<void> {
-  await import('../drivers/devfuse/devfuse.js');
+  await loadDriver();
   const owners = new Owners();
   warmUp(owners);
   warmRestoring(owners);

@@ -11,15 +11,15 @@ import {
   EVENTFS,
   type Daemon,
   Shell,
+  descriptors,
   isMounted,
   mountPoint,
   run,
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { reach } from '../../support/clients/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
 import { preload } from '../../support/project.js';
-import { sh } from '../without-root/common.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
 
@@ -100,8 +100,8 @@ troubles(
     await other.kill();
     assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
     guarded.process.kill('SIGCONT');
-    const held = `ls -l /proc/${guarded.pid}/fd | grep -c pidfd`;
-    await until(async () => (await sh(held)) === '1', 'the guardian does not hold the owner');
+    const holds = (): boolean => descriptors(guarded.pid, /pidfd/).length === 1;
+    await until(holds, 'the guardian does not hold the owner');
     await killDaemon(path);
     assert.is(reach(`${path}/${owner.pid}`), 'ok');
     assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
@@ -111,13 +111,32 @@ troubles(
   },
 );
 
+troubles('owners leave room for the descriptors of the next daemon', async () => {
+  const guarded = await startGuarded([], undefined, { under: ['prlimit', '--nofile=128:128'] });
+  const { path } = guarded;
+  const observer = new Actor();
+  const owners: number[] = [];
+  let answer: string;
+  while ((answer = await observer.ask(`forkmkdir 0 ${path}/%`)).startsWith('ok '))
+    owners.push(Number(answer.slice(3)));
+  assert.is(answer, 'ENFILE');
+  assert.ok(owners.length > 40, `${owners.length} owners`);
+  for (let n = 0; n < 2; n++) {
+    await killDaemon(path);
+    assert.equal([...new Set(owners.map((pid) => reach(`${path}/${pid}`)))], ['ok']);
+  }
+  await observer.kill();
+  for (const pid of owners) process.kill(pid, 'SIGKILL');
+  assert.is(await guarded.stop(), 0);
+});
+
 troubles('tries a standby that can not start less and less often', async () => {
   const args = configured('');
   const guarded = await startGuarded(['--standby', ...args]);
   writeFileSync(args[args.indexOf('--config') + 1], 'no settings at all\n');
   const tries = (): number => guarded.log().split(': no standby can start: ').length - 1;
   await until(() => tries() === 2, 'there is no second try', 10_000);
-  await sleep(2500);
+  await sleep(1700);
   assert.is(tries(), 2);
   writeFileSync(args[args.indexOf('--config') + 1], '');
   guarded.process.kill('SIGHUP');

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { execute, exitNow, guardProgram } from '#native';
 import type { DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
-import { prepare } from '../../../daemon/prepare.js';
+import { loadDriver, prepare } from '../../../daemon/prepare.js';
 import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { controlDirectory, controlFiles } from '../../../guard/control-files.js';
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
@@ -117,6 +117,7 @@ export async function holderOf(
     takeText(guardian, CONFIGURATION); // this one has read the file
     return guardian;
   }
+  if (fdHolder !== undefined) await loadDriver();
   if (fdHolder === 'systemd') return new SystemdStore();
   if (fdHolder !== undefined) return new S6Fdholder(fdHolder.slice('s6:'.length), path);
   return undefined;
@@ -146,6 +147,7 @@ export async function configurationOf(
   guardian: Guardian | undefined,
 ): Promise<Configuration> {
   if (guardian?.role !== 'restart') return new Configuration(command);
+  await loadDriver();
   await guardian.taken();
   const kept = takeText(guardian, CONFIGURATION);
   return new Configuration(
