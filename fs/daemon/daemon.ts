@@ -29,6 +29,22 @@ import { Recovery } from '../drivers/devfuse/hand-over/recovery.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 
+/**
+ * The most descriptors that owners leave free for the next daemon: it has to hold the same owners,
+ * and to load its modules, of which the loader opens many at once.
+ */
+const RESERVED_DESCRIPTORS = 256;
+
+/** Returns how many of all descriptors owners leave free. */
+function reserved(descriptors: number): number {
+  return Math.min(RESERVED_DESCRIPTORS, descriptors >> 2);
+}
+
+/** Loads the driver of mounts with a keeper, before the owners of the last daemon are restored. */
+export async function loadDriver(): Promise<void> {
+  await import('../drivers/devfuse/devfuse.js');
+}
+
 const GROUPS: Readonly<Record<SourceName, NetlinkGroup>> = { kernel: KERNEL, udev: UDEV };
 
 /**
@@ -65,11 +81,16 @@ export class Daemon {
    * @throws UsageError if a sticky directory can't have its name
    */
   constructor(private readonly options: DaemonOptions) {
-    raiseFileLimit(); // each owner costs a descriptor
+    const descriptors = raiseFileLimit(); // each owner costs one
     keepDebuggerShut();
     const { logger, trace = NO_TRACE } = options;
-    this.#owners = new Owners(() => this.#giveBack.note(), trace, options.holder);
     const { holder: keeper = NO_KEEPER, mapped } = options;
+    this.#owners = new Owners(
+      () => this.#giveBack.note(),
+      trace,
+      options.holder,
+      options.holder === undefined ? Infinity : descriptors - reserved(descriptors),
+    );
     const state = openState(keeper, options.config.ring, logger, mapped);
     const bus = new Bus(
       new Log(

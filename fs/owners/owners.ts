@@ -38,19 +38,22 @@ export class Owners {
   readonly #rights = new SignalRights();
   /** How the dead owners ended. */
   readonly endings = new Endings();
-  readonly #processes = new ProcessFiles(this.endings);
+  readonly #processes: ProcessFiles;
   readonly #pidfds: KeptPidfds;
 
   /**
    * @param onDeath called after an owner's death, when everything that it owned has ended
    * @param keeper keeps pidfds for the next daemon where the kernel has no handles of them
+   * @param mostDescriptors owners get no descriptor with this number or a higher one
    */
   constructor(
     private readonly onDeath: () => void = () => undefined,
     private readonly trace: Trace = NO_TRACE,
     keeper: Keeper = NO_KEEPER,
+    mostDescriptors = Infinity,
   ) {
     this.#pidfds = new KeptPidfds(keeper);
+    this.#processes = new ProcessFiles(this.endings, mostDescriptors);
   }
 
   /** The number of owners. */
@@ -95,8 +98,7 @@ export class Owners {
    */
   named(pid: number, caller: Caller): Owner {
     const status = this.#processes.ofCaller(caller);
-    // A PID in one namespace only: the daemon's. The link ns/pid of another user's process can be
-    // read only by root.
+    // A PID in one namespace only: the daemon's. Only root may read another user's link ns/pid.
     const isAtHome = status.namespacePids.length === 1;
     // In the daemon's own namespace `pid` needs no translation, so no search among the ancestors.
     const relative = isAtHome ? undefined : ownOrAncestor(pid, status);

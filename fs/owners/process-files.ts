@@ -13,8 +13,14 @@ import { system } from './system.js';
 
 /** The files of processes. */
 export class ProcessFiles {
-  /** @param endings holds the pidfds of dead owners */
-  constructor(private readonly endings: Endings) {}
+  /**
+   * @param endings holds the pidfds of dead owners
+   * @param mostDescriptors pidfds with this number or a higher one are refused
+   */
+  constructor(
+    private readonly endings: Endings,
+    private readonly mostDescriptors = Infinity,
+  ) {}
 
   /**
    * Reads the status of a process or thread.
@@ -53,11 +59,19 @@ export class ProcessFiles {
    */
   openPidfd(pid: Pid): number {
     try {
-      return open(pid);
+      return this.#open(pid);
     } catch (error) {
       this.#makeRoom(error);
-      return open(pid);
+      return this.#open(pid);
     }
+  }
+
+  #open(pid: Pid): number {
+    const pidfd = open(pid);
+    if (pidfd < this.mostDescriptors) return pidfd;
+    system.closePidfd(pidfd);
+    descriptorRefusals.count++;
+    throw new FsError(Errno.ENFILE, 'the daemon has no descriptor left for an owner');
   }
 
   /** Closes the pidfds of dead owners. Throws `error` if that does not help. */

@@ -141,6 +141,18 @@ static int watch_signals(void) {
   return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Signals for a daemon that starts: Node has no handlers then, and they would end it. */
+static bool is_late[NSIG];
+
+/* Forwards the signals that came while the daemon started. */
+static void forward_late(void) {
+  if (active.phase < SERVING) return;
+  for (int number = 1; number < NSIG; number++) {
+    if (is_late[number]) kill(active.pid, number);
+    is_late[number] = false;
+  }
+}
+
 /* Forwards a signal to the daemon that serves. */
 static void forward(int number) {
   if (number == SIGTERM || number == SIGINT) is_stopping = true;
@@ -148,7 +160,8 @@ static void forward(int number) {
   if (is_stopping && active.phase != GONE && active.deadline_ms == 0) {
     active.deadline_ms = now_ms() + options.stop_ms;
   }
-  if (active.phase != GONE) kill(active.pid, number);
+  if (active.phase < SERVING && (number == SIGHUP || number == SIGUSR1)) is_late[number] = true;
+  else if (active.phase != GONE) kill(active.pid, number);
   else if (is_stopping) end(0);
 }
 
@@ -202,6 +215,7 @@ static short wanted(const struct daemon *daemon) {
 
 __attribute__((noreturn)) static void loop(int signals) {
   for (;;) {
+    forward_late();
     uint64_t due = keep_active();
     if (due == 0) due = keep_standby();
     struct pollfd polled[] = {

@@ -26,7 +26,7 @@ import {
   until,
   within,
 } from '../../support/mount/daemon.js';
-import { reach } from '../../support/clients/actor.js';
+import { Actor, reach } from '../../support/clients/actor.js';
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
@@ -134,6 +134,39 @@ troubles(
     assert.is(await guarded.stop(), 0);
   },
 );
+
+troubles('owners leave room for the descriptors of the next daemon', async () => {
+  const guarded = await startGuarded([], undefined, { under: ['prlimit', '--nofile=128:128'] });
+  const { path } = guarded;
+  const observer = new Actor();
+  const owners: number[] = [];
+  let answer: string;
+  while ((answer = await observer.ask(`forkmkdir 0 ${path}/%`)).startsWith('ok '))
+    owners.push(Number(answer.slice(3)));
+  assert.is(answer, 'ENFILE');
+  assert.ok(owners.length > 40, `${owners.length} owners`);
+  for (let n = 0; n < 2; n++) {
+    await killDaemon(path);
+    assert.equal([...new Set(owners.map((pid) => reach(`${path}/${pid}`)))], ['ok']);
+  }
+  await observer.kill();
+  for (const pid of owners) process.kill(pid, 'SIGKILL');
+  assert.is(await guarded.stop(), 0);
+});
+
+troubles('forwards SIGHUP and SIGUSR1 to a daemon once it serves', async () => {
+  const guarded = await startGuarded(['--log-level', 'info', ...configured('')]);
+  const { path } = guarded;
+  process.kill(await daemonPid(path), 'SIGKILL');
+  for (let n = 0; n < 30; n++) {
+    guarded.process.kill(n % 2 === 0 ? 'SIGHUP' : 'SIGUSR1');
+    await sleep(10);
+  }
+  await until(() => guarded.log().includes('configuration read again'), 'SIGHUP is lost');
+  await until(() => guarded.log().includes('SIGUSR1: the daemon traces'), 'SIGUSR1 is lost');
+  assert.is(await statusOf(path, 'RESTARTS'), '1');
+  assert.is(await guarded.stop(), 0);
+});
 
 troubles('tries a standby that can not start less and less often', async () => {
   const args = configured('');

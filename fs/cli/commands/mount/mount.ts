@@ -161,7 +161,8 @@ async function run(
   trace.set(options.debug ?? []);
   const syslog = options.syslog === true ? await import('../../terminal/syslog.js') : undefined;
   // Only here: a guardian does not need it
-  const { Daemon } = await import('../../../daemon/daemon.js');
+  const { Daemon, loadDriver } = await import('../../../daemon/daemon.js');
+  if (holder !== undefined) await loadDriver(); // the owners may leave few descriptors
   const daemon = new Daemon({
     ...daemonOptions(path, options, configuration, logger, trace),
     ...held,
