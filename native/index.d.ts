@@ -165,12 +165,18 @@ export function sendDatagram(
 ): void;
 
 /**
- * Sends one message to a connected SOCK_SEQPACKET Unix socket, and waits for room (sendmsg(2)).
+ * Sends one message to a connected SOCK_SEQPACKET Unix socket (sendmsg(2)).
  *
  * @param descriptor a descriptor that goes with it (SCM_RIGHTS, unix(7)); -1 for none
- * @throws SystemError EPIPE, ECONNRESET if the receiver has ended
+ * @param waits whether to wait for room; true without it
+ * @throws SystemError EPIPE, ECONNRESET if the receiver has ended; EAGAIN if there is no room
  */
-export function sendMessage(socket: number, text: string, descriptor: number): void;
+export function sendMessage(
+  socket: number,
+  text: string,
+  descriptor: number,
+  waits?: boolean,
+): void;
 
 /**
  * Receives one message of such a socket, without blocking (recvmsg(2)).

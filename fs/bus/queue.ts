@@ -5,16 +5,17 @@
  * it in one directory and keeps more about it (tree/nodes/event-file.ts).
  */
 import type { EventQuota } from './quota.js';
-import type { Entry, QueueJournal } from './entry.js';
+import type { Entry, QueueJournal } from './queue/entry.js';
 import { type Event, type Holder, heapOf } from './event.js';
-import type { QueueLimits } from './limits.js';
-import { Losses } from './losses.js';
-import { checkQueue } from './queue-invariant.js';
+import type { QueueLimits } from './queue/limits.js';
+import { Losses } from './queue/losses.js';
+import { prependTo } from './queue/prepend.js';
+import { checkQueue } from './queue/queue-invariant.js';
 import { Sequence } from './sequence.js';
 import { ASSERTS } from '../shared/invariant.js';
 
-export type { Entry, QueueJournal } from './entry.js';
-export type { Overflow, QueueLimits } from './limits.js';
+export type { Entry, QueueJournal } from './queue/entry.js';
+export type { Overflow, QueueLimits } from './queue/limits.js';
 
 /** How many entries `prepend` can add in a queue's lifetime: more than any history has. */
 const ROOM_IN_FRONT = 2 ** 24;
@@ -136,40 +137,8 @@ export class Queue<E extends Entry> implements Holder {
    * @returns the entries that were added
    */
   prepend(entries: readonly E[], lost: number): readonly E[] {
-    let first = entries.length;
-    while (first > 0 && this.#takesInFront(entries.length - first, entries[first - 1])) first--;
-    const kept = entries.slice(first);
-    if (kept.some(({ name, event }) => !event.isUnique || name !== event.name))
-      this.entries.index();
     this.#incompleteTo = 0;
-    this.entries.prepend(
-      kept.map(({ name }) => name),
-      kept,
-    );
-    const { firstPosition } = this.entries;
-    kept.forEach((entry, at) => this.journal?.linked(firstPosition + at, entry));
-    for (const { event } of entries.slice(0, first)) lost += event.weight;
-    if (lost === 0) return kept;
-    this.lost += lost;
-    if (this.entries.size > 0) this.losses.atHead(this.entries.firstPosition, lost);
-    else this.losses.atEnd(this.entries, lost);
-    this.journal?.hasChanged();
-    if (ASSERTS) checkQueue(this);
-    return kept;
-  }
-
-  /**
-   * Links and charges an event if there is room for it.
-   * @param events how many more events will come after it
-   */
-  #takesInFront(events: number, { name, event }: E): boolean {
-    const heap = heapOf(name, event);
-    if (this.overflows(events + 1, event.length)) return false;
-    if (this.quota !== null && !this.quota.tryCharge(1, event.length, heap)) return false;
-    event.link(this);
-    this.bytes += event.length;
-    this.heap += heap;
-    return true;
+    return prependTo(this, entries, lost);
   }
 
   /**

@@ -12,7 +12,7 @@ import { FUSE_ROOT_ID } from '../fuse/abi.js';
 import { GiveBack } from './memory.js';
 import { Owners } from '../owners/owners.js';
 import type { DaemonOptions, LiveSettings, SourceName, StickyDirectory } from './options.js';
-import { openState, sourceState } from './state.js';
+import { openState, quotasForState, sourceState } from './state.js';
 import type { Recorder } from '../state/recorder.js';
 import { warmUp } from './warm-up.js';
 import { openOutlets } from '../outlets/open-outlets.js';
@@ -135,7 +135,7 @@ export class Daemon {
   configure({ config, listsLinks }: LiveSettings): void {
     const { tree } = this;
     tree.configure({ queueLimits: config.queue, filterLimits: config.filter, listsLinks });
-    tree.ledger.setQuotas(config.quotas);
+    tree.ledger.setQuotas(tree.recorder === null ? config.quotas : quotasForState(config.quotas));
     tree.bus.setHistoryLimits(config.history);
   }
 

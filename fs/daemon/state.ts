@@ -12,12 +12,23 @@ import { Recorder } from '../state/recorder.js';
 import { StateTable } from '../state/table.js';
 import { MAILBOX_BYTES, mailboxOf } from '../sources/mailbox.js';
 import type { SourceState } from '../sources/source-types.js';
+import type { Quotas } from '../tree/quota/bounds.js';
 
 /** The name under which the keeper has the memory. */
 const NAME = 'state';
 const MIB = 1024 * 1024;
-/** The size of each half of the journal. The memory is sparse: only what is written costs. */
-const HALF_BYTES = 512 * MIB;
+/**
+ * The size of each half of the journal. The memory is sparse: only what is written costs. Both
+ * halves and the largest ring are below 4 GiB, the longest array of Node.
+ */
+const HALF_BYTES = 1408 * MIB;
+/**
+ * The most text and memory that all users may hold if a later daemon takes over. A record is
+ * smaller than the price of its thing (fs/tree/prices.ts), so all records together take less than
+ * both bounds. The rest of a half is for the growth of the journal between two compactions.
+ */
+const MOST_BYTES = 512 * MIB;
+const MOST_MEMORY = 512 * MIB;
 /** The smallest ring: several times what one request may add. */
 const LEAST_RING_BYTES = 4 * RESERVE_BYTES;
 
@@ -47,6 +58,19 @@ export function openState(keeper: Keeper, ring: LogLimits, logger: Logger): Daem
       `the state is given up: ${why} (unmount and mount again: the mount ends with this daemon)`,
     );
   return opened;
+}
+
+/** Returns quotas with bounds of the mount that the state has room for. */
+export function quotasForState(quotas: Quotas): Quotas {
+  const { mount } = quotas;
+  return {
+    ...quotas,
+    mount: {
+      ...mount,
+      bytes: Math.min(mount.bytes, MOST_BYTES),
+      memory: Math.min(mount.memory, MOST_MEMORY),
+    },
+  };
 }
 
 function create(keeper: Keeper, ring: LogLimits): DaemonState {

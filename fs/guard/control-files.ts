@@ -69,9 +69,15 @@ function makeOwn(path: string): boolean {
   } catch (error) {
     if (!isSystemError(error)) throw error;
   }
+  return isOwn(path);
+}
+
+/** Whether a directory is there, and only this user can have put files into it. */
+export function isOwn(path: string): boolean {
   try {
-    const { uid, mode } = lstatSync(path);
-    return lstatSync(path).isDirectory() && uid === process.geteuid!() && (mode & 0o022) === 0;
+    const found = lstatSync(path);
+    const { uid, mode } = found;
+    return found.isDirectory() && uid === process.geteuid!() && (mode & 0o022) === 0;
   } catch (error) {
     if (isSystemError(error)) return false;
     throw error;

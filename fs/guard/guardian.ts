@@ -20,11 +20,17 @@ import type { Logger } from '../shared/log/logger.js';
 import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';
+import { Outbox } from './outbox.js';
 
 /** The protocol's number: PROTOCOL in native/guard/guard.h. */
 const PROTOCOL = 1;
 /** The variable in which the guardian names the daemon's end of the socket. */
 export const GUARD_VARIABLE = 'EVENTFS_GUARD';
+
+/** A state that systemd gets again and again. */
+const PING = 'WATCHDOG=1';
+/** The errors of sendmsg(2) that pass when the guardian goes on (unix(7)). */
+const NO_ROOM: ReadonlySet<string> = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM', 'ETOOMANYREFS']);
 
 /** The calls by which a guardian replaces a daemon that lives. */
 export interface Replaceable {
@@ -46,6 +52,7 @@ export class Guardian implements Holder {
    */
   readonly role: string;
   readonly #descriptors = new Descriptors();
+  readonly #outbox = new Outbox((text, fd) => this.#trySend(text, fd));
   readonly #received = new Int32Array(1);
   readonly #watch: ReadableWatch;
   #replaceable: Replaceable | null = null;
@@ -70,7 +77,7 @@ export class Guardian implements Holder {
   ) {
     this.role = this.#hello();
     this.#watch = new ReadableWatch(socket, () => this.#receive());
-    this.#send(`HELLO ${PROTOCOL}`);
+    this.#outbox.send(`HELLO ${PROTOCOL}`);
   }
 
   get takesOver(): boolean {
@@ -79,7 +86,7 @@ export class Guardian implements Holder {
 
   /** Says that this daemon has warmed up. Resolves once it has the descriptors of the last one. */
   async taken(): Promise<void> {
-    if (this.role === 'next') this.#send('WARM');
+    if (this.role === 'next') this.#outbox.send('WARM');
     await this.#message('TAKE');
   }
 
@@ -89,27 +96,28 @@ export class Guardian implements Holder {
 
   keep(name: string, fd: number): void {
     this.#descriptors.keep(name);
-    this.#send(`KEEP ${name}`, fd);
+    this.#outbox.sendAbout(name, `KEEP ${name}`, fd);
   }
 
   drop(name: string): void {
-    if (this.#descriptors.drop(name)) this.#send(`DROP ${name}`);
+    if (this.#descriptors.drop(name)) this.#outbox.sendAbout(name, `DROP ${name}`, -1);
   }
 
   async ready(): Promise<void> {
     for (const name of this.#descriptors.closeRest()) this.drop(name);
-    this.#send('READY');
+    this.#outbox.send('READY');
     await this.#message('SERVE');
   }
 
   /** Says that this daemon can't take over. */
   nack(why: string): void {
-    this.#send(`NACK ${why}`);
+    this.#outbox.send(`NACK ${why}`);
   }
 
   /** Sends a state to systemd: only the guardian may. */
   notify(state: string): void {
-    this.#send(`NOTIFY ${state}`);
+    if (state === PING) this.#outbox.sendNow(`NOTIFY ${state}`);
+    else this.#outbox.send(`NOTIFY ${state}`);
   }
 
   /** Lets the guardian replace this daemon. */
@@ -133,6 +141,7 @@ export class Guardian implements Holder {
 
   #close(): void {
     this.#isConnected = false;
+    this.#outbox.close();
     this.#watch.close();
   }
 
@@ -161,14 +170,17 @@ export class Guardian implements Holder {
     await new Promise<void>((done, failed) => this.#awaited.set(word, { done, failed }));
   }
 
-  #send(text: string, fd = -1): void {
-    if (!this.#isConnected) return;
+  /** @returns false if there is no room for the message now */
+  #trySend(text: string, fd: number): boolean {
+    if (!this.#isConnected) return true;
     try {
-      sendMessage(this.socket, text, fd);
+      sendMessage(this.socket, text, fd, false);
     } catch (error) {
       if (!isSystemError(error)) throw error;
+      if (NO_ROOM.has(error.code)) return false;
       this.#lost();
     }
+    return true;
   }
 
   #receive(): void {
@@ -212,7 +224,7 @@ export class Guardian implements Holder {
     if (this.#replaceable === null) return; // it is not ready, and the time limit ends the reload
     this.#hasYielded = true;
     this.#replaceable.yield();
-    this.#send('YIELDED');
+    this.#outbox.send('YIELDED');
   }
 
   #resume(): void {

@@ -12,23 +12,18 @@ import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
 import { NO_TRACE, type Trace } from '../shared/log/trace.js';
 import { ownOrAncestor } from './ancestors.js';
-import { Endings, endingFields, endingText, readEnding } from './endings.js';
+import type { Caller } from './caller.js';
+import { traceDeath } from './death-trace.js';
+import { Endings } from './endings.js';
 import { SignalRights } from './signal-rights.js';
 import { KeptPidfds } from './kept-pidfds.js';
 import { type Mortal, Owner } from './owner.js';
 import { ProcessFiles, addToWatch } from './process-files.js';
-import type { Pid, ProcessStatus } from './process.js';
+import { MAX_PID, type Pid, type ProcessStatus } from './process.js';
 import { system } from './system.js';
 
+export type { Caller } from './caller.js';
 export { type Mortal, Owner } from './owner.js';
-
-/** The caller of a request, from fuse_in_header. */
-export interface Caller {
-  readonly uid: number;
-  readonly gid: number;
-  /** The id of the calling *thread* in the daemon's PID namespace; 0 if it has none there. */
-  readonly pid: number;
-}
 
 /** All owners, by PID. */
 export class Owners {
@@ -84,7 +79,7 @@ export class Owners {
    *   ended; ENFILE if the daemon has no descriptor left
    */
   ofCaller(caller: Caller): Owner {
-    const status = this.#callerStatus(caller);
+    const status = this.#processes.ofCaller(caller);
     return this.#open(status.pid, () => true);
   }
 
@@ -99,7 +94,7 @@ export class Owners {
    *   descriptor left; else EPERM
    */
   named(pid: number, caller: Caller): Owner {
-    const status = this.#callerStatus(caller);
+    const status = this.#processes.ofCaller(caller);
     // A PID in one namespace only: the daemon's. The link ns/pid of another user's process can be
     // read only by root.
     const isAtHome = status.namespacePids.length === 1;
@@ -225,15 +220,6 @@ export class Owners {
     this.watch.close();
   }
 
-  #callerStatus(caller: Caller): ProcessStatus {
-    if (caller.pid === 0)
-      throw new FsError(Errno.EPERM, "the caller has no PID in the daemon's PID namespace");
-    const status = this.#processes.status(caller.pid);
-    if (status === undefined)
-      throw new FsError(Errno.ESRCH, `the caller, ${caller.pid}, has ended`);
-    return status;
-  }
-
   /**
    * Returns the owner with this thread group's PID. It calls `check` with the pidfd open, while the
    * PID may belong to another process. If the pidfd's process is alive after that, `check` was
@@ -275,17 +261,7 @@ export class Owners {
     owner.dropHandle();
     this.endings.add(owner);
     this.onDeath();
-    if (this.trace.deaths !== null) this.#traceDeath(owner, things);
-  }
-
-  /** @param things describes the things that have ended with the owner, as they were before */
-  #traceDeath(owner: Owner, things: string): void {
-    const { pid } = owner;
-    const ending = readEnding(owner);
-    this.trace.deaths?.(`owner ${pid} is dead (${endingText(ending)}): ${things}`, {
-      owner: pid,
-      ...endingFields(ending),
-    });
+    if (this.trace.deaths !== null) traceDeath(this.trace.deaths, owner, things);
   }
 
   #forget(owner: Owner): void {
@@ -296,9 +272,3 @@ export class Owners {
     system.closePidfd(owner.pidfd);
   }
 }
-
-/**
- * The largest int, and so the largest PID that a system call can take. PID_MAX_LIMIT of
- * linux/threads.h is 2^22.
- */
-const MAX_PID = 2 ** 31 - 1;

@@ -6,6 +6,7 @@
  */
 import type { DeathWatch } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
+import type { Caller } from './caller.js';
 import type { Endings } from './endings.js';
 import { type Pid, type ProcessStatus, asFull, descriptorRefusals, readStatus } from './process.js';
 import { system } from './system.js';
@@ -29,6 +30,20 @@ export class ProcessFiles {
       this.#makeRoom(error);
       return readStatus(id);
     }
+  }
+
+  /**
+   * Reads the status of the process that a caller is a thread of.
+   *
+   * @throws FsError EPERM if the caller has no PID in the daemon's PID namespace; ESRCH if it has
+   *   ended; ENFILE if the daemon has no descriptor left
+   */
+  ofCaller({ pid }: Caller): ProcessStatus {
+    if (pid === 0)
+      throw new FsError(Errno.EPERM, "the caller has no PID in the daemon's PID namespace");
+    const status = this.status(pid);
+    if (status === undefined) throw new FsError(Errno.ESRCH, `the caller, ${pid}, has ended`);
+    return status;
   }
 
   /**

@@ -12,6 +12,12 @@ declare const pid: unique symbol;
 /** A thread group's PID in the daemon's own PID namespace. */
 export type Pid = number & { readonly [pid]: true };
 
+/**
+ * The largest int, and so the largest PID that a system call can take. PID_MAX_LIMIT of
+ * linux/threads.h is 2^22.
+ */
+export const MAX_PID = 2 ** 31 - 1;
+
 /** The fields of /proc/<pid>/status that the daemon needs. */
 export interface ProcessStatus {
   /** The PID of its thread group: of the process that a thread belongs to. */

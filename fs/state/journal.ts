@@ -11,8 +11,13 @@ import { checksumWords } from './checksum.js';
 import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
 import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
 
-/** The largest record, in 8-byte words: a reply of 1 MiB with room for its fields. */
-const LARGEST_WORDS = (1024 * 1024 + 128 * 1024) / 8;
+/**
+ * The room that each record finds without another look, in 8-byte words: a reply of 1 MiB and its
+ * fields. Only a text of thousands of streams is longer.
+ */
+const ROOM_WORDS = (1024 * 1024 + 128 * 1024) / 8;
+/** A text of more words may need more room than that. */
+const LONG_WORDS = ROOM_WORDS / 16;
 /** The journal asks for memory in pieces of this size, in bytes. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 /** A half keeps this much memory when it is emptied, in bytes. */
@@ -91,11 +96,10 @@ export class Journal {
 
   /** Whether so many records are outdated that a compaction shall begin. */
   get isDueForCompaction(): boolean {
-    return (
-      this.#next === null &&
-      !this.#isLost &&
-      this.length > Math.max(LEAST_COMPACTED_WORDS, 3 * this.#compacted)
-    );
+    if (this.#next !== null || this.#isLost) return false;
+    // The journal grows while it is compacted: a large one needs room for that
+    const most = (this.#compacted + this.layout.sizes.half / 8) / 2;
+    return this.length > Math.max(LEAST_COMPACTED_WORDS, Math.min(3 * this.#compacted, most));
   }
 
   /** Whether a compaction has begun and is not done. */
@@ -110,7 +114,7 @@ export class Journal {
    * @param kind its number in the schema, with DROP_BIT for a drop
    */
   begin(kind: number): this {
-    if (this.#main.at + LARGEST_WORDS > this.#main.reserved) this.#reserve(this.#main);
+    if (this.#main.at + ROOM_WORDS > this.#main.reserved) this.#reserve(this.#main, ROOM_WORDS);
     const { at } = this.#main;
     this.onStore?.();
     this.#start = at;
@@ -131,6 +135,7 @@ export class Journal {
     this.#numbers[this.#at++] = length;
     const words = (length + 7) >>> 3;
     if (words === 0) return this;
+    if (words > LONG_WORDS) this.#makeRoom(words);
     this.#numbers[this.#at + words - 1] = 0;
     const bytes = this.#bytes;
     const start = this.#at * 8;
@@ -144,6 +149,7 @@ export class Journal {
     this.#numbers[this.#at++] = length;
     const words = (length + 7) >>> 3;
     if (words === 0) return this;
+    if (words > LONG_WORDS) this.#makeRoom(words);
     this.#numbers[this.#at + words - 1] = 0;
     this.#bytes.set(
       start === 0 && length === from.length ? from : from.subarray(start, start + length),
@@ -178,8 +184,20 @@ export class Journal {
     if (this.#next !== null) this.#copyTo(this.#next, start, this.#at);
   }
 
+  /** Makes room for a long field, and for a record's other fields. */
+  #makeRoom(words: number): void {
+    const main = this.#main;
+    const wanted = this.#at - main.at + words + ROOM_WORDS;
+    if (main.at + wanted <= main.reserved) return;
+    this.#reserve(main, wanted);
+    if (this.#start === main.at) return;
+    this.#start = main.at; // the state is lost: nothing that is written counts
+    this.#at = main.at + 1;
+  }
+
   #copyTo(tail: Tail, start: number, end: number): void {
-    if (tail.at + LARGEST_WORDS > tail.reserved) this.#reserve(tail);
+    const wanted = Math.max(ROOM_WORDS, end - start);
+    if (tail.at + wanted > tail.reserved) this.#reserve(tail, wanted);
     this.#numbers.copyWithin(tail.at, start, end);
     tail.at += end - start;
   }
@@ -232,10 +250,14 @@ export class Journal {
     if (used > KEPT_BYTES) this.#memory.discard(old.base * 8 + KEPT_BYTES, used - KEPT_BYTES);
   }
 
-  #reserve(tail: Tail): void {
+  /**
+   * Makes sure that a half can be written.
+   * @param words how many 8-byte words more than it has
+   */
+  #reserve(tail: Tail, words: number): void {
     const end = tail.base + this.layout.sizes.half / 8;
-    const wanted = Math.min(end, tail.at + LARGEST_WORDS + PIECE_BYTES / 8);
-    if (tail.at + LARGEST_WORDS > end) this.#lose(tail, 'its journal has no room left');
+    const wanted = Math.min(end, tail.at + words + PIECE_BYTES / 8);
+    if (tail.at + words > end) this.#lose(tail, 'its journal has no room left');
     else if (!this.#memory.reserve(tail.reserved * 8, (wanted - tail.reserved) * 8))
       this.#lose(tail, 'the machine has no memory left for it');
     else tail.reserved = wanted;

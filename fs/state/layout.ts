@@ -45,6 +45,9 @@ const Place = {
   committed: 6,
   sent: 8,
 } as const;
+/** The numbers of the header from here on have no check: a wrong one does no harm. */
+const READ_AGES = 16;
+const READ_AGES_END = 80;
 
 /** Makes a memory of the heap, for tests. */
 export function heapMemory(bytes: number): StateMemory {
@@ -60,6 +63,8 @@ export class StateLayout {
   readonly #numbers: Float64Array;
   readonly ring: Uint8Array;
   readonly mailbox: Uint8Array;
+  /** How old parked reads are (fs/drivers/devfuse/hand-over/read-ages.ts). */
+  readonly readAges: Float64Array;
   /** The offsets of the two halves of the journal, in bytes. */
   readonly halves: readonly [number, number];
 
@@ -73,6 +78,7 @@ export class StateLayout {
     const mailboxStart = ringStart + roundUp(sizes.ring);
     const first = mailboxStart + roundUp(sizes.mailbox);
     this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, PAGE / 8);
+    this.readAges = this.#numbers.subarray(READ_AGES, READ_AGES_END);
     this.ring = bytes.subarray(ringStart, ringStart + sizes.ring);
     this.mailbox = bytes.subarray(mailboxStart, mailboxStart + sizes.mailbox);
     this.halves = [first, first + sizes.half];

@@ -107,6 +107,8 @@ export const TREE_KINDS = {
       ...TIMES,
     },
   },
+  /** A file of `match/` that the kernel knows, by node id. */
+  matchFile: { id: 23, keys: 1, fields: { id: N, name: T } },
   /** A FIFO, socket or symlink, by node id. */
   special: {
     id: 7,

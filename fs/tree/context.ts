@@ -1,27 +1,16 @@
 /** The interface through which a node uses the tree: a node gets this, not the whole `Tree`. */
 import type { Bus } from '../bus/bus.js';
-import type { QueueLimits } from '../bus/queue.js';
-import type { FilterLimits } from '../uevent/filter/filter.js';
 import type { Deliveries } from './deliveries.js';
 import type { DrainCheck } from './drain-check.js';
 import type { InotifyQueue } from './inotify/inotify-queue.js';
 import type { Node, NodeId } from './nodes/node.js';
 import type { ReplyPort } from './ports.js';
 import type { QuotaLedger } from './quota/ledger.js';
+import type { TreeSettings } from './settings.js';
 import type { Streams } from './streams/streams.js';
 import type { Recorder } from '../state/recorder.js';
 import type { Turns } from './turns.js';
 import type { Logger } from '../shared/log/logger.js';
-
-/** The configured settings of the tree. They can change while the mount exists. */
-export interface TreeSettings {
-  /** The bounds of each queue. */
-  readonly queueLimits: QueueLimits;
-  /** The bounds of a new filter. A filter that exists already is not checked again. */
-  readonly filterLimits: FilterLimits;
-  /** Whether readdir(3) shows head, tail and `stream`. */
-  readonly listsLinks: boolean;
-}
 
 /** The tree as a node sees it. */
 export interface TreeContext {

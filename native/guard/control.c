@@ -22,11 +22,22 @@ __attribute__((noreturn)) static void refuse(const char *path, const char *hint)
   _exit(EXIT_SYSTEM_CALL);
 }
 
+/* Whether the lock is still the file of that name: a guardian that ends removes its own. */
+static bool is_current(int fd) {
+  struct stat locked, named;
+  return fstat(fd, &locked) == 0 && lstat(options.lock, &named) == 0 &&
+         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+}
+
 /* The lock ends with the process. */
 static void lock(void) {
-  int fd = open(options.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) refuse(options.lock, "the guardian needs a directory for its lock");
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return;
+  for (;;) {
+    int fd = open(options.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) refuse(options.lock, "the guardian needs a directory for its lock");
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) break;
+    if (is_current(fd)) return;
+    close(fd);
+  }
   if (errno != EWOULDBLOCK) refuse(options.lock, "the lock must be a file");
   say("error", "%s: another guardian serves it (try eventfs umount %s first)", options.mount,
       options.mount);

@@ -4,14 +4,18 @@
  *
  * All memory is static: a machine without memory must not end the guardian.
  *
- *   main.c      the command line and the loop
- *   kept.c      the descriptors that it holds
- *   message.c   messages to and from a daemon
- *   start.c     starts and ends daemons
- *   handover.c  which daemon serves, and which one is next
- *   control.c   one guardian for a mount, and `eventfs reload`
- *   end.c       RESEND, and the end of the mount
- *   supervisor.c  sd_notify(3) for the daemon
+ *   main.c             the command line and the loop
+ *   kept.c             the descriptors that it holds
+ *   message.c          messages to and from a daemon
+ *   start.c            starts and ends daemons
+ *   handover.c         which daemon serves, and the descriptors for the next one
+ *   daemon_messages.c  what the messages of a daemon change
+ *   death.c            the death of a daemon
+ *   reload.c           a new daemon in place of one that lives
+ *   standby.c          a daemon that is warm before it is needed
+ *   control.c          one guardian for a mount, and `eventfs reload`
+ *   end.c              RESEND, and the end of the mount
+ *   supervisor.c       sd_notify(3) for the daemon
  */
 #pragma once
 
@@ -27,8 +31,11 @@ enum { MESSAGE_BYTES = 512 };
 enum { MOST_KEPT = 16384, NAME_BYTES = 64 };
 /* The most deaths of --limit. */
 enum { MOST_DEATHS = 1000 };
-/* How long a standby waits for its start after the last one has begun to serve. */
-enum { STANDBY_DELAY_MS = 1000 };
+/*
+ * How long a standby waits for its start after the last one has begun to serve. After each failed
+ * start it waits twice as long, 2^MOST_DOUBLED times at most.
+ */
+enum { STANDBY_DELAY_MS = 1000, MOST_DOUBLED = 6 };
 /* How long to wait if no process can be started. */
 enum { RETRY_MS = 1000 };
 
@@ -62,7 +69,7 @@ struct options {
   int ready_fd; /* -1: none */
   int deaths;
   uint64_t within_ms;
-  uint64_t start_ms, take_ms, yield_ms; /* time limits */
+  uint64_t start_ms, take_ms, yield_ms, stop_ms; /* time limits */
   bool standby, json;
   char **command;
 };
@@ -111,17 +118,56 @@ extern struct daemon active, next, leaving;
 extern bool is_ready; /* a daemon has served */
 extern bool is_stopping;
 extern int restarts, reloads;
-void start_first(void);
-void on_message(struct daemon *daemon, const char *text, int fd);
-void on_end_of_socket(struct daemon *daemon);
-void on_death(pid_t pid, int status);
-void on_deadline(struct daemon *daemon);
+/* Begins to hand the descriptors to a daemon. */
+void hand(struct daemon *daemon, bool serves_at_once);
 /* Sends more messages of the hand-over. */
 void hand_more(struct daemon *daemon);
-/* Begins a reload. Returns NULL, or why it can't. */
-const char *begin_reload(void);
+/* Has a daemon serve. It logs how the last one ended. Returns false if there is no room now. */
+bool send_serve(struct daemon *daemon);
+/* Pings in place of a daemon, whose first ping is a while away. */
+void ping_for(struct daemon *daemon);
+void on_deadline(struct daemon *daemon);
+
+/* daemon_messages.c */
+void on_message(struct daemon *daemon, const char *text, int fd);
+void on_end_of_socket(struct daemon *daemon);
+
+/* death.c */
+void start_first(void);
+void on_death(pid_t pid, int status);
 /* Tries again to start a daemon if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_active(void);
+/* A daemon serves: the ones before it that did not are no longer counted. */
+void clear_failed_starts(void);
+/* How the last daemon ended; "" before the first death. */
+const char *last_ending(void);
+/* Keeps why a daemon could not take over, for the guardian's last message. */
+void note_refusal(const char *why);
+
+/* reload.c */
+/* Begins a reload. Returns NULL, or why it can't. */
+const char *begin_reload(void);
+bool reload_is_under_way(void);
+/* The active daemon shall stop to serve, between two requests. */
+void yield_active(void);
+/* The next daemon has restored the tree: it serves from now on. */
+void replace_active(void);
+/* The active daemon is the new one: tells the client if a reload is under way. */
+void finish_reload(void);
+/* The old daemon goes on. */
+void fail_reload(const char *why);
+/* Kills the next daemon. The old one goes on. */
+void fail_next(const char *why);
+
+/* standby.c */
+/* Has `keep_standby` start a standby a while later. */
+void schedule_standby(void);
+/* Schedules the next standby after one that has not become warm. */
+void delay_standby(void);
+/* A standby is warm: the failed ones before it are no longer counted. */
+void clear_failed_standbys(void);
+/* Tells the active daemon whether a standby is warm. */
+void tell_standby(bool is_warm);
 /* Starts the standby if it is time. Returns the time of the next call; 0: no need. */
 uint64_t keep_standby(void);
 /* Starts the standby anew, because the configuration has changed. */

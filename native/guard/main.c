@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +31,7 @@ struct options options = {
     .start_ms = 30000,
     .take_ms = 30000,
     .yield_ms = 5000,
+    .stop_ms = 30000,
 };
 
 extern char **environ;
@@ -52,14 +54,23 @@ static void escape(char *to, size_t room, const char *text) {
   to[at] = '\0';
 }
 
+/* Writes to standard error, or drops the line: a reader that has stopped must not stop the mount.
+ */
+static void write_line(const char *line, int length) {
+  struct pollfd error = {STDERR_FILENO, POLLOUT, 0};
+  if (poll(&error, 1, 0) > 0 && (error.revents & POLLOUT)) {
+    if (write(STDERR_FILENO, line, (size_t)length) < 0) return;
+  }
+}
+
 void say(const char *level, const char *format, ...) {
-  char text[2 * MESSAGE_BYTES], escaped[4 * MESSAGE_BYTES];
+  char text[2 * MESSAGE_BYTES], escaped[4 * MESSAGE_BYTES], line[PIPE_BUF];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   if (!options.json) {
-    dprintf(STDERR_FILENO, "eventfs: mount: %s\n", text);
+    write_line(line, snprintf(line, sizeof line, "eventfs: mount: %s\n", text));
     return;
   }
   struct timespec now;
@@ -68,8 +79,9 @@ void say(const char *level, const char *format, ...) {
   clock_gettime(CLOCK_REALTIME, &now);
   strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &parts));
   escape(escaped, sizeof escaped, text);
-  dprintf(STDERR_FILENO, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"pid\":%d,\"msg\":\"%s\"}\n",
-          time, now.tv_nsec / 1000000, level, getpid(), escaped);
+  const char *form = "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"pid\":%d,\"msg\":\"%s\"}\n";
+  write_line(line, snprintf(line, sizeof line, form, time, now.tv_nsec / 1000000, level, getpid(),
+                            escaped));
 }
 
 static int usage(void) {
@@ -101,7 +113,8 @@ static bool parse(char **arguments) {
     else if (strcmp(name, "--lock") == 0) options.lock = *arguments;
     else if (strcmp(name, "--ready-fd") == 0) options.ready_fd = atoi(*arguments);
     else if (strcmp(name, "--deadline") == 0) {
-      options.start_ms = options.take_ms = options.yield_ms = strtoull(*arguments, NULL, 10) * 1000;
+      options.start_ms = strtoull(*arguments, NULL, 10) * 1000;
+      options.take_ms = options.yield_ms = options.stop_ms = options.start_ms;
     } else if (strcmp(name, "--limit") != 0 || !parse_limit(*arguments)) {
       return false;
     }
@@ -132,6 +145,9 @@ static int watch_signals(void) {
 static void forward(int number) {
   if (number == SIGTERM || number == SIGINT) is_stopping = true;
   if (number == SIGHUP) renew_standby();
+  if (is_stopping && active.phase != GONE && active.deadline_ms == 0) {
+    active.deadline_ms = now_ms() + options.stop_ms;
+  }
   if (active.phase != GONE) kill(active.pid, number);
   else if (is_stopping) end(0);
 }

@@ -3,8 +3,8 @@ import { closeSync } from 'node:fs';
 import { ReadableWatch, connectSeqpacket, receiveMessage, sendMessage } from '#native';
 import { requireMount } from '../../client/mounted.js';
 import { mountPath } from '../../client/probe.js';
+import { controlDirectories, controlFiles, isOwn } from '../../guard/control-files.js';
 import { readStatusFile } from '../../client/status.js';
-import { controlDirectories, controlFiles } from '../../guard/control-files.js';
 import { NotServedError, UserError, isSystemError } from '../../shared/errors.js';
 import { print, printable } from '../terminal/output.js';
 
@@ -28,7 +28,7 @@ export async function reload(directory: string): Promise<void> {
     const text = rest.join(' ');
     if (word !== 'RELOADED')
       throw new UserError(`${path}: the old daemon goes on: ${text || 'the guardian has ended'}`);
-    print(`process ${text} serves ${printable(path)}\n`);
+    print(`process ${printable(text)} serves ${printable(path)}\n`);
   } finally {
     closeSync(guardian);
   }
@@ -37,7 +37,7 @@ export async function reload(directory: string): Promise<void> {
 /** @returns the descriptor of a socket; null if no guardian of this user serves the mount */
 function connect(path: string): number | null {
   let denied: UserError | null = null;
-  for (const directory of controlDirectories()) {
+  for (const directory of controlDirectories().filter(isOwn)) {
     const { socket } = controlFiles(path, directory);
     try {
       return connectSeqpacket(socket);

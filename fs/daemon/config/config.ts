@@ -17,7 +17,7 @@ import {
   type QuotaRules,
   type Quotas,
 } from '../../tree/quota/bounds.js';
-import { QUEUE_LIMITS } from '../../tree/tree.js';
+import { QUEUE_LIMITS } from '../../tree/settings.js';
 import { MOST_ID, accountId } from './account-ids.js';
 import { Document } from './document.js';
 import { type Kind, oneOf, orUnlimited, size, whole } from './kinds.js';

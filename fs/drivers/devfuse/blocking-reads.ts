@@ -4,7 +4,7 @@
  */
 import { ControlWord, type FuseChannel, RequestOutcome, SettleState } from '#native';
 import type { Sink } from '../../bus/sink.js';
-import { REPLY_BYTES } from '../../fuse/session.js';
+import { REPLY_BYTES } from '../../fuse/sizes.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Handle, ParkedRead } from '../../tree/nodes/node.js';
 import { type ReplyPort, interruptRead } from '../../tree/ports.js';
@@ -13,6 +13,7 @@ import type { Reads } from './handlers/reads.js';
 import { MissedInterruptPoller } from './io-uring/missed-interrupt-poller.js';
 import { ParkedReads } from './parked-reads.js';
 import { PollWakes } from './poll-wakes.js';
+import { ReadAges } from './hand-over/read-ages.js';
 import type { Recovery } from './hand-over/recovery.js';
 import { ReadExpiry } from './read-expiry.js';
 import { ReplySink } from './reply-sink.js';
@@ -90,8 +91,14 @@ export class BlockingReads implements Reads, ReplyPort {
   /** Ends each read that has blocked for `ms` milliseconds; 0 sets no limit. */
   limitLife(ms: number): void {
     if (ms === 0) return;
-    this.#expiry = new ReadExpiry(this.parked, MOST_PARKED, ms, (read) =>
-      interruptRead(this.tree.port, read, 'the kernel would end the mount for an older request'),
+    const pairs = this.tree.recorder?.journal.layout.readAges;
+    this.#expiry = new ReadExpiry(
+      this.parked,
+      MOST_PARKED,
+      ms,
+      (read) =>
+        interruptRead(this.tree.port, read, 'the kernel would end the mount for an older request'),
+      pairs && new ReadAges(pairs, ms),
     );
   }
 
@@ -131,6 +138,7 @@ export class BlockingReads implements Reads, ReplyPort {
    */
   #recovered(): void {
     this.parked.sort();
+    this.#expiry?.restored();
     this.tree.streams.unsettle();
     this.control[ControlWord.settle] = SettleState.pending;
     for (const handle of this.tree.handles) if (handle.hasPollKey) this.wake(handle);
@@ -154,7 +162,7 @@ export class BlockingReads implements Reads, ReplyPort {
     }
     this.control[ControlWord.outcome] = RequestOutcome.parked;
     if (this.#isRing) this.#missedInterrupts.watch();
-    this.#expiry?.note(read.slot);
+    this.#expiry?.note(read.slot, this.parksAll);
     return read;
   }
 

@@ -9,22 +9,17 @@
  *
  *   bus --take, settle--> tree --ReplyPort--> blocking-reads --> kernel
  */
-import { ControlWord, FuseChannel, RequestOutcome, SettleState } from '#native';
-import { Errno, errnoName } from '../../shared/errors.js';
+import { FuseChannel } from '#native';
 import { type Connection, NO_CONNECTION, connectionAt } from '../../shared/kernel/connection.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../shared/kernel/mountinfo.js';
-import { PAYLOAD_BYTES, REPLY_BYTES, REQUEST_BYTES, Session } from '../../fuse/session.js';
-import { RequestTracer } from '../../fuse/describe/request-tracer.js';
+import { PAYLOAD_BYTES } from '../../fuse/sizes.js';
 import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/log/logger.js';
-import type { Trace, TraceLine } from '../../shared/log/trace.js';
-import type { Handle, NodeId } from '../../tree/nodes/node.js';
+import type { Trace } from '../../shared/log/trace.js';
+import type { Handle } from '../../tree/nodes/node.js';
 import type { Tree } from '../../tree/tree.js';
 import type { DevFuseOptions, Driver } from '../driver.js';
-import { BlockingReads } from './blocking-reads.js';
 import { Hangs } from './hangs.js';
-import { treeHandlers } from './handlers/handlers.js';
-import { InotifyHelperHandlers } from './handlers/inotify-helper.js';
 import { type FuseMount, mountFuse, mountLimits } from '../common/mount-fuse.js';
 import { clearMountPoint, detachOrTell, tellEnd } from '../common/mount-point.js';
 import {
@@ -38,7 +33,7 @@ import { negotiate } from './negotiation.js';
 import { ENDLESS, readLife, warnOfLife } from '../common/read-life.js';
 import { Notifier } from './notifier.js';
 import { Recovery } from './hand-over/recovery.js';
-import { TracedPort } from './traced-port.js';
+import { RequestServer } from './request-server.js';
 import { RingStallRescuer } from './io-uring/ring-stall-rescuer.js';
 import { possibleCpus, wantsRing } from './io-uring/transport.js';
 import { RING_PARAMETER } from '../../shared/kernel/ring-parameter.js';
@@ -49,11 +44,7 @@ const NOTIFIER_DELAY_MS = 50;
 
 /** The driver `devfuse`. */
 export class DevFuse implements Driver {
-  readonly #session: Session;
-  readonly #reads: BlockingReads;
-  readonly #recovery: Recovery;
-  /** Memory that the channel shares: see FuseChannelOptions.control. */
-  readonly #control = new Uint32Array(ControlWord.count);
+  readonly #requests: RequestServer;
   #channel: FuseChannel | null = null;
   /** Whether requests come through io_uring. */
   #isRing = false;
@@ -78,31 +69,25 @@ export class DevFuse implements Driver {
     private readonly logger: Logger,
     private readonly trace: Trace,
     private readonly options: DevFuseOptions,
-    private readonly noteRequest: () => void,
+    noteRequest: () => void,
   ) {
-    const request = new Uint8Array(REQUEST_BYTES);
-    const reply = new Uint8Array(REPLY_BYTES);
-    this.#recovery = options.recovery ?? new Recovery();
-    this.#reads = new BlockingReads(tree, request, reply, this.#control, this.#recovery, (handle) =>
-      this.#notifyPoll(handle),
-    );
-    const handlers = treeHandlers(tree, this.#reads);
-    this.#session = new Session(
-      request,
-      reply,
-      handlers,
+    const requests = new RequestServer(
+      tree,
       logger,
-      new InotifyHelperHandlers(tree, handlers),
+      options.recovery ?? new Recovery(),
+      noteRequest,
+      (handle) => this.#notifyPoll(handle),
     );
-    this.#hangs = new Hangs(this.#session, this.#reads, logger, options);
-    trace.watch(() => this.#traceTo(trace.requests));
+    this.#requests = requests;
+    this.#hangs = new Hangs(requests.session, requests.reads, logger, options);
+    trace.watch(() => requests.traceTo(trace.requests));
     tree.report(() => [
       ['TRANSPORT', this.#channel?.usesRing() === true ? 'io-uring' : 'read'],
-      ['PARKED', this.#reads.parked.size],
+      ['PARKED', requests.reads.parked.size],
       ['STARVED', this.#stallRescuer?.helped ?? 0],
       ['HUNG', this.#hangs.count],
       ['REQUEST_TIMEOUT', this.#readLife.limit],
-      ['EXPIRED', this.#reads.expired],
+      ['EXPIRED', requests.reads.expired],
     ]);
   }
 
@@ -116,9 +101,9 @@ export class DevFuse implements Driver {
    *   it ends the connection
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
-    this.#limitReads();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
+    this.#limitReads(adopted);
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -130,7 +115,9 @@ export class DevFuse implements Driver {
     await clearMountPoint(path, this.logger);
     this.#mounted = await mountFuse(path, this.options.fsname ?? DEFAULT_MOUNT_SOURCE);
     this.#connection = connectionAt(path);
-    const negotiating = negotiate(this.#session, path, keeper.keeps, () => this.#useRing());
+    const negotiating = negotiate(this.#requests.session, path, keeper.keeps, () =>
+      this.#useRing(),
+    );
     this.#open(this.#mounted.fd, path, () => {
       negotiating.ended();
       onEnd();
@@ -139,33 +126,42 @@ export class DevFuse implements Driver {
     await negotiating.done;
     if (!this.#isRing && this.options.transport === 'io-uring') this.#warnNoRing();
     if (keeper.keeps && keptInit !== undefined)
-      keepMount(keeper, keptInit, this.#mounted, this.#connection, this.#session.minor);
+      keepMount(
+        keeper,
+        keptInit,
+        this.#mounted,
+        this.#connection,
+        this.#requests.session.init.minor,
+        this.#readLife,
+      );
   }
 
   #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
     this.#mounted = adopted;
     this.#connection = adopted.connection;
-    this.#session.adopt(adopted.protocolMinor);
+    this.#requests.session.adopt(adopted.protocolMinor);
     this.#open(adopted.fd, this.#path, onEnd);
     this.#needsResend = !keeper.resends;
   }
 
   /** Makes the channel. It serves once it is started. */
   #open(fd: number, path: string, onEnd: () => void): void {
+    const requests = this.#requests;
+    const { session, reads } = requests;
     const channel = new FuseChannel({
       fd,
       busyPollUs: this.options.busyPollUs,
       deaths: this.tree.owners.watch,
-      request: this.#session.request.bytes,
-      reply: this.#session.reply.bytes,
+      request: session.request.bytes,
+      reply: session.reply.bytes,
       log: this.tree.bus.log.memory,
-      control: this.#control,
-      parked: this.#reads.parked.uniques,
-      onRequest: (length) => this.#serve(length),
-      onSettle: () => this.#settle(),
-      onRefused: (errno, isParked) => this.#warnRefused(errno, isParked),
+      control: requests.control,
+      parked: reads.parked.uniques,
+      onRequest: (length) => requests.serve(length),
+      onSettle: () => requests.settle(),
+      onRefused: (errno, isParked) => requests.warnRefused(errno, isParked),
       onStarved: () => this.#stallRescuer?.told(),
-      onDry: () => this.#recovery.end(),
+      onDry: () => requests.recovery.end(),
       hang: this.#hangs.options,
       onHung: this.#hangs.told,
       onEnd: (errno) => {
@@ -177,7 +173,7 @@ export class DevFuse implements Driver {
       },
     });
     this.#channel = channel;
-    this.#reads.open(channel);
+    reads.open(channel);
     this.#stallRescuer = new RingStallRescuer(channel, path, this.#connection.minor);
   }
 
@@ -193,10 +189,10 @@ export class DevFuse implements Driver {
   }
 
   serve(): void {
-    if (this.#needsResend) this.#channel?.notify(this.#session.reply.resend());
+    if (this.#needsResend) this.#channel?.notify(this.#requests.session.reply.resend());
     this.#needsResend = false;
     this.#channel?.start();
-    if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
+    if (!this.#requests.recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
     if (this.#notifier === null) setTimeout(() => this.#startNotifier(), NOTIFIER_DELAY_MS);
   }
@@ -207,13 +203,14 @@ export class DevFuse implements Driver {
 
   /**
    * Asks for the longest limit on the age of requests, and lets blocked reads end before it.
+   * @param adopted the mount of the last daemon: its limit stays, whatever the kernel has for others
    * @throws UserError if the kernel's limit is too short
    */
-  #limitReads(): void {
-    this.#readLife = readLife(readRequestTimeouts(), true);
-    this.#reads.limitLife(this.#readLife.ms);
-    this.#session.limitRequests(this.#readLife.asked);
-    warnOfLife(this.#readLife, this.logger);
+  #limitReads(adopted: AdoptedMount | null): void {
+    this.#readLife = adopted?.readLife ?? readLife(readRequestTimeouts(), true);
+    this.#requests.reads.limitLife(this.#readLife.ms);
+    this.#requests.session.init.limitRequests(this.#readLife.asked);
+    if (adopted === null) warnOfLife(this.#readLife, this.logger);
   }
 
   /** The limits of a mount that an ordinary user has made. */
@@ -229,7 +226,7 @@ export class DevFuse implements Driver {
     this.#isRing =
       wantsRing(this.options.transport) &&
       this.#channel!.prepareRing(possibleCpus(), PAYLOAD_BYTES);
-    if (this.#isRing) this.#reads.useRing();
+    if (this.#isRing) this.#requests.reads.useRing();
     return this.#isRing;
   }
 
@@ -241,19 +238,6 @@ export class DevFuse implements Driver {
   }
 
   /**
-   * Logs that the kernel has rejected a reply.
-   * @param isParked whether it was the reply to a parked READ
-   */
-  #warnRefused(errno: number, isParked: boolean): void {
-    const operation = isParked ? 'FUSE_READ' : this.#session.current;
-    this.logger.warn(
-      errno === Errno.ENOMSG
-        ? `${operation}: its handler returned no reply, so the daemon answers EIO (report this bug)`
-        : `${operation}: the kernel rejected the reply: ${errnoName(errno)}`,
-    );
-  }
-
-  /**
    * Ends every blocked read with end of file, serves all requests that wait, unmounts, and closes
    * the channel. Does nothing if the channel is closed already.
    */
@@ -261,7 +245,7 @@ export class DevFuse implements Driver {
     const channel = this.#channel;
     if (channel === null) return;
     this.options.keeper?.drop(KEPT_DEVICE);
-    this.#reads.end();
+    this.#requests.reads.end();
     this.tree.end();
     // The end of a mount waits for requests that are on their way to the daemon (fs/fuse/dev.c,
     // fuse_wait_aborted()). With io_uring they arrive only through this thread, so this thread must
@@ -278,58 +262,17 @@ export class DevFuse implements Driver {
   #letGo(): void {
     this.#channel = null;
     this.#stallRescuer?.stop();
-    this.#reads.close();
+    this.#requests.reads.close();
   }
 
   #detach(): void {
     detachOrTell(this.#connection, this.logger);
   }
 
-  /**
-   * Switches the trace of requests and answers on or off. While it is off, the path of a request
-   * has no branch for it.
-   * @param line writes a line of the trace; null for no trace
-   */
-  #traceTo(line: TraceLine | null): void {
-    const { tree } = this;
-    const tracer =
-      line === null
-        ? null
-        : new RequestTracer(line, (parent, name) => tree.whyNotFound(parent as NodeId, name));
-    this.#session.traceTo(tracer);
-    tree.attach(
-      tracer === null
-        ? this.#reads
-        : new TracedPort(this.#reads, this.#reads.parked.uniques, tracer),
-      () => (this.#control[ControlWord.settle] = SettleState.pending),
-    );
-  }
-
-  /**
-   * Serves the request in memory, and sets its outcome for the channel.
-   * @param length the request's length in bytes
-   */
-  #serve(length: number): void {
-    this.noteRequest();
-    const control = this.#control;
-    control[ControlWord.outcome] = RequestOutcome.noReply; // `park` changes it
-    const { transactions } = this.#reads;
-    const replyLength =
-      transactions === null
-        ? this.#session.dispatch(length)
-        : transactions.serve(this.#session, length, this.#reads);
-    if (replyLength === 0) return;
-    control[ControlWord.replyLength] = replyLength;
-    control[ControlWord.outcome] = RequestOutcome.replied;
-  }
-
-  /** Wakes readers for which events have come, unless older readers may still come. */
-  #settle(): void {
-    if (this.#recovery.isOver) this.tree.bus.settleSome();
-  }
-
   /** Sends FUSE_NOTIFY_POLL. The kernel wakes all pollers of the open file inside this write(2). */
   #notifyPoll(handle: Handle): void {
-    this.#channel?.notify(this.#session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh));
+    this.#channel?.notify(
+      this.#requests.session.reply.pollWakeup(handle.pollKeyLow, handle.pollKeyHigh),
+    );
   }
 }

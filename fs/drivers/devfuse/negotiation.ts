@@ -31,7 +31,7 @@ export function negotiate(
       clearTimeout(late);
       failed(error);
     };
-    session.attach({
+    session.init.attach({
       onNegotiated: () => {
         clearTimeout(late);
         agreed();

@@ -4,7 +4,7 @@
  */
 import { InHeader } from '../../fuse/abi.js';
 import { type Handle, ParkedRead } from '../../tree/nodes/node.js';
-import { LONG_READ_BYTES } from '../../fuse/session.js';
+import { LONG_READ_BYTES } from '../../fuse/sizes.js';
 import { PARKED_READ_BYTES } from '../../tree/prices.js';
 import type { QuotaAccount } from '../../tree/quota/account.js';
 import { forceChargeAll } from '../../tree/quota/force-charge.js';

@@ -4,6 +4,8 @@
  * reads are parked; an answer before that costs nothing.
  */
 import type { ParkedRead } from '../../tree/nodes/node.js';
+import type { ReadAges } from './hand-over/read-ages.js';
+import { uniqueOf } from './unique.js';
 import type { ParkedReads } from './parked-reads.js';
 
 /** Reads that are due within this time end together. */
@@ -15,7 +17,7 @@ const MOST_AT_ONCE = 64;
 export class ReadExpiry {
   /** How many reads it has ended, for `.status`. */
   ended = 0;
-  /** When the read in each slot was parked (performance.now()). */
+  /** When the read in each slot was parked, in milliseconds of CLOCK_MONOTONIC. */
   readonly #parkedAtMs: Float64Array;
   #timer: NodeJS.Timeout | null = null;
 
@@ -23,20 +25,38 @@ export class ReadExpiry {
    * @param most how many reads may be parked
    * @param lifeMs how long a read may be parked
    * @param interrupt ends a parked read with EINTR
+   * @param ages knows the age of the reads of the last daemon; null without a guardian
    */
   constructor(
-    private readonly parked: Pick<ParkedReads, 'slots' | 'at'>,
+    private readonly parked: Pick<ParkedReads, 'slots' | 'at' | 'words'>,
     most: number,
     private readonly lifeMs: number,
     private readonly interrupt: (read: ParkedRead) => void,
+    private readonly ages: ReadAges | null = null,
   ) {
     this.#parkedAtMs = new Float64Array(most);
   }
 
-  /** Notes that a read is parked in a slot. */
-  note(slot: number): void {
-    this.#parkedAtMs[slot] = performance.now();
+  /**
+   * Notes that a read is parked in a slot.
+   * @param mayBeResent whether the last daemon may have parked it already
+   */
+  note(slot: number, mayBeResent = false): void {
+    const nowMs = monotonicMs();
+    this.#parkedAtMs[slot] = nowMs;
     this.#timer ??= setTimeout(this.#look, this.lifeMs);
+    if (this.ages === null) return;
+    const { words } = this.parked;
+    const unique = uniqueOf(words[2 * slot], words[2 * slot + 1]);
+    if (mayBeResent) this.#parkedAtMs[slot] = this.ages.notBefore(unique);
+    else this.ages.note(unique, nowMs);
+  }
+
+  /** All reads of the last daemon are here: some may be due soon. */
+  restored(): void {
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#look, 0);
   }
 
   /** Stops the timer. */
@@ -47,7 +67,7 @@ export class ReadExpiry {
 
   readonly #look = (): void => {
     this.#timer = null;
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     const dueMs = nowMs - this.lifeMs + Math.min(TOGETHER_MS, this.lifeMs / 2);
     let left = MOST_AT_ONCE;
     let oldestMs = Infinity;
@@ -64,4 +84,10 @@ export class ReadExpiry {
     if (oldestMs < Infinity)
       this.#timer ??= setTimeout(this.#look, Math.max(0, oldestMs + this.lifeMs - nowMs));
   };
+}
+
+/** Returns the time of CLOCK_MONOTONIC, which all processes of the machine share. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
 }

@@ -18,7 +18,10 @@ export interface Keeper {
    * @returns undefined if there is none of that name
    */
   take(name: string): number | undefined;
-  /** Keeps a copy of a descriptor, in place of an earlier one with that name. */
+  /**
+   * Keeps a copy of a descriptor, in place of an earlier one with that name. The descriptor stays
+   * open until `drop`: the keeper may be stopped, and then gets it later.
+   */
   keep(name: string, fd: number): void;
   /** Ends the copy of that name. */
   drop(name: string): void;

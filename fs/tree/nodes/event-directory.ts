@@ -3,11 +3,12 @@ import type { Event, LogIndex, Timestamp } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Attributes } from './attributes.js';
-import { Directory, type Listing, listDots } from './directory.js';
+import { type Listing, listDots } from './directory.js';
 import { EventFile, type EventFileHost, closeSomeEarly } from './event-file.js';
 import { listEnds, listEvents, listSpecials } from './listing/event-listing.js';
-import { type End, EndLink, type EndsHost } from './fixed/end-link.js';
-import { fixedNameAt, inodeOfFixed, isFixedName } from './fixed/fixed-names.js';
+import type { End } from './fixed/end-link.js';
+import { isFixedName } from './fixed/fixed-names.js';
+import { FixtureDirectory } from './fixed/fixture-directory.js';
 import type { DotFileHost } from './fixed/text-file.js';
 import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
 import { QueueRecord } from '../restore/queue-record.js';
@@ -20,15 +21,11 @@ const NO_ENTRY = 'no event and no special file has that name';
 
 /** A directory whose entries are the events of a queue. */
 export abstract class EventDirectory
-  extends Directory
-  implements EventFileHost, DotFileHost, EndsHost, WatchedDirectory
+  extends FixtureDirectory
+  implements EventFileHost, DotFileHost, WatchedDirectory
 {
   /** The name in the root. */
   abstract readonly name: string;
-  abstract readonly uid: number;
-  abstract readonly gid: number;
-  /** The nodes of the fixed names that the kernel knows. */
-  #fixtures: Map<string, Node> | null = null;
   /** Null until a user makes the first one. */
   #specials: SpecialFiles | null = null;
   /**
@@ -47,13 +44,13 @@ export abstract class EventDirectory
 
   /** @param queue the entries that the directory shows */
   constructor(
-    protected readonly context: TreeContext,
+    context: TreeContext,
     id: NodeId,
     lifetime: Lifetime,
     readonly queue: Queue<Entry>,
     born?: Timestamp,
   ) {
-    super(id, lifetime, born);
+    super(context, id, lifetime, born);
     const { recorder } = context;
     if (recorder !== null)
       queue.journal = this.queueRecord = new QueueRecord(recorder, id, queue, this);
@@ -82,11 +79,6 @@ export abstract class EventDirectory
     return (this.#watch ??= new WatchState());
   }
 
-  /** Returns the inode number of a fixed name. */
-  inodeOf(name: string): number {
-    return inodeOfFixed(this.id, name);
-  }
-
   /** When the contents changed last. */
   get modified(): Timestamp {
     return this.born;
@@ -107,8 +99,7 @@ export abstract class EventDirectory
     return this.born;
   }
 
-  /** Returns the event at one end, or undefined if the queue is empty. */
-  atEnd(end: End): Entry | undefined {
+  override atEnd(end: End): Entry | undefined {
     return end === 'head' ? this.queue.entries.first() : this.queue.entries.last();
   }
 
@@ -123,57 +114,8 @@ export abstract class EventDirectory
     return entry === undefined ? this.#specials?.get(name) : this.#fileOf(entry);
   }
 
-  /**
-   * Makes the node of a fixed name.
-   * @returns undefined if this directory has no such name, or has it only while there is an event
-   */
-  protected makeFixture(name: string): Node | undefined {
-    if (name !== 'head' && name !== 'tail') return undefined;
-    return this.atEnd(name) === undefined
-      ? undefined
-      : new EndLink(this.fixtureId(name), this, name);
-  }
-
-  /** Returns the node id of a fixed name: its inode number, so that a later daemon knows it. */
-  protected fixtureId(name: string): NodeId {
-    return this.inodeOf(name) as NodeId;
-  }
-
-  /**
-   * Returns the known node of a fixed name, or makes it; undefined if the name does not exist now.
-   */
-  protected fixture(name: string): Node | undefined {
-    const known = this.#fixtures?.get(name);
-    if (known !== undefined)
-      return known instanceof EndLink && this.atEnd(known.end) === undefined ? undefined : known;
-    const made = this.makeFixture(name);
-    if (made !== undefined) (this.#fixtures ??= new Map()).set(name, made);
-    return made;
-  }
-
-  /** Returns the node of a fixed name by its place; undefined if the name does not exist now. */
-  fixtureAt(offset: number): Node | undefined {
-    return this.fixture(fixedNameAt(offset));
-  }
-
-  /** Runs after the kernel has forgotten the node of a fixed name. */
-  fixtureForgotten(name: string): void {
-    this.#fixtures?.delete(name);
-    if (this.#fixtures?.size === 0) this.#fixtures = null;
-  }
-
   /** Checks, before a reader gets what the directory holds, that no owner's death was missed. */
   beforeAnswer(): void {}
-
-  /**
-   * Disowns the nodes of the directory itself and of the fixed names, after the directory has
-   * ended.
-   */
-  protected letGoOfNodes(): void {
-    this.context.disown(this);
-    for (const node of this.#fixtures?.values() ?? []) this.context.disown(node);
-    this.#fixtures = null;
-  }
 
   /**
    * Frees some of what the directory holds, after it has ended.

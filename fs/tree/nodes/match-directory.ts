@@ -10,6 +10,9 @@ import { Directory, type Listing, listDots } from './directory.js';
 import { FOREVER, type Node, type NodeId, ROOT_ID } from './node.js';
 import { parse } from '../filter-charge.js';
 import { StreamFile } from '../streams/stream-file.js';
+import type { Journal } from '../../state/journal.js';
+import type { Recorded } from '../../state/recorder.js';
+import { Kind } from '../../state/schema.js';
 import type { TreeContext } from '../context.js';
 
 /** The most names that the directory remembers, besides those of open files. */
@@ -38,7 +41,7 @@ class MatchFile extends StreamFile {
   constructor(
     id: NodeId,
     private readonly directory: MatchDirectory,
-    private readonly name: string,
+    readonly name: string,
   ) {
     super(id, directory.lifetime, directory.context.streams);
     this.#ino = inodeOf(name);
@@ -80,14 +83,22 @@ class MatchFile extends StreamFile {
   }
 
   override forgotten(): void {
-    this.directory.forget(this.name);
+    this.directory.forget(this);
+  }
+
+  /**
+   * Writes the record by which a later daemon knows the file. The kernel repeats an open(2) that
+   * fails by ESTALE only once, and not at all if the path is that of an O_PATH descriptor.
+   */
+  override record(journal: Journal): void {
+    if (this.directory.knows(this)) journal.put('matchFile', { id: this.id, name: this.name });
   }
 }
 
 /** The directory `match/`. */
 export class MatchDirectory extends Directory {
   readonly mode = FileType.directory | 0o555;
-  readonly #known = new Map<string, StreamFile>();
+  readonly #known = new Map<string, MatchFile>();
 
   constructor(
     readonly context: TreeContext,
@@ -110,19 +121,32 @@ export class MatchDirectory extends Directory {
     this.#makeRoom();
     const file = new MatchFile(context.newNodeId(), this, name);
     this.#known.set(name, file);
+    context.recorder?.changed(file);
     return file;
   }
 
-  /** Makes a file of the last daemon, which is open still. */
+  /** Makes a file of the last daemon. */
   restore(id: NodeId, name: string): StreamFile {
     const file = new MatchFile(id, this, name);
     if (!this.#known.has(name)) this.#known.set(name, file);
     return file;
   }
 
-  /** Runs after the kernel has forgotten the file of that name. */
-  forget(name: string): void {
-    this.#known.delete(name);
+  /** The files that the kernel knows, for a compaction of the state. */
+  get files(): Iterable<Recorded> {
+    return this.#known.values();
+  }
+
+  /** Returns whether a lookup of the file's name finds this file. */
+  knows(file: MatchFile): boolean {
+    return this.#known.get(file.name) === file;
+  }
+
+  /** Runs after the kernel has forgotten the file. */
+  forget(file: MatchFile): void {
+    if (!this.knows(file)) return;
+    this.#known.delete(file.name);
+    this.context.recorder?.dropped(Kind.matchFile, file.id);
   }
 
   /**
@@ -132,9 +156,9 @@ export class MatchDirectory extends Directory {
    */
   #makeRoom(): void {
     if (this.#known.size < MOST_KNOWN) return;
-    for (const [name, file] of this.#known) {
+    for (const file of this.#known.values()) {
       if (file.opens > 0) continue;
-      this.#known.delete(name);
+      this.forget(file);
       return this.context.disown(file);
     }
   }

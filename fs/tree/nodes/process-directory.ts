@@ -2,7 +2,7 @@
  * Process directories. A process directory belongs to one process, is a queue, and ends with the
  * process.
  */
-import type { LogIndex, Timestamp } from '../../bus/event.js';
+import type { Timestamp } from '../../bus/event.js';
 import { Queue } from '../../bus/queue.js';
 import type { Caller, Mortal, Owner } from '../../owners/owners.js';
 import { Errno } from '../../shared/errors.js';
@@ -10,23 +10,18 @@ import type { StatusLines } from '../../shared/status-lines.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
 import { type Fields, Kind } from '../../state/schema.js';
-import { timeFields, timeOf } from '../../state/times.js';
-import type { SeqNum } from '../../uevent/text.js';
+import { timeOf } from '../../state/times.js';
 import type { TreeContext } from '../context.js';
 import type { Ghost } from '../inotify/ghosts.js';
 import type { QuotaAccount } from '../quota/account.js';
-import { QueueStreamFile } from '../streams/queue-stream.js';
 import type { Task } from '../turns.js';
 import { PERMISSION_BITS } from './attributes.js';
-import { FilterFile } from './fixed/filter-file.js';
-import { type ReplayingDirectory, SinceFile } from './fixed/since-file.js';
 import { StatusFile } from './fixed/text-file.js';
 import { Lifetime, type Node, type NodeId } from './node.js';
 import { ReceivingDirectory } from './process/receiving-directory.js';
-import { directoryFields } from './process/directory-record.js';
+import { directoryFields, ghostFields } from './process/directory-record.js';
 import { describeDirectory, directoryStatus } from './process/directory-status.js';
 import { isRemovable } from './process/removable.js';
-import { QueueStart } from './process/replay.js';
 import {
   type AttributedDirectory,
   attributeNames,
@@ -48,12 +43,11 @@ export interface DirectoryParent {
 /** A directory that belongs to one process and ends with it. */
 export class ProcessDirectory
   extends ReceivingDirectory
-  implements Mortal, Task, Ghost, ReplayingDirectory, AttributedDirectory, Recorded
+  implements Mortal, Task, Ghost, AttributedDirectory, Recorded
 {
   isMarked = false;
   /** The position in the root. */
   position = -1;
-  readonly #start = new QueueStart(this.context.bus, this.born);
   /** Whether the directory stays after its owner has died. */
   #isSticky = false;
   /** Whether the owner is dead. */
@@ -103,7 +97,7 @@ export class ProcessDirectory
   /** Writes the record of the directory, without its entries. */
   record(journal: Journal): void {
     if (this.lifetime.over) return; // `end` has dropped it
-    journal.put('directory', directoryFields(this, this.own, this.#start, this.listedTo));
+    journal.put('directory', directoryFields(this, this.own, this.start, this.listedTo));
   }
 
   /** Sets the times of an event that came after the directory was recorded. */
@@ -124,52 +118,14 @@ export class ProcessDirectory
     this.own.accessed = timeOf(state, 'accessed');
     this.restorePermitted(timeOf(state, 'permitted'));
     this.filtered = timeOf(state, 'filtered');
-    this.#start.restore(
-      state.first as LogIndex,
-      state.after as SeqNum,
-      state.shown,
-      timeOf(state, 'moved'),
-    );
+    this.start.restore(state);
     this.listedTo = state.listedTo;
   }
 
-  /** The name of the event after which the queue begins. */
-  get beginsAfter(): string {
-    return this.#start.after;
-  }
-
-  /** When earlier events were linked in last. */
-  get replayed(): Timestamp {
-    return this.#start.moved;
-  }
-
-  /**
-   * Links the kept events that came after the event `name` into the queue (QueueStart).
-   * @param name an event's name; that of an event later than `beginsAfter` changes nothing
-   * @throws FsError ENOENT if no event can have had the name
-   */
-  replay(name: string): void {
-    const linked = this.#start.moveTo(name, this);
-    this.recordChange();
-    const { firstPosition } = this.queue.entries;
-    for (let n = 0; n < linked; n++) this.context.inotify.announce(this, firstPosition + n);
-    this.changed();
-    this.fileComplete();
-  }
-
   protected override makeFixture(name: string): Node | undefined {
-    switch (name) {
-      case '.stream':
-        return new QueueStreamFile(this.fixtureId(name), this, name);
-      case '.filter':
-        return new FilterFile(this.fixtureId(name), this, name);
-      case '.since':
-        return new SinceFile(this.fixtureId(name), this, name);
-      case '.status':
-        return new StatusFile(this.fixtureId(name), this, name);
-      default:
-        return super.makeFixture(name);
-    }
+    return name === '.status'
+      ? new StatusFile(this.fixtureId(name), this, name)
+      : super.makeFixture(name);
   }
 
   override listXattrs(): readonly string[] {
@@ -298,9 +254,7 @@ export class ProcessDirectory
 
   /** Writes the record of the ghost. */
   recordGhost(journal: Journal): void {
-    const { id, name, uid, gid, born } = this;
-    const mode = this.own.permissions;
-    journal.put('ghost', { id, name, mode, uid, gid, ...timeFields('born', born) });
+    journal.put('ghost', ghostFields(this, this.own));
   }
 
   /** Refunds the charge of `chargeGhost`. */

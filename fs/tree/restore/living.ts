@@ -3,10 +3,13 @@ import type { Event, LogIndex } from '../../bus/event.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded } from '../../state/recorder.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
+import { EventHandle } from '../nodes/event-file.js';
+import type { Handle } from '../nodes/node.js';
 import type { Bus } from '../../bus/bus.js';
 import type { RootDirectory } from '../nodes/root-directory.js';
 import type { InotifyQueue } from '../inotify/inotify-queue.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
+import type { Streams } from '../streams/streams.js';
 import { WrittenEvent } from '../written/written-event.js';
 import { recordText } from '../../state/text-record.js';
 
@@ -15,13 +18,11 @@ export interface LivingTree {
   readonly bus: Bus;
   readonly root: RootDirectory;
   readonly log: EventDirectory;
+  readonly match: { readonly files: Iterable<Recorded> };
   readonly counters: Recorded;
   readonly inotify: InotifyQueue;
-  /**
-   * Returns the open files and all that they record.
-   * @param recorded the events that the walk has recorded
-   */
-  livingOpenFiles(recorded: Set<Event>): Iterable<Recorded>;
+  readonly streams: Streams;
+  readonly handles: Iterable<Handle>;
 }
 
 /** Something that is recorded only by a compaction. */
@@ -38,20 +39,21 @@ export function* living(tree: LivingTree): Iterable<Recorded> {
   yield tree.counters;
   yield root;
   yield* root.files;
+  yield* tree.match.files;
   for (let number = bus.log.oldest; number < bus.log.next; number = next(tree, number)) {
     const event = bus.log.at(number);
     yield once((journal) => bus.record(event, journal));
   }
-  yield queueOf(log, tree, recorded);
+  yield* queueOf(log, tree, recorded);
   for (let at = root.directories.seek(0); at >= 0; at = root.directories.seek(at + 1)) {
     const directory = root.directories.at(at)!;
     yield directory;
-    yield queueOf(directory, tree, recorded);
+    yield* queueOf(directory, tree, recorded);
     for (const file of directory.specials?.entries ?? []) yield file;
   }
   for (const ghost of tree.inotify.ghosts)
     if (ghost instanceof ProcessDirectory) yield once((journal) => ghost.recordGhost(journal));
-  yield* tree.livingOpenFiles(recorded);
+  yield* openFiles(tree, recorded);
 }
 
 /** Returns the number after `number`, or the oldest one in the ring if that is later. */
@@ -59,18 +61,38 @@ function next(tree: LivingTree, number: LogIndex): LogIndex {
   return Math.max(number + 1, tree.bus.log.oldest) as LogIndex;
 }
 
-/** The queue of a directory, with its entries and those events that the ring does not have. */
-function queueOf(directory: EventDirectory, tree: LivingTree, recorded: Set<Event>): Recorded {
-  return once((journal) => {
-    directory.queueRecord!.record(journal);
-    directory.queueRecord!.recordEntries();
-    for (const { event } of directory.queue.entries) recordHeld(event, tree, journal, recorded);
-  });
+/**
+ * The queue of a directory, and each of its entries with an event that the ring does not have. A
+ * user's queues may have thousands of entries, so each of them is a thing.
+ */
+function* queueOf(
+  directory: EventDirectory,
+  tree: LivingTree,
+  recorded: Set<Event>,
+): Iterable<Recorded> {
+  const { queue } = directory;
+  const { entries } = queue;
+  const record = directory.queueRecord!;
+  yield record;
+  for (let at = entries.seek(0); at >= 0; at = entries.seek(at + 1)) {
+    if (queue.journal !== record) return; // the directory has ended
+    const entry = entries.at(at)!;
+    yield once((journal) => {
+      record.linked(at, entry);
+      recordHeld(entry.event, tree, journal, recorded);
+    });
+  }
 }
 
-/** An event that an open file holds. */
-export function heldEvent(event: Event, tree: LivingTree, recorded: Set<Event>): Recorded {
-  return once((journal) => recordHeld(event, tree, journal, recorded));
+/** Yields the open files and all that they record. */
+function* openFiles(tree: LivingTree, recorded: Set<Event>): Iterable<Recorded> {
+  yield* tree.streams.recorded();
+  for (const handle of tree.handles) {
+    yield handle;
+    if (!(handle instanceof EventHandle)) continue;
+    const { event } = handle.node;
+    yield once((journal) => recordHeld(event, tree, journal, recorded));
+  }
 }
 
 /**

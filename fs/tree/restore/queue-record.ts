@@ -82,11 +82,4 @@ export class QueueRecord implements QueueJournal, Recorded {
       .number(host.nextEvent)
       .end();
   }
-
-  /** Writes the records of all entries: for a compaction. */
-  recordEntries(): void {
-    const { entries } = this.queue;
-    for (let at = entries.seek(0); at >= 0; at = entries.seek(at + 1))
-      this.linked(at, entries.at(at)!);
-  }
 }

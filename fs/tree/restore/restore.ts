@@ -65,6 +65,8 @@ export function restoreTree(tree: Tree, table: StateTable): void {
     const state = table.get('rootFile', file.id);
     if (state !== undefined) file.restore(state);
   }
+  for (const { id, name } of table.all('matchFile'))
+    tree.remember(tree.match.restore(id as NodeId, name));
   const restoring = { tree, table, events, directories };
   for (const directory of directories.values()) restoreQueue(restoring, directory);
   restoreSpecials(restoring);

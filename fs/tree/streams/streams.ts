@@ -18,7 +18,7 @@ import { StreamGroup, StreamHandle, type StreamOwner } from './stream-handle.js'
  * The most readers that the daemon wakes before it serves other requests. The publisher and the
  * woken readers run while the others still wait, and the others then get the events of the meantime
  * in the same read. It is the number of replies that the channel sends with one system call
- * (native/addon/fuse/reply_batch.h), and it was measured: see
+ * (native/addon/device/reply_batch.h), and it was measured: see
  * docs/decisions/008-wake-64-at-a-time.md.
  */
 export const WOKEN_AT_ONCE = 64;

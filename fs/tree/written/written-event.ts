@@ -11,15 +11,16 @@ import { type AttributeChanges, FileType } from '../nodes/node.js';
 import { WRITTEN_EVENT_BYTES } from '../prices.js';
 import { withoutSetIds } from './set-ids.js';
 import { TRAILER_BYTES, mostRoomFor, roomFor } from './text-room.js';
-import { assertGrowthFits } from './growth-check.js';
+import { assertGrowthFits, makeRoomIn } from './growth.js';
+import { writtenFields } from './written-record.js';
 import { LF } from '../../shared/ascii.js';
 import type { Journal } from '../../state/journal.js';
 import type { Recorded, Recorder } from '../../state/recorder.js';
 import { recordText } from '../../state/text-record.js';
-import { timeFields } from '../../state/times.js';
 
 /** The reason in the EFBIG of a write or truncation beyond the maximum size of an event. */
 export const TOO_LONG = `an event has at most ${MAX_EVENT_BYTES} bytes`;
+
 /** An event that a user makes as a file. */
 export class WrittenEvent extends Event implements Recorded {
   isMarked = false;
@@ -75,20 +76,7 @@ export class WrittenEvent extends Event implements Recorded {
   /** Writes the records of the event: its attributes, and its text if that has changed. */
   record(journal: Journal): void {
     if (this.#hasNewText) this.recordText(journal);
-    const { keeper } = this;
-    journal.put('written', {
-      ino: this.ino,
-      name: this.name,
-      mode: this.mode,
-      uid: this.uid,
-      gid: this.gid,
-      madeBy: this.sourceId,
-      ...timeFields('accessed', this.accessed),
-      ...timeFields('modified', this.time),
-      ...timeFields('changed', this.changed),
-      keeperUid: keeper?.uid ?? -1,
-      keeperGid: keeper?.gid ?? -1,
-    });
+    journal.put('written', writtenFields(this));
   }
 
   /**
@@ -270,21 +258,9 @@ export class WrittenEvent extends Event implements Recorded {
    */
   #grow(bytes: number): void {
     assertGrowthFits(this.#holders, this.keeper, bytes);
-    for (const holder of [...this.#holders.keys()]) this.#makeRoomIn(holder, bytes);
+    for (const holder of [...this.#holders.keys()]) makeRoomIn(holder, this.#holders, bytes, this);
     this.#resizeInAll(bytes);
     this.keeper?.forceCharge(0, bytes, 0);
-  }
-
-  /**
-   * Has a queue make room for each of its links to the event. The queue may drop some of these
-   * links on the way: then it is asked again, with the smaller need of the others.
-   */
-  #makeRoomIn(holder: Holder, bytes: number): void {
-    for (let before = 0, links = this.#holders.get(holder) ?? 0; links > 0 && links !== before;) {
-      holder.makeRoom(0, bytes * links, this);
-      before = links;
-      links = this.#holders.get(holder) ?? 0;
-    }
   }
 
   #resizeInAll(grown: number): void {

@@ -5,6 +5,7 @@
 
 #include "callback.h"
 #include "clock.h"
+#include "fuse/opcode_kinds.h"
 #include "invariant.h"
 
 namespace eventfs {
@@ -23,25 +24,6 @@ static constexpr uint32_t kRequestsPerLook = 4;
  * were woken for the event before are off the CPUs by then.
  */
 static constexpr uint64_t kMaxDeferredNs = 2'000'000;
-
-/** Whether the kernel accepts a reply to a request (include/uapi/linux/fuse.h). */
-static bool hasReply(uint32_t opcode) {
-  return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
-}
-
-/** Whether the kernel releases something, and no caller waits for the reply. */
-static bool isRelease(uint32_t opcode) {
-  return opcode == FUSE_RELEASE || opcode == FUSE_RELEASEDIR || opcode == FUSE_FORGET ||
-         opcode == FUSE_BATCH_FORGET;
-}
-
-/**
- * Whether a request only frees memory, so that no process's death changes its result. RELEASE is
- * not such a request: it publishes the event of a written file, or of an open `publish`.
- */
-static bool isForget(uint32_t opcode) {
-  return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
-}
 
 // ---- The event loop
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "device/device_transport.h"
 #include "fuse/busy_poll.h"
-#include "fuse/device_transport.h"
 #include "fuse/hang_report.h"
 #include "fuse/request_handler.h"
 #include "fuse/request_watchdog.h"

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "fuse/device_transport.h"
+#include "device/device_transport.h"
+#include "event_loop/poll_handle.h"
 #include "fuse/transport.h"
 #include "io_uring/fuse_ring.h"
-#include "poll_handle.h"
 
 namespace eventfs {
 

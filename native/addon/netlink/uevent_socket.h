@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "descriptor.h"
-#include "poll_handle.h"
+#include "event_loop/poll_handle.h"
 #include "shared_array.h"
 
 namespace eventfs {

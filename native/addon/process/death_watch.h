@@ -4,8 +4,8 @@
 
 #include "callback.h"
 #include "descriptor.h"
+#include "event_loop/poll_handle.h"
 #include "io_uring/io_ring.h"
-#include "poll_handle.h"
 #include "shared_array.h"
 #include "shared_words.h"
 

@@ -35,7 +35,8 @@ static void sendMessage(const Napi::CallbackInfo& info) {
   int socketFd = info[0].As<Napi::Number>().Int32Value();
   std::string text = info[1].As<Napi::String>().Utf8Value();
   int descriptor = info[2].As<Napi::Number>().Int32Value();
-  if (sendText(socketFd, text, descriptor, nullptr, 0, 0) < 0) {
+  bool waits = !info[3].IsBoolean() || info[3].As<Napi::Boolean>().Value();
+  if (sendText(socketFd, text, descriptor, nullptr, 0, waits ? 0 : MSG_DONTWAIT) < 0) {
     throw systemError(info.Env(), errno, "sendmsg");
   }
 }

@@ -1,6 +1,6 @@
 /** `log/`: the last events, and the daemon's status. */
 import * as assert from 'uvu/assert';
-import { readdirSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import {
   Reader,
   eventText,
@@ -8,7 +8,7 @@ import {
   publishNumbered,
   statusOf,
 } from '../../support/clients/clients.js';
-import { daemon, mounted } from '../../support/mount/mounted.js';
+import { daemon, mounted, nothingIsOpen } from '../../support/mount/mounted.js';
 import { enter, directory, fails, own, sh } from './common.js';
 
 const log = mounted('log/');
@@ -72,6 +72,25 @@ log('shows the counts of the daemon in .status', async () => {
     `pid=${reader.process.pid} id=0 pending=0 lost=0 added=0 filter=SUBSYSTEM==net`,
   );
   await reader.kill();
+});
+
+log('has a size of .status that is not below its text, whenever stat(2) asked for it', async () => {
+  const path = `${daemon.path}/log/.status`;
+  const readers: Reader[] = [];
+  // The daemon keeps the length of such a long text for a second.
+  while (readFileSync(path).length <= 4096)
+    readers.push(await Reader.on(`${daemon.path}/match/N==${'v'.repeat(200)}`));
+  for (const name of ['N==1', 'N==22', 'N==333']) {
+    statSync(path);
+    readers.push(await Reader.on(`${daemon.path}/match/${name}`));
+    const opened = openSync(path, 'r');
+    // readFileSync() reads no more than the size that it finds.
+    assert.match(readFileSync(opened, 'latin1'), new RegExp(`filter=${name}\n$`));
+    assert.ok(fstatSync(opened).size > 4096);
+    closeSync(opened);
+  }
+  for (const { process } of readers) process.kill();
+  await nothingIsOpen();
 });
 
 log.run();

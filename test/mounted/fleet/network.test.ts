@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { Reader, killClients } from '../../support/clients/clients.js';
 import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
-import { run, until } from '../../support/mount/daemon.js';
+import { run, until, hasSaid } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
 const network = suite('the network of a fleet');
@@ -34,14 +34,15 @@ for (const version of ['own', 'trixie'] as const) {
   network(`carries messages of mosquitto ${version}, and a killed client's will`, async () => {
     const broker: Broker | null = await startBroker({ version: version as 'trixie' });
     if (broker === null) return; // no mirror of Debian
-    assert.match(broker.log(), version === 'own' ? /version 2/ : /version 2\.0\.21 running/);
+    await hasSaid(broker, version === 'own' ? /version 2/ : /version 2\.0\.21 running/);
     const [web, db] = [await startHost(`web-${version}`), await startHost(`db-${version}`)];
     const reader = subscribe(db, broker);
     const dying = new Reader('never', [
       ...[...web.enter, 'mosquitto_sub', ...broker.clientArguments, '-i', 'dying'],
       ...['--will-topic', 'gone', '--will-payload', 'web is gone', '-t'],
     ]);
-    await until(async () => (await publish(web, broker, 'here')) === 0, 'it could not publish');
+    const canPublish = async (): Promise<boolean> => (await publish(web, broker, 'here')) === 0;
+    await until(canPublish, 'it could not publish', 20_000);
     await until(() => reader.text.includes('here'), 'the message did not come');
     await until(() => broker.log().includes(' as dying '), 'the client did not connect');
     dying.process.kill('SIGKILL');

@@ -15,6 +15,7 @@ import {
   startDaemon,
   until,
   within,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers, projectForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
@@ -58,11 +59,11 @@ life('removes the mount of a killed daemon, and so does the other driver', async
   await killed.kill();
   assert.ok(isMounted(killed.path));
   const again = await startDaemon(DRIVER, killed.path);
-  assert.match(again.log(), /detached the mount/);
+  await hasSaid(again, /detached the mount/);
   assert.ok(readdirSync(again.path).includes('publish'));
   await again.kill();
   const other = await startDaemon(['--source', 'none'], killed.path);
-  assert.match(other.log(), /detached the mount/);
+  await hasSaid(other, /detached the mount/);
   assert.is(await other.stop(), 0);
 });
 

@@ -3,15 +3,15 @@ import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { reach } from '../../support/clients/actor.js';
 import { eventText, publish, publishNumbered } from '../../support/clients/clients.js';
-import { Shell, until } from '../../support/mount/daemon.js';
+import { Shell, until, hasSaid } from '../../support/mount/daemon.js';
 import { daemon, directory, nothingIsOpen, shell } from '../../support/mount/mounted.js';
 import { AS_NOBODY, NOBODY } from '../../support/mount/other-user.js';
 import { fuseNative, python, sh } from './common.js';
 
 const native = fuseNative();
 
-native('logs at the start that docs/drivers.md lists what it cannot do', () => {
-  assert.match(daemon.log(), /^eventfs: mount: fuse-native: .*docs\/drivers\.md/m);
+native('logs at the start that docs/drivers.md lists what it cannot do', async () => {
+  await hasSaid(daemon, /^eventfs: mount: fuse-native: .*docs\/drivers\.md/m);
 });
 
 native('shows a process its events, and removes them by head and tail', async () => {

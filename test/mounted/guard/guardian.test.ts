@@ -14,6 +14,7 @@ import {
   startDaemon,
   until,
   within,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
@@ -61,6 +62,24 @@ guardian('keeps system calls waiting while no daemon runs', async () => {
   assert.is(await guarded.stop(), 0);
 });
 
+guardian('keeps the files that a path names without an open one', async () => {
+  const guarded = await startGuarded();
+  const { path } = guarded;
+  const client = new Actor();
+  const names = ['match/ACTION==add', 'log/.status', 'stream'];
+  const fds: number[] = [];
+  for (const name of names) fds.push(await client.get(`openpath ${path}/${name}`));
+  for (let deaths = 0; deaths < 2; deaths++) {
+    await killDaemon(path);
+    for (const fd of fds) {
+      const opened = await client.get(`opennb /proc/self/fd/${fd}`); // no lookup comes before it
+      assert.is(await client.ask(`close ${opened}`), 'ok');
+    }
+  }
+  await client.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
 guardian('forwards SIGTERM, SIGINT and SIGHUP', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const guarded = await startGuarded();
@@ -90,8 +109,8 @@ guardian('gives up and unmounts after repeated deaths', async () => {
   await killDaemon(path);
   process.kill(await daemonPid(path), 'SIGKILL');
   assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 1);
-  assert.match(
-    guarded.log(),
+  await hasSaid(
+    guarded,
     new RegExp(
       `eventfs: mount: ${path}: the guardian gives up and unmounts: 2 daemons have ended in 60 s, the last one was killed by signal 9 \\(Killed\\)\\n$`,
     ),
@@ -129,7 +148,7 @@ guardian('may die: the daemon says so and goes on, and a later start clears up',
   process.kill(pid, 'SIGKILL');
   await until(() => hasEnded(pid), 'the daemon did not end');
   const next = await startGuarded([], path);
-  assert.match(next.log(), /detached the mount of a killed daemon/);
+  await hasSaid(next, /detached the mount of a killed daemon/);
   assert.is(await next.stop(), 0);
 });
 

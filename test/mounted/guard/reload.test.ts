@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { type Daemon, isMounted, until, within } from '../../support/mount/daemon.js';
+import { type Daemon, hasSaid, isMounted, until, within } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import {
   InstalledVersion,
@@ -57,7 +57,7 @@ const NATIVE = new URL('../../../../native/index.js', import.meta.url).href;
 
 /** Versions that fail at some step, and how the failure reads. */
 const FAILURES: readonly (readonly [string, RegExp])[] = [
-  ['process.exit(3);', /the new daemon ended with exit code 3$/],
+  ['process.exit(3);', /the new daemon ended with exit code 3$/m],
   ["process.kill(process.pid, 'SIGKILL');", /the new daemon was killed by signal 9 \(Killed\)$/],
   [
     'await new Promise(() => setInterval(() => {}, 1000));',
@@ -74,7 +74,7 @@ const FAILURES: readonly (readonly [string, RegExp])[] = [
     `const native = await import(${JSON.stringify(NATIVE)});
     native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
     await new Promise(() => setInterval(() => {}, 1000));`,
-    /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+    /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/m,
   ],
   [
     `const native = await import(${JSON.stringify(NATIVE)});
@@ -137,20 +137,20 @@ reload(
   'has no old daemon after a death: a version that can not take over ends the mount',
   async () => {
     for (const [begin, why] of [
-      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/],
+      ['process.exit(3);', /2 daemons have ended in 60 s, the last one ended with exit code 3$/m],
       [
         `const native = await import(${JSON.stringify(NATIVE)});
       native.sendMessage(Number(process.env.EVENTFS_GUARD), 'HELLO 2', -1);
       await new Promise(() => setInterval(() => {}, 1000));`,
-        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/,
+        /the daemon has protocol 2, the guardian 1 \(start the guardian again: .*\)$/m,
       ],
     ] as const) {
       const guarded = await startVersion(['--guard-limit', '2:60']);
       version.install(begin);
       process.kill(await daemonPid(guarded.path), 'SIGKILL');
       assert.is(await within(10_000, guarded.ended, 'the guardian did not end'), 1);
-      assert.match(guarded.log().trim(), /the guardian gives up and unmounts/);
-      assert.match(guarded.log().trim(), why);
+      await hasSaid(guarded, /the guardian gives up and unmounts/);
+      await hasSaid(guarded, why);
       assert.not(isMounted(guarded.path));
     }
   },
@@ -184,7 +184,7 @@ standby('starts anew after SIGHUP and before a reload', async () => {
   await untilStandby(path);
   version.install("process.stderr.write('a newer version\\n');");
   assert.is((await eventfs('reload', path)).code, 0);
-  assert.match(guarded.log(), /a newer version/);
+  await hasSaid(guarded, /a newer version/);
   assert.is(await within(10_000, guarded.stop(), 'the guardian did not end'), 0);
 });
 

@@ -17,6 +17,7 @@ import {
   mountPoint,
   run,
   startDaemon,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { Watcher } from '../../support/clients/watcher.js';
@@ -192,7 +193,7 @@ moved(
       assert.is(statusOf(`${daemon.path}/log`).DAEMON, String(daemon.pid));
       assert.is(await daemon.stop(), 0);
       for (const name of ['new', 'above/new'])
-        assert.match(daemon.log(), `${join(at, name)}: the mount stays`);
+        await hasSaid(daemon, `${join(at, name)}: the mount stays`);
       assert.equal(below(at), [join(at, 'new'), join(at, 'above/new')]);
       for (const name of ['new', 'above']) unmount(join(at, name), 0);
       for (const name of ['new', 'above/new']) unmount(join(at, name), 0);

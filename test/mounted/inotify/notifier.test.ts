@@ -15,6 +15,7 @@ import {
   run,
   startDaemon,
   until,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { Watcher, helperOf } from '../../support/clients/watcher.js';
@@ -104,7 +105,7 @@ helper('is started again when it is killed, and no notice is lost', async () => 
   publishNumbered(served.path, 5);
   assert.equal(await watcher.creates(510), await listed(path));
   assert.is.not(helperOf(served.pid), first);
-  assert.match(served.log(), /the daemon restarts the notifier: SIGKILL ended it/);
+  await hasSaid(served, /the daemon restarts the notifier: SIGKILL ended it/);
   await watcher.end();
   await owner.kill();
   await served.stop();

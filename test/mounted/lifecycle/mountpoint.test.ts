@@ -27,6 +27,7 @@ import {
   run,
   startDaemon,
   until,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
@@ -278,7 +279,7 @@ for (const [what, name] of [
     assert.match(again.err, 'is mounted here already');
     await daemon.kill();
     const next = await startDaemon(undefined, path);
-    assert.match(next.log(), 'detached the mount of a killed daemon');
+    await hasSaid(next, 'detached the mount of a killed daemon');
     assert.equal(await run([process.execPath, EVENTFS, 'umount', '--', path]), {
       out: '',
       err: '',
@@ -308,7 +309,7 @@ command('resolves relative names, doubled and trailing slashes, and symbolic lin
     assert.ok(isMounted(path), name);
     await daemon.kill();
     const next = await startDaemon(undefined, name);
-    assert.match(next.log(), `${path}: detached the mount`);
+    await hasSaid(next, `${path}: detached the mount`);
     assert.is((await run([process.execPath, EVENTFS, 'umount', name])).code, 0);
     assert.is(await next.ended, 0);
     assert.not(isMounted(path), name);

@@ -24,6 +24,7 @@ import {
   run,
   startDaemon,
   until,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
@@ -154,7 +155,7 @@ netns('stops with the process that names the namespace, and the namespace ends',
   const open = descriptors(daemon.pid, /^socket:/).length;
   await container.kill();
   await until(() => status(daemon).NETNS_OPEN === '0', 'the socket stayed open');
-  assert.match(daemon.log(), `${container.network}: the process ${container.pid} has ended`);
+  await hasSaid(daemon, `${container.network}: the process ${container.pid} has ended`);
   assert.not.ok(await isListed());
   assert.is(descriptors(daemon.pid, /^socket:/).length, open - 1);
   assert.equal(descriptors(daemon.pid, /net:\[|pidfd/), []);
@@ -192,7 +193,7 @@ netns('stops with the name in /run/netns, and the namespace ends', async () => {
   );
   const ip = async (...words: readonly string[]): Promise<string> =>
     (await run([...apart.enter, 'ip', ...words])).out;
-  assert.match(apart.log(), '--netns /run/netns/box: the kernel itself sends events of devices');
+  await hasSaid(apart, '--netns /run/netns/box: the kernel itself sends events of devices');
   const listener = new Reader('listen', [
     ...apart.enter,
     ...['ip', 'netns', 'exec', 'box', compile('stream-netlink')],

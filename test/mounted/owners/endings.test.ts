@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { descriptors, until } from '../../support/mount/daemon.js';
+import { descriptors, until, hasSaid } from '../../support/mount/daemon.js';
 import { statusOf } from '../../support/clients/clients.js';
 import { daemon, mounted } from '../../support/mount/mounted.js';
 
@@ -73,7 +73,7 @@ time.sleep(100)`;
   await grown(before, [2, 0, 0]);
   parent.kill('SIGKILL');
   await once(parent, 'exit');
-  for (const code of [3, 4]) assert.match(daemon.log(), `is dead (exit code ${code}): `);
+  for (const code of [3, 4]) await hasSaid(daemon, `is dead (exit code ${code}): `);
 });
 
 endings('of a thousand owners at once is counted for each, and no pidfd stays open', async () => {

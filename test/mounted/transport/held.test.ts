@@ -16,7 +16,7 @@ import { daemon, mounted } from '../../support/mount/mounted.js';
 
 /**
  * RELEASEs without an event. By them the daemon learns that another request follows: it looks at
- * the 32nd (native/addon/fuse/read_again.h).
+ * the 32nd (native/addon/device/read_again.h).
  */
 const PLAIN = 40;
 /**

@@ -7,6 +7,7 @@ import {
   mountPoint,
   run,
   startDaemon,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers } from '../../support/mount/other-user.js';
 import { EVENTFS, preload } from '../../support/project.js';
@@ -123,8 +124,8 @@ refused('says that a mount point is inside an eventfs, of another daemon or its 
 refused('says that the receive buffer is small without CAP_NET_ADMIN', async () => {
   const under = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin'];
   const daemon = await startDaemon(['--source', 'kernel'], mountPoint(), { under });
-  assert.match(
-    daemon.log(),
+  await hasSaid(
+    daemon,
     /^eventfs: mount: \S+: the socket for the kernel's events holds \d+ KiB instead of 128 MiB, so a storm of events may overrun it \(as root: sysctl -w net.core.rmem_max=134217728\) \(docs\/without-root.md\)\n$/,
   );
   assert.is(await daemon.stop(), 0);

@@ -11,6 +11,7 @@ import {
   run,
   until,
   within,
+  hasSaid,
 } from '../../support/mount/daemon.js';
 import { AS_NOBODY, asUser as commandAs } from '../../support/mount/other-user.js';
 import { EVENTFS } from '../../support/project.js';
@@ -57,8 +58,8 @@ own("is made by fusermount3, has the kernel's events, and ends by SIGTERM", asyn
   });
   assert.is(await daemon.stop(), 0);
   assert.not(isMounted(daemon.path));
-  assert.match(
-    daemon.log(),
+  await hasSaid(
+    daemon,
     /^eventfs: mount: \S+: other users, root included, can't use this mount \(root can add user_allow_other to \/etc\/fuse.conf\)(; the socket for the kernel's events holds [^\n]*)? \(docs\/without-root.md\)\n$/,
   );
 });
@@ -100,7 +101,7 @@ own('is unmounted by eventfs umount, also if its daemon is killed or does not an
   const killed = await startAsUser(['--source', 'none'], {}, first.path);
   await killed.kill();
   const next = await startAsUser(['--source', 'none'], {}, first.path);
-  assert.match(next.log(), 'detached the mount of a killed daemon');
+  await hasSaid(next, 'detached the mount of a killed daemon');
   await next.kill();
   assert.equal(await asUser('umount', first.path), { out: '', err: '', code: 0 });
   assert.not(isMounted(first.path));
@@ -152,14 +153,14 @@ async function startWith(text: string, mode: number): Promise<Daemon> {
 
 own('is for its user alone if that user may not read /etc/fuse.conf', async () => {
   const daemon = await startWith('# nothing\n', 0o600);
-  assert.match(daemon.log(), "can't use this mount");
+  await hasSaid(daemon, "can't use this mount");
   assert.is(await daemon.stop(), 0);
 });
 
 own('is open to other users if /etc/fuse.conf permits it, and their deaths are seen', async () => {
   const daemon = await startWith('# theirs\n  user_allow_other # yes\n', 0o644);
   assert.not.match(daemon.log(), "can't use this mount");
-  assert.match(daemon.log(), 'inotify reports no events in directories of other users');
+  await hasSaid(daemon, 'inotify reports no events in directories of other users');
   const enter = ['nsenter', `--mount=/proc/${daemon.pid}/ns/mnt`];
   const stranger = shellOf([...enter, ...commandAs(STRANGER), 'bash']);
   const { out } = await stranger.run(

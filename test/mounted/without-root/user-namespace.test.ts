@@ -1,7 +1,7 @@
 /** `eventfs mount` of an unprivileged user in a user namespace: unshare -Urm. */
 import * as assert from 'uvu/assert';
 import { compile } from '../../support/clients/clients.js';
-import { killDaemons, makeUevent, run } from '../../support/mount/daemon.js';
+import { killDaemons, makeUevent, run, hasSaid } from '../../support/mount/daemon.js';
 import { AS_NOBODY, eventfsForOthers, forOthers } from '../../support/mount/other-user.js';
 import { suite } from '../../support/runner/suite.js';
 import { startAsUser } from './common.js';
@@ -51,7 +51,7 @@ namespace(
     const daemon = await startAsUser(['--source', 'kernel'], {
       wrap: [...IN_USER_NAMESPACE, '-n'],
     });
-    assert.match(daemon.log(), NONE_COME);
+    await hasSaid(daemon, NONE_COME);
     await makeUevent('change');
     const log = `${daemon.path}/log`;
     await inside(['ip', 'link', 'set', 'lo', 'name', 'renamed0'], daemon.pid, 'net');

@@ -317,24 +317,18 @@ export class ModelFiles {
     const continues = isAppend
       ? directory!.lastFilterFile === use
       : offset > 0 && offset === use.written.length;
-    const before = continues ? use.written : '';
-    let text = before;
+    let text = continues ? use.written : '';
     if (!continues) {
       const present = directory!.filter === '' ? '' : `${directory!.filter}\n`;
       if (offset !== 0 || isAppend) text = present;
-      if (!isAppend && offset !== 0 && offset !== present.length) {
-        use.written = '';
+      if (!isAppend && offset !== 0 && offset !== present.length)
         return void this.model.expect(request, reply, Errno.EINVAL);
-      }
     }
     if (isAppend && text !== '' && !text.endsWith('\n')) text += '\n';
     text += data;
     const lines = text.split('\n').filter((line) => line !== '');
     const isFilter = lines.every((line) => /^K==\d$/.test(line));
-    if (!this.model.expect(request, reply, isFilter ? 0 : Errno.EINVAL)) {
-      use.written = before;
-      return;
-    }
+    if (!this.model.expect(request, reply, isFilter ? 0 : Errno.EINVAL)) return;
     use.written = text;
     this.#setFilter(directory!, lines.join('\n'), use);
   }

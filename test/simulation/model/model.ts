@@ -198,8 +198,9 @@ export class Model {
       const isKnown =
         target.kind === 'entry' || target.kind === 'special'
           ? target.isLinked
-          : target.kind !== 'fixed' && target.kind !== 'matchFile';
-      node.mayBeGone = !isKnown;
+          : target.kind !== 'fixed';
+      // A file of match/ that an inexact FORGET has removed is not restored.
+      node.mayBeGone = !isKnown || (node.mayBeGone && target.kind === 'matchFile');
     }
     for (const { use, node } of this.handles.values())
       if (use.kind !== 'text' || !node.isOver) node.mayBeGone = false;

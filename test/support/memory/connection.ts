@@ -1,6 +1,6 @@
 /**
  * The kernel's end of /dev/fuse in memory: it writes requests as the kernel would, passes them to
- * Session and TreeHandlers as drivers/devfuse/devfuse.ts does, and reads the replies. It checks
+ * Session and TreeHandlers as drivers/devfuse/request-server.ts does, and reads the replies. It checks
  * every reply: one for each request, of the length in its header, with the request's `unique`.
  */
 import * as assert from 'uvu/assert';
@@ -24,7 +24,8 @@ import {
   Opcode,
 } from '../../../fs/fuse/abi.js';
 import { RequestTracer } from '../../../fs/fuse/describe/request-tracer.js';
-import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
+import { Session } from '../../../fs/fuse/session.js';
+import { REPLY_BYTES, REQUEST_BYTES } from '../../../fs/fuse/sizes.js';
 import type { Recorder } from '../../../fs/state/recorder.js';
 import { Owners } from '../../../fs/owners/owners.js';
 import { type ReplyPort, interruptRead } from '../../../fs/tree/ports.js';

@@ -5,6 +5,7 @@
  * A test may block on the mount. Then the runner aborts the connection and kills the test
  * (test/run.ts).
  */
+import * as assert from 'uvu/assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   appendFileSync,
@@ -168,6 +169,19 @@ export async function until<T>(check: () => T | Promise<T>, what: string, ms = 5
     if (Date.now() > end) throw new Error(`${what} within ${ms} ms`);
     await new Promise((done) => setTimeout(done, 5));
   }
+}
+
+/**
+ * Waits until a program has said something: its standard error comes through a pipe, which may be
+ * behind what the program has done.
+ *
+ * @param said a text, or a pattern
+ * @throws Error with all that the program has said
+ */
+export async function hasSaid(program: { log(): string }, said: string | RegExp): Promise<void> {
+  const isSaid = (): boolean =>
+    typeof said === 'string' ? program.log().includes(said) : said.test(program.log());
+  await until(isSaid, '').catch(() => assert.match(program.log(), said));
 }
 
 /**

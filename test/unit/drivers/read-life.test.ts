@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readLife } from '../../../fs/drivers/common/read-life.js';
+import { ReadAges } from '../../../fs/drivers/devfuse/hand-over/read-ages.js';
 import { ReadExpiry } from '../../../fs/drivers/devfuse/read-expiry.js';
 import { UserError } from '../../../fs/shared/errors.js';
 import { limitFor } from '../../../fs/shared/kernel/request-timeout.js';
@@ -60,6 +61,7 @@ life('ends for the old reads only, 64 at a time, and the timer stops after the l
         return reads.length;
       },
       at: (slot) => reads[slot],
+      words: new Uint32Array(512),
     },
     256,
     LIFE_MS,
@@ -86,6 +88,29 @@ life('ends for the old reads only, 64 at a time, and the timer stops after the l
   assert.is(expiry.ended, 100);
   const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   assert.ok(timers <= 1, `${timers} timers`); // one is the runner's
+});
+
+life('of a read of the last daemon counts from before its death', () => {
+  const pairs = new Float64Array(8);
+  const last = new ReadAges(pairs, 1200);
+  const began = [
+    [10, 1000],
+    [12, 1050], // too soon for a pair of its own
+    [14, 1300],
+    [2 ** 40, 1500],
+  ];
+  for (const [unique, ms] of began) last.note(unique, ms);
+  const next = new ReadAges(pairs, 1200);
+  assert.equal(
+    [8, 10, 12, 13, 14, 20, 2 ** 40 + 2].map((unique) => next.notBefore(unique)),
+    [-Infinity, 1000, 1000, 1000, 1300, 1300, 1500],
+  );
+  next.note(2 ** 40 + 4, 1550); // the pair of the last daemon is young enough
+  for (const ms of [1700, 1900]) next.note(2 ** 40 + ms, ms);
+  assert.equal(
+    [12, 14, 2 ** 40 + 1800].map((unique) => next.notBefore(unique)),
+    [-Infinity, 1300, 1700],
+  );
 });
 
 life.run();

@@ -2,7 +2,8 @@
 import type { OpcodeName } from '../../support/memory/connection.js';
 import { Opcode } from '../../../fs/fuse/abi.js';
 import { DONE, type Handler, type Handlers, OPERATIONS } from '../../../fs/fuse/opcodes.js';
-import { REPLY_BYTES, REQUEST_BYTES, Session } from '../../../fs/fuse/session.js';
+import { Session } from '../../../fs/fuse/session.js';
+import { REPLY_BYTES, REQUEST_BYTES } from '../../../fs/fuse/sizes.js';
 import { collecting } from '../../support/memory/logger.js';
 import { encode } from './structs.js';
 

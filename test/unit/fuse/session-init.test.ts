@@ -22,7 +22,7 @@ const NO_OPENDIR_SUPPORT = 2 ** 24;
 session('reads the INIT of Linux 6.18 from its bytes', () => {
   const { own } = withHandlers(nothing);
   let negotiated = 0;
-  own.attach({
+  own.init.attach({
     onNegotiated: () => negotiated++,
     onUnsuitable: assert.unreachable,
     onRingOffered: () => false,
@@ -218,7 +218,7 @@ session('reads the INIT of Linux 6.18 from its bytes', () => {
     0x00,
     0x00,
   ]);
-  assert.is(own.minor, 38);
+  assert.is(own.init.minor, 38);
   assert.is(negotiated, 1);
 });
 
@@ -235,7 +235,7 @@ session(
       [0xffffffff - EXTENDED, 0xffffffff, true, false],
     ] as const) {
       const { own } = withHandlers(nothing);
-      own.attach({
+      own.init.attach({
         onNegotiated: () => undefined,
         onUnsuitable: assert.unreachable,
         onRingOffered: () => isThere,
@@ -261,7 +261,7 @@ session('asks for a request time-out if the driver has one and the kernel knows 
     [0, 65_535, 0],
   ] as const) {
     const { own } = withHandlers(nothing);
-    own.limitRequests(asked);
+    own.init.limitRequests(asked);
     const request = bytesOf(
       Opcode.FUSE_INIT,
       encode('fuse_init_in', { major: 7, minor: 45, flags: 2 ** 30, flags2 }),
@@ -286,7 +286,7 @@ session(
     ] as const) {
       const { own } = withHandlers(nothing);
       let why = '';
-      own.attach({
+      own.init.attach({
         onNegotiated: () => undefined,
         onUnsuitable: (reason) => (why = reason),
         onRingOffered: () => false,
@@ -312,7 +312,7 @@ session('negotiates the lower of two minor versions, from 7.31 on', () => {
     assert.is(reply.length, 80);
     const agreed = decode('fuse_init_out', reply, 16);
     const lower = Math.min(minor, FUSE_KERNEL_MINOR_VERSION);
-    assert.equal([agreed.major, agreed.minor, own.minor], [FUSE_KERNEL_VERSION, lower, lower]);
+    assert.equal([agreed.major, agreed.minor, own.init.minor], [FUSE_KERNEL_VERSION, lower, lower]);
     assert.equal(warnings, []);
   }
 });
@@ -324,7 +324,7 @@ session('accepts the 16 bytes of INIT that a kernel before 7.36 sends', () => {
     encode('fuse_init_in', { major: 7, minor: 31 }).subarray(0, 16),
   );
   assert.is(dispatch(own, request)!.length, 80);
-  assert.is(own.minor, 31);
+  assert.is(own.init.minor, 31);
 });
 
 session('refuses a kernel before 7.31 with EPROTO, and tells the driver the reason', () => {
@@ -335,7 +335,7 @@ session('refuses a kernel before 7.31 with EPROTO, and tells the driver the reas
   ]) {
     const { own, warnings } = withHandlers(nothing);
     const reasons: string[] = [];
-    own.attach({
+    own.init.attach({
       onNegotiated: assert.unreachable,
       onUnsuitable: (why) => reasons.push(why),
       onRingOffered: () => false,
@@ -345,7 +345,7 @@ session('refuses a kernel before 7.31 with EPROTO, and tells the driver the reas
       error: -Errno.EPROTO,
       unique: 0x1234_5678_9abc,
     });
-    assert.is(own.minor, -1);
+    assert.is(own.init.minor, -1);
     assert.equal(warnings, []);
     assert.is(reasons.length, 1);
     assert.match(reasons[0], `FUSE ${major}.${minor},`);
@@ -358,9 +358,9 @@ session(
     const { own, warnings } = withHandlers(nothing);
     const agreed = decode('fuse_init_out', dispatch(own, init(8, 3))!, 16);
     assert.equal([agreed.major, agreed.minor], [FUSE_KERNEL_VERSION, FUSE_KERNEL_MINOR_VERSION]);
-    assert.is(own.minor, -1);
+    assert.is(own.init.minor, -1);
     dispatch(own, init(7, 45));
-    assert.is(own.minor, 38);
+    assert.is(own.init.minor, 38);
     assert.equal(warnings, []);
   },
 );

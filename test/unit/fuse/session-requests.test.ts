@@ -165,7 +165,7 @@ session('answers a cut INIT with EIO', () => {
     const reply = dispatch(own, whole.subarray(0, length));
     if (length < HEADER_BYTES) assert.is(reply, null);
     else assert.is(decode('fuse_out_header', reply!).error, -Errno.EIO);
-    assert.is(own.minor, -1);
+    assert.is(own.init.minor, -1);
     assert.is(warnings.length, 1);
   }
 });

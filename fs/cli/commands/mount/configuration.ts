@@ -2,7 +2,7 @@
  * The settings of `eventfs mount`: those of the command line come first, then those of the
  * configuration file, then the defaults.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { type Command, InvalidArgumentError, type Option } from 'commander';
 import type { Logger } from '../../../shared/log/logger.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
@@ -30,6 +30,8 @@ const LIVE = new Set(['list_links', 'log_level', 'log_json', 'debug']);
 export class Configuration {
   /** The configuration as it was last read. */
   config: Config;
+  /** The text of the file as it was last read; null if there is none. */
+  text: string | null;
   readonly #file: string;
   /** Whether the file may be missing. */
   readonly #isOptional: boolean;
@@ -41,9 +43,13 @@ export class Configuration {
    * Reads the file that `--config` names, or the default one if it exists.
    *
    * @param command `eventfs mount` with its options parsed
+   * @param kept the text that a daemon of the same mount has read; null if it had no file
    * @throws UsageError for an invalid file, UserError for a file that can't be read
    */
-  constructor(private readonly command: Command) {
+  constructor(
+    private readonly command: Command,
+    kept?: string | null,
+  ) {
     const { config: file } = command.opts<{ config?: string }>();
     this.#file = file ?? defaultConfiguration();
     this.#isOptional = file === undefined;
@@ -53,7 +59,8 @@ export class Configuration {
     this.#options = new Map(
       options.map((option) => [option.long!.slice(2).replaceAll('-', '_'), option]),
     );
-    this.config = this.#read(false) ?? DEFAULT_CONFIG;
+    this.text = kept === undefined ? this.#text(false) : kept;
+    this.config = this.#parse(this.text) ?? DEFAULT_CONFIG;
     this.#mounted = this.#fixed();
   }
 
@@ -83,11 +90,13 @@ export class Configuration {
    */
   reload(logger: Logger): boolean {
     try {
-      const config = this.#read(true);
+      const text = this.#text(true);
+      const config = this.#parse(text);
       if (config === null) {
         logger.warn(`${this.#file}: No such file or directory (the old settings stay)`);
         return false;
       }
+      this.text = text;
       this.config = config;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -117,14 +126,23 @@ export class Configuration {
     ]);
   }
 
-  /** Returns null if the file does not exist and is not required. */
-  #read(isAgain: boolean): Config | null {
-    const text = this.#text(isAgain);
+  /** Whether the file has changed since it was read. A pipe can't be read again. */
+  get hasChanged(): boolean {
+    try {
+      if (this.text === null) return existsSync(this.#file);
+      return statSync(this.#file).isFile() && this.#text(true) !== this.text;
+    } catch {
+      return true; // the next attempt says why
+    }
+  }
+
+  #parse(text: string | null): Config | null {
     if (text === null) return null;
     const kinds = [...this.#options].map(([key, option]) => [key, kindOf(option)] as const);
     return readConfig(this.#file, text, Object.fromEntries(kinds));
   }
 
+  /** Returns null if the file does not exist and is not required. */
   #text(isAgain: boolean): string | null {
     const file = this.#file;
     let fd: number;

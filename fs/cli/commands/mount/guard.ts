@@ -1,5 +1,6 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
 import { accessSync, constants, readFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { execute, exitNow, guardProgram } from '#native';
 import type { DriverName, TransportName } from '../../../daemon/options.js';
 import type { Daemon } from '../../../daemon/daemon.js';
@@ -8,13 +9,18 @@ import { tellSystemdThrough } from '../../../daemon/readiness.js';
 import { controlDirectory, controlFiles } from '../../../guard/control-files.js';
 import { GUARD_VARIABLE, Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
+import { keepText, takeText } from '../../../guard/kept-text.js';
 import { S6Fdholder, checkFdholder } from '../../../guard/s6-fdholder.js';
 import { SystemdStore } from '../../../guard/systemd-store.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LineLogger, Logger } from '../../../shared/log/logger.js';
 import { ExitCode, explain } from '../../terminal/explain.js';
 import { inheritedDescriptors } from '../../inherited-descriptors.js';
+import { Configuration } from './configuration.js';
 import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
+
+/** The name under which the guardian has the text of the configuration. */
+const CONFIGURATION = 'configuration';
 
 /** The options that this file knows. */
 export interface GuardOptions {
@@ -65,14 +71,14 @@ export function refuseGuardConflicts(options: GuardOptions): void {
 }
 
 /**
- * Replaces this process by the guardian, which starts it again as the daemon. Does nothing in the
- * daemon of a guardian.
+ * Replaces this process by the guardian, which starts it again as the daemon. Does nothing without
+ * the option.
  *
  * @param path the mount point, as mountinfo shows it
  * @throws UserError if the guardian can't have its lock
  */
 export function becomeGuardian(path: string, options: GuardOptions): void {
-  if (options.guard !== true || process.env[GUARD_VARIABLE] !== undefined) return;
+  if (options.guard !== true) return;
   const { lock, socket } = controlFiles(path, controlDirectory());
   const own = [
     guardProgram,
@@ -102,22 +108,62 @@ function splitAfterNul(bytes: Buffer): [Buffer, Buffer] {
  * Connects to the process that holds the mount. A standby waits here until it is needed.
  *
  * @param path the mount point, as mountinfo shows it
+ * @param guardian a result of {@link ownGuardian}
  * @returns undefined if the options ask for none
  * @throws UserError if there is none
  */
 export async function holderOf(
   path: string,
-  { guard, fdHolder }: GuardOptions,
-  logger: Logger,
+  { fdHolder }: GuardOptions,
+  guardian: Guardian | undefined,
 ): Promise<Holder | undefined> {
+  if (guardian !== undefined) {
+    if (guardian.role === 'next') await prepare();
+    await guardian.taken();
+    takeText(guardian, CONFIGURATION); // this one has read the file
+    return guardian;
+  }
   if (fdHolder === 'systemd') return new SystemdStore();
   if (fdHolder !== undefined) return new S6Fdholder(fdHolder.slice('s6:'.length), path);
-  if (guard !== true) return undefined;
-  const guardian = new Guardian(Number(process.env[GUARD_VARIABLE]), logger);
+  return undefined;
+}
+
+/**
+ * Connects to the guardian that has started this process; undefined if none has.
+ *
+ * @throws UserError if it is of another version
+ */
+export function ownGuardian(logger: Logger): Guardian | undefined {
+  const { [GUARD_VARIABLE]: socket } = process.env;
+  if (socket === undefined) return undefined;
+  const guardian = new Guardian(Number(socket), logger);
   tellSystemdThrough((state) => guardian.notify(state));
-  if (guardian.role === 'next') await prepare();
-  await guardian.taken();
   return guardian;
+}
+
+/**
+ * Reads the configuration. After a death that of the last daemon holds: the file may be invalid by
+ * now, or may have settings that only a mount applies.
+ *
+ * @throws UsageError for an invalid file, UserError for a file that can't be read
+ */
+export async function configurationOf(
+  command: Command,
+  guardian: Guardian | undefined,
+): Promise<Configuration> {
+  if (guardian?.role !== 'restart') return new Configuration(command);
+  await guardian.taken();
+  const kept = takeText(guardian, CONFIGURATION);
+  return new Configuration(
+    command,
+    kept === undefined ? undefined : (JSON.parse(kept) as string | null),
+  );
+}
+
+/** Keeps the configuration of this daemon for one that follows its death. */
+export function keepConfiguration(holder: Holder | undefined, { text }: Configuration): void {
+  if (holder instanceof Guardian && holder.role !== 'restart')
+    keepText(holder, CONFIGURATION, JSON.stringify(text));
 }
 
 /**

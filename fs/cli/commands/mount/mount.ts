@@ -12,21 +12,25 @@ import type {
   StickyDirectory,
   TransportName,
 } from '../../../daemon/options.js';
+import type { Guardian } from '../../../guard/guardian.js';
 import type { Holder } from '../../../guard/holder.js';
-import { UserError, isSystemError } from '../../../shared/errors.js';
+import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
 import { LineLogger, type LogOptions, type Logger } from '../../../shared/log/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { Trace } from '../../../shared/log/trace.js';
 import { explain } from '../../terminal/explain.js';
-import { Configuration } from './configuration.js';
+import type { Configuration } from './configuration.js';
 import {
   type GuardOptions,
   allowReplacement,
   becomeGuardian,
+  configurationOf,
   failTakeover,
   holderOf,
   isReplacement,
+  keepConfiguration,
+  ownGuardian,
   refuseGuardConflicts,
   wantsHolder,
 } from './guard.js';
@@ -64,9 +68,15 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export async function mount(directory: string, command: Command): Promise<void> {
   const log = new LineLogger('mount', said(command.opts<SaidOptions>()));
   try {
-    const configuration = new Configuration(command);
-    log.configure(said(configuration.options as unknown as SaidOptions));
-    await serve(directory, configuration, log);
+    const guardian = ownGuardian(rateLimited(log));
+    try {
+      const configuration = await configurationOf(command, guardian);
+      log.configure(said(configuration.options as unknown as SaidOptions));
+      await serve(directory, configuration, log, guardian);
+    } catch (error) {
+      if (error instanceof UserError) guardian?.nack(error.message);
+      throw error;
+    }
   } catch (error) {
     if (!log.isJson) throw error;
     process.exitCode = explain(error, 'mount', (message) => log.error(message));
@@ -111,6 +121,7 @@ async function serve(
   directory: string,
   configuration: Configuration,
   log: LineLogger,
+  guardian: Guardian | undefined,
 ): Promise<void> {
   const options = configuration.options as unknown as MountOptions;
   const path = mountPath(directory);
@@ -119,9 +130,13 @@ async function serve(
       '/proc: it shows another PID namespace than that of this process (try mount -t proc proc /proc)',
     );
   refuseGuardConflicts(options);
-  becomeGuardian(path, options);
+  if (guardian !== undefined && options.guard !== true)
+    throw new UsageError(
+      'guard: the mount has a guardian, and the configuration no longer asks for one (eventfs umount, and mount again)',
+    );
+  if (guardian === undefined) becomeGuardian(path, options);
   const logger = rateLimited(log);
-  const holder = await holderOf(path, options, logger);
+  const holder = await holderOf(path, options, guardian);
   try {
     await run(path, configuration, log, logger, holder);
   } catch (error) {
@@ -185,6 +200,9 @@ async function run(
     throw error;
   }
   if (isToStop) return stop();
+  keepConfiguration(holder, configuration);
+  if (isReplacement(holder) && configuration.hasChanged)
+    reload(configuration, daemon, log, logger, trace);
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
   pingWatchdog();

@@ -5,6 +5,7 @@ import { type Connection, identityOf } from '../../../shared/kernel/connection.j
 import type { Keeper } from '../../../shared/kernel/keeper.js';
 import { MOUNT_TYPE, mounts } from '../../../shared/kernel/mountinfo.js';
 import type { FuseMount } from '../../common/mount-fuse.js';
+import type { ReadLife } from '../../common/read-life.js';
 import type { KeptInit } from './kept-init.js';
 
 /** The name under which the keeper has the descriptor of /dev/fuse. */
@@ -15,6 +16,7 @@ export interface AdoptedMount extends FuseMount {
   readonly connection: Connection;
   /** The negotiated minor version of the protocol. */
   readonly protocolMinor: number;
+  readonly readLife: ReadLife;
 }
 
 /**
@@ -33,14 +35,15 @@ export function adoptMount(keeper: Keeper, init: KeptInit): AdoptedMount | null 
       'the last daemon has left a mount, but no record of its negotiation with the kernel (eventfs umount, and mount again)',
     );
   }
-  const { device: minor, identity, protocolMinor, isOfUser, isShared } = state;
-  return { fd, isOfUser, isShared, protocolMinor, connection: { minor, identity } };
+  const { device: minor, identity, protocolMinor, isOfUser, isShared, readLife } = state;
+  return { fd, isOfUser, isShared, protocolMinor, readLife, connection: { minor, identity } };
 }
 
 /**
  * Lets the next daemon take a mount over.
  *
  * @param protocolMinor the negotiated minor version of the protocol
+ * @param readLife how long reads may block
  */
 export function keepMount(
   keeper: Keeper,
@@ -48,8 +51,9 @@ export function keepMount(
   { fd, isOfUser, isShared }: FuseMount,
   { minor: device, identity }: Connection,
   protocolMinor: number,
+  readLife: ReadLife,
 ): void {
-  init.write({ protocolMinor, device, identity, isOfUser, isShared });
+  init.write({ protocolMinor, device, identity, isOfUser, isShared, readLife });
   keeper.keep(KEPT_DEVICE, fd); // last: the next daemon needs the rest with it
 }
 

@@ -4,6 +4,7 @@
  */
 import { createStateMemfd, mapShared } from '#native';
 import type { Keeper } from '../../../shared/kernel/keeper.js';
+import type { ReadLife } from '../../common/read-life.js';
 
 /** The part of a connection that a later daemon must know. */
 export interface InitState {
@@ -16,6 +17,8 @@ export interface InitState {
   /** How it was mounted: see FuseMount. */
   readonly isOfUser: boolean;
   readonly isShared: boolean;
+  /** How long reads may block: the kernel's limit applies from INIT on. */
+  readonly readLife: ReadLife;
 }
 
 /** The place of an {@link InitState} that outlives the daemon. */

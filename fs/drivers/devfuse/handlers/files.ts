@@ -5,7 +5,7 @@ import { FUSE_POLL_SCHEDULE_NOTIFY, FUSE_READ_LOCKOWNER, OpenFlag } from '../../
 import { DONE, type Handlers, NO_REPLY } from '../../../fuse/opcodes.js';
 import type { Outcome, Reply } from '../../../fuse/reply.js';
 import type { Request } from '../../../fuse/request.js';
-import { LONG_READ_BYTES } from '../../../fuse/session.js';
+import { LONG_READ_BYTES } from '../../../fuse/sizes.js';
 import { EventFile } from '../../../tree/nodes/event-file.js';
 import { LogDirectory } from '../../../tree/nodes/log-directory.js';
 import { APPEND, FOREVER, type FileHandle, type Handle } from '../../../tree/nodes/node.js';

@@ -159,31 +159,36 @@ export class FilterHandle extends LiveTextHandle implements UnparsedFilter {
    */
   override write(bytes: Uint8Array, start: number, length: number, offset: number): number {
     this.emptied = false;
-    this.#turn = ++turns;
     this.changed();
+    const { directory } = this.node;
     const continues =
-      offset === APPEND
-        ? this.node.directory.lastWriter === this
-        : offset > 0 && offset === this.#length;
-    if (!continues) this.#begin(offset);
+      offset === APPEND ? directory.lastWriter === this : offset > 0 && offset === this.#length;
+    // The text may be that of another open file.
+    if (!continues && offset !== 0) directory.parseUnparsed();
     const [before, parsed] = [this.#length, this.#parsed];
+    const former = continues ? null : Buffer.from(this.#written.subarray(0, before));
     try {
+      if (!continues) this.#begin(offset);
+      const begun = this.#length;
       // If the last line has no line end, an append adds one first, so that the appended text is a
       // line of its own.
-      if (offset === APPEND && before > 0 && this.#written[before - 1] !== LF)
+      if (offset === APPEND && begun > 0 && this.#written[begun - 1] !== LF)
         this.#add(LINE_END, 0, 1);
       this.#add(bytes, start, length);
       if (
         this.#length > PARSED_AT_ONCE_BYTES &&
         this.#length - this.#parsed < this.#length * NEW_SHARE
       )
-        this.node.directory.parseLater(this);
+        directory.parseLater(this);
       else this.#parse();
     } catch (error) {
-      this.#length = continues ? before : 0;
-      this.#parsed = continues ? parsed : 0;
+      // The next append goes on with the text of the last write that succeeded.
+      if (former !== null) this.#written.set(former);
+      this.#length = before;
+      this.#parsed = parsed;
       throw error;
     }
+    this.#turn = ++turns;
     return length;
   }
 
@@ -192,8 +197,6 @@ export class FilterHandle extends LiveTextHandle implements UnparsedFilter {
    * @throws FsError EINVAL for an offset other than 0 and the end of the present filter
    */
   #begin(offset: number): void {
-    const { directory } = this.node;
-    if (offset !== 0) directory.parseUnparsed(); // a filter written through another open file
     const text = Buffer.from(offset === 0 ? '' : this.node.text, 'latin1');
     if (offset !== APPEND && offset !== text.length)
       throw new FsError(

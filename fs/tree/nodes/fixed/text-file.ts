@@ -59,8 +59,8 @@ export abstract class DotFile<D extends DotFileHost = DotFileHost> extends Fixed
 
 /** A text of more bytes than this is long, for example that of a thousand streams. */
 const LONG_TEXT = 4096;
-/** How long stat(2) may show a known length of a long text, in ms. */
-const LONG_TEXT_KNOWN_MS = 1000;
+/** How long stat(2) shows the length of a text that was made before, in ms. */
+const LENGTH_KNOWN_MS = 1000;
 
 /** An open file that shows its text as of open(2). */
 export class TextHandle extends Handle {
@@ -137,13 +137,18 @@ export abstract class ReportFile<D extends DotFileHost> extends DotFile<D> {
     return this.directory.mode & 0o444;
   }
 
-  /** st_size. A long text is not made for each stat(2): its length may be a second old. */
+  /**
+   * st_size. A long text is not made for each stat(2): its length may be a second old. The size is
+   * not below the length of a text that was opened in the last second: a reader such as Node's
+   * readFileSync asks for it after open(2), and reads no more bytes than that.
+   */
   override get size(): number {
     const nowMs = clock.monotonicMs();
-    if (nowMs < this.#knownUntilMs) return this.#knownSize;
-    this.#knownSize = this.makeText().length;
-    this.#knownUntilMs = this.#knownSize > LONG_TEXT ? nowMs + LONG_TEXT_KNOWN_MS : 0;
-    return this.#knownSize;
+    const known = nowMs < this.#knownUntilMs ? this.#knownSize : 0;
+    if (known > LONG_TEXT) return known;
+    const size = this.makeText().length;
+    if (size > LONG_TEXT) this.#keepSize(size, nowMs);
+    return Math.max(size, known);
   }
 
   /**
@@ -152,7 +157,14 @@ export abstract class ReportFile<D extends DotFileHost> extends DotFile<D> {
    */
   override open(_flags: number, caller: Caller): Handle {
     const text = this.makeText();
+    this.#keepSize(text.length, clock.monotonicMs());
     return TextHandle.open(this, text, this.directory.ledger.account(caller.uid, caller.gid));
+  }
+
+  #keepSize(size: number, nowMs: number): void {
+    if (nowMs < this.#knownUntilMs && size < this.#knownSize) return;
+    this.#knownSize = size;
+    this.#knownUntilMs = nowMs + LENGTH_KNOWN_MS;
   }
 
   /** Returns the text as of now, one character for each byte. */

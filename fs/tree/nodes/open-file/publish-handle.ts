@@ -33,7 +33,7 @@ export interface PublishTarget extends Node {
 const LINE_END = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
 /**
- * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/session.ts,
+ * The kernel splits a larger write(2) into pieces of this many bytes (fs/fuse/sizes.ts,
  * MAX_WRITE_BYTES).
  */
 const LARGEST_WRITE = 128 * 1024;

@@ -58,3 +58,11 @@ export function directoryFields(
     listedTo,
   };
 }
+
+/** Returns the fields of the record of a directory that has ended, and is a ghost. */
+export function ghostFields(
+  { id, name, born }: Pick<RecordedDirectory, 'id' | 'name' | 'born'>,
+  { permissions: mode, uid, gid }: OwnAttributes,
+): Fields<'ghost'> {
+  return { id, name, mode, uid, gid, ...timeFields('born', born) };
+}

@@ -3,15 +3,18 @@ import { type Event, type LogIndex, type Timestamp, now } from '../../../bus/eve
 import type { Filter, FilterLimits } from '../../../uevent/filter/filter.js';
 import type { Recipient } from '../../deliveries.js';
 import { EVERYTHING, chargeFilter, refundFilter } from '../../filter-charge.js';
-import { type QueueDirectory, QueueReaders } from '../../streams/queue-stream.js';
+import { type QueueDirectory, QueueReaders, QueueStreamFile } from '../../streams/queue-stream.js';
+import { FilterFile } from '../fixed/filter-file.js';
 import type { FilteredDirectory, UnparsedFilter } from '../fixed/filter-handle.js';
-import type { ReplayTarget } from './replay.js';
+import { type ReplayingDirectory, SinceFile } from '../fixed/since-file.js';
+import type { Node } from '../node.js';
+import { QueueStart, type ReplayTarget } from './replay.js';
 import { WritableDirectory } from './writable-directory.js';
 
 /** A directory whose queue takes the events that its filter matches. */
 export abstract class ReceivingDirectory
   extends WritableDirectory
-  implements Recipient, FilteredDirectory, QueueDirectory, ReplayTarget
+  implements Recipient, FilteredDirectory, QueueDirectory, ReplayTarget, ReplayingDirectory
 {
   filter: Filter = EVERYTHING;
   /** The open `.filter` that was written last, until something else sets the filter. */
@@ -19,6 +22,8 @@ export abstract class ReceivingDirectory
   readonly readers = new QueueReaders();
   /** When the filter was set last. */
   filtered: Timestamp = this.born;
+  /** Where the queue begins. */
+  protected readonly start = new QueueStart(this.context.bus, this.born);
 
   /**
    * Takes an event. If the filter matches, the queue links the event, or counts a loss if it has no
@@ -125,6 +130,38 @@ export abstract class ReceivingDirectory
     if (!this.readers.any) return;
     this.unsettle();
     this.context.bus.settleLater();
+  }
+
+  /** The name of the event after which the queue begins. */
+  get beginsAfter(): string {
+    return this.start.after;
+  }
+
+  /** When earlier events were linked in last. */
+  get replayed(): Timestamp {
+    return this.start.moved;
+  }
+
+  /**
+   * Links the kept events that came after the event `name` into the queue (QueueStart).
+   * @param name an event's name; that of an event later than `beginsAfter` changes nothing
+   * @throws FsError ENOENT if no event can have had the name
+   */
+  replay(name: string): void {
+    const linked = this.start.moveTo(name, this);
+    this.recordChange();
+    const { firstPosition } = this.queue.entries;
+    for (let n = 0; n < linked; n++) this.context.inotify.announce(this, firstPosition + n);
+    this.changed();
+    this.fileComplete();
+  }
+
+  protected override makeFixture(name: string): Node | undefined {
+    if (name === '.stream') return new QueueStreamFile(this.fixtureId(name), this, name);
+    if (name === '.filter') return new FilterFile(this.fixtureId(name), this, name);
+    return name === '.since'
+      ? new SinceFile(this.fixtureId(name), this, name)
+      : super.makeFixture(name);
   }
 
   /** Ends delivery and refunds the filter: the directory has ended. */

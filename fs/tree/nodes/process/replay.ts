@@ -5,6 +5,8 @@ import type { Entry, Queue } from '../../../bus/queue.js';
 import { Errno, FsError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
 import { clock } from '../../../shared/clock.js';
+import type { Fields } from '../../../state/schema.js';
+import { timeOf } from '../../../state/times.js';
 import type { SeqNum } from '../../../uevent/text.js';
 
 /**
@@ -64,11 +66,11 @@ export class QueueStart {
   }
 
   /** Takes up the place that the queue had in another daemon. */
-  restore(first: LogIndex, after: SeqNum, shown: string, moved: Timestamp): void {
-    this.#first = first;
-    this.#after = after;
-    this.#shown = shown;
-    this.#moved = moved;
+  restore(state: Fields<'directory'>): void {
+    this.#first = state.first as LogIndex;
+    this.#after = state.after as SeqNum;
+    this.#shown = state.shown;
+    this.#moved = timeOf(state, 'moved');
   }
 
   /** When the place was moved last. */

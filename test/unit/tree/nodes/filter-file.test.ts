@@ -1,6 +1,7 @@
 /** The file `.filter`. */
 import * as assert from 'uvu/assert';
 import { SetattrValid } from '../../../../fs/fuse/abi.js';
+import { FILTER_LIMITS } from '../../../../fs/uevent/filter/filter.js';
 import { refusal } from '../../../support/memory/connection.js';
 import { MemoryKernel, O_APPEND, O_TRUNC, O_WRONLY } from '../../../support/memory/kernel.js';
 import { suite } from '../../../support/runner/suite.js';
@@ -87,6 +88,37 @@ filter('refuses a write at any other offset', (kernel) => {
     'EINVAL',
   );
   assert.is(shown(kernel), 'SUBSYSTEM==block\n');
+  kernel.release(fh);
+});
+
+/** A text that is parsed after the write, once more of it is written. */
+const LONG = `# ${'x'.repeat(5000)}\nDEVPATH==/first\n`;
+
+filter('keeps what an open file has written, if a later write of it fails', (kernel) => {
+  const node = kernel.walk('own/.filter');
+  const fh = kernel.open(node, O_WRONLY | O_APPEND);
+  for (const bad of ['SUBSYSTEM\n', `${'x'.repeat(70_000)}\n`]) {
+    kernel.write(fh, 'SUBSYSTEM==block\n', 0);
+    assert.throws(() => kernel.write(fh, bad, 0));
+    assert.is(shown(kernel), 'SUBSYSTEM==block\n');
+    kernel.write(fh, 'SUBSYSTEM==net\n', 0, O_APPEND);
+    assert.is(shown(kernel), 'SUBSYSTEM==block\nSUBSYSTEM==net\n');
+  }
+  kernel.release(fh);
+});
+
+filter('keeps a text that was not parsed yet, if a later write of it fails', (kernel, own) => {
+  kernel.tree.configure({ filterLimits: { ...FILTER_LIMITS, text: 8192 } });
+  const fh = kernel.open(kernel.walk('own/.filter'), O_WRONLY);
+  const end = kernel.write(fh, LONG, 0);
+  kernel.write(fh, 'DEVPATH==/last\n', end);
+  assert.is(
+    refusal(() => kernel.write(fh, 'SUBSYSTEM\n', 0)),
+    'EINVAL',
+  );
+  kernel.event(1);
+  assert.equal(kernel.names(own), []);
+  assert.is(shown(kernel), 'DEVPATH==/first\nDEVPATH==/last\n');
   kernel.release(fh);
 });
 

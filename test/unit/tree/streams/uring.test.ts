@@ -6,7 +6,7 @@
 import * as assert from 'uvu/assert';
 import fc from 'fast-check';
 import { FUSE_POLL_SCHEDULE_NOTIFY } from '../../../../fs/fuse/abi.js';
-import { PAYLOAD_BYTES } from '../../../../fs/fuse/session.js';
+import { PAYLOAD_BYTES } from '../../../../fs/fuse/sizes.js';
 import { runs } from '../../../support/runner/budget.js';
 import { Child } from '../../../support/memory/child.js';
 import type { By, Pending } from '../../../support/memory/connection.js';

@@ -1,4 +1,4 @@
-#include "fuse/device_transport.h"
+#include "device/device_transport.h"
 
 namespace eventfs {
 

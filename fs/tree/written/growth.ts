@@ -1,5 +1,8 @@
-/** The check, before a written event grows, that everything that holds the event has room. */
-import type { Holder } from '../../bus/event.js';
+/**
+ * The growth of a written event: the check that everything that holds the event has room, and the
+ * room that a queue makes for it.
+ */
+import type { Event, Holder } from '../../bus/event.js';
 import type { EventQuota } from '../../bus/quota.js';
 import { Errno, FsError } from '../../shared/errors.js';
 
@@ -58,5 +61,25 @@ function assertQueuesTake(holders: ReadonlyMap<Holder, number>, bytes: number): 
         Errno.EDQUOT,
         `more than ${MOST_FULL_QUEUES} of the queues that hold the event are full`,
       );
+  }
+}
+
+/**
+ * Has a queue make room for each of its links to a written event. The queue may drop some of these
+ * links on the way: then it is asked again, with the smaller need of the others.
+ * @param holder the queue
+ * @param holders the queues that hold the event, and the number of links of each
+ * @param bytes the bytes of text that the event grows by
+ */
+export function makeRoomIn(
+  holder: Holder,
+  holders: ReadonlyMap<Holder, number>,
+  bytes: number,
+  event: Event,
+): void {
+  for (let before = 0, links = holders.get(holder) ?? 0; links > 0 && links !== before;) {
+    holder.makeRoom(0, bytes * links, event);
+    before = links;
+    links = holders.get(holder) ?? 0;
   }
 }

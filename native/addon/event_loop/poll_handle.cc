@@ -1,4 +1,4 @@
-#include "poll_handle.h"
+#include "event_loop/poll_handle.h"
 
 #include <uv.h>
 

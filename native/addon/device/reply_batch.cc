@@ -1,4 +1,4 @@
-#include "fuse/reply_batch.h"
+#include "device/reply_batch.h"
 
 #include <cerrno>
 

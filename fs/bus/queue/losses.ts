@@ -2,7 +2,7 @@
  * The places in a queue where events are missing, and how many. Each loss keeps its place among the
  * events until a reader is told. Two losses become one when no event is left between them.
  */
-import type { Sequence } from './sequence.js';
+import type { Sequence } from '../sequence.js';
 
 /** A queue's losses, by position. */
 export class Losses {

@@ -1,6 +1,6 @@
 #include "addon.h"
 #include "callback.h"
-#include "poll_handle.h"
+#include "event_loop/poll_handle.h"
 
 namespace eventfs {
 

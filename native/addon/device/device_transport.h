@@ -5,10 +5,10 @@
 #include <cerrno>
 
 #include "descriptor.h"
-#include "fuse/read_again.h"
-#include "fuse/reply_batch.h"
+#include "device/read_again.h"
+#include "device/reply_batch.h"
+#include "event_loop/poll_handle.h"
 #include "fuse/transport.h"
-#include "poll_handle.h"
 
 namespace eventfs {
 

@@ -1,7 +1,7 @@
 /** The invariant of a queue. */
-import { type Event, heapOf } from './event.js';
+import { type Event, heapOf } from '../event.js';
 import type { Losses } from './losses.js';
-import { broken } from '../shared/invariant.js';
+import { broken } from '../../shared/invariant.js';
 
 /** The most entries of a queue that is checked after each operation. */
 const FEW = 64;

@@ -1,5 +1,5 @@
 /** The entries of queues, and how a queue tells of their changes. */
-import type { Event } from './event.js';
+import type { Event } from '../event.js';
 
 /** One entry of a queue: a name for an event. */
 export interface Entry {

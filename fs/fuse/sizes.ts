@@ -1,0 +1,24 @@
+/** The sizes of requests and replies, which INIT negotiates and the buffers follow. */
+
+const PAGE_BYTES = 4096;
+
+/** The largest data of one WRITE in bytes: more than the largest event. */
+export const MAX_WRITE_BYTES = 128 * 1024;
+/**
+ * The most pages of one READ (fuse_init_out.max_pages): 1 MiB, so that a slow reader gets many
+ * events at once.
+ */
+export const MAX_PAGES = 256;
+/**
+ * A READ of at least this many bytes may be the longest that the kernel can send for the caller's
+ * buffer, so the caller may want more. One page is missing because the buffer need not begin at a
+ * page boundary.
+ */
+export const LONG_READ_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
+
+/** The size of the request buffer in bytes. */
+export const REQUEST_BYTES = MAX_WRITE_BYTES + PAGE_BYTES;
+/** The size of the reply buffer in bytes. */
+export const REPLY_BYTES = MAX_PAGES * PAGE_BYTES + PAGE_BYTES;
+/** The most bytes that one request or reply carries behind its fixed part. */
+export const PAYLOAD_BYTES = Math.max(MAX_WRITE_BYTES, MAX_PAGES * PAGE_BYTES);

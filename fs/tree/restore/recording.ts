@@ -1,0 +1,23 @@
+/** Connects a tree to the recorder of its changes. */
+import type { Recorder } from '../../state/recorder.js';
+import type { Turns } from '../turns.js';
+import { type LivingTree, living } from './living.js';
+
+/** A tree whose changes are recorded. */
+export interface RecordedTree extends LivingTree {
+  readonly turns: Turns;
+}
+
+/** Has the recorder record a new tree, and write again what a compaction needs. */
+export function recordTree(tree: RecordedTree, recorder: Recorder): void {
+  recorder.counters = tree.counters;
+  recorder.living = () => living(tree);
+  recorder.counted();
+  recorder.changed(tree.root);
+  recorder.onDue = () => tree.turns.add(recorder);
+  recorder.makeRoom = () => {
+    if (!tree.bus.log.reserve()) return;
+    recorder.counted();
+    tree.streams.recordGroupsIfDue();
+  };
+}

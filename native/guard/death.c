@@ -1,0 +1,145 @@
+/* The death of a daemon: another one takes over, or the mount ends. */
+#include "guard.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* How many daemons in a row have ended before they served. */
+static int failed_starts;
+/* The times of the last deaths, as a ring. */
+static uint64_t deaths_ms[MOST_DEATHS];
+static int death_count;
+/* How the last daemon ended, and why it could not take over. */
+static char ending[128], refusal[MESSAGE_BYTES];
+/* When to try again to start a daemon; 0: one runs. */
+static uint64_t retry_ms;
+
+void clear_failed_starts(void) { failed_starts = 0; }
+
+const char *last_ending(void) { return ending; }
+
+void note_refusal(const char *why) { snprintf(refusal, sizeof refusal, "%s", why); }
+
+static void forget(struct daemon *daemon) {
+  close_socket(daemon);
+  *daemon = (struct daemon){.socket = -1, .handed = -1};
+}
+
+/* Whether there were too many deaths in a short time. Notes this one. */
+static bool is_one_too_many(void) {
+  uint64_t now = now_ms();
+  deaths_ms[death_count++ % options.deaths] = now;
+  if (death_count < options.deaths) return false;
+  return now - deaths_ms[death_count % options.deaths] <= options.within_ms;
+}
+
+/* Puts how a process ended into `text`, as in `was killed by signal 9 (Killed)`. */
+static void describe(int status, char *text, size_t room) {
+  if (WIFSIGNALED(status)) {
+    int number = WTERMSIG(status);
+    snprintf(text, room, "was killed by signal %d (%s)", number, strsignal(number));
+  } else {
+    snprintf(text, room, "ended with exit code %d", WEXITSTATUS(status));
+  }
+}
+
+static int exit_code(int status) {
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  int number = WTERMSIG(status);
+  /* Before Node has its handlers, the forwarded signal ends the daemon. */
+  if (is_stopping && (number == SIGTERM || number == SIGINT)) return 0;
+  return 128 + number;
+}
+
+void start_first(void) {
+  if (!start_daemon(&active, "first", STARTING)) end(EXIT_SYSTEM_CALL);
+  hand(&active, true);
+  active.deadline_ms = 0; /* the user sees what it waits for */
+}
+
+/* The active daemon has died. */
+static void replace_dead(void) {
+  resend_requests();
+  refusal[0] = '\0';
+  ping_for(&active);
+  restarts++;
+  if (next.phase != GONE && next.phase != LEAVING) {
+    active = next;
+    next = (struct daemon){.socket = -1, .handed = -1};
+    if (active.phase == TAKING) {
+      active.serves_at_once = true;
+      if (active.handed < 0) send_serve(&active);
+    } else {
+      hand(&active, true);
+    }
+    finish_reload();
+    return;
+  }
+  fail_reload("the old daemon has died meanwhile");
+  retry_ms = now_ms();
+  keep_active();
+}
+
+uint64_t keep_active(void) {
+  if (retry_ms == 0 || retry_ms > now_ms()) return retry_ms;
+  if (start_daemon(&active, "restart", STARTING)) {
+    retry_ms = 0;
+    hand(&active, true);
+  } else {
+    retry_ms = now_ms() + RETRY_MS; /* no memory or no room for a process: clients wait */
+  }
+  return retry_ms;
+}
+
+static void on_active_death(int status) {
+  bool has_served = is_ready, had_served = active.phase >= SERVING;
+  describe(status, ending, sizeof ending);
+  forget(&active);
+  if (has_served && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    kill_daemon(&next);
+    answer_client("FAILED the daemon has unmounted");
+    leave(0);
+  }
+  if (!has_served || is_stopping) end(exit_code(status));
+  /* On a slow machine such daemons end too seldom for the limit */
+  if (!had_served && ++failed_starts >= options.deaths) {
+    give_up("%d daemons in a row have ended before they served, the last one %s", failed_starts,
+            ending);
+  }
+  if (is_one_too_many()) {
+    give_up("%d daemons have ended in %llu s, the last one %s%s%s", options.deaths,
+            (unsigned long long)options.within_ms / 1000, ending, refusal[0] ? ": " : "", refusal);
+  }
+  replace_dead();
+}
+
+static void on_next_death(int status) {
+  bool is_known = next.phase == LEAVING; /* fail_next() has said why */
+  char end[sizeof ending], why[MESSAGE_BYTES];
+  describe(status, end, sizeof end);
+  snprintf(why, sizeof why, "the new daemon %s", end);
+  forget(&next);
+  if (!is_known) {
+    tell_standby(false);
+    fail_reload(why);
+  }
+  delay_standby();
+}
+
+void on_death(pid_t pid, int status) {
+  if (pid == active.pid) {
+    /* Its last messages may hold descriptors. */
+    char text[MESSAGE_BYTES];
+    int fd;
+    while (active.socket >= 0 && receive_message(active.socket, text, &fd) > 0) {
+      on_message(&active, text, fd);
+    }
+    on_active_death(status);
+  } else if (pid == next.pid) {
+    on_next_death(status);
+  } else if (pid == leaving.pid) {
+    forget(&leaving);
+  }
+}

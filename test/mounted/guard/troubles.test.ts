@@ -1,0 +1,163 @@
+/** The guardian and its daemons in trouble: wrong files, full pipes, and daemons that hang. */
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as assert from 'uvu/assert';
+import { controlFiles } from '../../../fs/guard/control-files.js';
+import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import { configured } from '../../support/mount/config.js';
+import {
+  EVENTFS,
+  type Daemon,
+  Shell,
+  descriptors,
+  isMounted,
+  mountPoint,
+  run,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { reach } from '../../support/clients/actor.js';
+import { preload } from '../../support/project.js';
+import { suite } from '../../support/runner/suite.js';
+import { daemonPid, killDaemon, startGuarded, statusOf } from './common.js';
+
+const troubles = suite('the guardian in trouble');
+troubles.before(prepare);
+troubles.after(cleanUp);
+
+/** Starts a guarded mount whose settings are in a file, and returns the file's path too. */
+async function startConfigured(text: string): Promise<[Daemon, string]> {
+  const args = configured(text);
+  return [await startGuarded(args), args[args.indexOf('--config') + 1]];
+}
+
+troubles('a death changes no setting, whatever the file has become', async () => {
+  const [guarded, file] = await startConfigured('[queue]\nevents = 77\n');
+  const { path } = guarded;
+  const shell = new Shell();
+  await shell.run(`mkdir ${path}/$$`);
+  const most = async (): Promise<string> =>
+    (await shell.run(`cat ${path}/$$/.status`)).out.match(/^MOST_EVENTS=(.*)$/m)?.[1] ?? '';
+  assert.is(await most(), '77');
+  writeFileSync(file, 'driver = "fuse-native"\n[queue]\nevents = 78\n');
+  await killDaemon(path);
+  await until(async () => (await most()) === '78', 'the bounds are not those of the file');
+  assert.match(guarded.log(), / driver: only the next mount applies this change\n/);
+  writeFileSync(file, 'no settings at all\n');
+  await killDaemon(path);
+  await until(() => guarded.log().includes('(the old settings stay)'), 'the file is not refused');
+  assert.is(await most(), '77');
+  const { code, err } = await eventfs('reload', path);
+  assert.is(code, 1);
+  assert.match(err, /: the old daemon goes on: .*configured-.*\.toml:1: /);
+  rmSync(file);
+  await killDaemon(path);
+  assert.is(await most(), '77');
+  await shell.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+troubles('goes on while the reader of its messages has stopped', async () => {
+  const path = mountPoint();
+  const args = ['mount', '--guard', '--guard-limit', '1:60', '--source', 'none', path];
+  const guarded = spawn(process.execPath, [EVENTFS, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  guarded.stderr.pause();
+  const ended = new Promise((done) => guarded.once('exit', done));
+  await until(() => isMounted(path), 'it is not mounted');
+  await until(async () => (await daemonPid(path)) > 0, 'it is not served');
+  const fill = 'dd if=/dev/zero of=/proc/$1/fd/2 oflag=nonblock bs=4096 2>/dev/null || :';
+  execFileSync('sh', ['-c', fill, 'sh', String(guarded.pid)]);
+  process.kill(await daemonPid(path), 'SIGKILL');
+  assert.is(await within(5000, ended, 'the guardian did not end'), 1);
+  assert.not(isMounted(path));
+});
+
+troubles('kills a daemon that does not stop in time', async () => {
+  const guarded = await startGuarded(['--guard-deadline', '1']);
+  const { path } = guarded;
+  process.kill(await daemonPid(path), 'SIGSTOP');
+  guarded.process.kill('SIGTERM');
+  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 137);
+  assert.not(isMounted(path));
+});
+
+troubles(
+  'serves while the guardian is stopped, which learns later what it has to hold',
+  async () => {
+    // Each owner is a message to the guardian: the kernel has no handles
+    const eventfsBefore = [process.execPath, '--import', preload('no-pidfd-handles'), EVENTFS];
+    const guarded = await startGuarded([], undefined, { eventfs: eventfsBefore });
+    const { path } = guarded;
+    const [owner, other] = [new Shell(), new Shell()];
+    guarded.process.kill('SIGSTOP');
+    const often = `for n in $(seq 400); do mkdir ${path}/$$.x; rmdir ${path}/$$.x; done`;
+    assert.is((await within(20_000, owner.run(often), 'the daemon waits')).code, 0);
+    for (const shell of [owner, other]) await shell.run(`mkdir ${path}/$$`);
+    await other.kill();
+    assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
+    guarded.process.kill('SIGCONT');
+    const held = (): number => descriptors(guarded.pid, /pidfd/).length;
+    await until(() => held() === 1, 'the guardian does not hold the owner');
+    await killDaemon(path);
+    assert.is(reach(`${path}/${owner.pid}`), 'ok');
+    assert.is(reach(`${path}/${other.pid}`), 'ENOENT');
+    await owner.kill();
+    assert.is(reach(`${path}/${owner.pid}`), 'ENOENT');
+    assert.is(await guarded.stop(), 0);
+  },
+);
+
+troubles('tries a standby that can not start less and less often', async () => {
+  const args = configured('');
+  const guarded = await startGuarded(['--standby', ...args]);
+  writeFileSync(args[args.indexOf('--config') + 1], 'no settings at all\n');
+  const tries = (): number => guarded.log().split(': no standby can start: ').length - 1;
+  await until(() => tries() === 2, 'there is no second try', 10_000);
+  await sleep(1700);
+  assert.is(tries(), 2);
+  writeFileSync(args[args.indexOf('--config') + 1], '');
+  guarded.process.kill('SIGHUP');
+  await until(async () => (await statusOf(guarded.path, 'STANDBY')) === '1', 'no standby', 10_000);
+  assert.is(await guarded.stop(), 0);
+});
+
+troubles('bounds all that users hold by what the state has room for', async () => {
+  const guarded = await startGuarded(
+    configured('[limits]\nbytes = "64 GiB"\nmemory = "64 GiB"\nevents = 7\n'),
+  );
+  const keys = ['MOST_BYTES', 'MOST_MEMORY', 'MOST_EVENTS'];
+  const found = await Promise.all(keys.map((key) => statusOf(guarded.path, key)));
+  assert.equal(found, [String(2 ** 29), String(2 ** 29), '7']);
+  assert.is(await guarded.stop(), 0);
+});
+
+troubles('a reload trusts only directories of its user', async () => {
+  const path = mountPoint();
+  const runtime = mkdtempSync('/tmp/e-'); // the path of a socket is short
+  const directory = join(runtime, 'eventfs');
+  const { socket } = controlFiles(path, directory);
+  mkdirSync(directory);
+  chownSync(directory, 12_345, 12_345); // another user has made it
+  const listen = `import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1])
+s.listen()
+print(flush=True)
+s.accept()[0].send(b'RELOADED \\x1b[2J')`;
+  const impostor = spawn('python3', ['-c', listen, socket], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise((done) => impostor.stdout.once('data', done));
+  const env = { ...process.env, XDG_RUNTIME_DIR: runtime };
+  const { code, out } = await run([process.execPath, EVENTFS, 'reload', path], { env });
+  impostor.kill();
+  rmSync(runtime, { recursive: true });
+  assert.is(out, '');
+  assert.is(code, 102);
+});
+
+troubles.run();
