@@ -29,7 +29,7 @@ export const GUARD_VARIABLE = 'EVENTFS_GUARD';
 
 /** A state that systemd gets again and again. */
 const PING = 'WATCHDOG=1';
-/** The errors of sendmsg(2) that pass when the guardian goes on (unix(7)). */
+/** The errors of sendmsg(2) that end once the guardian reads again (unix(7)). */
 const NO_ROOM: ReadonlySet<string> = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM', 'ETOOMANYREFS']);
 
 /** The calls by which a guardian replaces a daemon that lives. */

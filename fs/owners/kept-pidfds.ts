@@ -33,13 +33,13 @@ export class KeptPidfds {
     return handle === KEPT ? (this.keeper.take(nameOf(pid)) ?? -1) : system.openPidfdHandle(handle);
   }
 
-  /** Lets go of a process that owns nothing any more. */
+  /** Drops the pidfd of a process that owns nothing any more. */
   drop(pid: number, handle: string | null): void {
     if (handle === KEPT) this.keeper.drop(nameOf(pid));
   }
 }
 
-/** Names nothing beyond the handles of the kernel. */
+/** Keeps no pidfds: for a daemon without a guardian. */
 export const NO_KEPT_PIDFDS = new KeptPidfds(NO_KEEPER);
 
 function nameOf(pid: number): string {

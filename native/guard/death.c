@@ -35,7 +35,7 @@ static bool is_one_too_many(void) {
   return now - deaths_ms[death_count % options.deaths] <= options.within_ms;
 }
 
-/* Puts how a process ended into `text`, as in `was killed by signal 9 (Killed)`. */
+/* Writes into `text` how a process ended, as in `was killed by signal 9 (Killed)`. */
 static void describe(int status, char *text, size_t room) {
   if (WIFSIGNALED(status)) {
     int number = WTERMSIG(status);

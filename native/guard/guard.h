@@ -41,14 +41,14 @@ enum { RETRY_MS = 1000 };
 
 enum { EXIT_USAGE = 100, EXIT_SYSTEM_CALL = 111, EXIT_NOT_RUN = 126 };
 
-/* The way of a daemon. The states are in the order of the way. */
+/* The phases of a daemon's life, in their order. */
 enum phase {
   GONE,
   STARTING, /* HELLO is sent */
   WARM,     /* it waits for TAKE */
   TAKING,   /* it gets the descriptors, and restores the tree */
   SERVING,
-  YIELDING, /* it shall stop to serve */
+  YIELDING, /* it shall stop serving */
   YIELDED,
   LEAVING, /* another daemon serves; this one ends */
 };
@@ -148,15 +148,15 @@ void note_refusal(const char *why);
 /* Begins a reload. Returns NULL, or why it can't. */
 const char *begin_reload(void);
 bool reload_is_under_way(void);
-/* The active daemon shall stop to serve, between two requests. */
+/* The active daemon shall stop serving, between two requests. */
 void yield_active(void);
 /* The next daemon has restored the tree: it serves from now on. */
 void replace_active(void);
 /* The active daemon is the new one: tells the client if a reload is under way. */
 void finish_reload(void);
-/* The old daemon goes on. */
+/* The old daemon serves again. */
 void fail_reload(const char *why);
-/* Kills the next daemon. The old one goes on. */
+/* Kills the next daemon. The old one serves again. */
 void fail_next(const char *why);
 
 /* standby.c */

@@ -96,7 +96,7 @@ export class NamespaceName {
     this.onGone(why);
   }
 
-  /** Closes the descriptor of the namespace, which would keep it alive. The watch goes on. */
+  /** Closes the descriptor of the namespace, which would keep it alive. The watch stays. */
   closeNamespace(): void {
     if (this.fd >= 0) closeSync(this.fd);
     this.fd = -1;

@@ -62,8 +62,9 @@ function next(tree: LivingTree, number: LogIndex): LogIndex {
 }
 
 /**
- * The queue of a directory, and each of its entries with an event that the ring does not have. A
- * user's queues may have thousands of entries, so each of them is a thing.
+ * Yields the record of a directory's queue, then one record for each entry, with its event if the
+ * ring does not have it. A queue may have thousands of entries, so the compaction may pause between
+ * two of them.
  */
 function* queueOf(
   directory: EventDirectory,

@@ -18,7 +18,7 @@ struct PollHandle::Watched {
   static void onPoll(uv_poll_t* poll, int status, int /* events */) {
     auto* watched = static_cast<Watched*>(poll->data);
     // libuv stops the watch on EPOLLERR. Here EPOLLERR only announces a read(2) that fails with the
-    // reason (ENOBUFS on netlink, ENODEV on /dev/fuse), so the watch goes on, level-triggered.
+    // reason (ENOBUFS on netlink, ENODEV on /dev/fuse), so the watch stays, level-triggered.
     if (status < 0) uv_poll_start(poll, UV_READABLE, onPoll);
     watched->onReadable(watched->owner);
   }

@@ -189,7 +189,7 @@ void UeventSocket::onPoll(void* owner) {
 }
 
 Napi::Value UeventSocket::readBatch(const Napi::CallbackInfo& info) {
-  // Called from onBatch: the loop goes on after onBatch
+  // Within onBatch this reads nothing: the loop reads on after onBatch
   if (!isReading_ && socket_) readUpTo(kBatchesPerWakeUp);
   return Napi::Boolean::New(info.Env(), !isReading_ && (!socket_ || !hasMore()));
 }

@@ -130,20 +130,29 @@ function isForOthers(program: string): boolean {
 /** Returns the npm packages that `eventfs` loads, with their dependencies. */
 function packages(): string[] {
   const found = new Set<string>();
-  const add = (directory: string): void => {
-    const file = join(PROJECT, directory, 'package.json');
-    if (!existsSync(file)) return; // optional, or installed above
-    const { dependencies, optionalDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<
+  const addAll = (directory: string): void => {
+    const text = readFileSync(join(PROJECT, directory, 'package.json'), 'utf8');
+    const { dependencies, optionalDependencies } = JSON.parse(text) as Record<
       string,
       Record<string, string> | undefined
     >;
     for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
-      const path = `node_modules/${name}`;
-      if (found.has(path)) continue;
+      const path = packageFor(name, directory);
+      if (path === null || found.has(path)) continue;
       found.add(path);
-      add(path);
+      addAll(path);
     }
   };
-  add('.');
-  return [...found];
+  addAll('');
+  // A copy of a package has those inside it.
+  return [...found].filter((path) => !path.includes('/node_modules/'));
+}
+
+/** Returns the package that a package imports by this name; null for an optional one. */
+function packageFor(name: string, from: string): string | null {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const path = join(folder, 'node_modules', name);
+    if (existsSync(join(PROJECT, path, 'package.json'))) return path;
+    if (folder === '' || folder === '.') return null;
+  }
 }

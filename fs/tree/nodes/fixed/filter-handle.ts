@@ -182,7 +182,7 @@ export class FilterHandle extends LiveTextHandle implements UnparsedFilter {
         directory.parseLater(this);
       else this.#parse();
     } catch (error) {
-      // The next append goes on with the text of the last write that succeeded.
+      // The next append adds to the text of the last write that succeeded.
       if (former !== null) this.#written.set(former);
       this.#length = before;
       this.#parsed = parsed;
