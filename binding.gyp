@@ -87,6 +87,7 @@
         'native/guard/end.c',
         'native/guard/handover.c',
         'native/guard/kept.c',
+        'native/guard/left.c',
         'native/guard/main.c',
         'native/guard/message.c',
         'native/guard/start.c',

@@ -193,12 +193,23 @@ export class DevFuse implements Driver {
   }
 
   serve(): void {
-    if (this.#needsResend) this.#channel?.notify(this.#session.reply.resend());
+    if (this.#needsResend) this.#resend();
     this.#needsResend = false;
     this.#channel?.start();
     if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
     if (this.#notifier === null) setTimeout(() => this.#startNotifier(), NOTIFIER_DELAY_MS);
+  }
+
+  /** Has the kernel send unanswered requests again. */
+  #resend(): void {
+    const { reply } = this.#session;
+    const { leftReply } = this.#recovery;
+    if (leftReply !== null) {
+      reply.bytes.set(leftReply);
+      this.#channel?.notify(leftReply.length); // fails if the last daemon has sent it
+    }
+    this.#channel?.notify(reply.resend());
   }
 
   pause(): void {
