@@ -89,6 +89,7 @@
         'native/guard/end.c',
         'native/guard/handover.c',
         'native/guard/kept.c',
+        'native/guard/left.c',
         'native/guard/main.c',
         'native/guard/message.c',
         'native/guard/reload.c',

@@ -172,9 +172,10 @@ export class Queue<E extends Entry> implements Holder {
    * @returns the entry, or undefined if there is none
    */
   remove(name: string): E | undefined {
-    if (this.journal !== null) this.#recordOne(name, true);
     const entry = this.entries.delete(name);
-    if (entry !== undefined) this.#letGo(name, entry.event);
+    if (entry === undefined) return undefined;
+    this.journal?.unlinked(this.entries.deletedPosition);
+    this.#letGo(name, entry.event);
     return entry;
   }
 
@@ -186,9 +187,9 @@ export class Queue<E extends Entry> implements Holder {
    * @param name the name that this queue knows the entry by
    */
   moveTo(to: Queue<E>, name: string): void {
-    if (this.journal !== null) this.#recordOne(name, true);
     const entry = this.entries.delete(name);
     if (entry === undefined) return;
+    this.journal?.unlinked(this.entries.deletedPosition);
     const { event } = entry;
     this.#refund(name, event);
     to.makeRoom(1, event.length);
@@ -213,19 +214,16 @@ export class Queue<E extends Entry> implements Holder {
   rename(name: string, newName: string): void {
     const longer = newName.length - name.length;
     this.entries.rename(name, newName);
-    if (this.journal !== null) this.#recordOne(newName, false);
+    if (this.journal !== null) this.#recordName(newName);
     this.heap += longer;
     this.quota?.forceCharge(0, 0, longer);
     if (ASSERTS) checkQueue(this);
   }
 
-  /** Records that an entry has another name, or is about to leave. */
-  #recordOne(name: string, leaves: boolean): void {
+  /** Records that an entry has another name. */
+  #recordName(name: string): void {
     const entry = this.entries.get(name);
-    if (entry === undefined) return;
-    const position = this.entries.positionOf(name);
-    if (leaves) this.journal?.unlinked(position);
-    else this.journal?.linked(position, entry);
+    if (entry !== undefined) this.journal?.linked(this.entries.positionOf(name), entry);
   }
 
   /** Takes an entry out and notifies it. The kernel does not know that the file is gone. */

@@ -29,6 +29,8 @@ export class Sequence<T> {
   #lowest: number;
   /** The position of the next item. */
   #next: number;
+  /** The position of the item that `delete` has removed last; -1 before. */
+  deletedPosition = -1;
 
   /**
    * @param nameOf returns the name of an item; without it there is an index from the start
@@ -180,6 +182,7 @@ export class Sequence<T> {
     const at = this.#find(name);
     if (at < 0) return undefined;
     const item = this.#items[at];
+    this.deletedPosition = this.#positions[at];
     this.#items[at] = undefined;
     this.#index?.delete(name);
     this.#size--;

@@ -208,6 +208,12 @@ export class Journal {
     if (!this.#isLost) this.layout.commit(this.#main.half, this.length);
   }
 
+  /** Notes that the replies of all transactions up to this one are sent. */
+  sent(transaction: number): void {
+    this.onStore?.();
+    this.layout.sent = transaction;
+  }
+
   // ---- compaction
 
   /** Begins a compaction. All that was written must be committed. */

@@ -1,12 +1,13 @@
 /**
  * The memory of the state: one mapping that the guardian keeps when the daemon dies.
  *
- *   header page | schema | ring of the log | mailbox of the sources | journal half 0 | half 1
+ *   header page (its second half: left-reply.ts) | schema | ring of the log | mailbox of the sources | journal half 0 | half 1
  *
  * The memory is sparse: a page costs nothing until it is written to.
  */
 import { UserError } from '../shared/errors.js';
 import { checked, uncheck } from './checksum.js';
+import { LeftReply } from './left-reply.js';
 import { schemaText } from './schema.js';
 
 /** The memory, and what the journal asks of the file behind it. */
@@ -65,6 +66,7 @@ export class StateLayout {
   readonly mailbox: Uint8Array;
   /** How old parked reads are (fs/drivers/devfuse/hand-over/read-ages.ts). */
   readonly readAges: Float64Array;
+  readonly #leftReply: LeftReply;
   /** The offsets of the two halves of the journal, in bytes. */
   readonly halves: readonly [number, number];
 
@@ -79,6 +81,7 @@ export class StateLayout {
     const first = mailboxStart + roundUp(sizes.mailbox);
     this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, PAGE / 8);
     this.readAges = this.#numbers.subarray(READ_AGES, READ_AGES_END);
+    this.#leftReply = new LeftReply(bytes);
     this.ring = bytes.subarray(ringStart, ringStart + sizes.ring);
     this.mailbox = bytes.subarray(mailboxStart, mailboxStart + sizes.mailbox);
     this.halves = [first, first + sizes.half];
@@ -165,6 +168,25 @@ export class StateLayout {
 
   set sent(transaction: number) {
     this.#numbers[Place.sent] = checked(transaction);
+  }
+
+  /**
+   * Leaves a reply that opens a file to the next daemon, just before its commit.
+   * @param reply begins with the reply
+   * @param length in bytes
+   */
+  leave(reply: Uint8Array, length: number): void {
+    this.#leftReply.put(reply, length, (Place.committed + this.active) * 8);
+  }
+
+  /** The reply that the last daemon has committed and maybe not sent; null if there is none. */
+  get leftReply(): Uint8Array | null {
+    return this.#leftReply.get();
+  }
+
+  /** Removes the reply of the last daemon, before the first commit of this one. */
+  clearLeftReply(): void {
+    this.#leftReply.clear();
   }
 
   /** Makes the state unusable, so that no later daemon takes it up. */

@@ -149,6 +149,16 @@ export class Recorder {
       .end();
   }
 
+  /**
+   * Leaves the reply of the transaction that goes on, which opens a file, to the next daemon: the
+   * kernel must get it before its caller can be killed.
+   * @param reply begins with the reply and its header
+   * @param length in bytes
+   */
+  opens(reply: Uint8Array, length: number): void {
+    if (!this.#isFrozen) this.journal.layout.leave(reply, length);
+  }
+
   /** Whether anything has changed since the last commit. */
   get isDirty(): boolean {
     return this.#isDirty || this.#marked.length > 0;
@@ -174,6 +184,7 @@ export class Recorder {
   /** Uses the state alone from now on. The end that the other daemon has stored does not count. */
   thaw(): void {
     this.#isFrozen = false;
+    this.journal.layout.clearLeftReply();
     this.journal.commit();
     this.commit();
   }
@@ -216,7 +227,7 @@ export class Recorder {
   sent(): void {
     if (!this.#hasReplies || this.#isHolding) return;
     this.#hasReplies = false;
-    this.journal.layout.sent = this.#transaction - 1;
+    this.journal.sent(this.#transaction - 1);
     if (this.#walk !== null) this.#keepPace();
     else if (!this.isDirty) this.#compactIfDue();
   }

@@ -28,6 +28,7 @@ struct notification {
 void resend_requests(void) {
   int device = find_kept("fuse");
   if (device < 0) return;
+  send_left_reply(device);
   struct notification notification = {sizeof notification, NOTIFY_RESEND, 0};
   ssize_t written = write(device, &notification, sizeof notification);
   /* ENODEV and the like: the mount has ended, and the next daemon learns it by its first read. */

@@ -15,6 +15,7 @@
  *   standby.c          a daemon that is warm before it is needed
  *   control.c          one guardian for a mount, and `eventfs reload`
  *   end.c              RESEND, and the end of the mount
+ *   left.c             a reply that a daemon has left
  *   supervisor.c       sd_notify(3) for the daemon
  */
 #pragma once
@@ -194,6 +195,13 @@ __attribute__((noreturn)) void end(int code);
 __attribute__((noreturn, format(printf, 1, 2))) void give_up(const char *format, ...);
 /* Ends without a look at the mount, which the daemon has unmounted. */
 __attribute__((noreturn)) void leave(int code);
+
+/* left.c */
+/*
+ * Sends the reply that opens a file if the daemon has committed it to the state, and maybe not sent
+ * it. After RESEND its caller can be killed, and then the file would stay open for ever.
+ */
+void send_left_reply(int device);
 
 /* supervisor.c */
 void find_supervisor(void);

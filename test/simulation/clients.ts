@@ -117,6 +117,14 @@ export class Clients {
     this.killAt(random.of(this.tasks).process);
   }
 
+  /** SIGKILL of a process whose request the kernel has to send again. */
+  killWaiting(): void {
+    const { random } = this.simulation;
+    const waiting = this.tasks.filter(({ request }) => request?.isResent === true);
+    if (this.tasks.length > FEWEST_PROCESSES && waiting.length > 0)
+      this.killAt(random.of(waiting).process);
+  }
+
   killAt(process: SimProcess): void {
     const task = this.tasks.find((other) => other.process === process);
     if (task === undefined || process.isKilled) return;

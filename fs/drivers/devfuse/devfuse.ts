@@ -191,7 +191,7 @@ export class DevFuse implements Driver {
   }
 
   serve(): void {
-    if (this.#needsResend) this.#channel?.notify(this.#requests.session.reply.resend());
+    if (this.#needsResend) this.#resend();
     this.#needsResend = false;
     this.#channel?.start();
     if (!this.#requests.recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
@@ -200,6 +200,17 @@ export class DevFuse implements Driver {
       this.#startNotifier();
       void this.#requests.loadTracing();
     }, LATER_MS);
+  }
+
+  /** Has the kernel send unanswered requests again. */
+  #resend(): void {
+    const { reply } = this.#requests.session;
+    const { leftReply } = this.#requests.recovery;
+    if (leftReply !== null) {
+      reply.bytes.set(leftReply);
+      this.#channel?.notify(leftReply.length); // fails if the last daemon has sent it
+    }
+    this.#channel?.notify(reply.resend());
   }
 
   pause(): void {

@@ -31,6 +31,12 @@ function comesAnyTime(opcode: number): boolean {
   );
 }
 
+function opensFile(opcode: number): boolean {
+  return (
+    opcode === Opcode.FUSE_OPEN || opcode === Opcode.FUSE_OPENDIR || opcode === Opcode.FUSE_CREATE
+  );
+}
+
 /** Sends the errors of parked reads. */
 interface FailedReads {
   failNow(read: ParkedRead, errno: number): void;
@@ -118,6 +124,8 @@ export class Transactions {
         control[ControlWord.sliceStart],
         control[ControlWord.sliceLength],
       );
+      if (this.#reply[1] === 0 && opensFile(words[OPCODE]))
+        this.recorder.opens(this.reply, replyLength);
     }
     this.recorder.commit();
   }

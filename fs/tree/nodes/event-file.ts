@@ -183,11 +183,12 @@ export class EventFile extends Node implements Entry {
   }
 
   /**
-   * Releases the event for the open files of a directory that has ended: no process can read
-   * through them any more.
+   * Releases the event for the open files of a directory that has ended: no process can read or
+   * write through them any more.
    */
   closeEarly(): void {
     this.isClosedEarly = true;
+    this.firstOpen?.endWrites();
     this.event.close(this.opens);
   }
 
@@ -276,6 +277,15 @@ export class EventHandle extends Handle {
     for (let handle = this.#next; handle !== null; handle = handle.#next) handle.changed();
   }
 
+  /** Ends the writes of this open file of a node whose directory has ended, and of all that follow. */
+  endWrites(): void {
+    const { event } = this.node;
+    if (!(event instanceof WrittenEvent)) return;
+    if (this.writes) event.writerClosed();
+    for (let handle = this.#next; handle !== null; handle = handle.#next)
+      if (handle.writes) event.writerClosed();
+  }
+
   #leaveNode(): void {
     const [previous, next] = [this.#previous, this.#next];
     if (previous === null) this.node.firstOpen = next;
@@ -288,8 +298,8 @@ export class EventHandle extends Handle {
     const { node } = this;
     this.#leaveNode();
     const { event, directory } = node;
-    if (event instanceof WrittenEvent && this.writes) event.writerClosed();
     if (node.isClosedEarly) return;
+    if (event instanceof WrittenEvent && this.writes) event.writerClosed();
     if (node.opens === 0) directory.fileClosed(node);
     event.close();
     node.letGoIfUnused();

@@ -1,8 +1,9 @@
 /** The guardian: it holds the mount while no daemon runs, and starts the next one. */
-import { readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
+import { Fault } from '../../support/clients/fault.js';
 import { sh, startAsUser } from '../without-root/common.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
@@ -18,7 +19,15 @@ import {
 } from '../../support/mount/daemon.js';
 import { preload } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
-import { daemonPid, hasEnded, killDaemon, startGuarded, statusOf, untilStandby } from './common.js';
+import {
+  InstalledVersion,
+  daemonPid,
+  hasEnded,
+  killDaemon,
+  startGuarded,
+  statusOf,
+  untilStandby,
+} from './common.js';
 
 const guardian = suite('the guardian');
 guardian.before(prepare);
@@ -89,6 +98,30 @@ guardian('keeps the files that a path names without an open one', async () => {
   }
   await client.kill();
   assert.is(await guarded.stop(), 0);
+});
+
+guardian('keeps no file open whose caller is killed before it gets the reply', async () => {
+  const version = new InstalledVersion();
+  const guarded = await startGuarded([], undefined, { eventfs: version.command });
+  version.install('await new Promise((done) => setTimeout(done, 500));');
+  const { path } = guarded;
+  const client = new Actor();
+  const known = await client.get(`openpath ${path}/stream`);
+  const before = await statusOf(path, 'HANDLES');
+  const pid = await daemonPid(path);
+  // The reply to OPEN is not sent: it comes after that to GETATTR
+  const fault = await Fault.fail(pid, 'write', 'ENOENT', 1, '/dev/fuse', 2);
+  const answer = client.ask(`open /proc/self/fd/${known}`);
+  await fault.spent();
+  process.kill(pid, 'SIGKILL');
+  // From RESEND on the kernel takes the request back, until the next daemon has read it
+  await until(() => !existsSync(`/proc/${pid}`), 'the daemon did not end');
+  await new Promise((done) => setTimeout(done, 100));
+  await client.kill();
+  await answer;
+  assert.is(await statusOf(path, 'HANDLES'), before);
+  assert.is(await guarded.stop(), 0);
+  version.remove();
 });
 
 guardian('forwards SIGTERM, SIGINT and SIGHUP', async () => {

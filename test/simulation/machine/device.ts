@@ -135,6 +135,19 @@ export class Device {
     this.reply(words[2], words[3], { errno: -error, body });
   }
 
+  /**
+   * Takes a reply that the guardian sends.
+   *
+   * @returns the request; null, for ENOENT, if it has been answered
+   */
+  writeLeft(bytes: Uint8Array): SimRequest | null {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+    const request = this.processing.get(words[2] + ((words[3] & ~RESEND_BIT) >>> 0) * TWO_32);
+    if (request === undefined || request.isResent !== ((words[3] & RESEND_BIT) !== 0)) return null;
+    this.write(bytes);
+    return request;
+  }
+
   /** Takes the reply to the request with this `unique`. */
   reply(uniqueLow: number, uniqueHigh: number, reply: SimReply): void {
     const isResent = (uniqueHigh & RESEND_BIT) !== 0;

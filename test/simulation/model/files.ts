@@ -145,9 +145,11 @@ export class ModelFiles {
   #closeEntry(entry: ModelEntry, writes: boolean, isOver: boolean): void {
     const { event, directory } = entry;
     entry.opens--;
-    if (writes && --event.written!.writers === 0)
-      for (const holder of new Set(event.holders)) if (holder !== null) this.model.dataCame(holder);
     if (isOver) return; // the end of the directory has closed it
+    if (writes) this.model.writerClosed(event);
+    // A daemon that was restarted knows an unlinked file only while it is open.
+    const { node } = entry;
+    if (node !== null && !entry.isLinked && entry.opens === 0) node.mayBeGone ||= node.isInexact;
     event.close(1);
     directory.letGo(entry);
   }

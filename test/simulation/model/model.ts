@@ -199,8 +199,8 @@ export class Model {
         target.kind === 'entry' || target.kind === 'special'
           ? target.isLinked
           : target.kind !== 'fixed';
-      // A file of match/ that an inexact FORGET has removed is not restored.
-      node.mayBeGone = !isKnown || (node.mayBeGone && target.kind === 'matchFile');
+      // Else it stays as it was: an inexact FORGET may have removed it from the state.
+      if (!isKnown) node.mayBeGone = true;
     }
     for (const { use, node } of this.handles.values())
       if (use.kind !== 'text' || !node.isOver) node.mayBeGone = false;
@@ -403,8 +403,17 @@ export class Model {
     for (const handle of this.handles.values()) {
       const { use } = handle;
       // The daemon closes the events that no process can read any more.
-      if (use.kind === 'event' && use.entry.directory === directory) use.entry.event.close(1);
+      if (use.kind !== 'event' || use.entry.directory !== directory) continue;
+      const { event } = use.entry;
+      if (use.writes) this.writerClosed(event);
+      event.close(1);
     }
+  }
+
+  /** A process can't write an event any more through an open file: the last one completes it. */
+  writerClosed(event: ModelEvent): void {
+    if (--event.written!.writers > 0) return;
+    for (const holder of new Set(event.holders)) if (holder !== null) this.dataCame(holder);
   }
 
   // ---- checks between steps

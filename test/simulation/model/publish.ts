@@ -3,8 +3,8 @@
 /** The text of a record, as the log has it; null if it is no event. */
 export function normalized(text: string): string | null {
   const trimmed = text.replace(/\n+$/, '');
-  if (!/^[^\n]+?@\//.test(trimmed)) return null;
-  const [, ...lines] = trimmed.split('\n');
+  const [header, ...lines] = trimmed.split('\n');
+  if (header.indexOf('@/') <= 0) return null;
   return lines.every((line) => line.indexOf('=') > 0 && !/^SEQNUM=(\D|\d+\D|$)/.test(line))
     ? `${trimmed}\n`
     : null;

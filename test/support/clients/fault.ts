@@ -65,6 +65,7 @@ export class Fault {
   /**
    * Has the next `count` calls fail.
    * @param path only calls whose first argument is a descriptor of this path
+   * @param first the number of the first of them, from 1
    */
   static fail(
     pid: number,
@@ -72,9 +73,18 @@ export class Fault {
     error: keyof typeof constants.errno,
     count = 1,
     path?: string,
+    first = 1,
   ): Promise<Fault> {
     const more = path === undefined ? [] : [path];
-    return Fault.#armed([pid, 'fail', numberOf(call), constants.errno[error], 1, count, ...more]);
+    return Fault.#armed([
+      pid,
+      'fail',
+      numberOf(call),
+      constants.errno[error],
+      first,
+      count,
+      ...more,
+    ]);
   }
 
   /** The line that the program prints at its end; '' before. */

@@ -22,6 +22,11 @@ export interface RecordedReply {
 /** The recorded replies, until no request asks for them any more. */
 export class Recovery {
   readonly #replies = new Map<number, RecordedReply>();
+  /**
+   * The last reply of the last daemon that opens a file, with its header; null if there is none. If
+   * the guardian has not sent it, this daemon does so before FUSE_NOTIFY_RESEND.
+   */
+  readonly leftReply: Uint8Array | null = null;
   #isOver: boolean;
   #calls: (() => void)[] = [];
 
@@ -36,7 +41,8 @@ export class Recovery {
   ) {
     this.#isOver = recorder === null || table === null;
     if (recorder === null || table === null) return;
-    const { sent, ring } = recorder.journal.layout;
+    const { sent, ring, leftReply } = recorder.journal.layout;
+    this.leftReply = leftReply;
     let last = sent;
     /** The replies whose text must be copied: a third daemon would not find it in the ring. */
     const sliced: (RecordedReply & { unique: number; others: Uint8Array })[] = [];

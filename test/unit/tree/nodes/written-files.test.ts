@@ -5,6 +5,7 @@ import { refusal } from '../../../support/memory/connection.js';
 import {
   MemoryKernel,
   O_APPEND,
+  O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
   O_TRUNC,
@@ -63,6 +64,25 @@ files('accepts a file of 64 KiB and refuses one more byte', (kernel, own) => {
     'EFBIG',
   );
   assert.is(kernel.cat(nodeid), largest);
+});
+
+files('has a linked event of an ended directory complete, though it is open there', (kernel) => {
+  const other = kernel.mkdir('other');
+  const { nodeid, fh } = kernel.create(other, 'file');
+  const second = kernel.open(nodeid, O_RDWR);
+  kernel.write(fh, 'mine@/x\n');
+  kernel.link(nodeid, kernel.walk('own'), 'file');
+  const stream = kernel.open(kernel.walk('own/.stream'), O_NONBLOCK);
+  assert.is(
+    refusal(() => kernel.read(stream, 4096, 0, O_NONBLOCK)),
+    'EAGAIN',
+  );
+  kernel.release(second);
+  const third = kernel.open(nodeid, O_RDWR);
+  kernel.rmdir('other');
+  kernel.tree.turns.finish();
+  assert.is(kernel.read(stream), 'mine@/x\n\n');
+  for (const open of [fh, third, stream]) kernel.release(open);
 });
 
 files('keeps an unlinked file until it is closed', (kernel, own) => {
