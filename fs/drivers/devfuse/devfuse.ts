@@ -117,9 +117,10 @@ export class DevFuse implements Driver {
    */
   async mount(path: string, onEnd: () => void): Promise<void> {
     this.#limitReads();
-    if (this.trace.requests !== null) await this.#loadTracing();
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
+    // After a death clients wait: the code comes later, if it is not needed at once
+    if (adopted === null || this.trace.requests !== null) await this.#loadTracing();
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -199,10 +200,11 @@ export class DevFuse implements Driver {
     this.#channel?.start();
     if (!this.#recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
-    setTimeout(() => {
-      this.#startNotifier();
-      void this.#loadTracing();
-    }, LATER_MS);
+    if (this.#notifier === null)
+      setTimeout(() => {
+        this.#startNotifier();
+        void this.#loadTracing();
+      }, LATER_MS);
   }
 
   pause(): void {
