@@ -48,6 +48,7 @@ export async function prepare(
   isCalled: () => boolean,
 ): Promise<void> {
   await import('../drivers/devfuse/devfuse.js');
+  await import('../drivers/devfuse/traced-port.js');
   await loadOutlets(options.outlets);
   const owners = new Owners();
   warmUp(owners);

@@ -105,7 +105,8 @@ export class DevFuse implements Driver {
     const { keeper = NO_KEEPER, keptInit } = this.options;
     const adopted = keptInit === undefined ? null : adoptMount(keeper, keptInit);
     this.#limitReads(adopted);
-    if (this.trace.requests !== null) await this.#requests.loadTracing();
+    // After a death clients wait: the code comes later, if it is not needed at once
+    if (adopted === null || this.trace.requests !== null) await this.#requests.loadTracing();
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
@@ -196,10 +197,11 @@ export class DevFuse implements Driver {
     this.#channel?.start();
     if (!this.#requests.recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
-    setTimeout(() => {
-      this.#startNotifier();
-      void this.#requests.loadTracing();
-    }, LATER_MS);
+    if (this.#notifier === null)
+      setTimeout(() => {
+        this.#startNotifier();
+        void this.#requests.loadTracing();
+      }, LATER_MS);
   }
 
   /** Has the kernel send unanswered requests again. */
