@@ -229,6 +229,7 @@ export class Recorder {
     this.#hasReplies = false;
     this.journal.sent(this.#transaction - 1);
     if (this.#walk !== null) this.#keepPace();
+    else if (this.journal.isEmptying) this.journal.emptySome();
     else if (!this.isDirty) this.#compactIfDue();
   }
 
@@ -240,7 +241,7 @@ export class Recorder {
     const { length } = this.journal;
     let left = length - this.#pacedTo;
     this.#pacedTo = length;
-    for (; left > 0; left -= WORDS_A_STEP) if (this.step()) return;
+    for (; left > 0 && this.#walk !== null; left -= WORDS_A_STEP) this.step();
   }
 
   /**
@@ -259,13 +260,13 @@ export class Recorder {
   }
 
   /**
-   * Does a small part of a compaction, between two transactions.
+   * Does a small part of a compaction, between two transactions, or gives memory of it back.
    * @returns whether it is done
    */
   step(): boolean {
-    const walk = this.#walk;
-    if (walk === null) return true;
     if (this.#isFrozen) return false;
+    const walk = this.#walk;
+    if (walk === null) return this.journal.emptySome();
     this.commit();
     let isDone = false;
     this.journal.keep(() => {
@@ -278,6 +279,6 @@ export class Recorder {
     if (!isDone) return false;
     this.#walk = null;
     this.journal.endCompaction();
-    return true;
+    return !this.journal.isEmptying;
   }
 }

@@ -73,6 +73,35 @@ compaction('comes before the journal of a large state has no room left', () => {
   assert.equal(lost, []);
 });
 
+compaction('gives memory back in small pieces, also that of a daemon before', () => {
+  const half = 64 * 1024 * 1024;
+  const sizes = { ...SIZES, half };
+  const pieces: number[] = [];
+  const used = new Map<number, number>();
+  const memory = {
+    ...heapMemory(StateLayout.bytes(sizes)),
+    discard: (start: number, length: number) => {
+      pieces.push(length);
+      used.set(start < halves[1] ? 0 : 1, start);
+    },
+  };
+  const { halves } = StateLayout.create(memory, sizes);
+  const KEPT = 8 * 1024 * 1024;
+  for (let daemon = 0; daemon < 2; daemon++) {
+    const journal = new Journal(StateLayout.open(memory));
+    const recorder = new Recorder(journal);
+    rewrite(recorder, 100, 600);
+    while (!recorder.step());
+    assert.is(journal.isCompacting, false);
+  }
+  assert.ok(Math.max(...pieces) <= 256 * 1024);
+  assert.ok(
+    [...used].every(([n, start]) => start === halves[n] + KEPT),
+    'some is left',
+  );
+  assert.is(used.size, 2);
+});
+
 compaction('a record may be longer than the room that each record has', () => {
   let reserved = 0;
   const memory = {
