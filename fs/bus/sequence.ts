@@ -10,11 +10,7 @@
  * bytes. An index by name costs about 30 bytes an item more. It is made at the first lookup of a
  * name that is neither the first nor the last. Most queues change only at their ends and need none.
  */
-import { clock } from '../shared/clock.js';
 import { RecyclingMap } from '../shared/recycling-map.js';
-
-/** How many numbered names `freeName` tries before it uses random numbers. */
-const MOST_NUMBERED = 8;
 
 /** An ordered list that can be addressed by position and by name. */
 export class Sequence<T> {
@@ -98,20 +94,6 @@ export class Sequence<T> {
   /** Returns the position of the item called `name`, which must exist. */
   positionOf(name: string): number {
     return this.#positions[this.#find(name)];
-  }
-
-  /**
-   * Finds a free name for an item: `wanted`, or `wanted.1`, `wanted.2`, ... if it is taken. A user
-   * may have taken thousands of these, so after MOST_NUMBERED tries the suffix is a random number.
-   * @param wanted the item's own name
-   * @param others further names that are taken
-   */
-  freeName<U>(wanted: string, others: Sequence<U> | null = null): string {
-    let name = wanted;
-    for (let n = 1; this.has(name) || others?.has(name) === true; n++) {
-      name = `${wanted}.${n <= MOST_NUMBERED ? n : Math.floor(clock.random() * 2 ** 48)}`;
-    }
-    return name;
   }
 
   /**

@@ -8,6 +8,7 @@
  * also gets one record of each thing that lives, and then takes over.
  */
 import { checksumWords } from './checksum.js';
+import { FreedHalves } from './freed-halves.js';
 import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
 import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
 
@@ -20,10 +21,6 @@ const ROOM_WORDS = (1024 * 1024 + 128 * 1024) / 8;
 const LONG_WORDS = ROOM_WORDS / 16;
 /** The journal asks for memory in pieces of this size, in bytes. */
 const PIECE_BYTES = 4 * 1024 * 1024;
-/** A half keeps this much memory when it is emptied, in bytes. */
-const KEPT_BYTES = 8 * 1024 * 1024;
-/** The most memory that one step gives back: the kernel takes about 1 ms a MiB, in bytes. */
-const PUNCHED_BYTES = 256 * 1024;
 /** The least length of a half for a compaction, in 8-byte words. */
 const LEAST_COMPACTED_WORDS = (4 * 1024 * 1024) / 8;
 /** A drop has this bit in its kind. */
@@ -51,13 +48,7 @@ export class Journal {
   #main: Tail;
   /** The half that is to take over; null while none is. */
   #next: Tail | null = null;
-  /**
-   * How much memory each half may have, in bytes: of a later daemon, all of it. Above KEPT_BYTES it
-   * is given back after each compaction.
-   */
-  readonly #most: [number, number];
-  /** The half whose memory is given back, in steps; null while none is. */
-  #emptied: 0 | 1 | null = null;
+  readonly #freed: FreedHalves;
   /** The start of the record that is being written, and its end so far. */
   #start = 0;
   #at = 0;
@@ -82,8 +73,7 @@ export class Journal {
     this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, length);
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, length * 2);
     this.#main = this.#tail(layout.active);
-    const isNew = this.length === 0;
-    this.#most = isNew ? [0, 0] : [layout.sizes.half, layout.sizes.half];
+    this.#freed = new FreedHalves(layout, this.length === 0);
   }
 
   /**
@@ -107,7 +97,7 @@ export class Journal {
 
   /** Whether so many records are outdated that a compaction shall begin. */
   get isDueForCompaction(): boolean {
-    if (this.#next !== null || this.#emptied !== null || this.#isLost) return false;
+    if (this.#next !== null || this.#freed.isUnderWay || this.#isLost) return false;
     // The journal grows while it is compacted: a large one needs room for that
     const most = (this.#compacted + this.layout.sizes.half / 8) / 2;
     return this.length > Math.max(LEAST_COMPACTED_WORDS, Math.min(3 * this.#compacted, most));
@@ -230,7 +220,7 @@ export class Journal {
   /** Begins a compaction. All that was written must be committed. */
   beginCompaction(): void {
     const half = this.#main.half === 0 ? 1 : 0;
-    this.#emptied = null;
+    this.#freed.stop();
     this.layout.commit(half, 0);
     this.#next = this.#tail(half);
   }
@@ -264,30 +254,20 @@ export class Journal {
     this.#main = next;
     this.#next = null;
     this.#compacted = this.length;
-    this.#emptied = old.half;
+    this.#freed.begin(old.half);
   }
 
-  /** Whether memory of the last compaction is to be given back. */
+  /** Whether memory of the last compaction is to be freed. */
   get isEmptying(): boolean {
-    return this.#emptied !== null;
+    return this.#freed.isUnderWay;
   }
 
   /**
-   * Gives some memory of the other half back.
-   * @returns whether all of it is given back
+   * Frees some memory of the other half.
+   * @returns whether all of it is free
    */
   emptySome(): boolean {
-    const half = this.#emptied;
-    if (half === null) return true;
-    const end = this.#most[half];
-    const start = Math.max(KEPT_BYTES, end - PUNCHED_BYTES);
-    if (start < end) {
-      this.#memory.discard(this.layout.halves[half] + start, end - start);
-      this.#most[half] = start;
-    }
-    if (start > KEPT_BYTES) return false;
-    this.#emptied = null;
-    return true;
+    return this.#freed.freeSome();
   }
 
   /**
@@ -302,7 +282,7 @@ export class Journal {
       this.#lose(tail, 'the machine has no memory left for it');
     else {
       tail.reserved = wanted;
-      this.#most[tail.half] = Math.max(this.#most[tail.half], (wanted - tail.base) * 8);
+      this.#freed.grown(tail.half, (wanted - tail.base) * 8);
     }
   }
 

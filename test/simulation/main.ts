@@ -5,7 +5,8 @@
  *     node dist/test/simulation/main.js [--seed N] [--steps N] [--length N] [--seconds N] [--trace]
  */
 import { parseArgs } from 'node:util';
-import { type Counts, Simulation } from './simulation.js';
+import type { Counts } from './counts.js';
+import { Simulation } from './simulation.js';
 
 const { values } = parseArgs({
   options: {

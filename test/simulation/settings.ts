@@ -1,4 +1,5 @@
 /** The configuration of a run, from its seed: small bounds, so that each of them is reached. */
+import type { StateSizes } from '../../fs/state/layout.js';
 import type { Random } from './machine/random.js';
 import type { ModelSettings } from './model/model.js';
 
@@ -34,4 +35,9 @@ export function settingsFrom(random: Random): ModelSettings {
       bytes: isTight ? random.between(500, 3000) : 500_000,
     },
   };
+}
+
+/** Returns the sizes of the parts of the state. */
+export function sizesOf({ ring }: ModelSettings): StateSizes {
+  return { ring: ring.bytes, mailbox: 4096, half: 16 * 1024 * 1024 };
 }

@@ -6,16 +6,12 @@ import * as assert from 'uvu/assert';
 import { Errno } from '../../fs/shared/errors.js';
 import { type Clock, replaceClock } from '../../fs/shared/clock.js';
 import { Journal } from '../../fs/state/journal.js';
-import {
-  StateLayout,
-  type StateMemory,
-  type StateSizes,
-  heapMemory,
-} from '../../fs/state/layout.js';
+import { StateLayout, type StateMemory, heapMemory } from '../../fs/state/layout.js';
 import { StateTable } from '../../fs/state/table.js';
 import { replaceProcesses } from '../../fs/owners/system.js';
 import { Clients, type Task } from './clients.js';
 import { checkEmpty, compareState } from './compare.js';
+import type { Counts } from './counts.js';
 import { differenceOf, dumpTree } from './dump.js';
 import {
   Crash,
@@ -33,9 +29,9 @@ import { RequestWriter, SimRequest } from './machine/request.js';
 import { Vfs } from './machine/vfs.js';
 import type { ModelFiles } from './model/files.js';
 import { type ModelHandlers, handlersOf } from './model/handlers.js';
-import { Mismatch, Model, type ModelSettings, check, describe } from './model/model.js';
+import { Mismatch, Model, check, describe } from './model/model.js';
 import { checkPlaces, recordedReplies } from './recorded.js';
-import { settingsFrom } from './settings.js';
+import { settingsFrom, sizesOf } from './settings.js';
 
 /** The requests that open a file. */
 const OPENS = ['FUSE_OPEN', 'FUSE_OPENDIR', 'FUSE_CREATE'];
@@ -48,20 +44,6 @@ const COMPARE_EVERY = 16;
 const CRASH_ONCE_IN = 120;
 /** The most points of one work at which the daemon is killed. */
 const MOST_POINTS = 12;
-
-function sizesOf({ ring }: ModelSettings): StateSizes {
-  return { ring: ring.bytes, mailbox: 4096, half: 16 * 1024 * 1024 };
-}
-
-/** The counts of a run, for the report. */
-export interface Counts {
-  steps: number;
-  requests: number;
-  calls: number;
-  events: number;
-  deaths: number;
-  crashes: number;
-}
 
 /** One run. */
 export class Simulation implements Observer {

@@ -3,7 +3,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BridgeArguments } from '../commands/bridge/bridge-options.js';
 import { MOUNT_OPTION } from '../defaults.js';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS } from '../../shared/log/log-levels.js';
-import { parseCount, parseDescriptor } from './values.js';
+import { parseDescriptor } from './descriptor.js';
+import { parseCount } from './values.js';
 
 const MOST_KEEP_ALIVE = 3600;
 const MOST_HISTORY_MIB = 1024;

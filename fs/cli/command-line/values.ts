@@ -53,13 +53,6 @@ export function parseEventCount(text: string): number {
   return Number(text);
 }
 
-/** Parses the number of a descriptor. */
-export function parseDescriptor(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new InvalidArgumentError('Use a descriptor number, 1 or more.');
-  return Number(text);
-}
-
 /** Parses a factor of speed; 0 means without pauses. */
 export function parseSpeed(text: string): number {
   if (!/^(\d{1,6}\.?\d*|\.\d+)$/.test(text))

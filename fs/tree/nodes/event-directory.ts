@@ -1,10 +1,12 @@
 /** Base class of the directories that are a queue: process directories and `log/`. */
 import type { Event, LogIndex, Timestamp } from '../../bus/event.js';
 import type { Entry, Queue } from '../../bus/queue.js';
+import { freeName } from '../../bus/queue/free-name.js';
 import { Errno, FsError } from '../../shared/errors.js';
 import type { Attributes } from './attributes.js';
 import { type Listing, listDots } from './directory.js';
-import { EventFile, type EventFileHost, closeSomeEarly } from './event-file.js';
+import { EventFile, type EventFileHost } from './event-file.js';
+import { closeSomeEarly } from './open-file/close-early.js';
 import { listEnds, listEvents, listSpecials } from './listing/event-listing.js';
 import type { End } from './fixed/end-link.js';
 import { isFixedName } from './fixed/fixed-names.js';
@@ -267,7 +269,7 @@ export abstract class EventDirectory
    */
   entryFor(event: Event): Entry {
     if (this.#specials === null && this.queue.surelyTakes(event)) return event;
-    const name = this.queue.entries.freeName(event.name, this.#specials?.entries);
+    const name = freeName(event.name, this.queue.entries, this.#specials?.entries);
     return name === event.name ? event : new EventFile(this.context.newNodeId(), this, name, event);
   }
 

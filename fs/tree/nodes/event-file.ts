@@ -205,23 +205,6 @@ export class EventFile extends Node implements Entry {
   }
 }
 
-/**
- * Releases the events of some open files of an ended directory. No process can use them, because
- * every request for such a file fails with ESTALE.
- * @param files the open files; those that are done are removed
- * @param most the most files
- * @returns whether none is left
- */
-export function closeSomeEarly(files: Set<EventFile>, most: number): boolean {
-  let left = most;
-  for (const file of files) {
-    if (left-- === 0) return false;
-    files.delete(file);
-    file.closeEarly();
-  }
-  return true;
-}
-
 /** An open event file. */
 export class EventHandle extends Handle {
   /** The neighbours in the list of the open files of the same node. */

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { Event, type Holder, NOT_LOGGED, now } from '../../../fs/bus/event.js';
 import { type Entry, type Overflow, Queue } from '../../../fs/bus/queue.js';
+import { freeName } from '../../../fs/bus/queue/free-name.js';
 import { QueueReader } from '../../../fs/bus/readers/queue-reader.js';
 import { runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
@@ -316,15 +317,15 @@ queue('frees its events when it is cleared', () => {
 
 queue('finds another name if one is taken', () => {
   const made = queueOf('7', '7.1', '7.3');
-  assert.is(made.entries.freeName('8'), '8');
-  assert.is(made.entries.freeName('7'), '7.2');
+  assert.is(freeName('8', made.entries), '8');
+  assert.is(freeName('7', made.entries), '7.2');
   const taken = queueOf('7', ...Array.from({ length: 99 }, (_, n) => `7.${n + 1}`));
   let tries = 0;
   taken.entries.has = (name) => {
     tries++;
     return taken.entries.get(name) !== undefined;
   };
-  assert.match(taken.entries.freeName('7'), /^7\.\d{6,}$/);
+  assert.match(freeName('7', taken.entries), /^7\.\d{6,}$/);
   assert.ok(tries < 12, `${tries} names were tried`);
 });
 

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DRIVER_NAMES, type StickyDirectory, TRANSPORT_NAMES } from '../../../daemon/options.js';
 import { DEFAULT_MOUNT_SOURCE } from '../../../shared/kernel/mountinfo.js';
-import { parseDescriptor } from '../../command-line/values.js';
+import { parseDescriptor } from '../../command-line/descriptor.js';
 import { guardOptions } from './guard-options.js';
 import { logOptions } from './log-options.js';
 import { sourceAndOutletOptions } from './source-and-outlet-options.js';
