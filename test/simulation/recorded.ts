@@ -24,18 +24,19 @@ export interface Recorded {
  * Returns the recorded replies of the requests that the kernel sends again, in the order in which
  * they took effect.
  *
+ * @param unanswered the requests that a daemon has read, and that have no reply
  * @param isWaiting whether a request is a blocked READ: those of an ended directory fail after the
  *   request that has ended it
  */
 export function recordedReplies(
   layout: StateLayout,
   table: StateTable,
-  pending: readonly SimRequest[],
+  unanswered: readonly SimRequest[],
   isWaiting: (request: SimRequest) => boolean,
 ): readonly Recorded[] {
   const { sent, ring } = layout;
   const resent = new Map<number, SimRequest>();
-  for (const request of pending) if (request.isResent) resent.set(request.unique, request);
+  for (const request of unanswered) resent.set(request.unique, request);
   const replies: Recorded[] = [];
   for (const record of table.all('reply')) {
     const { unique, transaction, error, bytes, sliceStart, sliceLength, others } = record;

@@ -146,6 +146,10 @@ export class Simulation implements Observer {
     this.note(() => 'THE DAEMON IS KILLED');
     this.#isDead = true;
     this.#soon = [];
+    const layout = StateLayout.open(this.#memory!);
+    const table = new StateTable(layout);
+    checkPlaces(table);
+    this.#takeRecorded(layout, table);
     // Processes go on while no daemon runs.
     for (let n = random.below(4); n > 0; n--) {
       const choice = random.below(4);
@@ -155,13 +159,9 @@ export class Simulation implements Observer {
       else this.clients.birth();
     }
     replaceProcesses(this.processes.system());
-    const layout = StateLayout.open(this.#memory!);
     this.#sendLeft(layout);
     device.resend();
-    const table = new StateTable(layout);
-    checkPlaces(table);
     this.#isDead = false;
-    this.#takeRecorded(layout, table);
     const hasDied = model.directories.some(({ owner }) => !owner!.isAlive);
     for (const { owner } of [...model.directories]) if (!owner!.isAlive) model.died(owner!);
     this.daemon = new SimDaemon(model.settings, device, this, new Journal(layout), table);
@@ -190,7 +190,7 @@ export class Simulation implements Observer {
     const request = this.device.writeLeft(leftReply);
     if (request === null) return;
     this.note(() => `  left: ${describe(request)} = ${request.reply!.errno}`);
-    this.#check(request);
+    this.#checkRepeated(request);
   }
 
   /** Returns the text of the tree; null if open files of ended directories would differ. */
@@ -209,7 +209,7 @@ export class Simulation implements Observer {
   #takeRecorded(layout: StateLayout, table: StateTable): void {
     const isWaiting = (request: SimRequest): boolean =>
       this.model.reads.some((read) => read.request === request);
-    const replies = recordedReplies(layout, table, this.device.pending, isWaiting);
+    const replies = recordedReplies(layout, table, this.device.unanswered, isWaiting);
     for (const { request, reply } of replies) {
       if (request.isTaken || request.recorded !== null) continue;
       this.note(() => `  recorded: ${describe(request)} = ${reply.errno}`);

@@ -54,6 +54,11 @@ export class Device {
     return this.pending.length > 0 || this.interrupts.length > 0 || this.forgets.length > 0;
   }
 
+  /** The requests that a daemon has read, and that have no reply. */
+  get unanswered(): SimRequest[] {
+    return [...this.processing.values(), ...this.pending.filter(({ isResent }) => isResent)];
+  }
+
   /** Queues a request. */
   send(request: SimRequest): void {
     request.unique = this.#nextUnique();

@@ -85,7 +85,7 @@ export class ModelEvent {
 /** Returns whether a filter of the simulation takes an event: lines of `K==n`. */
 export function matches(filter: string, event: ModelEvent): boolean {
   if (filter === '' || event.isLoss) return true;
-  const value = /\nK=([^\n]*)\n(?![^]*\nK=)/.exec(`${event.text}\n`)?.[1];
+  const value = [...event.text.matchAll(/^K=([^\n]*)$/gm)].at(-1)?.[1]; // the last one counts
   return filter.split('\n').some((line) => line === `K==${value}`);
 }
 
