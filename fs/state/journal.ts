@@ -12,12 +12,9 @@ import { FreedHalves } from './freed-halves.js';
 import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
 import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
 
-/**
- * The room that each record finds without another look, in 8-byte words: a reply of 1 MiB and its
- * fields. Only a text of thousands of streams is longer.
- */
+/** The room that each record has, in 8-byte words: a reply of 1 MiB and its fields. */
 const ROOM_WORDS = (1024 * 1024 + 128 * 1024) / 8;
-/** A text of more words may need more room than that. */
+/** A text of more words, as of thousands of streams, may need more room than that. */
 const LONG_WORDS = ROOM_WORDS / 16;
 /** The journal asks for memory in pieces of this size, in bytes. */
 const PIECE_BYTES = 4 * 1024 * 1024;

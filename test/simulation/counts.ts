@@ -1,6 +1,4 @@
-/** What a run of the simulation has done. */
-
-/** The counts of a run, for the report. */
+/** The counts of a run of the simulation, for the report. */
 export interface Counts {
   steps: number;
   requests: number;
