@@ -1,4 +1,5 @@
-/* A reply that the last daemon has left in the state: fs/state/left-reply.ts has the same layout. */
+/* A reply that the last daemon has left in the state: fs/state/left-reply.ts has the same layout.
+ */
 #include "guard.h"
 
 #include <stdint.h>

@@ -147,6 +147,16 @@ async function serve(
   }
 }
 
+/**
+ * Loads the code of the daemon, which a guardian does not need. With a holder it loads the driver
+ * too, before the owners are restored: they may leave few descriptors.
+ */
+async function loadDaemon(hasHolder: boolean): Promise<typeof Daemon> {
+  const { Daemon, loadDriver } = await import('../../../daemon/daemon.js');
+  if (hasHolder) await loadDriver();
+  return Daemon;
+}
+
 /** Runs the daemon. Resolves once clients can use the mount. */
 async function run(
   path: string,
@@ -160,10 +170,7 @@ async function run(
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
   const syslog = options.syslog === true ? await import('../../terminal/syslog.js') : undefined;
-  // Only here: a guardian does not need it
-  const { Daemon, loadDriver } = await import('../../../daemon/daemon.js');
-  if (holder !== undefined) await loadDriver(); // the owners may leave few descriptors
-  const daemon = new Daemon({
+  const daemon = new (await loadDaemon(holder !== undefined))({
     ...daemonOptions(path, options, configuration, logger, trace),
     ...held,
   });
