@@ -1,15 +1,23 @@
-/** How long an event takes from one host to a blocked reader on another, and a death. */
+/**
+ * How long an event takes from one host to a blocked reader on another, and a death.
+ *
+ * Each time begins before one write(2) of this process, to a file that is open: the uevent file of
+ * a device, `publish`, or a FIFO that mosquitto_pub reads. It ends when this process has read the
+ * output of a program that has read the event: cat, or mosquitto_sub. No other program waits for
+ * the event meanwhile: it would take a CPU from those that are measured.
+ */
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, figure, unmeasured } from '../figure.js';
 import { median } from '../programs.js';
 import { cut, restore } from '../../test/support/fleet/network.js';
-import { until, within } from '../../test/support/mount/daemon.js';
+import { run, until, within } from '../../test/support/mount/daemon.js';
 import { forgets, knows, publish } from '../../test/support/fleet/bridges.js';
 import { type Stage, end, onStage } from './stage.js';
 
 const EVENTS = 500;
+const ROUNDS = 5;
 const WARM_UP = 5000;
 const PAUSE_MS = 5;
 const DEATHS = 20;
@@ -22,9 +30,10 @@ class Listener {
   #wake: () => void = () => undefined;
   readonly child;
 
-  constructor(command: readonly string[]) {
-    this.child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'ignore'] });
-    this.child.stdout.on('data', () => this.#wake());
+  /** @param input the descriptor that is its standard input */
+  constructor(command: readonly string[], input: number | 'ignore' = 'ignore') {
+    this.child = spawn(command[0], command.slice(1), { stdio: [input, 'pipe', 'ignore'] });
+    this.child.stdout!.on('data', () => this.#wake());
   }
 
   /** Measures from `cause` to the next output, in ms. */
@@ -50,60 +59,74 @@ async function medianOf(count: number, once: () => Promise<number>): Promise<num
   return median(values);
 }
 
+/** Opens a new FIFO. @returns the end for its reader, and the end to write */
+async function openFifo(path: string): Promise<readonly [number, number]> {
+  const { code, err } = await run(['mkfifo', path]);
+  if (code !== 0) throw new Error(err);
+  // The other end need not be there for these flags.
+  const ends = openSync(path, constants.O_RDWR);
+  return [openSync(path, constants.O_RDONLY), ends];
+}
+
+/** Publishes events one after the other: V8 compiles their path, as in a bridge that runs. */
+async function warmUp({ local }: Stage): Promise<void> {
+  for (let n = 0; n < WARM_UP; n++) {
+    publish(local, n, n + 1);
+    if (n % 10 === 0) await sleep(1);
+  }
+  await sleep(1000);
+}
+
+/** Measures the way through both mounts and the broker, mosquitto's way, and our two ends alone. */
+async function ofEvents(stage: Stage): Promise<Figure[]> {
+  const { local, fleet, broker, web, watching, folder } = stage;
+  const reader = new Listener(['cat', `${fleet.path}/match/HOST=web1`]);
+  const own = [...broker.clientArguments, '-q', '1', '-t', 'bench'];
+  const subscriber = new Listener([...watching.enter, 'mosquitto_sub', ...own]);
+  const [input, lines] = await openFifo(`${folder}/lines`);
+  const sender = new Listener([...web.enter, 'mosquitto_pub', ...own, '-l'], input);
+  await sleep(1000);
+  await warmUp(stage);
+  const uevent = openSync('/sys/class/mem/null/uevent', constants.O_WRONLY);
+  const publishFile = openSync(`${fleet.path}/publish`, constants.O_WRONLY);
+  const event = (): void => void writeSync(uevent, 'change');
+  const line = (): void => void writeSync(lines, `${'x'.repeat(200)}\n`);
+  const remote = 'change@/x\nACTION=change\nDEVPATH=/x\nHOST=web1\n';
+  const write = (): void => void writeSync(publishFile, remote);
+  const times = { ours: [], theirs: [], local: [], fleet: [] } as Record<string, number[]>;
+  for (let i = 0; i < ROUNDS; i++) {
+    times.ours.push(await medianOf(EVENTS / ROUNDS, () => reader.after(event)));
+    times.theirs.push(await medianOf(EVENTS / ROUNDS, () => subscriber.after(line)));
+    times.fleet.push(await medianOf(EVENTS / ROUNDS, () => reader.after(write)));
+    const witness = new Listener(['cat', `${local.path}/stream`]);
+    await sleep(500);
+    times.local.push(await medianOf(EVENTS / ROUNDS, () => witness.after(event)));
+    witness.end();
+    await sleep(100);
+  }
+  for (const each of [reader, subscriber, sender]) each.end();
+  for (const fd of [input, lines, uevent, publishFile]) closeSync(fd);
+  const us = (name: string): number => median(times[name]) * 1000;
+  return [
+    figure('mosquitto_pub to mosquitto_sub, median', us('theirs'), ' us'),
+    figure("uevent to a blocked reader of another host's mount", us('ours'), ' us'),
+    figure('  uevent to a blocked reader of the own mount', us('local'), ' us'),
+    figure("  publish to a blocked reader of the fleet's mount", us('fleet'), ' us'),
+    figure('ratio', us('ours') / us('theirs'), ' x', { atMost: 2 }),
+  ];
+}
+
 export async function latency(say: (progress: string) => void): Promise<Figure[]> {
   return onStage({ source: 'kernel' }, async (stage) => {
-    const { fleet, broker, web, watching } = stage;
     const follower = await stage.follower();
     const publisher = await stage.publisher();
-    await knows(fleet.path, 'web1');
+    await knows(stage.fleet.path, 'web1');
     say('latency');
-    const reader = new Listener(['cat', `${fleet.path}/match/HOST=web1`]);
-    const own = [...broker.clientArguments, '-q', '1', '-t', 'bench'];
-    const subscriber = new Listener([...watching.enter, 'mosquitto_sub', ...own]);
-    const sender = new Listener([...web.enter, 'mosquitto_pub', ...own, '-l']);
-    await sleep(1000);
-    // V8 compiles the path of an event, as it has in a bridge that has run for a while.
-    for (let n = 0; n < WARM_UP; n++) {
-      publish(stage.local, n, n + 1);
-      if (n % 10 === 0) await sleep(1);
-    }
-    await sleep(1000);
-    const event = (): void => appendFileSync('/sys/class/mem/null/uevent', 'change');
-    const line = (): void => void sender.child.stdin.write(`${'x'.repeat(200)}\n`);
-    const local = new Listener(['cat', `${stage.local.path}/stream`]);
-    const ours: number[] = [];
-    const theirs: number[] = [];
-    const legs = { local: [] as number[], fleet: [] as number[] };
-    const remote = 'change@/x\nACTION=change\nDEVPATH=/x\nHOST=web1\n';
-    for (let i = 0; i < 5; i++) {
-      ours.push(await medianOf(EVENTS / 5, () => reader.after(event)));
-      theirs.push(await medianOf(EVENTS / 5, () => subscriber.after(line)));
-      legs.local.push(await medianOf(EVENTS / 5, () => local.after(event)));
-      await sleep(100);
-      const write = (): void => writeFileSync(`${fleet.path}/publish`, remote);
-      legs.fleet.push(await medianOf(EVENTS / 5, () => reader.after(write)));
-    }
-    for (const each of [reader, subscriber, sender, local]) each.end();
+    const events = await ofEvents(stage);
     await end(publisher);
     const deaths = await ofDeaths(stage, say);
     await end(follower);
-    const ratio = median(ours) / median(theirs);
-    return [
-      figure('mosquitto_pub to mosquitto_sub, median', median(theirs) * 1000, ' us'),
-      figure("uevent to a blocked reader of another host's mount", median(ours) * 1000, ' us'),
-      figure(
-        '  of it: uevent to a blocked reader of the own mount',
-        median(legs.local) * 1000,
-        ' us',
-      ),
-      figure(
-        "  of it: publish to a blocked reader of the fleet's mount",
-        median(legs.fleet) * 1000,
-        ' us',
-      ),
-      figure('ratio', ratio, ' x', { atMost: 2 }),
-      ...deaths,
-    ];
+    return [...events, ...deaths];
   });
 }
 
