@@ -71,6 +71,16 @@ services('for systemd confines the daemon as far as the manual says', async () =
   assert.is(rating, /exposure level for eventfs\.service: (\d+\.\d)/.exec(guide)?.[1]);
 });
 
+/** Waits until s6-supervise has started a service, and the service is ready. */
+async function isReady(directory: string): Promise<void> {
+  await until(
+    () => existsSync(`${directory}/supervise/control`),
+    's6-supervise does not supervise it',
+  );
+  const wait = ['s6-svwait', '-U', '-t', '20000', directory];
+  assert.is((await run(wait, { timeoutMs: 30_000 })).code, 0);
+}
+
 services('for s6 starts the daemon, notifies readiness, and stops it', async () => {
   const directory = join(scratch(), 'eventfs');
   const events = mountPoint();
@@ -82,14 +92,7 @@ services('for s6 starts the daemon, notifies readiness, and stops it', async () 
   });
   const gone = new Promise((done) => supervise.once('exit', done));
   try {
-    await until(
-      () => existsSync(`${directory}/supervise/control`),
-      's6-supervise does not supervise it',
-    );
-    const { code } = await run(['s6-svwait', '-U', '-t', '20000', directory], {
-      timeoutMs: 30_000,
-    });
-    assert.is(code, 0);
+    await isReady(directory);
     assert.ok(statSync(`${events}/publish`).isFile());
   } finally {
     await run(['s6-svc', '-dx', directory]);
@@ -128,14 +131,7 @@ services(
     const directories = (): string[] =>
       readdirSync(daemon.path).filter((name) => name.endsWith('.bridge'));
     try {
-      await until(
-        () => existsSync(`${directory}/supervise/control`),
-        's6-supervise does not supervise it',
-      );
-      const { code } = await run(['s6-svwait', '-U', '-t', '20000', directory], {
-        timeoutMs: 30_000,
-      });
-      assert.is(code, 0);
+      await isReady(directory);
       const [own] = directories();
       assert.is(statSync(join(daemon.path, own)).uid, 4242);
       assert.is(readFileSync(join(daemon.path, own, '.filter'), 'utf8'), 'SUBSYSTEM==a, NAME==b\n');
