@@ -211,8 +211,7 @@ export class SimDaemon {
       this.recovery.end();
       return false;
     }
-    this.owners.drain();
-    this.tree.turns.finish(); // the clock decides what is freed in later turns
+    this.#drain();
     const control = this.#control;
     control[ControlWord.outcome] = RequestOutcome.noReply;
     const read = this.device.last!;
@@ -233,6 +232,19 @@ export class SimDaemon {
     }
     this.tree.turns.finish();
     return true;
+  }
+
+  /**
+   * Drains the deaths, and frees the memory that the tree would free in later turns: the clock
+   * decides which turns come later. A turn may complete a file in a queue, and the daemon drains the
+   * deaths before the request that comes after the turn.
+   */
+  #drain(): void {
+    this.owners.drain();
+    while (this.tree.turns.pending > 0) {
+      this.tree.turns.finish();
+      this.owners.drain();
+    }
   }
 
   /** Wakes readers, as the channel does after a run of requests. */
