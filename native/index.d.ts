@@ -260,7 +260,8 @@ export class CallThread {
 /** The index of each word in the array {@link DeathWatchOptions.drains}. */
 export const DrainWord: {
   /**
-   * How many drains have happened, modulo 2^32. Two equal values show that no drain came between.
+   * How many drains have ended, modulo 2^32. Two equal values show that no drain came between. A
+   * drain counts once it has found no further death, so after all calls of `onDeath`.
    */
   readonly drains: number;
   readonly count: number;

@@ -1,5 +1,6 @@
 /** The daemon: makes its parts and connects them. It is the only place that knows all parts. */
 import { allocatePages, discardPages, raiseFileLimit } from '#native';
+import { clock } from '../shared/clock.js';
 import { FsError, UsageError, errnoText } from '../shared/errors.js';
 import { Arena } from '../bus/arena.js';
 import { Bus } from '../bus/bus.js';
@@ -102,6 +103,7 @@ export class Daemon {
     );
     this.tree = new Tree(bus, this.#owners, logger);
     this.#owners.endings.postponeBy((task) => this.tree.turns.add(task));
+    this.tree.deliveries.settleAloneBy(() => clock.soon(() => this.#settleAlone()));
     traceEvents(this.tree, trace);
     this.#giveBack = new GiveBack(() => this.tree.ledger.mount.memory, logger);
     this.tree.report(() => this.#giveBack.statusLines());
@@ -221,6 +223,11 @@ export class Daemon {
       // than each directory, and must not come into one.
       source.readWaiting();
     }
+  }
+
+  /** Wakes readers for files that a death has completed, unless the driver does so later. */
+  #settleAlone(): void {
+    if (!this.#isPaused && this.#recovery.isOver) this.tree.bus.settle();
   }
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */

@@ -37,6 +37,8 @@ export class Deliveries {
   readonly #unsettled = new Set<Recipient>();
   /** How many events the directories have lost that have ended. */
   #lostByEnded = 0;
+  /** Has the bus settle soon, without a request. */
+  #settleAlone: () => void = () => undefined;
 
   get lostByEnded(): number {
     return this.#lostByEnded;
@@ -83,6 +85,19 @@ export class Deliveries {
   /** Has the next `settle` answer the directory's readers. */
   settleLater(recipient: Recipient): void {
     this.#unsettled.add(recipient);
+  }
+
+  /** @param settleAlone has the bus settle soon, even if no request comes */
+  settleAloneBy(settleAlone: () => void): void {
+    this.#settleAlone = settleAlone;
+  }
+
+  /**
+   * Has the bus settle even if no request comes, should readers wait for it. Called when the end of
+   * a directory has completed files: the driver wakes readers only behind requests.
+   */
+  settleAlone(): void {
+    if (this.#unsettled.size > 0) this.#settleAlone();
   }
 
   /** Offers a new event to each directory whose filter may match it. */

@@ -16,7 +16,9 @@ export class DrainCheck {
   constructor(private readonly owners: Owners) {}
 
   /**
-   * Notes that an event was linked into a process directory, or that a file there was completed.
+   * Notes that an event was linked into a process directory, or that a file there was completed. A
+   * death can complete one in the midst of a drain, which looks for deaths once more and counts
+   * then.
    */
   dataCame(): void {
     if (ASSERTS) this.#drainsAtData = this.owners.drains;

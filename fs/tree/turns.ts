@@ -1,7 +1,8 @@
 /**
  * Long work that may be postponed, cut into turns of 1 ms between which the daemon serves requests.
- * The daemon frees the memory of an ended directory this way. No effect that a client can observe
- * waits for a turn.
+ * The daemon frees the memory of an ended directory this way. One effect that a client can observe
+ * waits for a turn: the files that are open for writing in the ended directory become complete in
+ * the other queues that hold them.
  */
 
 import { clock } from '../shared/clock.js';

@@ -338,7 +338,7 @@ export class Simulation implements Observer {
     const { random, daemon, model } = this;
     if (model.settings.isGuarded && this.#isFaulty && random.once(CRASH_ONCE_IN)) this.#crash();
     else if (daemon.recorder !== null && random.once(50)) this.#mortal(() => this.#compact());
-    else if (daemon.isUnsettled && random.once(3)) {
+    else if (daemon.settles && random.once(3)) {
       this.note(() => 'settle');
       this.#mortal(() => daemon.settle());
     } else this.#mortal(() => void daemon.serve());
@@ -348,8 +348,10 @@ export class Simulation implements Observer {
 
   /** Checks that no reader waits while an event for it is there. */
   #checkWaiting(): void {
-    if (!this.daemon.isUnsettled && this.daemon.recovery.isOver && this.#early.length === 0)
-      this.model.checkWaiting();
+    const { daemon, device } = this;
+    if (daemon.settles || (daemon.isUnsettled && device.isReadable)) return;
+    if (this.#soon.length > 0 || this.#early.length > 0) return;
+    if (daemon.recovery.isOver) this.model.checkWaiting();
   }
 
   /** The daemon compacts its journal. */
@@ -363,13 +365,19 @@ export class Simulation implements Observer {
     tree.turns.finish();
   }
 
-  /** Runs the callbacks that the daemon has deferred. */
+  /** Runs the callbacks that the daemon has deferred: all of them, if no request waits. */
   #later(): void {
     this.#mortal(() => {
-      for (const callback of this.#soon.splice(0)) callback();
+      this.#runDeferred();
       this.daemon.owners.drain();
+      while (this.#soon.length > 0 && !this.device.isReadable) this.#runDeferred();
     });
     this.clients.proceed();
+    this.#checkWaiting();
+  }
+
+  #runDeferred(): void {
+    for (const callback of this.#soon.splice(0)) callback();
   }
 
   /** The kernel sends uevents, and the daemon reads them. */
@@ -457,12 +465,12 @@ export class Simulation implements Observer {
 
   #serveAll(): void {
     for (let n = 0; n < 100_000; n++) {
-      for (const callback of this.#soon.splice(0)) callback();
+      this.#runDeferred();
       const hasServed = this.daemon.serve();
-      if (!hasServed && this.daemon.isUnsettled) this.daemon.settle();
+      if (!hasServed && this.daemon.settles) this.daemon.settle();
       else if (!hasServed) {
         this.clients.proceed();
-        if (!this.device.isReadable) break;
+        if (!this.device.isReadable && this.#soon.length === 0) break;
       }
       this.clients.proceed();
     }
@@ -484,7 +492,7 @@ export class Simulation implements Observer {
       directory.setSticky(false);
     }
     daemon.tree.turns.finish();
-    for (const callback of this.#soon.splice(0)) callback();
+    this.#runDeferred();
     daemon.tree.turns.finish();
     check(processes.pidfds === 0, () => `${processes.pidfds} pidfds are open`);
     checkEmpty(daemon.tree, this.counts.crashes === 0);

@@ -133,13 +133,18 @@ export abstract class EventDirectory
       const file = this.#specials?.shift();
       if (file === undefined) {
         this.#specials = null;
-        if (this.#openFiles !== null && !closeSomeEarly(this.#openFiles, left)) return false;
-        this.#openFiles = null;
-        return true;
+        return this.#openFiles === null || this.#closeSomeEarly(this.#openFiles, left);
       }
       context.disown(file);
     }
     return false;
+  }
+
+  #closeSomeEarly(files: Set<EventFile>, most: number): boolean {
+    const isDone = closeSomeEarly(files, most);
+    if (isDone) this.#openFiles = null;
+    this.context.deliveries.settleAlone(); // other queues may hold a file that is complete now
+    return isDone;
   }
 
   override get listingEnd(): number {

@@ -2,7 +2,8 @@
 import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { type Daemon, Shell, run, startDaemon } from '../../support/mount/daemon.js';
+import { statusOf } from '../../support/clients/clients.js';
+import { type Daemon, Shell, run, startDaemon, until, within } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 
 const links = suite('a hard link');
@@ -48,6 +49,22 @@ links('shows the same inode number, link count and bytes in both queues', async 
   await sh(`rm ${a}/e`);
   assert.is(statSync(`${b}/f`).nlink, 1);
   assert.is(readFileSync(`${b}/f`, 'utf8'), 'hello\n');
+});
+
+links("reaches a blocked reader when the first queue's owner dies", async () => {
+  const [shellA, a, , b] = await two();
+  // A child keeps the file open for writing, so that no request follows the death
+  const { out } = await shellA.run(
+    `exec 3> ${a}/e; echo mine@/x >&3; ln ${a}/e ${b}/e; sleep 1000 & exec 3>&-; echo $!`,
+  );
+  const reader = run(['dd', `if=${b}/.stream`, 'bs=4096', 'count=1', 'status=none']);
+  await until(() => statusOf(`${daemon.path}/log`).PARKED === '1', 'the reader does not block');
+  await shellA.kill();
+  try {
+    assert.is((await within(5000, reader, 'the reader was not woken')).out, 'mine@/x\n\n');
+  } finally {
+    process.kill(Number(out), 'SIGKILL');
+  }
 });
 
 links("outlives the first queue's owner, whose own link vanishes", async () => {

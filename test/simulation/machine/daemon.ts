@@ -21,6 +21,7 @@ import { Owners } from '../../../fs/owners/owners.js';
 import { IdAllocator } from '../../../fs/shared/id-allocator.js';
 import type { SeqNum } from '../../../fs/uevent/text.js';
 import { Tree } from '../../../fs/tree/tree.js';
+import { clock } from '../../../fs/shared/clock.js';
 import { NO_BOUNDS, type Bounds } from '../../../fs/tree/quota/bounds.js';
 import { UeventText } from '../../../fs/uevent/text.js';
 import type { ModelSettings } from '../model/model.js';
@@ -95,6 +96,8 @@ export class SimDaemon {
   readonly recorder: Recorder | null;
   readonly recovery: Recovery;
   readonly #control = new Uint32Array(ControlWord.count);
+  /** Whether a request was served after the channel has woken readers. */
+  #hasServed = false;
   readonly #text = new UeventText();
 
   constructor(
@@ -119,6 +122,9 @@ export class SimDaemon {
     );
     this.tree = new Tree(this.bus, this.owners, logger);
     this.owners.endings.postponeBy((task) => this.tree.turns.add(task));
+    this.tree.deliveries.settleAloneBy(() =>
+      clock.soon(() => void (this.recovery.isOver && this.bus.settle())),
+    );
     this.tree.configure({
       queueLimits: {
         events: queue.events,
@@ -204,15 +210,20 @@ export class SimDaemon {
     return this.#control[ControlWord.settle] !== SettleState.settled;
   }
 
+  /** Whether the channel will wake readers without a further request: it looks behind a run of them. */
+  get settles(): boolean {
+    return this.#hasServed && this.isUnsettled;
+  }
+
   /** Reads and serves one request; returns false if there is none. */
   serve(): boolean {
     const length = this.device.read();
+    if (length > 0 || !this.recovery.isOver) this.#hasServed = true;
     if (length === 0) {
       this.recovery.end();
       return false;
     }
-    this.owners.drain();
-    this.tree.turns.finish(); // the clock decides what is freed in later turns
+    this.#drain();
     const control = this.#control;
     control[ControlWord.outcome] = RequestOutcome.noReply;
     const read = this.device.last!;
@@ -235,9 +246,23 @@ export class SimDaemon {
     return true;
   }
 
+  /**
+   * Drains the deaths, and frees the memory that the tree would free in later turns: the clock
+   * decides which turns come later. A turn may complete a file in a queue, and the daemon drains the
+   * deaths before the request that comes after the turn.
+   */
+  #drain(): void {
+    this.owners.drain();
+    while (this.tree.turns.pending > 0) {
+      this.tree.turns.finish();
+      this.owners.drain();
+    }
+  }
+
   /** Wakes readers, as the channel does after a run of requests. */
   settle(): void {
     this.#control[ControlWord.settle] = SettleState.settled;
+    this.#hasServed = false;
     if (this.recovery.isOver) this.bus.settleSome();
   }
 

@@ -176,8 +176,8 @@ class SimDeathWatch implements DeathWatch {
       if (this.processes.at(pidfd) === process) this.#dead.push(pidfd);
   }
 
+  /** Counts the drain at its end, as the addon does: a death may complete a file in a queue. */
   drain(): number {
-    this.options.drains[DrainWord.drains]++;
     let count = 0;
     for (let pidfd = this.#dead.shift(); pidfd !== undefined; pidfd = this.#dead.shift()) {
       const token = this.#tokens.get(pidfd);
@@ -187,6 +187,7 @@ class SimDeathWatch implements DeathWatch {
       this.options.onDeath(token);
       count++;
     }
+    this.options.drains[DrainWord.drains]++;
     return count;
   }
 

@@ -288,10 +288,17 @@ export class MemoryConnection implements ReplyPort, Reads {
 
   // ---- requests
 
-  /** Drains the deaths, and frees the memory that the tree would free in later turns. */
+  /**
+   * Drains the deaths, and frees the memory that the tree would free in later turns. A turn may
+   * complete a file in a queue, and the daemon drains the deaths before the request that comes
+   * after the turn.
+   */
   drain(): void {
     this.owners.drain();
-    this.tree.turns.finish();
+    while (this.tree.turns.pending > 0) {
+      this.tree.turns.finish();
+      this.owners.drain();
+    }
   }
 
   /**

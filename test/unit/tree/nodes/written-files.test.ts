@@ -85,6 +85,24 @@ files('has a linked event of an ended directory complete, though it is open ther
   for (const open of [fh, third, stream]) kernel.release(open);
 });
 
+files('has the bus settle without a request for a file that an end completes', (kernel, own) => {
+  kernel.settles = false;
+  let settles = 0;
+  kernel.tree.deliveries.settleAloneBy(() => settles++);
+  const other = kernel.mkdir('other');
+  const { nodeid, fh } = kernel.create(other, 'file');
+  kernel.write(fh, 'mine@/x\n');
+  kernel.link(nodeid, own, 'file');
+  const stream = kernel.open(kernel.lookup(own, '.stream').nodeid);
+  const read = kernel.startRead(stream);
+  kernel.rmdir('other');
+  kernel.tree.turns.finish();
+  assert.is(settles, 1);
+  kernel.bus.settle();
+  assert.is(read.result, 'mine@/x\n\n');
+  for (const open of [fh, stream]) kernel.release(open);
+});
+
 files('keeps an unlinked file until it is closed', (kernel, own) => {
   const { nodeid, fh } = kernel.create(own, 'file', O_RDWR);
   kernel.write(fh, 'still');
