@@ -178,14 +178,19 @@ export class Model {
     if (this.nodeFor(node.target) === node) this.#remember(node.target, null);
   }
 
-  /** A request fails with ESTALE: a restarted daemon may have forgotten its nodes. */
-  stale({ nodeid, target, op }: SimRequest): void {
+  /**
+   * A request fails with ESTALE: a restarted daemon may have forgotten one of its nodes. It has not
+   * if the request fails for another reason.
+   *
+   * @returns whether the model can't tell which node it was
+   */
+  stale({ nodeid, target, op }: SimRequest): boolean {
     const named = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [target, nodeid] : [nodeid];
-    for (const id of named) {
-      const node = this.nodes.get(id);
-      if (node?.mayBeGone === true) return this.#lose(node); // one of them is enough
-      if (node === undefined || node.isGone || node.isOver) return;
-    }
+    if (named.some((id) => this.nodeOf(id) === undefined)) return false;
+    if (op === 'FUSE_OPEN' && isUnreachable(this.nodes.get(nodeid)!.target)) return false;
+    const lost = named.map((id) => this.nodes.get(id)!).filter((node) => node.mayBeGone);
+    if (lost.length === 1) this.#lose(lost[0]);
+    return lost.length > 1;
   }
 
   /** The daemon was killed, and the next one serves. */
@@ -446,6 +451,11 @@ export class Model {
       return;
     }
   }
+}
+
+/** Whether open(2) of a file fails with ESTALE: it has no name, and no process has it open. */
+export function isUnreachable(target: Target): boolean {
+  return target.kind === 'entry' && target.event.links === 0 && target.event.opens === 0;
 }
 
 function nameOf(errno: number): string {
