@@ -4,9 +4,9 @@ import type { SimReply, SimRequest } from '../machine/request.js';
 import { type ModelDirectory, ModelEntry } from './directory.js';
 import { ModelStream } from './events.js';
 import { ModelHandle, type Use } from './handles.js';
-import { type Model, type ModelRead, check, describe, isUnreachable, u64 } from './model.js';
+import { type Model, type ModelRead, check, describe, u64 } from './model.js';
 import type { ModelNamespace } from './namespace.js';
-import type { ModelNode, Target } from './nodes.js';
+import { type ModelNode, type Target, isUnreachable } from './nodes.js';
 import { dropSetIds, moveCharge, refusalOfGrowth, resize } from './written.js';
 import { ModelPublish } from './publish.js';
 

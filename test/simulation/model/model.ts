@@ -8,7 +8,7 @@ import type { SimReply, SimRequest } from '../machine/request.js';
 import { ModelDirectory, ModelEntry, type ModelLimits } from './directory.js';
 import { ModelEvent, ModelLog, matches, overflowText } from './events.js';
 import type { ModelHandle } from './handles.js';
-import { ModelNode, type Target } from './nodes.js';
+import { ALWAYS_KNOWN, BY_HANDLE, ModelNode, type Target, isUnreachable } from './nodes.js';
 import { ModelQuotas, type Most } from './quota.js';
 
 /** The daemon has done something else than the model. */
@@ -106,7 +106,7 @@ export class Model {
   named(request: SimRequest, body: Buffer, target: Target): ModelNode {
     const nodeid = u64(body, 0);
     let node = this.nodeFor(target);
-    if (node !== null && node.mayBeGone && node.nodeid !== nodeid) {
+    if (node?.mayBeUnknown === true && node.nodeid !== nodeid) {
       this.#lose(node);
       node = null;
     }
@@ -167,7 +167,7 @@ export class Model {
       () => `node ${nodeid} is forgotten more often than it was named`,
     );
     if (node.lookups > 0) {
-      node.mayBeGone ||= node.isInexact;
+      if (!ALWAYS_KNOWN.has(node.target.kind)) node.mayBeGone ||= node.isInexact;
       return;
     }
     this.#lose(node);
@@ -188,9 +188,19 @@ export class Model {
     const named = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [target, nodeid] : [nodeid];
     if (named.some((id) => this.nodeOf(id) === undefined)) return false;
     if (op === 'FUSE_OPEN' && isUnreachable(this.nodes.get(nodeid)!.target)) return false;
-    const lost = named.map((id) => this.nodes.get(id)!).filter((node) => node.mayBeGone);
+    const lost = named.map((id) => this.nodes.get(id)!).filter((node) => node.mayBeUnknown);
     if (lost.length === 1) this.#lose(lost[0]);
     return lost.length > 1;
+  }
+
+  /** A request has succeeded: the daemon knows its nodes. */
+  found({ nodeid, target, op }: SimRequest): void {
+    if (BY_HANDLE.has(op)) return;
+    const nodes = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [nodeid, target] : [nodeid];
+    for (const id of nodes) {
+      const node = this.nodes.get(id);
+      if (node !== undefined) node.mayBeGone = false;
+    }
   }
 
   /** The daemon was killed, and the next one serves. */
@@ -451,11 +461,6 @@ export class Model {
       return;
     }
   }
-}
-
-/** Whether open(2) of a file fails with ESTALE: it has no name, and no process has it open. */
-export function isUnreachable(target: Target): boolean {
-  return target.kind === 'entry' && target.event.links === 0 && target.event.opens === 0;
 }
 
 function nameOf(errno: number): string {
