@@ -14,6 +14,9 @@ import type { QuotaLedger } from './quota/ledger.js';
 /** The reason in an ESTALE. A constant, because a thousand readers may get one at once. */
 const NODE_ENDED = 'the directory has ended, with its owner or by rmdir';
 
+/** More lookups than the kernel forgets while a node lives, and still a small integer of V8. */
+const LOOKUPS_UNKNOWN = 2 ** 29;
+
 /**
  * The base class of the tree, so that a driver's call with a number finds its node without a call of
  * another object.
@@ -87,6 +90,16 @@ export abstract class KnownObjects {
   /** Adds 1 to a node's lookup count: a reply names the node, and the kernel counts it too. */
   remember(node: Node): void {
     if (node.lookups++ === 0) this.#nodes.set(node.id, node);
+  }
+
+  /**
+   * Enters a node of the last daemon that no FORGET removes: how often the kernel has looked it up
+   * is unknown, and a process may have it as its working directory. The tree keeps it anyway.
+   * @param node a directory, or a fixed name of the root
+   */
+  rememberAlways(node: Node): void {
+    this.remember(node);
+    node.lookups = LOOKUPS_UNKNOWN;
   }
 
   /**

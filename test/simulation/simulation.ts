@@ -261,7 +261,8 @@ export class Simulation implements Observer {
       () =>
         `  ${describe(request)} = ${reply.errno} ${reply.body.length} bytes${reply.body.length >= 128 ? ` node ${reply.body.readUInt32LE(0)}` : ''}`,
     );
-    if (reply.errno === Errno.ESTALE) this.model.stale(request);
+    if (reply.errno === Errno.ESTALE && this.model.stale(request)) return;
+    if (reply.errno === 0) this.model.found(request);
     const handler = this.#handlers.of[op];
     if (handler === undefined) assert.unreachable(`the model has no ${op}`);
     else handler(request, reply);

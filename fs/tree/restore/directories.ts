@@ -35,7 +35,7 @@ export function restoreDirectory(
   directory.filter = filter;
   directory.restore(state);
   tree.root.adopt(directory);
-  tree.remember(directory);
+  tree.rememberAlways(directory);
   return directory;
 }
 

@@ -6,7 +6,7 @@ import { ModelStream } from './events.js';
 import { ModelHandle, type Use } from './handles.js';
 import { type Model, type ModelRead, check, describe, u64 } from './model.js';
 import type { ModelNamespace } from './namespace.js';
-import type { ModelNode, Target } from './nodes.js';
+import { type ModelNode, type Target, isUnreachable } from './nodes.js';
 import { dropSetIds, moveCharge, refusalOfGrowth, resize } from './written.js';
 import { ModelPublish } from './publish.js';
 
@@ -62,9 +62,8 @@ export class ModelFiles {
       (target.kind === 'fixed' && target.name === '.stream');
     if (isStream) return account.refusal({ streams: 1 });
     if (target.kind !== 'entry') return 0;
-    const { event } = target;
-    if (event.links === 0 && event.opens === 0) return Errno.ESTALE;
-    return (flags & O_ACCMODE) !== 0 && event.written === null ? Errno.EPERM : 0;
+    if (isUnreachable(target)) return Errno.ESTALE;
+    return (flags & O_ACCMODE) !== 0 && target.event.written === null ? Errno.EPERM : 0;
   }
 
   #useOf({ uid, gid, flags }: SimRequest, target: Target): Use {

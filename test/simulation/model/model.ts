@@ -8,7 +8,7 @@ import type { SimReply, SimRequest } from '../machine/request.js';
 import { ModelDirectory, ModelEntry, type ModelLimits } from './directory.js';
 import { ModelEvent, ModelLog, matches, overflowText } from './events.js';
 import type { ModelHandle } from './handles.js';
-import { ModelNode, type Target } from './nodes.js';
+import { ALWAYS_KNOWN, BY_HANDLE, ModelNode, type Target, isUnreachable } from './nodes.js';
 import { ModelQuotas, type Most } from './quota.js';
 
 /** The daemon has done something else than the model. */
@@ -106,7 +106,7 @@ export class Model {
   named(request: SimRequest, body: Buffer, target: Target): ModelNode {
     const nodeid = u64(body, 0);
     let node = this.nodeFor(target);
-    if (node !== null && node.mayBeGone && node.nodeid !== nodeid) {
+    if (node?.mayBeUnknown === true && node.nodeid !== nodeid) {
       this.#lose(node);
       node = null;
     }
@@ -167,7 +167,7 @@ export class Model {
       () => `node ${nodeid} is forgotten more often than it was named`,
     );
     if (node.lookups > 0) {
-      node.mayBeGone ||= node.isInexact;
+      if (!ALWAYS_KNOWN.has(node.target.kind)) node.mayBeGone ||= node.isInexact;
       return;
     }
     this.#lose(node);
@@ -178,13 +178,28 @@ export class Model {
     if (this.nodeFor(node.target) === node) this.#remember(node.target, null);
   }
 
-  /** A request fails with ESTALE: a restarted daemon may have forgotten its nodes. */
-  stale({ nodeid, target, op }: SimRequest): void {
+  /**
+   * A request fails with ESTALE: a restarted daemon may have forgotten one of its nodes. It has not
+   * if the request fails for another reason.
+   *
+   * @returns whether the model can't tell which node it was
+   */
+  stale({ nodeid, target, op }: SimRequest): boolean {
     const named = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [target, nodeid] : [nodeid];
-    for (const id of named) {
+    if (named.some((id) => this.nodeOf(id) === undefined)) return false;
+    if (op === 'FUSE_OPEN' && isUnreachable(this.nodes.get(nodeid)!.target)) return false;
+    const lost = named.map((id) => this.nodes.get(id)!).filter((node) => node.mayBeUnknown);
+    if (lost.length === 1) this.#lose(lost[0]);
+    return lost.length > 1;
+  }
+
+  /** A request has succeeded: the daemon knows its nodes. */
+  found({ nodeid, target, op }: SimRequest): void {
+    if (BY_HANDLE.has(op)) return;
+    const nodes = op === 'FUSE_LINK' || op === 'FUSE_RENAME2' ? [nodeid, target] : [nodeid];
+    for (const id of nodes) {
       const node = this.nodes.get(id);
-      if (node?.mayBeGone === true) return this.#lose(node); // one of them is enough
-      if (node === undefined || node.isGone || node.isOver) return;
+      if (node !== undefined) node.mayBeGone = false;
     }
   }
 

@@ -1,4 +1,4 @@
-/** The fixed names of a directory that the kernel knows from a daemon that has died. */
+/** Directories and fixed names that the kernel knows from a daemon that has died. */
 import * as assert from 'uvu/assert';
 import { Journal } from '../../../fs/state/journal.js';
 import { StateLayout, heapMemory } from '../../../fs/state/layout.js';
@@ -41,3 +41,29 @@ fixed('is opened without another lookup, as long as its directory lives', () => 
 });
 
 fixed.run();
+
+const directories = suite('a directory that the kernel knows from the last daemon');
+
+directories('is known until it ends, even if a FORGET counts lookups of that time', () => {
+  const memory = heapMemory(StateLayout.bytes(SIZES));
+  const before = start(Journal.create(memory, SIZES));
+  const name = `${process.pid}.a`;
+  const own = before.mkdir(name);
+  const log = before.lookup(1, 'log').nodeid;
+  for (let n = 0; n < 9; n++) for (const known of [name, 'log']) before.lookup(1, known);
+  before.tree.recorder!.commit();
+  before.close();
+
+  const layout = StateLayout.open(memory);
+  const after = start(new Journal(layout));
+  restoreTree(after.tree, new StateTable(layout));
+  for (const known of [name, 'log']) after.lookup(1, known);
+  // The kernel evicts the old inode while the last lookup is on its way, and makes another one.
+  for (const node of [own, log]) after.forget(node, 10);
+  for (const node of [own, log]) after.lookup(node, '.status');
+  after.rmdir(name);
+  assert.throws(() => after.getattr(own), /ESTALE/);
+  after.close();
+});
+
+directories.run();
