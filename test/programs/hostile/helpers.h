@@ -71,8 +71,12 @@ static char *own_path(char *path, long n) {
   return format(path, "%s/%d.%ld", mount_path, (int)getpid(), n);
 }
 
+/* Waits for room: the daemon frees what dead owners held in turns. */
 static void make_own(char *path, long n) {
-  if (mkdir(own_path(path, n), 0700) != 0) die("%s: mkdir: %m", path);
+  for (int tries = 0; mkdir(own_path(path, n), 0700) != 0; tries++) {
+    if (errno != EDQUOT || tries == 10000) die("%s: mkdir: %m", path);
+    usleep(1000);
+  }
 }
 
 /* Makes a directory that no event comes to. */
