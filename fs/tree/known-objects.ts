@@ -112,6 +112,11 @@ export abstract class KnownObjects {
     if (node === undefined || id === ROOT_ID) return;
     node.lookups -= lookups;
     if (node.lookups > 0) return;
+    if (node.opens > 0) {
+      // The kernel knows the node of an open file, so the last daemon's lookups were among these.
+      node.lookups = 1;
+      return;
+    }
     node.lookups = 0;
     this.#nodes.delete(id);
     node.forgotten();

@@ -167,10 +167,16 @@ export class Model {
       () => `node ${nodeid} is forgotten more often than it was named`,
     );
     if (node.lookups > 0) {
-      if (!ALWAYS_KNOWN.has(node.target.kind)) node.mayBeGone ||= node.isInexact;
+      const isKnown = ALWAYS_KNOWN.has(node.target.kind) || this.#isOpen(node);
+      node.mayBeGone ||= node.isInexact && !isKnown;
       return;
     }
     this.#lose(node);
+  }
+
+  #isOpen(node: ModelNode): boolean {
+    for (const handle of this.handles.values()) if (handle.node === node) return true;
+    return false;
   }
 
   #lose(node: ModelNode): void {

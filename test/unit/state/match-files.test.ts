@@ -47,6 +47,24 @@ match('is gone once the kernel has forgotten it', () => {
   third.close();
 });
 
+match('is known while it is open, even if a FORGET counts lookups of that time', () => {
+  const memory = newMemory();
+  const first = startFirst(memory);
+  const node = first.walk(`match/${FILTER}`);
+  const fh = first.open(node);
+  end(first, false);
+  const second = startNext(memory);
+  second.forget(node, 2); // the kernel counts further lookups
+  second.release(second.open(node));
+  end(second, false);
+  const third = startNext(memory);
+  third.release(third.open(node));
+  third.release(fh);
+  third.forget(node, 1);
+  assert.throws(() => third.open(node), /ESTALE/);
+  third.close();
+});
+
 match('is one of 256 that are remembered', () => {
   const memory = newMemory();
   const first = startFirst(memory);
