@@ -7,6 +7,8 @@ import { type Daemon, Shell, run, startDaemon, until, within } from '../../suppo
 import { suite } from '../../support/runner/suite.js';
 
 const links = suite('a hard link');
+/** So many files take the daemon more than one turn to free. */
+const FILES = 4000;
 let daemon: Daemon;
 let shells: Shell[] = [];
 
@@ -53,7 +55,9 @@ links('shows the same inode number, link count and bytes in both queues', async 
 
 links("reaches a blocked reader when the first queue's owner dies", async () => {
   const [shellA, a, , b] = await two();
-  // A child keeps the file open for writing, so that no request follows the death
+  // A child keeps the file open for writing, and the daemon frees the files in later turns: the
+  // requests of the notifier that follow a death come before
+  await shellA.run(`for n in {1..${FILES}}; do : > ${a}/$n; done`, 20_000);
   const { out } = await shellA.run(
     `exec 3> ${a}/e; echo mine@/x >&3; ln ${a}/e ${b}/e; sleep 1000 & exec 3>&-; echo $!`,
   );
