@@ -1,7 +1,4 @@
-/**
- * One run of the simulation: random steps of processes, of the kernel and of the daemon from a
- * seed, and the model beside them.
- */
+/** One run of the simulation: random steps from a seed, and the model beside them. */
 import * as assert from 'uvu/assert';
 import { Errno } from '../../fs/shared/errors.js';
 import { type Clock, replaceClock } from '../../fs/shared/clock.js';
@@ -39,7 +36,6 @@ const OPENS = ['FUSE_OPEN', 'FUSE_OPENDIR', 'FUSE_CREATE'];
 const MOST_EVENTS = 4;
 /** How often the whole state is compared, in steps. */
 const COMPARE_EVERY = 16;
-
 /** The daemon is killed in one of 120 pieces of work, and before another one. */
 const CRASH_ONCE_IN = 120;
 /** The most points of one work at which the daemon is killed. */
