@@ -18,7 +18,7 @@ import { StateTable } from '../state/table.js';
 import { restoreTree } from '../tree/restore/restore.js';
 import { Tree } from '../tree/tree.js';
 import { UeventText } from '../uevent/text.js';
-import { Daemon } from './daemon.js';
+import { Daemon, loadDriver } from './daemon.js';
 import type { DaemonOptions } from './options.js';
 import { type MappedState, STATE, copyState } from './state-memory.js';
 import { warmUp } from './warm-up.js';
@@ -47,7 +47,7 @@ export async function prepare(
   state: number | undefined,
   isCalled: () => boolean,
 ): Promise<void> {
-  await import('../drivers/devfuse/devfuse.js');
+  await loadDriver();
   await import('../drivers/devfuse/traced-port.js');
   await loadOutlets(options.outlets);
   const owners = new Owners();

@@ -8,7 +8,14 @@ import type { DeathWatch } from '#native';
 import { Errno, FsError, isSystemError } from '../shared/errors.js';
 import type { Caller } from './caller.js';
 import type { Endings } from './endings.js';
-import { type Pid, type ProcessStatus, asFull, descriptorRefusals, readStatus } from './process.js';
+import {
+  type Pid,
+  type ProcessStatus,
+  asFull,
+  descriptorRefusals,
+  noDescriptor,
+  readStatus,
+} from './process.js';
 import { system } from './system.js';
 
 /** The files of processes. */
@@ -70,8 +77,7 @@ export class ProcessFiles {
     const pidfd = open(pid);
     if (pidfd < this.mostDescriptors) return pidfd;
     system.closePidfd(pidfd);
-    descriptorRefusals.count++;
-    throw new FsError(Errno.ENFILE, 'the daemon has no descriptor left for an owner');
+    throw noDescriptor();
   }
 
   /** Closes the pidfds of dead owners. Throws `error` if that does not help. */

@@ -91,7 +91,11 @@ export function asFull(error: unknown): unknown {
       'the daemon may watch no more owners; raise fs.epoll.max_user_watches (sysctl)',
     );
   const isFull = isSystemError(error, 'EMFILE') || isSystemError(error, 'ENFILE');
-  if (!isFull) return error;
+  return isFull ? noDescriptor() : error;
+}
+
+/** Returns the ENFILE for a caller if the daemon is out of descriptors, and counts the refusal. */
+export function noDescriptor(): FsError {
   descriptorRefusals.count++;
   return new FsError(
     Errno.ENFILE,

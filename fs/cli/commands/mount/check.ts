@@ -19,7 +19,7 @@ import { fusermountFinding } from '../../doctor/without-root.js';
 import { ExitCode } from '../../terminal/explain.js';
 import { print, printable } from '../../terminal/output.js';
 import { Configuration } from './configuration.js';
-import { checkHolder, refuseGuardConflicts, wantsHolder } from './guard.js';
+import { checkHolder, holderOption, refuseGuardConflicts, wantsHolder } from './guard.js';
 import type { MountOptions } from './mount.js';
 
 /** The bit of CAP_SYS_ADMIN in a set of capabilities: capabilities(7). */
@@ -122,7 +122,7 @@ async function checkDirectory(path: string): Promise<Finding[]> {
 /** Checks the process that holds the mount while no daemon runs. */
 async function checkGuard(options: MountOptions): Promise<Finding[]> {
   if (!wantsHolder(options)) return [];
-  const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
+  const option = holderOption(options);
   if (options.fdHolder === 'systemd' && process.env.NOTIFY_SOCKET === undefined)
     return [
       {

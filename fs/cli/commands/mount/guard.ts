@@ -39,6 +39,14 @@ export function wantsHolder({
   return guard === true || fdHolder !== undefined;
 }
 
+/** Returns the option that asks for the holder, as on the command line. */
+export function holderOption({
+  guard,
+  fdHolder,
+}: Pick<GuardOptions, 'guard' | 'fdHolder'>): string {
+  return guard === true ? '--guard' : `--fd-holder ${fdHolder}`;
+}
+
 /**
  * Refuses options that can't go together with a holder.
  *
@@ -53,7 +61,7 @@ export function refuseGuardConflicts(options: GuardOptions): void {
   if (needsGuard.length > 0 && options.guard !== true)
     throw new UsageError(`${needsGuard[0]}: it needs --guard (add --guard)`);
   if (!wantsHolder(options)) return;
-  const option = options.guard === true ? '--guard' : `--fd-holder ${options.fdHolder}`;
+  const option = holderOption(options);
   if (options.guard === true && options.fdHolder !== undefined)
     throw new UsageError(`--guard: --fd-holder holds the mount too (give one of the two)`);
   if (options.driver !== 'devfuse')
