@@ -94,6 +94,7 @@ export class UeventSource implements Recorded {
     const last = state?.last;
     if (kept === undefined || last === undefined) bus.beginAfter(this.#tracker.last);
     else this.#goOn(last);
+    state?.recorder.attach(this);
   }
 
   /** Continues at the place where the last daemon has ended. */
@@ -123,10 +124,8 @@ export class UeventSource implements Recorded {
 
   /** Makes what the source has done count for a later daemon. */
   #commit(): void {
-    const recorder = this.state?.recorder;
-    if (recorder === undefined) return;
-    recorder.changed(this);
-    recorder.commit();
+    this.state?.recorder.changed(this);
+    this.state?.recorder.commit();
   }
 
   /** The limits of the source here, each with a remedy. */
@@ -146,7 +145,10 @@ export class UeventSource implements Recorded {
 
   /** Starts to read in the event loop. */
   start(): void {
-    if (this.#left > this.#done) this.#takeAll(this.#left);
+    if (this.#left > this.#done) {
+      this.#takeAll(this.#left);
+      this.bus.settle();
+    }
     this.#left = 0;
     this.#socket.start();
   }

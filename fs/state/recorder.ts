@@ -42,7 +42,9 @@ export class Recorder {
    * transaction of their own.
    */
   makeRoom: () => void = () => undefined;
-  /** Returns all that lives; set by the tree. */
+  /** Things that are not of the tree. */
+  readonly #others: Recorded[] = [];
+  /** Returns all that lives in the tree; set by the tree. */
   living: () => Iterable<Recorded> = () => [];
   /** Called when a compaction is due: the tree then calls `step` in its turns. */
   onDue: () => void = () => undefined;
@@ -53,6 +55,12 @@ export class Recorder {
   /** @param journal the journal of the state */
   constructor(readonly journal: Journal) {
     this.#transaction = journal.layout.sent + 1;
+  }
+
+  /** Takes a thing that is not of the tree: the next commit and each compaction record it. */
+  attach(thing: Recorded): void {
+    this.#others.push(thing);
+    this.changed(thing);
   }
 
   /** Marks a thing: the next commit records it. */
@@ -217,10 +225,15 @@ export class Recorder {
 
   /** Begins a compaction, between two transactions. */
   compact(): void {
-    this.#walk = this.living()[Symbol.iterator]();
+    this.#walk = this.#all();
     this.#pacedTo = this.journal.length;
     this.journal.beginCompaction();
     this.onDue();
+  }
+
+  *#all(): Iterator<Recorded> {
+    yield* this.#others;
+    yield* this.living();
   }
 
   /** Notes that all replies of committed transactions are sent: none will be asked for again. */

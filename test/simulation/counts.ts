@@ -6,4 +6,11 @@ export interface Counts {
   events: number;
   deaths: number;
   crashes: number;
+  /** Daemons that have restored the tree beside one that lives. */
+  reloads: number;
+}
+
+/** Returns counts of nothing. */
+export function noCounts(): Counts {
+  return { steps: 0, requests: 0, calls: 0, events: 0, deaths: 0, crashes: 0, reloads: 0 };
 }

@@ -5,7 +5,7 @@
  *     node dist/test/simulation/main.js [--seed N] [--steps N] [--length N] [--seconds N] [--trace]
  */
 import { parseArgs } from 'node:util';
-import type { Counts } from './counts.js';
+import { type Counts, noCounts } from './counts.js';
 import { Simulation } from './simulation.js';
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ if (!values.trace) Error.stackTraceLimit = 0;
 const steps = Number(values.steps);
 const length = Number(values.length);
 const startMs = performance.now();
-const total: Counts = { steps: 0, requests: 0, calls: 0, events: 0, deaths: 0, crashes: 0 };
+const total: Counts = noCounts();
 
 function secondsSoFar(): number {
   return (performance.now() - startMs) / 1000;
@@ -63,5 +63,5 @@ const seconds = secondsSoFar();
 console.log(
   `${total.steps} steps in ${seconds.toFixed(1)} s: ${total.calls} system calls, ` +
     `${total.requests} requests, ${total.events} events, ${total.deaths} deaths, ` +
-    `${total.crashes} crashes of the daemon`,
+    `${total.crashes} crashes of the daemon, ${total.reloads} reloads`,
 );

@@ -8,32 +8,22 @@ import { StateTable } from '../../fs/state/table.js';
 import { replaceProcesses } from '../../fs/owners/system.js';
 import { Clients, type Task } from './clients.js';
 import { checkEmpty, compareState } from './compare.js';
-import type { Counts } from './counts.js';
+import { noCounts } from './counts.js';
 import { differenceOf, dumpTree } from './dump.js';
-import {
-  Crash,
-  Mail,
-  type MailItem,
-  type Observer,
-  SimDaemon,
-  requestMemory,
-} from './machine/daemon.js';
+import { Crash, type Observer, SimDaemon, requestMemory } from './machine/daemon.js';
 import { Device, type Read } from './machine/device.js';
-import { KernelEvents } from './machine/kernel-events.js';
 import { Processes, type SimProcess } from './machine/processes.js';
 import { Random } from './machine/random.js';
 import { RequestWriter, SimRequest } from './machine/request.js';
+import { type MailItem, Mailbox } from './machine/uevents.js';
 import { Vfs } from './machine/vfs.js';
 import type { ModelFiles } from './model/files.js';
-import { type ModelHandlers, handlersOf } from './model/handlers.js';
+import { handlersOf } from './model/handlers.js';
 import { Mismatch, Model, check, describe } from './model/model.js';
-import { checkPlaces, recordedReplies } from './recorded.js';
+import { checkPlaces } from './recorded.js';
+import { Replies } from './replies.js';
 import { settingsFrom, sizesOf } from './settings.js';
 
-/** The requests that open a file. */
-const OPENS = ['FUSE_OPEN', 'FUSE_OPENDIR', 'FUSE_CREATE'];
-/** The most kernel events of one batch. */
-const MOST_EVENTS = 4;
 /** How often the whole state is compared, in steps. */
 const COMPARE_EVERY = 16;
 /** The daemon is killed in one of 120 pieces of work, and before another one. */
@@ -50,13 +40,13 @@ export class Simulation implements Observer {
   readonly model: Model;
   readonly clients: Clients;
   daemon: SimDaemon;
-  readonly counts: Counts = { steps: 0, requests: 0, calls: 0, events: 0, deaths: 0, crashes: 0 };
-  readonly #handlers: ModelHandlers;
+  readonly counts = noCounts();
   readonly #files: ModelFiles;
+  readonly #replies: Replies;
   #epochMs = 1_800_000_000_000;
   #monotonicMs = 0;
   #soon: (() => void)[] = [];
-  readonly #kernelEvents: KernelEvents;
+  readonly #mailbox: Mailbox;
   /** The READs that have failed because the request that is served ends their directory. */
   readonly #early: SimRequest[] = [];
   /** The last steps, for the message of a failure. */
@@ -65,21 +55,19 @@ export class Simulation implements Observer {
   #isDead = false;
   #isFaulty = true;
   #pointsLeft = Infinity;
-  #mail: Mail | null = null;
-  #taken = 0;
-  #batches = 0;
 
   constructor(
     readonly seed: number,
     private readonly keepsTrace = false,
   ) {
     this.random = new Random(seed);
-    this.#kernelEvents = new KernelEvents(this.random);
+    this.#mailbox = new Mailbox(this.random, (one) => this.#tookMail(one));
     const settings = settingsFrom(this.random);
     this.model = new Model(settings);
     this.processes = new Processes((process) => this.model.died(process));
-    this.#handlers = handlersOf(this.model, this.processes);
-    this.#files = this.#handlers.files;
+    const handlers = handlersOf(this.model, this.processes);
+    this.#files = handlers.files;
+    this.#replies = new Replies(this.model, handlers, (what) => this.note(what));
     this.device = new Device(new RequestWriter(requestMemory), (key) => this.#woken(key));
     this.vfs = new Vfs(this.device);
     this.#memory = settings.isGuarded ? heapMemory(StateLayout.bytes(sizesOf(settings))) : null;
@@ -136,7 +124,7 @@ export class Simulation implements Observer {
 
   /** The daemon is dead. The kernel sends unanswered requests again, and another daemon starts. */
   #crash(): void {
-    const { model, device, random } = this;
+    const { device, random } = this;
     this.counts.crashes++;
     const before = this.#isDead || this.daemon.recorder!.isDirty ? null : this.#dump();
     this.note(() => 'THE DAEMON IS KILLED');
@@ -145,7 +133,7 @@ export class Simulation implements Observer {
     const layout = StateLayout.open(this.#memory!);
     const table = new StateTable(layout);
     checkPlaces(table);
-    this.#takeRecorded(layout, table);
+    this.#replies.takeRecorded(layout, table, device.unanswered);
     // Processes go on while no daemon runs.
     for (let n = random.below(4); n > 0; n--) {
       const choice = random.below(4);
@@ -154,30 +142,89 @@ export class Simulation implements Observer {
       else if (choice === 2) this.clients.signal();
       else this.clients.birth();
     }
-    replaceProcesses(this.processes.system());
     this.#sendLeft(layout);
     device.resend();
     this.#isDead = false;
-    const hasDied = model.directories.some(({ owner }) => !owner!.isAlive);
-    for (const { owner } of [...model.directories]) if (!owner!.isAlive) model.died(owner!);
-    this.daemon = new SimDaemon(model.settings, device, this, new Journal(layout), table);
-    if (before !== null && !hasDied) this.#compareDumps(before);
-    this.daemon.begin();
-    model.restarted();
-    const source = table.get('source', 1);
-    const mail = this.#mail;
-    if (mail !== null) {
-      const done = source?.batch === mail.batch ? source.done : 0;
-      for (let n = this.#taken; n < done; n++) this.#tookMail(mail.items[n]);
-      mail.done = done;
-      mail.isMarked = false;
-    }
-    if (random.once(3)) {
+    const dead = this.#deadOwners();
+    let next = this.#attempt();
+    for (; next === null; next = this.#attempt()) {
       this.#sendLeft(layout);
       device.resend(); // after every attempt
     }
+    this.#replaceBy(next, dead, before);
+    if (random.once(3)) {
+      this.#sendLeft(layout);
+      device.resend();
+    }
     if (random.once(2)) this.clients.killWaiting();
     this.clients.proceed();
+  }
+
+  /** Another daemon restores the tree while the present one waits. It takes over, or is killed. */
+  #reload(): void {
+    const { daemon, device, processes, random } = this;
+    const { recorder } = daemon;
+    this.counts.reloads++;
+    this.note(() => 'a reload');
+    const before = this.#dump(); // writes to the journal
+    recorder!.commit();
+    recorder!.freeze();
+    const takeBack = processes.hold();
+    const soon = this.#soon;
+    this.#soon = [];
+    const dead = this.#deadOwners();
+    const next = this.#attempt();
+    if (random.once(3)) this.clients.kill();
+    if (next === null || random.once(2)) {
+      this.note(() => '  which fails');
+      takeBack();
+      this.#soon = soon;
+      daemon.begin();
+    } else {
+      device.resend();
+      this.#replaceBy(next, dead, before);
+    }
+    this.clients.proceed();
+  }
+
+  /** Returns the dead owners of which no daemon has reported the death. */
+  #deadOwners(): SimProcess[] {
+    return this.model.directories.flatMap(({ owner }) => (owner!.isAlive ? [] : [owner!]));
+  }
+
+  /** A new daemon restores the tree. Returns null if it is killed meanwhile. */
+  #attempt(): SimDaemon | null {
+    const { random, device } = this;
+    const { settings } = this.model;
+    const layout = StateLayout.open(this.#memory!);
+    const table = new StateTable(layout);
+    checkPlaces(table);
+    this.#mailbox.restore(table);
+    replaceProcesses(this.processes.system());
+    this.#pointsLeft = this.#isFaulty && random.once(4) ? random.between(1, 4) : Infinity;
+    try {
+      const { last } = this.#mailbox;
+      return new SimDaemon(settings, device, this, new Journal(layout), table, last);
+    } catch (error) {
+      if (!this.#isDead) throw error;
+      this.#isDead = false;
+      return null;
+    } finally {
+      this.#pointsLeft = Infinity;
+    }
+  }
+
+  /**
+   * @param dead the owners that the new daemon has not found any more
+   * @param before the text of the tree of the last daemon; null if it may differ
+   */
+  #replaceBy(next: SimDaemon, dead: readonly SimProcess[], before: string | null): void {
+    for (const owner of dead) this.model.died(owner);
+    this.daemon = next;
+    if (before !== null && dead.length === 0) this.#compareDumps(before);
+    next.begin();
+    this.model.restarted();
+    this.#mailbox.noteRestored();
   }
 
   /** As the guardian: sends the reply that opens a file, which the dead daemon may not have sent. */
@@ -186,7 +233,7 @@ export class Simulation implements Observer {
     const request = this.device.writeLeft(leftReply);
     if (request === null) return;
     this.note(() => `  left: ${describe(request)} = ${request.reply!.errno}`);
-    this.#checkRepeated(request);
+    this.#replies.checkRepeated(request);
   }
 
   /** Returns the text of the tree; null if open files of ended directories would differ. */
@@ -199,21 +246,6 @@ export class Simulation implements Observer {
   #compareDumps(before: string): void {
     const difference = differenceOf(before, dumpTree(this.daemon.tree));
     check(difference === null, () => `the restored tree differs: ${difference}`);
-  }
-
-  /** Takes the replies that the dead daemon has recorded and not sent over to the model. */
-  #takeRecorded(layout: StateLayout, table: StateTable): void {
-    const isWaiting = (request: SimRequest): boolean =>
-      this.model.reads.some((read) => read.request === request);
-    const replies = recordedReplies(layout, table, this.device.unanswered, isWaiting);
-    for (const { request, reply } of replies) {
-      if (request.isTaken || request.recorded !== null) continue;
-      this.note(() => `  recorded: ${describe(request)} = ${reply.errno}`);
-      request.reply = request.recorded = reply;
-      if (isWaiting(request)) this.#files.answered(request, reply);
-      else if (request.op !== 'FUSE_INIT') this.#check(request);
-      request.reply = null;
-    }
   }
 
   // ---- Observer
@@ -233,9 +265,9 @@ export class Simulation implements Observer {
       return;
     }
     if (request.isTaken) return;
-    if (request.recorded !== null) return this.#checkRepeated(request);
+    if (request.recorded !== null) return this.#replies.checkRepeated(request);
     check(outcome === 'replied', () => `${describe(request)}: no reply`);
-    this.#check(request);
+    this.#replies.check(request);
     for (const early of this.#early.splice(0)) this.#files.answered(early, early.reply!);
   }
 
@@ -248,29 +280,6 @@ export class Simulation implements Observer {
     this.model.woken(key);
     const file = this.vfs.files.get(key);
     if (file !== undefined) file.isWoken = true;
-  }
-
-  #check(request: SimRequest): void {
-    const reply = request.reply!;
-    const { op } = request;
-    this.note(
-      () =>
-        `  ${describe(request)} = ${reply.errno} ${reply.body.length} bytes${reply.body.length >= 128 ? ` node ${reply.body.readUInt32LE(0)}` : ''}`,
-    );
-    if (reply.errno === Errno.ESTALE && this.model.stale(request)) return;
-    if (reply.errno === 0) this.model.found(request);
-    const handler = this.#handlers.of[op];
-    if (handler === undefined) assert.unreachable(`the model has no ${op}`);
-    else handler(request, reply);
-  }
-
-  /** Checks that a reply is the one that a killed daemon has recorded. */
-  #checkRepeated(request: SimRequest): void {
-    const { recorded, reply } = request;
-    check(
-      recorded!.errno === reply!.errno && reply!.body.equals(recorded!.body),
-      () => `${describe(request)}: a reply that differs from the recorded one`,
-    );
   }
 
   /** The kernel sends a request of a process, and the reply goes to the process's task. */
@@ -293,11 +302,7 @@ export class Simulation implements Observer {
 
   /** A killed process takes a request back that no daemon has read since it was sent again. */
   abandoned(request: SimRequest): void {
-    if (request.recorded === null) return this.#files.abandoned(request);
-    check(
-      !OPENS.includes(request.op) || request.recorded.errno !== 0,
-      () => `${describe(request)}: no process will ever close the file`,
-    );
+    this.#replies.abandoned(request);
   }
 
   /** Notes a step for the message of a failure. */
@@ -335,6 +340,7 @@ export class Simulation implements Observer {
     const { random, daemon, model } = this;
     if (model.settings.isGuarded && this.#isFaulty && random.once(CRASH_ONCE_IN)) this.#crash();
     else if (daemon.recorder !== null && random.once(50)) this.#mortal(() => this.#compact());
+    else if (daemon.recorder !== null && this.#isFaulty && random.once(100)) this.#reload();
     else if (daemon.settles && random.once(3)) {
       this.note(() => 'settle');
       this.#mortal(() => daemon.settle());
@@ -379,24 +385,16 @@ export class Simulation implements Observer {
 
   /** The kernel sends uevents, and the daemon reads them. */
   #events(): void {
-    const { random, daemon } = this;
+    const { daemon } = this;
     if (!daemon.recovery.isOver) return; // the sources start later
-    if (this.#mail === null || this.#mail.done === this.#mail.items.length) {
-      const items: MailItem[] = [];
-      for (let n = random.between(1, MOST_EVENTS); n > 0; n--)
-        items.push(this.#kernelEvents.next());
-      this.#mail = new Mail(++this.#batches, items);
-      this.#taken = 0;
-    }
-    const mail = this.#mail;
+    const mail = this.#mailbox.receive();
     this.note(() => `${mail.items.length - mail.done} events up to ${this.seqnum}`);
-    this.#mortal(() => daemon.take(mail, (one) => this.#tookMail(one)));
+    this.#mortal(() => daemon.take(mail, () => this.#mailbox.noteTaken()));
     this.clients.proceed();
     this.#checkWaiting();
   }
 
   #tookMail({ datagram, text, seqnum }: MailItem): void {
-    this.#taken++;
     if (typeof datagram === 'number') return this.model.loss(datagram);
     this.model.kernelEvent(text, seqnum);
     this.counts.events++;
@@ -404,7 +402,7 @@ export class Simulation implements Observer {
 
   /** The kernel's last SEQNUM. */
   get seqnum(): number {
-    return this.#kernelEvents.seqnum;
+    return this.#mailbox.seqnum;
   }
 
   /** The kernel needs memory: it drops a dentry that no process uses. */
@@ -492,6 +490,6 @@ export class Simulation implements Observer {
     this.#runDeferred();
     daemon.tree.turns.finish();
     check(processes.pidfds === 0, () => `${processes.pidfds} pidfds are open`);
-    checkEmpty(daemon.tree, this.counts.crashes === 0);
+    checkEmpty(daemon.tree, this.counts.crashes + this.counts.reloads === 0);
   }
 }

@@ -43,11 +43,8 @@ UeventSocket::UeventSocket(const Napi::CallbackInfo& info)
 
   placeSlots(env);
   Napi::Value kept = optionsArgument(info).Get("fd");
-  if (kept.IsNumber()) {
-    adopt(env, kept.As<Napi::Number>().Int32Value());
-  } else {
-    open(env, group);
-  }
+  if (kept.IsNumber()) adopt(env, kept.As<Napi::Number>().Int32Value());
+  else open(env, group);
 }
 
 /** Takes the socket of an earlier daemon over, with its options and the datagrams that wait. */
@@ -91,14 +88,13 @@ void UeventSocket::open(Napi::Env env, uint32_t group) {
   }
 }
 
-/** Places slots and messages in the shared memory, and arms them. */
+/** Finds slots and messages in the memory. It changes none: another daemon may have to go on. */
 void UeventSocket::placeSlots(Napi::Env env) {
   size_t needed = sizeof(Head) + count_ * (sizeof(Slot) + sizeof(mmsghdr));
   if (!headers_.holds(0, needed)) throw Napi::RangeError::New(env, "headers is too small");
   head_ = reinterpret_cast<Head*>(headers_.data());
   slots_ = reinterpret_cast<Slot*>(head_->end);
   messages_ = reinterpret_cast<mmsghdr*>(slots_ + count_);
-  for (size_t slot = 0; slot < count_; ++slot) arm(slot);
 }
 
 /**
@@ -108,14 +104,17 @@ void UeventSocket::placeSlots(Napi::Env env) {
 void UeventSocket::beginBatch() {
   for (size_t slot = 0; slot < count_; ++slot) {
     messages_[slot].msg_len = 0;
-    messages_[slot].msg_hdr.msg_flags = 0;
+    arm(slot);
   }
   std::atomic_signal_fence(std::memory_order_seq_cst);
   ++head_->batch;
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-/** Prepares a slot for recvmmsg(2), which overwrites the lengths. */
+/**
+ * Prepares a slot for recvmmsg(2), which overwrites the lengths. The addresses are those of this
+ * process: another one that has mapped the memory may have written its own.
+ */
 void UeventSocket::arm(size_t slot) {
   Slot& place = slots_[slot];
   place.bytes = {data_.data() + slot * slotBytes_, slotBytes_};
@@ -126,11 +125,14 @@ void UeventSocket::arm(size_t slot) {
   header.msg_iovlen = 1;
   header.msg_control = place.control;
   header.msg_controllen = sizeof(place.control);
+  header.msg_flags = 0;
 }
 
-/** Fills in the words of a received datagram, and arms its slot again. */
+/** Fills in the words of a received datagram, which another process may have received. */
 void UeventSocket::describe(size_t slot) {
-  msghdr* header = &messages_[slot].msg_hdr;
+  msghdr received = messages_[slot].msg_hdr;
+  received.msg_control = slots_[slot].control;
+  msghdr* header = &received;
   uint32_t* words = meta_.data() + slot * DatagramWord::count;
   words[DatagramWord::length] = messages_[slot].msg_len;
   words[DatagramWord::truncated] = (header->msg_flags & MSG_TRUNC) ? 1 : 0;
@@ -145,7 +147,6 @@ void UeventSocket::describe(size_t slot) {
     words[DatagramWord::uid] = sender.uid;
     words[DatagramWord::pid] = static_cast<uint32_t>(sender.pid);
   }
-  arm(slot);
 }
 
 Napi::Value UeventSocket::receiveBufferBytes(const Napi::CallbackInfo& info) {

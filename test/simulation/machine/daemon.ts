@@ -27,6 +27,7 @@ import { UeventText } from '../../../fs/uevent/text.js';
 import type { ModelSettings } from '../model/model.js';
 import type { Most } from '../model/quota.js';
 import type { Device, Read } from './device.js';
+import type { Mail } from './uevents.js';
 
 const OUT_HEADER_BYTES = 16;
 /** A segment holds a few of the largest events: a simulated daemon lives for a moment only. */
@@ -61,31 +62,6 @@ export interface Observer {
   logged(message: string): void;
 }
 
-/** One datagram, or a number of lost ones, as the model sees it. */
-export interface MailItem {
-  readonly datagram: Buffer | number;
-  readonly text: string;
-  readonly seqnum: number;
-}
-
-/** The source's mailbox: the part of a batch of datagrams that outlives the daemon. */
-export class Mail implements Recorded {
-  isMarked = false;
-  /** How many of the items are done. */
-  done = 0;
-
-  constructor(
-    readonly batch: number,
-    readonly items: readonly MailItem[],
-  ) {}
-
-  record(journal: Journal): void {
-    const { batch, done } = this;
-    const none = { gaps: 0, overruns: 0, late: 0, forged: 0, malformed: 0, lossUntold: 0 };
-    journal.put('source', { group: 1, last: 0, ...none, skipped: '', batch, done });
-  }
-}
-
 /** One daemon. */
 export class SimDaemon {
   readonly owners: Owners;
@@ -99,14 +75,22 @@ export class SimDaemon {
   /** Whether a request was served after the channel has woken readers. */
   #hasServed = false;
   readonly #text = new UeventText();
+  readonly #source: Recorded = {
+    isMarked: false,
+    record: (journal) => this.#mail?.record(journal),
+  };
+  #mail: Mail | null;
 
+  /** @param mail what the last daemon has left in the mailbox */
   constructor(
     readonly settings: ModelSettings,
     private readonly device: Device,
     private readonly observer: Observer,
     journal: Journal | null = null,
     table: StateTable | null = null,
+    mail: Mail | null = null,
   ) {
+    this.#mail = mail;
     const log = (message: string, error?: unknown): void =>
       observer.logged(error instanceof Error ? `${message}: ${error.stack}` : message);
     const logger = { error: log, warn: log, info: log, debug: () => undefined };
@@ -114,6 +98,7 @@ export class SimDaemon {
     const { ring, history, queue, mount, perUser } = settings;
     const recorder = journal === null ? null : new Recorder(journal);
     this.recorder = recorder;
+    recorder?.attach(this.#source);
     if (journal !== null) journal.onStore = () => observer.atPoint();
     this.bus = new Bus(
       new Log(ring, new Arena(HEAP_PAGES, ARENA), recorder),
@@ -272,7 +257,8 @@ export class SimDaemon {
    *
    * @param took called when a datagram is done
    */
-  take(mail: Mail, took: (one: MailItem) => void): void {
+  take(mail: Mail, took: () => void): void {
+    this.#mail = mail;
     while (mail.done < mail.items.length) {
       const one = mail.items[mail.done++];
       if (typeof one.datagram === 'number') this.bus.publishLoss(one.datagram);
@@ -280,9 +266,9 @@ export class SimDaemon {
         this.#text.readDatagram(one.datagram, 0, one.datagram.length);
         this.bus.publishKernel(this.#text);
       }
-      this.recorder?.changed(mail);
+      this.recorder?.changed(this.#source);
       this.recorder?.commit();
-      took(one);
+      took();
     }
     this.bus.settle();
   }

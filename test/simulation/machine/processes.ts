@@ -51,7 +51,7 @@ export class Processes {
   #born = 0;
   /** The living processes, in the order of their births. */
   living: SimProcess[] = [];
-  readonly #pidfds = new Map<number, SimProcess>();
+  #pidfds = new Map<number, SimProcess>();
   #nextPidfd = FIRST_PIDFD;
   #nextPid = FIRST_PID;
   #watch: SimDeathWatch | null = null;
@@ -87,9 +87,9 @@ export class Processes {
     this.#watch?.noteDeath(process);
   }
 
-  /** The system calls of a new daemon; its predecessor's pidfds are closed. */
+  /** The system calls of a new daemon; its predecessor's pidfds are closed, or held by it. */
   system(): ProcessSystem {
-    this.#pidfds.clear();
+    this.#pidfds = new Map();
     return {
       newDeathWatch: (options) => (this.#watch = new SimDeathWatch(this, options)),
       openPidfd: (pid) => this.#openPidfd(pid),
@@ -101,6 +101,17 @@ export class Processes {
       openPidfdHandle: (handle) => this.#openHandle(handle),
       readWhole: (path) => this.#readWhole(path),
       namespaceOf: (_, kind) => `${kind}:[1]`,
+    };
+  }
+
+  /** Returns what gives a daemon its pidfds back, after another one has failed to replace it. */
+  hold(): () => void {
+    const pidfds = this.#pidfds;
+    const watch = this.#watch!;
+    return () => {
+      this.#pidfds = pidfds;
+      this.#watch = watch;
+      watch.catchUp();
     };
   }
 
@@ -174,6 +185,12 @@ class SimDeathWatch implements DeathWatch {
   noteDeath(process: SimProcess): void {
     for (const pidfd of this.#tokens.keys())
       if (this.processes.at(pidfd) === process) this.#dead.push(pidfd);
+  }
+
+  /** Notes the deaths that another watch has noted. */
+  catchUp(): void {
+    for (const pidfd of this.#tokens.keys())
+      if (this.isDead(pidfd) && !this.#dead.includes(pidfd)) this.#dead.push(pidfd);
   }
 
   /** Counts the drain at its end, as the addon does: a death may complete a file in a queue. */
