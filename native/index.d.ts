@@ -179,12 +179,17 @@ export function sendMessage(
 ): void;
 
 /**
- * Receives one message of such a socket, without blocking (recvmsg(2)).
+ * Receives one message of such a socket (recvmsg(2)).
  *
  * @param descriptor receives the descriptor that came with it, which is close-on-exec; or -1
+ * @param waits whether it blocks until a message comes; false by default
  * @returns the first 512 bytes of the message, as UTF-8; empty at the end; null if none waits
  */
-export function receiveMessage(socket: number, descriptor: Int32Array): string | null;
+export function receiveMessage(
+  socket: number,
+  descriptor: Int32Array,
+  waits?: boolean,
+): string | null;
 
 /**
  * Replaces this process by a program (execve(2), with the PATH search of execvpe(3)). Only the PID

@@ -34,7 +34,7 @@ const NO_ROOM: ReadonlySet<string> = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM', 'ET
 
 /** The calls by which a guardian replaces a daemon that lives. */
 export interface Replaceable {
-  /** Stops to serve and to change the state, until `resume`. */
+  /** Commits all changes: the next daemon may use the state from now on, until `resume`. */
   yield(): void;
   /** Serves again: the next daemon could not take over. */
   resume(): void;
@@ -194,7 +194,9 @@ export class Guardian implements Holder {
 
   #receive(): void {
     for (;;) {
-      const text = this.#isConnected ? receiveMessage(this.socket, this.#received) : null;
+      const text = this.#isConnected
+        ? receiveMessage(this.socket, this.#received, this.#hasYielded)
+        : null;
       if (text === null) return;
       if (text === '') this.#lost();
       else this.#understand(text);
@@ -229,6 +231,10 @@ export class Guardian implements Holder {
       this.logger.warn(`the daemon ${ending}; this one goes on (restart ${restarts})`);
   }
 
+  /**
+   * Yields. Until the guardian answers, `#receive` blocks the whole process: a timer or a death
+   * would change the state that the next daemon uses.
+   */
   #yield(): void {
     if (this.#replaceable === null) return; // it is not ready, and the time limit ends the reload
     this.#hasYielded = true;

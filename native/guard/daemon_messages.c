@@ -45,6 +45,7 @@ static void on_yielded(struct daemon *daemon) {
   if (daemon->phase != YIELDING) return;
   daemon->phase = YIELDED;
   daemon->deadline_ms = 0;
+  ping_for(daemon);
   hand(&next, false);
 }
 

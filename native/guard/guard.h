@@ -125,9 +125,11 @@ void hand(struct daemon *daemon, bool serves_at_once);
 void hand_more(struct daemon *daemon);
 /* Has a daemon serve. It logs how the last one ended. Returns false if there is no room now. */
 bool send_serve(struct daemon *daemon);
-/* Pings in place of a daemon, whose first ping is a while away. */
+/* Pings in place of a daemon whose next ping is a while away. */
 void ping_for(struct daemon *daemon);
 void on_deadline(struct daemon *daemon);
+/* A daemon has sent no ping in time. */
+void on_silence(struct daemon *daemon);
 
 /* daemon_messages.c */
 void on_message(struct daemon *daemon, const char *text, int fd);

@@ -49,7 +49,15 @@ void hand_more(struct daemon *daemon) {
 void ping_for(struct daemon *daemon) {
   if (watchdog_ms() == 0) return;
   notify_supervisor("WATCHDOG=1");
-  if (daemon->phase == SERVING) daemon->ping_ms = now_ms() + watchdog_ms();
+  bool has_served = daemon->phase == SERVING || daemon->phase == YIELDED;
+  if (has_served) daemon->ping_ms = now_ms() + watchdog_ms();
+}
+
+void on_silence(struct daemon *daemon) {
+  daemon->ping_ms = 0;
+  /* A daemon that has yielded waits for an answer; the next one has a time limit */
+  if (daemon->phase == YIELDED) ping_for(daemon);
+  else on_deadline(daemon);
 }
 
 void on_deadline(struct daemon *daemon) {

@@ -141,12 +141,15 @@ static int watch_signals(void) {
   return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Signals for a daemon that starts: Node has no handlers then, and they would end it. */
+/*
+ * Signals for a daemon that starts or yields: they would end the one, because Node has no handlers
+ * yet, and the other may end instead of handling them.
+ */
 static bool is_late[NSIG];
 
-/* Forwards the signals that came while the daemon started. */
+/* Forwards the signals that came while no daemon served. */
 static void forward_late(void) {
-  if (active.phase < SERVING) return;
+  if (active.phase != SERVING) return;
   for (int number = 1; number < NSIG; number++) {
     if (is_late[number]) kill(active.pid, number);
     is_late[number] = false;
@@ -155,12 +158,15 @@ static void forward_late(void) {
 
 /* Forwards a signal to the daemon that serves. */
 static void forward(int number) {
-  if (number == SIGTERM || number == SIGINT) is_stopping = true;
+  if (number == SIGTERM || number == SIGINT) {
+    is_stopping = true;
+    if (reload_is_under_way()) fail_next("the daemon stops");
+  }
   if (number == SIGHUP) renew_standby();
   if (is_stopping && active.phase != GONE && active.deadline_ms == 0) {
     active.deadline_ms = now_ms() + options.stop_ms;
   }
-  if (active.phase < SERVING && (number == SIGHUP || number == SIGUSR1)) is_late[number] = true;
+  if (active.phase != SERVING && (number == SIGHUP || number == SIGUSR1)) is_late[number] = true;
   else if (active.phase != GONE) kill(active.pid, number);
   else if (is_stopping) end(0);
 }
@@ -205,7 +211,8 @@ static void check_limits(void) {
   for (int i = 0; i < 3; i++) {
     bool is_late = all[i]->deadline_ms != 0 && all[i]->deadline_ms <= now;
     bool is_silent = all[i]->ping_ms != 0 && all[i]->ping_ms <= now;
-    if (is_late || is_silent) on_deadline(all[i]);
+    if (is_late) on_deadline(all[i]);
+    else if (is_silent) on_silence(all[i]);
   }
 }
 

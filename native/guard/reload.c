@@ -21,6 +21,7 @@ static void resume_active(void) {
   active.phase = SERVING;
   active.deadline_ms = 0;
   send_message(active.socket, "RESUME", -1);
+  ping_for(&active);
 }
 
 void fail_reload(const char *why) {

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -44,6 +45,7 @@ static void sendMessage(const Napi::CallbackInfo& info) {
 static Napi::Value receiveMessage(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto received = info[1].As<Napi::Int32Array>();
+  bool waits = info[2].IsBoolean() && info[2].As<Napi::Boolean>().Value();
   char text[kMessageBytes];
   iovec part{text, sizeof(text)};
   RightsControl control;
@@ -54,9 +56,11 @@ static Napi::Value receiveMessage(const Napi::CallbackInfo& info) {
   message.msg_controllen = sizeof(control.bytes);
   ssize_t length;
   do {
-    length =
-        recvmsg(info[0].As<Napi::Number>().Int32Value(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (length < 0 && errno == EINTR);
+    // The event loop has made the socket non-blocking
+    pollfd polled{info[0].As<Napi::Number>().Int32Value(), POLLIN, 0};
+    if (waits) poll(&polled, 1, -1);
+    length = recvmsg(polled.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (length < 0 && (errno == EINTR || (waits && errno == EAGAIN)));
   received[0] = -1;
   if (length < 0 && errno == EAGAIN) return env.Null();
   if (length < 0 && errno == ECONNRESET) return Napi::String::New(env, "");

@@ -1,0 +1,203 @@
+/** Uevents that come while one daemon dies or yields to another: each reader gets each of them. */
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { Actor } from '../../support/clients/actor.js';
+import { Reader, valuesOf } from '../../support/clients/clients.js';
+import {
+  type Daemon,
+  hasSaid,
+  isMounted,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import { InstalledVersion, daemonPid } from './common.js';
+
+const DIST = new URL('../../../fs', import.meta.url).href;
+const NULL_DEVICE = '/sys/class/mem/null/uevent';
+/** /proc/<pid>/syscall of a process in poll(2), on x86-64 and arm64. */
+const POLL = /^(7|73) /;
+/** How long the next daemon needs to restore the tree, in milliseconds. */
+const RESTORING_MS = 1500;
+
+const uevents = suite('uevents');
+const yielding = suite('a daemon that has yielded');
+const version = new InstalledVersion();
+/** A version that finds this file dies once, and removes the file. */
+const deadly = join(mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'deadly-')), 'file');
+uevents.before(prepare);
+yielding.before(prepare);
+yielding.after(async () => {
+  version.remove();
+  await cleanUp();
+});
+
+async function start(): Promise<Daemon> {
+  version.install('');
+  const args = ['--guard', '--source', 'kernel'];
+  return startDaemon(args, undefined, { eventfs: version.command });
+}
+
+/** The code of a version that does something else in place of the daemon's start. */
+function instead(work: string): string {
+  return `const { Daemon } = await import('${DIST}/daemon/daemon.js');
+    const { start } = Daemon.prototype;
+    Daemon.prototype.start = async function (onEnd) { ${work} };`;
+}
+const RESTORE_SLOWLY = `await new Promise((done) => setTimeout(done, ${RESTORING_MS}));`;
+const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
+
+let serial = 0;
+/** Makes the kernel send uevents. Returns their numbers. */
+function send(count: number): string[] {
+  return Array.from({ length: count }, () => {
+    const number = String(++serial);
+    appendFileSync(
+      NULL_DEVICE,
+      `add ${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000 N=${number}`,
+    );
+    return number;
+  });
+}
+
+async function readerOf({ path }: Daemon): Promise<Reader> {
+  return Reader.on(`${path}/match/SYNTH_ARG_N==?*`);
+}
+
+/** Waits until a reader has the events with these numbers, once each and in order. */
+async function has(reader: Reader, numbers: readonly string[]): Promise<void> {
+  const last = numbers[numbers.length - 1];
+  // The test makes no request: a reader must not need one
+  await until(
+    () => valuesOf('SYNTH_ARG_N', reader.records).includes(last),
+    `${reader.records.length} of ${numbers.length} uevents came`,
+  );
+  assert.equal(valuesOf('SYNTH_ARG_N', reader.records), numbers);
+}
+
+uevents('come to the old daemon after the new one has died at its start', async () => {
+  const guarded = await start();
+  const reader = await readerOf(guarded);
+  const sent = send(3);
+  await has(reader, sent);
+  version.install(instead(DIE));
+  assert.is((await eventfs('reload', guarded.path)).code, 1);
+  await has(reader, [...sent, ...send(5)]);
+  assert.is(guarded.log().match(/unexpected/), null, guarded.log());
+  assert.is(await guarded.stop(), 0);
+});
+
+uevents('of a batch come once, and at once, if the daemon dies in the batch', async () => {
+  const guarded = await start();
+  const reader = await readerOf(guarded);
+  const before = send(3);
+  await has(reader, before);
+  version.install(`import { existsSync, unlinkSync } from 'node:fs';
+    const { KERNEL } = await import('${DIST}/sources/kernel.js');
+    const { publish } = KERNEL;
+    let left = 11;
+    KERNEL.publish = (bus, text) => {
+      if (left-- === 0 && existsSync('${deadly}')) { unlinkSync('${deadly}'); ${DIE} }
+      publish(bus, text);
+    };`);
+  writeFileSync(deadly, '');
+  process.kill(await daemonPid(guarded.path), 'SIGKILL');
+  await has(reader, [...before, ...send(25)]);
+  assert.not(existsSync(deadly));
+  assert.is(await guarded.stop(), 0);
+});
+
+uevents('come after a death that follows a compaction of the journal', async () => {
+  const guarded = await start();
+  const { path } = guarded;
+  const reader = await readerOf(guarded);
+  const before = send(3);
+  await has(reader, before);
+  // Events of programs only, until the journal is compacted
+  const text = 'add@/x\nACTION=add\nDEVPATH=/x\n\n'.repeat(500);
+  for (let n = 0; n < 80; n++) await run(['tee', `${path}/publish`], { input: text });
+  process.kill(await daemonPid(path), 'SIGKILL');
+  await has(reader, [...before, ...send(20)]);
+  assert.is(await guarded.stop(), 0);
+});
+
+/** Begins a reload whose next daemon restores slowly, and resolves once the old one has yielded. */
+async function untilYielded(guarded: Daemon, work: string): Promise<Yielded> {
+  const old = await daemonPid(guarded.path);
+  version.install(instead(RESTORE_SLOWLY + work));
+  const reloading = eventfs('reload', guarded.path);
+  await until(
+    () => POLL.test(readFileSync(`/proc/${old}/syscall`, 'latin1')),
+    'the old daemon does not wait for the guardian',
+    15_000,
+  );
+  return { old, reloading };
+}
+
+/** A reload, and the daemon that waits for its end. */
+interface Yielded {
+  readonly old: number;
+  readonly reloading: ReturnType<typeof eventfs>;
+}
+
+/** Returns how often a thread has begun to wait. */
+function waits(pid: number): string {
+  return /^voluntary_ctxt_switches:\t(\d+)/m.exec(
+    readFileSync(`/proc/${pid}/status`, 'latin1'),
+  )![1];
+}
+
+yielding('does nothing until the guardian answers, whatever happens', async () => {
+  const guarded = await start();
+  const { path } = guarded;
+  const [owner, second] = [new Actor(), new Actor()];
+  for (const actor of [owner, second])
+    assert.match(await actor.ask(`mkdir ${path}/${actor.pid}`), /^ok/);
+  const reader = await readerOf(guarded);
+  const before = send(3);
+  await has(reader, before);
+  const { old, reloading } = await untilYielded(guarded, DIE);
+  const count = waits(old);
+  await owner.kill();
+  const sent = send(5);
+  guarded.process.kill('SIGHUP');
+  await new Promise((done) => setTimeout(done, RESTORING_MS / 3));
+  assert.is(waits(old), count);
+  assert.is((await reloading).code, 1);
+  await has(reader, [...before, ...sent]);
+  assert.is(await daemonPid(path), old);
+  assert.not(existsSync(`${path}/${owner.pid}`));
+  version.install('');
+  process.kill(old, 'SIGKILL');
+  assert.ok(existsSync(`${path}/${second.pid}`));
+  await has(reader, [...before, ...sent, ...send(2)]);
+  await second.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+yielding('serves again to unmount, if the guardian is to end', async () => {
+  const guarded = await start();
+  const { reloading } = await untilYielded(guarded, 'await start.call(this, onEnd);');
+  assert.is(await within(RESTORING_MS / 2, guarded.stop(), 'the guardian did not end'), 0);
+  assert.not(isMounted(guarded.path));
+  const { code, err } = await reloading;
+  assert.is(code, 1);
+  assert.match(err, /the daemon stops|the guardian has ended/);
+});
+
+yielding('leaves its signals to the daemon that serves next', async () => {
+  const guarded = await start();
+  const { reloading } = await untilYielded(guarded, 'await start.call(this, onEnd);');
+  guarded.process.kill('SIGUSR1');
+  assert.is((await reloading).code, 0);
+  await hasSaid(guarded, /traces requests/);
+  assert.is(await guarded.stop(), 0);
+});
+
+uevents.run();
+yielding.run();
