@@ -96,10 +96,18 @@ export class StateTable {
     return typeof place === 'number' ? this.#decode(name, place) : undefined;
   }
 
-  /** Iterates over all things of a kind with one key. */
+  /**
+   * Iterates over the records of all things of a kind with one key. A `cursor` may be the record of
+   * another open file that has the same place.
+   */
   *all<K extends KindName>(name: K): IterableIterator<Fields<K>> {
     for (const place of this.#places.get(name)?.values() ?? [])
       if (typeof place === 'number') yield this.#decode(name, place);
+  }
+
+  /** Iterates over the first keys of all things of a kind. */
+  keys(name: KindName): Iterable<number> {
+    return this.#places.get(name)?.keys() ?? [];
   }
 
   /** Returns how many things of a kind there are; with two keys, how many first keys. */

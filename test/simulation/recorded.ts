@@ -6,7 +6,7 @@ import { check } from './model/model.js';
 
 /** Checks that no record of a reader's place has outlived its open file: another may get its number. */
 export function checkPlaces(table: StateTable): void {
-  for (const { fh } of table.all('cursor'))
+  for (const fh of table.keys('cursor'))
     check(
       table.get('handle', fh) !== undefined,
       () => `the state has a place of file ${fh}, which is closed`,

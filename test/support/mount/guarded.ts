@@ -1,6 +1,7 @@
 /** A guarded mount whose daemon is killed. */
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { isSystemError } from '../../../fs/shared/errors.js';
 import { childrenNamed } from '../clients/fault.js';
 import {
   type Daemon,
@@ -57,21 +58,26 @@ export class GuardedMount {
    * @returns the time without service, in milliseconds
    */
   async kill(again?: number): Promise<number> {
-    process.kill(await this.daemon(), 'SIGKILL');
+    await this.#killDaemon();
     const began = performance.now();
     if (again !== undefined) {
       await new Promise((done) => setTimeout(done, again));
-      process.kill(await this.daemon(), 'SIGKILL');
+      await this.#killDaemon();
     }
     await within(RESTART_TIMEOUT_MS, stat(`${this.path}/publish`), 'no daemon serves');
     return performance.now() - began;
+  }
+
+  /** After a reload the first child may be the old daemon, which ends just now. */
+  async #killDaemon(): Promise<void> {
+    while (!killed(await this.daemon()));
   }
 
   /** Kills the guardian and its daemons, which would outlive it. */
   async end(): Promise<void> {
     const daemons = childrenNamed(this.guardian.pid, '');
     this.guardian.process.kill('SIGKILL');
-    for (const pid of daemons) process.kill(pid, 'SIGKILL');
+    daemons.forEach(killed);
     await killDaemons();
   }
 
@@ -89,7 +95,7 @@ export class GuardedMount {
       await until(() => next() !== undefined, 'no new daemon is started', RESTART_TIMEOUT_MS);
       await new Promise((done) => setTimeout(done, killAfter));
       const pid = next();
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      if (pid !== undefined) killed(pid);
     }
     return (await reloaded).code;
   }
@@ -114,6 +120,16 @@ export class GuardedMount {
         (sum, fd) => sum + (statSync(`${directory}/${fd}`).blocks * BLOCK_BYTES) / 2 ** 20,
         0,
       );
+  }
+}
+
+/** Sends SIGKILL. Returns false if the process has ended. */
+function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (isSystemError(error) && error.code === 'ESRCH') return false;
+    throw error;
   }
 }
 
