@@ -11,6 +11,7 @@ import { checksumWords } from './checksum.js';
 import { FreedHalves } from './freed-halves.js';
 import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
 import { StateLayout, type StateMemory, type StateSizes } from './layout.js';
+import { type Tail, tailOf } from './tail.js';
 
 /** The room that each record has, in 8-byte words: a reply of 1 MiB and its fields. */
 const ROOM_WORDS = (1024 * 1024 + 128 * 1024) / 8;
@@ -24,17 +25,6 @@ const LEAST_COMPACTED_WORDS = (4 * 1024 * 1024) / 8;
 export const DROP_BIT = 0x80;
 /** A length has 24 bits. */
 export const LENGTH_MASK = 0xffffff;
-
-/** The end of one half. */
-interface Tail {
-  readonly half: 0 | 1;
-  /** The offset of the half, in 8-byte words. */
-  readonly base: number;
-  /** The end of the records, in 8-byte words from the beginning of the memory. */
-  at: number;
-  /** The end of the memory that the half may write to, in 8-byte words. */
-  reserved: number;
-}
 
 /** The journal of one state. One record is written at a time: `begin`, the fields, `end`. */
 export class Journal {
@@ -69,7 +59,7 @@ export class Journal {
     const length = Math.floor(bytes.length / 8);
     this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, length);
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, length * 2);
-    this.#main = this.#tail(layout.active);
+    this.#main = tailOf(layout, layout.active);
     this.#freed = new FreedHalves(layout, this.length === 0);
   }
 
@@ -79,12 +69,6 @@ export class Journal {
    */
   static create(memory: StateMemory, sizes: StateSizes): Journal {
     return new Journal(StateLayout.create(memory, sizes));
-  }
-
-  #tail(half: 0 | 1): Tail {
-    const base = this.layout.halves[half] / 8;
-    const at = base + this.layout.committed(half);
-    return { half, base, at, reserved: at };
   }
 
   /** How many 8-byte words the records have. */
@@ -130,31 +114,41 @@ export class Journal {
   /** Writes a text: one byte a character. */
   text(value: string): this {
     const { length } = value;
-    this.#numbers[this.#at++] = length;
-    const words = (length + 7) >>> 3;
-    if (words === 0) return this;
-    if (words > LONG_WORDS) this.#makeRoom(words);
-    this.#numbers[this.#at + words - 1] = 0;
+    const start = this.#field(length) * 8;
     const bytes = this.#bytes;
-    const start = this.#at * 8;
     for (let i = 0; i < length; i++) bytes[start + i] = value.charCodeAt(i);
-    this.#at += words;
     return this;
   }
 
   /** Writes `length` bytes from `start` on. */
   bytes(from: Uint8Array, start: number, length: number): this {
+    const at = this.#field(length) * 8;
+    if (length === 0) return this;
+    const isAll = start === 0 && length === from.length;
+    this.#bytes.set(isAll ? from : from.subarray(start, start + length), at);
+    return this;
+  }
+
+  /** Writes the first `count` numbers of `from` as bytes, 4 each. */
+  integers(from: Int32Array, count: number): this {
+    const start = this.#field(4 * count) * 2;
+    const words = this.#words;
+    for (let i = 0; i < count; i++) words[start + i] = from[i];
+    return this;
+  }
+
+  /**
+   * Begins a field of `length` bytes, whose last word is padded with zeros.
+   * @returns where the bytes go, in 8-byte words
+   */
+  #field(length: number): number {
     this.#numbers[this.#at++] = length;
     const words = (length + 7) >>> 3;
-    if (words === 0) return this;
     if (words > LONG_WORDS) this.#makeRoom(words);
-    this.#numbers[this.#at + words - 1] = 0;
-    this.#bytes.set(
-      start === 0 && length === from.length ? from : from.subarray(start, start + length),
-      this.#at * 8,
-    );
-    this.#at += words;
-    return this;
+    const start = this.#at;
+    if (words > 0) this.#numbers[start + words - 1] = 0;
+    this.#at = start + words;
+    return start;
   }
 
   /** Writes a whole record. The hot path writes its fields by itself. */
@@ -219,7 +213,7 @@ export class Journal {
     const half = this.#main.half === 0 ? 1 : 0;
     this.#freed.stop();
     this.layout.commit(half, 0);
-    this.#next = this.#tail(half);
+    this.#next = tailOf(this.layout, half);
   }
 
   /**

@@ -20,7 +20,7 @@ export interface Recorded {
 const THINGS_A_STEP = 16;
 /** How far the journal grows between two steps, at most: in 8-byte words, 16 small records. */
 const WORDS_A_STEP = 128;
-const NO_BYTES = new Uint8Array(0);
+const NO_OTHERS = new Int32Array(0);
 
 /** Records the changes of one tree. */
 export class Recorder {
@@ -129,8 +129,8 @@ export class Recorder {
    * may follow them.
    * @param unique the request's number, without the bit of a resent one
    * @param error 0, or a negative errno
-   * @param others the numbers of more requests that get the same reply, 8 bytes each
-   * @param othersLength the length of `others`, in bytes
+   * @param others more requests that get the same reply: the differences of their numbers to `unique`
+   * @param othersCount how many there are
    */
   reply(
     unique: number,
@@ -140,8 +140,8 @@ export class Recorder {
     length: number,
     sliceStart: number,
     sliceLength: number,
-    others: Uint8Array = NO_BYTES,
-    othersLength = 0,
+    others: Int32Array = NO_OTHERS,
+    othersCount = 0,
   ): void {
     this.#isDirty = true;
     this.#hasReplies = true;
@@ -153,7 +153,7 @@ export class Recorder {
       .number(sliceStart)
       .number(sliceLength)
       .bytes(bytes, start, length)
-      .bytes(others, 0, othersLength)
+      .integers(others, othersCount)
       .end();
   }
 

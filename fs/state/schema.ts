@@ -34,6 +34,10 @@ export const SCHEMA = {
       /** The most events that the ring has. */
       ringEvents: N,
       lostByEnded: N,
+      /** The number of the oldest event in `log/`: all later ones are there. */
+      historyFirst: N,
+      /** How many events `log/` has dropped. */
+      historyLost: N,
     },
   },
   /** The root. */
@@ -112,7 +116,7 @@ export const SCHEMA = {
       standIns: N,
       toldLost: N,
       rest: B,
-      /** More file handles whose places are the same, 8 bytes each. */
+      /** More file handles whose places are the same, 4 bytes each. */
       others: B,
     },
   },
@@ -141,7 +145,7 @@ export const SCHEMA = {
       sliceStart: N,
       sliceLength: N,
       bytes: B,
-      /** The unique numbers of more requests that get the same reply, 8 bytes each. */
+      /** More requests that get the same reply: how far each `unique` is from that above, 4 bytes each. */
       others: B,
     },
   },

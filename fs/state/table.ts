@@ -11,6 +11,8 @@ const MOST_SHORT = 16;
 type Place = number;
 
 const BYTES_A_WORD = 8;
+/** The size of the number of one more open file, in bytes. */
+const BYTES_OF_OTHER = 4;
 /** The place of the field `rest` in the record of a cursor, in 8-byte words. */
 const CURSOR_REST = 6;
 /** The places of the fields of a link. */
@@ -86,8 +88,9 @@ export class StateTable {
     const numbers = this.#numbers;
     const rest = at + CURSOR_REST;
     const others = rest + 1 + ((numbers[rest] + 7) >>> 3);
-    const end = others + 1 + numbers[others] / BYTES_A_WORD;
-    for (let other = others + 1; other < end; other++) places.set(numbers[other], at);
+    const first = 2 * (others + 1);
+    const end = first + numbers[others] / BYTES_OF_OTHER;
+    for (let other = first; other < end; other++) places.set(this.#words[other], at);
   }
 
   /** Returns the last record of a thing, or undefined if there is none. */

@@ -63,7 +63,10 @@ export const TREE_KINDS = {
       asOf: N,
     },
   },
-  /** An entry of a queue, by directory and position. */
+  /**
+   * An entry of a queue, by directory and position. Of `log/` only files that were looked up: the
+   * record `counters` has the others.
+   */
   link: {
     id: 5,
     keys: 2,

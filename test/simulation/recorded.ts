@@ -43,7 +43,8 @@ export function recordedReplies(
     if (transaction <= sent) continue;
     const slice = ring.subarray(sliceStart, sliceStart + sliceLength);
     const reply = { errno: -error, body: Buffer.concat([bytes, slice]) };
-    for (const one of [unique, ...new Float64Array(new Uint8Array(others).buffer)]) {
+    const distances = new Int32Array(new Uint8Array(others).buffer);
+    for (const one of [unique, ...[...distances].map((distance) => unique + distance)]) {
       const request = resent.get(one);
       if (request !== undefined) replies.push({ request, transaction, reply });
     }

@@ -15,6 +15,8 @@ export interface QueueJournal {
   linked(position: number, entry: Entry): void;
   /** The entry at a position has left the queue. */
   unlinked(position: number): void;
-  /** The losses, or what the watchers know, have changed. */
+  /** The losses or the directory's times have changed. */
   hasChanged(): void;
+  /** The events that the watchers know of have changed. */
+  watchersChanged(): void;
 }

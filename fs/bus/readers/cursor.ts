@@ -14,7 +14,7 @@ import { type Fields, Kind } from '../../state/schema.js';
 import type { Sink } from '../sink.js';
 import { ASSERTS, broken } from '../../shared/invariant.js';
 
-const NO_OTHERS = new Uint8Array(0);
+const NO_OTHERS = new Int32Array(0);
 
 /**
  * One stream's place in the log, with the count of the events that the stream has lost. Whenever
@@ -172,10 +172,10 @@ export class Cursor {
   /**
    * Records the place.
    * @param fh the number of the open file, which is the key of the record
-   * @param others the numbers of more open files whose places are the same, 8 bytes each
-   * @param othersLength the length of `others`, in bytes
+   * @param others the numbers of more open files whose places are the same
+   * @param count how many there are
    */
-  record(journal: Journal, fh: number, others = NO_OTHERS, othersLength = 0): void {
+  record(journal: Journal, fh: number, others = NO_OTHERS, count = 0): void {
     journal
       .begin(Kind.cursor)
       .number(fh)
@@ -183,7 +183,7 @@ export class Cursor {
       .number(this.#passed)
       .number(this.#standIns)
       .number(this.toldLost);
-    this.#rest.record(journal).bytes(others, 0, othersLength).end();
+    this.#rest.record(journal).integers(others, count).end();
   }
 
   /** Moves to a place that the last daemon has recorded. */

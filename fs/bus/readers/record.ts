@@ -4,8 +4,6 @@ import type { Sink } from '../sink.js';
 import { overflowText } from '../../uevent/text.js';
 import { LF } from '../../shared/ascii.js';
 
-const NOTHING = new Uint8Array(0);
-
 /** The rest of a record whose beginning one reader has read. */
 export class PartialRecord {
   #rest: Uint8Array | null = null;
@@ -51,8 +49,8 @@ export class PartialRecord {
 
   /** Writes the rest into a record of the state. */
   record(journal: Journal): Journal {
-    const rest = this.#rest ?? NOTHING;
-    return journal.bytes(rest, 0, rest.length);
+    const rest = this.#rest;
+    return rest === null ? journal.number(0) : journal.bytes(rest, 0, rest.length);
   }
 
   /** Takes over a rest that the last daemon has recorded; none if it is empty. */

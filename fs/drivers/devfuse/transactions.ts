@@ -20,7 +20,6 @@ const UNIQUE = InHeader.unique >>> 2;
 const OPCODE = InHeader.opcode >>> 2;
 const PID = InHeader.pid >>> 2;
 const NO_BYTES = new Uint8Array(0);
-const BYTES_A_UNIQUE = 8;
 
 /** The requests that may come before resent ones without the bit. */
 function comesAnyTime(opcode: number): boolean {
@@ -46,9 +45,8 @@ interface FailedReads {
 export class Transactions {
   readonly #request: Uint32Array;
   readonly #reply: Int32Array;
-  /** The `unique` of each request but the first that gets the same reply. */
-  #others = new Float64Array(64);
-  #othersBytes = new Uint8Array(this.#others.buffer);
+  /** How far the `unique` of each other request is from that of the first with the same reply. */
+  #others = new Int32Array(64);
   #isServing = false;
   /** Parked reads that a request has failed: their replies are sent after its own is recorded. */
   readonly #held: { readonly read: ParkedRead; readonly errno: number }[] = [];
@@ -137,28 +135,35 @@ export class Transactions {
    *   slice in `control` follows them
    */
   answers(reads: readonly ParkedRead[], uniques: Uint32Array, copied: number): void {
-    const count = reads.length - 1;
-    if (count > this.#others.length) {
-      this.#others = new Float64Array(2 * count);
-      this.#othersBytes = new Uint8Array(this.#others.buffer);
-    }
-    for (let n = 0; n < count; n++) {
-      const at = 2 * reads[n + 1].slot;
-      this.#others[n] = uniqueOf(uniques[at], uniques[at + 1]);
-    }
+    if (reads.length > this.#others.length) this.#others = new Int32Array(2 * reads.length);
+    const others = this.#others;
     const first = 2 * reads[0].slot;
+    const unique = uniqueOf(uniques[first], uniques[first + 1]);
+    let count = 0;
+    for (let n = 1; n < reads.length; n++) {
+      const at = 2 * reads[n].slot;
+      const other = uniqueOf(uniques[at], uniques[at + 1]);
+      others[count] = other - unique;
+      if (others[count] === other - unique) count++;
+      else this.#answer(other, copied, others, 0); // billions of requests lie between the two
+    }
+    this.#answer(unique, copied, others, count);
+    this.recorder.commit();
+  }
+
+  /** Records the reply in memory to a request, and to the first `count` others. */
+  #answer(unique: number, copied: number, others: Int32Array, count: number): void {
     this.recorder.reply(
-      uniqueOf(uniques[first], uniques[first + 1]),
+      unique,
       0,
       this.reply,
       Size.fuse_out_header,
       copied,
       this.control[ControlWord.sliceStart],
       this.control[ControlWord.sliceLength],
-      this.#othersBytes,
-      count * BYTES_A_UNIQUE,
+      others,
+      count,
     );
-    this.recorder.commit();
   }
 
   /**

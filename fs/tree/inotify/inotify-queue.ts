@@ -100,7 +100,7 @@ export class InotifyQueue {
    */
   onGetattr(directory: WatchedDirectory, tid: number): void {
     if (this.#onDue === null || tid === this.#notifierPid) return;
-    if (directory.watch === null) directory.queue.journal?.hasChanged();
+    if (directory.watch === null) directory.queue.journal?.watchersChanged();
     (directory.watch ?? directory.startWatch()).askedBy(tid);
   }
 
@@ -186,7 +186,7 @@ export class InotifyQueue {
     if (watch === null || position === undefined) return isUnmade;
     inBatch?.delete(name);
     watch.announcedTo = Math.max(watch.announcedTo, position + 1);
-    directory.queue.journal?.hasChanged();
+    directory.queue.journal?.watchersChanged();
     return isUnmade;
   }
 

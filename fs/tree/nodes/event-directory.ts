@@ -14,6 +14,7 @@ import { FixtureDirectory } from './fixed/fixture-directory.js';
 import type { DotFileHost } from './fixed/text-file.js';
 import { type Lifetime, type Node, type NodeId, ROOT_ID } from './node.js';
 import { QueueRecord } from '../restore/queue-record.js';
+import type { Recorder } from '../../state/recorder.js';
 import { WatchState, type WatchedDirectory } from '../inotify/watch-state.js';
 import type { QuotaLedger } from '../quota/ledger.js';
 import { SpecialFiles } from './special-files.js';
@@ -54,8 +55,12 @@ export abstract class EventDirectory
   ) {
     super(context, id, lifetime, born);
     const { recorder } = context;
-    if (recorder !== null)
-      queue.journal = this.queueRecord = new QueueRecord(recorder, id, queue, this);
+    if (recorder !== null) queue.journal = this.queueRecord = this.recordQueue(recorder);
+  }
+
+  /** Makes the record of the queue. */
+  protected recordQueue(recorder: Recorder): QueueRecord {
+    return new QueueRecord(recorder, this.id, this.queue, this);
   }
 
   /** Marks the directory: the next commit records it. */

@@ -9,6 +9,9 @@ import { Errno, FsError } from '../../shared/errors.js';
 import { type Attributes, FOREVER, FileType, type Node, type NodeId } from './node.js';
 import { METRICS, MetricsFile } from './fixed/metrics-file.js';
 import { StatusFile } from './fixed/text-file.js';
+import { HistoryRecord } from '../restore/history-record.js';
+import type { QueueRecord } from '../restore/queue-record.js';
+import type { Recorder } from '../../state/recorder.js';
 import type { StatusLines } from '../../shared/status-lines.js';
 import type { TreeContext } from '../context.js';
 
@@ -40,6 +43,10 @@ export class LogDirectory extends EventDirectory {
     private readonly reports: Reports,
   ) {
     super(context, id, FOREVER, context.bus.history);
+  }
+
+  protected override recordQueue(recorder: Recorder): QueueRecord {
+    return new HistoryRecord(recorder, this.id, this.queue, this);
   }
 
   /** Only `log/` has the name `.metrics`. In a process directory it is a name like any other. */

@@ -20,6 +20,10 @@ export interface RingEvent {
 export class RestoredEvents {
   readonly #events = new Map<number, Event>();
   readonly #written: WrittenEvent[] = [];
+  /** The events of the ring, oldest first. */
+  #ring: readonly RingEvent[] = [];
+  /** The inode numbers of the others, by number; null until a caller asks by number. */
+  #inodes: ReadonlyMap<number, number> | null = null;
   /** The records of the events that are not in the ring, and that no caller has asked for. */
   readonly #others = new Map<number, Fields<'event'>>();
 
@@ -41,6 +45,19 @@ export class RestoredEvents {
     const event = fields === undefined ? this.#makeWritten(ino) : this.#makeDelivered(fields);
     this.#events.set(ino, event);
     return event;
+  }
+
+  /**
+   * Returns a delivered event by its number in the log. `ring` must have been called.
+   * @throws UserError if the state has no such event, or not its text
+   */
+  numbered(number: number): Event {
+    const { log } = this;
+    if (number >= log.oldest && number < log.next) return this.#ring[number - log.oldest].event;
+    this.#inodes ??= new Map([...this.#others.values()].map((one) => [one.number, one.ino]));
+    const ino = this.#inodes.get(number);
+    if (ino === undefined) throw refused(`event ${number} of log/ is missing`);
+    return this.get(ino);
   }
 
   /**
@@ -71,6 +88,7 @@ export class RestoredEvents {
       if (event.number !== oldest + at) throw refused(`event ${oldest + at} of the log is missing`);
     });
     if (found.length !== next - oldest) throw refused('events of the log are missing');
+    this.#ring = found;
     return found;
   }
 

@@ -20,7 +20,8 @@ export interface RecordedHost {
   readonly nextEvent: number;
 }
 
-function nodeOf(entry: Entry): number {
+/** Returns the node id of an entry's file; 0 if it has none. */
+export function nodeOf(entry: Entry): number {
   return 'id' in entry ? (entry as FileEntry).id : 0;
 }
 
@@ -59,8 +60,13 @@ export class QueueRecord implements QueueJournal, Recorded {
     if (position + 1 === this.queue.entries.nextPosition) this.recorder.changed(this);
   }
 
-  /** The losses have changed. */
+  /** The losses or the directory's times have changed. */
   hasChanged(): void {
+    this.recorder.changed(this);
+  }
+
+  /** The events that the watchers know of have changed. */
+  watchersChanged(): void {
     this.recorder.changed(this);
   }
 

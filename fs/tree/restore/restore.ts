@@ -13,14 +13,14 @@ import { timeOf } from '../../state/times.js';
 import type { StateTable } from '../../state/table.js';
 import { FileType, TYPE_MASK } from '../nodes/attributes.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
-import { EventFile } from '../nodes/event-file.js';
 import type { NodeId } from '../nodes/node.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
 import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
 import type { Tree } from '../tree.js';
 import { restoreDirectory, restoreGhost } from './directories.js';
-import { chargeEntries, restoreEntry } from './entries.js';
+import { chargeEntries, restoreEntry, restoreFile } from './entries.js';
 import { RestoredEvents } from './events.js';
+import { restoreHistory } from './history.js';
 import { restoreHandles } from './handles.js';
 import type { RestoredTree } from './restored-tree.js';
 
@@ -68,7 +68,9 @@ export function restoreTree(tree: Tree, table: StateTable): void {
   for (const { id, name } of table.all('matchFile'))
     tree.remember(tree.match.restore(id as NodeId, name));
   const restoring = { tree, table, events, directories };
-  for (const directory of directories.values()) restoreQueue(restoring, directory);
+  restoreHistory(tree, counters, events, table);
+  for (const directory of directories.values())
+    if (directory !== tree.log) restoreQueue(restoring, directory);
   restoreSpecials(restoring);
   restoreHandles(table, openFilesOf(restoring));
   events.finish();
@@ -97,14 +99,8 @@ function restoreQueue(restored: Restoring, directory: EventDirectory): void {
   for (const { position, ino, name, node } of table.links(directory.id)) {
     const event = restored.events.get(ino);
     if (event.number >= (newest?.number ?? 0)) newest = event;
-    if (node === 0) {
-      restoreEntry(queue, position, event);
-      continue;
-    }
-    const file = new EventFile(node as NodeId, directory, name === '' ? event.name : name, event);
-    file.position = position;
-    restoreEntry(queue, position, file);
-    tree.remember(file);
+    if (node === 0) restoreEntry(queue, position, event);
+    else restoreFile(tree, directory, position, name === '' ? event.name : name, event, node);
   }
   chargeEntries(queue);
   const state = table.get('queue', directory.id);

@@ -14,8 +14,7 @@ import { type Fields, Kind } from '../../state/schema.js';
 import { Waiters } from './waiters.js';
 
 /** The numbers of open files in one record: one buffer for all records. */
-let others = new Float64Array(64);
-let othersBytes = new Uint8Array(others.buffer);
+let others = new Int32Array(64);
 
 /** All streams with one filter: the daemon matches an event once for all of them. */
 export class StreamGroup extends FilterGroup implements Recorded {
@@ -177,17 +176,14 @@ export class StreamHandle extends Handle {
   recordReads(batch: readonly ParkedRead[]): void {
     const { recorder, cursor } = this;
     if (recorder === null) return;
-    if (batch.length > others.length) {
-      others = new Float64Array(2 * batch.length);
-      othersBytes = new Uint8Array(others.buffer);
-    }
+    if (batch.length > others.length) others = new Int32Array(2 * batch.length);
     let count = 0;
     for (let n = 1; n < batch.length; n++) {
       const handle = batch[n].handle as StreamHandle;
       if (handle.cursor.toldLost === cursor.toldLost) others[count++] = handle.fh;
       else handle.recordRead();
     }
-    cursor.record(recorder.journal, this.fh, othersBytes, count * others.BYTES_PER_ELEMENT);
+    cursor.record(recorder.journal, this.fh, others, count);
     recorder.wrote();
   }
 

@@ -9,8 +9,6 @@
 import type { Recorder } from '../../../state/recorder.js';
 import type { StateTable } from '../../../state/table.js';
 
-const BYTES_A_UNIQUE = 8;
-
 /** A reply that the last daemon has recorded and maybe not sent. */
 export interface RecordedReply {
   /** 0, or a negative errno. */
@@ -45,19 +43,19 @@ export class Recovery {
     this.leftReply = leftReply;
     let last = sent;
     /** The replies whose text must be copied: a third daemon would not find it in the ring. */
-    const sliced: (RecordedReply & { unique: number; others: Uint8Array })[] = [];
+    const sliced: (RecordedReply & { unique: number; others: Int32Array })[] = [];
     for (const record of table.all('reply')) {
       last = Math.max(last, record.transaction);
       if (record.transaction <= sent) continue;
-      const { sliceStart, sliceLength, others } = record;
+      const { unique, sliceStart, sliceLength } = record;
       // A copy: the ring overwrites the slice when events come.
       const slice = ring.subarray(sliceStart, sliceStart + sliceLength);
       const reply = { error: record.error, bytes: Buffer.concat([record.bytes, slice]) };
-      this.#replies.set(record.unique, reply);
-      if (sliceLength > 0) sliced.push({ unique: record.unique, others, ...reply });
-      const { buffer, byteOffset, length } = others;
-      const uniques = new Float64Array(buffer.slice(byteOffset, byteOffset + length));
-      for (let n = 0; n < length / BYTES_A_UNIQUE; n++) this.#replies.set(uniques[n], reply);
+      // A copy, because its place must be a multiple of 4
+      const others = new Int32Array(new Uint8Array(record.others).buffer);
+      this.#replies.set(unique, reply);
+      for (const distance of others) this.#replies.set(unique + distance, reply);
+      if (sliceLength > 0) sliced.push({ unique, others, ...reply });
     }
     recorder.hold(last);
     for (const { unique, error, bytes, others } of sliced)
