@@ -604,8 +604,11 @@ export class UeventSocket {
   /**
    * Reads in the event loop, one batch in each turn. A batch has at most as many datagrams as
    * slots.
+   *
+   * @param isOverrunCounted whether an earlier process has counted the overrun that it has received
+   *   last; false by default
    */
-  start(): void;
+  start(isOverrunCounted?: boolean): void;
   /** Leaves the event loop until the next `start`. The socket's queue keeps what comes. */
   stop(): void;
   /**

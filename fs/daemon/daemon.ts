@@ -1,11 +1,12 @@
 /** The daemon: makes its parts and connects them. It is the only place that knows all parts. */
 import { allocatePages, discardPages, raiseFileLimit } from '#native';
 import { clock } from '../shared/clock.js';
-import { FsError, UsageError, errnoText } from '../shared/errors.js';
+import { FsError, UsageError, UserError, errnoText } from '../shared/errors.js';
 import { Arena } from '../bus/arena.js';
 import { Bus } from '../bus/bus.js';
 import { Log } from '../bus/log.js';
 import { IdAllocator } from '../shared/id-allocator.js';
+import { KEPT_DEVICE } from '../drivers/devfuse/hand-over/adopt.js';
 import { MemfdInit } from '../drivers/devfuse/hand-over/kept-init.js';
 import type { Driver } from '../drivers/driver.js';
 import { openDriver } from '../drivers/open-driver.js';
@@ -92,7 +93,8 @@ export class Daemon {
       options.holder,
       options.holder === undefined ? Infinity : descriptors - reserved(descriptors),
     );
-    const state = openState(keeper, options.config.ring, logger, mapped);
+    const isNew = options.holder?.look(KEPT_DEVICE) === undefined;
+    const state = openState(keeper, options.config.ring, logger, mapped, isNew);
     const bus = new Bus(
       new Log(
         state?.ring ?? options.config.ring,
@@ -111,6 +113,7 @@ export class Daemon {
     this.#recorder = state?.recorder ?? null;
     // Until `resume` no change counts: the last daemon may have to serve again
     this.#recorder?.freeze();
+    if (state !== null) state.recorder.journal.isShared = !isNew && !keeper.followsDeath;
     if (state !== null && state.table !== null) {
       this.tree.inotify.expect();
       this.#restore(state.table);
@@ -195,6 +198,8 @@ export class Daemon {
     );
     await this.#driver.mount(this.options.path, onEnd);
     await keeper.ready();
+    if (this.#recorder?.journal.layout.serving.takeOver() === false)
+      throw new UserError('the guardian has ended, and the last daemon serves again');
     this.resume();
     const limits = [
       ...this.#driver.limits,
@@ -210,6 +215,7 @@ export class Daemon {
     this.#isPaused = false;
     this.#recorder?.thaw();
     this.#owners.watch.start();
+    for (const outlet of this.#outlets) outlet.start?.();
     this.#driver?.serve?.();
     if (this.#recovery.isOver) this.#startSources();
     else this.#recovery.whenOver(() => setImmediate(() => this.#startSources()));
@@ -230,6 +236,11 @@ export class Daemon {
     if (!this.#isPaused && this.#recovery.isOver) this.tree.bus.settle();
   }
 
+  /** @returns false if the next daemon has taken over: this one must not serve again */
+  takeBack(): boolean {
+    return this.#recorder?.journal.layout.serving.takeBack() ?? true;
+  }
+
   /** Serves none of them until {@link resume}: the next daemon may take over. */
   pause(): void {
     this.#isPaused = true;
@@ -238,6 +249,7 @@ export class Daemon {
     this.#owners.watch.stop();
     this.#recorder?.commit();
     this.#recorder?.freeze();
+    this.#recorder?.journal.layout.serving.yield();
   }
 
   /** Ends blocked reads with the end of the file, unmounts, and closes everything. */

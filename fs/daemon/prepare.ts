@@ -87,12 +87,12 @@ function keepJournal({ bytes, isCopy }: MappedState): void {
 
 /** Holds a copy of a state, and keeps nothing. */
 function holderOfCopy(fd: number): Holder {
-  const look = (name: string): number | undefined => (name === STATE ? fd : undefined);
+  const look = (): number => fd;
   return {
     ...NO_KEEPER,
     keeps: true,
     takesOver: true,
-    take: look,
+    take: (name) => (name === STATE ? fd : undefined),
     look,
     nack: () => undefined,
     statusLines: () => [],

@@ -1,4 +1,5 @@
 /** The state that outlives the daemon: its memory, its journal, and what the last daemon has left. */
+import { closeSync } from 'node:fs';
 import { createStateMemfd } from '#native';
 import type { LogLimits } from '../bus/log.js';
 import { RESERVE_BYTES } from '../bus/log.js';
@@ -44,6 +45,7 @@ export interface DaemonState {
  *
  * @param ring the configured sizes of the log's ring
  * @param mapped the keeper's state, if it is mapped already
+ * @param isNew whether the mount is new: a state is of a mount that has ended, with its open files
  * @returns null if the keeper keeps nothing
  * @throws UserError if the state is damaged or of another version
  * @throws UsageError if the ring is too small
@@ -53,9 +55,14 @@ export function openState(
   ring: LogLimits,
   logger: Logger,
   mapped?: MappedState,
+  isNew = false,
 ): DaemonState | null {
   if (!keeper.keeps) return null;
-  const kept = keeper.take(STATE);
+  let kept = keeper.take(STATE);
+  if (kept !== undefined && isNew) {
+    closeSync(kept);
+    kept = undefined;
+  }
   const opened = kept === undefined ? create(keeper, ring) : open(memoryOf(kept, mapped), ring);
   opened.recorder.journal.onLost = (why) =>
     logger.error(

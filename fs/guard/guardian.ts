@@ -8,8 +8,8 @@
  *   KEEP <name>, with a descriptor             TAKE      all descriptors are sent
  *   DROP <name>
  *   READY           it has restored the tree   SERVE <restarts> <reloads> <how the last one ended>
- *   NACK <why>      it can't                   YIELD     stop between two requests
- *   YIELDED                                    RESUME    the next daemon could not take over
+ *   NACK <why>      it can't                   YIELD <n>  stop between two requests
+ *   YIELDED <n>                                RESUME    the next daemon could not take over
  *   NOTIFY <state>  for systemd                FAILED <why>, for the log
  *                                              QUIT      end without an unmount
  *                                              STANDBY 0|1, REFUSED <name>, UNKNOWN <message>
@@ -21,6 +21,7 @@ import type { StatusLines } from '../shared/status-lines.js';
 import { Descriptors } from './descriptors.js';
 import type { Holder } from './holder.js';
 import { Outbox } from './outbox.js';
+import type { Replaceable } from './replaceable.js';
 
 /** The protocol's number: PROTOCOL in native/guard/guard.h. */
 const PROTOCOL = 1;
@@ -31,16 +32,6 @@ export const GUARD_VARIABLE = 'EVENTFS_GUARD';
 const PING = 'WATCHDOG=1';
 /** The errors of sendmsg(2) that end once the guardian reads again (unix(7)). */
 const NO_ROOM: ReadonlySet<string> = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM', 'ETOOMANYREFS']);
-
-/** The calls by which a guardian replaces a daemon that lives. */
-export interface Replaceable {
-  /** Commits all changes: the next daemon may use the state from now on, until `resume`. */
-  yield(): void;
-  /** Serves again: the next daemon could not take over. */
-  resume(): void;
-  /** Ends this process without an unmount: the next daemon serves. */
-  quit(): void;
-}
 
 /** The guardian that has started this daemon. */
 export class Guardian implements Holder {
@@ -57,7 +48,12 @@ export class Guardian implements Holder {
   readonly #watch: ReadableWatch;
   #replaceable: Replaceable | null = null;
   #isConnected = true;
+  #isReceiving = false;
   #hasYielded = false;
+  /** The number of the YIELD that waits until all earlier messages are sent. */
+  #yieldAsked: string | null = null;
+  /** The descriptors to keep, by name, once this daemon serves; -1 for one to drop. */
+  readonly #later = new Map<string, number>();
   #restarts = 0;
   #reloads = 0;
   #hasStandby = false;
@@ -84,6 +80,10 @@ export class Guardian implements Holder {
     return this.role !== 'first';
   }
 
+  get followsDeath(): boolean {
+    return this.role === 'restart' || (this.takesOver && this.#seen.has('SERVE'));
+  }
+
   /** Whether the descriptors of the last daemon have come: clients wait from now on. */
   get isCalled(): boolean {
     return this.#seen.has('TAKE');
@@ -105,11 +105,22 @@ export class Guardian implements Holder {
 
   keep(name: string, fd: number): void {
     this.#descriptors.keep(name);
-    this.#outbox.sendAbout(name, `KEEP ${name}`, fd);
+    this.#change(name, fd);
   }
 
   drop(name: string): void {
-    if (this.#descriptors.drop(name)) this.#outbox.sendAbout(name, `DROP ${name}`, -1);
+    if (this.#descriptors.drop(name)) this.#change(name, -1);
+  }
+
+  /**
+   * Changes what the guardian keeps: once this daemon serves, because before that the old one may
+   * have to go on.
+   *
+   * @param fd -1 to drop the descriptor of that name
+   */
+  #change(name: string, fd: number): void {
+    if (!this.#seen.has('SERVE')) this.#later.set(name, fd);
+    else this.#outbox.sendAbout(name, `${fd < 0 ? 'DROP' : 'KEEP'} ${name}`, fd);
   }
 
   async ready(): Promise<void> {
@@ -193,14 +204,16 @@ export class Guardian implements Holder {
   }
 
   #receive(): void {
+    this.#isReceiving = true;
     for (;;) {
       const text = this.#isConnected
         ? receiveMessage(this.socket, this.#received, this.#hasYielded)
         : null;
-      if (text === null) return;
+      if (text === null) break;
       if (text === '') this.#lost();
       else this.#understand(text);
     }
+    this.#isReceiving = false;
   }
 
   #understand(text: string): void {
@@ -210,7 +223,7 @@ export class Guardian implements Holder {
     const fd = this.#received[0];
     if (fd >= 0) this.#descriptors.add(rest, fd);
     else if (word === 'SERVE') this.#noteServe(rest);
-    else if (word === 'YIELD') this.#yield();
+    else if (word === 'YIELD') this.#yield(rest);
     else if (word === 'RESUME') this.#resume();
     else if (word === 'QUIT') this.#replaceable?.quit();
     else if (word === 'STANDBY') this.#hasStandby = rest === '1';
@@ -219,6 +232,7 @@ export class Guardian implements Holder {
       this.logger.warn(`the guardian can't keep ${rest}: it has no room`);
     else if (word === 'UNKNOWN') this.logger.warn(`the guardian does not know the message ${rest}`);
     this.#seen.add(word);
+    if (word === 'SERVE') this.#changeLater();
     this.#awaited.get(word)?.done();
   }
 
@@ -231,18 +245,37 @@ export class Guardian implements Holder {
       this.logger.warn(`the daemon ${ending}; this one goes on (restart ${restarts})`);
   }
 
+  #changeLater(): void {
+    for (const [name, fd] of this.#later) this.#change(name, fd);
+    this.#later.clear();
+  }
+
   /**
-   * Yields. Until the guardian answers, `#receive` blocks the whole process: a timer or a death
-   * would change the state that the next daemon uses.
+   * Yields, once all earlier messages are sent: the next daemon needs the descriptors in them. Until
+   * the guardian answers, `#receive` blocks the whole process: a timer or a death would change the
+   * state that the next daemon uses.
    */
-  #yield(): void {
+  #yield(number: string): void {
     if (this.#replaceable === null) return; // it is not ready, and the time limit ends the reload
+    this.#yieldAsked = number;
+    this.#outbox.whenEmpty(() => this.#yieldNow());
+  }
+
+  #yieldNow(): void {
+    if (this.#yieldAsked === null || this.#hasYielded) return;
     this.#hasYielded = true;
-    this.#replaceable.yield();
-    this.#outbox.send('YIELDED');
+    this.#replaceable?.yield();
+    try {
+      sendMessage(this.socket, `YIELDED ${this.#yieldAsked}`, -1);
+    } catch (error) {
+      if (!isSystemError(error)) throw error; // the end of the socket follows
+    }
+    if (!this.#isReceiving) this.#receive();
   }
 
   #resume(): void {
+    this.#yieldAsked = null;
+    if (!this.#hasYielded) return;
     this.#hasYielded = false;
     this.#replaceable?.resume();
   }
@@ -254,7 +287,8 @@ export class Guardian implements Holder {
       for (const { failed } of this.#awaited.values()) failed(error);
       return;
     }
-    if (this.#hasYielded) this.#resume(); // the next daemon ends
+    if (this.#hasYielded && this.#replaceable?.takeBack() === false) this.#replaceable.quit();
+    this.#resume(); // the next daemon ends
     this.logger.error(
       'the guardian has ended: the daemon goes on, but nothing restarts it (later: eventfs umount, eventfs mount --guard)',
     );

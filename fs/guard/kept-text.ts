@@ -3,12 +3,17 @@ import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { createStateMemfd } from '#native';
 import type { Keeper } from '../shared/kernel/keeper.js';
 
-/** Keeps a text, which may be empty. The memfd stays open: the holder may get it later. */
-export function keepText(keeper: Keeper, name: string, text: string): void {
+/**
+ * Keeps a text, which may be empty.
+ *
+ * @returns the memfd, which stays open until another text has this name: the holder may get it later
+ */
+export function keepText(keeper: Keeper, name: string, text: string): number {
   const bytes = Buffer.from(`${text}\n`); // a memfd of no bytes can't be made
   const fd = createStateMemfd(bytes.length);
   writeSync(fd, bytes, 0, bytes.length, 0);
   keeper.keep(name, fd);
+  return fd;
 }
 
 /** Takes a text that another daemon has kept; undefined if there is none. */

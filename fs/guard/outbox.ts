@@ -12,6 +12,7 @@ export class Outbox {
   readonly #byName = new Map<string, { readonly text: string; readonly fd: number }>();
   #others: string[] = [];
   #timer: NodeJS.Timeout | null = null;
+  #onEmpty: (() => void) | null = null;
 
   /** @param trySend sends a message. Returns false if there is no room */
   constructor(private readonly trySend: (text: string, fd: number) => boolean) {}
@@ -38,12 +39,19 @@ export class Outbox {
     if (this.#isEmpty) this.trySend(text, -1);
   }
 
+  /** Calls a function, once, when no message waits: at once if none does. */
+  whenEmpty(call: () => void): void {
+    if (this.#isEmpty) call();
+    else this.#onEmpty = call;
+  }
+
   /** Drops the messages that wait. */
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#byName.clear();
     this.#others = [];
+    this.#onEmpty = null;
   }
 
   get #isEmpty(): boolean {
@@ -65,5 +73,8 @@ export class Outbox {
       if (!this.trySend(this.#others[0], -1)) return this.#wait(() => undefined);
       this.#others.shift();
     }
+    const call = this.#onEmpty;
+    this.#onEmpty = null;
+    call?.();
   }
 }

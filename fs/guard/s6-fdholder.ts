@@ -42,6 +42,10 @@ export class S6Fdholder implements Holder {
     this.takesOver = this.#descriptors.has('fuse');
   }
 
+  get followsDeath(): boolean {
+    return this.takesOver;
+  }
+
   look(name: string): number | undefined {
     return this.#descriptors.get(name);
   }

@@ -39,6 +39,10 @@ export class SystemdStore implements Holder {
     this.takesOver = this.#descriptors.has('fuse');
   }
 
+  get followsDeath(): boolean {
+    return this.takesOver;
+  }
+
   look(name: string): number | undefined {
     return this.#descriptors.get(name);
   }

@@ -16,6 +16,8 @@ export class Listener {
   readonly fd: number;
   /** The inode of the daemon's own file. Another server's file may have replaced it since. */
   readonly #ino: number;
+  /** Whether the socket is another daemon's, which may have to go on. */
+  #isOfOther: boolean;
 
   /**
    * @param path the socket's file
@@ -32,6 +34,7 @@ export class Listener {
     private readonly keeper: Keeper = NO_KEEPER,
   ) {
     const kept = keeper.take(keptName(path));
+    this.#isOfOther = kept !== undefined;
     if (kept === undefined) this.#clear(liveHint);
     try {
       this.fd = kept ?? listenSeqpacket(path, mode);
@@ -47,9 +50,18 @@ export class Listener {
     this.#ino = lookAt(path)?.ino ?? -1;
   }
 
-  /** Closes the socket, and removes the file if it is still the daemon's own. */
+  /** Notes that this daemon serves: the socket is its own from now on. */
+  start(): void {
+    this.#isOfOther = false;
+  }
+
+  /**
+   * Closes the socket, and removes the file if it is still the daemon's own. The socket of a daemon
+   * from which this one could not take over stays as it is.
+   */
   close(): void {
     closeSync(this.fd);
+    if (this.#isOfOther) return;
     this.keeper.drop(keptName(this.path));
     if (lookAt(this.path)?.ino !== this.#ino) return;
     try {

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { passToAll, sendToAll } from '#native';
 import type { Bus } from '../bus/bus.js';
-import { UsageError, isSystemError } from '../shared/errors.js';
+import { UsageError, UserError, isSystemError } from '../shared/errors.js';
 import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
 import type { Logger } from '../shared/log/logger.js';
 import type { Trace } from '../shared/log/trace.js';
@@ -62,7 +62,8 @@ export interface OutletHost {
 }
 
 /**
- * Opens all outlets, or none.
+ * Opens all outlets, or none. A daemon that follows a dead one leaves out an outlet that can't be
+ * opened any more, such as that of a network namespace that has ended: else the mount would end.
  *
  * @param readMask the netlink groups that the sources read, as a mask: an event sent there would
  *   come back
@@ -77,25 +78,57 @@ export async function openOutlets(
 ): Promise<Outlet[]> {
   refuseConflicts(options, readMask, mount);
   const { rebroadcast, udev, socket, fdSocket, fifodir, netns = [] } = options;
-  const { bus, filters, logger, trace } = host;
+  const { logger } = host;
   const open: Outlet[] = [];
+  const add = async (opening: () => Promise<Outlet>): Promise<void> => {
+    try {
+      open.push(await opening());
+    } catch (error) {
+      leaveOut(error, host);
+    }
+  };
   try {
     if (rebroadcast !== undefined)
-      open.push((await import('./netlink.js')).NetlinkOutlet.rebroadcast(rebroadcast, logger));
-    if (udev === true) open.push(await openUdev(bus, logger, trace));
-    if (socket !== undefined) open.push(await openSocket('SOCKET', socket, host));
-    if (fdSocket !== undefined) open.push(await openSocket('FDSOCKET', fdSocket, host));
+      await add(async () =>
+        (await import('./netlink.js')).NetlinkOutlet.rebroadcast(rebroadcast, logger),
+      );
+    if (udev === true) await add(() => openUdev(host));
+    if (socket !== undefined) await add(() => openSocket('SOCKET', socket, host));
+    if (fdSocket !== undefined) await add(() => openSocket('FDSOCKET', fdSocket, host));
     if (fifodir !== undefined)
-      open.push(new (await import('./fifodir.js')).FifodirOutlet(fifodir, logger));
-    if (netns.length > 0) {
-      const { NetnsOutlet } = await import('./netns/netns-outlet.js');
-      open.push(new NetnsOutlet(netns, bus, filters.filterLimits, logger, trace));
-    }
+      await add(async () => new (await import('./fifodir.js')).FifodirOutlet(fifodir, logger));
+    if (netns.length > 0) await add(() => openNetns(netns, host));
   } catch (error) {
     for (const outlet of open) outlet.close();
     throw error;
   }
   return open;
+}
+
+/**
+ * Logs why an outlet can't be opened.
+ *
+ * @throws the error if this daemon must not serve without the outlet
+ */
+function leaveOut(error: unknown, { logger, keeper = NO_KEEPER }: OutletHost): void {
+  if (!keeper.followsDeath || !(error instanceof UserError)) throw error;
+  logger.error(`${error.message}; the daemon goes on without this outlet (later: eventfs reload)`);
+}
+
+async function openNetns(netns: readonly NetnsPlace[], host: OutletHost): Promise<Outlet> {
+  const { NetnsOutlet } = await import('./netns/netns-outlet.js');
+  const { bus, filters, logger, trace, keeper = NO_KEEPER } = host;
+  const there = netns.filter((place) => {
+    if (!keeper.followsDeath) return true; // the outlet itself refuses
+    try {
+      NetnsOutlet.check(place, filters.filterLimits, logger);
+      return true;
+    } catch (error) {
+      leaveOut(error, host);
+      return false;
+    }
+  });
+  return new NetnsOutlet(there, bus, filters.filterLimits, logger, trace);
 }
 
 async function openSocket(
@@ -196,13 +229,13 @@ function isBelow(path: string, mount: string): boolean {
 /**
  * Opens the netlink outlet with the control socket without which libudev's clients do not listen.
  */
-async function openUdev(bus: Bus, logger: Logger, trace: Trace): Promise<Outlet> {
+async function openUdev({ bus, logger, trace, keeper = NO_KEEPER }: OutletHost): Promise<Outlet> {
   const { NetlinkOutlet } = await import('./netlink.js');
   const { UdevControl } = await import('./udev-control.js');
   const outlet = NetlinkOutlet.udev(bus, logger);
   let control: InstanceType<typeof UdevControl>;
   try {
-    control = new UdevControl(trace);
+    control = new UdevControl(trace, keeper);
   } catch (error) {
     outlet.close();
     throw error;
@@ -210,6 +243,7 @@ async function openUdev(bus: Bus, logger: Logger, trace: Trace): Promise<Outlet>
   return {
     take: (event) => outlet.take(event),
     settle: () => outlet.settle(),
+    start: () => control.start(),
     statusLines: () => outlet.statusLines(),
     close: () => {
       control.close();

@@ -14,6 +14,7 @@ import { dirname } from 'node:path';
 import { PeerWord, ReadableWatch, acceptSeqpacket } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Trace } from '../shared/log/trace.js';
+import type { Keeper } from '../shared/kernel/keeper.js';
 import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';
@@ -22,15 +23,19 @@ const CONTROL = '/run/udev/control';
 export class UdevControl {
   /** Null if a plain file is there. */
   readonly #listener: Listener | null;
-  readonly #watch: ReadableWatch | null;
+  #watch: ReadableWatch | null = null;
   readonly #madeDirectory: boolean;
 
   /**
    * Creates the socket, and its directory if that is missing.
    *
+   * @param keeper keeps the socket for the next daemon
    * @throws UserError if another server listens there, or if a system call fails
    */
-  constructor(private readonly trace: Trace) {
+  constructor(
+    private readonly trace: Trace,
+    keeper: Keeper,
+  ) {
     this.#madeDirectory = makeDirectory(dirname(CONTROL));
     try {
       this.#listener = isPlainFile(CONTROL)
@@ -39,16 +44,20 @@ export class UdevControl {
             CONTROL,
             0o600,
             'stop udevd or the other eventfs --udev, or read its events with --source udev',
+            keeper,
           );
     } catch (error) {
       this.#removeDirectory();
       throw error;
     }
+  }
+
+  /** Begins to close connections. */
+  start(): void {
     const listener = this.#listener;
-    this.#watch =
-      listener === null
-        ? null
-        : new ReadableWatch(listener.fd, () => this.#closeConnections(listener));
+    listener?.start();
+    if (listener !== null)
+      this.#watch ??= new ReadableWatch(listener.fd, () => this.#closeConnections(listener));
   }
 
   /** Removes the socket, and the directory if the constructor has created it. */

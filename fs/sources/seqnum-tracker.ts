@@ -8,7 +8,7 @@
  * are not older than `openMs` count as lost. If one of them comes after all, it stays lost, because
  * the loss has been reported.
  */
-
+import { readFileSync } from 'node:fs';
 import type { SeqNum } from '../uevent/text.js';
 
 /** A run of numbers that have not come, `to` included. */
@@ -125,5 +125,14 @@ export class SeqnumTracker {
       return true;
     }
     return true;
+  }
+}
+
+/** Returns the last SEQNUM that the kernel has assigned; 0 without sysfs. */
+export function currentSeqnum(): SeqNum {
+  try {
+    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) as SeqNum;
+  } catch {
+    return 0 as SeqNum; // this container has no sysfs
   }
 }

@@ -8,7 +8,6 @@
  * because events of other network namespaces have numbers too. If such events fall into the time of
  * an overrun, they count as lost, because nothing tells them apart.
  */
-import { readFileSync } from 'node:fs';
 import { DatagramWord, UeventSocket } from '#native';
 import { MalformedUevent, OversizedUevent, type SeqNum, UeventText } from '../uevent/text.js';
 import { kernelsRoot } from '../shared/kernel/kernels-root.js';
@@ -20,13 +19,13 @@ import type { Journal } from '../state/journal.js';
 import type { Recorded } from '../state/recorder.js';
 import type { Fields } from '../state/schema.js';
 import { type Mailbox, SLOTS, SLOT_BYTES, ownMailbox } from './mailbox.js';
-import { SeqnumTracker } from './seqnum-tracker.js';
+import { SeqnumTracker, currentSeqnum } from './seqnum-tracker.js';
 import type { NetlinkGroup, SourceState, UeventSink } from './source-types.js';
 
 const MEBIBYTE = 1024 * 1024;
 /** More than net.core.rmem_max: the kernel grants it to a process with CAP_NET_ADMIN. */
 const RECEIVE_BUFFER_BYTES = 128 * MEBIBYTE;
-/** The least of the receive buffer that one datagram takes: the kernel's own structures. */
+/** The least of the receive buffer that one datagram takes. */
 const LEAST_DATAGRAM_BYTES = 512;
 
 /** A source of events: the socket of one netlink group. */
@@ -35,9 +34,9 @@ export class UeventSource implements Recorded {
   readonly #socket: UeventSocket;
   readonly #text = new UeventText();
   readonly #mailbox: Mailbox;
-  /** How many slots of the present batch are done. */
+  /** How many slots of the present batch are done; one more once its overrun is counted. */
   #done = 0;
-  /** How many slots the last daemon has left. */
+  /** How many slots the last daemon has left; -1 once they are done. */
   #left = 0;
   readonly #meta = new Uint32Array(SLOTS * DatagramWord.count);
   readonly #counted = { forged: 0, malformed: 0, overruns: 0, late: 0 };
@@ -149,8 +148,9 @@ export class UeventSource implements Recorded {
       this.#takeAll(this.#left);
       this.bus.settle();
     }
-    this.#left = 0;
-    this.#socket.start();
+    if (this.#lossUntold) this.#countLossLater();
+    this.#socket.start(this.#left >= 0 && this.#left < this.#done);
+    this.#left = -1;
   }
 
   /** Takes the slots of the batch up to `count` that are not done. */
@@ -193,14 +193,19 @@ export class UeventSource implements Recorded {
       this.trace.events?.(`the socket for ${this.group.owner} events overflowed: events are lost`);
       this.#counted.overruns++;
       this.#lossUntold = true;
-      if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
-      this.#lossTimer = setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
+      this.#done++;
+      this.#countLossLater();
       this.#commit();
     }
     this.#unread -= count;
     if (this.#countedTo !== null && (dry || this.#unread <= 0)) this.#endCount(this.#countedTo);
     // Readers are woken once for the whole batch.
     if (dry || count > 0) this.bus.settle();
+  }
+
+  #countLossLater(): void {
+    if (this.#lossTimer !== null) clearTimeout(this.#lossTimer);
+    this.#lossTimer = setTimeout(() => this.#countLoss(), this.group.lossTimeoutMs);
   }
 
   #take(slot: number): void {
@@ -287,14 +292,5 @@ export class UeventSource implements Recorded {
     if (!this.#lossUntold && this.group.disorderMs === 0) return;
     this.#tracker.skipTo(seqnum, performance.now());
     this.#tellLoss(this.#lossUntold ? this.group.leastLoss : 0);
-  }
-}
-
-/** Returns the last SEQNUM that the kernel has assigned; 0 without sysfs. */
-function currentSeqnum(): SeqNum {
-  try {
-    return Number(readFileSync('/sys/kernel/uevent_seqnum', 'latin1')) as SeqNum;
-  } catch {
-    return 0 as SeqNum; // this container has no sysfs
   }
 }

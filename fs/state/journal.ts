@@ -7,6 +7,7 @@
  * While the journal is compacted, each record goes to both halves of the memory. The other half
  * also gets one record of each thing that lives, and then takes over.
  */
+import { UserError } from '../shared/errors.js';
 import { checksumWords } from './checksum.js';
 import { FreedHalves } from './freed-halves.js';
 import { type Fields, type FieldType, Kind, type KindName, SCHEMA } from './schema.js';
@@ -46,6 +47,8 @@ export class Journal {
   #compacted = 0;
   /** Whether the memory is used up: then the state is void, and nothing is recorded any more. */
   #isLost = false;
+  /** Whether another daemon may have to go on: then this one must not void the state. */
+  isShared = false;
   /** Called when the memory is used up. */
   onLost: (why: string) => void = () => undefined;
   /** Called before each store that counts; a test kills the daemon there. */
@@ -91,10 +94,7 @@ export class Journal {
 
   // ---- records
 
-  /**
-   * Begins a record.
-   * @param kind its number in the schema, with DROP_BIT for a drop
-   */
+  /** Begins a record of a kind: its number in the schema, with DROP_BIT for a drop. */
   begin(kind: number): this {
     if (this.#main.at + ROOM_WORDS > this.#main.reserved) this.#reserve(this.#main, ROOM_WORDS);
     const { at } = this.#main;
@@ -280,8 +280,10 @@ export class Journal {
   /**
    * Drops the state: the daemon serves, and a later one begins anew. Records go to the beginning
    * of the half from now on, and never count.
+   * @throws UserError if another daemon may have to go on with the state
    */
   #lose(tail: Tail, why: string): void {
+    if (this.isShared) throw new UserError(`the state can't be taken over: ${why}`);
     if (!this.#isLost) {
       this.#isLost = true;
       this.layout.invalidate();

@@ -9,6 +9,7 @@ import { UserError } from '../shared/errors.js';
 import { checked, uncheck } from './checksum.js';
 import { LeftReply } from './left-reply.js';
 import { schemaText } from './schema.js';
+import { ServingWord } from './serving-word.js';
 
 /** The memory, and what the journal asks of the file behind it. */
 export interface StateMemory {
@@ -46,7 +47,7 @@ const Place = {
   committed: 6,
   sent: 8,
 } as const;
-/** The numbers of the header from here on have no check: a wrong one does no harm. */
+/** Number 10 is the word of serving-word.ts. The numbers from here on have no check: a wrong one does no harm. */
 const READ_AGES = 16;
 const READ_AGES_END = 80;
 
@@ -67,6 +68,8 @@ export class StateLayout {
   /** How old parked reads are (fs/drivers/devfuse/hand-over/read-ages.ts). */
   readonly readAges: Float64Array;
   readonly #leftReply: LeftReply;
+  /** Tells which of two daemons serves. */
+  readonly serving: ServingWord;
   /** The offsets of the two halves of the journal, in bytes. */
   readonly halves: readonly [number, number];
 
@@ -82,6 +85,7 @@ export class StateLayout {
     this.#numbers = new Float64Array(bytes.buffer, bytes.byteOffset, PAGE / 8);
     this.readAges = this.#numbers.subarray(READ_AGES, READ_AGES_END);
     this.#leftReply = new LeftReply(bytes);
+    this.serving = new ServingWord(bytes);
     this.ring = bytes.subarray(ringStart, ringStart + sizes.ring);
     this.mailbox = bytes.subarray(mailboxStart, mailboxStart + sizes.mailbox);
     this.halves = [first, first + sizes.half];

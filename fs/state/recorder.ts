@@ -192,6 +192,7 @@ export class Recorder {
   /** Uses the state alone from now on. The end that the other daemon has stored does not count. */
   thaw(): void {
     this.#isFrozen = false;
+    this.journal.isShared = false;
     this.journal.layout.clearLeftReply();
     this.journal.commit();
     this.commit();

@@ -41,8 +41,8 @@ static void on_warm(struct daemon *daemon) {
   else tell_standby(true);
 }
 
-static void on_yielded(struct daemon *daemon) {
-  if (daemon->phase != YIELDING) return;
+static void on_yielded(struct daemon *daemon, const char *number) {
+  if (daemon->phase != YIELDING || !is_present_yield(number)) return;
   daemon->phase = YIELDED;
   daemon->deadline_ms = 0;
   ping_for(daemon);
@@ -81,7 +81,7 @@ void on_message(struct daemon *daemon, const char *text, int fd) {
   else if ((argument = argument_of(text, "HELLO")) != NULL) on_hello(daemon, argument);
   else if (argument_of(text, "READY") != NULL) on_ready(daemon);
   else if (argument_of(text, "WARM") != NULL) on_warm(daemon);
-  else if (argument_of(text, "YIELDED") != NULL) on_yielded(daemon);
+  else if ((argument = argument_of(text, "YIELDED")) != NULL) on_yielded(daemon, argument);
   else if ((argument = argument_of(text, "NACK")) != NULL) on_nack(daemon, argument);
   else if ((argument = argument_of(text, "NOTIFY")) != NULL) on_notify(daemon, argument);
   else send_format(daemon->socket, "UNKNOWN %.100s", text);

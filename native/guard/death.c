@@ -70,7 +70,10 @@ static void replace_dead(void) {
     next = (struct daemon){.socket = -1, .handed = -1};
     if (active.phase == TAKING) {
       active.serves_at_once = true;
-      if (active.handed < 0) send_serve(&active);
+      if (active.handed < 0) {
+        active.handed = kept_count + 1; /* SERVE, once there is room */
+        hand_more(&active);
+      }
     } else {
       hand(&active, true);
     }
@@ -102,7 +105,8 @@ static void on_active_death(int status) {
     answer_client("FAILED the daemon has unmounted");
     leave(0);
   }
-  if (!has_served || is_stopping) end(exit_code(status));
+  /* Without the device it has unmounted, or begun to: another daemon would mount anew */
+  if (!has_served || is_stopping || find_kept("fuse") < 0) end(exit_code(status));
   /* On a slow machine such daemons end too seldom for the limit */
   if (!had_served && ++failed_starts >= options.deaths) {
     give_up("%d daemons in a row have ended before they served, the last one %s", failed_starts,

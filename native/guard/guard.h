@@ -153,6 +153,8 @@ const char *begin_reload(void);
 bool reload_is_under_way(void);
 /* The active daemon shall stop serving, between two requests. */
 void yield_active(void);
+/* Whether an answer is that to the last YIELD. Older daemons do not repeat its number. */
+bool is_present_yield(const char *number);
 /* The next daemon has restored the tree: it serves from now on. */
 void replace_active(void);
 /* The active daemon is the new one: tells the client if a reload is under way. */

@@ -5,6 +5,7 @@
 #include "guard.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 /* Whether `next` shall replace an active daemon that lives. */
 static bool is_under_way;
@@ -54,11 +55,19 @@ const char *begin_reload(void) {
   return NULL;
 }
 
+/*
+ * A daemon that was stopped in an earlier reload may answer the YIELD of that one now, and resume
+ * after it.
+ */
+static int yields;
+
 void yield_active(void) {
   active.phase = YIELDING;
   active.deadline_ms = now_ms() + options.yield_ms;
-  send_message(active.socket, "YIELD", -1);
+  send_format(active.socket, "YIELD %d", ++yields);
 }
+
+bool is_present_yield(const char *number) { return *number == '\0' || atoi(number) == yields; }
 
 void replace_active(void) {
   resend_requests();

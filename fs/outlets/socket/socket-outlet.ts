@@ -91,7 +91,13 @@ export class SocketOutlet implements Outlet, Connections {
       ready: this.#ready,
       onReady: (count) => this.#onReady(count),
     });
-    this.#readiness.add(listener.fd, LISTENER, Epoll.in);
+    this.#readiness.add(listener.fd, LISTENER, 0);
+  }
+
+  /** Accepts connections from now on. Until then they wait: another daemon may serve them. */
+  start(): void {
+    this.listener.start();
+    this.#readiness.change(this.listener.fd, LISTENER, Epoll.in);
   }
 
   // ---- the bus
@@ -126,9 +132,8 @@ export class SocketOutlet implements Outlet, Connections {
 
   /** Traces that a client's socket is full. */
   isFull(client: SocketClient): void {
-    this.trace.outlets?.(
-      `${this.#nameOf(client)}: its socket is full, ${client.pending} events are pending`,
-    );
+    const name = this.#nameOf(client);
+    this.trace.outlets?.(`${name}: its socket is full, ${client.pending} events are pending`);
   }
 
   /** Drops a client, and logs it unless the client has closed the connection. */
@@ -223,13 +228,8 @@ export class SocketOutlet implements Outlet, Connections {
       return this.watch(client, client.cursor !== null && !this.#delivery.isStarved(client));
     }
     try {
-      this.#refilter(
-        client,
-        parse(
-          Buffer.from(this.#input.buffer, 0, length).toString('latin1'),
-          this.host.filterLimits,
-        ),
-      );
+      const text = Buffer.from(this.#input.buffer, 0, length).toString('latin1');
+      this.#refilter(client, parse(text, this.host.filterLimits));
     } catch (error) {
       if (!(error instanceof FsError)) throw error;
       this.#refuse(client, error.why ?? error.message);

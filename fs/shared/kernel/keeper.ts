@@ -7,6 +7,8 @@
 export interface Keeper {
   /** Whether descriptors are kept at all. */
   readonly keeps: boolean;
+  /** Whether this daemon follows a dead one: if it can't serve, no other daemon does. */
+  readonly followsDeath: boolean;
   /**
    * Whether it has the kernel send unanswered requests again (FUSE_NOTIFY_RESEND). Else this daemon
    * does that.
@@ -36,6 +38,7 @@ export interface Keeper {
 /** Keeps nothing. */
 export const NO_KEEPER: Keeper = {
   keeps: false,
+  followsDeath: false,
   resends: false,
   take: () => undefined,
   keep: () => undefined,

@@ -157,7 +157,6 @@ Napi::Value UeventSocket::batch(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), head_->batch);
 }
 
-/** The messages that an earlier process has received, and may not have handed on. */
 Napi::Value UeventSocket::recover(const Napi::CallbackInfo& info) {
   size_t slot = 0;
   while (slot < count_ && messages_[slot].msg_len > 0) describe(slot++);
@@ -171,6 +170,7 @@ Napi::Value UeventSocket::descriptor(const Napi::CallbackInfo& info) {
 void UeventSocket::start(const Napi::CallbackInfo& info) {
   if (poll_.isActive()) return;
   if (!socket_) throw systemError(info.Env(), EBADF, "epoll_ctl");
+  if (info[0].IsBoolean() && info[0].As<Napi::Boolean>().Value()) head_->isOverrun = 0;
   poll_.start(info.Env(), socket_.get(), onPoll, this);
   Ref();  // keeps this alive while the event loop refers to it
 }
@@ -218,9 +218,9 @@ void UeventSocket::readUpTo(uint32_t max) {
     bool dry = batch == Batch::kDry;
     // A second overrun shows that the queue was empty in between, so the first overrun is over
     bool overrun = batch == Batch::kOverrun || (dry && head_->isOverrun);
-    if (dry) head_->isOverrun = 0;
     // An empty batch is reported only if the last report has not said that the queue is empty
     if (count > 0 || overrun || (dry && !reportedDry)) report(count, overrun, dry);
+    if (dry && socket_) head_->isOverrun = 0;  // late: the process may be killed in the report
     reportedDry = dry;
     if (batch == Batch::kFailed && socket_) {
       Napi::HandleScope scope(Env());

@@ -37,8 +37,10 @@ static void sendMessage(const Napi::CallbackInfo& info) {
   std::string text = info[1].As<Napi::String>().Utf8Value();
   int descriptor = info[2].As<Napi::Number>().Int32Value();
   bool waits = !info[3].IsBoolean() || info[3].As<Napi::Boolean>().Value();
-  if (sendText(socketFd, text, descriptor, nullptr, 0, waits ? 0 : MSG_DONTWAIT) < 0) {
-    throw systemError(info.Env(), errno, "sendmsg");
+  while (sendText(socketFd, text, descriptor, nullptr, 0, waits ? 0 : MSG_DONTWAIT) < 0) {
+    if (!waits || errno != EAGAIN) throw systemError(info.Env(), errno, "sendmsg");
+    pollfd polled{socketFd, POLLOUT, 0};  // the event loop has made the socket non-blocking
+    poll(&polled, 1, -1);
   }
 }
 

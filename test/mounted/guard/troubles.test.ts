@@ -56,13 +56,13 @@ troubles('a death changes no setting, whatever the file has become', async () =>
   writeFileSync(file, 'no settings at all\n');
   await killDaemon(path);
   await until(() => guarded.log().includes('(the old settings stay)'), 'the file is not refused');
-  assert.is(await most(), '77');
+  assert.is(await most(), '78');
   const { code, err } = await eventfs('reload', path);
   assert.is(code, 1);
   assert.match(err, /: the old daemon goes on: .*configured-.*\.toml:1: /);
   rmSync(file);
   await killDaemon(path);
-  assert.is(await most(), '77');
+  assert.is(await most(), '78');
   await shell.kill();
   assert.is(await guarded.stop(), 0);
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { Actor } from '../../support/clients/actor.js';
+import { Fault } from '../../support/clients/fault.js';
 import { Reader, valuesOf } from '../../support/clients/clients.js';
 import {
   type Daemon,
@@ -16,7 +17,7 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { InstalledVersion, daemonPid } from './common.js';
+import { InstalledVersion, daemonPid, killDaemon, statusOf } from './common.js';
 
 const DIST = new URL('../../../fs', import.meta.url).href;
 const NULL_DEVICE = '/sys/class/mem/null/uevent';
@@ -123,6 +124,63 @@ uevents('come after a death that follows a compaction of the journal', async () 
   for (let n = 0; n < 80; n++) await run(['tee', `${path}/publish`], { input: text });
   process.kill(await daemonPid(path), 'SIGKILL');
   await has(reader, [...before, ...send(20)]);
+  assert.is(await guarded.stop(), 0);
+});
+
+/** Waits until a daemon has counted so many overruns of the socket. */
+async function overruns({ path }: Daemon, count: number): Promise<void> {
+  await until(
+    async () => Number(await statusOf(path, 'KERNEL_OVERRUNS')) >= count,
+    'the overrun is not counted',
+  );
+  assert.is(await statusOf(path, 'KERNEL_OVERRUNS'), String(count));
+}
+
+uevents('that an overrun has lost are counted by the daemon that follows', async () => {
+  // The first daemon dies before it counts
+  version.install(`(await import('${DIST}/sources/kernel.js')).KERNEL.lossTimeoutMs = 2 ** 30;`);
+  const guarded = await startDaemon(['--guard', '--source', 'kernel'], undefined, {
+    eventfs: version.command,
+  });
+  const reader = await Reader.on(`${guarded.path}/stream`);
+  const fault = await Fault.fail(await daemonPid(guarded.path), 'recvmmsg', 'ENOBUFS');
+  send(1);
+  await fault.spent();
+  await fault.end();
+  await overruns(guarded, 1);
+  await run(['unshare', '--net', 'true']); // its devices have numbers too
+  version.install('');
+  await killDaemon(guarded.path);
+  await until(() => reader.text.includes('overflow@/eventfs'), 'the loss is not reported');
+  await overruns(guarded, 1);
+  assert.is(await guarded.stop(), 0);
+});
+
+uevents('that an overrun has lost are counted once, wherever the daemon dies', async () => {
+  const deaths = [
+    `const { KERNEL } = await import('${DIST}/sources/kernel.js');
+    const { publish } = KERNEL;
+    KERNEL.publish = (bus, text) => { death(); publish(bus, text); };`,
+    `const { Bus } = await import('${DIST}/bus/bus.js');
+    const { settle } = Bus.prototype;
+    Bus.prototype.settle = function () { death(); settle.call(this); };`,
+  ];
+  const guarded = await start();
+  let count = 0;
+  for (const death of deaths) {
+    version.install(`import { existsSync, unlinkSync } from 'node:fs';
+      const death = () => {
+        if (existsSync('${deadly}')) { unlinkSync('${deadly}'); ${DIE} }
+      };
+      ${death}`);
+    const pid = await killDaemon(guarded.path);
+    const fault = await Fault.fail(pid, 'recvmmsg', 'ENOBUFS');
+    writeFileSync(deadly, '');
+    send(1);
+    await until(() => !existsSync(deadly), 'the daemon did not die');
+    await fault.end();
+    await overruns(guarded, ++count);
+  }
   assert.is(await guarded.stop(), 0);
 });
 

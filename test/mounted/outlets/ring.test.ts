@@ -54,6 +54,7 @@ class World {
       collecting(this.warnings),
     );
     this.bus.attach(this.outlet);
+    this.outlet.start();
     worlds.add(this);
   }
 

@@ -112,6 +112,12 @@ export class Configuration {
     return true;
   }
 
+  /** Takes up the text that a daemon of the same mount has read after SIGHUP. */
+  goOn(text: string | null): void {
+    this.config = this.#parse(text) ?? DEFAULT_CONFIG;
+    this.text = text;
+  }
+
   /** Returns the settings that only a mount applies, by key, as texts to compare. */
   #fixed(): Map<string, string> {
     const { options } = this;

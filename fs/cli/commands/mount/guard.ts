@@ -1,5 +1,5 @@
 /** `eventfs mount --guard` and `--fd-holder`: the process that holds the mount without a daemon. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { execute, exitNow, guardProgram } from '#native';
 import type { DaemonOptions, DriverName, TransportName } from '../../../daemon/options.js';
@@ -17,6 +17,8 @@ import { DEFAULT_DEADLINE_S, DEFAULT_LIMIT } from './guard-options.js';
 
 /** The name under which the guardian has the text of the configuration. */
 const CONFIGURATION = 'configuration';
+/** The same for the text that the daemon has read after SIGHUP. */
+const SETTINGS = 'settings';
 
 /** The options that this file knows. */
 export interface GuardOptions {
@@ -203,6 +205,28 @@ export function keepConfiguration(holder: Holder | undefined, { text }: Configur
     keepText(holder, CONFIGURATION, JSON.stringify(text));
 }
 
+/** The kept text of the settings; -1 before the first SIGHUP. */
+let settingsFd = -1;
+
+/** Keeps the settings that SIGHUP has applied for a daemon that follows the death of this one. */
+export function keepSettings(holder: Holder | undefined, { text }: Configuration): void {
+  if (!(holder instanceof Guardian)) return;
+  const before = settingsFd;
+  settingsFd = keepText(holder, SETTINGS, JSON.stringify(text));
+  if (before >= 0) closeSync(before);
+}
+
+/**
+ * Takes the text that SIGHUP had applied before the last daemon died: the file may be invalid by now.
+ *
+ * @returns null if there was no file, undefined if there was no SIGHUP
+ */
+export function takeSettings(holder: Holder | undefined): string | null | undefined {
+  if (!(holder instanceof Guardian) || holder.role !== 'restart') return undefined;
+  const kept = takeText(holder, SETTINGS);
+  return kept === undefined ? undefined : (JSON.parse(kept) as string | null);
+}
+
 /**
  * Checks whether there is a process that would hold the mount, for `eventfs mount --check`.
  *
@@ -232,6 +256,7 @@ export function allowReplacement(
   holder.allowReplacement({
     yield: () => daemon.pause(),
     resume: () => daemon.resume(),
+    takeBack: () => daemon.takeBack(),
     quit: () => {
       log.close();
       exitNow(0); // no unmount: the next daemon serves

@@ -1,6 +1,7 @@
 /** The options of `eventfs mount` for its log and trace. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LOG_LEVEL, LOG_LEVELS, type LogLevel } from '../../../shared/log/log-levels.js';
+import type { LogOptions } from '../../../shared/log/logger.js';
 import { TRACE_KINDS, type TraceKind, parseKinds } from '../../../shared/log/trace.js';
 
 /** The values of the log options as the command line gives them. */
@@ -56,4 +57,9 @@ function debugTakesNoNextWord(command: Command): void {
       ),
     );
   };
+}
+
+/** Returns the options of the log. */
+export function said({ logLevel, logJson }: SaidOptions): LogOptions {
+  return { level: logLevel, isJson: logJson === true };
 }

@@ -2,7 +2,6 @@
 import { ReadableWatch, exitNow } from '#native';
 import type { Command } from 'commander';
 import { mountPath } from '../../../client/probe.js';
-import type { Daemon } from '../../../daemon/daemon.js';
 import { pingWatchdog, tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import type {
   DaemonOptions,
@@ -14,7 +13,7 @@ import type {
 } from '../../../daemon/options.js';
 import type { Guardian } from '../../../guard/guardian.js';
 import { UsageError, UserError, isSystemError } from '../../../shared/errors.js';
-import { LineLogger, type LogOptions, type Logger, SILENT } from '../../../shared/log/logger.js';
+import { LineLogger, type Logger, SILENT } from '../../../shared/log/logger.js';
 import { seesOwnNamespace } from '../../../shared/kernel/namespaces.js';
 import { rateLimited } from '../../../shared/log/rate-limit.js';
 import { Trace } from '../../../shared/log/trace.js';
@@ -32,9 +31,11 @@ import {
   keepConfiguration,
   ownGuardian,
   refuseGuardConflicts,
+  takeSettings,
   wantsHolder,
 } from './guard.js';
-import type { SaidOptions } from './log-options.js';
+import { type SaidOptions, said } from './log-options.js';
+import { type Settings, goOn, reload } from './settings.js';
 import { DEFAULT_SOURCES } from './source-and-outlet-options.js';
 
 /** The values of the options of `eventfs mount`, of the command line or the file. */
@@ -80,10 +81,6 @@ export async function mount(directory: string, command: Command): Promise<void> 
     if (!log.isJson) throw error;
     process.exitCode = explain(error, 'mount', (message) => log.error(message));
   }
-}
-
-function said({ logLevel, logJson }: SaidOptions): LogOptions {
-  return { level: logLevel, isJson: logJson === true };
 }
 
 /** Returns the daemon's options for those of the command and the configuration. */
@@ -166,6 +163,7 @@ async function run(
   held: Held,
 ): Promise<void> {
   const { holder } = held;
+  const kept = takeSettings(holder);
   const options = configuration.options as unknown as MountOptions;
   const trace = new Trace((kind, text, fields) => log.trace(kind, text, fields));
   trace.set(options.debug ?? []);
@@ -197,7 +195,8 @@ async function run(
   const starter = options.stopFd === undefined ? null : watchStarter(options.stopFd, onSignal);
   process.once('exit', exitNow); // Node's own exit removes the handler first
   // A terminal that closes sends SIGHUP too: the daemon goes on.
-  process.on('SIGHUP', () => reload(configuration, daemon, log, logger, trace));
+  const settings: Settings = { configuration, daemon, log, logger, trace, holder };
+  process.on('SIGHUP', () => reload(settings));
   process.on('SIGUSR1', () => toggleRequests(logger, trace));
   try {
     await daemon.start(stop);
@@ -215,8 +214,7 @@ async function run(
   }
   if (isToStop) return stop();
   keepConfiguration(holder, configuration);
-  if (isReplacement(holder) && configuration.hasChanged)
-    reload(configuration, daemon, log, logger, trace);
+  if (isReplacement(holder)) goOn(settings, kept);
   logger.debug(`${path}: the driver ${options.driver} serves it`);
   tellSystemd('READY=1');
   pingWatchdog();
@@ -242,20 +240,6 @@ function watchStarter(fd: number, stop: () => void): ReadableWatch {
       EPERM: 'use a pipe or a socket',
     });
   }
-}
-
-function reload(
-  configuration: Configuration,
-  daemon: Daemon,
-  log: LineLogger,
-  logger: Logger,
-  trace: Trace,
-): void {
-  if (!configuration.reload(logger)) return;
-  const options = configuration.options as unknown as MountOptions;
-  log.configure(said(options));
-  trace.set(options.debug ?? []);
-  daemon.configure({ config: configuration.config, listsLinks: options.listLinks === true });
 }
 
 /** Switches the trace of requests, for a daemon whose restart would destroy the evidence. */

@@ -1,0 +1,269 @@
+/**
+ * What two daemons share while one hands the mount over to the other: sockets, the descriptors of
+ * the guardian, the memory of the state. A hand-over that fails changes nothing of it.
+ */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as assert from 'uvu/assert';
+import { Actor, childrenOf } from '../../support/clients/actor.js';
+import { Reader, compile, eventText, killClients } from '../../support/clients/clients.js';
+import { OWN_MOUNTS, enter } from '../../support/mount/apart.js';
+import {
+  type Daemon,
+  hasSaid,
+  isMounted,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import { InstalledVersion, daemonPid, hasEnded, killDaemon, statusOf } from './common.js';
+
+const DIST = new URL('../../../fs', import.meta.url).href;
+const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
+/** How long a version waits in the phase that a test looks at, in milliseconds. */
+const PHASE_MS = 1000;
+
+const handOver = suite('a hand-over');
+const version = new InstalledVersion();
+const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'hand-over-'));
+let serial = 0;
+handOver.before(prepare);
+handOver.after(async () => {
+  await killClients();
+  version.remove();
+  rmSync(scratch, { recursive: true });
+  await cleanUp();
+});
+
+async function start(args: readonly string[] = [], begin = ''): Promise<Daemon> {
+  version.install(begin);
+  const all = ['--guard', ...(args.includes('--source') ? [] : ['--source', 'none']), ...args];
+  return startDaemon(all, undefined, { eventfs: version.command });
+}
+
+/** The code of a version with another method of a class; `before` is the method that it replaces. */
+function replacing(module: string, name: string, method: string, code: string): string {
+  return `{ const { ${name} } = await import('${DIST}/${module}');
+    const before = ${name}.prototype.${method};
+    ${name}.prototype.${method} = ${code}; }\n`;
+}
+const inGuardian = (method: string, code: string): string =>
+  replacing('guard/guardian.js', 'Guardian', method, code);
+const wait = (ms: number): string => `await new Promise((done) => setTimeout(done, ${ms}));`;
+/** A version that has come to the phase that a test looks at makes this file. */
+const reached = join(scratch, 'reached');
+const REACHED = `(await import('node:fs')).writeFileSync('${reached}', '');`;
+/** Waits until a version has come to its phase. */
+async function phase(): Promise<void> {
+  await until(() => existsSync(reached), 'the version did not come to its phase', 15_000);
+  rmSync(reached);
+}
+/** A daemon that reacts to no QUIT: its guardian is dead before it sends one. */
+const WITHOUT_QUIT = inGuardian(
+  'allowReplacement',
+  `function (parts) {
+    let count = 0;
+    before.call(this, { ...parts, resume: parts.resume, quit: () => count++ > 0 && parts.quit() });
+  }`,
+);
+
+function subscriber(socket: string): Reader {
+  return new Reader(socket, [compile('subscriber'), '\n']);
+}
+
+async function gets(reader: Reader, path: string): Promise<void> {
+  const devpath = `/handed/${++serial}`;
+  await until(async () => {
+    await run(['tee', `${path}/publish`], { input: eventText(devpath, { DEVPATH: devpath }) });
+    return reader.text.includes(devpath);
+  }, `the subscriber did not get ${devpath}: ${reader.err}`);
+}
+
+handOver('is possible with each outlet', async () => {
+  const path = mountPoint();
+  version.install('');
+  const under = ['unshare', '--net', '--mount', 'sh', '-ec', `${OWN_MOUNTS}; exec "$@"`, 'sh'];
+  const args = ['--guard', '--source', 'kernel', '--udev'];
+  const guarded = await startDaemon(args, path, { under, eventfs: version.command });
+  const control = `/proc/${guarded.pid}/root/run/udev/control`;
+  const inode = statSync(control).ino;
+  const command = [...enter(guarded.pid), ...version.command, 'reload', path];
+  const { code, err } = await run(command);
+  assert.is(err, '');
+  assert.is(code, 0);
+  assert.is(statSync(control).ino, inode);
+  assert.is(await guarded.stop(), 0);
+});
+
+handOver('that fails leaves the sockets of the daemon that goes on as they are', async () => {
+  const socket = join(scratch, 'socket');
+  const fifodir = mkdtempSync(join(scratch, 'fifodir-'));
+  const guarded = await start(['--socket', socket, '--fifodir', fifodir]);
+  const { path } = guarded;
+  const inode = statSync(socket).ino;
+  rmSync(fifodir, { recursive: true });
+  const { code, err } = await eventfs('reload', path);
+  assert.is(code, 1);
+  assert.match(err, /the old daemon goes on: .*fifodir-.*No such file or directory/);
+  assert.is(statSync(socket).ino, inode);
+  await gets(subscriber(socket), path);
+  // After a death no daemon would go on without the new one
+  await killDaemon(path);
+  await hasSaid(guarded, /fifodir-.*the daemon goes on without this outlet/);
+  assert.is(statSync(socket).ino, inode);
+  await gets(subscriber(socket), path);
+  assert.is(await guarded.stop(), 0);
+  assert.not(existsSync(socket));
+});
+
+handOver('that fails late has accepted no client and dropped no descriptor', async () => {
+  const socket = join(scratch, 'socket');
+  const guarded = await start(['--socket', socket]);
+  const { path } = guarded;
+  const inode = statSync(socket).ino;
+  const kept = `socket-${createHash('sha256').update(socket).digest('hex').slice(0, 12)}`;
+  version.install(
+    inGuardian(
+      'ready', // it has opened its outlets
+      `async function () { this.drop('${kept}'); ${REACHED} ${wait(PHASE_MS)} ${DIE} }`,
+    ),
+  );
+  const reloading = eventfs('reload', path);
+  await phase();
+  const client = subscriber(socket);
+  assert.is((await reloading).code, 1);
+  await gets(client, path);
+  version.install('');
+  await killDaemon(path);
+  assert.is(statSync(socket).ino, inode);
+  assert.is(await guarded.stop(), 0);
+});
+
+handOver('does not void the state of the daemon that goes on', async () => {
+  const guarded = await start();
+  const { path } = guarded;
+  const [owner, second] = [new Actor(), new Actor()];
+  for (const actor of [owner, second])
+    assert.match(await actor.ask(`mkdir ${path}/${actor.pid}`), /^ok/);
+  // The new daemon has no memory to record the death of an owner
+  version.install(
+    inGuardian(
+      'taken',
+      `async function () {
+        await before.call(this);
+        const { StateLayout } = await import('${DIST}/state/layout.js');
+        const { open } = StateLayout;
+        StateLayout.open = (memory) => open.call(StateLayout, { ...memory, reserve: () => false });
+        ${REACHED} ${wait(PHASE_MS)}
+      }`,
+    ),
+  );
+  const reloading = eventfs('reload', path);
+  await phase();
+  await owner.kill();
+  const { code, err } = await reloading;
+  assert.is(code, 1);
+  assert.match(err, /the state can't be taken over: the machine has no memory left for it/);
+  version.install('');
+  await killDaemon(path);
+  assert.ok(existsSync(`${path}/${second.pid}`));
+  assert.not(existsSync(`${path}/${owner.pid}`));
+  await second.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+/** Kills the guardian, and checks that one daemon goes on. */
+async function endGuardian(guarded: Daemon, going: number, ending: number): Promise<void> {
+  const { path } = guarded;
+  guarded.process.kill('SIGKILL');
+  await until(() => hasEnded(ending), 'two daemons serve', 10_000);
+  assert.is(await daemonPid(path), going);
+  assert.is(await statusOf(path, 'GUARDED'), 'lost');
+  assert.is((await eventfs('umount', path)).code, 0);
+  await until(() => hasEnded(going), 'the daemon did not end');
+  assert.not(isMounted(path));
+}
+
+handOver('leaves one daemon if the guardian is killed before QUIT', async () => {
+  const guarded = await start([], WITHOUT_QUIT);
+  const old = await daemonPid(guarded.path);
+  version.install('');
+  assert.is((await eventfs('reload', guarded.path)).code, 0);
+  const next = await daemonPid(guarded.path);
+  assert.not(hasEnded(old));
+  await endGuardian(guarded, next, old);
+});
+
+handOver(
+  'leaves the old daemon if the new one has not begun when the guardian is killed',
+  async () => {
+    const guarded = await start([], WITHOUT_QUIT);
+    const old = await daemonPid(guarded.path);
+    version.install(
+      inGuardian(
+        'ready',
+        `async function () { await before.call(this); ${REACHED} ${wait(PHASE_MS)} }`,
+      ),
+    );
+    assert.is((await eventfs('reload', guarded.path)).code, 0);
+    await phase();
+    const next = childrenOf(guarded.pid).find((pid) => pid !== old)!;
+    await endGuardian(guarded, old, next);
+  },
+);
+
+handOver('ignores the answer of a stopped daemon to an earlier reload', async () => {
+  // It takes long to resume after the reload that has failed
+  const slow = replacing(
+    'daemon/daemon.js',
+    'Daemon',
+    'resume',
+    `function () {
+      if (this.count = (this.count ?? 0) + 1, this.count > 1)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${PHASE_MS});
+      before.call(this);
+    }`,
+  );
+  const guarded = await start(['--source', 'kernel', '--guard-deadline', '3'], slow);
+  const { path } = guarded;
+  const owner = new Actor();
+  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
+  const old = await daemonPid(path);
+  version.install('');
+  process.kill(old, 'SIGSTOP');
+  const { code, err } = await eventfs('reload', path);
+  assert.is(code, 1);
+  assert.match(err, /the old daemon did not stop between two requests in time/);
+  const second = eventfs('reload', path);
+  await sleep(2000); // it is warm by then, and the old daemon shall yield
+  const synthetic = `${process.pid.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000`;
+  appendFileSync('/sys/class/mem/null/uevent', `add ${synthetic} HANDED=1`);
+  process.kill(old, 'SIGCONT');
+  assert.is((await second).code, 0);
+  await until(() => readdirSync(`${path}/${owner.pid}`).length > 0, 'the uevent is lost');
+  await owner.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+handOver('follows no unmount that has begun', async () => {
+  const guarded = await start(
+    [],
+    inGuardian(
+      'drop',
+      `function (name) { before.call(this, name); if (name === 'fuse') { ${DIE} } }`,
+    ),
+  );
+  version.install('');
+  process.kill(await daemonPid(guarded.path), 'SIGTERM');
+  assert.is(await within(10_000, guarded.ended, 'the guardian did not end'), 137);
+  assert.not(isMounted(guarded.path));
+});
+
+handOver.run();
