@@ -6,9 +6,11 @@
  */
 import type { Logger } from '../shared/log/logger.js';
 import { FleetMount } from './fleet-mount.js';
-import { MetricsFile } from './metrics-file.js';
-import type { Arrived, Codec } from './mqtt/connection.js';
+import { inTime } from './in-time.js';
+import { MetricsFile } from './files/metrics-file.js';
+import type { Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
+import type { Arrived } from './mqtt/messages.js';
 import { TAKEN_OVER } from './mqtt/reasons.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';
 import { Outgoing } from './outgoing.js';
@@ -17,14 +19,11 @@ import { Fleet } from './protocol/fleet.js';
 import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.js';
 import { parseMessage } from './protocol/payload.js';
 import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
+import { QuietTimer } from './quiet-timer.js';
 import { metricsOf, statusOf } from './report.js';
-import { SavedFile } from './saved.js';
+import { SavedFile } from './files/saved.js';
 import { Subscriptions } from './subscriptions.js';
 
-/** The time without events after which the state is published and saved, in ms. */
-const QUIET_MS = 2000;
-/** The longest time between two such states while events come, in ms. */
-const BUSY_MS = 10_000;
 /** How long the broker may take for the last message, in ms. */
 const GOODBYE_MS = 2000;
 const MS_PER_SECOND = 1000;
@@ -42,9 +41,7 @@ export class Bridge {
   readonly #subscriptions = new Subscriptions();
   #timer: NodeJS.Timeout | null = null;
   #timerDue = Infinity;
-  #quiet: NodeJS.Timeout | null = null;
-  #changedMs = 0;
-  #saidMs = 0;
+  readonly #quiet = new QuietTimer(() => this.#sayAndSave());
   #isStopping = false;
 
   /**
@@ -62,6 +59,8 @@ export class Bridge {
     const { metrics } = options;
     this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
     const saved = this.#saved.load();
+    if (this.#saved.isDamaged)
+      logger.warn(`${this.#saved.path}: it is damaged, so that a new session begins`);
     const machine = machineId() ?? saved?.machine ?? randomId();
     this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
     this.fleet = from === undefined ? null : this.#makeFleet(from.filter);
@@ -110,7 +109,10 @@ export class Bridge {
       message: (message) => this.#guarded(() => this.#message(message)),
       settled: () => this.#guarded(() => this.#settled()),
       drained: () => this.#drained(),
-      beat: () => this.#writeMetrics(),
+      beat: () => {
+        this.#writeMetrics();
+        this.#guarded(() => this.#checkMounts());
+      },
       closed: (reason) => this.#closed(reason),
     };
   }
@@ -130,7 +132,7 @@ export class Bridge {
 
   /** Connects to the broker. */
   start(): void {
-    this.#save();
+    void this.#save();
     this.link.start();
   }
 
@@ -139,13 +141,18 @@ export class Bridge {
     const now = performance.now();
     this.presence.connected(now);
     this.fleet?.connected(now);
-    this.#save();
+    void this.#save();
     const states = stateTopic(this.fleet === null ? host : '+');
     const connection = this.link.connection!;
     connection.subscribe([states, askTopic('+', host), answerTopic('+', host)], () =>
       this.presence.call(connection),
     );
     this.#arm();
+  }
+
+  #checkMounts(): void {
+    this.mount?.checkMount();
+    this.outgoing.checkMount();
   }
 
   #online(): void {
@@ -211,32 +218,18 @@ export class Bridge {
   }
 
   #localEvents(): void {
-    this.#changedMs = performance.now();
     this.#send();
-    this.#expectQuiet();
+    this.#quiet.changed();
   }
 
   #drained(): void {
     this.#send();
-    if (!this.outgoing.isSaved) this.#expectQuiet();
+    if (!this.outgoing.isSaved) this.#quiet.expect();
   }
 
-  #expectQuiet(): void {
-    if (this.#quiet !== null || this.#isStopping) return;
-    this.#saidMs = performance.now();
-    this.#quiet = setTimeout(() => this.#lookQuiet(), QUIET_MS);
-  }
-
-  /** Publishes and saves the state if no event has come for a moment, or not for long. */
-  #lookQuiet(): void {
-    const now = performance.now();
-    const isQuiet = now - this.#changedMs >= QUIET_MS - 1;
-    if (isQuiet || now - this.#saidMs >= BUSY_MS) {
-      if (this.isOnline) this.outgoing.say(this.link.connection!);
-      this.#save();
-      this.#saidMs = now;
-    }
-    this.#quiet = isQuiet ? null : setTimeout(() => this.#lookQuiet(), QUIET_MS);
+  #sayAndSave(): void {
+    if (this.isOnline) this.outgoing.say(this.link.connection!);
+    void this.#save();
   }
 
   #send(): void {
@@ -264,10 +257,12 @@ export class Bridge {
     });
   }
 
-  #save(): void {
-    this.#saved.save(this.outgoing.saved()).catch((error: unknown) => {
+  async #save(): Promise<void> {
+    try {
+      await this.#saved.save(this.outgoing.saved());
+    } catch (error) {
       this.logger.warn(`the state is not saved: ${messageOf(error)}`);
-    });
+    }
   }
 
   #writeMetrics(): void {
@@ -278,18 +273,14 @@ export class Bridge {
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    for (const timer of [this.#quiet, this.#timer]) if (timer !== null) clearTimeout(timer);
+    this.#quiet.stop();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.isOnline) await inTime(GOODBYE_MS, (done) => this.outgoing.settle(done));
     const { connection } = this.link;
-    if (this.isOnline && connection !== null) {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([
-        new Promise<void>((done) => this.outgoing.sayGoodbye(connection, done)),
-        new Promise<void>((done) => (timer = setTimeout(done, GOODBYE_MS))),
-      ]);
-      clearTimeout(timer);
-    }
+    if (this.isOnline)
+      await inTime(GOODBYE_MS, (done) => this.outgoing.sayGoodbye(connection!, done));
     this.link.close();
-    this.#saved.saveNow(this.outgoing.saved());
+    await this.#save();
     this.outgoing.close();
     this.mount?.close();
   }
