@@ -5,8 +5,8 @@
  *   fleet mount <--fleet-mount.ts-- protocol/fleet.ts <-----+
  */
 import type { Logger } from '../shared/log/logger.js';
+import { sayFarewell } from './farewell.js';
 import { FleetMount } from './fleet-mount.js';
-import { inTime } from './in-time.js';
 import { MetricsFile } from './files/metrics-file.js';
 import type { Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
@@ -20,12 +20,11 @@ import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.
 import { parseMessage } from './protocol/payload.js';
 import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
 import { QuietTimer } from './quiet-timer.js';
+import { tryBroker } from './probe-broker.js';
 import { metricsOf, statusOf } from './report.js';
 import { SavedFile } from './files/saved.js';
 import { Subscriptions } from './subscriptions.js';
 
-/** How long the broker may take for the last message, in ms. */
-const GOODBYE_MS = 2000;
 const MS_PER_SECOND = 1000;
 
 /** A running bridge. */
@@ -36,9 +35,10 @@ export class Bridge {
   readonly link: Link;
   readonly presence: Presence;
   readonly counted = { malformed: 0, messages: 0 };
+  readonly #clientId: string;
   readonly #saved: SavedFile;
   readonly #metrics: MetricsFile | null;
-  readonly #subscriptions = new Subscriptions();
+  readonly #subscriptions: Subscriptions;
   #timer: NodeJS.Timeout | null = null;
   #timerDue = Infinity;
   readonly #quiet = new QuietTimer(() => this.#sayAndSave());
@@ -50,13 +50,13 @@ export class Bridge {
    */
   constructor(
     private readonly options: BridgeOptions,
-    codec: Codec,
+    private readonly codec: Codec,
     private readonly logger: Logger,
     private readonly failed: (error: unknown) => void,
   ) {
-    const { host, keepAlive, broker, in: from } = options;
+    const { host, keepAlive, broker, in: from, metrics } = options;
+    this.#subscriptions = new Subscriptions(logger);
     this.#saved = new SavedFile(options.stateDirectory);
-    const { metrics } = options;
     this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
     const saved = this.#saved.load();
     if (this.#saved.isDamaged)
@@ -72,7 +72,7 @@ export class Bridge {
       () => this.#localEvents(),
       failed,
     );
-    const clientId = `eventfs-${host}-${machine.slice(0, 8)}`;
+    const clientId = (this.#clientId = `eventfs-${host}-${machine.slice(0, 8)}`);
     this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
     this.presence = new Presence(
       host,
@@ -134,6 +134,21 @@ export class Bridge {
   start(): void {
     void this.#save();
     this.link.start();
+  }
+
+  /**
+   * Connects again, with the files of the broker's options as they are now. A connection that works
+   * stays if another one does not: without it and without its will, the host would be online for
+   * ever.
+   */
+  async renew(): Promise<void> {
+    if (this.link.isOpen) {
+      const { broker } = this.options;
+      const failure = await tryBroker(this.codec, broker, `${this.#clientId}-next`);
+      if (failure !== null)
+        return this.logger.warn(`${failure}; the bridge goes on with its present connection`);
+    }
+    if (!this.#isStopping) this.link.renew();
   }
 
   #opened(): void {
@@ -261,7 +276,7 @@ export class Bridge {
     try {
       await this.#saved.save(this.outgoing.saved());
     } catch (error) {
-      this.logger.warn(`the state is not saved: ${messageOf(error)}`);
+      this.logger.warn(`the state is not saved: ${(error as Error).message}`);
     }
   }
 
@@ -275,17 +290,9 @@ export class Bridge {
     this.#isStopping = true;
     this.#quiet.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.isOnline) await inTime(GOODBYE_MS, (done) => this.outgoing.settle(done));
-    const { connection } = this.link;
-    if (this.isOnline)
-      await inTime(GOODBYE_MS, (done) => this.outgoing.sayGoodbye(connection!, done));
-    this.link.close();
+    await sayFarewell(this.link, this.outgoing, () => this.isOnline);
     await this.#save();
     this.outgoing.close();
     this.mount?.close();
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,7 @@
 /** The subscriptions to the events of other hosts, changed many at a time. */
+import type { Logger } from '../shared/log/logger.js';
 import type { Connection } from './mqtt/connection.js';
+import { reasonText } from './mqtt/reasons.js';
 import { eventTopic } from './protocol/names.js';
 
 /** The most bytes of the topics of one packet. */
@@ -10,6 +12,8 @@ const TOPIC_BYTES = 3;
 /** Changes of subscriptions that wait. */
 export class Subscriptions {
   readonly #wanted = new Map<string, boolean>();
+
+  constructor(private readonly logger: Logger) {}
 
   /** Wants the events of a host, or no longer. */
   want(host: string, isWanted: boolean): void {
@@ -28,8 +32,12 @@ export class Subscriptions {
     for (const [host, isWanted] of this.#wanted)
       topics[isWanted ? 'on' : 'off'].push(eventTopic(host));
     this.#wanted.clear();
+    const ignore = (): void => undefined;
+    // The events are asked for one gap after the other, as if the broker had dropped them.
+    const refused = (code: number): void =>
+      this.logger.warn(`the broker refuses the events of other hosts: ${reasonText(code)}`);
     const most = Math.min(MOST_BYTES, connection.mostPayload);
-    for (const some of portions(topics.on, most)) connection.subscribe(some);
+    for (const some of portions(topics.on, most)) connection.subscribe(some, ignore, refused);
     for (const some of portions(topics.off, most)) connection.unsubscribe(some);
   }
 }

@@ -30,6 +30,8 @@ const MOST_HEADER = 1024;
 const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
+/** MQTT 5, 3.14.2.1: disconnect with will message. */
+const WITH_WILL = 0x04;
 
 /** The receiver of a connection's events. */
 export interface ConnectionEvents {
@@ -142,10 +144,16 @@ export class Connection {
     this.#socket.write(publishPacket(message, messageId));
   }
 
-  /** Subscribes to topics, with QoS 1. @param done called when the broker has accepted them */
-  subscribe(topics: readonly string[], done: () => void = () => undefined): void {
+  /**
+   * Subscribes to topics, with QoS 1.
+   *
+   * @param done called when the broker has accepted all of them
+   * @param refused called with the reason code if the broker refuses one; without it, the connection
+   *   ends
+   */
+  subscribe(topics: readonly string[], done: () => void, refused?: (code: number) => void): void {
     if (!this.#isOpen || topics.length === 0) return;
-    const messageId = this.#request(topics, done);
+    const messageId = this.#request(topics, done, refused);
     const subscriptions = topics.map((topic) => ({ topic, qos: 1 as const }));
     this.#write({ cmd: 'subscribe', messageId, subscriptions });
   }
@@ -157,9 +165,11 @@ export class Connection {
     this.#write({ cmd: 'unsubscribe', messageId, unsubscriptions: [...topics] });
   }
 
-  #request(topics: readonly string[], done: () => void): number {
-    const sentMs = performance.now();
-    return this.#inFlight.add({ topic: topics[0], isMessage: false, sentMs, done });
+  #request(topics: readonly string[], done: () => void, refused?: (code: number) => void): number {
+    return this.#inFlight.add({
+      ...{ topic: topics[0], isMessage: false, sentMs: performance.now(), done },
+      ...(refused !== undefined && { refused }),
+    });
   }
 
   /** Ends the connection because of a refusal that another try would not change. */
@@ -167,9 +177,14 @@ export class Connection {
     this.#end(`the broker refuses ${topic}: ${reasonText(code)}`);
   }
 
-  /** Ends the connection in such a way that the broker does not publish the will. */
-  disconnect(reason: string): void {
-    if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode: 0 });
+  /**
+   * Ends the connection.
+   *
+   * @param hasWill whether the broker publishes the will
+   */
+  disconnect(reason: string, hasWill = false): void {
+    const reasonCode = hasWill ? WITH_WILL : 0;
+    if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode });
     this.#end(reason, true);
   }
 

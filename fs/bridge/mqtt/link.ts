@@ -132,10 +132,10 @@ export class Link {
     this.#pauseMs = MOST_MS * (1 + Math.random());
   }
 
-  /** Ends the connection for good. */
-  close(): void {
+  /** Ends the connection for good. @param hasWill whether the broker publishes the will */
+  close(hasWill: boolean): void {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.connection?.disconnect('the bridge stops');
+    this.connection?.disconnect('the bridge stops', hasWill);
   }
 }

@@ -11,6 +11,7 @@ import { Relay } from '../../support/fleet/relay.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, isMounted, run, startDaemon, until } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { killDaemon, startGuarded } from '../guard/common.js';
 
 const tests = suite('the end of a bridge');
@@ -36,15 +37,14 @@ interface Setting {
   readonly url?: string;
   readonly mount?: string;
   readonly filter?: string;
+  readonly args?: readonly string[];
 }
 
 /** Starts a bridge that publishes as web1. */
-function host(
-  state: string,
-  { url = broker.url, mount = local.path, filter }: Setting = {},
-): Bridge {
-  const own = ['--host', 'web1', '--mount', mount, '--publish', filter ?? 'SUBSYSTEM==mine'];
-  return new Bridge(['--broker', url, ...own, '--state', state], web.enter);
+function host(state: string, setting: Setting = {}): Bridge {
+  const { url = broker.url, mount = local.path, filter = 'SUBSYSTEM==mine', args = [] } = setting;
+  const own = ['--host', 'web1', '--mount', mount, '--publish', filter];
+  return new Bridge(['--broker', url, ...own, '--state', state, ...args], web.enter);
 }
 
 /** Starts a bridge that follows. */
@@ -76,6 +76,28 @@ tests('keeps its state and its end to itself, whatever the clients of its socket
   assert.is(await one.stop(), 0, 'it ends, with a client that reads nothing and without its state');
   assert.match(one.log, /the state is not saved: .*Not a directory \(use --state DIR\)/);
   socket.destroy();
+});
+
+tests('leaves no host behind, also without the use of its name', async () => {
+  const relay = await Relay.start(broker);
+  const password = join(scratch(), 'password');
+  writeFileSync(password, 'secret\n');
+  const secret = ['--user', 'web1', '--password-file', password];
+  const [one, other] = [host(scratch(), { url: relay.url, args: secret }), follower()];
+  await knows(fleet.path, 'web1');
+  rmSync(password);
+  one.process.kill('SIGHUP');
+  await one.says(/password: No such file .*; the bridge goes on with its present connection/);
+  writeFileSync(password, 'secret\n');
+  relay.order({ keepsQuestions: true });
+  one.process.kill('SIGHUP');
+  await one.says(/connected[^]*connected/);
+  await sleep(100);
+  assert.ok(readdirSync(fleet.path).includes('web1'), 'the broker knows it as online');
+  assert.is(await one.stop(), 0);
+  await forgets(fleet.path, 'web1', 2000);
+  await other.stop();
+  relay.stop();
 });
 
 tests('begins a session with a damaged state, and says so', async () => {

@@ -82,6 +82,21 @@ tests('sends events again that a quota of the broker refuses, and stays connecte
   relay.stop();
 });
 
+tests('asks for the events that a broker does not let it read, and stays connected', async () => {
+  const relay = await Relay.start(broker, { refusesSubscriptions: true });
+  const [one, other] = [host(broker.url), follower(relay.url)];
+  await knows(fleet.path, 'web1');
+  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  publish(local, 0, 100);
+  await reader.reaches(100);
+  assert.is(reader.lost, 0);
+  assert.not.match(other.log, /connects again/);
+  assert.match(other.log, /refuses the events of other hosts: Not authorized/);
+  reader.end();
+  await Promise.all([one.stop(), other.stop()]);
+  relay.stop();
+});
+
 tests('has no more messages in flight than the broker allows', async () => {
   const relay = await Relay.start(broker, { receiveMaximum: 2 });
   const [one, other] = [host(relay.url, undefined, '--batch', '5'), follower(relay.url)];

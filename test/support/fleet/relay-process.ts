@@ -9,6 +9,7 @@ import type { RelayOrders, RelayReport } from './relay.js';
 
 const V5 = { protocolVersion: 5 } as const;
 const ACK_DELAY_MS = 5;
+const NOT_AUTHORIZED = 0x87;
 
 const [address, port, own] = process.argv.slice(2);
 let orders: RelayOrders = {};
@@ -31,7 +32,15 @@ function serve(client: Socket): void {
   const fromClient = mqtt.parser(V5).on('packet', (packet) => {
     if (isFirst) report.firstPackets.push(packet.cmd);
     isFirst = false;
+    if (packet.cmd === 'subscribe' && orders.refusesSubscriptions === true) {
+      const { messageId = 0, subscriptions } = packet;
+      if (subscriptions.every(({ topic }) => topic.endsWith('/event'))) {
+        toClient({ cmd: 'suback', messageId, granted: subscriptions.map(() => NOT_AUTHORIZED) });
+        return;
+      }
+    }
     if (packet.cmd === 'publish') {
+      if (orders.keepsQuestions === true && packet.topic.includes('/ask/')) return;
       report.mostInFlight = Math.max(report.mostInFlight, ++inFlight);
       if (packet.topic.endsWith('/event')) {
         report.events++;

@@ -63,8 +63,8 @@ async function runUntilStopped(
   await socket.open();
   try {
     running = new Bridge(options, codec, rateLimited(log), fail);
-    const { link } = running;
-    process.on('SIGHUP', () => link.renew());
+    const bridge = running;
+    process.on('SIGHUP', () => void bridge.renew());
     running.start();
     tellSystemd('READY=1');
     if (readyFd !== undefined) tellReady(readyFd);
