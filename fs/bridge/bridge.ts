@@ -5,10 +5,12 @@
  *   fleet mount <--fleet-mount.ts-- protocol/fleet.ts <-----+
  */
 import type { Logger } from '../shared/log/logger.js';
+import { sayFarewell } from './farewell.js';
 import { FleetMount } from './fleet-mount.js';
-import { MetricsFile } from './metrics-file.js';
-import type { Arrived, Codec } from './mqtt/connection.js';
+import { MetricsFile } from './files/metrics-file.js';
+import type { Codec } from './mqtt/connection.js';
 import { Link, type LinkEvents } from './mqtt/link.js';
+import type { Arrived } from './mqtt/messages.js';
 import { TAKEN_OVER } from './mqtt/reasons.js';
 import { type BridgeOptions, machineId, randomId } from './options.js';
 import { Outgoing } from './outgoing.js';
@@ -17,16 +19,12 @@ import { Fleet } from './protocol/fleet.js';
 import { answerTopic, askTopic, parseTopic, stateTopic } from './protocol/names.js';
 import { parseMessage } from './protocol/payload.js';
 import { type Question, parseQuestion, parseState, questionText } from './protocol/state.js';
+import { QuietTimer } from './quiet-timer.js';
+import { tryBroker } from './probe-broker.js';
 import { metricsOf, statusOf } from './report.js';
-import { SavedFile } from './saved.js';
+import { SavedFile } from './files/saved.js';
 import { Subscriptions } from './subscriptions.js';
 
-/** The time without events after which the state is published and saved, in ms. */
-const QUIET_MS = 2000;
-/** The longest time between two such states while events come, in ms. */
-const BUSY_MS = 10_000;
-/** How long the broker may take for the last message, in ms. */
-const GOODBYE_MS = 2000;
 const MS_PER_SECOND = 1000;
 
 /** A running bridge. */
@@ -37,14 +35,13 @@ export class Bridge {
   readonly link: Link;
   readonly presence: Presence;
   readonly counted = { malformed: 0, messages: 0 };
+  readonly #clientId: string;
   readonly #saved: SavedFile;
   readonly #metrics: MetricsFile | null;
-  readonly #subscriptions = new Subscriptions();
+  readonly #subscriptions: Subscriptions;
   #timer: NodeJS.Timeout | null = null;
   #timerDue = Infinity;
-  #quiet: NodeJS.Timeout | null = null;
-  #changedMs = 0;
-  #saidMs = 0;
+  readonly #quiet = new QuietTimer(() => this.#sayAndSave());
   #isStopping = false;
 
   /**
@@ -53,15 +50,17 @@ export class Bridge {
    */
   constructor(
     private readonly options: BridgeOptions,
-    codec: Codec,
+    private readonly codec: Codec,
     private readonly logger: Logger,
     private readonly failed: (error: unknown) => void,
   ) {
-    const { host, keepAlive, broker, in: from } = options;
+    const { host, keepAlive, broker, in: from, metrics } = options;
+    this.#subscriptions = new Subscriptions(logger);
     this.#saved = new SavedFile(options.stateDirectory);
-    const { metrics } = options;
     this.#metrics = metrics === undefined ? null : new MetricsFile(metrics, logger);
     const saved = this.#saved.load();
+    if (this.#saved.isDamaged)
+      logger.warn(`${this.#saved.path}: it is damaged, so that a new session begins`);
     const machine = machineId() ?? saved?.machine ?? randomId();
     this.mount = from === undefined ? null : new FleetMount(from.mount, logger, failed);
     this.fleet = from === undefined ? null : this.#makeFleet(from.filter);
@@ -73,7 +72,7 @@ export class Bridge {
       () => this.#localEvents(),
       failed,
     );
-    const clientId = `eventfs-${host}-${machine.slice(0, 8)}`;
+    const clientId = (this.#clientId = `eventfs-${host}-${machine.slice(0, 8)}`);
     this.link = new Link(codec, broker, { clientId, keepAlive }, this.#linkEvents(), logger);
     this.presence = new Presence(
       host,
@@ -110,7 +109,10 @@ export class Bridge {
       message: (message) => this.#guarded(() => this.#message(message)),
       settled: () => this.#guarded(() => this.#settled()),
       drained: () => this.#drained(),
-      beat: () => this.#writeMetrics(),
+      beat: () => {
+        this.#writeMetrics();
+        this.#guarded(() => this.#checkMounts());
+      },
       closed: (reason) => this.#closed(reason),
     };
   }
@@ -130,8 +132,23 @@ export class Bridge {
 
   /** Connects to the broker. */
   start(): void {
-    this.#save();
+    void this.#save();
     this.link.start();
+  }
+
+  /**
+   * Connects again, with the files of the broker's options as they are now. A connection that works
+   * stays if another one does not: without it and without its will, the host would be online for
+   * ever.
+   */
+  async renew(): Promise<void> {
+    if (this.link.isOpen) {
+      const { broker } = this.options;
+      const failure = await tryBroker(this.codec, broker, `${this.#clientId}-next`);
+      if (failure !== null)
+        return this.logger.warn(`${failure}; the bridge goes on with its present connection`);
+    }
+    if (!this.#isStopping) this.link.renew();
   }
 
   #opened(): void {
@@ -139,13 +156,18 @@ export class Bridge {
     const now = performance.now();
     this.presence.connected(now);
     this.fleet?.connected(now);
-    this.#save();
+    void this.#save();
     const states = stateTopic(this.fleet === null ? host : '+');
     const connection = this.link.connection!;
     connection.subscribe([states, askTopic('+', host), answerTopic('+', host)], () =>
       this.presence.call(connection),
     );
     this.#arm();
+  }
+
+  #checkMounts(): void {
+    this.mount?.checkMount();
+    this.outgoing.checkMount();
   }
 
   #online(): void {
@@ -211,32 +233,18 @@ export class Bridge {
   }
 
   #localEvents(): void {
-    this.#changedMs = performance.now();
     this.#send();
-    this.#expectQuiet();
+    this.#quiet.changed();
   }
 
   #drained(): void {
     this.#send();
-    if (!this.outgoing.isSaved) this.#expectQuiet();
+    if (!this.outgoing.isSaved) this.#quiet.expect();
   }
 
-  #expectQuiet(): void {
-    if (this.#quiet !== null || this.#isStopping) return;
-    this.#saidMs = performance.now();
-    this.#quiet = setTimeout(() => this.#lookQuiet(), QUIET_MS);
-  }
-
-  /** Publishes and saves the state if no event has come for a moment, or not for long. */
-  #lookQuiet(): void {
-    const now = performance.now();
-    const isQuiet = now - this.#changedMs >= QUIET_MS - 1;
-    if (isQuiet || now - this.#saidMs >= BUSY_MS) {
-      if (this.isOnline) this.outgoing.say(this.link.connection!);
-      this.#save();
-      this.#saidMs = now;
-    }
-    this.#quiet = isQuiet ? null : setTimeout(() => this.#lookQuiet(), QUIET_MS);
+  #sayAndSave(): void {
+    if (this.isOnline) this.outgoing.say(this.link.connection!);
+    void this.#save();
   }
 
   #send(): void {
@@ -264,10 +272,12 @@ export class Bridge {
     });
   }
 
-  #save(): void {
-    this.#saved.save(this.outgoing.saved()).catch((error: unknown) => {
-      this.logger.warn(`the state is not saved: ${messageOf(error)}`);
-    });
+  async #save(): Promise<void> {
+    try {
+      await this.#saved.save(this.outgoing.saved());
+    } catch (error) {
+      this.logger.warn(`the state is not saved: ${(error as Error).message}`);
+    }
   }
 
   #writeMetrics(): void {
@@ -278,23 +288,11 @@ export class Bridge {
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    for (const timer of [this.#quiet, this.#timer]) if (timer !== null) clearTimeout(timer);
-    const { connection } = this.link;
-    if (this.isOnline && connection !== null) {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([
-        new Promise<void>((done) => this.outgoing.sayGoodbye(connection, done)),
-        new Promise<void>((done) => (timer = setTimeout(done, GOODBYE_MS))),
-      ]);
-      clearTimeout(timer);
-    }
-    this.link.close();
-    this.#saved.saveNow(this.outgoing.saved());
+    this.#quiet.stop();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await sayFarewell(this.link, this.outgoing, () => this.isOnline);
+    await this.#save();
     this.outgoing.close();
     this.mount?.close();
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

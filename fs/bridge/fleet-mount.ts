@@ -5,12 +5,13 @@
 import { closeSync, constants, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
-import { MKDIR_HINTS } from '../client/own-directory.js';
+import { MKDIR_HINTS, removeOwnDirectory } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';
 import { Filter } from '../uevent/filter/filter.js';
 import { EMPTY_LINE } from '../uevent/records.js';
 import { tellsOfEnd } from './ended.js';
+import { MountIdentity } from './mount-identity.js';
 import { lossWithHost, recordWithHost } from './protocol/payload.js';
 
 /** The most bytes that wait for the end of a batch. */
@@ -23,6 +24,7 @@ const NONE = Filter.parse('ACTION==none, ACTION!=none');
 export class FleetMount {
   readonly counted = { published: 0, lost: 0, refused: 0 };
   readonly #fd: number;
+  readonly #identity: MountIdentity;
   /** A stream without events, which tells of the daemon's end. */
   readonly #end: EventStream;
   #waiting: Buffer[] = [];
@@ -41,6 +43,7 @@ export class FleetMount {
     private readonly logger: Logger,
     failed: (error: unknown) => void,
   ) {
+    this.#identity = new MountIdentity(path);
     try {
       this.#fd = openSync(`${path}/publish`, constants.O_WRONLY);
       this.#end = new EventStream(path, NONE, '');
@@ -60,18 +63,27 @@ export class FleetMount {
     return this.#directories.size;
   }
 
-  /** Makes the directory of a host. Events that are published later are in it. */
+  /** @throws DaemonEndedError if the mount is unmounted */
+  checkMount(): void {
+    this.#identity.check();
+  }
+
+  /**
+   * Makes the directory of a host. Events that are published later are in it.
+   *
+   * @throws DaemonEndedError if the mount is unmounted
+   */
   appears(host: string): void {
     this.flush();
+    this.checkMount();
     const path = `${this.path}/${host}`;
     try {
       mkdirSync(path, { mode: 0o755 });
       this.#directories.add(host);
-      // A file made in a process directory would be an event: the flags make none.
-      const fd = openSync(`${path}/.filter`, constants.O_WRONLY);
-      writeSync(fd, `HOST==${host}\n`);
-      closeSync(fd);
+      writeFilter(path, host);
     } catch (error) {
+      // Without its filter it would get the events of all hosts.
+      if (this.#directories.delete(host)) removeOwnDirectory(path);
       this.#fails(error, path, { ...MKDIR_HINTS, EEXIST: 'end the other bridge of this mount' });
     }
   }
@@ -150,5 +162,15 @@ export class FleetMount {
       // The daemon has ended, and the directories with it.
     }
     closeSync(this.#fd);
+  }
+}
+
+function writeFilter(directory: string, host: string): void {
+  // A file made in a process directory would be an event: the flags make none.
+  const fd = openSync(`${directory}/.filter`, constants.O_WRONLY);
+  try {
+    writeSync(fd, `HOST==${host}\n`);
+  } finally {
+    closeSync(fd);
   }
 }

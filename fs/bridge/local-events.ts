@@ -5,13 +5,14 @@
  * A place in the events is the name of an event and the number of the last event of the filter that
  * came up to it. `log/tail` is such a name at a moment when the queue is empty before and after.
  */
-import { closeSync, constants, openSync, read, readlinkSync, rmdirSync } from 'node:fs';
-import { makeOwnDirectory } from '../client/own-directory.js';
+import { closeSync, constants, openSync, read, readlinkSync, statSync } from 'node:fs';
+import { makeOwnDirectory, removeOwnDirectory } from '../client/own-directory.js';
 import { readStatusFile } from '../client/status.js';
-import { parseEvent, tellsOfLoss } from '../client/events/text.js';
+import { type EventText, parseEvent, tellsOfLoss } from '../client/events/text.js';
 import { dropOthers } from '../client/events/files.js';
 import { DaemonEndedError, isSystemError } from '../shared/errors.js';
 import { tellsOfEnd } from './ended.js';
+import { MountIdentity } from './mount-identity.js';
 import type { Filter } from '../uevent/filter/filter.js';
 import { recordEnd, skipLineEnds } from '../uevent/records.js';
 
@@ -30,6 +31,7 @@ export interface LocalSink {
 
 /** The local mount's events. */
 export class LocalEvents {
+  readonly identity: MountIdentity;
   readonly #directory: string;
   readonly #fd: number;
   #isClosed = false;
@@ -50,6 +52,7 @@ export class LocalEvents {
     private readonly sink: LocalSink,
     since?: string,
   ) {
+    this.identity = new MountIdentity(mount);
     this.#directory = makeOwnDirectory(mount, '.bridge', filter, since);
     const knowsSource = filter.hasKey('SOURCE');
     if (knowsSource) dropOthers(this.#directory, filter);
@@ -99,7 +102,7 @@ export class LocalEvents {
     const isLoss = record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER);
     if (!isLoss && this.#filter === null) return this.sink.add(record, 1);
     const event = parseEvent(record.toString('latin1'));
-    if (tellsOfLoss(event)) this.sink.add(record, Math.max(1, Number(event.property('LOST'))));
+    if (tellsOfLoss(event)) this.sink.add(record, lostOf(event));
     else if (this.#filter === null || this.#filter.matches(event)) this.sink.add(record, 1);
   }
 
@@ -125,16 +128,21 @@ export class LocalEvents {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    try {
-      rmdirSync(this.#directory);
-    } catch {
-      // It ends with this process.
-    }
+    removeOwnDirectory(this.#directory);
   }
 }
 
-/** Returns a text that tells a mount's daemon from every other one. */
-export function daemonOf(mount: string): string {
-  const status = readStatusFile(`${mount}/log`);
-  return `${status.get('DAEMON') ?? ''} ${status.get('STARTED') ?? ''}`;
+/** Returns how many events an overflow record stands for. */
+function lostOf(event: EventText): number {
+  const lost = Number(event.property('LOST'));
+  return Number.isSafeInteger(lost) && lost > 0 ? lost : 1;
+}
+
+/**
+ * Returns a text that tells a mount from every other one. The daemon that goes on with the mount of
+ * a dead one knows its events, and hands on the time of `publish`.
+ */
+export function identityOf(mount: string): string {
+  const { dev, mtimeMs } = statSync(`${mount}/publish`);
+  return `${dev} ${mtimeMs}`;
 }

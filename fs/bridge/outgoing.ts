@@ -3,29 +3,26 @@
  */
 import type { Logger } from '../shared/log/logger.js';
 import { UserError } from '../shared/errors.js';
-import { LocalEvents, daemonOf } from './local-events.js';
+import { LocalEvents, identityOf } from './local-events.js';
 import type { Connection } from './mqtt/connection.js';
+import { isTemporary } from './mqtt/reasons.js';
 import { type BridgeOptions, bootId, randomId } from './options.js';
-import { History, MESSAGE_LIMITS, type Message, type MessageLimits } from './protocol/history.js';
+import { Pace } from './pace.js';
+import { History, MESSAGE_LIMITS, type Message } from './protocol/history.js';
 import { answerTopic, eventTopic, stateTopic } from './protocol/names.js';
 import { type EndedSession, MOST_ENDED, type Question, stateText } from './protocol/state.js';
-import type { Place, Saved } from './saved.js';
+import { type Unacknowledged, UnacknowledgedMessages } from './protocol/unacknowledged.js';
+import type { Place, Saved } from './files/saved.js';
 
 /** The most hosts whose questions wait. */
 const MOST_ASKERS = 1000;
-
-/** A message that the broker has not acknowledged. */
-interface Unacknowledged {
-  readonly end: number;
-  isDone: boolean;
-}
 
 /** This host's events and state. */
 export class Outgoing {
   readonly counted = { events: 0, lost: 0, messages: 0, answers: 0 };
   #boot: string;
-  /** Identifies the daemon of the local mount: each later daemon has another text. */
-  readonly #daemon: string;
+  /** Identifies the local mount. */
+  readonly #mount: string;
   #number: number;
   #connection: number;
   #ended: readonly EndedSession[];
@@ -35,12 +32,14 @@ export class Outgoing {
   #place: Place | null = null;
   /** A later place, up to which the broker does not have all events yet. */
   #nextPlace: Place | null = null;
-  /** In the order of their numbers. */
-  #unacknowledged: Unacknowledged[] = [];
+  readonly #unacknowledged = new UnacknowledgedMessages();
   /** The questions without an answer, by asker. */
   readonly #questions = new Map<string, Question>();
   /** The state that was published last. */
   #said = '';
+  readonly #pace: Pace;
+  /** Waits until the broker has the events up to a number. */
+  #awaited: { readonly seq: number; readonly done: () => void } | null = null;
 
   /**
    * Goes on with the saved session, or begins a new one.
@@ -58,8 +57,9 @@ export class Outgoing {
     private readonly failed: (error: Error) => void,
   ) {
     const { out, host } = options;
+    this.#pace = new Pace(logger, changed);
     const boot = bootId();
-    this.#daemon = out === undefined ? '' : daemonOf(out.mount);
+    this.#mount = out === undefined ? '' : identityOf(out.mount);
     const isOwn = saved?.host === host && saved.boot.startsWith(boot);
     this.#boot = isOwn ? saved.boot : `${boot}${randomId(4)}`;
     this.#connection = isOwn ? saved.connection : 0;
@@ -69,16 +69,17 @@ export class Outgoing {
     const place = isOwn && this.#isSameSource(saved) ? saved.place : null;
     if (place !== null && this.#resume(saved!, place)) return;
     if (saved?.host === host) {
-      const ended = { session: `${saved.boot}-${saved.number}`, next: saved.acknowledged + 1 };
+      const next = Math.max(saved.acknowledged + 1, saved.next);
+      const ended = { session: `${saved.boot}-${saved.number}`, next };
       this.#ended = [...this.#ended, ended].slice(-MOST_ENDED);
       if (isOwn) this.#number++;
     }
     if (out !== undefined) this.#local = this.#open();
   }
 
-  #isSameSource({ filter, mount, daemon }: Saved): boolean {
+  #isSameSource({ filter, mount, identity }: Saved): boolean {
     const { out } = this.options;
-    return out?.filter.text === filter && out.mount === mount && daemon === this.#daemon;
+    return out?.filter.text === filter && out.mount === mount && identity === this.#mount;
   }
 
   /** Opens the local events after a place. @returns false if the mount no longer knows the place */
@@ -140,9 +141,10 @@ export class Outgoing {
   connects(): void {
     this.#connection++;
     this.#history.rewind();
-    this.#unacknowledged = [];
+    this.#unacknowledged.clear();
     this.#questions.clear();
     this.#said = '';
+    this.#pace.reset();
   }
 
   /** Publishes the state, if it is another than before. */
@@ -151,7 +153,23 @@ export class Outgoing {
     if (payload === this.#said && !isAgain) return;
     this.#said = payload;
     const topic = stateTopic(this.options.host);
-    connection.publish({ topic, payload, retain: true }, () => undefined);
+    const refused = (code: number): void => {
+      if (isTemporary(code)) this.#said = '';
+      else connection.refuse(topic, code);
+    };
+    connection.publish({ topic, payload, retain: true }, () => undefined, refused);
+  }
+
+  /** Calls back once the broker has all events that have come so far. */
+  settle(done: () => void): void {
+    this.#awaited = { seq: this.#history.next - 1, done };
+    this.#tellSettled();
+  }
+
+  #tellSettled(): void {
+    if (this.#awaited === null || this.#history.acknowledged < this.#awaited.seq) return;
+    this.#awaited.done();
+    this.#awaited = null;
   }
 
   /** Publishes that this host is gone. */
@@ -177,17 +195,34 @@ export class Outgoing {
   }
 
   #sendEvents(connection: Connection): boolean {
-    const message = this.#history.take(limitsFor(connection, this.options.message));
+    if (this.#pace.isPaused) return false;
+    const message = this.#history.take(this.#pace.limits(connection, this.options.message));
     if (message === null) return false;
-    const waits = { end: message.seq + message.count, isDone: false };
-    this.#unacknowledged.push(waits);
+    const waits = this.#unacknowledged.add(message.seq + message.count);
     this.counted.messages++;
-    this.#publish(connection, eventTopic(this.options.host), message, () => {
-      waits.isDone = true;
-      while (this.#unacknowledged[0]?.isDone)
-        this.#history.acknowledge(this.#unacknowledged.shift()!.end);
-    });
+    const topic = eventTopic(this.options.host);
+    const refused = (code: number): void => {
+      // The refusal of a message before it has had this one sent again already.
+      if (!this.#unacknowledged.has(waits)) return;
+      if (!this.#refused(connection, topic, message, code)) return;
+      this.#unacknowledged.clear();
+      this.#history.rewind();
+    };
+    this.#publish(connection, topic, message, () => this.#acknowledged(waits), refused);
     return true;
+  }
+
+  #acknowledged(waits: Unacknowledged): void {
+    this.#pace.taken();
+    this.#history.acknowledge(this.#unacknowledged.done(waits));
+    this.#tellSettled();
+  }
+
+  /** Takes a refusal. @returns whether the message is to be sent again */
+  #refused(connection: Connection, topic: string, message: Message, code: number): boolean {
+    if (this.#pace.refused(code, message)) return true;
+    connection.refuse(topic, code);
+    return false;
   }
 
   #sendAnswer(connection: Connection): boolean {
@@ -195,21 +230,28 @@ export class Outgoing {
     if (first === undefined) return false;
     const [asker, { session, from, to }] = first;
     this.#questions.delete(asker);
-    const message = this.#history.range(from, to, limitsFor(connection, MESSAGE_LIMITS));
+    const message = this.#history.range(from, to, this.#pace.limits(connection, MESSAGE_LIMITS));
     if (message === null) return true;
     const rest = message.seq + message.count;
     // To the end of the order: each asker has its turn.
     if (rest < to) this.#questions.set(asker, { session, from: rest, to });
     this.counted.answers++;
     const topic = answerTopic(this.options.host, asker);
-    this.#publish(connection, topic, message, () => undefined);
+    // The asker repeats its question.
+    const refused = (code: number): unknown => this.#refused(connection, topic, message, code);
+    this.#publish(connection, topic, message, () => undefined, refused);
     return true;
   }
 
-  #publish(connection: Connection, topic: string, message: Message, done: () => void): void {
-    const { seq, count, payload } = message;
+  #publish(
+    connection: Connection,
+    topic: string,
+    { seq, count, payload }: Message,
+    done: () => void,
+    refused: (code: number) => unknown,
+  ): void {
     const userProperties = { session: this.session, seq: String(seq), count: String(count) };
-    connection.publish({ topic, payload, userProperties }, done);
+    connection.publish({ topic, payload, userProperties }, done, refused);
   }
 
   /** Whether the saved place is behind all events that the broker has. */
@@ -237,21 +279,22 @@ export class Outgoing {
       connection: this.#connection,
       filter: this.options.out?.filter.text ?? '',
       mount: this.options.out?.mount ?? '',
-      daemon: this.#daemon,
+      identity: this.#mount,
       acknowledged,
+      next: this.#history.next,
       place: this.#place,
       ended: this.#ended,
     };
   }
 
+  /** @throws DaemonEndedError if the local mount is unmounted */
+  checkMount(): void {
+    this.#local?.identity.check();
+  }
+
   /** Ends the reading of local events. */
   close(): void {
+    this.#pace.reset();
     this.#local?.close();
   }
-}
-
-/** Returns the bounds of a message that the broker takes too. */
-function limitsFor({ mostPayload }: Connection, limits: MessageLimits): MessageLimits {
-  const { bytes, largest, events } = limits;
-  return { bytes: Math.min(bytes, mostPayload), largest: Math.min(largest, mostPayload), events };
 }

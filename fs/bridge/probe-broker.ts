@@ -17,7 +17,7 @@ export interface Probed {
 /** Tries a broker. The broker retains none of the messages. */
 export async function probeBroker(codec: Codec, broker: Broker, host: string): Promise<Probed> {
   const nonce = randomId(8);
-  const connection = await attempt(codec, broker, (_, done) => done());
+  const connection = await tryBroker(codec, broker, checkId());
   if (connection !== null) return { connection, own: null, isConfined: false };
   const own = await attempt(codec, broker, (open, done) =>
     open.subscribe([stateTopic('+'), askTopic('+', host)], () =>
@@ -31,11 +31,21 @@ export async function probeBroker(codec: Codec, broker: Broker, host: string): P
   return { connection, own, isConfined: other !== null };
 }
 
+/** Connects. @returns the reason of a failure; null if it worked */
+export function tryBroker(codec: Codec, broker: Broker, clientId: string): Promise<string | null> {
+  return attempt(codec, broker, (_, done) => done(), clientId);
+}
+
+function checkId(): string {
+  return `eventfs-check-${randomId(8)}`;
+}
+
 /** Connects, and does one step. @returns the reason of a failure; null if it worked */
 function attempt(
   codec: Codec,
   broker: Broker,
   work: (connection: Connection, done: () => void) => void,
+  clientId = checkId(),
 ): Promise<string | null> {
   return new Promise((end) => {
     const ignore = (): void => undefined;
@@ -43,7 +53,7 @@ function attempt(
       const connection: Connection = new Connection(
         codec,
         broker,
-        { clientId: `eventfs-check-${randomId(8)}`, keepAlive: 5 },
+        { clientId, keepAlive: 5 },
         {
           opened: () =>
             work(connection, () => {

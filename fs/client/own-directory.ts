@@ -1,5 +1,5 @@
 /** Makes a process directory for this process. It ends with the process: no code removes it. */
-import { closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Filter } from '../uevent/filter/filter.js';
 
@@ -40,9 +40,24 @@ export function makeOwnDirectory(
   since?: string,
 ): string {
   const path = makeFree(`${mount}/${process.pid}${label}`);
-  if (!filter.all) writeTo(`${path}/.filter`, Buffer.from(`${filter.text}\n`, 'latin1'));
-  if (since !== undefined) writeTo(`${path}/.since`, Buffer.from(`${since}\n`));
+  try {
+    if (!filter.all) writeTo(`${path}/.filter`, Buffer.from(`${filter.text}\n`, 'latin1'));
+    if (since !== undefined) writeTo(`${path}/.since`, Buffer.from(`${since}\n`));
+  } catch (error) {
+    // Its queue would fill as long as this process runs.
+    removeOwnDirectory(path);
+    throw error;
+  }
   return path;
+}
+
+/** Ends a process directory of this process. If that fails, it ends with the process. */
+export function removeOwnDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
 }
 
 function makeFree(wanted: string): string {

@@ -8,6 +8,9 @@ import type { Socket } from 'node:net';
 import type { IConnackPacket, IDisconnectPacket, IPublishPacket, Packet } from 'mqtt-packet';
 import type { Broker } from './broker.js';
 import { CLOSED_AT_ONCE, failureText } from './failures.js';
+import { InFlight } from './in-flight.js';
+import type { Arrived, Outgoing, Waiting, Will } from './messages.js';
+import { publishPacket } from './publish-packet.js';
 import { reasonText } from './reasons.js';
 
 /** The functions of the package mqtt-packet. */
@@ -19,32 +22,16 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const MOST_PACKET = 128 * 1024;
 /** How many messages may wait for the broker's acknowledgement. */
 const MOST_IN_FLIGHT = 32;
-const MOST_ID = 65_535;
+/** MQTT 5, 3.2.2.3.3: what a broker takes that names no other number. */
+const MOST_RECEIVED = 65_535;
 /** The least payload that a broker must take, and room for topic and properties. */
 const LEAST_PAYLOAD = 1024;
 const MOST_HEADER = 1024;
 const CLOSED = 'the broker has closed the connection';
 /** MQTT 5, 2.4: reason codes from here on are failures. */
 const FAILURES = 0x80;
-
-/** The message that the broker publishes if the connection breaks. */
-export interface Will {
-  readonly topic: string;
-  readonly payload: string;
-}
-
-/** A message from the broker. */
-export type Arrived = Pick<IPublishPacket, 'topic' | 'retain' | 'properties'> & {
-  readonly payload: Buffer;
-};
-
-/** A message for the broker. */
-export interface Outgoing {
-  readonly topic: string;
-  readonly payload: Buffer | string;
-  readonly retain?: boolean;
-  readonly userProperties?: Readonly<Record<string, string>>;
-}
+/** MQTT 5, 3.14.2.1: disconnect with will message. */
+const WITH_WILL = 0x04;
 
 /** The receiver of a connection's events. */
 export interface ConnectionEvents {
@@ -70,23 +57,19 @@ export interface ConnectionOptions {
   readonly keepAlive: number;
 }
 
-/** A message that waits for its acknowledgement. */
-interface InFlight {
-  readonly topic: string;
-  readonly sentMs: number;
-  readonly done: () => void;
-}
-
 /** A connection. */
 export class Connection {
   readonly #socket: Socket;
   readonly #timer: NodeJS.Timeout;
   #ping: NodeJS.Timeout | null = null;
-  readonly #inFlight = new Map<number, InFlight>();
+  readonly #inFlight = new InFlight();
+  /** The messages that exceed what the broker takes at a time, in their order. */
+  #waiting: Waiting[] = [];
   #most = MOST_IN_FLIGHT;
+  /** How many messages may be in flight. */
+  #receiveMaximum = MOST_RECEIVED;
   /** The most bytes of a payload that the broker takes. */
   mostPayload = Infinity;
-  #id = 0;
   #isOpen = false;
   #isEnded = false;
   #awaitsPong = false;
@@ -131,7 +114,7 @@ export class Connection {
 
   /** How many messages can be sent now. */
   get room(): number {
-    return this.#isOpen ? this.#most - this.#inFlight.size : 0;
+    return this.#isOpen ? this.#most - this.#inFlight.size - this.#waiting.length : 0;
   }
 
   /** How many messages wait for the broker. */
@@ -140,49 +123,68 @@ export class Connection {
   }
 
   /**
-   * Sends a message with QoS 1.
+   * Sends a message with QoS 1, at once or when the broker takes one more.
    *
    * @param done called when the broker has the message
+   * @param refused called with the reason code if the broker refuses the message; without it, the
+   *   connection ends
    */
-  publish({ topic, payload, retain = false, userProperties }: Outgoing, done: () => void): void {
-    if (this.#isEnded) return;
-    const messageId = this.#nextId();
-    this.#inFlight.set(messageId, { topic, sentMs: performance.now(), done });
-    this.#write({
-      cmd: 'publish',
-      topic,
-      payload,
-      retain,
-      qos: 1,
-      dup: false,
-      messageId,
-      ...(userProperties !== undefined && {
-        properties: { userProperties: { ...userProperties } },
-      }),
-    });
+  publish(message: Outgoing, done: () => void, refused?: (code: number) => void): void {
+    if (!this.#isOpen) return;
+    if (this.#inFlight.messages >= this.#receiveMaximum)
+      this.#waiting.push({ message, done, refused });
+    else this.#send({ message, done, refused });
   }
 
-  /** Subscribes to topics, with QoS 1. @param done called when the broker has accepted them */
-  subscribe(topics: readonly string[], done: () => void = () => undefined): void {
-    if (this.#isEnded || topics.length === 0) return;
-    const messageId = this.#nextId();
-    this.#inFlight.set(messageId, { topic: topics[0], sentMs: performance.now(), done });
+  #send({ message, done, refused }: Waiting): void {
+    const messageId = this.#inFlight.add({
+      ...{ topic: message.topic, isMessage: true, sentMs: performance.now(), done },
+      ...(refused !== undefined && { refused }),
+    });
+    this.#socket.write(publishPacket(message, messageId));
+  }
+
+  /**
+   * Subscribes to topics, with QoS 1.
+   *
+   * @param done called when the broker has accepted all of them
+   * @param refused called with the reason code if the broker refuses one; without it, the connection
+   *   ends
+   */
+  subscribe(topics: readonly string[], done: () => void, refused?: (code: number) => void): void {
+    if (!this.#isOpen || topics.length === 0) return;
+    const messageId = this.#request(topics, done, refused);
     const subscriptions = topics.map((topic) => ({ topic, qos: 1 as const }));
     this.#write({ cmd: 'subscribe', messageId, subscriptions });
   }
 
   /** Ends subscriptions. */
   unsubscribe(topics: readonly string[]): void {
-    if (this.#isEnded || topics.length === 0) return;
-    const messageId = this.#nextId();
-    const done = (): void => undefined;
-    this.#inFlight.set(messageId, { topic: topics[0], sentMs: performance.now(), done });
+    if (!this.#isOpen || topics.length === 0) return;
+    const messageId = this.#request(topics, () => undefined);
     this.#write({ cmd: 'unsubscribe', messageId, unsubscriptions: [...topics] });
   }
 
-  /** Ends the connection in such a way that the broker does not publish the will. */
-  disconnect(reason: string): void {
-    if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode: 0 });
+  #request(topics: readonly string[], done: () => void, refused?: (code: number) => void): number {
+    return this.#inFlight.add({
+      ...{ topic: topics[0], isMessage: false, sentMs: performance.now(), done },
+      ...(refused !== undefined && { refused }),
+    });
+  }
+
+  /** Ends the connection because of a refusal that another try would not change. */
+  refuse(topic: string, code: number): void {
+    this.#end(`the broker refuses ${topic}: ${reasonText(code)}`);
+  }
+
+  /**
+   * Ends the connection.
+   *
+   * @param hasWill whether the broker publishes the will
+   */
+  disconnect(reason: string, hasWill = false): void {
+    const reasonCode = hasWill ? WITH_WILL : 0;
+    if (this.#isOpen) this.#write({ cmd: 'disconnect', reasonCode });
     this.#end(reason, true);
   }
 
@@ -232,7 +234,8 @@ export class Connection {
     if (reasonCode !== 0) return this.#end(`the broker refuses: ${reasonText(reasonCode)}`);
     clearTimeout(this.#timer);
     this.#isOpen = true;
-    this.#most = Math.min(MOST_IN_FLIGHT, properties?.receiveMaximum ?? MOST_IN_FLIGHT);
+    this.#receiveMaximum = properties?.receiveMaximum ?? MOST_RECEIVED;
+    this.#most = Math.min(MOST_IN_FLIGHT, this.#receiveMaximum);
     if (properties?.maximumPacketSize !== undefined)
       this.mostPayload = Math.max(LEAST_PAYLOAD, properties.maximumPacketSize - MOST_HEADER);
     if (properties?.serverKeepAlive !== undefined && properties.serverKeepAlive > 0)
@@ -247,9 +250,7 @@ export class Connection {
 
   /** Sends a ping, unless an earlier one or a message has no answer yet. */
   #beat(): void {
-    const [oldest] = this.#inFlight.values();
-    const isLate =
-      oldest !== undefined && performance.now() - oldest.sentMs > 2 * this.#keepAliveMs;
+    const isLate = this.#inFlight.ageMs(performance.now()) > 2 * this.#keepAliveMs;
     if (this.#awaitsPong || isLate) return this.#end('the broker does not answer');
     this.#awaitsPong = true;
     this.#write({ cmd: 'pingreq' });
@@ -264,19 +265,14 @@ export class Connection {
   }
 
   #acknowledged(id: number | undefined, code: number): void {
-    const found = this.#inFlight.get(id ?? 0);
+    const found = this.#inFlight.remove(id);
     if (found === undefined) return;
-    if (code >= FAILURES)
-      return this.#end(`the broker refuses ${found.topic}: ${reasonText(code)}`);
-    this.#inFlight.delete(id!);
-    found.done();
+    if (code < FAILURES) found.done();
+    else if (found.refused === undefined) return this.refuse(found.topic, code);
+    else found.refused(code);
+    while (this.#waiting.length > 0 && this.#inFlight.messages < this.#receiveMaximum)
+      this.#send(this.#waiting.shift()!);
     if (!this.#isEnded) this.events.drained();
-  }
-
-  #nextId(): number {
-    do this.#id = (this.#id % MOST_ID) + 1;
-    while (this.#inFlight.has(this.#id));
-    return this.#id;
   }
 
   #write(packet: Packet): void {

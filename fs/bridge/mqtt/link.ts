@@ -5,7 +5,8 @@
 import type { Logger } from '../../shared/log/logger.js';
 import { UserError, isSystemError } from '../../shared/errors.js';
 import type { Broker } from './broker.js';
-import { type Codec, Connection, type ConnectionEvents, type Will } from './connection.js';
+import { type Codec, Connection, type ConnectionEvents } from './connection.js';
+import type { Will } from './messages.js';
 
 const FIRST_MS = 500;
 const MOST_MS = 30_000;
@@ -131,10 +132,10 @@ export class Link {
     this.#pauseMs = MOST_MS * (1 + Math.random());
   }
 
-  /** Ends the connection for good. */
-  close(): void {
+  /** Ends the connection for good. @param hasWill whether the broker publishes the will */
+  close(hasWill: boolean): void {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.connection?.disconnect('the bridge stops');
+    this.connection?.disconnect('the bridge stops', hasWill);
   }
 }

@@ -1,6 +1,7 @@
 /** The reason codes of MQTT 5, section 2.4, that a broker refuses with. */
 const REASONS: Readonly<Record<number, string>> = {
   0x00: 'Normal disconnection',
+  0x80: 'Unspecified error',
   0x81: 'Malformed packet',
   0x82: 'Protocol error',
   0x83: 'Implementation specific error',
@@ -34,3 +35,14 @@ export function reasonText(code: number): string {
 
 /** The first words of {@link reasonText} for a connection that another client has replaced. */
 export const TAKEN_OVER = 'Session taken over';
+
+/** The reason code for a message that is larger than the broker allows. */
+export const PACKET_TOO_LARGE = 0x95;
+
+/** The codes of a broker that may take the same message later. */
+const TEMPORARY: ReadonlySet<number> = new Set([0x80, 0x83, 0x97]);
+
+/** Tells whether a broker may take a message later that it refuses now. */
+export function isTemporary(code: number): boolean {
+  return TEMPORARY.has(code);
+}

@@ -7,11 +7,20 @@
 import type { Filter } from '../../uevent/filter/filter.js';
 import { takesHost } from './names.js';
 import type { EventMessage } from './payload.js';
-import { type HostSink, REMOTE_LIMITS, RemoteHost, type RemoteLimits } from './remote-host.js';
+import {
+  type HostSink,
+  REMOTE_LIMITS,
+  RemoteHost,
+  type RemoteLimits,
+  type SharedMemory,
+} from './remote-host.js';
 import type { HostState } from './state.js';
 
 /** The most hosts that are known at a time. */
 const MOST_HOSTS = 50_000;
+
+/** The most bytes of all hosts that wait behind gaps. */
+const MOST_HELD = 64 * 1024 * 1024;
 
 /** The receiver of the events of all hosts, and of their comings and goings. */
 export interface FleetSink extends HostSink {
@@ -21,6 +30,7 @@ export interface FleetSink extends HostSink {
 
 /** The other hosts. */
 export class Fleet {
+  readonly #memory: SharedMemory = { bytes: 0, most: MOST_HELD };
   readonly #hosts = new Map<string, RemoteHost>();
   /** Hosts that wait for something: their {@link RemoteHost.due} is not Infinity. */
   readonly #waiting = new Set<RemoteHost>();
@@ -76,7 +86,7 @@ export class Fleet {
       this.refused++;
       return null;
     }
-    const host = new RemoteHost(name, this.sink, this.limits);
+    const host = new RemoteHost(name, this.sink, this.limits, this.#memory);
     this.#hosts.set(name, host);
     return host;
   }

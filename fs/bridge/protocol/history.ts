@@ -27,6 +27,8 @@ export interface MessageLimits {
 export interface Message {
   readonly seq: number;
   readonly count: number;
+  /** How many records the payload has. */
+  readonly records: number;
   readonly payload: Buffer;
 }
 
@@ -158,7 +160,10 @@ export class History {
       const isWhole = own === seq && upTo === own + weight && record.length <= limits.largest;
       if (!put(isWhole ? record : lossRecord(upTo - seq), upTo)) break;
     }
-    return { seq: from, count: seq - from, payload: Buffer.concat(records, bytes) };
+    return {
+      ...{ seq: from, count: seq - from, records: records.length },
+      payload: Buffer.concat(records, bytes),
+    };
   }
 
   /** Returns the place of the event with this number, or of the loss that has it. */

@@ -68,6 +68,10 @@ function parsePieces(payload: Buffer): Piece[] {
 const TEXT = new UeventText();
 const LOSS_HEADER = Buffer.from('overflow@/eventfs\n');
 
+/** Control characters, or a part `..`. */
+// eslint-disable-next-line no-control-regex
+const BAD_PATH = /[\x00-\x1f\x7f]|(^|\/)\.\.(\/|$)/;
+
 /** Returns the piece of a record. @param record the text, with or without its last line end */
 export function pieceOf(record: Buffer): Piece {
   if (record.subarray(0, LOSS_HEADER.length).equals(LOSS_HEADER)) {
@@ -80,12 +84,33 @@ export function pieceOf(record: Buffer): Piece {
   } catch {
     return { weight: 1, text: null };
   }
-  const header = record.toString('latin1', 0, record.indexOf(LINE_END[0]));
-  // A program may append DEVPATH to /sys: a part `..` would lead out of it.
-  // eslint-disable-next-line no-control-regex
-  if (/[\x00-\x1f\x7f]|\/\.\.(\/|$)/.test(header)) return { weight: 1, text: null };
+  if (leadsOut(record)) return { weight: 1, text: null };
   const isEnded = record[record.length - 1] === LINE_END[0];
   return { weight: 1, text: isEnded ? record : Buffer.concat([record, LINE_END]) };
+}
+
+/**
+ * Tells whether a path of an event is dangerous: a program may append DEVPATH to /sys and DEVNAME
+ * to /dev, so that a part `..` would lead out of it.
+ */
+function leadsOut(record: Buffer): boolean {
+  const end = record.indexOf(LINE_END[0]);
+  const header = record.toString('latin1', 0, end < 0 ? record.length : end);
+  if (BAD_PATH.test(header)) return true;
+  return isBadPath(record, DEVPATH, (path) => !path.startsWith('/')) || isBadPath(record, DEVNAME);
+}
+
+const DEVPATH = Buffer.from('\nDEVPATH=');
+const DEVNAME = Buffer.from('\nDEVNAME=');
+
+/** Tells whether a line with this key has a dangerous path. */
+function isBadPath(record: Buffer, key: Buffer, isBad?: (path: string) => boolean): boolean {
+  for (let at = record.indexOf(key); at >= 0; at = record.indexOf(key, at + key.length)) {
+    const end = record.indexOf(LINE_END[0], at + key.length);
+    const path = record.toString('latin1', at + key.length, end < 0 ? record.length : end);
+    if (BAD_PATH.test(path) || isBad?.(path) === true) return true;
+  }
+  return false;
 }
 
 /** Returns the record of a loss, with the empty line that ends it. */
@@ -114,10 +139,13 @@ export function lossWithHost(count: number, host: string): Buffer {
 
 /** Removes lines with the key HOST. */
 function withoutHost(text: Buffer): Buffer {
-  let own = text;
-  for (let at = own.indexOf(HOST_LINE); at >= 0; at = own.indexOf(HOST_LINE, at)) {
-    const end = own.indexOf('\n', at + 1);
-    own = Buffer.concat([own.subarray(0, at), own.subarray(end)]);
+  let at = text.indexOf(HOST_LINE);
+  if (at < 0) return text;
+  const kept: Buffer[] = [];
+  let from = 0;
+  for (; at >= 0; at = text.indexOf(HOST_LINE, from)) {
+    kept.push(text.subarray(from, at));
+    from = text.indexOf(LINE_END[0], at + 1);
   }
-  return own;
+  return Buffer.concat([...kept, text.subarray(from)]);
 }

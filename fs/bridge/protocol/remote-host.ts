@@ -36,6 +36,19 @@ export interface RemoteLimits {
   readonly questions: number;
 }
 
+/** The memory of all hosts behind gaps. */
+export interface SharedMemory {
+  bytes: number;
+  /** The most bytes; beyond it a host counts its gap as lost. */
+  readonly most: number;
+}
+
+/** The bytes that a message and an event behind a gap use beside the text. */
+const HELD_COST = 256;
+const PIECE_COST = 128;
+/** The most sessions whose end is remembered. */
+const MOST_LEFT = 16;
+
 export const REMOTE_LIMITS: RemoteLimits = {
   heldBytes: 4 * 1024 * 1024,
   graceMs: 100,
@@ -61,6 +74,8 @@ export class RemoteHost {
   due = Infinity;
   readonly counted = { events: 0, lost: 0, duplicates: 0, questions: 0 };
   #session: string | null = null;
+  /** The next number of each earlier session: a broker may bring its retained state again. */
+  readonly #left = new Map<string, number>();
   #connection = 0;
   /** The number of the next event to pass on. */
   #expected = 1;
@@ -77,6 +92,7 @@ export class RemoteHost {
     readonly host: string,
     private readonly sink: HostSink,
     private readonly limits: RemoteLimits = REMOTE_LIMITS,
+    private readonly memory: SharedMemory = { bytes: 0, most: Infinity },
   ) {}
 
   /** Takes a state that the broker has sent. */
@@ -105,21 +121,35 @@ export class RemoteHost {
     if (this.#session === null) this.#expected = next;
     else {
       this.#flush();
-      const at = ended.findIndex((each) => each.session === this.#session);
-      for (const each of at < 0 ? [] : ended.slice(at)) {
-        this.#lose(each.next - this.#expected);
-        this.#expected = 1;
-      }
-      this.#expected = 1;
+      this.#leave(this.#session);
+      if (!this.#left.has(session)) this.#loseSince(this.#session, ended);
+      this.#expected = this.#left.get(session) ?? 1;
     }
     this.#session = session;
     this.#connection = 0;
     this.#announced = this.#expected;
   }
 
-  /** Takes the host's events, in any order, or an answer. */
+  #leave(session: string): void {
+    this.#left.delete(session);
+    this.#left.set(session, this.#expected);
+    const [oldest] = this.#left.keys();
+    if (this.#left.size > MOST_LEFT) this.#left.delete(oldest);
+  }
+
+  /** Counts what is missing of a session, and of the sessions after it, as lost. */
+  #loseSince(session: string, ended: HostState['ended']): void {
+    const at = ended.findIndex((each) => each.session === session);
+    for (const each of at < 0 ? [] : ended.slice(at))
+      this.#lose(each.next - (this.#left.get(each.session) ?? 1));
+  }
+
+  /**
+   * Takes the host's events, in any order, or an answer. Those of a host that is gone wait at the
+   * host until it is there again.
+   */
   takeMessage({ session, seq, pieces }: EventMessage, nowMs: number): void {
-    if (session !== this.#session || pieces.length === 0) return;
+    if (session !== this.#session || pieces.length === 0 || !this.isOnline) return;
     const end = pieces.reduce((sum, { weight }) => sum + weight, seq);
     this.#announced = Math.max(this.#announced, end);
     if (end <= this.#expected) {
@@ -187,11 +217,17 @@ export class RemoteHost {
       this.counted.duplicates++;
       return;
     }
-    const bytes = pieces.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
-    this.#held.splice(at, 0, { seq, end, bytes, pieces });
+    const costOf = ({ text }: Piece): number => PIECE_COST + (text?.length ?? 0);
+    const bytes = pieces.reduce((sum, piece) => sum + costOf(piece), HELD_COST);
+    this.#held.splice(at, 0, { seq, end, bytes, pieces: pieces.map(copyOf) });
+    this.#charge(bytes);
+    if (this.#heldBytes > this.limits.heldBytes || this.memory.bytes > this.memory.most)
+      this.#skipTo(this.#held[0].seq);
+  }
+
+  #charge(bytes: number): void {
     this.#heldBytes += bytes;
-    if (this.#heldBytes <= this.limits.heldBytes) return;
-    this.#skipTo(this.#held[0].seq);
+    this.memory.bytes += bytes;
   }
 
   /** Passes on the held messages that no gap precedes. */
@@ -199,7 +235,7 @@ export class RemoteHost {
     let count = 0;
     while (count < this.#held.length && this.#held[count].seq <= this.#expected) {
       const { seq, bytes, pieces } = this.#held[count++];
-      this.#heldBytes -= bytes;
+      this.#charge(-bytes);
       this.#pass(seq, pieces);
     }
     if (count > 0) this.#held.splice(0, count);
@@ -228,17 +264,26 @@ export class RemoteHost {
   /** Passes on the pieces of a message that begins at or before `#expected`. */
   #pass(seq: number, pieces: readonly Piece[]): void {
     let at = seq;
+    let lost = 0;
     for (const { weight, text } of pieces) {
       at += weight;
       if (at <= this.#expected) continue;
-      if (text === null) this.#lose(at - this.#expected);
+      if (text === null) lost += at - this.#expected;
       else {
+        this.#lose(lost);
+        lost = 0;
         this.counted.events++;
         this.sink.event(this.host, text);
       }
       this.#expected = at;
     }
+    this.#lose(lost);
   }
+}
+
+/** Returns a piece without the memory of the read(2) that it came with. */
+function copyOf({ weight, text }: Piece): Piece {
+  return { weight, text: text === null ? null : Buffer.from(text) };
 }
 
 /** Tells whether a session is an earlier one of the same boot. */

@@ -99,7 +99,8 @@ function isSession(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(value);
 }
 
-function isMachine(value: unknown): value is string {
+/** Tells whether a value is a machine's id. */
+export function isMachine(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(value);
 }
 
@@ -107,7 +108,8 @@ function isNumber(value: unknown, least: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= least;
 }
 
-function isEnded(value: unknown): value is EndedSession {
+/** Tells whether a value is an ended session. */
+export function isEnded(value: unknown): value is EndedSession {
   if (typeof value !== 'object' || value === null) return false;
   const { session, next } = value as Partial<EndedSession>;
   return isSession(session) && isNumber(next, 1);

@@ -3,7 +3,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { killClients } from '../../support/clients/clients.js';
 import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
@@ -102,6 +102,45 @@ tests('goes on with its session when its bridge starts again, also after SIGKILL
   assert.is(reader.lost, 0);
   reader.end();
   await Promise.all([one.stop(), other.stop()]);
+});
+
+tests('gets no event twice after its broker starts with an old state', async () => {
+  const old = await startBroker({ persistence: true });
+  const kept = join(old.folder, 'state');
+  const copy = join(scratch(), 'state');
+  const host = (): Bridge => {
+    const own = ['--host', 'web1', '--mount', local.path, '--publish', 'SUBSYSTEM==mine'];
+    return new Bridge(['--broker', old.url, ...own, '--state', scratch()], web.enter);
+  };
+  const follows = ['--host', 'watcher', '--fleet', fleet.path, '--state', scratch()];
+  const other = new Bridge(['--broker', old.url, ...follows], watching.enter);
+  const first = host();
+  await knows(fleet.path, 'web1');
+  const reader = new Reader(`${fleet.path}/match/HOST=web1`);
+  publish(local, 0, 50);
+  await reader.reaches(50);
+  await sleep(3000); // the state of the quiet host is retained, and saved
+  cpSync(kept, copy, { recursive: true });
+  await first.stop();
+  const second = host();
+  await second.says(/connected/);
+  await knows(fleet.path, 'web1');
+  publish(local, 50, 100);
+  await reader.reaches(100);
+  second.process.kill('SIGSTOP');
+  await old.stop('SIGKILL');
+  cpSync(copy, kept, { recursive: true });
+  await old.start();
+  await other.says(/connected[^]*connected/);
+  await sleep(300); // the retained state has come
+  second.process.kill('SIGCONT');
+  await second.says(/connected[^]*connected/);
+  publish(local, 100, 150);
+  await reader.reaches(150);
+  assert.is(reader.lost, 0);
+  reader.end();
+  await Promise.all([second.stop(), other.stop()]);
+  await old.stop();
 });
 
 tests.run();

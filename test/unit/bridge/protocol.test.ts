@@ -78,12 +78,17 @@ protocol('counts a record that the mount would refuse as lost', () => {
   for (const bad of [
     'add@/../x\nA=1\n',
     'add@/a/..\nA=1\n',
+    'add@/x\nDEVPATH=/../x\n',
+    'add@/x\nDEVPATH=x\n',
+    'add@/x\nDEVPATH=/x\nDEVPATH=/x\r/..\n',
+    'add@/x\nDEVNAME=../etc/shadow\n',
     'no header\n',
     'add@/x\nno property\n',
     'add@/x\x1b\nA=1\n',
     'add@/x\nA=\0\n',
   ])
     assert.equal(parse(`${bad}\n${good}\n`), [undefined, good], JSON.stringify(bad));
+  assert.equal(parse(`${good}\nadd@/../x`), [good, undefined], 'a header without a line end');
   assert.is(parse(`${good}\n`), undefined, 'the count must be right');
   assert.is(parse(`${good}\n`.repeat(3)), undefined);
   assert.equal(parse('overflow@/eventfs\nLOST=2\n\n'), [undefined]);
@@ -93,6 +98,10 @@ protocol('counts a record that the mount would refuse as lost', () => {
 protocol('sets HOST, whatever the event says', () => {
   const record = Buffer.from('add@/x\nHOST=liar\nA=1\nHOST=liar\n');
   assert.is(recordWithHost(record, 'web1')!.toString(), 'add@/x\nA=1\nHOST=web1\n\n');
+  const liar = Buffer.from(`add@/x\n${'HOST=liar\n'.repeat(6000)}`);
+  const start = performance.now();
+  assert.is(recordWithHost(liar, 'web1')!.toString(), 'add@/x\nHOST=web1\n\n');
+  assert.ok(performance.now() - start < 50, 'each line is looked at once');
   const large = Buffer.from(`add@/x\nA=${'x'.repeat(64 * 1024 - 12)}\n`);
   assert.is(recordWithHost(large, 'web1'), null);
 });

@@ -245,4 +245,73 @@ remote('of a later session begin at its first one, and the rest of the earlier o
   assert.is(world.host.due, 60, 'the state of an earlier session changes nothing');
 });
 
+remote('go on where a session stopped that a broker with an old state brings back', () => {
+  const world = new World();
+  world.state();
+  const takes = (session: string, next: number, ended: HostState['ended'] = []): void =>
+    world.host.takeState(
+      { online: true, session, connection: 1, machine: 'm', first: 1, next, ended },
+      0,
+    );
+  const event = (session: string, seq: number, n: number): void =>
+    world.host.takeMessage(
+      { session, seq, pieces: [{ weight: 1, text: Buffer.from(`add@/x\nN=${n}\n`) }] },
+      0,
+    );
+  event('boot-1', 1, 1);
+  takes('later-1', 1, [{ session: 'boot-1', next: 2 }]);
+  event('later-1', 1, 2);
+  takes('boot-1', 2); // the broker was killed, and knows the host's state of yesterday
+  takes('later-1', 2, [{ session: 'boot-1', next: 2 }]);
+  event('later-1', 1, 2);
+  event('later-1', 2, 3);
+  assert.is(world.reader.events, 3);
+  assert.is(world.reader.lost_, 0);
+  assert.is(world.host.due, Infinity, 'no event is asked for again');
+});
+
+remote('use bounded memory, of each host and of all', () => {
+  const reader = new Reader();
+  const memory = { bytes: 0, most: 4000 };
+  const limits = { ...REMOTE, heldBytes: 3000 };
+  const state: HostState = {
+    ...{ online: true, session: 'a-1', connection: 1, machine: 'm' },
+    ...{ first: 1, next: 1, ended: [] },
+  };
+  const hosts = ['one', 'two'].map((name) => new RemoteHost(name, reader, limits, memory));
+  for (const host of hosts) {
+    host.takeState(state, 0);
+    reader.isThere = false;
+    // A gap before each of them, and losses alone.
+    for (let n = 1; n <= 1000; n++)
+      host.takeMessage({ session: 'a-1', seq: 2 * n, pieces: [{ weight: 1, text: null }] }, 0);
+  }
+  assert.ok(reader.lost_ > 3900, 'most gaps are counted as lost');
+  assert.ok(memory.bytes > 2000 && memory.bytes <= 4500, String(memory.bytes));
+  for (const host of hosts) {
+    reader.isThere = true;
+    host.end();
+  }
+  assert.is(memory.bytes, 0);
+  assert.is(reader.lost_, 4000);
+});
+
+remote('of one message that are no events are one loss', () => {
+  const losses: number[] = [];
+  const reader = Object.assign(new Reader(), {
+    lost: (_: string, count: number) => losses.push(count),
+  });
+  const host = new RemoteHost('web1', reader, REMOTE);
+  host.takeState(
+    {
+      ...{ online: true, session: 'a-1', connection: 1, machine: 'm' },
+      ...{ first: 1, next: 1, ended: [] },
+    },
+    0,
+  );
+  const pieces = Array.from({ length: 5 }, () => ({ weight: 2, text: null }));
+  host.takeMessage({ session: 'a-1', seq: 1, pieces }, 0);
+  assert.equal(losses, [10]);
+});
+
 remote.run();

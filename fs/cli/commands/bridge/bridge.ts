@@ -1,9 +1,10 @@
 /** `eventfs bridge`: joins the mounts of many hosts through a broker. */
 import { Bridge } from '../../../bridge/bridge.js';
+import { takeAllReasons } from '../../../bridge/mqtt/codec.js';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
 import { statusOf } from '../../../bridge/report.js';
-import { SavedFile } from '../../../bridge/saved.js';
-import { StatusSocket } from '../../../bridge/status-socket.js';
+import { SavedFile } from '../../../bridge/files/saved.js';
+import { StatusSocket } from '../../../bridge/files/status-socket.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { tellReady, tellSystemd } from '../../../daemon/readiness.js';
 import { LineLogger } from '../../../shared/log/logger.js';
@@ -62,8 +63,8 @@ async function runUntilStopped(
   await socket.open();
   try {
     running = new Bridge(options, codec, rateLimited(log), fail);
-    const { link } = running;
-    process.on('SIGHUP', () => link.renew());
+    const bridge = running;
+    process.on('SIGHUP', () => void bridge.renew());
     running.start();
     tellSystemd('READY=1');
     if (readyFd !== undefined) tellReady(readyFd);
@@ -89,7 +90,9 @@ async function withMounts(options: BridgeOptions): Promise<BridgeOptions> {
 /** Loads the package for MQTT, which is optional. @throws UserError if it is not installed */
 export async function loadCodec(): Promise<Codec> {
   try {
-    return await import('mqtt-packet');
+    const codec = await import('mqtt-packet');
+    await takeAllReasons();
+    return codec;
   } catch (error) {
     const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
     throw new UserError(

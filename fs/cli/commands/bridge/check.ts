@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Codec } from '../../../bridge/mqtt/connection.js';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { probeBroker } from '../../../bridge/probe-broker.js';
-import { SavedFile } from '../../../bridge/saved.js';
+import { SavedFile } from '../../../bridge/files/saved.js';
 import { UserError, isSystemError } from '../../../shared/errors.js';
 import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../terminal/explain.js';

@@ -1,6 +1,6 @@
 /** `eventfs bridge --status`: the state and the counters of the running bridge. */
 import type { BridgeStatus } from '../../../bridge/report.js';
-import { askStatus } from '../../../bridge/status-socket.js';
+import { askStatus } from '../../../bridge/files/status-socket.js';
 import { count, counted, duration } from '../../terminal/numbers.js';
 import { print, printable } from '../../terminal/output.js';
 

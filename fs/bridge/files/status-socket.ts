@@ -3,9 +3,9 @@
  * bridge from the same state directory too.
  */
 import { unlinkSync } from 'node:fs';
-import { type Server, connect, createServer } from 'node:net';
-import { UserError, isSystemError } from '../shared/errors.js';
-import type { BridgeStatus } from './report.js';
+import { type Server, type Socket, connect, createServer } from 'node:net';
+import { UserError, isSystemError } from '../../shared/errors.js';
+import type { BridgeStatus } from '../report.js';
 
 const NAME = 'status.sock';
 const TIMEOUT_MS = 2000;
@@ -14,6 +14,8 @@ const TIMEOUT_MS = 2000;
 export class StatusSocket {
   #server: Server | null = null;
   readonly #path: string;
+  /** Clients that have not read the answer yet. */
+  readonly #clients = new Set<Socket>();
 
   /** @param directory the state directory */
   constructor(
@@ -33,6 +35,7 @@ export class StatusSocket {
       await this.#listen();
     } catch (error) {
       if (!isSystemError(error, 'EADDRINUSE')) throw refusal(error, this.#path);
+      // Also a bridge that hangs uses its state.
       if ((await ask(this.#path)) !== null)
         throw new UserError(`${this.#path}: another bridge uses this state (use --state DIR)`);
       unlinkSync(this.#path); // its bridge was killed
@@ -41,20 +44,28 @@ export class StatusSocket {
   }
 
   #listen(): Promise<void> {
-    const server = createServer((socket) => {
-      socket.on('error', () => undefined);
-      socket.end(JSON.stringify(this.status()));
-    });
+    const server = createServer((socket) => this.#answer(socket));
     this.#server = server;
     return new Promise((done, failed) => {
-      server.once('error', failed);
+      // Later errors are of accept(2), as without a free descriptor: the client tries again.
+      server.on('error', failed);
       server.listen(this.#path, done);
     });
   }
 
-  /** Removes the socket. */
+  #answer(socket: Socket): void {
+    this.#clients.add(socket);
+    socket
+      .on('error', () => undefined)
+      .on('close', () => this.#clients.delete(socket))
+      .setTimeout(TIMEOUT_MS, () => socket.destroy())
+      .end(JSON.stringify(this.status()));
+  }
+
+  /** Removes the socket, and leaves clients that have not read their answer. */
   close(): void {
     this.#server?.close();
+    for (const socket of this.#clients) socket.destroy();
   }
 }
 
@@ -62,17 +73,27 @@ function refusal(error: unknown, path: string): unknown {
   return isSystemError(error) ? UserError.from(error, path, { EACCES: 'use --state DIR' }) : error;
 }
 
-/** Returns the answer of a socket; null if no bridge listens. @throws SystemError EACCES */
+/**
+ * Returns the answer of a socket: empty if a process listens that does not answer, null if none
+ * listens.
+ *
+ * @throws SystemError EACCES
+ */
 function ask(path: string): Promise<string | null> {
   return new Promise((done, failed) => {
-    let text = '';
+    let text: string | null = null;
     const socket = connect(path);
     const timer = setTimeout(() => socket.destroy(), TIMEOUT_MS);
+    socket.on('connect', () => (text = ''));
     socket.on('data', (chunk) => (text += chunk.toString()));
-    socket.on('error', (error) => isSystemError(error, 'EACCES') && failed(error));
+    socket.on('error', (error) => {
+      // EAGAIN: so many clients wait that the process can't have answered for long.
+      if (isSystemError(error, 'EAGAIN')) text = '';
+      if (isSystemError(error, 'EACCES')) failed(error);
+    });
     socket.on('close', () => {
       clearTimeout(timer);
-      done(text === '' ? null : text);
+      done(text);
     });
   });
 }
@@ -91,5 +112,9 @@ export async function askStatus(directory: string): Promise<BridgeStatus> {
   });
   if (text === null)
     throw new UserError(`no bridge runs with the state in ${directory} (use --state DIR)`);
+  if (text === '')
+    throw new UserError(
+      'the bridge does not answer (eventfs status DIR shows whether one of its mounts hangs)',
+    );
   return JSON.parse(text) as BridgeStatus;
 }

@@ -1,20 +1,23 @@
 /** The file of `--metrics`. */
-import { UserError, isSystemError } from '../shared/errors.js';
-import type { Logger } from '../shared/log/logger.js';
-import { replaceFile } from './saved.js';
+import { UserError, isSystemError } from '../../shared/errors.js';
+import type { Logger } from '../../shared/log/logger.js';
+import { ReplacedFile } from './replaced-file.js';
 
 /** A file that is replaced as a whole. A failure is logged once, until a write works again. */
 export class MetricsFile {
   #failure = '';
+  readonly #file: ReplacedFile;
 
   constructor(
     private readonly path: string,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.#file = new ReplacedFile(path, 0o644);
+  }
 
   /** Replaces the file, without blocking. */
   write(text: string): void {
-    replaceFile(this.path, text).then(
+    this.#file.write(text).then(
       () => (this.#failure = ''),
       (error: unknown) => this.#fails(error),
     );

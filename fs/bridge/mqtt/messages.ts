@@ -1,0 +1,28 @@
+/** The messages of a connection to a broker. */
+import type { IPublishPacket } from 'mqtt-packet';
+
+/** The message that the broker publishes if the connection breaks. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: string;
+}
+
+/** A message from the broker. */
+export type Arrived = Pick<IPublishPacket, 'topic' | 'retain' | 'properties'> & {
+  readonly payload: Buffer;
+};
+
+/** A message for the broker. */
+export interface Outgoing {
+  readonly topic: string;
+  readonly payload: Buffer | string;
+  readonly retain?: boolean;
+  readonly userProperties?: Readonly<Record<string, string>>;
+}
+
+/** A message that waits until the broker takes one more. */
+export interface Waiting {
+  readonly message: Outgoing;
+  readonly done: () => void;
+  readonly refused: ((code: number) => void) | undefined;
+}
