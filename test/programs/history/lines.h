@@ -7,6 +7,7 @@
 
 #include "common.h"
 #include <limits.h>
+#include <poll.h>
 #include <stdatomic.h>
 
 #define LINE_BYTES (256 * 1024)
@@ -69,6 +70,19 @@ static inline void until_term(void) {
   struct sigaction action = {.sa_handler = on_term};
   sigaction(SIGTERM, &action, NULL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/*
+ * Asks by poll(2) whether a file is ready: 1 if so. SIGTERM interrupts a poll without a timeout
+ * too, and then the result says nothing.
+ */
+static inline long ready_now(int fd) {
+  struct pollfd polled = {.fd = fd, .events = POLLIN};
+  long ready;
+  do ready = result_of(poll(&polled, 1, 0));
+  while (ready == -EINTR);
+  if (ready <= 0) return ready;
+  return polled.revents & POLLERR ? -ESTALE : 1;
 }
 
 /* Tells the parent that all files are open. */

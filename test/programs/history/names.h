@@ -5,7 +5,6 @@
 
 #include "lines.h"
 #include <dirent.h>
-#include <poll.h>
 #include <sys/stat.h>
 
 enum { DIRECTORIES = 3, NAMES = 6, NAME_BYTES = 128, TAKE_BYTES = 65536 };
@@ -162,10 +161,7 @@ static inline void take_events(struct names *names, int directory) {
   directory_name(name, directory);
   uint64_t began = now_ns();
   if (below(&names->seed, 3) > 0) {
-    struct pollfd polled = {.fd = fd, .events = POLLIN};
-    long ready = result_of(poll(&polled, 1, 0));
-    if (ready > 0) ready = polled.revents & POLLERR ? -ESTALE : 1;
-    record(&names->history, began, "ready", ready, "%s", name);
+    record(&names->history, began, "ready", ready_now(fd), "%s", name);
     return;
   }
   long got = result_of(read(fd, text, sizeof text));

@@ -90,13 +90,8 @@ static inline void look_at(struct history *history, const char *directory, const
   began = now_ns();
   if (held[1] >= 0)
     record(history, began, "take", result_of(read(held[1], text, sizeof text)), "%s", directory);
-  struct pollfd polled = {.fd = held[1], .events = POLLIN};
   began = now_ns();
-  if (held[1] >= 0) {
-    long ready = result_of(poll(&polled, 1, 0));
-    if (ready > 0 && (polled.revents & POLLERR)) ready = -ESTALE;
-    record(history, began, "ready", ready, "%s", directory);
-  }
+  if (held[1] >= 0) record(history, began, "ready", ready_now(held[1]), "%s", directory);
   snprintf(name, sizeof name, "%s/new", directory);
   began = now_ns();
   record(history, began, "mkfifo", result_of(mkfifo(below_mount(path, name), 0600)), "%s", name);

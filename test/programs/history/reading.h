@@ -3,7 +3,6 @@
 #define PROGRAMS_HISTORY_READING_H
 
 #include "lines.h"
-#include <poll.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
