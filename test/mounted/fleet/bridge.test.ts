@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { Watcher } from '../../support/clients/watcher.js';
 import { killClients } from '../../support/clients/clients.js';
 import { isSystemError } from '../../../fs/shared/errors.js';
-import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, startHost } from '../../support/fleet/network.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
@@ -19,6 +19,7 @@ import {
   knows,
   publish,
   scratch,
+  endFleet,
 } from '../../support/fleet/bridges.js';
 
 const tests = suite('eventfs bridge');
@@ -46,11 +47,7 @@ tests.before(async () => {
   [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
 });
 
-tests.after(async () => {
-  await killClients();
-  await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
-});
+tests.after(() => endFleet(local, fleet));
 
 /** Starts a bridge that publishes the local mount as a host. */
 function host(name: string, args: readonly string[] = [], under: readonly string[] = []): Bridge {

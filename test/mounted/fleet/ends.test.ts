@@ -3,9 +3,16 @@ import { type Socket, connect } from 'node:net';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { killClients } from '../../support/clients/clients.js';
-import { Bridge, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
-import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import {
+  Bridge,
+  Reader,
+  forgets,
+  knows,
+  publish,
+  scratch,
+  endFleet,
+} from '../../support/fleet/bridges.js';
+import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, startHost } from '../../support/fleet/network.js';
 import { Relay } from '../../support/fleet/relay.js';
 import { eventfs } from '../../support/mount/command.js';
@@ -27,11 +34,7 @@ tests.before(async () => {
   [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
 });
 
-tests.after(async () => {
-  await killClients();
-  await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
-});
+tests.after(() => endFleet(local, fleet));
 
 interface Setting {
   readonly url?: string;

@@ -2,8 +2,8 @@
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Bridge, knows, scratch } from '../../support/fleet/bridges.js';
-import { startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { Bridge, knows, scratch, endFleet } from '../../support/fleet/bridges.js';
+import { startBroker } from '../../support/fleet/broker.js';
 import { type Host, startHost } from '../../support/fleet/network.js';
 import { eventfs } from '../../support/mount/command.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
@@ -26,10 +26,7 @@ tests.before(async () => {
   [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
 });
 
-tests.after(async () => {
-  await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
-});
+tests.after(() => endFleet(local, fleet));
 
 function file(name: string, text: string): string {
   writeFileSync(join(folder, name), text);

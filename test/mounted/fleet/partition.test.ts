@@ -5,12 +5,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { killClients } from '../../support/clients/clients.js';
-import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, cut, delay, restore, startHost } from '../../support/fleet/network.js';
 import { type Daemon, makeUevent, startDaemon } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
-import { Bridge, Reader, forgets, knows, publish, scratch } from '../../support/fleet/bridges.js';
+import {
+  Bridge,
+  Reader,
+  forgets,
+  knows,
+  publish,
+  scratch,
+  endFleet,
+} from '../../support/fleet/bridges.js';
 
 const tests = suite('a host without a network');
 
@@ -29,11 +36,7 @@ tests.before(async () => {
   ]);
 });
 
-tests.after(async () => {
-  await killClients();
-  await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
-});
+tests.after(() => endFleet(local, fleet));
 
 function bridges(state = scratch(), ...args: readonly string[]): [Bridge, Bridge] {
   const both = ['--broker', broker.url, '--keep-alive', '2', ...args];

@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { killClients } from '../../support/clients/clients.js';
-import { Bridge, Reader, knows, publish, scratch } from '../../support/fleet/bridges.js';
-import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { Bridge, Reader, knows, publish, scratch, endFleet } from '../../support/fleet/bridges.js';
+import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, cut, restore, startHost } from '../../support/fleet/network.js';
 import { Relay } from '../../support/fleet/relay.js';
 import { type Daemon, run, startDaemon, until } from '../../support/mount/daemon.js';
@@ -24,11 +23,7 @@ tests.before(async () => {
   [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
 });
 
-tests.after(async () => {
-  await killClients();
-  await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
-});
+tests.after(() => endFleet(local, fleet));
 
 function host(url: string, state = scratch(), ...args: readonly string[]): Bridge {
   const own = ['--host', 'web1', '--mount', local.path, '--publish', 'SUBSYSTEM==mine'];

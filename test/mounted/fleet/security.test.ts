@@ -2,8 +2,7 @@
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { killClients } from '../../support/clients/clients.js';
-import { type Broker, startBroker, stopFleet } from '../../support/fleet/broker.js';
+import { type Broker, startBroker } from '../../support/fleet/broker.js';
 import { type Host, startHost } from '../../support/fleet/network.js';
 import {
   type Daemon,
@@ -21,6 +20,7 @@ import {
   knows,
   publish,
   scratch,
+  endFleet,
 } from '../../support/fleet/bridges.js';
 
 const tests = suite('the security of a fleet');
@@ -39,11 +39,7 @@ tests.before(async () => {
   [local, fleet] = await Promise.all([startDaemon(), startDaemon(['--fleet'])]);
 });
 
-tests.after(async () => {
-  await killClients();
-  await Bridge.killAll();
-  await Promise.all([local.stop(), fleet.stop(), stopFleet()]);
-});
+tests.after(() => endFleet(local, fleet));
 
 function secret(text: string): string {
   const file = join(scratch(), 'password');

@@ -78,6 +78,19 @@ export class InstalledVersion {
   }
 }
 
+/** The code of a version that dies. */
+export const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
+
+/** The URL of the compiled fs/. */
+export const DIST = new URL('../../../fs', import.meta.url).href;
+
+/** The code of a version with another method of a class; `before` is the method that it replaces. */
+export function replacing(module: string, name: string, method: string, code: string): string {
+  return `{ const { ${name} } = await import('${DIST}/${module}');
+    const before = ${name}.prototype.${method};
+    ${name}.prototype.${method} = ${code}; }\n`;
+}
+
 /** Returns whether a process has ended: a zombie has. */
 export function hasEnded(pid: number): boolean {
   if (!existsSync(`/proc/${pid}`)) return true;

@@ -23,10 +23,17 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { InstalledVersion, daemonPid, hasEnded, killDaemon, statusOf } from './common.js';
+import {
+  DIE,
+  DIST,
+  InstalledVersion,
+  daemonPid,
+  hasEnded,
+  killDaemon,
+  replacing,
+  statusOf,
+} from './common.js';
 
-const DIST = new URL('../../../fs', import.meta.url).href;
-const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
 /** How long a version waits in the phase that a test looks at, in milliseconds. */
 const PHASE_MS = 1000;
 
@@ -48,12 +55,6 @@ async function start(args: readonly string[] = [], begin = ''): Promise<Daemon> 
   return startDaemon(all, undefined, { eventfs: version.command });
 }
 
-/** The code of a version with another method of a class; `before` is the method that it replaces. */
-function replacing(module: string, name: string, method: string, code: string): string {
-  return `{ const { ${name} } = await import('${DIST}/${module}');
-    const before = ${name}.prototype.${method};
-    ${name}.prototype.${method} = ${code}; }\n`;
-}
 const inGuardian = (method: string, code: string): string =>
   replacing('guard/guardian.js', 'Guardian', method, code);
 const wait = (ms: number): string => `await new Promise((done) => setTimeout(done, ${ms}));`;

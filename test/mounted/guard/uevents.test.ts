@@ -17,9 +17,16 @@ import {
 } from '../../support/mount/daemon.js';
 import { suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
-import { InstalledVersion, daemonPid, killDaemon, statusOf } from './common.js';
+import {
+  DIE,
+  DIST,
+  InstalledVersion,
+  daemonPid,
+  killDaemon,
+  replacing,
+  statusOf,
+} from './common.js';
 
-const DIST = new URL('../../../fs', import.meta.url).href;
 const NULL_DEVICE = '/sys/class/mem/null/uevent';
 /** /proc/<pid>/syscall of a process in poll(2), on x86-64 and arm64. */
 const POLL = /^(7|73) /;
@@ -46,12 +53,9 @@ async function start(): Promise<Daemon> {
 
 /** The code of a version that does something else in place of the daemon's start. */
 function instead(work: string): string {
-  return `const { Daemon } = await import('${DIST}/daemon/daemon.js');
-    const { start } = Daemon.prototype;
-    Daemon.prototype.start = async function (onEnd) { ${work} };`;
+  return replacing('daemon/daemon.js', 'Daemon', 'start', `async function (onEnd) { ${work} }`);
 }
 const RESTORE_SLOWLY = `await new Promise((done) => setTimeout(done, ${RESTORING_MS}));`;
-const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
 
 let serial = 0;
 /** Makes the kernel send uevents. Returns their numbers. */
@@ -243,7 +247,7 @@ yielding('does nothing until the guardian answers, whatever happens', async () =
 
 yielding('serves again to unmount, if the guardian is to end', async () => {
   const guarded = await start();
-  const { reloading } = await untilYielded(guarded, 'await start.call(this, onEnd);');
+  const { reloading } = await untilYielded(guarded, 'await before.call(this, onEnd);');
   assert.is(await within(RESTORING_MS / 2, guarded.stop(), 'the guardian did not end'), 0);
   assert.not(isMounted(guarded.path));
   const { code, err } = await reloading;
@@ -253,7 +257,7 @@ yielding('serves again to unmount, if the guardian is to end', async () => {
 
 yielding('leaves its signals to the daemon that serves next', async () => {
   const guarded = await start();
-  const { reloading } = await untilYielded(guarded, 'await start.call(this, onEnd);');
+  const { reloading } = await untilYielded(guarded, 'await before.call(this, onEnd);');
   guarded.process.kill('SIGUSR1');
   assert.is((await reloading).code, 0);
   await hasSaid(guarded, /traces requests/);

@@ -4,8 +4,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { spawnClient } from '../clients/clients.js';
+import { killClients, spawnClient } from '../clients/clients.js';
 import { type Daemon, EVENTFS, run, until, within } from '../mount/daemon.js';
+import { stopFleet } from './broker.js';
 
 export const PATIENCE_MS = 20_000;
 
@@ -129,4 +130,11 @@ export class Reader {
   end(): void {
     this.#process.kill('SIGKILL');
   }
+}
+
+/** Ends all clients, bridges, brokers and hosts, and these daemons. */
+export async function endFleet(...daemons: readonly Daemon[]): Promise<void> {
+  await killClients();
+  await Bridge.killAll();
+  await Promise.all([...daemons.map((daemon) => daemon.stop()), stopFleet()]);
 }
