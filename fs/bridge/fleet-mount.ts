@@ -5,7 +5,7 @@
 import { closeSync, constants, mkdirSync, openSync, rmdirSync, writeSync } from 'node:fs';
 import { DaemonEndedError, UserError, isSystemError } from '../shared/errors.js';
 import type { Logger } from '../shared/log/logger.js';
-import { MKDIR_HINTS, removeOwnDirectory } from '../client/own-directory.js';
+import { MKDIR_HINTS, removeOwnDirectory, writeExisting } from '../client/own-directory.js';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { EventStream } from '../client/events/stream.js';
 import { Filter } from '../uevent/filter/filter.js';
@@ -80,7 +80,7 @@ export class FleetMount {
     try {
       mkdirSync(path, { mode: 0o755 });
       this.#directories.add(host);
-      writeFilter(path, host);
+      writeExisting(`${path}/.filter`, Buffer.from(`HOST==${host}\n`));
     } catch (error) {
       // Without its filter it would get the events of all hosts.
       if (this.#directories.delete(host)) removeOwnDirectory(path);
@@ -162,15 +162,5 @@ export class FleetMount {
       // The daemon has ended, and the directories with it.
     }
     closeSync(this.#fd);
-  }
-}
-
-function writeFilter(directory: string, host: string): void {
-  // A file made in a process directory would be an event: the flags make none.
-  const fd = openSync(`${directory}/.filter`, constants.O_WRONLY);
-  try {
-    writeSync(fd, `HOST==${host}\n`);
-  } finally {
-    closeSync(fd);
   }
 }

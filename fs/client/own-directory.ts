@@ -73,15 +73,23 @@ function makeFree(wanted: string): string {
   }
 }
 
-/** Writes once, and never creates the file: a file made in a process directory is an event. */
+/**
+ * Writes once, and never creates the file: a file made in a process directory is an event.
+ *
+ * @throws SystemError with the errno of open(2) or write(2)
+ */
+export function writeExisting(path: string, text: Buffer): void {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    writeSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function writeTo(path: string, text: Buffer): void {
   try {
-    const fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
-    try {
-      writeSync(fd, text);
-    } finally {
-      closeSync(fd);
-    }
+    writeExisting(path, text);
   } catch (error) {
     if (isSystemError(error)) throw UserError.from(error, path, WRITE_HINTS);
     throw error;

@@ -6,7 +6,8 @@ import type { Keeper } from '../shared/kernel/keeper.js';
 /**
  * Keeps a text, which may be empty.
  *
- * @returns the memfd, which stays open until another text has this name: the holder may get it later
+ * @returns the memfd, which stays open until another text has this name: the holder may get it
+ *   later
  */
 export function keepText(keeper: Keeper, name: string, text: string): number {
   const bytes = Buffer.from(`${text}\n`); // a memfd of no bytes can't be made

@@ -47,7 +47,10 @@ const Place = {
   committed: 6,
   sent: 8,
 } as const;
-/** Number 10 is the word of serving-word.ts. The numbers from here on have no check: a wrong one does no harm. */
+/**
+ * Number 10 is the word of serving-word.ts. The numbers from here on have no check: a wrong one does
+ * no harm.
+ */
 const READ_AGES = 16;
 const READ_AGES_END = 80;
 

@@ -129,7 +129,8 @@ export class Recorder {
    * may follow them.
    * @param unique the request's number, without the bit of a resent one
    * @param error 0, or a negative errno
-   * @param others more requests that get the same reply: the differences of their numbers to `unique`
+   * @param others more requests that get the same reply: the differences of their numbers to
+   *   `unique`
    * @param othersCount how many there are
    */
   reply(

@@ -145,7 +145,10 @@ export const SCHEMA = {
       sliceStart: N,
       sliceLength: N,
       bytes: B,
-      /** More requests that get the same reply: how far each `unique` is from that above, 4 bytes each. */
+      /**
+       * More requests that get the same reply: how far each `unique` is from that above, 4 bytes
+       * each.
+       */
       others: B,
     },
   },

@@ -12,7 +12,7 @@ export interface Tail {
   reserved: number;
 }
 
-/** Returns the end of what is committed of a half. */
+/** Returns the end of the committed records of a half. */
 export function tailOf(layout: StateLayout, half: 0 | 1): Tail {
   const base = layout.halves[half] / 8;
   const at = base + layout.committed(half);

@@ -137,7 +137,7 @@ export class RemoteHost {
     if (this.#left.size > MOST_LEFT) this.#left.delete(oldest);
   }
 
-  /** Counts what is missing of a session, and of the sessions after it, as lost. */
+  /** Counts the missing events of a session, and of the sessions after it, as lost. */
   #loseSince(session: string, ended: HostState['ended']): void {
     const at = ended.findIndex((each) => each.session === session);
     for (const each of at < 0 ? [] : ended.slice(at))

@@ -6,7 +6,8 @@ import { restoreEntry, restoreFile } from './entries.js';
 import type { RestoredEvents } from './events.js';
 
 /**
- * Fills `log/` with the last events. An event's position in it is a constant plus the event's number.
+ * Fills `log/` with the last events. An event's position in it is a constant plus the event's
+ * number.
  * @param counters say which events are there
  * @throws UserError if one is missing
  */

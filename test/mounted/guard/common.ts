@@ -84,7 +84,7 @@ export const DIE = "process.kill(process.pid, 'SIGKILL'); for (;;);";
 /** The URL of the compiled fs/. */
 export const DIST = new URL('../../../fs', import.meta.url).href;
 
-/** The code of a version with another method of a class; `before` is the method that it replaces. */
+/** The code of a version with another method of a class; `before` is the one that it replaces. */
 export function replacing(module: string, name: string, method: string, code: string): string {
   return `{ const { ${name} } = await import('${DIST}/${module}');
     const before = ${name}.prototype.${method};

@@ -217,7 +217,8 @@ export function keepSettings(holder: Holder | undefined, { text }: Configuration
 }
 
 /**
- * Takes the text that SIGHUP had applied before the last daemon died: the file may be invalid by now.
+ * Takes the text that SIGHUP had applied before the last daemon died: the file may be invalid by
+ * now.
  *
  * @returns null if there was no file, undefined if there was no SIGHUP
  */
