@@ -1,5 +1,17 @@
 /** The guardian: it holds the mount while no daemon runs, and starts the next one. */
-import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import * as assert from 'uvu/assert';
 import { mountedAt } from '../../../fs/shared/kernel/mountinfo.js';
 import { Actor, childrenOf, reach } from '../../support/clients/actor.js';
@@ -28,6 +40,9 @@ import {
   statusOf,
   untilStandby,
 } from './common.js';
+
+const O_PATH = 0o10000000;
+const { O_NOFOLLOW } = constants;
 
 const guardian = suite('the guardian');
 guardian.before(prepare);
@@ -65,6 +80,22 @@ guardian('starts daemons without the certificates that Node would read', async (
   const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
   assert.ok(variables.includes('KEPT=yes'));
   assert.not(variables.some((variable) => variable.startsWith('NODE_EXTRA_CA_CERTS=')));
+  assert.is(await guarded.stop(), 0);
+});
+
+guardian('finds a head that the kernel knows, also while the queue is empty', async () => {
+  const guarded = await startGuarded();
+  const directory = `${guarded.path}/${process.pid}`;
+  mkdirSync(directory);
+  writeFileSync(`${directory}/file`, 'text');
+  const head = openSync(`${directory}/head`, O_PATH | O_NOFOLLOW);
+  assert.is(fstatSync(head).nlink, 1);
+  unlinkSync(`${directory}/file`);
+  assert.is(fstatSync(head).nlink, 0);
+  await killDaemon(guarded.path);
+  assert.is(fstatSync(head).nlink, 0);
+  closeSync(head);
+  rmdirSync(directory);
   assert.is(await guarded.stop(), 0);
 });
 

@@ -69,8 +69,7 @@ export class ModelNode {
   /** Whether a restarted daemon may not know it any more. */
   get mayBeUnknown(): boolean {
     const { target } = this;
-    if (target.kind !== 'fixed' || target.name === 'head' || target.name === 'tail')
-      return this.mayBeGone;
+    if (target.kind !== 'fixed') return this.mayBeGone;
     // The daemon finds a fixed name by the number of its directory.
     return this.mayBeGone && target.directory.node?.mayBeGone !== false;
   }

@@ -33,7 +33,7 @@ fixed('is opened without another lookup, as long as its directory lives', () => 
   restoreTree(after.tree, new StateTable(layout));
   for (const node of nodes) assert.type(after.cat(node), 'string');
   assert.match(after.cat(logStatus), /^DAEMON=/);
-  assert.throws(() => after.cat(head), /ESTALE/); // the log is empty
+  after.getattr(head); // also while the log is empty
   assert.is(after.lookup(directory, '.status').nodeid, nodes[0]);
   after.rmdir(`${process.pid}.a`);
   for (const node of nodes) assert.throws(() => after.cat(node), /ESTALE/);

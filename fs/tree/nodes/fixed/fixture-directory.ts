@@ -33,13 +33,11 @@ export abstract class FixtureDirectory extends Directory implements EndsHost {
 
   /**
    * Makes the node of a fixed name.
-   * @returns undefined if this directory has no such name, or has it only while there is an event
+   * @returns undefined if this directory never has such a name
    */
   protected makeFixture(name: string): Node | undefined {
     if (name !== 'head' && name !== 'tail') return undefined;
-    return this.atEnd(name) === undefined
-      ? undefined
-      : new EndLink(this.fixtureId(name), this, name);
+    return new EndLink(this.fixtureId(name), this, name);
   }
 
   /** Returns the node id of a fixed name: its inode number, so that a later daemon knows it. */
@@ -51,17 +49,26 @@ export abstract class FixtureDirectory extends Directory implements EndsHost {
    * Returns the known node of a fixed name, or makes it; undefined if the name does not exist now.
    */
   protected fixture(name: string): Node | undefined {
+    const isEnd = name === 'head' || name === 'tail';
+    return isEnd && this.atEnd(name) === undefined ? undefined : this.#knownOrMade(name);
+  }
+
+  #knownOrMade(name: string): Node | undefined {
     const known = this.#fixtures?.get(name);
-    if (known !== undefined)
-      return known instanceof EndLink && this.atEnd(known.end) === undefined ? undefined : known;
+    if (known !== undefined) return known;
     const made = this.makeFixture(name);
     if (made !== undefined) (this.#fixtures ??= new Map()).set(name, made);
     return made;
   }
 
-  /** Returns the node of a fixed name by its place; undefined if the name does not exist now. */
+  /**
+   * Returns the node of a fixed name by its place. The kernel may know `head` and `tail` from a
+   * time at which the queue had an event, so they are found while it is empty too.
+   * @param offset from 1 to EVENT_DIRECTORY_INODES - 1
+   * @returns undefined if this directory never has that name
+   */
   fixtureAt(offset: number): Node | undefined {
-    return this.fixture(fixedNameAt(offset));
+    return this.#knownOrMade(fixedNameAt(offset));
   }
 
   /** Runs after the kernel has forgotten the node of a fixed name. */
