@@ -36,6 +36,8 @@ const SOME = 1500;
 const FEW = 1000;
 /** The number of directories of which some have a filter. */
 const FILTERED = 160;
+/** How often a cost above the charge is measured before it counts. */
+const MEASUREMENTS = 3;
 const CALLER = { uid: 1000, gid: 1000, pid: process.pid };
 const O_RDONLY = 0;
 
@@ -94,32 +96,49 @@ function nameOf(n: number, length = 200): string {
   return Buffer.from(`${n}`.padEnd(length, 'x')).toString('latin1');
 }
 
-/** Makes `count` objects, and compares the heap of each with its charge. */
+type Make = (world: World, n: number) => void;
+type Setup = (world: World) => void;
+
+/** Makes `count` objects. Returns the heap of one and its charge, in bytes. */
+function measureOnce(count: number, make: Make, before: Setup, after: Setup) {
+  const world = new World();
+  before(world);
+  const { mount } = world.tree.ledger;
+  for (let n = 0; n < 50; n++) make(world, -1 - n);
+  const [heap, memory, bytes] = [held(), mount.memory, mount.bytes];
+  for (let n = 0; n < count; n++) make(world, n);
+  after(world);
+  world.tree.turns.finish(); // frees ended objects
+  const cost = (held() - heap - (mount.bytes - bytes)) / count;
+  const charged = (mount.memory - memory) / count;
+  world.owners.close();
+  owners.length = 0; // else each later collection traces them
+  return { cost, charged };
+}
+
+/**
+ * Compares the heap of an object with its charge. V8 takes memory for itself at times that the test
+ * does not know, so a cost above the charge counts only if the next measurements show it as well.
+ */
 function measure(
   what: string,
   count: number,
-  make: (world: World, n: number) => void,
-  before: (world: World) => void = () => undefined,
-  after: (world: World) => void = () => undefined,
+  make: Make,
+  before: Setup = () => undefined,
+  after: Setup = () => undefined,
 ): void {
   price(
     `${what} covers its heap`,
     () => {
-      const world = new World();
-      before(world);
-      const { mount } = world.tree.ledger;
-      for (let n = 0; n < 50; n++) make(world, -1 - n);
-      const [heap, memory, bytes] = [held(), mount.memory, mount.bytes];
-      for (let n = 0; n < count; n++) make(world, n);
-      after(world);
-      world.tree.turns.finish(); // frees ended objects
-      const cost = (held() - heap - (mount.bytes - bytes)) / count;
-      const charged = (mount.memory - memory) / count;
-      if (process.env.EVENTFS_SHOW_PRICES !== undefined)
-        console.log(`    ${what}: costs ${Math.round(cost)}, charged ${Math.round(charged)}`);
-      assert.ok(cost <= charged, `${what} costs ${cost} bytes and is charged ${charged}`);
-      world.owners.close();
-      owners.length = 0; // else each later collection traces them
+      const wrong: string[] = [];
+      while (wrong.length < MEASUREMENTS) {
+        const { cost, charged } = measureOnce(count, make, before, after);
+        if (process.env.EVENTFS_SHOW_PRICES !== undefined)
+          console.log(`    ${what}: costs ${Math.round(cost)}, charged ${Math.round(charged)}`);
+        if (cost <= charged) return;
+        wrong.push(`${what} costs ${cost} bytes and is charged ${charged}`);
+      }
+      assert.unreachable(wrong.join('; '));
     },
     60_000,
   );
