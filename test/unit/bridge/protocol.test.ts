@@ -13,7 +13,7 @@ import {
   stateText,
 } from '../../../fs/bridge/protocol/state.js';
 import { Filter } from '../../../fs/uevent/filter/filter.js';
-import { runs } from '../../support/runner/budget.js';
+import { cpuMs, runs } from '../../support/runner/budget.js';
 import { suite } from '../../support/runner/suite.js';
 
 const protocol = suite('the protocol of a fleet');
@@ -99,9 +99,9 @@ protocol('sets HOST, whatever the event says', () => {
   const record = Buffer.from('add@/x\nHOST=liar\nA=1\nHOST=liar\n');
   assert.is(recordWithHost(record, 'web1')!.toString(), 'add@/x\nA=1\nHOST=web1\n\n');
   const liar = Buffer.from(`add@/x\n${'HOST=liar\n'.repeat(6000)}`);
-  const start = performance.now();
+  const start = cpuMs();
   assert.is(recordWithHost(liar, 'web1')!.toString(), 'add@/x\nHOST=web1\n\n');
-  assert.ok(performance.now() - start < 50, 'each line is looked at once');
+  assert.ok(cpuMs() - start < 50, 'each line is looked at once');
   const large = Buffer.from(`add@/x\nA=${'x'.repeat(64 * 1024 - 12)}\n`);
   assert.is(recordWithHost(large, 'web1'), null);
 });
