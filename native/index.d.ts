@@ -248,7 +248,10 @@ export class CallThread {
   write(fd: number, bytes: Uint8Array): Promise<number>;
   /** Closes a descriptor from `open` (close(2)). */
   release(fd: number): Promise<number>;
-  /** Makes a directory (mkdir(2)), whose owner in a mount of eventfs is this process. */
+  /**
+   * Makes a directory (mkdir(2)), whose owner in a mount of eventfs is this process. The thread
+   * removes it when it ends.
+   */
   mkdir(path: Uint8Array, mode: number): Promise<number>;
   /** Removes a directory (rmdir(2)). */
   rmdir(path: Uint8Array): Promise<number>;

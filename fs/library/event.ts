@@ -43,7 +43,8 @@ export function eventOrLoss(record: EventText): EventOrLoss {
   // Without a prototype no key of an event is special.
   const properties = Object.create(null) as Record<string, string>;
   for (const [key, value] of record.properties) properties[decode(key)] = decode(value);
-  const seqnum = Number(properties.SEQNUM);
+  const { SEQNUM = '' } = properties;
+  const seqnum = /^\d+$/.test(SEQNUM) ? Number(SEQNUM) : NaN;
   return {
     type: 'event',
     action: decode(record.action),

@@ -1,9 +1,13 @@
 /** `mount`: a daemon as a child process that ends with its caller. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
 import type { Socket } from 'node:net';
-import { EventfsError } from './errors.js';
+import { onAbort } from './abort.js';
+import { checkOptions } from './check-options.js';
+import { EventfsError, refused } from './errors.js';
+import { isSystemError } from '../shared/errors.js';
+import { startProcess } from '../shared/start-process.js';
 import { mountPath } from '../client/probe.js';
 
 const PROGRAM = fileURLToPath(new URL('../../../bin/eventfs', import.meta.url));
@@ -116,12 +120,12 @@ export interface Mount {
 export async function mount(directory: string, options: MountOptions = {}): Promise<Mount> {
   if (typeof directory !== 'string' || directory === '')
     throw new EventfsError('BAD_OPTION', 'directory: it is not a path (name a directory)');
-  const { onLog, signal, outlives = false } = options;
   const args = mountArguments(options);
+  const { onLog, signal, outlives = false } = options;
   signal?.throwIfAborted();
   const path = mountPath(directory);
   const stopFd = outlives ? [] : [`--stop-fd=${STOP_FD}`];
-  const daemon = start([...args, ...stopFd, '--', path], outlives);
+  const daemon = await start([...args, ...stopFd, '--', path], outlives);
   const lines: string[] = [];
   createInterface({ input: daemon.stderr! }).on('line', (line) => {
     if (isStarting) lines.push(line);
@@ -129,8 +133,8 @@ export async function mount(directory: string, options: MountOptions = {}): Prom
   });
   let isStarting = true;
   const stop = (): void => void daemon.kill();
-  signal?.addEventListener('abort', stop);
-  const ended = endOf(daemon).finally(() => signal?.removeEventListener('abort', stop));
+  const ended = endOf(daemon).finally(onAbort(signal, stop));
+  if (signal?.aborted === true) stop(); // while the daemon was started
   try {
     await untilReady(daemon, ended, lines);
   } catch (error) {
@@ -153,12 +157,9 @@ export async function mount(directory: string, options: MountOptions = {}): Prom
  * @throws EventfsError `BAD_OPTION`
  */
 export function mountArguments(options: MountOptions): string[] {
+  checkOptions('mount', options, [...COMMAND_OPTIONS, ...OWN_OPTIONS]);
   const values = new Map<string, unknown>(Object.entries(options));
-  const known: readonly string[] = COMMAND_OPTIONS;
-  for (const name of values.keys())
-    if (!known.includes(name) && !OWN_OPTIONS.includes(name))
-      throw new EventfsError('BAD_OPTION', `${name}: mount has no such option (see MountOptions)`);
-  return known.flatMap((name) => {
+  return COMMAND_OPTIONS.flatMap((name) => {
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     return [values.get(name)].flat().flatMap((value) => {
       if (value === undefined || value === false) return [];
@@ -171,22 +172,35 @@ export function mountArguments(options: MountOptions): string[] {
 }
 
 /** Starts the daemon. Node's debugger gets an address that no machine has, as in bin/eventfs. */
-function start(args: readonly string[], outlives: boolean): ChildProcess {
+async function start(args: readonly string[], outlives: boolean): Promise<ChildProcess> {
   const { NOTIFY_SOCKET: _, ...env } = process.env; // a supervisor expects messages of this process
-  return spawn(
-    process.execPath,
-    [
-      '--no-memory-reducer',
-      '--max-semi-space-size=8',
-      '--inspect-port=0.0.0.1:0',
-      PROGRAM,
-      'mount',
-      `--ready-fd=${READY_FD}`,
-      ...args,
-    ],
-    { env, detached: outlives, stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] },
-  );
+  const all = [
+    '--no-memory-reducer',
+    '--max-semi-space-size=8',
+    '--inspect-port=0.0.0.1:0',
+    PROGRAM,
+    'mount',
+    `--ready-fd=${READY_FD}`,
+    ...args,
+  ];
+  const options: SpawnOptions = {
+    env,
+    detached: outlives,
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+  };
+  return new Promise((done, failed) => {
+    const child = startProcess(process.execPath, all, options, (error) =>
+      failed(isSystemError(error) ? refused(error, 'the daemon', START_HINTS) : error),
+    );
+    if (child !== null) done(child);
+  });
 }
+
+const START_HINTS = {
+  E2BIG: 'shorten the options, or the environment',
+  EMFILE: 'the limit of open files is reached: raise it with ulimit -n',
+  EAGAIN: 'the limit of processes is reached: raise it with ulimit -u',
+};
 
 /** Lets this process end although the daemon runs. */
 function unref(daemon: ChildProcess): void {

@@ -1,10 +1,13 @@
 /** `publish`: writes events to the file `publish` of a mount. */
 import { constants } from 'node:fs';
+import { inspect } from 'node:util';
 import type { CallThread } from '#native';
 import { PUBLISH_HINTS } from '../client/publish-hints.js';
 import { isSystemError } from '../shared/errors.js';
 import { DEFAULT_DIRECTORY } from '../shared/kernel/mountinfo.js';
 import { MAX_EVENT_BYTES } from '../uevent/text.js';
+import { onAbort } from './abort.js';
+import { checkOptions } from './check-options.js';
 import { EventfsError, refused } from './errors.js';
 import { daemonEnded, findMount, inTime, startThread, tellsOfEnd } from './mounted.js';
 
@@ -29,6 +32,8 @@ export interface PublishOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const OPTIONS = ['mount', 'signal'] as const satisfies readonly (keyof PublishOptions)[];
+
 /**
  * Publishes events on a mount, in order. The daemon has accepted all of them when the promise
  * resolves.
@@ -47,6 +52,7 @@ export async function publish(
   events: NewEvent | readonly NewEvent[],
   options: PublishOptions = {},
 ): Promise<void> {
+  checkOptions('publish', options, OPTIONS);
   const { mount = DEFAULT_DIRECTORY, signal } = options;
   const bytes = Buffer.concat([events].flat().map(recordOf));
   signal?.throwIfAborted();
@@ -103,7 +109,9 @@ function recordsIn(bytes: Buffer): number {
 }
 
 /** Formats an event as a record. A line end in a value is written `\x0a`, as the daemon does it. */
-export function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer {
+export function recordOf(event: NewEvent): Buffer {
+  check(isObject(event), 'event', event, 'an object with action and devpath');
+  const { action, devpath, properties = {} } = event;
   check(
     typeof action === 'string' && /^[^\n\0@]+$/.test(action),
     'action',
@@ -116,10 +124,13 @@ export function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer
     devpath,
     'a path that begins with /',
   );
+  check(isObject(properties), 'properties', properties, 'an object of texts and numbers');
   const lines = [`${action}@${devpath}`, `ACTION=${action}`, `DEVPATH=${devpath}`];
   for (const [key, value] of Object.entries(properties)) {
     if (key === 'ACTION' || key === 'DEVPATH' || value === undefined) continue;
     check(/^[^\n\0=]+$/.test(key), 'key', key, 'a text without = and line ends');
+    const isText = typeof value === 'string' || PLAIN_TYPES.includes(typeof value);
+    check(isText, key, value, 'a text or a number');
     const text = String(value);
     check(!text.includes('\0'), key, text, 'a text without NUL');
     lines.push(`${key}=${text.replaceAll('\n', '\\x0a')}`);
@@ -133,20 +144,26 @@ export function recordOf({ action, devpath, properties = {} }: NewEvent): Buffer
   return record;
 }
 
-function check(isValid: boolean, name: string, value: string, wanted: string): void {
-  if (!isValid)
-    throw new EventfsError(
-      'BAD_EVENT',
-      `${name}: ${JSON.stringify(value)} is not valid (use ${wanted})`,
-    );
+/** The types besides string whose text has no other meaning. */
+const PLAIN_TYPES: readonly string[] = ['number', 'bigint', 'boolean'];
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
+
+function check(isValid: boolean, name: string, value: unknown, wanted: string): void {
+  if (isValid) return;
+  const shown = typeof value === 'string' ? JSON.stringify(value) : inspect(value, SHORT);
+  throw new EventfsError('BAD_EVENT', `${name}: ${shown} is not valid (use ${wanted})`);
+}
+
+const SHORT = { breakLength: Infinity, compact: true, depth: 0 };
 
 /** Rejects once the signal aborts; `stop` removes the listener. */
 function untilAborted(signal?: AbortSignal): { promise: Promise<never>; stop: () => void } {
-  let abort = (): void => undefined;
+  let stop = (): void => undefined;
   const promise = new Promise<never>((_, failed) => {
-    abort = () => failed(signal?.reason as Error);
+    stop = onAbort(signal, () => failed(signal?.reason as Error));
   });
-  signal?.addEventListener('abort', abort);
-  return { promise, stop: () => signal?.removeEventListener('abort', abort) };
+  return { promise, stop };
 }

@@ -1,6 +1,7 @@
 /** `subscribe`: events as an async iterator, from a mount or from netlink. */
 import { isEventName } from '../uevent/event-name.js';
 import { DEFAULT_DIRECTORY } from '../shared/kernel/mountinfo.js';
+import { checkOptions } from './check-options.js';
 import { EventfsError } from './errors.js';
 import { Filter, parsedFilter } from './filter.js';
 import { MountBatches } from './mount-batches.js';
@@ -27,6 +28,14 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const OPTIONS = [
+  'filter',
+  'mount',
+  'netlink',
+  'since',
+  'signal',
+] as const satisfies readonly (keyof SubscribeOptions)[];
+
 /**
  * Subscribes to events.
  *
@@ -51,6 +60,7 @@ export interface SubscribeOptions {
  * ```
  */
 export function subscribe(options: SubscribeOptions = {}): Subscription {
+  checkOptions('subscribe', options, OPTIONS);
   const { filter = '', mount, netlink, since, signal } = options;
   const parsed = parsedFilter(filter instanceof Filter ? filter : new Filter(filter));
   if (since !== undefined && !isEventName(String(since)))

@@ -1,6 +1,7 @@
 /** The async iterator of {@link subscribe}: takes batches from a source when its reader waits. */
 import { type EventText, tellsOfLoss } from '../client/events/text.js';
 import type { Filter as ParsedFilter } from '../uevent/filter/filter.js';
+import { onAbort } from './abort.js';
 import { type EventOrLoss, eventOrLoss } from './event.js';
 
 /** The place that events come from: a stream of a mount, or a netlink socket. */
@@ -57,6 +58,7 @@ export class BatchSubscription implements Subscription {
   /** The error that the next reader gets. */
   #failure: { readonly error: unknown } | null = null;
   #closed: Promise<void> | null = null;
+  readonly #forgetSignal: () => void;
 
   constructor(
     private readonly source: EventBatches,
@@ -64,8 +66,9 @@ export class BatchSubscription implements Subscription {
   ) {
     this.ready = this.#open();
     this.ready.catch((error: unknown) => this.#end({ error }));
-    if (signal?.aborted === true) this.#abort();
-    else signal?.addEventListener('abort', this.#abort);
+    const abort = (): void => this.#end({ error: signal?.reason as unknown });
+    this.#forgetSignal = onAbort(signal, abort);
+    if (signal?.aborted === true) abort();
   }
 
   async #open(): Promise<void> {
@@ -136,14 +139,12 @@ export class BatchSubscription implements Subscription {
       );
   }
 
-  readonly #abort = (): void => this.#end({ error: this.signal?.reason as unknown });
-
   /** Ends all readers: the first of them gets the error, or the next one if none waits. */
   #end(failure: { readonly error: unknown } | null): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#batch = null;
-    this.signal?.removeEventListener('abort', this.#abort);
+    this.#forgetSignal();
     this.#closed = this.source.close();
     const first = failure === null ? undefined : this.#waiters.shift();
     if (first === undefined) this.#failure = failure;

@@ -72,16 +72,12 @@ class CallThread : public Napi::ObjectWrap<CallThread> {
   Napi::Value mkdir(const Napi::CallbackInfo& info) {
     std::string path = pathOf(info[0]);
     mode_t mode = info[1].As<Napi::Number>().Uint32Value();
-    return add(info, "mkdir", [path, mode](Worker&, Call&) {
-      return ::mkdir(path.c_str(), mode) < 0 ? -static_cast<long>(errno) : 0L;
-    });
+    return add(info, "mkdir", [path, mode](Worker& by, Call&) { return by.mkdir(path, mode); });
   }
 
   Napi::Value rmdir(const Napi::CallbackInfo& info) {
     std::string path = pathOf(info[0]);
-    return add(info, "rmdir", [path](Worker&, Call&) {
-      return ::rmdir(path.c_str()) < 0 ? -static_cast<long>(errno) : 0L;
-    });
+    return add(info, "rmdir", [path](Worker& by, Call&) { return by.rmdir(path); });
   }
 
   Napi::Value statfs(const Napi::CallbackInfo& info) {

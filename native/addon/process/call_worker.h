@@ -148,6 +148,19 @@ class Worker {
     return -error;
   }
 
+  long mkdir(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) < 0) return -errno;
+    directories_.push_back(path);
+    return 0;
+  }
+
+  long rmdir(const std::string& path) {
+    if (::rmdir(path.c_str()) < 0) return -errno;
+    directories_.erase(std::remove(directories_.begin(), directories_.end(), path),
+                       directories_.end());
+    return 0;
+  }
+
   /** Waits for data, and reads once. */
   long read(int fd, size_t size, std::vector<uint8_t>* bytes) {
     buffer_.resize(std::max(buffer_.size(), size));
@@ -185,6 +198,9 @@ class Worker {
       report(std::move(call));
     }
     files_.clear();
+    // A worker thread of Node that is terminated runs no JavaScript. Its process goes on, and a
+    // queue without a reader would fill.
+    for (const std::string& path : directories_) ::rmdir(path.c_str());
     std::lock_guard<std::mutex> lock(reportMutex_);
     if (canReport_) report_.Release();
   }
@@ -219,6 +235,7 @@ class Worker {
 
   // Only the thread uses these
   std::vector<Descriptor> files_;
+  std::vector<std::string> directories_;
   std::vector<uint8_t> buffer_;
 };
 

@@ -1,6 +1,7 @@
 /** mount(): a daemon that is a child of the program, and what is left of each call. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
@@ -165,11 +166,14 @@ library('reads a mount of fuse-native, which has no poll', async () => {
   await other.unmount();
 });
 
+const isOwn = (name: string): boolean => name.startsWith(`${process.pid}.`);
+
 library('ends its threads and sockets with a worker that is terminated', async () => {
   const text = `
     import { parentPort } from 'node:worker_threads';
     import { subscribe } from ${JSON.stringify(LIBRARY)};
-    const all = [{ mount: ${JSON.stringify(events.path)} }, { netlink: 'kernel' }].map(subscribe);
+    const mount = ${JSON.stringify(events.path)};
+    const all = [{ mount }, { mount, since: 0 }, { netlink: 'kernel' }].map((one) => subscribe(one));
     for (const one of all) await one.ready;
     for (const one of all) void one.next();
     parentPort.postMessage('reading');
@@ -182,7 +186,8 @@ library('ends its threads and sockets with a worker that is terminated', async (
     await within(10_000, once(worker, 'message'), 'the worker does not read');
     const { threads } = held();
     await worker.terminate();
-    await until(() => held().threads <= threads - 2, 'a thread is left');
+    await until(() => held().threads <= threads - 3, 'a thread is left');
+    await until(() => !readdirSync(events.path).some(isOwn), 'a directory is left');
     left.push(held());
   }
   assert.equal(left[2], left[1]);

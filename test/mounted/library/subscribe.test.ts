@@ -49,6 +49,24 @@ library('returns the events of a filter, in order, with their properties', async
   await events.return();
 });
 
+library('has one listener on a signal of many subscriptions', async () => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error): unknown => warnings.push(warning);
+  process.on('warning', warned);
+  const control = new AbortController();
+  const all = Array.from({ length: 12 }, () =>
+    subscribe({ mount: daemon.path, signal: control.signal }),
+  );
+  await Promise.all(all.map(({ ready }) => ready));
+  const waiting = all.map((one) => one.next().then(() => 'event', String));
+  await all[0].return();
+  control.abort(new Error('enough'));
+  const ends = await Promise.all(waiting);
+  assert.equal(ends, ['event', ...ends.slice(1).fill('Error: enough')]);
+  process.off('warning', warned);
+  assert.equal(warnings, []);
+});
+
 library('applies a filter that can not be a file name itself', async () => {
   const filter = new Filter('DEVPATH==/a/b; DEVPATH==/c');
   const events = subscribe({ mount: daemon.path, filter });

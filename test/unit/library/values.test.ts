@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import * as assert from 'uvu/assert';
 import { mountOptions } from '../../../fs/cli/commands/mount/mount-options.js';
 import { parseEvent } from '../../../fs/client/events/text.js';
-import { EventfsError, Filter, subscribe } from '../../../fs/index.js';
+import { EventfsError, Filter, publish, subscribe } from '../../../fs/index.js';
 import { type DeviceEvent, eventOrLoss } from '../../../fs/library/event.js';
 import { COMMAND_OPTIONS, mountArguments } from '../../../fs/library/mount.js';
 import { recordOf } from '../../../fs/library/publish.js';
@@ -126,6 +126,28 @@ library('refuses bad filters and options at once', () => {
     thrown(() => subscribe({ netlink: 'udev', mount: '/dev/events' })),
     ['BAD_OPTION', 'netlink: netlink excludes mount (leave one of them out)'],
   );
+});
+
+library('refuses options and events of any other shape', async () => {
+  const BAD = 'BAD_OPTION';
+  assert.is(thrown(() => subscribe(null as never))[0], BAD);
+  assert.equal(
+    thrown(() => subscribe({ filters: 'A==1' } as never)),
+    [BAD, 'filters: subscribe has no such option (see SubscribeOptions)'],
+  );
+  assert.is(thrown(() => subscribe({ signal: new AbortController() as never }))[0], BAD);
+  const event = { action: 'add', devpath: '/x' };
+  for (const bad of [null, 'add@/x', 5, [null], { ...event, properties: null }] as never[])
+    await publish(bad).then(
+      () => assert.unreachable(),
+      ({ code }: EventfsError) => assert.is(code, 'BAD_EVENT', String(bad)),
+    );
+  for (const value of [null, {}, [], Symbol('x'), () => 1])
+    assert.is(
+      thrown(() => recordOf({ ...event, properties: { A: value as never } }))[0],
+      'BAD_EVENT',
+      typeof value,
+    );
 });
 
 library('has only options of a mount that the command has', () => {
