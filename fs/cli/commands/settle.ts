@@ -40,18 +40,18 @@ export async function settle(options: {
   readonly mount: string;
 }): Promise<void> {
   const mount = await requireMount(options.mount);
-  const end = options.timeout === undefined ? Infinity : Date.now() + options.timeout * 1000;
+  const end = options.timeout === undefined ? Infinity : performance.now() + options.timeout * 1000;
   await untilArrived(mount);
   const call = new Call(mount);
   for (;;) {
     const lagging = call.lagging();
     if (lagging.length === 0) return;
-    if (Date.now() >= end) {
+    if (performance.now() >= end) {
       throw new UserError(
         `after ${options.timeout} s, events from before the call still wait for ${lagging.map(describe).join(', ')}`,
       );
     }
-    await sleep(Math.max(0, Math.min(POLL_MS, end - Date.now())));
+    await sleep(Math.max(0, Math.min(POLL_MS, end - performance.now())));
   }
 }
 

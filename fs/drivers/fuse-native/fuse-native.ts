@@ -141,9 +141,9 @@ export class FuseNative implements Driver, SessionEnds {
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#interrupts?.close();
     // The event loop lives until the last replies are out: libfuse ends once all files are closed.
-    const end = Date.now() + LINGER_MS;
+    const end = performance.now() + LINGER_MS;
     const lingering = setInterval(() => {
-      if (isConnection(this.#descriptor) && Date.now() < end) return;
+      if (isConnection(this.#descriptor) && performance.now() < end) return;
       clearInterval(lingering);
       session.letGo();
     }, 1);

@@ -10,7 +10,7 @@ const WINDOW_MS = 10_000;
  * asked for them.
  */
 export function rateLimited(logger: Logger): Logger {
-  let windowStartMs = 0;
+  let windowStartMs = -Infinity;
   let said = 0;
   let kept = 0;
   const sayKept = (): void => {
@@ -21,7 +21,7 @@ export function rateLimited(logger: Logger): Logger {
     kept = 0;
   };
   const passes = (): boolean => {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     if (nowMs - windowStartMs >= WINDOW_MS) {
       sayKept();
       windowStartMs = nowMs;
