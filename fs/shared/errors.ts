@@ -98,7 +98,7 @@ export class UserError extends Error {
   ): UserError {
     const hint = hints[error.code];
     return new UserError(
-      `${subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
+      `${subject === '' ? "''" : subject}: ${errnoText(error.errno)}${hint === undefined ? '' : ` (${hint})`}`,
       true,
     );
   }

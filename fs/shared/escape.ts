@@ -3,9 +3,9 @@
  * and bytes that are not UTF-8. After escaping, no name can begin a line of its own.
  */
 
-/** C0 and C1 controls, DEL, and Unicode's line and paragraph separators. */
+/** C0 and C1 controls, DEL, line separators, and characters that change the text's direction. */
 // eslint-disable-next-line no-control-regex
-const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 /** All except printable ASCII, and the two characters with a meaning in a quoted name. */
 const NOT_PLAIN = /[^\x20-\x7e]|["\\]/g;
 

@@ -1,12 +1,13 @@
 /** `eventfs wait`: waits for one event, or until a time-out. */
+import { isatty } from 'node:tty';
 import { DaemonEndedError } from '../../shared/errors.js';
 import { devices } from '../devices.js';
 import { EventStream } from '../../client/events/stream.js';
-import { parseFilter, tellsOfLoss } from '../../client/events/text.js';
+import { type EventText, parseFilter, tellsOfLoss } from '../../client/events/text.js';
 import { adviseOnFilter } from '../terminal/filter-advice.js';
 import { ExitCode } from '../terminal/explain.js';
 import { requireMount } from '../../client/mounted.js';
-import { print } from '../terminal/output.js';
+import { STDOUT, print, printableBytes } from '../terminal/output.js';
 
 /** The options of `eventfs wait`. */
 export interface WaitOptions {
@@ -37,7 +38,7 @@ export async function wait(filterText: string, options: WaitOptions): Promise<vo
     if (options.existing === true) {
       for (const device of devices()) {
         if (!filter.matches(device.event)) continue;
-        print(Buffer.from(device.event.text, 'latin1'));
+        printEvent(device.event);
         return;
       }
     }
@@ -65,11 +66,18 @@ async function firstOf(stream: EventStream): Promise<'came' | 'ended'> {
         );
         continue;
       }
-      print(Buffer.from(`${event.text.replace(/\n*$/, '\n')}`, 'latin1'));
+      printEvent(event);
       came = true;
       return false;
     }
     return true;
   });
   return came ? 'came' : 'ended';
+}
+
+/** Prints the text of an event; on a terminal without control characters. */
+function printEvent({ text }: EventText): void {
+  const lines = text.replace(/\n*$/, '').split('\n');
+  const shown = isatty(STDOUT) ? lines.map(printableBytes) : lines;
+  print(Buffer.from(`${shown.join('\n')}\n`, 'latin1'));
 }

@@ -2,10 +2,12 @@
 import {
   DaemonEndedError,
   NotServedError,
+  type SystemError,
   UsageError,
   UserError,
   isSystemError,
 } from '../../shared/errors.js';
+import { printable } from './output.js';
 
 /**
  * The exit codes. As in env(1) and shells, `notRun` means that a command can't be run, and
@@ -39,7 +41,13 @@ export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof ExitCode, string>>
 export const RUN_HINTS = {
   ENOENT: 'check its name and PATH',
   EACCES: 'it must be an executable file',
+  ETXTBSY: 'another process writes its file: replace the file by mv',
 } as const;
+
+/** Returns in one line why a command can't be started. */
+export function startFailure(error: SystemError): string {
+  return UserError.from(error, 'it cannot be started', RUN_HINTS).message;
+}
 
 /** The error of a machine for which the package has no addon: native/index.js. */
 export interface AddonError extends Error {
@@ -65,7 +73,7 @@ export function explain(
   say = (message: string) => console.error(`eventfs: ${command}: ${message}`),
 ): number {
   if (error instanceof UserError) {
-    say(error.message);
+    say(printable(error.message)); // a path of the user may contain line ends
     return codeOf(error);
   }
   if (isSystemError(error)) {

@@ -2,6 +2,7 @@
  * Writes to standard output without process.stdout: that makes a pipe non-blocking, also for other
  * processes that share the pipe.
  */
+import { isUtf8 } from 'node:buffer';
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { isSystemError } from '../../shared/errors.js';
@@ -47,16 +48,39 @@ export function announce(message: string): void {
   if (isatty(STDERR)) console.error(`eventfs: ${printable(message)} until Ctrl-C`);
 }
 
-// Tabs are harmless; bytes from 0x80 on are part of a UTF-8 character.
+// Tabs are harmless. The second range is C1: U+009B does the same as ESC [.
 // eslint-disable-next-line no-control-regex
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/g;
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/g;
+/** Characters that change the direction of the text around them, or begin a line. */
+const DIRECTION = /[\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const PLAIN = /^[\t\x20-\x7e]*$/;
 
 /**
- * Escapes control characters as in `\x1b`: the name of a device or directory could move the
- * terminal's cursor.
+ * Escapes control characters as in `\x1b`, and those that turn the direction as in `\u202e`: the
+ * name of a device or directory could move the terminal's cursor, or hide a part of the line.
  */
 export function printable(text: string): string {
-  return text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return PLAIN.test(text) ? text : text.replace(CONTROL, hex).replace(DIRECTION, codeOf);
+}
+
+/**
+ * Does the same for a text of one character a byte. Bytes from 0xa0 on that are not UTF-8 stay as
+ * they are.
+ */
+export function printableBytes(bytes: string): string {
+  if (PLAIN.test(bytes)) return bytes;
+  return isUtf8(Buffer.from(bytes, 'latin1'))
+    ? Buffer.from(printable(textOf(bytes))).toString('latin1')
+    : bytes.replace(CONTROL, hex);
+}
+
+function hex(char: string): string {
+  return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}
+
+/** Returns the code point of a character, as in `\u202e`. */
+export function codeOf(char: string): string {
+  return `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`;
 }
 
 /**

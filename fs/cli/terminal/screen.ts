@@ -1,6 +1,6 @@
 /** The terminal that a command prints on: its size, its characters, its colors. */
 import picocolors from 'picocolors';
-import { printable, textOf } from './output.js';
+import { codeOf, printable, textOf } from './output.js';
 
 /** The width of a terminal that does not say its size. */
 const DEFAULT_COLUMNS = 80;
@@ -61,8 +61,6 @@ export function movesCursor(screen: Screen, env: NodeJS.ProcessEnv = process.env
   return screen.isTerminal && env.TERM !== undefined && env.TERM !== '' && env.TERM !== 'dumb';
 }
 
-// C1 controls, and characters that change the direction of the text around them.
-const UNSAFE = /[\u0080-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 // eslint-disable-next-line no-control-regex
 const NOT_ASCII = /[^\x00-\x7f]/gu;
 
@@ -73,10 +71,6 @@ const NOT_ASCII = /[^\x00-\x7f]/gu;
  * @param bytes one character for each byte
  */
 export function shown(bytes: string, screen: Screen): string {
-  const text = printable(textOf(bytes).replaceAll('\t', '\\x09')).replace(UNSAFE, codeOf);
+  const text = printable(textOf(bytes)).replaceAll('\t', '\\x09');
   return screen.isUtf8 ? text : text.replace(NOT_ASCII, codeOf);
-}
-
-function codeOf(char: string): string {
-  return `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`;
 }

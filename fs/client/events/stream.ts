@@ -53,7 +53,7 @@ export class EventStream {
   }
 
   /**
-   * Passes events on as they come, until the callback returns false, the daemon ends, or
+   * Reads at once what has come, and passes events on as they come, until the callback returns false, the daemon ends, or
    * {@link close} is called.
    *
    * @param take receives the events of one read(2); returns false to stop
@@ -65,24 +65,32 @@ export class EventStream {
     try {
       return await new Promise<StreamEnd>((end, failed) => {
         this.#end = end;
-        this.#watch = new ReadableWatch(this.#fd, () => {
+        const readOnce = (): boolean => {
           try {
-            const length = readSome(this.#fd, this.#buffer);
-            if (length < 0) return;
-            const events = [...records(this.#buffer.subarray(0, length))].filter((event) =>
-              this.#wants(event),
-            );
-            if (length === 0) end('ended');
-            else if (!take(events)) end('stopped');
+            const how = this.#readOnce(take);
+            if (how !== null) end(how);
+            return how === null;
           } catch (error) {
             failed(error instanceof Error ? error : new Error(String(error)));
+            return false;
           }
-        });
+        };
+        // A time-out of the caller may be over before the event loop finds the stream readable.
+        if (readOnce()) this.#watch = new ReadableWatch(this.#fd, readOnce);
       });
     } finally {
       this.#watch?.close();
       this.#watch = null;
     }
+  }
+
+  /** Passes on the events of one read. @returns how the stream ends; null if it goes on */
+  #readOnce(take: (events: EventText[]) => boolean): StreamEnd | null {
+    const length = readSome(this.#fd, this.#buffer);
+    if (length < 0) return null;
+    const events = [...records(this.#buffer.subarray(0, length))];
+    if (length === 0) return 'ended';
+    return take(events.filter((event) => this.#wants(event))) ? null : 'stopped';
   }
 
   #wants(event: EventText): boolean {

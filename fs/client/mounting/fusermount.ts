@@ -3,7 +3,8 @@
  * mount(2). The protocol is libfuse's (lib/mount.c and util/fusermount.c): the program sends the
  * descriptor of /dev/fuse over the Unix socket that _FUSE_COMMFD names.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { type SpawnOptions, spawnSync } from 'node:child_process';
+import { startProcess } from '../../shared/start-process.js';
 import { accessSync, closeSync, constants, readFileSync, statSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { receiveDescriptor, socketPair } from '#native';
@@ -146,23 +147,24 @@ async function finished(
   args: readonly string[],
   socket: number,
 ): Promise<string> {
-  const child = spawn(program.path, args, {
+  const options: SpawnOptions = {
     stdio: ['ignore', 'ignore', 'pipe', socket],
     env: { ...process.env, _FUSE_COMMFD: String(COMMUNICATION_FD) },
     cwd: '/',
-  });
+  };
   let said = '';
-  child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const late = setTimeout(() => {
-    said += `no end within ${TIMEOUT_MS / 1000} s`;
-    child.kill('SIGKILL');
-  }, TIMEOUT_MS);
+  let late: NodeJS.Timeout | undefined;
   await new Promise<void>((done) => {
-    child.once('close', () => done());
-    child.once('error', (error) => {
+    const child = startProcess(program.path, args, options, (error) => {
       said += error.message;
       done();
     });
+    child?.once('close', () => done());
+    child?.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    late = setTimeout(() => {
+      said += `no end within ${TIMEOUT_MS / 1000} s`;
+      child?.kill('SIGKILL');
+    }, TIMEOUT_MS);
   });
   clearTimeout(late);
   return said;
@@ -195,18 +197,19 @@ export function unmountByFusermount(path: string): boolean {
 export async function unmountByFusermountApart(path: string): Promise<boolean> {
   const program = findFusermount();
   if (program === undefined) return false;
-  const child = spawn(program.path, unmountArguments(path), { stdio: 'ignore', cwd: '/' });
   return new Promise((done) => {
     const late = setTimeout(() => {
-      child.unref();
+      child?.unref();
       done(true);
     }, APART_TIMEOUT_MS);
     const end = (isGone: boolean): void => {
       clearTimeout(late);
       done(isGone);
     };
-    child.once('exit', (code) => end(code === 0));
-    child.once('error', () => end(false));
+    const args = unmountArguments(path);
+    const options: SpawnOptions = { stdio: 'ignore', cwd: '/' };
+    const child = startProcess(program.path, args, options, () => end(false));
+    child?.once('exit', (code) => end(code === 0));
   });
 }
 

@@ -261,6 +261,18 @@ command('waits for a slow reader of its pipe, and loses nothing', async () => {
   assert.equal([watch.out.trim(), watch.err], ['4000', '']);
 });
 
+command('ends when a program closes its socket to it, before the next event', async () => {
+  // Node's pipes to a child are sockets.
+  const before = statusOf(`${daemon.path}/log`).STREAMS;
+  const child = spawn(process.execPath, [EVENTFS, 'watch', '--mount', daemon.path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await until(() => statusOf(`${daemon.path}/log`).STREAMS !== before, 'it does not watch');
+  const ended = new Promise((done) => child.once('exit', done));
+  child.stdout.destroy();
+  assert.is(await within(5000, ended, 'it does not end'), 0);
+});
+
 command('fails with one line if it cannot print', async () => {
   const watch = await Watch.inShell(`eventfs watch --mount ${daemon.path} > /dev/full`);
   publishNumbered(daemon.path, 1);
@@ -270,13 +282,15 @@ command('fails with one line if it cannot print', async () => {
 
 command('escapes control characters of events', async () => {
   const watch = await Watch.start('--properties');
-  publish(daemon.path, eventText('/x\x1b[2J', { NAME: '\x1b]0;title\x07', SUBSYSTEM: '\r\x1b[A' }));
-  const text = (await watch.prints(4)).join('\n');
-  assert.match(text, 'NAME=\\x1b]0;title\\x07');
-  assert.ok(
-    [...text].every((char) => char >= ' ' || char === '\n'),
-    JSON.stringify(text),
+  publish(
+    daemon.path,
+    eventText('/x\x1b[2J', { NAME: '\x1b]0;title\x07', SUBSYSTEM: '\r\x1b[A' }),
+    eventText('/\xc2\x9b2J', { A: '\x9b2J\xff', B: 'caf\xc3\xa9 \xe2\x80\xae' }),
   );
+  const text = (await watch.prints(8)).join('\n');
+  assert.match(text, 'NAME=\\x1b]0;title\\x07');
+  assert.match(text, / \/\\x9b2J\n.*\n *A=\\x9b2J\xff\n *B=caf\xc3\xa9 \\u202e$/);
+  assert.not.match(text, /[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]/); // eslint-disable-line no-control-regex
   await watch.stop();
 });
 

@@ -1,5 +1,7 @@
 /** A command that `eventfs run` has started for one event. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { isSystemError } from '../../../shared/errors.js';
+import { startProcess } from '../../../shared/start-process.js';
+import { startFailure } from '../../terminal/explain.js';
 
 /** The time between SIGTERM and SIGKILL. */
 const GRACE_MS = 2000;
@@ -25,49 +27,55 @@ export interface CommandOptions {
 
 /** A running command. It has a process group of its own, so that a time-out ends all of it. */
 export class CommandProcess {
-  readonly #child: ChildProcess;
-  readonly #timers: NodeJS.Timeout[] = [];
+  /** The process group; null if the command could not be started. */
+  readonly #group: number | null;
+  #terminating: NodeJS.Timeout | undefined;
+  #killing: NodeJS.Timeout | undefined;
   #hasEnded = false;
 
   constructor(private readonly options: CommandOptions) {
     const { command, stdin, environment, timeout } = options;
-    this.#child = spawn(command[0], command.slice(1), {
-      stdio: [stdin, 'inherit', 'inherit'],
-      env: environment,
-      detached: true,
-    });
-    if (timeout !== undefined) this.#limit(timeout * 1000);
-    this.#child.once('error', (error) => this.#end(error.message));
-    this.#child.once('exit', (code, signal) => {
+    const child = startProcess(
+      command[0],
+      command.slice(1),
+      { stdio: [stdin, 'inherit', 'inherit'], env: environment, detached: true },
+      (error) => this.#end(isSystemError(error) ? startFailure(error) : error.message),
+    );
+    this.#group = child?.pid ?? null;
+    child?.once('exit', (code, signal) => {
       this.#end(code === 0 ? null : signal === null ? `exit code ${code}` : `ended by ${signal}`);
     });
+    if (child === null || timeout === undefined) return;
+    this.#terminating = setTimeout(() => {
+      options.onTimeout();
+      this.terminate();
+    }, timeout * 1000);
   }
 
-  /** Sends a signal to the command's process group. */
-  kill(signal: NodeJS.Signals): void {
-    if (this.#child.pid === undefined) return;
+  /** Sends SIGTERM to the command's process group, and SIGKILL {@link GRACE_MS} later. */
+  terminate(): void {
+    clearTimeout(this.#terminating);
+    this.#kill('SIGTERM');
+    this.#killing ??= setTimeout(() => this.#kill('SIGKILL'), GRACE_MS);
+  }
+
+  /** @returns false if all processes of the group have ended */
+  #kill(signal: NodeJS.Signals | 0): boolean {
+    if (this.#group === null) return false;
     try {
-      process.kill(-this.#child.pid, signal);
-    } catch {
-      // ESRCH: all processes of the group have ended
+      return process.kill(-this.#group, signal);
+    } catch (error) {
+      return !isSystemError(error, 'ESRCH');
     }
-  }
-
-  #limit(ms: number): void {
-    const terminate = (): void => {
-      this.options.onTimeout();
-      this.kill('SIGTERM');
-    };
-    this.#timers.push(
-      setTimeout(terminate, ms),
-      setTimeout(() => this.kill('SIGKILL'), ms + GRACE_MS),
-    );
   }
 
   #end(failure: string | null): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#terminating);
+    // A child of the command may ignore SIGTERM. No later process gets the number of a group that
+    // still has one.
+    if (!this.#kill(0)) clearTimeout(this.#killing);
     this.options.onEnd(failure);
   }
 }

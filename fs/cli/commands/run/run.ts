@@ -6,7 +6,7 @@ import { requireMount } from '../../../client/mounted.js';
 import { adviseOnFilter } from '../../terminal/filter-advice.js';
 import { ExitCode, RUN_HINTS } from '../../terminal/explain.js';
 import { EventDirectories } from './event-directories.js';
-import { Runner } from './runner.js';
+import { Runner, STOP_SIGNALS } from './runner.js';
 
 /** The options of `eventfs run`. */
 export interface RunOptions {
@@ -18,8 +18,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a command for each matching event until SIGTERM, SIGINT or the daemon's end. The exit code is
- * 1 after the daemon's end.
+ * Runs a command for each matching event until a signal or the daemon's end. The exit code is 103
+ * after the daemon's end.
  *
  * @param filterText the events to choose, as a filter
  * @param command the program and its arguments
@@ -41,7 +41,7 @@ export async function run(
   const directories = new EventDirectories(await requireMount(options.mount), filter, since);
   adviseOnFilter('run', filter);
   const runner = new Runner(directories, { filter, command, jobs, timeout });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => runner.stop());
+  for (const signal of STOP_SIGNALS) process.on(signal, () => runner.stop());
   await runner.ended;
   if (runner.hasLostDaemon) process.exitCode = ExitCode.daemonEnded;
 }

@@ -4,7 +4,7 @@ import { ReadableWatch } from '#native';
 import { tellsOfLoss } from '../../../client/events/text.js';
 import { isSystemError } from '../../../shared/errors.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
-import { printable } from '../../terminal/output.js';
+import { printable, textOf } from '../../terminal/output.js';
 import { CommandProcess } from './command-process.js';
 import type { EventDirectories, TakenEvent } from './event-directories.js';
 import { environmentFor } from './run-environment.js';
@@ -17,6 +17,12 @@ const MOST_TAKEN = 256;
  * queue holds.
  */
 const MOST_TAKEN_BYTES = 1024 * 1024;
+
+/**
+ * The signals that end run. SIGHUP is one: its commands have sessions of their own, so that a terminal
+ * that closes ends none of them, and only run knows their time limits.
+ */
+export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** The command to run, and the events to run it for. */
 export interface RunnerOptions {
@@ -56,11 +62,10 @@ export class Runner {
   }
 
   /**
-   * Takes no more events, and ends when all running commands have ended. The second call sends them
-   * SIGTERM.
+   * Takes no more events, and ends when all running commands have ended. The second call ends them.
    */
   stop(): void {
-    if (this.#isStopping) for (const command of this.#running.values()) command.kill('SIGTERM');
+    if (this.#isStopping) for (const command of this.#running.values()) command.terminate();
     this.#isStopping = true;
     this.#lookAway();
     this.#order.forgetWaiting();
@@ -195,12 +200,17 @@ export class Runner {
     closeSync(this.directories.stream);
     this.#end();
     // listeners for signals would keep the process alive
-    for (const signal of ['SIGTERM', 'SIGINT']) process.removeAllListeners(signal);
+    for (const signal of STOP_SIGNALS) process.removeAllListeners(signal);
   }
 
   #report({ name, event }: EventJob, what: string): void {
     console.error(
-      `eventfs: run: ${this.options.command[0]} for ${printable(event.action)} ${printable(event.devpath)} (${printable(name)}): ${what}`,
+      `eventfs: run: ${this.options.command[0]} for ${visibleText(event.action)} ${visibleText(event.devpath)} (${visibleText(name)}): ${what}`,
     );
   }
+}
+
+/** @param bytes one character for each byte */
+function visibleText(bytes: string): string {
+  return printable(textOf(bytes));
 }

@@ -1,7 +1,7 @@
 /** The lines of `eventfs watch`: for people, as JSON, or after a template. */
 import { isatty } from 'node:tty';
 import type { Colors } from 'picocolors/types.js';
-import { STDOUT, printable } from '../../terminal/output.js';
+import { STDOUT, printableBytes } from '../../terminal/output.js';
 import type { WatchedEvent } from './watched-event.js';
 
 /**
@@ -55,18 +55,18 @@ function lineOf(
   showsProperties: boolean,
   colors: Colors | null,
 ): string {
-  const action = printable(event.action).padEnd(8);
-  const seqnum = printable(event.property('SEQNUM') ?? '-').padStart(6);
-  const subsystem = printable(event.property('SUBSYSTEM') ?? '-').padEnd(10);
+  const action = printableBytes(event.action).padEnd(8);
+  const seqnum = printableBytes(event.property('SEQNUM') ?? '-').padStart(6);
+  const subsystem = printableBytes(event.property('SUBSYSTEM') ?? '-').padEnd(10);
   const paint = colors?.[COLOR_OF[event.action] ?? 'cyan'] ?? plain;
   const bold = colors?.bold ?? plain;
   const dim = colors?.dim ?? plain;
-  const line = `${seqnum} ${paint(action)} ${bold(subsystem)} ${printable(event.devpath)}\n`;
+  const line = `${seqnum} ${paint(action)} ${bold(subsystem)} ${printableBytes(event.devpath)}\n`;
   if (!showsProperties && loss === 0) return line;
   return (
     line +
     event.properties
-      .map(([key, value]) => `       ${dim(`${printable(key)}=`)}${printable(value)}\n`)
+      .map(([key, value]) => `       ${dim(`${printableBytes(key)}=`)}${printableBytes(value)}\n`)
       .join('')
   );
 }

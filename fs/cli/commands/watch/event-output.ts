@@ -1,21 +1,24 @@
 /** Standard output of `eventfs watch`, whose reader may be slow, or end before the next event. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { ReadableWatch } from '#native';
+import { Readiness, ReadyWord } from '#native';
+import { isSystemError } from '../../../shared/errors.js';
 import { STDOUT, print } from '../../terminal/output.js';
 
 /** Prints events to standard output. */
 export class EventOutput {
-  /** Resolves when the output is a pipe that has no reader any more, as after `| head -1`. */
+  /**
+   * Resolves when the output has no reader any more: a pipe as after `| head -1`, or a socket, which
+   * is what sshd and programs in Node.js give to a command.
+   */
   readonly unread: Promise<void>;
   /** A second descriptor of the output; null if the output is not a pipe. */
   readonly #pipe: number | null;
-  #watch: ReadableWatch | null = null;
+  #watch: Readiness | null = null;
 
   constructor() {
-    const pipe = openPipe();
-    this.#pipe = pipe;
+    this.#pipe = openPipe();
     this.unread = new Promise<void>((end) => {
-      if (pipe !== null) this.#watch = new ReadableWatch(pipe, end);
+      this.#watch = watchForEnd(end);
     });
   }
 
@@ -41,9 +44,22 @@ export class EventOutput {
   }
 }
 
+/** Watches standard output. @returns null if it is a file, which has no reader */
+function watchForEnd(onEnd: () => void): Readiness | null {
+  const watch = new Readiness({ ready: new Uint32Array(ReadyWord.count), onReady: onEnd });
+  try {
+    watch.add(STDOUT, 0, 0); // EPOLLHUP and EPOLLERR
+    return watch;
+  } catch (error) {
+    watch.close();
+    if (!isSystemError(error, 'EPERM')) throw error;
+    return null;
+  }
+}
+
 /**
- * Opens standard output anew if it is a pipe: ReadableWatch makes its descriptor non-blocking, and
- * other processes may share standard output.
+ * Opens standard output anew if it is a pipe, for writes that do not block: other processes may share
+ * standard output.
  *
  * @returns null if the output is not a pipe
  */

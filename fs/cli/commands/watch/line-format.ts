@@ -9,7 +9,7 @@
  */
 import { UsageError } from '../../../shared/errors.js';
 import { kernelName } from '../../../uevent/values.js';
-import { printable } from '../../terminal/output.js';
+import { printableBytes } from '../../terminal/output.js';
 import type { WatchedEvent } from './watched-event.js';
 
 const MOST_WIDTH = 1000;
@@ -66,7 +66,7 @@ function fieldOf(name: string, isRight: boolean, width: number, index: number): 
     throw new UsageError(`--format: column ${index + 1}: use a width of at most ${MOST_WIDTH}`);
   const field = Object.hasOwn(FIELDS, name) ? FIELDS[name] : propertyOf(name);
   return (watched) => {
-    const value = printable(field(watched));
+    const value = printableBytes(field(watched));
     return isRight ? value.padStart(width) : value.padEnd(width);
   };
 }

@@ -6,7 +6,8 @@
  * thread of the daemon, or the notifier, could get stuck there itself, and no process would release
  * it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { startProcess } from '../../../shared/start-process.js';
 import { type FuseChannel, notifierProgram } from '#native';
 
 /** The pause before the first check, in ms: replies on their way may release the requests. */
@@ -60,15 +61,14 @@ export class RingStallRescuer {
     if (cpu < 0) return;
     this.helped++;
     const args = [this.path, String(this.minor), String(cpu)];
-    const helper = spawn(this.program, args, {
-      stdio: 'ignore',
-      cwd: '/',
-      timeout: HELP_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    });
+    const helper = startProcess(
+      this.program,
+      args,
+      { stdio: 'ignore', cwd: '/', timeout: HELP_TIMEOUT_MS, killSignal: 'SIGKILL' },
+      () => this.#ended(RETRY_MS),
+    );
     this.#helper = helper;
-    helper.once('error', () => this.#ended(RETRY_MS));
-    helper.once('exit', (code) => this.#ended(code === 0 ? 0 : RETRY_MS));
+    helper?.once('exit', (code) => this.#ended(code === 0 ? 0 : RETRY_MS));
   }
 
   /** Notes the end of the helper process, and looks again after `ms`. */
