@@ -3,7 +3,7 @@
  * command and in no daemon.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import * as assert from 'uvu/assert';
@@ -160,6 +160,29 @@ signals('leaves certificates to the commands that have a use for them', async ()
     assert.is(code, 0);
     assert.is(/extra certs/.test(err), reads, `${command}: ${err}`);
   }
+});
+
+signals('leaves SIGHUP ignored where nohup(1) has it ignored', async () => {
+  const daemon = await startDaemon();
+  const commands = [
+    ['watch', '--mount', daemon.path],
+    ['run', '--mount', daemon.path, '', '--', 'cat'],
+  ];
+  for (const args of commands) {
+    const child = spawn('nohup', [EVENTFS, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    await until(() => {
+      writeFileSync(`${daemon.path}/publish`, 'add@/before\n\n');
+      return text !== '';
+    }, `${args[0]} does not run`);
+    child.kill('SIGHUP');
+    await sleep(200);
+    writeFileSync(`${daemon.path}/publish`, 'add@/after\n\n');
+    await until(() => text.includes('/after'), `${args[0]} has ended`);
+    child.kill();
+  }
+  await daemon.stop();
 });
 
 signals.run();

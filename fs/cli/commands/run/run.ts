@@ -41,7 +41,9 @@ export async function run(
   const directories = new EventDirectories(await requireMount(options.mount), filter, since);
   adviseOnFilter('run', filter);
   const runner = new Runner(directories, { filter, command, jobs, timeout });
-  for (const signal of STOP_SIGNALS) process.on(signal, () => runner.stop());
+  const isNohup = process.listenerCount('SIGHUP') > 0; // bin/eventfs ignores it then
+  for (const signal of STOP_SIGNALS)
+    if (signal !== 'SIGHUP' || !isNohup) process.on(signal, () => runner.stop());
   await runner.ended;
   if (runner.hasLostDaemon) process.exitCode = ExitCode.daemonEnded;
 }
