@@ -1,5 +1,5 @@
 /** The options of `eventfs bridge`, and what they mean together. */
-import { homedir, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { BridgeOptions } from '../../../bridge/options.js';
 import { Broker, type BrokerOptions } from '../../../bridge/mqtt/broker.js';
@@ -9,6 +9,7 @@ import { parseFilter } from '../../../client/events/text.js';
 import { UsageError } from '../../../shared/errors.js';
 import type { LogLevel } from '../../../shared/log/log-levels.js';
 import type { Filter } from '../../../uevent/filter/filter.js';
+import { homeDirectory } from '../../defaults.js';
 
 /** The values of the command line. */
 export interface BridgeArguments extends Partial<BrokerOptions> {
@@ -44,7 +45,10 @@ export function stateDirectory({ state }: Pick<BridgeArguments, 'state'>): strin
   const { STATE_DIRECTORY: given = '', XDG_STATE_HOME: home = '' } = process.env;
   if (given.startsWith('/')) return given.split(':')[0];
   if (process.geteuid?.() === 0) return '/var/lib/eventfs-bridge';
-  return join(home.startsWith('/') ? home : join(homedir(), '.local/state'), 'eventfs-bridge');
+  return join(
+    home.startsWith('/') ? home : join(homeDirectory(), '.local/state'),
+    'eventfs-bridge',
+  );
 }
 
 /**
