@@ -8,7 +8,7 @@ COMPILED := dist/.tsbuildinfo
 # The C and C++ of the product.
 NATIVE := $(shell find native/addon native/emit native/exec native/guard native/notifier -name '*.[ch]' -o -name '*.cc')
 # The shell scripts; of bin/eventfs, which is for Node too, the lines up to the first empty one.
-SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/runit/*/*' -type f) tools/model/verify packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm
+SHELL_SCRIPTS := $(wildcard .ci/*) $(shell find examples packaging -name '*.sh' -o -path '*/openrc/*' -type f -o -path '*/s6/*/run' -o -path '*/s6/*/finish' -o -path '*/runit/*/*' -type f) tools/model/verify packaging/prebuild packaging/prepack packaging/install packaging/uninstall packaging/deb packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm
 
 # Node's own headers where they came with it; else node-gyp fetches those of the running version.
 NODE_PREFIX := $(shell node -p "require('path').resolve(process.execPath, '../..')" 2>/dev/null)

@@ -1,10 +1,20 @@
 /** `make install` and npm's package: what they put where, that it runs, and that it goes again. */
 import * as assert from 'uvu/assert';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EVENTFS, mountPoint, run, startDaemon } from '../../support/mount/daemon.js';
+import { eventfsForOthers } from '../../support/mount/other-user.js';
 import { PROJECT } from '../../support/project.js';
 import { suite } from '../../support/runner/suite.js';
 
@@ -12,9 +22,17 @@ const PREFIX = '/opt/eventfs-test';
 
 const install = suite('make install');
 
-/** Runs a script of packaging/ in the clone. */
+/** Runs a script of packaging/ in the clone, as a user whose files are private. */
 function packaging(script: string, ...args: readonly string[]): string {
-  return execFileSync(join(PROJECT, 'packaging', script), args, { encoding: 'utf8' });
+  const path = join(PROJECT, 'packaging', script);
+  const command = ['-c', 'umask 077; exec "$@"', 'sh', path, ...args];
+  return execFileSync('sh', command, { encoding: 'utf8' });
+}
+
+/** Returns what another user may not read, or not run, below a directory. */
+function privateFiles(path: string): string {
+  const modes = ['!', '-perm', '-004', '-o', '-perm', '/100', '!', '-perm', '-001'];
+  return execFileSync('find', [path, '!', '-type', 'l', '(', ...modes, ')'], { encoding: 'utf8' });
 }
 
 /** Returns the files below a directory, without those of npm's packages. */
@@ -28,9 +46,11 @@ function files(path: string): string[] {
 install(
   'puts a copy that runs below PREFIX, and make uninstall removes all of it',
   async () => {
-    const root = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'install-'));
-    packaging('install', root, PREFIX);
+    const root = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'install to-'));
     const below = join(root, PREFIX);
+    mkdirSync(join(below, 'share/man'), { recursive: true });
+    packaging('install', root, `${PREFIX}/`);
+    assert.is(privateFiles(join(below, 'lib')) + privateFiles(join(below, 'share')), '');
     const command = join(below, 'bin/eventfs');
     const there = files(below);
     for (const name of [
@@ -42,6 +62,7 @@ install(
       'lib/systemd/system/eventfs.service',
       'lib/systemd/system/eventfs-bridge.service',
       'lib/systemd/system/eventfs-fleet.service',
+      'lib/systemd/user/eventfs.service',
       'lib/sysusers.d/eventfs-bridge.conf',
       'share/eventfs/fleet.toml',
       'share/eventfs/eventfs-bridge.default',
@@ -51,6 +72,7 @@ install(
         `share/eventfs/runit/${service}/run`,
         `share/eventfs/runit/${service}/check`,
         `share/eventfs/s6/${service}/run`,
+        `share/eventfs/s6/${service}/finish`,
         `share/eventfs/s6/${service}/notification-fd`,
       ]),
     ])
@@ -103,7 +125,9 @@ install(
 
     packaging('uninstall', root, PREFIX);
     assert.equal(files(root), []);
-    assert.not(existsSync(join(below, 'lib')));
+    // The directories that were there before stay.
+    assert.equal(readdirSync(below), ['share']);
+    assert.equal(readdirSync(join(below, 'share')), ['man']);
     rmSync(root, { recursive: true });
   },
   60_000,
@@ -130,9 +154,33 @@ install('says that Node.js is too old', async () => {
   }
 });
 
-install('refuses a relative PREFIX', async () => {
-  const { code, err } = await run([join(PROJECT, 'packaging/install'), '', 'usr']);
-  assert.equal([code, err], [100, 'install: PREFIX must begin with a slash: usr\n']);
+install('refuses a PREFIX that service files cannot name', async () => {
+  for (const [prefix, line] of [
+    ['usr', 'PREFIX must begin with a slash'],
+    [
+      '/opt/my apps',
+      'PREFIX may have letters, digits and / . _ + - only, because service files name it',
+    ],
+  ]) {
+    const { code, err } = await run([join(PROJECT, 'packaging/install'), '', prefix]);
+    assert.equal([code, err], [100, `install: ${line}: ${prefix}\n`]);
+  }
+});
+
+install('runs for a user id without a home, and with a PATH that leads nowhere', async () => {
+  const path = mountPoint();
+  const user = ['setpriv', '--reuid=54321', '--regid=54321', '--clear-groups', 'env', '-u', 'HOME'];
+  const command = [...user, ...eventfsForOthers(), 'status', '--mount', path];
+  const { code, err } = await run(command);
+  assert.match(err, 'eventfs is not mounted here');
+  assert.is(code, 102, err);
+  const env = { ...process.env, PATH: '/nowhere' };
+  const link = join(path, 'eventfs');
+  symlinkSync(EVENTFS, link);
+  const found = await run(['/bin/sh', link, 'emit', '--mount', path, 'foo'], { env });
+  assert.match(found.err, /^eventfs: emit: [^\n]+\n$/);
+  assert.is(found.code, 100);
+  rmSync(link);
 });
 
 install.run();

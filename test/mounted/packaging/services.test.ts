@@ -35,6 +35,7 @@ const SHELL_FILES = ['eventfs', 'eventfs-bridge'].flatMap((name) => [
   `runit/${name}/run`,
   `runit/${name}/check`,
   `s6/${name}/run`,
+  `s6/${name}/finish`,
 ]);
 
 /** Returns a service file as `make install` writes it. */
