@@ -92,6 +92,7 @@
         'native/guard/left.c',
         'native/guard/main.c',
         'native/guard/message.c',
+        'native/guard/mounts.c',
         'native/guard/reload.c',
         'native/guard/standby.c',
         'native/guard/start.c',

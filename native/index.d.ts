@@ -168,7 +168,7 @@ export function sendDatagram(
  * Sends one message to a connected SOCK_SEQPACKET Unix socket (sendmsg(2)).
  *
  * @param descriptor a descriptor that goes with it (SCM_RIGHTS, unix(7)); -1 for none
- * @param waits whether to wait for room; true without it
+ * @param waits whether to wait up to 1 s for room; true without it
  * @throws SystemError EPIPE, ECONNRESET if the receiver has ended; EAGAIN if there is no room
  */
 export function sendMessage(

@@ -2,20 +2,23 @@
  * A listening SOCK_SEQPACKET socket and its file. A stale file of a dead server is replaced; if
  * another server listens on it, eventfs refuses to start. The file is removed at the end.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
 import { listenSeqpacket, probeSeqpacket } from '#native';
 import { type Keeper, NO_KEEPER } from '../shared/kernel/keeper.js';
+import { keepText, takeText } from '../shared/kernel/kept-text.js';
 import { Errno, UserError, errnoText, isSystemError } from '../shared/errors.js';
-
-/** How many hexadecimal digits of a hash tell the sockets of a keeper apart. */
-const HASH_DIGITS = 12;
+import { keptName } from './kept-name.js';
 
 /** A listening socket and its file. */
 export class Listener {
   readonly fd: number;
-  /** The inode of the daemon's own file. Another server's file may have replaced it since. */
-  readonly #ino: number;
+  /**
+   * The identity of the file that the first daemon has made; empty if there was none. Another
+   * server's file may have replaced it since.
+   */
+  readonly #file: string;
+  /** The memfd with that text; -1 in a daemon that has taken it over. */
+  #fileText = -1;
   /** Whether the socket is another daemon's, which may have to go on. */
   #isOfOther: boolean;
 
@@ -33,7 +36,8 @@ export class Listener {
     liveHint = 'stop that server, or choose another path',
     private readonly keeper: Keeper = NO_KEEPER,
   ) {
-    const kept = keeper.take(keptName(path));
+    const [socketName, fileName] = [keptName('socket', path), keptName('file', path)];
+    const kept = keeper.take(socketName);
     this.#isOfOther = kept !== undefined;
     if (kept === undefined) this.#clear(liveHint);
     try {
@@ -46,8 +50,11 @@ export class Listener {
         });
       throw error;
     }
-    if (kept === undefined) keeper.keep(keptName(path), this.fd);
-    this.#ino = lookAt(path)?.ino ?? -1;
+    const file = kept === undefined ? undefined : takeText(keeper, fileName);
+    this.#file = file ?? identityOf(path);
+    if (kept !== undefined || !keeper.keeps) return;
+    keeper.keep(socketName, this.fd);
+    this.#fileText = keepText(keeper, fileName, this.#file);
   }
 
   /** Notes that this daemon serves: the socket is its own from now on. */
@@ -62,8 +69,10 @@ export class Listener {
   close(): void {
     closeSync(this.fd);
     if (this.#isOfOther) return;
-    this.keeper.drop(keptName(this.path));
-    if (lookAt(this.path)?.ino !== this.#ino) return;
+    this.keeper.drop(keptName('socket', this.path));
+    this.keeper.drop(keptName('file', this.path));
+    if (this.#fileText >= 0) closeSync(this.#fileText);
+    if (this.#file === '' || identityOf(this.path) !== this.#file) return;
     try {
       unlinkSync(this.path);
     } catch (error) {
@@ -80,11 +89,6 @@ export class Listener {
       if (!isSystemError(error)) throw error;
     }
   }
-}
-
-/** Returns the name of a socket in the keeper. A path may be too long for one. */
-function keptName(path: string): string {
-  return `socket-${createHash('sha256').update(path).digest('hex').slice(0, HASH_DIGITS)}`;
 }
 
 /**
@@ -116,6 +120,17 @@ function lookAt(path: string): Stats | undefined {
     return lstatSync(path);
   } catch (error) {
     if (isSystemError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Returns the identity of a file; empty if there is none. Another file may get its inode number. */
+function identityOf(path: string): string {
+  try {
+    const { dev, ino, birthtimeNs } = lstatSync(path, { bigint: true });
+    return `${dev} ${ino} ${birthtimeNs}`;
+  } catch (error) {
+    if (isSystemError(error)) return '';
     throw error;
   }
 }

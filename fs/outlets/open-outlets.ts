@@ -118,17 +118,10 @@ function leaveOut(error: unknown, { logger, keeper = NO_KEEPER }: OutletHost): v
 async function openNetns(netns: readonly NetnsPlace[], host: OutletHost): Promise<Outlet> {
   const { NetnsOutlet } = await import('./netns/netns-outlet.js');
   const { bus, filters, logger, trace, keeper = NO_KEEPER } = host;
-  const there = netns.filter((place) => {
-    if (!keeper.followsDeath) return true; // the outlet itself refuses
-    try {
-      NetnsOutlet.check(place, filters.filterLimits, logger);
-      return true;
-    } catch (error) {
-      leaveOut(error, host);
-      return false;
-    }
-  });
-  return new NetnsOutlet(there, bus, filters.filterLimits, logger, trace);
+  const { filterLimits } = filters;
+  return new NetnsOutlet(netns, bus, filterLimits, logger, trace, keeper, (error) =>
+    leaveOut(error, host),
+  );
 }
 
 async function openSocket(

@@ -15,16 +15,22 @@ import { PeerWord, ReadableWatch, acceptSeqpacket } from '#native';
 import { UserError, isSystemError } from '../shared/errors.js';
 import type { Trace } from '../shared/log/trace.js';
 import type { Keeper } from '../shared/kernel/keeper.js';
+import { keepText, takeText } from '../shared/kernel/kept-text.js';
 import { Listener } from './listener.js';
 
 const CONTROL = '/run/udev/control';
+/** The name under which the keeper has the note that the directory is that of the first daemon. */
+const MADE_DIRECTORY = 'udev-directory';
 
 /** The control socket, for as long as `--udev` is on. */
 export class UdevControl {
   /** Null if a plain file is there. */
   readonly #listener: Listener | null;
   #watch: ReadableWatch | null = null;
+  /** Whether this daemon or one before it has made the directory. */
   readonly #madeDirectory: boolean;
+  /** The memfd that tells it to the next daemon; -1 if this one has not made it. */
+  #note = -1;
 
   /**
    * Creates the socket, and its directory if that is missing.
@@ -34,9 +40,10 @@ export class UdevControl {
    */
   constructor(
     private readonly trace: Trace,
-    keeper: Keeper,
+    private readonly keeper: Keeper,
   ) {
-    this.#madeDirectory = makeDirectory(dirname(CONTROL));
+    const isNew = makeDirectory(dirname(CONTROL));
+    this.#madeDirectory = isNew || takeText(keeper, MADE_DIRECTORY) !== undefined;
     try {
       this.#listener = isPlainFile(CONTROL)
         ? null
@@ -50,6 +57,7 @@ export class UdevControl {
       this.#removeDirectory();
       throw error;
     }
+    if (isNew && keeper.keeps) this.#note = keepText(keeper, MADE_DIRECTORY, '');
   }
 
   /** Begins to close connections. */
@@ -64,6 +72,8 @@ export class UdevControl {
   close(): void {
     this.#watch?.close();
     this.#listener?.close();
+    this.keeper.drop(MADE_DIRECTORY);
+    if (this.#note >= 0) closeSync(this.#note);
     this.#removeDirectory();
   }
 

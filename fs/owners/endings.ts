@@ -108,6 +108,13 @@ interface Uncounted extends DeadOwner {
   attempts: number;
 }
 
+/** How many dead owners ended in each way. */
+export interface EndingCounts {
+  readonly exited: number;
+  readonly signalled: number;
+  readonly unknown: number;
+}
+
 /** The dead owners that have not been counted yet, and the counts of the others. */
 export class Endings {
   #waiting: Uncounted[] = [];
@@ -118,6 +125,7 @@ export class Endings {
   readonly #counted = { exited: 0, signalled: 0, unknown: 0 };
   #isScheduled = false;
   #postpone: (task: Endings) => void = (task) => task.finish();
+  #note: () => void = () => undefined;
   readonly #start = (): void => {
     this.#isScheduled = false;
     if (this.pending > 0) this.#postpone(this);
@@ -126,6 +134,29 @@ export class Endings {
   /** @param postpone does the task in turns between requests (tree/turns.ts) */
   postponeBy(postpone: (task: Endings) => void): void {
     this.#postpone = postpone;
+  }
+
+  /** @param note called after each change of the counts, or of `pending` */
+  noteBy(note: () => void): void {
+    this.#note = note;
+  }
+
+  /** How many dead owners ended in each way. */
+  get counts(): EndingCounts {
+    return this.#counted;
+  }
+
+  /**
+   * Takes up the counts of the last daemon.
+   *
+   * @param counts that daemon's counts
+   * @param unknown how many more owners have died, of which no daemon knows how they ended
+   */
+  restore(counts: EndingCounts, unknown: number): void {
+    this.#counted.exited += counts.exited;
+    this.#counted.signalled += counts.signalled;
+    this.#counted.unknown += counts.unknown + unknown;
+    this.#note();
   }
 
   /** The number of dead owners whose pidfds are still open. */
@@ -139,6 +170,7 @@ export class Endings {
    */
   add({ pid, pidfd }: DeadOwner): void {
     this.#waiting.push({ pid, pidfd, attempts: 1 });
+    this.#note();
     this.#schedule();
   }
 
@@ -183,6 +215,7 @@ export class Endings {
     if (ending === null) this.#counted.unknown++;
     else if ('exitCode' in ending) this.#counted.exited++;
     else this.#counted.signalled++;
+    this.#note();
   }
 
   /** Counts all dead owners, and closes their pidfds. */

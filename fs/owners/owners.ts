@@ -198,6 +198,11 @@ export class Owners {
     return owner;
   }
 
+  /** Returns this process as an owner. */
+  own(): Owner {
+    return this.#open(process.pid as Pid, () => true);
+  }
+
   /** Makes `owner` the owner of `thing`, which then ends with it. */
   bind(owner: Owner, thing: Mortal): void {
     owner.owned.add(thing);

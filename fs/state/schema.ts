@@ -174,6 +174,8 @@ export const SCHEMA = {
       done: N,
     },
   },
+  /** How dead owners have ended, and how many of them are not counted yet. */
+  endings: { id: 24, keys: 0, fields: { exited: N, signalled: N, unknown: N, pending: N } },
   /** How many streams were opened, and how many events the closed ones have lost. */
   streams: { id: 20, keys: 0, fields: { opened: N, lostByClosed: N } },
 } as const satisfies Readonly<Record<string, KindSchema>>;

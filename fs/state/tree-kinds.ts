@@ -12,7 +12,10 @@ export const TREE_KINDS = {
       position: N,
       name: T,
       ownerPid: N,
-      /** The pidfs file handle of the owner, 16 hexadecimal digits; empty if the kernel has none. */
+      /**
+       * The pidfs file handle of the owner, 16 hexadecimal digits; empty if the kernel has none.
+       * `daemon` for the daemon itself, whatever PID it has.
+       */
       ownerHandle: T,
       mode: N,
       uid: N,

@@ -26,6 +26,7 @@ static void on_ready(struct daemon *daemon) {
   daemon->phase = SERVING;
   daemon->deadline_ms = 0;
   if (!is_ready && options.ready_fd >= 0) close(options.ready_fd); /* the daemon has written */
+  if (!is_ready) note_mount();
   is_ready = true;
   ping_for(daemon);
   clear_failed_starts();

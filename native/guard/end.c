@@ -15,8 +15,8 @@
 
 /* FUSE_NOTIFY_RESEND of linux/fuse.h; older headers lack it. */
 enum { NOTIFY_RESEND = 7 };
-/* The most mounts that may be stacked at one place. */
-enum { MOST_STACKED = 16 };
+/* The most places at which the mount may be. */
+enum { MOST_PLACES = 64 };
 
 /* struct fuse_out_header of linux/fuse.h. */
 struct notification {
@@ -37,30 +37,37 @@ void resend_requests(void) {
   }
 }
 
-/* Whether a dead FUSE connection is mounted at the path. */
-static bool is_dead_mount(void) {
+/* Whether a dead FUSE connection is mounted at a path. */
+static bool is_dead_mount(const char *path) {
   struct statfs found;
-  return statfs(options.mount, &found) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+  return statfs(path, &found) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* An ordinary user's way to unmount. */
-static void unmount_as_user(void) {
+static void unmount_as_user(const char *path) {
   pid_t pid = fork();
   if (pid == 0) {
-    execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", options.mount, NULL);
+    execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", path, NULL);
     _exit(EXIT_NOT_RUN);
   }
   if (pid > 0) waitpid(pid, NULL, 0);
 }
 
+static bool detach_dead(const char *path) {
+  if (!is_dead_mount(path)) return false;
+  if (umount2(path, MNT_DETACH) == 0) return true;
+  if (errno == EPERM) unmount_as_user(path);
+  return !is_dead_mount(path);
+}
+
+static bool tell_dead(const char *path) {
+  if (is_dead_mount(path)) say("warn", "%s: the mount stays (try umount -l %s)", path, path);
+  return false;
+}
+
 static void detach(void) {
-  for (int i = 0; i < MOST_STACKED && is_dead_mount(); i++) {
-    if (umount2(options.mount, MNT_DETACH) == 0) continue;
-    if (errno == EPERM) unmount_as_user();
-    break;
-  }
-  if (is_dead_mount())
-    say("warn", "%s: the mount stays (try umount -l %s)", options.mount, options.mount);
+  for (int i = 0; i < MOST_PLACES && detach_one(detach_dead); i++) continue;
+  detach_one(tell_dead);
 }
 
 void leave(int code) {

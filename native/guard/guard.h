@@ -16,6 +16,7 @@
  *   control.c          one guardian for a mount, and `eventfs reload`
  *   end.c              RESEND, and the end of the mount
  *   left.c             a reply that a daemon has left
+ *   mounts.c           the places of the mount
  *   supervisor.c       sd_notify(3) for the daemon
  */
 #pragma once
@@ -199,6 +200,12 @@ __attribute__((noreturn)) void end(int code);
 __attribute__((noreturn, format(printf, 1, 2))) void give_up(const char *format, ...);
 /* Ends without a look at the mount, which the daemon has unmounted. */
 __attribute__((noreturn)) void leave(int code);
+
+/* mounts.c */
+/* Notes the device of the mount: the first daemon has just mounted. */
+void note_mount(void);
+/* Calls `detach` for the mount's places until it has detached one. Returns false if none was. */
+bool detach_one(bool (*detach)(const char *path));
 
 /* left.c */
 /*

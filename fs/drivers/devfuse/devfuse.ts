@@ -197,7 +197,8 @@ export class DevFuse implements Driver {
     this.#channel?.start();
     if (!this.#requests.recovery.isOver) this.#channel?.serveTurn(); // also if no request waits
     // Not at once: the start of a process takes some ms, and clients have waited
-    if (this.#notifier === null)
+    if (this.#notifier !== null) this.#notifier.resume();
+    else
       setTimeout(() => {
         this.#startNotifier();
         void this.#requests.loadTracing();
@@ -217,6 +218,7 @@ export class DevFuse implements Driver {
 
   pause(): void {
     this.#channel?.pause();
+    this.#notifier?.pause();
   }
 
   /**

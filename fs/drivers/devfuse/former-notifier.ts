@@ -1,5 +1,5 @@
-/** Recognizes requests of the notifier that the last daemon had. */
-import { readlinkSync } from 'node:fs';
+/** The notifier that the last daemon had: it ends before another daemon serves. */
+import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { notifierProgram } from '#native';
 import { Opcode } from '../../fuse/abi.js';
@@ -24,5 +24,32 @@ export function isNotifier(pid: number): boolean {
     return program === basename(notifierProgram);
   } catch {
     return false; // it has ended
+  }
+}
+
+/** The pause between two looks at a process, in milliseconds. */
+const LOOK_INTERVAL_MS = 1;
+
+/**
+ * Blocks until a child of this process has ended. It may be a zombie.
+ * @param pid the child, which was sent SIGKILL
+ * @param mostMs the longest wait, in milliseconds
+ * @returns whether it has ended
+ */
+export function waitForEnd(pid: number, mostMs: number): boolean {
+  const word = new Int32Array(new SharedArrayBuffer(4));
+  for (let waitedMs = 0; waitedMs < mostMs; waitedMs += LOOK_INTERVAL_MS) {
+    if (hasEnded(pid)) return true;
+    Atomics.wait(word, 0, 0, LOOK_INTERVAL_MS);
+  }
+  return hasEnded(pid);
+}
+
+function hasEnded(pid: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.startsWith('Z', text.lastIndexOf(')') + 2); // proc_pid_stat(5)
+  } catch {
+    return true; // it is reaped
   }
 }

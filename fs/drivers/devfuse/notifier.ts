@@ -10,6 +10,7 @@ import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/log/logger.js';
 import type { Trace } from '../../shared/log/trace.js';
 import type { InotifyQueue } from '../../tree/inotify/inotify-queue.js';
+import { waitForEnd } from './former-notifier.js';
 
 /** The notifier is restarted at most this often within RESTARTS_WINDOW_MS. */
 const MOST_RESTARTS = 5;
@@ -24,6 +25,8 @@ const MOST_RETRY_MS = 10_000;
 const LACKING = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'];
 /** The notifier's exit code for the same: EXIT_TRY_LATER in native/notifier/notifier.h. */
 const EXIT_TRY_LATER = 75;
+/** How long `pause` waits for the notifier's end, in milliseconds. */
+const MOST_ENDING_MS = 500;
 
 /** Keeps one notifier running, and sends it the batches of the inotify queue. */
 export class Notifier {
@@ -32,6 +35,7 @@ export class Notifier {
   #isBusy = false;
   #isScheduled = false;
   #isOver = false;
+  #isPaused = false;
   /** The part of the answer that has been read. */
   #answer = '';
   /** When the last notifiers died (performance.now()). */
@@ -75,6 +79,28 @@ export class Notifier {
     this.#child?.kill('SIGKILL');
   }
 
+  /**
+   * Kills the notifier, and waits for its end: the daemon that serves next would take its requests
+   * for those of another process, and make files for it.
+   */
+  pause(): void {
+    const child = this.#child;
+    if (this.#isOver || child === null) return;
+    this.#isPaused = true;
+    this.#child = null;
+    this.#isBusy = true; // no batch is sent until a notifier runs
+    this.inotify.notifierEnded();
+    child.kill('SIGKILL');
+    waitForEnd(child.pid!, MOST_ENDING_MS);
+  }
+
+  /** Starts a notifier again after `pause`. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#restart();
+  }
+
   #start(): void {
     let child: ChildProcess;
     try {
@@ -95,10 +121,13 @@ export class Notifier {
     this.inotify.notifierStarted(child.pid);
     this.trace.inotify?.(`the notifier is process ${child.pid}`);
     child.stdin!.on('error', () => undefined); // the notifier has died: `exit` reports it
-    child.stdout!.on('data', (chunk: Buffer) => this.#take(chunk.toString('latin1')));
-    child.once('exit', (code, signal) =>
-      this.#ended(code, signal === null ? `it exited with ${code}` : `${signal} ended it`),
-    );
+    child.stdout!.on('data', (chunk: Buffer) => {
+      if (child === this.#child) this.#take(chunk.toString('latin1'));
+    });
+    child.once('exit', (code, signal) => {
+      if (child !== this.#child) return; // `pause` has killed it
+      this.#ended(code, signal === null ? `it exited with ${code}` : `${signal} ended it`);
+    });
   }
 
   /** Handles an error of spawn: tries again later, or gives up. */

@@ -2,7 +2,8 @@
  * The name of a network namespace, and its end. A socket keeps its namespace alive, so the outlet
  * closes the socket once the name no longer names it:
  *
- *   /proc/PID/ns/net   the process has ended (its pidfd), even if others are in the namespace
+ *   /proc/PID/ns/net   the process has ended (its pidfd), even if others are in the namespace. The
+ *                      keeper has the pidfd: a later daemon must not take another process for it
  *   another path       the file is gone or replaced (inotify(7) on its directory), as after
  *                      `ip netns delete`
  */
@@ -13,6 +14,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readFileSync,
   readlinkSync,
   realpathSync,
   statSync,
@@ -21,6 +23,8 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { ReadableWatch, openPidfd } from '#native';
 import { UserError, isSystemError } from '../../shared/errors.js';
+import { type Keeper, NO_KEEPER } from '../../shared/kernel/keeper.js';
+import { keptName } from '../kept-name.js';
 
 /** Identifies a namespace: `<device>:<inode>` of its file. */
 type Identity = string;
@@ -32,6 +36,8 @@ const MOST_LINKS = 8;
 export class NamespaceName {
   #watcher: FSWatcher | null = null;
   #pidfd = -1;
+  /** The pidfd's name in the keeper; null if the keeper does not have it. */
+  #kept: string | null = null;
   #death: ReadableWatch | null = null;
   /** The namespace's descriptor; -1 once {@link closeNamespace} has closed it. */
   fd = -1;
@@ -42,20 +48,27 @@ export class NamespaceName {
    *
    * @param path the file of the namespace
    * @param onGone called once when the name has ended, with the reason
+   * @param keeper keeps the process of /proc/PID/ns/net for the next daemon
    * @throws UserError if the path names nothing, or if it is this process's own namespace
    */
   constructor(
     readonly path: string,
     private readonly onGone: (why: string) => void,
+    private readonly keeper: Keeper = NO_KEEPER,
   ) {
     try {
       const file = followLinks(path);
       const pid = pidOf(file);
-      // First: the process whose pidfd this is has the namespace that is opened next, unless it has
-      // died by then, which the watch reports.
-      if (pid !== undefined) this.#pidfd = openPidfd(pid);
+      const name = keptName('netns', file);
+      const kept = pid === undefined ? undefined : keeper.take(name);
+      if (pid !== undefined) this.#pidfd = kept ?? openPidfd(pid);
       // O_NONBLOCK: a FIFO would wait for a writer
       this.fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+      // The number was that process's when the namespace was opened, if it is so now
+      if (pid !== undefined && isReaped(this.#pidfd))
+        throw new UserError(
+          `${path}: the process ${pid} has ended, and its number may be that of another (name the new process)`,
+        );
       this.identity = identityOf(fstatSync(this.fd));
       if (this.identity === identityAt('/proc/self/ns/net'))
         throw new UserError(
@@ -63,6 +76,8 @@ export class NamespaceName {
         );
       if (pid === undefined) this.#watchFile(file);
       else this.#watchProcess(pid);
+      if (pid !== undefined && keeper.keeps) this.#kept = name;
+      if (this.#kept !== null && kept === undefined) keeper.keep(this.#kept, this.#pidfd);
     } catch (error) {
       this.close();
       throw isSystemError(error)
@@ -91,8 +106,9 @@ export class NamespaceName {
     if (identityAt(file) !== this.identity) setImmediate(check);
   }
 
+  /** The pidfd stays: the keeper may not have it yet, and tells the next daemon of the end. */
   #gone(why: string): void {
-    this.close();
+    this.#stopWatch();
     this.onGone(why);
   }
 
@@ -104,14 +120,25 @@ export class NamespaceName {
 
   /** Closes everything. `onGone` is not called any more. */
   close(): void {
+    this.#stopWatch();
+    if (this.#kept !== null) this.keeper.drop(this.#kept);
+    this.#kept = null;
+    if (this.#pidfd >= 0) closeSync(this.#pidfd);
+    this.#pidfd = -1;
+  }
+
+  #stopWatch(): void {
     this.closeNamespace();
     this.#watcher?.close();
     this.#watcher = null;
     this.#death?.close();
     this.#death = null;
-    if (this.#pidfd >= 0) closeSync(this.#pidfd);
-    this.#pidfd = -1;
   }
+}
+
+/** Whether a process has ended and was waited for: its number may be that of another now. */
+function isReaped(pidfd: number): boolean {
+  return /^Pid:\t-1$/m.test(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'latin1'));
 }
 
 /** Returns the PID of /proc/PID/ns/net, or undefined for another path. */

@@ -9,6 +9,7 @@ import {
 } from '#native';
 import type { Filter } from '../../uevent/filter/filter.js';
 import { Errno, UserError, errnoName, isSystemError } from '../../shared/errors.js';
+import type { Keeper } from '../../shared/kernel/keeper.js';
 import { quoted } from '../../shared/escape.js';
 import type { Logger } from '../../shared/log/logger.js';
 import type { Trace } from '../../shared/log/trace.js';
@@ -35,6 +36,7 @@ export class Namespace {
    *
    * @param path the file of the namespace
    * @param filter the events that it gets
+   * @param keeper keeps a process whose namespace it is for the next daemon
    * @throws UserError if the path names no network namespace, or if a system call fails
    */
   constructor(
@@ -42,8 +44,9 @@ export class Namespace {
     readonly filter: Filter,
     private readonly logger: Logger,
     private readonly trace: Trace,
+    keeper?: Keeper,
   ) {
-    this.#name = new NamespaceName(path, (why) => this.#onGone(why));
+    this.#name = new NamespaceName(path, (why) => this.#onGone(why), keeper);
     try {
       this.#socket = openNamespaceSender(this.#name.fd, this.#found);
     } catch (error) {

@@ -10,6 +10,7 @@
 import type { Bus } from '../../bus/bus.js';
 import type { Event } from '../../bus/event.js';
 import { UsageError, UserError } from '../../shared/errors.js';
+import type { Keeper } from '../../shared/kernel/keeper.js';
 import type { Logger } from '../../shared/log/logger.js';
 import { type StatusLines, netnsText } from '../../shared/status-lines.js';
 import { NO_TRACE, type Trace } from '../../shared/log/trace.js';
@@ -49,6 +50,9 @@ export class NetnsOutlet implements Outlet {
    * Opens all namespaces, or none.
    *
    * @param limits the bounds of a filter
+   * @param keeper keeps the processes whose namespaces they are for the next daemon
+   * @param leaveOut called with the error of a namespace that can't be opened. Throws it if the
+   *   daemon must not serve without the namespace
    * @throws UserError if a path names no network namespace, or one that another path names too
    * @throws UsageError if a filter is not valid
    */
@@ -58,23 +62,35 @@ export class NetnsOutlet implements Outlet {
     limits: FilterLimits,
     logger: Logger,
     trace: Trace,
+    keeper: Keeper,
+    leaveOut: (error: unknown) => void,
   ) {
     this.#kernel = bus.counted.kernel;
-    try {
-      for (const { path, filter } of places) {
-        const parsed = parse(path, filter, limits);
-        const namespace = new Namespace(path, parsed, logger, trace);
-        const twin = this.#namespaces.find(({ identity }) => identity === namespace.identity);
-        this.#namespaces.push(namespace);
-        if (twin !== undefined)
-          throw new UserError(
-            `--netns ${path}: it is the same network namespace as ${twin.path} (name it once)`,
-          );
+    for (const { path, filter } of places) {
+      try {
+        this.#add(new Namespace(path, parse(path, filter, limits), logger, trace, keeper));
+      } catch (error) {
+        this.#tryLeaveOut(error, leaveOut);
       }
-    } catch (error) {
-      this.close();
-      throw error;
     }
+  }
+
+  #tryLeaveOut(error: unknown, leaveOut: (error: unknown) => void): void {
+    try {
+      leaveOut(error);
+    } catch (refused) {
+      this.close();
+      throw refused;
+    }
+  }
+
+  #add(namespace: Namespace): void {
+    const twin = this.#namespaces.find(({ identity }) => identity === namespace.identity);
+    this.#namespaces.push(namespace);
+    if (twin !== undefined)
+      throw new UserError(
+        `--netns ${namespace.path}: it is the same network namespace as ${twin.path} (name it once)`,
+      );
   }
 
   /**

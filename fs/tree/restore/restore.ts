@@ -15,6 +15,7 @@ import { FileType, TYPE_MASK } from '../nodes/attributes.js';
 import type { EventDirectory } from '../nodes/event-directory.js';
 import type { NodeId } from '../nodes/node.js';
 import { ProcessDirectory } from '../nodes/process-directory.js';
+import { OF_DAEMON } from '../nodes/process/directory-record.js';
 import { SpecialFile, SymlinkFile } from '../nodes/special-file.js';
 import type { Tree } from '../tree.js';
 import { restoreDirectory, restoreGhost } from './directories.js';
@@ -52,10 +53,15 @@ export function restoreTree(tree: Tree, table: StateTable): void {
 
   for (const state of table.all('ghost')) restoreGhost(tree, state);
   const owners: Owner[] = [];
+  const died = new Set<number>();
   const directories = new Map<number, EventDirectory>([[tree.log.id, tree.log]]);
   for (const state of [...table.all('directory')].sort((a, b) => a.position - b.position)) {
-    const owner = tree.owners.restore(state.ownerPid as Pid, state.ownerHandle);
+    const owner =
+      state.ownerHandle === OF_DAEMON
+        ? tree.owners.own()
+        : tree.owners.restore(state.ownerPid as Pid, state.ownerHandle);
     owners.push(owner);
+    if (owner.pidfd < 0 && state.isOrphaned === 0) died.add(owner.pid);
     directories.set(state.id, restoreDirectory(tree, state, owner));
   }
   const root = table.get('root');
@@ -74,8 +80,16 @@ export function restoreTree(tree: Tree, table: StateTable): void {
   restoreSpecials(restoring);
   restoreHandles(table, openFilesOf(restoring));
   events.finish();
+  restoreEndings(tree, table, died.size);
   for (const owner of owners)
     if (owner.pidfd < 0) for (const thing of [...owner.owned]) thing.ownerDied();
+}
+
+/** Counts the owners that no daemon has seen die, and those that the last one has not counted. */
+function restoreEndings(tree: Tree, table: StateTable, died: number): void {
+  const state = table.get('endings');
+  const counts = state ?? { exited: 0, signalled: 0, unknown: 0 };
+  tree.owners.endings.restore(counts, died + (state?.pending ?? 0));
 }
 
 /** The tree, as the restoring of open files sees it. */

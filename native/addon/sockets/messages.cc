@@ -14,6 +14,8 @@ namespace eventfs {
 
 /** The longest message of the guardian's protocol (native/guard/guard.h, MESSAGE_BYTES). */
 static constexpr size_t kMessageBytes = 512;
+/** How long a sender waits for room: the receiver may be stopped. */
+static constexpr int kMostWaitMs = 1000;
 
 static ssize_t sendText(int socketFd, const std::string& text, int descriptor,
                         const sockaddr_un* to, socklen_t toLength, int flags) {
@@ -40,7 +42,7 @@ static void sendMessage(const Napi::CallbackInfo& info) {
   while (sendText(socketFd, text, descriptor, nullptr, 0, waits ? 0 : MSG_DONTWAIT) < 0) {
     if (!waits || errno != EAGAIN) throw systemError(info.Env(), errno, "sendmsg");
     pollfd polled{socketFd, POLLOUT, 0};  // the event loop has made the socket non-blocking
-    poll(&polled, 1, -1);
+    if (poll(&polled, 1, kMostWaitMs) == 0) waits = false;
   }
 }
 

@@ -6,6 +6,9 @@ import type { Filter } from '../../../uevent/filter/filter.js';
 import type { OwnAttributes } from '../attributes.js';
 import type { QueueStart } from './replay.js';
 
+/** The handle of the daemon, which owns the directories of `--sticky`: the next one owns them then. */
+export const OF_DAEMON = 'daemon';
+
 /** A directory that is recorded. */
 export interface RecordedDirectory {
   readonly id: number;
@@ -39,7 +42,7 @@ export function directoryFields(
     position,
     name,
     ownerPid: owner.pid,
-    ownerHandle: owner.handle,
+    ownerHandle: isSticky && owner.pid === process.pid ? OF_DAEMON : owner.handle,
     mode: own.permissions,
     uid: own.uid,
     gid: own.gid,

@@ -1,7 +1,7 @@
 /** Texts that a holder keeps for the next daemon, each in a memfd. */
 import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { createStateMemfd } from '#native';
-import type { Keeper } from '../shared/kernel/keeper.js';
+import type { Keeper } from './keeper.js';
 
 /**
  * Keeps a text, which may be empty.

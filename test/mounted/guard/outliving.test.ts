@@ -1,0 +1,219 @@
+/** What outlives a daemon beside the tree: namespaces, files of sockets, the notifier, counts. */
+import { createServer } from 'node:net';
+import {
+  existsSync,
+  mkdtempSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { Actor, childrenOf } from '../../support/clients/actor.js';
+import { childrenNamed } from '../../support/clients/fault.js';
+import { Watcher } from '../../support/clients/watcher.js';
+import { OWN_MOUNTS, enter } from '../../support/mount/apart.js';
+import {
+  Shell,
+  hasSaid,
+  isMounted,
+  mountPoint,
+  run,
+  startDaemon,
+  until,
+  within,
+} from '../../support/mount/daemon.js';
+import { suite } from '../../support/runner/suite.js';
+import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
+import {
+  InstalledVersion,
+  daemonPid,
+  hasEnded,
+  killDaemon,
+  replacing,
+  startGuarded,
+  statusOf,
+} from './common.js';
+
+const SIGKILL = 9;
+
+const outliving = suite('what outlives a daemon');
+const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'outliving-'));
+outliving.before(prepare);
+outliving.after(async () => {
+  rmSync(scratch, { recursive: true });
+  await cleanUp();
+});
+
+outliving('is no namespace of another process with the same PID', async () => {
+  const container = new Actor(['unshare', '--net']);
+  const pid = await container.get(`forkmkdir 0 ${scratch}/%`);
+  assert.type(pid, 'number');
+  const place = `/proc/${pid}/ns/net`;
+  const guarded = await startDaemon(['--guard', '--source', 'kernel', '--netns', place]);
+  const { path } = guarded;
+  await killDaemon(path);
+  assert.is(await statusOf(path, 'NETNS_OPEN'), '1');
+  const before = await daemonPid(path);
+  guarded.process.kill('SIGSTOP');
+  process.kill(before, 'SIGKILL');
+  await container.ask(`signal ${pid} ${SIGKILL}`);
+  await container.ask(`wait ${pid}`);
+  const other = new Actor(['unshare', '--net']);
+  assert.is(await other.get(`forkmkdir ${pid} ${scratch}/%.2`), pid);
+  guarded.process.kill('SIGCONT');
+  await hasSaid(guarded, new RegExp(`${place}: the process ${pid} has ended, and its number may`));
+  assert.is(await statusOf(path, 'NETNS_OPEN'), '0');
+  // Nor does a later daemon take it
+  await killDaemon(path);
+  assert.is(await statusOf(path, 'NETNS_OPEN'), '0');
+  for (const actor of [container, other]) await actor.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+outliving('is no file of another server at the place of its socket', async () => {
+  const place = join(scratch, 'socket');
+  const guarded = await startGuarded(['--socket', place]);
+  unlinkSync(place);
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(place, done));
+  await killDaemon(guarded.path);
+  assert.is(await guarded.stop(), 0);
+  assert.ok(existsSync(place));
+  server.close();
+});
+
+outliving('is the file of its socket, which the last daemon removes', async () => {
+  const place = join(scratch, 'own');
+  const guarded = await startGuarded(['--socket', place]);
+  for (let n = 0; n < 2; n++) await killDaemon(guarded.path);
+  assert.ok(existsSync(place));
+  assert.is(await guarded.stop(), 0);
+  assert.not(existsSync(place));
+});
+
+outliving('is the directory of udev, which the last daemon removes', async () => {
+  const under = ['unshare', '--net', '--mount', 'sh', '-ec', `${OWN_MOUNTS}; exec "$@"`, 'sh'];
+  const args = ['--guard', '--source', 'kernel', '--udev'];
+  const guarded = await startDaemon(args, mountPoint(), { under });
+  const inside = new Shell([...enter(guarded.pid), 'bash']);
+  assert.is((await inside.run('test -S /run/udev/control')).code, 0);
+  await inside.run(
+    `kill -9 $(sed -n 's/^DAEMON=//p' ${guarded.path}/log/.status); ` +
+      `until grep -q RESTARTS=1 ${guarded.path}/log/.status; do sleep 0.05; done`,
+  );
+  assert.is(await guarded.stop(), 0);
+  assert.is((await inside.run('test -e /run/udev')).code, 1);
+  await inside.kill();
+});
+
+outliving('is no mount that was moved, once the guardian gives up', async () => {
+  const above = join(scratch, 'above');
+  const moved = join(scratch, 'a moved\nplace');
+  mkdirSync(join(above, 'mount'), { recursive: true });
+  const guarded = await startGuarded(['--guard-limit', '1:60'], join(above, 'mount'));
+  renameSync(above, moved);
+  process.kill(await daemonPid(join(moved, 'mount')), 'SIGKILL');
+  assert.is(await within(5000, guarded.ended, 'the guardian did not end'), 1);
+  assert.not(isMounted(join(moved, 'mount')));
+  assert.ok(statSync(join(moved, 'mount')).isDirectory());
+});
+
+outliving('is no notifier: it ends before another daemon may serve', async () => {
+  const version = new InstalledVersion();
+  const args = ['--guard', '--source', 'none'];
+  const guarded = await startDaemon(args, undefined, { eventfs: version.command });
+  const { path } = guarded;
+  const owner = new Actor();
+  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
+  const watcher = await Watcher.inotifywait(`${path}/${owner.pid}`, 'create');
+  const publish = async (name: string): Promise<void> => {
+    const input = `add@/${name}\nACTION=add\nDEVPATH=/${name}\n`;
+    await run(['tee', `${path}/publish`], { input });
+  };
+  await publish('first');
+  await until(() => watcher.created.length === 1, 'the first event raised nothing');
+  const old = await daemonPid(path);
+  const notifiers = (): number[] => childrenNamed(old, 'eventfs-notify');
+  assert.is(notifiers().length, 1);
+  const reached = join(scratch, 'reached');
+  version.install(
+    replacing(
+      'guard/guardian.js',
+      'Guardian',
+      'ready',
+      `async function () {
+        (await import('node:fs')).writeFileSync('${reached}', '');
+        await new Promise((done) => setTimeout(done, 500));
+        process.exit(1);
+      }`,
+    ),
+  );
+  const reloading = eventfs('reload', path);
+  await until(() => existsSync(reached), 'the new daemon does not wait', 15_000);
+  assert.equal(notifiers(), []);
+  assert.is((await reloading).code, 1);
+  await until(() => notifiers().length === 1, 'no notifier runs after a reload that has failed');
+  await publish('second');
+  await until(() => watcher.created.length === 2, 'the second event raised nothing');
+  assert.is(await statusOf(path, 'NOTICES'), '2');
+  assert.not(/notifier/.test(guarded.log()), guarded.log());
+  version.install('');
+  assert.is((await eventfs('reload', path)).code, 0);
+  await until(() => hasEnded(old), 'the old daemon did not end');
+  await publish('third');
+  await until(() => watcher.created.length === 3, 'the third event raised nothing');
+  await owner.kill();
+  assert.is(await guarded.stop(), 0);
+  version.remove();
+});
+
+outliving('is the count of the owners that have ended, and each is counted once', async () => {
+  const guarded = await startGuarded(['--sticky', 'kept']);
+  const { path } = guarded;
+  const counts = async (): Promise<(string | undefined)[]> =>
+    Promise.all(['EXITED', 'SIGNALLED', 'UNKNOWN'].map((key) => statusOf(path, `OWNERS_${key}`)));
+  const makes = new Shell();
+  await makes.run(`sh -c 'mkdir ${path}/$$'; sh -c 'mkdir ${path}/$$; kill -9 $$'`);
+  await until(async () => (await counts()).join() === '1,1,0', `${(await counts()).join()}`);
+  const owner = new Actor();
+  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}`), /^ok/);
+  assert.match(await owner.ask(`mkdir ${path}/${owner.pid}.2`), /^ok/);
+  const daemon = await daemonPid(path);
+  guarded.process.kill('SIGSTOP');
+  process.kill(daemon, 'SIGKILL');
+  await owner.kill();
+  guarded.process.kill('SIGCONT');
+  for (let n = 0; n < 2; n++) {
+    await until(async () => (await daemonPid(path)) > 0, 'no daemon serves');
+    assert.equal(await counts(), ['1', '1', '1']);
+    await killDaemon(path);
+  }
+  assert.is((await eventfs('reload', path)).code, 0);
+  assert.equal(await counts(), ['1', '1', '1']);
+  await makes.kill();
+  assert.is(await guarded.stop(), 0);
+});
+
+outliving('is a directory of --sticky, which the daemon that serves owns', async () => {
+  const guarded = await startGuarded(['--sticky', 'kept']);
+  const { path } = guarded;
+  const sample = 'eventfs_directory_pending_events{directory="kept"}';
+  const check = async (): Promise<void> => {
+    const { out } = await run(['cat', `${path}/kept/.status`]);
+    assert.match(out, new RegExp(`^OWNER=${await daemonPid(path)}$`, 'm'));
+    assert.ok((await run(['cat', `${path}/log/.metrics`])).out.includes(sample));
+  };
+  await check();
+  await killDaemon(path);
+  await check();
+  assert.is((await eventfs('reload', path)).code, 0);
+  await until(() => childrenOf(guarded.pid).length === 1, 'the old daemon did not end');
+  await check();
+  assert.is(await guarded.stop(), 0);
+});
+
+outliving.run();
