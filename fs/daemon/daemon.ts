@@ -238,7 +238,9 @@ export class Daemon {
 
   /** @returns false if the next daemon has taken over: this one must not serve again */
   takeBack(): boolean {
-    return this.#recorder?.journal.layout.serving.takeBack() ?? true;
+    if (this.#recorder?.journal.layout.serving.takeBack() === false) return false;
+    this.#driver?.takeBack?.();
+    return true;
   }
 
   /** Serves none of them until {@link resume}: the next daemon may take over. */

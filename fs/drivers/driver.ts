@@ -18,6 +18,8 @@ export interface Driver {
   serve?(): void;
   /** Stops to serve until the next `serve`: requests wait in the kernel. */
   pause?(): void;
+  /** Prepares `serve` after `pause`: the kernel may have sent the parked reads again. */
+  takeBack?(): void;
   /**
    * The limits of this mount, each with a remedy. The log gets them at the start. They are known
    * after `mount`.

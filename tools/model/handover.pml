@@ -3,11 +3,13 @@
  * requests, FUSE_NOTIFY_RESEND, and deaths between any two steps. `make model` verifies it with
  * Spin, and checks that Spin finds the mistake of each broken variant (tools/model/verify).
  *
- * Requests: 0 publishes an event. 1 and 2 read a stream, and wait for that event. The state outlives the daemons: `applied`, `version`, `happened`, `outbox`. All else
- * is lost with a daemon.
+ * Requests: 0 opens a file and publishes an event. 1 and 2 read a stream, and wait for that event.
+ * The state outlives the daemons: `applied`, `version`, `happened`, `outbox`, `left_reply`, `word`. All
+ * else is lost with a daemon.
  *
- * Safety: each request is carried out once and answered once. One daemon serves at a time, and it
- * knows what the state says. Liveness: each request is answered, or the guardian has given up and
+ * Safety: each request is carried out once and answered once. A caller that is killed has no open
+ * file: the kernel sends no RELEASE for it. One daemon serves at a time, and it knows what the state
+ * says. Liveness: each request is answered, or the guardian has given up and
  * the kernel has aborted it.
  */
 #ifndef DEATHS
@@ -22,6 +24,12 @@
 #ifndef MOST_STARTS
 #define MOST_STARTS 4 /* then the guardian gives up */
 #endif
+#ifndef KILLS
+#define KILLS 0 /* callers that are killed; the readers then wait for ever */
+#endif
+#ifndef GUARDIAN_DEATHS
+#define GUARDIAN_DEATHS 0 /* deaths of the guardian during a reload */
+#endif
 #define REQUESTS 3
 #define READER(r) ((r) >= 1)
 #define IS_ANY_PENDING (request[0] == PENDING || request[1] == PENDING || request[2] == PENDING)
@@ -34,6 +42,7 @@ mtype request[REQUESTS] = NEW;
 bool is_resent[REQUESTS];
 byte answers[REQUESTS];
 hidden byte each;
+byte kills;
 
 /* RESEND: the requests that were read and not answered are pending again, before the others. */
 inline resend() {
@@ -82,6 +91,12 @@ byte version;
 bool happened;
 /* The replies of committed transactions that may not have been sent */
 bool outbox[REQUESTS];
+/* The reply of the last transaction that has opened a file (fs/state/left-reply.ts) */
+bool left_reply;
+/* fs/state/serving-word.ts */
+mtype = {SERVING, YIELDED, TAKEN_BACK};
+mtype word = SERVING;
+bool guardian_is_dead;
 
 inline forget_outbox() {
   d_step { outbox[0] = false; outbox[1] = false; outbox[2] = false }
@@ -96,7 +111,7 @@ inline commit(c) {
   outbox[c] = true;
 #endif
   if
-  :: c == 0 -> happened = true
+  :: c == 0 -> happened = true; left_reply = true
   :: else
   fi
 }
@@ -114,17 +129,65 @@ inline begin() {
 #endif
 }
 
+#if KILLS > 0
+/* The kernel takes back the request of a caller that is killed while no daemon has read it. */
+active proctype killer() {
+  do
+  :: atomic {
+       request[0] == PENDING && kills < KILLS ->
+       kills++;
+       assert(applied[0] == 0);
+       request[0] = ABORTED
+     }
+  :: break
+  od
+}
+#endif
+
 /* ---- The daemons */
 mtype said[MOST_STARTS] = SILENT;
 bool is_alive[MOST_STARTS], is_killed[MOST_STARTS], hangs[MOST_STARTS], serves[MOST_STARTS];
 /* The guardian's messages */
 bool go[MOST_STARTS], pauses[MOST_STARTS];
-byte failures, deaths, reloads, impatience;
+byte failures, deaths, reloads, impatience, guardian_deaths;
 
 inline begin_to_serve() {
   d_step {
     assert(!serves[0] && !serves[1] && !serves[2] && !serves[3]);
     serves[me] = true
+  }
+}
+
+/* SERVE has come: the daemon takes over, unless the old one has taken the mount back. */
+inline take_over() {
+  atomic {
+    if
+#ifndef NO_SERVING_WORD
+    :: word == TAKEN_BACK -> is_killed[me] = true
+#endif
+    :: else -> word = SERVING
+    fi
+  }
+}
+
+/*
+ * The guardian has ended, and the daemon that has yielded goes on, unless the next one has taken
+ * over. The guardian may have sent RESEND: the reads that wait have other numbers then.
+ */
+inline take_back() {
+  atomic {
+    if
+#ifndef NO_SERVING_WORD
+    :: word != YIELDED -> is_killed[me] = true
+#endif
+    :: else ->
+       word = TAKEN_BACK;
+       pauses[me] = false;
+#ifndef NO_RESEND_AFTER_TAKE_BACK
+       d_step { waits[0] = false; waits[1] = false; is_fresh = false };
+       resend();
+#endif
+    fi
   }
 }
 
@@ -165,7 +228,7 @@ inline serve() {
   :: else
   fi;
   if
-  :: outbox[r] && is_resent[r] -> answer(r)
+  :: outbox[r] && is_resent[r] && !is_fresh -> answer(r)
   :: else ->
      if
      :: READER(r) -> waits[r - 1] = true
@@ -200,7 +263,12 @@ proctype daemon(byte me) {
        false
     :: atomic { failures < FAILURES -> failures++; is_killed[me] = true }
     fi;
-    go[me];
+    if
+    :: go[me]
+    :: atomic { guardian_is_dead && !go[me] -> is_killed[me] = true };
+       false
+    fi;
+    take_over();
     begin_to_serve();
     /* It drains the deaths of owners, a transaction, before it looks at a request */
     if
@@ -230,8 +298,11 @@ proctype daemon(byte me) {
     :: atomic { !pauses[me] && !is_fresh && !IS_ANY_PENDING -> is_fresh = true };
        settle()
     /* A reload: it pauses between two requests */
-    :: atomic { pauses[me] -> serves[me] = false; said[me] = PAUSED };
-       !pauses[me];
+    :: atomic { pauses[me] -> serves[me] = false; word = YIELDED; said[me] = PAUSED };
+       if
+       :: !pauses[me]
+       :: guardian_is_dead -> take_back()
+       fi;
        begin_to_serve()
     od
   } unless {
@@ -257,6 +328,51 @@ active proctype death() {
 }
 
 /* ---- The guardian */
+inline send_left() {
+#ifndef NO_LEFT_REPLY
+  if
+  :: left_reply -> answer(0)
+  :: else
+  fi
+#else
+  skip
+#endif
+}
+
+/* The guardian may be killed here. */
+inline may_die() {
+#if GUARDIAN_DEATHS > 0
+  if
+  :: atomic {
+       guardian_deaths < GUARDIAN_DEATHS ->
+       guardian_deaths++;
+       guardian_is_dead = true
+     };
+     goto dead
+  :: skip
+  fi
+#else
+  skip
+#endif
+}
+
+/* The last close of /dev/fuse aborts the connection. */
+inline abort_all() {
+  do
+  :: request[0] != ANSWERED && request[0] != ABORTED && request[0] != NEW -> request[0] = ABORTED
+  :: request[1] != ANSWERED && request[1] != ABORTED && request[1] != NEW -> request[1] = ABORTED
+  :: request[2] != ANSWERED && request[2] != ABORTED && request[2] != NEW -> request[2] = ABORTED
+  od
+}
+
+#if GUARDIAN_DEATHS > 0
+/* The last daemon has died after the guardian. */
+active proctype last_close() {
+  guardian_is_dead && !is_alive[0] && !is_alive[1] && !is_alive[2] && !is_alive[3];
+  abort_all()
+}
+#endif
+
 inline start(d) {
   atomic {
     d = starts;
@@ -303,15 +419,21 @@ served:
   pauses[current] = true;
   said[current] == PAUSED || !is_alive[current];
 #endif
+  may_die();
   start(next);
   await_ready(next);
   if
   :: is_alive[next] ->
+     may_die();
 #ifndef NO_RESEND
+     send_left();
      resend();
 #endif
+     may_die();
+     go[next] = true;
+     may_die();
      /* The old one stays paused until its end */
-     d_step { go[next] = true; is_killed[current] = is_alive[current]; current = next };
+     d_step { is_killed[current] = is_alive[current]; current = next };
      goto served
   :: else ->
      /* The next one never served: the old one goes on with the reads that wait. */
@@ -320,18 +442,16 @@ served:
   fi;
 died:
 #ifndef NO_RESEND
+  send_left();
   resend();
 #endif
   if
   :: starts < MOST_STARTS -> start(current); goto again
   :: else
   fi;
-  /* It gives up. The last close of /dev/fuse aborts the connection. */
-  do
-  :: request[0] != ANSWERED && request[0] != ABORTED && request[0] != NEW -> request[0] = ABORTED
-  :: request[1] != ANSWERED && request[1] != ABORTED && request[1] != NEW -> request[1] = ABORTED
-  :: request[2] != ANSWERED && request[2] != ABORTED && request[2] != NEW -> request[2] = ABORTED
-  od
+  abort_all(); /* it gives up */
+dead:
+  skip
 }
 
 #define IS_OVER(i) (request[i] == ANSWERED || request[i] == ABORTED)

@@ -102,6 +102,19 @@ export class BlockingReads implements Reads, ReplyPort {
     );
   }
 
+  /** Forgets all parked reads: the kernel sends them again, with other numbers. */
+  forgetParked(): void {
+    const { parked, recovery } = this;
+    for (let slot = 0; slot < parked.slots; slot++) {
+      const read = parked.at(slot);
+      if (read === undefined) continue;
+      read.handle.unpark(read);
+      parked.free(read);
+    }
+    recovery.again();
+    recovery.whenOver(() => this.#recovered());
+  }
+
   /** How many reads were ended because they had blocked for too long. */
   get expired(): number {
     return this.#expiry?.ended ?? 0;

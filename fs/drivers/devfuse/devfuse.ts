@@ -97,7 +97,6 @@ export class DevFuse implements Driver {
    * @param path the mount point, as /proc/self/mountinfo shows it
    * @param onEnd called if the connection ends without a call of `unmount`: another process has
    *   unmounted it
-   * @returns a promise that resolves once INIT is negotiated
    * @throws UserError if the tree can't be mounted, if the kernel sends no INIT within 5 s, or if
    *   it ends the connection
    */
@@ -110,7 +109,6 @@ export class DevFuse implements Driver {
     this.#path = adopted === null ? path : pathOf(adopted.connection, path);
     if (adopted === null) await this.#mountNew(path, onEnd);
     else this.#adopt(adopted, keeper, onEnd);
-    if (adopted === null) this.#startNotifier();
   }
 
   async #mountNew(path: string, onEnd: () => void): Promise<void> {
@@ -137,6 +135,7 @@ export class DevFuse implements Driver {
         this.#requests.session.init.minor,
         this.#readLife,
       );
+    this.#startNotifier();
   }
 
   #adopt(adopted: AdoptedMount, keeper: Keeper, onEnd: () => void): void {
@@ -207,13 +206,19 @@ export class DevFuse implements Driver {
 
   /** Has the kernel send unanswered requests again. */
   #resend(): void {
-    const { reply } = this.#requests.session;
-    const { leftReply } = this.#requests.recovery;
+    const { recovery, session } = this.#requests;
+    const { leftReply } = recovery;
     if (leftReply !== null) {
-      reply.bytes.set(leftReply);
+      session.reply.bytes.set(leftReply);
       this.#channel?.notify(leftReply.length); // fails if the last daemon has sent it
     }
-    this.#channel?.notify(reply.resend());
+    this.#channel?.notify(session.reply.resend());
+  }
+
+  takeBack(): void {
+    // The guardian may have sent RESEND before it ended: then the parked reads have other numbers
+    this.#requests.reads.forgetParked();
+    this.#needsResend = true;
   }
 
   pause(): void {
@@ -238,10 +243,7 @@ export class DevFuse implements Driver {
     return this.#mounted === null ? [] : mountLimits(this.#mounted);
   }
 
-  /**
-   * Sets io_uring up if the options want it.
-   * @returns whether requests come through it
-   */
+  /** Sets io_uring up if the options want it. @returns whether requests come through it */
   #useRing(): boolean {
     this.#isRing =
       wantsRing(this.options.transport) &&
@@ -251,7 +253,6 @@ export class DevFuse implements Driver {
   }
 
   #warnNoRing(): void {
-    if (this.#isRing || this.options.transport !== 'io-uring') return;
     this.logger.warn(
       `io_uring is not available here, so the daemon reads requests from /dev/fuse (try echo Y > ${RING_PARAMETER}, and mount again)`,
     );

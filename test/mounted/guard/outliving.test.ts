@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { Actor, childrenOf } from '../../support/clients/actor.js';
+import { killClients } from '../../support/clients/clients.js';
 import { childrenNamed } from '../../support/clients/fault.js';
 import { Watcher } from '../../support/clients/watcher.js';
 import { OWN_MOUNTS, enter } from '../../support/mount/apart.js';
@@ -30,6 +31,7 @@ import { suite } from '../../support/runner/suite.js';
 import { cleanUp, eventfs, prepare } from '../lifecycle/common.js';
 import {
   InstalledVersion,
+  Reader,
   daemonPid,
   hasEnded,
   killDaemon,
@@ -44,6 +46,7 @@ const outliving = suite('what outlives a daemon');
 const scratch = mkdtempSync(join(process.env.EVENTFS_TEST_DIR ?? tmpdir(), 'outliving-'));
 outliving.before(prepare);
 outliving.after(async () => {
+  await killClients();
   rmSync(scratch, { recursive: true });
   await cleanUp();
 });
@@ -168,6 +171,44 @@ outliving('is no notifier: it ends before another daemon may serve', async () =>
   await until(() => watcher.created.length === 3, 'the third event raised nothing');
   await owner.kill();
   assert.is(await guarded.stop(), 0);
+  version.remove();
+});
+
+outliving('is each blocked read, also if the guardian ends after RESEND', async () => {
+  // The old daemon gets no QUIT, and the new one is slow to take over
+  const [version, reached] = [new InstalledVersion(), join(scratch, 'served')];
+  const guardianOf = (method: string, code: string): string =>
+    replacing('guard/guardian.js', 'Guardian', method, code);
+  version.install(
+    guardianOf(
+      'allowReplacement',
+      'function (r) { before.call(this, { ...r, quit: () => 0, resume: () => r.resume(), yield: () => r.yield(), takeBack: () => r.takeBack() }); }',
+    ),
+  );
+  const args = ['--guard', '--source', 'none'];
+  const guarded = await startDaemon(args, undefined, { eventfs: version.command });
+  const { path } = guarded;
+  const readers = [await Reader.blocked(path), await Reader.blocked(path)];
+  const old = await daemonPid(path);
+  version.install(
+    guardianOf(
+      'ready',
+      `async function () {
+        await before.call(this);
+        (await import('node:fs')).writeFileSync('${reached}', '');
+        await new Promise((done) => setTimeout(done, 1000));
+      }`,
+    ),
+  );
+  assert.is((await eventfs('reload', path)).code, 0);
+  await until(() => existsSync(reached), 'the new daemon gets no SERVE', 15_000);
+  guarded.process.kill('SIGKILL');
+  assert.is(await daemonPid(path), old);
+  for (const reader of readers) await reader.getsNext(path);
+  await until(async () => (await statusOf(path, 'PARKED')) === '2', 'a read is parked twice');
+  assert.not(/rejected/.test(guarded.log()), guarded.log());
+  assert.is((await eventfs('umount', path)).code, 0);
+  await until(() => hasEnded(old), 'the daemon did not end');
   version.remove();
 });
 

@@ -75,6 +75,11 @@ export class Recovery {
     return this.#replies.get(unique);
   }
 
+  /** Begins the time anew: this daemon has the kernel send all requests again. */
+  again(): void {
+    this.#isOver = false;
+  }
+
   /** Calls a function when the time is over: at once if it is over already. */
   whenOver(call: () => void): void {
     if (this.#isOver) call();
