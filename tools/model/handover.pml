@@ -4,8 +4,8 @@
  * Spin, and checks that Spin finds the mistake of each broken variant (tools/model/verify).
  *
  * Requests: 0 opens a file and publishes an event. 1 and 2 read a stream, and wait for that event.
- * The state outlives the daemons: `applied`, `version`, `happened`, `outbox`, `left_reply`, `word`. All
- * else is lost with a daemon.
+ * The state outlives the daemons: `applied`, `version`, `happened`, `outbox`, `left_reply`, `word`.
+ * All else is lost with a daemon.
  *
  * Safety: each request is carried out once and answered once. A caller that is killed has no open
  * file: the kernel sends no RELEASE for it. One daemon serves at a time, and it knows what the state
@@ -209,11 +209,11 @@ inline settle() {
        known = version
      };
      if
-     :: waits[1] -> answer(2)
+     :: waits[1] && was_resent[1] == is_resent[2] -> answer(2)
      :: else
      fi;
      if
-     :: waits[0] -> answer(1)
+     :: waits[0] && was_resent[0] == is_resent[1] -> answer(1)
      :: else
      fi;
      d_step { waits[0] = false; waits[1] = false }
@@ -231,7 +231,10 @@ inline serve() {
   :: outbox[r] && is_resent[r] && !is_fresh -> answer(r)
   :: else ->
      if
-     :: READER(r) -> waits[r - 1] = true
+     /* A read that is parked twice is answered by its older number */
+     :: READER(r) && waits[r - 1]
+     :: READER(r) && !waits[r - 1] ->
+        d_step { waits[r - 1] = true; was_resent[r - 1] = is_resent[r] }
      :: else ->
         begin();
         d_step { commit(r); version++; known = version };
@@ -248,6 +251,7 @@ inline serve() {
 proctype daemon(byte me) {
   byte r, known;
   bool waits[2], is_fresh;
+  bool was_resent[2]; /* the number under which a read is parked */
   {
     known = version; /* it reads the state */
 #ifdef OUTBOX_DROPPED_AT_START
@@ -312,7 +316,8 @@ proctype daemon(byte me) {
   d_step {
     serves[me] = false; is_alive[me] = false; said[me] = SILENT; is_killed[me] = false;
     hangs[me] = false; go[me] = false; pauses[me] = false;
-    r = 0; known = 0; waits[0] = false; waits[1] = false; is_fresh = false
+    r = 0; known = 0; waits[0] = false; waits[1] = false; is_fresh = false;
+    was_resent[0] = false; was_resent[1] = false
   }
 }
 
