@@ -4,6 +4,7 @@
  *
  *   changed(thing) ... linked(...) ... reply(...) --commit--> the reply goes out --sent-->
  */
+import { Compaction } from './compaction.js';
 import { DROP_BIT, type Journal } from './journal.js';
 import { Kind } from './schema.js';
 import { type RecordedText, recordText } from './text-record.js';
@@ -16,10 +17,6 @@ export interface Recorded {
   record(journal: Journal): void;
 }
 
-/** How many things one step of a compaction records: about 10 us of work. */
-const THINGS_A_STEP = 16;
-/** How far the journal grows between two steps, at most: in 8-byte words, 16 small records. */
-const WORDS_A_STEP = 128;
 const NO_OTHERS = new Int32Array(0);
 
 /** Records the changes of one tree. */
@@ -31,10 +28,7 @@ export class Recorder {
   #hasReplies = false;
   /** Whether the replies of the last daemon may still be asked for. */
   #isHolding = false;
-  /** Walks over all that lives, for a compaction; null while there is none. */
-  #walk: Iterator<Recorded> | null = null;
-  /** The length of the journal up to which the compaction has kept pace, in 8-byte words. */
-  #pacedTo = 0;
+  readonly #compaction: Compaction;
   /** The numbers of the tree as a whole; set by the tree. */
   counters: Recorded | null = null;
   /**
@@ -55,6 +49,7 @@ export class Recorder {
   /** @param journal the journal of the state */
   constructor(readonly journal: Journal) {
     this.#transaction = journal.layout.sent + 1;
+    this.#compaction = new Compaction(journal);
   }
 
   /** Takes a thing that is not of the tree: the next commit and each compaction record it. */
@@ -227,9 +222,7 @@ export class Recorder {
 
   /** Begins a compaction, between two transactions. */
   compact(): void {
-    this.#walk = this.#all();
-    this.#pacedTo = this.journal.length;
-    this.journal.beginCompaction();
+    this.#compaction.begin(this.#all());
     this.onDue();
   }
 
@@ -243,20 +236,11 @@ export class Recorder {
     if (!this.#hasReplies || this.#isHolding) return;
     this.#hasReplies = false;
     this.journal.sent(this.#transaction - 1);
-    if (this.#walk !== null) this.#keepPace();
-    else if (this.journal.isEmptying) this.journal.emptySome();
+    if (this.#compaction.isUnderWay) {
+      this.commit();
+      if (!this.#isFrozen) this.#compaction.keepPace();
+    } else if (this.journal.isEmptying) this.journal.emptySome();
     else if (!this.isDirty) this.#compactIfDue();
-  }
-
-  /**
-   * Compacts as much as the journal has grown. Under load the turns between requests come too
-   * seldom, and the journal would grow faster than the compaction.
-   */
-  #keepPace(): void {
-    const { length } = this.journal;
-    let left = length - this.#pacedTo;
-    this.#pacedTo = length;
-    for (; left > 0 && this.#walk !== null; left -= WORDS_A_STEP) this.step();
   }
 
   /**
@@ -280,20 +264,9 @@ export class Recorder {
    */
   step(): boolean {
     if (this.#isFrozen) return false;
-    const walk = this.#walk;
-    if (walk === null) return this.journal.emptySome();
+    if (!this.#compaction.isUnderWay) return this.journal.emptySome();
     this.commit();
-    let isDone = false;
-    this.journal.keep(() => {
-      for (let n = 0; n < THINGS_A_STEP && !isDone; n++) {
-        const next = walk.next();
-        if (next.done === true) isDone = true;
-        else next.value.record(this.journal);
-      }
-    });
-    if (!isDone) return false;
-    this.#walk = null;
-    this.journal.endCompaction();
-    return !this.journal.isEmptying;
+    this.#compaction.step();
+    return !this.#compaction.isUnderWay && !this.journal.isEmptying;
   }
 }
